@@ -1,0 +1,66 @@
+"""System checks: a LegacyModel whose mapping cannot work is refused at start."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.core.checks import CheckMessage, Error, register
+from django.core.exceptions import FieldDoesNotExist
+from django.db import models
+
+from stillme.transfer.kinds import Reference
+from stillme.transfer.legacy import LegacyModel
+from stillme.transfer.registry import legacy_models
+
+
+@register("transfer")
+def mappings_have_targets(
+    app_configs: Sequence[Any] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """Every legacy column has a home in the target, every reference a parent."""
+    return [problem for model in legacy_models() for problem in _problems(model)]
+
+
+def _problems(model: type[LegacyModel]) -> list[CheckMessage]:
+    target = model.target_model()
+    names = {field.column for field in target._meta.concrete_fields}
+    tables = {m._meta.db_table for m in legacy_models(model.legacy.file)}
+    problems: list[CheckMessage] = []
+    for column in model.columns():
+        if column.target_name not in names:
+            problems.append(
+                Error(
+                    f"{model.__name__}.{column.name} maps to {column.target_name!r}, "
+                    f"which {target.__name__} has not.",
+                    obj=model,
+                    id="transfer.E001",
+                )
+            )
+        if isinstance(column.kind, Reference) and column.kind.parent not in tables:
+            problems.append(
+                Error(
+                    f"{model.__name__}.{column.name} refers to {column.kind.parent!r}, "
+                    "which is no legacy table of the same file.",
+                    obj=model,
+                    id="transfer.E002",
+                )
+            )
+    if not _has_legacy_extra(target):
+        problems.append(
+            Error(
+                f"{target.__name__} needs a nullable JSONField `legacy_extra`: "
+                "undeclared legacy columns go there.",
+                obj=target,
+                id="transfer.E003",
+            )
+        )
+    return problems
+
+
+def _has_legacy_extra(target: type[models.Model]) -> bool:
+    try:
+        field = target._meta.get_field("legacy_extra")
+    except FieldDoesNotExist:
+        return False
+    return isinstance(field, models.JSONField) and field.null

@@ -1,0 +1,81 @@
+"""What the judge says, as data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from typing import Any
+
+
+class FindingKind(StrEnum):
+    """Every way in which the target may not be what the legacy says."""
+
+    COUNT = "count"
+    MISSING_ROW = "missing_row"
+    EXTRA_ROW = "extra_row"
+    VALUE = "value"
+    KEPT_CELL = "kept_cell"
+    QUARANTINE_OPEN = "quarantine_open"
+    QUARANTINE_KEPT_ROW = "quarantine_kept_row"
+    CONSERVATION = "conservation"
+    MISSING_TABLE = "missing_table"
+    COLUMN = "column"
+    CONSTRAINT = "constraint"
+    INDEX = "index"
+    FOREIGN_KEY = "foreign_key"
+    SEQUENCE = "sequence"
+    DIGEST = "digest"
+    JSON_DUPLICATE_KEYS = "json_duplicate_keys"
+    ROUND_TRIP = "round_trip"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One disagreement.
+
+    `where` reads ``knowledge.knowledge_items:created_at`` (schema.table[:column]); `key` is the
+    row's primary key as text, or None where the finding is about a table.
+    """
+
+    kind: FindingKind
+    where: str
+    key: str | None = None
+    expected: str | None = None
+    found: str | None = None
+    note: str = ""
+
+    def sentence(self) -> str:
+        """One line for a terminal or a log."""
+        key = "" if self.key is None else f" id={self.key}"
+        parts = [f"{self.where}{key}"]
+        if self.expected is not None:
+            parts.append(f"expected {self.expected}")
+        if self.found is not None:
+            parts.append(f"found {self.found}")
+        if self.note:
+            parts.append(f"({self.note})")
+        return f"{self.kind.value}: " + " ".join(parts)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {**asdict(self), "kind": self.kind.value}
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Progress of a library call, for whoever renders it.
+
+    `name` is one of ``notice``, ``file``, ``table``, ``progress``, ``done``; `data` holds what
+    belongs to it (``file``, ``table``, ``rows``, ``total``, ``message``).
+    """
+
+    name: str
+    data: dict[str, Any]
+
+
+OnEvent = Callable[[Event], None]
+
+
+def ignore_event(event: Event) -> None:
+    """The default listener: says nothing."""

@@ -1,0 +1,1 @@
+"""The target side: COPY, sequences, indexes, capture."""

@@ -1,0 +1,1 @@
+"""One result, rendered: terminal (rich), JSON, HTML."""

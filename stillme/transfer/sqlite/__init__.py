@@ -1,0 +1,1 @@
+"""The legacy side: connections, schema, snapshots, clock evidence, reading."""

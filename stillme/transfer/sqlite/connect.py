@@ -1,0 +1,75 @@
+"""Opening legacy files without changing them."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from urllib.parse import quote
+
+from stillme.transfer.errors import LegacyFileError
+
+_HEADER = b"SQLite format 3\x00"
+
+
+def uri(path: Path, mode: str = "ro") -> str:
+    """The SQLite URI of a file, percent-encoded."""
+    return f"file:{quote(str(path.absolute()))}?mode={mode}"
+
+
+def open_legacy(path: Path, *, timeout: float = 5.0) -> sqlite3.Connection:
+    """A read-only connection in autocommit mode. Raises LegacyFileError with a sentence."""
+    check_readable(path)
+    try:
+        connection = sqlite3.connect(
+            uri(path), uri=True, timeout=timeout, isolation_level=None, check_same_thread=False
+        )
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.Error as error:
+        raise explain(path, error) from error
+    return connection
+
+
+def check_readable(path: Path) -> None:
+    """Raise LegacyFileError where the file is missing, unreadable, or no SQLite database."""
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(len(_HEADER))
+    except FileNotFoundError as error:
+        raise LegacyFileError(f"There is no file {path}: check the path.") from error
+    except PermissionError as error:
+        raise LegacyFileError(
+            f"No permission to read {path}: run as its owner or grant read access."
+        ) from error
+    except OSError as error:
+        raise LegacyFileError(f"{path} cannot be read: {error.strerror}.") from error
+    if head and head != _HEADER:
+        raise LegacyFileError(
+            f"{path} is not a SQLite database (or it is encrypted): name the right file."
+        )
+
+
+def explain(path: Path, error: sqlite3.Error) -> LegacyFileError:
+    """The sentence for an error that SQLite raised on `path`."""
+    text = str(error)
+    if "locked" in text or "busy" in text:
+        what = "is locked by another writer: wait until it is free and run again"
+    elif "malformed" in text or "disk image" in text or "disk I/O" in text:
+        what = (
+            f"is damaged or truncated ({text}): restore it from a backup, "
+            "or see `manage.py backup_sqlite` for what can still be read"
+        )
+    elif "not a database" in text:
+        what = "is not a SQLite database (or it is encrypted): name the right file"
+    elif "unable to open" in text or "readonly" in text:
+        what = (
+            "cannot be opened: the folder must be readable, and writable too where the file "
+            "is in WAL mode"
+        )
+    else:
+        what = f"cannot be read: {text}"
+    return LegacyFileError(f"{path} {what}.")
+
+
+def quoted(name: str) -> str:
+    """A SQLite identifier, quoted."""
+    return '"' + name.replace('"', '""') + '"'
