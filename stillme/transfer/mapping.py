@@ -1,0 +1,193 @@
+"""Where each column of a found legacy table goes: the declared mapping meets the real file.
+
+A legacy column goes to the target column that its mapping names, else to the target column of
+the same name (a file that somebody already moved half-way), else into `legacy_extra`. Pure
+meaning: loader and judge both start from a `TableMapping` and convert by roads of their own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from django.db import models
+
+from stillme.transfer import kinds
+from stillme.transfer.kinds import Kind, Twin, WhenSet
+from stillme.transfer.legacy import LegacyModel
+from stillme.transfer.sqlite.schema import FoundSchema, FoundTable
+
+EXTRA_COLUMN = "legacy_extra"
+# Counts up whenever the treatment of some value changes: chunks of another policy are re-read.
+POLICY_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class MappedColumn:
+    """A legacy column as found, its meaning, and its target column."""
+
+    legacy: str
+    target: str
+    kind: Kind
+    required: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TableMapping:
+    """One found legacy table onto its target.
+
+    `columns` are in the order of the declaration, the key first where it was found. `extra` are
+    undeclared legacy columns, `derived` target columns computed by rule, `nulls` target columns
+    that the legacy never had and that must be NULL although their default is the current time.
+    `impossible` names required target columns for which the file has nothing.
+    """
+
+    file: str
+    table: str
+    declared_table: str
+    schema: str
+    target_table: str
+    key: MappedColumn | None
+    columns: tuple[MappedColumn, ...]
+    extra: tuple[str, ...]
+    derived: tuple[tuple[str, WhenSet], ...]
+    nulls: tuple[str, ...]
+    impossible: tuple[str, ...]
+    clock: Twin | None
+    key_is_unique: bool
+
+    @property
+    def target(self) -> str:
+        """``schema.table``, for people."""
+        return f"{self.schema}.{self.target_table}"
+
+    @property
+    def relation(self) -> str:
+        """``"schema"."table"``, for SQL."""
+        return f'"{self.schema}"."{self.target_table}"'
+
+    @property
+    def target_columns(self) -> tuple[str, ...]:
+        """The target columns an import writes, in the order of the cells."""
+        names = [c.target for c in self.columns]
+        names += [name for name, _ in self.derived]
+        names += list(self.nulls)
+        return tuple(names + ([EXTRA_COLUMN] if self.extra else []))
+
+    @property
+    def digest(self) -> str:
+        """Identifies this mapping and the policy it is loaded under."""
+        parts = (POLICY_VERSION, self.target, self.columns, self.extra, self.derived, self.nulls)
+        return hashlib.sha256(repr((parts, self.clock)).encode()).hexdigest()[:32]
+
+    def column(self, legacy: str) -> MappedColumn | None:
+        """The mapped column of that legacy name, or None."""
+        return next((c for c in self.columns if c.legacy.lower() == legacy.lower()), None)
+
+    def references(self) -> list[tuple[MappedColumn, str]]:
+        """(column, declared name of the parent table) of every reference."""
+        return [(c, c.kind.parent) for c in self.columns if isinstance(c.kind, kinds.Reference)]
+
+
+def split_table(db_table: str) -> tuple[str, str]:
+    """``'"rss"."fetch_items"'`` -> ``("rss", "fetch_items")``; schema "public" if unqualified."""
+    parts = db_table.replace('"', "").split(".")
+    return ("public", parts[0]) if len(parts) == 1 else (parts[0], parts[1])
+
+
+def map_table(model: type[LegacyModel], schema: FoundSchema) -> TableMapping | None:
+    """The mapping of `model` onto the table found in the file; None where the table is missing."""
+    table = schema.table(model._meta.db_table)
+    if table is None:
+        return None
+    target = model.target_model()
+    placed, extra = _place(model, table, target)
+    columns = tuple(sorted(placed, key=lambda c: not _is_key(c)))
+    taken = {c.target for c in columns}
+    derived = tuple(
+        (name, rule) for name, rule in model.legacy.derived.items() if name not in taken
+    )
+    left = _left_over(target, taken | {name for name, _ in derived})
+    key = next((c for c in columns if _is_key(c)), None)
+    schema_name, target_table = split_table(target._meta.db_table)
+    return TableMapping(
+        file=model.legacy.file,
+        table=table.name,
+        declared_table=model._meta.db_table,
+        schema=schema_name,
+        target_table=target_table,
+        key=key,
+        columns=columns,
+        extra=tuple(extra),
+        derived=derived,
+        nulls=tuple(f.column for f in left if f.null and isinstance(f, models.DateTimeField)),
+        impossible=tuple(f.column for f in left if _cannot_be_filled(f)),
+        clock=_found_clock(model, table),
+        key_is_unique=key is not None and table.is_unique(key.legacy),
+    )
+
+
+def _is_key(column: MappedColumn) -> bool:
+    return isinstance(column.kind, kinds.Key | kinds.TextKey)
+
+
+def _place(
+    model: type[LegacyModel], table: FoundTable, target: type[models.Model]
+) -> tuple[list[MappedColumn], list[str]]:
+    """Give every found column its target; declared names first, so that they win."""
+    fields = {f.column: f for f in target._meta.concrete_fields if f.column}
+    placed: list[MappedColumn] = []
+    taken: set[str] = set()
+    found = {c.name.lower(): c.name for c in table.columns}
+    for declared in model.columns():
+        name = found.pop(str(declared.column).lower(), None)
+        if name is not None:
+            field = fields[declared.target_name]
+            placed.append(MappedColumn(name, str(field.column), declared.kind, not field.null))
+            taken.add(str(field.column))
+    extra: list[str] = []
+    for lowered, name in found.items():
+        same = fields.get(lowered)
+        if same is None or lowered in taken or lowered == EXTRA_COLUMN:
+            extra.append(name)
+            continue
+        kind = _kind_of_target(model, lowered, same)
+        placed.append(MappedColumn(name, lowered, kind, not same.null))
+        taken.add(lowered)
+    return placed, extra
+
+
+def _kind_of_target(model: type[LegacyModel], name: str, field: models.Field) -> Kind:  # type: ignore[type-arg]
+    """The meaning of a legacy column that already bears the target's name."""
+    for column in model.columns():
+        if column.target_name == name:
+            return column.kind
+    if isinstance(field, models.DateTimeField):
+        return kinds.Timestamp(kinds.Stamp.MIXED)
+    if isinstance(field, models.BigIntegerField):
+        return kinds.Integer(-(2**63), 2**63 - 1)
+    if isinstance(field, models.IntegerField):
+        return kinds.Integer()
+    if isinstance(field, models.FloatField):
+        return kinds.Real()
+    return kinds.Json() if isinstance(field, models.JSONField) else kinds.Text()
+
+
+def _left_over(target: type[models.Model], taken: set[str]) -> list[models.Field]:  # type: ignore[type-arg]
+    return [
+        f for f in target._meta.concrete_fields if f.column not in taken | {EXTRA_COLUMN}
+    ]
+
+
+def _cannot_be_filled(field: models.Field) -> bool:  # type: ignore[type-arg]
+    """A required column whose value would have to be invented: no default, or the time "now"."""
+    if field.null:
+        return False
+    return isinstance(field, models.DateTimeField) or not field.has_db_default()
+
+
+def _found_clock(model: type[LegacyModel], table: FoundTable) -> Twin | None:
+    clock = model.legacy.clock
+    if clock is None or not (table.column(clock.local) and table.column(clock.utc)):
+        return None
+    return clock

@@ -1,0 +1,116 @@
+"""A consistent copy of a live legacy file, by SQLite's online backup (law 6).
+
+The backup reads through SQLite, so what is committed in a `-wal` is in the copy, and writers go
+on between its steps. The copy is what every later step reads: it cannot move.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sqlite3
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from stillme.transfer.errors import LegacyFileError
+from stillme.transfer.sqlite.connect import check_readable, explain, open_legacy, uri
+from stillme.transfer.sqlite.schema import FoundSchema, read_schema
+
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A copy of the legacy file `source` at `path`, with the schema found in it."""
+
+    file: str
+    source: Path
+    path: Path
+    schema: FoundSchema
+    size: int
+    sha256: str
+
+    def open(self) -> sqlite3.Connection:
+        """A fresh read-only connection to the copy. Nobody writes it, so it is immutable."""
+        connection = sqlite3.connect(
+            uri(self.path) + "&immutable=1",
+            uri=True,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        connection.execute("PRAGMA mmap_size = 268435456")
+        connection.execute("PRAGMA temp_store = MEMORY")
+        return connection
+
+
+def take_snapshot(
+    file: str, source: Path, directory: Path, *, patience: float = 30.0
+) -> Snapshot:
+    """Copy `source` into `directory` and read its schema.
+
+    Waits up to `patience` seconds for a writer that holds the file. Raises LegacyFileError
+    where the file is missing, no database, locked for longer, damaged, or the disk is full.
+    """
+    check_readable(source)
+    copy = directory / f"{file}.db"
+    _backup(source, copy, patience)
+    connection = open_legacy(copy)
+    try:
+        schema = read_schema(connection)
+    except sqlite3.Error as error:
+        raise explain(source, error) from error
+    finally:
+        connection.close()
+    return Snapshot(file, source, copy, schema, copy.stat().st_size, file_sha256(copy))
+
+
+def _backup(source: Path, copy: Path, patience: float) -> None:
+    origin = open_legacy(source, timeout=min(patience, 5.0))
+    target = sqlite3.connect(copy, isolation_level=None)
+    try:
+        # The copy is scratch: no journal, no fsync.
+        target.execute("PRAGMA journal_mode = OFF")
+        target.execute("PRAGMA synchronous = OFF")
+        _copy_pages(origin, target, source, patience)
+        target.execute("PRAGMA journal_mode = DELETE")
+    except sqlite3.Error as error:
+        raise explain(source, error) from error
+    except OSError as error:
+        raise LegacyFileError(
+            f"The snapshot of {source} cannot be written to {copy.parent}: {error.strerror}."
+        ) from error
+    finally:
+        target.close()
+        origin.close()
+
+
+def _copy_pages(
+    origin: sqlite3.Connection, target: sqlite3.Connection, source: Path, patience: float
+) -> None:
+    deadline = time.monotonic() + patience
+    while True:
+        try:
+            # All pages in one step: the read lock is held for the time of one copy, and a writer
+            # that keeps committing cannot make the backup start over for ever.
+            origin.backup(target, pages=-1)
+            return
+        except sqlite3.OperationalError as error:
+            locked = "locked" in str(error) or "busy" in str(error)
+            if not locked or time.monotonic() > deadline:
+                raise explain(source, error) from error
+            time.sleep(0.05)
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, as hex."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def is_empty(path: Path) -> bool:
+    """Whether the file is the 0-byte file that the old health check leaves."""
+    return os.path.getsize(path) == 0
