@@ -25,9 +25,7 @@ class Column(models.Field):  # type: ignore[type-arg]
     text, JSON is the stored text.
     """
 
-    def __init__(
-        self, kind: Kind, declared: str, *, to: str | None = None, **options: Any
-    ) -> None:
+    def __init__(self, kind: Kind, declared: str, *, to: str | None = None, **options: Any) -> None:
         self.kind = kind
         self.declared = declared
         self.to = to
@@ -81,8 +79,7 @@ class ReadOnlyQuerySet(models.QuerySet[Any]):
 def refusal(model: type[models.Model]) -> str:
     """The sentence for any attempt to write to a legacy table."""
     return (
-        f"The legacy table {model._meta.db_table} is read-only: "
-        f"write to the target model instead."
+        f"The legacy table {model._meta.db_table} is read-only: write to the target model instead."
     )
 
 

@@ -55,6 +55,8 @@ class TableMapping:
     impossible: tuple[str, ...]
     clock: Twin | None
     key_is_unique: bool
+    key_is_rowid: bool
+    has_rowid: bool
 
     @property
     def target(self) -> str:
@@ -124,6 +126,8 @@ def map_table(model: type[LegacyModel], schema: FoundSchema) -> TableMapping | N
         impossible=tuple(f.column for f in left if _cannot_be_filled(f)),
         clock=_found_clock(model, table),
         key_is_unique=key is not None and table.is_unique(key.legacy),
+        key_is_rowid=key is not None and table.rowid_alias == key.legacy,
+        has_rowid=not table.without_rowid,
     )
 
 
@@ -174,9 +178,7 @@ def _kind_of_target(model: type[LegacyModel], name: str, field: models.Field) ->
 
 
 def _left_over(target: type[models.Model], taken: set[str]) -> list[models.Field]:  # type: ignore[type-arg]
-    return [
-        f for f in target._meta.concrete_fields if f.column not in taken | {EXTRA_COLUMN}
-    ]
+    return [f for f in target._meta.concrete_fields if f.column not in taken | {EXTRA_COLUMN}]
 
 
 def _cannot_be_filled(field: models.Field) -> bool:  # type: ignore[type-arg]

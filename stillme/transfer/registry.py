@@ -71,7 +71,5 @@ def levels(models: Iterable[type[LegacyModel]]) -> list[list[type[LegacyModel]]]
 
 def _by_table() -> dict[str, type[LegacyModel]]:
     return {
-        model._meta.db_table: model
-        for model in apps.get_models()
-        if issubclass(model, LegacyModel)
+        model._meta.db_table: model for model in apps.get_models() if issubclass(model, LegacyModel)
     }

@@ -44,9 +44,7 @@ class Snapshot:
         return connection
 
 
-def take_snapshot(
-    file: str, source: Path, directory: Path, *, patience: float = 30.0
-) -> Snapshot:
+def take_snapshot(file: str, source: Path, directory: Path, *, patience: float = 30.0) -> Snapshot:
     """Copy `source` into `directory` and read its schema.
 
     Waits up to `patience` seconds for a writer that holds the file. Raises LegacyFileError

@@ -1,0 +1,254 @@
+"""The local clock of a legacy file, recovered from its own rows (docs/values.md, "Clock").
+
+Some rows carry the same moment from both clocks (`Twin`): their difference, rounded to a
+quarter of an hour, is the offset that the old application's machine had.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from stillme.transfer.errors import TransferError
+from stillme.transfer.kinds import Twin
+from stillme.transfer.mapping import TableMapping
+from stillme.transfer.sqlite.connect import quoted
+
+AUTO = "auto"
+_DATE = "[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]"
+_TIME = "[0-2][0-9]:[0-5][0-9]:[0-5][0-9]"
+SQL_GLOB = f"{_DATE} {_TIME}"
+ISO_GLOB = f"{_DATE}T{_TIME}"
+FRACTION_GLOB = ".[0-9][0-9][0-9][0-9][0-9][0-9]"
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Evidence that agrees, neighbours in local time: from `first` to `last`, one offset."""
+
+    first: str
+    last: str
+    minutes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """The decision for one file. Offsets are minutes east of UTC."""
+
+    usual: int = 0
+    zone: str | None = None
+    evidence: dict[int, int] = field(default_factory=dict)
+    spans: tuple[Span, ...] = ()
+    steady_from: str = ""
+    notice: str = ""
+
+    @property
+    def unanimous(self) -> bool:
+        """Whether every local stamp of the file has the usual offset (or there is no evidence)."""
+        return self.zone is None and len(self.evidence) <= 1
+
+    def offset(self, local: datetime, row: int | None) -> tuple[timedelta, bool]:
+        """The offset of a local time, and whether it falls into the hour that does not exist."""
+        if self.zone is not None:
+            return _zone_offset(self.zone, local)
+        if row is not None:
+            return timedelta(minutes=row), False
+        return timedelta(minutes=self._nearest(local.isoformat())), False
+
+    def _nearest(self, local: str) -> int:
+        if not self.spans:
+            return self.usual
+        index = bisect_right([span.first for span in self.spans], local) - 1
+        if index < 0:
+            return self.spans[0].minutes
+        span = self.spans[index]
+        if local <= span.last or index + 1 == len(self.spans):
+            return span.minutes
+        after = self.spans[index + 1]
+        gap_before = datetime.fromisoformat(local) - datetime.fromisoformat(span.last)
+        gap_after = datetime.fromisoformat(after.first) - datetime.fromisoformat(local)
+        return span.minutes if gap_before <= gap_after else after.minutes
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for the ledger and reports."""
+        return {
+            "zone": self.zone,
+            "usual_minutes": self.usual,
+            "evidence": {str(minutes): rows for minutes, rows in self.evidence.items()},
+            "notice": self.notice,
+        }
+
+
+def _zone_offset(zone: str, local: datetime) -> tuple[timedelta, bool]:
+    aware = local.replace(tzinfo=ZoneInfo(zone), fold=0)
+    offset = aware.utcoffset() or timedelta()
+    back = aware.astimezone(UTC).astimezone(ZoneInfo(zone)).replace(tzinfo=None)
+    return offset, back != local
+
+
+def check_zone(name: str) -> str | None:
+    """None for ``auto``, the name of a known IANA zone otherwise. Raises TransferError."""
+    if name.strip().lower() in ("", AUTO):
+        return None
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise TransferError(
+            f"LEGACY_TIME_ZONE={name!r} is no IANA time zone: set it to a name such as "
+            "Asia/Ho_Chi_Minh, or to auto."
+        ) from error
+    return name
+
+
+def row_offset_sql(twin: Twin) -> str:
+    """SQL for the row's own offset in minutes, NULL where the row is no evidence."""
+    local, utc = quoted(twin.local), quoted(twin.utc)
+    seconds = (
+        f"(CAST(strftime('%s', substr({local}, 1, 19)) AS INTEGER)"
+        f" - CAST(strftime('%s', {utc}) AS INTEGER) + CAST('0' || substr({local}, 20) AS REAL))"
+    )
+    quarter = f"(round({seconds} / 900.0) * 900)"
+    return (
+        f"CASE WHEN typeof({local}) = 'text' AND typeof({utc}) = 'text'"
+        f" AND {iso_shape_sql(local)} AND {utc} GLOB '{SQL_GLOB}'"
+        f" AND {seconds} - {quarter} BETWEEN -120 AND 5"
+        f" AND {quarter} BETWEEN -43200 AND 50400"
+        f" THEN CAST({quarter} / 60 AS INTEGER) END"
+    )
+
+
+def iso_shape_sql(column: str) -> str:
+    """SQL: the text is isoformat() of a naive time (`column` is already quoted)."""
+    return (
+        f"(({column} GLOB '{ISO_GLOB}{FRACTION_GLOB}' AND substr({column}, 21) <> '000000')"
+        f" OR {column} GLOB '{ISO_GLOB}')"
+    )
+
+
+def read_clock(
+    connection: sqlite3.Connection, mappings: Iterable[TableMapping], zone_name: str = AUTO
+) -> Clock:
+    """Decide the clock of one file from its tables. Raises TransferError for an unknown zone."""
+    tables = list(mappings)
+    zone = check_zone(zone_name)
+    counts: Counter[int] = Counter()
+    for mapping in tables:
+        if mapping.clock is not None:
+            counts.update(_count_evidence(connection, mapping.table, mapping.clock))
+    evidence = dict(sorted(counts.items()))
+    if zone is not None:
+        return _zone_clock(connection, tables, zone, evidence)
+    if not evidence:
+        return Clock(notice=_no_evidence(tables))
+    usual = min(evidence, key=lambda minutes: (-evidence[minutes], minutes))
+    spans = _read_spans(connection, tables) if len(evidence) > 1 else ()
+    return Clock(usual=usual, evidence=evidence, spans=spans)
+
+
+def _no_evidence(tables: list[TableMapping]) -> str:
+    names = ", ".join(t.table for t in tables)
+    return (
+        f"No row of {names} shows the local clock's offset: local times are read as UTC; "
+        "set LEGACY_TIME_ZONE if the old application ran elsewhere."
+    )
+
+
+def _count_evidence(connection: sqlite3.Connection, table: str, twin: Twin) -> dict[int, int]:
+    offset = row_offset_sql(twin)
+    rows = connection.execute(
+        f"SELECT {offset} AS offset, count(*) FROM {quoted(table)} GROUP BY 1"
+    )
+    return {int(minutes): count for minutes, count in rows if minutes is not None}
+
+
+def _read_spans(connection: sqlite3.Connection, tables: list[TableMapping]) -> tuple[Span, ...]:
+    """All evidence in local-time order, runs of one offset joined."""
+    union = " UNION ALL ".join(
+        f"SELECT {quoted(t.clock.local)} AS local, {row_offset_sql(t.clock)} AS minutes "
+        f"FROM {quoted(t.table)}"
+        for t in tables
+        if t.clock is not None
+    )
+    spans: list[Span] = []
+    query = (
+        f"SELECT local, minutes FROM ({union}) WHERE minutes IS NOT NULL ORDER BY local, minutes"
+    )
+    for local, minutes in connection.execute(query):
+        if spans and spans[-1].minutes == minutes:
+            spans[-1] = Span(spans[-1].first, local, minutes)
+        else:
+            spans.append(Span(local, local, minutes))
+    return tuple(spans)
+
+
+def _zone_clock(
+    connection: sqlite3.Connection,
+    tables: list[TableMapping],
+    zone: str,
+    evidence: dict[int, int],
+) -> Clock:
+    first, last = _local_range(connection, tables)
+    latest = datetime.fromisoformat(last) if last else datetime(2025, 1, 1)
+    usual = _zone_offset(zone, latest)[0]
+    steady = latest
+    earliest = datetime.fromisoformat(first) if first else latest
+    while steady > earliest - timedelta(days=2) and steady.year > 1:
+        if _zone_offset(zone, steady - timedelta(days=1))[0] != usual:
+            break
+        steady -= timedelta(days=1)
+    minutes = int(usual.total_seconds() // 60)
+    whole = timedelta(minutes=minutes) == usual
+    other = {found: rows for found, rows in evidence.items() if found != minutes}
+    return Clock(
+        usual=minutes,
+        zone=zone,
+        evidence=evidence,
+        steady_from=(steady + timedelta(days=1)).isoformat() if whole else "9999",
+        notice=_contradiction(zone, other) if other else "",
+    )
+
+
+def _contradiction(zone: str, other: dict[int, int]) -> str:
+    rows = ", ".join(f"{count} rows at {format_offset(m)}" for m, count in sorted(other.items()))
+    return (
+        f"LEGACY_TIME_ZONE={zone} differs from the evidence in the file ({rows}): "
+        "check it, or use auto."
+    )
+
+
+def _local_range(
+    connection: sqlite3.Connection, tables: list[TableMapping]
+) -> tuple[str | None, str | None]:
+    from stillme.transfer.kinds import Timestamp
+
+    found: list[str] = []
+    for mapping in tables:
+        for column in mapping.columns:
+            if isinstance(column.kind, Timestamp):
+                name = quoted(column.legacy)
+                row = connection.execute(
+                    f"SELECT min({name}), max({name}) FROM {quoted(mapping.table)} "
+                    f"WHERE typeof({name}) = 'text' AND {iso_shape_sql(name)}"
+                ).fetchone()
+                found += [text for text in row if text and _is_time(text)]
+    return (min(found), max(found)) if found else (None, None)
+
+
+def _is_time(text: str) -> bool:
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
+def format_offset(minutes: int) -> str:
+    """``420`` -> ``+07:00``."""
+    sign = "-" if minutes < 0 else "+"
+    return f"{sign}{abs(minutes) // 60:02d}:{abs(minutes) % 60:02d}"

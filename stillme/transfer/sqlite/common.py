@@ -1,0 +1,200 @@
+"""The common row: SQL that tells it apart and hands it over as cells of a CSV line.
+
+SQLite itself checks the storage classes and shapes, doubles the quotes, and appends the offset of
+a time; Python only joins what comes back (law 4). Whatever the predicate does not vouch for goes
+through `steps.policy` cell by cell.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from stillme.transfer import kinds
+from stillme.transfer.mapping import MappedColumn, TableMapping
+from stillme.transfer.sqlite.clock import (
+    FRACTION_GLOB,
+    ISO_GLOB,
+    SQL_GLOB,
+    Clock,
+    format_offset,
+    row_offset_sql,
+)
+from stillme.transfer.sqlite.connect import quoted
+
+
+@dataclass(frozen=True, slots=True)
+class ParentTable:
+    """Where a reference's parent rows are: the found table and key, and a table of parents that
+    were set aside (`excluded`, in the connection's temp schema), if any."""
+
+    table: str
+    key: str
+    excluded: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CommonRows:
+    """`predicate` is true for a common row; `cells` are the SQL of its CSV cells.
+
+    `documents` are the positions of JSON cells: they come as raw text, because jsonb would
+    silently drop a repeated key.
+    """
+
+    predicate: str
+    cells: tuple[str, ...]
+    documents: tuple[int, ...]
+
+
+def common_rows(
+    mapping: TableMapping, clock: Clock, parents: dict[str, ParentTable | None]
+) -> CommonRows:
+    """The SQL for one table. `parents` maps each declared parent table to where it was found."""
+    tests: list[str] = []
+    cells: list[str] = []
+    documents: list[int] = []
+    for column in mapping.columns:
+        test, cell = _column(column, mapping, clock, parents)
+        tests.append(test)
+        if isinstance(column.kind, kinds.Json):
+            documents.append(len(cells))
+        cells.append(cell)
+    for _, rule in mapping.derived:
+        cells.append(_derived(mapping, rule))
+    cells += ["''"] * len(mapping.nulls)
+    if mapping.extra:
+        tests += [f"{quoted(name)} IS NULL" for name in mapping.extra]
+        cells.append("''")
+    if mapping.key is None or mapping.impossible:
+        tests = ["0"]
+    return CommonRows(" AND ".join(t for t in tests if t) or "1", tuple(cells), tuple(documents))
+
+
+def _derived(mapping: TableMapping, rule: kinds.WhenSet) -> str:
+    column = mapping.column(rule.column)
+    if column is None:
+        return _literal(rule.otherwise)
+    then, otherwise = _literal(rule.then), _literal(rule.otherwise)
+    return f"CASE WHEN {quoted(column.legacy)} IS NULL THEN {otherwise} ELSE {then} END"
+
+
+def _literal(text: str) -> str:
+    return "'" + ('"' + text.replace('"', '""') + '"').replace("'", "''") + "'"
+
+
+def _column(
+    column: MappedColumn,
+    mapping: TableMapping,
+    clock: Clock,
+    parents: dict[str, ParentTable | None],
+) -> tuple[str, str]:
+    name = quoted(column.legacy)
+    match column.kind:
+        case kinds.Key():
+            return _key(name, mapping), name
+        case kinds.Reference(parent=parent):
+            return _reference(column, mapping, parents[parent]), f"coalesce({name}, '')"
+        case kinds.TextKey():
+            unique = "" if mapping.key_is_unique else f" AND {no_earlier(mapping)}"
+            return f"typeof({name}) = 'text'{unique}", _quoted_text(name)
+        case kinds.Text(choices=choices):
+            inside = f" AND {_choice(name, choices)}" if choices else ""
+            return _storage(name, column, "text") + inside, _quoted_text(name)
+        case kinds.Integer(low=low, high=high):
+            within = f" AND ({name} IS NULL OR {name} BETWEEN {low} AND {high})"
+            return _storage(name, column, "integer") + within, f"coalesce({name}, '')"
+        case kinds.Real():
+            return _storage(name, column, "real"), f"coalesce({name}, '')"
+        case kinds.Json():
+            return _storage(name, column, "text"), name
+        case kinds.Timestamp(stamp=stamp):
+            return _timestamp(name, column, stamp, mapping, clock)
+        case kinds.Date():
+            shape = f"{name} GLOB '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]'"
+            return _optional(name, column, shape), f"coalesce({name} || ' 00:00:00+00', '')"
+    raise AssertionError(f"no common row for {column.kind!r}")
+
+
+def _storage(name: str, column: MappedColumn, storage: str) -> str:
+    if column.required:
+        return f"typeof({name}) = '{storage}'"
+    return f"typeof({name}) IN ('{storage}', 'null')"
+
+
+def _optional(name: str, column: MappedColumn, shape: str) -> str:
+    test = f"(typeof({name}) = 'text' AND {shape})"
+    return test if column.required else f"({name} IS NULL OR {test})"
+
+
+def _quoted_text(name: str) -> str:
+    return f"""coalesce('"' || replace({name}, '"', '""') || '"', '')"""
+
+
+def _choice(name: str, choices: tuple[str, ...]) -> str:
+    listed = ", ".join("'" + choice.replace("'", "''") + "'" for choice in choices)
+    return f"({name} IS NULL OR {name} IN ({listed}))"
+
+
+def _key(name: str, mapping: TableMapping) -> str:
+    # A rowid alias is an integer and unique by construction: SQLite need not look.
+    if mapping.key_is_unique and mapping.key_is_rowid:
+        return ""
+    unique = "" if mapping.key_is_unique else f" AND {no_earlier(mapping)}"
+    return f"typeof({name}) = 'integer'{unique}"
+
+
+def no_earlier(mapping: TableMapping) -> str:
+    """SQL: no row with a smaller rowid has the same key (for tables without that guarantee)."""
+    assert mapping.key is not None
+    key, table = quoted(mapping.key.legacy), quoted(mapping.table)
+    return (
+        f"NOT EXISTS (SELECT 1 FROM {table} AS earlier "
+        f"WHERE earlier.{key} = {table}.{key} AND earlier.rowid < {table}.rowid)"
+    )
+
+
+def _reference(column: MappedColumn, mapping: TableMapping, parent: ParentTable | None) -> str:
+    name = f"{quoted(mapping.table)}.{quoted(column.legacy)}"
+    whole = f"typeof({name}) = 'integer' AND {has_parent(name, parent)}"
+    return whole if column.required else f"({name} IS NULL OR ({whole}))"
+
+
+def has_parent(name: str, parent: ParentTable | None) -> str:
+    """SQL: the qualified column `name` holds the key of a parent that was not set aside."""
+    if parent is None:
+        return "0"
+    key = quoted(parent.key)
+    test = f"EXISTS (SELECT 1 FROM {quoted(parent.table)} AS parent WHERE parent.{key} = {name})"
+    if parent.excluded:
+        test += f" AND {name} NOT IN (SELECT key FROM temp.{quoted(parent.excluded)})"
+    return test
+
+
+def _timestamp(
+    name: str, column: MappedColumn, stamp: kinds.Stamp, mapping: TableMapping, clock: Clock
+) -> tuple[str, str]:
+    sql_test = f"({name} GLOB '{SQL_GLOB}' AND substr({name}, 12, 2) < '24')"
+    sql_cell = f"{name} || '+00'"
+    if stamp is kinds.Stamp.SQL:
+        return _optional(name, column, sql_test), f"coalesce({sql_cell}, '')"
+    iso_test = _local_test(name, mapping, clock, whole=stamp is kinds.Stamp.ISO)
+    iso_cell = f"{name} || '{format_offset(clock.usual)}'"
+    if stamp is kinds.Stamp.ISO:
+        return _optional(name, column, iso_test), f"coalesce({iso_cell}, '')"
+    cell = f"CASE substr({name}, 11, 1) WHEN ' ' THEN {sql_cell} ELSE {iso_cell} END"
+    return _optional(name, column, f"({sql_test} OR {iso_test})"), f"coalesce({cell}, '')"
+
+
+def _local_test(name: str, mapping: TableMapping, clock: Clock, *, whole: bool) -> str:
+    """SQL: a local stamp of the default shape whose offset is the usual one."""
+    fine = f"({name} GLOB '{ISO_GLOB}{FRACTION_GLOB}' AND substr({name}, 21) <> '000000')"
+    shape = f"({fine} OR {name} GLOB '{ISO_GLOB}')" if whole else fine
+    # The first and last days of the calendar may leave it when the offset is applied.
+    inside = f"substr({name}, 12, 2) < '24' AND {name} BETWEEN '0001-01-03' AND '9999-12-29'"
+    test = f"{shape} AND {inside}"
+    if clock.zone is not None:
+        return f"({test} AND {name} >= '{clock.steady_from}')"
+    if clock.unanimous:
+        return f"({test})"
+    if mapping.clock is None:
+        return "0"
+    return f"({test} AND {row_offset_sql(mapping.clock)} = {clock.usual})"

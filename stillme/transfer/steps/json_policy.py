@@ -1,0 +1,164 @@
+"""What becomes of a JSON text, by docs/values.md. The loader's reading of that table."""
+
+from __future__ import annotations
+
+import json
+import re
+from decimal import Decimal, InvalidOperation
+from typing import Any, Never
+
+# PostgreSQL's numeric: up to 131072 digits before the point and 16383 after it.
+_MOST_BEFORE_POINT = 131_072
+_MOST_AFTER_POINT = 16_383
+_MOST_DEPTH = 500
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_QUOTE_SPACE = re.compile(r'"[ \t\n\r]')
+
+
+class TooLarge(Exception):
+    """The document is beyond what jsonb holds."""
+
+
+class Number(str):
+    """A JSON number kept as its text, so that no digit is lost."""
+
+
+class _Constant(Exception):
+    """NaN, Infinity or -Infinity was met."""
+
+
+def is_clean(text: str) -> bool:
+    """Whether jsonb takes the text as the same document: a fast answer, False when in doubt.
+
+    No key stands twice where an object has as many keys as the text has ``":`` (and no key is
+    written with white space before its colon).
+    """
+    if text == "{}":
+        return True
+    if "\\u0000" in text or _QUOTE_SPACE.search(text):
+        return False
+    try:
+        document = _STRICT(text)
+    except (ValueError, RecursionError, _Constant):
+        return False
+    if type(document) is not dict or text.count('":') != len(document):
+        return False
+    return not ("\\u" in text and _has_surrogate(document)) and _plain_numbers(text)
+
+
+def _has_surrogate(document: dict[str, Any]) -> bool:
+    return any(_SURROGATE.search(key) for key in document) or any(
+        _SURROGATE.search(value) if type(value) is str else type(value) is list
+        for value in document.values()
+    )
+
+
+def _plain_numbers(text: str) -> bool:
+    """No number so long or with such an exponent that numeric could refuse it."""
+    return len(text) < 4000 and not re.search(r"[0-9][eE][+-]?[0-9]{4}", text)
+
+
+def _no_constant(name: str) -> Never:
+    raise _Constant(name)
+
+
+_STRICT = json.JSONDecoder(parse_constant=_no_constant).decode
+
+
+def convert(text: str) -> tuple[str, str]:
+    """(text for jsonb, reason): the reason is empty where the document is unchanged.
+
+    Raises TooLarge for a number beyond numeric or nesting beyond what PostgreSQL parses.
+    """
+    reader = _Reader()
+    try:
+        document = reader.read(text)
+    except json.JSONDecodeError:
+        return _dump(text.replace("\0", "\ufffd")), "not_json"
+    except RecursionError as error:
+        raise TooLarge("The document is nested too deep.") from error
+    _check_depth(document)
+    cleaned = _clean(document, reader.reasons)
+    for reason in ("duplicate_keys", "not_finite", "bad_escape"):
+        if reason in reader.reasons:
+            return _dump(cleaned), reason
+    return text, ""
+
+
+class _Reader:
+    """json.loads that keeps numbers as text and notes what jsonb would not take."""
+
+    def __init__(self) -> None:
+        self.reasons: set[str] = set()
+
+    def read(self, text: str) -> Any:
+        return json.loads(
+            text,
+            object_pairs_hook=self._object,
+            parse_int=_number,
+            parse_float=_number,
+            parse_constant=self._constant,
+        )
+
+    def _object(self, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) != len(pairs):
+            self.reasons.add("duplicate_keys")
+        return found
+
+    def _constant(self, name: str) -> None:
+        self.reasons.add("not_finite")
+
+
+def _number(text: str) -> Number:
+    try:
+        _, digits, exponent = Decimal(text).as_tuple()
+    except InvalidOperation as error:
+        raise TooLarge(f"The number {text[:20]}... is beyond PostgreSQL's numeric.") from error
+    assert isinstance(exponent, int)
+    if len(digits) + exponent > _MOST_BEFORE_POINT or -exponent > _MOST_AFTER_POINT:
+        raise TooLarge(f"The number {text[:20]}... is beyond PostgreSQL's numeric.")
+    return Number(text)
+
+
+def _check_depth(document: Any) -> None:
+    level = [document]
+    for _ in range(_MOST_DEPTH):
+        level = [
+            child
+            for node in level
+            if isinstance(node, dict | list)
+            for child in (node.values() if isinstance(node, dict) else node)
+        ]
+        if not level:
+            return
+    raise TooLarge(f"The document is nested deeper than {_MOST_DEPTH} levels.")
+
+
+def _clean(node: Any, reasons: set[str]) -> Any:
+    if type(node) is str:
+        return _clean_text(node, reasons)
+    if isinstance(node, dict):
+        cleaned = {}
+        for key, value in node.items():
+            cleaned[_clean_text(key, reasons)] = _clean(value, reasons)
+        return cleaned
+    return [_clean(item, reasons) for item in node] if isinstance(node, list) else node
+
+
+def _clean_text(text: str, reasons: set[str]) -> str:
+    cleaned = _SURROGATE.sub("\ufffd", text.replace("\0", "\ufffd"))
+    if cleaned != text:
+        reasons.add("bad_escape")
+    return cleaned
+
+
+def _dump(node: Any) -> str:
+    if isinstance(node, Number):
+        return str(node)
+    if isinstance(node, dict):
+        members = (f"{_dump(str(key))}: {_dump(value)}" for key, value in node.items())
+        return "{" + ", ".join(members) + "}"
+    if isinstance(node, list):
+        return "[" + ", ".join(_dump(item) for item in node) + "]"
+    return json.dumps(node, ensure_ascii=False)
