@@ -43,7 +43,7 @@ def is_clean(text: str) -> bool:
         return False
     if type(document) is not dict or text.count('":') != len(document):
         return False
-    return not ("\\u" in text and _has_surrogate(document)) and _plain_numbers(text)
+    return not ("\\u" in text and _has_surrogate(document))
 
 
 def _has_surrogate(document: dict[str, Any]) -> bool:
@@ -51,11 +51,6 @@ def _has_surrogate(document: dict[str, Any]) -> bool:
         _SURROGATE.search(value) if type(value) is str else type(value) is list
         for value in document.values()
     )
-
-
-def _plain_numbers(text: str) -> bool:
-    """No number so long or with such an exponent that numeric could refuse it."""
-    return len(text) < 4000 and not re.search(r"[0-9][eE][+-]?[0-9]{4}", text)
 
 
 def _no_constant(name: str) -> Never:

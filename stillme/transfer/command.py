@@ -1,0 +1,83 @@
+"""Base of the engine's commands: parse, one call, render, exit with the right status (law 8)."""
+
+from __future__ import annotations
+
+import sys
+from argparse import RawDescriptionHelpFormatter
+from typing import Any
+
+import psycopg
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import Error as DatabaseError
+from rich.console import Console
+
+from stillme.postgresql.explain import explain_operational_error
+from stillme.transfer.errors import TransferError
+
+COULD_NOT_RUN = 2
+
+
+class TransferCommand(BaseCommand):
+    """Foreseeable mistakes end in one sentence and status 2; `--traceback` shows the rest.
+
+    Subclasses define `run(options) -> exit status` and may list `examples` for `--help`.
+    """
+
+    examples: tuple[str, ...] = ()
+    requires_system_checks: list[str] = []
+    console: Console
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        """Show the examples at the end of `--help`."""
+        if self.examples:
+            kwargs["epilog"] = "Examples:\n" + "\n".join(f"  {line}" for line in self.examples)
+        parser = super().create_parser(prog_name, subcommand, **kwargs)
+        formatter = parser.formatter_class
+        parser.formatter_class = type("Formatter", (formatter, RawDescriptionHelpFormatter), {})
+        return parser
+
+    def add_selection(self, parser: CommandParser) -> None:
+        """--file and --table."""
+        parser.add_argument(
+            "--file", action="append", metavar="NAME", help="Only this legacy file, e.g. rss."
+        )
+        parser.add_argument(
+            "--table", action="append", metavar="NAME", help="Only this legacy table."
+        )
+
+    def add_format(self, parser: CommandParser) -> None:
+        """--format."""
+        parser.add_argument("--format", choices=("text", "json"), default="text")
+
+    def check_positive(self, options: dict[str, Any], name: str) -> None:
+        """Raises TransferError unless the option is 1 or more."""
+        if options[name] < 1:
+            flag = "--" + name.replace("_", "-")
+            raise TransferError(f"{flag} must be 1 or more, not {options[name]}.")
+
+    def run(self, options: dict[str, Any]) -> int:
+        """Do the work; the return value is the exit status."""
+        raise NotImplementedError
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Run, and turn foreseeable errors into sentences."""
+        self.console = Console(
+            file=self.stdout,  # type: ignore[arg-type]
+            no_color=options.get("no_color") or None,
+            force_terminal=None if self.stdout.isatty() else False,
+            width=None if self.stdout.isatty() else 100,
+            highlight=False,
+        )
+        try:
+            status = self.run(options)
+        except KeyboardInterrupt as error:
+            sentence = "Interrupted; what was committed stays: run the same command to go on."
+            raise CommandError(sentence, returncode=COULD_NOT_RUN) from error
+        except TransferError as error:
+            raise CommandError(str(error), returncode=COULD_NOT_RUN) from error
+        except (DatabaseError, psycopg.Error) as error:
+            sentence = explain_operational_error(error)
+            raise CommandError(sentence, returncode=COULD_NOT_RUN) from error
+        if status:
+            self.stdout.flush()
+            sys.exit(status)

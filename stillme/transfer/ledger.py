@@ -1,0 +1,151 @@
+"""The ledger: runs, chunks, write marks. Every record commits with the work it records (law 5)."""
+
+from __future__ import annotations
+
+import platform
+import sqlite3
+from typing import Any
+
+import django
+import psycopg
+from django.db import connections
+from django.utils import timezone
+
+from stillme.transfer.models import Chunk, Run, RunFile, RunTable, WriteMark
+from stillme.transfer.postgresql.copy import fetch_all
+from stillme.transfer.sqlite.ranges import KeyRange
+from stillme.transfer.steps.job import TableJob
+from stillme.transfer.steps.outcome import Outcome
+
+
+def start_run(alias: str, command: str, options: dict[str, Any]) -> Run:
+    """Open a run. Runs of the same command that never finished are marked as failed."""
+    Run.objects.using(alias).filter(command=command, status=Run.Status.RUNNING).update(
+        status=Run.Status.FAILED, finished_at=timezone.now(), message="The process ended early."
+    )
+    return Run.objects.using(alias).create(
+        command=command, options=options, versions=_versions(alias)
+    )
+
+
+def finish_run(alias: str, run: Run, *, failed: bool, message: str = "") -> None:
+    """Close a run."""
+    run.status = Run.Status.FAILED if failed else Run.Status.COMPLETED
+    run.finished_at = timezone.now()
+    run.message = message
+    run.save(using=alias, update_fields=["status", "finished_at", "message", "summary"])
+
+
+def _versions(alias: str) -> dict[str, str]:
+    server = fetch_all(connections[alias], "SHOW server_version")[0][0]
+    return {
+        "python": platform.python_version(),
+        "django": django.get_version(),
+        "psycopg": psycopg.__version__,
+        "sqlite": sqlite3.sqlite_version,
+        "postgresql": str(server),
+    }
+
+
+def record_file(alias: str, run: Run, job: TableJob, drift: list[dict[str, Any]]) -> None:
+    """Note a file as this run saw it."""
+    snapshot = job.snapshot
+    RunFile.objects.using(alias).update_or_create(
+        run=run,
+        file=snapshot.file,
+        defaults={
+            "path": str(snapshot.source),
+            "sha256": snapshot.sha256,
+            "size": snapshot.size,
+            "schema_digest": snapshot.schema.digest,
+            "clock": job.clock.as_dict(),
+            "drift": drift,
+        },
+    )
+
+
+def mark_write(alias: str, run_id: int | None) -> int:
+    """Record that the current transaction is the engine's own writing; return its id."""
+    connection = connections[alias]
+    xid = int(fetch_all(connection, "SELECT pg_current_xact_id()::text::bigint")[0][0])
+    WriteMark.objects.using(alias).bulk_create(
+        [WriteMark(xid=xid, run_id=run_id)], ignore_conflicts=True
+    )
+    return xid
+
+
+def record_chunk(
+    alias: str, job: TableJob, key_range: KeyRange, outcome: Outcome, xid: int
+) -> None:
+    """Write the chunk's record, in the transaction that wrote its rows."""
+    Chunk.objects.using(alias).update_or_create(
+        table=job.mapping.declared_table,
+        number=key_range.number,
+        defaults={
+            "run_id": job.run_id,
+            "file": job.mapping.file,
+            "after": key_range.after,
+            "upto": key_range.upto,
+            "mapping_digest": job.digest,
+            "file_sha256": job.snapshot.sha256,
+            "legacy_rows": outcome.legacy_rows,
+            "loaded": outcome.loaded,
+            "repaired": outcome.repaired,
+            "quarantined": outcome.quarantined,
+            "digest": outcome.digest,
+            "xid": xid,
+            "written_at": timezone.now(),
+        },
+    )
+
+
+def table_chunks(alias: str, table: str) -> list[Chunk]:
+    """The chunks of a table as last loaded, in key order."""
+    return list(Chunk.objects.using(alias).filter(table=table).order_by("number"))
+
+
+def known_bounds(chunks: list[Chunk]) -> tuple[int | str | None, ...]:
+    """The inner edges of recorded chunks, as far as they join without a gap."""
+    bounds: list[int | str | None] = []
+    previous: int | str | None = None
+    for number, chunk in enumerate(chunks):
+        if chunk.number != number or chunk.after != previous:
+            break
+        if chunk.upto is None:
+            break
+        bounds.append(chunk.upto)
+        previous = chunk.upto
+    return tuple(bounds)
+
+
+def drop_chunks_from(alias: str, table: str, number: int) -> None:
+    """Forget chunks beyond the present partition of the table."""
+    Chunk.objects.using(alias).filter(table=table, number__gte=number).delete()
+
+
+def record_table(alias: str, run: Run, job: TableJob, outcome: Outcome, seconds: float) -> None:
+    """Note what became of one table in this run."""
+    RunTable.objects.using(alias).update_or_create(
+        run=run,
+        table=job.mapping.declared_table,
+        defaults={
+            "file": job.mapping.file,
+            "target": job.mapping.target,
+            "legacy_rows": outcome.legacy_rows,
+            "loaded": outcome.loaded,
+            "repaired": outcome.repaired,
+            "quarantined": outcome.quarantined,
+            "inserted": outcome.inserted,
+            "updated": outcome.updated,
+            "vanished": outcome.vanished_count,
+            "pruned": outcome.pruned,
+            "conflicts": outcome.conflict_count,
+            "seconds": seconds,
+        },
+    )
+
+
+def prune_marks(alias: str) -> None:
+    """Forget marks so old that the 32-bit xmin of a row could be mistaken for them."""
+    newest = fetch_all(connections[alias], "SELECT pg_current_xact_id()::text::bigint")[0][0]
+    WriteMark.objects.using(alias).filter(xid__lt=int(newest) - 2**31).delete()

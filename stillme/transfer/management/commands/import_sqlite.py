@@ -1,0 +1,64 @@
+"""manage.py import_sqlite: load the legacy files into PostgreSQL."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from stillme.transfer.command import TransferCommand
+from stillme.transfer.reports.terminal_import import ImportProgress, render_import
+from stillme.transfer.steps.load import ImportOptions, import_files
+from stillme.transfer.steps.plan import Selection
+
+
+class Command(TransferCommand):
+    """Parse, one call, render, exit."""
+
+    help = (
+        "Load the legacy SQLite files into PostgreSQL. Can be repeated and resumed: what is "
+        "already there is not touched, what changed is updated."
+    )
+    examples = (
+        "manage.py import_sqlite",
+        "manage.py import_sqlite --file rss --jobs 2",
+        "manage.py import_sqlite --dry-run --format json",
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Options."""
+        self.add_selection(parser)
+        parser.add_argument(
+            "--dry-run", action="store_true", help="Read and convert, write nothing."
+        )
+        parser.add_argument(
+            "--jobs", type=int, default=0, metavar="N", help="Worker processes (default: per core)."
+        )
+        parser.add_argument(
+            "--chunk-rows", type=int, default=20_000, metavar="N", help="Rows per transaction."
+        )
+        parser.add_argument(
+            "--prune", action="store_true", help="Delete target rows that vanished from the legacy."
+        )
+        parser.add_argument(
+            "--overwrite",
+            action="store_true",
+            help="Also overwrite rows that the target side changed after the import.",
+        )
+        self.add_format(parser)
+
+    def run(self, options: dict[str, Any]) -> int:
+        """0 when every row is accounted for, 1 where rows were left alone because of conflicts."""
+        self.check_positive(options, "chunk_rows")
+        wanted = ImportOptions(
+            selection=Selection(tuple(options["file"] or ()), tuple(options["table"] or ())),
+            jobs=max(0, options["jobs"]),
+            dry_run=options["dry_run"],
+            prune=options["prune"],
+            overwrite=options["overwrite"],
+            chunk_rows=options["chunk_rows"],
+        )
+        with ImportProgress(self.console, quiet=options["format"] == "json") as progress:
+            result = import_files(wanted, progress.on_event)
+        render_import(self.console, result, options["format"])
+        return 0 if result.conserved and not result.conflicts else 1

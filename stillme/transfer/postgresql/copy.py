@@ -1,0 +1,114 @@
+"""COPY into a target table or into its staging table, through Django's connection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import psycopg
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+STAGE = "transfer_stage"
+
+
+def quoted(name: str) -> str:
+    """A PostgreSQL identifier, quoted."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def copy_csv(
+    connection: BaseDatabaseWrapper,
+    relation: str,
+    columns: Sequence[str],
+    blocks: Iterable[bytes],
+) -> None:
+    """Send CSV blocks into `relation`. Raises psycopg.Error where PostgreSQL refuses a value."""
+    names = ", ".join(quoted(column) for column in columns)
+    with (
+        connection.cursor() as cursor,
+        cursor.copy(f"COPY {relation} ({names}) FROM STDIN (FORMAT csv)") as copy,
+    ):
+        for block in blocks:
+            copy.write(block)
+
+
+def create_stage(connection: BaseDatabaseWrapper, relation: str, key: str) -> None:
+    """An empty staging table of the target's shape, checks included, gone at commit."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"DROP TABLE IF EXISTS pg_temp.{STAGE}")
+        cursor.execute(
+            f"CREATE TEMPORARY TABLE {STAGE} (LIKE {relation} "
+            "INCLUDING DEFAULTS INCLUDING CONSTRAINTS) ON COMMIT DROP"
+        )
+        cursor.execute(f"CREATE UNIQUE INDEX ON {STAGE} ({quoted(key)})")
+
+
+class StageWriter:
+    """Copies lines into the stage; on refusal bisects until the refused lines are alone."""
+
+    def __init__(self, connection: BaseDatabaseWrapper, columns: Sequence[str]) -> None:
+        self._connection = connection
+        self._columns = columns
+
+    def try_blocks(self, blocks: Iterable[bytes]) -> bool:
+        """Copy a stream whole, or not at all."""
+        try:
+            self._copy(blocks)
+        except psycopg.Error as error:
+            if lost_connection(error):
+                raise
+            return False
+        return True
+
+    def lines(self, lines: Sequence[str]) -> list[tuple[int, str]]:
+        """Copy `lines`; return (index, PostgreSQL's message) of those it refuses."""
+        return self._bisect(lines, 0) if lines else []
+
+    def _bisect(self, lines: Sequence[str], start: int) -> list[tuple[int, str]]:
+        try:
+            self._copy([("".join(lines)).encode("utf-8")])
+        except psycopg.Error as error:
+            if lost_connection(error):
+                raise
+            if len(lines) == 1:
+                return [(start, str(error.diag.message_primary or type(error).__name__))]
+            middle = len(lines) // 2
+            return self._bisect(lines[:middle], start) + self._bisect(
+                lines[middle:], start + middle
+            )
+        return []
+
+    def _copy(self, blocks: Iterable[bytes]) -> None:
+        savepoint = self._connection.savepoint()
+        try:
+            copy_csv(self._connection, f"pg_temp.{STAGE}", self._columns, blocks)
+        except psycopg.Error as error:
+            if not lost_connection(error):
+                self._connection.savepoint_rollback(savepoint)
+            raise
+        self._connection.savepoint_commit(savepoint)
+
+
+_NOT_ABOUT_A_VALUE = ("08", "53", "57", "58")
+
+
+def lost_connection(error: psycopg.Error) -> bool:
+    """Whether the error is about the server (gone, disk full, shut down), not about a value."""
+    state = error.sqlstate
+    return state is None or state[:2] in _NOT_ABOUT_A_VALUE
+
+
+def fetch_all(
+    connection: BaseDatabaseWrapper, sql: str, params: Sequence[Any] = ()
+) -> list[tuple[Any, ...]]:
+    """Run a query and return its rows."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, list(params) or None)
+        return list(cursor.fetchall())
+
+
+def execute(connection: BaseDatabaseWrapper, sql: str, params: Sequence[Any] = ()) -> int:
+    """Run a statement and return how many rows it touched."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, list(params) or None)
+        return int(cursor.rowcount)

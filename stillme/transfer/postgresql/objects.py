@@ -1,0 +1,82 @@
+"""Indexes and foreign keys that are taken down for a large load and built again (law 9).
+
+The definition is written in the transaction that drops the object and deleted in the one that
+builds it, so a `kill -9` in between leaves a record from which the next run restores it.
+"""
+
+from __future__ import annotations
+
+from django.db import connections, transaction
+
+from stillme.transfer.models import DroppedObject
+from stillme.transfer.postgresql.copy import execute, fetch_all, quoted
+
+
+def take_down(alias: str, relation: str, run_id: int | None) -> int:
+    """Drop foreign keys of, and secondary indexes on, `relation`. Returns how many."""
+    connection = connections[alias]
+    constraints = fetch_all(
+        connection,
+        "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint "
+        "WHERE conrelid = %s::regclass AND contype = 'f' ORDER BY conname",
+        [relation],
+    )
+    indexes = fetch_all(
+        connection,
+        "SELECT c.relname, pg_get_indexdef(i.indexrelid) FROM pg_index AS i "
+        "JOIN pg_class AS c ON c.oid = i.indexrelid WHERE i.indrelid = %s::regclass "
+        "AND NOT EXISTS (SELECT 1 FROM pg_constraint AS k WHERE k.conindid = i.indexrelid) "
+        "AND NOT i.indisunique ORDER BY c.relname",
+        [relation],
+    )
+    schema = relation.split(".")[0]
+    with transaction.atomic(using=alias, durable=True):
+        for name, definition in constraints:
+            _remember(alias, relation, name, True, definition, run_id)
+            execute(connection, f"ALTER TABLE {relation} DROP CONSTRAINT {quoted(name)}")
+        for name, definition in indexes:
+            _remember(alias, relation, name, False, definition, run_id)
+            execute(connection, f"DROP INDEX {schema}.{quoted(name)}")
+    return len(constraints) + len(indexes)
+
+
+def _remember(
+    alias: str, relation: str, name: str, is_constraint: bool, definition: str, run: int | None
+) -> None:
+    DroppedObject.objects.using(alias).create(
+        relation=relation,
+        name=name,
+        is_constraint=is_constraint,
+        definition=definition,
+        run_id=run,
+    )
+
+
+def dropped_objects(alias: str, relation: str | None = None) -> list[DroppedObject]:
+    """What is down: indexes first, because a foreign key is checked with their help."""
+    found = DroppedObject.objects.using(alias).order_by("is_constraint", "relation", "name")
+    return list(found if relation is None else found.filter(relation=relation))
+
+
+def build_again(alias: str, dropped: DroppedObject) -> None:
+    """Build one object as it was, and forget its record, in one transaction."""
+    connection = connections[alias]
+    with transaction.atomic(using=alias, durable=True):
+        if dropped.is_constraint:
+            execute(
+                connection,
+                f"ALTER TABLE {dropped.relation} ADD CONSTRAINT {quoted(dropped.name)} "
+                f"{dropped.definition}",
+            )
+        else:
+            execute(connection, "SET LOCAL maintenance_work_mem = '128MB'")
+            execute(connection, dropped.definition)
+        DroppedObject.objects.using(alias).filter(pk=dropped.pk).delete()
+
+
+def restore_all(alias: str) -> int:
+    """Build everything that an earlier run left down. Returns how many objects."""
+    left = dropped_objects(alias)
+    for dropped in left:
+        build_again(alias, dropped)
+    return len(left)

@@ -1,0 +1,34 @@
+"""Identity sequences after a load: the next id really is free."""
+
+from __future__ import annotations
+
+from django.db import connections
+
+from stillme.transfer.kinds import Key
+from stillme.transfer.mapping import TableMapping
+from stillme.transfer.postgresql.copy import fetch_all, quoted
+
+_LARGEST = 2**63 - 1
+
+
+def set_sequence(alias: str, mapping: TableMapping, legacy_mark: int) -> int | None:
+    """Raise the sequence to max(sqlite_sequence, max(id)); never lower it. Returns its value.
+
+    `max` and `setval` are two statements: Citus refuses them in one.
+    """
+    if mapping.key is None or not isinstance(mapping.key.kind, Key):
+        return None
+    connection = connections[alias]
+    column = mapping.key.target
+    sequence = fetch_all(
+        connection, "SELECT pg_get_serial_sequence(%s, %s)", [mapping.relation, column]
+    )[0][0]
+    if sequence is None:
+        return None
+    top = fetch_all(connection, f"SELECT max({quoted(column)}) FROM {mapping.relation}")[0][0]
+    last, called = fetch_all(connection, f"SELECT last_value, is_called FROM {sequence}")[0]
+    wanted = min(max(legacy_mark, top or 0), _LARGEST)
+    present = int(last) if called else int(last) - 1
+    if wanted > present:
+        fetch_all(connection, "SELECT setval(%s::regclass, %s, true)", [sequence, wanted])
+    return max(wanted, present)

@@ -1,0 +1,60 @@
+"""How a stored value is written into the ledger and the quarantine: storage class and bytes.
+
+``[storage, value]`` as JSON: an integer as number, a real as `float.hex()` text, text and blobs
+as base64 of their bytes, NULL as null. Nothing is lost on the way there and back.
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+Raw = None | int | float | bytes
+
+
+def pack_cell(storage: str, raw: Raw) -> list[Any]:
+    """``("text", b"a")`` -> ``["text", "YQ=="]``."""
+    if storage in ("text", "blob"):
+        assert isinstance(raw, bytes)
+        return [storage, base64.b64encode(raw).decode("ascii")]
+    if storage == "real":
+        assert isinstance(raw, float)
+        return [storage, raw.hex()]
+    return [storage, raw]
+
+
+def unpack_cell(packed: list[Any]) -> tuple[str, Raw]:
+    """The inverse of `pack_cell`."""
+    storage, value = packed
+    if storage in ("text", "blob"):
+        return storage, base64.b64decode(value)
+    if storage == "real":
+        return storage, float.fromhex(value)
+    return storage, value
+
+
+def cell_bytes(storage: str, raw: Raw) -> bytes | None:
+    """The bytes kept of a repaired cell: text and blobs as they are, numbers as ASCII.
+
+    An integer is its decimal digits, a real its `float.hex()`.
+    """
+    if raw is None:
+        return None
+    if isinstance(raw, bytes):
+        return raw
+    return (raw.hex() if isinstance(raw, float) else str(raw)).encode("ascii")
+
+
+def show_cell(storage: str, raw: Raw, width: int = 60) -> str:
+    """One cell for a person's eyes, clipped."""
+    if raw is None:
+        return "NULL"
+    if storage == "text":
+        assert isinstance(raw, bytes)
+        text = repr(raw.decode("utf-8", "backslashreplace"))
+    elif storage == "blob":
+        assert isinstance(raw, bytes)
+        text = f"x'{raw.hex()}'"
+    else:
+        text = repr(raw)
+    return text if len(text) <= width else text[: width - 3] + "..."

@@ -1,0 +1,179 @@
+"""The import on a terminal: progress while it runs, a closing table, JSON on request."""
+
+from __future__ import annotations
+
+import json
+from types import TracebackType
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from stillme.transfer.findings import Event
+from stillme.transfer.steps.load import ImportResult, TableResult
+
+
+class ImportProgress:
+    """Bars on a terminal, one line per file and table elsewhere, nothing when `quiet`."""
+
+    def __init__(self, console: Console, *, quiet: bool) -> None:
+        self._console = console
+        self._quiet = quiet
+        self._tasks: dict[str, TaskID] = {}
+        self._bars: Progress | None = None
+        if console.is_terminal and not quiet:
+            self._bars = Progress(
+                TextColumn("{task.description:<24}"),
+                BarColumn(bar_width=24),
+                MofNCompleteColumn(),
+                TimeRemainingColumn(),
+                console=console,
+                transient=True,
+            )
+
+    def __enter__(self) -> ImportProgress:
+        if self._bars:
+            self._bars.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._bars:
+            self._bars.stop()
+
+    def on_event(self, event: Event) -> None:
+        """Show one event."""
+        if self._quiet:
+            return
+        data = event.data
+        if event.name == "notice":
+            self._console.print(data["message"])
+        elif event.name == "file":
+            self._console.print(f"snapshot of {data['file']}: {data['path']}", soft_wrap=True)
+        elif self._bars:
+            self._show_bar(self._bars, event.name, data)
+        elif event.name == "done":
+            self._console.print(f"{data['table']}: {data['rows']:,} rows")
+
+    def _show_bar(self, bars: Progress, name: str, data: dict[str, Any]) -> None:
+        table = data["table"]
+        if name == "table":
+            self._tasks[table] = bars.add_task(table, total=data["total"])
+        elif name in ("progress", "done") and table in self._tasks:
+            bars.update(self._tasks[table], completed=data["rows"])
+
+
+def render_import(console: Console, result: ImportResult, form: str) -> None:
+    """Print the outcome."""
+    if form == "json":
+        console.out(json.dumps(as_dict(result), indent=2, ensure_ascii=False))
+        return
+    for notice in result.notices:
+        console.print(f"[yellow]note[/] {notice}", soft_wrap=True)
+    console.print(_table(result))
+    for table in result.tables:
+        _explain(console, table)
+    if result.returned:
+        console.print(f"{result.returned} rows came back from quarantine: their parent is here.")
+    console.print(_verdict(result), soft_wrap=True)
+
+
+def _table(result: ImportResult) -> Table:
+    title = "What an import would do" if result.dry_run else f"Import, run {result.run_id}"
+    table = Table(title=title, title_justify="left")
+    table.add_column("legacy table", overflow="fold")
+    for name in ("legacy", "loaded", "repaired", "quarant.", "new", "changed", "rows/s"):
+        table.add_column(name, justify="right")
+    for row in result.tables:
+        outcome = row.outcome
+        speed = f"{outcome.legacy_rows / row.seconds:,.0f}" if row.seconds > 0 else "-"
+        counts = (
+            outcome.legacy_rows,
+            outcome.loaded,
+            outcome.repaired,
+            outcome.quarantined,
+            outcome.inserted,
+            outcome.updated,
+        )
+        table.add_row(row.table, *(f"{count:,}" for count in counts), speed)
+    return table
+
+
+def _explain(console: Console, table: TableResult) -> None:
+    outcome = table.outcome
+    if outcome.reasons:
+        reasons = ", ".join(f"{n} {reason}" for reason, n in sorted(outcome.reasons.items()))
+        console.print(f"[red]quarantined[/] in {table.table}: {reasons}", soft_wrap=True)
+    if outcome.conflict_count:
+        keys = ", ".join(outcome.conflicts)
+        console.print(
+            f"[red]left alone[/] in {table.target}: {outcome.conflict_count} rows that were "
+            f"changed after the import ({keys}); --overwrite takes the legacy's values",
+            soft_wrap=True,
+        )
+    if outcome.vanished_count and not outcome.pruned:
+        keys = ", ".join(outcome.vanished)
+        console.print(
+            f"[yellow]vanished[/] from {table.table}: {outcome.vanished_count} rows that the "
+            f"target still holds ({keys}); --prune deletes them",
+            soft_wrap=True,
+        )
+
+
+def _verdict(result: ImportResult) -> str:
+    rows = sum(table.outcome.legacy_rows for table in result.tables)
+    aside = sum(table.outcome.quarantined for table in result.tables)
+    if not result.conserved:
+        return "[red]Rows are missing from the account: legacy is not loaded + repaired + quarantined.[/]"
+    what = "would be accounted for" if result.dry_run else "are accounted for"
+    text = f"All {rows:,} legacy rows {what} in {result.seconds:.1f} s"
+    if aside:
+        text += f"; {aside:,} of them in quarantine: see `manage.py quarantine`"
+    return text + ("." if result.dry_run else ". Next: `manage.py verify_migration`.")
+
+
+def as_dict(result: ImportResult) -> dict[str, Any]:
+    """Plain data for JSON."""
+    return {
+        "run": result.run_id,
+        "dry_run": result.dry_run,
+        "conserved": result.conserved,
+        "seconds": round(result.seconds, 3),
+        "returned_from_quarantine": result.returned,
+        "notices": result.notices,
+        "tables": [
+            {
+                "file": table.file,
+                "table": table.table,
+                "target": table.target,
+                "legacy_rows": table.outcome.legacy_rows,
+                "loaded": table.outcome.loaded,
+                "repaired": table.outcome.repaired,
+                "quarantined": table.outcome.quarantined,
+                "reasons": table.outcome.reasons,
+                "inserted": table.outcome.inserted,
+                "updated": table.outcome.updated,
+                "vanished": table.outcome.vanished_count,
+                "vanished_keys": table.outcome.vanished,
+                "pruned": table.outcome.pruned,
+                "conflicts": table.outcome.conflict_count,
+                "conflict_keys": table.outcome.conflicts,
+                "chunks": table.chunks,
+                "skipped_chunks": table.skipped_chunks,
+                "seconds": round(table.seconds, 3),
+            }
+            for table in result.tables
+        ],
+    }

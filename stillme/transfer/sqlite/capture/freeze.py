@@ -1,0 +1,95 @@
+"""Refusing writes to a legacy file while it is switched over.
+
+A freeze with a deadline lifts itself: a cut-over that dies before its mark leaves writers locked
+out for no longer than its limit. The cut-over makes it permanent just before it sets the mark.
+"""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from dataclasses import dataclass
+from pathlib import Path
+
+from stillme.transfer.sqlite.capture.install import drop_triggers, own_triggers
+from stillme.transfer.sqlite.capture.tables import CapturedTable, write_transaction
+from stillme.transfer.sqlite.capture.templates import FREEZE_PREFIX, freeze_triggers
+
+MESSAGE = (
+    "StillMe has moved to PostgreSQL and this SQLite file takes no more writes: "
+    "point the application at the new database (see manage.py migration_status)"
+)
+FOR_GOOD = float("inf")
+_UNTIL = re.compile(r"julianday\('now'\) < ([0-9.]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Freeze:
+    """The freeze as it was set: the last change logged before it."""
+
+    last_change: int
+
+
+def freeze(
+    path: Path,
+    tables: list[CapturedTable],
+    *,
+    seconds: float | None,
+    timeout: float = 5.0,
+    message: str = MESSAGE,
+) -> Freeze:
+    """Refuse writes from now on, for `seconds` or (None) for good. Raises LegacyFileError.
+
+    The write lock that the DDL takes makes it exact: a write is logged before or refused after.
+    """
+    from stillme.transfer.sqlite.capture.log import last_sequence
+
+    with write_transaction(path, timeout=timeout) as connection:
+        create_freeze(connection, tables, seconds=seconds, message=message)
+        last = last_sequence(connection)
+    return Freeze(last)
+
+
+def create_freeze(
+    connection: sqlite3.Connection,
+    tables: list[CapturedTable],
+    *,
+    seconds: float | None,
+    message: str = MESSAGE,
+) -> None:
+    """Set the freeze triggers anew (the caller's transaction)."""
+    drop_freeze(connection)
+    until = None
+    if seconds is not None:
+        until = float(
+            connection.execute("SELECT julianday('now') + ? / 86400.0", (seconds,)).fetchone()[0]
+        )
+    for table in tables:
+        for sql in freeze_triggers(table, message, until).values():
+            connection.execute(sql)
+
+
+def unfreeze(path: Path, *, timeout: float = 5.0) -> None:
+    """Let writes in again. Raises LegacyFileError."""
+    with write_transaction(path, timeout=timeout) as connection:
+        drop_freeze(connection)
+
+
+def drop_freeze(connection: sqlite3.Connection) -> None:
+    """Drop the freeze triggers (the caller's transaction)."""
+    drop_triggers(connection, FREEZE_PREFIX)
+
+
+def frozen_until(connection: sqlite3.Connection) -> float | None:
+    """None where writes are let in, seconds left of a freeze, or `FOR_GOOD`."""
+    triggers = own_triggers(connection, FREEZE_PREFIX)
+    if not triggers:
+        return None
+    left = []
+    for sql in triggers.values():
+        match = _UNTIL.search(sql)
+        if match is None:
+            return FOR_GOOD
+        now = float(connection.execute("SELECT julianday('now')").fetchone()[0])
+        left.append((float(match[1]) - now) * 86_400)
+    return max(left) if max(left) > 0 else None

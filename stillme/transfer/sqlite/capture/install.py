@@ -1,0 +1,184 @@
+"""Putting capture into a live file, telling how it stands, taking it out again."""
+
+from __future__ import annotations
+
+import sqlite3
+import uuid
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from stillme.transfer.errors import LegacyFileError
+from stillme.transfer.sqlite.capture.tables import CapturedTable, write_transaction
+from stillme.transfer.sqlite.capture.templates import (
+    CHANGE_TABLE,
+    CHANGE_TABLE_SQL,
+    FREEZE_PREFIX,
+    PREFIX,
+    capture_triggers,
+    is_own_text,
+)
+from stillme.transfer.sqlite.connect import quoted
+
+
+class Health(StrEnum):
+    """How capture stands in a file."""
+
+    HEALTHY = "healthy"
+    OUTDATED = "outdated"
+    HAND_EDITED = "hand-edited"
+    MISSING = "missing"
+    ABSENT = "absent"
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureStatus:
+    """`health` with what is wrong, and the identity of the installation."""
+
+    health: Health
+    problems: tuple[str, ...] = field(default=())
+    capture_id: str | None = None
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether every write is logged."""
+        return self.health is Health.HEALTHY
+
+
+def status(connection: sqlite3.Connection, tables: list[CapturedTable]) -> CaptureStatus:
+    """Compare the triggers in a file with those that this version would write."""
+    expected = {n: sql for t in tables for n, sql in capture_triggers(t).items()}
+    found = own_triggers(connection, PREFIX)
+    log = _change_table(connection)
+    if not found and log is None:
+        return CaptureStatus(Health.ABSENT)
+    capture_id = _capture_id(connection) if log == CHANGE_TABLE_SQL else None
+    edited = [f"{n} was edited by hand" for n, sql in found.items() if not is_own_text(sql)]
+    if log is not None and log != CHANGE_TABLE_SQL:
+        edited.append(f"the table {CHANGE_TABLE} is not as it was made")
+    if edited:
+        return CaptureStatus(Health.HAND_EDITED, tuple(edited), capture_id)
+    other = [f"{n} is of another version or table" for n in found if expected.get(n) != found[n]]
+    if other:
+        return CaptureStatus(Health.OUTDATED, tuple(other), capture_id)
+    missing = [f"{n} is missing" for n in expected if n not in found]
+    if log is None or capture_id is None:
+        missing.append(f"the table {CHANGE_TABLE} is missing or has lost its first row")
+    if missing:
+        return CaptureStatus(Health.MISSING, tuple(missing), capture_id)
+    return CaptureStatus(Health.HEALTHY, (), capture_id)
+
+
+def install(path: Path, tables: list[CapturedTable], *, timeout: float = 5.0) -> CaptureStatus:
+    """Install or renew capture in one short transaction. Raises LegacyFileError.
+
+    The log and its identity survive where they are sound; after anything but a healthy capture
+    writes may have gone unseen, so a new identity is given: the follower then asks for a load.
+    """
+    with write_transaction(path, timeout=timeout) as connection:
+        before = status(connection, tables)
+        if not before.is_healthy:
+            drop_triggers(connection, PREFIX)
+            create_log(connection)
+            create_triggers(connection, tables)
+        after = status(connection, tables)
+        if not after.is_healthy:
+            raise LegacyFileError(
+                f"Capture in {path} does not come out as written ({after.problems[0]}): "
+                "nothing was changed; see docs/capture.md."
+            )
+    return after
+
+
+def create_log(connection: sqlite3.Connection) -> None:
+    """A change table with a fresh identity. The numbers go on where an old table had them."""
+    last = 0
+    if _change_table(connection) is not None:
+        last = _last_number(connection)
+        connection.execute(f"DROP TABLE {CHANGE_TABLE}")
+    connection.execute(CHANGE_TABLE_SQL)
+    connection.execute(
+        f"INSERT INTO {CHANGE_TABLE} (sequence, name, key) VALUES (0, '', ?)", (uuid.uuid4().hex,)
+    )
+    if last > 0:
+        connection.execute(
+            f"INSERT INTO {CHANGE_TABLE} (sequence, name, key) VALUES (?, '', NULL)", (last,)
+        )
+
+
+def _last_number(connection: sqlite3.Connection) -> int:
+    try:
+        row = connection.execute(f"SELECT max(sequence) FROM {CHANGE_TABLE}").fetchone()
+    except sqlite3.OperationalError:
+        # Somebody made the table anew, without that column.
+        return 0
+    return int(row[0] or 0)
+
+
+def create_triggers(connection: sqlite3.Connection, tables: list[CapturedTable]) -> None:
+    """Create the capture triggers (the caller's transaction)."""
+    for table in tables:
+        for sql in capture_triggers(table).values():
+            connection.execute(sql)
+
+
+def drop_capture_triggers(connection: sqlite3.Connection) -> None:
+    """Drop the capture triggers, keep the log (the caller's transaction)."""
+    drop_triggers(connection, PREFIX)
+
+
+def remove(path: Path, *, timeout: float = 5.0) -> bool:
+    """Take capture and freeze out; the rest of the schema is compared before the commit.
+
+    Returns False where there was nothing to remove. Raises LegacyFileError.
+    """
+    with write_transaction(path, timeout=timeout) as connection:
+        before = _foreign_objects(connection)
+        had = bool(own_triggers(connection, PREFIX)) or _change_table(connection) is not None
+        had = had or bool(own_triggers(connection, FREEZE_PREFIX))
+        drop_triggers(connection, PREFIX)
+        drop_triggers(connection, FREEZE_PREFIX)
+        connection.execute(f"DROP TABLE IF EXISTS {CHANGE_TABLE}")
+        everything = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master")
+        if sorted(everything, key=str) != before:
+            raise LegacyFileError(
+                f"Taking capture out of {path} would change its schema: nothing was changed."
+            )
+    return had
+
+
+def own_triggers(connection: sqlite3.Connection, prefix: str) -> dict[str, str]:
+    """Name -> statement of the triggers whose name starts with `prefix`."""
+    return dict(
+        connection.execute(
+            "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' "
+            "AND substr(name, 1, ?) = ? ORDER BY name",
+            (len(prefix), prefix),
+        ).fetchall()
+    )
+
+
+def _foreign_objects(connection: sqlite3.Connection) -> list[tuple[str, ...]]:
+    rows = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master").fetchall()
+    return sorted(
+        (r for r in rows if not r[1].startswith((PREFIX, FREEZE_PREFIX)) and r[1] != CHANGE_TABLE),
+        key=str,
+    )
+
+
+def drop_triggers(connection: sqlite3.Connection, prefix: str) -> None:
+    """Drop the triggers whose name starts with `prefix` (the caller's transaction)."""
+    for name in own_triggers(connection, prefix):
+        connection.execute(f"DROP TRIGGER {quoted(name)}")
+
+
+def _change_table(connection: sqlite3.Connection) -> str | None:
+    row = connection.execute(
+        "SELECT sql FROM sqlite_master WHERE type = 'table' AND name = ?", (CHANGE_TABLE,)
+    ).fetchone()
+    return None if row is None else str(row[0])
+
+
+def _capture_id(connection: sqlite3.Connection) -> str | None:
+    row = connection.execute(f"SELECT key FROM {CHANGE_TABLE} WHERE sequence = 0").fetchone()
+    return None if row is None else str(row[0])

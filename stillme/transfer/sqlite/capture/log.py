@@ -1,0 +1,143 @@
+"""Reading and trimming the change log of a legacy file."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from stillme.transfer.sqlite.capture.tables import open_writable
+from stillme.transfer.sqlite.capture.templates import CHANGE_TABLE
+
+Key = None | int | float | str | bytes
+_UNIX_EPOCH_JULIAN = 2_440_587.5
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One write: the row `key` of table `name`. `at` is Unix time by the writer's clock."""
+
+    sequence: int
+    name: str
+    key: Key
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """The change at the replayed position: another one at that number is another file."""
+
+    sequence: int
+    name: str
+    at: float
+
+    def as_list(self) -> list[object]:
+        """Plain data for the ledger."""
+        return [self.sequence, self.name, self.at]
+
+
+class ChangeLog:
+    """The log through one open connection. Key text comes as str; not UTF-8 as bytes."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def capture_id(self) -> str:
+        """The identity given when capture was installed, "" where it is gone."""
+        row = self._connection.execute(
+            f"SELECT key FROM {CHANGE_TABLE} WHERE sequence = 0"
+        ).fetchone()
+        return "" if row is None else str(row[0])
+
+    def after(self, position: int, limit: int) -> list[Change]:
+        """The changes after a position, oldest first."""
+        rows = self._connection.execute(
+            f"SELECT sequence, name, typeof(key), "
+            "CASE typeof(key) WHEN 'text' THEN CAST(key AS BLOB) ELSE key END, at "
+            f"FROM {CHANGE_TABLE} WHERE sequence > ? ORDER BY sequence LIMIT ?",
+            (max(position, 0), limit),
+        )
+        return [Change(s, n, _key(storage, key), _unix(at)) for s, n, storage, key, at in rows]
+
+    def last(self) -> int:
+        """The number of the last change."""
+        return last_sequence(self._connection)
+
+    def witness(self, position: int) -> Witness | None:
+        """The change at that number, None where it is gone (or the position is the start)."""
+        row = self._connection.execute(
+            f"SELECT sequence, name, at FROM {CHANGE_TABLE} WHERE sequence = ?", (position,)
+        ).fetchone()
+        return None if row is None else Witness(*row)
+
+    def oldest_after(self, position: int) -> float | None:
+        """When the first change after a position was made, None where there is none."""
+        row = self._connection.execute(
+            f"SELECT at FROM {CHANGE_TABLE} WHERE sequence > ? ORDER BY sequence LIMIT 1",
+            (max(position, 0),),
+        ).fetchone()
+        return None if row is None else _unix(row[0])
+
+    def rows(self) -> int:
+        """How many rows the log holds."""
+        return int(self._connection.execute(f"SELECT count(*) FROM {CHANGE_TABLE}").fetchone()[0])
+
+
+def last_sequence(connection: sqlite3.Connection) -> int:
+    """The number of the last change in the file, 0 where there is none."""
+    row = connection.execute(f"SELECT max(sequence) FROM {CHANGE_TABLE}").fetchone()
+    return int(row[0] or 0)
+
+
+def trim(path: Path, position: int, *, at_once: int = 2000, timeout: float = 0.2) -> int:
+    """Delete what is replayed, in short transactions. Returns the number of rows deleted.
+
+    The row at the position stays as its witness, sequence 0 as the installation's identity, and
+    so the numbers never start over. A busy file is left for the next time.
+    """
+    connection = open_writable(path, timeout=timeout)
+    deleted = 0
+    try:
+        while True:
+            cursor = connection.execute(
+                f"DELETE FROM {CHANGE_TABLE} WHERE sequence IN (SELECT sequence "
+                f"FROM {CHANGE_TABLE} WHERE sequence > 0 AND sequence < ? LIMIT ?)",
+                (position, at_once),
+            )
+            deleted += cursor.rowcount
+            if cursor.rowcount < at_once:
+                return deleted
+            # A writer waiting for the lock gets its turn.
+            time.sleep(0.002)
+    except sqlite3.OperationalError as error:
+        if "locked" in str(error) or "busy" in str(error):
+            return deleted
+        raise
+    finally:
+        connection.close()
+
+
+def collapse(changes: Iterable[Change]) -> dict[str, list[Key]]:
+    """Table -> keys, each once, in the order of their first change."""
+    found: dict[str, dict[tuple[str, Key], Key]] = {}
+    for change in changes:
+        if change.name:
+            # 1 and 1.0 are one dict key; the storage class keeps them apart.
+            found.setdefault(change.name, {})[type(change.key).__name__, change.key] = change.key
+    return {name: list(keys.values()) for name, keys in found.items()}
+
+
+def _key(storage: str, key: Key) -> Key:
+    if storage != "text":
+        return key
+    assert isinstance(key, bytes)
+    try:
+        return key.decode("utf-8")
+    except UnicodeDecodeError:
+        return key
+
+
+def _unix(julian: float) -> float:
+    return (julian - _UNIX_EPOCH_JULIAN) * 86_400

@@ -1,0 +1,109 @@
+"""What is captured: the tables of a file, their keys, and where a REPLACE may hit another row."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from stillme.transfer.errors import LegacyFileError
+from stillme.transfer.mapping import TableMapping
+from stillme.transfer.sqlite.connect import check_readable, explain, quoted, uri
+
+
+@dataclass(frozen=True, slots=True)
+class UniqueIndex:
+    """A unique index besides the key: (column, collation) pairs, NOCASE and the like included."""
+
+    name: str
+    columns: tuple[tuple[str, str], ...]
+    by_expression: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CapturedTable:
+    """A table to capture. `key` is None where the file's table has no key column."""
+
+    name: str
+    key: str | None
+    key_is_rowid: bool
+    has_rowid: bool
+    uniques: tuple[UniqueIndex, ...] = ()
+
+
+def captured_tables(
+    connection: sqlite3.Connection, mappings: list[TableMapping]
+) -> list[CapturedTable]:
+    """The tables of a file's mappings, with the unique indexes that stand in the file now."""
+    return [
+        CapturedTable(
+            m.table,
+            None if m.key is None else m.key.legacy,
+            m.key_is_rowid,
+            m.has_rowid,
+            _uniques(connection, m.table, None if m.key is None else m.key.legacy),
+        )
+        for m in mappings
+    ]
+
+
+def _uniques(
+    connection: sqlite3.Connection, table: str, key: str | None
+) -> tuple[UniqueIndex, ...]:
+    found = []
+    for row in connection.execute(f"PRAGMA index_list({quoted(table)})").fetchall():
+        name, unique = str(row[1]), bool(row[2])
+        if not unique:
+            continue
+        parts = connection.execute(f"PRAGMA index_xinfo({quoted(name)})").fetchall()
+        columns = tuple((str(p[2]), str(p[4])) for p in parts if p[5] and p[1] >= 0)
+        expression = any(p[5] and p[1] == -2 for p in parts)
+        # NEW's own key is logged anyhow; under NOCASE the row pushed out may have another one.
+        if expression or [(c.lower(), o) for c, o in columns] != [((key or "").lower(), "BINARY")]:
+            found.append(UniqueIndex(name, columns, expression))
+    return tuple(sorted(found, key=lambda index: index.name))
+
+
+def open_writable(path: Path, *, timeout: float = 5.0) -> sqlite3.Connection:
+    """A read-write connection in autocommit mode: only capture and rollback may have one (law 6)."""
+    check_readable(path)
+    try:
+        connection = sqlite3.connect(
+            uri(path, "rw"),
+            uri=True,
+            timeout=timeout,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.Error as error:
+        raise explain(path, error) from error
+    return connection
+
+
+@contextmanager
+def write_transaction(path: Path, *, timeout: float = 5.0) -> Iterator[sqlite3.Connection]:
+    """One immediate transaction on a live file; anything raised inside rolls it back."""
+    connection = open_writable(path, timeout=timeout)
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        yield connection
+        connection.execute("COMMIT")
+    except sqlite3.Error as error:
+        raise _explain_write(path, error) from error
+    finally:
+        # Closing an open transaction rolls it back.
+        connection.close()
+
+
+def _explain_write(path: Path, error: sqlite3.Error) -> LegacyFileError:
+    text = str(error)
+    if "readonly" in text or "read-only" in text:
+        return LegacyFileError(
+            f"No permission to write {path}: capture and rollback need the file's owner."
+        )
+    if "full" in text:
+        return LegacyFileError(f"No space left beside {path}: free some and run again.")
+    return explain(path, error)

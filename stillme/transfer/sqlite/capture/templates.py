@@ -1,0 +1,139 @@
+"""The SQL that capture leaves in a legacy file: named templates, each with version and hash.
+
+The hash stands in a comment inside the statement, where SQLite keeps it: a trigger whose text does
+not give its own hash was edited by hand; one that is true to itself but not what this version
+would write for this table is outdated.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+
+from stillme.transfer.sqlite.capture.tables import CapturedTable, UniqueIndex
+from stillme.transfer.sqlite.connect import quoted
+
+VERSION = 1
+CHANGE_TABLE = "stillme_change"
+PREFIX = "stillme_capture_"
+FREEZE_PREFIX = "stillme_freeze_"
+_MARK = re.compile(r"/\* stillme (\w+) v(\d+) sha256:([0-9a-f]{16}) \*/")
+
+# `key` has no type, so that a key keeps its storage class. `at` is a Julian day: with it a row is
+# told from another row of the same number in a restored file. Sequence 0 names the installation.
+# No AUTOINCREMENT: the last row is never trimmed, so numbers never repeat, and a file without
+# sqlite_sequence is left without one.
+CHANGE_TABLE_SQL = (
+    f"CREATE TABLE {CHANGE_TABLE} (sequence INTEGER PRIMARY KEY, name TEXT NOT NULL, key, "
+    "at REAL NOT NULL DEFAULT (julianday('now')))"
+)
+
+_LOG = f"INSERT INTO {CHANGE_TABLE} (name, key) "
+_EVENTS = {
+    "insert": "CREATE TRIGGER {trigger} AFTER INSERT ON {table} BEGIN {mark} {log}"
+    "VALUES ({name}, NEW.{key}); END",
+    "update": "CREATE TRIGGER {trigger} AFTER UPDATE ON {table} BEGIN {mark} {log}"
+    "VALUES ({name}, NEW.{key}); END",
+    "rekey": "CREATE TRIGGER {trigger} AFTER UPDATE ON {table} "
+    "WHEN OLD.{key} COLLATE BINARY IS NOT NEW.{key} BEGIN {mark} {log}"
+    "VALUES ({name}, OLD.{key}); END",
+    "delete": "CREATE TRIGGER {trigger} AFTER DELETE ON {table} BEGIN {mark} {log}"
+    "VALUES ({name}, OLD.{key}); END",
+    # With recursive_triggers off, the delete that OR REPLACE implies fires no delete trigger:
+    # the rows that the new values may push out are logged before.
+    "replace": "CREATE TRIGGER {trigger} BEFORE INSERT ON {table} BEGIN {mark} {pushed} END",
+    "push": "CREATE TRIGGER {trigger} BEFORE UPDATE ON {table} BEGIN {mark} {pushed} END",
+}
+_FREEZE = (
+    "CREATE TRIGGER {trigger} BEFORE {event} ON {table} {when}BEGIN {mark} "
+    "SELECT RAISE(ABORT, {message}); END"
+)
+
+
+def capture_triggers(table: CapturedTable) -> dict[str, str]:
+    """Trigger name -> statement, for one table."""
+    key = quoted(table.key) if table.key is not None else None
+    pushed = _pushed_rows(table)
+    found = {}
+    for event, template in _EVENTS.items():
+        if event in ("replace", "push") and not pushed:
+            continue
+        if event == "rekey" and key is None:
+            continue
+        trigger = f"{PREFIX}{table.name}_{event}"
+        sql = template
+        if key is None:
+            sql = sql.replace("NEW.{key}", "NULL").replace("OLD.{key}", "NULL")
+        found[trigger] = _marked(
+            event,
+            sql.format(
+                trigger=quoted(trigger),
+                table=quoted(table.name),
+                name=literal(table.name),
+                key=key,
+                log=_LOG,
+                mark="{mark}",
+                pushed=pushed,
+            ),
+        )
+    return found
+
+
+def _pushed_rows(table: CapturedTable) -> str:
+    """Statements that log every other row which the values in NEW would push out."""
+    if table.key is None:
+        return ""
+    name, key = quoted(table.name), quoted(table.key)
+    clashes = [_same_values(index) for index in table.uniques if not index.by_expression]
+    if table.has_rowid and not table.key_is_rowid:
+        clashes.append("rowid = NEW.rowid")
+    return " ".join(
+        f"{_LOG}SELECT {literal(table.name)}, {key} FROM {name} "
+        f"WHERE {clash} AND {key} COLLATE BINARY IS NOT NEW.{key};"
+        for clash in clashes
+    )
+
+
+def _same_values(index: UniqueIndex) -> str:
+    return " AND ".join(
+        f"{quoted(column)} = NEW.{quoted(column)} COLLATE {quoted(collation)}"
+        for column, collation in index.columns
+    )
+
+
+def freeze_triggers(table: CapturedTable, message: str, until: float | None) -> dict[str, str]:
+    """The triggers that refuse every write to a table, until a Julian day or for good."""
+    when = "" if until is None else f"WHEN julianday('now') < {until!r} "
+    found = {}
+    for event in ("INSERT", "UPDATE", "DELETE"):
+        trigger = f"{FREEZE_PREFIX}{table.name}_{event.lower()}"
+        sql = _FREEZE.format(
+            trigger=quoted(trigger),
+            event=event,
+            table=quoted(table.name),
+            when=when,
+            mark="{mark}",
+            message=literal(message),
+        )
+        found[trigger] = _marked("freeze", sql)
+    return found
+
+
+def _marked(name: str, sql: str) -> str:
+    digest = _digest(sql.replace("{mark}", ""))
+    return sql.replace("{mark}", f"/* stillme {name} v{VERSION} sha256:{digest} */")
+
+
+def is_own_text(sql: str) -> bool:
+    """Whether the statement still is what some version of ours wrote."""
+    match = _MARK.search(sql)
+    return match is not None and _digest(_MARK.sub("", sql)) == match[3]
+
+
+def _digest(sql: str) -> str:
+    return hashlib.sha256(" ".join(sql.split()).encode()).hexdigest()[:16]
+
+
+def literal(text: str) -> str:
+    """A SQLite string literal."""
+    return "'" + text.replace("'", "''") + "'"

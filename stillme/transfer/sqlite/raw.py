@@ -1,0 +1,99 @@
+"""Rows as SQLite stores them: storage class and bytes of every value."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from stillme.transfer.mapping import TableMapping
+from stillme.transfer.sqlite.clock import row_offset_sql
+from stillme.transfer.sqlite.common import ParentTable, has_parent, no_earlier
+from stillme.transfer.sqlite.connect import quoted
+
+Raw = None | int | float | bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RawRow:
+    """A stored row. `cells` maps a legacy column to (storage class, value); text is bytes.
+
+    `row_offset` is the row's own evidence of the local clock in minutes, `orphaned` the reference
+    columns whose parent is missing or set aside, `repeated` tells that an earlier row has the key.
+    """
+
+    rowid: int | None
+    cells: dict[str, tuple[str, Raw]]
+    row_offset: int | None
+    orphaned: frozenset[str]
+    repeated: bool
+
+
+class RawReader:
+    """Reads raw rows of one table through one connection."""
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        mapping: TableMapping,
+        parents: dict[str, ParentTable | None],
+    ) -> None:
+        self._connection = connection
+        self._mapping = mapping
+        self._names = [c.legacy for c in mapping.columns] + list(mapping.extra)
+        self._references = [c.legacy for c, _ in mapping.references()]
+        self._select = f"SELECT {', '.join(self._parts(parents))} FROM {quoted(mapping.table)}"
+
+    def _parts(self, parents: dict[str, ParentTable | None]) -> list[str]:
+        mapping = self._mapping
+        table = quoted(mapping.table)
+        parts = [f"{table}.rowid" if mapping.has_rowid else "NULL"]
+        parts.append(row_offset_sql(mapping.clock) if mapping.clock else "NULL")
+        unsure = mapping.key is not None and not mapping.key_is_unique
+        parts.append(f"NOT {no_earlier(mapping)}" if unsure else "0")
+        parts += [
+            f"NOT {has_parent(f'{table}.{quoted(c.legacy)}', parents[p])}"
+            for c, p in mapping.references()
+        ]
+        for name in self._names:
+            column = f"{table}.{quoted(name)}"
+            parts.append(f"typeof({column})")
+            # Text as its bytes: Python would refuse or replace what is not UTF-8.
+            parts.append(
+                f"CASE typeof({column}) WHEN 'text' THEN CAST({column} AS BLOB) ELSE {column} END"
+            )
+        return parts
+
+    def where(self, condition: str, values: Iterable[object] = ()) -> Iterator[RawRow]:
+        """The rows that meet an SQL condition, in key order."""
+        mapping = self._mapping
+        order = quoted(mapping.key.legacy) if mapping.key else "1"
+        cursor = self._connection.execute(
+            f"{self._select} WHERE {condition} ORDER BY {order}", tuple(values)
+        )
+        for row in cursor:
+            yield self._row(row)
+
+    def keys(self, keys: Iterable[int | str]) -> Iterator[RawRow]:
+        """The rows with the given keys, one look-up each."""
+        assert self._mapping.key is not None
+        column = f"{quoted(self._mapping.table)}.{quoted(self._mapping.key.legacy)}"
+        for key in keys:
+            for row in self._connection.execute(f"{self._select} WHERE {column} = ?", (key,)):
+                yield self._row(row)
+
+    def _row(self, row: tuple[object, ...]) -> RawRow:
+        rowid, offset, repeated, *rest = row
+        flags, values = rest[: len(self._references)], rest[len(self._references) :]
+        cells = {
+            name: (str(values[2 * i]), values[2 * i + 1])  # type: ignore[misc]
+            for i, name in enumerate(self._names)
+        }
+        orphaned = frozenset(n for n, bad in zip(self._references, flags, strict=True) if bad)
+        return RawRow(
+            rowid,  # type: ignore[arg-type]
+            cells,  # type: ignore[arg-type]
+            offset,  # type: ignore[arg-type]
+            orphaned,
+            bool(repeated),
+        )

@@ -1,0 +1,64 @@
+"""Bringing single keys up to date: what replay and retry share with the import."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from django.db import connections
+
+from stillme.transfer.postgresql.copy import StageWriter, create_stage
+from stillme.transfer.sqlite.raw import RawRow
+from stillme.transfer.steps.job import TableSource
+from stillme.transfer.steps.merge import (
+    Merged,
+    delete_keys,
+    merge_stage,
+    set_orphans_aside,
+    stage_rows,
+)
+from stillme.transfer.steps.outcome import Outcome
+from stillme.transfer.steps.set_aside import keep_cells, quarantine_rows
+
+
+def apply_keys(alias: str, source: TableSource, keys: Sequence[int | str]) -> Outcome:
+    """Read the present legacy rows of `keys` and bring the target to them.
+
+    Every row goes through the checks of the import: upserted, repaired or quarantined. Target
+    rows of keys that the legacy no longer has are deleted, with their kept cells and quarantine
+    entries (`Outcome.pruned`). Runs in the caller's transaction; the caller marks the write
+    (`ledger.mark_write`) in the same transaction.
+    """
+    rows = list(source.raw.keys(keys))
+    outcome = apply_raw(alias, source, rows)
+    assert source.job.mapping.key is not None
+    name = source.job.mapping.key.legacy
+    present = {_key_text(row, name) for row in rows}
+    gone = [str(key) for key in keys if str(key) not in present]
+    if gone:
+        from stillme.transfer.models import QuarantinedRow
+
+        outcome.pruned += delete_keys(alias, source.job.mapping, gone)
+        QuarantinedRow.objects.using(alias).filter(
+            table=source.job.mapping.declared_table, key__in=gone
+        ).delete()
+    return outcome
+
+
+def apply_raw(alias: str, source: TableSource, rows: Sequence[RawRow]) -> Outcome:
+    """Merge raw rows into the target, in the caller's transaction."""
+    mapping = source.job.mapping
+    assert mapping.key is not None
+    merged = Merged(Outcome())
+    connection = connections[alias]
+    create_stage(connection, mapping.relation, mapping.key.target)
+    stage_rows(StageWriter(connection, mapping.target_columns), source, rows, merged)
+    set_orphans_aside(alias, source, merged)
+    merge_stage(alias, source.job, merged)
+    quarantine_rows(alias, mapping, source.job.run_id, merged.set_aside)
+    keep_cells(alias, mapping, source.job.run_id, merged.with_kept)
+    return merged.outcome
+
+
+def _key_text(row: RawRow, name: str) -> str:
+    raw = row.cells[name][1]
+    return raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw)

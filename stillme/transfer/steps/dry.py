@@ -1,0 +1,35 @@
+"""What an import would do to one table, without a server."""
+
+from __future__ import annotations
+
+from stillme.transfer.sqlite.ranges import KeyRange
+from stillme.transfer.steps.careful import SetAside
+from stillme.transfer.steps.job import TableJob, TableSource
+from stillme.transfer.steps.outcome import Outcome
+from stillme.transfer.steps.read_range import RangeReader
+
+
+def dry_table(job: TableJob) -> tuple[Outcome, tuple[int, ...]]:
+    """The outcome by docs/values.md, and the keys of the rows that would be set aside.
+
+    What only PostgreSQL can tell (a day that no calendar has, say) is asked cell by cell too:
+    every row goes the careful way.
+    """
+    source = TableSource(job)
+    outcome = Outcome()
+    aside: list[int] = []
+    try:
+        for raw in RangeReader(source, KeyRange(0, None, None)).everything():
+            row = source.careful.convert(raw)
+            outcome.legacy_rows += 1
+            if isinstance(row, SetAside):
+                outcome.quarantined += 1
+                outcome.reasons[row.reason] = outcome.reasons.get(row.reason, 0) + 1
+                if row.key is not None and row.key.lstrip("-").isdigit():
+                    aside.append(int(row.key))
+            else:
+                outcome.repaired += row.repaired
+                outcome.loaded += not row.repaired
+    finally:
+        source.close()
+    return outcome, tuple(aside)

@@ -1,0 +1,174 @@
+"""Loading one key range in one PostgreSQL transaction, its ledger record included.
+
+Two ways. *Direct*: COPY straight into the target; for ranges that were never loaded. *Staged*:
+COPY into a temporary table and merge; for everything else: ranges loaded before, rows PostgreSQL
+refuses, a target that already holds some of the keys. Direct falls back to staged on any refusal,
+so that one bad value never stops a run (law 7).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import psycopg
+from django.db import DatabaseError, connections, transaction
+
+from stillme.transfer import ledger
+from stillme.transfer.errors import TransferError
+from stillme.transfer.postgresql.copy import copy_csv, fetch_all, lost_connection
+from stillme.transfer.sqlite.ranges import KeyRange
+from stillme.transfer.steps.careful import LoadedRow, SetAside, csv_line
+from stillme.transfer.steps.job import TableSource
+from stillme.transfer.steps.merge import merge_range, range_condition
+from stillme.transfer.steps.outcome import Outcome
+from stillme.transfer.steps.read_range import RangeReader, digest_of
+from stillme.transfer.steps.set_aside import keep_cells, quarantine_rows
+
+_LINES_AT_ONCE = 200
+
+
+class Collected:
+    """What a pass over a range brings beside the common rows."""
+
+    def __init__(self) -> None:
+        self.set_aside: list[SetAside] = []
+        self.with_kept: list[LoadedRow] = []
+        self.repaired = 0
+
+    def add(self, row: LoadedRow | SetAside) -> str | None:
+        """Note a row; its CSV line if it is for the target."""
+        if isinstance(row, SetAside):
+            self.set_aside.append(row)
+            return None
+        if row.kept:
+            self.with_kept.append(row)
+        self.repaired += row.repaired
+        return csv_line(row.cells)
+
+    def lines(self, source: TableSource, reader: RangeReader) -> Iterator[list[str]]:
+        """The CSV lines of the rows that need attention, in small batches."""
+        batch: list[str] = []
+        for raw in reader.others():
+            line = self.add(source.careful.convert(raw))
+            if line is not None:
+                batch.append(line)
+            if len(batch) >= _LINES_AT_ONCE:
+                yield batch
+                batch = []
+        if batch:
+            yield batch
+
+    def outcome(self, legacy_rows: int) -> Outcome:
+        """The counts: every row that was neither repaired nor set aside is loaded."""
+        outcome = Outcome(
+            legacy_rows=legacy_rows,
+            loaded=legacy_rows - self.repaired - len(self.set_aside),
+            repaired=self.repaired,
+            quarantined=len(self.set_aside),
+        )
+        for row in self.set_aside:
+            outcome.reasons[row.reason] = outcome.reasons.get(row.reason, 0) + 1
+        return outcome
+
+
+def load_range(
+    alias: str, source: TableSource, key_range: KeyRange, previous: ledger.Chunk | None
+) -> Outcome:
+    """Bring the target up to the snapshot for one range. Raises TransferError, DatabaseError."""
+    if previous is not None:
+        if _proven_unchanged(alias, source, key_range, previous):
+            return _as_recorded(previous)
+        return load_staged(alias, source, key_range)
+    try:
+        return load_direct(alias, source, key_range)
+    except (psycopg.Error, DatabaseError) as error:
+        cause = error if isinstance(error, psycopg.Error) else error.__cause__
+        if not isinstance(cause, psycopg.Error) or lost_connection(cause):
+            raise
+        return load_staged(alias, source, key_range)
+
+
+def load_direct(alias: str, source: TableSource, key_range: KeyRange) -> Outcome:
+    """COPY into the target. Raises psycopg.Error where PostgreSQL refuses anything."""
+    job = source.job
+    connection = connections[alias]
+    reader = RangeReader(source, key_range)
+    collected = Collected()
+    with transaction.atomic(using=alias, durable=True):
+        blocks = _direct_blocks(source, reader, collected)
+        copy_csv(connection, job.mapping.relation, job.mapping.target_columns, blocks)
+        outcome = collected.outcome(reader.rows)
+        outcome.inserted = outcome.loaded + outcome.repaired
+        outcome.digest = reader.digest()
+        _write_record(alias, source, key_range, collected.set_aside, collected.with_kept, outcome)
+    return outcome
+
+
+def _direct_blocks(
+    source: TableSource, reader: RangeReader, collected: Collected
+) -> Iterator[bytes]:
+    yield from reader.blocks()
+    for lines in collected.lines(source, reader):
+        yield "".join(lines).encode("utf-8")
+
+
+def load_staged(alias: str, source: TableSource, key_range: KeyRange) -> Outcome:
+    """COPY into a staging table and merge what differs."""
+    digest = digest_of(source, key_range)
+    with transaction.atomic(using=alias, durable=True):
+        merged = merge_range(alias, source, key_range)
+        merged.outcome.digest = digest
+        _write_record(alias, source, key_range, merged.set_aside, merged.with_kept, merged.outcome)
+    return merged.outcome
+
+
+def _write_record(
+    alias: str,
+    source: TableSource,
+    key_range: KeyRange,
+    set_aside: list[SetAside],
+    with_kept: list[LoadedRow],
+    outcome: Outcome,
+) -> None:
+    job = source.job
+    if not outcome.conserved:
+        raise TransferError(
+            f"{job.mapping.table}: {outcome.legacy_rows} legacy rows are not "
+            f"{outcome.loaded} loaded + {outcome.repaired} repaired + {outcome.quarantined} "
+            "quarantined; nothing of this chunk was written."
+        )
+    quarantine_rows(alias, job.mapping, job.run_id, set_aside)
+    keep_cells(alias, job.mapping, job.run_id, with_kept)
+    xid = ledger.mark_write(alias, job.run_id)
+    ledger.record_chunk(alias, job, key_range, outcome, xid)
+
+
+def _proven_unchanged(
+    alias: str, source: TableSource, key_range: KeyRange, previous: ledger.Chunk
+) -> bool:
+    """Whether legacy range, mapping and the target's row count are those of the record."""
+    job = source.job
+    if previous.mapping_digest != job.digest:
+        return False
+    if previous.file_sha256 != job.snapshot.sha256 and previous.digest != digest_of(
+        source, key_range
+    ):
+        return False
+    condition, values = range_condition(job.mapping, key_range, "t")
+    found = fetch_all(
+        connections[alias],
+        f"SELECT count(*) FROM {job.mapping.relation} AS t WHERE {condition}",
+        values,
+    )[0][0]
+    return bool(found == previous.loaded + previous.repaired)
+
+
+def _as_recorded(previous: ledger.Chunk) -> Outcome:
+    return Outcome(
+        legacy_rows=previous.legacy_rows,
+        loaded=previous.loaded,
+        repaired=previous.repaired,
+        quarantined=previous.quarantined,
+        digest=previous.digest,
+        skipped=True,
+    )

@@ -1,0 +1,251 @@
+"""Merging a staged range into the target: insert what is new, update what changed, no more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from django.db import connections
+
+from stillme.transfer import kinds
+from stillme.transfer.mapping import TableMapping
+from stillme.transfer.models import KeptCell, QuarantinedRow
+from stillme.transfer.postgresql.copy import (
+    STAGE,
+    StageWriter,
+    create_stage,
+    execute,
+    fetch_all,
+    quoted,
+)
+from stillme.transfer.sqlite.ranges import KeyRange
+from stillme.transfer.sqlite.raw import RawRow
+from stillme.transfer.steps.careful import LoadedRow, SetAside, csv_line
+from stillme.transfer.steps.job import TableJob, TableSource
+from stillme.transfer.steps.outcome import MOST_KEYS, Outcome
+from stillme.transfer.steps.read_range import RangeReader
+
+# A row written by somebody else than the engine has an xmin that no mark knows.
+_OURS = "(t.xmin::text::bigint IN (SELECT mod(xid, 4294967296) FROM transfer.write_mark))"
+
+
+@dataclass(slots=True)
+class Merged:
+    """A merged range: its counts and what goes beside the rows."""
+
+    outcome: Outcome
+    set_aside: list[SetAside] = field(default_factory=list)
+    with_kept: list[LoadedRow] = field(default_factory=list)
+
+
+def range_condition(
+    mapping: TableMapping, key_range: KeyRange, table: str
+) -> tuple[str, list[int | str]]:
+    """The range as a condition on the target's key, compared bytewise like SQLite does."""
+    if mapping.key is None:
+        return "TRUE", []
+    column = f"{table}.{quoted(mapping.key.target)}"
+    if isinstance(mapping.key.kind, kinds.TextKey):
+        column += ' COLLATE "C"'
+    parts, values = [], []
+    if key_range.after is not None:
+        parts.append(f"{column} > %s")
+        values.append(key_range.after)
+    if key_range.upto is not None:
+        parts.append(f"{column} <= %s")
+        values.append(key_range.upto)
+    return " AND ".join(parts) or "TRUE", values
+
+
+def merge_range(alias: str, source: TableSource, key_range: KeyRange) -> Merged:
+    """Stage a range of the snapshot and merge it, in the caller's transaction."""
+    mapping = source.job.mapping
+    merged = Merged(Outcome())
+    if mapping.key is None:
+        _set_all_aside(source, key_range, merged)
+        return merged
+    create_stage(connections[alias], mapping.relation, mapping.key.target)
+    _fill_stage(alias, source, key_range, merged)
+    set_orphans_aside(alias, source, merged)
+    condition, values = range_condition(mapping, key_range, "t")
+    _find_vanished(alias, source.job, merged, condition, values)
+    merge_stage(alias, source.job, merged)
+    return merged
+
+
+def _set_all_aside(source: TableSource, key_range: KeyRange, merged: Merged) -> None:
+    for raw in RangeReader(source, key_range).everything():
+        _note(merged, source.careful.convert(raw))
+
+
+def _fill_stage(alias: str, source: TableSource, key_range: KeyRange, merged: Merged) -> None:
+    """Common rows as a stream where PostgreSQL takes them all, else every row cell by cell."""
+    writer = StageWriter(connections[alias], source.job.mapping.target_columns)
+    reader = RangeReader(source, key_range)
+    if writer.try_blocks(reader.blocks()) and not reader.undecodable:
+        merged.outcome.legacy_rows = merged.outcome.loaded = reader.rows
+        stage_rows(writer, source, list(reader.others()), merged)
+        return
+    if reader.undecodable:
+        execute(connections[alias], f"TRUNCATE pg_temp.{STAGE}")
+    stage_rows(writer, source, list(RangeReader(source, key_range).everything()), merged)
+
+
+def stage_rows(
+    writer: StageWriter, source: TableSource, rows: Sequence[RawRow], merged: Merged
+) -> None:
+    """Convert raw rows and stage them; what PostgreSQL still refuses is set aside."""
+    loaded: list[LoadedRow] = []
+    for raw in rows:
+        row = source.careful.convert(raw)
+        if isinstance(row, SetAside):
+            _note(merged, row)
+        else:
+            loaded.append(row)
+    refused = dict(writer.lines([csv_line(row.cells) for row in loaded]))
+    for index, row in enumerate(loaded):
+        if index in refused:
+            sentence = f"PostgreSQL refuses the row: {refused[index]}"
+            _note(merged, SetAside(row.key, row.raw, "refused_by_target", "", sentence))
+        else:
+            _note(merged, row)
+
+
+def set_orphans_aside(alias: str, source: TableSource, merged: Merged) -> None:
+    """Take staged rows whose parent is not in the target out of the stage.
+
+    The legacy parent may be loaded by the ledger and yet be gone: deleted on the target side.
+    """
+    mapping = source.job.mapping
+    assert mapping.key is not None
+    key = quoted(mapping.key.target)
+    for column, table in mapping.references():
+        parent = source.job.parents[table]
+        if parent is None or parent.key is None:
+            continue
+        name, parent_key = quoted(column.target), quoted(parent.key.target)
+        orphans = fetch_all(
+            connections[alias],
+            f"DELETE FROM {STAGE} AS s WHERE s.{name} IS NOT NULL AND NOT EXISTS "
+            f"(SELECT 1 FROM {parent.relation} AS p WHERE p.{parent_key} = s.{name}) "
+            f"RETURNING s.{key}",
+        )
+        for raw in source.raw.keys(row[0] for row in orphans):
+            _take_back(merged, str(raw.cells[mapping.key.legacy][1]))
+            sentence = f"{parent.target} has no such row any more."
+            row_key = str(raw.cells[mapping.key.legacy][1])
+            _note(merged, SetAside(row_key, raw, "missing_parent", column.legacy, sentence))
+
+
+def _take_back(merged: Merged, key: str) -> None:
+    """Undo the count of a row that had been staged."""
+    was_repaired = any(row.key == key and row.repaired for row in merged.with_kept)
+    merged.with_kept = [row for row in merged.with_kept if row.key != key]
+    merged.outcome.legacy_rows -= 1
+    merged.outcome.repaired -= was_repaired
+    merged.outcome.loaded -= not was_repaired
+
+
+def _note(merged: Merged, row: LoadedRow | SetAside) -> None:
+    outcome = merged.outcome
+    outcome.legacy_rows += 1
+    if isinstance(row, SetAside):
+        merged.set_aside.append(row)
+        outcome.quarantined += 1
+        outcome.reasons[row.reason] = outcome.reasons.get(row.reason, 0) + 1
+        return
+    outcome.repaired += row.repaired
+    outcome.loaded += not row.repaired
+    if row.kept:
+        merged.with_kept.append(row)
+
+
+def merge_stage(alias: str, job: TableJob, merged: Merged) -> None:
+    """Insert and update from the stage; rows that the target side changed are left alone."""
+    connection = connections[alias]
+    mapping = job.mapping
+    assert mapping.key is not None
+    key = quoted(mapping.key.target)
+    columns = [quoted(name) for name in mapping.target_columns]
+    differs = f"ROW({_list('s', columns)})::text IS DISTINCT FROM ROW({_list('t', columns)})::text"
+    joined = f"{STAGE} AS s JOIN {mapping.relation} AS t ON t.{key} = s.{key}"
+    allowed = "TRUE" if job.overwrite else _OURS
+    conflicts = fetch_all(
+        connection,
+        f"SELECT s.{key}::text FROM {joined} WHERE {differs} AND NOT {allowed} ORDER BY 1",
+    )
+    merged.outcome.conflict_count += len(conflicts)
+    merged.outcome.conflicts += [row[0] for row in conflicts[:MOST_KEYS]]
+    _forget_old(alias, job, key)
+    settings = ", ".join(f"{name} = s.{name}" for name in columns)
+    merged.outcome.updated += execute(
+        connection,
+        f"UPDATE {mapping.relation} AS t SET {settings} FROM {STAGE} AS s "
+        f"WHERE t.{key} = s.{key} AND {differs} AND {allowed}",
+    )
+    merged.outcome.inserted += execute(
+        connection,
+        f"INSERT INTO {mapping.relation} ({', '.join(columns)}) "
+        f"SELECT {_list('s', columns)} FROM {STAGE} AS s "
+        f"WHERE NOT EXISTS (SELECT 1 FROM {mapping.relation} AS t WHERE t.{key} = s.{key})",
+    )
+
+
+def _list(table: str, columns: Sequence[str]) -> str:
+    return ", ".join(f"{table}.{name}" for name in columns)
+
+
+def _forget_old(alias: str, job: TableJob, key: str) -> None:
+    """Kept cells of staged rows are written anew; their quarantine entries are resolved."""
+    connection = connections[alias]
+    table = job.mapping.declared_table
+    staged = f"SELECT s.{key}::text FROM {STAGE} AS s"
+    execute(
+        connection,
+        f'DELETE FROM {KeptCell._meta.db_table} WHERE "table" = %s AND key IN ({staged})',
+        [table],
+    )
+    execute(
+        connection,
+        f"UPDATE {QuarantinedRow._meta.db_table} SET status = 'repaired', decided_at = now(), "
+        f"note = 'The legacy row loads now.' WHERE \"table\" = %s AND key IN ({staged}) "
+        "AND status <> 'repaired'",
+        [table],
+    )
+
+
+def _find_vanished(
+    alias: str, job: TableJob, merged: Merged, condition: str, values: list[int | str]
+) -> None:
+    """Rows the engine loaded whose legacy row is gone: reported, or deleted with `prune`."""
+    mapping = job.mapping
+    assert mapping.key is not None
+    key = quoted(mapping.key.target)
+    aside = [row.key for row in merged.set_aside if row.key is not None]
+    where = (
+        f"{condition} AND {_OURS} AND t.{key}::text <> ALL(%s) AND NOT EXISTS "
+        f"(SELECT 1 FROM {STAGE} AS s WHERE s.{key} = t.{key})"
+    )
+    gone = fetch_all(
+        connections[alias],
+        f"SELECT t.{key}::text FROM {mapping.relation} AS t WHERE {where} ORDER BY t.{key}",
+        [*values, aside],
+    )
+    merged.outcome.vanished_count += len(gone)
+    merged.outcome.vanished += [row[0] for row in gone[:MOST_KEYS]]
+    if job.prune and gone:
+        merged.outcome.pruned += delete_keys(alias, mapping, [row[0] for row in gone])
+
+
+def delete_keys(alias: str, mapping: TableMapping, keys: Sequence[str]) -> int:
+    """Delete target rows by key (as text), with the originals kept beside them."""
+    assert mapping.key is not None
+    KeptCell.objects.using(alias).filter(table=mapping.declared_table, key__in=list(keys)).delete()
+    wanted: list[str] | list[int] = list(keys)
+    if isinstance(mapping.key.kind, kinds.Key):
+        wanted = [int(key) for key in keys]
+    return execute(
+        connections[alias],
+        f"DELETE FROM {mapping.relation} WHERE {quoted(mapping.key.target)} = ANY(%s)",
+        [wanted],
+    )

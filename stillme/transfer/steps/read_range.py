@@ -1,0 +1,86 @@
+"""Reading one key range: the common rows as a stream, the others as raw rows, one digest."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from collections.abc import Iterator
+
+from stillme.transfer.sqlite.connect import quoted
+from stillme.transfer.sqlite.ranges import KeyRange
+from stillme.transfer.sqlite.raw import RawRow
+from stillme.transfer.steps.job import TableSource
+from stillme.transfer.steps.stream import CommonStream
+
+_ROWIDS_AT_ONCE = 500
+
+
+class RangeReader:
+    """One pass over a key range.
+
+    First iterate `blocks()`, then `others()`; `undecodable` tells that the stream broke on text
+    that is not UTF-8, `digest()` identifies the legacy content of the range however it was read.
+    """
+
+    def __init__(self, source: TableSource, key_range: KeyRange) -> None:
+        self._source = source
+        self._range = key_range
+        self._stream = CommonStream(source.connection, source.job.mapping, source.common, key_range)
+        self._hasher = hashlib.blake2b(digest_size=16)
+        self.undecodable = not source.job.mapping.has_rowid
+        self.rows = 0
+
+    def blocks(self) -> Iterator[bytes]:
+        """CSV of the common rows."""
+        if self.undecodable:
+            return
+        try:
+            yield from self._stream
+        except sqlite3.OperationalError as error:
+            if "decode" not in str(error):
+                raise
+            self.undecodable = True
+        self.rows = self._stream.rows
+
+    def others(self) -> Iterator[RawRow]:
+        """The raw rows that need attention; every row where the stream broke."""
+        for row in self._others():
+            self.rows += 1
+            self._hasher.update(repr((row.cells, row.row_offset, sorted(row.orphaned))).encode())
+            yield row
+
+    def _others(self) -> Iterator[RawRow]:
+        if self.undecodable:
+            self.rows = 0
+            yield from self.everything()
+            return
+        rowids = sorted(self._stream.attention)
+        table = quoted(self._source.job.mapping.table)
+        for start in range(0, len(rowids), _ROWIDS_AT_ONCE):
+            listed = ", ".join(map(str, rowids[start : start + _ROWIDS_AT_ONCE]))
+            yield from self._source.raw.where(f"{table}.rowid IN ({listed})")
+
+    def everything(self) -> Iterator[RawRow]:
+        """Every row of the range, raw."""
+        mapping = self._source.job.mapping
+        if mapping.key is None:
+            yield from self._source.raw.where("1")
+            return
+        column = f"{quoted(mapping.table)}.{quoted(mapping.key.legacy)}"
+        where, values = self._range.where(column)
+        yield from self._source.raw.where(where, values)
+
+    def digest(self) -> str:
+        """Of what was read; call it after both iterations."""
+        common = "" if self.undecodable else self._stream.hasher.hexdigest()
+        return f"{common}:{self._hasher.hexdigest()}:{self.rows}"
+
+
+def digest_of(source: TableSource, key_range: KeyRange) -> str:
+    """The digest of a range without loading anything."""
+    reader = RangeReader(source, key_range)
+    for _ in reader.blocks():
+        pass
+    for _ in reader.others():
+        pass
+    return reader.digest()

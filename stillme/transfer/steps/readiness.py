@@ -1,0 +1,28 @@
+"""Whether the target can take an import: reachable, migrated."""
+
+from __future__ import annotations
+
+from django.db import connections
+
+from stillme.transfer.errors import TargetError
+from stillme.transfer.mapping import split_table
+from stillme.transfer.models import Run
+from stillme.transfer.postgresql.copy import fetch_all
+from stillme.transfer.registry import legacy_models
+
+
+def check_target(alias: str) -> None:
+    """Raises TargetError where tables are missing, django's OperationalError without a server."""
+    models = [Run, *(model.target_model() for model in legacy_models())]
+    wanted = {split_table(model._meta.db_table) for model in models}
+    rows = fetch_all(
+        connections[alias],
+        "SELECT schemaname, tablename FROM pg_tables WHERE schemaname = ANY(%s)",
+        [sorted({schema for schema, _ in wanted})],
+    )
+    missing = sorted(wanted - set(rows))
+    if missing:
+        schema, table = missing[0]
+        raise TargetError(
+            f"The target has no table {schema}.{table}: run `manage.py migrate` first."
+        )

@@ -1,0 +1,58 @@
+"""Rows in quarantine that may come back: an orphan whose parent has arrived."""
+
+from __future__ import annotations
+
+from django.db import connections, transaction
+
+from stillme.transfer import ledger
+from stillme.transfer.models import QuarantinedRow
+from stillme.transfer.postgresql.copy import fetch_all, quoted
+from stillme.transfer.steps.apply import apply_keys
+from stillme.transfer.steps.job import TableSource
+from stillme.transfer.steps.plan import Plan, PlannedTable
+
+_AT_ONCE = 1000
+
+
+def retry_orphans(alias: str, plan: Plan) -> int:
+    """Load set-aside orphans whose parent is in the target now. Returns how many came back."""
+    return sum(_retry_table(alias, planned) for planned in plan.tables if planned.job.parents)
+
+
+def _retry_table(alias: str, planned: PlannedTable) -> int:
+    keys = [key for key in _open_orphans(alias, planned) if key is not None]
+    if not keys:
+        return 0
+    source = TableSource(planned.job)
+    returned = 0
+    try:
+        for start in range(0, len(keys), _AT_ONCE):
+            with transaction.atomic(using=alias, durable=True):
+                batch = [int(key) for key in keys[start : start + _AT_ONCE]]
+                outcome = apply_keys(alias, source, batch)
+                returned += outcome.inserted
+                ledger.mark_write(alias, planned.job.run_id)
+    finally:
+        source.close()
+    return returned
+
+
+def _open_orphans(alias: str, planned: PlannedTable) -> list[str]:
+    """Keys of open orphans none of whose parents is missing in the target."""
+    mapping = planned.job.mapping
+    found: list[str] = []
+    for column, table in mapping.references():
+        parent = planned.job.parents[table]
+        if parent is None or parent.key is None:
+            continue
+        rows = fetch_all(
+            connections[alias],
+            f"SELECT q.key FROM {QuarantinedRow._meta.db_table} AS q "
+            f"JOIN {parent.relation} AS p ON p.{quoted(parent.key.target)} = "
+            "(q.cells -> %s ->> 1)::bigint "
+            "WHERE q.\"table\" = %s AND q.reason = 'missing_parent' AND q.status = 'open' "
+            "AND q.\"column\" = %s AND q.cells -> %s ->> 0 = 'integer'",
+            [column.legacy, mapping.declared_table, column.legacy, column.legacy],
+        )
+        found += [row[0] for row in rows]
+    return sorted(set(found))

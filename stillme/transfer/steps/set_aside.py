@@ -1,0 +1,80 @@
+"""Writing what a loaded row leaves beside it: quarantined rows and kept cells."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from stillme.transfer.mapping import TableMapping
+from stillme.transfer.models import KeptCell, QuarantinedRow
+from stillme.transfer.raw_cells import pack_cell
+from stillme.transfer.steps.careful import LoadedRow, SetAside
+
+_BATCH = 500
+
+
+def quarantine_rows(
+    alias: str, mapping: TableMapping, run_id: int | None, rows: Sequence[SetAside]
+) -> None:
+    """Put rows into the quarantine, whole. A row that is there already, unchanged, stays as it is.
+
+    An accepted row stays accepted as long as its stored values do not change.
+    """
+    records = [_record(mapping, run_id, row) for row in rows]
+    known = _known(alias, mapping.declared_table, records)
+    fresh: list[QuarantinedRow] = []
+    for record in records:
+        old = known.get((record.key, record.rowid if record.key is None else None))
+        if old is None:
+            fresh.append(record)
+        elif old.cells != record.cells or old.reason != record.reason or _is_done(old):
+            record.pk = old.pk
+            record.save(using=alias, force_update=True)
+    QuarantinedRow.objects.using(alias).bulk_create(fresh, batch_size=_BATCH)
+
+
+def _is_done(row: QuarantinedRow) -> bool:
+    return row.status == QuarantinedRow.Status.REPAIRED
+
+
+def _known(
+    alias: str, table: str, records: Iterable[QuarantinedRow]
+) -> dict[tuple[str | None, int | None], QuarantinedRow]:
+    wanted = list(records)
+    found = QuarantinedRow.objects.using(alias).filter(table=table)
+    keyed = found.filter(key__in=[r.key for r in wanted if r.key is not None])
+    keyless = found.filter(key=None, rowid__in=[r.rowid for r in wanted if r.key is None])
+    return {(r.key, r.rowid if r.key is None else None): r for r in [*keyed, *keyless]}
+
+
+def _record(mapping: TableMapping, run_id: int | None, row: SetAside) -> QuarantinedRow:
+    return QuarantinedRow(
+        run_id=run_id,
+        file=mapping.file,
+        table=mapping.declared_table,
+        key=row.key,
+        rowid=row.raw.rowid,
+        cells={name: pack_cell(*cell) for name, cell in row.raw.cells.items()},
+        reason=row.reason,
+        column=row.column,
+        sentence=row.sentence,
+    )
+
+
+def keep_cells(
+    alias: str, mapping: TableMapping, run_id: int | None, rows: Sequence[LoadedRow]
+) -> None:
+    """Keep the originals of repaired cells."""
+    records = [
+        KeptCell(
+            run_id=run_id,
+            table=mapping.declared_table,
+            key=row.key,
+            column=kept.column,
+            storage=kept.storage,
+            value=kept.value,
+            reason=kept.reason,
+        )
+        for row in rows
+        for kept in row.kept
+    ]
+    KeptCell.objects.using(alias).bulk_create(records, batch_size=_BATCH)
