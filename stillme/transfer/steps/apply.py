@@ -6,9 +6,10 @@ from collections.abc import Sequence
 
 from django.db import connections
 
+from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.postgresql.copy import StageWriter, create_stage
 from stillme.transfer.sqlite.raw import RawRow
-from stillme.transfer.steps.job import TableSource
+from stillme.transfer.steps.job import Source, TableSource
 from stillme.transfer.steps.merge import (
     Merged,
     delete_keys,
@@ -16,7 +17,7 @@ from stillme.transfer.steps.merge import (
     set_orphans_aside,
     stage_rows,
 )
-from stillme.transfer.steps.outcome import Outcome
+from stillme.transfer.steps.outcome import MOST_KEYS, Outcome
 from stillme.transfer.steps.set_aside import keep_cells, quarantine_rows
 
 
@@ -35,8 +36,6 @@ def apply_keys(alias: str, source: TableSource, keys: Sequence[int | str]) -> Ou
     present = {_key_text(row, name) for row in rows}
     gone = [str(key) for key in keys if str(key) not in present]
     if gone:
-        from stillme.transfer.models import QuarantinedRow
-
         outcome.pruned += delete_keys(alias, source.job.mapping, gone)
         QuarantinedRow.objects.using(alias).filter(
             table=source.job.mapping.declared_table, key__in=gone
@@ -44,17 +43,26 @@ def apply_keys(alias: str, source: TableSource, keys: Sequence[int | str]) -> Ou
     return outcome
 
 
-def apply_raw(alias: str, source: TableSource, rows: Sequence[RawRow]) -> Outcome:
-    """Merge raw rows into the target, in the caller's transaction."""
+def apply_raw(
+    alias: str, source: Source, rows: Sequence[RawRow], *, into_quarantine: bool = True
+) -> Outcome:
+    """Merge raw rows into the target, in the caller's transaction.
+
+    Rows that cannot be loaded are put into the quarantine, unless they come from there
+    (`into_quarantine=False`): then `Outcome.sentences` says why they stay.
+    """
     mapping = source.job.mapping
     assert mapping.key is not None
     merged = Merged(Outcome())
     connection = connections[alias]
     create_stage(connection, mapping.relation, mapping.key.target)
     stage_rows(StageWriter(connection, mapping.target_columns), source, rows, merged)
-    set_orphans_aside(alias, source, merged)
+    by_key = {_key_text(row, mapping.key.legacy): row for row in rows}
+    set_orphans_aside(alias, source, merged, lambda keys: [by_key[str(key)] for key in keys])
     merge_stage(alias, source.job, merged)
-    quarantine_rows(alias, mapping, source.job.run_id, merged.set_aside)
+    if into_quarantine:
+        quarantine_rows(alias, mapping, source.job.run_id, merged.set_aside)
+    merged.outcome.sentences += [row.sentence for row in merged.set_aside[:MOST_KEYS]]
     keep_cells(alias, mapping, source.job.run_id, merged.with_kept)
     return merged.outcome
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.clock import Clock
@@ -39,6 +40,13 @@ class TableJob:
         clock = (self.clock.zone, self.clock.usual, sorted(self.clock.evidence))
         text = repr((self.mapping.digest, clock, sorted(self.epoch_units.items())))
         return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+class Source(Protocol):
+    """What converting a raw row takes: the job and its careful loader."""
+
+    job: TableJob
+    careful: CarefulLoader
 
 
 class TableSource:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from django.db import connections
 
@@ -21,7 +22,7 @@ from stillme.transfer.postgresql.copy import (
 from stillme.transfer.sqlite.ranges import KeyRange
 from stillme.transfer.sqlite.raw import RawRow
 from stillme.transfer.steps.careful import LoadedRow, SetAside, csv_line
-from stillme.transfer.steps.job import TableJob, TableSource
+from stillme.transfer.steps.job import Source, TableJob, TableSource
 from stillme.transfer.steps.outcome import MOST_KEYS, Outcome
 from stillme.transfer.steps.read_range import RangeReader
 
@@ -66,7 +67,7 @@ def merge_range(alias: str, source: TableSource, key_range: KeyRange) -> Merged:
         return merged
     create_stage(connections[alias], mapping.relation, mapping.key.target)
     _fill_stage(alias, source, key_range, merged)
-    set_orphans_aside(alias, source, merged)
+    set_orphans_aside(alias, source, merged, source.raw.keys)
     condition, values = range_condition(mapping, key_range, "t")
     _find_vanished(alias, source.job, merged, condition, values)
     merge_stage(alias, source.job, merged)
@@ -91,9 +92,7 @@ def _fill_stage(alias: str, source: TableSource, key_range: KeyRange, merged: Me
     stage_rows(writer, source, list(RangeReader(source, key_range).everything()), merged)
 
 
-def stage_rows(
-    writer: StageWriter, source: TableSource, rows: Sequence[RawRow], merged: Merged
-) -> None:
+def stage_rows(writer: StageWriter, source: Source, rows: Sequence[RawRow], merged: Merged) -> None:
     """Convert raw rows and stage them; what PostgreSQL still refuses is set aside."""
     loaded: list[LoadedRow] = []
     for raw in rows:
@@ -111,10 +110,14 @@ def stage_rows(
             _note(merged, row)
 
 
-def set_orphans_aside(alias: str, source: TableSource, merged: Merged) -> None:
+FindRaw = Callable[[Iterable[Any]], Iterable[RawRow]]
+
+
+def set_orphans_aside(alias: str, source: Source, merged: Merged, find_raw: FindRaw) -> None:
     """Take staged rows whose parent is not in the target out of the stage.
 
     The legacy parent may be loaded by the ledger and yet be gone: deleted on the target side.
+    `find_raw` gives the raw rows of keys.
     """
     mapping = source.job.mapping
     assert mapping.key is not None
@@ -130,7 +133,7 @@ def set_orphans_aside(alias: str, source: TableSource, merged: Merged) -> None:
             f"(SELECT 1 FROM {parent.relation} AS p WHERE p.{parent_key} = s.{name}) "
             f"RETURNING s.{key}",
         )
-        for raw in source.raw.keys(row[0] for row in orphans):
+        for raw in find_raw(row[0] for row in orphans):
             _take_back(merged, str(raw.cells[mapping.key.legacy][1]))
             sentence = f"{parent.target} has no such row any more."
             row_key = str(raw.cells[mapping.key.legacy][1])

@@ -26,14 +26,22 @@ def quarantine_rows(
         old = known.get((record.key, record.rowid if record.key is None else None))
         if old is None:
             fresh.append(record)
-        elif old.cells != record.cells or old.reason != record.reason or _is_done(old):
+        elif not _still_holds(old, record):
             record.pk = old.pk
             record.save(using=alias, force_update=True)
     QuarantinedRow.objects.using(alias).bulk_create(fresh, batch_size=_BATCH)
 
 
-def _is_done(row: QuarantinedRow) -> bool:
-    return row.status == QuarantinedRow.Status.REPAIRED
+def _still_holds(old: QuarantinedRow, new: QuarantinedRow) -> bool:
+    """Whether the decision about a row stands: the stored values have not changed since.
+
+    A row that came back without an edit (an orphan, say) and is bad again is open again.
+    """
+    if old.cells != new.cells:
+        return False
+    if old.status == QuarantinedRow.Status.REPAIRED:
+        return bool(old.repairs)
+    return old.reason == new.reason
 
 
 def _known(

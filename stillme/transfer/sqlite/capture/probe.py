@@ -91,9 +91,7 @@ class _Tries:
 
     def row(self, number: int) -> dict[str, object]:
         """A row that the table's declaration takes, with a key of its own."""
-        row: dict[str, object] = {
-            c.legacy: _sample(c.kind, number) for c in self.mapping.columns
-        }
+        row: dict[str, object] = {c.legacy: _sample(c.kind, number) for c in self.mapping.columns}
         info = self.connection.execute(f"PRAGMA table_info({self.name})").fetchall()
         for name, not_null, default in ((i[1], i[3], i[4]) for i in info):
             if name not in row and not_null and default is None:
@@ -242,7 +240,10 @@ def _frozen(connection: sqlite3.Connection, tries: _Tries) -> Probe:
             for verb in ("INSERT", "INSERT OR IGNORE", "INSERT OR REPLACE")
             if not _refused(connection, lambda verb=verb: tries.put(tries.row(2), verb))
         ]
-        for sql in (f"UPDATE {tries.name} SET {tries.key} = {tries.key}", "DELETE FROM " + tries.name):
+        for sql in (
+            f"UPDATE {tries.name} SET {tries.key} = {tries.key}",
+            "DELETE FROM " + tries.name,
+        ):
             where = f" WHERE {tries.key} = ?"
             if not _refused(connection, lambda sql=sql: connection.execute(sql + where, (key,))):
                 passed.append(sql.split()[0])
@@ -286,7 +287,9 @@ def _vacuum(copy: Path, mappings: list[TableMapping]) -> Probe:
             f"INSERT INTO {CHANGE_TABLE} (sequence, name, key) VALUES (77, 'vacuum', 5)"
         )
         connection.execute("VACUUM")
-        found = connection.execute(f"SELECT sequence, key FROM {CHANGE_TABLE} WHERE name = 'vacuum'")
+        found = connection.execute(
+            f"SELECT sequence, key FROM {CHANGE_TABLE} WHERE name = 'vacuum'"
+        )
         ok = found.fetchall() == [(77, 5)]
         for mapping, table in zip(mappings, captured_tables(connection, mappings), strict=True):
             if ok and table.key is not None:

@@ -1,0 +1,105 @@
+"""manage.py quarantine: look at the rows that were set aside, and decide about them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from stillme.transfer import quarantine
+from stillme.transfer.command import TransferCommand
+from stillme.transfer.errors import TransferError
+from stillme.transfer.postgresql.locks import exclusive
+from stillme.transfer.reports import terminal_quarantine as report
+from stillme.transfer.steps.readiness import check_target
+
+
+class Command(TransferCommand):
+    """list, show, edit, retry, accept."""
+
+    help = "List, show, edit, retry or accept the legacy rows that were set aside."
+    examples = (
+        "manage.py quarantine list --reason nul_in_text",
+        "manage.py quarantine show 17",
+        "manage.py quarantine edit 17 --column title --value 'A title'",
+        "manage.py quarantine retry 17",
+        "manage.py quarantine accept --reason missing_parent --note 'items were cleaned up'",
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """One verb, then which rows."""
+        parser.add_argument("verb", choices=("list", "show", "edit", "retry", "accept"))
+        parser.add_argument("ids", nargs="*", type=int, metavar="ID", help="Quarantined rows.")
+        parser.add_argument("--reason", default="", help="All open rows of this reason.")
+        parser.add_argument("--table", default="", help="All open rows of this legacy table.")
+        parser.add_argument("--status", default="open", help="list: open, repaired, accepted, all.")
+        parser.add_argument("--limit", type=int, default=50, help="list: at most so many rows.")
+        parser.add_argument("--column", default="", help="edit: the legacy column.")
+        parser.add_argument("--value", help="edit: the new value; leave it out for NULL.")
+        parser.add_argument(
+            "--as", dest="storage", choices=("text", "integer", "real"), default="text",
+            help="edit: the storage class of the new value.",
+        )  # fmt: skip
+        parser.add_argument("--note", default="", help="accept: the reason, kept with the row.")
+        self.add_format(parser)
+
+    def run(self, options: dict[str, Any]) -> int:
+        """Exit status 1 where a retried row is still set aside."""
+        check_target("default")
+        handler = getattr(self, f"_{options['verb']}")
+        return int(handler(options))
+
+    def _list(self, options: dict[str, Any]) -> int:
+        self.check_positive(options, "limit")
+        status = "" if options["status"] == "all" else options["status"]
+        if status not in ("", *quarantine.Status.values):
+            raise TransferError(f"There is no status {status!r}: open, repaired, accepted or all.")
+        rows = quarantine.select_rows(
+            "default", reason=options["reason"], table=options["table"], status=status
+        )
+        report.render_list(
+            self.console,
+            rows[: options["limit"]],
+            len(rows),
+            quarantine.summary("default"),
+            options["format"],
+        )
+        return 0
+
+    def _show(self, options: dict[str, Any]) -> int:
+        for row in self._chosen(options):
+            report.render_row(self.console, row, options["format"])
+        return 0
+
+    def _edit(self, options: dict[str, Any]) -> int:
+        if not options["column"]:
+            raise TransferError("Name the column to edit: --column NAME --value TEXT.")
+        storage = options["storage"] if options["value"] is not None else "null"
+        for row in self._chosen(options):
+            quarantine.edit("default", row, options["column"], options["value"], storage)
+            self.console.print(
+                f"row {row.pk}: {options['column']} edited; "
+                f"next: manage.py quarantine retry {row.pk}"
+            )
+        return 0
+
+    def _retry(self, options: dict[str, Any]) -> int:
+        rows = self._chosen(options)
+        with exclusive("default"):
+            result = quarantine.retry("default", rows)
+        report.render_retry(self.console, result, options["format"])
+        return 1 if result.still else 0
+
+    def _accept(self, options: dict[str, Any]) -> int:
+        done = quarantine.accept("default", self._chosen(options), options["note"])
+        self.console.print(f"{done} rows accepted: they stay out of the target, explained.")
+        return 0
+
+    def _chosen(self, options: dict[str, Any]) -> list[Any]:
+        if not (options["ids"] or options["reason"] or options["table"]):
+            raise TransferError(
+                "Say which rows: ids, --reason or --table; `manage.py quarantine list` shows them."
+            )
+        return quarantine.select_rows(
+            "default", ids=options["ids"], reason=options["reason"], table=options["table"]
+        )

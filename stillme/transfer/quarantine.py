@@ -1,0 +1,234 @@
+"""The quarantine as a library: list, edit, accept, retry the rows that were set aside."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Count
+from django.utils import timezone
+
+from stillme.transfer import ledger
+from stillme.transfer.errors import TransferError
+from stillme.transfer.mapping import TableMapping, map_table
+from stillme.transfer.models import QuarantinedRow, RunFile
+from stillme.transfer.raw_cells import pack_cell, unpack_cell
+from stillme.transfer.registry import legacy_model, legacy_models
+from stillme.transfer.sqlite.clock import Clock, Span, check_zone
+from stillme.transfer.sqlite.raw import RawRow
+from stillme.transfer.sqlite.schema import FoundColumn, FoundSchema, FoundTable
+from stillme.transfer.steps.apply import apply_raw
+from stillme.transfer.steps.careful import CarefulLoader
+from stillme.transfer.steps.job import TableJob
+
+Status = QuarantinedRow.Status
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """What a retry came to: rows loaded, rows that are still set aside with the sentence why."""
+
+    loaded: tuple[int, ...]
+    still: tuple[tuple[int, str], ...]
+
+
+def select_rows(
+    alias: str,
+    *,
+    ids: Sequence[int] = (),
+    reason: str = "",
+    table: str = "",
+    status: str = Status.OPEN,
+) -> list[QuarantinedRow]:
+    """Rows by id, or by reason and table. Raises TransferError for an unknown id."""
+    rows = QuarantinedRow.objects.using(alias).order_by("id")
+    if ids:
+        found = list(rows.filter(pk__in=ids))
+        missing = sorted(set(ids) - {row.pk for row in found})
+        if missing:
+            raise TransferError(f"There is no quarantined row {missing[0]}.")
+        return found
+    if status:
+        rows = rows.filter(status=status)
+    if reason:
+        rows = rows.filter(reason=reason)
+    return list(rows.filter(table=table) if table else rows)
+
+
+def summary(alias: str) -> list[dict[str, object]]:
+    """Counts by table, reason and status."""
+    rows = QuarantinedRow.objects.using(alias).values("table", "reason", "status")
+    return list(rows.annotate(rows=Count("id")).order_by("table", "reason", "status"))
+
+
+def accept(alias: str, rows: Iterable[QuarantinedRow], note: str, who: str = "") -> int:
+    """Leave rows out of the target for good, with a reason. Raises TransferError without one."""
+    if not note.strip():
+        raise TransferError("Accepting a quarantined row needs a reason: give --note TEXT.")
+    done = 0
+    for row in rows:
+        row.status, row.note = Status.ACCEPTED, note.strip()
+        row.decided_by, row.decided_at = who or _who(), timezone.now()
+        row.save(using=alias)
+        done += 1
+    return done
+
+
+def edit(alias: str, row: QuarantinedRow, column: str, value: str | None, storage: str) -> None:
+    """Give a cell another value for the retry. The legacy file is not touched.
+
+    `storage` is the storage class the value shall have: text, integer, real, or null.
+    """
+    if column not in row.cells:
+        names = ", ".join(row.cells)
+        raise TransferError(f"Row {row.pk} has no column {column!r}: it has {names}.")
+    row.repairs = {**row.repairs, column: _pack(value, storage)}
+    row.save(using=alias, update_fields=["repairs"])
+
+
+def _pack(value: str | None, storage: str) -> list[object]:
+    if value is None or storage == "null":
+        return ["null", None]
+    try:
+        if storage == "integer":
+            return pack_cell("integer", int(value))
+        if storage == "real":
+            return pack_cell("real", float(value))
+    except ValueError as error:
+        raise TransferError(f"{value!r} is no {storage}.") from error
+    return pack_cell("text", value.encode("utf-8"))
+
+
+def retry(alias: str, rows: Sequence[QuarantinedRow], who: str = "") -> Retried:
+    """Put rows, with their edits, through the checks of the import again."""
+    loaded: list[int] = []
+    still: list[tuple[int, str]] = []
+    for table in sorted({row.table for row in rows}):
+        batch = [row for row in rows if row.table == table and row.status != Status.REPAIRED]
+        if not batch:
+            continue
+        _refuse_keyless(batch)
+        done, left = _retry_table(alias, table, batch, who or _who())
+        loaded += done
+        still += left
+    return Retried(tuple(loaded), tuple(still))
+
+
+def _refuse_keyless(rows: Iterable[QuarantinedRow]) -> None:
+    for row in rows:
+        if row.key is None and not row.repairs:
+            raise TransferError(f"Row {row.pk} has no key: edit its key column before a retry.")
+
+
+class _KeptSource:
+    """Stands for a legacy file: the rows come from the quarantine itself."""
+
+    def __init__(self, job: TableJob) -> None:
+        self.job = job
+        self.careful = CarefulLoader(job.mapping, job.clock, job.epoch_units)
+
+
+def _retry_table(
+    alias: str, table: str, rows: Sequence[QuarantinedRow], who: str
+) -> tuple[list[int], list[tuple[int, str]]]:
+    loaded: list[int] = []
+    still: list[tuple[int, str]] = []
+    for row in rows:
+        # One transaction a row: what one row comes to does not depend on its neighbours.
+        with transaction.atomic(using=alias):
+            sentence = _retry_row(alias, row, who)
+        if sentence is None:
+            loaded.append(row.pk)
+        else:
+            still.append((row.pk, sentence))
+    return loaded, still
+
+
+def _retry_row(alias: str, row: QuarantinedRow, who: str) -> str | None:
+    """None where the row is in the target now, else why not."""
+    job = _job_of(alias, row)
+    source = _KeptSource(job)
+    cells = {**row.cells, **row.repairs}
+    raw = RawRow(
+        row.rowid,
+        {name: unpack_cell(cell) for name, cell in cells.items()},
+        None,
+        frozenset(),
+        False,
+    )
+    outcome = apply_raw(alias, source, [raw], into_quarantine=False)
+    ledger.mark_write(alias, row.run_id)
+    if outcome.quarantined:
+        return outcome.sentences[0]
+    if outcome.conflict_count:
+        return "The target holds a row with this key that was changed after the import."
+    QuarantinedRow.objects.using(alias).filter(pk=row.pk).update(
+        status=Status.REPAIRED,
+        decided_by=who,
+        decided_at=timezone.now(),
+        note="Edited and retried." if row.repairs else "Retried.",
+    )
+    return None
+
+
+def _job_of(alias: str, row: QuarantinedRow) -> TableJob:
+    """The job under which the row was set aside: its columns, the file's clock."""
+    mapping = _mapping_of(row.table, list(row.cells))
+    parents: dict[str, TableMapping | None] = {
+        parent: _mapping_of(parent, None) for _, parent in mapping.references()
+    }
+    return TableJob(
+        snapshot=None,  # type: ignore[arg-type]
+        mapping=mapping,
+        clock=_clock_of(alias, row),
+        epoch_units={},
+        run_id=row.run_id,
+        parents=parents,
+        overwrite=True,
+    )
+
+
+def _mapping_of(table: str, columns: list[str] | None) -> TableMapping:
+    model = legacy_model(table)
+    names = columns or [str(c.column) for c in model.columns()]
+    keys = {str(c.column) for c in model.columns() if c.primary_key}
+    found = FoundTable(
+        table,
+        "",
+        tuple(FoundColumn(n, "INTEGER", False, None, int(n in keys)) for n in names),
+        {},
+        False,
+    )
+    mapping = map_table(model, FoundSchema({table: found}, (), 0, 0, "delete"))
+    assert mapping is not None
+    return mapping
+
+
+def _clock_of(alias: str, row: QuarantinedRow) -> Clock:
+    zone = check_zone(settings.LEGACY_TIME_ZONE)
+    noted = RunFile.objects.using(alias).filter(file=row.file).order_by("-id").first()
+    if noted is None:
+        return Clock(zone=zone)
+    usual = int(noted.clock.get("usual_minutes", 0))
+    evidence = {int(m): n for m, n in noted.clock.get("evidence", {}).items()}
+    return Clock(usual=usual, zone=zone, evidence=evidence, spans=(Span("", "", usual),))
+
+
+def known_reasons(alias: str) -> list[str]:
+    """The reasons that occur."""
+    return sorted(set(QuarantinedRow.objects.using(alias).values_list("reason", flat=True)))
+
+
+def tables() -> list[str]:
+    """The legacy tables, for a command line's choices."""
+    return [model._meta.db_table for model in legacy_models()]
+
+
+def _who() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"

@@ -1,0 +1,98 @@
+"""The quarantine on a terminal and as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from stillme.transfer.models import QuarantinedRow
+from stillme.transfer.quarantine import Retried
+from stillme.transfer.raw_cells import show_cell, unpack_cell
+
+
+def as_dict(row: QuarantinedRow) -> dict[str, Any]:
+    """Plain data of one row, its cells with storage class and bytes."""
+    return {
+        "id": row.pk,
+        "file": row.file,
+        "table": row.table,
+        "key": row.key,
+        "reason": row.reason,
+        "column": row.column,
+        "sentence": row.sentence,
+        "status": row.status,
+        "cells": row.cells,
+        "repairs": row.repairs,
+        "note": row.note,
+        "decided_by": row.decided_by,
+    }
+
+
+def render_list(
+    console: Console,
+    rows: Sequence[QuarantinedRow],
+    total: int,
+    summary: Sequence[dict[str, object]],
+    form: str,
+) -> None:
+    """Counts by reason, then the rows."""
+    if form == "json":
+        data = {"total": total, "summary": list(summary), "rows": [as_dict(r) for r in rows]}
+        console.out(json.dumps(data, indent=2, ensure_ascii=False))
+        return
+    if not summary:
+        console.print("Nothing is in quarantine.")
+        return
+    counts = Table(title="Quarantine", title_justify="left")
+    for name in ("table", "reason", "status"):
+        counts.add_column(name)
+    counts.add_column("rows", justify="right")
+    for line in summary:
+        counts.add_row(
+            str(line["table"]), str(line["reason"]), str(line["status"]), str(line["rows"])
+        )
+    console.print(counts)
+    for row in rows:
+        where = f"{row.table} {row.key if row.key is not None else '(no key)'}"
+        console.print(
+            f"[bold]{row.pk}[/] {escape(where)} [red]{row.reason}[/] "
+            f"{escape(row.column)}: {escape(row.sentence)}",
+            soft_wrap=True,
+        )
+    if total > len(rows):
+        console.print(f"... and {total - len(rows)} more: --limit shows them.")
+
+
+def render_row(console: Console, row: QuarantinedRow, form: str) -> None:
+    """One row, cell by cell."""
+    if form == "json":
+        console.out(json.dumps(as_dict(row), indent=2, ensure_ascii=False))
+        return
+    console.print(f"[bold]{row.pk}[/] {row.table} {escape(str(row.key))}: {escape(row.sentence)}")
+    table = Table()
+    for name in ("column", "stored as", "value", "edited to"):
+        table.add_column(name, overflow="fold")
+    for name, packed in row.cells.items():
+        storage, raw = unpack_cell(packed)
+        edited = show_cell(*unpack_cell(row.repairs[name])) if name in row.repairs else ""
+        mark = "[red]" if name == row.column else ""
+        table.add_row(f"{mark}{escape(name)}", storage, escape(show_cell(storage, raw)), edited)
+    console.print(table)
+    if row.note:
+        console.print(f"{row.status} by {escape(row.decided_by)}: {escape(row.note)}")
+
+
+def render_retry(console: Console, result: Retried, form: str) -> None:
+    """What a retry came to."""
+    if form == "json":
+        data = {"loaded": list(result.loaded), "still": [list(pair) for pair in result.still]}
+        console.out(json.dumps(data, indent=2, ensure_ascii=False))
+        return
+    console.print(f"{len(result.loaded)} rows loaded.")
+    for pk, sentence in result.still:
+        console.print(f"[red]still set aside[/] {pk}: {escape(sentence)}", soft_wrap=True)
