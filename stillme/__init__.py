@@ -1,0 +1,1 @@
+"""The project: composition only; the one place that knows every app."""

@@ -1,0 +1,1 @@
+"""Django's PostgreSQL backend, plus schema-qualified tables and the embedded server."""

@@ -1,0 +1,82 @@
+"""From the environment's values to an entry of DATABASES. Connects to nothing."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+
+ENGINE = "stillme.postgresql"
+EMBEDDED_DATABASE = "stillme"
+CONNECT_TIMEOUT = 10
+SCHEMES = ("postgres", "postgresql")
+
+
+def default_cluster_directory(base_directory: Path) -> Path:
+    """Where the embedded server keeps its data.
+
+    Beside the project's own data for an ordinary user. PostgreSQL refuses to run as root and
+    another user has to reach the directory, so root gets one that is below no private home.
+    """
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        digest = hashlib.sha256(str(base_directory).encode()).hexdigest()[:12]
+        return Path("/var/lib/stillme") / digest
+    return base_directory / "data" / "postgresql"
+
+
+def target_database(
+    url: str,
+    *,
+    embedded_directory: Path,
+    pool_sizes: tuple[int, int, float] = (0, 0, 0.0),
+    timeouts: Mapping[str, int] | None = None,
+) -> dict[str, Any]:
+    """The entry of a PostgreSQL database: the one `url` names, or the embedded server's."""
+    config = _from_url(url) if url else _embedded(embedded_directory)
+    options: dict[str, Any] = config.setdefault("OPTIONS", {})
+    options.setdefault("connect_timeout", CONNECT_TIMEOUT)
+    _set_timeouts(options, timeouts or {})
+    low, high, patience = pool_sizes
+    if high > 0:
+        options["pool"] = {"min_size": min(low, high), "max_size": high, "timeout": patience}
+        config["CONN_MAX_AGE"] = 0
+    return config
+
+
+def _from_url(url: str) -> dict[str, Any]:
+    """Read a database URL; a refusal never repeats it, since it may hold a password."""
+    try:
+        parts = urlsplit(url)
+        name = parts.path.strip("/")
+    except ValueError:
+        parts, name = None, ""
+    if parts is None or parts.scheme not in SCHEMES or not name:
+        raise ImproperlyConfigured(
+            "A database URL is not usable: write it as postgresql://USER:PASSWORD@HOST:PORT/NAME, "
+            "with special characters in the password percent-encoded."
+        )
+    config: dict[str, Any] = environ.Env.db_url_config(url, engine=ENGINE)
+    return config
+
+
+def _embedded(directory: Path) -> dict[str, Any]:
+    return {
+        "ENGINE": ENGINE,
+        "NAME": EMBEDDED_DATABASE,
+        "USER": "postgres",
+        "PORT": "5432",
+        "EMBEDDED": {"directory": str(directory), "database": EMBEDDED_DATABASE},
+    }
+
+
+def _set_timeouts(options: dict[str, Any], timeouts: Mapping[str, int]) -> None:
+    """Timeouts in milliseconds as libpq startup options; 0 leaves the server's own."""
+    flags = [f"-c {name}={value}" for name, value in timeouts.items() if value > 0]
+    if flags:
+        options["options"] = " ".join([*filter(None, [options.get("options")]), *flags])

@@ -1,0 +1,217 @@
+"""Settings of the project; everything that differs between places comes from the environment.
+
+The block `env` names every variable once; `.env.example` documents the same list, and a test
+holds the two together. Nothing here connects to a database or starts a server.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import environ
+from django.utils.functional import SimpleLazyObject
+
+from stillme.postgresql.configuration import default_cluster_directory, target_database
+from stillme.secret import local_secret_key
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+
+# --- the environment -----------------------------------------------------------------------------
+
+env = environ.Env(
+    DEBUG=(bool, False),
+    SECRET_KEY=(str, ""),
+    ALLOWED_HOSTS=(list, ["localhost", "127.0.0.1", "[::1]"]),
+    CSRF_TRUSTED_ORIGINS=(list, []),
+    SECURE_SSL=(bool, False),
+    SECURE_HSTS_SECONDS=(int, 31_536_000),
+    BEHIND_PROXY=(bool, False),
+    LOG_LEVEL=(str, "WARNING"),
+    DATABASE_URL=(str, ""),
+    DATABASE_REPLICA_URLS=(list, []),
+    EMBEDDED_POSTGRES_DIR=(str, ""),
+    DB_POOL_MIN_SIZE=(int, 1),
+    DB_POOL_MAX_SIZE=(int, 0),
+    DB_POOL_TIMEOUT=(float, 10.0),
+    STATEMENT_TIMEOUT=(int, 0),
+    LOCK_TIMEOUT=(int, 0),
+    LEGACY_DATA_DIR=(str, "data"),
+    LEGACY_KNOWLEDGE_PATH=(str, ""),
+    LEGACY_CONTINUUM_PATH=(str, ""),
+    LEGACY_RSS_PATH=(str, ""),
+    RSS_FETCH_HISTORY_DB_PATH=(str, ""),
+    LEGACY_ACCURACY_PATH=(str, ""),
+    LEGACY_VECTOR_DIR=(str, ""),
+    CHROMA_DB_PATH=(str, ""),
+    LEGACY_TIME_ZONE=(str, "auto"),
+)
+environ.Env.read_env(BASE_DIR / ".env")
+
+# --- safety --------------------------------------------------------------------------------------
+
+DEBUG = env("DEBUG")
+SECRET_KEY: Any = env("SECRET_KEY") or SimpleLazyObject(local_secret_key)
+ALLOWED_HOSTS = env("ALLOWED_HOSTS")
+CSRF_TRUSTED_ORIGINS = env("CSRF_TRUSTED_ORIGINS")
+
+# Plain http on this machine must be able to log in, so https is asked for, not assumed.
+SECURE_SSL_REDIRECT = SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = env("SECURE_SSL")
+SECURE_HSTS_SECONDS = env("SECURE_HSTS_SECONDS") if env("SECURE_SSL") else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = env("SECURE_SSL")
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env("BEHIND_PROXY") else None
+SECURE_REFERRER_POLICY = "same-origin"
+SESSION_COOKIE_HTTPONLY = True
+X_FRAME_OPTIONS = "DENY"
+
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in (
+        "UserAttributeSimilarityValidator",
+        "MinimumLengthValidator",
+        "CommonPasswordValidator",
+        "NumericPasswordValidator",
+    )
+]
+
+# --- the apps ------------------------------------------------------------------------------------
+
+
+def _those_on_disk(*apps: str) -> list[str]:
+    return [app for app in apps if (BASE_DIR / app.replace(".", "/") / "apps.py").exists()]
+
+
+INSTALLED_APPS = [
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "django_extensions",
+    "stillme.postgresql",
+    "stillme.transfer",
+    *_those_on_disk("stillme.demo", "knowledge", "continuum", "rss", "accuracy", "vector"),
+]
+
+MIDDLEWARE = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+]
+
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+ROOT_URLCONF = "stillme.urls"
+WSGI_APPLICATION = "stillme.wsgi.application"
+ASGI_APPLICATION = "stillme.asgi.application"
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+WHITENOISE_USE_FINDERS = True
+UNFOLD = {"SITE_TITLE": "StillMe", "SITE_HEADER": "StillMe", "SITE_SYMBOL": "database"}
+
+# --- the legacy side -----------------------------------------------------------------------------
+
+LEGACY_DATA_DIR = (BASE_DIR / env("LEGACY_DATA_DIR")).absolute()
+LEGACY_TIME_ZONE = env("LEGACY_TIME_ZONE")
+
+
+def _legacy_path(name: str, *overrides: str) -> Path:
+    given = next((env(variable) for variable in overrides if env(variable)), None)
+    return (BASE_DIR / given).absolute() if given else LEGACY_DATA_DIR / name
+
+
+LEGACY_FILES: dict[str, dict[str, Any]] = {
+    "knowledge": {
+        "alias": "legacy_knowledge",
+        "path": _legacy_path("knowledge_retention.db", "LEGACY_KNOWLEDGE_PATH"),
+    },
+    "continuum": {
+        "alias": "legacy_continuum",
+        "path": _legacy_path("continuum_memory.db", "LEGACY_CONTINUUM_PATH"),
+    },
+    "rss": {
+        "alias": "legacy_rss",
+        "path": _legacy_path(
+            "rss_fetch_history.db", "LEGACY_RSS_PATH", "RSS_FETCH_HISTORY_DB_PATH"
+        ),
+    },
+    "accuracy": {
+        "alias": "legacy_accuracy",
+        "path": _legacy_path("accuracy_scores.db", "LEGACY_ACCURACY_PATH"),
+    },
+}
+LEGACY_VECTOR_DIR = _legacy_path("vector_db", "LEGACY_VECTOR_DIR", "CHROMA_DB_PATH")
+
+
+def legacy_database(path: Path) -> dict[str, Any]:
+    """A read-only connection to a legacy file.
+
+    `detect_types` is 0 because Django's converters would change what is stored.
+    """
+    return {
+        "ENGINE": "django.db.backends.sqlite3",
+        "NAME": f"file:{quote(str(path))}?mode=ro",
+        "OPTIONS": {"detect_types": 0},
+    }
+
+
+# --- the databases -------------------------------------------------------------------------------
+
+EMBEDDED_POSTGRES_DIR = Path(
+    env("EMBEDDED_POSTGRES_DIR") or default_cluster_directory(BASE_DIR)
+).absolute()
+
+DATABASES: dict[str, dict[str, Any]] = {
+    "default": target_database(
+        env("DATABASE_URL"),
+        embedded_directory=EMBEDDED_POSTGRES_DIR,
+        pool_sizes=(env("DB_POOL_MIN_SIZE"), env("DB_POOL_MAX_SIZE"), env("DB_POOL_TIMEOUT")),
+        timeouts={
+            "statement_timeout": env("STATEMENT_TIMEOUT"),
+            "lock_timeout": env("LOCK_TIMEOUT"),
+        },
+    ),
+    **{file["alias"]: legacy_database(file["path"]) for file in LEGACY_FILES.values()},
+}
+DATABASE_REPLICA_URLS = env("DATABASE_REPLICA_URLS")
+DATABASE_ROUTERS = ["stillme.transfer.routers.LegacyRouter"]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- the rest ------------------------------------------------------------------------------------
+
+USE_TZ = True
+TIME_ZONE = "UTC"
+LANGUAGE_CODE = "en-us"
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "root": {"handlers": ["stderr"], "level": env("LOG_LEVEL")},
+    "loggers": {
+        # The pool logs every attempt to reach a server that is down; a command says it once.
+        "psycopg.pool": {"level": "ERROR"},
+    },
+}
