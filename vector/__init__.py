@@ -1,0 +1,1 @@
+"""StillMe's embeddings: ChromaDB's collections and items in the schema `vector`."""

@@ -1,0 +1,221 @@
+"""Collections, their segments and their metric, in either layout; what the store has besides."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from dataclasses import dataclass
+
+from stillme.transfer.errors import LegacyFileError
+from vector.chroma.records import Collection, Metric, Notice, Scalar
+
+_NEEDED = {
+    "collections": {"id", "name"},
+    "segments": {"id", "scope", "collection"},
+    "embeddings": {"id", "segment_id", "embedding_id", "seq_id", "created_at"},
+    "embedding_metadata": {"id", "key", "string_value", "int_value", "float_value"},
+    "embeddings_queue": {"seq_id", "operation", "topic", "id", "vector", "encoding", "metadata"},
+    "max_seq_id": {"segment_id", "seq_id"},
+}
+_KNOWN = {
+    *_NEEDED, "migrations", "acquire_write", "collection_metadata", "segment_metadata", "tenants",
+    "databases", "maintenance_log", "embeddings_queue_config", "embedding_fulltext",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """What chroma.sqlite3 declares."""
+
+    layout: str
+    collections: tuple[Collection, ...]
+    marks: dict[str, int]
+    notices: tuple[Notice, ...]
+
+
+def read_catalogue(connection: sqlite3.Connection) -> Catalogue:
+    """Read the declarations. Raises LegacyFileError where this is not a store of a known layout."""
+    columns = _columns(connection)
+    for table, needed in _NEEDED.items():
+        missing = needed - columns.get(table, set())
+        if missing:
+            raise LegacyFileError(
+                f"This chroma.sqlite3 has no {table}.{sorted(missing)[0]}: it is not of a layout "
+                "that can be read (0.4 and 1.x are)."
+            )
+    layout = "0.4" if "topic" in columns["collections"] else "1.x"
+    collections = tuple(_collections(connection, columns))
+    marks = {
+        str(segment): sequence(value)
+        for segment, value in connection.execute("SELECT segment_id, seq_id FROM max_seq_id")
+    }
+    notices = (*_unknown_tables(connection, columns), *_leftovers(connection, collections))
+    return Catalogue(layout, collections, marks, notices)
+
+
+def sequence(value: object) -> int:
+    """A sequence number: an integer, or the 8 big-endian bytes of 0.4 (later ones have 24)."""
+    if isinstance(value, bytes):
+        return int.from_bytes(value, "big")
+    if isinstance(value, int):
+        return value
+    return 0
+
+
+def _columns(connection: sqlite3.Connection) -> dict[str, set[str]]:
+    names = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+    sql = "SELECT name FROM pragma_table_info(?)"
+    return {name: {row[0] for row in connection.execute(sql, (name,))} for (name,) in names}
+
+
+def _collections(connection: sqlite3.Connection, columns: dict[str, set[str]]) -> list[Collection]:
+    has = columns["collections"]
+    optional = ("dimension", "database_id", "config_json_str", "schema_str")
+    wanted = ", ".join(name if name in has else f"NULL AS {name}" for name in optional)
+    databases = _databases(connection, columns)
+    found = []
+    for key, name, dimension, database, configuration, schema in connection.execute(
+        f"SELECT id, name, {wanted} FROM collections ORDER BY name, id"  # noqa: S608 - own names
+    ).fetchall():
+        metadata = _collection_metadata(connection, columns, key)
+        metric, evidence = find_metric(configuration, schema, metadata)
+        tenant, database_name = databases.get(database, ("default_tenant", "default_database"))
+        segments = _segments(connection, key)
+        found.append(
+            Collection(
+                id=key, name=name, tenant=tenant, database=database_name, dimension=dimension,
+                metric=metric, metric_from=evidence, metadata=metadata,
+                configuration=configuration, schema=schema,
+                vector_segment=segments.get("VECTOR"), metadata_segment=segments.get("METADATA"),
+            )
+        )  # fmt: skip
+    return found
+
+
+def _databases(
+    connection: sqlite3.Connection, columns: dict[str, set[str]]
+) -> dict[str, tuple[str, str]]:
+    if "databases" not in columns:
+        return {}
+    rows = connection.execute("SELECT id, tenant_id, name FROM databases")
+    return {key: (tenant, name) for key, tenant, name in rows}
+
+
+def _segments(connection: sqlite3.Connection, collection: str) -> dict[str, str]:
+    rows = connection.execute("SELECT scope, id FROM segments WHERE collection = ?", (collection,))
+    return dict(rows.fetchall())
+
+
+def _collection_metadata(
+    connection: sqlite3.Connection, columns: dict[str, set[str]], collection: str
+) -> dict[str, Scalar | None]:
+    if "collection_metadata" not in columns:
+        return {}
+    flag = "bool_value" if "bool_value" in columns["collection_metadata"] else "NULL"
+    rows = connection.execute(
+        f"SELECT key, str_value, int_value, float_value, {flag} "  # noqa: S608 - own names
+        "FROM collection_metadata WHERE collection_id = ? ORDER BY key",
+        (collection,),
+    )
+    return {key: typed(*values) for key, *values in rows}
+
+
+def typed(
+    text: str | None, integer: int | None, real: float | None, flag: int | None
+) -> Scalar | None:
+    """The value of a metadata row: one of its four columns is set, or none (a NaN was stored)."""
+    if text is not None:
+        return text
+    if integer is not None:
+        return integer
+    if real is not None:
+        return real
+    return None if flag is None else bool(flag)
+
+
+def find_metric(
+    configuration: str | None, schema: str | None, metadata: dict[str, Scalar | None]
+) -> tuple[Metric, str]:
+    """The collection's distance and where it says so.
+
+    A configuration that says l2 may only be the default: Chroma then falls back to the collection's
+    `hnsw:space`, and so does this.
+    """
+    told = {
+        "schema": _schema_space(_json(schema)),
+        "configuration": _configuration_space(_json(configuration)),
+        "metadata": metadata.get("hnsw:space"),
+    }
+    known = {where: Metric(str(v)) for where, v in told.items() if v in set(Metric)}
+    for where, metric in known.items():
+        if metric is not Metric.L2:
+            return metric, where
+    return Metric.L2, next(iter(known), "default")
+
+
+def _json(text: str | None) -> object:
+    try:
+        return json.loads(text) if text else None
+    except ValueError:
+        # Not JSON says nothing of the metric; the text itself is carried in the collection.
+        return None
+
+
+def _dig(value: object, *path: str) -> object:
+    for name in path:
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
+
+
+def _schema_space(schema: object) -> object:
+    config = ("float_list", "vector_index", "config", "space")
+    return _dig(schema, "keys", "#embedding", *config) or _dig(schema, "defaults", *config)
+
+
+def _configuration_space(configuration: object) -> object:
+    return _dig(configuration, "hnsw", "space") or _dig(
+        configuration, "hnsw_configuration", "space"
+    )
+
+
+def _unknown_tables(connection: sqlite3.Connection, columns: dict[str, set[str]]) -> list[Notice]:
+    notices = []
+    for table in sorted(columns):
+        if table in _KNOWN or table.startswith(("embedding_fulltext_search", "sqlite_")):
+            continue
+        count = _count(connection, table)
+        if count:
+            notices.append(
+                Notice(
+                    "unknown_table",
+                    f"The table {table} is not of Chroma's layout as known here: "
+                    f"its {count} rows are not carried.",
+                )
+            )
+    return notices
+
+
+def _count(connection: sqlite3.Connection, table: str) -> int:
+    quoted = '"' + table.replace('"', '""') + '"'
+    sql = f"SELECT count(*) FROM {quoted}"  # noqa: S608 - quoted above
+    return int(connection.execute(sql).fetchone()[0])
+
+
+def _leftovers(connection: sqlite3.Connection, collections: tuple[Collection, ...]) -> list[Notice]:
+    """Rows that a deleted collection left behind: Chroma itself no longer sees them."""
+    segments = {c.metadata_segment for c in collections}
+    alive = {c.id for c in collections}
+    notices = []
+    for segment, count in connection.execute(
+        "SELECT segment_id, count(*) FROM embeddings GROUP BY segment_id ORDER BY segment_id"
+    ):
+        if segment not in segments:
+            what = f"{count} ids are of the segment {segment}, which no collection has"
+            notices.append(Notice("left_over_ids", f"{what}: a deleted collection left them."))
+    for topic, count in connection.execute(
+        "SELECT topic, count(*) FROM embeddings_queue GROUP BY topic ORDER BY topic"
+    ):
+        if topic.rpartition("/")[2] not in alive:
+            what = f"{count} queued operations are of {topic}, which is no collection"
+            notices.append(Notice("left_over_queue", f"{what}: a deleted collection left them."))
+    return notices

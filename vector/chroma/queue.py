@@ -1,0 +1,144 @@
+"""The write-ahead queue: what has been done to each id since the segments were written.
+
+The rules are Chroma's: an add is ignored where the id exists, an update where it doesn't, an upsert
+is one or the other, a delete of nothing is nothing. Only positions are kept in memory; the vectors
+stay in the file.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import IntEnum
+
+from stillme.transfer.errors import LegacyFileError
+from vector.chroma.records import Scalar
+
+
+class Operation(IntEnum):
+    """The numbers in `embeddings_queue.operation`."""
+
+    ADD = 0
+    UPDATE = 1
+    UPSERT = 2
+    DELETE = 3
+
+
+_CODES = frozenset(Operation)
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """One row of the queue without its vector."""
+
+    seq_id: int
+    operation: Operation
+    embedding_id: str
+    has_vector: bool
+
+
+def topics(connection: sqlite3.Connection) -> dict[str, list[str]]:
+    """The topics of each collection: a topic ends with the collection's id."""
+    found: dict[str, list[str]] = {}
+    for (topic,) in connection.execute("SELECT DISTINCT topic FROM embeddings_queue"):
+        found.setdefault(topic.rpartition("/")[2], []).append(topic)
+    return found
+
+
+def operations(
+    connection: sqlite3.Connection, topics: list[str], after: int = -1
+) -> Iterator[Queued]:
+    """The queue of one collection in the order of writing, from beyond `after`."""
+    rows = connection.execute(
+        "SELECT seq_id, operation, id, vector IS NOT NULL FROM embeddings_queue "
+        "WHERE topic IN (SELECT value FROM json_each(?)) AND seq_id > ? ORDER BY seq_id",
+        (json.dumps(topics), after),
+    )
+    for seq_id, operation, embedding_id, has_vector in rows:
+        if operation not in _CODES:
+            raise LegacyFileError(
+                f"The queued operation {seq_id} has the unknown code {operation}: this store is of "
+                "a version of Chroma that cannot be read."
+            )
+        yield Queued(seq_id, Operation(operation), embedding_id, bool(has_vector))
+
+
+def vector_of(connection: sqlite3.Connection, seq_id: int) -> tuple[bytes, str]:
+    """The vector and its encoding, as the queue holds them."""
+    blob, encoding = connection.execute(
+        "SELECT vector, encoding FROM embeddings_queue WHERE seq_id = ?", (seq_id,)
+    ).fetchone()
+    return (blob if isinstance(blob, bytes) else str(blob).encode(), str(encoding))
+
+
+def metadata_of(
+    connection: sqlite3.Connection, seq_id: int
+) -> tuple[dict[str, Scalar | None], str | None]:
+    """The metadata of a queued operation and its time; ValueError where it is no object."""
+    text, created = connection.execute(
+        "SELECT metadata, created_at FROM embeddings_queue WHERE seq_id = ?", (seq_id,)
+    ).fetchone()
+    content = json.loads(text) if text else {}
+    if not isinstance(content, dict):
+        raise ValueError("the metadata is not an object")
+    for key, value in content.items():
+        if value is not None and not isinstance(value, str | int | float | bool):
+            raise ValueError(f"the value of {key} is neither text, number nor boolean")
+    return content, created
+
+
+@dataclass(slots=True)
+class Location:
+    """Where an id's vector is: in the segment at `position`, or in the queue at `seq_id`."""
+
+    position: int | None = None
+    seq_id: int | None = None
+
+
+def replay(located: dict[str, Location], queue: Iterator[Queued]) -> None:
+    """Bring `located` from the state of the segment to the state after the queue."""
+    for row in queue:
+        exists = row.embedding_id in located
+        if row.operation is Operation.DELETE:
+            located.pop(row.embedding_id, None)
+        elif row.has_vector and row.operation not in (
+            Operation.ADD if exists else Operation.UPDATE,
+        ):
+            located[row.embedding_id] = Location(seq_id=row.seq_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """The last queued vector of an id among the operations that the segment already contains.
+
+    `certain` where nothing before it can have made it void: an update or upsert, or an add
+    known to be the one that made the id.
+    """
+
+    seq_id: int
+    certain: bool
+
+
+def witnesses(queue: Iterator[Queued], upto: int, complete: bool) -> dict[str, Witness]:
+    """What an unpurged queue still says about vectors that the segment holds."""
+    found: dict[str, Witness] = {}
+    deleted: set[str] = set()
+    for row in queue:
+        if row.seq_id > upto:
+            break
+        if row.operation is Operation.DELETE:
+            found.pop(row.embedding_id, None)
+            deleted.add(row.embedding_id)
+        elif row.operation is Operation.ADD:
+            if row.embedding_id not in found and row.has_vector:
+                certain = complete or row.embedding_id in deleted
+                found[row.embedding_id] = Witness(row.seq_id, certain)
+        elif row.has_vector and not (
+            # Everything is here and the id is not: the update did nothing.
+            complete and row.operation is Operation.UPDATE and row.embedding_id not in found
+        ):
+            certain = row.operation is Operation.UPSERT or row.embedding_id in found
+            found[row.embedding_id] = Witness(row.seq_id, certain)
+    return found

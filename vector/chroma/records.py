@@ -1,0 +1,103 @@
+"""What a Chroma folder holds, as plain data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+Scalar = str | int | float | bool
+
+DOCUMENT_KEY = "chroma:document"
+
+
+class Metric(StrEnum):
+    """The distance of a collection, under Chroma's names."""
+
+    L2 = "l2"
+    COSINE = "cosine"
+    IP = "ip"
+
+
+class Origin(StrEnum):
+    """Where a vector was read from, and so how exact it is.
+
+    The queue holds the client's float32 bits; so do the segments of l2 and ip collections. A
+    cosine segment holds the unit vector and its norm: their product is within 1e-6 of the
+    original (relative to the norm).
+    """
+
+    QUEUE = "queue"
+    SEGMENT_L2 = "segment_l2"
+    SEGMENT_IP = "segment_ip"
+    SEGMENT_COSINE = "segment_cosine"
+
+
+class Reason(StrEnum):
+    """Why something in the store is not an item."""
+
+    NO_VECTOR = "no_vector"
+    NO_ID = "vector_without_id"
+    TRUNCATED = "truncated_segment"
+    BAD_SEGMENT = "bad_segment"
+    BAD_PICKLE = "bad_pickle"
+    WRONG_DIMENSION = "wrong_dimension"
+    UNKNOWN_ENCODING = "unknown_encoding"
+    INVALID_UTF8 = "invalid_utf8"
+    BAD_METADATA = "bad_metadata"
+
+
+@dataclass(frozen=True, slots=True)
+class Collection:
+    """A collection, with the evidence for its metric."""
+
+    id: str
+    name: str
+    tenant: str
+    database: str
+    dimension: int | None
+    metric: Metric
+    metric_from: str
+    metadata: dict[str, Scalar | None]
+    configuration: str | None
+    schema: str | None
+    vector_segment: str | None
+    metadata_segment: str | None
+
+
+@dataclass(slots=True)
+class Item:
+    """One record of a collection. `vector` is little-endian float32.
+
+    A metadata value of None is a row whose values are all NULL: what Chroma leaves of a NaN.
+    """
+
+    embedding_id: str
+    document: str | None
+    metadata: dict[str, Scalar | None]
+    vector: bytes
+    origin: Origin
+    created_at: str | None
+    seq_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Something that is not an item: it has lost a part, or a part cannot be read.
+
+    `raw` is what there is of it, in values that JSON holds (bytes as hex).
+    """
+
+    reason: Reason
+    collection: str
+    collection_id: str
+    embedding_id: str | None
+    sentence: str
+    raw: dict[str, object] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A remark about the store that is about no item: leftovers, tables nobody knows."""
+
+    code: str
+    sentence: str

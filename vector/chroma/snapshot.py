@@ -1,0 +1,127 @@
+"""A consistent copy of a Chroma folder: the database by SQLite's backup, the segments by bytes.
+
+The two cannot be copied in one step, so the folder is looked at before and after: where anything
+changed under the copy, the copy is refused.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+from pathlib import Path
+from urllib.parse import quote
+
+from stillme.transfer.errors import LegacyFileError
+
+DATABASE = "chroma.sqlite3"
+SEGMENT_FILES = ("header.bin", "data_level0.bin", "length.bin", "index_metadata.pickle")
+_MAGIC = b"SQLite format 3\x00"
+
+
+def copy_store(folder: Path, target: Path) -> Path:
+    """Copy the store in `folder` into `target`; LegacyFileError with a sentence otherwise."""
+    folder = database_folder(folder)
+    before = fingerprint(folder)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        origin = _open(folder / DATABASE)
+        try:
+            committed = _data_version(origin, folder)
+            _copy_database(origin, folder / DATABASE, target / DATABASE)
+            for segment in sorted(p for p in folder.iterdir() if p.is_dir()):
+                _copy_segment(segment, target / segment.name)
+            moved = _data_version(origin, folder) != committed or fingerprint(folder) != before
+        finally:
+            origin.close()
+    except OSError as error:
+        raise LegacyFileError(
+            f"The vector store {folder} cannot be copied to {target}: {error.strerror}."
+        ) from error
+    if moved:
+        raise LegacyFileError(
+            f"The vector store {folder} changed while it was copied: stop the application that "
+            "writes it and run again."
+        )
+    return target
+
+
+def database_folder(path: Path) -> Path:
+    """The folder of the store, given the folder or its chroma.sqlite3; checks that it is one."""
+    folder = path.parent if path.name == DATABASE else path
+    database = folder / DATABASE
+    try:
+        with database.open("rb") as stream:
+            head = stream.read(len(_MAGIC))
+    except FileNotFoundError as error:
+        raise LegacyFileError(
+            f"There is no {DATABASE} in {folder}: name the folder of the vector store."
+        ) from error
+    except PermissionError as error:
+        raise LegacyFileError(
+            f"No permission to read {database}: run as its owner or grant read access."
+        ) from error
+    except OSError as error:
+        raise LegacyFileError(f"{database} cannot be read: {error.strerror}.") from error
+    if head and head != _MAGIC:
+        raise LegacyFileError(f"{database} is not a SQLite database: name the right folder.")
+    return folder
+
+
+def fingerprint(folder: Path) -> dict[str, tuple[int, int, int]]:
+    """Name, size, time and inode of every file: equal before and after where nothing moved."""
+    seen: dict[str, tuple[int, int, int]] = {}
+    try:
+        for path in sorted(folder.rglob("*")):
+            # Reading a database in WAL mode makes these two by itself.
+            if path.is_file() and not path.name.endswith(("-shm", "-wal")):
+                stat = path.stat()
+                seen[str(path.relative_to(folder))] = (stat.st_size, stat.st_mtime_ns, stat.st_ino)
+    except OSError as error:
+        raise LegacyFileError(f"{folder} cannot be read: {error.strerror}.") from error
+    return seen
+
+
+def _open(source: Path) -> sqlite3.Connection:
+    try:
+        return sqlite3.connect(
+            f"file:{quote(str(source.absolute()))}?mode=ro", uri=True, isolation_level=None
+        )
+    except sqlite3.Error as error:
+        raise LegacyFileError(_sentence(source, str(error))) from error
+
+
+def _data_version(origin: sqlite3.Connection, folder: Path) -> int:
+    """A number that changes when another connection commits, also into a -wal."""
+    try:
+        return int(origin.execute("PRAGMA data_version").fetchone()[0])
+    except sqlite3.Error as error:
+        raise LegacyFileError(_sentence(folder / DATABASE, str(error))) from error
+
+
+def _copy_database(origin: sqlite3.Connection, source: Path, target: Path) -> None:
+    copy = sqlite3.connect(target, isolation_level=None)
+    try:
+        copy.execute("PRAGMA synchronous = OFF")
+        origin.backup(copy, pages=-1)
+        copy.execute("PRAGMA journal_mode = DELETE")
+    except sqlite3.Error as error:
+        raise LegacyFileError(_sentence(source, str(error))) from error
+    finally:
+        copy.close()
+
+
+def _sentence(source: Path, text: str) -> str:
+    if "locked" in text or "busy" in text:
+        return f"{source} is locked by another writer: stop the application and run again."
+    if "malformed" in text or "not a database" in text:
+        return f"{source} is damaged ({text}): restore it from a backup."
+    return f"{source} cannot be read ({text}): check the folder's permissions."
+
+
+def _copy_segment(source: Path, target: Path) -> None:
+    found = [name for name in SEGMENT_FILES if (source / name).is_file()]
+    if not found:
+        return
+    target.mkdir(exist_ok=True)
+    for name in found:
+        shutil.copyfile(source / name, target / name)

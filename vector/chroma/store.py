@@ -1,0 +1,120 @@
+"""The store: from a snapshot to items and problems, streamed.
+
+Memory holds one small entry per id (where its vector is), never the vectors or documents: those
+are read from the copy when their turn comes.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+from stillme.transfer.errors import LegacyFileError
+from vector.chroma import metadata, queue
+from vector.chroma.catalogue import Catalogue, read_catalogue
+from vector.chroma.records import Collection, Item, Notice, Problem
+from vector.chroma.snapshot import DATABASE, copy_store
+from vector.chroma.vectors import Vectors
+
+
+class Store:
+    """A copied Chroma folder, open for reading."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.connection = _open(folder / DATABASE)
+        try:
+            self.catalogue: Catalogue = read_catalogue(self.connection)
+            self._topics = queue.topics(self.connection)
+        except sqlite3.Error as error:
+            self.connection.close()
+            raise LegacyFileError(
+                f"{folder / DATABASE} is damaged ({error}): restore it from a backup."
+            ) from error
+        except LegacyFileError:
+            self.connection.close()
+            raise
+
+    @property
+    def layout(self) -> str:
+        """`0.4` or `1.x`."""
+        return self.catalogue.layout
+
+    @property
+    def collections(self) -> tuple[Collection, ...]:
+        """The collections, by name."""
+        return self.catalogue.collections
+
+    @property
+    def notices(self) -> tuple[Notice, ...]:
+        """What the store has besides collections."""
+        return self.catalogue.notices
+
+    def vectors(self, collection: Collection) -> Vectors:
+        """Where the vectors of a collection are."""
+        return Vectors(
+            self.connection,
+            self.folder,
+            collection,
+            self._topics.get(collection.id, []),
+            self.catalogue.marks.get(collection.vector_segment or ""),
+        )
+
+    def items(self, collection: Collection) -> Iterator[Item | Problem]:
+        """Every item of a collection, and a Problem for each that is not whole."""
+        vectors = self.vectors(collection)
+        try:
+            yield from vectors.problems
+            for entry in self._entries(collection):
+                yield vectors.join(entry)
+            yield from vectors.rest()
+        except sqlite3.Error as error:
+            raise LegacyFileError(
+                f"{self.folder / DATABASE} is damaged ({error}): restore it from a backup."
+            ) from error
+        finally:
+            vectors.close()
+
+    def _entries(self, collection: Collection) -> Iterator[metadata.Entry]:
+        segment = collection.metadata_segment or ""
+        mark = self.catalogue.marks.get(segment, -1)
+        topics = self._topics.get(collection.id, [])
+        return metadata.entries(self.connection, segment, topics, mark)
+
+    def close(self) -> None:
+        """Close the copy."""
+        self.connection.close()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        self.close()
+
+
+def open_copy(folder: Path) -> Store:
+    """Open a copy made by `copy_store`. It must not be the live folder: nobody may write it."""
+    return Store(folder)
+
+
+@contextmanager
+def open_store(path: Path, scratch: Path | None = None) -> Iterator[Store]:
+    """Copy the store at `path` (under `scratch`, else the temporary folder) and open the copy."""
+    with (
+        tempfile.TemporaryDirectory(prefix="chroma-", dir=scratch) as temporary,
+        Store(copy_store(path, Path(temporary) / "store")) as store,
+    ):
+        yield store
+
+
+def _open(database: Path) -> sqlite3.Connection:
+    location = f"file:{quote(str(database.absolute()))}?mode=ro&immutable=1"
+    connection = sqlite3.connect(location, uri=True, isolation_level=None)
+    # Bytes that are no UTF-8 come through as lone surrogates, which `Vectors.join` looks for.
+    connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
+    connection.execute("PRAGMA mmap_size = 268435456")
+    return connection
