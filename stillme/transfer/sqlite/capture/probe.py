@@ -166,11 +166,11 @@ class _Tries:
         first, second = self.row(1), self.row(2)
         columns = getattr(index, "columns", ())
         if getattr(index, "by_expression", False):
-            raise _Untried("a unique index over an expression: a REPLACE over it goes unseen")
+            raise _UntriedError("a unique index over an expression: a REPLACE over it goes unseen")
         for column, _ in columns:
             second[column] = first.get(column)
         if all(first.get(c) is None for c, _ in columns):
-            raise _Untried("no value to clash over")
+            raise _UntriedError("no value to clash over")
         keys = {self.put(first)}
         self.clear()
         return keys | {self.put(second, "INSERT OR REPLACE")}
@@ -190,7 +190,7 @@ class _Tries:
         self.connection.execute(f"DELETE FROM {CHANGE_TABLE} WHERE sequence > 0")
 
 
-class _Untried(Exception):
+class _UntriedError(Exception):
     """The try cannot be made, or must fail."""
 
 
@@ -222,7 +222,7 @@ def _one(
         lost = expected - logged
         note = f"not logged: {sorted(map(str, lost))}" if lost else ""
         return Probe(name, tries.table.name, not lost, note)
-    except (_Untried, sqlite3.Error) as error:
+    except (_UntriedError, sqlite3.Error) as error:
         return Probe(name, tries.table.name, False, str(error))
     finally:
         connection.execute("ROLLBACK")
@@ -245,7 +245,7 @@ def _frozen(connection: sqlite3.Connection, tries: _Tries) -> Probe:
             "DELETE FROM " + tries.name,
         ):
             where = f" WHERE {tries.key} = ?"
-            if not _refused(connection, lambda sql=sql: connection.execute(sql + where, (key,))):
+            if not _refused(connection, lambda sql=sql + where: connection.execute(sql, (key,))):
                 passed.append(sql.split()[0])
         ok = not passed and last_sequence(connection) == before
         return Probe("freeze", tries.table.name, ok, f"let through: {passed}" if passed else "")

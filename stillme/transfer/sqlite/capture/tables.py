@@ -67,7 +67,7 @@ def _uniques(
 
 
 def open_writable(path: Path, *, timeout: float = 5.0) -> sqlite3.Connection:
-    """A read-write connection in autocommit mode: only capture and rollback may have one (law 6)."""
+    """A read-write connection in autocommit mode, for capture and rollback only (law 6)."""
     check_readable(path)
     try:
         connection = sqlite3.connect(

@@ -1,0 +1,75 @@
+"""Freezing a legacy file: every verb is refused with a clear error, and it lifts itself."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+
+import pytest
+
+from stillme.transfer.sqlite.capture import freeze, frozen_until, install, unfreeze
+from stillme.transfer.sqlite.capture.freeze import FOR_GOOD
+
+from .files import make_file
+from .test_capture import INSERT, METRIC, tables_of
+
+
+@pytest.fixture(params=["delete", "wal"])
+def path(tmp_path, request):
+    path = make_file(tmp_path / "a.db", journal=request.param)
+    install(path, tables_of(path))
+    return path
+
+
+def connect(path):
+    return sqlite3.connect(path, timeout=1)
+
+
+def test_writers_get_a_clear_error_and_readers_read_on(path):
+    app = connect(path)
+    app.execute(METRIC, ("a",))
+    app.commit()
+    assert freeze(path, tables_of(path), seconds=None).last_change == 1
+    statements = [
+        INSERT,
+        METRIC.replace("?", "'b'"),
+        METRIC.replace("INSERT", "INSERT OR REPLACE").replace("?", "'a'"),
+        METRIC.replace("INSERT", "INSERT OR IGNORE").replace("?", "'c'"),
+        "UPDATE tier_metrics SET tier = 'L1'",
+        "DELETE FROM tier_metrics",
+    ]
+    for sql in statements:
+        with pytest.raises(sqlite3.IntegrityError, match="has moved to PostgreSQL"):
+            app.execute(sql)
+        app.rollback()
+    assert app.execute("SELECT item_id FROM tier_metrics").fetchall() == [("a",)]
+    assert frozen_until(app) == FOR_GOOD
+    unfreeze(path)
+    assert frozen_until(app) is None
+    app.execute(METRIC, ("b",))
+    app.commit()
+
+
+def test_a_write_in_flight_is_logged_before_the_freeze(path):
+    app = connect(path)
+    app.execute(METRIC, ("a",))
+    with pytest.raises(Exception, match="locked"):
+        freeze(path, tables_of(path), seconds=None, timeout=0.05)
+    app.commit()
+    assert freeze(path, tables_of(path), seconds=None).last_change == 1
+
+
+def test_a_freeze_with_a_deadline_lifts_itself(path):
+    freeze(path, tables_of(path), seconds=0.5)
+    app = connect(path)
+    with pytest.raises(sqlite3.IntegrityError):
+        app.execute(INSERT)
+    app.rollback()
+    left = frozen_until(app)
+    assert left is not None
+    assert 0 < left <= 0.6
+    time.sleep(0.6)
+    assert frozen_until(app) is None
+    app.execute(INSERT)
+    app.commit()
+    assert app.execute("SELECT count(*) FROM stillme_change").fetchone() == (2,)
