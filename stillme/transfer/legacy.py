@@ -10,12 +10,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from django.apps.registry import Apps
 from django.db import models
 
 from stillme.transfer.errors import LegacyReadOnly
 from stillme.transfer.kinds import Integer, Key, Kind, Real, Reference, Twin, WhenSet
 
 _WHOLE_NUMBERS = (Integer, Key, Reference)
+
+# Legacy models live in a registry of their own. In Django's they would turn up in every domain's
+# migrations, content types, permissions, `dumpdata` and `flush`, although nothing of theirs is in
+# the target database; reading through the ORM needs none of that.
+legacy_apps = Apps([])
 
 
 class Column(models.Field):  # type: ignore[type-arg]
@@ -36,6 +42,14 @@ class Column(models.Field):  # type: ignore[type-arg]
     def target_name(self) -> str:
         """The target column's name."""
         return self.to or str(self.column)
+
+    def deconstruct(self) -> Any:
+        """As constructed: `null` follows from the declaration."""
+        name, path, _, kwargs = super().deconstruct()
+        kwargs.pop("null", None)
+        if self.to is not None:
+            kwargs["to"] = self.to
+        return name, path, [self.kind, self.declared], kwargs
 
     def get_internal_type(self) -> str:
         """The Django type whose lookups fit the stored values."""
@@ -92,6 +106,7 @@ class LegacyModel(models.Model):
     class Meta:
         abstract = True
         managed = False
+        apps = legacy_apps
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Read the inner class `Legacy` of a concrete model."""

@@ -6,11 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from django.apps import apps
 from django.conf import settings
 
 from stillme.transfer.kinds import Reference
-from stillme.transfer.legacy import LegacyModel
+from stillme.transfer.legacy import LegacyModel, legacy_apps
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +34,19 @@ def legacy_file(name: str) -> LegacyFile:
     return {file.name: file for file in legacy_files()}[name]
 
 
+def registered() -> list[type[LegacyModel]]:
+    """Every concrete LegacyModel that was imported, in no particular order."""
+    return [
+        model
+        for models in legacy_apps.all_models.values()
+        for model in models.values()
+        if issubclass(model, LegacyModel)
+    ]
+
+
 def legacy_models(file: str | None = None) -> list[type[LegacyModel]]:
     """Every LegacyModel (of one file), parents before children, in a stable order."""
-    found = [
-        model
-        for model in apps.get_models()
-        if issubclass(model, LegacyModel) and file in (None, model.legacy.file)
-    ]
+    found = [model for model in registered() if file in (None, model.legacy.file)]
     return sorted(found, key=lambda model: (depth(model), model._meta.label))
 
 
@@ -70,6 +75,4 @@ def levels(models: Iterable[type[LegacyModel]]) -> list[list[type[LegacyModel]]]
 
 
 def _by_table() -> dict[str, type[LegacyModel]]:
-    return {
-        model._meta.db_table: model for model in apps.get_models() if issubclass(model, LegacyModel)
-    }
+    return {model._meta.db_table: model for model in registered()}

@@ -1,0 +1,1 @@
+"""Accuracy scores of answers, trends and learning objectives. Schema `accuracy`."""

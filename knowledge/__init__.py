@@ -1,0 +1,1 @@
+"""What StillMe knows: knowledge items, learning sessions, relationships. Schema `knowledge`."""

@@ -1,0 +1,15 @@
+"""Django's entry for the domain `knowledge`."""
+
+from django.apps import AppConfig
+
+
+class KnowledgeConfig(AppConfig):
+    """App `knowledge`; its tables live in the schema of the same name."""
+
+    name = "knowledge"
+    verbose_name = "Knowledge"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Register the legacy models, which are kept out of Django's own registry."""
+        from knowledge import legacy  # noqa: F401

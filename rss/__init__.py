@@ -1,0 +1,1 @@
+"""The history of RSS fetch cycles and their items. Schema `rss`."""
