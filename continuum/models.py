@@ -7,6 +7,7 @@ columns that the real files have; either part may be NULL or at its default in a
 
 from __future__ import annotations
 
+from django.contrib.postgres.indexes import HashIndex
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
@@ -68,13 +69,10 @@ class TierAudit(models.Model):
     class Meta:
         db_table = '"continuum"."tier_audit"'
         indexes = [
-            # Both in the order of get_audit_log: newest first, NULL times last as in SQLite.
-            NamedIndex(
-                F("item_id").asc(),
-                F("created_at").desc(nulls_last=True),
-                F("id").desc(),
-                name="idx_tier_audit_item_id",
-            ),
+            # A hash, because a legacy item_id is free text, and a btree refuses values beyond
+            # 2,704 bytes: one such row would stop an import.
+            HashIndex(fields=["item_id"], name="idx_tier_audit_item_id"),
+            # The order of get_audit_log: newest first, NULL times last as in SQLite.
             NamedIndex(
                 F("created_at").desc(nulls_last=True),
                 F("id").desc(),

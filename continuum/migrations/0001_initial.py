@@ -1,5 +1,6 @@
 """The schema `continuum` and its tables."""
 
+import django.contrib.postgres.indexes
 import django.db.models.functions.datetime
 from django.db import migrations, models
 
@@ -73,11 +74,8 @@ class Migration(migrations.Migration):
             options={
                 "db_table": '"continuum"."tier_audit"',
                 "indexes": [
-                    models.Index(
-                        models.OrderBy(models.F("item_id")),
-                        models.OrderBy(models.F("created_at"), descending=True, nulls_last=True),
-                        models.OrderBy(models.F("id"), descending=True),
-                        name="idx_tier_audit_item_id",
+                    django.contrib.postgres.indexes.HashIndex(
+                        fields=["item_id"], name="idx_tier_audit_item_id"
                     ),
                     models.Index(
                         models.OrderBy(models.F("created_at"), descending=True, nulls_last=True),

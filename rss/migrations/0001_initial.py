@@ -90,13 +90,13 @@ class Migration(migrations.Migration):
                         name="idx_rss_fetch_items_cycle_id",
                     ),
                     models.Index(
-                        models.OrderBy(models.F("status")),
                         models.OrderBy(
                             models.F("added_to_rag_at"), descending=True, nulls_last=True
                         ),
                         models.OrderBy(models.F("fetch_timestamp"), descending=True),
                         models.OrderBy(models.F("id")),
-                        name="idx_rss_fetch_items_status",
+                        condition=models.Q(("status", "Added to RAG")),
+                        name="idx_rss_fetch_items_added",
                     ),
                     models.Index(
                         fields=["-fetch_timestamp", "-id"], name="idx_rss_fetch_items_fetched"
