@@ -137,7 +137,7 @@ LEGACY_TIME_ZONE = env("LEGACY_TIME_ZONE")
 
 
 def _legacy_path(name: str, *overrides: str) -> Path:
-    given = next((env(variable) for variable in overrides if env(variable)), None)
+    given: str = next((env(variable) for variable in overrides if env(variable)), "")
     return (BASE_DIR / given).absolute() if given else LEGACY_DATA_DIR / name
 
 

@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
+import psycopg
 from django.db.backends.postgresql import base
 
+from stillme.postgresql.client import DatabaseClient
 from stillme.postgresql.embedded import ensure_server, revive_server
+from stillme.postgresql.introspection import DatabaseIntrospection
+from stillme.postgresql.operations import DatabaseOperations
+from stillme.postgresql.schema import DatabaseSchemaEditor
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """Django's, which starts the embedded server when the settings name no other."""
+    """Django's, for tables in any schema; starts the embedded server when there is no other."""
+
+    _connection_pools: ClassVar[dict[str, Any]]
+
+    SchemaEditorClass = DatabaseSchemaEditor
+    client_class = DatabaseClient
+    introspection_class = DatabaseIntrospection
+    ops_class = DatabaseOperations
 
     def get_connection_params(self) -> dict[str, Any]:
         """Django's parameters; the embedded server runs when this returns."""
@@ -27,9 +39,19 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def get_new_connection(self, conn_params: dict[str, Any]) -> Any:
         """Connect; an embedded server that went away meanwhile is started again, once."""
         try:
+            self._try_server_before_pool(conn_params)
             return super().get_new_connection(conn_params)
-        except base.Database.OperationalError:
+        except psycopg.OperationalError:
             embedded = self.settings_dict.get("EMBEDDED")
             if not embedded or not revive_server(Path(embedded["directory"])):
                 raise
         return super().get_new_connection(conn_params)
+
+    def _try_server_before_pool(self, conn_params: dict[str, Any]) -> None:
+        """Connect once directly before the pool opens.
+
+        A pool hides why it cannot connect: it tries for its whole timeout and then reports only
+        that it ran out. A direct connection says at once what is wrong.
+        """
+        if self.settings_dict["OPTIONS"].get("pool") and self.alias not in self._connection_pools:
+            psycopg.connect(**conn_params).close()
