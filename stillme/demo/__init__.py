@@ -1,0 +1,1 @@
+"""Sample legacy files, and the whole story of the project told on them."""
