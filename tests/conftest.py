@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 import pytest
+from django.db import connections
+
+from tests.template_database import cloned_database
 
 ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_test_environment: None, django_db_blocker: Any) -> Iterator[None]:
+    """One database per test process, cloned; the legacy aliases are never created or dropped."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
+    with django_db_blocker.unblock():
+        with cloned_database(f"test_stillme_{worker}"):
+            yield
 
 
 @pytest.fixture(scope="session")
@@ -18,3 +33,66 @@ def samples() -> Path:
     if not path.is_dir():
         pytest.skip(f"the legacy samples are not at {path}: set STILLME_SAMPLES")
     return path
+
+
+@pytest.fixture
+def target_environment(django_db_setup: None, settings: Any) -> dict[str, str]:
+    """The environment for a command run as a process of its own on the test database."""
+    database = connections["default"].settings_dict
+    password = f":{quote(database['PASSWORD'], safe='')}" if database["PASSWORD"] else ""
+    url = f"postgresql://{quote(database['USER'], safe='')}{password}@/{database['NAME']}"
+    url += f"?host={quote(str(database['HOST']), safe='')}&port={database['PORT'] or 5432}"
+    return {
+        **os.environ,
+        "DATABASE_URL": url,
+        "SECRET_KEY": "only-for-tests",
+        "DJANGO_SETTINGS_MODULE": "stillme.settings",
+        **legacy_variables(settings.LEGACY_FILES, settings.LEGACY_VECTOR_DIR),
+    }
+
+
+def legacy_variables(files: dict[str, dict[str, Any]], vectors: Path) -> dict[str, str]:
+    """The environment variables that name these legacy files."""
+    named = {f"LEGACY_{name.upper()}_PATH": str(file["path"]) for name, file in files.items()}
+    return {**named, "LEGACY_VECTOR_DIR": str(vectors)}
+
+
+@pytest.fixture
+def use_legacy_files(settings: Any, request: pytest.FixtureRequest) -> Callable[[Path], None]:
+    """`use_legacy_files(directory)` points the settings and the legacy aliases at a data directory.
+
+    Each alias gets a new connection, which Django's test cases neither wrap in a transaction nor
+    forbid; the old ones come back after the test.
+    """
+    if request.node.get_closest_marker("django_db"):
+        # Django's test case patches the connections it finds, so it must come first.
+        request.getfixturevalue("_django_db_helper")
+    original = settings.LEGACY_FILES
+
+    def use(directory: Path) -> None:
+        settings.LEGACY_DATA_DIR = directory
+        settings.LEGACY_VECTOR_DIR = directory / "vector_db"
+        settings.LEGACY_FILES = {
+            name: {**file, "path": directory / file["path"].name}
+            for name, file in original.items()
+        }
+        for file in settings.LEGACY_FILES.values():
+            name = f"file:{quote(str(file['path']))}?mode=ro"
+            request.addfinalizer(_point(file["alias"], name))
+
+    return use
+
+
+def _point(alias: str, name: str) -> Callable[[], None]:
+    """Give an alias a new connection to another file; answers what undoes it."""
+    before, database = connections[alias], connections.settings[alias]
+    original = database["NAME"]
+    database["NAME"] = name
+    connections[alias] = connections.create_connection(alias)
+
+    def undo() -> None:
+        connections[alias].close()
+        database["NAME"] = original
+        connections[alias] = before
+
+    return undo

@@ -39,7 +39,7 @@ class DatabaseIntrospection(introspection.DatabaseIntrospection):
         table = Table.parse(table_name).quoted
         cursor.execute(catalogue.COLUMNS, [table])
         field_map = {line[0]: line[1:] for line in cursor.fetchall()}
-        cursor.execute(f"SELECT * FROM {table} LIMIT 1")  # noqa: S608 - quoted by Table
+        cursor.execute(f"SELECT * FROM {table} LIMIT 1")
         return [
             FieldInfo(
                 line.name,
