@@ -39,7 +39,6 @@ class Snapshot:
             isolation_level=None,
             check_same_thread=False,
         )
-        connection.execute("PRAGMA mmap_size = 268435456")
         connection.execute("PRAGMA temp_store = MEMORY")
         return connection
 
