@@ -20,9 +20,8 @@ ROOT = Path(__file__).resolve().parent.parent
 def django_db_setup(django_test_environment: None, django_db_blocker: Any) -> Iterator[None]:
     """One database per test process, cloned; the legacy aliases are never created or dropped."""
     worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
-    with django_db_blocker.unblock():
-        with cloned_database(f"test_stillme_{worker}"):
-            yield
+    with django_db_blocker.unblock(), cloned_database(f"test_stillme_{worker}"):
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -73,8 +72,7 @@ def use_legacy_files(settings: Any, request: pytest.FixtureRequest) -> Callable[
         settings.LEGACY_DATA_DIR = directory
         settings.LEGACY_VECTOR_DIR = directory / "vector_db"
         settings.LEGACY_FILES = {
-            name: {**file, "path": directory / file["path"].name}
-            for name, file in original.items()
+            name: {**file, "path": directory / file["path"].name} for name, file in original.items()
         }
         for file in settings.LEGACY_FILES.values():
             name = f"file:{quote(str(file['path']))}?mode=ro"
@@ -88,7 +86,14 @@ def _point(alias: str, name: str) -> Callable[[], None]:
     before, database = connections[alias], connections.settings[alias]
     original = database["NAME"]
     database["NAME"] = name
-    connections[alias] = connections.create_connection(alias)
+    connections[alias] = connection = connections.create_connection(alias)
+
+    def ensure_connection() -> None:
+        # In place of the method that Django's test cases patch for aliases they do not manage.
+        if connection.connection is None:
+            connection.connect()
+
+    connection.ensure_connection = ensure_connection
 
     def undo() -> None:
         connections[alias].close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.db import models
@@ -17,7 +18,7 @@ class NamedIndex(models.Index):
 
     max_name_length = 63
 
-    def deconstruct(self) -> tuple[str, tuple[Any, ...], dict[str, Any]]:
+    def deconstruct(self) -> tuple[str, Sequence[Any], dict[str, Any]]:
         """As a plain index: a migration file must outlive this class."""
         _, args, kwargs = super().deconstruct()
         return "django.db.models.Index", args, kwargs
