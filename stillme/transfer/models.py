@@ -249,3 +249,15 @@ class Proof(models.Model):
 
     def __str__(self) -> str:
         return f"{self.verdict} ({self.level}) in {self.run}"
+
+
+# The models of capture, rollback and sweep belong to this app too.
+from stillme.transfer.models_sync import (  # noqa: E402
+    CarriedCell as CarriedCell,
+)
+from stillme.transfer.models_sync import (  # noqa: E402
+    RangeDigest as RangeDigest,
+)
+from stillme.transfer.models_sync import (  # noqa: E402
+    ReverseChange as ReverseChange,
+)

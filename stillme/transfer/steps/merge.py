@@ -66,7 +66,7 @@ def merge_range(alias: str, source: TableSource, key_range: KeyRange) -> Merged:
         _set_all_aside(source, key_range, merged)
         return merged
     create_stage(connections[alias], mapping.relation, mapping.key.target)
-    _fill_stage(alias, source, key_range, merged)
+    fill_stage(alias, source, key_range, merged)
     set_orphans_aside(alias, source, merged, source.raw.keys)
     condition, values = range_condition(mapping, key_range, "t")
     _find_vanished(alias, source.job, merged, condition, values)
@@ -79,7 +79,7 @@ def _set_all_aside(source: TableSource, key_range: KeyRange, merged: Merged) -> 
         _note(merged, source.careful.convert(raw))
 
 
-def _fill_stage(alias: str, source: TableSource, key_range: KeyRange, merged: Merged) -> None:
+def fill_stage(alias: str, source: TableSource, key_range: KeyRange, merged: Merged) -> None:
     """Common rows as a stream where PostgreSQL takes them all, else every row cell by cell."""
     writer = StageWriter(connections[alias], source.job.mapping.target_columns)
     reader = RangeReader(source, key_range)

@@ -1,0 +1,75 @@
+"""Models of the way there and back: what PostgreSQL received, what the files could not take."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models.functions import Now
+
+
+class ReverseChange(models.Model):
+    """A write to a target table since the cut-over, by key; triggers write it.
+
+    `key` is NULL for a TRUNCATE: every row of the table may have changed.
+    """
+
+    sequence = models.BigAutoField(primary_key=True)
+    relation = models.TextField()
+    key = models.TextField(null=True)
+    at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        db_table = '"transfer"."reverse_change"'
+        indexes = [models.Index(fields=["relation", "key"], name="reverse_change_key")]
+
+    def __str__(self) -> str:
+        return f"{self.relation} {self.key}"
+
+
+class CarriedCell(models.Model):
+    """A target value that a rollback could not write into the legacy file as it was.
+
+    `value` is PostgreSQL's text of it. Nothing is dropped: it stays here.
+    """
+
+    run = models.ForeignKey(
+        "transfer.Run", models.SET_NULL, null=True, related_name="carried_cells"
+    )
+    file = models.TextField()
+    table = models.TextField()
+    key = models.TextField()
+    column = models.TextField()
+    value = models.TextField()
+    reason = models.TextField()
+
+    class Meta:
+        db_table = '"transfer"."carried_cell"'
+        indexes = [models.Index(fields=["table", "key"], name="carried_cell_key")]
+
+    def __str__(self) -> str:
+        return f"{self.table} {self.key}.{self.column}: {self.reason}"
+
+
+class RangeDigest(models.Model):
+    """The digest of a key range of a legacy table as the last sweep found it.
+
+    `dirty` is set by a replay that touched the range: only where it is not set may a changed
+    digest be blamed on a writer that bypassed capture.
+    """
+
+    file = models.TextField()
+    table = models.TextField()
+    number = models.IntegerField()
+    after = models.JSONField(null=True)
+    upto = models.JSONField(null=True)
+    digest = models.TextField()
+    rows = models.BigIntegerField()
+    dirty = models.BooleanField(default=False)
+
+    class Meta:
+        db_table = '"transfer"."range_digest"'
+        constraints = [
+            models.UniqueConstraint(fields=["table", "number"], name="range_digest_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.table}[{self.number}]"

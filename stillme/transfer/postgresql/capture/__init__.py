@@ -1,0 +1,31 @@
+"""Reverse capture: triggers on the target tables that log what is written after the cut-over.
+
+Statement-level with transition tables, so that a bulk write costs one insert into the log. Writes
+of the engine itself (`as_replay`) are not captured again.
+"""
+
+from stillme.transfer.postgresql.capture.install import (
+    Health,
+    ReverseStatus,
+    as_replay,
+    freeze_target,
+    install,
+    is_frozen,
+    remove,
+    status,
+    unfreeze_target,
+)
+from stillme.transfer.postgresql.capture.templates import TargetTable
+
+__all__ = [
+    "Health",
+    "ReverseStatus",
+    "TargetTable",
+    "as_replay",
+    "freeze_target",
+    "install",
+    "is_frozen",
+    "remove",
+    "status",
+    "unfreeze_target",
+]

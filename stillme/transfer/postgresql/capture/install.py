@@ -1,0 +1,160 @@
+"""Putting reverse capture on the target tables, telling how it stands, taking it off."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from django.db import connections
+
+from stillme.transfer.postgresql.capture.templates import (
+    EVENTS,
+    FREEZE_FUNCTION,
+    FREEZE_TRIGGER,
+    PREFIX,
+    REPLAY,
+    TargetTable,
+    capture_body,
+    capture_triggers,
+    create_function,
+    freeze_body,
+    is_own_text,
+)
+from stillme.transfer.postgresql.copy import execute, fetch_all
+
+
+class Health(StrEnum):
+    """How reverse capture stands."""
+
+    HEALTHY = "healthy"
+    OUTDATED = "outdated"
+    HAND_EDITED = "hand-edited"
+    MISSING = "missing"
+    ABSENT = "absent"
+
+
+@dataclass(frozen=True, slots=True)
+class ReverseStatus:
+    """`health` with what is wrong."""
+
+    health: Health
+    problems: tuple[str, ...] = field(default=())
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether every write is logged."""
+        return self.health is Health.HEALTHY
+
+
+def as_replay(alias: str) -> None:
+    """Mark the present transaction as the engine's own: it is neither captured nor refused."""
+    fetch_all(connections[alias], "SELECT set_config('stillme.origin', %s, true)", [REPLAY])
+
+
+def install(alias: str, tables: Sequence[TargetTable], *, lock_timeout: str = "2s") -> None:
+    """Install or renew reverse capture, in the caller's transaction.
+
+    CREATE TRIGGER waits for writers in flight: what they write is committed before, what comes
+    after is logged.
+    """
+    connection = connections[alias]
+    execute(connection, f"SET LOCAL lock_timeout = '{lock_timeout}'")
+    for table in tables:
+        name = f'transfer."{table.function}"'
+        execute(connection, create_function(name, capture_body(table)))
+        _drop_triggers(alias, table)
+        for trigger, sql in capture_triggers(table).items():
+            execute(connection, sql)
+            # A session in replica role must not slip past.
+            execute(connection, f"ALTER TABLE {table.relation} ENABLE ALWAYS TRIGGER {trigger}")
+
+
+def remove(alias: str, tables: Sequence[TargetTable]) -> None:
+    """Take reverse capture off, in the caller's transaction. The log stays."""
+    for table in tables:
+        _drop_triggers(alias, table)
+        execute(connections[alias], f'DROP FUNCTION IF EXISTS transfer."{table.function}"()')
+
+
+def _drop_triggers(alias: str, table: TargetTable) -> None:
+    for event in EVENTS:
+        execute(connections[alias], f"DROP TRIGGER IF EXISTS {PREFIX}{event} ON {table.relation}")
+
+
+def status(alias: str, tables: Sequence[TargetTable]) -> ReverseStatus:
+    """Compare functions and triggers with what this version would write."""
+    connection = connections[alias]
+    bodies = dict(
+        fetch_all(
+            connection,
+            "SELECT p.proname, p.prosrc FROM pg_proc AS p JOIN pg_namespace AS n "
+            "ON n.oid = p.pronamespace WHERE n.nspname = 'transfer' AND p.proname = ANY(%s)",
+            [[table.function for table in tables]],
+        )
+    )
+    triggers = _found_triggers(alias, tables)
+    if not bodies and not any(triggers.values()):
+        return ReverseStatus(Health.ABSENT)
+    edited, other, missing = [], [], []
+    for table in tables:
+        body = bodies.get(table.function)
+        if body is None:
+            missing.append(f"the function transfer.{table.function} is missing")
+        elif not is_own_text(body):
+            edited.append(f"transfer.{table.function} was edited by hand")
+        elif body != capture_body(table):
+            other.append(f"transfer.{table.function} is of another version")
+        for event in EVENTS:
+            if triggers[table.name].get(f"{PREFIX}{event}") != "A":
+                missing.append(f"the {event} trigger on {table.name} is missing or disabled")
+    for problems, health in (
+        (edited, Health.HAND_EDITED),
+        (other, Health.OUTDATED),
+        (missing, Health.MISSING),
+    ):
+        if problems:
+            return ReverseStatus(health, tuple(problems))
+    return ReverseStatus(Health.HEALTHY)
+
+
+def _found_triggers(alias: str, tables: Sequence[TargetTable]) -> dict[str, dict[str, str]]:
+    """Table name -> trigger name -> enabled state."""
+    rows = fetch_all(
+        connections[alias],
+        "SELECT n.nspname || '.' || c.relname, t.tgname, t.tgenabled::text FROM pg_trigger AS t "
+        "JOIN pg_class AS c ON c.oid = t.tgrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace "
+        "WHERE NOT t.tgisinternal AND n.nspname || '.' || c.relname = ANY(%s)",
+        [[table.name for table in tables]],
+    )
+    found: dict[str, dict[str, str]] = {table.name: {} for table in tables}
+    for name, trigger, enabled in rows:
+        found[name][trigger] = enabled
+    return found
+
+
+def freeze_target(alias: str, tables: Sequence[TargetTable], *, lock_timeout: str = "10s") -> None:
+    """Refuse every write that is not the engine's, in the caller's transaction."""
+    connection = connections[alias]
+    execute(connection, f"SET LOCAL lock_timeout = '{lock_timeout}'")
+    execute(connection, create_function(FREEZE_FUNCTION, freeze_body()))
+    for table in tables:
+        execute(connection, f"DROP TRIGGER IF EXISTS {FREEZE_TRIGGER} ON {table.relation}")
+        execute(
+            connection,
+            f"CREATE TRIGGER {FREEZE_TRIGGER} BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE "
+            f"ON {table.relation} FOR EACH STATEMENT EXECUTE FUNCTION {FREEZE_FUNCTION}()",
+        )
+        execute(connection, f"ALTER TABLE {table.relation} ENABLE ALWAYS TRIGGER {FREEZE_TRIGGER}")
+
+
+def unfreeze_target(alias: str, tables: Sequence[TargetTable]) -> None:
+    """Let writes in again, in the caller's transaction."""
+    for table in tables:
+        execute(connections[alias], f"DROP TRIGGER IF EXISTS {FREEZE_TRIGGER} ON {table.relation}")
+
+
+def is_frozen(alias: str, tables: Sequence[TargetTable]) -> bool:
+    """Whether any of the tables refuses writes."""
+    found = _found_triggers(alias, tables)
+    return any(FREEZE_TRIGGER in triggers for triggers in found.values())

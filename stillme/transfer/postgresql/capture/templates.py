@@ -1,0 +1,129 @@
+"""The SQL that reverse capture leaves in PostgreSQL: one function and four triggers a table.
+
+Each function's body begins with a comment of version and hash; a body that does not give its own
+hash was edited by hand, one that is not what this version writes is outdated.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+
+VERSION = 1
+ORIGIN = "stillme.origin"
+REPLAY = "replay"
+FREEZE_FUNCTION = "transfer.refuse_write"
+FREEZE_TRIGGER = "stillme_freeze"
+PREFIX = "stillme_capture_"
+_MARK = re.compile(r"/\* stillme (\w+) v(\d+) sha256:([0-9a-f]{16}) \*/")
+
+
+@dataclass(frozen=True, slots=True)
+class TargetTable:
+    """A target table and its key column."""
+
+    schema: str
+    table: str
+    key: str
+
+    @property
+    def relation(self) -> str:
+        """For SQL."""
+        return f'"{self.schema}"."{self.table}"'
+
+    @property
+    def name(self) -> str:
+        """``schema.table``, as the log and people have it."""
+        return f"{self.schema}.{self.table}"
+
+    @property
+    def function(self) -> str:
+        """The capture function's name, within schema transfer."""
+        return f"capture_{self.schema}_{self.table}"
+
+
+# Security definer: whoever may write the table need not know the schema transfer.
+_CAPTURE_BODY = """{mark}
+BEGIN
+    IF current_setting('stillme.origin', true) = 'replay' THEN
+        RETURN NULL;
+    END IF;
+    IF TG_OP = 'INSERT' THEN
+        INSERT INTO transfer.reverse_change (relation, key)
+        SELECT {name}, {key}::text FROM new_rows;
+    ELSIF TG_OP = 'UPDATE' THEN
+        INSERT INTO transfer.reverse_change (relation, key)
+        SELECT {name}, {key}::text FROM new_rows
+        UNION SELECT {name}, {key}::text FROM old_rows;
+    ELSIF TG_OP = 'DELETE' THEN
+        INSERT INTO transfer.reverse_change (relation, key)
+        SELECT {name}, {key}::text FROM old_rows;
+    ELSE
+        INSERT INTO transfer.reverse_change (relation, key) VALUES ({name}, NULL);
+    END IF;
+    RETURN NULL;
+END
+"""
+_FREEZE_BODY = """{mark}
+BEGIN
+    IF current_setting('stillme.origin', true) = 'replay' THEN
+        RETURN NULL;
+    END IF;
+    RAISE EXCEPTION USING ERRCODE = '25006', MESSAGE =
+        'StillMe is being moved back to its SQLite files and this table takes no more writes: '
+        'see manage.py migration_status';
+END
+"""
+_FUNCTION = (
+    "CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql "
+    "SECURITY DEFINER SET search_path = pg_catalog AS $stillme${body}$stillme$"
+)
+EVENTS = {
+    "insert": "AFTER INSERT ON {relation} REFERENCING NEW TABLE AS new_rows",
+    "update": "AFTER UPDATE ON {relation} REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows",
+    "delete": "AFTER DELETE ON {relation} REFERENCING OLD TABLE AS old_rows",
+    "truncate": "AFTER TRUNCATE ON {relation}",
+}
+
+
+def capture_body(table: TargetTable) -> str:
+    """The body of a table's capture function."""
+    key = '"' + table.key.replace('"', '""') + '"'
+    name = "'" + table.name.replace("'", "''") + "'"
+    return _marked("capture", _CAPTURE_BODY.format(mark="{mark}", name=name, key=key))
+
+
+def freeze_body() -> str:
+    """The body of the function that refuses writes."""
+    return _marked("freeze", _FREEZE_BODY)
+
+
+def create_function(function: str, body: str) -> str:
+    """The statement that makes or replaces a function (its qualified, quoted name)."""
+    return _FUNCTION.format(function=function, body=body)
+
+
+def capture_triggers(table: TargetTable) -> dict[str, str]:
+    """Trigger name -> statement."""
+    return {
+        f"{PREFIX}{event}": f"CREATE TRIGGER {PREFIX}{event} "
+        f"{clause.format(relation=table.relation)} FOR EACH STATEMENT "
+        f'EXECUTE FUNCTION transfer."{table.function}"()'
+        for event, clause in EVENTS.items()
+    }
+
+
+def is_own_text(body: str) -> bool:
+    """Whether the body still is what some version of ours wrote."""
+    match = _MARK.search(body)
+    return match is not None and _digest(_MARK.sub("", body)) == match[3]
+
+
+def _marked(name: str, body: str) -> str:
+    mark = f"/* stillme {name} v{VERSION} sha256:{_digest(body.replace('{mark}', ''))} */"
+    return body.replace("{mark}", mark)
+
+
+def _digest(body: str) -> str:
+    return hashlib.sha256(" ".join(body.split()).encode()).hexdigest()[:16]

@@ -1,0 +1,218 @@
+"""Installing, judging and removing capture, with the state of each file."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from django.db import transaction
+
+from stillme.transfer.errors import LegacyFileError, StateError
+from stillme.transfer.findings import Event, OnEvent, ignore_event
+from stillme.transfer.mapping import split_table
+from stillme.transfer.models_sync import RangeDigest
+from stillme.transfer.postgresql.capture import TargetTable
+from stillme.transfer.registry import LegacyFile, legacy_models
+from stillme.transfer.sqlite import capture
+from stillme.transfer.sqlite.capture import CaptureStatus, Health, Probe, captured_tables
+from stillme.transfer.sqlite.capture.freeze import drop_freeze
+from stillme.transfer.sqlite.capture.tables import open_writable, write_transaction
+from stillme.transfer.sqlite.snapshot import take_snapshot
+from stillme.transfer.steps import states
+from stillme.transfer.steps.live_file import LiveFile
+from stillme.transfer.steps.plan import Selection, file_mappings, present_files
+from stillme.transfer.steps.states import State
+
+_PATIENCE = 10.0
+
+
+@dataclass(slots=True)
+class CaptureReport:
+    """Capture in one file: what stands in it, and what the probes said."""
+
+    file: str
+    path: Path
+    health: Health
+    problems: tuple[str, ...] = ()
+    state: str = State.ABSENT
+    changes: int = 0
+    frozen: float | None = None
+    probes: list[Probe] = field(default_factory=list)
+
+
+def install_capture(
+    alias: str, selection: Selection, on_event: OnEvent = ignore_event
+) -> list[CaptureReport]:
+    """Probe a scratch copy of each file, then install. Raises TransferError before any change."""
+    files = _present(selection, on_event)
+    reports = []
+    for file in files:
+        states.require(
+            states.standing(alias, file.name),
+            State.ABSENT,
+            State.CAPTURED,
+            State.LOADED,
+            State.FOLLOWING,
+            State.ROLLED_BACK,
+            what="installing capture",
+        )
+        probes = probe_file(file)
+        failed = [probe for probe in probes if not probe.ok]
+        if failed:
+            first = failed[0]
+            raise StateError(
+                f"Capture cannot be trusted with {file.path}: the probe {first.name!r} on "
+                f"{first.table or 'the file'} fails ({first.note}); nothing was installed. "
+                "See docs/capture.md."
+            )
+        reports.append(CaptureReport(file.name, file.path, Health.ABSENT, probes=probes))
+        on_event(Event("probed", {"file": file.name, "probes": len(probes)}))
+    for file, report in zip(files, reports, strict=True):
+        _install_one(alias, file, report)
+    return reports
+
+
+def probe_file(file: LegacyFile) -> list[Probe]:
+    """Run the probes on a scratch copy of the file, capture of an earlier install taken out."""
+    with tempfile.TemporaryDirectory(prefix="stillme-probe-") as name:
+        snapshot = take_snapshot(file.name, file.path, Path(name))
+        capture.remove(snapshot.path)
+        mappings = list(file_mappings(snapshot, []).values())
+        return capture.run_probes(snapshot.path, mappings)
+
+
+def _install_one(alias: str, file: LegacyFile, report: CaptureReport) -> None:
+    live = LiveFile(file, None)
+    try:
+        tables = live.captured()
+        before = live.capture_status()
+        after = capture.install(file.path, tables, timeout=_PATIENCE)
+        last = live.log.last()
+    finally:
+        live.close()
+    report.health, report.changes = after.health, last
+    stand = states.standing(alias, file.name)
+    same = before.is_healthy and stand.details.get("capture_id") == after.capture_id
+    if not same or stand.state == State.ABSENT:
+        _begin(alias, file, after, last)
+    report.state = states.standing(alias, file.name).state
+
+
+def _begin(alias: str, file: LegacyFile, status: CaptureStatus, last: int) -> None:
+    """A new capture: what was written before it is known only to a load that comes after."""
+    with transaction.atomic(using=alias):
+        states.move(
+            alias,
+            file.name,
+            State.CAPTURED,
+            capture_id=status.capture_id,
+            captured_at=states.server_now(alias),
+            path=str(file.path),
+            witness=None,
+            bypassed=None,
+        )
+        states.restart(alias, file.name, last)
+        RangeDigest.objects.using(alias).filter(file=file.name).delete()
+
+
+def remove_capture(
+    alias: str, selection: Selection, on_event: OnEvent = ignore_event
+) -> list[CaptureReport]:
+    """Take capture out of the files. Raises TransferError (a live file keeps its freeze)."""
+    reports = []
+    for file in _present(selection, on_event):
+        states.require(
+            states.standing(alias, file.name),
+            State.ABSENT,
+            State.CAPTURED,
+            State.LOADED,
+            State.FOLLOWING,
+            State.ROLLED_BACK,
+            what="removing capture",
+        )
+        had = capture.remove(file.path, timeout=_PATIENCE)
+        with transaction.atomic(using=alias):
+            if states.standing(alias, file.name).state != State.ABSENT:
+                states.move(alias, file.name, State.ABSENT, capture_id=None, witness=None)
+                states.restart(alias, file.name, 0)
+            RangeDigest.objects.using(alias).filter(file=file.name).delete()
+        on_event(Event("removed", {"file": file.name, "had": had}))
+        reports.append(CaptureReport(file.name, file.path, Health.ABSENT))
+    return reports
+
+
+def capture_reports(
+    alias: str, selection: Selection, on_event: OnEvent = ignore_event
+) -> list[CaptureReport]:
+    """How capture stands in each file; writes nothing to them."""
+    reports = []
+    for file in _present(selection, on_event):
+        live = LiveFile(file, None)
+        try:
+            found = live.capture_status()
+            stand = states.standing(alias, file.name)
+            changes = 0
+            if found.health not in (Health.ABSENT, Health.HAND_EDITED) and found.capture_id:
+                changes = max(0, live.log.last() - stand.position)
+            reports.append(
+                CaptureReport(
+                    file.name,
+                    file.path,
+                    found.health,
+                    found.problems,
+                    stand.state,
+                    changes,
+                    capture.frozen_until(live.connection),
+                )
+            )
+        finally:
+            live.close()
+    return reports
+
+
+def lift_stale_freezes(alias: str, files: Sequence[LegacyFile], on_event: OnEvent) -> None:
+    """Unfreeze files that a cut-over or rollback left frozen when it was killed.
+
+    A file whose target is live stays frozen.
+    """
+    for file in files:
+        connection = open_writable(file.path)
+        try:
+            frozen = capture.frozen_until(connection)
+        finally:
+            connection.close()
+        if frozen is None or states.standing(alias, file.name).state == State.LIVE:
+            continue
+        with write_transaction(file.path, timeout=_PATIENCE) as connection:
+            drop_freeze(connection)
+        message = f"{file.name}: a freeze left by a broken cut-over or rollback was lifted."
+        on_event(Event("notice", {"message": message}))
+
+
+def target_tables(files: Sequence[str]) -> list[TargetTable]:
+    """The target tables of some files, with their key columns."""
+    found = []
+    for name in files:
+        for model in legacy_models(name):
+            target = model.target_model()
+            schema, table = split_table(target._meta.db_table)
+            assert target._meta.pk is not None
+            found.append(TargetTable(schema, table, str(target._meta.pk.column)))
+    return found
+
+
+def require_capture_tables(live: LiveFile) -> None:
+    """Raise LegacyFileError where a file has none of the declared tables."""
+    if not captured_tables(live.connection, list(live.mappings.values())):
+        raise LegacyFileError(f"{live.file.path} has none of the known tables: check the path.")
+
+
+def _present(selection: Selection, on_event: OnEvent) -> list[LegacyFile]:
+    notices: list[str] = []
+    selection.check()
+    files = present_files(selection, notices)
+    for sentence in notices:
+        on_event(Event("notice", {"message": sentence}))
+    return files

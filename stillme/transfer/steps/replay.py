@@ -1,0 +1,191 @@
+"""Replaying one round of changes: the rows as they are now, and the position, in one transaction.
+
+The log holds keys only and the present state of a row is read, so a round that is replayed twice
+ends in the same rows; the position moves in the transaction of the rows, so none is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from django.db import connections, transaction
+
+from stillme.transfer import kinds, ledger
+from stillme.transfer.mapping import TableMapping
+from stillme.transfer.models import KeptCell, QuarantinedRow
+from stillme.transfer.postgresql.capture import as_replay
+from stillme.transfer.postgresql.copy import fetch_all, quoted
+from stillme.transfer.sqlite.capture.log import Key
+from stillme.transfer.sqlite.raw import RawRow
+from stillme.transfer.steps import states
+from stillme.transfer.steps.apply import apply_raw
+from stillme.transfer.steps.job import TableSource
+from stillme.transfer.steps.live_file import LiveFile, Round
+from stillme.transfer.steps.merge import delete_keys
+from stillme.transfer.steps.outcome import Outcome
+from stillme.transfer.steps.ranges_touched import touch_ranges
+
+_AT_ONCE = 5_000
+
+
+@dataclass(slots=True)
+class Replayed:
+    """What one round did. `new_clock` tells that a row brought evidence of another offset."""
+
+    changes: int = 0
+    outcome: Outcome = field(default_factory=Outcome)
+    new_clock: bool = False
+
+
+def replay_round(alias: str, live: LiveFile, found: Round) -> Replayed:
+    """Apply a round to the target with its position, in one transaction of its own."""
+    result = Replayed(found.changes)
+    with transaction.atomic(using=alias, durable=True):
+        as_replay(alias)
+        apply_rows(alias, live, found.keys, found.rows, result)
+        if any(found.keys.values()):
+            ledger.mark_write(alias, live.run_id)
+        witness = live.log.witness(found.end)
+        states.advance(
+            alias,
+            found.file,
+            found.start,
+            found.end,
+            witness=None if witness is None else witness.as_list(),
+        )
+    return result
+
+
+def apply_rows(
+    alias: str,
+    live: LiveFile,
+    keys: dict[str, list[Key]],
+    rows: dict[str, list[RawRow]],
+    result: Replayed,
+) -> None:
+    """Bring the target to the given rows, parents first, in the caller's transaction.
+
+    A parent that came or went changes what its children may be: they are read again.
+    """
+    again: dict[str, dict[Key, None]] = {}
+    for table, source in live.tables.items():
+        wanted = dict.fromkeys(keys.get(table, ()))
+        extra = [key for key in again.get(table, ()) if key not in wanted]
+        if not wanted and not extra:
+            continue
+        found = [*rows.get(table, ()), *live.rows(table, extra)]
+        every = [*wanted, *extra]
+        is_parent = any(
+            table == p for s in live.tables.values() for _, p in s.job.mapping.references()
+        )
+        before = _present(alias, source.job.mapping, every) if is_parent else set()
+        _apply_table(alias, source, every, found, result)
+        if is_parent:
+            moved = before ^ _present(alias, source.job.mapping, every)
+            for child, child_keys in live.children_of(table, sorted(moved)).items():
+                again.setdefault(child, {}).update(dict.fromkeys(child_keys))
+        touch_ranges(alias, table, every)
+
+
+def _apply_table(
+    alias: str,
+    source: TableSource,
+    keys: Sequence[Key],
+    rows: Sequence[RawRow],
+    result: Replayed,
+) -> None:
+    mapping = source.job.mapping
+    if mapping.key is None:
+        return
+    name = mapping.key.legacy
+    clock = source.job.clock
+    for start in range(0, len(rows), _AT_ONCE):
+        batch = rows[start : start + _AT_ONCE]
+        result.outcome.add(apply_raw(alias, source, batch))
+        for row in batch:
+            if row.row_offset is not None and clock.zone is None:
+                result.new_clock |= row.row_offset not in clock.evidence
+    present = {key_text(row.cells[name][1]) for row in rows}
+    gone = [key for key in map(key_text, keys) if key not in present]
+    _drop_gone(alias, mapping, gone, result.outcome)
+    _drop_quarantined(alias, mapping, [k for k in present if k is not None], result.outcome)
+    if None in present or None in gone:
+        _drop_keyless(alias, mapping, rows)
+
+
+def _drop_gone(
+    alias: str, mapping: TableMapping, gone: Sequence[str | None], outcome: Outcome
+) -> None:
+    """Target rows, kept cells and quarantine entries of keys that the legacy no longer has."""
+    keys = [key for key in gone if key is not None]
+    for start in range(0, len(keys), _AT_ONCE):
+        batch = keys[start : start + _AT_ONCE]
+        outcome.pruned += delete_keys(alias, mapping, _fitting(mapping, batch))
+        QuarantinedRow.objects.using(alias).filter(
+            table=mapping.declared_table, key__in=batch
+        ).delete()
+
+
+def _drop_quarantined(
+    alias: str, mapping: TableMapping, keys: Sequence[str], outcome: Outcome
+) -> None:
+    """A row that was loaded and is bad now is in quarantine, not in the target as well."""
+    set_aside = (
+        QuarantinedRow.objects.using(alias)
+        .filter(table=mapping.declared_table, key__in=keys)
+        .exclude(status=QuarantinedRow.Status.REPAIRED)
+        .values_list("key", flat=True)
+    )
+    bad = [str(key) for key in set_aside]
+    if bad:
+        # A second row of the same key may be the one set aside: then the first one stays.
+        if not mapping.key_is_unique:
+            return
+        outcome.pruned += delete_keys(alias, mapping, _fitting(mapping, bad))
+
+
+def _drop_keyless(alias: str, mapping: TableMapping, rows: Sequence[RawRow]) -> None:
+    """Quarantine entries of NULL keys whose row is gone."""
+    assert mapping.key is not None
+    name = mapping.key.legacy
+    left = [row.rowid for row in rows if row.cells[name][0] == "null"]
+    QuarantinedRow.objects.using(alias).filter(table=mapping.declared_table, key=None).exclude(
+        rowid__in=left
+    ).delete()
+
+
+def _fitting(mapping: TableMapping, keys: Sequence[str]) -> list[str]:
+    """Those keys that the target's key column can hold at all."""
+    assert mapping.key is not None
+    if not isinstance(mapping.key.kind, kinds.Key):
+        return [key for key in keys if "\0" not in key]
+    return [key for key in keys if key.lstrip("-").isdigit()]
+
+
+def _present(alias: str, mapping: TableMapping, keys: Sequence[Key]) -> set[int]:
+    """Which of the (integer) keys the target holds."""
+    if mapping.key is None:
+        return set()
+    whole = [key for key in keys if isinstance(key, int)]
+    column = quoted(mapping.key.target)
+    rows = fetch_all(
+        connections[alias],
+        f"SELECT {column} FROM {mapping.relation} WHERE {column} = ANY(%s)",
+        [whole],
+    )
+    return {int(row[0]) for row in rows}
+
+
+def key_text(key: Key) -> str | None:
+    """A key as the quarantine writes it."""
+    if key is None:
+        return None
+    if isinstance(key, bytes):
+        return key.decode("utf-8", "replace").replace("\0", "\ufffd")
+    return str(key).replace("\0", "\ufffd")
+
+
+def forget_kept(alias: str, mapping: TableMapping, keys: Sequence[str]) -> None:
+    """Drop the kept originals of rows (they are written anew when the rows are applied)."""
+    KeptCell.objects.using(alias).filter(table=mapping.declared_table, key__in=list(keys)).delete()
