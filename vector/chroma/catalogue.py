@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from dataclasses import dataclass
+from uuid import UUID
 
 from stillme.transfer.errors import LegacyFileError
 from vector.chroma.records import Collection, Metric, Notice, Scalar
@@ -75,9 +76,10 @@ def _collections(connection: sqlite3.Connection, columns: dict[str, set[str]]) -
     databases = _databases(connection, columns)
     found = []
     for key, name, dimension, database, configuration, schema in connection.execute(
-        f"SELECT id, name, {wanted} FROM collections ORDER BY name, id"  # noqa: S608 - own names
+        f"SELECT id, name, {wanted} FROM collections ORDER BY name, id"
     ).fetchall():
         metadata = _collection_metadata(connection, columns, key)
+        _check_id(key)
         metric, evidence = find_metric(configuration, schema, metadata)
         tenant, database_name = databases.get(database, ("default_tenant", "default_database"))
         segments = _segments(connection, key)
@@ -90,6 +92,15 @@ def _collections(connection: sqlite3.Connection, columns: dict[str, set[str]]) -
             )
         )  # fmt: skip
     return found
+
+
+def _check_id(key: object) -> None:
+    try:
+        UUID(str(key))
+    except ValueError as error:
+        raise LegacyFileError(
+            f"The collection id {key!r} is no UUID: this store was not written by Chroma."
+        ) from error
 
 
 def _databases(
@@ -113,7 +124,7 @@ def _collection_metadata(
         return {}
     flag = "bool_value" if "bool_value" in columns["collection_metadata"] else "NULL"
     rows = connection.execute(
-        f"SELECT key, str_value, int_value, float_value, {flag} "  # noqa: S608 - own names
+        f"SELECT key, str_value, int_value, float_value, {flag} "
         "FROM collection_metadata WHERE collection_id = ? ORDER BY key",
         (collection,),
     )
@@ -197,7 +208,7 @@ def _unknown_tables(connection: sqlite3.Connection, columns: dict[str, set[str]]
 
 def _count(connection: sqlite3.Connection, table: str) -> int:
     quoted = '"' + table.replace('"', '""') + '"'
-    sql = f"SELECT count(*) FROM {quoted}"  # noqa: S608 - quoted above
+    sql = f"SELECT count(*) FROM {quoted}"
     return int(connection.execute(sql).fetchone()[0])
 
 

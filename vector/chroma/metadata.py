@@ -112,5 +112,6 @@ def _merge(connection: sqlite3.Connection, entry: Entry | None, row: queue.Queue
         if value is None:
             merged.metadata.pop(key, None)
         else:
-            merged.metadata[key] = value
+            # Chroma's own tables keep a NaN as a row without a value.
+            merged.metadata[key] = None if value != value else value
     return merged

@@ -79,6 +79,21 @@ class Store:
         finally:
             vectors.close()
 
+    def count(self, collection: Collection) -> int:
+        """How many ids a collection has, counted without reading any item."""
+        segment = collection.metadata_segment or ""
+        rows = self.connection.execute(
+            "SELECT embedding_id FROM embeddings WHERE segment_id = ?", (segment,)
+        )
+        ids = {row[0] for row in rows}
+        topics = self._topics.get(collection.id, [])
+        for row in queue.operations(self.connection, topics, self.catalogue.marks.get(segment, -1)):
+            if row.operation is queue.Operation.DELETE:
+                ids.discard(row.embedding_id)
+            elif row.operation is not queue.Operation.UPDATE:
+                ids.add(row.embedding_id)
+        return len(ids)
+
     def _entries(self, collection: Collection) -> Iterator[metadata.Entry]:
         segment = collection.metadata_segment or ""
         mark = self.catalogue.marks.get(segment, -1)

@@ -1,0 +1,143 @@
+"""HNSW indexes where the server has pgvector; a sentence where it has not.
+
+Each collection has a partial index of its own, because each has its own dimension and metric:
+over `embedding::vector(n)` with the metric's operator class.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.db import DatabaseError, connections, transaction
+
+from stillme.transfer.postgresql.copy import execute, fetch_all
+from vector.models import Collection
+
+# pgvector's HNSW takes no more for type vector.
+MOST_DIMENSIONS = 2_000
+M = 16
+EF_CONSTRUCTION = 64
+BUILD_MEMORY = "1GB"
+OPERATOR_CLASS = {
+    Collection.Metric.L2: "vector_l2_ops",
+    Collection.Metric.COSINE: "vector_cosine_ops",
+    Collection.Metric.IP: "vector_ip_ops",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class IndexState:
+    """Whether a collection has its index, and a sentence about it."""
+
+    present: bool
+    sentence: str
+
+
+def extension_state(alias: str = "default") -> str:
+    """`installed`, `available` (CREATE EXTENSION would do), or `absent`."""
+    rows = fetch_all(
+        connections[alias],
+        "SELECT installed_version FROM pg_available_extensions WHERE name = 'vector'",
+    )
+    if not rows:
+        return "absent"
+    return "available" if rows[0][0] is None else "installed"
+
+
+def ensure_extension(alias: str = "default") -> str:
+    """Install pgvector if the server has it and lets us; '' or the sentence why it is not there."""
+    state = extension_state(alias)
+    if state == "absent":
+        return "The server has no pgvector: search is exact and slow without it."
+    if state == "available":
+        try:
+            with transaction.atomic(using=alias):
+                execute(connections[alias], "CREATE EXTENSION IF NOT EXISTS vector SCHEMA public")
+        except DatabaseError:
+            return (
+                "pgvector is there but this role may not install it: have a superuser run "
+                "CREATE EXTENSION vector in this database; until then search is exact and slow."
+            )
+    return ""
+
+
+def index_name(collection: Collection) -> str:
+    """The name of a collection's index."""
+    return f"items_hnsw_{collection.pk}"
+
+
+def has_index(collection: Collection) -> bool:
+    """Whether a valid index for this collection's dimension and metric is there."""
+    found = _definition(collection)
+    return found is not None and _fits(collection, found)
+
+
+def ensure_index(collection: Collection) -> IndexState:
+    """Build the collection's HNSW index if it can have one and has it not."""
+    alias = collection._state.db or "default"
+    refusal = _why_not(collection, alias)
+    if refusal:
+        return IndexState(False, refusal)
+    found = _definition(collection)
+    if found is not None and _fits(collection, found):
+        return IndexState(True, f"{index_name(collection)} is there.")
+    try:
+        with transaction.atomic(using=alias):
+            _build(collection, alias, replace=found is not None)
+    except DatabaseError as error:
+        why = str(error).partition("\n")[0]
+        return IndexState(False, f"No index for {collection.name}: PostgreSQL says {why}.")
+    return IndexState(True, f"{index_name(collection)} built.")
+
+
+def drop_index(collection: Collection) -> None:
+    """Take the collection's index down."""
+    alias = collection._state.db or "default"
+    execute(connections[alias], f'DROP INDEX IF EXISTS "vector"."{index_name(collection)}"')
+
+
+def _why_not(collection: Collection, alias: str) -> str:
+    if not collection.dimension:
+        return f"No index for {collection.name}: it has no vectors yet."
+    if collection.dimension > MOST_DIMENSIONS:
+        return (
+            f"No index for {collection.name}: it has {collection.dimension} dimensions, and HNSW "
+            f"takes {MOST_DIMENSIONS}; search is exact."
+        )
+    return ensure_extension(alias)
+
+
+def _build(collection: Collection, alias: str, *, replace: bool) -> None:
+    connection = connections[alias]
+    if replace:
+        drop_index(collection)
+    # The graph is built in memory: below its size the build is many times slower.
+    execute(connection, f"SET LOCAL maintenance_work_mem = '{BUILD_MEMORY}'")
+    operators = OPERATOR_CLASS[Collection.Metric(collection.metric)]
+    execute(
+        connection,
+        f'CREATE INDEX "{index_name(collection)}" ON "vector"."items" '
+        f"USING hnsw ((embedding::vector({collection.dimension})) {operators}) "
+        f"WITH (m = {M}, ef_construction = {EF_CONSTRUCTION}) "
+        f"WHERE collection_id = {int(collection.pk)}",
+    )
+
+
+def _definition(collection: Collection) -> str | None:
+    rows = fetch_all(
+        connections[collection._state.db or "default"],
+        "SELECT pg_get_indexdef(c.oid) FROM pg_class c JOIN pg_namespace n ON "
+        "n.oid = c.relnamespace JOIN pg_index i ON i.indexrelid = c.oid "
+        "WHERE n.nspname = 'vector' AND c.relname = %s AND i.indisvalid",
+        [index_name(collection)],
+    )
+    return str(rows[0][0]) if rows else None
+
+
+def _fits(collection: Collection, definition: str) -> bool:
+    # pg_get_indexdef leaves the default operator class (l2) out.
+    operators = OPERATOR_CLASS[Collection.Metric(collection.metric)]
+    named = operators in definition or (
+        operators == "vector_l2_ops" and "_ops)" not in definition and "_ops " not in definition
+    )
+    return named and f"vector({collection.dimension})" in definition

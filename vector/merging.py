@@ -1,0 +1,192 @@
+"""A batch of converted rows into `vector.items`: straight in, or merged with what is there.
+
+Runs in the caller's transaction and leaves everything that belongs to the batch in it: rows, the
+originals of repaired cells, quarantined rows (law 5).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from django.db import connections
+from django.utils import timezone
+
+from stillme.transfer.errors import TransferError
+from stillme.transfer.models import KeptCell, QuarantinedRow
+from stillme.transfer.postgresql.copy import execute, fetch_all
+from stillme.transfer.steps.outcome import MOST_KEYS, Outcome
+from vector import chroma, models
+from vector.binary import COLUMNS, COPY_HEADER, COPY_TRAILER
+from vector.conversion import FILE, Aside, Ready, jsonable, original_json
+
+ITEMS = '"vector"."items"'
+STAGE = "vector_stage"
+COLLECTIONS = f"{FILE}.collections"
+_BATCH = 500
+_NAMES = ", ".join(COLUMNS)
+_VALUES = COLUMNS[2:]
+# Bits, not values: jsonb equality takes 1 for 1.0, an array's takes -0.0 for 0.0.
+_DIFFERS = (
+    "(s.document, s.metadata::text, array_send(s.embedding), s.origin, s.created_at, "
+    "s.legacy_seq_id) IS DISTINCT FROM (t.document, t.metadata::text, array_send(t.embedding), "
+    "t.origin, t.created_at, t.legacy_seq_id)"
+)
+# A row written by somebody else than the import has an xmin that no mark knows.
+OURS = "(t.xmin::text::bigint IN (SELECT mod(xid, 4294967296) FROM transfer.write_mark))"
+_SAME = "t.collection_id = s.collection_id AND t.embedding_id = s.embedding_id"
+
+
+def write_fresh(alias: str, rows: Sequence[Ready], outcome: Outcome) -> None:
+    """COPY into the table itself: the collection had no items when the import began."""
+    _copy(alias, ITEMS, rows)
+    outcome.inserted += len(rows)
+
+
+def write_merged(
+    alias: str, table: str, rows: Sequence[Ready], outcome: Outcome, *, overwrite: bool
+) -> None:
+    """Insert what is new, update what changed, leave alone what the target side changed."""
+    connection = connections[alias]
+    execute(connection, f"DROP TABLE IF EXISTS pg_temp.{STAGE}")
+    execute(
+        connection,
+        f"CREATE TEMPORARY TABLE {STAGE} ON COMMIT DROP AS SELECT {_NAMES} FROM {ITEMS} "
+        "WITH NO DATA",
+    )
+    _copy(alias, f"pg_temp.{STAGE}", rows)
+    execute(connection, f"ANALYZE pg_temp.{STAGE}")
+    _forget_old(alias, table)
+    joined = f"{STAGE} AS s JOIN {ITEMS} AS t ON {_SAME}"
+    allowed = "TRUE" if overwrite else OURS
+    conflicts = fetch_all(
+        connection,
+        f"SELECT s.embedding_id FROM {joined} WHERE {_DIFFERS} AND NOT {allowed} ORDER BY 1",
+    )
+    outcome.conflict_count += len(conflicts)
+    outcome.conflicts = (outcome.conflicts + [row[0] for row in conflicts])[:MOST_KEYS]
+    changes = ", ".join(f"{name} = s.{name}" for name in _VALUES)
+    outcome.updated += execute(
+        connection,
+        f"UPDATE {ITEMS} AS t SET {changes} FROM {STAGE} AS s "
+        f"WHERE {_SAME} AND {_DIFFERS} AND {allowed}",
+    )
+    staged = ", ".join(f"s.{name}" for name in COLUMNS)
+    outcome.inserted += execute(
+        connection,
+        f"INSERT INTO {ITEMS} ({_NAMES}) SELECT {staged} FROM {STAGE} AS s "
+        f"WHERE NOT EXISTS (SELECT 1 FROM {ITEMS} AS t WHERE {_SAME})",
+    )
+
+
+def _copy(alias: str, relation: str, rows: Sequence[Ready]) -> None:
+    statement = f"COPY {relation} ({_NAMES}) FROM STDIN (FORMAT binary)"
+    with connections[alias].cursor() as cursor, cursor.copy(statement) as copy:
+        copy.write(COPY_HEADER)
+        for row in rows:
+            copy.write(row.row)
+        copy.write(COPY_TRAILER)
+
+
+def _forget_old(alias: str, table: str) -> None:
+    """Kept cells of staged rows are written anew; their quarantine entries are resolved."""
+    staged = f"SELECT s.embedding_id FROM {STAGE} AS s"
+    execute(
+        connections[alias],
+        f'DELETE FROM {KeptCell._meta.db_table} WHERE "table" = %s AND key IN ({staged})',
+        [table],
+    )
+    execute(
+        connections[alias],
+        f"UPDATE {QuarantinedRow._meta.db_table} SET status = 'repaired', decided_at = now(), "
+        f"note = 'The legacy row loads now.' WHERE \"table\" = %s AND key IN ({staged}) "
+        "AND status <> 'repaired'",
+        [table],
+    )
+
+
+def keep_cells(alias: str, table: str, run_id: int | None, rows: Sequence[Ready]) -> None:
+    """The originals of repaired cells, beside the rows."""
+    records = [
+        KeptCell(
+            run_id=run_id, table=table, key=row.key, column=kept.column, storage="text",
+            value=kept.value.encode(), reason=kept.reason,
+        )
+        for row in rows
+        for kept in row.kept
+    ]  # fmt: skip
+    if records:
+        KeptCell.objects.using(alias).bulk_create(
+            records,
+            batch_size=_BATCH,
+            update_conflicts=True,
+            unique_fields=["table", "key", "column"],
+            update_fields=["run", "storage", "value", "reason"],
+        )
+
+
+def set_aside(alias: str, table: str, run_id: int | None, asides: Sequence[Aside]) -> None:
+    """Quarantine rows. One that is there with the same cells keeps its state and decision."""
+    known = {
+        (row.key, None if row.key is not None else row.rowid): row
+        for row in QuarantinedRow.objects.using(alias).filter(table=table)
+    }
+    fresh = []
+    for aside in asides:
+        record = QuarantinedRow(
+            run_id=run_id, file=FILE, table=table, key=aside.key, rowid=aside.number,
+            cells=aside.cells, reason=aside.reason, column=aside.column, sentence=aside.sentence,
+        )  # fmt: skip
+        old = known.get((aside.key, aside.number if aside.key is None else None))
+        if old is None:
+            fresh.append(record)
+        elif (old.cells, old.reason) != (record.cells, record.reason) or old.status == "repaired":
+            record.pk, record.created_at = old.pk, timezone.now()
+            record.save(using=alias, force_update=True)
+    QuarantinedRow.objects.using(alias).bulk_create(fresh, batch_size=_BATCH)
+
+
+def write_collection(alias: str, collection: chroma.Collection, run_id: int | None) -> int:
+    """Insert or update the collection's own row; its primary key."""
+    metadata, reason = jsonable(collection.metadata)
+    if metadata is None:
+        raise TransferError(
+            f"The collection {collection.name} has metadata keys that differ only in what "
+            "PostgreSQL cannot hold: rename one in the vector store."
+        )
+    where = {
+        "tenant": collection.tenant,
+        "database": collection.database,
+        "name": collection.name,
+    }
+    rows = models.Collection.objects.using(alias)
+    if rows.filter(**where).exclude(uuid=collection.id).exists():
+        raise TransferError(
+            f"The target has a collection {collection.name} that was not imported from this "
+            "store: rename or delete it and run again."
+        )
+    values = {
+        **where,
+        "dimension": collection.dimension,
+        "metric": collection.metric.value,
+        "metadata": metadata,
+        "configuration": collection.configuration,
+        "schema": collection.schema,
+    }
+    # The legacy has no time for a collection, so the default "now" must not step in.
+    row, _ = rows.update_or_create(
+        uuid=collection.id, defaults=values, create_defaults={**values, "created_at": None}
+    )
+    _keep_collection(alias, collection, reason, run_id)
+    return int(row.pk)
+
+
+def _keep_collection(
+    alias: str, collection: chroma.Collection, reason: str, run_id: int | None
+) -> None:
+    kept = KeptCell.objects.using(alias).filter(table=COLLECTIONS, key=collection.id)
+    kept.delete()
+    if reason:
+        KeptCell.objects.using(alias).create(
+            run_id=run_id, table=COLLECTIONS, key=collection.id, column="metadata",
+            storage="text", value=original_json(collection.metadata).encode(), reason=reason,
+        )  # fmt: skip
