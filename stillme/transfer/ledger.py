@@ -77,7 +77,12 @@ def mark_write(alias: str, run_id: int | None) -> int:
 def record_chunk(
     alias: str, job: TableJob, key_range: KeyRange, outcome: Outcome, xid: int
 ) -> None:
-    """Write the chunk's record, in the transaction that wrote its rows."""
+    """Write the chunk's record, in the transaction that wrote its rows.
+
+    Where rows were left alone because of a conflict the record is open: it equals no later
+    state of the file, so that the next run looks at the range again.
+    """
+    settled = not outcome.conflict_count
     Chunk.objects.using(alias).update_or_create(
         table=job.mapping.declared_table,
         number=key_range.number,
@@ -87,12 +92,12 @@ def record_chunk(
             "after": key_range.after,
             "upto": key_range.upto,
             "mapping_digest": job.digest,
-            "file_sha256": job.snapshot.sha256,
+            "file_sha256": job.snapshot.sha256 if settled else "",
             "legacy_rows": outcome.legacy_rows,
             "loaded": outcome.loaded,
             "repaired": outcome.repaired,
             "quarantined": outcome.quarantined,
-            "digest": outcome.digest,
+            "digest": outcome.digest if settled else "",
             "xid": xid,
             "written_at": timezone.now(),
         },

@@ -165,7 +165,7 @@ def has_parent(name: str, parent: ParentTable | None) -> str:
     test = f"EXISTS (SELECT 1 FROM {quoted(parent.table)} AS parent WHERE parent.{key} = {name})"
     if parent.excluded:
         test += f" AND {name} NOT IN (SELECT key FROM temp.{quoted(parent.excluded)})"
-    return test
+    return f"({test})"
 
 
 def _timestamp(

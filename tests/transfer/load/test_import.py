@@ -1,0 +1,205 @@
+"""import_sqlite: every row accounted for, again and again."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from django.core.management import call_command
+
+from stillme.demo.samples import make_samples
+from stillme.transfer.models import Chunk, QuarantinedRow, Run, RunTable
+from stillme.transfer.steps.plan import Selection
+from tests.transfer.load.support import change, content, query, run_import, schema
+
+pytestmark = pytest.mark.django_db(transaction=True, reset_sequences=True)
+
+
+def count(path: Path, table: str) -> int:
+    with closing(sqlite3.connect(path)) as connection:
+        return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
+
+
+@pytest.mark.parametrize("variant", ["clean", "current", "old", "wal", "disabled"])
+def test_every_row_is_accounted_for(
+    variant: str, tmp_path: Path, use_legacy_files: Callable[[Path], None]
+) -> None:
+    summary = make_samples(tmp_path, rows=80, variant=variant)
+    use_legacy_files(tmp_path)
+    result = run_import()
+    assert result.conserved
+    found = {table.table: table.outcome.legacy_rows for table in result.tables}
+    assert found == {table: rows for table, rows in summary.rows.items() if table in found}
+    for table in result.tables:
+        stored = query(f"SELECT count(*) FROM {table.target}")[0][0]
+        assert stored == table.outcome.loaded + table.outcome.repaired
+    aside = sum(table.outcome.quarantined for table in result.tables)
+    assert QuarantinedRow.objects.count() == aside
+
+
+@pytest.mark.parametrize("name", ["clean", "current", "old", "wal", "disabled"])
+def test_real_files_are_accounted_for(
+    name: str, samples: Path, tmp_path: Path, use_legacy_files: Callable[[Path], None]
+) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    for path in (samples / name / "data").iterdir():
+        if path.is_file():
+            (folder / path.name).write_bytes(path.read_bytes())
+    use_legacy_files(folder)
+    result = run_import()
+    assert result.conserved
+    assert {r for t in result.tables for r in t.outcome.reasons} <= {"missing_parent", "nul_in_text"}
+    if name == "wal":
+        items = next(t for t in result.tables if t.table == "rss_fetch_items")
+        assert items.outcome.legacy_rows == 332
+
+
+def test_a_second_run_changes_nothing(legacy: Path) -> None:
+    run_import()
+    before, declared = content(), schema()
+    result = run_import()
+    assert content() == before
+    assert schema() == declared
+    assert all(t.outcome.inserted == t.outcome.updated == 0 for t in result.tables)
+    assert all(t.skipped_chunks == t.chunks for t in result.tables)
+
+
+def test_a_touched_but_equal_file_is_recognised_by_its_digests(legacy: Path) -> None:
+    run_import()
+    before = content()
+    change(legacy, "knowledge", "PRAGMA user_version = 7")
+    result = run_import()
+    assert content() == before
+    assert all(t.skipped_chunks == t.chunks for t in result.tables)
+
+
+def test_what_changed_is_updated_and_no_more(legacy: Path) -> None:
+    run_import()
+    change(
+        legacy,
+        "knowledge",
+        "UPDATE learning_sessions SET content_learned = 'changed' WHERE id = 3",
+        "INSERT INTO learning_sessions (session_type, content_learned) VALUES ('chat', 'new')",
+        "DELETE FROM learning_sessions WHERE id = 5",
+    )
+    result = run_import()
+    sessions = next(t for t in result.tables if t.table == "learning_sessions").outcome
+    assert (sessions.inserted, sessions.updated, sessions.vanished) == (1, 1, ["5"])
+    text = "SELECT content_learned FROM knowledge.learning_sessions WHERE id = %s"
+    assert query(text, 3) == [("changed",)]
+    assert len(query(text, 5)) == 1
+
+
+def test_prune_deletes_what_vanished(legacy: Path) -> None:
+    run_import()
+    change(legacy, "knowledge", "DELETE FROM learning_sessions WHERE id = 5")
+    result = run_import(prune=True)
+    sessions = next(t for t in result.tables if t.table == "learning_sessions").outcome
+    assert sessions.pruned == 1
+    assert not query("SELECT 1 FROM knowledge.learning_sessions WHERE id = 5")
+
+
+def test_rows_changed_on_the_target_side_are_left_alone(legacy: Path) -> None:
+    run_import()
+    query("UPDATE knowledge.learning_sessions SET content_learned = 'mine' WHERE id = 3")
+    change(
+        legacy, "knowledge", "UPDATE learning_sessions SET content_learned = 'theirs' WHERE id = 3"
+    )
+    result = run_import()
+    sessions = next(t for t in result.tables if t.table == "learning_sessions").outcome
+    assert sessions.conflicts == ["3"]
+    text = "SELECT content_learned FROM knowledge.learning_sessions WHERE id = 3"
+    assert query(text) == [("mine",)]
+    run_import(overwrite=True)
+    assert query(text) == [("theirs",)]
+
+
+def test_a_row_deleted_in_the_target_comes_back(legacy: Path) -> None:
+    run_import()
+    before = content()
+    query("DELETE FROM knowledge.learning_sessions WHERE id = 3")
+    run_import()
+    assert content() == before
+
+
+def test_a_target_that_holds_other_rows_keeps_them(legacy: Path) -> None:
+    query(
+        "INSERT INTO knowledge.learning_sessions (id, session_type, content_learned) "
+        "VALUES (3, 'chat', 'mine'), (900000, 'chat', 'mine too')"
+    )
+    result = run_import()
+    sessions = next(t for t in result.tables if t.table == "learning_sessions").outcome
+    assert sessions.conflicts == ["3"]
+    assert query("SELECT count(*) FROM knowledge.learning_sessions WHERE id = 900000") == [(1,)]
+
+
+def test_the_next_id_is_free(legacy: Path) -> None:
+    run_import()
+    with closing(sqlite3.connect(legacy / "knowledge_retention.db")) as connection:
+        marks = dict(connection.execute("SELECT name, seq FROM sqlite_sequence"))
+    new = query(
+        "INSERT INTO knowledge.learning_sessions (session_type, content_learned) "
+        "VALUES ('chat', 'x') RETURNING id"
+    )[0][0]
+    assert new == marks["learning_sessions"] + 1
+
+
+def test_orphans_come_back_when_their_parent_arrives(legacy: Path) -> None:
+    change(
+        legacy,
+        "rss",
+        "INSERT INTO rss_fetch_items (id, cycle_id, title, source_url, fetch_timestamp, status) "
+        "VALUES (777, 555, 't', 'u', '2025-11-20T10:00:00', 'x')",
+    )
+    run_import()
+    row = QuarantinedRow.objects.get(table="rss_fetch_items", key="777")
+    assert (row.reason, row.column, row.status) == ("missing_parent", "cycle_id", "open")
+    change(
+        legacy,
+        "rss",
+        "INSERT INTO rss_fetch_cycles (id, cycle_number, started_at) "
+        "VALUES (555, 1, '2025-11-20T10:00:00')",
+    )
+    run_import()
+    assert query("SELECT cycle_id FROM rss.fetch_items WHERE id = 777") == [(555,)]
+    row.refresh_from_db()
+    assert row.status == "repaired"
+
+
+def test_two_workers_end_in_the_same_content_as_one(legacy: Path) -> None:
+    run_import(jobs=2, chunk_rows=7)
+    two = content()
+    call_command("flush", interactive=False, verbosity=0)
+    run_import(jobs=1)
+    assert content() == two
+
+
+def test_the_ledger_tells_the_story(legacy: Path) -> None:
+    result = run_import()
+    run = Run.objects.get(pk=result.run_id)
+    assert run.status == "completed"
+    assert {f.file for f in run.files.all()} == {"knowledge", "continuum", "rss", "accuracy"}
+    clock = run.files.get(file="rss").clock
+    assert clock["usual_minutes"] == 420
+    for table in RunTable.objects.filter(run=run):
+        chunks = Chunk.objects.filter(table=table.table)
+        assert sum(c.legacy_rows for c in chunks) == table.legacy_rows
+
+
+def test_a_dry_run_says_the_same_and_writes_nothing(legacy: Path) -> None:
+    dry = run_import(dry_run=True)
+    assert not Run.objects.exists()
+    real = run_import()
+    said = {t.table: (t.outcome.loaded, t.outcome.repaired, t.outcome.reasons) for t in dry.tables}
+    done = {t.table: (t.outcome.loaded, t.outcome.repaired, t.outcome.reasons) for t in real.tables}
+    assert said == done
+
+
+def test_only_the_selected_tables_are_loaded(legacy: Path) -> None:
+    result = run_import(selection=Selection(tables=("learning_sessions",)))
+    assert [t.table for t in result.tables] == ["learning_sessions"]
+    assert query("SELECT count(*) FROM knowledge.knowledge_items") == [(0,)]
