@@ -9,13 +9,13 @@ def main() -> None:
     """Run the command named on the command line."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "stillme.settings")
     try:
-        from django.core.management import execute_from_command_line
+        from stillme.command_line import run
     except ImportError:
         sys.exit(
             "Django is not installed here: run `.venv/bin/pip install -r requirements.txt` "
             "and use `.venv/bin/python manage.py`."
         )
-    execute_from_command_line(sys.argv)
+    run(sys.argv)
 
 
 if __name__ == "__main__":

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import environ
 from django.utils.functional import SimpleLazyObject
 
+from stillme.environment import Environment
 from stillme.postgresql.configuration import default_cluster_directory, target_database
 from stillme.secret import local_secret_key
 
@@ -20,7 +20,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 # --- the environment -----------------------------------------------------------------------------
 
-env = environ.Env(
+env = Environment(
     DEBUG=(bool, False),
     SECRET_KEY=(str, ""),
     ALLOWED_HOSTS=(list, ["localhost", "127.0.0.1", "[::1]"]),
@@ -47,7 +47,7 @@ env = environ.Env(
     CHROMA_DB_PATH=(str, ""),
     LEGACY_TIME_ZONE=(str, "auto"),
 )
-environ.Env.read_env(BASE_DIR / ".env")
+Environment.read_env(BASE_DIR / ".env")
 
 # --- safety --------------------------------------------------------------------------------------
 

@@ -53,5 +53,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
         A pool hides why it cannot connect: it tries for its whole timeout and then reports only
         that it ran out. A direct connection says at once what is wrong.
         """
-        if self.settings_dict["OPTIONS"].get("pool") and self.alias not in self._connection_pools:
+        if not self.settings_dict["OPTIONS"].get("pool"):
+            return
+        pool = self._connection_pools.get(self.alias)
+        if pool is None or pool.closed:
             psycopg.connect(**conn_params).close()

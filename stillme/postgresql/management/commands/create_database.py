@@ -1,0 +1,32 @@
+"""`create_database`: make the database that DATABASE_URL names, where it does not exist yet."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import DEFAULT_DB_ALIAS
+from django.db.utils import Error
+
+from stillme.postgresql.create import create_database
+from stillme.postgresql.errors import explain_operational_error
+
+
+class Command(BaseCommand):
+    """Parse, one call, render."""
+
+    help = "Make the database that DATABASE_URL names, where it does not exist yet."
+    requires_system_checks: list[str] = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Which alias."""
+        parser.add_argument("--database", default=DEFAULT_DB_ALIAS, help="alias of the database")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Say whether it was made or already there; both are fine."""
+        try:
+            name, made = create_database(options["database"])
+        except Error as error:
+            raise CommandError(explain_operational_error(error), returncode=2) from error
+        outcome = "is made" if made else "exists already"
+        self.stdout.write(f"The database {name} {outcome}: `python manage.py migrate` comes next.")
