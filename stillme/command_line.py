@@ -8,7 +8,7 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
 from django.db.utils import InterfaceError, OperationalError, ProgrammingError
 
-from stillme.postgresql.errors import STATES, explain_operational_error, sqlstate
+from stillme.postgresql.explain import STATES, explain_operational_error, sqlstate
 
 COULD_NOT_RUN = 2
 

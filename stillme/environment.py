@@ -8,7 +8,7 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 
 
-class Environment(environ.Env):
+class Environment(environ.Env):  # type: ignore[misc]  # the package has no types
     """django-environ's Env; the value itself is not repeated, since it may be a secret."""
 
     def get_value(self, var: str, *arguments: Any, **keywords: Any) -> Any:

@@ -9,7 +9,7 @@ from django.db import DEFAULT_DB_ALIAS
 from django.db.utils import Error
 
 from stillme.postgresql.create import create_database
-from stillme.postgresql.errors import explain_operational_error
+from stillme.postgresql.explain import explain_operational_error
 
 
 class Command(BaseCommand):
