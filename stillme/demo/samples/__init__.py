@@ -1,8 +1,8 @@
 """Makes legacy files as the old application made them, with the standard library alone.
 
 `make_samples` gives small files in the shapes that real installations have, `make_hostile` files
-with what SQLite merely permits, `make_bulk` large ones for measurements; `LegacyWriter` (in `writer`)
-performs the old application's own writes on live files.
+with what SQLite merely permits, `make_bulk` large ones for measurements; `LegacyWriter`, in the
+module `writer`, performs the old application's own writes on live files.
 """
 
 from .bulk import BulkSummary, make_bulk

@@ -1,7 +1,7 @@
 """Rows for large files: real shapes, made fast from pools of ready texts.
 
-Every row is a good one. The texts come from a pool and carry the row's number, the stamps follow from
-the number, so a million rows cost a few seconds.
+Every row is a good one. The texts come from a pool and carry the row's number, the stamps follow
+from the number, so a million rows cost some ten seconds.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ POOL = 2_039
 
 @dataclass(frozen=True)
 class Pools:
-    """Texts made once: long ones of about 240 characters, phrases, and metadata to fill in."""
+    """Texts made once: long ones of 64 to 183 characters, phrases, and metadata to fill in."""
 
     long: list[str]
     phrase: list[str]
@@ -37,7 +37,7 @@ class Pools:
     def make(cls, seed: int, parents: int) -> Pools:
         """The pools of one seed; `parents` is how many rows the referenced table has."""
         dice = Dice(seed, "bulk", offset_minutes=420, pathologies=False)
-        long = [_cut(" ".join(dice.phrase() for _ in range(9)), 110 + n % 120) for n in range(POOL)]
+        long = [_cut(" ".join(dice.phrase() for _ in range(9)), 64 + n % 120) for n in range(POOL)]
         phrase = [_cut(dice.phrase(4, 9), 60) for _ in range(POOL)]
         keys = [json.dumps(_metadata(text, n))[1:-1] for n, text in enumerate(phrase)]
         return cls(long, phrase, keys, max(parents, 1))
@@ -63,25 +63,25 @@ def _local(moment: datetime) -> str:
     return (moment + OFFSET).isoformat()
 
 
-def knowledge_items(n: int, at: datetime, pools: Pools) -> Row:
+def _knowledge_items(n: int, at: datetime, pools: Pools) -> Row:
     stamp = utc_seconds(at)
     metadata = "{}" if n % 4 == 0 else f'{{"n": {n}, {pools.keys[n % POOL]}}}'
     head = (f"{pools.long[n % POOL]} {n}", "arxiv", "knowledge")
     return (*head, 0.5, n % 1000 / 999, 0, stamp, stamp, metadata)
 
 
-def learning_sessions(n: int, at: datetime, pools: Pools) -> Row:
+def _learning_sessions(n: int, at: datetime, pools: Pools) -> Row:
     text = f"Q: {pools.phrase[n % POOL]}?\nA: {pools.long[n * 7 % POOL]} [{n}]"
     user = "null" if n % 3 else f'"u-{n % 977}"'
     return ("chat", text, n % 41 / 40, 0.0, utc_seconds(at), f'{{"user_id": {user}}}')
 
 
-def knowledge_relationships(n: int, at: datetime, pools: Pools) -> Row:
+def _knowledge_relationships(n: int, at: datetime, pools: Pools) -> Row:
     source, target = 1 + n * 31 % pools.parents, 1 + n * 17 % pools.parents
     return (source, target, "related_to", n % 1001 / 1000, utc_seconds(at))
 
 
-def accuracy_scores(n: int, at: datetime, pools: Pools) -> Row:
+def _accuracy_scores(n: int, at: datetime, pools: Pools) -> Row:
     question = f"{pools.phrase[n % POOL]} {n}?"
     answer = pools.long[n * 7 % POOL]
     expected = pools.phrase[n * 3 % POOL] if n % 9 == 0 else None
@@ -89,11 +89,11 @@ def accuracy_scores(n: int, at: datetime, pools: Pools) -> Row:
     return (question, expected, answer, *rest)
 
 
-def performance_trends(n: int, at: datetime, pools: Pools) -> Row:
+def _performance_trends(n: int, at: datetime, pools: Pools) -> Row:
     return ("latency_ms", n * 0.37, at.date().isoformat(), None, utc_seconds(at))
 
 
-def learning_objectives(n: int, at: datetime, pools: Pools) -> Row:
+def _learning_objectives(n: int, at: datetime, pools: Pools) -> Row:
     stamp = utc_seconds(at)
     achieved = n % 4 == 0
     status = "achieved" if achieved else "active"
@@ -101,7 +101,7 @@ def learning_objectives(n: int, at: datetime, pools: Pools) -> Row:
     return (pools.phrase[n % POOL], 0.9, n % 100 / 100, status, stamp, done, '{"n": 1}')
 
 
-def tier_metrics(n: int, at: datetime, pools: Pools) -> Row:
+def _tier_metrics(n: int, at: datetime, pools: Pools) -> Row:
     promoted = _local(at) if n % 3 == 0 else None
     updated = promoted or utc_seconds(at)
     counts = (n % 997 / 996, n % 13, n % 90, n % 101 / 100)
@@ -109,19 +109,19 @@ def tier_metrics(n: int, at: datetime, pools: Pools) -> Row:
     return (f"knowledge_{n:016x}", f"L{n % 4}", *counts, *stamps, n % 1000)
 
 
-def tier_audit(n: int, at: datetime, pools: Pools) -> Row:
+def _tier_audit(n: int, at: datetime, pools: Pools) -> Row:
     reason = f"surprise_score=0.912 >= 0.75 and retrieval_count_7d={n % 13} > 0"
     scores = (n % 997 / 996, n % 13, n % 101 / 100)
     return (f"knowledge_{n:016x}", "L0", "L1", reason, *scores, "system", _local(at))
 
 
-def forgetting_metrics(n: int, at: datetime, pools: Pools) -> Row:
+def _forgetting_metrics(n: int, at: datetime, pools: Pools) -> Row:
     before, after = n % 101 / 100, n % 89 / 88
     head = (f"reg_{n % 1000:03d}", pools.phrase[n % POOL], before, after, before - after)
     return (*head, None, n % 7 / 6, _local(at), None, utc_seconds(at))
 
 
-def rss_fetch_items(n: int, at: datetime, pools: Pools) -> Row:
+def _rss_fetch_items(n: int, at: datetime, pools: Pools) -> Row:
     added = n % 2 == 0
     link = f"https://example.org/bài-viết/{n}?a=1&b=2"
     summary = f"<p>{pools.long[n * 5 % POOL]}</p>"
@@ -132,23 +132,23 @@ def rss_fetch_items(n: int, at: datetime, pools: Pools) -> Row:
     return (*head, *outcome, *vector, utc_seconds(at))
 
 
-def rss_fetch_cycles(n: int, at: datetime, pools: Pools) -> Row:
+def _rss_fetch_cycles(n: int, at: datetime, pools: Pools) -> Row:
     done = _local(at) if n % 3 == 0 else None
     return (n % 40, 20, 10, 10, 0, 10, 0, _local(at), done, utc_seconds(at))
 
 
 MAKERS: dict[str, Callable[[int, datetime, Pools], Row]] = {
-    "knowledge_items": knowledge_items,
-    "learning_sessions": learning_sessions,
-    "knowledge_relationships": knowledge_relationships,
-    "accuracy_scores": accuracy_scores,
-    "performance_trends": performance_trends,
-    "learning_objectives": learning_objectives,
-    "tier_metrics": tier_metrics,
-    "tier_audit": tier_audit,
-    "forgetting_metrics": forgetting_metrics,
-    "rss_fetch_items": rss_fetch_items,
-    "rss_fetch_cycles": rss_fetch_cycles,
+    "knowledge_items": _knowledge_items,
+    "learning_sessions": _learning_sessions,
+    "knowledge_relationships": _knowledge_relationships,
+    "accuracy_scores": _accuracy_scores,
+    "performance_trends": _performance_trends,
+    "learning_objectives": _learning_objectives,
+    "tier_metrics": _tier_metrics,
+    "tier_audit": _tier_audit,
+    "forgetting_metrics": _forgetting_metrics,
+    "rss_fetch_items": _rss_fetch_items,
+    "rss_fetch_cycles": _rss_fetch_cycles,
 }
 
 

@@ -1,8 +1,8 @@
 """Files with everything SQLite permits and the old application never wrote.
 
-Every case is a row of its own, good but for the one cell that is named, so that a test can look each
-of them up. The schemas drift too: columns in another order, constraints missing, columns, tables, a
-view, a trigger and an index that the user added.
+Every case is a row of its own, good but for the one cell that is named, so that a test can look
+each of them up. The schemas drift too: columns in another order, constraints missing, columns,
+tables, a view, a trigger and an index that the user added.
 """
 
 from __future__ import annotations
