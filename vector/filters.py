@@ -1,0 +1,123 @@
+"""Chroma's `where` and `where_document` as conditions of the ORM.
+
+Semantics of chromadb 1.4: numbers compare by value (1 is 1.0), booleans and strings only with
+their own kind; `$ne`, `$nin` and `$not_contains` also take items that lack the key or document.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
+from operator import and_, or_
+from typing import Any
+
+from django.db.models import BooleanField, F, Func, Q, Value
+from django.db.models.functions import Coalesce
+
+from stillme.transfer.errors import TransferError
+from vector.fields import MetadataEncoder
+
+Scalar = str | int | float | bool
+_COMPARISONS = {"$gt": ">", "$gte": ">=", "$lt": "<", "$lte": "<="}
+_JOINS: dict[str, Callable[[Q, Q], Q]] = {"$and": and_, "$or": or_}
+
+
+class FilterError(TransferError):
+    """A `where` or `where_document` that cannot be understood; the message says what is wrong."""
+
+
+class _PathExists(Func):
+    """jsonb_path_exists with the operand bound, not written into the path."""
+
+    function = "jsonb_path_exists"
+    output_field = BooleanField()
+
+
+def where_condition(where: Mapping[str, Any]) -> Q:
+    """The condition of a metadata filter."""
+    key, operand = _only(where, "where")
+    if key in _JOINS:
+        return _joined(key, operand, where_condition)
+    if key.startswith("$"):
+        raise FilterError(f"{key} is no operator of where: use $and, $or or a metadata key.")
+    if not isinstance(operand, Mapping):
+        return _equal(key, _scalar(operand))
+    operator, value = _only(operand, f"the operand of {key}")
+    return _compare(key, operator, value)
+
+
+def document_condition(where: Mapping[str, Any]) -> Q:
+    """The condition of a document filter; case matters."""
+    operator, operand = _only(where, "where_document")
+    if operator in _JOINS:
+        return _joined(operator, operand, document_condition)
+    if not isinstance(operand, str) or not operand:
+        raise FilterError(f"The operand of {operator} in where_document must be a text.")
+    if operator in ("$contains", "$not_contains"):
+        found = Q(document__contains=operand)
+    elif operator in ("$regex", "$not_regex"):
+        found = Q(document__regex=operand)
+    else:
+        raise FilterError(
+            f"{operator} is no operator of where_document: use $contains, $not_contains, $regex, "
+            "$not_regex, $and or $or."
+        )
+    return ~found | Q(document__isnull=True) if operator.startswith("$not") else found
+
+
+def _only(mapping: Mapping[str, Any], what: str) -> tuple[str, Any]:
+    if not isinstance(mapping, Mapping) or len(mapping) != 1:
+        raise FilterError(f"Expected exactly one key in {what}, got {mapping!r}.")
+    ((key, value),) = mapping.items()
+    return str(key), value
+
+
+def _joined(operator: str, operand: Any, condition: Callable[[Mapping[str, Any]], Q]) -> Q:
+    if not isinstance(operand, list | tuple) or not operand:
+        raise FilterError(f"The operand of {operator} must be a list of conditions.")
+    return reduce(_JOINS[operator], [condition(part) for part in operand])
+
+
+def _scalar(value: Any) -> Scalar:
+    if isinstance(value, str | int | float | bool) and value == value:
+        return value
+    raise FilterError(f"A metadata filter compares with a text, number or boolean, not {value!r}.")
+
+
+def _list(value: Any, operator: str) -> Sequence[Scalar]:
+    if not isinstance(value, list | tuple) or not value:
+        raise FilterError(f"The operand of {operator} must be a list with at least one value.")
+    return [_scalar(element) for element in value]
+
+
+def _equal(key: str, value: Scalar) -> Q:
+    # Containment compares numbers by value and everything else by kind and value.
+    return Q(metadata__contains={key: value})
+
+
+def _compare(key: str, operator: str, value: Any) -> Q:
+    if operator == "$eq":
+        return _equal(key, _scalar(value))
+    if operator == "$ne":
+        return ~_equal(key, _scalar(value))
+    if operator in ("$in", "$nin"):
+        found = reduce(or_, [_equal(key, element) for element in _list(value, operator)])
+        return found if operator == "$in" else ~found
+    if operator not in _COMPARISONS:
+        known = ", ".join(["$eq", "$ne", "$in", "$nin", *_COMPARISONS])
+        raise FilterError(f"{operator} is no operator of where: use one of {known}.")
+    if isinstance(value, bool) or not isinstance(_scalar(value), int | float):
+        raise FilterError(f"{operator} compares with a number, not {value!r}.")
+    return _ordered(key, _COMPARISONS[operator], value)
+
+
+def _ordered(key: str, symbol: str, value: float) -> Q:
+    path = f"$.{json.dumps(key)} ? (@ {symbol} $value)"
+    variables = MetadataEncoder().encode({"value": value})
+    exists = _PathExists(
+        F("metadata"),
+        Func(Value(path), template="(%(expressions)s)::jsonpath"),
+        Func(Value(variables), template="(%(expressions)s)::jsonb"),
+    )
+    return Q(Coalesce(exists, Value(False)))

@@ -1,0 +1,117 @@
+"""Nearest neighbours: through the HNSW index where there is one, else exactly.
+
+Distances are Chroma's: squared for l2, 1 - cosine, 1 - inner product.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.db import connections, transaction
+from django.db.models import F, FloatField, Func, QuerySet, Value
+from django.db.models.functions import Cast
+from pgvector.django import CosineDistance, L2Distance, MaxInnerProduct, VectorField
+
+from stillme.transfer.postgresql.copy import execute
+from vector import indexes
+from vector.fields import EmbeddingField
+from vector.models import Collection, Item
+
+EF_SEARCH = 100
+MOST_EF_SEARCH = 1_000
+_PGVECTOR = {
+    Collection.Metric.L2: L2Distance,
+    Collection.Metric.COSINE: CosineDistance,
+    Collection.Metric.IP: MaxInnerProduct,
+}
+# Without pgvector: sums over the two arrays side by side, in double precision.
+_SUMS = {
+    Collection.Metric.L2: "sum((a::float8 - b) * (a::float8 - b))",
+    Collection.Metric.IP: "1 - sum(a::float8 * b)",
+    Collection.Metric.COSINE: (
+        "1 - sum(a::float8 * b) / nullif(sqrt(sum(a::float8 * a)) * sqrt(sum(b::float8 * b)), 0)"
+    ),
+}
+
+
+class _PlainDistance(Func):
+    """The distance in SQL that any PostgreSQL understands."""
+
+    output_field = FloatField()
+
+    def __init__(self, vector: Sequence[float], metric: Collection.Metric) -> None:
+        template = f"(SELECT {_SUMS[metric]} FROM unnest(%(expressions)s) AS pair(a, b))"
+        value = Value(list(vector), output_field=EmbeddingField())
+        super().__init__(F("embedding"), value, template=template)
+
+
+def nearest(
+    items: QuerySet[Item],
+    collection: Collection,
+    vector: Sequence[float],
+    count: int,
+    *,
+    exact: bool = False,
+    filtered: bool = False,
+) -> list[tuple[Item, float]]:
+    """The `count` items of `items` nearest to `vector`, with their distances.
+
+    `filtered` says that `items` is narrower than the collection: where the index then comes
+    back with too few, the search is done again exactly.
+    """
+    alias = items.db
+    if indexes.extension_state(alias) != "installed":
+        plain = _PlainDistance(vector, _metric(collection))
+        found = _rows(items, plain, F("distance").asc(nulls_last=True), count)
+        return [(item, _from_plain(far)) for item, far in found]
+    distance = _pgvector_distance(collection, vector)
+    with transaction.atomic(using=alias):
+        approximate = not exact and count <= MOST_EF_SEARCH
+        _tune(alias, count, approximate=approximate, filtered=filtered)
+        found = _rows(items, distance, F("distance").asc(), count)
+        if approximate and filtered and len(found) < count:
+            _tune(alias, count, approximate=False, filtered=True)
+            found = _rows(items, distance, F("distance").asc(), count)
+    return [(item, _from_pgvector(collection, far)) for item, far in found]
+
+
+def _metric(collection: Collection) -> Collection.Metric:
+    return Collection.Metric(collection.metric)
+
+
+def _pgvector_distance(collection: Collection, vector: Sequence[float]) -> Any:
+    # Spelled as in the index, or PostgreSQL does not see that they belong together.
+    stored = Cast("embedding", VectorField(dimensions=collection.dimension))
+    return _PGVECTOR[_metric(collection)](stored, list(vector))
+
+
+def _tune(alias: str, count: int, *, approximate: bool, filtered: bool) -> None:
+    """How the index is searched, for the rest of the transaction."""
+    connection = connections[alias]
+    if not approximate:
+        # An index scan that orders by distance can only be the HNSW one.
+        execute(connection, "SET LOCAL enable_indexscan = off")
+        return
+    execute(connection, f"SET LOCAL hnsw.ef_search = {min(max(EF_SEARCH, count), MOST_EF_SEARCH)}")
+    if filtered:
+        execute(connection, "SET LOCAL hnsw.iterative_scan = strict_order")
+
+
+def _rows(items: QuerySet[Item], distance: Any, order: Any, count: int) -> list[tuple[Item, Any]]:
+    ranked: Any = items.annotate(distance=distance).order_by(order)[:count]
+    return [(item, item.distance) for item in ranked]
+
+
+def _from_plain(distance: float | None) -> float:
+    # A zero vector has no direction: Chroma's cosine distance to it is 1.
+    return 1.0 if distance is None else float(distance)
+
+
+def _from_pgvector(collection: Collection, distance: float) -> float:
+    if collection.metric == Collection.Metric.L2:
+        return distance * distance
+    if collection.metric == Collection.Metric.IP:
+        # pgvector's operator gives the negative inner product.
+        return 1 + distance
+    return 1.0 if distance != distance else distance

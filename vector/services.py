@@ -1,0 +1,243 @@
+"""What the application calls instead of ChromaDB: collections, add, upsert, get, query, delete.
+
+The shapes follow Chroma's client, so that code moves over call by call; docs/vector.md lists where
+the behaviour differs. Embeddings are given by the caller: nothing here computes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import transaction
+from django.db.models import QuerySet
+
+from vector import indexes
+from vector.checking import (
+    Embedding,
+    Metadata,
+    Scalar,
+    VectorError,
+    build_items,
+    clean_metadata,
+    float32,
+)
+from vector.filters import document_condition, where_condition
+from vector.models import Collection, Item
+from vector.search import nearest
+
+Where = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One item as the application sees it. A metadata value that Chroma lost is not in it."""
+
+    id: str
+    document: str | None
+    metadata: dict[str, Scalar]
+    embedding: list[float] = field(repr=False)
+    distance: float | None = None
+
+
+def create_collection(
+    name: str, *, metric: str = "l2", metadata: Metadata | None = None, dimension: int | None = None
+) -> Collection:
+    """A new collection; VectorError where the name is taken."""
+    if metric not in Collection.Metric.values:
+        raise VectorError(f"{metric!r} is no metric: use l2, cosine or ip.")
+    with transaction.atomic():
+        collection, created = Collection.objects.get_or_create(
+            name=name,
+            tenant="default_tenant",
+            database="default_database",
+            defaults={
+                "metric": metric,
+                "metadata": clean_metadata(metadata, "the collection"),
+                "dimension": dimension,
+            },
+        )
+    if not created:
+        raise VectorError(f"There is a collection {name} already.")
+    return collection
+
+
+def get_collection(name: str) -> Collection:
+    """The collection of that name; VectorError where there is none."""
+    found = Collection.objects.filter(
+        name=name, tenant="default_tenant", database="default_database"
+    ).first()
+    if found is None:
+        raise VectorError(f"There is no collection {name}.")
+    return found
+
+
+def get_or_create_collection(
+    name: str, *, metric: str = "l2", metadata: Metadata | None = None
+) -> Collection:
+    """The collection of that name, made if need be; an existing one keeps its metric."""
+    try:
+        return get_collection(name)
+    except VectorError:
+        return create_collection(name, metric=metric, metadata=metadata)
+
+
+def list_collections() -> list[Collection]:
+    """All collections, by name."""
+    return list(Collection.objects.order_by("name", "pk"))
+
+
+def delete_collection(name: str) -> None:
+    """Delete a collection with its items and its index."""
+    collection = get_collection(name)
+    indexes.drop_index(collection)
+    collection.delete()
+
+
+def add(
+    collection: Collection,
+    ids: Sequence[str],
+    embeddings: Sequence[Embedding],
+    documents: Sequence[str | None] | None = None,
+    metadatas: Sequence[Metadata | None] | None = None,
+) -> int:
+    """Add items; an id that exists is left as it is. How many were added."""
+    with transaction.atomic():
+        items = build_items(collection, ids, embeddings, documents, metadatas)
+        there = set(
+            Item.objects.filter(collection=collection, embedding_id__in=ids).values_list(
+                "embedding_id", flat=True
+            )
+        )
+        fresh = [item for item in items if item.embedding_id not in there]
+        Item.objects.bulk_create(fresh, ignore_conflicts=True, batch_size=1000)
+    return len(fresh)
+
+
+def upsert(
+    collection: Collection,
+    ids: Sequence[str],
+    embeddings: Sequence[Embedding],
+    documents: Sequence[str | None] | None = None,
+    metadatas: Sequence[Metadata | None] | None = None,
+) -> int:
+    """Add items or change them: as in Chroma, metadata is merged and a missing document stays."""
+    with transaction.atomic():
+        items = build_items(collection, ids, embeddings, documents, metadatas)
+        known = {
+            item.embedding_id: item
+            for item in Item.objects.select_for_update().filter(
+                collection=collection, embedding_id__in=ids
+            )
+        }
+        for item in items:
+            _merge_into(item, known.get(item.embedding_id))
+        changed = ["document", "metadata", "embedding", "origin"]
+        Item.objects.bulk_create(
+            items,
+            update_conflicts=True,
+            unique_fields=["collection", "embedding_id"],
+            update_fields=changed,
+            batch_size=1000,
+        )
+    return len(items)
+
+
+def _merge_into(item: Item, old: Item | None) -> None:
+    if old is None:
+        return
+    item.metadata = {**old.metadata, **item.metadata}
+    if item.document is None:
+        item.document = old.document
+
+
+def get(
+    collection: Collection,
+    ids: Sequence[str] | None = None,
+    *,
+    where: Where | None = None,
+    where_document: Where | None = None,
+    limit: int | None = None,
+    offset: int = 0,
+) -> list[Record]:
+    """Items by id and filters, in the order in which they were added."""
+    if offset < 0 or (limit is not None and limit < 0):
+        raise VectorError("limit and offset count from zero: give no negative ones.")
+    chosen = _chosen(collection, ids, where, where_document).order_by("id")
+    end = None if limit is None else offset + limit
+    return [_record(item) for item in chosen[offset:end]]
+
+
+def query(
+    collection: Collection,
+    embedding: Embedding,
+    n_results: int = 10,
+    *,
+    where: Where | None = None,
+    where_document: Where | None = None,
+    exact: bool = False,
+) -> list[Record]:
+    """The nearest items with Chroma's distances, nearest first.
+
+    Uses the HNSW index where there is one; `exact` never does.
+    """
+    if n_results < 1:
+        raise VectorError("n_results must be at least 1.")
+    if collection.dimension is None:
+        return []
+    vector = float32(collection, embedding, "the query")
+    chosen = _chosen(collection, None, where, where_document)
+    filtered = where is not None or where_document is not None
+    found = nearest(chosen, collection, vector, n_results, exact=exact, filtered=filtered)
+    return [_record(item, distance) for item, distance in found]
+
+
+def delete(
+    collection: Collection,
+    ids: Sequence[str] | None = None,
+    *,
+    where: Where | None = None,
+    where_document: Where | None = None,
+) -> int:
+    """Delete items by id and filters; how many. VectorError without any of them."""
+    if ids is None and where is None and where_document is None:
+        raise VectorError("Say what to delete: ids, where or where_document.")
+    deleted, _ = _chosen(collection, ids, where, where_document).delete()
+    return deleted
+
+
+def count(collection: Collection) -> int:
+    """How many items a collection has."""
+    return Item.objects.filter(collection=collection).count()
+
+
+def search_state(collection: Collection) -> str:
+    """A sentence on how this collection is searched: by index, or exactly and why."""
+    if indexes.has_index(collection):
+        return f"{collection.name} is searched through {indexes.index_name(collection)}."
+    state = indexes.extension_state()
+    if state == "installed":
+        return f"{collection.name} has no index yet: search is exact until it is built."
+    return f"{collection.name} is searched exactly: pgvector is {state}."
+
+
+def _chosen(
+    collection: Collection,
+    ids: Sequence[str] | None,
+    where: Where | None,
+    where_document: Where | None,
+) -> QuerySet[Item]:
+    chosen = Item.objects.filter(collection_id=collection.pk)
+    if ids is not None:
+        chosen = chosen.filter(embedding_id__in=list(ids))
+    if where is not None:
+        chosen = chosen.filter(where_condition(where))
+    if where_document is not None:
+        chosen = chosen.filter(document_condition(where_document))
+    return chosen
+
+
+def _record(item: Item, distance: float | None = None) -> Record:
+    metadata = {key: value for key, value in (item.metadata or {}).items() if value is not None}
+    return Record(item.embedding_id, item.document, metadata, item.embedding, distance)
