@@ -15,10 +15,12 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import os
+import re
 import shlex
 import shutil
 import stat
 import subprocess
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +30,8 @@ from stillme.postgresql.errors import EmbeddedServerError
 MAJOR_VERSION = 18
 PORT = 5432
 START_TIMEOUT = 120
+LEFTOVER_TIMEOUT = 10
+LEFTOVER = re.compile("still in use|already exists")
 # sun_path holds 104 bytes on macOS and 108 on Linux, the closing NUL included.
 SOCKET_PATH_LIMIT = 103
 
@@ -98,6 +102,18 @@ class Cluster:
     def start(self) -> None:
         """Start the server and wait until it answers; it listens on its socket only."""
         self._private_directory(self.socket_directory)
+        deadline = time.monotonic() + LEFTOVER_TIMEOUT
+        while True:
+            try:
+                self._start()
+                return
+            except EmbeddedServerError as error:
+                # After a crash the processes of the old server take a moment to notice.
+                if time.monotonic() > deadline or not LEFTOVER.search(str(error)):
+                    raise
+                time.sleep(0.2)
+
+    def _start(self) -> None:
         socket_list = shlex.quote(f'"{self.socket_directory}"')
         options = f"-p {PORT} -h '' -k {socket_list}"
         self._run(
@@ -116,7 +132,8 @@ class Cluster:
 
     def _run(self, program: str, *arguments: str) -> None:
         """Run one of PostgreSQL's programs; its output goes into the error when it fails."""
-        # Output goes to a file in `run`: a pipe would be held open by the server itself.
+        logged = self.log.stat().st_size if self.log.exists() else 0
+        # Output goes to a file: a pipe would be held open by the server itself.
         with (self.directory / "last-output").open("w+", encoding="utf-8") as output:
             result = subprocess.run(
                 [str(self._program(program)), *arguments],
@@ -128,12 +145,22 @@ class Cluster:
                 **self.account.for_subprocess(),
             )
             output.seek(0)
-            said = output.read().strip()
+            said = " ".join(output.read().split())
         if result.returncode:
             raise EmbeddedServerError(
                 f"The embedded PostgreSQL did not come up ({program} ended with "
-                f"{result.returncode}; see {self.log}): {last_line(said)}"
+                f"{result.returncode}; its log is {self.log}): {self._complaint(logged) or said}"
             )
+
+    def _complaint(self, logged: int) -> str:
+        """Why the server ended, by what it added to its log."""
+        if not self.log.exists():
+            return ""
+        with self.log.open("rb") as log:
+            log.seek(logged)
+            lines = log.read().decode(errors="replace").splitlines()
+        fatal = [line.split("FATAL:")[1] for line in lines if "FATAL:" in line]
+        return fatal[-1].strip() if fatal else ""
 
     def _program(self, name: str) -> Path:
         """The path of a program that the server's account can run."""
@@ -192,12 +219,6 @@ def wheel_programs() -> Path:
 def server_environment() -> dict[str, str]:
     """The environment without PG* variables, which would move the server's port and the like."""
     return {name: value for name, value in os.environ.items() if not name.startswith("PG")}
-
-
-def last_line(text: str) -> str:
-    """The last line a program said that is not empty."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return lines[-1] if lines else "it said nothing"
 
 
 def open_to_all(tree: Path) -> None:
