@@ -5,8 +5,9 @@ Each record is written in the transaction of the work it records (law 5).
 
 from __future__ import annotations
 
+from django.contrib.postgres.indexes import HashIndex
 from django.db import models
-from django.db.models.functions import Now
+from django.db.models.functions import MD5, Now
 
 
 class Run(models.Model):
@@ -160,7 +161,8 @@ class QuarantinedRow(models.Model):
 
     class Meta:
         db_table = '"transfer"."quarantined_row"'
-        indexes = [models.Index(fields=["table", "key"], name="quarantined_row_key")]
+        # A legacy text key may be longer than a btree entry can be.
+        indexes = [HashIndex(fields=["key"], name="quarantined_row_key")]
 
     def __str__(self) -> str:
         return f"{self.table} {self.key}: {self.reason}"
@@ -180,8 +182,9 @@ class KeptCell(models.Model):
     class Meta:
         db_table = '"transfer"."kept_cell"'
         constraints = [
-            models.UniqueConstraint(fields=["table", "key", "column"], name="kept_cell_once")
+            models.UniqueConstraint("table", MD5("key"), "column", name="kept_cell_once")
         ]
+        indexes = [HashIndex(fields=["key"], name="kept_cell_key")]
 
     def __str__(self) -> str:
         return f"{self.table} {self.key}.{self.column}: {self.reason}"

@@ -1,7 +1,9 @@
 """The schema `transfer`: ledger, quarantine, states."""
 
+import django.contrib.postgres.indexes
 import django.db.models.deletion
 import django.db.models.functions.datetime
+import django.db.models.functions.text
 from django.db import migrations, models
 
 
@@ -173,7 +175,11 @@ class Migration(migrations.Migration):
             ],
             options={
                 "db_table": '"transfer"."quarantined_row"',
-                "indexes": [models.Index(fields=["table", "key"], name="quarantined_row_key")],
+                "indexes": [
+                    django.contrib.postgres.indexes.HashIndex(
+                        fields=["key"], name="quarantined_row_key"
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
@@ -205,7 +211,15 @@ class Migration(migrations.Migration):
                 "db_table": '"transfer"."kept_cell"',
                 "constraints": [
                     models.UniqueConstraint(
-                        fields=("table", "key", "column"), name="kept_cell_once"
+                        models.F("table"),
+                        django.db.models.functions.text.MD5("key"),
+                        models.F("column"),
+                        name="kept_cell_once",
+                    )
+                ],
+                "indexes": [
+                    django.contrib.postgres.indexes.HashIndex(
+                        fields=["key"], name="kept_cell_key"
                     )
                 ],
             },
