@@ -6,7 +6,8 @@ import sys
 
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import execute_from_command_line
-from django.db.utils import InterfaceError, OperationalError, ProgrammingError
+from django.db.migrations.exceptions import MigrationSchemaMissing
+from django.db.utils import DatabaseError, InterfaceError, OperationalError
 
 from stillme.postgresql.explain import STATES, explain_operational_error, sqlstate
 
@@ -17,15 +18,19 @@ def run(arguments: list[str]) -> None:
     """Run the command named in `arguments`; `--traceback` shows what lies below a sentence."""
     try:
         execute_from_command_line(arguments)
-    except (OperationalError, InterfaceError, ProgrammingError) as error:
-        foreseen = not isinstance(error, ProgrammingError) or sqlstate(error) in STATES
-        if "--traceback" in arguments or not foreseen:
+    except (DatabaseError, InterfaceError) as error:
+        if "--traceback" in arguments or not _is_foreseen(error):
             raise
         _fail(explain_operational_error(error))
     except ImproperlyConfigured as error:
         if "--traceback" in arguments:
             raise
         _fail(str(error))
+
+
+def _is_foreseen(error: Exception) -> bool:
+    connection_failed = (OperationalError, InterfaceError, MigrationSchemaMissing)
+    return isinstance(error, connection_failed) or sqlstate(error) in STATES
 
 
 def _fail(sentence: str) -> None:

@@ -77,11 +77,6 @@ AUTH_PASSWORD_VALIDATORS = [
 
 # --- the apps ------------------------------------------------------------------------------------
 
-
-def _those_on_disk(*apps: str) -> list[str]:
-    return [app for app in apps if (BASE_DIR / app.replace(".", "/") / "apps.py").exists()]
-
-
 INSTALLED_APPS = [
     "unfold",
     "django.contrib.admin",
@@ -94,7 +89,12 @@ INSTALLED_APPS = [
     "django_extensions",
     "stillme.postgresql",
     "stillme.transfer",
-    *_those_on_disk("stillme.demo", "knowledge", "continuum", "rss", "accuracy", "vector"),
+    "stillme.demo",
+    "knowledge",
+    "continuum",
+    "rss",
+    "accuracy",
+    "vector",
 ]
 
 MIDDLEWARE = [

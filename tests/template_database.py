@@ -104,6 +104,4 @@ def maintenance(connection: Any) -> Iterator[psycopg.Connection[Any]]:
 
 def drop(server: psycopg.Connection[Any], name: str) -> None:
     """Drop a database, with whatever is still connected to it."""
-    server.execute(
-        sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
-    )
+    server.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))

@@ -11,41 +11,70 @@ from stillme.postgresql.errors import EmbeddedServerError
 SET_URL = "check DATABASE_URL (without it the embedded server is used)"
 NO_PASSWORD = "correct the user and the password in DATABASE_URL"  # noqa: S105 - it is advice
 
+NOT_MIGRATED = "The database is not migrated ({0}): run `python manage.py migrate`."
+
 # What libpq or the server says, and what to do about it. A connection that was refused carries
 # no SQLSTATE, so its text is all there is. The first match counts; {0} is what it captured.
 SENTENCES = (
-    (r'database "(.+?)" does not exist', "There is no database {0}: make it with "
-     "`python manage.py create_database`."),
-    (r'password authentication failed for user "(.+?)"', "PostgreSQL refuses the password of "
-     f"{{0}}: {NO_PASSWORD}."),
+    (
+        r'database "(.+?)" does not exist',
+        "There is no database {0}: make it with `python manage.py create_database`.",
+    ),
+    (
+        r'password authentication failed for user "(.+?)"',
+        f"PostgreSQL refuses the password of {{0}}: {NO_PASSWORD}.",
+    ),
     (r"no password supplied", f"PostgreSQL wants a password: {NO_PASSWORD}."),
     (r'role "(.+?)" does not exist', f"PostgreSQL knows no user {{0}}: {NO_PASSWORD}."),
-    (r'(?:Peer|Ident) authentication failed for user "(.+?)"', "PostgreSQL lets in {0} only under "
-     "the system user of that name: add a host to DATABASE_URL, or run this as that user."),
-    (r"no pg_hba.conf entry for (.+)", "The PostgreSQL server lets nobody in from here ({0}): "
-     "allow it in its pg_hba.conf."),
+    (
+        r'(?:Peer|Ident) authentication failed for user "(.+?)"',
+        "PostgreSQL lets in {0} only under "
+        "the system user of that name: add a host to DATABASE_URL, or run this as that user.",
+    ),
+    (
+        r"no pg_hba.conf entry for (.+)",
+        "The PostgreSQL server lets nobody in from here ({0}): allow it in its pg_hba.conf.",
+    ),
     (r'could not translate host name "(.+?)"', f"The host {{0}} is not known: {SET_URL}."),
     (r"failed to resolve host '(.+?)'", f"The host {{0}} is not known: {SET_URL}."),
-    (r'(server at .+?|server on socket ".+?") failed: Connection refused', "No PostgreSQL answers "
-     f"(no {{0}}): start it, or {SET_URL}."),
-    (r'server on socket "(.+?)" failed: No such file', "No PostgreSQL answers at the socket {0}: "
-     f"start it, or {SET_URL}."),
+    (
+        r'(server at .+?|server on socket ".+?") failed: Connection refused',
+        f"No PostgreSQL answers (no {{0}}): start it, or {SET_URL}.",
+    ),
+    (
+        r'server on socket "(.+?)" failed: No such file',
+        f"No PostgreSQL answers at the socket {{0}}: start it, or {SET_URL}.",
+    ),
     (r"timeout expired", f"The PostgreSQL server does not answer in time: {SET_URL}."),
-    (r"too many clients|connection slots are reserved", "The PostgreSQL server has no connection "
-     "left: close some, lower DB_POOL_MAX_SIZE, or raise max_connections."),
-    (r"is (starting up|shutting down|in recovery mode)", "The PostgreSQL server is {0}: "
-     "try again in a moment."),
-    (r"couldn't get a connection after (.+? sec)", "No connection of the pool came free in {0}: "
-     "raise DB_POOL_MAX_SIZE or DB_POOL_TIMEOUT, or check that the server is up."),
-    (r"server closed the connection|terminating connection|connection is lost", "The PostgreSQL "
-     "server ended the connection: see its log, then run the command again."),
-)  # fmt: skip
+    (
+        r"too many clients|connection slots are reserved",
+        "The PostgreSQL server has no connection "
+        "left: close some, lower DB_POOL_MAX_SIZE, or raise max_connections.",
+    ),
+    (
+        r"is (starting up|shutting down|in recovery mode)",
+        "The PostgreSQL server is {0}: try again in a moment.",
+    ),
+    (
+        r"couldn't get a connection after (.+? sec)",
+        "No connection of the pool came free in {0}: "
+        "raise DB_POOL_MAX_SIZE or DB_POOL_TIMEOUT, or check that the server is up.",
+    ),
+    (
+        r"server closed the connection|terminating connection|connection is lost",
+        "The PostgreSQL server ended the connection: see its log, then run the command again.",
+    ),
+    (
+        r"attempt to write a readonly database",
+        "The legacy files are read-only: run the command without `--database legacy_...`.",
+    ),
+)
 
 # The same for an error of a statement, by SQLSTATE.
 STATES = {
-    "42P01": "The database is not migrated: run `python manage.py migrate`.",
-    "3F000": "The database is not migrated: run `python manage.py migrate`.",
-    "42703": "The database is not migrated: run `python manage.py migrate`.",
+    "42P01": NOT_MIGRATED,
+    "3F000": NOT_MIGRATED,
+    "42703": NOT_MIGRATED,
     "42501": "The database user lacks a right: {0}.",
     "53100": "The disk of the PostgreSQL server is full: make room, then run the command again.",
     "53200": "The PostgreSQL server is out of memory: {0}.",
@@ -71,10 +100,12 @@ def explain_operational_error(error: BaseException) -> str:
 
 def sqlstate(error: BaseException) -> str | None:
     """The SQLSTATE of a Django or psycopg error, where it has one."""
-    for link in (error, error.__cause__):
+    link: BaseException | None = error
+    while link is not None:
         state = getattr(link, "sqlstate", None)
         if isinstance(state, str):
             return state
+        link = link.__cause__ or link.__context__
     return None
 
 

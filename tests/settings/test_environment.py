@@ -1,0 +1,164 @@
+"""The settings as the environment makes them, read in a process of their own."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stillme.settings import env
+from tests.conftest import ROOT
+
+SHOW = """
+import json
+from django.conf import settings as s
+print(json.dumps({
+    "default": {k: v for k, v in s.DATABASES["default"].items()},
+    "legacy": {name: str(file["path"]) for name, file in s.LEGACY_FILES.items()},
+    "rss": s.DATABASES["legacy_rss"], "vector": str(s.LEGACY_VECTOR_DIR), "debug": s.DEBUG,
+}, default=str))
+"""
+
+
+def process(*command: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run Python with nothing in the environment but these variables."""
+    keep = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    return subprocess.run(
+        [sys.executable, *command],
+        cwd=ROOT,
+        env={**keep, "DJANGO_SETTINGS_MODULE": "stillme.settings", **variables},
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def settings_with(**variables: str) -> Any:
+    answer = process("-c", SHOW, **variables)
+    assert answer.returncode == 0, answer.stderr
+    return json.loads(answer.stdout)
+
+
+def test_the_example_names_every_variable() -> None:
+    written = re.findall(r"^([A-Z_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE)
+    assert sorted(written) == sorted(env.scheme)
+
+
+def test_the_example_gives_the_defaults(tmp_path: Path) -> None:
+    example = dict(
+        line.split("=", 1)
+        for line in (ROOT / ".env.example").read_text().splitlines()
+        if re.match(r"[A-Z_]+=", line)
+    )
+    assert settings_with(**example) == settings_with()
+
+
+def test_safe_by_default() -> None:
+    assert settings_with()["debug"] is False
+    assert settings_with(DEBUG="true")["debug"] is True
+
+
+@pytest.mark.parametrize("scheme", ["postgres", "postgresql"])
+def test_database_url(scheme: str) -> None:
+    found = settings_with(DATABASE_URL=f"{scheme}://me:p%40ss@db.example:5433/x?sslmode=require")
+    default = found["default"]
+    assert (default["ENGINE"], default["NAME"]) == ("stillme.postgresql", "x")
+    assert (default["USER"], default["PASSWORD"]) == ("me", "p@ss")
+    assert (default["HOST"], str(default["PORT"])) == ("db.example", "5433")
+    assert default["OPTIONS"]["sslmode"] == "require"
+    assert "pool" not in default["OPTIONS"]
+    assert "EMBEDDED" not in default
+
+
+def test_without_a_url_the_server_is_the_embedded_one() -> None:
+    default = settings_with(EMBEDDED_POSTGRES_DIR="/elsewhere")["default"]
+    assert default["EMBEDDED"] == {"directory": "/elsewhere", "database": "stillme"}
+
+
+def test_pool_and_timeouts() -> None:
+    default = settings_with(
+        DB_POOL_MAX_SIZE="4", DB_POOL_TIMEOUT="2.5", STATEMENT_TIMEOUT="900", LOCK_TIMEOUT="50"
+    )["default"]
+    assert default["OPTIONS"]["pool"] == {"min_size": 1, "max_size": 4, "timeout": 2.5}
+    assert default["CONN_MAX_AGE"] == 0
+    assert default["OPTIONS"]["options"] == "-c statement_timeout=900 -c lock_timeout=50"
+
+
+def test_legacy_paths() -> None:
+    found = settings_with(LEGACY_DATA_DIR="/srv/still me", LEGACY_ACCURACY_PATH="/a.db")
+    assert found["legacy"] == {
+        "knowledge": "/srv/still me/knowledge_retention.db",
+        "continuum": "/srv/still me/continuum_memory.db",
+        "rss": "/srv/still me/rss_fetch_history.db",
+        "accuracy": "/a.db",
+    }
+    assert found["vector"] == "/srv/still me/vector_db"
+    assert found["rss"]["NAME"] == "file:/srv/still%20me/rss_fetch_history.db?mode=ro"
+    assert found["rss"]["OPTIONS"] == {"detect_types": 0}
+
+
+def test_stillmes_own_variables_count_after_ours() -> None:
+    theirs = {"RSS_FETCH_HISTORY_DB_PATH": "/app/data/r.db", "CHROMA_DB_PATH": "/app/data/v"}
+    found = settings_with(**theirs)
+    assert (found["legacy"]["rss"], found["vector"]) == ("/app/data/r.db", "/app/data/v")
+    ours = settings_with(**theirs, LEGACY_RSS_PATH="/r.db", LEGACY_VECTOR_DIR="/v")
+    assert (ours["legacy"]["rss"], ours["vector"]) == ("/r.db", "/v")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mysql://me:geheim@db/x",
+        "postgresql://me:geheim@db",
+        "postgresql://me:ge#heim@db/x",
+        "postgresql://me:geheim@[db/x",
+    ],
+)
+def test_an_unusable_url_is_a_sentence_without_the_password(url: str) -> None:
+    answer = process("manage.py", "check", DATABASE_URL=url)
+    assert answer.returncode == 2
+    assert answer.stderr.startswith("A database URL is not usable")
+    assert "heim" not in answer.stderr
+    assert answer.stderr.count("\n") == 1
+
+
+def test_a_number_that_is_none_is_a_sentence() -> None:
+    answer = process("manage.py", "check", DB_POOL_MAX_SIZE="many")
+    assert answer.returncode == 2
+    assert "DB_POOL_MAX_SIZE is no whole number" in answer.stderr
+
+
+def test_help_and_check_need_no_server(tmp_path: Path) -> None:
+    cluster = tmp_path / "cluster"
+    for command in (["help"], ["check"], ["help", "migrate"]):
+        answer = process("manage.py", *command, EMBEDDED_POSTGRES_DIR=str(cluster))
+        assert answer.returncode == 0, answer.stderr
+    assert not cluster.exists()
+
+
+def test_production_settings_are_clean() -> None:
+    production = {
+        "SECURE_SSL": "true",
+        "SECRET_KEY": "an-example-of-a-key-that-is-long-enough-and-varied-0123456789",
+        "ALLOWED_HOSTS": "stillme.example",
+        "DATABASE_URL": "postgresql://me@db/x",
+    }
+    answer = process("manage.py", "check", "--deploy", "--fail-level", "WARNING", **production)
+    assert answer.returncode == 0, answer.stderr
+
+
+def test_no_command_makes_a_table_in_a_legacy_file(tmp_path: Path) -> None:
+    file = tmp_path / "accuracy_scores.db"
+    file.touch()
+    answer = process(
+        "manage.py", "migrate", "--database", "legacy_accuracy", LEGACY_DATA_DIR=str(tmp_path)
+    )
+    assert answer.returncode == 2
+    assert file.stat().st_size == 0
+    assert [entry.name for entry in tmp_path.iterdir()] == ["accuracy_scores.db"]
