@@ -66,6 +66,7 @@ def make_bulk(
     """
     counts = plan(table, rows)
     summary = BulkSummary(directory)
+    pools = Pools.make(seed)
     directory.mkdir(parents=True, exist_ok=True)
     for file, tables in schema.TABLES.items():
         wanted = {name: counts[name] for name in tables if name in counts}
@@ -74,7 +75,7 @@ def make_bulk(
         path = directory / file
         if path.exists():
             raise FileExistsError(f"{path} exists already; choose an empty folder.")
-        _write(path, wanted, counts, seed)
+        _write(path, wanted, counts, pools)
         summary.paths[file] = path
         summary.bytes[file] = path.stat().st_size
         summary.rows.update(wanted)
@@ -95,7 +96,7 @@ def plan(table: str | None, rows: int) -> dict[str, int]:
     return counts
 
 
-def _write(path: Path, wanted: dict[str, int], counts: dict[str, int], seed: int) -> None:
+def _write(path: Path, wanted: dict[str, int], counts: dict[str, int], pools: Pools) -> None:
     """No journal while writing, indexes last, then the journal mode the application uses."""
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("PRAGMA synchronous=OFF")
@@ -104,9 +105,9 @@ def _write(path: Path, wanted: dict[str, int], counts: dict[str, int], seed: int
             connection.execute(statement)
         connection.execute("BEGIN")
         for table, count in wanted.items():
-            pools = Pools.make(seed, counts.get(PARENTS.get(table, ""), 1))
+            own = pools.with_parents(counts.get(PARENTS.get(table, ""), 1))
             sql = schema.insert_sql(table, COLUMNS[table])
-            connection.executemany(sql, bulk_rows(table, count, pools))
+            connection.executemany(sql, bulk_rows(table, count, own))
         connection.execute("COMMIT")
         for statement in schema.INDEXES[path.name]:
             connection.execute(statement)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -31,16 +31,20 @@ class Pools:
     long: list[str]
     phrase: list[str]
     keys: list[str]
-    parents: int
+    parents: int = 1
 
     @classmethod
-    def make(cls, seed: int, parents: int) -> Pools:
-        """The pools of one seed; `parents` is how many rows the referenced table has."""
+    def make(cls, seed: int) -> Pools:
+        """The pools of one seed."""
         dice = Dice(seed, "bulk", offset_minutes=420, pathologies=False)
         long = [_cut(" ".join(dice.phrase() for _ in range(9)), 64 + n % 120) for n in range(POOL)]
         phrase = [_cut(dice.phrase(4, 9), 60) for _ in range(POOL)]
         keys = [json.dumps(_metadata(text, n))[1:-1] for n, text in enumerate(phrase)]
-        return cls(long, phrase, keys, max(parents, 1))
+        return cls(long, phrase, keys)
+
+    def with_parents(self, parents: int) -> Pools:
+        """The same texts, for a table that refers to another of so many rows."""
+        return replace(self, parents=max(parents, 1))
 
 
 def _cut(text: str, length: int) -> str:

@@ -96,7 +96,8 @@ def _metric(number: int, made: datetime, dice: Dice, audit: list[tuple[datetime,
             audit.append((moment, _audit_row(lost, old, new, "item unknown", scores)))
             continue
         up = old is None or old < new
-        stamp = local_iso(a_little_before(moment, dice.rng), dice.offset)
+        read = moment if moment.microsecond == 0 else a_little_before(moment, dice.rng)
+        stamp = local_iso(read, dice.offset)
         promoted, demoted = (stamp, demoted) if up else (promoted, stamp)
         tier, updated = new, _local(dice, moment)
         audit.append((moment, _audit_row(item, old, new, _reason(dice), scores)))
@@ -190,7 +191,8 @@ def _evaluation(
 ) -> Row:
     """A moment without a fraction keeps none: the L value is then 19 characters long."""
     read = moment if moment.microsecond == 0 else a_little_before(moment, dice.rng)
-    update = a_little_before(read, dice.rng)
+    whole = read.microsecond == 0
+    update = read - timedelta(seconds=1) if whole else a_little_before(read, dice.rng)
     update_stamp = {
         0: local_iso(update, dice.offset),
         1: aware_iso(update, timedelta(0)),
