@@ -22,7 +22,8 @@ COLUMNS = (
 )
 _COUNT = struct.pack(">h", len(COLUMNS))
 _NULL = struct.pack(">i", -1)
-_BIGINT = struct.Struct(">iq")
+_length = struct.Struct(">i").pack
+_bigint = struct.Struct(">iq").pack
 _ARRAY = struct.Struct(">iiIii")
 _FLOAT4 = 700
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
@@ -31,37 +32,38 @@ _STAMP = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d")
 
 def row_bytes(
     collection: int,
-    embedding_id: str,
+    embedding_id: bytes,
     document: str | None,
     metadata: str,
     vector: bytes,
     origin: str,
     created_at: int | None,
-    seq_id: int | None,
+    seq_id: int,
 ) -> bytes:
     """One row. `vector` is little-endian float32, `created_at` microseconds since 2000 in UTC."""
+    text = b"" if document is None else document.encode()
+    json = metadata.encode()
+    embedding = real_array(vector)
     return b"".join(
         (
             _COUNT,
-            _bigint(collection),
-            _field(embedding_id.encode()),
-            _NULL if document is None else _field(document.encode()),
+            _bigint(8, collection),
+            _length(len(embedding_id)),
+            embedding_id,
+            _NULL if document is None else _length(len(text)),
+            text,
             # jsonb on the wire: its version, then the text.
-            _field(b"\x01" + metadata.encode()),
-            _field(real_array(vector)),
-            _field(origin.encode()),
-            _bigint(created_at),
-            _bigint(seq_id),
+            _length(len(json) + 1),
+            b"\x01",
+            json,
+            _length(len(embedding)),
+            embedding,
+            _length(len(origin)),
+            origin.encode(),
+            _NULL if created_at is None else _bigint(8, created_at),
+            _bigint(8, seq_id),
         )
     )
-
-
-def _field(value: bytes) -> bytes:
-    return len(value).to_bytes(4, "big") + value
-
-
-def _bigint(value: int | None) -> bytes:
-    return _NULL if value is None else _BIGINT.pack(8, value)
 
 
 def real_array(vector: bytes) -> bytes:

@@ -22,6 +22,9 @@ from vector.fields import MetadataEncoder
 FILE = "vector_db"
 # A btree entry has at most 2,704 bytes.
 LONGEST_ID = 2_000
+# What may make a JSON text something that jsonb refuses or changes; seldom there.
+_NEEDS_CARE = ("\\u0000", "NaN", "Infinity", "-0.0", "e+")
+_to_json = json.JSONEncoder(ensure_ascii=False).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,7 @@ class Kept:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Ready:
     """A row for COPY and what is kept beside it."""
 
@@ -67,10 +70,11 @@ def convert(collection_pk: int, collection: Collection, item: Item) -> Ready | A
         if text is not None and "\0" in text:
             what = f"its {column} has a NUL, which PostgreSQL's text cannot hold"
             return set_item_aside(collection, item, "nul_in_text", column, what)
-    if len(item.embedding_id.encode()) > LONGEST_ID:
+    key = item.embedding_id.encode()
+    if len(key) > LONGEST_ID:
         what = f"its id is longer than {LONGEST_ID} bytes, which no index entry holds"
         return set_item_aside(collection, item, "id_too_long", "embedding_id", what)
-    metadata, reason = jsonable(item.metadata)
+    metadata, reason = metadata_text(item.metadata)
     if metadata is None:
         what = "two metadata keys are the same once what PostgreSQL cannot hold is replaced"
         return set_item_aside(collection, item, reason, "metadata", what)
@@ -81,10 +85,19 @@ def convert(collection_pk: int, collection: Collection, item: Item) -> Ready | A
         created = None
         kept.append(Kept("created_at", str(item.created_at), "unreadable_time"))
     row = row_bytes(
-        collection_pk, item.embedding_id, item.document, MetadataEncoder().encode(metadata),
-        item.vector, item.origin.value, created, item.seq_id,
+        collection_pk, key, item.document, metadata, item.vector, item.origin.value,
+        created, item.seq_id,
     )  # fmt: skip
     return Ready(item.embedding_id, row, tuple(kept))
+
+
+def metadata_text(metadata: Mapping[str, Scalar | None]) -> tuple[str | None, str]:
+    """The JSON for the target and the reason why it is not the same; None where there is none."""
+    text = original_json(metadata)
+    if not any(sign in text for sign in _NEEDS_CARE):
+        return text, ""
+    changed, reason = jsonable(metadata)
+    return (None if changed is None else MetadataEncoder().encode(changed)), reason
 
 
 def jsonable(metadata: Mapping[str, Scalar | None]) -> tuple[dict[str, Any] | None, str]:
@@ -110,7 +123,7 @@ def jsonable(metadata: Mapping[str, Scalar | None]) -> tuple[dict[str, Any] | No
 
 def original_json(metadata: Mapping[str, Scalar | None]) -> str:
     """The metadata as Python's JSON, which also has NaN, Infinity and NUL."""
-    return json.dumps(metadata, ensure_ascii=False)
+    return _to_json(metadata)
 
 
 def set_item_aside(

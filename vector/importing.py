@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -28,7 +29,8 @@ from vector.conversion import (
     set_problem_aside,
 )
 
-BATCH_ROWS = 2_000
+BATCH_ROWS = 5_000
+Record = chroma.Item | chroma.Problem
 
 
 @dataclass(slots=True)
@@ -153,7 +155,7 @@ class _Loader:
         self.table = CollectionResult(legacy_table(collection))
         self.seen: set[str] = set()
         self.aside_keys: set[str] = set()
-        self.pk = 0
+        self.pk = self.done = 0
         self.fresh = True
 
     def load(self) -> CollectionResult:
@@ -165,11 +167,10 @@ class _Loader:
         if not self.options.dry_run:
             self._open_target()
         records = self.store.items(self.collection)
-        while batch := list(islice(records, BATCH_ROWS)):
-            ready, asides = self._convert(batch)
-            if not self.options.dry_run:
-                self._write(ready, asides)
-            self._tell("progress", rows=outcome.loaded + outcome.repaired + outcome.quarantined)
+        with closing(records):
+            while self._batch(islice(records, BATCH_ROWS)):
+                done = outcome.loaded + outcome.repaired + outcome.quarantined
+                self._tell("progress", rows=done)
         self.table.seconds = time.monotonic() - begun
         if not self.options.dry_run:
             self._finish()
@@ -187,29 +188,45 @@ class _Loader:
         aside = QuarantinedRow.objects.using(self.alias).filter(table=self.table.table).exists()
         self.fresh = not there and not aside
 
-    def _convert(
-        self, batch: list[chroma.Item | chroma.Problem]
-    ) -> tuple[list[Ready], list[Aside]]:
-        ready: list[Ready] = []
+    def _batch(self, records: Iterator[Record]) -> bool:
+        """One batch, in a transaction of its own; False where no records were left."""
         asides: list[Aside] = []
-        for record in batch:
-            made = self._convert_one(record)
-            if isinstance(made, Ready):
-                ready.append(made)
-            elif made is not None:
-                asides.append(made)
-        repaired = sum(1 for row in ready if row.kept)
-        self.table.outcome.repaired += repaired
-        self.table.outcome.loaded += len(ready) - repaired
-        self.table.outcome.quarantined += len(asides)
+        repaired: list[Ready] = []
+        ready = self._convert(records, asides, repaired)
+        before = self.done
+        if self.options.dry_run:
+            for _ in ready:
+                pass
+        else:
+            self._write(ready, repaired, asides)
         for aside in asides:
             reasons = self.table.outcome.reasons
             reasons[aside.reason] = reasons.get(aside.reason, 0) + 1
-        self.seen.update(row.key for row in ready)
-        self.aside_keys.update(a.key for a in asides if a.key is not None)
-        return ready, asides
+        return self.done > before
 
-    def _convert_one(self, record: chroma.Item | chroma.Problem) -> Ready | Aside | None:
+    def _convert(
+        self, records: Iterator[Record], asides: list[Aside], repaired: list[Ready]
+    ) -> Iterator[Ready]:
+        """Rows to load, as they are asked for; what is not one goes to the two lists."""
+        outcome = self.table.outcome
+        for record in records:
+            self.done += 1
+            made = self._convert_one(record)
+            if isinstance(made, Ready):
+                self.seen.add(made.key)
+                if made.kept:
+                    repaired.append(made)
+                    outcome.repaired += 1
+                else:
+                    outcome.loaded += 1
+                yield made
+            elif made is not None:
+                asides.append(made)
+                outcome.quarantined += 1
+                if made.key is not None:
+                    self.aside_keys.add(made.key)
+
+    def _convert_one(self, record: Record) -> Ready | Aside | None:
         if isinstance(record, chroma.Item):
             self.table.origins[record.origin.value] += 1
             return convert(self.pk, self.collection, record)
@@ -221,7 +238,8 @@ class _Loader:
             _notice(self.result, self.listen, record.sentence)
         return aside
 
-    def _write(self, ready: list[Ready], asides: list[Aside]) -> None:
+    def _write(self, ready: Iterator[Ready], repaired: list[Ready], asides: list[Aside]) -> None:
+        """The rows stream into COPY while they are converted: both sides work at once."""
         alias, table, outcome = self.alias, self.table.table, self.table.outcome
         with transaction.atomic(using=alias):
             ledger.mark_write(alias, self.run_id)
@@ -230,7 +248,7 @@ class _Loader:
             else:
                 overwrite = self.options.overwrite
                 merging.write_merged(alias, table, ready, outcome, overwrite=overwrite)
-            merging.keep_cells(alias, table, self.run_id, ready)
+            merging.keep_cells(alias, table, self.run_id, repaired)
             if asides:
                 merging.set_aside(alias, table, self.run_id, asides)
 

@@ -6,7 +6,7 @@ originals of repaired cells, quarantined rows (law 5).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from django.db import connections
 from django.utils import timezone
@@ -23,6 +23,7 @@ ITEMS = '"vector"."items"'
 STAGE = "vector_stage"
 COLLECTIONS = f"{FILE}.collections"
 _BATCH = 500
+_BLOCK = 1 << 17
 _NAMES = ", ".join(COLUMNS)
 _VALUES = COLUMNS[2:]
 # Bits, not values: jsonb equality takes 1 for 1.0, an array's takes -0.0 for 0.0.
@@ -36,14 +37,13 @@ OURS = "(t.xmin::text::bigint IN (SELECT mod(xid, 4294967296) FROM transfer.writ
 _SAME = "t.collection_id = s.collection_id AND t.embedding_id = s.embedding_id"
 
 
-def write_fresh(alias: str, rows: Sequence[Ready], outcome: Outcome) -> None:
+def write_fresh(alias: str, rows: Iterable[Ready], outcome: Outcome) -> None:
     """COPY into the table itself: the collection had no items when the import began."""
-    _copy(alias, ITEMS, rows)
-    outcome.inserted += len(rows)
+    outcome.inserted += _copy(alias, ITEMS, rows)
 
 
 def write_merged(
-    alias: str, table: str, rows: Sequence[Ready], outcome: Outcome, *, overwrite: bool
+    alias: str, table: str, rows: Iterable[Ready], outcome: Outcome, *, overwrite: bool
 ) -> None:
     """Insert what is new, update what changed, leave alone what the target side changed."""
     connection = connections[alias]
@@ -78,13 +78,20 @@ def write_merged(
     )
 
 
-def _copy(alias: str, relation: str, rows: Sequence[Ready]) -> None:
+def _copy(alias: str, relation: str, rows: Iterable[Ready]) -> int:
+    """Send rows in blocks, so that the server parses one while the next is made."""
     statement = f"COPY {relation} ({_NAMES}) FROM STDIN (FORMAT binary)"
+    count, block, size = 0, [COPY_HEADER], 0
     with connections[alias].cursor() as cursor, cursor.copy(statement) as copy:
-        copy.write(COPY_HEADER)
         for row in rows:
-            copy.write(row.row)
-        copy.write(COPY_TRAILER)
+            count += 1
+            size += len(row.row)
+            block.append(row.row)
+            if size > _BLOCK:
+                copy.write(b"".join(block))
+                block, size = [], 0
+        copy.write(b"".join([*block, COPY_TRAILER]))
+    return count
 
 
 def _forget_old(alias: str, table: str) -> None:

@@ -11,14 +11,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from vector.chroma import queue
-from vector.chroma.catalogue import sequence, typed
+from vector.chroma.catalogue import sequence
 from vector.chroma.queue import Operation
 from vector.chroma.records import DOCUMENT_KEY, Scalar
 
+# Walking the table in the order of its key needs no sort.
 _ROWS = """
     SELECT e.id, e.embedding_id, e.seq_id, e.created_at,
-           m.key, m.string_value, m.int_value, m.float_value, m.bool_value
-      FROM embeddings e LEFT JOIN embedding_metadata m ON m.id = e.id
+           m.key, coalesce(m.string_value, m.int_value, m.float_value), m.bool_value
+      FROM embeddings e NOT INDEXED LEFT JOIN embedding_metadata m ON m.id = e.id
      WHERE e.segment_id = ?
      ORDER BY e.id, m.key
 """
@@ -35,34 +36,34 @@ class Entry:
     error: str = ""
 
     def split(self) -> tuple[str | None, dict[str, Scalar | None]]:
-        """The document, and the metadata without it."""
-        rest = {key: value for key, value in self.metadata.items() if key != DOCUMENT_KEY}
-        document = self.metadata.get(DOCUMENT_KEY)
-        return (document if isinstance(document, str) else None), rest
+        """The document, and the metadata without it. The entry is spent then."""
+        document = self.metadata.pop(DOCUMENT_KEY, None)
+        return (document if isinstance(document, str) else None), self.metadata
 
 
 def stored_entries(connection: sqlite3.Connection, segment: str) -> Iterator[Entry]:
     """What the tables hold for a segment, in the order of their ids, one at a time."""
     current: Entry | None = None
     row_id: int | None = None
-    for key, embedding_id, seq_id, created, name, *values in connection.execute(_ROWS, (segment,)):
-        if current is None or key != row_id:
+    metadata: dict[str, Scalar | None] = {}
+    for key, embedding_id, seq_id, created, name, value, flag in connection.execute(
+        _ROWS, (segment,)
+    ):
+        if key != row_id:
             if current is not None:
                 yield current
-            current = Entry(embedding_id, sequence(seq_id), created)
+            metadata = {}
+            current = Entry(embedding_id, sequence(seq_id), created, metadata)
             row_id = key
-        if name is not None:
-            _store(current, name, typed(*values))
+        if value is None:
+            if name is not None:
+                metadata[name] = None if flag is None else bool(flag)
+        elif type(value) is bytes and current is not None:
+            current.error = f"the metadata value {name} is a blob"
+        else:
+            metadata[name] = value
     if current is not None:
         yield current
-
-
-def _store(entry: Entry, name: str, value: object) -> None:
-    """Keep a metadata value, or say that it is none that Chroma writes."""
-    if value is None or isinstance(value, str | int | float | bool):
-        entry.metadata[name] = value
-    else:
-        entry.error = f"the metadata value {name} is a blob"
 
 
 def entries(

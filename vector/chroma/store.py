@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import sqlite3
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from urllib.parse import quote
 
@@ -32,9 +33,7 @@ class Store:
             self._topics = queue.topics(self.connection)
         except sqlite3.Error as error:
             self.connection.close()
-            raise LegacyFileError(
-                f"{folder / DATABASE} is damaged ({error}): restore it from a backup."
-            ) from error
+            raise self._damaged(error) from error
         except LegacyFileError:
             self.connection.close()
             raise
@@ -64,23 +63,52 @@ class Store:
             self.catalogue.marks.get(collection.vector_segment or ""),
         )
 
-    def items(self, collection: Collection) -> Iterator[Item | Problem]:
+    def items(self, collection: Collection) -> Generator[Item | Problem, None, None]:
         """Every item of a collection, and a Problem for each that is not whole."""
+        given = 0
+        try:
+            for record in self._items(collection):
+                yield record
+                given += 1
+        except sqlite3.OperationalError as error:
+            self._mind_encoding(error)
+            yield from islice(self._items(collection), given, None)
+        except sqlite3.Error as error:
+            raise self._damaged(error) from error
+
+    def _items(self, collection: Collection) -> Iterator[Item | Problem]:
         vectors = self.vectors(collection)
         try:
             yield from vectors.problems
             for entry in self._entries(collection):
                 yield vectors.join(entry)
             yield from vectors.rest()
-        except sqlite3.Error as error:
-            raise LegacyFileError(
-                f"{self.folder / DATABASE} is damaged ({error}): restore it from a backup."
-            ) from error
         finally:
             vectors.close()
 
+    def _mind_encoding(self, error: sqlite3.OperationalError) -> None:
+        """From now on let bytes that are no UTF-8 through as lone surrogates.
+
+        `Vectors.join` looks for those. Not from the start: it makes reading a third slower.
+        """
+        if "decode" not in str(error):
+            raise self._damaged(error) from error
+        self.connection.text_factory = _lenient
+
+    def _damaged(self, error: sqlite3.Error) -> LegacyFileError:
+        return LegacyFileError(
+            f"{self.folder / DATABASE} is damaged ({error}): restore it from a backup."
+        )
+
     def count(self, collection: Collection) -> int:
         """How many ids a collection has, counted without reading any item."""
+        try:
+            return self._count(collection)
+        except sqlite3.OperationalError as error:
+            self._mind_encoding(error)
+            return self._count(collection)
+
+    def _count(self, collection: Collection) -> int:
         segment = collection.metadata_segment or ""
         rows = self.connection.execute(
             "SELECT embedding_id FROM embeddings WHERE segment_id = ?", (segment,)
@@ -129,7 +157,9 @@ def open_store(path: Path, scratch: Path | None = None) -> Iterator[Store]:
 def _open(database: Path) -> sqlite3.Connection:
     location = f"file:{quote(str(database.absolute()))}?mode=ro&immutable=1"
     connection = sqlite3.connect(location, uri=True, isolation_level=None)
-    # Bytes that are no UTF-8 come through as lone surrogates, which `Vectors.join` looks for.
-    connection.text_factory = lambda raw: raw.decode("utf-8", "surrogateescape")
     connection.execute("PRAGMA mmap_size = 268435456")
     return connection
+
+
+def _lenient(raw: bytes) -> str:
+    return raw.decode("utf-8", "surrogateescape")

@@ -106,18 +106,18 @@ class Vectors:
         found = self._find(entry)
         if isinstance(found, Problem):
             return found
-        document, metadata = entry.split()
-        if not _is_unicode(entry):
+        vector, origin = found
+        if self.connection.text_factory is not str and not _is_unicode(entry):
             return self._problem(Reason.INVALID_UTF8, entry, "a text in it is not UTF-8", found)
         if self.dimension is None:
-            self.dimension = len(found[0]) // 4
-        if len(found[0]) != 4 * self.dimension:
-            what = f"its vector has {len(found[0])} bytes, not {4 * self.dimension}"
+            self.dimension = len(vector) // 4
+        if len(vector) != 4 * self.dimension:
+            what = f"its vector has {len(vector)} bytes, not {4 * self.dimension}"
             return self._problem(Reason.WRONG_DIMENSION, entry, what, found)
+        document, metadata = entry.split()
         return Item(
-            entry.embedding_id, document, metadata, found[0], found[1],
-            entry.created_at, entry.seq_id,
-        )  # fmt: skip
+            entry.embedding_id, document, metadata, vector, origin, entry.created_at, entry.seq_id
+        )
 
     def _find(self, entry: Entry) -> Found | Problem:
         location = self.located.get(entry.embedding_id)
