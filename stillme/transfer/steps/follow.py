@@ -15,7 +15,7 @@ from django.db import transaction
 from stillme.transfer import ledger
 from stillme.transfer.errors import Busy, LegacyFileError, StateError
 from stillme.transfer.findings import Event, OnEvent, ignore_event
-from stillme.transfer.models import Run
+from stillme.transfer.models import Run, RunFile
 from stillme.transfer.postgresql.capture import as_replay
 from stillme.transfer.postgresql.locks import exclusive
 from stillme.transfer.registry import LegacyFile
@@ -179,9 +179,11 @@ class Follower:
             self.live[file.name] = live
             check_followable(self.alias, live)
             stand = states.standing(self.alias, file.name)
-            if stand.state != State.FOLLOWING:
-                with transaction.atomic(using=self.alias):
-                    states.move(self.alias, file.name, State.FOLLOWING)
+            judged = stand.details.get("clock") or loaded_clock(self.alias, file.name)
+            if judged is not None and judged != clock_signature(live):
+                self._read_again(file.name)
+            with transaction.atomic(using=self.alias):
+                states.move(self.alias, file.name, State.FOLLOWING, clock=clock_signature(live))
             self.positions[file.name] = stand.position
             self._trimmed[file.name] = (time.monotonic(), stand.position)
 
@@ -269,6 +271,8 @@ class Follower:
         live.forget()
         live.refresh()
         reread_all(self.alias, live)
+        with transaction.atomic(using=self.alias):
+            states.note(self.alias, name, clock=clock_signature(live))
 
     def _trim_sometimes(self, name: str) -> None:
         at, position = self._trimmed[name]
@@ -342,6 +346,27 @@ def check_followable(alias: str, live: LiveFile) -> None:
     )
     if other is not None:
         raise StateError(other)
+
+
+def clock_signature(live: LiveFile) -> dict[str, object]:
+    """What the meaning of the file's local times hangs on."""
+    clock = live.clock.as_dict()
+    offsets = sorted(int(minutes) for minutes in clock["evidence"])
+    return {"zone": clock["zone"], "usual": clock["usual_minutes"], "offsets": offsets}
+
+
+def loaded_clock(alias: str, file: str) -> dict[str, object] | None:
+    """The signature that the last import of the file was made under."""
+    row = (
+        RunFile.objects.using(alias)
+        .filter(file=file, run__command="import_sqlite", run__status=Run.Status.COMPLETED)
+        .order_by("-run_id")
+        .first()
+    )
+    if row is None or "evidence" not in row.clock:
+        return None
+    offsets = sorted(int(minutes) for minutes in row.clock["evidence"])
+    return {"zone": row.clock["zone"], "usual": row.clock["usual_minutes"], "offsets": offsets}
 
 
 def measure_lag(live: LiveFile, position: int) -> tuple[int, float]:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import connections
+from django.db import connections, transaction
 from django.utils import timezone
 
 from stillme.transfer.errors import StateError
@@ -58,7 +58,8 @@ def standing(alias: str, file: str) -> Standing:
     if row is None:
         return Standing(file, State.ABSENT, 0, {})
     if row.state == State.CAPTURED and loaded_since_capture(alias, row):
-        move(alias, file, State.LOADED)
+        with transaction.atomic(using=alias):
+            move(alias, file, State.LOADED)
         row.refresh_from_db()
     return Standing(file, row.state, row.position, dict(row.details))
 

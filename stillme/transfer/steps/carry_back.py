@@ -1,0 +1,361 @@
+"""Carrying target rows back into a legacy file, inside one transaction of that file.
+
+Only what differs is written: a cell whose stored bytes already mean the target's value keeps
+them. What the legacy cannot hold is returned, to be kept in `transfer.carried_cell`.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import connections, models, transaction
+from django.db.models import Value
+
+from stillme.transfer import kinds
+from stillme.transfer.mapping import EXTRA_COLUMN, TableMapping
+from stillme.transfer.postgresql.copy import STAGE, StageWriter, create_stage, fetch_all, quoted
+from stillme.transfer.registry import legacy_model
+from stillme.transfer.sqlite.connect import quoted as sqlite_quoted
+from stillme.transfer.sqlite.raw import RawRow
+from stillme.transfer.steps.compare import target_keys
+from stillme.transfer.steps.job import TableSource
+from stillme.transfer.steps.legacy_format import (
+    RawText,
+    Stored,
+    extra_cells,
+    render,
+    target_expression,
+)
+from stillme.transfer.steps.merge import Merged, stage_rows
+from stillme.transfer.steps.outcome import Outcome
+
+AT_ONCE = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A target value that the legacy file could not take as it is."""
+
+    table: str
+    key: str
+    column: str
+    value: str
+    reason: str
+
+
+@dataclass(slots=True)
+class Carried:
+    """What was carried back into one legacy table."""
+
+    table: str
+    keys: list[int] | list[str] = field(default_factory=list)
+    inserted: int = 0
+    updated: int = 0
+    deleted: int = 0
+    unchanged: int = 0
+    cells: int = 0
+    lost: list[Lost] = field(default_factory=list)
+    unequal: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _TargetRow:
+    key: int | str
+    in_stage: bool
+    differs: tuple[bool, ...]
+    values: tuple[Any, ...]
+    others: tuple[Any, ...]
+    raw: RawRow | None = None
+
+
+def carry_table(
+    alias: str, source: TableSource, writable: sqlite3.Connection, keys: Sequence[object]
+) -> Carried:
+    """Bring the legacy rows of `keys` to the target's state, in the caller's transactions.
+
+    `source` must read through `writable`, so that it sees what has been written.
+    """
+    mapping = source.job.mapping
+    carried = Carried(mapping.declared_table, target_keys(mapping, keys))
+    writer = _LegacyWriter(writable, mapping)
+    for start in range(0, len(carried.keys), AT_ONCE):
+        batch = carried.keys[start : start + AT_ONCE]
+        _carry_batch(alias, source, writer, batch, carried)
+    writer.raise_sequence(carried.keys)
+    return carried
+
+
+def _carry_batch(
+    alias: str,
+    source: TableSource,
+    writer: _LegacyWriter,
+    keys: Sequence[int | str],
+    carried: Carried,
+) -> None:
+    mapping = source.job.mapping
+    assert mapping.key is not None
+    legacy = {_key_of(mapping, row): row for row in source.raw.keys(keys)}
+    rows = _target_rows(alias, source, list(legacy.values()), keys)
+    _write_rows(source, writer, rows, legacy, carried, explicit=False)
+    present = {row.key for row in rows}
+    gone = [key for key in keys if key not in present and key in legacy]
+    carried.deleted += writer.delete(gone)
+    _write_misread(alias, source, writer, keys, carried)
+
+
+def _write_misread(
+    alias: str,
+    source: TableSource,
+    writer: _LegacyWriter,
+    keys: Sequence[int | str],
+    carried: Carried,
+) -> None:
+    """Read back what was written; a time that reads as another instant gets its offset."""
+    lost = {(item.key, item.column) for item in carried.lost}
+    for explicit in (True, False):
+        misread = _misread(alias, source, keys, lost)
+        if not misread:
+            return
+        if not explicit:
+            carried.unequal += [str(row.key) for row in misread]
+            return
+        present = {row.key: row.raw for row in misread}
+        _write_rows(
+            source,
+            writer,
+            misread,
+            present,
+            Carried(carried.table),
+            explicit=True,
+        )
+
+
+def _misread(
+    alias: str, source: TableSource, keys: Sequence[int | str], lost: set[tuple[str, str]]
+) -> list[_TargetRow]:
+    """Target rows whose legacy row, read back, differs beyond what is known to be lost."""
+    mapping = source.job.mapping
+    legacy = {_key_of(mapping, row): row for row in source.raw.keys(keys)}
+    found = []
+    for row in _target_rows(alias, source, list(legacy.values()), keys):
+        differs = tuple(
+            differs and (str(row.key), column.target) not in lost
+            for column, differs in zip(mapping.columns, row.differs, strict=True)
+        )
+        if any(differs) or not row.in_stage:
+            found.append(
+                _TargetRow(row.key, row.in_stage, differs, row.values, row.others, legacy[row.key])
+            )
+    return found
+
+
+def _key_of(mapping: TableMapping, row: RawRow) -> int | str:
+    assert mapping.key is not None
+    raw = row.cells[mapping.key.legacy][1]
+    return raw.decode("utf-8", "replace") if isinstance(raw, bytes) else raw  # type: ignore[return-value]
+
+
+def _target_rows(
+    alias: str, source: TableSource, legacy: Sequence[RawRow], keys: Sequence[int | str]
+) -> list[_TargetRow]:
+    """The target rows of keys, with which mapped columns differ from the legacy rows."""
+    mapping = source.job.mapping
+    assert mapping.key is not None
+    key = quoted(mapping.key.target)
+    columns = [(c.kind, quoted(c.target)) for c in mapping.columns]
+    differs = [f"s.{n}::text IS DISTINCT FROM t.{n}::text" for _, n in columns]
+    values = [target_expression(kind, f"t.{n}") for kind, n in columns]
+    others = [f"t.{quoted(f.column)}::text" for f in other_fields(mapping)]
+    connection = connections[alias]
+    with transaction.atomic(using=alias):
+        create_stage(connection, mapping.relation, mapping.key.target)
+        writer = StageWriter(connection, mapping.target_columns)
+        stage_rows(writer, source, legacy, Merged(Outcome()))
+        rows = fetch_all(
+            connection,
+            f"SELECT t.{key}, s.{key} IS NOT NULL, {', '.join([*differs, *values, *others])} "
+            f"FROM {mapping.relation} AS t LEFT JOIN {STAGE} AS s ON s.{key} = t.{key} "
+            f"WHERE t.{key} = ANY(%s)",
+            [list(keys)],
+        )
+    n = len(columns)
+    return [
+        _TargetRow(r[0], r[1], tuple(r[2 : 2 + n]), tuple(r[2 + n : 2 + 2 * n]), r[2 + 2 * n :])
+        for r in rows
+    ]
+
+
+def other_fields(mapping: TableMapping) -> list[models.Field[Any, Any]]:
+    """The target's fields that no legacy column of this file feeds."""
+    target = legacy_model(mapping.declared_table).target_model()
+    fed = {c.target for c in mapping.columns}
+    return [f for f in target._meta.concrete_fields if f.column not in fed]
+
+
+def _write_rows(
+    source: TableSource,
+    writer: _LegacyWriter,
+    rows: Sequence[_TargetRow],
+    legacy: Mapping[int | str, RawRow | None],
+    carried: Carried,
+    *,
+    explicit: bool,
+) -> None:
+    mapping = source.job.mapping
+    for row in rows:
+        is_new = row.key not in legacy
+        wanted = [
+            (column, value)
+            for column, value, differs in zip(mapping.columns, row.values, row.differs, strict=True)
+            if is_new or differs or not row.in_stage
+        ]
+        cells: dict[str, Stored] = {}
+        for column, value in wanted:
+            made = render(
+                column.kind,
+                value,
+                source.job.clock,
+                required=column.required,
+                explicit=explicit,
+            )
+            cells[column.legacy] = made.value
+            if made.lost:
+                carried.lost.append(
+                    Lost(carried.table, str(row.key), column.target, str(value), made.lost)
+                )
+        document, lost = _others(mapping, row)
+        carried.lost += lost
+        if mapping.extra and (is_new or document is not None):
+            cells.update(extra_cells(document, mapping.extra))
+        _write_one(writer, row, is_new, cells, carried)
+
+
+def _write_one(
+    writer: _LegacyWriter,
+    row: _TargetRow,
+    is_new: bool,
+    cells: dict[str, Stored],
+    carried: Carried,
+) -> None:
+    if is_new:
+        writer.insert(cells)
+        carried.inserted += 1
+    elif cells:
+        writer.update(row.key, cells)
+        carried.updated += 1
+    else:
+        carried.unchanged += 1
+    carried.cells += len(cells)
+
+
+def _others(mapping: TableMapping, row: _TargetRow) -> tuple[str | None, list[Lost]]:
+    """(`legacy_extra`, values of columns the legacy has not that are not what an import gives)."""
+    document: str | None = None
+    lost = []
+    derived = dict(mapping.derived)
+    by_legacy = {c.legacy.lower(): v for c, v in zip(mapping.columns, row.values, strict=True)}
+    for target_field, value in zip(other_fields(mapping), row.others, strict=True):
+        name = target_field.column
+        if name == EXTRA_COLUMN and mapping.extra:
+            document = value
+            continue
+        if name in derived:
+            rule = derived[name]
+            given = by_legacy.get(rule.column.lower()) is not None
+            expected: str | None = rule.then if given else rule.otherwise
+        else:
+            expected = _default_text(target_field)
+        if value is not None and value != expected:
+            lost.append(Lost(mapping.declared_table, str(row.key), name, value, "no_legacy_column"))
+    return document, lost
+
+
+def _default_text(target_field: models.Field[Any, Any]) -> str | None:
+    """PostgreSQL's text of a constant default; None where there is none (or it is "now")."""
+    default = target_field.db_default if target_field.has_db_default() else None
+    if not isinstance(default, Value):
+        default = Value(default) if isinstance(default, str | int | float) else None
+    if default is None:
+        return None
+    return str(default.value) if not isinstance(default.value, dict) else "{}"
+
+
+class _LegacyWriter:
+    """INSERT, UPDATE and DELETE on one legacy table."""
+
+    def __init__(self, connection: sqlite3.Connection, mapping: TableMapping) -> None:
+        assert mapping.key is not None
+        self._connection = connection
+        self._mapping = mapping
+        self._table = sqlite_quoted(mapping.table)
+        self._key = sqlite_quoted(mapping.key.legacy)
+
+    def insert(self, cells: dict[str, Stored]) -> None:
+        names = ", ".join(sqlite_quoted(name) for name in cells)
+        marks = ", ".join(_mark(value) for value in cells.values())
+        self._connection.execute(
+            f"INSERT INTO {self._table} ({names}) VALUES ({marks})", list(cells.values())
+        )
+
+    def update(self, key: int | str, cells: dict[str, Stored]) -> None:
+        parts = ", ".join(f"{sqlite_quoted(n)} = {_mark(v)}" for n, v in cells.items())
+        self._connection.execute(
+            f"UPDATE {self._table} SET {parts} WHERE {self._key} = ?", [*cells.values(), key]
+        )
+
+    def delete(self, keys: Sequence[int | str]) -> int:
+        self._connection.executemany(
+            f"DELETE FROM {self._table} WHERE {self._key} = ?", ((key,) for key in keys)
+        )
+        return len(keys)
+
+    def raise_sequence(self, keys: Sequence[int | str]) -> None:
+        """AUTOINCREMENT never gives a number again that PostgreSQL has given out."""
+        assert self._mapping.key is not None
+        whole = [key for key in keys if isinstance(key, int)]
+        if not isinstance(self._mapping.key.kind, kinds.Key) or not whole:
+            return
+        sql = self._connection.execute(
+            "SELECT sql FROM sqlite_master WHERE type = 'table' AND name = ?",
+            (self._mapping.table,),
+        ).fetchone()
+        if sql is None or "AUTOINCREMENT" not in str(sql[0]).upper():
+            return
+        cursor = self._connection.execute(
+            "UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = ?",
+            (max(whole), self._mapping.table),
+        )
+        if not cursor.rowcount:
+            self._connection.execute(
+                "INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)",
+                (self._mapping.table, max(whole)),
+            )
+
+
+def _mark(value: Stored) -> str:
+    # Text that is not UTF-8 can be bound as bytes only.
+    return "CAST(? AS TEXT)" if isinstance(value, RawText) else "?"
+
+
+def changed_keys(alias: str, name: str) -> tuple[list[str], bool]:
+    """(keys written since the cut-over, whether the table was truncated) of a target table."""
+    rows = fetch_all(
+        connections[alias],
+        "SELECT DISTINCT key FROM transfer.reverse_change WHERE relation = %s",
+        [name],
+    )
+    return [row[0] for row in rows if row[0] is not None], any(row[0] is None for row in rows)
+
+
+def every_key(alias: str, source: TableSource) -> Iterator[object]:
+    """Every key of both sides: after a TRUNCATE all of them may have changed."""
+    mapping = source.job.mapping
+    assert mapping.key is not None
+    for row in source.raw.where("1"):
+        yield _key_of(mapping, row)
+    key = quoted(mapping.key.target)
+    for row in fetch_all(connections[alias], f"SELECT {key} FROM {mapping.relation}"):
+        yield row[0]

@@ -1,0 +1,287 @@
+"""The cut-over: freeze the files, drain, verify the tail, install reverse capture, set the mark.
+
+Until the mark everything can be undone, and is when anything fails. The freeze carries its own
+deadline, so that a cut-over that is killed locks the writers out no longer than its limit; it is
+made permanent in the moment before the mark.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from django.db import connections, transaction
+
+from stillme.transfer import ledger
+from stillme.transfer.errors import LegacyFileError, StateError, TransferError
+from stillme.transfer.findings import Event, OnEvent, ignore_event
+from stillme.transfer.models import Run
+from stillme.transfer.models_sync import ReverseChange
+from stillme.transfer.postgresql import capture as reverse
+from stillme.transfer.postgresql.locks import exclusive
+from stillme.transfer.postgresql.sequences import set_sequence
+from stillme.transfer.registry import LegacyFile
+from stillme.transfer.sqlite.capture.freeze import freeze, unfreeze
+from stillme.transfer.sqlite.schema import sequence_mark
+from stillme.transfer.steps import states
+from stillme.transfer.steps.capture import lift_stale_freezes, target_tables
+from stillme.transfer.steps.compare import compare_rows
+from stillme.transfer.steps.follow import Follower, FollowOptions
+from stillme.transfer.steps.live_file import LiveFile
+from stillme.transfer.steps.plan import Selection, present_files
+from stillme.transfer.steps.readiness_list import Line, go_list, is_go
+from stillme.transfer.steps.replay import replay_round
+from stillme.transfer.steps.states import State
+
+_SPARE = 5.0
+_TAIL = 5_000
+_LOCK_PATIENCE = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class CutoverOptions:
+    """`freeze_limit` is the longest the writers may be locked out, in seconds."""
+
+    freeze_limit: float = 10.0
+    backup: Path | None = None
+    database: str = "default"
+    ignore_list: bool = False
+
+
+@dataclass(slots=True)
+class CutoverResult:
+    """How it went."""
+
+    run_id: int | None
+    lines: list[Line] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)
+    frozen_seconds: float = 0.0
+    steps: dict[str, float] = field(default_factory=dict)
+    drained: int = 0
+    verified: int = 0
+
+
+def files_to_cut_over(on_event: OnEvent = ignore_event) -> list[LegacyFile]:
+    """The present files: they are switched together."""
+    notices: list[str] = []
+    files = present_files(Selection(), notices)
+    for sentence in notices:
+        on_event(Event("notice", {"message": sentence}))
+    return files
+
+
+def check_cutover(options: CutoverOptions, on_event: OnEvent = ignore_event) -> list[Line]:
+    """The go/no-go list (`--dry-run`)."""
+    return go_list(options.database, files_to_cut_over(on_event), options.backup)
+
+
+def cut_over(options: CutoverOptions, on_event: OnEvent = ignore_event) -> CutoverResult:
+    """Switch over. Raises TransferError; then everything is as it was before."""
+    alias = options.database
+    files = files_to_cut_over(on_event)
+    for file in files:
+        states.require(states.standing(alias, file.name), State.FOLLOWING, what="the cut-over")
+    with exclusive(alias):
+        lift_stale_freezes(alias, files, on_event)
+        lines = go_list(alias, files, options.backup)
+        if not is_go(lines):
+            red = next(line for line in lines if line.colour == "no-go")
+            raise StateError(f"{red.subject}: {red.finding}. {red.advice}.")
+        run = ledger.start_run(alias, "cutover", {"freeze_limit": options.freeze_limit})
+        try:
+            result = _Cutover(options, files, run, on_event).go()
+        except BaseException as error:
+            _close_failed(alias, run, error)
+            raise
+        result.lines = lines
+        run.summary = {"frozen_seconds": result.frozen_seconds, "steps": result.steps}
+        ledger.finish_run(alias, run, failed=False)
+    return result
+
+
+def _close_failed(alias: str, run: Run, error: BaseException) -> None:
+    from django.db import Error
+
+    try:
+        connections[alias].close()
+        ledger.finish_run(alias, run, failed=True, message=str(error)[:500])
+    except Error:
+        return
+
+
+class _Cutover:
+    """One try, with its clock."""
+
+    def __init__(
+        self, options: CutoverOptions, files: Sequence[LegacyFile], run: Run, on_event: OnEvent
+    ) -> None:
+        self.options = options
+        self.alias = options.database
+        self.files = files
+        self.run = run
+        self.on_event = on_event
+        self.result = CutoverResult(run.pk, files=[f.name for f in files])
+        follow = FollowOptions(once=True, database=self.alias)
+        self.follower = Follower(follow, files, run, on_event)
+        self._frozen_at: float | None = None
+
+    def go(self) -> CutoverResult:
+        """Drain, freeze, drain, verify, mark; unfreeze whatever happens before the mark."""
+        try:
+            self.follower.open()
+            self._timed("drain while writes go on", self._drain_open)
+            self._timed("freeze", self._freeze)
+            self._timed("drain the rest", self._drain_frozen)
+            self._timed("verify the tail", self._verify_tail)
+            self._timed("sequences", self._set_sequences)
+            self._timed("make the freeze permanent", self._freeze_for_good)
+            self._timed("reverse capture and mark", self._mark)
+        except BaseException:
+            self._thaw()
+            raise
+        finally:
+            self.follower.close()
+        assert self._frozen_at is not None
+        self.result.frozen_seconds = time.monotonic() - self._frozen_at
+        return self.result
+
+    def _timed(self, name: str, step: object) -> None:
+        began = time.monotonic()
+        assert callable(step)
+        step()
+        self.result.steps[name] = time.monotonic() - began
+        self.on_event(Event("step", {"name": name, "seconds": self.result.steps[name]}))
+
+    def _drain_open(self) -> None:
+        """Catch up before the freeze, so that little is left for it."""
+        self.follower.run(threading.Event())
+
+    def _freeze(self) -> None:
+        """All files, in one order: no writer may pass between two of them for long."""
+        seconds = self.options.freeze_limit + _SPARE
+        for file in self.files:
+            tables = self._live(file).captured()
+            if self._frozen_at is None:
+                self._frozen_at = time.monotonic()
+            freeze(file.path, tables, seconds=seconds, timeout=self.options.freeze_limit)
+            self._check_time()
+
+    def _drain_frozen(self) -> None:
+        for file in self.files:
+            live = self._live(file)
+            while True:
+                position = states.standing(self.alias, file.name).position
+                found = live.look(position, 100_000)
+                if not found.changes:
+                    break
+                replayed = replay_round(self.alias, live, found)
+                self.result.drained += found.changes
+                if replayed.new_clock:
+                    raise TransferError(
+                        f"{file.name}: the last rows show another clock offset; "
+                        "run manage.py sync_sqlite --once, then cut over again."
+                    )
+                self._check_time()
+
+    def _verify_tail(self) -> None:
+        """The rows changed last, and the newest of every table, compared on both sides."""
+        for file in self.files:
+            live = self._live(file)
+            for table in live.tables:
+                keys = self._tail_keys(live, table)
+                source = live.tables[table]
+                rows = list(live.rows(table, keys))
+                unequal = compare_rows(self.alias, source, rows, keys)
+                self.result.verified += len(keys)
+                if unequal:
+                    raise TransferError(
+                        f"{table} row {unequal[0]} is not the same on both sides: the files stay "
+                        "in charge; run manage.py verify_migration and manage.py sync_sqlite "
+                        "--sweep."
+                    )
+                self._check_time()
+
+    def _tail_keys(self, live: LiveFile, table: str) -> list[int | str]:
+        from stillme.transfer.sqlite.capture.log import collapse
+        from stillme.transfer.sqlite.connect import quoted
+
+        mapping = live.tables[table].job.mapping
+        if mapping.key is None:
+            return []
+        last = live.log.last()
+        changed = collapse(live.log.after(max(0, last - _TAIL), _TAIL)).get(mapping.table, [])
+        key = quoted(mapping.key.legacy)
+        order = f"{quoted(mapping.table)}.rowid" if mapping.has_rowid else key
+        newest = live.connection.execute(
+            f"SELECT {key} FROM {quoted(mapping.table)} "
+            f"WHERE typeof({key}) = 'integer' ORDER BY {order} DESC LIMIT 200"
+        )
+        keys: list[object] = [*changed, *(row[0] for row in newest)]
+        return [key for key in dict.fromkeys(keys) if isinstance(key, int | str)]
+
+    def _set_sequences(self) -> None:
+        for file in self.files:
+            live = self._live(file)
+            for source in live.tables.values():
+                mapping = source.job.mapping
+                set_sequence(self.alias, mapping, sequence_mark(live.connection, mapping.table))
+
+    def _freeze_for_good(self) -> None:
+        for file in self.files:
+            live = self._live(file)
+            position = states.standing(self.alias, file.name).position
+            done = freeze(file.path, live.captured(), seconds=None, timeout=_LOCK_PATIENCE)
+            if done.last_change != position:
+                raise TransferError(
+                    f"{file.name} was written to after it was drained: the freeze had run out; "
+                    "cut over again with a longer --freeze-limit."
+                )
+
+    def _mark(self) -> None:
+        """Reverse capture and the new state in one transaction: traffic may move after it."""
+        tables = target_tables([file.name for file in self.files])
+        with transaction.atomic(using=self.alias, durable=True):
+            reverse.as_replay(self.alias)
+            ReverseChange.objects.using(self.alias).filter(
+                relation__in=[t.name for t in tables]
+            ).delete()
+            reverse.unfreeze_target(self.alias, tables)
+            reverse.install(self.alias, tables)
+            now = states.server_now(self.alias)
+            for file in self.files:
+                states.move(self.alias, file.name, State.LIVE, live_since=now)
+            self._check_time()
+
+    def _check_time(self) -> None:
+        if self._frozen_at is None:
+            return
+        frozen = time.monotonic() - self._frozen_at
+        if frozen > self.options.freeze_limit:
+            raise TransferError(
+                f"The freeze took longer than --freeze-limit {self.options.freeze_limit:g}: "
+                "everything is as it was; let sync_sqlite --follow catch up and try again."
+            )
+
+    def _thaw(self) -> None:
+        """Unfreeze every file, unless the mark was set after all (the answer was lost)."""
+        from django.db import Error
+
+        with suppress(Error):
+            connections[self.alias].close()
+            names = [file.name for file in self.files]
+            stands = states.standings(self.alias, names)
+            if all(stand.state == State.LIVE for stand in stands.values()):
+                return
+        if self._frozen_at is None:
+            return
+        for file in self.files:
+            with suppress(LegacyFileError):
+                unfreeze(file.path, timeout=_LOCK_PATIENCE)
+        self.on_event(Event("notice", {"message": "The files take writes again."}))
+
+    def _live(self, file: LegacyFile) -> LiveFile:
+        return self.follower.live[file.name]

@@ -1,0 +1,218 @@
+"""The go/no-go list of the cut-over: every line says what is the case, a red one what to do."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from django.conf import settings
+from django.db import connections
+from django.utils import timezone
+
+from stillme.transfer.models import DroppedObject, Proof, QuarantinedRow
+from stillme.transfer.postgresql import capture as reverse
+from stillme.transfer.postgresql.copy import fetch_all, quoted
+from stillme.transfer.registry import LegacyFile
+from stillme.transfer.sqlite.connect import open_legacy
+from stillme.transfer.steps import states
+from stillme.transfer.steps.capture import target_tables
+from stillme.transfer.steps.follow import measure_lag
+from stillme.transfer.steps.live_file import LiveFile, same_file
+from stillme.transfer.steps.states import State
+
+GREEN, YELLOW, RED = "go", "look", "no-go"
+MOST_LAG = 10_000
+OLDEST_PROOF = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line. `advice` is empty where nothing is to be done."""
+
+    colour: str
+    subject: str
+    finding: str
+    advice: str = ""
+
+
+def go_list(alias: str, files: Sequence[LegacyFile], backup: Path | None) -> list[Line]:
+    """All lines. A red one refuses the cut-over."""
+    lines: list[Line] = []
+    for file in files:
+        live = LiveFile(file, None)
+        try:
+            lines += _file_lines(alias, file, live)
+        finally:
+            live.close()
+    checks: list[Callable[[str, Sequence[LegacyFile]], list[Line]]] = [
+        _quarantine,
+        _proof,
+        _sequences,
+        _server,
+        _indexes,
+        _reverse_log,
+    ]
+    for check in checks:
+        lines += check(alias, files)
+    return [*lines, *_disk(files), _backup(backup)]
+
+
+def is_go(lines: Sequence[Line]) -> bool:
+    """Whether no line is red."""
+    return all(line.colour != RED for line in lines)
+
+
+def _file_lines(alias: str, file: LegacyFile, live: LiveFile) -> list[Line]:
+    stand = states.standing(alias, file.name)
+    lines = []
+    if stand.state == State.FOLLOWING:
+        lines.append(Line(GREEN, f"{file.name}: state", stand.state))
+    else:
+        lines.append(Line(RED, f"{file.name}: state", stand.state, stand.next_step))
+    health = live.capture_status()
+    if not health.is_healthy:
+        problem = health.problems[0] if health.problems else "not installed"
+        advice = "manage.py sync_sqlite --install, then load and follow again"
+        return [*lines, Line(RED, f"{file.name}: capture", f"{health.health}: {problem}", advice)]
+    identity = str(stand.details.get("capture_id", ""))
+    other = same_file(live, identity, stand.details.get("witness"), stand.position)
+    if other is not None:
+        return [*lines, Line(RED, f"{file.name}: capture", "another file", other)]
+    lines.append(Line(GREEN, f"{file.name}: capture", "healthy"))
+    changes, seconds = measure_lag(live, stand.position)
+    text = f"{changes:,} changes, {seconds:.1f} s behind"
+    if changes > MOST_LAG:
+        advice = "let manage.py sync_sqlite --follow catch up first"
+        lines.append(Line(RED, f"{file.name}: lag", text, advice))
+    else:
+        lines.append(Line(GREEN, f"{file.name}: lag", text))
+    if bypassed := stand.details.get("bypassed"):
+        text = ", ".join(f"{table}: {len(keys)} rows" for table, keys in bypassed.items())
+        advice = "find the writer that bypassed capture; manage.py sync_sqlite --install, load again"
+        lines.append(Line(RED, f"{file.name}: sweep", f"bypassed capture: {text}", advice))
+    return lines
+
+
+def _quarantine(alias: str, files: Sequence[LegacyFile]) -> list[Line]:
+    names = [file.name for file in files]
+    rows = QuarantinedRow.objects.using(alias).filter(file__in=names, status="open").count()
+    if rows:
+        advice = "decide them: manage.py quarantine (they stay in the files either way)"
+        return [Line(YELLOW, "quarantine", f"{rows:,} rows are open", advice)]
+    return [Line(GREEN, "quarantine", "nothing open")]
+
+
+def _proof(alias: str, files: Sequence[LegacyFile]) -> list[Line]:
+    advice = "manage.py verify_migration"
+    proof = Proof.objects.using(alias).order_by("-created_at").first()
+    if proof is None:
+        return [Line(YELLOW, "last proof", "there is none", advice)]
+    age = timezone.now() - proof.created_at
+    text = f"{proof.verdict} ({proof.level}), {_age(age)} old, {proof.findings} findings"
+    if proof.exit_status == 2 or age > OLDEST_PROOF:
+        return [Line(YELLOW, "last proof", text, advice)]
+    colour = GREEN if proof.exit_status == 0 else YELLOW
+    note = "" if colour == GREEN else "read its findings: manage.py verify_migration"
+    return [Line(colour, "last proof", text, note)]
+
+
+def _age(age: timedelta) -> str:
+    minutes = int(age.total_seconds() // 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h"
+
+
+def _sequences(alias: str, files: Sequence[LegacyFile]) -> list[Line]:
+    connection = connections[alias]
+    behind = []
+    for table in target_tables([file.name for file in files]):
+        sequence = fetch_all(
+            connection, "SELECT pg_get_serial_sequence(%s, %s)", [table.relation, table.key]
+        )[0][0]
+        if sequence is None:
+            continue
+        top = fetch_all(connection, f"SELECT max({quoted(table.key)}) FROM {table.relation}")[0][0]
+        last = fetch_all(connection, f"SELECT last_value FROM {sequence}")[0][0]
+        if top is not None and top > last:
+            behind.append(table.name)
+    if behind:
+        text = f"behind in {', '.join(behind)}; the cut-over sets them"
+        return [Line(GREEN, "sequences", text)]
+    return [Line(GREEN, "sequences", "ahead of every key")]
+
+
+def _server(alias: str, files: Sequence[LegacyFile]) -> list[Line]:
+    connection = connections[alias]
+    found = {
+        name: fetch_all(connection, f"SHOW {name}")[0][0]
+        for name in ("fsync", "full_page_writes", "default_transaction_read_only")
+    }
+    lines = []
+    for name, wanted in (
+        ("fsync", "on"),
+        ("full_page_writes", "on"),
+        ("default_transaction_read_only", "off"),
+    ):
+        if found[name] != wanted:
+            advice = f"set {name} = {wanted} in postgresql.conf"
+            lines.append(Line(RED, f"server: {name}", found[name], advice))
+    recovery = fetch_all(connection, "SELECT pg_is_in_recovery()")[0][0]
+    if recovery:
+        lines.append(Line(RED, "server", "a standby", "point DATABASE_URL at the primary"))
+    return lines or [Line(GREEN, "server", "durable, writable")]
+
+
+def _indexes(alias: str, files: Sequence[LegacyFile]) -> list[Line]:
+    down = DroppedObject.objects.using(alias).count()
+    if down:
+        advice = "manage.py import_sqlite builds them again"
+        return [Line(RED, "indexes", f"{down} are taken down", advice)]
+    return [Line(GREEN, "indexes", "all there")]
+
+
+def _reverse_log(alias: str, files: Sequence[LegacyFile]) -> list[Line]:
+    tables = target_tables([file.name for file in files])
+    health = reverse.status(alias, tables).health
+    if health not in (reverse.Health.ABSENT, reverse.Health.HEALTHY):
+        text = f"left-over triggers: {health}"
+        return [Line(YELLOW, "reverse capture", text, "the cut-over renews them")]
+    return [Line(GREEN, "reverse capture", "will be installed before traffic moves")]
+
+
+def _disk(files: Sequence[LegacyFile]) -> list[Line]:
+    lines = []
+    for folder in sorted({file.path.parent for file in files}):
+        size = sum(f.path.stat().st_size for f in files if f.path.parent == folder)
+        free = shutil.disk_usage(folder).free
+        text = f"{free / 2**30:,.1f} GiB free beside the files"
+        if free < size * 2:
+            advice = "free some: the way back needs room for a journal of the files"
+            lines.append(Line(RED, "disk", text, advice))
+        else:
+            lines.append(Line(GREEN, "disk", text))
+    return lines
+
+
+def _backup(directory: Path | None) -> Line:
+    advice = "manage.py backup_sqlite, then cutover --backup DIR"
+    directory = directory or _configured_backup()
+    if directory is None:
+        return Line(YELLOW, "backup", "none was named", advice)
+    manifest = directory / "manifest.json"
+    if not manifest.is_file():
+        return Line(RED, "backup", f"{directory} has no manifest.json", advice)
+    for copy in sorted(directory.glob("*.db")):
+        connection = open_legacy(copy)
+        try:
+            if connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
+                return Line(RED, "backup", f"{copy.name} is damaged", advice)
+        finally:
+            connection.close()
+    return Line(GREEN, "backup", f"{directory} is there and sound")
+
+
+def _configured_backup() -> Path | None:
+    given = getattr(settings, "LEGACY_BACKUP_DIR", None)
+    return Path(given) if given else None

@@ -1,0 +1,329 @@
+"""The way back: what PostgreSQL received since the cut-over goes into the legacy files.
+
+PostgreSQL is frozen first, so the set of changes stands still; each file takes its rows in one
+transaction; the mark is set in PostgreSQL before the files are let go, so that a rollback that
+dies anywhere can be run again and ends the same.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from django.db import Error, connections, transaction
+
+from stillme.transfer import ledger
+from stillme.transfer.errors import StateError, TransferError
+from stillme.transfer.findings import Event, OnEvent, ignore_event
+from stillme.transfer.mapping import EXTRA_COLUMN, TableMapping
+from stillme.transfer.models import Run
+from stillme.transfer.models_sync import CarriedCell, RangeDigest, ReverseChange
+from stillme.transfer.postgresql import capture as reverse
+from stillme.transfer.postgresql.copy import execute, quoted
+from stillme.transfer.postgresql.locks import exclusive
+from stillme.transfer.registry import LegacyFile, legacy_files
+from stillme.transfer.sqlite.capture import CapturedTable, captured_tables
+from stillme.transfer.sqlite.capture.freeze import (
+    create_freeze,
+    drop_freeze,
+    frozen_until,
+    unfreeze,
+)
+from stillme.transfer.sqlite.capture.install import create_triggers, drop_capture_triggers
+from stillme.transfer.sqlite.capture.tables import open_writable, write_transaction
+from stillme.transfer.sqlite.snapshot import take_snapshot
+from stillme.transfer.steps import states
+from stillme.transfer.steps.capture import target_tables
+from stillme.transfer.steps.carry_back import (
+    Carried,
+    carry_table,
+    changed_keys,
+    every_key,
+    other_fields,
+)
+from stillme.transfer.steps.compare import compare_rows
+from stillme.transfer.steps.job import TableSource
+from stillme.transfer.steps.live_file import LiveFile
+from stillme.transfer.steps.replay import Replayed, apply_rows
+from stillme.transfer.steps.states import State
+
+_PATIENCE = 10.0
+
+
+@dataclass(slots=True)
+class RollbackResult:
+    """What was, or would be, carried back."""
+
+    run_id: int | None
+    dry_run: bool
+    tables: list[Carried] = field(default_factory=list)
+    frozen_seconds: float = 0.0
+    files: list[str] = field(default_factory=list)
+
+    @property
+    def unequal(self) -> int:
+        """Rows that do not read back as what the target holds."""
+        return sum(len(table.unequal) for table in self.tables)
+
+
+def live_files(alias: str) -> list[LegacyFile]:
+    """The files whose target is live. Raises StateError where there is none."""
+    found = [f for f in legacy_files() if states.standing(alias, f.name).state == State.LIVE]
+    if not found:
+        raise StateError(
+            "No file is live on PostgreSQL, so there is nothing to roll back: "
+            "see manage.py migration_status."
+        )
+    return found
+
+
+def plan_rollback(alias: str, on_event: OnEvent = ignore_event) -> RollbackResult:
+    """What a rollback would carry back, tried on copies of the files."""
+    result = RollbackResult(None, True)
+    with tempfile.TemporaryDirectory(prefix="stillme-rollback-") as name:
+        for file in live_files(alias):
+            snapshot = take_snapshot(file.name, file.path, Path(name))
+            copy = replace(file, path=snapshot.path)
+            with write_transaction(copy.path) as writable:
+                drop_freeze(writable)
+                drop_capture_triggers(writable)
+                result.tables += _carry_file(alias, copy, writable, None, on_event)
+            result.files.append(file.name)
+    return result
+
+
+def roll_back(alias: str, on_event: OnEvent = ignore_event) -> RollbackResult:
+    """Carry everything back and let the old application write again. Raises TransferError.
+
+    Until the mark is set, a failure lets writes into PostgreSQL again and leaves the files frozen.
+    """
+    files = live_files(alias)
+    names = [file.name for file in files]
+    tables = target_tables(names)
+    with exclusive(alias):
+        run = ledger.start_run(alias, "rollback_migration", {"files": names})
+        began = time.monotonic()
+        try:
+            result = _roll_back(alias, files, tables, run, on_event)
+        except BaseException as error:
+            _give_up(alias, tables, run, error)
+            raise
+        for file in files:
+            unfreeze(file.path, timeout=_PATIENCE)
+            on_event(Event("unfrozen", {"file": file.name}))
+        result.frozen_seconds = time.monotonic() - began
+        run.summary = {"seconds": result.frozen_seconds}
+        ledger.finish_run(alias, run, failed=False)
+    return result
+
+
+def _roll_back(
+    alias: str,
+    files: Sequence[LegacyFile],
+    tables: Sequence[reverse.TargetTable],
+    run: Run,
+    on_event: OnEvent,
+) -> RollbackResult:
+    result = RollbackResult(run.pk, False)
+    health = reverse.status(alias, tables)
+    if not health.is_healthy:
+        problem = health.problems[0] if health.problems else "it is not installed"
+        raise StateError(
+            f"Reverse capture is {health.health} ({problem}): what PostgreSQL received is not "
+            "known in full; compare with verify_migration, or use --to-backup."
+        )
+    with transaction.atomic(using=alias, durable=True):
+        reverse.freeze_target(alias, tables)
+    on_event(Event("notice", {"message": "PostgreSQL takes no more writes."}))
+    for file in files:
+        carried = _write_file(alias, file, run.pk, on_event)
+        result.tables += carried
+        result.files.append(file.name)
+        unequal = [t for t in carried if t.unequal]
+        if unequal:
+            raise TransferError(
+                f"{unequal[0].table} row {unequal[0].unequal[0]} does not read back from the "
+                "legacy file as PostgreSQL has it; nothing was switched: report this row."
+            )
+    with transaction.atomic(using=alias, durable=True):
+        _mark(alias, files, tables, result, run.pk)
+    return result
+
+
+def _write_file(
+    alias: str, file: LegacyFile, run_id: int | None, on_event: OnEvent
+) -> list[Carried]:
+    """All changes of one file, in one transaction of it, checked before it commits."""
+    with write_transaction(file.path, timeout=_PATIENCE) as writable:
+        captured = _captured(file, writable)
+        drop_freeze(writable)
+        # The rows come from the target: they must not be replayed into it.
+        drop_capture_triggers(writable)
+        carried = _carry_file(alias, file, writable, run_id, on_event)
+        create_triggers(writable, captured)
+        create_freeze(writable, captured, seconds=None)
+        check = writable.execute("PRAGMA integrity_check(1)").fetchone()[0]
+        if check != "ok":
+            raise TransferError(
+                f"{file.path} fails SQLite's integrity check ({check}); it was left as it was: "
+                "use rollback_migration --to-backup."
+            )
+    return carried
+
+
+def _captured(file: LegacyFile, connection: sqlite3.Connection) -> list[CapturedTable]:
+    live = LiveFile(file, None)
+    try:
+        return captured_tables(connection, list(live.mappings.values()))
+    finally:
+        live.close()
+
+
+def _carry_file(
+    alias: str,
+    file: LegacyFile,
+    writable: sqlite3.Connection,
+    run_id: int | None,
+    on_event: OnEvent,
+) -> list[Carried]:
+    live = LiveFile(file, run_id)
+    found = []
+    try:
+        for table, source in live.tables.items():
+            if source.job.mapping.key is None:
+                continue
+            through = TableSource(source.job, writable)
+            keys, everything = changed_keys(alias, source.job.mapping.target)
+            wanted = list(every_key(alias, through)) if everything else list(keys)
+            carried = carry_table(alias, through, writable, wanted)
+            found.append(carried)
+            on_event(Event("carried", {"file": file.name, "table": table, "carried": carried}))
+    finally:
+        live.close()
+    return found
+
+
+def _mark(
+    alias: str,
+    files: Sequence[LegacyFile],
+    tables: Sequence[reverse.TargetTable],
+    result: RollbackResult,
+    run_id: int,
+) -> None:
+    """Align the target with what the files hold, prove it, and move the state: one transaction."""
+    reverse.as_replay(alias)
+    by_table = {carried.table: carried for carried in result.tables}
+    for file in files:
+        live = LiveFile(file, run_id)
+        try:
+            _align(alias, live, by_table, run_id)
+            last = live.log.last()
+            witness = live.log.witness(last)
+            states.move(
+                alias,
+                file.name,
+                State.ROLLED_BACK,
+                witness=None if witness is None else witness.as_list(),
+                rolled_back_at=states.server_now(alias),
+                clock=None,
+            )
+            states.restart(alias, file.name, last)
+        finally:
+            live.close()
+    ledger.mark_write(alias, run_id)
+    reverse.remove(alias, tables)
+    ReverseChange.objects.using(alias).filter(relation__in=[t.name for t in tables]).delete()
+    RangeDigest.objects.using(alias).filter(file__in=[f.name for f in files]).update(dirty=True)
+
+
+def _align(alias: str, live: LiveFile, by_table: dict[str, Carried], run_id: int) -> None:
+    """Keep what the file could not take, then bring the target to what the file says."""
+    keys = {t: list(by_table[t].keys) for t in live.tables if t in by_table}
+    for table, wanted in keys.items():
+        mapping = live.tables[table].job.mapping
+        _keep_lost(alias, live, by_table[table], run_id)
+        _reset_others(alias, mapping, wanted)
+    rows = {table: list(live.rows(table, wanted)) for table, wanted in keys.items()}
+    apply_rows(alias, live, {t: list(k) for t, k in keys.items()}, rows, Replayed())
+    for table, wanted in keys.items():
+        source = live.tables[table]
+        unequal = compare_rows(alias, source, list(live.rows(table, wanted)), wanted)
+        if unequal:
+            raise TransferError(
+                f"{table} row {unequal[0]} is not the same on both sides after the way back; "
+                "PostgreSQL stays in charge: report this row."
+            )
+
+
+def _keep_lost(alias: str, live: LiveFile, carried: Carried, run_id: int) -> None:
+    CarriedCell.objects.using(alias).bulk_create(
+        [
+            CarriedCell(
+                run_id=run_id,
+                file=live.file.name,
+                table=lost.table,
+                key=lost.key,
+                column=lost.column,
+                value=lost.value,
+                reason=lost.reason,
+            )
+            for lost in carried.lost
+        ],
+        batch_size=1000,
+    )
+
+
+def _reset_others(alias: str, mapping: TableMapping, keys: Sequence[int | str]) -> None:
+    """Columns that the legacy has not get what an import gives them; every row becomes ours."""
+    assert mapping.key is not None
+    key = quoted(mapping.key.target)
+    fed = set(mapping.target_columns)
+    names = [
+        str(f.column)
+        for f in other_fields(mapping)
+        if f.column not in fed and f.column != EXTRA_COLUMN
+    ]
+    parts = [f"{key} = {key}", *(f"{quoted(name)} = DEFAULT" for name in names)]
+    if not mapping.extra:
+        parts.append(f"{quoted(EXTRA_COLUMN)} = NULL")
+    execute(
+        connections[alias],
+        f"UPDATE {mapping.relation} SET {', '.join(parts)} WHERE {key} = ANY(%s)",
+        [list(keys)],
+    )
+
+
+def _give_up(
+    alias: str, tables: Sequence[reverse.TargetTable], run: Run, error: BaseException
+) -> None:
+    """Before the mark PostgreSQL stays in charge: it takes writes again."""
+    try:
+        connections[alias].close()
+        with transaction.atomic(using=alias):
+            reverse.unfreeze_target(alias, tables)
+        ledger.finish_run(alias, run, failed=True, message=str(error)[:500])
+    except Error:
+        # The server is gone: migration_status and the next rollback see the freeze.
+        return
+
+
+def finish_interrupted(alias: str, on_event: OnEvent = ignore_event) -> list[str]:
+    """Let go the files of a rollback that died between its mark and the unfreezing."""
+    done = []
+    for file in legacy_files():
+        if states.standing(alias, file.name).state != State.ROLLED_BACK:
+            continue
+        connection = open_writable(file.path)
+        try:
+            frozen = frozen_until(connection)
+        finally:
+            connection.close()
+        if frozen is not None:
+            unfreeze(file.path, timeout=_PATIENCE)
+            done.append(file.name)
+            on_event(Event("unfrozen", {"file": file.name}))
+    return done

@@ -1,0 +1,289 @@
+"""Following live files into PostgreSQL."""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from contextlib import closing
+
+import pytest
+
+from stillme.transfer.errors import Busy, StateError
+from stillme.transfer.models import FileState, QuarantinedRow
+from stillme.transfer.postgresql.locks import exclusive
+from stillme.transfer.sqlite.capture import Health
+from stillme.transfer.steps.capture import capture_reports, install_capture, remove_capture
+from stillme.transfer.steps.follow import FollowOptions, follow
+from stillme.transfer.steps.load import ImportOptions, import_files
+from stillme.transfer.steps.plan import Selection
+
+from .equal import differences
+
+ALL = Selection()
+ONCE = FollowOptions(once=True)
+
+
+def write(path, *statements):
+    with closing(sqlite3.connect(path, timeout=10)) as connection:
+        for sql in statements:
+            connection.execute(*((sql,) if isinstance(sql, str) else sql))
+        connection.commit()
+
+
+def state(file):
+    return FileState.objects.get(pk=file).state
+
+
+def test_capture_load_follow(legacy):
+    data = legacy(variant="current")
+    rss = data / "rss_fetch_history.db"
+    reports = install_capture("default", ALL)
+    assert {r.health for r in reports} == {Health.HEALTHY}
+    assert state("rss") == "captured"
+    write(rss, "UPDATE rss_fetch_items SET title = 'before the load' WHERE id = 3")
+    import_files(ImportOptions(jobs=1))
+    assert differences() == {}
+    write(
+        rss,
+        "UPDATE rss_fetch_items SET title = title || '!' WHERE id < 20",
+        "UPDATE rss_fetch_items SET title = title || '?' WHERE id < 10",
+        "DELETE FROM rss_fetch_items WHERE id = 25",
+        "INSERT INTO rss_fetch_cycles (cycle_number, started_at) "
+        "VALUES (5, '2026-01-02T03:04:05.678901')",
+        "INSERT INTO rss_fetch_items (cycle_id, title, source_url, fetch_timestamp, status) "
+        "SELECT max(id), 'new', 'x', '2026-01-02T03:04:05.678901', 'Error' FROM rss_fetch_cycles",
+    )
+    assert set(differences()) == {"rss_fetch_cycles", "rss_fetch_items"}
+    result = follow(ONCE)
+    assert differences() == {}
+    assert state("rss") == "following"
+    done = {f.file: f for f in result.files}
+    assert done["rss"].changes >= 31
+    assert done["rss"].rounds == 1
+    assert follow(ONCE).files[0].changes == 0
+
+
+def test_once_loads_what_is_captured_only(legacy):
+    legacy()
+    install_capture("default", ALL)
+    follow(ONCE)
+    assert differences() == {}
+    assert state("knowledge") == "following"
+
+
+def test_bad_rows_are_quarantined_and_come_back(legacy):
+    data = legacy()
+    install_capture("default", ALL)
+    follow(ONCE)
+    knowledge = data / "knowledge_retention.db"
+    write(
+        knowledge,
+        ("UPDATE knowledge_items SET content = ? WHERE id = 4", ("a\0b",)),
+        "UPDATE knowledge_items SET confidence_score = 'high' WHERE id = 2",
+    )
+    follow(ONCE)
+    set_aside = QuarantinedRow.objects.filter(table="knowledge_items", status="open")
+    assert {(q.key, q.reason) for q in set_aside} >= {("4", "nul_in_text"), ("2", "not_a_number")}
+    assert differences() == {}
+    write(knowledge, "UPDATE knowledge_items SET content = 'good', confidence_score = 0.5")
+    follow(ONCE)
+    assert not QuarantinedRow.objects.filter(table="knowledge_items", status="open").exists()
+    assert differences() == {}
+
+
+def test_children_go_and_come_with_their_parent(legacy):
+    data = legacy()
+    install_capture("default", ALL)
+    follow(ONCE)
+    rss = data / "rss_fetch_history.db"
+    children = "SELECT cycle_id, count(*) FROM rss_fetch_items GROUP BY 1 ORDER BY 2 DESC"
+    cycle, rows = sqlite3.connect(rss).execute(children).fetchone()
+    find = f"SELECT * FROM rss_fetch_cycles WHERE id = {cycle}"
+    parent = sqlite3.connect(rss).execute(find).fetchone()
+    write(rss, f"DELETE FROM rss_fetch_cycles WHERE id = {cycle}")
+    follow(ONCE)
+    orphans = QuarantinedRow.objects.filter(table="rss_fetch_items", reason="missing_parent")
+    assert orphans.filter(status="open").count() == rows
+    assert differences() == {}
+    marks = ", ".join("?" * len(parent))
+    write(rss, (f"INSERT INTO rss_fetch_cycles VALUES ({marks})", parent))
+    follow(ONCE)
+    assert not orphans.filter(status="open").exists()
+    assert differences() == {}
+
+
+def test_text_keys_of_every_kind(legacy):
+    data = legacy()
+    install_capture("default", ALL)
+    follow(ONCE)
+    continuum = data / "continuum_memory.db"
+    insert = "INSERT INTO tier_metrics (item_id, tier) VALUES "
+    write(
+        continuum,
+        insert + "(NULL, 'L0'), (NULL, 'L1'), (CAST(x'c328' AS TEXT), 'L0'), (x'0102', 'L0')",
+        (insert + "(?, 'L0')", ("nul\0key",)),
+        (insert + "(?, 'L2')", ("học máy",)),
+        "INSERT OR REPLACE INTO tier_metrics (item_id, tier) VALUES ('học máy', 'L3')",
+    )
+    follow(ONCE)
+    assert QuarantinedRow.objects.filter(table="tier_metrics").count() == 5
+    assert differences() == {}
+    write(
+        continuum,
+        "DELETE FROM tier_metrics WHERE item_id IS NULL AND tier = 'L0'",
+        "DELETE FROM tier_metrics WHERE typeof(item_id) = 'blob' OR instr(item_id, char(0))",
+        "DELETE FROM tier_metrics WHERE CAST(item_id AS BLOB) = x'c328'",
+    )
+    follow(ONCE)
+    assert QuarantinedRow.objects.filter(table="tier_metrics").count() == 1
+    assert differences() == {}
+
+
+def test_log_is_trimmed(legacy):
+    data = legacy()
+    install_capture("default", ALL)
+    follow(ONCE)
+    rss = data / "rss_fetch_history.db"
+    write(rss, "UPDATE rss_fetch_items SET title = title || '!'")
+    follow(ONCE)
+    count = "SELECT count(*) FROM stillme_change"
+    assert sqlite3.connect(rss).execute(count).fetchone()[0] <= 2
+
+
+def test_a_locked_file_is_tried_again(legacy):
+    data = legacy()
+    install_capture("default", ALL)
+    follow(ONCE)
+    path = data / "accuracy_scores.db"
+    holder = sqlite3.connect(path, check_same_thread=False)
+    holder.execute("UPDATE accuracy_scores SET question = 'locked'")
+    holder.execute("PRAGMA locking_mode = EXCLUSIVE")
+    threading.Timer(3.0, lambda: (holder.commit(), holder.close())).start()
+    seen = []
+    holder.execute("PRAGMA cache_spill = 1")
+    follow(ONCE, seen.append)
+    time.sleep(3.2)
+    follow(ONCE)
+    assert differences() == {}
+
+
+def test_follows_until_stopped_and_tells_the_lag(legacy):
+    data = legacy()
+    install_capture("default", ALL)
+    stop, seen = threading.Event(), []
+    rss = data / "rss_fetch_history.db"
+
+    def work():
+        time.sleep(1)
+        for n in range(50):
+            write(rss, f"UPDATE rss_fetch_items SET title = 'live {n}' WHERE id = {1 + n % 9}")
+        time.sleep(1.5)
+        stop.set()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    result = follow(FollowOptions(), seen.append, stop)
+    thread.join()
+    assert differences() == {}
+    rss_done = next(f for f in result.files if f.file == "rss")
+    assert rss_done.changes == 50
+    assert rss_done.lag_p99 < 1
+    assert any(e.name == "lag" for e in seen)
+    details = FileState.objects.get(pk="rss").details
+    assert details["lag_changes"] == 0
+
+
+def test_one_follower_at_a_time(legacy):
+    legacy()
+    install_capture("default", ALL)
+    follow(ONCE)
+    with exclusive("default"), pytest.raises(Busy, match="wait until it has ended"):
+        follow(ONCE)
+
+
+def test_a_file_that_is_not_captured_is_refused(legacy):
+    legacy()
+    with pytest.raises(StateError, match="sync_sqlite --install"):
+        follow(ONCE)
+
+
+def test_broken_capture_is_refused(legacy):
+    data = legacy()
+    install_capture("default", ALL)
+    follow(ONCE)
+    write(data / "rss_fetch_history.db", "DROP TRIGGER stillme_capture_rss_fetch_items_delete")
+    reports = {r.file: r for r in capture_reports("default", ALL)}
+    assert reports["rss"].health is Health.MISSING
+    with pytest.raises(StateError, match="is missing"):
+        follow(ONCE)
+    install_capture("default", ALL)
+    assert state("rss") == "captured"
+    assert state("knowledge") == "following"
+    follow(ONCE)
+    assert state("rss") == "following"
+
+
+def test_a_restored_file_is_noticed(legacy):
+    data = legacy()
+    install_capture("default", ALL)
+    path = data / "knowledge_retention.db"
+    follow(ONCE)
+    backup = path.read_bytes()
+    write(path, "UPDATE knowledge_items SET content = 'lost by the restore' WHERE id = 4")
+    follow(ONCE)
+    path.write_bytes(backup)
+    write(path, "UPDATE knowledge_items SET content = 'another history' WHERE id = 4")
+    with pytest.raises(StateError, match="another history"):
+        follow(ONCE)
+
+
+def test_sweep_finds_writers_that_bypassed_capture(legacy):
+    data = legacy()
+    install_capture("default", ALL)
+    sweep = FollowOptions(once=True, sweep=True)
+    assert not follow(sweep).bypassed
+    path = data / "rss_fetch_history.db"
+    triggers = sqlite3.connect(path).execute(
+        "SELECT name, sql FROM sqlite_master WHERE type = 'trigger' AND tbl_name='rss_fetch_items'"
+    )
+    triggers = triggers.fetchall()
+    write(
+        path,
+        *[f"DROP TRIGGER {name}" for name, _ in triggers],
+        "UPDATE rss_fetch_items SET title = 'behind our back' WHERE id = 7",
+        "DELETE FROM rss_fetch_items WHERE id = 8",
+        *[sql for _, sql in triggers],
+        "UPDATE rss_fetch_items SET title = 'captured' WHERE id = 9",
+    )
+    found = [s for s in follow(sweep).swept if s.bypassed]
+    assert [s.bypassed for s in found] == [{"rss_fetch_items": ["7", "8"]}]
+    assert "without capture" in found[0].findings()[0].sentence()
+    assert follow(sweep).bypassed
+
+
+def test_removal(legacy):
+    data = legacy()
+    path = data / "rss_fetch_history.db"
+    schema = "SELECT type, name, sql FROM sqlite_master ORDER BY 1, 2"
+    before = sqlite3.connect(path).execute(schema).fetchall()
+    install_capture("default", ALL)
+    follow(ONCE)
+    remove_capture("default", ALL)
+    assert sqlite3.connect(path).execute(schema).fetchall() == before
+    assert state("rss") == "absent"
+
+
+def test_another_clock_is_noticed(legacy):
+    data = legacy()
+    install_capture("default", ALL)
+    follow(ONCE)
+    write(
+        data / "rss_fetch_history.db",
+        "INSERT INTO rss_fetch_cycles (cycle_number, started_at, created_at) "
+        "VALUES (5, '2027-01-02T03:04:05.678901', '2027-01-02 01:04:05')",
+    )
+    seen = []
+    follow(ONCE, seen.append)
+    assert any("another clock offset" in e.data.get("message", "") for e in seen)
+    assert differences() == {}

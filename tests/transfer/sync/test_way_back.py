@@ -1,0 +1,267 @@
+"""Cut over, write on PostgreSQL, roll back: the files hold what was written, in their own shapes."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from datetime import UTC, datetime
+
+import pytest
+from django.db import DatabaseError, connection, transaction
+
+from accuracy.models import AccuracyScore
+from continuum.models import TierMetric
+from knowledge.models import KnowledgeItem
+from rss.models import FetchCycle, FetchItem
+from stillme.transfer.errors import StateError, TransferError
+from stillme.transfer.models import FileState
+from stillme.transfer.models_sync import CarriedCell, ReverseChange
+from stillme.transfer.postgresql import capture as reverse
+from stillme.transfer.steps import cutover, rollback
+from stillme.transfer.steps.capture import install_capture, target_tables
+from stillme.transfer.steps.cutover import CutoverOptions, check_cutover, cut_over
+from stillme.transfer.steps.follow import FollowOptions, follow
+from stillme.transfer.steps.plan import Selection
+from stillme.transfer.steps.rollback import plan_rollback, roll_back
+
+from .equal import differences
+from .test_follow import state, write
+
+FILES = ("knowledge", "continuum", "rss", "accuracy")
+
+
+def rows(path, table):
+    connection = sqlite3.connect(path)
+    connection.text_factory = bytes
+    try:
+        return connection.execute(f"SELECT *, rowid FROM {table} ORDER BY rowid").fetchall()
+    finally:
+        connection.close()
+
+
+@pytest.fixture
+def data(legacy):
+    data = legacy(variant="current")
+    install_capture("default", Selection())
+    follow(FollowOptions(once=True))
+    return data
+
+
+@pytest.fixture
+def live(data):
+    cut_over(CutoverOptions())
+    return data
+
+
+def test_cut_over(data):
+    result = cut_over(CutoverOptions())
+    assert {state(f) for f in FILES} == {"live"}
+    assert result.frozen_seconds < 2
+    with pytest.raises(sqlite3.IntegrityError, match="moved to PostgreSQL"):
+        write(data / "rss_fetch_history.db", "DELETE FROM rss_fetch_items")
+    assert reverse.status("default", target_tables(FILES)).is_healthy
+    assert differences() == {}
+    new = FetchCycle.objects.create(cycle_number=1, started_at=datetime.now(UTC))
+    seq = sqlite3.connect(data / "rss_fetch_history.db").execute(
+        "SELECT seq FROM sqlite_sequence WHERE name = 'rss_fetch_cycles'"
+    )
+    assert new.pk == seq.fetchone()[0] + 1
+    with pytest.raises(StateError, match="is live"):
+        cut_over(CutoverOptions())
+    with pytest.raises(StateError, match="is live"):
+        follow(FollowOptions(once=True))
+
+
+def test_nothing_written_means_nothing_changed(live):
+    before = {t: rows(live / "knowledge_retention.db", t) for t in ("knowledge_items",)}
+    roll_back("default")
+    after = {t: rows(live / "knowledge_retention.db", t) for t in ("knowledge_items",)}
+    assert before == after
+    assert {state(f) for f in FILES} == {"rolled back"}
+    write(live / "rss_fetch_history.db", "UPDATE rss_fetch_items SET title = 'old app again'")
+    follow(FollowOptions(once=True))
+    assert differences() == {}
+
+
+def test_writes_go_back_in_the_legacys_own_formats(live):
+    path = live / "rss_fetch_history.db"
+    untouched = rows(path, "rss_fetch_items")
+    moment = datetime(2026, 3, 4, 5, 6, 7, 890123, tzinfo=UTC)
+    created = moment.replace(microsecond=500)
+    cycle = FetchCycle.objects.create(cycle_number=7, started_at=moment, created_at=created)
+    FetchItem.objects.create(
+        cycle=cycle,
+        feed_url="https://example.org/?a=1&b=2",
+        item_title="Tiêu đề \U0001f600",
+        status="Added to RAG",
+        fetch_timestamp=moment.replace(microsecond=0),
+        created_at=moment.replace(microsecond=0),
+        error_message="has no legacy column",
+    )
+    FetchItem.objects.filter(pk=untouched[0][0]).update(status_reason="touched")
+    FetchItem.objects.filter(pk=untouched[1][0]).delete()
+    roll_back("default")
+    after = {row[0]: row for row in rows(path, "rss_fetch_items")}
+    assert untouched[1][0] not in after
+    assert after[untouched[0][0]][:8] == untouched[0][:8]
+    assert after[untouched[0][0]][8] == b"touched"
+    for row in untouched[2:]:
+        assert after[row[0]] == row
+    new = after[max(after)]
+    assert new[2].decode() == "Tiêu đề \U0001f600"
+    assert new[6] == b"2026-03-04T12:06:07"
+    assert new[-2] == b"2026-03-04 05:06:07"
+    cycles = rows(path, "rss_fetch_cycles")[-1]
+    assert (cycles[8], cycles[-2]) == (b"2026-03-04T12:06:07.890123", b"2026-03-04 05:06:07")
+    kept = {(c.table, c.column, c.reason) for c in CarriedCell.objects.all()}
+    assert kept == {
+        ("rss_fetch_cycles", "created_at", "finer_than_seconds"),
+        ("rss_fetch_items", "error_message", "no_legacy_column"),
+    }
+    assert differences() == {}
+    assert FetchItem.objects.get(pk=new[0]).error_message is None
+
+
+def test_json_floats_and_text_keys(live):
+    document = {"b": [1, 2.5, None, True], "ả": "\U0001f600 \x7f\t\"\\", "big": 10**40}
+    item = KnowledgeItem.objects.create(
+        content="x", source="y", knowledge_type="z", confidence_score=0.1 + 0.2, metadata=document
+    )
+    infinite = KnowledgeItem.objects.create(
+        content="x",
+        source="y",
+        knowledge_type="z",
+        confidence_score=float("inf"),
+        retention_score=float("nan"),
+    )
+    TierMetric.objects.create(item_id="học", tier="L3", surprise_score=None)
+    AccuracyScore.objects.all().delete()
+    roll_back("default")
+    found = {r[0]: r for r in rows(live / "knowledge_retention.db", "knowledge_items")}
+    stored = found[item.pk]
+    assert stored[4] == 0.1 + 0.2
+    assert json.loads(stored[9]) == document
+    assert stored[9].isascii()
+    assert json.dumps(json.loads(stored[9])).encode() == stored[9]
+    assert found[infinite.pk][4] == float("inf")
+    assert found[infinite.pk][5] is None
+    left = rows(live / "accuracy_scores.db", "accuracy_scores")
+    assert all(b"\0" in b"".join(c for c in r if isinstance(c, bytes)) for r in left)
+    metric = [r for r in rows(live / "continuum_memory.db", "tier_metrics") if r[1] == b"L3"]
+    assert any(r[0] == "học".encode() for r in metric)
+    assert CarriedCell.objects.filter(reason="not_a_number").count() == 1
+    assert differences() == {}
+
+
+def test_truncate_bulk_and_raw_sql_are_captured(live):
+    with connection.cursor() as cursor:
+        cursor.execute("INSERT INTO continuum.tier_metrics (item_id, tier) "
+                       "SELECT 'bulk' || n, 'L0' FROM generate_series(1, 3000) AS n")
+        cursor.execute("UPDATE continuum.tier_metrics SET item_id = 'moved' WHERE item_id = 'bulk1'")
+        cursor.execute("TRUNCATE accuracy.performance_trends")
+    path = live / "continuum_memory.db"
+    carried = {c.table: c for c in roll_back("default").tables}
+    assert carried["tier_metrics"].inserted == 3000
+    keys = {r[0] for r in rows(path, "tier_metrics")}
+    assert b"moved" in keys
+    assert b"bulk1" not in keys
+    assert rows(live / "accuracy_scores.db", "performance_trends") == []
+    assert differences() == {}
+
+
+def test_dry_run_shows_what_would_go_back(live):
+    KnowledgeItem.objects.create(content="x", source="y", knowledge_type="z")
+    before = (live / "knowledge_retention.db").read_bytes()
+    plan = plan_rollback("default")
+    carried = {c.table: c for c in plan.tables}["knowledge_items"]
+    assert (carried.inserted, carried.updated, carried.deleted) == (1, 0, 0)
+    assert (live / "knowledge_retention.db").read_bytes() == before
+    assert state("knowledge") == "live"
+    KnowledgeItem.objects.create(content="x2", source="y", knowledge_type="z")
+
+
+def test_replayed_rows_are_not_captured_again(live):
+    with transaction.atomic():
+        reverse.as_replay("default")
+        KnowledgeItem.objects.create(content="x", source="y", knowledge_type="z")
+    assert not ReverseChange.objects.exists()
+    KnowledgeItem.objects.create(content="x", source="y", knowledge_type="z")
+    assert ReverseChange.objects.count() == 1
+
+
+def test_postgresql_takes_no_writes_after_the_rollback(live):
+    roll_back("default")
+    with pytest.raises(DatabaseError, match="moved back"):
+        KnowledgeItem.objects.create(content="x", source="y", knowledge_type="z")
+
+
+def test_a_failed_cut_over_leaves_everything_as_it_was(data, monkeypatch):
+    def fail(self):
+        raise TransferError("planted")
+
+    for step in ("_freeze", "_drain_frozen", "_verify_tail", "_set_sequences", "_mark"):
+        with monkeypatch.context() as patch:
+            patch.setattr(cutover._Cutover, step, fail)
+            with pytest.raises(TransferError, match="planted"):
+                cut_over(CutoverOptions())
+        assert {state(f) for f in FILES} == {"following"}
+        write(data / "rss_fetch_history.db", f"UPDATE rss_fetch_items SET title = '{step}'")
+        assert not reverse.status("default", target_tables(FILES)).is_healthy
+    cut_over(CutoverOptions())
+    assert differences() == {}
+
+
+def test_freeze_limit(data, monkeypatch):
+    with pytest.raises(TransferError, match="--freeze-limit"):
+        cut_over(CutoverOptions(freeze_limit=0.0001))
+    write(data / "rss_fetch_history.db", "UPDATE rss_fetch_items SET title = 'free'")
+
+
+def test_tail_that_differs_refuses_the_switch(data):
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE rss.fetch_items SET item_title = 'tampered' "
+                       "WHERE id = (SELECT max(id) FROM rss.fetch_items)")
+    with pytest.raises(TransferError, match="not the same on both sides"):
+        cut_over(CutoverOptions())
+    assert state("rss") == "following"
+
+
+def test_go_list_names_what_is_red(data):
+    lines = {line.subject: line for line in check_cutover(CutoverOptions())}
+    assert lines["rss: capture"].colour == "go"
+    assert lines["backup"].colour == "look"
+    write(data / "rss_fetch_history.db", "DROP TRIGGER stillme_capture_rss_fetch_items_delete")
+    lines = {line.subject: line for line in check_cutover(CutoverOptions())}
+    assert lines["rss: capture"].colour == "no-go"
+    assert "sync_sqlite --install" in lines["rss: capture"].advice
+    with pytest.raises(StateError, match="rss: capture"):
+        cut_over(CutoverOptions())
+
+
+@pytest.mark.parametrize("where", ["_write_file", "_mark", "_align"])
+def test_a_failed_rollback_leaves_postgresql_in_charge(live, monkeypatch, where):
+    KnowledgeItem.objects.create(content="kept", source="y", knowledge_type="z")
+
+    def fail(*args, **kwargs):
+        raise TransferError("planted")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rollback, where, fail)
+        with pytest.raises(TransferError, match="planted"):
+            roll_back("default")
+    assert state("knowledge") == "live"
+    KnowledgeItem.objects.create(content="after", source="y", knowledge_type="z")
+    with pytest.raises(sqlite3.IntegrityError):
+        write(live / "knowledge_retention.db", "DELETE FROM knowledge_items")
+    roll_back("default")
+    assert [r[1] for r in rows(live / "knowledge_retention.db", "knowledge_items")][-2:] == [
+        b"kept",
+        b"after",
+    ]
+    assert differences() == {}
+
+
+def test_rollback_needs_something_live(data):
+    with pytest.raises(StateError, match="nothing to roll back"):
+        roll_back("default")
+    assert FileState.objects.get(pk="rss").state == "following"
