@@ -50,6 +50,7 @@ FORGETTING_COLUMNS = (
     "created_at",
 )
 
+NO_UPDATE = 5
 TIERS = ("L0", "L1", "L2", "L3")
 TRANSITIONS = (
     *((a, b) for a in TIERS for b in TIERS if a != b),
@@ -178,12 +179,19 @@ def forgetting_metrics(rows: int, dice: Dice) -> Iterator[Row]:
                 None if number % 4 == 0 else round(dice.rng.random(), 3),
                 None if number % 5 == 0 else round(dice.rng.random(), 3),
             ),
-            number % 6,
+            _update_kind(number),
         )
     if dice.pathologies:
         # a NaN recall: SQLite stores NaN as NULL, and so is the delta made from it
-        yield _evaluation(ticks.next(), dice, ("reg_nan", "NaN", None, 0.5, None), (None, None), 5)
-        yield _evaluation(ticks.next(), dice, ("", "", 3.0, -2.0, 5.0), (None, None), 5)
+        yield _evaluation(
+            ticks.next(), dice, ("reg_nan", "NaN", None, 0.5, None), (None, None), NO_UPDATE
+        )
+        yield _evaluation(ticks.next(), dice, ("", "", 3.0, -2.0, 5.0), (None, None), NO_UPDATE)
+
+
+def _update_kind(number: int) -> int:
+    """A third has a naive local datetime, three in forty one with an offset, the others none."""
+    return number % 40 if number % 40 in (1, 2, 3) else number % 3 * NO_UPDATE
 
 
 def _evaluation(
