@@ -168,12 +168,9 @@ class Cluster:
         if self.account.can_reach(installed / name):
             return installed / name
         copy = self.directory / "pgsql"
-        if not (copy / "complete").exists():
-            shutil.rmtree(copy, ignore_errors=True)
-            shutil.copytree(installed.parent, copy, symlinks=True)
-            open_to_all(copy)
-            (copy / "complete").touch()
-        return copy / "bin" / name
+        if not is_copied(installed, copy):
+            copy_programs(installed, copy)
+        return copy.joinpath(*installed.parts[-3:]) / name
 
     def _check_reachable(self) -> None:
         if not self.account.can_reach(self.directory):
@@ -219,6 +216,33 @@ def wheel_programs() -> Path:
 def server_environment() -> dict[str, str]:
     """The environment without PG* variables, which would move the server's port and the like."""
     return {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+
+
+def copy_programs(installed: Path, copy: Path) -> None:
+    """Copy the programs to where everybody can run them, with the libraries beside the package.
+
+    They find those by a path relative to themselves, so the copy keeps the wheel's layout.
+    """
+    shutil.rmtree(copy, ignore_errors=True)
+    version, package = installed.parent, installed.parent.parent
+    shutil.copytree(version, copy / package.name / version.name, symlinks=True)
+    libraries = package.with_name(f"{package.name}.libs")
+    if libraries.exists():
+        shutil.copytree(libraries, copy / libraries.name, symlinks=True)
+    open_to_all(copy)
+    (copy / "complete").write_text(version_mark(installed))
+
+
+def is_copied(installed: Path, copy: Path) -> bool:
+    """Whether the copy is whole and of this very wheel."""
+    mark = copy / "complete"
+    return mark.exists() and mark.read_text() == version_mark(installed)
+
+
+def version_mark(installed: Path) -> str:
+    """What tells one build of the server from another."""
+    server = (installed / "postgres").stat()
+    return f"{server.st_size} {server.st_mtime_ns}"
 
 
 def open_to_all(tree: Path) -> None:

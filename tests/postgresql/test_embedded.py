@@ -226,6 +226,26 @@ def test_without_the_wheel_it_says_to_set_the_url(monkeypatch: pytest.MonkeyPatc
         cluster.wheel_programs()
 
 
+def test_programs_nobody_else_can_reach_are_copied(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As root, with the wheel below a private home."""
+    if os.geteuid() != 0:
+        pytest.skip("only root needs another user for the server")
+    private = directory.parent / "home"
+    private.mkdir(mode=0o700)
+    package = cluster.wheel_programs().parent.parent
+    for part in (package, package.with_name(f"{package.name}.libs")):
+        shutil.copytree(part, private / part.name, symlinks=True)
+    programs = private / package.name / "pginstall18" / "bin"
+    monkeypatch.setattr(cluster, "wheel_programs", lambda: programs)
+    other = directory.parent / "copied"
+    embedded.ensure_server(other, "stillme")
+    assert (other / "pgsql" / "complete").exists()
+    assert private.stat().st_mode & 0o777 == 0o700
+    release(other)
+
+
 def release(directory: Path) -> None:
     """Let go of a server that this very process used, as if it had ended."""
     os.close(embedded._handles.pop(directory))
