@@ -1,0 +1,178 @@
+"""Drift: where the schema found in a legacy file is not the one that was declared."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from stillme.transfer.kinds import Text
+from stillme.transfer.legacy import Column, LegacyModel
+from stillme.transfer.sqlite.capture.templates import CHANGE_TABLE, FREEZE_PREFIX, PREFIX
+from stillme.transfer.sqlite.schema import FoundColumn, FoundSchema, FoundTable
+
+_DEFAULT = re.compile(r"\bDEFAULT\s+(.+?)\s*(?:CHECK\b.*)?\Z", re.IGNORECASE | re.DOTALL)
+_CONSTRAINT = re.compile(r"\b(?:PRIMARY|NOT|UNIQUE|CHECK|DEFAULT|REFERENCES|COLLATE)\b", re.I)
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """One difference. `what` is its word (``extra column``), `name` the object it is about."""
+
+    file: str
+    table: str
+    what: str
+    name: str
+    declared: str = ""
+    found: str = ""
+    effect: str = ""
+
+    def sentence(self) -> str:
+        """One line for a terminal."""
+        where = f"{self.table}.{self.name}" if self.table and self.name else self.table or self.name
+        sides = [f"declared {self.declared}"] if self.declared else []
+        sides += [f"found {self.found}"] if self.found else []
+        text = f"{self.what}: {where}" + (f" ({', '.join(sides)})" if sides else "")
+        return f"{text}: {self.effect}" if self.effect else text
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return asdict(self)
+
+
+def find_drift(
+    file: str, models: Sequence[type[LegacyModel]], schema: FoundSchema
+) -> list[Drift]:
+    """Every difference between the declared tables of one file and what it holds."""
+    found: list[Drift] = []
+    for model in models:
+        name = model._meta.db_table
+        table = schema.table(name)
+        if table is None:
+            effect = "nothing to import for its target"
+            found.append(Drift(file, name, "missing table", "", effect=effect))
+            continue
+        found += _columns(file, model, table)
+        found += _indexes(file, model, table)
+    found += _others(file, {m._meta.db_table.lower() for m in models}, schema)
+    return found
+
+
+def _columns(file: str, model: type[LegacyModel], table: FoundTable) -> Iterator[Drift]:
+    declared = {str(c.column).lower(): c for c in model.columns()}
+    targets = {c.column for c in model.target_model()._meta.concrete_fields}
+    for column in model.columns():
+        found = table.column(str(column.column))
+        if found is None:
+            yield Drift(
+                file, table.name, "missing column", str(column.column), column.declared,
+                effect="its target takes the column's default, a time stays NULL",
+            )  # fmt: skip
+        else:
+            yield from _differences(file, table, column, found)
+    for found in table.columns:
+        if found.name.lower() not in declared:
+            same = found.name.lower() in targets
+            effect = "goes to the target column of its name" if same else "goes to legacy_extra"
+            yield Drift(file, table.name, "extra column", found.name, "", _declaration(found), effect)
+    yield from _table_facts(file, model, table)
+
+
+def _table_facts(file: str, model: type[LegacyModel], table: FoundTable) -> Iterator[Drift]:
+    order = [c.name.lower() for c in table.columns]
+    shared = [str(c.column).lower() for c in model.columns() if str(c.column).lower() in order]
+    if [name for name in order if name in shared] != shared:
+        yield Drift(file, table.name, "other order", "", effect="columns go by name: no effect")
+    if table.without_rowid:
+        yield Drift(
+            file, table.name, "no rowid", "", found="WITHOUT ROWID",
+            effect="loads, every row cell by cell",
+        )  # fmt: skip
+    checked = any(isinstance(c.kind, Text) and c.kind.choices for c in model.columns())
+    if checked and "CHECK" not in table.sql.upper():
+        yield Drift(
+            file, table.name, "missing check", "",
+            effect="values outside are quarantined as not_a_choice",
+        )  # fmt: skip
+
+
+def _differences(
+    file: str, table: FoundTable, column: Column, found: FoundColumn
+) -> Iterator[Drift]:
+    def drift(what: str, declared: str, is_found: str, effect: str) -> Drift:
+        return Drift(file, table.name, what, found.name, declared, is_found, effect)
+
+    meant = declared_type(column.declared)
+    if meant != found.type.upper():
+        yield drift("other type", meant, found.type or "no type", "the stored values decide")
+    is_key, was_key = bool(found.primary_key), "PRIMARY KEY" in column.declared
+    if is_key != was_key:
+        words = {True: "a key", False: "no key"}
+        yield drift("other key", words[was_key], words[is_key], "a key stored twice is quarantined")
+    required = "NOT NULL" in column.declared
+    if required != found.not_null and not was_key:
+        words = {True: "NOT NULL", False: "nullable"}
+        yield drift("other null", words[required], words[found.not_null], "")
+    default = declared_default(column.declared)
+    if _bare(default) != _bare(found.default):
+        yield drift("other default", default or "none", found.default or "none", "")
+
+
+def declared_type(declared: str) -> str:
+    """``TIMESTAMP`` of ``TIMESTAMP DEFAULT CURRENT_TIMESTAMP``."""
+    return _CONSTRAINT.split(declared, maxsplit=1)[0].strip().upper()
+
+
+def declared_default(declared: str) -> str | None:
+    """``'{}'`` of ``TEXT DEFAULT '{}'``."""
+    match = _DEFAULT.search(declared)
+    return match[1] if match else None
+
+
+def _bare(default: str | None) -> str:
+    text = (default or "").strip().strip("()").upper()
+    return "" if text == "NULL" else text
+
+
+def _declaration(found: FoundColumn) -> str:
+    parts = [found.type or "no type", "NOT NULL" if found.not_null else ""]
+    parts.append(f"DEFAULT {found.default}" if found.default is not None else "")
+    return " ".join(part for part in parts if part)
+
+
+def _indexes(file: str, model: type[LegacyModel], table: FoundTable) -> Iterator[Drift]:
+    found = {name.lower(): columns for name, columns in table.indexes.items()}
+    for name, column in model.legacy.indexes.items():
+        columns = found.pop(name.lower(), None)
+        if columns is None:
+            yield Drift(file, table.name, "missing index", name, column, effect="no effect")
+        elif columns != (column,):
+            yield Drift(
+                file, table.name, "other index", name, column, ", ".join(columns), "no effect"
+            )
+    for name, columns in found.items():
+        listed = ", ".join("an expression" if c == "None" else c for c in columns)
+        yield Drift(file, table.name, "extra index", name, "", listed, "is not carried over")
+
+
+def _others(file: str, known: set[str], schema: FoundSchema) -> Iterator[Drift]:
+    for name in schema.tables:
+        if name.lower() not in known and name != CHANGE_TABLE:
+            yield Drift(file, name, "extra table", "", effect="stays in the legacy file")
+    for what, name in schema.others:
+        if not name.startswith((PREFIX, FREEZE_PREFIX)):
+            yield Drift(file, name, f"extra {what}", "", effect="stays in the legacy file")
+    if schema.user_version:
+        effect = "the old application never sets it"
+        yield Drift(file, "", "user_version", "", "0", str(schema.user_version), effect)
+
+
+def virtual_tables(file: str, connection: sqlite3.Connection) -> list[Drift]:
+    """Virtual tables as drift: their rows are not in the file's ordinary tables."""
+    rows = connection.execute(
+        "SELECT name FROM sqlite_master WHERE type = 'table' AND sql LIKE 'CREATE VIRTUAL%'"
+    )
+    effect = "stays in the legacy file"
+    return [Drift(file, str(row[0]), "extra virtual table", "", effect=effect) for row in rows]

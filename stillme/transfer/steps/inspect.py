@@ -1,0 +1,208 @@
+"""inspect_sqlite as a library call: what is in the legacy files, and what will become of it.
+
+Reads snapshots in a temporary folder and writes nothing anywhere. The prediction is for an import
+into an empty target.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+from stillme.transfer.findings import Event, OnEvent, ignore_event
+from stillme.transfer.kinds import Stamp, Timestamp
+from stillme.transfer.mapping import TableMapping
+from stillme.transfer.registry import LegacyFile, legacy_files, legacy_models
+from stillme.transfer.sqlite.clock import Clock
+from stillme.transfer.sqlite.drift import Drift, find_drift, virtual_tables
+from stillme.transfer.sqlite.files import OtherFile, journal_mode, other_files
+from stillme.transfer.sqlite.snapshot import Snapshot
+from stillme.transfer.steps.plan import Plan, PlannedTable, Selection, make_plan
+from stillme.transfer.steps.predict import Prediction, predict_table
+from stillme.transfer.steps.predict import as_dict as prediction_as_dict
+
+
+@dataclass(slots=True)
+class TableInspection:
+    """One table of one file."""
+
+    table: str
+    target: str
+    prediction: Prediction
+    seconds: float
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        head = {"table": self.table, "target": self.target, "seconds": round(self.seconds, 3)}
+        return head | prediction_as_dict(self.prediction)
+
+
+@dataclass(slots=True)
+class FileInspection:
+    """One legacy file. `state` is ``present``, ``missing`` or ``empty`` (0 bytes)."""
+
+    file: str
+    path: Path
+    state: str
+    size: int = 0
+    journal_mode: str = ""
+    user_version: int = 0
+    clock: Clock | None = None
+    open_clock: str = ""
+    drift: list[Drift] = field(default_factory=list)
+    tables: list[TableInspection] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {
+            "file": self.file,
+            "path": str(self.path),
+            "state": self.state,
+            "size": self.size,
+            "journal_mode": self.journal_mode,
+            "user_version": self.user_version,
+            "clock": self.clock.as_dict() if self.clock else None,
+            "open_question": self.open_clock or None,
+            "drift": [drift.as_dict() for drift in self.drift],
+            "tables": [table.as_dict() for table in self.tables],
+        }
+
+
+@dataclass(slots=True)
+class Inspection:
+    """All selected files, and other SQLite files lying beside them."""
+
+    files: list[FileInspection] = field(default_factory=list)
+    others: list[OtherFile] = field(default_factory=list)
+    order: list[list[str]] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def tables(self) -> list[TableInspection]:
+        """Every table of every file."""
+        return [table for file in self.files for table in file.tables]
+
+    @property
+    def quarantined(self) -> int:
+        """Rows that an import will set aside."""
+        return sum(table.prediction.quarantined for table in self.tables)
+
+    @property
+    def open_questions(self) -> list[str]:
+        """What the operator should decide first."""
+        return [f"{file.file}: {file.open_clock}" for file in self.files if file.open_clock]
+
+    @property
+    def clean(self) -> bool:
+        """Whether everything will load or be repaired, and nothing is to be decided."""
+        return not self.quarantined and not self.open_questions
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return {
+            "clean": self.clean,
+            "seconds": round(self.seconds, 3),
+            "load_order": self.order,
+            "open_questions": self.open_questions,
+            "files": [file.as_dict() for file in self.files],
+            "other_files": [other.as_dict() for other in self.others],
+        }
+
+
+def inspect_files(
+    selection: Selection | None = None, on_event: OnEvent = ignore_event
+) -> Inspection:
+    """Look at the selected legacy files. Raises LegacyFileError where none can be read."""
+    started = time.monotonic()
+    wanted = selection or Selection()
+    wanted.check()
+    with tempfile.TemporaryDirectory(prefix="stillme-inspect-") as name:
+        plan = make_plan(wanted, Path(name), settings.LEGACY_TIME_ZONE, None, on_event)
+        result = Inspection(order=_order(plan))
+        tables = _predict(plan, on_event)
+        for file in legacy_files():
+            if wanted.wants_file(file.name):
+                result.files.append(_file(file, plan, tables))
+    result.others = other_files(settings.LEGACY_DATA_DIR, [f.path for f in legacy_files()])
+    result.seconds = time.monotonic() - started
+    return result
+
+
+def _order(plan: Plan) -> list[list[str]]:
+    return [[planned.job.mapping.declared_table for planned in level] for level in plan.levels]
+
+
+def _predict(plan: Plan, on_event: OnEvent) -> dict[str, TableInspection]:
+    """Every planned table, parents first: a row without a loaded parent is set aside too."""
+    found: dict[str, TableInspection] = {}
+    aside: dict[str, tuple[int, ...]] = {}
+    for planned in plan.tables:
+        begun = time.monotonic()
+        mapping = planned.job.mapping
+        known = {parent: aside.get(parent, ()) for parent in planned.job.parents}
+        prediction = predict_table(replace(planned.job, set_aside=known))
+        aside[mapping.declared_table] = tuple(prediction.aside)
+        seconds = time.monotonic() - begun
+        found[mapping.declared_table] = TableInspection(
+            mapping.declared_table, mapping.target, prediction, seconds
+        )
+        on_event(Event("done", {"table": mapping.declared_table, "rows": prediction.rows}))
+    return found
+
+
+def _file(file: LegacyFile, plan: Plan, tables: dict[str, TableInspection]) -> FileInspection:
+    snapshot = next((s for s in plan.snapshots if s.file == file.name), None)
+    if snapshot is None:
+        return _absent(file)
+    planned = [p for p in plan.tables if p.job.mapping.file == file.name]
+    clock = planned[0].job.clock if planned else None
+    return FileInspection(
+        file.name,
+        file.path,
+        "present",
+        size=file.path.stat().st_size,
+        journal_mode=journal_mode(file.path),
+        user_version=snapshot.schema.user_version,
+        clock=clock,
+        open_clock=_open_clock(clock, planned),
+        drift=_drift(file, snapshot),
+        tables=[tables[p.job.mapping.declared_table] for p in planned],
+    )
+
+
+def _absent(file: LegacyFile) -> FileInspection:
+    state = "empty" if file.path.exists() else "missing"
+    effect = "nothing to import: the feature may have been off"
+    return FileInspection(
+        file.name,
+        file.path,
+        state,
+        drift=[Drift(file.name, "", f"{state} file", file.path.name, effect=effect)],
+    )
+
+
+def _drift(file: LegacyFile, snapshot: Snapshot) -> list[Drift]:
+    found = find_drift(file.name, legacy_models(file.name), snapshot.schema)
+    with closing(snapshot.open()) as connection:
+        return found + virtual_tables(file.name, connection)
+
+
+def _open_clock(clock: Clock | None, planned: Sequence[PlannedTable]) -> str:
+    """The clock's notice, where rows with local times depend on the decision."""
+    if clock is None or not clock.notice:
+        return ""
+    rows = any(p.rows and _has_local_times(p.job.mapping) for p in planned)
+    return clock.notice if rows else ""
+
+
+def _has_local_times(mapping: TableMapping) -> bool:
+    return any(
+        isinstance(c.kind, Timestamp) and c.kind.stamp is not Stamp.SQL for c in mapping.columns
+    )
