@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pwd
 import shutil
 import stat
 import subprocess
@@ -49,27 +48,32 @@ def server_account() -> Account:
     """This user; for root, as whom PostgreSQL refuses to run, a system user made for it."""
     if os.geteuid() != 0:
         return Account("this user", os.geteuid(), os.getegid())
+    return _known_user() or _create_system_user()
+
+
+def _known_user() -> Account | None:
+    import pwd  # Windows has none, and never comes here
+
     try:
         entry = pwd.getpwnam(SYSTEM_USER)
     except KeyError:
-        entry = _create_system_user()
+        return None
     return Account(entry.pw_name, entry.pw_uid, entry.pw_gid)
 
 
-def _create_system_user() -> pwd.struct_passwd:
+def _create_system_user() -> Account:
     program = shutil.which("useradd", path="/usr/sbin:/sbin:/usr/bin:/bin")
     refusal = (
         f"PostgreSQL refuses to run as root and the system user {SYSTEM_USER} cannot be made: "
         f"create it, run this as an ordinary user, or set DATABASE_URL to a PostgreSQL server."
     )
-    if program is None:
+    if program is not None:
+        subprocess.run(
+            [program, "--system", "--user-group", "--no-create-home", SYSTEM_USER],
+            capture_output=True,
+            check=False,
+        )
+    account = _known_user()
+    if account is None:
         raise EmbeddedServerError(refusal)
-    subprocess.run(
-        [program, "--system", "--user-group", "--no-create-home", SYSTEM_USER],
-        capture_output=True,
-        check=False,
-    )
-    try:
-        return pwd.getpwnam(SYSTEM_USER)
-    except KeyError as error:
-        raise EmbeddedServerError(refusal) from error
+    return account

@@ -24,7 +24,6 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from stillme.postgresql import watcher
 from stillme.postgresql.cluster import PORT, Cluster, server_environment
 from stillme.postgresql.errors import EmbeddedServerError
 
@@ -32,6 +31,8 @@ try:
     import fcntl
 except ImportError:  # no such locks on Windows, and no wheel that could use them
     fcntl = None  # type: ignore[assignment]
+
+WATCHER = Path(__file__).with_name("watcher.py")
 
 _guard = threading.Lock()
 _clusters: dict[Path, Cluster] = {}
@@ -112,7 +113,7 @@ def _ensure_watcher(cluster: Cluster) -> None:
     account = cluster.account
     subprocess.Popen(
         [
-            *(sys.executable, "-I", "-S", watcher.__file__),
+            *(sys.executable, "-I", "-S", str(WATCHER)),
             *(str(cluster.directory / "users.lock"), str(lock)),
             *(str(account.uid), str(account.gid)),
             *cluster.stop_command(),
