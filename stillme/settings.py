@@ -6,6 +6,7 @@ holds the two together. Nothing here connects to a database or starts a server.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -134,6 +135,8 @@ UNFOLD = {"SITE_TITLE": "StillMe", "SITE_HEADER": "StillMe", "SITE_SYMBOL": "dat
 
 LEGACY_DATA_DIR = (BASE_DIR / env("LEGACY_DATA_DIR")).absolute()
 LEGACY_TIME_ZONE = env("LEGACY_TIME_ZONE")
+# Django is about to set TZ to TIME_ZONE; local times are shown in the zone it had before.
+PROCESS_TZ = os.environ.get("TZ", "")
 
 
 def _legacy_path(name: str, *overrides: str) -> Path:
@@ -162,6 +165,14 @@ LEGACY_FILES: dict[str, dict[str, Any]] = {
     },
 }
 LEGACY_VECTOR_DIR = _legacy_path("vector_db", "LEGACY_VECTOR_DIR", "CHROMA_DB_PATH")
+# Other SQLite files of the old application: inspect_sqlite names them, nothing imports them.
+LEGACY_OTHER_FILES = {
+    "chat_history.db": "chat history",
+    "community_proposals.db": "community proposals and votes",
+    "learning_proposals.db": "learning proposals and feedback on them",
+    "style_preferences.db": "style preferences per user",
+    "feedback.db": "ratings of answers",
+}
 
 
 def legacy_database(path: Path) -> dict[str, Any]:

@@ -1,0 +1,222 @@
+"""Tiers, their audit trail and forgetting, as functions that raise what goes wrong.
+
+The old classes in `continuum.services` wrap these; new code calls them directly. Each is its own
+transaction unless the caller has one. No feature flag is consulted here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from django.db import router, transaction
+from django.db.models import Avg, Count, F, Min, Q
+from django.db.models.functions import Collate, Now, TruncDate
+from django.utils import timezone
+
+from continuum.models import TIERS, ForgettingMetric, TierAudit, TierMetric
+from continuum.scoring import Move, Standing, demotion, promotion
+from stillme.transfer.calls import borrows_connection, limited, plain, real
+from stillme.transfer.stamps import days_ago_local_date, instant, iso_text, local_zone
+
+AUDIT_COLUMNS = (
+    "id",
+    "item_id",
+    "from_tier",
+    "to_tier",
+    "reason",
+    "surprise_score",
+    "retrieval_count_7d",
+    "validator_overlap",
+    "performed_by",
+    "created_at",
+)
+RECENT_DAYS = 7
+
+
+@borrows_connection
+def tier_count() -> dict[str, int]:
+    """How many items are in each tier, and how many moved within a week: two statements."""
+    rows = TierMetric.objects.order_by().values_list("tier").annotate(count=Count("*"))
+    counts = {**dict.fromkeys(TIERS, 0), **dict(rows)}
+    counts["total"] = sum(counts.values())
+    # The old code compared tier names byte by byte, whatever the language of the database.
+    to_tier = Collate(F("to_tier"), "C")
+    moves = TierAudit.objects.filter(created_at__gte=days_ago_local_date(RECENT_DAYS)).aggregate(
+        promoted_7d=Count("pk", filter=Q(from_tier__lt=to_tier)),
+        demoted_7d=Count("pk", filter=Q(from_tier__gt=to_tier)),
+    )
+    return {**counts, **moves}
+
+
+@borrows_connection
+def item_promote(**move: Any) -> bool:
+    """Move an item up and audit it, in one transaction; False where it has no metrics row.
+
+    Keyword arguments as `item_move` without `stamp`.
+    """
+    return item_move(stamp="last_promoted_at", **move)
+
+
+@borrows_connection
+def item_demote(**move: Any) -> bool:
+    """Move an item down and audit it, in one transaction; False where it has no metrics row.
+
+    Keyword arguments as `item_move` without `stamp`.
+    """
+    return item_move(stamp="last_demoted_at", **move)
+
+
+@borrows_connection
+def item_move(
+    *,
+    stamp: str,
+    item_id: str,
+    from_tier: str | None,
+    to_tier: str,
+    reason: str,
+    surprise_score: float | None,
+    retrieval_count_7d: int | None,
+    validator_overlap: float | None,
+) -> bool:
+    """Set the tier of an item and write the audit row; both or neither.
+
+    The audit row is written also for an item without metrics. No direction is checked. Raises
+    IntegrityError for a tier that does not exist, where the item does.
+    """
+    now = timezone.now()
+    with transaction.atomic(using=router.db_for_write(TierMetric)):
+        found = TierMetric.objects.filter(pk=item_id).update(
+            **{"tier": to_tier, stamp: now, "updated_at": now}
+        )
+        TierAudit.objects.create(
+            item_id=plain(item_id),
+            from_tier=plain(from_tier),
+            to_tier=plain(to_tier),
+            reason=plain(reason),
+            surprise_score=real(surprise_score),
+            retrieval_count_7d=retrieval_count_7d,
+            validator_overlap=real(validator_overlap),
+            performed_by="system",
+            created_at=now,
+        )
+    return bool(found)
+
+
+@borrows_connection
+def promotion_evaluate(*, item_id: str, threshold: float) -> Move | None:
+    """Promote an item that has earned it. Of several callers at once, one promotes."""
+    return _evaluate(item_id, promotion, threshold, "last_promoted_at")
+
+
+@borrows_connection
+def demotion_evaluate(*, item_id: str, threshold: float) -> Move | None:
+    """Demote an item that is due. Of several callers at once, one demotes."""
+    return _evaluate(item_id, demotion, threshold, "last_demoted_at")
+
+
+def _evaluate(
+    item_id: str, rule: Callable[[Standing, float], Move | None], threshold: float, stamp: str
+) -> Move | None:
+    """Decide and move under a lock of the item's row: what was read is what is acted upon."""
+    with transaction.atomic(using=router.db_for_write(TierMetric)):
+        row = TierMetric.objects.select_for_update().filter(pk=item_id).first()
+        if row is None:
+            return None
+        standing = Standing(
+            row.tier,
+            row.surprise_score or 0.0,
+            row.retrieval_count_7d or 0,
+            row.validator_overlap or 0.0,
+        )
+        move = rule(standing, threshold)
+        if move is not None:
+            item_move(
+                stamp=stamp,
+                item_id=item_id,
+                from_tier=move.from_tier,
+                to_tier=move.to_tier,
+                reason=move.reason,
+                surprise_score=standing.surprise_score,
+                retrieval_count_7d=standing.retrieval_count_7d,
+                validator_overlap=standing.validator_overlap,
+            )
+        return move
+
+
+@borrows_connection
+def item_set_cycle(*, item_id: str, cycle: int) -> bool:
+    """Note the cycle in which an item was last updated; False where it has no metrics row."""
+    found = TierMetric.objects.filter(pk=item_id)
+    return bool(found.update(last_update_cycle=cycle, updated_at=Now()))
+
+
+@borrows_connection
+def item_figures(*, item_id: str) -> dict[str, Any]:
+    """Retrieval counts and overlap of an item; empty where it has no metrics row."""
+    names = ("retrieval_count_7d", "retrieval_count_30d", "validator_overlap")
+    return TierMetric.objects.filter(pk=item_id).values(*names).first() or {}
+
+
+@borrows_connection
+def audit_list(*, limit: int | None = 100, item_id: str | None = None) -> list[dict[str, Any]]:
+    """The audit trail, newest first, of one item or of all."""
+    rows = TierAudit.objects.order_by(F("created_at").desc(nulls_last=True), F("id").desc())
+    if item_id:
+        rows = rows.filter(item_id=item_id)
+    found = limited(rows.values(*AUDIT_COLUMNS), limit)
+    return [{**row, "created_at": iso_text(row["created_at"])} for row in found]
+
+
+@borrows_connection
+def forgetting_record(
+    *,
+    regression_item_id: str,
+    regression_query: str,
+    recall_before: float,
+    recall_after: float,
+    faithfulness_score: float | None = None,
+    overlap_score: float | None = None,
+    knowledge_update_timestamp: datetime | str | None = None,
+) -> int:
+    """Store a measurement of recall before and after an update; answers its id."""
+    metric = ForgettingMetric.objects.create(
+        regression_item_id=plain(regression_item_id),
+        regression_query=plain(regression_query),
+        recall_at_k_before=real(recall_before),
+        recall_at_k_after=real(recall_after),
+        forgetting_delta=real(recall_before - recall_after),
+        faithfulness_score=real(faithfulness_score),
+        overlap_score=real(overlap_score),
+        measured_at=timezone.now(),
+        knowledge_update_timestamp=instant(knowledge_update_timestamp),
+    )
+    return int(metric.pk)
+
+
+@borrows_connection
+def forgetting_trend(*, days: float = 30) -> list[dict[str, Any]]:
+    """Averages per local calendar date, ascending."""
+    since = days_ago_local_date(days)
+    if since is None:
+        return []
+    dates = (
+        ForgettingMetric.objects.filter(measured_at__gte=since)
+        .annotate(date=TruncDate("measured_at", tzinfo=local_zone()))
+        .order_by("date")
+        .values("date")
+    )
+    rows = dates.annotate(
+        earliest=Min("measured_at"),
+        avg_forgetting_delta=Avg("forgetting_delta"),
+        avg_recall_before=Avg("recall_at_k_before"),
+        avg_recall_after=Avg("recall_at_k_after"),
+        evaluation_count=Count("*"),
+    )
+    return [_trend(dict(row)) for row in rows]
+
+
+def _trend(row: dict[str, Any]) -> dict[str, Any]:
+    figures = {name: value for name, value in row.items() if name not in ("date", "earliest")}
+    return {"evaluation_timestamp": iso_text(row["earliest"]), **figures}

@@ -1,0 +1,175 @@
+"""Fetch cycles and their items, as functions that raise what goes wrong.
+
+The old class in `rss.services` wraps these; new code calls them directly. Each is its own
+transaction unless the caller has one.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django.db import router, transaction
+from django.db.models import Count, F
+from django.db.models.functions import Coalesce, Now
+from django.utils import timezone
+
+from rss.models import FetchCycle, FetchItem
+from stillme.transfer.calls import borrows_connection, limited, plain
+from stillme.transfer.stamps import instant, iso_text
+
+ADDED = "Added to RAG"
+# Beside items_fetched, which every item counts in.
+COUNTERS = {
+    ADDED: ("items_added",),
+    "Filtered: Duplicate": ("items_duplicate", "items_filtered"),
+    "Filtered: Low Score": ("items_low_score", "items_filtered"),
+    "Filtered: Ethical/Bias Flag": ("items_ethical_filtered", "items_filtered"),
+}
+STATISTICS = {
+    ADDED: "added_to_rag",
+    "Filtered": "filtered",
+    "Skipped": "skipped",
+    "Failed": "failed",
+    "Error": "error",
+}
+
+
+class UnknownCycleError(LookupError):
+    """An item names a cycle that does not exist."""
+
+
+@borrows_connection
+def cycle_open(*, cycle_number: int) -> int:
+    """Begin a cycle; answers its id. The number is the scheduler's, and may repeat."""
+    cycle = FetchCycle.objects.create(cycle_number=cycle_number, started_at=timezone.now())
+    return int(cycle.pk)
+
+
+@borrows_connection
+def cycle_complete(*, cycle_id: int) -> bool:
+    """Mark a cycle as completed now; False where there is no such cycle."""
+    found = FetchCycle.objects.filter(pk=cycle_id)
+    return bool(found.update(completed_at=Now(), status=FetchCycle.Status.COMPLETED))
+
+
+@borrows_connection
+def item_add(
+    *,
+    cycle_id: int,
+    title: str,
+    feed_url: str,
+    link: str | None,
+    summary: str | None,
+    status: str,
+    status_reason: str | None = None,
+    vector_id: str | None = None,
+    added_to_rag_at: datetime | str | None = None,
+) -> int:
+    """Store an item and count it in its cycle, in one transaction; answers its id.
+
+    The old code counted in a transaction of its own, read-modify-write, and lost counts. Raises
+    UnknownCycleError where there is no such cycle.
+    """
+    item = FetchItem(
+        cycle_id=cycle_id,
+        item_title=plain(title),
+        feed_url=plain(feed_url),
+        item_link=plain(link),
+        summary=plain(summary),
+        status=plain(status),
+        status_reason=plain(status_reason),
+        vector_id=plain(vector_id),
+        added_to_rag_at=instant(added_to_rag_at),
+        fetch_timestamp=timezone.now(),
+    )
+    with transaction.atomic(using=router.db_for_write(FetchItem)):
+        item.save(force_insert=True)
+        # Last, so that the row which all items of the cycle share is locked for the shortest time.
+        if not _count(cycle_id, status):
+            raise UnknownCycleError(f"There is no fetch cycle {cycle_id}: open it first.")
+    return int(item.pk)
+
+
+def _count(cycle_id: int, status: str) -> int:
+    names = ("items_fetched", *COUNTERS.get(status, ()))
+    counted = {name: Coalesce(F(name), 0) + 1 for name in names}
+    return FetchCycle.objects.filter(pk=cycle_id).update(**counted)
+
+
+@borrows_connection
+def cycle_latest() -> int | None:
+    """The cycle that was completed last; where none was, the one that started last."""
+    cycles = FetchCycle.objects
+    completed = cycles.filter(completed_at__isnull=False).order_by("-completed_at", "id")
+    found = completed.values_list("pk", flat=True).first()
+    if found is None:
+        found = cycles.order_by("-started_at", "id").values_list("pk", flat=True).first()
+    return None if found is None else int(found)
+
+
+@borrows_connection
+def item_list_latest(*, limit: int | None = 100) -> list[dict[str, Any]]:
+    """The items of the latest cycle, newest first."""
+    cycle_id = cycle_latest()
+    if cycle_id is None:
+        return []
+    rows = FetchItem.objects.filter(cycle_id=cycle_id).order_by("-fetch_timestamp", "id")
+    return _as_dicts(rows, limit)
+
+
+@borrows_connection
+def item_list(*, limit: int | None = 1000) -> list[dict[str, Any]]:
+    """All items, newest first; of equal times the later id first, as SQLite's index gave them."""
+    return _as_dicts(FetchItem.objects.order_by("-fetch_timestamp", "-id"), limit)
+
+
+@borrows_connection
+def item_list_added(*, limit: int | None = 1000) -> list[dict[str, Any]]:
+    """The items that were added to the knowledge base, the latest addition first."""
+    rows = FetchItem.objects.filter(status=ADDED).order_by(
+        F("added_to_rag_at").desc(nulls_last=True), F("fetch_timestamp").desc(), F("id").asc()
+    )
+    return _as_dicts(rows, limit)
+
+
+_COLUMNS = (
+    "id",
+    "cycle_id",
+    "item_title",
+    "feed_url",
+    "item_link",
+    "summary",
+    "fetch_timestamp",
+    "status",
+    "status_reason",
+    "vector_id",
+    "added_to_rag_at",
+)
+_OLD_NAMES = {"item_title": "title", "feed_url": "source_url", "item_link": "link"}
+
+
+def _as_dicts(rows: Any, limit: int | None) -> list[dict[str, Any]]:
+    return [
+        {_OLD_NAMES.get(name, name): _shown(value) for name, value in row.items()}
+        for row in limited(rows.values(*_COLUMNS), limit)
+    ]
+
+
+def _shown(value: Any) -> Any:
+    return iso_text(value) if isinstance(value, datetime) else value
+
+
+@borrows_connection
+def item_count(*, cycle_id: int | None = None) -> dict[str, int]:
+    """How many items of a cycle (by default the latest) have each status."""
+    counts = dict.fromkeys([*STATISTICS.values(), "total"], 0)
+    chosen = cycle_id or cycle_latest()
+    if not chosen:
+        return counts
+    rows = FetchItem.objects.filter(cycle_id=chosen).order_by().values_list("status")
+    for status, count in rows.annotate(count=Count("*")):
+        counts["total"] += count
+        if status in STATISTICS:
+            counts[STATISTICS[status]] = count
+    return counts

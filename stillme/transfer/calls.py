@@ -1,0 +1,136 @@
+"""What a call of a service is made of: its values, its connection, its old failure contract."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from copy import copy
+from functools import wraps
+from typing import Any, ParamSpec, TypeVar
+
+from django.db import connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+_NOT_STORABLE = re.compile("[\0\ud800-\udfff]")
+
+
+def answers(fallback: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """A method that never raises: an error is logged, and `fallback` is the answer.
+
+    The logger is the attribute `logger` of the method's module, looked up at the time of the
+    call, so that it can be patched there.
+    """
+
+    def decorate(method: Callable[P, R]) -> Callable[P, R]:
+        @wraps(method)
+        def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            try:
+                with _savepoint():
+                    return method(*args, **kwargs)
+            except Exception as error:
+                logger = method.__globals__["logger"]
+                logger.error("%s failed: %s", method.__qualname__, error, exc_info=True)
+                found: R = fallback(error) if callable(fallback) else copy(fallback)
+                return found
+
+        return call
+
+    return decorate
+
+
+def _savepoint() -> AbstractContextManager[None]:
+    """Within a caller's transaction an error that is swallowed must not break that transaction."""
+    return transaction.atomic() if transaction.get_connection().in_atomic_block else nullcontext()
+
+
+def borrows_connection(function: Callable[P, R]) -> Callable[P, R]:
+    """A function that gives back the pooled connections that it opened.
+
+    Within a request, a transaction or an iteration the connection is the caller's, and stays. In
+    a plain thread nobody would return it, and a pool of ten would be empty after ten threads.
+    """
+
+    @wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        with connections_returned():
+            return function(*args, **kwargs)
+
+    return call
+
+
+@contextmanager
+def connections_returned() -> Iterator[None]:
+    """Close on leaving what was opened within; return it to its pool, that is."""
+    open_before = {c.alias for c in _connections() if c.connection is not None}
+    try:
+        yield
+    finally:
+        for connection in _connections():
+            if connection.connection is None or connection.in_atomic_block:
+                continue
+            if _is_pooled(connection) and connection.alias not in open_before:
+                connection.close()
+            elif connection.errors_occurred:
+                # A server that restarted: the next call connects anew.
+                connection.close_if_unusable_or_obsolete()
+
+
+def _connections() -> list[BaseDatabaseWrapper]:
+    return list(connections.all(initialized_only=True))
+
+
+def _is_pooled(connection: BaseDatabaseWrapper) -> bool:
+    return bool(connection.settings_dict["OPTIONS"].get("pool"))
+
+
+def plain(text: Any) -> Any:
+    """Text as PostgreSQL can hold it: U+0000 becomes U+FFFD.
+
+    Feeds and model answers contain U+0000; SQLite kept it, PostgreSQL refuses the row. Losing
+    the whole row for one character would be worse. Raises TypeError for what is no text.
+    """
+    if text is None:
+        return None
+    if not isinstance(text, str):
+        raise TypeError(f"A text is needed here, not a value of type {type(text).__name__}.")
+    return text.replace("\0", _REPLACEMENT)
+
+
+def real(number: Any) -> float | None:
+    """A double; NaN becomes None, as SQLite stores it."""
+    if number is None:
+        return None
+    value = float(number)
+    return None if math.isnan(value) else value
+
+
+def document(value: Any) -> Any:
+    """Metadata as jsonb can hold it: what ``json.dumps(value or {})`` would say, made valid.
+
+    NaN and the infinities become null, U+0000 and lone surrogates become U+FFFD, as in the
+    import. Raises TypeError for what is no JSON.
+    """
+    text = json.dumps(value or {})
+    return _storable(json.loads(text, parse_constant=lambda _: None))
+
+
+def _storable(value: Any) -> Any:
+    if isinstance(value, str):
+        return _NOT_STORABLE.sub(_REPLACEMENT, value)
+    if isinstance(value, list):
+        return [_storable(element) for element in value]
+    if isinstance(value, dict):
+        return {_storable(key): _storable(element) for key, element in value.items()}
+    return value
+
+
+def limited(rows: Any, limit: int | None) -> Any:
+    """`rows[:limit]` with SQLite's LIMIT: a negative one is none."""
+    return rows if limit is None or limit < 0 else rows[:limit]

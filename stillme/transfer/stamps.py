@@ -1,0 +1,99 @@
+"""Times as the strings that the old application stored and its callers expect.
+
+The target holds instants (`timestamptz`). Two shapes come back from them: `sql_text`, SQLite's
+CURRENT_TIMESTAMP (UTC, whole seconds), and `iso_text`, Python's naive local isoformat. The local
+clock is `LEGACY_TIME_ZONE` where that names a zone, else this process's own; so the text of an
+imported row equals the legacy text wherever that clock is the one that wrote it.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta, tzinfo
+from functools import lru_cache
+from pathlib import Path
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from django.conf import settings
+from django.utils import timezone
+
+
+def local_zone() -> tzinfo:
+    """The zone of local times: `LEGACY_TIME_ZONE`, else the one this process was started in."""
+    name = settings.LEGACY_TIME_ZONE
+    return process_zone() if name in ("", "auto") else _zone(name)
+
+
+def process_zone() -> tzinfo:
+    """The zone of the process before Django set `TZ` to its own TIME_ZONE.
+
+    By name where it has one, because an offset alone knows no daylight saving time.
+    """
+    name = settings.PROCESS_TZ.lstrip(":") or _machine_zone()
+    try:
+        return _zone(name)
+    except (ValueError, OSError):
+        return datetime.now().astimezone().tzinfo or UTC
+
+
+def _machine_zone() -> str:
+    path = Path("/etc/localtime").resolve()
+    return str(path).partition("/zoneinfo/")[2] or "UTC"
+
+
+@lru_cache
+def _zone(name: str) -> ZoneInfo:
+    try:
+        return ZoneInfo(name)
+    except ZoneInfoNotFoundError as error:
+        raise ValueError(f"There is no time zone {name!r}.") from error
+
+
+def sql_text(moment: datetime | None) -> str | None:
+    """``2025-11-07 15:24:02``, in UTC."""
+    if moment is None:
+        return None
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def iso_text(moment: datetime | None) -> str | None:
+    """``2025-11-07T22:24:02.761457``, in local time, as `datetime.isoformat` writes it."""
+    if moment is None:
+        return None
+    return moment.astimezone(local_zone()).replace(tzinfo=None).isoformat()
+
+
+def instant(value: datetime | str | None) -> datetime | None:
+    """The instant of a stored text or of a datetime, by the rule of the legacy files.
+
+    A space means UTC, a ``T`` without offset means local, an offset speaks for itself; a naive
+    datetime is local. Raises ValueError for a text that is no time.
+    """
+    if value is None or value == "":
+        return None
+    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+    if moment.tzinfo is not None:
+        return moment.astimezone(UTC)
+    if isinstance(value, str) and "T" not in value:
+        return moment.replace(tzinfo=UTC)
+    return moment.replace(tzinfo=local_zone()).astimezone(UTC)
+
+
+def days_ago(days: float) -> datetime | None:
+    """`days` before the present second, as ``datetime('now', '-N days')``; None if negative."""
+    if days < 0:
+        return None
+    return timezone.now().replace(microsecond=0) - timedelta(days=days)
+
+
+def days_ago_local_date(days: float) -> datetime | None:
+    """The bound of such a window over a column of local times.
+
+    The old code compared texts: a local ``2025-11-07T...`` against a UTC ``2025-11-07 15:24:02``.
+    ``T`` sorts after the space, so every row of the boundary date passes whatever its hour. That
+    is: everything since local midnight of the date which the window begins on, counted in UTC.
+    """
+    start = days_ago(days)
+    if start is None:
+        return None
+    midnight = start.replace(hour=0, minute=0, second=0, tzinfo=None)
+    return instant(midnight)
