@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from django.db import connections, transaction
+from django.db import DataError, connections, transaction
 from django.db.models import F, FloatField, Func, QuerySet, Value
 from django.db.models.functions import Cast
 from pgvector.django import CosineDistance, L2Distance, MaxInnerProduct, VectorField
@@ -60,11 +60,26 @@ def nearest(
     `filtered` says that `items` is narrower than the collection: where the index then comes
     back with too few, the search is done again exactly.
     """
+    if indexes.extension_state(items.db) == "installed":
+        try:
+            return _with_pgvector(items, collection, vector, count, exact, filtered)
+        except DataError:
+            # pgvector takes no NaN or infinity, which an imported real[] may hold.
+            pass
+    plain = _PlainDistance(vector, _metric(collection))
+    found = _rows(items, plain, F("distance").asc(nulls_last=True), count)
+    return [(item, _from_plain(far)) for item, far in found]
+
+
+def _with_pgvector(
+    items: QuerySet[Item],
+    collection: Collection,
+    vector: Sequence[float],
+    count: int,
+    exact: bool,
+    filtered: bool,
+) -> list[tuple[Item, float]]:
     alias = items.db
-    if indexes.extension_state(alias) != "installed":
-        plain = _PlainDistance(vector, _metric(collection))
-        found = _rows(items, plain, F("distance").asc(nulls_last=True), count)
-        return [(item, _from_plain(far)) for item, far in found]
     distance = _pgvector_distance(collection, vector)
     with transaction.atomic(using=alias):
         approximate = not exact and count <= MOST_EF_SEARCH

@@ -7,9 +7,9 @@ import random
 import sqlite3
 
 import pytest
-from chroma_files import ADD, DELETE, UPDATE, UPSERT, ChromaFiles, floats
 
 from stillme.transfer.errors import LegacyFileError
+from tests.vector.chroma_files import ADD, DELETE, UPDATE, UPSERT, ChromaFiles, floats
 from vector.chroma import Item, Metric, Origin, Problem, Reason, open_store
 from vector.chroma.segment import close_enough
 
@@ -168,8 +168,7 @@ def test_vector_without_id_in_queue_and_segment(files):
 
 
 def rewrite_labels(folder, *, drop: str, old: bool) -> None:
-    from chroma_files import label_pickle
-
+    from tests.vector.chroma_files import label_pickle
     from vector.chroma.unpickle import read_label_map
 
     path = folder / "index_metadata.pickle"

@@ -102,13 +102,17 @@ class Store:
 
     def count(self, collection: Collection) -> int:
         """How many ids a collection has, counted without reading any item."""
+        return len(self.ids(collection))
+
+    def ids(self, collection: Collection) -> set[str]:
+        """The ids of a collection, without reading any item."""
         try:
-            return self._count(collection)
+            return self._ids(collection)
         except sqlite3.OperationalError as error:
             self._mind_encoding(error)
-            return self._count(collection)
+            return self._ids(collection)
 
-    def _count(self, collection: Collection) -> int:
+    def _ids(self, collection: Collection) -> set[str]:
         segment = collection.metadata_segment or ""
         rows = self.connection.execute(
             "SELECT embedding_id FROM embeddings WHERE segment_id = ?", (segment,)
@@ -120,7 +124,7 @@ class Store:
                 ids.discard(row.embedding_id)
             elif row.operation is not queue.Operation.UPDATE:
                 ids.add(row.embedding_id)
-        return len(ids)
+        return ids
 
     def _entries(self, collection: Collection) -> Iterator[metadata.Entry]:
         segment = collection.metadata_segment or ""

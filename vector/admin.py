@@ -1,0 +1,74 @@
+"""The admin of the schema `vector`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+
+from stillme.transfer.admin_support import FrequentValuesFilter, TargetAdmin, excerpt
+from vector import services
+from vector.models import Collection, Item
+
+SHOWN = 8
+
+
+@admin.register(Collection)
+class CollectionAdmin(TargetAdmin):
+    """Collections, with how each is searched."""
+
+    list_display = ["id", "name", "metric", "dimension", "created_at"]
+    search_fields = ["name", "=id"]
+    list_filter = ["metric"]
+    ordering = ["name"]
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        """The columns, and how it is searched."""
+        return [*super().get_fields(request, obj), "search_state"]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        """Search is nothing to edit."""
+        return [*super().get_readonly_fields(request, obj), "search_state"]
+
+    @admin.display(description="Search")
+    def search_state(self, collection: Collection) -> str:
+        """By index, or exactly and why."""
+        return services.search_state(collection)
+
+
+@admin.register(Item)
+class ItemAdmin(TargetAdmin):
+    """Items, newest first."""
+
+    excerpts = ("document",)
+    document_start = excerpt("document")
+    list_display = ["id", "collection", "embedding_id", "document_start", "origin", "created_at"]
+    list_filter = [
+        ("collection", admin.RelatedOnlyFieldListFilter),
+        ("origin", FrequentValuesFilter),
+    ]
+    list_select_related = ["collection"]
+    search_fields = ["document", "embedding_id", "=id"]
+    autocomplete_fields = ["collection"]
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        """The columns; of the embedding only its start."""
+        names = super().get_fields(request, obj)
+        return ["embedding_start" if name == "embedding" else name for name in names]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        """Nobody types an embedding."""
+        return [*super().get_readonly_fields(request, obj), "embedding_start"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Item]:
+        """Without the embeddings: a list has no use for them."""
+        rows: QuerySet[Item] = super().get_queryset(request)
+        return rows.defer("embedding")
+
+    @admin.display(description="Embedding")
+    def embedding_start(self, item: Item) -> str:
+        """The first numbers and how many there are."""
+        start = ", ".join(f"{value:.6g}" for value in item.embedding[:SHOWN])
+        return f"[{start}, …] ({len(item.embedding)} dimensions)"

@@ -1,0 +1,104 @@
+"""What the judge expects of the target, by its own road.
+
+Nothing here is shared with the import: metadata is judged as Python values with their types, a
+vector as float32, a time as an instant.
+"""
+
+from __future__ import annotations
+
+import math
+from array import array
+from datetime import UTC, datetime
+from typing import Any
+
+# Norm-relative: what a unit vector times a float32 norm may be off by.
+TOLERANCE = 1e-6
+
+
+def expected_metadata(stored: dict[str, Any]) -> tuple[dict[str, Any], bool]:
+    """What the target must hold for stored metadata, and whether the original must be kept."""
+    expected: dict[str, Any] = {}
+    for key, value in stored.items():
+        expected[key.replace("\x00", "\ufffd")] = _expected_value(value)
+    same = set(expected) == set(stored) and all(
+        _bits(expected[key]) == _bits(value) for key, value in stored.items()
+    )
+    return expected, not same
+
+
+def _expected_value(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.replace("\x00", "\ufffd")
+    if isinstance(value, float):
+        if math.isinf(value) or math.isnan(value):
+            return None
+        return abs(value) if value == 0.0 else value
+    return value
+
+
+def _bits(value: Any) -> tuple[str, str]:
+    """A value with its type; floats by their bits, so that -0.0 is not 0.0."""
+    return type(value).__name__, value.hex() if isinstance(value, float) else str(value)
+
+
+def metadata_difference(expected: dict[str, Any], found: Any) -> str:
+    """'' where the two are the same, types included; else the first key that differs."""
+    if not isinstance(found, dict):
+        return f"it is {type(found).__name__}, not an object"
+    for key in sorted(set(expected) | set(found)):
+        if key not in found:
+            return f"{key!r} is missing"
+        if key not in expected:
+            return f"{key!r} is not in the legacy"
+        if _bits(expected[key]) != _bits(found[key]):
+            return f"{key!r} is {found[key]!r}, not {expected[key]!r}"
+    return ""
+
+
+def needs_quarantine(embedding_id: str, document: str | None, metadata: dict[str, Any]) -> str:
+    """Why PostgreSQL cannot hold the item, or ''."""
+    if "\x00" in embedding_id or (document is not None and "\x00" in document):
+        return "nul_in_text"
+    if len(embedding_id.encode("utf-8")) > 2000:
+        return "id_too_long"
+    if len({key.replace("\x00", "\ufffd") for key in metadata}) != len(metadata):
+        return "duplicate_keys"
+    return ""
+
+
+def vector_difference(expected: bytes, found: list[float], exact: bool) -> float:
+    """0.0 where the vectors are the same (to the bit if `exact`); else how far they are apart."""
+    one, two = array("f", expected), array("f", found)
+    if one.tobytes() == two.tobytes():
+        return 0.0
+    if len(one) != len(two):
+        return math.inf
+    worst = max(abs(x - y) for x, y in zip(one, two, strict=True))
+    norm = math.sqrt(sum(x * x for x in one))
+    apart = worst / max(1.0, norm)
+    return apart if exact or not apart <= TOLERANCE else 0.0
+
+
+def expected_time(text: str | None) -> datetime | None:
+    """The instant that SQLite's CURRENT_TIMESTAMP means; None where there is none."""
+    if text is None or len(text) != 19 or text[10] != " ":
+        return None
+    try:
+        return datetime.strptime(text, "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
+    except ValueError:
+        return None
+
+
+def distances(metric: str, query: list[float], vectors: list[array[float]]) -> list[float]:
+    """Chroma's distance of a query to each vector, in double precision."""
+    if metric == "l2":
+        return [sum((x - y) * (x - y) for x, y in zip(query, v, strict=True)) for v in vectors]
+    products = [sum(x * y for x, y in zip(query, v, strict=True)) for v in vectors]
+    if metric == "ip":
+        return [1.0 - product for product in products]
+    length = math.sqrt(sum(x * x for x in query))
+    norms = [length * math.sqrt(sum(x * x for x in v)) for v in vectors]
+    return [
+        1.0 if not norm else 1.0 - product / norm
+        for product, norm in zip(products, norms, strict=True)
+    ]
