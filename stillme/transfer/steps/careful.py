@@ -12,6 +12,9 @@ from stillme.transfer.sqlite.clock import Clock
 from stillme.transfer.sqlite.raw import RawRow
 from stillme.transfer.steps.policy import Cell, Refused, RowContext, convert
 
+# A row set aside for one of these does not stand for its key: another row with it may be loaded.
+KEY_NOT_TAKEN = ("bad_key", "duplicate_key")
+
 
 @dataclass(frozen=True, slots=True)
 class Kept:

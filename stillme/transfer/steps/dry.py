@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stillme.transfer.sqlite.ranges import KeyRange
-from stillme.transfer.steps.careful import SetAside
+from stillme.transfer.steps.careful import KEY_NOT_TAKEN, SetAside
 from stillme.transfer.steps.job import TableJob, TableSource
 from stillme.transfer.steps.outcome import Outcome
 from stillme.transfer.steps.read_range import RangeReader
@@ -25,7 +25,7 @@ def dry_table(job: TableJob) -> tuple[Outcome, tuple[int, ...]]:
             if isinstance(row, SetAside):
                 outcome.quarantined += 1
                 outcome.reasons[row.reason] = outcome.reasons.get(row.reason, 0) + 1
-                if row.key is not None and row.key.lstrip("-").isdigit():
+                if _takes_key(row):
                     aside.append(int(row.key))
             else:
                 outcome.repaired += row.repaired
@@ -33,3 +33,8 @@ def dry_table(job: TableJob) -> tuple[Outcome, tuple[int, ...]]:
     finally:
         source.close()
     return outcome, tuple(aside)
+
+
+def _takes_key(row: SetAside) -> bool:
+    taken = row.reason not in KEY_NOT_TAKEN
+    return taken and row.key is not None and row.key.lstrip("-").isdigit()

@@ -26,7 +26,7 @@ from stillme.transfer.sqlite.profile import (
 )
 from stillme.transfer.sqlite.raw import RawRow
 from stillme.transfer.steps import json_policy
-from stillme.transfer.steps.careful import LoadedRow, SetAside
+from stillme.transfer.steps.careful import KEY_NOT_TAKEN, LoadedRow, SetAside
 from stillme.transfer.steps.job import TableJob, TableSource
 
 MOST_EXAMPLES = 3
@@ -35,8 +35,8 @@ _AT_ONCE = 500
 _MOST_REMEMBERED = 20_000
 # PostgreSQL's btree takes no entry beyond a third of a page; zlib stands in for its compression.
 _LONGEST_KEY = 2690
-# Reasons for which the row does not occupy its key: another row with that key is loaded.
-_KEY_NOT_TAKEN = ("bad_key", "duplicate_key", "null_in_required")
+# Makes SQLite work the date out again: without it, 3.40 prints 30 February as it was given.
+_ANEW = "'+0 days'"
 _LONG_EXPONENT = re.compile(r"[0-9][eE][+-]?[0-9]{5}")
 
 
@@ -192,22 +192,23 @@ def _strict_test(column: MappedColumn) -> str:
         case kinds.TextKey():
             return f"length(CAST({name} AS BLOB)) <= {_LONGEST_KEY}"
         case kinds.Date():
-            return f"(date({name}) = {name} AND {name} >= '0001')"
+            return f"(date({name}, {_ANEW}) = {name} AND substr({name}, 1, 4) >= '0001')"
         case kinds.Timestamp(stamp=kinds.Stamp.SQL):
-            return f"{name} >= '0001'"
+            return f"(datetime({name}, {_ANEW}) = {name} AND substr({name}, 1, 4) >= '0001')"
         case kinds.Timestamp():
             wall = f"substr({name}, 1, 19)"
-            return f"(datetime({wall}) = replace({wall}, 'T', ' ') AND {name} >= '0001')"
+            exists = f"datetime({wall}, {_ANEW}) = replace({wall}, 'T', ' ')"
+            return f"({exists} AND substr({name}, 1, 4) >= '0001')"
     return ""
 
 
-def _judge(
-    source: TableSource, row: RawRow, prediction: Prediction
-) -> LoadedRow | SetAside:
+def _judge(source: TableSource, row: RawRow, prediction: Prediction) -> LoadedRow | SetAside:
     """The loader's verdict, and PostgreSQL's own for a key that no index entry holds."""
     verdict = source.careful.convert(row)
     mapping = source.job.mapping
-    if isinstance(verdict, SetAside) or not isinstance(mapping.key and mapping.key.kind, kinds.TextKey):
+    if isinstance(verdict, SetAside) or not isinstance(
+        mapping.key and mapping.key.kind, kinds.TextKey
+    ):
         return verdict
     key = verdict.key.encode()
     if len(key) <= _LONGEST_KEY:
@@ -229,7 +230,7 @@ def _note(prediction: Prediction, row: LoadedRow | SetAside) -> None:
     prediction.reasons[row.reason] += 1
     if prediction.reasons[row.reason] <= MOST_EXAMPLES:
         prediction.examples.append(Example(row.key, row.column, row.reason, row.sentence))
-    if row.key is not None and row.reason not in _KEY_NOT_TAKEN and row.key.lstrip("-").isdigit():
+    if row.key is not None and row.reason not in KEY_NOT_TAKEN and row.key.lstrip("-").isdigit():
         prediction.aside.append(int(row.key))
 
 
