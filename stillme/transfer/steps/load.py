@@ -20,12 +20,16 @@ from stillme.transfer.postgresql import objects
 from stillme.transfer.postgresql.copy import execute, fetch_all
 from stillme.transfer.postgresql.locks import exclusive
 from stillme.transfer.postgresql.sequences import set_sequence
+from stillme.transfer.registry import legacy_files
+from stillme.transfer.selection import Selection
 from stillme.transfer.sqlite.ranges import KeyRange, key_ranges
+from stillme.transfer.steps.careful import KEY_NOT_TAKEN
 from stillme.transfer.steps.dry import dry_table
 from stillme.transfer.steps.outcome import Outcome
-from stillme.transfer.steps.plan import Plan, PlannedTable, Selection, make_plan
+from stillme.transfer.steps.plan import Plan, PlannedTable, make_plan
 from stillme.transfer.steps.readiness import check_target
 from stillme.transfer.steps.retry import retry_orphans
+from stillme.transfer.steps.states import refuse_when_live
 from stillme.transfer.steps.workers import Task, run_tasks
 
 CHUNK_ROWS = 20_000
@@ -127,6 +131,7 @@ def _parents_of(
 
 def _import(options: ImportOptions, directory: Path, on_event: OnEvent) -> ImportResult:
     alias = options.database
+    refuse_when_live(alias, [f.name for f in legacy_files()], "import_sqlite")
     run = ledger.start_run(alias, "import_sqlite", _describe(options))
     try:
         restored = objects.restore_all(alias)
@@ -261,6 +266,7 @@ def _is_empty(alias: str, relation: str) -> bool:
 
 def _set_aside_keys(alias: str, table: str) -> tuple[int, ...]:
     rows = QuarantinedRow.objects.using(alias).filter(table=table)
+    rows = rows.exclude(reason__in=KEY_NOT_TAKEN)
     keys = rows.exclude(status=QuarantinedRow.Status.REPAIRED).values_list("key", flat=True)
     return tuple(sorted(int(key) for key in keys if key is not None and _is_whole(key)))
 

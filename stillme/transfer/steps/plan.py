@@ -2,46 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from stillme.transfer.errors import LegacyFileError, TransferError
+from stillme.transfer.errors import LegacyFileError
 from stillme.transfer.findings import Event, OnEvent
 from stillme.transfer.mapping import TableMapping, map_table
-from stillme.transfer.registry import LegacyFile, legacy_files, legacy_models, levels
+from stillme.transfer.registry import legacy_models, levels
+from stillme.transfer.selection import Selection, present_files
 from stillme.transfer.sqlite.clock import Clock, read_clock
 from stillme.transfer.sqlite.epochs import read_epoch_units
 from stillme.transfer.sqlite.schema import row_count, sequence_mark
-from stillme.transfer.sqlite.snapshot import Snapshot, is_empty, take_snapshot
+from stillme.transfer.sqlite.snapshot import Snapshot, take_snapshot
 from stillme.transfer.steps.job import TableJob
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """Which files and tables (legacy names); empty means all."""
-
-    files: tuple[str, ...] = ()
-    tables: tuple[str, ...] = ()
-
-    def check(self) -> None:
-        """Raises TransferError for a name that does not exist."""
-        files = [file.name for file in legacy_files()]
-        tables = [model._meta.db_table for model in legacy_models()]
-        for given, known, what in ((self.files, files, "file"), (self.tables, tables, "table")):
-            for name in given:
-                if name not in known:
-                    raise TransferError(
-                        f"There is no legacy {what} {name!r}: choose from {', '.join(known)}."
-                    )
-
-    def wants(self, file: str, table: str) -> bool:
-        """Whether the table is selected."""
-        return (not self.files or file in self.files) and (not self.tables or table in self.tables)
-
-    def wants_file(self, file: str) -> bool:
-        """Whether any table of the file is selected."""
-        return any(self.wants(file, m._meta.db_table) for m in legacy_models(file))
 
 
 @dataclass(slots=True)
@@ -65,38 +38,6 @@ class Plan:
     def tables(self) -> list[PlannedTable]:
         """All tables, parents first."""
         return [table for level in self.levels for table in level]
-
-
-def present_files(selection: Selection, notices: list[str]) -> list[LegacyFile]:
-    """The selected files that exist and are not empty.
-
-    Missing and 0-byte files are noted: a feature of StillMe may be off. Raises LegacyFileError
-    where none is left.
-    """
-    found = []
-    wanted = [file for file in legacy_files() if selection.wants_file(file.name)]
-    for file in wanted:
-        try:
-            empty = is_empty(file.path)
-        except FileNotFoundError:
-            notices.append(f"{file.name}: {file.path} does not exist, skipped.")
-            continue
-        except OSError as error:
-            raise LegacyFileError(
-                f"{file.path} cannot be reached ({error.strerror}): check the permissions of "
-                "its folder."
-            ) from error
-        if empty:
-            notices.append(f"{file.name}: {file.path} is empty (0 bytes), skipped.")
-        else:
-            found.append(file)
-    if not found:
-        folders = ", ".join(sorted({str(file.path.parent) for file in wanted}))
-        raise LegacyFileError(
-            f"No legacy file with tables in {folders}: set LEGACY_DATA_DIR to the old "
-            "application's data directory."
-        )
-    return found
 
 
 def make_plan(
@@ -188,8 +129,3 @@ def _job(
         run_id=run_id,
         parents={parent: mappings.get(parent) for _, parent in mapping.references()},
     )
-
-
-def select_sequence(names: Sequence[str] | None) -> tuple[str, ...]:
-    """Command-line lists may be None."""
-    return tuple(names or ())

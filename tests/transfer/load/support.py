@@ -11,7 +11,7 @@ from django.db import connections
 
 from stillme.transfer.registry import legacy_models
 from stillme.transfer.steps.load import ImportOptions, ImportResult, import_files
-from stillme.transfer.steps.plan import Selection
+from stillme.transfer.selection import Selection
 
 FILES = {
     "knowledge": "knowledge_retention.db",

@@ -12,7 +12,7 @@ from django.core.management import call_command
 
 from stillme.demo.samples import make_samples
 from stillme.transfer.models import Chunk, QuarantinedRow, Run, RunTable
-from stillme.transfer.steps.plan import Selection
+from stillme.transfer.selection import Selection
 from tests.transfer.load.support import change, content, query, run_import, schema
 
 pytestmark = pytest.mark.django_db(transaction=True, reset_sequences=True)
@@ -52,7 +52,10 @@ def test_real_files_are_accounted_for(
     use_legacy_files(folder)
     result = run_import()
     assert result.conserved
-    assert {r for t in result.tables for r in t.outcome.reasons} <= {"missing_parent", "nul_in_text"}
+    assert {r for t in result.tables for r in t.outcome.reasons} <= {
+        "missing_parent",
+        "nul_in_text",
+    }
     if name == "wal":
         items = next(t for t in result.tables if t.table == "rss_fetch_items")
         assert items.outcome.legacy_rows == 332

@@ -8,8 +8,8 @@ from django.core.management.base import CommandParser
 
 from stillme.transfer.command import TransferCommand
 from stillme.transfer.reports.terminal_import import ImportProgress, render_import
+from stillme.transfer.selection import Selection
 from stillme.transfer.steps.load import ImportOptions, import_files
-from stillme.transfer.steps.plan import Selection
 
 
 class Command(TransferCommand):

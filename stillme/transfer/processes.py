@@ -1,0 +1,65 @@
+"""Worker processes with connections of their own. Knows nothing of what they do."""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from typing import TypeVar
+
+from django.db import connections
+
+from stillme.transfer.errors import TransferError
+
+TaskT = TypeVar("TaskT")
+ResultT = TypeVar("ResultT")
+
+
+def in_processes(
+    work: Callable[[TaskT], ResultT],
+    tasks: Sequence[TaskT],
+    jobs: int,
+    start: Callable[[], None] | None = None,
+) -> Iterator[tuple[TaskT, ResultT]]:
+    """Do every task in one of `jobs` forked processes; yields each with its result as it ends.
+
+    `work` is a module-level function, `start` is called once in each process. Raises
+    TransferError where a worker was killed.
+    """
+    with ProcessPoolExecutor(
+        max_workers=min(jobs, len(tasks)),
+        mp_context=multiprocessing.get_context("fork"),
+        initializer=_start,
+        initargs=(start,),
+    ) as pool:
+        futures = {pool.submit(work, task): task for task in tasks}
+        try:
+            for future in as_completed(futures):
+                yield futures[future], future.result()
+        except BrokenProcessPool as error:
+            raise TransferError(
+                "A worker process was killed (out of memory?); what was committed stays: "
+                "run the same command again to go on."
+            ) from error
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+
+
+def _start(start: Callable[[], None] | None) -> None:
+    # Ctrl-C reaches the whole group; the parent decides, the worker ends its task.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    leave_parents_sessions()
+    if start is not None:
+        start()
+
+
+def leave_parents_sessions() -> None:
+    """Forget the inherited connections without closing them: they belong to the parent."""
+    for connection in connections.all(initialized_only=True):
+        connection.connection = None
+        connection.in_atomic_block = False
+        if getattr(connection, "_connection_pools", None):
+            connection._connection_pools = {}

@@ -1,0 +1,170 @@
+"""Go/no-go list, cut-over, rollback, restore and status on a terminal; JSON on request."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from stillme.transfer.steps.cutover import CutoverResult
+from stillme.transfer.steps.readiness_list import Line, is_go
+from stillme.transfer.steps.restore import Restore
+from stillme.transfer.steps.rollback import RollbackResult
+from stillme.transfer.steps.status import Overview
+
+_COLOURS = {"go": "green", "look": "yellow", "no-go": "red"}
+
+
+def render_list(console: Console, lines: Sequence[Line], form: str) -> None:
+    """The go/no-go list."""
+    if form == "json":
+        found = {"go": is_go(lines), "lines": [asdict(line) for line in lines]}
+        console.out(json.dumps(found, indent=2, ensure_ascii=False))
+        return
+    for line in lines:
+        colour = _COLOURS[line.colour]
+        advice = f" -> {line.advice}" if line.advice else ""
+        console.print(
+            f"[{colour}]{line.colour:<5}[/] {line.subject}: {line.finding}{advice}", soft_wrap=True
+        )
+    word = "[green]GO[/]" if is_go(lines) else "[red]NO-GO[/]: the cut-over is refused"
+    console.print(word)
+
+
+def render_cutover(console: Console, result: CutoverResult) -> None:
+    """How the switch went, and what to change now."""
+    console.print(
+        f"[green]Live on PostgreSQL.[/] Writers were locked out for {result.frozen_seconds:.2f} s; "
+        f"{result.drained:,} changes drained, {result.verified:,} rows of the tail compared.",
+        soft_wrap=True,
+    )
+    console.print("Now, in the application's environment:")
+    console.print("  DATABASE_URL=postgresql://...   (the database of this project)")
+    console.print(
+        "  and the data classes of this project in place of the old ones "
+        "(knowledge, continuum, rss, accuracy: services)",
+        soft_wrap=True,
+    )
+    console.print(
+        "The legacy files stay as they are and refuse writes. "
+        "The way back, without loss: manage.py rollback_migration",
+        soft_wrap=True,
+    )
+
+
+def render_rollback(console: Console, result: RollbackResult, form: str) -> None:
+    """What was, or would be, carried back."""
+    if form == "json":
+        console.out(json.dumps(_rollback_dict(result), indent=2, ensure_ascii=False))
+        return
+    title = "What a rollback would carry back" if result.dry_run else "Carried back"
+    table = Table(title=title, title_justify="left")
+    table.add_column("legacy table")
+    for name in ("keys", "new", "changed", "deleted", "same", "cells", "kept aside"):
+        table.add_column(name, justify="right")
+    for row in result.tables:
+        counts = (
+            len(row.keys), row.inserted, row.updated, row.deleted, row.unchanged, row.cells,
+            len(row.lost),
+        )  # fmt: skip
+        table.add_row(row.table, *(f"{n:,}" for n in counts))
+    console.print(table)
+    for row in result.tables:
+        reasons = Counter((lost.column, lost.reason) for lost in row.lost)
+        for (column, reason), count in sorted(reasons.items()):
+            console.print(
+                f"[yellow]kept[/] {count:,} values of {row.table} ({column}: {reason}): the legacy "
+                "file cannot hold them; they are in transfer.carried_cell",
+                soft_wrap=True,
+            )
+        for key in row.unequal[:5]:
+            console.print(f"[red]unequal[/] {row.table} {key} does not read back as it is")
+    if not result.dry_run:
+        console.print(
+            f"[green]Back on the legacy files.[/] Nobody could write for "
+            f"{result.frozen_seconds:.2f} s. Point the application at its old data directory; "
+            "PostgreSQL takes no more writes. To try again: manage.py sync_sqlite --follow",
+            soft_wrap=True,
+        )
+
+
+def _rollback_dict(result: RollbackResult) -> dict[str, Any]:
+    return {
+        "dry_run": result.dry_run,
+        "run": result.run_id,
+        "frozen_seconds": result.frozen_seconds,
+        "tables": [
+            {
+                "table": row.table,
+                "keys": len(row.keys),
+                "inserted": row.inserted,
+                "updated": row.updated,
+                "deleted": row.deleted,
+                "unchanged": row.unchanged,
+                "cells": row.cells,
+                "kept_aside": [asdict(lost) for lost in row.lost],
+                "unequal": row.unequal,
+            }
+            for row in result.tables
+        ],
+    }
+
+
+def render_restore(console: Console, plan: Restore, form: str) -> None:
+    """What restoring a backup loses, before it is done."""
+    if form == "json":
+        losses = [asdict(loss) for loss in plan.losses]
+        console.out(json.dumps({"directory": str(plan.directory), "losses": losses}, indent=2))
+        return
+    table = Table(title=f"Restoring {plan.directory} loses", title_justify="left")
+    for name in ("legacy table", "rows now", "rows in the backup", "written in PostgreSQL since"):
+        table.add_column(name, justify="left" if name == "legacy table" else "right")
+    for loss in plan.losses:
+        table.add_row(
+            loss.table,
+            f"{loss.rows_now:,}",
+            f"{loss.rows_in_backup:,}",
+            f"{loss.written_in_target:,}",
+        )
+    console.print(table)
+    console.print(
+        f"[red]{plan.written:,} rows written in PostgreSQL since the cut-over[/] and every write "
+        "to the files since the backup will not be in the files. PostgreSQL keeps its rows.",
+        soft_wrap=True,
+    )
+
+
+def render_status(console: Console, found: Overview) -> None:
+    """Where each file stands."""
+    table = Table(title="Migration status", title_justify="left")
+    for name in ("file", "state", "capture", "behind", "loaded", "repaired", "quarant."):
+        table.add_column(name, justify="left" if name in ("file", "state", "capture") else "right")
+    for row in found.files:
+        behind = f"{row.lag_changes:,} / {row.lag_seconds:.1f} s"
+        state = f"{row.state}, frozen" if row.frozen else row.state
+        table.add_row(
+            row.file,
+            state,
+            row.capture,
+            behind,
+            f"{row.loaded:,}",
+            f"{row.repaired:,}",
+            f"{row.quarantine_open:,}",
+        )
+    console.print(table)
+    for row in found.files:
+        if row.problem:
+            console.print(f"[yellow]{row.file}[/] {row.problem}", soft_wrap=True)
+        if row.written_since_cutover:
+            console.print(f"{row.file}: {row.written_since_cutover:,} rows written since cut-over")
+    console.print(f"last proof: {found.proof}")
+    console.print(f"reverse capture: {found.reverse_capture}")
+    if found.target_frozen:
+        console.print("PostgreSQL refuses writes (rolled back).")
+    for row in found.files:
+        console.print(f"next, {row.file}: {row.next_step}", soft_wrap=True)

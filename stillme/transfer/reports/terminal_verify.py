@@ -1,0 +1,93 @@
+"""The proof on a terminal and as JSON."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from stillme.transfer.reports.progress import RunProgress as VerifyProgress
+from stillme.transfer.verify.result import TableProof, VerifyResult
+
+__all__ = ["VerifyProgress", "as_dict", "render_verify"]
+
+
+def render_verify(console: Console, result: VerifyResult, form: str, most: int) -> None:
+    """Print what was compared, every finding up to `most`, and the verdict."""
+    if form == "json":
+        console.out(json.dumps(as_dict(result), indent=2, ensure_ascii=False))
+        return
+    for notice in result.notices:
+        console.print(f"[yellow]note[/] {escape(notice)}", soft_wrap=True)
+    console.print(_table(result))
+    findings = result.findings
+    for finding in findings.kept[:most]:
+        console.print(f"[red]{escape(finding.sentence())}[/]", soft_wrap=True)
+    if findings.total > most:
+        console.print(f"... and {findings.total - most:,} more: --max-findings, --format json.")
+    if result.open_rows:
+        console.print(
+            f"[yellow]undecided[/] {result.open_rows:,} rows in quarantine: "
+            "`manage.py quarantine list` shows them; repair, retry or accept them.",
+            soft_wrap=True,
+        )
+    colour = "green" if result.exit_status == 0 else "red"
+    console.print(f"[{colour}]{escape(result.verdict)}[/] ({result.seconds:.1f} s)", soft_wrap=True)
+
+
+def _table(result: VerifyResult) -> Table:
+    table = Table(title=f"Verification, level {result.level}", title_justify="left")
+    table.add_column("target table", overflow="fold")
+    for name in ("legacy", "target", "repaired", "undecided", "accepted", "cells", "findings"):
+        table.add_column(name, justify="right")
+    for proof in result.tables:
+        counts = (
+            proof.legacy_rows,
+            proof.target_rows,
+            proof.repaired,
+            proof.open,
+            proof.accepted,
+            proof.cells,
+            proof.findings.total,
+        )
+        table.add_row(proof.target, *(f"{count:,}" for count in counts))
+    return table
+
+
+def as_dict(result: VerifyResult) -> dict[str, Any]:
+    """Plain data for JSON."""
+    findings = result.findings
+    return {
+        "run": result.run_id,
+        "level": result.level,
+        "verdict": result.verdict,
+        "exit_status": result.exit_status,
+        "seconds": round(result.seconds, 3),
+        "files": result.files,
+        "notices": result.notices,
+        "undecided": result.open_rows,
+        "findings_by_kind": {kind.value: rows for kind, rows in findings.counts.items()},
+        "findings": [finding.as_dict() for finding in findings.kept],
+        "tables": [_table_dict(proof) for proof in result.tables],
+    }
+
+
+def _table_dict(proof: TableProof) -> dict[str, Any]:
+    return {
+        "file": proof.file,
+        "table": proof.table,
+        "target": proof.target,
+        "legacy_rows": proof.legacy_rows,
+        "target_rows": proof.target_rows,
+        "rows_by_digest": proof.by_digest,
+        "rows_by_cell": proof.by_cell,
+        "cells": proof.cells,
+        "repaired": proof.repaired,
+        "undecided": proof.open,
+        "accepted": proof.accepted,
+        "findings": proof.findings.total,
+        "seconds": round(proof.seconds, 3),
+    }

@@ -1,0 +1,68 @@
+"""Which legacy files and tables a command works on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from stillme.transfer.errors import LegacyFileError, TransferError
+from stillme.transfer.registry import LegacyFile, legacy_files, legacy_models
+from stillme.transfer.sqlite.snapshot import is_empty
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which files and tables (legacy names); empty means all."""
+
+    files: tuple[str, ...] = ()
+    tables: tuple[str, ...] = ()
+
+    def check(self) -> None:
+        """Raises TransferError for a name that does not exist."""
+        files = [file.name for file in legacy_files()]
+        tables = [model._meta.db_table for model in legacy_models()]
+        for given, known, what in ((self.files, files, "file"), (self.tables, tables, "table")):
+            for name in given:
+                if name not in known:
+                    raise TransferError(
+                        f"There is no legacy {what} {name!r}: choose from {', '.join(known)}."
+                    )
+
+    def wants(self, file: str, table: str) -> bool:
+        """Whether the table is selected."""
+        return (not self.files or file in self.files) and (not self.tables or table in self.tables)
+
+    def wants_file(self, file: str) -> bool:
+        """Whether any table of the file is selected."""
+        return any(self.wants(file, m._meta.db_table) for m in legacy_models(file))
+
+
+def present_files(selection: Selection, notices: list[str]) -> list[LegacyFile]:
+    """The selected files that exist and are not empty.
+
+    Missing and 0-byte files are noted: a feature of StillMe may be off. Raises LegacyFileError
+    where none is left.
+    """
+    found = []
+    wanted = [file for file in legacy_files() if selection.wants_file(file.name)]
+    for file in wanted:
+        try:
+            empty = is_empty(file.path)
+        except FileNotFoundError:
+            notices.append(f"{file.name}: {file.path} does not exist, skipped.")
+            continue
+        except OSError as error:
+            raise LegacyFileError(
+                f"{file.path} cannot be reached ({error.strerror}): check the permissions of "
+                "its folder."
+            ) from error
+        if empty:
+            notices.append(f"{file.name}: {file.path} is empty (0 bytes), skipped.")
+        else:
+            found.append(file)
+    if not found:
+        folders = ", ".join(sorted({str(file.path.parent) for file in wanted}))
+        raise LegacyFileError(
+            f"No legacy file with tables in {folders}: set LEGACY_DATA_DIR to the old "
+            "application's data directory."
+        )
+    return found

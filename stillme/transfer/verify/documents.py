@@ -1,0 +1,172 @@
+"""JSON documents as the judge sees them: trees of exact decimals, and jsonb's own spelling."""
+
+from __future__ import annotations
+
+import json
+import re
+from decimal import Decimal, InvalidOperation
+from functools import lru_cache
+from typing import Any
+
+
+class Beyond(Exception):
+    """More than jsonb can hold."""
+
+
+class NotPlain(Exception):
+    """The text is not a document that jsonb takes as it is."""
+
+
+_DEEPEST = 500
+
+
+def _decimal(text: str) -> Decimal:
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        raise Beyond(text[:20]) from None
+    exponent = number.as_tuple().exponent
+    assert isinstance(exponent, int)
+    digits = len(number.as_tuple().digits)
+    if digits + exponent > 131_072 or exponent < -16_383:
+        raise Beyond(text[:20])
+    return number
+
+
+def number_tree(text: str) -> Any:
+    """The tree of one JSON number."""
+    return ("number", _decimal(text).normalize() + 0)
+
+
+def target_tree(text: str | None) -> Any:
+    """The tree of what PostgreSQL prints for a jsonb value; None for NULL."""
+    return None if text is None else _tree(_parse(text, []))
+
+
+def expected_tree(text: str) -> tuple[Any, str]:
+    """(the tree the target must hold, the reason to keep the original or "")."""
+    notes: list[str] = []
+    try:
+        document = _parse(text, notes)
+    except RecursionError:
+        raise Beyond("depth") from None
+    except json.JSONDecodeError:
+        return ("text", text.replace("\x00", "\ufffd")), "not_json"
+    if _depth_exceeds(document, _DEEPEST):
+        raise Beyond("depth")
+    tree = _tree(document, notes)
+    for reason in ("duplicate_keys", "not_finite", "bad_escape"):
+        if reason in notes:
+            return tree, reason
+    return tree, ""
+
+
+def _parse(text: str, notes: list[str]) -> Any:
+    def pairs(members: list[tuple[str, Any]]) -> Any:
+        if len({key for key, _ in members}) < len(members):
+            notes.append("duplicate_keys")
+        return ("object", members)
+
+    def constant(name: str) -> None:
+        notes.append("not_finite")
+
+    return json.loads(
+        text,
+        object_pairs_hook=pairs,
+        parse_float=_decimal,
+        parse_int=_decimal,
+        parse_constant=constant,
+    )
+
+
+def _depth_exceeds(document: Any, limit: int) -> bool:
+    stack = [(document, 1)]
+    while stack:
+        node, depth = stack.pop()
+        children: list[Any] = []
+        if isinstance(node, tuple):
+            children = [value for _, value in node[1]]
+        elif isinstance(node, list):
+            children = node
+        else:
+            continue
+        if children and depth >= limit:
+            return True
+        stack += [(child, depth + 1) for child in children]
+    return False
+
+
+def _mended(text: str, notes: list[str] | None) -> str:
+    mended = "".join(
+        "\ufffd" if char == "\x00" or "\ud800" <= char <= "\udfff" else char for char in text
+    )
+    if mended != text and notes is not None:
+        notes.append("bad_escape")
+    return mended
+
+
+def _tree(node: Any, notes: list[str] | None = None) -> Any:
+    if isinstance(node, tuple):
+        members: dict[str, Any] = {}
+        for key, value in node[1]:
+            members[key] = value
+        mended = [(_mended(key, notes), _tree(value, notes)) for key, value in members.items()]
+        return ("object", dict(mended))
+    if isinstance(node, list):
+        return ("array", [_tree(item, notes) for item in node])
+    if isinstance(node, str):
+        return ("text", _mended(node, notes))
+    if isinstance(node, Decimal):
+        return ("number", node.normalize() + 0)
+    return ("constant", node)
+
+
+_ESCAPES = {
+    '"': '\\"',
+    "\\": "\\\\",
+    "\b": "\\b",
+    "\f": "\\f",
+    "\n": "\\n",
+    "\r": "\\r",
+    "\t": "\\t",
+}
+_TO_ESCAPE = re.compile(r'["\\\x00-\x1f]')
+
+
+@lru_cache(maxsize=20_000)
+def jsonb_spelling(text: str) -> str:
+    """The text as jsonb prints it: keys by length, then bytes; numbers as numeric prints them.
+
+    Raises NotPlain for a document that needs a repair: it is then judged cell by cell.
+    """
+    notes: list[str] = []
+    try:
+        document = _parse(text, notes)
+        if notes or "\\u0000" in text or _depth_exceeds(document, _DEEPEST):
+            raise NotPlain(text[:40])
+        spelled = _spell(document)
+        spelled.encode("utf-8")
+    except (json.JSONDecodeError, RecursionError, Beyond, UnicodeEncodeError):
+        raise NotPlain(text[:40]) from None
+    return spelled
+
+
+def _spell(node: Any) -> str:
+    if isinstance(node, tuple):
+        members = sorted(((k.encode("utf-8"), k, v) for k, v in node[1]), key=_jsonb_order)
+        return "{" + ", ".join(f"{_spell_text(k)}: {_spell(v)}" for _, k, v in members) + "}"
+    if isinstance(node, list):
+        return "[" + ", ".join(_spell(item) for item in node) + "]"
+    if isinstance(node, str):
+        return _spell_text(node)
+    if isinstance(node, Decimal):
+        return f"{node:f}" if node else f"{abs(node):f}"
+    return {True: "true", False: "false", None: "null"}[node]
+
+
+def _jsonb_order(member: tuple[bytes, str, Any]) -> tuple[int, bytes]:
+    return len(member[0]), member[0]
+
+
+def _spell_text(text: str) -> str:
+    return '"' + _TO_ESCAPE.sub(lambda m: _ESCAPES.get(m[0], f"\\u{ord(m[0]):04x}"), text) + '"'

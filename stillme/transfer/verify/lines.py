@@ -1,0 +1,183 @@
+"""One canonical line per row, spelled alike by both databases, so that blocks compare by digest.
+
+Cells are joined unambiguously: text is preceded by its length in bytes, numbers end with a
+semicolon, NULL is ``-``. A real is its 64 bits in hex. The legacy line is built from what SQLite
+stores by SQLite's own functions, the target line by PostgreSQL; neither passes through the other.
+A row with anything unusual in it has no line: it is judged cell by cell.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from stillme.transfer import kinds
+from stillme.transfer.mapping import EXTRA_COLUMN, MappedColumn, TableMapping
+from stillme.transfer.sqlite.connect import quoted as legacy_name
+from stillme.transfer.verify.local_clock import UTC_WALL, LocalClock, row_minutes_sql, shape_sql
+
+TEXT, REAL, JSON = "text", "real", "json"
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """`plain` tells a plain row; `legacy` gives the pieces, `how` says what Python adds to each.
+
+    A piece of how "text" is taken as it comes, "real" is a double or None, "json" a document.
+    """
+
+    plain: str
+    legacy: tuple[str, ...]
+    how: tuple[str, ...]
+    target: str
+
+
+def lines_for(mapping: TableMapping, clock: LocalClock, parents: dict[str, str]) -> Lines:
+    """The SQL of both sides. `parents` maps a parent table to an SQL test with ``{}`` for the
+    referring column."""
+    tests: list[str] = []
+    pieces: list[tuple[str, str]] = []
+    target: list[str] = []
+    for column in mapping.columns:
+        test, piece, how = _legacy_piece(column, mapping, clock, parents)
+        tests.append(test)
+        pieces.append((how, piece))
+        target.append(_target_piece(column))
+    for name, rule in mapping.derived:
+        pieces.append((TEXT, _derived(mapping, rule)))
+        target.append(_sized(_q(name)))
+    for name in (*mapping.nulls, EXTRA_COLUMN):
+        pieces.append((TEXT, "'-'"))
+        target.append(f"CASE WHEN {_q(name)} IS NULL THEN '-' ELSE '!' END")
+    tests += [f"{legacy_name(name)} IS NULL" for name in mapping.extra]
+    if mapping.key is None or mapping.impossible or not mapping.key_is_unique:
+        tests = ["0"]
+    joined = _join(pieces)
+    return Lines(
+        plain=" AND ".join(f"({test})" for test in tests),
+        legacy=tuple(piece for _, piece in joined),
+        how=tuple(how for how, _ in joined),
+        target=" || ".join(target),
+    )
+
+
+def _join(pieces: list[tuple[str, str]]) -> list[tuple[str, str]]:
+    """Neighbouring text pieces become one: fewer values cross into Python."""
+    joined: list[tuple[str, str]] = []
+    for how, piece in pieces:
+        if how == TEXT and joined and joined[-1][0] == TEXT:
+            joined[-1] = (TEXT, f"{joined[-1][1]} || {piece}")
+        else:
+            joined.append((how, piece))
+    return joined
+
+
+def _q(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _sized(value: str) -> str:
+    return f"coalesce(octet_length({value}) || ':' || {value}, '-')"
+
+
+def _target_piece(column: MappedColumn) -> str:
+    name = _q(column.target)
+    match column.kind:
+        case kinds.Text() | kinds.TextKey():
+            return _sized(name)
+        case kinds.Real():
+            return f"coalesce(encode(float8send({name}), 'hex'), '-')"
+        case kinds.Json():
+            return _sized(f"({name}::text)")
+    return f"coalesce({name}::text || ';', '-')"
+
+
+def _legacy_piece(
+    column: MappedColumn, mapping: TableMapping, clock: LocalClock, parents: dict[str, str]
+) -> tuple[str, str, str]:
+    name = legacy_name(column.legacy)
+    number = f"ifnull({name} || ';', '-')"
+    match column.kind:
+        case kinds.Key():
+            return f"typeof({name}) = 'integer'", number, TEXT
+        case kinds.Reference(parent=parent):
+            qualified = f"{legacy_name(mapping.table)}.{name}"
+            test = f"typeof({name}) = 'integer' AND {parents[parent].format(qualified)}"
+            return _or_null(column, name, test), number, TEXT
+        case kinds.Integer(low=low, high=high):
+            test = f"typeof({name}) = 'integer' AND {name} >= {low} AND {name} <= {high}"
+            return _or_null(column, name, test), number, TEXT
+        case kinds.Real():
+            return _or_null(column, name, f"typeof({name}) = 'real'"), name, REAL
+        case kinds.Json():
+            return _or_null(column, name, f"typeof({name}) = 'text'"), name, JSON
+        case kinds.Text() | kinds.TextKey():
+            return _or_null(column, name, _text_test(column.kind, name)), _legacy_sized(name), TEXT
+    return _time_piece(column, name, mapping, clock)
+
+
+def _legacy_sized(name: str) -> str:
+    return f"ifnull(length(CAST({name} AS BLOB)) || ':' || {name}, '-')"
+
+
+def _text_test(kind: kinds.Kind, name: str) -> str:
+    # length() of a text stops at U+0000, that of its bytes does not.
+    test = f"typeof({name}) = 'text' AND instr({name}, char(0)) = 0"
+    choices = getattr(kind, "choices", ())
+    if choices:
+        listed = ", ".join("'" + choice.replace("'", "''") + "'" for choice in choices)
+        test += f" AND {name} IN ({listed})"
+    return test
+
+
+def _or_null(column: MappedColumn, name: str, test: str) -> str:
+    return test if column.required else f"{name} IS NULL OR ({test})"
+
+
+def _derived(mapping: TableMapping, rule: kinds.WhenSet) -> str:
+    then, otherwise = (
+        "'" + f"{len(text.encode())}:{text}".replace("'", "''") + "'"
+        for text in (rule.then, rule.otherwise)
+    )
+    column = mapping.column(rule.column)
+    if column is None:
+        return otherwise
+    return f"iif({legacy_name(column.legacy)} IS NULL, {otherwise}, {then})"
+
+
+def _time_piece(
+    column: MappedColumn, name: str, mapping: TableMapping, clock: LocalClock
+) -> tuple[str, str, str]:
+    if isinstance(column.kind, kinds.Date):
+        shape = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]"
+        test = f"typeof({name}) = 'text' AND {name} GLOB '{shape}' AND date({name}) = {name}"
+        return _or_null(column, name, test), f"ifnull({name} || ' 00:00:00+00;', '-')", TEXT
+    assert isinstance(column.kind, kinds.Timestamp)
+    stamp = column.kind.stamp
+    utc_test = f"typeof({name}) = 'text' AND {name} GLOB '{UTC_WALL}' AND datetime({name}) = {name}"
+    utc_piece = f"{name} || '+00;'"
+    if stamp is kinds.Stamp.SQL:
+        return _or_null(column, name, utc_test), f"ifnull({utc_piece}, '-')", TEXT
+    local_test = _local_test(name, mapping, clock, stamp)
+    moved = f"datetime(substr({name}, 1, 19), '{-clock.usual} minutes')"
+    local_piece = f"{moved} || rtrim(substr({name}, 20), '0') || '+00;'"
+    if stamp is kinds.Stamp.ISO:
+        return _or_null(column, name, local_test), f"ifnull({local_piece}, '-')", TEXT
+    piece = f"iif(substr({name}, 11, 1) = 'T', {local_piece}, {utc_piece})"
+    test = f"({utc_test}) OR ({local_test})"
+    return _or_null(column, name, test), f"ifnull({piece}, '-')", TEXT
+
+
+def _local_test(name: str, mapping: TableMapping, clock: LocalClock, stamp: kinds.Stamp) -> str:
+    """A local stamp whose offset is surely the usual one."""
+    exists = f"datetime(substr({name}, 1, 19)) = replace(substr({name}, 1, 19), 'T', ' ')"
+    test = f"{shape_sql(name)} AND {exists} AND {name} > '0001-01-04' AND {name} < '9999-12-28'"
+    if stamp is kinds.Stamp.MIXED:
+        test += f" AND length({name}) = 26"
+    if clock.zone is not None:
+        # A zone's offset changes with the date: such times are judged one by one.
+        return "0"
+    if len(clock.offsets) <= 1:
+        return test
+    if mapping.clock is None:
+        return "0"
+    return f"{test} AND {row_minutes_sql(mapping.clock)} = {clock.usual}"

@@ -1,0 +1,143 @@
+"""The judge's own finding of the local clock (docs/values.md, "Clock of a timestamp").
+
+By Julian day numbers, not by the loader's seconds.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from bisect import bisect_left
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from stillme.transfer.kinds import Timestamp, Twin
+from stillme.transfer.mapping import TableMapping
+from stillme.transfer.sqlite.connect import quoted
+
+_EPOCH = datetime(1970, 1, 1)
+DIGITS = "[0-9][0-9]"
+WALL = f"{DIGITS}{DIGITS}-{DIGITS}-{DIGITS}T{DIGITS}:{DIGITS}:{DIGITS}"
+UTC_WALL = WALL.replace("T", " ")
+SIX = f".{DIGITS}{DIGITS}{DIGITS}"
+
+
+@dataclass(frozen=True, slots=True)
+class LocalClock:
+    """Zone, or evidence as sorted (local text, minutes) with the usual offset in minutes."""
+
+    zone: str | None = None
+    usual: int = 0
+    offsets: tuple[int, ...] = ()
+    evidence: tuple[tuple[str, int], ...] = field(default=())
+
+    def shift(self, wall: int, row_minutes: int | None) -> tuple[int, bool]:
+        """Microseconds to take from a local wall time, and whether that time never existed."""
+        if self.zone is not None:
+            return self._zone_shift(wall)
+        if row_minutes is not None:
+            return row_minutes * 60_000_000, False
+        if len(self.offsets) > 1:
+            return self._nearest(wall) * 60_000_000, False
+        return self.usual * 60_000_000, False
+
+    def _zone_shift(self, wall: int) -> tuple[int, bool]:
+        zone = ZoneInfo(str(self.zone))
+        local = (_EPOCH + timedelta(microseconds=wall)).replace(tzinfo=zone)
+        shift = local.utcoffset() or timedelta()
+        again = (local.replace(tzinfo=UTC) - shift).astimezone(zone)
+        return round(shift / timedelta(microseconds=1)), again.replace(tzinfo=None) != (
+            local.replace(tzinfo=None)
+        )
+
+    def _nearest(self, wall: int) -> int:
+        text = (_EPOCH + timedelta(microseconds=wall)).isoformat()
+        place = bisect_left(self.evidence, (text,))
+        around = self.evidence[max(0, place - 1) : place + 1]
+        best = min(around, key=lambda pair: (abs(_wall(pair[0]) - wall), pair))
+        return best[1]
+
+
+def _wall(text: str) -> int:
+    return round((datetime.fromisoformat(text) - _EPOCH) / timedelta(microseconds=1))
+
+
+def row_minutes_sql(twin: Twin) -> str:
+    """SQL: the offset a row shows by itself, in minutes, or NULL."""
+    local, utc = quoted(twin.local), quoted(twin.utc)
+    fraction = f"ifnull(CAST(nullif(substr({local}, 20), '') AS REAL), 0)"
+    apart = f"(round((julianday(substr({local}, 1, 19)) - julianday({utc})) * 86400) + {fraction})"
+    steps = f"CAST(round({apart} / 900) AS INTEGER)"
+    return (
+        f"iif({shape_sql(local)} AND typeof({utc}) = 'text' AND {utc} GLOB '{UTC_WALL}'"
+        f" AND {apart} - {steps} * 900 >= -120 AND {apart} - {steps} * 900 <= 5"
+        f" AND {steps} >= -48 AND {steps} <= 56, {steps} * 15, NULL)"
+    )
+
+
+def shape_sql(name: str) -> str:
+    """SQL: text as datetime.isoformat() writes a naive time."""
+    return (
+        f"(typeof({name}) = 'text' AND ({name} GLOB '{WALL}' OR ({name} GLOB '{WALL}{SIX}'"
+        f" AND {name} NOT LIKE '%.000000')))"
+    )
+
+
+def find_clock(
+    connection: sqlite3.Connection, mappings: Iterable[TableMapping], zone: str | None
+) -> LocalClock:
+    """Derive the clock of a file from its rows."""
+    tables = list(mappings)
+    if zone is not None:
+        return LocalClock(zone=zone, usual=_usual_of_zone(connection, tables, zone))
+    counted: dict[int, int] = {}
+    twins = [(m.table, m.clock) for m in tables if m.clock is not None]
+    for table, twin in twins:
+        query = f"SELECT {row_minutes_sql(twin)}, count(*) FROM {quoted(table)} GROUP BY 1"
+        for minutes, rows in connection.execute(query):
+            if minutes is not None:
+                counted[minutes] = counted.get(minutes, 0) + rows
+    if not counted:
+        return LocalClock()
+    most = max(counted.values())
+    usual = min(minutes for minutes, rows in counted.items() if rows == most)
+    evidence = _all_evidence(connection, twins) if len(counted) > 1 else ()
+    return LocalClock(None, usual, tuple(sorted(counted)), evidence)
+
+
+def _all_evidence(
+    connection: sqlite3.Connection, twins: list[tuple[str, Twin]]
+) -> tuple[tuple[str, int], ...]:
+    found: list[tuple[str, int]] = []
+    for table, twin in twins:
+        query = f"SELECT {quoted(twin.local)}, {row_minutes_sql(twin)} FROM {quoted(table)}"
+        found += [(local, minutes) for local, minutes in connection.execute(query) if minutes]
+        zero = f"{query} WHERE {row_minutes_sql(twin)} = 0"
+        found += [(local, 0) for local, _ in connection.execute(zero)]
+    return tuple(sorted(found))
+
+
+def _usual_of_zone(connection: sqlite3.Connection, tables: list[TableMapping], zone: str) -> int:
+    latest = ""
+    for mapping in tables:
+        for column in mapping.columns:
+            if isinstance(column.kind, Timestamp):
+                name = quoted(column.legacy)
+                rows = connection.execute(
+                    f"SELECT DISTINCT {name} FROM {quoted(mapping.table)} "
+                    f"WHERE {shape_sql(name)} ORDER BY 1 DESC LIMIT 20"
+                ).fetchall()
+                real = [text for (text,) in rows if _exists(text)]
+                latest = max([latest, *real])
+    moment = datetime.fromisoformat(latest) if latest else datetime(2025, 1, 1)
+    offset = moment.replace(tzinfo=ZoneInfo(zone)).utcoffset() or timedelta()
+    return int(offset.total_seconds() // 60)
+
+
+def _exists(text: str) -> bool:
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True

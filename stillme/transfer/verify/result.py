@@ -1,0 +1,119 @@
+"""What a verification found, as data."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from stillme.transfer.findings import Finding, FindingKind
+
+MOST_KEPT = 10_000
+
+
+@dataclass(slots=True)
+class Findings:
+    """All findings counted by kind, the first `MOST_KEPT` of them kept."""
+
+    counts: Counter[FindingKind] = field(default_factory=Counter)
+    kept: list[Finding] = field(default_factory=list)
+
+    def add(self, finding: Finding) -> None:
+        """Count one finding, and keep it if there is room."""
+        self.counts[finding.kind] += 1
+        if len(self.kept) < MOST_KEPT:
+            self.kept.append(finding)
+
+    def extend(self, found: Iterable[Finding]) -> None:
+        """Add several."""
+        for finding in found:
+            self.add(finding)
+
+    def merge(self, other: Findings) -> None:
+        """Add another collection's counts and, as far as there is room, its findings."""
+        self.counts.update(other.counts)
+        self.kept += other.kept[: MOST_KEPT - len(self.kept)]
+
+    @property
+    def total(self) -> int:
+        """How many there are."""
+        return sum(self.counts.values())
+
+
+@dataclass(slots=True)
+class TableProof:
+    """One table compared: rows, how they were proven, what was found.
+
+    `by_digest` rows were proven by a block's digest, `by_cell` cell by cell; `cells` counts the
+    legacy cells among them. `accepted` and `open` are quarantined rows.
+    """
+
+    file: str
+    table: str
+    target: str
+    legacy_rows: int = 0
+    target_rows: int = 0
+    by_digest: int = 0
+    by_cell: int = 0
+    cells: int = 0
+    repaired: int = 0
+    open: int = 0
+    accepted: int = 0
+    findings: Findings = field(default_factory=Findings)
+    seconds: float = 0.0
+    digest: str = ""
+
+    def add(self, other: TableProof) -> None:
+        """Sum the proof of another part of the same table."""
+        for name in ("legacy_rows", "target_rows", "by_digest", "by_cell", "cells", "repaired"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.open += other.open
+        self.accepted += other.accepted
+        self.findings.merge(other.findings)
+
+
+@dataclass(slots=True)
+class VerifyResult:
+    """The outcome of `verify_migration`."""
+
+    level: str
+    tables: list[TableProof] = field(default_factory=list)
+    structure: Findings = field(default_factory=Findings)
+    notices: list[str] = field(default_factory=list)
+    files: dict[str, dict[str, Any]] = field(default_factory=dict)
+    run_id: int | None = None
+    seconds: float = 0.0
+    confidence: str = ""
+
+    @property
+    def findings(self) -> Findings:
+        """Everything that was found, structure first."""
+        everything = Findings()
+        everything.merge(self.structure)
+        for table in self.tables:
+            everything.merge(table.findings)
+        return everything
+
+    @property
+    def open_rows(self) -> int:
+        """Quarantined rows nobody has decided about."""
+        return sum(table.open for table in self.tables)
+
+    @property
+    def exit_status(self) -> int:
+        """0 equal and all explained, 1 differences or open questions."""
+        return 1 if self.findings.total or self.open_rows else 0
+
+    @property
+    def verdict(self) -> str:
+        """One plain sentence."""
+        rows = sum(table.legacy_rows for table in self.tables)
+        if self.exit_status == 0:
+            return f"PROVEN: the target holds all {rows:,} legacy rows, value for value."
+        parts = []
+        if self.findings.total:
+            parts.append(f"{self.findings.total:,} findings")
+        if self.open_rows:
+            parts.append(f"{self.open_rows:,} rows in quarantine nobody has decided about")
+        return f"NOT PROVEN: {' and '.join(parts)} among {rows:,} legacy rows."

@@ -1,0 +1,338 @@
+"""Judging rows one by one: what must become of a legacy row, and what did."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from stillme.transfer import kinds
+from stillme.transfer.findings import Finding, FindingKind
+from stillme.transfer.mapping import EXTRA_COLUMN, MappedColumn, TableMapping
+from stillme.transfer.models import KeptCell, QuarantinedRow
+from stillme.transfer.raw_cells import unpack_cell
+from stillme.transfer.verify import documents
+from stillme.transfer.verify.expect import (
+    Expected,
+    MustBeSetAside,
+    Raw,
+    Surroundings,
+    expect,
+    show_instant,
+)
+from stillme.transfer.verify.legacy_side import StoredRow
+from stillme.transfer.verify.local_clock import LocalClock
+from stillme.transfer.verify.result import TableProof
+from stillme.transfer.verify.target_side import TargetSide
+
+_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What must become of a row: expected target values and kept cells, or a reason."""
+
+    values: dict[str, Any]
+    kept: dict[str, tuple[str, Raw, str]]
+    repaired: bool
+    reason: str = ""
+
+
+class RowJudge:
+    """Judges rows of one table against target, kept cells and quarantine."""
+
+    def __init__(
+        self,
+        alias: str,
+        mapping: TableMapping,
+        clock: LocalClock,
+        units: dict[str, str],
+        target: TargetSide,
+    ) -> None:
+        self._alias = alias
+        self._mapping = mapping
+        self._clock = clock
+        self._units = units
+        self._target = target
+        self._table = mapping.declared_table
+
+    def judge(self, rows: Iterable[StoredRow], proof: TableProof) -> set[str]:
+        """Judge rows into `proof`; returns the keys (as text) that have a reason to be there."""
+        seen: set[str] = set()
+        batch: list[StoredRow] = []
+        for row in rows:
+            batch.append(row)
+            if len(batch) == _AT_ONCE:
+                seen |= self._judge_batch(batch, proof)
+                batch = []
+        return seen | self._judge_batch(batch, proof)
+
+    def _judge_batch(self, rows: list[StoredRow], proof: TableProof) -> set[str]:
+        if not rows:
+            return set()
+        keyed = {self.key_text(row): row for row in rows if not row.is_repeat}
+        lookups = [self._lookup(row) for row in rows]
+        found = self._target.rows([k for k in lookups if k is not None])
+        aside = self._aside(rows)
+        kept = self._kept([key for key in keyed if key is not None])
+        for row in rows:
+            key = self.key_text(row)
+            record = aside.get(row.rowid if self._by_rowid(row) else key)
+            proof.by_cell += 1
+            proof.cells += len(row.cells)
+            for finding in self._one(
+                row, found.get(key or ""), record, kept.get(key or "", {}), proof
+            ):
+                proof.findings.add(finding)
+        return {key for key in keyed if key is not None}
+
+    def _by_rowid(self, row: StoredRow) -> bool:
+        return row.is_repeat or self.key_text(row) is None
+
+    def key_text(self, row: StoredRow) -> str | None:
+        """The row's key as the ledger writes it."""
+        if self._mapping.key is None:
+            return None
+        raw = row.cells[self._mapping.key.legacy][1]
+        if isinstance(raw, bytes):
+            return raw.decode("utf-8", "replace").replace("\x00", "\ufffd")
+        return None if raw is None else str(raw)
+
+    def _lookup(self, row: StoredRow) -> Any:
+        """The key as a parameter for the target; None where the target cannot hold it."""
+        if self._mapping.key is None:
+            return None
+        storage, raw = row.cells[self._mapping.key.legacy]
+        if isinstance(self._mapping.key.kind, kinds.Key):
+            return raw if storage == "integer" else None
+        try:
+            text = str(raw) if storage != "text" else bytes(raw).decode("utf-8")  # type: ignore[arg-type]
+        except UnicodeDecodeError:
+            return None
+        return None if "\x00" in text or storage in ("null", "blob") else text
+
+    def _aside(self, rows: list[StoredRow]) -> dict[Any, QuarantinedRow]:
+        """Quarantine records, by key text, and by rowid where the key cannot tell rows apart."""
+        records = QuarantinedRow.objects.using(self._alias).filter(table=self._table)
+        keys = [self.key_text(row) for row in rows]
+        by_key = records.filter(key__in=[key for key in keys if key is not None])
+        found: dict[Any, QuarantinedRow] = {}
+        for record in by_key:
+            found[record.rowid] = record
+            found.setdefault(record.key, record)
+        rowids = [row.rowid for row in rows if self.key_text(row) is None]
+        for record in records.filter(key=None, rowid__in=rowids):
+            found[record.rowid] = record
+        return found
+
+    def _kept(self, keys: list[str]) -> dict[str, dict[str, KeptCell]]:
+        found: dict[str, dict[str, KeptCell]] = {}
+        cells = KeptCell.objects.using(self._alias).filter(table=self._table, key__in=keys)
+        for cell in cells:
+            found.setdefault(cell.key, {})[cell.column] = cell
+        return found
+
+    def fate(self, row: StoredRow) -> Fate:
+        """What docs/values.md says must become of the row."""
+        values: dict[str, Any] = {}
+        kept: dict[str, tuple[str, Raw, str]] = {}
+        repaired = False
+        if self._mapping.key is None:
+            return Fate({}, {}, False, "no_key")
+        if self._mapping.impossible:
+            return Fate({}, {}, False, "missing_column")
+        for column in self._mapping.columns:
+            storage, raw = row.cells[column.legacy]
+            around = Surroundings(self._clock, row.minutes, self._units.get(column.legacy))
+            try:
+                cell = self._cell(column, row, storage, raw, around)
+            except MustBeSetAside as why:
+                return Fate({}, {}, False, why.reason)
+            values[column.target] = cell.value
+            if cell.kept:
+                kept[column.legacy] = (storage, raw, cell.kept)
+                repaired = repaired or cell.kept != "clock_offset"
+        for name, rule in self._mapping.derived:
+            source = self._mapping.column(rule.column)
+            unset = source is None or row.cells[source.legacy][0] == "null"
+            values[name] = rule.otherwise if unset else rule.then
+        values.update(dict.fromkeys(self._mapping.nulls))
+        values[EXTRA_COLUMN] = self._extra(row)
+        return Fate(values, kept, repaired)
+
+    def _cell(
+        self, column: MappedColumn, row: StoredRow, storage: str, raw: Raw, around: Surroundings
+    ) -> Expected:
+        cell = expect(column.kind, column.required, storage, raw, around)
+        if row.is_repeat and isinstance(column.kind, kinds.Key | kinds.TextKey):
+            raise MustBeSetAside("duplicate_key")
+        if column.legacy in row.lost_parents and storage != "null":
+            raise MustBeSetAside("missing_parent")
+        return cell
+
+    def _extra(self, row: StoredRow) -> Any:
+        members: dict[str, Any] = {}
+        for name in self._mapping.extra:
+            storage, raw = row.cells[name]
+            if storage == "integer":
+                members[name] = documents.number_tree(str(raw))
+            elif storage == "real":
+                members[name] = _wrapped("real", raw.hex())  # type: ignore[union-attr]
+            elif storage == "blob":
+                members[name] = _wrapped("blob", bytes(raw).hex())  # type: ignore[arg-type]
+            elif storage == "text":
+                members[name] = _extra_text(bytes(raw))  # type: ignore[arg-type]
+        return ("object", members) if members else None
+
+    def _one(
+        self,
+        row: StoredRow,
+        target: dict[str, Any] | None,
+        record: QuarantinedRow | None,
+        kept: dict[str, KeptCell],
+        proof: TableProof,
+    ) -> Iterator[Finding]:
+        fate = self.fate(row)
+        key = self.key_text(row)
+        if record is not None and (record.status != record.Status.REPAIRED or record.repairs):
+            yield from self._set_aside(row, record, proof)
+            if record.status == record.Status.REPAIRED:
+                yield from self._edited(row, record, target)
+            elif target is not None and record.status == record.Status.ACCEPTED:
+                yield self._finding(FindingKind.EXTRA_ROW, key, "", "no row", "a row")
+            return
+        if fate.reason:
+            note = f"the legacy row belongs into quarantine: {fate.reason}"
+            found = "a target row" if target is not None else "neither row nor record"
+            yield self._finding(FindingKind.QUARANTINE_KEPT_ROW, key, "", "a record", found, note)
+            return
+        if target is None:
+            yield self._finding(FindingKind.MISSING_ROW, key, "", "a row", "no row")
+            return
+        proof.repaired += fate.repaired
+        yield from self._values(key, fate.values, target)
+        yield from self._kept_cells(key, fate, kept)
+
+    def _set_aside(
+        self, row: StoredRow, record: QuarantinedRow, proof: TableProof
+    ) -> Iterator[Finding]:
+        if record.status == record.Status.OPEN:
+            proof.open += 1
+        else:
+            proof.accepted += 1
+        stored = {name: tuple(cell) for name, cell in row.cells.items()}
+        noted = {name: unpack_cell(cell) for name, cell in record.cells.items()}
+        for name in stored:
+            if not _same_raw(noted.get(name), stored[name]):
+                yield self._finding(
+                    FindingKind.QUARANTINE_KEPT_ROW,
+                    record.key,
+                    name,
+                    repr(stored[name])[:80],
+                    repr(noted.get(name))[:80],
+                    "the kept row is not the legacy row",
+                )
+
+    def _edited(
+        self, row: StoredRow, record: QuarantinedRow, target: dict[str, Any] | None
+    ) -> Iterator[Finding]:
+        """A repaired row: the target holds what the edited cells mean."""
+        cells = {**row.cells, **{n: unpack_cell(c) for n, c in record.repairs.items()}}
+        edited = StoredRow(row.rowid, cells, row.minutes, frozenset(), False)
+        fate = self.fate(edited)
+        key = self.key_text(edited)
+        if fate.reason:
+            yield self._finding(FindingKind.VALUE, key, "", "a row", f"cannot be: {fate.reason}")
+        elif target is None and not (
+            target := self._target.rows([self._lookup(edited)]).get(key or "")
+        ):
+            yield self._finding(FindingKind.MISSING_ROW, key, "", "the edited row", "no row")
+        else:
+            yield from self._values(key, fate.values, target)
+
+    def _values(
+        self, key: str | None, expected: dict[str, Any], found: dict[str, Any]
+    ) -> Iterator[Finding]:
+        json_columns = {c.target for c in self._mapping.columns if isinstance(c.kind, kinds.Json)}
+        times = {
+            c.target
+            for c in self._mapping.columns
+            if isinstance(c.kind, kinds.Timestamp | kinds.Date)
+        }
+        for name, wanted in expected.items():
+            is_tree = name in json_columns or name == EXTRA_COLUMN
+            present = documents.target_tree(found[name]) if is_tree else found[name]
+            if present != wanted or type(present) is not type(wanted):
+                show = show_instant if name in times else _show
+                yield self._finding(FindingKind.VALUE, key, name, show(wanted), show(present))
+
+    def _kept_cells(
+        self, key: str | None, fate: Fate, kept: dict[str, KeptCell]
+    ) -> Iterator[Finding]:
+        for name, (storage, raw, reason) in fate.kept.items():
+            cell = kept.get(name)
+            if cell is None:
+                note = f"the original of a cell ({reason}) is not kept"
+                yield self._finding(FindingKind.KEPT_CELL, key, name, _show(raw), "nothing", note)
+            elif not _same_kept(cell, storage, raw):
+                yield self._finding(
+                    FindingKind.KEPT_CELL, key, name, _show(raw), repr(bytes(cell.value or b""))
+                )
+        for name in kept.keys() - fate.kept.keys():
+            yield self._finding(
+                FindingKind.KEPT_CELL, key, name, "nothing kept", "an original", "needs none"
+            )
+
+    def _finding(
+        self,
+        kind: FindingKind,
+        key: str | None,
+        column: str,
+        expected: str | None,
+        found: str | None,
+        note: str = "",
+    ) -> Finding:
+        where = f"{self._mapping.target}:{column}" if column else self._mapping.target
+        return Finding(kind, where, key, expected, found, note)
+
+
+def _wrapped(name: str, text: str) -> Any:
+    return ("object", {name: ("text", text)})
+
+
+def _extra_text(raw: bytes) -> Any:
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return _wrapped("text", raw.hex())
+    return _wrapped("text", raw.hex()) if "\x00" in text else ("text", text)
+
+
+def _same_raw(noted: tuple[str, Raw] | None, stored: tuple[Any, ...]) -> bool:
+    if noted is None or noted[0] != stored[0]:
+        return False
+    if isinstance(stored[1], float):
+        return isinstance(noted[1], float) and noted[1].hex() == stored[1].hex()
+    return noted[1] == stored[1]
+
+
+def _same_kept(cell: KeptCell, storage: str, raw: Raw) -> bool:
+    if cell.storage != storage:
+        return False
+    value = None if cell.value is None else bytes(cell.value)
+    if isinstance(raw, bytes) or raw is None:
+        return value == raw
+    text = (value or b"").decode("ascii", "replace")
+    if isinstance(raw, float):
+        return text == raw.hex()
+    return text == str(raw)
+
+
+def _show(value: Any) -> str:
+    if value is None:
+        return "NULL"
+    if isinstance(value, bytes) and len(value) == 8:
+        return repr(struct.unpack(">d", value)[0])
+    text = repr(value)
+    return text if len(text) <= 120 else text[:117] + "..."

@@ -1,0 +1,315 @@
+"""verify_migration as a library call."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Q
+from django.utils import timezone
+
+from stillme.transfer.errors import TargetError
+from stillme.transfer.findings import Event, Finding, FindingKind, OnEvent, ignore_event
+from stillme.transfer.mapping import TableMapping, map_table
+from stillme.transfer.models import KeptCell, Proof, QuarantinedRow, Run
+from stillme.transfer.processes import in_processes
+from stillme.transfer.registry import legacy_model, legacy_models
+from stillme.transfer.selection import Selection, present_files
+from stillme.transfer.sqlite.connect import quoted
+from stillme.transfer.sqlite.schema import row_count, sequence_mark
+from stillme.transfer.sqlite.snapshot import Snapshot, take_snapshot
+from stillme.transfer.verify.local_clock import find_clock
+from stillme.transfer.verify.result import TableProof, VerifyResult
+from stillme.transfer.verify.structure import (
+    check_foreign_keys,
+    check_sequence,
+    check_structure,
+)
+from stillme.transfer.verify.table import Part, TableCase, TableJudge
+from stillme.transfer.verify.target_side import select
+from stillme.transfer.verify.units import number_units
+
+PART_ROWS = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyOptions:
+    """What to verify and how thoroughly: level "counts" or "full"."""
+
+    selection: Selection = Selection()
+    level: str = "full"
+    jobs: int = 0
+    database: str = "default"
+
+    @property
+    def workers(self) -> int:
+        """Worker processes: as asked, else one per core up to four."""
+        return self.jobs or min(4, os.cpu_count() or 1)
+
+
+def verify(options: VerifyOptions, on_event: OnEvent = ignore_event) -> VerifyResult:
+    """Compare the legacy files, as they are now, with the target. Raises TransferError."""
+    options.selection.check()
+    started = time.monotonic()
+    _check_migrated(options.database)
+    result = VerifyResult(options.level)
+    with tempfile.TemporaryDirectory(prefix="stillme-verify-") as name:
+        files = present_files(options.selection, result.notices)
+        for file in files:
+            on_event(Event("file", {"file": file.name, "path": str(file.path)}))
+            snapshot = take_snapshot(file.name, file.path, Path(name))
+            result.files[file.name] = {
+                "path": str(file.path),
+                "sha256": snapshot.sha256,
+                "size": snapshot.size,
+            }
+            _verify_file(options, snapshot, result, on_event)
+    result.seconds = time.monotonic() - started
+    _record(options, result)
+    return result
+
+
+def _check_migrated(alias: str) -> None:
+    known = select(alias, "SELECT to_regclass('transfer.quarantined_row') IS NOT NULL")[0][0]
+    if not known:
+        raise TargetError("The target is not migrated: run `manage.py migrate` first.")
+
+
+def _verify_file(
+    options: VerifyOptions, snapshot: Snapshot, result: VerifyResult, on_event: OnEvent
+) -> None:
+    cases = make_cases(options.database, snapshot)
+    for model in legacy_models(snapshot.file):
+        name = model._meta.db_table
+        if not options.selection.wants(snapshot.file, name):
+            continue
+        result.structure.extend(check_structure(options.database, model.target_model()))
+        if any(f.kind is FindingKind.MISSING_TABLE for f in result.structure.kept):
+            continue
+        if name not in cases:
+            result.notices.append(f"{snapshot.file}: has no table {name}.")
+            continue
+        on_event(Event("table", {"table": name, "total": _rows(cases[name])}))
+        proof = _verify_table(options, cases[name], on_event)
+        result.tables.append(proof)
+        on_event(Event("done", {"table": name, "rows": proof.legacy_rows}))
+
+
+def make_cases(alias: str, snapshot: Snapshot) -> dict[str, TableCase]:
+    """What is to be judged in one file: declared table -> case."""
+    mappings: dict[str, TableMapping] = {}
+    for model in legacy_models(snapshot.file):
+        mapping = map_table(model, snapshot.schema)
+        if mapping is not None:
+            mappings[model._meta.db_table] = mapping
+    zone = settings.LEGACY_TIME_ZONE
+    connection = snapshot.open()
+    try:
+        clock = find_clock(connection, mappings.values(), None if zone in ("", "auto") else zone)
+        return {
+            name: TableCase(
+                snapshot,
+                mapping,
+                clock,
+                number_units(connection, mapping),
+                {parent: mappings.get(parent) for _, parent in mapping.references()},
+                {parent: _excluded(alias, parent) for _, parent in mapping.references()},
+            )
+            for name, mapping in mappings.items()
+        }
+    finally:
+        connection.close()
+
+
+def _excluded(alias: str, table: str) -> tuple[int, ...]:
+    rows = QuarantinedRow.objects.using(alias).filter(table=table, key__regex=r"^-?[0-9]{1,19}$")
+    undone = rows.filter(~Q(status=QuarantinedRow.Status.REPAIRED))
+    return tuple(sorted({int(key) for key in undone.values_list("key", flat=True) if key}))
+
+
+def _rows(case: TableCase) -> int:
+    connection = case.snapshot.open()
+    try:
+        return row_count(connection, case.mapping.table)
+    finally:
+        connection.close()
+
+
+def _verify_table(options: VerifyOptions, case: TableCase, on_event: OnEvent) -> TableProof:
+    begun = time.monotonic()
+    mapping = case.mapping
+    whole = TableProof(mapping.file, mapping.declared_table, mapping.target)
+    if options.level == "counts":
+        _count(options.database, case, whole)
+    else:
+        for proof in _parts_judged(options, case):
+            whole.add(proof)
+            on_event(
+                Event("progress", {"table": mapping.declared_table, "rows": whole.legacy_rows})
+            )
+        whole.findings.extend(_leftovers(options.database, case))
+    model = legacy_model(mapping.declared_table).target_model()
+    whole.findings.extend(check_foreign_keys(options.database, model))
+    connection = case.snapshot.open()
+    try:
+        mark = sequence_mark(connection, mapping.table)
+    finally:
+        connection.close()
+    whole.findings.extend(check_sequence(options.database, model, mark))
+    whole.seconds = time.monotonic() - begun
+    return whole
+
+
+def _count(alias: str, case: TableCase, proof: TableProof) -> None:
+    """Level counts: legacy = target + quarantined."""
+    mapping = case.mapping
+    proof.legacy_rows = _rows(case)
+    proof.target_rows = select(alias, f"SELECT count(*) FROM {mapping.relation}")[0][0]
+    records = QuarantinedRow.objects.using(alias).filter(table=mapping.declared_table)
+    proof.open = records.filter(status=QuarantinedRow.Status.OPEN).count()
+    proof.accepted = records.filter(status=QuarantinedRow.Status.ACCEPTED).count()
+    if proof.legacy_rows != proof.target_rows + proof.open + proof.accepted:
+        proof.findings.add(
+            Finding(
+                FindingKind.COUNT,
+                mapping.target,
+                None,
+                f"{proof.legacy_rows} legacy rows",
+                f"{proof.target_rows} in the target, {proof.open + proof.accepted} quarantined",
+            )
+        )
+
+
+def _parts_judged(options: VerifyOptions, case: TableCase) -> list[TableProof]:
+    parts = _parts(case)
+    if options.workers <= 1 or len(parts) == 1:
+        judge = TableJudge(options.database, case)
+        try:
+            return [judge.judge(part) for part in parts]
+        finally:
+            judge.close()
+    tasks = [(options.database, case, part) for part in parts]
+    done = dict(
+        (task[2], proof) for task, proof in in_processes(_judge_part, tasks, options.workers)
+    )
+    return [done[part] for part in parts]
+
+
+_judges: dict[str, TableJudge] = {}
+
+
+def _judge_part(task: tuple[str, TableCase, Part]) -> TableProof:
+    """In a worker: keep the judge of the table for its next part."""
+    alias, case, part = task
+    name = case.mapping.declared_table
+    if name not in _judges:
+        _judges[name] = TableJudge(alias, case)
+    return _judges[name].judge(part)
+
+
+def _parts(case: TableCase) -> list[Part]:
+    """Key ranges of about `PART_ROWS` rows that tile the whole key space."""
+    mapping = case.mapping
+    if mapping.key is None or not mapping.key_is_unique or not mapping.has_rowid:
+        return [Part()]
+    key, table = quoted(mapping.key.legacy), quoted(mapping.table)
+    kind = "integer" if mapping.key_is_rowid else "text"
+    edges: list[Any] = [None]
+    connection = case.snapshot.open()
+    # A key that is no UTF-8 cannot be an edge; its part just becomes longer.
+    connection.text_factory = _text_or_none
+    try:
+        position: Any = None
+        while True:
+            after = f"AND {key} > ?" if position is not None else ""
+            row = connection.execute(
+                f"SELECT {key} FROM {table} WHERE typeof({key}) = '{kind}' {after} "
+                f"ORDER BY {key} LIMIT 1 OFFSET {PART_ROWS - 1}",
+                () if position is None else (position,),
+            ).fetchone()
+            if row is None or row[0] is None or "\x00" in str(row[0]):
+                break
+            position = row[0]
+            edges.append(position)
+    finally:
+        connection.close()
+    edges.append(None)
+    return [Part(edges[i], edges[i + 1]) for i in range(len(edges) - 1)]
+
+
+def _text_or_none(raw: bytes) -> str | None:
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
+
+
+def _leftovers(alias: str, case: TableCase) -> list[Finding]:
+    """Records of rows that the legacy no longer has."""
+    mapping = case.mapping
+    if mapping.key is None:
+        return []
+    findings = []
+    noted: list[tuple[FindingKind, Sequence[str | None]]] = [
+        (
+            FindingKind.KEPT_CELL,
+            KeptCell.objects.using(alias)
+            .filter(table=mapping.declared_table)
+            .values_list("key", flat=True)
+            .distinct(),  # type: ignore[list-item]
+        ),
+        (
+            FindingKind.QUARANTINE_KEPT_ROW,
+            QuarantinedRow.objects.using(alias)
+            .filter(table=mapping.declared_table, key__isnull=False)
+            .exclude(status=QuarantinedRow.Status.REPAIRED)
+            .values_list("key", flat=True),  # type: ignore[list-item]
+        ),
+    ]
+    connection = case.snapshot.open()
+    key = quoted(mapping.key.legacy)
+    try:
+        for kind, keys in noted:
+            for text in keys:
+                if text is None or "\ufffd" in text:
+                    continue
+                wanted: Any = int(text) if mapping.key_is_rowid else text
+                row = connection.execute(
+                    f"SELECT 1 FROM {quoted(mapping.table)} WHERE {key} = ? LIMIT 1", (wanted,)
+                ).fetchone()
+                if row is None:
+                    findings.append(
+                        Finding(
+                            kind, mapping.target, text, "a legacy row", "none", "a record of it"
+                        )
+                    )
+    finally:
+        connection.close()
+    return findings
+
+
+def _record(options: VerifyOptions, result: VerifyResult) -> None:
+    """Store the proof: `migration_status` and the console show it."""
+    alias = options.database
+    run = Run.objects.using(alias).create(
+        command="verify_migration",
+        status=Run.Status.COMPLETED,
+        options={"level": options.level, "files": list(result.files)},
+        summary={"verdict": result.verdict},
+    )
+    Run.objects.using(alias).filter(pk=run.pk).update(finished_at=timezone.now())
+    result.run_id = run.pk
+    Proof.objects.using(alias).create(
+        run=run,
+        level=options.level,
+        verdict=result.verdict,
+        exit_status=result.exit_status,
+        findings=result.findings.total,
+        report={"files": result.files, "open": result.open_rows},
+    )

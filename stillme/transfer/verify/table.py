@@ -1,0 +1,174 @@
+"""Judging one table, or a key range of it: blocks by digest, unusual and differing rows by cell."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from stillme.transfer.findings import Finding, FindingKind
+from stillme.transfer.mapping import TableMapping
+from stillme.transfer.sqlite.connect import quoted
+from stillme.transfer.sqlite.snapshot import Snapshot
+from stillme.transfer.verify.legacy_side import (
+    Block,
+    LegacySide,
+    StoredRow,
+    is_text_key,
+    key_condition,
+)
+from stillme.transfer.verify.lines import lines_for
+from stillme.transfer.verify.local_clock import LocalClock
+from stillme.transfer.verify.result import TableProof
+from stillme.transfer.verify.rows import RowJudge
+from stillme.transfer.verify.target_side import TargetSide
+
+BLOCK_ROWS = 2000
+
+
+@dataclass(frozen=True, slots=True)
+class TableCase:
+    """One table to be judged. `parents` maps a parent table to its mapping as found, `excluded`
+    to the parent keys that are in quarantine."""
+
+    snapshot: Snapshot
+    mapping: TableMapping
+    clock: LocalClock
+    units: dict[str, str]
+    parents: dict[str, TableMapping | None] = field(default_factory=dict)
+    excluded: dict[str, tuple[int, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The rows of a table with ``after < key <= upto``; None is no bound."""
+
+    after: Any = None
+    upto: Any = None
+
+
+class TableJudge:
+    """Reads both sides of one table through connections of this process."""
+
+    def __init__(self, alias: str, case: TableCase) -> None:
+        self.case = case
+        self._db = case.snapshot.open()
+        parents = {name: self._parent_test(name) for name in case.parents}
+        self._lines = lines_for(case.mapping, case.clock, parents)
+        self._legacy = LegacySide(self._db, case.mapping, self._lines, parents)
+        self._target = TargetSide(alias, case.mapping, self._lines.target)
+        self._rows = RowJudge(alias, case.mapping, case.clock, case.units, self._target)
+
+    def close(self) -> None:
+        """Close the snapshot."""
+        self._db.close()
+
+    def _parent_test(self, name: str) -> str:
+        """SQL with ``{}``: the referring column names a parent that is not set aside."""
+        parent = self.case.parents[name]
+        if parent is None or parent.key is None:
+            return "0"
+        key = quoted(parent.key.legacy)
+        test = f"{{}} IN (SELECT up.{key} FROM {quoted(parent.table)} AS up)"
+        excluded = self.case.excluded.get(name, ())
+        if excluded:
+            table = f"temp.{quoted('out_' + name)}"
+            self._db.execute(f"CREATE TABLE {table} (key INTEGER PRIMARY KEY)")
+            values = ((key,) for key in excluded)
+            self._db.executemany(f"INSERT OR IGNORE INTO {table} VALUES (?)", values)
+            test = f"({test} AND {{0}} NOT IN (SELECT key FROM {table}))".replace("{}", "{0}")
+        return test
+
+    def judge(self, part: Part, on_block: Callable[[int], None] | None = None) -> TableProof:
+        """Judge a part."""
+        mapping = self.case.mapping
+        proof = TableProof(mapping.file, mapping.declared_table, mapping.target)
+        if mapping.key is None:
+            self._judge_rows(self._legacy.rows("1"), proof)
+            return proof
+        digest = hashlib.sha256()
+        for after, upto, block in self._blocks(part):
+            digest.update(block.digest.encode())
+            self._judge_block(after, upto, block, proof)
+            if on_block is not None:
+                on_block(block.rows)
+        proof.digest = digest.hexdigest()
+        return proof
+
+    def _blocks(self, part: Part) -> Iterator[tuple[Any, Any, Block]]:
+        """Blocks that tile the part: the last one reaches to its upper bound."""
+        after = part.after
+        while True:
+            where, values = key_condition(self.case.mapping, after, part.upto, nulls=True)
+            if self.case.mapping.has_rowid:
+                block = self._legacy.block(where, values, BLOCK_ROWS)
+            else:
+                block = Block(broken=True)
+            is_last = block.broken or block.rows < BLOCK_ROWS
+            if not is_last and not self._can_cut(block.last):
+                block, is_last = Block(broken=True), True
+            upto = part.upto if is_last else block.last
+            yield after, upto, block
+            if is_last:
+                return
+            after = block.last
+
+    def _can_cut(self, key: Any) -> bool:
+        """Whether a block may end at this key: usual keys only, of which there is one row each."""
+        return (
+            self.case.mapping.key_is_unique
+            and isinstance(key, int | str)
+            and "\x00" not in str(key)
+        )
+
+    def _judge_block(self, after: Any, upto: Any, block: Block, proof: TableProof) -> None:
+        mapping = self.case.mapping
+        usual_keys = isinstance(upto, int | str | None) and not block.broken
+        unusual = [
+            k for k in block.unusual_keys if isinstance(k, int | str) and "\x00" not in str(k)
+        ]
+        if usual_keys:
+            without = _fitting(mapping, unusual)
+            rows, digest = self._target.digest(after, upto, without)
+            if (rows, digest) == (block.plain, block.digest):
+                proof.legacy_rows += block.rows
+                proof.target_rows += rows + len(self._target.rows(without))
+                proof.by_digest += block.plain
+                proof.cells += block.plain * len(mapping.columns)
+                seen = self._rows.judge(self._legacy.by_rowid(block.unusual), proof)
+                self._extra_among(without, seen, proof)
+                return
+        where, values = key_condition(mapping, after, upto, nulls=True)
+        present = self._target.keys(after, upto)
+        proof.target_rows += len(present)
+        stored = self._counted(self._legacy.rows(where, values), proof)
+        seen = self._rows.judge(stored, proof)
+        for key in present:
+            if str(key) not in seen:
+                proof.findings.add(
+                    Finding(FindingKind.EXTRA_ROW, mapping.target, str(key), "no row", "a row")
+                )
+
+    def _extra_among(self, keys: list[Any], seen: set[str], proof: TableProof) -> None:
+        for key in keys:
+            if str(key) not in seen and self._target.rows([key]):
+                proof.findings.add(
+                    Finding(
+                        FindingKind.EXTRA_ROW, self.case.mapping.target, str(key), "no row", "a row"
+                    )
+                )
+
+    def _judge_rows(self, rows: Iterator[StoredRow], proof: TableProof) -> None:
+        self._rows.judge(self._counted(rows, proof), proof)
+
+    def _counted(self, rows: Iterator[StoredRow], proof: TableProof) -> Iterator[StoredRow]:
+        for row in rows:
+            proof.legacy_rows += 1
+            yield row
+
+
+def _fitting(mapping: TableMapping, keys: list[Any]) -> list[Any]:
+    """The keys of the key's own type: others cannot be in the target."""
+    wanted = str if is_text_key(mapping) else int
+    return [key for key in keys if type(key) is wanted]
