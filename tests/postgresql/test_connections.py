@@ -1,0 +1,89 @@
+"""The wrapper's connections: with a pool, after the server went away, for dbshell."""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from django.db import OperationalError, connections
+
+from stillme.postgresql.configuration import default_cluster_directory, target_database
+from tests.conftest import ROOT
+
+
+@pytest.fixture
+def pooled(scratch_database: dict[str, Any], django_db_blocker: Any) -> Iterator[str]:
+    """An alias whose connections come from a pool of two."""
+    database = {**copy.deepcopy(scratch_database), "ENGINE": "stillme.postgresql"}
+    database["OPTIONS"]["pool"] = {"min_size": 1, "max_size": 2, "timeout": 1.0}
+    connections.settings["pooled"] = {**database, "CONN_MAX_AGE": 0}
+    with django_db_blocker.unblock():
+        yield "pooled"
+        connections["pooled"].close()
+        connections["pooled"].close_pool()
+        del connections["pooled"], connections.settings["pooled"]
+
+
+def backend_pid(alias: str) -> int:
+    with connections[alias].cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        return int(cursor.fetchone()[0])
+
+
+def test_closing_returns_to_the_pool(pooled: str) -> None:
+    pids = set()
+    for _ in range(6):
+        pids.add(backend_pid(pooled))
+        connections[pooled].close()
+    assert len(pids) <= 2
+
+
+def test_threads_share_the_pool(pooled: str) -> None:
+    def work(_: int) -> int:
+        try:
+            return backend_pid(pooled)
+        finally:
+            connections[pooled].close()
+
+    with ThreadPoolExecutor(2) as threads:
+        assert len(set(threads.map(work, range(12)))) <= 2
+
+
+def test_an_exhausted_pool_says_so(pooled: str) -> None:
+    def hold(_: int) -> int:
+        return backend_pid(pooled)
+
+    with ThreadPoolExecutor(1) as one, ThreadPoolExecutor(1) as two:
+        list(one.map(hold, [1]))
+        list(two.map(hold, [1]))
+        with pytest.raises(OperationalError, match="couldn't get a connection"):
+            backend_pid(pooled)
+        for threads in (one, two):
+            threads.submit(lambda: connections[pooled].close()).result()
+
+
+def test_dbshell_reaches_the_same_server(
+    ours: Any, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(os.environ, "PATH", os.environ["PATH"])
+    ours.client.runshell(["-Atc", "SELECT current_database()"])
+    assert capfd.readouterr().out.strip() == ours.settings_dict["NAME"]
+
+
+def test_root_keeps_the_cluster_below_no_private_home() -> None:
+    directory = default_cluster_directory(ROOT)
+    if os.geteuid() == 0:
+        assert directory.parent.as_posix() == "/var/lib/stillme"
+        assert directory != default_cluster_directory(ROOT.parent)
+    else:
+        assert directory == ROOT / "data" / "postgresql"
+
+
+def test_no_pool_unless_asked() -> None:
+    database = target_database("postgresql://me@db/x", embedded_directory=ROOT)
+    assert "pool" not in database["OPTIONS"]
+    assert "CONN_MAX_AGE" not in database
