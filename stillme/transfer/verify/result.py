@@ -110,7 +110,11 @@ class VerifyResult:
         """One plain sentence."""
         rows = sum(table.legacy_rows for table in self.tables)
         if self.exit_status == 0:
-            return f"PROVEN: the target holds all {rows:,} legacy rows, value for value."
+            aside = sum(table.accepted for table in self.tables)
+            text = f"PROVEN: all {rows:,} legacy rows are accounted for"
+            if not aside:
+                return f"{text} in the target, value for value."
+            return f"{text}: {rows - aside:,} in the target, value for value; {aside:,} set aside."
         parts = []
         if self.findings.total:
             parts.append(f"{self.findings.total:,} findings")
