@@ -21,6 +21,7 @@ from stillme.transfer.postgresql.locks import exclusive
 from stillme.transfer.registry import LegacyFile
 from stillme.transfer.sqlite.capture.log import trim
 from stillme.transfer.steps import states
+from stillme.transfer.steps.capture import lift_stale_freezes
 from stillme.transfer.steps.live_file import LiveFile, Round, reading, row_keys, same_file
 from stillme.transfer.steps.load import ImportOptions, import_files
 from stillme.transfer.steps.plan import Selection, present_files
@@ -99,6 +100,8 @@ def follow(
         run = ledger.start_run(alias, "sync_sqlite", {"files": [f.name for f in files]})
         follower = Follower(options, files, run, on_event)
         try:
+            # A cut-over that was killed may have left the files frozen.
+            lift_stale_freezes(alias, files, on_event)
             follower.open()
             result = follower.run(stop)
         except BaseException as error:

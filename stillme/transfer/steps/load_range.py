@@ -15,6 +15,7 @@ from django.db import DatabaseError, connections, transaction
 
 from stillme.transfer import ledger
 from stillme.transfer.errors import TransferError
+from stillme.transfer.postgresql.capture import as_replay
 from stillme.transfer.postgresql.copy import copy_csv, fetch_all, lost_connection
 from stillme.transfer.sqlite.ranges import KeyRange
 from stillme.transfer.steps.careful import LoadedRow, SetAside, csv_line
@@ -95,6 +96,7 @@ def load_direct(alias: str, source: TableSource, key_range: KeyRange) -> Outcome
     reader = RangeReader(source, key_range)
     collected = Collected()
     with transaction.atomic(using=alias, durable=True):
+        as_replay(alias)
         blocks = _direct_blocks(source, reader, collected)
         copy_csv(connection, job.mapping.relation, job.mapping.target_columns, blocks)
         outcome = collected.outcome(reader.rows)
@@ -116,6 +118,7 @@ def load_staged(alias: str, source: TableSource, key_range: KeyRange) -> Outcome
     """COPY into a staging table and merge what differs."""
     digest = digest_of(source, key_range)
     with transaction.atomic(using=alias, durable=True):
+        as_replay(alias)
         merged = merge_range(alias, source, key_range)
         merged.outcome.digest = digest
         _write_record(alias, source, key_range, merged.set_aside, merged.with_kept, merged.outcome)

@@ -91,7 +91,9 @@ def _file_lines(alias: str, file: LegacyFile, live: LiveFile) -> list[Line]:
         lines.append(Line(GREEN, f"{file.name}: lag", text))
     if bypassed := stand.details.get("bypassed"):
         text = ", ".join(f"{table}: {len(keys)} rows" for table, keys in bypassed.items())
-        advice = "find the writer that bypassed capture; manage.py sync_sqlite --install, load again"
+        advice = (
+            "find the writer that bypassed capture; manage.py sync_sqlite --install, load again"
+        )
         lines.append(Line(RED, f"{file.name}: sweep", f"bypassed capture: {text}", advice))
     return lines
 

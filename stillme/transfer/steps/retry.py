@@ -6,6 +6,7 @@ from django.db import connections, transaction
 
 from stillme.transfer import ledger
 from stillme.transfer.models import QuarantinedRow
+from stillme.transfer.postgresql.capture import as_replay
 from stillme.transfer.postgresql.copy import fetch_all, quoted
 from stillme.transfer.steps.apply import apply_keys
 from stillme.transfer.steps.job import TableSource
@@ -28,6 +29,7 @@ def _retry_table(alias: str, planned: PlannedTable) -> int:
     try:
         for start in range(0, len(keys), _AT_ONCE):
             with transaction.atomic(using=alias, durable=True):
+                as_replay(alias)
                 batch = [int(key) for key in keys[start : start + _AT_ONCE]]
                 outcome = apply_keys(alias, source, batch)
                 returned += outcome.inserted

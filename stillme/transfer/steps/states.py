@@ -97,6 +97,17 @@ def require(stand: Standing, *states: str, what: str) -> None:
         )
 
 
+def refuse_when_live(alias: str, files: Iterable[str], command: str) -> None:
+    """Raise StateError where PostgreSQL is in charge: a load would bring back old rows."""
+    for file in files:
+        stand = standing(alias, file)
+        if stand.state == State.LIVE:
+            raise StateError(
+                f"{file} is live on PostgreSQL since the cut-over, so {command} would bring back "
+                "what the file held then: the way back is manage.py rollback_migration."
+            )
+
+
 def move(alias: str, file: str, state: str, **details: Any) -> None:
     """Set the state, in the caller's transaction. Raises StateError for a step that is no way.
 

@@ -1,4 +1,4 @@
-"""Cut over, write on PostgreSQL, roll back: the files hold what was written, in their own shapes."""
+"""Cut over, write on PostgreSQL, roll back: the files hold it, in their own shapes."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def test_writes_go_back_in_the_legacys_own_formats(live):
 
 
 def test_json_floats_and_text_keys(live):
-    document = {"b": [1, 2.5, None, True], "ả": "\U0001f600 \x7f\t\"\\", "big": 10**40}
+    document = {"b": [1, 2.5, None, True], "ả": '\U0001f600 \x7f\t"\\', "big": 10**40}
     item = KnowledgeItem.objects.create(
         content="x", source="y", knowledge_type="z", confidence_score=0.1 + 0.2, metadata=document
     )
@@ -155,9 +155,13 @@ def test_json_floats_and_text_keys(live):
 
 def test_truncate_bulk_and_raw_sql_are_captured(live):
     with connection.cursor() as cursor:
-        cursor.execute("INSERT INTO continuum.tier_metrics (item_id, tier) "
-                       "SELECT 'bulk' || n, 'L0' FROM generate_series(1, 3000) AS n")
-        cursor.execute("UPDATE continuum.tier_metrics SET item_id = 'moved' WHERE item_id = 'bulk1'")
+        cursor.execute(
+            "INSERT INTO continuum.tier_metrics (item_id, tier) "
+            "SELECT 'bulk' || n, 'L0' FROM generate_series(1, 3000) AS n"
+        )
+        cursor.execute(
+            "UPDATE continuum.tier_metrics SET item_id = 'moved' WHERE item_id = 'bulk1'"
+        )
         cursor.execute("TRUNCATE accuracy.performance_trends")
     path = live / "continuum_memory.db"
     carried = {c.table: c for c in roll_back("default").tables}
@@ -219,8 +223,10 @@ def test_freeze_limit(data, monkeypatch):
 
 def test_tail_that_differs_refuses_the_switch(data):
     with connection.cursor() as cursor:
-        cursor.execute("UPDATE rss.fetch_items SET item_title = 'tampered' "
-                       "WHERE id = (SELECT max(id) FROM rss.fetch_items)")
+        cursor.execute(
+            "UPDATE rss.fetch_items SET item_title = 'tampered' "
+            "WHERE id = (SELECT max(id) FROM rss.fetch_items)"
+        )
     with pytest.raises(TransferError, match="not the same on both sides"):
         cut_over(CutoverOptions())
     assert state("rss") == "following"

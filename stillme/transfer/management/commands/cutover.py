@@ -1,0 +1,69 @@
+"""manage.py cutover: switch the application from the legacy files to PostgreSQL."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from stillme.transfer.command import TransferCommand
+from stillme.transfer.errors import TransferError
+from stillme.transfer.reports.terminal_switch import render_cutover, render_list
+from stillme.transfer.reports.terminal_sync import SyncProgress
+from stillme.transfer.steps.cutover import CutoverOptions, check_cutover, cut_over
+from stillme.transfer.steps.readiness_list import is_go
+
+
+class Command(TransferCommand):
+    """Parse, one call, render, exit."""
+
+    help = (
+        "Freeze the legacy files, drain, verify the tail, install reverse capture, switch. "
+        "Any failure before the switch unfreezes the files and leaves everything as it was."
+    )
+    examples = (
+        "manage.py cutover --dry-run         the go/no-go list; changes nothing",
+        "manage.py cutover --backup DIR      the real thing",
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Options."""
+        parser.add_argument("--dry-run", action="store_true", help="Only the go/no-go list.")
+        parser.add_argument(
+            "--freeze-limit",
+            type=float,
+            default=10.0,
+            metavar="SECONDS",
+            help="Give up, unharmed, where writers would be locked out for longer.",
+        )
+        parser.add_argument("--backup", type=Path, metavar="DIR", help="A folder of backup_sqlite.")
+        self.add_format(parser)
+
+    def run(self, options: dict[str, Any]) -> int:
+        """0 switched (or go), 1 no-go."""
+        if options["freeze_limit"] <= 0:
+            raise TransferError("--freeze-limit must be more than 0 seconds.")
+        progress = SyncProgress(self.console, quiet=options["format"] == "json")
+        wanted = CutoverOptions(freeze_limit=options["freeze_limit"], backup=options["backup"])
+        if options["dry_run"]:
+            lines = check_cutover(wanted, progress.on_event)
+            render_list(self.console, lines, options["format"])
+            return 0 if is_go(lines) else 1
+        result = cut_over(wanted, progress.on_event)
+        if options["format"] == "json":
+            self.console.out(
+                json.dumps(
+                    {
+                        "frozen_seconds": result.frozen_seconds,
+                        "steps": result.steps,
+                        "files": result.files,
+                        "drained": result.drained,
+                        "verified": result.verified,
+                    }
+                )
+            )
+        else:
+            render_cutover(self.console, result)
+        return 0

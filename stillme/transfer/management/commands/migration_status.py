@@ -1,0 +1,32 @@
+"""manage.py migration_status: where each legacy file stands."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from stillme.transfer.command import TransferCommand
+from stillme.transfer.reports.terminal_switch import render_status
+from stillme.transfer.steps.status import overview
+
+
+class Command(TransferCommand):
+    """Parse, one call, render, exit."""
+
+    help = "State, rows, lag, quarantine and last proof of every legacy file, and the next step."
+    examples = ("manage.py migration_status", "manage.py migration_status --format json")
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Options."""
+        self.add_format(parser)
+
+    def run(self, options: dict[str, Any]) -> int:
+        """Always 0: a status is no verdict."""
+        found = overview("default")
+        if options["format"] == "json":
+            self.console.out(json.dumps(found.as_dict(), indent=2, ensure_ascii=False))
+        else:
+            render_status(self.console, found)
+        return 0

@@ -1,0 +1,48 @@
+"""manage.py rehearse_migration: the whole migration day on copies, timed, then thrown away."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+from django.core.management import CommandError, call_command
+from django.core.management.base import CommandParser
+
+from stillme.transfer.command import TransferCommand
+from stillme.transfer.reports.terminal_rehearsal import render_rehearsal
+from stillme.transfer.reports.terminal_sync import SyncProgress
+from stillme.transfer.steps.rehearse import rehearse
+
+
+class Command(TransferCommand):
+    """Parse, one call, render, exit."""
+
+    help = (
+        "Backup, import, proof, capture, cut-over and rollback on copies of the files, in a "
+        "scratch database on the same server; the live files and the target are not touched."
+    )
+    examples = ("manage.py rehearse_migration", "manage.py rehearse_migration --format json")
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Options."""
+        parser.add_argument("--no-proof", action="store_true", help="Leave verify_migration out.")
+        self.add_format(parser)
+
+    def run(self, options: dict[str, Any]) -> int:
+        """0 where every step went well, 1 else."""
+        progress = SyncProgress(self.console, quiet=options["format"] == "json")
+        verify = None if options["no_proof"] else _proof
+        result = rehearse(verify, progress.on_event)
+        render_rehearsal(self.console, result, options["format"])
+        return 0 if result.ok else 1
+
+
+def _proof() -> int:
+    """The judge's exit status."""
+    try:
+        call_command("verify_migration", stdout=io.StringIO(), stderr=io.StringIO())
+    except SystemExit as end:
+        return int(end.code or 0)
+    except CommandError as error:
+        return int(error.returncode)
+    return 0

@@ -1,0 +1,70 @@
+"""manage.py rollback_migration: move the application back to the legacy files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from stillme.transfer.command import TransferCommand
+from stillme.transfer.errors import TransferError
+from stillme.transfer.reports.terminal_switch import render_restore, render_rollback
+from stillme.transfer.reports.terminal_sync import SyncProgress
+from stillme.transfer.steps.restore import plan_restore, restore
+from stillme.transfer.steps.rollback import finish_interrupted, plan_rollback, roll_back
+
+_WORD = "restore"
+
+
+class Command(TransferCommand):
+    """Parse, one call, render, exit."""
+
+    help = (
+        "Carry what PostgreSQL received since the cut-over back into the legacy files, in their "
+        "own formats, and let the old application write again; or restore a backup."
+    )
+    examples = (
+        "manage.py rollback_migration --dry-run          what would be carried back",
+        "manage.py rollback_migration                    the real thing, nothing is lost",
+        "manage.py rollback_migration --to-backup DIR    restore a backup; says what is lost",
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Options."""
+        parser.add_argument("--dry-run", action="store_true", help="Change nothing.")
+        parser.add_argument("--to-backup", type=Path, metavar="DIR", help="Restore this backup.")
+        parser.add_argument("--yes", action="store_true", help="Do not ask before --to-backup.")
+        self.add_format(parser)
+
+    def run(self, options: dict[str, Any]) -> int:
+        """0 fine, 1 where a row would not read back equal."""
+        progress = SyncProgress(self.console, quiet=options["format"] == "json")
+        if options["to_backup"] is not None:
+            return self._restore(options, progress)
+        if options["dry_run"]:
+            result = plan_rollback("default", progress.on_event)
+        else:
+            if finish_interrupted("default", progress.on_event):
+                return 0
+            result = roll_back("default", progress.on_event)
+        render_rollback(self.console, result, options["format"])
+        return 1 if result.unequal else 0
+
+    def _restore(self, options: dict[str, Any], progress: SyncProgress) -> int:
+        plan = plan_restore("default", options["to_backup"])
+        render_restore(self.console, plan, options["format"])
+        if options["dry_run"]:
+            return 0
+        if not options["yes"]:
+            self._confirm()
+        restore("default", plan, progress.on_event)
+        return 0
+
+    def _confirm(self) -> None:
+        try:
+            given = input(f"Type {_WORD!r} to lay the backup over the live files: ")
+        except EOFError:
+            given = ""
+        if given.strip() != _WORD:
+            raise TransferError("Nothing was restored: the word was not typed (or give --yes).")

@@ -1,0 +1,34 @@
+"""The rehearsal on a terminal: every step, its time, and what the real day will need."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+from rich.console import Console
+from rich.table import Table
+
+from stillme.transfer.steps.rehearse import Rehearsal
+
+
+def render_rehearsal(console: Console, result: Rehearsal, form: str) -> None:
+    """Print the day."""
+    if form == "json":
+        console.out(json.dumps({**asdict(result), "ok": result.ok}, indent=2))
+        return
+    table = Table(title="Rehearsal", title_justify="left")
+    table.add_column("step")
+    table.add_column("seconds", justify="right")
+    table.add_column("outcome", overflow="fold")
+    for step in result.steps:
+        colour = "green" if step.ok else "red"
+        table.add_row(step.name, f"{step.seconds:.2f}", f"[{colour}]{step.outcome}[/]")
+    console.print(table)
+    console.print(
+        f"The real day: {result.rows:,} rows, {result.seconds:.0f} s of work in all; the old "
+        f"application is locked out for {result.frozen_seconds:.2f} s at the cut-over and for "
+        f"{result.back_seconds:.2f} s at a rollback. Room: {result.bytes / 2**20:,.0f} MiB for a "
+        f"backup, about three times that in PostgreSQL.",
+        soft_wrap=True,
+    )
+    console.print("The scratch database and the copies are gone; nothing else was touched.")

@@ -1,0 +1,140 @@
+"""Where each file stands: state, rows, lag, quarantine, last proof, next step."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from django.db.models import Count
+
+from stillme.transfer.errors import LegacyFileError
+from stillme.transfer.models import Proof, QuarantinedRow, RunTable
+from stillme.transfer.models_sync import CarriedCell, ReverseChange
+from stillme.transfer.postgresql import capture as reverse
+from stillme.transfer.registry import LegacyFile, legacy_files
+from stillme.transfer.sqlite.capture import Health, frozen_until
+from stillme.transfer.sqlite.capture.freeze import FOR_GOOD
+from stillme.transfer.sqlite.connect import open_legacy
+from stillme.transfer.steps import states
+from stillme.transfer.steps.capture import target_tables
+from stillme.transfer.steps.follow import measure_lag
+from stillme.transfer.steps.live_file import LiveFile
+from stillme.transfer.steps.states import State
+
+
+@dataclass(slots=True)
+class FileStatus:
+    """One legacy file. Counts are of the last import and of now."""
+
+    file: str
+    path: str
+    state: str
+    next_step: str
+    capture: str = "absent"
+    frozen: bool = False
+    lag_changes: int = 0
+    lag_seconds: float = 0.0
+    loaded: int = 0
+    repaired: int = 0
+    quarantine_open: int = 0
+    written_since_cutover: int = 0
+    problem: str = ""
+    since: str = ""
+    seen_at: str = ""
+
+
+@dataclass(slots=True)
+class Overview:
+    """All files, and what concerns them together."""
+
+    files: list[FileStatus] = field(default_factory=list)
+    proof: str = "none"
+    proof_status: int | None = None
+    reverse_capture: str = "absent"
+    target_frozen: bool = False
+    carried_cells: int = 0
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data."""
+        return asdict(self)
+
+
+def overview(alias: str) -> Overview:
+    """Read everything; writes nothing but the step from captured to loaded."""
+    found = Overview()
+    names = [file.name for file in legacy_files()]
+    open_rows = dict(
+        QuarantinedRow.objects.using(alias)
+        .filter(status="open")
+        .values_list("file")
+        .annotate(rows=Count("pk"))
+    )
+    for file in legacy_files():
+        found.files.append(_file(alias, file, int(open_rows.get(file.name, 0))))
+    proof = Proof.objects.using(alias).order_by("-created_at").first()
+    if proof is not None:
+        found.proof = f"{proof.verdict} ({proof.level}), {proof.created_at:%Y-%m-%d %H:%M} UTC"
+        found.proof_status = proof.exit_status
+    tables = target_tables(names)
+    found.reverse_capture = str(reverse.status(alias, tables).health)
+    found.target_frozen = reverse.is_frozen(alias, tables)
+    found.carried_cells = CarriedCell.objects.using(alias).count()
+    return found
+
+
+def _file(alias: str, file: LegacyFile, open_rows: int) -> FileStatus:
+    stand = states.standing(alias, file.name)
+    status = FileStatus(
+        file.name, str(file.path), stand.state, stand.next_step, quarantine_open=open_rows
+    )
+    status.seen_at = str(stand.details.get("seen_at", ""))
+    for table in _last_tables(alias, file.name):
+        status.loaded += table.loaded
+        status.repaired += table.repaired
+    if not file.path.exists() or not file.path.stat().st_size:
+        status.problem = "the file is empty" if file.path.exists() else "there is no such file"
+        status.next_step = "nothing: this feature of StillMe is off"
+        return status
+    try:
+        _look(file, stand, status)
+    except LegacyFileError as error:
+        status.problem = str(error)
+    if stand.state == State.LIVE:
+        relations = [t.name for t in target_tables([file.name])]
+        written = ReverseChange.objects.using(alias).filter(relation__in=relations)
+        status.written_since_cutover = written.values("relation", "key").distinct().count()
+    return status
+
+
+def _look(file: LegacyFile, stand: states.Standing, status: FileStatus) -> None:
+    with closing(open_legacy(file.path)) as connection:
+        frozen = frozen_until(connection)
+    status.frozen = frozen is not None
+    live = LiveFile(file, None)
+    try:
+        health = live.capture_status()
+        status.capture = str(health.health)
+        if health.problems:
+            status.problem = health.problems[0]
+        if health.is_healthy and stand.state in (
+            State.CAPTURED,
+            State.LOADED,
+            State.FOLLOWING,
+            State.ROLLED_BACK,
+        ):
+            status.lag_changes, status.lag_seconds = measure_lag(live, stand.position)
+    finally:
+        live.close()
+    if health.health is not Health.HEALTHY and stand.state not in (State.ABSENT, State.LIVE):
+        status.next_step = "install capture again: manage.py sync_sqlite --install"
+    if frozen == FOR_GOOD and stand.state != State.LIVE:
+        status.problem = "frozen by a cut-over or rollback that was broken off"
+        status.next_step = "manage.py sync_sqlite --unfreeze"
+
+
+def _last_tables(alias: str, file: str) -> list[RunTable]:
+    last = RunTable.objects.using(alias).filter(file=file).order_by("-run_id").first()
+    if last is None:
+        return []
+    return list(RunTable.objects.using(alias).filter(file=file, run_id=last.run_id))
