@@ -27,7 +27,7 @@ from stillme.transfer.steps.careful import KEY_NOT_TAKEN
 from stillme.transfer.steps.dry import dry_table
 from stillme.transfer.steps.outcome import Outcome
 from stillme.transfer.steps.plan import Plan, PlannedTable, make_plan
-from stillme.transfer.steps.prune import prune_keys
+from stillme.transfer.steps.prune import prune_keys, prune_records
 from stillme.transfer.steps.readiness import check_target
 from stillme.transfer.steps.retry import retry_orphans
 from stillme.transfer.steps.states import refuse_when_live
@@ -189,7 +189,8 @@ def _load_plan(
     for level in plan.levels:
         _load_level(options, run, level, result, on_event)
     by_name = {table.table: table for table in result.tables}
-    for planned in reversed(plan.tables):
+    for planned in reversed(plan.tables) if options.prune else ():
+        prune_records(alias, planned.job)
         table = by_name[planned.job.mapping.declared_table]
         if table.outcome.to_prune:
             prune_keys(alias, planned.job, table.outcome)

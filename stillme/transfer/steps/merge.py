@@ -220,24 +220,25 @@ def _forget_old(alias: str, job: TableJob, key: str) -> None:
 def _find_vanished(
     alias: str, job: TableJob, merged: Merged, condition: str, values: list[int | str]
 ) -> None:
-    """Rows the engine loaded whose legacy row is gone: reported, or deleted with `prune`."""
+    """Rows the engine loaded whose legacy row is gone, or is in quarantine now.
+
+    Reported; with `prune` their keys are collected, to be deleted children first when all
+    tables are loaded.
+    """
     mapping = job.mapping
     assert mapping.key is not None
     key = quoted(mapping.key.target)
-    aside = [row.key for row in merged.set_aside if row.key is not None]
-    where = (
-        f"{condition} AND {_OURS} AND t.{key}::text <> ALL(%s) AND NOT EXISTS "
-        f"(SELECT 1 FROM {STAGE} AS s WHERE s.{key} = t.{key})"
-    )
     gone = fetch_all(
         connections[alias],
-        f"SELECT t.{key}::text FROM {mapping.relation} AS t WHERE {where} ORDER BY t.{key}",
-        [*values, aside],
+        f"SELECT t.{key}::text FROM {mapping.relation} AS t WHERE {condition} AND {_OURS} "
+        f"AND NOT EXISTS (SELECT 1 FROM {STAGE} AS s WHERE s.{key} = t.{key}) ORDER BY t.{key}",
+        values,
     )
-    merged.outcome.vanished_count += len(gone)
-    merged.outcome.vanished += [row[0] for row in gone[:MOST_KEYS]]
-    if job.prune and gone:
-        merged.outcome.pruned += delete_keys(alias, mapping, [row[0] for row in gone])
+    keys = [row[0] for row in gone]
+    merged.outcome.vanished_count += len(keys)
+    merged.outcome.vanished += keys[:MOST_KEYS]
+    if job.prune:
+        merged.outcome.to_prune += keys
 
 
 def delete_keys(alias: str, mapping: TableMapping, keys: Sequence[str]) -> int:

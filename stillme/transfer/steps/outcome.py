@@ -27,6 +27,7 @@ class Outcome:
     vanished: list[str] = field(default_factory=list)
     reasons: dict[str, int] = field(default_factory=dict)
     sentences: list[str] = field(default_factory=list)
+    to_prune: list[str] = field(default_factory=list)
     skipped: bool = False
     digest: str = ""
 
@@ -41,6 +42,7 @@ class Outcome:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.conflicts = (self.conflicts + other.conflicts)[:MOST_KEYS]
         self.vanished = (self.vanished + other.vanished)[:MOST_KEYS]
+        self.to_prune += other.to_prune
         for reason, rows in other.reasons.items():
             self.reasons[reason] = self.reasons.get(reason, 0) + rows
 

@@ -11,6 +11,7 @@ import pytest
 from django.core.management import call_command
 
 from stillme.demo.samples import make_samples
+from stillme.transfer.errors import TransferError
 from stillme.transfer.models import Chunk, QuarantinedRow, Run, RunTable
 from stillme.transfer.selection import Selection
 from tests.transfer.load.support import change, content, query, run_import, schema
@@ -206,3 +207,50 @@ def test_only_the_selected_tables_are_loaded(legacy: Path) -> None:
     result = run_import(selection=Selection(tables=("learning_sessions",)))
     assert [t.table for t in result.tables] == ["learning_sessions"]
     assert query("SELECT count(*) FROM knowledge.knowledge_items") == [(0,)]
+
+
+def test_prune_goes_children_first(legacy: Path) -> None:
+    run_import()
+    parents = query("SELECT source_id, target_id FROM knowledge.knowledge_relationships LIMIT 1")
+    change(legacy, "knowledge", "DELETE FROM knowledge_items")
+    result = run_import(prune=True)
+    assert parents
+    assert result.conserved
+    assert query("SELECT count(*) FROM knowledge.knowledge_items") == [(0,)]
+    assert query("SELECT count(*) FROM knowledge.knowledge_relationships") == [(0,)]
+
+
+def test_prune_is_refused_where_the_target_side_refers_to_the_row(legacy: Path) -> None:
+    run_import()
+    query(
+        "INSERT INTO knowledge.knowledge_relationships (source_id, target_id, relationship_type) "
+        "SELECT id, id, 'mine' FROM knowledge.knowledge_items ORDER BY id LIMIT 1"
+    )
+    change(legacy, "knowledge", "DELETE FROM knowledge_items")
+    with pytest.raises(TransferError, match="still refer"):
+        run_import(prune=True)
+
+
+def test_a_row_that_became_bad_is_set_aside_and_pruned(legacy: Path) -> None:
+    run_import()
+    change(
+        legacy, "accuracy", "UPDATE accuracy_scores SET question = CAST(x'ff' AS TEXT) WHERE id = 2"
+    )
+    result = run_import()
+    table = next(t for t in result.tables if t.table == "accuracy_scores")
+    assert (table.outcome.reasons["invalid_utf8"], table.outcome.vanished) == (1, ["2"])
+    run_import(prune=True)
+    assert not query("SELECT 1 FROM accuracy.accuracy_scores WHERE id = 2")
+    assert QuarantinedRow.objects.get(table="accuracy_scores", key="2").reason == "invalid_utf8"
+
+
+def test_prune_forgets_the_records_of_rows_that_are_gone(legacy: Path) -> None:
+    run_import()
+    assert QuarantinedRow.objects.filter(table="knowledge_relationships").exists()
+    change(
+        legacy, "knowledge", "DELETE FROM knowledge_relationships", "DELETE FROM knowledge_items"
+    )
+    run_import()
+    assert QuarantinedRow.objects.filter(table="knowledge_relationships").exists()
+    run_import(prune=True)
+    assert not QuarantinedRow.objects.filter(file="knowledge", table__startswith="know").exists()
