@@ -1,4 +1,4 @@
-"""Django's entry for the backend's management commands."""
+"""Django's entry for the backend's management commands and what it does at forks."""
 
 from django.apps import AppConfig
 
@@ -9,3 +9,9 @@ class PostgresqlConfig(AppConfig):
     name = "stillme.postgresql"
     label = "postgresql"
     verbose_name = "PostgreSQL"
+
+    def ready(self) -> None:
+        """Make forks safe for pools and sessions."""
+        from stillme.postgresql import forks
+
+        forks.install()

@@ -13,6 +13,9 @@ from typing import Any, ParamSpec, TypeVar
 
 from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.utils import OperationalError
+
+from stillme.postgresql.explain import explain_operational_error
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -36,13 +39,20 @@ def answers(fallback: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:
                     return method(*args, **kwargs)
             except Exception as error:
                 logger = method.__globals__["logger"]
-                logger.error("%s failed: %s", method.__qualname__, error, exc_info=True)
+                logger.error("%s failed: %s", method.__qualname__, _said(error), exc_info=True)
                 found: R = fallback(error) if callable(fallback) else copy(fallback)
                 return found
 
         return call
 
     return decorate
+
+
+def _said(error: Exception) -> str:
+    """What went wrong; of the database (down, pool exhausted, ...) as a sentence."""
+    if isinstance(error, OperationalError):
+        return explain_operational_error(error)
+    return str(error)
 
 
 def _savepoint() -> AbstractContextManager[None]:

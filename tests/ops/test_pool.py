@@ -1,0 +1,147 @@
+"""The connection pool: given back, exhausted with a sentence, closed at forks, reborn."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from threading import Event
+
+import psycopg
+import pytest
+from django.db import OperationalError, connections, transaction
+
+from knowledge import api
+from knowledge.models import KnowledgeItem
+from knowledge.services import KnowledgeRetention
+from stillme.postgresql.configuration import target_database
+from stillme.postgresql.explain import explain_operational_error
+from tests.ops.threads import in_threads
+
+pytestmark = pytest.mark.django_db(transaction=True)
+SIZE = 3
+
+
+@pytest.fixture
+def pool() -> Iterator[None]:
+    """The default alias with a pool of three, as the settings would make it."""
+    settings = connections["default"].settings_dict
+    before = dict(settings["OPTIONS"]), settings["CONN_MAX_AGE"], settings["CONN_HEALTH_CHECKS"]
+    connections["default"].close()
+    settings["OPTIONS"]["pool"] = {"min_size": 1, "max_size": SIZE, "timeout": 1.0}
+    settings["CONN_MAX_AGE"], settings["CONN_HEALTH_CHECKS"] = 0, True
+    yield
+    connections["default"].close()
+    connections["default"].close_pool()
+    settings["OPTIONS"], settings["CONN_MAX_AGE"], settings["CONN_HEALTH_CHECKS"] = before
+
+
+def free() -> int:
+    return int(connections["default"].pool.get_stats()["pool_available"])
+
+
+def test_the_settings_of_a_pool(tmp_path) -> None:
+    config = target_database("", embedded_directory=tmp_path, pool_sizes=(2, 8, 1.5))
+    assert config["OPTIONS"]["pool"] == {"min_size": 2, "max_size": 8, "timeout": 1.5}
+    assert (config["CONN_MAX_AGE"], config["CONN_HEALTH_CHECKS"]) == (0, True)
+
+
+def test_a_plain_thread_gives_its_connection_back(pool: None) -> None:
+    retention = KnowledgeRetention()
+    assert retention.add_knowledge("c", "s") > 0
+    assert connections["default"].connection is None
+    # Twenty threads that never close anything, on three connections.
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(20) as threads:
+        keys = list(threads.map(lambda n: retention.add_knowledge(f"{n}", "s"), range(60)))
+    assert min(keys) > 0
+    assert free() >= 1
+
+
+def test_a_callers_connection_stays_with_the_caller(pool: None) -> None:
+    with transaction.atomic():
+        api.item_add(content="c", source="s")
+        inner = connections["default"].connection
+        api.item_add(content="d", source="s")
+        assert connections["default"].connection is inner is not None
+    KnowledgeItem.objects.count()
+    api.item_list_retained()
+    assert connections["default"].connection is not None
+
+
+def test_an_exhausted_pool_is_a_sentence(pool: None, caplog: pytest.LogCaptureFixture) -> None:
+    release, held = Event(), []
+
+    def hold(number: int) -> int | None:
+        if number < SIZE:
+            with transaction.atomic():
+                KnowledgeItem.objects.count()
+                held.append(number)
+                release.wait(20)
+            return None
+        while len(held) < SIZE:
+            release.wait(0.01)
+        try:
+            with pytest.raises(OperationalError) as error:
+                api.item_add(content="c", source="s")
+            assert "raise DB_POOL_MAX_SIZE" in explain_operational_error(error.value)
+            return KnowledgeRetention().add_knowledge("c", "s")
+        finally:
+            release.set()
+
+    with caplog.at_level(logging.ERROR):
+        assert in_threads(SIZE + 1, hold)[-1] == -1
+    assert "No connection of the pool came free" in caplog.text
+    assert KnowledgeRetention().add_knowledge("c", "s") > 0
+
+
+def test_connections_that_died_are_replaced(pool: None) -> None:
+    retention = KnowledgeRetention()
+    retention.add_knowledge("c", "s")
+    kill_others()
+    assert retention.add_knowledge("d", "s") > 0
+
+
+def kill_others() -> None:
+    """End every session of this database, as a restart of the server would."""
+    database = connections["default"]
+    parameters = {**database.get_connection_params(), "autocommit": True}
+    parameters = {k: v for k, v in parameters.items() if k in {"host", "port", "user", "password"}}
+    with psycopg.connect(dbname="postgres", autocommit=True, **parameters) as server:
+        sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
+        server.execute(sql, [database.settings_dict["NAME"]])
+
+
+def test_without_a_pool_a_dead_connection_fails_once() -> None:
+    retention = KnowledgeRetention()
+    assert retention.add_knowledge("c", "s") > 0
+    kill_others()
+    assert retention.add_knowledge("d", "s") == -1
+    assert retention.add_knowledge("e", "s") > 0
+    assert KnowledgeItem.objects.count() == 2
+
+
+def test_a_fork_starts_without_pool_or_session(pool: None) -> None:
+    KnowledgeItem.objects.count()
+    parents = connections["default"].connection
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            forgotten = connections["default"].connection is None
+            counted = KnowledgeItem.objects.count()
+            connections["default"].close()
+            connections["default"].close_pool()
+            os.write(writer, b"ok" if forgotten and counted == 0 else b"no")
+            status = 0
+        finally:
+            os._exit(status)
+    os.waitpid(child, 0)
+    assert os.read(reader, 2) == b"ok"
+    os.close(reader)
+    os.close(writer)
+    # The parent's own session went through it unharmed.
+    assert connections["default"].connection is parents
+    assert KnowledgeItem.objects.count() == 0
