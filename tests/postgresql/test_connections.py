@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import os
+import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -69,6 +70,8 @@ def test_an_exhausted_pool_says_so(pooled: str) -> None:
 def test_dbshell_reaches_the_same_server(
     ours: Any, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if not ours.settings_dict.get("EMBEDDED") and shutil.which("psql") is None:
+        pytest.skip("no psql beside this server")
     monkeypatch.setitem(os.environ, "PATH", os.environ["PATH"])
     ours.client.runshell(["-Atc", "SELECT current_database()"])
     assert capfd.readouterr().out.strip() == ours.settings_dict["NAME"]
