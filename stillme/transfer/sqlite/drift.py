@@ -42,9 +42,7 @@ class Drift:
         return asdict(self)
 
 
-def find_drift(
-    file: str, models: Sequence[type[LegacyModel]], schema: FoundSchema
-) -> list[Drift]:
+def find_drift(file: str, models: Sequence[type[LegacyModel]], schema: FoundSchema) -> list[Drift]:
     """Every difference between the declared tables of one file and what it holds."""
     found: list[Drift] = []
     for model in models:
@@ -76,7 +74,9 @@ def _columns(file: str, model: type[LegacyModel], table: FoundTable) -> Iterator
         if found.name.lower() not in declared:
             same = found.name.lower() in targets
             effect = "goes to the target column of its name" if same else "goes to legacy_extra"
-            yield Drift(file, table.name, "extra column", found.name, "", _declaration(found), effect)
+            yield Drift(
+                file, table.name, "extra column", found.name, "", _declaration(found), effect
+            )
     yield from _table_facts(file, model, table)
 
 

@@ -167,9 +167,7 @@ def _shapes(kind: kinds.Kind, filled: int, short: int) -> list[tuple[str, int]]:
     return [(whole, short), (ISO_FRACTION, filled - short)]
 
 
-def add_row(
-    mapping: TableMapping, profiles: dict[str, ColumnProfile], row: RawRow
-) -> None:
+def add_row(mapping: TableMapping, profiles: dict[str, ColumnProfile], row: RawRow) -> None:
     """Look at every cell of a row that needs attention."""
     meanings = {c.legacy: c.kind for c in mapping.columns}
     for name, (storage, value) in row.cells.items():

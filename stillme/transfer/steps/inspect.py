@@ -20,11 +20,12 @@ from stillme.transfer.findings import Event, OnEvent, ignore_event
 from stillme.transfer.kinds import Stamp, Timestamp
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.registry import LegacyFile, legacy_files, legacy_models
+from stillme.transfer.selection import Selection
 from stillme.transfer.sqlite.clock import Clock
 from stillme.transfer.sqlite.drift import Drift, find_drift, virtual_tables
 from stillme.transfer.sqlite.files import OtherFile, journal_mode, other_files
 from stillme.transfer.sqlite.snapshot import Snapshot
-from stillme.transfer.steps.plan import Plan, PlannedTable, Selection, make_plan
+from stillme.transfer.steps.plan import Plan, PlannedTable, make_plan
 from stillme.transfer.steps.predict import Prediction, predict_table
 from stillme.transfer.steps.predict import as_dict as prediction_as_dict
 

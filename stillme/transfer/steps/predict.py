@@ -120,7 +120,7 @@ def _batches(streamed: TableSource, prediction: Prediction) -> Iterator[list[int
     documents = [quoted(c.legacy) for c in mapping.columns if isinstance(c.kind, kinds.Json)]
     remembered: dict[bytes, bool] = {}
     test = " AND ".join([streamed.common.predicate, *_strict_tests(mapping)])
-    columns = ["rowid", test, f"CASE WHEN {test} THEN {_texts(mapping)} END", *documents]
+    columns = ["rowid", test, _texts(mapping), *documents]
     cursor = streamed.connection.execute(
         f"SELECT {', '.join(columns)} FROM {quoted(mapping.table)}"
     )
@@ -170,9 +170,14 @@ def _is_clean(document: bytes | None, remembered: dict[bytes, bool]) -> bool:
 
 
 def _is_plain(text: str) -> bool:
-    """The loader's fast test, and nothing in it that jsonb could find too large."""
+    """The loader's fast test, and nothing in it that jsonb could find too large; else its policy."""
     short = len(text) < 5000 and text.count("[") < 400 and not _LONG_EXPONENT.search(text)
-    return short and json_policy.is_clean(text)
+    if short and json_policy.is_clean(text):
+        return True
+    try:
+        return not json_policy.convert(text)[1]
+    except json_policy.TooLarge:
+        return False
 
 
 def _strict_tests(mapping: TableMapping) -> list[str]:
@@ -194,10 +199,14 @@ def _strict_test(column: MappedColumn) -> str:
         case kinds.Date():
             return f"(date({name}, {_ANEW}) = {name} AND substr({name}, 1, 4) >= '0001')"
         case kinds.Timestamp(stamp=kinds.Stamp.SQL):
-            return f"(datetime({name}, {_ANEW}) = {name} AND substr({name}, 1, 4) >= '0001')"
+            early = f"substr({name}, 9, 2) < '29'"
+            exists = f"({early} OR datetime({name}, {_ANEW}) = {name})"
+            return f"({exists} AND substr({name}, 1, 4) >= '0001')"
         case kinds.Timestamp():
             wall = f"substr({name}, 1, 19)"
-            exists = f"datetime({wall}, {_ANEW}) = replace({wall}, 'T', ' ')"
+            early = f"substr({name}, 9, 2) BETWEEN '01' AND '28'"
+            early += f" AND substr({name}, 6, 2) BETWEEN '01' AND '12'"
+            exists = f"({early} OR datetime({wall}, {_ANEW}) = replace({wall}, 'T', ' '))"
             return f"({exists} AND substr({name}, 1, 4) >= '0001')"
     return ""
 

@@ -66,9 +66,7 @@ def test_made_samples(variant: str, tmp_path: Path, use_legacy_files: UseFiles) 
 
 
 @pytest.mark.parametrize("name", ["clean", "current", "old", "wal", "disabled"])
-def test_real_samples(
-    name: str, samples: Path, tmp_path: Path, use_legacy_files: UseFiles
-) -> None:
+def test_real_samples(name: str, samples: Path, tmp_path: Path, use_legacy_files: UseFiles) -> None:
     folder = tmp_path / "data"
     shutil.copytree(samples / name / "data", folder)
     use_legacy_files(folder)

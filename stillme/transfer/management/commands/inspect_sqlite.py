@@ -1,0 +1,81 @@
+"""manage.py inspect_sqlite: what is in the legacy files, and what an import will make of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from stillme.transfer.command import TransferCommand
+from stillme.transfer.errors import TransferError
+from stillme.transfer.reports.markdown_inspect import inspection_markdown
+from stillme.transfer.reports.schema_doc import schema_document
+from stillme.transfer.reports.terminal_inspect import InspectProgress, render_inspection
+from stillme.transfer.selection import Selection
+from stillme.transfer.steps.inspect import inspect_files
+
+
+class Command(TransferCommand):
+    """Parse, one call, render, exit."""
+
+    help = (
+        "Compare the legacy files with their declared schema, profile what is stored, and foretell "
+        "what import_sqlite will load, repair and quarantine. Writes nothing. Ends 0 when "
+        "everything will load or be repaired, 1 when rows will be quarantined or something is to "
+        "be decided, 2 when it could not run."
+    )
+    examples = (
+        "manage.py inspect_sqlite",
+        "manage.py inspect_sqlite --file rss --format json",
+        "manage.py inspect_sqlite --format markdown > inspection.md",
+        "manage.py inspect_sqlite --schema-doc docs/schema.md --check",
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Options."""
+        self.add_selection(parser)
+        parser.add_argument("--format", choices=("text", "json", "markdown"), default="text")
+        parser.add_argument(
+            "--schema-doc",
+            metavar="FILE",
+            help="Write the documentation of both schemas instead; needs no files and no server.",
+        )
+        parser.add_argument(
+            "--check",
+            action="store_true",
+            help="With --schema-doc: write nothing, end 1 where FILE is not up to date.",
+        )
+
+    def run(self, options: dict[str, Any]) -> int:
+        """0 when everything will load or be repaired, 1 otherwise."""
+        if options["schema_doc"]:
+            return self._document(Path(options["schema_doc"]), check=options["check"])
+        if options["check"]:
+            raise TransferError("--check belongs to --schema-doc FILE: name the file.")
+        form = options["format"]
+        progress = InspectProgress(self.console, quiet=form != "text")
+        selection = Selection(tuple(options["file"] or ()), tuple(options["table"] or ()))
+        result = inspect_files(selection, progress.on_event)
+        if form == "markdown":
+            self.console.out(inspection_markdown(result), end="")
+        else:
+            render_inspection(self.console, result, form)
+        return 0 if result.clean else 1
+
+    def _document(self, path: Path, *, check: bool) -> int:
+        text = schema_document()
+        try:
+            current = path.read_text(encoding="utf-8") if path.exists() else None
+            if check and current != text:
+                self.console.print(
+                    f"{path} is not up to date: run `manage.py inspect_sqlite --schema-doc {path}`.",
+                    soft_wrap=True,
+                )
+                return 1
+            if current != text:
+                path.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise TransferError(f"{path} cannot be used: {error.strerror}.") from error
+        self.console.print(f"{path} is up to date.", soft_wrap=True)
+        return 0

@@ -1,0 +1,151 @@
+"""The inspection on a terminal: what is there, what drifted, what will become of the rows."""
+
+from __future__ import annotations
+
+import json
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from stillme.transfer.findings import Event
+from stillme.transfer.reports.profile_text import bounds, details, storage
+from stillme.transfer.sqlite.clock import format_offset
+from stillme.transfer.steps.inspect import FileInspection, Inspection, TableInspection
+
+_WIDTH = 80
+
+
+class InspectProgress:
+    """One line per table that is done, on a terminal only."""
+
+    def __init__(self, console: Console, *, quiet: bool) -> None:
+        self._console = console
+        self._quiet = quiet or not console.is_terminal
+
+    def on_event(self, event: Event) -> None:
+        """Show one event."""
+        if not self._quiet and event.name == "done":
+            self._console.print(f"[dim]{event.data['table']}: {event.data['rows']:,} rows[/]")
+
+
+def render_inspection(console: Console, result: Inspection, form: str) -> None:
+    """Print it as text or JSON."""
+    if form == "json":
+        console.out(json.dumps(result.as_dict(), indent=2, ensure_ascii=False))
+        return
+    for file in result.files:
+        _file(console, file)
+    _others(console, result)
+    _print(console, _summary(result))
+    for question in result.open_questions:
+        _print(console, f"[yellow]to decide[/] {escape(question)}")
+    _print(console, verdict(result))
+
+
+def _print(console: Console, text: str) -> None:
+    console.print(text, width=min(console.width, _WIDTH))
+
+
+def _file(console: Console, file: FileInspection) -> None:
+    _print(console, f"[bold]== {file.file} ==[/]")
+    _print(console, escape(facts(file)))
+    if file.clock is not None:
+        _print(console, clock_sentence(file))
+    for drift in file.drift:
+        _print(console, f"[yellow]drift[/] {escape(drift.sentence())}")
+    for table in file.tables:
+        console.print(_columns(table), width=min(console.width, _WIDTH))
+        _outcome(console, table)
+
+
+def facts(file: FileInspection) -> str:
+    """Where the file is and what it is."""
+    if file.state != "present":
+        return f"{file.path}: {file.state}"
+    return (
+        f"{file.path}: {file.size:,} bytes, journal {file.journal_mode}, "
+        f"user_version {file.user_version}"
+    )
+
+
+def clock_sentence(file: FileInspection) -> str:
+    """The decision about the file's local clock and what it rests on."""
+    clock = file.clock
+    assert clock is not None
+    found = ", ".join(
+        f"{rows:,} rows at {format_offset(minutes)}" for minutes, rows in clock.evidence.items()
+    )
+    evidence = f"evidence: {found}" if found else "no row shows its offset"
+    if clock.zone:
+        return f"local clock: LEGACY_TIME_ZONE={clock.zone}; {evidence}"
+    if not clock.evidence and not file.open_clock:
+        return "local clock: no local times in this file"
+    several = "; the others by their own row or the nearest" if len(clock.evidence) > 1 else ""
+    return f"local clock: usually {format_offset(clock.usual)}{several}; {evidence}"
+
+
+def _columns(table: TableInspection) -> Table:
+    title = f"{table.table} -> {table.target}: {table.prediction.rows:,} rows"
+    shown = Table(title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False)
+    shown.add_column("column", overflow="fold", max_width=26)
+    shown.add_column("stored", overflow="fold", max_width=14)
+    shown.add_column("from / to", overflow="fold", max_width=12)
+    shown.add_column("what", overflow="fold")
+    for column in table.prediction.columns:
+        cells = (column.name, storage(column), bounds(column), details(column))
+        shown.add_row(*(escape(cell) for cell in cells))
+    return shown
+
+
+def _outcome(console: Console, table: TableInspection) -> None:
+    prediction = table.prediction
+    for (column, reason), cells in sorted(prediction.repairs.items()):
+        _print(console, f"[cyan]kept original[/] {column}: {cells:,} {reason}")
+    for reason, rows in sorted(prediction.reasons.items()):
+        _print(console, f"[red]quarantined[/] {rows:,} {reason}")
+        for example in prediction.examples:
+            if example.reason == reason:
+                where = f"{example.column} of " if example.column else ""
+                text = f"   e.g. {where}row {example.key}: {example.sentence}"
+                _print(console, escape(text))
+    if prediction.long_keys:
+        _print(
+            console,
+            f"[yellow]note[/] {prediction.long_keys} keys are so long that only PostgreSQL can "
+            "tell whether its index takes them",
+        )
+    console.print()
+
+
+def _others(console: Console, result: Inspection) -> None:
+    for other in result.others:
+        text = f"beside them: {other.name}, {other.size:,} bytes ({other.what}): not imported"
+        _print(console, escape(text))
+
+
+def _summary(result: Inspection) -> Table:
+    table = Table(
+        title="What an import will do", title_justify="left", box=SIMPLE_HEAD, show_edge=False
+    )
+    table.add_column("legacy table", overflow="fold")
+    for name in ("rows", "clean", "repaired", "quarantined"):
+        table.add_column(name, justify="right")
+    for row in result.tables:
+        found = row.prediction
+        counts = (found.rows, found.loaded, found.repaired, found.quarantined)
+        table.add_row(row.table, *(f"{count:,}" for count in counts))
+    return table
+
+
+def verdict(result: Inspection) -> str:
+    """The last line."""
+    rows = sum(table.prediction.rows for table in result.tables)
+    repaired = sum(table.prediction.repaired for table in result.tables)
+    text = f"{rows:,} rows looked at in {result.seconds:.1f} s: "
+    if result.quarantined:
+        text += f"{result.quarantined:,} will be quarantined, {repaired:,} repaired"
+    else:
+        text += f"all will load, {repaired:,} of them repaired"
+    return text + ". Nothing was written. Next: `manage.py import_sqlite`."
