@@ -111,6 +111,9 @@ def _build(collection: Collection, alias: str, *, replace: bool) -> None:
     connection = connections[alias]
     if replace:
         drop_index(collection)
+    # Items written in this very transaction still have their foreign keys to be checked.
+    execute(connection, "SET CONSTRAINTS ALL IMMEDIATE")
+    execute(connection, "SET CONSTRAINTS ALL DEFERRED")
     # The graph is built in memory: below its size the build is many times slower.
     execute(connection, f"SET LOCAL maintenance_work_mem = '{BUILD_MEMORY}'")
     operators = OPERATOR_CLASS[Collection.Metric(collection.metric)]

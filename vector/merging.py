@@ -122,13 +122,9 @@ def keep_cells(alias: str, table: str, run_id: int | None, rows: Sequence[Ready]
         for kept in row.kept
     ]  # fmt: skip
     if records:
-        KeptCell.objects.using(alias).bulk_create(
-            records,
-            batch_size=_BATCH,
-            update_conflicts=True,
-            unique_fields=["table", "key", "column"],
-            update_fields=["run", "storage", "value", "reason"],
-        )
+        keys = {row.key for row in rows}
+        KeptCell.objects.using(alias).filter(table=table, key__in=keys).delete()
+        KeptCell.objects.using(alias).bulk_create(records, batch_size=_BATCH)
 
 
 def set_aside(alias: str, table: str, run_id: int | None, asides: Sequence[Aside]) -> None:

@@ -172,15 +172,16 @@ def _pgvector_nearest(
     alias: str, row: models.Collection, query: list[float], *, indexed: bool
 ) -> Ranked:
     distance = f"embedding::vector({row.dimension}) {_OPERATOR[row.metric]} %s::vector"
+    # The sum keeps the index out: it gives the order of the bare distance only.
+    order = distance if indexed else f"({distance}) + 0"
     with transaction.atomic(using=alias):
-        execute(connections[alias], f"SET LOCAL enable_indexscan = {'on' if indexed else 'off'}")
         if indexed:
             execute(connections[alias], "SET LOCAL hnsw.ef_search = 100")
         found = fetch_all(
             connections[alias],
             f'SELECT {distance}, embedding_id FROM "vector"."items" '
-            f"WHERE collection_id = {int(row.pk)} ORDER BY 1 LIMIT {TOP}",
-            [str(query)],
+            f"WHERE collection_id = {int(row.pk)} ORDER BY {order} LIMIT {TOP}",
+            [str(query)] * 2,
         )
     return sorted((_chroma_distance(row.metric, float(far)), key) for far, key in found)
 

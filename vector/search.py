@@ -79,15 +79,13 @@ def _with_pgvector(
     exact: bool,
     filtered: bool,
 ) -> list[tuple[Item, float]]:
-    alias = items.db
-    distance = _pgvector_distance(collection, vector)
-    with transaction.atomic(using=alias):
-        approximate = not exact and count <= MOST_EF_SEARCH
-        _tune(alias, count, approximate=approximate, filtered=filtered)
+    if not exact and count <= MOST_EF_SEARCH:
+        with transaction.atomic(using=items.db):
+            _tune(items.db, count, filtered=filtered)
+            found = _rows(items, distance_of(collection, vector), F("distance").asc(), count)
+    if exact or count > MOST_EF_SEARCH or (filtered and len(found) < count):
+        distance = distance_of(collection, vector, exact=True)
         found = _rows(items, distance, F("distance").asc(), count)
-        if approximate and filtered and len(found) < count:
-            _tune(alias, count, approximate=False, filtered=True)
-            found = _rows(items, distance, F("distance").asc(), count)
     return [(item, _from_pgvector(collection, far)) for item, far in found]
 
 
@@ -95,20 +93,18 @@ def _metric(collection: Collection) -> Collection.Metric:
     return Collection.Metric(collection.metric)
 
 
-def _pgvector_distance(collection: Collection, vector: Sequence[float]) -> Any:
+def distance_of(collection: Collection, vector: Sequence[float], *, exact: bool = False) -> Any:
+    """pgvector's distance as an expression; the index cannot give the order of an exact one."""
     # Spelled as in the index, or PostgreSQL does not see that they belong together.
     stored = Cast("embedding", VectorField(dimensions=collection.dimension))
-    return _PGVECTOR[_metric(collection)](stored, list(vector))
+    distance = _PGVECTOR[_metric(collection)](stored, list(vector))
+    return distance + Value(0.0) if exact else distance
 
 
-def _tune(alias: str, count: int, *, approximate: bool, filtered: bool) -> None:
+def _tune(alias: str, count: int, *, filtered: bool) -> None:
     """How the index is searched, for the rest of the transaction."""
     connection = connections[alias]
-    if not approximate:
-        # An index scan that orders by distance can only be the HNSW one.
-        execute(connection, "SET LOCAL enable_indexscan = off")
-        return
-    execute(connection, f"SET LOCAL hnsw.ef_search = {min(max(EF_SEARCH, count), MOST_EF_SEARCH)}")
+    execute(connection, f"SET LOCAL hnsw.ef_search = {max(EF_SEARCH, count)}")
     if filtered:
         execute(connection, "SET LOCAL hnsw.iterative_scan = strict_order")
 

@@ -1,0 +1,340 @@
+"""What the application calls: Chroma's shapes, filters and distances, with and without pgvector."""
+
+from __future__ import annotations
+
+import math
+import random
+
+import pytest
+from django.db import connection, transaction
+
+from vector import indexes, search, services
+from vector.filters import FilterError
+from vector.models import Collection, Item
+from vector.services import VectorError
+
+pytestmark = pytest.mark.django_db
+
+METADATA = {
+    "int1": {"k": 1}, "float1": {"k": 1.0}, "true": {"k": True}, "str1": {"k": "1"},
+    "none": {"o": "z"}, "int5": {"k": 5}, "f2.5": {"k": 2.5}, "seven": {"k": 7},
+}  # fmt: skip
+DOCUMENTS = {
+    "int1": "Hello World", "float1": "hello world", "true": "Ünïcode 50% under_score",
+    "str1": "abc", "none": "", "int5": "xy", "f2.5": "ab.c", "seven": "",
+}  # fmt: skip
+
+
+@pytest.fixture
+def collection():
+    made = services.create_collection("things", metric="l2")
+    ids = list(METADATA)
+    services.add(
+        made,
+        ids,
+        [[float(n), 0.0, 1.0] for n in range(len(ids))],
+        [DOCUMENTS[key] for key in ids],
+        [METADATA[key] for key in ids],
+    )
+    services.add(made, ["nodoc"], [[1.0, 2.0, 3.0]], None, [{"q": 1}])
+    return made
+
+
+# What chromadb 1.4.1 answers to the same questions on the same items.
+WHERE = [
+    ({"k": 1}, "int1 float1"),
+    ({"k": 1.0}, "int1 float1"),
+    ({"k": True}, "true"),
+    ({"k": "1"}, "str1"),
+    ({"k": {"$ne": 1}}, "true str1 none int5 f2.5 seven nodoc"),
+    ({"k": {"$gt": 1}}, "int5 f2.5 seven"),
+    ({"k": {"$gte": 1}}, "int1 float1 int5 f2.5 seven"),
+    ({"k": {"$lt": 2.6}}, "int1 float1 f2.5"),
+    ({"k": {"$lte": 1}}, "int1 float1"),
+    ({"k": {"$in": [1, 5]}}, "int1 float1 int5"),
+    ({"k": {"$in": [True]}}, "true"),
+    ({"k": {"$nin": [1, 5]}}, "true str1 none f2.5 seven nodoc"),
+    ({"k": {"$nin": ["1"]}}, "int1 float1 true none int5 f2.5 seven nodoc"),
+    ({"missing": {"$ne": 1}}, "int1 float1 true str1 none int5 f2.5 seven nodoc"),
+    ({"$and": [{"k": 1}, {"k": {"$ne": 5}}]}, "int1 float1"),
+    ({"$or": [{"k": 1}, {"o": "z"}]}, "int1 float1 none"),
+]
+WHERE_DOCUMENT = [
+    ({"$contains": "hello"}, "float1"),
+    ({"$contains": "50%"}, "true"),
+    ({"$contains": "r_s"}, "true"),
+    ({"$contains": "ünï"}, ""),
+    ({"$not_contains": "hello"}, "int1 true str1 none int5 f2.5 seven nodoc"),
+    ({"$and": [{"$contains": "hello"}, {"$not_contains": "World"}]}, "float1"),
+    ({"$or": [{"$contains": "abc"}, {"$contains": "xy"}]}, "str1 int5"),
+    ({"$regex": "^h.*d$"}, "float1"),
+    ({"$not_regex": "^h"}, "int1 true str1 none int5 f2.5 seven nodoc"),
+]
+
+
+@pytest.mark.parametrize(("where", "expected"), WHERE, ids=str)
+def test_where_answers_as_chroma_does(collection, where, expected):
+    assert [r.id for r in services.get(collection, where=where)] == expected.split()
+
+
+@pytest.mark.parametrize(("where", "expected"), WHERE_DOCUMENT, ids=str)
+def test_where_document_answers_as_chroma_does(collection, where, expected):
+    found = services.get(collection, where_document=where)
+    assert [r.id for r in found] == expected.split()
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        {}, {"a": 1, "b": 2}, {"k": None}, {"k": {"$foo": 1}}, {"$not": {"k": 1}},
+        {"k": {"$gt": "a"}}, {"k": {"$gt": True}}, {"k": {"$in": []}}, {"k": {"$in": 1}},
+        {"$and": []}, {"k": {"$gt": 1, "$lt": 6}}, {"k": math.nan}, {"k": {"$eq": [1]}},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_where_that_is_none_is_refused_in_a_sentence(collection, where):
+    with pytest.raises(FilterError, match=r"\w"):
+        services.get(collection, where=where)
+
+
+@pytest.mark.parametrize("where", [{}, {"$contains": ""}, {"$like": "x"}, {"$contains": 3}])
+def test_a_where_document_that_is_none_is_refused(collection, where):
+    with pytest.raises(FilterError):
+        services.get(collection, where_document=where)
+
+
+def test_keys_and_values_cannot_break_out_of_a_filter(collection):
+    for key in ('a"b', "a'b", "a.b", "k ? (@ > 0)", "ü", "%s"):
+        services.add(collection, [key], [[0.0, 0.0, 0.0]], None, [{key: 5}])
+        assert [r.id for r in services.get(collection, where={key: {"$gt": 4}})] == [key]
+        assert [r.id for r in services.get(collection, where={key: 5})] == [key]
+
+
+def test_get_by_id_limit_and_offset(collection):
+    assert [r.id for r in services.get(collection, ["nodoc", "zz", "int1"])] == ["int1", "nodoc"]
+    assert [r.id for r in services.get(collection, limit=2, offset=1)] == ["float1", "true"]
+    assert services.get(collection, []) == []
+    with pytest.raises(VectorError):
+        services.get(collection, limit=-1)
+    (record,) = services.get(collection, ["true"])
+    assert (record.document, record.metadata, record.embedding) == (
+        "Ünïcode 50% under_score", {"k": True}, [2.0, 0.0, 1.0],
+    )  # fmt: skip
+
+
+def test_a_value_that_chroma_lost_is_missing_as_in_chroma(collection):
+    Item.objects.filter(embedding_id="int1").update(metadata={"k": None, "z": 1})
+    assert services.get(collection, ["int1"])[0].metadata == {"z": 1}
+
+
+def test_add_leaves_what_exists_and_upsert_merges(collection):
+    assert services.add(collection, ["int1"], [[9, 9, 9]], ["new"], [{"k": 99}]) == 0
+    assert services.get(collection, ["int1"])[0].metadata == {"k": 1}
+    services.upsert(collection, ["int1", "fresh"], [[9, 9, 9], [8, 8, 8]], None, [{"z": 1}, None])
+    (record,) = services.get(collection, ["int1"])
+    assert (record.document, record.metadata, record.embedding) == (
+        "Hello World", {"k": 1, "z": 1}, [9.0, 9.0, 9.0],
+    )  # fmt: skip
+    assert services.count(collection) == 10
+
+
+def test_float_metadata_keeps_its_type(collection):
+    values = {"a": 1.0, "b": 1, "c": 1e22, "d": 1e-7, "e": False}
+    services.add(collection, ["typed"], [[0, 0, 0]], None, [values])
+    found = services.get(collection, ["typed"])[0].metadata
+    assert {k: (type(v), v) for k, v in found.items()} == {
+        k: (type(v), v) for k, v in values.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((["a", "a"], [[1, 2, 3]] * 2), "twice"),
+        (([""], [[1, 2, 3]]), "no id"),
+        ((["a"], [[1, 2]]), "dimensions"),
+        ((["a"], [[1, 2, math.nan]]), "finite"),
+        ((["a"], [[1, 2, "x"]]), "float32"),
+        ((["a", "b"], [[1, 2, 3]]), "one length"),
+        ((["a"], [[1, 2, 3]], ["do\0c"]), "NUL"),
+        ((["a"], [[1, 2, 3]], None, [{"k": [1]}]), "no text, number or boolean"),
+        ((["a"], [[1, 2, 3]], None, [{"k": math.inf}]), "not finite"),
+        ((["a"], [[1, 2, 3]], None, [{"k": "\0"}]), "NUL"),
+    ],
+)
+def test_what_cannot_be_added_is_refused_in_a_sentence(collection, arguments, message):
+    with pytest.raises(VectorError, match=message):
+        services.add(collection, *arguments)
+    assert services.count(collection) == 9
+
+
+def test_delete(collection):
+    assert services.delete(collection, ["int1", "nope"]) == 1
+    assert services.delete(collection, where={"k": {"$gt": 2}}) == 3
+    assert services.count(collection) == 5
+    with pytest.raises(VectorError, match="what to delete"):
+        services.delete(collection)
+
+
+def test_collections():
+    made = services.create_collection("b", metric="cosine", metadata={"description": "x"})
+    services.create_collection("a")
+    assert [c.name for c in services.list_collections()] == ["a", "b"]
+    assert services.get_collection("b").metadata == {"description": "x"}
+    assert services.get_or_create_collection("b", metric="l2").metric == "cosine"
+    assert services.get_or_create_collection("c").metric == "l2"
+    for call in (
+        lambda: services.create_collection("b"),
+        lambda: services.create_collection("d", metric="manhattan"),
+        lambda: services.get_collection("nobody"),
+    ):
+        with pytest.raises(VectorError):
+            call()
+    assert services.query(made, [1.0, 2.0]) == []
+    services.delete_collection("b")
+    assert [c.name for c in services.list_collections()] == ["a", "c"]
+
+
+# --- search --------------------------------------------------------------------------------------
+
+
+def cloud(metric: str, count: int = 300, dimension: int = 8) -> Collection:
+    rng = random.Random(metric)
+    made = services.create_collection(f"cloud_{metric}", metric=metric)
+    vectors = [[rng.gauss(0, 1) for _ in range(dimension)] for _ in range(count)]
+    services.add(
+        made, [f"v{n}" for n in range(count)], vectors, None, [{"n": n} for n in range(count)]
+    )
+    return made
+
+
+def brute(collection: Collection, query: list[float], count: int) -> list[tuple[str, float]]:
+    from array import array
+
+    from vector.expectation import distances
+
+    items = list(Item.objects.filter(collection=collection))
+    far = distances(collection.metric, query, [array("f", i.embedding) for i in items])
+    return sorted(((i.embedding_id, d) for i, d in zip(items, far, strict=True)),
+                  key=lambda pair: pair[1])[:count]  # fmt: skip
+
+
+QUERY = [0.5, -1.0, 0.25, 0.0, 1.0, -0.5, 0.75, 2.0]
+
+
+@pytest.mark.parametrize("metric", ["l2", "cosine", "ip"])
+@pytest.mark.parametrize("way", ["plain", "exact", "index"])
+def test_nearest_neighbours_and_chromas_distances(metric, way, monkeypatch):
+    made = cloud(metric)
+    if way == "plain":
+        monkeypatch.setattr(indexes, "extension_state", lambda alias="default": "absent")
+    elif way == "exact":
+        assert indexes.ensure_extension() == ""
+    else:
+        assert indexes.ensure_index(made).present
+    found = services.query(made, QUERY, 10, exact=way == "exact")
+    expected = brute(made, QUERY, 10)
+    assert [r.id for r in found] == [key for key, _ in expected]
+    for record, (_, distance) in zip(found, expected, strict=True):
+        assert record.distance == pytest.approx(distance, rel=1e-5, abs=1e-6)
+
+
+@pytest.mark.parametrize("metric", ["l2", "cosine", "ip"])
+def test_the_index_is_used_and_an_exact_query_does_not_use_it(metric):
+    made = cloud(metric)
+    assert indexes.ensure_index(made).sentence.endswith("built.")
+    assert indexes.ensure_index(made).sentence.endswith("is there.")
+    name = indexes.index_name(made)
+    assert name in services.search_state(made)
+    assert name in plan(made, exact=False)
+    assert name not in plan(made, exact=True)
+
+
+def plan(collection: Collection, *, exact: bool) -> str:
+    ranked = Item.objects.filter(collection_id=collection.pk).annotate(
+        distance=search.distance_of(collection, QUERY, exact=exact)
+    )
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute("SET LOCAL enable_bitmapscan = off")
+        cursor.execute("SET LOCAL enable_sort = off")
+        return str(ranked.order_by("distance")[:10].explain())
+
+
+def test_filtered_search_gives_as_many_as_there_are():
+    made = cloud("l2", 400)
+    indexes.ensure_index(made)
+    found = services.query(made, QUERY, 10, where={"n": {"$lt": 12}})
+    assert len(found) == 10
+    assert all(record.metadata["n"] < 12 for record in found)
+    assert len(services.query(made, QUERY, 10, where={"n": {"$lt": 3}})) == 3
+    assert services.query(made, QUERY, 5, where={"n": -1}) == []
+
+
+def test_more_results_than_the_index_can_give_are_exact():
+    made = cloud("l2", 1100, 2)
+    indexes.ensure_index(made)
+    assert len(services.query(made, [0.0, 0.0], 1050)) == 1050
+
+
+def test_a_new_metric_or_dimension_gets_a_new_index():
+    made = cloud("l2")
+    indexes.ensure_index(made)
+    made.metric = "cosine"
+    made.save()
+    assert not indexes.has_index(made)
+    assert indexes.ensure_index(made).sentence.endswith("built.")
+    assert indexes.has_index(made)
+
+
+def test_vectors_that_pgvector_refuses_are_still_searched():
+    """An imported real[] may hold a NaN."""
+    made = cloud("l2", 20)
+    Item.objects.filter(embedding_id="v3").update(embedding=[math.nan] * 8)
+    state = indexes.ensure_index(made)
+    assert not state.present
+    assert "NaN" in state.sentence
+    found = services.query(made, QUERY, 20)
+    assert len(found) == 20
+    assert found[-1].id == "v3"
+
+
+def test_without_pgvector_everything_says_so(monkeypatch, collection):
+    monkeypatch.setattr(indexes, "extension_state", lambda alias="default": "absent")
+    assert "no pgvector" in indexes.ensure_index(collection).sentence
+    assert "pgvector is absent" in services.search_state(collection)
+    assert [r.id for r in services.query(collection, [0, 0, 1], 3)] == ["int1", "float1", "true"]
+
+
+def test_too_many_dimensions_for_an_index_is_a_sentence():
+    made = services.create_collection("wide", dimension=2001)
+    assert "2000" in indexes.ensure_index(made).sentence
+
+
+def test_query_checks_what_it_gets(collection):
+    for embedding, count in (([1, 2], 3), ([1, 2, math.nan], 3), ([1, 2, 3], 0)):
+        with pytest.raises(VectorError):
+            services.query(collection, embedding, count)
+
+
+def test_zero_vector_has_cosine_distance_one(monkeypatch):
+    made = services.create_collection("zero", metric="cosine")
+    services.add(made, ["zero", "near"], [[0, 0], [1, 0]])
+    assert [(r.id, r.distance) for r in services.query(made, [1, 0])] == [("near", 0), ("zero", 1)]
+    monkeypatch.setattr(indexes, "extension_state", lambda alias="default": "absent")
+    assert [(r.id, r.distance) for r in services.query(made, [1, 0])] == [("near", 0), ("zero", 1)]
+
+
+def test_admin_shows_collections_and_items(client, django_user_model, collection):
+    client.force_login(django_user_model.objects.create_superuser("root", "r@example.org", "x"))
+    item = Item.objects.get(embedding_id="true")
+    for page, text in (
+        ("collection/", "things"),
+        (f"collection/{collection.pk}/change/", "searched exactly"),
+        ("item/?q=hello", "float1"),
+        (f"item/?collection__id__exact={collection.pk}", "int5"),
+        (f"item/{item.pk}/change/", "(3 dimensions)"),
+    ):
+        response = client.get(f"/admin/vector/{page}")
+        assert response.status_code == 200
+        assert text in response.content.decode()
