@@ -7,6 +7,7 @@ holds the two together. Nothing here connects to a database or starts a server.
 from __future__ import annotations
 
 import os
+import warnings
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -30,8 +31,11 @@ env = Environment(
     SECURE_HSTS_SECONDS=(int, 31_536_000),
     BEHIND_PROXY=(bool, False),
     LOG_LEVEL=(str, "WARNING"),
+    LOG_FORMAT=(str, "plain"),
+    FOLLOWER_MAX_LAG=(float, 60.0),
     DATABASE_URL=(str, ""),
     DATABASE_REPLICA_URLS=(list, []),
+    REPLICA_MAX_LAG=(float, 5.0),
     EMBEDDED_POSTGRES_DIR=(str, ""),
     DB_POOL_MIN_SIZE=(int, 1),
     DB_POOL_MAX_SIZE=(int, 0),
@@ -90,6 +94,7 @@ INSTALLED_APPS = [
     "django_extensions",
     "stillme.postgresql",
     "stillme.transfer",
+    "stillme.ops",
     "stillme.demo",
     "knowledge",
     "continuum",
@@ -99,6 +104,7 @@ INSTALLED_APPS = [
 ]
 
 MIDDLEWARE = [
+    "stillme.ops.middleware.OperationsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -129,6 +135,8 @@ ASGI_APPLICATION = "stillme.asgi.application"
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
 WHITENOISE_USE_FINDERS = True
+# With the finders `collectstatic` is optional, and its directory may not be there.
+warnings.filterwarnings("ignore", message="No directory at", category=UserWarning)
 UNFOLD = {"SITE_TITLE": "StillMe", "SITE_HEADER": "StillMe", "SITE_SYMBOL": "database"}
 
 # --- the legacy side -----------------------------------------------------------------------------
@@ -205,8 +213,22 @@ DATABASES: dict[str, dict[str, Any]] = {
     ),
     **{file["alias"]: legacy_database(file["path"]) for file in LEGACY_FILES.values()},
 }
-DATABASE_REPLICA_URLS = env("DATABASE_REPLICA_URLS")
-DATABASE_ROUTERS = ["stillme.transfer.routers.LegacyRouter"]
+for _number, _url in enumerate(env("DATABASE_REPLICA_URLS"), start=1):
+    DATABASES[f"replica_{_number}"] = {
+        **target_database(
+            _url,
+            embedded_directory=EMBEDDED_POSTGRES_DIR,
+            pool_sizes=(env("DB_POOL_MIN_SIZE"), env("DB_POOL_MAX_SIZE"), env("DB_POOL_TIMEOUT")),
+            timeouts={"statement_timeout": env("STATEMENT_TIMEOUT")},
+        ),
+        "TEST": {"MIRROR": "default"},
+    }
+REPLICA_MAX_LAG = env("REPLICA_MAX_LAG")
+FOLLOWER_MAX_LAG = env("FOLLOWER_MAX_LAG")
+DATABASE_ROUTERS = [
+    "stillme.transfer.routers.LegacyRouter",
+    "stillme.ops.replicas.ReplicaRouter",
+]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # --- the rest ------------------------------------------------------------------------------------
@@ -218,8 +240,18 @@ LANGUAGE_CODE = "en-us"
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
-    "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "filters": {"context": {"()": "stillme.ops.logs.ContextFilter"}},
+    "formatters": {
+        "plain": {"format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s]: %(message)s"},
+        "json": {"()": "stillme.ops.logs.JsonFormatter"},
+    },
+    "handlers": {
+        "stderr": {
+            "class": "logging.StreamHandler",
+            "formatter": "json" if env("LOG_FORMAT") == "json" else "plain",
+            "filters": ["context"],
+        }
+    },
     "root": {"handlers": ["stderr"], "level": env("LOG_LEVEL")},
     "loggers": {
         # The pool logs every attempt to reach a server that is down; a command says it once.

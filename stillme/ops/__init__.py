@@ -1,0 +1,1 @@
+"""Running it: health, metrics, logs with request ids, read replicas, gunicorn, Citus."""

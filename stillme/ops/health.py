@@ -1,0 +1,84 @@
+"""`/healthz`: the process is alive. `/readyz`: it can do its work."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from django.conf import settings
+from django.db import DatabaseError, connections
+from django.db.migrations.executor import MigrationExecutor
+from django.http import HttpRequest, JsonResponse
+from django.utils import timezone
+
+from stillme.ops.replicas import replicas
+from stillme.postgresql.explain import explain_operational_error
+from stillme.transfer.models import FileState
+
+# A follower writes its lag down about once a second.
+SILENT_SECONDS = 30
+
+
+def healthz(request: HttpRequest) -> JsonResponse:
+    """Alive: no database is asked, because a restart would not cure that one."""
+    return JsonResponse({"status": "alive"})
+
+
+def readyz(request: HttpRequest) -> JsonResponse:
+    """Ready: the database answers, its migrations are applied, the follower keeps up.
+
+    503 with the reasons otherwise. Replicas that are left out are named, and no reason: the
+    primary does their work.
+    """
+    problems: list[str] = []
+    lags: dict[str, Any] = {}
+    try:
+        problems += unapplied()
+        if not problems:
+            lags = follower_lags()
+            problems += [
+                f"{file}: {lag['problem']}" for file, lag in lags.items() if lag["problem"]
+            ]
+    except DatabaseError as error:
+        problems.append(explain_operational_error(error))
+    body = {
+        "status": "not ready" if problems else "ready",
+        "problems": problems,
+        "followers": lags,
+        "replicas": replicas.states(),
+    }
+    return JsonResponse(body, status=503 if problems else 200)
+
+
+def unapplied() -> list[str]:
+    """A sentence where migrations are missing."""
+    executor = MigrationExecutor(connections["default"])
+    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    if not plan:
+        return []
+    return [f"{len(plan)} migrations are not applied: run `python manage.py migrate`."]
+
+
+def follower_lags() -> dict[str, dict[str, Any]]:
+    """The lag of each file that is followed, as the follower last wrote it down."""
+    rows = FileState.objects.filter(state=FileState.State.FOLLOWING)
+    return {row.file: follower_lag(row.details) for row in rows}
+
+
+def follower_lag(details: dict[str, Any]) -> dict[str, Any]:
+    """Seconds and changes behind, and the sentence where that is too much."""
+    seconds, seen = details.get("lag_seconds"), details.get("seen_at")
+    problem = ""
+    if seconds is not None and seconds > settings.FOLLOWER_MAX_LAG:
+        problem = f"the follower is {seconds} seconds behind"
+    elif _silent_for(seen) > SILENT_SECONDS:
+        problem = "the follower is silent: start `python manage.py sync_sqlite --follow`"
+    return {"seconds": seconds, "changes": details.get("lag_changes"), "problem": problem}
+
+
+def _silent_for(seen: str | None) -> float:
+    if seen is None:
+        return 0.0
+    moment = datetime.fromisoformat(seen)
+    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return (timezone.now() - aware).total_seconds()
