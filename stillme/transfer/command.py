@@ -7,7 +7,12 @@ from argparse import RawDescriptionHelpFormatter
 from typing import Any
 
 import psycopg
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import (
+    BaseCommand,
+    CommandError,
+    CommandParser,
+    DjangoHelpFormatter,
+)
 from django.db import Error as DatabaseError
 from rich.console import Console
 
@@ -15,6 +20,10 @@ from stillme.postgresql.explain import explain_operational_error
 from stillme.transfer.errors import TransferError
 
 COULD_NOT_RUN = 2
+
+
+class _Formatter(DjangoHelpFormatter, RawDescriptionHelpFormatter):
+    """Django's order of options, and examples line by line."""
 
 
 class TransferCommand(BaseCommand):
@@ -32,8 +41,7 @@ class TransferCommand(BaseCommand):
         if self.examples:
             kwargs["epilog"] = "Examples:\n" + "\n".join(f"  {line}" for line in self.examples)
         parser = super().create_parser(prog_name, subcommand, **kwargs)
-        formatter = parser.formatter_class
-        parser.formatter_class = type("Formatter", (formatter, RawDescriptionHelpFormatter), {})
+        parser.formatter_class = _Formatter
         return parser
 
     def add_selection(self, parser: CommandParser) -> None:

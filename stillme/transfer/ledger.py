@@ -83,6 +83,7 @@ def record_chunk(
     state of the file, so that the next run looks at the range again.
     """
     settled = not outcome.conflict_count
+    assert job.run_id is not None
     Chunk.objects.using(alias).update_or_create(
         table=job.mapping.declared_table,
         number=key_range.number,

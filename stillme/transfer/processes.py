@@ -62,4 +62,4 @@ def leave_parents_sessions() -> None:
         connection.connection = None
         connection.in_atomic_block = False
         if getattr(connection, "_connection_pools", None):
-            connection._connection_pools = {}
+            vars(connection)["_connection_pools"] = {}

@@ -61,7 +61,8 @@ def select_rows(
 def summary(alias: str) -> list[dict[str, object]]:
     """Counts by table, reason and status."""
     rows = QuarantinedRow.objects.using(alias).values("table", "reason", "status")
-    return list(rows.annotate(rows=Count("id")).order_by("table", "reason", "status"))
+    counted = rows.annotate(rows=Count("id")).order_by("table", "reason", "status")
+    return [dict(line) for line in counted]
 
 
 def accept(alias: str, rows: Iterable[QuarantinedRow], note: str, who: str = "") -> int:

@@ -79,7 +79,7 @@ class StageWriter:
         return []
 
     def _copy(self, blocks: Iterable[bytes]) -> None:
-        savepoint = self._connection.savepoint()
+        savepoint = str(self._connection.savepoint())
         try:
             copy_csv(self._connection, f"pg_temp.{STAGE}", self._columns, blocks)
         except psycopg.Error as error:

@@ -75,7 +75,8 @@ def _verdict(result: ImportResult) -> str:
     rows = sum(table.outcome.legacy_rows for table in result.tables)
     aside = sum(table.outcome.quarantined for table in result.tables)
     if not result.conserved:
-        return "[red]Rows are missing from the account: legacy is not loaded + repaired + quarantined.[/]"
+        sentence = "Rows are missing: legacy is not loaded + repaired + quarantined."
+        return f"[red]{sentence}[/]"
     what = "would be accounted for" if result.dry_run else "are accounted for"
     text = f"All {rows:,} legacy rows {what} in {result.seconds:.1f} s"
     if aside:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import stat
 from pathlib import Path
 from urllib.parse import quote
 
 from stillme.transfer.errors import LegacyFileError
-
-_HEADER = b"SQLite format 3\x00"
 
 
 def uri(path: Path, mode: str = "ro") -> str:
@@ -30,10 +30,15 @@ def open_legacy(path: Path, *, timeout: float = 5.0) -> sqlite3.Connection:
 
 
 def check_readable(path: Path) -> None:
-    """Raise LegacyFileError where the file is missing, unreadable, or no SQLite database."""
+    """Raise LegacyFileError where the file is missing or unreadable.
+
+    The file is never opened here: closing a descriptor drops every POSIX lock that this process
+    holds on the file, also those of SQLite's own connections, and a writer that then takes itself
+    for the last one deletes a `-wal` that is in use (sqlite.org/howtocorrupt, 2.2). Whether it
+    is a database SQLite itself says.
+    """
     try:
-        with path.open("rb") as stream:
-            head = stream.read(len(_HEADER))
+        mode = path.stat().st_mode
     except FileNotFoundError as error:
         raise LegacyFileError(f"There is no file {path}: check the path.") from error
     except PermissionError as error:
@@ -42,9 +47,11 @@ def check_readable(path: Path) -> None:
         ) from error
     except OSError as error:
         raise LegacyFileError(f"{path} cannot be read: {error.strerror}.") from error
-    if head and head != _HEADER:
+    if stat.S_ISDIR(mode):
+        raise LegacyFileError(f"{path} cannot be read: Is a directory.")
+    if not os.access(path, os.R_OK):
         raise LegacyFileError(
-            f"{path} is not a SQLite database (or it is encrypted): name the right file."
+            f"No permission to read {path}: run as its owner or grant read access."
         )
 
 

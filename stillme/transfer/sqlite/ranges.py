@@ -45,7 +45,7 @@ def key_ranges(
     rows: int,
     known: tuple[Bound, ...] = (),
 ) -> list[KeyRange]:
-    """Ranges of about `rows` rows. `known` are the upper bounds of an earlier run, kept as they are.
+    """Ranges of about `rows` rows. `known` are the upper bounds of an earlier run, kept.
 
     Keeping them lets a chunk's digest be compared with the one in the ledger.
     """

@@ -7,7 +7,6 @@ on between its steps. The copy is what every later step reads: it cannot move.
 from __future__ import annotations
 
 import hashlib
-import os
 import sqlite3
 import time
 from dataclasses import dataclass
@@ -110,4 +109,4 @@ def file_sha256(path: Path) -> str:
 
 def is_empty(path: Path) -> bool:
     """Whether the file is the 0-byte file that the old health check leaves."""
-    return os.path.getsize(path) == 0
+    return path.stat().st_size == 0

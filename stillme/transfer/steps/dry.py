@@ -25,7 +25,7 @@ def dry_table(job: TableJob) -> tuple[Outcome, tuple[int, ...]]:
             if isinstance(row, SetAside):
                 outcome.quarantined += 1
                 outcome.reasons[row.reason] = outcome.reasons.get(row.reason, 0) + 1
-                if _takes_key(row):
+                if row.key is not None and _takes_key(row.key, row.reason):
                     aside.append(int(row.key))
             else:
                 outcome.repaired += row.repaired
@@ -35,6 +35,5 @@ def dry_table(job: TableJob) -> tuple[Outcome, tuple[int, ...]]:
     return outcome, tuple(aside)
 
 
-def _takes_key(row: SetAside) -> bool:
-    taken = row.reason not in KEY_NOT_TAKEN
-    return taken and row.key is not None and row.key.lstrip("-").isdigit()
+def _takes_key(key: str, reason: str) -> bool:
+    return reason not in KEY_NOT_TAKEN and key.lstrip("-").isdigit()

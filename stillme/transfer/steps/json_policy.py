@@ -42,9 +42,7 @@ def is_clean(text: str) -> bool:
         document, end = _SCAN(text, 0)
     except (ValueError, RecursionError, StopIteration, _Constant):
         return False
-    return (
-        end == len(text) and type(document) is dict and text.count('":') == len(document)
-    )
+    return end == len(text) and type(document) is dict and text.count('":') == len(document)
 
 
 def _no_constant(name: str) -> Never:
@@ -52,7 +50,7 @@ def _no_constant(name: str) -> Never:
 
 
 # The C scanner itself: `decode` would look for white space with a regular expression, twice.
-_SCAN = json.JSONDecoder(parse_constant=_no_constant).scan_once
+_SCAN = json.JSONDecoder(parse_constant=_no_constant).scan_once  # type: ignore[attr-defined]
 
 
 def convert(text: str) -> tuple[str, str]:

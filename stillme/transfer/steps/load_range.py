@@ -15,6 +15,7 @@ from django.db import DatabaseError, connections, transaction
 
 from stillme.transfer import ledger
 from stillme.transfer.errors import TransferError
+from stillme.transfer.models import Chunk
 from stillme.transfer.postgresql.capture import as_replay
 from stillme.transfer.postgresql.copy import copy_csv, fetch_all, lost_connection
 from stillme.transfer.sqlite.ranges import KeyRange
@@ -73,7 +74,7 @@ class Collected:
 
 
 def load_range(
-    alias: str, source: TableSource, key_range: KeyRange, previous: ledger.Chunk | None
+    alias: str, source: TableSource, key_range: KeyRange, previous: Chunk | None
 ) -> Outcome:
     """Bring the target up to the snapshot for one range. Raises TransferError, DatabaseError."""
     if previous is not None:
@@ -147,7 +148,7 @@ def _write_record(
 
 
 def _proven_unchanged(
-    alias: str, source: TableSource, key_range: KeyRange, previous: ledger.Chunk
+    alias: str, source: TableSource, key_range: KeyRange, previous: Chunk
 ) -> bool:
     """Whether legacy range, mapping and the target's row count are those of the record."""
     job = source.job
@@ -166,7 +167,7 @@ def _proven_unchanged(
     return bool(found == previous.loaded + previous.repaired)
 
 
-def _as_recorded(previous: ledger.Chunk) -> Outcome:
+def _as_recorded(previous: Chunk) -> Outcome:
     return Outcome(
         legacy_rows=previous.legacy_rows,
         loaded=previous.loaded,

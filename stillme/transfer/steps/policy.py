@@ -201,10 +201,9 @@ def _wall_time(match: re.Match[str], text: str) -> datetime:
     if fraction[6:].strip("0"):
         raise Refused("beyond_microseconds", f"{text[:60]!r} is finer than microseconds.")
     try:
-        return datetime(
-            *(int(match[i] or 0) for i in (1, 2, 3, 5, 6, 7)),  # type: ignore[arg-type]
-            int(fraction[:6].ljust(6, "0")) if fraction else 0,
-        )
+        year, month, day, hour, minute, second = (int(match[i] or 0) for i in (1, 2, 3, 5, 6, 7))
+        micros = int(fraction[:6].ljust(6, "0")) if fraction else 0
+        return datetime(year, month, day, hour, minute, second, micros)
     except ValueError as error:
         raise Refused("unreadable_time", f"{text[:40]!r} is no time: {error}.") from error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from django.db import connections
+from django.db.models import Model
 
 from stillme.transfer.errors import TargetError
 from stillme.transfer.mapping import split_table
@@ -13,8 +14,8 @@ from stillme.transfer.registry import legacy_models
 
 def check_target(alias: str) -> None:
     """Raises TargetError where tables are missing, django's OperationalError without a server."""
-    models = [Run, *(model.target_model() for model in legacy_models())]
-    wanted = {split_table(model._meta.db_table) for model in models}
+    targets: list[type[Model]] = [Run, *(model.target_model() for model in legacy_models())]
+    wanted = {split_table(model._meta.db_table) for model in targets}
     rows = fetch_all(
         connections[alias],
         "SELECT schemaname, tablename FROM pg_tables WHERE schemaname = ANY(%s)",

@@ -97,7 +97,8 @@ def _select(
     mapping: TableMapping, common: CommonRows, key_range: KeyRange
 ) -> tuple[str, list[int | str]]:
     table = quoted(mapping.table)
-    where, values = "1", []
+    where = "1"
+    values: list[int | str] = []
     order = "rowid"
     if mapping.key is not None:
         order = quoted(mapping.key.legacy)

@@ -1,0 +1,144 @@
+"""kill -9 of importer, worker and server: the same command again ends in the same content."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from stillme.transfer.models import DroppedObject, Run
+from stillme.transfer.postgresql import objects
+from stillme.transfer.steps import load
+from tests.transfer.load.support import content, query, run_import, schema
+
+pytestmark = pytest.mark.django_db(transaction=True)
+ROOT = Path(__file__).parents[3]
+
+
+def start_import(environment: dict[str, str], *options: str) -> subprocess.Popen[str]:
+    """The real command, as a process group of its own."""
+    return subprocess.Popen(
+        [sys.executable, str(ROOT / "manage.py"), "import_sqlite", "--chunk-rows", "10", *options],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def finish_import(environment: dict[str, str], *options: str) -> str:
+    """Run the command until it gets the lock: a killed worker may still end its chunk."""
+    for _ in range(50):
+        process = start_import(environment, *options)
+        out, _ = process.communicate(timeout=120)
+        if "wait" not in out:
+            assert process.returncode == 0, out
+            return out
+        time.sleep(0.1)
+    raise AssertionError(out)
+
+
+def expected(legacy: Path) -> dict[str, list[str]]:
+    """The content of an undisturbed run, and an empty target again."""
+    run_import()
+    wanted = content()
+    empty_target()
+    return wanted
+
+
+def empty_target() -> None:
+    names = [
+        row[0]
+        for row in query(
+            "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables WHERE schemaname IN "
+            "('knowledge', 'continuum', 'rss', 'accuracy', 'transfer')"
+        )
+    ]
+    query(f"TRUNCATE {', '.join(names)} RESTART IDENTITY CASCADE")
+
+
+def test_killed_once_in_the_middle(legacy: Path, target_environment: dict[str, str]) -> None:
+    wanted, declared = expected(legacy), schema()
+    process = start_import(target_environment, "--jobs", "2")
+    deadline = time.monotonic() + 60
+    while not query("SELECT 1 FROM transfer.chunk") and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    finish_import(target_environment)
+    assert content() == wanted
+    assert schema() == declared
+    assert set(Run.objects.values_list("status", flat=True)) == {"failed", "completed"}
+
+
+@pytest.mark.slow
+def test_killed_a_hundred_times(legacy: Path, target_environment: dict[str, str]) -> None:
+    """Chunk by chunk and inside chunks: kills are spread over the whole run, then it ends."""
+    wanted, declared = expected(legacy), schema()
+    dice = random.Random(20251120)
+    started = time.monotonic()
+    finish_import(target_environment)
+    whole = time.monotonic() - started
+    kills = 0
+    while kills < 100:
+        empty_target()
+        for _ in range(10):
+            process = start_import(target_environment, "--jobs", dice.choice("12"))
+            time.sleep(dice.uniform(0.4, 1.0) * whole)
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                kills += 1
+            process.wait()
+        finish_import(target_environment)
+        assert content() == wanted
+    assert schema() == declared
+
+
+def test_indexes_taken_down_by_a_killed_run_are_built_again(
+    legacy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declared = schema()
+    relation = '"knowledge"."knowledge_relationships"'
+    assert objects.take_down("default", relation, None) >= 2
+    assert schema() != declared
+    run_import()
+    assert schema() == declared
+    assert not DroppedObject.objects.exists()
+
+
+def test_large_tables_have_their_indexes_back(
+    legacy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declared = schema()
+    wanted = expected(legacy)
+    monkeypatch.setattr(load, "LARGE_TABLE_ROWS", 1)
+    run_import()
+    assert content() == wanted
+    assert schema() == declared
+
+
+def test_a_failure_while_indexes_are_down_is_mended_by_the_next_run(
+    legacy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declared = schema()
+    wanted = expected(legacy)
+    monkeypatch.setattr(load, "LARGE_TABLE_ROWS", 1)
+
+    def broken(*arguments: object) -> None:
+        raise RuntimeError("the power went out")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(load, "set_sequence", broken)
+        with pytest.raises(RuntimeError, match="power"):
+            run_import()
+    run_import()
+    assert content() == wanted
+    assert schema() == declared
