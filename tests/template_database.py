@@ -82,11 +82,13 @@ def migrate(name: str) -> None:
 def digest_of_schema() -> str:
     """Digest of everything that decides what the migrations make."""
     digest = hashlib.sha256(django.__version__.encode())
-    folders = [Path(inspect.getfile(stillme.postgresql)).parent]
-    folders += [Path(config.path) / "migrations" for config in apps.get_app_configs()]
-    for folder in folders:
-        for file in sorted(folder.glob("*.py")):
-            digest.update(file.name.encode() + b"\0" + file.read_bytes())
+    backend = Path(inspect.getfile(stillme.postgresql)).parent
+    files = set(backend.glob("*.py"))
+    for config in apps.get_app_configs():
+        for pattern in ("migrations/*.py", "models*.py", "apps.py", "**/*.sql"):
+            files |= set(Path(config.path).glob(pattern))
+    for file in sorted(files):
+        digest.update(str(file).encode() + b"\0" + file.read_bytes())
     return digest.hexdigest()[:16]
 
 
