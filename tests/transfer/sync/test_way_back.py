@@ -21,7 +21,7 @@ from stillme.transfer.steps import cutover, rollback
 from stillme.transfer.steps.capture import install_capture, target_tables
 from stillme.transfer.steps.cutover import CutoverOptions, check_cutover, cut_over
 from stillme.transfer.steps.follow import FollowOptions, follow
-from stillme.transfer.steps.plan import Selection
+from stillme.transfer.selection import Selection
 from stillme.transfer.steps.rollback import plan_rollback, roll_back
 
 from .equal import differences
