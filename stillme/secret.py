@@ -45,7 +45,7 @@ def _read(path: Path) -> str:
 def _create(path: Path) -> str:
     """Write a new key with mode 0600 in one step; of two racing processes the first one wins."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if path.exists():  # but empty: the machine went down while it was written
+    if path.exists() and not _read(path):  # the machine went down while it was written
         path.unlink()
     descriptor, draft = tempfile.mkstemp(dir=path.parent)
     with os.fdopen(descriptor, "w", encoding="ascii") as file:

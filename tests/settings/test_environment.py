@@ -136,7 +136,7 @@ def test_a_number_that_is_none_is_a_sentence() -> None:
 
 def test_help_and_check_need_no_server(tmp_path: Path) -> None:
     cluster = tmp_path / "cluster"
-    for command in (["help"], ["check"], ["help", "migrate"]):
+    for command in (["help"], ["check"]):
         answer = process("manage.py", *command, EMBEDDED_POSTGRES_DIR=str(cluster))
         assert answer.returncode == 0, answer.stderr
     assert not cluster.exists()
