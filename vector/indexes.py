@@ -44,6 +44,12 @@ def extension_state(alias: str = "default") -> str:
     return "available" if rows[0][0] is None else "installed"
 
 
+def is_installed(alias: str = "default") -> bool:
+    """Whether pgvector is in this database. Cheap: asked before each search."""
+    sql = "SELECT 1 FROM pg_extension WHERE extname = 'vector'"
+    return bool(fetch_all(connections[alias], sql))
+
+
 def ensure_extension(alias: str = "default") -> str:
     """Install pgvector if the server has it and lets us; '' or the sentence why it is not there."""
     state = extension_state(alias)

@@ -60,7 +60,7 @@ def nearest(
     `filtered` says that `items` is narrower than the collection: where the index then comes
     back with too few, the search is done again exactly.
     """
-    if indexes.extension_state(items.db) == "installed":
+    if indexes.is_installed(items.db):
         try:
             return _with_pgvector(items, collection, vector, count, exact, filtered)
         except DataError:

@@ -32,12 +32,15 @@ Where = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One item as the application sees it. A metadata value that Chroma lost is not in it."""
+    """One item as the application sees it. A metadata value that Chroma lost is not in it.
+
+    `embedding` is None unless it was asked for; `distance` is there after a query.
+    """
 
     id: str
     document: str | None
     metadata: dict[str, Scalar]
-    embedding: list[float] = field(repr=False)
+    embedding: list[float] | None = field(default=None, repr=False)
     distance: float | None = None
 
 
@@ -160,13 +163,14 @@ def get(
     where_document: Where | None = None,
     limit: int | None = None,
     offset: int = 0,
+    embeddings: bool = False,
 ) -> list[Record]:
     """Items by id and filters, in the order in which they were added."""
     if offset < 0 or (limit is not None and limit < 0):
         raise VectorError("limit and offset count from zero: give no negative ones.")
-    chosen = _chosen(collection, ids, where, where_document).order_by("id")
+    chosen = _chosen(collection, ids, where, where_document, embeddings).order_by("id")
     end = None if limit is None else offset + limit
-    return [_record(item) for item in chosen[offset:end]]
+    return [_record(item, embeddings) for item in chosen[offset:end]]
 
 
 def query(
@@ -177,6 +181,7 @@ def query(
     where: Where | None = None,
     where_document: Where | None = None,
     exact: bool = False,
+    embeddings: bool = False,
 ) -> list[Record]:
     """The nearest items with Chroma's distances, nearest first.
 
@@ -187,10 +192,10 @@ def query(
     if collection.dimension is None:
         return []
     vector = float32(collection, embedding, "the query")
-    chosen = _chosen(collection, None, where, where_document)
+    chosen = _chosen(collection, None, where, where_document, embeddings)
     filtered = where is not None or where_document is not None
     found = nearest(chosen, collection, vector, n_results, exact=exact, filtered=filtered)
-    return [_record(item, distance) for item, distance in found]
+    return [_record(item, embeddings, distance) for item, distance in found]
 
 
 def delete(
@@ -227,8 +232,11 @@ def _chosen(
     ids: Sequence[str] | None,
     where: Where | None,
     where_document: Where | None,
+    embeddings: bool = True,
 ) -> QuerySet[Item]:
     chosen = Item.objects.filter(collection_id=collection.pk)
+    if not embeddings:
+        chosen = chosen.defer("embedding")
     if ids is not None:
         chosen = chosen.filter(embedding_id__in=list(ids))
     if where is not None:
@@ -238,6 +246,7 @@ def _chosen(
     return chosen
 
 
-def _record(item: Item, distance: float | None = None) -> Record:
+def _record(item: Item, embeddings: bool, distance: float | None = None) -> Record:
     metadata = {key: value for key, value in (item.metadata or {}).items() if value is not None}
-    return Record(item.embedding_id, item.document, metadata, item.embedding, distance)
+    vector = item.embedding if embeddings else None
+    return Record(item.embedding_id, item.document, metadata, vector, distance)

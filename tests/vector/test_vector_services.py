@@ -116,7 +116,8 @@ def test_get_by_id_limit_and_offset(collection):
     assert services.get(collection, []) == []
     with pytest.raises(VectorError):
         services.get(collection, limit=-1)
-    (record,) = services.get(collection, ["true"])
+    assert services.get(collection, ["true"])[0].embedding is None
+    (record,) = services.get(collection, ["true"], embeddings=True)
     assert (record.document, record.metadata, record.embedding) == (
         "Ünïcode 50% under_score", {"k": True}, [2.0, 0.0, 1.0],
     )  # fmt: skip
@@ -131,7 +132,7 @@ def test_add_leaves_what_exists_and_upsert_merges(collection):
     assert services.add(collection, ["int1"], [[9, 9, 9]], ["new"], [{"k": 99}]) == 0
     assert services.get(collection, ["int1"])[0].metadata == {"k": 1}
     services.upsert(collection, ["int1", "fresh"], [[9, 9, 9], [8, 8, 8]], None, [{"z": 1}, None])
-    (record,) = services.get(collection, ["int1"])
+    (record,) = services.get(collection, ["int1"], embeddings=True)
     assert (record.document, record.metadata, record.embedding) == (
         "Hello World", {"k": 1, "z": 1}, [9.0, 9.0, 9.0],
     )  # fmt: skip
@@ -227,7 +228,7 @@ QUERY = [0.5, -1.0, 0.25, 0.0, 1.0, -0.5, 0.75, 2.0]
 def test_nearest_neighbours_and_chromas_distances(metric, way, monkeypatch):
     made = cloud(metric)
     if way == "plain":
-        monkeypatch.setattr(indexes, "extension_state", lambda alias="default": "absent")
+        monkeypatch.setattr(indexes, "is_installed", lambda alias="default": False)
     elif way == "exact":
         assert indexes.ensure_extension() == ""
     else:
@@ -294,12 +295,14 @@ def test_vectors_that_pgvector_refuses_are_still_searched():
     state = indexes.ensure_index(made)
     assert not state.present
     assert "NaN" in state.sentence
-    found = services.query(made, QUERY, 20)
+    found = services.query(made, QUERY, 20, embeddings=True)
     assert len(found) == 20
+    assert found[0].embedding is not None
     assert found[-1].id == "v3"
 
 
 def test_without_pgvector_everything_says_so(monkeypatch, collection):
+    monkeypatch.setattr(indexes, "is_installed", lambda alias="default": False)
     monkeypatch.setattr(indexes, "extension_state", lambda alias="default": "absent")
     assert "no pgvector" in indexes.ensure_index(collection).sentence
     assert "pgvector is absent" in services.search_state(collection)
@@ -320,8 +323,9 @@ def test_query_checks_what_it_gets(collection):
 def test_zero_vector_has_cosine_distance_one(monkeypatch):
     made = services.create_collection("zero", metric="cosine")
     services.add(made, ["zero", "near"], [[0, 0], [1, 0]])
+    assert indexes.ensure_extension() == ""
     assert [(r.id, r.distance) for r in services.query(made, [1, 0])] == [("near", 0), ("zero", 1)]
-    monkeypatch.setattr(indexes, "extension_state", lambda alias="default": "absent")
+    monkeypatch.setattr(indexes, "is_installed", lambda alias="default": False)
     assert [(r.id, r.distance) for r in services.query(made, [1, 0])] == [("near", 0), ("zero", 1)]
 
 
