@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
-from django.db import connections, transaction
+from django.db import DatabaseError, connections, transaction
 
 from stillme.transfer import ledger
 from stillme.transfer.errors import TargetError, TransferError
@@ -129,8 +129,15 @@ class _own_run:  # noqa: N801 - a context manager, used like a function
         return self.run
 
     def __exit__(self, kind: type[BaseException] | None, error: object, _trace: object) -> None:
-        message = str(error) if isinstance(error, TransferError) else getattr(kind, "__name__", "")
-        ledger.finish_run(self.alias, self.run, failed=kind is not None, message=message)
+        if kind is None:
+            ledger.finish_run(self.alias, self.run, failed=False)
+            return
+        message = str(error) if isinstance(error, TransferError) else kind.__name__
+        try:
+            ledger.finish_run(self.alias, self.run, failed=True, message=message)
+        except DatabaseError:
+            # The server is gone: the next run marks this one as ended early.
+            return
 
 
 def _notice(result: VectorImport, listen: OnEvent, sentence: str) -> None:

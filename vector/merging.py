@@ -26,11 +26,16 @@ _BATCH = 500
 _BLOCK = 1 << 17
 _NAMES = ", ".join(COLUMNS)
 _VALUES = COLUMNS[2:]
-# Bits, not values: jsonb equality takes 1 for 1.0, an array's takes -0.0 for 0.0.
+# Bits, not values: jsonb equality takes 1 for 1.0, an array's -0.0 for 0.0. An exact vector is
+# not given up for the segment's approximation of it, when Chroma has purged its queue meanwhile.
+_PURGED = (
+    "(s.origin = 'segment_cosine' AND t.origin = 'queue' AND s.legacy_seq_id = t.legacy_seq_id)"
+)
 _DIFFERS = (
-    "(s.document, s.metadata::text, array_send(s.embedding), s.origin, s.created_at, "
-    "s.legacy_seq_id) IS DISTINCT FROM (t.document, t.metadata::text, array_send(t.embedding), "
-    "t.origin, t.created_at, t.legacy_seq_id)"
+    "((s.document, s.metadata::text, s.created_at, s.legacy_seq_id) IS DISTINCT FROM "
+    "(t.document, t.metadata::text, t.created_at, t.legacy_seq_id) OR (NOT "
+    f"{_PURGED} AND (array_send(s.embedding), s.origin) IS DISTINCT FROM "
+    "(array_send(t.embedding), t.origin)))"
 )
 # A row written by somebody else than the import has an xmin that no mark knows.
 OURS = "(t.xmin::text::bigint IN (SELECT mod(xid, 4294967296) FROM transfer.write_mark))"
@@ -129,9 +134,11 @@ def keep_cells(alias: str, table: str, run_id: int | None, rows: Sequence[Ready]
 
 def set_aside(alias: str, table: str, run_id: int | None, asides: Sequence[Aside]) -> None:
     """Quarantine rows. One that is there with the same cells keeps its state and decision."""
+    rows = QuarantinedRow.objects.using(alias).filter(table=table)
+    keyed = rows.filter(key__in=[aside.key for aside in asides if aside.key is not None])
     known = {
         (row.key, None if row.key is not None else row.rowid): row
-        for row in QuarantinedRow.objects.using(alias).filter(table=table)
+        for row in [*keyed, *rows.filter(key=None)]
     }
     fresh = []
     for aside in asides:

@@ -208,7 +208,9 @@ class _Judge:
     def _judge_vector(self, item: chroma.Item, found: TargetItem) -> None:
         key = item.embedding_id
         self.proof.origins[item.origin.value] += 1
-        if item.origin.value != found.origin:
+        # The import found the original in the queue, and Chroma has purged that since.
+        purged = (item.origin.value, found.origin) == ("segment_cosine", "queue")
+        if item.origin.value != found.origin and not purged:
             self._find(FindingKind.VALUE, "items:origin", key, item.origin.value, found.origin)
         exact = item.origin is not chroma.Origin.SEGMENT_COSINE
         apart = expectation.vector_difference(item.vector, found.embedding, exact)

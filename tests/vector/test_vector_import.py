@@ -221,6 +221,31 @@ def test_a_broken_import_ends_the_same_when_it_is_repeated(modern, monkeypatch):
     assert verify_vectors(modern.folder) == []
 
 
+@pytest.mark.django_db(transaction=True)
+def test_an_exact_vector_is_not_given_up_when_chroma_purges_its_queue(modern):
+    made = fill(modern, 6, space="cosine")
+    import_vectors(modern.folder)
+    made.flush(purge=True)
+    assert import_vectors(modern.folder).tables[0].outcome.updated == 0
+    item = Item.objects.get(embedding_id="k001")
+    assert (item.origin, bits(item)) == ("queue", floats(vector(1)))
+    assert verify_vectors(modern.folder) == []
+    made.write(UPDATE, "k001", vector(50))
+    made.flush(purge=True)
+    assert import_vectors(modern.close()).tables[0].outcome.updated == 1
+    assert verify_vectors(modern.folder) == []
+
+
+def test_a_store_that_does_not_note_the_dimension(modern):
+    fill(modern, 3)
+    modern.collection("empty", dimension=None)
+    modern.db.execute("UPDATE collections SET dimension = NULL")
+    import_vectors(modern.close())
+    found = dict(Collection.objects.values_list("name", "dimension"))
+    assert found == {"stillme_knowledge": 4, "empty": None}
+    assert verify_vectors(modern.folder) == []
+
+
 def test_ledger_has_the_counts(modern):
     fill(modern, 3)
     result = import_vectors(modern.close())

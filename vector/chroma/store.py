@@ -10,6 +10,7 @@ import sqlite3
 import tempfile
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from urllib.parse import quote
@@ -31,6 +32,7 @@ class Store:
         try:
             self.catalogue: Catalogue = read_catalogue(self.connection)
             self._topics = queue.topics(self.connection)
+            self._collections = tuple(map(self._with_dimension, self.catalogue.collections))
         except sqlite3.Error as error:
             self.connection.close()
             raise self._damaged(error) from error
@@ -46,12 +48,20 @@ class Store:
     @property
     def collections(self) -> tuple[Collection, ...]:
         """The collections, by name."""
-        return self.catalogue.collections
+        return self._collections
 
     @property
     def notices(self) -> tuple[Notice, ...]:
         """What the store has besides collections."""
         return self.catalogue.notices
+
+    def _with_dimension(self, collection: Collection) -> Collection:
+        """Very early stores do not note the dimension: the first vector tells it."""
+        if collection.dimension is not None:
+            return collection
+        items = (r for r in self.items(collection) if isinstance(r, Item))
+        first = next(items, None)
+        return replace(collection, dimension=len(first.vector) // 4) if first else collection
 
     def vectors(self, collection: Collection) -> Vectors:
         """Where the vectors of a collection are."""
