@@ -46,8 +46,6 @@ def target_database(
     if high > 0:
         options["pool"] = {"min_size": min(low, high), "max_size": high, "timeout": patience}
         config["CONN_MAX_AGE"] = 0
-        # A server that restarted leaves dead connections in the pool: each is tried before use.
-        config["CONN_HEALTH_CHECKS"] = True
     return config
 
 

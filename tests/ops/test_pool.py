@@ -26,14 +26,14 @@ SIZE = 3
 def pool() -> Iterator[None]:
     """The default alias with a pool of three, as the settings would make it."""
     settings = connections["default"].settings_dict
-    before = dict(settings["OPTIONS"]), settings["CONN_MAX_AGE"], settings["CONN_HEALTH_CHECKS"]
+    before = dict(settings["OPTIONS"]), settings["CONN_MAX_AGE"]
     connections["default"].close()
     settings["OPTIONS"]["pool"] = {"min_size": 1, "max_size": SIZE, "timeout": 1.0}
-    settings["CONN_MAX_AGE"], settings["CONN_HEALTH_CHECKS"] = 0, True
+    settings["CONN_MAX_AGE"] = 0
     yield
     connections["default"].close()
     connections["default"].close_pool()
-    settings["OPTIONS"], settings["CONN_MAX_AGE"], settings["CONN_HEALTH_CHECKS"] = before
+    settings["OPTIONS"], settings["CONN_MAX_AGE"] = before
 
 
 def free() -> int:
@@ -43,7 +43,7 @@ def free() -> int:
 def test_the_settings_of_a_pool(tmp_path) -> None:
     config = target_database("", embedded_directory=tmp_path, pool_sizes=(2, 8, 1.5))
     assert config["OPTIONS"]["pool"] == {"min_size": 2, "max_size": 8, "timeout": 1.5}
-    assert (config["CONN_MAX_AGE"], config["CONN_HEALTH_CHECKS"]) == (0, True)
+    assert config["CONN_MAX_AGE"] == 0
 
 
 def test_a_plain_thread_gives_its_connection_back(pool: None) -> None:
