@@ -33,15 +33,16 @@ class ParentTable:
 
 @dataclass(frozen=True, slots=True)
 class CommonRows:
-    """`predicate` is true for a common row; `cells` are the SQL of its CSV cells.
+    """`predicate` is true for a common row; its `pieces`, put together, are its CSV line.
 
-    `documents` are the positions of JSON cells: they come as raw text, because jsonb would
-    silently drop a repeated key.
+    A piece is text or a double: only a double takes Python's exact spelling, everything else is
+    concatenated by SQLite, because each value that crosses into Python costs time. `documents`
+    are the JSON columns, to be looked at: jsonb would silently drop a repeated key.
     """
 
     predicate: str
-    cells: tuple[str, ...]
-    documents: tuple[int, ...]
+    pieces: tuple[str, ...]
+    documents: tuple[str, ...]
 
 
 def common_rows(
@@ -49,23 +50,39 @@ def common_rows(
 ) -> CommonRows:
     """The SQL for one table. `parents` maps each declared parent table to where it was found."""
     tests: list[str] = []
-    cells: list[str] = []
-    documents: list[int] = []
+    cells: list[tuple[str, bool]] = []
     for column in mapping.columns:
         test, cell = _column(column, mapping, clock, parents)
         tests.append(test)
-        if isinstance(column.kind, kinds.Json):
-            documents.append(len(cells))
-        cells.append(cell)
-    for _, rule in mapping.derived:
-        cells.append(_derived(mapping, rule))
-    cells += ["''"] * len(mapping.nulls)
+        cells.append((cell, isinstance(column.kind, kinds.Real)))
+    cells += [(_derived(mapping, rule), False) for _, rule in mapping.derived]
+    cells += [("''", False)] * len(mapping.nulls)
     if mapping.extra:
         tests += [f"{quoted(name)} IS NULL" for name in mapping.extra]
-        cells.append("''")
+        cells.append(("''", False))
     if mapping.key is None or mapping.impossible:
         tests = ["0"]
-    return CommonRows(" AND ".join(t for t in tests if t) or "1", tuple(cells), tuple(documents))
+    return CommonRows(
+        predicate=" AND ".join(test for test in tests if test) or "1",
+        pieces=_pieces(cells),
+        documents=tuple(
+            quoted(c.legacy) for c in mapping.columns if isinstance(c.kind, kinds.Json)
+        ),
+    )
+
+
+def _pieces(cells: list[tuple[str, bool]]) -> tuple[str, ...]:
+    """Join neighbouring cells, separators between them and a line feed at the end."""
+    pieces: list[str] = []
+    text = ""
+    for number, (cell, is_real) in enumerate(cells):
+        end = "char(10)" if number == len(cells) - 1 else "','"
+        if is_real:
+            pieces += [text, cell] if text else [cell]
+            text = end
+        else:
+            text = " || ".join(part for part in (text, cell, end) if part)
+    return (*pieces, text)
 
 
 def _derived(mapping: TableMapping, rule: kinds.WhenSet) -> str:
@@ -104,7 +121,7 @@ def _column(
         case kinds.Real():
             return _storage(name, column, "real"), f"coalesce({name}, '')"
         case kinds.Json():
-            return _storage(name, column, "text"), name
+            return _storage(name, column, "text"), _quoted_text(name)
         case kinds.Timestamp(stamp=stamp):
             return _timestamp(name, column, stamp, mapping, clock)
         case kinds.Date():

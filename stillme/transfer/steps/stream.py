@@ -15,6 +15,7 @@ from stillme.transfer.steps.json_policy import is_clean
 
 _BATCH_ROWS = 400
 _MOST_REMEMBERED = 20_000
+_SHORT = 60
 _Row = tuple[Any, ...]
 
 
@@ -34,14 +35,15 @@ class CommonStream:
         key_range: KeyRange,
     ) -> None:
         self._connection = connection
-        self._documents = [position + 2 for position in common.documents]
+        self._documents = [2 + n for n in range(len(common.documents))]
         self._query, self._values = _select(mapping, common, key_range)
-        # The first two values are the rowid and the verdict: printed as nothing.
-        self._template = "%.0s%.0s" + ",".join(["%s"] * len(common.cells)) + "\n"
-        self._remembered: dict[str, str | None] = {}
+        # Rowid, verdict and raw documents are looked at and printed as nothing.
+        silent = "%.0s" * (2 + len(common.documents))
+        self._template = silent + "%s" * len(common.pieces)
+        self._known: dict[str, bool] = {}
         self.attention: list[int] = []
         self.rows = 0
-        self.hasher = hashlib.blake2b(digest_size=16)
+        self.hasher = hashlib.sha256()
 
     def __iter__(self) -> Iterator[bytes]:
         cursor = self._connection.execute(self._query, self._values)
@@ -53,7 +55,7 @@ class CommonStream:
         if len(rows) != len(batch):
             self.attention += [row[0] for row in batch if not row[1]]
         for position in self._documents:
-            rows = self._with_documents(rows, position)
+            rows = self._with_clean_documents(rows, position)
         template = self._template
         text = "".join([template % row for row in rows])
         if "\0" in text:
@@ -66,31 +68,25 @@ class CommonStream:
         self.hasher.update(data)
         return data
 
-    def _with_documents(self, rows: list[_Row], position: int) -> list[_Row]:
-        """Put the JSON cell of each row in CSV's form; rows whose document is not clean go."""
-        done: list[_Row] = []
-        remembered = self._remembered
-        for row in rows:
-            document = row[position]
-            cell: str | None = ""
-            if document is not None:
-                try:
-                    cell = remembered[document]
-                except KeyError:
-                    cell = self._remember(document)
-            if cell is None:
-                self.attention.append(row[0])
-            else:
-                done.append((*row[:position], cell, *row[position + 1 :]))
-        return done
+    def _with_clean_documents(self, rows: list[_Row], position: int) -> list[_Row]:
+        """The rows whose document jsonb takes as it is; the others need attention."""
+        verdicts = [row[position] is None or self._is_clean(row[position]) for row in rows]
+        if all(verdicts):
+            return rows
+        pairs = list(zip(rows, verdicts, strict=True))
+        self.attention += [row[0] for row, clean in pairs if not clean]
+        return [row for row, clean in pairs if clean]
 
-    def _remember(self, document: str) -> str | None:
-        cell = '"' + document.replace('"', '""') + '"' if is_clean(document) else None
-        if len(document) < 1000:
-            if len(self._remembered) >= _MOST_REMEMBERED:
-                self._remembered.clear()
-            self._remembered[document] = cell
-        return cell
+    def _is_clean(self, document: str) -> bool:
+        """Short documents (``{"user_id": null}``) repeat: their verdicts are remembered."""
+        if len(document) > _SHORT:
+            return is_clean(document)
+        known = self._known.get(document)
+        if known is None:
+            if len(self._known) >= _MOST_REMEMBERED:
+                self._known.clear()
+            known = self._known[document] = is_clean(document)
+        return known
 
 
 def _select(
@@ -103,8 +99,5 @@ def _select(
     if mapping.key is not None:
         order = quoted(mapping.key.legacy)
         where, values = key_range.where(order)
-    cells = ", ".join(common.cells)
-    return (
-        f"SELECT rowid, {common.predicate}, {cells} FROM {table} WHERE {where} ORDER BY {order}",
-        values,
-    )
+    values_out = ", ".join(("rowid", common.predicate, *common.documents, *common.pieces))
+    return f"SELECT {values_out} FROM {table} WHERE {where} ORDER BY {order}", values

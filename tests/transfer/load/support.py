@@ -10,8 +10,8 @@ from typing import Any
 from django.db import connections
 
 from stillme.transfer.registry import legacy_models
-from stillme.transfer.steps.load import ImportOptions, ImportResult, import_files
 from stillme.transfer.selection import Selection
+from stillme.transfer.steps.load import ImportOptions, ImportResult, import_files
 
 FILES = {
     "knowledge": "knowledge_retention.db",
