@@ -1,0 +1,271 @@
+"""16 threads with the calls the application makes: services on PostgreSQL against the old shape.
+
+    python benchmarks/services_load.py --rows 100000 1000000 --seconds 5
+
+Makes a scratch database on the configured server and SQLite files in a temporary folder, both
+filled with the same number of rows, and drops them. The threads are divided between two processes
+as gunicorn would (stillme/ops/gunicorn_conf.py). Measures writes alone with 16 writers (calls
+per second, "database is locked"), the mixed calls at full load, and their latency at half load.
+Loopback only; bounded by --seconds per measurement.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import multiprocessing
+import os
+import random
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+THREADS = 16
+PROCESSES = 2
+CYCLES = 16
+os.environ.setdefault("DB_POOL_MAX_SIZE", str(THREADS // PROCESSES))
+os.environ.setdefault("DB_POOL_MIN_SIZE", str(THREADS // PROCESSES))
+
+import stillme  # noqa: E402
+
+stillme.setup()
+
+import psycopg  # noqa: E402
+from django.core.management import call_command  # noqa: E402
+from django.db import connections  # noqa: E402
+
+from accuracy.services import AccuracyScorer  # noqa: E402
+from benchmarks.legacy_shape import LegacyShape  # noqa: E402
+from knowledge.services import KnowledgeRetention  # noqa: E402
+from rss.services import RSSFetchHistory  # noqa: E402
+from stillme.postgresql.forks import close_pools  # noqa: E402
+
+Call = Callable[[], object]
+
+FILLING = [
+    "INSERT INTO knowledge.knowledge_items (content, source, knowledge_type, retention_score) "
+    "SELECT 'content ' || n, 'source', 'general', (n * 7919 % 1000) / 1000.0 "
+    "FROM generate_series(1, {0}::bigint) n",
+    "INSERT INTO knowledge.learning_sessions (session_type, content_learned, accuracy_score) "
+    "SELECT 'chat', 'Q: question A: answer ' || n, 0.5 FROM generate_series(1, {0}) n",
+    "INSERT INTO accuracy.accuracy_scores (question, actual_answer, accuracy_score, "
+    "scoring_method, created_at) SELECT 'q' || n, 'a' || n, 0.5, 'semantic_similarity', "
+    "now() - n * interval '1 minute' FROM generate_series(1, {0}) n",
+    "INSERT INTO rss.fetch_cycles (cycle_number, started_at, status) "
+    "SELECT n, now(), 'unfinished' FROM generate_series(1, 2000) n",
+    "INSERT INTO rss.fetch_items (cycle_id, item_title, feed_url, item_link, summary, status, "
+    "fetch_timestamp) SELECT 1 + n % 2000, 'title ' || n, 'https://feed', 'https://link/' || n, "
+    "'summary', 'Added to RAG', now() - n * interval '1 minute' FROM generate_series(1, {0}) n",
+    "VACUUM ANALYZE",
+]
+
+
+class Services:
+    """The same calls on the services."""
+
+    def __init__(self) -> None:
+        self.retention, self.scorer = KnowledgeRetention(), AccuracyScorer()
+        self.history = RSSFetchHistory()
+
+    def record_learning_session(self) -> None:
+        """One INSERT."""
+        key = self.retention.record_learning_session(
+            "chat", "Q: question A: answer", 0.5, 0.0, {"user_id": None}
+        )
+        assert key > 0
+
+    def score_response(self) -> None:
+        """One INSERT."""
+        assert self.scorer.score_response("question", "answer") == 0.5
+
+    def add_knowledge(self) -> None:
+        """One INSERT."""
+        assert self.retention.add_knowledge("content", "source") > 0
+
+    def add_fetch_item(self, cycle: int) -> None:
+        """One transaction."""
+        self.history.add_fetch_item(cycle, "t", "f", "l", "s", "Added to RAG")
+
+    def get_retained_knowledge(self) -> None:
+        """A page of ten."""
+        assert len(self.retention.get_retained_knowledge(limit=10)) == 10
+
+    def get_all_fetch_items(self) -> None:
+        """The newest fifty."""
+        assert len(self.history.get_all_fetch_items(limit=50)) == 50
+
+    def get_fetch_stats(self, cycle: int) -> None:
+        """Counts of one cycle."""
+        assert self.history.get_fetch_stats(cycle)["total"] > 0
+
+
+def writes(side: Services | LegacyShape, number: int) -> list[Call]:
+    """What a chat answer and a fetched entry write."""
+    cycle = 1 + number % CYCLES
+    return [
+        side.record_learning_session,
+        side.score_response,
+        lambda: side.add_fetch_item(cycle),
+        side.add_knowledge,
+    ]
+
+
+def mixed(side: Services | LegacyShape, number: int) -> list[Call]:
+    """Writes and reads, half and half."""
+    cycle = 1 + number % CYCLES
+    reads: list[Call] = [
+        side.get_retained_knowledge,
+        side.get_all_fetch_items,
+        lambda: side.get_fetch_stats(cycle),
+        lambda: side.get_fetch_stats(cycle + 1),
+    ]
+    return [*writes(side, number), *reads]
+
+
+def full_load(
+    calls: Callable[[int], list[Call]], seconds: float, errors: Callable[[], int]
+) -> tuple[float, list[float], int]:
+    """Calls per second of threads that never pause, each call's seconds, and errors."""
+    return _run(calls, seconds, 0.0, errors)
+
+
+def paced(calls: Callable[[int], list[Call]], seconds: float, rate: float) -> list[float]:
+    """Each call's seconds when the threads together start `rate` calls a second."""
+    return _run(calls, seconds, THREADS / rate, lambda: 0)[1]
+
+
+def _run(
+    calls: Callable[[int], list[Call]], seconds: float, pause: float, errors: Callable[[], int]
+) -> tuple[float, list[float], int]:
+    """All threads, divided among processes as gunicorn does."""
+    fork = multiprocessing.get_context("fork")
+    results = []
+    started = time.perf_counter()
+    for first in range(PROCESSES):
+        ours, theirs = fork.Pipe(duplex=False)
+        numbers = range(first, THREADS, PROCESSES)
+        process = fork.Process(target=_share, args=(theirs, numbers, calls, seconds, pause, errors))
+        process.start()
+        results.append((process, ours))
+    found = [(process, pipe.recv()) for process, pipe in results]
+    elapsed = time.perf_counter() - started
+    for process, _ in found:
+        process.join()
+    flat = sorted(itertools.chain.from_iterable(taken for _, (taken, _) in found))
+    return len(flat) / elapsed, flat, sum(count for _, (_, count) in found)
+
+
+def _share(
+    pipe: Connection,
+    numbers: range,
+    calls: Callable[[int], list[Call]],
+    seconds: float,
+    pause: float,
+    errors: Callable[[], int],
+) -> None:
+    """The threads of one process."""
+    taken: list[float] = []
+    started = time.perf_counter()
+
+    def work(number: int) -> None:
+        order = random.Random(number)
+        turns = list(calls(number))
+        order.shuffle(turns)
+        due = started + order.random() * pause
+        for call in itertools.cycle(turns):
+            if pause:
+                due += pause
+                time.sleep(max(0.0, due - time.perf_counter()))
+            begun = time.perf_counter()
+            if begun - started > seconds:
+                return
+            call()
+            taken.append(time.perf_counter() - begun)
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in numbers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    pipe.send((taken, errors()))
+    connections.close_all()
+    close_pools()
+
+
+def percentiles(ordered: list[float]) -> str:
+    """p50 and p99 in milliseconds."""
+    p50, p99 = (ordered[min(int(len(ordered) * p), len(ordered) - 1)] * 1000 for p in (0.5, 0.99))
+    return f"p50 {p50:.1f} ms, p99 {p99:.1f} ms"
+
+
+def measure(rows: int, seconds: float) -> None:
+    """All measurements at one size."""
+    shape = f"{THREADS} threads in {PROCESSES} processes"
+    print(f"\n{rows:,} rows a table, {shape}, {seconds:.0f} s each", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        legacy = LegacyShape(Path(folder), rows)
+
+        def locked() -> int:
+            return legacy.locked
+
+        old, taken, errors = full_load(lambda n: writes(legacy, n), seconds, locked)
+        say("writes, SQLite", old, taken, f", {errors} locked")
+        rate, taken, errors = full_load(lambda n: mixed(legacy, n), seconds, locked)
+        say("mixed, SQLite", rate, taken, f", {errors} locked")
+    services = Services()
+    new, taken, _ = full_load(lambda n: writes(services, n), seconds, lambda: 0)
+    say("writes, PostgreSQL", new, taken, f", {new / old:.1f} times SQLite's")
+    rate, taken, _ = full_load(lambda n: mixed(services, n), seconds, lambda: 0)
+    say("mixed, PostgreSQL", rate, taken)
+    say("mixed, half load", rate / 2, paced(lambda n: mixed(services, n), seconds, rate / 2))
+
+
+def say(what: str, rate: float, taken: list[float], more: str = "") -> None:
+    """One line of the result."""
+    print(f"  {what:<20}{rate:8.0f}/s  {percentiles(taken)}{more}", flush=True)
+
+
+def in_scratch_database(rows: int, work: Callable[[], None]) -> None:
+    """Run `work` on a filled database that is dropped afterwards."""
+    connection = connections["default"]
+    parameters = {
+        name: value
+        for name, value in connection.get_connection_params().items()
+        if name in {"host", "port", "user", "password"}
+    }
+    name, scratch = connection.settings_dict["NAME"], "stillme_services_load"
+    with psycopg.connect(dbname="postgres", autocommit=True, **parameters) as server:
+        server.execute(f"DROP DATABASE IF EXISTS {scratch} WITH (FORCE)")
+        server.execute(f"CREATE DATABASE {scratch}")
+        connection.settings_dict["NAME"] = scratch
+        try:
+            call_command("migrate", verbosity=0)
+            connection.close()
+            with psycopg.connect(dbname=scratch, autocommit=True, **parameters) as target:
+                for sql in FILLING:
+                    target.execute(sql.format(rows))
+            work()
+        finally:
+            connections.close_all()
+            connection.close_pool()
+            connection.settings_dict["NAME"] = name
+            server.execute(f"DROP DATABASE IF EXISTS {scratch} WITH (FORCE)")
+
+
+def main() -> None:
+    """Parse and measure."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, nargs="+", default=[100_000, 1_000_000])
+    parser.add_argument("--seconds", type=float, default=5.0)
+    options = parser.parse_args()
+    for rows in options.rows:
+        in_scratch_database(rows, lambda rows=rows: measure(rows, options.seconds))  # type: ignore[misc]
+
+
+if __name__ == "__main__":
+    main()
