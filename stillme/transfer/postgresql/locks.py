@@ -6,10 +6,11 @@ lock with it.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
-from django.db import connections
+from django.db import DatabaseError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from stillme.transfer.errors import Busy
@@ -17,6 +18,7 @@ from stillme.transfer.postgresql.copy import fetch_all
 
 # "stillme" in ASCII digits, shortened to 31 bits: classid of all our advisory locks.
 _CLASS = 0x7374696C
+_ATTEMPTS, _PAUSE = 5, 0.1
 WRITER = 1
 WORKER = 2
 
@@ -29,7 +31,7 @@ def exclusive(alias: str, lock: int = WRITER) -> Iterator[None]:
     """
     connection = connections[alias].copy()
     try:
-        if not _try(connection, "pg_try_advisory_lock", lock):
+        if not _try_for_a_moment(connection, lock):
             raise Busy(
                 "Another import, replay or cut-over is writing to this target: "
                 "wait until it has ended and run again."
@@ -40,7 +42,13 @@ def exclusive(alias: str, lock: int = WRITER) -> Iterator[None]:
                 "wait some seconds and run again."
             )
         fetch_all(connection, "SELECT pg_advisory_unlock(%s, %s)", [_CLASS, WORKER])
-        yield
+        try:
+            yield
+        finally:
+            # The server ends a session some time after it was closed; the next command may come
+            # sooner. Where the server is gone, so is the lock.
+            with suppress(DatabaseError):
+                fetch_all(connection, "SELECT pg_advisory_unlock(%s, %s)", [_CLASS, lock])
     finally:
         connection.close()
 
@@ -48,6 +56,15 @@ def exclusive(alias: str, lock: int = WRITER) -> Iterator[None]:
 def share_as_worker(connection: BaseDatabaseWrapper) -> None:
     """Tell a later run that this worker is alive, until its session ends."""
     fetch_all(connection, "SELECT pg_advisory_lock_shared(%s, %s)", [_CLASS, WORKER])
+
+
+def _try_for_a_moment(connection: BaseDatabaseWrapper, lock: int) -> bool:
+    """The session of a process that was just killed needs a moment to end."""
+    for _ in range(_ATTEMPTS):
+        if _try(connection, "pg_try_advisory_lock", lock):
+            return True
+        time.sleep(_PAUSE)
+    return _try(connection, "pg_try_advisory_lock", lock)
 
 
 def _try(connection: BaseDatabaseWrapper, function: str, lock: int) -> bool:

@@ -51,7 +51,7 @@ class Carried:
     """What was carried back into one legacy table."""
 
     table: str
-    keys: list[int] | list[str] = field(default_factory=list)
+    keys: list[int | str] = field(default_factory=list)
     inserted: int = 0
     updated: int = 0
     deleted: int = 0
@@ -79,7 +79,7 @@ def carry_table(
     `source` must read through `writable`, so that it sees what has been written.
     """
     mapping = source.job.mapping
-    carried = Carried(mapping.declared_table, target_keys(mapping, keys))
+    carried = Carried(mapping.declared_table, [*target_keys(mapping, keys)])
     writer = _LegacyWriter(writable, mapping)
     for start in range(0, len(carried.keys), AT_ONCE):
         batch = carried.keys[start : start + AT_ONCE]
@@ -168,7 +168,7 @@ def _target_rows(
     columns = [(c.kind, quoted(c.target)) for c in mapping.columns]
     differs = [f"s.{n}::text IS DISTINCT FROM t.{n}::text" for _, n in columns]
     values = [target_expression(kind, f"t.{n}") for kind, n in columns]
-    others = [f"t.{quoted(f.column)}::text" for f in other_fields(mapping)]
+    others = [f"t.{quoted(str(f.column))}::text" for f in other_fields(mapping)]
     connection = connections[alias]
     with transaction.atomic(using=alias):
         create_stage(connection, mapping.relation, mapping.key.target)
@@ -205,6 +205,7 @@ def _write_rows(
     explicit: bool,
 ) -> None:
     mapping = source.job.mapping
+    fields = other_fields(mapping)
     for row in rows:
         is_new = row.key not in legacy
         wanted = [
@@ -226,7 +227,7 @@ def _write_rows(
                 carried.lost.append(
                     Lost(carried.table, str(row.key), column.target, str(value), made.lost)
                 )
-        document, lost = _others(mapping, row)
+        document, lost = _others(mapping, fields, row)
         carried.lost += lost
         if mapping.extra and (is_new or document is not None):
             cells.update(extra_cells(document, mapping.extra))
@@ -251,14 +252,16 @@ def _write_one(
     carried.cells += len(cells)
 
 
-def _others(mapping: TableMapping, row: _TargetRow) -> tuple[str | None, list[Lost]]:
+def _others(
+    mapping: TableMapping, fields: Sequence[models.Field[Any, Any]], row: _TargetRow
+) -> tuple[str | None, list[Lost]]:
     """(`legacy_extra`, values of columns the legacy has not that are not what an import gives)."""
     document: str | None = None
     lost = []
     derived = dict(mapping.derived)
     by_legacy = {c.legacy.lower(): v for c, v in zip(mapping.columns, row.values, strict=True)}
-    for target_field, value in zip(other_fields(mapping), row.others, strict=True):
-        name = target_field.column
+    for target_field, value in zip(fields, row.others, strict=True):
+        name = str(target_field.column)
         if name == EXTRA_COLUMN and mapping.extra:
             document = value
             continue
@@ -354,8 +357,8 @@ def every_key(alias: str, source: TableSource) -> Iterator[object]:
     """Every key of both sides: after a TRUNCATE all of them may have changed."""
     mapping = source.job.mapping
     assert mapping.key is not None
-    for row in source.raw.where("1"):
-        yield _key_of(mapping, row)
+    for raw in source.raw.where("1"):
+        yield _key_of(mapping, raw)
     key = quoted(mapping.key.target)
     for row in fetch_all(connections[alias], f"SELECT {key} FROM {mapping.relation}"):
         yield row[0]

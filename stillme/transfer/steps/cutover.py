@@ -25,6 +25,7 @@ from stillme.transfer.postgresql import capture as reverse
 from stillme.transfer.postgresql.locks import exclusive
 from stillme.transfer.postgresql.sequences import set_sequence
 from stillme.transfer.registry import LegacyFile
+from stillme.transfer.selection import Selection, present_files
 from stillme.transfer.sqlite.capture.freeze import freeze, unfreeze
 from stillme.transfer.sqlite.schema import sequence_mark
 from stillme.transfer.steps import states
@@ -32,13 +33,12 @@ from stillme.transfer.steps.capture import lift_stale_freezes, target_tables
 from stillme.transfer.steps.compare import compare_rows
 from stillme.transfer.steps.follow import Follower, FollowOptions
 from stillme.transfer.steps.live_file import LiveFile
-from stillme.transfer.steps.plan import Selection, present_files
 from stillme.transfer.steps.readiness_list import Line, go_list, is_go
 from stillme.transfer.steps.replay import replay_round
 from stillme.transfer.steps.states import State
 
 _SPARE = 5.0
-_TAIL = 5_000
+_TAIL = 2_000
 _LOCK_PATIENCE = 10.0
 
 

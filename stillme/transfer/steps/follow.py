@@ -15,16 +15,19 @@ from django.db import transaction
 from stillme.transfer import ledger
 from stillme.transfer.errors import Busy, LegacyFileError, StateError
 from stillme.transfer.findings import Event, OnEvent, ignore_event
+from stillme.transfer.kinds import Kind, Stamp, Timestamp
 from stillme.transfer.models import Run, RunFile
 from stillme.transfer.postgresql.capture import as_replay
 from stillme.transfer.postgresql.locks import exclusive
 from stillme.transfer.registry import LegacyFile
+from stillme.transfer.selection import Selection, present_files
 from stillme.transfer.sqlite.capture.log import trim
+from stillme.transfer.sqlite.clock import row_offset_sql
+from stillme.transfer.sqlite.raw import RawRow
 from stillme.transfer.steps import states
 from stillme.transfer.steps.capture import lift_stale_freezes
 from stillme.transfer.steps.live_file import LiveFile, Round, reading, row_keys, same_file
 from stillme.transfer.steps.load import ImportOptions, import_files
-from stillme.transfer.steps.plan import Selection, present_files
 from stillme.transfer.steps.replay import Replayed, apply_rows, replay_round
 from stillme.transfer.steps.states import State
 from stillme.transfer.steps.sweep import Swept, sweep_file
@@ -184,7 +187,7 @@ class Follower:
             stand = states.standing(self.alias, file.name)
             judged = stand.details.get("clock") or loaded_clock(self.alias, file.name)
             if judged is not None and judged != clock_signature(live):
-                self._read_again(file.name)
+                self._read_again(file.name, judged)
             with transaction.atomic(using=self.alias):
                 states.move(self.alias, file.name, State.FOLLOWING, clock=clock_signature(live))
             self.positions[file.name] = stand.position
@@ -263,7 +266,7 @@ class Follower:
         if found.first_at is not None:
             done.lags.append(max(0.0, time.time() - found.first_at))
 
-    def _read_again(self, name: str) -> None:
+    def _read_again(self, name: str, judged: dict[str, object] | None = None) -> None:
         """The local clock was changed: every local time of the file is judged again."""
         live = self.live[name]
         self.on_event(
@@ -271,9 +274,10 @@ class Follower:
                 "notice", {"message": f"{name}: a row shows another clock offset, reading again."}
             )
         )
+        usual = judged.get("usual", live.clock.usual) if judged else live.clock.usual
         live.forget()
         live.refresh()
-        reread_all(self.alias, live)
+        reread_times(self.alias, live, int(str(usual)))
         with transaction.atomic(using=self.alias):
             states.note(self.alias, name, clock=clock_signature(live))
 
@@ -379,13 +383,28 @@ def measure_lag(live: LiveFile, position: int) -> tuple[int, float]:
     return changes, 0.0 if oldest is None else max(0.0, time.time() - oldest)
 
 
-def reread_all(alias: str, live: LiveFile) -> None:
-    """Apply every row of a file again, in one transaction (its meaning has changed)."""
+def reread_times(alias: str, live: LiveFile, usual_before: int) -> None:
+    """Apply the rows again whose local times another clock decision may read in another way.
+
+    A row with evidence of its own is sure, as long as the usual offset (which decides what is
+    kept beside it) is the same.
+    """
     result = Replayed()
+    rows: dict[str, list[RawRow]] = {}
     with reading(live.connection):
-        rows = {table: list(source.raw.where("1")) for table, source in live.tables.items()}
+        for table, source in live.tables.items():
+            mapping = source.job.mapping
+            if not any(_is_local(column.kind) for column in mapping.columns):
+                continue
+            sure = mapping.clock is not None and live.clock.usual == usual_before
+            unsure = f"{row_offset_sql(mapping.clock)} IS NULL" if sure and mapping.clock else "1"
+            rows[table] = list(source.raw.where(unsure))
     with transaction.atomic(using=alias, durable=True):
         as_replay(alias)
         keys = {table: row_keys(live, table, found) for table, found in rows.items()}
         apply_rows(alias, live, keys, rows, result)
         ledger.mark_write(alias, live.run_id)
+
+
+def _is_local(kind: Kind) -> bool:
+    return isinstance(kind, Timestamp) and kind.stamp is not Stamp.SQL

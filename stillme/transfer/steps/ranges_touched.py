@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 
 from stillme.transfer.models_sync import RangeDigest
@@ -17,15 +18,17 @@ def touch_ranges(alias: str, table: str, keys: Sequence[Key]) -> None:
     )
     if not ranges:
         return
-    touched = [pk for pk, after, upto in ranges if any(within(k, after, upto) for k in keys)]
+    ordered = sorted(_order(key) for key in keys)
+    touched = [pk for pk, after, upto in ranges if _any_within(ordered, after, upto)]
     RangeDigest.objects.using(alias).filter(pk__in=touched).update(dirty=True)
 
 
-def within(key: Key, after: int | str | None, upto: int | str | None) -> bool:
-    """Whether SQLite would sort the key into ``after < key <= upto``."""
-    return (after is None or _order(key) > _order(after)) and (
-        upto is None or _order(key) <= _order(upto)
-    )
+def _any_within(
+    ordered: Sequence[tuple[int, float | bytes]], after: int | str | None, upto: int | str | None
+) -> bool:
+    """Whether SQLite would sort any of the keys into ``after < key <= upto``."""
+    first = 0 if after is None else bisect_right(ordered, _order(after))
+    return first < len(ordered) and (upto is None or ordered[first] <= _order(upto))
 
 
 def _order(key: Key) -> tuple[int, float | bytes]:

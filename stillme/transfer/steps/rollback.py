@@ -242,7 +242,7 @@ def _mark(
 
 def _align(alias: str, live: LiveFile, by_table: dict[str, Carried], run_id: int) -> None:
     """Keep what the file could not take, then bring the target to what the file says."""
-    keys = {t: list(by_table[t].keys) for t in live.tables if t in by_table}
+    keys = {t: by_table[t].keys for t in live.tables if t in by_table}
     for table, wanted in keys.items():
         mapping = live.tables[table].job.mapping
         _keep_lost(alias, live, by_table[table], run_id)

@@ -16,7 +16,7 @@ from stillme.transfer.sqlite.capture import Health
 from stillme.transfer.steps.capture import capture_reports, install_capture, remove_capture
 from stillme.transfer.steps.follow import FollowOptions, follow
 from stillme.transfer.steps.load import ImportOptions, import_files
-from stillme.transfer.steps.plan import Selection
+from stillme.transfer.selection import Selection
 
 from .equal import differences
 

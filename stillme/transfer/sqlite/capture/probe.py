@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from stillme.transfer import kinds
@@ -16,7 +17,12 @@ from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.capture.freeze import create_freeze
 from stillme.transfer.sqlite.capture.install import install, remove
 from stillme.transfer.sqlite.capture.log import Key, last_sequence
-from stillme.transfer.sqlite.capture.tables import CapturedTable, captured_tables, open_writable
+from stillme.transfer.sqlite.capture.tables import (
+    CapturedTable,
+    UniqueIndex,
+    captured_tables,
+    open_writable,
+)
 from stillme.transfer.sqlite.capture.templates import CHANGE_TABLE
 from stillme.transfer.sqlite.connect import quoted
 
@@ -85,7 +91,7 @@ class _Tries:
         yield "delete without WHERE", self.delete_all
         yield "insert or replace", self.replace
         for index in self.table.uniques:
-            yield f"replace over {index.name}", lambda columns=index: self.replace_unique(columns)
+            yield f"replace over {index.name}", partial(self.replace_unique, index)
         if self.table.has_rowid and not self.table.key_is_rowid:
             yield "replace over the rowid", self.replace_rowid
 
@@ -133,7 +139,7 @@ class _Tries:
 
     def rekey(self) -> set[Key]:
         key = self.start(1)
-        new: Key = key + 7 if isinstance(key, int) else f"{key}-moved"
+        new: Key = key + 7 if isinstance(key, int) else "stillme-probe-moved"
         self.connection.execute(
             f"UPDATE {self.name} SET {self.key} = ? WHERE {self.key} = ?", (new, key)
         )
@@ -162,10 +168,10 @@ class _Tries:
         self.put(row, "INSERT OR REPLACE")
         return {key}
 
-    def replace_unique(self, index: object) -> set[Key]:
+    def replace_unique(self, index: UniqueIndex) -> set[Key]:
         first, second = self.row(1), self.row(2)
-        columns = getattr(index, "columns", ())
-        if getattr(index, "by_expression", False):
+        columns = index.columns
+        if index.by_expression:
             raise _UntriedError("a unique index over an expression: a REPLACE over it goes unseen")
         for column, _ in columns:
             second[column] = first.get(column)
@@ -238,14 +244,14 @@ def _frozen(connection: sqlite3.Connection, tries: _Tries) -> Probe:
         passed = [
             verb
             for verb in ("INSERT", "INSERT OR IGNORE", "INSERT OR REPLACE")
-            if not _refused(connection, lambda verb=verb: tries.put(tries.row(2), verb))
+            if not _refused(partial(tries.put, tries.row(2), verb))
         ]
         for sql in (
             f"UPDATE {tries.name} SET {tries.key} = {tries.key}",
             "DELETE FROM " + tries.name,
         ):
             where = f" WHERE {tries.key} = ?"
-            if not _refused(connection, lambda sql=sql + where: connection.execute(sql, (key,))):
+            if not _refused(partial(connection.execute, sql + where, (key,))):
                 passed.append(sql.split()[0])
         ok = not passed and last_sequence(connection) == before
         return Probe("freeze", tries.table.name, ok, f"let through: {passed}" if passed else "")
@@ -255,7 +261,7 @@ def _frozen(connection: sqlite3.Connection, tries: _Tries) -> Probe:
         connection.execute("ROLLBACK")
 
 
-def _refused(connection: sqlite3.Connection, attempt: Callable[[], object]) -> bool:
+def _refused(attempt: Callable[[], object]) -> bool:
     try:
         attempt()
     except sqlite3.IntegrityError:
@@ -310,7 +316,7 @@ def _two_writers(copy: Path, mappings: list[TableMapping]) -> Probe:
     one, two = open_writable(copy), open_writable(copy)
     try:
         table = captured_tables(one, keyed)[0]
-        numbers = []
+        numbers: list[int] = []
         for connection in (one, two, one, two):
             _Tries(connection, keyed[0], table).put(
                 _Tries(connection, keyed[0], table).row(len(numbers) + 1)

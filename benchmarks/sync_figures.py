@@ -1,0 +1,147 @@
+"""Figures of following, cut-over and rollback on large files, in a scratch database.
+
+    python benchmarks/sync_figures.py [--rows 1000000] [--seconds 20] [--rate 500]
+
+Prints: replay rate, lag at a steady rate of writes, how long a cut-over locks writers out (with
+the changes drained before the freeze, and inside it), and how long a rollback takes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from unittest import mock
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "stillme.settings")
+
+import django
+
+django.setup()
+
+import sqlite3  # noqa: E402
+
+from django.core.management import call_command  # noqa: E402
+
+from rss.models import FetchItem  # noqa: E402
+from stillme.demo.samples.bulk import make_bulk  # noqa: E402
+from stillme.transfer.steps.capture import install_capture  # noqa: E402
+from stillme.transfer.steps.cutover import CutoverOptions, _Cutover, cut_over  # noqa: E402
+from stillme.transfer.steps.follow import FollowOptions, follow  # noqa: E402
+from stillme.transfer.steps.load import ImportOptions, import_files  # noqa: E402
+from stillme.transfer.steps.plan import Selection  # noqa: E402
+from stillme.transfer.steps.rehearse import other_files, scratch_database  # noqa: E402
+from stillme.transfer.steps.rollback import roll_back  # noqa: E402
+
+ONCE = FollowOptions(once=True)
+
+
+def touch(directory: Path, rows: int) -> None:
+    """That many changes, on the largest table."""
+    connection = sqlite3.connect(directory / "rss_fetch_history.db")
+    connection.execute(
+        "UPDATE rss_fetch_items SET summary = summary || '.' WHERE id IN "
+        "(SELECT id FROM rss_fetch_items ORDER BY id DESC LIMIT ?)",
+        (rows,),
+    )
+    connection.commit()
+    connection.close()
+
+
+def timed(work: object) -> tuple[float, object]:
+    """(seconds, result)"""
+    assert callable(work)
+    start = time.perf_counter()
+    result = work()
+    return time.perf_counter() - start, result
+
+
+def replay_rate(directory: Path) -> None:
+    """Changes a second, updates and inserts."""
+    for rows in (1_000, 20_000, 100_000):
+        touch(directory, rows)
+        seconds, _ = timed(lambda: follow(ONCE))
+        print(f"replay of {rows:,} updates: {seconds:.2f} s, {rows / seconds:,.0f}/s")
+
+
+def lag(directory: Path, seconds: float, rate: float) -> None:
+    """The lag at a steady rate of the old application's writes on all files."""
+    log = directory / "ack.jsonl"
+    arguments = [str(directory), "--seconds", str(seconds), "--rate", str(rate), "--no-sync"]
+    writer = subprocess.Popen(
+        [sys.executable, "-m", "stillme.demo.samples.writer", *arguments, "--log", str(log)],
+        stdout=subprocess.PIPE,
+        text=True,
+        # The local clock of the files: another one would make the follower judge times anew.
+        env={**os.environ, "TZ": "Asia/Ho_Chi_Minh"},
+    )
+    stop = threading.Event()
+    threading.Timer(seconds + 2, stop.set).start()
+    result = follow(FollowOptions(), stop=stop)
+    print("writer:", (writer.communicate()[0] or "").strip())
+    for file in result.files:
+        ordered = sorted(file.lags)
+        middle = ordered[len(ordered) // 2] if ordered else 0.0
+        print(
+            f"lag {file.file}: {file.changes:,} changes in {file.rounds} rounds, "
+            f"p50 {middle:.3f} s, p99 {file.lag_p99:.3f} s (oldest change of each round)"
+        )
+
+
+def switch(directory: Path, *, drain_inside: bool) -> None:
+    """One cut-over with a lag of 1,000 changes, and the way back after 10,000 writes."""
+    touch(directory, 1_000)
+    options = CutoverOptions(freeze_limit=60)
+    if drain_inside:
+        with mock.patch.object(_Cutover, "_drain_open"):
+            result = cut_over(options)
+    else:
+        result = cut_over(options)
+    where = "inside" if drain_inside else "before"
+    steps = ", ".join(f"{name} {seconds:.2f}" for name, seconds in result.steps.items())
+    print(
+        f"cut-over, 1,000 changes drained {where} the freeze: {result.frozen_seconds:.2f} s frozen"
+    )
+    print(f"  ({steps})")
+    keys = list(FetchItem.objects.order_by("-pk").values_list("pk", flat=True)[:10_000])
+    FetchItem.objects.filter(pk__in=keys).update(status_reason="written on PostgreSQL")
+    seconds, _ = timed(lambda: roll_back("default"))
+    print(f"rollback of {len(keys):,} changed rows: {seconds:.2f} s")
+
+
+def main() -> None:
+    """Everything, one figure per line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--seconds", type=float, default=20)
+    parser.add_argument("--rate", type=float, default=500)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="stillme-figures-") as folder:
+        directory = Path(folder)
+        make_bulk(directory, rows=given.rows)
+        with scratch_database(f"stillme_figures_{os.getpid()}"), other_files(directory):
+            call_command("migrate", verbosity=0)
+            seconds, _ = timed(lambda: install_capture("default", Selection()))
+            print(f"probes and triggers, {given.rows:,} rows: {seconds:.2f} s")
+            seconds, _ = timed(lambda: import_files(ImportOptions()))
+            print(f"import: {seconds:.2f} s")
+            follow(ONCE)
+            replay_rate(directory)
+            seconds, _ = timed(lambda: follow(FollowOptions(once=True, sweep=True)))
+            print(f"first sweep (every range compared): {seconds:.2f} s")
+            seconds, _ = timed(lambda: follow(FollowOptions(once=True, sweep=True)))
+            print(f"next sweep (digests only): {seconds:.2f} s")
+            lag(directory, given.seconds, given.rate)
+            switch(directory, drain_inside=False)
+            follow(ONCE)
+            switch(directory, drain_inside=True)
+
+
+if __name__ == "__main__":
+    main()
