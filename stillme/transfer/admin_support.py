@@ -51,8 +51,9 @@ class EstimatingPaginator(Paginator):  # type: ignore[type-arg]
         counted = rows.order_by().values("pk")[: COUNTED + 1].count()
         if counted <= COUNTED:
             return counted
-        estimate = planned_rows(rows) if rows.query.where else table_rows(rows)
-        return max(counted, estimate)
+        estimate = 0 if rows.query.where else table_rows(rows)
+        # A filtered list, a table never analysed, or one whose rows are on another node.
+        return max(counted, estimate if estimate > 0 else planned_rows(rows))
 
 
 def table_rows(rows: QuerySet[Any]) -> int:

@@ -1,0 +1,119 @@
+"""From one node to many: each domain's schema to a node of a Citus cluster.
+
+Order of life: import, cut over, close the rollback window (which removes the reverse capture's
+triggers), then distribute. The schema `transfer` and Django's own tables stay on the coordinator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.db import connections
+from django.db.backends.utils import CursorWrapper
+
+from stillme.ops.replicas import DOMAINS
+from stillme.transfer.errors import StateError, TargetError
+
+OLDEST_CITUS = 12
+
+EXTENSION = "SELECT extversion FROM pg_extension WHERE extname = 'citus'"
+WORKERS = "SELECT count(*) FROM citus_get_active_worker_nodes()"
+SCHEMAS = """
+    SELECT nspname FROM pg_namespace n WHERE nspname = ANY(%s)
+    AND EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = n.oid AND c.relkind IN ('r', 'p'))
+    ORDER BY nspname
+"""
+DISTRIBUTED = "SELECT schema_name::text FROM citus_schemas"
+TRIGGERS = """
+    SELECT format('%%s on %%s', t.tgname, t.tgrelid::regclass) FROM pg_trigger t
+    JOIN pg_class c ON c.oid = t.tgrelid
+    WHERE NOT t.tgisinternal AND c.relnamespace::regnamespace::text = ANY(%s) ORDER BY 1
+"""
+FOREIGN_KEYS = """
+    SELECT format('%%s of %%s', k.conname, k.conrelid::regclass) FROM pg_constraint k
+    JOIN pg_class c ON c.oid = k.conrelid JOIN pg_class r ON r.oid = k.confrelid
+    WHERE k.contype = 'f' AND c.relnamespace <> r.relnamespace
+      AND (c.relnamespace::regnamespace::text = ANY(%s)
+           OR r.relnamespace::regnamespace::text = ANY(%s)) ORDER BY 1
+"""
+FOLLOWED = """
+    SELECT file, state FROM "transfer"."file_state"
+    WHERE state IN ('captured', 'loaded', 'following') ORDER BY 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What distributing would do: schemas to move, schemas that are, and what stands against it."""
+
+    version: str
+    workers: int
+    move: tuple[str, ...]
+    distributed: tuple[str, ...]
+    problems: tuple[str, ...] = field(default=())
+
+
+def plan_distribution(alias: str = "default") -> Plan:
+    """Look, and change nothing. Raises TargetError where the database has no Citus."""
+    with connections[alias].cursor() as cursor:
+        version = _first(cursor, EXTENSION)
+        if not version:
+            raise TargetError(
+                "This database has no Citus extension: run CREATE EXTENSION citus on every node "
+                "and citus_add_node for each worker, or stay on one node (docs/scaling.md)."
+            )
+        present = _column(cursor, SCHEMAS, sorted(DOMAINS))
+        done = [name for name in _column(cursor, DISTRIBUTED) if name in DOMAINS]
+        workers = _first(cursor, WORKERS) or 0
+        problems = tuple(_problems(cursor, str(version), int(workers), present))
+        move = tuple(name for name in present if name not in done)
+    return Plan(str(version), int(workers), move, tuple(done), problems)
+
+
+def _problems(cursor: CursorWrapper, version: str, workers: int, schemas: list[str]) -> list[str]:
+    found: list[str] = []
+    if int(version.split(".")[0]) < OLDEST_CITUS:
+        found.append(f"Citus {version} cannot distribute schemas: install {OLDEST_CITUS} or newer.")
+    if not workers:
+        found.append("The cluster has no active worker: add one with citus_add_node.")
+    if not schemas:
+        found.append("There is no domain schema with tables: run `python manage.py migrate`.")
+    found += [
+        f"The trigger {trigger} is in the way: close the rollback window, which removes it."
+        for trigger in _column(cursor, TRIGGERS, schemas)
+    ]
+    found += [
+        f"The foreign key {key} leaves its schema, which does not work across nodes: drop it."
+        for key in _column(cursor, FOREIGN_KEYS, schemas, schemas)
+    ]
+    cursor.execute(FOLLOWED)
+    found += [
+        f"The file {file} is still {state}: import, cut over and close the rollback window first."
+        for file, state in cursor.fetchall()
+    ]
+    return found
+
+
+def distribute(plan: Plan, on_event: Callable[[str], None], alias: str = "default") -> None:
+    """Move each schema to a node. Raises StateError while something stands against it."""
+    if plan.problems:
+        raise StateError(" ".join(plan.problems))
+    for schema in plan.move:
+        # A statement of its own, not in a transaction: a schema that was moved stays moved, and
+        # the same command again goes on with the next one.
+        with connections[alias].cursor() as cursor:
+            cursor.execute("SELECT citus_schema_distribute(%s::regnamespace)", [schema])
+        on_event(schema)
+
+
+def _first(cursor: CursorWrapper, sql: str) -> Any:
+    cursor.execute(sql)
+    row = cursor.fetchone()
+    return row[0] if row else None
+
+
+def _column(cursor: CursorWrapper, sql: str, *parameters: list[str]) -> list[str]:
+    cursor.execute(sql, parameters or None)
+    return [str(row[0]) for row in cursor.fetchall()]

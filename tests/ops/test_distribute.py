@@ -1,0 +1,121 @@
+"""distribute: preflight, order and refusals. Citus itself is stood in for by functions."""
+
+from __future__ import annotations
+
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import connection
+
+from stillme.ops import distribute as module
+from stillme.transfer.models import FileState
+
+pytestmark = pytest.mark.django_db
+
+STAND_IN = """
+    CREATE TABLE public.moved (name text);
+    CREATE VIEW public.citus_schemas AS SELECT name::regnamespace AS schema_name FROM public.moved;
+    CREATE FUNCTION public.citus_get_active_worker_nodes() RETURNS SETOF text
+        LANGUAGE sql AS 'SELECT unnest(ARRAY[''w1'', ''w2''])';
+    CREATE FUNCTION public.citus_schema_distribute(schema regnamespace) RETURNS void
+        LANGUAGE sql AS 'INSERT INTO public.moved VALUES (schema::text)';
+"""
+
+
+def execute(sql: str) -> list[tuple]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+        return cursor.fetchall() if cursor.description else []
+
+
+def run(*arguments: str) -> tuple[int, str]:
+    out = StringIO()
+    try:
+        call_command("distribute", *arguments, stdout=out)
+    except SystemExit as ended:
+        return int(ended.code or 0), out.getvalue()
+    return 0, out.getvalue()
+
+
+@pytest.fixture
+def citus(monkeypatch: pytest.MonkeyPatch) -> None:
+    execute(STAND_IN)
+    monkeypatch.setattr(module, "EXTENSION", "SELECT '13.2-1'")
+
+
+def test_without_the_extension_one_sentence() -> None:
+    with pytest.raises(CommandError, match="no Citus extension") as error:
+        run()
+    assert error.value.returncode == 2
+
+
+@pytest.mark.usefixtures("citus")
+class TestWithCitus:
+    """With the functions that Citus would have."""
+
+    def test_a_dry_run_moves_nothing(self) -> None:
+        status, text = run("--dry-run")
+        assert status == 0
+        assert "Citus 13.2-1 with 2 active workers." in text
+        for schema in ("accuracy", "continuum", "knowledge", "rss"):
+            assert f"{schema} is to be distributed." in text
+        assert "transfer" not in text
+        assert execute("SELECT * FROM public.moved") == []
+
+    def test_every_domain_moves_once(self) -> None:
+        execute("INSERT INTO public.moved VALUES ('rss')")
+        status, text = run("--no-verify")
+        assert status == 0, text
+        assert "rss is distributed already." in text
+        moved = {name for (name,) in execute("SELECT name FROM public.moved")}
+        assert moved >= {"accuracy", "continuum", "knowledge", "rss"}
+        assert "to be distributed" not in run("--no-verify")[1]
+
+    def test_the_counts_are_compared_afterwards(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        called: list[Any] = []
+        target = "stillme.ops.management.commands.distribute.call_command"
+        monkeypatch.setattr(target, lambda *args, **options: called.append((args, options)))
+        run()
+        assert called == [(("verify_migration",), {"level": "counts"})]
+
+    @pytest.mark.parametrize(
+        ("sql", "problem"),
+        [
+            (
+                "CREATE FUNCTION public.f() RETURNS trigger LANGUAGE plpgsql AS "
+                "'BEGIN RETURN NULL; END'; CREATE TRIGGER watch AFTER INSERT ON rss.fetch_items "
+                "EXECUTE FUNCTION public.f()",
+                "The trigger watch on rss.fetch_items is in the way",
+            ),
+            (
+                "ALTER TABLE rss.fetch_items ADD CONSTRAINT far FOREIGN KEY (cycle_id) "
+                "REFERENCES knowledge.knowledge_items (id)",
+                "The foreign key far of rss.fetch_items leaves its schema",
+            ),
+            (
+                "CREATE OR REPLACE FUNCTION public.citus_get_active_worker_nodes() RETURNS "
+                "SETOF text LANGUAGE sql AS 'SELECT NULL::text WHERE false'",
+                "no active worker",
+            ),
+        ],
+    )
+    def test_what_stands_against_it(self, sql: str, problem: str) -> None:
+        execute(sql)
+        status, text = run("--no-verify")
+        assert status == 1
+        assert problem in " ".join(text.split())
+        assert execute("SELECT * FROM public.moved") == []
+
+    def test_a_file_that_is_still_followed(self) -> None:
+        FileState.objects.create(file="rss", state=FileState.State.FOLLOWING)
+        status, text = run()
+        assert status == 1
+        assert "The file rss is still following" in text
+
+    def test_an_old_citus(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(module, "EXTENSION", "SELECT '11.3'")
+        status, text = run()
+        assert status == 1
+        assert "cannot distribute schemas" in text
