@@ -231,8 +231,12 @@ def _find_vanished(
     gone = fetch_all(
         connections[alias],
         f"SELECT t.{key}::text FROM {mapping.relation} AS t WHERE {condition} AND {_OURS} "
-        f"AND NOT EXISTS (SELECT 1 FROM {STAGE} AS s WHERE s.{key} = t.{key}) ORDER BY t.{key}",
-        values,
+        f"AND NOT EXISTS (SELECT 1 FROM {STAGE} AS s WHERE s.{key} = t.{key}) "
+        # A row that was edited in quarantine stands for its bad legacy row.
+        f"AND NOT EXISTS (SELECT 1 FROM {QuarantinedRow._meta.db_table} AS q "
+        f"WHERE q.key = t.{key}::text AND q.\"table\" = %s AND q.status = 'repaired' "
+        f"AND q.repairs <> '{{}}'::jsonb) ORDER BY t.{key}",
+        [*values, mapping.declared_table],
     )
     keys = [row[0] for row in gone]
     merged.outcome.vanished_count += len(keys)

@@ -1,0 +1,127 @@
+"""Foreseeable mistakes: one sentence, status 2, and nothing written."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from stillme.transfer.models import Run
+from tests.transfer.load.support import query
+
+pytestmark = pytest.mark.django_db(transaction=True)
+ROOT = Path(__file__).parents[3]
+
+
+def refused(*arguments: str) -> str:
+    """The sentence a command ends with. It must have status 2."""
+    with pytest.raises(CommandError) as caught:
+        call_command(*arguments, stdout=StringIO())
+    assert caught.value.returncode == 2
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("command", ["import_sqlite", "verify_migration"])
+def test_a_file_that_is_no_database(legacy: Path, command: str) -> None:
+    (legacy / "rss_fetch_history.db").write_text("this is not a database, it is a letter")
+    assert "rss_fetch_history.db is not a SQLite database" in refused(command)
+    assert query("SELECT count(*) FROM rss.fetch_items") == [(0,)]
+
+
+def test_a_truncated_file(legacy: Path) -> None:
+    path = legacy / "rss_fetch_history.db"
+    path.write_bytes(path.read_bytes()[:9000])
+    assert "damaged or truncated" in refused("import_sqlite")
+
+
+def test_a_locked_file(legacy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from stillme.transfer.steps import plan
+
+    def impatient(*arguments: Any) -> Any:
+        return take_snapshot(*arguments, patience=0.2)
+
+    take_snapshot = plan.take_snapshot
+    monkeypatch.setattr(plan, "take_snapshot", impatient)
+    with closing(sqlite3.connect(legacy / "knowledge_retention.db")) as writer:
+        writer.execute("BEGIN EXCLUSIVE")
+        assert "locked by another writer" in refused("import_sqlite")
+
+
+def test_no_file_at_all(legacy: Path) -> None:
+    for path in legacy.glob("*.db*"):
+        path.unlink()
+    sentence = refused("import_sqlite")
+    assert str(legacy) in sentence
+    assert "LEGACY_DATA_DIR" in sentence
+    assert not Run.objects.filter(status="completed").exists()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_folder_without_permission(legacy: Path) -> None:
+    legacy.chmod(0o000)
+    try:
+        assert "permission" in refused("import_sqlite")
+    finally:
+        legacy.chmod(0o700)
+
+
+def test_names_that_do_not_exist(legacy: Path) -> None:
+    assert "no legacy table 'nope'" in refused("import_sqlite", "--table", "nope")
+    assert "no legacy file 'nope'" in refused("verify_migration", "--file", "nope")
+    assert "--chunk-rows must be 1 or more" in refused("import_sqlite", "--chunk-rows", "0")
+
+
+def test_a_time_zone_that_does_not_exist(legacy: Path, settings: Any) -> None:
+    settings.LEGACY_TIME_ZONE = "Mars/Olympus"
+    assert "is no IANA time zone" in refused("import_sqlite")
+
+
+def test_a_target_that_is_not_migrated(legacy: Path) -> None:
+    query("ALTER TABLE rss.fetch_items RENAME TO fetch_items_away")
+    try:
+        assert "run `manage.py migrate` first" in refused("import_sqlite")
+    finally:
+        query("ALTER TABLE rss.fetch_items_away RENAME TO fetch_items")
+
+
+def test_no_server_says_so_and_keeps_the_password(legacy: Path) -> None:
+    environment = {
+        **os.environ,
+        "DATABASE_URL": "postgresql://someone:hunter2@127.0.0.1:1/stillme",
+        "LEGACY_DATA_DIR": str(legacy),
+        "SECRET_KEY": "only-for-tests",
+    }
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "manage.py"), "import_sqlite"],
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert "No PostgreSQL answers" in done.stderr
+    assert "hunter2" not in done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_another_importer_is_at_work(legacy: Path) -> None:
+    from stillme.transfer.postgresql.locks import exclusive
+
+    with exclusive("default"):
+        assert "wait until it has ended" in refused("import_sqlite")
+
+
+def test_json_is_the_only_thing_on_standard_output(legacy: Path) -> None:
+    out = StringIO()
+    call_command("import_sqlite", "--format", "json", "--jobs", "1", stdout=out)
+    answer = json.loads(out.getvalue())
+    assert answer["conserved"] is True
+    assert {table["table"] for table in answer["tables"]} >= {"rss_fetch_items", "tier_metrics"}
