@@ -19,7 +19,8 @@ from vector.chroma import Collection, Item, Problem
 from vector.chroma.records import Scalar
 from vector.fields import MetadataEncoder
 
-FILE = "vector_db"
+FILE = "vector"
+TABLES = "vector_db"
 # A btree entry has at most 2,704 bytes.
 LONGEST_ID = 2_000
 # What may make a JSON text something that jsonb refuses or changes; seldom there.
@@ -60,8 +61,8 @@ class Aside:
 def legacy_table(collection: Collection) -> str:
     """The name under which a collection stands in ledger, quarantine and kept cells."""
     if (collection.tenant, collection.database) == ("default_tenant", "default_database"):
-        return f"{FILE}.{collection.name}"
-    return f"{FILE}.{collection.tenant}/{collection.database}/{collection.name}"
+        return f"{TABLES}.{collection.name}"
+    return f"{TABLES}.{collection.tenant}/{collection.database}/{collection.name}"
 
 
 def convert(collection_pk: int, collection: Collection, item: Item) -> Ready | Aside:

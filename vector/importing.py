@@ -44,6 +44,8 @@ class CollectionResult:
     index: str = ""
     file: str = FILE
     target: str = "vector.items"
+    chunks: int = 0
+    skipped_chunks: int = 0
 
 
 @dataclass(slots=True)
@@ -209,6 +211,7 @@ class _Loader:
         for aside in asides:
             reasons = self.table.outcome.reasons
             reasons[aside.reason] = reasons.get(aside.reason, 0) + 1
+        self.table.chunks += self.done > before
         return self.done > before
 
     def _convert(

@@ -17,11 +17,11 @@ from stillme.transfer.postgresql.copy import execute, fetch_all
 from stillme.transfer.steps.outcome import MOST_KEYS, Outcome
 from vector import chroma, models
 from vector.binary import COLUMNS, COPY_HEADER, COPY_TRAILER
-from vector.conversion import FILE, Aside, Ready, jsonable, original_json
+from vector.conversion import FILE, TABLES, Aside, Ready, jsonable, original_json
 
 ITEMS = '"vector"."items"'
 STAGE = "vector_stage"
-COLLECTIONS = f"{FILE}.collections"
+COLLECTIONS = f"{TABLES}/collections"
 _BATCH = 500
 _BLOCK = 1 << 17
 _NAMES = ", ".join(COLUMNS)

@@ -18,7 +18,7 @@ from stillme.transfer.models import KeptCell, QuarantinedRow
 from vector import chroma, expectation, models, ranking
 from vector.targets import TargetItem, target_ids, target_items
 
-FILE = "vector_db"
+FILE = "vector"
 BATCH_ROWS = 2_000
 # Key, label where there is no key, reason.
 ExpectedAside = tuple[str | None, int | None, str]
@@ -29,11 +29,15 @@ class CollectionProof:
     """What was compared of one collection."""
 
     name: str
+    table: str
     metric: str
     dimension: int | None
     legacy_ids: int = 0
+    target_rows: int = 0
     equal: int = 0
-    quarantined: int = 0
+    repaired: int = 0
+    open: int = 0
+    accepted: int = 0
     documents: int = 0
     metadata_values: int = 0
     exact_vectors: int = 0
@@ -43,16 +47,21 @@ class CollectionProof:
     queries_equal: int = 0
     recall_at_10: float | None = None
     search: str = ""
+    findings: list[Finding] = field(default_factory=list)
     seconds: float = 0.0
 
 
 @dataclass(slots=True)
 class VectorProof:
-    """The whole proof. `findings` empty means equal."""
+    """The whole proof. No findings means equal."""
 
     layout: str
-    findings: list[Finding] = field(default_factory=list)
     collections: list[CollectionProof] = field(default_factory=list)
+
+    @property
+    def findings(self) -> list[Finding]:
+        """Those of all collections."""
+        return [finding for proof in self.collections for finding in proof.findings]
 
 
 def verify_vectors(
@@ -68,16 +77,22 @@ def prove_vectors(
     on_event: OnEvent | None = None,
     database: str = "default",
     sample_queries: int = 10,
+    level: str = "full",
 ) -> VectorProof:
-    """Compare the store at `path` with the target. Raises TransferError where it cannot be read."""
+    """Compare the store at `path` with the target. Raises TransferError where it cannot be read.
+
+    Level "counts" compares collections, counts and the quarantine, and reads no item.
+    """
     listen = on_event or ignore_event
     with chroma.open_store(Path(path)) as store:
         proof = VectorProof(store.layout)
         for collection in store.collections:
-            judge = _Judge(store, collection, database, proof.findings, sample_queries)
-            proof.collections.append(judge.judge())
-            data = {"file": FILE, "table": collection.name, "rows": judge.proof.legacy_ids}
-            listen(Event("done", data))
+            judge = _Judge(store, collection, database, sample_queries)
+            total = {"file": FILE, "table": judge.table, "total": store.count(collection)}
+            listen(Event("table", total))
+            proof.collections.append(judge.judge(level))
+            done = {"file": FILE, "table": judge.table, "rows": judge.proof.legacy_ids}
+            listen(Event("done", done))
     return proof
 
 
@@ -89,22 +104,24 @@ class _Judge:
         store: chroma.Store,
         collection: chroma.Collection,
         alias: str,
-        findings: list[Finding],
         sample_queries: int,
     ) -> None:
         self.store, self.collection, self.alias = store, collection, alias
-        self.findings, self.sample_queries = findings, sample_queries
-        self.proof = CollectionProof(collection.name, collection.metric, collection.dimension)
+        self.sample_queries = sample_queries
         place = (collection.tenant, collection.database)
         default = place == ("default_tenant", "default_database")
         prefix = "" if default else f"{collection.tenant}/{collection.database}/"
-        self.table = f"{FILE}.{prefix}{collection.name}"
+        self.table = f"vector_db.{prefix}{collection.name}"
+        self.proof = CollectionProof(
+            collection.name, self.table, collection.metric.value, collection.dimension
+        )
+        self.findings = self.proof.findings
         self.seen: set[str] = set()
         self.samples: list[bytes] = []
         self.expected_asides: list[ExpectedAside] = []
 
-    def judge(self) -> CollectionProof:
-        """Run every comparison of the collection."""
+    def judge(self, level: str) -> CollectionProof:
+        """Run every comparison of the collection that the level asks for."""
         begun = time.monotonic()
         self.proof.legacy_ids = self.store.count(self.collection)
         row = models.Collection.objects.using(self.alias).filter(uuid=self.collection.id).first()
@@ -112,10 +129,12 @@ class _Judge:
             self._find(FindingKind.MISSING_ROW, "collections", self.collection.name)
             return self.proof
         self._judge_collection(row)
-        self._judge_items(row)
-        self._judge_counts(row)
+        if level == "full":
+            self._judge_items(row)
+        self._judge_counts(row, level)
         self._judge_quarantine()
-        self._judge_search(row)
+        if level == "full":
+            self._judge_search(row)
         self.proof.seconds = time.monotonic() - begun
         return self.proof
 
@@ -226,6 +245,7 @@ class _Judge:
         """A repaired cell has its original beside it, and the original is the original."""
         key = item.embedding_id
         _, repaired = expectation.expected_metadata(item.metadata)
+        self.proof.repaired += repaired
         original = kept.get((key, "metadata"))
         if repaired and original is None:
             self._find(FindingKind.KEPT_CELL, "items:metadata", key, note="the original is missing")
@@ -239,13 +259,14 @@ class _Judge:
             note = "the original is missing"
             self._find(FindingKind.KEPT_CELL, "items:created_at", key, note=note)
 
-    def _judge_counts(self, row: models.Collection) -> None:
+    def _judge_counts(self, row: models.Collection, level: str) -> None:
         """Counts by another road: both databases count for themselves."""
         found = target_ids(self.alias, row.pk)
-        for key in sorted(found - self.seen)[:100]:
-            self._find(FindingKind.EXTRA_ROW, "items", key, note=self.collection.name)
+        self.proof.target_rows = len(found)
+        if level == "full":
+            for key in sorted(found - self.seen)[:100]:
+                self._find(FindingKind.EXTRA_ROW, "items", key, note=self.collection.name)
         set_aside = self._aside_keys()
-        self.proof.quarantined = len(set_aside)
         expected = self.proof.legacy_ids - len(set_aside & self._legacy_ids())
         if len(found) != expected:
             self._find(FindingKind.COUNT, "items", None, expected, len(found), self.collection.name)
@@ -282,6 +303,9 @@ class _Judge:
             if row is None or row.status == QuarantinedRow.Status.REPAIRED:
                 note = f"{reason} in {self.collection.name}, and not in the quarantine"
                 self._find(FindingKind.CONSERVATION, "items", key, note=note)
+        states = [row.status for row in known.values()]
+        self.proof.open = states.count(QuarantinedRow.Status.OPEN)
+        self.proof.accepted = states.count(QuarantinedRow.Status.ACCEPTED)
         for row in known.values():
             if row.status == QuarantinedRow.Status.OPEN:
                 self._find(FindingKind.QUARANTINE_OPEN, "items", row.key, note=row.reason)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from stillme.transfer.errors import LegacyFileError, TransferError
 from stillme.transfer.registry import LegacyFile, legacy_files, legacy_models
 from stillme.transfer.sqlite.snapshot import is_empty
+from stillme.transfer.stores import stores
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,9 +17,14 @@ class Selection:
     files: tuple[str, ...] = ()
     tables: tuple[str, ...] = ()
 
-    def check(self) -> None:
-        """Raises TransferError for a name that does not exist."""
+    def check(self, *, with_stores: bool = False) -> None:
+        """Raises TransferError for a name that does not exist, or for a store where none can be."""
+        if not with_stores:
+            for store in stores():
+                if store.name in self.files:
+                    raise TransferError(store.live_refusal)
         files = [file.name for file in legacy_files()]
+        files += [store.name for store in stores()] if with_stores else []
         tables = [model._meta.db_table for model in legacy_models()]
         for given, known, what in ((self.files, files, "file"), (self.tables, tables, "table")):
             for name in given:
@@ -26,6 +32,12 @@ class Selection:
                     raise TransferError(
                         f"There is no legacy {what} {name!r}: choose from {', '.join(known)}."
                     )
+
+    @property
+    def only_stores(self) -> bool:
+        """Whether files are named and all of them are stores."""
+        names = {store.name for store in stores()}
+        return bool(self.files) and set(self.files) <= names
 
     def wants(self, file: str, table: str) -> bool:
         """Whether the table is selected."""
@@ -59,7 +71,7 @@ def present_files(selection: Selection, notices: list[str]) -> list[LegacyFile]:
             notices.append(f"{file.name}: {file.path} is empty (0 bytes), skipped.")
         else:
             found.append(file)
-    if not found:
+    if not found and not selection.only_stores:
         folders = ", ".join(sorted({str(file.path.parent) for file in wanted}))
         raise LegacyFileError(
             f"No legacy file with tables in {folders}: set LEGACY_DATA_DIR to the old "

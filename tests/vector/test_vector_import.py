@@ -135,7 +135,7 @@ def test_what_cannot_be_loaded_is_quarantined_whole(modern):
     assert set(rows) == {
         "nul_in_text", "id_too_long", "duplicate_keys", "no_vector", "vector_without_id",
     }  # fmt: skip
-    assert all(row.file == "vector_db" for row in rows.values())
+    assert all(row.file == "vector" for row in rows.values())
     assert {"vector", "document", "metadata"} <= set(rows["nul_in_text"].cells)
     assert rows["no_vector"].key == "k001"
     kinds = {(f.kind, f.key) for f in verify_vectors(modern.folder)}
@@ -251,7 +251,7 @@ def test_ledger_has_the_counts(modern):
     result = import_vectors(modern.close())
     row = RunTable.objects.get(run_id=result.run_id)
     assert (row.table, row.file, row.target, row.legacy_rows, row.loaded) == (
-        "vector_db.stillme_knowledge", "vector_db", "vector.items", 3, 3,
+        "vector_db.stillme_knowledge", "vector", "vector.items", 3, 3,
     )  # fmt: skip
     assert Run.objects.get(pk=result.run_id).status == "completed"
 

@@ -44,7 +44,7 @@ def make_plan(
     selection: Selection, directory: Path, zone: str, run_id: int | None, on_event: OnEvent
 ) -> Plan:
     """Snapshot the files into `directory` and decide what each table needs."""
-    selection.check()
+    selection.check(with_stores=True)
     plan = Plan()
     files = present_files(selection, plan.notices)
     for file in files:
@@ -53,7 +53,7 @@ def make_plan(
     jobs: dict[str, PlannedTable] = {}
     for snapshot in plan.snapshots:
         jobs.update(_plan_file(snapshot, selection, zone, run_id, plan.notices))
-    if not jobs:
+    if not jobs and not selection.only_stores:
         names = ", ".join(str(s.source) for s in plan.snapshots)
         raise LegacyFileError(f"None of the known legacy tables is in {names}: check the paths.")
     for level in levels(legacy_models()):

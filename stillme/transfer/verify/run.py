@@ -24,6 +24,7 @@ from stillme.transfer.selection import Selection, present_files
 from stillme.transfer.sqlite.connect import quoted
 from stillme.transfer.sqlite.schema import row_count, sequence_mark
 from stillme.transfer.sqlite.snapshot import Snapshot, take_snapshot
+from stillme.transfer.stores import StoreOptions, wanted_stores
 from stillme.transfer.verify.local_clock import find_clock
 from stillme.transfer.verify.result import TableProof, VerifyResult
 from stillme.transfer.verify.structure import (
@@ -55,7 +56,7 @@ class VerifyOptions:
 
 def verify(options: VerifyOptions, on_event: OnEvent = ignore_event) -> VerifyResult:
     """Compare the legacy files, as they are now, with the target. Raises TransferError."""
-    options.selection.check()
+    options.selection.check(with_stores=True)
     started = time.monotonic()
     _check_migrated(options.database)
     result = VerifyResult(options.level)
@@ -70,9 +71,22 @@ def verify(options: VerifyOptions, on_event: OnEvent = ignore_event) -> VerifyRe
                 "size": snapshot.size,
             }
             _verify_file(options, snapshot, result, on_event)
+    _verify_stores(options, result, on_event)
     result.seconds = time.monotonic() - started
     _record(options, result)
     return result
+
+
+def _verify_stores(options: VerifyOptions, result: VerifyResult, on_event: OnEvent) -> None:
+    """What domains brought besides the mapped files."""
+    chosen = StoreOptions(database=options.database, level=options.level)
+    selection = options.selection
+    for store in wanted_stores(selection.files, selection.tables, result.notices):
+        on_event(Event("file", {"file": store.name, "path": str(store.path())}))
+        report = store.prove_store(chosen, on_event)
+        result.tables += report.tables
+        result.notices += report.notices
+        result.files.update(report.files)
 
 
 def _check_migrated(alias: str) -> None:

@@ -1,0 +1,114 @@
+"""The vector folder in `import_sqlite` and `verify_migration`, beside the mapped files."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from knowledge.models import KnowledgeItem
+from stillme.transfer.models import Proof, QuarantinedRow, RunTable
+from tests.vector.chroma_files import ADD, ChromaFiles
+from vector.models import Item
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def files(tmp_path, settings):
+    settings.LEGACY_VECTOR_DIR = tmp_path / "vector_db"
+    made = ChromaFiles(settings.LEGACY_VECTOR_DIR)
+    collection = made.collection("stillme_knowledge")
+    for n in range(5):
+        collection.write(ADD, f"k{n}", [float(n), 1.0, 2.0, 3.0], f"doc {n}", {"n": n})
+    return made
+
+
+def run(name, *arguments):
+    """(exit status, output) of a command."""
+    out = io.StringIO()
+    try:
+        call_command(name, *arguments, stdout=out)
+    except SystemExit as error:
+        return error.code, out.getvalue()
+    return 0, out.getvalue()
+
+
+def test_import_and_proof_of_the_vector_store_alone(files):
+    status, text = run("import_sqlite", "--file", "vector", "--format", "json")
+    (table,) = json.loads(text)["tables"]
+    assert (status, table["file"], table["table"], table["loaded"]) == (
+        0, "vector", "vector_db.stillme_knowledge", 5,
+    )  # fmt: skip
+    assert RunTable.objects.get().loaded == 5
+    status, text = run("verify_migration", "--file", "vector")
+    assert status == 0
+    assert "PROVEN" in text
+    assert "5" in text
+    assert Proof.objects.get().report["files"]["vector"]["sha256"]
+
+
+def test_a_difference_ends_with_status_1(files):
+    run("import_sqlite", "--file", "vector")
+    Item.objects.filter(embedding_id="k2").update(document="another")
+    status, text = run("verify_migration", "--file", "vector")
+    assert status == 1
+    assert "k2" in text
+
+
+def test_an_open_row_ends_with_status_1_and_an_accepted_one_with_0(files):
+    files.db.execute("DELETE FROM embeddings_queue WHERE id = 'k3'")
+    assert run("import_sqlite", "--file", "vector")[0] == 0
+    assert run("verify_migration", "--file", "vector")[0] == 1
+    (row,) = QuarantinedRow.objects.all()
+    assert (row.key, row.reason, row.file) == ("k3", "no_vector", "vector")
+    QuarantinedRow.objects.update(status="accepted")
+    assert run("verify_migration", "--file", "vector")[0] == 0
+
+
+def test_counts_alone(files):
+    run("import_sqlite", "--file", "vector")
+    assert run("verify_migration", "--file", "vector", "--level", "counts")[0] == 0
+    Item.objects.filter(embedding_id="k2").delete()
+    assert run("verify_migration", "--file", "vector", "--level", "counts")[0] == 1
+
+
+def test_dry_run_writes_nothing(files):
+    status, text = run("import_sqlite", "--file", "vector", "--dry-run", "--format", "json")
+    assert (status, json.loads(text)["tables"][0]["loaded"]) == (0, 5)
+    assert not Item.objects.exists()
+
+
+@pytest.mark.parametrize("command", [("sync_sqlite", "--install"), ("inspect_sqlite",)])
+def test_other_commands_refuse_it_in_a_sentence(files, command):
+    with pytest.raises(CommandError, match="running ChromaDB holds its index") as caught:
+        call_command(*command, "--file", "vector", stdout=io.StringIO())
+    assert caught.value.returncode == 2
+
+
+def test_an_unknown_file_names_the_vector_store_among_the_known():
+    with pytest.raises(CommandError, match="vector"):
+        call_command("import_sqlite", "--file", "nobody", stdout=io.StringIO())
+
+
+def test_with_the_four_files(samples, tmp_path, use_legacy_files):
+    shutil.copytree(samples / "current" / "data", tmp_path / "data")
+    use_legacy_files(tmp_path / "data")
+    assert run("import_sqlite", "--jobs", "1")[0] == 0
+    assert KnowledgeItem.objects.exists()
+    assert Item.objects.count() == 330
+    QuarantinedRow.objects.update(status="accepted")
+    status, text = run("verify_migration", "--jobs", "1")
+    assert status == 0, text
+
+
+def test_a_missing_folder_is_noted(samples, tmp_path, use_legacy_files):
+    shutil.copytree(samples / "clean" / "data", tmp_path / "data")
+    use_legacy_files(tmp_path / "data")
+    status, text = run("import_sqlite", "--jobs", "1")
+    assert status == 0
+    assert "vector: " in text
+    assert not Item.objects.exists()
