@@ -31,11 +31,11 @@ from django.core.management import call_command  # noqa: E402
 
 from rss.models import FetchItem  # noqa: E402
 from stillme.demo.samples.bulk import make_bulk  # noqa: E402
+from stillme.transfer.selection import Selection  # noqa: E402
 from stillme.transfer.steps.capture import install_capture  # noqa: E402
 from stillme.transfer.steps.cutover import CutoverOptions, _Cutover, cut_over  # noqa: E402
 from stillme.transfer.steps.follow import FollowOptions, follow  # noqa: E402
 from stillme.transfer.steps.load import ImportOptions, import_files  # noqa: E402
-from stillme.transfer.steps.plan import Selection  # noqa: E402
 from stillme.transfer.steps.rehearse import other_files, scratch_database  # noqa: E402
 from stillme.transfer.steps.rollback import roll_back  # noqa: E402
 

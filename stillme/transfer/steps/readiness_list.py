@@ -12,12 +12,13 @@ from django.conf import settings
 from django.db import connections
 from django.utils import timezone
 
+from stillme.transfer.errors import LegacyFileError
 from stillme.transfer.models import DroppedObject, Proof, QuarantinedRow
 from stillme.transfer.postgresql import capture as reverse
 from stillme.transfer.postgresql.copy import fetch_all, quoted
 from stillme.transfer.registry import LegacyFile
-from stillme.transfer.sqlite.connect import open_legacy
 from stillme.transfer.steps import states
+from stillme.transfer.steps.backup import check_backup
 from stillme.transfer.steps.capture import target_tables
 from stillme.transfer.steps.follow import measure_lag
 from stillme.transfer.steps.live_file import LiveFile, same_file
@@ -202,16 +203,12 @@ def _backup(directory: Path | None) -> Line:
     directory = directory or _configured_backup()
     if directory is None:
         return Line(YELLOW, "backup", "none was named", advice)
-    manifest = directory / "manifest.json"
-    if not manifest.is_file():
-        return Line(RED, "backup", f"{directory} has no manifest.json", advice)
-    for copy in sorted(directory.glob("*.db")):
-        connection = open_legacy(copy)
-        try:
-            if connection.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
-                return Line(RED, "backup", f"{copy.name} is damaged", advice)
-        finally:
-            connection.close()
+    try:
+        problems = check_backup(directory)
+    except LegacyFileError as error:
+        return Line(RED, "backup", str(error), advice)
+    if problems:
+        return Line(RED, "backup", f"{directory}: {problems[0]}", advice)
     return Line(GREEN, "backup", f"{directory} is there and sound")
 
 

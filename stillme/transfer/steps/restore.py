@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from django.db import connections, transaction
 
@@ -18,13 +15,14 @@ from stillme.transfer.findings import Event, OnEvent, ignore_event
 from stillme.transfer.postgresql import capture as reverse
 from stillme.transfer.postgresql.copy import fetch_all
 from stillme.transfer.postgresql.locks import exclusive
-from stillme.transfer.registry import LegacyFile, legacy_files
+from stillme.transfer.registry import LegacyFile, legacy_files, legacy_models
 from stillme.transfer.sqlite import capture
+from stillme.transfer.sqlite.backup_manifest import read_manifest
 from stillme.transfer.sqlite.capture.tables import open_writable
 from stillme.transfer.sqlite.connect import explain, open_legacy
 from stillme.transfer.sqlite.schema import read_schema, row_count
-from stillme.transfer.sqlite.snapshot import file_sha256
 from stillme.transfer.steps import states
+from stillme.transfer.steps.backup import check_backup
 from stillme.transfer.steps.capture import target_tables
 from stillme.transfer.steps.states import State
 
@@ -57,17 +55,18 @@ class Restore:
 
 def plan_restore(alias: str, directory: Path) -> Restore:
     """Check the backup and count what is lost. Raises LegacyFileError for an unsound one."""
-    if not directory.is_dir():
-        raise LegacyFileError(f"There is no folder {directory}: name a folder of backup_sqlite.")
-    digests = _digests(directory)
+    problems = check_backup(directory)
+    manifest = read_manifest(directory)
+    if problems or not manifest.sound:
+        what = problems[0] if problems else "a file in it was damaged when it was copied"
+        raise LegacyFileError(f"The backup {directory} is not sound ({what}): use another one.")
     plan = Restore(directory)
+    names = {entry.name for entry in manifest.files if entry.size}
     for file in legacy_files():
-        copy = directory / file.path.name
-        if not copy.is_file() or not copy.stat().st_size:
-            continue
-        _check(copy, digests)
-        plan.copies[file.name] = copy
-        plan.losses += _losses(alias, file, copy)
+        if file.path.name in names:
+            copy = directory / file.path.name
+            plan.copies[file.name] = copy
+            plan.losses += _losses(alias, file, copy)
     if not plan.copies:
         raise LegacyFileError(
             f"{directory} holds a backup of none of the legacy files: name a folder of "
@@ -76,58 +75,7 @@ def plan_restore(alias: str, directory: Path) -> Restore:
     return plan
 
 
-def _digests(directory: Path) -> dict[str, str]:
-    """File name -> SHA-256, from the manifest that backup_sqlite writes."""
-    path = directory / "manifest.json"
-    if not path.is_file():
-        raise LegacyFileError(
-            f"{directory} has no manifest.json, so the backup cannot be checked: name a folder "
-            "that backup_sqlite wrote."
-        )
-    try:
-        manifest = json.loads(path.read_text("utf-8"))
-    except ValueError as error:
-        raise LegacyFileError(f"{path} is damaged: use another backup.") from error
-    found = {}
-    for entry in _entries(manifest):
-        names = [value for value in entry.values() if isinstance(value, str)]
-        for name in names:
-            if name.endswith(".db"):
-                found[Path(name).name] = str(entry["sha256"])
-    return found
-
-
-def _entries(node: Any) -> Iterator[dict[str, Any]]:
-    if isinstance(node, dict):
-        if "sha256" in node:
-            yield node
-        for name, value in node.items():
-            if isinstance(value, dict) and "sha256" in value and str(name).endswith(".db"):
-                yield {**value, "name": name}
-            else:
-                yield from _entries(value)
-    elif isinstance(node, list):
-        for value in node:
-            yield from _entries(value)
-
-
-def _check(copy: Path, digests: dict[str, str]) -> None:
-    expected = digests.get(copy.name)
-    if expected is None:
-        raise LegacyFileError(f"The manifest does not name {copy.name}: use another backup.")
-    if file_sha256(copy) != expected:
-        raise LegacyFileError(
-            f"{copy} is not what was backed up (its SHA-256 differs): use another backup."
-        )
-    with closing(open_legacy(copy)) as connection:
-        result = connection.execute("PRAGMA integrity_check(1)").fetchone()[0]
-    if result != "ok":
-        raise LegacyFileError(f"{copy} is damaged ({result}): use another backup.")
-
-
 def _losses(alias: str, file: LegacyFile, copy: Path) -> list[Loss]:
-    from stillme.transfer.registry import legacy_models
-
     written = dict(
         fetch_all(
             connections[alias],

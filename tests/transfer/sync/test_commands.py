@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import sqlite3
@@ -14,6 +13,7 @@ from django.db import connection
 from knowledge.models import KnowledgeItem
 from stillme.transfer.sqlite.capture import freeze
 from stillme.transfer.sqlite.capture.freeze import frozen_until
+from stillme.transfer.steps.backup import back_up
 
 from .equal import differences
 from .test_capture import tables_of
@@ -85,23 +85,14 @@ def test_the_whole_way(legacy):
     ).fetchone() == (0,)
 
 
-def backup(data, folder):
-    folder.mkdir()
-    files = []
-    for path in data.glob("*.db"):
-        copy = folder / path.name
-        origin, target = sqlite3.connect(path), sqlite3.connect(copy)
-        origin.backup(target)
-        origin.close()
-        target.close()
-        files.append({"name": copy.name, "sha256": hashlib.sha256(copy.read_bytes()).hexdigest()})
-    (folder / "manifest.json").write_text(json.dumps({"files": files}))
+def backup(folder):
+    back_up(folder, vectors=False)
     return folder
 
 
 def test_restore_says_what_is_lost_and_asks(legacy, tmp_path, monkeypatch):
     data = legacy()
-    folder = backup(data, tmp_path / "backup")
+    folder = backup(tmp_path / "backup")
     run("sync_sqlite", "--install")
     run("sync_sqlite", "--once")
     run("cutover", "--backup", str(folder))
@@ -126,8 +117,8 @@ def test_restore_says_what_is_lost_and_asks(legacy, tmp_path, monkeypatch):
 
 
 def test_restore_refuses_an_unsound_backup(legacy, tmp_path):
-    data = legacy()
-    folder = backup(data, tmp_path / "backup")
+    legacy()
+    folder = backup(tmp_path / "backup")
     with (folder / "rss_fetch_history.db").open("r+b") as stream:
         stream.seek(5000)
         stream.write(b"damage")
