@@ -1,0 +1,87 @@
+"""gunicorn with the project's configuration: serves, counts, and ends gracefully."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.ops.servers import free_port, wait_until
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def site(
+    target_environment: dict[str, str], tmp_path: Path
+) -> Iterator[tuple[str, subprocess.Popen]]:
+    bind = f"127.0.0.1:{free_port()}"
+    environment = {
+        **target_environment,
+        "BIND": bind,
+        "WEB_CONCURRENCY": "2",
+        "WEB_THREADS": "3",
+        "LOG_FORMAT": "json",
+        "LOG_LEVEL": "INFO",
+        "PROMETHEUS_MULTIPROC_DIR": str(tmp_path),
+    }
+    environment.pop("DB_POOL_MAX_SIZE", None)
+    configuration = str(ROOT / "stillme/ops/gunicorn_conf.py")
+    log = (tmp_path / "log").open("w+")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "gunicorn", "-c", configuration, "stillme.wsgi"],
+        env=environment,
+        cwd=ROOT,
+        stderr=log,
+    )
+    try:
+        wait_until(lambda: status(f"http://{bind}/healthz") == 200, 30)
+        yield f"http://{bind}", process
+    finally:
+        if process.poll() is None:
+            process.kill()
+            process.wait()
+        log.close()
+
+
+def status(url: str) -> int:
+    try:
+        with urllib.request.urlopen(url, timeout=5) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+    except OSError:
+        return 0
+
+
+def test_it_serves_and_ends_gracefully(site: tuple[str, subprocess.Popen], tmp_path: Path) -> None:
+    url, process = site
+    assert status(f"{url}/readyz") == 200
+    for _ in range(20):
+        assert status(f"{url}/admin/login/") == 200
+    with urllib.request.urlopen(f"{url}/metrics", timeout=5) as page:
+        text = page.read().decode()
+    line = next(
+        li
+        for li in text.splitlines()
+        if li.startswith("stillme_http_requests_total{") and "login" in li
+    )
+    # Either worker answers for both.
+    assert line.endswith(" 20.0"), line
+    started = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == 0
+    assert time.monotonic() - started < 20
+    lines = (tmp_path / "log").read_text().splitlines()
+    requests = [json.loads(li) for li in lines if li.startswith("{") and "stillme.requests" in li]
+    assert len({li["request_id"] for li in requests}) == len(requests) >= 21
+    assert "Traceback" not in "\n".join(lines)
