@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import sys
 from argparse import RawDescriptionHelpFormatter
 from typing import Any
@@ -83,6 +84,13 @@ class TransferCommand(BaseCommand):
             raise CommandError(sentence, returncode=COULD_NOT_RUN) from error
         except TransferError as error:
             raise CommandError(str(error), returncode=COULD_NOT_RUN) from error
+        except sqlite3.Error as error:
+            # A page that no earlier step had to read.
+            sentence = (
+                f"A legacy file cannot be read to the end ({error}): `manage.py backup_sqlite` "
+                "tells which one, and what can still be read."
+            )
+            raise CommandError(sentence, returncode=COULD_NOT_RUN) from error
         except (DatabaseError, psycopg.Error) as error:
             sentence = explain_operational_error(error)
             raise CommandError(sentence, returncode=COULD_NOT_RUN) from error

@@ -78,7 +78,7 @@ def index_words(model: type[models.Model]) -> Iterator[str]:
             text += f" including {', '.join(index.include)}"
         yield text + (" where " + _condition(index.condition) if index.condition else "")
     for field in model._meta.concrete_fields:
-        if field.db_index and not field.unique:
+        if getattr(field, "db_index", False) and not field.unique:
             yield f"on {field.column}"
 
 

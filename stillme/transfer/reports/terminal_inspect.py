@@ -44,7 +44,7 @@ def render_inspection(console: Console, result: Inspection, form: str) -> None:
     _print(console, verdict(result))
 
 
-def _print(console: Console, text: str) -> None:
+def _print(console: Console, text: str | Table) -> None:
     console.print(text, width=min(console.width, _WIDTH))
 
 

@@ -6,6 +6,7 @@ into an empty target.
 
 from __future__ import annotations
 
+import sqlite3
 import tempfile
 import time
 from collections.abc import Sequence
@@ -22,9 +23,11 @@ from stillme.transfer.mapping import TableMapping
 from stillme.transfer.registry import LegacyFile, legacy_files, legacy_models
 from stillme.transfer.selection import Selection
 from stillme.transfer.sqlite.clock import Clock
+from stillme.transfer.sqlite.connect import explain
 from stillme.transfer.sqlite.drift import Drift, find_drift, virtual_tables
 from stillme.transfer.sqlite.files import OtherFile, journal_mode, other_files
 from stillme.transfer.sqlite.snapshot import Snapshot
+from stillme.transfer.steps.job import TableJob
 from stillme.transfer.steps.plan import Plan, PlannedTable, make_plan
 from stillme.transfer.steps.predict import Prediction, predict_table
 from stillme.transfer.steps.predict import as_dict as prediction_as_dict
@@ -148,7 +151,7 @@ def _predict(plan: Plan, on_event: OnEvent) -> dict[str, TableInspection]:
         begun = time.monotonic()
         mapping = planned.job.mapping
         known = {parent: aside.get(parent, ()) for parent in planned.job.parents}
-        prediction = predict_table(replace(planned.job, set_aside=known))
+        prediction = _predict_table(replace(planned.job, set_aside=known))
         aside[mapping.declared_table] = tuple(prediction.aside)
         seconds = time.monotonic() - begun
         found[mapping.declared_table] = TableInspection(
@@ -156,6 +159,13 @@ def _predict(plan: Plan, on_event: OnEvent) -> dict[str, TableInspection]:
         )
         on_event(Event("done", {"table": mapping.declared_table, "rows": prediction.rows}))
     return found
+
+
+def _predict_table(job: TableJob) -> Prediction:
+    try:
+        return predict_table(job)
+    except sqlite3.Error as error:
+        raise explain(job.snapshot.source, error) from error
 
 
 def _file(file: LegacyFile, plan: Plan, tables: dict[str, TableInspection]) -> FileInspection:

@@ -170,7 +170,7 @@ def _is_clean(document: bytes | None, remembered: dict[bytes, bool]) -> bool:
 
 
 def _is_plain(text: str) -> bool:
-    """The loader's fast test, and nothing in it that jsonb could find too large; else its policy."""
+    """The loader's fast test, and nothing jsonb could find too large; else its policy."""
     short = len(text) < 5000 and text.count("[") < 400 and not _LONG_EXPONENT.search(text)
     if short and json_policy.is_clean(text):
         return True

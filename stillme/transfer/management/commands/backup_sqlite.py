@@ -1,0 +1,88 @@
+"""manage.py backup_sqlite: back live legacy files up, check a backup, restore one."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import CommandParser
+
+from stillme.transfer.command import TransferCommand
+from stillme.transfer.errors import TransferError
+from stillme.transfer.reports.terminal_backup import render_backup, render_check, render_restore
+from stillme.transfer.selection import Selection
+from stillme.transfer.steps.backup import back_up, check_backup
+from stillme.transfer.steps.backup_restore import restore_backup
+
+
+class Command(TransferCommand):
+    """Parse, one call, render, exit."""
+
+    help = (
+        "Copy the live legacy files (their write-ahead logs included, writers not blocked) and the "
+        "vector folder into a new folder, check the copies, and write a manifest. Ends 0 for a "
+        "sound backup, 1 where a file is damaged or differs, 2 when it could not run."
+    )
+    examples = (
+        "manage.py backup_sqlite",
+        "manage.py backup_sqlite --to /backups/legacy",
+        "manage.py backup_sqlite --check /backups/legacy",
+        "manage.py backup_sqlite --restore /backups/legacy --to data --yes",
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Options."""
+        parser.add_argument(
+            "--file", action="append", metavar="NAME", help="Only this legacy file, e.g. rss."
+        )
+        parser.add_argument(
+            "--to",
+            metavar="DIR",
+            help="The new folder of the backup (default: backups/<time>); "
+            "with --restore: the data directory.",
+        )
+        parser.add_argument(
+            "--no-vectors", action="store_true", help="Leave the vector folder out."
+        )
+        group = parser.add_mutually_exclusive_group()
+        group.add_argument("--check", metavar="DIR", help="Check a backup against its manifest.")
+        group.add_argument("--restore", metavar="DIR", help="Restore a backup into --to.")
+        parser.add_argument(
+            "--yes",
+            action="store_true",
+            help="With --restore: set the files that are there aside, and restore.",
+        )
+        self.add_format(parser)
+
+    def run(self, options: dict[str, Any]) -> int:
+        """0 when the backup is sound, 1 otherwise."""
+        form = options["format"]
+        if options["check"]:
+            directory = Path(options["check"])
+            problems = check_backup(directory)
+            render_check(self.console, problems, directory, form)
+            return 1 if problems else 0
+        if options["restore"]:
+            return self._restore(options)
+        names = tuple(options["file"] or ())
+        Selection(names).check()
+        directory = Path(options["to"]) if options["to"] else default_directory()
+        manifest = back_up(directory, names, vectors=not options["no_vectors"])
+        render_backup(self.console, manifest, directory, form)
+        return 0 if manifest.sound else 1
+
+    def _restore(self, options: dict[str, Any]) -> int:
+        if not options["to"]:
+            raise TransferError("Name the data directory to restore into: --to DIR.")
+        directory, target = Path(options["restore"]), Path(options["to"])
+        restored = restore_backup(directory, target, overwrite=options["yes"])
+        render_restore(self.console, restored, options["format"])
+        return 0
+
+
+def default_directory() -> Path:
+    """A new folder per second, outside of version control."""
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+    return Path(settings.BASE_DIR) / "backups" / stamp

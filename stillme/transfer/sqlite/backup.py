@@ -1,0 +1,178 @@
+"""A consistent, complete and durable copy of one live SQLite file.
+
+Pages are copied in steps, so that writers get in between; a file that is written so often that
+the copy keeps starting over is copied in one step. What SQLite cannot open for reading (damaged,
+or left with a journal to roll back) is copied byte by byte with what belongs to it, and recovered
+in the copy.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from stillme.transfer.errors import LegacyFileError
+from stillme.transfer.sqlite.connect import check_readable, explain, open_legacy, uri
+
+STEP_PAGES = 1000
+MOST_RESTARTS = 5
+COMPANIONS = ("-wal", "-journal")
+STEPS, ONE_STEP, BYTES = "steps", "one step", "bytes"
+
+
+@dataclass(frozen=True, slots=True)
+class Copied:
+    """How a file was copied: `steps`, `one step` or `bytes`; how often the copy started over."""
+
+    how: str
+    restarts: int = 0
+
+
+class _RestartedTooOften(Exception):
+    """Another connection writes faster than the pages are copied."""
+
+
+class _Progress:
+    """Watches a copy: raises where it starts over too often or waits too long for a lock."""
+
+    def __init__(self, source: Path, patience: float) -> None:
+        self._source = source
+        self._patience = patience
+        self._waiting_since: float | None = None
+        self._left: int | None = None
+        self.restarts = 0
+
+    def __call__(self, status: int, left: int, total: int) -> None:
+        if status in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            now = time.monotonic()
+            self._waiting_since = self._waiting_since or now
+            if now - self._waiting_since > self._patience:
+                raise explain(self._source, sqlite3.OperationalError("database is locked"))
+            return
+        self._waiting_since = None
+        if self._left is not None and left > self._left:
+            self.restarts += 1
+            if self.restarts > MOST_RESTARTS:
+                raise _RestartedTooOften
+        self._left = left
+
+
+def copy_database(
+    source: Path, copy: Path, *, patience: float = 30.0, step_pages: int = STEP_PAGES
+) -> Copied:
+    """Copy `source` to the new file `copy` and bring it to the disk. Raises LegacyFileError."""
+    check_readable(source)
+    try:
+        copied = _online(source, copy, patience, step_pages)
+    except LegacyFileError:
+        if not _may_be_copied_by_bytes(source):
+            raise
+        copied = _by_bytes(source, copy)
+    except OSError as error:
+        raise _not_written(copy, error) from error
+    flush(copy)
+    return copied
+
+
+def _online(source: Path, copy: Path, patience: float, step_pages: int) -> Copied:
+    origin = open_legacy(source, timeout=patience)
+    try:
+        progress = _Progress(source, patience)
+        try:
+            _copy_pages(origin, source, copy, step_pages, progress)
+            return Copied(STEPS, progress.restarts)
+        except _RestartedTooOften:
+            _copy_pages(origin, source, copy, -1, _Progress(source, patience))
+            return Copied(ONE_STEP, progress.restarts)
+    finally:
+        origin.close()
+
+
+def _copy_pages(
+    origin: sqlite3.Connection, source: Path, copy: Path, pages: int, progress: _Progress
+) -> None:
+    copy.unlink(missing_ok=True)
+    target = sqlite3.connect(copy, isolation_level=None)
+    try:
+        target.execute("PRAGMA journal_mode = OFF")
+        target.execute("PRAGMA synchronous = OFF")
+        origin.backup(target, pages=pages, progress=progress, sleep=0.02)
+        # One file that is complete by itself; the manifest keeps the mode of the live one.
+        target.execute("PRAGMA journal_mode = DELETE")
+    except sqlite3.Error as error:
+        if "full" in str(error) or "disk I/O" in str(error):
+            raise LegacyFileError(f"{copy} cannot be written: {error}; free some space.") from error
+        raise explain(source, error) from error
+    finally:
+        target.close()
+
+
+def _may_be_copied_by_bytes(source: Path) -> bool:
+    """Whether the file is damaged or left with a journal, and not merely locked."""
+    try:
+        connection = sqlite3.connect(uri(source), uri=True, timeout=0)
+    except sqlite3.Error:
+        return True
+    try:
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.Error as error:
+        return not any(word in str(error) for word in ("locked", "busy", "not a database"))
+    finally:
+        connection.close()
+    return False
+
+
+def _by_bytes(source: Path, copy: Path) -> Copied:
+    before = _fingerprint(source)
+    try:
+        shutil.copyfile(source, copy)
+        for suffix in COMPANIONS:
+            beside = source.with_name(source.name + suffix)
+            if beside.exists():
+                shutil.copyfile(beside, copy.with_name(copy.name + suffix))
+    except OSError as error:
+        raise _not_written(copy, error) from error
+    if _fingerprint(source) != before:
+        raise LegacyFileError(
+            f"{source} changed while it was copied: stop the application and run again."
+        )
+    _recover(copy)
+    return Copied(BYTES)
+
+
+def _recover(copy: Path) -> None:
+    """Let SQLite apply or roll back what lies beside the copy, where the damage permits it."""
+    try:
+        connection = sqlite3.connect(copy, isolation_level=None)
+        try:
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            connection.execute("PRAGMA journal_mode = DELETE")
+        finally:
+            connection.close()
+    except sqlite3.Error:
+        # Damaged beyond that: the copy is the bytes as they are, and its check says so.
+        return
+
+
+def _fingerprint(source: Path) -> list[tuple[str, int, int]]:
+    paths = [source, *(source.with_name(source.name + suffix) for suffix in COMPANIONS)]
+    found = [(path.name, path.stat()) for path in paths if path.exists()]
+    return [(name, stat.st_size, stat.st_mtime_ns) for name, stat in found]
+
+
+def _not_written(copy: Path, error: OSError) -> LegacyFileError:
+    return LegacyFileError(f"The copy {copy} cannot be written: {error.strerror}.")
+
+
+def flush(path: Path) -> None:
+    """Bring a file and its folder's entry to the disk."""
+    for place in (path, path.parent):
+        descriptor = os.open(place, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
