@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from stillme.transfer.mapping import TableMapping, map_table
 from stillme.transfer.registry import legacy_models, levels
 from stillme.transfer.selection import Selection, present_files
 from stillme.transfer.sqlite.clock import Clock, read_clock
+from stillme.transfer.sqlite.connect import explain
 from stillme.transfer.sqlite.epochs import read_epoch_units
 from stillme.transfer.sqlite.schema import row_count, sequence_mark
 from stillme.transfer.sqlite.snapshot import Snapshot, take_snapshot
@@ -81,6 +83,8 @@ def _plan_file(
             for name, mapping in mappings.items()
             if selection.wants(snapshot.file, name)
         }
+    except sqlite3.Error as error:
+        raise explain(snapshot.source, error) from error
     finally:
         connection.close()
 
@@ -118,8 +122,6 @@ def _job(
     connection: object,
     run_id: int | None,
 ) -> TableJob:
-    import sqlite3
-
     assert isinstance(connection, sqlite3.Connection)
     return TableJob(
         snapshot=snapshot,

@@ -69,7 +69,7 @@ class Command(TransferCommand):
             current = path.read_text(encoding="utf-8") if path.exists() else None
             if check and current != text:
                 self.console.print(
-                    f"{path} is not up to date: run `manage.py inspect_sqlite --schema-doc {path}`.",
+                    f"{path} is stale: run `manage.py inspect_sqlite --schema-doc {path}`.",
                     soft_wrap=True,
                 )
                 return 1
