@@ -86,8 +86,7 @@ class RawReader:
         rowid, offset, repeated, *rest = row
         flags, values = rest[: len(self._references)], rest[len(self._references) :]
         cells = {
-            name: (str(values[2 * i]), values[2 * i + 1])
-            for i, name in enumerate(self._names)
+            name: (str(values[2 * i]), values[2 * i + 1]) for i, name in enumerate(self._names)
         }
         orphaned = frozenset(n for n, bad in zip(self._references, flags, strict=True) if bad)
         return RawRow(

@@ -314,7 +314,7 @@ def _same_raw(noted: tuple[str, Raw] | None, stored: tuple[Any, ...]) -> bool:
         return False
     if isinstance(stored[1], float):
         return isinstance(noted[1], float) and noted[1].hex() == stored[1].hex()
-    return noted[1] == stored[1]
+    return bool(noted[1] == stored[1])
 
 
 def _same_kept(cell: KeptCell, storage: str, raw: Raw) -> bool:

@@ -6,7 +6,7 @@ import os
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,7 @@ PART_ROWS = 50_000
 class VerifyOptions:
     """What to verify and how thoroughly: level "counts" or "full"."""
 
-    selection: Selection = Selection()
+    selection: Selection = field(default_factory=Selection)
     level: str = "full"
     jobs: int = 0
     database: str = "default"
@@ -209,9 +209,7 @@ def _parts_judged(options: VerifyOptions, case: TableCase) -> list[TableProof]:
         finally:
             judge.close()
     tasks = [(options.database, case, part) for part in parts]
-    done = dict(
-        (task[2], proof) for task, proof in in_processes(_judge_part, tasks, options.workers)
-    )
+    done = {task[2]: proof for task, proof in in_processes(_judge_part, tasks, options.workers)}
     return [done[part] for part in parts]
 
 

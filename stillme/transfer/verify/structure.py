@@ -39,7 +39,8 @@ def _columns(alias: str, model: type[models.Model], schema: str, table: str) -> 
         for name, kind, required, has_default, identity in select(
             alias,
             "SELECT attname, format_type(atttypid, atttypmod), attnotnull, atthasdef, attidentity "
-            "FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attnum > 0 AND NOT attisdropped",
+            "FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attnum > 0 "
+            "AND NOT attisdropped",
             [_relation(schema, table)],
         )
     }
@@ -86,10 +87,10 @@ def _constraints(
         yield Finding(FindingKind.CONSTRAINT, where, None, "the primary key", "none")
     references = {tuple(columns) for _, kind, _, columns in rows if kind == "f"}
     for field in model._meta.concrete_fields:
-        if isinstance(field, models.ForeignKey) and field.db_constraint:
-            if (field.column,) not in references:
-                at = f"{where}:{field.column}"
-                yield Finding(FindingKind.FOREIGN_KEY, at, None, "a foreign key", "none")
+        constrained = isinstance(field, models.ForeignKey) and vars(field)["db_constraint"]
+        if constrained and (field.column,) not in references:
+            at = f"{where}:{field.column}"
+            yield Finding(FindingKind.FOREIGN_KEY, at, None, "a foreign key", "none")
     names = {name for name, _, _, _ in rows}
     for constraint in model._meta.constraints:
         if isinstance(constraint, models.CheckConstraint) and constraint.name not in names:
@@ -118,10 +119,11 @@ def declared_indexes(alias: str, model: type[models.Model]) -> list[str]:
     names = [index.name for index in model._meta.indexes]
     with connections[alias].schema_editor(collect_sql=True, atomic=False) as editor:
         for field in model._meta.local_fields:
-            if field.db_index and not field.unique:
-                names.append(
-                    editor._create_index_name(model._meta.db_table, [field.column]).strip('"')
+            if vars(field)["db_index"] and not field.unique:
+                name = editor._create_index_name(  # type: ignore[attr-defined]
+                    model._meta.db_table, [field.column]
                 )
+                names.append(name.strip('"'))
     return names
 
 
@@ -142,10 +144,10 @@ def check_foreign_keys(alias: str, model: type[models.Model]) -> Iterator[Findin
         parent = field.remote_field.model._meta
         rows = select(
             alias,
-            f'SELECT c."{model._meta.pk.column}"::text, c."{field.column}"::text '  # type: ignore[union-attr]
+            f'SELECT c."{model._meta.pk.column}"::text, c."{field.column}"::text '
             f'FROM {_relation(schema, table)} AS c WHERE c."{field.column}" IS NOT NULL '
             f"AND NOT EXISTS (SELECT 1 FROM {_relation(*split_table(parent.db_table))} AS p "
-            f'WHERE p."{parent.pk.column}" = c."{field.column}")',  # type: ignore[union-attr]
+            f'WHERE p."{parent.pk.column}" = c."{field.column}")',
         )
         for key, value in rows:
             where = f"{schema}.{table}:{field.column}"
