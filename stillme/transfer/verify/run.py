@@ -144,6 +144,8 @@ def make_cases(alias: str, snapshot: Snapshot) -> dict[str, TableCase]:
 def _excluded(alias: str, table: str) -> tuple[int, ...]:
     rows = QuarantinedRow.objects.using(alias).filter(table=table, key__regex=r"^-?[0-9]{1,19}$")
     undone = rows.filter(~Q(status=QuarantinedRow.Status.REPAIRED))
+    # Another row of that key is loaded, or the key is none.
+    undone = undone.exclude(reason__in=("duplicate_key", "bad_key"))
     return tuple(sorted({int(key) for key in undone.values_list("key", flat=True) if key}))
 
 
