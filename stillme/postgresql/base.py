@@ -33,6 +33,10 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def ensure_embedded_server(self) -> None:
         """Start the embedded server if the settings name no other, and point them at it."""
+        # An open pool has found its server; asking again took a tenth of a small call.
+        pool = self._connection_pools.get(self.alias)
+        if pool is not None and not pool.closed:
+            return
         if embedded := self.settings_dict.get("EMBEDDED"):
             socket_directory = ensure_server(Path(embedded["directory"]), embedded["database"])
             self.settings_dict["HOST"] = str(socket_directory)

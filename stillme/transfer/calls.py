@@ -93,7 +93,10 @@ def connections_returned() -> Iterator[None]:
 
 
 def _connections() -> list[BaseDatabaseWrapper]:
-    return list(connections.all(initialized_only=True))
+    """This thread's connections to PostgreSQL; legacy files are never written by a service."""
+    known = connections._connections  # type: ignore[attr-defined]
+    aliases = [alias for alias in connections if not alias.startswith("legacy_")]
+    return [connections[alias] for alias in aliases if hasattr(known, alias)]
 
 
 def _is_pooled(connection: BaseDatabaseWrapper) -> bool:

@@ -109,7 +109,8 @@ def kill_others() -> None:
     parameters = {**database.get_connection_params(), "autocommit": True}
     parameters = {k: v for k, v in parameters.items() if k in {"host", "port", "user", "password"}}
     with psycopg.connect(dbname="postgres", autocommit=True, **parameters) as server:
-        sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s"
+        # Waits for each to be gone: a session is noticed as dead once the server has ended it.
+        sql = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s"
         server.execute(sql, [database.settings_dict["NAME"]])
 
 
