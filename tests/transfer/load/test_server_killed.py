@@ -1,0 +1,84 @@
+"""The server stopped in the middle (`pg_ctl stop -m immediate`): one sentence, then it goes on."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stillme.demo.samples import make_samples
+
+pytestmark = [pytest.mark.embedded, pytest.mark.slow]
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def environment() -> Iterator[dict[str, str]]:
+    """A cluster and legacy files of its own; the server's account must reach the place."""
+    place = Path(tempfile.mkdtemp(prefix="stillme-test-", dir="/var/tmp"))
+    place.chmod(0o755)
+    make_samples(place / "data", rows=400, variant="clean")
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("LEGACY", "DATABASE"))}
+    yield {
+        **kept,
+        "EMBEDDED_POSTGRES_DIR": str(place / "cluster"),
+        "LEGACY_DATA_DIR": str(place / "data"),
+        "SECRET_KEY": "only-for-tests",
+    }
+    shutil.rmtree(place, ignore_errors=True)
+
+
+def manage(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(ROOT / "manage.py"), *arguments],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
+
+
+def findings(environment: dict[str, str]) -> Any:
+    return json.loads(manage(environment, "verify_migration", "--format", "json").stdout)
+
+
+def stop_immediately(environment: dict[str, str], importer: subprocess.Popen[str]) -> None:
+    """What `pg_ctl stop -m immediate` does: SIGQUIT to the postmaster, if the import still runs."""
+    while importer.poll() is None:
+        found = list(Path(environment["EMBEDDED_POSTGRES_DIR"]).rglob("postmaster.pid"))
+        if found:
+            os.kill(int(found[0].read_text().splitlines()[0]), signal.SIGQUIT)
+            return
+        time.sleep(0.02)
+
+
+def test_the_same_command_again_goes_on(environment: dict[str, str]) -> None:
+    assert manage(environment, "migrate", "-v0").returncode == 0
+    for delay in (0.2, 0.5, 0.9):
+        importer = subprocess.Popen(
+            [sys.executable, str(ROOT / "manage.py"), "import_sqlite", "--chunk-rows", "10"],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        time.sleep(1.0 + delay)
+        stop_immediately(environment, importer)
+        _, said = importer.communicate(timeout=120)
+        assert "Traceback" not in said
+        assert importer.returncode in (0, 2), said
+    done = manage(environment, "import_sqlite", "--chunk-rows", "10")
+    assert done.returncode == 0, done.stderr
+    proof = findings(environment)
+    assert proof["findings"] == []
+    assert {table["legacy_rows"] for table in proof["tables"]} >= {400}
