@@ -32,6 +32,7 @@ from stillme.transfer.steps.readiness import check_target
 from stillme.transfer.steps.retry import retry_orphans
 from stillme.transfer.steps.states import refuse_when_live
 from stillme.transfer.steps.workers import Task, run_tasks
+from stillme.transfer.stores import StoreOptions, wanted_stores
 
 CHUNK_ROWS = 20_000
 # Below this size live indexes cost less than taking them down and building them again.
@@ -93,7 +94,7 @@ class ImportResult:
 
 def import_files(options: ImportOptions, on_event: OnEvent = ignore_event) -> ImportResult:
     """Import the selected files. Raises TransferError; what was committed before stays."""
-    options.selection.check()
+    options.selection.check(with_stores=True)
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="stillme-snapshot-") as name:
         directory = Path(name)
@@ -121,7 +122,26 @@ def _dry(options: ImportOptions, directory: Path, on_event: OnEvent) -> ImportRe
         result.tables.append(
             TableResult(mapping.file, mapping.declared_table, mapping.target, outcome, seconds)
         )
+    _load_stores(options, None, result, on_event)
     return result
+
+
+def _load_stores(
+    options: ImportOptions, run: Run | None, result: ImportResult, on_event: OnEvent
+) -> None:
+    """What domains brought besides the mapped files."""
+    chosen = StoreOptions(
+        database=options.database,
+        dry_run=options.dry_run,
+        prune=options.prune,
+        overwrite=options.overwrite,
+    )
+    selection = options.selection
+    for store in wanted_stores(selection.files, selection.tables, result.notices):
+        on_event(Event("file", {"file": store.name, "path": str(store.path())}))
+        report = store.import_store(chosen, run, on_event)
+        result.tables += report.tables
+        result.notices += report.notices
 
 
 def _parents_of(
@@ -132,7 +152,8 @@ def _parents_of(
 
 def _import(options: ImportOptions, directory: Path, on_event: OnEvent) -> ImportResult:
     alias = options.database
-    refuse_when_live(alias, [f.name for f in legacy_files()], "import_sqlite")
+    wanted = [f.name for f in legacy_files() if options.selection.wants_file(f.name)]
+    refuse_when_live(alias, wanted, "import_sqlite")
     run = ledger.start_run(alias, "import_sqlite", _describe(options))
     try:
         restored = objects.restore_all(alias)
@@ -142,6 +163,7 @@ def _import(options: ImportOptions, directory: Path, on_event: OnEvent) -> Impor
         plan = make_plan(options.selection, directory, zone, run.pk, on_event)
         result = ImportResult(run.pk, notices=plan.notices)
         _load_plan(options, run, plan, result, on_event)
+        _load_stores(options, run, result, on_event)
         result.returned = retry_orphans(alias, plan)
     except BaseException as error:
         _close_failed(alias, run, error)
