@@ -34,8 +34,9 @@ def announced_equals_imported(folder: Path) -> Inspection:
     assert listing(folder) == before
     result = import_files(ImportOptions(jobs=1, chunk_rows=200))
     said = {t.table: t.prediction for t in inspection.tables}
-    assert {t.table for t in result.tables} == set(said)
-    for table in result.tables:
+    imported = [t for t in result.tables if not t.table.startswith("vector_db.")]
+    assert {t.table for t in imported} == set(said)
+    for table in imported:
         prediction, outcome = said[table.table], table.outcome
         expected = (outcome.legacy_rows, outcome.loaded, outcome.repaired, outcome.quarantined)
         found = (
@@ -45,11 +46,11 @@ def announced_equals_imported(folder: Path) -> Inspection:
             prediction.quarantined,
         )
         assert found == expected, (table.table, prediction.reasons, outcome.reasons)
-    aside = Counter(QuarantinedRow.objects.values_list("table", "reason"))
+    aside = Counter(QuarantinedRow.objects.filter(table__in=said).values_list("table", "reason"))
     assert aside == Counter(
         {(name, reason): n for name, p in said.items() for reason, n in p.reasons.items()}
     )
-    kept = Counter(KeptCell.objects.values_list("table", "column", "reason"))
+    kept = Counter(KeptCell.objects.filter(table__in=said).values_list("table", "column", "reason"))
     assert kept == Counter(
         {(name, *cell): n for name, p in said.items() for cell, n in p.repairs.items()}
     )
@@ -125,3 +126,15 @@ def test_tables_without_the_declared_key(legacy: Path) -> None:
     import_files(ImportOptions(jobs=1))
     open_rows = QuarantinedRow.objects.filter(status=QuarantinedRow.Status.OPEN)
     assert open_rows.count() == inspection.quarantined
+
+
+def test_the_hour_24_is_quarantined_even_alone_in_its_chunk(legacy: Path) -> None:
+    """PostgreSQL would take it for the next day, and 3.40's datetime() prints it as it is."""
+    change(
+        legacy,
+        "accuracy",
+        "UPDATE learning_objectives SET achieved_at = '2025-11-20 24:00:00' WHERE id = 3",
+    )
+    inspection = announced_equals_imported(legacy)
+    goals = next(t for t in inspection.tables if t.table == "learning_objectives").prediction
+    assert goals.reasons == {"unreadable_time": 1}
