@@ -62,6 +62,8 @@ FILLING = [
     "fetch_timestamp) SELECT 1 + n % 2000, 'title ' || n, 'https://feed', 'https://link/' || n, "
     "'summary', 'Added to RAG', now() - n * interval '1 minute' FROM generate_series(1, {0}) n",
     "VACUUM ANALYZE",
+    # What filling left to write must not be written while something is measured.
+    "CHECKPOINT",
 ]
 
 
