@@ -11,8 +11,9 @@ class OpsConfig(AppConfig):
     verbose_name = "Operations"
 
     def ready(self) -> None:
-        """Register the system checks and the collector of the pools' figures."""
-        from stillme.ops import checks, metrics
+        """Register the system checks, the pools' figures, and the runs' ids in log lines."""
+        from stillme.ops import checks, context, metrics
 
         assert checks
         metrics.register_pools()
+        context.follow_runs()

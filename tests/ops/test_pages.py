@@ -17,7 +17,7 @@ from stillme.ops import checks
 from stillme.ops.context import request_id, request_id_from
 from stillme.ops.logs import ContextFilter, JsonFormatter
 from stillme.ops.middleware import OperationsMiddleware
-from stillme.transfer.models import FileState
+from stillme.transfer.models import FileState, Run
 
 pytestmark = pytest.mark.django_db
 
@@ -110,6 +110,13 @@ def test_log_lines_are_json_with_the_request_id() -> None:
         request_id.reset(token)
     line = json.loads(JsonFormatter().format(record))
     assert (line["message"], line["request_id"], line["level"]) == ("xin chào bạn", "r1", "INFO")
+
+
+def test_a_run_gives_its_id_to_log_lines() -> None:
+    run = Run.objects.create(command="import_sqlite")
+    record = logging.LogRecord("n", logging.INFO, "f", 1, "m", (), None)
+    ContextFilter().filter(record)
+    assert json.loads(JsonFormatter().format(record))["run_id"] == str(run.pk)
 
 
 def test_the_domains_can_be_distributed(monkeypatch: pytest.MonkeyPatch) -> None:
