@@ -31,6 +31,7 @@ from django.core.management import call_command  # noqa: E402
 
 from rss.models import FetchItem  # noqa: E402
 from stillme.demo.samples.bulk import make_bulk  # noqa: E402
+from stillme.transfer.findings import Event  # noqa: E402
 from stillme.transfer.selection import Selection  # noqa: E402
 from stillme.transfer.steps.capture import install_capture  # noqa: E402
 from stillme.transfer.steps.cutover import CutoverOptions, _Cutover, cut_over  # noqa: E402
@@ -74,16 +75,25 @@ def lag(directory: Path, seconds: float, rate: float) -> None:
     """The lag at a steady rate of the old application's writes on all files."""
     log = directory / "ack.jsonl"
     arguments = [str(directory), "--seconds", str(seconds), "--rate", str(rate), "--no-sync"]
-    writer = subprocess.Popen(
-        [sys.executable, "-m", "stillme.demo.samples.writer", *arguments, "--log", str(log)],
-        stdout=subprocess.PIPE,
-        text=True,
-        # The local clock of the files: another one would make the follower judge times anew.
-        env={**os.environ, "TZ": "Asia/Ho_Chi_Minh"},
-    )
     stop = threading.Event()
-    threading.Timer(seconds + 2, stop.set).start()
-    result = follow(FollowOptions(), stop=stop)
+    writers: list[subprocess.Popen[str]] = []
+
+    def start_when_following(event: Event) -> None:
+        if event.name != "lag" or writers:
+            return
+        writers.append(
+            subprocess.Popen(
+                [sys.executable, "-m", "stillme.demo.samples.writer", *arguments, "--log", log],
+                stdout=subprocess.PIPE,
+                text=True,
+                # The local clock of the files: another one would make times be judged anew.
+                env={**os.environ, "TZ": "Asia/Ho_Chi_Minh"},
+            )
+        )
+        threading.Timer(seconds + 3, stop.set).start()
+
+    result = follow(FollowOptions(), start_when_following, stop)
+    writer = writers[0]
     print("writer:", (writer.communicate()[0] or "").strip())
     for file in result.files:
         ordered = sorted(file.lags)

@@ -7,8 +7,8 @@ them. What the legacy cannot hold is returned, to be kept in `transfer.carried_c
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from django.db import connections, models, transaction
@@ -19,8 +19,7 @@ from stillme.transfer.mapping import EXTRA_COLUMN, TableMapping
 from stillme.transfer.postgresql.copy import STAGE, StageWriter, create_stage, fetch_all, quoted
 from stillme.transfer.registry import legacy_model
 from stillme.transfer.sqlite.connect import quoted as sqlite_quoted
-from stillme.transfer.sqlite.raw import RawRow
-from stillme.transfer.steps.compare import target_keys
+from stillme.transfer.steps.compare import key_value, stage_keys, target_keys
 from stillme.transfer.steps.job import TableSource
 from stillme.transfer.steps.legacy_format import (
     RawText,
@@ -29,10 +28,10 @@ from stillme.transfer.steps.legacy_format import (
     render,
     target_expression,
 )
-from stillme.transfer.steps.merge import Merged, stage_rows
+from stillme.transfer.steps.merge import Merged
 from stillme.transfer.steps.outcome import Outcome
 
-AT_ONCE = 2_000
+AT_ONCE = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +67,6 @@ class _TargetRow:
     differs: tuple[bool, ...]
     values: tuple[Any, ...]
     others: tuple[Any, ...]
-    raw: RawRow | None = None
 
 
 def carry_table(
@@ -97,12 +95,10 @@ def _carry_batch(
 ) -> None:
     mapping = source.job.mapping
     assert mapping.key is not None
-    legacy = {_key_of(mapping, row): row for row in source.raw.keys(keys)}
-    rows = _target_rows(alias, source, list(legacy.values()), keys)
+    rows, legacy = _target_rows(alias, source, keys)
     _write_rows(source, writer, rows, legacy, carried, explicit=False)
     present = {row.key for row in rows}
-    gone = [key for key in keys if key not in present and key in legacy]
-    carried.deleted += writer.delete(gone)
+    carried.deleted += writer.delete([k for k in keys if k not in present and k in legacy])
     _write_misread(alias, source, writer, keys, carried)
 
 
@@ -122,15 +118,9 @@ def _write_misread(
         if not explicit:
             carried.unequal += [str(row.key) for row in misread]
             return
-        present = {row.key: row.raw for row in misread}
-        _write_rows(
-            source,
-            writer,
-            misread,
-            present,
-            Carried(carried.table),
-            explicit=True,
-        )
+        present = {row.key for row in misread}
+        again = Carried(carried.table)
+        _write_rows(source, writer, misread, present, again, explicit=True)
 
 
 def _misread(
@@ -138,30 +128,24 @@ def _misread(
 ) -> list[_TargetRow]:
     """Target rows whose legacy row, read back, differs beyond what is known to be lost."""
     mapping = source.job.mapping
-    legacy = {_key_of(mapping, row): row for row in source.raw.keys(keys)}
     found = []
-    for row in _target_rows(alias, source, list(legacy.values()), keys):
+    for row in _target_rows(alias, source, keys)[0]:
         differs = tuple(
             differs and (str(row.key), column.target) not in lost
             for column, differs in zip(mapping.columns, row.differs, strict=True)
         )
         if any(differs) or not row.in_stage:
-            found.append(
-                _TargetRow(row.key, row.in_stage, differs, row.values, row.others, legacy[row.key])
-            )
+            found.append(replace(row, differs=differs))
     return found
 
 
-def _key_of(mapping: TableMapping, row: RawRow) -> int | str:
-    assert mapping.key is not None
-    raw = row.cells[mapping.key.legacy][1]
-    return raw.decode("utf-8", "replace") if isinstance(raw, bytes) else raw  # type: ignore[return-value]
-
-
 def _target_rows(
-    alias: str, source: TableSource, legacy: Sequence[RawRow], keys: Sequence[int | str]
-) -> list[_TargetRow]:
-    """The target rows of keys, with which mapped columns differ from the legacy rows."""
+    alias: str, source: TableSource, keys: Sequence[int | str]
+) -> tuple[list[_TargetRow], set[int | str]]:
+    """The target rows of keys, with which mapped columns differ from the legacy rows.
+
+    Also the keys that the legacy has.
+    """
     mapping = source.job.mapping
     assert mapping.key is not None
     key = quoted(mapping.key.target)
@@ -173,7 +157,7 @@ def _target_rows(
     with transaction.atomic(using=alias):
         create_stage(connection, mapping.relation, mapping.key.target)
         writer = StageWriter(connection, mapping.target_columns)
-        stage_rows(writer, source, legacy, Merged(Outcome()))
+        legacy = stage_keys(writer, source, keys, Merged(Outcome()))
         rows = fetch_all(
             connection,
             f"SELECT t.{key}, s.{key} IS NOT NULL, {', '.join([*differs, *values, *others])} "
@@ -182,10 +166,11 @@ def _target_rows(
             [list(keys)],
         )
     n = len(columns)
-    return [
+    found = [
         _TargetRow(r[0], r[1], tuple(r[2 : 2 + n]), tuple(r[2 + n : 2 + 2 * n]), r[2 + 2 * n :])
         for r in rows
     ]
+    return found, legacy
 
 
 def other_fields(mapping: TableMapping) -> list[models.Field[Any, Any]]:
@@ -199,7 +184,7 @@ def _write_rows(
     source: TableSource,
     writer: _LegacyWriter,
     rows: Sequence[_TargetRow],
-    legacy: Mapping[int | str, RawRow | None],
+    legacy: Collection[int | str],
     carried: Carried,
     *,
     explicit: bool,
@@ -358,7 +343,7 @@ def every_key(alias: str, source: TableSource) -> Iterator[object]:
     mapping = source.job.mapping
     assert mapping.key is not None
     for raw in source.raw.where("1"):
-        yield _key_of(mapping, raw)
+        yield key_value(raw.cells[mapping.key.legacy][1])
     key = quoted(mapping.key.target)
     for row in fetch_all(connections[alias], f"SELECT {key} FROM {mapping.relation}"):
         yield row[0]

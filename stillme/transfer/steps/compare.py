@@ -14,7 +14,6 @@ from stillme.transfer import kinds
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.postgresql.copy import STAGE, StageWriter, create_stage, fetch_all, quoted
 from stillme.transfer.sqlite.ranges import KeyRange
-from stillme.transfer.sqlite.raw import RawRow
 from stillme.transfer.steps.job import TableSource
 from stillme.transfer.steps.merge import (
     Merged,
@@ -24,6 +23,7 @@ from stillme.transfer.steps.merge import (
     stage_rows,
 )
 from stillme.transfer.steps.outcome import Outcome
+from stillme.transfer.steps.read_keys import MANY, read_many
 
 
 def compare_range(alias: str, source: TableSource, key_range: KeyRange) -> list[str]:
@@ -40,10 +40,8 @@ def compare_range(alias: str, source: TableSource, key_range: KeyRange) -> list[
         return _differing(alias, mapping, condition, values)
 
 
-def compare_rows(
-    alias: str, source: TableSource, rows: Sequence[RawRow], keys: Sequence[int | str]
-) -> list[str]:
-    """The same for the given keys, of which `rows` are the legacy rows that exist."""
+def compare_keys(alias: str, source: TableSource, keys: Sequence[int | str]) -> list[str]:
+    """The same for the given keys."""
     mapping = source.job.mapping
     if mapping.key is None:
         return []
@@ -51,12 +49,33 @@ def compare_rows(
     with transaction.atomic(using=alias):
         create_stage(connection, mapping.relation, mapping.key.target)
         merged = Merged(Outcome())
-        name = mapping.key.legacy
-        stage_rows(StageWriter(connection, mapping.target_columns), source, rows, merged)
-        by_key = {_text(row.cells[name][1]): row for row in rows}
-        set_orphans_aside(alias, source, merged, lambda found: [by_key[str(k)] for k in found])
+        stage_keys(StageWriter(connection, mapping.target_columns), source, keys, merged)
+        set_orphans_aside(alias, source, merged, source.raw.keys)
         condition = f"t.{quoted(mapping.key.target)} = ANY(%s)"
         return _differing(alias, mapping, condition, [target_keys(mapping, keys)])
+
+
+def stage_keys(
+    writer: StageWriter, source: TableSource, keys: Sequence[int | str], merged: Merged
+) -> set[int | str]:
+    """Stage the legacy rows of keys; the keys of the rows that exist."""
+    mapping = source.job.mapping
+    assert mapping.key is not None
+    whole = [key for key in keys if isinstance(key, int)]
+    many = read_many(source, whole) if len(whole) == len(keys) >= MANY else None
+    if many is not None and writer.try_blocks(many.blocks):
+        stage_rows(writer, source, many.others, merged)
+        return set(many.present)
+    rows = list(source.raw.keys(keys))
+    stage_rows(writer, source, rows, merged)
+    return {key_value(row.cells[mapping.key.legacy][1]) for row in rows}
+
+
+def key_value(raw: object) -> int | str:
+    """A raw key as the target has it."""
+    if isinstance(raw, bytes):
+        return raw.decode("utf-8", "replace")
+    return raw if isinstance(raw, int) else str(raw)
 
 
 def target_keys(mapping: TableMapping, keys: Sequence[object]) -> list[int] | list[str]:
@@ -84,7 +103,3 @@ def _differing(
         values,
     )
     return [row[0] for row in rows]
-
-
-def _text(raw: object) -> str:
-    return raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw)

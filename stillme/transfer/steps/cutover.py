@@ -30,7 +30,7 @@ from stillme.transfer.sqlite.capture.freeze import freeze, unfreeze
 from stillme.transfer.sqlite.schema import sequence_mark
 from stillme.transfer.steps import states
 from stillme.transfer.steps.capture import lift_stale_freezes, target_tables
-from stillme.transfer.steps.compare import compare_rows
+from stillme.transfer.steps.compare import compare_keys
 from stillme.transfer.steps.follow import Follower, FollowOptions
 from stillme.transfer.steps.live_file import LiveFile
 from stillme.transfer.steps.readiness_list import Line, go_list, is_go
@@ -194,8 +194,7 @@ class _Cutover:
             for table in live.tables:
                 keys = self._tail_keys(live, table)
                 source = live.tables[table]
-                rows = list(live.rows(table, keys))
-                unequal = compare_rows(self.alias, source, rows, keys)
+                unequal = compare_keys(self.alias, source, keys)
                 self.result.verified += len(keys)
                 if unequal:
                     raise TransferError(
@@ -218,7 +217,7 @@ class _Cutover:
         order = f"{quoted(mapping.table)}.rowid" if mapping.has_rowid else key
         newest = live.connection.execute(
             f"SELECT {key} FROM {quoted(mapping.table)} "
-            f"WHERE typeof({key}) = 'integer' ORDER BY {order} DESC LIMIT 200"
+            f"WHERE typeof({key}) = 'integer' ORDER BY {order} DESC LIMIT 50"
         )
         keys: list[object] = [*changed, *(row[0] for row in newest)]
         return [key for key in dict.fromkeys(keys) if isinstance(key, int | str)]

@@ -26,6 +26,7 @@ from stillme.transfer.sqlite.schema import FoundSchema, read_schema
 from stillme.transfer.sqlite.snapshot import Snapshot
 from stillme.transfer.steps.job import TableJob, TableSource
 from stillme.transfer.steps.plan import file_mappings
+from stillme.transfer.steps.read_keys import MANY, ManyRows, read_many
 
 
 @dataclass(slots=True)
@@ -40,6 +41,7 @@ class Round:
     last_at: float | None = None
     keys: dict[str, list[Key]] = field(default_factory=dict)
     rows: dict[str, list[RawRow]] = field(default_factory=dict)
+    many: dict[str, ManyRows] = field(default_factory=dict)
 
 
 class LiveFile:
@@ -136,7 +138,14 @@ class LiveFile:
         for table, source in self.tables.items():
             if keys := by_name.get(source.job.mapping.table):
                 found.keys[table] = keys
-                found.rows[table] = list(self.rows(table, keys))
+                whole = [key for key in keys if type(key) is int]
+                many = read_many(source, whole) if len(whole) >= MANY else None
+                if many is None:
+                    found.rows[table] = list(self.rows(table, keys))
+                    continue
+                found.many[table] = many
+                odd = [key for key in keys if type(key) is not int]
+                found.rows[table] = [*many.others, *self.rows(table, odd)]
 
     def rows(self, table: str, keys: Sequence[Key]) -> Iterator[RawRow]:
         """The present rows of keys, odd keys (NULL, not UTF-8) included."""

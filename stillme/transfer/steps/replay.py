@@ -13,18 +13,33 @@ from django.db import connections, transaction
 
 from stillme.transfer import kinds, ledger
 from stillme.transfer.mapping import TableMapping
-from stillme.transfer.models import KeptCell, QuarantinedRow
+from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.postgresql.capture import as_replay
-from stillme.transfer.postgresql.copy import fetch_all, quoted
+from stillme.transfer.postgresql.copy import (
+    STAGE,
+    StageWriter,
+    create_stage,
+    execute,
+    fetch_all,
+    quoted,
+)
 from stillme.transfer.sqlite.capture.log import Key
 from stillme.transfer.sqlite.raw import RawRow
 from stillme.transfer.steps import states
 from stillme.transfer.steps.apply import apply_raw
 from stillme.transfer.steps.job import TableSource
 from stillme.transfer.steps.live_file import LiveFile, Round
-from stillme.transfer.steps.merge import delete_keys
+from stillme.transfer.steps.merge import (
+    Merged,
+    delete_keys,
+    merge_stage,
+    set_orphans_aside,
+    stage_rows,
+)
 from stillme.transfer.steps.outcome import Outcome
 from stillme.transfer.steps.ranges_touched import touch_ranges
+from stillme.transfer.steps.read_keys import ManyRows
+from stillme.transfer.steps.set_aside import keep_cells, quarantine_rows
 
 _AT_ONCE = 5_000
 
@@ -43,7 +58,7 @@ def replay_round(alias: str, live: LiveFile, found: Round) -> Replayed:
     result = Replayed(found.changes)
     with transaction.atomic(using=alias, durable=True):
         as_replay(alias)
-        apply_rows(alias, live, found.keys, found.rows, result)
+        apply_rows(alias, live, found.keys, found.rows, result, found.many)
         if any(found.keys.values()):
             ledger.mark_write(alias, live.run_id)
         witness = live.log.witness(found.end)
@@ -63,8 +78,11 @@ def apply_rows(
     keys: dict[str, list[Key]],
     rows: dict[str, list[RawRow]],
     result: Replayed,
+    many: dict[str, ManyRows] | None = None,
 ) -> None:
     """Bring the target to the given rows, parents first, in the caller's transaction.
+
+    `many` holds the common rows of tables with many keys; `rows` has the others then.
 
     A parent that came or went changes what its children may be: they are read again.
     """
@@ -80,7 +98,7 @@ def apply_rows(
             table == p for s in live.tables.values() for _, p in s.job.mapping.references()
         )
         before = _present(alias, source.job.mapping, every) if is_parent else set()
-        _apply_table(alias, source, every, found, result)
+        _apply_table(alias, live, table, every, found, result, (many or {}).get(table))
         if is_parent:
             moved = before ^ _present(alias, source.job.mapping, every)
             for child, child_keys in live.children_of(table, sorted(moved)).items():
@@ -90,28 +108,61 @@ def apply_rows(
 
 def _apply_table(
     alias: str,
-    source: TableSource,
+    live: LiveFile,
+    table: str,
     keys: Sequence[Key],
     rows: Sequence[RawRow],
     result: Replayed,
+    many: ManyRows | None,
 ) -> None:
+    source = live.tables[table]
     mapping = source.job.mapping
     if mapping.key is None:
         return
     name = mapping.key.legacy
     clock = source.job.clock
+    present: set[str | None] = set()
+    if many is not None:
+        outcome = apply_many(alias, source, many)
+        if outcome is None:
+            # PostgreSQL refuses one of the common rows: each of them by itself.
+            rows = [*rows, *live.rows(table, [key for key in keys if type(key) is int])]
+        else:
+            result.outcome.add(outcome)
+            present.update(map(str, many.present))
+            rows = rows[len(many.others) :]
     for start in range(0, len(rows), _AT_ONCE):
         batch = rows[start : start + _AT_ONCE]
         result.outcome.add(apply_raw(alias, source, batch))
         for row in batch:
             if row.row_offset is not None and clock.zone is None:
                 result.new_clock |= row.row_offset not in clock.evidence
-    present = {key_text(row.cells[name][1]) for row in rows}
+    present.update(key_text(row.cells[name][1]) for row in rows)
     gone = [key for key in map(key_text, keys) if key not in present]
     _drop_gone(alias, mapping, gone, result.outcome)
     _drop_quarantined(alias, mapping, [k for k in present if k is not None], result.outcome)
     if None in present or None in gone:
         _drop_keyless(alias, mapping, rows)
+
+
+def apply_many(alias: str, source: TableSource, many: ManyRows) -> Outcome | None:
+    """Merge many rows, in the caller's transaction; None where PostgreSQL refuses the stream."""
+    mapping = source.job.mapping
+    assert mapping.key is not None
+    connection = connections[alias]
+    merged = Merged(Outcome())
+    create_stage(connection, mapping.relation, mapping.key.target)
+    writer = StageWriter(connection, mapping.target_columns)
+    if not writer.try_blocks(many.blocks):
+        return None
+    merged.outcome.legacy_rows = merged.outcome.loaded = many.common
+    stage_rows(writer, source, many.others, merged)
+    execute(connection, f"ANALYZE {STAGE}")
+    set_orphans_aside(alias, source, merged, source.raw.keys)
+    merge_stage(alias, source.job, merged)
+    quarantine_rows(alias, mapping, source.job.run_id, merged.set_aside)
+    keep_cells(alias, mapping, source.job.run_id, merged.with_kept)
+    return merged.outcome
 
 
 def _drop_gone(
@@ -131,13 +182,13 @@ def _drop_quarantined(
     alias: str, mapping: TableMapping, keys: Sequence[str], outcome: Outcome
 ) -> None:
     """A row that was loaded and is bad now is in quarantine, not in the target as well."""
-    set_aside = (
-        QuarantinedRow.objects.using(alias)
-        .filter(table=mapping.declared_table, key__in=keys)
-        .exclude(status=QuarantinedRow.Status.REPAIRED)
-        .values_list("key", flat=True)
+    rows = fetch_all(
+        connections[alias],
+        f'SELECT key FROM {QuarantinedRow._meta.db_table} WHERE "table" = %s '
+        "AND status <> 'repaired' AND key = ANY(%s)",
+        [mapping.declared_table, list(keys)],
     )
-    bad = [str(key) for key in set_aside]
+    bad = [str(row[0]) for row in rows]
     if bad:
         # A second row of the same key may be the one set aside: then the first one stays.
         if not mapping.key_is_unique:
@@ -184,8 +235,3 @@ def key_text(key: Key) -> str | None:
     if isinstance(key, bytes):
         return key.decode("utf-8", "replace").replace("\0", "\ufffd")
     return str(key).replace("\0", "\ufffd")
-
-
-def forget_kept(alias: str, mapping: TableMapping, keys: Sequence[str]) -> None:
-    """Drop the kept originals of rows (they are written anew when the rows are applied)."""
-    KeptCell.objects.using(alias).filter(table=mapping.declared_table, key__in=list(keys)).delete()

@@ -45,7 +45,7 @@ from stillme.transfer.steps.carry_back import (
     every_key,
     other_fields,
 )
-from stillme.transfer.steps.compare import compare_rows
+from stillme.transfer.steps.compare import compare_keys
 from stillme.transfer.steps.job import TableSource
 from stillme.transfer.steps.live_file import LiveFile
 from stillme.transfer.steps.replay import Replayed, apply_rows
@@ -251,7 +251,7 @@ def _align(alias: str, live: LiveFile, by_table: dict[str, Carried], run_id: int
     apply_rows(alias, live, {t: list(k) for t, k in keys.items()}, rows, Replayed())
     for table, wanted in keys.items():
         source = live.tables[table]
-        unequal = compare_rows(alias, source, list(live.rows(table, wanted)), wanted)
+        unequal = compare_keys(alias, source, wanted)
         if unequal:
             raise TransferError(
                 f"{table} row {unequal[0]} is not the same on both sides after the way back; "

@@ -16,10 +16,10 @@ import pytest
 from continuum.models import TierMetric
 from knowledge.models import KnowledgeItem, LearningSession
 from rss.models import FetchCycle, FetchItem
+from stillme.transfer.selection import Selection
 from stillme.transfer.steps.capture import install_capture
 from stillme.transfer.steps.cutover import CutoverOptions, cut_over
 from stillme.transfer.steps.follow import FollowOptions, follow
-from stillme.transfer.selection import Selection
 from stillme.transfer.steps.rollback import roll_back
 
 from .equal import differences

@@ -17,11 +17,11 @@ from stillme.transfer.errors import StateError, TransferError
 from stillme.transfer.models import FileState
 from stillme.transfer.models_sync import CarriedCell, ReverseChange
 from stillme.transfer.postgresql import capture as reverse
+from stillme.transfer.selection import Selection
 from stillme.transfer.steps import cutover, rollback
 from stillme.transfer.steps.capture import install_capture, target_tables
 from stillme.transfer.steps.cutover import CutoverOptions, check_cutover, cut_over
 from stillme.transfer.steps.follow import FollowOptions, follow
-from stillme.transfer.selection import Selection
 from stillme.transfer.steps.rollback import plan_rollback, roll_back
 
 from .equal import differences
