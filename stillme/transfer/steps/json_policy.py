@@ -36,7 +36,7 @@ def is_clean(text: str) -> bool:
         return True
     if '" ' in text or "\\u0000" in text or "\\ud" in text or "\\uD" in text:
         return False
-    if "\n" in text or "\t" in text or "\r" in text:
+    if "\n" in text or "\t" in text or "\r" in text or text.count("[") >= _MOST_DEPTH:
         return False
     try:
         document, end = _SCAN(text, 0)

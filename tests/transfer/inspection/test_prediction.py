@@ -138,3 +138,11 @@ def test_the_hour_24_is_quarantined_even_alone_in_its_chunk(legacy: Path) -> Non
     inspection = announced_equals_imported(legacy)
     goals = next(t for t in inspection.tables if t.table == "learning_objectives").prediction
     assert goals.reasons == {"unreadable_time": 1}
+
+
+def test_nesting_too_deep_is_quarantined_even_alone_in_its_chunk(legacy: Path) -> None:
+    deep = '{"n": ' + "[" * 600 + "]" * 600 + "}"
+    change(legacy, "accuracy", f"UPDATE learning_objectives SET metadata = '{deep}' WHERE id = 3")
+    inspection = announced_equals_imported(legacy)
+    goals = next(t for t in inspection.tables if t.table == "learning_objectives").prediction
+    assert goals.reasons == {"json_too_large": 1}
