@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import KeptCell, QuarantinedRow
@@ -23,13 +23,27 @@ def quarantine_rows(
     known = _known(alias, mapping.declared_table, records)
     fresh: list[QuarantinedRow] = []
     for record in records:
-        old = known.get((record.key, record.rowid if record.key is None else None))
+        old = _match(record, known.get(record.key, []))
         if old is None:
             fresh.append(record)
         elif not _still_holds(old, record):
             record.pk = old.pk
             record.save(using=alias, force_update=True)
     QuarantinedRow.objects.using(alias).bulk_create(fresh, batch_size=_BATCH)
+
+
+def _match(new: QuarantinedRow, candidates: list[QuarantinedRow]) -> QuarantinedRow | None:
+    """The entry of the same legacy row, taken out of the candidates.
+
+    A key may stand for several rows (a repeated key; text and blob that read alike): the same
+    stored values decide, then the same rowid.
+    """
+    alike = [old for old in candidates if old.cells == new.cells]
+    alike += [old for old in candidates if old.rowid == new.rowid]
+    if not alike:
+        return None
+    candidates.remove(alike[0])
+    return alike[0]
 
 
 def _still_holds(old: QuarantinedRow, new: QuarantinedRow) -> bool:
@@ -45,13 +59,15 @@ def _still_holds(old: QuarantinedRow, new: QuarantinedRow) -> bool:
 
 
 def _known(
-    alias: str, table: str, records: Iterable[QuarantinedRow]
-) -> dict[tuple[str | None, int | None], QuarantinedRow]:
-    wanted = list(records)
-    found = QuarantinedRow.objects.using(alias).filter(table=table)
-    keyed = found.filter(key__in=[r.key for r in wanted if r.key is not None])
-    keyless = found.filter(key=None, rowid__in=[r.rowid for r in wanted if r.key is None])
-    return {(r.key, r.rowid if r.key is None else None): r for r in [*keyed, *keyless]}
+    alias: str, table: str, records: Sequence[QuarantinedRow]
+) -> dict[str | None, list[QuarantinedRow]]:
+    found = QuarantinedRow.objects.using(alias).filter(table=table).order_by("pk")
+    keyed = found.filter(key__in=[r.key for r in records if r.key is not None])
+    keyless = found.filter(key=None, rowid__in=[r.rowid for r in records if r.key is None])
+    known: dict[str | None, list[QuarantinedRow]] = {}
+    for row in [*keyed, *keyless]:
+        known.setdefault(row.key, []).append(row)
+    return known
 
 
 def _record(mapping: TableMapping, run_id: int | None, row: SetAside) -> QuarantinedRow:

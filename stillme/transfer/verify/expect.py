@@ -244,6 +244,8 @@ def _time_of_day(clock: str) -> tuple[int, bool, str | None]:
 
 
 def _from_number(raw: Raw, unit: str | None) -> int:
+    if unit is None or math.isinf(raw):  # type: ignore[arg-type]
+        raise MustBeSetAside("unreadable_time")
     number = Fraction(raw)  # type: ignore[arg-type]
     if unit == "seconds":
         return round(number * 1_000_000)

@@ -200,3 +200,22 @@ def _kept_cells_are_exact(path: Path, model: Any) -> None:
         assert found[0][0] == kept.storage
         if kept.storage in ("text", "blob"):
             assert bytes(kept.value) == found[0][1]
+
+
+def test_each_set_aside_row_keeps_its_own_record(hostile: Any) -> None:
+    """Keys that read alike (text and blob, two texts that are no UTF-8) are still two rows."""
+    run_import()
+    before = QuarantinedRow.objects.count()
+    with closing(sqlite3.connect(hostile_path())) as connection:
+        connection.execute("UPDATE tier_metrics SET surprise_score = 0.123")
+        connection.commit()
+    run_import()
+    assert QuarantinedRow.objects.count() == before
+    kept = {repr(row.cells["item_id"]) for row in QuarantinedRow.objects.filter(key="twin")}
+    assert len(kept) == QuarantinedRow.objects.filter(key="twin").count()
+
+
+def hostile_path() -> Path:
+    from django.conf import settings as project
+
+    return Path(project.LEGACY_FILES["continuum"]["path"])
