@@ -23,6 +23,8 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 from unfold.admin import ModelAdmin
 
+from stillme.transfer.admin_dates import SparseDates
+
 # Up to here a list says exactly how many rows it has; counting them costs some milliseconds.
 COUNTED = 10_000
 # A filter's choices are the values found in this many of the newest rows.
@@ -163,8 +165,14 @@ class TargetAdmin(ModelAdmin):  # type: ignore[misc]
             return rows
         cut = {f"_{name}_excerpt": Left(F(name), EXCERPT + 1) for name in self.excerpts}
         heavy = [f.name for f in self.opts.concrete_fields if f.name in HEAVY]
-        found: QuerySet[Any] = rows.annotate(**cut).defer(*heavy, *self.excerpts)
-        return found
+        return SparseDates.of(rows.annotate(**cut).defer(*heavy, *self.excerpts))
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        """A search reads the whole table; for the dates of its results it is not read again."""
+        changelist = super().get_changelist_instance(request)
+        if changelist.query:
+            changelist.date_hierarchy = None
+        return changelist
 
     def _is_list(self, request: HttpRequest) -> bool:
         match = request.resolver_match

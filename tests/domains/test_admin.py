@@ -18,6 +18,7 @@ from continuum.models import TierMetric
 from knowledge.models import KnowledgeItem, KnowledgeRelationship, LearningSession
 from rss.models import FetchCycle, FetchItem
 from stillme.transfer import admin_support
+from stillme.transfer.admin_dates import SparseDates
 from stillme.transfer.admin_support import EstimatingPaginator, TargetAdmin
 from stillme.transfer.registry import legacy_models
 
@@ -96,6 +97,8 @@ def test_every_target_has_a_page_with_search_and_dates(model: type[models.Model]
 
 def test_a_list_does_not_grow_in_queries(browser: Client) -> None:
     def taken() -> int:
+        # One day only: the date hierarchy asks once per period, at most 31 times.
+        FetchItem.objects.update(fetch_timestamp="2025-11-07T08:00:00Z")
         with CaptureQueriesContext(connection) as queries:
             browser.get(url(FetchItem))
         return len(queries)
@@ -205,3 +208,31 @@ def test_a_date_hierarchy_opens(browser: Client) -> None:
     page = browser.get(url(FetchCycle), {"started_at__year": 2025, "started_at__month": 11})
     assert page.status_code == 200
     assert page.context["cl"].result_count == 5
+
+
+def test_dates_are_found_by_jumping_from_period_to_period() -> None:
+    stamps = (
+        "2024-12-31T23:59:59Z",
+        "2025-01-01T00:00:00Z",
+        "2025-01-31T10:00:00Z",
+        "2025-02-28T10:00:00Z",
+        "2027-06-15T10:00:00Z",
+    )
+    for stamp in stamps:
+        for _ in range(3):
+            FetchCycle.objects.create(cycle_number=1, started_at=stamp)
+    rows = SparseDates.of(FetchCycle.objects.all())
+    for kind in ("year", "month", "day"):
+        expected = list(FetchCycle.objects.datetimes("started_at", kind))
+        with CaptureQueriesContext(connection) as queries:
+            assert rows.datetimes("started_at", kind) == expected
+        assert len(queries) == len(expected) + 1
+        backwards = list(FetchCycle.objects.datetimes("started_at", kind, order="DESC"))
+        assert rows.datetimes("started_at", kind, order="DESC") == backwards
+    assert SparseDates.of(FetchCycle.objects.none()).datetimes("started_at", "year") == []
+
+
+def test_a_search_shows_no_dates(browser: Client) -> None:
+    fill(FetchCycle, 2)
+    assert browser.get(url(FetchCycle)).context["cl"].date_hierarchy == "started_at"
+    assert browser.get(url(FetchCycle), {"q": "1"}).context["cl"].date_hierarchy is None
