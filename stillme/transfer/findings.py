@@ -26,8 +26,6 @@ class FindingKind(StrEnum):
     FOREIGN_KEY = "foreign_key"
     SEQUENCE = "sequence"
     DIGEST = "digest"
-    JSON_DUPLICATE_KEYS = "json_duplicate_keys"
-    ROUND_TRIP = "round_trip"
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,13 +76,18 @@ class RowJudge:
         found = self._target.rows([k for k in lookups if k is not None])
         aside = self._aside(rows)
         kept = self._kept([key for key in keyed if key is not None])
-        for row in rows:
-            key = self.key_text(row)
-            record = aside.get(row.rowid if self._by_rowid(row) else key)
+        for row, lookup in zip(rows, lookups, strict=True):
+            # A key that the target cannot hold may read like another row's (a blob, say).
+            key = self.key_text(row) if lookup is not None else None
+            record = self._record(row, aside)
             proof.by_cell += 1
             proof.cells += len(row.cells)
             for finding in self._one(
-                row, found.get(key or ""), record, kept.get(key or "", {}), proof
+                row,
+                None if key is None else found.get(key),
+                record,
+                {} if key is None else kept.get(key, {}),
+                proof,
             ):
                 proof.findings.add(finding)
         return {key for key in keyed if key is not None}
@@ -112,19 +117,34 @@ class RowJudge:
             return None
         return None if "\x00" in text or storage in ("null", "blob") else text
 
-    def _aside(self, rows: list[StoredRow]) -> dict[Any, QuarantinedRow]:
-        """Quarantine records, by key text, and by rowid where the key cannot tell rows apart."""
+    def _aside(self, rows: list[StoredRow]) -> dict[str | None, list[QuarantinedRow]]:
+        """Quarantine records by key text; under None those of rows whose key is no text."""
         records = QuarantinedRow.objects.using(self._alias).filter(table=self._table)
         keys = [self.key_text(row) for row in rows]
-        by_key = records.filter(key__in=[key for key in keys if key is not None])
-        found: dict[Any, QuarantinedRow] = {}
-        for record in by_key:
-            found[record.rowid] = record
-            found.setdefault(record.key, record)
+        found: dict[str | None, list[QuarantinedRow]] = {}
+        for record in records.filter(key__in=[key for key in keys if key is not None]):
+            found.setdefault(record.key, []).append(record)
         rowids = [row.rowid for row in rows if self.key_text(row) is None]
-        for record in records.filter(key=None, rowid__in=rowids):
-            found[record.rowid] = record
+        if rowids:
+            found[None] = list(records.filter(key=None, rowid__in=rowids))
         return found
+
+    def _record(
+        self, row: StoredRow, aside: dict[str | None, list[QuarantinedRow]]
+    ) -> QuarantinedRow | None:
+        """The record of this row: by rowid, else (rowids move in a VACUUM) by its very key."""
+        candidates = aside.get(self.key_text(row), [])
+        same = [c for c in candidates if self._same_key(c, row)]
+        for record in same or candidates:
+            if record.rowid == row.rowid:
+                return record
+        return same[0] if same and not self._by_rowid(row) else None
+
+    def _same_key(self, record: QuarantinedRow, row: StoredRow) -> bool:
+        if self._mapping.key is None:
+            return True
+        name = self._mapping.key.legacy
+        return name in record.cells and unpack_cell(record.cells[name]) == row.cells[name]
 
     def _kept(self, keys: list[str]) -> dict[str, dict[str, KeptCell]]:
         found: dict[str, dict[str, KeptCell]] = {}
@@ -197,10 +217,17 @@ class RowJudge:
         key = self.key_text(row)
         if record is not None and (record.status != record.Status.REPAIRED or record.repairs):
             yield from self._set_aside(row, record, proof)
+            if not record.repairs and record.reason not in (fate.reason, "refused_by_target"):
+                note = "the reason why the row was set aside"
+                wanted = fate.reason or "no reason: the row can be loaded"
+                yield self._finding(
+                    FindingKind.QUARANTINE_KEPT_ROW, key, "", wanted, record.reason, note
+                )
             if record.status == record.Status.REPAIRED:
                 yield from self._edited(row, record, target)
-            elif target is not None and record.status == record.Status.ACCEPTED:
-                yield self._finding(FindingKind.EXTRA_ROW, key, "", "no row", "a row")
+            elif target is not None and not row.is_repeat:
+                note = "an earlier version of a row in quarantine; import_sqlite --prune deletes it"
+                yield self._finding(FindingKind.EXTRA_ROW, key, "", "no row", "a row", note)
             return
         if fate.reason:
             note = f"the legacy row belongs into quarantine: {fate.reason}"
@@ -279,6 +306,9 @@ class RowJudge:
                 yield self._finding(
                     FindingKind.KEPT_CELL, key, name, _show(raw), repr(bytes(cell.value or b""))
                 )
+            elif cell.reason != reason:
+                note = "the reason kept with the original"
+                yield self._finding(FindingKind.KEPT_CELL, key, name, reason, cell.reason, note)
         for name in kept.keys() - fate.kept.keys():
             yield self._finding(
                 FindingKind.KEPT_CELL, key, name, "nothing kept", "an original", "needs none"

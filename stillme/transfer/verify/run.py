@@ -26,11 +26,13 @@ from stillme.transfer.sqlite.schema import row_count, sequence_mark
 from stillme.transfer.sqlite.snapshot import Snapshot, take_snapshot
 from stillme.transfer.stores import StoreOptions, wanted_stores
 from stillme.transfer.verify.local_clock import find_clock
+from stillme.transfer.verify.reference import check_definitions
 from stillme.transfer.verify.result import TableProof, VerifyResult
 from stillme.transfer.verify.structure import (
     check_foreign_keys,
     check_sequence,
     check_structure,
+    forbids_reading,
 )
 from stillme.transfer.verify.table import Part, TableCase, TableJudge
 from stillme.transfer.verify.target_side import select
@@ -99,20 +101,42 @@ def _verify_file(
     options: VerifyOptions, snapshot: Snapshot, result: VerifyResult, on_event: OnEvent
 ) -> None:
     cases = make_cases(options.database, snapshot)
+    unfit = _check_structure(options, snapshot.file, result)
     for model in legacy_models(snapshot.file):
         name = model._meta.db_table
         if not options.selection.wants(snapshot.file, name):
             continue
-        result.structure.extend(check_structure(options.database, model.target_model()))
-        if any(f.kind is FindingKind.MISSING_TABLE for f in result.structure.kept):
-            continue
         if name not in cases:
             result.notices.append(f"{snapshot.file}: has no table {name}.")
+            continue
+        if name in unfit:
+            result.notices.append(
+                f"{name}: rows not compared, the target table is not as declared."
+            )
             continue
         on_event(Event("table", {"table": name, "total": _rows(cases[name])}))
         proof = _verify_table(options, cases[name], on_event)
         result.tables.append(proof)
         on_event(Event("done", {"table": name, "rows": proof.legacy_rows}))
+
+
+def _check_structure(options: VerifyOptions, file: str, result: VerifyResult) -> set[str]:
+    """Check the selected target tables of a file; returns those whose rows cannot be read."""
+    alias = options.database
+    everything = [model.target_model() for model in legacy_models(file)]
+    unfit = set()
+    wanted = set()
+    for model in legacy_models(file):
+        name = model._meta.db_table
+        if not options.selection.wants(file, name):
+            continue
+        wanted.add(model.target_model())
+        found = list(check_structure(alias, model.target_model()))
+        result.structure.extend(found)
+        if any(forbids_reading(finding) for finding in found):
+            unfit.add(name)
+    result.structure.extend(check_definitions(alias, everything, wanted))
+    return unfit
 
 
 def make_cases(alias: str, snapshot: Snapshot) -> dict[str, TableCase]:

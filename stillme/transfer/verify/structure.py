@@ -28,6 +28,15 @@ def check_structure(alias: str, model: type[models.Model]) -> Iterator[Finding]:
     yield from _taken_down(alias, schema, table)
 
 
+def forbids_reading(finding: Finding) -> bool:
+    """Whether the rows of the table cannot be read as declared: a column is gone or another."""
+    if finding.kind is FindingKind.MISSING_TABLE:
+        return True
+    return finding.kind is FindingKind.COLUMN and (
+        finding.note == "type" or finding.found == "nothing"
+    )
+
+
 def _relation(schema: str, table: str) -> str:
     return f'"{schema}"."{table}"'
 
@@ -142,6 +151,9 @@ def check_foreign_keys(alias: str, model: type[models.Model]) -> Iterator[Findin
         if not isinstance(field, models.ForeignKey):
             continue
         parent = field.remote_field.model._meta
+        known = "SELECT to_regclass(%s) IS NOT NULL"
+        if not select(alias, known, [_relation(*split_table(parent.db_table))])[0][0]:
+            continue
         rows = select(
             alias,
             f'SELECT c."{model._meta.pk.column}"::text, c."{field.column}"::text '

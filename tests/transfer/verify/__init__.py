@@ -1,0 +1,1 @@
+"""The judge: what it must find, and what it must not."""

@@ -1,0 +1,38 @@
+"""An imported folder of legacy files that a whole module shares; each test undoes its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stillme.demo.samples import make_samples
+from tests.transfer.load.support import change, run_import
+from tests.transfer.verify.support import accept_all, close_database, empty_target, legacy_folder
+
+
+@pytest.fixture(scope="module")
+def proven(
+    tmp_path_factory: pytest.TempPathFactory, django_db_setup: None, django_db_blocker: Any
+) -> Iterator[Path]:
+    """The variant "current", imported, all quarantined rows accepted: the judge is content.
+
+    One score is stored as an integer, so that there is a kept cell in any case.
+    """
+    folder = tmp_path_factory.mktemp("legacy")
+    make_samples(folder, rows=60)
+    change(
+        folder,
+        "knowledge",
+        'UPDATE knowledge_items SET metadata = \'{"a": 1, "a": 2}\' WHERE id = 7',
+        "UPDATE knowledge_items SET content = CAST(x'ff' AS TEXT) WHERE id = 60",
+    )
+    with django_db_blocker.unblock(), legacy_folder(folder):
+        empty_target()
+        run_import()
+        accept_all()
+        yield folder
+        empty_target()
+        close_database()

@@ -1,0 +1,71 @@
+"""What the judge's tests share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.db import connections, transaction
+from django.test import override_settings
+
+from stillme.transfer.findings import Finding
+from stillme.transfer.models import QuarantinedRow
+from stillme.transfer.quarantine import accept
+from stillme.transfer.registry import legacy_models
+from stillme.transfer.verify.result import VerifyResult
+from stillme.transfer.verify.run import VerifyOptions, verify
+from tests.transfer.load.support import query
+
+
+def judge(**options: Any) -> VerifyResult:
+    """Verify in this process, so that it sees an open transaction."""
+    return verify(VerifyOptions(**{"jobs": 1, **options}))
+
+
+def accept_all() -> None:
+    """Decide about every quarantined row."""
+    accept("default", QuarantinedRow.objects.filter(status="open"), "seen in a test")
+
+
+@contextmanager
+def undone() -> Iterator[None]:
+    """What happens inside is rolled back, DDL included."""
+    with transaction.atomic():
+        yield
+        transaction.set_rollback(True)
+
+
+@contextmanager
+def legacy_folder(directory: Path) -> Iterator[None]:
+    """Point the settings at a data directory. (Enough for commands, not for legacy models.)"""
+    files = {
+        name: {**file, "path": directory / file["path"].name}
+        for name, file in settings.LEGACY_FILES.items()
+    }
+    with override_settings(
+        LEGACY_DATA_DIR=directory,
+        LEGACY_FILES=files,
+        LEGACY_VECTOR_DIR=directory / "vector_db",
+    ):
+        yield
+
+
+def empty_target() -> None:
+    """Empty the mapped tables, the ledger and the quarantine."""
+    names = [m.target_model()._meta.db_table for m in legacy_models()]
+    names += [f"transfer.{n}" for n in ("run", "chunk", "quarantined_row", "kept_cell")]
+    names += ["transfer.write_mark", "transfer.file_state"]
+    query(f"TRUNCATE {', '.join(names)} RESTART IDENTITY CASCADE")
+
+
+def close_database() -> None:
+    """Leave no session behind for the next module."""
+    connections["default"].close()
+
+
+def places(findings: list[Finding]) -> set[tuple[str, str | None]]:
+    """(where, key) of each."""
+    return {(finding.where, finding.key) for finding in findings}

@@ -1,0 +1,142 @@
+"""A loader that converts wrongly is found out: the judge does not share its mistakes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from stillme.demo.samples import make_samples
+from stillme.transfer import kinds
+from stillme.transfer.findings import FindingKind
+from stillme.transfer.mapping import MappedColumn
+from stillme.transfer.registry import legacy_model
+from stillme.transfer.sqlite import common
+from stillme.transfer.steps.stream import CommonStream
+from tests.transfer.load.support import FILES, run_import
+from tests.transfer.load.test_rows import make_untyped, tables
+from tests.transfer.verify.support import empty_target, judge
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+UseFiles = Callable[[Path], None]
+
+
+@pytest.fixture
+def legacy(tmp_path: Path, use_legacy_files: UseFiles) -> Path:
+    """The variant "clean": nothing is quarantined."""
+    make_samples(tmp_path, rows=40, variant="clean")
+    use_legacy_files(tmp_path)
+    return tmp_path
+
+
+def _columns_found() -> set[str]:
+    """Import, judge; the columns in which a value is not what it should be."""
+    run_import()
+    proof = judge()
+    assert proof.exit_status == 1
+    assert {f.kind for f in proof.findings.kept} == {FindingKind.VALUE}
+    return {finding.where for finding in proof.findings.kept}
+
+
+def _in_cell(
+    monkeypatch: pytest.MonkeyPatch, kind: type[kinds.Kind], change: Callable[[str], str]
+) -> None:
+    """Let the loader spell every cell of a kind another way."""
+    original = common._column
+
+    def changed(column: MappedColumn, *rest: Any) -> tuple[str, str]:
+        test, cell = original(column, *rest)
+        return test, change(cell) if isinstance(column.kind, kind) else cell
+
+    monkeypatch.setattr(common, "_column", changed)
+
+
+def test_an_honest_loader_is_believed(legacy: Path) -> None:
+    run_import()
+    assert judge().exit_status == 0
+
+
+def test_a_shifted_hour(legacy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _in_cell(monkeypatch, kinds.Timestamp, lambda cell: cell.replace("+00", "+01"))
+    found = _columns_found()
+    assert {"knowledge.knowledge_items:created_at", "accuracy.accuracy_scores:created_at"} <= found
+
+
+def test_a_shifted_local_hour(legacy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(common, "format_offset", lambda minutes: "+08")
+    found = _columns_found()
+    assert any(where.startswith("rss.fetch_items:") for where in found)
+
+
+def test_dropped_microseconds(legacy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stamps = r"([0-9T: -]{19})\.[0-9]+"
+    original = CommonStream._block
+
+    def whole_seconds(self: CommonStream, batch: Any) -> bytes:
+        return re.sub(stamps.encode(), rb"\1", original(self, batch))
+
+    monkeypatch.setattr(CommonStream, "_block", whole_seconds)
+    assert any(where.startswith("rss.") for where in _columns_found())
+
+
+def test_rounded_floats(legacy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _in_cell(monkeypatch, kinds.Real, lambda cell: f"round({cell}, 3)")
+    assert "accuracy.accuracy_scores:accuracy_score" in _columns_found()
+
+
+def test_swapped_columns(legacy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    swap = {'"source"': '"knowledge_type"', '"knowledge_type"': '"source"'}
+    _in_cell(
+        monkeypatch,
+        kinds.Text,
+        lambda cell: re.sub("|".join(swap), lambda match: swap[match[0]], cell),
+    )
+    items = "knowledge.knowledge_items"
+    assert _columns_found() == {f"{items}:source", f"{items}:knowledge_type"}
+
+
+def test_a_row_left_out(legacy: Path) -> None:
+    run_import()
+    from tests.transfer.load.support import query
+
+    query("DELETE FROM accuracy.accuracy_scores WHERE id = 3")
+    (finding,) = judge().findings.kept
+    assert (finding.kind, finding.key) == (FindingKind.MISSING_ROW, "3")
+
+
+def check_any(
+    tmp_path: Path, use_legacy_files: UseFiles, made: tuple[str, list[dict[str, Any]]]
+) -> None:
+    table, rows = made
+    empty_target()
+    make_untyped(tmp_path / FILES[legacy_model(table).legacy.file], table, rows)
+    use_legacy_files(tmp_path)
+    result = run_import()
+    proof = judge()
+    assert [finding.sentence() for finding in proof.findings.kept] == []
+    assert proof.open_rows == sum(t.outcome.quarantined for t in result.tables)
+
+
+QUIET = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+
+
+@given(tables())
+@settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=QUIET)
+def test_some_values_in_any_column(
+    tmp_path: Path, use_legacy_files: UseFiles, made: tuple[str, list[dict[str, Any]]]
+) -> None:
+    check_any(tmp_path, use_legacy_files, made)
+
+
+@pytest.mark.slow
+@given(tables())
+@settings(max_examples=300, deadline=None, suppress_health_check=QUIET)
+def test_any_value_in_any_column(
+    tmp_path: Path, use_legacy_files: UseFiles, made: tuple[str, list[dict[str, Any]]]
+) -> None:
+    check_any(tmp_path, use_legacy_files, made)
