@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from stillme.transfer.reports.profile_text import bounds, details, storage
-from stillme.transfer.reports.terminal_inspect import clock_sentence, facts, verdict
+from stillme.transfer.reports.terminal_inspect import clock_sentence, facts, summary_rows, verdict
 from stillme.transfer.steps.inspect import FileInspection, Inspection, TableInspection
 
 
@@ -35,11 +35,12 @@ def inspection_markdown(result: Inspection) -> str:
 
 
 def _summary(result: Inspection) -> str:
-    rows = []
-    for table in result.tables:
-        found = table.prediction
-        counts = (found.rows, found.loaded, found.repaired, found.quarantined)
-        rows.append((f"`{table.table}`", f"`{table.target}`", *(f"{n:,}" for n in counts)))
+    targets = {table.table: table.target for table in result.tables}
+    targets |= {table.table: table.target for table in result.stores}
+    rows = [
+        (f"`{name}`", f"`{targets[name]}`", *(f"{n:,}" for n in counts))
+        for name, *counts in summary_rows(result)
+    ]
     head = ("legacy table", "target", "rows", "clean", "repaired", "quarantined")
     return markdown_table(head, rows)
 

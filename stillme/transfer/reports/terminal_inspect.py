@@ -38,7 +38,12 @@ def render_inspection(console: Console, result: Inspection, form: str) -> None:
     for file in result.files:
         _file(console, file)
     _others(console, result)
+    for notice in result.notices:
+        _print(console, f"[yellow]note[/] {escape(notice)}")
     _print(console, _summary(result))
+    for store in result.stores:
+        for reason, rows in sorted(store.outcome.reasons.items()):
+            _print(console, f"[red]quarantined[/] {rows:,} {reason} in {store.table}")
     for question in result.open_questions:
         _print(console, f"[yellow]to decide[/] {escape(question)}")
     _print(console, verdict(result))
@@ -132,17 +137,28 @@ def _summary(result: Inspection) -> Table:
     table.add_column("legacy table", overflow="fold")
     for name in ("rows", "clean", "repaired", "quarantined"):
         table.add_column(name, justify="right")
-    for row in result.tables:
-        found = row.prediction
-        counts = (found.rows, found.loaded, found.repaired, found.quarantined)
-        table.add_row(row.table, *(f"{count:,}" for count in counts))
+    for name, *counts in summary_rows(result):
+        table.add_row(name, *(f"{count:,}" for count in counts))
     return table
+
+
+def summary_rows(result: Inspection) -> list[tuple[str, int, int, int, int]]:
+    """Table, rows, clean, repaired, quarantined; the stores' tables last."""
+    rows = []
+    for table in result.tables:
+        found = table.prediction
+        rows.append((table.table, found.rows, found.loaded, found.repaired, found.quarantined))
+    for store in result.stores:
+        o = store.outcome
+        rows.append((store.table, o.legacy_rows, o.loaded, o.repaired, o.quarantined))
+    return rows
 
 
 def verdict(result: Inspection) -> str:
     """The last line."""
-    rows = sum(table.prediction.rows for table in result.tables)
-    repaired = sum(table.prediction.repaired for table in result.tables)
+    counted = summary_rows(result)
+    rows = sum(row[1] for row in counted)
+    repaired = sum(row[3] for row in counted)
     text = f"{rows:,} rows looked at in {result.seconds:.1f} s: "
     if result.quarantined:
         text += f"{result.quarantined:,} will be quarantined, {repaired:,} repaired"

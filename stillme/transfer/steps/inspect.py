@@ -19,6 +19,7 @@ from typing import Any
 
 from django.conf import settings
 
+from stillme.transfer.errors import TransferError
 from stillme.transfer.findings import Event, OnEvent, ignore_event
 from stillme.transfer.kinds import Stamp, Timestamp
 from stillme.transfer.mapping import TableMapping
@@ -30,9 +31,11 @@ from stillme.transfer.sqlite.drift import Drift, find_drift, virtual_tables
 from stillme.transfer.sqlite.files import OtherFile, journal_mode, other_files
 from stillme.transfer.sqlite.snapshot import Snapshot
 from stillme.transfer.steps.job import TableJob
+from stillme.transfer.steps.outcome import Outcome
 from stillme.transfer.steps.plan import Plan, PlannedTable, make_plan
 from stillme.transfer.steps.predict import Prediction, predict_table
 from stillme.transfer.steps.predict import as_dict as prediction_as_dict
+from stillme.transfer.stores import StoreOptions, wanted_stores
 
 
 @dataclass(slots=True)
@@ -82,10 +85,40 @@ class FileInspection:
 
 
 @dataclass(slots=True)
+class StoreInspection:
+    """What an import would make of one table of a store (the vector folder)."""
+
+    store: str
+    table: str
+    target: str
+    outcome: Outcome
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        outcome = self.outcome
+        return {
+            "store": self.store,
+            "table": self.table,
+            "target": self.target,
+            "rows": outcome.legacy_rows,
+            "loaded": outcome.loaded,
+            "repaired": outcome.repaired,
+            "quarantined": outcome.quarantined,
+            "reasons": outcome.reasons,
+        }
+
+
+@dataclass(slots=True)
 class Inspection:
-    """All selected files, and other SQLite files lying beside them."""
+    """All selected files and stores, and other SQLite files lying beside them.
+
+    `notices` are a store's own words, `unreadable` sentences on stores that cannot be read.
+    """
 
     files: list[FileInspection] = field(default_factory=list)
+    stores: list[StoreInspection] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
     others: list[OtherFile] = field(default_factory=list)
     order: list[list[str]] = field(default_factory=list)
     seconds: float = 0.0
@@ -98,12 +131,14 @@ class Inspection:
     @property
     def quarantined(self) -> int:
         """Rows that an import will set aside."""
-        return sum(table.prediction.quarantined for table in self.tables)
+        found = sum(table.prediction.quarantined for table in self.tables)
+        return found + sum(table.outcome.quarantined for table in self.stores)
 
     @property
     def open_questions(self) -> list[str]:
         """What the operator should decide first."""
-        return [f"{file.file}: {file.open_clock}" for file in self.files if file.open_clock]
+        clocks = [f"{file.file}: {file.open_clock}" for file in self.files if file.open_clock]
+        return clocks + self.unreadable
 
     @property
     def clean(self) -> bool:
@@ -117,7 +152,9 @@ class Inspection:
             "seconds": round(self.seconds, 3),
             "load_order": self.order,
             "open_questions": self.open_questions,
+            "notices": self.notices,
             "files": [file.as_dict() for file in self.files],
+            "stores": [table.as_dict() for table in self.stores],
             "other_files": [other.as_dict() for other in self.others],
         }
 
@@ -128,17 +165,39 @@ def inspect_files(
     """Look at the selected legacy files. Raises LegacyFileError where none can be read."""
     started = time.monotonic()
     wanted = selection or Selection()
-    wanted.check()
+    wanted.check(with_stores=True)
+    result = Inspection()
+    if not wanted.only_stores:
+        _inspect_databases(wanted, result, on_event)
+    _inspect_stores(wanted, result)
+    result.others = other_files(settings.LEGACY_DATA_DIR, [f.path for f in legacy_files()])
+    result.seconds = time.monotonic() - started
+    return result
+
+
+def _inspect_databases(wanted: Selection, result: Inspection, on_event: OnEvent) -> None:
     with tempfile.TemporaryDirectory(prefix="stillme-inspect-") as name:
         plan = make_plan(wanted, Path(name), settings.LEGACY_TIME_ZONE, None, on_event)
-        result = Inspection(order=_order(plan))
+        result.order = _order(plan)
         tables = _predict(plan, on_event)
         for file in legacy_files():
             if wanted.wants_file(file.name):
                 result.files.append(_file(file, plan, tables))
-    result.others = other_files(settings.LEGACY_DATA_DIR, [f.path for f in legacy_files()])
-    result.seconds = time.monotonic() - started
-    return result
+
+
+def _inspect_stores(wanted: Selection, result: Inspection) -> None:
+    """A store foretells by its own dry run. One that cannot be read is for the operator."""
+    for store in wanted_stores(wanted.files, wanted.tables, result.notices):
+        try:
+            report = store.import_store(StoreOptions(dry_run=True), None, ignore_event)
+        except TransferError as error:
+            result.unreadable.append(f"{store.name}: {error}")
+            continue
+        result.notices += report.notices
+        for table in report.tables:
+            result.stores.append(
+                StoreInspection(store.name, table.table, table.target, table.outcome)
+            )
 
 
 def _order(plan: Plan) -> list[list[str]]:

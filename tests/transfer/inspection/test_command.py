@@ -18,6 +18,7 @@ from stillme.transfer.registry import legacy_models
 from stillme.transfer.reports.schema_doc import schema_document
 from tests.transfer.load.support import change
 
+DOCUMENT = ("inspect_sqlite", "--schema-doc", "docs/schema.md", "--check")
 ROOT = Path(__file__).resolve().parents[3]
 
 
@@ -118,8 +119,16 @@ def test_the_documentation_needs_neither_files_nor_server(tmp_path: Path) -> Non
         "SECRET_KEY": "only-for-tests",
     }
     ended = subprocess.run(
-        [sys.executable, "manage.py", "inspect_sqlite", "--schema-doc", "docs/schema.md", "--check"],
+        [sys.executable, "manage.py", *DOCUMENT],
         cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert ended.returncode == 0, ended.stderr
     assert not (tmp_path / "nothing").exists()
+
+
+def test_a_store_that_cannot_be_read_is_to_be_decided(legacy: Path) -> None:
+    (legacy / "vector_db").mkdir()
+    (legacy / "vector_db" / "chroma.sqlite3").write_bytes(b"no database")
+    out, status = run("--file", "vector")
+    assert status == 1
+    assert "to decide vector:" in out

@@ -34,7 +34,13 @@ def announced_equals_imported(folder: Path) -> Inspection:
     assert listing(folder) == before
     result = import_files(ImportOptions(jobs=1, chunk_rows=200))
     said = {t.table: t.prediction for t in inspection.tables}
-    imported = [t for t in result.tables if not t.table.startswith("vector_db.")]
+    stores = {s.table: s.outcome for s in inspection.stores}
+    for table in result.tables:
+        if table.table in stores:
+            told, done = stores[table.table], table.outcome
+            assert (told.legacy_rows, told.reasons) == (done.legacy_rows, done.reasons)
+            assert (told.loaded, told.repaired) == (done.loaded, done.repaired)
+    imported = [t for t in result.tables if t.table not in stores]
     assert {t.table for t in imported} == set(said)
     for table in imported:
         prediction, outcome = said[table.table], table.outcome
