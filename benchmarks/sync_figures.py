@@ -67,8 +67,14 @@ def replay_rate(directory: Path) -> None:
     """Changes a second, updates and inserts."""
     for rows in (1_000, 20_000, 100_000):
         touch(directory, rows)
-        seconds, _ = timed(lambda: follow(ONCE))
-        print(f"replay of {rows:,} updates: {seconds:.2f} s, {rows / seconds:,.0f}/s")
+        cpu = time.process_time()
+        seconds, result = timed(lambda: follow(ONCE))
+        cpu = time.process_time() - cpu
+        done = next(f for f in result.files if f.file == "rss")  # type: ignore[attr-defined]
+        print(
+            f"replay of {rows:,} updates: {done.busy:.2f} s, {done.changes / done.busy:,.0f}/s "
+            f"(with opening the files {seconds:.2f} s, {cpu:.2f} s of it on the processor)"
+        )
 
 
 def lag(directory: Path, seconds: float, rate: float) -> None:
@@ -132,6 +138,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--rate", type=float, default=500)
     given = parser.parse_args()
+    print(f"{os.cpu_count()} cores, load before {os.getloadavg()[0]:.1f}")
     with tempfile.TemporaryDirectory(prefix="stillme-figures-") as folder:
         directory = Path(folder)
         make_bulk(directory, rows=given.rows)

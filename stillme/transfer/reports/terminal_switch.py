@@ -84,6 +84,12 @@ def render_rollback(console: Console, result: RollbackResult, form: str) -> None
             )
         for key in row.unequal[:5]:
             console.print(f"[red]unequal[/] {row.table} {key} does not read back as it is")
+    for name, count in result.homeless.items():
+        console.print(
+            f"[yellow]no file[/] {count:,} rows written to {name} have no legacy file to go to; "
+            "they stay in PostgreSQL",
+            soft_wrap=True,
+        )
     if not result.dry_run:
         console.print(
             f"[green]Back on the legacy files.[/] Nobody could write for "
@@ -98,6 +104,7 @@ def _rollback_dict(result: RollbackResult) -> dict[str, Any]:
         "dry_run": result.dry_run,
         "run": result.run_id,
         "frozen_seconds": result.frozen_seconds,
+        "no_file": result.homeless,
         "tables": [
             {
                 "table": row.table,

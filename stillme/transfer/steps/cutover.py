@@ -24,7 +24,7 @@ from stillme.transfer.models_sync import ReverseChange
 from stillme.transfer.postgresql import capture as reverse
 from stillme.transfer.postgresql.locks import exclusive
 from stillme.transfer.postgresql.sequences import set_sequence
-from stillme.transfer.registry import LegacyFile
+from stillme.transfer.registry import LegacyFile, legacy_files
 from stillme.transfer.selection import Selection, present_files
 from stillme.transfer.sqlite.capture.freeze import freeze, unfreeze
 from stillme.transfer.sqlite.schema import sequence_mark
@@ -242,7 +242,8 @@ class _Cutover:
 
     def _mark(self) -> None:
         """Reverse capture and the new state in one transaction: traffic may move after it."""
-        tables = target_tables([file.name for file in self.files])
+        # Also those whose file is absent: a feature may be switched on after the cut-over.
+        tables = target_tables([file.name for file in legacy_files()])
         with transaction.atomic(using=self.alias, durable=True):
             reverse.as_replay(self.alias)
             ReverseChange.objects.using(self.alias).filter(

@@ -52,7 +52,7 @@ class FollowOptions:
 
 @dataclass(slots=True)
 class FileFollowed:
-    """What was done for one file."""
+    """What was done for one file; `busy` is the time of the rounds that had changes."""
 
     file: str
     changes: int = 0
@@ -61,6 +61,7 @@ class FileFollowed:
     updated: int = 0
     pruned: int = 0
     quarantined: int = 0
+    busy: float = 0.0
     lags: deque[float] = field(default_factory=lambda: deque(maxlen=10_000))
 
     @property
@@ -243,11 +244,13 @@ class Follower:
         version = live.data_version()
         if version == self._versions.get(name):
             return 0
+        began = time.monotonic()
         found = live.look(self.positions[name], self.options.batch)
         if found.changes:
             replayed = replay_round(self.alias, live, found)
             self.positions[name] = found.end
             self._count(name, found, replayed)
+            self.done[name].busy += time.monotonic() - began
             if replayed.new_clock:
                 self._read_again(name)
         if found.changes < self.options.batch:

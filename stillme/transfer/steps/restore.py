@@ -103,7 +103,7 @@ def _losses(alias: str, file: LegacyFile, copy: Path) -> list[Loss]:
 def restore(alias: str, plan: Restore, on_event: OnEvent = ignore_event) -> None:
     """Lay the backup over the live files, through SQLite, and end the capture in them."""
     names = list(plan.copies)
-    tables = target_tables(names)
+    tables = target_tables([file.name for file in legacy_files()])
     with exclusive(alias):
         run = ledger.start_run(alias, "rollback_migration", {"to_backup": str(plan.directory)})
         plan.run_id = run.pk

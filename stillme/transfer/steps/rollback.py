@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from django.db import Error, connections, transaction
+from django.db.models import Count
 
 from stillme.transfer import ledger
 from stillme.transfer.errors import StateError, TransferError
@@ -56,13 +57,17 @@ _PATIENCE = 10.0
 
 @dataclass(slots=True)
 class RollbackResult:
-    """What was, or would be, carried back."""
+    """What was, or would be, carried back.
+
+    `homeless` counts rows written to tables whose legacy file is absent: they stay in PostgreSQL.
+    """
 
     run_id: int | None
     dry_run: bool
     tables: list[Carried] = field(default_factory=list)
     frozen_seconds: float = 0.0
     files: list[str] = field(default_factory=list)
+    homeless: dict[str, int] = field(default_factory=dict)
 
     @property
     def unequal(self) -> int:
@@ -93,7 +98,16 @@ def plan_rollback(alias: str, on_event: OnEvent = ignore_event) -> RollbackResul
                 drop_capture_triggers(writable)
                 result.tables += _carry_file(alias, copy, writable, None, on_event)
             result.files.append(file.name)
+    result.homeless = homeless_rows(alias, result.files)
     return result
+
+
+def homeless_rows(alias: str, files: Sequence[str]) -> dict[str, int]:
+    """Target table -> rows written since the cut-over, for tables whose file is not there."""
+    known = [table.name for table in target_tables(files)]
+    rows = ReverseChange.objects.using(alias).exclude(relation__in=known)
+    counts = rows.values("relation").annotate(n=Count("key", distinct=True))
+    return {str(row["relation"]): int(row["n"]) for row in counts}
 
 
 def roll_back(alias: str, on_event: OnEvent = ignore_event) -> RollbackResult:
@@ -103,7 +117,7 @@ def roll_back(alias: str, on_event: OnEvent = ignore_event) -> RollbackResult:
     """
     files = live_files(alias)
     names = [file.name for file in files]
-    tables = target_tables(names)
+    tables = target_tables([file.name for file in legacy_files()])
     with exclusive(alias):
         run = ledger.start_run(alias, "rollback_migration", {"files": names})
         began = time.monotonic()
@@ -236,7 +250,10 @@ def _mark(
             live.close()
     ledger.mark_write(alias, run_id)
     reverse.remove(alias, tables)
-    ReverseChange.objects.using(alias).filter(relation__in=[t.name for t in tables]).delete()
+    names = [file.name for file in files]
+    result.homeless = homeless_rows(alias, names)
+    carried = [table.name for table in target_tables(names)]
+    ReverseChange.objects.using(alias).filter(relation__in=carried).delete()
     RangeDigest.objects.using(alias).filter(file__in=[f.name for f in files]).update(dirty=True)
 
 

@@ -271,3 +271,15 @@ def test_rollback_needs_something_live(data):
     with pytest.raises(StateError, match="nothing to roll back"):
         roll_back("default")
     assert FileState.objects.get(pk="rss").state == "following"
+
+
+def test_rows_of_a_file_that_is_not_there_stay_and_are_reported(legacy):
+    data = legacy(variant="disabled")
+    install_capture("default", Selection())
+    follow(FollowOptions(once=True))
+    cut_over(CutoverOptions())
+    TierMetric.objects.create(item_id="switched on later", tier="L0")
+    assert plan_rollback("default").homeless == {"continuum.tier_metrics": 1}
+    assert roll_back("default").homeless == {"continuum.tier_metrics": 1}
+    assert (data / "continuum_memory.db").stat().st_size == 0
+    assert TierMetric.objects.get().item_id == "switched on later"
