@@ -147,9 +147,13 @@ def with_postgresql(
         if event.name in ("table", "done"):
             moments[event.name] = time.perf_counter()
 
-    started = time.perf_counter()
+    started, worked, backend = time.perf_counter(), time.process_time(), backend_seconds()
     result = import_vectors(folder, options=VectorOptions(index=False), on_event=note)
     whole = time.perf_counter() - started
+    processors = {
+        "python": round(time.process_time() - worked, 2),
+        "postgresql": None if backend is None else round(backend_seconds() - backend, 2),
+    }
     try:
         loaded = result.tables[0].outcome.loaded
         collection = services.get_collection(NAME)
@@ -168,6 +172,8 @@ def with_postgresql(
             "import_seconds": round(whole, 2),
             "import_rate": round(loaded / whole),
             "load_rate_without_snapshot": round(loaded / (moments["done"] - moments["table"])),
+            "import_processor_seconds": processors,
+            "busy_processes_then": round(os.getloadavg()[0], 1),
             "own_memory_mb": own_memory(),
             "index_seconds": round(build, 1),
             **timed(ask, queries, expected),
@@ -175,6 +181,19 @@ def with_postgresql(
         }
     finally:
         services.delete_collection(NAME)
+
+
+def backend_seconds() -> float | None:
+    """Processor time of our server process, where it is on this machine and the system tells."""
+    from django.db import connection
+
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        status = Path(f"/proc/{cursor.fetchone()[0]}/stat")
+    if not status.exists():
+        return None
+    fields = status.read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def own_memory() -> int | None:
