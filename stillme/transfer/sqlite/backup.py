@@ -73,7 +73,7 @@ def copy_database(
             raise
         copied = _by_bytes(source, copy)
     except OSError as error:
-        raise _not_written(copy, error) from error
+        raise _not_copied(source, copy, error) from error
     flush(copy)
     return copied
 
@@ -104,7 +104,7 @@ def _copy_pages(
         # One file that is complete by itself; the manifest keeps the mode of the live one.
         target.execute("PRAGMA journal_mode = DELETE")
     except sqlite3.Error as error:
-        if "full" in str(error) or "disk I/O" in str(error):
+        if "full" in str(error):
             raise LegacyFileError(f"{copy} cannot be written: {error}; free some space.") from error
         raise explain(source, error) from error
     finally:
@@ -135,7 +135,7 @@ def _by_bytes(source: Path, copy: Path) -> Copied:
             if beside.exists():
                 shutil.copyfile(beside, copy.with_name(copy.name + suffix))
     except OSError as error:
-        raise _not_written(copy, error) from error
+        raise _not_copied(source, copy, error) from error
     if _fingerprint(source) != before:
         raise LegacyFileError(
             f"{source} changed while it was copied: stop the application and run again."
@@ -164,8 +164,8 @@ def _fingerprint(source: Path) -> list[tuple[str, int, int]]:
     return [(name, stat.st_size, stat.st_mtime_ns) for name, stat in found]
 
 
-def _not_written(copy: Path, error: OSError) -> LegacyFileError:
-    return LegacyFileError(f"The copy {copy} cannot be written: {error.strerror}.")
+def _not_copied(source: Path, copy: Path, error: OSError) -> LegacyFileError:
+    return LegacyFileError(f"{source} cannot be copied to {copy}: {error.strerror}.")
 
 
 def flush(path: Path) -> None:
