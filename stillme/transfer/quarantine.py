@@ -108,6 +108,7 @@ def retry(alias: str, rows: Sequence[QuarantinedRow], who: str = "") -> Retried:
     loaded: list[int] = []
     still: list[tuple[int, str]] = []
     for table in sorted({row.table for row in rows}):
+        _refuse_store(table)
         batch = [row for row in rows if row.table == table and row.status != Status.REPAIRED]
         if not batch:
             continue
@@ -116,6 +117,15 @@ def retry(alias: str, rows: Sequence[QuarantinedRow], who: str = "") -> Retried:
         loaded += done
         still += left
     return Retried(tuple(loaded), tuple(still))
+
+
+def _refuse_store(table: str) -> None:
+    """A store (the vector folder) has no mapping to put a row through."""
+    if table not in tables():
+        raise TransferError(
+            f"Rows of {table} are not retried one by one: mend what the reason names and run "
+            "`manage.py import_sqlite` again, or `manage.py quarantine accept` them."
+        )
 
 
 def _refuse_keyless(rows: Iterable[QuarantinedRow]) -> None:

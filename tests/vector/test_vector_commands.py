@@ -10,6 +10,8 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from knowledge.models import KnowledgeItem
+from stillme.transfer import quarantine
+from stillme.transfer.errors import TransferError
 from stillme.transfer.models import Proof, QuarantinedRow, RunTable
 from tests.vector.chroma_files import ADD, ChromaFiles
 from vector.models import Item
@@ -82,11 +84,17 @@ def test_dry_run_writes_nothing(files):
     assert not Item.objects.exists()
 
 
-@pytest.mark.parametrize("command", [("sync_sqlite", "--install"), ("inspect_sqlite",)])
-def test_other_commands_refuse_it_in_a_sentence(files, command):
+def test_live_sync_refuses_it_in_a_sentence(files):
     with pytest.raises(CommandError, match="running ChromaDB holds its index") as caught:
-        call_command(*command, "--file", "vector", stdout=io.StringIO())
+        call_command("sync_sqlite", "--install", "--file", "vector", stdout=io.StringIO())
     assert caught.value.returncode == 2
+
+
+def test_a_retry_of_its_quarantined_rows_is_refused_in_a_sentence(files):
+    files.db.execute("DELETE FROM embeddings_queue WHERE id = 'k3'")
+    run("import_sqlite", "--file", "vector")
+    with pytest.raises(TransferError, match="import_sqlite"):
+        quarantine.retry("default", list(QuarantinedRow.objects.all()))
 
 
 def test_an_unknown_file_names_the_vector_store_among_the_known():
