@@ -155,7 +155,7 @@ def ours() -> dict[str, dict[str, Any]]:
 def report(theirs: list[dict[str, Any]], mine: dict[str, dict[str, Any]]) -> None:
     version = subprocess.run(["pgloader", "--version"], capture_output=True, text=True)
     print(f"{version.stdout.splitlines()[0]}\n")
-    print("| table | rows | pgloader ended | lost | cells changed | here: lost | changed | set aside |")
+    print("| table | rows | pgloader | lost | changed | here: lost | changed | set aside |")
     print("|---|---|---|---|---|---|---|---|")
     for line in theirs:
         here = mine[line["table"]]
