@@ -4,8 +4,9 @@
 
 Makes a scratch database on the configured server and SQLite files in a temporary folder, both
 filled with the same number of rows, and drops them. The threads are divided between two processes
-as gunicorn would (stillme/ops/gunicorn_conf.py). Measures writes alone with 16 writers (calls
-per second, "database is locked"), the mixed calls at full load, and their latency at half load.
+as gunicorn would (stillme/ops/gunicorn_conf.py). Measures writes alone with 16 writers over
+all three files and to one of them (calls per second, "database is locked"), the mixed calls at full
+load, and their latency at half load.
 Loopback only; bounded by --seconds per measurement.
 """
 
@@ -117,6 +118,11 @@ def writes(side: Services | LegacyShape, number: int) -> list[Call]:
     ]
 
 
+def one_file(side: Services | LegacyShape, number: int) -> list[Call]:
+    """Writes that meet in one legacy file."""
+    return [side.record_learning_session, side.add_knowledge]
+
+
 def mixed(side: Services | LegacyShape, number: int) -> list[Call]:
     """Writes and reads, half and half."""
     cycle = 1 + number % CYCLES
@@ -217,11 +223,15 @@ def measure(rows: int, seconds: float) -> None:
 
         old, taken, errors = full_load(lambda n: writes(legacy, n), seconds, locked)
         say("writes, SQLite", old, taken, f", {errors} locked")
+        one, taken, errors = full_load(lambda n: one_file(legacy, n), seconds, locked)
+        say("one file, SQLite", one, taken, f", {errors} locked")
         rate, taken, errors = full_load(lambda n: mixed(legacy, n), seconds, locked)
         say("mixed, SQLite", rate, taken, f", {errors} locked")
     services = Services()
     new, taken, _ = full_load(lambda n: writes(services, n), seconds, lambda: 0)
     say("writes, PostgreSQL", new, taken, f", {new / old:.1f} times SQLite's")
+    new, taken, _ = full_load(lambda n: one_file(services, n), seconds, lambda: 0)
+    say("the same, PostgreSQL", new, taken, f", {new / one:.1f} times SQLite's one file")
     rate, taken, _ = full_load(lambda n: mixed(services, n), seconds, lambda: 0)
     say("mixed, PostgreSQL", rate, taken)
     say("mixed, half load", rate / 2, paced(lambda n: mixed(services, n), seconds, rate / 2))

@@ -7,11 +7,13 @@ transaction unless the caller has one.
 from __future__ import annotations
 
 from datetime import datetime
+from itertools import chain
 from typing import Any
 
 from django.db import router, transaction
 from django.db.models import Count, F
-from django.db.models.functions import Coalesce, Now
+from django.db.models.expressions import RawSQL
+from django.db.models.functions import Now
 from django.utils import timezone
 
 from rss.models import FetchCycle, FetchItem
@@ -93,8 +95,15 @@ def item_add(
 
 def _count(cycle_id: int, status: str) -> int:
     names = ("items_fetched", *COUNTERS.get(status, ()))
-    counted = {name: Coalesce(F(name), 0) + 1 for name in names}
+    counted = {name: _ONE_MORE[name] for name in names}
     return FetchCycle.objects.filter(pk=cycle_id).update(**counted)
+
+
+# As SQL, because resolving Coalesce(F(...), 0) + 1 took half of the time of storing an item.
+_ONE_MORE = {
+    name: RawSQL(f"coalesce({name}, 0) + 1", ())  # noqa: S611 - of names that stand above
+    for name in {"items_fetched", *chain.from_iterable(COUNTERS.values())}
+}
 
 
 @borrows_connection
