@@ -36,7 +36,7 @@ class _RestartedTooOften(Exception):
     """Another connection writes faster than the pages are copied."""
 
 
-class _Progress:
+class CopyProgress:
     """Watches a copy: raises where it starts over too often or waits too long for a lock."""
 
     def __init__(self, source: Path, patience: float) -> None:
@@ -81,19 +81,19 @@ def copy_database(
 def _online(source: Path, copy: Path, patience: float, step_pages: int) -> Copied:
     origin = open_legacy(source, timeout=patience)
     try:
-        progress = _Progress(source, patience)
+        progress = CopyProgress(source, patience)
         try:
             _copy_pages(origin, source, copy, step_pages, progress)
             return Copied(STEPS, progress.restarts)
         except _RestartedTooOften:
-            _copy_pages(origin, source, copy, -1, _Progress(source, patience))
+            _copy_pages(origin, source, copy, -1, CopyProgress(source, patience))
             return Copied(ONE_STEP, progress.restarts)
     finally:
         origin.close()
 
 
 def _copy_pages(
-    origin: sqlite3.Connection, source: Path, copy: Path, pages: int, progress: _Progress
+    origin: sqlite3.Connection, source: Path, copy: Path, pages: int, progress: CopyProgress
 ) -> None:
     copy.unlink(missing_ok=True)
     target = sqlite3.connect(copy, isolation_level=None)

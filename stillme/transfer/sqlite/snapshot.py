@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from stillme.transfer.errors import LegacyFileError
+from stillme.transfer.sqlite.backup import CopyProgress
 from stillme.transfer.sqlite.connect import check_readable, explain, open_legacy, uri
 from stillme.transfer.sqlite.schema import FoundSchema, read_schema
 
@@ -84,18 +84,13 @@ def _backup(source: Path, copy: Path, patience: float) -> None:
 def _copy_pages(
     origin: sqlite3.Connection, target: sqlite3.Connection, source: Path, patience: float
 ) -> None:
-    deadline = time.monotonic() + patience
-    while True:
-        try:
-            # All pages in one step: the read lock is held for the time of one copy, and a writer
-            # that keeps committing cannot make the backup start over for ever.
-            origin.backup(target, pages=-1)
-            return
-        except sqlite3.OperationalError as error:
-            locked = "locked" in str(error) or "busy" in str(error)
-            if not locked or time.monotonic() > deadline:
-                raise explain(source, error) from error
-            time.sleep(0.05)
+    # All pages in one step: the read lock is held for the time of one copy, and a writer that
+    # keeps committing cannot make the backup start over for ever. Without the progress, Python
+    # would wait for a locked file for ever.
+    try:
+        origin.backup(target, pages=-1, progress=CopyProgress(source, patience), sleep=0.05)
+    except sqlite3.Error as error:
+        raise explain(source, error) from error
 
 
 def file_sha256(path: Path) -> str:
