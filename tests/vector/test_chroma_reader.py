@@ -370,3 +370,19 @@ def test_unknown_operation_is_refused(files):
     made.write(7, "k0", apply=False)
     with pytest.raises(LegacyFileError, match="unknown code 7"):
         read(files.close())
+
+
+def test_the_sums_are_the_same_bits_with_and_without_numpy(monkeypatch):
+    pytest.importorskip("numpy")
+    from vector.chroma import segment
+
+    rng = random.Random(3)
+    cases = [
+        (floats([rng.gauss(0, 1) for _ in range(50)]), floats([rng.uniform(1e-3, 9)]))
+        for _ in range(200)
+    ]
+    cases.append((floats([1e-40, -0.0, 3e38, math.inf]), floats([1e-3])))
+    factors = [memoryview(factor).cast("f")[0] for _, factor in cases]
+    fast = [segment.scaled(v, f) for (v, _), f in zip(cases, factors, strict=True)]
+    monkeypatch.setattr(segment, "numpy", None)
+    assert fast == [segment.scaled(v, f) for (v, _), f in zip(cases, factors, strict=True)]

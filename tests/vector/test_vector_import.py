@@ -92,6 +92,24 @@ def test_values_arrive_bit_by_bit_and_type_by_type(modern):
     assert not KeptCell.objects.exists()
 
 
+@pytest.mark.parametrize("space", ["l2", "cosine", "ip"])
+def test_everything_works_without_numpy_and_without_pgvector(modern, monkeypatch, space):
+    from vector import indexes, ranking
+    from vector.chroma import segment
+
+    monkeypatch.setattr(segment, "numpy", None)
+    monkeypatch.setattr(ranking, "numpy", None)
+    monkeypatch.setattr(indexes, "extension_state", lambda alias="default": "absent")
+    fill(modern, 12, space=space).flush(purge=True)
+    result = import_vectors(modern.close())
+    assert "no pgvector" in result.tables[0].index
+    proof = prove_vectors(modern.folder)
+    assert proof.findings == []
+    (seen,) = proof.collections
+    assert seen.queries == seen.queries_equal > 0
+    assert seen.recall_at_10 is None
+
+
 def test_column_is_real_array():
     with connection.cursor() as cursor:
         cursor.execute(
