@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 from decimal import Decimal, InvalidOperation
-from functools import lru_cache
 from typing import Any
 
 
@@ -133,12 +132,21 @@ _ESCAPES = {
 _TO_ESCAPE = re.compile(r'["\\\x00-\x1f]')
 
 
-@lru_cache(maxsize=20_000)
 def jsonb_spelling(text: str) -> str:
     """The text as jsonb prints it: keys by length, then bytes; numbers as numeric prints them.
 
     Raises NotPlain for a document that needs a repair: it is then judged cell by cell.
     """
+    if len(text) <= _SHORT:
+        try:
+            return _spell_simple(text)
+        except ValueError:
+            # Not simple, which says nothing yet about what it is.
+            return _spell_any(text)
+    return _spell_any(text)
+
+
+def _spell_any(text: str) -> str:
     notes: list[str] = []
     try:
         document = _parse(text, notes)
@@ -148,6 +156,49 @@ def jsonb_spelling(text: str) -> str:
         spelled.encode("utf-8")
     except (json.JSONDecodeError, RecursionError, Beyond, UnicodeEncodeError):
         raise NotPlain(text[:40]) from None
+    return spelled
+
+
+# A text this short cannot nest deep enough to trouble jsonb or the parser.
+_SHORT = 900
+
+
+def _simple_object(members: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(sorted(members, key=_member_order))
+    if len(found) != len(members):
+        raise ValueError("a key twice")
+    return found
+
+
+def _member_order(member: tuple[str, Any]) -> tuple[int, bytes]:
+    key = member[0].encode("utf-8")
+    return len(key), key
+
+
+def _simple_real(text: str) -> float:
+    number = float(text)
+    if repr(number) != text or "e" in text or not number:
+        raise ValueError("spelled otherwise by numeric")
+    return number
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(name)
+
+
+_decode_simple = json.JSONDecoder(
+    object_pairs_hook=_simple_object, parse_float=_simple_real, parse_constant=_refuse_constant
+).decode
+_encode_simple = json.JSONEncoder(ensure_ascii=False).encode
+
+
+def _spell_simple(text: str) -> str:
+    """The common document by the parser's fast road: no repeated key, numbers as Python prints
+    them. Raises ValueError for any other, UnicodeEncodeError (one of them) included."""
+    spelled = _encode_simple(_decode_simple(text))
+    spelled.encode("utf-8")
+    if "\\u0000" in spelled:
+        raise ValueError("U+0000")
     return spelled
 
 

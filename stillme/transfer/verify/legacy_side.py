@@ -7,6 +7,7 @@ import sqlite3
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from stillme.transfer.kinds import TextKey
@@ -82,24 +83,24 @@ class LegacySide:
 
     def _digest(self, rows: list[tuple[Any, ...]]) -> Block:
         block = Block(rows=len(rows), last=rows[-1][1] if rows else None)
-        plain: list[tuple[Any, ...]] = []
+        lines: list[str] = []
+        template = self._template
         for row in rows:
-            pieces = self._pieces(row) if row[2] else None
-            if pieces is None:
+            line = template % self._pieces(row) if row[2] else None
+            if line is None or "\0" in line:
                 block.unusual.append(row[0])
                 block.unusual_keys.append(row[1])
             else:
-                plain.append(pieces)
-        template = self._template
-        text = "".join([template % row[3:] for row in plain])
-        block.plain = len(plain)
-        block.digest = hashlib.sha256(text.encode("utf-8")).hexdigest()
+                lines.append(line)
+        block.plain = len(lines)
+        block.digest = hashlib.sha256("".join(lines).encode("utf-8")).hexdigest()
         return block
 
-    def _pieces(self, row: tuple[Any, ...]) -> tuple[Any, ...] | None:
-        """The row with reals and documents spelled; None where a document is not plain."""
+    def _pieces(self, row: tuple[Any, ...]) -> tuple[Any, ...]:
+        """The pieces of the line, reals and documents spelled; a document that is not plain makes
+        the line one that cannot be."""
         if not self._special:
-            return row
+            return row[3:]
         cells = list(row)
         for place, how in self._special:
             value = cells[place]
@@ -109,11 +110,10 @@ class LegacySide:
                 cells[place] = _DOUBLE(value).hex()
             else:
                 try:
-                    spelled = jsonb_spelling(value)
+                    cells[place] = _sized(value)
                 except NotPlain:
-                    return None
-                cells[place] = f"{len(spelled.encode())}:{spelled}"
-        return tuple(cells)
+                    cells[place] = "\0"
+        return tuple(cells[3:])
 
     def rows(self, where: str, values: Sequence[Any] = ()) -> Iterator[StoredRow]:
         """Raw rows that meet an SQL condition."""
@@ -156,6 +156,13 @@ class LegacySide:
         for start in range(0, len(rowids), 400):
             listed = ", ".join(str(rowid) for rowid in rowids[start : start + 400])
             yield from self.rows(f"{table}.rowid IN ({listed})")
+
+
+@lru_cache(maxsize=5_000)
+def _sized(document: str) -> str:
+    spelled = jsonb_spelling(document)
+    size = len(spelled) if spelled.isascii() else len(spelled.encode())
+    return f"{size}:{spelled}"
 
 
 def key_condition(

@@ -8,13 +8,18 @@ A row with anything unusual in it has no line: it is judged cell by cell.
 
 from __future__ import annotations
 
+import sqlite3
 from dataclasses import dataclass
 
 from stillme.transfer import kinds
 from stillme.transfer.mapping import EXTRA_COLUMN, MappedColumn, TableMapping
 from stillme.transfer.sqlite.connect import quoted as legacy_name
-from stillme.transfer.verify.local_clock import UTC_WALL, LocalClock, row_minutes_sql, shape_sql
+from stillme.transfer.verify.local_clock import LocalClock, row_minutes_sql, shape_sql
 
+# Bytes of a text; older SQLite has no function of that name.
+_BYTES = (
+    "octet_length({})" if sqlite3.sqlite_version_info >= (3, 43) else "length(CAST({} AS BLOB))"
+)
 TEXT, REAL, JSON = "text", "real", "json"
 
 
@@ -116,12 +121,13 @@ def _legacy_piece(
 
 
 def _legacy_sized(name: str) -> str:
-    return f"ifnull(length(CAST({name} AS BLOB)) || ':' || {name}, '-')"
+    # length() of a text stops at U+0000, that of its bytes does not.
+    return f"ifnull({_BYTES.format(name)} || ':' || {name}, '-')"
 
 
 def _text_test(kind: kinds.Kind, name: str) -> str:
-    # length() of a text stops at U+0000, that of its bytes does not.
-    test = f"typeof({name}) = 'text' AND instr({name}, char(0)) = 0"
+    # U+0000 is looked for in the finished lines.
+    test = f"typeof({name}) = 'text'"
     choices = getattr(kind, "choices", ())
     if choices:
         listed = ", ".join("'" + choice.replace("'", "''") + "'" for choice in choices)
@@ -153,7 +159,9 @@ def _time_piece(
         return _or_null(column, name, test), f"ifnull({name} || ' 00:00:00+00;', '-')", TEXT
     assert isinstance(column.kind, kinds.Timestamp)
     stamp = column.kind.stamp
-    utc_test = f"typeof({name}) = 'text' AND {name} GLOB '{UTC_WALL}' AND datetime({name}) = {name}"
+    # Only text of this shape, of a day that exists, is what SQLite prints for it; the hour 24
+    # it prints too.
+    utc_test = f"datetime({name}) = {name} AND substr({name}, 12, 2) < '24'"
     utc_piece = f"{name} || '+00;'"
     if stamp is kinds.Stamp.SQL:
         return _or_null(column, name, utc_test), f"ifnull({utc_piece}, '-')", TEXT

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import tempfile
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from django.utils import timezone
 from stillme.transfer.errors import TargetError
 from stillme.transfer.findings import Event, Finding, FindingKind, OnEvent, ignore_event
 from stillme.transfer.mapping import TableMapping, map_table
-from stillme.transfer.models import KeptCell, Proof, QuarantinedRow, Run
+from stillme.transfer.models import Proof, QuarantinedRow, Run
 from stillme.transfer.processes import in_processes
 from stillme.transfer.registry import legacy_model, legacy_models
 from stillme.transfer.selection import Selection, present_files
@@ -25,6 +24,7 @@ from stillme.transfer.sqlite.connect import quoted
 from stillme.transfer.sqlite.schema import row_count, sequence_mark
 from stillme.transfer.sqlite.snapshot import Snapshot, take_snapshot
 from stillme.transfer.stores import StoreOptions, wanted_stores
+from stillme.transfer.verify.leftovers import leftovers
 from stillme.transfer.verify.local_clock import find_clock
 from stillme.transfer.verify.reference import check_definitions
 from stillme.transfer.verify.result import TableProof, VerifyResult
@@ -193,7 +193,7 @@ def _verify_table(options: VerifyOptions, case: TableCase, on_event: OnEvent) ->
             on_event(
                 Event("progress", {"table": mapping.declared_table, "rows": whole.legacy_rows})
             )
-        whole.findings.extend(_leftovers(options.database, case))
+        whole.findings.extend(leftovers(options.database, case))
     model = legacy_model(mapping.declared_table).target_model()
     whole.findings.extend(check_foreign_keys(options.database, model))
     connection = case.snapshot.open()
@@ -286,50 +286,6 @@ def _text_or_none(raw: bytes) -> str | None:
         return raw.decode("utf-8")
     except UnicodeDecodeError:
         return None
-
-
-def _leftovers(alias: str, case: TableCase) -> list[Finding]:
-    """Records of rows that the legacy no longer has."""
-    mapping = case.mapping
-    if mapping.key is None:
-        return []
-    findings = []
-    noted: list[tuple[FindingKind, Sequence[str | None]]] = [
-        (
-            FindingKind.KEPT_CELL,
-            KeptCell.objects.using(alias)
-            .filter(table=mapping.declared_table)
-            .values_list("key", flat=True)
-            .distinct(),  # type: ignore[list-item]
-        ),
-        (
-            FindingKind.QUARANTINE_KEPT_ROW,
-            QuarantinedRow.objects.using(alias)
-            .filter(table=mapping.declared_table, key__isnull=False)
-            .exclude(status=QuarantinedRow.Status.REPAIRED)
-            .values_list("key", flat=True),  # type: ignore[list-item]
-        ),
-    ]
-    connection = case.snapshot.open()
-    key = quoted(mapping.key.legacy)
-    try:
-        for kind, keys in noted:
-            for text in keys:
-                if text is None or "\ufffd" in text:
-                    continue
-                wanted: Any = int(text) if mapping.key_is_rowid else text
-                row = connection.execute(
-                    f"SELECT 1 FROM {quoted(mapping.table)} WHERE {key} = ? LIMIT 1", (wanted,)
-                ).fetchone()
-                if row is None:
-                    findings.append(
-                        Finding(
-                            kind, mapping.target, text, "a legacy row", "none", "a record of it"
-                        )
-                    )
-    finally:
-        connection.close()
-    return findings
 
 
 def _record(options: VerifyOptions, result: VerifyResult) -> None:

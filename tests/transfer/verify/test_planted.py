@@ -17,7 +17,10 @@ from tests.transfer.verify.support import judge, places, undone
 ITEMS, ITEM_KEY = "knowledge.knowledge_items", "SELECT '9'"
 RELATIONS = "knowledge.knowledge_relationships"
 FETCHED, CYCLES = "rss.fetch_items", "rss.fetch_cycles"
-ASIDE = "SELECT key FROM transfer.quarantined_row WHERE \"table\" = 'knowledge_items' ORDER BY id LIMIT 1"
+ASIDE = (
+    "SELECT key FROM transfer.quarantined_row WHERE \"table\" = 'knowledge_items' "
+    "ORDER BY id LIMIT 1"
+)
 
 
 @dataclass(frozen=True)
