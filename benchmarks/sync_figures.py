@@ -81,6 +81,16 @@ def lag(directory: Path, seconds: float, rate: float) -> None:
     """The lag at a steady rate of the old application's writes on all files."""
     log = directory / "ack.jsonl"
     arguments = [str(directory), "--seconds", str(seconds), "--rate", str(rate), "--no-sync"]
+    # The old clean-up deletes thousands of rows when it first runs; that is not a steady rate.
+    warm_up = [str(directory), "--count", "4000", "--no-sync", "--log", str(log)]
+    environment = {**os.environ, "TZ": "Asia/Ho_Chi_Minh"}
+    writer_module = [sys.executable, "-m", "stillme.demo.samples.writer"]
+    subprocess.run(
+        [*writer_module, *warm_up], check=True, stdout=subprocess.DEVNULL, env=environment
+    )
+    seconds_to_drain, result = timed(lambda: follow(ONCE))
+    changes = sum(f.changes for f in result.files)  # type: ignore[attr-defined]
+    print(f"warm-up: {changes:,} changes (a clean-up among them) in {seconds_to_drain:.1f} s")
     stop = threading.Event()
     writers: list[subprocess.Popen[str]] = []
 
@@ -89,11 +99,11 @@ def lag(directory: Path, seconds: float, rate: float) -> None:
             return
         writers.append(
             subprocess.Popen(
-                [sys.executable, "-m", "stillme.demo.samples.writer", *arguments, "--log", log],
+                [*writer_module, *arguments, "--log", str(log)],
                 stdout=subprocess.PIPE,
                 text=True,
                 # The local clock of the files: another one would make times be judged anew.
-                env={**os.environ, "TZ": "Asia/Ho_Chi_Minh"},
+                env=environment,
             )
         )
         threading.Timer(seconds + 3, stop.set).start()

@@ -14,20 +14,18 @@ from typing import Any
 from django.db import connections, models, transaction
 from django.db.models import Value
 
-from stillme.transfer import kinds
 from stillme.transfer.mapping import EXTRA_COLUMN, TableMapping
 from stillme.transfer.postgresql.copy import STAGE, StageWriter, create_stage, fetch_all, quoted
 from stillme.transfer.registry import legacy_model
-from stillme.transfer.sqlite.connect import quoted as sqlite_quoted
 from stillme.transfer.steps.compare import key_value, stage_keys, target_keys
 from stillme.transfer.steps.job import TableSource
 from stillme.transfer.steps.legacy_format import (
-    RawText,
     Stored,
     extra_cells,
     render,
     target_expression,
 )
+from stillme.transfer.steps.legacy_rows import LegacyRows
 from stillme.transfer.steps.merge import Merged
 from stillme.transfer.steps.outcome import Outcome
 
@@ -78,7 +76,7 @@ def carry_table(
     """
     mapping = source.job.mapping
     carried = Carried(mapping.declared_table, [*target_keys(mapping, keys)])
-    writer = _LegacyWriter(writable, mapping)
+    writer = LegacyRows(writable, mapping)
     for start in range(0, len(carried.keys), AT_ONCE):
         batch = carried.keys[start : start + AT_ONCE]
         _carry_batch(alias, source, writer, batch, carried)
@@ -89,7 +87,7 @@ def carry_table(
 def _carry_batch(
     alias: str,
     source: TableSource,
-    writer: _LegacyWriter,
+    writer: LegacyRows,
     keys: Sequence[int | str],
     carried: Carried,
 ) -> None:
@@ -105,7 +103,7 @@ def _carry_batch(
 def _write_misread(
     alias: str,
     source: TableSource,
-    writer: _LegacyWriter,
+    writer: LegacyRows,
     keys: Sequence[int | str],
     carried: Carried,
 ) -> None:
@@ -182,7 +180,7 @@ def other_fields(mapping: TableMapping) -> list[models.Field[Any, Any]]:
 
 def _write_rows(
     source: TableSource,
-    writer: _LegacyWriter,
+    writer: LegacyRows,
     rows: Sequence[_TargetRow],
     legacy: Collection[int | str],
     carried: Carried,
@@ -220,7 +218,7 @@ def _write_rows(
 
 
 def _write_one(
-    writer: _LegacyWriter,
+    writer: LegacyRows,
     row: _TargetRow,
     is_new: bool,
     cells: dict[str, Stored],
@@ -269,63 +267,6 @@ def _default_text(target_field: models.Field[Any, Any]) -> str | None:
     if default is None:
         return None
     return str(default.value) if not isinstance(default.value, dict) else "{}"
-
-
-class _LegacyWriter:
-    """INSERT, UPDATE and DELETE on one legacy table."""
-
-    def __init__(self, connection: sqlite3.Connection, mapping: TableMapping) -> None:
-        assert mapping.key is not None
-        self._connection = connection
-        self._mapping = mapping
-        self._table = sqlite_quoted(mapping.table)
-        self._key = sqlite_quoted(mapping.key.legacy)
-
-    def insert(self, cells: dict[str, Stored]) -> None:
-        names = ", ".join(sqlite_quoted(name) for name in cells)
-        marks = ", ".join(_mark(value) for value in cells.values())
-        self._connection.execute(
-            f"INSERT INTO {self._table} ({names}) VALUES ({marks})", list(cells.values())
-        )
-
-    def update(self, key: int | str, cells: dict[str, Stored]) -> None:
-        parts = ", ".join(f"{sqlite_quoted(n)} = {_mark(v)}" for n, v in cells.items())
-        self._connection.execute(
-            f"UPDATE {self._table} SET {parts} WHERE {self._key} = ?", [*cells.values(), key]
-        )
-
-    def delete(self, keys: Sequence[int | str]) -> int:
-        self._connection.executemany(
-            f"DELETE FROM {self._table} WHERE {self._key} = ?", ((key,) for key in keys)
-        )
-        return len(keys)
-
-    def raise_sequence(self, keys: Sequence[int | str]) -> None:
-        """AUTOINCREMENT never gives a number again that PostgreSQL has given out."""
-        assert self._mapping.key is not None
-        whole = [key for key in keys if isinstance(key, int)]
-        if not isinstance(self._mapping.key.kind, kinds.Key) or not whole:
-            return
-        sql = self._connection.execute(
-            "SELECT sql FROM sqlite_master WHERE type = 'table' AND name = ?",
-            (self._mapping.table,),
-        ).fetchone()
-        if sql is None or "AUTOINCREMENT" not in str(sql[0]).upper():
-            return
-        cursor = self._connection.execute(
-            "UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = ?",
-            (max(whole), self._mapping.table),
-        )
-        if not cursor.rowcount:
-            self._connection.execute(
-                "INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)",
-                (self._mapping.table, max(whole)),
-            )
-
-
-def _mark(value: Stored) -> str:
-    # Text that is not UTF-8 can be bound as bytes only.
-    return "CAST(? AS TEXT)" if isinstance(value, RawText) else "?"
 
 
 def changed_keys(alias: str, name: str) -> tuple[list[str], bool]:

@@ -20,11 +20,9 @@ from django.db.models import Count
 from stillme.transfer import ledger
 from stillme.transfer.errors import StateError, TransferError
 from stillme.transfer.findings import Event, OnEvent, ignore_event
-from stillme.transfer.mapping import EXTRA_COLUMN, TableMapping
 from stillme.transfer.models import Run
-from stillme.transfer.models_sync import CarriedCell, RangeDigest, ReverseChange
+from stillme.transfer.models_sync import RangeDigest, ReverseChange
 from stillme.transfer.postgresql import capture as reverse
-from stillme.transfer.postgresql.copy import execute, quoted
 from stillme.transfer.postgresql.locks import exclusive
 from stillme.transfer.registry import LegacyFile, legacy_files
 from stillme.transfer.sqlite.capture import CapturedTable, captured_tables
@@ -38,18 +36,16 @@ from stillme.transfer.sqlite.capture.install import create_triggers, drop_captur
 from stillme.transfer.sqlite.capture.tables import open_writable, write_transaction
 from stillme.transfer.sqlite.snapshot import take_snapshot
 from stillme.transfer.steps import states
+from stillme.transfer.steps.align import align
 from stillme.transfer.steps.capture import target_tables
 from stillme.transfer.steps.carry_back import (
     Carried,
     carry_table,
     changed_keys,
     every_key,
-    other_fields,
 )
-from stillme.transfer.steps.compare import compare_keys
 from stillme.transfer.steps.job import TableSource
 from stillme.transfer.steps.live_file import LiveFile
-from stillme.transfer.steps.replay import Replayed, apply_rows
 from stillme.transfer.steps.states import State
 
 _PATIENCE = 10.0
@@ -234,7 +230,7 @@ def _mark(
     for file in files:
         live = LiveFile(file, run_id)
         try:
-            _align(alias, live, by_table, run_id)
+            align(alias, live, by_table, run_id)
             last = live.log.last()
             witness = live.log.witness(last)
             states.move(
@@ -255,63 +251,6 @@ def _mark(
     carried = [table.name for table in target_tables(names)]
     ReverseChange.objects.using(alias).filter(relation__in=carried).delete()
     RangeDigest.objects.using(alias).filter(file__in=[f.name for f in files]).update(dirty=True)
-
-
-def _align(alias: str, live: LiveFile, by_table: dict[str, Carried], run_id: int) -> None:
-    """Keep what the file could not take, then bring the target to what the file says."""
-    keys = {t: by_table[t].keys for t in live.tables if t in by_table}
-    for table, wanted in keys.items():
-        mapping = live.tables[table].job.mapping
-        _keep_lost(alias, live, by_table[table], run_id)
-        _reset_others(alias, mapping, wanted)
-    rows = {table: list(live.rows(table, wanted)) for table, wanted in keys.items()}
-    apply_rows(alias, live, {t: list(k) for t, k in keys.items()}, rows, Replayed())
-    for table, wanted in keys.items():
-        source = live.tables[table]
-        unequal = compare_keys(alias, source, wanted)
-        if unequal:
-            raise TransferError(
-                f"{table} row {unequal[0]} is not the same on both sides after the way back; "
-                "PostgreSQL stays in charge: report this row."
-            )
-
-
-def _keep_lost(alias: str, live: LiveFile, carried: Carried, run_id: int) -> None:
-    CarriedCell.objects.using(alias).bulk_create(
-        [
-            CarriedCell(
-                run_id=run_id,
-                file=live.file.name,
-                table=lost.table,
-                key=lost.key,
-                column=lost.column,
-                value=lost.value,
-                reason=lost.reason,
-            )
-            for lost in carried.lost
-        ],
-        batch_size=1000,
-    )
-
-
-def _reset_others(alias: str, mapping: TableMapping, keys: Sequence[int | str]) -> None:
-    """Columns that the legacy has not get what an import gives them; every row becomes ours."""
-    assert mapping.key is not None
-    key = quoted(mapping.key.target)
-    fed = set(mapping.target_columns)
-    names = [
-        str(f.column)
-        for f in other_fields(mapping)
-        if f.column not in fed and f.column != EXTRA_COLUMN
-    ]
-    parts = [f"{key} = {key}", *(f"{quoted(name)} = DEFAULT" for name in names)]
-    if not mapping.extra:
-        parts.append(f"{quoted(EXTRA_COLUMN)} = NULL")
-    execute(
-        connections[alias],
-        f"UPDATE {mapping.relation} SET {', '.join(parts)} WHERE {key} = ANY(%s)",
-        [list(keys)],
-    )
 
 
 def _give_up(

@@ -244,7 +244,7 @@ def test_go_list_names_what_is_red(data):
         cut_over(CutoverOptions())
 
 
-@pytest.mark.parametrize("where", ["_write_file", "_mark", "_align"])
+@pytest.mark.parametrize("where", ["_write_file", "_mark", "align"])
 def test_a_failed_rollback_leaves_postgresql_in_charge(live, monkeypatch, where):
     KnowledgeItem.objects.create(content="kept", source="y", knowledge_type="z")
 

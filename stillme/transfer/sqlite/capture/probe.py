@@ -7,25 +7,23 @@ triggers as they would be installed; each try runs in a transaction that is roll
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from stillme.transfer import kinds
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.capture.freeze import create_freeze
 from stillme.transfer.sqlite.capture.install import install, remove
 from stillme.transfer.sqlite.capture.log import Key, last_sequence
+from stillme.transfer.sqlite.capture.probe_tries import Tries, UntriedError
 from stillme.transfer.sqlite.capture.tables import (
     CapturedTable,
-    UniqueIndex,
     captured_tables,
     open_writable,
 )
 from stillme.transfer.sqlite.capture.templates import CHANGE_TABLE
 from stillme.transfer.sqlite.connect import quoted
-
 
 _ROWS = 200
 
@@ -95,142 +93,12 @@ def _schema(connection: sqlite3.Connection) -> list[tuple[object, ...]]:
     )
 
 
-class _Tries:
-    """The ways of writing to one table; each returns the keys that must be in the log."""
-
-    def __init__(
-        self, connection: sqlite3.Connection, mapping: TableMapping, table: CapturedTable
-    ) -> None:
-        self.connection = connection
-        self.mapping = mapping
-        self.table = table
-        self.name = quoted(table.name)
-        self.key = quoted(table.key or "")
-
-    def all(self) -> Iterator[tuple[str, Callable[[], set[Key]]]]:
-        """(name, try) pairs."""
-        yield "insert", self.insert
-        yield "update", self.update
-        yield "key update", self.rekey
-        yield "delete", self.delete
-        yield "delete without WHERE", self.delete_all
-        yield "insert or replace", self.replace
-        for index in self.table.uniques:
-            yield f"replace over {index.name}", partial(self.replace_unique, index)
-        if self.table.has_rowid and not self.table.key_is_rowid:
-            yield "replace over the rowid", self.replace_rowid
-
-    def row(self, number: int) -> dict[str, object]:
-        """A row that the table's declaration takes, with a key of its own."""
-        row: dict[str, object] = {c.legacy: _sample(c.kind, number) for c in self.mapping.columns}
-        info = self.connection.execute(f"PRAGMA table_info({self.name})").fetchall()
-        for name, not_null, default in ((i[1], i[3], i[4]) for i in info):
-            if name not in row and not_null and default is None:
-                row[name] = f"probe{number}"
-        if isinstance(self.key_kind(), kinds.Key):
-            row[str(self.table.key)] = self.free_key() + number
-        return row
-
-    def key_kind(self) -> kinds.Kind:
-        assert self.mapping.key is not None
-        return self.mapping.key.kind
-
-    def free_key(self) -> int:
-        found = self.connection.execute(
-            f"SELECT max({self.key}) FROM {self.name} WHERE typeof({self.key}) = 'integer'"
-        ).fetchone()[0]
-        # Next to 2**63 - 1 there is no free key: go below the smallest instead.
-        return int(found or 0) + 1 if int(found or 0) < 2**62 else -(2**40)
-
-    def put(self, row: dict[str, object], verb: str = "INSERT", *, rowid: int | None = None) -> Key:
-        """Write a row; the key it got."""
-        values = dict(row) if rowid is None else {"rowid": rowid, **row}
-        names = ", ".join(n if n == "rowid" else quoted(n) for n in values)
-        marks = ", ".join("?" * len(values))
-        self.connection.execute(
-            f"{verb} INTO {self.name} ({names}) VALUES ({marks})", list(values.values())
-        )
-        return row[str(self.table.key)]  # type: ignore[return-value]
-
-    def insert(self) -> set[Key]:
-        return {self.put(self.row(1))}
-
-    def update(self) -> set[Key]:
-        key = self.start(1)
-        self.connection.execute(
-            f"UPDATE {self.name} SET {self.key} = {self.key} WHERE {self.key} = ?", (key,)
-        )
-        return {key}
-
-    def rekey(self) -> set[Key]:
-        key = self.start(1)
-        new: Key = key + 7 if isinstance(key, int) else "stillme-probe-moved"
-        self.connection.execute(
-            f"UPDATE {self.name} SET {self.key} = ? WHERE {self.key} = ?", (new, key)
-        )
-        return {key, new}
-
-    def delete(self) -> set[Key]:
-        key = self.start(1)
-        self.connection.execute(f"DELETE FROM {self.name} WHERE {self.key} = ?", (key,))
-        return {key}
-
-    def delete_all(self) -> set[Key]:
-        keys = {self.put(self.row(1)), self.put(self.row(2))}
-        self.clear()
-        marks = ", ".join("?" * len(keys))
-        self.connection.execute(f"DELETE FROM {self.name}")
-        left = self.connection.execute(
-            f"SELECT count(*) FROM {self.name} WHERE {self.key} IN ({marks})", list(keys)
-        ).fetchone()[0]
-        assert left == 0
-        return keys
-
-    def replace(self) -> set[Key]:
-        row = self.row(1)
-        key = self.put(row)
-        self.clear()
-        self.put(row, "INSERT OR REPLACE")
-        return {key}
-
-    def replace_unique(self, index: UniqueIndex) -> set[Key]:
-        first, second = self.row(1), self.row(2)
-        columns = index.columns
-        if index.by_expression:
-            raise _UntriedError("a unique index over an expression: a REPLACE over it goes unseen")
-        for column, _ in columns:
-            second[column] = first.get(column)
-        if all(first.get(c) is None for c, _ in columns):
-            raise _UntriedError("no value to clash over")
-        keys = {self.put(first)}
-        self.clear()
-        return keys | {self.put(second, "INSERT OR REPLACE")}
-
-    def replace_rowid(self) -> set[Key]:
-        key = self.put(self.row(1))
-        rowid = self.connection.execute("SELECT last_insert_rowid()").fetchone()[0]
-        self.clear()
-        return {key, self.put(self.row(2), "INSERT OR REPLACE", rowid=rowid)}
-
-    def start(self, number: int) -> Key:
-        key = self.put(self.row(number))
-        self.clear()
-        return key
-
-    def clear(self) -> None:
-        self.connection.execute(f"DELETE FROM {CHANGE_TABLE} WHERE sequence > 0")
-
-
-class _UntriedError(Exception):
-    """The try cannot be made, or must fail."""
-
-
 def _table_probes(
     connection: sqlite3.Connection, mapping: TableMapping, table: CapturedTable
 ) -> list[Probe]:
     if table.key is None:
         return [Probe("key", table.name, True, "no key column: its rows are re-read as a whole")]
-    tries = _Tries(connection, mapping, table)
+    tries = Tries(connection, mapping, table)
     found = [_one(connection, name, tries, attempt) for name, attempt in tries.all()]
     found.append(_frozen(connection, tries))
     found.append(_side_effects(connection, tries))
@@ -238,7 +106,7 @@ def _table_probes(
 
 
 def _one(
-    connection: sqlite3.Connection, name: str, tries: _Tries, attempt: Callable[[], set[Key]]
+    connection: sqlite3.Connection, name: str, tries: Tries, attempt: Callable[[], set[Key]]
 ) -> Probe:
     connection.execute("BEGIN IMMEDIATE")
     try:
@@ -253,13 +121,13 @@ def _one(
         lost = expected - logged
         note = f"not logged: {sorted(map(str, lost))}" if lost else ""
         return Probe(name, tries.table.name, not lost, note)
-    except (_UntriedError, sqlite3.Error) as error:
+    except (UntriedError, sqlite3.Error) as error:
         return Probe(name, tries.table.name, False, str(error))
     finally:
         connection.execute("ROLLBACK")
 
 
-def _frozen(connection: sqlite3.Connection, tries: _Tries) -> Probe:
+def _frozen(connection: sqlite3.Connection, tries: Tries) -> Probe:
     """A frozen table refuses every verb, the forgiving ones too."""
     connection.execute("BEGIN IMMEDIATE")
     try:
@@ -294,7 +162,7 @@ def _refused(attempt: Callable[[], object]) -> bool:
     return False
 
 
-def _side_effects(connection: sqlite3.Connection, tries: _Tries) -> Probe:
+def _side_effects(connection: sqlite3.Connection, tries: Tries) -> Probe:
     """The application's lastrowid and rowcount are those of its own statement."""
     connection.execute("BEGIN IMMEDIATE")
     try:
@@ -324,7 +192,7 @@ def _vacuum(copy: Path, mappings: list[TableMapping]) -> Probe:
         ok = found.fetchall() == [(77, 5)]
         for mapping, table in zip(mappings, captured_tables(connection, mappings), strict=True):
             if ok and table.key is not None:
-                tries = _Tries(connection, mapping, table)
+                tries = Tries(connection, mapping, table)
                 ok = _one(connection, "update", tries, tries.update).ok
         return Probe("VACUUM", "", ok)
     except sqlite3.Error as error:
@@ -343,8 +211,8 @@ def _two_writers(copy: Path, mappings: list[TableMapping]) -> Probe:
         table = captured_tables(one, keyed)[0]
         numbers: list[int] = []
         for connection in (one, two, one, two):
-            _Tries(connection, keyed[0], table).put(
-                _Tries(connection, keyed[0], table).row(len(numbers) + 1)
+            Tries(connection, keyed[0], table).put(
+                Tries(connection, keyed[0], table).row(len(numbers) + 1)
             )
             numbers.append(last_sequence(connection))
         return Probe("two writers", "", numbers == sorted(set(numbers)))
@@ -353,20 +221,3 @@ def _two_writers(copy: Path, mappings: list[TableMapping]) -> Probe:
     finally:
         one.close()
         two.close()
-
-
-def _sample(kind: kinds.Kind, number: int) -> object:
-    match kind:
-        case kinds.Key() | kinds.Reference():
-            return number
-        case kinds.TextKey():
-            return f"stillme-probe-{number}"
-        case kinds.Text(choices=choices):
-            return choices[0] if choices else f"probe{number}"
-        case kinds.Integer():
-            return number
-        case kinds.Real():
-            return number / 2
-        case kinds.Json():
-            return "{}"
-    return f"2025-01-0{number} 00:00:00"

@@ -1,0 +1,161 @@
+"""The ways of writing to one table that a probe tries."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from stillme.transfer import kinds
+from stillme.transfer.mapping import TableMapping
+from stillme.transfer.sqlite.capture.log import Key
+from stillme.transfer.sqlite.capture.tables import CapturedTable, UniqueIndex
+from stillme.transfer.sqlite.capture.templates import CHANGE_TABLE
+from stillme.transfer.sqlite.connect import quoted
+
+
+class UntriedError(Exception):
+    """The try cannot be made, or must fail."""
+
+
+class Tries:
+    """The ways of writing to one table; each returns the keys that must be in the log."""
+
+    def __init__(
+        self, connection: sqlite3.Connection, mapping: TableMapping, table: CapturedTable
+    ) -> None:
+        self.connection = connection
+        self.mapping = mapping
+        self.table = table
+        self.name = quoted(table.name)
+        self.key = quoted(table.key or "")
+
+    def all(self) -> Iterator[tuple[str, Callable[[], set[Key]]]]:
+        """(name, try) pairs."""
+        yield "insert", self.insert
+        yield "update", self.update
+        yield "key update", self.rekey
+        yield "delete", self.delete
+        yield "delete without WHERE", self.delete_all
+        yield "insert or replace", self.replace
+        for index in self.table.uniques:
+            yield f"replace over {index.name}", partial(self.replace_unique, index)
+        if self.table.has_rowid and not self.table.key_is_rowid:
+            yield "replace over the rowid", self.replace_rowid
+
+    def row(self, number: int) -> dict[str, object]:
+        """A row that the table's declaration takes, with a key of its own."""
+        row: dict[str, object] = {c.legacy: _sample(c.kind, number) for c in self.mapping.columns}
+        info = self.connection.execute(f"PRAGMA table_info({self.name})").fetchall()
+        for name, not_null, default in ((i[1], i[3], i[4]) for i in info):
+            if name not in row and not_null and default is None:
+                row[name] = f"probe{number}"
+        if isinstance(self.key_kind(), kinds.Key):
+            row[str(self.table.key)] = self.free_key() + number
+        return row
+
+    def key_kind(self) -> kinds.Kind:
+        assert self.mapping.key is not None
+        return self.mapping.key.kind
+
+    def free_key(self) -> int:
+        found = self.connection.execute(
+            f"SELECT max({self.key}) FROM {self.name} WHERE typeof({self.key}) = 'integer'"
+        ).fetchone()[0]
+        # Next to 2**63 - 1 there is no free key: go below the smallest instead.
+        return int(found or 0) + 1 if int(found or 0) < 2**62 else -(2**40)
+
+    def put(self, row: dict[str, object], verb: str = "INSERT", *, rowid: int | None = None) -> Key:
+        """Write a row; the key it got."""
+        values = dict(row) if rowid is None else {"rowid": rowid, **row}
+        names = ", ".join(n if n == "rowid" else quoted(n) for n in values)
+        marks = ", ".join("?" * len(values))
+        self.connection.execute(
+            f"{verb} INTO {self.name} ({names}) VALUES ({marks})", list(values.values())
+        )
+        return row[str(self.table.key)]  # type: ignore[return-value]
+
+    def insert(self) -> set[Key]:
+        return {self.put(self.row(1))}
+
+    def update(self) -> set[Key]:
+        key = self.start(1)
+        self.connection.execute(
+            f"UPDATE {self.name} SET {self.key} = {self.key} WHERE {self.key} = ?", (key,)
+        )
+        return {key}
+
+    def rekey(self) -> set[Key]:
+        key = self.start(1)
+        new: Key = key + 7 if isinstance(key, int) else "stillme-probe-moved"
+        self.connection.execute(
+            f"UPDATE {self.name} SET {self.key} = ? WHERE {self.key} = ?", (new, key)
+        )
+        return {key, new}
+
+    def delete(self) -> set[Key]:
+        key = self.start(1)
+        self.connection.execute(f"DELETE FROM {self.name} WHERE {self.key} = ?", (key,))
+        return {key}
+
+    def delete_all(self) -> set[Key]:
+        keys = {self.put(self.row(1)), self.put(self.row(2))}
+        self.clear()
+        marks = ", ".join("?" * len(keys))
+        self.connection.execute(f"DELETE FROM {self.name}")
+        left = self.connection.execute(
+            f"SELECT count(*) FROM {self.name} WHERE {self.key} IN ({marks})", list(keys)
+        ).fetchone()[0]
+        assert left == 0
+        return keys
+
+    def replace(self) -> set[Key]:
+        row = self.row(1)
+        key = self.put(row)
+        self.clear()
+        self.put(row, "INSERT OR REPLACE")
+        return {key}
+
+    def replace_unique(self, index: UniqueIndex) -> set[Key]:
+        first, second = self.row(1), self.row(2)
+        columns = index.columns
+        if index.by_expression:
+            raise UntriedError("a unique index over an expression: a REPLACE over it goes unseen")
+        for column, _ in columns:
+            second[column] = first.get(column)
+        if all(first.get(c) is None for c, _ in columns):
+            raise UntriedError("no value to clash over")
+        keys = {self.put(first)}
+        self.clear()
+        return keys | {self.put(second, "INSERT OR REPLACE")}
+
+    def replace_rowid(self) -> set[Key]:
+        key = self.put(self.row(1))
+        rowid = self.connection.execute("SELECT last_insert_rowid()").fetchone()[0]
+        self.clear()
+        return {key, self.put(self.row(2), "INSERT OR REPLACE", rowid=rowid)}
+
+    def start(self, number: int) -> Key:
+        key = self.put(self.row(number))
+        self.clear()
+        return key
+
+    def clear(self) -> None:
+        self.connection.execute(f"DELETE FROM {CHANGE_TABLE} WHERE sequence > 0")
+
+
+def _sample(kind: kinds.Kind, number: int) -> object:
+    match kind:
+        case kinds.Key() | kinds.Reference():
+            return number
+        case kinds.TextKey():
+            return f"stillme-probe-{number}"
+        case kinds.Text(choices=choices):
+            return choices[0] if choices else f"probe{number}"
+        case kinds.Integer():
+            return number
+        case kinds.Real():
+            return number / 2
+        case kinds.Json():
+            return "{}"
+    return f"2025-01-0{number} 00:00:00"
