@@ -6,58 +6,77 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('transfer', '0001_initial'),
+        ("transfer", "0001_initial"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='RangeDigest',
+            name="RangeDigest",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('file', models.TextField()),
-                ('table', models.TextField()),
-                ('number', models.IntegerField()),
-                ('after', models.JSONField(null=True)),
-                ('upto', models.JSONField(null=True)),
-                ('digest', models.TextField()),
-                ('rows', models.BigIntegerField()),
-                ('dirty', models.BooleanField(default=False)),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("file", models.TextField()),
+                ("table", models.TextField()),
+                ("number", models.IntegerField()),
+                ("after", models.JSONField(null=True)),
+                ("upto", models.JSONField(null=True)),
+                ("digest", models.TextField()),
+                ("rows", models.BigIntegerField()),
+                ("dirty", models.BooleanField(default=False)),
             ],
             options={
-                'db_table': '"transfer"."range_digest"',
-                'constraints': [models.UniqueConstraint(fields=('table', 'number'), name='range_digest_once')],
+                "db_table": '"transfer"."range_digest"',
+                "constraints": [
+                    models.UniqueConstraint(fields=("table", "number"), name="range_digest_once")
+                ],
             },
         ),
         migrations.CreateModel(
-            name='ReverseChange',
+            name="ReverseChange",
             fields=[
-                ('sequence', models.BigAutoField(primary_key=True, serialize=False)),
-                ('relation', models.TextField()),
-                ('key', models.TextField(null=True)),
-                ('at', models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
+                ("sequence", models.BigAutoField(primary_key=True, serialize=False)),
+                ("relation", models.TextField()),
+                ("key", models.TextField(null=True)),
+                ("at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
             ],
             options={
-                'db_table': '"transfer"."reverse_change"',
-                'indexes': [models.Index(fields=['relation', 'key'], name='reverse_change_key')],
+                "db_table": '"transfer"."reverse_change"',
+                "indexes": [models.Index(fields=["relation", "key"], name="reverse_change_key")],
             },
         ),
         migrations.CreateModel(
-            name='CarriedCell',
+            name="CarriedCell",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('file', models.TextField()),
-                ('table', models.TextField()),
-                ('key', models.TextField()),
-                ('column', models.TextField()),
-                ('value', models.TextField()),
-                ('reason', models.TextField()),
-                ('run', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='carried_cells', to='transfer.run')),
+                (
+                    "id",
+                    models.BigAutoField(
+                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
+                    ),
+                ),
+                ("file", models.TextField()),
+                ("table", models.TextField()),
+                ("key", models.TextField()),
+                ("column", models.TextField()),
+                ("value", models.TextField()),
+                ("reason", models.TextField()),
+                (
+                    "run",
+                    models.ForeignKey(
+                        null=True,
+                        on_delete=django.db.models.deletion.SET_NULL,
+                        related_name="carried_cells",
+                        to="transfer.run",
+                    ),
+                ),
             ],
             options={
-                'db_table': '"transfer"."carried_cell"',
-                'indexes': [models.Index(fields=['table', 'key'], name='carried_cell_key')],
+                "db_table": '"transfer"."carried_cell"',
+                "indexes": [models.Index(fields=["table", "key"], name="carried_cell_key")],
             },
         ),
     ]

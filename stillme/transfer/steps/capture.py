@@ -15,6 +15,7 @@ from stillme.transfer.mapping import split_table
 from stillme.transfer.models_sync import RangeDigest
 from stillme.transfer.postgresql.capture import TargetTable
 from stillme.transfer.registry import LegacyFile, legacy_models
+from stillme.transfer.selection import Selection, present_files
 from stillme.transfer.sqlite import capture
 from stillme.transfer.sqlite.capture import CaptureStatus, Health, Probe, captured_tables
 from stillme.transfer.sqlite.capture.freeze import drop_freeze
@@ -22,7 +23,7 @@ from stillme.transfer.sqlite.capture.tables import open_writable, write_transact
 from stillme.transfer.sqlite.snapshot import take_snapshot
 from stillme.transfer.steps import states
 from stillme.transfer.steps.live_file import LiveFile
-from stillme.transfer.steps.plan import Selection, file_mappings, present_files
+from stillme.transfer.steps.plan import file_mappings
 from stillme.transfer.steps.states import State
 
 _PATIENCE = 10.0

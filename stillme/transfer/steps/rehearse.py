@@ -26,6 +26,7 @@ from stillme.transfer.errors import TargetError
 from stillme.transfer.findings import Event, OnEvent, ignore_event
 from stillme.transfer.postgresql.copy import execute, quoted
 from stillme.transfer.registry import LegacyFile, legacy_files
+from stillme.transfer.selection import Selection, present_files
 from stillme.transfer.sqlite.capture.tables import open_writable
 from stillme.transfer.sqlite.connect import quoted as sqlite_quoted
 from stillme.transfer.sqlite.ranges import KeyRange
@@ -35,7 +36,6 @@ from stillme.transfer.steps.cutover import CutoverOptions, cut_over
 from stillme.transfer.steps.follow import FollowOptions, follow
 from stillme.transfer.steps.live_file import LiveFile
 from stillme.transfer.steps.load import ImportOptions, import_files
-from stillme.transfer.steps.plan import Selection, present_files
 from stillme.transfer.steps.rollback import roll_back
 from stillme.transfer.steps.sweep import range_digest
 

@@ -11,6 +11,7 @@ from django.core.management.base import CommandParser
 
 from stillme.transfer.command import TransferCommand
 from stillme.transfer.reports.terminal_sync import SyncProgress, render_capture, render_follow
+from stillme.transfer.selection import Selection, present_files
 from stillme.transfer.steps.capture import (
     capture_reports,
     install_capture,
@@ -18,7 +19,6 @@ from stillme.transfer.steps.capture import (
     remove_capture,
 )
 from stillme.transfer.steps.follow import FollowOptions, follow
-from stillme.transfer.steps.plan import Selection, present_files
 
 
 class Command(TransferCommand):
