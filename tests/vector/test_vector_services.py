@@ -223,9 +223,18 @@ def brute(collection: Collection, query: list[float], count: int) -> list[tuple[
 QUERY = [0.5, -1.0, 0.25, 0.0, 1.0, -0.5, 0.75, 2.0]
 
 
+@pytest.fixture
+def pgvector() -> None:
+    """For what only a server with pgvector can show."""
+    if indexes.ensure_extension():
+        pytest.skip("this server has no pgvector")
+
+
 @pytest.mark.parametrize("metric", ["l2", "cosine", "ip"])
 @pytest.mark.parametrize("way", ["plain", "exact", "index"])
-def test_nearest_neighbours_and_chromas_distances(metric, way, monkeypatch):
+def test_nearest_neighbours_and_chromas_distances(metric, way, monkeypatch, request):
+    if way != "plain":
+        request.getfixturevalue("pgvector")
     made = cloud(metric)
     if way == "plain":
         monkeypatch.setattr(indexes, "is_installed", lambda alias="default": False)
@@ -241,7 +250,7 @@ def test_nearest_neighbours_and_chromas_distances(metric, way, monkeypatch):
 
 
 @pytest.mark.parametrize("metric", ["l2", "cosine", "ip"])
-def test_the_index_is_used_and_an_exact_query_does_not_use_it(metric):
+def test_the_index_is_used_and_an_exact_query_does_not_use_it(metric, pgvector):
     made = cloud(metric)
     assert indexes.ensure_index(made).sentence.endswith("built.")
     assert indexes.ensure_index(made).sentence.endswith("is there.")
@@ -278,7 +287,7 @@ def test_more_results_than_the_index_can_give_are_exact():
     assert len(services.query(made, [0.0, 0.0], 1050)) == 1050
 
 
-def test_a_new_metric_or_dimension_gets_a_new_index():
+def test_a_new_metric_or_dimension_gets_a_new_index(pgvector):
     made = cloud("l2")
     indexes.ensure_index(made)
     made.metric = "cosine"
@@ -288,7 +297,7 @@ def test_a_new_metric_or_dimension_gets_a_new_index():
     assert indexes.has_index(made)
 
 
-def test_vectors_that_pgvector_refuses_are_still_searched():
+def test_vectors_that_pgvector_refuses_are_still_searched(pgvector):
     """An imported real[] may hold a NaN."""
     made = cloud("l2", 20)
     Item.objects.filter(embedding_id="v3").update(embedding=[math.nan] * 8)
@@ -309,6 +318,27 @@ def test_without_pgvector_everything_says_so(monkeypatch, collection):
     assert [r.id for r in services.query(collection, [0, 0, 1], 3)] == ["int1", "float1", "true"]
 
 
+def test_a_build_that_shared_memory_is_too_small_for_is_done_alone(monkeypatch):
+    from django.db import DatabaseError
+
+    made = cloud("l2", 30)
+    build, asked = indexes._build, []
+
+    def fail_in_parallel(collection, alias, rows, workers, *, replace):
+        asked.append(workers)
+        if workers:
+            raise DatabaseError("could not resize shared memory segment")
+        build(collection, alias, rows, workers, replace=replace)
+
+    monkeypatch.setattr(indexes, "PARALLEL_ROWS", 10)
+    monkeypatch.setattr(indexes, "_build", fail_in_parallel)
+    assert indexes.ensure_index(made).present
+    assert asked == [2, 0]
+    assert indexes.build_megabytes(100, 384) == 64
+    assert 200 < indexes.build_megabytes(100_000, 384) < 400
+    assert indexes.build_megabytes(10_000_000, 384) == 1024
+
+
 def test_too_many_dimensions_for_an_index_is_a_sentence():
     made = services.create_collection("wide", dimension=2001)
     assert "2000" in indexes.ensure_index(made).sentence
@@ -320,7 +350,7 @@ def test_query_checks_what_it_gets(collection):
             services.query(collection, embedding, count)
 
 
-def test_zero_vector_has_cosine_distance_one(monkeypatch):
+def test_zero_vector_has_cosine_distance_one(monkeypatch, pgvector):
     made = services.create_collection("zero", metric="cosine")
     services.add(made, ["zero", "near"], [[0, 0], [1, 0]])
     assert indexes.ensure_extension() == ""
