@@ -11,13 +11,16 @@ from dataclasses import dataclass
 from django.db import DatabaseError, connections, transaction
 
 from stillme.transfer.postgresql.copy import execute, fetch_all
-from vector.models import Collection
+from vector.models import Collection, Item
 
 # pgvector's HNSW takes no more for type vector.
 MOST_DIMENSIONS = 2_000
 M = 16
 EF_CONSTRUCTION = 64
-BUILD_MEMORY = "1GB"
+# Memory for a build: a graph that does not fit is built many times slower.
+LEAST_BUILD_MB, MOST_BUILD_MB = 64, 1_024
+# A parallel build takes all of it from shared memory at once: not for a small collection.
+PARALLEL_ROWS = 20_000
 OPERATOR_CLASS = {
     Collection.Metric.L2: "vector_l2_ops",
     Collection.Metric.COSINE: "vector_cosine_ops",
@@ -87,13 +90,18 @@ def ensure_index(collection: Collection) -> IndexState:
     found = _definition(collection)
     if found is not None and _fits(collection, found):
         return IndexState(True, f"{index_name(collection)} is there.")
-    try:
-        with transaction.atomic(using=alias):
-            _build(collection, alias, replace=found is not None)
-    except DatabaseError as error:
-        why = str(error).partition("\n")[0]
-        return IndexState(False, f"No index for {collection.name}: PostgreSQL says {why}.")
-    return IndexState(True, f"{index_name(collection)} built.")
+    rows = Item.objects.using(alias).filter(collection_id=collection.pk).count()
+    why = ""
+    # Where shared memory is scarce (a container's 64 MB) only a build without workers succeeds.
+    for workers in (2, 0) if rows >= PARALLEL_ROWS else (0,):
+        try:
+            with transaction.atomic(using=alias):
+                _build(collection, alias, rows, workers, replace=found is not None)
+        except DatabaseError as error:
+            why = str(error).partition("\n")[0]
+        else:
+            return IndexState(True, f"{index_name(collection)} built.")
+    return IndexState(False, f"No index for {collection.name}: PostgreSQL says {why}.")
 
 
 def drop_index(collection: Collection) -> None:
@@ -113,15 +121,22 @@ def _why_not(collection: Collection, alias: str) -> str:
     return ensure_extension(alias)
 
 
-def _build(collection: Collection, alias: str, *, replace: bool) -> None:
+def build_megabytes(rows: int, dimension: int) -> int:
+    """What the graph takes in memory: the vectors, and some 600 bytes of links a row."""
+    wanted = rows * (4 * dimension + 600) * 3 // 2 >> 20
+    return min(max(wanted, LEAST_BUILD_MB), MOST_BUILD_MB)
+
+
+def _build(collection: Collection, alias: str, rows: int, workers: int, *, replace: bool) -> None:
     connection = connections[alias]
     if replace:
         drop_index(collection)
     # Items written in this very transaction still have their foreign keys to be checked.
     execute(connection, "SET CONSTRAINTS ALL IMMEDIATE")
     execute(connection, "SET CONSTRAINTS ALL DEFERRED")
-    # The graph is built in memory: below its size the build is many times slower.
-    execute(connection, f"SET LOCAL maintenance_work_mem = '{BUILD_MEMORY}'")
+    memory = build_megabytes(rows, collection.dimension or 0)
+    execute(connection, f"SET LOCAL maintenance_work_mem = '{memory}MB'")
+    execute(connection, f"SET LOCAL max_parallel_maintenance_workers = {workers}")
     operators = OPERATOR_CLASS[Collection.Metric(collection.metric)]
     execute(
         connection,
