@@ -1,0 +1,107 @@
+"""A manifest of a proof: SHA-256 of what went in and of what came out, checked again later.
+
+It answers one question: are these the files, and is this the result, that were proven then?
+It is no signature: whoever can rewrite it can rewrite its digest. Keep it, or the digest that it
+ends with, where others cannot write.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from stillme.transfer.errors import LegacyFileError, TransferError
+from stillme.transfer.sqlite.snapshot import take_snapshot
+
+FORMAT = "stillme-verification-manifest-1"
+
+
+@dataclass(slots=True)
+class ManifestCheck:
+    """What a later look at a manifest found: files that are as they were, and those that differ."""
+
+    verdict: str
+    same: list[str] = field(default_factory=list)
+    differences: list[str] = field(default_factory=list)
+
+    @property
+    def exit_status(self) -> int:
+        """0 all as then, 1 something is not."""
+        return 1 if self.differences else 0
+
+
+def make_manifest(report: dict[str, Any]) -> dict[str, Any]:
+    """The manifest of a report (the data of the JSON report)."""
+    body = {
+        "format": FORMAT,
+        "run": report["run"],
+        "finished_at": report["finished_at"],
+        "level": report["level"],
+        "verdict": report["verdict"],
+        "exit_status": report["exit_status"],
+        "versions": report["versions"],
+        "files": report["files"],
+        "tables": {
+            table["target"]: {name: table[name] for name in ("legacy_rows", "findings", "digest")}
+            for table in report["tables"]
+        },
+        "report_sha256": digest_of(report),
+    }
+    return {**body, "sha256": digest_of(body)}
+
+
+def digest_of(data: Any) -> str:
+    """SHA-256 of plain data: its JSON with sorted keys and no spaces, in UTF-8."""
+    text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def check_manifest(path: Path, report: Path | None = None) -> ManifestCheck:
+    """Compare a manifest with itself, with the legacy files as they are now and, if given, with
+    the JSON report it was made beside. Raises TransferError where it is no manifest."""
+    manifest = _read(path)
+    check = ManifestCheck(str(manifest.get("verdict", "")))
+    body = {name: value for name, value in manifest.items() if name != "sha256"}
+    _compare(check, "the manifest itself", manifest.get("sha256"), digest_of(body))
+    for name, file in manifest["files"].items():
+        if file.get("sha256"):
+            _compare(check, f"{name} ({file['path']})", file["sha256"], _now(name, file))
+    if report is not None:
+        found = digest_of(_json(report))
+        _compare(check, f"the report {report}", manifest.get("report_sha256"), found)
+    return check
+
+
+def _compare(check: ManifestCheck, what: str, then: Any, now: str) -> None:
+    if then == now:
+        check.same.append(what)
+    else:
+        check.differences.append(f"{what}: SHA-256 was {then}, is {now}")
+
+
+def _now(name: str, file: dict[str, Any]) -> str:
+    with tempfile.TemporaryDirectory(prefix="stillme-manifest-") as folder:
+        try:
+            return take_snapshot(name, Path(file["path"]), Path(folder)).sha256
+        except LegacyFileError as error:
+            return f"unknown: {error}"
+
+
+def _json(path: Path) -> Any:
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise TransferError(f"{path} cannot be read: {error.strerror}.") from error
+    except ValueError as error:
+        raise TransferError(f"{path} is not JSON: give the file that was written then.") from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    data = _json(path)
+    if not isinstance(data, dict) or data.get("format") != FORMAT:
+        raise TransferError(f"{path} is no manifest of verify_migration: write one by --manifest.")
+    return data
