@@ -26,6 +26,7 @@ class FindingKind(StrEnum):
     FOREIGN_KEY = "foreign_key"
     SEQUENCE = "sequence"
     DIGEST = "digest"
+    ROUND_TRIP = "round_trip"
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
@@ -23,6 +24,10 @@ def render_verify(console: Console, result: VerifyResult, form: str, most: int) 
     for notice in result.notices:
         console.print(f"[yellow]note[/] {escape(notice)}", soft_wrap=True)
     console.print(_table(result))
+    for proof in result.tables:
+        if proof.round_trip is not None:
+            words = f"{proof.target}: {proof.round_trip.words}"
+            console.print(f"round trip {escape(words)}", soft_wrap=True)
     findings = result.findings
     for finding in findings.kept[:most]:
         console.print(f"[red]{escape(finding.sentence())}[/]", soft_wrap=True)
@@ -66,6 +71,7 @@ def as_dict(result: VerifyResult) -> dict[str, Any]:
         "verdict": result.verdict,
         "exit_status": result.exit_status,
         "seconds": round(result.seconds, 3),
+        "confidence": result.confidence,
         "files": result.files,
         "notices": result.notices,
         "undecided": result.open_rows,
@@ -89,5 +95,9 @@ def _table_dict(proof: TableProof) -> dict[str, Any]:
         "undecided": proof.open,
         "accepted": proof.accepted,
         "findings": proof.findings.total,
+        "digest": proof.digest,
+        "ranges": proof.ranges,
+        "unchanged_since": proof.since,
+        "round_trip": None if proof.round_trip is None else asdict(proof.round_trip),
         "seconds": round(proof.seconds, 3),
     }

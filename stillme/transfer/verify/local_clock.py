@@ -42,6 +42,13 @@ class LocalClock:
             return self._nearest(wall) * 60_000_000, False
         return self.usual * 60_000_000, False
 
+    def local_of(self, moment: datetime) -> datetime:
+        """The wall time of an instant on the usual clock."""
+        if self.zone is not None:
+            zone = ZoneInfo(str(self.zone))
+            return moment.replace(tzinfo=UTC).astimezone(zone).replace(tzinfo=None)
+        return moment + timedelta(minutes=self.usual)
+
     def _zone_shift(self, wall: int) -> tuple[int, bool]:
         zone = ZoneInfo(str(self.zone))
         local = (_EPOCH + timedelta(microseconds=wall)).replace(tzinfo=zone)

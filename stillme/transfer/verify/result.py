@@ -42,6 +42,27 @@ class Findings:
 
 
 @dataclass(slots=True)
+class RoundTripResult:
+    """One legacy table rebuilt from the target: rows and cells compared, and how many cells of
+    each column only spell their JSON otherwise."""
+
+    rows: int = 0
+    cells: int = 0
+    spelled_otherwise: dict[str, int] = field(default_factory=dict)
+    findings: int = 0
+
+    @property
+    def words(self) -> str:
+        """What came of it, plainly."""
+        if self.findings:
+            return f"{self.findings:,} differences"
+        if not self.spelled_otherwise:
+            return f"bit-identical ({self.cells:,} cells)"
+        listed = ", ".join(f"{name} {n:,}" for name, n in self.spelled_otherwise.items())
+        return f"bit-identical but for JSON spelled otherwise, the same documents ({listed})"
+
+
+@dataclass(slots=True)
 class TableProof:
     """One table compared: rows, how they were proven, what was found.
 
@@ -63,6 +84,10 @@ class TableProof:
     findings: Findings = field(default_factory=Findings)
     seconds: float = 0.0
     digest: str = ""
+    round_trip: RoundTripResult | None = None
+    ranges: list[dict[str, Any]] = field(default_factory=list)
+    since: int | None = None
+    compared: int = 0
 
     def add(self, other: TableProof) -> None:
         """Sum the proof of another part of the same table."""
@@ -71,6 +96,7 @@ class TableProof:
         self.open += other.open
         self.accepted += other.accepted
         self.findings.merge(other.findings)
+        self.ranges += other.ranges
 
 
 @dataclass(slots=True)
@@ -85,6 +111,7 @@ class VerifyResult:
     run_id: int | None = None
     seconds: float = 0.0
     confidence: str = ""
+    kept: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def findings(self) -> Findings:
@@ -109,6 +136,9 @@ class VerifyResult:
     def verdict(self) -> str:
         """One plain sentence."""
         rows = sum(table.legacy_rows for table in self.tables)
+        if self.exit_status == 0 and self.level != "full":
+            words = self.confidence or "only counts were compared, no values"
+            return f"NO DIFFERENCE FOUND among {rows:,} legacy rows ({words})."
         if self.exit_status == 0:
             aside = sum(table.accepted for table in self.tables)
             text = f"PROVEN: all {rows:,} legacy rows are accounted for"

@@ -28,6 +28,9 @@ from stillme.transfer.verify.leftovers import leftovers
 from stillme.transfer.verify.local_clock import find_clock
 from stillme.transfer.verify.reference import check_definitions
 from stillme.transfer.verify.result import TableProof, VerifyResult
+from stillme.transfer.verify.round_trip import round_trip
+from stillme.transfer.verify.sample import confidence_sentence, sample_parts
+from stillme.transfer.verify.since import proven_tables, to_keep, unchanged
 from stillme.transfer.verify.structure import (
     check_foreign_keys,
     check_sequence,
@@ -43,12 +46,16 @@ PART_ROWS = 50_000
 
 @dataclass(frozen=True, slots=True)
 class VerifyOptions:
-    """What to verify and how thoroughly: level "counts" or "full"."""
+    """What to verify and how thoroughly: level "counts", "sample" (of `sample` rows a table) or
+    "full"; `since` names a proven run whose unchanged tables are not read again."""
 
     selection: Selection = field(default_factory=Selection)
     level: str = "full"
     jobs: int = 0
     database: str = "default"
+    round_trip: bool = False
+    sample: int = 0
+    since: int | None = None
 
     @property
     def workers(self) -> int:
@@ -62,6 +69,7 @@ def verify(options: VerifyOptions, on_event: OnEvent = ignore_event) -> VerifyRe
     started = time.monotonic()
     _check_migrated(options.database)
     result = VerifyResult(options.level)
+    proven = proven_tables(options.database, options.since)
     with tempfile.TemporaryDirectory(prefix="stillme-verify-") as name:
         files = present_files(options.selection, result.notices)
         for file in files:
@@ -72,8 +80,12 @@ def verify(options: VerifyOptions, on_event: OnEvent = ignore_event) -> VerifyRe
                 "sha256": snapshot.sha256,
                 "size": snapshot.size,
             }
-            _verify_file(options, snapshot, result, on_event)
+            _verify_file(options, snapshot, result, proven, on_event)
     _verify_stores(options, result, on_event)
+    if options.level == "sample":
+        compared = sum(table.compared for table in result.tables)
+        rows = sum(table.legacy_rows for table in result.tables)
+        result.confidence = confidence_sentence(compared, rows)
     result.seconds = time.monotonic() - started
     _record(options, result)
     return result
@@ -98,7 +110,11 @@ def _check_migrated(alias: str) -> None:
 
 
 def _verify_file(
-    options: VerifyOptions, snapshot: Snapshot, result: VerifyResult, on_event: OnEvent
+    options: VerifyOptions,
+    snapshot: Snapshot,
+    result: VerifyResult,
+    proven: dict[str, dict[str, Any]],
+    on_event: OnEvent,
 ) -> None:
     cases = make_cases(options.database, snapshot)
     unfit = _check_structure(options, snapshot.file, result)
@@ -115,7 +131,12 @@ def _verify_file(
             )
             continue
         on_event(Event("table", {"table": name, "total": _rows(cases[name])}))
-        proof = _verify_table(options, cases[name], on_event)
+        proof = unchanged(options.database, cases[name], proven, options.since)
+        proof = proof or _verify_table(options, cases[name], on_event)
+        if options.level == "full":
+            result.kept[name] = to_keep(options.database, cases[name], proof)
+        if options.round_trip:
+            round_trip(options.database, cases[name], snapshot.path.parent, proof)
         result.tables.append(proof)
         on_event(Event("done", {"table": name, "rows": proof.legacy_rows}))
 
@@ -185,8 +206,10 @@ def _verify_table(options: VerifyOptions, case: TableCase, on_event: OnEvent) ->
     begun = time.monotonic()
     mapping = case.mapping
     whole = TableProof(mapping.file, mapping.declared_table, mapping.target)
-    if options.level == "counts":
+    if options.level != "full":
         _count(options.database, case, whole)
+        if options.level == "sample":
+            _sampled(options, case, whole)
     else:
         for proof in _parts_judged(options, case):
             whole.add(proof)
@@ -226,8 +249,20 @@ def _count(alias: str, case: TableCase, proof: TableProof) -> None:
         )
 
 
-def _parts_judged(options: VerifyOptions, case: TableCase) -> list[TableProof]:
-    parts = _parts(case)
+def _sampled(options: VerifyOptions, case: TableCase, whole: TableProof) -> None:
+    """Level sample: some key ranges in full; the counts stay those of the whole table."""
+    parts = sample_parts(case, whole.legacy_rows, options.sample)
+    for proof in _parts_judged(options, case, parts):
+        whole.compared += proof.legacy_rows
+        for name in ("by_digest", "by_cell", "cells", "repaired"):
+            setattr(whole, name, getattr(whole, name) + getattr(proof, name))
+        whole.findings.merge(proof.findings)
+
+
+def _parts_judged(
+    options: VerifyOptions, case: TableCase, parts: list[Part] | None = None
+) -> list[TableProof]:
+    parts = _parts(case) if parts is None else parts
     if options.workers <= 1 or len(parts) == 1:
         judge = TableJudge(options.database, case)
         try:
@@ -305,5 +340,5 @@ def _record(options: VerifyOptions, result: VerifyResult) -> None:
         verdict=result.verdict,
         exit_status=result.exit_status,
         findings=result.findings.total,
-        report={"files": result.files, "open": result.open_rows},
+        report={"files": result.files, "open": result.open_rows, "tables": result.kept},
     )

@@ -94,6 +94,14 @@ class TableJudge:
             if on_block is not None:
                 on_block(block.rows)
         proof.digest = digest.hexdigest()
+        proof.ranges.append(
+            {
+                "after": part.after,
+                "upto": part.upto,
+                "rows": proof.legacy_rows,
+                "digest": proof.digest,
+            }
+        )
         return proof
 
     def _blocks(self, part: Part) -> Iterator[tuple[Any, Any, Block]]:

@@ -62,6 +62,19 @@ class TargetSide:
         )[0]
         return rows, digest
 
+    def next_keys(self, after: Any, limit: int) -> list[Any]:
+        """The next keys above `after`, in order."""
+        if self._mapping.key is None:
+            return []
+        where, values = self._range(after, None)
+        found = select(
+            self._alias,
+            f"SELECT {_q(self._mapping.key.target)} FROM {self._mapping.relation} "
+            f"WHERE {where} ORDER BY {self._key} LIMIT {limit}",
+            values,
+        )
+        return [row[0] for row in found]
+
     def keys(self, after: Any, upto: Any) -> list[Any]:
         """The keys of a range."""
         where, values = self._range(after, upto)

@@ -161,6 +161,7 @@ def test_without_a_corruption_it_finds_nothing(proven: Path, level: str) -> None
 ELSEWHERE = {
     FindingKind.QUARANTINE_OPEN: ("vector/test_vector_import.py", "FindingKind.QUARANTINE_OPEN"),
     FindingKind.CONSERVATION: ("vector/test_vector_import.py", "FindingKind.CONSERVATION"),
+    FindingKind.ROUND_TRIP: ("transfer/verify/test_round_trip.py", "FindingKind.ROUND_TRIP"),
     FindingKind.DIGEST: ("transfer/sync/test_follow.py", ".bypassed"),
 }
 

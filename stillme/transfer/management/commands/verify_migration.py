@@ -7,6 +7,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from stillme.transfer.command import TransferCommand
+from stillme.transfer.errors import TransferError
 from stillme.transfer.reports.terminal_verify import VerifyProgress, render_verify
 from stillme.transfer.selection import Selection
 from stillme.transfer.verify.run import VerifyOptions, verify
@@ -28,21 +29,45 @@ class Command(TransferCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """Options."""
         self.add_selection(parser)
-        parser.add_argument("--level", choices=("counts", "full"), default="full")
+        parser.add_argument("--level", choices=("counts", "sample", "full"), default="full")
+        parser.add_argument(
+            "--sample",
+            type=int,
+            default=0,
+            metavar="N",
+            help="Level sample: compare about N rows of each table (default 3000).",
+        )
+        parser.add_argument(
+            "--since",
+            type=int,
+            metavar="RUN",
+            help="Read only the tables again that changed since this fully proven run.",
+        )
         parser.add_argument(
             "--jobs", type=int, default=0, metavar="N", help="Worker processes (default: per core)."
         )
         parser.add_argument(
             "--max-findings", type=int, default=20, metavar="N", help="Print at most N findings."
         )
+        parser.add_argument(
+            "--round-trip",
+            action="store_true",
+            help="Also rebuild the legacy files from PostgreSQL and compare them byte by byte.",
+        )
         self.add_format(parser)
 
     def run(self, options: dict[str, Any]) -> int:
         """The verdict's exit status."""
+        if options["sample"] < 0:
+            raise TransferError(f"--sample must be 1 or more, not {options['sample']}.")
+        level = "sample" if options["sample"] else options["level"]
         wanted = VerifyOptions(
             selection=Selection(tuple(options["file"] or ()), tuple(options["table"] or ())),
-            level=options["level"],
+            level=level,
+            sample=options["sample"] or 3000,
+            since=options["since"],
             jobs=max(0, options["jobs"]),
+            round_trip=options["round_trip"],
         )
         with VerifyProgress(self.console, quiet=options["format"] == "json") as progress:
             result = verify(wanted, progress.on_event)

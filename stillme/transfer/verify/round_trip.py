@@ -1,0 +1,260 @@
+"""The way back as a proof: the legacy file rebuilt from the target and the ledger, and compared.
+
+Each legacy table is written anew into a scratch file, from target rows, kept cells and
+quarantined rows alone; then every value is compared with the snapshot by storage class and
+bytes. The one declared exception is JSON spelled otherwise: jsonb keeps the document, not its
+spelling.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import struct
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from stillme.transfer import kinds
+from stillme.transfer.findings import Finding, FindingKind
+from stillme.transfer.mapping import EXTRA_COLUMN, TableMapping
+from stillme.transfer.models import KeptCell, QuarantinedRow
+from stillme.transfer.raw_cells import unpack_cell
+from stillme.transfer.sqlite.connect import quoted, uri
+from stillme.transfer.verify import documents
+from stillme.transfer.verify.local_clock import LocalClock
+from stillme.transfer.verify.result import Findings, RoundTripResult, TableProof
+from stillme.transfer.verify.table import TableCase
+from stillme.transfer.verify.target_side import TargetSide
+
+_AT_ONCE = 1000
+_EPOCH = datetime(1970, 1, 1)
+Raw = None | int | float | bytes
+Cell = tuple[str, Raw]
+
+
+def round_trip(alias: str, case: TableCase, directory: Path, proof: TableProof) -> None:
+    """Rebuild one legacy table in a scratch file of `directory`, and compare, into `proof`."""
+    mapping = case.mapping
+    scratch = directory / f"{mapping.file}-{mapping.declared_table}.rebuilt"
+    connection = sqlite3.connect(uri(scratch).replace("mode=ro", "mode=rwc"), uri=True)
+    try:
+        connection.execute("PRAGMA synchronous = OFF")
+        table = case.snapshot.schema.table(mapping.table)
+        assert table is not None
+        connection.execute(table.sql)
+        connection.execute("ATTACH ? AS legacy", (uri(case.snapshot.path) + "&immutable=1",))
+        _Builder(alias, case, connection).build()
+        proof.round_trip = _compare(connection, mapping, proof.findings)
+    finally:
+        connection.close()
+        scratch.unlink(missing_ok=True)
+
+
+class _Builder:
+    """Writes one table from what the target side holds."""
+
+    def __init__(self, alias: str, case: TableCase, connection: sqlite3.Connection) -> None:
+        self._alias, self._case, self._db = alias, case, connection
+        self._mapping = case.mapping
+        self._names = [c.legacy for c in self._mapping.columns] + list(self._mapping.extra)
+        self._records = QuarantinedRow.objects.using(alias).filter(
+            table=self._mapping.declared_table
+        )
+
+    def build(self) -> None:
+        """Target rows first; then the rows that were set aside, each with its own cells."""
+        if self._mapping.key is not None:
+            self._from_target()
+        for record in self._records.order_by("id").iterator(_AT_ONCE):
+            if record.status != record.Status.REPAIRED or record.repairs:
+                cells = {name: unpack_cell(cell) for name, cell in record.cells.items()}
+                self._insert(record.rowid, cells)
+        self._db.commit()
+
+    def _from_target(self) -> None:
+        assert self._mapping.key is not None
+        side = TargetSide(self._alias, self._mapping, "''")
+        edited = set(
+            self._records.filter(status=QuarantinedRow.Status.REPAIRED)
+            .exclude(repairs={})
+            .values_list("key", flat=True)
+        )
+        after: Any = None
+        while keys := side.next_keys(after, _AT_ONCE):
+            rows = side.rows(keys)
+            kept = self._kept(list(rows))
+            for key in keys:
+                if str(key) not in edited:
+                    cells = self._cells(rows[str(key)])
+                    self._insert(self._rowid(key), {**cells, **kept.get(str(key), {})})
+            after = keys[-1]
+
+    def _rowid(self, key: Any) -> int | None:
+        """Where the key's row stands in the legacy; rowids themselves mean nothing."""
+        if not self._mapping.has_rowid:
+            return None
+        assert self._mapping.key is not None
+        name = quoted(self._mapping.key.legacy)
+        query = f"SELECT min(rowid) FROM legacy.{quoted(self._mapping.table)} WHERE {name} = ?"
+        found: int | None = self._db.execute(query, (key,)).fetchone()[0]
+        return found
+
+    def _kept(self, keys: list[str]) -> dict[str, dict[str, Cell]]:
+        found: dict[str, dict[str, Cell]] = {}
+        cells = KeptCell.objects.using(self._alias).filter(
+            table=self._mapping.declared_table, key__in=keys
+        )
+        for cell in cells:
+            value = None if cell.value is None else bytes(cell.value)
+            found.setdefault(cell.key, {})[cell.column] = (cell.storage, _raw(cell.storage, value))
+        return found
+
+    def _cells(self, values: dict[str, Any]) -> dict[str, Cell]:
+        cells = {
+            column.legacy: _rebuilt(column.kind, values[column.target], self._case.clock)
+            for column in self._mapping.columns
+        }
+        extra = json.loads(values.get(EXTRA_COLUMN) or "{}")
+        return {**cells, **{name: _extra(extra.get(name)) for name in self._mapping.extra}}
+
+    def _insert(self, rowid: int | None, cells: dict[str, Cell]) -> None:
+        names = [name for name in self._names if name in cells]
+        marks = ["CAST(? AS TEXT)" if cells[name][0] == "text" else "?" for name in names]
+        values: list[Any] = [cells[name][1] for name in names]
+        columns = [quoted(name) for name in names]
+        if self._mapping.has_rowid and not self._mapping.key_is_rowid:
+            columns, marks, values = ["rowid", *columns], ["?", *marks], [rowid, *values]
+        self._db.execute(
+            f"INSERT OR IGNORE INTO main.{quoted(self._mapping.table)} ({', '.join(columns)}) "
+            f"VALUES ({', '.join(marks)})",
+            values,
+        )
+
+
+def _raw(storage: str, value: bytes | None) -> Raw:
+    if value is None or storage in ("text", "blob"):
+        return value
+    text = value.decode("ascii")
+    return float.fromhex(text) if storage == "real" else int(text)
+
+
+def _extra(value: Any) -> Cell:
+    if value is None:
+        return "null", None
+    if isinstance(value, int):
+        return "integer", value
+    if isinstance(value, str):
+        return "text", value.encode()
+    ((storage, spelled),) = value.items()
+    if storage == "real":
+        return "real", float.fromhex(spelled)
+    return storage, bytes.fromhex(spelled)
+
+
+def _rebuilt(kind: kinds.Kind, value: Any, clock: LocalClock) -> Cell:
+    """The cell the old application would have written for a target value."""
+    if value is None:
+        return "null", None
+    match kind:
+        case kinds.Real():
+            return "real", struct.unpack(">d", value)[0]
+        case kinds.Json():
+            return "text", _document(value).encode()
+        case kinds.Timestamp(stamp=stamp):
+            return "text", _stamp(stamp, value, clock).encode()
+        case kinds.Date():
+            return "text", f"{_EPOCH + timedelta(microseconds=value):%Y-%m-%d}".encode()
+        case kinds.Text() | kinds.TextKey():
+            return "text", str(value).encode()
+    return "integer", value
+
+
+def _document(text: str) -> str:
+    """As the old application's `json.dumps` spells it, if that is still the same document."""
+    try:
+        spelled = json.dumps(json.loads(text))
+        same = documents.target_tree(spelled) == documents.target_tree(text)
+    except (ValueError, documents.Beyond):
+        return text
+    return spelled if same else text
+
+
+def _stamp(stamp: kinds.Stamp, micros: int, clock: LocalClock) -> str:
+    try:
+        moment = _EPOCH + timedelta(microseconds=micros)
+    except OverflowError:
+        return "beyond the calendar"
+    if stamp is kinds.Stamp.SQL or (stamp is kinds.Stamp.MIXED and not moment.microsecond):
+        return moment.isoformat(sep=" ")
+    return clock.local_of(moment).isoformat()
+
+
+def _compare(
+    connection: sqlite3.Connection, mapping: TableMapping, findings: Findings
+) -> RoundTripResult:
+    found, already = RoundTripResult(), findings.total
+    table = quoted(mapping.table)
+    names = [c.legacy for c in mapping.columns] + list(mapping.extra)
+    on = "rowid" if mapping.has_rowid else quoted(mapping.key.legacy if mapping.key else names[0])
+    found.rows = connection.execute(f"SELECT count(*) FROM legacy.{table}").fetchone()[0]
+    found.cells = found.rows * len(names)
+    key = quoted(mapping.key.legacy) if mapping.key else "rowid"
+    for one, other, expected, present in (
+        ("legacy", "main", "a row", "no row"),
+        ("main", "legacy", "no row", "a row"),
+    ):
+        query = (
+            f"SELECT CAST(a.{key} AS BLOB) FROM {one}.{table} AS a WHERE NOT EXISTS "
+            f"(SELECT 1 FROM {other}.{table} AS b WHERE b.{on} = a.{on})"
+        )
+        for (value,) in connection.execute(query):
+            findings.add(_finding(mapping, value, "", expected, present))
+    for name in names:
+        for value, before, after in _different(connection, table, key, on, quoted(name)):
+            if _same_document(mapping, name, before, after):
+                found.spelled_otherwise[name] = found.spelled_otherwise.get(name, 0) + 1
+            else:
+                findings.add(_finding(mapping, value, name, repr(before), repr(after)))
+    found.findings = findings.total - already
+    return found
+
+
+def _different(
+    connection: sqlite3.Connection, table: str, key: str, on: str, name: str
+) -> Iterator[tuple[Any, tuple[str, Any], tuple[str, Any]]]:
+    """(key, legacy cell, rebuilt cell) where storage class or bytes are not the same."""
+    cells = ", ".join(
+        f"typeof({s}), iif(typeof({s}) = 'text', CAST({s} AS BLOB), {s})"
+        for s in (f"l.{name}", f"r.{name}")
+    )
+    query = (
+        f"SELECT CAST(l.{key} AS BLOB), {cells} FROM legacy.{table} AS l JOIN main.{table} AS r "
+        f"ON r.{on} = l.{on} WHERE typeof(l.{name}) <> typeof(r.{name}) "
+        f"OR l.{name} IS NOT r.{name} OR (typeof(l.{name}) = 'text' "
+        f"AND CAST(l.{name} AS BLOB) <> CAST(r.{name} AS BLOB))"
+    )
+    for value, storage, before, other, after in connection.execute(query):
+        yield value, (storage, before), (other, after)
+
+
+def _same_document(
+    mapping: TableMapping, name: str, before: tuple[str, Any], after: tuple[str, Any]
+) -> bool:
+    column = mapping.column(name)
+    if column is None or not isinstance(column.kind, kinds.Json):
+        return False
+    if before[0] != "text" or after[0] != "text":
+        return False
+    try:
+        trees = [documents.expected_tree(bytes(cell[1]).decode()) for cell in (before, after)]
+    except (UnicodeDecodeError, documents.Beyond):
+        return False
+    return bool(trees[0] == trees[1])
+
+
+def _finding(mapping: TableMapping, key: Any, name: str, expected: str, found: str) -> Finding:
+    where = f"{mapping.target}:{name}" if name else mapping.target
+    text = key.decode("utf-8", "replace") if isinstance(key, bytes) else str(key)
+    return Finding(FindingKind.ROUND_TRIP, where, text, expected[:120], found[:120], "rebuilt")
