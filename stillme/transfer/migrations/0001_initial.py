@@ -218,9 +218,7 @@ class Migration(migrations.Migration):
                     )
                 ],
                 "indexes": [
-                    django.contrib.postgres.indexes.HashIndex(
-                        fields=["key"], name="kept_cell_key"
-                    )
+                    django.contrib.postgres.indexes.HashIndex(fields=["key"], name="kept_cell_key")
                 ],
             },
         ),
