@@ -39,6 +39,10 @@ def render_verify(console: Console, result: VerifyResult, form: str, most: int) 
             "`manage.py quarantine list` shows them; repair, retry or accept them.",
             soft_wrap=True,
         )
+        for line in result.quarantine:
+            if line["status"] == "open":
+                reason = f"  {line['table']}: {line['reason']} {line['rows']:,}"
+                console.print(escape(reason), soft_wrap=True)
     colour = "green" if result.exit_status == 0 else "red"
     console.print(f"[{colour}]{escape(result.verdict)}[/] ({result.seconds:.1f} s)", soft_wrap=True)
 
@@ -72,9 +76,12 @@ def as_dict(result: VerifyResult) -> dict[str, Any]:
         "exit_status": result.exit_status,
         "seconds": round(result.seconds, 3),
         "confidence": result.confidence,
+        "finished_at": result.finished_at,
+        "versions": result.versions,
         "files": result.files,
         "notices": result.notices,
         "undecided": result.open_rows,
+        "quarantine": result.quarantine,
         "findings_by_kind": {kind.value: rows for kind, rows in findings.counts.items()},
         "findings": [finding.as_dict() for finding in findings.kept],
         "tables": [_table_dict(proof) for proof in result.tables],

@@ -111,6 +111,9 @@ class VerifyResult:
     run_id: int | None = None
     seconds: float = 0.0
     confidence: str = ""
+    finished_at: str = ""
+    versions: dict[str, str] = field(default_factory=dict)
+    quarantine: list[dict[str, Any]] = field(default_factory=list)
     kept: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property

@@ -24,6 +24,7 @@ from stillme.transfer.sqlite.connect import quoted
 from stillme.transfer.sqlite.schema import row_count, sequence_mark
 from stillme.transfer.sqlite.snapshot import Snapshot, take_snapshot
 from stillme.transfer.stores import StoreOptions, wanted_stores
+from stillme.transfer.verify.circumstances import describe
 from stillme.transfer.verify.leftovers import leftovers
 from stillme.transfer.verify.local_clock import find_clock
 from stillme.transfer.verify.reference import check_definitions
@@ -86,6 +87,7 @@ def verify(options: VerifyOptions, on_event: OnEvent = ignore_event) -> VerifyRe
         compared = sum(table.compared for table in result.tables)
         rows = sum(table.legacy_rows for table in result.tables)
         result.confidence = confidence_sentence(compared, rows)
+    describe(options.database, result)
     result.seconds = time.monotonic() - started
     _record(options, result)
     return result

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandParser
 
 from stillme.transfer.command import TransferCommand
 from stillme.transfer.errors import TransferError
+from stillme.transfer.reports.files_verify import (
+    check_writable,
+    render_manifest,
+    write_files,
+)
+from stillme.transfer.reports.manifest_verify import check_manifest
 from stillme.transfer.reports.terminal_verify import VerifyProgress, render_verify
 from stillme.transfer.selection import Selection
+from stillme.transfer.verify.manifest import check_manifest
 from stillme.transfer.verify.run import VerifyOptions, verify
 
 
@@ -54,10 +62,42 @@ class Command(TransferCommand):
             action="store_true",
             help="Also rebuild the legacy files from PostgreSQL and compare them byte by byte.",
         )
+        parser.add_argument("--html", type=Path, metavar="FILE", help="Also write an HTML page.")
+        parser.add_argument(
+            "--manifest",
+            type=Path,
+            metavar="FILE",
+            help="Also write SHA-256 of inputs and results.",
+        )
+        parser.add_argument(
+            "--check-manifest",
+            type=Path,
+            metavar="FILE",
+            help="Verify nothing: tell whether the legacy files are still those of this manifest.",
+        )
+        parser.add_argument("--html", type=Path, metavar="FILE", help="Write a page to file away.")
+        parser.add_argument(
+            "--manifest",
+            type=Path,
+            metavar="FILE",
+            help="Write SHA-256 of the inputs and results, to be checked later.",
+        )
+        parser.add_argument(
+            "--check-manifest",
+            type=Path,
+            metavar="FILE",
+            help="Say whether files and target are still those of that manifest.",
+        )
         self.add_format(parser)
 
     def run(self, options: dict[str, Any]) -> int:
         """The verdict's exit status."""
+        if options["check_manifest"]:
+            check = check_manifest(options["check_manifest"])
+            render_manifest(self.console, check, options["format"])
+            return check.exit_status
+        for name in ("html", "manifest"):
+            check_writable(options[name])
         if options["sample"] < 0:
             raise TransferError(f"--sample must be 1 or more, not {options['sample']}.")
         level = "sample" if options["sample"] else options["level"]
@@ -72,4 +112,5 @@ class Command(TransferCommand):
         with VerifyProgress(self.console, quiet=options["format"] == "json") as progress:
             result = verify(wanted, progress.on_event)
         render_verify(self.console, result, options["format"], max(0, options["max_findings"]))
+        write_files(result, options["html"], options["manifest"])
         return result.exit_status

@@ -1,0 +1,53 @@
+"""The files that a verification leaves where asked: HTML page and manifest."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+
+from stillme.transfer.errors import TransferError
+from stillme.transfer.reports.html_verify import html_page
+from stillme.transfer.reports.terminal_verify import as_dict
+from stillme.transfer.verify.manifest import ManifestCheck, make_manifest
+from stillme.transfer.verify.result import VerifyResult
+
+
+def check_writable(path: Path | None) -> None:
+    """Raises TransferError before the work where the file could not be written after it."""
+    if path is None:
+        return
+    if path.is_dir() or not path.parent.is_dir():
+        raise TransferError(f"{path} cannot be written: name a file in an existing directory.")
+
+
+def write_files(result: VerifyResult, html: Path | None, manifest: Path | None) -> None:
+    """Write what was asked for. Raises TransferError where that fails."""
+    report = as_dict(result)
+    texts: list[tuple[Path, str]] = []
+    if html is not None:
+        texts.append((html, html_page(report)))
+    if manifest is not None:
+        texts.append((manifest, json.dumps(make_manifest(report), indent=2, ensure_ascii=False)))
+    for path, text in texts:
+        try:
+            # A legacy text may hold what UTF-8 cannot.
+            path.write_text(text, encoding="utf-8", errors="backslashreplace")
+        except OSError as error:
+            raise TransferError(f"{path} cannot be written: {error.strerror}.") from error
+
+
+def render_manifest(console: Console, check: ManifestCheck, form: str) -> None:
+    """What a later look at a manifest found."""
+    if form == "json":
+        status = {"exit_status": check.exit_status}
+        console.out(json.dumps({**asdict(check), **status}, indent=2, ensure_ascii=False))
+        return
+    for line in check.same:
+        console.print(f"[green]same[/] {escape(line)}", soft_wrap=True)
+    for line in check.differences:
+        console.print(f"[red]differs[/] {escape(line)}", soft_wrap=True)
+    console.print(f"The verdict then: {escape(check.verdict)}", soft_wrap=True)

@@ -1,0 +1,31 @@
+"""What a report says beside the comparison: when, with what, what is set aside and why."""
+
+from __future__ import annotations
+
+import platform
+import sqlite3
+
+import django
+import psycopg
+from django.db.models import Count
+from django.utils import timezone
+
+from stillme.transfer.models import QuarantinedRow
+from stillme.transfer.verify.result import VerifyResult
+from stillme.transfer.verify.target_side import select
+
+
+def describe(alias: str, result: VerifyResult) -> None:
+    """Fill in time, versions and the quarantine by reason."""
+    result.finished_at = timezone.now().isoformat(timespec="seconds")
+    result.versions = {
+        "python": platform.python_version(),
+        "django": django.get_version(),
+        "psycopg": psycopg.__version__,
+        "sqlite": sqlite3.sqlite_version,
+        "postgresql": str(select(alias, "SHOW server_version")[0][0]),
+    }
+    rows = QuarantinedRow.objects.using(alias).order_by("table", "reason", "status")
+    counted = rows.values("table", "reason", "status").annotate(rows=Count("pk"))
+    judged = {table.table for table in result.tables}
+    result.quarantine = [dict(line) for line in counted if line["table"] in judged]

@@ -1,0 +1,132 @@
+"""JSON against its documented schema, the HTML page, the manifest, and every exit status."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from tests.conftest import ROOT
+from tests.transfer.load.support import query, run_import
+from tests.transfer.verify.support import accept_all, undone
+
+TYPES: dict[str, Any] = {
+    "object": dict,
+    "array": list,
+    "string": str,
+    "integer": int,
+    "number": (int, float),
+    "null": type(None),
+}
+
+
+def validate(value: Any, schema: dict[str, Any], at: str = "$") -> None:
+    """As much of JSON Schema as docs/verify.schema.json uses."""
+    if "enum" in schema:
+        assert value in schema["enum"], at
+        return
+    named = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+    assert any(isinstance(value, TYPES[name]) for name in named), (at, value)
+    if isinstance(value, dict):
+        known = schema.get("properties", {})
+        assert set(schema.get("required", ())) <= set(value), at
+        for name, member in value.items():
+            inner = known.get(name, schema.get("additionalProperties"))
+            assert inner, f"{at}.{name} is not in the schema"
+            validate(member, inner, f"{at}.{name}")
+    if isinstance(value, list):
+        for number, item in enumerate(value):
+            validate(item, schema["items"], f"{at}[{number}]")
+    if isinstance(value, int) and "minimum" in schema:
+        assert value >= schema["minimum"], at
+    if isinstance(value, str) and "pattern" in schema:
+        assert re.search(schema["pattern"], value), at
+
+
+def command(*arguments: str) -> tuple[int, str, str]:
+    out, errors = StringIO(), StringIO()
+    try:
+        call_command("verify_migration", "--jobs", "1", *arguments, stdout=out, stderr=errors)
+    except SystemExit as ended:
+        return int(ended.code or 0), out.getvalue(), errors.getvalue()
+    return 0, out.getvalue(), errors.getvalue()
+
+
+@pytest.mark.parametrize("options", [["--round-trip"], ["--level", "counts"], ["--sample", "20"]])
+def test_the_json_keeps_to_its_schema(proven: Path, options: list[str]) -> None:
+    schema = json.loads((ROOT / "docs" / "verify.schema.json").read_text())
+    validate(json.loads(command("--format", "json", *options)[1]), schema)
+    with undone():
+        query("UPDATE knowledge.knowledge_items SET source = NULL || '' WHERE false")
+        query("DELETE FROM rss.fetch_items")
+        report = json.loads(command("--format", "json", *options)[1])
+        assert report["findings"]
+        validate(report, schema)
+
+
+def test_the_page_says_everything(proven: Path, tmp_path: Path) -> None:
+    page = tmp_path / "proof.html"
+    assert command("--html", str(page), "--round-trip")[0] == 0
+    text = page.read_text()
+    for words in ("PROVEN", "SHA-256", "knowledge.knowledge_items", "PostgreSQL", "Round trip"):
+        assert words in text
+    assert "http" not in text
+    with undone():
+        query("UPDATE knowledge.knowledge_items SET source = '<script>' WHERE id = 9")
+        assert command("--html", str(page))[0] == 1
+    assert "NOT PROVEN" in page.read_text()
+    assert "&lt;script&gt;" in page.read_text()
+
+
+def test_the_manifest_is_checked(proven: Path, tmp_path: Path) -> None:
+    path = tmp_path / "proof.json"
+    assert command("--manifest", str(path))[0] == 0
+    assert command("--check-manifest", str(path))[0] == 0
+    stored = json.loads(path.read_text())
+    assert len(stored["inputs"]["rss"]["sha256"]) == 64
+    path.write_text(path.read_text().replace('"exit_status": 0', '"exit_status": 1'))
+    status, _, errors = command("--check-manifest", str(path))
+    assert (status, "seal" in errors) == (1, True)
+    path.write_text("{}")
+    with pytest.raises(CommandError, match="no manifest"):
+        command("--check-manifest", str(path))
+
+
+def test_it_fits_a_narrow_terminal(proven: Path) -> None:
+    text = command()[1]
+    assert max(len(line) for line in text.splitlines()) <= 80
+
+
+def run(environment: dict[str, str], *arguments: str) -> tuple[int, str]:
+    done = subprocess.run(
+        [sys.executable, "manage.py", "verify_migration", *arguments],
+        cwd=ROOT,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "Traceback" not in done.stderr
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.mark.django_db(transaction=True)
+def test_every_exit_status(legacy: Path, target_environment: dict[str, str]) -> None:
+    run_import()
+    status, text = run(target_environment)
+    assert (status, "nobody has decided about" in text) == (1, True)
+    accept_all()
+    assert run(target_environment)[0] == 0
+    query("UPDATE accuracy.accuracy_scores SET accuracy_score = 2 WHERE id = 3")
+    status, text = run(target_environment)
+    assert status == 1
+    assert "value: accuracy.accuracy_scores:accuracy_score id=3 expected" in text
+    status, text = run({**target_environment, "LEGACY_RSS_PATH": str(legacy), "X": ""})
+    assert status == 2
