@@ -9,13 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
-from django.db.models import Q
 from django.utils import timezone
 
 from stillme.transfer.errors import TargetError
 from stillme.transfer.findings import Event, Finding, FindingKind, OnEvent, ignore_event
-from stillme.transfer.mapping import TableMapping, map_table
 from stillme.transfer.models import Proof, QuarantinedRow, Run
 from stillme.transfer.processes import in_processes
 from stillme.transfer.registry import legacy_model, legacy_models
@@ -24,9 +21,10 @@ from stillme.transfer.sqlite.connect import quoted
 from stillme.transfer.sqlite.schema import row_count, sequence_mark
 from stillme.transfer.sqlite.snapshot import Snapshot, take_snapshot
 from stillme.transfer.stores import StoreOptions, wanted_stores
+from stillme.transfer.verify.cases import make_cases
 from stillme.transfer.verify.circumstances import describe
+from stillme.transfer.verify.keys import Settle, settle_findings
 from stillme.transfer.verify.leftovers import leftovers
-from stillme.transfer.verify.local_clock import find_clock
 from stillme.transfer.verify.reference import check_definitions
 from stillme.transfer.verify.result import TableProof, VerifyResult
 from stillme.transfer.verify.round_trip import round_trip
@@ -40,7 +38,6 @@ from stillme.transfer.verify.structure import (
 )
 from stillme.transfer.verify.table import Part, TableCase, TableJudge
 from stillme.transfer.verify.target_side import select
-from stillme.transfer.verify.units import number_units
 
 PART_ROWS = 50_000
 
@@ -64,8 +61,14 @@ class VerifyOptions:
         return self.jobs or min(4, os.cpu_count() or 1)
 
 
-def verify(options: VerifyOptions, on_event: OnEvent = ignore_event) -> VerifyResult:
-    """Compare the legacy files, as they are now, with the target. Raises TransferError."""
+def verify(
+    options: VerifyOptions, on_event: OnEvent = ignore_event, settle: Settle | None = None
+) -> VerifyResult:
+    """Compare the legacy files, as they are now, with the target. Raises TransferError.
+
+    While writers are active, `settle(table, keys)` replays what is in flight; rows with findings
+    are then judged again before they count.
+    """
     options.selection.check(with_stores=True)
     started = time.monotonic()
     _check_migrated(options.database)
@@ -83,6 +86,8 @@ def verify(options: VerifyOptions, on_event: OnEvent = ignore_event) -> VerifyRe
             }
             _verify_file(options, snapshot, result, proven, on_event)
     _verify_stores(options, result, on_event)
+    if settle is not None:
+        settle_findings(options.database, result, settle)
     if options.level == "sample":
         compared = sum(table.compared for table in result.tables)
         rows = sum(table.legacy_rows for table in result.tables)
@@ -160,40 +165,6 @@ def _check_structure(options: VerifyOptions, file: str, result: VerifyResult) ->
             unfit.add(name)
     result.structure.extend(check_definitions(alias, everything, wanted))
     return unfit
-
-
-def make_cases(alias: str, snapshot: Snapshot) -> dict[str, TableCase]:
-    """What is to be judged in one file: declared table -> case."""
-    mappings: dict[str, TableMapping] = {}
-    for model in legacy_models(snapshot.file):
-        mapping = map_table(model, snapshot.schema)
-        if mapping is not None:
-            mappings[model._meta.db_table] = mapping
-    zone = settings.LEGACY_TIME_ZONE
-    connection = snapshot.open()
-    try:
-        clock = find_clock(connection, mappings.values(), None if zone in ("", "auto") else zone)
-        return {
-            name: TableCase(
-                snapshot,
-                mapping,
-                clock,
-                number_units(connection, mapping),
-                {parent: mappings.get(parent) for _, parent in mapping.references()},
-                {parent: _excluded(alias, parent) for _, parent in mapping.references()},
-            )
-            for name, mapping in mappings.items()
-        }
-    finally:
-        connection.close()
-
-
-def _excluded(alias: str, table: str) -> tuple[int, ...]:
-    rows = QuarantinedRow.objects.using(alias).filter(table=table, key__regex=r"^-?[0-9]{1,19}$")
-    undone = rows.filter(~Q(status=QuarantinedRow.Status.REPAIRED))
-    # Another row of that key is loaded, or the key is none.
-    undone = undone.exclude(reason__in=("duplicate_key", "bad_key"))
-    return tuple(sorted({int(key) for key in undone.values_list("key", flat=True) if key}))
 
 
 def _rows(case: TableCase) -> int:

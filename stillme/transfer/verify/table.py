@@ -158,6 +158,16 @@ class TableJudge:
                     Finding(FindingKind.EXTRA_ROW, mapping.target, str(key), "no row", "a row")
                 )
 
+    def judge_keys(self, keys: list[Any], proof: TableProof) -> None:
+        """Judge the rows of chosen keys, on either side."""
+        assert self.case.mapping.key is not None
+        name = quoted(self.case.mapping.key.legacy)
+        marks = ", ".join("?" * len(keys))
+        rows = self._counted(self._legacy.rows(f"{name} IN ({marks})", keys), proof)
+        seen = self._rows.judge(rows, proof)
+        proof.target_rows += len(self._target.rows(keys))
+        self._extra_among(keys, seen, proof)
+
     def _extra_among(self, keys: list[Any], seen: set[str], proof: TableProof) -> None:
         for key in keys:
             if str(key) not in seen and self._target.rows([key]):

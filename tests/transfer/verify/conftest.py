@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,3 +36,11 @@ def proven(
         yield folder
         empty_target()
         close_database()
+
+
+@pytest.fixture
+def legacy(tmp_path: Path, use_legacy_files: Callable[[Path], None]) -> Path:
+    """The variant "current", not imported."""
+    make_samples(tmp_path, rows=40)
+    use_legacy_files(tmp_path)
+    return tmp_path

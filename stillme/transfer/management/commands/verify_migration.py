@@ -14,7 +14,6 @@ from stillme.transfer.reports.files_verify import (
     render_manifest,
     write_files,
 )
-from stillme.transfer.reports.manifest_verify import check_manifest
 from stillme.transfer.reports.terminal_verify import VerifyProgress, render_verify
 from stillme.transfer.selection import Selection
 from stillme.transfer.verify.manifest import check_manifest
@@ -74,19 +73,6 @@ class Command(TransferCommand):
             type=Path,
             metavar="FILE",
             help="Verify nothing: tell whether the legacy files are still those of this manifest.",
-        )
-        parser.add_argument("--html", type=Path, metavar="FILE", help="Write a page to file away.")
-        parser.add_argument(
-            "--manifest",
-            type=Path,
-            metavar="FILE",
-            help="Write SHA-256 of the inputs and results, to be checked later.",
-        )
-        parser.add_argument(
-            "--check-manifest",
-            type=Path,
-            metavar="FILE",
-            help="Say whether files and target are still those of that manifest.",
         )
         self.add_format(parser)
 

@@ -1,0 +1,48 @@
+"""What is to be judged in one file: each found table with its mapping, clock and surroundings."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db.models import Q
+
+from stillme.transfer.mapping import TableMapping, map_table
+from stillme.transfer.models import QuarantinedRow
+from stillme.transfer.registry import legacy_models
+from stillme.transfer.sqlite.snapshot import Snapshot
+from stillme.transfer.verify.local_clock import find_clock
+from stillme.transfer.verify.table import TableCase
+from stillme.transfer.verify.units import number_units
+
+
+def make_cases(alias: str, snapshot: Snapshot) -> dict[str, TableCase]:
+    """What is to be judged in one file: declared table -> case."""
+    mappings: dict[str, TableMapping] = {}
+    for model in legacy_models(snapshot.file):
+        mapping = map_table(model, snapshot.schema)
+        if mapping is not None:
+            mappings[model._meta.db_table] = mapping
+    zone = settings.LEGACY_TIME_ZONE
+    connection = snapshot.open()
+    try:
+        clock = find_clock(connection, mappings.values(), None if zone in ("", "auto") else zone)
+        return {
+            name: TableCase(
+                snapshot,
+                mapping,
+                clock,
+                number_units(connection, mapping),
+                {parent: mappings.get(parent) for _, parent in mapping.references()},
+                {parent: _excluded(alias, parent) for _, parent in mapping.references()},
+            )
+            for name, mapping in mappings.items()
+        }
+    finally:
+        connection.close()
+
+
+def _excluded(alias: str, table: str) -> tuple[int, ...]:
+    rows = QuarantinedRow.objects.using(alias).filter(table=table, key__regex=r"^-?[0-9]{1,19}$")
+    undone = rows.filter(~Q(status=QuarantinedRow.Status.REPAIRED))
+    # Another row of that key is loaded, or the key is none.
+    undone = undone.exclude(reason__in=("duplicate_key", "bad_key"))
+    return tuple(sorted({int(key) for key in undone.values_list("key", flat=True) if key}))

@@ -1,0 +1,86 @@
+"""Judging chosen rows, and asking again about rows that were on their way.
+
+While writers are active a snapshot may be ahead of the target by the changes that capture holds.
+`verify(..., settle=...)` hands every row with a finding to the caller, who replays and returns;
+the rows are then judged anew, on a fresh snapshot, and only what still differs is a finding.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from stillme.transfer import kinds
+from stillme.transfer.errors import TransferError
+from stillme.transfer.findings import Finding, FindingKind
+from stillme.transfer.registry import legacy_files
+from stillme.transfer.sqlite.snapshot import take_snapshot
+from stillme.transfer.verify.cases import make_cases
+from stillme.transfer.verify.result import Findings, TableProof, VerifyResult
+from stillme.transfer.verify.table import TableCase, TableJudge
+
+# Called with the declared table and the keys of its rows with findings.
+Settle = Callable[[str, list[str]], None]
+OF_ROWS = {
+    FindingKind.VALUE,
+    FindingKind.MISSING_ROW,
+    FindingKind.EXTRA_ROW,
+    FindingKind.KEPT_CELL,
+    FindingKind.QUARANTINE_KEPT_ROW,
+}
+_AT_ONCE = 400
+
+
+def verify_keys(
+    file: str, table: str, keys: Iterable[Any], *, database: str = "default"
+) -> TableProof:
+    """Judge the rows of these keys as both sides are now. Raises TransferError."""
+    known = next((f for f in legacy_files() if f.name == file), None)
+    if known is None:
+        raise TransferError(f"There is no legacy file {file!r}.")
+    with tempfile.TemporaryDirectory(prefix="stillme-verify-") as name:
+        cases = make_cases(database, take_snapshot(file, known.path, Path(name)))
+        if table not in cases:
+            raise TransferError(f"{file} has no table {table!r} to verify.")
+        return judge_keys(database, cases[table], [str(key) for key in keys])
+
+
+def judge_keys(alias: str, case: TableCase, keys: Sequence[str]) -> TableProof:
+    """Judge chosen rows of a snapshot."""
+    mapping = case.mapping
+    proof = TableProof(mapping.file, mapping.declared_table, mapping.target)
+    if mapping.key is None:
+        return proof
+    judge = TableJudge(alias, case)
+    try:
+        for start in range(0, len(keys), _AT_ONCE):
+            judge.judge_keys(_typed(case, keys[start : start + _AT_ONCE]), proof)
+    finally:
+        judge.close()
+    return proof
+
+
+def _typed(case: TableCase, keys: Sequence[str]) -> list[Any]:
+    assert case.mapping.key is not None
+    if isinstance(case.mapping.key.kind, kinds.Key):
+        return [int(key) for key in keys if key.removeprefix("-").isdecimal()]
+    return list(keys)
+
+
+def settle_findings(alias: str, result: VerifyResult, settle: Settle) -> None:
+    """Let the changes in flight arrive, then ask again about every row with a finding."""
+    for proof in result.tables:
+        keys = sorted({f.key for f in proof.findings.kept if _is_of_row(f) and f.key})
+        if keys and proof.findings.total == len(proof.findings.kept):
+            settle(proof.table, keys)
+            again = verify_keys(proof.file, proof.table, keys, database=alias)
+            others = [f for f in proof.findings.kept if not (_is_of_row(f) and f.key)]
+            proof.findings = Findings()
+            proof.findings.extend(others)
+            proof.findings.merge(again.findings)
+
+
+def _is_of_row(finding: Finding) -> bool:
+    return finding.kind in OF_ROWS

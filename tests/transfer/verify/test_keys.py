@@ -1,0 +1,45 @@
+"""Chosen rows, and differences that replay settles."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from stillme.transfer.errors import TransferError
+from stillme.transfer.findings import FindingKind
+from stillme.transfer.verify.keys import verify_keys
+from stillme.transfer.verify.run import VerifyOptions, verify
+from tests.transfer.load.support import query
+from tests.transfer.verify.support import undone
+
+ITEMS = "knowledge.knowledge_items"
+
+
+def test_chosen_rows(proven: Path) -> None:
+    with undone():
+        query(f"UPDATE {ITEMS} SET source = 'x' WHERE id IN (8, 9)")
+        proof = verify_keys("knowledge", "knowledge_items", [9, 11, -3])
+        assert [(f.kind, f.key) for f in proof.findings.kept] == [(FindingKind.VALUE, "9")]
+        query(f"INSERT INTO {ITEMS} (id, content, source, knowledge_type) VALUES (-3, '', '', '')")
+        proof = verify_keys("knowledge", "knowledge_items", [-3])
+        assert [(f.kind, f.key) for f in proof.findings.kept] == [(FindingKind.EXTRA_ROW, "-3")]
+
+
+def test_what_replay_settles_is_no_finding(proven: Path) -> None:
+    asked: list[tuple[str, list[str]]] = []
+
+    def settle(table: str, keys: list[str]) -> None:
+        asked.append((table, keys))
+        query(f"UPDATE {ITEMS} SET access_count = access_count - 1 WHERE id = 9")
+
+    with undone():
+        query(f"UPDATE {ITEMS} SET access_count = access_count + 1 WHERE id IN (8, 9)")
+        found = verify(VerifyOptions(jobs=1), settle=settle).findings.kept
+        assert asked == [("knowledge_items", ["8", "9"])]
+        assert [f.key for f in found] == ["8"]
+
+
+def test_a_table_that_is_not_there(proven: Path) -> None:
+    with pytest.raises(TransferError, match="no table"):
+        verify_keys("knowledge", "nothing", [1])
