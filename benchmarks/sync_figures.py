@@ -116,7 +116,7 @@ def lag(directory: Path, seconds: float, rate: float) -> None:
         middle = ordered[len(ordered) // 2] if ordered else 0.0
         print(
             f"lag {file.file}: {file.changes:,} changes in {file.rounds} rounds, "
-            f"p50 {middle:.3f} s, p99 {file.lag_p99:.3f} s (oldest change of each round)"
+            f"p50 {middle:.3f} s, p99 {file.lag_p99:.3f} s"
         )
 
 

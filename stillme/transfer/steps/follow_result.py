@@ -34,11 +34,11 @@ class FileFollowed:
     pruned: int = 0
     quarantined: int = 0
     busy: float = 0.0
-    lags: deque[float] = field(default_factory=lambda: deque(maxlen=10_000))
+    lags: deque[float] = field(default_factory=lambda: deque(maxlen=100_000))
 
     @property
     def lag_p99(self) -> float:
-        """Seconds from a write to its commit in PostgreSQL, oldest change of each round."""
+        """Seconds from a write to its commit in PostgreSQL."""
         ordered = sorted(self.lags)
         return ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))] if ordered else 0.0
 

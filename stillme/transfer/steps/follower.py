@@ -134,8 +134,8 @@ class Follower:
         done.updated += replayed.outcome.updated
         done.pruned += replayed.outcome.pruned
         done.quarantined += replayed.outcome.quarantined
-        if found.first_at is not None:
-            done.lags.append(max(0.0, time.time() - found.first_at))
+        now = time.time()
+        done.lags.extend(max(0.0, now - at) for at in found.times)
 
     def _read_again(self, name: str, judged: dict[str, object] | None = None) -> None:
         """The local clock was changed: every local time of the file is judged again."""

@@ -37,8 +37,7 @@ class Round:
     start: int
     end: int
     changes: int
-    first_at: float | None = None
-    last_at: float | None = None
+    times: list[float] = field(default_factory=list)
     keys: dict[str, list[Key]] = field(default_factory=dict)
     rows: dict[str, list[RawRow]] = field(default_factory=dict)
     many: dict[str, ManyRows] = field(default_factory=dict)
@@ -127,7 +126,7 @@ class LiveFile:
                 found = Round(self.file.name, position, position, len(changes))
                 if changes:
                     found.end = changes[-1].sequence
-                    found.first_at, found.last_at = changes[0].at, changes[-1].at
+                    found.times = [change.at for change in changes]
                     self._collect(found, changes)
         except sqlite3.Error as error:
             raise explain(self.file.path, error) from error
