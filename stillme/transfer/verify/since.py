@@ -63,10 +63,10 @@ def proven_tables(alias: str, run: int | None) -> dict[str, dict[str, Any]]:
     return {name: table for name, table in kept.items() if not table["findings"]}
 
 
-def to_keep(alias: str, case: TableCase, proof: TableProof) -> dict[str, Any]:
-    """What the ledger keeps of a table's proof."""
+def to_keep(mark: str, proof: TableProof) -> dict[str, Any]:
+    """What the ledger keeps of a table's proof, `mark` being its fingerprint."""
     return {
-        "fingerprint": fingerprint(alias, case),
+        "fingerprint": mark,
         "findings": proof.findings.total,
         "counts": {name: getattr(proof, name) for name in _COUNTS},
         "ranges": proof.ranges,
@@ -74,12 +74,12 @@ def to_keep(alias: str, case: TableCase, proof: TableProof) -> dict[str, Any]:
 
 
 def unchanged(
-    alias: str, case: TableCase, proven: dict[str, dict[str, Any]], run: int | None
+    case: TableCase, mark: str, proven: dict[str, dict[str, Any]], run: int | None
 ) -> TableProof | None:
-    """The kept proof of a table, if nothing it rests on has changed."""
+    """The kept proof of a table, if nothing it rests on has changed: its fingerprint is `mark`."""
     mapping = case.mapping
     kept = proven.get(mapping.declared_table)
-    if kept is None or kept["fingerprint"] != fingerprint(alias, case):
+    if kept is None or kept["fingerprint"] != mark:
         return None
     proof = TableProof(mapping.file, mapping.declared_table, mapping.target)
     for name, value in kept["counts"].items():

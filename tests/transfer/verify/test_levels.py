@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 
+from stillme.transfer.findings import FindingKind
 from stillme.transfer.models import Run
 from stillme.transfer.verify.sample import confidence_sentence
 from tests.transfer.load.support import query
@@ -63,3 +64,17 @@ def test_since_no_proof_is_a_sentence(proven: Path) -> None:
     with pytest.raises(CommandError, match="no full verification") as refused:
         call_command("verify_migration", "--since", str(run.pk))
     assert refused.value.returncode == 2
+
+
+def test_since_a_proof_the_sequences_are_asked_again(proven: Path) -> None:
+    run = judge().run_id
+    name = query(f"SELECT pg_get_serial_sequence('{ITEMS}', 'id')")[0][0]
+    last = query(f"SELECT last_value FROM {name}")[0][0]
+    try:
+        query(f"SELECT setval('{name}', 1)")
+        result = judge(since=run)
+        assert [f.kind for f in result.findings.kept] == [FindingKind.SEQUENCE]
+        assert result.exit_status == 1
+    finally:
+        query(f"SELECT setval('{name}', {last})")
+    assert judge(since=run).exit_status == 0
