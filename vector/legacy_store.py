@@ -38,6 +38,10 @@ class VectorStore:
         database = self.path() / DATABASE
         return database.is_file() and database.stat().st_size > 0
 
+    def digest(self) -> str:
+        """SHA-256 over the folder."""
+        return str(digest_of(self.path())["sha256"])
+
     def import_store(self, options: StoreOptions, run: Any, on_event: OnEvent) -> StoreReport:
         """Load it."""
         chosen = VectorOptions(

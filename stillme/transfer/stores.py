@@ -48,6 +48,9 @@ class Store(Protocol):
     def is_present(self) -> bool:
         """Whether there is anything to move."""
 
+    def digest(self) -> str:
+        """SHA-256 of what is there, as the proof's `files` give it."""
+
     def import_store(self, options: StoreOptions, run: Any, on_event: OnEvent) -> StoreReport:
         """Load it, inside `run` (None for a dry run); tables as the import's own."""
 

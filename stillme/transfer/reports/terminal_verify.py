@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict
 from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -23,7 +24,10 @@ def render_verify(console: Console, result: VerifyResult, form: str, most: int) 
         return
     for notice in result.notices:
         console.print(f"[yellow]note[/] {escape(notice)}", soft_wrap=True)
-    console.print(_table(result))
+    console.print(_table(result), width=None if console.is_terminal else 80)
+    cells = sum(proof.cells for proof in result.tables)
+    if cells:
+        console.print(f"{cells:,} cells compared.")
     for proof in result.tables:
         if proof.round_trip is not None:
             words = f"{proof.target}: {proof.round_trip.words}"
@@ -48,10 +52,12 @@ def render_verify(console: Console, result: VerifyResult, form: str, most: int) 
 
 
 def _table(result: VerifyResult) -> Table:
-    table = Table(title=f"Verification, level {result.level}", title_justify="left")
+    table = Table(
+        title=f"Verification, level {result.level}", title_justify="left", box=SIMPLE_HEAD
+    )
     table.add_column("target table", overflow="fold")
-    for name in ("legacy", "target", "repaired", "undecided", "accepted", "cells", "findings"):
-        table.add_column(name, justify="right")
+    for name in ("legacy", "target", "repaired", "open", "accepted", "findings"):
+        table.add_column(name, justify="right", no_wrap=True)
     for proof in result.tables:
         counts = (
             proof.legacy_rows,
@@ -59,7 +65,6 @@ def _table(result: VerifyResult) -> Table:
             proof.repaired,
             proof.open,
             proof.accepted,
-            proof.cells,
             proof.findings.total,
         )
         table.add_row(proof.target, *(f"{count:,}" for count in counts))

@@ -16,6 +16,7 @@ from typing import Any
 
 from stillme.transfer.errors import LegacyFileError, TransferError
 from stillme.transfer.sqlite.snapshot import take_snapshot
+from stillme.transfer.stores import stores
 
 FORMAT = "stillme-verification-manifest-1"
 
@@ -84,6 +85,9 @@ def _compare(check: ManifestCheck, what: str, then: Any, now: str) -> None:
 
 
 def _now(name: str, file: dict[str, Any]) -> str:
+    store = next((store for store in stores() if store.name == name), None)
+    if store is not None:
+        return store.digest() if store.is_present() else "unknown: the store is gone"
     with tempfile.TemporaryDirectory(prefix="stillme-manifest-") as folder:
         try:
             return take_snapshot(name, Path(file["path"]), Path(folder)).sha256
