@@ -6,6 +6,7 @@ from django.views.generic import RedirectView
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
+    path("admin/transfer/", include("stillme.transfer.console.urls")),
     path("admin/", admin.site.urls),
     path("", include("stillme.ops.urls")),
 ]

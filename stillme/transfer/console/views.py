@@ -1,0 +1,43 @@
+"""The dashboard, and the JSON it polls. Both are for staff who may view runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_GET
+
+from stillme.transfer.console.figures import figures
+from stillme.transfer.errors import TransferError
+from stillme.transfer.registry import legacy_files
+from stillme.transfer.steps.readiness_list import go_list
+
+
+def _check(request: HttpRequest) -> None:
+    if not request.user.has_perm("transfer.view_run"):
+        raise PermissionDenied
+
+
+@require_GET
+def dashboard(request: HttpRequest) -> HttpResponse:
+    """Where each file stands. The go/no-go checks read the files, so only when asked for."""
+    _check(request)
+    context: dict[str, Any] = {**admin.site.each_context(request), "title": "Transfer dashboard"}
+    context |= figures("default")
+    if "checks" in request.GET:
+        context["checked"] = True
+        try:
+            context["checks"] = go_list("default", legacy_files(), None)
+        except TransferError as error:
+            context["checks_problem"] = str(error)
+    return render(request, "console/dashboard.html", context)
+
+
+@require_GET
+def dashboard_json(request: HttpRequest) -> JsonResponse:
+    """The same figures for the page's script."""
+    _check(request)
+    return JsonResponse(figures("default"))

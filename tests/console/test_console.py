@@ -1,0 +1,78 @@
+"""The dashboard and the quarantine desk, for who may act and for who may only look."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.urls import reverse
+
+from stillme.transfer.models import QuarantinedRow
+from stillme.transfer.raw_cells import pack_cell
+
+pytestmark = pytest.mark.django_db
+
+HOSTILE = "<script>alert(1)</script>"
+
+
+def _staff(client: Any, django_user_model: Any, *codenames: str) -> None:
+    user = django_user_model.objects.create_user("staff", password="x", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
+    client.force_login(user)
+
+
+def _row() -> QuarantinedRow:
+    return QuarantinedRow.objects.create(
+        file="rss",
+        table="rss_fetch_cycles",
+        key="1",
+        cells={"id": ["integer", 1], "status": pack_cell("text", HOSTILE.encode())},
+        reason="bad_time",
+        sentence=HOSTILE,
+    )
+
+
+def test_dashboard_and_its_figures(admin_client: Any) -> None:
+    _row()
+    page = admin_client.get(reverse("transfer-dashboard"))
+    assert page.status_code == 200
+    assert b"bad_time" in page.content
+    assert b"not started" in page.content
+    assert admin_client.get(reverse("transfer-dashboard-json")).json()["quarantine"] == [
+        {"reason": "bad_time", "rows": 1}
+    ]
+
+
+def test_dashboard_is_not_for_everybody(client: Any, django_user_model: Any) -> None:
+    _staff(client, django_user_model)
+    assert client.get(reverse("transfer-dashboard")).status_code == 403
+    assert client.get(reverse("transfer-dashboard-json")).status_code == 403
+
+
+def test_accepting_needs_a_reason(admin_client: Any) -> None:
+    row = _row()
+    url = reverse("admin:transfer_quarantinedrow_change", args=[row.pk])
+    asked = {"cell": "", "storage": "text", "value": "", "decision": "accept"}
+    assert admin_client.post(url, {**asked, "reason_given": " "}).status_code == 200
+    row.refresh_from_db()
+    assert row.status == "open"
+    assert admin_client.post(url, {**asked, "reason_given": "a test row"}).status_code == 302
+    row.refresh_from_db()
+    assert (row.status, row.note, row.decided_by) == ("accepted", "a test row", "admin")
+
+
+def test_viewer_sees_hostile_text_escaped_and_changes_nothing(
+    client: Any, django_user_model: Any
+) -> None:
+    _staff(client, django_user_model, "view_quarantinedrow")
+    row = _row()
+    url = reverse("admin:transfer_quarantinedrow_change", args=[row.pk])
+    page = client.get(url).content.decode()
+    assert HOSTILE not in page
+    assert "&lt;script&gt;" in page
+    assert 'name="decision"' not in page
+    posted = client.post(url, {"decision": "accept", "reason_given": "no"})
+    assert posted.status_code == 403
+    listing = client.get(reverse("admin:transfer_quarantinedrow_changelist"))
+    assert HOSTILE not in listing.content.decode()
