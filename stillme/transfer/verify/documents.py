@@ -171,7 +171,7 @@ def _simple_object(members: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _member_order(member: tuple[str, Any]) -> tuple[int, bytes]:
-    key = member[0].encode("utf-8")
+    key = member[0].encode()
     return len(key), key
 
 
@@ -196,7 +196,8 @@ def _spell_simple(text: str) -> str:
     """The common document by the parser's fast road: no repeated key, numbers as Python prints
     them. Raises ValueError for any other, UnicodeEncodeError (one of them) included."""
     spelled = _encode_simple(_decode_simple(text))
-    spelled.encode("utf-8")
+    if not spelled.isascii():
+        spelled.encode("utf-8")
     if "\\u0000" in spelled:
         raise ValueError("U+0000")
     return spelled
