@@ -24,6 +24,7 @@ from django.utils.html import format_html
 from unfold.admin import ModelAdmin
 
 from stillme.transfer.admin_dates import SparseDates
+from stillme.transfer.console.side_by_side import legacy_table
 
 # Up to here a list says exactly how many rows it has; counting them costs some milliseconds.
 COUNTED = 10_000
@@ -182,13 +183,19 @@ class TargetAdmin(ModelAdmin):  # type: ignore[misc]
         """Every column; JSON in its readable form where it cannot be edited."""
         names = [f.name for f in self.opts.concrete_fields]
         editable = self.has_change_permission(request, obj)
-        return [self._readable(name) if not editable else name for name in names]
+        shown = [self._readable(name) if not editable else name for name in names]
+        return [*shown, "legacy_row"]
+
+    @admin.display(description="legacy row as stored")
+    def legacy_row(self, row: models.Model) -> str:
+        """Read live from the legacy file, which is never written."""
+        return legacy_table(row)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         """The key and what the legacy left over are never edited."""
         if not self.has_change_permission(request, obj):
             return self.get_fields(request, obj)
-        return [self.opts.pk.name, "legacy_extra"]
+        return [self.opts.pk.name, "legacy_extra", "legacy_row"]
 
     def formfield_for_dbfield(
         self, db_field: models.Field[Any, Any], request: HttpRequest, **kwargs: Any

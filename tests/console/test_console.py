@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.contrib.auth.models import Permission
 from django.urls import reverse
+from django.utils import timezone
 
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.raw_cells import pack_cell
@@ -76,3 +81,22 @@ def test_viewer_sees_hostile_text_escaped_and_changes_nothing(
     assert posted.status_code == 403
     listing = client.get(reverse("admin:transfer_quarantinedrow_changelist"))
     assert HOSTILE not in listing.content.decode()
+
+
+def test_the_legacy_row_beside_its_target(
+    admin_client: Any, tmp_path: Path, use_legacy_files: Any
+) -> None:
+    use_legacy_files(tmp_path)
+    with closing(sqlite3.connect(tmp_path / "rss_fetch_history.db")) as file:
+        file.execute("CREATE TABLE rss_fetch_cycles (id INTEGER PRIMARY KEY, status, odd)")
+        file.execute("INSERT INTO rss_fetch_cycles VALUES (7, ?, x'00ff')", (HOSTILE,))
+        file.commit()
+    model = apps.get_model("rss", "FetchCycle")
+    for key in (7, 8):
+        model.objects.create(id=key, cycle_number=1, started_at=timezone.now(), status="completed")
+    page = admin_client.get(reverse("admin:rss_fetchcycle_change", args=[7])).content.decode()
+    assert "x&#x27;00ff&#x27;" in page
+    assert "&lt;script&gt;" in page
+    assert HOSTILE not in page
+    missing = admin_client.get(reverse("admin:rss_fetchcycle_change", args=[8]))
+    assert "holds no row with this key" in missing.content.decode()
