@@ -266,4 +266,8 @@ def _epoch(number: int | float, unit: str | None) -> str:
             f"The number {number!r} stands in a time column whose numbers are of no one unit.",
         )
     whole = int(micros.to_integral_value(ROUND_HALF_EVEN))
-    return _format(_EPOCH + timedelta(microseconds=whole), timedelta())
+    try:
+        instant = _EPOCH + timedelta(microseconds=whole)
+    except OverflowError as error:
+        raise Refused("unreadable_time", "The instant is outside the years 1 to 9999.") from error
+    return _format(instant, timedelta())

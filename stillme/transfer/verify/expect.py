@@ -155,16 +155,14 @@ def _moment(
     kind: kinds.Timestamp | kinds.Date, storage: str, raw: Raw, around: Surroundings
 ) -> Expected:
     if storage in ("integer", "real"):
-        return Expected(_from_number(raw, around.unit), "epoch")
+        return Expected(_in_calendar(_from_number(raw, around.unit)), "epoch")
     text = utf8(raw)
     wall, separator, offset, default_for = _take_apart(text)
     if offset is not None or separator != "T":
         shift, gap = (offset or 0) * 60_000_000, False
     else:
         shift, gap = around.clock.shift(wall, around.row_minutes)
-    instant = wall - shift
-    if not -62135596800_000_000 <= instant < 253402300800_000_000:
-        raise MustBeSetAside("unreadable_time")
+    instant = _in_calendar(wall - shift)
     if gap:
         return Expected(instant, "clock_gap")
     stamp = "date" if isinstance(kind, kinds.Date) else kind.stamp.value
@@ -173,6 +171,13 @@ def _moment(
     if separator == "T" and shift != around.clock.usual * 60_000_000:
         return Expected(instant, "clock_offset")
     return Expected(instant)
+
+
+def _in_calendar(instant: int) -> int:
+    """The instant, if it lies in the years 1 to 9999."""
+    if not -62135596800_000_000 <= instant < 253402300800_000_000:
+        raise MustBeSetAside("unreadable_time")
+    return instant
 
 
 def _take_apart(text: str) -> tuple[int, str, int | None, frozenset[str]]:

@@ -151,6 +151,11 @@ def test_epochs(row: RowContext, raw: float, text: str) -> None:
     assert (cell.text, cell.reason) == (text, "epoch")
 
 
+def test_a_julian_day_before_the_calendar() -> None:
+    with pytest.raises(Refused, match="years 1 to 9999"):
+        convert(SQL, False, "real", 1_700_000.0, JULIAN)
+
+
 @pytest.mark.parametrize(
     ("stored", "text", "reason"),
     [
