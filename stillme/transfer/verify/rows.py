@@ -138,7 +138,9 @@ class RowJudge:
         for record in same or candidates:
             if record.rowid == row.rowid:
                 return record
-        return same[0] if same and not self._by_rowid(row) else None
+        # Where a key may stand for several rows, the record may be another row's.
+        unsure = self._by_rowid(row) or not self._mapping.key_is_unique
+        return None if unsure or not same else same[0]
 
     def _same_key(self, record: QuarantinedRow, row: StoredRow) -> bool:
         if self._mapping.key is None:
