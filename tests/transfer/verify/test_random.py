@@ -111,10 +111,12 @@ def _corrupt(relation: str, pk: str, chosen: Corruption) -> bool:
     """Do it; whether the cell is another one now. A cell that the table refuses stays."""
     column = f'"{chosen.column}"'
     spelled = f"to_json({column})::text || ' ' || coalesce({column}::text, '')"
-    if query(f"SELECT pg_typeof({column})::text FROM {relation} LIMIT 1")[0][0].startswith(
-        "double"
-    ):
+    kind = query(f"SELECT pg_typeof({column})::text FROM {relation} LIMIT 1")[0][0]
+    if kind.startswith("double"):
         spelled = f"encode(float8send({column}), 'hex')"
+    if kind == "jsonb":
+        # Numbers are compared as decimals: 1.0 for 1 is no difference.
+        spelled = f"regexp_replace({column}::text, '([0-9])\\.0+\\M', '\\1', 'g')"
     where = f'WHERE "{pk}"::text = %s'
     before = query(f"SELECT {spelled} FROM {relation} {where}", chosen.key)[0][0]
     query("SAVEPOINT corrupt")
