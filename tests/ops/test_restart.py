@@ -84,6 +84,8 @@ def crash_under_load(server: Server, pool: str) -> tuple[set[int], int, int]:
     assert process.stdout.readline() == "ready\n"
     time.sleep(2)
     server.stop("immediate")
+    # Down for longer than a caller waits for a connection: calls of this time must be refused.
+    time.sleep(2)
     server.start()
     written = json.loads(process.communicate(timeout=60)[0])
     kept = {key for keys, _, _ in written for key in keys}
