@@ -1,12 +1,13 @@
-"""The common row: SQL that tells it apart and hands it over as cells of a CSV line.
+"""The common row: SQL that tells it apart and hands it over as a CSV line.
 
-SQLite itself checks the storage classes and shapes, doubles the quotes, and appends the offset of
-a time; Python only joins what comes back (law 4). Whatever the predicate does not vouch for goes
-through `steps.policy` cell by cell.
+SQLite itself checks the storage classes and shapes, doubles the quotes, prints the doubles, and
+appends the offset of a time; Python only joins the lines that come back (law 4). Whatever the
+predicate does not vouch for goes through `steps.policy` cell by cell.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from stillme.transfer import kinds
@@ -33,56 +34,50 @@ class ParentTable:
 
 @dataclass(frozen=True, slots=True)
 class CommonRows:
-    """`predicate` is true for a common row; its `pieces`, put together, are its CSV line.
+    """`predicate` is true for a common row, whose `line` is then its CSV line.
 
-    A piece is text or a double: only a double takes Python's exact spelling, everything else is
-    concatenated by SQLite, because each value that crosses into Python costs time. `documents`
-    are the JSON columns, to be looked at: jsonb would silently drop a repeated key.
+    The line is one value because each value that crosses into Python costs time. `documents` are
+    the JSON columns, to be looked at: jsonb would silently drop a repeated key.
     """
 
     predicate: str
-    pieces: tuple[str, ...]
+    line: str
     documents: tuple[str, ...]
 
 
 def common_rows(
-    mapping: TableMapping, clock: Clock, parents: dict[str, ParentTable | None]
+    mapping: TableMapping,
+    clock: Clock,
+    parents: dict[str, ParentTable | None],
+    double_text: Callable[[str], str],
 ) -> CommonRows:
-    """The SQL for one table. `parents` maps each declared parent table to where it was found."""
+    """The SQL for one table.
+
+    `parents` maps each declared parent table to where it was found; `double_text` is the
+    RowSource's SQL for a double.
+    """
     tests: list[str] = []
-    cells: list[tuple[str, bool]] = []
+    cells: list[str] = []
     for column in mapping.columns:
         test, cell = _column(column, mapping, clock, parents)
+        if isinstance(column.kind, kinds.Real):
+            cell = f"coalesce({double_text(cell)}, '')"
         tests.append(test)
-        cells.append((cell, isinstance(column.kind, kinds.Real)))
-    cells += [(_derived(mapping, rule), False) for _, rule in mapping.derived]
-    cells += [("''", False)] * len(mapping.nulls)
+        cells.append(cell)
+    cells += [_derived(mapping, rule) for _, rule in mapping.derived]
+    cells += ["''"] * len(mapping.nulls)
     if mapping.extra:
         tests += [f"{quoted(name)} IS NULL" for name in mapping.extra]
-        cells.append(("''", False))
+        cells.append("''")
     if mapping.key is None or mapping.impossible:
         tests = ["0"]
     return CommonRows(
         predicate=" AND ".join(test for test in tests if test) or "1",
-        pieces=_pieces(cells),
+        line=" || ',' || ".join(cells) + " || char(10)",
         documents=tuple(
             quoted(c.legacy) for c in mapping.columns if isinstance(c.kind, kinds.Json)
         ),
     )
-
-
-def _pieces(cells: list[tuple[str, bool]]) -> tuple[str, ...]:
-    """Join neighbouring cells, separators between them and a line feed at the end."""
-    pieces: list[str] = []
-    text = ""
-    for number, (cell, is_real) in enumerate(cells):
-        end = "char(10)" if number == len(cells) - 1 else "','"
-        if is_real:
-            pieces += [text, cell] if text else [cell]
-            text = end
-        else:
-            text = " || ".join(part for part in (text, cell, end) if part)
-    return (*pieces, text)
 
 
 def _derived(mapping: TableMapping, rule: kinds.WhenSet) -> str:
@@ -119,7 +114,7 @@ def _column(
             within = f" AND ({name} IS NULL OR {name} BETWEEN {low} AND {high})"
             return _storage(name, column, "integer") + within, f"coalesce({name}, '')"
         case kinds.Real():
-            return _storage(name, column, "real"), f"coalesce({name}, '')"
+            return _storage(name, column, "real"), name
         case kinds.Json():
             return _storage(name, column, "text"), _quoted_text(name)
         case kinds.Timestamp(stamp=stamp):

@@ -12,6 +12,7 @@ from stillme.transfer.sqlite.clock import Clock
 from stillme.transfer.sqlite.common import ParentTable, common_rows
 from stillme.transfer.sqlite.connect import quoted
 from stillme.transfer.sqlite.raw import RawReader
+from stillme.transfer.sqlite.row_source import LiveRows, RowSource, SnapshotRows
 from stillme.transfer.sqlite.snapshot import Snapshot
 from stillme.transfer.steps.careful import CarefulLoader
 
@@ -50,15 +51,25 @@ class Source(Protocol):
 
 
 class TableSource:
-    """An open connection to the job's snapshot with everything that reads from it."""
+    """The job's snapshot, or a live `connection`, with everything that reads from it.
+
+    Common rows come from `stream`, rows that need attention from `raw`.
+    """
 
     def __init__(self, job: TableJob, connection: sqlite3.Connection | None = None) -> None:
         self.job = job
-        self.connection = connection or job.snapshot.open()
+        self.stream: RowSource
+        if connection is None:
+            self.connection = job.snapshot.open()
+            self.stream = SnapshotRows(job.snapshot.path)
+        else:
+            self.connection = connection
+            self.stream = LiveRows(connection)
         self.parents = {
             table: self._parent(table, mapping) for table, mapping in job.parents.items()
         }
-        self.common = common_rows(job.mapping, job.clock, self.parents)
+        double_text = self.stream.double_text
+        self.common = common_rows(job.mapping, job.clock, self.parents, double_text)
         self.raw = RawReader(self.connection, job.mapping, self.parents)
         self.careful = CarefulLoader(job.mapping, job.clock, job.epoch_units)
 
@@ -74,8 +85,11 @@ class TableSource:
             self.connection.executemany(
                 f"INSERT OR IGNORE INTO {name} VALUES (?)", ((key,) for key in keys)
             )
+            if isinstance(self.stream, SnapshotRows):
+                self.stream.keep_keys(excluded, keys)
         return ParentTable(mapping.table, mapping.key.legacy, excluded)
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close what reads."""
+        self.stream.close()
         self.connection.close()

@@ -7,10 +7,14 @@ import re
 from decimal import Decimal, InvalidOperation
 from typing import Any, Never
 
+import orjson
+
 # PostgreSQL's numeric: up to 131072 digits before the point and 16383 after it.
 _MOST_BEFORE_POINT = 131_072
 _MOST_AFTER_POINT = 16_383
 _MOST_DEPTH = 500
+# White space between a key and its colon, U+0000, or a quote in a text: a closer look is needed.
+_UNUSUAL = (b'" ', b"\n", b"\t", b"\r", b"\\u0000")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -26,6 +30,39 @@ class _Constant(Exception):
     """NaN, Infinity or -Infinity was met."""
 
 
+def all_clean(documents: list[bytes]) -> bool:
+    """Whether jsonb takes every one of the documents unchanged; False when in doubt.
+
+    They are parsed as one array, which takes a third of the time of one by one. Whatever trick
+    the commas and brackets of invalid documents may play, PostgreSQL refuses them; what counts is
+    that no key stands twice: no object has fewer keys than the text has ``":``.
+    """
+    if not documents:
+        return True
+    if max(map(len, documents)) >= 2 * _MOST_DEPTH and any(map(_may_be_deep, documents)):
+        return False
+    text = b"[" + b",".join(documents) + b"]"
+    if any(part in text for part in _UNUSUAL):
+        return False
+    try:
+        found = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return False
+    return len(found) == len(documents) and text.count(b'":') == sum(map(_count_keys, found))
+
+
+def _may_be_deep(document: bytes) -> bool:
+    return document.count(b"[") + document.count(b"{") >= _MOST_DEPTH
+
+
+def is_clean_bytes(document: bytes) -> bool:
+    """`is_clean` of the bytes of a text; False where they are not UTF-8."""
+    try:
+        return is_clean(document.decode("utf-8"))
+    except UnicodeDecodeError:
+        return False
+
+
 def is_clean(text: str) -> bool:
     """Whether jsonb takes the text as the same document: a fast answer, False when in doubt.
 
@@ -36,7 +73,12 @@ def is_clean(text: str) -> bool:
         return True
     if '" ' in text or "\\u0000" in text:
         return False
-    if "\n" in text or "\t" in text or "\r" in text or text.count("[") >= _MOST_DEPTH:
+    if (
+        "\n" in text
+        or "\t" in text
+        or "\r" in text
+        or text.count("[") + text.count("{") >= _MOST_DEPTH
+    ):
         return False
     try:
         document, end = _SCAN(text, 0)
@@ -51,7 +93,7 @@ def _count_keys(document: Any) -> int:
     """The keys of all objects in a document."""
     if type(document) is dict:
         nested = [v for v in document.values() if type(v) is dict or type(v) is list]
-        return len(document) + sum(map(_count_keys, nested))
+        return len(document) + sum(map(_count_keys, nested)) if nested else len(document)
     return sum(map(_count_keys, document)) if type(document) is list else 0
 
 

@@ -83,11 +83,11 @@ def fill_stage(alias: str, source: TableSource, key_range: KeyRange, merged: Mer
     """Common rows as a stream where PostgreSQL takes them all, else every row cell by cell."""
     writer = StageWriter(connections[alias], source.job.mapping.target_columns)
     reader = RangeReader(source, key_range)
-    if writer.try_blocks(reader.blocks()) and not reader.undecodable:
+    if writer.try_blocks(reader.blocks()) and not reader.by_hand:
         merged.outcome.legacy_rows = merged.outcome.loaded = reader.rows
         stage_rows(writer, source, list(reader.others()), merged)
         return
-    if reader.undecodable:
+    if reader.by_hand:
         execute(connections[alias], f"TRUNCATE pg_temp.{STAGE}")
     stage_rows(writer, source, list(RangeReader(source, key_range).everything()), merged)
 

@@ -58,7 +58,7 @@ def read_many(source: TableSource, keys: Sequence[int]) -> ManyRows | None:
         return None
     reader = RangeReader(source, _KeySet(0, None, None))
     blocks = list(reader.blocks())
-    if reader.undecodable:
+    if reader.by_hand:
         return None
     common = reader.rows
     others = list(reader.others())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import sqlite3
 from collections.abc import Iterator
 
 from stillme.transfer.sqlite.connect import quoted
@@ -18,40 +17,34 @@ _ROWIDS_AT_ONCE = 500
 class RangeReader:
     """One pass over a key range.
 
-    First iterate `blocks()`, then `others()`; `undecodable` tells that the stream broke on text
-    that is not UTF-8, `digest()` identifies the legacy content of the range however it was read.
+    First iterate `blocks()`, then `others()`; `by_hand` tells that the table has no rowids by
+    which to leave single rows to `others()`: then that is every row. `digest()` identifies the
+    legacy content of the range however it was read.
     """
 
     def __init__(self, source: TableSource, key_range: KeyRange) -> None:
         self._source = source
         self._range = key_range
-        self._stream = CommonStream(source.connection, source.job.mapping, source.common, key_range)
+        self._stream = CommonStream(source.stream, source.job.mapping, source.common, key_range)
         self._hasher = hashlib.blake2b(digest_size=16)
-        self.undecodable = not source.job.mapping.has_rowid
+        self.by_hand = not source.job.mapping.has_rowid
         self.rows = 0
 
     def blocks(self) -> Iterator[bytes]:
         """CSV of the common rows."""
-        if self.undecodable:
-            return
-        try:
+        if not self.by_hand:
             yield from self._stream
-        except sqlite3.OperationalError as error:
-            if "decode" not in str(error):
-                raise
-            self.undecodable = True
         self.rows = self._stream.rows
 
     def others(self) -> Iterator[RawRow]:
-        """The raw rows that need attention; every row where the stream broke."""
+        """The raw rows that need attention."""
         for row in self._others():
             self.rows += 1
             self._hasher.update(repr((row.cells, row.row_offset, sorted(row.orphaned))).encode())
             yield row
 
     def _others(self) -> Iterator[RawRow]:
-        if self.undecodable:
-            self.rows = 0
+        if self.by_hand:
             yield from self.everything()
             return
         rowids = sorted(self._stream.attention)
@@ -72,7 +65,7 @@ class RangeReader:
 
     def digest(self) -> str:
         """Of what was read; call it after both iterations."""
-        common = "" if self.undecodable else self._stream.hasher.hexdigest()
+        common = "" if self.by_hand else self._stream.hasher.hexdigest()
         return f"{common}:{self._hasher.hexdigest()}:{self.rows}"
 
 

@@ -1,0 +1,101 @@
+"""Where the stream of common rows comes from: SQL run on a snapshot or on a live connection.
+
+Both print a double so that PostgreSQL reads the same 64 bits. A snapshot is read by APSW, whose
+SQLite prints the shortest exact decimal itself (docs/performance.md has what that saves); a live
+connection belongs to Python's sqlite3, and there Python prints it. A live file is never opened by
+both: the POSIX locks of one library are lost when the other closes its descriptor.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import apsw
+
+from stillme.transfer.sqlite.connect import quoted, uri
+
+_EXACT = "exact_double"
+
+
+class RowSource(Protocol):
+    """Runs the stream's SQL."""
+
+    def double_text(self, name: str) -> str:
+        """SQL: the double `name` as text that is the same double when read; NULL for NULL."""
+
+    def keep_keys(self, table: str, keys: Iterable[int]) -> None:
+        """Make the temporary table `table` with one column, `key`, of these keys."""
+
+    def rows(self, query: str, values: Sequence[int | str]) -> Iterator[tuple[Any, ...]]:
+        """The rows of a query. Raises sqlite3.Error where the file is damaged."""
+
+    def close(self) -> None:
+        """Release what this source opened itself."""
+
+
+class SnapshotRows:
+    """Reads a snapshot, which nobody writes, through APSW."""
+
+    def __init__(self, path: Path) -> None:
+        flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+        self._connection = apsw.Connection(uri(path) + "&immutable=1", flags=flags)
+        self._connection.pragma("temp_store", "MEMORY")
+
+    def double_text(self, name: str) -> str:
+        """SQLite's own shortest text. It prints -0.0 as 0.0: the sign is asked for."""
+        zero = f"CASE WHEN atan2({name}, -1) < 0 THEN '-0' ELSE '0' END"
+        return f"CASE WHEN {name} <> 0 THEN {name} WHEN {name} = 0 THEN {zero} END"
+
+    def keep_keys(self, table: str, keys: Iterable[int]) -> None:
+        """As the protocol says."""
+        name = f"temp.{quoted(table)}"
+        self._connection.execute(f"CREATE TABLE {name} (key INTEGER PRIMARY KEY)")
+        self._connection.executemany(
+            f"INSERT OR IGNORE INTO {name} VALUES (?)", ((key,) for key in keys)
+        )
+
+    def rows(self, query: str, values: Sequence[int | str]) -> Iterator[tuple[Any, ...]]:
+        """As the protocol says: APSW's errors as those of sqlite3."""
+        try:
+            yield from self._connection.execute(query, tuple(values))
+        except apsw.Error as error:
+            raise sqlite3.DatabaseError(str(error)) from error
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+
+class LiveRows:
+    """Reads through a connection that somebody else opened and closes."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        connection.create_function(_EXACT, 1, _exact, deterministic=True)
+
+    def double_text(self, name: str) -> str:
+        """Python's shortest text: the system's SQLite may print 15 digits."""
+        return f"{_EXACT}({name})"
+
+    def keep_keys(self, table: str, keys: Iterable[int]) -> None:
+        """As the protocol says."""
+        name = f"temp.{quoted(table)}"
+        self._connection.execute(f"DROP TABLE IF EXISTS {name}")
+        self._connection.execute(f"CREATE TABLE {name} (key INTEGER PRIMARY KEY)")
+        self._connection.executemany(
+            f"INSERT OR IGNORE INTO {name} VALUES (?)", ((key,) for key in keys)
+        )
+
+    def rows(self, query: str, values: Sequence[int | str]) -> Iterator[tuple[Any, ...]]:
+        """As the protocol says."""
+        yield from self._connection.execute(query, values)
+
+    def close(self) -> None:
+        """The connection stays open: it is not ours."""
+
+
+def _exact(value: float | None) -> str | None:
+    return None if value is None else repr(value)
