@@ -121,7 +121,9 @@ def limit(folder: Path) -> float:
     rows = folder / "rows.txt"
     copy_out(rows)
     query("DROP TABLE IF EXISTS public.limit_of_copy")
-    query(f"CREATE TABLE public.limit_of_copy (LIKE {RELATION} INCLUDING DEFAULTS)")
+    query(
+        f"CREATE TABLE public.limit_of_copy (LIKE {RELATION} INCLUDING DEFAULTS INCLUDING CONSTRAINTS)"
+    )
     query("ALTER TABLE public.limit_of_copy ADD PRIMARY KEY (id)")
     query("CHECKPOINT")
     started = time.monotonic()
