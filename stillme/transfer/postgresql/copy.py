@@ -8,6 +8,8 @@ from typing import Any
 import psycopg
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from stillme.transfer.csv_format import COPY_OPTIONS
+
 STAGE = "transfer_stage"
 
 
@@ -26,10 +28,19 @@ def copy_csv(
     names = ", ".join(quoted(column) for column in columns)
     with (
         connection.cursor() as cursor,
-        cursor.copy(f"COPY {relation} ({names}) FROM STDIN (FORMAT csv)") as copy,
+        cursor.copy(f"COPY {relation} ({names}) FROM STDIN ({COPY_OPTIONS})") as copy,
     ):
         for block in blocks:
             copy.write(block)
+
+
+def commit_lazily(connection: BaseDatabaseWrapper) -> None:
+    """Let the present transaction's commit return before the disk has it.
+
+    For a chunk: rows and ledger record are one transaction, a crash loses both and the next run
+    loads it again. The run's last commit waits, and with it everything before it is on disk.
+    """
+    execute(connection, "SET LOCAL synchronous_commit = off")
 
 
 def create_stage(connection: BaseDatabaseWrapper, relation: str, key: str) -> None:

@@ -7,10 +7,10 @@ predicate does not vouch for goes through `steps.policy` cell by cell.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from stillme.transfer import kinds
+from stillme.transfer.csv_format import QUOTE, quoted_cell
 from stillme.transfer.mapping import MappedColumn, TableMapping
 from stillme.transfer.sqlite.clock import (
     FRACTION_GLOB,
@@ -20,6 +20,9 @@ from stillme.transfer.sqlite.clock import (
     row_offset_sql,
 )
 from stillme.transfer.sqlite.connect import quoted
+from stillme.transfer.sqlite.row_source import RowSource
+
+_QUOTE = f"char({ord(QUOTE)})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,33 +40,27 @@ class CommonRows:
     """`predicate` is true for a common row, whose `line` is then its CSV line.
 
     The line is one value because each value that crosses into Python costs time. `documents` are
-    the JSON columns, to be looked at: jsonb would silently drop a repeated key.
+    the JSON columns, to be looked at: jsonb would silently drop a repeated key. `quoted_cells` is
+    how many other cells of each line are quoted: more quotes than these and the documents' are
+    part of a text. It is None where the predicate has looked for quotes itself.
     """
 
     predicate: str
     line: str
     documents: tuple[str, ...]
+    quoted_cells: int | None
 
 
 def common_rows(
-    mapping: TableMapping,
-    clock: Clock,
-    parents: dict[str, ParentTable | None],
-    double_text: Callable[[str], str],
+    mapping: TableMapping, clock: Clock, parents: dict[str, ParentTable | None], source: RowSource
 ) -> CommonRows:
-    """The SQL for one table.
-
-    `parents` maps each declared parent table to where it was found; `double_text` is the
-    RowSource's SQL for a double.
-    """
+    """The SQL for one table. `parents` maps each declared parent table to where it was found."""
     tests: list[str] = []
     cells: list[str] = []
     for column in mapping.columns:
         test, cell = _column(column, mapping, clock, parents)
-        if isinstance(column.kind, kinds.Real):
-            cell = f"coalesce({double_text(cell)}, '')"
         tests.append(test)
-        cells.append(cell)
+        cells.append(source.double_text(cell) if isinstance(column.kind, kinds.Real) else cell)
     cells += [_derived(mapping, rule) for _, rule in mapping.derived]
     cells += ["''"] * len(mapping.nulls)
     if mapping.extra:
@@ -71,13 +68,22 @@ def common_rows(
         cells.append("''")
     if mapping.key is None or mapping.impossible:
         tests = ["0"]
+    texts = [c for c in mapping.columns if isinstance(c.kind, kinds.Text | kinds.TextKey)]
+    constant = all(column.required for column in texts)
+    if not constant:
+        tests += [f"ifnull(instr({quoted(c.legacy)}, {_QUOTE}) = 0, 1)" for c in texts]
     return CommonRows(
         predicate=" AND ".join(test for test in tests if test) or "1",
-        line=" || ',' || ".join(cells) + " || char(10)",
+        line=source.joined([*_separated(cells), "char(10)"]),
         documents=tuple(
             quoted(c.legacy) for c in mapping.columns if isinstance(c.kind, kinds.Json)
         ),
+        quoted_cells=len(texts) + len(mapping.derived) if constant else None,
     )
+
+
+def _separated(cells: list[str]) -> list[str]:
+    return [part for cell in cells for part in ("','", cell)][1:]
 
 
 def _derived(mapping: TableMapping, rule: kinds.WhenSet) -> str:
@@ -89,7 +95,7 @@ def _derived(mapping: TableMapping, rule: kinds.WhenSet) -> str:
 
 
 def _literal(text: str) -> str:
-    return "'" + ('"' + text.replace('"', '""') + '"').replace("'", "''") + "'"
+    return "'" + quoted_cell(text).replace("'", "''") + "'"
 
 
 def _column(
@@ -103,7 +109,7 @@ def _column(
         case kinds.Key():
             return _key(name, mapping), name
         case kinds.Reference(parent=parent):
-            return _reference(column, mapping, parents[parent]), f"coalesce({name}, '')"
+            return _reference(column, mapping, parents[parent]), name
         case kinds.TextKey():
             unique = "" if mapping.key_is_unique else f" AND {no_earlier(mapping)}"
             return f"typeof({name}) = 'text'{unique}", _quoted_text(name)
@@ -112,7 +118,7 @@ def _column(
             return _storage(name, column, "text") + inside, _quoted_text(name)
         case kinds.Integer(low=low, high=high):
             within = f" AND ({name} IS NULL OR {name} BETWEEN {low} AND {high})"
-            return _storage(name, column, "integer") + within, f"coalesce({name}, '')"
+            return _storage(name, column, "integer") + within, name
         case kinds.Real():
             return _storage(name, column, "real"), name
         case kinds.Json():
@@ -121,7 +127,7 @@ def _column(
             return _timestamp(name, column, stamp, mapping, clock)
         case kinds.Date():
             shape = f"{name} GLOB '[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]'"
-            return _optional(name, column, shape), f"coalesce({name} || ' 00:00:00+00', '')"
+            return _optional(name, column, shape), f"{name} || ' 00:00:00+00'"
     raise AssertionError(f"no common row for {column.kind!r}")
 
 
@@ -137,7 +143,8 @@ def _optional(name: str, column: MappedColumn, shape: str) -> str:
 
 
 def _quoted_text(name: str) -> str:
-    return f"""coalesce('"' || replace({name}, '"', '""') || '"', '')"""
+    """NULL for NULL. Texts that hold the quote are told apart by the predicate or by the stream."""
+    return f"{_QUOTE} || {name} || {_QUOTE}"
 
 
 def _choice(name: str, choices: tuple[str, ...]) -> str:
@@ -195,13 +202,13 @@ def _timestamp(
     sql_cell = f"{name} || '+00'"
     if stamp is kinds.Stamp.SQL:
         test = sql_test if column.required else f"({name} IS NULL OR {sql_test})"
-        return test, f"coalesce({sql_cell}, '')"
+        return test, sql_cell
     iso_test = _local_test(name, mapping, clock, whole=stamp is kinds.Stamp.ISO)
     iso_cell = f"{name} || '{format_offset(clock.usual)}'"
     if stamp is kinds.Stamp.ISO:
-        return _optional(name, column, iso_test), f"coalesce({iso_cell}, '')"
+        return _optional(name, column, iso_test), iso_cell
     cell = f"CASE substr({name}, 11, 1) WHEN ' ' THEN {sql_cell} ELSE {iso_cell} END"
-    return _optional(name, column, f"({sql_test} OR {iso_test})"), f"coalesce({cell}, '')"
+    return _optional(name, column, f"({sql_test} OR {iso_test})"), cell
 
 
 def _local_test(name: str, mapping: TableMapping, clock: Clock, *, whole: bool) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 
+import apsw
+
 from stillme.transfer.kinds import Date, Timestamp
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.connect import quoted
@@ -12,7 +14,9 @@ SECONDS, MILLISECONDS, JULIAN = "seconds", "milliseconds", "julian"
 _RANGES = ((SECONDS, 1e8, 1e11), (MILLISECONDS, 1e11, 1e14), (JULIAN, 1.7e6, 3e6))
 
 
-def read_epoch_units(connection: sqlite3.Connection, mapping: TableMapping) -> dict[str, str]:
+def read_epoch_units(
+    connection: sqlite3.Connection | apsw.Connection, mapping: TableMapping
+) -> dict[str, str]:
     """Legacy column -> unit, for the columns whose numbers are all of one unit."""
     columns = [c.legacy for c in mapping.columns if isinstance(c.kind, Timestamp | Date)]
     if not columns:
@@ -22,7 +26,7 @@ def read_epoch_units(connection: sqlite3.Connection, mapping: TableMapping) -> d
         for name in columns
         for function in ("min", "max")
     )
-    row = connection.execute(f"SELECT {parts} FROM {quoted(mapping.table)}").fetchone()
+    (row,) = connection.execute(f"SELECT {parts} FROM {quoted(mapping.table)}")
     found = {}
     for index, name in enumerate(columns):
         low, high = row[2 * index], row[2 * index + 1]

@@ -44,17 +44,34 @@ def key_ranges(
     mapping: TableMapping,
     rows: int,
     known: tuple[Bound, ...] = (),
+    total: int = -1,
 ) -> list[KeyRange]:
     """Ranges of about `rows` rows. `known` are the upper bounds of an earlier run, kept.
 
-    Keeping them lets a chunk's digest be compared with the one in the ledger.
+    Keeping them lets a chunk's digest be compared with the one in the ledger. `total` is the
+    table's number of rows, where it is known.
     """
     bounds: list[Bound] = [bound for bound in known if bound is not None]
-    if mapping.key is not None:
+    if not bounds and (dense := _dense(connection, mapping, total)):
+        bounds = list(dense[rows - 1 : -1 : rows])
+    elif mapping.key is not None:
         start = bounds[-1] if bounds else None
         bounds += list(_walk(connection, mapping, rows, start))
     edges = [None, *bounds, None]
     return [KeyRange(n, edges[n], edges[n + 1]) for n in range(len(edges) - 1)]
+
+
+def _dense(connection: sqlite3.Connection, mapping: TableMapping, total: int) -> range:
+    """All keys of a table whose rowids have no gap; an empty range for any other."""
+    if mapping.key is None or not mapping.key_is_rowid or total <= 0:
+        return range(0)
+    column, table = quoted(mapping.key.legacy), quoted(mapping.table)
+    # One by one: only then SQLite goes straight to the ends of the table.
+    low, high = (
+        connection.execute(f"SELECT {end}({column}) FROM {table}").fetchone()[0]
+        for end in ("min", "max")
+    )
+    return range(low, high + 1) if high - low + 1 == total else range(0)
 
 
 def _walk(

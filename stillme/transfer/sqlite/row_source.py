@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,6 +23,9 @@ _EXACT = "exact_double"
 
 class RowSource(Protocol):
     """Runs the stream's SQL."""
+
+    def joined(self, parts: Sequence[str]) -> str:
+        """SQL: the texts and integers `parts`, one after the other; NULL is nothing."""
 
     def double_text(self, name: str) -> str:
         """SQL: the double `name` as text that is the same double when read; NULL for NULL."""
@@ -36,13 +40,43 @@ class RowSource(Protocol):
         """Release what this source opened itself."""
 
 
+@contextmanager
+def reading(path: Path) -> Iterator[apsw.Connection]:
+    """A read-only APSW connection to a snapshot. Raises sqlite3.Error where it is damaged."""
+    with _as_sqlite3_errors():
+        connection = _open(path)
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+
+def _open(path: Path) -> apsw.Connection:
+    # Nobody writes a snapshot: immutable takes no locks.
+    flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+    connection = apsw.Connection(uri(path) + "&immutable=1", flags=flags)
+    connection.pragma("temp_store", "MEMORY")
+    return connection
+
+
+@contextmanager
+def _as_sqlite3_errors() -> Iterator[None]:
+    """Callers know the errors of Python's sqlite3."""
+    try:
+        yield
+    except apsw.Error as error:
+        raise sqlite3.DatabaseError(str(error)) from error
+
+
 class SnapshotRows:
     """Reads a snapshot, which nobody writes, through APSW."""
 
     def __init__(self, path: Path) -> None:
-        flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
-        self._connection = apsw.Connection(uri(path) + "&immutable=1", flags=flags)
-        self._connection.pragma("temp_store", "MEMORY")
+        self._connection = _open(path)
+
+    def joined(self, parts: Sequence[str]) -> str:
+        """One call, which allocates once."""
+        return f"concat({', '.join(parts)})"
 
     def double_text(self, name: str) -> str:
         """SQLite's own shortest text. It prints -0.0 as 0.0: the sign is asked for."""
@@ -58,11 +92,9 @@ class SnapshotRows:
         )
 
     def rows(self, query: str, values: Sequence[int | str]) -> Iterator[tuple[Any, ...]]:
-        """As the protocol says: APSW's errors as those of sqlite3."""
-        try:
+        """As the protocol says."""
+        with _as_sqlite3_errors():
             yield from self._connection.execute(query, tuple(values))
-        except apsw.Error as error:
-            raise sqlite3.DatabaseError(str(error)) from error
 
     def close(self) -> None:
         """Close the connection."""
@@ -75,6 +107,10 @@ class LiveRows:
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
         connection.create_function(_EXACT, 1, _exact, deterministic=True)
+
+    def joined(self, parts: Sequence[str]) -> str:
+        """The system's SQLite may be too old for `concat`."""
+        return " || ".join(f"coalesce({part}, '')" for part in parts)
 
     def double_text(self, name: str) -> str:
         """Python's shortest text: the system's SQLite may print 15 digits."""

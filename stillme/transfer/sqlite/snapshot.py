@@ -44,11 +44,14 @@ class Snapshot:
         return connection
 
 
-def take_snapshot(file: str, source: Path, directory: Path, *, patience: float = 30.0) -> Snapshot:
+def take_snapshot(
+    file: str, source: Path, directory: Path, *, patience: float = 30.0, hashed: bool = True
+) -> Snapshot:
     """Copy `source` into `directory` and read its schema.
 
-    Waits up to `patience` seconds for a writer that holds the file. Raises LegacyFileError
-    where the file is missing, no database, locked for longer, damaged, or the disk is full.
+    Where not `hashed` the caller fills in `sha256` later, beside other work. Waits up to
+    `patience` seconds for a writer that holds the file. Raises LegacyFileError where the file is
+    missing, no database, locked for longer, damaged, not in UTF-8, or the disk is full.
     """
     check_readable(source)
     copy = directory / f"{file}.db"
@@ -56,11 +59,18 @@ def take_snapshot(file: str, source: Path, directory: Path, *, patience: float =
     connection = open_legacy(copy)
     try:
         schema = read_schema(connection)
+        encoding = connection.execute("PRAGMA encoding").fetchone()[0]
     except sqlite3.Error as error:
         raise explain(source, error) from error
     finally:
         connection.close()
-    return Snapshot(file, source, copy, schema, copy.stat().st_size, file_sha256(copy))
+    if encoding != "UTF-8":
+        raise LegacyFileError(
+            f"{source} stores text as {encoding}, which is not supported: make a UTF-8 copy with "
+            f"`sqlite3 {source.name} .dump | sqlite3 copy.db` and import that."
+        )
+    sha256 = file_sha256(copy) if hashed else ""
+    return Snapshot(file, source, copy, schema, copy.stat().st_size, sha256)
 
 
 def _backup(source: Path, copy: Path, patience: float) -> None:

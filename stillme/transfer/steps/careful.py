@@ -135,9 +135,3 @@ def _extra_value(storage: str, raw: Raw) -> object:
     except UnicodeDecodeError:
         return {"text": raw.hex()}
     return {"text": raw.hex()} if "\0" in text else text
-
-
-def csv_line(cells: tuple[str | None, ...]) -> str:
-    """One line of PostgreSQL's CSV: NULL is empty, every value is quoted."""
-    quoted = ("" if c is None else '"' + c.replace('"', '""') + '"' for c in cells)
-    return ",".join(quoted) + "\n"

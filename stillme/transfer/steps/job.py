@@ -68,8 +68,7 @@ class TableSource:
         self.parents = {
             table: self._parent(table, mapping) for table, mapping in job.parents.items()
         }
-        double_text = self.stream.double_text
-        self.common = common_rows(job.mapping, job.clock, self.parents, double_text)
+        self.common = common_rows(job.mapping, job.clock, self.parents, self.stream)
         self.raw = RawReader(self.connection, job.mapping, self.parents)
         self.careful = CarefulLoader(job.mapping, job.clock, job.epoch_units)
 

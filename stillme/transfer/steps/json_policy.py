@@ -13,8 +13,8 @@ import orjson
 _MOST_BEFORE_POINT = 131_072
 _MOST_AFTER_POINT = 16_383
 _MOST_DEPTH = 500
-# White space between a key and its colon, U+0000, or a quote in a text: a closer look is needed.
-_UNUSUAL = (b'" ', b"\n", b"\t", b"\r", b"\\u0000")
+# U+0000, which jsonb does not hold, and a quote that does not look like one.
+_UNUSUAL = (b"\\u0000", b"\\u0022")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
@@ -35,20 +35,21 @@ def all_clean(documents: list[bytes]) -> bool:
 
     They are parsed as one array, which takes a third of the time of one by one. Whatever trick
     the commas and brackets of invalid documents may play, PostgreSQL refuses them; what counts is
-    that no key stands twice: no object has fewer keys than the text has ``":``.
+    that no key stands twice. Printed again the documents have as many quotes as before only where
+    every key is still there: they lose those of a dropped key, and nothing gains any.
     """
     if not documents:
         return True
     if max(map(len, documents)) >= 2 * _MOST_DEPTH and any(map(_may_be_deep, documents)):
         return False
     text = b"[" + b",".join(documents) + b"]"
-    if any(part in text for part in _UNUSUAL):
+    if _UNUSUAL[0] in text or _UNUSUAL[1] in text:
         return False
     try:
         found = orjson.loads(text)
     except orjson.JSONDecodeError:
         return False
-    return len(found) == len(documents) and text.count(b'":') == sum(map(_count_keys, found))
+    return len(found) == len(documents) and text.count(b'"') == orjson.dumps(found).count(b'"')
 
 
 def _may_be_deep(document: bytes) -> bool:

@@ -266,7 +266,7 @@ def _table_tasks(options: ImportOptions, planned: PlannedTable) -> list[Task]:
     connection = job.snapshot.open()
     try:
         known = ledger.known_bounds(chunks)
-        ranges = key_ranges(connection, mapping, options.chunk_rows, known)
+        ranges = key_ranges(connection, mapping, options.chunk_rows, known, planned.rows)
     finally:
         connection.close()
     previous = {(c.number, c.after, c.upto): c for c in chunks}

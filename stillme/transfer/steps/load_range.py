@@ -14,12 +14,13 @@ import psycopg
 from django.db import DatabaseError, connections, transaction
 
 from stillme.transfer import ledger
+from stillme.transfer.csv_format import csv_line
 from stillme.transfer.errors import TransferError
 from stillme.transfer.models import Chunk
 from stillme.transfer.postgresql.capture import as_replay
-from stillme.transfer.postgresql.copy import copy_csv, fetch_all, lost_connection
+from stillme.transfer.postgresql.copy import commit_lazily, copy_csv, fetch_all, lost_connection
 from stillme.transfer.sqlite.ranges import KeyRange
-from stillme.transfer.steps.careful import LoadedRow, SetAside, csv_line
+from stillme.transfer.steps.careful import LoadedRow, SetAside
 from stillme.transfer.steps.job import TableSource
 from stillme.transfer.steps.merge import merge_range, range_condition
 from stillme.transfer.steps.outcome import Outcome
@@ -81,23 +82,27 @@ def load_range(
         if _proven_unchanged(alias, source, key_range, previous):
             return _as_recorded(previous)
         return load_staged(alias, source, key_range)
-    try:
-        return load_direct(alias, source, key_range)
-    except (psycopg.Error, DatabaseError) as error:
-        cause = error if isinstance(error, psycopg.Error) else error.__cause__
-        if not isinstance(cause, psycopg.Error) or lost_connection(cause):
-            raise
-        return load_staged(alias, source, key_range)
+    for trusting in (True, False):
+        try:
+            return load_direct(alias, source, key_range, trusting=trusting)
+        except (psycopg.Error, DatabaseError) as error:
+            cause = error if isinstance(error, psycopg.Error) else error.__cause__
+            if not isinstance(cause, psycopg.Error) or lost_connection(cause):
+                raise
+            if not isinstance(cause, psycopg.errors.CharacterNotInRepertoire):
+                break
+    return load_staged(alias, source, key_range)
 
 
-def load_direct(alias: str, source: TableSource, key_range: KeyRange) -> Outcome:
+def load_direct(alias: str, source: TableSource, key_range: KeyRange, *, trusting: bool) -> Outcome:
     """COPY into the target. Raises psycopg.Error where PostgreSQL refuses anything."""
     job = source.job
     connection = connections[alias]
-    reader = RangeReader(source, key_range)
+    reader = RangeReader(source, key_range, trusting=trusting)
     collected = Collected()
     with transaction.atomic(using=alias, durable=True):
         as_replay(alias)
+        commit_lazily(connection)
         blocks = _direct_blocks(source, reader, collected)
         copy_csv(connection, job.mapping.relation, job.mapping.target_columns, blocks)
         outcome = collected.outcome(reader.rows)

@@ -9,6 +9,7 @@ from typing import Any
 from django.db import connections
 
 from stillme.transfer import kinds
+from stillme.transfer.csv_format import csv_line
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import KeptCell, QuarantinedRow
 from stillme.transfer.postgresql.copy import (
@@ -21,7 +22,7 @@ from stillme.transfer.postgresql.copy import (
 )
 from stillme.transfer.sqlite.ranges import KeyRange
 from stillme.transfer.sqlite.raw import RawRow
-from stillme.transfer.steps.careful import LoadedRow, SetAside, csv_line
+from stillme.transfer.steps.careful import LoadedRow, SetAside
 from stillme.transfer.steps.job import Source, TableJob, TableSource
 from stillme.transfer.steps.outcome import MOST_KEYS, Outcome
 from stillme.transfer.steps.read_range import RangeReader

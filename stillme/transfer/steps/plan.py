@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from stillme.transfer.errors import LegacyFileError
@@ -14,8 +18,9 @@ from stillme.transfer.selection import Selection, present_files
 from stillme.transfer.sqlite.clock import Clock, read_clock
 from stillme.transfer.sqlite.connect import explain
 from stillme.transfer.sqlite.epochs import read_epoch_units
+from stillme.transfer.sqlite.row_source import reading
 from stillme.transfer.sqlite.schema import row_count, sequence_mark
-from stillme.transfer.sqlite.snapshot import Snapshot, take_snapshot
+from stillme.transfer.sqlite.snapshot import Snapshot, file_sha256, take_snapshot
 from stillme.transfer.steps.job import TableJob
 
 
@@ -48,13 +53,10 @@ def make_plan(
     """Snapshot the files into `directory` and decide what each table needs."""
     selection.check(with_stores=True)
     plan = Plan()
-    files = present_files(selection, plan.notices)
-    for file in files:
+    for file in present_files(selection, plan.notices):
         on_event(Event("file", {"file": file.name, "path": str(file.path)}))
-        plan.snapshots.append(take_snapshot(file.name, file.path, directory))
-    jobs: dict[str, PlannedTable] = {}
-    for snapshot in plan.snapshots:
-        jobs.update(_plan_file(snapshot, selection, zone, run_id, plan.notices))
+        plan.snapshots.append(take_snapshot(file.name, file.path, directory, hashed=False))
+    jobs = _look_at_all(plan, partial(_plan_file, selection=selection, zone=zone, run_id=run_id))
     if not jobs and not selection.only_stores:
         names = ", ".join(str(s.source) for s in plan.snapshots)
         raise LegacyFileError(f"None of the known legacy tables is in {names}: check the paths.")
@@ -65,18 +67,41 @@ def make_plan(
     return plan
 
 
-def _plan_file(
-    snapshot: Snapshot, selection: Selection, zone: str, run_id: int | None, notices: list[str]
+def _look_at_all(
+    plan: Plan, look: Callable[[Snapshot], tuple[dict[str, PlannedTable], list[str]]]
 ) -> dict[str, PlannedTable]:
+    """Plan and hash the files side by side: SQLite and hashlib let go of Python's lock."""
+    jobs: dict[str, PlannedTable] = {}
+    paths = [snapshot.path for snapshot in plan.snapshots]
+    with ThreadPoolExecutor(max_workers=os.cpu_count()) as threads:
+        looks = threads.map(look, plan.snapshots)
+        digests = list(threads.map(file_sha256, paths))
+        plan.snapshots = [
+            replace(snapshot, sha256=digest)
+            for snapshot, digest in zip(plan.snapshots, digests, strict=True)
+        ]
+        for snapshot, (tables, notices) in zip(plan.snapshots, looks, strict=True):
+            for planned in tables.values():
+                planned.job = replace(planned.job, snapshot=snapshot)
+            jobs.update(tables)
+            plan.notices += notices
+    return jobs
+
+
+def _plan_file(
+    snapshot: Snapshot, selection: Selection, zone: str, run_id: int | None
+) -> tuple[dict[str, PlannedTable], list[str]]:
+    """Declared table -> plan, for the tables that are there and wanted; and what to say."""
+    notices: list[str] = []
     mappings = file_mappings(snapshot, notices)
     connection = snapshot.open()
     try:
         clock = read_clock(connection, mappings.values(), zone)
         if clock.notice and _has_local_times(mappings):
             notices.append(f"{snapshot.file}: {clock.notice}")
-        return {
+        tables = {
             name: PlannedTable(
-                _job(snapshot, mapping, mappings, clock, connection, run_id),
+                _job(snapshot, mapping, mappings, clock, run_id),
                 row_count(connection, mapping.table),
                 sequence_mark(connection, mapping.table),
             )
@@ -87,6 +112,7 @@ def _plan_file(
         raise explain(snapshot.source, error) from error
     finally:
         connection.close()
+    return tables, notices
 
 
 def _has_local_times(mappings: dict[str, TableMapping]) -> bool:
@@ -119,15 +145,15 @@ def _job(
     mapping: TableMapping,
     mappings: dict[str, TableMapping],
     clock: Clock,
-    connection: object,
     run_id: int | None,
 ) -> TableJob:
-    assert isinstance(connection, sqlite3.Connection)
+    with reading(snapshot.path) as connection:
+        epoch_units = read_epoch_units(connection, mapping)
     return TableJob(
         snapshot=snapshot,
         mapping=mapping,
         clock=clock,
-        epoch_units=read_epoch_units(connection, mapping),
+        epoch_units=epoch_units,
         run_id=run_id,
         parents={parent: mappings.get(parent) for _, parent in mapping.references()},
     )

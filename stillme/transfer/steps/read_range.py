@@ -19,13 +19,16 @@ class RangeReader:
 
     First iterate `blocks()`, then `others()`; `by_hand` tells that the table has no rowids by
     which to leave single rows to `others()`: then that is every row. `digest()` identifies the
-    legacy content of the range however it was read.
+    legacy content of the range however it was read. A `trusting` reader leaves it to PostgreSQL
+    to refuse bytes that are no text; its digest counts only where PostgreSQL took everything.
     """
 
-    def __init__(self, source: TableSource, key_range: KeyRange) -> None:
+    def __init__(self, source: TableSource, key_range: KeyRange, *, trusting: bool = False) -> None:
         self._source = source
         self._range = key_range
-        self._stream = CommonStream(source.stream, source.job.mapping, source.common, key_range)
+        self._stream = CommonStream(
+            source.stream, source.job.mapping, source.common, key_range, trusting=trusting
+        )
         self._hasher = hashlib.blake2b(digest_size=16)
         self.by_hand = not source.job.mapping.has_rowid
         self.rows = 0

@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Iterator
 from typing import Any
 
+from stillme.transfer.csv_format import QUOTE
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.common import CommonRows
 from stillme.transfer.sqlite.connect import quoted
@@ -16,6 +17,7 @@ from stillme.transfer.steps.json_policy import all_clean, is_clean_bytes
 
 # Measured: larger blocks fall out of the processor's cache.
 _BLOCK_BYTES = 200_000
+_QUOTE = QUOTE.encode()
 _SLICE_BYTES = 1 << 20
 _Row = tuple[Any, ...]
 
@@ -24,14 +26,23 @@ class CommonStream:
     """Iterating yields CSV blocks of the common rows; `attention` collects the others' rowids.
 
     After the iteration `rows` is the number of common rows and `hasher` has seen every block.
-    A block ends with the row that fills it: memory is bounded by bytes, not by rows.
+    A block ends with the row that fills it: memory is bounded by bytes, not by rows. Bytes that
+    are no text are left to PostgreSQL to refuse where the reader is `trusting`.
     """
 
     def __init__(
-        self, source: RowSource, mapping: TableMapping, common: CommonRows, key_range: KeyRange
+        self,
+        source: RowSource,
+        mapping: TableMapping,
+        common: CommonRows,
+        key_range: KeyRange,
+        *,
+        trusting: bool = False,
     ) -> None:
         self._source = source
+        self._trusting = trusting
         self._documents = range(1, 1 + len(common.documents))
+        self._quoted_cells = common.quoted_cells
         self._query, self._values = _select(mapping, common, key_range)
         self.attention: list[int] = []
         self.rows = 0
@@ -57,13 +68,26 @@ class CommonStream:
         for position in self._documents:
             batch = self._with_clean_documents(batch, position)
         data = b"".join([row[-1] for row in batch])
-        if not _is_text(data):
-            self.attention += [row[0] for row in batch if not _is_text(row[-1])]
-            batch = [row for row in batch if _is_text(row[-1])]
+        if not ((self._trusting or _is_text(data)) and self._is_well_quoted(batch, data)):
+            doubtful = [row for row in batch if not self._is_sound(row)]
+            self.attention += [row[0] for row in doubtful]
+            batch = [row for row in batch if self._is_sound(row)]
             data = b"".join([row[-1] for row in batch])
         self.rows += len(batch)
         self.hasher.update(data)
         return data
+
+    def _is_sound(self, row: _Row) -> bool:
+        return _is_text(row[-1]) and self._is_well_quoted([row], row[-1])
+
+    def _is_well_quoted(self, batch: list[_Row], data: bytes) -> bool:
+        """Whether the quotes are those around cells: no text holds one."""
+        if self._quoted_cells is None:
+            return True
+        cells = self._quoted_cells * len(batch)
+        for position in self._documents:
+            cells += sum(row[position] is not None for row in batch)
+        return data.count(_QUOTE) == 2 * cells
 
     def _with_clean_documents(self, batch: list[_Row], position: int) -> list[_Row]:
         """The rows whose document jsonb takes as it is; the others need attention."""

@@ -43,11 +43,22 @@ def test_a_truncated_file(legacy: Path) -> None:
     assert "damaged or truncated" in refused("import_sqlite")
 
 
+def test_a_file_in_utf_16(legacy: Path) -> None:
+    path = legacy / "rss_fetch_history.db"
+    path.unlink()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA encoding = 'UTF-16le'")
+        connection.execute("CREATE TABLE fetch_cycles (id INTEGER PRIMARY KEY)")
+        connection.commit()
+    assert "UTF-16le" in (sentence := refused("import_sqlite"))
+    assert ".dump | sqlite3" in sentence
+
+
 def test_a_locked_file(legacy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from stillme.transfer.steps import plan
 
-    def impatient(*arguments: Any) -> Any:
-        return take_snapshot(*arguments, patience=0.2)
+    def impatient(*arguments: Any, **options: Any) -> Any:
+        return take_snapshot(*arguments, **{**options, "patience": 0.2})
 
     take_snapshot = plan.take_snapshot
     monkeypatch.setattr(plan, "take_snapshot", impatient)
