@@ -34,7 +34,7 @@ from stillme.transfer.steps.states import refuse_when_live
 from stillme.transfer.steps.workers import Task, run_tasks
 from stillme.transfer.stores import StoreOptions, wanted_stores
 
-CHUNK_ROWS = 20_000
+CHUNK_ROWS = 50_000
 # Below this size live indexes cost less than taking them down and building them again.
 LARGE_TABLE_ROWS = 100_000
 
@@ -314,9 +314,10 @@ def _finish_table(
 ) -> None:
     alias = options.database
     mapping = planned.job.mapping
-    for dropped in objects.dropped_objects(alias, mapping.relation):
-        on_event(Event("index", {"table": table.table, "name": dropped.name}))
-        objects.build_again(alias, dropped)
+    dropped = objects.dropped_objects(alias, mapping.relation)
+    for each in dropped:
+        on_event(Event("index", {"table": table.table, "name": each.name}))
+    objects.build_all_again(alias, dropped)
     set_sequence(alias, mapping, planned.sequence_mark)
     if table.outcome.inserted + table.outcome.updated:
         # The admin shows the planner's estimate instead of counting.

@@ -9,7 +9,7 @@ from django.core.management.base import CommandParser
 from stillme.transfer.command import TransferCommand
 from stillme.transfer.reports.terminal_import import ImportProgress, render_import
 from stillme.transfer.selection import Selection
-from stillme.transfer.steps.load import ImportOptions, import_files
+from stillme.transfer.steps.load import CHUNK_ROWS, ImportOptions, import_files
 
 
 class Command(TransferCommand):
@@ -35,7 +35,7 @@ class Command(TransferCommand):
             "--jobs", type=int, default=0, metavar="N", help="Worker processes (default: per core)."
         )
         parser.add_argument(
-            "--chunk-rows", type=int, default=20_000, metavar="N", help="Rows per transaction."
+            "--chunk-rows", type=int, default=CHUNK_ROWS, metavar="N", help="Rows per transaction."
         )
         parser.add_argument(
             "--prune", action="store_true", help="Delete target rows that vanished from the legacy."
