@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import sqlite3
 import sys
 from argparse import RawDescriptionHelpFormatter
-from typing import Any
+from typing import Any, TextIO
 
 import psycopg
 from django.core.management.base import (
@@ -21,6 +23,9 @@ from stillme.postgresql.explain import explain_operational_error
 from stillme.transfer.errors import TransferError
 
 COULD_NOT_RUN = 2
+PIPE_WIDTH = 80
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class _Formatter(DjangoHelpFormatter, RawDescriptionHelpFormatter):
@@ -74,7 +79,7 @@ class TransferCommand(BaseCommand):
             file=self.stdout,  # type: ignore[arg-type]
             no_color=options.get("no_color") or None,
             force_terminal=None if self.stdout.isatty() else False,
-            width=None if self.stdout.isatty() else 100,
+            width=None if self.stdout.isatty() else PIPE_WIDTH,
             highlight=False,
         )
         try:
@@ -94,6 +99,35 @@ class TransferCommand(BaseCommand):
         except (DatabaseError, psycopg.Error) as error:
             sentence = explain_operational_error(error)
             raise CommandError(sentence, returncode=COULD_NOT_RUN) from error
+        except BrokenPipeError:
+            # Whoever read the output went away (`| head`): there is nobody to tell.
+            _silence(sys.stdout)
+            status = COULD_NOT_RUN
+        except OSError as error:
+            raise CommandError(_explain_os_error(error), returncode=COULD_NOT_RUN) from error
         if status:
             self.stdout.flush()
             sys.exit(status)
+
+
+def _explain_os_error(error: OSError) -> str:
+    """What the operating system refused, and what to do about it."""
+    where = f" ({error.filename})" if error.filename else ""
+    reason = error.strerror or str(error)
+    if error.errno in _NO_ROOM or "usable temporary directory" in reason:
+        return (
+            f"There is no room to write{where}: {reason}; free some space, or set TMPDIR to a "
+            "folder that has it, then run the same command again."
+        )
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"The system refuses access{where}: {reason}; run as the owner or grant access."
+    return f"The system says{where}: {reason}; mend that, then run the same command again."
+
+
+def _silence(stream: TextIO) -> None:
+    """Keep Python from complaining about the closed pipe once more at its end."""
+    try:
+        descriptor = stream.fileno()
+    except (OSError, ValueError):
+        return
+    os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)

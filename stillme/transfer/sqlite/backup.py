@@ -12,11 +12,12 @@ import os
 import shutil
 import sqlite3
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from stillme.transfer.errors import LegacyFileError
-from stillme.transfer.sqlite.connect import check_readable, explain, open_legacy, uri
+from stillme.transfer.sqlite.connect import check_readable, explain, no_room, open_legacy, uri
 
 STEP_PAGES = 1000
 MOST_RESTARTS = 5
@@ -39,9 +40,12 @@ class _RestartedTooOften(Exception):
 class CopyProgress:
     """Watches a copy: raises where it starts over too often or waits too long for a lock."""
 
-    def __init__(self, source: Path, patience: float) -> None:
+    def __init__(
+        self, source: Path, patience: float, on_pages: Callable[[int, int], None] | None = None
+    ) -> None:
         self._source = source
-        self._patience = patience
+        self._on_pages = on_pages
+        self.patience = patience
         self._waiting_since: float | None = None
         self._left: int | None = None
         self.restarts = 0
@@ -50,7 +54,7 @@ class CopyProgress:
         if status in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             now = time.monotonic()
             self._waiting_since = self._waiting_since or now
-            if now - self._waiting_since > self._patience:
+            if now - self._waiting_since > self.patience:
                 raise explain(self._source, sqlite3.OperationalError("database is locked"))
             return
         self._waiting_since = None
@@ -59,15 +63,25 @@ class CopyProgress:
             if self.restarts > MOST_RESTARTS:
                 raise _RestartedTooOften
         self._left = left
+        if self._on_pages is not None:
+            self._on_pages(total - left, total)
 
 
 def copy_database(
-    source: Path, copy: Path, *, patience: float = 30.0, step_pages: int = STEP_PAGES
+    source: Path,
+    copy: Path,
+    *,
+    patience: float = 30.0,
+    step_pages: int = STEP_PAGES,
+    on_pages: Callable[[int, int], None] | None = None,
 ) -> Copied:
-    """Copy `source` to the new file `copy` and bring it to the disk. Raises LegacyFileError."""
+    """Copy `source` to the new file `copy` and bring it to the disk. Raises LegacyFileError.
+
+    `on_pages` is told how many pages of how many are copied.
+    """
     check_readable(source)
     try:
-        copied = _online(source, copy, patience, step_pages)
+        copied = _online(source, copy, CopyProgress(source, patience, on_pages), step_pages)
     except LegacyFileError:
         if not _may_be_copied_by_bytes(source):
             raise
@@ -78,10 +92,10 @@ def copy_database(
     return copied
 
 
-def _online(source: Path, copy: Path, patience: float, step_pages: int) -> Copied:
+def _online(source: Path, copy: Path, progress: CopyProgress, step_pages: int) -> Copied:
+    patience = progress.patience
     origin = open_legacy(source, timeout=patience)
     try:
-        progress = CopyProgress(source, patience)
         try:
             _copy_pages(origin, source, copy, step_pages, progress)
             return Copied(STEPS, progress.restarts)
@@ -104,8 +118,11 @@ def _copy_pages(
         # One file that is complete by itself; the manifest keeps the mode of the live one.
         target.execute("PRAGMA journal_mode = DELETE")
     except sqlite3.Error as error:
-        if "full" in str(error):
-            raise LegacyFileError(f"{copy} cannot be written: {error}; free some space.") from error
+        if no_room(error):
+            raise LegacyFileError(
+                f"{copy} cannot be written ({error}): free some space or name another folder, "
+                "then run the same command again."
+            ) from error
         raise explain(source, error) from error
     finally:
         target.close()

@@ -10,6 +10,16 @@ from urllib.parse import quote
 
 from stillme.transfer.errors import LegacyFileError
 
+# SQLite only writes here to its copies; a full disk is no fault of the file it reads. A write
+# beyond a quota or a size limit is an I/O error to SQLite, not a full disk.
+_NO_ROOM = {
+    "SQLITE_FULL",
+    "SQLITE_IOERR_WRITE",
+    "SQLITE_IOERR_TRUNCATE",
+    "SQLITE_IOERR_FSYNC",
+    "SQLITE_IOERR_SHMSIZE",
+}
+
 
 def uri(path: Path, mode: str = "ro") -> str:
     """The SQLite URI of a file, percent-encoded."""
@@ -55,10 +65,20 @@ def check_readable(path: Path) -> None:
         )
 
 
+def no_room(error: sqlite3.Error) -> bool:
+    """Whether SQLite could not write for want of space."""
+    return getattr(error, "sqlite_errorname", "") in _NO_ROOM
+
+
 def explain(path: Path, error: sqlite3.Error) -> LegacyFileError:
-    """The sentence for an error that SQLite raised on `path`."""
+    """The sentence for an error that SQLite raised on `path` or on its copy."""
     text = str(error)
-    if "locked" in text or "busy" in text:
+    if no_room(error):
+        what = (
+            f"cannot be copied ({text}): free some space, or set TMPDIR to a folder that has it, "
+            "then run the same command again"
+        )
+    elif "locked" in text or "busy" in text:
         what = "is locked by another writer: wait until it is free and run again"
     elif "malformed" in text or "disk image" in text or "disk I/O" in text:
         what = (

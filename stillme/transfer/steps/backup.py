@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -50,16 +51,48 @@ def back_up(
     _make(directory)
     manifest = Manifest(datetime.now(UTC).isoformat(timespec="seconds"), sqlite3.sqlite_version)
     manifest.absent = [file.path.name for file in wanted if file not in present]
-    for file in present:
-        manifest.files.append(_back_up_file(file, directory))
-        on_event(Event("file", {"file": file.name, "path": str(file.path)}))
     folder = Path(settings.LEGACY_VECTOR_DIR)
-    if vectors and not names and folder.is_dir():
-        manifest.folders.append(_back_up_folder(folder, directory / folder.name))
+    folders = [folder] if vectors and not names and folder.is_dir() else []
+    with _emptied_on_failure(directory):
+        _fill(directory, manifest, present, folders, on_event)
+    return manifest
+
+
+def _fill(
+    directory: Path,
+    manifest: Manifest,
+    files: list[LegacyFile],
+    folders: list[Path],
+    on_event: OnEvent,
+) -> None:
+    """Copy everything; the manifest comes last."""
+    for file in files:
+        on_event(Event("file", {"file": file.name, "path": str(file.path)}))
+        manifest.files.append(_back_up_file(file, directory, on_event))
+    for folder in folders:
         on_event(Event("file", {"file": folder.name, "path": str(folder)}))
+        manifest.folders.append(_back_up_folder(folder, directory / folder.name))
     write_manifest(directory, manifest)
     flush(directory / NAME)
-    return manifest
+
+
+@contextmanager
+def _emptied_on_failure(directory: Path) -> Iterator[None]:
+    """Where the backup fails, its folder is empty again: the same command can be repeated."""
+    try:
+        yield
+    except BaseException as error:
+        for path in directory.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise LegacyFileError(
+                f"The backup cannot be written to {directory}: {error.strerror}; free some space "
+                "or name another folder, then run the same command again."
+            ) from error
+        raise
 
 
 def _make(directory: Path) -> None:
@@ -72,14 +105,15 @@ def _make(directory: Path) -> None:
         raise TransferError(f"{directory} cannot be made: {error.strerror}.") from error
 
 
-def _back_up_file(file: LegacyFile, directory: Path) -> FileEntry:
+def _back_up_file(file: LegacyFile, directory: Path, on_event: OnEvent) -> FileEntry:
+    """One copy and what its check found; `progress` counts pages."""
     copy = directory / file.path.name
     mode = journal_mode(file.path)
     if file.path.stat().st_size == 0:
         copy.touch(mode=0o600)
         copied = Copied("bytes")
     else:
-        copied = copy_database(file.path, copy)
+        copied = copy_database(file.path, copy, on_pages=_pages_told(file.name, on_event))
     copy.chmod(0o600)
     found = check_copy(copy)
     return FileEntry(
@@ -99,6 +133,20 @@ def _back_up_file(file: LegacyFile, directory: Path) -> FileEntry:
         copied=copied.how,
         restarts=copied.restarts,
     )
+
+
+def _pages_told(name: str, on_event: OnEvent) -> Callable[[int, int], None]:
+    """Turns the copied and total pages of a file into events: a bar of its own."""
+    known = False
+
+    def tell(done: int, total: int) -> None:
+        nonlocal known
+        if not known:
+            known = True
+            on_event(Event("table", {"table": name, "total": total, "unit": "pages"}))
+        on_event(Event("progress", {"table": name, "rows": done}))
+
+    return tell
 
 
 def _back_up_folder(folder: Path, copy: Path) -> FolderEntry:
