@@ -31,6 +31,7 @@ MAJOR_VERSION = 18
 PORT = 5432
 START_TIMEOUT = 120
 LEFTOVER_TIMEOUT = 10
+NO_ROOM = "No space left on device"
 LEFTOVER = re.compile("still in use|already exists")
 # sun_path holds 104 bytes on macOS and 108 on Linux, the closing NUL included.
 SOCKET_PATH_LIMIT = 103
@@ -147,9 +148,11 @@ class Cluster:
             output.seek(0)
             said = " ".join(output.read().split())
         if result.returncode:
+            why = self._complaint(logged) or said
+            advice = ". Free some space, then run the command again." if NO_ROOM in why else ""
             raise EmbeddedServerError(
                 f"The embedded PostgreSQL did not come up ({program} ended with "
-                f"{result.returncode}; its log is {self.log}): {self._complaint(logged) or said}"
+                f"{result.returncode}; its log is {self.log}): {why}{advice}"
             )
 
     def _complaint(self, logged: int) -> str:

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -175,6 +175,24 @@ def fill(disk: Path, left: int) -> None:
         stream.truncate(max(0, size - left))
 
 
+@contextmanager
+def running_server(environment: dict[str, str]) -> Iterator[None]:
+    """Somebody else is connected: the embedded server goes on between two commands."""
+    code = "import sys; from django.db import connection as c; c.ensure_connection(); print(1); sys.stdin.read()"
+    with subprocess.Popen(
+        [*MANAGE, "shell", "--no-imports", "-c", code.replace("print(1)", "print(1, flush=True)")],
+        env=environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as holder:
+        assert holder.stdin
+        assert holder.stdout
+        assert holder.stdout.readline() == "1\n"
+        yield
+        holder.stdin.close()
+
+
 @pytest.mark.embedded
 @pytest.mark.slow
 def test_the_servers_disk_is_full(small_disk: Path, tmp_path: Path) -> None:
@@ -185,12 +203,18 @@ def test_the_servers_disk_is_full(small_disk: Path, tmp_path: Path) -> None:
     }
     environment.pop("DATABASE_URL", None)
     assert run(environment, "migrate", "-v0").returncode == 0
-    for left in (2 << 20, 64 << 10, 0):
-        fill(small_disk, left)
-        done = run(environment, "import_sqlite", "--chunk-rows", "500")
-        assert done.returncode == 2, done.stdout + done.stderr
-        assert len(done.stderr.strip().splitlines()) == 1, done.stderr
-        (small_disk / "ballast").unlink()
+    fill(small_disk, 0)
+    stopped = run(environment, "import_sqlite")
+    assert stopped.returncode == 2
+    assert "No space left on device. Free some space" in stopped.stderr
+    (small_disk / "ballast").unlink()
+    with running_server(environment):
+        for left in (2 << 20, 64 << 10, 0):
+            fill(small_disk, left)
+            done = run(environment, "import_sqlite", "--chunk-rows", "500")
+            assert done.returncode == 2, done.stdout + done.stderr
+            assert len(done.stderr.strip().splitlines()) == 1, done.stderr
+            (small_disk / "ballast").unlink()
     done = run(environment, "import_sqlite", "--chunk-rows", "500")
     assert done.returncode == 0, done.stderr
     proof = run(environment, "verify_migration", "--format", "json")
