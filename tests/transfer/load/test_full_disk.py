@@ -178,9 +178,12 @@ def fill(disk: Path, left: int) -> None:
 @contextmanager
 def running_server(environment: dict[str, str]) -> Iterator[None]:
     """Somebody else is connected: the embedded server goes on between two commands."""
-    code = "import sys; from django.db import connection as c; c.ensure_connection(); print(1); sys.stdin.read()"
+    code = (
+        "import sys; from django.db import connection as c; c.ensure_connection(); "
+        "print(1, flush=True); sys.stdin.read()"
+    )
     with subprocess.Popen(
-        [*MANAGE, "shell", "--no-imports", "-c", code.replace("print(1)", "print(1, flush=True)")],
+        [*MANAGE, "shell", "--no-imports", "-c", code],
         env=environment,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
