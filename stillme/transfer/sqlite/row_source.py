@@ -10,13 +10,11 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
-import apsw
-
-from stillme.transfer.sqlite.connect import quoted, uri
+from stillme.transfer.sqlite.connect import quoted
+from stillme.transfer.sqlite.snapshot_reader import open_reader, rows_of
 
 _EXACT = "exact_double"
 
@@ -40,39 +38,11 @@ class RowSource(Protocol):
         """Release what this source opened itself."""
 
 
-@contextmanager
-def reading(path: Path) -> Iterator[apsw.Connection]:
-    """A read-only APSW connection to a snapshot. Raises sqlite3.Error where it is damaged."""
-    with _as_sqlite3_errors():
-        connection = _open(path)
-        try:
-            yield connection
-        finally:
-            connection.close()
-
-
-def _open(path: Path) -> apsw.Connection:
-    # Nobody writes a snapshot: immutable takes no locks.
-    flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
-    connection = apsw.Connection(uri(path) + "&immutable=1", flags=flags)
-    connection.pragma("temp_store", "MEMORY")
-    return connection
-
-
-@contextmanager
-def _as_sqlite3_errors() -> Iterator[None]:
-    """Callers know the errors of Python's sqlite3."""
-    try:
-        yield
-    except apsw.Error as error:
-        raise sqlite3.DatabaseError(str(error)) from error
-
-
 class SnapshotRows:
     """Reads a snapshot, which nobody writes, through APSW."""
 
     def __init__(self, path: Path) -> None:
-        self._connection = _open(path)
+        self._connection = open_reader(path)
 
     def joined(self, parts: Sequence[str]) -> str:
         """One call, which allocates once."""
@@ -93,8 +63,7 @@ class SnapshotRows:
 
     def rows(self, query: str, values: Sequence[int | str]) -> Iterator[tuple[Any, ...]]:
         """As the protocol says."""
-        with _as_sqlite3_errors():
-            yield from self._connection.execute(query, tuple(values))
+        return rows_of(self._connection, query, values)
 
     def close(self) -> None:
         """Close the connection."""

@@ -18,9 +18,9 @@ from stillme.transfer.selection import Selection, present_files
 from stillme.transfer.sqlite.clock import Clock, read_clock
 from stillme.transfer.sqlite.connect import explain
 from stillme.transfer.sqlite.epochs import read_epoch_units
-from stillme.transfer.sqlite.row_source import reading
 from stillme.transfer.sqlite.schema import row_count, sequence_mark
 from stillme.transfer.sqlite.snapshot import Snapshot, file_sha256, take_snapshot
+from stillme.transfer.sqlite.snapshot_reader import reading
 from stillme.transfer.steps.job import TableJob
 
 

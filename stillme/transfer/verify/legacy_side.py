@@ -4,21 +4,34 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-import struct
-from collections.abc import Iterator, Sequence
+import sys
+from array import array
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
+
+import apsw
 
 from stillme.transfer.kinds import TextKey
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.connect import quoted
-from stillme.transfer.verify.documents import NotPlain, jsonb_spelling
-from stillme.transfer.verify.lines import JSON, REAL, Lines
+from stillme.transfer.sqlite.snapshot_reader import rows_of
+from stillme.transfer.verify.document_blocks import DocumentBlock
+from stillme.transfer.verify.lines import Lines
 from stillme.transfer.verify.local_clock import row_minutes_sql
 
 Raw = None | int | float | bytes
-_DOUBLE = struct.Struct(">d").pack
+# A block of large rows ends early: memory is bounded by bytes.
+_BLOCK_BYTES = 4_000_000
+
+
+class BlockContent(NamedTuple):
+    """What both sides say of the same rows: how many, SHA-256 of their lines, and of the 64 bits
+    of each real column."""
+
+    rows: int
+    lines: str
+    reals: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,86 +47,117 @@ class StoredRow:
 
 @dataclass(slots=True)
 class Block:
-    """A block of rows in key order: the keys at its ends, the digest of its plain lines, and the
-    rowids of the rows that have none. `broken` means that its text could not be read as UTF-8."""
+    """Consecutive rows in key order: their number, the last key, whether more rows follow, the
+    plain ones' content, and the rows that are not plain. `broken`: its rows are to be judged one
+    by one."""
 
     last: Any = None
     rows: int = 0
-    plain: int = 0
-    digest: str = ""
+    more: bool = False
+    content: BlockContent = field(default_factory=lambda: BlockContent(0, "", ()))
+    documents: tuple[DocumentBlock, ...] = ()
     unusual: list[int] = field(default_factory=list)
     unusual_keys: list[Any] = field(default_factory=list)
     broken: bool = False
 
+    @property
+    def digest(self) -> str:
+        """Of the plain rows."""
+        parts = (self.content.lines, *self.content.reals, *(d.digest for d in self.documents))
+        return hashlib.sha256(" ".join(parts).encode()).hexdigest()
+
 
 class LegacySide:
-    """Reads one table of a snapshot."""
+    """Reads one table of a snapshot: blocks through APSW, single rows as they are stored."""
 
     def __init__(
         self,
         connection: sqlite3.Connection,
+        reader: apsw.Connection,
         mapping: TableMapping,
         lines: Lines,
         parents: dict[str, str],
     ) -> None:
         self._db = connection
+        self._reader = reader
         self._mapping = mapping
         self._lines = lines
         self._parents = parents
         self._names = [c.legacy for c in mapping.columns] + list(mapping.extra)
-        self._template = "".join(["%s"] * len(lines.how))
-        self._special = [(i + 3, how) for i, how in enumerate(lines.how) if how in (REAL, JSON)]
+        first_real = 2 + len(lines.documents)
+        self._document_places = range(2, first_real)
+        self._real_places = range(first_real, first_real + len(lines.reals))
 
-    def block(self, where: str, values: Sequence[Any], limit: int) -> Block:
-        """The next `limit` rows that meet the condition."""
-        assert self._mapping.key is not None
-        key = quoted(self._mapping.key.legacy)
-        pieces = ", ".join(self._lines.legacy)
-        query = (
-            f"SELECT rowid, {key}, ({self._lines.plain}), {pieces} "
-            f"FROM {quoted(self._mapping.table)} WHERE {where} ORDER BY {key} LIMIT {limit}"
-        )
+    def block(
+        self, where: str, values: Sequence[Any], limit: int, noted: Collection[Any] = ()
+    ) -> Block:
+        """The next rows that meet the condition: up to `limit`, or a few megabytes of them.
+
+        Rows with a `noted` key are not plain: somebody kept something of them.
+        """
+        block = Block()
         try:
-            rows = self._db.execute(query, tuple(values)).fetchall()
-        except sqlite3.OperationalError as error:
-            if "decode" not in str(error):
-                raise
+            plain = self._read(block, self._query(where, limit), values, noted)
+        except UnicodeDecodeError:
+            # A key that is no UTF-8.
             return Block(broken=True)
-        return self._digest(rows)
-
-    def _digest(self, rows: list[tuple[Any, ...]]) -> Block:
-        block = Block(rows=len(rows), last=rows[-1][1] if rows else None)
-        lines: list[str] = []
-        template = self._template
-        for row in rows:
-            line = template % self._pieces(row) if row[2] else None
-            if line is None or "\0" in line:
-                block.unusual.append(row[0])
-                block.unusual_keys.append(row[1])
-            else:
-                lines.append(line)
-        block.plain = len(lines)
-        block.digest = hashlib.sha256("".join(lines).encode("utf-8")).hexdigest()
+        block.more = block.more or block.rows == limit
+        self._sum_up(block, plain)
         return block
 
-    def _pieces(self, row: tuple[Any, ...]) -> tuple[Any, ...]:
-        """The pieces of the line, reals and documents spelled; a document that is not plain makes
-        the line one that cannot be."""
-        if not self._special:
-            return row[3:]
-        cells = list(row)
-        for place, how in self._special:
-            value = cells[place]
-            if value is None:
-                cells[place] = "-"
-            elif how == REAL:
-                cells[place] = _DOUBLE(value).hex()
-            else:
-                try:
-                    cells[place] = _sized(value)
-                except NotPlain:
-                    cells[place] = "\0"
-        return tuple(cells[3:])
+    def _query(self, where: str, limit: int) -> str:
+        assert self._mapping.key is not None
+        key = quoted(self._mapping.key.legacy)
+        lines = self._lines
+        line = f"CASE WHEN {lines.plain} THEN CAST({lines.legacy} AS BLOB) END"
+        documents, reals = (
+            [legacy for legacy, _ in both] for both in (lines.documents, lines.reals)
+        )
+        parts = ", ".join(("rowid", key, *documents, *reals, line))
+        table = quoted(self._mapping.table)
+        return f"SELECT {parts} FROM {table} WHERE {where} ORDER BY {key} LIMIT {limit}"
+
+    def _read(
+        self, block: Block, query: str, values: Sequence[Any], noted: Collection[Any]
+    ) -> list[tuple[Any, ...]]:
+        """The rows that have a line; the block is told of the others."""
+        plain: list[tuple[Any, ...]] = []
+        places = self._document_places
+        size = 0
+        for row in rows_of(self._reader, query, values):
+            block.rows += 1
+            line = row[-1]
+            block.last = row[1]
+            if line is None or row[1] in noted:
+                block.unusual.append(row[0])
+                block.unusual_keys.append(row[1])
+                continue
+            plain.append(row)
+            size += len(line)
+            for place in places:
+                size += len(row[place] or b"")
+            if size > _BLOCK_BYTES:
+                block.more = True
+                break
+        return plain
+
+    def _sum_up(self, block: Block, plain: list[tuple[Any, ...]]) -> None:
+        documents: list[DocumentBlock] = []
+        for place in self._document_places:
+            column = DocumentBlock([row[place] for row in plain])
+            plain = _kept(block, plain, column.plain)
+            documents.append(column)
+        data = b"".join([row[-1] for row in plain])
+        if not _is_text(data):
+            plain = _kept(block, plain, [_is_text(row[-1]) for row in plain])
+            data = b"".join([row[-1] for row in plain])
+        reals = tuple(_bits_digest([row[place] for row in plain]) for place in self._real_places)
+        block.content = BlockContent(len(plain), hashlib.sha256(data).hexdigest(), reals)
+        if any(column.rows != len(plain) for column in documents):
+            documents = [
+                DocumentBlock([row[place] for row in plain]) for place in self._document_places
+            ]
+        block.documents = tuple(documents)
 
     def rows(self, where: str, values: Sequence[Any] = ()) -> Iterator[StoredRow]:
         """Raw rows that meet an SQL condition."""
@@ -158,11 +202,33 @@ class LegacySide:
             yield from self.rows(f"{table}.rowid IN ({listed})")
 
 
-@lru_cache(maxsize=5_000)
-def _sized(document: str) -> str:
-    spelled = jsonb_spelling(document)
-    size = len(spelled) if spelled.isascii() else len(spelled.encode())
-    return f"{size}:{spelled}"
+def _kept(block: Block, rows: list[tuple[Any, ...]], fine: Sequence[bool]) -> list[tuple[Any, ...]]:
+    """The rows that are `fine`; the block is told of the others."""
+    if all(fine):
+        return rows
+    others = [row for row, is_fine in zip(rows, fine, strict=True) if not is_fine]
+    block.unusual += [row[0] for row in others]
+    block.unusual_keys += [row[1] for row in others]
+    return [row for row, is_fine in zip(rows, fine, strict=True) if is_fine]
+
+
+def _is_text(data: bytes) -> bool:
+    """Whether the bytes are UTF-8 without U+0000."""
+    if b"\0" in data:
+        return False
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _bits_digest(doubles: list[float]) -> str:
+    """Of the doubles' 64 bits, most significant byte first, as PostgreSQL sends them."""
+    numbers = array("d", doubles)
+    if sys.byteorder == "little":
+        numbers.byteswap()
+    return hashlib.sha256(numbers.tobytes()).hexdigest()
 
 
 def key_condition(

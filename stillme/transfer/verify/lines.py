@@ -1,14 +1,14 @@
 """One canonical line per row, spelled alike by both databases, so that blocks compare by digest.
 
 Cells are joined unambiguously: text is preceded by its length in bytes, numbers end with a
-semicolon, NULL is ``-``. A real is its 64 bits in hex. The legacy line is built from what SQLite
-stores by SQLite's own functions, the target line by PostgreSQL; neither passes through the other.
-A row with anything unusual in it has no line: it is judged cell by cell.
+semicolon, NULL is ``-``. Reals and documents stand in the line with a mark only: their 64 bits and
+their meaning are compared beside it. The legacy line is built from what SQLite stores by SQLite's
+own functions, the target line by PostgreSQL; neither passes through the other. A row with anything
+unusual in it has no line: it is judged cell by cell.
 """
 
 from __future__ import annotations
 
-import sqlite3
 from dataclasses import dataclass
 
 from stillme.transfer import kinds
@@ -16,64 +16,67 @@ from stillme.transfer.mapping import EXTRA_COLUMN, MappedColumn, TableMapping
 from stillme.transfer.sqlite.connect import quoted as legacy_name
 from stillme.transfer.verify.local_clock import LocalClock, row_minutes_sql, shape_sql
 
-# Bytes of a text; older SQLite has no function of that name.
-_BYTES = (
-    "octet_length({})" if sqlite3.sqlite_version_info >= (3, 43) else "length(CAST({} AS BLOB))"
-)
-TEXT, REAL, JSON = "text", "real", "json"
+_VALUE_MARK = "v"
 
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """`plain` tells a plain row; `legacy` gives the pieces, `how` says what Python adds to each.
+    """`plain` tells a plain row. `legacy` and `target` are its line on either side.
 
-    A piece of how "text" is taken as it comes, "real" is a double or None, "json" a document.
+    `reals` are the doubles that the legacy side gives and the 8 bytes of them that the target
+    gives, `documents` the JSON columns as stored and as PostgreSQL prints them.
     """
 
     plain: str
-    legacy: tuple[str, ...]
-    how: tuple[str, ...]
+    legacy: str
     target: str
+    reals: tuple[tuple[str, str], ...]
+    documents: tuple[tuple[str, str], ...]
 
 
 def lines_for(mapping: TableMapping, clock: LocalClock, parents: dict[str, str]) -> Lines:
     """The SQL of both sides. `parents` maps a parent table to an SQL test with ``{}`` for the
     referring column."""
     tests: list[str] = []
-    pieces: list[tuple[str, str]] = []
+    pieces: list[str] = []
     target: list[str] = []
     for column in mapping.columns:
-        test, piece, how = _legacy_piece(column, mapping, clock, parents)
+        test, piece = _legacy_piece(column, mapping, clock, parents)
         tests.append(test)
-        pieces.append((how, piece))
+        pieces.append(piece)
         target.append(_target_piece(column))
     for name, rule in mapping.derived:
-        pieces.append((TEXT, _derived(mapping, rule)))
+        pieces.append(_derived(mapping, rule))
         target.append(_sized(_q(name)))
     for name in (*mapping.nulls, EXTRA_COLUMN):
-        pieces.append((TEXT, "'-'"))
+        pieces.append("'-'")
         target.append(f"CASE WHEN {_q(name)} IS NULL THEN '-' ELSE '!' END")
     tests += [f"{legacy_name(name)} IS NULL" for name in mapping.extra]
     if mapping.key is None or mapping.impossible or not mapping.key_is_unique:
         tests = ["0"]
-    joined = _join(pieces)
     return Lines(
         plain=" AND ".join(f"({test})" for test in tests),
-        legacy=tuple(piece for _, piece in joined),
-        how=tuple(how for how, _ in joined),
+        legacy=f"concat({', '.join(pieces)})",
         target=" || ".join(target),
+        reals=tuple(_both_reals(c) for c in mapping.columns if isinstance(c.kind, kinds.Real)),
+        documents=tuple(
+            _both_documents(c) for c in mapping.columns if isinstance(c.kind, kinds.Json)
+        ),
     )
 
 
-def _join(pieces: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Neighbouring text pieces become one: fewer values cross into Python."""
-    joined: list[tuple[str, str]] = []
-    for how, piece in pieces:
-        if how == TEXT and joined and joined[-1][0] == TEXT:
-            joined[-1] = (TEXT, f"{joined[-1][1]} || {piece}")
-        else:
-            joined.append((how, piece))
-    return joined
+def _both_reals(column: MappedColumn) -> tuple[str, str]:
+    # The line tells NULL from 0.
+    legacy, target = legacy_name(column.legacy), _q(column.target)
+    return f"ifnull({legacy}, 0.0)", f"float8send(coalesce({target}, 0))"
+
+
+def _both_documents(column: MappedColumn) -> tuple[str, str]:
+    # The line tells NULL from the document null.
+    return (
+        f"CAST({legacy_name(column.legacy)} AS BLOB)",
+        f"coalesce({_q(column.target)}::text, 'null')",
+    )
 
 
 def _q(name: str) -> str:
@@ -89,40 +92,39 @@ def _target_piece(column: MappedColumn) -> str:
     match column.kind:
         case kinds.Text() | kinds.TextKey():
             return _sized(name)
-        case kinds.Real():
-            return f"coalesce(encode(float8send({name}), 'hex'), '-')"
-        case kinds.Json():
-            return _sized(f"({name}::text)")
+        case kinds.Real() | kinds.Json():
+            return f"CASE WHEN {name} IS NULL THEN '-' ELSE '{_VALUE_MARK}' END"
     return f"coalesce({name}::text || ';', '-')"
 
 
 def _legacy_piece(
     column: MappedColumn, mapping: TableMapping, clock: LocalClock, parents: dict[str, str]
-) -> tuple[str, str, str]:
+) -> tuple[str, str]:
     name = legacy_name(column.legacy)
     number = f"ifnull({name} || ';', '-')"
+    mark = f"iif({name} IS NULL, '-', '{_VALUE_MARK}')"
     match column.kind:
         case kinds.Key():
-            return f"typeof({name}) = 'integer'", number, TEXT
+            return f"typeof({name}) = 'integer'", number
         case kinds.Reference(parent=parent):
             qualified = f"{legacy_name(mapping.table)}.{name}"
             test = f"typeof({name}) = 'integer' AND {parents[parent].format(qualified)}"
-            return _or_null(column, name, test), number, TEXT
+            return _or_null(column, name, test), number
         case kinds.Integer(low=low, high=high):
             test = f"typeof({name}) = 'integer' AND {name} >= {low} AND {name} <= {high}"
-            return _or_null(column, name, test), number, TEXT
+            return _or_null(column, name, test), number
         case kinds.Real():
-            return _or_null(column, name, f"typeof({name}) = 'real'"), name, REAL
+            return _or_null(column, name, f"typeof({name}) = 'real'"), mark
         case kinds.Json():
-            return _or_null(column, name, f"typeof({name}) = 'text'"), name, JSON
+            return _or_null(column, name, f"typeof({name}) = 'text'"), mark
         case kinds.Text() | kinds.TextKey():
-            return _or_null(column, name, _text_test(column.kind, name)), _legacy_sized(name), TEXT
+            return _or_null(column, name, _text_test(column.kind, name)), _legacy_sized(name)
     return _time_piece(column, name, mapping, clock)
 
 
 def _legacy_sized(name: str) -> str:
     # length() of a text stops at U+0000, that of its bytes does not.
-    return f"ifnull({_BYTES.format(name)} || ':' || {name}, '-')"
+    return f"ifnull(octet_length({name}) || ':' || {name}, '-')"
 
 
 def _text_test(kind: kinds.Kind, name: str) -> str:
@@ -152,11 +154,11 @@ def _derived(mapping: TableMapping, rule: kinds.WhenSet) -> str:
 
 def _time_piece(
     column: MappedColumn, name: str, mapping: TableMapping, clock: LocalClock
-) -> tuple[str, str, str]:
+) -> tuple[str, str]:
     if isinstance(column.kind, kinds.Date):
         shape = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]"
         test = f"typeof({name}) = 'text' AND {name} GLOB '{shape}' AND date({name}) = {name}"
-        return _or_null(column, name, test), f"ifnull({name} || ' 00:00:00+00;', '-')", TEXT
+        return _or_null(column, name, test), f"ifnull({name} || ' 00:00:00+00;', '-')"
     assert isinstance(column.kind, kinds.Timestamp)
     stamp = column.kind.stamp
     # Only text of this shape, of a day that exists, is what SQLite prints for it; the hour 24
@@ -164,15 +166,15 @@ def _time_piece(
     utc_test = f"datetime({name}) = {name} AND substr({name}, 12, 2) < '24'"
     utc_piece = f"{name} || '+00;'"
     if stamp is kinds.Stamp.SQL:
-        return _or_null(column, name, utc_test), f"ifnull({utc_piece}, '-')", TEXT
+        return _or_null(column, name, utc_test), f"ifnull({utc_piece}, '-')"
     local_test = _local_test(name, mapping, clock, stamp)
     moved = f"datetime(substr({name}, 1, 19), '{-clock.usual} minutes')"
     local_piece = f"{moved} || rtrim(substr({name}, 20), '0') || '+00;'"
     if stamp is kinds.Stamp.ISO:
-        return _or_null(column, name, local_test), f"ifnull({local_piece}, '-')", TEXT
+        return _or_null(column, name, local_test), f"ifnull({local_piece}, '-')"
     piece = f"iif(substr({name}, 11, 1) = 'T', {local_piece}, {utc_piece})"
     test = f"({utc_test}) OR ({local_test})"
-    return _or_null(column, name, test), f"ifnull({piece}, '-')", TEXT
+    return _or_null(column, name, test), f"ifnull({piece}, '-')"
 
 
 def _local_test(name: str, mapping: TableMapping, clock: LocalClock, stamp: kinds.Stamp) -> str:

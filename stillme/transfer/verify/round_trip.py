@@ -75,7 +75,7 @@ class _Builder:
 
     def _from_target(self) -> None:
         assert self._mapping.key is not None
-        side = TargetSide(self._alias, self._mapping, "''")
+        side = TargetSide(self._alias, self._mapping)
         edited = set(
             self._records.filter(status=QuarantinedRow.Status.REPAIRED)
             .exclude(repairs={})

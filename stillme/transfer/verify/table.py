@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +11,8 @@ from stillme.transfer.findings import Finding, FindingKind
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.connect import quoted
 from stillme.transfer.sqlite.snapshot import Snapshot
+from stillme.transfer.sqlite.snapshot_reader import open_reader
+from stillme.transfer.verify.document_blocks import DocumentBlock
 from stillme.transfer.verify.legacy_side import (
     Block,
     LegacySide,
@@ -54,14 +56,17 @@ class TableJudge:
     def __init__(self, alias: str, case: TableCase) -> None:
         self.case = case
         self._db = case.snapshot.open()
+        self._reader = open_reader(case.snapshot.path)
         parents = {name: self._parent_test(name) for name in case.parents}
         self._lines = lines_for(case.mapping, case.clock, parents)
-        self._legacy = LegacySide(self._db, case.mapping, self._lines, parents)
-        self._target = TargetSide(alias, case.mapping, self._lines.target)
+        self._legacy = LegacySide(self._db, self._reader, case.mapping, self._lines, parents)
+        self._target = TargetSide(alias, case.mapping, self._lines)
+        self._noted: set[Any] = set()
         self._rows = RowJudge(alias, case.mapping, case.clock, case.units, self._target)
 
     def close(self) -> None:
         """Close the snapshot."""
+        self._reader.close()
         self._db.close()
 
     def _parent_test(self, name: str) -> str:
@@ -74,9 +79,10 @@ class TableJudge:
         excluded = self.case.excluded.get(name, ())
         if excluded:
             table = f"temp.{quoted('out_' + name)}"
-            self._db.execute(f"CREATE TABLE {table} (key INTEGER PRIMARY KEY)")
-            values = ((key,) for key in excluded)
-            self._db.executemany(f"INSERT OR IGNORE INTO {table} VALUES (?)", values)
+            for side in (self._db, self._reader):
+                side.execute(f"CREATE TABLE {table} (key INTEGER PRIMARY KEY)")
+                values = ((key,) for key in excluded)
+                side.executemany(f"INSERT OR IGNORE INTO {table} VALUES (?)", values)
             test = f"({test} AND {{0}} NOT IN (SELECT key FROM {table}))".replace("{}", "{0}")
         return test
 
@@ -88,6 +94,7 @@ class TableJudge:
             self._judge_rows(self._legacy.rows("1"), proof)
             return proof
         digest = hashlib.sha256()
+        self._noted = self._target.noted_keys(part.after, part.upto)
         for after, upto, block in self._blocks(part):
             digest.update(block.digest.encode())
             self._judge_block(after, upto, block, proof)
@@ -110,10 +117,10 @@ class TableJudge:
         while True:
             where, values = key_condition(self.case.mapping, after, part.upto, nulls=True)
             if self.case.mapping.has_rowid:
-                block = self._legacy.block(where, values, BLOCK_ROWS)
+                block = self._legacy.block(where, values, BLOCK_ROWS, self._noted)
             else:
                 block = Block(broken=True)
-            is_last = block.broken or block.rows < BLOCK_ROWS
+            is_last = block.broken or not block.more
             if not is_last and not self._can_cut(block.last):
                 block, is_last = Block(broken=True), True
             upto = part.upto if is_last else block.last
@@ -138,12 +145,13 @@ class TableJudge:
         ]
         if usual_keys:
             without = _fitting(mapping, unusual)
-            rows, digest = self._target.digest(after, upto, without)
-            if (rows, digest) == (block.plain, block.digest):
+            content, documents = self._target.block(after, upto, without)
+            if content == block.content and _are_same(block.documents, documents):
+                plain = content.rows
                 proof.legacy_rows += block.rows
-                proof.target_rows += rows + len(self._target.rows(without))
-                proof.by_digest += block.plain
-                proof.cells += block.plain * len(mapping.columns)
+                proof.target_rows += plain + len(self._target.rows(without))
+                proof.by_digest += plain
+                proof.cells += plain * len(mapping.columns)
                 seen = self._rows.judge(self._legacy.by_rowid(block.unusual), proof)
                 self._extra_among(without, seen, proof)
                 return
@@ -184,6 +192,10 @@ class TableJudge:
         for row in rows:
             proof.legacy_rows += 1
             yield row
+
+
+def _are_same(legacy: Sequence[DocumentBlock], target: Sequence[str]) -> bool:
+    return all(side.is_same(other) for side, other in zip(legacy, target, strict=True))
 
 
 def _fitting(mapping: TableMapping, keys: list[Any]) -> list[Any]:

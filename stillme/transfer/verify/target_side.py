@@ -9,7 +9,8 @@ from django.db import connections
 
 from stillme.transfer import kinds
 from stillme.transfer.mapping import EXTRA_COLUMN, TableMapping
-from stillme.transfer.verify.legacy_side import is_text_key
+from stillme.transfer.verify.legacy_side import BlockContent, is_text_key
+from stillme.transfer.verify.lines import Lines
 
 # Stands for an infinite time, which no legacy value means.
 _NEVER = 2**63 - 1
@@ -22,17 +23,34 @@ def select(alias: str, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, 
         return list(cursor.fetchall())
 
 
+def _block_select(lines: Lines) -> str:
+    """``SELECT ... FROM (SELECT ...``: the sums of a block over its rows in order."""
+    sums = ["count(*)", _sha256("convert_to(coalesce(string_agg(line, ''), ''), 'UTF8')")]
+    parts = [f"{lines.target} AS line"]
+    for number, (_, real) in enumerate(lines.reals):
+        sums.append(_sha256(f"coalesce(string_agg(real{number}, ''), '')"))
+        parts.append(f"{real} AS real{number}")
+    for number, (_, document) in enumerate(lines.documents):
+        sums.append(f"'[' || coalesce(string_agg(document{number}, ','), '') || ']'")
+        parts.append(f"{document} AS document{number}")
+    return f"SELECT {', '.join(sums)} FROM (SELECT {', '.join(parts)}"
+
+
+def _sha256(value: str) -> str:
+    return f"encode(sha256({value}), 'hex')"
+
+
 def _q(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
 class TargetSide:
-    """Reads one target table."""
+    """Reads one target table; its blocks by `lines`."""
 
-    def __init__(self, alias: str, mapping: TableMapping, line: str) -> None:
+    def __init__(self, alias: str, mapping: TableMapping, lines: Lines | None = None) -> None:
         self._alias = alias
         self._mapping = mapping
-        self._line = line
+        self._lines = lines
         key = _q(mapping.key.target) if mapping.key else "NULL"
         self._key = f'{key} COLLATE "C"' if is_text_key(mapping) else key
         self._array = "text[]" if is_text_key(mapping) else "bigint[]"
@@ -47,20 +65,44 @@ class TargetSide:
             values.append(upto)
         return " AND ".join(tests) or "TRUE", values
 
-    def digest(self, after: Any, upto: Any, without: Sequence[Any]) -> tuple[int, str]:
-        """(rows, SHA-256 of their lines in key order) of a key range, some keys left out."""
+    def block(
+        self, after: Any, upto: Any, without: Sequence[Any]
+    ) -> tuple[BlockContent, tuple[str, ...]]:
+        """The content of a key range, some keys left out, and each JSON column as one array."""
+        assert self._lines is not None
         where, values = self._range(after, upto)
         if without:
             where += f" AND {self._key} <> ALL(%s::{self._array})"
             values.append(list(without))
-        rows, digest = select(
+        rows, lines, *others = select(
             self._alias,
-            "SELECT count(*), encode(sha256(convert_to(coalesce(string_agg(line, ''), ''), "
-            f"'UTF8')), 'hex') FROM (SELECT {self._line} AS line FROM {self._mapping.relation} "
-            f"WHERE {where} ORDER BY {self._key}) AS lines",
+            f"{_block_select(self._lines)} FROM {self._mapping.relation} "
+            f"WHERE {where} ORDER BY {self._key}) AS block",
             values,
         )[0]
-        return rows, digest
+        reals = len(self._lines.reals)
+        return BlockContent(rows, lines, tuple(others[:reals])), tuple(others[reals:])
+
+    def noted_keys(self, after: Any, upto: Any) -> set[Any]:
+        """The keys of a range of which something was kept or set aside."""
+        text = is_text_key(self._mapping)
+        key = "key" if text else "key::bigint"
+        tests = ['"table" = %s', "TRUE" if text else "key ~ '^-?[0-9]{1,18}$'"]
+        values = [self._mapping.declared_table]
+        if not text:
+            bounds = ((">", after), ("<=", upto))
+            # CASE: the cast must not be tried on other keys.
+            tests += [
+                f"CASE WHEN {tests[1]} THEN key::bigint {sign} %s END"
+                for sign, bound in bounds
+                if bound is not None
+            ]
+            values += [bound for _, bound in bounds if bound is not None]
+        found: set[Any] = set()
+        for name in ("kept_cell", "quarantined_row"):
+            sql = f"SELECT DISTINCT {key} FROM transfer.{name} WHERE {' AND '.join(tests)}"
+            found.update(row[0] for row in select(self._alias, sql, values))
+        return found
 
     def next_keys(self, after: Any, limit: int) -> list[Any]:
         """The next keys above `after`, in order."""

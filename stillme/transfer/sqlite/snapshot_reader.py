@@ -1,0 +1,53 @@
+"""Reading a snapshot through APSW, whose own SQLite is newer and faster than Python's.
+
+Only snapshots: a live file stays with the sqlite3 connection that opened it, because the POSIX
+locks of one library are lost when another one closes its descriptor of the same file.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import apsw
+
+from stillme.transfer.sqlite.connect import uri
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[apsw.Connection]:
+    """A read-only connection to a snapshot. Raises sqlite3.Error where it is damaged."""
+    with as_sqlite3_errors():
+        connection = open_reader(path)
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+
+def open_reader(path: Path) -> apsw.Connection:
+    """A read-only connection to a snapshot. Nobody writes it: immutable takes no locks."""
+    flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
+    connection = apsw.Connection(uri(path) + "&immutable=1", flags=flags)
+    connection.pragma("temp_store", "MEMORY")
+    return connection
+
+
+def rows_of(
+    connection: apsw.Connection, query: str, values: Sequence[Any]
+) -> Iterator[tuple[Any, ...]]:
+    """The rows of a query. Raises sqlite3.Error where the file is damaged."""
+    with as_sqlite3_errors():
+        yield from connection.execute(query, tuple(values))
+
+
+@contextmanager
+def as_sqlite3_errors() -> Iterator[None]:
+    """Callers know the errors of Python's sqlite3."""
+    try:
+        yield
+    except apsw.Error as error:
+        raise sqlite3.DatabaseError(str(error)) from error

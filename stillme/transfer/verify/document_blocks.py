@@ -1,0 +1,121 @@
+"""The JSON documents of a block, compared as documents without a look at each of them.
+
+orjson parses a block on both sides and prints it with sorted keys: equal prints are equal
+documents, as far as a double tells numbers apart. Where a number has more digits than a double
+tells apart, or anything else is unusual, each document is spelled as jsonb prints it
+(`documents`) and compared as text.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
+from stillme.transfer.verify.documents import NotPlain, jsonb_spelling
+
+# Two numbers of up to 15 digits are the same double only if they are the same number.
+_DIGITS = bytes(ord("0") if byte in b"0123456789." else ord(" ") for byte in range(256))
+_LONG_NUMBER = re.compile(rb"[0-9][0-9.]{15,}(?:[eE][+-]?[0-9]+)?")
+_MOST_BRACKETS = 500
+_NULL = b"null"
+
+
+class DocumentBlock:
+    """The documents of one column in a block of rows; None is NULL."""
+
+    def __init__(self, column: Sequence[bytes | None]) -> None:
+        self._column = column
+        self._parsed = _parsed_if_all_plain(column)
+        self._printed = b"" if self._parsed is None else _print(self._parsed)
+
+    @property
+    def rows(self) -> int:
+        """How many documents, NULL included."""
+        return len(self._column)
+
+    @property
+    def plain(self) -> list[bool]:
+        """For each document whether jsonb takes it unchanged; NULL is plain."""
+        if self._parsed is not None:
+            return [True] * len(self._column)
+        return [document is None or _spelled(document) is not None for document in self._column]
+
+    @property
+    def digest(self) -> str:
+        """Of the documents' meaning, however they are written."""
+        return hashlib.sha256(self._printed or self._spelling().encode()).hexdigest()
+
+    def is_same(self, target: str) -> bool:
+        """Whether `target`, PostgreSQL's print of the column as one array, holds the same."""
+        if self._parsed is not None and self._is_same_print(target.encode()):
+            return True
+        return self._spelling() == target
+
+    def _is_same_print(self, target: bytes) -> bool:
+        try:
+            found = orjson.loads(target)
+        except orjson.JSONDecodeError:
+            return False
+        if _print(found) != self._printed:
+            return False
+        return _numbers_are_exact(target) and _numbers_are_exact(_array(self._column))
+
+    def _spelling(self) -> str:
+        """PostgreSQL's print of the column, if it holds the same."""
+        spelled = (_NULL.decode() if d is None else _spelled(d) or "" for d in self._column)
+        return "[" + ",".join(spelled) + "]"
+
+
+def _array(column: Sequence[bytes | None]) -> bytes:
+    return b"[" + b",".join([_NULL if d is None else d for d in column]) + b"]"
+
+
+def _parsed_if_all_plain(column: Sequence[bytes | None]) -> list[Any] | None:
+    """The parsed documents; None where one might not be what jsonb takes unchanged.
+
+    A key that stands twice shows: printed again, the documents have fewer quotes. Only a quote
+    written as U+0022 could make up for it.
+    """
+    if any(d is not None and len(d) >= 2 * _MOST_BRACKETS and _may_be_deep(d) for d in column):
+        return None
+    text = _array(column)
+    if b"\\u0000" in text or b"\\u0022" in text:
+        return None
+    try:
+        parsed = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None
+    if len(parsed) != len(column) or text.count(b'"') != orjson.dumps(parsed).count(b'"'):
+        return None
+    found: list[Any] = parsed
+    return found
+
+
+def _may_be_deep(document: bytes) -> bool:
+    return document.count(b"[") + document.count(b"{") >= _MOST_BRACKETS
+
+
+def _print(parsed: Any) -> bytes:
+    return orjson.dumps(parsed, option=orjson.OPT_SORT_KEYS)
+
+
+def _numbers_are_exact(text: bytes) -> bool:
+    """Whether each long number is the one spelling that Python has for its double."""
+    if b"0" * 16 not in text.translate(_DIGITS):
+        return True
+    return all(repr(float(n)).encode() == n for n in set(_LONG_NUMBER.findall(text)) if _is_one(n))
+
+
+def _is_one(number: bytes) -> bool:
+    return number.count(b".") <= 1
+
+
+def _spelled(document: bytes) -> str | None:
+    try:
+        return jsonb_spelling(document.decode("utf-8"))
+    except (NotPlain, UnicodeDecodeError):
+        return None
