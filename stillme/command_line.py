@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from django.core.exceptions import ImproperlyConfigured
@@ -16,6 +17,9 @@ COULD_NOT_RUN = 2
 
 def run(arguments: list[str]) -> None:
     """Run the command named in `arguments`; `--traceback` shows what lies below a sentence."""
+    if os.environ.get("NO_COLOR"):
+        # Django has a variable of its own for its error lines and help pages.
+        os.environ.setdefault("DJANGO_COLORS", "nocolor")
     try:
         execute_from_command_line(arguments)
     except (DatabaseError, InterfaceError) as error:

@@ -7,6 +7,8 @@ import os
 import sqlite3
 import sys
 from argparse import RawDescriptionHelpFormatter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, TextIO
 
 import psycopg
@@ -18,6 +20,8 @@ from django.core.management.base import (
 )
 from django.db import Error as DatabaseError
 from rich.console import Console
+from rich.markup import escape
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from stillme.postgresql.explain import explain_operational_error
 from stillme.transfer.errors import TransferError
@@ -61,7 +65,23 @@ class TransferCommand(BaseCommand):
 
     def add_format(self, parser: CommandParser) -> None:
         """--format."""
-        parser.add_argument("--format", choices=("text", "json"), default="text")
+        parser.add_argument(
+            "--format",
+            choices=("text", "json"),
+            default="text",
+            help="json: one document on standard output, no progress (default text).",
+        )
+
+    @contextmanager
+    def working(self, what: str) -> Iterator[None]:
+        """On a terminal, a sign of life and the time for a call that cannot say how far it is."""
+        if not self.console.is_terminal:
+            yield
+            return
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+        with Progress(*columns, console=self.console, transient=True) as shown:
+            shown.add_task(escape(what), total=None)
+            yield
 
     def check_positive(self, options: dict[str, Any], name: str) -> None:
         """Raises TransferError unless the option is 1 or more."""

@@ -2,36 +2,66 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TaskID,
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
 from stillme.transfer.findings import Event
 
+LINE_EVERY = 10.0
+
+
+class RateColumn(ProgressColumn):
+    """Rows (or pages) per second."""
+
+    def render(self, task: Task) -> Text:
+        """The speed of late, or over all where the task has ended."""
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:,.0f}/s" if speed else "-/s", justify="right", style="cyan")
+
+
+@dataclass(slots=True)
+class _Counted:
+    """What is known of one table while it is at work."""
+
+    total: int
+    unit: str
+    begun: float = field(default_factory=time.monotonic)
+    told: float = field(default_factory=time.monotonic)
+
 
 class RunProgress:
-    """Bars on a terminal, one line per file and table elsewhere, nothing when `quiet`."""
+    """Bars on a terminal; elsewhere a line per file and table, and one every ten seconds of a
+    long one; nothing when `quiet`."""
 
     def __init__(self, console: Console, *, quiet: bool) -> None:
         self._console = console
         self._quiet = quiet
         self._tasks: dict[str, TaskID] = {}
+        self._counted: dict[str, _Counted] = {}
         self._bars: Progress | None = None
         if console.is_terminal and not quiet:
             self._bars = Progress(
-                TextColumn("{task.description:<24}"),
-                BarColumn(bar_width=24),
+                TextColumn("{task.description:<23}"),
+                BarColumn(bar_width=16),
                 MofNCompleteColumn(),
-                TimeRemainingColumn(),
+                RateColumn(),
+                TimeRemainingColumn(compact=True),
                 console=console,
                 transient=True,
             )
@@ -54,19 +84,42 @@ class RunProgress:
             return
         data = event.data
         if event.name == "notice":
-            self._console.print(data["message"])
+            self._console.print(escape(data["message"]), soft_wrap=True)
         elif event.name == "file":
-            self._console.print(f"reading {data['file']}: {data['path']}", soft_wrap=True)
-        elif self._bars:
-            self._show_bar(self._bars, event.name, data)
-        elif event.name == "done":
-            self._console.print(f"  {data['table']}: {data['rows']:,} rows")
+            self._line(f"reading {data['file']}: {data['path']}")
+        elif event.name in ("table", "progress", "done"):
+            self._count(event.name, data)
 
-    def _show_bar(self, bars: Progress, name: str, data: dict[str, Any]) -> None:
+    def _line(self, text: str) -> None:
+        self._console.print(escape(text), soft_wrap=True)
+
+    def _count(self, name: str, data: dict[str, Any]) -> None:
         table = data["table"]
         if name == "table":
-            self._tasks[table] = bars.add_task(table, total=data["total"])
-        elif name in ("progress", "done") and table in self._tasks:
+            self._counted[table] = _Counted(data["total"], data.get("unit", "rows"))
+            if self._bars:
+                self._tasks[table] = self._bars.add_task(table, total=data["total"])
+        elif self._bars:
+            self._show_bar(self._bars, table, data["rows"])
+        elif name == "done":
+            self._line(f"  {table}: {data['rows']:,} rows")
+        elif table in self._counted:
+            self._tell_sometimes(table, self._counted[table], data["rows"])
+
+    def _show_bar(self, bars: Progress, table: str, rows: int) -> None:
+        if table in self._tasks:
             # Started late: the bars' thread must not be alive when the workers are forked.
             bars.start()
-            bars.update(self._tasks[table], completed=data["rows"])
+            bars.update(self._tasks[table], completed=rows)
+
+    def _tell_sometimes(self, table: str, counted: _Counted, rows: int) -> None:
+        now = time.monotonic()
+        if now - counted.told < LINE_EVERY or not rows:
+            return
+        counted.told = now
+        rate = rows / (now - counted.begun)
+        left = max(0, counted.total - rows) / rate
+        self._line(
+            f"  {table}: {rows:,} of {counted.total:,} {counted.unit}, {rate:,.0f}/s, "
+            f"about {left:,.0f} s left"
+        )

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from stillme.transfer.reports.progress import RunProgress as ImportProgress
+from stillme.transfer.reports.tables import plain_table, print_table
 from stillme.transfer.steps.load import ImportResult, TableResult
 
 __all__ = ["ImportProgress", "as_dict", "render_import"]
@@ -21,7 +22,7 @@ def render_import(console: Console, result: ImportResult, form: str) -> None:
         return
     for notice in result.notices:
         console.print(f"[yellow]note[/] {notice}", soft_wrap=True)
-    console.print(_table(result))
+    print_table(console, _table(result))
     for table in result.tables:
         _explain(console, table)
     if result.returned:
@@ -31,13 +32,10 @@ def render_import(console: Console, result: ImportResult, form: str) -> None:
 
 def _table(result: ImportResult) -> Table:
     title = "What an import would do" if result.dry_run else f"Import, run {result.run_id}"
-    table = Table(title=title, title_justify="left")
-    table.add_column("legacy table", overflow="fold")
-    for name in ("legacy", "loaded", "repaired", "quarant.", "new", "changed", "rows/s"):
-        table.add_column(name, justify="right")
+    figures = ("legacy", "loaded", "repaired", "quarant.", "new", "changed")
+    table = plain_table(title, ("legacy table",), figures)
     for row in result.tables:
         outcome = row.outcome
-        speed = f"{outcome.legacy_rows / row.seconds:,.0f}" if row.seconds > 0 else "-"
         counts = (
             outcome.legacy_rows,
             outcome.loaded,
@@ -46,7 +44,7 @@ def _table(result: ImportResult) -> Table:
             outcome.inserted,
             outcome.updated,
         )
-        table.add_row(row.table, *(f"{count:,}" for count in counts), speed)
+        table.add_row(row.table, *(f"{count:,}" for count in counts))
     return table
 
 
@@ -79,6 +77,8 @@ def _verdict(result: ImportResult) -> str:
         return f"[red]{sentence}[/]"
     what = "would be accounted for" if result.dry_run else "are accounted for"
     text = f"All {rows:,} legacy rows {what} in {result.seconds:.1f} s"
+    if rows and result.seconds >= 1:
+        text += f" ({rows / result.seconds:,.0f} rows/s)"
     if aside:
         text += f"; {aside:,} of them in quarantine: see `manage.py quarantine`"
     return text + ("." if result.dry_run else ". Next: `manage.py verify_migration`.")

@@ -9,25 +9,19 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from stillme.transfer.findings import Event
 from stillme.transfer.reports.profile_text import bounds, details, storage
+from stillme.transfer.reports.progress import RunProgress
 from stillme.transfer.sqlite.clock import format_offset
 from stillme.transfer.steps.inspect import FileInspection, Inspection, TableInspection
 
 _WIDTH = 80
 
 
-class InspectProgress:
-    """One line per table that is done, on a terminal only."""
+class InspectProgress(RunProgress):
+    """Bars on a terminal; elsewhere nothing: the report may be what is piped."""
 
     def __init__(self, console: Console, *, quiet: bool) -> None:
-        self._console = console
-        self._quiet = quiet or not console.is_terminal
-
-    def on_event(self, event: Event) -> None:
-        """Show one event."""
-        if not self._quiet and event.name == "done":
-            self._console.print(f"[dim]{event.data['table']}: {event.data['rows']:,} rows[/]")
+        super().__init__(console, quiet=quiet or not console.is_terminal)
 
 
 def render_inspection(console: Console, result: Inspection, form: str) -> None:

@@ -8,11 +8,11 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.quarantine import Retried
 from stillme.transfer.raw_cells import show_cell, unpack_cell
+from stillme.transfer.reports.tables import plain_table, print_table
 
 
 def as_dict(row: QuarantinedRow) -> dict[str, Any]:
@@ -48,15 +48,12 @@ def render_list(
     if not summary:
         console.print("Nothing is in quarantine.")
         return
-    counts = Table(title="Quarantine", title_justify="left")
-    for name in ("table", "reason", "status"):
-        counts.add_column(name)
-    counts.add_column("rows", justify="right")
+    counts = plain_table("Quarantine", ("table", "reason", "status"), ("rows",))
     for line in summary:
         counts.add_row(
             str(line["table"]), str(line["reason"]), str(line["status"]), str(line["rows"])
         )
-    console.print(counts)
+    print_table(console, counts)
     for row in rows:
         where = f"{row.table} {row.key if row.key is not None else '(no key)'}"
         console.print(
@@ -74,15 +71,13 @@ def render_row(console: Console, row: QuarantinedRow, form: str) -> None:
         console.out(json.dumps(as_dict(row), indent=2, ensure_ascii=False))
         return
     console.print(f"[bold]{row.pk}[/] {row.table} {escape(str(row.key))}: {escape(row.sentence)}")
-    table = Table()
-    for name in ("column", "stored as", "value", "edited to"):
-        table.add_column(name, overflow="fold")
+    table = plain_table("", ("column", "stored as", "value", "edited to"))
     for name, packed in row.cells.items():
         storage, raw = unpack_cell(packed)
         edited = show_cell(*unpack_cell(row.repairs[name])) if name in row.repairs else ""
         mark = "[red]" if name == row.column else ""
         table.add_row(f"{mark}{escape(name)}", storage, escape(show_cell(storage, raw)), edited)
-    console.print(table)
+    print_table(console, table)
     if row.note:
         console.print(f"{row.status} by {escape(row.decided_by)}: {escape(row.note)}")
 
@@ -96,3 +91,22 @@ def render_retry(console: Console, result: Retried, form: str) -> None:
     console.print(f"{len(result.loaded)} rows loaded.")
     for pk, sentence in result.still:
         console.print(f"[red]still set aside[/] {pk}: {escape(sentence)}", soft_wrap=True)
+
+
+def render_edit(console: Console, row: QuarantinedRow, column: str, form: str) -> None:
+    """That a cell was edited, and what comes next."""
+    if form == "json":
+        console.out(json.dumps(as_dict(row), indent=2, ensure_ascii=False))
+        return
+    console.print(
+        f"row {row.pk}: {escape(column)} edited; next: manage.py quarantine retry {row.pk}",
+        soft_wrap=True,
+    )
+
+
+def render_accept(console: Console, done: int, form: str) -> None:
+    """How many rows were accepted."""
+    if form == "json":
+        console.out(json.dumps({"accepted": done}))
+        return
+    console.print(f"{done:,} rows accepted: they stay out of the target, explained.")

@@ -6,8 +6,8 @@ import json
 from dataclasses import asdict
 
 from rich.console import Console
-from rich.table import Table
 
+from stillme.transfer.reports.tables import plain_table, print_table
 from stillme.transfer.steps.rehearse import Rehearsal
 
 
@@ -16,14 +16,12 @@ def render_rehearsal(console: Console, result: Rehearsal, form: str) -> None:
     if form == "json":
         console.out(json.dumps({**asdict(result), "ok": result.ok}, indent=2))
         return
-    table = Table(title="Rehearsal", title_justify="left")
-    table.add_column("step")
-    table.add_column("seconds", justify="right")
+    table = plain_table("Rehearsal", ("step",), ("seconds",))
     table.add_column("outcome", overflow="fold")
     for step in result.steps:
         colour = "green" if step.ok else "red"
         table.add_row(step.name, f"{step.seconds:.2f}", f"[{colour}]{step.outcome}[/]")
-    console.print(table)
+    print_table(console, table)
     console.print(
         f"The real day: {result.rows:,} rows, {result.seconds:.0f} s of work in all; the old "
         f"application is locked out for {result.frozen_seconds:.2f} s at the cut-over and for "

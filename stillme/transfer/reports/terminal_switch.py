@@ -9,8 +9,8 @@ from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
-from rich.table import Table
 
+from stillme.transfer.reports.tables import plain_table, print_table
 from stillme.transfer.steps.cutover import CutoverResult
 from stillme.transfer.steps.readiness_list import Line, is_go
 from stillme.transfer.steps.restore import Restore
@@ -63,17 +63,15 @@ def render_rollback(console: Console, result: RollbackResult, form: str) -> None
         console.out(json.dumps(_rollback_dict(result), indent=2, ensure_ascii=False))
         return
     title = "What a rollback would carry back" if result.dry_run else "Carried back"
-    table = Table(title=title, title_justify="left")
-    table.add_column("legacy table")
-    for name in ("keys", "new", "changed", "deleted", "same", "cells", "kept aside"):
-        table.add_column(name, justify="right")
+    figures = ("keys", "new", "changed", "deleted", "same", "cells", "kept aside")
+    table = plain_table(title, ("legacy table",), figures)
     for row in result.tables:
         counts = (
             len(row.keys), row.inserted, row.updated, row.deleted, row.unchanged, row.cells,
             len(row.lost),
         )  # fmt: skip
         table.add_row(row.table, *(f"{n:,}" for n in counts))
-    console.print(table)
+    print_table(console, table)
     for row in result.tables:
         reasons = Counter((lost.column, lost.reason) for lost in row.lost)
         for (column, reason), count in sorted(reasons.items()):
@@ -128,9 +126,8 @@ def render_restore(console: Console, plan: Restore, form: str) -> None:
         losses = [asdict(loss) for loss in plan.losses]
         console.out(json.dumps({"directory": str(plan.directory), "losses": losses}, indent=2))
         return
-    table = Table(title=f"Restoring {plan.directory} loses", title_justify="left")
-    for name in ("legacy table", "rows now", "rows in the backup", "written in PostgreSQL since"):
-        table.add_column(name, justify="left" if name == "legacy table" else "right")
+    figures = ("rows now", "in the backup", "in PostgreSQL since")
+    table = plain_table("What the restore loses", ("legacy table",), figures)
     for loss in plan.losses:
         table.add_row(
             loss.table,
@@ -138,7 +135,8 @@ def render_restore(console: Console, plan: Restore, form: str) -> None:
             f"{loss.rows_in_backup:,}",
             f"{loss.written_in_target:,}",
         )
-    console.print(table)
+    console.print(f"Restoring {plan.directory}:", soft_wrap=True, markup=False)
+    print_table(console, table)
     console.print(
         f"[red]{plan.written:,} rows written in PostgreSQL since the cut-over[/] and every write "
         "to the files since the backup will not be in the files. PostgreSQL keeps its rows.",
@@ -148,9 +146,8 @@ def render_restore(console: Console, plan: Restore, form: str) -> None:
 
 def render_status(console: Console, found: Overview) -> None:
     """Where each file stands."""
-    table = Table(title="Migration status", title_justify="left")
-    for name in ("file", "state", "capture", "behind", "loaded", "repaired", "quarant."):
-        table.add_column(name, justify="left" if name in ("file", "state", "capture") else "right")
+    figures = ("behind", "loaded", "repaired", "quarant.")
+    table = plain_table("Migration status", ("file", "state", "capture"), figures)
     for row in found.files:
         behind = f"{row.lag_changes:,} / {row.lag_seconds:.1f} s"
         state = f"{row.state}, frozen" if row.frozen else row.state
@@ -163,7 +160,7 @@ def render_status(console: Console, found: Overview) -> None:
             f"{row.repaired:,}",
             f"{row.quarantine_open:,}",
         )
-    console.print(table)
+    print_table(console, table)
     for row in found.files:
         if row.problem:
             console.print(f"[yellow]{row.file}[/] {row.problem}", soft_wrap=True)

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from rich.console import Console
-from rich.table import Table
 
 from stillme.transfer.findings import Event
+from stillme.transfer.reports.tables import plain_table, print_table
 from stillme.transfer.steps.capture import CaptureReport
 from stillme.transfer.steps.follow import FollowResult
 
@@ -55,7 +55,11 @@ class SyncProgress:
         if (replayed == before and now - at < 60) or (now - at < _LAG_EVERY and before >= 0):
             return
         self._told[file] = (now, replayed)
-        self._line(f"{file}: {changes:,} changes, {seconds:.2f} s behind; {replayed:,} replayed")
+        rate = (replayed - before) / (now - at) if before >= 0 else 0.0
+        speed = f" ({rate:,.0f}/s, about {changes / rate:,.0f} s left)" if rate > 0 else ""
+        self._line(
+            f"{file}: {changes:,} changes, {seconds:.2f} s behind; {replayed:,} replayed{speed}"
+        )
 
     def _sweep(self, file: str, ranges: int, keys: dict[str, list[str]]) -> None:
         if not keys:
@@ -75,13 +79,11 @@ def render_capture(console: Console, reports: Sequence[CaptureReport], form: str
     if form == "json":
         console.out(json.dumps([_as_dict(r) for r in reports], indent=2, ensure_ascii=False))
         return
-    table = Table(title="Capture", title_justify="left")
-    for name in ("file", "capture", "state", "changes", "writes"):
-        table.add_column(name, justify="right" if name == "changes" else "left")
+    table = plain_table("Capture", ("file", "capture", "state", "writes"), ("changes",))
     for report in reports:
         writes = "refused" if report.frozen is not None else "free"
-        table.add_row(report.file, str(report.health), report.state, f"{report.changes:,}", writes)
-    console.print(table)
+        table.add_row(report.file, str(report.health), report.state, writes, f"{report.changes:,}")
+    print_table(console, table)
     for report in reports:
         for problem in report.problems:
             console.print(f"[red]{report.file}[/] {problem}", soft_wrap=True)
@@ -119,11 +121,9 @@ def render_follow(console: Console, result: FollowResult, form: str) -> None:
         bypassed = {s.file: s.bypassed for s in result.swept if s.bypassed}
         console.out(json.dumps({"run": result.run_id, "files": files, "bypassed": bypassed}))
         return
-    table = Table(title=f"Replayed, run {result.run_id}", title_justify="left")
-    table.add_column("file")
-    for name in ("changes", "rounds", "new", "changed", "deleted", "quarant.", "lag p99 s"):
-        table.add_column(name, justify="right")
+    figures = ("changes", "rounds", "new", "changed", "deleted", "quarant.", "lag p99 s")
+    table = plain_table(f"Replayed, run {result.run_id}", ("file",), figures)
     for f in result.files:
         counts = (f.changes, f.rounds, f.inserted, f.updated, f.pruned, f.quarantined)
         table.add_row(f.file, *(f"{n:,}" for n in counts), f"{f.lag_p99:.2f}")
-    console.print(table)
+    print_table(console, table)

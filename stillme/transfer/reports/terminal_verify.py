@@ -6,12 +6,12 @@ import json
 from dataclasses import asdict
 from typing import Any
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from stillme.transfer.reports.progress import RunProgress as VerifyProgress
+from stillme.transfer.reports.tables import plain_table, print_table
 from stillme.transfer.verify.result import TableProof, VerifyResult
 
 __all__ = ["VerifyProgress", "as_dict", "render_verify"]
@@ -24,7 +24,7 @@ def render_verify(console: Console, result: VerifyResult, form: str, most: int) 
         return
     for notice in result.notices:
         console.print(f"[yellow]note[/] {escape(notice)}", soft_wrap=True)
-    console.print(_table(result), width=None if console.is_terminal else 80)
+    print_table(console, _table(result))
     cells = sum(proof.cells for proof in result.tables)
     if cells:
         console.print(f"{cells:,} cells compared.")
@@ -52,12 +52,8 @@ def render_verify(console: Console, result: VerifyResult, form: str, most: int) 
 
 
 def _table(result: VerifyResult) -> Table:
-    table = Table(
-        title=f"Verification, level {result.level}", title_justify="left", box=SIMPLE_HEAD
-    )
-    table.add_column("target table", overflow="fold")
-    for name in ("legacy", "target", "repaired", "open", "accepted", "findings"):
-        table.add_column(name, justify="right", no_wrap=True)
+    figures = ("legacy", "target", "repaired", "open", "accepted", "findings")
+    table = plain_table(f"Verification, level {result.level}", ("target table",), figures)
     for proof in result.tables:
         counts = (
             proof.legacy_rows,

@@ -208,6 +208,8 @@ def _predict(plan: Plan, on_event: OnEvent) -> dict[str, TableInspection]:
     """Every planned table; the files side by side, since SQLite works outside Python's lock."""
     by_file: dict[str, list[PlannedTable]] = {}
     for planned in plan.tables:
+        name = planned.job.mapping.declared_table
+        on_event(Event("table", {"table": name, "total": planned.rows}))
         by_file.setdefault(planned.job.mapping.file, []).append(planned)
     found: dict[str, TableInspection] = {}
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:

@@ -16,11 +16,17 @@ class Command(BaseCommand):
     """Parse, one call, render."""
 
     help = "Make the database that DATABASE_URL names, where it does not exist yet."
+    examples = ("manage.py create_database",)
     requires_system_checks: list[str] = []
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        """Show the example at the end of `--help`."""
+        kwargs["epilog"] = f"Example: {self.examples[0]}"
+        return super().create_parser(prog_name, subcommand, **kwargs)
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Which alias."""
-        parser.add_argument("--database", default=DEFAULT_DB_ALIAS, help="alias of the database")
+        parser.add_argument("--database", default=DEFAULT_DB_ALIAS, help="Alias of the database.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Say whether it was made or already there; both are fine."""

@@ -11,6 +11,7 @@ from django.core.management.base import CommandParser
 
 from stillme.transfer.command import TransferCommand
 from stillme.transfer.errors import TransferError
+from stillme.transfer.reports.progress import RunProgress
 from stillme.transfer.reports.terminal_backup import render_backup, render_check, render_restore
 from stillme.transfer.selection import Selection
 from stillme.transfer.steps.backup import back_up, check_backup
@@ -61,7 +62,8 @@ class Command(TransferCommand):
         form = options["format"]
         if options["check"]:
             directory = Path(options["check"])
-            problems = check_backup(directory)
+            with self.working(f"Reading {directory} again"):
+                problems = check_backup(directory)
             render_check(self.console, problems, directory, form)
             return 1 if problems else 0
         if options["restore"]:
@@ -69,7 +71,10 @@ class Command(TransferCommand):
         names = tuple(options["file"] or ())
         Selection(names).check()
         directory = Path(options["to"]) if options["to"] else default_directory()
-        manifest = back_up(directory, names, vectors=not options["no_vectors"])
+        with RunProgress(self.console, quiet=form == "json") as progress:
+            manifest = back_up(
+                directory, names, vectors=not options["no_vectors"], on_event=progress.on_event
+            )
         render_backup(self.console, manifest, directory, form)
         return 0 if manifest.sound else 1
 
@@ -77,7 +82,8 @@ class Command(TransferCommand):
         if not options["to"]:
             raise TransferError("Name the data directory to restore into: --to DIR.")
         directory, target = Path(options["restore"]), Path(options["to"])
-        restored = restore_backup(directory, target, overwrite=options["yes"])
+        with self.working(f"Restoring {directory}"):
+            restored = restore_backup(directory, target, overwrite=options["yes"])
         render_restore(self.console, restored, options["format"])
         return 0
 

@@ -24,8 +24,8 @@ class Command(TransferCommand):
         "Any failure before the switch unfreezes the files and leaves everything as it was."
     )
     examples = (
-        "manage.py cutover --dry-run         the go/no-go list; changes nothing",
-        "manage.py cutover --backup DIR      the real thing",
+        "manage.py cutover --dry-run       # the go/no-go list; changes nothing",
+        "manage.py cutover --backup DIR    # the real thing",
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -35,7 +35,12 @@ class Command(TransferCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """Options."""
         self.add_selection(parser)
-        parser.add_argument("--format", choices=("text", "json", "markdown"), default="text")
+        parser.add_argument(
+            "--format",
+            choices=("text", "json", "markdown"),
+            default="text",
+            help="json or markdown: the document alone, no progress (default text).",
+        )
         parser.add_argument(
             "--schema-doc",
             metavar="FILE",
@@ -54,9 +59,9 @@ class Command(TransferCommand):
         if options["check"]:
             raise TransferError("--check belongs to --schema-doc FILE: name the file.")
         form = options["format"]
-        progress = InspectProgress(self.console, quiet=form != "text")
         selection = Selection(tuple(options["file"] or ()), tuple(options["table"] or ()))
-        result = inspect_files(selection, progress.on_event)
+        with InspectProgress(self.console, quiet=form != "text") as progress:
+            result = inspect_files(selection, progress.on_event)
         if form == "markdown":
             self.console.out(inspection_markdown(result), end="")
         else:

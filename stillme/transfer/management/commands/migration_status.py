@@ -24,7 +24,8 @@ class Command(TransferCommand):
 
     def run(self, options: dict[str, Any]) -> int:
         """Always 0: a status is no verdict."""
-        found = overview("default")
+        with self.working("Asking files and server"):
+            found = overview("default")
         if options["format"] == "json":
             self.console.out(json.dumps(found.as_dict(), indent=2, ensure_ascii=False))
         else:

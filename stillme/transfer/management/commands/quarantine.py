@@ -28,7 +28,9 @@ class Command(TransferCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         """One verb, then which rows."""
-        parser.add_argument("verb", choices=("list", "show", "edit", "retry", "accept"))
+        parser.add_argument(
+            "verb", choices=("list", "show", "edit", "retry", "accept"), help="What to do."
+        )
         parser.add_argument("ids", nargs="*", type=int, metavar="ID", help="Quarantined rows.")
         parser.add_argument("--reason", default="", help="All open rows of this reason.")
         parser.add_argument("--table", default="", help="All open rows of this legacy table.")
@@ -77,22 +79,21 @@ class Command(TransferCommand):
         storage = options["storage"] if options["value"] is not None else "null"
         for row in self._chosen(options):
             quarantine.edit("default", row, options["column"], options["value"], storage)
-            self.console.print(
-                f"row {row.pk}: {options['column']} edited; "
-                f"next: manage.py quarantine retry {row.pk}"
-            )
+            report.render_edit(self.console, row, options["column"], options["format"])
         return 0
 
     def _retry(self, options: dict[str, Any]) -> int:
         rows = self._chosen(options)
-        with exclusive("default"):
+        with exclusive("default"), self.working(f"Retrying {len(rows):,} rows"):
             result = quarantine.retry("default", rows)
         report.render_retry(self.console, result, options["format"])
         return 1 if result.still else 0
 
     def _accept(self, options: dict[str, Any]) -> int:
-        done = quarantine.accept("default", self._chosen(options), options["note"])
-        self.console.print(f"{done} rows accepted: they stay out of the target, explained.")
+        rows = self._chosen(options)
+        with self.working(f"Accepting {len(rows):,} rows"):
+            done = quarantine.accept("default", rows, options["note"])
+        report.render_accept(self.console, done, options["format"])
         return 0
 
     def _chosen(self, options: dict[str, Any]) -> list[Any]:

@@ -25,9 +25,9 @@ class Command(TransferCommand):
         "own formats, and let the old application write again; or restore a backup."
     )
     examples = (
-        "manage.py rollback_migration --dry-run          what would be carried back",
-        "manage.py rollback_migration                    the real thing, nothing is lost",
-        "manage.py rollback_migration --to-backup DIR    restore a backup; says what is lost",
+        "manage.py rollback_migration --dry-run        # what would be carried back",
+        "manage.py rollback_migration                  # the real thing, nothing is lost",
+        "manage.py rollback_migration --to-backup DIR  # restore a backup; says what is lost",
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -29,10 +29,10 @@ class Command(TransferCommand):
         "PostgreSQL. The old application needs no change."
     )
     examples = (
-        "manage.py sync_sqlite --install     probe copies of the files, then install the triggers",
-        "manage.py sync_sqlite --follow      load where needed, then follow until stopped",
-        "manage.py sync_sqlite --once        replay what is there and end",
-        "manage.py sync_sqlite --status      how capture stands",
+        "manage.py sync_sqlite --install   # probe copies of the files, then install the triggers",
+        "manage.py sync_sqlite --follow    # load where needed, then follow until stopped",
+        "manage.py sync_sqlite --once      # replay what is there and end",
+        "manage.py sync_sqlite --status    # how capture stands",
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -53,9 +53,19 @@ class Command(TransferCommand):
             "--file", action="append", metavar="NAME", help="Only this legacy file, e.g. rss."
         )
         parser.add_argument(
-            "--sweep-every", type=float, default=300.0, metavar="SECONDS", help="0 is never."
+            "--sweep-every",
+            type=float,
+            default=300.0,
+            metavar="SECONDS",
+            help="With --follow: look for writes that bypassed capture (default 300; 0 is never).",
         )
-        parser.add_argument("--interval", type=float, default=0.05, metavar="SECONDS")
+        parser.add_argument(
+            "--interval",
+            type=float,
+            default=0.05,
+            metavar="SECONDS",
+            help="With --follow: look for new changes this often (default 0.05).",
+        )
         self.add_format(parser)
 
     def run(self, options: dict[str, Any]) -> int:

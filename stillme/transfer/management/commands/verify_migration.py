@@ -36,7 +36,12 @@ class Command(TransferCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """Options."""
         self.add_selection(parser)
-        parser.add_argument("--level", choices=("counts", "sample", "full"), default="full")
+        parser.add_argument(
+            "--level",
+            choices=("counts", "sample", "full"),
+            default="full",
+            help="counts: rows only; sample: some key ranges in full; full: every cell (default).",
+        )
         parser.add_argument(
             "--sample",
             type=int,
