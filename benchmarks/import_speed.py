@@ -122,7 +122,8 @@ def limit(folder: Path) -> float:
     copy_out(rows)
     query("DROP TABLE IF EXISTS public.limit_of_copy")
     query(
-        f"CREATE TABLE public.limit_of_copy (LIKE {RELATION} INCLUDING DEFAULTS INCLUDING CONSTRAINTS)"
+        f"CREATE TABLE public.limit_of_copy (LIKE {RELATION} "
+        "INCLUDING DEFAULTS INCLUDING CONSTRAINTS)"
     )
     query("ALTER TABLE public.limit_of_copy ADD PRIMARY KEY (id)")
     query("CHECKPOINT")
