@@ -45,6 +45,7 @@ class TransferCommand(BaseCommand):
     examples: tuple[str, ...] = ()
     requires_system_checks: list[str] = []
     console: Console
+    quiet = False
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         """Show the examples at the end of `--help`."""
@@ -75,7 +76,7 @@ class TransferCommand(BaseCommand):
     @contextmanager
     def working(self, what: str) -> Iterator[None]:
         """On a terminal, a sign of life and the time for a call that cannot say how far it is."""
-        if not self.console.is_terminal:
+        if self.quiet or not self.console.is_terminal:
             yield
             return
         columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
@@ -95,6 +96,7 @@ class TransferCommand(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run, and turn foreseeable errors into sentences."""
+        self.quiet = options.get("format", "text") != "text"
         self.console = Console(
             file=self.stdout,  # type: ignore[arg-type]
             no_color=options.get("no_color") or None,

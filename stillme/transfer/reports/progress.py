@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
@@ -32,6 +32,9 @@ class RateColumn(ProgressColumn):
     def render(self, task: Task) -> Text:
         """The speed of late, or over all where the task has ended."""
         speed = task.finished_speed or task.speed
+        if not speed and task.elapsed:
+            # Too few steps yet for a speed of late.
+            speed = task.completed / task.elapsed
         return Text(f"{speed:,.0f}/s" if speed else "-/s", justify="right", style="cyan")
 
 
@@ -41,8 +44,8 @@ class _Counted:
 
     total: int
     unit: str
-    begun: float = field(default_factory=time.monotonic)
-    told: float = field(default_factory=time.monotonic)
+    begun: float
+    told: float
 
 
 class RunProgress:
@@ -96,7 +99,8 @@ class RunProgress:
     def _count(self, name: str, data: dict[str, Any]) -> None:
         table = data["table"]
         if name == "table":
-            self._counted[table] = _Counted(data["total"], data.get("unit", "rows"))
+            now = time.monotonic()
+            self._counted[table] = _Counted(data["total"], data.get("unit", "rows"), now, now)
             if self._bars:
                 self._tasks[table] = self._bars.add_task(table, total=data["total"])
         elif self._bars:

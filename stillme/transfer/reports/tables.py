@@ -30,4 +30,7 @@ def plain_table(title: str, words: Sequence[str], figures: Sequence[str] = ()) -
 
 def print_table(console: Console, table: Table) -> None:
     """Print it no wider than 80 columns, whatever the terminal."""
-    console.print(table, width=min(console.width, WIDTH))
+    width = min(console.width, WIDTH)
+    if table.__rich_measure__(console, console.options).maximum > width:
+        table.padding = (0, 0)
+    console.print(table, width=width)

@@ -1,0 +1,89 @@
+"""A command on a pseudo-terminal of 80 columns, as its user sees it."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+WIDTH = 80
+CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+COLOUR = re.compile(r"\x1b\[(?:\d+;)*(?:3[0-79]|4[0-79]|9[0-7]|38|48)[;\dm]")
+
+
+@dataclass(frozen=True)
+class Screen:
+    """Everything that was written, bars that went away again included."""
+
+    status: int
+    raw: str
+
+    @property
+    def text(self) -> str:
+        return CONTROL.sub("", self.raw).replace("\r\n", "\n")
+
+    @property
+    def coloured(self) -> bool:
+        return COLOUR.search(self.raw) is not None
+
+    @property
+    def drawn(self) -> list[str]:
+        """Every line as it was drawn, one over the other or not."""
+        return [line for line in re.split(r"[\r\n]+", self.text) if line.strip()]
+
+
+def on_terminal(environment: dict[str, str], *arguments: str) -> Screen:
+    """Run `manage.py` with its standard streams on a terminal of its own."""
+    kept = {k: v for k, v in environment.items() if k not in ("COLUMNS", "LINES")}
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, WIDTH, 0, 0))
+    process = subprocess.Popen(
+        [sys.executable, str(ROOT / "manage.py"), *arguments],
+        env={"TERM": "xterm-256color", **kept},
+        cwd=ROOT,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+    )
+    os.close(theirs)
+    raw = _read_all(ours)
+    os.close(ours)
+    return Screen(process.wait(timeout=120), raw.decode("utf-8", "replace"))
+
+
+def _read_all(descriptor: int) -> bytes:
+    """Until the last process has closed the terminal, which Linux tells as an input error."""
+    found = b""
+    while True:
+        try:
+            part = os.read(descriptor, 65536)
+        except OSError as error:
+            if error.errno == errno.EIO:
+                return found
+            raise
+        if not part:
+            return found
+        found += part
+
+
+def on_pipe(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run `manage.py` with its output on pipes."""
+    return subprocess.run(
+        [sys.executable, str(ROOT / "manage.py"), *arguments],
+        env=environment,
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )

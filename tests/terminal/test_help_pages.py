@@ -1,0 +1,60 @@
+"""docs/commands.md is made from the commands; every command has examples that parse."""
+
+from __future__ import annotations
+
+import shlex
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from django.core.management import call_command
+
+from stillme.ops.command_pages import command_page, own_commands
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def run(*arguments: str) -> tuple[str, int]:
+    out = StringIO()
+    try:
+        call_command("document_commands", *arguments, stdout=out)
+    except SystemExit as ended:
+        return out.getvalue(), int(ended.code or 0)
+    return out.getvalue(), 0
+
+
+def test_the_page_is_up_to_date() -> None:
+    assert run("--check")[1] == 0, "run `manage.py document_commands`"
+
+
+def test_a_stale_page_is_told_and_renewed(tmp_path: Path) -> None:
+    page = tmp_path / "commands.md"
+    page.write_text("old")
+    out, status = run("--check", "--to", str(page))
+    assert (status, page.read_text()) == (1, "old")
+    assert "is stale" in out
+    assert run("--to", str(page))[1] == 0
+    assert page.read_text(encoding="utf-8") == command_page()
+
+
+def test_the_known_commands_are_there() -> None:
+    assert set(own_commands()) >= {
+        "import_sqlite", "verify_migration", "inspect_sqlite", "backup_sqlite", "quarantine",
+        "sync_sqlite", "cutover", "rollback_migration", "rehearse_migration", "migration_status",
+        "demo", "create_database", "document_commands",
+    }  # fmt: skip
+    assert "runserver" not in own_commands()
+
+
+@pytest.mark.parametrize("name", sorted(own_commands()))
+def test_every_example_parses_and_every_argument_is_explained(name: str) -> None:
+    command = own_commands()[name]
+    parser = command.create_parser("manage.py", name)
+    examples = getattr(command, "examples", ())
+    assert examples
+    for example in examples:
+        program, used, *arguments = shlex.split(example.split("  #")[0].split(" > ")[0])
+        assert (program, used) == ("manage.py", name)
+        parser.parse_args(arguments)
+        assert example in parser.format_help() or name == "create_database"
+    assert all(action.help for action in parser._actions), name

@@ -1,0 +1,179 @@
+"""What a person sees: progress with rate and time left, colours, 80 columns, sentences."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from stillme.demo.samples import make_samples
+from stillme.transfer.findings import Event
+from stillme.transfer.reports import progress as reports_progress
+from stillme.transfer.reports.progress import RunProgress
+from tests.conftest import legacy_variables
+from tests.terminal.screen import COLOUR, ROOT, WIDTH, on_pipe, on_terminal
+
+RATE = re.compile(r"[\d,]+/s")
+
+
+@pytest.fixture
+def environment(
+    tmp_path: Path,
+    use_legacy_files: Callable[[Path], None],
+    target_environment: dict[str, str],
+    settings: object,
+    transactional_db: None,
+) -> dict[str, str]:
+    """Legacy files of 60 rows a table and the empty test database."""
+    make_samples(tmp_path / "data", rows=60)
+    use_legacy_files(tmp_path / "data")
+    from django.conf import settings as current
+
+    named = legacy_variables(current.LEGACY_FILES, current.LEGACY_VECTOR_DIR)
+    without = {k: v for k, v in target_environment.items() if k not in ("NO_COLOR", "COLUMNS")}
+    return {**without, **named, "LEGACY_DATA_DIR": str(tmp_path / "data")}
+
+
+def test_import_and_proof_show_bars_on_a_terminal(environment: dict[str, str]) -> None:
+    for command, status in (("import_sqlite", 0), ("verify_migration", 1)):
+        screen = on_terminal(environment, command)
+        assert screen.status == status, screen.text
+        assert "━" in screen.text
+        assert RATE.search(screen.text)
+        assert "0:00" in screen.text
+        assert screen.coloured
+        too_wide = [line for line in screen.drawn if "━" in line and len(line) > WIDTH]
+        assert not too_wide
+
+
+def test_reports_without_a_target_show_bars_too(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    inspected = on_terminal(environment, "inspect_sqlite")
+    assert inspected.status == 1
+    assert RATE.search(inspected.text)
+    backup = tmp_path / "backup"
+    backed_up = on_terminal(environment, "backup_sqlite", "--to", str(backup))
+    assert backed_up.status == 0
+    assert RATE.search(backed_up.text)
+    checked = on_terminal(environment, "backup_sqlite", "--check", str(backup))
+    assert checked.status == 0
+
+
+def test_no_color(environment: dict[str, str]) -> None:
+    for arguments in (("inspect_sqlite",), ("import_sqlite", "--table", "nothing")):
+        coloured = on_terminal(environment, *arguments)
+        plain = on_terminal({**environment, "NO_COLOR": "1"}, *arguments)
+        assert coloured.coloured, arguments
+        assert not plain.coloured, arguments
+        assert plain.status == coloured.status
+    assert not on_terminal(environment, "inspect_sqlite", "--no-color").coloured
+
+
+def test_a_pipe_gets_plain_lines(environment: dict[str, str]) -> None:
+    done = on_pipe(environment, "import_sqlite")
+    assert done.returncode == 0, done.stderr
+    assert "\x1b" not in done.stdout
+    assert "━" not in done.stdout
+    assert re.search(r"^  knowledge_items: \d+ rows$", done.stdout, re.MULTILINE)
+    forced = on_pipe({**environment, "FORCE_COLOR": "1"}, "verify_migration")
+    assert not COLOUR.search(forced.stdout)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("inspect_sqlite",),
+        ("import_sqlite", "--dry-run"),
+        ("import_sqlite",),
+        ("verify_migration",),
+        ("quarantine", "list"),
+        ("migration_status",),
+        ("sync_sqlite", "--status"),
+        ("cutover", "--dry-run"),
+    ],
+)
+def test_json_is_one_document_even_on_a_terminal(
+    environment: dict[str, str], arguments: tuple[str, ...]
+) -> None:
+    screen = on_terminal(environment, *arguments, "--format", "json")
+    assert json.loads(screen.raw.replace("\r\n", "\n")) is not None
+
+
+def test_tables_of_large_figures_fit_eighty_columns() -> None:
+    from stillme.transfer.reports.terminal_import import render_import
+    from stillme.transfer.steps.load import ImportResult, TableResult
+    from stillme.transfer.steps.outcome import Outcome
+
+    outcome = Outcome(legacy_rows=10_000_000, loaded=9_000_000, repaired=900_000)
+    outcome.inserted, outcome.updated = 9_900_000, 100_000
+    table = TableResult("knowledge", "knowledge_relationships", "x", outcome, 60.0)
+    console = Console(width=WIDTH, record=True, file=StringIO())
+    render_import(console, ImportResult(1, [table]), "text")
+    shown = console.export_text().splitlines()
+    row = next(line for line in shown if line.startswith("knowledge_relationships"))
+    assert len(row) <= WIDTH
+    for figure in ("10,000,000", "9,000,000", "900,000", "9,900,000", "100,000"):
+        assert figure in row
+
+
+def test_a_long_table_is_told_now_and_then_on_a_pipe(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = iter((0.0, 4.0, 20.0, 25.0))
+    monkeypatch.setattr(reports_progress.time, "monotonic", lambda: next(clock))
+    shown = RunProgress(Console(file=sys.stdout, force_terminal=False, width=WIDTH), quiet=False)
+    shown.on_event(Event("table", {"table": "t", "total": 1000}))
+    for rows in (100, 500, 600):
+        shown.on_event(Event("progress", {"table": "t", "rows": rows}))
+    assert capsys.readouterr().out == "  t: 500 of 1,000 rows, 25/s, about 20 s left\n"
+
+
+def test_a_closed_pipe_is_no_traceback(environment: dict[str, str]) -> None:
+    command = f"{sys.executable} {ROOT / 'manage.py'} inspect_sqlite | head -1"
+    done = subprocess.run(
+        ["bash", "-c", command],
+        env={**environment, "PYTHONUNBUFFERED": "1"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert "Traceback" not in done.stderr
+    assert "BrokenPipe" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("./manage.py", "ver"), {"verify_migration"}),
+        (("./manage.py", "verify_migration", "--max"), {"--max-findings="}),
+        (("./manage.py", "nothing_like_it"), set()),
+    ],
+)
+def test_completion_as_documented(words: tuple[str, ...], expected: set[str]) -> None:
+    bash = shutil.which("bash")
+    if bash is None:
+        pytest.skip("there is no bash here")
+    page = (ROOT / "docs" / "terminal.md").read_text(encoding="utf-8")
+    snippet = page.split("<!-- completion -->")[1].split("```")[1].removeprefix("sh\n")
+    listed = " ".join(f"'{word}'" for word in words)
+    script = f"{snippet}\nCOMP_WORDS=({listed}); COMP_CWORD={len(words) - 1}\n"
+    script += '_stillme_completion ./manage.py\nprintf "%s\\n" "${COMPREPLY[@]}"\n'
+    python = Path(sys.executable).parent
+    done = subprocess.run(
+        [bash, "-c", script],
+        cwd=ROOT,
+        env={"PATH": f"{python}:/usr/bin:/bin", "SECRET_KEY": "only-for-tests"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert set(done.stdout.split()) == expected, done.stderr
