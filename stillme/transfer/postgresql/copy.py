@@ -96,6 +96,9 @@ class StageWriter:
         except psycopg.Error as error:
             if not lost_connection(error):
                 self._connection.savepoint_rollback(savepoint)
+                # Rolling back leaves the savepoint open, and the rows to come would be those of
+                # its subtransaction, which no write mark names.
+                self._connection.savepoint_commit(savepoint)
             raise
         self._connection.savepoint_commit(savepoint)
 
