@@ -37,8 +37,10 @@ from stillme.transfer.steps.capture import install_capture  # noqa: E402
 from stillme.transfer.steps.cutover import CutoverOptions, _Cutover, cut_over  # noqa: E402
 from stillme.transfer.steps.follow import FollowOptions, follow  # noqa: E402
 from stillme.transfer.steps.load import ImportOptions, import_files  # noqa: E402
+from stillme.transfer.steps.readiness_list import OVERRIDES  # noqa: E402
 from stillme.transfer.steps.rehearse import other_files, scratch_database  # noqa: E402
 from stillme.transfer.steps.rollback import roll_back  # noqa: E402
+from stillme.transfer.verify.tail import TailJudge  # noqa: E402
 
 ONCE = FollowOptions(once=True)
 
@@ -123,7 +125,11 @@ def lag(directory: Path, seconds: float, rate: float) -> None:
 def switch(directory: Path, *, drain_inside: bool) -> None:
     """One cut-over with a lag of 1,000 changes, and the way back after 10,000 writes."""
     touch(directory, 1_000)
-    options = CutoverOptions(freeze_limit=60)
+    options = CutoverOptions(
+        freeze_limit=60,
+        overrides=dict.fromkeys(OVERRIDES, "a benchmark"),
+        judge=TailJudge("default"),
+    )
     if drain_inside:
         with mock.patch.object(_Cutover, "_drain_open"):
             result = cut_over(options)
@@ -137,7 +143,7 @@ def switch(directory: Path, *, drain_inside: bool) -> None:
     print(f"  ({steps})")
     keys = list(FetchItem.objects.order_by("-pk").values_list("pk", flat=True)[:10_000])
     FetchItem.objects.filter(pk__in=keys).update(status_reason="written on PostgreSQL")
-    seconds, _ = timed(lambda: roll_back("default"))
+    seconds, _ = timed(lambda: roll_back("default", judge=TailJudge("default")))
     print(f"rollback of {len(keys):,} changed rows: {seconds:.2f} s")
 
 
@@ -147,6 +153,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=1_000_000)
     parser.add_argument("--seconds", type=float, default=20)
     parser.add_argument("--rate", type=float, default=500)
+    parser.add_argument("--only-lag", action="store_true")
     given = parser.parse_args()
     print(f"{os.cpu_count()} cores, load before {os.getloadavg()[0]:.1f}")
     with tempfile.TemporaryDirectory(prefix="stillme-figures-") as folder:
@@ -159,6 +166,9 @@ def main() -> None:
             seconds, _ = timed(lambda: import_files(ImportOptions()))
             print(f"import: {seconds:.2f} s")
             follow(ONCE)
+            if given.only_lag:
+                lag(directory, given.seconds, given.rate)
+                return
             replay_rate(directory)
             seconds, _ = timed(lambda: follow(FollowOptions(once=True, sweep=True)))
             print(f"first sweep (every range compared): {seconds:.2f} s")

@@ -46,12 +46,13 @@ def commit_lazily(connection: BaseDatabaseWrapper) -> None:
 def create_stage(connection: BaseDatabaseWrapper, relation: str, key: str) -> None:
     """An empty staging table of the target's shape, checks included, gone at commit."""
     with connection.cursor() as cursor:
-        cursor.execute(f"DROP TABLE IF EXISTS pg_temp.{STAGE}")
+        # One trip: a follower makes a dozen of them a round.
         cursor.execute(
+            f"DROP TABLE IF EXISTS pg_temp.{STAGE}; "
             f"CREATE TEMPORARY TABLE {STAGE} (LIKE {relation} "
-            "INCLUDING DEFAULTS INCLUDING CONSTRAINTS) ON COMMIT DROP"
+            "INCLUDING DEFAULTS INCLUDING CONSTRAINTS) ON COMMIT DROP; "
+            f"CREATE UNIQUE INDEX ON {STAGE} ({quoted(key)})"
         )
-        cursor.execute(f"CREATE UNIQUE INDEX ON {STAGE} ({quoted(key)})")
 
 
 class StageWriter:

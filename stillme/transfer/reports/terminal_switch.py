@@ -40,7 +40,7 @@ def render_cutover(console: Console, result: CutoverResult) -> None:
     """How the switch went, and what to change now."""
     console.print(
         f"[green]Live on PostgreSQL.[/] Writers were locked out for {result.frozen_seconds:.2f} s; "
-        f"{result.drained:,} changes drained, {result.verified:,} rows of the tail compared.",
+        f"{result.drained:,} changes drained, {result.verified:,} rows of the tail proven.",
         soft_wrap=True,
     )
     console.print("Now, in the application's environment:")

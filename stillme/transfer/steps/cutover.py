@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,26 +30,31 @@ from stillme.transfer.sqlite.capture.freeze import freeze, unfreeze
 from stillme.transfer.sqlite.schema import sequence_mark
 from stillme.transfer.steps import states
 from stillme.transfer.steps.capture import lift_stale_freezes, target_tables
-from stillme.transfer.steps.compare import compare_keys
 from stillme.transfer.steps.follow import Follower, FollowOptions
 from stillme.transfer.steps.live_file import LiveFile
 from stillme.transfer.steps.readiness_list import Line, go_list, is_go
 from stillme.transfer.steps.replay import replay_round
 from stillme.transfer.steps.states import State
+from stillme.transfer.steps.tail import Judge, Tail, refuse
 
 _SPARE = 5.0
-_TAIL = 2_000
+_ASKED = 3
 _LOCK_PATIENCE = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class CutoverOptions:
-    """`freeze_limit` is the longest the writers may be locked out, in seconds."""
+    """`freeze_limit` is the longest the writers may be locked out, in seconds.
+
+    `overrides` maps the subject of a red line that may be overridden to the reason why it was;
+    `judge` proves the tail (without one the loader's own comparison does).
+    """
 
     freeze_limit: float = 10.0
     backup: Path | None = None
     database: str = "default"
-    ignore_list: bool = False
+    overrides: Mapping[str, str] = field(default_factory=dict)
+    judge: Judge | None = None
 
 
 @dataclass(slots=True)
@@ -76,7 +81,7 @@ def files_to_cut_over(on_event: OnEvent = ignore_event) -> list[LegacyFile]:
 
 def check_cutover(options: CutoverOptions, on_event: OnEvent = ignore_event) -> list[Line]:
     """The go/no-go list (`--dry-run`)."""
-    return go_list(options.database, files_to_cut_over(on_event), options.backup)
+    return go_list(options.database, files_to_cut_over(on_event), options.backup, options.overrides)
 
 
 def cut_over(options: CutoverOptions, on_event: OnEvent = ignore_event) -> CutoverResult:
@@ -87,11 +92,16 @@ def cut_over(options: CutoverOptions, on_event: OnEvent = ignore_event) -> Cutov
         states.require(states.standing(alias, file.name), State.FOLLOWING, what="the cut-over")
     with exclusive(alias):
         lift_stale_freezes(alias, files, on_event)
-        lines = go_list(alias, files, options.backup)
+        lines = go_list(alias, files, options.backup, options.overrides)
         if not is_go(lines):
             red = next(line for line in lines if line.colour == "no-go")
-            raise StateError(f"{red.subject}: {red.finding}. {red.advice}.")
-        run = ledger.start_run(alias, "cutover", {"freeze_limit": options.freeze_limit})
+            risk = f" Or take the risk: --despite-{red.override} REASON." if red.override else ""
+            raise StateError(f"{red.subject}: {red.finding}. {red.advice}.{risk}")
+        run = ledger.start_run(
+            alias,
+            "cutover",
+            {"freeze_limit": options.freeze_limit, "overrides": dict(options.overrides)},
+        )
         try:
             result = _Cutover(options, files, run, on_event).go()
         except BaseException as error:
@@ -128,12 +138,17 @@ class _Cutover:
         follow = FollowOptions(once=True, database=self.alias)
         self.follower = Follower(follow, files, run, on_event)
         self._frozen_at: float | None = None
+        self.tail = Tail(self.alias, options.judge)
+        self.follower.on_round = self.tail.note
 
     def go(self) -> CutoverResult:
         """Drain, freeze, drain, verify, mark; unfreeze whatever happens before the mark."""
         try:
             self.follower.open()
+            self._timed("prepare the proof", self._prepare_tail)
             self._timed("drain while writes go on", self._drain_open)
+            self._timed("verify what was drained", self._verify_drained)
+            self._timed("drain what came meanwhile", self._drain_open)
             self._timed("freeze", self._freeze)
             self._timed("drain the rest", self._drain_frozen)
             self._timed("verify the tail", self._verify_tail)
@@ -155,6 +170,11 @@ class _Cutover:
         step()
         self.result.steps[name] = time.monotonic() - began
         self.on_event(Event("step", {"name": name, "seconds": self.result.steps[name]}))
+
+    def _prepare_tail(self) -> None:
+        for live in self.follower.live.values():
+            self.tail.prepare(live)
+            self.tail.note_log(live, 0)
 
     def _drain_open(self) -> None:
         """Catch up before the freeze, so that little is left for it."""
@@ -179,6 +199,7 @@ class _Cutover:
                 if not found.changes:
                     break
                 replayed = replay_round(self.alias, live, found)
+                self.tail.note(found)
                 self.result.drained += found.changes
                 if replayed.new_clock:
                     raise TransferError(
@@ -187,40 +208,27 @@ class _Cutover:
                     )
                 self._check_time()
 
+    def _verify_drained(self) -> None:
+        """Prove what was drained while writers go on, so that little is left for the freeze.
+
+        A difference may be a change in flight: it is replayed, and asked about again.
+        """
+        for attempt in range(_ASKED):
+            sentences = [
+                s for live in self.follower.live.values() for s in self.tail.differing(live)
+            ]
+            if not sentences:
+                return
+            if attempt + 1 < _ASKED:
+                self._drain_open()
+        refuse(sentences)
+
     def _verify_tail(self) -> None:
-        """The rows changed last, and the newest of every table, compared on both sides."""
+        """The rows touched since, and the newest of every table, judged on both sides."""
         for file in self.files:
-            live = self._live(file)
-            for table in live.tables:
-                keys = self._tail_keys(live, table)
-                source = live.tables[table]
-                unequal = compare_keys(self.alias, source, keys)
-                self.result.verified += len(keys)
-                if unequal:
-                    raise TransferError(
-                        f"{table} row {unequal[0]} is not the same on both sides: the files stay "
-                        "in charge; run manage.py verify_migration and manage.py sync_sqlite "
-                        "--sweep."
-                    )
-                self._check_time()
-
-    def _tail_keys(self, live: LiveFile, table: str) -> list[int | str]:
-        from stillme.transfer.sqlite.capture.log import collapse
-        from stillme.transfer.sqlite.connect import quoted
-
-        mapping = live.tables[table].job.mapping
-        if mapping.key is None:
-            return []
-        last = live.log.last()
-        changed = collapse(live.log.after(max(0, last - _TAIL), _TAIL)).get(mapping.table, [])
-        key = quoted(mapping.key.legacy)
-        order = f"{quoted(mapping.table)}.rowid" if mapping.has_rowid else key
-        newest = live.connection.execute(
-            f"SELECT {key} FROM {quoted(mapping.table)} "
-            f"WHERE typeof({key}) = 'integer' ORDER BY {order} DESC LIMIT 50"
-        )
-        keys: list[object] = [*changed, *(row[0] for row in newest)]
-        return [key for key in dict.fromkeys(keys) if isinstance(key, int | str)]
+            refuse(self.tail.differing(self._live(file)))
+            self._check_time()
+        self.result.verified = self.tail.verified
 
     def _set_sequences(self) -> None:
         for file in self.files:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from django.db import transaction
@@ -46,6 +46,8 @@ class Follower:
         self._waits: dict[str, tuple[float, float]] = {}
         self._trimmed: dict[str, tuple[float, int]] = {}
         self._reported = 0.0
+        self._sweeping = False
+        self.on_round: Callable[[Round], None] = lambda found: None
 
     def open(self) -> None:
         """Open every file, check that it is the one that was followed, set its state."""
@@ -116,6 +118,7 @@ class Follower:
         found = live.look(self.positions[name], self.options.batch)
         if found.changes:
             replayed = replay_round(self.alias, live, found)
+            self.on_round(found)
             self.positions[name] = found.end
             self._count(name, found, replayed)
             self.done[name].busy += time.monotonic() - began
@@ -159,6 +162,12 @@ class Follower:
             self._trim(name)
 
     def _trim(self, name: str) -> None:
+        if self._sweeping:
+            # The sweep tells by the log what was written since its snapshot.
+            return
+        with transaction.atomic(using=self.alias):
+            # This commit waits for the disk, and with it every round before.
+            states.note(self.alias, name, trimmed_to=self.positions[name])
         trim(self.live[name].file.path, self.positions[name])
         self._trimmed[name] = (time.monotonic(), self.positions[name])
 
@@ -172,7 +181,11 @@ class Follower:
         """Sweep every file and note the outcome."""
         found = []
         for name, live in self.live.items():
-            swept = sweep_file(self.alias, live)
+            self._sweeping = True
+            try:
+                swept = sweep_file(self.alias, live, self._keep_up)
+            finally:
+                self._sweeping = False
             self.positions[name] = states.standing(self.alias, name).position
             found.append(swept)
             with transaction.atomic(using=self.alias):
@@ -187,24 +200,34 @@ class Follower:
             )
         return found
 
+    def _keep_up(self) -> None:
+        """A round on every file between two ranges: a sweep takes seconds, the lag must not."""
+        for name in self.live:
+            self.positions[name] = states.standing(self.alias, name).position
+            self.step(name)
+        self.report()
+
     def report(self, *, force: bool = False) -> None:
         """Tell the lag and write it down, about once a second."""
         if not force and time.monotonic() - self._reported < _REPORT_EVERY:
             return
         self._reported = time.monotonic()
-        for name, live in self.live.items():
-            changes, seconds = measure_lag(live, self.positions[name])
-            done = self.done[name]
-            with transaction.atomic(using=self.alias):
+        found = {n: measure_lag(live, self.positions[n]) for n, live in self.live.items()}
+        # One commit for all files: each one waits for the disk, and the changes wait with it.
+        with transaction.atomic(using=self.alias):
+            seen_at = states.server_now(self.alias)
+            for name, (changes, seconds) in found.items():
                 states.note(
                     self.alias,
                     name,
                     lag_changes=changes,
                     lag_seconds=round(seconds, 3),
-                    replayed=done.changes,
-                    seen_at=states.server_now(self.alias),
+                    replayed=self.done[name].changes,
+                    seen_at=seen_at,
                 )
-            data = {"file": name, "changes": changes, "seconds": seconds, "replayed": done.changes}
+        for name, (changes, seconds) in found.items():
+            replayed = self.done[name].changes
+            data = {"file": name, "changes": changes, "seconds": seconds, "replayed": replayed}
             self.on_event(Event("lag", data))
 
 

@@ -164,27 +164,6 @@ class LiveFile:
             else:
                 yield from source.raw.where(f"{column} = ?", [odd])
 
-    def children_of(self, table: str, keys: Sequence[Key]) -> dict[str, list[Key]]:
-        """Keys of the rows that refer to the given rows of `table`."""
-        found: dict[str, list[Key]] = {}
-        for child, source in self.tables.items():
-            mapping = source.job.mapping
-            columns = [c.legacy for c, parent in mapping.references() if parent == table]
-            if mapping.key is None or not columns or not keys:
-                continue
-            key, name = quoted(mapping.key.legacy), quoted(mapping.table)
-            wanted: dict[Key, None] = {}
-            for start in range(0, len(keys), 500):
-                batch = keys[start : start + 500]
-                marks = ", ".join("?" * len(batch))
-                where = " OR ".join(f"{quoted(c)} IN ({marks})" for c in columns)
-                rows = self.connection.execute(
-                    f"SELECT {key} FROM {name} WHERE {where}", [*batch] * len(columns)
-                )
-                wanted.update((row[0], None) for row in rows)
-            found[child] = list(wanted)
-        return found
-
     def data_version(self) -> int:
         """Changes whenever another connection has committed to the file."""
         return int(self.connection.execute("PRAGMA data_version").fetchone()[0])

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from django.conf import settings
@@ -13,10 +13,11 @@ from django.db import connections
 from django.utils import timezone
 
 from stillme.transfer.errors import LegacyFileError
-from stillme.transfer.models import DroppedObject, Proof, QuarantinedRow
+from stillme.transfer.models import DroppedObject, Proof, QuarantinedRow, RunFile
 from stillme.transfer.postgresql import capture as reverse
 from stillme.transfer.postgresql.copy import fetch_all, quoted
 from stillme.transfer.registry import LegacyFile
+from stillme.transfer.sqlite.backup_manifest import read_manifest
 from stillme.transfer.steps import states
 from stillme.transfer.steps.backup import check_backup
 from stillme.transfer.steps.capture import target_tables
@@ -27,20 +28,32 @@ from stillme.transfer.steps.states import State
 GREEN, YELLOW, RED = "go", "look", "no-go"
 MOST_LAG = 10_000
 OLDEST_PROOF = timedelta(hours=24)
+OLDEST_BACKUP = timedelta(hours=24)
+# The lines whose risk somebody may take, by name and with a reason.
+OVERRIDES = ("quarantine", "proof", "backup", "foreign")
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One line. `advice` is empty where nothing is to be done."""
+    """One line. `advice` is empty where nothing is to be done.
+
+    `override` names the flag by which somebody may take the risk of a red line, with a reason.
+    """
 
     colour: str
     subject: str
     finding: str
     advice: str = ""
+    override: str = ""
 
 
-def go_list(alias: str, files: Sequence[LegacyFile], backup: Path | None) -> list[Line]:
-    """All lines. A red one refuses the cut-over."""
+def go_list(
+    alias: str,
+    files: Sequence[LegacyFile],
+    backup: Path | None,
+    overrides: Mapping[str, str] | None = None,
+) -> list[Line]:
+    """All lines. A red one refuses the cut-over, unless it was overridden with a reason."""
     lines: list[Line] = []
     for file in files:
         live = LiveFile(file, None)
@@ -58,7 +71,15 @@ def go_list(alias: str, files: Sequence[LegacyFile], backup: Path | None) -> lis
     ]
     for check in checks:
         lines += check(alias, files)
-    return [*lines, *_disk(files), _backup(backup)]
+    lines += [*_disk(files), _backup(files, backup)]
+    return [_overridden(line, overrides or {}) for line in lines]
+
+
+def _overridden(line: Line, overrides: Mapping[str, str]) -> Line:
+    reason = overrides.get(line.override, "") if line.colour == RED else ""
+    if not reason:
+        return line
+    return replace(line, colour=YELLOW, finding=f"{line.finding}; overridden: {reason}")
 
 
 def is_go(lines: Sequence[Line]) -> bool:
@@ -67,7 +88,7 @@ def is_go(lines: Sequence[Line]) -> bool:
 
 
 def _file_lines(alias: str, file: LegacyFile, live: LiveFile) -> list[Line]:
-    stand = states.standing(alias, file.name)
+    stand = states.seen_standing(alias, file.name)
     lines = []
     if stand.state == State.FOLLOWING:
         lines.append(Line(GREEN, f"{file.name}: state", stand.state))
@@ -104,22 +125,34 @@ def _quarantine(alias: str, files: Sequence[LegacyFile]) -> list[Line]:
     rows = QuarantinedRow.objects.using(alias).filter(file__in=names, status="open").count()
     if rows:
         advice = "decide them: manage.py quarantine (they stay in the files either way)"
-        return [Line(YELLOW, "quarantine", f"{rows:,} rows are open", advice)]
+        return [Line(RED, "quarantine", f"{rows:,} rows are open", advice, "quarantine")]
     return [Line(GREEN, "quarantine", "nothing open")]
 
 
 def _proof(alias: str, files: Sequence[LegacyFile]) -> list[Line]:
     advice = "manage.py verify_migration"
-    proof = Proof.objects.using(alias).order_by("-created_at").first()
-    if proof is None:
-        return [Line(YELLOW, "last proof", "there is none", advice)]
+    proof = Proof.objects.using(alias).filter(level="full").order_by("-created_at").first()
+    covered = proof is not None and {f.name for f in files} <= set(proof.run.options["files"])
+    if proof is None or not covered:
+        return [Line(RED, "last proof", "there is none of all files", advice, "proof")]
     age = timezone.now() - proof.created_at
     text = f"{proof.verdict} ({proof.level}), {_age(age)} old, {proof.findings} findings"
     if proof.exit_status == 2 or age > OLDEST_PROOF:
-        return [Line(YELLOW, "last proof", text, advice)]
-    colour = GREEN if proof.exit_status == 0 else YELLOW
-    note = "" if colour == GREEN else "read its findings: manage.py verify_migration"
-    return [Line(colour, "last proof", text, note)]
+        return [Line(RED, "last proof", text, advice, "proof")]
+    if _loaded_since(alias, files, proof):
+        text += "; files were loaded since"
+        return [Line(RED, "last proof", text, advice, "proof")]
+    if proof.findings:
+        return [Line(RED, "last proof", text, f"read its findings: {advice}", "proof")]
+    # Status 1 without a finding: rows in quarantine, of which the line above tells.
+    return [Line(GREEN, "last proof", text)]
+
+
+def _loaded_since(alias: str, files: Sequence[LegacyFile], proof: Proof) -> bool:
+    loads = RunFile.objects.using(alias).filter(file__in=[f.name for f in files])
+    return loads.filter(
+        run__command="import_sqlite", run__finished_at__gt=proof.created_at
+    ).exists()
 
 
 def _age(age: timedelta) -> str:
@@ -198,18 +231,32 @@ def _disk(files: Sequence[LegacyFile]) -> list[Line]:
     return lines
 
 
-def _backup(directory: Path | None) -> Line:
+def _backup(files: Sequence[LegacyFile], directory: Path | None) -> Line:
     advice = "manage.py backup_sqlite, then cutover --backup DIR"
     directory = directory or _configured_backup()
     if directory is None:
-        return Line(YELLOW, "backup", "none was named", advice)
+        return Line(RED, "backup", "none was named", advice, "backup")
     try:
         problems = check_backup(directory)
+        if not problems:
+            problems = _unfit(files, directory)
     except LegacyFileError as error:
-        return Line(RED, "backup", str(error), advice)
+        return Line(RED, "backup", str(error), advice, "backup")
     if problems:
-        return Line(RED, "backup", f"{directory}: {problems[0]}", advice)
+        return Line(RED, "backup", f"{directory}: {problems[0]}", advice, "backup")
     return Line(GREEN, "backup", f"{directory} is there and sound")
+
+
+def _unfit(files: Sequence[LegacyFile], directory: Path) -> list[str]:
+    """Why a sound backup is not the one to have at hand: too old, or of other files."""
+    manifest = read_manifest(directory)
+    found = []
+    age = datetime.now(UTC) - datetime.fromisoformat(manifest.made_at).astimezone(UTC)
+    if age > OLDEST_BACKUP:
+        found.append(f"it is {_age(age)} old")
+    held = {entry.file for entry in manifest.files}
+    found += [f"{file.name} is not in it" for file in files if file.name not in held]
+    return found
 
 
 def _configured_backup() -> Path | None:

@@ -36,8 +36,10 @@ from stillme.transfer.steps.cutover import CutoverOptions, cut_over
 from stillme.transfer.steps.follow import FollowOptions, follow
 from stillme.transfer.steps.live_file import LiveFile
 from stillme.transfer.steps.load import ImportOptions, import_files
+from stillme.transfer.steps.readiness_list import OVERRIDES
 from stillme.transfer.steps.rollback import roll_back
 from stillme.transfer.steps.sweep import range_digest
+from stillme.transfer.steps.tail import Judge
 
 _ALIAS = "default"
 _TOUCHED = 100
@@ -77,10 +79,15 @@ class Rehearsal:
 Verify = Callable[[], int]
 
 
-def rehearse(verify: Verify | None = None, on_event: OnEvent = ignore_event) -> Rehearsal:
+def rehearse(
+    verify: Verify | None = None,
+    on_event: OnEvent = ignore_event,
+    judge: Judge | None = None,
+) -> Rehearsal:
     """Do the whole day on copies. Raises TransferError where a step cannot run.
 
-    `verify` proves the scratch target and returns the judge's exit status.
+    `verify` proves the scratch target and returns the judge's exit status; `judge` proves the
+    tail of cut-over and rollback.
     """
     result = Rehearsal()
     name = f"stillme_rehearsal_{os.getpid()}"
@@ -88,7 +95,7 @@ def rehearse(verify: Verify | None = None, on_event: OnEvent = ignore_event) -> 
         run = _Run(result, on_event)
         run.step("backup of the live files", lambda: _copy_files(Path(folder), result))
         with scratch_database(name), other_files(Path(folder)):
-            _the_day(run, result, verify)
+            _the_day(run, result, verify, judge)
     return result
 
 
@@ -107,7 +114,7 @@ class _Run:
         self.on_event(Event("step", {"name": name, "seconds": done.seconds}))
 
 
-def _the_day(run: _Run, result: Rehearsal, verify: Verify | None) -> None:
+def _the_day(run: _Run, result: Rehearsal, verify: Verify | None, judge: Judge | None) -> None:
     before: dict[str, str] = {}
     run.step("migrate", _migrate)
     run.step("capture: probes and triggers", _install)
@@ -115,10 +122,10 @@ def _the_day(run: _Run, result: Rehearsal, verify: Verify | None) -> None:
     if verify is not None:
         run.step("proof", lambda: _verdict(verify()))
     run.step("writes on the files, followed", _follow)
-    run.step("cut-over", lambda: _cut_over(result))
+    run.step("cut-over", lambda: _cut_over(result, judge))
     run.step("digests of the frozen files", lambda: _digests(before))
     run.step("writes on PostgreSQL", _touch_target)
-    run.step("rollback", lambda: _roll_back(result))
+    run.step("rollback", lambda: _roll_back(result, judge))
     run.step("files as before the cut-over", lambda: _same(before))
     if verify is not None:
         run.step("proof after the rollback", lambda: _verdict(verify()))
@@ -181,8 +188,15 @@ def _touch_file(file: LegacyFile) -> int:
     return touched
 
 
-def _cut_over(result: Rehearsal) -> tuple[bool, str]:
-    done = cut_over(CutoverOptions(database=_ALIAS, freeze_limit=60.0))
+def _cut_over(result: Rehearsal, judge: Judge | None) -> tuple[bool, str]:
+    done = cut_over(
+        CutoverOptions(
+            database=_ALIAS,
+            freeze_limit=60.0,
+            overrides=dict.fromkeys(OVERRIDES, "a rehearsal on copies"),
+            judge=judge,
+        )
+    )
     result.frozen_seconds = done.frozen_seconds
     return True, f"writers locked out for {done.frozen_seconds:.2f} s"
 
@@ -203,8 +217,8 @@ def _touch_target() -> tuple[bool, str]:
     return True, f"{touched:,} rows touched"
 
 
-def _roll_back(result: Rehearsal) -> tuple[bool, str]:
-    done = roll_back(_ALIAS)
+def _roll_back(result: Rehearsal, judge: Judge | None) -> tuple[bool, str]:
+    done = roll_back(_ALIAS, judge=judge)
     result.back_seconds = done.frozen_seconds
     keys = sum(len(table.keys) for table in done.tables)
     return not done.unequal, f"{keys:,} rows checked, nobody wrote for {done.frozen_seconds:.2f} s"

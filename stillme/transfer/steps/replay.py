@@ -18,6 +18,7 @@ from stillme.transfer.postgresql.capture import as_replay
 from stillme.transfer.postgresql.copy import (
     STAGE,
     StageWriter,
+    commit_lazily,
     create_stage,
     execute,
     fetch_all,
@@ -27,6 +28,7 @@ from stillme.transfer.sqlite.capture.log import Key
 from stillme.transfer.sqlite.raw import RawRow
 from stillme.transfer.steps import states
 from stillme.transfer.steps.apply import apply_raw
+from stillme.transfer.steps.children import children_of
 from stillme.transfer.steps.job import TableSource
 from stillme.transfer.steps.live_file import LiveFile, Round
 from stillme.transfer.steps.merge import (
@@ -58,6 +60,9 @@ def replay_round(alias: str, live: LiveFile, found: Round) -> Replayed:
     result = Replayed(found.changes)
     with transaction.atomic(using=alias, durable=True):
         as_replay(alias)
+        # A crash of the server loses rows and position together, and the log still has them:
+        # it is trimmed only after a commit that waited for the disk (Follower.trim).
+        commit_lazily(connections[alias])
         apply_rows(alias, live, found.keys, found.rows, result, found.many)
         if any(found.keys.values()):
             ledger.mark_write(alias, live.run_id)
@@ -101,7 +106,7 @@ def apply_rows(
         _apply_table(alias, live, table, every, found, result, (many or {}).get(table))
         if is_parent:
             moved = before ^ _present(alias, source.job.mapping, every)
-            for child, child_keys in live.children_of(table, sorted(moved)).items():
+            for child, child_keys in children_of(alias, live, table, sorted(moved)).items():
                 again.setdefault(child, {}).update(dict.fromkeys(child_keys))
         touch_ranges(alias, table, every)
 

@@ -47,6 +47,7 @@ from stillme.transfer.steps.carry_back import (
 from stillme.transfer.steps.job import TableSource
 from stillme.transfer.steps.live_file import LiveFile
 from stillme.transfer.steps.states import State
+from stillme.transfer.steps.tail import Judge, Tail
 
 _PATIENCE = 10.0
 
@@ -106,10 +107,13 @@ def homeless_rows(alias: str, files: Sequence[str]) -> dict[str, int]:
     return {str(row["relation"]): int(row["n"]) for row in counts}
 
 
-def roll_back(alias: str, on_event: OnEvent = ignore_event) -> RollbackResult:
+def roll_back(
+    alias: str, on_event: OnEvent = ignore_event, judge: Judge | None = None
+) -> RollbackResult:
     """Carry everything back and let the old application write again. Raises TransferError.
 
-    Until the mark is set, a failure lets writes into PostgreSQL again and leaves the files frozen.
+    `judge` proves every row that was carried. Until the mark is set, a failure lets writes into
+    PostgreSQL again and leaves the files frozen.
     """
     files = live_files(alias)
     names = [file.name for file in files]
@@ -118,7 +122,7 @@ def roll_back(alias: str, on_event: OnEvent = ignore_event) -> RollbackResult:
         run = ledger.start_run(alias, "rollback_migration", {"files": names})
         began = time.monotonic()
         try:
-            result = _roll_back(alias, files, tables, run, on_event)
+            result = _roll_back(alias, files, tables, run, on_event, judge)
         except BaseException as error:
             _give_up(alias, tables, run, error)
             raise
@@ -137,6 +141,7 @@ def _roll_back(
     tables: Sequence[reverse.TargetTable],
     run: Run,
     on_event: OnEvent,
+    judge: Judge | None,
 ) -> RollbackResult:
     result = RollbackResult(run.pk, False)
     health = reverse.status(alias, tables)
@@ -160,7 +165,7 @@ def _roll_back(
                 "legacy file as PostgreSQL has it; nothing was switched: report this row."
             )
     with transaction.atomic(using=alias, durable=True):
-        _mark(alias, files, tables, result, run.pk)
+        _mark(alias, files, tables, result, run.pk, judge)
     return result
 
 
@@ -223,6 +228,7 @@ def _mark(
     tables: Sequence[reverse.TargetTable],
     result: RollbackResult,
     run_id: int,
+    judge: Judge | None,
 ) -> None:
     """Align the target with what the files hold, prove it, and move the state: one transaction."""
     reverse.as_replay(alias)
@@ -231,6 +237,7 @@ def _mark(
         live = LiveFile(file, run_id)
         try:
             align(alias, live, by_table, run_id)
+            _prove(alias, live, by_table, judge)
             last = live.log.last()
             witness = live.log.witness(last)
             states.move(
@@ -251,6 +258,21 @@ def _mark(
     carried = [table.name for table in target_tables(names)]
     ReverseChange.objects.using(alias).filter(relation__in=carried).delete()
     RangeDigest.objects.using(alias).filter(file__in=[f.name for f in files]).update(dirty=True)
+
+
+def _prove(alias: str, live: LiveFile, by_table: dict[str, Carried], judge: Judge | None) -> None:
+    """Every carried row is the same on both sides, says the judge; else nothing is switched."""
+    tail = Tail(alias, judge)
+    tail.prepare(live)
+    for table, carried in by_table.items():
+        if table in live.tables:
+            tail.touch(live.file.name, table, carried.keys)
+    sentences = tail.differing(live)
+    if sentences:
+        raise TransferError(
+            f"{sentences[0]}: PostgreSQL stays in charge; run manage.py verify_migration and "
+            "report this row."
+        )
 
 
 def _give_up(

@@ -19,6 +19,8 @@ def quarantine_rows(
 
     An accepted row stays accepted as long as its stored values do not change.
     """
+    if not rows:
+        return
     records = [_record(mapping, run_id, row) for row in rows]
     known = _known(alias, mapping.declared_table, records)
     fresh: list[QuarantinedRow] = []

@@ -11,12 +11,13 @@ import hashlib
 import marshal
 import sqlite3
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from django.db import transaction
 
+from stillme.transfer import kinds
 from stillme.transfer.findings import Finding, FindingKind
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models_sync import RangeDigest
@@ -26,7 +27,7 @@ from stillme.transfer.sqlite.connect import quoted
 from stillme.transfer.sqlite.ranges import KeyRange, key_ranges
 from stillme.transfer.sqlite.snapshot import take_snapshot
 from stillme.transfer.steps import states
-from stillme.transfer.steps.compare import compare_range
+from stillme.transfer.steps.compare import compare_keys, compare_range
 from stillme.transfer.steps.job import TableSource
 from stillme.transfer.steps.live_file import LiveFile
 from stillme.transfer.steps.replay import key_text, replay_round
@@ -56,8 +57,11 @@ class Swept:
 _NOTE = "written without capture: a restored file, or a writer with triggers off"
 
 
-def sweep_file(alias: str, live: LiveFile) -> Swept:
-    """Sweep one followed file; the caller holds the follower's lock."""
+def sweep_file(alias: str, live: LiveFile, between: Callable[[], None] = lambda: None) -> Swept:
+    """Sweep one followed file; the caller holds the follower's lock.
+
+    `between` is called between two ranges. It may replay, but must leave the change log whole.
+    """
     with tempfile.TemporaryDirectory(prefix="stillme-sweep-") as name:
         snapshot = take_snapshot(live.file.name, live.file.path, Path(name))
         connection = snapshot.open()
@@ -67,7 +71,9 @@ def sweep_file(alias: str, live: LiveFile) -> Swept:
             swept = Swept(live.file.name, 0, 0, {})
             for table, source in live.tables.items():
                 job = replace(source.job, snapshot=snapshot)
-                swept = _sweep_table(alias, live, TableSource(job, connection), table, last, swept)
+                swept = _sweep_table(
+                    alias, live, TableSource(job, connection), table, last, swept, between
+                )
             return swept
         finally:
             connection.close()
@@ -83,7 +89,13 @@ def _replay_until(alias: str, live: LiveFile, last: int) -> None:
 
 
 def _sweep_table(
-    alias: str, live: LiveFile, source: TableSource, table: str, last: int, swept: Swept
+    alias: str,
+    live: LiveFile,
+    source: TableSource,
+    table: str,
+    last: int,
+    swept: Swept,
+    between: Callable[[], None],
 ) -> Swept:
     mapping = source.job.mapping
     if mapping.key is None:
@@ -94,6 +106,7 @@ def _sweep_table(
     compared, suspects = 0, []
     fresh: list[RangeDigest] = []
     for key_range in ranges:
+        between()
         digest, rows = range_digest(source.connection, mapping, key_range)
         old = known.get(key_range.number)
         same_bounds = old is not None and (old.after, old.upto) == (key_range.after, key_range.upto)
@@ -111,7 +124,7 @@ def _sweep_table(
                 rows=rows,
             )
         )
-    bypassed = _without_pending(live, mapping, suspects, last) if suspects else []
+    bypassed = _without_pending(alias, live, mapping, suspects, last) if suspects else []
     _store(alias, table, fresh, bypassed=bool(bypassed))
     found = {**swept.bypassed, **({table: bypassed} if bypassed else {})}
     return Swept(swept.file, swept.ranges + len(ranges), swept.compared + compared, found)
@@ -123,12 +136,22 @@ def _joined_bounds(known: dict[int, RangeDigest]) -> tuple[int | str | None, ...
 
 
 def _without_pending(
-    live: LiveFile, mapping: TableMapping, suspects: Sequence[str], last: int
+    alias: str, live: LiveFile, mapping: TableMapping, suspects: Sequence[str], last: int
 ) -> list[str]:
-    """The target may be ahead of the snapshot by what was captured since."""
+    """The target may be ahead of the snapshot by what was captured since.
+
+    That includes a child that came back with its parent: so both are asked once more.
+    """
+    present = compare_keys(alias, live.tables[mapping.declared_table], _typed(mapping, suspects))
     pending = collapse(live.log.after(last, 10_000_000)).get(mapping.table, [])
     later = {key_text(key) for key in pending}
-    return [key for key in suspects if key not in later]
+    return [key for key in present if key not in later]
+
+
+def _typed(mapping: TableMapping, keys: Sequence[str]) -> list[int | str]:
+    assert mapping.key is not None
+    whole = isinstance(mapping.key.kind, kinds.Key)
+    return [int(key) if whole else key for key in keys]
 
 
 def _store(alias: str, table: str, fresh: Sequence[RangeDigest], *, bypassed: bool) -> None:

@@ -32,7 +32,7 @@ def make_cases(alias: str, snapshot: Snapshot) -> dict[str, TableCase]:
                 clock,
                 number_units(connection, mapping),
                 {parent: mappings.get(parent) for _, parent in mapping.references()},
-                {parent: _excluded(alias, parent) for _, parent in mapping.references()},
+                {parent: excluded_keys(alias, parent) for _, parent in mapping.references()},
             )
             for name, mapping in mappings.items()
         }
@@ -40,7 +40,8 @@ def make_cases(alias: str, snapshot: Snapshot) -> dict[str, TableCase]:
         connection.close()
 
 
-def _excluded(alias: str, table: str) -> tuple[int, ...]:
+def excluded_keys(alias: str, table: str) -> tuple[int, ...]:
+    """The integer keys of a parent table that are set aside."""
     rows = QuarantinedRow.objects.using(alias).filter(table=table, key__regex=r"^-?[0-9]{1,19}$")
     undone = rows.filter(~Q(status=QuarantinedRow.Status.REPAIRED))
     # Another row of that key is loaded, or the key is none.

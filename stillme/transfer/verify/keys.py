@@ -30,7 +30,7 @@ OF_ROWS = {
     FindingKind.KEPT_CELL,
     FindingKind.QUARANTINE_KEPT_ROW,
 }
-_AT_ONCE = 400
+AT_ONCE = 400
 
 
 def verify_keys(
@@ -55,14 +55,15 @@ def judge_keys(alias: str, case: TableCase, keys: Sequence[str]) -> TableProof:
         return proof
     judge = TableJudge(alias, case)
     try:
-        for start in range(0, len(keys), _AT_ONCE):
-            judge.judge_keys(_typed(case, keys[start : start + _AT_ONCE]), proof)
+        for start in range(0, len(keys), AT_ONCE):
+            judge.judge_keys(typed_keys(case, keys[start : start + AT_ONCE]), proof)
     finally:
         judge.close()
     return proof
 
 
-def _typed(case: TableCase, keys: Sequence[str]) -> list[Any]:
+def typed_keys(case: TableCase, keys: Sequence[str]) -> list[Any]:
+    """Those keys that the table can have, in its own type."""
     assert case.mapping.key is not None
     if isinstance(case.mapping.key.kind, kinds.Key):
         return [int(key) for key in keys if key.removeprefix("-").isdecimal()]

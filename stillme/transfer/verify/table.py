@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
+
+import apsw
 
 from stillme.transfer.findings import Finding, FindingKind
 from stillme.transfer.mapping import TableMapping
@@ -27,6 +29,13 @@ from stillme.transfer.verify.rows import RowJudge
 from stillme.transfer.verify.target_side import TargetSide
 
 BLOCK_ROWS = 2000
+
+
+class Digest(Protocol):
+    """What hashlib gives."""
+
+    def update(self, data: bytes, /) -> None:
+        """Take more bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +65,17 @@ class TableJudge:
     def __init__(self, alias: str, case: TableCase) -> None:
         self.case = case
         self._db = case.snapshot.open()
-        self._reader = open_reader(case.snapshot.path)
+        self._reader = self.open_reader()
         parents = {name: self._parent_test(name) for name in case.parents}
         self._lines = lines_for(case.mapping, case.clock, parents)
         self._legacy = LegacySide(self._db, self._reader, case.mapping, self._lines, parents)
         self._target = TargetSide(alias, case.mapping, self._lines)
         self._noted: set[Any] = set()
         self._rows = RowJudge(alias, case.mapping, case.clock, case.units, self._target)
+
+    def open_reader(self) -> apsw.Connection:
+        """The connection that reads blocks."""
+        return open_reader(self.case.snapshot.path)
 
     def close(self) -> None:
         """Close the snapshot."""
@@ -90,16 +103,14 @@ class TableJudge:
         """Judge a part."""
         mapping = self.case.mapping
         proof = TableProof(mapping.file, mapping.declared_table, mapping.target)
-        if mapping.key is None:
-            self._judge_rows(self._legacy.rows("1"), proof)
-            return proof
         digest = hashlib.sha256()
-        self._noted = self._target.noted_keys(part.after, part.upto)
-        for after, upto, block in self._blocks(part):
-            digest.update(block.digest.encode())
-            self._judge_block(after, upto, block, proof)
-            if on_block is not None:
-                on_block(block.rows)
+        if mapping.key is None:
+            self._judge_rows(_hashed(self._legacy.rows("1"), digest), proof)
+        else:
+            for after, upto, block in self._digested(part, digest):
+                self._judge_block(after, upto, block, proof)
+                if on_block is not None:
+                    on_block(block.rows)
         proof.digest = digest.hexdigest()
         proof.ranges.append(
             {
@@ -110,6 +121,35 @@ class TableJudge:
             }
         )
         return proof
+
+    def written(self, part: Part) -> str:
+        """Alike as long as no transaction has written to the target rows of a part."""
+        return self._target.written(part.after, part.upto)
+
+    def legacy_digest(self, part: Part) -> str:
+        """The digest of a part as `judge` finds it, from the legacy side alone."""
+        digest = hashlib.sha256()
+        if self.case.mapping.key is None:
+            for _ in _hashed(self._legacy.rows("1"), digest):
+                pass
+        else:
+            for _ in self._digested(part, digest):
+                pass
+        return digest.hexdigest()
+
+    def _digested(self, part: Part, digest: Digest) -> Iterator[tuple[Any, Any, Block]]:
+        """The blocks of a part, all that they say of the legacy rows being hashed."""
+        self._noted = self._target.noted_keys(part.after, part.upto)
+        for after, upto, block in self._blocks(part):
+            digest.update(block.digest.encode())
+            if block.broken:
+                where, values = key_condition(self.case.mapping, after, upto, nulls=True)
+                unusual = self._legacy.rows(where, values)
+            else:
+                unusual = self._legacy.by_rowid(block.unusual)
+            for _ in _hashed(unusual, digest):
+                pass
+            yield after, upto, block
 
     def _blocks(self, part: Part) -> Iterator[tuple[Any, Any, Block]]:
         """Blocks that tile the part: the last one reaches to its upper bound."""
@@ -192,6 +232,12 @@ class TableJudge:
         for row in rows:
             proof.legacy_rows += 1
             yield row
+
+
+def _hashed(rows: Iterator[StoredRow], digest: Digest) -> Iterator[StoredRow]:
+    for row in rows:
+        digest.update(row.stored)
+        yield row
 
 
 def _are_same(legacy: Sequence[DocumentBlock], target: Sequence[str]) -> bool:

@@ -11,11 +11,13 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 
 from knowledge.models import KnowledgeItem
+from stillme.transfer.models import Run
 from stillme.transfer.sqlite.capture import freeze
 from stillme.transfer.sqlite.capture.freeze import frozen_until
 from stillme.transfer.steps.backup import back_up
 
 from .equal import differences
+from .switching import DESPITE
 from .test_capture import tables_of
 from .test_follow import state, write
 
@@ -47,12 +49,21 @@ def test_the_whole_way(legacy):
     status, text = run("sync_sqlite", "--once")
     assert status == 0, text
     status, text = run("cutover", "--dry-run")
+    assert status == 1
+    assert "NO-GO" in text
+    status, text = run("cutover", "--dry-run", *DESPITE)
     assert status == 0
-    assert "GO" in text
+    assert "overridden: a test" in text
     status, text = run("cutover", "--freeze-limit", "0")
     assert status == 2
     status, text = run("cutover")
+    assert status == 2
+    assert "--despite-" in text
+    status, text = run("cutover", "--despite-proof", " ")
+    assert (status, "wants the reason" in text) == (2, True)
+    status, text = run("cutover", *DESPITE)
     assert status == 0, text
+    assert Run.objects.get(command="cutover", status="completed").options["overrides"]
     assert "DATABASE_URL" in text
     assert "locked out for" in text
     KnowledgeItem.objects.create(content="x", source="y", knowledge_type="z")
@@ -95,7 +106,7 @@ def test_restore_says_what_is_lost_and_asks(legacy, tmp_path, monkeypatch):
     folder = backup(tmp_path / "backup")
     run("sync_sqlite", "--install")
     run("sync_sqlite", "--once")
-    run("cutover", "--backup", str(folder))
+    run("cutover", "--backup", str(folder), *DESPITE)
     KnowledgeItem.objects.create(content="lost by the restore", source="y", knowledge_type="z")
     monkeypatch.setattr("builtins.input", lambda prompt: "no")
     status, text = run("rollback_migration", "--to-backup", str(folder))

@@ -28,6 +28,7 @@ from stillme.transfer.registry import legacy_files
 from stillme.transfer.steps.live_file import LiveFile
 
 from .equal import differences
+from .switching import DESPITE
 from .test_follow import state
 
 KILLS = int(os.environ.get("STILLME_KILLS", "50"))
@@ -148,7 +149,7 @@ def test_killed_at_any_moment(legacy, target_environment, tmp_path):
         status, errors = finish(environment, "sync_sqlite", "--once")
         assert status == 0, errors
         # Writers keep on while the files are switched: what is refused is not acknowledged.
-        status, errors = finish(environment, "cutover")
+        status, errors = finish(environment, "cutover", *DESPITE)
         assert status == 0, errors
         assert writer.poll() is None
     finally:

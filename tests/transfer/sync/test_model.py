@@ -35,12 +35,11 @@ from stillme.transfer.postgresql import capture as reverse
 from stillme.transfer.selection import Selection
 from stillme.transfer.steps import cutover, rollback, states
 from stillme.transfer.steps.capture import install_capture, target_tables
-from stillme.transfer.steps.cutover import CutoverOptions, cut_over
 from stillme.transfer.steps.follow import FollowOptions, follow
 from stillme.transfer.steps.load import ImportOptions, import_files
-from stillme.transfer.steps.rollback import roll_back
 
 from .equal import differences
+from .switching import cut_over, roll_back
 
 FILES = ("continuum_memory.db", "rss_fetch_history.db")
 NAMES = ("continuum", "rss")
@@ -171,7 +170,7 @@ class Migration(RuleBasedStateMachine):
             mock.patch.object(cutover._Cutover, "_thaw"),
             suppress(Killed),
         ):
-            cut_over(CutoverOptions())
+            cut_over()
         connection.close()
         assert {s.state for s in FileState.objects.all()} == {"following"}
         # The next command lifts what the killed one left.
@@ -181,7 +180,7 @@ class Migration(RuleBasedStateMachine):
     @rule()
     def switch(self):
         follow(FollowOptions(once=True))
-        cut_over(CutoverOptions())
+        cut_over()
         self.live = True
         assert differences() == {}
 
@@ -204,14 +203,14 @@ class Migration(RuleBasedStateMachine):
             mock.patch.object(rollback, "_give_up"),
             suppress(Killed),
         ):
-            roll_back("default")
+            roll_back()
         connection.close()
         self.broken_rollback = True
 
     @precondition(lambda self: self.live)
     @rule()
     def go_back(self):
-        roll_back("default")
+        roll_back()
         self.live = self.broken_rollback = False
         assert differences() == {}
 

@@ -20,11 +20,10 @@ from rss.models import FetchCycle, FetchItem
 from stillme.transfer.registry import legacy_files
 from stillme.transfer.selection import Selection
 from stillme.transfer.steps.capture import install_capture, target_tables
-from stillme.transfer.steps.cutover import CutoverOptions, cut_over
 from stillme.transfer.steps.follow import FollowOptions, follow
-from stillme.transfer.steps.rollback import roll_back
 
 from .equal import differences
+from .switching import cut_over, roll_back
 
 ROUNDS = 10
 START = datetime(2026, 5, 6, 7, 8, 9, 123456, tzinfo=UTC)
@@ -186,11 +185,11 @@ def test_ten_rounds(legacy, tmp_path):
         apply(data, legacy_writes(n))
         apply(twin, legacy_writes(n))
         follow(FollowOptions(once=True))
-        frozen = cut_over(CutoverOptions()).frozen_seconds
+        frozen = cut_over().frozen_seconds
         assert frozen < 2
         target_writes(n)
         apply(twin, twin_writes(n))
-        result = roll_back("default")
+        result = roll_back()
         assert not any(table.lost for table in result.tables)
         assert differences() == {}
     mine, theirs = only_performance(contents(data)), only_performance(contents(twin))

@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import DatabaseError, connection, transaction
+from django.utils import timezone
 
 from accuracy.models import AccuracyScore
 from continuum.models import TierMetric
 from knowledge.models import KnowledgeItem
 from rss.models import FetchCycle, FetchItem
 from stillme.transfer.errors import StateError, TransferError
-from stillme.transfer.models import FileState
+from stillme.transfer.models import FileState, KeptCell, Proof, QuarantinedRow
 from stillme.transfer.models_sync import CarriedCell, ReverseChange
 from stillme.transfer.postgresql import capture as reverse
 from stillme.transfer.selection import Selection
 from stillme.transfer.steps import cutover, rollback
+from stillme.transfer.steps.backup import back_up
 from stillme.transfer.steps.capture import install_capture, target_tables
-from stillme.transfer.steps.cutover import CutoverOptions, check_cutover, cut_over
+from stillme.transfer.steps.cutover import CutoverOptions, check_cutover
 from stillme.transfer.steps.follow import FollowOptions, follow
-from stillme.transfer.steps.rollback import plan_rollback, roll_back
+from stillme.transfer.steps.rollback import plan_rollback
+from stillme.transfer.verify.run import VerifyOptions, verify
 
 from .equal import differences
+from .switching import cut_over, roll_back
 from .test_follow import state, write
 
 FILES = ("knowledge", "continuum", "rss", "accuracy")
@@ -49,12 +53,12 @@ def data(legacy):
 
 @pytest.fixture
 def live(data):
-    cut_over(CutoverOptions())
+    cut_over()
     return data
 
 
 def test_cut_over(data):
-    result = cut_over(CutoverOptions())
+    result = cut_over()
     assert {state(f) for f in FILES} == {"live"}
     assert result.frozen_seconds < 2
     with pytest.raises(sqlite3.IntegrityError, match="moved to PostgreSQL"):
@@ -67,14 +71,14 @@ def test_cut_over(data):
     )
     assert new.pk == seq.fetchone()[0] + 1
     with pytest.raises(StateError, match="is live"):
-        cut_over(CutoverOptions())
+        cut_over()
     with pytest.raises(StateError, match="is live"):
         follow(FollowOptions(once=True))
 
 
 def test_nothing_written_means_nothing_changed(live):
     before = {t: rows(live / "knowledge_retention.db", t) for t in ("knowledge_items",)}
-    roll_back("default")
+    roll_back()
     after = {t: rows(live / "knowledge_retention.db", t) for t in ("knowledge_items",)}
     assert before == after
     assert {state(f) for f in FILES} == {"rolled back"}
@@ -100,7 +104,7 @@ def test_writes_go_back_in_the_legacys_own_formats(live):
     )
     FetchItem.objects.filter(pk=untouched[0][0]).update(status_reason="touched")
     FetchItem.objects.filter(pk=untouched[1][0]).delete()
-    roll_back("default")
+    roll_back()
     after = {row[0]: row for row in rows(path, "rss_fetch_items")}
     assert untouched[1][0] not in after
     assert after[untouched[0][0]][:8] == untouched[0][:8]
@@ -136,7 +140,7 @@ def test_json_floats_and_text_keys(live):
     )
     TierMetric.objects.create(item_id="học", tier="L3", surprise_score=None)
     AccuracyScore.objects.all().delete()
-    roll_back("default")
+    roll_back()
     found = {r[0]: r for r in rows(live / "knowledge_retention.db", "knowledge_items")}
     stored = found[item.pk]
     assert stored[4] == 0.1 + 0.2
@@ -164,7 +168,7 @@ def test_truncate_bulk_and_raw_sql_are_captured(live):
         )
         cursor.execute("TRUNCATE accuracy.performance_trends")
     path = live / "continuum_memory.db"
-    carried = {c.table: c for c in roll_back("default").tables}
+    carried = {c.table: c for c in roll_back().tables}
     assert carried["tier_metrics"].inserted == 3000
     keys = {r[0] for r in rows(path, "tier_metrics")}
     assert b"moved" in keys
@@ -194,7 +198,7 @@ def test_replayed_rows_are_not_captured_again(live):
 
 
 def test_postgresql_takes_no_writes_after_the_rollback(live):
-    roll_back("default")
+    roll_back()
     with pytest.raises(DatabaseError, match="moved back"):
         KnowledgeItem.objects.create(content="x", source="y", knowledge_type="z")
 
@@ -207,17 +211,17 @@ def test_a_failed_cut_over_leaves_everything_as_it_was(data, monkeypatch):
         with monkeypatch.context() as patch:
             patch.setattr(cutover._Cutover, step, fail)
             with pytest.raises(TransferError, match="planted"):
-                cut_over(CutoverOptions())
+                cut_over()
         assert {state(f) for f in FILES} == {"following"}
         write(data / "rss_fetch_history.db", f"UPDATE rss_fetch_items SET title = '{step}'")
         assert not reverse.status("default", target_tables(FILES)).is_healthy
-    cut_over(CutoverOptions())
+    cut_over()
     assert differences() == {}
 
 
 def test_freeze_limit(data, monkeypatch):
     with pytest.raises(TransferError, match="--freeze-limit"):
-        cut_over(CutoverOptions(freeze_limit=0.0001))
+        cut_over(freeze_limit=0.0001)
     write(data / "rss_fetch_history.db", "UPDATE rss_fetch_items SET title = 'free'")
 
 
@@ -228,20 +232,98 @@ def test_tail_that_differs_refuses_the_switch(data):
             "WHERE id = (SELECT max(id) FROM rss.fetch_items)"
         )
     with pytest.raises(TransferError, match="not the same on both sides"):
-        cut_over(CutoverOptions())
+        cut_over()
     assert state("rss") == "following"
 
 
 def test_go_list_names_what_is_red(data):
     lines = {line.subject: line for line in check_cutover(CutoverOptions())}
     assert lines["rss: capture"].colour == "go"
-    assert lines["backup"].colour == "look"
+    assert lines["backup"].colour == "no-go"
     write(data / "rss_fetch_history.db", "DROP TRIGGER stillme_capture_rss_fetch_items_delete")
     lines = {line.subject: line for line in check_cutover(CutoverOptions())}
     assert lines["rss: capture"].colour == "no-go"
     assert "sync_sqlite --install" in lines["rss: capture"].advice
     with pytest.raises(StateError, match="rss: capture"):
-        cut_over(CutoverOptions())
+        cut_over()
+
+
+def colours(**given):
+    return {line.subject: line.colour for line in check_cutover(CutoverOptions(**given))}
+
+
+def test_backup_must_be_fresh_and_of_these_files(data, tmp_path):
+    folder = tmp_path / "backup"
+    back_up(folder, vectors=False)
+    assert colours(backup=folder)["backup"] == "go"
+    manifest = folder / "manifest.json"
+    found = json.loads(manifest.read_text())
+    old = (datetime.now(UTC) - timedelta(hours=25)).isoformat()
+    manifest.write_text(json.dumps({**found, "made_at": old}))
+    lines = {line.subject: line for line in check_cutover(CutoverOptions(backup=folder))}
+    assert (lines["backup"].colour, "25 h old" in lines["backup"].finding) == ("no-go", True)
+
+
+def test_proof_must_be_there_fresh_and_without_findings(data):
+    assert colours()["last proof"] == "no-go"
+    assert colours(overrides={"proof": "known"})["last proof"] == "look"
+    proof = prove()
+    assert proof.findings == 0
+    assert colours()["last proof"] == "go"
+    for change in (
+        {"created_at": timezone.now() - timedelta(hours=25)},
+        {"findings": 1},
+        {"level": "sample"},
+    ):
+        Proof.objects.filter(pk=proof.pk).update(**change)
+        assert colours()["last proof"] == "no-go", change
+        proof.save()
+
+
+def test_open_quarantine_is_red_until_decided(data):
+    QuarantinedRow.objects.update(status="accepted")
+    assert colours()["quarantine"] == "go"
+    write(data / "rss_fetch_history.db", "UPDATE rss_fetch_items SET title = x'00' WHERE id = 3")
+    follow(FollowOptions(once=True))
+    assert colours()["quarantine"] == "no-go"
+    assert colours(overrides={"quarantine": "we know"})["quarantine"] == "look"
+
+
+def prove():
+    """A full verification, as the command does it."""
+    verify(VerifyOptions(jobs=1))
+    return Proof.objects.latest("pk")
+
+
+def test_a_row_that_only_the_judge_can_tell(data):
+    """The loader's comparison shares the loader's mistakes: the tail is the judge's."""
+    row = KnowledgeItem.objects.order_by("-pk").first()
+    KeptCell.objects.create(
+        table="knowledge_items", key=str(row.pk), column="content", storage="text",
+        value=b"never there", reason="nul_text",
+    )  # fmt: skip
+    with pytest.raises(TransferError, match=r"not the same on both sides .kept_cell"):
+        cut_over()
+    assert state("knowledge") == "following"
+
+
+def test_changes_in_flight_are_replayed_before_they_are_differences(data, monkeypatch):
+    """A write between the drain and the proof is settled, not blamed."""
+    drain = cutover._Cutover._drain_open
+    path = data / "rss_fetch_history.db"
+    calls = []
+
+    def drain_then_write(self):
+        drain(self)
+        calls.append(1)
+        if len(calls) == 1:
+            write(path, "UPDATE rss_fetch_items SET title = 'in flight'")
+
+    write(path, "UPDATE rss_fetch_items SET title = 'before'")
+    monkeypatch.setattr(cutover._Cutover, "_drain_open", drain_then_write)
+    cut_over()
+    assert len(calls) > 2
+    assert differences() == {}
 
 
 @pytest.mark.parametrize("where", ["_write_file", "_mark", "align"])
@@ -254,12 +336,12 @@ def test_a_failed_rollback_leaves_postgresql_in_charge(live, monkeypatch, where)
     with monkeypatch.context() as patch:
         patch.setattr(rollback, where, fail)
         with pytest.raises(TransferError, match="planted"):
-            roll_back("default")
+            roll_back()
     assert state("knowledge") == "live"
     KnowledgeItem.objects.create(content="after", source="y", knowledge_type="z")
     with pytest.raises(sqlite3.IntegrityError):
         write(live / "knowledge_retention.db", "DELETE FROM knowledge_items")
-    roll_back("default")
+    roll_back()
     assert [r[1] for r in rows(live / "knowledge_retention.db", "knowledge_items")][-2:] == [
         b"kept",
         b"after",
@@ -269,7 +351,7 @@ def test_a_failed_rollback_leaves_postgresql_in_charge(live, monkeypatch, where)
 
 def test_rollback_needs_something_live(data):
     with pytest.raises(StateError, match="nothing to roll back"):
-        roll_back("default")
+        roll_back()
     assert FileState.objects.get(pk="rss").state == "following"
 
 
@@ -277,9 +359,9 @@ def test_rows_of_a_file_that_is_not_there_stay_and_are_reported(legacy):
     data = legacy(variant="disabled")
     install_capture("default", Selection())
     follow(FollowOptions(once=True))
-    cut_over(CutoverOptions())
+    cut_over()
     TierMetric.objects.create(item_id="switched on later", tier="L0")
     assert plan_rollback("default").homeless == {"continuum.tier_metrics": 1}
-    assert roll_back("default").homeless == {"continuum.tier_metrics": 1}
+    assert roll_back().homeless == {"continuum.tier_metrics": 1}
     assert (data / "continuum_memory.db").stat().st_size == 0
     assert TierMetric.objects.get().item_id == "switched on later"

@@ -13,7 +13,8 @@ from stillme.transfer.errors import TransferError
 from stillme.transfer.reports.terminal_switch import render_cutover, render_list
 from stillme.transfer.reports.terminal_sync import SyncProgress
 from stillme.transfer.steps.cutover import CutoverOptions, check_cutover, cut_over
-from stillme.transfer.steps.readiness_list import is_go
+from stillme.transfer.steps.readiness_list import OVERRIDES, is_go
+from stillme.transfer.verify.tail import TailJudge
 
 
 class Command(TransferCommand):
@@ -39,6 +40,12 @@ class Command(TransferCommand):
             help="Give up, unharmed, where writers would be locked out for longer.",
         )
         parser.add_argument("--backup", type=Path, metavar="DIR", help="A folder of backup_sqlite.")
+        for name in OVERRIDES:
+            parser.add_argument(
+                f"--despite-{name}",
+                metavar="REASON",
+                help=f"Cut over although the line '{name}' is red; the reason is recorded.",
+            )
         self.add_format(parser)
 
     def run(self, options: dict[str, Any]) -> int:
@@ -46,7 +53,15 @@ class Command(TransferCommand):
         if options["freeze_limit"] <= 0:
             raise TransferError("--freeze-limit must be more than 0 seconds.")
         progress = SyncProgress(self.console, quiet=options["format"] == "json")
-        wanted = CutoverOptions(freeze_limit=options["freeze_limit"], backup=options["backup"])
+        given = {name: options[f"despite_{name}"] for name in OVERRIDES}
+        if any(reason is not None and not reason.strip() for reason in given.values()):
+            raise TransferError("--despite-... wants the reason why the risk is taken.")
+        wanted = CutoverOptions(
+            freeze_limit=options["freeze_limit"],
+            backup=options["backup"],
+            overrides={name: reason for name, reason in given.items() if reason},
+            judge=TailJudge("default"),
+        )
         if options["dry_run"]:
             lines = check_cutover(wanted, progress.on_event)
             render_list(self.console, lines, options["format"])

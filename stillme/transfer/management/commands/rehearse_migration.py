@@ -12,6 +12,7 @@ from stillme.transfer.command import TransferCommand
 from stillme.transfer.reports.terminal_rehearsal import render_rehearsal
 from stillme.transfer.reports.terminal_sync import SyncProgress
 from stillme.transfer.steps.rehearse import rehearse
+from stillme.transfer.verify.tail import TailJudge
 
 
 class Command(TransferCommand):
@@ -32,7 +33,7 @@ class Command(TransferCommand):
         """0 where every step went well, 1 else."""
         progress = SyncProgress(self.console, quiet=options["format"] == "json")
         verify = None if options["no_proof"] else _proof
-        result = rehearse(verify, progress.on_event)
+        result = rehearse(verify, progress.on_event, TailJudge("default"))
         render_rehearsal(self.console, result, options["format"])
         return 0 if result.ok else 1
 

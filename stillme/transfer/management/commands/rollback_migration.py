@@ -13,6 +13,7 @@ from stillme.transfer.reports.terminal_switch import render_restore, render_roll
 from stillme.transfer.reports.terminal_sync import SyncProgress
 from stillme.transfer.steps.restore import plan_restore, restore
 from stillme.transfer.steps.rollback import finish_interrupted, plan_rollback, roll_back
+from stillme.transfer.verify.tail import TailJudge
 
 _WORD = "restore"
 
@@ -47,7 +48,7 @@ class Command(TransferCommand):
         else:
             if finish_interrupted("default", progress.on_event):
                 return 0
-            result = roll_back("default", progress.on_event)
+            result = roll_back("default", progress.on_event, TailJudge("default"))
         render_rollback(self.console, result, options["format"])
         return 1 if result.unequal else 0
 

@@ -1,0 +1,86 @@
+"""The judge at a cut-over or rollback: the touched rows of live files, within the freeze.
+
+What takes time (the clock of the file, the units of its numbers) is found before the freeze; then
+chosen rows are read where they are, without a snapshot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import apsw
+
+from stillme.transfer.findings import Finding
+from stillme.transfer.sqlite.connect import open_legacy
+from stillme.transfer.sqlite.schema import read_schema
+from stillme.transfer.sqlite.snapshot import Snapshot
+from stillme.transfer.verify.cases import excluded_keys, make_cases
+from stillme.transfer.verify.keys import AT_ONCE, typed_keys
+from stillme.transfer.verify.result import TableProof
+from stillme.transfer.verify.table import TableCase, TableJudge
+
+
+@dataclass(frozen=True, slots=True)
+class _LiveFile(Snapshot):
+    """Stands for a snapshot; its file is written to, so it is never opened as immutable."""
+
+    def open(self) -> Any:
+        """A read-only connection that respects the locks of writers."""
+        return open_legacy(self.path)
+
+
+class _LiveJudge(TableJudge):
+    """Reads no blocks: a second SQLite library in this process would drop the first one's locks."""
+
+    def open_reader(self) -> apsw.Connection:
+        """An empty database instead of the file."""
+        return apsw.Connection(":memory:")
+
+
+class TailJudge:
+    """Judges rows of live files by key."""
+
+    def __init__(self, alias: str) -> None:
+        self._alias = alias
+        self._cases: dict[str, dict[str, TableCase]] = {}
+
+    def __enter__(self) -> TailJudge:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._cases.clear()
+
+    def prepare(self, file: str, path: Path) -> None:
+        """Find what holds for the whole file. Raises LegacyFileError."""
+        connection = open_legacy(path)
+        try:
+            schema = read_schema(connection)
+        finally:
+            connection.close()
+        self._cases[file] = make_cases(self._alias, _LiveFile(file, path, path, schema, 0, ""))
+
+    def judge(self, file: str, table: str, keys: Sequence[object]) -> list[Finding]:
+        """What differs between the two sides in the rows of these keys."""
+        case = self._cases[file].get(table)
+        if case is None or case.mapping.key is None or not keys:
+            return []
+        # Rows may have come into quarantine, or out of it, since `prepare`.
+        parents = {name: excluded_keys(self._alias, name) for name in case.parents}
+        judge = _LiveJudge(self._alias, replace(case, excluded=parents))
+        proof = TableProof(file, table, case.mapping.target)
+        wanted = typed_keys(case, [str(key) for key in keys])
+        try:
+            for start in range(0, len(wanted), AT_ONCE):
+                judge.judge_keys(wanted[start : start + AT_ONCE], proof)
+        finally:
+            judge.close()
+        return list(proof.findings.kept)

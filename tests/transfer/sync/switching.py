@@ -1,0 +1,27 @@
+"""Cut-over and rollback as the commands do them: proven by the judge; risks taken by name."""
+
+from __future__ import annotations
+
+from stillme.transfer.steps import cutover, rollback
+from stillme.transfer.steps.cutover import CutoverOptions
+from stillme.transfer.steps.readiness_list import OVERRIDES
+from stillme.transfer.verify.tail import TailJudge
+
+DESPITE = [word for name in OVERRIDES for word in (f"--despite-{name}", "a test")]
+
+
+def options(**given):
+    """What a test wants, without backup and proof."""
+    return CutoverOptions(
+        overrides=dict.fromkeys(OVERRIDES, "a test"), judge=TailJudge("default"), **given
+    )
+
+
+def cut_over(**given):
+    """The real thing."""
+    return cutover.cut_over(options(**given))
+
+
+def roll_back():
+    """The way back."""
+    return rollback.roll_back("default", judge=TailJudge("default"))
