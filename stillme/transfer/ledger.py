@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 import sqlite3
+from collections.abc import Iterable
 from typing import Any
 
 import django
@@ -11,9 +12,11 @@ import psycopg
 from django.db import connections
 from django.utils import timezone
 
+from stillme.transfer.errors import LedgerMismatch
 from stillme.transfer.models import Chunk, Run, RunFile, RunTable, WriteMark
 from stillme.transfer.postgresql.copy import fetch_all
 from stillme.transfer.sqlite.ranges import KeyRange
+from stillme.transfer.sqlite.snapshot import Snapshot
 from stillme.transfer.steps.job import TableJob
 from stillme.transfer.steps.outcome import Outcome
 
@@ -26,6 +29,12 @@ def start_run(alias: str, command: str, options: dict[str, Any]) -> Run:
     return Run.objects.using(alias).create(
         command=command, options=options, versions=_versions(alias)
     )
+
+
+def note_plan(alias: str, run: Run, rows: dict[str, int]) -> None:
+    """Write down how many rows each table has, so that a looker-on can tell the time left."""
+    run.summary = {**run.summary, "planned": rows}
+    run.save(using=alias, update_fields=["summary"])
 
 
 def finish_run(alias: str, run: Run, *, failed: bool, message: str = "") -> None:
@@ -62,6 +71,26 @@ def record_file(alias: str, run: Run, job: TableJob, drift: list[dict[str, Any]]
             "drift": drift,
         },
     )
+
+
+def refuse_other_files(alias: str, snapshots: Iterable[Snapshot]) -> None:
+    """Raise LedgerMismatch where the target was loaded from a file at another place.
+
+    Rows of two files under the same keys would end up as a mixture of both. A copy with the same
+    bytes is the same file.
+    """
+    for snapshot in snapshots:
+        if not Chunk.objects.using(alias).filter(file=snapshot.file).exists():
+            continue
+        seen = RunFile.objects.using(alias).filter(file=snapshot.file).order_by("-run_id").first()
+        here = str(snapshot.source)
+        if seen is None or seen.path == here or seen.sha256 == snapshot.sha256:
+            continue
+        raise LedgerMismatch(
+            f"The target was loaded from {seen.path}, and {here} is another file: set "
+            "LEGACY_DATA_DIR back, take an empty database, or, where it is the same file at a new "
+            "place, give --moved."
+        )
 
 
 def mark_write(alias: str, run_id: int | None) -> int:

@@ -259,6 +259,9 @@ from stillme.transfer.models_sync import (  # noqa: E402
     CarriedCell as CarriedCell,
 )
 from stillme.transfer.models_sync import (  # noqa: E402
+    LagSample as LagSample,
+)
+from stillme.transfer.models_sync import (  # noqa: E402
     RangeDigest as RangeDigest,
 )
 from stillme.transfer.models_sync import (  # noqa: E402

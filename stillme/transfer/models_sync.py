@@ -73,3 +73,22 @@ class RangeDigest(models.Model):
 
     def __str__(self) -> str:
         return f"{self.table}[{self.number}]"
+
+
+class LagSample(models.Model):
+    """How far the target was behind a file at one moment; the follower writes it, hours are kept.
+
+    Plotted by the dashboard, so that a person sees whether the lag grows.
+    """
+
+    file = models.TextField()
+    at = models.DateTimeField(db_default=Now())
+    changes = models.BigIntegerField()
+    seconds = models.FloatField()
+
+    class Meta:
+        db_table = '"transfer"."lag_sample"'
+        indexes = [models.Index(fields=["at"], name="lag_sample_at")]
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.changes} changes, {self.seconds} s"

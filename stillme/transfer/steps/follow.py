@@ -16,6 +16,7 @@ from stillme.transfer.steps import states
 from stillme.transfer.steps.capture import lift_stale_freezes
 from stillme.transfer.steps.follow_result import FileFollowed, FollowOptions, FollowResult
 from stillme.transfer.steps.follower import Follower, measure_lag
+from stillme.transfer.steps.lag_history import LagHistory
 from stillme.transfer.steps.load import ImportOptions, import_files
 from stillme.transfer.steps.states import State
 
@@ -38,7 +39,7 @@ def follow(
     load_where_needed(alias, files, on_event)
     with exclusive(alias):
         run = ledger.start_run(alias, "sync_sqlite", {"files": [f.name for f in files]})
-        follower = Follower(options, files, run, on_event)
+        follower = Follower(options, files, run, LagHistory(alias, on_event))
         try:
             # A cut-over that was killed may have left the files frozen.
             lift_stale_freezes(alias, files, on_event)

@@ -48,6 +48,7 @@ class ImportOptions:
     dry_run: bool = False
     prune: bool = False
     overwrite: bool = False
+    moved: bool = False
     chunk_rows: int = CHUNK_ROWS
     database: str = "default"
 
@@ -161,6 +162,8 @@ def _import(options: ImportOptions, directory: Path, on_event: OnEvent) -> Impor
             on_event(Event("notice", {"message": f"{restored} indexes of a broken run built."}))
         zone = settings.LEGACY_TIME_ZONE
         plan = make_plan(options.selection, directory, zone, run.pk, on_event)
+        if not options.moved:
+            ledger.refuse_other_files(alias, plan.snapshots)
         result = ImportResult(run.pk, notices=plan.notices)
         _load_plan(options, run, plan, result, on_event)
         _load_stores(options, run, result, on_event)
@@ -203,6 +206,7 @@ def _load_plan(
     options: ImportOptions, run: Run, plan: Plan, result: ImportResult, on_event: OnEvent
 ) -> None:
     alias = options.database
+    ledger.note_plan(alias, run, {p.job.mapping.declared_table: p.rows for p in plan.tables})
     for planned in plan.tables:
         ledger.record_file(alias, run, planned.job, [])
         on_event(

@@ -55,13 +55,25 @@ class Standing:
 def standing(alias: str, file: str) -> Standing:
     """Where a file stands; a load that ended since capture moves it from captured to loaded."""
     row = FileState.objects.using(alias).filter(pk=file).first()
-    if row is None:
-        return Standing(file, State.ABSENT, 0, {})
-    if row.state == State.CAPTURED and loaded_since_capture(alias, row):
+    if row is not None and row.state == State.CAPTURED and loaded_since_capture(alias, row):
         with transaction.atomic(using=alias):
             move(alias, file, State.LOADED)
         row.refresh_from_db()
-    return Standing(file, row.state, row.position, dict(row.details))
+    return _standing(file, row, row.state if row is not None else State.ABSENT)
+
+
+def seen_standing(alias: str, file: str) -> Standing:
+    """The same without writing anything: for who only looks."""
+    row = FileState.objects.using(alias).filter(pk=file).first()
+    if row is not None and row.state == State.CAPTURED and loaded_since_capture(alias, row):
+        return _standing(file, row, State.LOADED)
+    return _standing(file, row, row.state if row is not None else State.ABSENT)
+
+
+def _standing(file: str, row: FileState | None, state: str) -> Standing:
+    if row is None:
+        return Standing(file, State.ABSENT, 0, {})
+    return Standing(file, state, row.position, dict(row.details))
 
 
 def standings(alias: str, files: Iterable[str]) -> dict[str, Standing]:
@@ -93,7 +105,8 @@ def require(stand: Standing, *states: str, what: str) -> None:
     if stand.state not in states:
         wanted = " or ".join(states)
         raise StateError(
-            f"{stand.file} is {stand.state}, {what} needs it to be {wanted}: {stand.next_step}."
+            f"{stand.file} is {stand.state}, {what} needs it to be {wanted}. Next: "
+            f"{stand.next_step}."
         )
 
 

@@ -61,7 +61,7 @@ class Overview:
 
 
 def overview(alias: str) -> Overview:
-    """Read everything; writes nothing but the step from captured to loaded."""
+    """Read everything; writes nothing."""
     found = Overview()
     names = [file.name for file in legacy_files()]
     open_rows = dict(
@@ -84,7 +84,7 @@ def overview(alias: str) -> Overview:
 
 
 def _file(alias: str, file: LegacyFile, open_rows: int) -> FileStatus:
-    stand = states.standing(alias, file.name)
+    stand = states.seen_standing(alias, file.name)
     status = FileStatus(
         file.name, str(file.path), stand.state, stand.next_step, quarantine_open=open_rows
     )
