@@ -137,7 +137,7 @@ def ours() -> dict[str, dict[str, Any]]:
     from stillme.transfer.verify.run import VerifyOptions, verify
 
     # Whatever an earlier benchmark left in the target goes.
-    result = import_files(ImportOptions(prune=True, overwrite=True))
+    result = import_files(ImportOptions(prune=True, overwrite=True, moved=True))
     proof = {table.table: table for table in verify(VerifyOptions()).tables}
     return {
         table.table: {

@@ -6,7 +6,7 @@ import os
 import sys
 
 from django.core.exceptions import ImproperlyConfigured
-from django.core.management import execute_from_command_line
+from django.core.management import execute_from_command_line, get_commands
 from django.db.migrations.exceptions import MigrationSchemaMissing
 from django.db.utils import DatabaseError, InterfaceError, OperationalError
 
@@ -22,6 +22,11 @@ def run(arguments: list[str]) -> None:
         os.environ.setdefault("DJANGO_COLORS", "nocolor")
     try:
         execute_from_command_line(arguments)
+    except SystemExit as ended:
+        # Django ends with 1 where there is no such command; 1 means differences here.
+        if ended.code == 1 and _is_unknown(arguments):
+            sys.exit(COULD_NOT_RUN)
+        raise
     except (DatabaseError, InterfaceError) as error:
         if "--traceback" in arguments or not _is_foreseen(error):
             raise
@@ -30,6 +35,11 @@ def run(arguments: list[str]) -> None:
         if "--traceback" in arguments:
             raise
         _fail(str(error))
+
+
+def _is_unknown(arguments: list[str]) -> bool:
+    name = arguments[1] if len(arguments) > 1 else "help"
+    return not name.startswith("-") and name != "help" and name not in get_commands()
 
 
 def _is_foreseen(error: Exception) -> bool:

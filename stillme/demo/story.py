@@ -38,7 +38,9 @@ def tell(console: Console, *, rows: int, seed: int) -> int:
     (directory / MARKER).write_text("These files are samples made by `manage.py demo`.\n")
     console.print(f"{summary.total:,} rows in four SQLite files in {directory}", soft_wrap=True)
     console.rule("3. manage.py import_sqlite")
-    render_import(console, import_files(ImportOptions(prune=True, overwrite=True)), "text")
+    render_import(
+        console, import_files(ImportOptions(prune=True, overwrite=True, moved=True)), "text"
+    )
     console.rule("4. manage.py quarantine: decide about the rows that cannot be loaded")
     accept_what_cannot_be_loaded(console)
     console.rule("5. manage.py verify_migration")

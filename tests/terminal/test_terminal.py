@@ -177,3 +177,9 @@ def test_completion_as_documented(words: tuple[str, ...], expected: set[str]) ->
         timeout=60,
     )
     assert set(done.stdout.split()) == expected, done.stderr
+
+
+def test_an_unknown_command_could_not_run(environment: dict[str, str]) -> None:
+    done = on_pipe(environment, "impot_sqlite")
+    assert done.returncode == 2
+    assert "Did you mean import_sqlite?" in done.stderr

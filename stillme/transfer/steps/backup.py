@@ -102,7 +102,9 @@ def _make(directory: Path) -> None:
         if any(directory.iterdir()):
             raise TransferError(f"{directory} is not empty: name a new folder for the backup.")
     except OSError as error:
-        raise TransferError(f"{directory} cannot be made: {error.strerror}.") from error
+        raise TransferError(
+            f"{directory} cannot be made ({error.strerror}): name another folder for the backup."
+        ) from error
 
 
 def _back_up_file(file: LegacyFile, directory: Path, on_event: OnEvent) -> FileEntry:

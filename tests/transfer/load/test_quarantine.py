@@ -111,6 +111,8 @@ def test_a_row_mended_in_the_legacy_file_loads(bad: QuarantinedRow, legacy: Path
     ("arguments", "sentence"),
     [
         (("show", "999999"), "There is no quarantined row 999999"),
+        (("list", "--reason", "nonsense"), "No row in quarantine has the reason 'nonsense'"),
+        (("retry", "--table", "nonsense"), "No row in quarantine has the table 'nonsense'"),
         (("retry",), "Say which rows"),
         (("list", "--status", "nope"), "There is no status"),
     ],

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from contextlib import closing
 from io import StringIO
 from pathlib import Path
@@ -16,7 +18,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from stillme.transfer.models import Run
-from tests.transfer.load.support import query
+from tests.transfer.load.support import content, query
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ROOT = Path(__file__).parents[3]
@@ -136,3 +138,24 @@ def test_json_is_the_only_thing_on_standard_output(legacy: Path) -> None:
     answer = json.loads(out.getvalue())
     assert answer["conserved"] is True
     assert {table["table"] for table in answer["tables"]} >= {"rss_fetch_items", "tier_metrics"}
+
+
+def test_a_ledger_of_another_file(
+    legacy: Path, tmp_path: Path, use_legacy_files: Callable[[Path], None]
+) -> None:
+    """Another folder is refused; the same bytes at another place, or --moved, are not."""
+    call_command("import_sqlite", stdout=StringIO())
+    loaded = content()
+    copied = shutil.copytree(legacy, tmp_path / "copied")
+    use_legacy_files(copied)
+    call_command("import_sqlite", stdout=StringIO())
+    with closing(sqlite3.connect(copied / "knowledge_retention.db")) as connection:
+        connection.execute("DELETE FROM learning_sessions WHERE id = 3")
+        connection.commit()
+    use_legacy_files(shutil.copytree(copied, tmp_path / "other"))
+    sentence = refused("import_sqlite")
+    assert f"was loaded from {copied / 'knowledge_retention.db'}" in sentence
+    assert "--moved" in sentence
+    assert content() == loaded
+    call_command("import_sqlite", "--moved", "--prune", stdout=StringIO())
+    assert query("SELECT id FROM knowledge.learning_sessions WHERE id = 3") == []

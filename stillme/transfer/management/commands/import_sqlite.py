@@ -45,6 +45,11 @@ class Command(TransferCommand):
             action="store_true",
             help="Also overwrite rows that the target side changed after the import.",
         )
+        parser.add_argument(
+            "--moved",
+            action="store_true",
+            help="The files are the same ones at another place than the last import read them.",
+        )
         self.add_format(parser)
 
     def run(self, options: dict[str, Any]) -> int:
@@ -56,6 +61,7 @@ class Command(TransferCommand):
             dry_run=options["dry_run"],
             prune=options["prune"],
             overwrite=options["overwrite"],
+            moved=options["moved"],
             chunk_rows=options["chunk_rows"],
         )
         with ImportProgress(self.console, quiet=options["format"] == "json") as progress:

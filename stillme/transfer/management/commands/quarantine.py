@@ -56,6 +56,7 @@ class Command(TransferCommand):
         status = "" if options["status"] == "all" else options["status"]
         if status not in ("", *quarantine.Status.values):
             raise TransferError(f"There is no status {status!r}: open, repaired, accepted or all.")
+        self._check_names(options)
         rows = quarantine.select_rows(
             "default", reason=options["reason"], table=options["table"], status=status
         )
@@ -67,6 +68,17 @@ class Command(TransferCommand):
             options["format"],
         )
         return 0
+
+    def _check_names(self, options: dict[str, Any]) -> None:
+        """Raises TransferError where no row in quarantine has that reason or table."""
+        found = quarantine.summary("default")
+        for name in ("reason", "table"):
+            known = sorted({str(line[name]) for line in found})
+            if found and options[name] and options[name] not in known:
+                raise TransferError(
+                    f"No row in quarantine has the {name} {options[name]!r}: "
+                    f"choose from {', '.join(known)}."
+                )
 
     def _show(self, options: dict[str, Any]) -> int:
         for row in self._chosen(options):
@@ -101,6 +113,7 @@ class Command(TransferCommand):
             raise TransferError(
                 "Say which rows: ids, --reason or --table; `manage.py quarantine list` shows them."
             )
+        self._check_names(options)
         return quarantine.select_rows(
             "default", ids=options["ids"], reason=options["reason"], table=options["table"]
         )
