@@ -89,6 +89,9 @@ def as_dict(result: VerifyResult) -> dict[str, Any]:
     }
 
 
+_RANGE = ("after", "upto", "rows", "digest")
+
+
 def _table_dict(proof: TableProof) -> dict[str, Any]:
     return {
         "file": proof.file,
@@ -104,7 +107,8 @@ def _table_dict(proof: TableProof) -> dict[str, Any]:
         "accepted": proof.accepted,
         "findings": proof.findings.total,
         "digest": proof.digest,
-        "ranges": proof.ranges,
+        "ranges": [{name: found[name] for name in _RANGE} for found in proof.ranges],
+        "ranges_unchanged": proof.ranges_unchanged,
         "unchanged_since": proof.since,
         "round_trip": None if proof.round_trip is None else asdict(proof.round_trip),
         "seconds": round(proof.seconds, 3),

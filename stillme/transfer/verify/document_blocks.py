@@ -49,6 +49,11 @@ class DocumentBlock:
         """Of the documents' meaning, however they are written."""
         return hashlib.sha256(self._printed or self._spelling().encode()).hexdigest()
 
+    @property
+    def stored(self) -> str:
+        """SHA-256 of the documents as they are written."""
+        return hashlib.sha256(_array(self._column)).hexdigest()
+
     def is_same(self, target: str) -> bool:
         """Whether `target`, PostgreSQL's print of the column as one array, holds the same."""
         if self._parsed is not None and self._is_same_print(target.encode()):

@@ -21,8 +21,9 @@ from stillme.transfer.verify.cases import make_cases
 from stillme.transfer.verify.result import Findings, TableProof, VerifyResult
 from stillme.transfer.verify.table import TableCase, TableJudge
 
-# Called with the declared table and the keys of its rows with findings.
-Settle = Callable[[str, list[str]], None]
+# Called with the declared table and the keys of its rows with findings; tells whether something
+# may have arrived since.
+Settle = Callable[[str, list[str]], bool]
 OF_ROWS = {
     FindingKind.VALUE,
     FindingKind.MISSING_ROW,
@@ -75,7 +76,8 @@ def settle_findings(alias: str, result: VerifyResult, settle: Settle) -> None:
     for proof in result.tables:
         keys = sorted({f.key for f in proof.findings.kept if _is_of_row(f) and f.key})
         if keys and proof.findings.total == len(proof.findings.kept):
-            settle(proof.table, keys)
+            if not settle(proof.table, keys):
+                continue
             again = verify_keys(proof.file, proof.table, keys, database=alias)
             others = [f for f in proof.findings.kept if not (_is_of_row(f) and f.key)]
             proof.findings = Findings()

@@ -44,6 +44,12 @@ class StoredRow:
     lost_parents: frozenset[str]
     is_repeat: bool
 
+    @property
+    def stored(self) -> bytes:
+        """Everything that is known of it, spelled."""
+        parts = (self.rowid, self.cells, self.minutes, sorted(self.lost_parents), self.is_repeat)
+        return repr(parts).encode()
+
 
 @dataclass(slots=True)
 class Block:
@@ -62,8 +68,8 @@ class Block:
 
     @property
     def digest(self) -> str:
-        """Of the plain rows."""
-        parts = (self.content.lines, *self.content.reals, *(d.digest for d in self.documents))
+        """Of the plain rows as they are stored."""
+        parts = (self.content.lines, *self.content.reals, *(d.stored for d in self.documents))
         return hashlib.sha256(" ".join(parts).encode()).hexdigest()
 
 

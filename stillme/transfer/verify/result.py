@@ -67,7 +67,8 @@ class TableProof:
     """One table compared: rows, how they were proven, what was found.
 
     `by_digest` rows were proven by a block's digest, `by_cell` cell by cell; `cells` counts the
-    legacy cells among them. `accepted` and `open` are quarantined rows.
+    legacy cells among them. `accepted` and `open` are quarantined rows. `since` names the
+    proven run since which no key range has changed.
     """
 
     file: str
@@ -88,6 +89,11 @@ class TableProof:
     ranges: list[dict[str, Any]] = field(default_factory=list)
     since: int | None = None
     compared: int = 0
+
+    @property
+    def ranges_unchanged(self) -> int:
+        """Key ranges that are as a proven run left them, and were not judged again."""
+        return sum(1 for found in self.ranges if found.get("again"))
 
     def add(self, other: TableProof) -> None:
         """Sum the proof of another part of the same table."""

@@ -11,8 +11,6 @@ from stillme.transfer.mapping import split_table
 from stillme.transfer.models import DroppedObject
 from stillme.transfer.verify.target_side import select
 
-_TOP = 2**63 - 1
-
 
 def check_structure(alias: str, model: type[models.Model]) -> Iterator[Finding]:
     """Everything about one target table that is not its rows."""
@@ -164,26 +162,3 @@ def check_foreign_keys(alias: str, model: type[models.Model]) -> Iterator[Findin
         for key, value in rows:
             where = f"{schema}.{table}:{field.column}"
             yield Finding(FindingKind.FOREIGN_KEY, where, key, "a parent row", f"none for {value}")
-
-
-def check_sequence(alias: str, model: type[models.Model], legacy_mark: int) -> Iterator[Finding]:
-    """The next id is free and above every id that the legacy ever gave."""
-    schema, table = split_table(model._meta.db_table)
-    key = model._meta.pk
-    assert key is not None
-    relation = _relation(schema, table)
-    name = select(alias, "SELECT pg_get_serial_sequence(%s, %s)", [relation, key.column])[0][0]
-    if name is None:
-        if isinstance(key, models.AutoField | models.BigAutoField):
-            where = f"{schema}.{table}:{key.column}"
-            yield Finding(FindingKind.SEQUENCE, where, None, "an identity sequence", "none")
-        return
-    last, called = select(alias, f"SELECT last_value, is_called FROM {name}")[0]
-    coming = int(last) + 1 if called else int(last)
-    highest = select(alias, f'SELECT max("{key.column}") FROM {relation}')[0][0] or 0
-    needed = max(int(highest), legacy_mark)
-    # At the top of 64 bits no id is left, on either side.
-    if coming <= needed < _TOP:
-        where = f"{schema}.{table}:{key.column}"
-        expected = f"next id above {needed}"
-        yield Finding(FindingKind.SEQUENCE, where, None, expected, f"next id {coming}")

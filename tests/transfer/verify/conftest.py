@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from stillme.demo.samples import make_samples
 from tests.transfer.load.support import change, run_import
@@ -44,3 +45,18 @@ def legacy(tmp_path: Path, use_legacy_files: Callable[[Path], None]) -> Path:
     make_samples(tmp_path, rows=40)
     use_legacy_files(tmp_path)
     return tmp_path
+
+
+@pytest.fixture(autouse=True)
+def ids_left(request: pytest.FixtureRequest, django_db_blocker: Any) -> None:
+    """A test before may have used up a sequence: emptying a table does not restart it."""
+    if not request.node.get_closest_marker("django_db"):
+        return
+    request.getfixturevalue("django_db_setup")
+    with django_db_blocker.unblock(), connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT format('ALTER SEQUENCE %I.%I RESTART', schemaname, sequencename) "
+            "FROM pg_sequences WHERE last_value > 1e18"
+        )
+        for (statement,) in cursor.fetchall():
+            cursor.execute(statement)

@@ -29,9 +29,10 @@ def test_chosen_rows(proven: Path) -> None:
 def test_what_replay_settles_is_no_finding(proven: Path) -> None:
     asked: list[tuple[str, list[str]]] = []
 
-    def settle(table: str, keys: list[str]) -> None:
+    def settle(table: str, keys: list[str]) -> bool:
         asked.append((table, keys))
         query(f"UPDATE {ITEMS} SET access_count = access_count - 1 WHERE id = 9")
+        return True
 
     with undone():
         query(f"UPDATE {ITEMS} SET access_count = access_count + 1 WHERE id IN (8, 9)")

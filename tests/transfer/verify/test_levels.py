@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,9 +10,10 @@ from django.core.management import CommandError, call_command
 
 from stillme.transfer.findings import FindingKind
 from stillme.transfer.models import Run
+from stillme.transfer.verify.result import VerifyResult
 from stillme.transfer.verify.sample import confidence_sentence
-from tests.transfer.load.support import query
-from tests.transfer.verify.support import judge, undone
+from tests.transfer.load.support import change, query
+from tests.transfer.verify.support import judge, legacy_folder, places, undone
 
 ITEMS = "knowledge.knowledge_items"
 
@@ -78,3 +80,98 @@ def test_since_a_proof_the_sequences_are_asked_again(proven: Path) -> None:
     finally:
         query(f"SELECT setval('{name}', {last})")
     assert judge(since=run).exit_status == 0
+
+
+@pytest.fixture
+def in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stillme.transfer.verify.tables.PART_ROWS", 10)
+
+
+def unread(result: VerifyResult, table: str) -> tuple[int, int]:
+    """(ranges that were not read again, ranges)."""
+    proof = next(t for t in result.tables if t.table == table)
+    return proof.ranges_unchanged, len(proof.ranges)
+
+
+def test_since_a_proof_only_the_changed_range_is_read(proven: Path, in_parts: None) -> None:
+    first = judge()
+    again = judge(since=first.run_id)
+    kept, ranges = unread(again, "knowledge_items")
+    assert kept == ranges >= 6
+    for before, after in zip(first.tables, again.tables, strict=True):
+        counts = ("legacy_rows", "target_rows", "by_digest", "by_cell", "cells", "repaired")
+        for name in (*counts, "open", "accepted", "digest"):
+            assert getattr(before, name) == getattr(after, name), (before.table, name)
+    with undone():
+        query(f"UPDATE {ITEMS} SET source = 'x' WHERE id = 9")
+        changed = judge(since=first.run_id)
+        assert unread(changed, "knowledge_items") == (ranges - 1, ranges)
+        assert [f.key for f in changed.findings.kept] == ["9"]
+    with undone():
+        query("UPDATE transfer.kept_cell SET reason = 'x' WHERE \"table\" = 'knowledge_items'")
+        assert unread(judge(since=first.run_id), "knowledge_items")[0] < ranges
+
+
+def test_since_a_proof_a_range_with_findings_is_read_again(proven: Path, in_parts: None) -> None:
+    with undone():
+        query(f"UPDATE {ITEMS} SET source = 'x' WHERE id = 9")
+        run = judge().run_id
+        again = judge(since=run)
+        assert unread(again, "knowledge_items")[0] == unread(again, "knowledge_items")[1] - 1
+        assert [f.key for f in again.findings.kept] == ["9"]
+
+
+def test_since_a_proof_the_legacy_range_that_changed_is_read(
+    proven: Path, tmp_path: Path, in_parts: None
+) -> None:
+    run = judge().run_id
+    folder = shutil.copytree(proven, tmp_path / "copy")
+    change(
+        folder,
+        "knowledge",
+        "UPDATE knowledge_items SET source = source || '!' WHERE id = 26",
+        # Nothing of an item itself changes here, but a relationship loses its parent.
+        "DELETE FROM knowledge_items WHERE id = (SELECT max(source_id) FROM "
+        "knowledge_relationships WHERE source_id IN (SELECT id FROM knowledge_items))",
+    )
+    with legacy_folder(folder):
+        result = judge(since=run)
+        kept, ranges = unread(result, "knowledge_items")
+        assert ranges - 2 <= kept < ranges
+        assert unread(result, "rss_fetch_items") == (unread(result, "rss_fetch_items")[1],) * 2
+        whole = judge()
+    assert places(result.findings.kept) == places(whole.findings.kept)
+    assert "26" in {f.key for f in result.findings.kept}
+    assert any(f.where.startswith("knowledge.knowledge_relationships") for f in whole.findings.kept)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "UPDATE knowledge_items SET confidence_score = 5e-324 WHERE id = 26",
+        "UPDATE knowledge_items SET metadata = '{\"a\": 0.10000000000000001}' WHERE id = 26",
+        "UPDATE knowledge_items SET content = content || char(0) WHERE id = 26",
+        "UPDATE knowledge_items SET content = CAST(content AS BLOB) WHERE id = 26",
+        "UPDATE knowledge_items SET created_at = created_at || ' ' WHERE id = 26",
+        # The last one: no range behind it moves.
+        "DELETE FROM knowledge_items WHERE id = (SELECT max(id) FROM knowledge_items)",
+    ],
+)
+def test_the_legacy_digest_sees_any_change(
+    proven: Path, tmp_path: Path, in_parts: None, sql: str
+) -> None:
+    folder = shutil.copytree(proven, tmp_path / "copy")
+    change(
+        folder,
+        "knowledge",
+        "UPDATE knowledge_items SET confidence_score = 0.0, metadata = '{\"a\": 0.1}' "
+        "WHERE id = 26",
+    )
+    digests = []
+    with legacy_folder(folder):
+        for statement in ("SELECT 1", sql):
+            change(folder, "knowledge", statement)
+            (proof,) = [t for t in judge().tables if t.table == "knowledge_items"]
+            digests.append([found["digest"] for found in proof.ranges])
+    differ = [a != b for a, b in zip(*digests, strict=True)]
+    assert sum(differ) == 1, differ

@@ -66,6 +66,9 @@ PLANTS = [
          key=_LAST),
     _one("a sequence set back", FindingKind.SEQUENCE, f"{ITEMS}:id",
          f"ALTER TABLE {ITEMS} ALTER COLUMN id RESTART WITH 3"),
+    _one("a sequence that ends here", FindingKind.SEQUENCE, f"{ITEMS}:id",
+         f"DO $$ BEGIN EXECUTE (SELECT 'ALTER TABLE {ITEMS} ALTER COLUMN id SET MAXVALUE ' || "
+         f"last_value FROM knowledge.knowledge_items_id_seq); END $$"),
     _one("no sequence", FindingKind.SEQUENCE, f"{ITEMS}:id",
          f"ALTER TABLE {ITEMS} ALTER COLUMN id DROP IDENTITY"),
     _one("a dropped index", FindingKind.INDEX, ITEMS,

@@ -1,0 +1,27 @@
+"""What is asked of `verify_migration`."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+
+from stillme.transfer.selection import Selection
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyOptions:
+    """What to verify and how thoroughly: level "counts", "sample" (of `sample` rows a table) or
+    "full"; `since` names a proven run whose unchanged key ranges are not read again."""
+
+    selection: Selection = field(default_factory=Selection)
+    level: str = "full"
+    jobs: int = 0
+    database: str = "default"
+    round_trip: bool = False
+    sample: int = 0
+    since: int | None = None
+
+    @property
+    def workers(self) -> int:
+        """Worker processes: as asked, else one per core up to four."""
+        return self.jobs or min(4, os.cpu_count() or 1)

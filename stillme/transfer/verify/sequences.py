@@ -1,0 +1,130 @@
+"""Whether the next id really is free: computed, then tried with an insert that is rolled back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import psycopg
+from django.db import DatabaseError, IntegrityError, connections, models, transaction
+
+from stillme.transfer.findings import Finding, FindingKind
+from stillme.transfer.mapping import split_table
+from stillme.transfer.verify.target_side import select
+
+_TOP = 2**63 - 1
+# Not about the id: a standby, a frozen table, a role that may only read, somebody's lock.
+_CANNOT_TRY = (
+    psycopg.errors.ReadOnlySqlTransaction,
+    psycopg.errors.InsufficientPrivilege,
+    psycopg.errors.LockNotAvailable,
+    psycopg.errors.RaiseException,
+    psycopg.errors.FeatureNotSupported,
+    psycopg.errors.ObjectNotInPrerequisiteState,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sequence:
+    alias: str
+    relation: str
+    column: str
+    name: str
+    others: tuple[str, ...]
+
+
+def check_sequence(alias: str, model: type[models.Model], legacy_mark: int) -> Iterator[Finding]:
+    """The next id is free and above every id that the legacy ever gave."""
+    schema, table = split_table(model._meta.db_table)
+    key = model._meta.pk
+    assert key is not None
+    where = f"{schema}.{table}:{key.column}"
+    relation = f'"{schema}"."{table}"'
+    name = select(alias, "SELECT pg_get_serial_sequence(%s, %s)", [relation, key.column])[0][0]
+    if name is None:
+        if isinstance(key, models.AutoField | models.BigAutoField):
+            yield Finding(FindingKind.SEQUENCE, where, None, "an identity sequence", "none")
+        return
+    others = tuple(str(f.column) for f in model._meta.concrete_fields if f is not key)
+    sequence = _Sequence(alias, relation, str(key.column), name, others)
+    last, called = _position(sequence)
+    coming = last + 1 if called else last
+    highest = select(alias, f'SELECT max("{key.column}") FROM {relation}')[0][0] or 0
+    needed = max(int(highest), legacy_mark)
+    # At the top of 64 bits no id is left, on either side.
+    if needed >= _TOP:
+        return
+    problem = _tried(sequence, needed) if coming > needed else f"next id {coming}"
+    if problem:
+        yield Finding(FindingKind.SEQUENCE, where, None, f"next id above {needed}", problem)
+
+
+def _position(sequence: _Sequence) -> tuple[int, bool]:
+    last, called = select(sequence.alias, f"SELECT last_value, is_called FROM {sequence.name}")[0]
+    return int(last), bool(called)
+
+
+def _tried(sequence: _Sequence, needed: int) -> str:
+    """What is wrong with the id that PostgreSQL gives to a copy of some row; "" where nothing.
+
+    Writers wait while it is tried, at most the moment of one insert, so that the number it took
+    can be given back: no row of theirs can have been given a later one.
+    """
+    try:
+        with transaction.atomic(using=sequence.alias):
+            problem = _insert(sequence, needed)
+            transaction.set_rollback(True, using=sequence.alias)
+    except DatabaseError as error:
+        if isinstance(error.__cause__, _CANNOT_TRY):
+            return ""
+        raise
+    return problem
+
+
+def _insert(sequence: _Sequence, needed: int) -> str:
+    execute = connections[sequence.alias].cursor().execute
+    execute("SET LOCAL lock_timeout = '1s'")
+    execute(f"LOCK TABLE {sequence.relation} IN SHARE ROW EXCLUSIVE MODE")
+    last, called = _position(sequence)
+    given: int | None = None
+    problem = ""
+    try:
+        with transaction.atomic(using=sequence.alias):
+            given = _copy_a_row(sequence)
+    except DatabaseError as error:
+        problem = _problem_of(sequence, error)
+    if given is not None and given <= needed:
+        problem = f"an insert was given {given}"
+    if _position(sequence)[0] == (last + 1 if called else last):
+        select(
+            sequence.alias,
+            "SELECT setval(%s::regclass, %s, %s)",
+            [sequence.name, last, called],
+        )
+    return problem
+
+
+def _copy_a_row(sequence: _Sequence) -> int | None:
+    """The id of a copy of some row; None where the table is empty."""
+    names = ", ".join(f'"{name}"' for name in sequence.others)
+    rows = select(
+        sequence.alias,
+        f"INSERT INTO {sequence.relation} ({names}) SELECT {names} FROM {sequence.relation} "
+        f'LIMIT 1 RETURNING "{sequence.column}"',
+    )
+    return int(rows[0][0]) if rows else None
+
+
+def _problem_of(sequence: _Sequence, error: DatabaseError) -> str:
+    """What a refused insert says about the id; "" where it is about something else of the copy."""
+    cause = error.__cause__
+    if isinstance(cause, psycopg.errors.UniqueViolation):
+        # A copy may repeat what is unique beside the key.
+        detail = cause.diag.message_detail or ""
+        return "an id that is taken" if detail.startswith(f"Key ({sequence.column})=") else ""
+    if isinstance(cause, psycopg.errors.SequenceGeneratorLimitExceeded):
+        return "no id left in the sequence"
+    # A row that breaks another rule (a key to nowhere) breaks it as a copy as well.
+    if isinstance(error, IntegrityError):
+        return ""
+    raise error

@@ -1,0 +1,221 @@
+"""One table at a level: its parts judged by worker processes, or only its rows counted."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from stillme.transfer.findings import Finding, FindingKind
+from stillme.transfer.models import QuarantinedRow
+from stillme.transfer.processes import in_processes
+from stillme.transfer.registry import legacy_model
+from stillme.transfer.sqlite.connect import quoted
+from stillme.transfer.sqlite.schema import row_count, sequence_mark
+from stillme.transfer.verify.leftovers import leftovers
+from stillme.transfer.verify.options import VerifyOptions
+from stillme.transfer.verify.result import TableProof
+from stillme.transfer.verify.sample import sample_parts
+from stillme.transfer.verify.sequences import check_sequence
+from stillme.transfer.verify.since import KnownRange, known_ranges, mark_range, records, to_keep
+from stillme.transfer.verify.structure import check_foreign_keys
+from stillme.transfer.verify.table import Part, TableCase, TableJudge
+from stillme.transfer.verify.target_side import select
+
+PART_ROWS = 50_000
+OnRows = Callable[[int], None]
+
+
+class _Task(NamedTuple):
+    """A part for a worker; `known` is what a proven run said of it, `records` the mark of what the
+    ledger keeps of its rows, None where nobody will ask again."""
+
+    alias: str
+    case: TableCase
+    part: Part
+    known: KnownRange | None = None
+    records: str | None = None
+
+
+def legacy_rows(case: TableCase) -> int:
+    """How many rows the legacy table has."""
+    connection = case.snapshot.open()
+    try:
+        return row_count(connection, case.mapping.table)
+    finally:
+        connection.close()
+
+
+def verify_full(
+    options: VerifyOptions, case: TableCase, kept: dict[str, Any] | None, on_rows: OnRows
+) -> tuple[TableProof, dict[str, Any]]:
+    """Every row, and what the ledger is to keep of the proof.
+
+    `kept` is what a proven run kept: key ranges that are as they were then are not read again.
+    """
+    begun = time.monotonic()
+    whole = _empty_proof(case)
+    known = known_ranges(case, kept)
+    parts = [found.part for found in known] or _parts(case)
+    # Taken before the rows are read: what is written meanwhile counts as changed next time.
+    marks = records(options.database, case, parts)
+    if kept is None or marks.rest != kept.get("rest"):
+        known = []
+    tasks = [
+        _Task(options.database, case, part, known[i] if known else None, marks.ranges[i])
+        for i, part in enumerate(parts)
+    ]
+    for proof in _judged(options, tasks):
+        whole.add(proof)
+        on_rows(whole.legacy_rows)
+    joined = "".join(str(part["digest"]) for part in whole.ranges)
+    whole.digest = hashlib.sha256(joined.encode()).hexdigest()
+    if whole.ranges_unchanged == len(parts):
+        whole.since = options.since
+    whole.findings.extend(leftovers(options.database, case))
+    whole.seconds = time.monotonic() - begun
+    return whole, to_keep(case, marks, whole)
+
+
+def verify_lightly(options: VerifyOptions, case: TableCase) -> TableProof:
+    """Level counts or sample."""
+    begun = time.monotonic()
+    whole = _empty_proof(case)
+    _count(options.database, case, whole)
+    if options.level == "sample":
+        _sampled(options, case, whole)
+    whole.seconds = time.monotonic() - begun
+    return whole
+
+
+def _empty_proof(case: TableCase) -> TableProof:
+    mapping = case.mapping
+    return TableProof(mapping.file, mapping.declared_table, mapping.target)
+
+
+def check_keys(alias: str, case: TableCase, proof: TableProof) -> None:
+    """Foreign keys and the sequence, which can change without any row of the table."""
+    model = legacy_model(case.mapping.declared_table).target_model()
+    proof.findings.extend(check_foreign_keys(alias, model))
+    connection = case.snapshot.open()
+    try:
+        mark = sequence_mark(connection, case.mapping.table)
+    finally:
+        connection.close()
+    proof.findings.extend(check_sequence(alias, model, mark))
+
+
+def _count(alias: str, case: TableCase, proof: TableProof) -> None:
+    """Level counts: legacy = target + quarantined."""
+    mapping = case.mapping
+    proof.legacy_rows = legacy_rows(case)
+    proof.target_rows = select(alias, f"SELECT count(*) FROM {mapping.relation}")[0][0]
+    records = QuarantinedRow.objects.using(alias).filter(table=mapping.declared_table)
+    proof.open = records.filter(status=QuarantinedRow.Status.OPEN).count()
+    proof.accepted = records.filter(status=QuarantinedRow.Status.ACCEPTED).count()
+    if proof.legacy_rows != proof.target_rows + proof.open + proof.accepted:
+        proof.findings.add(
+            Finding(
+                FindingKind.COUNT,
+                mapping.target,
+                None,
+                f"{proof.legacy_rows} legacy rows",
+                f"{proof.target_rows} in the target, {proof.open + proof.accepted} quarantined",
+            )
+        )
+
+
+def _sampled(options: VerifyOptions, case: TableCase, whole: TableProof) -> None:
+    """Level sample: some key ranges in full; the counts stay those of the whole table."""
+    parts = sample_parts(case, whole.legacy_rows, options.sample)
+    parts = _parts(case) if parts is None else parts
+    for proof in _judged(options, [_Task(options.database, case, part) for part in parts]):
+        whole.compared += proof.legacy_rows
+        for name in ("by_digest", "by_cell", "cells", "repaired"):
+            setattr(whole, name, getattr(whole, name) + getattr(proof, name))
+        whole.findings.merge(proof.findings)
+
+
+def _judged(options: VerifyOptions, tasks: list[_Task]) -> Iterator[TableProof]:
+    """The proof of each part, in the order of the parts."""
+    if options.workers <= 1 or len(tasks) == 1:
+        judge = TableJudge(options.database, tasks[0].case) if tasks else None
+        try:
+            for task in tasks:
+                assert judge is not None
+                yield _proof(judge, task)
+        finally:
+            if judge is not None:
+                judge.close()
+        return
+    done = {task.part: proof for task, proof in in_processes(_in_worker, tasks, options.workers)}
+    for task in tasks:
+        yield done[task.part]
+
+
+_judges: dict[str, TableJudge] = {}
+
+
+def _in_worker(task: _Task) -> TableProof:
+    """In a worker: keep the judge of the table for its next part."""
+    name = task.case.mapping.declared_table
+    if name not in _judges:
+        _judges[name] = TableJudge(task.alias, task.case)
+    return _proof(_judges[name], task)
+
+
+def _proof(judge: TableJudge, task: _Task) -> TableProof:
+    """A part judged, or its known proof where neither side was written since."""
+    if task.records is None:
+        return judge.judge(task.part)
+    target = judge.written(task.part)
+    if task.known is not None and _is_as_then(judge, task, task.known, target):
+        return task.known.proof(task.case)
+    proof = judge.judge(task.part)
+    mark_range(proof, target, task.records)
+    return proof
+
+
+def _is_as_then(judge: TableJudge, task: _Task, known: KnownRange, target: str) -> bool:
+    kept = known.kept
+    if kept["findings"] or (kept["target"], kept["records"]) != (target, task.records):
+        return False
+    return known.same_file or judge.legacy_digest(task.part) == kept["digest"]
+
+
+def _parts(case: TableCase) -> list[Part]:
+    """Key ranges of about `PART_ROWS` rows that tile the whole key space."""
+    mapping = case.mapping
+    if mapping.key is None or not mapping.key_is_unique or not mapping.has_rowid:
+        return [Part()]
+    key, table = quoted(mapping.key.legacy), quoted(mapping.table)
+    kind = "integer" if mapping.key_is_rowid else "text"
+    edges: list[Any] = [None]
+    connection = case.snapshot.open()
+    # A key that is no UTF-8 cannot be an edge; its part just becomes longer.
+    connection.text_factory = _text_or_none
+    try:
+        position: Any = None
+        while True:
+            after = f"AND {key} > ?" if position is not None else ""
+            row = connection.execute(
+                f"SELECT {key} FROM {table} WHERE typeof({key}) = '{kind}' {after} "
+                f"ORDER BY {key} LIMIT 1 OFFSET {PART_ROWS - 1}",
+                () if position is None else (position,),
+            ).fetchone()
+            if row is None or row[0] is None or "\x00" in str(row[0]):
+                break
+            position = row[0]
+            edges.append(position)
+    finally:
+        connection.close()
+    edges.append(None)
+    return [Part(edges[i], edges[i + 1]) for i in range(len(edges) - 1)]
+
+
+def _text_or_none(raw: bytes) -> str | None:
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return None
