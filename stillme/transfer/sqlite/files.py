@@ -8,6 +8,8 @@ from typing import Any
 
 from django.conf import settings
 
+from stillme.transfer.sqlite.connect import open_legacy
+
 HEADER = b"SQLite format 3\x00"
 _SUFFIXES = (".db", ".sqlite", ".sqlite3", ".db3")
 
@@ -26,7 +28,23 @@ class OtherFile:
 
 
 def journal_mode(path: Path) -> str:
-    """``wal``, ``rollback`` or ``""``: the file says which in its header."""
+    """``wal``, ``rollback``, or ``""`` of an empty file. Raises LegacyFileError.
+
+    SQLite is asked: if this process opened the file itself, closing it would drop the locks that
+    its own SQLite connections hold there.
+    """
+    if not path.stat().st_size:
+        return ""
+    connection = open_legacy(path)
+    try:
+        mode = str(connection.execute("PRAGMA journal_mode").fetchone()[0])
+    finally:
+        connection.close()
+    return "wal" if mode == "wal" else "rollback"
+
+
+def journal_mode_of_copy(path: Path) -> str:
+    """The same of a file that nobody else has open, also where SQLite cannot read it."""
     with path.open("rb") as stream:
         head = stream.read(20)
     if len(head) < 20:

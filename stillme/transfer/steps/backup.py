@@ -24,7 +24,7 @@ from stillme.transfer.sqlite.backup_manifest import (
     read_manifest,
     write_manifest,
 )
-from stillme.transfer.sqlite.files import HEADER, journal_mode
+from stillme.transfer.sqlite.files import HEADER, journal_mode, journal_mode_of_copy
 from stillme.transfer.sqlite.snapshot import file_sha256
 
 _OF_SQLITE = ("-wal", "-shm", "-journal")
@@ -110,7 +110,6 @@ def _make(directory: Path) -> None:
 def _back_up_file(file: LegacyFile, directory: Path, on_event: OnEvent) -> FileEntry:
     """One copy and what its check found; `progress` counts pages."""
     copy = directory / file.path.name
-    mode = journal_mode(file.path)
     if file.path.stat().st_size == 0:
         copy.touch(mode=0o600)
         copied = Copied("bytes")
@@ -126,7 +125,10 @@ def _back_up_file(file: LegacyFile, directory: Path, on_event: OnEvent) -> FileE
         sha256=file_sha256(copy),
         pages=found.pages,
         page_size=found.page_size,
-        journal_mode=mode,
+        # An online copy is brought out of WAL mode; a byte copy may be of a file SQLite cannot read.
+        journal_mode=(
+            journal_mode_of_copy(copy) if copied.how == "bytes" else journal_mode(file.path)
+        ),
         user_version=found.user_version,
         rows=found.rows,
         integrity=found.integrity,

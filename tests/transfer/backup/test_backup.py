@@ -107,6 +107,25 @@ def test_a_folder_without_a_readable_manifest_is_no_backup(text: str, tmp_path: 
         check_backup(tmp_path)
 
 
+def test_asking_for_the_journal_mode_keeps_the_locks_of_this_process(legacy: Path) -> None:
+    path = legacy / "knowledge_retention.db"
+    other = (
+        "import sqlite3, sys\n"
+        "db = sqlite3.connect(sys.argv[1], timeout=0, isolation_level=None)\n"
+        "db.execute('BEGIN IMMEDIATE')\n"
+    )
+    command = [sys.executable, "-c", other, str(path)]
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode = DELETE")
+        connection.execute("BEGIN IMMEDIATE")
+        assert journal_mode(path) == "rollback"
+        held = subprocess.run(command, capture_output=True, text=True)
+        assert "database is locked" in held.stderr
+        # The bad twin: a descriptor of our own, closed, takes SQLite's lock with it.
+        path.open("rb").close()
+        assert subprocess.run(command, capture_output=True).returncode == 0
+
+
 def test_restore_gives_back_the_same_rows(legacy: Path, tmp_path: Path) -> None:
     before = {path.name: dump(copied(path, tmp_path / path.stem)) for path in legacy.glob("*.db")}
     back_up(tmp_path / "backup")
