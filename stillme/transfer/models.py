@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from django.contrib.postgres.indexes import HashIndex
 from django.db import models
-from django.db.models.functions import MD5, Now
+from django.db.models import F
+from django.db.models.functions import MD5, Mod, Now
 
 
 class Run(models.Model):
@@ -126,6 +127,8 @@ class WriteMark(models.Model):
 
     class Meta:
         db_table = '"transfer"."write_mark"'
+        # What a row's 32-bit xmin is compared with.
+        indexes = [models.Index(Mod(F("xid"), 4294967296), name="write_mark_xmin")]
 
     def __str__(self) -> str:
         return str(self.xid)

@@ -15,11 +15,13 @@ from stillme.transfer import ledger
 from stillme.transfer.errors import TransferError
 from stillme.transfer.mapping import TableMapping, map_table
 from stillme.transfer.models import QuarantinedRow, RunFile
+from stillme.transfer.postgresql.capture import as_replay
 from stillme.transfer.raw_cells import pack_cell, unpack_cell
 from stillme.transfer.registry import legacy_model, legacy_models
 from stillme.transfer.sqlite.clock import Clock, Span, check_zone
 from stillme.transfer.sqlite.raw import RawRow
 from stillme.transfer.sqlite.schema import FoundColumn, FoundSchema, FoundTable
+from stillme.transfer.steps import states
 from stillme.transfer.steps.apply import apply_raw
 from stillme.transfer.steps.careful import CarefulLoader
 from stillme.transfer.steps.job import TableJob
@@ -150,6 +152,10 @@ def _retry_table(
     for row in rows:
         # One transaction a row: what one row comes to does not depend on its neighbours.
         with transaction.atomic(using=alias):
+            if states.standing(alias, row.file).state != states.State.LIVE:
+                # The files are in charge, and after a rollback PostgreSQL refuses other writers;
+                # once it is live, the write is captured like any other.
+                as_replay(alias)
             sentence = _retry_row(alias, row, who)
         if sentence is None:
             loaded.append(row.pk)

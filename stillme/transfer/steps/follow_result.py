@@ -33,6 +33,7 @@ class FileFollowed:
     updated: int = 0
     pruned: int = 0
     quarantined: int = 0
+    foreign: int = 0
     busy: float = 0.0
     lags: deque[float] = field(default_factory=lambda: deque(maxlen=100_000))
 
@@ -56,3 +57,8 @@ class FollowResult:
     def bypassed(self) -> bool:
         """Whether a sweep found writes that capture never saw."""
         return any(swept.bypassed for swept in self.swept)
+
+    @property
+    def foreign(self) -> int:
+        """Rows that somebody else wrote in the target, and that were left as they are."""
+        return sum(file.foreign for file in self.files)

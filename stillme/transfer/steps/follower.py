@@ -18,6 +18,7 @@ from stillme.transfer.sqlite.capture.log import trim
 from stillme.transfer.steps import states
 from stillme.transfer.steps.clock_change import clock_signature, loaded_clock, reread_times
 from stillme.transfer.steps.follow_result import FileFollowed, FollowOptions, FollowResult
+from stillme.transfer.steps.foreign import MOST, foreign_rows, sentence
 from stillme.transfer.steps.live_file import LiveFile, Round, same_file
 from stillme.transfer.steps.replay import Replayed, replay_round
 from stillme.transfer.steps.states import State
@@ -52,7 +53,7 @@ class Follower:
     def open(self) -> None:
         """Open every file, check that it is the one that was followed, set its state."""
         for file in self.files:
-            live = LiveFile(file, self.run_id)
+            live = LiveFile(file, self.run_id, overwrite=False)
             self.live[file.name] = live
             check_followable(self.alias, live)
             stand = states.standing(self.alias, file.name)
@@ -137,8 +138,20 @@ class Follower:
         done.updated += replayed.outcome.updated
         done.pruned += replayed.outcome.pruned
         done.quarantined += replayed.outcome.quarantined
+        if replayed.foreign:
+            self._tell_foreign(name, replayed.foreign)
         now = time.time()
         done.lags.extend(max(0.0, now - at) for at in found.times)
+
+    def _tell_foreign(self, name: str, found: dict[str, list[str]]) -> None:
+        for table, keys in found.items():
+            self.on_event(Event("notice", {"message": sentence(table, keys)}))
+            self.done[name].foreign += len(keys)
+        known = states.standing(self.alias, name).details.get("foreign") or {}
+        merged = {t: [*known.get(t, []), *found.get(t, [])] for t in {*known, *found}}
+        short = {table: list(dict.fromkeys(keys))[:MOST] for table, keys in merged.items()}
+        with transaction.atomic(using=self.alias):
+            states.note(self.alias, name, foreign=short)
 
     def _read_again(self, name: str, judged: dict[str, object] | None = None) -> None:
         """The local clock was changed: every local time of the file is judged again."""
@@ -188,10 +201,15 @@ class Follower:
                 self._sweeping = False
             self.positions[name] = states.standing(self.alias, name).position
             found.append(swept)
+            foreign = {t: foreign_rows(self.alias, m) for t, m in live.mappings.items()}
+            foreign = {table: keys for table, keys in foreign.items() if keys}
+            for table, keys in foreign.items():
+                self.on_event(Event("notice", {"message": sentence(table, keys)}))
             with transaction.atomic(using=self.alias):
                 states.note(
                     self.alias,
                     name,
+                    foreign=foreign or None,
                     swept_at=states.server_now(self.alias),
                     bypassed={t: k[:20] for t, k in swept.bypassed.items()} or None,
                 )

@@ -46,7 +46,9 @@ class Round:
 class LiveFile:
     """One open legacy file. `tables` are declared table -> source, parents first."""
 
-    def __init__(self, file: LegacyFile, run_id: int | None) -> None:
+    def __init__(self, file: LegacyFile, run_id: int | None, *, overwrite: bool = True) -> None:
+        # A follower leaves alone what somebody else wrote in the target (steps/foreign.py).
+        self.overwrite = overwrite
         self.file = file
         self.run_id = run_id
         self.connection = open_legacy(file.path, timeout=2.0)
@@ -103,8 +105,7 @@ class LiveFile:
                     epoch_units=units[table],
                     run_id=self.run_id,
                     parents={p: mappings.get(p) for _, p in mappings[table].references()},
-                    # While the files lead, the target holds what they say.
-                    overwrite=True,
+                    overwrite=self.overwrite,
                 ),
                 self.connection,
             )

@@ -22,6 +22,7 @@ from stillme.transfer.steps import states
 from stillme.transfer.steps.backup import check_backup
 from stillme.transfer.steps.capture import target_tables
 from stillme.transfer.steps.follow import measure_lag
+from stillme.transfer.steps.foreign import foreign_rows
 from stillme.transfer.steps.live_file import LiveFile, same_file
 from stillme.transfer.steps.states import State
 
@@ -63,6 +64,7 @@ def go_list(
             live.close()
     checks: list[Callable[[str, Sequence[LegacyFile]], list[Line]]] = [
         _quarantine,
+        _foreign,
         _proof,
         _sequences,
         _server,
@@ -127,6 +129,21 @@ def _quarantine(alias: str, files: Sequence[LegacyFile]) -> list[Line]:
         advice = "decide them: manage.py quarantine (they stay in the files either way)"
         return [Line(RED, "quarantine", f"{rows:,} rows are open", advice, "quarantine")]
     return [Line(GREEN, "quarantine", "nothing open")]
+
+
+def _foreign(alias: str, files: Sequence[LegacyFile]) -> list[Line]:
+    lines = []
+    for file in files:
+        live = LiveFile(file, None)
+        found = {table: foreign_rows(alias, m) for table, m in live.mappings.items()}
+        live.close()
+        for table, keys in found.items():
+            if keys:
+                advice = "end that writer, then manage.py import_sqlite --overwrite"
+                shown = ", ".join(keys[:5]) + (", ..." if len(keys) > 5 else "")
+                text = f"{table}: somebody else wrote rows in PostgreSQL ({shown})"
+                lines.append(Line(RED, "foreign writes", text, advice, "foreign"))
+    return lines or [Line(GREEN, "foreign writes", "none in PostgreSQL")]
 
 
 def _proof(alias: str, files: Sequence[LegacyFile]) -> list[Line]:

@@ -29,6 +29,7 @@ from stillme.transfer.sqlite.raw import RawRow
 from stillme.transfer.steps import states
 from stillme.transfer.steps.apply import apply_raw
 from stillme.transfer.steps.children import children_of
+from stillme.transfer.steps.foreign import foreign_among
 from stillme.transfer.steps.job import TableSource
 from stillme.transfer.steps.live_file import LiveFile, Round
 from stillme.transfer.steps.merge import (
@@ -48,11 +49,21 @@ _AT_ONCE = 5_000
 
 @dataclass(slots=True)
 class Replayed:
-    """What one round did. `new_clock` tells that a row brought evidence of another offset."""
+    """What one round did. `new_clock` tells that a row brought evidence of another offset.
+
+    `foreign` names rows that somebody else wrote in the target: they are left as they are.
+    """
 
     changes: int = 0
     outcome: Outcome = field(default_factory=Outcome)
     new_clock: bool = False
+    foreign: dict[str, list[str]] = field(default_factory=dict)
+
+    def note(self, table: str, outcome: Outcome) -> None:
+        """Add what was done in one table."""
+        self.outcome.add(outcome)
+        if outcome.conflicts:
+            self.foreign.setdefault(table, []).extend(outcome.conflicts)
 
 
 def replay_round(alias: str, live: LiveFile, found: Round) -> Replayed:
@@ -133,21 +144,37 @@ def _apply_table(
             # PostgreSQL refuses one of the common rows: each of them by itself.
             rows = [*rows, *live.rows(table, [key for key in keys if type(key) is int])]
         else:
-            result.outcome.add(outcome)
+            result.note(table, outcome)
             present.update(map(str, many.present))
             rows = rows[len(many.others) :]
     for start in range(0, len(rows), _AT_ONCE):
         batch = rows[start : start + _AT_ONCE]
-        result.outcome.add(apply_raw(alias, source, batch))
+        result.note(table, apply_raw(alias, source, batch))
         for row in batch:
             if row.row_offset is not None and clock.zone is None:
                 result.new_clock |= row.row_offset not in clock.evidence
     present.update(key_text(row.cells[name][1]) for row in rows)
     gone = [key for key in map(key_text, keys) if key not in present]
+    gone = _ours(alias, source, gone, table, result)
     _drop_gone(alias, mapping, gone, result.outcome)
-    _drop_quarantined(alias, mapping, [k for k in present if k is not None], result.outcome)
+    bad = _quarantined(alias, mapping, [k for k in present if k is not None])
+    bad = [key for key in _ours(alias, source, bad, table, result) if key is not None]
+    result.outcome.pruned += delete_keys(alias, mapping, bad) if bad else 0
     if None in present or None in gone:
         _drop_keyless(alias, mapping, rows)
+
+
+def _ours(
+    alias: str, source: TableSource, keys: Sequence[str | None], table: str, result: Replayed
+) -> list[str | None]:
+    """The keys without those whose target row somebody else wrote: it is not deleted silently."""
+    if source.job.overwrite:
+        return list(keys)
+    known = [key for key in keys if key is not None]
+    foreign = foreign_among(alias, source.job.mapping, known)
+    if foreign:
+        result.foreign.setdefault(table, []).extend(foreign)
+    return [key for key in keys if key not in foreign]
 
 
 def apply_many(alias: str, source: TableSource, many: ManyRows) -> Outcome | None:
@@ -183,9 +210,7 @@ def _drop_gone(
         ).delete()
 
 
-def _drop_quarantined(
-    alias: str, mapping: TableMapping, keys: Sequence[str], outcome: Outcome
-) -> None:
+def _quarantined(alias: str, mapping: TableMapping, keys: Sequence[str]) -> list[str]:
     """A row that was loaded and is bad now is in quarantine, not in the target as well."""
     rows = fetch_all(
         connections[alias],
@@ -193,12 +218,10 @@ def _drop_quarantined(
         "AND status <> 'repaired' AND key = ANY(%s)",
         [mapping.declared_table, list(keys)],
     )
-    bad = [str(row[0]) for row in rows]
-    if bad:
-        # A second row of the same key may be the one set aside: then the first one stays.
-        if not mapping.key_is_unique:
-            return
-        outcome.pruned += delete_keys(alias, mapping, _fitting(mapping, bad))
+    # A second row of the same key may be the one set aside: then the first one stays.
+    if not mapping.key_is_unique:
+        return []
+    return _fitting(mapping, [str(row[0]) for row in rows])
 
 
 def _drop_keyless(alias: str, mapping: TableMapping, rows: Sequence[RawRow]) -> None:

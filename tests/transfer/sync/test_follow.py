@@ -9,14 +9,18 @@ from contextlib import closing
 
 import pytest
 
+from rss.models import FetchItem
 from stillme.transfer.errors import Busy, StateError
 from stillme.transfer.models import FileState, QuarantinedRow
 from stillme.transfer.postgresql.locks import exclusive
 from stillme.transfer.selection import Selection
 from stillme.transfer.sqlite.capture import Health
 from stillme.transfer.steps.capture import capture_reports, install_capture, remove_capture
+from stillme.transfer.steps.cutover import CutoverOptions, check_cutover
 from stillme.transfer.steps.follow import FollowOptions, follow
 from stillme.transfer.steps.load import ImportOptions, import_files
+from stillme.transfer.steps.settle import settle_by_replay
+from stillme.transfer.verify.run import VerifyOptions, verify
 
 from .equal import differences
 
@@ -339,3 +343,46 @@ def test_a_large_round_with_another_clock(legacy):
     )
     follow(ONCE)
     assert differences() == {}
+
+
+def test_a_foreign_write_in_postgresql_is_told_and_never_overwritten(legacy):
+    data = legacy(variant="clean")
+    install_capture("default", Selection())
+    follow(FollowOptions(once=True))
+    FetchItem.objects.filter(pk__in=(3, 4, 5)).update(item_title="by somebody else")
+    path = data / "rss_fetch_history.db"
+    write(path, "UPDATE rss_fetch_items SET title = 'legacy' WHERE id IN (3, 6)")
+    write(path, "DELETE FROM rss_fetch_items WHERE id = 4")
+    told = []
+    result = follow(FollowOptions(once=True), told.append)
+    titles = dict(FetchItem.objects.values_list("pk", "item_title"))
+    assert (titles[3], titles[4], titles[6]) == ("by somebody else", "by somebody else", "legacy")
+    assert result.foreign == 2
+    sentences = [e.data["message"] for e in told if e.name == "notice"]
+    assert any("rss_fetch_items: rows written in PostgreSQL" in s and "3" in s for s in sentences)
+    line = next(x for x in check_cutover(CutoverOptions()) if x.subject == "foreign writes")
+    assert (line.colour, "(3, 4, 5)" in line.finding) == ("no-go", True)
+
+
+def test_own_writes_are_not_foreign(legacy):
+    data = legacy(variant="current")
+    install_capture("default", Selection())
+    follow(FollowOptions(once=True))
+    write(data / "rss_fetch_history.db", "UPDATE rss_fetch_items SET title = 'again'")
+    assert follow(FollowOptions(once=True)).foreign == 0
+    line = next(x for x in check_cutover(CutoverOptions()) if x.subject == "foreign writes")
+    assert line.colour == "go"
+
+
+def test_verification_while_following_settles_changes_in_flight(legacy):
+    data = legacy(variant="clean")
+    install_capture("default", Selection())
+    follow(FollowOptions(once=True))
+    write(data / "rss_fetch_history.db", "UPDATE rss_fetch_items SET title = 'in flight'")
+    unsettled = verify(VerifyOptions(jobs=1))
+    assert unsettled.findings.total
+    settled = verify(VerifyOptions(jobs=1), settle=settle_by_replay("default"))
+    assert settled.findings.total == 0
+    FetchItem.objects.filter(pk=3).update(item_title="tampered")
+    kept = verify(VerifyOptions(jobs=1), settle=settle_by_replay("default")).findings
+    assert {f.key for f in kept.kept} == {"3"}

@@ -14,6 +14,7 @@ from accuracy.models import AccuracyScore
 from continuum.models import TierMetric
 from knowledge.models import KnowledgeItem
 from rss.models import FetchCycle, FetchItem
+from stillme.transfer import quarantine
 from stillme.transfer.errors import StateError, TransferError
 from stillme.transfer.models import FileState, KeptCell, Proof, QuarantinedRow
 from stillme.transfer.models_sync import CarriedCell, ReverseChange
@@ -365,3 +366,28 @@ def test_rows_of_a_file_that_is_not_there_stay_and_are_reported(legacy):
     assert roll_back().homeless == {"continuum.tier_metrics": 1}
     assert (data / "continuum_memory.db").stat().st_size == 0
     assert TierMetric.objects.get().item_id == "switched on later"
+
+
+def test_quarantine_can_be_retried_after_the_rollback(data):
+    write(data / "rss_fetch_history.db", "UPDATE rss_fetch_items SET title = x'00' WHERE id = 3")
+    follow(FollowOptions(once=True))
+    cut_over()
+    roll_back()
+    row = QuarantinedRow.objects.get(table="rss_fetch_items", key="3", status="open")
+    quarantine.edit("default", row, "title", "mended", "text")
+    row.refresh_from_db()
+    assert quarantine.retry("default", [row]).loaded == (row.pk,)
+    assert FetchItem.objects.get(pk=3).item_title == "mended"
+    with pytest.raises(DatabaseError, match="moved back"):
+        FetchItem.objects.filter(pk=3).update(item_title="anybody")
+
+
+def test_a_quarantine_retry_after_the_cut_over_is_carried_back(data):
+    write(data / "rss_fetch_history.db", "UPDATE rss_fetch_items SET title = x'00' WHERE id = 3")
+    follow(FollowOptions(once=True))
+    cut_over()
+    row = QuarantinedRow.objects.get(table="rss_fetch_items", key="3", status="open")
+    quarantine.edit("default", row, "title", "mended", "text")
+    row.refresh_from_db()
+    assert quarantine.retry("default", [row]).loaded == (row.pk,)
+    assert ReverseChange.objects.filter(key="3").exists()

@@ -16,6 +16,7 @@ from stillme.transfer.reports.files_verify import (
 )
 from stillme.transfer.reports.terminal_verify import VerifyProgress, render_verify
 from stillme.transfer.selection import Selection
+from stillme.transfer.steps.settle import settle_by_replay
 from stillme.transfer.verify.manifest import check_manifest
 from stillme.transfer.verify.run import VerifyOptions, verify
 
@@ -101,7 +102,7 @@ class Command(TransferCommand):
             round_trip=options["round_trip"],
         )
         with VerifyProgress(self.console, quiet=options["format"] == "json") as progress:
-            result = verify(wanted, progress.on_event)
+            result = verify(wanted, progress.on_event, settle_by_replay("default"))
         render_verify(self.console, result, options["format"], max(0, options["max_findings"]))
         write_files(result, options["html"], options["manifest"])
         return result.exit_status

@@ -1,0 +1,52 @@
+"""Letting changes in flight arrive, for whoever compares while writers are at work."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from stillme.transfer.errors import Busy
+from stillme.transfer.registry import LegacyFile, legacy_files, legacy_models
+from stillme.transfer.selection import Selection
+from stillme.transfer.sqlite.capture.log import last_sequence
+from stillme.transfer.sqlite.connect import open_legacy
+from stillme.transfer.steps import states
+from stillme.transfer.steps.follow import FollowOptions, follow
+from stillme.transfer.steps.states import State
+
+_PATIENCE, _PAUSE = 30.0, 0.1
+
+
+def settle_by_replay(alias: str) -> Callable[[str, list[str]], bool]:
+    """A function that returns when what the table's file has captured by now is replayed.
+
+    By the follower that is at work, or where there is none by a replay of its own. It returns
+    False for a file that is not followed: its differences are none of changes in flight.
+    """
+    of_table = {model._meta.db_table: model.legacy.file for model in legacy_models()}
+    files = {file.name: file for file in legacy_files()}
+
+    def settle(table: str, keys: list[str]) -> bool:
+        file = files.get(of_table.get(table, ""))
+        if file is None or states.standing(alias, file.name).state != State.FOLLOWING:
+            return False
+        _wait(alias, file)
+        return True
+
+    return settle
+
+
+def _wait(alias: str, file: LegacyFile) -> None:
+    connection = open_legacy(file.path)
+    try:
+        goal = last_sequence(connection)
+    finally:
+        connection.close()
+    end = time.monotonic() + _PATIENCE
+    while states.standing(alias, file.name).position < goal:
+        try:
+            follow(FollowOptions(Selection(files=(file.name,)), once=True, database=alias))
+        except Busy:
+            if time.monotonic() > end:
+                return
+            time.sleep(_PAUSE)
