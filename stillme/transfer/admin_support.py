@@ -156,6 +156,12 @@ class TargetAdmin(ModelAdmin):  # type: ignore[misc]
     actions = None
     ordering: ClassVar[list[str]] = ["-pk"]
     excerpts: ClassVar[tuple[str, ...]] = ()
+
+    class Media:
+        """The side-by-side table's looks."""
+
+        css: ClassVar = {"all": ["console/console.css"]}
+
     metadata_json = readable_json("metadata")
     legacy_extra_json = readable_json("legacy_extra")
 

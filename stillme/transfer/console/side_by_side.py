@@ -1,65 +1,139 @@
-"""The legacy row behind a target row, as stored, read live and read-only from its file."""
+"""The legacy row beside its target row: as stored, read live and read-only, differences marked."""
 
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import Model
+from django.db import models
 from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 
+from stillme.transfer.console.cells import stored_html, target_html
+from stillme.transfer.console.row_verdict import RowVerdict, judge_row
 from stillme.transfer.errors import TransferError
 from stillme.transfer.legacy import LegacyModel
+from stillme.transfer.mapping import EXTRA_COLUMN, TableMapping, map_table
 from stillme.transfer.models import KeptCell
-from stillme.transfer.raw_cells import Raw, show_cell
+from stillme.transfer.raw_cells import Raw
 from stillme.transfer.registry import legacy_file, legacy_models
 from stillme.transfer.sqlite.connect import open_legacy, quoted
+from stillme.transfer.sqlite.schema import read_schema
 
-# A stored text may have megabytes; the page shows its beginning.
-CLIP = 2000
+_MARKS = {
+    "same": "✓ same",
+    "differs": "≠ differs",
+    "repaired": "✎ repaired",
+    "unsure": "? not compared",
+    "kept": "↳ in legacy_extra",
+}
+_TABLE = (
+    '<div class="console-wide" tabindex="0" role="region" aria-label="Legacy row">'
+    '<table class="console-cells"><caption>{}</caption><thead><tr>'
+    '<th scope="col">legacy column</th><th scope="col">stored as</th><th scope="col">stored</th>'
+    '<th scope="col">target</th><th scope="col">verdict</th></tr></thead>'
+    "<tbody>{}</tbody></table></div>"
+)
+_LINE = (
+    '<tr class="console-{}"><th scope="row">{}</th><td><i>{}</i></td><td>{}</td>'
+    "<td>{}<br>{}</td><td><strong>{}</strong>{}</td></tr>"
+)
 
 
-def legacy_table(row: Model) -> str:
-    """HTML: column, storage class, stored value, and whether the import repaired it."""
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What the file holds of a row, where it goes, and what the judge says."""
+
+    mapping: TableMapping
+    cells: dict[str, tuple[str, Raw]]
+    verdict: RowVerdict
+
+
+def legacy_table(row: models.Model) -> str:
+    """HTML: cell by cell, what is stored, what the target holds, and whether that is right."""
     model = next((m for m in legacy_models() if m.target_model() is type(row)), None)
     if model is None:
         return "No legacy table belongs to this one."
     try:
-        cells = _stored(model, row.pk)
+        found = _read(model, row.pk)
     except (TransferError, sqlite3.Error) as error:
         return f"The legacy file cannot be read: {error}"
-    if cells is None:
+    if found is None:
         return "The legacy file holds no row with this key."
     kept = KeptCell.objects.filter(table=model._meta.db_table, key=str(row.pk))
-    reasons = dict(kept.values_list("column", "reason"))
-    lines = [(n, s, show_cell(s, raw, CLIP), _mark(reasons.get(n))) for n, s, raw in cells]
-    body = format_html_join(
-        "", "<tr><th>{}</th><td><i>{}</i></td><td><code>{}</code></td><td>{}</td></tr>", lines
+    lines = format_html_join("", _LINE, _lines(row, found, {cell.column: cell for cell in kept}))
+    return format_html(_TABLE, _caption(found.verdict), lines)
+
+
+def _caption(verdict: RowVerdict) -> str:
+    if verdict.general:
+        return " ".join(verdict.general)
+    if verdict.differs:
+        return f"{len(verdict.differs)} cells differ."
+    return "Some times are not compared here." if verdict.unsure else "No cell differs."
+
+
+def _lines(
+    row: models.Model, found: _Found, kept: dict[str, KeptCell]
+) -> Iterator[tuple[str, str, str, SafeString, str, SafeString, str, SafeString]]:
+    fields = {str(f.column): f for f in row._meta.concrete_fields}
+    for name, (storage, raw) in found.cells.items():
+        column = found.mapping.column(name)
+        target = column.target if column else EXTRA_COLUMN
+        value = getattr(row, fields[target].attname)
+        if column is None:
+            value = value.get(name) if isinstance(value, dict) else None
+        state = _state(target, found.verdict, kept.get(name), extra=column is None)
+        said = found.verdict.differs.get(target, "") if state == "differs" else ""
+        original = _original(said, kept.get(name))
+        shown, mark = target_html(value), _MARKS[state]
+        yield state, name, storage, stored_html(storage, raw), target, shown, mark, original
+
+
+def _state(target: str, verdict: RowVerdict, kept: KeptCell | None, *, extra: bool) -> str:
+    if target in verdict.differs:
+        return "differs"
+    if target in verdict.unsure:
+        return "unsure"
+    if kept is not None:
+        return "repaired"
+    return "kept" if extra else "same"
+
+
+def _original(said: str, kept: KeptCell | None) -> SafeString:
+    note = format_html("<br>{}", said) if said else SafeString("")
+    if kept is None:
+        return note
+    value = None if kept.value is None else bytes(kept.value)
+    original = stored_html("text", value)
+    return format_html(
+        "{}<br>{}; original kept, <i>{}</i>: {}", note, kept.reason, kept.storage, original
     )
-    return format_html("<details><summary>Show</summary><table>{}</table></details>", body)
 
 
-def _mark(reason: str | None) -> str:
-    return f"repaired: {reason}" if reason else ""
-
-
-def _stored(model: type[LegacyModel], key: Any) -> list[tuple[str, str, Raw]] | None:
-    table = model._meta.db_table
-    own = next(str(c.column) for c in model.columns() if c.primary_key)
-    with closing(open_legacy(legacy_file(model.legacy.file).path, timeout=1.0)) as connection:
-        found = connection.execute("SELECT name FROM pragma_table_info(?)", (table,))
-        names = [str(name) for (name,) in found]
-        picked = ", ".join(_cell(quoted(name)) for name in names)
-        sql = f"SELECT {picked} FROM {quoted(table)} WHERE {quoted(own)} = ? LIMIT 1"
-        row = connection.execute(sql, (key,)).fetchone() if names else None
-    if row is None:
-        return None
-    return [(name, row[2 * at], row[2 * at + 1]) for at, name in enumerate(names)]
+def _read(model: type[LegacyModel], key: Any) -> _Found | None:
+    path = legacy_file(model.legacy.file).path
+    with closing(open_legacy(path, timeout=1.0)) as connection:
+        mapping = map_table(model, read_schema(connection))
+        if mapping is None or mapping.key is None:
+            return None
+        names = [c.legacy for c in mapping.columns] + list(mapping.extra)
+        rowid = "rowid" if mapping.has_rowid else "NULL"
+        sql = (
+            f"SELECT {rowid}, {', '.join(_cell(quoted(name)) for name in names)} "
+            f"FROM {quoted(mapping.table)} WHERE {quoted(mapping.key.legacy)} = ? LIMIT 1"
+        )
+        row = connection.execute(sql, (key,)).fetchone()
+        if row is None:
+            return None
+        cells = {name: (row[2 * at + 1], row[2 * at + 2]) for at, name in enumerate(names)}
+        return _Found(mapping, cells, judge_row(connection, mapping, row[0], cells))
 
 
 def _cell(name: str) -> str:
     """Storage class and value; text as bytes, since it need not be UTF-8."""
-    start = f"substr(CAST({name} AS BLOB), 1, {CLIP})"
     kind = f"typeof({name})"
-    return f"{kind}, CASE WHEN {kind} IN ('text', 'blob') THEN {start} ELSE {name} END"
+    return f"{kind}, CASE WHEN {kind} = 'text' THEN CAST({name} AS BLOB) ELSE {name} END"

@@ -1,0 +1,59 @@
+"""Stored values as HTML that nothing in them can break: escaped, spelled out, clipped, foldable.
+
+Text is shown as Python spells it, so that control characters and bidi marks are visible escapes.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import date, datetime
+from typing import Any
+
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+
+from stillme.transfer.raw_cells import Raw, show_cell
+
+# What a table shows at once, and what it shows when a person asks for more.
+SHORT = 160
+LONG = 20_000
+
+
+def stored_html(storage: str, raw: Raw) -> SafeString:
+    """A stored cell."""
+    size = len(raw) if isinstance(raw, bytes) else 0
+    clipped = raw[: LONG + 4] if isinstance(raw, bytes) else raw
+    return foldable(show_cell(storage, clipped, LONG), f"{size:,} bytes" if size else "")
+
+
+def target_html(value: Any) -> SafeString:
+    """A value of a target row."""
+    if value is None:
+        return foldable("NULL")
+    if isinstance(value, datetime | date):
+        return foldable(value.isoformat(" ") if isinstance(value, datetime) else str(value))
+    if isinstance(value, dict | list):
+        return foldable(_visible(json.dumps(value, indent=1, ensure_ascii=False)))
+    if isinstance(value, str):
+        return foldable(repr(value[:LONG]), f"{len(value):,} characters")
+    return foldable(repr(value))
+
+
+def foldable(text: str, size: str = "") -> SafeString:
+    """Short text as it is; long text behind its beginning, to be opened."""
+    if len(text) <= SHORT:
+        return format_html("<code>{}</code>", text)
+    rest = "" if len(text) < LONG else " (the beginning)"
+    return format_html(
+        '<details><summary><code>{}…</code> <span class="console-note">{}{}</span></summary>'
+        '<pre tabindex="0">{}</pre></details>',
+        text[:SHORT],
+        size,
+        rest,
+        text[:LONG],
+    )
+
+
+def _visible(text: str) -> str:
+    """Escapes for what has no shape of its own; line breaks stay."""
+    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text[:LONG])

@@ -1,0 +1,104 @@
+"""What the judge says of one row: the same reading as `verify_migration`, for a single key."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass, field
+
+from django.conf import settings
+
+from stillme.transfer import kinds
+from stillme.transfer.mapping import TableMapping
+from stillme.transfer.models import RunFile
+from stillme.transfer.raw_cells import Raw
+from stillme.transfer.sqlite.connect import quoted
+from stillme.transfer.verify.legacy_side import StoredRow
+from stillme.transfer.verify.local_clock import LocalClock, row_minutes_sql
+from stillme.transfer.verify.result import TableProof
+from stillme.transfer.verify.rows import RowJudge
+from stillme.transfer.verify.target_side import TargetSide
+
+# A row with more than this is judged by verify_migration, not while a page waits.
+LARGEST = 4_000_000
+_UNITS = ((1e8, 1e11, "seconds"), (1e11, 1e14, "milliseconds"), (1.7e6, 3e6, "julian"))
+
+
+@dataclass(slots=True)
+class RowVerdict:
+    """Target columns that differ, with the sentence; `unsure` ones cannot be told from here."""
+
+    differs: dict[str, str] = field(default_factory=dict)
+    unsure: set[str] = field(default_factory=set)
+    general: list[str] = field(default_factory=list)
+
+
+def judge_row(
+    connection: sqlite3.Connection,
+    mapping: TableMapping,
+    rowid: int | None,
+    cells: dict[str, tuple[str, Raw]],
+) -> RowVerdict:
+    """Judge one row as both sides are now."""
+    size = sum(len(raw) for _, raw in cells.values() if isinstance(raw, bytes))
+    if size > LARGEST:
+        said = f"{size:,} bytes are not compared here: manage.py verify_migration compares them."
+        return RowVerdict(unsure={c.target for c in mapping.columns}, general=[said])
+    minutes = _minutes(connection, mapping, rowid)
+    clock, one_offset = _clock(mapping.file)
+    row = StoredRow(rowid, cells, minutes, frozenset(), False)
+    judge = RowJudge("default", mapping, clock, _units(mapping, cells), _target(mapping))
+    proof = TableProof(mapping.file, mapping.declared_table, mapping.target)
+    judge.judge([row], proof)
+    verdict = RowVerdict(unsure=set() if one_offset or minutes is not None else _times(mapping))
+    for finding in proof.findings.kept:
+        column = finding.where.partition(":")[2]
+        said = f"expected {finding.expected}, found {finding.found}"
+        said += f" ({finding.note})" if finding.note else ""
+        target = next((c.target for c in mapping.columns if c.legacy == column), column)
+        if not target:
+            verdict.general.append(said)
+        elif target not in verdict.unsure:
+            verdict.differs[target] = said
+    return verdict
+
+
+def _target(mapping: TableMapping) -> TargetSide:
+    return TargetSide("default", mapping)
+
+
+def _minutes(
+    connection: sqlite3.Connection, mapping: TableMapping, rowid: int | None
+) -> int | None:
+    if mapping.clock is None or rowid is None:
+        return None
+    sql = f"SELECT {row_minutes_sql(mapping.clock)} FROM {quoted(mapping.table)} WHERE rowid = ?"
+    found = connection.execute(sql, (rowid,)).fetchone()
+    return None if found is None or found[0] is None else int(found[0])
+
+
+def _clock(file: str) -> tuple[LocalClock, bool]:
+    """The clock of the last import, and whether one offset holds for the whole file."""
+    if settings.LEGACY_TIME_ZONE != "auto":
+        return LocalClock(zone=settings.LEGACY_TIME_ZONE), True
+    noted = RunFile.objects.filter(file=file).order_by("-id").first()
+    if noted is None:
+        # Never imported: its times cannot be told from here.
+        return LocalClock(usual=0), False
+    offsets = noted.clock.get("evidence", {})
+    return LocalClock(usual=int(noted.clock.get("usual_minutes", 0))), len(offsets) <= 1
+
+
+def _units(mapping: TableMapping, cells: dict[str, tuple[str, Raw]]) -> dict[str, str]:
+    """The unit of a number in a time column: that of a file whose numbers all agree."""
+    units = {}
+    for column in mapping.columns:
+        _, raw = cells[column.legacy]
+        if isinstance(column.kind, kinds.Timestamp | kinds.Date) and isinstance(raw, int | float):
+            for low, high, unit in _UNITS:
+                if low <= raw < high:
+                    units[column.legacy] = unit
+    return units
+
+
+def _times(mapping: TableMapping) -> set[str]:
+    return {c.target for c in mapping.columns if isinstance(c.kind, kinds.Timestamp)}
