@@ -125,7 +125,7 @@ def _back_up_file(file: LegacyFile, directory: Path, on_event: OnEvent) -> FileE
         sha256=file_sha256(copy),
         pages=found.pages,
         page_size=found.page_size,
-        # An online copy is brought out of WAL mode; a byte copy may be of a file SQLite cannot read.
+        # An online copy leaves WAL mode; a byte copy may be of a file SQLite cannot read.
         journal_mode=(
             journal_mode_of_copy(copy) if copied.how == "bytes" else journal_mode(file.path)
         ),
