@@ -72,8 +72,7 @@ class Tail:
             keys = list(self._touched.pop((live.file.name, table), {}))
             found = self._ask(live, table, keys)
             self.verified += len(keys)
-            if found:
-                self.touch(live.file.name, table, keys)
+            self.touch(live.file.name, table, _named(keys, [key for key, _ in found]))
             sentences += [
                 f"{table} row {key} is not the same on both sides ({why})" for key, why in found
             ]
@@ -86,6 +85,14 @@ class Tail:
             return [(key, "compared, not judged") for key in unequal]
         findings = self._judge.judge(live.file.name, table, plain)
         return [(str(f.key), f.sentence()) for f in findings]
+
+
+def _named(keys: Sequence[Key], names: Sequence[str]) -> list[Key]:
+    """The keys that are named as text; all of them where a name is none of theirs."""
+    by_name = {str(key): key for key in keys}
+    if not by_name.keys() >= set(names):
+        return list(keys)
+    return [by_name[name] for name in dict.fromkeys(names)]
 
 
 def refuse(sentences: Sequence[str]) -> None:

