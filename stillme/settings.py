@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from django.urls import reverse_lazy
 from django.utils.functional import SimpleLazyObject
 
 from stillme.environment import Environment
@@ -91,6 +92,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
+    "django.contrib.humanize",
     "django_extensions",
     "stillme.postgresql",
     "stillme.transfer",
@@ -137,7 +139,34 @@ STATIC_ROOT = BASE_DIR / "staticfiles"
 WHITENOISE_USE_FINDERS = True
 # With the finders `collectstatic` is optional, and its directory may not be there.
 warnings.filterwarnings("ignore", message="No directory at", category=UserWarning)
-UNFOLD = {"SITE_TITLE": "StillMe", "SITE_HEADER": "StillMe", "SITE_SYMBOL": "database"}
+UNFOLD = {
+    "SITE_TITLE": "StillMe",
+    "SITE_HEADER": "StillMe",
+    "SITE_SYMBOL": "database",
+    "SIDEBAR": {
+        "show_all_applications": True,
+        "navigation": [
+            {
+                "items": [
+                    {
+                        "title": "Transfer dashboard",
+                        "icon": "monitoring",
+                        "link": reverse_lazy("transfer-dashboard"),
+                        "permission": lambda request: request.user.has_perm("transfer.view_run"),
+                    },
+                    {
+                        "title": "Quarantine",
+                        "icon": "rule",
+                        "link": reverse_lazy("admin:transfer_quarantinedrow_changelist"),
+                        "permission": lambda request: request.user.has_perm(
+                            "transfer.view_quarantinedrow"
+                        ),
+                    },
+                ]
+            }
+        ],
+    },
+}
 
 # --- the legacy side -----------------------------------------------------------------------------
 

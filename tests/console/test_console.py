@@ -9,54 +9,16 @@ from typing import Any
 
 import pytest
 from django.apps import apps
-from django.contrib.auth.models import Permission
 from django.urls import reverse
 from django.utils import timezone
 
-from stillme.transfer.models import QuarantinedRow
-from stillme.transfer.raw_cells import pack_cell
+from tests.console.support import HOSTILE, quarantined_row, staff
 
 pytestmark = pytest.mark.django_db
 
-HOSTILE = "<script>alert(1)</script>"
-
-
-def _staff(client: Any, django_user_model: Any, *codenames: str) -> None:
-    user = django_user_model.objects.create_user("staff", password="x", is_staff=True)
-    user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
-    client.force_login(user)
-
-
-def _row() -> QuarantinedRow:
-    return QuarantinedRow.objects.create(
-        file="rss",
-        table="rss_fetch_cycles",
-        key="1",
-        cells={"id": ["integer", 1], "status": pack_cell("text", HOSTILE.encode())},
-        reason="bad_time",
-        sentence=HOSTILE,
-    )
-
-
-def test_dashboard_and_its_figures(admin_client: Any) -> None:
-    _row()
-    page = admin_client.get(reverse("transfer-dashboard"))
-    assert page.status_code == 200
-    assert b"bad_time" in page.content
-    assert b"not started" in page.content
-    assert admin_client.get(reverse("transfer-dashboard-json")).json()["quarantine"] == [
-        {"reason": "bad_time", "rows": 1}
-    ]
-
-
-def test_dashboard_is_not_for_everybody(client: Any, django_user_model: Any) -> None:
-    _staff(client, django_user_model)
-    assert client.get(reverse("transfer-dashboard")).status_code == 403
-    assert client.get(reverse("transfer-dashboard-json")).status_code == 403
-
 
 def test_accepting_needs_a_reason(admin_client: Any) -> None:
-    row = _row()
+    row = quarantined_row()
     url = reverse("admin:transfer_quarantinedrow_change", args=[row.pk])
     asked = {"cell": "", "storage": "text", "value": "", "decision": "accept"}
     assert admin_client.post(url, {**asked, "reason_given": " "}).status_code == 200
@@ -70,8 +32,8 @@ def test_accepting_needs_a_reason(admin_client: Any) -> None:
 def test_viewer_sees_hostile_text_escaped_and_changes_nothing(
     client: Any, django_user_model: Any
 ) -> None:
-    _staff(client, django_user_model, "view_quarantinedrow")
-    row = _row()
+    staff(client, django_user_model, "view_quarantinedrow")
+    row = quarantined_row()
     url = reverse("admin:transfer_quarantinedrow_change", args=[row.pk])
     page = client.get(url).content.decode()
     assert HOSTILE not in page

@@ -1,74 +1,137 @@
-"""What the dashboard shows, as plain data; every query is limited."""
+"""What the dashboard shows, as plain data; every query is limited, none writes."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import Count, Sum
-from django.db.models.functions import Coalesce
+from django.db.models import Count
 from django.utils import timezone
 
-from stillme.transfer.models import Chunk, Proof, QuarantinedRow, Run, RunTable
-from stillme.transfer.steps.status import overview
+from stillme.transfer.console.progress import duration, progress
+from stillme.transfer.console.storage import storage
+from stillme.transfer.models import Proof, QuarantinedRow, Run, RunTable
+from stillme.transfer.steps.lag_history import lag_plot
+from stillme.transfer.steps.status import FileStatus, overview
 
-NOT_STARTED = "not started"
+REASONS = 20
+RUNS = 15
+TABLES = 100
+STATES = [
+    ("absent", "no capture installed"),
+    ("captured", "writes are captured"),
+    ("loaded", "rows are loaded"),
+    ("following", "writes are replayed"),
+    ("live", "PostgreSQL is in charge"),
+    ("rolled back", "the file is in charge again"),
+]
+_MARKS = {"completed": "✓", "failed": "✗", "running": "…"}
 
 
-def figures(alias: str) -> dict[str, Any]:
-    """Files, the running import, quarantine by reason, the last proof and runs."""
+def live_figures(alias: str) -> dict[str, Any]:
+    """What the page's script asks again and again: a handful of queries, no legacy file read."""
     return {
-        "overview": overview(alias).as_dict(),
         "progress": progress(alias),
+        "lag": lag_plot(alias),
         "quarantine": _quarantine(alias),
+    }
+
+
+def page_figures(alias: str) -> dict[str, Any]:
+    """Everything the page shows at once."""
+    found = overview(alias)
+    return {
+        "files": [_file(status) for status in found.files],
+        "overview": found,
+        "moved": _moved(alias),
+        "decided": _decided(alias),
         "proof": _proof(alias),
         "runs": _runs(alias),
+        "storage": storage(alias),
+        **live_figures(alias),
     }
 
 
-def progress(alias: str) -> dict[str, Any]:
-    """Rows done, rate and time left of the import that runs now."""
-    imports = Run.objects.using(alias).filter(command__startswith="import")
-    run = imports.filter(status=Run.Status.RUNNING).order_by("-id").first()
-    if run is None:
-        return {"state": "no import is running" if imports.exists() else NOT_STARTED}
-    written = Chunk.objects.using(alias).filter(run=run)
-    done = written.aggregate(rows=Coalesce(Sum("legacy_rows"), 0))["rows"]
-    known = RunTable.objects.using(alias).filter(run=run)
-    total = known.aggregate(rows=Coalesce(Sum("legacy_rows"), 0))["rows"]
-    seconds = max((timezone.now() - run.started_at).total_seconds(), 0.001)
-    rate = done / seconds
-    left = round((total - done) / rate) if rate and total > done else None
+def _file(status: FileStatus) -> dict[str, Any]:
+    before, command, after = split_command(status.next_step)
     return {
-        "state": "running",
-        "run": run.pk,
-        "rows": done,
-        "total": total,
-        "rate": round(rate),
-        "seconds_left": left,
+        "status": status,
+        "steps": _steps(status.state),
+        "before": before,
+        "command": command,
+        "after": after,
     }
+
+
+def _steps(present: str) -> list[dict[str, Any]]:
+    at = [name for name, _ in STATES].index(present)
+    return [
+        {"name": name, "meaning": meaning, "now": place == at, "done": 0 < place < at}
+        for place, (name, meaning) in enumerate(STATES)
+    ]
+
+
+def split_command(sentence: str) -> tuple[str, str, str]:
+    """What is before, in and after the command that a sentence names."""
+    start = sentence.find("manage.py")
+    if start < 0:
+        return sentence, "", ""
+    end = sentence.find(" (", start)
+    end = len(sentence) if end < 0 else end
+    return sentence[:start], sentence[start:end], sentence[end:]
+
+
+def _moved(alias: str) -> dict[str, Any] | None:
+    """What became of every legacy row, by the last import that finished each table."""
+    tables = (
+        RunTable.objects.using(alias)
+        .filter(run__command="import_sqlite")
+        .order_by("table", "-run_id")
+        .distinct("table")[:TABLES]
+    )
+    names = ("legacy_rows", "loaded", "repaired", "quarantined")
+    found = list(tables)
+    if not found:
+        return None
+    sums = {name: sum(getattr(table, name) for table in found) for name in names}
+    accounted = sums["legacy_rows"] == sums["loaded"] + sums["repaired"] + sums["quarantined"]
+    in_target = sums["loaded"] + sums["repaired"]
+    return {"tables": found, **sums, "in_target": in_target, "accounted": accounted}
 
 
 def _quarantine(alias: str) -> list[dict[str, Any]]:
     rows = QuarantinedRow.objects.using(alias).filter(status=QuarantinedRow.Status.OPEN)
-    counted = rows.values("reason").annotate(rows=Count("id")).order_by("-rows")[:20]
-    return [dict(line) for line in counted]
+    counted = rows.values("table", "reason").annotate(rows=Count("id"))
+    return [dict(line) for line in counted.order_by("-rows", "table", "reason")[:REASONS]]
+
+
+def _decided(alias: str) -> dict[str, int]:
+    """Quarantined rows by status."""
+    rows = QuarantinedRow.objects.using(alias).values_list("status")
+    return dict.fromkeys(QuarantinedRow.Status.values, 0) | dict(rows.annotate(rows=Count("id")))
 
 
 def _proof(alias: str) -> dict[str, Any] | None:
     proof = Proof.objects.using(alias).defer("report").order_by("-id").first()
     if proof is None:
         return None
-    minutes = int((timezone.now() - proof.created_at).total_seconds() // 60)
     return {
         "id": proof.pk,
         "verdict": proof.verdict,
         "level": proof.level,
         "findings": proof.findings,
-        "age_minutes": minutes,
+        "age": duration((timezone.now() - proof.created_at).total_seconds()),
+        "exit_status": proof.exit_status,
+        "look": {0: "go", 1: "look"}.get(proof.exit_status, "no-go"),
     }
 
 
 def _runs(alias: str) -> list[dict[str, Any]]:
-    names = ("id", "command", "status", "started_at", "finished_at")
-    found = Run.objects.using(alias).order_by("-id").values(*names)[:15]
-    return [dict(line) for line in found]
+    names = ("id", "command", "status", "started_at", "finished_at", "message")
+    found = Run.objects.using(alias).order_by("-id").values(*names)[:RUNS]
+    return [{**run, "mark": _MARKS[run["status"]], "took": _took(run)} for run in found]
+
+
+def _took(run: dict[str, Any]) -> str:
+    if run["finished_at"] is None:
+        return ""
+    return duration((run["finished_at"] - run["started_at"]).total_seconds())

@@ -10,10 +10,10 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_GET
 
-from stillme.transfer.console.figures import figures
+from stillme.transfer.console.figures import live_figures, page_figures
 from stillme.transfer.errors import TransferError
 from stillme.transfer.registry import legacy_files
-from stillme.transfer.steps.readiness_list import go_list
+from stillme.transfer.steps.readiness_list import RED, go_list
 
 
 def _check(request: HttpRequest) -> None:
@@ -26,18 +26,22 @@ def dashboard(request: HttpRequest) -> HttpResponse:
     """Where each file stands. The go/no-go checks read the files, so only when asked for."""
     _check(request)
     context: dict[str, Any] = {**admin.site.each_context(request), "title": "Transfer dashboard"}
-    context |= figures("default")
+    context |= page_figures("default")
     if "checks" in request.GET:
-        context["checked"] = True
-        try:
-            context["checks"] = go_list("default", legacy_files(), None)
-        except TransferError as error:
-            context["checks_problem"] = str(error)
+        context |= _checks()
     return render(request, "console/dashboard.html", context)
+
+
+def _checks() -> dict[str, Any]:
+    try:
+        lines = go_list("default", legacy_files(), None)
+    except TransferError as error:
+        return {"checks_problem": str(error)}
+    return {"checks": lines, "refusals": sum(line.colour == RED for line in lines)}
 
 
 @require_GET
 def dashboard_json(request: HttpRequest) -> JsonResponse:
-    """The same figures for the page's script."""
+    """What changes while one looks, for the page's script; reads a few rows of the ledger."""
     _check(request)
-    return JsonResponse(figures("default"))
+    return JsonResponse(live_figures("default"))

@@ -53,6 +53,16 @@ def exclusive(alias: str, lock: int = WRITER) -> Iterator[None]:
         connection.close()
 
 
+def is_held(alias: str, lock: int = WRITER) -> bool:
+    """Whether somebody holds the lock in this database; asks without taking it."""
+    sql = (
+        "SELECT EXISTS (SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted "
+        "AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) "
+        "AND classid = %s AND objid = %s)"
+    )
+    return bool(fetch_all(connections[alias], sql, [_CLASS, lock])[0][0])
+
+
 def share_as_worker(connection: BaseDatabaseWrapper) -> None:
     """Tell a later run that this worker is alive, until its session ends."""
     fetch_all(connection, "SELECT pg_advisory_lock_shared(%s, %s)", [_CLASS, WORKER])

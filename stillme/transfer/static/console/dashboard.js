@@ -1,36 +1,96 @@
-// Polls the dashboard's figures: the running import's progress, and the lag drawn over time.
+// Asks for the figures again and again: progress of the running import, and the lag as a plot.
 (() => {
+  const EVERY = 2000;
+  // Told apart by dashes too, not by colour alone.
+  const LINES = [["#7c3aed", []], ["#0e7490", [8, 4]], ["#c2410c", [2, 3]], ["#be185d", [10, 3, 2, 3]]];
   const root = document.querySelector("[data-figures]");
   const progress = document.getElementById("progress");
-  const chart = window.Chart && new Chart(document.getElementById("lag"), {
-    type: "line",
-    data: { labels: [], datasets: [{ label: "lag (s)", data: [], borderColor: "#9333ea" }] },
-    options: { animation: false, maintainAspectRatio: false, scales: { y: { beginAtZero: true } } },
-  });
-  const show = (f) => {
-    const p = f.progress;
-    let text = p.state;
-    if (p.run) text += `: ${p.rows}${p.total ? " of " + p.total : ""} rows, ${p.rate} rows/s`;
-    if (p.seconds_left != null) text += `, ${p.seconds_left} s left`;
-    progress.textContent = text;
-    if (!chart) return;
-    chart.data.labels.push(new Date().toLocaleTimeString());
-    chart.data.datasets[0].data.push(Math.max(0, ...f.overview.files.map((x) => x.lag_seconds)));
-    if (chart.data.labels.length > 120) {
-      chart.data.labels.shift();
-      chart.data.datasets[0].data.shift();
-    }
+  const bar = document.getElementById("bar");
+  let chart = null;
+  let wasRunning = !bar.hidden;
+
+  const say = (text) => {
+    // A screen reader announces the element whenever it changes.
+    if (progress.textContent !== text) progress.textContent = text;
+  };
+
+  const showProgress = (found) => {
+    say(found.said);
+    bar.hidden = found.state !== "running";
+    bar.max = found.total || 1;
+    bar.value = found.rows || 0;
+    if (wasRunning && bar.hidden) refresh();
+    wasRunning = !bar.hidden;
+  };
+
+  const colours = () => {
+    const dark = document.documentElement.classList.contains("dark");
+    return { text: dark ? "#e5e7eb" : "#374151", grid: dark ? "#ffffff22" : "#00000018" };
+  };
+
+  const axes = () => {
+    const { text, grid } = colours();
+    return {
+      x: { ticks: { color: text, maxTicksLimit: 6, maxRotation: 0 }, grid: { color: grid } },
+      y: {
+        beginAtZero: true,
+        suggestedMax: 1,
+        title: { display: true, text: "seconds behind", color: text },
+        ticks: { color: text },
+        grid: { color: grid },
+      },
+    };
+  };
+
+  const dataset = ([file, seconds], at) => {
+    const [colour, dash] = LINES[at % LINES.length];
+    return {
+      label: file, data: seconds, borderColor: colour, backgroundColor: colour, borderDash: dash,
+      borderWidth: 2, pointRadius: seconds.length < 3 ? 3 : 0, spanGaps: true,
+    };
+  };
+
+  const showLag = (lag) => {
+    if (!lag.times.length || !window.Chart) return;
+    document.getElementById("lag-plot").hidden = false;
+    const last = Object.entries(lag.files).map(([file, all]) => {
+      const known = all.filter((value) => value !== null);
+      return `${file} ${known[known.length - 1].toFixed(1)} s`;
+    });
+    document.getElementById("lag-said").textContent = `Last seen behind: ${last.join(", ")}.`;
+    chart = chart || new Chart(document.getElementById("lag"), {
+      type: "line",
+      options: { animation: false, maintainAspectRatio: false },
+    });
+    chart.options.scales = axes();
+    chart.options.plugins.legend.labels.color = colours().text;
+    chart.data.labels = lag.times.map((at) => new Date(at * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" }));
+    chart.data.datasets = Object.entries(lag.files).map(dataset);
     chart.update();
   };
-  const poll = async () => {
+
+  // An import has ended: every figure of the page is another one now.
+  const refresh = async () => {
+    const answer = await fetch(location.pathname, { credentials: "same-origin" });
+    if (!answer.ok) return;
+    const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+    for (const part of document.querySelectorAll("[data-fresh]")) {
+      const other = fresh.getElementById(part.id);
+      if (other) part.replaceChildren(...other.childNodes);
+    }
+  };
+
+  const ask = async () => {
     try {
       const answer = await fetch(root.dataset.figures, { credentials: "same-origin" });
       if (!answer.ok) throw new Error(`status ${answer.status}`);
-      show(await answer.json());
+      const figures = await answer.json();
+      showProgress(figures.progress);
+      showLag(figures.lag);
     } catch (error) {
-      progress.textContent = `The server does not answer (${error.message}).`;
+      say(`The server does not answer (${error.message}); asked again in some seconds.`);
     }
-    setTimeout(poll, 3000);
+    setTimeout(ask, EVERY);
   };
-  poll();
+  ask();
 })();

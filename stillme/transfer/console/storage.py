@@ -1,0 +1,45 @@
+"""What the target tables take on disk, from the catalog: no table is read."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.apps import apps
+from django.db import connections
+
+from stillme.transfer.postgresql.copy import fetch_all
+
+MOST = 50
+
+_SIZES = """
+SELECT n.nspname || '.' || c.relname, c.reltuples::bigint, pg_total_relation_size(c.oid),
+       pg_table_size(c.oid) - coalesce(pg_total_relation_size(nullif(c.reltoastrelid, 0)), 0),
+       pg_indexes_size(c.oid),
+       coalesce(pg_total_relation_size(nullif(c.reltoastrelid, 0)), 0)
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p') AND n.nspname = ANY(%s)
+ORDER BY 3 DESC, 1 LIMIT %s
+"""
+
+
+def storage(alias: str) -> list[dict[str, Any]]:
+    """Per table of our schemas, the largest first: bytes, and the planner's estimate of rows."""
+    found = fetch_all(connections[alias], _SIZES, [schemas(), MOST])
+    return [
+        {
+            "table": name,
+            # -1: never analysed.
+            "rows": None if rows < 0 else rows,
+            "total": total,
+            "heap": heap,
+            "indexes": indexes,
+            "toast": toast,
+        }
+        for name, rows, total, heap, indexes, toast in found
+    ]
+
+
+def schemas() -> list[str]:
+    """The schemas that the models' tables are in, where they name one."""
+    names = (model._meta.db_table for model in apps.get_models())
+    return sorted({name.split('"')[1] for name in names if '"."' in name})

@@ -1,0 +1,252 @@
+"""The dashboard: what it says before anything began, while an import runs, and afterwards."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+
+from stillme.demo.samples import make_samples
+from stillme.transfer.console.figures import split_command
+from stillme.transfer.console.progress import duration
+from stillme.transfer.models import (
+    Chunk,
+    FileState,
+    LagSample,
+    Proof,
+    QuarantinedRow,
+    Run,
+    RunTable,
+)
+from stillme.transfer.postgresql.locks import exclusive
+from tests.console.support import HOSTILE, quarantined_row, staff
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _files(tmp_path: Path, use_legacy_files: Any) -> None:
+    make_samples(tmp_path, rows=20)
+    use_legacy_files(tmp_path)
+
+
+def _page(client: Any, query: str = "") -> str:
+    answer = client.get(reverse("transfer-dashboard") + query)
+    assert answer.status_code == 200
+    return str(answer.content.decode())
+
+
+def _text(page: str, part: str) -> str:
+    """The words of one part of the page."""
+    body = page.split(f'id="{part}"', 1)[1].split("</section>", 1)[0]
+    return " ".join(re.sub(r"<[^>]*>", " ", body).split())
+
+
+def _run(**fields: Any) -> Run:
+    return Run.objects.create(**{"command": "import_sqlite", "status": "completed", **fields})
+
+
+def _table(run: Run, table: str, legacy: int, loaded: int, quarantined: int) -> None:
+    RunTable.objects.create(
+        run=run,
+        file="rss",
+        table=table,
+        target=f"rss.{table}",
+        legacy_rows=legacy,
+        loaded=loaded,
+        quarantined=quarantined,
+    )
+
+
+def _ask(client: Any) -> Any:
+    return client.get(reverse("transfer-dashboard-json")).json()
+
+
+def test_before_anything_began(admin_client: Any) -> None:
+    page = _page(admin_client)
+    answers = _text(page, "answers")
+    assert answers.count("not started") == 3
+    assert "not started" in _text(page, "runs")
+    assert "manage.py sync_sqlite --install" in _text(page, "files")
+    assert page.count('aria-current="step"') == 4
+    assert _ask(admin_client)["progress"]["state"] == "not started"
+
+
+def test_the_three_questions_are_answered(admin_client: Any) -> None:
+    run = _run(finished_at=timezone.now())
+    _table(run, "rss_fetch_items", 1200, 1000, 200)
+    quarantined_row()
+    Proof.objects.create(run=run, level="full", verdict="PROVEN", exit_status=1, findings=0)
+    FileState.objects.create(file="rss", state="following")
+    page = _page(admin_client)
+    answers = _text(page, "answers")
+    assert "1,000 of 1,200 legacy rows, 200 set aside" in answers
+    assert "every row is accounted for" in answers
+    assert "bad_time in rss_fetch_cycles: 1" in answers
+    assert "PROVEN level full, 0 findings" in answers
+    assert "● following" in _text(page, "files")
+
+
+def test_rows_that_are_not_accounted_for_are_said(admin_client: Any) -> None:
+    _table(_run(), "rss_fetch_items", 1200, 1000, 100)
+    assert "the sums do not agree" in _text(_page(admin_client), "answers")
+
+
+def test_only_the_last_import_of_a_table_counts(admin_client: Any) -> None:
+    _table(_run(), "rss_fetch_items", 10, 10, 0)
+    _table(_run(), "rss_fetch_items", 12, 11, 1)
+    assert "11 of 12 legacy rows, 1 set aside" in _text(_page(admin_client), "answers")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_progress_of_a_running_import(admin_client: Any) -> None:
+    begun = timezone.now() - timedelta(seconds=10)
+    planned = {"rss_fetch_cycles": 100, "rss_fetch_items": 900}
+    run = _run(status="running", started_at=begun, summary={"planned": planned})
+    _table(run, "rss_fetch_cycles", 100, 100, 0)
+    for number, table in enumerate(("rss_fetch_cycles", "rss_fetch_items")):
+        Chunk.objects.create(
+            run=run,
+            file="rss",
+            table=table,
+            number=number,
+            mapping_digest="",
+            file_sha256="",
+            legacy_rows=100,
+            loaded=100,
+            repaired=0,
+            quarantined=0,
+            digest="",
+            xid=1,
+        )
+    with exclusive("default"):
+        found = _ask(admin_client)["progress"]
+    assert (found["state"], found["rows"], found["total"]) == ("running", 200, 1000)
+    assert 15 <= found["rate"] <= 20
+    assert 40 <= found["seconds_left"] <= 60
+    assert found["said"].startswith("200 of 1,000 rows, ")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_killed_import_is_not_said_to_run(admin_client: Any) -> None:
+    _run(status="running")
+    assert _ask(admin_client)["progress"]["state"] == "broken off"
+    assert "was broken off" in _page(admin_client)
+
+
+def test_the_figures_cost_few_queries_and_write_nothing(admin_client: Any) -> None:
+    run = _run(status="running")
+    for table in ("a", "b", "c"):
+        _table(run, table, 1, 1, 0)
+    quarantined_row()
+    LagSample.objects.create(file="rss", changes=3, seconds=1.5)
+    with CaptureQueriesContext(
+        connection,
+    ) as asked:
+        found = _ask(admin_client)
+    assert found["lag"]["files"] == {"rss": [1.5]}
+    assert found["quarantine"] == [{"table": "rss_fetch_cycles", "reason": "bad_time", "rows": 1}]
+    statements = [query["sql"] for query in asked]
+    # Session and user, newest import, its lock, lag, quarantine.
+    assert len(statements) <= 6
+    assert all(statement.lstrip().startswith("SELECT") for statement in statements)
+
+
+def test_the_page_writes_nothing_and_its_queries_do_not_grow(admin_client: Any) -> None:
+    def statements() -> list[str]:
+        with CaptureQueriesContext(connection) as asked:
+            _page(admin_client)
+        return [query["sql"] for query in asked]
+
+    few = statements()
+    run = _run()
+    for number in range(30):
+        _table(run, f"table_{number}", 1, 1, 0)
+        quarantined_row(reason=f"reason {number}")
+    many = statements()
+    assert not [s for s in many if s.startswith(("INSERT", "UPDATE", "DELETE"))]
+    assert len(many) <= len(few) + 5
+
+
+def test_go_and_no_go_have_a_colour_and_a_word(admin_client: Any) -> None:
+    page = _page(admin_client, "?checks=1")
+    checks = _text(page, "checks")
+    assert "✗ no-go rss: state : absent" in checks
+    assert "✓ go quarantine : nothing open" in checks
+    assert 'class="word no-go"' in page
+    assert 'class="word go"' in page
+    assert "lines refuse" in checks
+
+
+def test_a_file_that_is_not_there_is_a_sentence(
+    admin_client: Any, tmp_path: Path, use_legacy_files: Any
+) -> None:
+    use_legacy_files(tmp_path / "elsewhere")
+    page = _page(admin_client, "?checks=1")
+    assert "there is no such file" in _text(page, "files")
+    assert "✗" in _text(page, "checks")
+
+
+def test_hostile_text_of_the_ledger_stays_text(admin_client: Any) -> None:
+    _run(status="failed", message=HOSTILE, finished_at=timezone.now())
+    quarantined_row(reason=HOSTILE, table=HOSTILE)
+    page = _page(admin_client)
+    assert HOSTILE not in page
+    assert "&lt;script&gt;" in page
+
+
+def test_reading_needs_the_permission(client: Any, django_user_model: Any) -> None:
+    user = staff(client, django_user_model)
+    for name in ("transfer-dashboard", "transfer-dashboard-json"):
+        assert client.get(reverse(name)).status_code == 403
+    user.user_permissions.set(Permission.objects.filter(codename="view_run"))
+    for name in ("transfer-dashboard", "transfer-dashboard-json"):
+        assert client.get(reverse(name)).status_code == 200
+        assert client.post(reverse(name)).status_code == 405
+
+
+def test_storage_names_every_table_with_its_schema(admin_client: Any) -> None:
+    words = _text(_page(admin_client), "storage")
+    assert "rss.fetch_items" in words
+    assert "transfer.quarantined_row" in words
+
+
+@pytest.mark.parametrize(
+    ("sentence", "parts"),
+    [
+        (
+            "load: manage.py import_sqlite (or so)",
+            ("load: ", "manage.py import_sqlite", " (or so)"),
+        ),
+        ("nothing to do", ("nothing to do", "", "")),
+    ],
+)
+def test_the_command_of_a_sentence(sentence: str, parts: tuple[str, str, str]) -> None:
+    assert split_command(sentence) == parts
+
+
+def test_durations_are_read_at_a_glance() -> None:
+    assert [duration(s) for s in (5, 75, 3700, 300_000)] == [
+        "5 s",
+        "1 min 15 s",
+        "1 h 1 min",
+        "3 days",
+    ]
+
+
+def test_links_lead_to_the_rows_of_a_reason(admin_client: Any) -> None:
+    quarantined_row()
+    other = quarantined_row(reason="another")
+    found = re.search(r'href="([^"]*quarantinedrow/\?[^"]*bad_time[^"]*)"', _page(admin_client))
+    assert found is not None
+    listing = admin_client.get(found[1].replace("&amp;", "&"))
+    assert listing.status_code == 200
+    assert list(listing.context["cl"].queryset) == list(QuarantinedRow.objects.exclude(pk=other.pk))
