@@ -31,11 +31,12 @@ LIMIT = 16 * 1024
 
 # Runs a command with TMPDIR on a full disk, gives the disk room, and runs it again.
 ON_A_SMALL_DISK = """
-mount -t tmpfs -o size=32k tmpfs "$1" || exit 77
+mount -t tmpfs -o size=64m tmpfs "$1" || exit 77
 export TMPDIR="$1"
 shift
+head -c $((64 * 1024 * 1024 - 32 * 1024)) /dev/zero >"$TMPDIR/ballast"
 "$@"; echo "first $?"
-mount -o remount,size=64m "$TMPDIR"
+rm "$TMPDIR/ballast"
 "$@"; echo "second $?"
 """
 
