@@ -2,7 +2,7 @@
 (() => {
   const EVERY = 2000;
   // Told apart by dashes too, not by colour alone.
-  const LINES = [["#7c3aed", []], ["#0e7490", [8, 4]], ["#c2410c", [2, 3]], ["#be185d", [10, 3, 2, 3]]];
+  const LINES = [["#7c3aed", []], ["#0e7490", [8, 4]], ["#c2410c", [2, 3]], ["#db2777", [10, 3, 2, 3]]];
   const root = document.querySelector("[data-figures]");
   const progress = document.getElementById("progress");
   const bar = document.getElementById("bar");
