@@ -1,0 +1,1 @@
+"""What benchmarks/compare.py is made of: the server, the tools, and the judge's view of them."""
