@@ -14,6 +14,7 @@ from django.db.models.functions import Now
 from accuracy.models import AccuracyScore, LearningObjective
 from accuracy.scoring import score_answer
 from stillme.transfer.calls import borrows_connection, document, plain, real
+from stillme.transfer.inserts import insert
 from stillme.transfer.stamps import days_ago
 
 
@@ -35,7 +36,8 @@ def response_score(
     score = score_answer(
         method=scoring_method, question=question, answer=actual_answer, expected=expected_answer
     )
-    AccuracyScore.objects.create(
+    insert(
+        AccuracyScore,
         question=plain(question),
         expected_answer=plain(expected_answer),
         actual_answer=plain(actual_answer),
@@ -108,13 +110,13 @@ def _trend(recent: float, older: float) -> str:
 @borrows_connection
 def objective_set(*, objective_text: str, target_score: float | None, metadata: Any = None) -> int:
     """Store a learning objective; answers its id."""
-    objective = LearningObjective.objects.create(
+    return insert(
+        LearningObjective,
         objective_text=plain(objective_text),
         # NaN becomes NULL, which the column refuses, as SQLite's did.
-        target_score=real(target_score),  # type: ignore[misc]
+        target_score=real(target_score),
         metadata=document(metadata),
     )
-    return int(objective.pk)
 
 
 @borrows_connection

@@ -14,6 +14,7 @@ from django.db.models.functions import Now
 
 from knowledge.models import KnowledgeItem, KnowledgeRelationship, LearningSession
 from stillme.transfer.calls import borrows_connection, document, limited, plain, real
+from stillme.transfer.inserts import insert
 from stillme.transfer.stamps import days_ago, sql_text
 
 HIGH_RETENTION = 0.7
@@ -30,14 +31,14 @@ def item_add(
     metadata: Any = None,
 ) -> int:
     """Store a piece of knowledge; answers its id."""
-    item = KnowledgeItem.objects.create(
+    return insert(
+        KnowledgeItem,
         content=plain(content),
         source=plain(source),
         knowledge_type=plain(knowledge_type),
         confidence_score=real(confidence_score),
         metadata=document(metadata),
     )
-    return int(item.pk)
 
 
 @borrows_connection
@@ -118,14 +119,14 @@ def session_record(
     metadata: Any = None,
 ) -> int:
     """Store a learning session; answers its id."""
-    session = LearningSession.objects.create(
+    return insert(
+        LearningSession,
         session_type=plain(session_type),
         content_learned=plain(content_learned),
         accuracy_score=real(accuracy_score),
         retention_improvement=real(retention_improvement),
         metadata=document(metadata),
     )
-    return int(session.pk)
 
 
 @borrows_connection

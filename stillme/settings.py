@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from django.urls import reverse_lazy
 from django.utils.functional import SimpleLazyObject
 
 from stillme.environment import Environment
@@ -41,6 +40,7 @@ env = Environment(
     DB_POOL_MIN_SIZE=(int, 1),
     DB_POOL_MAX_SIZE=(int, 0),
     DB_POOL_TIMEOUT=(float, 10.0),
+    DB_PREPARED_STATEMENTS=(bool, True),
     STATEMENT_TIMEOUT=(int, 0),
     LOCK_TIMEOUT=(int, 0),
     LEGACY_DATA_DIR=(str, "data"),
@@ -143,29 +143,7 @@ UNFOLD = {
     "SITE_TITLE": "StillMe",
     "SITE_HEADER": "StillMe",
     "SITE_SYMBOL": "database",
-    "SIDEBAR": {
-        "show_all_applications": True,
-        "navigation": [
-            {
-                "items": [
-                    {
-                        "title": "Transfer dashboard",
-                        "icon": "monitoring",
-                        "link": reverse_lazy("transfer-dashboard"),
-                        "permission": lambda request: request.user.has_perm("transfer.view_run"),
-                    },
-                    {
-                        "title": "Quarantine",
-                        "icon": "rule",
-                        "link": reverse_lazy("admin:transfer_quarantinedrow_changelist"),
-                        "permission": lambda request: request.user.has_perm(
-                            "transfer.view_quarantinedrow"
-                        ),
-                    },
-                ]
-            }
-        ],
-    },
+    "SIDEBAR": {"navigation": "stillme.transfer.console.sidebar.navigation"},
 }
 
 # --- the legacy side -----------------------------------------------------------------------------
@@ -239,6 +217,7 @@ DATABASES: dict[str, dict[str, Any]] = {
             "statement_timeout": env("STATEMENT_TIMEOUT"),
             "lock_timeout": env("LOCK_TIMEOUT"),
         },
+        prepared=env("DB_PREPARED_STATEMENTS"),
     ),
     **{file["alias"]: legacy_database(file["path"]) for file in LEGACY_FILES.values()},
 }

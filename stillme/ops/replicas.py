@@ -142,7 +142,9 @@ def _parameters(alias: str) -> dict[str, Any]:
     return {**given, **options, "dbname": entry["NAME"], "connect_timeout": CONNECT_TIMEOUT}
 
 
-_DJANGOS_OWN = frozenset({"pool", "isolation_level", "assume_role", "server_side_binding"})
+_DJANGOS_OWN = frozenset(
+    {"pool", "isolation_level", "assume_role", "server_side_binding", "prepare_threshold"}
+)
 
 replicas = Replicas()
 

@@ -14,6 +14,8 @@ from django.core.exceptions import ImproperlyConfigured
 
 ENGINE = "stillme.postgresql"
 EMBEDDED_DATABASE = "stillme"
+# How often a session sees a statement before it is prepared.
+PREPARE_AFTER = 2
 CONNECT_TIMEOUT = 10
 SCHEMES = ("postgres", "postgresql")
 
@@ -36,12 +38,19 @@ def target_database(
     embedded_directory: Path,
     pool_sizes: tuple[int, int, float] = (0, 0, 0.0),
     timeouts: Mapping[str, int] | None = None,
+    prepared: bool = False,
 ) -> dict[str, Any]:
-    """The entry of a PostgreSQL database: the one `url` names, or the embedded server's."""
+    """The entry of a PostgreSQL database: the one `url` names, or the embedded server's.
+
+    `prepared` lets cursors with server-side parameters prepare what they repeat, except behind a
+    pooler of transactions (DISABLE_SERVER_SIDE_CURSORS, as Django wants it there).
+    """
     config = _from_url(url) if url else _embedded(embedded_directory)
     options: dict[str, Any] = config.setdefault("OPTIONS", {})
     options.setdefault("connect_timeout", CONNECT_TIMEOUT)
     _set_timeouts(options, timeouts or {})
+    if prepared and not config.get("DISABLE_SERVER_SIDE_CURSORS"):
+        options.setdefault("prepare_threshold", PREPARE_AFTER)
     low, high, patience = pool_sizes
     if high > 0:
         options["pool"] = {"min_size": min(low, high), "max_size": high, "timeout": patience}

@@ -35,7 +35,7 @@ def answers(fallback: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:
         @wraps(method)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
             try:
-                with _savepoint():
+                with savepoint():
                     return method(*args, **kwargs)
             except Exception as error:
                 logger = method.__globals__["logger"]
@@ -55,9 +55,10 @@ def _said(error: Exception) -> str:
     return str(error)
 
 
-def _savepoint() -> AbstractContextManager[None]:
-    """Within a caller's transaction an error that is swallowed must not break that transaction."""
-    return transaction.atomic() if transaction.get_connection().in_atomic_block else nullcontext()
+def savepoint(alias: str = "default") -> AbstractContextManager[None]:
+    """Within a caller's transaction an error that is caught must not break that transaction."""
+    inside = transaction.get_connection(alias).in_atomic_block
+    return transaction.atomic(using=alias) if inside else nullcontext()
 
 
 def borrows_connection(function: Callable[P, R]) -> Callable[P, R]:

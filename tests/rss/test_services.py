@@ -67,7 +67,7 @@ def test_an_item_counts_in_its_cycle(status: str, counters: dict[str, int]) -> N
 
 def test_add_fetch_item() -> None:
     cycle = history.create_fetch_cycle(1)
-    with statements(2):
+    with statements(1):
         key = history.add_fetch_item(
             cycle,
             "tiêu đề\0",

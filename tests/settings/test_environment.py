@@ -90,6 +90,13 @@ def test_pool_and_timeouts() -> None:
     assert default["OPTIONS"]["options"] == "-c statement_timeout=900 -c lock_timeout=50"
 
 
+def test_prepared_statements_can_be_switched_off() -> None:
+    assert settings_with()["default"]["OPTIONS"]["prepare_threshold"] == 2
+    bouncer = "postgresql://me@db/x?DISABLE_SERVER_SIDE_CURSORS=True"
+    for given in ({"DB_PREPARED_STATEMENTS": "no"}, {"DATABASE_URL": bouncer}):
+        assert "prepare_threshold" not in settings_with(**given)["default"]["OPTIONS"]
+
+
 def test_legacy_paths() -> None:
     found = settings_with(LEGACY_DATA_DIR="/srv/still me", LEGACY_ACCURACY_PATH="/a.db")
     assert found["legacy"] == {

@@ -1,0 +1,91 @@
+"""One row stored with an INSERT that is compiled once per model and columns.
+
+Django compiles the statement anew for every object; in a service that stores one row per call that
+took three quarters of the call's processor time (benchmarks/services_load.py). Values go through
+their fields as in `Model.save`, errors are Django's; signals are not sent, and a column that is
+not named gets the field's default, the database's default, or NULL.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, NamedTuple
+
+from django.db import connections, models, router
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.postgresql.base import ServerBindingCursor
+from django.db.backends.utils import CursorWrapper
+
+from stillme.transfer.calls import savepoint
+from stillme.transfer.mapping import split_table
+
+
+class _Insert(NamedTuple):
+    sql: str
+    fields: tuple[models.Field[Any, Any], ...]
+
+
+def insert(model: type[models.Model], **values: Any) -> int:
+    """Store a row of `values` (by attribute name, as `cycle_id`); answers its key."""
+    found = insert_from(model, "", (), values)
+    assert found is not None
+    return found
+
+
+def insert_from(
+    model: type[models.Model], before: str, parameters: tuple[Any, ...], values: dict[str, Any]
+) -> int | None:
+    """The same below a WITH clause: the row is stored if its first query, `given`, has a row.
+
+    `before` is "WITH given AS (...)", with `parameters`. Answers None where nothing was stored.
+    In a caller's transaction an error undoes this statement only.
+    """
+    alias = router.db_for_write(model)
+    connection = connections[alias]
+    statement = _compiled(alias, model, before, tuple(values))
+    cells = [
+        field.get_db_prep_save(
+            values[field.attname] if field.attname in values else field.get_default(), connection
+        )
+        for field in statement.fields
+    ]
+    with savepoint(alias), _preparing_cursor(connection) as cursor:
+        cursor.execute(statement.sql, [*parameters, *cells])
+        row = cursor.fetchone()
+    return None if row is None else int(row[0])
+
+
+def _preparing_cursor(connection: BaseDatabaseWrapper) -> CursorWrapper:
+    """A cursor whose statements PostgreSQL parses and plans once per session.
+
+    Only where OPTIONS has a `prepare_threshold`; Django's own cursors never prepare.
+    """
+    connection.ensure_connection()
+    cursor = ServerBindingCursor(connection.connection)  # type: ignore[call-arg]
+    return connection._prepare_cursor(cursor)  # type: ignore[attr-defined, no-any-return]
+
+
+@cache
+def _compiled(
+    alias: str, model: type[models.Model], before: str, names: tuple[str, ...]
+) -> _Insert:
+    fields = [f for f in model._meta.concrete_fields if f.attname in names or f.has_default()]
+    unknown = set(names) - {f.attname for f in fields}
+    missing = [
+        f.attname
+        for f in model._meta.concrete_fields
+        if f not in fields and not f.null and not f.has_db_default() and not f.primary_key
+    ]
+    if unknown or missing:
+        wrong = ", ".join(sorted([*unknown, *missing]))
+        raise TypeError(f"{model.__name__} has no such columns, or needs them: {wrong}.")
+    schema, table = split_table(model._meta.db_table)
+    columns = ", ".join(f'"{field.column}"' for field in fields)
+    # Parameters as text (%t): psycopg's binary form cuts an integer that is too large for its
+    # column to 32 bits without a word. The cast, because a SELECT gives a parameter no type.
+    marks = ", ".join(f"%t::{field.db_type(connections[alias])}" for field in fields)
+    rows = f"SELECT {marks} FROM given" if before else f"VALUES ({marks})"
+    key = model._meta.pk
+    assert key is not None
+    sql = f'{before} INSERT INTO "{schema}"."{table}" ({columns}) {rows} RETURNING "{key.column}"'
+    return _Insert(sql.strip(), tuple(fields))
