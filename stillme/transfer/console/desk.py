@@ -27,6 +27,7 @@ Status = QuarantinedRow.Status
 _MARKS = {Status.OPEN: "✗ open", Status.REPAIRED: "✓ repaired", Status.ACCEPTED: "– accepted"}
 # Of a text that a list shows, the beginning is cut off by the database.
 KEY, SENTENCE = 60, 160
+WHOLE = 4000
 
 
 @admin.register(QuarantinedRow)
@@ -44,7 +45,7 @@ class QuarantinedRowAdmin(ReadOnlyAdmin):
         "table",
         "key_start",
         "reason",
-        "sentence",
+        "wrong",
         "state",
         "raw_row",
         "decided",
@@ -85,6 +86,13 @@ class QuarantinedRowAdmin(ReadOnlyAdmin):
             raise PermissionDenied
         return super().changelist_view(request, extra_context)
 
+    def changeform_view(
+        self, request: HttpRequest, object_id: Any = None, form_url: str = "", extra: Any = None
+    ) -> Any:
+        """One button: a decision leads back to its row in any case."""
+        shown = {**(extra or {}), "show_save_and_continue": False}
+        return super().changeform_view(request, object_id, form_url, shown)
+
     def cell_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         """All bytes of a text or blob as the legacy file holds them, to be saved."""
         if not self.has_view_permission(request):
@@ -114,6 +122,11 @@ class QuarantinedRowAdmin(ReadOnlyAdmin):
         """One sentence, clipped."""
         said: str = row._sentence if hasattr(row, "_sentence") else row.sentence
         return said if len(said) <= SENTENCE else f"{said[:SENTENCE]}…"
+
+    @admin.display(description="what is wrong")
+    def wrong(self, row: QuarantinedRow) -> str:
+        """The sentence, whole as long as it is one."""
+        return row.sentence if len(row.sentence) <= WHOLE else f"{row.sentence[:WHOLE]}…"
 
     @admin.display(description="status", ordering="status")
     def state(self, row: QuarantinedRow) -> str:

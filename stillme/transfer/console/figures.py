@@ -121,8 +121,15 @@ def _proof(alias: str) -> dict[str, Any] | None:
         "findings": proof.findings,
         "age": duration((timezone.now() - proof.created_at).total_seconds()),
         "exit_status": proof.exit_status,
-        "look": {0: "go", 1: "look"}.get(proof.exit_status, "no-go"),
+        "look": _colour(proof),
     }
+
+
+def _colour(proof: Proof) -> str:
+    """Status 1 without a finding is rows in quarantine that nobody has decided about."""
+    if proof.exit_status == 0:
+        return "go"
+    return "look" if proof.exit_status == 1 and not proof.findings else "no-go"
 
 
 def _runs(alias: str) -> list[dict[str, Any]]:

@@ -63,7 +63,8 @@
       options: { animation: false, maintainAspectRatio: false },
     });
     chart.options.scales = axes();
-    chart.options.plugins.legend.labels.color = colours().text;
+    const labels = { color: colours().text, usePointStyle: true, pointStyle: "line" };
+    chart.options.plugins.legend.labels = labels;
     chart.data.labels = lag.times.map((at) => new Date(at * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" }));
     chart.data.datasets = Object.entries(lag.files).map(dataset);
     chart.update();
