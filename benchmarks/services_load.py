@@ -7,7 +7,8 @@ filled with the same number of rows, and drops them. The threads are divided bet
 as gunicorn would (stillme/ops/gunicorn_conf.py). Measures writes alone with 16 writers over
 all three files and to one of them (calls per second, "database is locked"), the mixed calls at full
 load, and their latency at half load.
-Loopback only; bounded by --seconds per measurement.
+Loopback only; bounded by --seconds per measurement. SQLite and PostgreSQL take turns, --rounds
+times; printed are medians.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import itertools
 import multiprocessing
 import os
 import random
+import statistics
 import sys
 import tempfile
 import threading
@@ -205,41 +207,58 @@ def _share(
     close_pools()
 
 
-def percentiles(ordered: list[float]) -> str:
-    """p50 and p99 in milliseconds."""
-    p50, p99 = (ordered[min(int(len(ordered) * p), len(ordered) - 1)] * 1000 for p in (0.5, 0.99))
-    return f"p50 {p50:.1f} ms, p99 {p99:.1f} ms"
-
-
-def measure(rows: int, seconds: float) -> None:
-    """All measurements at one size."""
+def measure(rows: int, seconds: float, rounds: int) -> None:
+    """All measurements at one size; SQLite and PostgreSQL take turns."""
     shape = f"{THREADS} threads in {PROCESSES} processes"
-    print(f"\n{rows:,} rows a table, {shape}, {seconds:.0f} s each", flush=True)
+    print(f"\n{rows:,} rows a table, {shape}, {rounds} times {seconds:.0f} s each", flush=True)
     with tempfile.TemporaryDirectory() as folder:
-        legacy = LegacyShape(Path(folder), rows)
-
-        def locked() -> int:
-            return legacy.locked
-
-        old, taken, errors = full_load(lambda n: writes(legacy, n), seconds, locked)
-        say("writes, SQLite", old, taken, f", {errors} locked")
-        one, taken, errors = full_load(lambda n: one_file(legacy, n), seconds, locked)
-        say("one file, SQLite", one, taken, f", {errors} locked")
-        rate, taken, errors = full_load(lambda n: mixed(legacy, n), seconds, locked)
-        say("mixed, SQLite", rate, taken, f", {errors} locked")
-    services = Services()
-    new, taken, _ = full_load(lambda n: writes(services, n), seconds, lambda: 0)
-    say("writes, PostgreSQL", new, taken, f", {new / old:.1f} times SQLite's")
-    new, taken, _ = full_load(lambda n: one_file(services, n), seconds, lambda: 0)
-    say("the same, PostgreSQL", new, taken, f", {new / one:.1f} times SQLite's one file")
-    rate, taken, _ = full_load(lambda n: mixed(services, n), seconds, lambda: 0)
-    say("mixed, PostgreSQL", rate, taken)
-    say("mixed, half load", rate / 2, paced(lambda n: mixed(services, n), seconds, rate / 2))
+        legacy, services = LegacyShape(Path(folder), rows), Services()
+        for what, calls in (("writes", writes), ("one file", one_file), ("mixed", mixed)):
+            old, new = Runs(), Runs()
+            for _ in range(rounds):
+                old.add(full_load(lambda n, c=calls: c(legacy, n), seconds, lambda: legacy.locked))  # type: ignore[misc]
+                new.add(full_load(lambda n, c=calls: c(services, n), seconds, lambda: 0))  # type: ignore[misc]
+            say(f"{what}, SQLite", old, f", {old.errors} locked")
+            say(f"{what}, PostgreSQL", new, f", {new.rate / old.rate:.1f} times SQLite's")
+        half = Runs()
+        for _ in range(rounds):
+            taken = paced(lambda n: mixed(services, n), seconds, new.rate / 2)
+            half.add((new.rate / 2, taken, 0))
+        say("mixed, half load", half)
 
 
-def say(what: str, rate: float, taken: list[float], more: str = "") -> None:
+class Runs:
+    """Several runs of one measurement."""
+
+    def __init__(self) -> None:
+        self.rates: list[float] = []
+        self.taken: list[list[float]] = []
+        self.errors = 0
+
+    def add(self, found: tuple[float, list[float], int]) -> None:
+        """One more run."""
+        self.rates.append(found[0])
+        self.taken.append(found[1])
+        self.errors += found[2]
+
+    @property
+    def rate(self) -> float:
+        """The median."""
+        return statistics.median(self.rates)
+
+    def percentile(self, part: float) -> float:
+        """The median of the runs' percentiles, in milliseconds."""
+        places = [
+            ordered[min(int(len(ordered) * part), len(ordered) - 1)] for ordered in self.taken
+        ]
+        return statistics.median(places) * 1000
+
+
+def say(what: str, runs: Runs, more: str = "") -> None:
     """One line of the result."""
-    print(f"  {what:<20}{rate:8.0f}/s  {percentiles(taken)}{more}", flush=True)
+    spread = f"({min(runs.rates):,.0f} to {max(runs.rates):,.0f})"
+    times = f"p50 {runs.percentile(0.5):.1f} ms, p99 {runs.percentile(0.99):.1f} ms"
+    print(f"  {what:<22}{runs.rate:7,.0f}/s {spread:<18} {times}{more}", flush=True)
 
 
 def in_scratch_database(rows: int, work: Callable[[], None]) -> None:
@@ -274,9 +293,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, nargs="+", default=[100_000, 1_000_000])
     parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
     for rows in options.rows:
-        in_scratch_database(rows, lambda rows=rows: measure(rows, options.seconds))  # type: ignore[misc]
+        in_scratch_database(rows, lambda rows=rows: measure(rows, options.seconds, options.rounds))  # type: ignore[misc]
 
 
 if __name__ == "__main__":
