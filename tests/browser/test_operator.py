@@ -41,7 +41,7 @@ def test_log_in_find_a_row_and_compare_it_with_the_legacy_one(
     expect(table.locator("tr", has_text="item_title")).to_contain_text("✓ same")
     query("UPDATE rss.fetch_items SET item_title = 'something else' WHERE id = %s", key)
     page.reload()
-    expect(table).to_contain_text("1 cells differ.")
+    expect(table).to_contain_text("1 cell differs.")
     expect(table.locator("tr", has_text="item_title")).to_contain_text("≠ differs")
 
 
@@ -104,12 +104,7 @@ def test_the_go_no_go_list_is_reached_with_the_keyboard(
 ) -> None:
     page = visit(admin_user)
     page.goto("/admin/transfer/dashboard/")
-    for _ in range(80):
-        page.keyboard.press("Tab")
-        focused = page.evaluate("document.activeElement.textContent.trim()")
-        if focused == "Check now":
-            break
-    assert focused == "Check now"
+    _tab_to(page, "textContent.trim()", "Check now")
     style = "getComputedStyle(document.activeElement).outlineStyle"
     assert page.evaluate(style) == "solid"
     page.keyboard.press("Enter")
@@ -117,3 +112,29 @@ def test_the_go_no_go_list_is_reached_with_the_keyboard(
     expect(checks).to_contain_text("no-go: ")
     expect(checks.locator(".word.no-go").first).to_have_text("✗ no-go")
     expect(checks.locator(".word.go").first).to_have_text("✓ go")
+
+
+def test_a_row_is_decided_with_the_keyboard_alone(
+    visit: Visit, admin_user: Any, files: Path
+) -> None:
+    run_import()
+    row = QuarantinedRow.objects.filter(reason="invalid_utf8").first()
+    assert row is not None
+    page = visit(admin_user)
+    page.goto(f"/admin/transfer/quarantinedrow/{row.pk}/change/")
+    _tab_to(page, "name", "decision")
+    page.keyboard.type("accept")
+    _tab_to(page, "name", "reason_given")
+    page.keyboard.type("decided without a mouse")
+    _tab_to(page, "name", "_save")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Accepted as left out: decided without a mouse")).to_be_visible()
+
+
+def _tab_to(page: Page, what: str, wanted: str) -> None:
+    """Press Tab until the focused element is the wanted one."""
+    for _ in range(90):
+        page.keyboard.press("Tab")
+        if page.evaluate(f"document.activeElement.{what}") == wanted:
+            return
+    pytest.fail(f"Tab never reaches {wanted}")

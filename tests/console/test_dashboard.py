@@ -153,10 +153,9 @@ def test_the_figures_cost_few_queries_and_write_nothing(admin_client: Any) -> No
     ) as asked:
         found = _ask(admin_client)
     assert found["lag"]["files"] == {"rss": [1.5]}
-    assert found["quarantine"] == [{"table": "rss_fetch_cycles", "reason": "bad_time", "rows": 1}]
     statements = [query["sql"] for query in asked]
-    # Session and user, newest import, its lock, lag, quarantine.
-    assert len(statements) <= 6
+    # Session and user, newest import, its lock, lag.
+    assert len(statements) <= 5
     assert all(statement.lstrip().startswith("SELECT") for statement in statements)
 
 
@@ -211,6 +210,24 @@ def test_reading_needs_the_permission(client: Any, django_user_model: Any) -> No
     for name in ("transfer-dashboard", "transfer-dashboard-json"):
         assert client.get(reverse(name)).status_code == 200
         assert client.post(reverse(name)).status_code == 405
+
+
+def test_the_sidebar_offers_what_may_be_opened(
+    client: Any, admin_client: Any, django_user_model: Any
+) -> None:
+    index = reverse("admin:index")
+    everything = admin_client.get(index).content.decode()
+    for name in (
+        "transfer-dashboard",
+        "admin:transfer_run_changelist",
+        "admin:rss_fetchitem_changelist",
+    ):
+        assert f'href="{reverse(name)}"' in everything
+    staff(client, django_user_model, "view_fetchitem")
+    little = client.get(index).content.decode()
+    assert reverse("admin:rss_fetchitem_changelist") in little
+    assert reverse("transfer-dashboard") not in little
+    assert reverse("admin:transfer_quarantinedrow_changelist") not in little
 
 
 def test_storage_names_every_table_with_its_schema(admin_client: Any) -> None:

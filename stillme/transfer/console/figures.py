@@ -32,7 +32,6 @@ def live_figures(alias: str) -> dict[str, Any]:
     return {
         "progress": progress(alias),
         "lag": lag_plot(alias),
-        "quarantine": _quarantine(alias),
     }
 
 
@@ -43,6 +42,7 @@ def page_figures(alias: str) -> dict[str, Any]:
         "files": [_file(status) for status in found.files],
         "overview": found,
         "moved": _moved(alias),
+        "quarantine": _quarantine(alias),
         "decided": _decided(alias),
         "proof": _proof(alias),
         "runs": _runs(alias),

@@ -72,7 +72,8 @@ def _caption(verdict: RowVerdict) -> str:
     if verdict.general:
         return " ".join(verdict.general)
     if verdict.differs:
-        return f"{len(verdict.differs)} cells differ."
+        count = len(verdict.differs)
+        return "1 cell differs." if count == 1 else f"{count} cells differ."
     return "Some times are not compared here." if verdict.unsure else "No cell differs."
 
 
