@@ -37,6 +37,7 @@ from benchmarks.contest.ground import Attempt, Ground, Tool, make_clean, make_di
 from benchmarks.contest.home import Limit, Ours, write_copies  # noqa: E402
 from benchmarks.contest.judge import Judged, judge  # noqa: E402
 from benchmarks.contest.orm import BulkCreate, LoadData  # noqa: E402
+from benchmarks.contest.process import wait_for_quiet  # noqa: E402
 from benchmarks.contest.report import circumstances, merged, table, write_json  # noqa: E402
 from benchmarks.contest.rivals import TUNED, DuckDB, Pgloader  # noqa: E402
 from benchmarks.contest.server import Server  # noqa: E402
@@ -130,6 +131,7 @@ def contest(server: Server, folder: Path, arguments: argparse.Namespace) -> dict
 def attempt(tool: Tool, ground: Ground) -> Attempt:
     """One tool, once, into a fresh database."""
     ground.server.fresh()
+    wait_for_quiet()
     done = tool.load(ground)
     words = f", {done.note}" if done.note else ""
     print(f"{tool.name}: {done.seconds:.2f} s{words}", file=sys.stderr, flush=True)

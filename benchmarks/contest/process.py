@@ -10,15 +10,18 @@ from pathlib import Path
 
 import psutil
 
-_PAUSE = 0.1
+# Looking costs the machine something; the tools keep their peak for longer than this.
+_PAUSE = 0.4
 
 
 @dataclass(frozen=True)
 class Ended:
-    """Wall clock from the start of the process to its end; peak MB (PSS) of all its processes."""
+    """Wall clock from the start of the process to its end; peak MB (PSS) of all its processes
+    together, and of the largest of them."""
 
     seconds: float
     peak_mb: float
+    largest_mb: float
     status: int | None
     output: str
     errors: str
@@ -36,9 +39,10 @@ def run(command: list[str], env: dict[str, str], limit: float = 420.0) -> Ended:
     with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
         started = time.monotonic()
         child = psutil.Popen(command, env=env, stdout=output, stderr=errors)
-        peak, status = 0.0, None
+        peak, largest, status = 0.0, 0.0, None
         while time.monotonic() - started < limit:
-            peak = max(peak, tree_mb(child))
+            sizes = tree_mb(child.pid)
+            peak, largest = max(peak, sum(sizes)), max(largest, *sizes)
             try:
                 status = child.wait(timeout=_PAUSE)
                 break
@@ -49,26 +53,40 @@ def run(command: list[str], env: dict[str, str], limit: float = 420.0) -> Ended:
             _kill(child)
         output.seek(0)
         errors.seek(0)
-        return Ended(seconds, peak, status, output.read(), errors.read())
+        return Ended(seconds, peak, largest, status, output.read(), errors.read())
 
 
-def tree_mb(process: psutil.Process) -> float:
-    """Memory of a process and its children; pages shared among them are counted once."""
+def wait_for_quiet(patience: float = 60.0) -> None:
+    """Wait until nothing else keeps the machine busy, at most so long."""
+    until = time.monotonic() + patience
+    while psutil.cpu_percent(interval=0.7) > 12 and time.monotonic() < until:
+        continue
+
+
+def tree_mb(pid: int) -> list[float]:
+    """Memory of a process and its children; pages shared among them are counted once (PSS)."""
+    return [_mb(each) for each in [pid, *_children(pid)]]
+
+
+def _children(pid: int) -> list[int]:
+    """All that descend from it. psutil would read every process of the machine for this."""
+    found: list[int] = []
     try:
-        return sum(_mb(each) for each in [process, *process.children(recursive=True)])
-    except psutil.NoSuchProcess:
-        return 0.0
+        for path in Path(f"/proc/{pid}/task").glob("*/children"):
+            found += [int(child) for child in path.read_text().split()]
+    except OSError:
+        return []
+    return found + [each for child in found for each in _children(child)]
 
 
-def _mb(process: psutil.Process) -> float:
-    """PSS where the kernel tells it, else resident memory."""
+def _mb(pid: int) -> float:
     try:
-        for line in Path(f"/proc/{process.pid}/smaps_rollup").read_text().splitlines():
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
             if line.startswith("Pss:"):
                 return int(line.split()[1]) / 1024
-        return float(process.memory_info().rss) / 1e6
-    except (OSError, psutil.NoSuchProcess):
-        return 0.0
+    except OSError:
+        pass
+    return 0.0
 
 
 def _kill(child: psutil.Popen) -> None:

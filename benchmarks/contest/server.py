@@ -87,7 +87,7 @@ def manage(*arguments: str, env: dict[str, str]) -> str:
     """Run one of the project's commands to its end; its output."""
     command = [sys.executable, str(ROOT / "manage.py"), *arguments]
     done = subprocess.run(command, env={**os.environ, **env}, capture_output=True, text=True)
-    if done.returncode not in (0, 1):
+    if done.returncode not in (0, 1) or done.stderr.startswith("Traceback"):
         raise SystemExit(f"{arguments[0]} ended with {done.returncode}: {done.stderr.strip()}")
     return done.stdout
 
