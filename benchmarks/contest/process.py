@@ -56,7 +56,7 @@ def run(command: list[str], env: dict[str, str], limit: float = 420.0) -> Ended:
         return Ended(seconds, peak, largest, status, output.read(), errors.read())
 
 
-def wait_for_quiet(patience: float = 60.0) -> None:
+def wait_for_quiet(patience: float = 20.0) -> None:
     """Wait until nothing else keeps the machine busy, at most so long."""
     until = time.monotonic() + patience
     while psutil.cpu_percent(interval=0.7) > 12 and time.monotonic() < until:

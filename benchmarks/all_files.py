@@ -1,0 +1,149 @@
+"""All four files at once: default jobs beside `--jobs 1`, and what repeating an import costs.
+
+    python benchmarks/all_files.py --rows 2000000
+
+Rows are mixed over eleven tables as in real installations. For each import: seconds, and how much
+of the machine's processor time went to this project's processes and how much to everything else,
+which on a quiet machine is PostgreSQL (and the kernel's work for it). Then an import with nothing
+changed, one with 1 % of the rows of every table changed, and a full verification for comparison.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import resource
+import sqlite3
+import sys
+import tempfile
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "stillme.settings")
+
+from benchmarks.contest.ground import Ground  # noqa: E402
+from benchmarks.contest.process import run, wait_for_quiet  # noqa: E402
+from benchmarks.contest.server import Server  # noqa: E402
+
+TOUCHED = {
+    "knowledge_items": "access_count = access_count + 1",
+    "learning_sessions": "content_learned = content_learned || '.'",
+    "knowledge_relationships": "relationship_type = relationship_type || '.'",
+    "accuracy_scores": "question = question || '.'",
+    "performance_trends": "metric_name = metric_name || '.'",
+    "learning_objectives": "objective_name = objective_name || '.'",
+    "tier_audit": "reason = reason || '.'",
+    "forgetting_metrics": "regression_query = regression_query || '.'",
+    "rss_fetch_items": "title = title || '.'",
+}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=2_000_000)
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="stillme-bench-", dir="/var/tmp") as name:
+        import django
+
+        django.setup()
+        from stillme.demo.samples import make_bulk
+
+        made = make_bulk(Path(name), None, arguments.rows)
+        server = Server()
+        try:
+            figures = measure(Ground(server, Path(name), made.total))
+        finally:
+            server.close()
+    report(made.total, sum(made.bytes.values()), figures)
+    if arguments.json:
+        arguments.json.write_text(json.dumps({"rows": made.total, "figures": figures}, indent=2))
+
+
+def measure(ground: Ground) -> dict[str, dict[str, float]]:
+    """Every command in turn; the last import is the one that is repeated."""
+    found = {}
+    ground.server.fresh()
+    found["import --jobs 1"] = command(ground, "import_sqlite", "--jobs", "1")
+    ground.server.fresh()
+    found["import"] = command(ground, "import_sqlite")
+    found["verify"] = command(ground, "verify_migration")
+    found["import, nothing changed"] = command(ground, "import_sqlite")
+    changed = change(ground.folder)
+    found[f"import, {changed:,} rows changed"] = command(ground, "import_sqlite")
+    found["verify after it"] = command(ground, "verify_migration")
+    return found
+
+
+def command(ground: Ground, *arguments: str) -> dict[str, float]:
+    """Seconds of the whole process, and the processor's seconds: here, elsewhere, idle."""
+    wait_for_quiet()
+    before, own = psutil.cpu_times(), own_seconds()
+    line = [sys.executable, str(ROOT / "manage.py"), *arguments, "--format", "json"]
+    ended = run(line, ground.environment)
+    if ended.status != 0:
+        raise SystemExit(f"{arguments[0]}: {ended.note}\n{ended.errors or ended.output[-2000:]}")
+    after = psutil.cpu_times()
+    here = own_seconds() - own
+    busy = sum(busy_seconds(after)) - sum(busy_seconds(before))
+    total = ended.seconds * (os.cpu_count() or 1)
+    print(f"{' '.join(arguments)}: {ended.seconds:.1f} s", file=sys.stderr, flush=True)
+    return {
+        "seconds": round(ended.seconds, 2),
+        "here": round(here / total, 2),
+        "elsewhere": round((busy - here) / total, 2),
+        "waiting": round((after.iowait - before.iowait) / total, 2),
+        "peak_mb": round(ended.largest_mb),
+    }
+
+
+def own_seconds() -> float:
+    """Processor time of everything this process started and has seen end."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def busy_seconds(times: Any) -> tuple[float, ...]:
+    """What counts as work."""
+    return times.user, times.nice, times.system, times.irq, times.softirq
+
+
+def change(folder: Path) -> int:
+    """Change every hundredth row of every table that has a text to change, spread evenly."""
+    changed = 0
+    for path in sorted(folder.glob("*.db")):
+        with closing(sqlite3.connect(path)) as legacy, legacy:
+            for table, assignment in TOUCHED.items():
+                asked = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
+                if legacy.execute(asked, (table,)).fetchone():
+                    statement = f"UPDATE {table} SET {assignment} WHERE rowid % 100 = 0"
+                    changed += legacy.execute(statement).rowcount
+    return changed
+
+
+def report(rows: int, size: int, figures: dict[str, dict[str, float]]) -> None:
+    """The figures as Markdown, and the ratios that matter."""
+    print(f"{rows:,} rows in four files, {size / 1e6:,.0f} MB, {os.cpu_count()} cores\n")
+    print("| what | seconds | rows/s | CPU here | CPU elsewhere | waiting | largest process MB |")
+    print("|---" * 7 + "|")
+    for name, each in figures.items():
+        print(
+            f"| {name} | {each['seconds']:.2f} | {rows / each['seconds']:,.0f} | "
+            f"{each['here']:.0%} | {each['elsewhere']:.0%} | {each['waiting']:.0%} | "
+            f"{each['peak_mb']} |"
+        )
+    verify = figures["verify"]["seconds"]
+    single, default = figures["import --jobs 1"]["seconds"], figures["import"]["seconds"]
+    print(f"\nDefault jobs: {single / default:.2f} times the speed of one.")
+    for name in (each for each in figures if each.startswith("import, ")):
+        print(f"{name}: {figures[name]['seconds'] / verify:.2f} of a verification's time.")
+
+
+if __name__ == "__main__":
+    main()
