@@ -81,7 +81,8 @@ def test_before_anything_began(admin_client: Any) -> None:
 
 
 def test_the_three_questions_are_answered(admin_client: Any) -> None:
-    run = _run(finished_at=timezone.now())
+    files = ["accuracy", "continuum", "knowledge", "rss"]
+    run = _run(finished_at=timezone.now(), options={"files": files})
     _table(run, "rss_fetch_items", 1200, 1000, 200)
     quarantined_row()
     Proof.objects.create(run=run, level="full", verdict="PROVEN", exit_status=1, findings=0)
@@ -92,7 +93,16 @@ def test_the_three_questions_are_answered(admin_client: Any) -> None:
     assert "every row is accounted for" in answers
     assert "bad_time in rss_fetch_cycles: 1" in answers
     assert "PROVEN level full, 0 findings" in answers
+    assert "looked at" not in answers
     assert "● following" in _text(page, "files")
+
+
+def test_a_proof_of_one_file_is_not_taken_for_all(admin_client: Any) -> None:
+    run = _run(command="verify_migration", options={"files": ["rss"]})
+    Proof.objects.create(run=run, level="full", verdict="PROVEN", exit_status=0, findings=0)
+    page = _page(admin_client)
+    assert "It looked at rss only." in _text(page, "answers")
+    assert '<p class="headline look">' in page
 
 
 def test_rows_that_are_not_accounted_for_are_said(admin_client: Any) -> None:

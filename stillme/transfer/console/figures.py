@@ -10,6 +10,7 @@ from django.utils import timezone
 from stillme.transfer.console.progress import duration, progress
 from stillme.transfer.console.storage import storage
 from stillme.transfer.models import Proof, QuarantinedRow, Run, RunTable
+from stillme.transfer.registry import legacy_files
 from stillme.transfer.steps.lag_history import lag_plot
 from stillme.transfer.steps.status import FileStatus, overview
 
@@ -111,10 +112,12 @@ def _decided(alias: str) -> dict[str, int]:
 
 
 def _proof(alias: str) -> dict[str, Any] | None:
-    proof = Proof.objects.using(alias).defer("report").order_by("-id").first()
+    proofs = Proof.objects.using(alias).select_related("run").defer("report", "run__summary")
+    proof = proofs.order_by("-id").first()
     if proof is None:
         return None
     return {
+        "only": _only(proof),
         "id": proof.pk,
         "verdict": proof.verdict,
         "level": proof.level,
@@ -125,10 +128,16 @@ def _proof(alias: str) -> dict[str, Any] | None:
     }
 
 
+def _only(proof: Proof) -> list[str]:
+    """The files it looked at, where these are not all."""
+    seen = set(proof.run.options.get("files", []))
+    return [] if {file.name for file in legacy_files()} <= seen else sorted(seen)
+
+
 def _colour(proof: Proof) -> str:
     """Status 1 without a finding is rows in quarantine that nobody has decided about."""
     if proof.exit_status == 0:
-        return "go"
+        return "look" if _only(proof) else "go"
     return "look" if proof.exit_status == 1 and not proof.findings else "no-go"
 
 
