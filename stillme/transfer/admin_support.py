@@ -20,10 +20,10 @@ from django.db import connections, models
 from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Left
 from django.http import HttpRequest
-from django.utils.html import format_html
 from unfold.admin import ModelAdmin
 
 from stillme.transfer.admin_dates import SparseDates
+from stillme.transfer.console.cells import json_html, text_html
 from stillme.transfer.console.side_by_side import legacy_table
 
 # Up to here a list says exactly how many rows it has; counting them costs some milliseconds.
@@ -126,16 +126,23 @@ def excerpt(field: str) -> Callable[[Any, Any], str]:
 
 
 def readable_json(field: str) -> Callable[[Any, Any], str]:
-    """A detail column with JSON indented, its letters unescaped."""
+    """A detail column with JSON indented, its letters unescaped, foldable where it is long."""
 
     def shown(self: Any, row: Any) -> str:
-        value = getattr(row, field)
-        if value is None:
-            return "—"
-        text = json.dumps(value, indent=2, ensure_ascii=False)
-        return format_html('<pre style="white-space: pre-wrap">{}</pre>', text)
+        return json_html(getattr(row, field))
 
     shown.short_description = field.replace("_", " ")  # type: ignore[attr-defined]
+    return shown
+
+
+def readable_text(field: models.Field[Any, Any]) -> Callable[[Any], str]:
+    """A detail column with text, clipped and foldable where it is long."""
+
+    def shown(row: Any) -> str:
+        return text_html(getattr(row, field.attname))
+
+    shown.__name__ = field.name
+    shown.short_description = field.verbose_name  # type: ignore[attr-defined]
     return shown
 
 
@@ -185,7 +192,7 @@ class TargetAdmin(ModelAdmin):  # type: ignore[misc]
         match = request.resolver_match
         return match is not None and str(match.url_name or "").endswith("_changelist")
 
-    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         """Every column; JSON in its readable form where it cannot be edited."""
         names = [f.name for f in self.opts.concrete_fields]
         editable = self.has_change_permission(request, obj)
@@ -197,7 +204,7 @@ class TargetAdmin(ModelAdmin):  # type: ignore[misc]
         """Read live from the legacy file, which is never written."""
         return legacy_table(row)
 
-    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         """The key and what the legacy left over are never edited."""
         if not self.has_change_permission(request, obj):
             return self.get_fields(request, obj)
@@ -218,8 +225,16 @@ class TargetAdmin(ModelAdmin):  # type: ignore[misc]
         """Write the corrected columns only: an empty text next to them must not become NULL."""
         obj.save(update_fields=[name for name in form.changed_data if name in form.fields])
 
-    def _readable(self, name: str) -> str:
-        return f"{name}_json" if hasattr(type(self), f"{name}_json") else name
+    def _readable(self, name: str) -> Any:
+        if hasattr(type(self), f"{name}_json"):
+            return f"{name}_json"
+        return self._texts.get(name, name)
+
+    @cached_property
+    def _texts(self) -> dict[str, Callable[[Any], str]]:
+        """The same function for the same column: Django compares fields with read-only ones."""
+        fields = self.opts.concrete_fields
+        return {f.name: readable_text(f) for f in fields if isinstance(f, models.TextField)}
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Rows are written by the services, not by hand."""

@@ -17,6 +17,8 @@ from stillme.transfer.raw_cells import Raw, show_cell
 # What a table shows at once, and what it shows when a person asks for more.
 SHORT = 160
 LONG = 20_000
+# A text of this length is read without a click.
+READ = 2_000
 
 
 def stored_html(storage: str, raw: Raw) -> SafeString:
@@ -37,6 +39,38 @@ def target_html(value: Any) -> SafeString:
     if isinstance(value, str):
         return foldable(repr(value[:LONG]), f"{len(value):,} characters")
     return foldable(repr(value))
+
+
+def text_html(text: str | None) -> SafeString:
+    """A text to be read: as it is while it is short, else its beginning, foldable."""
+    if text is None:
+        return SafeString("—")
+    if len(text) <= READ:
+        # Its own direction, so that a bidi mark in it turns nothing else around.
+        return format_html('<bdi class="console-text">{}</bdi>', text)
+    return _folded(text, f"{len(text):,} characters")
+
+
+def json_html(value: Any) -> SafeString:
+    """A document, indented, its letters unescaped; foldable where it is long."""
+    if value is None:
+        return SafeString("—")
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    if len(text) <= READ:
+        return format_html('<pre class="console-text">{}</pre>', text)
+    return _folded(text, f"{len(text):,} characters of JSON")
+
+
+def _folded(text: str, size: str) -> SafeString:
+    rest = "" if len(text) <= LONG else f", the first {LONG:,} here"
+    return format_html(
+        '<details class="console"><summary><bdi>{}…</bdi> <span class="console-note">({}{})</span>'
+        '</summary><pre class="console-text" tabindex="0">{}</pre></details>',
+        text[:SHORT],
+        size,
+        rest,
+        text[:LONG],
+    )
 
 
 def foldable(text: str, size: str = "") -> SafeString:
