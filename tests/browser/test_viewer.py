@@ -112,7 +112,8 @@ def test_hostile_text_executes_nowhere_and_ten_megabytes_make_no_long_page(
         f"UPDATE rss_fetch_items SET title = CAST(CAST(title AS BLOB) || CAST('{HOSTILE}' || "
         "hex(zeroblob(5000000)) AS BLOB) AS TEXT) WHERE instr(CAST(title AS BLOB), x'ff') > 0",
         f"UPDATE rss_fetch_items SET title = '{HOSTILE}', link = '{SCRIPT_LINK}', "
-        f"summary = '{HOSTILE}' || hex(zeroblob(5000000)) WHERE id = (SELECT max(id) FROM rss_fetch_items)",
+        f"summary = '{HOSTILE}' || hex(zeroblob(5000000)) "
+        "WHERE id = (SELECT max(id) FROM rss_fetch_items)",
     )
     run_import()
     page = visit(admin_user)
