@@ -318,7 +318,7 @@ def test_without_pgvector_everything_says_so(monkeypatch, collection):
     assert [r.id for r in services.query(collection, [0, 0, 1], 3)] == ["int1", "float1", "true"]
 
 
-def test_a_build_that_shared_memory_is_too_small_for_is_done_alone(monkeypatch):
+def test_a_build_that_shared_memory_is_too_small_for_is_done_alone(monkeypatch, pgvector):
     from django.db import DatabaseError
 
     made = cloud("l2", 30)
