@@ -84,6 +84,8 @@
   const ask = async () => {
     try {
       const answer = await fetch(root.dataset.figures, { credentials: "same-origin" });
+      // The session has ended: the answer is the login page.
+      if (answer.redirected) return say("You are logged out: reload this page.");
       if (!answer.ok) throw new Error(`status ${answer.status}`);
       const figures = await answer.json();
       showProgress(figures.progress);
