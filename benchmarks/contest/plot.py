@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 WIDTH, HEIGHT = 640, 320
 LEFT, RIGHT, TOP, BOTTOM = 80, 90, 40, 44
+ROOM = 15
 COLOURS = ("#1668a8", "#c2571a", "#3a7d34", "#7a4aa0")
 
 
@@ -48,19 +49,25 @@ def plot(title: str, lines: list[Line]) -> str:
         parts.append(
             f'<text x="{across:.1f}" y="{down + 20:.1f}" text-anchor="middle">{x:,.0f}</text>'
         )
+    names: list[float] = []
     for line, colour in zip(lines, COLOURS, strict=False):
-        parts += drawn(line.name, [at(x, y) for x, y in line.points], colour)
+        points = [at(x, y) for x, y in line.points]
+        beside = points[-1][1]
+        while any(abs(beside - other) < ROOM for other in names):
+            beside += ROOM
+        names.append(beside)
+        parts += drawn(line.name, points, beside, colour)
     return "\n".join([*parts, "</svg>"]) + "\n"
 
 
-def drawn(name: str, points: list[tuple[float, float]], colour: str) -> list[str]:
-    """One line, its points, and its name behind the last of them."""
+def drawn(name: str, points: list[tuple[float, float]], beside: float, colour: str) -> list[str]:
+    """One line, its points, and its name behind the last of them, at the height `beside`."""
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-    x, y = points[-1]
+    x = points[-1][0]
     return [
         f'<polyline points="{path}" fill="none" stroke="{colour}" stroke-width="2"/>',
         *(f'<circle cx="{a:.1f}" cy="{b:.1f}" r="3.5" fill="{colour}"/>' for a, b in points),
-        f'<text x="{x + 9:.1f}" y="{y + 4:.1f}" fill="{colour}">{name}</text>',
+        f'<text x="{x + 9:.1f}" y="{beside + 4:.1f}" fill="{colour}">{name}</text>',
     ]
 
 
