@@ -6,6 +6,7 @@ from django.contrib import admin
 
 from continuum.models import ForgettingMetric, TierAudit, TierMetric
 from stillme.transfer.admin_support import FrequentValuesFilter, TargetAdmin, excerpt
+from stillme.transfer.console.related import Related
 
 
 @admin.register(TierMetric)
@@ -22,6 +23,14 @@ class TierMetricAdmin(TargetAdmin):
         "last_update_cycle",
         "updated_at",
     ]
+    related = (
+        Related(
+            "continuum.TierAudit",
+            "item_id",
+            ("from_tier", "to_tier", "reason", "created_at"),
+            "audit trail",
+        ),
+    )
     list_filter = ["tier"]
     search_fields = ["item_id"]
     date_hierarchy = "created_at"

@@ -6,6 +6,7 @@ from django.contrib import admin
 
 from knowledge.models import KnowledgeItem, KnowledgeRelationship, LearningSession
 from stillme.transfer.admin_support import FrequentValuesFilter, TargetAdmin, excerpt
+from stillme.transfer.console.related import Related
 
 
 @admin.register(KnowledgeItem)
@@ -24,6 +25,20 @@ class KnowledgeItemAdmin(TargetAdmin):
         "access_count",
         "created_at",
     ]
+    related = (
+        Related(
+            "knowledge.KnowledgeRelationship",
+            "source",
+            ("relationship_type", "target_id", "strength"),
+            "relationships from here",
+        ),
+        Related(
+            "knowledge.KnowledgeRelationship",
+            "target",
+            ("relationship_type", "source_id", "strength"),
+            "relationships to here",
+        ),
+    )
     list_filter = [("knowledge_type", FrequentValuesFilter)]
     search_fields = ["content", "source", "=id"]
     date_hierarchy = "created_at"

@@ -6,6 +6,7 @@ from django.contrib import admin
 
 from rss.models import FetchCycle, FetchItem
 from stillme.transfer.admin_support import FrequentValuesFilter, TargetAdmin, excerpt
+from stillme.transfer.console.related import Related
 
 
 @admin.register(FetchCycle)
@@ -24,6 +25,14 @@ class FetchCycleAdmin(TargetAdmin):
         "items_duplicate",
         "items_low_score",
     ]
+    related = (
+        Related(
+            "rss.FetchItem",
+            "cycle",
+            ("item_title", "status", "status_reason", "fetch_timestamp"),
+            "items of this cycle",
+        ),
+    )
     list_filter = [("status", FrequentValuesFilter)]
     search_fields = ["=id", "=cycle_number"]
     date_hierarchy = "started_at"

@@ -30,7 +30,7 @@ class SparseDates(QuerySet[Any]):
         moment = times.filter(**{f"{field_name}__isnull": False}).first()
         while moment is not None:
             found.append(_beginning(moment.astimezone(zone), kind))
-            moment = times.filter(**{f"{field_name}__gte": _next(found[-1], kind)}).first()
+            moment = times.filter(**{f"{field_name}__gte": next_period(found[-1], kind)}).first()
         return found if order == "ASC" else found[::-1]
 
 
@@ -41,7 +41,7 @@ def _beginning(moment: datetime, kind: str) -> datetime:
     return day.replace(day=1) if kind == "month" else day.replace(month=1, day=1)
 
 
-def _next(start: datetime, kind: str) -> datetime:
+def next_period(start: datetime, kind: str) -> datetime:
     """The beginning of the next period, within which 1, 32 or 370 days on always are."""
     days = {"day": 1, "month": 32, "year": 370}[kind]
     return _beginning(start + timedelta(days=days), kind)

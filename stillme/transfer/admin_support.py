@@ -14,16 +14,21 @@ from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.contrib.auth import get_permission_codename
-from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, Permission
+from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db import connections, models
-from django.db.models import F, Q, QuerySet
+from django.db.models import F, QuerySet
 from django.db.models.functions import Left
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponseBase
+from django.urls import path
 from unfold.admin import ModelAdmin
 
 from stillme.transfer.admin_dates import SparseDates
+from stillme.transfer.console.big_list import BEFORE, BigChangeList
 from stillme.transfer.console.cells import json_html, text_html
+from stillme.transfer.console.export import export_response
+from stillme.transfer.console.permissions import named_permissions
+from stillme.transfer.console.related import Related
 from stillme.transfer.console.side_by_side import legacy_table
 
 # Up to here a list says exactly how many rows it has; counting them costs some milliseconds.
@@ -44,6 +49,11 @@ class EstimatingPaginator(Paginator):  # type: ignore[type-arg]
     what the planner expects. Both lag behind until the next ANALYZE, which costs a page number,
     never a row.
     """
+
+    @cached_property
+    def num_pages(self) -> int:
+        """Pages by number end where an OFFSET gets slow; the list goes on by key."""
+        return min(int(super().num_pages), max(1, COUNTED // self.per_page))
 
     @cached_property
     def count(self) -> int:
@@ -163,11 +173,14 @@ class TargetAdmin(ModelAdmin):  # type: ignore[misc]
     actions = None
     ordering: ClassVar[list[str]] = ["-pk"]
     excerpts: ClassVar[tuple[str, ...]] = ()
+    related: ClassVar[tuple[Related, ...]] = ()
+    list_after_template = "console/list_tools.html"
 
     class Media:
-        """The side-by-side table's looks."""
+        """The looks of the side-by-side table, and the buttons that copy a key."""
 
         css: ClassVar = {"all": ["console/console.css"]}
+        js: ClassVar = ["console/copy.js"]
 
     metadata_json = readable_json("metadata")
     legacy_extra_json = readable_json("legacy_extra")
@@ -181,10 +194,26 @@ class TargetAdmin(ModelAdmin):  # type: ignore[misc]
         heavy = [f.name for f in self.opts.concrete_fields if f.name in HEAVY]
         return SparseDates.of(rows.annotate(**cut).defer(*heavy, *self.excerpts))
 
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[BigChangeList]:
+        """The list that reads a part of the table at a time."""
+        return BigChangeList
+
+    def get_urls(self) -> list[Any]:
+        """Django's, and the exports of the list."""
+        name = f"{self.opts.app_label}_{self.opts.model_name}_export"
+        page = self.admin_site.admin_view(self.export_list)
+        return [path("export/<slug:form>/", page, name=name), *super().get_urls()]
+
+    def export_list(self, request: HttpRequest, form: str) -> HttpResponseBase:
+        """Every row that the list's search, filters and dates choose, in all columns."""
+        if not self.has_view_permission(request) or form not in ("csv", "json"):
+            raise PermissionDenied
+        return export_response(self.get_changelist_instance(request).chosen_rows(request), form)
+
     def get_changelist_instance(self, request: HttpRequest) -> Any:
-        """A search reads the whole table; for the dates of its results it is not read again."""
+        """Without the date drill-down where its first and last day would take a whole scan."""
         changelist = super().get_changelist_instance(request)
-        if changelist.query:
+        if changelist.window is not None or BEFORE in changelist.params:
             changelist.date_hierarchy = None
         return changelist
 
@@ -197,7 +226,11 @@ class TargetAdmin(ModelAdmin):  # type: ignore[misc]
         names = [f.name for f in self.opts.concrete_fields]
         editable = self.has_change_permission(request, obj)
         shown = [self._readable(name) if not editable else name for name in names]
-        return [*shown, "legacy_row"]
+        return [*shown, *self._related_fields, "legacy_row"]
+
+    @cached_property
+    def _related_fields(self) -> list[Callable[[Any], str]]:
+        return [related.as_field() for related in self.related]
 
     @admin.display(description="legacy row as stored")
     def legacy_row(self, row: models.Model) -> str:
@@ -208,7 +241,7 @@ class TargetAdmin(ModelAdmin):  # type: ignore[misc]
         """The key and what the legacy left over are never edited."""
         if not self.has_change_permission(request, obj):
             return self.get_fields(request, obj)
-        return [self.opts.pk.name, "legacy_extra", "legacy_row"]
+        return [self.opts.pk.name, "legacy_extra", *self._related_fields, "legacy_row"]
 
     def formfield_for_dbfield(
         self, db_field: models.Field[Any, Any], request: HttpRequest, **kwargs: Any
@@ -254,20 +287,3 @@ class TargetAdmin(ModelAdmin):  # type: ignore[misc]
         codename = get_permission_codename("view", self.opts)
         granted = request.user.has_perm(f"{self.opts.app_label}.{codename}")
         return granted or self.has_change_permission(request, obj)
-
-
-def named_permissions(request: HttpRequest) -> set[str]:
-    """The permissions given to the user or a group of theirs by name; asked once per request."""
-    known = getattr(request, "_named_permissions", None)
-    if known is None:
-        known = set(_granted(request.user))
-        request._named_permissions = known  # type: ignore[attr-defined]
-    return known
-
-
-def _granted(user: AbstractBaseUser | AnonymousUser) -> list[str]:
-    if not (user.is_authenticated and user.is_active):
-        return []
-    given = Permission.objects.filter(Q(user=user.pk) | Q(group__user=user.pk))
-    rows = given.values_list("content_type__app_label", "codename").distinct()
-    return [f"{label}.{codename}" for label, codename in rows]

@@ -1,0 +1,239 @@
+"""Lists by key, windows, exports, related rows and staff groups."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from typing import Any
+
+import pytest
+from django.apps import apps
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Group, User
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+from django.utils import timezone
+
+from continuum.models import TierAudit, TierMetric
+from knowledge.models import KnowledgeItem, KnowledgeRelationship
+from rss.models import FetchCycle, FetchItem
+from stillme.transfer import admin_support
+from stillme.transfer.console import big_list, export, related
+from stillme.transfer.console.groups import make_groups
+
+pytestmark = pytest.mark.django_db
+
+ITEMS = "admin:knowledge_knowledgeitem_changelist"
+EXPORT = "admin:knowledge_knowledgeitem_export"
+
+
+@pytest.fixture
+def items() -> list[int]:
+    rows = [
+        KnowledgeItem(
+            id=n, content=f"văn bản {n}", source="a" if n % 10 else "rare", knowledge_type="k"
+        )
+        for n in range(1, 131)
+    ]
+    return [row.pk for row in KnowledgeItem.objects.bulk_create(rows)]
+
+
+@pytest.fixture
+def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(big_list, "WINDOW", 40)
+
+
+def listed(client: Client, query: str = "") -> Any:
+    answer = client.get(reverse(ITEMS) + query)
+    assert answer.status_code == 200
+    return answer.context["cl"]
+
+
+def test_older_rows_are_reached_by_key(admin_client: Client, items: list[int]) -> None:
+    seen, query = [], ""
+    while True:
+        cl = listed(admin_client, query)
+        seen += [row.pk for row in cl.result_list]
+        if not cl.older_link:
+            break
+        query = cl.older_link
+    assert seen == sorted(items, reverse=True)
+    assert "before" not in cl.newest_link
+    assert listed(admin_client, "?before=x").result_count == 130
+
+
+def test_a_search_looks_at_a_window_and_goes_on(
+    admin_client: Client, items: list[int], narrow: None
+) -> None:
+    seen, query = [], "?q=rare"
+    while query:
+        cl = listed(admin_client, query)
+        assert cl.window is not None
+        assert cl.window[1] - cl.window[0] == 40
+        seen += [row.pk for row in cl.result_list]
+        query = cl.older_link
+    assert seen == list(range(130, 0, -10))
+
+
+@pytest.mark.parametrize("query", ["?source=rare", "?q=n", "?o=3"])
+def test_what_no_index_answers_is_windowed(
+    admin_client: Client, items: list[int], narrow: None, query: str
+) -> None:
+    assert listed(admin_client, query).window == (90, 130)
+
+
+def test_a_key_is_found_outside_the_window(
+    admin_client: Client, items: list[int], narrow: None
+) -> None:
+    assert [row.pk for row in listed(admin_client, "?q=7").result_list][-1] == 7
+    assert listed(admin_client, f"?q={10**30}").result_count == 0
+
+
+def test_the_window_of_a_period_is_in_that_period(
+    admin_client: Client, items: list[int], narrow: None
+) -> None:
+    old = timezone.make_aware(timezone.datetime(2024, 5, 6))
+    KnowledgeItem.objects.filter(pk__lte=50).update(created_at=old)
+    asked = "created_at__year=2024&created_at__month=5"
+    assert listed(admin_client, f"?{asked}").window is None
+    cl = listed(admin_client, f"?{asked}&source=rare")
+    assert cl.window[1] <= 50
+    assert {row.pk for row in cl.result_list} <= {10, 20, 30, 40, 50}
+
+
+def test_numbered_pages_end(
+    admin_client: Client, items: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(admin_support, "COUNTED", 100)
+    assert listed(admin_client).paginator.num_pages == 2
+
+
+def test_lists_ask_no_query_without_a_limit(admin_client: Client, items: list[int]) -> None:
+    for query in ("", "?q=rare", "?source=a", "?before=60", "?o=2", "?created_at__year=2025"):
+        with CaptureQueriesContext(
+            connection,
+        ) as queries:
+            listed(admin_client, query)
+        ours = [q["sql"] for q in queries.captured_queries if '"knowledge_items"' in q["sql"]]
+        # The first and last moment are read off the index.
+        ends = 'SELECT MIN("knowledge"."knowledge_items"."created_at")'
+        unbounded = [sql for sql in ours if "LIMIT" not in sql and not sql.startswith(ends)]
+        assert unbounded == [], query
+        assert len(queries) <= 16, query
+
+
+def body(answer: Any) -> str:
+    return b"".join(answer.streaming_content).decode("utf-8")
+
+
+def test_exports_keep_the_filter_and_every_value(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "BATCH", 3)
+    hostile = ["=1+1", "+1", "-1", "@x", "\tx", "plain", 'q"u,o\r\nte', "", "=", "ế\u202e"]
+    for n, text in enumerate(hostile):
+        KnowledgeItem.objects.create(
+            content=text, source="s" if n else "other", confidence_score=-1.5, metadata={"a": text}
+        )
+    answer = admin_client.get(reverse(EXPORT, args=["json"]) + "?source=s")
+    assert "attachment" in answer["Content-Disposition"]
+    found = json.loads(body(answer))
+    assert [row["content"] for row in found] == hostile[1:]
+    assert found[0]["metadata"] == {"a": "+1"}
+    assert found[0]["legacy_extra"] is None
+    cells = list(
+        csv.DictReader(
+            io.StringIO(body(admin_client.get(reverse(EXPORT, args=["csv"])))),
+        )
+    )
+    assert [row["content"] for row in cells][:6] == ["'=1+1", "'+1", "'-1", "'@x", "'\tx", "plain"]
+    assert {row["confidence_score"] for row in cells} == {"-1.5"}
+
+
+def test_an_export_is_streamed_in_bounded_queries(
+    admin_client: Client, items: list[int], monkeypatch: pytest.MonkeyPatch, narrow: None
+) -> None:
+    monkeypatch.setattr(export, "BATCH", 50)
+    answer = admin_client.get(reverse(EXPORT, args=["json"]) + "?q=văn")
+    with CaptureQueriesContext(connection) as queries:
+        assert len(json.loads(body(answer))) == 130
+    assert len(queries) == 3
+    assert all("LIMIT 50" in q["sql"] for q in queries.captured_queries)
+
+
+def test_an_empty_export_and_who_may_not(admin_client: Client, client: Client) -> None:
+    assert json.loads(body(admin_client.get(reverse(EXPORT, args=["json"])))) == []
+    assert admin_client.get(reverse(EXPORT, args=["xls"])).status_code == 403
+    client.force_login(User.objects.create_user("nobody", is_staff=True))
+    assert client.get(reverse(EXPORT, args=["csv"])).status_code == 403
+
+
+def test_related_rows_in_line(
+    admin_client: Client, items: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(related, "SHOWN", 2)
+    cycle = FetchCycle.objects.create(cycle_number=1, started_at=timezone.now())
+    for n in range(3):
+        FetchItem.objects.create(
+            cycle=cycle, item_title=f"<script>{n}", feed_url="f", fetch_timestamp=timezone.now()
+        )
+    KnowledgeRelationship.objects.create(source_id=1, target_id=2, relationship_type="cites")
+    TierMetric.objects.create(item_id="a/b?c", tier="L0")
+    TierAudit.objects.create(item_id="a/b?c", from_tier="L0", to_tier="L1", reason="because")
+    page = admin_client.get(reverse("admin:rss_fetchcycle_change", args=[cycle.pk]))
+    text = page.content.decode()
+    assert f"?cycle__exact={cycle.pk}" in text
+    assert "all of them" in text
+    assert "&lt;script&gt;2" in text
+    assert "&lt;script&gt;0" not in text
+    every = admin_client.get(
+        reverse("admin:rss_fetchitem_changelist") + f"?cycle__exact={cycle.pk}"
+    )
+    assert every.context["cl"].result_count == 3
+    assert every.context["cl"].window is None
+    page = admin_client.get(reverse("admin:knowledge_knowledgeitem_change", args=[1]))
+    assert "cites" in page.content.decode()
+    page = admin_client.get(reverse("admin:continuum_tiermetric_change", args=["a_2Fb_3Fc"]))
+    assert "because" in page.content.decode()
+    assert "?item_id__exact=a%2Fb%3Fc" in page.content.decode()
+
+
+def allowed(name: str) -> set[str]:
+    rows = Group.objects.get(name=name).permissions.values_list("codename", flat=True)
+    return set(rows)
+
+
+def test_staff_groups() -> None:
+    Group.objects.all().delete()
+    make_groups(apps, "default")
+    viewer, operator, all_of_it = map(allowed, ("viewer", "operator", "administrator"))
+    assert "view_knowledgeitem" in viewer
+    assert all(name.startswith("view_") for name in viewer)
+    assert operator - viewer == {"change_quarantinedrow"}
+    assert "change_knowledgeitem" in all_of_it - operator
+    assert not any(name.startswith(("add_", "delete_")) for name in all_of_it)
+    Group.objects.get(name="viewer").permissions.clear()
+    make_groups(apps, "default")
+    assert allowed("viewer") == set(), "what somebody took away stays away"
+
+
+def test_an_administrators_correction_leaves_a_history(client: Client, items: list[int]) -> None:
+    Group.objects.all().delete()
+    make_groups(apps, "default")
+    user = User.objects.create_user("ada", is_staff=True)
+    user.groups.add(Group.objects.get(name="administrator"))
+    client.force_login(user)
+    url = reverse("admin:knowledge_knowledgeitem_change", args=[3])
+    form = client.get(url).context["adminform"].form
+    data = {name: value for name, value in form.initial.items() if value is not None}
+    data |= {"created_at_0": "2025-01-02", "created_at_1": "03:04:05", "metadata": "{}"}
+    data |= {"last_accessed_0": "2025-01-02", "last_accessed_1": "03:04:05", "source": "corrected"}
+    answer = client.post(url, data)
+    assert answer.status_code == 302, answer.context["adminform"].form.errors
+    assert KnowledgeItem.objects.get(pk=3).source == "corrected"
+    entry = LogEntry.objects.get()
+    assert (entry.user, entry.object_id) == (user, "3")
+    assert "Source" in entry.get_change_message()
