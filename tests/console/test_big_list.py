@@ -104,6 +104,25 @@ def test_the_window_of_a_period_is_in_that_period(
     assert {row.pk for row in cl.result_list} <= {10, 20, 30, 40, 50}
 
 
+def test_a_period_is_listed_by_its_time(admin_client: Client, items: list[int]) -> None:
+    start = timezone.make_aware(timezone.datetime(2024, 5, 6))
+    for key in items:
+        # Against the order of the keys; some share a moment.
+        moment = start - timezone.timedelta(minutes=key // 2)
+        KnowledgeItem.objects.filter(pk=key).update(created_at=moment)
+    seen, query = {}, "?created_at__year=2024"
+    for _ in range(4):
+        cl = listed(admin_client, query)
+        found = [(row.created_at, row.pk) for row in cl.result_list]
+        assert found == sorted(found, reverse=True)
+        seen.update(dict.fromkeys(key for _, key in found))
+        query = cl.older_link
+        if not query:
+            break
+    assert list(seen) == sorted(items, key=lambda key: (key // 2, -key))
+    assert len(seen) == 130
+
+
 def test_numbered_pages_end(
     admin_client: Client, items: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:

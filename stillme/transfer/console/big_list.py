@@ -28,6 +28,7 @@ class BigChangeList(ChangeList):  # type: ignore[misc]
     """`oldest` is the last key on the page; `window` the keys looked at, None where all were."""
 
     window: tuple[int, int] | None = None
+    _in_period: str | None = None
     result_list: Any
 
     def get_filters_params(self, params: Any = None) -> dict[str, Any]:
@@ -44,6 +45,10 @@ class BigChangeList(ChangeList):  # type: ignore[misc]
             return rows.filter(pk__lt=before) if before else rows
         place = int(before) if before.lstrip("-").isdecimal() else None
         if not self._is_narrowed():
+            if self._period() is not None:
+                # In the order of the keys PostgreSQL would sort the whole period.
+                self._in_period = self.date_hierarchy
+                rows = rows.order_by(f"-{self.date_hierarchy}", "-pk")
             return rows if place is None else rows.filter(pk__lt=place)
         top = self._newest(place)
         if top is None:
@@ -77,6 +82,11 @@ class BigChangeList(ChangeList):  # type: ignore[misc]
         whole = len(self.result_list) >= self.list_per_page
         if not last or not whole or ORDER_VAR in self.params:
             return ""
+        if self._in_period:
+            # Its own moment once more: another row may have the same one.
+            name = str(self._in_period)
+            moment = getattr(last[0], name).isoformat()
+            return str(self.get_query_string({f"{name}__lte": moment}, ["p"]))
         return str(self.get_query_string({BEFORE: last[0].pk}, ["p"]))
 
     @property
