@@ -14,6 +14,7 @@ from stillme.transfer import kinds
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.postgresql.copy import STAGE, StageWriter, create_stage, fetch_all, quoted
 from stillme.transfer.sqlite.ranges import KeyRange
+from stillme.transfer.steps.difference import rows_differ
 from stillme.transfer.steps.job import TableSource
 from stillme.transfer.steps.merge import (
     Merged,
@@ -92,14 +93,12 @@ def _differing(
 ) -> list[str]:
     assert mapping.key is not None
     key = quoted(mapping.key.target)
-    names = [quoted(name) for name in mapping.target_columns]
-    staged, present = (", ".join(f"{t}.{n}" for n in names) for t in ("s", "t"))
     rows = fetch_all(
         connections[alias],
         f"SELECT coalesce(s.{key}::text, t.{key}::text) FROM {STAGE} AS s "
         f"FULL JOIN (SELECT * FROM {mapping.relation} AS t WHERE {condition}) AS t "
         f"ON t.{key} = s.{key} WHERE s.{key} IS NULL OR t.{key} IS NULL "
-        f"OR ROW({staged})::text IS DISTINCT FROM ROW({present})::text ORDER BY 1",
+        f"OR {rows_differ(mapping)} ORDER BY 1",
         values,
     )
     return [row[0] for row in rows]

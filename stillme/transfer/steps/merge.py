@@ -23,6 +23,7 @@ from stillme.transfer.postgresql.copy import (
 from stillme.transfer.sqlite.ranges import KeyRange
 from stillme.transfer.sqlite.raw import RawRow
 from stillme.transfer.steps.careful import LoadedRow, SetAside
+from stillme.transfer.steps.difference import rows_differ
 from stillme.transfer.steps.job import Source, TableJob, TableSource
 from stillme.transfer.steps.outcome import MOST_KEYS, Outcome
 from stillme.transfer.steps.read_range import RangeReader
@@ -175,22 +176,27 @@ def merge_stage(alias: str, job: TableJob, merged: Merged) -> None:
     assert mapping.key is not None
     key = quoted(mapping.key.target)
     columns = [quoted(name) for name in mapping.target_columns]
-    differs = f"ROW({_list('s', columns)})::text IS DISTINCT FROM ROW({_list('t', columns)})::text"
     joined = f"{STAGE} AS s JOIN {mapping.relation} AS t ON t.{key} = s.{key}"
     allowed = "TRUE" if job.overwrite else OURS
-    conflicts = fetch_all(
+    # Compared once; few rows differ as a rule, and those are found again by their key.
+    changed = fetch_all(
         connection,
-        f"SELECT s.{key}::text FROM {joined} WHERE {differs} AND NOT {allowed} ORDER BY 1",
+        f"SELECT s.{key}, {allowed} FROM {joined} WHERE {rows_differ(mapping)} "
+        f"ORDER BY s.{key}::text FOR UPDATE OF t",
     )
+    conflicts = [str(name) for name, ours in changed if not ours]
     merged.outcome.conflict_count += len(conflicts)
-    merged.outcome.conflicts += [row[0] for row in conflicts[:MOST_KEYS]]
+    merged.outcome.conflicts += conflicts[:MOST_KEYS]
     _forget_old(alias, job, key)
+    to_update = [name for name, ours in changed if ours]
     settings = ", ".join(f"{name} = s.{name}" for name in columns)
-    merged.outcome.updated += execute(
-        connection,
-        f"UPDATE {mapping.relation} AS t SET {settings} FROM {STAGE} AS s "
-        f"WHERE t.{key} = s.{key} AND {differs} AND {allowed}",
-    )
+    if to_update:
+        merged.outcome.updated += execute(
+            connection,
+            f"UPDATE {mapping.relation} AS t SET {settings} FROM {STAGE} AS s "
+            f"WHERE t.{key} = s.{key} AND s.{key} = ANY(%s)",
+            [to_update],
+        )
     merged.outcome.inserted += execute(
         connection,
         f"INSERT INTO {mapping.relation} ({', '.join(columns)}) "
