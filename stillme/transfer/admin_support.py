@@ -13,13 +13,14 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 from django.contrib import admin
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.auth import get_permission_codename
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db import connections, models
 from django.db.models import F, QuerySet
 from django.db.models.functions import Left
-from django.http import HttpRequest, HttpResponseBase
+from django.http import HttpRequest, HttpResponseBadRequest, HttpResponseBase
 from django.urls import path
 from unfold.admin import ModelAdmin
 
@@ -208,7 +209,11 @@ class TargetAdmin(ModelAdmin):  # type: ignore[misc]
         """Every row that the list's search, filters and dates choose, in all columns."""
         if not self.has_view_permission(request) or form not in ("csv", "json"):
             raise PermissionDenied
-        return export_response(self.get_changelist_instance(request).chosen_rows(request), form)
+        try:
+            rows = self.get_changelist_instance(request).chosen_rows(request)
+        except IncorrectLookupParameters:
+            return HttpResponseBadRequest("The list has no such filter: open the list again.")
+        return export_response(rows, form)
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         """Without the date drill-down where its first and last day would take a whole scan."""

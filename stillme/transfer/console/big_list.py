@@ -10,6 +10,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ORDER_VAR
 from django.db import models
 from django.db.models import Q, QuerySet
@@ -27,7 +28,7 @@ WINDOW = 20_000
 class BigChangeList(ChangeList):  # type: ignore[misc]
     """`oldest` is the last key on the page; `window` the keys looked at, None where all were."""
 
-    window: tuple[int, int] | None = None
+    window: tuple[Any, Any] | None = None
     _in_period: str | None = None
     result_list: Any
 
@@ -39,26 +40,48 @@ class BigChangeList(ChangeList):  # type: ignore[misc]
 
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Any]:
         """The filtered rows from the place on, within the window."""
-        rows: QuerySet[Any] = super().get_queryset(request, exclude_parameters)
-        before = request.GET.get(BEFORE, "")
-        if not self._has_number_keys():
-            return rows.filter(pk__lt=before) if before else rows
-        place = int(before) if before.lstrip("-").isdecimal() else None
+        rows = self._filtered(request, exclude_parameters)
+        place = self._place(request.GET.get(BEFORE, ""))
         if not self._is_narrowed():
             if self._period() is not None:
-                # In the order of the keys PostgreSQL would sort the whole period.
-                self._in_period = self.date_hierarchy
-                rows = rows.order_by(f"-{self.date_hierarchy}", "-pk")
+                return self._by_time(rows, place)
             return rows if place is None else rows.filter(pk__lt=place)
         top = self._newest(place)
         if top is None:
-            return rows
-        self.window = (top - WINDOW, top)
-        inside = Q(pk__gt=top - WINDOW, pk__lte=top)
+            return rows.none()
+        self.window = (self._lowest(top), top)
+        inside = Q(pk__gte=self.window[0], pk__lte=top)
         # A key is found wherever it is.
-        if self.query.isdecimal() and place is None and int(self.query) < 2**63:
-            inside |= Q(pk=int(self.query))
+        if self._has_number_keys():
+            if self.query.isdecimal() and place is None and int(self.query) < 2**63:
+                inside |= Q(pk=int(self.query))
+        elif self.query and place is None:
+            inside |= Q(pk=self.query)
         return rows.filter(inside)
+
+    def _filtered(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Any]:
+        """Django's, where a date that no calendar has is a wrong parameter."""
+        try:
+            rows: QuerySet[Any] = super().get_queryset(request, exclude_parameters)
+        except (ValueError, OverflowError) as error:
+            raise IncorrectLookupParameters(error) from error
+        return rows
+
+    def _place(self, before: str) -> Any:
+        """The key that the list goes on below; None at its beginning."""
+        if not self._has_number_keys():
+            return before or None
+        return int(before) if before.lstrip("-").isdecimal() else None
+
+    def _by_time(self, rows: QuerySet[Any], place: Any) -> QuerySet[Any]:
+        """In the order of the keys PostgreSQL would sort the whole period."""
+        name = str(self.date_hierarchy)
+        self._in_period = name
+        moment = self.params.get(f"{name}__lte")
+        if place is not None and moment:
+            # Beginning within the rows of one moment: there may be more of them than a page has.
+            rows = rows.filter(Q(**{f"{name}__lt": moment}) | Q(pk__lt=place))
+        return rows.order_by(f"-{name}", "-pk")
 
     def get_results(self, request: HttpRequest) -> None:
         """A list that fits a page is asked with a limit as well: rows may come meanwhile."""
@@ -68,31 +91,36 @@ class BigChangeList(ChangeList):  # type: ignore[misc]
 
     def chosen_rows(self, request: HttpRequest) -> QuerySet[Any]:
         """All rows that search, filters and dates choose, wherever they are."""
-        rows: QuerySet[Any] = super().get_queryset(request)
-        return rows
+        return self._filtered(request)
 
     @property
     def older_link(self) -> str:
         """Where the list goes on; "" at its end."""
         if self.window is not None:
             low = self.window[0]
-            more = self.root_queryset.filter(pk__lte=low).order_by("-pk")[:1].exists()
-            return self.get_query_string({BEFORE: low + 1}, ["p"]) if more else ""
+            more = self.root_queryset.filter(pk__lt=low).order_by("-pk")[:1].exists()
+            return self._to({BEFORE: low}) if more else ""
         last = list(self.result_list)[-1:]
         whole = len(self.result_list) >= self.list_per_page
         if not last or not whole or ORDER_VAR in self.params:
             return ""
         if self._in_period:
-            # Its own moment once more: another row may have the same one.
-            name = str(self._in_period)
-            moment = getattr(last[0], name).isoformat()
-            return str(self.get_query_string({f"{name}__lte": moment}, ["p"]))
-        return str(self.get_query_string({BEFORE: last[0].pk}, ["p"]))
+            moment = getattr(last[0], self._in_period).isoformat()
+            return self._to({f"{self._in_period}__lte": moment, BEFORE: last[0].pk})
+        return self._to({BEFORE: last[0].pk})
 
     @property
     def newest_link(self) -> str:
         """Back to the newest rows; "" where the list begins with them."""
-        return self.get_query_string({}, [BEFORE, "p"]) if BEFORE in self.params else ""
+        if BEFORE not in self.params:
+            return ""
+        return self._to(
+            {BEFORE: None, **({f"{self._in_period}__lte": None} if self._in_period else {})}
+        )
+
+    def _to(self, changed: dict[str, Any]) -> str:
+        """The list with other parameters, on its first page; None takes a parameter away."""
+        return str(self.get_query_string({"p": None, **changed}))
 
     def _has_number_keys(self) -> bool:
         return isinstance(self.lookup_opts.pk, models.IntegerField)
@@ -115,7 +143,7 @@ class BigChangeList(ChangeList):  # type: ignore[misc]
             if f.primary_key or f.is_relation or f.name.endswith("item_id")
         }
 
-    def _newest(self, place: int | None) -> int | None:
+    def _newest(self, place: Any) -> Any:
         """The greatest key to look at: below the place, and in the period that was chosen."""
         rows = self.root_queryset.order_by("-pk")
         if place is not None:
@@ -124,18 +152,32 @@ class BigChangeList(ChangeList):  # type: ignore[misc]
             name = self.date_hierarchy
             within = {f"{name}__gte": period[0], f"{name}__lt": period[1]}
             rows = self.root_queryset.filter(**within).order_by(f"-{name}")
-        newest = rows.values_list("pk", flat=True)[:1]
-        return next(iter(newest), None)
+        return next(iter(rows.values_list("pk", flat=True)[:1]), None)
+
+    def _lowest(self, top: Any) -> Any:
+        """The least key of the window: by number, or counted off the index where keys are texts."""
+        if self._has_number_keys():
+            return top - WINDOW + 1
+        keys = self.root_queryset.filter(pk__lte=top).order_by("-pk").values_list("pk", flat=True)
+        last = next(iter(keys[WINDOW - 1 : WINDOW]), None)
+        return last if last is not None else ""
 
     def _period(self) -> tuple[datetime, datetime] | None:
         """The year, month or day of the date drill-down."""
         given = [self.params.get(f"{self.date_hierarchy}__{part}") for part in _PARTS]
-        numbers = [int(text) for text in given if text and str(text).isdecimal()]
+        numbers = []
+        for text in given:
+            if not text or not str(text).isdecimal():
+                break
+            numbers.append(int(text))
         if not self.date_hierarchy or not numbers:
             return None
-        year, month, day = [*numbers, 1, 1][:3] if len(numbers) < 3 else numbers
-        start = timezone.make_aware(datetime(year, month, day))
-        return start, next_period(start, _PARTS[len(numbers) - 1])
+        year, month, day = [*numbers, 1, 1][:3]
+        try:
+            start = timezone.make_aware(datetime(year, month, day))
+            return start, next_period(start, _PARTS[len(numbers) - 1])
+        except (ValueError, OverflowError) as error:
+            raise IncorrectLookupParameters(error) from error
 
 
 _PARTS = ("year", "month", "day")
