@@ -16,7 +16,7 @@ from stillme.transfer.errors import LedgerMismatch
 from stillme.transfer.models import Chunk, Run, RunFile, RunTable, WriteMark
 from stillme.transfer.postgresql.copy import fetch_all
 from stillme.transfer.sqlite.ranges import KeyRange
-from stillme.transfer.sqlite.snapshot import Snapshot
+from stillme.transfer.sqlite.snapshot import Snapshot, file_sha256
 from stillme.transfer.steps.job import TableJob
 from stillme.transfer.steps.outcome import Outcome
 
@@ -84,7 +84,7 @@ def refuse_other_files(alias: str, snapshots: Iterable[Snapshot]) -> None:
             continue
         seen = RunFile.objects.using(alias).filter(file=snapshot.file).order_by("-run_id").first()
         here = str(snapshot.source)
-        if seen is None or seen.path == here or seen.sha256 == snapshot.sha256:
+        if seen is None or seen.path == here or seen.sha256 == file_sha256(snapshot.path):
             continue
         raise LedgerMismatch(
             f"The target was loaded from {seen.path}, and {here} is another file: set "
@@ -151,6 +151,14 @@ def known_bounds(chunks: list[Chunk]) -> tuple[int | str | None, ...]:
         bounds.append(chunk.upto)
         previous = chunk.upto
     return tuple(bounds)
+
+
+def known_bounds_of_all(alias: str) -> dict[str, tuple[int | str | None, ...]]:
+    """`known_bounds` of every table that has chunks."""
+    by_table: dict[str, list[Chunk]] = {}
+    for chunk in Chunk.objects.using(alias).order_by("table", "number"):
+        by_table.setdefault(chunk.table, []).append(chunk)
+    return {table: known_bounds(chunks) for table, chunks in by_table.items()}
 
 
 def drop_chunks_from(alias: str, table: str, number: int) -> None:

@@ -8,6 +8,7 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from typing import TypeVar
 
 from django.db import connections
@@ -16,6 +17,39 @@ from stillme.transfer.errors import TransferError
 
 TaskT = TypeVar("TaskT")
 ResultT = TypeVar("ResultT")
+
+
+@contextmanager
+def process_pool(
+    jobs: int, start: Callable[[], None] | None = None
+) -> Iterator[ProcessPoolExecutor]:
+    """`jobs` forked processes; `start` is called once in each. They are forked at once.
+
+    Raises TransferError where one was killed. An error in the block ends the pool: what was
+    handed out is waited for, what was not is dropped.
+    """
+    with ProcessPoolExecutor(
+        max_workers=jobs,
+        mp_context=multiprocessing.get_context("fork"),
+        initializer=_start,
+        initargs=(start,),
+    ) as pool:
+        # A fork copies what other threads hold locked at that moment: it comes before them.
+        pool.submit(_nothing)
+        try:
+            yield pool
+        except BrokenProcessPool as error:
+            raise TransferError(
+                "A worker process was killed (out of memory?); what was committed stays: "
+                "run the same command again to go on."
+            ) from error
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+
+
+def _nothing() -> None:
+    """What a process is asked for when only its start is wanted."""
 
 
 def in_processes(
@@ -29,24 +63,10 @@ def in_processes(
     `work` is a module-level function, `start` is called once in each process. Raises
     TransferError where a worker was killed.
     """
-    with ProcessPoolExecutor(
-        max_workers=min(jobs, len(tasks)),
-        mp_context=multiprocessing.get_context("fork"),
-        initializer=_start,
-        initargs=(start,),
-    ) as pool:
+    with process_pool(min(jobs, len(tasks)), start) as pool:
         futures = {pool.submit(work, task): task for task in tasks}
-        try:
-            for future in as_completed(futures):
-                yield futures[future], future.result()
-        except BrokenProcessPool as error:
-            raise TransferError(
-                "A worker process was killed (out of memory?); what was committed stays: "
-                "run the same command again to go on."
-            ) from error
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
+        for future in as_completed(futures):
+            yield futures[future], future.result()
 
 
 def _start(start: Callable[[], None] | None) -> None:

@@ -15,12 +15,17 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+import apsw
+
 from stillme.transfer.errors import TransferError
 from stillme.transfer.kinds import Twin
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.connect import quoted
+from stillme.transfer.sqlite.parts import Scan, scan_on
 
 AUTO = "auto"
+# A snapshot is read through APSW, a live file through the connection that has it open.
+Connection = sqlite3.Connection | apsw.Connection
 _DATE = "[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]"
 _TIME = "[0-2][0-9]:[0-5][0-9]:[0-5][0-9]"
 SQL_GLOB = f"{_DATE} {_TIME}"
@@ -108,16 +113,32 @@ def check_zone(name: str) -> str | None:
 
 def row_offset_sql(twin: Twin) -> str:
     """SQL for the row's own offset in minutes, NULL where the row is no evidence."""
+    seconds = _seconds_between(twin)
+    return f"CASE WHEN {_has_twins(twin)} THEN {_offset_of(seconds)} END"
+
+
+def _has_twins(twin: Twin) -> str:
+    """SQL: both stamps of the row have the shape that the old code gives them."""
     local, utc = quoted(twin.local), quoted(twin.utc)
-    seconds = (
+    return (
+        f"typeof({local}) = 'text' AND typeof({utc}) = 'text'"
+        f" AND {iso_shape_sql(local)} AND {utc} GLOB '{SQL_GLOB}'"
+    )
+
+
+def _seconds_between(twin: Twin) -> str:
+    local, utc = quoted(twin.local), quoted(twin.utc)
+    return (
         f"(CAST(strftime('%s', substr({local}, 1, 19)) AS INTEGER)"
         f" - CAST(strftime('%s', {utc}) AS INTEGER) + CAST('0' || substr({local}, 20) AS REAL))"
     )
+
+
+def _offset_of(seconds: str) -> str:
+    """SQL for the offset in minutes that a difference shows, NULL where it shows none."""
     quarter = f"(round({seconds} / 900.0) * 900)"
     return (
-        f"CASE WHEN typeof({local}) = 'text' AND typeof({utc}) = 'text'"
-        f" AND {iso_shape_sql(local)} AND {utc} GLOB '{SQL_GLOB}'"
-        f" AND {seconds} - {quarter} BETWEEN -120 AND 5"
+        f"CASE WHEN {seconds} - {quarter} BETWEEN -120 AND 5"
         f" AND {quarter} BETWEEN -43200 AND 50400"
         f" THEN CAST({quarter} / 60 AS INTEGER) END"
     )
@@ -132,15 +153,21 @@ def iso_shape_sql(column: str) -> str:
 
 
 def read_clock(
-    connection: sqlite3.Connection, mappings: Iterable[TableMapping], zone_name: str = AUTO
+    connection: Connection,
+    mappings: Iterable[TableMapping],
+    zone_name: str = AUTO,
+    scan: Scan | None = None,
 ) -> Clock:
-    """Decide the clock of one file from its tables. Raises TransferError for an unknown zone."""
+    """Decide the clock of one file from its tables. Raises TransferError for an unknown zone.
+
+    `scan` reads whole tables of the same file; without it the connection does.
+    """
     tables = list(mappings)
     zone = check_zone(zone_name)
     counts: Counter[int] = Counter()
     for mapping in tables:
         if mapping.clock is not None:
-            counts.update(_count_evidence(connection, mapping.table, mapping.clock))
+            counts.update(_count_evidence(scan or scan_on(connection), mapping, mapping.clock))
     evidence = dict(sorted(counts.items()))
     if zone is not None:
         return _zone_clock(connection, tables, zone, evidence)
@@ -159,15 +186,28 @@ def _no_evidence(tables: list[TableMapping]) -> str:
     )
 
 
-def _count_evidence(connection: sqlite3.Connection, table: str, twin: Twin) -> dict[int, int]:
-    offset = row_offset_sql(twin)
-    rows = connection.execute(
-        f"SELECT {offset} AS offset, count(*) FROM {quoted(table)} GROUP BY 1"
+def _count_evidence(scan: Scan, mapping: TableMapping, twin: Twin) -> Counter[int]:
+    # The LIMIT keeps SQLite from computing the difference anew wherever it is used: measured at
+    # 640,000 rows 1.2 s instead of 2.8.
+    differences = (
+        f"SELECT CASE WHEN {_has_twins(twin)} THEN {_seconds_between(twin)} END AS seconds "
+        f"FROM {quoted(mapping.table)}"
     )
-    return {int(minutes): count for minutes, count in rows if minutes is not None}
+    rows = scan(
+        mapping,
+        lambda part: (
+            f"SELECT {_offset_of('seconds')} AS offset, count(*) "
+            f"FROM ({differences} WHERE {part} LIMIT -1) GROUP BY 1"
+        ),
+    )
+    found: Counter[int] = Counter()
+    for minutes, count in rows:
+        if minutes is not None:
+            found[int(minutes)] += count
+    return found
 
 
-def _read_spans(connection: sqlite3.Connection, tables: list[TableMapping]) -> tuple[Span, ...]:
+def _read_spans(connection: Connection, tables: list[TableMapping]) -> tuple[Span, ...]:
     """All evidence in local-time order, runs of one offset joined."""
     union = " UNION ALL ".join(
         f"SELECT {quoted(t.clock.local)} AS local, {row_offset_sql(t.clock)} AS minutes "
@@ -188,7 +228,7 @@ def _read_spans(connection: sqlite3.Connection, tables: list[TableMapping]) -> t
 
 
 def _zone_clock(
-    connection: sqlite3.Connection,
+    connection: Connection,
     tables: list[TableMapping],
     zone: str,
     evidence: dict[int, int],
@@ -223,7 +263,7 @@ def _contradiction(zone: str, other: dict[int, int]) -> str:
 
 
 def _local_range(
-    connection: sqlite3.Connection, tables: list[TableMapping]
+    connection: Connection, tables: list[TableMapping]
 ) -> tuple[str | None, str | None]:
     from stillme.transfer.kinds import Timestamp
 
@@ -232,11 +272,11 @@ def _local_range(
         for column in mapping.columns:
             if isinstance(column.kind, Timestamp):
                 name = quoted(column.legacy)
-                row = connection.execute(
+                rows = connection.execute(
                     f"SELECT min({name}), max({name}) FROM {quoted(mapping.table)} "
                     f"WHERE typeof({name}) = 'text' AND {iso_shape_sql(name)}"
-                ).fetchone()
-                found += [text for text in row if text and _is_time(text)]
+                )
+                found += [text for row in rows for text in row if text and _is_time(text)]
     return (min(found), max(found)) if found else (None, None)
 
 

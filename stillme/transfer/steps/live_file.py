@@ -21,6 +21,7 @@ from stillme.transfer.sqlite.capture.tables import captured_tables
 from stillme.transfer.sqlite.clock import Clock, read_clock
 from stillme.transfer.sqlite.connect import explain, open_legacy, quoted
 from stillme.transfer.sqlite.epochs import read_epoch_units
+from stillme.transfer.sqlite.parts import scan_on
 from stillme.transfer.sqlite.raw import RawRow
 from stillme.transfer.sqlite.schema import FoundSchema, read_schema
 from stillme.transfer.sqlite.snapshot import Snapshot
@@ -94,7 +95,8 @@ class LiveFile:
             return
         with reading(self.connection):
             self.clock = read_clock(self.connection, mappings.values(), settings.LEGACY_TIME_ZONE)
-            units = {t: read_epoch_units(self.connection, m) for t, m in mappings.items()}
+            scan = scan_on(self.connection)
+            units = {t: read_epoch_units(scan, m)[1] for t, m in mappings.items()}
         order = [m._meta.db_table for m in legacy_models(self.file.name)]
         self.tables = {
             table: TableSource(

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -15,22 +16,38 @@ from stillme.transfer.findings import Event, OnEvent
 from stillme.transfer.mapping import TableMapping, map_table
 from stillme.transfer.registry import legacy_models, levels
 from stillme.transfer.selection import Selection, present_files
-from stillme.transfer.sqlite.clock import Clock, read_clock
+from stillme.transfer.sqlite.clock import Clock, check_zone, read_clock
 from stillme.transfer.sqlite.connect import explain
 from stillme.transfer.sqlite.epochs import read_epoch_units
-from stillme.transfer.sqlite.schema import row_count, sequence_mark
+from stillme.transfer.sqlite.parts import Scan, scan_in_parts
+from stillme.transfer.sqlite.ranges import Bound, KeyRange, key_ranges
+from stillme.transfer.sqlite.schema import sequence_mark
 from stillme.transfer.sqlite.snapshot import Snapshot, file_sha256, take_snapshot
-from stillme.transfer.sqlite.snapshot_reader import reading
 from stillme.transfer.steps.job import TableJob
 
 
 @dataclass(slots=True)
 class PlannedTable:
-    """One table to load."""
+    """One table to load, cut into `ranges` where the plan was asked for them."""
 
     job: TableJob
     rows: int
     sequence_mark: int
+    ranges: list[KeyRange] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """The declared legacy table."""
+        return self.job.mapping.declared_table
+
+
+@dataclass(slots=True)
+class PlannedFile:
+    """One file: its snapshot, hashed, and its tables by declared name."""
+
+    snapshot: Snapshot
+    tables: dict[str, PlannedTable]
+    notices: list[str]
 
 
 @dataclass(slots=True)
@@ -47,72 +64,160 @@ class Plan:
         return [table for level in self.levels for table in level]
 
 
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """How tables are cut into ranges: rows in each, and the bounds of an earlier run by table."""
+
+    rows: int
+    known: dict[str, tuple[Bound, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Planner:
+    """Looks at snapshots, up to `threads` scans of a table side by side.
+
+    Raises TransferError for a time zone that does not exist.
+    """
+
+    selection: Selection
+    zone: str
+    run_id: int | None = None
+    threads: int = field(default_factory=lambda: all_cores())
+    cut: Cut | None = None
+
+    def __post_init__(self) -> None:
+        check_zone(self.zone)
+
+    def look(self, snapshot: Snapshot) -> PlannedFile:
+        """Plan one file. Raises LegacyFileError where it is damaged."""
+        notices: list[str] = []
+        with _beside(self.threads) as threads:
+            hashed = threads.submit(file_sha256, snapshot.path) if threads else None
+            with _explained(snapshot):
+                tables = self._tables(snapshot, notices)
+            digest = hashed.result() if hashed else file_sha256(snapshot.path)
+        snapshot = replace(snapshot, sha256=digest)
+        for planned in tables.values():
+            planned.job = replace(planned.job, snapshot=snapshot)
+        return PlannedFile(snapshot, tables, notices)
+
+    def _tables(self, snapshot: Snapshot, notices: list[str]) -> dict[str, PlannedTable]:
+        """Declared table -> plan, for the tables that are there and wanted."""
+        mappings = file_mappings(snapshot, notices)
+        scan = partial(scan_in_parts, snapshot.path, threads=self.threads)
+        connection = snapshot.open()
+        try:
+            clock = read_clock(connection, mappings.values(), self.zone, scan)
+            if clock.notice and _has_local_times(mappings):
+                notices.append(f"{snapshot.file}: {clock.notice}")
+            return {
+                name: self._table(connection, snapshot, mappings, name, clock, scan)
+                for name in mappings
+                if self.selection.wants(snapshot.file, name)
+            }
+        finally:
+            connection.close()
+
+    def _table(
+        self,
+        connection: sqlite3.Connection,
+        snapshot: Snapshot,
+        mappings: dict[str, TableMapping],
+        name: str,
+        clock: Clock,
+        scan: Scan,
+    ) -> PlannedTable:
+        mapping = mappings[name]
+        rows, epoch_units = read_epoch_units(scan, mapping)
+        job = TableJob(
+            snapshot=snapshot,
+            mapping=mapping,
+            clock=clock,
+            epoch_units=epoch_units,
+            run_id=self.run_id,
+            parents={parent: mappings.get(parent) for _, parent in mapping.references()},
+        )
+        planned = PlannedTable(job, rows, sequence_mark(connection, mapping.table))
+        if self.cut is not None:
+            known = self.cut.known.get(name, ())
+            planned.ranges = key_ranges(connection, mapping, self.cut.rows, known, rows)
+        return planned
+
+
+def all_cores() -> int:
+    """As many threads as can work at a time."""
+    return os.cpu_count() or 1
+
+
+@contextmanager
+def _beside(threads: int) -> Iterator[ThreadPoolExecutor | None]:
+    """A thread for what is done beside the planning, where more than one is allowed."""
+    if threads < 2:
+        yield None
+        return
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        yield pool
+
+
+@contextmanager
+def _explained(snapshot: Snapshot) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise explain(snapshot.source, error) from error
+
+
+def take_snapshots(
+    selection: Selection,
+    directory: Path,
+    notices: list[str],
+    on_event: OnEvent,
+    threads: int,
+) -> list[Snapshot]:
+    """Copy the selected files that are there into `directory`, side by side; not hashed yet.
+
+    Raises LegacyFileError where a file cannot be read.
+    """
+    selection.check(with_stores=True)
+    files = present_files(selection, notices)
+    for file in files:
+        on_event(Event("file", {"file": file.name, "path": str(file.path)}))
+    with ThreadPoolExecutor(max_workers=threads) as pool:
+        copies = [
+            pool.submit(take_snapshot, file.name, file.path, directory, hashed=False)
+            for file in files
+        ]
+        return [copy.result() for copy in copies]
+
+
 def make_plan(
     selection: Selection, directory: Path, zone: str, run_id: int | None, on_event: OnEvent
 ) -> Plan:
     """Snapshot the files into `directory` and decide what each table needs."""
-    selection.check(with_stores=True)
-    plan = Plan()
-    for file in present_files(selection, plan.notices):
-        on_event(Event("file", {"file": file.name, "path": str(file.path)}))
-        plan.snapshots.append(take_snapshot(file.name, file.path, directory, hashed=False))
-    jobs = _look_at_all(plan, partial(_plan_file, selection=selection, zone=zone, run_id=run_id))
-    if not jobs and not selection.only_stores:
+    planner = Planner(selection, zone, run_id)
+    notices: list[str] = []
+    snapshots = take_snapshots(selection, directory, notices, on_event, all_cores())
+    with ThreadPoolExecutor(max_workers=all_cores()) as threads:
+        files = list(threads.map(planner.look, snapshots))
+    return arrange(selection, files, notices)
+
+
+def arrange(selection: Selection, files: Iterable[PlannedFile], notices: list[str]) -> Plan:
+    """The whole plan of planned files. Raises LegacyFileError where no table is left."""
+    plan = Plan(notices=list(notices))
+    tables: dict[str, PlannedTable] = {}
+    for file in files:
+        plan.snapshots.append(file.snapshot)
+        plan.notices += file.notices
+        tables.update(file.tables)
+    if not tables and not selection.only_stores:
         names = ", ".join(str(s.source) for s in plan.snapshots)
         raise LegacyFileError(f"None of the known legacy tables is in {names}: check the paths.")
     for level in levels(legacy_models()):
-        here = [jobs[m._meta.db_table] for m in level if m._meta.db_table in jobs]
+        here = [tables[m._meta.db_table] for m in level if m._meta.db_table in tables]
         if here:
             plan.levels.append(here)
     return plan
-
-
-def _look_at_all(
-    plan: Plan, look: Callable[[Snapshot], tuple[dict[str, PlannedTable], list[str]]]
-) -> dict[str, PlannedTable]:
-    """Plan and hash the files side by side: SQLite and hashlib let go of Python's lock."""
-    jobs: dict[str, PlannedTable] = {}
-    paths = [snapshot.path for snapshot in plan.snapshots]
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as threads:
-        looks = threads.map(look, plan.snapshots)
-        digests = list(threads.map(file_sha256, paths))
-        plan.snapshots = [
-            replace(snapshot, sha256=digest)
-            for snapshot, digest in zip(plan.snapshots, digests, strict=True)
-        ]
-        for snapshot, (tables, notices) in zip(plan.snapshots, looks, strict=True):
-            for planned in tables.values():
-                planned.job = replace(planned.job, snapshot=snapshot)
-            jobs.update(tables)
-            plan.notices += notices
-    return jobs
-
-
-def _plan_file(
-    snapshot: Snapshot, selection: Selection, zone: str, run_id: int | None
-) -> tuple[dict[str, PlannedTable], list[str]]:
-    """Declared table -> plan, for the tables that are there and wanted; and what to say."""
-    notices: list[str] = []
-    mappings = file_mappings(snapshot, notices)
-    connection = snapshot.open()
-    try:
-        clock = read_clock(connection, mappings.values(), zone)
-        if clock.notice and _has_local_times(mappings):
-            notices.append(f"{snapshot.file}: {clock.notice}")
-        tables = {
-            name: PlannedTable(
-                _job(snapshot, mapping, mappings, clock, run_id),
-                row_count(connection, mapping.table),
-                sequence_mark(connection, mapping.table),
-            )
-            for name, mapping in mappings.items()
-            if selection.wants(snapshot.file, name)
-        }
-    except sqlite3.Error as error:
-        raise explain(snapshot.source, error) from error
-    finally:
-        connection.close()
-    return tables, notices
 
 
 def _has_local_times(mappings: dict[str, TableMapping]) -> bool:
@@ -138,22 +243,3 @@ def file_mappings(snapshot: Snapshot, notices: list[str]) -> dict[str, TableMapp
             names = ", ".join(mapping.extra)
             notices.append(f"{mapping.table}: undeclared columns go to legacy_extra: {names}.")
     return found
-
-
-def _job(
-    snapshot: Snapshot,
-    mapping: TableMapping,
-    mappings: dict[str, TableMapping],
-    clock: Clock,
-    run_id: int | None,
-) -> TableJob:
-    with reading(snapshot.path) as connection:
-        epoch_units = read_epoch_units(connection, mapping)
-    return TableJob(
-        snapshot=snapshot,
-        mapping=mapping,
-        clock=clock,
-        epoch_units=epoch_units,
-        run_id=run_id,
-        parents={parent: mappings.get(parent) for _, parent in mapping.references()},
-    )

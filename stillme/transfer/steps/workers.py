@@ -1,61 +1,104 @@
-"""Worker processes: each has its own connections and loads the ranges it is given."""
+"""Who loads ranges: this process, or worker processes with connections of their own."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future
+from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 from django.db import connections
 
 from stillme.transfer.models import Chunk
 from stillme.transfer.postgresql.locks import share_as_worker
-from stillme.transfer.processes import in_processes
+from stillme.transfer.processes import process_pool
 from stillme.transfer.sqlite.ranges import KeyRange
 from stillme.transfer.steps.job import TableJob, TableSource
 from stillme.transfer.steps.load_range import load_range
 from stillme.transfer.steps.outcome import Outcome
 
 Task = tuple[TableJob, KeyRange, Chunk | None]
-_sources: dict[str, TableSource] = {}
 
 
-def run_tasks(alias: str, tasks: Sequence[Task], jobs: int) -> Iterator[tuple[Task, Outcome]]:
-    """Load every range, `jobs` at a time; yields each task with its outcome as it ends."""
-    if jobs <= 1 or len(tasks) <= 1:
-        yield from _run_here(alias, tasks)
+class Workforce(Protocol):
+    """Takes tasks. `room` is how many may be handed out at a time."""
+
+    room: int
+
+    def submit(self, task: Task) -> Future[Outcome]:
+        """Load a range some time; the future has the outcome, or what went wrong."""
+
+
+class Inline(Executor):
+    """An executor that does what it is given at once, in the caller's thread."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """A future that is done already. Raises here what `fn` raises."""
+        future: Future[Any] = Future()
+        future.set_result(fn(*args, **kwargs))
+        return future
+
+
+@contextmanager
+def workforce(alias: str, jobs: int) -> Iterator[Workforce]:
+    """`jobs` processes, forked at once; with one job this process itself.
+
+    Raises TransferError where a process was killed.
+    """
+    if jobs <= 1:
+        hands = _Hands(alias)
+        try:
+            yield hands
+        finally:
+            hands.close()
         return
-    bundles = [(alias, task) for task in tasks]
-    start = partial(_start_worker, alias)
-    for (_, task), outcome in in_processes(_run_task, bundles, jobs, start):
-        yield task, outcome
+    with process_pool(jobs, partial(_start_worker, alias)) as pool:
+        yield _Processes(pool, jobs)
 
 
-def _run_here(alias: str, tasks: Sequence[Task]) -> Iterator[tuple[Task, Outcome]]:
-    source: TableSource | None = None
-    try:
-        for job, key_range, previous in tasks:
-            if source is None or source.job is not job:
-                if source is not None:
-                    source.close()
-                source = TableSource(job)
-            yield (job, key_range, previous), load_range(alias, source, key_range, previous)
-    finally:
-        if source is not None:
-            source.close()
+class _Processes:
+    def __init__(self, pool: Executor, jobs: int) -> None:
+        self._pool = pool
+        # One more than there are processes, so that none waits for its next task.
+        self.room = jobs + 1
+
+    def submit(self, task: Task) -> Future[Outcome]:
+        return self._pool.submit(_run_task, task)
+
+
+class _Hands:
+    """Loads ranges one after the other; keeps what reads the last table open."""
+
+    room = 1
+
+    def __init__(self, alias: str) -> None:
+        self._alias = alias
+        self._source: TableSource | None = None
+
+    def submit(self, task: Task) -> Future[Outcome]:
+        return Inline().submit(self.load, task)
+
+    def load(self, task: Task) -> Outcome:
+        job, key_range, previous = task
+        if self._source is None or self._source.job != job:
+            self.close()
+            self._source = TableSource(job)
+        return load_range(self._alias, self._source, key_range, previous)
+
+    def close(self) -> None:
+        if self._source is not None:
+            self._source.close()
+            self._source = None
+
+
+_hands: list[_Hands] = []
 
 
 def _start_worker(alias: str) -> None:
     share_as_worker(connections[alias])
+    _hands[:] = [_Hands(alias)]
 
 
-def _run_task(bundle: tuple[str, Task]) -> Outcome:
-    alias, (job, key_range, previous) = bundle
-    name = job.mapping.declared_table
-    source: Any = _sources.get(name)
-    if source is None or source.job != job:
-        for old in _sources.values():
-            old.close()
-        _sources.clear()
-        source = _sources[name] = TableSource(job)
-    return load_range(alias, source, key_range, previous)
+def _run_task(task: Task) -> Outcome:
+    return _hands[0].load(task)

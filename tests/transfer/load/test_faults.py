@@ -17,7 +17,7 @@ import pytest
 from stillme.transfer.models import DroppedObject, Run
 from stillme.transfer.postgresql import objects
 from stillme.transfer.processes import leave_parents_sessions
-from stillme.transfer.steps import load
+from stillme.transfer.steps import table_work
 from tests.transfer.load.support import content, query, run_import, schema
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -147,7 +147,7 @@ def test_large_tables_have_their_indexes_back(
 ) -> None:
     declared = schema()
     wanted = expected(legacy)
-    monkeypatch.setattr(load, "LARGE_TABLE_ROWS", 1)
+    monkeypatch.setattr(table_work, "LARGE_TABLE_ROWS", 1)
     run_import()
     assert content() == wanted
     assert schema() == declared
@@ -158,13 +158,13 @@ def test_a_failure_while_indexes_are_down_is_mended_by_the_next_run(
 ) -> None:
     declared = schema()
     wanted = expected(legacy)
-    monkeypatch.setattr(load, "LARGE_TABLE_ROWS", 1)
+    monkeypatch.setattr(table_work, "LARGE_TABLE_ROWS", 1)
 
     def broken(*arguments: object) -> None:
         raise RuntimeError("the power went out")
 
     with monkeypatch.context() as patch:
-        patch.setattr(load, "set_sequence", broken)
+        patch.setattr(table_work, "set_sequence", broken)
         with pytest.raises(RuntimeError, match="power"):
             run_import()
     run_import()

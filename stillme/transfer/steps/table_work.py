@@ -1,0 +1,94 @@
+"""What is done to one table before its first range is loaded and after its last."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from django.db import connections
+
+from stillme.transfer import ledger
+from stillme.transfer.mapping import TableMapping
+from stillme.transfer.models import Chunk, DroppedObject, QuarantinedRow
+from stillme.transfer.postgresql import objects
+from stillme.transfer.postgresql.copy import execute, fetch_all
+from stillme.transfer.postgresql.sequences import set_sequence
+from stillme.transfer.sqlite.ranges import KeyRange
+from stillme.transfer.steps.careful import KEY_NOT_TAKEN
+from stillme.transfer.steps.import_options import ImportOptions
+from stillme.transfer.steps.outcome import Outcome
+from stillme.transfer.steps.plan import PlannedTable
+from stillme.transfer.steps.workers import Task
+
+# Below this size live indexes cost less than taking them down and building them again.
+LARGE_TABLE_ROWS = 100_000
+
+
+def prepare_table(alias: str, planned: PlannedTable, chunks: Sequence[Chunk]) -> None:
+    """Take down what slows the load of a large, empty table; forget chunks beyond the ranges.
+
+    Before anything of its file is loaded: a foreign key is dropped under a lock of its parent too.
+    """
+    mapping = planned.job.mapping
+    if not chunks and planned.rows >= LARGE_TABLE_ROWS and _is_empty(alias, mapping.relation):
+        objects.take_down(alias, mapping.relation, planned.job.run_id)
+    ledger.drop_chunks_from(alias, mapping.declared_table, len(planned.ranges))
+
+
+def table_tasks(
+    options: ImportOptions, planned: PlannedTable, chunks: Sequence[Chunk]
+) -> list[Task]:
+    """The ranges to load, each with its record of an earlier run. Its parents are loaded."""
+    alias = options.database
+    planned.job = replace(
+        planned.job,
+        overwrite=options.overwrite,
+        prune=options.prune,
+        set_aside={name: _set_aside_keys(alias, name) for name in planned.job.parents},
+    )
+    exact = {(c.number, c.after, c.upto): c for c in chunks}
+    return [(planned.job, r, _previous(r, exact, chunks)) for r in planned.ranges]
+
+
+def _previous(
+    key_range: KeyRange,
+    exact: dict[tuple[int, object, object], Chunk],
+    chunks: Sequence[Chunk],
+) -> Chunk | None:
+    """The record of just this range; a stand-in that fits nothing where others overlap it."""
+    found = exact.get((key_range.number, key_range.after, key_range.upto))
+    if found is not None:
+        return found
+    # The last range was unbounded before and has grown: it may hold rows that are loaded.
+    overlaps = any(c.upto is None and c.number <= key_range.number for c in chunks)
+    return Chunk(mapping_digest="", file_sha256="", digest="") if overlaps else None
+
+
+def _is_empty(alias: str, relation: str) -> bool:
+    return not fetch_all(connections[alias], f"SELECT 1 FROM {relation} LIMIT 1")
+
+
+def _set_aside_keys(alias: str, table: str) -> tuple[int, ...]:
+    rows = QuarantinedRow.objects.using(alias).filter(table=table)
+    rows = rows.exclude(reason__in=KEY_NOT_TAKEN)
+    keys = rows.exclude(status=QuarantinedRow.Status.REPAIRED).values_list("key", flat=True)
+    return tuple(sorted(int(key) for key in keys if key is not None and _is_whole(key)))
+
+
+def _is_whole(text: str) -> bool:
+    return text.lstrip("-").isdigit()
+
+
+def finish_table(
+    alias: str,
+    mapping: TableMapping,
+    dropped: Sequence[DroppedObject],
+    mark: int,
+    outcome: Outcome,
+) -> None:
+    """Build what was taken down, set the sequence beyond `mark`, renew the planner's figures."""
+    objects.build_all_again(alias, dropped)
+    set_sequence(alias, mapping, mark)
+    if outcome.inserted + outcome.updated:
+        # The admin shows the planner's estimate instead of counting.
+        execute(connections[alias], f"ANALYZE {mapping.relation}")
