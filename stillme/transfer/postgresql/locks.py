@@ -21,6 +21,8 @@ _CLASS = 0x7374696C
 _ATTEMPTS, _PAUSE = 5, 0.1
 WRITER = 1
 WORKER = 2
+# The upper half of the one-number locks of shared ranges; the lower half is the range's key.
+_RANGES = 0x73746C << 40
 
 
 @contextmanager
@@ -66,6 +68,33 @@ def is_held(alias: str, lock: int = WRITER) -> bool:
 def share_as_worker(connection: BaseDatabaseWrapper) -> None:
     """Tell a later run that this worker is alive, until its session ends."""
     fetch_all(connection, "SELECT pg_advisory_lock_shared(%s, %s)", [_CLASS, WORKER])
+
+
+@contextmanager
+def sharing_as_worker(connection: BaseDatabaseWrapper) -> Iterator[None]:
+    """`share_as_worker` for the time of a block."""
+    share_as_worker(connection)
+    try:
+        yield
+    finally:
+        with suppress(DatabaseError):
+            fetch_all(connection, "SELECT pg_advisory_unlock_shared(%s, %s)", [_CLASS, WORKER])
+
+
+@contextmanager
+def claimed(connection: BaseDatabaseWrapper, range_id: int) -> Iterator[bool]:
+    """Hold the lock of a shared range, if nobody else does; yields whether it is held.
+
+    The lock belongs to the session: it ends with a process that is killed.
+    """
+    key = _RANGES | range_id
+    held = bool(fetch_all(connection, "SELECT pg_try_advisory_lock(%s)", [key])[0][0])
+    try:
+        yield held
+    finally:
+        if held:
+            with suppress(DatabaseError):
+                fetch_all(connection, "SELECT pg_advisory_unlock(%s)", [key])
 
 
 def _try_for_a_moment(connection: BaseDatabaseWrapper, lock: int) -> bool:

@@ -10,9 +10,10 @@ from rich.table import Table
 
 from stillme.transfer.reports.progress import RunProgress as ImportProgress
 from stillme.transfer.reports.tables import plain_table, print_table
+from stillme.transfer.steps.join import JoinResult
 from stillme.transfer.steps.load import ImportResult, TableResult
 
-__all__ = ["ImportProgress", "as_dict", "render_import"]
+__all__ = ["ImportProgress", "as_dict", "render_import", "render_join"]
 
 
 def render_import(console: Console, result: ImportResult, form: str) -> None:
@@ -27,7 +28,31 @@ def render_import(console: Console, result: ImportResult, form: str) -> None:
         _explain(console, table)
     if result.returned:
         console.print(f"{result.returned} rows came back from quarantine: their parent is here.")
+    if result.shares:
+        shares = ", ".join(f"{ranges} by {who}" for who, ranges in result.shares.items())
+        console.print(f"Ranges loaded: {shares}.", soft_wrap=True)
     console.print(_verdict(result), soft_wrap=True)
+
+
+def render_join(console: Console, result: JoinResult, form: str) -> None:
+    """Print what this importer did for the one that leads."""
+    rows = sum(result.rows.values())
+    if form == "json":
+        found = {
+            "joined": result.run_id,
+            "ranges": result.ranges,
+            "rows": rows,
+            "tables": result.rows,
+            "seconds": round(result.seconds, 3),
+        }
+        console.out(json.dumps(found, indent=2))
+        return
+    console.print(
+        f"Joined run {result.run_id}: {rows:,} rows in {result.ranges} ranges loaded here in "
+        f"{result.seconds:.1f} s. The run has ended; the importer that leads it says what became "
+        "of every row.",
+        soft_wrap=True,
+    )
 
 
 def _table(result: ImportResult) -> Table:
@@ -93,6 +118,7 @@ def as_dict(result: ImportResult) -> dict[str, Any]:
         "seconds": round(result.seconds, 3),
         "returned_from_quarantine": result.returned,
         "notices": result.notices,
+        "shares": result.shares,
         "tables": [
             {
                 "file": table.file,

@@ -15,7 +15,10 @@ SMALL_FILES = 4_000_000
 
 @dataclass(frozen=True, slots=True)
 class ImportOptions:
-    """What to import and how. `jobs` is the number of worker processes, 0 for as many as fit."""
+    """What to import and how. `jobs` is the number of worker processes, 0 for as many as fit.
+
+    `share` offers every range to importers that join.
+    """
 
     selection: Selection = field(default_factory=Selection)
     jobs: int = 0
@@ -23,6 +26,7 @@ class ImportOptions:
     prune: bool = False
     overwrite: bool = False
     moved: bool = False
+    share: bool = False
     chunk_rows: int = CHUNK_ROWS
     database: str = "default"
 
@@ -48,7 +52,10 @@ class TableResult:
 
 @dataclass(slots=True)
 class ImportResult:
-    """What became of the import. `conserved` is law 1 over all tables."""
+    """What became of the import. `conserved` is law 1 over all tables.
+
+    `shares` are the ranges that each process of a shared import loaded.
+    """
 
     run_id: int | None
     tables: list[TableResult] = field(default_factory=list)
@@ -56,6 +63,7 @@ class ImportResult:
     returned: int = 0
     seconds: float = 0.0
     dry_run: bool = False
+    shares: dict[str, int] = field(default_factory=dict)
 
     @property
     def conserved(self) -> bool:

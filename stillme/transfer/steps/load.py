@@ -13,7 +13,7 @@ from django.db import connections
 from stillme.transfer import ledger
 from stillme.transfer.errors import TransferError
 from stillme.transfer.findings import Event, OnEvent, ignore_event
-from stillme.transfer.models import Run
+from stillme.transfer.models import Run, SharedRange
 from stillme.transfer.postgresql import objects
 from stillme.transfer.postgresql.locks import exclusive
 from stillme.transfer.registry import legacy_files
@@ -123,7 +123,7 @@ def _import(options: ImportOptions, directory: Path, on_event: OnEvent) -> Impor
         _close_failed(alias, run, error)
         raise
     ledger.prune_marks(alias)
-    run.summary = {"returned": result.returned}
+    run.summary = {"returned": result.returned, "shares": result.shares}
     ledger.finish_run(alias, run, failed=not result.conserved)
     return result
 
@@ -152,6 +152,8 @@ def _load_files(
         snapshots = take_snapshots(selection, directory, result.notices, on_event, threads)
         if not options.moved:
             ledger.refuse_other_files(alias, snapshots)
+        if options.share:
+            SharedRange.objects.using(alias).all().delete()
         cut = Cut(options.chunk_rows, ledger.known_bounds_of_all(alias))
         planner = Planner(selection, settings.LEGACY_TIME_ZONE, run.pk, threads, cut)
         schedule = Schedule(options, run, hands, finishing, on_event)
@@ -162,6 +164,7 @@ def _load_files(
     files = sorted(schedule.files, key=lambda file: order.index(file.snapshot.file))
     plan = arrange(selection, files, result.notices)
     result.notices = plan.notices
+    result.shares = ledger.shares(alias, run.pk) if options.share else {}
     result.tables = [schedule.results[planned.name] for planned in plan.tables]
     return plan
 
@@ -197,6 +200,7 @@ def _describe(options: ImportOptions, workers: int) -> dict[str, object]:
         "jobs": workers,
         "prune": options.prune,
         "overwrite": options.overwrite,
+        "share": options.share,
         "chunk_rows": options.chunk_rows,
         "time_zone": settings.LEGACY_TIME_ZONE,
     }

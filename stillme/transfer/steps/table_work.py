@@ -16,6 +16,7 @@ from stillme.transfer.postgresql.sequences import set_sequence
 from stillme.transfer.sqlite.ranges import KeyRange
 from stillme.transfer.steps.careful import KEY_NOT_TAKEN
 from stillme.transfer.steps.import_options import ImportOptions
+from stillme.transfer.steps.job import TableJob
 from stillme.transfer.steps.outcome import Outcome
 from stillme.transfer.steps.plan import PlannedTable
 from stillme.transfer.steps.workers import Task
@@ -44,21 +45,24 @@ def table_tasks(
         planned.job,
         overwrite=options.overwrite,
         prune=options.prune,
-        set_aside={name: _set_aside_keys(alias, name) for name in planned.job.parents},
+        shared=options.share,
+        set_aside=set_aside_parents(alias, planned.job),
     )
+    if options.share:
+        ledger.publish(alias, planned.job, planned.ranges)
+    return as_tasks(planned.job, planned.ranges, chunks)
+
+
+def as_tasks(job: TableJob, ranges: Sequence[KeyRange], chunks: Sequence[Chunk]) -> list[Task]:
+    """Ranges as the workers take them: with the record of an earlier run of just that range."""
     exact = {(c.number, c.after, c.upto): c for c in chunks}
-    return [(planned.job, r, _previous(r, exact, chunks)) for r in planned.ranges]
+    return [
+        (job, r, exact.get((r.number, r.after, r.upto)) or _stand_in(r, chunks)) for r in ranges
+    ]
 
 
-def _previous(
-    key_range: KeyRange,
-    exact: dict[tuple[int, object, object], Chunk],
-    chunks: Sequence[Chunk],
-) -> Chunk | None:
-    """The record of just this range; a stand-in that fits nothing where others overlap it."""
-    found = exact.get((key_range.number, key_range.after, key_range.upto))
-    if found is not None:
-        return found
+def _stand_in(key_range: KeyRange, chunks: Sequence[Chunk]) -> Chunk | None:
+    """A record that fits nothing, where records of other ranges overlap this one."""
     # The last range was unbounded before and has grown: it may hold rows that are loaded.
     overlaps = any(c.upto is None and c.number <= key_range.number for c in chunks)
     return Chunk(mapping_digest="", file_sha256="", digest="") if overlaps else None
@@ -66,6 +70,11 @@ def _previous(
 
 def _is_empty(alias: str, relation: str) -> bool:
     return not fetch_all(connections[alias], f"SELECT 1 FROM {relation} LIMIT 1")
+
+
+def set_aside_parents(alias: str, job: TableJob) -> dict[str, tuple[int, ...]]:
+    """Parent table -> keys of its rows that are in quarantine."""
+    return {name: _set_aside_keys(alias, name) for name in job.parents}
 
 
 def _set_aside_keys(alias: str, table: str) -> tuple[int, ...]:

@@ -17,6 +17,7 @@ from stillme.transfer.sqlite.ranges import KeyRange
 from stillme.transfer.steps.job import TableJob, TableSource
 from stillme.transfer.steps.load_range import load_range
 from stillme.transfer.steps.outcome import Outcome
+from stillme.transfer.steps.share import load_shared
 
 Task = tuple[TableJob, KeyRange, Chunk | None]
 
@@ -26,8 +27,11 @@ class Workforce(Protocol):
 
     room: int
 
-    def submit(self, task: Task) -> Future[Outcome]:
-        """Load a range some time; the future has the outcome, or what went wrong."""
+    def submit(self, task: Task) -> Future[Outcome | None]:
+        """Load a range some time; the future has the outcome, or what went wrong.
+
+        None says that another importer is loading the range.
+        """
 
 
 class Inline(Executor):
@@ -63,7 +67,7 @@ class _Processes:
         # One more than there are processes, so that none waits for its next task.
         self.room = jobs + 1
 
-    def submit(self, task: Task) -> Future[Outcome]:
+    def submit(self, task: Task) -> Future[Outcome | None]:
         return self._pool.submit(_run_task, task)
 
 
@@ -76,15 +80,16 @@ class _Hands:
         self._alias = alias
         self._source: TableSource | None = None
 
-    def submit(self, task: Task) -> Future[Outcome]:
+    def submit(self, task: Task) -> Future[Outcome | None]:
         return Inline().submit(self.load, task)
 
-    def load(self, task: Task) -> Outcome:
+    def load(self, task: Task) -> Outcome | None:
         job, key_range, previous = task
         if self._source is None or self._source.job != job:
             self.close()
             self._source = TableSource(job)
-        return load_range(self._alias, self._source, key_range, previous)
+        load = load_shared if job.shared else load_range
+        return load(self._alias, self._source, key_range, previous)
 
     def close(self) -> None:
         if self._source is not None:
@@ -100,5 +105,5 @@ def _start_worker(alias: str) -> None:
     _hands[:] = [_Hands(alias)]
 
 
-def _run_task(task: Task) -> Outcome:
+def _run_task(task: Task) -> Outcome | None:
     return _hands[0].load(task)
