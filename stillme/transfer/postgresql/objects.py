@@ -11,20 +11,23 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from django.db import connections, transaction
+from django.db import IntegrityError, connections, transaction
 
 from stillme.transfer.models import DroppedObject
 from stillme.transfer.postgresql.copy import execute, fetch_all, quoted
 
 
-def take_down(alias: str, relation: str, run_id: int | None) -> int:
-    """Drop foreign keys of, and secondary indexes on, `relation`. Returns how many."""
+def take_down(alias: str, relation: str, run_id: int | None, *, foreign_keys: bool = True) -> int:
+    """Drop secondary indexes on, and where asked the foreign keys of, `relation`.
+
+    Returns how many objects.
+    """
     connection = connections[alias]
     constraints = fetch_all(
         connection,
         "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint "
-        "WHERE conrelid = %s::regclass AND contype = 'f' ORDER BY conname",
-        [relation],
+        "WHERE conrelid = %s::regclass AND contype = 'f' AND %s ORDER BY conname",
+        [relation, foreign_keys],
     )
     indexes = fetch_all(
         connection,
@@ -67,6 +70,7 @@ def build_again(alias: str, dropped: DroppedObject, *, helped: bool = True) -> N
     """Build one object as it was, and forget its record, in one transaction.
 
     An index is `helped` by parallel workers of the server unless others are built beside it.
+    Raises IntegrityError where rows do not keep a foreign key: it stays down and recorded.
     """
     connection = connections[alias]
     with transaction.atomic(using=alias, durable=True):
@@ -112,8 +116,16 @@ def _build_in_thread(alias: str, index: DroppedObject) -> None:
 
 
 def restore_all(alias: str) -> int:
-    """Build everything that an earlier run left down. Returns how many objects."""
-    left = dropped_objects(alias)
-    for dropped in left:
-        build_again(alias, dropped)
-    return len(left)
+    """Build everything that an earlier run left down. Returns how many objects.
+
+    A foreign key whose parent rows are not there is left for the end of its table's import, which
+    may bring them.
+    """
+    built = 0
+    for dropped in dropped_objects(alias):
+        try:
+            build_again(alias, dropped)
+        except IntegrityError:
+            continue
+        built += 1
+    return built

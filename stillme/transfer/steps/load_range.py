@@ -21,10 +21,10 @@ from stillme.transfer.postgresql.capture import as_replay
 from stillme.transfer.postgresql.copy import commit_lazily, copy_csv, fetch_all, lost_connection
 from stillme.transfer.sqlite.ranges import KeyRange
 from stillme.transfer.steps.careful import LoadedRow, SetAside
-from stillme.transfer.steps.job import TableSource
+from stillme.transfer.steps.job import TableJob, TableSource
 from stillme.transfer.steps.merge import merge_range, range_condition
 from stillme.transfer.steps.outcome import Outcome
-from stillme.transfer.steps.read_range import RangeReader, digest_of
+from stillme.transfer.steps.read_range import RangeReader, ReadRange
 from stillme.transfer.steps.set_aside import keep_cells, quarantine_rows
 
 _LINES_AT_ONCE = 200
@@ -79,9 +79,7 @@ def load_range(
 ) -> Outcome:
     """Bring the target up to the snapshot for one range. Raises TransferError, DatabaseError."""
     if previous is not None:
-        if _proven_unchanged(alias, source, key_range, previous):
-            return _as_recorded(previous)
-        return load_staged(alias, source, key_range)
+        return _load_again(alias, source, key_range, previous)
     for trusting in (True, False):
         try:
             return load_direct(alias, source, key_range, trusting=trusting)
@@ -92,6 +90,18 @@ def load_range(
             if not isinstance(cause, psycopg.errors.CharacterNotInRepertoire):
                 break
     return load_staged(alias, source, key_range)
+
+
+def _load_again(alias: str, source: TableSource, key_range: KeyRange, previous: Chunk) -> Outcome:
+    """Nothing where legacy range, mapping and the target's row count are those of the record."""
+    read = None
+    if previous.file_sha256 != source.job.snapshot.sha256:
+        read = ReadRange(source, key_range)
+    same = read is None or read.digest == previous.digest
+    known = same and previous.mapping_digest == source.job.digest
+    if known and _count(alias, source.job, key_range) == previous.loaded + previous.repaired:
+        return _as_recorded(previous)
+    return load_staged(alias, source, key_range, read)
 
 
 def load_direct(alias: str, source: TableSource, key_range: KeyRange, *, trusting: bool) -> Outcome:
@@ -120,13 +130,15 @@ def _direct_blocks(
         yield "".join(lines).encode("utf-8")
 
 
-def load_staged(alias: str, source: TableSource, key_range: KeyRange) -> Outcome:
-    """COPY into a staging table and merge what differs."""
-    digest = digest_of(source, key_range)
+def load_staged(
+    alias: str, source: TableSource, key_range: KeyRange, read: ReadRange | None = None
+) -> Outcome:
+    """COPY into a staging table and merge what differs. `read` is the range as it was read."""
+    read = read or ReadRange(source, key_range)
     with transaction.atomic(using=alias, durable=True):
         as_replay(alias)
-        merged = merge_range(alias, source, key_range)
-        merged.outcome.digest = digest
+        merged = merge_range(alias, source, key_range, read)
+        merged.outcome.digest = read.digest
         _write_record(alias, source, key_range, merged.set_aside, merged.with_kept, merged.outcome)
     return merged.outcome
 
@@ -152,24 +164,15 @@ def _write_record(
     ledger.record_chunk(alias, job, key_range, outcome, xid)
 
 
-def _proven_unchanged(
-    alias: str, source: TableSource, key_range: KeyRange, previous: Chunk
-) -> bool:
-    """Whether legacy range, mapping and the target's row count are those of the record."""
-    job = source.job
-    if previous.mapping_digest != job.digest:
-        return False
-    if previous.file_sha256 != job.snapshot.sha256 and previous.digest != digest_of(
-        source, key_range
-    ):
-        return False
+def _count(alias: str, job: TableJob, key_range: KeyRange) -> int:
+    """Target rows of the range."""
     condition, values = range_condition(job.mapping, key_range, "t")
     found = fetch_all(
         connections[alias],
         f"SELECT count(*) FROM {job.mapping.relation} AS t WHERE {condition}",
         values,
-    )[0][0]
-    return bool(found == previous.loaded + previous.repaired)
+    )
+    return int(found[0][0])
 
 
 def _as_recorded(previous: Chunk) -> Outcome:

@@ -26,7 +26,7 @@ from stillme.transfer.steps.careful import LoadedRow, SetAside
 from stillme.transfer.steps.difference import rows_differ
 from stillme.transfer.steps.job import Source, TableJob, TableSource
 from stillme.transfer.steps.outcome import MOST_KEYS, Outcome
-from stillme.transfer.steps.read_range import RangeReader
+from stillme.transfer.steps.read_range import RangeReader, ReadRange
 
 # A row written by somebody else than the engine has an xmin that no mark knows.
 # Correlated, so that few rows ask the index on the expression: a follower leaves a mark a round.
@@ -64,19 +64,24 @@ def range_condition(
     return " AND ".join(parts) or "TRUE", values
 
 
-def merge_range(alias: str, source: TableSource, key_range: KeyRange) -> Merged:
-    """Stage a range of the snapshot and merge it, in the caller's transaction."""
+def merge_range(
+    alias: str, source: TableSource, key_range: KeyRange, read: ReadRange | None = None
+) -> Merged:
+    """Stage a range of the snapshot and merge it, in the caller's transaction.
+
+    `read` is the range where it was read already.
+    """
     mapping = source.job.mapping
     merged = Merged(Outcome())
     if mapping.key is None:
         _set_all_aside(source, key_range, merged)
         return merged
     create_stage(connections[alias], mapping.relation, mapping.key.target)
-    fill_stage(alias, source, key_range, merged)
+    fill_stage(alias, source, key_range, merged, read)
     set_orphans_aside(alias, source, merged, source.raw.keys)
-    condition, values = range_condition(mapping, key_range, "t")
-    _find_vanished(alias, source.job, merged, condition, values)
-    merge_stage(alias, source.job, merged)
+    within = range_condition(mapping, key_range, "t")
+    _find_vanished(alias, source.job, merged, *within)
+    merge_stage(alias, source.job, merged, within)
     return merged
 
 
@@ -85,13 +90,22 @@ def _set_all_aside(source: TableSource, key_range: KeyRange, merged: Merged) -> 
         _note(merged, source.careful.convert(raw))
 
 
-def fill_stage(alias: str, source: TableSource, key_range: KeyRange, merged: Merged) -> None:
+def fill_stage(
+    alias: str,
+    source: TableSource,
+    key_range: KeyRange,
+    merged: Merged,
+    read: ReadRange | None = None,
+) -> None:
     """Common rows as a stream where PostgreSQL takes them all, else every row cell by cell."""
     writer = StageWriter(connections[alias], source.job.mapping.target_columns)
     reader = RangeReader(source, key_range)
-    if writer.try_blocks(reader.blocks()) and not reader.by_hand:
-        merged.outcome.legacy_rows = merged.outcome.loaded = reader.rows
-        stage_rows(writer, source, list(reader.others()), merged)
+    kept = None if read is None else read.blocks
+    if writer.try_blocks(reader.blocks() if kept is None else kept) and not reader.by_hand:
+        rows = reader.rows if kept is None or read is None else read.common_rows
+        merged.outcome.legacy_rows = merged.outcome.loaded = rows
+        others = None if read is None or kept is None else read.others
+        stage_rows(writer, source, list(reader.others()) if others is None else others, merged)
         return
     if reader.by_hand:
         execute(connections[alias], f"TRUNCATE pg_temp.{STAGE}")
@@ -169,8 +183,15 @@ def _note(merged: Merged, row: LoadedRow | SetAside) -> None:
         merged.with_kept.append(row)
 
 
-def merge_stage(alias: str, job: TableJob, merged: Merged) -> None:
-    """Insert and update from the stage; rows that the target side changed are left alone."""
+def merge_stage(
+    alias: str, job: TableJob, merged: Merged, within: tuple[str, list[int | str]] = ("TRUE", [])
+) -> None:
+    """Insert and update from the stage; rows that the target side changed are left alone.
+
+    `within` is a condition on the target `t`, with its parameters, that holds for every staged
+    key: it spares the server a look at the whole table.
+    """
+    condition, values = within
     connection = connections[alias]
     mapping = job.mapping
     assert mapping.key is not None
@@ -181,8 +202,9 @@ def merge_stage(alias: str, job: TableJob, merged: Merged) -> None:
     # Compared once; few rows differ as a rule, and those are found again by their key.
     changed = fetch_all(
         connection,
-        f"SELECT s.{key}, {allowed} FROM {joined} WHERE {rows_differ(mapping)} "
+        f"SELECT s.{key}, {allowed} FROM {joined} WHERE {condition} AND {rows_differ(mapping)} "
         f"ORDER BY s.{key}::text FOR UPDATE OF t",
+        values,
     )
     conflicts = [str(name) for name, ours in changed if not ours]
     merged.outcome.conflict_count += len(conflicts)
@@ -201,7 +223,9 @@ def merge_stage(alias: str, job: TableJob, merged: Merged) -> None:
         connection,
         f"INSERT INTO {mapping.relation} ({', '.join(columns)}) "
         f"SELECT {_list('s', columns)} FROM {STAGE} AS s "
-        f"WHERE NOT EXISTS (SELECT 1 FROM {mapping.relation} AS t WHERE t.{key} = s.{key})",
+        f"WHERE NOT EXISTS (SELECT 1 FROM {mapping.relation} AS t "
+        f"WHERE t.{key} = s.{key} AND {condition})",
+        values,
     )
 
 

@@ -12,6 +12,8 @@ from stillme.transfer.steps.job import TableSource
 from stillme.transfer.steps.stream import CommonStream
 
 _ROWIDS_AT_ONCE = 500
+# A range of 50,000 usual rows is 22 MB.
+_KEPT_BYTES = 32_000_000
 
 
 class RangeReader:
@@ -72,11 +74,33 @@ class RangeReader:
         return f"{common}:{self._hasher.hexdigest()}:{self.rows}"
 
 
-def digest_of(source: TableSource, key_range: KeyRange) -> str:
-    """The digest of a range without loading anything."""
-    reader = RangeReader(source, key_range)
-    for _ in reader.blocks():
-        pass
-    for _ in reader.others():
-        pass
-    return reader.digest()
+class ReadRange:
+    """A range as one pass found it: its digest, and its content where that is small enough.
+
+    What is staged because its digest differs need not be read a second time then. `blocks` and
+    `others` are None where they were too large to keep.
+    """
+
+    def __init__(self, source: TableSource, key_range: KeyRange) -> None:
+        reader = RangeReader(source, key_range)
+        self.blocks: list[bytes] | None = []
+        self.others: list[RawRow] | None = []
+        self._left = _KEPT_BYTES
+        for block in reader.blocks():
+            if self.blocks is not None and self._has_room(len(block)):
+                self.blocks.append(block)
+        self.common_rows = reader.rows
+        for row in reader.others():
+            if self.others is not None and self._has_room(_size(row)):
+                self.others.append(row)
+        self.digest = reader.digest()
+
+    def _has_room(self, size: int) -> bool:
+        self._left -= size
+        if self._left < 0:
+            self.blocks = self.others = None
+        return self._left >= 0
+
+
+def _size(row: RawRow) -> int:
+    return sum(len(value) for _, value in row.cells.values() if isinstance(value, bytes | str))

@@ -26,7 +26,12 @@ from stillme.transfer.postgresql import objects
 from stillme.transfer.steps.import_options import ImportOptions, TableResult
 from stillme.transfer.steps.outcome import Outcome
 from stillme.transfer.steps.plan import PlannedFile, PlannedTable
-from stillme.transfer.steps.table_work import finish_table, prepare_table, table_tasks
+from stillme.transfer.steps.table_work import (
+    finish_table,
+    is_fresh,
+    prepare_table,
+    table_tasks,
+)
 from stillme.transfer.steps.workers import Inline, Task, Workforce
 
 # Seconds between two looks at ranges that another importer has.
@@ -136,7 +141,10 @@ class Schedule:
                 if parent := file.tables.get(name):
                     table.parents.append(self._tables[parent.name])
                     self._tables[parent.name].children.append(table)
-            prepare_table(self._alias, table.planned, table.chunks)
+        fresh = {t.result.table for t in added if is_fresh(self._alias, t.planned, t.chunks)}
+        for table in added:
+            parents = {name for name, found in table.planned.job.parents.items() if found}
+            prepare_table(self._alias, table.planned, table.chunks, with_parents=parents <= fresh)
         for table in added:
             if not table.parents:
                 self._start(table)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from django.db import connections
+from django.db import IntegrityError, connections
 
 from stillme.transfer import ledger
+from stillme.transfer.errors import TransferError
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import Chunk, DroppedObject, QuarantinedRow
 from stillme.transfer.postgresql import objects
@@ -25,15 +26,24 @@ from stillme.transfer.steps.workers import Task
 LARGE_TABLE_ROWS = 100_000
 
 
-def prepare_table(alias: str, planned: PlannedTable, chunks: Sequence[Chunk]) -> None:
+def prepare_table(
+    alias: str, planned: PlannedTable, chunks: Sequence[Chunk], *, with_parents: bool
+) -> None:
     """Take down what slows the load of a large, empty table; forget chunks beyond the ranges.
 
-    Before anything of its file is loaded: a foreign key is dropped under a lock of its parent too.
+    Before anything of its file is loaded: a foreign key is dropped under a lock of its parent
+    too, and only `with_parents`, which this run loads from the first row: parents that were
+    there before may have lost rows.
     """
     mapping = planned.job.mapping
-    if not chunks and planned.rows >= LARGE_TABLE_ROWS and _is_empty(alias, mapping.relation):
-        objects.take_down(alias, mapping.relation, planned.job.run_id)
+    if planned.rows >= LARGE_TABLE_ROWS and is_fresh(alias, planned, chunks):
+        objects.take_down(alias, mapping.relation, planned.job.run_id, foreign_keys=with_parents)
     ledger.drop_chunks_from(alias, mapping.declared_table, len(planned.ranges))
+
+
+def is_fresh(alias: str, planned: PlannedTable, chunks: Sequence[Chunk]) -> bool:
+    """Whether the target has no row of the table, nor ever had by the ledger."""
+    return not chunks and _is_empty(alias, planned.job.mapping.relation)
 
 
 def table_tasks(
@@ -95,8 +105,18 @@ def finish_table(
     mark: int,
     outcome: Outcome,
 ) -> None:
-    """Build what was taken down, set the sequence beyond `mark`, renew the planner's figures."""
-    objects.build_all_again(alias, dropped)
+    """Build what was taken down, set the sequence beyond `mark`, renew the planner's figures.
+
+    Raises TransferError where parent rows vanished from the target meanwhile.
+    """
+    try:
+        objects.build_all_again(alias, dropped)
+    except IntegrityError as error:
+        raise TransferError(
+            f"Rows of {mapping.target} refer to rows that somebody deleted from the target during "
+            "the import, so that its foreign key is still down: run `manage.py import_sqlite` "
+            "again without --table; it brings them back and builds the key."
+        ) from error
     set_sequence(alias, mapping, mark)
     if outcome.inserted + outcome.updated:
         # The admin shows the planner's estimate instead of counting.

@@ -1,0 +1,115 @@
+"""A range that changed is read once where it is small enough, twice where it is not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from stillme.demo.samples import make_hostile
+from stillme.transfer.selection import Selection
+from stillme.transfer.steps import load_range, read_range, table_work
+from stillme.transfer.steps.read_range import RangeReader
+from tests.transfer.load.support import change, content, query, run_import, schema
+from tests.transfer.load.test_faults import empty_target
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.mark.parametrize("kept", [0, 2_000, 32_000_000])
+def test_what_is_kept_is_what_is_read(
+    legacy: Path, monkeypatch: pytest.MonkeyPatch, kept: int
+) -> None:
+    for path in legacy.iterdir():
+        path.unlink()
+    make_hostile(legacy)
+    run_import()
+    change(
+        legacy,
+        "knowledge",
+        "UPDATE knowledge_items SET content = content || 'x' WHERE typeof(content) = 'text'",
+        "UPDATE knowledge_items SET metadata = '{\"a\": NaN}' WHERE rowid % 5 = 0",
+    )
+    monkeypatch.setattr(read_range, "_KEPT_BYTES", kept)
+    assert run_import(jobs=1).conserved
+    again = content()
+    empty_target()
+    run_import()
+    wanted = content()
+    for table, rows in wanted.items():
+        if table != "quarantine":
+            assert again[table] == rows
+
+
+@pytest.mark.parametrize(("kept", "passes"), [(32_000_000, 1), (0, 2)])
+def test_how_often_a_changed_range_is_read(
+    legacy: Path, monkeypatch: pytest.MonkeyPatch, kept: int, passes: int
+) -> None:
+    selected = Selection(tables=("accuracy_scores",))
+    run_import(selection=selected, chunk_rows=10_000)
+    change(legacy, "accuracy", "UPDATE accuracy_scores SET question = question || '.'")
+    read: list[RangeReader] = []
+
+    class Counting(RangeReader):
+        def blocks(self):  # type: ignore[no-untyped-def]
+            read.append(self)
+            return super().blocks()
+
+    monkeypatch.setattr(read_range, "_KEPT_BYTES", kept)
+    monkeypatch.setattr(read_range, "RangeReader", Counting)
+    monkeypatch.setattr("stillme.transfer.steps.merge.RangeReader", Counting)
+    monkeypatch.setattr(load_range, "RangeReader", Counting)
+    (table,) = run_import(selection=selected, chunk_rows=10_000).tables
+    assert table.outcome.updated == table.outcome.loaded > 0
+    assert len(read) == passes
+
+
+def test_a_child_alone_keeps_its_foreign_key(legacy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its parents are not in the target: every row that names one waits in quarantine."""
+    declared = schema()
+    monkeypatch.setattr(table_work, "LARGE_TABLE_ROWS", 1)
+    (alone,) = run_import(selection=Selection(tables=("rss_fetch_items",))).tables
+    assert alone.outcome.conserved
+    assert alone.outcome.reasons["missing_parent"] > 0
+    assert schema() == declared
+    result = run_import()
+    assert result.returned == alone.outcome.reasons["missing_parent"]
+    assert schema() == declared
+
+
+def test_a_parent_that_lost_a_row_before_the_child_came(
+    legacy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declared = schema()
+    monkeypatch.setattr(table_work, "LARGE_TABLE_ROWS", 1)
+    run_import(selection=Selection(tables=("rss_fetch_cycles",)))
+    query("UPDATE rss.fetch_cycles SET id = 1 - id")
+    (items,) = run_import(selection=Selection(tables=("rss_fetch_items",))).tables
+    assert items.outcome.reasons.get("missing_parent", 0) > 0
+    assert items.outcome.conserved
+    assert schema() == declared
+
+
+def test_a_foreign_key_that_cannot_be_built_is_said_and_built_later(
+    legacy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from stillme.transfer.errors import TransferError
+
+    declared = schema()
+    monkeypatch.setattr(table_work, "LARGE_TABLE_ROWS", 1)
+    mend = table_work.finish_table
+    parents = "(SELECT cycle_id FROM rss.fetch_items)"
+
+    def somebody_deletes(alias: str, mapping: object, *arguments: object) -> None:
+        if getattr(mapping, "table", "") == "rss_fetch_items":
+            query(f"DELETE FROM rss.fetch_cycles WHERE id IN {parents}")
+        mend(alias, mapping, *arguments)  # type: ignore[arg-type]
+
+    with monkeypatch.context() as patch:
+        patch.setattr("stillme.transfer.steps.schedule.finish_table", somebody_deletes)
+        with pytest.raises(TransferError, match="foreign key is still down"):
+            run_import()
+    assert schema() != declared
+    assert run_import().conserved
+    assert schema() == declared
+    assert query(f"SELECT count(*) > 0 FROM rss.fetch_cycles WHERE id IN {parents}") == [(True,)]
