@@ -9,9 +9,12 @@ from __future__ import annotations
 import base64
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+import orjson
 
 from stillme.transfer.raw_cells import pack_cell
 from vector.binary import row_bytes, stamp
@@ -23,8 +26,9 @@ FILE = "vector"
 TABLES = "vector_db"
 # A btree entry has at most 2,704 bytes.
 LONGEST_ID = 2_000
-# What may make a JSON text something that jsonb refuses or changes; seldom there.
-_NEEDS_CARE = ("\\u0000", "NaN", "Infinity", "-0.0", "e+")
+# What may make a JSON text something that jsonb refuses or changes; seldom there. NaN and the
+# infinities are printed as null.
+_NEEDS_CARE = re.compile(rb"\\u0000|null|-0\.0|\de[+\d]").search
 _to_json = json.JSONEncoder(ensure_ascii=False).encode
 
 
@@ -94,9 +98,13 @@ def convert(collection_pk: int, collection: Collection, item: Item) -> Ready | A
 
 def metadata_text(metadata: Mapping[str, Scalar | None]) -> tuple[str | None, str]:
     """The JSON for the target and the reason why it is not the same; None where there is none."""
-    text = original_json(metadata)
-    if not any(sign in text for sign in _NEEDS_CARE):
-        return text, ""
+    try:
+        quick = orjson.dumps(metadata)
+    except orjson.JSONEncodeError:
+        # An integer beyond 64 bits, half of a surrogate pair: the slow way knows.
+        quick = b"null"
+    if not _NEEDS_CARE(quick):
+        return quick.decode(), ""
     changed, reason = jsonable(metadata)
     return (None if changed is None else MetadataEncoder().encode(changed)), reason
 

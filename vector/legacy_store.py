@@ -48,6 +48,7 @@ class VectorStore:
             dry_run=options.dry_run,
             prune=options.prune,
             overwrite=options.overwrite,
+            jobs=options.jobs,
             database=options.database,
         )
         result = import_vectors(self.path(), options=chosen, run=run, on_event=on_event)

@@ -23,7 +23,7 @@ ITEMS = '"vector"."items"'
 STAGE = "vector_stage"
 COLLECTIONS = f"{TABLES}/collections"
 _BATCH = 500
-_BLOCK = 1 << 16
+_BLOCK = 1 << 18
 _NAMES = ", ".join(COLUMNS)
 _VALUES = COLUMNS[2:]
 # Bits, not values: jsonb equality takes 1 for 1.0, an array's -0.0 for 0.0. An exact vector is

@@ -25,6 +25,7 @@ class StoreOptions:
     prune: bool = False
     overwrite: bool = False
     level: str = "full"
+    jobs: int = 0
 
 
 @dataclass(slots=True)

@@ -24,6 +24,9 @@ def vector(seed: int) -> list[float]:
 def read(folder) -> tuple[dict[str, Item], list[Problem]]:
     with open_store(folder) as store:
         records = [r for c in store.collections for r in store.items(c)]
+        pieces = [(c, part) for c in store.collections for part in store.parts(c, 2)]
+        parted = [r for c, part in pieces for r in store.items(c, part)]
+        assert sorted(map(repr, parted)) == sorted(map(repr, records))
     items = {r.embedding_id: r for r in records if isinstance(r, Item)}
     return items, [r for r in records if isinstance(r, Problem)]
 
@@ -337,13 +340,13 @@ def test_refuses_a_store_that_moves_under_the_copy(files, tmp_path, monkeypatch)
     made.flush()
     from vector.chroma import snapshot
 
-    copy_segment = snapshot._copy_segment
+    copy_database = snapshot._copy_database
 
-    def write_meanwhile(source, target):
-        copy_segment(source, target)
-        made.write(ADD, f"late{source.name}", vector(1))
+    def write_meanwhile(*arguments):
+        copy_database(*arguments)
+        made.write(ADD, "late", vector(1))
 
-    monkeypatch.setattr(snapshot, "_copy_segment", write_meanwhile)
+    monkeypatch.setattr(snapshot, "_copy_database", write_meanwhile)
     with pytest.raises(LegacyFileError, match="changed while it was copied"):
         snapshot.copy_store(files.folder, tmp_path / "copy")
 

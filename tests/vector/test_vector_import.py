@@ -217,10 +217,10 @@ def test_rows_that_the_target_changed_are_left_alone(modern):
 
 @pytest.mark.django_db(transaction=True)
 def test_a_broken_import_ends_the_same_when_it_is_repeated(modern, monkeypatch):
-    from vector import importing, merging
+    from vector import loading, merging
 
     fill(modern, 25)
-    monkeypatch.setattr(importing, "BATCH_ROWS", 10)
+    monkeypatch.setattr(loading, "BATCH_ROWS", 10)
     write_fresh, calls = merging.write_fresh, []
 
     def break_at_second(*args):

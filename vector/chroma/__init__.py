@@ -4,7 +4,7 @@ Standard library only, no Django. `open_store(path)` takes a snapshot and yields
 holds: collections, items, and a typed record for whatever is not as it should be.
 """
 
-from vector.chroma.records import Collection, Item, Metric, Notice, Origin, Problem, Reason
+from vector.chroma.records import Collection, Item, Metric, Notice, Origin, Part, Problem, Reason
 from vector.chroma.snapshot import copy_store
 from vector.chroma.store import Store, open_copy, open_store
 
@@ -14,6 +14,7 @@ __all__ = [
     "Metric",
     "Notice",
     "Origin",
+    "Part",
     "Problem",
     "Reason",
     "Store",

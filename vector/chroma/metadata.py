@@ -13,16 +13,20 @@ from dataclasses import dataclass, field
 from vector.chroma import queue
 from vector.chroma.catalogue import sequence
 from vector.chroma.queue import Operation
-from vector.chroma.records import DOCUMENT_KEY, Scalar
+from vector.chroma.records import DOCUMENT_KEY, WHOLE, Part, Scalar
 
 # Walking the table in the order of its key needs no sort.
 _ROWS = """
     SELECT e.id, e.embedding_id, e.seq_id, e.created_at,
            m.key, coalesce(m.string_value, m.int_value, m.float_value), m.bool_value
       FROM embeddings e NOT INDEXED LEFT JOIN embedding_metadata m ON m.id = e.id
-     WHERE e.segment_id = ?
+     WHERE e.segment_id = ? AND e.id > ? AND e.id <= ?
      ORDER BY e.id, m.key
 """
+
+_IDS = "SELECT embedding_id FROM embeddings WHERE segment_id = ?"
+# Below and above every rowid but the least, which no store of Chroma reaches.
+_LEAST, _GREATEST = -(2**63), 2**63 - 1
 
 
 @dataclass(slots=True)
@@ -41,13 +45,17 @@ class Entry:
         return (document if isinstance(document, str) else None), self.metadata
 
 
-def stored_entries(connection: sqlite3.Connection, segment: str) -> Iterator[Entry]:
+def stored_entries(
+    connection: sqlite3.Connection, segment: str, part: Part = WHOLE
+) -> Iterator[Entry]:
     """What the tables hold for a segment, in the order of their ids, one at a time."""
+    after = _LEAST if part.after is None else part.after
+    upto = _GREATEST if part.upto is None else part.upto
     current: Entry | None = None
     row_id: int | None = None
     metadata: dict[str, Scalar | None] = {}
     for key, embedding_id, seq_id, created, name, value, flag in connection.execute(
-        _ROWS, (segment,)
+        _ROWS, (segment, after, upto)
     ):
         if key != row_id:
             if current is not None:
@@ -67,17 +75,27 @@ def stored_entries(connection: sqlite3.Connection, segment: str) -> Iterator[Ent
 
 
 def entries(
-    connection: sqlite3.Connection, segment: str, topics: list[str], mark: int
+    connection: sqlite3.Connection,
+    segment: str,
+    topics: list[str],
+    mark: int,
+    part: Part = WHOLE,
 ) -> Iterator[Entry]:
     """The entries of a collection after the queue from beyond `mark` is applied."""
     pending: dict[str, list[queue.Queued]] = {}
     for row in queue.operations(connection, topics, mark):
         pending.setdefault(row.embedding_id, []).append(row)
-    for entry in stored_entries(connection, segment):
+    for entry in stored_entries(connection, segment, part):
         rows = pending.pop(entry.embedding_id, None)
         after = _apply(connection, entry, rows) if rows else entry
         if after is not None:
             yield after
+    if part.upto is not None:
+        return
+    if part.after is not None:
+        # Those of other parts are theirs.
+        for (stored,) in connection.execute(_IDS, (segment,)):
+            pending.pop(stored, None)
     for rows in sorted(pending.values(), key=lambda rows: rows[0].seq_id):
         after = _apply(connection, None, rows)
         if after is not None:

@@ -101,3 +101,17 @@ class Notice:
 
     code: str
     sentence: str
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The stored ids of a collection with ``after < number <= upto``; None is no bound.
+
+    What is in the queue alone belongs to the last part.
+    """
+
+    after: int | None
+    upto: int | None
+
+
+WHOLE = Part(None, None)

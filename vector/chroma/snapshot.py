@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import quote
 
@@ -27,9 +28,11 @@ def copy_store(folder: Path, target: Path) -> Path:
         origin = _open(folder / DATABASE)
         try:
             committed = _data_version(origin, folder)
-            _copy_database(origin, folder / DATABASE, target / DATABASE)
-            for segment in sorted(p for p in folder.iterdir() if p.is_dir()):
-                _copy_segment(segment, target / segment.name)
+            # Beside each other: both let go of Python's lock while they copy.
+            with ThreadPoolExecutor(max_workers=1) as thread:
+                segments = thread.submit(_copy_segments, folder, target)
+                _copy_database(origin, folder / DATABASE, target / DATABASE)
+                segments.result()
             moved = _data_version(origin, folder) != committed or fingerprint(folder) != before
         finally:
             origin.close()
@@ -116,6 +119,11 @@ def _sentence(source: Path, text: str) -> str:
     if "malformed" in text or "not a database" in text:
         return f"{source} is damaged ({text}): restore it from a backup."
     return f"{source} cannot be read ({text}): check the folder's permissions."
+
+
+def _copy_segments(folder: Path, target: Path) -> None:
+    for segment in sorted(p for p in folder.iterdir() if p.is_dir()):
+        _copy_segment(segment, target / segment.name)
 
 
 def _copy_segment(source: Path, target: Path) -> None:

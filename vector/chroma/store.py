@@ -18,7 +18,7 @@ from urllib.parse import quote
 from stillme.transfer.errors import LegacyFileError
 from vector.chroma import metadata, queue
 from vector.chroma.catalogue import Catalogue, read_catalogue
-from vector.chroma.records import Collection, Item, Notice, Problem
+from vector.chroma.records import WHOLE, Collection, Item, Notice, Part, Problem
 from vector.chroma.snapshot import DATABASE, copy_store
 from vector.chroma.vectors import Vectors
 
@@ -29,6 +29,7 @@ class Store:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.connection = _open(folder / DATABASE)
+        self._kept: Vectors | None = None
         try:
             self.catalogue: Catalogue = read_catalogue(self.connection)
             self._topics = queue.topics(self.connection)
@@ -73,28 +74,60 @@ class Store:
             self.catalogue.marks.get(collection.vector_segment or ""),
         )
 
-    def items(self, collection: Collection) -> Generator[Item | Problem, None, None]:
-        """Every item of a collection, and a Problem for each that is not whole."""
+    def parts(self, collection: Collection, rows: int) -> list[Part]:
+        """A collection cut into parts of about `rows` ids. Together they are the whole."""
+        low, high, count = self.connection.execute(
+            "SELECT min(id), max(id), count(*) FROM embeddings WHERE segment_id = ?",
+            (collection.metadata_segment or "",),
+        ).fetchone()
+        parts = max(1, count // rows)
+        bounds = [low + (high - low) * n // parts for n in range(1, parts)]
+        edges = [None, *bounds, None]
+        return [Part(edges[n], edges[n + 1]) for n in range(parts)]
+
+    def items(
+        self, collection: Collection, part: Part | None = None
+    ) -> Generator[Item | Problem, None, None]:
+        """Every item of a collection, or of a part, and a Problem for each that is not whole."""
         given = 0
         try:
-            for record in self._items(collection):
+            for record in self._items(collection, part or WHOLE):
                 yield record
                 given += 1
         except sqlite3.OperationalError as error:
             self._mind_encoding(error)
-            yield from islice(self._items(collection), given, None)
+            yield from islice(self._items(collection, part or WHOLE), given, None)
         except sqlite3.Error as error:
             raise self._damaged(error) from error
 
-    def _items(self, collection: Collection) -> Iterator[Item | Problem]:
-        vectors = self.vectors(collection)
+    def _items(self, collection: Collection, part: Part) -> Iterator[Item | Problem]:
+        vectors = self._vectors_for(collection, part)
         try:
-            yield from vectors.problems
-            for entry in self._entries(collection):
+            if part.after is None:
+                yield from vectors.problems
+            for entry in self._entries(collection, part):
                 yield vectors.join(entry)
-            yield from vectors.rest()
+            if part.upto is None:
+                if part != WHOLE:
+                    vectors.leave_to_others(self._ids(collection))
+                yield from vectors.rest()
         finally:
-            vectors.close()
+            if part == WHOLE:
+                vectors.close()
+
+    def _vectors_for(self, collection: Collection, part: Part) -> Vectors:
+        """Looking where the vectors are is not done anew for every part."""
+        if part == WHOLE:
+            return self.vectors(collection)
+        if self._kept is None or self._kept.collection.id != collection.id:
+            self._let_go()
+            self._kept = self.vectors(collection)
+        return self._kept
+
+    def _let_go(self) -> None:
+        if self._kept is not None:
+            self._kept.close()
+            self._kept = None
 
     def _mind_encoding(self, error: sqlite3.OperationalError) -> None:
         """From now on let bytes that are no UTF-8 through as lone surrogates.
@@ -104,6 +137,7 @@ class Store:
         if "decode" not in str(error):
             raise self._damaged(error) from error
         self.connection.text_factory = _lenient
+        self._let_go()
 
     def _damaged(self, error: sqlite3.Error) -> LegacyFileError:
         return LegacyFileError(
@@ -136,14 +170,15 @@ class Store:
                 ids.add(row.embedding_id)
         return ids
 
-    def _entries(self, collection: Collection) -> Iterator[metadata.Entry]:
+    def _entries(self, collection: Collection, part: Part) -> Iterator[metadata.Entry]:
         segment = collection.metadata_segment or ""
         mark = self.catalogue.marks.get(segment, -1)
         topics = self._topics.get(collection.id, [])
-        return metadata.entries(self.connection, segment, topics, mark)
+        return metadata.entries(self.connection, segment, topics, mark, part)
 
     def close(self) -> None:
         """Close the copy."""
+        self._let_go()
         self.connection.close()
 
     def __enter__(self) -> Store:

@@ -159,6 +159,10 @@ class Vectors:
             return self._unreadable(entry, witness)
         return self._problem(Reason.NO_VECTOR, entry, "it has metadata but no vector")
 
+    def leave_to_others(self, ids: set[str]) -> None:
+        """These ids have entries, which are joined elsewhere."""
+        self._joined |= ids
+
     def rest(self) -> Iterator[Problem]:
         """Vectors that no entry asked for: in the segment without an id, or an id without entry."""
         for embedding_id, location in self.located.items():

@@ -88,6 +88,7 @@ def _load_stores(
         dry_run=options.dry_run,
         prune=options.prune,
         overwrite=options.overwrite,
+        jobs=options.jobs,
     )
     selection = options.selection
     for store in wanted_stores(selection.files, selection.tables, result.notices):
