@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from stillme.transfer.errors import LegacyFileError
+from stillme.transfer.sqlite.snapshot import copied_whole
 
 DATABASE = "chroma.sqlite3"
 SEGMENT_FILES = ("header.bin", "data_level0.bin", "length.bin", "index_metadata.pickle")
@@ -102,6 +103,8 @@ def _data_version(origin: sqlite3.Connection, folder: Path) -> int:
 
 
 def _copy_database(origin: sqlite3.Connection, source: Path, target: Path) -> None:
+    if copied_whole(origin, source, target):
+        return
     copy = sqlite3.connect(target, isolation_level=None)
     try:
         copy.execute("PRAGMA synchronous = OFF")

@@ -75,7 +75,7 @@ def take_snapshot(
 
 def _backup(source: Path, copy: Path, patience: float) -> None:
     origin = open_legacy(source, timeout=min(patience, 5.0))
-    if _copied_whole(origin, source, copy):
+    if copied_whole(origin, source, copy):
         origin.close()
         return
     target = sqlite3.connect(copy, isolation_level=None)
@@ -96,7 +96,7 @@ def _backup(source: Path, copy: Path, patience: float) -> None:
         origin.close()
 
 
-def _copied_whole(origin: sqlite3.Connection, source: Path, copy: Path) -> bool:
+def copied_whole(origin: sqlite3.Connection, source: Path, copy: Path) -> bool:
     """Copy the file as a whole under SQLite's read lock; False where the backup must do it.
 
     Without a WAL, a reader's lock keeps writers from changing the file, just as one step of the
