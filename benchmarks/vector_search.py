@@ -139,6 +139,8 @@ def with_postgresql(
     import django
 
     django.setup()
+    from django.db import connection
+
     from vector import indexes, services
     from vector.importing import VectorOptions, import_vectors
 
@@ -148,8 +150,10 @@ def with_postgresql(
         if event.name in ("table", "done"):
             moments[event.name] = time.perf_counter()
 
-    # What ChromaDB wrote is on disk before the clock runs.
+    # What ChromaDB and earlier runs wrote is on disk before the clock runs.
     os.sync()
+    with connection.cursor() as cursor:
+        cursor.execute("CHECKPOINT")
     started, before = time.perf_counter(), processor_seconds()
     result = import_vectors(folder, options=VectorOptions(index=False), on_event=note)
     whole = time.perf_counter() - started
