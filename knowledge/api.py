@@ -9,12 +9,13 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import router, transaction
-from django.db.models import Avg, Count, F, Q
+from django.db.models import Avg, Count, Q
 from django.db.models.functions import Now
 
 from knowledge.models import KnowledgeItem, KnowledgeRelationship, LearningSession
-from stillme.transfer.calls import borrows_connection, document, limited, plain, real
+from stillme.transfer.calls import borrows_connection, document, plain, real
 from stillme.transfer.inserts import insert
+from stillme.transfer.selects import fetch, limit_clause, select
 from stillme.transfer.stamps import days_ago, sql_text
 
 HIGH_RETENTION = 0.7
@@ -57,24 +58,19 @@ def item_list_retained(
     limit: int | None = 100,
 ) -> list[dict[str, Any]]:
     """The best retained items first; ties by access count, then in the order of their ids."""
-    rows = KnowledgeItem.objects.filter(retention_score__gte=min_retention_score)
+    sql = _RETAINED
+    parameters: list[float | str] = [float(min_retention_score)]
     if knowledge_type:
-        rows = rows.filter(knowledge_type=knowledge_type)
-    rows = rows.order_by(
-        F("retention_score").desc(), F("access_count").desc(nulls_last=True), F("id").asc()
-    )
-    found = limited(rows.values(*_RETAINED), limit)
-    return [
-        {
-            **row,
-            "last_accessed": sql_text(row["last_accessed"]),
-            "metadata": {} if row["metadata"] is None else row["metadata"],
-        }
-        for row in found
-    ]
+        sql, parameters = _RETAINED_OF_TYPE, [*parameters, str(knowledge_type)]
+    found = fetch(KnowledgeItem, sql + _BEST_FIRST + limit_clause(limit), parameters)
+    rows = [dict(zip(_COLUMNS, row, strict=True)) for row in found]
+    for row in rows:
+        row["last_accessed"] = sql_text(row["last_accessed"])
+        row["metadata"] = {} if row["metadata"] is None else row["metadata"]
+    return rows
 
 
-_RETAINED = (
+_COLUMNS = (
     "id",
     "content",
     "source",
@@ -85,6 +81,9 @@ _RETAINED = (
     "last_accessed",
     "metadata",
 )
+_RETAINED = f"{select(KnowledgeItem, _COLUMNS)} WHERE retention_score >= %s"
+_RETAINED_OF_TYPE = f"{_RETAINED} AND knowledge_type = %s"
+_BEST_FIRST = " ORDER BY retention_score DESC, access_count DESC NULLS LAST, id"
 
 
 @borrows_connection

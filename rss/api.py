@@ -9,14 +9,14 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from django.db.models import Count, F
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from rss.models import FetchCycle, FetchItem
-from stillme.transfer.calls import borrows_connection, limited, plain
+from stillme.transfer.calls import borrows_connection, plain
 from stillme.transfer.inserts import insert, insert_from
-from stillme.transfer.stamps import instant, iso_text
+from stillme.transfer.selects import fetch, from_table, limit_clause, select
+from stillme.transfer.stamps import instant, iso_text, local_zone
 
 ADDED = "Added to RAG"
 # Beside items_fetched, which every item counts in.
@@ -119,23 +119,21 @@ def item_list_latest(*, limit: int | None = 100) -> list[dict[str, Any]]:
     cycle_id = cycle_latest()
     if cycle_id is None:
         return []
-    rows = FetchItem.objects.filter(cycle_id=cycle_id).order_by("-fetch_timestamp", "id")
-    return _as_dicts(rows, limit)
+    return _page("WHERE cycle_id = %s ORDER BY fetch_timestamp DESC, id", limit, cycle_id)
 
 
 @borrows_connection
 def item_list(*, limit: int | None = 1000) -> list[dict[str, Any]]:
     """All items, newest first; of equal times the later id first, as SQLite's index gave them."""
-    return _as_dicts(FetchItem.objects.order_by("-fetch_timestamp", "-id"), limit)
+    return _page("ORDER BY fetch_timestamp DESC, id DESC", limit)
 
 
 @borrows_connection
 def item_list_added(*, limit: int | None = 1000) -> list[dict[str, Any]]:
     """The items that were added to the knowledge base, the latest addition first."""
-    rows = FetchItem.objects.filter(status=ADDED).order_by(
-        F("added_to_rag_at").desc(nulls_last=True), F("fetch_timestamp").desc(), F("id").asc()
-    )
-    return _as_dicts(rows, limit)
+    # The status spelled out, so that the plan may use the partial index.
+    order = "added_to_rag_at DESC NULLS LAST, fetch_timestamp DESC, id"
+    return _page(f"WHERE status = '{ADDED}' ORDER BY {order}", limit)
 
 
 _COLUMNS = (
@@ -154,15 +152,18 @@ _COLUMNS = (
 _OLD_NAMES = {"item_title": "title", "feed_url": "source_url", "item_link": "link"}
 
 
-def _as_dicts(rows: Any, limit: int | None) -> list[dict[str, Any]]:
-    return [
-        {_OLD_NAMES.get(name, name): _shown(value) for name, value in row.items()}
-        for row in limited(rows.values(*_COLUMNS), limit)
-    ]
+_SHOWN = tuple(_OLD_NAMES.get(name, name) for name in _COLUMNS)
+_PAGE = select(FetchItem, _COLUMNS)
 
 
-def _shown(value: Any) -> Any:
-    return iso_text(value) if isinstance(value, datetime) else value
+def _page(order: str, limit: int | None, *parameters: Any) -> list[dict[str, Any]]:
+    found = fetch(FetchItem, f"{_PAGE} {order}{limit_clause(limit)}", parameters)
+    rows = [dict(zip(_SHOWN, row, strict=True)) for row in found]
+    zone = local_zone()
+    for row in rows:
+        row["fetch_timestamp"] = iso_text(row["fetch_timestamp"], zone)
+        row["added_to_rag_at"] = iso_text(row["added_to_rag_at"], zone)
+    return rows
 
 
 @borrows_connection
@@ -172,9 +173,11 @@ def item_count(*, cycle_id: int | None = None) -> dict[str, int]:
     chosen = cycle_id or cycle_latest()
     if not chosen:
         return counts
-    rows = FetchItem.objects.filter(cycle_id=chosen).order_by().values_list("status")
-    for status, count in rows.annotate(count=Count("*")):
+    for status, count in fetch(FetchItem, _BY_STATUS, [int(chosen)]):
         counts["total"] += count
         if status in STATISTICS:
             counts[STATISTICS[status]] = count
     return counts
+
+
+_BY_STATUS = f"SELECT status, count(*) {from_table(FetchItem)} WHERE cycle_id = %s GROUP BY status"

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from copy import copy
-from functools import wraps
+from functools import cache, wraps
 from typing import Any, ParamSpec, TypeVar
 
 from django.db import connections, transaction
@@ -79,14 +79,14 @@ def borrows_connection(function: Callable[P, R]) -> Callable[P, R]:
 @contextmanager
 def connections_returned() -> Iterator[None]:
     """Close on leaving what was opened within; return it to its pool, that is."""
-    open_before = {c.alias for c in _connections() if c.connection is not None}
+    open_before = [c.alias for c in _connections() if c.connection is not None]
     try:
         yield
     finally:
         for connection in _connections():
             if connection.connection is None or connection.in_atomic_block:
                 continue
-            if _is_pooled(connection) and connection.alias not in open_before:
+            if connection.alias not in open_before and _is_pooled(connection):
                 connection.close()
             elif connection.errors_occurred:
                 # A server that restarted: the next call connects anew.
@@ -96,8 +96,14 @@ def connections_returned() -> Iterator[None]:
 def _connections() -> list[BaseDatabaseWrapper]:
     """This thread's connections to PostgreSQL; legacy files are never written by a service."""
     known = connections._connections  # type: ignore[attr-defined]
-    aliases = [alias for alias in connections if not alias.startswith("legacy_")]
-    return [connections[alias] for alias in aliases if hasattr(known, alias)]
+    found = (getattr(known, alias, None) for alias in _aliases(tuple(connections)))
+    return [connection for connection in found if connection is not None]
+
+
+@cache
+def _aliases(known: tuple[str, ...]) -> tuple[str, ...]:
+    """Those that are no legacy files."""
+    return tuple(alias for alias in known if not alias.startswith("legacy_"))
 
 
 def _is_pooled(connection: BaseDatabaseWrapper) -> bool:
@@ -131,7 +137,9 @@ def document(value: Any) -> Any:
     NaN and the infinities become null, U+0000 and lone surrogates become U+FFFD, as in the
     import. Raises TypeError for what is no JSON.
     """
-    text = json.dumps(value or {})
+    if not value:
+        return {}
+    text = json.dumps(value)
     return _storable(json.loads(text, parse_constant=lambda _: None))
 
 

@@ -12,12 +12,10 @@ from functools import cache
 from typing import Any, NamedTuple
 
 from django.db import connections, models, router
-from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.backends.postgresql.base import ServerBindingCursor
-from django.db.backends.utils import CursorWrapper
 
 from stillme.transfer.calls import savepoint
 from stillme.transfer.mapping import split_table
+from stillme.transfer.selects import preparing_cursor
 
 
 class _Insert(NamedTuple):
@@ -49,20 +47,10 @@ def insert_from(
         )
         for field in statement.fields
     ]
-    with savepoint(alias), _preparing_cursor(connection) as cursor:
+    with savepoint(alias), preparing_cursor(connection) as cursor:
         cursor.execute(statement.sql, [*parameters, *cells])
         row = cursor.fetchone()
     return None if row is None else int(row[0])
-
-
-def _preparing_cursor(connection: BaseDatabaseWrapper) -> CursorWrapper:
-    """A cursor whose statements PostgreSQL parses and plans once per session.
-
-    Only where OPTIONS has a `prepare_threshold`; Django's own cursors never prepare.
-    """
-    connection.ensure_connection()
-    cursor = ServerBindingCursor(connection.connection)  # type: ignore[call-arg]
-    return connection._prepare_cursor(cursor)  # type: ignore[attr-defined, no-any-return]
 
 
 @cache

@@ -35,6 +35,7 @@ def process_zone() -> tzinfo:
         return datetime.now().astimezone().tzinfo or UTC
 
 
+@lru_cache
 def _machine_zone() -> str:
     path = Path("/etc/localtime").resolve()
     return str(path).partition("/zoneinfo/")[2] or "UTC"
@@ -55,11 +56,14 @@ def sql_text(moment: datetime | None) -> str | None:
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
-def iso_text(moment: datetime | None) -> str | None:
-    """``2025-11-07T22:24:02.761457``, in local time, as `datetime.isoformat` writes it."""
+def iso_text(moment: datetime | None, zone: tzinfo | None = None) -> str | None:
+    """``2025-11-07T22:24:02.761457``, in local time, as `datetime.isoformat` writes it.
+
+    A page of rows looks for the local zone once and gives it.
+    """
     if moment is None:
         return None
-    return moment.astimezone(local_zone()).replace(tzinfo=None).isoformat()
+    return moment.astimezone(zone or local_zone()).replace(tzinfo=None).isoformat()
 
 
 def instant(value: datetime | str | None) -> datetime | None:

@@ -23,13 +23,19 @@ def statements(expected: int) -> Iterator[None]:
 
 def plans(call: Callable[[], object]) -> list[str]:
     """PostgreSQL's plan of every SELECT that a call makes."""
-    with CaptureQueriesContext(connection) as queries:
+    made: list[tuple[str, Any]] = []
+
+    def note(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if sql.startswith("SELECT"):
+            made.append((sql, params))
+        return execute(sql, params, many, context)
+
+    with connection.execute_wrapper(note):
         call()
-    selects = [q["sql"] for q in queries.captured_queries if q["sql"].startswith("SELECT")]
     with connection.cursor() as cursor:
-        return [_plan(cursor, sql) for sql in selects]
+        return [_plan(cursor, sql, params) for sql, params in made]
 
 
-def _plan(cursor: Any, sql: str) -> str:
-    cursor.execute(f"EXPLAIN {sql}")
+def _plan(cursor: Any, sql: str, params: Any) -> str:
+    cursor.execute(f"EXPLAIN {sql}", params)
     return "\n".join(line for (line,) in cursor.fetchall())
