@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import environ
 from django.core.exceptions import ImproperlyConfigured
@@ -71,6 +71,9 @@ def _from_url(url: str) -> dict[str, Any]:
             "with special characters in the password percent-encoded."
         )
     config: dict[str, Any] = environ.Env.db_url_config(url, engine=ENGINE)
+    # libpq's way to name the folder of a socket in the place of the host.
+    if str(config.get("HOST", "")).lower().startswith("%2f"):
+        config["HOST"] = unquote(config["HOST"])
     return config
 
 

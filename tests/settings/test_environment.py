@@ -76,6 +76,12 @@ def test_database_url(scheme: str) -> None:
     assert "EMBEDDED" not in default
 
 
+def test_the_folder_of_a_socket_in_the_place_of_the_host() -> None:
+    """As libpq takes it."""
+    found = settings_with(DATABASE_URL="postgresql://me@%2Fvar%2FRun%2fpg:5433/x")["default"]
+    assert (found["HOST"], str(found["PORT"]), found["NAME"]) == ("/var/Run/pg", "5433", "x")
+
+
 def test_without_a_url_the_server_is_the_embedded_one() -> None:
     default = settings_with(EMBEDDED_POSTGRES_DIR="/elsewhere")["default"]
     assert default["EMBEDDED"] == {"directory": "/elsewhere", "database": "stillme"}

@@ -153,7 +153,7 @@ def _proof(alias: str, files: Sequence[LegacyFile]) -> list[Line]:
     if proof is None or not covered:
         return [Line(RED, "last proof", "there is none of all files", advice, "proof")]
     age = timezone.now() - proof.created_at
-    text = f"{proof.verdict} ({proof.level}), {_age(age)} old, {proof.findings} findings"
+    text = f"{proof.verdict} ({proof.level}), {_age(age)} old, findings: {proof.findings}"
     if proof.exit_status == 2 or age > OLDEST_PROOF:
         return [Line(RED, "last proof", text, advice, "proof")]
     if _loaded_since(alias, files, proof):

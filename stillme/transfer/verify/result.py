@@ -55,7 +55,7 @@ class RoundTripResult:
     def words(self) -> str:
         """What came of it, plainly."""
         if self.findings:
-            return f"{self.findings:,} differences"
+            return f"{self.findings:,} difference{_s(self.findings)}"
         if not self.spelled_otherwise:
             return f"bit-identical ({self.cells:,} cells)"
         listed = ", ".join(f"{name} {n:,}" for name, n in self.spelled_otherwise.items())
@@ -156,7 +156,12 @@ class VerifyResult:
             return f"{text}: {rows - aside:,} in the target, value for value; {aside:,} set aside."
         parts = []
         if self.findings.total:
-            parts.append(f"{self.findings.total:,} findings")
+            parts.append(f"{self.findings.total:,} finding{_s(self.findings.total)}")
         if self.open_rows:
-            parts.append(f"{self.open_rows:,} rows in quarantine nobody has decided about")
+            rows_open = f"{self.open_rows:,} row{_s(self.open_rows)}"
+            parts.append(f"{rows_open} in quarantine nobody has decided about")
         return f"NOT PROVEN: {' and '.join(parts)} among {rows:,} legacy rows."
+
+
+def _s(count: int) -> str:
+    return "" if count == 1 else "s"
