@@ -64,13 +64,17 @@ class StageWriter:
 
     def try_blocks(self, blocks: Iterable[bytes]) -> bool:
         """Copy a stream whole, or not at all."""
+        return self.refusal(blocks) is None
+
+    def refusal(self, blocks: Iterable[bytes]) -> str | None:
+        """The same; PostgreSQL's message where it refuses."""
         try:
             self._copy(blocks)
         except psycopg.Error as error:
             if lost_connection(error):
                 raise
-            return False
-        return True
+            return _message(error)
+        return None
 
     def lines(self, lines: Sequence[str]) -> list[tuple[int, str]]:
         """Copy `lines`; return (index, PostgreSQL's message) of those it refuses."""
@@ -83,7 +87,7 @@ class StageWriter:
             if lost_connection(error):
                 raise
             if len(lines) == 1:
-                return [(start, str(error.diag.message_primary or type(error).__name__))]
+                return [(start, _message(error))]
             middle = len(lines) // 2
             return self._bisect(lines[:middle], start) + self._bisect(
                 lines[middle:], start + middle
@@ -102,6 +106,10 @@ class StageWriter:
                 self._connection.savepoint_commit(savepoint)
             raise
         self._connection.savepoint_commit(savepoint)
+
+
+def _message(error: psycopg.Error) -> str:
+    return str(error.diag.message_primary or type(error).__name__)
 
 
 _NOT_ABOUT_A_VALUE = ("08", "53", "57", "58")

@@ -20,6 +20,7 @@ from stillme.transfer.sqlite.clock import (
     row_offset_sql,
 )
 from stillme.transfer.sqlite.connect import quoted
+from stillme.transfer.sqlite.huge_cell import is_huge
 from stillme.transfer.sqlite.row_source import RowSource
 
 _QUOTE = f"char({ord(QUOTE)})"
@@ -68,6 +69,8 @@ def common_rows(
         cells.append("''")
     if mapping.key is None or mapping.impossible:
         tests = ["0"]
+    # First of all: what comes after it may read the value.
+    tests[:0] = [f"NOT {is_huge(quoted(name))}" for name in source.huge(mapping)]
     texts = [c for c in mapping.columns if isinstance(c.kind, kinds.Text | kinds.TextKey)]
     constant = all(column.required for column in texts)
     if not constant:

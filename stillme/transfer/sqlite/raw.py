@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.clock import row_offset_sql
 from stillme.transfer.sqlite.common import ParentTable, has_parent, no_earlier
 from stillme.transfer.sqlite.connect import quoted
+from stillme.transfer.sqlite.huge_cell import HugeCell, is_huge
+from stillme.transfer.sqlite.row_source import RowSource
 
 Raw = None | int | float | bytes
 
@@ -20,6 +23,7 @@ class RawRow:
 
     `row_offset` is the row's own evidence of the local clock in minutes, `orphaned` the reference
     columns whose parent is missing or set aside, `repeated` tells that an earlier row has the key.
+    A text in `huge` was left where it is: its cell has no value.
     """
 
     rowid: int | None
@@ -27,18 +31,32 @@ class RawRow:
     row_offset: int | None
     orphaned: frozenset[str]
     repeated: bool
+    huge: dict[str, HugeCell] = field(default_factory=dict)
+
+    def whole(self) -> RawRow:
+        """The row with every value in it."""
+        if not self.huge:
+            return self
+        cells = {**self.cells, **{n: ("text", cell.read()) for n, cell in self.huge.items()}}
+        return replace(self, cells=cells, huge={})
 
 
 class RawReader:
-    """Reads raw rows of one table through one connection."""
+    """Reads raw rows of one table through one connection.
+
+    Given a `source`, it reads through that instead and leaves huge texts where they are.
+    """
 
     def __init__(
         self,
         connection: sqlite3.Connection,
         mapping: TableMapping,
         parents: dict[str, ParentTable | None],
+        source: RowSource | None = None,
     ) -> None:
         self._connection = connection
+        self._source = source
+        self._huge = source.huge(mapping) if source else ()
         self._mapping = mapping
         self._names = [c.legacy for c in mapping.columns] + list(mapping.extra)
         self._references = [c.legacy for c, _ in mapping.references()]
@@ -59,19 +77,26 @@ class RawReader:
             column = f"{table}.{quoted(name)}"
             parts.append(f"typeof({column})")
             # Text as its bytes: Python would refuse or replace what is not UTF-8.
-            parts.append(
+            value = (
                 f"CASE typeof({column}) WHEN 'text' THEN CAST({column} AS BLOB) ELSE {column} END"
             )
+            if name in self._huge:
+                small = f"typeof({column}) <> 'text' OR NOT {is_huge(column)}"
+                value = f"CASE WHEN {small} THEN {value} END"
+            parts.append(value)
         return parts
+
+    def _run(self, query: str, values: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
+        if self._source is not None:
+            return self._source.rows(query, values)
+        return self._connection.execute(query, values)
 
     def where(self, condition: str, values: Iterable[object] = ()) -> Iterator[RawRow]:
         """The rows that meet an SQL condition, in key order."""
         mapping = self._mapping
         order = quoted(mapping.key.legacy) if mapping.key else "1"
-        cursor = self._connection.execute(
-            f"{self._select} WHERE {condition} ORDER BY {order}", tuple(values)
-        )
-        for row in cursor:
+        query = f"{self._select} WHERE {condition} ORDER BY {order}"
+        for row in self._run(query, tuple(values)):
             yield self._row(row)
 
     def keys(self, keys: Iterable[int | str]) -> Iterator[RawRow]:
@@ -79,7 +104,7 @@ class RawReader:
         assert self._mapping.key is not None
         column = f"{quoted(self._mapping.table)}.{quoted(self._mapping.key.legacy)}"
         for key in keys:
-            for row in self._connection.execute(f"{self._select} WHERE {column} = ?", (key,)):
+            for row in self._run(f"{self._select} WHERE {column} = ?", (key,)):
                 yield self._row(row)
 
     def _row(self, row: tuple[object, ...]) -> RawRow:
@@ -95,4 +120,12 @@ class RawReader:
             offset,  # type: ignore[arg-type]
             orphaned,
             bool(repeated),
+            self._left(rowid, cells),
         )
+
+    def _left(self, rowid: Any, cells: dict[str, tuple[str, object]]) -> dict[str, HugeCell]:
+        if self._source is None:
+            return {}
+        table = self._mapping.table
+        left = [name for name in self._huge if cells[name] == ("text", None)]
+        return {name: self._source.cell(table, name, rowid) for name in left}

@@ -13,7 +13,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.connect import quoted
+from stillme.transfer.sqlite.huge_cell import HugeCell, may_be_huge
 from stillme.transfer.sqlite.snapshot_reader import open_reader, rows_of
 
 _EXACT = "exact_double"
@@ -33,6 +35,12 @@ class RowSource(Protocol):
 
     def rows(self, query: str, values: Sequence[int | str]) -> Iterator[tuple[Any, ...]]:
         """The rows of a query. Raises sqlite3.Error where the file is damaged."""
+
+    def huge(self, mapping: TableMapping) -> tuple[str, ...]:
+        """The columns whose huge texts this source can leave where they are."""
+
+    def cell(self, table: str, column: str, rowid: int) -> HugeCell:
+        """One of them."""
 
     def close(self) -> None:
         """Release what this source opened itself."""
@@ -64,6 +72,14 @@ class SnapshotRows:
     def rows(self, query: str, values: Sequence[int | str]) -> Iterator[tuple[Any, ...]]:
         """As the protocol says."""
         return rows_of(self._connection, query, values)
+
+    def huge(self, mapping: TableMapping) -> tuple[str, ...]:
+        """As the protocol says."""
+        return may_be_huge(mapping)
+
+    def cell(self, table: str, column: str, rowid: int) -> HugeCell:
+        """As the protocol says."""
+        return HugeCell(self._connection, table, column, rowid)
 
     def close(self) -> None:
         """Close the connection."""
@@ -97,6 +113,14 @@ class LiveRows:
     def rows(self, query: str, values: Sequence[int | str]) -> Iterator[tuple[Any, ...]]:
         """As the protocol says."""
         yield from self._connection.execute(query, values)
+
+    def huge(self, mapping: TableMapping) -> tuple[str, ...]:
+        """None: Python's blob handle may be missing, and the system's SQLite too old."""
+        return ()
+
+    def cell(self, table: str, column: str, rowid: int) -> HugeCell:
+        """There is none."""
+        raise AssertionError("a live file is read row by row")
 
     def close(self) -> None:
         """The connection stays open: it is not ours."""

@@ -10,6 +10,7 @@ from stillme.transfer.mapping import MappedColumn, TableMapping
 from stillme.transfer.raw_cells import Raw, cell_bytes
 from stillme.transfer.sqlite.clock import Clock
 from stillme.transfer.sqlite.raw import RawRow
+from stillme.transfer.steps.load_huge import TargetCell, check_text
 from stillme.transfer.steps.policy import Cell, Refused, RowContext, convert
 
 # A row set aside for one of these does not stand for its key: another row with it may be loaded.
@@ -28,10 +29,13 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class LoadedRow:
-    """A row for the target: its key as text, its cells in PostgreSQL's input format."""
+    """A row for the target: its key as text, its cells in PostgreSQL's input format.
+
+    A huge text is a HugeCell there; such a row is written by `load_huge`.
+    """
 
     key: str
-    cells: tuple[str | None, ...]
+    cells: tuple[TargetCell, ...]
     kept: tuple[Kept, ...]
     repaired: bool
     raw: RawRow
@@ -66,12 +70,17 @@ class CarefulLoader:
             return SetAside(
                 key, row, "missing_column", names, f"The file has no column for {names}."
             )
-        cells: list[str | None] = []
+        cells: list[TargetCell] = []
         kept: list[Kept] = []
         repaired = False
         for column in self._mapping.columns:
             storage, raw = row.cells[column.legacy]
+            huge = row.huge.get(column.legacy)
             try:
+                if huge is not None:
+                    check_text(huge)
+                    cells.append(huge)
+                    continue
                 cell = self._cell(column, row, storage, raw)
             except Refused as refused:
                 return SetAside(key, row, refused.reason, column.legacy, refused.sentence)

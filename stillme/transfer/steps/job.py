@@ -55,7 +55,8 @@ class Source(Protocol):
 class TableSource:
     """The job's snapshot, or a live `connection`, with everything that reads from it.
 
-    Common rows come from `stream`, rows that need attention from `raw`.
+    Common rows come from `stream`, rows that need attention from `raw`; or from `lean`, which
+    leaves huge texts of a snapshot where they are.
     """
 
     def __init__(self, job: TableJob, connection: sqlite3.Connection | None = None) -> None:
@@ -72,6 +73,7 @@ class TableSource:
         }
         self.common = common_rows(job.mapping, job.clock, self.parents, self.stream)
         self.raw = RawReader(self.connection, job.mapping, self.parents)
+        self.lean = RawReader(self.connection, job.mapping, self.parents, self.stream)
         self.careful = CarefulLoader(job.mapping, job.clock, job.epoch_units)
 
     def _parent(self, table: str, mapping: TableMapping | None) -> ParentTable | None:

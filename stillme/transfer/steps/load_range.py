@@ -22,12 +22,14 @@ from stillme.transfer.postgresql.copy import commit_lazily, copy_csv, fetch_all,
 from stillme.transfer.sqlite.ranges import KeyRange
 from stillme.transfer.steps.careful import LoadedRow, SetAside
 from stillme.transfer.steps.job import TableJob, TableSource
+from stillme.transfer.steps.load_huge import TargetCell, is_huge, line_pieces
 from stillme.transfer.steps.merge import merge_range, range_condition
 from stillme.transfer.steps.outcome import Outcome
 from stillme.transfer.steps.read_range import RangeReader, ReadRange
 from stillme.transfer.steps.set_aside import keep_cells, quarantine_rows
 
 _LINES_AT_ONCE = 200
+_CHARACTERS_AT_ONCE = 1_000_000
 
 
 class Collected:
@@ -38,28 +40,33 @@ class Collected:
         self.with_kept: list[LoadedRow] = []
         self.repaired = 0
 
-    def add(self, row: LoadedRow | SetAside) -> str | None:
-        """Note a row; its CSV line if it is for the target."""
+    def add(self, row: LoadedRow | SetAside) -> tuple[TargetCell, ...] | None:
+        """Note a row; its cells if it is for the target."""
         if isinstance(row, SetAside):
             self.set_aside.append(row)
             return None
         if row.kept:
             self.with_kept.append(row)
         self.repaired += row.repaired
-        return csv_line(row.cells)
+        return row.cells
 
-    def lines(self, source: TableSource, reader: RangeReader) -> Iterator[list[str]]:
-        """The CSV lines of the rows that need attention, in small batches."""
+    def blocks(self, source: TableSource, reader: RangeReader) -> Iterator[bytes]:
+        """CSV of the rows that need attention: small blocks, a row with a huge text in pieces."""
         batch: list[str] = []
+        size = 0
         for raw in reader.others():
-            line = self.add(source.careful.convert(raw))
-            if line is not None:
-                batch.append(line)
-            if len(batch) >= _LINES_AT_ONCE:
-                yield batch
-                batch = []
-        if batch:
-            yield batch
+            cells = self.add(source.careful.convert(raw))
+            if cells is None:
+                continue
+            if is_huge(cells):
+                yield from line_pieces(cells)
+                continue
+            batch.append(csv_line(cells))
+            size += len(batch[-1])
+            if len(batch) >= _LINES_AT_ONCE or size >= _CHARACTERS_AT_ONCE:
+                yield "".join(batch).encode("utf-8")
+                batch, size = [], 0
+        yield "".join(batch).encode("utf-8")
 
     def outcome(self, legacy_rows: int) -> Outcome:
         """The counts: every row that was neither repaired nor set aside is loaded."""
@@ -126,8 +133,7 @@ def _direct_blocks(
     source: TableSource, reader: RangeReader, collected: Collected
 ) -> Iterator[bytes]:
     yield from reader.blocks()
-    for lines in collected.lines(source, reader):
-        yield "".join(lines).encode("utf-8")
+    yield from collected.blocks(source, reader)
 
 
 def load_staged(

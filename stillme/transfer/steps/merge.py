@@ -25,6 +25,7 @@ from stillme.transfer.sqlite.raw import RawRow
 from stillme.transfer.steps.careful import LoadedRow, SetAside
 from stillme.transfer.steps.difference import rows_differ
 from stillme.transfer.steps.job import Source, TableJob, TableSource
+from stillme.transfer.steps.load_huge import is_huge, line_pieces
 from stillme.transfer.steps.outcome import MOST_KEYS, Outcome
 from stillme.transfer.steps.read_range import RangeReader, ReadRange
 
@@ -34,6 +35,10 @@ OURS = (
     "EXISTS (SELECT 1 FROM transfer.write_mark AS w "
     "WHERE mod(w.xid, 4294967296) = t.xmin::text::bigint)"
 )
+
+
+# Rows that need attention are staged so many characters at a time.
+_CHARACTERS_AT_ONCE = 4_000_000
 
 
 @dataclass(slots=True)
@@ -105,29 +110,44 @@ def fill_stage(
         rows = reader.rows if kept is None or read is None else read.common_rows
         merged.outcome.legacy_rows = merged.outcome.loaded = rows
         others = None if read is None or kept is None else read.others
-        stage_rows(writer, source, list(reader.others()) if others is None else others, merged)
+        stage_rows(writer, source, reader.others() if others is None else others, merged)
         return
     if reader.by_hand:
         execute(connections[alias], f"TRUNCATE pg_temp.{STAGE}")
-    stage_rows(writer, source, list(RangeReader(source, key_range).everything()), merged)
+    stage_rows(writer, source, RangeReader(source, key_range).everything(), merged)
 
 
-def stage_rows(writer: StageWriter, source: Source, rows: Sequence[RawRow], merged: Merged) -> None:
+def stage_rows(writer: StageWriter, source: Source, rows: Iterable[RawRow], merged: Merged) -> None:
     """Convert raw rows and stage them; what PostgreSQL still refuses is set aside."""
-    loaded: list[LoadedRow] = []
+    batch: list[tuple[LoadedRow, str]] = []
+    size = 0
     for raw in rows:
         row = source.careful.convert(raw)
         if isinstance(row, SetAside):
             _note(merged, row)
+        elif is_huge(row.cells):
+            _note_staged(merged, row, writer.refusal(line_pieces(row.cells)))
         else:
-            loaded.append(row)
-    refused = dict(writer.lines([csv_line(row.cells) for row in loaded]))
-    for index, row in enumerate(loaded):
-        if index in refused:
-            sentence = f"PostgreSQL refuses the row: {refused[index]}"
-            _note(merged, SetAside(row.key, row.raw, "refused_by_target", "", sentence))
-        else:
-            _note(merged, row)
+            batch.append((row, csv_line(row.cells)))
+            size += len(batch[-1][1])
+        if size >= _CHARACTERS_AT_ONCE:
+            _stage(writer, batch, merged)
+            batch, size = [], 0
+    _stage(writer, batch, merged)
+
+
+def _stage(writer: StageWriter, batch: Sequence[tuple[LoadedRow, str]], merged: Merged) -> None:
+    refused = dict(writer.lines([line for _, line in batch]))
+    for index, (row, _) in enumerate(batch):
+        _note_staged(merged, row, refused.get(index))
+
+
+def _note_staged(merged: Merged, row: LoadedRow, refusal: str | None) -> None:
+    if refusal is None:
+        _note(merged, row)
+        return
+    sentence = f"PostgreSQL refuses the row: {refusal}"
+    _note(merged, SetAside(row.key, row.raw, "refused_by_target", "", sentence))
 
 
 FindRaw = Callable[[Iterable[Any]], Iterable[RawRow]]

@@ -9,6 +9,7 @@ from stillme.transfer.sqlite.connect import quoted
 from stillme.transfer.sqlite.ranges import KeyRange
 from stillme.transfer.sqlite.raw import RawRow
 from stillme.transfer.steps.job import TableSource
+from stillme.transfer.steps.load_huge import digest
 from stillme.transfer.steps.stream import CommonStream
 
 _ROWIDS_AT_ONCE = 500
@@ -46,6 +47,8 @@ class RangeReader:
         for row in self._others():
             self.rows += 1
             self._hasher.update(repr((row.cells, row.row_offset, sorted(row.orphaned))).encode())
+            if row.huge:
+                self._hasher.update(digest(row.huge.values()).encode())
             yield row
 
     def _others(self) -> Iterator[RawRow]:
@@ -56,17 +59,17 @@ class RangeReader:
         table = quoted(self._source.job.mapping.table)
         for start in range(0, len(rowids), _ROWIDS_AT_ONCE):
             listed = ", ".join(map(str, rowids[start : start + _ROWIDS_AT_ONCE]))
-            yield from self._source.raw.where(f"{table}.rowid IN ({listed})")
+            yield from self._source.lean.where(f"{table}.rowid IN ({listed})")
 
     def everything(self) -> Iterator[RawRow]:
         """Every row of the range, raw."""
         mapping = self._source.job.mapping
         if mapping.key is None:
-            yield from self._source.raw.where("1")
+            yield from self._source.lean.where("1")
             return
         column = f"{quoted(mapping.table)}.{quoted(mapping.key.legacy)}"
         where, values = self._range.where(column)
-        yield from self._source.raw.where(where, values)
+        yield from self._source.lean.where(where, values)
 
     def digest(self) -> str:
         """Of what was read; call it after both iterations."""

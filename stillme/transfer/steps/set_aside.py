@@ -79,7 +79,7 @@ def _record(mapping: TableMapping, run_id: int | None, row: SetAside) -> Quarant
         table=mapping.declared_table,
         key=row.key,
         rowid=row.raw.rowid,
-        cells={name: pack_cell(*cell) for name, cell in row.raw.cells.items()},
+        cells={name: pack_cell(*cell) for name, cell in row.raw.whole().cells.items()},
         reason=row.reason,
         column=row.column,
         sentence=row.sentence,

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import sqlite3
 import sys
 from array import array
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -15,12 +14,14 @@ import apsw
 from stillme.transfer.kinds import TextKey
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.connect import quoted
+from stillme.transfer.sqlite.huge_cell import HugeCell, is_huge, may_be_huge
 from stillme.transfer.sqlite.snapshot_reader import rows_of
 from stillme.transfer.verify.document_blocks import DocumentBlock
+from stillme.transfer.verify.huge_text import HugeText, of_cell
 from stillme.transfer.verify.lines import Lines
 from stillme.transfer.verify.local_clock import row_minutes_sql
 
-Raw = None | int | float | bytes
+Raw = None | int | float | bytes | HugeText
 # A block of large rows ends early: memory is bounded by bytes.
 _BLOCK_BYTES = 4_000_000
 
@@ -39,7 +40,7 @@ class StoredRow:
     """One legacy row: rowid, (storage class, value) per column, its own offset, flags."""
 
     rowid: int | None
-    cells: dict[str, tuple[str, Raw]]
+    cells: Mapping[str, tuple[str, Raw]]
     minutes: int | None
     lost_parents: frozenset[str]
     is_repeat: bool
@@ -49,6 +50,11 @@ class StoredRow:
         """Everything that is known of it, spelled."""
         parts = (self.rowid, self.cells, self.minutes, sorted(self.lost_parents), self.is_repeat)
         return repr(parts).encode()
+
+    @property
+    def size(self) -> int:
+        """About how many bytes it holds."""
+        return sum(len(value) for _, value in self.cells.values() if isinstance(value, bytes))
 
 
 @dataclass(slots=True)
@@ -74,22 +80,21 @@ class Block:
 
 
 class LegacySide:
-    """Reads one table of a snapshot: blocks through APSW, single rows as they are stored."""
+    """Reads one table of a snapshot: blocks of lines, and single rows as they are stored."""
 
     def __init__(
         self,
-        connection: sqlite3.Connection,
         reader: apsw.Connection,
         mapping: TableMapping,
         lines: Lines,
         parents: dict[str, str],
     ) -> None:
-        self._db = connection
         self._reader = reader
         self._mapping = mapping
         self._lines = lines
         self._parents = parents
         self._names = [c.legacy for c in mapping.columns] + list(mapping.extra)
+        self._huge = may_be_huge(mapping)
         first_real = 2 + len(lines.documents)
         self._document_places = range(2, first_real)
         self._real_places = range(first_real, first_real + len(lines.reals))
@@ -179,13 +184,22 @@ class LegacySide:
         for name in self._names:
             column_name = f"{table}.{quoted(name)}"
             as_bytes = f"iif(typeof({column_name}) = 'text', CAST({column_name} AS BLOB)"
-            parts += [f"typeof({column_name})", f"{as_bytes}, {column_name})"]
+            value = f"{as_bytes}, {column_name})"
+            if name in self._huge:
+                left = f"typeof({column_name}) = 'text' AND {is_huge(column_name)}"
+                value = f"iif({left}, NULL, {value})"
+            parts += [f"typeof({column_name})", value]
         query = f"SELECT {', '.join(parts)} FROM {table} WHERE {where}"
-        for rowid, minutes, repeat, *rest in self._db.execute(query, tuple(values)):
-            flags, cells = rest[: len(references)], rest[len(references) :]
+        for rowid, minutes, repeat, *rest in rows_of(self._reader, query, values):
+            flags, found = rest[: len(references)], rest[len(references) :]
+            cells = {name: (found[2 * i], found[2 * i + 1]) for i, name in enumerate(self._names)}
+            for name in self._huge:
+                if cells[name] == ("text", None):
+                    cell = HugeCell(self._reader, mapping.table, name, rowid)
+                    cells[name] = ("text", of_cell(cell))
             yield StoredRow(
                 rowid,
-                {name: (cells[2 * i], cells[2 * i + 1]) for i, name in enumerate(self._names)},
+                cells,
                 minutes,
                 frozenset(n for n, lost in zip(references, flags, strict=True) if lost),
                 bool(repeat),

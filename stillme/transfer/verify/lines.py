@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from stillme.transfer import kinds
 from stillme.transfer.mapping import EXTRA_COLUMN, MappedColumn, TableMapping
 from stillme.transfer.sqlite.connect import quoted as legacy_name
+from stillme.transfer.sqlite.huge_cell import is_huge, may_be_huge
 from stillme.transfer.verify.local_clock import LocalClock, row_minutes_sql, shape_sql
 
 _VALUE_MARK = "v"
@@ -52,6 +53,8 @@ def lines_for(mapping: TableMapping, clock: LocalClock, parents: dict[str, str])
         pieces.append("'-'")
         target.append(f"CASE WHEN {_q(name)} IS NULL THEN '-' ELSE '!' END")
     tests += [f"{legacy_name(name)} IS NULL" for name in mapping.extra]
+    # First of all: what comes after it may read the value.
+    tests[:0] = [f"NOT {is_huge(legacy_name(name))}" for name in may_be_huge(mapping)]
     if mapping.key is None or mapping.impossible or not mapping.key_is_unique:
         tests = ["0"]
     return Lines(

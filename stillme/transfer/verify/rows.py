@@ -21,12 +21,14 @@ from stillme.transfer.verify.expect import (
     expect,
     show_instant,
 )
+from stillme.transfer.verify.huge_text import HugeText
 from stillme.transfer.verify.legacy_side import StoredRow
 from stillme.transfer.verify.local_clock import LocalClock
 from stillme.transfer.verify.result import TableProof
 from stillme.transfer.verify.target_side import TargetSide
 
 _AT_ONCE = 500
+_BYTES_AT_ONCE = 4_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +63,13 @@ class RowJudge:
         """Judge rows into `proof`; returns the keys (as text) that have a reason to be there."""
         seen: set[str] = set()
         batch: list[StoredRow] = []
+        size = 0
         for row in rows:
             batch.append(row)
-            if len(batch) == _AT_ONCE:
+            size += row.size
+            if len(batch) == _AT_ONCE or size > _BYTES_AT_ONCE:
                 seen |= self._judge_batch(batch, proof)
-                batch = []
+                batch, size = [], 0
         return seen | self._judge_batch(batch, proof)
 
     def _judge_batch(self, rows: list[StoredRow], proof: TableProof) -> set[str]:
@@ -172,7 +176,7 @@ class RowJudge:
             except MustBeSetAside as why:
                 return Fate({}, {}, False, why.reason)
             values[column.target] = cell.value
-            if cell.kept:
+            if cell.kept and not isinstance(raw, HugeText):
                 kept[column.legacy] = (storage, raw, cell.kept)
                 repaired = repaired or cell.kept != "clock_offset"
         for name, rule in self._mapping.derived:
@@ -184,8 +188,17 @@ class RowJudge:
         return Fate(values, kept, repaired)
 
     def _cell(
-        self, column: MappedColumn, row: StoredRow, storage: str, raw: Raw, around: Surroundings
+        self,
+        column: MappedColumn,
+        row: StoredRow,
+        storage: str,
+        raw: Raw | HugeText,
+        around: Surroundings,
     ) -> Expected:
+        if isinstance(raw, HugeText):
+            if raw.fault:
+                raise MustBeSetAside(raw.fault)
+            return Expected(raw)
         cell = expect(column.kind, column.required, storage, raw, around)
         if row.is_repeat and isinstance(column.kind, kinds.Key | kinds.TextKey):
             raise MustBeSetAside("duplicate_key")
@@ -292,6 +305,8 @@ class RowJudge:
         for name, wanted in expected.items():
             is_tree = name in json_columns or name == EXTRA_COLUMN
             present = documents.target_tree(found[name]) if is_tree else found[name]
+            if isinstance(present, HugeText) and present.is_same(wanted):
+                continue
             if present != wanted or type(present) is not type(wanted):
                 show = show_instant if name in times else _show
                 yield self._finding(FindingKind.VALUE, key, name, show(wanted), show(present))
@@ -344,6 +359,8 @@ def _extra_text(raw: bytes) -> Any:
 def _same_raw(noted: tuple[str, Raw] | None, stored: tuple[Any, ...]) -> bool:
     if noted is None or noted[0] != stored[0]:
         return False
+    if isinstance(stored[1], HugeText):
+        return stored[1].is_same(noted[1])
     if isinstance(stored[1], float):
         return isinstance(noted[1], float) and noted[1].hex() == stored[1].hex()
     return bool(noted[1] == stored[1])

@@ -68,7 +68,7 @@ class TableJudge:
         self._reader = self.open_reader()
         parents = {name: self._parent_test(name) for name in case.parents}
         self._lines = lines_for(case.mapping, case.clock, parents)
-        self._legacy = LegacySide(self._db, self._reader, case.mapping, self._lines, parents)
+        self._legacy = LegacySide(self._reader, case.mapping, self._lines, parents)
         self._target = TargetSide(alias, case.mapping, self._lines)
         self._noted: set[Any] = set()
         self._rows = RowJudge(alias, case.mapping, case.clock, case.units, self._target)
@@ -189,7 +189,7 @@ class TableJudge:
             if content == block.content and _are_same(block.documents, documents):
                 plain = content.rows
                 proof.legacy_rows += block.rows
-                proof.target_rows += plain + len(self._target.rows(without))
+                proof.target_rows += plain + self._target.count(without)
                 proof.by_digest += plain
                 proof.cells += plain * len(mapping.columns)
                 seen = self._rows.judge(self._legacy.by_rowid(block.unusual), proof)
@@ -213,12 +213,12 @@ class TableJudge:
         marks = ", ".join("?" * len(keys))
         rows = self._counted(self._legacy.rows(f"{name} IN ({marks})", keys), proof)
         seen = self._rows.judge(rows, proof)
-        proof.target_rows += len(self._target.rows(keys))
+        proof.target_rows += self._target.count(keys)
         self._extra_among(keys, seen, proof)
 
     def _extra_among(self, keys: list[Any], seen: set[str], proof: TableProof) -> None:
         for key in keys:
-            if str(key) not in seen and self._target.rows([key]):
+            if str(key) not in seen and self._target.count([key]):
                 proof.findings.add(
                     Finding(
                         FindingKind.EXTRA_ROW, self.case.mapping.target, str(key), "no row", "a row"

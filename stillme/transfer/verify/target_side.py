@@ -9,11 +9,14 @@ from django.db import connections
 
 from stillme.transfer import kinds
 from stillme.transfer.mapping import EXTRA_COLUMN, TableMapping
+from stillme.transfer.verify.huge_text import of_target, target_names, target_parts
 from stillme.transfer.verify.legacy_side import BlockContent, is_text_key
 from stillme.transfer.verify.lines import Lines
 
 # Stands for an infinite time, which no legacy value means.
 _NEVER = 2**63 - 1
+# Marks the digest of a text column among the columns: no name of PostgreSQL ends so.
+_HUGE = "\0huge"
 
 
 def select(alias: str, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
@@ -45,12 +48,13 @@ def _q(name: str) -> str:
 
 
 class TargetSide:
-    """Reads one target table; its blocks by `lines`."""
+    """Reads one target table; its blocks by `lines`, and then huge texts by their digests."""
 
     def __init__(self, alias: str, mapping: TableMapping, lines: Lines | None = None) -> None:
         self._alias = alias
         self._mapping = mapping
         self._lines = lines
+        self._huge = target_names(mapping) if lines else set()
         key = _q(mapping.key.target) if mapping.key else "NULL"
         self._key = f'{key} COLLATE "C"' if is_text_key(mapping) else key
         self._array = "text[]" if is_text_key(mapping) else "bigint[]"
@@ -155,18 +159,40 @@ class TargetSide:
             f"= ANY(%s::{self._array})",
             [list(keys)],
         )
-        return {row[0]: dict(zip(names, map(_plain, row[1:]), strict=True)) for row in found}
+        return {row[0]: _row(names, row[1:]) for row in found}
+
+    def count(self, keys: Sequence[Any]) -> int:
+        """How many of the keys there are."""
+        if not keys or self._mapping.key is None:
+            return 0
+        where = f"{_q(self._mapping.key.target)} = ANY(%s::{self._array})"
+        query = f"SELECT count(*) FROM {self._mapping.relation} WHERE {where}"
+        return int(select(self._alias, query, [list(keys)])[0][0])
 
     def _columns(self) -> tuple[list[str], list[str]]:
         names: list[str] = []
         parts: list[str] = []
         for column in self._mapping.columns:
             names.append(column.target)
+            if column.target in self._huge:
+                value, huge = target_parts(_q(column.target))
+                names.append(f"{column.target}{_HUGE}")
+                parts += [value, huge]
+                continue
             parts.append(_comparable(column.kind, _q(column.target)))
         for name in (*(n for n, _ in self._mapping.derived), *self._mapping.nulls, EXTRA_COLUMN):
             names.append(name)
             parts.append(f"{_q(name)}::text")
         return names, parts
+
+
+def _row(names: Sequence[str], values: Sequence[Any]) -> dict[str, Any]:
+    found = dict(zip(names, map(_plain, values), strict=True))
+    for name in [name for name in names if name.endswith(_HUGE)]:
+        spelled = found.pop(name)
+        if spelled is not None:
+            found[name.removesuffix(_HUGE)] = of_target(spelled)
+    return found
 
 
 def _plain(value: Any) -> Any:

@@ -1,0 +1,271 @@
+"""A huge text is read, checked, copied and compared in pieces: every rule of a text holds."""
+
+from __future__ import annotations
+
+import base64
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stillme.transfer.selection import Selection
+from stillme.transfer.sqlite import huge_cell
+from stillme.transfer.sqlite.huge_cell import HugeCell
+from stillme.transfer.verify.run import VerifyOptions, verify
+from tests.transfer.load.support import FILES, content, query, run_import
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+HUGE, PIECE = 400, 64
+SCORES = Selection(tables=("accuracy_scores",))
+OTHERS = {"id": 900, "accuracy_score": 0.5, "scoring_method": "m", "actual_answer": "a"}
+
+
+@pytest.fixture(autouse=True)
+def low_threshold(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(huge_cell, "HUGE_BYTES", HUGE)
+    monkeypatch.setattr(huge_cell, "PIECE_BYTES", PIECE)
+
+
+@pytest.fixture
+def legacy(legacy: Path) -> Path:
+    """Without the samples' own rows for the quarantine."""
+    with closing(sqlite3.connect(legacy / FILES["accuracy"])) as connection, connection:
+        connection.execute("DELETE FROM accuracy_scores WHERE id > 8")
+        held = " || ".join(f"ifnull({name}, '')" for name in ("question", "actual_answer"))
+        connection.execute(
+            f"DELETE FROM accuracy_scores WHERE instr(CAST({held} AS BLOB), x'00') > 0"
+        )
+    return legacy
+
+
+@pytest.fixture
+def never_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test with it fails where a huge text is read as one value."""
+
+    def read(cell: HugeCell) -> bytes:
+        raise AssertionError(f"{cell.column} is read whole")
+
+    monkeypatch.setattr(HugeCell, "read", read)
+
+
+def put(directory: Path, **cells: Any) -> None:
+    """A row of accuracy_scores; bytes are stored as text."""
+    cells = {"question": "q", **OTHERS, **cells}
+    marks = ["CAST(? AS TEXT)" if isinstance(v, bytes) else "?" for v in cells.values()]
+    with closing(sqlite3.connect(directory / FILES["accuracy"])) as connection, connection:
+        connection.execute(
+            f"INSERT OR REPLACE INTO accuracy_scores ({', '.join(cells)}) "
+            f"VALUES ({', '.join(marks)})",
+            [bytes(v) if isinstance(v, bytearray) else v for v in cells.values()],
+        )
+
+
+def load(**options: Any) -> Any:
+    (table,) = run_import(selection=SCORES, **options).tables
+    assert table.outcome.conserved
+    return table.outcome
+
+
+def judged() -> Any:
+    result = verify(VerifyOptions(selection=SCORES, jobs=1))
+    (table,) = result.tables
+    return table
+
+
+def stored(key: int = 900) -> tuple[Any, ...]:
+    return query(
+        "SELECT question, actual_answer, expected_answer FROM accuracy.accuracy_scores "
+        "WHERE id = %s",
+        key,
+    )[0]
+
+
+def kept(key: int = 900) -> tuple[Any, ...]:
+    ((reason, sentence),) = query(
+        "SELECT reason, sentence FROM transfer.quarantined_row WHERE key = %s", str(key)
+    )
+    return reason, sentence
+
+
+def texts() -> Iterator[Any]:
+    """Texts that have something unusual around the first end of a piece."""
+    for shift in range(-3, 3):
+        before = "x" * (PIECE + shift)
+        for name, middle in {
+            "two bytes": "é",
+            "four bytes": "\U0001f600",
+            "quote": "\x01",
+            "quotes": "\x01\x01\x01",
+            "line": "\r\n\\.\n",
+            "backslash": "\\N\\\\",
+        }.items():
+            yield pytest.param(before + middle + "y" * HUGE, id=f"{name} at {shift}")
+
+
+@pytest.mark.parametrize("text", list(texts()))
+def test_a_huge_text_arrives(legacy: Path, never_whole: None, text: str) -> None:
+    put(legacy, question=text)
+    outcome = load()
+    assert stored()[0] == text
+    assert outcome.loaded == outcome.legacy_rows
+    assert not judged().findings.total
+
+
+@pytest.mark.parametrize("staged", [False, True])
+def test_two_in_one_row_beside_neighbours(legacy: Path, never_whole: None, staged: bool) -> None:
+    if staged:
+        load()
+    long = "é" * HUGE
+    put(legacy, id=899, question="before")
+    put(legacy, question=long, actual_answer="b" * HUGE + long, expected_answer=None)
+    put(legacy, id=901, question="c" * (HUGE + 1))
+    put(legacy, id=902, question="d" * HUGE)
+    load()
+    assert stored() == (long, "b" * HUGE + long, None)
+    assert [stored(key)[0] for key in (899, 901, 902)] == [
+        "before",
+        "c" * (HUGE + 1),
+        "d" * HUGE,
+    ]
+    assert not judged().findings.total
+
+
+@pytest.mark.parametrize("shift", range(-4, 3))
+@pytest.mark.parametrize(
+    ("bad", "reason", "place"),
+    [
+        (b"\xff", "invalid_utf8", 0),
+        (b"\xed\xa0\x80", "invalid_utf8", 0),
+        (b"\xc3", "invalid_utf8", 0),
+        (b"\0", "nul_in_text", 0),
+    ],
+)
+def test_what_is_no_text_is_set_aside_whole(
+    legacy: Path, bad: bytes, reason: str, place: int, shift: int
+) -> None:
+    start = b"x" * (PIECE + shift)
+    put(legacy, question=start + bad + b"y" * HUGE)
+    outcome = load()
+    assert outcome.quarantined == 1
+    found, sentence = kept()
+    assert found == reason
+    assert f" {len(start) + place} of" in sentence
+    assert not judged().findings.total
+    ((cell,),) = query(
+        "SELECT cells -> 'question' ->> 1 FROM transfer.quarantined_row WHERE key = '900'"
+    )
+    assert base64.b64decode(cell) == start + bad + b"y" * HUGE
+
+
+def test_invalid_comes_before_nul_and_at_the_end(legacy: Path) -> None:
+    put(legacy, question=b"\0" + b"y" * HUGE + b"\xc3")
+    load()
+    assert kept() == ("invalid_utf8", f"Not UTF-8 at byte {HUGE + 1} of the stored text.")
+
+
+def test_a_blob_is_set_aside(legacy: Path) -> None:
+    put(legacy, question=bytearray(b"z" * HUGE * 2))
+    load()
+    assert kept()[0] == "blob"
+    assert not judged().findings.total
+
+
+def test_a_row_bad_in_another_cell_is_kept_whole(legacy: Path) -> None:
+    put(legacy, question="q" * HUGE * 2, accuracy_score="no number")
+    load()
+    assert kept()[0] == "not_a_number"
+    assert not judged().findings.total
+    query(
+        "UPDATE transfer.quarantined_row SET cells = jsonb_set(cells, '{question,1}', '\"eHg=\"')"
+    )
+    assert judged().findings.total == 1
+
+
+def test_a_row_repaired_in_another_cell_is_loaded(legacy: Path, never_whole: None) -> None:
+    text = "q" * HUGE * 2
+    put(legacy, question=text, accuracy_score=b"0.25")
+    with closing(sqlite3.connect(legacy / FILES["accuracy"])) as connection, connection:
+        connection.execute("UPDATE accuracy_scores SET metadata = 'no json' WHERE id = 900")
+    outcome = load()
+    assert outcome.repaired == 1
+    assert stored()[0] == text
+    assert not judged().findings.total
+
+
+def test_again_with_nothing_changed(legacy: Path, never_whole: None) -> None:
+    put(legacy, question="q" * HUGE * 2)
+    load()
+    before = content()
+    again = load()
+    assert (again.inserted, again.updated) == (0, 0)
+    put(legacy, id=3, question="another row is changed")
+    assert load(chunk_rows=10_000).updated == 1
+    put(legacy, id=3, question="and back")
+    load()
+    assert content().keys() == before.keys()
+    assert stored()[0] == "q" * HUGE * 2
+
+
+@pytest.mark.parametrize("text", ["p" + "q" * HUGE * 2, "small", "q" * HUGE * 3])
+def test_a_changed_one_is_updated(legacy: Path, never_whole: None, text: str) -> None:
+    put(legacy, question="q" * HUGE * 2 + "p")
+    load()
+    put(legacy, question=text)
+    assert judged().findings.total == 1
+    assert load().updated == 1
+    assert stored()[0] == text
+    assert not judged().findings.total
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        "overlay(question placing 'X' from 300 for 1)",
+        "question || 'q'",
+        "'small'",
+        "left(question, 300) || 'é' || substr(question, 303)",
+    ],
+)
+def test_the_judge_finds_a_changed_character(legacy: Path, never_whole: None, changed: str) -> None:
+    put(legacy, question="q" * HUGE * 2)
+    load()
+    assert not judged().findings.total
+    query(f"UPDATE accuracy.accuracy_scores SET question = {changed} WHERE id = 900")
+    proof = judged()
+    assert proof.findings.total == 1
+    (finding,) = proof.findings.kept
+    assert finding.where == "accuracy.accuracy_scores:question"
+    assert finding.key == "900"
+    assert "SHA-256" in str(finding.expected)
+
+
+def test_the_judge_finds_a_small_text_grown_huge(legacy: Path) -> None:
+    put(legacy, question="q")
+    load()
+    query("UPDATE accuracy.accuracy_scores SET question = repeat('q', %s) WHERE id = 900", HUGE * 3)
+    (finding,) = judged().findings.kept
+    assert "SHA-256" in str(finding.found)
+
+
+def test_the_judge_finds_a_missing_and_a_second_one(legacy: Path) -> None:
+    put(legacy, question="q" * HUGE * 2)
+    load()
+    query("UPDATE accuracy.accuracy_scores SET id = 800 WHERE id = 900")
+    assert judged().findings.total == 2
+
+
+def test_a_dry_run_counts_as_the_import_does(legacy: Path) -> None:
+    put(legacy, question="q" * HUGE * 2)
+    put(legacy, id=901, question=b"\xff" + b"q" * HUGE)
+    dry = load(dry_run=True)
+    real = load()
+    assert (dry.loaded, dry.quarantined, dry.reasons) == (
+        real.loaded,
+        real.quarantined,
+        real.reasons,
+    )
+    assert real.quarantined == 1
