@@ -12,7 +12,6 @@ from stillme.transfer.admin_support import FrequentValuesFilter, TargetAdmin, ex
 class AccuracyScoreAdmin(TargetAdmin):
     """Scored answers, newest first."""
 
-    excerpts = ("question", "actual_answer")
     question_start = excerpt("question")
     answer_start = excerpt("actual_answer")
     list_display = [
@@ -42,7 +41,6 @@ class PerformanceTrendAdmin(TargetAdmin):
 class LearningObjectiveAdmin(TargetAdmin):
     """Learning objectives and their progress."""
 
-    excerpts = ("objective_text",)
     objective_start = excerpt("objective_text")
     list_display = [
         "id",

@@ -40,7 +40,6 @@ class TierMetricAdmin(TargetAdmin):
 class TierAuditAdmin(TargetAdmin):
     """Promotions and demotions, newest first."""
 
-    excerpts = ("reason",)
     reason_start = excerpt("reason")
     list_display = [
         "id",
@@ -61,7 +60,6 @@ class TierAuditAdmin(TargetAdmin):
 class ForgettingMetricAdmin(TargetAdmin):
     """Measurements of recall before and after an update."""
 
-    excerpts = ("regression_query",)
     query_start = excerpt("regression_query")
     list_display = [
         "id",

@@ -13,7 +13,6 @@ from stillme.transfer.console.related import Related
 class KnowledgeItemAdmin(TargetAdmin):
     """Knowledge items, newest first."""
 
-    excerpts = ("content",)
     content_start = excerpt("content")
     list_display = [
         "id",
@@ -48,7 +47,6 @@ class KnowledgeItemAdmin(TargetAdmin):
 class LearningSessionAdmin(TargetAdmin):
     """Learning sessions, newest first."""
 
-    excerpts = ("content_learned",)
     content_start = excerpt("content_learned")
     list_display = [
         "id",

@@ -42,7 +42,6 @@ class FetchCycleAdmin(TargetAdmin):
 class FetchItemAdmin(TargetAdmin):
     """Entries of feeds, newest first."""
 
-    excerpts = ("item_title",)
     title_start = excerpt("item_title")
     list_display = [
         "id",

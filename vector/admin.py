@@ -42,7 +42,6 @@ class CollectionAdmin(TargetAdmin):
 class ItemAdmin(TargetAdmin):
     """Items, newest first."""
 
-    excerpts = ("document",)
     document_start = excerpt("document")
     list_display = ["id", "collection", "embedding_id", "document_start", "origin", "created_at"]
     list_filter = [

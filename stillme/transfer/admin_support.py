@@ -14,31 +14,36 @@ from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.contrib.admin.options import IncorrectLookupParameters
+from django.contrib.admin.utils import quote, unquote
 from django.contrib.auth import get_permission_codename
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.core.paginator import Paginator
 from django.db import connections, models
-from django.db.models import F, QuerySet
-from django.db.models.functions import Left
-from django.http import HttpRequest, HttpResponseBadRequest, HttpResponseBase
-from django.urls import path
+from django.db.models import QuerySet
+from django.http import (
+    Http404,
+    HttpRequest,
+    HttpResponseBadRequest,
+    HttpResponseBase,
+    StreamingHttpResponse,
+)
+from django.urls import path, reverse
+from django.utils.html import format_html
 from unfold.admin import ModelAdmin
 
 from stillme.transfer.admin_dates import SparseDates
 from stillme.transfer.console.big_list import BEFORE, BigChangeList
-from stillme.transfer.console.cells import json_html, text_html
+from stillme.transfer.console.cells import Clipped, json_html, text_html
+from stillme.transfer.console.clipped import clip, clipped_row, pieces
 from stillme.transfer.console.export import export_response
+from stillme.transfer.console.frequent import FrequentValuesFilter as FrequentValuesFilter
 from stillme.transfer.console.permissions import named_permissions
 from stillme.transfer.console.related import Related
 from stillme.transfer.console.side_by_side import legacy_table
 
 # Up to here a list says exactly how many rows it has; counting them costs some milliseconds.
 COUNTED = 10_000
-# A filter's choices are the values found in this many of the newest rows.
-SAMPLED = 10_000
 EXCERPT = 90
-# Columns that no list shows and that may be long.
-HEAVY = ("metadata", "legacy_extra", "summary")
 
 _ESTIMATE = "SELECT reltuples::bigint FROM pg_class WHERE oid = to_regclass(%s)"
 
@@ -84,73 +89,31 @@ def planned_rows(rows: QuerySet[Any]) -> int:
     return int(plan[0]["Plan"]["Plan Rows"])
 
 
-class FrequentValuesFilter(admin.FieldListFilter):
-    """A filter of a free-text column: the values of the newest rows, found without a full scan."""
-
-    def __init__(
-        self,
-        field: models.Field[Any, Any],
-        request: HttpRequest,
-        params: dict[str, Any],
-        model: type[models.Model],
-        model_admin: admin.ModelAdmin[Any],
-        field_path: str,
-    ) -> None:
-        self.lookup = field_path
-        self.value = (params.get(field_path) or [None])[-1]
-        newest = model._default_manager.order_by("-pk").values(field_path)[:SAMPLED]
-        values = set(newest.values_list(field_path, flat=True))
-        self.values = sorted(v for v in values if v is not None)[:50]
-        super().__init__(field, request, params, model, model_admin, field_path)
-
-    def expected_parameters(self) -> list[str | None]:
-        """The column itself."""
-        return [self.lookup]
-
-    def choices(self, changelist: Any) -> Any:
-        """ "All", then each value."""
-        yield {
-            "selected": self.value is None,
-            "query_string": changelist.get_query_string(remove=[self.lookup]),
-            "display": "All",
-        }
-        for value in self.values:
-            yield {
-                "selected": self.value == value,
-                "query_string": changelist.get_query_string({self.lookup: value}),
-                "display": value[:60] or "(empty)",
-            }
-
-
 def excerpt(field: str) -> Callable[[Any, Any], str]:
-    """A list column with the beginning of a long text, cut by the database."""
+    """A list column with the beginning of a long text, which is all that a list fetches."""
 
     def shown(self: Any, row: Any) -> str:
-        cut = f"_{field}_excerpt"
-        text = getattr(row, cut if hasattr(row, cut) else field) or ""
-        return text if len(text) <= EXCERPT else f"{text[:EXCERPT]}…"
+        return getattr(row, field) or ""
 
-    shown.excerpt_of = field  # type: ignore[attr-defined]
     shown.short_description = field.replace("_", " ")  # type: ignore[attr-defined]
     shown.admin_order_field = field  # type: ignore[attr-defined]
     return shown
 
 
-def readable_json(field: str) -> Callable[[Any, Any], str]:
-    """A detail column with JSON indented, its letters unescaped, foldable where it is long."""
-
-    def shown(self: Any, row: Any) -> str:
-        return json_html(getattr(row, field))
-
-    shown.short_description = field.replace("_", " ")  # type: ignore[attr-defined]
-    return shown
-
-
-def readable_text(field: models.Field[Any, Any]) -> Callable[[Any], str]:
-    """A detail column with text, clipped and foldable where it is long."""
+def readable(field: models.Field[Any, Any]) -> Callable[[Any], str]:
+    """A detail column with text or JSON, clipped and foldable where it is long."""
+    html = json_html if isinstance(field, models.JSONField) else text_html
 
     def shown(row: Any) -> str:
-        return text_html(getattr(row, field.attname))
+        value = getattr(row, field.attname)
+        if not isinstance(value, Clipped):
+            return html(value)
+        place = f"admin:{field.model._meta.app_label}_{field.model._meta.model_name}_cell"
+        address = reverse(place, args=[quote(row.pk), field.attname])
+        said = "Too long to be shown or corrected here: save all of it"
+        return format_html(
+            '{}<p class="console"><a href="{}" download>{}</a></p>', html(value), address, said
+        )
 
     shown.__name__ = field.name
     shown.short_description = field.verbose_name  # type: ignore[attr-defined]
@@ -173,7 +136,6 @@ class TargetAdmin(ModelAdmin):  # type: ignore[misc]
     show_facets = admin.ShowFacets.NEVER
     actions = None
     ordering: ClassVar[list[str]] = ["-pk"]
-    excerpts: ClassVar[tuple[str, ...]] = ()
     related: ClassVar[tuple[Related, ...]] = ()
     list_after_template = "console/list_tools.html"
 
@@ -183,27 +145,70 @@ class TargetAdmin(ModelAdmin):  # type: ignore[misc]
         css: ClassVar = {"all": ["console/console.css"]}
         js: ClassVar = ["console/copy.js"]
 
-    metadata_json = readable_json("metadata")
-    legacy_extra_json = readable_json("legacy_extra")
-
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """In a list, long texts come as their beginnings."""
+        """In a list, texts come as their beginnings and documents not at all."""
         rows: QuerySet[Any] = super().get_queryset(request)
         if not self._is_list(request):
             return rows
-        cut = {f"_{name}_excerpt": Left(F(name), EXCERPT + 1) for name in self.excerpts}
-        heavy = [f.name for f in self.opts.concrete_fields if f.name in HEAVY]
-        return SparseDates.of(rows.annotate(**cut).defer(*heavy, *self.excerpts))
+        heavy = [f.name for f in self.opts.concrete_fields if isinstance(f, models.JSONField)]
+        return clip(SparseDates.of(rows).defer(*heavy), EXCERPT)
+
+    def get_object(
+        self, request: HttpRequest, object_id: str, from_field: str | None = None
+    ) -> Any:
+        """One row, with the beginnings of what is long, of the rows it refers to as well."""
+        try:
+            key = self.opts.pk.to_python(object_id)
+        except (ValidationError, ValueError):
+            return None
+        row = clipped_row(self.get_queryset(request), key)
+        for field in self.opts.concrete_fields if row is not None else ():
+            if field.is_relation and (parent := getattr(row, field.attname)) is not None:
+                parents = clip(field.related_model._default_manager.all(), EXCERPT)
+                setattr(row, field.name, parents.filter(pk=parent).first())
+        return row
+
+    def formfield_for_foreignkey(
+        self, db_field: models.ForeignKey[Any, Any], request: HttpRequest, **kwargs: Any
+    ) -> Any:
+        """What is offered is named by its beginning."""
+        kwargs.setdefault("queryset", clip(db_field.related_model._default_manager.all(), EXCERPT))
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
+    def cell_view(self, request: HttpRequest, object_id: str, column: str) -> HttpResponseBase:
+        """All of a text or document, streamed, to be saved."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+        field = self._readables.get(column)
+        try:
+            key = self.opts.pk.to_python(unquote(object_id))
+        except (ValidationError, ValueError) as error:
+            raise Http404 from error
+        rows = self.model._default_manager.filter(pk=key)
+        if field is None or not rows.exists():
+            raise Http404
+        text = pieces(rows, self.opts.get_field(column))
+        answer = StreamingHttpResponse(text, content_type="text/plain; charset=utf-8")
+        answer["Content-Disposition"] = (
+            f'attachment; filename="{self.opts.model_name}-{column}.txt"'
+        )
+        answer["X-Content-Type-Options"] = "nosniff"
+        return answer
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[BigChangeList]:
         """The list that reads a part of the table at a time."""
         return BigChangeList
 
     def get_urls(self) -> list[Any]:
-        """Django's, and the exports of the list."""
-        name = f"{self.opts.app_label}_{self.opts.model_name}_export"
+        """Django's, the exports of the list, and the whole of a long cell."""
+        name = f"{self.opts.app_label}_{self.opts.model_name}"
         page = self.admin_site.admin_view(self.export_list)
-        return [path("export/<slug:form>/", page, name=name), *super().get_urls()]
+        cell = self.admin_site.admin_view(self.cell_view)
+        return [
+            path("export/<slug:form>/", page, name=f"{name}_export"),
+            path("<path:object_id>/cell/<slug:column>/", cell, name=f"{name}_cell"),
+            *super().get_urls(),
+        ]
 
     def export_list(self, request: HttpRequest, form: str) -> HttpResponseBase:
         """Every row that the list's search, filters and dates choose, in all columns."""
@@ -224,13 +229,15 @@ class TargetAdmin(ModelAdmin):  # type: ignore[misc]
 
     def _is_list(self, request: HttpRequest) -> bool:
         match = request.resolver_match
-        return match is not None and str(match.url_name or "").endswith("_changelist")
+        ends = ("_changelist", "_export", "autocomplete")
+        return match is not None and str(match.url_name or "").endswith(ends)
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         """Every column; JSON in its readable form where it cannot be edited."""
         names = [f.name for f in self.opts.concrete_fields]
         editable = self.has_change_permission(request, obj)
-        shown = [self._readable(name) if not editable else name for name in names]
+        read = [n for n in names if not editable or n in self._clipped(obj)]
+        shown = [self._readables.get(n, n) if n in read else n for n in names]
         return [*shown, *self._related_fields, "legacy_row"]
 
     @cached_property
@@ -246,7 +253,8 @@ class TargetAdmin(ModelAdmin):  # type: ignore[misc]
         """The key and what the legacy left over are never edited."""
         if not self.has_change_permission(request, obj):
             return self.get_fields(request, obj)
-        return [self.opts.pk.name, "legacy_extra", *self._related_fields, "legacy_row"]
+        clipped = [self._readables[name] for name in self._clipped(obj)]
+        return [self.opts.pk.name, "legacy_extra", *clipped, *self._related_fields, "legacy_row"]
 
     def formfield_for_dbfield(
         self, db_field: models.Field[Any, Any], request: HttpRequest, **kwargs: Any
@@ -263,16 +271,16 @@ class TargetAdmin(ModelAdmin):  # type: ignore[misc]
         """Write the corrected columns only: an empty text next to them must not become NULL."""
         obj.save(update_fields=[name for name in form.changed_data if name in form.fields])
 
-    def _readable(self, name: str) -> Any:
-        if hasattr(type(self), f"{name}_json"):
-            return f"{name}_json"
-        return self._texts.get(name, name)
+    def _clipped(self, row: models.Model | None) -> list[str]:
+        """Columns that are too long for a form."""
+        held = {} if row is None else vars(row)
+        return [name for name in self._readables if isinstance(held.get(name), Clipped)]
 
     @cached_property
-    def _texts(self) -> dict[str, Callable[[Any], str]]:
+    def _readables(self) -> dict[str, Callable[[Any], str]]:
         """The same function for the same column: Django compares fields with read-only ones."""
-        fields = self.opts.concrete_fields
-        return {f.name: readable_text(f) for f in fields if isinstance(f, models.TextField)}
+        kinds = (models.TextField, models.JSONField)
+        return {f.attname: readable(f) for f in self.opts.concrete_fields if isinstance(f, kinds)}
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Rows are written by the services, not by hand."""

@@ -44,3 +44,35 @@ def test_a_key_is_copied(visit: Visit, viewer: Any, files: Path) -> None:
     page.goto("/admin/rss/fetchitem/")
     page.get_by_role("button", name=f"copy {key}", exact=True).click()
     assert page.evaluate("navigator.clipboard.readText()") == str(key)
+
+
+# What a browser has on plain http at another host than localhost: no clipboard.
+NO_CLIPBOARD = "Object.defineProperty(navigator, 'clipboard', {value: undefined})"
+
+
+def test_a_key_is_copied_where_the_page_has_no_clipboard(
+    visit: Visit, viewer: Any, files: Path
+) -> None:
+    run_import()
+    key = query("SELECT max(id) FROM rss.fetch_items")[0][0]
+    page = visit(viewer)
+    page.add_init_script(NO_CLIPBOARD)
+    page.goto("/admin/rss/fetchitem/")
+    assert page.evaluate("navigator.clipboard") is None
+    button = page.get_by_role("button", name=f"copy {key}", exact=True)
+    button.click()
+    expect(button).to_have_text("copied")
+    page.locator("#searchbar").focus()
+    page.keyboard.press("ControlOrMeta+v")
+    assert page.locator("#searchbar").input_value() == str(key)
+
+
+def test_a_key_that_cannot_be_copied_says_so(visit: Visit, viewer: Any, files: Path) -> None:
+    run_import()
+    key = query("SELECT max(id) FROM rss.fetch_items")[0][0]
+    page = visit(viewer)
+    page.add_init_script(f"{NO_CLIPBOARD}; document.execCommand = () => false")
+    page.goto("/admin/rss/fetchitem/")
+    button = page.get_by_role("button", name=f"copy {key}", exact=True)
+    button.click()
+    expect(button).to_contain_text("not allowed")

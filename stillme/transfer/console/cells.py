@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from datetime import date, datetime
-from typing import Any
+from typing import Any, Self
 
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -21,9 +21,22 @@ LONG = 20_000
 READ = 2_000
 
 
-def stored_html(storage: str, raw: Raw) -> SafeString:
-    """A stored cell."""
-    size = len(raw) if isinstance(raw, bytes) else 0
+class Clipped(str):
+    """The beginning of a text or document, of which the database holds `size` bytes."""
+
+    size: int
+
+    def __new__(cls, start: str, size: int) -> Self:
+        """The beginning itself."""
+        clipped = super().__new__(cls, start)
+        clipped.size = size
+        return clipped
+
+
+def stored_html(storage: str, raw: Raw, size: int | None = None) -> SafeString:
+    """A stored cell; `size` where only its beginning was read."""
+    if size is None:
+        size = len(raw) if isinstance(raw, bytes) else 0
     clipped = raw[: LONG + 4] if isinstance(raw, bytes) else raw
     return foldable(show_cell(storage, clipped, LONG), f"{size:,} bytes" if size else "")
 
@@ -36,6 +49,8 @@ def target_html(value: Any) -> SafeString:
         return foldable(value.isoformat(" ") if isinstance(value, datetime) else str(value))
     if isinstance(value, dict | list):
         return foldable(_visible(json.dumps(value, indent=1, ensure_ascii=False)))
+    if isinstance(value, Clipped):
+        return foldable(repr(str(value)), f"{value.size:,} bytes")
     if isinstance(value, str):
         return foldable(repr(value[:LONG]), f"{len(value):,} characters")
     return foldable(repr(value))
@@ -45,6 +60,8 @@ def text_html(text: str | None) -> SafeString:
     """A text to be read: as it is while it is short, else its beginning, foldable."""
     if text is None:
         return SafeString("—")
+    if isinstance(text, Clipped):
+        return _folded(text, f"{text.size:,} bytes")
     if len(text) <= READ:
         # Its own direction, so that a bidi mark in it turns nothing else around.
         return format_html('<bdi class="console-text">{}</bdi>', text)
@@ -55,6 +72,8 @@ def json_html(value: Any) -> SafeString:
     """A document, indented, its letters unescaped; foldable where it is long."""
     if value is None:
         return SafeString("—")
+    if isinstance(value, Clipped):
+        return _folded(value, f"{value.size:,} bytes of JSON")
     text = json.dumps(value, indent=2, ensure_ascii=False)
     if len(text) <= READ:
         return format_html('<pre class="console-text">{}</pre>', text)
@@ -62,7 +81,9 @@ def json_html(value: Any) -> SafeString:
 
 
 def _folded(text: str, size: str) -> SafeString:
-    rest = "" if len(text) <= LONG else f", the first {LONG:,} here"
+    rest = (
+        "" if len(text) <= LONG and not isinstance(text, Clipped) else f", the first {LONG:,} here"
+    )
     return format_html(
         '<details class="console"><summary><bdi>{}…</bdi> <span class="console-note">({}{})</span>'
         '</summary><pre class="console-text" tabindex="0">{}</pre></details>',

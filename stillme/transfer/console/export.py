@@ -13,19 +13,14 @@ from datetime import date, datetime
 from typing import Any
 
 from django.db import models
-from django.db.models import F, Func, QuerySet, Value
-from django.db.models.functions import Coalesce
+from django.db.models import QuerySet, Value
 from django.http import StreamingHttpResponse
+
+from stillme.transfer.console.clipped import size_of
 
 BATCH = 2_000
 # A query fetches rows of so many bytes, or one row that is larger.
 BYTES = 8_000_000
-# A document that is stored in less is not written out to see how long it is.
-SMALL = 100
-_DOCUMENT = (
-    f"CASE WHEN pg_column_size(%(expressions)s) > {SMALL} "
-    "THEN octet_length(%(expressions)s::text) ELSE 0 END"
-)
 # What a spreadsheet takes for a formula when a cell begins with it.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 _SPECIAL = re.compile(r'[",\r\n]|^\s|\s$')
@@ -68,23 +63,11 @@ def _pieces(sized: list[tuple[Any, int]]) -> Iterator[tuple[Any, Any]]:
 
 
 def row_size(model: type[models.Model]) -> Any:
-    """The bytes of a row's long columns; those of a text are known without reading it."""
+    """The bytes of a row's long columns."""
     total: Any = Value(0)
-    for field in model._meta.concrete_fields:
-        column = F(field.attname)
-        if isinstance(field, models.TextField):
-            total = total + _number("octet_length(%(expressions)s)", column)
-        elif isinstance(field, models.JSONField):
-            # What is stored may be compressed.
-            total = total + _number(_DOCUMENT, column)
-        elif not isinstance(field, models.IntegerField | models.FloatField | models.DateField):
-            total = total + _number("pg_column_size(%(expressions)s)", column)
+    for size in map(size_of, model._meta.concrete_fields):
+        total = total if size is None else total + size
     return total
-
-
-def _number(template: str, column: F) -> Any:
-    size = Func(column, template=template, output_field=models.BigIntegerField())
-    return Coalesce(size, Value(0), output_field=models.BigIntegerField())
 
 
 def columns(model: type[models.Model]) -> list[str]:

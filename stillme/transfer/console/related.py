@@ -10,12 +10,15 @@ from django.apps import apps
 from django.contrib import admin
 from django.contrib.admin.utils import quote
 from django.db import models
+from django.db.models import F
+from django.db.models.functions import Left
 from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
-from stillme.transfer.console.cells import target_html
+from stillme.transfer.console.cells import READ, target_html
+from stillme.transfer.console.clipped import texts
 
 SHOWN = 50
 
@@ -43,7 +46,7 @@ def related_table(related: Related, row: models.Model) -> SafeString:
     """HTML: the newest `SHOWN` rows, each a link, and a link to the list of all of them."""
     model = apps.get_model(related.model)
     found = model._default_manager.filter(**{related.column: row.pk}).order_by("-pk")
-    values = list(found.values_list("pk", *related.columns)[: SHOWN + 1])
+    values = list(found.values_list("pk", *_columns(model, related))[: SHOWN + 1])
     if not values:
         return SafeString("none")
     place = f"admin:{model._meta.app_label}_{model._meta.model_name}"
@@ -60,6 +63,12 @@ def related_table(related: Related, row: models.Model) -> SafeString:
     every = f"{reverse(f'{place}_changelist')}?{asked}"
     more = "all of them" if len(values) > SHOWN else "as a list"
     return format_html('{}<p class="console"><a href="{}">{}</a></p>', table, every, more)
+
+
+def _columns(model: type[models.Model], related: Related) -> list[Any]:
+    """What is shown; of a text its beginning."""
+    long = texts(model)
+    return [Left(F(n), READ) if n in long else n for n in related.columns]
 
 
 def _cells(place: str, row: tuple[Any, ...]) -> SafeString:

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import models
+from django.db.models.functions import Substr
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from stillme.transfer.console.cells import stored_html, target_html
-from stillme.transfer.console.row_verdict import RowVerdict, judge_row
+from stillme.transfer.console.cells import LONG, Clipped, stored_html, target_html
+from stillme.transfer.console.row_verdict import LARGEST, RowVerdict, judge_row
 from stillme.transfer.errors import TransferError
 from stillme.transfer.legacy import LegacyModel
 from stillme.transfer.mapping import EXTRA_COLUMN, TableMapping, map_table
@@ -50,6 +51,8 @@ class _Found:
     mapping: TableMapping
     cells: dict[str, tuple[str, Raw]]
     verdict: RowVerdict
+    # The bytes of each cell, of which a long one is read only as far as it is shown.
+    sizes: dict[str, int]
 
 
 def legacy_table(row: models.Model) -> str:
@@ -58,12 +61,14 @@ def legacy_table(row: models.Model) -> str:
     if model is None:
         return "No legacy table belongs to this one."
     try:
-        found = _read(model, row.pk)
+        found = _read(model, row)
     except (TransferError, sqlite3.Error) as error:
         return f"The legacy file cannot be read: {error}"
     if found is None:
         return "The legacy file holds no row with this key."
-    kept = KeptCell.objects.filter(table=model._meta.db_table, key=str(row.pk))
+    of_row = KeptCell.objects.filter(table=model._meta.db_table, key=str(row.pk))
+    start = Substr("value", 1, LONG + 4, output_field=models.BinaryField())
+    kept = of_row.defer("value").annotate(start=start)
     lines = format_html_join("", _LINE, _lines(row, found, {cell.column: cell for cell in kept}))
     return format_html(_TABLE, _caption(found.verdict), lines)
 
@@ -86,12 +91,13 @@ def _lines(
         target = column.target if column else EXTRA_COLUMN
         value = getattr(row, fields[target].attname)
         if column is None:
-            value = value.get(name) if isinstance(value, dict) else None
+            value = value.get(name) if isinstance(value, dict) else value
         state = _state(target, found.verdict, kept.get(name), extra=column is None)
         said = found.verdict.differs.get(target, "") if state == "differs" else ""
         original = _original(said, kept.get(name))
         shown, mark = target_html(value), _MARKS[state]
-        yield state, name, storage, stored_html(storage, raw), target, shown, mark, original
+        stored = stored_html(storage, raw, found.sizes[name])
+        yield state, name, storage, stored, target, shown, mark, original
 
 
 def _state(target: str, verdict: RowVerdict, kept: KeptCell | None, *, extra: bool) -> str:
@@ -108,33 +114,57 @@ def _original(said: str, kept: KeptCell | None) -> SafeString:
     note = format_html("<br>{}", said) if said else SafeString("")
     if kept is None:
         return note
-    value = None if kept.value is None else bytes(kept.value)
+    start = kept.start  # type: ignore[attr-defined]
+    value = None if start is None else bytes(start)
     original = stored_html("text", value)
     return format_html(
         "{}<br>{}; original kept, <i>{}</i>: {}", note, kept.reason, kept.storage, original
     )
 
 
-def _read(model: type[LegacyModel], key: Any) -> _Found | None:
+def _read(model: type[LegacyModel], row: models.Model) -> _Found | None:
     path = legacy_file(model.legacy.file).path
     with closing(open_legacy(path, timeout=1.0)) as connection:
         mapping = map_table(model, read_schema(connection))
         if mapping is None or mapping.key is None:
             return None
         names = [c.legacy for c in mapping.columns] + list(mapping.extra)
-        rowid = "rowid" if mapping.has_rowid else "NULL"
-        sql = (
-            f"SELECT {rowid}, {', '.join(_cell(quoted(name)) for name in names)} "
-            f"FROM {quoted(mapping.table)} WHERE {quoted(mapping.key.legacy)} = ? LIMIT 1"
-        )
-        row = connection.execute(sql, (key,)).fetchone()
-        if row is None:
+        sizes = _ask(connection, mapping, row.pk, [_size(quoted(name)) for name in names])
+        if sizes is None:
             return None
-        cells = {name: (row[2 * at + 1], row[2 * at + 2]) for at, name in enumerate(names)}
-        return _Found(mapping, cells, judge_row(connection, mapping, row[0], cells))
+        long = sum(sizes) > LARGEST
+        wanted = [_cell(quoted(name), long) for name in names]
+        rowid = "rowid" if mapping.has_rowid else "NULL"
+        found = _ask(connection, mapping, row.pk, [rowid, *wanted])
+        if found is None:
+            return None
+        cells = {name: (found[2 * at + 1], found[2 * at + 2]) for at, name in enumerate(names)}
+        # What the target holds is read by the judge as well.
+        size = sum(sizes) + sum(v.size for v in vars(row).values() if isinstance(v, Clipped))
+        verdict = judge_row(connection, mapping, found[0], cells, size)
+        return _Found(mapping, cells, verdict, dict(zip(names, sizes, strict=True)))
 
 
-def _cell(name: str) -> str:
+def _ask(
+    connection: sqlite3.Connection, mapping: TableMapping, key: Any, wanted: list[str]
+) -> tuple[Any, ...] | None:
+    """Expressions of one row."""
+    assert mapping.key is not None
+    sql = f"SELECT {', '.join(wanted)} FROM {quoted(mapping.table)} "
+    sql += f"WHERE {quoted(mapping.key.legacy)} = ? LIMIT 1"
+    found: tuple[Any, ...] | None = connection.execute(sql, (key,)).fetchone()
+    return found
+
+
+def _size(name: str) -> str:
+    return (
+        f"CASE WHEN typeof({name}) IN ('text', 'blob') THEN length(CAST({name} AS BLOB)) ELSE 0 END"
+    )
+
+
+def _cell(name: str, long: bool) -> str:
     """Storage class and value; text as bytes, since it need not be UTF-8."""
-    kind = f"typeof({name})"
-    return f"{kind}, CASE WHEN {kind} = 'text' THEN CAST({name} AS BLOB) ELSE {name} END"
+    kind, raw = f"typeof({name})", f"CAST({name} AS BLOB)"
+    if long:
+        raw = f"substr({raw}, 1, {LONG + 4})"
+    return f"{kind}, CASE WHEN {kind} IN ('text', 'blob') THEN {raw} ELSE {name} END"

@@ -1,10 +1,34 @@
 // A button beside every key of a list or a row that copies it.
 document.addEventListener("DOMContentLoaded", () => {
-  const copy = (text, button) =>
-    navigator.clipboard.writeText(text).then(
-      () => { button.textContent = "copied"; setTimeout(() => { button.textContent = "copy"; }, 1500); },
-      () => { button.textContent = "not allowed"; },
+  // On plain http beyond localhost a browser gives no clipboard: the older way by a selection is left.
+  const select = (text) => {
+    const field = document.createElement("textarea");
+    field.value = text;
+    field.setAttribute("readonly", "");
+    field.className = "console-selected";
+    document.body.append(field);
+    const before = document.activeElement;
+    field.select();
+    try {
+      return document.execCommand("copy");
+    } catch {
+      return false;
+    } finally {
+      field.remove();
+      before?.focus();
+    }
+  };
+  const say = (button, copied) => {
+    button.textContent = copied ? "copied" : "not allowed: mark the key and copy it";
+    if (copied) setTimeout(() => { button.textContent = "copy"; }, 1500);
+  };
+  const copy = (text, button) => {
+    if (!navigator.clipboard) return say(button, select(text));
+    return navigator.clipboard.writeText(text).then(
+      () => say(button, true),
+      () => say(button, select(text)),
     );
+  };
   document.querySelectorAll("#result_list .field-id, .field-id .readonly, .field-item_id .readonly").forEach((cell) => {
     const text = cell.textContent.trim();
     if (!text) return;
@@ -13,6 +37,7 @@ document.addEventListener("DOMContentLoaded", () => {
     button.className = "console-copy";
     button.textContent = "copy";
     button.setAttribute("aria-label", `copy ${text}`);
+    button.setAttribute("aria-live", "polite");
     button.addEventListener("click", (event) => {
       event.preventDefault();
       event.stopPropagation();
