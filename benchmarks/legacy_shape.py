@@ -92,6 +92,9 @@ class LegacyShape:
         """A connection for one call; an error is counted and swallowed, as the old code did."""
         file = sqlite3.connect(self.folder / f"{name}.db", timeout=timeout)
         try:
+            if name == "rss":
+                # As the old code: said on every connection, though the file remembers it.
+                file.execute("PRAGMA journal_mode = WAL")
             yield file
             file.commit()
         except sqlite3.OperationalError:

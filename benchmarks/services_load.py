@@ -145,7 +145,7 @@ def full_load(
 
 
 def paced(calls: Callable[[int], list[Call]], seconds: float, rate: float) -> list[float]:
-    """Each call's seconds when the threads together start `rate` calls a second."""
+    """Each call's seconds, from when it was due, at `rate` calls a second, evenly spaced."""
     return _run(calls, seconds, THREADS / rate, lambda: 0)[1]
 
 
@@ -186,12 +186,13 @@ def _share(
         order = random.Random(number)
         turns = list(calls(number))
         order.shuffle(turns)
-        due = started + order.random() * pause
+        due = started + (number / THREADS) * pause
         for call in itertools.cycle(turns):
             if pause:
                 due += pause
                 time.sleep(max(0.0, due - time.perf_counter()))
-            begun = time.perf_counter()
+            # A call that could not begin when it was due has waited, and that counts.
+            begun = due if pause else time.perf_counter()
             if begun - started > seconds:
                 return
             call()

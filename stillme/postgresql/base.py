@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import select
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
 import psycopg
 from django.db.backends.postgresql import base
+from psycopg.pq import Format
 
 from stillme.postgresql.client import DatabaseClient
 from stillme.postgresql.embedded import ensure_server, revive_server
 from stillme.postgresql.introspection import DatabaseIntrospection
 from stillme.postgresql.operations import DatabaseOperations
 from stillme.postgresql.schema import DatabaseSchemaEditor
+
+# As a name without a type: the stubs do not know that it is a psycopg cursor.
+_Preparing: Any = base.ServerBindingCursor
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
@@ -51,6 +56,49 @@ class DatabaseWrapper(base.DatabaseWrapper):
             if not embedded or not revive_server(Path(embedded["directory"])):
                 raise
         return super().get_new_connection(conn_params)
+
+    def fetch_prepared(
+        self, sql: str, parameters: Sequence[Any], answer: Format = Format.TEXT
+    ) -> list[tuple[Any, ...]]:
+        """The rows of one statement with server-side parameters, prepared where it repeats.
+
+        With a pool, and where this thread has no connection open, the session is the pool's for
+        just this statement: opening and closing it as Django's connection does cost a fifth of
+        the processor time of a small insert.
+        """
+        with self.wrap_database_errors:
+            if not self._may_borrow():
+                return self._fetch(self._prepared_cursor(), sql, parameters, answer)
+            session = self.get_new_connection({})
+            try:
+                return self._fetch(_Preparing(session), sql, parameters, answer)
+            finally:
+                session._pool.putconn(session)
+
+    def _may_borrow(self) -> bool:
+        """Whether nothing of Django's needs to see the statement or to own its session."""
+        pool = self._connection_pools.get(self.alias)
+        watched = (
+            self.execute_wrappers or self.queries_logged or not self.settings_dict["AUTOCOMMIT"]
+        )
+        owned = self.connection is not None or self.in_atomic_block
+        return not (pool is None or pool.closed or watched or owned)
+
+    def _prepared_cursor(self) -> Any:
+        """A cursor that prepares (where OPTIONS has a `prepare_threshold`); Django's never do."""
+        self.ensure_connection()
+        return self._prepare_cursor(_Preparing(self.connection))  # type: ignore[attr-defined]
+
+    @staticmethod
+    def _fetch(
+        cursor: Any, sql: str, parameters: Sequence[Any], answer: Format
+    ) -> list[tuple[Any, ...]]:
+        with cursor:
+            # Through Django's wrapper an attribute would be set on the wrapper.
+            getattr(cursor, "cursor", cursor).format = answer
+            cursor.execute(sql, parameters)
+            found: list[tuple[Any, ...]] = cursor.fetchall()
+            return found
 
     def _try_server_before_pool(self, conn_params: dict[str, Any]) -> None:
         """Connect once directly before the pool opens.

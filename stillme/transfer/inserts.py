@@ -9,13 +9,13 @@ not named gets the field's default, the database's default, or NULL.
 from __future__ import annotations
 
 from functools import cache
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from django.db import connections, models, router
 
+from stillme.postgresql.base import DatabaseWrapper
 from stillme.transfer.calls import savepoint
 from stillme.transfer.mapping import split_table
-from stillme.transfer.selects import preparing_cursor
 
 
 class _Insert(NamedTuple):
@@ -39,7 +39,7 @@ def insert_from(
     In a caller's transaction an error undoes this statement only.
     """
     alias = router.db_for_write(model)
-    connection = connections[alias]
+    connection = cast(DatabaseWrapper, connections[alias])
     statement = _compiled(alias, model, before, tuple(values))
     cells = [
         field.get_db_prep_save(
@@ -47,10 +47,9 @@ def insert_from(
         )
         for field in statement.fields
     ]
-    with savepoint(alias), preparing_cursor(connection) as cursor:
-        cursor.execute(statement.sql, [*parameters, *cells])
-        row = cursor.fetchone()
-    return None if row is None else int(row[0])
+    with savepoint(alias):
+        rows = connection.fetch_prepared(statement.sql, [*parameters, *cells])
+    return int(rows[0][0]) if rows else None
 
 
 @cache

@@ -9,14 +9,12 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, cast
 
 from django.db import connections, models, router
-from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.backends.postgresql.base import ServerBindingCursor
-from django.db.backends.utils import CursorWrapper
 from psycopg.pq import Format
 
+from stillme.postgresql.base import DatabaseWrapper
 from stillme.transfer.mapping import split_table
 
 
@@ -45,18 +43,5 @@ def fetch(
     model: type[models.Model], sql: str, parameters: Sequence[Any] = ()
 ) -> list[tuple[Any, ...]]:
     """The rows of a statement, from where `model` is read; jsonb comes parsed, times in UTC."""
-    with preparing_cursor(connections[router.db_for_read(model)]) as cursor:
-        cursor.cursor.format = Format.BINARY
-        cursor.execute(sql, parameters)
-        found: list[tuple[Any, ...]] = cursor.fetchall()
-        return found
-
-
-def preparing_cursor(connection: BaseDatabaseWrapper) -> CursorWrapper:
-    """A cursor whose statements PostgreSQL parses and plans once per session.
-
-    Only where OPTIONS has a `prepare_threshold`; Django's own cursors never prepare.
-    """
-    connection.ensure_connection()
-    cursor = ServerBindingCursor(connection.connection)  # type: ignore[call-arg]
-    return connection._prepare_cursor(cursor)  # type: ignore[attr-defined, no-any-return]
+    connection = cast(DatabaseWrapper, connections[router.db_for_read(model)])
+    return connection.fetch_prepared(sql, parameters, Format.BINARY)

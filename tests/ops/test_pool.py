@@ -9,7 +9,7 @@ from threading import Event
 
 import psycopg
 import pytest
-from django.db import OperationalError, connections, transaction
+from django.db import DataError, OperationalError, connections, transaction
 
 from knowledge import api
 from knowledge.models import KnowledgeItem
@@ -146,3 +146,28 @@ def test_a_fork_starts_without_pool_or_session(pool: None) -> None:
     # The parent's own session went through it unharmed.
     assert connections["default"].connection is parents
     assert KnowledgeItem.objects.count() == 0
+
+
+def test_one_statement_borrows_its_session_and_gives_it_back_in_any_case(pool: None) -> None:
+    connection = connections["default"]
+    api.item_list_retained()
+    size = connection.pool.get_stats()["pool_size"]
+    for _ in range(2 * SIZE):
+        assert connection.fetch_prepared("SELECT %s::int", [7]) == [(7,)]
+        with pytest.raises(DataError):
+            connection.fetch_prepared("SELECT 1 / %s::int", [0])
+        assert connection.connection is None
+    assert connection.pool.get_stats()["pool_size"] == size
+    assert free() >= 1
+
+
+def test_a_statement_is_the_transactions_own_and_is_seen_where_one_watches(pool: None) -> None:
+    connection, seen = connections["default"], []
+    with transaction.atomic():
+        api.item_add(content="not to be seen from elsewhere", source="s")
+        assert len(api.item_list_retained(min_retention_score=0)) == 1
+        transaction.set_rollback(True)
+    assert api.item_list_retained(min_retention_score=0) == []
+    with connection.execute_wrapper(lambda run, sql, *rest: (seen.append(sql), run(sql, *rest))[1]):
+        api.item_list_retained()
+    assert len(seen) == 1
