@@ -48,6 +48,8 @@ class PerformanceTrend(models.Model):
 
     class Meta:
         db_table = '"accuracy"."performance_trends"'
+        # The admin's periods.
+        indexes = [NamedIndex(fields=["measured_at"], name="idx_performance_trends_measured_at")]
 
     def __str__(self) -> str:
         return f"{self.metric_name} #{self.pk}: {self.metric_value}"
@@ -73,6 +75,8 @@ class LearningObjective(models.Model):
 
     class Meta:
         db_table = '"accuracy"."learning_objectives"'
+        # The admin's periods.
+        indexes = [NamedIndex(fields=["created_at"], name="idx_learning_objectives_created_at")]
 
     def __str__(self) -> str:
         return f"{self.objective_text[:60]} (#{self.pk}), {self.status}"

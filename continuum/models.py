@@ -41,7 +41,11 @@ class TierMetric(models.Model):
         constraints = [
             models.CheckConstraint(condition=Q(tier__in=TIERS), name="tier_metrics_tier_check")
         ]
-        indexes = [NamedIndex(fields=["tier"], name="idx_continuum_tier_metrics_tier")]
+        indexes = [
+            NamedIndex(fields=["tier"], name="idx_continuum_tier_metrics_tier"),
+            # The admin's periods.
+            NamedIndex(fields=["created_at"], name="idx_tier_metrics_created_at"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.item_id} in {self.tier}"

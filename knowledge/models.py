@@ -89,6 +89,8 @@ class KnowledgeRelationship(models.Model):
 
     class Meta:
         db_table = '"knowledge"."knowledge_relationships"'
+        # The admin's periods.
+        indexes = [NamedIndex(fields=["created_at"], name="idx_relationships_created_at")]
 
     def __str__(self) -> str:
         return f"{self.source_id} {self.relationship_type} {self.target_id}"

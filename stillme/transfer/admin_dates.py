@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import datetime, timedelta, tzinfo
 from typing import Any, Self
 
-from django.db.models import QuerySet
+from django.db import models
+from django.db.models import F, QuerySet
+from django.db.models.expressions import OrderBy
 from django.utils import timezone
 
 
@@ -25,13 +27,26 @@ class SparseDates(QuerySet[Any]):
     ) -> list[datetime]:
         """The beginnings of the years, months or days that have rows."""
         zone = tzinfo or timezone.get_current_timezone()
-        times = self.order_by(field_name).values_list(field_name, flat=True)
+        times = self.order_by(by_time(self.model, field_name)).values_list(field_name, flat=True)
         found: list[datetime] = []
         moment = times.filter(**{f"{field_name}__isnull": False}).first()
         while moment is not None:
             found.append(_beginning(moment.astimezone(zone), kind))
             moment = times.filter(**{f"{field_name}__gte": next_period(found[-1], kind)}).first()
         return found if order == "ASC" else found[::-1]
+
+
+def by_time(model: type[models.Model], name: str) -> OrderBy:
+    """The order of an index over the column, oldest first; `reverse_ordering` turns it around.
+
+    Where NULLs stand makes no difference to rows that have a time, but to PostgreSQL: an index
+    that has them elsewhere is not read in this order.
+    """
+    ends = [index.expressions[0] for index in model._meta.indexes if index.expressions]
+    orders = [e for e in ends if isinstance(e, OrderBy) and e.expression == F(name)]
+    if any(order.descending and order.nulls_last for order in orders):
+        return F(name).asc(nulls_first=True)
+    return F(name).asc()
 
 
 def _beginning(moment: datetime, kind: str) -> datetime:

@@ -14,11 +14,12 @@ from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ORDER_VAR
 from django.db import models
 from django.db.models import Q, QuerySet
+from django.db.models.expressions import OrderBy
 from django.http import HttpRequest
 from django.utils import timezone
 from unfold.views import ChangeList
 
-from stillme.transfer.admin_dates import next_period
+from stillme.transfer.admin_dates import by_time, next_period
 
 BEFORE = "before"
 # Rows that a search or filter looks at: some tens of milliseconds in a table of long texts.
@@ -81,7 +82,12 @@ class BigChangeList(ChangeList):  # type: ignore[misc]
         if place is not None and moment:
             # Beginning within the rows of one moment: there may be more of them than a page has.
             rows = rows.filter(Q(**{f"{name}__lt": moment}) | Q(pk__lt=place))
-        return rows.order_by(f"-{name}", "-pk")
+        return rows.order_by(self._newest_first(name), "-pk")
+
+    def _newest_first(self, name: str) -> OrderBy:
+        order = by_time(self.model, name)
+        order.reverse_ordering()
+        return order
 
     def get_results(self, request: HttpRequest) -> None:
         """A list that fits a page is asked with a limit as well: rows may come meanwhile."""
@@ -151,7 +157,7 @@ class BigChangeList(ChangeList):  # type: ignore[misc]
         elif (period := self._period()) is not None:
             name = self.date_hierarchy
             within = {f"{name}__gte": period[0], f"{name}__lt": period[1]}
-            rows = self.root_queryset.filter(**within).order_by(f"-{name}")
+            rows = self.root_queryset.filter(**within).order_by(self._newest_first(str(name)))
         return next(iter(rows.values_list("pk", flat=True)[:1]), None)
 
     def _lowest(self, top: Any) -> Any:
