@@ -1,10 +1,11 @@
 """How long the server takes for every kind of list page of the admin, on one large table.
 
-    python benchmarks/console_speed.py --rows 10000000 [--json FILE]
+    python benchmarks/console_speed.py --rows 10000000 --table rss.FetchItem [--repeat 100]
 
-Fills `knowledge_items` in a scratch database on the configured server, asks each page `--repeat`
-times through Django's test client (URL to finished HTML, no network), and drops the database.
-Printed: p50 and p95 in milliseconds per page, against the limit of 300.
+Fills the table of a model (`--table`, may be given several times; `all` is every one) in a scratch
+database on the configured server, asks each page that its admin offers through Django's test client
+(URL to finished HTML, no network), and drops the database. p50 and p95 in milliseconds go to
+`benchmarks/console_speed.json` and `.md`, beside what was measured of other tables (`--into`).
 """
 
 from __future__ import annotations
@@ -14,7 +15,11 @@ import json
 import os
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import nullcontext
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -26,60 +31,154 @@ import django  # noqa: E402
 
 django.setup()
 
+from django.apps import apps  # noqa: E402
+from django.contrib import admin  # noqa: E402
+from django.contrib.admin.utils import quote  # noqa: E402
 from django.contrib.auth.models import User  # noqa: E402
 from django.core.management import call_command  # noqa: E402
-from django.db import connection  # noqa: E402
-from django.test import Client  # noqa: E402
+from django.db import connection, models  # noqa: E402
+from django.test import Client, RequestFactory  # noqa: E402
+from django.urls import resolve, reverse  # noqa: E402
 
+from stillme.transfer.admin_support import TargetAdmin  # noqa: E402
 from stillme.transfer.steps.rehearse import scratch_database  # noqa: E402
 
 LIMIT = 300
-FILL = """
-INSERT INTO knowledge.knowledge_items (content, source, knowledge_type, retention_score, created_at)
-SELECT 'content number ' || n || repeat(' of a text that somebody once learned', 9),
-    CASE WHEN n %% 9973 = 0 THEN 'rare' ELSE 'rss' END,
-    (ARRAY['general', 'fact', 'paper'])[1 + n %% 3], (n * 7919 %% 1000) / 1000.0,
-    timestamptz '2020-01-01' + n * (interval '5 years' / %s)
-FROM generate_series(%s::bigint, %s::bigint) n
+CHUNK = 1_000_000
+PARENTS = 1_000
+Model = type[models.Model]
+# The columns of a table that have an index besides the key's, with their definitions.
+INDEXES = """
+SELECT indexrelid::regclass::text, pg_get_indexdef(indexrelid) FROM pg_index
+WHERE indrelid = to_regclass(%s) AND NOT indisunique
 """
-LIST = "/admin/knowledge/knowledgeitem/"
-PAGES = {
-    "first page": "",
-    "page 2 by number": "?p=2",
-    "last page by number": "?p=200",
-    "in the middle, by key": "?before={middle}",
-    "at the end, by key": "?before=60",
-    "search: a frequent word": "?q=learned",
-    "search: a word that is nowhere": "?q=zzz",
-    "search: a key": "?q=77",
-    "search in the middle": "?q=zzz&before={middle}",
-    "filter: a frequent value": "?knowledge_type=fact",
-    "filter: a rare value": "?source=rare",
-    "filter and search": "?knowledge_type=fact&q=number+7",
-    "order by another column": "?o=5",
-    "a year": "?created_at__year=2022",
-    "a month": "?created_at__year=2022&created_at__month=3",
-    "a day": "?created_at__year=2022&created_at__month=3&created_at__day=4",
-    "a month and a filter": "?created_at__year=2022&created_at__month=3&knowledge_type=fact",
-    "one row": "{middle}/change/",
-}
 
 
-def fill(rows: int) -> None:
-    """Rows of about 400 bytes, a million at a time."""
+def large_tables() -> list[Model]:
+    """Every model whose list is made for many rows."""
+    found = [m for m, page in admin.site._registry.items() if isinstance(page, TargetAdmin)]
+    return sorted(found, key=lambda model: model._meta.label)
+
+
+def expression(model: Model, field: models.Field[Any, Any], rows: int) -> str:
+    """What row number n has in a column: SQL, of about what StillMe writes."""
+    if field.is_relation:
+        return f"1 + n % {PARENTS}"
+    if field.primary_key:
+        return "n" if isinstance(field, models.IntegerField) else "'item ' || lpad(n::text, 9, '0')"
+    if isinstance(field, models.DateTimeField):
+        return f"timestamptz '2020-01-01' + n * (interval '5 years' / {rows})"
+    if isinstance(field, models.FloatField):
+        return "(n * 7919 % 1000) / 1000.0"
+    if isinstance(field, models.IntegerField):
+        return "n % 1000"
+    if isinstance(field, models.JSONField):
+        return "NULL" if field.null else "'{}'"
+    if isinstance(field, models.UUIDField):
+        return "gen_random_uuid()"
+    return _text(model, field) if isinstance(field, models.TextField) else _numbers()
+
+
+def _numbers() -> str:
+    return "ARRAY[n % 7, 1, 2, 3, 4, 5, 6, 7]::real[]"
+
+
+def _text(model: Model, field: models.Field[Any, Any]) -> str:
+    words = [str(word) for word, _ in field.choices or ()] or ["general", "fact", "paper"]
+    filters = getattr(admin.site._registry[model], "list_filter", ())
+    filtered = [f if isinstance(f, str) else f[0] for f in filters]
+    listed = ", ".join(f"'{word}'" for word in words)
+    common = f"(ARRAY[{listed}])[1 + n % {len(words)}]"
+    if field.choices:
+        return common
+    if field.name in filtered:
+        return f"CASE WHEN n % 9973 = 0 THEN 'rare' ELSE {common} END"
+    if field.name.endswith("_id") or field.name == "name":
+        return f"'{field.name} ' || n"
+    long = field.name in ("content", "content_learned", "question", "actual_answer", "document")
+    return f"'text number ' || n || repeat(' of what somebody once learned', {9 if long else 1})"
+
+
+def fill(model: Model, rows: int) -> None:
+    """Rows a million at a time, their indexes afterwards; parents of theirs before."""
+    for field in model._meta.concrete_fields:
+        parent: Any = field.related_model
+        if field.is_relation and not parent._default_manager.exists():
+            fill(parent, PARENTS)
+    table = model._meta.db_table
+    fields = list(model._meta.concrete_fields)
+    names = ", ".join(f'"{field.column}"' for field in fields)
+    values = ", ".join(expression(model, field, rows) for field in fields)
     with connection.cursor() as cursor:
-        for start in range(1, rows + 1, 1_000_000):
-            cursor.execute(FILL, [rows, start, min(rows, start + 999_999)])
-        cursor.execute("VACUUM ANALYZE knowledge.knowledge_items")
+        cursor.execute(INDEXES, [table])
+        indexes = cursor.fetchall()
+        for name, _ in indexes:
+            cursor.execute(f"DROP INDEX {name}")
+        cursor.execute("SET session_replication_role = replica; SET maintenance_work_mem = '1GB'")
+        for start in range(1, rows + 1, CHUNK):
+            last = min(rows, start + CHUNK - 1)
+            series = f"generate_series({start}::bigint, {last}::bigint) n"
+            cursor.execute(f"INSERT INTO {table} ({names}) SELECT {values} FROM {series}")
+        for _, definition in indexes:
+            cursor.execute(definition)
+        cursor.execute("SET session_replication_role = origin")
+        cursor.execute(f"VACUUM ANALYZE {table}")
 
 
-def measure(rows: int, repeat: int) -> dict[str, tuple[float, float]]:
+def pages(model: Model, rows: int) -> Iterator[tuple[str, str]]:
+    """Every kind of page: its name and address."""
+    site: Any = admin.site._registry[model]
+    place = f"admin:{model._meta.app_label}_{model._meta.model_name}"
+    address = reverse(f"{place}_changelist")
+    at = rows // 2
+    text_keys = not isinstance(model._meta.pk, models.IntegerField)
+    key = f"item {at:09}" if text_keys else str(at)
+    end = f"item {60:09}" if text_keys else "60"
+    yield "first page", address
+    yield "page 2 by number", f"{address}?p=2"
+    yield "last page by number", f"{address}?p=200"
+    yield "in the middle, by key", f"{address}?before={key}"
+    yield "at the end, by key", f"{address}?before={end}"
+    for word, query in (
+        ("a frequent word", "e"),
+        ("a word that is nowhere", "zzz"),
+        ("a key", key),
+    ):
+        yield f"search: {word}", f"{address}?q={query}"
+    yield "search in the middle", f"{address}?q=zzz&before={key}"
+    request = RequestFactory().get(address)
+    request.user, request.resolver_match = User.objects.get(username="bench"), resolve(address)
+    cl = site.get_changelist_instance(request)
+    chosen = ""
+    for spec in cl.filter_specs:
+        for choice in [c for c in spec.choices(cl) if not c["selected"]][:4]:
+            chosen = choice["query_string"]
+            yield f"filter: {spec.title} {choice['display']}", address + chosen
+    if chosen:
+        yield "filter and search", f"{address}{chosen}&q=number+7"
+    yield "order by another column", f"{address}?o=3"
+    if site.date_hierarchy:
+        yield from _dates(address, site.date_hierarchy, chosen)
+    yield "one row", reverse(f"{place}_change", args=[quote(key)])
+
+
+def _dates(address: str, name: str, chosen: str) -> Iterator[tuple[str, str]]:
+    year = f"{address}?{name}__year=2022"
+    month = f"{year}&{name}__month=3"
+    yield "a year", year
+    yield "a month", month
+    yield "a day", f"{month}&{name}__day=4"
+    if chosen:
+        yield "a month and a filter", f"{month}&{chosen[1:]}"
+
+
+def measure(model: Model, rows: int, repeat: int) -> dict[str, list[float]]:
     """Page -> p50, p95 in milliseconds."""
     client = Client()
-    client.force_login(User.objects.create_superuser("bench"))
+    person = {"is_staff": True, "is_superuser": True}
+    client.force_login(User.objects.get_or_create(username="bench", defaults=person)[0])
     found = {}
-    for name, query in PAGES.items():
-        address = LIST + query.format(middle=rows // 2)
+    for name, address in list(pages(model, rows)):
         taken = []
         for _ in range(repeat):
             began = time.perf_counter()
@@ -88,32 +187,59 @@ def measure(rows: int, repeat: int) -> dict[str, tuple[float, float]]:
             if answer.status_code != 200:
                 raise SystemExit(f"{address} answered {answer.status_code}.")
         taken.sort()
-        found[name] = (taken[len(taken) // 2], taken[min(len(taken) - 1, int(len(taken) * 0.95))])
+        at = min(len(taken) - 1, int(len(taken) * 0.95))
+        found[name] = [round(taken[len(taken) // 2], 1), round(taken[at], 1)]
     return found
 
 
+def markdown(tables: dict[str, Any]) -> str:
+    """A table of pages for each model."""
+    lines = ["# The admin's lists: milliseconds on the server", ""]
+    for label, found in sorted(tables.items()):
+        heading = f"{found['rows']:,} rows, each page {found['repeat']} times, {found['date']}"
+        lines += [f"## {label}", "", heading, "", "| page | p50 | p95 | |", "|---|---|---|---|"]
+        for name, (p50, p95) in found["pages"].items():
+            verdict = "" if p95 < LIMIT else f"over {LIMIT}"
+            lines.append(f"| {name} | {p50:.0f} | {p95:.0f} | {verdict} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
 def main() -> None:
-    """Fill, ask, print."""
+    """Fill, ask, write."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--repeat", type=int, default=20)
-    parser.add_argument("--json", type=Path)
+    parser.add_argument("--repeat", type=int, default=100)
+    parser.add_argument("--table", action="append", default=[], help="a model; `all` for all")
+    parser.add_argument("--into", type=Path, default=Path(__file__).with_suffix(".json"))
+    parser.add_argument("--here", action="store_true", help="in the configured database itself")
+    parser.add_argument("--fill-only", action="store_true", help="with --here: ask nothing yet")
     given = parser.parse_args()
-
-    def work() -> None:
-        fill(given.rows)
-        found = measure(given.rows, given.repeat)
-        print(f"{given.rows:,} rows, each page {given.repeat} times\n")
-        print("| page | p50 | p95 | |\n|---|---|---|---|")
-        for name, (p50, p95) in found.items():
-            verdict = "" if p95 < LIMIT else f"over {LIMIT} ms"
-            print(f"| {name} | {p50:.0f} ms | {p95:.0f} ms | {verdict} |")
-        if given.json:
-            given.json.write_text(json.dumps({"rows": given.rows, "pages": found}, indent=1))
-
-    with scratch_database(f"stillme_console_speed_{os.getpid()}"):
+    labels = given.table or ["knowledge.KnowledgeItem"]
+    wanted = large_tables() if "all" in labels else [apps.get_model(name) for name in labels]
+    scratch = scratch_database(f"stillme_console_speed_{os.getpid()}")
+    with nullcontext() if given.here else scratch:
         call_command("migrate", verbosity=0)
-        work()
+        for model in wanted:
+            began = time.perf_counter()
+            if model._default_manager.order_by("-pk")[PARENTS:].first() is None:
+                model._default_manager.all().delete()
+                fill(model, given.rows)
+            print(f"{model._meta.label}: filled in {time.perf_counter() - began:.0f} s", flush=True)
+            if not given.fill_only:
+                note(given.into, model, given.rows, given.repeat)
+
+
+def note(into: Path, model: Model, rows: int, repeat: int) -> None:
+    """Measure one table and write it beside the others."""
+    tables = json.loads(into.read_text()) if into.exists() else {}
+    found = measure(model, rows, repeat)
+    today = datetime.now(UTC).date().isoformat()
+    one = {"rows": rows, "repeat": repeat, "date": today, "pages": found}
+    tables[model._meta.label] = one
+    into.write_text(json.dumps(tables, indent=1) + "\n")
+    into.with_suffix(".md").write_text(markdown(tables))
+    print(markdown({model._meta.label: one}), flush=True)
 
 
 if __name__ == "__main__":
