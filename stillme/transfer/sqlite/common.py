@@ -20,7 +20,7 @@ from stillme.transfer.sqlite.clock import (
     row_offset_sql,
 )
 from stillme.transfer.sqlite.connect import quoted
-from stillme.transfer.sqlite.huge_cell import is_huge
+from stillme.transfer.sqlite.huge_cell import none_is_huge
 from stillme.transfer.sqlite.row_source import RowSource
 
 _QUOTE = f"char({ord(QUOTE)})"
@@ -43,10 +43,12 @@ class CommonRows:
     The line is one value because each value that crosses into Python costs time. `documents` are
     the JSON columns, to be looked at: jsonb would silently drop a repeated key. `quoted_cells` is
     how many other cells of each line are quoted: more quotes than these and the documents' are
-    part of a text. It is None where the predicate has looked for quotes itself.
+    part of a text. It is None where the predicate has looked for quotes itself. `small` is to be
+    asked before the predicate where a text may be huge.
     """
 
     predicate: str
+    small: str
     line: str
     documents: tuple[str, ...]
     quoted_cells: int | None
@@ -69,14 +71,13 @@ def common_rows(
         cells.append("''")
     if mapping.key is None or mapping.impossible:
         tests = ["0"]
-    # First of all: what comes after it may read the value.
-    tests[:0] = [f"NOT {is_huge(quoted(name))}" for name in source.huge(mapping)]
     texts = [c for c in mapping.columns if isinstance(c.kind, kinds.Text | kinds.TextKey)]
     constant = all(column.required for column in texts)
     if not constant:
         tests += [f"ifnull(instr({quoted(c.legacy)}, {_QUOTE}) = 0, 1)" for c in texts]
     return CommonRows(
         predicate=" AND ".join(test for test in tests if test) or "1",
+        small=none_is_huge(source.huge(mapping)),
         line=source.joined([*_separated(cells), "char(10)"]),
         documents=tuple(
             quoted(c.legacy) for c in mapping.columns if isinstance(c.kind, kinds.Json)

@@ -8,15 +8,16 @@ reads the row's header only.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import apsw
 
 from stillme.transfer import kinds
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.connect import quoted
-from stillme.transfer.sqlite.snapshot_reader import as_sqlite3_errors
+from stillme.transfer.sqlite.snapshot_reader import as_sqlite3_errors, open_reader
 
 # A block of usual rows is 200 kB; ten texts just below this make a row of 40 MB.
 HUGE_BYTES = 4 << 20
@@ -38,6 +39,22 @@ def may_be_huge(mapping: TableMapping) -> tuple[str, ...]:
 def is_huge(column: str) -> str:
     """SQL: the value of a column (quoted) is huge; false for NULL. Not for old SQLites."""
     return f"ifnull(octet_length({column}) > {HUGE_BYTES}, 0)"
+
+
+def none_is_huge(columns: Iterable[str]) -> str:
+    """SQL: none of the columns holds a huge value."""
+    return " AND ".join(f"NOT {is_huge(quoted(name))}" for name in columns) or "1"
+
+
+def open_bounded(path: Path) -> apsw.Connection:
+    """A reader of a snapshot that refuses (sqlite3.DataError) to touch what is huge.
+
+    SQLite keeps that limit at no cost. Asking every row for its `octet_length`s made reading 3 %
+    slower in the loader, 7 % in the judge.
+    """
+    connection = open_reader(path)
+    connection.limit(apsw.SQLITE_LIMIT_LENGTH, HUGE_BYTES)
+    return connection
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.connect import quoted
-from stillme.transfer.sqlite.huge_cell import HugeCell, may_be_huge
+from stillme.transfer.sqlite.huge_cell import HugeCell, may_be_huge, open_bounded
 from stillme.transfer.sqlite.snapshot_reader import open_reader, rows_of
 
 _EXACT = "exact_double"
@@ -36,6 +36,9 @@ class RowSource(Protocol):
     def rows(self, query: str, values: Sequence[int | str]) -> Iterator[tuple[Any, ...]]:
         """The rows of a query. Raises sqlite3.Error where the file is damaged."""
 
+    def bounded(self, query: str, values: Sequence[int | str]) -> Iterator[tuple[Any, ...]]:
+        """The same; sqlite3.DataError at a row with something huge, where this source knows."""
+
     def huge(self, mapping: TableMapping) -> tuple[str, ...]:
         """The columns whose huge texts this source can leave where they are."""
 
@@ -51,6 +54,7 @@ class SnapshotRows:
 
     def __init__(self, path: Path) -> None:
         self._connection = open_reader(path)
+        self._bounded = open_bounded(path)
 
     def joined(self, parts: Sequence[str]) -> str:
         """One call, which allocates once."""
@@ -63,15 +67,20 @@ class SnapshotRows:
 
     def keep_keys(self, table: str, keys: Iterable[int]) -> None:
         """As the protocol says."""
-        name = f"temp.{quoted(table)}"
-        self._connection.execute(f"CREATE TABLE {name} (key INTEGER PRIMARY KEY)")
-        self._connection.executemany(
-            f"INSERT OR IGNORE INTO {name} VALUES (?)", ((key,) for key in keys)
-        )
+        name, kept = f"temp.{quoted(table)}", list(keys)
+        for connection in (self._connection, self._bounded):
+            connection.execute(f"CREATE TABLE {name} (key INTEGER PRIMARY KEY)")
+            connection.executemany(
+                f"INSERT OR IGNORE INTO {name} VALUES (?)", ((key,) for key in kept)
+            )
 
     def rows(self, query: str, values: Sequence[int | str]) -> Iterator[tuple[Any, ...]]:
         """As the protocol says."""
         return rows_of(self._connection, query, values)
+
+    def bounded(self, query: str, values: Sequence[int | str]) -> Iterator[tuple[Any, ...]]:
+        """As the protocol says."""
+        return rows_of(self._bounded, query, values)
 
     def huge(self, mapping: TableMapping) -> tuple[str, ...]:
         """As the protocol says."""
@@ -82,8 +91,9 @@ class SnapshotRows:
         return HugeCell(self._connection, table, column, rowid)
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connections."""
         self._connection.close()
+        self._bounded.close()
 
 
 class LiveRows:
@@ -113,6 +123,10 @@ class LiveRows:
     def rows(self, query: str, values: Sequence[int | str]) -> Iterator[tuple[Any, ...]]:
         """As the protocol says."""
         yield from self._connection.execute(query, values)
+
+    def bounded(self, query: str, values: Sequence[int | str]) -> Iterator[tuple[Any, ...]]:
+        """Whatever their size."""
+        return self.rows(query, values)
 
     def huge(self, mapping: TableMapping) -> tuple[str, ...]:
         """None: Python's blob handle may be missing, and the system's SQLite too old."""

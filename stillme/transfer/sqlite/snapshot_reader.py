@@ -49,5 +49,7 @@ def as_sqlite3_errors() -> Iterator[None]:
     """Callers know the errors of Python's sqlite3."""
     try:
         yield
+    except apsw.TooBigError as error:
+        raise sqlite3.DataError(str(error)) from error
     except apsw.Error as error:
         raise sqlite3.DatabaseError(str(error)) from error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import hashlib
+import sqlite3
 from collections.abc import Iterator
 from typing import Any
 
@@ -43,7 +44,7 @@ class CommonStream:
         self._trusting = trusting
         self._documents = range(1, 1 + len(common.documents))
         self._quoted_cells = common.quoted_cells
-        self._query, self._values = _select(mapping, common, key_range)
+        self._mapping, self._common, self._range = mapping, common, key_range
         self.attention: list[int] = []
         self.rows = 0
         self.hasher = hashlib.sha256()
@@ -51,7 +52,7 @@ class CommonStream:
     def __iter__(self) -> Iterator[bytes]:
         batch: list[_Row] = []
         size = 0
-        for row in self._source.rows(self._query, self._values):
+        for row in self._selected():
             line = row[-1]
             if line is None:
                 self.attention.append(row[0])
@@ -63,6 +64,20 @@ class CommonStream:
                 batch, size = [], 0
         if batch:
             yield self._block(batch)
+
+    def _selected(self) -> Iterator[_Row]:
+        """All rows of the range. From the first huge one on each row is asked for its size."""
+        seen = 0
+        query, values = _select(self._mapping, self._common, self._range)
+        try:
+            for row in self._source.bounded(query, values):
+                seen += 1
+                yield row
+            return
+        except sqlite3.DataError:
+            # Nobody writes a snapshot: the same rows come in the same order again.
+            query, values = _select(self._mapping, self._common, self._range, sized=True)
+        yield from self._source.rows(f"{query} LIMIT -1 OFFSET {seen}", values)
 
     def _block(self, batch: list[_Row]) -> bytes:
         for position in self._documents:
@@ -119,7 +134,7 @@ def _is_text(data: bytes) -> bool:
 
 
 def _select(
-    mapping: TableMapping, common: CommonRows, key_range: KeyRange
+    mapping: TableMapping, common: CommonRows, key_range: KeyRange, *, sized: bool = False
 ) -> tuple[str, list[int | str]]:
     """Rowid, documents, line. Text as its bytes: it is on its way from UTF-8 to UTF-8."""
     table = quoted(mapping.table)
@@ -130,6 +145,7 @@ def _select(
         order = quoted(mapping.key.legacy)
         where, values = key_range.where(order)
     documents = [f"CAST({document} AS BLOB)" for document in common.documents]
-    line = f"CASE WHEN {common.predicate} THEN CAST({common.line} AS BLOB) END"
+    predicate = f"{common.small} AND {common.predicate}" if sized else common.predicate
+    line = f"CASE WHEN {predicate} THEN CAST({common.line} AS BLOB) END"
     parts = ", ".join(("rowid", *documents, line))
     return f"SELECT {parts} FROM {table} WHERE {where} ORDER BY {order}", values

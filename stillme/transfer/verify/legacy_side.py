@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sqlite3
 import sys
 from array import array
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -79,22 +80,33 @@ class Block:
         return hashlib.sha256(" ".join(parts).encode()).hexdigest()
 
 
+class Readers(NamedTuple):
+    """Two connections to a snapshot: any row, and rows without anything huge (else an error)."""
+
+    any: apsw.Connection
+    bounded: apsw.Connection
+
+
 class LegacySide:
-    """Reads one table of a snapshot: blocks of lines, and single rows as they are stored."""
+    """Reads one table of a snapshot: blocks of lines, and single rows as they are stored.
+
+    Without `readers` single rows only, through `connection`: those of a live file.
+    """
 
     def __init__(
         self,
-        reader: apsw.Connection,
+        connection: sqlite3.Connection,
+        readers: Readers | None,
         mapping: TableMapping,
         lines: Lines,
         parents: dict[str, str],
     ) -> None:
-        self._reader = reader
+        self._db, self._readers = connection, readers
         self._mapping = mapping
         self._lines = lines
         self._parents = parents
         self._names = [c.legacy for c in mapping.columns] + list(mapping.extra)
-        self._huge = may_be_huge(mapping)
+        self._huge = may_be_huge(mapping) if readers else ()
         first_real = 2 + len(lines.documents)
         self._document_places = range(2, first_real)
         self._real_places = range(first_real, first_real + len(lines.reals))
@@ -106,9 +118,15 @@ class LegacySide:
 
         Rows with a `noted` key are not plain: somebody kept something of them.
         """
-        block = Block()
+        assert self._readers is not None
         try:
-            plain = self._read(block, self._query(where, limit), values, noted)
+            try:
+                rows = rows_of(self._readers.bounded, self._query(where, limit), values)
+                block, plain = self._read(rows, noted)
+            except sqlite3.DataError:
+                # There is something huge among them: once more, each asked for its size.
+                rows = rows_of(self._readers.any, self._query(where, limit, sized=True), values)
+                block, plain = self._read(rows, noted)
         except UnicodeDecodeError:
             # A key that is no UTF-8.
             return Block(broken=True)
@@ -116,11 +134,12 @@ class LegacySide:
         self._sum_up(block, plain)
         return block
 
-    def _query(self, where: str, limit: int) -> str:
+    def _query(self, where: str, limit: int, *, sized: bool = False) -> str:
         assert self._mapping.key is not None
         key = quoted(self._mapping.key.legacy)
         lines = self._lines
-        line = f"CASE WHEN {lines.plain} THEN CAST({lines.legacy} AS BLOB) END"
+        test = f"{lines.small} AND {lines.plain}" if sized else lines.plain
+        line = f"CASE WHEN {test} THEN CAST({lines.legacy} AS BLOB) END"
         documents, reals = (
             [legacy for legacy, _ in both] for both in (lines.documents, lines.reals)
         )
@@ -129,13 +148,14 @@ class LegacySide:
         return f"SELECT {parts} FROM {table} WHERE {where} ORDER BY {key} LIMIT {limit}"
 
     def _read(
-        self, block: Block, query: str, values: Sequence[Any], noted: Collection[Any]
-    ) -> list[tuple[Any, ...]]:
-        """The rows that have a line; the block is told of the others."""
+        self, rows: Iterator[tuple[Any, ...]], noted: Collection[Any]
+    ) -> tuple[Block, list[tuple[Any, ...]]]:
+        """The rows that have a line, and a block that is told of the others."""
+        block = Block()
         plain: list[tuple[Any, ...]] = []
         places = self._document_places
         size = 0
-        for row in rows_of(self._reader, query, values):
+        for row in rows:
             block.rows += 1
             line = row[-1]
             block.last = row[1]
@@ -150,7 +170,7 @@ class LegacySide:
             if size > _BLOCK_BYTES:
                 block.more = True
                 break
-        return plain
+        return block, plain
 
     def _sum_up(self, block: Block, plain: list[tuple[Any, ...]]) -> None:
         documents: list[DocumentBlock] = []
@@ -190,13 +210,12 @@ class LegacySide:
                 value = f"iif({left}, NULL, {value})"
             parts += [f"typeof({column_name})", value]
         query = f"SELECT {', '.join(parts)} FROM {table} WHERE {where}"
-        for rowid, minutes, repeat, *rest in rows_of(self._reader, query, values):
+        for rowid, minutes, repeat, *rest in self._run(query, values):
             flags, found = rest[: len(references)], rest[len(references) :]
             cells = {name: (found[2 * i], found[2 * i + 1]) for i, name in enumerate(self._names)}
             for name in self._huge:
                 if cells[name] == ("text", None):
-                    cell = HugeCell(self._reader, mapping.table, name, rowid)
-                    cells[name] = ("text", of_cell(cell))
+                    cells[name] = ("text", self._huge_text(name, rowid))
             yield StoredRow(
                 rowid,
                 cells,
@@ -204,6 +223,15 @@ class LegacySide:
                 frozenset(n for n, lost in zip(references, flags, strict=True) if lost),
                 bool(repeat),
             )
+
+    def _run(self, query: str, values: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
+        if self._readers is None:
+            return self._db.execute(query, tuple(values))
+        return rows_of(self._readers.any, query, values)
+
+    def _huge_text(self, name: str, rowid: int) -> HugeText:
+        assert self._readers is not None
+        return of_cell(HugeCell(self._readers.any, self._mapping.table, name, rowid))
 
     def _repeat(self) -> str:
         mapping = self._mapping

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from stillme.transfer import kinds
 from stillme.transfer.mapping import EXTRA_COLUMN, MappedColumn, TableMapping
 from stillme.transfer.sqlite.connect import quoted as legacy_name
-from stillme.transfer.sqlite.huge_cell import is_huge, may_be_huge
+from stillme.transfer.sqlite.huge_cell import may_be_huge, none_is_huge
 from stillme.transfer.verify.local_clock import LocalClock, row_minutes_sql, shape_sql
 
 _VALUE_MARK = "v"
@@ -22,12 +22,15 @@ _VALUE_MARK = "v"
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """`plain` tells a plain row. `legacy` and `target` are its line on either side.
+    """`plain` tells a plain row, `small` (to be asked first) one without huge texts.
+
+    `legacy` and `target` are its line on either side.
 
     `reals` are the doubles that the legacy side gives and the 8 bytes of them that the target
     gives, `documents` the JSON columns as stored and as PostgreSQL prints them.
     """
 
+    small: str
     plain: str
     legacy: str
     target: str
@@ -53,11 +56,10 @@ def lines_for(mapping: TableMapping, clock: LocalClock, parents: dict[str, str])
         pieces.append("'-'")
         target.append(f"CASE WHEN {_q(name)} IS NULL THEN '-' ELSE '!' END")
     tests += [f"{legacy_name(name)} IS NULL" for name in mapping.extra]
-    # First of all: what comes after it may read the value.
-    tests[:0] = [f"NOT {is_huge(legacy_name(name))}" for name in may_be_huge(mapping)]
     if mapping.key is None or mapping.impossible or not mapping.key_is_unique:
         tests = ["0"]
     return Lines(
+        small=none_is_huge(may_be_huge(mapping)),
         plain=" AND ".join(f"({test})" for test in tests),
         legacy=f"concat({', '.join(pieces)})",
         target=" || ".join(target),

@@ -7,17 +7,17 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-import apsw
-
 from stillme.transfer.findings import Finding, FindingKind
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.connect import quoted
+from stillme.transfer.sqlite.huge_cell import open_bounded
 from stillme.transfer.sqlite.snapshot import Snapshot
 from stillme.transfer.sqlite.snapshot_reader import open_reader
 from stillme.transfer.verify.document_blocks import DocumentBlock
 from stillme.transfer.verify.legacy_side import (
     Block,
     LegacySide,
+    Readers,
     StoredRow,
     is_text_key,
     key_condition,
@@ -65,21 +65,23 @@ class TableJudge:
     def __init__(self, alias: str, case: TableCase) -> None:
         self.case = case
         self._db = case.snapshot.open()
-        self._reader = self.open_reader()
+        self._readers = self.open_readers()
         parents = {name: self._parent_test(name) for name in case.parents}
         self._lines = lines_for(case.mapping, case.clock, parents)
-        self._legacy = LegacySide(self._reader, case.mapping, self._lines, parents)
+        self._legacy = LegacySide(self._db, self._readers, case.mapping, self._lines, parents)
         self._target = TargetSide(alias, case.mapping, self._lines)
         self._noted: set[Any] = set()
         self._rows = RowJudge(alias, case.mapping, case.clock, case.units, self._target)
 
-    def open_reader(self) -> apsw.Connection:
-        """The connection that reads blocks."""
-        return open_reader(self.case.snapshot.path)
+    def open_readers(self) -> Readers | None:
+        """The connections that read a snapshot; None for a live file."""
+        path = self.case.snapshot.path
+        return Readers(open_reader(path), open_bounded(path))
 
     def close(self) -> None:
         """Close the snapshot."""
-        self._reader.close()
+        for reader in self._readers or ():
+            reader.close()
         self._db.close()
 
     def _parent_test(self, name: str) -> str:
@@ -92,7 +94,7 @@ class TableJudge:
         excluded = self.case.excluded.get(name, ())
         if excluded:
             table = f"temp.{quoted('out_' + name)}"
-            for side in (self._db, self._reader):
+            for side in (self._db, *(self._readers or ())):
                 side.execute(f"CREATE TABLE {table} (key INTEGER PRIMARY KEY)")
                 values = ((key,) for key in excluded)
                 side.executemany(f"INSERT OR IGNORE INTO {table} VALUES (?)", values)

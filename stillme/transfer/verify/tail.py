@@ -12,8 +12,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-import apsw
-
 from stillme.transfer.findings import Finding
 from stillme.transfer.sqlite.connect import open_legacy
 from stillme.transfer.sqlite.schema import read_schema
@@ -36,9 +34,8 @@ class _LiveFile(Snapshot):
 class _LiveJudge(TableJudge):
     """Reads no blocks: a second SQLite library in this process would drop the first one's locks."""
 
-    def open_reader(self) -> apsw.Connection:
-        """An empty database instead of the file."""
-        return apsw.Connection(":memory:")
+    def open_readers(self) -> None:
+        """None."""
 
 
 class TailJudge:

@@ -21,7 +21,13 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 HUGE, PIECE = 400, 64
 SCORES = Selection(tables=("accuracy_scores",))
-OTHERS = {"id": 900, "accuracy_score": 0.5, "scoring_method": "m", "actual_answer": "a"}
+OTHERS = {
+    "id": 900,
+    "created_at": "2025-01-02 03:04:05",
+    "accuracy_score": 0.5,
+    "scoring_method": "m",
+    "actual_answer": "a",
+}
 
 
 @pytest.fixture(autouse=True)
