@@ -155,7 +155,6 @@ def _run(
     """All threads, divided among processes as gunicorn does."""
     fork = multiprocessing.get_context("fork")
     results = []
-    started = time.perf_counter()
     for first in range(PROCESSES):
         ours, theirs = fork.Pipe(duplex=False)
         numbers = range(first, THREADS, PROCESSES)
@@ -163,11 +162,11 @@ def _run(
         process.start()
         results.append((process, ours))
     found = [(process, pipe.recv()) for process, pipe in results]
-    elapsed = time.perf_counter() - started
     for process, _ in found:
         process.join()
-    flat = sorted(itertools.chain.from_iterable(taken for _, (taken, _) in found))
-    return len(flat) / elapsed, flat, sum(count for _, (_, count) in found)
+    elapsed = max(lasted for _, (_, _, lasted) in found)
+    flat = sorted(itertools.chain.from_iterable(taken for _, (taken, _, _) in found))
+    return len(flat) / elapsed, flat, sum(count for _, (_, count, _) in found)
 
 
 def _share(
@@ -178,14 +177,19 @@ def _share(
     pause: float,
     errors: Callable[[], int],
 ) -> None:
-    """The threads of one process."""
+    """The threads of one process; the clock starts when each has done every call once."""
     taken: list[float] = []
-    started = time.perf_counter()
+    clock: list[float] = []
+    warm = threading.Barrier(len(numbers), lambda: clock.append(time.perf_counter()))
 
     def work(number: int) -> None:
         order = random.Random(number)
         turns = list(calls(number))
         order.shuffle(turns)
+        for call in turns:
+            call()
+        warm.wait()
+        started = clock[0]
         due = started + (number / THREADS) * pause
         for call in itertools.cycle(turns):
             if pause:
@@ -203,7 +207,7 @@ def _share(
         thread.start()
     for thread in threads:
         thread.join()
-    pipe.send((taken, errors()))
+    pipe.send((taken, errors(), time.perf_counter() - clock[0]))
     connections.close_all()
     close_pools()
 
