@@ -17,7 +17,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
-from stillme.transfer.console.cells import READ, target_html
+from stillme.transfer.console.cells import READ, foldable, target_html
 from stillme.transfer.console.clipped import texts
 
 SHOWN = 50
@@ -68,11 +68,18 @@ def related_table(related: Related, row: models.Model) -> SafeString:
 def _columns(model: type[models.Model], related: Related) -> list[Any]:
     """What is shown; of a text its beginning."""
     long = texts(model)
-    return [Left(F(n), READ) if n in long else n for n in related.columns]
+    return [Left(F(n), READ + 1) if n in long else n for n in related.columns]
 
 
 def _cells(place: str, row: tuple[Any, ...]) -> SafeString:
     page = reverse(f"{place}_change", args=[quote(row[0])])
     link = format_html('<a href="{}">{}</a>', page, row[0])
-    cells = format_html_join("", "<td>{}</td>", ((target_html(value),) for value in row[1:]))
+    cells = format_html_join("", "<td>{}</td>", ((_shown(value),) for value in row[1:]))
     return format_html('<th scope="row">{}</th>{}', link, cells)
+
+
+def _shown(value: Any) -> SafeString:
+    """A text that was cut says so."""
+    if isinstance(value, str) and len(value) > READ:
+        return foldable(repr(value[:READ]), "the beginning")
+    return target_html(value)
