@@ -1,0 +1,83 @@
+"""100 MB of text in one value: no process of the import or of the proof takes 150 MB."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from stillme.demo.samples import make_bulk
+
+pytestmark = [pytest.mark.embedded, pytest.mark.slow]
+ROOT = Path(__file__).parents[3]
+MOST_MB = 150
+DOCUMENT = "paragraph: \u00e9\u20ac\U0001f600 \\N \x01 \n" * 3_800_000
+# A process starts with the size of the one that started it: this one is small.
+COUNTED = """
+import resource, subprocess, sys
+done = subprocess.run(sys.argv[1:], capture_output=True, text=True)
+sys.stderr.write(done.stdout + done.stderr)
+print(done.returncode, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
+
+
+@pytest.fixture
+def environment() -> Iterator[dict[str, str]]:
+    """A cluster and legacy files of its own; the server's account must reach the place."""
+    place = Path(tempfile.mkdtemp(prefix="stillme-test-", dir="/var/tmp"))
+    place.chmod(0o755)
+    make_bulk(place / "data", "knowledge_items", 300)
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("LEGACY", "DATABASE"))}
+    yield {
+        **kept,
+        "EMBEDDED_POSTGRES_DIR": str(place / "cluster"),
+        "LEGACY_DATA_DIR": str(place / "data"),
+        "SECRET_KEY": "only-for-tests",
+    }
+    shutil.rmtree(place, ignore_errors=True)
+
+
+def run(environment: dict[str, str], *arguments: str) -> tuple[int, int]:
+    """Exit status and peak MB of a command, of the largest of its processes."""
+    manage = [sys.executable, str(ROOT / "manage.py"), *arguments]
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", COUNTED, *manage],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
+    status, peak = done.stdout.split()
+    return int(status), int(peak) // 1024
+
+
+def write(environment: dict[str, str], content: str) -> None:
+    path = Path(environment["LEGACY_DATA_DIR"]) / "knowledge_retention.db"
+    with closing(sqlite3.connect(path)) as legacy, legacy:
+        middle = legacy.execute("SELECT id FROM knowledge_items LIMIT 1 OFFSET 200").fetchone()
+        legacy.execute("UPDATE knowledge_items SET content = ? WHERE id = ?", (content, *middle))
+
+
+def test_no_process_holds_the_value(environment: dict[str, str]) -> None:
+    assert len(DOCUMENT.encode()) > 100_000_000
+    assert run(environment, "migrate", "-v0")[0] == 0
+    write(environment, DOCUMENT)
+    peaks = {}
+    for name in ("import_sqlite", "verify_migration", "import_sqlite"):
+        status, peaks[name] = run(environment, name)
+        assert status == 0
+    write(environment, DOCUMENT[:-1] + "!")
+    status, peaks["verify of a changed one"] = run(environment, "verify_migration")
+    assert status == 1
+    status, peaks["import of a changed one"] = run(environment, "import_sqlite")
+    assert status == 0
+    assert run(environment, "verify_migration")[0] == 0
+    assert max(peaks.values()) < MOST_MB, peaks
