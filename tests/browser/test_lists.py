@@ -44,6 +44,8 @@ def test_a_key_is_copied(visit: Visit, viewer: Any, files: Path) -> None:
     page.goto("/admin/rss/fetchitem/")
     page.get_by_role("button", name=f"copy {key}", exact=True).click()
     assert page.evaluate("navigator.clipboard.readText()") == str(key)
+    page.goto(f"/admin/rss/fetchitem/{key}/change/")
+    expect(page.get_by_role("button", name=f"copy {key}", exact=True)).to_be_visible()
 
 
 # What a browser has on plain http at another host than localhost: no clipboard.

@@ -29,7 +29,9 @@ document.addEventListener("DOMContentLoaded", () => {
       () => say(button, select(text)),
     );
   };
-  document.querySelectorAll("#result_list .field-id, .field-id .readonly, .field-item_id .readonly").forEach((cell) => {
+  // On a row's page the key is the first field; unfold gives what is read-only no class of its own.
+  const key = document.querySelector("fieldset .form-row .readonly");
+  [...document.querySelectorAll("#result_list :is(.field-id, th.field-item_id)"), ...(key ? [key] : [])].forEach((cell) => {
     const text = cell.textContent.trim();
     if (!text) return;
     const button = document.createElement("button");
