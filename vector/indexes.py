@@ -110,6 +110,17 @@ def drop_index(collection: Collection) -> None:
     execute(connections[alias], f'DROP INDEX IF EXISTS "vector"."{index_name(collection)}"')
 
 
+def drop_unfit_index(collection: Collection) -> None:
+    """Take down an index of that name made for something else.
+
+    Where rows were emptied and numbers given anew, a new collection gets an old one's number, and
+    the index left there would refuse its vectors for their dimension.
+    """
+    found = _definition(collection)
+    if found is not None and not _fits(collection, found):
+        drop_index(collection)
+
+
 def _why_not(collection: Collection, alias: str) -> str:
     if not collection.dimension:
         return f"No index for {collection.name}: it has no vectors yet."

@@ -117,6 +117,9 @@ class Loader:
         there = models.Item.objects.using(self.alias).filter(collection_id=self.pk).exists()
         aside = QuarantinedRow.objects.using(self.alias).filter(table=self.table.table).exists()
         self.fresh = not there and not aside
+        if not there:
+            collection = models.Collection.objects.using(self.alias).get(pk=self.pk)
+            indexes.drop_unfit_index(collection)
 
     def _batch(self, records: Iterator[Record]) -> bool:
         """One batch, in a transaction of its own; False where no records were left."""

@@ -63,6 +63,7 @@ def create_collection(
         )
     if not created:
         raise VectorError(f"There is a collection {name} already.")
+    indexes.drop_index(collection)  # one left there by an emptied collection of the same number
     return collection
 
 

@@ -14,6 +14,7 @@ from stillme.transfer.errors import LegacyFileError, TransferError
 from stillme.transfer.findings import FindingKind
 from stillme.transfer.models import KeptCell, QuarantinedRow, Run, RunTable
 from tests.vector.chroma_files import ADD, DELETE, UPDATE, UPSERT, ChromaFiles, floats
+from vector import indexes
 from vector.importing import VectorOptions, import_vectors
 from vector.models import Collection, Item
 from vector.verification import prove_vectors, verify_vectors
@@ -404,3 +405,20 @@ def test_sample_with_a_purged_queue_has_all_vectors(samples, tmp_path):
     database.close()
     result = import_vectors(folder)
     assert sum(t.outcome.loaded for t in result.tables) == 1340
+
+
+def test_an_index_left_there_by_an_emptied_collection_does_not_refuse_the_vectors(modern):
+    fill(modern, 8)
+    if indexes.ensure_extension():
+        pytest.skip("this server has no pgvector")
+    import_vectors(modern.close())
+    collection = Collection.objects.get()
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE; TRUNCATE vector.items")
+    indexes.drop_index(collection)
+    other = Collection(pk=collection.pk, dimension=384, metric="l2")
+    assert indexes.ensure_index(other).present
+    assert import_vectors(modern.folder).conserved
+    assert Item.objects.count() == 8
+    assert indexes.has_index(collection)
+    assert not indexes.has_index(other)
