@@ -15,6 +15,7 @@ from stillme.postgresql.client import DatabaseClient
 from stillme.postgresql.embedded import ensure_server, revive_server
 from stillme.postgresql.introspection import DatabaseIntrospection
 from stillme.postgresql.operations import DatabaseOperations
+from stillme.postgresql.prepared import fetch_prepared
 from stillme.postgresql.schema import DatabaseSchemaEditor
 
 # As a name without a type: the stubs do not know that it is a psycopg cursor.
@@ -71,7 +72,10 @@ class DatabaseWrapper(base.DatabaseWrapper):
                 return self._fetch(self._prepared_cursor(), sql, parameters, answer)
             session = self.get_new_connection({})
             try:
-                return self._fetch(_Preparing(session), sql, parameters, answer)
+                rows = fetch_prepared(session, sql, parameters, answer)
+                if rows is None:
+                    rows = self._fetch(_Preparing(session), sql, parameters, answer)
+                return rows
             finally:
                 session._pool.putconn(session)
 
