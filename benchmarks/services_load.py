@@ -8,16 +8,19 @@ as gunicorn would (stillme/ops/gunicorn_conf.py). Measures writes alone with 16 
 all three files and to one of them (calls per second, "database is locked"), the mixed calls at full
 load, and their latency at half load.
 Loopback only; bounded by --seconds per measurement. SQLite and PostgreSQL take turns, --rounds
-times; printed are medians.
+times; printed are medians. With --output they are written as JSON beside the versions.
 """
 
 from __future__ import annotations
 
 import argparse
 import itertools
+import json
 import multiprocessing
 import os
+import platform
 import random
+import sqlite3
 import statistics
 import sys
 import tempfile
@@ -212,8 +215,9 @@ def _share(
     close_pools()
 
 
-def measure(rows: int, seconds: float, rounds: int) -> None:
-    """All measurements at one size; SQLite and PostgreSQL take turns."""
+def measure(rows: int, seconds: float, rounds: int) -> list[dict[str, object]]:
+    """All measurements at one size, a record each; SQLite and PostgreSQL take turns."""
+    found: list[dict[str, object]] = []
     shape = f"{THREADS} threads in {PROCESSES} processes"
     print(f"\n{rows:,} rows a table, {shape}, {rounds} times {seconds:.0f} s each", flush=True)
     with tempfile.TemporaryDirectory() as folder:
@@ -225,11 +229,14 @@ def measure(rows: int, seconds: float, rounds: int) -> None:
                 new.add(full_load(lambda n, c=calls: c(services, n), seconds, lambda: 0))  # type: ignore[misc]
             say(f"{what}, SQLite", old, f", {old.errors} locked")
             say(f"{what}, PostgreSQL", new, f", {new.rate / old.rate:.1f} times SQLite's")
+            found += [old.record(rows, what, "SQLite"), new.record(rows, what, "PostgreSQL")]
         half = Runs()
         for _ in range(rounds):
             taken = paced(lambda n: mixed(services, n), seconds, new.rate / 2)
             half.add((new.rate / 2, taken, 0))
         say("mixed, half load", half)
+        found.append(half.record(rows, "mixed, half load", "PostgreSQL"))
+    return found
 
 
 class Runs:
@@ -257,6 +264,19 @@ class Runs:
             ordered[min(int(len(ordered) * part), len(ordered) - 1)] for ordered in self.taken
         ]
         return statistics.median(places) * 1000
+
+    def record(self, rows: int, what: str, side: str) -> dict[str, object]:
+        """For the JSON file: calls per second, and milliseconds."""
+        return {
+            "rows": rows,
+            "calls": what,
+            "side": side,
+            "per_second": round(self.rate),
+            "rates": [round(rate) for rate in self.rates],
+            "p50_ms": round(self.percentile(0.5), 2),
+            "p99_ms": round(self.percentile(0.99), 2),
+            "locked": self.errors,
+        }
 
 
 def say(what: str, runs: Runs, more: str = "") -> None:
@@ -299,9 +319,33 @@ def main() -> None:
     parser.add_argument("--rows", type=int, nargs="+", default=[100_000, 1_000_000])
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--output", type=Path, help="a JSON file for the figures")
     options = parser.parse_args()
+    found: list[dict[str, object]] = []
     for rows in options.rows:
-        in_scratch_database(rows, lambda rows=rows: measure(rows, options.seconds, options.rounds))  # type: ignore[misc]
+        in_scratch_database(
+            rows,
+            lambda rows=rows: found.extend(measure(rows, options.seconds, options.rounds)),  # type: ignore[misc]
+        )
+    if options.output:
+        about = {
+            "threads": THREADS,
+            "processes": PROCESSES,
+            "cores": os.cpu_count(),
+            "seconds": options.seconds,
+            "rounds": options.rounds,
+            "postgresql": server_version(),
+            "sqlite": sqlite3.sqlite_version,
+            "python": platform.python_version(),
+        }
+        options.output.write_text(json.dumps({"about": about, "results": found}, indent=1) + "\n")
+
+
+def server_version() -> str:
+    """The server's version, as "18.4"."""
+    with connections["default"].cursor() as cursor:
+        cursor.execute("SELECT split_part(version(), ' ', 2)")
+        return str(cursor.fetchone()[0])
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import select
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -17,6 +18,9 @@ from stillme.postgresql.introspection import DatabaseIntrospection
 from stillme.postgresql.operations import DatabaseOperations
 from stillme.postgresql.prepared import fetch_prepared
 from stillme.postgresql.schema import DatabaseSchemaEditor
+
+# Seconds. A session that died within them is like one that dies under its statement.
+BELIEVED = 0.1
 
 # As a name without a type: the stubs do not know that it is a psycopg cursor.
 _Preparing: Any = base.ServerBindingCursor
@@ -121,14 +125,27 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
         In place of CONN_HEALTH_CHECKS, whose statement at every checkout cost a third of a small
         insert: an idle session has nothing to say, so one whose socket can be read was ended by
-        the server, or is asked.
+        the server, or is asked; one that was quiet a moment ago is believed.
         """
         connection = super().get_new_connection(conn_params)
-        while self.settings_dict["OPTIONS"].get("pool") and is_dead(connection):
+        if not self.settings_dict["OPTIONS"].get("pool"):
+            return connection
+        while not seen_alive_lately(connection) and is_dead(connection):
             connection.close()
             connection._pool.putconn(connection)
             connection = super().get_new_connection(conn_params)
         return connection
+
+
+def seen_alive_lately(connection: psycopg.Connection[Any]) -> bool:
+    """Whether the session was handed out less than BELIEVED seconds ago; notes that it is now.
+
+    Under load every look at the socket hands the interpreter to another thread and waits for it.
+    """
+    now = time.monotonic()
+    before = connection.__dict__.get("stillme_handed_out")
+    connection.__dict__["stillme_handed_out"] = now
+    return before is not None and now - before < BELIEVED
 
 
 def is_dead(connection: psycopg.Connection[Any]) -> bool:

@@ -14,6 +14,7 @@ from django.db import DataError, OperationalError, connections, transaction
 from knowledge import api
 from knowledge.models import KnowledgeItem
 from knowledge.services import KnowledgeRetention
+from stillme.postgresql import base
 from stillme.postgresql.configuration import target_database
 from stillme.postgresql.explain import explain_operational_error
 from tests.ops.threads import in_threads
@@ -96,11 +97,24 @@ def test_an_exhausted_pool_is_a_sentence(pool: None, caplog: pytest.LogCaptureFi
     assert KnowledgeRetention().add_knowledge("c", "s") > 0
 
 
-def test_connections_that_died_are_replaced(pool: None) -> None:
+def test_connections_that_died_are_replaced(pool: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(base, "BELIEVED", 0)
     retention = KnowledgeRetention()
     retention.add_knowledge("c", "s")
     kill_others()
     assert retention.add_knowledge("d", "s") > 0
+
+
+def test_a_connection_that_died_a_moment_after_its_last_use_fails_one_call(
+    pool: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(base, "BELIEVED", 60)
+    retention = KnowledgeRetention()
+    retention.add_knowledge("c", "s")
+    kill_others()
+    assert retention.add_knowledge("d", "s") == -1
+    assert retention.add_knowledge("e", "s") > 0
+    assert set(KnowledgeItem.objects.values_list("content", flat=True)) == {"c", "e"}
 
 
 def kill_others() -> None:
