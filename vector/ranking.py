@@ -18,13 +18,8 @@ from django.db import DataError, connections, transaction
 
 from stillme.transfer.postgresql.copy import execute, fetch_all
 from vector import chroma, models
+from vector.chroma.optional import numpy_if_installed
 from vector.expectation import distances
-
-try:
-    # The sums are the same; a hundred thousand vectors take a second instead of half a minute.
-    import numpy
-except ImportError:
-    numpy = None  # type: ignore[assignment]
 
 TOP = 10
 # Multiplications that may be spent on brute force without numpy: some ten seconds.
@@ -100,7 +95,7 @@ def _sentence(proof: SearchProof) -> str:
 
 
 def _affordable(count: int, rows: int, dimension: int) -> int:
-    if numpy is not None:
+    if numpy_if_installed() is not None:
         return count
     return max(1, min(count, BUDGET // max(1, rows * dimension)))
 
@@ -134,6 +129,7 @@ def _nearest_in_store(
 def _measure(
     metric: str, queries: list[list[float]], vectors: list[bytes]
 ) -> Iterator[list[float]]:
+    numpy = numpy_if_installed()
     if numpy is None or not vectors:
         plain = [array("f", v) for v in vectors]
         for query in queries:

@@ -98,8 +98,8 @@ def test_everything_works_without_numpy_and_without_pgvector(modern, monkeypatch
     from vector import indexes, ranking
     from vector.chroma import segment
 
-    monkeypatch.setattr(segment, "numpy", None)
-    monkeypatch.setattr(ranking, "numpy", None)
+    monkeypatch.setattr(segment, "numpy_if_installed", lambda: None)
+    monkeypatch.setattr(ranking, "numpy_if_installed", lambda: None)
     monkeypatch.setattr(indexes, "extension_state", lambda alias="default": "absent")
     fill(modern, 12, space=space).flush(purge=True)
     result = import_vectors(modern.close())

@@ -13,13 +13,8 @@ from array import array
 from dataclasses import dataclass
 from pathlib import Path
 
+from vector.chroma.optional import numpy_if_installed
 from vector.chroma.records import Metric, Origin
-
-try:
-    # Ten times faster at the one sum there is to do here; nothing needs it.
-    import numpy
-except ImportError:
-    numpy = None  # type: ignore[assignment]
 
 # version, offset of level 0, capacity, count, element size, label offset, vector offset, top
 # level, entry point, maxM, maxM0, M, mult, ef_construction: 100 bytes without padding.
@@ -114,6 +109,7 @@ def scaled(vector: bytes, factor: float) -> bytes:
 
     A product of two float32 is exact in a double, so rounding that is rounding the product.
     """
+    numpy = numpy_if_installed()
     if numpy is None:
         return array("f", [x * factor for x in array("f", vector)]).tobytes()
     with numpy.errstate(over="ignore", invalid="ignore"):
