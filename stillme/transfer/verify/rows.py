@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 from stillme.transfer import kinds
 from stillme.transfer.findings import Finding, FindingKind
-from stillme.transfer.mapping import EXTRA_COLUMN, MappedColumn, TableMapping
+from stillme.transfer.mapping import EXTRA_COLUMN, TableMapping
 from stillme.transfer.models import KeptCell, QuarantinedRow
 from stillme.transfer.raw_cells import unpack_cell
 from stillme.transfer.verify import documents
 from stillme.transfer.verify.expect import (
-    Expected,
-    MustBeSetAside,
     Raw,
-    Surroundings,
-    expect,
     show_instant,
 )
+from stillme.transfer.verify.fate import Fate, Oracle
 from stillme.transfer.verify.huge_text import HugeText
 from stillme.transfer.verify.legacy_side import StoredRow
 from stillme.transfer.verify.local_clock import LocalClock
@@ -29,16 +25,6 @@ from stillme.transfer.verify.target_side import TargetSide
 
 _AT_ONCE = 500
 _BYTES_AT_ONCE = 4_000_000
-
-
-@dataclass(frozen=True, slots=True)
-class Fate:
-    """What must become of a row: expected target values and kept cells, or a reason."""
-
-    values: dict[str, Any]
-    kept: dict[str, tuple[str, Raw, str]]
-    repaired: bool
-    reason: str = ""
 
 
 class RowJudge:
@@ -54,8 +40,7 @@ class RowJudge:
     ) -> None:
         self._alias = alias
         self._mapping = mapping
-        self._clock = clock
-        self._units = units
+        self._oracle = Oracle(mapping, clock, units)
         self._target = target
         self._table = mapping.declared_table
 
@@ -159,67 +144,6 @@ class RowJudge:
             found.setdefault(cell.key, {})[cell.column] = cell
         return found
 
-    def fate(self, row: StoredRow) -> Fate:
-        """What docs/values.md says must become of the row."""
-        values: dict[str, Any] = {}
-        kept: dict[str, tuple[str, Raw, str]] = {}
-        repaired = False
-        if self._mapping.key is None:
-            return Fate({}, {}, False, "no_key")
-        if self._mapping.impossible:
-            return Fate({}, {}, False, "missing_column")
-        for column in self._mapping.columns:
-            storage, raw = row.cells[column.legacy]
-            around = Surroundings(self._clock, row.minutes, self._units.get(column.legacy))
-            try:
-                cell = self._cell(column, row, storage, raw, around)
-            except MustBeSetAside as why:
-                return Fate({}, {}, False, why.reason)
-            values[column.target] = cell.value
-            if cell.kept and not isinstance(raw, HugeText):
-                kept[column.legacy] = (storage, raw, cell.kept)
-                repaired = repaired or cell.kept != "clock_offset"
-        for name, rule in self._mapping.derived:
-            source = self._mapping.column(rule.column)
-            unset = source is None or row.cells[source.legacy][0] == "null"
-            values[name] = rule.otherwise if unset else rule.then
-        values.update(dict.fromkeys(self._mapping.nulls))
-        values[EXTRA_COLUMN] = self._extra(row)
-        return Fate(values, kept, repaired)
-
-    def _cell(
-        self,
-        column: MappedColumn,
-        row: StoredRow,
-        storage: str,
-        raw: Raw | HugeText,
-        around: Surroundings,
-    ) -> Expected:
-        if isinstance(raw, HugeText):
-            if raw.fault:
-                raise MustBeSetAside(raw.fault)
-            return Expected(raw)
-        cell = expect(column.kind, column.required, storage, raw, around)
-        if row.is_repeat and isinstance(column.kind, kinds.Key | kinds.TextKey):
-            raise MustBeSetAside("duplicate_key")
-        if column.legacy in row.lost_parents and storage != "null":
-            raise MustBeSetAside("missing_parent")
-        return cell
-
-    def _extra(self, row: StoredRow) -> Any:
-        members: dict[str, Any] = {}
-        for name in self._mapping.extra:
-            storage, raw = row.cells[name]
-            if storage == "integer":
-                members[name] = documents.number_tree(str(raw))
-            elif storage == "real":
-                members[name] = _wrapped("real", raw.hex())  # type: ignore[union-attr]
-            elif storage == "blob":
-                members[name] = _wrapped("blob", bytes(raw).hex())  # type: ignore[arg-type]
-            elif storage == "text":
-                members[name] = _extra_text(bytes(raw))  # type: ignore[arg-type]
-        return ("object", members) if members else None
-
     def _one(
         self,
         row: StoredRow,
@@ -228,7 +152,7 @@ class RowJudge:
         kept: dict[str, KeptCell],
         proof: TableProof,
     ) -> Iterator[Finding]:
-        fate = self.fate(row)
+        fate = self._oracle.fate(row)
         key = self.key_text(row)
         if record is not None and (record.status != record.Status.REPAIRED or record.repairs):
             yield from self._set_aside(row, record, proof)
@@ -282,7 +206,7 @@ class RowJudge:
         """A repaired row: the target holds what the edited cells mean."""
         cells = {**row.cells, **{n: unpack_cell(c) for n, c in record.repairs.items()}}
         edited = StoredRow(row.rowid, cells, row.minutes, frozenset(), False)
-        fate = self.fate(edited)
+        fate = self._oracle.fate(edited)
         key = self.key_text(edited)
         if fate.reason:
             yield self._finding(FindingKind.VALUE, key, "", "a row", f"cannot be: {fate.reason}")
@@ -342,18 +266,6 @@ class RowJudge:
     ) -> Finding:
         where = f"{self._mapping.target}:{column}" if column else self._mapping.target
         return Finding(kind, where, key, expected, found, note)
-
-
-def _wrapped(name: str, text: str) -> Any:
-    return ("object", {name: ("text", text)})
-
-
-def _extra_text(raw: bytes) -> Any:
-    try:
-        text = raw.decode("utf-8")
-    except UnicodeDecodeError:
-        return _wrapped("text", raw.hex())
-    return _wrapped("text", raw.hex()) if "\x00" in text else ("text", text)
 
 
 def _same_raw(noted: tuple[str, Raw] | None, stored: tuple[Any, ...]) -> bool:

@@ -1,0 +1,104 @@
+"""What must become of a legacy row, by docs/values.md: the judge's own reading of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from stillme.transfer import kinds
+from stillme.transfer.mapping import EXTRA_COLUMN, MappedColumn, TableMapping
+from stillme.transfer.verify import documents
+from stillme.transfer.verify.expect import Expected, MustBeSetAside, Raw, Surroundings, expect
+from stillme.transfer.verify.huge_text import HugeText
+from stillme.transfer.verify.legacy_side import StoredRow
+from stillme.transfer.verify.local_clock import LocalClock
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What must become of a row: expected target values and kept cells, or a reason."""
+
+    values: dict[str, Any]
+    kept: dict[str, tuple[str, Raw, str]]
+    repaired: bool
+    reason: str = ""
+
+
+class Oracle:
+    """Says the fate of rows of one table, from the legacy row alone."""
+
+    def __init__(self, mapping: TableMapping, clock: LocalClock, units: dict[str, str]) -> None:
+        self._mapping, self._clock, self._units = mapping, clock, units
+
+    def fate(self, row: StoredRow) -> Fate:
+        """What docs/values.md says must become of the row."""
+        values: dict[str, Any] = {}
+        kept: dict[str, tuple[str, Raw, str]] = {}
+        repaired = False
+        if self._mapping.key is None:
+            return Fate({}, {}, False, "no_key")
+        if self._mapping.impossible:
+            return Fate({}, {}, False, "missing_column")
+        for column in self._mapping.columns:
+            storage, raw = row.cells[column.legacy]
+            around = Surroundings(self._clock, row.minutes, self._units.get(column.legacy))
+            try:
+                cell = self._cell(column, row, storage, raw, around)
+            except MustBeSetAside as why:
+                return Fate({}, {}, False, why.reason)
+            values[column.target] = cell.value
+            if cell.kept and not isinstance(raw, HugeText):
+                kept[column.legacy] = (storage, raw, cell.kept)
+                repaired = repaired or cell.kept != "clock_offset"
+        for name, rule in self._mapping.derived:
+            source = self._mapping.column(rule.column)
+            unset = source is None or row.cells[source.legacy][0] == "null"
+            values[name] = rule.otherwise if unset else rule.then
+        values.update(dict.fromkeys(self._mapping.nulls))
+        values[EXTRA_COLUMN] = self._extra(row)
+        return Fate(values, kept, repaired)
+
+    def _cell(
+        self,
+        column: MappedColumn,
+        row: StoredRow,
+        storage: str,
+        raw: Raw | HugeText,
+        around: Surroundings,
+    ) -> Expected:
+        if isinstance(raw, HugeText):
+            if raw.fault:
+                raise MustBeSetAside(raw.fault)
+            return Expected(raw)
+        cell = expect(column.kind, column.required, storage, raw, around)
+        if row.is_repeat and isinstance(column.kind, kinds.Key | kinds.TextKey):
+            raise MustBeSetAside("duplicate_key")
+        if column.legacy in row.lost_parents and storage != "null":
+            raise MustBeSetAside("missing_parent")
+        return cell
+
+    def _extra(self, row: StoredRow) -> Any:
+        members: dict[str, Any] = {}
+        for name in self._mapping.extra:
+            storage, raw = row.cells[name]
+            if storage == "integer":
+                members[name] = documents.number_tree(str(raw))
+            elif storage == "real":
+                members[name] = _wrapped("real", raw.hex())  # type: ignore[union-attr]
+            elif storage == "blob":
+                members[name] = _wrapped("blob", bytes(raw).hex())  # type: ignore[arg-type]
+            elif storage == "text":
+                members[name] = _extra_text(bytes(raw))  # type: ignore[arg-type]
+        return ("object", members) if members else None
+
+
+def _wrapped(name: str, text: str) -> Any:
+    return ("object", {name: ("text", text)})
+
+
+def _extra_text(raw: bytes) -> Any:
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return _wrapped("text", raw.hex())
+    return _wrapped("text", raw.hex()) if "\x00" in text else ("text", text)
