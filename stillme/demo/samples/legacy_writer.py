@@ -67,10 +67,12 @@ class LegacyWriter(Session):
 
     def cleanup_old_knowledge(self, days_threshold: int = 30, least: float = 0.3) -> int:
         """Deletes items only; relationships to them stay behind. The one multi-row DELETE."""
-        where = "created_at < datetime('now', ?) AND retention_score < ?"
-        values = (f"-{days_threshold} days", least)
+        where = "created_at < ? AND retention_score < ?"
         with self.transaction(schema.KNOWLEDGE, "cleanup_old_knowledge") as work:
             work.execute("BEGIN IMMEDIATE")  # the witness must see the very rows that go
+            # Asked once: between two statements the second may turn, and a fresh row grow old.
+            ago = work.execute("SELECT datetime('now', ?)", (f"-{days_threshold} days",))
+            values = (*ago.fetchone(), least)
             for (key,) in work.execute(f"SELECT id FROM knowledge_items WHERE {where}", values):
                 work.touch("knowledge_items", key)
             return work.execute(f"DELETE FROM knowledge_items WHERE {where}", values).rowcount

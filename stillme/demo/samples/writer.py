@@ -11,8 +11,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sqlite3
 import sys
+import threading
 import time
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -65,8 +67,11 @@ def run_writer(
     rate: float | None = None,
     seed: int = 7,
     synchronous: bool = True,
+    stop: threading.Event | None = None,
 ) -> WriterResult:
     """Write for some seconds or a number of writes, at most `rate` a second, keeping the log.
+
+    Ends early, between two writes, once `stop` is set.
 
     A write that finds its file locked or closed to writing is counted as failed and not repeated,
     as in the old application.
@@ -75,9 +80,12 @@ def run_writer(
         raise ValueError("Say for how many seconds or how many writes the writer is to run.")
     log = AckLog(ack_log)
     mix = Mix(LegacyWriter(directory, log, synchronous=synchronous), seed)
+    stop = stop or threading.Event()
     start, failed, done = time.monotonic(), 0, 0
-    while (count is None or done < count) and (
-        seconds is None or time.monotonic() - start < seconds
+    while (
+        not stop.is_set()
+        and (count is None or done < count)
+        and (seconds is None or time.monotonic() - start < seconds)
     ):
         try:
             mix.step()
@@ -107,7 +115,7 @@ def expected_state(logs: Iterable[Path]) -> State:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """The command line."""
+    """The command line. SIGTERM ends it between two writes: what was committed is in the log."""
     parser = argparse.ArgumentParser(prog="stillme.demo.samples.writer", description=__doc__)
     parser.add_argument("directory", type=Path)
     parser.add_argument("--log", type=Path, required=True, help="the log of acknowledged writes")
@@ -119,15 +127,21 @@ def main(arguments: list[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     if given.seconds is None and given.count is None:
         parser.error("give --seconds or --count")
-    result = run_writer(
-        given.directory,
-        ack_log=given.log,
-        seconds=given.seconds,
-        count=given.count,
-        rate=given.rate,
-        seed=given.seed,
-        synchronous=not given.no_sync,
-    )
+    stop = threading.Event()
+    before = signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    try:
+        result = run_writer(
+            given.directory,
+            ack_log=given.log,
+            seconds=given.seconds,
+            count=given.count,
+            rate=given.rate,
+            seed=given.seed,
+            synchronous=not given.no_sync,
+            stop=stop,
+        )
+    finally:
+        signal.signal(signal.SIGTERM, before)
     sys.stdout.write(json.dumps(asdict(result)) + "\n")
     return 0
 
