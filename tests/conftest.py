@@ -10,10 +10,23 @@ from urllib.parse import quote
 
 import pytest
 from django.db import connections
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 from tests.template_database import cloned_database
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# Neither luck nor a slow machine decides: the same examples every time, however long one takes.
+# `pytest --hypothesis-profile=search` looks for others.
+QUIET = [HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+hypothesis_settings.register_profile(
+    "search", deadline=None, print_blob=True, suppress_health_check=QUIET
+)
+hypothesis_settings.register_profile(
+    "same", hypothesis_settings.get_profile("search"), derandomize=True, database=None
+)
+hypothesis_settings.load_profile("same")
 
 
 @pytest.fixture(scope="session")

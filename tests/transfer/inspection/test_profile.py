@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stillme.demo.samples import make_hostile, make_samples
@@ -200,9 +200,7 @@ JSONS = st.sampled_from(
 VALUES = st.none() | NUMBERS | st.text() | st.binary() | TIMES | DAYS | JSONS
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=60)
 @given(cells=st.lists(st.tuples(st.sampled_from(COLUMNS), VALUES), min_size=5, max_size=25))
 def test_the_fast_road_agrees_with_the_policy_on_any_value(
     cells: list[tuple[tuple[str, str, str], Any]],

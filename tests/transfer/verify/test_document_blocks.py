@@ -109,7 +109,7 @@ _VALUES = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.lists(_VALUES, max_size=5), st.integers(0, 4), _VALUES)
 def test_some_documents(values: list[Any], place: int, other: Any) -> None:
     column: list[bytes | None] = [json.dumps(value).encode() for value in values]

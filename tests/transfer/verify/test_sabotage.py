@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 
 from stillme.demo.samples import make_samples
 from stillme.transfer import kinds
@@ -122,11 +122,8 @@ def check_any(
     assert proof.open_rows == sum(t.outcome.quarantined for t in result.tables)
 
 
-QUIET = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-
-
 @given(tables())
-@settings(max_examples=15, deadline=None, derandomize=True, suppress_health_check=QUIET)
+@settings(max_examples=15)
 def test_some_values_in_any_column(
     tmp_path: Path, use_legacy_files: UseFiles, made: tuple[str, list[dict[str, Any]]]
 ) -> None:
@@ -135,7 +132,7 @@ def test_some_values_in_any_column(
 
 @pytest.mark.slow
 @given(tables())
-@settings(max_examples=300, deadline=None, suppress_health_check=QUIET)
+@settings(max_examples=300)
 def test_any_value_in_any_column(
     tmp_path: Path, use_legacy_files: UseFiles, made: tuple[str, list[dict[str, Any]]]
 ) -> None:
