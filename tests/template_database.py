@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,8 +38,7 @@ def cloned_database(name: str) -> Iterator[str]:
         server.execute("SELECT pg_advisory_lock(%s)", [LOCK])
         make_template(server, template)
         drop(server, name)
-        copy = sql.SQL("CREATE DATABASE {} TEMPLATE {}")
-        server.execute(copy.format(sql.Identifier(name), sql.Identifier(template)))
+        when_alone(server, "CREATE DATABASE {} TEMPLATE {}", name, template)
     connection.settings_dict["NAME"] = name
     try:
         yield name
@@ -61,8 +61,7 @@ def make_template(server: psycopg.Connection[Any], template: str) -> None:
     draft = f"{PREFIX}draft"
     server.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(draft)))
     migrate(draft)
-    rename = sql.SQL("ALTER DATABASE {} RENAME TO {}")
-    server.execute(rename.format(sql.Identifier(draft), sql.Identifier(template)))
+    when_alone(server, "ALTER DATABASE {} RENAME TO {}", draft, template)
 
 
 def migrate(name: str) -> None:
@@ -106,4 +105,19 @@ def maintenance(connection: Any) -> Iterator[psycopg.Connection[Any]]:
 
 def drop(server: psycopg.Connection[Any], name: str) -> None:
     """Drop a database, with whatever is still connected to it."""
-    server.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+    when_alone(server, "DROP DATABASE IF EXISTS {} WITH (FORCE)", name)
+
+
+def when_alone(server: psycopg.Connection[Any], statement: str, *names: str) -> None:
+    """Run what nobody else may be connected for.
+
+    A session ends some time after it was closed; PostgreSQL itself waits five seconds for it.
+    """
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            server.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
+            return
+        except psycopg.errors.ObjectInUse:
+            if time.monotonic() > deadline:
+                raise
