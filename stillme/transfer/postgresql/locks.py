@@ -18,9 +18,11 @@ from stillme.transfer.postgresql.copy import fetch_all
 
 # "stillme" in ASCII digits, shortened to 31 bits: classid of all our advisory locks.
 _CLASS = 0x7374696C
-_ATTEMPTS, _PAUSE = 5, 0.1
 WRITER = 1
 WORKER = 2
+# Seconds in which a session that lost its process, or a worker's last chunk, may end.
+_PATIENCE = {WRITER: 2.0, WORKER: 10.0}
+_PAUSE = 0.1
 # The upper half of the one-number locks of shared ranges; the lower half is the range's key.
 _RANGES = 0x73746C << 40
 
@@ -29,7 +31,7 @@ _RANGES = 0x73746C << 40
 def exclusive(alias: str, lock: int = WRITER) -> Iterator[None]:
     """Hold the lock, on a connection of its own. Raises Busy where somebody else has it.
 
-    Also raises Busy while a worker of a killed run still finishes its chunk.
+    Also raises Busy where a worker of a killed run still finishes its chunk after some seconds.
     """
     connection = connections[alias].copy()
     try:
@@ -38,7 +40,7 @@ def exclusive(alias: str, lock: int = WRITER) -> Iterator[None]:
                 "Another import, replay or cut-over is writing to this target: "
                 "wait until it has ended and run again."
             )
-        if not _try(connection, "pg_try_advisory_lock", WORKER):
+        if not _try_for_a_moment(connection, WORKER):
             raise Busy(
                 "A worker of an earlier run is still writing its last chunk: "
                 "wait some seconds and run again."
@@ -70,6 +72,12 @@ def share_as_worker(connection: BaseDatabaseWrapper) -> None:
     fetch_all(connection, "SELECT pg_advisory_lock_shared(%s, %s)", [_CLASS, WORKER])
 
 
+def leave_as_worker(connection: BaseDatabaseWrapper) -> None:
+    """Tell a later run now that this worker has ended: the session itself ends some time later."""
+    with suppress(DatabaseError):
+        fetch_all(connection, "SELECT pg_advisory_unlock_shared(%s, %s)", [_CLASS, WORKER])
+
+
 @contextmanager
 def sharing_as_worker(connection: BaseDatabaseWrapper) -> Iterator[None]:
     """`share_as_worker` for the time of a block."""
@@ -77,8 +85,7 @@ def sharing_as_worker(connection: BaseDatabaseWrapper) -> Iterator[None]:
     try:
         yield
     finally:
-        with suppress(DatabaseError):
-            fetch_all(connection, "SELECT pg_advisory_unlock_shared(%s, %s)", [_CLASS, WORKER])
+        leave_as_worker(connection)
 
 
 @contextmanager
@@ -99,11 +106,12 @@ def claimed(connection: BaseDatabaseWrapper, range_id: int) -> Iterator[bool]:
 
 def _try_for_a_moment(connection: BaseDatabaseWrapper, lock: int) -> bool:
     """The session of a process that was just killed needs a moment to end."""
-    for _ in range(_ATTEMPTS):
-        if _try(connection, "pg_try_advisory_lock", lock):
-            return True
+    deadline = time.monotonic() + _PATIENCE[lock]
+    while not (held := _try(connection, "pg_try_advisory_lock", lock)):
+        if time.monotonic() > deadline:
+            break
         time.sleep(_PAUSE)
-    return _try(connection, "pg_try_advisory_lock", lock)
+    return held
 
 
 def _try(connection: BaseDatabaseWrapper, function: str, lock: int) -> bool:

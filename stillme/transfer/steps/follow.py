@@ -86,11 +86,11 @@ def load_where_needed(alias: str, files: Sequence[LegacyFile], on_event: OnEvent
 
 def _import_patiently(options: ImportOptions, on_event: OnEvent) -> None:
     """Import; a worker of a killed run may still be writing its last chunk."""
-    for attempt in range(20):
+    for attempt in range(8):
         try:
             import_files(options, on_event)
         except Busy:
-            if attempt == 19:
+            if attempt == 7:
                 raise
             time.sleep(0.5)
         else:

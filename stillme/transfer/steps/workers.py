@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from functools import partial
+from multiprocessing.util import Finalize
 from typing import Any, Protocol
 
 from django.db import connections
 
 from stillme.transfer.models import Chunk
-from stillme.transfer.postgresql.locks import share_as_worker
+from stillme.transfer.postgresql.locks import leave_as_worker, share_as_worker
 from stillme.transfer.processes import process_pool
 from stillme.transfer.sqlite.ranges import KeyRange
 from stillme.transfer.steps.job import TableJob, TableSource
@@ -101,7 +102,9 @@ _hands: list[_Hands] = []
 
 
 def _start_worker(alias: str) -> None:
-    share_as_worker(connections[alias])
+    connection = connections[alias]
+    share_as_worker(connection)
+    Finalize(None, leave_as_worker, args=(connection,), exitpriority=0)
     _hands[:] = [_Hands(alias)]
 
 

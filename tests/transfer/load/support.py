@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from django.db import connections
 
+from stillme.transfer.postgresql.copy import execute
 from stillme.transfer.registry import legacy_models
 from stillme.transfer.selection import Selection
 from stillme.transfer.steps.load import ImportOptions, ImportResult, import_files
@@ -41,6 +44,31 @@ def query(sql: str, *params: Any) -> list[tuple[Any, ...]]:
     with connections["default"].cursor() as cursor:
         cursor.execute(sql, list(params) or None)
         return list(cursor.fetchall()) if cursor.description else []
+
+
+def wait_until(holds: Callable[[], Any], what: str) -> None:
+    """Look until it holds."""
+    deadline = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < deadline, f"never: {what}"
+        time.sleep(0.01)
+
+
+@contextmanager
+def blocked(key: int) -> Iterator[None]:
+    """Whoever loads the knowledge item with this key waits until the block ends."""
+    other = connections["default"].copy()
+    try:
+        other.set_autocommit(False)
+        execute(
+            other,
+            "INSERT INTO knowledge.knowledge_items (id, content, source, knowledge_type) "
+            f"VALUES ({key}, 'in the way', 'test', 'knowledge')",
+        )
+        yield
+    finally:
+        other.rollback()
+        other.close()
 
 
 def content() -> dict[str, list[str]]:

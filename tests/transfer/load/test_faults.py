@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from multiprocessing.context import ForkProcess as Process
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from stillme.transfer.models import DroppedObject, Run
 from stillme.transfer.postgresql import objects
 from stillme.transfer.processes import leave_parents_sessions
 from stillme.transfer.steps import table_work
-from tests.transfer.load.support import content, query, run_import, schema
+from tests.transfer.load.support import blocked, content, query, run_import, schema, wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ROOT = Path(__file__).parents[3]
@@ -70,12 +71,12 @@ def empty_target() -> None:
 
 def test_killed_once_in_the_middle(legacy: Path, target_environment: dict[str, str]) -> None:
     wanted, declared = expected(legacy), schema()
-    process = start_import(target_environment, "--jobs", "2")
-    deadline = time.monotonic() + 60
-    while not query("SELECT 1 FROM transfer.chunk") and time.monotonic() < deadline:
-        time.sleep(0.01)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    # However late this process looks: the import cannot have ended.
+    with blocked(9):
+        process = start_import(target_environment, "--jobs", "2")
+        wait_until(lambda: query("SELECT 1 FROM transfer.chunk"), "a chunk is loaded")
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
     finish_import(target_environment)
     assert content() == wanted
     assert schema() == declared
@@ -86,12 +87,15 @@ def fork_import(jobs: int) -> Process:
     """An import in a forked process group: no time is lost on starting Python."""
 
     def run() -> None:
-        os.setsid()
+        os.setpgid(0, 0)
         leave_parents_sessions()
         run_import(jobs=jobs, chunk_rows=25)
 
     process = multiprocessing.get_context("fork").Process(target=run)
     process.start()
+    # Here too: whoever comes first, there is a group to be killed when this function returns.
+    with suppress(ProcessLookupError):
+        os.setpgid(process.pid or 0, process.pid or 0)
     return process
 
 
@@ -101,9 +105,7 @@ def settle() -> None:
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
         "AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
     )
-    deadline = time.monotonic() + 30
-    while query(others)[0][0] and time.monotonic() < deadline:
-        time.sleep(0.005)
+    wait_until(lambda: query(others) == [(0,)], "the sessions of killed processes end")
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -54,10 +55,11 @@ def findings(environment: dict[str, str]) -> Any:
 
 def stop_immediately(environment: dict[str, str], importer: subprocess.Popen[str]) -> None:
     """What `pg_ctl stop -m immediate` does: SIGQUIT to the postmaster, if the import still runs."""
+    lock = Path(environment["EMBEDDED_POSTGRES_DIR"]) / "data" / "postmaster.pid"
     while importer.poll() is None:
-        found = list(Path(environment["EMBEDDED_POSTGRES_DIR"]).rglob("postmaster.pid"))
-        if found:
-            os.kill(int(found[0].read_text().splitlines()[0]), signal.SIGQUIT)
+        # A server that comes or goes: no such file, nothing in it yet, no such process any more.
+        with suppress(FileNotFoundError, IndexError, ProcessLookupError):
+            os.kill(int(lock.read_text().splitlines()[0]), signal.SIGQUIT)
             return
         time.sleep(0.02)
 

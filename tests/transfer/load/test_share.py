@@ -10,22 +10,19 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import connections
 
 from stillme.demo.samples import make_bulk
 from stillme.transfer.models import Chunk, Run, SharedRange
-from stillme.transfer.postgresql.copy import execute
 from stillme.transfer.selection import Selection
 from stillme.transfer.steps.import_options import ImportResult
 from stillme.transfer.steps.outcome import Outcome
-from tests.transfer.load.support import content, query, run_import, schema
+from tests.transfer.load.support import blocked, content, query, run_import, schema, wait_until
 from tests.transfer.load.test_faults import empty_target, settle
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -76,36 +73,12 @@ def answer(process: subprocess.Popen[str]) -> dict[str, Any]:
     return found
 
 
-def wait_until(holds: Callable[[], Any], what: str) -> None:
-    deadline = time.monotonic() + 60
-    while not holds():
-        assert time.monotonic() < deadline, f"never: {what}"
-        time.sleep(0.01)
-
-
-@contextmanager
-def blocked(key: int) -> Iterator[None]:
-    """Whoever loads the row with this key waits until the block ends."""
-    other = connections["default"].copy()
-    try:
-        other.set_autocommit(False)
-        execute(
-            other,
-            "INSERT INTO knowledge.knowledge_items (id, content, source, knowledge_type) "
-            f"VALUES ({key}, 'in the way', 'test', 'knowledge')",
-        )
-        yield
-    finally:
-        other.rollback()
-        other.close()
-
-
 def waiting() -> int:
     """How many sessions wait for a row that is in the way."""
     return int(
         query(
             "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
-            "AND wait_event = 'transactionid' OR wait_event = 'SpeculativeToken'"
+            "AND wait_event IN ('transactionid', 'SpeculativeToken')"
         )[0][0]
     )
 
@@ -128,23 +101,33 @@ def expected() -> tuple[dict[str, list[str]], list[tuple[Any, ...]]]:
     return wanted, schema()
 
 
-@pytest.mark.parametrize("jobs", ["1", "2"])
+def done() -> list[str]:
+    """Who has loaded a range, once for each."""
+    return list(SharedRange.objects.exclude(done_by="").values_list("done_by", flat=True))
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
 def test_two_importers_share_the_work(
-    bulk: Path, target_environment: dict[str, str], jobs: str
+    bulk: Path, target_environment: dict[str, str], jobs: int
 ) -> None:
     wanted, declared = expected()
     with blocked(1):
         leader = lead(target_environment)
         wait_until(waiting, "the leader is at the first range")
-        helper = start(target_environment, "--join", "--jobs", jobs)
-        wait_until(lambda: SharedRange.objects.exclude(done_by="").count() >= 5, "help")
+        with ExitStack() as held_up:
+            if jobs > 1:
+                # The worker that comes first waits at the last range: the rest is the other's.
+                held_up.enter_context(blocked(ROWS))
+            helper = start(target_environment, "--join", "--jobs", str(jobs))
+            wait_until(lambda: len(done()) >= 5, "help")
+        wait_until(lambda: len(set(done())) == jobs, "every worker has loaded something")
     led, joined = answer(leader), answer(helper)
     assert content() == wanted
     assert schema() == declared
     (table,) = led["tables"]
     assert table["legacy_rows"] == table["inserted"] == ROWS
     assert table["chunks"] == ROWS // CHUNK == sum(led["shares"].values())
-    assert len(led["shares"]) == 1 + int(jobs)
+    assert len(led["shares"]) == 1 + jobs
     assert 5 <= joined["ranges"] < ROWS // CHUNK
     assert joined["rows"] == joined["tables"]["knowledge_items"] == joined["ranges"] * CHUNK
     assert Chunk.objects.count() == ROWS // CHUNK
@@ -179,7 +162,7 @@ def test_a_leader_that_is_killed_is_followed_by_the_next(
         leader = lead(target_environment)
         wait_until(waiting, "the leader is at the first range")
         helper = start(target_environment, "--join", "--jobs", "1")
-        wait_until(lambda: SharedRange.objects.exclude(done_by="").count() >= 3, "help")
+        wait_until(lambda: len(done()) >= 3, "help")
         os.killpg(leader.pid, signal.SIGKILL)
         leader.communicate()
         _, errors = ended(helper, status=2)
@@ -227,7 +210,7 @@ def test_another_file_is_not_joined(
         zone = {**target_environment, "LEGACY_TIME_ZONE": "Asia/Ho_Chi_Minh"}
         _, errors = ended(start(zone, "--join"), status=2)
         assert "LEGACY_TIME_ZONE" in errors
-        assert not SharedRange.objects.exclude(done_by="").exists()
+        assert not done()
     assert answer(leader)["conserved"]
 
 
@@ -240,7 +223,7 @@ def test_a_copy_of_the_same_file_is_joined(
         leader = lead(target_environment)
         wait_until(waiting, "the leader is at the first range")
         helper = start(there, "--join", "--jobs", "1")
-        wait_until(lambda: SharedRange.objects.exclude(done_by="").exists(), "help")
+        wait_until(done, "help")
     assert answer(leader)["conserved"]
     assert answer(helper)["ranges"] >= 1
 

@@ -1,0 +1,46 @@
+"""A worker that still writes holds the next run back; one that has ended does not, at once."""
+
+from __future__ import annotations
+
+from threading import Timer
+
+import pytest
+from django.db import connections
+
+from stillme.transfer.errors import Busy
+from stillme.transfer.postgresql import locks
+from stillme.transfer.postgresql.locks import WORKER, exclusive, is_held, share_as_worker
+from stillme.transfer.steps.workers import workforce
+from tests.transfer.load.support import wait_until
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_workers_that_ended_hold_nothing() -> None:
+    for _ in range(3):
+        with workforce("default", 2):
+            wait_until(lambda: is_held("default", WORKER), "a worker has come")
+        assert not is_held("default", WORKER)
+
+
+def test_a_session_that_ends_late_is_waited_for() -> None:
+    killed = connections["default"].copy()
+    share_as_worker(killed)
+    killed.inc_thread_sharing()
+    late = Timer(0.5, killed.close)
+    late.start()
+    with exclusive("default"):
+        assert not is_held("default", WORKER)
+    late.join()
+
+
+def test_a_worker_that_still_writes_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(locks._PATIENCE, WORKER, 0.2)
+    writing = connections["default"].copy()
+    try:
+        share_as_worker(writing)
+        with pytest.raises(Busy, match="still writing its last chunk"):
+            with exclusive("default"):
+                raise AssertionError("let in")
+    finally:
+        writing.close()
