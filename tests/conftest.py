@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -38,13 +39,25 @@ def django_db_setup(django_test_environment: None, django_db_blocker: Any) -> It
 
 
 @pytest.fixture(scope="session")
-def samples() -> Path:
-    """The legacy files that the old application wrote; tests that need them skip without."""
+def samples(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The legacy files that the old application wrote; tests that need them skip without.
+
+    A copy that everybody may write: a copy of a read-only file is read-only too, and SQLite
+    writes beside a file in WAL mode when it is opened.
+    """
     given = os.environ.get("STILLME_SAMPLES")
     path = Path(given) if given else ROOT.parent / "shared" / "samples"
     if not path.is_dir():
         pytest.skip(f"the legacy samples are not at {path}: set STILLME_SAMPLES")
-    return path
+    copied = tmp_path_factory.mktemp("samples")
+    for found in sorted(path.rglob("*")):
+        place = copied / found.relative_to(path)
+        if found.is_dir():
+            place.mkdir()
+        else:
+            shutil.copyfile(found, place)
+    yield copied
+    shutil.rmtree(copied)
 
 
 @pytest.fixture
