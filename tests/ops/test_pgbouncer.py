@@ -14,7 +14,7 @@ from django.db import connections
 
 from knowledge.models import KnowledgeItem
 from stillme.postgresql.accounts import server_account
-from tests.ops.servers import free_port, scratch, wait_until
+from tests.ops.servers import scratch, wait_until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 
@@ -22,9 +22,9 @@ INI = """
 [databases]
 {name} = host={host} port={port} user={user} {password} dbname={name}
 [pgbouncer]
-listen_addr = 127.0.0.1
-listen_port = {listen}
-unix_socket_dir =
+listen_addr =
+listen_port = 6432
+unix_socket_dir = {folder}
 auth_type = any
 pool_mode = transaction
 default_pool_size = 2
@@ -74,7 +74,6 @@ def bouncer() -> Iterator[str]:
     if program is None:
         pytest.skip("pgbouncer is not installed: apt-get install pgbouncer")
     database = connections["default"].get_connection_params()
-    listen = free_port()
     with scratch() as folder:
         account = server_account()
         os.chown(folder, account.uid, account.gid)
@@ -85,24 +84,23 @@ def bouncer() -> Iterator[str]:
             port=database.get("port", 5432),
             user=database["user"],
             password=password,
-            listen=listen,
             folder=folder,
         )
         (folder / "ini").write_text(ini, encoding="utf-8")
         process = subprocess.Popen([program, "-q", str(folder / "ini")], **account.for_subprocess())
         name = connections["default"].settings_dict["NAME"]
-        url = f"postgresql://anybody@127.0.0.1:{listen}/{name}"
+        url = f"postgresql://anybody@/{name}?host={folder}&port=6432"
         try:
             wait_until(lambda: answers(url))
             yield url
         finally:
             process.terminate()
-            process.wait(10)
+            process.wait(60)
 
 
 def answers(url: str) -> bool:
     try:
-        psycopg.connect(url, connect_timeout=2).close()
+        psycopg.connect(url, connect_timeout=20).close()
     except psycopg.OperationalError:
         return False
     return True
@@ -114,12 +112,16 @@ def test_services_through_pgbouncer(
 ) -> None:
     environment = {
         **target_environment,
-        "DATABASE_URL": f"{bouncer}?DISABLE_SERVER_SIDE_CURSORS=True",
+        "DATABASE_URL": f"{bouncer}&DISABLE_SERVER_SIDE_CURSORS=True",
         "DB_POOL_MAX_SIZE": pool,
-        "STATEMENT_TIMEOUT": "20000",
+        "STATEMENT_TIMEOUT": "60000",
     }
     ended = subprocess.run(
-        [sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True, timeout=90
+        [sys.executable, "-c", PROGRAM],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
     assert ended.stdout.strip() == "done", ended.stderr
     assert "Traceback" not in ended.stderr

@@ -37,7 +37,7 @@ now = datetime.now()
 history.add_fetch_item(cycle, "t", "f", "l", "s", "Added to RAG", added_to_rag_at=now.isoformat())
 row = history.get_latest_fetch_items()[0]
 assert row["added_to_rag_at"] == now.isoformat(), row
-assert row["fetch_timestamp"][:13] == now.isoformat()[:13], row
+assert now.isoformat() <= row["fetch_timestamp"] <= datetime.now().isoformat(), row
 stats = connections["default"].pool.get_stats()
 assert stats["pool_size"] <= 4, stats
 print(len(keys))
@@ -53,7 +53,11 @@ def test_one_call_sets_it_up(target_environment: dict[str, str]) -> None:
     }
     environment.pop("DJANGO_SETTINGS_MODULE")
     ended = subprocess.run(
-        [sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", PROGRAM],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
     assert ended.stdout.strip() == "40", ended.stderr
     assert "Traceback" not in ended.stderr

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator
-from threading import Event
+from threading import Barrier, Event
 
 import psycopg
 import pytest
@@ -17,10 +17,12 @@ from knowledge.services import KnowledgeRetention
 from stillme.postgresql import base
 from stillme.postgresql.configuration import target_database
 from stillme.postgresql.explain import explain_operational_error
+from tests.ops.servers import wait_until
 from tests.ops.threads import in_threads
 
 pytestmark = pytest.mark.django_db(transaction=True)
 SIZE = 3
+PATIENCE = 60.0  # seconds; a machine that stands still for a few is no failure
 
 
 @pytest.fixture
@@ -29,7 +31,7 @@ def pool() -> Iterator[None]:
     settings = connections["default"].settings_dict
     before = dict(settings["OPTIONS"]), settings["CONN_MAX_AGE"]
     connections["default"].close()
-    settings["OPTIONS"]["pool"] = {"min_size": 1, "max_size": SIZE, "timeout": 1.0}
+    settings["OPTIONS"]["pool"] = {"min_size": 1, "max_size": SIZE, "timeout": PATIENCE}
     settings["CONN_MAX_AGE"] = 0
     yield
     connections["default"].close()
@@ -39,6 +41,12 @@ def pool() -> Iterator[None]:
 
 def free() -> int:
     return int(connections["default"].pool.get_stats()["pool_available"])
+
+
+def settled() -> None:
+    """Wait for the sessions that the pool is opening in threads of its own, so that it has all."""
+    stats = connections["default"].pool.get_stats
+    wait_until(lambda: stats()["pool_available"] == stats()["pool_size"], PATIENCE)
 
 
 def test_the_settings_of_a_pool(tmp_path) -> None:
@@ -72,23 +80,24 @@ def test_a_callers_connection_stays_with_the_caller(pool: None) -> None:
 
 
 def test_an_exhausted_pool_is_a_sentence(pool: None, caplog: pytest.LogCaptureFixture) -> None:
-    release, held = Event(), []
+    release, all_held = Event(), Barrier(SIZE + 1, timeout=PATIENCE)
 
     def hold(number: int) -> int | None:
         if number < SIZE:
             with transaction.atomic():
                 KnowledgeItem.objects.count()
-                held.append(number)
-                release.wait(20)
+                all_held.wait()
+                release.wait(PATIENCE)
             return None
-        while len(held) < SIZE:
-            release.wait(0.01)
+        all_held.wait()
+        connections["default"].pool.timeout = 0.2
         try:
             with pytest.raises(OperationalError) as error:
                 api.item_add(content="c", source="s")
             assert "raise DB_POOL_MAX_SIZE" in explain_operational_error(error.value)
             return KnowledgeRetention().add_knowledge("c", "s")
         finally:
+            connections["default"].pool.timeout = PATIENCE
             release.set()
 
     with caplog.at_level(logging.ERROR):
@@ -101,6 +110,7 @@ def test_connections_that_died_are_replaced(pool: None, monkeypatch: pytest.Monk
     monkeypatch.setattr(base, "BELIEVED", 0)
     retention = KnowledgeRetention()
     retention.add_knowledge("c", "s")
+    settled()
     kill_others()
     assert retention.add_knowledge("d", "s") > 0
 
@@ -111,6 +121,7 @@ def test_a_connection_that_died_a_moment_after_its_last_use_fails_one_call(
     monkeypatch.setattr(base, "BELIEVED", 60)
     retention = KnowledgeRetention()
     retention.add_knowledge("c", "s")
+    settled()
     kill_others()
     assert retention.add_knowledge("d", "s") == -1
     assert retention.add_knowledge("e", "s") > 0
@@ -124,7 +135,7 @@ def kill_others() -> None:
     parameters = {k: v for k, v in parameters.items() if k in {"host", "port", "user", "password"}}
     with psycopg.connect(dbname="postgres", autocommit=True, **parameters) as server:
         # Waits for each to be gone: a session is noticed as dead once the server has ended it.
-        sql = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = %s"
+        sql = "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE datname = %s"
         server.execute(sql, [database.settings_dict["NAME"]])
 
 

@@ -20,7 +20,7 @@ from tests.conftest import ROOT
 def pooled(scratch_database: dict[str, Any], django_db_blocker: Any) -> Iterator[str]:
     """An alias whose connections come from a pool of two."""
     database = {**copy.deepcopy(scratch_database), "ENGINE": "stillme.postgresql"}
-    database["OPTIONS"]["pool"] = {"min_size": 1, "max_size": 2, "timeout": 1.0}
+    database["OPTIONS"]["pool"] = {"min_size": 1, "max_size": 2, "timeout": 60.0}
     connections.settings["pooled"] = {**database, "CONN_MAX_AGE": 0}
     with django_db_blocker.unblock():
         yield "pooled"
@@ -61,6 +61,7 @@ def test_an_exhausted_pool_says_so(pooled: str) -> None:
     with ThreadPoolExecutor(1) as one, ThreadPoolExecutor(1) as two:
         list(one.map(hold, [1]))
         list(two.map(hold, [1]))
+        connections[pooled].pool.timeout = 0.2
         with pytest.raises(OperationalError, match="couldn't get a connection"):
             backend_pid(pooled)
         for threads in (one, two):
