@@ -110,14 +110,14 @@ def test_a_streaming_replica_is_read_left_out_and_comes_back(
     primary, replica = pair
     assert replica.ask("SELECT pg_is_in_recovery()") is True
     wait_until(lambda: examine("replica_1") == "")
-    assert configured.choose() == "replica_1"
+    wait_until(lambda: configured.choose() == "replica_1")
 
     primary.ask("CREATE TABLE t AS SELECT 1 AS x")
     wait_until(lambda: replica.ask("SELECT to_regclass('t') IS NOT NULL"))
 
     replica.stop("immediate")
     wait_until(lambda: configured.choose() is None)
-    assert "does not answer" in configured.states()["replica_1"]
+    wait_until(lambda: "does not answer" in configured.states()["replica_1"])
     replica.start()
     wait_until(lambda: configured.choose() == "replica_1")
 
@@ -126,13 +126,13 @@ def test_a_streaming_replica_is_read_left_out_and_comes_back(
     replica.ask("SELECT pg_wal_replay_pause()")
     primary.ask("INSERT INTO t VALUES (2)")
     wait_until(lambda: configured.choose() is None)
-    assert "behind" in configured.states()["replica_1"]
+    wait_until(lambda: "behind" in configured.states()["replica_1"])
     replica.ask("SELECT pg_wal_replay_resume()")
     wait_until(lambda: configured.choose() == "replica_1")
 
     # Without its primary a replica looks fresh for ever; it is left out all the same.
     primary.stop()
     wait_until(lambda: configured.choose() is None)
-    assert "receives nothing" in configured.states()["replica_1"]
+    wait_until(lambda: "receives nothing" in configured.states()["replica_1"])
     primary.start()
-    wait_until(lambda: configured.choose() == "replica_1", seconds=30)
+    wait_until(lambda: configured.choose() == "replica_1")
