@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import signal
@@ -43,7 +44,7 @@ def directory() -> Iterator[Path]:
     path = Path(tempfile.mkdtemp(prefix="stillme-test-", dir="/var/tmp"))
     path.chmod(0o755)
     yield path / "cluster"
-    wait_until(lambda: not running(path / "cluster"))
+    wait_until(lambda: all(stopped(lock.parent) for lock in path.glob("**/watcher.lock")))
     shutil.rmtree(path)
 
 
@@ -75,7 +76,17 @@ def running(directory: Path) -> bool:
         return probe.connect_ex(str(directory / "run" / ".s.PGSQL.5432")) == 0
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 20) -> None:
+def stopped(directory: Path) -> bool:
+    """Whether its watcher is through: no socket any more is not yet no file any more."""
+    with (directory / "watcher.lock").open() as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
@@ -186,6 +197,7 @@ def test_a_long_path_gets_a_short_socket(directory: Path) -> None:
     assert len(str(host)) < 60
     assert host.stat().st_mode & 0o777 == 0o700, "only the server's account may connect"
     release(long)
+    wait_until(lambda: stopped(long))
     host.rmdir()
 
 
@@ -205,7 +217,8 @@ def test_a_server_that_does_not_start_is_a_sentence(directory: Path) -> None:
         embedded.ensure_server(other)
 
 
-def test_no_parent_directory_is_widened(directory: Path) -> None:
+def test_no_parent_directory_is_widened(start: Start, directory: Path) -> None:
+    first_line(start())
     assert directory.parent.stat().st_mode & 0o777 == 0o755
     assert (directory / "data").stat().st_mode & 0o777 == 0o700
 
