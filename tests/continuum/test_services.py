@@ -358,8 +358,10 @@ def test_tier_stats() -> None:
     }
 
 
-def test_the_week_begins_with_its_local_day(settings: Any) -> None:
+def test_the_week_begins_with_its_local_day(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.LEGACY_TIME_ZONE = "Asia/Ho_Chi_Minh"
+    moment = timezone.now()  # one for all: the UTC day may turn
+    monkeypatch.setattr(timezone, "now", lambda: moment)
     boundary = timezone.now().date() - timedelta(days=7)
     midnight = datetime(boundary.year, boundary.month, boundary.day, tzinfo=UTC)
     for hours, expected in ((-7, 1), (-7.01, 1)):

@@ -69,6 +69,7 @@ def test_a_wrong_or_missing_column_is_named(values: dict[str, Any]) -> None:
 
 
 def test_repeated_statements_are_prepared() -> None:
+    connection.close()  # the session of another test may have prepared its own
     for _ in range(5):
         insert(KnowledgeItem, content="c", source="s", knowledge_type="t")
     with connection.cursor() as cursor:

@@ -182,7 +182,10 @@ def test_rows_have_the_old_keys() -> None:
 def test_newest_first_and_limits() -> None:
     cycle = history.create_fetch_cycle(1)
     keys = [add(cycle) for _ in range(4)]
-    FetchItem.objects.filter(pk__in=keys[:2]).update(fetch_timestamp=timezone.now())
+    now = timezone.now()
+    for seconds, pair in ((0, keys[:2]), (2, keys[2:3]), (1, keys[3:])):
+        moment = now - timedelta(seconds=seconds)
+        FetchItem.objects.filter(pk__in=pair).update(fetch_timestamp=moment)
     assert [row["id"] for row in history.get_all_fetch_items()] == [
         keys[1],
         keys[0],
