@@ -48,7 +48,7 @@ def server_account() -> Account:
     """This user; for root, as whom PostgreSQL refuses to run, a system user made for it."""
     if os.geteuid() != 0:
         return Account("this user", os.geteuid(), os.getegid())
-    return _known_user() or _create_system_user()
+    return _known_user() or _make_system_user()
 
 
 def _known_user() -> Account | None:
@@ -59,6 +59,22 @@ def _known_user() -> Account | None:
     except KeyError:
         return None
     return Account(entry.pw_name, entry.pw_uid, entry.pw_gid)
+
+
+def _make_system_user() -> Account:
+    """Make the system user, by one process at a time.
+
+    Two `useradd` side by side both find the name free; the later one then replaces the entry of
+    the earlier one, uid and all, and what the first process had made belongs to nobody.
+    """
+    import fcntl  # Windows has none, and never comes here
+
+    lock = os.open("/etc", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        return _known_user() or _create_system_user()
+    finally:
+        os.close(lock)
 
 
 def _create_system_user() -> Account:
