@@ -10,6 +10,7 @@ from stillme.transfer import ledger
 from stillme.transfer.errors import TransferError
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import KeptCell, QuarantinedRow
+from stillme.transfer.raw_cells import real_spelled
 from stillme.transfer.sqlite.connect import quoted
 from stillme.transfer.steps.job import TableJob
 from stillme.transfer.steps.merge import delete_keys
@@ -68,7 +69,13 @@ def _exists(
         query = f"SELECT 1 FROM {table} WHERE rowid = ?"
         return connection.execute(query, (rowid,)).fetchone() is not None
     assert mapping.key is not None
+    assert key is not None
     query = f"SELECT 1 FROM {table} WHERE CAST({quoted(mapping.key.legacy)} AS TEXT) = ? LIMIT 1"
     if mapping.key_is_rowid:
         query = f"SELECT 1 FROM {table} WHERE rowid = ?"
-    return connection.execute(query, (key,)).fetchone() is not None
+    if connection.execute(query, (key,)).fetchone() is not None:
+        return True
+    if mapping.key_is_rowid or (number := real_spelled(key)) is None:
+        return False
+    query = f"SELECT 1 FROM {table} WHERE {quoted(mapping.key.legacy)} = ? LIMIT 1"
+    return connection.execute(query, (number,)).fetchone() is not None

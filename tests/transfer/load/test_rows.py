@@ -165,6 +165,7 @@ def _empty_everything() -> None:
 
 def _raw(path: Path, sql: str, *values: Any) -> list[tuple[Any, ...]]:
     with closing(sqlite3.connect(path)) as connection:
+        connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
         return connection.execute(sql, values).fetchall()
 
 
@@ -184,11 +185,19 @@ def _set_aside_rows_are_whole(path: Path, table: str) -> None:
 def _kept_cells_are_exact(path: Path, model: Any) -> None:
     key = str(model._meta.pk.column)
     for kept in KeptCell.objects.filter(table=model._meta.db_table):
+        # A real is loaded as Python spells it; SQLite's own CAST has 1.0e+16 for 1e+16.
+        (rowid, *_) = [
+            rowid
+            for rowid, storage, raw in _raw(
+                path, f"SELECT rowid, typeof({key}), {key} FROM {model._meta.db_table}"
+            )
+            if storage != "blob" and str(raw) == kept.key
+        ]
         found = _raw(
             path,
             f'SELECT typeof("{kept.column}"), CAST("{kept.column}" AS BLOB) '
-            f"FROM {model._meta.db_table} WHERE CAST({key} AS TEXT) = ? ORDER BY rowid LIMIT 1",
-            kept.key,
+            f"FROM {model._meta.db_table} WHERE rowid = ?",
+            rowid,
         )
         assert found[0][0] == kept.storage
         if kept.storage in ("text", "blob"):
