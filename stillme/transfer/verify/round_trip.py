@@ -87,17 +87,18 @@ class _Builder:
             kept = self._kept(list(rows))
             for key in keys:
                 if str(key) not in edited:
-                    cells = self._cells(rows[str(key)])
-                    self._insert(self._rowid(key), {**cells, **kept.get(str(key), {})})
+                    cells = {**self._cells(rows[str(key)]), **kept.get(str(key), {})}
+                    self._insert(self._rowid(cells), cells)
             after = keys[-1]
 
-    def _rowid(self, key: Any) -> int | None:
-        """Where the key's row stands in the legacy; rowids themselves mean nothing."""
+    def _rowid(self, cells: dict[str, Cell]) -> int | None:
+        """Where the row with this key stands in the legacy; rowids themselves mean nothing."""
         if not self._mapping.has_rowid:
             return None
         assert self._mapping.key is not None
-        name = quoted(self._mapping.key.legacy)
-        query = f"SELECT min(rowid) FROM legacy.{quoted(self._mapping.table)} WHERE {name} = ?"
+        storage, key = cells[self._mapping.key.legacy]
+        name, table = quoted(self._mapping.key.legacy), quoted(self._mapping.table)
+        query = f"SELECT min(rowid) FROM legacy.{table} WHERE {name} = {_mark(storage)}"
         found: int | None = self._db.execute(query, (key,)).fetchone()[0]
         return found
 
@@ -121,7 +122,7 @@ class _Builder:
 
     def _insert(self, rowid: int | None, cells: dict[str, Cell]) -> None:
         names = [name for name in self._names if name in cells]
-        marks = ["CAST(? AS TEXT)" if cells[name][0] == "text" else "?" for name in names]
+        marks = [_mark(cells[name][0]) for name in names]
         values: list[Any] = [cells[name][1] for name in names]
         columns = [quoted(name) for name in names]
         if self._mapping.has_rowid and not self._mapping.key_is_rowid:
@@ -131,6 +132,11 @@ class _Builder:
             f"VALUES ({', '.join(marks)})",
             values,
         )
+
+
+def _mark(storage: str) -> str:
+    """A parameter's place; texts come as bytes, which need not be UTF-8."""
+    return "CAST(? AS TEXT)" if storage == "text" else "?"
 
 
 def _raw(storage: str, value: bytes | None) -> Raw:
