@@ -11,9 +11,11 @@ from urllib.parse import quote
 
 import pytest
 from django.db import connections
+from django.test import TransactionTestCase
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
+from tests.empty_database import empty_after_test
 from tests.template_database import cloned_database
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -28,6 +30,8 @@ hypothesis_settings.register_profile(
     "same", hypothesis_settings.get_profile("search"), derandomize=True, database=None
 )
 hypothesis_settings.load_profile("same")
+
+TransactionTestCase._fixture_teardown = empty_after_test
 
 
 @pytest.fixture(scope="session")

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stillme.demo.samples.hostile import make_hostile
 from stillme.transfer.models import KeptCell, QuarantinedRow
 from stillme.transfer.raw_cells import unpack_cell
 from stillme.transfer.registry import legacy_model, legacy_models
+from stillme.transfer.selection import Selection
+from stillme.transfer.steps.load import ImportResult
 from tests.transfer.load.support import FILES, content, query, run_import, schema
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -122,45 +123,20 @@ def tables(draw: st.DrawFn) -> tuple[str, list[dict[str, Any]]]:
     return model._meta.db_table, rows
 
 
-@pytest.mark.slow
-@given(tables())
-@settings(max_examples=300)
-def test_any_value_in_any_column(
-    tmp_path: Path, use_legacy_files: UseFiles, made: tuple[str, list[dict[str, Any]]]
-) -> None:
-    check_any(tmp_path, use_legacy_files, made)
-
-
-@given(tables())
-@settings(max_examples=25)
-def test_some_values_in_any_column(
-    tmp_path: Path, use_legacy_files: UseFiles, made: tuple[str, list[dict[str, Any]]]
-) -> None:
-    check_any(tmp_path, use_legacy_files, made)
-
-
-def check_any(
-    tmp_path: Path, use_legacy_files: UseFiles, made: tuple[str, list[dict[str, Any]]]
-) -> None:
-    table, rows = made
+def import_whatever(directory: Path, table: str, rows: list[dict[str, Any]]) -> ImportResult:
+    """Import one file with these rows alone; every row is loaded or set aside, whole."""
     model = legacy_model(table)
-    _empty_everything()
-    make_untyped(tmp_path / FILES[model.legacy.file], table, rows)
-    use_legacy_files(tmp_path)
-    result = run_import()
+    path = directory / FILES[model.legacy.file]
+    make_untyped(path, table, rows)
+    result = run_import(selection=Selection(files=(model.legacy.file,)))
     assert result.conserved
     outcome = next(t.outcome for t in result.tables if t.table == table)
     assert outcome.legacy_rows == len(rows)
     stored = query(f"SELECT count(*) FROM {model.target_model()._meta.db_table}")[0][0]
     assert stored == outcome.loaded + outcome.repaired
-    _set_aside_rows_are_whole(tmp_path / FILES[model.legacy.file], table)
-    _kept_cells_are_exact(tmp_path / FILES[model.legacy.file], model)
-
-
-def _empty_everything() -> None:
-    names = [m.target_model()._meta.db_table for m in legacy_models()]
-    names += [f"transfer.{n}" for n in ("chunk", "quarantined_row", "kept_cell", "write_mark")]
-    query(f"TRUNCATE {', '.join(names)} CASCADE")
+    _set_aside_rows_are_whole(path, table)
+    _kept_cells_are_exact(path, model)
+    return result
 
 
 def _raw(path: Path, sql: str, *values: Any) -> list[tuple[Any, ...]]:

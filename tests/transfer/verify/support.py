@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from django.apps import apps
 from django.conf import settings
 from django.db import connections, transaction
 from django.test import override_settings
@@ -17,7 +18,7 @@ from stillme.transfer.quarantine import accept
 from stillme.transfer.registry import legacy_models
 from stillme.transfer.verify.result import VerifyResult
 from stillme.transfer.verify.run import VerifyOptions, verify
-from tests.transfer.load.support import query
+from tests.empty_database import delete_rows
 
 
 def judge(**options: Any) -> VerifyResult:
@@ -56,9 +57,8 @@ def legacy_folder(directory: Path) -> Iterator[None]:
 def empty_target() -> None:
     """Empty the mapped tables, the ledger and the quarantine."""
     names = [m.target_model()._meta.db_table for m in legacy_models()]
-    names += [f"transfer.{n}" for n in ("run", "chunk", "quarantined_row", "kept_cell")]
-    names += ["transfer.write_mark", "transfer.file_state"]
-    query(f"TRUNCATE {', '.join(names)} RESTART IDENTITY CASCADE")
+    engine = apps.get_app_config("transfer").get_models()
+    delete_rows([*names, *(model._meta.db_table for model in engine)])
 
 
 def close_database() -> None:

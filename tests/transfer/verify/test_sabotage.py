@@ -8,18 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
 
 from stillme.demo.samples import make_samples
 from stillme.transfer import kinds
 from stillme.transfer.findings import FindingKind
 from stillme.transfer.mapping import MappedColumn
-from stillme.transfer.registry import legacy_model
 from stillme.transfer.sqlite import common
 from stillme.transfer.steps.stream import CommonStream
-from tests.transfer.load.support import FILES, run_import
-from tests.transfer.load.test_rows import make_untyped, tables
-from tests.transfer.verify.support import empty_target, judge
+from tests.transfer.load.support import run_import
+from tests.transfer.verify.support import judge
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -107,33 +104,3 @@ def test_a_row_left_out(legacy: Path) -> None:
     query("DELETE FROM accuracy.accuracy_scores WHERE id = 3")
     (finding,) = judge().findings.kept
     assert (finding.kind, finding.key) == (FindingKind.MISSING_ROW, "3")
-
-
-def check_any(
-    tmp_path: Path, use_legacy_files: UseFiles, made: tuple[str, list[dict[str, Any]]]
-) -> None:
-    table, rows = made
-    empty_target()
-    make_untyped(tmp_path / FILES[legacy_model(table).legacy.file], table, rows)
-    use_legacy_files(tmp_path)
-    result = run_import()
-    proof = judge()
-    assert [finding.sentence() for finding in proof.findings.kept] == []
-    assert proof.open_rows == sum(t.outcome.quarantined for t in result.tables)
-
-
-@given(tables())
-@settings(max_examples=15)
-def test_some_values_in_any_column(
-    tmp_path: Path, use_legacy_files: UseFiles, made: tuple[str, list[dict[str, Any]]]
-) -> None:
-    check_any(tmp_path, use_legacy_files, made)
-
-
-@pytest.mark.slow
-@given(tables())
-@settings(max_examples=300)
-def test_any_value_in_any_column(
-    tmp_path: Path, use_legacy_files: UseFiles, made: tuple[str, list[dict[str, Any]]]
-) -> None:
-    check_any(tmp_path, use_legacy_files, made)

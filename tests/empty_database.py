@@ -1,0 +1,52 @@
+"""Emptying the target after a test that committed.
+
+Django truncates every table and makes content types and permissions anew: a third of a second a
+test, since each truncated table costs files on the disk. Tests leave few rows in few tables, so
+deleting those costs a hundredth of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Any
+
+from django.db import connections, transaction
+
+# What `migrate` put there, and every test finds.
+KEPT = {
+    "django_migrations",
+    "django_content_type",
+    "auth_permission",
+    "auth_group",
+    "auth_group_permissions",
+}
+
+
+def empty_after_test(test_case: Any) -> None:
+    """In the place of `TransactionTestCase._fixture_teardown`."""
+    for alias in test_case._databases_names(include_mirrors=False):
+        empty_database(alias)
+
+
+def empty_database(alias: str = "default") -> None:
+    """Delete every row but those that `migrate` makes."""
+    names = connections[alias].introspection.django_table_names(
+        only_existing=True, include_views=False
+    )
+    delete_rows([name for name in names if name not in KEPT], alias)
+
+
+def delete_rows(tables: Collection[str], alias: str = "default") -> None:
+    """Delete all rows of these tables, in any order: foreign keys are looked at when it commits.
+
+    Refers to tables by their `db_table`. Raises IntegrityError where a table that is not named
+    still refers to one of the rows.
+    """
+    connection = connections[alias]
+    quote = connection.ops.quote_name
+    with transaction.atomic(using=alias), connection.cursor() as cursor:
+        found = ", ".join(f"EXISTS (SELECT FROM {quote(name)})" for name in tables)
+        cursor.execute(f"SELECT {found}")
+        held = [name for name, holds in zip(tables, cursor.fetchone(), strict=True) if holds]
+        if held:
+            cursor.execute("; ".join(f"DELETE FROM {quote(name)}" for name in held))
