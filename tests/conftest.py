@@ -34,6 +34,12 @@ hypothesis_settings.load_profile("same")
 TransactionTestCase._fixture_teardown = empty_after_test
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests first, so that no process is left with one at the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(scope="session")
 def django_db_setup(django_test_environment: None, django_db_blocker: Any) -> Iterator[None]:
     """One database per test process, cloned; the legacy aliases are never created or dropped."""
