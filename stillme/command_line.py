@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import sys
 
@@ -17,6 +19,7 @@ COULD_NOT_RUN = 2
 
 def run(arguments: list[str]) -> None:
     """Run the command named in `arguments`; `--traceback` shows what lies below a sentence."""
+    _spare_the_collector()
     if os.environ.get("NO_COLOR"):
         # Django has a variable of its own for its error lines and help pages.
         os.environ.setdefault("DJANGO_COLORS", "nocolor")
@@ -35,6 +38,17 @@ def run(arguments: list[str]) -> None:
         if "--traceback" in arguments:
             raise
         _fail(str(error))
+
+
+def _spare_the_collector() -> None:
+    """Look for circles seldom, and not once more at the end.
+
+    Loading Django makes some hundred thousand objects that live as long as the process. Looking
+    through them over and over took 0.03 s of a command's start, and taking them apart 0.13 s of
+    its end, when the system takes the memory back anyway.
+    """
+    gc.set_threshold(50_000, 20, 100)
+    atexit.register(gc.freeze)
 
 
 def _is_unknown(arguments: list[str]) -> bool:

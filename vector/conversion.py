@@ -22,7 +22,6 @@ from vector.chroma import Collection, Item, Problem
 from vector.chroma.records import Scalar
 from vector.fields import MetadataEncoder
 
-FILE = "vector"
 TABLES = "vector_db"
 # A btree entry has at most 2,704 bytes.
 LONGEST_ID = 2_000

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from stillme.transfer.steps.outcome import Outcome
-from vector.conversion import FILE
+from vector.names import FILE
 
 
 @dataclass(slots=True)

@@ -1,22 +1,19 @@
-"""The vector folder as a store of the engine: part of `import_sqlite` and `verify_migration`."""
+"""The vector folder as a store of the engine: part of `import_sqlite` and `verify_migration`.
+
+What does the work is imported where there is a folder to work on: every command registers the
+store, and most have nothing to do with vectors.
+"""
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 
-from stillme.transfer.findings import FindingKind, OnEvent
+from stillme.transfer.findings import OnEvent
 from stillme.transfer.stores import StoreOptions, StoreReport
-from stillme.transfer.verify.result import Findings, TableProof
-from vector.chroma.snapshot import DATABASE
-from vector.conversion import FILE
-from vector.importing import VectorOptions, import_vectors
-from vector.verification import CollectionProof, prove_vectors
-
-_BLOCK = 1 << 20
+from vector.names import DATABASE, FILE
 
 
 class VectorStore:
@@ -40,64 +37,18 @@ class VectorStore:
 
     def digest(self) -> str:
         """SHA-256 over the folder."""
+        from vector.store_work import digest_of
+
         return str(digest_of(self.path())["sha256"])
 
     def import_store(self, options: StoreOptions, run: Any, on_event: OnEvent) -> StoreReport:
         """Load it."""
-        chosen = VectorOptions(
-            dry_run=options.dry_run,
-            prune=options.prune,
-            overwrite=options.overwrite,
-            jobs=options.jobs,
-            database=options.database,
-        )
-        result = import_vectors(self.path(), options=chosen, run=run, on_event=on_event)
-        notices = [f"{self.name}: {notice}" for notice in result.notices]
-        indexes = [f"{self.name}: {table.index}" for table in result.tables if table.index]
-        return StoreReport(list(result.tables), notices + indexes)
+        from vector.store_work import import_folder
+
+        return import_folder(self.path(), options, run, on_event)
 
     def prove_store(self, options: StoreOptions, on_event: OnEvent) -> StoreReport:
         """Compare it with the target."""
-        proof = prove_vectors(
-            self.path(), on_event=on_event, database=options.database, level=options.level
-        )
-        report = StoreReport(files={self.name: digest_of(self.path())})
-        for collection in proof.collections:
-            report.tables.append(_table_proof(collection))
-            if collection.search:
-                report.notices.append(f"{self.name}: {collection.name}: {collection.search}.")
-        return report
+        from vector.store_work import prove_folder
 
-
-def _table_proof(collection: CollectionProof) -> TableProof:
-    """In the judge's words. Open rows are counted, not found a second time."""
-    findings = Findings()
-    findings.extend(f for f in collection.findings if f.kind is not FindingKind.QUARANTINE_OPEN)
-    return TableProof(
-        FILE,
-        collection.table,
-        "vector.items",
-        legacy_rows=collection.legacy_ids,
-        target_rows=collection.target_rows,
-        by_cell=collection.equal,
-        cells=collection.metadata_values + collection.documents + collection.equal,
-        repaired=collection.repaired,
-        open=collection.open,
-        accepted=collection.accepted,
-        findings=findings,
-        seconds=collection.seconds,
-    )
-
-
-def digest_of(folder: Path) -> dict[str, Any]:
-    """Path, size and SHA-256 over names and contents of the files that are read."""
-    digest, size = hashlib.sha256(), 0
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-        if path.name.endswith(("-wal", "-shm", "-journal")):
-            continue
-        digest.update(str(path.relative_to(folder)).encode() + b"\0")
-        with path.open("rb") as stream:
-            while block := stream.read(_BLOCK):
-                digest.update(block)
-                size += len(block)
-    return {"path": str(folder), "sha256": digest.hexdigest(), "size": size}
+        return prove_folder(self.path(), options, on_event)

@@ -17,7 +17,6 @@ from stillme.transfer.postgresql.copy import execute, fetch_all
 from stillme.transfer.steps.outcome import MOST_KEYS
 from vector import chroma, indexes, merging, models
 from vector.conversion import (
-    FILE,
     Aside,
     Ready,
     convert,
@@ -25,6 +24,7 @@ from vector.conversion import (
     set_problem_aside,
 )
 from vector.import_result import CollectionResult, VectorImport, VectorOptions
+from vector.names import FILE
 from vector.parts import load_parts
 
 BATCH_ROWS = 10_000

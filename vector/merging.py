@@ -17,7 +17,8 @@ from stillme.transfer.postgresql.copy import execute, fetch_all
 from stillme.transfer.steps.outcome import MOST_KEYS, Outcome
 from vector import chroma, models
 from vector.binary import COLUMNS, COPY_HEADER, COPY_TRAILER
-from vector.conversion import FILE, TABLES, Aside, Ready, jsonable, original_json
+from vector.conversion import TABLES, Aside, Ready, jsonable, original_json
+from vector.names import FILE
 
 ITEMS = '"vector"."items"'
 STAGE = "vector_stage"

@@ -11,9 +11,8 @@ class OpsConfig(AppConfig):
     verbose_name = "Operations"
 
     def ready(self) -> None:
-        """Register the system checks, the pools' figures, and the runs' ids in log lines."""
-        from stillme.ops import checks, context, metrics
+        """Register the system checks, and the runs' ids in log lines."""
+        from stillme.ops import checks, context
 
         assert checks
-        metrics.register_pools()
         context.follow_runs()

@@ -51,12 +51,7 @@ class PoolCollector(Collector):
 
 
 _pools = PoolCollector()
-
-
-def register_pools() -> None:
-    """Have the default registry report the pools; again is harmless."""
-    if _pools not in REGISTRY._collector_to_names:
-        REGISTRY.register(_pools)
+REGISTRY.register(_pools)
 
 
 def metrics(request: HttpRequest) -> HttpResponse:

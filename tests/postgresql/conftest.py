@@ -5,19 +5,14 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from django.contrib import admin
-from django.contrib.admin import sites
 from django.db import connections
 from django.test import modify_settings
 from psycopg import sql
 
 from tests.template_database import drop, maintenance
-
-SITE = admin.site
 
 ENGINES = {"ours": "stillme.postgresql", "stock": "django.db.backends.postgresql"}
 
@@ -78,19 +73,10 @@ def stock(both: None) -> Any:
 @pytest.fixture
 def shelf(ours: Any) -> Iterator[Any]:
     """The models of the app `shelf`, installed, with their tables in the scratch database."""
-    with modify_settings(INSTALLED_APPS={"append": "tests.postgresql.shelf"}), same_admin_site():
+    with modify_settings(INSTALLED_APPS={"append": "tests.postgresql.shelf"}):
         from tests.postgresql.shelf import models
 
         with ours.schema_editor() as editor:
             for model in (models.Author, models.Tag, models.Book):
                 editor.create_model(model)
         yield models
-
-
-@contextmanager
-def same_admin_site() -> Iterator[None]:
-    """Put the registered admin back: unfold replaces it by an empty one when apps are set up."""
-    try:
-        yield
-    finally:
-        admin.site = sites.site = SITE

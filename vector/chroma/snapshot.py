@@ -14,8 +14,8 @@ from urllib.parse import quote
 
 from stillme.transfer.errors import LegacyFileError
 from stillme.transfer.sqlite.snapshot import copied_whole
+from vector.names import DATABASE
 
-DATABASE = "chroma.sqlite3"
 SEGMENT_FILES = ("header.bin", "data_level0.bin", "length.bin", "index_metadata.pickle")
 _MAGIC = b"SQLite format 3\x00"
 

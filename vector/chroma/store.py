@@ -19,8 +19,9 @@ from stillme.transfer.errors import LegacyFileError
 from vector.chroma import metadata, queue
 from vector.chroma.catalogue import Catalogue, read_catalogue
 from vector.chroma.records import WHOLE, Collection, Item, Notice, Part, Problem
-from vector.chroma.snapshot import DATABASE, copy_store
+from vector.chroma.snapshot import copy_store
 from vector.chroma.vectors import Vectors
+from vector.names import DATABASE
 
 
 class Store:

@@ -1,0 +1,76 @@
+"""What the vector folder's part in `import_sqlite` and `verify_migration` does."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from stillme.transfer.findings import FindingKind, OnEvent
+from stillme.transfer.stores import StoreOptions, StoreReport
+from stillme.transfer.verify.result import Findings, TableProof
+from vector.importing import VectorOptions, import_vectors
+from vector.names import FILE
+from vector.verification import CollectionProof, prove_vectors
+
+_BLOCK = 1 << 20
+
+
+def import_folder(folder: Path, options: StoreOptions, run: Any, on_event: OnEvent) -> StoreReport:
+    """Load it."""
+    chosen = VectorOptions(
+        dry_run=options.dry_run,
+        prune=options.prune,
+        overwrite=options.overwrite,
+        jobs=options.jobs,
+        database=options.database,
+    )
+    result = import_vectors(folder, options=chosen, run=run, on_event=on_event)
+    notices = [f"{FILE}: {notice}" for notice in result.notices]
+    indexes = [f"{FILE}: {table.index}" for table in result.tables if table.index]
+    return StoreReport(list(result.tables), notices + indexes)
+
+
+def prove_folder(folder: Path, options: StoreOptions, on_event: OnEvent) -> StoreReport:
+    """Compare it with the target."""
+    proof = prove_vectors(folder, on_event=on_event, database=options.database, level=options.level)
+    report = StoreReport(files={FILE: digest_of(folder)})
+    for collection in proof.collections:
+        report.tables.append(_table_proof(collection))
+        if collection.search:
+            report.notices.append(f"{FILE}: {collection.name}: {collection.search}.")
+    return report
+
+
+def _table_proof(collection: CollectionProof) -> TableProof:
+    """In the judge's words. Open rows are counted, not found a second time."""
+    findings = Findings()
+    findings.extend(f for f in collection.findings if f.kind is not FindingKind.QUARANTINE_OPEN)
+    return TableProof(
+        FILE,
+        collection.table,
+        "vector.items",
+        legacy_rows=collection.legacy_ids,
+        target_rows=collection.target_rows,
+        by_cell=collection.equal,
+        cells=collection.metadata_values + collection.documents + collection.equal,
+        repaired=collection.repaired,
+        open=collection.open,
+        accepted=collection.accepted,
+        findings=findings,
+        seconds=collection.seconds,
+    )
+
+
+def digest_of(folder: Path) -> dict[str, Any]:
+    """Path, size and SHA-256 over names and contents of the files that are read."""
+    digest, size = hashlib.sha256(), 0
+    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+        if path.name.endswith(("-wal", "-shm", "-journal")):
+            continue
+        digest.update(str(path.relative_to(folder)).encode() + b"\0")
+        with path.open("rb") as stream:
+            while block := stream.read(_BLOCK):
+                digest.update(block)
+                size += len(block)
+    return {"path": str(folder), "sha256": digest.hexdigest(), "size": size}
