@@ -6,6 +6,8 @@ Rows are mixed over eleven tables as in real installations. For each import: sec
 of the machine's processor time went to this project's processes and how much to everything else,
 which on a quiet machine is PostgreSQL (and the kernel's work for it). Then an import with nothing
 changed, one with 1 % of the rows of every table changed, and a full verification for comparison.
+Beside them the limit: the server alone copies the same rows from files of its own format, with one
+session and with two. What it gains by the second is the most that a loader can gain by its jobs.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ sys.path.insert(0, str(ROOT))
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "stillme.settings")
 
 from benchmarks.contest.ground import Ground  # noqa: E402
+from benchmarks.contest.limit_all import copy_all, write_all  # noqa: E402
 from benchmarks.contest.process import run, wait_for_quiet  # noqa: E402
 from benchmarks.contest.server import Server  # noqa: E402
 
@@ -50,6 +53,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="stillme-bench-", dir="/var/tmp") as name:
+        Path(name).chmod(0o755)
         import django
 
         django.setup()
@@ -71,6 +75,10 @@ def measure(ground: Ground) -> dict[str, dict[str, float]]:
     found = {}
     ground.server.fresh()
     found["import --jobs 1"] = command(ground, "import_sqlite", "--jobs", "1")
+    tables = write_all(ground)
+    for sessions in (1, 2):
+        ground.server.fresh()
+        found[f"limit, sessions: {sessions}"] = limit(ground, tables, sessions)
     ground.server.fresh()
     found["import"] = command(ground, "import_sqlite")
     found["verify"] = command(ground, "verify_migration")
@@ -100,6 +108,24 @@ def command(ground: Ground, *arguments: str) -> dict[str, float]:
         "elsewhere": round((busy - here) / total, 2),
         "waiting": round((after.iowait - before.iowait) / total, 2),
         "peak_mb": round(ended.largest_mb),
+    }
+
+
+def limit(ground: Ground, tables: list[str], sessions: int) -> dict[str, float]:
+    """The server alone, in the words of `command`; this process only waits."""
+    wait_for_quiet()
+    before = psutil.cpu_times()
+    seconds = copy_all(ground, tables, sessions)
+    after = psutil.cpu_times()
+    total = seconds * (os.cpu_count() or 1)
+    print(f"limit, sessions: {sessions}: {seconds:.1f} s", file=sys.stderr, flush=True)
+    busy = sum(busy_seconds(after)) - sum(busy_seconds(before))
+    return {
+        "seconds": round(seconds, 2),
+        "here": 0.0,
+        "elsewhere": round(busy / total, 2),
+        "waiting": round((after.iowait - before.iowait) / total, 2),
+        "peak_mb": 0,
     }
 
 
@@ -141,6 +167,9 @@ def report(rows: int, size: int, figures: dict[str, dict[str, float]]) -> None:
     verify = figures["verify"]["seconds"]
     single, default = figures["import --jobs 1"]["seconds"], figures["import"]["seconds"]
     print(f"\nDefault jobs: {single / default:.2f} times the speed of one.")
+    alone, both = (figures[f"limit, sessions: {n}"]["seconds"] for n in (1, 2))
+    print(f"The server alone: two sessions {alone / both:.2f} times the speed of one;", end=" ")
+    print(f"default jobs at {both / default:.2f} of the speed of two sessions.")
     for name in (each for each in figures if each.startswith("import, ")):
         print(f"{name}: {figures[name]['seconds'] / verify:.2f} of a verification's time.")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import compileall
 import os
 import subprocess
 import sys
@@ -31,6 +32,7 @@ class Server:
     def __init__(self) -> None:
         from django.db import connection
 
+        compile_sources()
         connection.ensure_connection()
         self.info: psycopg.ConnectionInfo = connection.connection.info
         self._password = self.info.password
@@ -81,6 +83,16 @@ class Server:
     def version(self) -> str:
         """PostgreSQL's version."""
         return self._admin.info.parameter_status("server_version") or ""
+
+
+def compile_sources() -> None:
+    """Leave the project's modules compiled, as pip leaves those of the other tools.
+
+    Python does that by itself the first time, unless PYTHONDONTWRITEBYTECODE forbids it: then
+    every start would compile two hundred modules anew (0.3 s).
+    """
+    for package in ("stillme", "knowledge", "continuum", "rss", "accuracy", "vector"):
+        compileall.compile_dir(ROOT / package, quiet=1)
 
 
 def manage(*arguments: str, env: dict[str, str]) -> str:

@@ -25,8 +25,12 @@ class KeyRange:
     after: Bound
     upto: Bound
 
-    def where(self, column: str) -> tuple[str, list[int | str]]:
-        """SQL condition on the quoted `column` and its parameters. NULL is in the first range."""
+    def where(self, column: str, *, nulls: bool = True) -> tuple[str, list[int | str]]:
+        """SQL condition on the quoted `column` and its parameters. NULL is in the first range.
+
+        A rowid is never NULL: without `nulls` SQLite stops at the range's end, with them it would
+        go through the whole table.
+        """
         parts: list[str] = []
         values: list[int | str] = []
         if self.after is not None:
@@ -34,7 +38,8 @@ class KeyRange:
             values.append(self.after)
         if self.upto is not None:
             upper = f"{column} <= ?"
-            parts.append(upper if self.after is not None else f"({upper} OR {column} IS NULL)")
+            open_below = nulls and self.after is None
+            parts.append(f"({upper} OR {column} IS NULL)" if open_below else upper)
             values.append(self.upto)
         return (" AND ".join(parts) or "1", values)
 

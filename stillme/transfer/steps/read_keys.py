@@ -24,7 +24,7 @@ _KEYS = "replay_keys"
 class _KeySet(KeyRange):
     """The keys in the temporary table, in the place of a range."""
 
-    def where(self, column: str) -> tuple[str, list[int | str]]:
+    def where(self, column: str, *, nulls: bool = True) -> tuple[str, list[int | str]]:
         """SQL condition on the quoted `column`."""
         return f"{column} IN (SELECT key FROM temp.{_KEYS})", []
 

@@ -68,7 +68,7 @@ class RangeReader:
             yield from self._source.lean.where("1")
             return
         column = f"{quoted(mapping.table)}.{quoted(mapping.key.legacy)}"
-        where, values = self._range.where(column)
+        where, values = self._range.where(column, nulls=not mapping.key_is_rowid)
         yield from self._source.lean.where(where, values)
 
     def digest(self) -> str:

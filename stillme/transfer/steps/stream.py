@@ -143,7 +143,7 @@ def _select(
     order = "rowid"
     if mapping.key is not None:
         order = quoted(mapping.key.legacy)
-        where, values = key_range.where(order)
+        where, values = key_range.where(order, nulls=not mapping.key_is_rowid)
     documents = [f"CAST({document} AS BLOB)" for document in common.documents]
     predicate = f"{common.small} AND {common.predicate}" if sized else common.predicate
     line = f"CASE WHEN {predicate} THEN CAST({common.line} AS BLOB) END"

@@ -176,7 +176,7 @@ def range_digest(
         for name in names
     )
     key = quoted(mapping.key.legacy)
-    where, values = key_range.where(key)
+    where, values = key_range.where(key, nulls=not mapping.key_is_rowid)
     digest = hashlib.blake2b(digest_size=16)
     rows = 0
     for row in connection.execute(

@@ -282,8 +282,12 @@ def _bits_digest(doubles: list[float]) -> str:
 def key_condition(
     mapping: TableMapping, after: Any, upto: Any, *, nulls: bool
 ) -> tuple[str, list[Any]]:
-    """SQL for ``after < key <= upto`` on the legacy side; None is no bound."""
+    """SQL for ``after < key <= upto`` on the legacy side; None is no bound.
+
+    A rowid is never NULL: asked for it all the same, SQLite would go through the whole table.
+    """
     assert mapping.key is not None
+    nulls = nulls and not mapping.key_is_rowid
     name = f"{quoted(mapping.table)}.{quoted(mapping.key.legacy)}"
     tests, values = [], []
     if after is not None:

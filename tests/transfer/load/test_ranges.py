@@ -13,8 +13,9 @@ from stillme.demo.samples import make_samples
 from stillme.transfer.findings import ignore_event
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.selection import Selection
-from stillme.transfer.sqlite.ranges import key_ranges
+from stillme.transfer.sqlite.ranges import KeyRange, key_ranges
 from stillme.transfer.steps.plan import make_plan
+from stillme.transfer.verify.legacy_side import key_condition
 
 
 @pytest.fixture
@@ -56,3 +57,24 @@ def test_computed_or_walked(table: tuple[Path, TableMapping], rows: int, change:
     assert computed == walked
     assert sum(counts) == total
     assert max(counts) <= rows
+
+
+def test_the_first_range_ends_where_it_ends(table: tuple[Path, TableMapping]) -> None:
+    """A rowid is never NULL; asked for that, SQLite would go through the whole table."""
+    path, _ = table
+    plans = []
+    with closing(sqlite3.connect(path)) as connection:
+        for nulls in (True, False):
+            where, values = KeyRange(0, None, 10).where("id", nulls=nulls)
+            query = f"EXPLAIN QUERY PLAN SELECT * FROM knowledge_items WHERE {where} ORDER BY id"
+            plans.append(connection.execute(query, values).fetchone()[3])
+    assert plans[0].startswith("SCAN")
+    assert plans[1].startswith("SEARCH")
+
+
+def test_the_judge_ends_its_first_part_there_too(table: tuple[Path, TableMapping]) -> None:
+    path, mapping = table
+    where, values = key_condition(mapping, None, 10, nulls=True)
+    with closing(sqlite3.connect(path)) as connection:
+        query = f"EXPLAIN QUERY PLAN SELECT * FROM knowledge_items WHERE {where} ORDER BY id"
+        assert connection.execute(query, values).fetchone()[3].startswith("SEARCH")
