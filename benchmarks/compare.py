@@ -2,7 +2,7 @@
 
     apt-get install pgloader
     pip install -r benchmarks/requirements.txt
-    python benchmarks/compare.py --rows 1000000 --repeat 3 --json figures.json
+    python benchmarks/compare.py --rows 1000000 --repeat 3 --json figures.json --markdown figures.md
 
 Every tool loads the same legacy file of `knowledge_items` rows in the real shapes into the same
 migrated table (primary key and the two named indexes) of a fresh database on the same server; an
@@ -74,6 +74,8 @@ def main() -> None:
         finally:
             server.close()
     print(table([result]))
+    if arguments.markdown:
+        arguments.markdown.write_text(table([result]) + "\n")
     if arguments.json:
         write_json(arguments.json, result)
 
@@ -86,6 +88,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--tools", default=",".join(RIVALS), help=f"some of {','.join(RIVALS)}")
     parser.add_argument("--json", type=Path, help="write the figures")
+    parser.add_argument("--markdown", type=Path, help="write the table that is printed")
     parser.add_argument("--merge", type=Path, nargs="+", help="print files of earlier runs")
     arguments = parser.parse_args()
     unknown = set(arguments.tools.split(",")) - {"ours", "limit", *RIVALS}
