@@ -4,8 +4,9 @@
 
 Reading the legacy file: the loader's own query through sqlite3 and through APSW. Sending rows:
 ready lines, rows that psycopg prints, rows that psycopg packs in binary, a file that the server
-reads in text and in binary. Committing: synchronous or not, a chunk of 50,000 rows each. Building:
-indexes live, after the load, and an UNLOGGED table that is made LOGGED at the end. And `--jobs`.
+reads in text, in CSV as the loader quotes it, in binary, and frozen. Committing: synchronous or
+not, a chunk of 50,000 rows each. Building: indexes live, after the load, and an UNLOGGED table
+that is made LOGGED at the end. And `--jobs`.
 """
 
 from __future__ import annotations
@@ -173,6 +174,17 @@ def server_copy(ground: Ground, form: str) -> float:
     return Limit(form).load(ground).seconds
 
 
+def frozen(ground: Ground) -> float:
+    """The server alone, rows frozen as they come, which wants the table emptied just before."""
+    with without_indexes(ground.server) as statements, ground.server.connect() as target:
+        started = time.monotonic()
+        with target.transaction():
+            target.execute(f"TRUNCATE {RELATION} CASCADE")
+            target.execute(f"COPY {RELATION} FROM '{ground.folder / 'rows.text'}' (FREEZE)")
+        build(ground.server, statements)
+        return time.monotonic() - started
+
+
 def live_indexes(ground: Ground) -> float:
     """The server alone, every index kept up to date row by row."""
     with ground.server.connect() as target:
@@ -207,6 +219,8 @@ CHOICES: dict[str, Measure] = {
     "send: rows, text": lambda ground: send(ground, "text"),
     "send: rows, binary": lambda ground: send(ground, "binary"),
     "server reads a file: text": lambda ground: server_copy(ground, "text"),
+    "server reads a file: CSV": lambda ground: server_copy(ground, "csv"),
+    "server reads a file: text, frozen": frozen,
     "server reads a file: binary": lambda ground: server_copy(ground, "binary"),
     "chunks: synchronous_commit on": lambda ground: commit(ground, "on"),
     "chunks: synchronous_commit off": lambda ground: commit(ground, "off"),

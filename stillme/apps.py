@@ -1,7 +1,7 @@
 """Django's entry for the admin: its pages are no part of a command's start.
 
 Django would import every `admin.py`, and with them forms, views and the console's desks, whenever
-it starts. Measured as a fifth of the start of a command, which shows no page.
+it starts. A command shows no page.
 """
 
 from __future__ import annotations

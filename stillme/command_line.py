@@ -44,8 +44,8 @@ def _spare_the_collector() -> None:
     """Look for circles seldom, and not once more at the end.
 
     Loading Django makes some hundred thousand objects that live as long as the process. Looking
-    through them over and over took 0.03 s of a command's start, and taking them apart 0.13 s of
-    its end, when the system takes the memory back anyway.
+    through them over and over, and taking them apart at the end, took a tenth of a second, when
+    the system takes the memory back anyway.
     """
     gc.set_threshold(50_000, 20, 100)
     atexit.register(gc.freeze)

@@ -49,16 +49,23 @@ class Limit:
         with without_indexes(ground.server, key_too=self.key_too) as statements:
             started = time.monotonic()
             with ground.server.connect() as target:
-                target.execute(f"COPY {RELATION} FROM '{path}' (FORMAT {self.form})")
+                target.execute(f"COPY {RELATION} FROM '{path}' ({options(self.form)})")
             build(ground.server, statements)
             return Attempt(time.monotonic() - started)
 
 
+def options(form: str) -> str:
+    """COPY's options; CSV is quoted as the loader quotes it."""
+    from stillme.transfer.csv_format import COPY_OPTIONS
+
+    return COPY_OPTIONS if form == "csv" else f"FORMAT {form}"
+
+
 def write_copies(ground: Ground) -> None:
     """The target's rows as files that COPY reads. Written by this process, read by the server."""
-    for form in ("text", "binary"):
+    for form in ("text", "binary", "csv"):
         path = ground.folder / f"rows.{form}"
-        statement = f"COPY {RELATION} TO STDOUT (FORMAT {form})"
+        statement = f"COPY {RELATION} TO STDOUT ({options(form)})"
         with (
             path.open("wb") as stream,
             ground.server.connect() as target,
