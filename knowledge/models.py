@@ -77,10 +77,18 @@ class KnowledgeRelationship(models.Model):
 
     id = models.BigAutoField(primary_key=True)
     source = models.ForeignKey(
-        KnowledgeItem, models.PROTECT, related_name="outgoing", db_column="source_id"
+        KnowledgeItem,
+        models.PROTECT,
+        related_name="outgoing",
+        db_column="source_id",
+        db_index=False,
     )
     target = models.ForeignKey(
-        KnowledgeItem, models.PROTECT, related_name="incoming", db_column="target_id"
+        KnowledgeItem,
+        models.PROTECT,
+        related_name="incoming",
+        db_column="target_id",
+        db_index=False,
     )
     relationship_type = models.TextField()
     strength = models.FloatField(null=True, db_default=0.0)
@@ -89,8 +97,14 @@ class KnowledgeRelationship(models.Model):
 
     class Meta:
         db_table = '"knowledge"."knowledge_relationships"'
-        # The admin's periods.
-        indexes = [NamedIndex(fields=["created_at"], name="idx_relationships_created_at")]
+        indexes = [
+            # The admin's periods.
+            NamedIndex(fields=["created_at"], name="idx_relationships_created_at"),
+            # An item's newest relationships; without the id PostgreSQL walks the whole key
+            # backward in search of them (1 s in a million rows).
+            NamedIndex(fields=["source", "id"], name="idx_relationships_source_id"),
+            NamedIndex(fields=["target", "id"], name="idx_relationships_target_id"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.source_id} {self.relationship_type} {self.target_id}"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from django.templatetags.static import static
 from django.utils.functional import SimpleLazyObject
 
 from stillme.environment import Environment
@@ -120,6 +121,8 @@ MIDDLEWARE = [
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
+        # Pages of errors, and those of unfold's that are worded otherwise here.
+        "DIRS": [BASE_DIR / "stillme" / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -143,6 +146,14 @@ UNFOLD = {
     "SITE_TITLE": "StillMe",
     "SITE_HEADER": "StillMe",
     "SITE_SYMBOL": "database",
+    "SITE_FAVICONS": [
+        {
+            "rel": "icon",
+            "type": "image/svg+xml",
+            "href": lambda request: static("console/icon.svg"),
+        }
+    ],
+    "SCRIPTS": [lambda request: static("console/keyboard.js")],
     "SIDEBAR": {"navigation": "stillme.transfer.console.sidebar.navigation"},
 }
 
@@ -244,6 +255,8 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 USE_TZ = True
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en-us"
+FORMAT_MODULE_PATH = "stillme.formats"
+LOGIN_REDIRECT_URL = "admin:index"
 
 LOGGING = {
     "version": 1,

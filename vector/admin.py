@@ -5,14 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
+from django.db.models.functions import Left
 from django.http import HttpRequest
 
 from stillme.transfer.admin_support import FrequentValuesFilter, TargetAdmin, excerpt
+from stillme.transfer.console.once import once
+from stillme.transfer.console.related import Related
 from vector import services
+from vector.legacy_row import collection_table, item_table
 from vector.models import Collection, Item
 
 SHOWN = 8
+CHOICES = 100
 
 
 @admin.register(Collection)
@@ -22,7 +27,15 @@ class CollectionAdmin(TargetAdmin):
     list_display = ["id", "name", "metric", "dimension", "created_at"]
     search_fields = ["name", "=id"]
     list_filter = ["metric"]
-    ordering = ["name"]
+    json_texts = ("configuration", "schema")
+    related = (
+        Related(
+            "vector.Item",
+            "collection",
+            ("embedding_id", "document", "origin", "created_at"),
+            "items of this collection",
+        ),
+    )
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         """The columns, and how it is searched."""
@@ -35,7 +48,23 @@ class CollectionAdmin(TargetAdmin):
     @admin.display(description="Search")
     def search_state(self, collection: Collection) -> str:
         """By index, or exactly and why."""
-        return services.search_state(collection)
+        said: str = once(collection, "search", lambda: services.search_state(collection))
+        return said
+
+    def legacy_html(self, row: Any) -> str:
+        """The collection's row in `chroma.sqlite3`."""
+        return collection_table(row)
+
+
+class CollectionFilter(admin.RelatedFieldListFilter):
+    """The collections by name; which of them have items is not asked, that would read them all."""
+
+    def field_choices(
+        self, field: Any, request: HttpRequest, model_admin: admin.ModelAdmin[Any]
+    ) -> list[tuple[str, Any]]:
+        """As many as one reads through."""
+        names = Collection.objects.order_by("name", "pk").values_list("pk", Left(F("name"), 90))
+        return [(str(key), name) for key, name in names[:CHOICES]]
 
 
 @admin.register(Item)
@@ -45,7 +74,7 @@ class ItemAdmin(TargetAdmin):
     document_start = excerpt("document")
     list_display = ["id", "collection", "embedding_id", "document_start", "origin", "created_at"]
     list_filter = [
-        ("collection", admin.RelatedOnlyFieldListFilter),
+        ("collection", CollectionFilter),
         ("origin", FrequentValuesFilter),
     ]
     list_select_related = ["collection"]
@@ -64,10 +93,15 @@ class ItemAdmin(TargetAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Item]:
         """Without the embeddings: a list has no use for them."""
         rows: QuerySet[Item] = super().get_queryset(request)
-        return rows.defer("embedding")
+        heavy = ("metadata", "configuration", "schema")
+        return rows.defer("embedding", *(f"collection__{name}" for name in heavy))
 
     @admin.display(description="Embedding")
     def embedding_start(self, item: Item) -> str:
         """The first numbers and how many there are."""
         start = ", ".join(f"{value:.6g}" for value in item.embedding[:SHOWN])
         return f"[{start}, …] ({len(item.embedding)} dimensions)"
+
+    def legacy_html(self, row: Any) -> str:
+        """The item's rows in `chroma.sqlite3`."""
+        return item_table(row)

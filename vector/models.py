@@ -11,7 +11,7 @@ import uuid
 from django.db import models
 from django.db.models.functions import Now
 
-from stillme.transfer.targets import empty_json
+from stillme.transfer.targets import NamedIndex, empty_json
 from vector.fields import EmbeddingField, MetadataEncoder
 
 
@@ -77,6 +77,8 @@ class Item(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["collection", "embedding_id"], name="items_id_once")
         ]
+        # The newest items of a collection, however many other collections have since.
+        indexes = [NamedIndex(fields=["collection", "id"], name="idx_vector_items_collection")]
 
     def __str__(self) -> str:
         return self.embedding_id

@@ -1,4 +1,8 @@
-"""The date hierarchy of a large table, found period by period instead of by reading every row."""
+"""The date hierarchy of a large table, found period by period instead of by reading every row.
+
+Months and days are asked for in one query of a branch each; years, of which a hostile file may
+have thousands between the first and the last, are jumped over along the index.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +10,14 @@ from datetime import datetime, timedelta, tzinfo
 from typing import Any, Self
 
 from django.db import models
-from django.db.models import F, QuerySet
+from django.db.models import F, QuerySet, Value
 from django.db.models.expressions import OrderBy
 from django.utils import timezone
+
+# As many days as a month can have.
+AT_ONCE = 31
+# Years that a page offers.
+MOST = 300
 
 
 class SparseDates(QuerySet[Any]):
@@ -27,13 +36,52 @@ class SparseDates(QuerySet[Any]):
     ) -> list[datetime]:
         """The beginnings of the years, months or days that have rows."""
         zone = tzinfo or timezone.get_current_timezone()
-        times = self.order_by(by_time(self.model, field_name)).values_list(field_name, flat=True)
-        found: list[datetime] = []
-        moment = times.filter(**{f"{field_name}__isnull": False}).first()
-        while moment is not None:
-            found.append(_beginning(moment.astimezone(zone), kind))
-            moment = times.filter(**{f"{field_name}__gte": next_period(found[-1], kind)}).first()
+        oldest = by_time(self.model, field_name)
+        newest = by_time(self.model, field_name)
+        newest.reverse_ordering()
+        times = self.filter(**{f"{field_name}__isnull": False}).values_list(field_name, flat=True)
+        first, last = (times.order_by(way).first() for way in (oldest, newest))
+        if first is None or last is None:
+            return []
+        start, end = (_beginning(moment.astimezone(zone), kind) for moment in (first, last))
+        if periods := _periods(start, end, kind):
+            found = self._of_these(field_name, periods, kind)
+        else:
+            found = _jumped(times.order_by(oldest), field_name, start, kind)
         return found if order == "ASC" else found[::-1]
+
+    def _of_these(self, name: str, periods: list[datetime], kind: str) -> list[datetime]:
+        """Those of the periods that have a row, in one query."""
+        number = models.IntegerField()
+        branches = [
+            self.filter(**{f"{name}__gte": start, f"{name}__lt": next_period(start, kind)})
+            .order_by()
+            .values_list(Value(at, output_field=number))[:1]
+            for at, start in enumerate(periods)
+        ]
+        found = branches[0].union(*branches[1:], all=True) if branches[1:] else branches[0]
+        return [periods[at] for at in sorted(at for (at,) in found)]
+
+
+def _periods(start: datetime, end: datetime, kind: str) -> list[datetime]:
+    """From the first to the last; none where they are too many for one query."""
+    found = [start]
+    while found[-1] < end:
+        if len(found) == AT_ONCE:
+            return []
+        found.append(next_period(found[-1], kind))
+    return found
+
+
+def _jumped(times: QuerySet[Any], name: str, first: datetime, kind: str) -> list[datetime]:
+    """From period to period along the index."""
+    found = [first]
+    while len(found) < MOST:
+        moment = times.filter(**{f"{name}__gte": next_period(found[-1], kind)}).first()
+        if moment is None:
+            break
+        found.append(_beginning(moment.astimezone(first.tzinfo), kind))
+    return found
 
 
 def by_time(model: type[models.Model], name: str) -> OrderBy:

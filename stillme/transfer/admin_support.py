@@ -33,10 +33,11 @@ from unfold.admin import ModelAdmin
 
 from stillme.transfer.admin_dates import SparseDates
 from stillme.transfer.console.big_list import BEFORE, BigChangeList
-from stillme.transfer.console.cells import Clipped, json_html, text_html
+from stillme.transfer.console.cells import Clipped, json_html, json_text_html, text_html
 from stillme.transfer.console.clipped import clip, clipped_row, pieces
 from stillme.transfer.console.export import export_response
 from stillme.transfer.console.frequent import FrequentValuesFilter as FrequentValuesFilter
+from stillme.transfer.console.once import once
 from stillme.transfer.console.permissions import named_permissions
 from stillme.transfer.console.related import Related
 from stillme.transfer.console.side_by_side import legacy_table
@@ -60,6 +61,11 @@ class EstimatingPaginator(Paginator):  # type: ignore[type-arg]
     def num_pages(self) -> int:
         """Pages by number end where an OFFSET gets slow; the list goes on by key."""
         return min(int(super().num_pages), max(1, COUNTED // self.per_page))
+
+    @property
+    def is_estimate(self) -> bool:
+        """Whether `count` was not counted."""
+        return isinstance(self.object_list, QuerySet) and self.count > COUNTED
 
     @cached_property
     def count(self) -> int:
@@ -100,9 +106,14 @@ def excerpt(field: str) -> Callable[[Any, Any], str]:
     return shown
 
 
-def readable(field: models.Field[Any, Any]) -> Callable[[Any], str]:
-    """A detail column with text or JSON, clipped and foldable where it is long."""
-    html = json_html if isinstance(field, models.JSONField) else text_html
+def readable(field: models.Field[Any, Any], is_json: bool = False) -> Callable[[Any], str]:
+    """A detail column with text or JSON, clipped and foldable where it is long.
+
+    `is_json` where a column of text holds JSON.
+    """
+    html: Callable[[Any], str] = json_text_html if is_json else text_html
+    if isinstance(field, models.JSONField):
+        html = json_html
 
     def shown(row: Any) -> str:
         value = getattr(row, field.attname)
@@ -137,6 +148,8 @@ class TargetAdmin(ModelAdmin):  # type: ignore[misc]
     actions = None
     ordering: ClassVar[list[str]] = ["-pk"]
     related: ClassVar[tuple[Related, ...]] = ()
+    # Columns of text that hold JSON.
+    json_texts: ClassVar[tuple[str, ...]] = ()
     list_after_template = "console/list_tools.html"
 
     class Media:
@@ -247,6 +260,11 @@ class TargetAdmin(ModelAdmin):  # type: ignore[misc]
     @admin.display(description="legacy row as stored")
     def legacy_row(self, row: models.Model) -> str:
         """Read live from the legacy file, which is never written."""
+        shown: str = once(row, "legacy_row", lambda: self.legacy_html(row))
+        return shown
+
+    def legacy_html(self, row: Any) -> str:
+        """The legacy side of a row; a table that came from no SQLite table has its own."""
         return legacy_table(row)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
@@ -280,7 +298,8 @@ class TargetAdmin(ModelAdmin):  # type: ignore[misc]
     def _readables(self) -> dict[str, Callable[[Any], str]]:
         """The same function for the same column: Django compares fields with read-only ones."""
         kinds = (models.TextField, models.JSONField)
-        return {f.attname: readable(f) for f in self.opts.concrete_fields if isinstance(f, kinds)}
+        fields = [f for f in self.opts.concrete_fields if isinstance(f, kinds)]
+        return {f.attname: readable(f, f.name in self.json_texts) for f in fields}
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Rows are written by the services, not by hand."""

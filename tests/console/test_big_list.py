@@ -310,3 +310,63 @@ def test_a_search_among_text_keys_looks_at_a_window_too(admin_client: Client, na
     assert seen == [f"i{n:03}" for n in range(99, -1, -1) if "5" in str(n)]
     found = admin_client.get(address + "?q=i007").context["cl"].result_list
     assert [row.pk for row in found] == ["i007"]
+
+
+@pytest.mark.parametrize("order", ["7", "-7", "1"])
+def test_another_order_sorts_the_window_and_walks_no_index_beyond_it(
+    admin_client: Client, items: list[int], narrow: None, order: str
+) -> None:
+    with CaptureQueriesContext(connection) as queries:
+        cl = listed(admin_client, f"?o={order}")
+    assert [row.pk for row in cl.result_list][:1]
+    assert cl.window == (91, 130)
+    sql = next(q["sql"] for q in queries if "ORDER BY COALESCE" in q["sql"])
+    assert sql.count("ORDER BY") == 1
+
+
+@pytest.mark.parametrize("model", [KnowledgeRelationship, FetchItem, TierAudit])
+def test_rows_of_one_parent_are_not_sought_through_the_whole_key(
+    admin_client: Client, model: Any
+) -> None:
+    """Either an index has them in the order wanted, or PostgreSQL cannot use the key's."""
+    column = {KnowledgeRelationship: "source", FetchItem: "cycle", TierAudit: "item_id"}[model]
+    address = reverse(f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist")
+    cl = admin_client.get(f"{address}?{column}__exact=5").context["cl"]
+    assert cl.window is None
+    ordered = any(index.fields == [column, "id"] for index in model._meta.indexes)
+    assert ordered == (model is KnowledgeRelationship)
+    assert ("COALESCE" in str(cl.queryset.query)) != ordered
+
+
+def test_what_a_row_shows_is_made_once(
+    admin_client: Client, items: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[int] = []
+    monkeypatch.setattr(
+        admin_support, "legacy_table", lambda row: made.append(row.pk) or "a legacy row"
+    )
+    page = admin_client.get(reverse("admin:knowledge_knowledgeitem_change", args=[7]))
+    assert "a legacy row" in page.content.decode()
+    assert made == [7]
+
+
+def test_the_number_of_rows_is_said_as_what_it_is(
+    admin_client: Client, items: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def heading(query: str = "") -> str:
+        page = admin_client.get(reverse(ITEMS) + query).content.decode()
+        return " ".join(page.split("<h1", 1)[1].split("</h1>", 1)[0].split())
+
+    assert "130 rows" in heading()
+    assert "13 found" in heading("?q=rare")
+    monkeypatch.setattr(admin_support, "COUNTED", 50)
+    assert "about " in heading()
+
+
+def test_an_empty_list_offers_what_can_be_done(admin_client: Client, items: list[int]) -> None:
+    nothing = admin_client.get(reverse(ITEMS) + "?q=nowhere").content.decode()
+    assert "Nothing found" in nothing
+    assert "All rows were looked at." in nothing
+    assert "Create" not in nothing
+    KnowledgeItem.objects.all().delete()
+    assert "The commands write them" in admin_client.get(reverse(ITEMS)).content.decode()

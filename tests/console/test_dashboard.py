@@ -91,7 +91,7 @@ def test_the_three_questions_are_answered(admin_client: Any) -> None:
     answers = _text(page, "answers")
     assert "1,000 of 1,200 legacy rows, 200 set aside" in answers
     assert "every row is accounted for" in answers
-    assert "bad_time in rss_fetch_cycles: 1" in answers
+    assert "1 in rss_fetch_cycles: bad_time ( bad_time )" in answers
     assert "PROVEN level full, 0 findings" in answers
     assert "looked at" not in answers
     assert "● following" in _text(page, "files")
@@ -226,7 +226,7 @@ def test_the_sidebar_offers_what_may_be_opened(
     client: Any, admin_client: Any, django_user_model: Any
 ) -> None:
     index = reverse("admin:index")
-    everything = admin_client.get(index).content.decode()
+    everything = admin_client.get(index, follow=True).content.decode()
     for name in (
         "transfer-dashboard",
         "admin:transfer_run_changelist",
@@ -238,6 +238,28 @@ def test_the_sidebar_offers_what_may_be_opened(
     assert reverse("admin:rss_fetchitem_changelist") in little
     assert reverse("transfer-dashboard") not in little
     assert reverse("admin:transfer_quarantinedrow_changelist") not in little
+
+
+def test_the_first_page_is_the_dashboard_for_who_may_see_it(
+    client: Any, admin_client: Any, django_user_model: Any
+) -> None:
+    index = reverse("admin:index")
+    assert admin_client.get(index).headers["Location"] == reverse("transfer-dashboard")
+    staff(client, django_user_model, "view_fetchitem")
+    assert client.get(index).status_code == 200
+
+
+def test_what_may_not_be_opened_or_is_not_there_is_said_in_words(
+    client: Any, django_user_model: Any, settings: Any
+) -> None:
+    settings.DEBUG = False
+    staff(client, django_user_model)
+    refused = client.get(reverse("transfer-dashboard"))
+    assert refused.status_code == 403
+    assert "group viewer, operator or administrator" in refused.content.decode()
+    missing = client.get("/no-such-page/")
+    assert missing.status_code == 404
+    assert "There is no such page" in missing.content.decode()
 
 
 def test_storage_names_every_table_with_its_schema(admin_client: Any) -> None:

@@ -210,7 +210,7 @@ def test_a_date_hierarchy_opens(browser: Client) -> None:
     assert page.context["cl"].result_count == 5
 
 
-def test_dates_are_found_by_jumping_from_period_to_period() -> None:
+def test_dates_are_found_without_reading_every_row() -> None:
     stamps = (
         "2024-12-31T23:59:59Z",
         "2025-01-01T00:00:00Z",
@@ -226,7 +226,8 @@ def test_dates_are_found_by_jumping_from_period_to_period() -> None:
         expected = list(FetchCycle.objects.datetimes("started_at", kind))
         with CaptureQueriesContext(connection) as queries:
             assert rows.datetimes("started_at", kind) == expected
-        assert len(queries) == len(expected) + 1
+        # The first, the last, and all between at once; 900 days are too many for that.
+        assert len(queries) == 2 + (len(expected) if kind == "day" else 1)
         backwards = list(FetchCycle.objects.datetimes("started_at", kind, order="DESC"))
         assert rows.datetimes("started_at", kind, order="DESC") == backwards
     assert SparseDates.of(FetchCycle.objects.none()).datetimes("started_at", "year") == []

@@ -12,9 +12,11 @@ from typing import Any
 
 from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.views.main import ORDER_VAR
+from django.contrib.postgres.indexes import HashIndex
 from django.db import models
-from django.db.models import Q, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.db.models.expressions import OrderBy
+from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 from django.utils import timezone
 from unfold.views import ChangeList
@@ -46,6 +48,8 @@ class BigChangeList(ChangeList):  # type: ignore[misc]
         if not self._is_narrowed():
             if self._period() is not None:
                 return self._by_time(rows, place)
+            if self._is_of_few():
+                rows = rows.order_by(newest_of_few())
             return rows if place is None else rows.filter(pk__lt=place)
         top = self._newest(place)
         if top is None:
@@ -58,7 +62,7 @@ class BigChangeList(ChangeList):  # type: ignore[misc]
                 inside |= Q(pk=int(self.query))
         elif self.query and place is None:
             inside |= Q(pk=self.query)
-        return rows.filter(inside)
+        return _sorted_here(rows.filter(inside))
 
     def _filtered(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Any]:
         """Django's, where a date that no calendar has is a wrong parameter."""
@@ -138,16 +142,19 @@ class BigChangeList(ChangeList):  # type: ignore[misc]
             self.query or self.params.get(ORDER_VAR) or names - self._indexed() - self._dates()
         )
 
+    def _is_of_few(self) -> bool:
+        """Whether rows are asked for by a reference or another indexed column."""
+        names = {name.split("__")[0] for name in self.get_filters_params()} - self._dates()
+        return bool((names & self._indexed()) - key_ordered(self.model))
+
     def _dates(self) -> set[str]:
         return {self.date_hierarchy} if self.date_hierarchy else set()
 
     def _indexed(self) -> set[str]:
-        """Columns by which few rows are found: the key, references, the keys of other tables."""
-        return {
-            f.name
-            for f in self.lookup_opts.concrete_fields
-            if f.primary_key or f.is_relation or f.name.endswith("item_id")
-        }
+        """Columns by which rows are found: the key, references, the keys of other tables."""
+        hashed = {i.fields[0] for i in self.lookup_opts.indexes if isinstance(i, HashIndex)}
+        fields = self.lookup_opts.concrete_fields
+        return {f.name for f in fields if f.primary_key or f.is_relation} | hashed
 
     def _newest(self, place: Any) -> Any:
         """The greatest key to look at: below the place, and in the period that was chosen."""
@@ -187,3 +194,31 @@ class BigChangeList(ChangeList):  # type: ignore[misc]
 
 
 _PARTS = ("year", "month", "day")
+
+
+def key_ordered(model: type[models.Model]) -> set[str]:
+    """The key, and the columns whose index has the rows of a value in the order of the key."""
+    pairs = [index.fields for index in model._meta.indexes if len(index.fields) == 2]
+    return {model._meta.pk.name, *(first for first, second in pairs if second == "id")}
+
+
+def newest_of_few() -> OrderBy:
+    """Newest first, by an order that the key's own index does not have.
+
+    Else PostgreSQL may walk that index through the whole table in search of rows that are few.
+    """
+    return OrderBy(Coalesce(F("pk"), F("pk")), descending=True)
+
+
+def _sorted_here(rows: QuerySet[Any]) -> QuerySet[Any]:
+    """The window's rows sorted, where PostgreSQL would walk the index of the column to sort by.
+
+    That is in the order wanted, but through all rows outside of the window.
+    """
+    orders = rows.query.order_by
+    first = orders[0] if orders else "pk"
+    if not isinstance(first, str) or first.lstrip("-") in ("pk", rows.model._meta.pk.name):
+        return rows
+    name = first.lstrip("-")
+    opaque = OrderBy(Coalesce(F(name), F(name)), descending=first.startswith("-"))
+    return rows.order_by(opaque, *orders[1:])

@@ -80,6 +80,16 @@ def json_html(value: Any) -> SafeString:
     return _folded(text, f"{len(text):,} characters of JSON")
 
 
+def json_text_html(text: str | None) -> SafeString:
+    """A text that holds JSON, indented; as it is where it holds none."""
+    if text is None or isinstance(text, Clipped):
+        return text_html(text)
+    try:
+        return json_html(json.loads(text))
+    except ValueError:
+        return text_html(text)
+
+
 def _folded(text: str, size: str) -> SafeString:
     rest = (
         "" if len(text) <= LONG and not isinstance(text, Clipped) else f", the first {LONG:,} here"

@@ -18,10 +18,12 @@ from stillme.transfer.admin_support import FrequentValuesFilter
 from stillme.transfer.console.desk_bulk import accept_page, retry_some
 from stillme.transfer.console.desk_form import DeskForm
 from stillme.transfer.console.desk_row import stored_row
+from stillme.transfer.console.once import once
 from stillme.transfer.console.read_only import ReadOnlyAdmin
 from stillme.transfer.errors import TransferError
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.raw_cells import cell_bytes, unpack_cell
+from stillme.transfer.reasons import in_words
 
 Status = QuarantinedRow.Status
 _MARKS = {Status.OPEN: "✗ open", Status.REPAIRED: "✓ repaired", Status.ACCEPTED: "– accepted"}
@@ -44,7 +46,7 @@ class QuarantinedRowAdmin(ReadOnlyAdmin):
     shown = (
         "table",
         "key_start",
-        "reason",
+        "reason_words",
         "wrong",
         "state",
         "raw_row",
@@ -123,6 +125,11 @@ class QuarantinedRowAdmin(ReadOnlyAdmin):
         said: str = row._sentence if hasattr(row, "_sentence") else row.sentence
         return said if len(said) <= SENTENCE else f"{said[:SENTENCE]}…"
 
+    @admin.display(description="reason")
+    def reason_words(self, row: QuarantinedRow) -> str:
+        """In words, with the code that commands and filters take."""
+        return f"{in_words(row.reason)} ({row.reason})"
+
     @admin.display(description="what is wrong")
     def wrong(self, row: QuarantinedRow) -> str:
         """The sentence, whole as long as it is one."""
@@ -136,7 +143,8 @@ class QuarantinedRowAdmin(ReadOnlyAdmin):
     @admin.display(description="row as stored")
     def raw_row(self, row: QuarantinedRow) -> str:
         """Cell by cell."""
-        return stored_row(row)
+        shown: str = once(row, "raw_row", lambda: stored_row(row))
+        return shown
 
     @admin.display(description="decided")
     def decided(self, row: QuarantinedRow) -> str:
@@ -151,7 +159,8 @@ class QuarantinedRowAdmin(ReadOnlyAdmin):
         asked = {"status__exact": "open", "reason": row.reason, "table": row.table}
         address = reverse("admin:transfer_quarantinedrow_changelist")
         said = "Open rows of this table with this reason"
-        return format_html('<a href="{}?{}">{}</a>', address, urlencode(asked), said)
+        link = '<span class="console"><a href="{}?{}">{}</a></span>'
+        return format_html(link, address, urlencode(asked), said)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         """Edit, then retry or accept; the outcome is said at once and kept in the history."""

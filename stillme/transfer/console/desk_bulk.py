@@ -18,6 +18,7 @@ from stillme.transfer import quarantine
 from stillme.transfer.console.desk_form import AcceptForm
 from stillme.transfer.errors import TransferError
 from stillme.transfer.models import QuarantinedRow
+from stillme.transfer.reasons import in_words
 
 # A bulk retry holds its request for so long; the rest waits for the next click.
 SECONDS = 20.0
@@ -96,7 +97,8 @@ def accept_page(page: Any, request: HttpRequest, rows: Rows) -> HttpResponse | N
 
 def _groups(rows: Rows) -> list[dict[str, Any]]:
     found = rows.order_by().values("table", "reason").annotate(rows=Count("pk"))
-    return [dict(group) for group in found.order_by("-rows", "table", "reason")[:GROUPS]]
+    groups = found.order_by("-rows", "table", "reason")[:GROUPS]
+    return [{**group, "words": in_words(str(group["reason"]))} for group in groups]
 
 
 def _same(groups: list[dict[str, Any]]) -> Rows | None:

@@ -11,8 +11,8 @@ from stillme.transfer.models import QuarantinedRow
 
 STORAGES = [(name, name) for name in ("text", "integer", "real", "null")]
 DECISIONS = [
-    ("", "only save the cell"),
-    ("retry", "retry: put the row through the import's checks again"),
+    ("", "decide later: only save the mended cell"),
+    ("retry", "retry: put the row, with its mended cells, through the import's checks again"),
     ("accept", "accept: leave the row out for good"),
 ]
 
@@ -24,20 +24,25 @@ class DeskForm(forms.ModelForm):  # type: ignore[type-arg]
         required=False,
         widget=UnfoldAdminSelectWidget,
         label="Cell to mend",
-        help_text="The legacy file is not touched; the original stays in quarantine's record.",
+        help_text="The legacy file is not touched, and the original stays in this record. To retry "
+        "or to accept the row as it is, leave this empty.",
     )
     storage = forms.ChoiceField(
         choices=STORAGES, required=False, widget=UnfoldAdminSelectWidget, label="Stored as"
     )
     value = forms.CharField(
-        required=False, strip=False, widget=UnfoldAdminTextareaWidget, label="New value"
+        required=False,
+        strip=False,
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}),
+        label="New value",
+        help_text="Of the cell to mend; nothing for null.",
     )
     decision = forms.ChoiceField(choices=DECISIONS, required=False, widget=UnfoldAdminSelectWidget)
     reason_given = forms.CharField(
         required=False,
-        widget=UnfoldAdminTextareaWidget,
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}),
         label="Reason",
-        help_text="Needed to accept.",
+        help_text="Needed to accept; kept with the row.",
     )
 
     class Meta:
@@ -55,7 +60,7 @@ class DeskForm(forms.ModelForm):  # type: ignore[type-arg]
         at_fault = self.instance.column
         names = sorted(self.instance.cells or {}, key=lambda name: name != at_fault)
         said = [(n, f"{n} (the fault is here)" if n == at_fault else n) for n in names]
-        return [("", "no cell"), *said]
+        return [("", "none"), *said]
 
     def clean(self) -> dict[str, Any]:
         """Accepting needs a reason."""

@@ -12,6 +12,7 @@ from django.utils.safestring import SafeString
 from stillme.transfer.console.cells import stored_html
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.raw_cells import cell_bytes, unpack_cell
+from stillme.transfer.registry import legacy_models
 
 HEX = 64
 _TABLE = (
@@ -33,7 +34,8 @@ def stored_row(row: QuarantinedRow) -> SafeString:
 def _lines(
     row: QuarantinedRow,
 ) -> Iterator[tuple[str, SafeString, str, SafeString, SafeString, SafeString]]:
-    for name, packed in row.cells.items():
+    for name in _declared_order(row):
+        packed = row.cells[name]
         storage, raw = unpack_cell(packed)
         at_fault = name == row.column
         title = format_html("{}<br><strong>✗ fault</strong>", name) if at_fault else name
@@ -43,6 +45,13 @@ def _lines(
         mark = "console-differs" if at_fault else ""
         shown = stored_html(storage, raw)
         yield mark, format_html("{}", title), storage, shown, _bytes(row, name, kept), edited
+
+
+def _declared_order(row: QuarantinedRow) -> list[str]:
+    """The columns as the legacy table declares them, undeclared ones last; jsonb has its own."""
+    models = (m for m in legacy_models() if m._meta.db_table == row.table)
+    declared = [str(f.column) for model in models for f in model._meta.concrete_fields]
+    return [n for n in declared if n in row.cells] + [n for n in row.cells if n not in declared]
 
 
 def _bytes(row: QuarantinedRow, name: str, kept: bytes | None) -> SafeString:

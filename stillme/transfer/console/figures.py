@@ -10,15 +10,18 @@ from django.utils import timezone
 from stillme.transfer.console.progress import duration, progress
 from stillme.transfer.console.storage import storage
 from stillme.transfer.models import Proof, QuarantinedRow, Run, RunTable
+from stillme.transfer.reasons import in_words
 from stillme.transfer.registry import legacy_files
 from stillme.transfer.steps.lag_history import lag_plot
 from stillme.transfer.steps.status import FileStatus, overview
+from stillme.transfer.stores import Store, stores
 
 REASONS = 20
 RUNS = 15
 TABLES = 100
+COUNTED = 10_000
 STATES = [
-    ("absent", "no capture installed"),
+    ("absent", "no capture installed; a file that is still written needs it to be followed"),
     ("captured", "writes are captured"),
     ("loaded", "rows are loaded"),
     ("following", "writes are replayed"),
@@ -41,6 +44,7 @@ def page_figures(alias: str) -> dict[str, Any]:
     found = overview(alias)
     return {
         "files": [_file(status) for status in found.files],
+        "stores": [_store(alias, store) for store in stores()],
         "overview": found,
         "moved": _moved(alias),
         "quarantine": _quarantine(alias),
@@ -60,6 +64,23 @@ def _file(status: FileStatus) -> dict[str, Any]:
         "before": before,
         "command": command,
         "after": after,
+    }
+
+
+def _store(alias: str, store: Store) -> dict[str, Any]:
+    """A store has no states: it is moved whole, with its writers stopped."""
+    tables = RunTable.objects.using(alias).filter(file=store.name)
+    last = tables.order_by("-run_id").values_list("run_id", flat=True).first()
+    found = list(tables.filter(run_id=last)[:TABLES]) if last else []
+    rows = QuarantinedRow.objects.using(alias).filter(file=store.name)
+    return {
+        "name": store.name,
+        "path": store.path(),
+        "present": store.is_present(),
+        "moved": bool(found),
+        "loaded": sum(table.loaded for table in found),
+        "repaired": sum(table.repaired for table in found),
+        "open": rows.filter(status=QuarantinedRow.Status.OPEN)[:COUNTED].count(),
     }
 
 
@@ -102,7 +123,8 @@ def _moved(alias: str) -> dict[str, Any] | None:
 def _quarantine(alias: str) -> list[dict[str, Any]]:
     rows = QuarantinedRow.objects.using(alias).filter(status=QuarantinedRow.Status.OPEN)
     counted = rows.values("table", "reason").annotate(rows=Count("id"))
-    return [dict(line) for line in counted.order_by("-rows", "table", "reason")[:REASONS]]
+    lines = counted.order_by("-rows", "table", "reason")[:REASONS]
+    return [{**line, "words": in_words(str(line["reason"]))} for line in lines]
 
 
 def _decided(alias: str) -> dict[str, int]:

@@ -17,8 +17,10 @@ from django.utils.html import format_html, format_html_join
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
-from stillme.transfer.console.cells import READ, foldable, target_html
+from stillme.transfer.console.big_list import key_ordered, newest_of_few
+from stillme.transfer.console.cells import READ, foldable, target_html, text_html
 from stillme.transfer.console.clipped import texts
+from stillme.transfer.console.once import once
 
 SHOWN = 50
 
@@ -36,8 +38,10 @@ class Related:
         """A read-only field of an admin page."""
 
         @admin.display(description=self.title)
-        def shown(row: models.Model) -> str:
-            return related_table(self, row)
+        def shown(row: models.Model) -> SafeString:
+            name = f"{self.model}.{self.column}"
+            found: SafeString = once(row, name, lambda: related_table(self, row))
+            return found
 
         return shown
 
@@ -45,7 +49,9 @@ class Related:
 def related_table(related: Related, row: models.Model) -> SafeString:
     """HTML: the newest `SHOWN` rows, each a link, and a link to the list of all of them."""
     model = apps.get_model(related.model)
-    found = model._default_manager.filter(**{related.column: row.pk}).order_by("-pk")
+    found = model._default_manager.filter(**{related.column: row.pk}).order_by(
+        "-pk" if related.column in key_ordered(model) else newest_of_few()
+    )
     values = list(found.values_list("pk", *_columns(model, related))[: SHOWN + 1])
     if not values:
         return SafeString("none")
@@ -82,4 +88,4 @@ def _shown(value: Any) -> SafeString:
     """A text that was cut says so."""
     if isinstance(value, str) and len(value) > READ:
         return foldable(repr(value[:READ]), "the beginning")
-    return target_html(value)
+    return text_html(value) if isinstance(value, str) else target_html(value)

@@ -10,11 +10,10 @@ from typing import Any
 
 from django.db import models
 from django.db.models.functions import Substr
-from django.utils.html import format_html, format_html_join
-from django.utils.safestring import SafeString
 
-from stillme.transfer.console.cells import LONG, Clipped, stored_html, target_html
+from stillme.transfer.console.cells import LONG, Clipped
 from stillme.transfer.console.row_verdict import LARGEST, RowVerdict, judge_row
+from stillme.transfer.console.side_table import SideCell, side_table
 from stillme.transfer.errors import TransferError
 from stillme.transfer.legacy import LegacyModel
 from stillme.transfer.mapping import EXTRA_COLUMN, TableMapping, map_table
@@ -24,24 +23,8 @@ from stillme.transfer.registry import legacy_file, legacy_models
 from stillme.transfer.sqlite.connect import open_legacy, quoted
 from stillme.transfer.sqlite.schema import read_schema
 
-_MARKS = {
-    "same": "✓ same",
-    "differs": "≠ differs",
-    "repaired": "✎ repaired",
-    "unsure": "? not compared",
-    "kept": "↳ in legacy_extra",
-}
-_TABLE = (
-    '<div class="console-wide" tabindex="0" role="region" aria-label="Legacy row">'
-    '<table class="console-cells"><caption>{}</caption><thead><tr>'
-    '<th scope="col">legacy column</th><th scope="col">stored as</th><th scope="col">stored</th>'
-    '<th scope="col">target</th><th scope="col">verdict</th></tr></thead>'
-    "<tbody>{}</tbody></table></div>"
-)
-_LINE = (
-    '<tr class="console-{}"><th scope="row">{}</th><td><i>{}</i></td><td>{}</td>'
-    "<td>{}<br>{}</td><td><strong>{}</strong>{}</td></tr>"
-)
+# A legacy table has fewer columns.
+MOST_KEPT = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,11 +49,15 @@ def legacy_table(row: models.Model) -> str:
         return f"The legacy file cannot be read: {error}"
     if found is None:
         return "The legacy file holds no row with this key."
-    of_row = KeptCell.objects.filter(table=model._meta.db_table, key=str(row.pk))
+    kept = kept_cells(model._meta.db_table, str(row.pk))
+    return side_table(_caption(found.verdict), _cells(row, found, kept))
+
+
+def kept_cells(table: str, key: str) -> dict[str, KeptCell]:
+    """The repaired cells of a row by column; of their originals only what a page shows."""
     start = Substr("value", 1, LONG + 4, output_field=models.BinaryField())
-    kept = of_row.defer("value").annotate(start=start)
-    lines = format_html_join("", _LINE, _lines(row, found, {cell.column: cell for cell in kept}))
-    return format_html(_TABLE, _caption(found.verdict), lines)
+    of_row = KeptCell.objects.filter(table=table, key=key).defer("value").annotate(start=start)
+    return {cell.column: cell for cell in of_row[:MOST_KEPT]}
 
 
 def _caption(verdict: RowVerdict) -> str:
@@ -82,9 +69,7 @@ def _caption(verdict: RowVerdict) -> str:
     return "Some times are not compared here." if verdict.unsure else "No cell differs."
 
 
-def _lines(
-    row: models.Model, found: _Found, kept: dict[str, KeptCell]
-) -> Iterator[tuple[str, str, str, SafeString, str, SafeString, str, SafeString]]:
+def _cells(row: models.Model, found: _Found, kept: dict[str, KeptCell]) -> Iterator[SideCell]:
     fields = {str(f.column): f for f in row._meta.concrete_fields}
     for name, (storage, raw) in found.cells.items():
         column = found.mapping.column(name)
@@ -94,10 +79,8 @@ def _lines(
             value = value.get(name) if isinstance(value, dict) else value
         state = _state(target, found.verdict, kept.get(name), extra=column is None)
         said = found.verdict.differs.get(target, "") if state == "differs" else ""
-        original = _original(said, kept.get(name))
-        shown, mark = target_html(value), _MARKS[state]
-        stored = stored_html(storage, raw, found.sizes[name])
-        yield state, name, storage, stored, target, shown, mark, original
+        size = found.sizes[name]
+        yield SideCell(state, name, storage, raw, target, value, size, said, kept.get(name))
 
 
 def _state(target: str, verdict: RowVerdict, kept: KeptCell | None, *, extra: bool) -> str:
@@ -108,18 +91,6 @@ def _state(target: str, verdict: RowVerdict, kept: KeptCell | None, *, extra: bo
     if kept is not None:
         return "repaired"
     return "kept" if extra else "same"
-
-
-def _original(said: str, kept: KeptCell | None) -> SafeString:
-    note = format_html("<br>{}", said) if said else SafeString("")
-    if kept is None:
-        return note
-    start = kept.start  # type: ignore[attr-defined]
-    value = None if start is None else bytes(start)
-    original = stored_html("text", value)
-    return format_html(
-        "{}<br>{}; original kept, <i>{}</i>: {}", note, kept.reason, kept.storage, original
-    )
 
 
 def _read(model: type[LegacyModel], row: models.Model) -> _Found | None:

@@ -10,15 +10,20 @@ from django.db import connections
 from stillme.transfer.postgresql.copy import fetch_all
 
 MOST = 50
+# The schema of the engine's own records.
+ENGINE = "transfer"
 
 _SIZES = """
-SELECT n.nspname || '.' || c.relname, c.reltuples::bigint, pg_total_relation_size(c.oid),
+SELECT n.nspname, c.relname,
+       CASE WHEN c.reltuples < 0 THEN s.n_live_tup ELSE c.reltuples END::bigint,
+       pg_total_relation_size(c.oid),
        pg_table_size(c.oid) - coalesce(pg_total_relation_size(nullif(c.reltoastrelid, 0)), 0),
        pg_indexes_size(c.oid),
        coalesce(pg_total_relation_size(nullif(c.reltoastrelid, 0)), 0)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN pg_stat_user_tables s ON s.relid = c.oid
 WHERE c.relkind IN ('r', 'p') AND n.nspname = ANY(%s)
-ORDER BY 3 DESC, 1 LIMIT %s
+ORDER BY 4 DESC, 1, 2 LIMIT %s
 """
 
 
@@ -27,15 +32,15 @@ def storage(alias: str) -> list[dict[str, Any]]:
     found = fetch_all(connections[alias], _SIZES, [schemas(), MOST])
     return [
         {
-            "table": name,
-            # -1: never analysed.
-            "rows": None if rows < 0 else rows,
+            "table": f"{schema}.{name}",
+            "own": schema == ENGINE,
+            "rows": rows,
             "total": total,
             "heap": heap,
             "indexes": indexes,
             "toast": toast,
         }
-        for name, rows, total, heap, indexes, toast in found
+        for schema, name, rows, total, heap, indexes, toast in found
     ]
 
 

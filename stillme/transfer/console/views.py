@@ -7,7 +7,7 @@ from typing import Any
 from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.views.decorators.http import require_GET
 
 from stillme.transfer.console.figures import live_figures, page_figures
@@ -19,6 +19,13 @@ from stillme.transfer.steps.readiness_list import RED, go_list
 def _check(request: HttpRequest) -> None:
     if not request.user.has_perm("transfer.view_run"):
         raise PermissionDenied
+
+
+def start(request: HttpRequest) -> HttpResponse:
+    """The admin's first page is the dashboard for whoever may see it."""
+    if request.user.has_perm("transfer.view_run"):
+        return redirect("transfer-dashboard")
+    return admin.site.index(request)
 
 
 @require_GET

@@ -8,6 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from stillme.transfer.reasons import in_words
 from stillme.transfer.reports.progress import RunProgress as ImportProgress
 from stillme.transfer.reports.tables import plain_table, print_table
 from stillme.transfer.steps.join import JoinResult
@@ -76,7 +77,8 @@ def _table(result: ImportResult) -> Table:
 def _explain(console: Console, table: TableResult) -> None:
     outcome = table.outcome
     if outcome.reasons:
-        reasons = ", ".join(f"{n} {reason}" for reason, n in sorted(outcome.reasons.items()))
+        found = sorted(outcome.reasons.items())
+        reasons = ", ".join(f"{n} {reason} ({in_words(reason)})" for reason, n in found)
         console.print(f"[red]quarantined[/] in {table.table}: {reasons}", soft_wrap=True)
     if outcome.conflict_count:
         keys = ", ".join(outcome.conflicts)

@@ -1,0 +1,248 @@
+"""An item or a collection as ChromaDB's own tables hold it, beside its target row.
+
+Read live and read-only from `chroma.sqlite3`, by key: one item's rows, not the store. A vector is
+compared where the queue still has it; in a segment's binary files `verify_migration` reads it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.utils.safestring import SafeString
+
+from stillme.transfer.console.cells import LONG, Clipped
+from stillme.transfer.console.side_by_side import kept_cells
+from stillme.transfer.console.side_table import SideCell, side_caption, side_table
+from stillme.transfer.errors import TransferError
+from stillme.transfer.models import KeptCell
+from stillme.transfer.raw_cells import Raw
+from stillme.transfer.sqlite.connect import open_legacy
+from vector import expectation
+from vector.chroma.records import DOCUMENT_KEY
+from vector.models import Collection, Item
+
+# Keys of one item's metadata that a page shows.
+KEYS = 200
+# Operations that wait in the queue, which Chroma applies every 1,000.
+QUEUED = 10_000
+_ENTRY = """
+SELECT e.id, typeof(e.seq_id), e.seq_id, CAST(e.created_at AS BLOB), s.id
+FROM embeddings e JOIN segments s ON s.id = e.segment_id
+WHERE s.collection = ? AND s.scope = 'METADATA' AND e.embedding_id = ? LIMIT 1
+"""
+# Chroma fills one of the four values.
+_METADATA = f"""
+SELECT key,
+  CASE WHEN bool_value IS NOT NULL THEN 'bool_value' WHEN string_value IS NOT NULL
+    THEN 'string_value' WHEN int_value IS NOT NULL THEN 'int_value' ELSE 'float_value' END,
+  typeof(coalesce(bool_value, string_value, int_value, float_value)),
+  CASE WHEN string_value IS NULL THEN coalesce(bool_value, int_value, float_value)
+    ELSE substr(CAST(string_value AS BLOB), 1, {LONG + 4}) END,
+  coalesce(length(CAST(string_value AS BLOB)), 0)
+FROM (SELECT key, string_value, int_value, float_value, {{flag}} FROM embedding_metadata
+      WHERE id = ? ORDER BY key LIMIT {KEYS})
+"""
+_WAITING = f"""
+SELECT seq_id, operation, CAST(substr(metadata, 1, {LONG}) AS BLOB),
+  length(CAST(metadata AS BLOB))
+FROM (SELECT * FROM embeddings_queue WHERE seq_id > ? ORDER BY seq_id LIMIT {QUEUED})
+WHERE topic LIKE ? AND id = ? LIMIT 10
+"""
+_OPERATIONS = {0: "add", 1: "update", 2: "upsert", 3: "delete"}
+
+
+def item_table(item: Item) -> str:
+    """HTML: every stored cell of an item, what the target holds, and whether that is right."""
+    try:
+        with closing(_open()) as connection:
+            cells = list(_item_cells(connection, item))
+    except (TransferError, sqlite3.Error) as error:
+        return f"The legacy store cannot be read: {error}"
+    if not cells:
+        return "The legacy store holds no item with this id."
+    return _table(cells)
+
+
+def collection_table(collection: Collection) -> str:
+    """The same of a collection."""
+    try:
+        with closing(_open()) as connection:
+            cells = list(_collection_cells(connection, collection))
+    except (TransferError, sqlite3.Error) as error:
+        return f"The legacy store cannot be read: {error}"
+    return _table(cells) if cells else "The legacy store holds no collection with this id."
+
+
+def _open() -> sqlite3.Connection:
+    return open_legacy(Path(settings.LEGACY_VECTOR_DIR) / "chroma.sqlite3", timeout=1.0)
+
+
+def _table(cells: list[SideCell]) -> SafeString:
+    return side_table(side_caption(cells), cells)
+
+
+def _item_cells(connection: sqlite3.Connection, item: Item) -> Iterator[SideCell]:
+    uuid = str(item.collection.uuid)
+    entry = connection.execute(_ENTRY, (uuid, item.embedding_id)).fetchone()
+    mark = -1 if entry is None else _mark(connection, entry[4])
+    given = (mark, f"%/{uuid}", item.embedding_id)
+    waiting = connection.execute(_WAITING, given).fetchall()
+    if entry is not None:
+        yield from _entry_cells(connection, item, entry, unsure=bool(waiting))
+    for seq_id, operation, metadata, size in waiting:
+        name = f"queue {seq_id}: {_OPERATIONS.get(operation, str(operation))}"
+        yield SideCell("unsure", name, _storage(metadata), metadata, "metadata", None, size)
+    if entry is not None or waiting:
+        yield _vector_cell(connection, item)
+
+
+def _entry_cells(
+    connection: sqlite3.Connection, item: Item, entry: tuple[Any, ...], *, unsure: bool
+) -> Iterator[SideCell]:
+    key, seq_storage, sequence, created, _ = entry
+    kept = kept_cells(_ledger_name(item.collection), item.embedding_id)
+    stored_id = item.embedding_id.encode()
+    yield SideCell("same", "embedding_id", "text", stored_id, "embedding_id", item.embedding_id)
+    number = int.from_bytes(sequence, "big") if isinstance(sequence, bytes) else sequence
+    target = item.legacy_seq_id
+    state = _verdict(number == target, unsure)
+    yield SideCell(state, "seq_id", seq_storage, sequence, "legacy_seq_id", target)
+    moment = expectation.expected_time(
+        None if created is None else created.decode("utf-8", "replace")
+    )
+    state = _verdict(moment == item.created_at, unsure, kept.get("created_at"))
+    yield SideCell(
+        state, "created_at", _storage(created), created, "created_at", item.created_at,
+        kept=kept.get("created_at"),
+    )  # fmt: skip
+    has_flag = any(row[1] == "bool_value" for row in _columns(connection))
+    sql = _METADATA.format(flag="bool_value" if has_flag else "NULL AS bool_value")
+    rows = connection.execute(sql, (key,)).fetchall()
+    for name, place, *stored in rows:
+        yield _metadata_cell(item, name, place, (stored[0], stored[1], stored[2]), kept, unsure)
+    if not unsure and len(rows) < KEYS:
+        yield from _invented(item, {name.replace("\x00", "\ufffd") for name, *_ in rows})
+
+
+def _invented(item: Item, stored: set[str]) -> Iterator[SideCell]:
+    """Metadata and a document that only the target has."""
+    metadata = item.metadata if isinstance(item.metadata, dict) else {}
+    held = {f"metadata: {key}": metadata[key] for key in sorted(metadata.keys() - stored)[:KEYS]}
+    if item.document is not None and DOCUMENT_KEY not in stored:
+        held["document"] = item.document
+    for target, value in held.items():
+        yield SideCell("differs", "", "absent", None, target, value, said="not in the legacy")
+
+
+def _metadata_cell(
+    item: Item,
+    name: str,
+    place: str,
+    stored: tuple[str, Raw, int],
+    kept: dict[str, KeptCell],
+    unsure: bool,
+) -> SideCell:
+    storage, raw, size = stored
+    is_document = name == DOCUMENT_KEY
+    whole = size <= LONG
+    shown = f"{name} ({place})"
+    if is_document:
+        right = whole and not isinstance(item.document, Clipped) and raw == _bytes(item.document)
+        state = _verdict(right, unsure or not whole)
+        return SideCell(state, shown, storage, raw, "document", item.document, size)
+    if isinstance(item.metadata, Clipped):
+        return SideCell("unsure", shown, storage, raw, "metadata", None, size)
+    expected, differs = expectation.expected_metadata({name: _value(place, raw)})
+    held = {key: item.metadata[key] for key in expected if key in item.metadata}
+    difference = expectation.metadata_difference(expected, held) if whole else ""
+    original = kept.get("metadata") if differs else None
+    state = _verdict(not difference, unsure or not whole, original)
+    target, value = f"metadata: {name}", held.get(next(iter(expected)))
+    said = difference if state == "differs" else ""
+    return SideCell(state, shown, storage, raw, target, value, size, said, original)
+
+
+def _vector_cell(connection: sqlite3.Connection, item: Item) -> SideCell:
+    """The queue's row by its number; an index on the id it does not have."""
+    found = connection.execute(
+        "SELECT vector, encoding FROM embeddings_queue WHERE seq_id = ? AND id = ?",
+        (item.legacy_seq_id, item.embedding_id),
+    ).fetchone()
+    vector, encoding = found or (None, None)
+    start = f"{len(item.embedding)} float32, the first: {item.embedding[:4]}"
+    if not isinstance(vector, bytes) or encoding != "FLOAT32":
+        said = "not in the queue; manage.py verify_migration reads the segment's files"
+        return SideCell("unsure", "vector", "file", None, "embedding", start, said=said)
+    apart = expectation.vector_difference(vector, item.embedding, True)
+    state = "differs" if apart else "same"
+    name = f"vector (queue {item.legacy_seq_id})"
+    return SideCell(state, name, "blob", vector, "embedding", start)
+
+
+def _collection_cells(connection: sqlite3.Connection, collection: Collection) -> Iterator[SideCell]:
+    has = {row[1] for row in connection.execute("PRAGMA table_info(collections)")}
+    names = {
+        "name": "name",
+        "dimension": "dimension",
+        "config_json_str": "configuration",
+        "schema_str": "schema",
+    }
+    wanted = [name for name in names if name in has]
+    cells = ", ".join(f"typeof({n}), {n}" for n in wanted)
+    given = (str(collection.uuid),)
+    found = connection.execute(f"SELECT {cells} FROM collections WHERE id = ?", given).fetchone()
+    for at, name in enumerate(wanted) if found else ():
+        storage, value = found[2 * at], found[2 * at + 1]
+        held = getattr(collection, names[name])
+        # Very early stores do not note the dimension: the import tells it by the first vector.
+        unsure = value is None or isinstance(held, Clipped)
+        raw = value.encode() if isinstance(value, str) else value
+        yield SideCell(_verdict(value == held, unsure), name, storage, raw, names[name], held)
+
+
+def _verdict(right: bool, unsure: bool, kept: KeptCell | None = None) -> str:
+    if unsure:
+        return "unsure"
+    if kept is not None:
+        return "repaired"
+    return "same" if right else "differs"
+
+
+def _mark(connection: sqlite3.Connection, segment: str) -> int:
+    """The last operation that the tables contain."""
+    sql = "SELECT seq_id FROM max_seq_id WHERE segment_id = ?"
+    found = connection.execute(sql, (segment,)).fetchone()
+    if found is None:
+        return -1
+    return int.from_bytes(found[0], "big") if isinstance(found[0], bytes) else int(found[0])
+
+
+def _columns(connection: sqlite3.Connection) -> list[tuple[Any, ...]]:
+    return connection.execute("PRAGMA table_info(embedding_metadata)").fetchall()
+
+
+def _value(place: str, raw: Raw) -> Any:
+    """As Chroma's reader has it."""
+    if place == "bool_value":
+        return bool(raw)
+    return raw.decode("utf-8", "surrogateescape") if isinstance(raw, bytes) else raw
+
+
+def _bytes(text: str | None) -> bytes | None:
+    return None if text is None else text.encode()
+
+
+def _storage(raw: Raw) -> str:
+    return "null" if raw is None else "text"
+
+
+def _ledger_name(collection: Collection) -> str:
+    """Under which a collection's cells are kept."""
+    default = (collection.tenant, collection.database) == ("default_tenant", "default_database")
+    prefix = "" if default else f"{collection.tenant}/{collection.database}/"
+    return f"vector_db.{prefix}{collection.name}"
