@@ -15,6 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from stillme.demo.samples import make_samples
+from stillme.transfer.console import figures
 from stillme.transfer.console.figures import split_command
 from stillme.transfer.console.progress import duration
 from stillme.transfer.models import (
@@ -108,6 +109,26 @@ def test_a_proof_of_one_file_is_not_taken_for_all(admin_client: Any) -> None:
 def test_rows_that_are_not_accounted_for_are_said(admin_client: Any) -> None:
     _table(_run(), "rss_fetch_items", 1200, 1000, 100)
     assert "the sums do not agree" in _text(_page(admin_client), "answers")
+
+
+def test_accepted_rows_are_still_named_with_their_reason(admin_client: Any) -> None:
+    _table(_run(), "rss_fetch_items", 3, 1, 2)
+    quarantined_row(reason="nul_in_text", status="accepted")
+    quarantined_row(reason="nul_in_text", status="repaired")
+    answers = _text(_page(admin_client), "answers")
+    assert "1 in rss_fetch_cycles: a text has a NUL character" in answers
+    assert "( nul_in_text , accepted)" in answers
+    assert "0 undecided, 1 mended and loaded, 1 accepted as left out" in answers
+
+
+def test_a_large_quarantine_is_counted_as_far_as_a_page_waits(
+    admin_client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(figures, "COUNTED", 2)
+    for _ in range(3):
+        quarantined_row()
+    assert "2 undecided" in _text(_page(admin_client), "answers")
+    assert "among the first 2" in _text(_page(admin_client), "answers")
 
 
 def test_only_the_last_import_of_a_table_counts(admin_client: Any) -> None:

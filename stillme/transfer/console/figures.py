@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import Count
+from django.db import connections
 from django.utils import timezone
 
 from stillme.transfer.console.progress import duration, progress
@@ -19,7 +19,13 @@ from stillme.transfer.stores import Store, stores
 REASONS = 20
 RUNS = 15
 TABLES = 100
-COUNTED = 10_000
+# Of the rows in quarantine as many are counted; one of the reasons may be that of a whole table.
+COUNTED = 100_000
+_SET_ASIDE = """
+SELECT "table", reason, status, count(*)
+FROM (SELECT "table", reason, status FROM transfer.quarantined_row LIMIT %s) counted
+GROUP BY 1, 2, 3 ORDER BY status = 'accepted', 4 DESC, 1, 2
+"""
 STATES = [
     ("absent", "no capture installed; a file that is still written needs it to be followed"),
     ("captured", "writes are captured"),
@@ -47,8 +53,7 @@ def page_figures(alias: str) -> dict[str, Any]:
         "stores": [_store(alias, store) for store in stores()],
         "overview": found,
         "moved": _moved(alias),
-        "quarantine": _quarantine(alias),
-        "decided": _decided(alias),
+        "quarantine": _set_aside(alias),
         "proof": _proof(alias),
         "runs": _runs(alias),
         "storage": storage(alias),
@@ -120,17 +125,23 @@ def _moved(alias: str) -> dict[str, Any] | None:
     return {"tables": found, **sums, "in_target": in_target, "accounted": accounted}
 
 
-def _quarantine(alias: str) -> list[dict[str, Any]]:
-    rows = QuarantinedRow.objects.using(alias).filter(status=QuarantinedRow.Status.OPEN)
-    counted = rows.values("table", "reason").annotate(rows=Count("id"))
-    lines = counted.order_by("-rows", "table", "reason")[:REASONS]
-    return [{**line, "words": in_words(str(line["reason"]))} for line in lines]
-
-
-def _decided(alias: str) -> dict[str, int]:
-    """Quarantined rows by status."""
-    rows = QuarantinedRow.objects.using(alias).values_list("status")
-    return dict.fromkeys(QuarantinedRow.Status.values, 0) | dict(rows.annotate(rows=Count("id")))
+def _set_aside(alias: str) -> dict[str, Any]:
+    """Which rows are not in the target and why, and what was decided about them."""
+    with connections[alias].cursor() as cursor:
+        cursor.execute(_SET_ASIDE, [COUNTED])
+        found = cursor.fetchall()
+    decided = dict.fromkeys(QuarantinedRow.Status.values, 0)
+    for *_, status, rows in found:
+        decided[status] += rows
+    left_out = [line for line in found if line[2] != QuarantinedRow.Status.REPAIRED]
+    names = ("table", "reason", "status", "rows")
+    lines = [dict(zip(names, line, strict=True)) for line in left_out[:REASONS]]
+    return {
+        "lines": [{**line, "words": in_words(line["reason"])} for line in lines],
+        "decided": decided,
+        "more": len(left_out) - len(lines),
+        "only_first": COUNTED if sum(decided.values()) == COUNTED else 0,
+    }
 
 
 def _proof(alias: str) -> dict[str, Any] | None:
