@@ -168,7 +168,8 @@ class QuarantinedRow(models.Model):
         indexes = [HashIndex(fields=["key"], name="quarantined_row_key")]
 
     def __str__(self) -> str:
-        return f"{self.table} {self.key}: {self.reason}"
+        # A legacy key may be as long as a document, and this goes into a page's title.
+        return f"{self.table} {(self.key or '')[:60]}: {self.reason}"
 
 
 class KeptCell(models.Model):

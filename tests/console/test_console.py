@@ -62,3 +62,20 @@ def test_the_legacy_row_beside_its_target(
     assert HOSTILE not in page
     missing = admin_client.get(reverse("admin:rss_fetchcycle_change", args=[8]))
     assert "holds no row with this key" in missing.content.decode()
+
+
+def test_an_account_is_switched_off_and_not_deleted_with_its_history(
+    admin_client: Any, django_user_model: Any
+) -> None:
+    other = django_user_model.objects.create_user("other", is_staff=True)
+    page = admin_client.get(reverse("admin:auth_user_change", args=[other.pk])).content.decode()
+    assert 'name="is_active"' in page
+    # Unfold's own fields: Django's are invisible in its pages.
+    assert "border-base-200" in page.split('name="username"', 1)[1].split(">", 1)[0]
+    assert admin_client.get(reverse("admin:auth_user_delete", args=[other.pk])).status_code == 403
+
+
+def test_a_key_as_long_as_a_document_makes_no_long_title(admin_client: Any) -> None:
+    row = quarantined_row(key="k" * 1_000_000)
+    page = admin_client.get(reverse("admin:transfer_quarantinedrow_change", args=[row.pk]))
+    assert len(page.content) < 200_000

@@ -12,7 +12,7 @@ from django.urls import reverse
 
 from knowledge.models import KnowledgeItem
 from stillme.transfer.console import export
-from stillme.transfer.console.export import batches, columns, csv_line
+from stillme.transfer.console.export import batches, columns, csv_cell, csv_line
 
 pytestmark = pytest.mark.django_db
 MB = 1_000_000
@@ -63,6 +63,33 @@ def test_one_row_larger_than_a_batch_comes_alone() -> None:
 )
 def test_a_csv_record(cells: list[Any], line: str) -> None:
     assert csv_line(cells) == line + "\r\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "=1+1",
+        "+x",
+        "-x",
+        "@x",
+        "\t=1",
+        "\r=1",
+        "\n=1",
+        " =1",
+        '"=1',
+        "\ufeff=1",
+        "\uff1d1",
+        "\u200b@x",
+    ],
+)
+def test_what_a_spreadsheet_would_run_is_text(text: str) -> None:
+    assert csv_cell(text) == f"'{text}"
+    assert csv_cell(f"a{text}") == f"a{text}"
+
+
+@pytest.mark.parametrize("text", ["-5", "+1.5", "", "plain", "https://example.org/?a=b"])
+def test_what_it_would_not_run_stays(text: str) -> None:
+    assert csv_cell(text) == text
 
 
 def test_postgresql_reads_null_and_empty_text_back(admin_client: Client) -> None:

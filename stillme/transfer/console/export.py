@@ -21,8 +21,9 @@ from stillme.transfer.console.clipped import size_of
 BATCH = 2_000
 # A query fetches rows of so many bytes, or one row that is larger.
 BYTES = 8_000_000
-# What a spreadsheet takes for a formula when a cell begins with it.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
+# What a spreadsheet takes for a formula when a cell begins with it: some also after blanks, quotes
+# and marks of no width, some in the wide letters of East Asian scripts.
+_FORMULA = re.compile("[\t\r\n]|[\\s\"'\ufeff\u200b\u2060]*[=+\\-@\uff1d\uff0b\uff0d\uff20]")
 _SPECIAL = re.compile(r'[",\r\n]|^\s|\s$')
 _NUMBER = re.compile(r"[+-]?\d+(\.\d+)?", re.ASCII)
 
@@ -104,7 +105,7 @@ def csv_cell(value: Any) -> Any:
         return json.dumps(value, ensure_ascii=False)
     if isinstance(value, datetime | date):
         return value.isoformat()
-    if isinstance(value, str) and value.startswith(_FORMULA) and not _NUMBER.fullmatch(value):
+    if isinstance(value, str) and _FORMULA.match(value) and not _NUMBER.fullmatch(value):
         return f"'{value}"
     return value
 
