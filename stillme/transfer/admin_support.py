@@ -32,7 +32,7 @@ from django.utils.html import format_html
 from unfold.admin import ModelAdmin
 
 from stillme.transfer.admin_dates import SparseDates
-from stillme.transfer.console.big_list import BEFORE, BigChangeList
+from stillme.transfer.console.big_list import BEFORE, BigChangeList, newest_window
 from stillme.transfer.console.cells import Clipped, json_html, json_text_html, text_html
 from stillme.transfer.console.clipped import clip, clipped_row, pieces
 from stillme.transfer.console.export import export_response
@@ -239,6 +239,16 @@ class TargetAdmin(ModelAdmin):  # type: ignore[misc]
         if changelist.window is not None or BEFORE in changelist.params:
             changelist.date_hierarchy = None
         return changelist
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        """What completes a reference while it is typed looks at a window, as a list does."""
+        found, repeats = super().get_search_results(request, queryset, search_term)
+        match = request.resolver_match
+        if match is None or match.url_name != "autocomplete":
+            return found, repeats
+        return newest_window(found, search_term), repeats
 
     def _is_list(self, request: HttpRequest) -> bool:
         match = request.resolver_match

@@ -370,3 +370,17 @@ def test_an_empty_list_offers_what_can_be_done(admin_client: Client, items: list
     assert "Create" not in nothing
     KnowledgeItem.objects.all().delete()
     assert "The commands write them" in admin_client.get(reverse(ITEMS)).content.decode()
+
+
+def test_a_reference_is_completed_from_a_window(
+    admin_client: Client, items: list[int], narrow: None
+) -> None:
+    asked = "?app_label=knowledge&model_name=knowledgerelationship&field_name=source&term="
+    address = reverse("admin:autocomplete") + asked
+
+    def offered(term: str) -> list[int]:
+        return [int(one["id"]) for one in admin_client.get(address + term).json()["results"]]
+
+    assert offered("rare") == [130, 120, 110, 100]
+    assert 7 in offered("7")
+    assert offered("") == list(range(130, 90, -1))[: len(offered(""))]

@@ -210,6 +210,17 @@ def newest_of_few() -> OrderBy:
     return OrderBy(Coalesce(F("pk"), F("pk")), descending=True)
 
 
+def newest_window(rows: QuerySet[Any], typed: str) -> QuerySet[Any]:
+    """Those of the rows that are among the newest by number, and the one whose key was typed."""
+    newest = rows.model._default_manager.order_by("-pk").values_list("pk", flat=True).first()
+    if not isinstance(newest, int):
+        return rows
+    inside = Q(pk__gt=newest - WINDOW)
+    if typed.isdecimal() and int(typed) < 2**63:
+        inside |= Q(pk=int(typed))
+    return rows.filter(inside)
+
+
 def _sorted_here(rows: QuerySet[Any]) -> QuerySet[Any]:
     """The window's rows sorted, where PostgreSQL would walk the index of the column to sort by.
 
