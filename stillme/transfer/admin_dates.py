@@ -51,11 +51,15 @@ class SparseDates(QuerySet[Any]):
         return found if order == "ASC" else found[::-1]
 
     def _of_these(self, name: str, periods: list[datetime], kind: str) -> list[datetime]:
-        """Those of the periods that have a row, in one query."""
+        """Those of the periods that have a row, in one query.
+
+        The order makes PostgreSQL take the index: rows are stored by time, so that reading on to
+        the first of a late period reads nearly all (10 s of ten million).
+        """
         number = models.IntegerField()
         branches = [
             self.filter(**{f"{name}__gte": start, f"{name}__lt": next_period(start, kind)})
-            .order_by()
+            .order_by(by_time(self.model, name))
             .values_list(Value(at, output_field=number))[:1]
             for at, start in enumerate(periods)
         ]

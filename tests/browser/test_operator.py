@@ -138,3 +138,15 @@ def _tab_to(page: Page, what: str, wanted: str) -> None:
         if page.evaluate(f"document.activeElement.{what}") == wanted:
             return
     pytest.fail(f"Tab never reaches {wanted}")
+
+
+def test_filters_are_opened_with_the_keyboard(visit: Visit, admin_user: Any, files: Path) -> None:
+    page = visit(admin_user, viewport={"width": 1280, "height": 800})
+    page.goto("/admin/rss/fetchitem/")
+    _tab_to(page, "textContent.trim().split(/\\s/)[0]", "Filters")
+    style = "getComputedStyle(document.activeElement).outlineStyle"
+    assert page.evaluate(style) != "none"
+    page.keyboard.press("Enter")
+    expect(
+        page.get_by_role("heading", name="By status").or_(page.get_by_text("By status"))
+    ).to_be_visible()

@@ -7,7 +7,7 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 
 from stillme.ops.command_pages import command_page, own_commands
 
@@ -58,3 +58,29 @@ def test_every_example_parses_and_every_argument_is_explained(name: str) -> None
         parser.parse_args(arguments)
         assert example in parser.format_help() or name == "create_database"
     assert all(action.help for action in parser._actions), name
+
+
+def documented_lines() -> list[tuple[str, str]]:
+    """Every line of a shell block of README.md and docs/ that calls a command of ours."""
+    found = []
+    for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+        block = ""
+        for line in page.read_text(encoding="utf-8").splitlines():
+            if line.startswith("```"):
+                block = "" if block else line.removeprefix("```") or "text"
+            elif block == "sh" and "manage.py " in line:
+                called = line.split("manage.py ", 1)[1].split("  #")[0].split(" > ")[0]
+                found.append((page.name, called.split("&&")[0].split("|")[0].strip()))
+    return [(page, line) for page, line in found if line.split(" ")[0] in own_commands()]
+
+
+def test_every_command_line_of_the_documentation_parses() -> None:
+    lines = documented_lines()
+    assert len(lines) > 30
+    for page, line in lines:
+        name, *arguments = shlex.split(line, comments=True)
+        parser = own_commands()[name].create_parser("manage.py", name)
+        try:
+            parser.parse_args(arguments)
+        except (SystemExit, CommandError) as error:
+            pytest.fail(f"{page}: manage.py {line}: {error}")
