@@ -54,18 +54,24 @@ class VectorStore:
         result = import_vectors(self.path(), options=chosen, run=run, on_event=on_event)
         notices = [f"{self.name}: {notice}" for notice in result.notices]
         indexes = [f"{self.name}: {table.index}" for table in result.tables if table.index]
-        return StoreReport(list(result.tables), notices + indexes)
+        return StoreReport(list(result.tables), notices=notices + indexes)
 
     def prove_store(self, options: StoreOptions, on_event: OnEvent) -> StoreReport:
         """Compare it with the target."""
         proof = prove_vectors(
-            self.path(), on_event=on_event, database=options.database, level=options.level
+            self.path(),
+            on_event=on_event,
+            database=options.database,
+            level=options.level,
+            sample=options.sample,
+            jobs=options.jobs,
         )
         report = StoreReport(files={self.name: digest_of(self.path())})
         for collection in proof.collections:
             report.tables.append(_table_proof(collection))
-            if collection.search:
-                report.notices.append(f"{self.name}: {collection.name}: {collection.search}.")
+            if collection.words:
+                report.notices.append(f"{self.name}: {collection.name}: {collection.words}.")
+        report.findings = proof.strangers
         return report
 
 
@@ -73,19 +79,22 @@ def _table_proof(collection: CollectionProof) -> TableProof:
     """In the judge's words. Open rows are counted, not found a second time."""
     findings = Findings()
     findings.extend(f for f in collection.findings if f.kind is not FindingKind.QUARANTINE_OPEN)
+    items = collection.items
     return TableProof(
         FILE,
         collection.table,
-        "vector.items",
+        f"vector.items ({collection.table.partition('.')[2]})",
         legacy_rows=collection.legacy_ids,
         target_rows=collection.target_rows,
-        by_cell=collection.equal,
-        cells=collection.metadata_values + collection.documents + collection.equal,
-        repaired=collection.repaired,
+        by_cell=items.equal,
+        # Of each item: id, vector, where it was read, time, sequence; and what it has besides.
+        cells=5 * items.equal + items.documents + items.metadata_values,
+        repaired=items.repaired,
         open=collection.open,
         accepted=collection.accepted,
         findings=findings,
         seconds=collection.seconds,
+        compared=items.items,
     )
 
 

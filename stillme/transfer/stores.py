@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from stillme.transfer.findings import OnEvent
+from stillme.transfer.findings import Finding, OnEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +25,16 @@ class StoreOptions:
     prune: bool = False
     overwrite: bool = False
     level: str = "full"
+    sample: int = 3000
     jobs: int = 0
 
 
 @dataclass(slots=True)
 class StoreReport:
-    """What came of it: table results or proofs, notices, and the store's own figures."""
+    """What came of it: table results or proofs, findings about no table, notices, figures."""
 
     tables: list[Any] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
     files: dict[str, dict[str, Any]] = field(default_factory=dict)
 
