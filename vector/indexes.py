@@ -89,7 +89,7 @@ def ensure_index(collection: Collection) -> IndexState:
         return IndexState(False, refusal)
     found = _definition(collection)
     if found is not None and _fits(collection, found):
-        return IndexState(True, f"{index_name(collection)} is there.")
+        return IndexState(True, f"{collection.name}: {index_name(collection)} is there.")
     rows = Item.objects.using(alias).filter(collection_id=collection.pk).count()
     why = ""
     # Where shared memory is scarce (a container's 64 MB) only a build without workers succeeds.
@@ -100,7 +100,7 @@ def ensure_index(collection: Collection) -> IndexState:
         except DatabaseError as error:
             why = str(error).partition("\n")[0]
         else:
-            return IndexState(True, f"{index_name(collection)} built.")
+            return IndexState(True, f"{collection.name}: {index_name(collection)} built.")
     return IndexState(False, f"No index for {collection.name}: PostgreSQL says {why}.")
 
 
@@ -108,17 +108,6 @@ def drop_index(collection: Collection) -> None:
     """Take the collection's index down."""
     alias = collection._state.db or "default"
     execute(connections[alias], f'DROP INDEX IF EXISTS "vector"."{index_name(collection)}"')
-
-
-def drop_unfit_index(collection: Collection) -> None:
-    """Take down an index of that name made for something else.
-
-    Where rows were emptied and numbers given anew, a new collection gets an old one's number, and
-    the index left there would refuse its vectors for their dimension.
-    """
-    found = _definition(collection)
-    if found is not None and not _fits(collection, found):
-        drop_index(collection)
 
 
 def _why_not(collection: Collection, alias: str) -> str:
