@@ -22,6 +22,7 @@ from vector import chroma, models
 from vector.chroma.optional import numpy_if_installed
 from vector.expectation import distances
 from vector.proof import Ranked
+from vector.targets import target_vectors
 
 TOP = 10
 # How many of a batch are measured by the definition: where the rough measure errs, it errs less.
@@ -59,10 +60,16 @@ def ask_target(row: models.Collection, queries: list[list[float]]) -> Answers:
         fetch_all(connections[alias], "SELECT 1 FROM pg_extension WHERE extname = 'vector'")
     )
     indexed = pgvector and has_index(alias, row)
-    for query in queries:
-        answers.exact.append(_exact_in_target(alias, row, query, pgvector=pgvector))
-        if indexed:
-            answers.indexed.append(_pgvector_nearest(alias, row, query, indexed=True))
+    try:
+        if pgvector:
+            answers.exact = [_pgvector_nearest(alias, row, q, indexed=False) for q in queries]
+    except DataError:
+        # pgvector takes no NaN or infinity, which real[] holds.
+        pgvector = False
+    if not pgvector:
+        answers.exact = _plain_nearest(alias, row, queries)
+    if indexed:
+        answers.indexed = [_pgvector_nearest(alias, row, q, indexed=True) for q in queries]
     return answers
 
 
@@ -210,18 +217,6 @@ def merge(queries: list[list[float]], found: Iterable[list[Ranked]]) -> list[Ran
     return best
 
 
-def _exact_in_target(
-    alias: str, row: models.Collection, query: list[float], *, pgvector: bool
-) -> Ranked:
-    if pgvector:
-        try:
-            return _pgvector_nearest(alias, row, query, indexed=False)
-        except DataError:
-            # pgvector takes no NaN or infinity, which real[] holds.
-            pass
-    return _plain_nearest(alias, row, query)
-
-
 def _pgvector_nearest(
     alias: str, row: models.Collection, query: list[float], *, indexed: bool
 ) -> Ranked:
@@ -248,19 +243,15 @@ def _chroma_distance(metric: str, distance: float) -> float:
     return 1.0 if distance != distance else distance
 
 
-def _plain_nearest(alias: str, row: models.Collection, query: list[float]) -> Ranked:
+def _plain_nearest(alias: str, row: models.Collection, queries: list[list[float]]) -> list[Ranked]:
     """Brute force in the target: fetch and measure, as nothing there can."""
-    rows = fetch_all(
-        connections[alias],
-        'SELECT embedding_id, embedding FROM "vector"."items" WHERE collection_id = %s',
-        [row.pk],
-    )
-    # One of another size, or with a NULL, is a finding of its own; there is nothing to measure.
-    rows = [(k, v) for k, v in rows if len(v) == len(query) and None not in v]
-    vectors = [array("f", embedding) for _, embedding in rows]
-    raw = distances(row.metric, query, vectors)
-    measured = [_or_inf(far) for far in raw]
-    return heapq.nsmallest(TOP, zip(measured, [key for key, _ in rows], strict=True))
+    nearest = Nearest(row.metric, queries)
+    size = 4 * len(queries[0]) if queries else 0
+    for keys, vectors in target_vectors(alias, int(row.pk)):
+        # One of another size, or with a NULL, is a finding of its own; nothing to measure.
+        fit = [(k, v) for k, v in zip(keys, vectors, strict=True) if v and len(v) == size]
+        nearest.look_at([key for key, _ in fit], [vector for _, vector in fit])
+    return nearest.best
 
 
 def _same(expected: Ranked, found: Ranked) -> bool:

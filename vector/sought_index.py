@@ -26,7 +26,8 @@ _FOUND = """
 def missing(row: models.Collection) -> list[Finding]:
     """A finding where the collection can have an index and has none, or one that does not fit."""
     alias = row._state.db or "default"
-    installed = "SELECT 1 FROM pg_extension WHERE extname = 'vector'"
+    # Before pgvector 0.5 there was no HNSW.
+    installed = "SELECT 1 FROM pg_extension, pg_am WHERE extname = 'vector' AND amname = 'hnsw'"
     dimension = row.dimension
     if not dimension or dimension > _MOST_DIMENSIONS:
         return []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 import sys
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -67,6 +67,23 @@ class TargetReader:
                 row[0]: TargetItem(row[0], row[1], row[2], decode(row[3]), *row[4:])
                 for row in cursor.fetchall()
             }
+
+
+def target_vectors(alias: str, collection: int) -> Iterator[tuple[list[str], list[bytes | None]]]:
+    """Ids and vectors of a collection, some thousand at a time; None: no plain array."""
+    sql = (
+        'SELECT id, embedding_id, array_send(embedding) FROM "vector"."items" '
+        "WHERE collection_id = %s AND id > %s ORDER BY id LIMIT 5000"
+    )
+    position = -1
+    while True:
+        with _binary_cursor(alias) as cursor:
+            cursor.execute(sql, [collection, position])
+            rows = cursor.fetchall()
+        if not rows:
+            return
+        position = rows[-1][0]
+        yield [row[1] for row in rows], [float32_of_array(row[2]) for row in rows]
 
 
 def target_ids(alias: str, collection: int) -> set[str]:
