@@ -23,6 +23,7 @@ class VectorStore:
     """ChromaDB's folder."""
 
     name = FILE
+    setting = "LEGACY_VECTOR_DIR"
     live_refusal = (
         "The vector store is moved by `manage.py import_sqlite --file vector` and proven by "
         "`manage.py verify_migration --file vector`, with its writers stopped; this command cannot "
@@ -70,7 +71,8 @@ class VectorStore:
         for collection in proof.collections:
             report.tables.append(_table_proof(collection))
             if collection.words:
-                report.notices.append(f"{self.name}: {collection.name}: {collection.words}.")
+                name = collection.table.partition(".")[2]
+                report.notices.append(f"{self.name}: {name}: {collection.words}.")
         report.findings = proof.strangers
         return report
 

@@ -21,6 +21,7 @@ from stillme.transfer.steps.capture import target_tables
 from stillme.transfer.steps.follow import measure_lag
 from stillme.transfer.steps.live_file import LiveFile
 from stillme.transfer.steps.states import State
+from stillme.transfer.stores import Store, stores
 
 
 @dataclass(slots=True)
@@ -45,10 +46,24 @@ class FileStatus:
 
 
 @dataclass(slots=True)
+class StoreStatus:
+    """A store of another kind (the vector folder): no capture, it is moved with writers stopped."""
+
+    store: str
+    path: str
+    tables: int = 0
+    loaded: int = 0
+    repaired: int = 0
+    quarantine_open: int = 0
+    next_step: str = ""
+
+
+@dataclass(slots=True)
 class Overview:
     """All files, and what concerns them together."""
 
     files: list[FileStatus] = field(default_factory=list)
+    stores: list[StoreStatus] = field(default_factory=list)
     proof: str = "none"
     proof_status: int | None = None
     reverse_capture: str = "absent"
@@ -72,6 +87,8 @@ def overview(alias: str) -> Overview:
     )
     for file in legacy_files():
         found.files.append(_file(alias, file, int(open_rows.get(file.name, 0))))
+    for store in stores():
+        found.stores.append(_store(alias, store, int(open_rows.get(store.name, 0))))
     proof = Proof.objects.using(alias).order_by("-created_at").first()
     if proof is not None:
         found.proof = f"{proof.verdict} ({proof.level}), {proof.created_at:%Y-%m-%d %H:%M} UTC"
@@ -81,6 +98,20 @@ def overview(alias: str) -> Overview:
     found.target_frozen = reverse.is_frozen(alias, tables)
     found.carried_cells = CarriedCell.objects.using(alias).count()
     return found
+
+
+def _store(alias: str, store: Store, open_rows: int) -> StoreStatus:
+    tables = _last_tables(alias, store.name)
+    status = StoreStatus(store.name, str(store.path()), len(tables), quarantine_open=open_rows)
+    status.loaded = sum(table.loaded for table in tables)
+    status.repaired = sum(table.repaired for table in tables)
+    if not store.is_present():
+        status.next_step = "nothing: there is no such store"
+    elif not tables:
+        status.next_step = f"stop its writers: manage.py import_sqlite --file {store.name}"
+    else:
+        status.next_step = f"manage.py verify_migration --file {store.name}"
+    return status
 
 
 def _file(alias: str, file: LegacyFile, open_rows: int) -> FileStatus:
