@@ -462,3 +462,20 @@ def test_embeddings_may_be_arrays_of_numpy():
     services.add(made, ["a", "b"], numpy.array([[1.5, 2.0], [0.0, 1.0]], "f4"))
     services.update(made, ["b"], numpy.array([[4.0, 4.0]], "f4"))
     assert [r.id for r in services.query(made, numpy.array([4.0, 4.0], "f4"), 1)] == ["b"]
+
+
+def test_the_orm_searches_through_the_index(pgvector):
+    from django.db.models.functions import Cast
+    from pgvector.django import CosineDistance, VectorField
+
+    made = cloud("cosine")
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+    assert indexes.ensure_index(made).present
+    stored = Cast("embedding", VectorField(dimensions=len(QUERY)))
+    distance = CosineDistance(stored, QUERY)
+    near = made.items.annotate(distance=distance).order_by("distance")[:10]
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off")
+    assert indexes.index_name(made) in near.explain()
+    assert [item.embedding_id for item in near] == [r.id for r in services.query(made, QUERY, 10)]
