@@ -143,6 +143,7 @@ def with_postgresql(
 
     from vector import indexes, services
     from vector.importing import VectorOptions, import_vectors
+    from vector.verification import prove_vectors
 
     moments: dict[str, float] = {}
 
@@ -165,6 +166,9 @@ def with_postgresql(
         begun = time.perf_counter()
         indexes.ensure_index(collection)
         build = time.perf_counter() - begun
+        begun = time.perf_counter()
+        (proof,) = prove_vectors(folder).collections
+        proven = time.perf_counter() - begun
         expected = exact_top(vectors, queries)
 
         def ask(query: numpy.ndarray, exact: bool = False) -> list[str]:
@@ -181,6 +185,8 @@ def with_postgresql(
             "busy_processes_then": round(os.getloadavg()[0], 1),
             "own_memory_mb": own_memory(),
             "index_seconds": round(build, 1),
+            "proof_seconds": round(proven, 1),
+            "proof_findings": len(proof.findings),
             **timed(ask, queries, expected),
             "exact": timed(lambda query: ask(query, True), few, expected[: len(few)]),
         }

@@ -5,14 +5,20 @@ from __future__ import annotations
 import math
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
+from django.db import transaction
+
 from stillme.transfer.errors import TransferError
+from vector import indexes
 from vector.models import Collection, Item
 
 Scalar = str | int | float | bool
 Metadata = Mapping[str, Scalar | None]
 Embedding = Sequence[float]
+# How long an application waits for other writers before it does without the index.
+PATIENCE = "3s"
 
 
 class VectorError(TransferError):
@@ -27,16 +33,11 @@ def build_items(
     metadatas: Sequence[Metadata | None] | None,
 ) -> list[Item]:
     """Unsaved items from parallel lists, checked."""
-    check_ids(ids)
-    columns: tuple[Sequence[Any] | None, ...] = (embeddings, documents, metadatas)
-    if any(column is not None and len(column) != len(ids) for column in columns):
-        raise VectorError("ids, embeddings, documents and metadatas must be of one length.")
+    check_columns(ids, embeddings, documents, metadatas)
     settle_dimension(collection, embeddings)
     items = []
     for n, key in enumerate(ids):
-        document = documents[n] if documents else None
-        if document is not None and "\0" in document:
-            raise VectorError(f"The document of {key} has a NUL, which PostgreSQL cannot hold.")
+        document = clean_document(documents[n] if documents else None, key)
         items.append(
             Item(
                 collection=collection,
@@ -48,6 +49,20 @@ def build_items(
             )
         )
     return items
+
+
+def check_columns(ids: Sequence[str], *columns: Sequence[Any] | None) -> None:
+    """VectorError for ids that are none, or for columns of another length."""
+    check_ids(ids)
+    if any(column is not None and len(column) != len(ids) for column in columns):
+        raise VectorError("ids, embeddings, documents and metadatas must be of one length.")
+
+
+def clean_document(document: str | None, what: str) -> str | None:
+    """The document; VectorError for one that cannot be stored."""
+    if document is not None and "\0" in document:
+        raise VectorError(f"The document of {what} has a NUL, which PostgreSQL cannot hold.")
+    return document
 
 
 def check_ids(ids: Iterable[str]) -> None:
@@ -62,12 +77,17 @@ def check_ids(ids: Iterable[str]) -> None:
 
 
 def settle_dimension(collection: Collection, embeddings: Sequence[Embedding]) -> None:
-    """The first vector decides a collection's dimension, once for all writers."""
-    if collection.dimension is not None or not embeddings:
+    """The first vector decides a collection's dimension, once for all writers.
+
+    The index that suits it is made when the transaction is through: within it the lock that makes
+    an index would wait for others that wait for this one.
+    """
+    if collection.dimension is not None or len(embeddings) == 0:
         return
     unset = Collection.objects.filter(pk=collection.pk, dimension=None)
     unset.update(dimension=len(embeddings[0]))
     collection.refresh_from_db(fields=["dimension"])
+    transaction.on_commit(partial(indexes.ensure_index, collection, patience=PATIENCE))
 
 
 def float32(collection: Collection, embedding: Embedding, what: str) -> list[float]:
@@ -84,6 +104,15 @@ def float32(collection: Collection, embedding: Embedding, what: str) -> list[flo
     if not all(map(math.isfinite, values)):
         raise VectorError(f"The embedding of {what} has a number that is not finite.")
     return values
+
+
+def merged_metadata(
+    old: Mapping[str, Scalar | None], given: Metadata | None, what: str
+) -> dict[str, Scalar | None]:
+    """Old metadata with the given over it; a given None takes the key away, as in Chroma."""
+    gone = {key for key, value in (given or {}).items() if value is None}
+    kept = {key: value for key, value in old.items() if key not in gone}
+    return {**kept, **clean_metadata(given, what)}
 
 
 def clean_metadata(metadata: Metadata | None, what: str) -> dict[str, Scalar]:

@@ -63,9 +63,14 @@ class Aside:
 
 def legacy_table(collection: Collection) -> str:
     """The name under which a collection stands in ledger, quarantine and kept cells."""
-    if (collection.tenant, collection.database) == ("default_tenant", "default_database"):
-        return f"{TABLES}.{collection.name}"
-    return f"{TABLES}.{collection.tenant}/{collection.database}/{collection.name}"
+    return table_name(collection.tenant, collection.database, collection.name)
+
+
+def table_name(tenant: str, database: str, name: str) -> str:
+    """The same, of a collection's place and name."""
+    if (tenant, database) == ("default_tenant", "default_database"):
+        return f"{TABLES}.{name}"
+    return f"{TABLES}.{tenant}/{database}/{name}"
 
 
 def convert(collection_pk: int, collection: Collection, item: Item) -> Ready | Aside:

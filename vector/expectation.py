@@ -9,10 +9,13 @@ from __future__ import annotations
 import math
 from array import array
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
 # Norm-relative: what a unit vector times a float32 norm may be off by.
 TOLERANCE = 1e-6
+# The step between the smallest float32, which round by more than that.
+LEAST = 2.0**-148
 
 
 def expected_metadata(stored: dict[str, Any]) -> tuple[dict[str, Any], bool]:
@@ -41,6 +44,16 @@ def _bits(value: Any) -> tuple[str, str]:
     return type(value).__name__, value.hex() if isinstance(value, float) else str(value)
 
 
+def is_same_metadata(stored: dict[str, Any], found: Any) -> bool:
+    """Whether the two are the same, types and bits included, and nothing needed repair.
+
+    The text of a value says its type, and of a float every bit. Half the time of a look at each.
+    """
+    if not isinstance(found, dict) or len(found) != len(stored):
+        return False
+    return repr(sorted(stored.items())) == repr(sorted(found.items()))
+
+
 def metadata_difference(expected: dict[str, Any], found: Any) -> str:
     """'' where the two are the same, types included; else the first key that differs."""
     if not isinstance(found, dict):
@@ -66,19 +79,25 @@ def needs_quarantine(embedding_id: str, document: str | None, metadata: dict[str
     return ""
 
 
-def vector_difference(expected: bytes, found: list[float], exact: bool) -> float:
-    """0.0 where the vectors are the same (to the bit if `exact`); else how far they are apart."""
-    one, two = array("f", expected), array("f", found)
-    if one.tobytes() == two.tobytes():
+def vector_difference(expected: bytes, found: bytes, exact: bool) -> float:
+    """0.0 where the float32 are the same (to the bit if `exact`); else how far they are apart."""
+    if expected == found:
         return 0.0
+    one, two = array("f", expected), array("f", found)
     if len(one) != len(two):
         return math.inf
     worst = max(abs(x - y) for x, y in zip(one, two, strict=True))
     norm = math.sqrt(sum(x * x for x in one))
-    apart = worst / max(1.0, norm)
-    return apart if exact or not apart <= TOLERANCE else 0.0
+    if not math.isfinite(norm):
+        return math.inf
+    apart = worst / norm if norm else worst
+    if exact:
+        # Other bits are other values, also where the difference is none: -0.0.
+        return apart or math.ulp(0.0)
+    return 0.0 if worst <= TOLERANCE * norm + LEAST else apart
 
 
+@lru_cache(maxsize=1024)
 def expected_time(text: str | None) -> datetime | None:
     """The instant that SQLite's CURRENT_TIMESTAMP means; None where there is none."""
     if text is None or len(text) != 19 or text[10] != " ":

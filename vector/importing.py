@@ -14,7 +14,7 @@ from stillme.transfer.findings import OnEvent, ignore_event
 from stillme.transfer.models import Run
 from stillme.transfer.postgresql.copy import fetch_all
 from stillme.transfer.postgresql.locks import exclusive
-from vector import chroma, models
+from vector import chroma, strangers
 from vector.import_result import CollectionResult, VectorImport, VectorOptions
 from vector.loading import Loader, tell_notice
 
@@ -48,7 +48,9 @@ def import_vectors(
         for collection in store.collections:
             result.tables.append(Loader(store, collection, chosen, result, listen).load())
         if not chosen.dry_run:
-            _note_strangers(store, chosen.database, result, listen)
+            ids = {collection.id for collection in store.collections}
+            for sentence in strangers.remove_gone(ids, chosen, result.run_id):
+                tell_notice(result, listen, sentence)
     result.seconds = time.monotonic() - started
     return result
 
@@ -80,12 +82,3 @@ class _own_run:  # noqa: N801 - a context manager, used like a function
         except DatabaseError:
             # The server is gone: the next run marks this one as ended early.
             return
-
-
-def _note_strangers(store: chroma.Store, alias: str, result: VectorImport, listen: OnEvent) -> None:
-    """Collections that were imported once and that the store no longer has."""
-    imported = models.Item.objects.using(alias).exclude(origin=models.Item.Origin.TARGET)
-    gone = models.Collection.objects.using(alias).filter(pk__in=imported.values("collection"))
-    for row in gone.exclude(uuid__in=[c.id for c in store.collections]).order_by("name"):
-        what = f"The target's collection {row.name} is no longer in the vector store"
-        tell_notice(result, listen, f"{what}; it was left as it is.")

@@ -13,6 +13,8 @@ from django.db import DatabaseError, connections, transaction
 from stillme.transfer.postgresql.copy import execute, fetch_all
 from vector.models import Collection, Item
 
+# From this version on a search through the index goes on until it has enough.
+GOES_ON = (0, 8)
 # pgvector's HNSW takes no more for type vector.
 MOST_DIMENSIONS = 2_000
 M = 16
@@ -47,10 +49,11 @@ def extension_state(alias: str = "default") -> str:
     return "available" if rows[0][0] is None else "installed"
 
 
-def is_installed(alias: str = "default") -> bool:
-    """Whether pgvector is in this database. Cheap: asked before each search."""
-    sql = "SELECT 1 FROM pg_extension WHERE extname = 'vector'"
-    return bool(fetch_all(connections[alias], sql))
+def installed_version(alias: str = "default") -> tuple[int, ...] | None:
+    """The version of pgvector in this database, None without. Cheap: asked before each search."""
+    sql = "SELECT extversion FROM pg_extension WHERE extname = 'vector'"
+    rows = fetch_all(connections[alias], sql)
+    return tuple(int(part) for part in rows[0][0].split(".") if part.isdigit()) if rows else None
 
 
 def ensure_extension(alias: str = "default") -> str:
@@ -81,26 +84,31 @@ def has_index(collection: Collection) -> bool:
     return found is not None and _fits(collection, found)
 
 
-def ensure_index(collection: Collection) -> IndexState:
-    """Build the collection's HNSW index if it can have one and has it not."""
+def ensure_index(collection: Collection, *, patience: str = "0") -> IndexState:
+    """Build the collection's HNSW index if it can have one and has it not.
+
+    Writers of the table wait while it is built; `patience` is how long it waits for them, 0 for as
+    long as it takes.
+    """
     alias = collection._state.db or "default"
     refusal = _why_not(collection, alias)
     if refusal:
         return IndexState(False, refusal)
     found = _definition(collection)
     if found is not None and _fits(collection, found):
-        return IndexState(True, f"{index_name(collection)} is there.")
+        return IndexState(True, f"{collection.name}: {index_name(collection)} is there.")
     rows = Item.objects.using(alias).filter(collection_id=collection.pk).count()
     why = ""
     # Where shared memory is scarce (a container's 64 MB) only a build without workers succeeds.
     for workers in (2, 0) if rows >= PARALLEL_ROWS else (0,):
         try:
             with transaction.atomic(using=alias):
+                execute(connections[alias], f"SET LOCAL lock_timeout = '{patience}'")
                 _build(collection, alias, rows, workers, replace=found is not None)
         except DatabaseError as error:
             why = str(error).partition("\n")[0]
         else:
-            return IndexState(True, f"{index_name(collection)} built.")
+            return IndexState(True, f"{collection.name}: {index_name(collection)} built.")
     return IndexState(False, f"No index for {collection.name}: PostgreSQL says {why}.")
 
 
@@ -108,17 +116,6 @@ def drop_index(collection: Collection) -> None:
     """Take the collection's index down."""
     alias = collection._state.db or "default"
     execute(connections[alias], f'DROP INDEX IF EXISTS "vector"."{index_name(collection)}"')
-
-
-def drop_unfit_index(collection: Collection) -> None:
-    """Take down an index of that name made for something else.
-
-    Where rows were emptied and numbers given anew, a new collection gets an old one's number, and
-    the index left there would refuse its vectors for their dimension.
-    """
-    found = _definition(collection)
-    if found is not None and not _fits(collection, found):
-        drop_index(collection)
 
 
 def _why_not(collection: Collection, alias: str) -> str:

@@ -20,6 +20,7 @@ class VectorStore:
     """ChromaDB's folder."""
 
     name = FILE
+    setting = "LEGACY_VECTOR_DIR"
     live_refusal = (
         "The vector store is moved by `manage.py import_sqlite --file vector` and proven by "
         "`manage.py verify_migration --file vector`, with its writers stopped; this command cannot "

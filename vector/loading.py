@@ -15,7 +15,7 @@ from stillme.transfer.findings import Event, OnEvent
 from stillme.transfer.models import KeptCell, QuarantinedRow, RunTable
 from stillme.transfer.postgresql.copy import execute, fetch_all
 from stillme.transfer.steps.outcome import MOST_KEYS
-from vector import chroma, indexes, merging, models
+from vector import chroma, indexes, merging, models, strangers
 from vector.conversion import (
     Aside,
     Ready,
@@ -30,6 +30,9 @@ from vector.parts import load_parts
 BATCH_ROWS = 10_000
 # A process needs a third of a second to look where the vectors are.
 PART_ROWS = 12_500
+# An index takes a row in milliseconds and is built at a fifth of one a row: where many are new it
+# is built anew. Should the import be broken off meanwhile, the next one builds it.
+GROWN_ROWS, GROWN_SHARE = 2_000, 0.25
 Record = chroma.Item | chroma.Problem
 
 
@@ -55,7 +58,8 @@ class Loader:
         self.alias, self.run_id = options.database, result.run_id
         self.table = CollectionResult(legacy_table(collection))
         self.seen: set[str] = set()
-        self.aside_keys: set[str] = set()
+        # Ids, and labels of vectors without one.
+        self.aside_keys: set[str | int | None] = set()
         self.pk = self.done = 0
         self.fresh = True
 
@@ -111,15 +115,21 @@ class Loader:
         self.listen(Event(name, {"file": FILE, "table": self.table.table, **data}))
 
     def _open_target(self) -> None:
+        store_ids = {each.id for each in self.store.collections}
         with transaction.atomic(using=self.alias):
+            done = strangers.make_room(self.collection, store_ids, self.options, self.run_id)
+            strangers.follow_rename(self.alias, self.collection)
             self.pk = merging.write_collection(self.alias, self.collection, self.run_id)
             ledger.mark_write(self.alias, self.run_id)
-        there = models.Item.objects.using(self.alias).filter(collection_id=self.pk).exists()
+        if done:
+            tell_notice(self.result, self.listen, done)
+        there = models.Item.objects.using(self.alias).filter(collection_id=self.pk).count()
         aside = QuarantinedRow.objects.using(self.alias).filter(table=self.table.table).exists()
         self.fresh = not there and not aside
-        if not there:
+        new = self.table.outcome.legacy_rows - there
+        if not there or (self.options.index and new > max(GROWN_ROWS, there * GROWN_SHARE)):
             collection = models.Collection.objects.using(self.alias).get(pk=self.pk)
-            indexes.drop_unfit_index(collection)
+            indexes.drop_index(collection)
 
     def _batch(self, records: Iterator[Record]) -> bool:
         """One batch, in a transaction of its own; False where no records were left."""
@@ -157,8 +167,7 @@ class Loader:
             elif made is not None:
                 asides.append(made)
                 outcome.quarantined += 1
-                if made.key is not None:
-                    self.aside_keys.add(made.key)
+                self.aside_keys.add(made.number if made.key is None else made.key)
 
     def _convert_one(self, record: Record) -> Ready | Aside | None:
         if isinstance(record, chroma.Item):
@@ -214,6 +223,8 @@ class Loader:
         gone = [key for (key,) in rows if key not in self.seen and key not in self.aside_keys]
         outcome = self.table.outcome
         outcome.vanished_count, outcome.vanished = len(gone), gone[:MOST_KEYS]
+        if self.options.prune:
+            self._prune_records()
         if self.options.prune and gone:
             kept = KeptCell.objects.using(self.alias).filter(table=self.table.table, key__in=gone)
             kept.delete()
@@ -222,6 +233,16 @@ class Loader:
                 f"DELETE FROM {merging.ITEMS} WHERE collection_id = %s AND embedding_id = ANY(%s)",
                 [self.pk, gone],
             )
+
+    def _prune_records(self) -> None:
+        """Quarantined rows whose legacy item is gone."""
+        rows = QuarantinedRow.objects.using(self.alias).filter(table=self.table.table)
+        gone = [
+            pk
+            for pk, key, number in rows.values_list("pk", "key", "rowid")
+            if (number if key is None else key) not in self.aside_keys and key not in self.seen
+        ]
+        rows.filter(pk__in=gone).delete()
 
     def _record(self) -> None:
         outcome = self.table.outcome

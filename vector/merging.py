@@ -169,12 +169,6 @@ def write_collection(alias: str, collection: chroma.Collection, run_id: int | No
         "database": collection.database,
         "name": collection.name,
     }
-    rows = models.Collection.objects.using(alias)
-    if rows.filter(**where).exclude(uuid=collection.id).exists():
-        raise TransferError(
-            f"The target has a collection {collection.name} that was not imported from this "
-            "store: rename or delete it and run again."
-        )
     values = {
         **where,
         "dimension": collection.dimension,
@@ -184,7 +178,7 @@ def write_collection(alias: str, collection: chroma.Collection, run_id: int | No
         "schema": collection.schema,
     }
     # The legacy has no time for a collection, so the default "now" must not step in.
-    row, _ = rows.update_or_create(
+    row, _ = models.Collection.objects.using(alias).update_or_create(
         uuid=collection.id, defaults=values, create_defaults={**values, "created_at": None}
     )
     _keep_collection(alias, collection, reason, run_id)

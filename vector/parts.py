@@ -48,7 +48,7 @@ class PartResult:
     chunks: int
     notices: list[str]
     seen: set[str] = field(default_factory=set)
-    aside_keys: set[str] = field(default_factory=set)
+    aside_keys: set[str | int | None] = field(default_factory=set)
 
 
 def load_parts(loader: Loader, parts: list[chroma.Part]) -> Iterator[PartResult]:

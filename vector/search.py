@@ -57,12 +57,14 @@ def nearest(
 ) -> list[tuple[Item, float]]:
     """The `count` items of `items` nearest to `vector`, with their distances.
 
-    `filtered` says that `items` is narrower than the collection: where the index then comes
-    back with too few, the search is done again exactly.
+    Where the index comes back with too few, the search is done again exactly: a filter leaves some
+    out, and so do deleted items that are not yet vacuumed. `filtered` says there is a filter.
     """
-    if indexes.is_installed(items.db):
+    version = indexes.installed_version(items.db)
+    if version is not None:
+        goes_on = filtered and version >= indexes.GOES_ON
         try:
-            return _with_pgvector(items, collection, vector, count, exact, filtered)
+            return _with_pgvector(items, collection, vector, count, exact, goes_on)
         except DataError:
             # pgvector takes no NaN or infinity, which an imported real[] may hold.
             pass
@@ -77,13 +79,13 @@ def _with_pgvector(
     vector: Sequence[float],
     count: int,
     exact: bool,
-    filtered: bool,
+    goes_on: bool,
 ) -> list[tuple[Item, float]]:
     if not exact and count <= MOST_EF_SEARCH:
         with transaction.atomic(using=items.db):
-            _tune(items.db, count, filtered=filtered)
+            _tune(items.db, count, goes_on=goes_on)
             found = _rows(items, distance_of(collection, vector), F("distance").asc(), count)
-    if exact or count > MOST_EF_SEARCH or (filtered and len(found) < count):
+    if exact or count > MOST_EF_SEARCH or len(found) < count:
         distance = distance_of(collection, vector, exact=True)
         found = _rows(items, distance, F("distance").asc(), count)
     return [(item, _from_pgvector(collection, far)) for item, far in found]
@@ -101,11 +103,11 @@ def distance_of(collection: Collection, vector: Sequence[float], *, exact: bool 
     return distance + Value(0.0) if exact else distance
 
 
-def _tune(alias: str, count: int, *, filtered: bool) -> None:
+def _tune(alias: str, count: int, *, goes_on: bool) -> None:
     """How the index is searched, for the rest of the transaction."""
     connection = connections[alias]
     execute(connection, f"SET LOCAL hnsw.ef_search = {max(EF_SEARCH, count)}")
-    if filtered:
+    if goes_on:
         execute(connection, "SET LOCAL hnsw.iterative_scan = strict_order")
 
 

@@ -1,4 +1,4 @@
-"""What the application calls instead of ChromaDB: collections, add, upsert, get, query, delete.
+"""What the application calls instead of ChromaDB: collections, add, update, get, query, delete.
 
 The shapes follow Chroma's client, so that code moves over call by call; docs/vector.md lists where
 the behaviour differs. Embeddings are given by the caller: nothing here computes them.
@@ -20,12 +20,40 @@ from vector.checking import (
     Scalar,
     VectorError,
     build_items,
-    clean_metadata,
+    check_columns,
+    clean_document,
     float32,
+    merged_metadata,
+)
+from vector.collections import (
+    create_collection,
+    delete_collection,
+    get_collection,
+    get_or_create_collection,
+    list_collections,
 )
 from vector.filters import document_condition, where_condition
 from vector.models import Collection, Item
 from vector.search import nearest
+
+__all__ = [
+    "Record",
+    "VectorError",
+    "add",
+    "build_index",
+    "count",
+    "create_collection",
+    "delete",
+    "delete_collection",
+    "get",
+    "get_collection",
+    "get_or_create_collection",
+    "list_collections",
+    "query",
+    "search_state",
+    "update",
+    "upsert",
+]
 
 Where = Mapping[str, Any]
 
@@ -42,61 +70,6 @@ class Record:
     metadata: dict[str, Scalar]
     embedding: list[float] | None = field(default=None, repr=False)
     distance: float | None = None
-
-
-def create_collection(
-    name: str, *, metric: str = "l2", metadata: Metadata | None = None, dimension: int | None = None
-) -> Collection:
-    """A new collection; VectorError where the name is taken."""
-    if metric not in Collection.Metric.values:
-        raise VectorError(f"{metric!r} is no metric: use l2, cosine or ip.")
-    with transaction.atomic():
-        collection, created = Collection.objects.get_or_create(
-            name=name,
-            tenant="default_tenant",
-            database="default_database",
-            defaults={
-                "metric": metric,
-                "metadata": clean_metadata(metadata, "the collection"),
-                "dimension": dimension,
-            },
-        )
-    if not created:
-        raise VectorError(f"There is a collection {name} already.")
-    indexes.drop_index(collection)  # one left there by an emptied collection of the same number
-    return collection
-
-
-def get_collection(name: str) -> Collection:
-    """The collection of that name; VectorError where there is none."""
-    found = Collection.objects.filter(
-        name=name, tenant="default_tenant", database="default_database"
-    ).first()
-    if found is None:
-        raise VectorError(f"There is no collection {name}.")
-    return found
-
-
-def get_or_create_collection(
-    name: str, *, metric: str = "l2", metadata: Metadata | None = None
-) -> Collection:
-    """The collection of that name, made if need be; an existing one keeps its metric."""
-    try:
-        return get_collection(name)
-    except VectorError:
-        return create_collection(name, metric=metric, metadata=metadata)
-
-
-def list_collections() -> list[Collection]:
-    """All collections, by name."""
-    return list(Collection.objects.order_by("name", "pk"))
-
-
-def delete_collection(name: str) -> None:
-    """Delete a collection with its items and its index."""
-    collection = get_collection(name)
-    indexes.drop_index(collection)
-    collection.delete()
 
 
 def add(
@@ -135,8 +108,8 @@ def upsert(
                 collection=collection, embedding_id__in=ids
             )
         }
-        for item in items:
-            _merge_into(item, known.get(item.embedding_id))
+        for n, item in enumerate(items):
+            _merge_into(item, known.get(item.embedding_id), metadatas[n] if metadatas else None)
         changed = ["document", "metadata", "embedding", "origin"]
         Item.objects.bulk_create(
             items,
@@ -148,12 +121,44 @@ def upsert(
     return len(items)
 
 
-def _merge_into(item: Item, old: Item | None) -> None:
+def _merge_into(item: Item, old: Item | None, given: Metadata | None) -> None:
     if old is None:
         return
-    item.metadata = {**old.metadata, **item.metadata}
+    item.metadata = merged_metadata(old.metadata, given, item.embedding_id)
     if item.document is None:
         item.document = old.document
+
+
+def update(
+    collection: Collection,
+    ids: Sequence[str],
+    embeddings: Sequence[Embedding | None] | None = None,
+    documents: Sequence[str | None] | None = None,
+    metadatas: Sequence[Metadata | None] | None = None,
+) -> int:
+    """Change items: what is given, and no more. An id not there is passed over, as in Chroma.
+
+    Metadata is merged, a value of None takes its key away. How many were changed.
+    """
+    check_columns(ids, embeddings, documents, metadatas)
+    vectors = [] if embeddings is None else ["embedding", "origin"]
+    fields = [*vectors, *(["document"] if documents else []), *(["metadata"] if metadatas else [])]
+    with transaction.atomic():
+        known = _chosen(collection, ids, None, None, bool(vectors)).select_for_update()
+        place = {key: n for n, key in enumerate(ids)}
+        items = list(known.order_by("id"))
+        for item in items:
+            key, n = item.embedding_id, place[item.embedding_id]
+            if documents and documents[n] is not None:
+                item.document = clean_document(documents[n], key)
+            if metadatas:
+                item.metadata = merged_metadata(item.metadata, metadatas[n], key)
+            if embeddings is not None and (given := embeddings[n]) is not None:
+                item.embedding = float32(collection, given, key)
+                item.origin = Item.Origin.TARGET
+        if fields:
+            Item.objects.bulk_update(items, fields, batch_size=500)
+    return len(items)
 
 
 def get(
@@ -224,8 +229,13 @@ def search_state(collection: Collection) -> str:
         return f"{collection.name} is searched through {indexes.index_name(collection)}."
     state = indexes.extension_state()
     if state == "installed":
-        return f"{collection.name} has no index yet: search is exact until it is built."
+        return f"{collection.name} has no index: search is exact until build_index builds it."
     return f"{collection.name} is searched exactly: pgvector is {state}."
+
+
+def build_index(collection: Collection) -> str:
+    """Build the index if it is not there; a sentence on what came of it. Writers wait meanwhile."""
+    return indexes.ensure_index(collection).sentence
 
 
 def _chosen(

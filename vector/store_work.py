@@ -28,17 +28,26 @@ def import_folder(folder: Path, options: StoreOptions, run: Any, on_event: OnEve
     result = import_vectors(folder, options=chosen, run=run, on_event=on_event)
     notices = [f"{FILE}: {notice}" for notice in result.notices]
     indexes = [f"{FILE}: {table.index}" for table in result.tables if table.index]
-    return StoreReport(list(result.tables), notices + indexes)
+    return StoreReport(list(result.tables), notices=notices + indexes)
 
 
 def prove_folder(folder: Path, options: StoreOptions, on_event: OnEvent) -> StoreReport:
     """Compare it with the target."""
-    proof = prove_vectors(folder, on_event=on_event, database=options.database, level=options.level)
+    proof = prove_vectors(
+        folder,
+        on_event=on_event,
+        database=options.database,
+        level=options.level,
+        sample=options.sample,
+        jobs=options.jobs,
+    )
     report = StoreReport(files={FILE: digest_of(folder)})
     for collection in proof.collections:
         report.tables.append(_table_proof(collection))
-        if collection.search:
-            report.notices.append(f"{FILE}: {collection.name}: {collection.search}.")
+        if collection.words:
+            name = collection.table.partition(".")[2]
+            report.notices.append(f"{FILE}: {name}: {collection.words}.")
+    report.findings = proof.strangers
     return report
 
 
@@ -46,19 +55,22 @@ def _table_proof(collection: CollectionProof) -> TableProof:
     """In the judge's words. Open rows are counted, not found a second time."""
     findings = Findings()
     findings.extend(f for f in collection.findings if f.kind is not FindingKind.QUARANTINE_OPEN)
+    items = collection.items
     return TableProof(
         FILE,
         collection.table,
-        "vector.items",
+        f"vector.items ({collection.table.partition('.')[2]})",
         legacy_rows=collection.legacy_ids,
         target_rows=collection.target_rows,
-        by_cell=collection.equal,
-        cells=collection.metadata_values + collection.documents + collection.equal,
-        repaired=collection.repaired,
+        by_cell=items.equal,
+        # Of each item: id, vector, where it was read, time, sequence; and what it has besides.
+        cells=5 * items.equal + items.documents + items.metadata_values,
+        repaired=items.repaired,
         open=collection.open,
         accepted=collection.accepted,
         findings=findings,
         seconds=collection.seconds,
+        compared=items.items,
     )
 
 

@@ -28,6 +28,12 @@ class Selection:
         tables = [model._meta.db_table for model in legacy_models()]
         for given, known, what in ((self.files, files, "file"), (self.tables, tables, "table")):
             for name in given:
+                whole = next((s for s in stores() if name.startswith(f"{s.name}_db.")), None)
+                if what == "table" and whole is not None:
+                    raise TransferError(
+                        f"{name} is of the store {whole.name}, which is taken as a whole: "
+                        f"--file {whole.name}."
+                    )
                 if name not in known:
                     raise TransferError(
                         f"There is no legacy {what} {name!r}: choose from {', '.join(known)}."

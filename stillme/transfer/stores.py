@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from stillme.transfer.findings import OnEvent
+from stillme.transfer.errors import LegacyFileError
+from stillme.transfer.findings import Finding, OnEvent
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +26,16 @@ class StoreOptions:
     prune: bool = False
     overwrite: bool = False
     level: str = "full"
+    sample: int = 3000
     jobs: int = 0
 
 
 @dataclass(slots=True)
 class StoreReport:
-    """What came of it: table results or proofs, notices, and the store's own figures."""
+    """What came of it: table results or proofs, findings about no table, notices, figures."""
 
     tables: list[Any] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
     files: dict[str, dict[str, Any]] = field(default_factory=dict)
 
@@ -41,6 +44,7 @@ class Store(Protocol):
     """What a domain brings."""
 
     name: str
+    setting: str
     live_refusal: str
 
     def path(self) -> Path:
@@ -75,10 +79,16 @@ def stores() -> list[Store]:
 def wanted_stores(files: Sequence[str], tables: Sequence[str], notices: list[str]) -> list[Store]:
     """The stores that a selection asks for and that are there; missing ones are noted.
 
-    A selection of tables asks for none: a store's tables are not known before it is read.
+    A selection of tables asks for none: a store's tables are not known before it is read. Raises
+    LegacyFileError where nothing but stores is asked for and none is there.
     """
     chosen = [s for s in stores() if not tables and (not files or s.name in files)]
     for store in chosen:
         if not store.is_present():
             notices.append(f"{store.name}: {store.path()} does not exist, skipped.")
-    return [store for store in chosen if store.is_present()]
+    present = [store for store in chosen if store.is_present()]
+    if chosen and not present and set(files) == {store.name for store in chosen}:
+        raise LegacyFileError(
+            f"There is nothing in {chosen[0].path()}: set {chosen[0].setting}, or LEGACY_DATA_DIR."
+        )
+    return present

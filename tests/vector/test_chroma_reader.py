@@ -351,6 +351,28 @@ def test_refuses_a_store_that_moves_under_the_copy(files, tmp_path, monkeypatch)
         snapshot.copy_store(files.folder, tmp_path / "copy")
 
 
+def test_a_transaction_that_a_writer_died_in_is_rolled_back_in_the_copy(files):
+    made = files.collection("c")
+    made.write(ADD, "a", [1.0, 2.0, 3.0, 4.0], "before")
+    folder = files.close()
+    database = folder / "chroma.sqlite3"
+    writer = sqlite3.connect(database, isolation_level=None)
+    writer.execute("PRAGMA cache_size = 1")
+    writer.execute("BEGIN IMMEDIATE")
+    writer.execute("UPDATE embedding_metadata SET string_value = 'amid'")
+    writer.execute("UPDATE embeddings_queue SET metadata = ?", ("x" * 100_000,))
+    journal = folder / "chroma.sqlite3-journal"
+    left = [(path, path.read_bytes()) for path in (database, journal)]
+    writer.execute("ROLLBACK")
+    writer.close()
+    for path, content in left:
+        path.write_bytes(content)
+    with open_store(folder) as store:
+        (item,) = store.items(store.collections[0])
+    assert item.document == "before"
+    assert [path.read_bytes() for path, _ in left] == [content for _, content in left]
+
+
 def test_refuses_what_is_no_store(tmp_path):
     with pytest.raises(LegacyFileError, match=r"no chroma\.sqlite3"):
         read(tmp_path)

@@ -97,6 +97,42 @@ def test_a_retry_of_its_quarantined_rows_is_refused_in_a_sentence(files):
         quarantine.retry("default", list(QuarantinedRow.objects.all()))
 
 
+def test_status_names_the_store_its_rows_and_the_next_step(files):
+    files.db.execute("DELETE FROM embeddings_queue WHERE id = 'k3'")
+    assert "next, vector: stop its writers: manage.py import_sqlite" in run("migration_status")[1]
+    run("import_sqlite", "--file", "vector")
+    (store,) = json.loads(run("migration_status", "--format", "json")[1])["stores"]
+    assert (store["tables"], store["loaded"], store["quarantine_open"]) == (1, 4, 1)
+    assert "next, vector: manage.py verify_migration" in run("migration_status")[1]
+
+
+def test_the_proof_names_the_collection_how_exact_it_is_and_what_it_cannot_do(files):
+    run("import_sqlite", "--file", "vector")
+    status, text = run("verify_migration", "--file", "vector", "--round-trip")
+    assert status == 0
+    assert "vector.items (stillme_knowledge)" in text
+    assert "5 vectors bit-identical (queue 5)" in text
+    assert "--round-trip is for files" in text
+
+
+def test_a_sample_says_how_many_rows_it_compared(files):
+    run("import_sqlite", "--file", "vector")
+    assert "every row compared" in run("verify_migration", "--file", "vector", "--sample", "9")[1]
+
+
+@pytest.mark.parametrize("command", ["import_sqlite", "verify_migration"])
+def test_nothing_there_to_read_proves_nothing(files, settings, command):
+    settings.LEGACY_VECTOR_DIR = files.folder / "elsewhere"
+    with pytest.raises(CommandError, match="set LEGACY_VECTOR_DIR") as caught:
+        call_command(command, "--file", "vector", stdout=io.StringIO())
+    assert caught.value.returncode == 2
+
+
+def test_a_collection_named_as_a_table_is_told_of_the_option_for_it(files):
+    with pytest.raises(CommandError, match="--file vector"):
+        call_command("verify_migration", "--table", "vector_db.x", stdout=io.StringIO())
+
+
 def test_an_unknown_file_names_the_vector_store_among_the_known():
     with pytest.raises(CommandError, match="vector"):
         call_command("import_sqlite", "--file", "nobody", stdout=io.StringIO())

@@ -67,11 +67,11 @@ def test_imports_and_proves_every_metric_and_place(files, space, flushed):
     proof = prove_vectors(files.folder)
     assert proof.findings == []
     (seen,) = proof.collections
-    assert (seen.equal, seen.queries_equal, seen.queries) == (30, seen.queries, seen.queries)
+    assert (seen.items.equal, seen.queries_equal) == (30, seen.queries)
     assert seen.queries > 0
     # The last row of the queue stays after a purge and has the exact bits of k029.
     near = 27 if flushed and space == "cosine" else 0
-    assert (seen.exact_vectors, seen.near_vectors) == (30 - near, near)
+    assert (seen.items.exact_vectors, seen.items.near_vectors) == (30 - near, near)
 
 
 def test_values_arrive_bit_by_bit_and_type_by_type(modern):
@@ -302,6 +302,58 @@ def test_verify_says_what_is_missing_before_the_import(modern):
 
 
 CORRUPTIONS = {
+    "one bit": (
+        "UPDATE vector.items SET embedding[2] = embedding[2] * 1.0000001::float4 "
+        "WHERE embedding_id = 'k003'",
+        "items:embedding",
+    ),
+    "sign of zero": (
+        "UPDATE vector.items SET embedding = '{-0,0,0,0}' WHERE embedding_id = 'zero'",
+        "items:embedding",
+    ),
+    "a null in a vector": (
+        "UPDATE vector.items SET embedding[2] = NULL WHERE embedding_id = 'k003'",
+        "items:embedding",
+    ),
+    "a longer vector": (
+        "UPDATE vector.items SET embedding = embedding || 0::real WHERE embedding_id = 'k003'",
+        "items:embedding",
+    ),
+    "nan": (
+        "UPDATE vector.items SET embedding[2] = 'NaN' WHERE embedding_id = 'k003'",
+        "items:embedding",
+    ),
+    "a document for none": (
+        "UPDATE vector.items SET document = '' WHERE embedding_id = 'zero'",
+        "items:document",
+    ),
+    "integer to real": (
+        "UPDATE vector.items SET metadata = jsonb_set(metadata, '{n}', '3.0') "
+        "WHERE embedding_id = 'k003'",
+        "items:metadata",
+    ),
+    "boolean to integer": (
+        "UPDATE vector.items SET metadata = '{\"b\": 1}' WHERE embedding_id = 'zero'",
+        "items:metadata",
+    ),
+    "no such key": (
+        "UPDATE vector.items SET metadata = metadata - 's' WHERE embedding_id = 'k003'",
+        "items:metadata",
+    ),
+    "extra": (
+        "INSERT INTO vector.items (collection_id, embedding_id, embedding) "
+        "SELECT id, 'more', '{1,2,3,4}' FROM vector.collections",
+        "items",
+    ),
+    "extra collection": (
+        "INSERT INTO vector.collections (uuid, name) VALUES (gen_random_uuid(), 'more')",
+        "collections",
+    ),
+    "name": ("UPDATE vector.collections SET name = 'x'", "collections:name"),
+    "time of a collection": (
+        "UPDATE vector.collections SET created_at = now()",
+        "collections:created_at",
+    ),
     "vector": (
         "UPDATE vector.items SET embedding[2] = embedding[2] + 1 WHERE embedding_id = 'k003'",
         "items:embedding",
@@ -336,18 +388,62 @@ CORRUPTIONS = {
 
 @pytest.mark.parametrize("name", CORRUPTIONS)
 def test_every_corruption_is_found(modern, name):
-    fill(modern, 8, space="cosine").flush(purge=False)
-    import_vectors(modern.close(), options=VectorOptions(index=False))
+    made = fill(modern, 8, space="cosine")
+    made.write(ADD, "zero", [0.0] * 4, None, {"b": True})
+    made.flush(purge=False)
+    import_vectors(modern.close())
+    assert verify_vectors(modern.folder) == []
     statement, where = CORRUPTIONS[name]
+    # NaN, NULL and other sizes are refused by the index, as they should be.
+    indexes.drop_index(Collection.objects.get())
     with connection.cursor() as cursor:
         cursor.execute(statement)
     findings = verify_vectors(modern.folder)
     assert f"vector.{where}" in {f.where for f in findings}
 
 
+@pytest.mark.parametrize("definition", [None, "l2", "(3)"])
+def test_a_missing_index_or_a_wrong_one_is_found(modern, definition):
+    fill(modern, 8, space="cosine")
+    if indexes.ensure_extension():
+        pytest.skip("this server has no pgvector")
+    import_vectors(modern.close())
+    collection = Collection.objects.get()
+    name = indexes.index_name(collection)
+    indexes.drop_index(collection)
+    if definition == "l2":
+        other = Collection(pk=collection.pk, dimension=4, metric="l2")
+        with connection.cursor() as cursor:
+            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+        assert indexes.ensure_index(other).present
+    elif definition == "(3)":
+        with connection.cursor() as cursor:
+            cursor.execute(
+                f'CREATE INDEX "{name}" ON vector.items USING hnsw '
+                "((embedding[1:3]::vector(3)) vector_cosine_ops) "
+                f"WHERE collection_id = {collection.pk}"
+            )
+    (finding,) = verify_vectors(modern.folder)
+    assert (finding.kind, finding.where) == (FindingKind.INDEX, f"vector.items:{name}")
+    assert finding.expected == "hnsw vector_cosine_ops vector(4)"
+    import_vectors(modern.folder)
+    assert verify_vectors(modern.folder) == []
+
+
+def test_a_sample_reads_some_items_and_finds_what_is_wrong_among_them(modern):
+    fill(modern, 60)
+    import_vectors(modern.close())
+    few = prove_vectors(modern.folder, level="sample", sample=20)
+    assert few.findings == []
+    assert 10 <= few.collections[0].items.items <= 30
+    Item.objects.update(document="other")
+    found = {f.where for f in prove_vectors(modern.folder, level="sample", sample=20).findings}
+    assert found == {"vector.items:document"}
+
+
 def test_one_flipped_bit_is_found_and_rounding_of_a_cosine_segment_is_not(modern):
     fill(modern, 4, space="cosine").flush(purge=True)
-    import_vectors(modern.close(), options=VectorOptions(index=False))
+    import_vectors(modern.close())
     item = Item.objects.get(embedding_id="k001")
     item.embedding = [x * (1 + 2e-7) for x in item.embedding]
     item.save()
@@ -359,7 +455,7 @@ def test_one_flipped_bit_is_found_and_rounding_of_a_cosine_segment_is_not(modern
 
 def test_one_flipped_bit_of_an_exact_vector_is_found(modern):
     fill(modern, 4)
-    import_vectors(modern.close(), options=VectorOptions(index=False))
+    import_vectors(modern.close())
     item = Item.objects.get(embedding_id="k001")
     raw = bytearray(array("f", item.embedding).tobytes())
     raw[0] ^= 1
@@ -390,7 +486,7 @@ def test_samples(samples, tmp_path, name):
     assert not QuarantinedRow.objects.exists()
     proof = prove_vectors(folder)
     assert proof.findings == []
-    assert all(p.equal == p.legacy_ids for p in proof.collections)
+    assert all(p.items.equal == p.legacy_ids for p in proof.collections)
 
 
 def test_sample_with_a_purged_queue_has_all_vectors(samples, tmp_path):

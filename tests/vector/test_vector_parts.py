@@ -9,12 +9,13 @@ import pytest
 from django.db import connection
 
 from stillme.transfer.errors import TransferError
+from stillme.transfer.findings import FindingKind
 from stillme.transfer.models import KeptCell, QuarantinedRow
 from tests.vector.chroma_files import ADD, DELETE, UPDATE, ChromaFiles
 from tests.vector.test_vector_import import fill, vector
-from vector import loading, merging
+from vector import loading, merging, verification
 from vector.importing import VectorOptions, import_vectors
-from vector.verification import verify_vectors
+from vector.verification import prove_vectors, verify_vectors
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ALONE, TOGETHER = VectorOptions(jobs=1), VectorOptions(jobs=2)
@@ -29,6 +30,7 @@ def modern(tmp_path):
 def small_parts(monkeypatch):
     monkeypatch.setattr(loading, "PART_ROWS", 5)
     monkeypatch.setattr(loading, "BATCH_ROWS", 3)
+    monkeypatch.setattr(verification, "PART_ROWS", 5)
 
 
 def every_kind(files) -> None:
@@ -84,7 +86,26 @@ def test_the_same_rows_whoever_loads_them(modern):
     again = import_vectors(modern.folder, options=TOGETHER).tables[0].outcome
     assert (again.inserted, again.updated, again.vanished_count) == (0, 0, 0)
     QuarantinedRow.objects.update(status="accepted")
-    assert verify_vectors(modern.folder) == []
+    alone, together = (prove_vectors(modern.folder, jobs=jobs) for jobs in (1, 2))
+    assert alone.findings == together.findings == []
+    (one,), (two,) = alone.collections, together.collections
+    assert (one.items.origins, one.items.seen) == (two.items.origins, two.items.seen)
+    assert one.queries == one.queries_equal == two.queries_equal > 0
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_a_difference_in_any_part_is_found(modern, jobs):
+    every_kind(modern)
+    import_vectors(modern.close(), options=ALONE)
+    QuarantinedRow.objects.update(status="accepted")
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE vector.items SET document = 'x' WHERE embedding_id IN ('k001', 'later')"
+        )
+        cursor.execute("DELETE FROM vector.items WHERE embedding_id = 'k015'")
+    found = prove_vectors(modern.folder, jobs=jobs).findings
+    assert {f.key for f in found if f.where == "vector.items:document"} == {"k001", "later"}
+    assert [f.key for f in found if f.kind is FindingKind.MISSING_ROW] == ["k015"]
 
 
 def test_what_vanished_is_seen_by_all_parts_together(modern):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+from array import array
 
 import pytest
 from django.db import connection, transaction
@@ -237,7 +238,7 @@ def test_nearest_neighbours_and_chromas_distances(metric, way, monkeypatch, requ
         request.getfixturevalue("pgvector")
     made = cloud(metric)
     if way == "plain":
-        monkeypatch.setattr(indexes, "is_installed", lambda alias="default": False)
+        monkeypatch.setattr(indexes, "installed_version", lambda alias="default": None)
     elif way == "exact":
         assert indexes.ensure_extension() == ""
     else:
@@ -311,7 +312,7 @@ def test_vectors_that_pgvector_refuses_are_still_searched(pgvector):
 
 
 def test_without_pgvector_everything_says_so(monkeypatch, collection):
-    monkeypatch.setattr(indexes, "is_installed", lambda alias="default": False)
+    monkeypatch.setattr(indexes, "installed_version", lambda alias="default": None)
     monkeypatch.setattr(indexes, "extension_state", lambda alias="default": "absent")
     assert "no pgvector" in indexes.ensure_index(collection).sentence
     assert "pgvector is absent" in services.search_state(collection)
@@ -355,7 +356,7 @@ def test_zero_vector_has_cosine_distance_one(monkeypatch, pgvector):
     services.add(made, ["zero", "near"], [[0, 0], [1, 0]])
     assert indexes.ensure_extension() == ""
     assert [(r.id, r.distance) for r in services.query(made, [1, 0])] == [("near", 0), ("zero", 1)]
-    monkeypatch.setattr(indexes, "is_installed", lambda alias="default": False)
+    monkeypatch.setattr(indexes, "installed_version", lambda alias="default": None)
     assert [(r.id, r.distance) for r in services.query(made, [1, 0])] == [("near", 0), ("zero", 1)]
 
 
@@ -372,3 +373,109 @@ def test_admin_shows_collections_and_items(client, django_user_model, collection
         response = client.get(f"/admin/vector/{page}")
         assert response.status_code == 200
         assert text in response.content.decode()
+
+
+def test_update_changes_what_is_given_and_no_more(collection):
+    before = services.get(collection, ["int5"], embeddings=True)[0]
+    assert services.update(collection, ["int5", "absent"], metadatas=[{"new": 1.0}, {"x": 1}]) == 1
+    assert services.update(collection, ["int5"], documents=["other"]) == 1
+    (record,) = services.get(collection, ["int5"], embeddings=True)
+    assert (record.document, record.metadata) == ("other", {"k": 5, "new": 1.0})
+    assert record.embedding == before.embedding
+    services.update(collection, ["int5"], [[7, 7, 7]], metadatas=[{"k": None}])
+    (record,) = services.get(collection, ["int5"], embeddings=True)
+    assert (record.embedding, record.document) == ([7.0, 7.0, 7.0], "other")
+    assert record.metadata == {"new": 1.0}
+    assert services.count(collection) == 9
+    services.upsert(collection, ["int5"], [[7, 7, 7]], metadatas=[{"new": None}])
+    assert services.get(collection, ["int5"])[0].metadata == {}
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"embeddings": [[1, 2]]}, "2 dimensions"),
+        ({"documents": ["\0"]}, "NUL"),
+        ({"metadatas": [{"a": math.inf}]}, "not finite"),
+        ({"metadatas": [{}, {}]}, "one length"),
+    ],
+)
+def test_an_update_is_checked_as_an_add_is(collection, given, message):
+    with pytest.raises(VectorError, match=message):
+        services.update(collection, ["int5"], **given)
+
+
+def test_update_keeps_the_bits_of_a_vector(collection):
+    odd = [1e-45, -0.0, 0.1]
+    services.update(collection, ["int5"], [odd])
+    (record,) = services.get(collection, ["int5"], embeddings=True)
+    assert array("f", record.embedding).tobytes() == array("f", odd).tobytes()
+    assert Item.objects.get(embedding_id="int5").origin == "target"
+
+
+@pytest.mark.parametrize("known", [None, 3])
+def test_a_new_collection_has_its_index_without_anybody_asking(
+    pgvector, known, django_capture_on_commit_callbacks
+):
+    with django_capture_on_commit_callbacks(execute=True):
+        made = services.create_collection("fresh", metric="cosine", dimension=known)
+    assert indexes.has_index(made) == (known is not None)
+    with django_capture_on_commit_callbacks(execute=True):
+        services.add(made, ["a"], [[1.0, 2.0, 3.0]])
+    assert indexes.has_index(made)
+    with django_capture_on_commit_callbacks() as later:
+        services.add(made, ["b"], [[1.0, 2.0, 4.0]])
+    assert later == []
+    indexes.drop_index(made)
+    assert "build_index" in services.search_state(made)
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+    assert services.build_index(made).endswith("built.")
+
+
+def test_deleted_neighbours_leave_room_for_the_others(pgvector):
+    made = services.create_collection("many")
+    services.add(made, [f"k{n:03}" for n in range(300)], [[float(n), 0.0] for n in range(300)])
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+    assert indexes.ensure_index(made).present
+    services.delete(made, [f"k{n:03}" for n in range(200)])
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+    found = services.query(made, [0.0, 0.0], 5)
+    assert [record.id for record in found] == [f"k{n:03}" for n in range(200, 205)]
+
+
+def test_collections_of_other_tenants_are_their_own():
+    ours = services.create_collection("same")
+    theirs = services.create_collection("same", tenant="acme", database="shop")
+    assert ours.pk != theirs.pk
+    assert services.list_collections() == [ours]
+    assert services.list_collections(tenant="acme", database="shop") == [theirs]
+    services.delete_collection("same", tenant="acme", database="shop")
+    assert services.get_collection("same") == ours
+
+
+def test_embeddings_may_be_arrays_of_numpy():
+    numpy = pytest.importorskip("numpy")
+    made = services.create_collection("arrays")
+    services.add(made, ["a", "b"], numpy.array([[1.5, 2.0], [0.0, 1.0]], "f4"))
+    services.update(made, ["b"], numpy.array([[4.0, 4.0]], "f4"))
+    assert [r.id for r in services.query(made, numpy.array([4.0, 4.0], "f4"), 1)] == ["b"]
+
+
+def test_the_orm_searches_through_the_index(pgvector):
+    from django.db.models.functions import Cast
+    from pgvector.django import CosineDistance, VectorField
+
+    made = cloud("cosine")
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE")
+    assert indexes.ensure_index(made).present
+    stored = Cast("embedding", VectorField(dimensions=len(QUERY)))
+    distance = CosineDistance(stored, QUERY)
+    near = made.items.annotate(distance=distance).order_by("distance")[:10]
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_sort = off")
+    assert indexes.index_name(made) in near.explain()
+    assert [item.embedding_id for item in near] == [r.id for r in services.query(made, QUERY, 10)]

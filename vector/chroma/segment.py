@@ -21,6 +21,8 @@ from vector.chroma.records import Metric, Origin
 _HEADER = struct.Struct("<i6QiI3QdQ")
 _LABEL = struct.Struct("<Q")
 _NORM = struct.Struct("<f")
+# Two steps between the smallest float32, which round by more than a share of their norm.
+_LEAST = 2.0**-148
 _DELETED = 0x01
 # A link list starts with its length in 16 bits; the third byte carries the deletion mark.
 _DELETED_AT = 2
@@ -124,7 +126,7 @@ def close_enough(exact: bytes, approximate: bytes, tolerance: float = 1e-6) -> b
     if len(exact) != len(approximate):
         return False
     one, two = array("f", exact), array("f", approximate)
-    limit = tolerance * max(1.0, sum(x * x for x in one) ** 0.5)
+    limit = tolerance * sum(x * x for x in one) ** 0.5 + _LEAST
     return all(abs(x - y) <= limit for x, y in zip(one, two, strict=True))
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from stillme.transfer.errors import LegacyFileError
+from stillme.transfer.sqlite.backup import copy_database
 from stillme.transfer.sqlite.snapshot import copied_whole
 from vector.names import DATABASE
 
@@ -26,17 +27,14 @@ def copy_store(folder: Path, target: Path) -> Path:
     before = fingerprint(folder)
     try:
         target.mkdir(parents=True, exist_ok=True)
-        origin = _open(folder / DATABASE)
-        try:
-            committed = _data_version(origin, folder)
-            # Beside each other: both let go of Python's lock while they copy.
-            with ThreadPoolExecutor(max_workers=1) as thread:
-                segments = thread.submit(_copy_segments, folder, target)
-                _copy_database(origin, folder / DATABASE, target / DATABASE)
-                segments.result()
-            moved = _data_version(origin, folder) != committed or fingerprint(folder) != before
-        finally:
-            origin.close()
+        if _is_left_with_journal(folder / DATABASE):
+            # A writer died amid a transaction. Rolling it back is for a copy: by bytes, then there.
+            copy_database(folder / DATABASE, target / DATABASE)
+            _copy_segments(folder, target)
+            moved = False
+        else:
+            moved = _copy_beside(folder, target)
+        moved = moved or fingerprint(folder) != before
     except OSError as error:
         raise LegacyFileError(
             f"The vector store {folder} cannot be copied to {target}: {error.strerror}."
@@ -47,6 +45,36 @@ def copy_store(folder: Path, target: Path) -> Path:
             "writes it and run again."
         )
     return target
+
+
+def _copy_beside(folder: Path, target: Path) -> bool:
+    """Copy database and segments; whether somebody wrote the database meanwhile."""
+    origin = _open(folder / DATABASE)
+    try:
+        committed = _data_version(origin, folder)
+        # Beside each other: both let go of Python's lock while they copy.
+        with ThreadPoolExecutor(max_workers=1) as thread:
+            segments = thread.submit(_copy_segments, folder, target)
+            _copy_database(origin, folder / DATABASE, target / DATABASE)
+            segments.result()
+        return _data_version(origin, folder) != committed
+    finally:
+        origin.close()
+
+
+def _is_left_with_journal(database: Path) -> bool:
+    """Whether there is a transaction to roll back, which a reader may not do."""
+    journal = database.with_name(database.name + "-journal")
+    if not journal.exists() or not journal.stat().st_size:
+        return False
+    origin = _open(database)
+    try:
+        origin.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.Error as error:
+        return "readonly" in str(error)
+    finally:
+        origin.close()
+    return False
 
 
 def database_folder(path: Path) -> Path:

@@ -47,7 +47,7 @@ def live_figures(alias: str) -> dict[str, Any]:
 
 def page_figures(alias: str) -> dict[str, Any]:
     """Everything the page shows at once."""
-    found = overview(alias)
+    found = overview(alias, COUNTED)
     return {
         "files": [_file(status) for status in found.files],
         "stores": [_store(alias, store) for store in stores()],
@@ -65,11 +65,18 @@ def _file(status: FileStatus) -> dict[str, Any]:
     before, command, after = split_command(status.next_step)
     return {
         "status": status,
+        "open": _up_to(status.quarantine_open),
+        "written": _up_to(status.written_since_cutover),
         "steps": _steps(status.state),
         "before": before,
         "command": command,
         "after": after,
     }
+
+
+def _up_to(number: int) -> str:
+    """A count that was not carried on beyond `COUNTED`."""
+    return f"{number:,} or more" if number >= COUNTED else f"{number:,}"
 
 
 def _store(alias: str, store: Store) -> dict[str, Any]:

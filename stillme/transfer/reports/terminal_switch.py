@@ -160,6 +160,9 @@ def render_status(console: Console, found: Overview) -> None:
             f"{row.repaired:,}",
             f"{row.quarantine_open:,}",
         )
+    for store in found.stores:
+        counts = [f"{n:,}" for n in (store.loaded, store.repaired, store.quarantine_open)]
+        table.add_row(store.store, "loaded" if store.tables else "absent", "none", "", *counts)
     print_table(console, table)
     for row in found.files:
         if row.problem:
@@ -172,3 +175,5 @@ def render_status(console: Console, found: Overview) -> None:
         console.print("PostgreSQL refuses writes (rolled back).")
     for row in found.files:
         console.print(f"next, {row.file}: {row.next_step}", soft_wrap=True)
+    for store in found.stores:
+        console.print(f"next, {store.store}: {store.next_step}", soft_wrap=True)

@@ -19,9 +19,7 @@ from stillme.transfer.steps.capture import target_tables
 from stillme.transfer.steps.follow import measure_lag
 from stillme.transfer.steps.live_file import LiveFile
 from stillme.transfer.steps.states import State
-
-# What is counted while somebody waits: further on "so many" says as much.
-COUNTED = 1_000_000
+from stillme.transfer.stores import Store, stores
 
 
 @dataclass(slots=True)
@@ -46,10 +44,24 @@ class FileStatus:
 
 
 @dataclass(slots=True)
+class StoreStatus:
+    """A store of another kind (the vector folder): no capture, it is moved with writers stopped."""
+
+    store: str
+    path: str
+    tables: int = 0
+    loaded: int = 0
+    repaired: int = 0
+    quarantine_open: int = 0
+    next_step: str = ""
+
+
+@dataclass(slots=True)
 class Overview:
     """All files, and what concerns them together."""
 
     files: list[FileStatus] = field(default_factory=list)
+    stores: list[StoreStatus] = field(default_factory=list)
     proof: str = "none"
     proof_status: int | None = None
     reverse_capture: str = "absent"
@@ -61,13 +73,14 @@ class Overview:
         return asdict(self)
 
 
-def overview(alias: str) -> Overview:
-    """Read everything; writes nothing."""
+def overview(alias: str, counted: int | None = None) -> Overview:
+    """Read everything; writes nothing. A page counts no further than `counted` rows of a kind."""
     found = Overview()
     names = [file.name for file in legacy_files()]
     for file in legacy_files():
-        open_rows = QuarantinedRow.objects.using(alias).filter(status="open", file=file.name)
-        found.files.append(_file(alias, file, open_rows[:COUNTED].count()))
+        found.files.append(_file(alias, file, counted))
+    for store in stores():
+        found.stores.append(_store(alias, store, counted))
     proof = Proof.objects.using(alias).order_by("-created_at").first()
     if proof is not None:
         found.proof = f"{proof.verdict} ({proof.level}), {proof.created_at:%Y-%m-%d %H:%M} UTC"
@@ -75,12 +88,33 @@ def overview(alias: str) -> Overview:
     tables = target_tables(names)
     found.reverse_capture = str(reverse.status(alias, tables).health)
     found.target_frozen = reverse.is_frozen(alias, tables)
-    found.carried_cells = CarriedCell.objects.using(alias)[:COUNTED].count()
+    found.carried_cells = CarriedCell.objects.using(alias)[:counted].count()
     return found
 
 
-def _file(alias: str, file: LegacyFile, open_rows: int) -> FileStatus:
+def _open_rows(alias: str, name: str, counted: int | None) -> int:
+    rows = QuarantinedRow.objects.using(alias).filter(status="open", file=name)
+    return rows[:counted].count()
+
+
+def _store(alias: str, store: Store, counted: int | None) -> StoreStatus:
+    tables = _last_tables(alias, store.name)
+    open_rows = _open_rows(alias, store.name, counted)
+    status = StoreStatus(store.name, str(store.path()), len(tables), quarantine_open=open_rows)
+    status.loaded = sum(table.loaded for table in tables)
+    status.repaired = sum(table.repaired for table in tables)
+    if not store.is_present():
+        status.next_step = "nothing: there is no such store"
+    elif not tables:
+        status.next_step = f"stop its writers: manage.py import_sqlite --file {store.name}"
+    else:
+        status.next_step = f"manage.py verify_migration --file {store.name}"
+    return status
+
+
+def _file(alias: str, file: LegacyFile, counted: int | None) -> FileStatus:
     stand = states.seen_standing(alias, file.name)
+    open_rows = _open_rows(alias, file.name, counted)
     status = FileStatus(
         file.name, str(file.path), stand.state, stand.next_step, quarantine_open=open_rows
     )
@@ -100,7 +134,7 @@ def _file(alias: str, file: LegacyFile, open_rows: int) -> FileStatus:
         relations = [t.name for t in target_tables([file.name])]
         written = ReverseChange.objects.using(alias).filter(relation__in=relations)
         distinct = written.values("relation", "key").distinct()
-        status.written_since_cutover = distinct[:COUNTED].count()
+        status.written_since_cutover = distinct[:counted].count()
     return status
 
 

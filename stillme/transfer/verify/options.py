@@ -18,7 +18,7 @@ class VerifyOptions:
     jobs: int = 0
     database: str = "default"
     round_trip: bool = False
-    sample: int = 0
+    sample: int = 3000
     since: int | None = None
 
     @property

@@ -72,12 +72,22 @@ def verify(
 
 def _verify_stores(options: VerifyOptions, result: VerifyResult, on_event: OnEvent) -> None:
     """What domains brought besides the mapped files."""
-    chosen = StoreOptions(database=options.database, level=options.level)
+    chosen = StoreOptions(
+        database=options.database,
+        level=options.level,
+        sample=options.sample,
+        jobs=options.workers,
+    )
     selection = options.selection
     for store in wanted_stores(selection.files, selection.tables, result.notices):
         on_event(Event("file", {"file": store.name, "path": str(store.path())}))
+        if options.since is not None:
+            result.notices.append(f"{store.name}: compared again in full, --since is for files.")
+        if options.round_trip:
+            result.notices.append(f"{store.name}: not rebuilt, --round-trip is for files.")
         report = store.prove_store(chosen, on_event)
         result.tables += report.tables
+        result.structure.extend(report.findings)
         result.notices += report.notices
         result.files.update(report.files)
 

@@ -1,0 +1,53 @@
+"""The judge's look at a collection's HNSW index: where pgvector is, it is there and fits."""
+
+from __future__ import annotations
+
+from django.db import connections
+
+from stillme.transfer.findings import Finding, FindingKind
+from stillme.transfer.postgresql.copy import fetch_all
+from vector import models
+
+# pgvector's limit for an index over `vector`.
+_MOST_DIMENSIONS = 2_000
+_OPERATORS = {"l2": "vector_l2_ops", "cosine": "vector_cosine_ops", "ip": "vector_ip_ops"}
+_FOUND = """
+    SELECT a.amname, o.opcname, format_type(t.atttypid, t.atttypmod), i.indisvalid
+      FROM pg_index i
+      JOIN pg_class c ON c.oid = i.indexrelid
+      JOIN pg_am a ON a.oid = c.relam
+      JOIN pg_opclass o ON o.oid = i.indclass[0]
+      JOIN pg_attribute t ON t.attrelid = c.oid AND t.attnum = 1
+     WHERE i.indrelid = to_regclass('vector.items')
+       AND pg_get_expr(i.indpred, i.indrelid) = %s
+"""
+
+
+def missing(row: models.Collection) -> list[Finding]:
+    """A finding where the collection can have an index and has none, or one that does not fit."""
+    alias = row._state.db or "default"
+    # Before pgvector 0.5 there was no HNSW.
+    installed = "SELECT 1 FROM pg_extension, pg_am WHERE extname = 'vector' AND amname = 'hnsw'"
+    dimension = row.dimension
+    if not dimension or dimension > _MOST_DIMENSIONS:
+        return []
+    if not fetch_all(connections[alias], installed):
+        return []
+    expected = ("hnsw", _OPERATORS[row.metric], f"vector({dimension})", True)
+    found = fetch_all(connections[alias], _FOUND, [f"(collection_id = {row.pk})"])
+    if expected in found or _is_refused(row, alias):
+        return []
+    words = [" ".join(map(str, each[:3])) + ("" if each[3] else " (invalid)") for each in found]
+    where = f"vector.items:items_hnsw_{row.pk}"
+    wanted = " ".join(map(str, expected[:3]))
+    note = f"search in {row.name} reads every row; import_sqlite --file vector builds it"
+    return [Finding(FindingKind.INDEX, where, None, wanted, ", ".join(words) or "no index", note)]
+
+
+def _is_refused(row: models.Collection, alias: str) -> bool:
+    """Whether a vector has NaN or infinity, which pgvector takes none of."""
+    sql = (
+        'SELECT 1 FROM "vector"."items" WHERE collection_id = %s AND embedding && '
+        "'{NaN,Infinity,-Infinity}'::real[] LIMIT 1"
+    )
+    return bool(fetch_all(connections[alias], sql, [row.pk]))

@@ -1,0 +1,112 @@
+"""Collections that an earlier import left in the target and the store has no longer as they were.
+
+Chroma knows a collection by its UUID: one that was deleted and made anew under the same name is
+another one, and StillMe does that when it resets its store. What was imported is told from what
+was made here by `created_at`, for which the legacy has nothing.
+"""
+
+from __future__ import annotations
+
+from django.db import connections, transaction
+
+from stillme.transfer import ledger
+from stillme.transfer.errors import TransferError
+from stillme.transfer.models import KeptCell, QuarantinedRow
+from stillme.transfer.postgresql.copy import execute, fetch_all
+from vector import chroma, indexes, merging, models
+from vector.conversion import table_name
+from vector.import_result import VectorOptions
+
+
+def make_room(
+    collection: chroma.Collection,
+    store_ids: set[str],
+    options: VectorOptions,
+    run_id: int | None,
+) -> str:
+    """Free the collection's name in the target where another has it; what was done, or ''.
+
+    Raises TransferError where that one is not the import's to take away.
+    """
+    alias, name = options.database, collection.name
+    place = {"tenant": collection.tenant, "database": collection.database, "name": name}
+    rows = models.Collection.objects.using(alias).filter(**place)
+    other = rows.exclude(uuid=collection.id).first()
+    if other is None:
+        return ""
+    if str(other.uuid) in store_ids:
+        # Renamed since, and its turn to be written is still to come.
+        _rename(alias, other, f"{name} {other.uuid}")
+        return ""
+    if other.created_at is not None:
+        raise TransferError(
+            f"The target has a collection {name} that was not imported from this "
+            "store: rename or delete it and run again."
+        )
+    if not options.prune:
+        raise TransferError(
+            f"The target has the collection {name} as an earlier import found it; the vector store "
+            "has since deleted it and made another of that name: run `manage.py import_sqlite "
+            "--file vector --prune` to put the new one in its place."
+        )
+    items = remove(other, options, run_id)
+    what = f"The collection {name} was deleted and made anew in the vector store"
+    return f"{what}: the {items:,} items of the earlier one were deleted here too."
+
+
+def remove_gone(store_ids: set[str], options: VectorOptions, run_id: int | None) -> list[str]:
+    """Imported collections that the store no longer has: deleted with `prune`, else named."""
+    alias = options.database
+    gone = models.Collection.objects.using(alias).filter(created_at=None)
+    told = []
+    for row in gone.exclude(uuid__in=store_ids).order_by("name", "pk"):
+        what = f"The target's collection {row.name} is no longer in the vector store"
+        if options.prune:
+            told.append(f"{what}: it was deleted with {remove(row, options, run_id):,} items.")
+        else:
+            told.append(f"{what}; it was left as it is (--prune deletes it).")
+    return told
+
+
+def remove(row: models.Collection, options: VectorOptions, run_id: int | None) -> int:
+    """Delete a collection with all that belongs to it; how many items it had.
+
+    Raises TransferError where the target side has written some of them, and `overwrite` is not on.
+    """
+    alias = options.database
+    table = table_name(row.tenant, row.database, row.name)
+    with transaction.atomic(using=alias):
+        theirs = fetch_all(
+            connections[alias],
+            f"SELECT count(*) FROM {merging.ITEMS} AS t "
+            f"WHERE t.collection_id = %s AND NOT {merging.OURS}",
+            [row.pk],
+        )[0][0]
+        if theirs and not options.overwrite:
+            raise TransferError(
+                f"The collection {row.name}, which the vector store no longer has, has {theirs:,} "
+                "items here that were written since the import: run with --prune --overwrite to "
+                "delete them too."
+            )
+        indexes.drop_index(row)
+        sql = f"DELETE FROM {merging.ITEMS} WHERE collection_id = %s"
+        items = execute(connections[alias], sql, [row.pk])
+        for records in (KeptCell, QuarantinedRow):
+            records.objects.using(alias).filter(table=table).delete()
+        row.delete(using=alias)
+        ledger.mark_write(alias, run_id)
+    return items
+
+
+def follow_rename(alias: str, collection: chroma.Collection) -> None:
+    """What the ledger keeps of a collection that was renamed goes under its new name."""
+    row = models.Collection.objects.using(alias).filter(uuid=collection.id).first()
+    if row is not None and row.name != collection.name:
+        _rename(alias, row, collection.name)
+
+
+def _rename(alias: str, row: models.Collection, name: str) -> None:
+    then, now = (table_name(row.tenant, row.database, each) for each in (row.name, name))
+    for records in (KeptCell, QuarantinedRow):
+        records.objects.using(alias).filter(table=then).update(table=now)
+    models.Collection.objects.using(alias).filter(pk=row.pk).update(name=name)
