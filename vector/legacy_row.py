@@ -7,6 +7,7 @@ compared where the queue still has it; in a segment's binary files `verify_migra
 from __future__ import annotations
 
 import sqlite3
+import struct
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -178,10 +179,18 @@ def _vector_cell(connection: sqlite3.Connection, item: Item) -> SideCell:
     if not isinstance(vector, bytes) or encoding != "FLOAT32":
         said = "not in the queue; manage.py verify_migration reads the segment's files"
         return SideCell("unsure", "vector", "file", None, "embedding", start, said=said)
-    apart = expectation.vector_difference(vector, item.embedding, True)
-    state = "differs" if apart else "same"
+    held = _float32(item.embedding)
+    right = held is not None and not expectation.vector_difference(vector, held, True)
+    state = _verdict(right, unsure=False)
     name = f"vector (queue {item.legacy_seq_id})"
     return SideCell(state, name, "blob", vector, "embedding", start)
+
+
+def _float32(values: list[float | None]) -> bytes | None:
+    """As the queue has them; None where a hand has put a NULL among them."""
+    if any(value is None for value in values):
+        return None
+    return struct.pack(f"<{len(values)}f", *values)
 
 
 def _collection_cells(connection: sqlite3.Connection, collection: Collection) -> Iterator[SideCell]:
