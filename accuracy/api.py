@@ -13,7 +13,8 @@ from django.db.models.functions import Now
 
 from accuracy.models import AccuracyScore, LearningObjective
 from accuracy.scoring import score_answer
-from stillme.transfer.calls import borrows_connection, document, plain, real
+from stillme.transfer.affinity import plain, whole
+from stillme.transfer.calls import borrows_connection, document, real
 from stillme.transfer.inserts import insert
 from stillme.transfer.stamps import days_ago
 
@@ -133,4 +134,4 @@ def objective_progress(*, objective_id: int, current_score: float | None) -> boo
         achieved = When(target_score__lte=score, then=Value(LearningObjective.Status.ACHIEVED))
         changes["status"] = Case(achieved, default=F("status"), output_field=TextField())
         changes["achieved_at"] = Case(met, default=F("achieved_at"))
-    return bool(LearningObjective.objects.filter(pk=objective_id).update(**changes))
+    return bool(LearningObjective.objects.filter(pk=whole(objective_id)).update(**changes))
