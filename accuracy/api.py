@@ -8,8 +8,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import Avg, Case, Count, F, Max, Min, Sum, TextField, Value, When
+from django.db.models import (
+    Avg,
+    Case,
+    Count,
+    DateTimeField,
+    F,
+    Max,
+    Min,
+    Sum,
+    TextField,
+    Value,
+    When,
+)
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from accuracy.models import AccuracyScore, LearningObjective
 from accuracy.scoring import score_answer
@@ -128,7 +141,9 @@ def objective_progress(*, objective_id: int, current_score: float | None) -> boo
     meets the target stamps it anew.
     """
     score = real(current_score)
-    met = When(target_score__lte=score, then=Now()) if score is not None else None
+    # A moment, not Now(): Citus takes no function of time within a CASE.
+    now = Value(timezone.now(), output_field=DateTimeField())
+    met = When(target_score__lte=score, then=now) if score is not None else None
     changes: dict[str, Any] = {"current_score": score, "updated_at": Now()}
     if met is not None:
         achieved = When(target_score__lte=score, then=Value(LearningObjective.Status.ACHIEVED))

@@ -66,7 +66,7 @@ def item_add(
     vector_id: str | None = None,
     added_to_rag_at: date | str | None = None,
 ) -> int:
-    """Store an item and count it in its cycle, in one statement; answers its id.
+    """Store an item and count it in its cycle, both or neither; answers its id.
 
     The old code counted in a transaction of its own, read-modify-write, and lost counts. Raises
     UnknownCycleError where there is no such cycle.
@@ -95,8 +95,7 @@ def item_add(
 
 def _counting(names: tuple[str, ...]) -> str:
     ones = ", ".join(f"{name} = coalesce({name}, 0) + 1" for name in ("items_fetched", *names))
-    cycle = f"UPDATE {FetchCycle._meta.db_table} SET {ones} WHERE id = %t RETURNING id"
-    return f"WITH given AS ({cycle})"
+    return f"UPDATE {FetchCycle._meta.db_table} SET {ones} WHERE id = %t RETURNING id"
 
 
 # Item and counters in one statement: it is a transaction by itself, and one round trip.

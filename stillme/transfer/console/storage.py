@@ -6,7 +6,9 @@ from typing import Any
 
 from django.apps import apps
 from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 
+from stillme.postgresql.distributed import distributed_tables
 from stillme.transfer.postgresql.copy import fetch_all
 
 MOST = 50
@@ -21,22 +23,47 @@ WHERE c.relkind IN ('r', 'p') AND n.nspname = ANY(%s)
 ORDER BY 3 DESC, 1 LIMIT %s
 """
 
+_REMOTE_SIZES = (
+    "SELECT citus_total_relation_size(%s), citus_table_size(%s), citus_relation_size(%s)"
+)
+
 
 def storage(alias: str) -> list[dict[str, Any]]:
     """Per table of our schemas, the largest first: bytes, and the planner's estimate of rows."""
-    found = fetch_all(connections[alias], _SIZES, [schemas(), MOST])
-    return [
-        {
-            "table": name,
-            # -1: never analysed.
-            "rows": None if rows < 0 else rows,
-            "total": total,
-            "heap": heap,
-            "indexes": indexes,
-            "toast": toast,
-        }
-        for name, rows, total, heap, indexes, toast in found
+    connection = connections[alias]
+    found = fetch_all(connection, _SIZES, [schemas(), MOST])
+    elsewhere = {_plain(relation): relation for relation in distributed_tables(connection)}
+    rows = [
+        _remote(connection, name, elsewhere[name])
+        if name in elsewhere
+        # -1: never analysed.
+        else _row(name, None if rows < 0 else rows, *sizes)
+        for name, rows, *sizes in found
     ]
+    return sorted(rows, key=lambda row: (-row["total"], row["table"]))
+
+
+def _row(
+    name: str, rows: int | None, total: int, heap: int, indexes: int, toast: int
+) -> dict[str, Any]:
+    return {
+        "table": name,
+        "rows": rows,
+        "total": total,
+        "heap": heap,
+        "indexes": indexes,
+        "toast": toast,
+    }
+
+
+def _plain(relation: str) -> str:
+    return relation.replace('"', "")
+
+
+def _remote(connection: BaseDatabaseWrapper, name: str, relation: str) -> dict[str, Any]:
+    """Of a table whose rows are on another node of a Citus cluster: that node is asked."""
+    total, table, heap = fetch_all(connection, _REMOTE_SIZES, [relation] * 3)[0]
+    return _row(name, None, total, heap, total - table, table - heap)
 
 
 def schemas() -> list[str]:
