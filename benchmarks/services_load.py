@@ -7,7 +7,7 @@ filled with the same number of rows, and drops them. The threads are divided bet
 as gunicorn would (stillme/ops/gunicorn_conf.py). Measures writes alone with 16 writers over
 all three files and to one of them (calls per second, "database is locked"), the mixed calls at full
 load, and their latency at half load. At the end every write that was acknowledged is looked for in
-the tables, and in the counters of the cycles; where PostgreSQL lost one or failed a call, it ends 1.
+the tables and in the counters of the cycles; where PostgreSQL lost one or failed a call, it ends 1.
 Loopback only; bounded by --seconds per measurement. SQLite and PostgreSQL take turns, --rounds
 times; printed are medians. With --output they are written as JSON beside the versions.
 """

@@ -16,6 +16,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.utils import OperationalError
 
 from stillme.postgresql.explain import explain_operational_error
+from stillme.transfer.loops import call_in_thread, in_coroutine
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -65,11 +66,15 @@ def borrows_connection(function: Callable[P, R]) -> Callable[P, R]:
     """A function that gives back the pooled connections that it opened.
 
     Within a request, a transaction or an iteration the connection is the caller's, and stays. In
-    a plain thread nobody would return it, and a pool of ten would be empty after ten threads.
+    a plain thread nobody would return it, and a pool of ten would be empty after ten threads. In a
+    coroutine a thread makes the call (`loops`).
     """
 
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        if in_coroutine():
+            answer: R = call_in_thread(lambda: call(*args, **kwargs))
+            return answer
         with connections_returned():
             return function(*args, **kwargs)
 
