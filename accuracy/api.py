@@ -8,12 +8,26 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.db.models import Avg, Case, Count, F, Max, Min, Sum, TextField, Value, When
+from django.db.models import (
+    Avg,
+    Case,
+    Count,
+    DateTimeField,
+    F,
+    Max,
+    Min,
+    Sum,
+    TextField,
+    Value,
+    When,
+)
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from accuracy.models import AccuracyScore, LearningObjective
 from accuracy.scoring import score_answer
-from stillme.transfer.calls import borrows_connection, document, plain, real
+from stillme.transfer.affinity import plain, whole
+from stillme.transfer.calls import borrows_connection, document, real
 from stillme.transfer.inserts import insert
 from stillme.transfer.stamps import days_ago
 
@@ -127,10 +141,12 @@ def objective_progress(*, objective_id: int, current_score: float | None) -> boo
     meets the target stamps it anew.
     """
     score = real(current_score)
-    met = When(target_score__lte=score, then=Now()) if score is not None else None
+    # A moment, not Now(): Citus takes no function of time within a CASE.
+    now = Value(timezone.now(), output_field=DateTimeField())
+    met = When(target_score__lte=score, then=now) if score is not None else None
     changes: dict[str, Any] = {"current_score": score, "updated_at": Now()}
     if met is not None:
         achieved = When(target_score__lte=score, then=Value(LearningObjective.Status.ACHIEVED))
         changes["status"] = Case(achieved, default=F("status"), output_field=TextField())
         changes["achieved_at"] = Case(met, default=F("achieved_at"))
-    return bool(LearningObjective.objects.filter(pk=objective_id).update(**changes))
+    return bool(LearningObjective.objects.filter(pk=whole(objective_id)).update(**changes))

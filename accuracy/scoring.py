@@ -10,13 +10,19 @@ SHORTEST_KEYWORD = 4
 
 
 def score_answer(*, method: str, question: str, answer: str, expected: str | None) -> float:
-    """The score by a method; neutral where the method is unknown or has nothing to compare."""
-    if method == "semantic_similarity" and expected:
-        return word_overlap(answer, expected)
-    if method == "keyword_match":
-        return keyword_overlap(answer, expected or question)
-    if method == "length_appropriateness":
-        return length_fit(answer, question)
+    """The score by a method; neutral where the method is unknown or has nothing to compare.
+
+    Of what is no text the old code's score: none in common, no opinion on the length.
+    """
+    try:
+        if method == "semantic_similarity" and expected:
+            return word_overlap(answer, expected)
+        if method == "keyword_match":
+            return keyword_overlap(answer, expected or question)
+        if method == "length_appropriateness":
+            return length_fit(answer, question)
+    except AttributeError:
+        return NEUTRAL if method == "length_appropriateness" else 0.0
     return NEUTRAL
 
 

@@ -10,6 +10,7 @@ import logging
 from typing import Any
 
 from accuracy import api
+from stillme.transfer.affinity import row_key
 from stillme.transfer.calls import answers
 
 logger = logging.getLogger(__name__)
@@ -65,5 +66,10 @@ class AccuracyScorer:
     @answers(False)
     def update_objective_progress(self, objective_id: int, current_accuracy: float) -> bool:
         """True also for an unknown objective, False on error."""
-        api.objective_progress(objective_id=objective_id, current_score=current_accuracy)
+        key = row_key(objective_id)
+        if key is None:
+            return True
+        if current_accuracy is None:
+            raise TypeError("Nothing cannot be compared with the target of an objective.")
+        api.objective_progress(objective_id=key, current_score=current_accuracy)
         return True

@@ -78,7 +78,6 @@ class LegacyShape:
 
     def __init__(self, folder: Path, rows: int) -> None:
         self.folder = folder
-        self.locked = 0
         for name, schema in SCHEMAS.items():
             with sqlite3.connect(folder / f"{name}.db") as file:
                 file.executescript(schema)
@@ -89,7 +88,7 @@ class LegacyShape:
 
     @contextmanager
     def open(self, name: str, timeout: float = 5.0) -> Iterator[sqlite3.Connection]:
-        """A connection for one call; an error is counted and swallowed, as the old code did."""
+        """A connection for one call."""
         file = sqlite3.connect(self.folder / f"{name}.db", timeout=timeout)
         try:
             if name == "rss":
@@ -97,10 +96,23 @@ class LegacyShape:
                 file.execute("PRAGMA journal_mode = WAL")
             yield file
             file.commit()
-        except sqlite3.OperationalError:
-            self.locked += 1
         finally:
             file.close()
+
+    def rows(self) -> dict[str, int]:
+        """Rows per table, and the sum of what the cycles counted."""
+        asked = {
+            "items": ("knowledge", "SELECT count(*) FROM knowledge_items"),
+            "sessions": ("knowledge", "SELECT count(*) FROM learning_sessions"),
+            "scores": ("accuracy", "SELECT count(*) FROM accuracy_scores"),
+            "fetched": ("rss", "SELECT count(*) FROM rss_fetch_items"),
+            "counters": ("rss", "SELECT sum(entries_added) FROM rss_fetch_cycles"),
+        }
+        found = {}
+        for name, (file, sql) in asked.items():
+            with self.open(file) as opened:
+                found[name] = int(opened.execute(sql).fetchone()[0])
+        return found
 
     def record_learning_session(self) -> None:
         """One INSERT."""

@@ -6,7 +6,8 @@ Makes a scratch database on the configured server and SQLite files in a temporar
 filled with the same number of rows, and drops them. The threads are divided between two processes
 as gunicorn would (stillme/ops/gunicorn_conf.py). Measures writes alone with 16 writers over
 all three files and to one of them (calls per second, "database is locked"), the mixed calls at full
-load, and their latency at half load.
+load, and their latency at half load. At the end every write that was acknowledged is looked for in
+the tables and in the counters of the cycles; where PostgreSQL lost one or failed a call, it ends 1.
 Loopback only; bounded by --seconds per measurement. SQLite and PostgreSQL take turns, --rounds
 times; printed are medians. With --output they are written as JSON beside the versions.
 """
@@ -26,7 +27,9 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -41,73 +44,83 @@ import stillme  # noqa: E402
 
 stillme.setup()
 
-from django.db import connections  # noqa: E402
+from django.db import DatabaseError, connections  # noqa: E402
 
 from benchmarks.legacy_shape import LegacyShape  # noqa: E402
 from benchmarks.services_shape import Services, in_scratch_database  # noqa: E402
 from stillme.postgresql.forks import close_pools  # noqa: E402
 
-Call = Callable[[], object]
+# The table that a call adds a row to ("" for a read), and the call.
+Call = tuple[str, Callable[[], object]]
+READ = ""
 
 
 def writes(side: Services | LegacyShape, number: int) -> list[Call]:
     """What a chat answer and a fetched entry write."""
     cycle = 1 + number % CYCLES
     return [
-        side.record_learning_session,
-        side.score_response,
-        lambda: side.add_fetch_item(cycle),
-        side.add_knowledge,
+        ("sessions", side.record_learning_session),
+        ("scores", side.score_response),
+        ("fetched", lambda: side.add_fetch_item(cycle)),
+        ("items", side.add_knowledge),
     ]
 
 
 def one_file(side: Services | LegacyShape, number: int) -> list[Call]:
     """Writes that meet in one legacy file."""
-    return [side.record_learning_session, side.add_knowledge]
+    return [("sessions", side.record_learning_session), ("items", side.add_knowledge)]
 
 
 def mixed(side: Services | LegacyShape, number: int) -> list[Call]:
     """Writes and reads, half and half."""
     cycle = 1 + number % CYCLES
     reads: list[Call] = [
-        side.get_retained_knowledge,
-        side.get_all_fetch_items,
-        lambda: side.get_fetch_stats(cycle),
-        lambda: side.get_fetch_stats(cycle + 1),
+        (READ, side.get_retained_knowledge),
+        (READ, side.get_all_fetch_items),
+        (READ, lambda: side.get_fetch_stats(cycle)),
+        (READ, lambda: side.get_fetch_stats(cycle + 1)),
     ]
     return [*writes(side, number), *reads]
 
 
-def full_load(
-    calls: Callable[[int], list[Call]], seconds: float, errors: Callable[[], int]
-) -> tuple[float, list[float], int]:
-    """Calls per second of threads that never pause, each call's seconds, and errors."""
-    return _run(calls, seconds, 0.0, errors)
+@dataclass
+class Done:
+    """One run: calls per second, each call's seconds in order, calls that failed, rows written."""
+
+    rate: float
+    taken: list[float]
+    failed: int
+    written: Counter[str]
 
 
-def paced(calls: Callable[[int], list[Call]], seconds: float, rate: float) -> list[float]:
+def full_load(calls: Callable[[int], list[Call]], seconds: float) -> Done:
+    """Threads that never pause."""
+    return _run(calls, seconds, 0.0)
+
+
+def paced(calls: Callable[[int], list[Call]], seconds: float, rate: float) -> Done:
     """Each call's seconds, from when it was due, at `rate` calls a second, evenly spaced."""
-    return _run(calls, seconds, THREADS / rate, lambda: 0)[1]
+    return _run(calls, seconds, THREADS / rate)
 
 
-def _run(
-    calls: Callable[[int], list[Call]], seconds: float, pause: float, errors: Callable[[], int]
-) -> tuple[float, list[float], int]:
+def _run(calls: Callable[[int], list[Call]], seconds: float, pause: float) -> Done:
     """All threads, divided among processes as gunicorn does."""
     fork = multiprocessing.get_context("fork")
     results = []
     for first in range(PROCESSES):
         ours, theirs = fork.Pipe(duplex=False)
         numbers = range(first, THREADS, PROCESSES)
-        process = fork.Process(target=_share, args=(theirs, numbers, calls, seconds, pause, errors))
+        process = fork.Process(target=_share, args=(theirs, numbers, calls, seconds, pause))
         process.start()
         results.append((process, ours))
     found = [(process, pipe.recv()) for process, pipe in results]
     for process, _ in found:
         process.join()
-    elapsed = max(lasted for _, (_, _, lasted) in found)
-    flat = sorted(itertools.chain.from_iterable(taken for _, (taken, _, _) in found))
-    return len(flat) / elapsed, flat, sum(count for _, (_, count, _) in found)
+    shares = [share for _, share in found]
+    flat = sorted(itertools.chain.from_iterable(taken for taken, _, _, _ in shares))
+    elapsed = max(lasted for _, _, _, lasted in shares)
+    written = sum((counted for _, _, counted, _ in shares), Counter())
+    return Done(len(flat) / elapsed, flat, sum(failed for _, failed, _, _ in shares), written)
 
 
 def _share(
@@ -116,23 +129,32 @@ def _share(
     calls: Callable[[int], list[Call]],
     seconds: float,
     pause: float,
-    errors: Callable[[], int],
 ) -> None:
     """The threads of one process; the clock starts when each has done every call once."""
     taken: list[float] = []
     clock: list[float] = []
+    failures: list[str] = []
+    written: list[str] = []
     warm = threading.Barrier(len(numbers), lambda: clock.append(time.perf_counter()))
+
+    def make(table: str, call: Callable[[], object]) -> None:
+        try:
+            call()
+        except (AssertionError, sqlite3.Error, DatabaseError) as error:
+            failures.append(repr(error))
+        else:
+            written.append(table)
 
     def work(number: int) -> None:
         order = random.Random(number)
         turns = list(calls(number))
         order.shuffle(turns)
-        for call in turns:
-            call()
+        for turn in turns:
+            make(*turn)
         warm.wait()
         started = clock[0]
         due = started + (number / THREADS) * pause
-        for call in itertools.cycle(turns):
+        for turn in itertools.cycle(turns):
             if pause:
                 due += pause
                 time.sleep(max(0.0, due - time.perf_counter()))
@@ -140,7 +162,7 @@ def _share(
             begun = due if pause else time.perf_counter()
             if begun - started > seconds:
                 return
-            call()
+            make(*turn)
             taken.append(time.perf_counter() - begun)
 
     threads = [threading.Thread(target=work, args=(number,)) for number in numbers]
@@ -148,7 +170,10 @@ def _share(
         thread.start()
     for thread in threads:
         thread.join()
-    pipe.send((taken, errors(), time.perf_counter() - clock[0]))
+    lasted = time.perf_counter() - clock[0]
+    for failure in sorted(set(failures))[:3]:
+        print(f"  {failures.count(failure)} calls failed: {failure}", flush=True)
+    pipe.send((taken, len(failures), Counter(written), lasted))
     connections.close_all()
     close_pools()
 
@@ -160,21 +185,61 @@ def measure(rows: int, seconds: float, rounds: int) -> list[dict[str, object]]:
     print(f"\n{rows:,} rows a table, {shape}, {rounds} times {seconds:.0f} s each", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         legacy, services = LegacyShape(Path(folder), rows), Services()
+        sides = {"SQLite": Accounts(legacy.rows), "PostgreSQL": Accounts(services.rows)}
         for what, calls in (("writes", writes), ("one file", one_file), ("mixed", mixed)):
             old, new = Runs(), Runs()
             for _ in range(rounds):
-                old.add(full_load(lambda n, c=calls: c(legacy, n), seconds, lambda: legacy.locked))  # type: ignore[misc]
-                new.add(full_load(lambda n, c=calls: c(services, n), seconds, lambda: 0))  # type: ignore[misc]
+                for runs, side in ((old, legacy), (new, services)):
+                    done = full_load(lambda n, c=calls, s=side: c(s, n), seconds)  # type: ignore[misc]
+                    runs.add(done)
+                    sides["SQLite" if side is legacy else "PostgreSQL"].add(done)
             say(f"{what}, SQLite", old, f", {old.errors} locked")
             say(f"{what}, PostgreSQL", new, f", {new.rate / old.rate:.1f} times SQLite's")
             found += [old.record(rows, what, "SQLite"), new.record(rows, what, "PostgreSQL")]
         half = Runs()
         for _ in range(rounds):
-            taken = paced(lambda n: mixed(services, n), seconds, new.rate / 2)
-            half.add((new.rate / 2, taken, 0))
+            half.add(paced(lambda n: mixed(services, n), seconds, new.rate / 2))
+            sides["PostgreSQL"].add(half.last)
         say("mixed, half load", half)
         found.append(half.record(rows, "mixed, half load", "PostgreSQL"))
+        found += [account.settle(rows, side) for side, account in sides.items()]
     return found
+
+
+class Accounts:
+    """What was acknowledged on one side, against what its tables hold in the end."""
+
+    def __init__(self, count: Callable[[], dict[str, int]]) -> None:
+        self._count, self._before = count, count()
+        self.written: Counter[str] = Counter()
+        self.failed = 0
+
+    def add(self, done: Done) -> None:
+        """One more run."""
+        self.written += done.written
+        self.failed += done.failed
+
+    def settle(self, rows: int, side: str) -> dict[str, object]:
+        """Count and say it; "counters" are the sums that the cycles keep of their items."""
+        expected = {**self.written, "counters": self.written["fetched"]}
+        now = self._count()
+        lost = {
+            name: number - (now[name] - self._before[name])
+            for name, number in expected.items()
+            if name != READ and number != now[name] - self._before[name]
+        }
+        total = sum(number for name, number in self.written.items() if name != READ)
+        print(
+            f"  {side}: {total:,} writes acknowledged, {self.failed} failed, lost: {lost or 'none'}"
+        )
+        return {
+            "rows": rows,
+            "calls": "writes acknowledged",
+            "side": side,
+            "writes": total,
+            "failed": self.failed,
+            "lost": lost,
+        }
 
 
 class Runs:
@@ -184,12 +249,14 @@ class Runs:
         self.rates: list[float] = []
         self.taken: list[list[float]] = []
         self.errors = 0
+        self.last = Done(0.0, [], 0, Counter())
 
-    def add(self, found: tuple[float, list[float], int]) -> None:
+    def add(self, done: Done) -> None:
         """One more run."""
-        self.rates.append(found[0])
-        self.taken.append(found[1])
-        self.errors += found[2]
+        self.last = done
+        self.rates.append(done.rate)
+        self.taken.append(done.taken)
+        self.errors += done.failed
 
     @property
     def rate(self) -> float:
@@ -213,7 +280,7 @@ class Runs:
             "rates": [round(rate) for rate in self.rates],
             "p50_ms": round(self.percentile(0.5), 2),
             "p99_ms": round(self.percentile(0.99), 2),
-            "locked": self.errors,
+            "failed": self.errors,
         }
 
 
@@ -224,8 +291,8 @@ def say(what: str, runs: Runs, more: str = "") -> None:
     print(f"  {what:<22}{runs.rate:7,.0f}/s {spread:<18} {times}{more}", flush=True)
 
 
-def main() -> None:
-    """Parse and measure."""
+def main() -> int:
+    """Parse and measure; 1 where PostgreSQL lost a write or failed a call."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, nargs="+", default=[100_000, 1_000_000])
     parser.add_argument("--seconds", type=float, default=5.0)
@@ -250,6 +317,8 @@ def main() -> None:
             "python": platform.python_version(),
         }
         options.output.write_text(json.dumps({"about": about, "results": found}, indent=1) + "\n")
+    ours = [each for each in found if each["side"] == "PostgreSQL"]
+    return int(any(each["failed"] or each.get("lost") for each in ours))
 
 
 def server_version() -> str:
@@ -260,4 +329,4 @@ def server_version() -> str:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

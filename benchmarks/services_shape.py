@@ -73,6 +73,23 @@ class Services:
         """Counts of one cycle."""
         assert self.history.get_fetch_stats(cycle)["total"] > 0
 
+    def rows(self) -> dict[str, int]:
+        """Rows per table, and the sum of what the cycles counted."""
+        with connections["default"].cursor() as cursor:
+            cursor.execute(COUNTS)
+            found = cursor.fetchone()
+        connections["default"].close()
+        return dict(zip(("items", "sessions", "scores", "fetched", "counters"), found, strict=True))
+
+
+COUNTS = """
+    SELECT (SELECT count(*) FROM knowledge.knowledge_items),
+           (SELECT count(*) FROM knowledge.learning_sessions),
+           (SELECT count(*) FROM accuracy.accuracy_scores),
+           (SELECT count(*) FROM rss.fetch_items),
+           (SELECT sum(items_added) FROM rss.fetch_cycles)
+"""
+
 
 def in_scratch_database(rows: int, work: Callable[[], None]) -> None:
     """Run `work` on a filled database that is dropped afterwards."""

@@ -7,7 +7,7 @@ transaction unless the caller has one. No feature flag is consulted here.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import date
 from typing import Any
 
 from django.db import router, transaction
@@ -17,7 +17,8 @@ from django.utils import timezone
 
 from continuum.models import TIERS, ForgettingMetric, TierAudit, TierMetric
 from continuum.scoring import Move, Standing, demotion, promotion
-from stillme.transfer.calls import borrows_connection, limited, plain, real
+from stillme.transfer.affinity import plain, whole
+from stillme.transfer.calls import borrows_connection, limited, real
 from stillme.transfer.stamps import days_ago_local_date, instant, iso_text, local_zone
 
 AUDIT_COLUMNS = (
@@ -85,18 +86,18 @@ def item_move(
     The audit row is written also for an item without metrics. No direction is checked. Raises
     IntegrityError for a tier that does not exist, where the item does.
     """
-    now = timezone.now()
+    now, to_tier = timezone.now(), plain(to_tier)
     with transaction.atomic(using=router.db_for_write(TierMetric)):
-        found = TierMetric.objects.filter(pk=item_id).update(
+        found = TierMetric.objects.filter(pk=plain(item_id)).update(
             **{"tier": to_tier, stamp: now, "updated_at": now}
         )
         TierAudit.objects.create(
             item_id=plain(item_id),
             from_tier=plain(from_tier),
-            to_tier=plain(to_tier),
+            to_tier=to_tier,
             reason=plain(reason),
             surprise_score=real(surprise_score),
-            retrieval_count_7d=retrieval_count_7d,
+            retrieval_count_7d=whole(retrieval_count_7d),
             validator_overlap=real(validator_overlap),
             performed_by="system",
             created_at=now,
@@ -121,7 +122,7 @@ def _evaluate(
 ) -> Move | None:
     """Decide and move under a lock of the item's row: what was read is what is acted upon."""
     with transaction.atomic(using=router.db_for_write(TierMetric)):
-        row = TierMetric.objects.select_for_update().filter(pk=item_id).first()
+        row = TierMetric.objects.select_for_update().filter(pk=plain(item_id)).first()
         if row is None:
             return None
         standing = Standing(
@@ -148,15 +149,15 @@ def _evaluate(
 @borrows_connection
 def item_set_cycle(*, item_id: str, cycle: int) -> bool:
     """Note the cycle in which an item was last updated; False where it has no metrics row."""
-    found = TierMetric.objects.filter(pk=item_id)
-    return bool(found.update(last_update_cycle=cycle, updated_at=Now()))
+    found = TierMetric.objects.filter(pk=plain(item_id))
+    return bool(found.update(last_update_cycle=whole(cycle), updated_at=Now()))
 
 
 @borrows_connection
 def item_figures(*, item_id: str) -> dict[str, Any]:
     """Retrieval counts and overlap of an item; empty where it has no metrics row."""
     names = ("retrieval_count_7d", "retrieval_count_30d", "validator_overlap")
-    return TierMetric.objects.filter(pk=item_id).values(*names).first() or {}
+    return TierMetric.objects.filter(pk=plain(item_id)).values(*names).first() or {}
 
 
 @borrows_connection
@@ -164,7 +165,7 @@ def audit_list(*, limit: int | None = 100, item_id: str | None = None) -> list[d
     """The audit trail, newest first, of one item or of all."""
     rows = TierAudit.objects.order_by(F("created_at").desc(nulls_last=True), F("id").desc())
     if item_id:
-        rows = rows.filter(item_id=item_id)
+        rows = rows.filter(item_id=plain(item_id))
     found = limited(rows.values(*AUDIT_COLUMNS), limit)
     return [{**row, "created_at": iso_text(row["created_at"])} for row in found]
 
@@ -178,7 +179,7 @@ def forgetting_record(
     recall_after: float,
     faithfulness_score: float | None = None,
     overlap_score: float | None = None,
-    knowledge_update_timestamp: datetime | str | None = None,
+    knowledge_update_timestamp: date | str | None = None,
 ) -> int:
     """Store a measurement of recall before and after an update; answers its id."""
     metric = ForgettingMetric.objects.create(

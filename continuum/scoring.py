@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import hypot
+from typing import Any
 
 _WORD = re.compile(r"\b[a-z]{4,}\b")
 
@@ -56,16 +57,23 @@ def novelty(
 
     Raises ValueError for vectors of different lengths.
     """
-    if vector is None or len(vector) == 0:
+    if _is_nothing(vector):
         return 0.0
-    if centroids is None or len(centroids) == 0:
+    if _is_nothing(centroids):
         return MIDDLING
+    assert vector is not None
+    assert centroids is not None
     centre = [sum(column) / len(centroids) for column in zip(*centroids, strict=True)]
     dot = sum(a * b for a, b in zip(vector, centre, strict=True))
     lengths = hypot(*vector) * hypot(*centre)
     if lengths == 0:
         return MIDDLING
     return clamp(1.0 - dot / lengths)
+
+
+def _is_nothing(values: Any) -> bool:
+    """Whether a list is empty or none; an array of numpy's has no truth of its own."""
+    return len(values) == 0 if hasattr(values, "__len__") else not values
 
 
 def surprise(rarity: float, novelty: float, frequency: float, overlap: float) -> float:

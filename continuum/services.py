@@ -17,6 +17,7 @@ from typing import Any
 
 from continuum import api, scoring
 from continuum.models import TIERS
+from stillme.transfer.affinity import row_limit
 from stillme.transfer.calls import answers
 
 logger = logging.getLogger(__name__)
@@ -53,6 +54,7 @@ class _Switched:
 class TieredUpdateIsolation(_Switched):
     """Which tiers a cycle updates, and which tier an item belongs to."""
 
+    @answers(True, database=False)
     def should_update_tier(self, tier: str, cycle_count: int) -> bool:
         """Whether a tier is updated in this cycle: L0 always, the others every so many."""
         if not ENABLE_CONTINUUM_MEMORY:
@@ -63,6 +65,7 @@ class TieredUpdateIsolation(_Switched):
             return True
         return tier == "L0" or cycle_count % frequency == 0
 
+    @answers("L0", database=False)
     def get_tier_for_knowledge(self, item_id: str, surprise_score: float) -> str:
         """The tier of an item by its surprise score."""
         if not ENABLE_CONTINUUM_MEMORY:
@@ -82,13 +85,14 @@ class TieredUpdateIsolation(_Switched):
 class PromotionManager(_Switched):
     """Surprise scores, promotions and demotions."""
 
+    @answers(0.0, database=False)
     def calculate_rarity_score(
         self, content: str, existing_keywords: list[str] | None = None
     ) -> float:
         """How rare the words of the content are, from 0 to 1."""
         return scoring.rarity(content, existing_keywords)
 
-    @answers(scoring.MIDDLING)
+    @answers(scoring.MIDDLING, database=False)
     def calculate_novelty_score(
         self,
         content_embedding: Sequence[float] | None,
@@ -113,6 +117,7 @@ class PromotionManager(_Switched):
             return 0.0
         return float(api.item_figures(item_id=item_id).get("validator_overlap") or 0.0)
 
+    @answers(0.0, database=False)
     def calculate_surprise_score(
         self,
         item_id: str,
@@ -235,7 +240,7 @@ class ContinuumMemory(_Switched):
         """The audit trail, newest first."""
         if not ENABLE_CONTINUUM_MEMORY:
             return []
-        return api.audit_list(limit=limit, item_id=item_id)
+        return api.audit_list(limit=row_limit(limit), item_id=item_id)
 
     @answers(-1)
     def record_forgetting_metric(

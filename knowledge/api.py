@@ -13,7 +13,8 @@ from django.db.models import Avg, Count, Q
 from django.db.models.functions import Now
 
 from knowledge.models import KnowledgeItem, KnowledgeRelationship, LearningSession
-from stillme.transfer.calls import borrows_connection, document, plain, real
+from stillme.transfer.affinity import plain, whole
+from stillme.transfer.calls import borrows_connection, document, real
 from stillme.transfer.inserts import insert
 from stillme.transfer.selects import fetch, limit_clause, select
 from stillme.transfer.stamps import days_ago, sql_text
@@ -45,7 +46,7 @@ def item_add(
 @borrows_connection
 def item_rescore(*, item_id: int, retention_score: float | None) -> bool:
     """Set the retention score and the time of last access; False where there is no such item."""
-    found = KnowledgeItem.objects.filter(pk=item_id)
+    found = KnowledgeItem.objects.filter(pk=whole(item_id))
     changed = found.update(retention_score=real(retention_score), last_accessed=Now())
     return bool(changed)
 
@@ -59,9 +60,9 @@ def item_list_retained(
 ) -> list[dict[str, Any]]:
     """The best retained items first; ties by access count, then in the order of their ids."""
     sql = _RETAINED
-    parameters: list[float | str] = [float(min_retention_score)]
+    parameters: list[Any] = [float(min_retention_score)]
     if knowledge_type:
-        sql, parameters = _RETAINED_OF_TYPE, [*parameters, str(knowledge_type)]
+        sql, parameters = _RETAINED_OF_TYPE, [*parameters, plain(knowledge_type)]
     found = fetch(KnowledgeItem, sql + _BEST_FIRST + limit_clause(limit), parameters)
     rows = [dict(zip(_COLUMNS, row, strict=True)) for row in found]
     for row in rows:
@@ -92,12 +93,11 @@ def item_clean_up(*, days: float = 30, min_retention_score: float = 0.3) -> int:
 
     The old code left relationships to deleted items behind; the target's foreign keys allow none.
     """
-    before = days_ago(days)
-    if before is None:
+    before, below = days_ago(days), real(min_retention_score)
+    # PostgreSQL sorts NaN above every number: "below NaN" would be every old item.
+    if before is None or below is None:
         return 0
-    doomed = KnowledgeItem.objects.filter(
-        created_at__lt=before, retention_score__lt=min_retention_score
-    )
+    doomed = KnowledgeItem.objects.filter(created_at__lt=before, retention_score__lt=below)
     using = router.db_for_write(KnowledgeItem)
     with transaction.atomic(using=using):
         ids = doomed.values("pk")

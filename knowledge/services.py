@@ -10,6 +10,7 @@ import logging
 from typing import Any
 
 from knowledge import api
+from stillme.transfer.affinity import row_key, row_limit
 from stillme.transfer.calls import answers
 
 logger = logging.getLogger(__name__)
@@ -43,7 +44,9 @@ class KnowledgeRetention:
     @answers(False)
     def update_retention_score(self, knowledge_id: int, new_score: float) -> bool:
         """True also for an unknown item, False on error."""
-        api.item_rescore(item_id=knowledge_id, retention_score=new_score)
+        key = row_key(knowledge_id)
+        if key is not None:
+            api.item_rescore(item_id=key, retention_score=new_score)
         return True
 
     @answers([])
@@ -55,7 +58,9 @@ class KnowledgeRetention:
     ) -> list[dict[str, Any]]:
         """The best retained items; [] on error."""
         return api.item_list_retained(
-            knowledge_type=knowledge_type, min_retention_score=min_retention_score, limit=limit
+            knowledge_type=knowledge_type,
+            min_retention_score=min_retention_score,
+            limit=row_limit(limit),
         )
 
     @answers(-1)

@@ -6,14 +6,15 @@ transaction unless the caller has one.
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date
 from typing import Any
 
 from django.db.models.functions import Now
 from django.utils import timezone
 
 from rss.models import FetchCycle, FetchItem
-from stillme.transfer.calls import borrows_connection, plain
+from stillme.transfer.affinity import plain, whole
+from stillme.transfer.calls import borrows_connection
 from stillme.transfer.inserts import insert, insert_from
 from stillme.transfer.selects import fetch, from_table, limit_clause, select
 from stillme.transfer.stamps import instant, iso_text, local_zone
@@ -42,13 +43,13 @@ class UnknownCycleError(LookupError):
 @borrows_connection
 def cycle_open(*, cycle_number: int) -> int:
     """Begin a cycle; answers its id. The number is the scheduler's, and may repeat."""
-    return insert(FetchCycle, cycle_number=cycle_number, started_at=timezone.now())
+    return insert(FetchCycle, cycle_number=whole(cycle_number), started_at=timezone.now())
 
 
 @borrows_connection
 def cycle_complete(*, cycle_id: int) -> bool:
     """Mark a cycle as completed now; False where there is no such cycle."""
-    found = FetchCycle.objects.filter(pk=cycle_id)
+    found = FetchCycle.objects.filter(pk=whole(cycle_id))
     return bool(found.update(completed_at=Now(), status=FetchCycle.Status.COMPLETED))
 
 
@@ -63,9 +64,9 @@ def item_add(
     status: str,
     status_reason: str | None = None,
     vector_id: str | None = None,
-    added_to_rag_at: datetime | str | None = None,
+    added_to_rag_at: date | str | None = None,
 ) -> int:
-    """Store an item and count it in its cycle, in one statement; answers its id.
+    """Store an item and count it in its cycle, both or neither; answers its id.
 
     The old code counted in a transaction of its own, read-modify-write, and lost counts. Raises
     UnknownCycleError where there is no such cycle.
@@ -94,8 +95,7 @@ def item_add(
 
 def _counting(names: tuple[str, ...]) -> str:
     ones = ", ".join(f"{name} = coalesce({name}, 0) + 1" for name in ("items_fetched", *names))
-    cycle = f"UPDATE {FetchCycle._meta.db_table} SET {ones} WHERE id = %t RETURNING id"
-    return f"WITH given AS ({cycle})"
+    return f"UPDATE {FetchCycle._meta.db_table} SET {ones} WHERE id = %t RETURNING id"
 
 
 # Item and counters in one statement: it is a transaction by itself, and one round trip.
@@ -173,7 +173,7 @@ def item_count(*, cycle_id: int | None = None) -> dict[str, int]:
     chosen = cycle_id or cycle_latest()
     if not chosen:
         return counts
-    for status, count in fetch(FetchItem, _BY_STATUS, [int(chosen)]):
+    for status, count in fetch(FetchItem, _BY_STATUS, [whole(chosen)]):
         counts["total"] += count
         if status in STATISTICS:
             counts[STATISTICS[status]] = count

@@ -11,6 +11,7 @@ import os
 from typing import Any
 
 from rss import api
+from stillme.transfer.affinity import row_key, row_limit
 from stillme.transfer.calls import answers
 
 logger = logging.getLogger(__name__)
@@ -58,24 +59,27 @@ class RSSFetchHistory:
     @answers(None)
     def complete_fetch_cycle(self, cycle_id: int) -> None:
         """Mark a cycle as completed."""
-        api.cycle_complete(cycle_id=cycle_id)
+        key = row_key(cycle_id)
+        if key is not None:
+            api.cycle_complete(cycle_id=key)
 
     @answers([])
     def get_latest_fetch_items(self, limit: int = 100) -> list[dict[str, Any]]:
         """The items of the latest cycle, newest first."""
-        return api.item_list_latest(limit=limit)
+        return api.item_list_latest(limit=row_limit(limit))
 
     @answers([])
     def get_all_fetch_items(self, limit: int = 1000) -> list[dict[str, Any]]:
         """All items, newest first."""
-        return api.item_list(limit=limit)
+        return api.item_list(limit=row_limit(limit))
 
     @answers([])
     def get_added_to_rag_items(self, limit: int = 1000) -> list[dict[str, Any]]:
         """The items with the status "Added to RAG", the latest addition first."""
-        return api.item_list_added(limit=limit)
+        return api.item_list_added(limit=row_limit(limit))
 
     @answers(NO_STATISTICS)
     def get_fetch_stats(self, cycle_id: int | None = None) -> dict[str, int]:
         """Items by status, of a cycle or the latest; all zero where there is none."""
-        return api.item_count(cycle_id=cycle_id)
+        key = row_key(cycle_id) if cycle_id else 0
+        return dict(NO_STATISTICS) if key is None else api.item_count(cycle_id=key)

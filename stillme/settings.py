@@ -263,7 +263,9 @@ LOGGING = {
     "disable_existing_loggers": False,
     "filters": {"context": {"()": "stillme.ops.logs.ContextFilter"}},
     "formatters": {
-        "plain": {"format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s]: %(message)s"},
+        "plain": {
+            "format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s %(run_id)s]: %(message)s"
+        },
         "json": {"()": "stillme.ops.logs.JsonFormatter"},
     },
     "handlers": {

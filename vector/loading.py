@@ -10,10 +10,11 @@ from itertools import islice
 
 from django.db import connections, transaction
 
+from stillme.postgresql.distributed import is_distributed
 from stillme.transfer import ledger
 from stillme.transfer.findings import Event, OnEvent
 from stillme.transfer.models import KeptCell, QuarantinedRow, RunTable
-from stillme.transfer.postgresql.copy import execute, fetch_all
+from stillme.transfer.postgresql.copy import commit_lazily, execute, fetch_all
 from stillme.transfer.steps.outcome import MOST_KEYS
 from vector import chroma, indexes, merging, models, strangers
 from vector.conversion import (
@@ -187,7 +188,7 @@ class Loader:
         with transaction.atomic(using=alias):
             # Not to wait for the disk after each batch: the collection's last transaction does, and
             # with it everything before it is safe. A crash loses whole batches, never the order.
-            execute(connections[alias], "SET LOCAL synchronous_commit = off")
+            commit_lazily(connections[alias])
             ledger.mark_write(alias, self.run_id)
             if self.fresh:
                 merging.write_fresh(alias, ready, outcome)
@@ -202,7 +203,8 @@ class Loader:
         """What is gone from the legacy, the ledger's line, the index."""
         begun = time.monotonic()
         with transaction.atomic(using=self.alias):
-            if not self.fresh:
+            # Of rows on another node nobody can tell whose they are.
+            if not self.fresh and not is_distributed(connections[self.alias], merging.ITEMS):
                 self._find_vanished()
             self._record()
         if self.table.outcome.inserted + self.table.outcome.updated:

@@ -8,6 +8,8 @@ from typing import Any
 from django.apps import apps
 from django.core.checks import CheckMessage, Error, register
 from django.db import models
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.operations import AlterField
 
 from stillme.ops.replicas import DOMAINS
 from stillme.transfer.mapping import split_table
@@ -36,14 +38,49 @@ def problems_of(model: type[models.Model]) -> Iterator[CheckMessage]:
             obj=model,
             id="ops.E001",
         )
-    for field in model._meta.local_fields:
-        if not isinstance(field, models.ForeignKey) or not getattr(field, "db_constraint", True):
+    for field in [*model._meta.local_fields, *model._meta.local_many_to_many]:
+        if not isinstance(field, models.ForeignKey | models.ManyToManyField):
             continue
-        other, _ = split_table(field.remote_field.model._meta.db_table)
+        other = split_table(field.remote_field.model._meta.db_table)[0]
         if other != schema:
-            yield Error(
-                f"{model.__name__}.{field.name} refers to the schema {other}: foreign keys "
-                "between schemas do not work once the schemas are on different nodes.",
-                obj=model,
-                id="ops.E002",
-            )
+            yield _leaves(model, field, other)
+    key = model._meta.pk
+    # Django's BigAutoField passes for an AutoField.
+    if isinstance(key, models.AutoField) and not isinstance(key, models.BigIntegerField):
+        yield Error(
+            f"{model.__name__}.{key.name} is an identity of less than 64 bits: Citus distributes "
+            "none, and the type of a distributed key is final.",
+            obj=model,
+            id="ops.E004",
+        )
+
+
+def _leaves(model: type[models.Model], field: Any, other: str) -> CheckMessage:
+    """A relation to another schema: a foreign key cannot be, and a query through it is a join."""
+    constrained = getattr(field, "db_constraint", True)
+    what = "foreign keys" if constrained else "joins"
+    return Error(
+        f"{model.__name__}.{field.name} refers to the schema {other}: {what} "
+        "between schemas do not work once the schemas are on different nodes.",
+        obj=model,
+        id="ops.E002" if constrained else "ops.E003",
+    )
+
+
+@register("ops")
+def keys_keep_their_types(
+    app_configs: Sequence[Any] | None = None, **kwargs: Any
+) -> list[CheckMessage]:
+    """No migration of a domain gives a primary key another type."""
+    migrations = MigrationLoader(None).disk_migrations
+    return [
+        Error(
+            f"The migration {app}.{name} alters the primary key {operation.model_name}."
+            f"{operation.name}: a distributed table's cannot be altered.",
+            id="ops.E005",
+        )
+        for (app, name), migration in migrations.items()
+        if app in DOMAINS
+        for operation in migration.operations
+        if isinstance(operation, AlterField) and operation.field.primary_key
+    ]

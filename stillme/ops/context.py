@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import uuid
 from contextvars import ContextVar
 from typing import Any
 
 from django.db.models.signals import post_save
+
+logger = logging.getLogger("stillme.runs")
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 run_id: ContextVar[str] = ContextVar("run_id", default="")
@@ -25,6 +28,11 @@ def follow_runs() -> None:
     post_save.connect(_note_run, sender="transfer.Run", dispatch_uid="ops.run_id")
 
 
-def _note_run(instance: Any, created: bool, **kwargs: Any) -> None:
+def _note_run(
+    instance: Any, created: bool, update_fields: frozenset[str] | None = None, **kwargs: Any
+) -> None:
     if created:
         run_id.set(str(instance.pk))
+        logger.info("%s began", instance.command)
+    elif update_fields and "finished_at" in update_fields:
+        logger.info("%s ended: %s", instance.command, instance.message or instance.status)

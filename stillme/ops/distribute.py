@@ -14,9 +14,15 @@ from django.db import connections
 from django.db.backends.utils import CursorWrapper
 
 from stillme.ops.replicas import DOMAINS
+from stillme.postgresql.distributed import forget
 from stillme.transfer.errors import StateError, TargetError
 
 OLDEST_CITUS = 12
+LEDGER_MOVED = (
+    "The schema transfer is distributed, and must stay on the coordinator: run SELECT "
+    "citus_schema_undistribute('transfer'), and migrate with citus.enable_schema_based_sharding "
+    "off."
+)
 
 EXTENSION = "SELECT extversion FROM pg_extension WHERE extname = 'citus'"
 WORKERS = "SELECT count(*) FROM citus_get_active_worker_nodes()"
@@ -65,9 +71,13 @@ def plan_distribution(alias: str = "default") -> Plan:
                 "and citus_add_node for each worker, or stay on one node (docs/scaling.md)."
             )
         present = _column(cursor, SCHEMAS, sorted(DOMAINS))
-        done = [name for name in _column(cursor, DISTRIBUTED) if name in DOMAINS]
+        moved = _column(cursor, DISTRIBUTED)
+        done = [name for name in moved if name in DOMAINS]
         workers = _first(cursor, WORKERS) or 0
-        problems = tuple(_problems(cursor, str(version), int(workers), present))
+        problems = (
+            *_problems(cursor, str(version), int(workers), present),
+            *([LEDGER_MOVED] if "transfer" in moved else []),
+        )
         move = tuple(name for name in present if name not in done)
     return Plan(str(version), int(workers), move, tuple(done), problems)
 
@@ -105,6 +115,7 @@ def distribute(plan: Plan, on_event: Callable[[str], None], alias: str = "defaul
         # the same command again goes on with the next one.
         with connections[alias].cursor() as cursor:
             cursor.execute("SELECT citus_schema_distribute(%s::regnamespace)", [schema])
+        forget()
         on_event(schema)
 
 

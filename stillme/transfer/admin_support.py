@@ -92,7 +92,13 @@ def table_rows(rows: QuerySet[Any]) -> int:
 def planned_rows(rows: QuerySet[Any]) -> int:
     """How many rows the planner expects of a query."""
     plan = json.loads(rows.order_by().values("pk").explain(format="json"))
-    return int(plan[0]["Plan"]["Plan Rows"])
+    return int(_remote_plan(plan[0]["Plan"])["Plan Rows"])
+
+
+def _remote_plan(plan: dict[str, Any]) -> dict[str, Any]:
+    """The plan of the node that has the rows, where Citus shows it within its own."""
+    tasks = plan.get("Distributed Query", {}).get("Job", {}).get("Tasks", [])
+    return tasks[0]["Remote Plan"][0][0]["Plan"] if tasks else plan
 
 
 def excerpt(field: str) -> Callable[[Any, Any], str]:

@@ -16,6 +16,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.utils import OperationalError
 
 from stillme.postgresql.explain import explain_operational_error
+from stillme.transfer.loops import call_in_thread, in_coroutine
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -24,18 +25,18 @@ _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 _NOT_STORABLE = re.compile("[\0\ud800-\udfff]")
 
 
-def answers(fallback: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:
+def answers(fallback: Any, *, database: bool = True) -> Callable[[Callable[P, R]], Callable[P, R]]:
     """A method that never raises: an error is logged, and `fallback` is the answer.
 
     The logger is the attribute `logger` of the method's module, looked up at the time of the
-    call, so that it can be patched there.
+    call, so that it can be patched there. Without `database` the method only computes.
     """
 
     def decorate(method: Callable[P, R]) -> Callable[P, R]:
         @wraps(method)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
             try:
-                with savepoint():
+                with savepoint() if database else nullcontext():
                     return method(*args, **kwargs)
             except Exception as error:
                 logger = method.__globals__["logger"]
@@ -65,11 +66,15 @@ def borrows_connection(function: Callable[P, R]) -> Callable[P, R]:
     """A function that gives back the pooled connections that it opened.
 
     Within a request, a transaction or an iteration the connection is the caller's, and stays. In
-    a plain thread nobody would return it, and a pool of ten would be empty after ten threads.
+    a plain thread nobody would return it, and a pool of ten would be empty after ten threads. In a
+    coroutine a thread makes the call (`loops`).
     """
 
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
+        if in_coroutine():
+            answer: R = call_in_thread(lambda: call(*args, **kwargs))
+            return answer
         with connections_returned():
             return function(*args, **kwargs)
 
@@ -110,23 +115,12 @@ def _is_pooled(connection: BaseDatabaseWrapper) -> bool:
     return bool(connection.settings_dict["OPTIONS"].get("pool"))
 
 
-def plain(text: Any) -> Any:
-    """Text as PostgreSQL can hold it: U+0000 becomes U+FFFD.
-
-    Feeds and model answers contain U+0000; SQLite kept it, PostgreSQL refuses the row. Losing
-    the whole row for one character would be worse. Raises TypeError for what is no text.
-    """
-    if text is None:
-        return None
-    if not isinstance(text, str):
-        raise TypeError(f"A text is needed here, not a value of type {type(text).__name__}.")
-    return text.replace("\0", _REPLACEMENT)
-
-
 def real(number: Any) -> float | None:
     """A double; NaN becomes None, as SQLite stores it."""
     if number is None:
         return None
+    if isinstance(number, bytes | bytearray):
+        raise TypeError("A number is needed here, not bytes.")
     value = float(number)
     return None if math.isnan(value) else value
 

@@ -11,9 +11,10 @@ from __future__ import annotations
 from functools import cache
 from typing import Any, NamedTuple, cast
 
-from django.db import connections, models, router
+from django.db import connections, models, router, transaction
 
 from stillme.postgresql.base import DatabaseWrapper
+from stillme.postgresql.distributed import is_distributed
 from stillme.transfer.calls import savepoint
 from stillme.transfer.mapping import split_table
 
@@ -31,15 +32,20 @@ def insert(model: type[models.Model], **values: Any) -> int:
 
 
 def insert_from(
-    model: type[models.Model], before: str, parameters: tuple[Any, ...], values: dict[str, Any]
+    model: type[models.Model], given: str, parameters: tuple[Any, ...], values: dict[str, Any]
 ) -> int | None:
-    """The same below a WITH clause: the row is stored if its first query, `given`, has a row.
+    """The same after another statement, `given` with `parameters`: where that returns a row.
 
-    `before` is "WITH given AS (...)", with `parameters`. Answers None where nothing was stored.
-    In a caller's transaction an error undoes this statement only.
+    One statement, and so one round trip, unless the table is on another node of a Citus cluster:
+    there an INSERT below a WITH may take its ids from that node's sequence. Answers None where
+    nothing was stored. In a caller's transaction an error undoes this statement only.
     """
     alias = router.db_for_write(model)
     connection = cast(DatabaseWrapper, connections[alias])
+    if given and is_distributed(connection, model._meta.db_table):
+        with transaction.atomic(using=alias):
+            return insert(model, **values) if connection.fetch_prepared(given, parameters) else None
+    before = f"WITH given AS ({given})" if given else ""
     statement = _compiled(alias, model, before, tuple(values))
     cells = [
         field.get_db_prep_save(

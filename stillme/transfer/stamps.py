@@ -8,9 +8,11 @@ imported row equals the legacy text wherever that clock is the one that wrote it
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta, tzinfo
+import re
+from datetime import UTC, date, datetime, timedelta, tzinfo
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.conf import settings
@@ -53,7 +55,7 @@ def sql_text(moment: datetime | None) -> str | None:
     """``2025-11-07 15:24:02``, in UTC."""
     if moment is None:
         return None
-    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(" ", "seconds")
 
 
 def iso_text(moment: datetime | None, zone: tzinfo | None = None) -> str | None:
@@ -66,30 +68,48 @@ def iso_text(moment: datetime | None, zone: tzinfo | None = None) -> str | None:
     return moment.astimezone(zone or local_zone()).replace(tzinfo=None).isoformat()
 
 
-def instant(value: datetime | str | None) -> datetime | None:
-    """The instant of a stored text or of a datetime, by the rule of the legacy files.
+def instant(value: date | str | None) -> datetime | None:
+    """The instant of a stored text, of a date or of a datetime, by the rule of the legacy files.
 
-    A space means UTC, a ``T`` without offset means local, an offset speaks for itself; a naive
-    datetime is local. Raises ValueError for a text that is no time.
+    A space (or a date alone) means UTC, a ``T`` without offset means local, an offset speaks for
+    itself; a naive datetime is local. Raises ValueError for a text that is no time.
     """
     if value is None or value == "":
         return None
-    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+    given = value if isinstance(value, str | datetime) else value.isoformat()
+    moment = datetime.fromisoformat(given) if isinstance(given, str) else given
     if moment.tzinfo is not None:
         return moment.astimezone(UTC)
-    if isinstance(value, str) and "T" not in value:
+    if isinstance(given, str) and "T" not in given:
         return moment.replace(tzinfo=UTC)
     return moment.replace(tzinfo=local_zone()).astimezone(UTC)
 
 
-def days_ago(days: float) -> datetime | None:
-    """`days` before the present second, as ``datetime('now', '-N days')``; None if negative."""
-    if days < 0:
+# Days from SQLite's first date (Julian day 0) to Python's.
+_BEFORE_YEAR_1 = 1_721_425
+_EARLIEST = datetime.min.replace(tzinfo=UTC)
+_DAYS = re.compile(r"(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
+
+
+def days_ago(days: Any) -> datetime | None:
+    """`days` before the present second, as ``datetime('now', '-N days')``.
+
+    None, that is an empty window, for what SQLite makes NULL of: a negative number, NaN, None, a
+    word, more days than its calendar has. What lies before the year 1 is its beginning: no row is
+    older.
+    """
+    if not _DAYS.fullmatch(str(days)):
         return None
-    return timezone.now().replace(microsecond=0) - timedelta(days=days)
+    count, now = float(days), timezone.now().replace(microsecond=0)
+    if count > now.toordinal() + _BEFORE_YEAR_1:
+        return None
+    try:
+        return now - timedelta(days=count)
+    except OverflowError:
+        return _EARLIEST
 
 
-def days_ago_local_date(days: float) -> datetime | None:
+def days_ago_local_date(days: Any) -> datetime | None:
     """The bound of such a window over a column of local times.
 
     The old code compared texts: a local ``2025-11-07T...`` against a UTC ``2025-11-07 15:24:02``.
@@ -97,7 +117,7 @@ def days_ago_local_date(days: float) -> datetime | None:
     is: everything since local midnight of the date which the window begins on, counted in UTC.
     """
     start = days_ago(days)
-    if start is None:
-        return None
+    if start is None or start == _EARLIEST:
+        return start
     midnight = start.replace(hour=0, minute=0, second=0, tzinfo=None)
     return instant(midnight)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import timedelta
 from typing import Any
 
@@ -188,3 +189,29 @@ def test_the_window_is_read_off_its_index() -> None:
     assert len(found) == 3
     for plan in found:
         assert "idx_accuracy_scores_created_at" in plan, plan
+
+
+@pytest.mark.parametrize("days", [None, -1, math.nan, math.inf, "x", 10**7])
+def test_a_window_that_is_none_holds_nothing(days: Any) -> None:
+    scorer.score_response("q", "a")
+    assert scorer.get_accuracy_metrics(days) == {"error": "No recent scores found"}
+
+
+@pytest.mark.parametrize("days", ["7", 7.5, 800_000, 10**6])
+def test_days_are_read_as_sqlite_reads_them(days: Any) -> None:
+    scorer.score_response("q", "a")
+    found = scorer.get_accuracy_metrics(days)
+    assert (found["period_days"], found["total_responses"]) == (days, 1)
+
+
+@pytest.mark.parametrize("score", [None, "high", b"1"])
+def test_a_score_that_compares_with_nothing_changes_nothing(score: Any) -> None:
+    key = scorer.set_learning_objective("o", 0.5)
+    assert scorer.update_objective_progress(key, score) is False
+    assert LearningObjective.objects.get().current_score == 0.0
+    assert scorer.update_objective_progress("no id", 0.9) is True  # type: ignore[arg-type]
+
+
+def test_what_is_no_text_has_nothing_in_common() -> None:
+    assert scorer.score_response("q", 5, "5") == 0.0  # type: ignore[arg-type]
+    assert AccuracyScore.objects.get().actual_answer == "5"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import math
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from unittest.mock import Mock
 
@@ -142,6 +142,7 @@ def test_update_tier_cycle() -> None:
     assert timezone.now() - row.updated_at < timedelta(minutes=1)
     assert TieredUpdateIsolation().update_tier_cycle("unknown", "L0", 1) is True
     assert TieredUpdateIsolation().update_tier_cycle("k", "L0", "x") is False  # type: ignore[arg-type]
+    assert TieredUpdateIsolation().update_tier_cycle("k", "L0", 4.5) is False  # type: ignore[arg-type]
 
 
 # --- scores --------------------------------------------------------------------------------------
@@ -459,3 +460,35 @@ def test_the_log_and_the_week_are_read_off_indexes() -> None:
     for index, call in expected:
         plan = plans(call)[-1]
         assert index in plan, plan
+
+
+@pytest.mark.parametrize("odd", [None, b"x", [1], math.nan, "\ud800", {1}, object()])
+def test_methods_that_only_compute_do_not_raise(odd: Any) -> None:
+    tiers, manager = TieredUpdateIsolation(), PromotionManager()
+    with statements(0), transaction.atomic():
+        assert tiers.should_update_tier(odd, odd) is True
+        assert tiers.get_tier_for_knowledge("i", odd) == "L0"
+        assert 0.0 <= manager.calculate_rarity_score(odd, odd) <= 1.0
+        assert 0.0 <= manager.calculate_novelty_score(odd, odd) <= 1.0
+    assert manager.calculate_novelty_score(0) == 0.0  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("count", [3.7, "x", 2**31])
+def test_a_count_that_is_none_is_refused_not_cut(count: Any) -> None:
+    metric()
+    assert PromotionManager().promote_item("k", "L0", "L1", "r", 0.5, count, 0.5) is False
+    assert TierMetric.objects.get().tier == "L0"
+
+
+def test_an_item_with_a_nul_is_found_under_the_same_name() -> None:
+    assert PromotionManager().promote_item("a\0b", "L0", "L\0", "r", 0.5, 1.0, 0.5) is True  # type: ignore[arg-type]
+    assert [row["to_tier"] for row in ContinuumMemory().get_audit_log(item_id="a\0b")] == [
+        "L\ufffd"
+    ]
+    assert PromotionManager().evaluate_and_promote("a\0b") is None
+
+
+def test_an_updates_date_is_enough() -> None:
+    key = ContinuumMemory().record_forgetting_metric("i", "q", 1, 0, None, None, date(2025, 1, 2))
+    found = ForgettingMetric.objects.get(pk=key).knowledge_update_timestamp
+    assert found == datetime(2025, 1, 2, tzinfo=UTC)

@@ -78,7 +78,7 @@ def test_what_postgresql_cannot_hold_is_replaced_not_lost() -> None:
     [
         {"content": None},
         {"content": b"bytes"},
-        {"content": 7},
+        {"content": [7]},
         {"content": "\ud800"},
         {"source": None},
         {"confidence_score": "high"},
@@ -90,6 +90,57 @@ def test_a_refused_item_is_minus_one(arguments: dict[str, Any]) -> None:
     assert not KnowledgeItem.objects.exists()
     with pytest.raises((TypeError, ValueError, IntegrityError)), transaction.atomic():
         api.item_add(**{"content": "c", "source": "s", **arguments})
+
+
+def test_a_number_as_a_text_is_the_text_of_itself() -> None:
+    key = retention.add_knowledge(7, 2.5, True)  # type: ignore[arg-type]
+    found = KnowledgeItem.objects.get(pk=key)
+    assert (found.content, found.source, found.knowledge_type) == ("7", "2.5", "1")
+
+
+@pytest.mark.parametrize("fits", [1, "1", " 1 ", "1.0", 1.0, True])
+def test_an_id_finds_the_row_that_sqlite_found(fits: Any) -> None:
+    KnowledgeItem.objects.create(id=1, content="c", source="s", knowledge_type="t")
+    assert retention.update_retention_score(fits, 0.5) is True
+    assert KnowledgeItem.objects.get().retention_score == 0.5
+
+
+@pytest.mark.parametrize(
+    ("other", "answer"),
+    [
+        (None, True),
+        ("x", True),
+        (1.5, True),
+        (math.nan, True),
+        (b"1", True),
+        ("1_0", True),
+        (2**63, False),
+        ([1], False),
+    ],
+)
+def test_what_is_no_id_touches_no_row(other: Any, answer: bool) -> None:
+    KnowledgeItem.objects.create(id=1, content="c", source="s", knowledge_type="t")
+    assert retention.update_retention_score(other, 0.5) is answer
+    assert KnowledgeItem.objects.get().retention_score == 0.0
+    if other is not None:
+        with pytest.raises((ValueError, TypeError)):
+            api.item_rescore(item_id=1.5, retention_score=0.5)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("limit", "rows"),
+    [("2", 2), (2.0, 2), (None, 0), (2.5, 0), ("x", 0), (2**63, 0), (-(2**63), 3)],
+)
+def test_limits_are_sqlites(limit: Any, rows: int) -> None:
+    for _ in range(3):
+        item(0.9)
+    assert len(retention.get_retained_knowledge(limit=limit)) == rows
+
+
+def test_a_type_with_a_nul_finds_what_was_stored_under_it() -> None:
+    key = retention.add_knowledge("c", "s", "a\0b")
+    retention.update_retention_score(key, 1.0)
+    assert [r["id"] for r in retention.get_retained_knowledge("a\0b")] == [key]
 
 
 def test_errors_go_to_the_logger_of_the_module(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -227,10 +278,22 @@ def test_cleanup_is_strict_and_keeps_null() -> None:
     connection.check_constraints()
 
 
-@pytest.mark.parametrize("days", [-1, 10**12])
-def test_cleanup_of_impossible_windows_deletes_nothing(days: int) -> None:
+@pytest.mark.parametrize("days", [-1, 10**12, 10**6, None, math.nan, math.inf, "x", True])
+def test_cleanup_of_impossible_windows_deletes_nothing(days: Any) -> None:
     item(0.1, age=1000)
     assert retention.cleanup_old_knowledge(days_threshold=days) == 0
+    assert KnowledgeItem.objects.count() == 1
+
+
+def test_cleanup_takes_days_as_text() -> None:
+    item(0.1, age=1000)
+    assert retention.cleanup_old_knowledge("999.5") == 1  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("score", [math.nan, None])
+def test_cleanup_below_nothing_deletes_nothing(score: Any) -> None:
+    item(0.1, age=1000)
+    assert retention.cleanup_old_knowledge(min_retention_score=score) == 0
     assert KnowledgeItem.objects.count() == 1
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import logging
 from datetime import timedelta
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from django.db import OperationalError, connections
+from django.db import OperationalError, connections, models
+from django.db.migrations.operations import AlterField
 from django.db.migrations.recorder import MigrationRecorder
 from django.test import Client, RequestFactory
 from django.utils import timezone
@@ -17,6 +19,7 @@ from stillme.ops import checks
 from stillme.ops.context import request_id, request_id_from
 from stillme.ops.logs import ContextFilter, JsonFormatter
 from stillme.ops.middleware import OperationsMiddleware
+from stillme.transfer import ledger
 from stillme.transfer.models import FileState, Run
 
 pytestmark = pytest.mark.django_db
@@ -126,3 +129,29 @@ def test_the_domains_can_be_distributed(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(FetchCycle._meta, "db_table", '"knowledge"."fetch_cycles"')
     assert [problem.id for problem in checks.problems_of(FetchItem)] == ["ops.E002"]
     assert [problem.id for problem in checks.problems_of(FetchCycle)] == ["ops.E001"]
+    monkeypatch.setattr(FetchItem._meta.get_field("cycle"), "db_constraint", False)
+    assert [problem.id for problem in checks.problems_of(FetchItem)] == ["ops.E003"]
+    monkeypatch.setattr(FetchItem._meta, "pk", models.AutoField(name="id", primary_key=True))
+    assert [problem.id for problem in checks.problems_of(FetchItem)] == ["ops.E003", "ops.E004"]
+
+
+def test_a_migration_that_alters_a_key_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert checks.keys_keep_their_types() == []
+    alter = AlterField("fetchitem", "id", models.AutoField(primary_key=True))
+    found = {("rss", "0002"): SimpleNamespace(operations=[alter])}
+    monkeypatch.setattr(
+        checks, "MigrationLoader", lambda connection: SimpleNamespace(disk_migrations=found)
+    )
+    assert [problem.id for problem in checks.keys_keep_their_types()] == ["ops.E005"]
+
+
+def test_the_run_of_a_command_begins_and_ends_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with caplog.at_level(logging.INFO, "stillme.runs"):
+        run = ledger.start_run("default", "import_sqlite", {})
+        ledger.finish_run("default", run, failed=False)
+    assert [record.getMessage() for record in caplog.records] == [
+        "import_sqlite began",
+        "import_sqlite ended: completed",
+    ]

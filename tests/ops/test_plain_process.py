@@ -32,6 +32,17 @@ async def main():
     return await asyncio.gather(*(add(f"a{n}", "s") for n in range(40)))
 
 assert min(asyncio.run(main())) > 0
+
+async def endpoint(n):
+    return retention.add_knowledge(f"e{n}", "s")  # as the old application does
+
+async def endpoints():
+    keys = await asyncio.gather(*(endpoint(n) for n in range(5)))
+    item = history.add_fetch_item(history.create_fetch_cycle(0), "t", "f", "l", "s", "x")
+    assert history.get_latest_fetch_items()[0]["id"] == item
+    return keys
+
+assert min(asyncio.run(endpoints())) > 0
 cycle = history.create_fetch_cycle(1)
 now = datetime.now()
 history.add_fetch_item(cycle, "t", "f", "l", "s", "Added to RAG", added_to_rag_at=now.isoformat())

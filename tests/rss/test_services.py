@@ -228,6 +228,11 @@ def test_stats_count_exact_words() -> None:
     assert history.get_fetch_stats(0) == expected
     assert history.get_fetch_stats(99) == NOTHING
     assert history.get_fetch_stats("x") == NOTHING  # type: ignore[arg-type]
+    assert history.get_fetch_stats(cycle + 0.5) == NOTHING  # type: ignore[arg-type]
+    assert history.get_fetch_stats(str(cycle)) == expected  # type: ignore[arg-type]
+    history.complete_fetch_cycle(cycle + 0.5)  # type: ignore[arg-type]
+    assert FetchCycle.objects.get().completed_at is None
+    assert history.get_all_fetch_items(limit=None) == []  # type: ignore[arg-type]
 
 
 def test_every_list_is_read_off_an_index() -> None:

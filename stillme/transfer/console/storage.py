@@ -6,7 +6,9 @@ from typing import Any
 
 from django.apps import apps
 from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 
+from stillme.postgresql.distributed import distributed_tables
 from stillme.transfer.postgresql.copy import fetch_all
 
 MOST = 50
@@ -26,22 +28,48 @@ WHERE c.relkind IN ('r', 'p') AND n.nspname = ANY(%s)
 ORDER BY 4 DESC, 1, 2 LIMIT %s
 """
 
+_REMOTE_SIZES = (
+    "SELECT citus_total_relation_size(%s), citus_table_size(%s), citus_relation_size(%s)"
+)
+
 
 def storage(alias: str) -> list[dict[str, Any]]:
     """Per table of our schemas, the largest first: bytes, and the planner's estimate of rows."""
-    found = fetch_all(connections[alias], _SIZES, [schemas(), MOST])
-    return [
-        {
-            "table": f"{schema}.{name}",
-            "own": schema == ENGINE,
-            "rows": rows,
-            "total": total,
-            "heap": heap,
-            "indexes": indexes,
-            "toast": toast,
-        }
-        for schema, name, rows, total, heap, indexes, toast in found
+    connection = connections[alias]
+    elsewhere = {_plain(relation): relation for relation in distributed_tables(connection)}
+    rows = [
+        _remote(connection, schema, name, elsewhere[f"{schema}.{name}"])
+        if f"{schema}.{name}" in elsewhere
+        else _row(schema, name, rows, *sizes)
+        for schema, name, rows, *sizes in fetch_all(connection, _SIZES, [schemas(), MOST])
     ]
+    return sorted(rows, key=lambda row: (-row["total"], row["table"]))
+
+
+def _row(
+    schema: str, name: str, rows: int | None, total: int, heap: int, indexes: int, toast: int
+) -> dict[str, Any]:
+    return {
+        "table": f"{schema}.{name}",
+        "own": schema == ENGINE,
+        "rows": rows,
+        "total": total,
+        "heap": heap,
+        "indexes": indexes,
+        "toast": toast,
+    }
+
+
+def _plain(relation: str) -> str:
+    return relation.replace('"', "")
+
+
+def _remote(
+    connection: BaseDatabaseWrapper, schema: str, name: str, relation: str
+) -> dict[str, Any]:
+    """Of a table whose rows are on another node of a Citus cluster: that node is asked."""
+    total, table, heap = fetch_all(connection, _REMOTE_SIZES, [relation] * 3)[0]
+    return _row(schema, name, None, total, heap, total - table, table - heap)
 
 
 def schemas() -> list[str]:

@@ -10,13 +10,8 @@ from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.postgresql.copy import StageWriter, create_stage
 from stillme.transfer.sqlite.raw import RawRow
 from stillme.transfer.steps.job import Source, TableSource
-from stillme.transfer.steps.merge import (
-    Merged,
-    delete_keys,
-    merge_stage,
-    set_orphans_aside,
-    stage_rows,
-)
+from stillme.transfer.steps.merge import delete_keys, set_orphans_aside, stage_rows
+from stillme.transfer.steps.merge_rows import Merged, merge_stage
 from stillme.transfer.steps.outcome import MOST_KEYS, Outcome
 from stillme.transfer.steps.set_aside import keep_cells, quarantine_rows
 

@@ -26,7 +26,7 @@ from stillme.transfer.steps.legacy_format import (
     target_expression,
 )
 from stillme.transfer.steps.legacy_rows import LegacyRows
-from stillme.transfer.steps.merge import Merged
+from stillme.transfer.steps.merge_rows import Merged
 from stillme.transfer.steps.outcome import Outcome
 
 AT_ONCE = 5_000

@@ -31,6 +31,7 @@ from stillme.transfer.sqlite.schema import sequence_mark
 from stillme.transfer.steps import states
 from stillme.transfer.steps.capture import lift_stale_freezes, target_tables
 from stillme.transfer.steps.follow import Follower, FollowOptions
+from stillme.transfer.steps.image import refuse_on_cluster
 from stillme.transfer.steps.live_file import LiveFile
 from stillme.transfer.steps.readiness_list import Line, go_list, is_go
 from stillme.transfer.steps.replay import replay_round
@@ -88,6 +89,7 @@ def check_cutover(options: CutoverOptions, on_event: OnEvent = ignore_event) -> 
 def cut_over(options: CutoverOptions, on_event: OnEvent = ignore_event) -> CutoverResult:
     """Switch over. Raises TransferError; then everything is as it was before."""
     alias = options.database
+    refuse_on_cluster(alias, "The cut-over")
     files = files_to_cut_over(on_event)
     for file in files:
         states.require(states.standing(alias, file.name), State.FOLLOWING, what="the cut-over")

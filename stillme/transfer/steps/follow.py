@@ -16,6 +16,7 @@ from stillme.transfer.steps import states
 from stillme.transfer.steps.capture import lift_stale_freezes
 from stillme.transfer.steps.follow_result import FileFollowed, FollowOptions, FollowResult
 from stillme.transfer.steps.follower import Follower, measure_lag
+from stillme.transfer.steps.image import refuse_on_cluster
 from stillme.transfer.steps.lag_history import LagHistory
 from stillme.transfer.steps.load import ImportOptions, import_files
 from stillme.transfer.steps.states import State
@@ -35,6 +36,7 @@ def follow(
     alias = options.database
     stop = stop or threading.Event()
     began = time.monotonic()
+    refuse_on_cluster(alias, "Following the files")
     files = files_to_follow(alias, options.selection, on_event)
     load_where_needed(alias, files, on_event)
     with exclusive(alias):

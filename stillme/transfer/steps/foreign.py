@@ -13,7 +13,7 @@ from django.db import connections
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.postgresql.copy import fetch_all, quoted
 from stillme.transfer.steps.compare import target_keys
-from stillme.transfer.steps.merge import OURS
+from stillme.transfer.steps.merge_rows import OURS
 
 MOST = 20
 

@@ -18,6 +18,7 @@ from stillme.transfer.postgresql import objects
 from stillme.transfer.postgresql.locks import exclusive
 from stillme.transfer.registry import legacy_files
 from stillme.transfer.steps.dry import dry_table
+from stillme.transfer.steps.image import refuse_on_cluster
 from stillme.transfer.steps.import_options import (
     CHUNK_ROWS,
     ImportOptions,
@@ -108,6 +109,8 @@ def _import(options: ImportOptions, directory: Path, on_event: OnEvent) -> Impor
     alias = options.database
     wanted = [f.name for f in legacy_files() if options.selection.wants_file(f.name)]
     refuse_when_live(alias, wanted, "import_sqlite")
+    if options.prune:
+        refuse_on_cluster(alias, "--prune")
     workers = options.workers(_legacy_bytes(options))
     run = ledger.start_run(alias, "import_sqlite", _describe(options, workers))
     result = ImportResult(run.pk)

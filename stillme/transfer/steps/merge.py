@@ -1,9 +1,8 @@
-"""Merging a staged range into the target: insert what is new, update what changed, no more."""
+"""Staging a range of the snapshot and merging it into the target."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import connections
@@ -22,32 +21,16 @@ from stillme.transfer.postgresql.copy import (
 )
 from stillme.transfer.sqlite.ranges import KeyRange
 from stillme.transfer.sqlite.raw import RawRow
+from stillme.transfer.steps import image
 from stillme.transfer.steps.careful import LoadedRow, SetAside
-from stillme.transfer.steps.difference import rows_differ
 from stillme.transfer.steps.job import Source, TableJob, TableSource
 from stillme.transfer.steps.load_huge import is_huge, line_pieces
+from stillme.transfer.steps.merge_rows import OURS, Merged, merge_stage
 from stillme.transfer.steps.outcome import MOST_KEYS, Outcome
 from stillme.transfer.steps.read_range import RangeReader, ReadRange
 
-# A row written by somebody else than the engine has an xmin that no mark knows.
-# Correlated, so that few rows ask the index on the expression: a follower leaves a mark a round.
-OURS = (
-    "EXISTS (SELECT 1 FROM transfer.write_mark AS w "
-    "WHERE mod(w.xid, 4294967296) = t.xmin::text::bigint)"
-)
-
-
 # Rows that need attention are staged so many characters at a time.
 _CHARACTERS_AT_ONCE = 4_000_000
-
-
-@dataclass(slots=True)
-class Merged:
-    """A merged range: its counts and what goes beside the rows."""
-
-    outcome: Outcome
-    set_aside: list[SetAside] = field(default_factory=list)
-    with_kept: list[LoadedRow] = field(default_factory=list)
 
 
 def range_condition(
@@ -85,7 +68,8 @@ def merge_range(
     fill_stage(alias, source, key_range, merged, read)
     set_orphans_aside(alias, source, merged, source.raw.keys)
     within = range_condition(mapping, key_range, "t")
-    _find_vanished(alias, source.job, merged, *within)
+    if not image.is_elsewhere(alias, mapping):
+        _find_vanished(alias, source.job, merged, *within)
     merge_stage(alias, source.job, merged, within)
     return merged
 
@@ -157,21 +141,29 @@ def set_orphans_aside(alias: str, source: Source, merged: Merged, find_raw: Find
     """Take staged rows whose parent is not in the target out of the stage.
 
     The legacy parent may be loaded by the ledger and yet be gone: deleted on the target side.
-    `find_raw` gives the raw rows of keys.
+    `find_raw` gives the raw rows of keys. Stage and parents are asked apart: they may be on
+    different nodes.
     """
     mapping = source.job.mapping
     assert mapping.key is not None
     key = quoted(mapping.key.target)
+    connection = connections[alias]
     for column, table in mapping.references():
         parent = source.job.parents[table]
         if parent is None or parent.key is None:
             continue
         name, parent_key = quoted(column.target), quoted(parent.key.target)
+        staged = fetch_all(
+            connection, f"SELECT DISTINCT {name} FROM {STAGE} WHERE {name} IS NOT NULL"
+        )
+        wanted = [row[0] for row in staged]
+        query = f"SELECT {parent_key} FROM {parent.relation} WHERE {parent_key} = ANY(%s)"
+        present = {row[0] for row in fetch_all(connection, query, [wanted])} if wanted else set()
+        lost = [each for each in wanted if each not in present]
+        if not lost:
+            continue
         orphans = fetch_all(
-            connections[alias],
-            f"DELETE FROM {STAGE} AS s WHERE s.{name} IS NOT NULL AND NOT EXISTS "
-            f"(SELECT 1 FROM {parent.relation} AS p WHERE p.{parent_key} = s.{name}) "
-            f"RETURNING s.{key}",
+            connection, f"DELETE FROM {STAGE} WHERE {name} = ANY(%s) RETURNING {key}", [lost]
         )
         for raw in find_raw(row[0] for row in orphans):
             _take_back(merged, str(raw.cells[mapping.key.legacy][1]))
@@ -201,75 +193,6 @@ def _note(merged: Merged, row: LoadedRow | SetAside) -> None:
     outcome.loaded += not row.repaired
     if row.kept:
         merged.with_kept.append(row)
-
-
-def merge_stage(
-    alias: str, job: TableJob, merged: Merged, within: tuple[str, list[int | str]] = ("TRUE", [])
-) -> None:
-    """Insert and update from the stage; rows that the target side changed are left alone.
-
-    `within` is a condition on the target `t`, with its parameters, that holds for every staged
-    key: it spares the server a look at the whole table.
-    """
-    condition, values = within
-    connection = connections[alias]
-    mapping = job.mapping
-    assert mapping.key is not None
-    key = quoted(mapping.key.target)
-    columns = [quoted(name) for name in mapping.target_columns]
-    joined = f"{STAGE} AS s JOIN {mapping.relation} AS t ON t.{key} = s.{key}"
-    allowed = "TRUE" if job.overwrite else OURS
-    # Compared once; few rows differ as a rule, and those are found again by their key.
-    changed = fetch_all(
-        connection,
-        f"SELECT s.{key}, {allowed} FROM {joined} WHERE {condition} AND {rows_differ(mapping)} "
-        f"ORDER BY s.{key}::text FOR UPDATE OF t",
-        values,
-    )
-    conflicts = [str(name) for name, ours in changed if not ours]
-    merged.outcome.conflict_count += len(conflicts)
-    merged.outcome.conflicts += conflicts[:MOST_KEYS]
-    _forget_old(alias, job, key)
-    to_update = [name for name, ours in changed if ours]
-    settings = ", ".join(f"{name} = s.{name}" for name in columns)
-    if to_update:
-        merged.outcome.updated += execute(
-            connection,
-            f"UPDATE {mapping.relation} AS t SET {settings} FROM {STAGE} AS s "
-            f"WHERE t.{key} = s.{key} AND s.{key} = ANY(%s)",
-            [to_update],
-        )
-    merged.outcome.inserted += execute(
-        connection,
-        f"INSERT INTO {mapping.relation} ({', '.join(columns)}) "
-        f"SELECT {_list('s', columns)} FROM {STAGE} AS s "
-        f"WHERE NOT EXISTS (SELECT 1 FROM {mapping.relation} AS t "
-        f"WHERE t.{key} = s.{key} AND {condition})",
-        values,
-    )
-
-
-def _list(table: str, columns: Sequence[str]) -> str:
-    return ", ".join(f"{table}.{name}" for name in columns)
-
-
-def _forget_old(alias: str, job: TableJob, key: str) -> None:
-    """Kept cells of staged rows are written anew; their quarantine entries are resolved."""
-    connection = connections[alias]
-    table = job.mapping.declared_table
-    staged = f"SELECT s.{key}::text FROM {STAGE} AS s"
-    execute(
-        connection,
-        f'DELETE FROM {KeptCell._meta.db_table} WHERE "table" = %s AND key IN ({staged})',
-        [table],
-    )
-    execute(
-        connection,
-        f"UPDATE {QuarantinedRow._meta.db_table} SET status = 'repaired', decided_at = now(), "
-        f"note = 'The legacy row loads now.' WHERE \"table\" = %s AND key IN ({staged}) "
-        "AND status <> 'repaired'",
-        [table],
-    )
 
 
 def _find_vanished(

@@ -32,13 +32,8 @@ from stillme.transfer.steps.children import children_of
 from stillme.transfer.steps.foreign import foreign_among
 from stillme.transfer.steps.job import TableSource
 from stillme.transfer.steps.live_file import LiveFile, Round
-from stillme.transfer.steps.merge import (
-    Merged,
-    delete_keys,
-    merge_stage,
-    set_orphans_aside,
-    stage_rows,
-)
+from stillme.transfer.steps.merge import delete_keys, set_orphans_aside, stage_rows
+from stillme.transfer.steps.merge_rows import Merged, merge_stage
 from stillme.transfer.steps.outcome import Outcome
 from stillme.transfer.steps.ranges_touched import touch_ranges
 from stillme.transfer.steps.read_keys import ManyRows

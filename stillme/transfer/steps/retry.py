@@ -47,14 +47,17 @@ def _open_orphans(alias: str, planned: PlannedTable) -> list[str]:
         parent = planned.job.parents[table]
         if parent is None or parent.key is None:
             continue
-        rows = fetch_all(
+        # Orphans and parents are asked apart: they may be on different nodes.
+        orphans = fetch_all(
             connections[alias],
-            f"SELECT q.key FROM {QuarantinedRow._meta.db_table} AS q "
-            f"JOIN {parent.relation} AS p ON p.{quoted(parent.key.target)} = "
-            "(q.cells -> %s ->> 1)::bigint "
-            "WHERE q.\"table\" = %s AND q.reason = 'missing_parent' AND q.status = 'open' "
-            "AND q.\"column\" = %s AND q.cells -> %s ->> 0 = 'integer'",
+            f"SELECT key, (cells -> %s ->> 1)::bigint FROM {QuarantinedRow._meta.db_table} "
+            "WHERE \"table\" = %s AND reason = 'missing_parent' AND status = 'open' "
+            "AND \"column\" = %s AND cells -> %s ->> 0 = 'integer'",
             [column.legacy, mapping.declared_table, column.legacy, column.legacy],
         )
-        found += [row[0] for row in rows]
+        name = quoted(parent.key.target)
+        query = f"SELECT {name} FROM {parent.relation} WHERE {name} = ANY(%s)"
+        wanted = sorted({row[1] for row in orphans})
+        present = {row[0] for row in fetch_all(connections[alias], query, [wanted])}
+        found += [key for key, number in orphans if number in present]
     return sorted(set(found))

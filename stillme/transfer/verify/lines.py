@@ -99,6 +99,9 @@ def _target_piece(column: MappedColumn) -> str:
             return _sized(name)
         case kinds.Real() | kinds.Json():
             return f"CASE WHEN {name} IS NULL THEN '-' ELSE '{_VALUE_MARK}' END"
+        case kinds.Timestamp() | kinds.Date():
+            # Not by the session's zone: on a Citus cluster the line is made on another node.
+            return f"coalesce(({name} AT TIME ZONE 'UTC')::text || '+00;', '-')"
     return f"coalesce({name}::text || ';', '-')"
 
 

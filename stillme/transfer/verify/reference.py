@@ -58,6 +58,8 @@ def _declared(alias: str, schema: str, targets: list[type[models.Model]]) -> dic
             editor.create_model(model)
     described = {}
     with transaction.atomic(using=alias), connections[alias].cursor() as cursor:
+        # Citus may be told to distribute every new schema; elsewhere the name means nothing.
+        cursor.execute("SET LOCAL citus.enable_schema_based_sharding = off")
         cursor.execute(f'CREATE SCHEMA "{_SCRATCH}"')
         for statement in editor.collected_sql or []:
             if not statement.startswith(("CREATE SCHEMA", "--")):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import psycopg
 from django.db import DatabaseError, IntegrityError, connections, models, transaction
 
+from stillme.postgresql.distributed import is_distributed
 from stillme.transfer.findings import Finding, FindingKind
 from stillme.transfer.mapping import split_table
 from stillme.transfer.verify.target_side import select
@@ -107,12 +108,19 @@ def _insert(sequence: _Sequence, needed: int) -> str:
 def _copy_a_row(sequence: _Sequence) -> int | None:
     """The id of a copy of some row; None where the table is empty."""
     names = ", ".join(f'"{name}"' for name in sequence.others)
-    rows = select(
-        sequence.alias,
-        f"INSERT INTO {sequence.relation} ({names}) SELECT {names} FROM {sequence.relation} "
-        f'LIMIT 1 RETURNING "{sequence.column}"',
-    )
-    return int(rows[0][0]) if rows else None
+    chosen = f"FROM {sequence.relation} LIMIT 1"
+    into = f"INSERT INTO {sequence.relation} ({names})"
+    key = f'RETURNING "{sequence.column}"'
+    if not is_distributed(connections[sequence.alias], sequence.relation):
+        rows = select(sequence.alias, f"{into} SELECT {names} {chosen} {key}")
+        return int(rows[0][0]) if rows else None
+    # From one table of a node into itself the ids would come from that node's own sequence.
+    texts = ", ".join(f'"{name}"::text' for name in sequence.others)
+    found = select(sequence.alias, f"SELECT {texts} {chosen}")
+    if not found:
+        return None
+    marks = ", ".join(["%s"] * len(sequence.others))
+    return int(select(sequence.alias, f"{into} VALUES ({marks}) {key}", found[0])[0][0])
 
 
 def _problem_of(sequence: _Sequence, error: DatabaseError) -> str:

@@ -1,0 +1,56 @@
+"""Which tables are on other nodes: a Citus cluster keeps only an empty shell of them here.
+
+A statement that names such a table goes whole to the node that has it, and cannot name a table of
+this node beside it; rows there carry the transaction ids of that node. Whoever needs either asks
+here and takes another road (docs/scaling.md has the list). Without Citus the answer costs one look
+into the catalog a minute.
+"""
+
+from __future__ import annotations
+
+import time
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+# Seconds. A schema that is distributed meanwhile is noticed within them, without a restart.
+BELIEVED = 60.0
+
+HAS_CITUS = "SELECT to_regclass('pg_catalog.pg_dist_partition') IS NOT NULL"
+# Tables that Citus merely knows ('n' without a colocation group) are on this node.
+TABLES = """
+    SELECT format('"%s"."%s"', n.nspname, c.relname) FROM pg_catalog.pg_dist_partition p
+    JOIN pg_class c ON c.oid = p.logicalrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE p.partmethod <> 'n' OR p.colocationid <> 0
+"""
+
+_known: dict[tuple[str, str], tuple[float, frozenset[str]]] = {}
+
+
+def distributed_tables(connection: BaseDatabaseWrapper) -> frozenset[str]:
+    """The tables of other nodes, as `"schema"."table"`; empty without Citus."""
+    key = (connection.alias, str(connection.settings_dict["NAME"]))
+    asked, found = _known.get(key, (0.0, frozenset()))
+    if not asked or time.monotonic() - asked > BELIEVED:
+        found = _ask(connection)
+        _known[key] = (time.monotonic(), found)
+    return found
+
+
+def is_distributed(connection: BaseDatabaseWrapper, relation: str) -> bool:
+    """Whether the rows of `"schema"."table"` are on another node."""
+    return relation in distributed_tables(connection)
+
+
+def forget() -> None:
+    """Ask again next time: tables were distributed just now."""
+    _known.clear()
+
+
+def _ask(connection: BaseDatabaseWrapper) -> frozenset[str]:
+    connection.ensure_connection()
+    # By the driver's connection: Django's log of statements is about the caller's own.
+    session = connection.connection
+    with connection.wrap_database_errors:
+        if not session.execute(HAS_CITUS).fetchone()[0]:
+            return frozenset()
+        return frozenset(str(row[0]) for row in session.execute(TABLES).fetchall())

@@ -1,0 +1,106 @@
+"""What SQLite made of an argument: the old callers' ids, limits, texts and whole numbers.
+
+The old classes bound whatever they were given, and SQLite converted it by the column's affinity:
+"5" finds row 5, 5.5 and "x" find none, a number becomes the text of itself. Django would cut 5.5
+to 5 and write to a row that nobody named.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from datetime import date, datetime
+from typing import Any, SupportsIndex
+
+LARGEST = 2**63 - 1
+_NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
+_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+
+
+def plain(text: Any) -> Any:
+    """Text as PostgreSQL can hold it: U+0000 becomes U+FFFD, a number or a time its text.
+
+    Feeds and model answers contain U+0000; SQLite kept it, PostgreSQL refuses the row. Losing
+    the whole row for one character would be worse. Raises TypeError for what is no text.
+    """
+    if text is None:
+        return None
+    if isinstance(text, float):
+        return _real_text(text)
+    if isinstance(text, int):
+        return str(int(text))
+    if isinstance(text, date):
+        return text.isoformat(" ") if isinstance(text, datetime) else text.isoformat()
+    if not isinstance(text, str):
+        raise TypeError(f"A text is needed here, not a value of type {type(text).__name__}.")
+    return text.replace("\0", _REPLACEMENT)
+
+
+def _real_text(number: float) -> str | None:
+    """As SQLite's ``CAST(number AS TEXT)``."""
+    if math.isnan(number):
+        return None
+    if math.isinf(number):
+        return "Inf" if number > 0 else "-Inf"
+    digits, _, exponent = f"{number + 0.0:.15g}".partition("e")
+    digits = digits if "." in digits else f"{digits}.0"
+    return f"{digits}e{exponent}" if exponent else digits
+
+
+def whole(number: Any) -> Any:
+    """A whole number; "3" and 3.0 are one, NaN is None, as SQLite stores them.
+
+    Raises ValueError for 3.7 and "x", which SQLite kept as they were and an integer cannot hold.
+    """
+    if number is None or (isinstance(number, float) and math.isnan(number)):
+        return None
+    found = _integral(number)
+    if found is None:
+        raise ValueError(f"A whole number is needed here, not {number!r}.")
+    return found
+
+
+def row_key(value: Any) -> int | None:
+    """The id that ``WHERE id = value`` finds; None where no id can be equal to it.
+
+    Raises OverflowError beyond 64 bits and TypeError for what SQLite cannot bind.
+    """
+    found = _integral(value)
+    if found is not None and not isinstance(value, str) and not -LARGEST - 1 <= found <= LARGEST:
+        raise OverflowError("An id has 64 bits.")
+    return found if found is None or -LARGEST - 1 <= found <= LARGEST else None
+
+
+def row_limit(value: Any) -> int:
+    """The number of rows of ``LIMIT value``. Raises for what is no whole number of 64 bits."""
+    found: int | None = whole(value)
+    if found is None:
+        raise ValueError("A LIMIT is a whole number.")
+    if not -LARGEST - 1 <= found <= LARGEST:
+        raise OverflowError("A LIMIT has 64 bits.")
+    return found
+
+
+def _integral(value: Any) -> int | None:
+    """The whole number that a value is equal to; None where there is none."""
+    if isinstance(value, SupportsIndex):
+        return value.__index__()
+    if isinstance(value, str):
+        return _integral_text(value)
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else None
+    if value is None or isinstance(value, bytes | bytearray | date):
+        return None
+    raise TypeError(f"A number is needed here, not a value of type {type(value).__name__}.")
+
+
+def _integral_text(text: str) -> int | None:
+    text.encode()  # a lone surrogate could not be bound
+    try:
+        return int(text) if "_" not in text else None
+    except ValueError:
+        pass
+    if not _NUMBER.fullmatch(text):
+        return None
+    number = float(text)
+    return int(number) if number.is_integer() else None

@@ -1,0 +1,84 @@
+"""A stand-in for Citus: domain tables count as distributed, and what Citus refuses is refused.
+
+Citus itself cannot be had from a package index. The rules are those found on a cluster and in its
+sources (docs/scaling.md): a statement goes whole to the node of one schema, so it names no table of
+another schema, of the ledger or of a session beside it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from django.db import connections
+
+from stillme.postgresql import distributed
+
+DOMAINS = ("knowledge", "continuum", "rss", "accuracy", "vector")
+TABLES = f"""
+    SELECT format('"%s"."%s"', schemaname, tablename) FROM pg_tables
+    WHERE schemaname = ANY('{{{",".join(DOMAINS)}}}')
+"""
+_DOMAIN = re.compile(rf'"?\b({"|".join(DOMAINS)})"?\."?[a-z_]+"?')
+_LOCAL = re.compile(
+    r'"?\btransfer"?\.|pg_temp\.|\b(transfer|vector)_(stage|image)\b|"?django_|"?auth_'
+)
+_COPIES = re.compile(r"(DROP TABLE IF EXISTS .*; )?CREATE TEMPORARY TABLE", re.DOTALL)
+_STABLE = re.compile(r"STATEMENT_TIMESTAMP|\bnow\(\)|CURRENT_TIMESTAMP", re.IGNORECASE)
+
+
+def complaint(sql: str) -> str:
+    """Why Citus would refuse a statement; empty where it would not."""
+    sql = re.sub(r"'[^']*'", "''", sql)
+    schemas = {found[1] for found in _DOMAIN.finditer(sql)}
+    head = sql.lstrip("( ").upper()
+    if (
+        not schemas
+        or _COPIES.match(sql)
+        or head.startswith(("ANALYZE", "TRUNCATE", "CREATE INDEX"))
+    ):
+        return ""
+    if len(schemas) > 1:
+        return "tables of two schemas"
+    if _LOCAL.search(sql):
+        return "a table of this node beside one of another"
+    if head.startswith("WITH") and re.search(r"\b(INSERT|UPDATE|DELETE)\b", head):
+        return "a modifying WITH"
+    if head.startswith("INSERT") and re.search(r"\bSELECT\b", head):
+        return "INSERT ... SELECT"
+    if head.startswith("UPDATE") and re.search(r"\bFROM\s+(?!\()", re.sub(r"\(.*?\)", "", head)):
+        return "UPDATE ... FROM"
+    if head.startswith("UPDATE") and any(_STABLE.search(c) for c in re.findall(r"CASE.*?END", sql)):
+        return "a function of time within a CASE"
+    if "XMIN" in head and re.search(r"\bJOIN\b", head):
+        return "a system column in a join"
+    return ""
+
+
+@contextmanager
+def refusing() -> Iterator[list[str]]:
+    """Statements that Citus would refuse fail within; yields those on domain tables."""
+    seen: list[str] = []
+
+    def check(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if _DOMAIN.search(sql):
+            seen.append(sql)
+        assert not complaint(sql), f"{complaint(sql)}: {sql}"
+        return execute(sql, params, many, context)
+
+    with connections["default"].execute_wrapper(check):
+        yield seen
+
+
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """The domains' tables count as distributed, and statements are checked."""
+    monkeypatch.setattr(distributed, "HAS_CITUS", "SELECT true")
+    monkeypatch.setattr(distributed, "TABLES", TABLES)
+    distributed.forget()
+    with refusing() as seen:
+        yield seen
+    distributed.forget()
