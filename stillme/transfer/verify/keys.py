@@ -15,6 +15,7 @@ from typing import Any
 from stillme.transfer import kinds
 from stillme.transfer.errors import TransferError
 from stillme.transfer.findings import Finding, FindingKind
+from stillme.transfer.raw_cells import whole_key
 from stillme.transfer.registry import legacy_files
 from stillme.transfer.sqlite.snapshot import take_snapshot
 from stillme.transfer.verify.cases import make_cases
@@ -67,7 +68,8 @@ def typed_keys(case: TableCase, keys: Sequence[str]) -> list[Any]:
     """Those keys that the table can have, in its own type."""
     assert case.mapping.key is not None
     if isinstance(case.mapping.key.kind, kinds.Key):
-        return [int(key) for key in keys if key.removeprefix("-").isdecimal()]
+        whole = (whole_key(key) for key in keys)
+        return [key for key in whole if key is not None]
     return list(keys)
 
 
