@@ -74,17 +74,26 @@ def typed_keys(case: TableCase, keys: Sequence[str]) -> list[Any]:
 
 
 def settle_findings(alias: str, result: VerifyResult, settle: Settle) -> None:
-    """Let the changes in flight arrive, then ask again about every row with a finding."""
+    """Let the changes in flight arrive, then ask again about every row with a finding.
+
+    A row that is written all the time may have changed again before it is read: those that are
+    left are asked about once more, as long as they become fewer.
+    """
     for proof in result.tables:
-        keys = sorted({f.key for f in proof.findings.kept if _is_of_row(f) and f.key})
-        if keys and proof.findings.total == len(proof.findings.kept):
+        before, keys = 0, _keys_with_findings(proof)
+        while keys and len(keys) != before and proof.findings.total == len(proof.findings.kept):
             if not settle(proof.table, keys):
-                continue
+                break
             again = verify_keys(proof.file, proof.table, keys, database=alias)
             others = [f for f in proof.findings.kept if not (_is_of_row(f) and f.key)]
             proof.findings = Findings()
             proof.findings.extend(others)
             proof.findings.merge(again.findings)
+            before, keys = len(keys), _keys_with_findings(proof)
+
+
+def _keys_with_findings(proof: TableProof) -> list[str]:
+    return sorted({f.key for f in proof.findings.kept if _is_of_row(f) and f.key})
 
 
 def _is_of_row(finding: Finding) -> bool:
