@@ -62,6 +62,17 @@ class DatabaseWrapper(base.DatabaseWrapper):
                 raise
         return super().get_new_connection(conn_params)
 
+    def _configure_connection(self, connection: Any) -> bool:
+        """Django's; and times in the one style that psycopg reads, whatever the role's own is.
+
+        The server reports the style by itself, so that asking costs nothing.
+        """
+        configured: bool = super()._configure_connection(connection)  # type: ignore[misc]
+        if (connection.info.parameter_status("DateStyle") or "ISO").startswith("ISO"):
+            return configured
+        connection.execute("SET DateStyle TO ISO, MDY")
+        return True
+
     def fetch_prepared(
         self, sql: str, parameters: Sequence[Any], answer: Format = Format.TEXT
     ) -> list[tuple[Any, ...]]:

@@ -39,6 +39,7 @@ class TableMapping:
     `columns` are in the order of the declaration, the key first where it was found. `extra` are
     undeclared legacy columns, `derived` target columns computed by rule, `nulls` target columns
     that the legacy never had and that must be NULL although their default is the current time.
+    `key_is_in_order` tells that a range of keys holds the same rows on both sides.
     `impossible` names required target columns for which the file has nothing.
     """
 
@@ -55,6 +56,7 @@ class TableMapping:
     impossible: tuple[str, ...]
     clock: Twin | None
     key_is_unique: bool
+    key_is_in_order: bool
     key_is_rowid: bool
     has_rowid: bool
 
@@ -125,14 +127,41 @@ def map_table(model: type[LegacyModel], schema: FoundSchema) -> TableMapping | N
         nulls=tuple(str(f.column) for f in left if f.null and isinstance(f, models.DateTimeField)),
         impossible=tuple(str(f.column) for f in left if _cannot_be_filled(f)),
         clock=_found_clock(model, table),
-        key_is_unique=key is not None and table.is_unique(key.legacy),
+        key_is_unique=key is not None and _is_unique(table, key),
+        key_is_in_order=key is not None and _is_in_order(table, key),
         key_is_rowid=key is not None and table.rowid_alias == key.legacy,
-        has_rowid=not table.without_rowid,
+        has_rowid=table.has_rowid,
     )
 
 
 def _is_key(column: MappedColumn) -> bool:
     return isinstance(column.kind, kinds.Key | kinds.TextKey)
+
+
+def _is_unique(table: FoundTable, key: MappedColumn) -> bool:
+    """Whether the file keeps two rows from having one key in the target.
+
+    A text key whose column also stores numbers may hold 5 and '5', which become the same text.
+    """
+    read_alike = isinstance(key.kind, kinds.TextKey) and not _stores_text(table, key)
+    return table.is_unique(key.legacy) and not read_alike
+
+
+def _is_in_order(table: FoundTable, key: MappedColumn) -> bool:
+    """Whether both sides order the keys alike.
+
+    Of text keys only where the file compares bytes (not NOCASE, say), and holds no numbers, which
+    come before every text in SQLite.
+    """
+    if not isinstance(key.kind, kinds.TextKey):
+        return True
+    by_bytes = table.is_unique(key.legacy) and table.key_collation == "BINARY"
+    return by_bytes and _stores_text(table, key)
+
+
+def _stores_text(table: FoundTable, key: MappedColumn) -> bool:
+    found = table.column(key.legacy)
+    return found is not None and found.stores_text
 
 
 def _place(

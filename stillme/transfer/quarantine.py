@@ -234,7 +234,8 @@ def _mapping_of(table: str, columns: list[str] | None) -> TableMapping:
         "",
         tuple(FoundColumn(n, "INTEGER", False, None, int(n in keys)) for n in names),
         {},
-        False,
+        without_rowid=False,
+        key_collation=None,
     )
     mapping = map_table(model, FoundSchema({table: found}, (), 0, 0, "delete"))
     assert mapping is not None

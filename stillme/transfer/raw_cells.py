@@ -7,6 +7,7 @@ as base64 of their bytes, NULL as null. Nothing is lost on the way there and bac
 from __future__ import annotations
 
 import base64
+import re
 from typing import Any
 
 Raw = None | int | float | bytes
@@ -43,6 +44,20 @@ def cell_bytes(storage: str, raw: Raw) -> bytes | None:
     if isinstance(raw, bytes):
         return raw
     return (raw.hex() if isinstance(raw, float) else str(raw)).encode("ascii")
+
+
+_WHOLE = re.compile(r"-?[0-9]{1,19}", re.ASCII)
+
+
+def whole_key(text: str) -> int | None:
+    """The 64-bit integer that the text of a key spells; None where it spells none.
+
+    Text that stands in a key column may look like a number that no integer column can hold.
+    """
+    if _WHOLE.fullmatch(text) is None:
+        return None
+    number = int(text)
+    return number if -(2**63) <= number < 2**63 else None
 
 
 def real_spelled(text: str) -> float | None:

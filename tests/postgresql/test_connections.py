@@ -91,3 +91,19 @@ def test_no_pool_unless_asked() -> None:
     database = target_database("postgresql://me@db/x", embedded_directory=ROOT)
     assert "pool" not in database["OPTIONS"]
     assert "CONN_MAX_AGE" not in database
+
+
+def test_times_are_read_whatever_the_style_of_the_role(
+    scratch_database: dict[str, Any], django_db_blocker: Any
+) -> None:
+    """psycopg refuses every style but ISO, in the middle of a command."""
+    database = {**copy.deepcopy(scratch_database), "ENGINE": "stillme.postgresql"}
+    database["OPTIONS"]["options"] = "-c DateStyle=German"
+    connections.settings["german"] = database
+    with django_db_blocker.unblock(), connections["german"].cursor() as cursor:
+        cursor.execute("SELECT TIMESTAMPTZ '2026-01-02 03:04:05+00', now()::text")
+        moment, now = cursor.fetchone()
+        assert (moment.year, moment.day) == (2026, 2)
+        assert now.startswith("20")
+    connections["german"].close()
+    del connections["german"], connections.settings["german"]

@@ -24,6 +24,8 @@ from stillme.transfer.sqlite.connect import quoted
 from stillme.transfer.sqlite.parts import Scan, scan_on
 
 AUTO = "auto"
+# No zone had a rule before; after, each year is like the other.
+_FIRST_RULES, _LAST_RULES, _A_YEAR = 1800, 2200, 370
 # A snapshot is read through APSW, a live file through the connection that has it open.
 Connection = sqlite3.Connection | apsw.Connection
 _DATE = "[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]"
@@ -93,7 +95,11 @@ class Clock:
 def _zone_offset(zone: str, local: datetime) -> tuple[timedelta, bool]:
     aware = local.replace(tzinfo=ZoneInfo(zone), fold=0)
     offset = aware.utcoffset() or timedelta()
-    back = aware.astimezone(UTC).astimezone(ZoneInfo(zone)).replace(tzinfo=None)
+    try:
+        back = aware.astimezone(UTC).astimezone(ZoneInfo(zone)).replace(tzinfo=None)
+    except OverflowError:
+        # The instant is beyond the calendar, at whose ends no clock is changed.
+        back = local
     return offset, back != local
 
 
@@ -236,12 +242,7 @@ def _zone_clock(
     first, last = _local_range(connection, tables)
     latest = datetime.fromisoformat(last) if last else datetime(2025, 1, 1)
     usual = _zone_offset(zone, latest)[0]
-    steady = latest
-    earliest = datetime.fromisoformat(first) if first else latest
-    while steady > earliest - timedelta(days=2) and steady.year > 1:
-        if _zone_offset(zone, steady - timedelta(days=1))[0] != usual:
-            break
-        steady -= timedelta(days=1)
+    steady = _steady_since(zone, latest, datetime.fromisoformat(first) if first else latest)
     minutes = int(usual.total_seconds() // 60)
     whole = timedelta(minutes=minutes) == usual
     other = {found: rows for found, rows in evidence.items() if found != minutes}
@@ -249,9 +250,29 @@ def _zone_clock(
         usual=minutes,
         zone=zone,
         evidence=evidence,
-        steady_from=(steady + timedelta(days=1)).isoformat() if whole else "9999",
+        steady_from=_next_day(steady) if whole else "9999",
         notice=_contradiction(zone, other) if other else "",
     )
+
+
+def _next_day(moment: datetime) -> str:
+    return "9999" if moment.year == 9999 else (moment + timedelta(days=1)).isoformat()
+
+
+def _steady_since(zone: str, latest: datetime, earliest: datetime) -> datetime:
+    """Since when the zone has had its offset of `latest`; two days before `earliest` is enough."""
+    day, usual = timedelta(days=1), _zone_offset(zone, latest)[0]
+    enough = earliest - 2 * day if earliest.year > 1 else datetime.min
+    steady, looked = latest, 0
+    while steady > enough:
+        if steady.year < _FIRST_RULES:
+            return enough
+        if _zone_offset(zone, steady - day)[0] != usual:
+            break
+        steady, looked = steady - day, looked + 1
+        if looked > _A_YEAR and steady.year > _LAST_RULES:
+            steady = max(enough, datetime(_LAST_RULES, 1, 1))
+    return steady
 
 
 def _contradiction(zone: str, other: dict[int, int]) -> str:

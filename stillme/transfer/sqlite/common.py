@@ -19,7 +19,7 @@ from stillme.transfer.sqlite.clock import (
     format_offset,
     row_offset_sql,
 )
-from stillme.transfer.sqlite.connect import quoted
+from stillme.transfer.sqlite.connect import EXACT_DOUBLE, quoted
 from stillme.transfer.sqlite.huge_cell import none_is_huge
 from stillme.transfer.sqlite.row_source import RowSource
 
@@ -171,11 +171,31 @@ def no_earlier(mapping: TableMapping) -> str:
     """
     assert mapping.key is not None
     key, table = quoted(mapping.key.legacy), quoted(mapping.table)
+    before = f" AND earlier.rowid < {table}.rowid" if mapping.has_rowid else ""
+    test = (
+        f"NOT EXISTS (SELECT 1 FROM {table} AS earlier WHERE earlier.{key} = {table}.{key}{before})"
+    )
     if not mapping.has_rowid:
-        return f"(SELECT count(*) FROM {table} AS other WHERE other.{key} = {table}.{key}) < 2"
+        test = f"(SELECT count(*) FROM {table} AS other WHERE other.{key} = {table}.{key}) < 2"
+    if isinstance(mapping.key.kind, kinds.TextKey):
+        test += "".join(
+            f" AND NOT EXISTS (SELECT 1 FROM {table} AS earlier WHERE {alike}{before})"
+            for alike in _reads_alike(f"{table}.{key}", f"earlier.{key}")
+        )
+    return f"({test})"
+
+
+def _reads_alike(this: str, that: str) -> tuple[str, str]:
+    """SQL: one is a text and the other a number that is loaded as that very text.
+
+    In a form that an index on `that` serves.
+    """
+    number = f"CAST({this} AS NUMERIC), 9e999, -9e999"
     return (
-        f"NOT EXISTS (SELECT 1 FROM {table} AS earlier "
-        f"WHERE earlier.{key} = {table}.{key} AND earlier.rowid < {table}.rowid)"
+        f"typeof({this}) = 'text' AND {that} IN ({number})"
+        f" AND typeof({that}) IN ('integer', 'real') AND {EXACT_DOUBLE}({that}) = {this}",
+        f"typeof({this}) IN ('integer', 'real') AND {that} = {EXACT_DOUBLE}({this})"
+        f" AND typeof({that}) = 'text'",
     )
 
 

@@ -6,6 +6,7 @@ import os
 import sqlite3
 import stat
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from stillme.transfer.errors import LegacyFileError
@@ -19,6 +20,15 @@ _NO_ROOM = {
     "SQLITE_IOERR_FSYNC",
     "SQLITE_IOERR_SHMSIZE",
 }
+
+
+# SQL function: a number's text as Python prints it, which is how a text key is loaded.
+EXACT_DOUBLE = "exact_double"
+
+
+def exact_double(value: Any) -> str | None:
+    """The shortest text that is the same number when read; None for NULL."""
+    return None if value is None else repr(value)
 
 
 def uri(path: Path, mode: str = "ro") -> str:

@@ -85,9 +85,10 @@ def _table_facts(file: str, model: type[LegacyModel], table: FoundTable) -> Iter
     shared = [str(c.column).lower() for c in model.columns() if str(c.column).lower() in order]
     if [name for name in order if name in shared] != shared:
         yield Drift(file, table.name, "other order", "", effect="columns go by name: no effect")
-    if table.without_rowid:
+    if not table.has_rowid:
+        found = "WITHOUT ROWID" if table.without_rowid else "a column named rowid"
         yield Drift(
-            file, table.name, "no rowid", "", found="WITHOUT ROWID",
+            file, table.name, "no rowid", "", found=found,
             effect="loads, every row cell by cell",
         )  # fmt: skip
     checked = any(isinstance(c.kind, Text) and c.kind.choices for c in model.columns())

@@ -54,8 +54,10 @@ def key_ranges(
     """Ranges of about `rows` rows. `known` are the upper bounds of an earlier run, kept.
 
     Keeping them lets a chunk's digest be compared with the one in the ledger. `total` is the
-    table's number of rows, where it is known.
+    table's number of rows, where it is known. Keys that the target orders otherwise are one range.
     """
+    if not mapping.key_is_in_order:
+        return [KeyRange(0, None, None)]
     bounds: list[Bound] = [bound for bound in known if bound is not None]
     if not bounds and (dense := _dense(connection, mapping, total)):
         bounds = list(dense[rows - 1 : -1 : rows])

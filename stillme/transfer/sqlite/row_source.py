@@ -14,11 +14,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from stillme.transfer.mapping import TableMapping
-from stillme.transfer.sqlite.connect import quoted
+from stillme.transfer.sqlite.connect import EXACT_DOUBLE, exact_double, quoted
 from stillme.transfer.sqlite.huge_cell import HugeCell, may_be_huge, open_bounded
 from stillme.transfer.sqlite.snapshot_reader import open_reader, rows_of
-
-_EXACT = "exact_double"
 
 
 class RowSource(Protocol):
@@ -101,7 +99,7 @@ class LiveRows:
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
-        connection.create_function(_EXACT, 1, _exact, deterministic=True)
+        connection.create_function(EXACT_DOUBLE, 1, exact_double, deterministic=True)
 
     def joined(self, parts: Sequence[str]) -> str:
         """The system's SQLite may be too old for `concat`."""
@@ -109,7 +107,7 @@ class LiveRows:
 
     def double_text(self, name: str) -> str:
         """Python's shortest text: the system's SQLite may print 15 digits."""
-        return f"{_EXACT}({name})"
+        return f"{EXACT_DOUBLE}({name})"
 
     def keep_keys(self, table: str, keys: Iterable[int]) -> None:
         """As the protocol says."""
@@ -138,7 +136,3 @@ class LiveRows:
 
     def close(self) -> None:
         """The connection stays open: it is not ours."""
-
-
-def _exact(value: float | None) -> str | None:
-    return None if value is None else repr(value)

@@ -19,16 +19,26 @@ class FoundColumn:
     default: str | None
     primary_key: int
 
+    @property
+    def stores_text(self) -> bool:
+        """Whether the column turns numbers into text (SQLite's affinity of its declared type)."""
+        declared = self.type.upper()
+        return "INT" not in declared and any(w in declared for w in ("CHAR", "CLOB", "TEXT"))
+
 
 @dataclass(frozen=True, slots=True)
 class FoundTable:
-    """A table: its columns in file order, its indexes (name -> columns)."""
+    """A table: its columns in file order, its indexes (name -> columns).
+
+    `key_collation` is that of the primary key's own index; without one the key is the rowid.
+    """
 
     name: str
     sql: str
     columns: tuple[FoundColumn, ...]
     indexes: dict[str, tuple[str, ...]]
     without_rowid: bool
+    key_collation: str | None
 
     def column(self, name: str) -> FoundColumn | None:
         """The column of that name (SQLite ignores case), or None."""
@@ -36,11 +46,21 @@ class FoundTable:
 
     @property
     def rowid_alias(self) -> str | None:
-        """The column that is the rowid itself (INTEGER PRIMARY KEY), if any."""
+        """The column that is the rowid itself (INTEGER PRIMARY KEY), if any.
+
+        `INTEGER PRIMARY KEY DESC` is none: an old slip of SQLite's gives it an index instead.
+        """
         keys = [c for c in self.columns if c.primary_key]
-        if self.without_rowid or len(keys) != 1 or keys[0].type.upper() != "INTEGER":
+        if not self.has_rowid or self.key_collation or len(keys) != 1:
+            return None
+        if keys[0].type.upper() != "INTEGER":
             return None
         return keys[0].name
+
+    @property
+    def has_rowid(self) -> bool:
+        """Whether `rowid` names what SQLite means by it, not a column that somebody called so."""
+        return not self.without_rowid and self.column("rowid") is None
 
     def is_unique(self, column: str) -> bool:
         """Whether the file itself guarantees that `column` holds no value twice."""
@@ -102,12 +122,24 @@ def _read_table(connection: sqlite3.Connection, name: str, sql: str) -> FoundTab
         if row[6] == 0
     )
     indexes = {}
+    collation, without_rowid = None, False
     for row in connection.execute(f"PRAGMA index_list({quoted(name)})").fetchall():
+        if row[3] == "pk":
+            collation, without_rowid = _key_index(connection, str(row[1]))
         if not str(row[1]).startswith("sqlite_"):
             info = connection.execute(f"PRAGMA index_info({quoted(row[1])})").fetchall()
             indexes[str(row[1])] = tuple(str(part[2]) for part in info)
-    without_rowid = "WITHOUTROWID" in "".join(sql.upper().rsplit(")", 1)[-1].split())
-    return FoundTable(name, sql, columns, indexes, without_rowid)
+    return FoundTable(name, sql, columns, indexes, without_rowid, collation)
+
+
+def _key_index(connection: sqlite3.Connection, index: str) -> tuple[str, bool]:
+    """The first column's collation, and whether the index leads to no rowid (column -1).
+
+    Only that of a table without rowids does not. The text of CREATE TABLE would tell too, but
+    comments and quotes may hide it there.
+    """
+    info = connection.execute(f"PRAGMA index_xinfo({quoted(index)})").fetchall()
+    return str(info[0][4]), all(row[1] != -1 for row in info)
 
 
 def row_count(connection: sqlite3.Connection, table: str) -> int:
@@ -123,8 +155,9 @@ def sequence_mark(connection: sqlite3.Connection, table: str) -> int:
     if not exists:
         return 0
     row = connection.execute(
-        "SELECT max(seq) FROM sqlite_sequence WHERE name = ? COLLATE NOCASE "
-        "AND typeof(seq) = 'integer'",
+        # As AUTOINCREMENT itself reads the mark: the column has no type, and a person may have
+        # set a text there.
+        "SELECT max(CAST(seq AS INTEGER)) FROM sqlite_sequence WHERE name = ? COLLATE NOCASE",
         (table,),
     ).fetchone()
     return int(row[0] or 0)

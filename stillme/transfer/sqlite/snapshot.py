@@ -15,7 +15,14 @@ from pathlib import Path
 
 from stillme.transfer.errors import LegacyFileError
 from stillme.transfer.sqlite.backup import CopyProgress
-from stillme.transfer.sqlite.connect import check_readable, explain, open_legacy, uri
+from stillme.transfer.sqlite.connect import (
+    EXACT_DOUBLE,
+    check_readable,
+    exact_double,
+    explain,
+    open_legacy,
+    uri,
+)
 from stillme.transfer.sqlite.schema import FoundSchema, read_schema
 
 _BLOCK = 1 << 20
@@ -41,6 +48,7 @@ class Snapshot:
             check_same_thread=False,
         )
         connection.execute("PRAGMA temp_store = MEMORY")
+        connection.create_function(EXACT_DOUBLE, 1, exact_double, deterministic=True)
         return connection
 
 

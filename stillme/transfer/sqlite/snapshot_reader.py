@@ -14,7 +14,7 @@ from typing import Any
 
 import apsw
 
-from stillme.transfer.sqlite.connect import uri
+from stillme.transfer.sqlite.connect import EXACT_DOUBLE, exact_double, uri
 
 
 @contextmanager
@@ -33,6 +33,9 @@ def open_reader(path: Path) -> apsw.Connection:
     flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
     connection = apsw.Connection(uri(path) + "&immutable=1", flags=flags)
     connection.pragma("temp_store", "MEMORY")
+    connection.create_scalar_function(
+        EXACT_DOUBLE, lambda *v: exact_double(*v), 1, deterministic=True
+    )
     return connection
 
 

@@ -14,6 +14,7 @@ from stillme.transfer.findings import Event, OnEvent, ignore_event
 from stillme.transfer.mapping import split_table
 from stillme.transfer.models_sync import RangeDigest
 from stillme.transfer.postgresql.capture import TargetTable
+from stillme.transfer.postgresql.locks import exclusive
 from stillme.transfer.registry import LegacyFile, legacy_models
 from stillme.transfer.selection import Selection, present_files
 from stillme.transfer.sqlite import capture
@@ -121,27 +122,33 @@ def _begin(alias: str, file: LegacyFile, status: CaptureStatus, last: int) -> No
 def remove_capture(
     alias: str, selection: Selection, on_event: OnEvent = ignore_event
 ) -> list[CaptureReport]:
-    """Take capture out of the files. Raises TransferError (a live file keeps its freeze)."""
-    reports = []
-    for file in _present(selection, on_event):
-        states.require(
-            states.standing(alias, file.name),
-            State.ABSENT,
-            State.CAPTURED,
-            State.LOADED,
-            State.FOLLOWING,
-            State.ROLLED_BACK,
-            what="removing capture",
-        )
-        had = capture.remove(file.path, timeout=_PATIENCE)
-        with transaction.atomic(using=alias):
-            if states.standing(alias, file.name).state != State.ABSENT:
-                states.move(alias, file.name, State.ABSENT, capture_id=None, witness=None)
-                states.restart(alias, file.name, 0)
-            RangeDigest.objects.using(alias).filter(file=file.name).delete()
-        on_event(Event("removed", {"file": file.name, "had": had}))
-        reports.append(CaptureReport(file.name, file.path, Health.ABSENT))
-    return reports
+    """Take capture out of the files. Raises TransferError (a live file keeps its freeze).
+
+    Not under a follower: what is written from then on would be lost to it without a word.
+    """
+    files = _present(selection, on_event)
+    with exclusive(alias):
+        return [_remove_one(alias, file, on_event) for file in files]
+
+
+def _remove_one(alias: str, file: LegacyFile, on_event: OnEvent) -> CaptureReport:
+    states.require(
+        states.standing(alias, file.name),
+        State.ABSENT,
+        State.CAPTURED,
+        State.LOADED,
+        State.FOLLOWING,
+        State.ROLLED_BACK,
+        what="removing capture",
+    )
+    had = capture.remove(file.path, timeout=_PATIENCE)
+    with transaction.atomic(using=alias):
+        if states.standing(alias, file.name).state != State.ABSENT:
+            states.move(alias, file.name, State.ABSENT, capture_id=None, witness=None)
+            states.restart(alias, file.name, 0)
+        RangeDigest.objects.using(alias).filter(file=file.name).delete()
+    on_event(Event("removed", {"file": file.name, "had": had}))
+    return CaptureReport(file.name, file.path, Health.ABSENT)
 
 
 def capture_reports(

@@ -13,8 +13,13 @@ from stillme.transfer.sqlite.raw import RawRow
 from stillme.transfer.steps.load_huge import TargetCell, check_text
 from stillme.transfer.steps.policy import Cell, Refused, RowContext, convert
 
-# A row set aside for one of these does not stand for its key: another row with it may be loaded.
-KEY_NOT_TAKEN = ("bad_key", "duplicate_key")
+
+def keys_not_taken(mapping: TableMapping) -> tuple[str, ...]:
+    """A row set aside for one of these does not stand for its key: another row may be loaded.
+
+    Without rowids no row is the first of its key: then all are set aside, and none is loaded.
+    """
+    return ("bad_key", "duplicate_key") if mapping.has_rowid else ("bad_key",)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from stillme.transfer.raw_cells import whole_key
 from stillme.transfer.sqlite.ranges import KeyRange
-from stillme.transfer.steps.careful import KEY_NOT_TAKEN, SetAside
+from stillme.transfer.steps.careful import SetAside, keys_not_taken
 from stillme.transfer.steps.job import TableJob, TableSource
 from stillme.transfer.steps.outcome import Outcome
 from stillme.transfer.steps.read_range import RangeReader
@@ -25,8 +26,8 @@ def dry_table(job: TableJob) -> tuple[Outcome, tuple[int, ...]]:
             if isinstance(row, SetAside):
                 outcome.quarantined += 1
                 outcome.reasons[row.reason] = outcome.reasons.get(row.reason, 0) + 1
-                if row.key is not None and _takes_key(row.key, row.reason):
-                    aside.append(int(row.key))
+                if (key := _key_taken(job, row)) is not None:
+                    aside.append(key)
             else:
                 outcome.repaired += row.repaired
                 outcome.loaded += not row.repaired
@@ -35,5 +36,7 @@ def dry_table(job: TableJob) -> tuple[Outcome, tuple[int, ...]]:
     return outcome, tuple(aside)
 
 
-def _takes_key(key: str, reason: str) -> bool:
-    return reason not in KEY_NOT_TAKEN and key.lstrip("-").isdigit()
+def _key_taken(job: TableJob, row: SetAside) -> int | None:
+    if row.key is None or row.reason in keys_not_taken(job.mapping):
+        return None
+    return whole_key(row.key)

@@ -78,11 +78,16 @@ def files_to_follow(alias: str, selection: Selection, on_event: OnEvent) -> list
 
 
 def load_where_needed(alias: str, files: Sequence[LegacyFile], on_event: OnEvent) -> None:
-    """Load the files that are captured but not loaded: capture first, then the snapshot."""
+    """Load the files that are captured but not loaded: capture first, then the snapshot.
+
+    With capture out for a while, rows may have gone from the file unseen: they go here too.
+    """
     unloaded = [f.name for f in files if states.standing(alias, f.name).state == State.CAPTURED]
     if unloaded:
         on_event(Event("notice", {"message": f"Loading {', '.join(unloaded)} first."}))
-        options = ImportOptions(selection=Selection(files=tuple(unloaded)), database=alias)
+        options = ImportOptions(
+            selection=Selection(files=tuple(unloaded)), database=alias, prune=True
+        )
         _import_patiently(options, on_event)
 
 

@@ -9,9 +9,11 @@ from typing import Any, Never
 
 import orjson
 
-# PostgreSQL's numeric: up to 131072 digits before the point and 16383 after it.
+# PostgreSQL's numeric: up to 131072 digits before the point and 16383 after it. Zero has none
+# before it, whatever its exponent says, as long as that is below half of a C int.
 _MOST_BEFORE_POINT = 131_072
 _MOST_AFTER_POINT = 16_383
+_MOST_EXPONENT = (2**31 - 1) // 2
 _MOST_DEPTH = 500
 # U+0000, which jsonb does not hold, and a quote that does not look like one.
 _UNUSUAL = (b"\\u0000", b"\\u0022")
@@ -166,7 +168,8 @@ def _number(text: str) -> Number:
     except InvalidOperation as error:
         raise TooLarge(f"The number {text[:20]}... is beyond PostgreSQL's numeric.") from error
     assert isinstance(exponent, int)
-    if len(digits) + exponent > _MOST_BEFORE_POINT or -exponent > _MOST_AFTER_POINT:
+    before = len(digits) + exponent if any(digits) else 0
+    if before > _MOST_BEFORE_POINT or not -_MOST_AFTER_POINT <= exponent < _MOST_EXPONENT:
         raise TooLarge(f"The number {text[:20]}... is beyond PostgreSQL's numeric.")
     return Number(text)
 

@@ -145,9 +145,10 @@ def _whole_from_text(storage: str, raw: Raw) -> int:
     text = _decode(raw) if storage == "text" else ""
     if not _WHOLE.match(text):
         raise Refused("not_a_number", f"Stored as {storage} that is not a whole number.")
-    if len(text) > 40:
-        raise Refused("out_of_range", f"A number of {len(text)} digits.")
-    return int(text)
+    digits = text.lstrip("+-").lstrip("0")
+    if len(digits) > 40:
+        raise Refused("out_of_range", f"A number of {len(digits)} digits.")
+    return -int(digits or "0") if text[0] == "-" else int(digits or "0")
 
 
 def _real(storage: str, raw: Raw) -> Cell:

@@ -16,6 +16,7 @@ from typing import Any
 
 from stillme.transfer import kinds
 from stillme.transfer.mapping import MappedColumn, TableMapping
+from stillme.transfer.raw_cells import whole_key
 from stillme.transfer.sqlite.connect import quoted
 from stillme.transfer.sqlite.profile import (
     ATTENTION,
@@ -26,7 +27,7 @@ from stillme.transfer.sqlite.profile import (
 )
 from stillme.transfer.sqlite.raw import RawRow
 from stillme.transfer.steps import json_policy
-from stillme.transfer.steps.careful import KEY_NOT_TAKEN, LoadedRow, SetAside
+from stillme.transfer.steps.careful import LoadedRow, SetAside, keys_not_taken
 from stillme.transfer.steps.job import TableJob, TableSource
 
 MOST_EXAMPLES = 3
@@ -84,7 +85,7 @@ def predict_table(job: TableJob) -> Prediction:
         streamed.connection.text_factory = bytes
         streamed.connection.execute(f"CREATE TEMP TABLE {ATTENTION} (number INTEGER PRIMARY KEY)")
         for row in _rows_that_need_attention(streamed, source, prediction):
-            _note(prediction, _judge(source, row, prediction))
+            _note(prediction, job, _judge(source, row, prediction))
             add_row(job.mapping, profiles, row)
         if job.mapping.has_rowid:
             add_common(streamed.connection, job.mapping, profiles)
@@ -230,7 +231,7 @@ def _judge(source: TableSource, row: RawRow, prediction: Prediction) -> LoadedRo
     return SetAside(verdict.key, row, "refused_by_target", mapping.key.legacy, sentence)
 
 
-def _note(prediction: Prediction, row: LoadedRow | SetAside) -> None:
+def _note(prediction: Prediction, job: TableJob, row: LoadedRow | SetAside) -> None:
     if isinstance(row, LoadedRow):
         prediction.repaired += row.repaired
         prediction.repairs.update((kept.column, kept.reason) for kept in row.kept)
@@ -239,8 +240,9 @@ def _note(prediction: Prediction, row: LoadedRow | SetAside) -> None:
     prediction.reasons[row.reason] += 1
     if prediction.reasons[row.reason] <= MOST_EXAMPLES:
         prediction.examples.append(Example(row.key, row.column, row.reason, row.sentence))
-    if row.key is not None and row.reason not in KEY_NOT_TAKEN and row.key.lstrip("-").isdigit():
-        prediction.aside.append(int(row.key))
+    not_taken = row.key is None or row.reason in keys_not_taken(job.mapping)
+    if not not_taken and (key := whole_key(row.key or "")) is not None:
+        prediction.aside.append(key)
 
 
 def as_dict(prediction: Prediction) -> dict[str, Any]:

@@ -77,5 +77,7 @@ def _exists(
         return True
     if mapping.key_is_rowid or (number := real_spelled(key)) is None:
         return False
-    query = f"SELECT 1 FROM {table} WHERE {quoted(mapping.key.legacy)} = ? LIMIT 1"
+    # As a real: beside a text column the number would be compared as SQLite spells it.
+    name = quoted(mapping.key.legacy)
+    query = f"SELECT 1 FROM {table} WHERE typeof({name}) = 'real' AND {name} = ? LIMIT 1"
     return connection.execute(query, (number,)).fetchone() is not None

@@ -116,7 +116,8 @@ def _file_lines(alias: str, file: LegacyFile, live: LiveFile) -> list[Line]:
     if bypassed := stand.details.get("bypassed"):
         text = ", ".join(f"{table}: {len(keys)} rows" for table, keys in bypassed.items())
         advice = (
-            "find the writer that bypassed capture; manage.py sync_sqlite --install, load again"
+            "find the writer that bypassed capture; then manage.py import_sqlite --prune and "
+            "manage.py sync_sqlite --sweep"
         )
         lines.append(Line(RED, f"{file.name}: sweep", f"bypassed capture: {text}", advice))
     return lines

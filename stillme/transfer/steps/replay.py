@@ -24,6 +24,7 @@ from stillme.transfer.postgresql.copy import (
     fetch_all,
     quoted,
 )
+from stillme.transfer.raw_cells import whole_key
 from stillme.transfer.sqlite.capture.log import Key
 from stillme.transfer.sqlite.raw import RawRow
 from stillme.transfer.steps import states
@@ -234,7 +235,7 @@ def _fitting(mapping: TableMapping, keys: Sequence[str]) -> list[str]:
     assert mapping.key is not None
     if not isinstance(mapping.key.kind, kinds.Key):
         return [key for key in keys if "\0" not in key]
-    return [key for key in keys if key.lstrip("-").isdigit()]
+    return [key for key in keys if whole_key(key) is not None]
 
 
 def _present(alias: str, mapping: TableMapping, keys: Sequence[Key]) -> set[int]:

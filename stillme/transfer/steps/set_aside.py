@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from django.db.models import Q
+
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import KeptCell, QuarantinedRow
 from stillme.transfer.raw_cells import pack_cell
@@ -25,7 +27,7 @@ def quarantine_rows(
     known = _known(alias, mapping.declared_table, records)
     fresh: list[QuarantinedRow] = []
     for record in records:
-        old = _match(record, known.get(record.key, []))
+        old = _match(mapping, record, known.get(record.key, []))
         if old is None:
             fresh.append(record)
         elif not _still_holds(old, record):
@@ -34,14 +36,19 @@ def quarantine_rows(
     QuarantinedRow.objects.using(alias).bulk_create(fresh, batch_size=_BATCH)
 
 
-def _match(new: QuarantinedRow, candidates: list[QuarantinedRow]) -> QuarantinedRow | None:
+def _match(
+    mapping: TableMapping, new: QuarantinedRow, candidates: list[QuarantinedRow]
+) -> QuarantinedRow | None:
     """The entry of the same legacy row, taken out of the candidates.
 
     A key may stand for several rows (a repeated key; text and blob that read alike): the same
-    stored values decide, then the same rowid.
+    stored values decide, then the same rowid, then the very key where no two rows can have it.
     """
     alike = [old for old in candidates if old.cells == new.cells]
     alike += [old for old in candidates if old.rowid == new.rowid]
+    if mapping.key is not None and mapping.key_is_unique and new.key is not None:
+        name = mapping.key.legacy
+        alike += [old for old in candidates if old.cells.get(name) == new.cells[name]]
     if not alike:
         return None
     candidates.remove(alike[0])
@@ -65,7 +72,9 @@ def _known(
 ) -> dict[str | None, list[QuarantinedRow]]:
     found = QuarantinedRow.objects.using(alias).filter(table=table).order_by("pk")
     keyed = found.filter(key__in=[r.key for r in records if r.key is not None])
-    keyless = found.filter(key=None, rowid__in=[r.rowid for r in records if r.key is None])
+    keyless = found.filter(key=None).filter(
+        Q(rowid__in=[r.rowid for r in records if r.key is None]) | Q(rowid=None)
+    )
     known: dict[str | None, list[QuarantinedRow]] = {}
     for row in [*keyed, *keyless]:
         known.setdefault(row.key, []).append(row)

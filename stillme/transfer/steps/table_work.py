@@ -14,8 +14,9 @@ from stillme.transfer.models import Chunk, DroppedObject, QuarantinedRow
 from stillme.transfer.postgresql import objects
 from stillme.transfer.postgresql.copy import execute, fetch_all
 from stillme.transfer.postgresql.sequences import set_sequence
+from stillme.transfer.raw_cells import whole_key
 from stillme.transfer.sqlite.ranges import KeyRange
-from stillme.transfer.steps.careful import KEY_NOT_TAKEN
+from stillme.transfer.steps.careful import keys_not_taken
 from stillme.transfer.steps.import_options import ImportOptions
 from stillme.transfer.steps.job import TableJob
 from stillme.transfer.steps.outcome import Outcome
@@ -84,18 +85,16 @@ def _is_empty(alias: str, relation: str) -> bool:
 
 def set_aside_parents(alias: str, job: TableJob) -> dict[str, tuple[int, ...]]:
     """Parent table -> keys of its rows that are in quarantine."""
-    return {name: _set_aside_keys(alias, name) for name in job.parents}
+    return {name: _set_aside_keys(alias, name, parent) for name, parent in job.parents.items()}
 
 
-def _set_aside_keys(alias: str, table: str) -> tuple[int, ...]:
+def _set_aside_keys(alias: str, table: str, mapping: TableMapping | None) -> tuple[int, ...]:
     rows = QuarantinedRow.objects.using(alias).filter(table=table)
-    rows = rows.exclude(reason__in=KEY_NOT_TAKEN)
+    if mapping is not None:
+        rows = rows.exclude(reason__in=keys_not_taken(mapping))
     keys = rows.exclude(status=QuarantinedRow.Status.REPAIRED).values_list("key", flat=True)
-    return tuple(sorted(int(key) for key in keys if key is not None and _is_whole(key)))
-
-
-def _is_whole(text: str) -> bool:
-    return text.lstrip("-").isdigit()
+    whole = (whole_key(key) for key in keys if key is not None)
+    return tuple(sorted(key for key in whole if key is not None))
 
 
 def finish_table(

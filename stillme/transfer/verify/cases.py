@@ -7,6 +7,7 @@ from django.db.models import Q
 
 from stillme.transfer.mapping import TableMapping, map_table
 from stillme.transfer.models import QuarantinedRow
+from stillme.transfer.raw_cells import whole_key
 from stillme.transfer.registry import legacy_models
 from stillme.transfer.sqlite.snapshot import Snapshot
 from stillme.transfer.verify.local_clock import find_clock
@@ -32,7 +33,10 @@ def make_cases(alias: str, snapshot: Snapshot) -> dict[str, TableCase]:
                 clock,
                 number_units(connection, mapping),
                 {parent: mappings.get(parent) for _, parent in mapping.references()},
-                {parent: excluded_keys(alias, parent) for _, parent in mapping.references()},
+                {
+                    parent: excluded_keys(alias, parent, mappings.get(parent))
+                    for _, parent in mapping.references()
+                },
             )
             for name, mapping in mappings.items()
         }
@@ -40,10 +44,13 @@ def make_cases(alias: str, snapshot: Snapshot) -> dict[str, TableCase]:
         connection.close()
 
 
-def excluded_keys(alias: str, table: str) -> tuple[int, ...]:
+def excluded_keys(alias: str, table: str, mapping: TableMapping | None) -> tuple[int, ...]:
     """The integer keys of a parent table that are set aside."""
     rows = QuarantinedRow.objects.using(alias).filter(table=table, key__regex=r"^-?[0-9]{1,19}$")
     undone = rows.filter(~Q(status=QuarantinedRow.Status.REPAIRED))
-    # Another row of that key is loaded, or the key is none.
-    undone = undone.exclude(reason__in=("duplicate_key", "bad_key"))
-    return tuple(sorted({int(key) for key in undone.values_list("key", flat=True) if key}))
+    undone = undone.exclude(reason="bad_key")
+    if mapping is not None and mapping.has_rowid:
+        # The first row of that key is loaded.
+        undone = undone.exclude(reason="duplicate_key")
+    whole = {whole_key(key or "") for key in undone.values_list("key", flat=True)}
+    return tuple(sorted(key for key in whole if key is not None))

@@ -26,8 +26,8 @@ def _decimal(text: str) -> Decimal:
         raise Beyond(text[:20]) from None
     exponent = number.as_tuple().exponent
     assert isinstance(exponent, int)
-    digits = len(number.as_tuple().digits)
-    if digits + exponent > 131_072 or exponent < -16_383:
+    too_long = number and len(number.as_tuple().digits) + exponent > 131_072
+    if too_long or exponent < -16_383 or exponent >= 1_073_741_823:
         raise Beyond(text[:20])
     return number
 

@@ -109,10 +109,10 @@ def _integer(kind: kinds.Integer, storage: str, raw: Raw) -> Expected:
         number = Fraction(raw)  # type: ignore[arg-type]
     elif storage == "text" and re.fullmatch("[+-]?[0-9]+", utf8(raw)):
         kept = "numeric_text"
-        digits = utf8(raw)
+        sign, digits = re.fullmatch("([+-]?)0*([0-9]*)", utf8(raw)).groups()  # type: ignore[union-attr]
         if len(digits) > 100:
             raise MustBeSetAside("out_of_range")
-        number = Fraction(int(digits))
+        number = Fraction(int(f"{sign}0{digits}"))
     else:
         raise MustBeSetAside("not_a_number")
     if number.denominator != 1:

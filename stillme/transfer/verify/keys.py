@@ -15,6 +15,7 @@ from typing import Any
 from stillme.transfer import kinds
 from stillme.transfer.errors import TransferError
 from stillme.transfer.findings import Finding, FindingKind
+from stillme.transfer.raw_cells import whole_key
 from stillme.transfer.registry import legacy_files
 from stillme.transfer.sqlite.snapshot import take_snapshot
 from stillme.transfer.verify.cases import make_cases
@@ -67,22 +68,32 @@ def typed_keys(case: TableCase, keys: Sequence[str]) -> list[Any]:
     """Those keys that the table can have, in its own type."""
     assert case.mapping.key is not None
     if isinstance(case.mapping.key.kind, kinds.Key):
-        return [int(key) for key in keys if key.removeprefix("-").isdecimal()]
+        whole = (whole_key(key) for key in keys)
+        return [key for key in whole if key is not None]
     return list(keys)
 
 
 def settle_findings(alias: str, result: VerifyResult, settle: Settle) -> None:
-    """Let the changes in flight arrive, then ask again about every row with a finding."""
+    """Let the changes in flight arrive, then ask again about every row with a finding.
+
+    A row that is written all the time may have changed again before it is read: those that are
+    left are asked about once more, as long as they become fewer.
+    """
     for proof in result.tables:
-        keys = sorted({f.key for f in proof.findings.kept if _is_of_row(f) and f.key})
-        if keys and proof.findings.total == len(proof.findings.kept):
+        before, keys = 0, _keys_with_findings(proof)
+        while keys and len(keys) != before and proof.findings.total == len(proof.findings.kept):
             if not settle(proof.table, keys):
-                continue
+                break
             again = verify_keys(proof.file, proof.table, keys, database=alias)
             others = [f for f in proof.findings.kept if not (_is_of_row(f) and f.key)]
             proof.findings = Findings()
             proof.findings.extend(others)
             proof.findings.merge(again.findings)
+            before, keys = len(keys), _keys_with_findings(proof)
+
+
+def _keys_with_findings(proof: TableProof) -> list[str]:
+    return sorted({f.key for f in proof.findings.kept if _is_of_row(f) and f.key})
 
 
 def _is_of_row(finding: Finding) -> bool:

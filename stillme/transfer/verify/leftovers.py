@@ -9,7 +9,7 @@ from stillme.transfer import kinds
 from stillme.transfer.findings import Finding, FindingKind
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import KeptCell, QuarantinedRow
-from stillme.transfer.raw_cells import real_spelled
+from stillme.transfer.raw_cells import real_spelled, whole_key
 from stillme.transfer.sqlite.connect import quoted
 from stillme.transfer.verify.table import TableCase
 
@@ -55,13 +55,14 @@ def _exists(
     assert mapping.key is not None
     key, table = quoted(mapping.key.legacy), quoted(mapping.table)
     tests: list[tuple[str, str | int | float]] = [(f"{key} = ?", text)]
-    if isinstance(mapping.key.kind, kinds.Key) and text.removeprefix("-").isdecimal():
-        tests = [(f"{key} = ?", int(text))] if abs(int(text)) < 2**63 else []
+    if isinstance(mapping.key.kind, kinds.Key) and (whole := whole_key(text)) is not None:
+        tests = [(f"{key} = ?", whole)]
     if not mapping.key_is_rowid:
         # An unusual key: what is kept of it may be a mended text.
         tests.append((f"CAST({key} AS TEXT) = ?", text))
         if (number := real_spelled(text)) is not None:
-            tests.append((f"{key} = ?", number))
+            # As a real: beside a text column it would be compared as SQLite spells it.
+            tests.append((f"typeof({key}) = 'real' AND {key} = ?", number))
         if rowid is not None and mapping.has_rowid:
             tests.append(("rowid = ?", rowid))
         if rowid is None and "\ufffd" in text:

@@ -14,7 +14,7 @@ import apsw
 
 from stillme.transfer.kinds import TextKey
 from stillme.transfer.mapping import TableMapping
-from stillme.transfer.sqlite.connect import quoted
+from stillme.transfer.sqlite.connect import EXACT_DOUBLE, quoted
 from stillme.transfer.sqlite.huge_cell import HugeCell, is_huge, may_be_huge
 from stillme.transfer.sqlite.snapshot_reader import rows_of
 from stillme.transfer.verify.document_blocks import DocumentBlock
@@ -238,9 +238,17 @@ class LegacySide:
         if mapping.key is None or mapping.key_is_unique:
             return "0"
         table, key = quoted(mapping.table), quoted(mapping.key.legacy)
-        return (
-            f"{table}.rowid > (SELECT min(o.rowid) FROM {table} AS o WHERE o.{key} = {table}.{key})"
-        )
+        others = f"SELECT %s FROM {table} AS o WHERE o.{key} = {table}.{key}"
+        if is_text_key(mapping):
+            # A number is loaded as its text, and may be the text of another row.
+            others += (
+                f" OR typeof(o.{key}) <> typeof({table}.{key})"
+                f" AND typeof(o.{key}) <> 'blob' AND typeof({table}.{key}) <> 'blob'"
+                f" AND {_as_text(f'o.{key}')} = {_as_text(f'{table}.{key}')}"
+            )
+        if not mapping.has_rowid:
+            return f"1 < ({others % 'count(*)'})"
+        return f"{table}.rowid > ({others % 'min(o.rowid)'})"
 
     def by_rowid(self, rowids: Sequence[int]) -> Iterator[StoredRow]:
         """Raw rows by rowid."""
@@ -248,6 +256,10 @@ class LegacySide:
         for start in range(0, len(rowids), 400):
             listed = ", ".join(str(rowid) for rowid in rowids[start : start + 400])
             yield from self.rows(f"{table}.rowid IN ({listed})")
+
+
+def _as_text(name: str) -> str:
+    return f"iif(typeof({name}) = 'real', {EXACT_DOUBLE}({name}), CAST({name} AS TEXT))"
 
 
 def _kept(block: Block, rows: list[tuple[Any, ...]], fine: Sequence[bool]) -> list[tuple[Any, ...]]:

@@ -53,10 +53,12 @@ class LocalClock:
         zone = ZoneInfo(str(self.zone))
         local = (_EPOCH + timedelta(microseconds=wall)).replace(tzinfo=zone)
         shift = local.utcoffset() or timedelta()
-        again = (local.replace(tzinfo=UTC) - shift).astimezone(zone)
-        return round(shift / timedelta(microseconds=1)), again.replace(tzinfo=None) != (
-            local.replace(tzinfo=None)
-        )
+        micros = round(shift / timedelta(microseconds=1))
+        try:
+            again = (local.replace(tzinfo=UTC) - shift).astimezone(zone)
+        except OverflowError:
+            return micros, False
+        return micros, again.replace(tzinfo=None) != local.replace(tzinfo=None)
 
     def _nearest(self, wall: int) -> int:
         text = (_EPOCH + timedelta(microseconds=wall)).isoformat()

@@ -30,6 +30,7 @@ from stillme.transfer.verify.target_side import TargetSide
 
 _AT_ONCE = 1000
 _EPOCH = datetime(1970, 1, 1)
+_BEYOND = "beyond the calendar"
 Raw = None | int | float | bytes
 Cell = tuple[str, Raw]
 
@@ -46,7 +47,8 @@ def round_trip(alias: str, case: TableCase, directory: Path, proof: TableProof) 
         connection.execute(table.sql)
         connection.execute("ATTACH ? AS legacy", (uri(case.snapshot.path) + "&immutable=1",))
         _Builder(alias, case, connection).build()
-        proof.round_trip = _compare(connection, mapping, proof.findings)
+        keys = [quoted(c.name) for c in table.columns if c.primary_key]
+        proof.round_trip = _compare(connection, mapping, keys, proof.findings)
     finally:
         connection.close()
         scratch.unlink(missing_ok=True)
@@ -70,7 +72,7 @@ class _Builder:
         for record in self._records.order_by("id").iterator(_AT_ONCE):
             if record.status != record.Status.REPAIRED or record.repairs:
                 cells = {name: unpack_cell(cell) for name, cell in record.cells.items()}
-                self._insert(record.rowid, cells)
+                self._insert(self._place(record.rowid, cells), cells)
         self._db.commit()
 
     def _from_target(self) -> None:
@@ -88,19 +90,25 @@ class _Builder:
             for key in keys:
                 if str(key) not in edited:
                     cells = {**self._cells(rows[str(key)]), **kept.get(str(key), {})}
-                    self._insert(self._rowid(cells), cells)
+                    self._insert(self._place(None, cells), cells)
             after = keys[-1]
 
-    def _rowid(self, cells: dict[str, Cell]) -> int | None:
-        """Where the row with this key stands in the legacy; rowids themselves mean nothing."""
-        if not self._mapping.has_rowid:
-            return None
-        assert self._mapping.key is not None
-        storage, key = cells[self._mapping.key.legacy]
-        name, table = quoted(self._mapping.key.legacy), quoted(self._mapping.table)
-        query = f"SELECT min(rowid) FROM legacy.{table} WHERE {name} = {_mark(storage)}"
-        found: int | None = self._db.execute(query, (key,)).fetchone()[0]
-        return found
+    def _place(self, noted: int | None, cells: dict[str, Cell]) -> int | None:
+        """Where the row stands in the legacy: rowids mean nothing, and a VACUUM moves them.
+
+        At the rowid `noted` if it has this key, else at the first that has it.
+        """
+        mapping = self._mapping
+        if mapping.key is None or mapping.key_is_rowid or not mapping.has_rowid:
+            return noted
+        storage, raw = cells[mapping.key.legacy]
+        name = quoted(mapping.key.legacy)
+        found = self._db.execute(
+            f"SELECT rowid FROM legacy.{quoted(mapping.table)} WHERE {name} IS {_mark(storage)} "
+            "ORDER BY rowid IS NOT ?, rowid LIMIT 1",
+            (raw, noted),
+        ).fetchone()
+        return noted if found is None else int(found[0])
 
     def _kept(self, keys: list[str]) -> dict[str, dict[str, Cell]]:
         found: dict[str, dict[str, Cell]] = {}
@@ -171,7 +179,7 @@ def _rebuilt(kind: kinds.Kind, value: Any, clock: LocalClock) -> Cell:
         case kinds.Timestamp(stamp=stamp):
             return "text", _stamp(stamp, value, clock).encode()
         case kinds.Date():
-            return "text", f"{_EPOCH + timedelta(microseconds=value):%Y-%m-%d}".encode()
+            return "text", _day(value).encode()
         case kinds.Text() | kinds.TextKey():
             return "text", str(value).encode()
     return "integer", value
@@ -187,33 +195,42 @@ def _document(text: str) -> str:
     return spelled if same else text
 
 
+def _day(micros: int) -> str:
+    # Not strftime: it writes the year 1 as 1.
+    try:
+        return (_EPOCH + timedelta(microseconds=micros)).date().isoformat()
+    except OverflowError:
+        return _BEYOND
+
+
 def _stamp(stamp: kinds.Stamp, micros: int, clock: LocalClock) -> str:
     try:
         moment = _EPOCH + timedelta(microseconds=micros)
+        if stamp is kinds.Stamp.SQL or (stamp is kinds.Stamp.MIXED and not moment.microsecond):
+            return moment.isoformat(sep=" ")
+        return clock.local_of(moment).isoformat()
     except OverflowError:
-        return "beyond the calendar"
-    if stamp is kinds.Stamp.SQL or (stamp is kinds.Stamp.MIXED and not moment.microsecond):
-        return moment.isoformat(sep=" ")
-    return clock.local_of(moment).isoformat()
+        return _BEYOND
 
 
 def _compare(
-    connection: sqlite3.Connection, mapping: TableMapping, findings: Findings
+    connection: sqlite3.Connection, mapping: TableMapping, keys: list[str], findings: Findings
 ) -> RoundTripResult:
+    """`keys` are the columns of the table's own primary key, which need not be the mapping's."""
     found, already = RoundTripResult(), findings.total
     table = quoted(mapping.table)
     names = [c.legacy for c in mapping.columns] + list(mapping.extra)
-    on = "rowid" if mapping.has_rowid else quoted(mapping.key.legacy if mapping.key else names[0])
+    on = ["rowid"] if mapping.has_rowid else keys or [quoted(names[0])]
     found.rows = connection.execute(f"SELECT count(*) FROM legacy.{table}").fetchone()[0]
     found.cells = found.rows * len(names)
-    key = quoted(mapping.key.legacy) if mapping.key else "rowid"
+    key = quoted(mapping.key.legacy) if mapping.key else on[0]
     for one, other, expected, present in (
         ("legacy", "main", "a row", "no row"),
         ("main", "legacy", "no row", "a row"),
     ):
         query = (
             f"SELECT CAST(a.{key} AS BLOB) FROM {one}.{table} AS a WHERE NOT EXISTS "
-            f"(SELECT 1 FROM {other}.{table} AS b WHERE b.{on} = a.{on})"
+            f"(SELECT 1 FROM {other}.{table} AS b WHERE {_joined(on, 'a', 'b')})"
         )
         for (value,) in connection.execute(query):
             findings.add(_finding(mapping, value, "", expected, present))
@@ -227,8 +244,12 @@ def _compare(
     return found
 
 
+def _joined(on: list[str], one: str, other: str) -> str:
+    return " AND ".join(f"{one}.{name} = {other}.{name}" for name in on)
+
+
 def _different(
-    connection: sqlite3.Connection, table: str, key: str, on: str, name: str
+    connection: sqlite3.Connection, table: str, key: str, on: list[str], name: str
 ) -> Iterator[tuple[Any, tuple[str, Any], tuple[str, Any]]]:
     """(key, legacy cell, rebuilt cell) where storage class or bytes are not the same."""
     cells = ", ".join(
@@ -237,7 +258,7 @@ def _different(
     )
     query = (
         f"SELECT CAST(l.{key} AS BLOB), {cells} FROM legacy.{table} AS l JOIN main.{table} AS r "
-        f"ON r.{on} = l.{on} WHERE typeof(l.{name}) <> typeof(r.{name}) "
+        f"ON {_joined(on, 'l', 'r')} WHERE typeof(l.{name}) <> typeof(r.{name}) "
         f"OR l.{name} IS NOT r.{name} OR (typeof(l.{name}) = 'text' "
         f"AND CAST(l.{name} AS BLOB) <> CAST(r.{name} AS BLOB))"
     )

@@ -115,7 +115,11 @@ class RowJudge:
             found.setdefault(record.key, []).append(record)
         rowids = [row.rowid for row in rows if self.key_text(row) is None]
         if rowids:
-            found[None] = list(records.filter(key=None, rowid__in=rowids))
+            keyless = records.filter(key=None)
+            # A table without rowids: their cells tell them apart.
+            found[None] = list(
+                keyless.filter(rowid__in=rowids) if self._mapping.has_rowid else keyless
+            )
         return found
 
     def _record(
@@ -123,6 +127,8 @@ class RowJudge:
     ) -> QuarantinedRow | None:
         """The record of this row: by rowid, else (rowids move in a VACUUM) by its very key."""
         candidates = aside.get(self.key_text(row), [])
+        if not self._mapping.has_rowid:
+            return next((c for c in candidates if self._same_cells(c, row)), None)
         same = [c for c in candidates if self._same_key(c, row)]
         for record in same or candidates:
             if record.rowid == row.rowid:
@@ -136,6 +142,10 @@ class RowJudge:
             return True
         name = self._mapping.key.legacy
         return name in record.cells and unpack_cell(record.cells[name]) == row.cells[name]
+
+    def _same_cells(self, record: QuarantinedRow, row: StoredRow) -> bool:
+        noted = {name: unpack_cell(cell) for name, cell in record.cells.items()}
+        return all(_same_raw(noted.get(name), cell) for name, cell in row.cells.items())
 
     def _kept(self, keys: list[str]) -> dict[str, dict[str, KeptCell]]:
         found: dict[str, dict[str, KeptCell]] = {}

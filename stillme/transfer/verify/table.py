@@ -90,7 +90,9 @@ class TableJudge:
         if parent is None or parent.key is None:
             return "0"
         key = quoted(parent.key.legacy)
-        test = f"{{}} IN (SELECT up.{key} FROM {quoted(parent.table)} AS up)"
+        # A NULL among them would turn "not among them" into NULL.
+        there = f"SELECT up.{key} FROM {quoted(parent.table)} AS up WHERE up.{key} IS NOT NULL"
+        test = f"{{}} IN ({there})"
         excluded = self.case.excluded.get(name, ())
         if excluded:
             table = f"temp.{quoted('out_' + name)}"
@@ -175,6 +177,7 @@ class TableJudge:
         """Whether a block may end at this key: usual keys only, of which there is one row each."""
         return (
             self.case.mapping.key_is_unique
+            and self.case.mapping.key_is_in_order
             and isinstance(key, int | str)
             and "\x00" not in str(key)
         )

@@ -187,7 +187,8 @@ def _is_as_then(judge: TableJudge, task: _Task, known: KnownRange, target: str) 
 def _parts(case: TableCase) -> list[Part]:
     """Key ranges of about `PART_ROWS` rows that tile the whole key space."""
     mapping = case.mapping
-    if mapping.key is None or not mapping.key_is_unique or not mapping.has_rowid:
+    cut = mapping.key_is_unique and mapping.key_is_in_order and mapping.has_rowid
+    if mapping.key is None or not cut:
         return [Part()]
     key, table = quoted(mapping.key.legacy), quoted(mapping.table)
     kind = "integer" if mapping.key_is_rowid else "text"

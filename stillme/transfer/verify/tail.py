@@ -71,7 +71,9 @@ class TailJudge:
         if case is None or case.mapping.key is None or not keys:
             return []
         # Rows may have come into quarantine, or out of it, since `prepare`.
-        parents = {name: excluded_keys(self._alias, name) for name in case.parents}
+        parents = {
+            name: excluded_keys(self._alias, name, parent) for name, parent in case.parents.items()
+        }
         judge = _LiveJudge(self._alias, replace(case, excluded=parents))
         proof = TableProof(file, table, case.mapping.target)
         wanted = typed_keys(case, [str(key) for key in keys])

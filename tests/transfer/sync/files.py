@@ -64,6 +64,7 @@ def _mapping(table) -> TableMapping:
         impossible=(),
         clock=None,
         key_is_unique=key is not None and table.is_unique(key.legacy),
+        key_is_in_order=True,
         key_is_rowid=key is not None and table.rowid_alias == key.legacy,
         has_rowid=not table.without_rowid,
     )

@@ -386,3 +386,18 @@ def test_verification_while_following_settles_changes_in_flight(legacy):
     FetchItem.objects.filter(pk=3).update(item_title="tampered")
     kept = verify(VerifyOptions(jobs=1), settle=settle_by_replay("default")).findings
     assert {f.key for f in kept.kept} == {"3"}
+
+
+def test_rows_that_go_while_capture_is_out(legacy):
+    rss = legacy() / "rss_fetch_history.db"
+    install_capture("default", ALL)
+    follow(ONCE)
+    with exclusive("default"), pytest.raises(Busy):
+        remove_capture("default", ALL)
+    assert state("rss") == "following"
+    remove_capture("default", ALL)
+    write(rss, "DELETE FROM rss_fetch_items WHERE id = 7", "UPDATE rss_fetch_items SET title = 'x'")
+    install_capture("default", ALL)
+    swept = follow(FollowOptions(once=True, sweep=True))
+    assert differences() == {}
+    assert not swept.bypassed

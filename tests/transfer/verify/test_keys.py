@@ -37,8 +37,23 @@ def test_what_replay_settles_is_no_finding(proven: Path) -> None:
     with undone():
         query(f"UPDATE {ITEMS} SET access_count = access_count + 1 WHERE id IN (8, 9)")
         found = verify(VerifyOptions(jobs=1), settle=settle).findings.kept
-        assert asked == [("knowledge_items", ["8", "9"])]
+        assert asked == [("knowledge_items", ["8", "9"]), ("knowledge_items", ["8"])]
         assert [f.key for f in found] == ["8"]
+
+
+def test_a_row_that_is_written_all_the_time_is_asked_about_again(proven: Path) -> None:
+    """It differs once more when it is looked at for the second time."""
+    asked = []
+
+    def settle(table: str, keys: list[str]) -> bool:
+        asked.append(keys)
+        query(f"UPDATE {ITEMS} SET access_count = access_count - 1 WHERE id = {keys[-1]}")
+        return True
+
+    with undone():
+        query(f"UPDATE {ITEMS} SET access_count = access_count + 1 WHERE id IN (7, 8, 9)")
+        assert verify(VerifyOptions(jobs=1), settle=settle).findings.kept == []
+        assert asked == [["7", "8", "9"], ["7", "8"], ["7"]]
 
 
 def test_a_table_that_is_not_there(proven: Path) -> None:
