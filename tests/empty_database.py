@@ -21,6 +21,11 @@ KEPT = {
     "auth_group_permissions",
 }
 
+START_AGAIN = """
+    SELECT setval(format('%I.%I', schemaname, sequencename), start_value, false)
+    FROM pg_sequences WHERE last_value IS NOT NULL AND schemaname <> 'public'
+"""
+
 
 def empty_after_test(test_case: Any) -> None:
     """In the place of `TransactionTestCase._fixture_teardown`."""
@@ -39,8 +44,8 @@ def empty_database(alias: str = "default") -> None:
 def delete_rows(tables: Collection[str], alias: str = "default") -> None:
     """Delete all rows of these tables, in any order: foreign keys are looked at when it commits.
 
-    Refers to tables by their `db_table`. Raises IntegrityError where a table that is not named
-    still refers to one of the rows.
+    Tables are named by their `db_table`; sequences of the project's own schemas start again. Raises
+    IntegrityError where a table that is not named still refers to one of the rows.
     """
     connection = connections[alias]
     quote = connection.ops.quote_name
@@ -50,3 +55,5 @@ def delete_rows(tables: Collection[str], alias: str = "default") -> None:
         held = [name for name, holds in zip(tables, cursor.fetchone(), strict=True) if holds]
         if held:
             cursor.execute("; ".join(f"DELETE FROM {quote(name)}" for name in held))
+        # An imported id may have been the last that there is.
+        cursor.execute(START_AGAIN)
