@@ -201,7 +201,7 @@ def test_admin_lists_and_rows(legacy: Path, monkeypatch: pytest.MonkeyPatch) -> 
     client = Client()
     client.force_login(User.objects.create_superuser("root", password="x"))
     monkeypatch.setattr(figures, "storage", lambda alias: [])
-    assert client.get(reverse("admin:index")).status_code == 200
+    assert client.get(reverse("admin:index"), follow=True).status_code == 200
     for model, page in admin.site._registry.items():
         name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
         if not isinstance(page, TargetAdmin):
@@ -231,6 +231,7 @@ def test_figures_come_from_the_node_that_has_the_rows() -> None:
             query(f"DROP FUNCTION public.{name}(regclass)")
     assert row == {
         "table": "rss.fetch_items",
+        "own": False,
         "rows": None,
         "total": 25,
         "heap": 19,

@@ -101,6 +101,9 @@ def test_everything_works_without_numpy_and_without_pgvector(modern, monkeypatch
     monkeypatch.setattr(segment, "numpy_if_installed", lambda: None)
     monkeypatch.setattr(ranking, "numpy_if_installed", lambda: None)
     monkeypatch.setattr(indexes, "extension_state", lambda alias="default": "absent")
+    with connection.cursor() as cursor:
+        # Another test may have left it installed; this one rolls that back.
+        cursor.execute("DROP EXTENSION IF EXISTS vector CASCADE")
     fill(modern, 12, space=space).flush(purge=True)
     result = import_vectors(modern.close())
     assert "no pgvector" in result.tables[0].index
