@@ -15,6 +15,8 @@ _MOST_BEFORE_POINT = 131_072
 _MOST_AFTER_POINT = 16_383
 _MOST_EXPONENT = (2**31 - 1) // 2
 _MOST_DEPTH = 500
+# A shorter document cannot nest too deep.
+DEEP_FROM = 2 * _MOST_DEPTH
 # U+0000, which jsonb does not hold, and a quote that does not look like one.
 _UNUSUAL = (b"\\u0000", b"\\u0022")
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -42,7 +44,7 @@ def all_clean(documents: list[bytes]) -> bool:
     """
     if not documents:
         return True
-    if max(map(len, documents)) >= 2 * _MOST_DEPTH and any(map(_may_be_deep, documents)):
+    if max(map(len, documents)) >= DEEP_FROM and any(map(_may_be_deep, documents)):
         return False
     text = b"[" + b",".join(documents) + b"]"
     if _UNUSUAL[0] in text or _UNUSUAL[1] in text:
