@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from django.db import connections
 
-from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.postgresql.copy import StageWriter, create_stage
 from stillme.transfer.sqlite.raw import RawRow
 from stillme.transfer.steps.job import Source, TableSource
@@ -18,6 +17,7 @@ from stillme.transfer.steps.merge import (
     stage_rows,
 )
 from stillme.transfer.steps.outcome import MOST_KEYS, Outcome
+from stillme.transfer.steps.records import drop_records
 from stillme.transfer.steps.set_aside import keep_cells, quarantine_rows
 
 
@@ -37,9 +37,7 @@ def apply_keys(alias: str, source: TableSource, keys: Sequence[int | str]) -> Ou
     gone = [str(key) for key in keys if str(key) not in present]
     if gone:
         outcome.pruned += delete_keys(alias, source.job.mapping, gone)
-        QuarantinedRow.objects.using(alias).filter(
-            table=source.job.mapping.declared_table, key__in=gone
-        ).delete()
+        drop_records(alias, source, gone)
     return outcome
 
 

@@ -198,7 +198,13 @@ def _clean(node: Any, reasons: set[str]) -> Any:
         for key, value in node.items():
             cleaned[_clean_text(key, reasons)] = _clean(value, reasons)
         return cleaned
-    return [_clean(item, reasons) for item in node] if isinstance(node, list) else node
+    if not isinstance(node, list):
+        return node
+    # Not a comprehension, nor below: each level of nesting would take two frames of the stack.
+    items = []
+    for item in node:
+        items.append(_clean(item, reasons))
+    return items
 
 
 def _clean_text(text: str, reasons: set[str]) -> str:
@@ -212,8 +218,13 @@ def _dump(node: Any) -> str:
     if isinstance(node, Number):
         return str(node)
     if isinstance(node, dict):
-        members = (f"{_dump(str(key))}: {_dump(value)}" for key, value in node.items())
+        members = []
+        for key, value in node.items():
+            members.append(f"{_dump(str(key))}: {_dump(value)}")
         return "{" + ", ".join(members) + "}"
     if isinstance(node, list):
-        return "[" + ", ".join(_dump(item) for item in node) + "]"
+        items = []
+        for item in node:
+            items.append(_dump(item))
+        return "[" + ", ".join(items) + "]"
     return json.dumps(node, ensure_ascii=False)

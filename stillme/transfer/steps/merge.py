@@ -254,8 +254,14 @@ def _list(table: str, columns: Sequence[str]) -> str:
 
 
 def _forget_old(alias: str, job: TableJob, key: str) -> None:
-    """Kept cells of staged rows are written anew; their quarantine entries are resolved."""
+    """Kept cells of staged rows are written anew; their quarantine entries are resolved.
+
+    Not those of rows whose own key no staged row can have: a blob that reads like it, say.
+    """
     connection = connections[alias]
+    assert job.mapping.key is not None
+    is_text = isinstance(job.mapping.key.kind, kinds.TextKey)
+    storages = ["text", "integer", "real"] if is_text else ["integer"]
     table = job.mapping.declared_table
     staged = f"SELECT s.{key}::text FROM {STAGE} AS s"
     execute(
@@ -267,8 +273,8 @@ def _forget_old(alias: str, job: TableJob, key: str) -> None:
         connection,
         f"UPDATE {QuarantinedRow._meta.db_table} SET status = 'repaired', decided_at = now(), "
         f"note = 'The legacy row loads now.' WHERE \"table\" = %s AND key IN ({staged}) "
-        "AND status <> 'repaired'",
-        [table],
+        "AND status <> 'repaired' AND coalesce(cells -> %s ->> 0, 'integer') = ANY(%s)",
+        [table, job.mapping.key.legacy, storages],
     )
 
 

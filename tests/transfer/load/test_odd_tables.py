@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ import pytest
 from stillme.demo.samples import make_samples
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.steps.inspect import inspect_files
-from tests.transfer.load.support import change, content, query, run_import
+from tests.transfer.load.support import FILES, change, content, query, run_import
 from tests.transfer.verify.support import judge
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -172,3 +174,41 @@ def test_local_times_at_both_ends_of_the_calendar(files: Path, settings: Any, zo
     change(files, "continuum", *(audit % pair for pair in zip(stamps, (1, 2, 3, 4), strict=True)))
     early, late = ("tier_audit", "2", "unreadable_time"), ("tier_audit", "1", "unreadable_time")
     prove(early if zone.startswith("Asia") else late)
+
+
+def test_a_far_stamp_says_nothing_about_the_summer_before(files: Path, settings: Any) -> None:
+    """As a number, which is how a TIMESTAMP column compares it, 9999 is less than any text."""
+    settings.LEGACY_TIME_ZONE = "Europe/Berlin"
+    audit = "UPDATE tier_audit SET created_at = '%s' WHERE id = %d"
+    stamps = ("9999-12-31T10:00:00", "2025-07-01T10:00:00", "2025-12-01T10:00:00.250000")
+    change(files, "continuum", *(audit % pair for pair in zip(stamps, (1, 2, 3), strict=True)))
+    prove()
+    found = query(
+        "SELECT created_at AT TIME ZONE 'UTC' FROM continuum.tier_audit WHERE id IN (2, 3)"
+    )
+    assert sorted(moment.hour for (moment,) in found) == [8, 9]
+
+
+def test_a_record_keeps_its_row_when_rowids_move(files: Path) -> None:
+    """A key with U+0000 is told by its cells: nobody else has just these."""
+    bad = "INSERT OR REPLACE INTO tier_metrics (item_id, tier) VALUES (CAST(x'6b00' AS TEXT), 'L1')"
+    change(files, "continuum", bad, "INSERT INTO tier_metrics (item_id, tier) VALUES (NULL, 'L1')")
+    run_import()
+    change(files, "continuum", bad, "DELETE FROM tier_metrics WHERE rowid = 1")
+    with closing(sqlite3.connect(files / FILES["continuum"], isolation_level=None)) as connection:
+        connection.execute("VACUUM")
+    run_import(prune=True)
+    assert QuarantinedRow.objects.filter(table="tier_metrics").count() == 2
+    assert [f.sentence() for f in judge(round_trip=True).findings.kept] == []
+    change(files, "continuum", "DELETE FROM tier_metrics WHERE item_id IS NULL OR tier = 'L1'")
+    assert "k\ufffd" in {f.key for f in judge().findings.kept}
+    run_import(prune=True)
+    assert not QuarantinedRow.objects.filter(table="tier_metrics").exists()
+
+
+def test_documents_nested_as_deep_as_they_may(files: Path) -> None:
+    """Among them ones that are written anew: each level once took two frames of Python's stack."""
+    deep = ("[" * 499 + "NaN" + "]" * 499, '{"a":' * 499 + "1" + "}" * 499, "[" * 500 + "]" * 500)
+    update = "UPDATE learning_sessions SET metadata = '%s', accuracy_score = 1 WHERE id = %d"
+    change(files, "knowledge", *(update % (text, n) for n, text in enumerate(deep, 1)))
+    prove()
