@@ -10,12 +10,12 @@ from stillme.transfer.postgresql.copy import StageWriter, create_stage
 from stillme.transfer.sqlite.raw import RawRow
 from stillme.transfer.steps.job import Source, TableSource
 from stillme.transfer.steps.merge import (
-    Merged,
     delete_keys,
     merge_stage,
-    set_orphans_aside,
     stage_rows,
 )
+from stillme.transfer.steps.merged import Merged
+from stillme.transfer.steps.orphans import set_orphans_aside
 from stillme.transfer.steps.outcome import MOST_KEYS, Outcome
 from stillme.transfer.steps.records import drop_records
 from stillme.transfer.steps.set_aside import keep_cells, quarantine_rows
@@ -55,7 +55,7 @@ def apply_raw(
     connection = connections[alias]
     create_stage(connection, mapping.relation, mapping.key.target)
     stage_rows(StageWriter(connection, mapping.target_columns), source, rows, merged)
-    by_key = {_key_text(row, mapping.key.legacy): row for row in rows}
+    by_key = {_key_text(row, mapping.key.legacy): row for row in rows if not row.repeated}
     set_orphans_aside(alias, source, merged, lambda keys: [by_key[str(key)] for key in keys])
     merge_stage(alias, source.job, merged)
     if into_quarantine:

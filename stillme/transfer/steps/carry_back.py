@@ -27,7 +27,7 @@ from stillme.transfer.steps.legacy_format import (
     target_expression,
 )
 from stillme.transfer.steps.legacy_rows import LegacyRows
-from stillme.transfer.steps.merge import Merged
+from stillme.transfer.steps.merged import Merged
 from stillme.transfer.steps.outcome import Outcome
 
 AT_ONCE = 5_000

@@ -17,12 +17,12 @@ from stillme.transfer.sqlite.ranges import KeyRange
 from stillme.transfer.steps.difference import rows_differ
 from stillme.transfer.steps.job import TableSource
 from stillme.transfer.steps.merge import (
-    Merged,
     fill_stage,
     range_condition,
-    set_orphans_aside,
     stage_rows,
 )
+from stillme.transfer.steps.merged import Merged
+from stillme.transfer.steps.orphans import set_orphans_aside
 from stillme.transfer.steps.outcome import Outcome
 from stillme.transfer.steps.read_keys import MANY, read_many
 

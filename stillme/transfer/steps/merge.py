@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 from django.db import connections
 
@@ -26,6 +24,8 @@ from stillme.transfer.steps.careful import LoadedRow, SetAside
 from stillme.transfer.steps.difference import rows_differ
 from stillme.transfer.steps.job import Source, TableJob, TableSource
 from stillme.transfer.steps.load_huge import is_huge, line_pieces
+from stillme.transfer.steps.merged import Merged
+from stillme.transfer.steps.orphans import set_orphans_aside
 from stillme.transfer.steps.outcome import MOST_KEYS, Outcome
 from stillme.transfer.steps.read_range import RangeReader, ReadRange
 
@@ -39,15 +39,6 @@ OURS = (
 
 # Rows that need attention are staged so many characters at a time.
 _CHARACTERS_AT_ONCE = 4_000_000
-
-
-@dataclass(slots=True)
-class Merged:
-    """A merged range: its counts and what goes beside the rows."""
-
-    outcome: Outcome
-    set_aside: list[SetAside] = field(default_factory=list)
-    with_kept: list[LoadedRow] = field(default_factory=list)
 
 
 def range_condition(
@@ -92,7 +83,7 @@ def merge_range(
 
 def _set_all_aside(source: TableSource, key_range: KeyRange, merged: Merged) -> None:
     for raw in RangeReader(source, key_range).everything():
-        _note(merged, source.careful.convert(raw))
+        merged.note(source.careful.convert(raw))
 
 
 def fill_stage(
@@ -124,7 +115,7 @@ def stage_rows(writer: StageWriter, source: Source, rows: Iterable[RawRow], merg
     for raw in rows:
         row = source.careful.convert(raw)
         if isinstance(row, SetAside):
-            _note(merged, row)
+            merged.note(row)
         elif is_huge(row.cells):
             _note_staged(merged, row, writer.refusal(line_pieces(row.cells)))
         else:
@@ -144,63 +135,10 @@ def _stage(writer: StageWriter, batch: Sequence[tuple[LoadedRow, str]], merged: 
 
 def _note_staged(merged: Merged, row: LoadedRow, refusal: str | None) -> None:
     if refusal is None:
-        _note(merged, row)
+        merged.note(row)
         return
     sentence = f"PostgreSQL refuses the row: {refusal}"
-    _note(merged, SetAside(row.key, row.raw, "refused_by_target", "", sentence))
-
-
-FindRaw = Callable[[Iterable[Any]], Iterable[RawRow]]
-
-
-def set_orphans_aside(alias: str, source: Source, merged: Merged, find_raw: FindRaw) -> None:
-    """Take staged rows whose parent is not in the target out of the stage.
-
-    The legacy parent may be loaded by the ledger and yet be gone: deleted on the target side.
-    `find_raw` gives the raw rows of keys.
-    """
-    mapping = source.job.mapping
-    assert mapping.key is not None
-    key = quoted(mapping.key.target)
-    for column, table in mapping.references():
-        parent = source.job.parents[table]
-        if parent is None or parent.key is None:
-            continue
-        name, parent_key = quoted(column.target), quoted(parent.key.target)
-        orphans = fetch_all(
-            connections[alias],
-            f"DELETE FROM {STAGE} AS s WHERE s.{name} IS NOT NULL AND NOT EXISTS "
-            f"(SELECT 1 FROM {parent.relation} AS p WHERE p.{parent_key} = s.{name}) "
-            f"RETURNING s.{key}",
-        )
-        for raw in find_raw(row[0] for row in orphans):
-            _take_back(merged, str(raw.cells[mapping.key.legacy][1]))
-            sentence = f"{parent.target} has no such row any more."
-            row_key = str(raw.cells[mapping.key.legacy][1])
-            _note(merged, SetAside(row_key, raw, "missing_parent", column.legacy, sentence))
-
-
-def _take_back(merged: Merged, key: str) -> None:
-    """Undo the count of a row that had been staged."""
-    was_repaired = any(row.key == key and row.repaired for row in merged.with_kept)
-    merged.with_kept = [row for row in merged.with_kept if row.key != key]
-    merged.outcome.legacy_rows -= 1
-    merged.outcome.repaired -= was_repaired
-    merged.outcome.loaded -= not was_repaired
-
-
-def _note(merged: Merged, row: LoadedRow | SetAside) -> None:
-    outcome = merged.outcome
-    outcome.legacy_rows += 1
-    if isinstance(row, SetAside):
-        merged.set_aside.append(row)
-        outcome.quarantined += 1
-        outcome.reasons[row.reason] = outcome.reasons.get(row.reason, 0) + 1
-        return
-    outcome.repaired += row.repaired
-    outcome.loaded += not row.repaired
-    if row.kept:
-        merged.with_kept.append(row)
+    merged.note(SetAside(row.key, row.raw, "refused_by_target", "", sentence))
 
 
 def merge_stage(

@@ -34,12 +34,12 @@ from stillme.transfer.steps.foreign import foreign_among
 from stillme.transfer.steps.job import TableSource
 from stillme.transfer.steps.live_file import LiveFile, Round
 from stillme.transfer.steps.merge import (
-    Merged,
     delete_keys,
     merge_stage,
-    set_orphans_aside,
     stage_rows,
 )
+from stillme.transfer.steps.merged import Merged
+from stillme.transfer.steps.orphans import set_orphans_aside
 from stillme.transfer.steps.outcome import Outcome
 from stillme.transfer.steps.ranges_touched import touch_ranges
 from stillme.transfer.steps.read_keys import ManyRows

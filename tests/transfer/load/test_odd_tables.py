@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -12,6 +13,7 @@ import pytest
 
 from stillme.demo.samples import make_samples
 from stillme.transfer.models import QuarantinedRow
+from stillme.transfer.selection import Selection
 from stillme.transfer.steps.inspect import inspect_files
 from tests.transfer.load.support import FILES, change, content, query, run_import
 from tests.transfer.verify.support import judge
@@ -212,3 +214,40 @@ def test_documents_nested_as_deep_as_they_may(files: Path) -> None:
     update = "UPDATE learning_sessions SET metadata = '%s', accuracy_score = 1 WHERE id = %d"
     change(files, "knowledge", *(update % (text, n) for n, text in enumerate(deep, 1)))
     prove()
+
+
+def test_names_that_differ_in_a_letter_beyond_ascii(files: Path) -> None:
+    """SQLite ignores the case of A to Z only; Python took Ä for ä, and the first was lost."""
+    change(
+        files,
+        "accuracy",
+        *(f'ALTER TABLE learning_objectives ADD COLUMN "{name}"' for name in ("Ä", "ä", "\u212a")),
+        'UPDATE learning_objectives SET "Ä" = 1, "ä" = \'two\', "\u212a" = \'Kelvin\' WHERE id = 1',
+    )
+    prove()
+    [(extra,)] = query("SELECT legacy_extra FROM accuracy.learning_objectives WHERE id = 1")
+    assert json.loads(extra) == {"Ä": 1, "ä": "two", "\u212a": "Kelvin"}
+
+
+def test_a_row_that_is_there_twice_and_has_no_parent_any_more(files: Path) -> None:
+    """Each of the two has its own record, and its own reason."""
+    change(
+        files,
+        "rss",
+        "ALTER TABLE rss_fetch_items RENAME TO before",
+        "CREATE TABLE rss_fetch_items AS SELECT * FROM before WHERE id IN (1, 2)",
+        "INSERT INTO rss_fetch_items SELECT * FROM before WHERE id = 1",
+        "DROP TABLE before",
+    )
+    run_import()
+    query("DELETE FROM rss.fetch_items")
+    query("DELETE FROM rss.fetch_cycles")
+    change(files, "rss", "UPDATE rss_fetch_items SET link = 'x'")
+    result = run_import(selection=Selection(tables=("rss_fetch_items",)))
+    assert result.conserved
+    found = QuarantinedRow.objects.filter(table="rss_fetch_items").order_by("rowid")
+    assert [(r.key, r.rowid, r.reason) for r in found] == [
+        ("1", 1, "missing_parent"),
+        ("2", 2, "missing_parent"),
+        ("1", 3, "duplicate_key"),
+    ]

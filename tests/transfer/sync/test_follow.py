@@ -447,3 +447,30 @@ def test_rows_that_read_alike_are_followed_apart(legacy):
     follow(ONCE)
     assert QuarantinedRow.objects.filter(table="tier_metrics", key="twin").count() == 1
     assert [f.sentence() for f in verify(VerifyOptions(jobs=1)).findings.kept] == []
+
+
+def test_keys_without_case_cannot_be_captured(legacy):
+    """`INSERT OR REPLACE` of KEY deletes key, and no trigger tells."""
+    continuum = legacy() / "continuum_memory.db"
+    write(
+        continuum,
+        "DROP TABLE tier_metrics",
+        "CREATE TABLE tier_metrics (item_id TEXT COLLATE NOCASE PRIMARY KEY, tier TEXT)",
+    )
+    with pytest.raises(StateError, match="keys by their bytes"):
+        install_capture("default", ALL)
+    assert {r.health for r in capture_reports("default", ALL)} == {Health.ABSENT}
+
+
+def test_the_reason_is_the_first_column_that_is_bad(legacy):
+    """The parent goes into quarantine, where the file itself still has it."""
+    rss = legacy() / "rss_fetch_history.db"
+    bad = "UPDATE rss_fetch_items SET fetch_timestamp = '' WHERE id = 3"
+    write(rss, bad)
+    install_capture("default", ALL)
+    follow(ONCE)
+    parent = "UPDATE rss_fetch_cycles SET cycle_number = 'x' WHERE id = "
+    write(rss, parent + "(SELECT cycle_id FROM rss_fetch_items WHERE id = 3)")
+    follow(ONCE)
+    assert QuarantinedRow.objects.get(table="rss_fetch_items", key="3").reason == "missing_parent"
+    assert [f.sentence() for f in verify(VerifyOptions(jobs=1)).findings.kept] == []
