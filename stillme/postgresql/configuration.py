@@ -60,12 +60,7 @@ def target_database(
 
 def _from_url(url: str) -> dict[str, Any]:
     """Read a database URL; a refusal never repeats it, since it may hold a password."""
-    try:
-        parts = urlsplit(url)
-        name = parts.path.strip("/")
-    except ValueError:
-        parts, name = None, ""
-    if parts is None or parts.scheme not in SCHEMES or not name:
+    if not _is_usable(url):
         raise ImproperlyConfigured(
             "A database URL is not usable: write it as postgresql://USER:PASSWORD@HOST:PORT/NAME, "
             "with special characters in the password percent-encoded."
@@ -75,6 +70,21 @@ def _from_url(url: str) -> dict[str, Any]:
     if str(config.get("HOST", "")).lower().startswith("%2f"):
         config["HOST"] = unquote(config["HOST"])
     return config
+
+
+def _is_usable(url: str) -> bool:
+    """Whether the parts of a database URL are where they should be.
+
+    A password with a bare slash, question mark or number sign ends up as host, path or query, and
+    so in a message about these; the at sign before the host is then behind the first of them.
+    """
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        return False
+    behind = f"{parts.path}{parts.query}{parts.fragment}"
+    return parts.scheme in SCHEMES and bool(parts.path.strip("/")) and "@" not in behind
 
 
 def _embedded(directory: Path) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from django.db import models
 from stillme.transfer import kinds
 from stillme.transfer.kinds import Kind, Twin, WhenSet
 from stillme.transfer.legacy import LegacyModel
-from stillme.transfer.sqlite.schema import FoundSchema, FoundTable
+from stillme.transfer.sqlite.schema import FoundSchema, FoundTable, folded
 
 EXTRA_COLUMN = "legacy_extra"
 # Counts up whenever the treatment of some value changes: chunks of another policy are re-read.
@@ -86,7 +86,7 @@ class TableMapping:
 
     def column(self, legacy: str) -> MappedColumn | None:
         """The mapped column of that legacy name, or None."""
-        return next((c for c in self.columns if c.legacy.lower() == legacy.lower()), None)
+        return next((c for c in self.columns if folded(c.legacy) == folded(legacy)), None)
 
     def references(self) -> list[tuple[MappedColumn, str]]:
         """(column, declared name of the parent table) of every reference."""
@@ -171,9 +171,9 @@ def _place(
     fields = {f.column: f for f in target._meta.concrete_fields if f.column}
     placed: list[MappedColumn] = []
     taken: set[str] = set()
-    found = {c.name.lower(): c.name for c in table.columns}
+    found = {folded(c.name): c.name for c in table.columns}
     for declared in model.columns():
-        name = found.pop(str(declared.column).lower(), None)
+        name = found.pop(folded(str(declared.column)), None)
         if name is not None:
             field = fields[declared.target_name]
             placed.append(MappedColumn(name, str(field.column), declared.kind, not field.null))

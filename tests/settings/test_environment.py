@@ -131,6 +131,10 @@ def test_stillmes_own_variables_count_after_ours() -> None:
         "postgresql://me:geheim@db",
         "postgresql://me:ge#heim@db/x",
         "postgresql://me:geheim@[db/x",
+        "postgresql://me:g@e'heim/heim@db/x",
+        "postgresql://me:ge?heim@db/x?sslmode=require",
+        "postgresql://me:geheim@db:99999999/x",
+        "postgresql://me:geheim@db:port/x",
     ],
 )
 def test_an_unusable_url_is_a_sentence_without_the_password(url: str) -> None:

@@ -24,6 +24,9 @@ from stillme.transfer.sqlite.connect import quoted
 from stillme.transfer.sqlite.parts import Scan, scan_on
 
 AUTO = "auto"
+# Later than every stamp. Not a number: a TIMESTAMP column would be compared with it as one, and
+# every text is greater than a number.
+_NEVER = "9999-12-32"
 # No zone had a rule before; after, each year is like the other.
 _FIRST_RULES, _LAST_RULES, _A_YEAR = 1800, 2200, 370
 # A snapshot is read through APSW, a live file through the connection that has it open.
@@ -250,13 +253,16 @@ def _zone_clock(
         usual=minutes,
         zone=zone,
         evidence=evidence,
-        steady_from=_next_day(steady) if whole else "9999",
+        steady_from=_next_day(steady) if whole else _NEVER,
         notice=_contradiction(zone, other) if other else "",
     )
 
 
 def _next_day(moment: datetime) -> str:
-    return "9999" if moment.year == 9999 else (moment + timedelta(days=1)).isoformat()
+    try:
+        return (moment + timedelta(days=1)).isoformat()
+    except OverflowError:
+        return _NEVER
 
 
 def _steady_since(zone: str, latest: datetime, earliest: datetime) -> datetime:

@@ -11,7 +11,7 @@ from typing import Any
 from stillme.transfer.kinds import Text
 from stillme.transfer.legacy import Column, LegacyModel
 from stillme.transfer.sqlite.capture.templates import CHANGE_TABLE, FREEZE_PREFIX, PREFIX
-from stillme.transfer.sqlite.schema import FoundColumn, FoundSchema, FoundTable
+from stillme.transfer.sqlite.schema import FoundColumn, FoundSchema, FoundTable, folded
 
 _DEFAULT = re.compile(r"\bDEFAULT\s+(.+?)\s*(?:CHECK\b.*)?\Z", re.IGNORECASE | re.DOTALL)
 _CONSTRAINT = re.compile(r"\b(?:PRIMARY|NOT|UNIQUE|CHECK|DEFAULT|REFERENCES|COLLATE)\b", re.I)
@@ -54,12 +54,12 @@ def find_drift(file: str, models: Sequence[type[LegacyModel]], schema: FoundSche
             continue
         found += _columns(file, model, table)
         found += _indexes(file, model, table)
-    found += _others(file, {m._meta.db_table.lower() for m in models}, schema)
+    found += _others(file, {folded(m._meta.db_table) for m in models}, schema)
     return found
 
 
 def _columns(file: str, model: type[LegacyModel], table: FoundTable) -> Iterator[Drift]:
-    declared = {str(c.column).lower(): c for c in model.columns()}
+    declared = {folded(str(c.column)): c for c in model.columns()}
     targets = {c.column for c in model.target_model()._meta.concrete_fields}
     for column in model.columns():
         found = table.column(str(column.column))
@@ -71,8 +71,8 @@ def _columns(file: str, model: type[LegacyModel], table: FoundTable) -> Iterator
         else:
             yield from _differences(file, table, column, found)
     for found in table.columns:
-        if found.name.lower() not in declared:
-            same = found.name.lower() in targets
+        if folded(found.name) not in declared:
+            same = folded(found.name) in targets
             effect = "goes to the target column of its name" if same else "goes to legacy_extra"
             yield Drift(
                 file, table.name, "extra column", found.name, "", _declaration(found), effect
@@ -81,8 +81,8 @@ def _columns(file: str, model: type[LegacyModel], table: FoundTable) -> Iterator
 
 
 def _table_facts(file: str, model: type[LegacyModel], table: FoundTable) -> Iterator[Drift]:
-    order = [c.name.lower() for c in table.columns]
-    shared = [str(c.column).lower() for c in model.columns() if str(c.column).lower() in order]
+    order = [folded(c.name) for c in table.columns]
+    shared = [folded(str(c.column)) for c in model.columns() if folded(str(c.column)) in order]
     if [name for name in order if name in shared] != shared:
         yield Drift(file, table.name, "other order", "", effect="columns go by name: no effect")
     if not table.has_rowid:
@@ -144,9 +144,9 @@ def _declaration(found: FoundColumn) -> str:
 
 
 def _indexes(file: str, model: type[LegacyModel], table: FoundTable) -> Iterator[Drift]:
-    found = {name.lower(): columns for name, columns in table.indexes.items()}
+    found = {folded(name): columns for name, columns in table.indexes.items()}
     for name, column in model.legacy.indexes.items():
-        columns = found.pop(name.lower(), None)
+        columns = found.pop(folded(name), None)
         if columns is None:
             yield Drift(file, table.name, "missing index", name, column, effect="no effect")
         elif columns != (column,):
@@ -160,7 +160,7 @@ def _indexes(file: str, model: type[LegacyModel], table: FoundTable) -> Iterator
 
 def _others(file: str, known: set[str], schema: FoundSchema) -> Iterator[Drift]:
     for name in schema.tables:
-        if name.lower() not in known and name != CHANGE_TABLE:
+        if folded(name) not in known and name != CHANGE_TABLE:
             yield Drift(file, name, "extra table", "", effect="stays in the legacy file")
     for what, name in schema.others:
         if not name.startswith((PREFIX, FREEZE_PREFIX)):

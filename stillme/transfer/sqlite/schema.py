@@ -8,6 +8,13 @@ from dataclasses import dataclass
 
 from stillme.transfer.sqlite.connect import quoted
 
+_ASCII = {ord(c): ord(c) + 32 for c in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
+
+
+def folded(name: str) -> str:
+    """A name as SQLite compares names: without the case of A to Z, but Ä and ä are two."""
+    return name.translate(_ASCII)
+
 
 @dataclass(frozen=True, slots=True)
 class FoundColumn:
@@ -42,7 +49,7 @@ class FoundTable:
 
     def column(self, name: str) -> FoundColumn | None:
         """The column of that name (SQLite ignores case), or None."""
-        return next((c for c in self.columns if c.name.lower() == name.lower()), None)
+        return next((c for c in self.columns if folded(c.name) == folded(name)), None)
 
     @property
     def rowid_alias(self) -> str | None:
@@ -64,8 +71,8 @@ class FoundTable:
 
     def is_unique(self, column: str) -> bool:
         """Whether the file itself guarantees that `column` holds no value twice."""
-        keys = [c.name.lower() for c in self.columns if c.primary_key]
-        return keys == [column.lower()]
+        keys = [folded(c.name) for c in self.columns if c.primary_key]
+        return keys == [folded(column)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +87,8 @@ class FoundSchema:
 
     def table(self, name: str) -> FoundTable | None:
         """The table of that name (SQLite ignores case), or None."""
-        lowered = name.lower()
-        return next((t for n, t in self.tables.items() if n.lower() == lowered), None)
+        wanted = folded(name)
+        return next((t for n, t in self.tables.items() if folded(n) == wanted), None)
 
     @property
     def digest(self) -> str:

@@ -6,13 +6,15 @@ from collections.abc import Sequence
 
 from django.db import connections
 
-from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.postgresql.copy import StageWriter, create_stage
 from stillme.transfer.sqlite.raw import RawRow
 from stillme.transfer.steps.job import Source, TableSource
-from stillme.transfer.steps.merge import delete_keys, set_orphans_aside, stage_rows
-from stillme.transfer.steps.merge_rows import Merged, merge_stage
+from stillme.transfer.steps.merge import delete_keys, stage_rows
+from stillme.transfer.steps.merge_rows import merge_stage
+from stillme.transfer.steps.merged import Merged
+from stillme.transfer.steps.orphans import set_orphans_aside
 from stillme.transfer.steps.outcome import MOST_KEYS, Outcome
+from stillme.transfer.steps.records import drop_records
 from stillme.transfer.steps.set_aside import keep_cells, quarantine_rows
 
 
@@ -32,9 +34,7 @@ def apply_keys(alias: str, source: TableSource, keys: Sequence[int | str]) -> Ou
     gone = [str(key) for key in keys if str(key) not in present]
     if gone:
         outcome.pruned += delete_keys(alias, source.job.mapping, gone)
-        QuarantinedRow.objects.using(alias).filter(
-            table=source.job.mapping.declared_table, key__in=gone
-        ).delete()
+        drop_records(alias, source, gone)
     return outcome
 
 
@@ -52,7 +52,7 @@ def apply_raw(
     connection = connections[alias]
     create_stage(connection, mapping.relation, mapping.key.target)
     stage_rows(StageWriter(connection, mapping.target_columns), source, rows, merged)
-    by_key = {_key_text(row, mapping.key.legacy): row for row in rows}
+    by_key = {_key_text(row, mapping.key.legacy): row for row in rows if not row.repeated}
     set_orphans_aside(alias, source, merged, lambda keys: [by_key[str(key)] for key in keys])
     merge_stage(alias, source.job, merged)
     if into_quarantine:

@@ -11,7 +11,7 @@ from django.db import transaction
 
 from stillme.transfer.errors import LegacyFileError, StateError
 from stillme.transfer.findings import Event, OnEvent, ignore_event
-from stillme.transfer.mapping import split_table
+from stillme.transfer.mapping import TableMapping, split_table
 from stillme.transfer.models_sync import RangeDigest
 from stillme.transfer.postgresql.capture import TargetTable
 from stillme.transfer.postgresql.locks import exclusive
@@ -82,7 +82,15 @@ def probe_file(file: LegacyFile) -> list[Probe]:
         snapshot = take_snapshot(file.name, file.path, Path(name))
         capture.remove(snapshot.path)
         mappings = list(file_mappings(snapshot, []).values())
-        return capture.run_probes(snapshot.path, mappings)
+        probes = capture.run_probes(snapshot.path, mappings)
+        return probes + [_key_order(m) for m in mappings if m.key is not None]
+
+
+def _key_order(mapping: TableMapping) -> Probe:
+    """A key that equals another spelling of itself pushes that row out without a trigger's word."""
+    ok = mapping.key_is_in_order
+    note = "" if ok else "compared otherwise than byte by byte, or numbers beside texts"
+    return Probe("keys by their bytes", mapping.table, ok, note)
 
 
 def _install_one(alias: str, file: LegacyFile, report: CaptureReport) -> None:

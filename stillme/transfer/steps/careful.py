@@ -22,6 +22,16 @@ def keys_not_taken(mapping: TableMapping) -> tuple[str, ...]:
     return ("bad_key", "duplicate_key") if mapping.has_rowid else ("bad_key",)
 
 
+def key_as_text(mapping: TableMapping, row: RawRow) -> str | None:
+    """The row's key as the ledger writes it."""
+    if mapping.key is None:
+        return None
+    raw = row.cells[mapping.key.legacy][1]
+    if isinstance(raw, bytes):
+        return raw.decode("utf-8", "replace").replace("\0", "\ufffd")
+    return None if raw is None else str(raw)
+
+
 @dataclass(frozen=True, slots=True)
 class Kept:
     """The original of one cell, to be kept beside the loaded row."""
@@ -67,7 +77,7 @@ class CarefulLoader:
 
     def convert(self, row: RawRow) -> LoadedRow | SetAside:
         """The outcome of one row, by docs/values.md."""
-        key = self._key(row)
+        key = key_as_text(self._mapping, row)
         if self._mapping.key is None:
             return SetAside(None, row, "no_key", "", "The table has no key column.")
         if self._mapping.impossible:
@@ -111,14 +121,6 @@ class CarefulLoader:
             parent = getattr(column.kind, "parent", "the parent table")
             raise Refused("missing_parent", f"{parent} has no loaded row {cell.text}.")
         return cell
-
-    def _key(self, row: RawRow) -> str | None:
-        if self._mapping.key is None:
-            return None
-        raw = row.cells[self._mapping.key.legacy][1]
-        if isinstance(raw, bytes):
-            return raw.decode("utf-8", "replace").replace("\0", "\ufffd")
-        return None if raw is None else str(raw)
 
     def _derived(self, row: RawRow) -> list[str]:
         values = []

@@ -20,13 +20,14 @@ from stillme.transfer.registry import legacy_model
 from stillme.transfer.steps.compare import key_value, stage_keys, target_keys
 from stillme.transfer.steps.job import TableSource
 from stillme.transfer.steps.legacy_format import (
+    UNREADABLE,
     Stored,
     extra_cells,
     render,
     target_expression,
 )
 from stillme.transfer.steps.legacy_rows import LegacyRows
-from stillme.transfer.steps.merge_rows import Merged
+from stillme.transfer.steps.merged import Merged
 from stillme.transfer.steps.outcome import Outcome
 
 AT_ONCE = 5_000
@@ -108,9 +109,8 @@ def _write_misread(
     carried: Carried,
 ) -> None:
     """Read back what was written; a time that reads as another instant gets its offset."""
-    lost = {(item.key, item.column) for item in carried.lost}
     for explicit in (True, False):
-        misread = _misread(alias, source, keys, lost)
+        misread = _misread(alias, source, keys, carried.lost)
         if not misread:
             return
         if not explicit:
@@ -122,16 +122,20 @@ def _write_misread(
 
 
 def _misread(
-    alias: str, source: TableSource, keys: Sequence[int | str], lost: set[tuple[str, str]]
+    alias: str, source: TableSource, keys: Sequence[int | str], known: Sequence[Lost]
 ) -> list[_TargetRow]:
     """Target rows whose legacy row, read back, differs beyond what is known to be lost."""
     mapping = source.job.mapping
+    lost = {(item.key, item.column) for item in known}
+    unreadable = {item.key for item in known if item.reason in UNREADABLE}
     found = []
     for row in _target_rows(alias, source, keys)[0]:
         differs = tuple(
             differs and (str(row.key), column.target) not in lost
             for column, differs in zip(mapping.columns, row.differs, strict=True)
         )
+        if not row.in_stage and str(row.key) in unreadable:
+            continue
         if any(differs) or not row.in_stage:
             found.append(replace(row, differs=differs))
     return found

@@ -16,8 +16,9 @@ from stillme.transfer.postgresql.copy import STAGE, StageWriter, create_stage, f
 from stillme.transfer.sqlite.ranges import KeyRange
 from stillme.transfer.steps.difference import rows_differ
 from stillme.transfer.steps.job import TableSource
-from stillme.transfer.steps.merge import fill_stage, range_condition, set_orphans_aside, stage_rows
-from stillme.transfer.steps.merge_rows import Merged
+from stillme.transfer.steps.merge import fill_stage, range_condition, stage_rows
+from stillme.transfer.steps.merged import Merged
+from stillme.transfer.steps.orphans import set_orphans_aside
 from stillme.transfer.steps.outcome import Outcome
 from stillme.transfer.steps.read_keys import MANY, read_many
 

@@ -15,6 +15,8 @@ _MOST_BEFORE_POINT = 131_072
 _MOST_AFTER_POINT = 16_383
 _MOST_EXPONENT = (2**31 - 1) // 2
 _MOST_DEPTH = 500
+# A shorter document cannot nest too deep.
+DEEP_FROM = 2 * _MOST_DEPTH
 # U+0000, which jsonb does not hold, and a quote that does not look like one.
 _UNUSUAL = (b"\\u0000", b"\\u0022")
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -42,7 +44,7 @@ def all_clean(documents: list[bytes]) -> bool:
     """
     if not documents:
         return True
-    if max(map(len, documents)) >= 2 * _MOST_DEPTH and any(map(_may_be_deep, documents)):
+    if max(map(len, documents)) >= DEEP_FROM and any(map(_may_be_deep, documents)):
         return False
     text = b"[" + b",".join(documents) + b"]"
     if _UNUSUAL[0] in text or _UNUSUAL[1] in text:
@@ -196,7 +198,13 @@ def _clean(node: Any, reasons: set[str]) -> Any:
         for key, value in node.items():
             cleaned[_clean_text(key, reasons)] = _clean(value, reasons)
         return cleaned
-    return [_clean(item, reasons) for item in node] if isinstance(node, list) else node
+    if not isinstance(node, list):
+        return node
+    # Not a comprehension, nor below: each level of nesting would take two frames of the stack.
+    items = []
+    for item in node:
+        items.append(_clean(item, reasons))
+    return items
 
 
 def _clean_text(text: str, reasons: set[str]) -> str:
@@ -210,8 +218,13 @@ def _dump(node: Any) -> str:
     if isinstance(node, Number):
         return str(node)
     if isinstance(node, dict):
-        members = (f"{_dump(str(key))}: {_dump(value)}" for key, value in node.items())
+        members = []
+        for key, value in node.items():
+            members.append(f"{_dump(str(key))}: {_dump(value)}")
         return "{" + ", ".join(members) + "}"
     if isinstance(node, list):
-        return "[" + ", ".join(_dump(item) for item in node) + "]"
+        items = []
+        for item in node:
+            items.append(_dump(item))
+        return "[" + ", ".join(items) + "]"
     return json.dumps(node, ensure_ascii=False)

@@ -13,7 +13,10 @@ from zoneinfo import ZoneInfo
 from stillme.transfer import kinds
 from stillme.transfer.kinds import Kind, Stamp
 from stillme.transfer.sqlite.clock import Clock
+from stillme.transfer.steps import json_policy
 
+# A row with such a value is in the file as told, and would be set aside by a load.
+UNREADABLE = frozenset({"beyond_the_calendar", "not_a_number", "json_too_large"})
 Stored = None | int | float | str | bytes
 
 
@@ -56,8 +59,19 @@ def render(kind: Kind, value: Any, clock: Clock, *, required: bool, explicit: bo
         case kinds.Real():
             return _real(float(value), required)
         case kinds.Json():
-            return Rendered(ascii_json(str(value)))
+            return _json(str(value))
     return Rendered(value)
+
+
+def _json(text: str) -> Rendered:
+    """The text as it is; `json_too_large` where a load would set its row aside."""
+    lost = ""
+    if len(text) > json_policy.DEEP_FROM:
+        try:
+            json_policy.convert(text)
+        except json_policy.TooLarge:
+            lost = "json_too_large"
+    return Rendered(ascii_json(text), lost)
 
 
 def ascii_json(text: str) -> str:
@@ -71,6 +85,9 @@ def ascii_json(text: str) -> str:
 
 
 def _real(value: float, required: bool) -> Rendered:
+    if value == 0 and math.copysign(1, value) < 0:
+        # A REAL column stores whole numbers as integers, which have no such zero.
+        return Rendered(0.0, "negative_zero")
     if not math.isnan(value):
         return Rendered(value)
     # SQLite stores NaN as NULL, which is what the old application did to it.

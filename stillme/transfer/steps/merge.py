@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 from django.db import connections
 
@@ -25,7 +24,9 @@ from stillme.transfer.steps import image
 from stillme.transfer.steps.careful import LoadedRow, SetAside
 from stillme.transfer.steps.job import Source, TableJob, TableSource
 from stillme.transfer.steps.load_huge import is_huge, line_pieces
-from stillme.transfer.steps.merge_rows import OURS, Merged, merge_stage
+from stillme.transfer.steps.merge_rows import OURS, merge_stage
+from stillme.transfer.steps.merged import Merged
+from stillme.transfer.steps.orphans import set_orphans_aside
 from stillme.transfer.steps.outcome import MOST_KEYS, Outcome
 from stillme.transfer.steps.read_range import RangeReader, ReadRange
 
@@ -76,7 +77,7 @@ def merge_range(
 
 def _set_all_aside(source: TableSource, key_range: KeyRange, merged: Merged) -> None:
     for raw in RangeReader(source, key_range).everything():
-        _note(merged, source.careful.convert(raw))
+        merged.note(source.careful.convert(raw))
 
 
 def fill_stage(
@@ -108,7 +109,7 @@ def stage_rows(writer: StageWriter, source: Source, rows: Iterable[RawRow], merg
     for raw in rows:
         row = source.careful.convert(raw)
         if isinstance(row, SetAside):
-            _note(merged, row)
+            merged.note(row)
         elif is_huge(row.cells):
             _note_staged(merged, row, writer.refusal(line_pieces(row.cells)))
         else:
@@ -128,71 +129,10 @@ def _stage(writer: StageWriter, batch: Sequence[tuple[LoadedRow, str]], merged: 
 
 def _note_staged(merged: Merged, row: LoadedRow, refusal: str | None) -> None:
     if refusal is None:
-        _note(merged, row)
+        merged.note(row)
         return
     sentence = f"PostgreSQL refuses the row: {refusal}"
-    _note(merged, SetAside(row.key, row.raw, "refused_by_target", "", sentence))
-
-
-FindRaw = Callable[[Iterable[Any]], Iterable[RawRow]]
-
-
-def set_orphans_aside(alias: str, source: Source, merged: Merged, find_raw: FindRaw) -> None:
-    """Take staged rows whose parent is not in the target out of the stage.
-
-    The legacy parent may be loaded by the ledger and yet be gone: deleted on the target side.
-    `find_raw` gives the raw rows of keys. Stage and parents are asked apart: they may be on
-    different nodes.
-    """
-    mapping = source.job.mapping
-    assert mapping.key is not None
-    key = quoted(mapping.key.target)
-    connection = connections[alias]
-    for column, table in mapping.references():
-        parent = source.job.parents[table]
-        if parent is None or parent.key is None:
-            continue
-        name, parent_key = quoted(column.target), quoted(parent.key.target)
-        staged = fetch_all(
-            connection, f"SELECT DISTINCT {name} FROM {STAGE} WHERE {name} IS NOT NULL"
-        )
-        wanted = [row[0] for row in staged]
-        query = f"SELECT {parent_key} FROM {parent.relation} WHERE {parent_key} = ANY(%s)"
-        present = {row[0] for row in fetch_all(connection, query, [wanted])} if wanted else set()
-        lost = [each for each in wanted if each not in present]
-        if not lost:
-            continue
-        orphans = fetch_all(
-            connection, f"DELETE FROM {STAGE} WHERE {name} = ANY(%s) RETURNING {key}", [lost]
-        )
-        for raw in find_raw(row[0] for row in orphans):
-            _take_back(merged, str(raw.cells[mapping.key.legacy][1]))
-            sentence = f"{parent.target} has no such row any more."
-            row_key = str(raw.cells[mapping.key.legacy][1])
-            _note(merged, SetAside(row_key, raw, "missing_parent", column.legacy, sentence))
-
-
-def _take_back(merged: Merged, key: str) -> None:
-    """Undo the count of a row that had been staged."""
-    was_repaired = any(row.key == key and row.repaired for row in merged.with_kept)
-    merged.with_kept = [row for row in merged.with_kept if row.key != key]
-    merged.outcome.legacy_rows -= 1
-    merged.outcome.repaired -= was_repaired
-    merged.outcome.loaded -= not was_repaired
-
-
-def _note(merged: Merged, row: LoadedRow | SetAside) -> None:
-    outcome = merged.outcome
-    outcome.legacy_rows += 1
-    if isinstance(row, SetAside):
-        merged.set_aside.append(row)
-        outcome.quarantined += 1
-        outcome.reasons[row.reason] = outcome.reasons.get(row.reason, 0) + 1
-        return
-    outcome.repaired += row.repaired
-    outcome.loaded += not row.repaired
-    if row.kept:
-        merged.with_kept.append(row)
+    merged.note(SetAside(row.key, row.raw, "refused_by_target", "", sentence))
 
 
 def _find_vanished(

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from django.db import connections
 
+from stillme.transfer import kinds
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import KeptCell, QuarantinedRow
 from stillme.transfer.postgresql.copy import STAGE, copy_over, execute, fetch_all, quoted
 from stillme.transfer.steps import image
-from stillme.transfer.steps.careful import LoadedRow, SetAside
 from stillme.transfer.steps.difference import rows_differ
 from stillme.transfer.steps.job import TableJob
-from stillme.transfer.steps.outcome import MOST_KEYS, Outcome
+from stillme.transfer.steps.merged import Merged
+from stillme.transfer.steps.outcome import MOST_KEYS
 
 # A row written by somebody else than the engine has an xmin that no mark knows.
 # Correlated, so that few rows ask the index on the expression: a follower leaves a mark a round.
@@ -23,15 +23,6 @@ OURS = (
     "EXISTS (SELECT 1 FROM transfer.write_mark AS w "
     "WHERE mod(w.xid, 4294967296) = t.xmin::text::bigint)"
 )
-
-
-@dataclass(slots=True)
-class Merged:
-    """A merged range: its counts and what goes beside the rows."""
-
-    outcome: Outcome
-    set_aside: list[SetAside] = field(default_factory=list)
-    with_kept: list[LoadedRow] = field(default_factory=list)
 
 
 def merge_stage(
@@ -99,8 +90,14 @@ def _update(alias: str, mapping: TableMapping, keys: Sequence[Any], *, elsewhere
 
 
 def _forget_old(alias: str, job: TableJob, key: str) -> None:
-    """Kept cells of staged rows are written anew; their quarantine entries are resolved."""
+    """Kept cells of staged rows are written anew; their quarantine entries are resolved.
+
+    Not those of rows whose own key no staged row can have: a blob that reads like it, say.
+    """
     connection = connections[alias]
+    assert job.mapping.key is not None
+    is_text = isinstance(job.mapping.key.kind, kinds.TextKey)
+    storages = ["text", "integer", "real"] if is_text else ["integer"]
     table = job.mapping.declared_table
     staged = f"SELECT s.{key}::text FROM {STAGE} AS s"
     execute(
@@ -112,6 +109,6 @@ def _forget_old(alias: str, job: TableJob, key: str) -> None:
         connection,
         f"UPDATE {QuarantinedRow._meta.db_table} SET status = 'repaired', decided_at = now(), "
         f"note = 'The legacy row loads now.' WHERE \"table\" = %s AND key IN ({staged}) "
-        "AND status <> 'repaired'",
-        [table],
+        "AND status <> 'repaired' AND coalesce(cells -> %s ->> 0, 'integer') = ANY(%s)",
+        [table, job.mapping.key.legacy, storages],
     )

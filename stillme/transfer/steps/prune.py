@@ -5,13 +5,15 @@ from __future__ import annotations
 import sqlite3
 
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 
 from stillme.transfer import ledger
 from stillme.transfer.errors import TransferError
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import KeptCell, QuarantinedRow
-from stillme.transfer.raw_cells import real_spelled
+from stillme.transfer.raw_cells import real_spelled, unpack_cell
 from stillme.transfer.sqlite.connect import quoted
+from stillme.transfer.sqlite.stored import is_stored
 from stillme.transfer.steps.job import TableJob
 from stillme.transfer.steps.merge import delete_keys
 from stillme.transfer.steps.outcome import Outcome
@@ -47,29 +49,40 @@ def prune_records(alias: str, job: TableJob) -> int:
     try:
         gone = [
             pk
-            for pk, key, rowid in records.values_list("pk", "key", "rowid")
-            if not _exists(connection, mapping, key, rowid)
+            for pk, key in records.values_list("pk", "key")
+            if not _is_there(connection, mapping, records, pk, key)
         ]
         keys = cells.values_list("key", flat=True).distinct()
-        lost = [key for key in keys if not _exists(connection, mapping, key, None)]
+        lost = [key for key in keys if not _exists(connection, mapping, key)]
     finally:
         connection.close()
     return records.filter(pk__in=gone).delete()[0] + cells.filter(key__in=lost).delete()[0]
 
 
-def _exists(
-    connection: sqlite3.Connection, mapping: TableMapping, key: str | None, rowid: int | None
+def _is_there(
+    connection: sqlite3.Connection,
+    mapping: TableMapping,
+    records: QuerySet[QuarantinedRow],
+    pk: int,
+    key: str | None,
 ) -> bool:
-    """Whether the snapshot still has the row; by rowid where its key tells nothing."""
-    table = quoted(mapping.table)
-    by_rowid = mapping.key is None or key is None or "\ufffd" in key
-    if by_rowid:
-        if rowid is None or not mapping.has_rowid:
-            return True
-        query = f"SELECT 1 FROM {table} WHERE rowid = ?"
-        return connection.execute(query, (rowid,)).fetchone() is not None
+    """Whether the snapshot still has a quarantined row; by its cells where no key tells."""
+    if (
+        mapping.key is not None
+        and mapping.key_is_unique
+        and key is not None
+        and "\ufffd" not in key
+    ):
+        return _exists(connection, mapping, key)
+    record = records.get(pk=pk)
+    cells = {name: unpack_cell(cell) for name, cell in record.cells.items()}
+    return is_stored(connection, mapping, cells, record.rowid)
+
+
+def _exists(connection: sqlite3.Connection, mapping: TableMapping, key: str) -> bool:
+    """Whether the snapshot has a row of that key."""
     assert mapping.key is not None
-    assert key is not None
+    table = quoted(mapping.table)
     query = f"SELECT 1 FROM {table} WHERE CAST({quoted(mapping.key.legacy)} AS TEXT) = ? LIMIT 1"
     if mapping.key_is_rowid:
         query = f"SELECT 1 FROM {table} WHERE rowid = ?"

@@ -33,11 +33,14 @@ from stillme.transfer.steps.children import children_of
 from stillme.transfer.steps.foreign import foreign_among
 from stillme.transfer.steps.job import TableSource
 from stillme.transfer.steps.live_file import LiveFile, Round
-from stillme.transfer.steps.merge import delete_keys, set_orphans_aside, stage_rows
-from stillme.transfer.steps.merge_rows import Merged, merge_stage
+from stillme.transfer.steps.merge import delete_keys, stage_rows
+from stillme.transfer.steps.merge_rows import merge_stage
+from stillme.transfer.steps.merged import Merged
+from stillme.transfer.steps.orphans import set_orphans_aside
 from stillme.transfer.steps.outcome import Outcome
 from stillme.transfer.steps.ranges_touched import touch_ranges
 from stillme.transfer.steps.read_keys import ManyRows
+from stillme.transfer.steps.records import drop_keyless, drop_records, unloaded_keys
 from stillme.transfer.steps.set_aside import keep_cells, quarantine_rows
 
 _AT_ONCE = 5_000
@@ -152,12 +155,15 @@ def _apply_table(
     present.update(key_text(row.cells[name][1]) for row in rows)
     gone = [key for key in map(key_text, keys) if key not in present]
     gone = _ours(alias, source, gone, table, result)
-    _drop_gone(alias, mapping, gone, result.outcome)
-    bad = _quarantined(alias, mapping, [k for k in present if k is not None])
+    _drop_gone(alias, source, gone, result.outcome)
+    if mapping.key_is_rowid:
+        bad = _quarantined(alias, mapping, [k for k in present if k is not None])
+    else:
+        bad = _fitting(mapping, unloaded_keys(alias, source, rows))
     bad = [key for key in _ours(alias, source, bad, table, result) if key is not None]
     result.outcome.pruned += delete_keys(alias, mapping, bad) if bad else 0
     if None in present or None in gone:
-        _drop_keyless(alias, mapping, rows)
+        drop_keyless(alias, source)
 
 
 def _ours(
@@ -194,16 +200,15 @@ def apply_many(alias: str, source: TableSource, many: ManyRows) -> Outcome | Non
 
 
 def _drop_gone(
-    alias: str, mapping: TableMapping, gone: Sequence[str | None], outcome: Outcome
+    alias: str, source: TableSource, gone: Sequence[str | None], outcome: Outcome
 ) -> None:
     """Target rows, kept cells and quarantine entries of keys that the legacy no longer has."""
+    mapping = source.job.mapping
     keys = [key for key in gone if key is not None]
     for start in range(0, len(keys), _AT_ONCE):
         batch = keys[start : start + _AT_ONCE]
         outcome.pruned += delete_keys(alias, mapping, _fitting(mapping, batch))
-        QuarantinedRow.objects.using(alias).filter(
-            table=mapping.declared_table, key__in=batch
-        ).delete()
+        drop_records(alias, source, batch)
 
 
 def _quarantined(alias: str, mapping: TableMapping, keys: Sequence[str]) -> list[str]:
@@ -214,20 +219,7 @@ def _quarantined(alias: str, mapping: TableMapping, keys: Sequence[str]) -> list
         "AND status <> 'repaired' AND key = ANY(%s)",
         [mapping.declared_table, list(keys)],
     )
-    # A second row of the same key may be the one set aside: then the first one stays.
-    if not mapping.key_is_unique:
-        return []
     return _fitting(mapping, [str(row[0]) for row in rows])
-
-
-def _drop_keyless(alias: str, mapping: TableMapping, rows: Sequence[RawRow]) -> None:
-    """Quarantine entries of NULL keys whose row is gone."""
-    assert mapping.key is not None
-    name = mapping.key.legacy
-    left = [row.rowid for row in rows if row.cells[name][0] == "null"]
-    QuarantinedRow.objects.using(alias).filter(table=mapping.declared_table, key=None).exclude(
-        rowid__in=left
-    ).delete()
 
 
 def _fitting(mapping: TableMapping, keys: Sequence[str]) -> list[str]:

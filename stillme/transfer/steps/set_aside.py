@@ -30,6 +30,9 @@ def quarantine_rows(
         old = _match(mapping, record, known.get(record.key, []))
         if old is None:
             fresh.append(record)
+        elif old.rowid != record.rowid and _still_holds(old, record):
+            old.rowid = record.rowid
+            old.save(using=alias, update_fields=["rowid"])
         elif not _still_holds(old, record):
             record.pk = old.pk
             record.save(using=alias, force_update=True)
@@ -44,7 +47,8 @@ def _match(
     A key may stand for several rows (a repeated key; text and blob that read alike): the same
     stored values decide, then the same rowid, then the very key where no two rows can have it.
     """
-    alike = [old for old in candidates if old.cells == new.cells]
+    same = [old for old in candidates if old.cells == new.cells]
+    alike = sorted(same, key=lambda old: old.rowid != new.rowid)
     alike += [old for old in candidates if old.rowid == new.rowid]
     if mapping.key is not None and mapping.key_is_unique and new.key is not None:
         name = mapping.key.legacy

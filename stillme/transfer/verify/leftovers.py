@@ -5,12 +5,15 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 
+from django.db.models import QuerySet
+
 from stillme.transfer import kinds
 from stillme.transfer.findings import Finding, FindingKind
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import KeptCell, QuarantinedRow
-from stillme.transfer.raw_cells import real_spelled, whole_key
+from stillme.transfer.raw_cells import real_spelled, unpack_cell, whole_key
 from stillme.transfer.sqlite.connect import quoted
+from stillme.transfer.sqlite.stored import is_stored
 from stillme.transfer.verify.table import TableCase
 
 _AT_ONCE = 500
@@ -25,22 +28,35 @@ def leftovers(alias: str, case: TableCase) -> Iterator[Finding]:
     cells = KeptCell.objects.using(alias).filter(table=name).order_by()
     rows = QuarantinedRow.objects.using(alias).filter(table=name, key__isnull=False).order_by()
     rows = rows.exclude(status=QuarantinedRow.Status.REPAIRED)
-    noted = (
-        (
-            FindingKind.KEPT_CELL,
-            ((key, None) for key in _keys(cells.values_list("key").distinct())),
-        ),
-        (FindingKind.QUARANTINE_KEPT_ROW, rows.values_list("key", "rowid").iterator(_AT_ONCE)),
-    )
     connection = case.snapshot.open()
     try:
-        for kind, records in noted:
-            for key, rowid in records:
-                if not _exists(connection, mapping, str(key), rowid):
-                    note = "a record of it"
-                    yield Finding(kind, mapping.target, key, "a legacy row", "none", note)
+        for kept in _keys(cells.values_list("key").distinct()):
+            if not _exists(connection, mapping, kept):
+                yield _finding(FindingKind.KEPT_CELL, mapping, kept)
+        for pk, key in rows.values_list("pk", "key").iterator(_AT_ONCE):
+            if not _is_there(connection, mapping, rows, pk, str(key)):
+                yield _finding(FindingKind.QUARANTINE_KEPT_ROW, mapping, key)
     finally:
         connection.close()
+
+
+def _finding(kind: FindingKind, mapping: TableMapping, key: str | None) -> Finding:
+    return Finding(kind, mapping.target, key, "a legacy row", "none", "a record of it")
+
+
+def _is_there(
+    connection: sqlite3.Connection,
+    mapping: TableMapping,
+    rows: QuerySet[QuarantinedRow],
+    pk: int,
+    key: str,
+) -> bool:
+    """Whether the legacy has a quarantined row: by its key, if that tells it from all others."""
+    if mapping.key_is_unique and "\ufffd" not in key:
+        return _exists(connection, mapping, key)
+    record = rows.get(pk=pk)
+    cells = {name: unpack_cell(cell) for name, cell in record.cells.items()}
+    return is_stored(connection, mapping, cells, record.rowid)
 
 
 def _keys(found: object) -> Iterator[str]:
@@ -48,10 +64,8 @@ def _keys(found: object) -> Iterator[str]:
         yield key
 
 
-def _exists(
-    connection: sqlite3.Connection, mapping: TableMapping, text: str, rowid: int | None
-) -> bool:
-    """Whether the row is there: by its key, by the key's text, by its rowid."""
+def _exists(connection: sqlite3.Connection, mapping: TableMapping, text: str) -> bool:
+    """Whether a row of that key is there: by the key, by its text."""
     assert mapping.key is not None
     key, table = quoted(mapping.key.legacy), quoted(mapping.table)
     tests: list[tuple[str, str | int | float]] = [(f"{key} = ?", text)]
@@ -63,10 +77,6 @@ def _exists(
         if (number := real_spelled(text)) is not None:
             # As a real: beside a text column it would be compared as SQLite spells it.
             tests.append((f"typeof({key}) = 'real' AND {key} = ?", number))
-        if rowid is not None and mapping.has_rowid:
-            tests.append(("rowid = ?", rowid))
-        if rowid is None and "\ufffd" in text:
-            return True
     for test, value in tests:
         query = f"SELECT 1 FROM {table} WHERE {test} LIMIT 1"
         if connection.execute(query, (value,)).fetchone() is not None:

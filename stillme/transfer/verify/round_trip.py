@@ -189,8 +189,8 @@ def _document(text: str) -> str:
     """As the old application's `json.dumps` spells it, if that is still the same document."""
     try:
         spelled = json.dumps(json.loads(text))
-        same = documents.target_tree(spelled) == documents.target_tree(text)
-    except (ValueError, documents.Beyond):
+        same = documents.is_same_tree(documents.target_tree(spelled), documents.target_tree(text))
+    except (ValueError, documents.Beyond, RecursionError):
         return text
     return spelled if same else text
 
@@ -278,7 +278,8 @@ def _same_document(
         trees = [documents.expected_tree(bytes(cell[1]).decode()) for cell in (before, after)]
     except (UnicodeDecodeError, documents.Beyond):
         return False
-    return bool(trees[0] == trees[1])
+    (before_tree, before_kept), (after_tree, after_kept) = trees
+    return before_kept == after_kept and documents.is_same_tree(before_tree, after_tree)
 
 
 def _finding(mapping: TableMapping, key: Any, name: str, expected: str, found: str) -> Finding:

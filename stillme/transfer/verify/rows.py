@@ -238,7 +238,14 @@ class RowJudge:
         }
         for name, wanted in expected.items():
             is_tree = name in json_columns or name == EXTRA_COLUMN
-            present = documents.target_tree(found[name]) if is_tree else found[name]
+            if is_tree:
+                tree = documents.target_tree(found[name])
+                if not documents.is_same_tree(tree, wanted):
+                    yield self._finding(
+                        FindingKind.VALUE, key, name, _show_tree(wanted), _show_tree(tree)
+                    )
+                continue
+            present = found[name]
             if isinstance(present, HugeText) and present.is_same(wanted):
                 continue
             if present != wanted or type(present) is not type(wanted):
@@ -276,6 +283,13 @@ class RowJudge:
     ) -> Finding:
         where = f"{self._mapping.target}:{column}" if column else self._mapping.target
         return Finding(kind, where, key, expected, found, note)
+
+
+def _show_tree(tree: Any) -> str | None:
+    try:
+        return _show(tree)
+    except RecursionError:
+        return "a deeply nested document"
 
 
 def _same_raw(noted: tuple[str, Raw] | None, stored: tuple[Any, ...]) -> bool:

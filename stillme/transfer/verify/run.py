@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from stillme.transfer.errors import TargetError
 from stillme.transfer.findings import Event, OnEvent, ignore_event
-from stillme.transfer.models import Proof, Run
+from stillme.transfer.models import FileState, Proof, Run
 from stillme.transfer.registry import legacy_models
 from stillme.transfer.selection import present_files
 from stillme.transfer.sqlite.snapshot import Snapshot, take_snapshot
@@ -106,6 +106,14 @@ def _verify_file(
     on_event: OnEvent,
 ) -> None:
     cases = make_cases(options.database, snapshot)
+    following = FileState.objects.using(options.database).filter(
+        pk=snapshot.file, state=FileState.State.FOLLOWING
+    )
+    followed = following.exists()
+    if followed:
+        result.notices.append(
+            f"{snapshot.file} is followed: its next ids are not looked at, the cut-over sets them."
+        )
     unfit = _check_structure(options, snapshot.file, result)
     for model in legacy_models(snapshot.file):
         name = model._meta.db_table
@@ -127,7 +135,7 @@ def _verify_file(
             )
         else:
             proof = verify_lightly(options, case)
-        check_keys(options.database, case, proof)
+        check_keys(options.database, case, proof, followed=followed)
         if options.round_trip:
             round_trip(options.database, case, snapshot.path.parent, proof)
         result.tables.append(proof)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +13,9 @@ import pytest
 
 from stillme.demo.samples import make_samples
 from stillme.transfer.models import QuarantinedRow
+from stillme.transfer.selection import Selection
 from stillme.transfer.steps.inspect import inspect_files
-from tests.transfer.load.support import change, content, query, run_import
+from tests.transfer.load.support import FILES, change, content, query, run_import
 from tests.transfer.verify.support import judge
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -172,3 +176,78 @@ def test_local_times_at_both_ends_of_the_calendar(files: Path, settings: Any, zo
     change(files, "continuum", *(audit % pair for pair in zip(stamps, (1, 2, 3, 4), strict=True)))
     early, late = ("tier_audit", "2", "unreadable_time"), ("tier_audit", "1", "unreadable_time")
     prove(early if zone.startswith("Asia") else late)
+
+
+def test_a_far_stamp_says_nothing_about_the_summer_before(files: Path, settings: Any) -> None:
+    """As a number, which is how a TIMESTAMP column compares it, 9999 is less than any text."""
+    settings.LEGACY_TIME_ZONE = "Europe/Berlin"
+    audit = "UPDATE tier_audit SET created_at = '%s' WHERE id = %d"
+    stamps = ("9999-12-31T10:00:00", "2025-07-01T10:00:00", "2025-12-01T10:00:00.250000")
+    change(files, "continuum", *(audit % pair for pair in zip(stamps, (1, 2, 3), strict=True)))
+    prove()
+    found = query(
+        "SELECT created_at AT TIME ZONE 'UTC' FROM continuum.tier_audit WHERE id IN (2, 3)"
+    )
+    assert sorted(moment.hour for (moment,) in found) == [8, 9]
+
+
+def test_a_record_keeps_its_row_when_rowids_move(files: Path) -> None:
+    """A key with U+0000 is told by its cells: nobody else has just these."""
+    bad = "INSERT OR REPLACE INTO tier_metrics (item_id, tier) VALUES (CAST(x'6b00' AS TEXT), 'L1')"
+    change(files, "continuum", bad, "INSERT INTO tier_metrics (item_id, tier) VALUES (NULL, 'L1')")
+    run_import()
+    change(files, "continuum", bad, "DELETE FROM tier_metrics WHERE rowid = 1")
+    with closing(sqlite3.connect(files / FILES["continuum"], isolation_level=None)) as connection:
+        connection.execute("VACUUM")
+    run_import(prune=True)
+    assert QuarantinedRow.objects.filter(table="tier_metrics").count() == 2
+    assert [f.sentence() for f in judge(round_trip=True).findings.kept] == []
+    change(files, "continuum", "DELETE FROM tier_metrics WHERE item_id IS NULL OR tier = 'L1'")
+    assert "k\ufffd" in {f.key for f in judge().findings.kept}
+    run_import(prune=True)
+    assert not QuarantinedRow.objects.filter(table="tier_metrics").exists()
+
+
+def test_documents_nested_as_deep_as_they_may(files: Path) -> None:
+    """Among them ones that are written anew: each level once took two frames of Python's stack."""
+    deep = ("[" * 499 + "NaN" + "]" * 499, '{"a":' * 499 + "1" + "}" * 499, "[" * 500 + "]" * 500)
+    update = "UPDATE learning_sessions SET metadata = '%s', accuracy_score = 1 WHERE id = %d"
+    change(files, "knowledge", *(update % (text, n) for n, text in enumerate(deep, 1)))
+    prove()
+
+
+def test_names_that_differ_in_a_letter_beyond_ascii(files: Path) -> None:
+    """SQLite ignores the case of A to Z only; Python took Ä for ä, and the first was lost."""
+    change(
+        files,
+        "accuracy",
+        *(f'ALTER TABLE learning_objectives ADD COLUMN "{name}"' for name in ("Ä", "ä", "\u212a")),
+        'UPDATE learning_objectives SET "Ä" = 1, "ä" = \'two\', "\u212a" = \'Kelvin\' WHERE id = 1',
+    )
+    prove()
+    [(extra,)] = query("SELECT legacy_extra FROM accuracy.learning_objectives WHERE id = 1")
+    assert json.loads(extra) == {"Ä": 1, "ä": "two", "\u212a": "Kelvin"}
+
+
+def test_a_row_that_is_there_twice_and_has_no_parent_any_more(files: Path) -> None:
+    """Each of the two has its own record, and its own reason."""
+    change(
+        files,
+        "rss",
+        "ALTER TABLE rss_fetch_items RENAME TO before",
+        "CREATE TABLE rss_fetch_items AS SELECT * FROM before WHERE id IN (1, 2)",
+        "INSERT INTO rss_fetch_items SELECT * FROM before WHERE id = 1",
+        "DROP TABLE before",
+    )
+    run_import()
+    query("DELETE FROM rss.fetch_items")
+    query("DELETE FROM rss.fetch_cycles")
+    change(files, "rss", "UPDATE rss_fetch_items SET link = 'x'")
+    result = run_import(selection=Selection(tables=("rss_fetch_items",)))
+    assert result.conserved
+    found = QuarantinedRow.objects.filter(table="rss_fetch_items").order_by("rowid")
+    assert [(r.key, r.rowid, r.reason) for r in found] == [
+        ("1", 1, "missing_parent"),
+        ("2", 2, "missing_parent"),
+        ("1", 3, "duplicate_key"),
+    ]

@@ -401,3 +401,76 @@ def test_rows_that_go_while_capture_is_out(legacy):
     swept = follow(FollowOptions(once=True, sweep=True))
     assert differences() == {}
     assert not swept.bypassed
+
+
+def test_a_followed_file_is_proven_before_its_sequences_are_set(legacy):
+    rss = legacy() / "rss_fetch_history.db"
+    install_capture("default", ALL)
+    follow(ONCE)
+    cycle = (
+        "INSERT INTO rss_fetch_cycles (cycle_number, started_at) VALUES (5, '2026-01-02T03:04:05')"
+    )
+    write(rss, cycle)
+    follow(ONCE)
+    proof = verify(VerifyOptions(selection=Selection(files=("rss",)), jobs=1))
+    assert [finding.sentence() for finding in proof.findings.kept] == []
+    assert any("the cut-over sets them" in notice for notice in proof.notices)
+
+
+def test_rows_that_read_alike_are_followed_apart(legacy):
+    """A text key and a blob, a number and a text, a key twice: each is told by its cells."""
+    data = legacy()
+    continuum, knowledge = data / "continuum_memory.db", data / "knowledge_retention.db"
+    tier = "INSERT INTO tier_metrics (item_id, tier) VALUES (%s, 'L1')"
+    write(continuum, *(tier % key for key in ("'twin'", "x'7477696e'", "CAST(x'ff' AS TEXT)")))
+    write(
+        knowledge,
+        "ALTER TABLE knowledge_relationships RENAME TO before",
+        "CREATE TABLE knowledge_relationships AS SELECT * FROM before",
+        "DROP TABLE before",
+        "INSERT INTO knowledge_relationships SELECT * FROM knowledge_relationships WHERE id < 40",
+    )
+    install_capture("default", ALL)
+    follow(ONCE)
+    assert differences() == {}
+    write(continuum, "UPDATE tier_metrics SET surprise_score = 0.25 WHERE item_id = 'twin'")
+    write(
+        knowledge,
+        "DELETE FROM knowledge_items WHERE id % 3 = 0",
+        "UPDATE knowledge_relationships SET strength = 'x' WHERE rowid % 5 = 0",
+        "DELETE FROM knowledge_relationships WHERE rowid % 7 = 0",
+    )
+    follow(ONCE)
+    proof = verify(VerifyOptions(jobs=1))
+    assert [finding.sentence() for finding in proof.findings.kept] == []
+    write(continuum, "DELETE FROM tier_metrics WHERE item_id = 'twin'")
+    follow(ONCE)
+    assert QuarantinedRow.objects.filter(table="tier_metrics", key="twin").count() == 1
+    assert [f.sentence() for f in verify(VerifyOptions(jobs=1)).findings.kept] == []
+
+
+def test_keys_without_case_cannot_be_captured(legacy):
+    """`INSERT OR REPLACE` of KEY deletes key, and no trigger tells."""
+    continuum = legacy() / "continuum_memory.db"
+    write(
+        continuum,
+        "DROP TABLE tier_metrics",
+        "CREATE TABLE tier_metrics (item_id TEXT COLLATE NOCASE PRIMARY KEY, tier TEXT)",
+    )
+    with pytest.raises(StateError, match="keys by their bytes"):
+        install_capture("default", ALL)
+    assert {r.health for r in capture_reports("default", ALL)} == {Health.ABSENT}
+
+
+def test_the_reason_is_the_first_column_that_is_bad(legacy):
+    """The parent goes into quarantine, where the file itself still has it."""
+    rss = legacy() / "rss_fetch_history.db"
+    bad = "UPDATE rss_fetch_items SET fetch_timestamp = '' WHERE id = 3"
+    write(rss, bad)
+    install_capture("default", ALL)
+    follow(ONCE)
+    parent = "UPDATE rss_fetch_cycles SET cycle_number = 'x' WHERE id = "
+    write(rss, parent + "(SELECT cycle_id FROM rss_fetch_items WHERE id = 3)")
+    follow(ONCE)
+    assert QuarantinedRow.objects.get(table="rss_fetch_items", key="3").reason == "missing_parent"
+    assert [f.sentence() for f in verify(VerifyOptions(jobs=1)).findings.kept] == []

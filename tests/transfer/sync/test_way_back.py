@@ -159,6 +159,45 @@ def test_json_floats_and_text_keys(live):
     assert differences() == {}
 
 
+def test_what_sqlite_cannot_hold_keeps_nobody_from_going_back(live):
+    """Such rows used to make every rollback end with "report this row"."""
+    deep = "[" * 600 + "]" * 600
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO knowledge.learning_sessions (id, session_type, content_learned, "
+            "accuracy_score, retention_improvement, created_at, metadata) VALUES "
+            "(9001, 'x', '', '-0', 'NaN', 'infinity', '{}'), (9002, 'x', '', 0, 0, now(), %s), "
+            "(9003, 'x', '', '-0', 0, '10000-01-01', NULL), (9004, 'x', '', '-0', 0, NULL, NULL)",
+            [deep],
+        )
+        cursor.execute(
+            "INSERT INTO accuracy.performance_trends (id, metric_name, metric_value, measured_at) "
+            "VALUES (9001, 'x', 'NaN', '-infinity'), (9002, 'x', '-0', '0044-03-15 BC')"
+        )
+    assert not plan_rollback("default").unequal
+    roll_back()
+    assert differences() == {}
+    found = {r[0]: r for r in rows(live / "knowledge_retention.db", "learning_sessions")}
+    assert (found[9001][3:6], found[9002][6]) == ((0.0, None, b"infinity"), deep.encode())
+    kept = CarriedCell.objects.filter(key__startswith="900").values_list("key", "column", "reason")
+    assert {(key, reason) for key, _, reason in kept} >= {
+        ("9001", "negative_zero"),
+        ("9001", "not_a_number"),
+        ("9001", "beyond_the_calendar"),
+        ("9002", "json_too_large"),
+        ("9003", "beyond_the_calendar"),
+        ("9004", "negative_zero"),
+    }
+    aside = QuarantinedRow.objects.filter(key__startswith="900").values_list("table", "key")
+    assert sorted(aside) == [
+        ("learning_sessions", "9001"),
+        ("learning_sessions", "9002"),
+        ("learning_sessions", "9003"),
+        ("performance_trends", "9001"),
+        ("performance_trends", "9002"),
+    ]
+
+
 def test_truncate_bulk_and_raw_sql_are_captured(live):
     with connection.cursor() as cursor:
         cursor.execute(

@@ -15,7 +15,7 @@ from pathlib import Path
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.capture.freeze import create_freeze
 from stillme.transfer.sqlite.capture.install import install, remove
-from stillme.transfer.sqlite.capture.log import Key, last_sequence
+from stillme.transfer.sqlite.capture.log import ChangeLog, Key, last_sequence
 from stillme.transfer.sqlite.capture.probe_tries import Tries, UntriedError
 from stillme.transfer.sqlite.capture.tables import (
     CapturedTable,
@@ -111,13 +111,8 @@ def _one(
     connection.execute("BEGIN IMMEDIATE")
     try:
         expected = attempt()
-        logged = {
-            row[0]
-            for row in connection.execute(
-                f"SELECT key FROM {CHANGE_TABLE} WHERE sequence > 0 AND name = ?",
-                (tries.table.name,),
-            )
-        }
+        changes = ChangeLog(connection).after(0, 2**31)
+        logged = {change.key for change in changes if change.name == tries.table.name}
         lost = expected - logged
         note = f"not logged: {sorted(map(str, lost))}" if lost else ""
         return Probe(name, tries.table.name, not lost, note)

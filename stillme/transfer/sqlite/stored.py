@@ -1,0 +1,43 @@
+"""Whether a snapshot still has a row, told by everything that is stored in it."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from typing import Any
+
+from stillme.transfer.mapping import TableMapping
+from stillme.transfer.sqlite.connect import quoted
+
+Raw = None | int | float | bytes
+
+
+def is_stored(
+    connection: sqlite3.Connection,
+    mapping: TableMapping,
+    cells: Mapping[str, tuple[str, Raw]],
+    rowid: int | None,
+) -> bool:
+    """Whether a row with just these cells is there, at its rowid or (rowids move) anywhere.
+
+    For rows that no key tells apart: without one, with one that is no text, with a repeated one.
+    """
+    found = {*(c.legacy for c in mapping.columns), *mapping.extra}
+    tests: list[str] = []
+    values: list[Any] = []
+    for name, (storage, raw) in cells.items():
+        if name not in found:
+            continue
+        column = quoted(name)
+        if raw is None:
+            tests.append(f"{column} IS NULL")
+            continue
+        tests.append(f"typeof({column}) = '{storage}'")
+        tests.append(f"CAST({column} AS BLOB) = ?" if storage == "text" else f"{column} = ?")
+        values.append(raw)
+    query = f"SELECT 1 FROM {quoted(mapping.table)} WHERE {' AND '.join(tests) or '1'}"
+    if mapping.has_rowid and rowid is not None:
+        there = connection.execute(f"{query} AND rowid = ?", (*values, rowid)).fetchone()
+        if there is not None:
+            return True
+    return connection.execute(f"{query} LIMIT 1", values).fetchone() is not None
