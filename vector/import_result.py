@@ -53,6 +53,7 @@ class VectorOptions:
     dry_run: bool = False
     prune: bool = False
     overwrite: bool = False
+    moved: bool = False
     index: bool = True
     jobs: int = 0
     database: str = "default"

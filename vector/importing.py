@@ -45,6 +45,7 @@ def import_vectors(
         result = VectorImport(run.pk if run else None, store.layout, dry_run=chosen.dry_run)
         for notice in store.notices:
             tell_notice(result, listen, notice.sentence)
+        strangers.refuse_other_store(Path(path), store.collections, chosen)
         for collection in store.collections:
             result.tables.append(Loader(store, collection, chosen, result, listen).load())
         if not chosen.dry_run:

@@ -22,6 +22,7 @@ def import_folder(folder: Path, options: StoreOptions, run: Any, on_event: OnEve
         dry_run=options.dry_run,
         prune=options.prune,
         overwrite=options.overwrite,
+        moved=options.moved,
         jobs=options.jobs,
         database=options.database,
     )

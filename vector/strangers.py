@@ -7,6 +7,9 @@ was made here by `created_at`, for which the legacy has nothing.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 from django.db import connections, transaction
 
 from stillme.transfer import ledger
@@ -16,6 +19,27 @@ from stillme.transfer.postgresql.copy import execute, fetch_all
 from vector import chroma, indexes, merging, models
 from vector.conversion import table_name
 from vector.import_result import VectorOptions
+
+
+def refuse_other_store(
+    path: Path, collections: Sequence[chroma.Collection], options: VectorOptions
+) -> None:
+    """Raise TransferError where `prune` would delete every collection that was ever imported.
+
+    A store that has none of them, neither by UUID nor by name, is another one, or was emptied.
+    """
+    if not options.prune or options.moved or options.dry_run:
+        return
+    imported = models.Collection.objects.using(options.database).filter(created_at=None)
+    known = imported.filter(uuid__in=[each.id for each in collections])
+    alike = imported.filter(name__in=[each.name for each in collections])
+    count = imported.count()
+    if count and not known.exists() and not alike.exists():
+        raise TransferError(
+            f"None of the {count:,} collections that were imported is in {path}, and --prune would "
+            "delete them all: set LEGACY_VECTOR_DIR to their store, or, where they were deleted "
+            "there, give --moved."
+        )
 
 
 def make_room(

@@ -25,6 +25,7 @@ class StoreOptions:
     dry_run: bool = False
     prune: bool = False
     overwrite: bool = False
+    moved: bool = False
     level: str = "full"
     sample: int = 3000
     jobs: int = 0

@@ -60,6 +60,17 @@ def test_a_collection_that_is_gone_is_named_found_and_pruned(folder):
     assert [c.name for c in Collection.objects.all()] == ["stays"]
 
 
+def test_the_store_of_another_folder_prunes_nothing(folder):
+    import_vectors(make(folder, "ours", "also").close())
+    make(folder, "theirs").close()
+    with pytest.raises(TransferError, match=r"None of the 2 collections .* set LEGACY_VECTOR_DIR"):
+        import_vectors(folder, options=PRUNE)
+    assert {c.name for c in Collection.objects.all()} == {"ours", "also"}
+    emptied = import_vectors(folder, options=VectorOptions(prune=True, moved=True))
+    assert emptied.conserved
+    assert [c.name for c in Collection.objects.all()] == ["theirs"]
+
+
 def test_a_collection_made_anew_takes_the_place_of_the_earlier_one_with_prune(folder):
     files = make(folder, "knowledge", count=5)
     files.collection("other").write(ADD, "nul", vector(1), "d\0")

@@ -89,6 +89,7 @@ def _load_stores(
         dry_run=options.dry_run,
         prune=options.prune,
         overwrite=options.overwrite,
+        moved=options.moved,
         jobs=options.jobs,
     )
     selection = options.selection
