@@ -28,6 +28,14 @@ from stillme.transfer.steps.plan import file_mappings
 from stillme.transfer.steps.states import State
 
 _PATIENCE = 10.0
+# While the legacy side is in charge, capture may be put in and taken out.
+_SWITCHABLE = (
+    State.ABSENT,
+    State.CAPTURED,
+    State.LOADED,
+    State.FOLLOWING,
+    State.ROLLED_BACK,
+)
 
 
 @dataclass(slots=True)
@@ -51,15 +59,7 @@ def install_capture(
     files = _present(selection, on_event)
     reports = []
     for file in files:
-        states.require(
-            states.standing(alias, file.name),
-            State.ABSENT,
-            State.CAPTURED,
-            State.LOADED,
-            State.FOLLOWING,
-            State.ROLLED_BACK,
-            what="installing capture",
-        )
+        states.require(states.standing(alias, file.name), *_SWITCHABLE, what="installing capture")
         probes = probe_file(file)
         failed = [probe for probe in probes if not probe.ok]
         if failed:
@@ -140,15 +140,7 @@ def remove_capture(
 
 
 def _remove_one(alias: str, file: LegacyFile, on_event: OnEvent) -> CaptureReport:
-    states.require(
-        states.standing(alias, file.name),
-        State.ABSENT,
-        State.CAPTURED,
-        State.LOADED,
-        State.FOLLOWING,
-        State.ROLLED_BACK,
-        what="removing capture",
-    )
+    states.require(states.standing(alias, file.name), *_SWITCHABLE, what="removing capture")
     had = capture.remove(file.path, timeout=_PATIENCE)
     with transaction.atomic(using=alias):
         if states.standing(alias, file.name).state != State.ABSENT:
