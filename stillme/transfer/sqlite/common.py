@@ -7,6 +7,7 @@ predicate does not vouch for goes through `steps.policy` cell by cell.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from stillme.transfer import kinds
@@ -23,7 +24,11 @@ from stillme.transfer.sqlite.connect import EXACT_DOUBLE, quoted
 from stillme.transfer.sqlite.huge_cell import none_is_huge
 from stillme.transfer.sqlite.row_source import RowSource
 
-_QUOTE = f"char({ord(QUOTE)})"
+# As a literal, so that neighbours become one.
+_QUOTE = f"'{QUOTE}'"
+_LITERAL = re.compile("'(?:[^']|'')*'")
+# SQL expressions, to be joined.
+_Cell = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,16 +64,16 @@ def common_rows(
 ) -> CommonRows:
     """The SQL for one table. `parents` maps each declared parent table to where it was found."""
     tests: list[str] = []
-    cells: list[str] = []
+    cells: list[_Cell] = []
     for column in mapping.columns:
         test, cell = _column(column, mapping, clock, parents)
         tests.append(test)
-        cells.append(source.double_text(cell) if isinstance(column.kind, kinds.Real) else cell)
-    cells += [_derived(mapping, rule) for _, rule in mapping.derived]
-    cells += ["''"] * len(mapping.nulls)
+        cells.append(_in_parts(column, cell, source))
+    cells += [(_derived(mapping, rule),) for _, rule in mapping.derived]
+    cells += [("''",)] * len(mapping.nulls)
     if mapping.extra:
         tests += [f"{quoted(name)} IS NULL" for name in mapping.extra]
-        cells.append("''")
+        cells.append(("''",))
     if mapping.key is None or mapping.impossible:
         tests = ["0"]
     texts = [c for c in mapping.columns if isinstance(c.kind, kinds.Text | kinds.TextKey)]
@@ -78,7 +83,7 @@ def common_rows(
     return CommonRows(
         predicate=" AND ".join(test for test in tests if test) or "1",
         small=none_is_huge(source.huge(mapping)),
-        line=source.joined([*_separated(cells), "char(10)"]),
+        line=source.joined(_in_line(cells)),
         documents=tuple(
             quoted(c.legacy) for c in mapping.columns if isinstance(c.kind, kinds.Json)
         ),
@@ -86,8 +91,30 @@ def common_rows(
     )
 
 
-def _separated(cells: list[str]) -> list[str]:
-    return [part for cell in cells for part in ("','", cell)][1:]
+def _in_parts(column: MappedColumn, cell: str, source: RowSource) -> _Cell:
+    """A cell as parts of its line: a text that is never NULL is copied once, quotes beside it."""
+    if isinstance(column.kind, kinds.Real):
+        return (source.double_text(cell),)
+    name = quoted(column.legacy)
+    if column.required and cell == _quoted_text(name):
+        return (_QUOTE, name, _QUOTE)
+    return (cell,)
+
+
+def _in_line(cells: list[_Cell]) -> list[str]:
+    """The parts of a line: cells, separators and its end, neighbouring literals as one."""
+    separated = [part for cell in cells for part in ("','", *cell)]
+    parts: list[str] = []
+    for part in (*separated[1:], "'\n'"):
+        if parts and _is_literal(parts[-1]) and _is_literal(part):
+            parts[-1] = parts[-1][:-1] + part[1:]
+        else:
+            parts.append(part)
+    return parts
+
+
+def _is_literal(part: str) -> bool:
+    return _LITERAL.fullmatch(part) is not None
 
 
 def _derived(mapping: TableMapping, rule: kinds.WhenSet) -> str:

@@ -10,13 +10,17 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.connect import EXACT_DOUBLE, exact_double, quoted
 from stillme.transfer.sqlite.huge_cell import HugeCell, may_be_huge, open_bounded
-from stillme.transfer.sqlite.snapshot_reader import open_reader, rows_of
+from stillme.transfer.sqlite.snapshot_reader import as_sqlite3_errors, open_reader, rows_of
+
+# A row holds its line and its documents: 32 of the largest are 17 MB.
+_ROWS_AT_ONCE, _LARGE_BYTES = 32, 256 << 10
 
 
 class RowSource(Protocol):
@@ -34,8 +38,12 @@ class RowSource(Protocol):
     def rows(self, query: str, values: Sequence[int | str]) -> Iterator[tuple[Any, ...]]:
         """The rows of a query. Raises sqlite3.Error where the file is damaged."""
 
-    def bounded(self, query: str, values: Sequence[int | str]) -> Iterator[tuple[Any, ...]]:
-        """The same; sqlite3.DataError at a row with something huge, where this source knows."""
+    def bounded(self, query: str, values: Sequence[int | str]) -> Iterator[list[tuple[Any, ...]]]:
+        """The same, as many at a time as surely fit into memory.
+
+        Raises sqlite3.DataError at a row with something large, where this source knows; the rows
+        that would have come with it are still to come.
+        """
 
     def huge(self, mapping: TableMapping) -> tuple[str, ...]:
         """The columns whose huge texts this source can leave where they are."""
@@ -52,7 +60,7 @@ class SnapshotRows:
 
     def __init__(self, path: Path) -> None:
         self._connection = open_reader(path)
-        self._bounded = open_bounded(path)
+        self._bounded = open_bounded(path, _LARGE_BYTES)
 
     def joined(self, parts: Sequence[str]) -> str:
         """One call, which allocates once."""
@@ -76,9 +84,12 @@ class SnapshotRows:
         """As the protocol says."""
         return rows_of(self._connection, query, values)
 
-    def bounded(self, query: str, values: Sequence[int | str]) -> Iterator[tuple[Any, ...]]:
+    def bounded(self, query: str, values: Sequence[int | str]) -> Iterator[list[tuple[Any, ...]]]:
         """As the protocol says."""
-        return rows_of(self._bounded, query, values)
+        with as_sqlite3_errors():
+            rows = self._bounded.execute(query, tuple(values))
+            while few := list(islice(rows, _ROWS_AT_ONCE)):
+                yield few
 
     def huge(self, mapping: TableMapping) -> tuple[str, ...]:
         """As the protocol says."""
@@ -122,9 +133,10 @@ class LiveRows:
         """As the protocol says."""
         yield from self._connection.execute(query, values)
 
-    def bounded(self, query: str, values: Sequence[int | str]) -> Iterator[tuple[Any, ...]]:
-        """Whatever their size."""
-        return self.rows(query, values)
+    def bounded(self, query: str, values: Sequence[int | str]) -> Iterator[list[tuple[Any, ...]]]:
+        """Whatever their size, and so one at a time."""
+        for row in self.rows(query, values):
+            yield [row]
 
     def huge(self, mapping: TableMapping) -> tuple[str, ...]:
         """None: Python's blob handle may be missing, and the system's SQLite too old."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Collection
 from decimal import Decimal, InvalidOperation
 from typing import Any, Never
 
@@ -34,7 +35,7 @@ class _Constant(Exception):
     """NaN, Infinity or -Infinity was met."""
 
 
-def all_clean(documents: list[bytes]) -> bool:
+def all_clean(documents: Collection[bytes]) -> bool:
     """Whether jsonb takes every one of the documents unchanged; False when in doubt.
 
     They are parsed as one array, which takes a third of the time of one by one. Whatever trick
@@ -44,18 +45,18 @@ def all_clean(documents: list[bytes]) -> bool:
     """
     if not documents:
         return True
-    # The old application writes the same few over and over: {} and {"user_id": null}.
-    documents = list(set(documents))
     if max(map(len, documents)) >= DEEP_FROM and any(map(_may_be_deep, documents)):
         return False
     text = b"[" + b",".join(documents) + b"]"
-    if _UNUSUAL[0] in text or _UNUSUAL[1] in text:
-        return False
     try:
         found = orjson.loads(text)
     except orjson.JSONDecodeError:
         return False
-    return len(found) == len(documents) and text.count(b'"') == orjson.dumps(found).count(b'"')
+    printed = orjson.dumps(found)
+    # What is printed without a backslash held nothing unusual; most is, and it is the shorter text.
+    if b"\\" in printed and (_UNUSUAL[0] in text or _UNUSUAL[1] in text):
+        return False
+    return len(found) == len(documents) and text.count(b'"') == printed.count(b'"')
 
 
 def _may_be_deep(document: bytes) -> bool:

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from stillme.transfer.selection import Selection
-from stillme.transfer.sqlite import huge_cell
+from stillme.transfer.sqlite import huge_cell, row_source
 from stillme.transfer.sqlite.huge_cell import HugeCell
+from stillme.transfer.sqlite.row_source import SnapshotRows
 from stillme.transfer.verify.run import VerifyOptions, verify
 from tests.transfer.load.support import FILES, content, query, run_import
 
@@ -137,6 +138,33 @@ def test_two_in_one_row_beside_neighbours(legacy: Path, never_whole: None, stage
         "c" * (HUGE + 1),
         "d" * HUGE,
     ]
+    assert not judged().findings.total
+
+
+@pytest.mark.parametrize("start", range(5))
+def test_large_rows_among_usual_ones(
+    legacy: Path, monkeypatch: pytest.MonkeyPatch, start: int
+) -> None:
+    """Usual rows come a few at a time, from the first large one on each alone: every one once."""
+    monkeypatch.setattr(huge_cell, "HUGE_BYTES", 10 * HUGE)
+    monkeypatch.setattr(row_source, "_LARGE_BYTES", 5 * HUGE)
+    monkeypatch.setattr(row_source, "_ROWS_AT_ONCE", 4)
+    large = (start, start + 1, 9)
+    texts = {900 + n: str(n % 10) * (7 * HUGE if n in large else 3) for n in range(12)}
+    for key, text in texts.items():
+        put(legacy, id=key, question=text)
+    together, original = [], SnapshotRows.bounded
+
+    def noted(source: SnapshotRows, *asked: Any) -> Iterator[Any]:
+        for rows in original(source, *asked):
+            together.append(len(rows))
+            yield rows
+
+    monkeypatch.setattr(SnapshotRows, "bounded", noted)
+    outcome = load()
+    assert together == [4] * ((8 + start) // 4)
+    assert outcome.loaded == outcome.legacy_rows == 8 + len(texts)
+    assert {key: stored(key)[0] for key in texts} == texts
     assert not judged().findings.total
 
 
