@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from stillme.transfer.selection import Selection
 
+SMALL_FILES = 4_000_000
+
 
 @dataclass(frozen=True, slots=True)
 class VerifyOptions:
@@ -22,6 +24,10 @@ class VerifyOptions:
     since: int | None = None
 
     @property
-    def workers(self) -> int:
+    def most_workers(self) -> int:
         """Worker processes: as asked, else one per core up to four."""
         return self.jobs or min(4, os.cpu_count() or 1)
+
+    def workers(self, size: int) -> int:
+        """Worker processes for files of `size` bytes: one where starting more takes longer."""
+        return 1 if size < SMALL_FILES and not self.jobs else self.most_workers

@@ -1,41 +1,41 @@
-"""One table at a level: its parts judged by worker processes, or only its rows counted."""
+"""One table at a level: its parts judged, or only its rows counted."""
 
 from __future__ import annotations
 
 import hashlib
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 from stillme.transfer.findings import Finding, FindingKind
 from stillme.transfer.models import QuarantinedRow
-from stillme.transfer.processes import in_processes
 from stillme.transfer.registry import legacy_model
 from stillme.transfer.sqlite.connect import quoted
 from stillme.transfer.sqlite.schema import row_count, sequence_mark
+from stillme.transfer.verify.judges import Judges, PartTask
 from stillme.transfer.verify.leftovers import leftovers
 from stillme.transfer.verify.options import VerifyOptions
 from stillme.transfer.verify.result import TableProof
 from stillme.transfer.verify.sample import sample_parts
 from stillme.transfer.verify.sequences import check_sequence
-from stillme.transfer.verify.since import KnownRange, known_ranges, mark_range, records, to_keep
+from stillme.transfer.verify.since import Records, known_ranges, records, to_keep
 from stillme.transfer.verify.structure import check_foreign_keys
-from stillme.transfer.verify.table import Part, TableCase, TableJudge
+from stillme.transfer.verify.table import Part, TableCase
 from stillme.transfer.verify.target_side import select
 
 PART_ROWS = 50_000
 OnRows = Callable[[int], None]
 
 
-class _Task(NamedTuple):
-    """A part for a worker; `known` is what a proven run said of it, `records` the mark of what the
-    ledger keeps of its rows, None where nobody will ask again."""
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A table whose parts were handed out; `judged` gives their proofs, in order."""
 
-    alias: str
     case: TableCase
-    part: Part
-    known: KnownRange | None = None
-    records: str | None = None
+    parts: list[Part]
+    marks: Records
+    judged: Iterator[TableProof]
 
 
 def legacy_rows(case: TableCase) -> int:
@@ -47,44 +47,50 @@ def legacy_rows(case: TableCase) -> int:
         connection.close()
 
 
-def verify_full(
-    options: VerifyOptions, case: TableCase, kept: dict[str, Any] | None, on_rows: OnRows
-) -> tuple[TableProof, dict[str, Any]]:
-    """Every row, and what the ledger is to keep of the proof.
-
-    `kept` is what a proven run kept: key ranges that are as they were then are not read again.
-    """
-    begun = time.monotonic()
-    whole = _empty_proof(case)
+def begin_full(alias: str, case: TableCase, kept: dict[str, Any] | None, judges: Judges) -> Begun:
+    """Hand out every row. `kept` is what a proven run kept: key ranges that are as they were then
+    are not read again."""
     known = known_ranges(case, kept)
     parts = [found.part for found in known] or _parts(case)
     # Taken before the rows are read: what is written meanwhile counts as changed next time.
-    marks = records(options.database, case, parts)
+    marks = records(alias, case, parts)
     if kept is None or marks.rest != kept.get("rest"):
         known = []
     tasks = [
-        _Task(options.database, case, part, known[i] if known else None, marks.ranges[i])
+        PartTask(alias, case, part, known[i] if known else None, marks.ranges[i])
         for i, part in enumerate(parts)
     ]
-    for proof in _judged(options, tasks):
+    return Begun(case, parts, marks, judges.hand_out(tasks))
+
+
+def end_full(
+    options: VerifyOptions, begun: Begun, on_rows: OnRows
+) -> tuple[TableProof, dict[str, Any]]:
+    """The proof of the table, and what the ledger is to keep of it.
+
+    Its seconds are those in which this table was waited for: others are judged meanwhile.
+    """
+    started = time.monotonic()
+    whole = _empty_proof(begun.case)
+    for proof in begun.judged:
         whole.add(proof)
         on_rows(whole.legacy_rows)
     joined = "".join(str(part["digest"]) for part in whole.ranges)
     whole.digest = hashlib.sha256(joined.encode()).hexdigest()
-    if whole.ranges_unchanged == len(parts):
+    if whole.ranges_unchanged == len(begun.parts):
         whole.since = options.since
-    whole.findings.extend(leftovers(options.database, case))
-    whole.seconds = time.monotonic() - begun
-    return whole, to_keep(case, marks, whole)
+    whole.findings.extend(leftovers(options.database, begun.case))
+    whole.seconds = time.monotonic() - started
+    return whole, to_keep(begun.case, begun.marks, whole)
 
 
-def verify_lightly(options: VerifyOptions, case: TableCase) -> TableProof:
+def verify_lightly(options: VerifyOptions, case: TableCase, judges: Judges) -> TableProof:
     """Level counts or sample."""
     begun = time.monotonic()
     whole = _empty_proof(case)
     _count(options.database, case, whole)
     if options.level == "sample":
-        _sampled(options, case, whole)
+        _sampled(options, case, whole, judges)
     whole.seconds = time.monotonic() - begun
     return whole
 
@@ -131,62 +137,15 @@ def _count(alias: str, case: TableCase, proof: TableProof) -> None:
         )
 
 
-def _sampled(options: VerifyOptions, case: TableCase, whole: TableProof) -> None:
+def _sampled(options: VerifyOptions, case: TableCase, whole: TableProof, judges: Judges) -> None:
     """Level sample: some key ranges in full; the counts stay those of the whole table."""
     parts = sample_parts(case, whole.legacy_rows, options.sample)
     parts = _parts(case) if parts is None else parts
-    for proof in _judged(options, [_Task(options.database, case, part) for part in parts]):
+    for proof in judges.hand_out([PartTask(options.database, case, part) for part in parts]):
         whole.compared += proof.legacy_rows
         for name in ("by_digest", "by_cell", "cells", "repaired"):
             setattr(whole, name, getattr(whole, name) + getattr(proof, name))
         whole.findings.merge(proof.findings)
-
-
-def _judged(options: VerifyOptions, tasks: list[_Task]) -> Iterator[TableProof]:
-    """The proof of each part, in the order of the parts."""
-    if options.workers <= 1 or len(tasks) == 1:
-        judge = TableJudge(options.database, tasks[0].case) if tasks else None
-        try:
-            for task in tasks:
-                assert judge is not None
-                yield _proof(judge, task)
-        finally:
-            if judge is not None:
-                judge.close()
-        return
-    done = {task.part: proof for task, proof in in_processes(_in_worker, tasks, options.workers)}
-    for task in tasks:
-        yield done[task.part]
-
-
-_judges: dict[str, TableJudge] = {}
-
-
-def _in_worker(task: _Task) -> TableProof:
-    """In a worker: keep the judge of the table for its next part."""
-    name = task.case.mapping.declared_table
-    if name not in _judges:
-        _judges[name] = TableJudge(task.alias, task.case)
-    return _proof(_judges[name], task)
-
-
-def _proof(judge: TableJudge, task: _Task) -> TableProof:
-    """A part judged, or its known proof where neither side was written since."""
-    if task.records is None:
-        return judge.judge(task.part)
-    target = judge.written(task.part)
-    if task.known is not None and _is_as_then(judge, task, task.known, target):
-        return task.known.proof(task.case)
-    proof = judge.judge(task.part)
-    mark_range(proof, target, task.records)
-    return proof
-
-
-def _is_as_then(judge: TableJudge, task: _Task, known: KnownRange, target: str) -> bool:
-    kept = known.kept
-    if kept["findings"] or (kept["target"], kept["records"]) != (target, task.records):
-        return False
-    return known.same_file or judge.legacy_digest(task.part) == kept["digest"]
 
 
 def _parts(case: TableCase) -> list[Part]:

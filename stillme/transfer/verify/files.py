@@ -1,0 +1,144 @@
+"""The legacy files of a verification: each is looked at, its rows handed out, and judged."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from stillme.transfer.findings import Event, OnEvent
+from stillme.transfer.models import FileState
+from stillme.transfer.registry import LegacyFile, legacy_models
+from stillme.transfer.sqlite.snapshot import Snapshot, file_sha256, take_snapshot
+from stillme.transfer.verify.cases import make_cases
+from stillme.transfer.verify.judges import Judges
+from stillme.transfer.verify.options import VerifyOptions
+from stillme.transfer.verify.reference import check_definitions
+from stillme.transfer.verify.result import TableProof, VerifyResult
+from stillme.transfer.verify.round_trip import round_trip
+from stillme.transfer.verify.structure import check_structure, forbids_reading
+from stillme.transfer.verify.table import TableCase
+from stillme.transfer.verify.tables import (
+    Begun,
+    begin_full,
+    check_keys,
+    end_full,
+    legacy_rows,
+    verify_lightly,
+)
+
+
+@dataclass(slots=True)
+class BegunFile:
+    """A file whose tables are to be judged; those of a full verification are handed out."""
+
+    snapshot: Snapshot
+    cases: dict[str, TableCase]
+    begun: dict[str, Begun] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class FileWork:
+    """Verifies files into `result`. `proven` is what a proven run kept, by declared table."""
+
+    options: VerifyOptions
+    directory: Path
+    result: VerifyResult
+    proven: dict[str, dict[str, Any]]
+    on_event: OnEvent
+
+    def begin(self, file: LegacyFile, judges: Judges) -> BegunFile:
+        """Copy a file, look at its structure, hand out its rows. Raises TransferError."""
+        self.on_event(Event("file", {"file": file.name, "path": str(file.path)}))
+        snapshot, cases = self._look(file)
+        self.result.files[file.name] = {
+            "path": str(file.path),
+            "sha256": snapshot.sha256,
+            "size": snapshot.size,
+        }
+        found = BegunFile(snapshot, self._fit(file.name, cases))
+        if self.options.level == "full":
+            for name, case in found.cases.items():
+                kept = self.proven.get(name)
+                found.begun[name] = begin_full(self.options.database, case, kept, judges)
+        return found
+
+    def _look(self, file: LegacyFile) -> tuple[Snapshot, dict[str, TableCase]]:
+        """The copy, hashed while its clock is found, and what there is to judge."""
+        snapshot = take_snapshot(file.name, file.path, self.directory, hashed=False)
+        with ThreadPoolExecutor(max_workers=1) as beside:
+            digest = beside.submit(file_sha256, snapshot.path)
+            cases = make_cases(self.options.database, snapshot)
+            snapshot = replace(snapshot, sha256=digest.result())
+        return snapshot, {name: replace(case, snapshot=snapshot) for name, case in cases.items()}
+
+    def _fit(self, file: str, cases: dict[str, TableCase]) -> dict[str, TableCase]:
+        """The selected tables that are there and whose target can be read; notes the others."""
+        unfit = self._check_structure(file)
+        fit = {}
+        for name in self._wanted(file):
+            if name not in cases:
+                self.result.notices.append(f"{file}: has no table {name}.")
+            elif name in unfit:
+                self.result.notices.append(
+                    f"{name}: rows not compared, the target table is not as declared."
+                )
+            else:
+                fit[name] = cases[name]
+        return fit
+
+    def _wanted(self, file: str) -> list[str]:
+        names = [model._meta.db_table for model in legacy_models(file)]
+        return [name for name in names if self.options.selection.wants(file, name)]
+
+    def _check_structure(self, file: str) -> set[str]:
+        """Check the selected target tables of a file; returns those whose rows cannot be read."""
+        alias = self.options.database
+        wanted, unfit = set(), set()
+        names = self._wanted(file)
+        for model in legacy_models(file):
+            name, target = model._meta.db_table, model.target_model()
+            if name not in names:
+                continue
+            wanted.add(target)
+            found = list(check_structure(alias, target))
+            self.result.structure.extend(found)
+            if any(forbids_reading(finding) for finding in found):
+                unfit.add(name)
+        everything = [model.target_model() for model in legacy_models(file)]
+        self.result.structure.extend(check_definitions(alias, everything, wanted))
+        return unfit
+
+    def end(self, file: BegunFile, judges: Judges) -> None:
+        """Judge the tables of a file. Raises TransferError."""
+        followed = self._is_followed(file.snapshot.file)
+        for name, case in file.cases.items():
+            self.on_event(Event("table", {"table": name, "total": legacy_rows(case)}))
+            proof = self._proof(name, case, file.begun.get(name), judges)
+            check_keys(self.options.database, case, proof, followed=followed)
+            if self.options.round_trip:
+                round_trip(self.options.database, case, self.directory, proof)
+            self.result.tables.append(proof)
+            self.on_event(Event("done", {"table": name, "rows": proof.legacy_rows}))
+
+    def _proof(self, name: str, case: TableCase, begun: Begun | None, judges: Judges) -> TableProof:
+        if begun is None:
+            return verify_lightly(self.options, case, judges)
+        proof, self.result.kept[name] = end_full(
+            self.options, begun, partial(self._tell_rows, name)
+        )
+        return proof
+
+    def _tell_rows(self, table: str, rows: int) -> None:
+        self.on_event(Event("progress", {"table": table, "rows": rows}))
+
+    def _is_followed(self, file: str) -> bool:
+        states = FileState.objects.using(self.options.database)
+        followed = states.filter(pk=file, state=FileState.State.FOLLOWING).exists()
+        if followed:
+            self.result.notices.append(
+                f"{file} is followed: its next ids are not looked at, the cut-over sets them."
+            )
+        return followed

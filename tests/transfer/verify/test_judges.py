@@ -1,0 +1,96 @@
+"""One process or several: the same proof, every table in its order, a sentence when one dies."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stillme.demo.samples import make_samples
+from stillme.transfer.errors import TransferError
+from stillme.transfer.verify import files, judges
+from stillme.transfer.verify.result import VerifyResult
+from tests.transfer.load.support import query, run_import
+from tests.transfer.verify.support import judge
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def loaded(
+    tmp_path: Path, use_legacy_files: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The dirty samples, imported; every table falls into several parts."""
+    make_samples(tmp_path, rows=60)
+    use_legacy_files(tmp_path)
+    run_import()
+    monkeypatch.setattr("stillme.transfer.verify.tables.PART_ROWS", 10)
+
+
+def said(result: VerifyResult) -> dict[str, Any]:
+    """All that does not depend on the clock."""
+    return {
+        "verdict": result.verdict,
+        "findings": [finding.sentence() for finding in result.findings.kept],
+        "tables": [
+            (t.table, t.legacy_rows, t.target_rows, t.by_digest, t.by_cell, t.digest)
+            for t in result.tables
+        ],
+        "files": result.files,
+        "notices": result.notices,
+    }
+
+
+@pytest.mark.parametrize("level", ["full", "sample", "counts"])
+def test_several_processes_say_what_one_says(loaded: None, level: str) -> None:
+    query("UPDATE knowledge.knowledge_items SET source = source || '!' WHERE id % 7 = 0")
+    query("DELETE FROM continuum.tier_audit WHERE id IN (SELECT min(id) FROM continuum.tier_audit)")
+    # A sample as large as every table: which rows a smaller one takes is chance.
+    alone = judge(level=level, sample=10**6)
+    assert said(judge(level=level, sample=10**6, jobs=3)) == said(alone)
+    assert alone.exit_status == 1
+    assert len(alone.files) == 4
+
+
+def test_a_proof_by_several_processes_serves_the_next(loaded: None) -> None:
+    first = judge(jobs=2)
+    again = judge(jobs=2, since=first.run_id)
+    assert {table.since for table in again.tables} == {first.run_id}
+    assert [table.digest for table in again.tables] == [table.digest for table in first.tables]
+
+
+def test_the_next_file_is_handed_out_before_one_is_judged(
+    loaded: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order: list[str] = []
+    for name in ("begin", "end"):
+        monkeypatch.setattr(files.FileWork, name, noted(getattr(files.FileWork, name), order))
+    judge(jobs=2)
+    assert [each[0] for each in order] == list("bbebebee")
+
+
+def noted(original: Callable[..., Any], order: list[str]) -> Callable[..., Any]:
+    """The function, and its name in `order` when it is called."""
+
+    def wrapped(*args: Any) -> Any:
+        order.append(original.__name__)
+        return original(*args)
+
+    return wrapped
+
+
+def test_a_killed_process_ends_the_run_with_a_sentence(
+    loaded: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    monkeypatch.setattr(judges, "_proof", die)
+    before = query("SELECT count(*) FROM transfer.proof")
+    with pytest.raises(TransferError, match="killed"):
+        judge(jobs=2)
+    assert query("SELECT count(*) FROM transfer.proof") == before
