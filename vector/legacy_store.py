@@ -37,10 +37,10 @@ class VectorStore:
         return database.is_file() and database.stat().st_size > 0
 
     def digest(self) -> str:
-        """SHA-256 over the folder."""
-        from vector.store_work import digest_of
+        """SHA-256 over the folder. Raises LegacyFileError where it cannot be read."""
+        from vector.store_work import digest_now
 
-        return str(digest_of(self.path())["sha256"])
+        return digest_now(self.path())
 
     def import_store(self, options: StoreOptions, run: Any, on_event: OnEvent) -> StoreReport:
         """Load it."""

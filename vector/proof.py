@@ -92,9 +92,14 @@ def _listed(origins: dict[str, int]) -> str:
 
 @dataclass(slots=True)
 class VectorProof:
-    """The whole proof. No findings means equal. `strangers`: of no collection of the store."""
+    """The whole proof. No findings means equal. `strangers`: of no collection of the store.
+
+    `sha256` and `size` (bytes) are those of the copy that was judged.
+    """
 
     layout: str
+    sha256: str
+    size: int
     collections: list[CollectionProof] = field(default_factory=list)
     strangers: list[Finding] = field(default_factory=list)
 

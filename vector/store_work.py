@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
+import tempfile
 from pathlib import Path
 from typing import Any
 
 from stillme.transfer.findings import FindingKind, OnEvent
 from stillme.transfer.stores import StoreOptions, StoreReport
 from stillme.transfer.verify.result import Findings, TableProof
+from vector.chroma.snapshot import copy_digest, copy_store
 from vector.importing import VectorOptions, import_vectors
 from vector.names import FILE
 from vector.verification import CollectionProof, prove_vectors
-
-_BLOCK = 1 << 20
 
 
 def import_folder(folder: Path, options: StoreOptions, run: Any, on_event: OnEvent) -> StoreReport:
@@ -42,7 +41,8 @@ def prove_folder(folder: Path, options: StoreOptions, on_event: OnEvent) -> Stor
         sample=options.sample,
         jobs=options.jobs,
     )
-    report = StoreReport(files={FILE: digest_of(folder)})
+    judged = {"path": str(folder), "sha256": proof.sha256, "size": proof.size}
+    report = StoreReport(files={FILE: judged})
     for collection in proof.collections:
         report.tables.append(_table_proof(collection))
         if collection.words:
@@ -75,15 +75,7 @@ def _table_proof(collection: CollectionProof) -> TableProof:
     )
 
 
-def digest_of(folder: Path) -> dict[str, Any]:
-    """Path, size and SHA-256 over names and contents of the files that are read."""
-    digest, size = hashlib.sha256(), 0
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-        if path.name.endswith(("-wal", "-shm", "-journal")):
-            continue
-        digest.update(str(path.relative_to(folder)).encode() + b"\0")
-        with path.open("rb") as stream:
-            while block := stream.read(_BLOCK):
-                digest.update(block)
-                size += len(block)
-    return {"path": str(folder), "sha256": digest.hexdigest(), "size": size}
+def digest_now(folder: Path) -> str:
+    """SHA-256 of a store as it is now: of a copy, as a proof has it."""
+    with tempfile.TemporaryDirectory(prefix="chroma-") as scratch:
+        return copy_digest(copy_store(folder, Path(scratch) / "store"))[0]

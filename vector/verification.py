@@ -13,6 +13,7 @@ from pathlib import Path
 from stillme.transfer.findings import Event, Finding, FindingKind, OnEvent, ignore_event
 from stillme.transfer.models import QuarantinedRow
 from vector import chroma, expectation, models, ranking, sought_index
+from vector.chroma.snapshot import copy_digest
 from vector.judge_parts import Ground, judge_parts
 from vector.proof import CollectionProof, ItemProof, VectorProof
 from vector.targets import target_ids
@@ -51,7 +52,7 @@ def prove_vectors(
     """
     listen = on_event or ignore_event
     with chroma.open_store(Path(path)) as store:
-        proof = VectorProof(store.layout)
+        proof = VectorProof(store.layout, *copy_digest(store.folder))
         for collection in store.collections:
             judge = _Judge(store, collection, database, jobs or min(4, os.cpu_count() or 1), listen)
             judge.tell("table", total=store.count(collection))

@@ -14,6 +14,7 @@ from stillme.transfer import quarantine
 from stillme.transfer.errors import TransferError
 from stillme.transfer.models import Proof, QuarantinedRow, RunTable
 from tests.vector.chroma_files import ADD, ChromaFiles
+from vector import verification
 from vector.models import Item
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -51,6 +52,27 @@ def test_import_and_proof_of_the_vector_store_alone(files):
     assert "PROVEN" in text
     assert "5" in text
     assert Proof.objects.get().report["files"]["vector"]["sha256"]
+
+
+def test_a_manifest_is_of_what_was_judged(files, tmp_path, monkeypatch):
+    """What is written while the judge is at work is no part of the proof."""
+    run("import_sqlite", "--file", "vector")
+    path = str(tmp_path / "manifest.json")
+    assert run("verify_migration", "--file", "vector", "--manifest", path)[0] == 0
+    assert run("verify_migration", "--check-manifest", path)[0] == 0
+    original = verification._Judge.judge
+
+    def judge(*arguments):
+        files.collection("late")
+        return original(*arguments)
+
+    monkeypatch.setattr(verification._Judge, "judge", judge)
+    assert run("verify_migration", "--file", "vector", "--manifest", path)[0] == 0
+    status, text = run("verify_migration", "--check-manifest", path)
+    assert status == 1
+    assert "vector (" in text
+    shutil.rmtree(files.folder)
+    assert "gone" in run("verify_migration", "--check-manifest", path)[1]
 
 
 def test_a_difference_ends_with_status_1(files):

@@ -6,6 +6,7 @@ changed under the copy, the copy is refused.
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +19,7 @@ from stillme.transfer.sqlite.snapshot import copied_whole
 from vector.names import DATABASE
 
 SEGMENT_FILES = ("header.bin", "data_level0.bin", "length.bin", "index_metadata.pickle")
+_BLOCK = 1 << 20
 _MAGIC = b"SQLite format 3\x00"
 
 
@@ -45,6 +47,18 @@ def copy_store(folder: Path, target: Path) -> Path:
             "writes it and run again."
         )
     return target
+
+
+def copy_digest(copy: Path) -> tuple[str, int]:
+    """SHA-256 over names and contents of a copy's files, and their bytes."""
+    digest, size = hashlib.sha256(), 0
+    for path in sorted(found for found in copy.rglob("*") if found.is_file()):
+        digest.update(str(path.relative_to(copy)).encode() + b"\0")
+        with path.open("rb") as stream:
+            while block := stream.read(_BLOCK):
+                digest.update(block)
+                size += len(block)
+    return digest.hexdigest(), size
 
 
 def _copy_beside(folder: Path, target: Path) -> bool:

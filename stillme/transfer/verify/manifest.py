@@ -86,10 +86,12 @@ def _compare(check: ManifestCheck, what: str, then: Any, now: str) -> None:
 
 def _now(name: str, file: dict[str, Any]) -> str:
     store = next((store for store in stores() if store.name == name), None)
-    if store is not None:
-        return store.digest() if store.is_present() else "unknown: the store is gone"
+    if store is not None and not store.is_present():
+        return "unknown: the store is gone"
     with tempfile.TemporaryDirectory(prefix="stillme-manifest-") as folder:
         try:
+            if store is not None:
+                return store.digest()
             return take_snapshot(name, Path(file["path"]), Path(folder)).sha256
         except LegacyFileError as error:
             return f"unknown: {error}"
