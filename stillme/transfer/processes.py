@@ -76,7 +76,7 @@ def _start(start: Callable[[], None] | None) -> None:
     # Millions of short-lived rows, nothing in circles: what is there now need not be looked at
     # again, what comes less often.
     gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
+    gc.set_threshold(200_000, 20, 100)
     if start is not None:
         start()
 

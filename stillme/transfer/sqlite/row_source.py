@@ -10,17 +10,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.connect import EXACT_DOUBLE, exact_double, quoted
 from stillme.transfer.sqlite.huge_cell import HugeCell, may_be_huge, open_bounded
-from stillme.transfer.sqlite.snapshot_reader import as_sqlite3_errors, open_reader, rows_of
-
-# A row holds its line and its documents: 32 of the largest are 17 MB.
-_ROWS_AT_ONCE, _LARGE_BYTES = 32, 256 << 10
+from stillme.transfer.sqlite.snapshot_reader import few_of, open_reader, rows_of
 
 
 class RowSource(Protocol):
@@ -60,7 +56,7 @@ class SnapshotRows:
 
     def __init__(self, path: Path) -> None:
         self._connection = open_reader(path)
-        self._bounded = open_bounded(path, _LARGE_BYTES)
+        self._bounded = open_bounded(path)
 
     def joined(self, parts: Sequence[str]) -> str:
         """One call, which allocates once."""
@@ -86,10 +82,7 @@ class SnapshotRows:
 
     def bounded(self, query: str, values: Sequence[int | str]) -> Iterator[list[tuple[Any, ...]]]:
         """As the protocol says."""
-        with as_sqlite3_errors():
-            rows = self._bounded.execute(query, tuple(values))
-            while few := list(islice(rows, _ROWS_AT_ONCE)):
-                yield few
+        return few_of(self._bounded, query, values)
 
     def huge(self, mapping: TableMapping) -> tuple[str, ...]:
         """As the protocol says."""

@@ -9,12 +9,16 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import apsw
 
 from stillme.transfer.sqlite.connect import EXACT_DOUBLE, exact_double, uri
+
+# As many rows of LARGE_BYTES, with their documents beside them, are 17 MB.
+FEW, LARGE_BYTES = 32, 256 << 10
 
 
 @contextmanager
@@ -45,6 +49,17 @@ def rows_of(
     """The rows of a query. Raises sqlite3.Error where the file is damaged."""
     with as_sqlite3_errors():
         yield from connection.execute(query, tuple(values))
+
+
+def few_of(
+    connection: apsw.Connection, query: str, values: Sequence[Any]
+) -> Iterator[list[tuple[Any, ...]]]:
+    """The rows of a query, `FEW` at a time. Raises sqlite3.Error where the file is damaged; the
+    rows that would have come with it are lost."""
+    with as_sqlite3_errors():
+        rows = connection.execute(query, tuple(values))
+        while few := list(islice(rows, FEW)):
+            yield few
 
 
 @contextmanager

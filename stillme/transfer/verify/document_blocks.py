@@ -54,11 +54,11 @@ class DocumentBlock:
         """SHA-256 of the documents as they are written."""
         return hashlib.sha256(_array(self._column)).hexdigest()
 
-    def is_same(self, target: str) -> bool:
+    def is_same(self, target: bytes) -> bool:
         """Whether `target`, PostgreSQL's print of the column as one array, holds the same."""
-        if self._parsed is not None and self._is_same_print(target.encode()):
+        if self._parsed is not None and self._is_same_print(target):
             return True
-        return self._spelling() == target
+        return self._spelling().encode() == target
 
     def _is_same_print(self, target: bytes) -> bool:
         try:
@@ -88,13 +88,15 @@ def _parsed_if_all_plain(column: Sequence[bytes | None]) -> list[Any] | None:
     if any(d is not None and len(d) >= 2 * _MOST_BRACKETS and _may_be_deep(d) for d in column):
         return None
     text = _array(column)
-    if b"\\u0000" in text or b"\\u0022" in text:
-        return None
     try:
         parsed = orjson.loads(text)
     except orjson.JSONDecodeError:
         return None
-    if len(parsed) != len(column) or text.count(b'"') != orjson.dumps(parsed).count(b'"'):
+    printed = orjson.dumps(parsed)
+    # Printed without a backslash, nothing of that kind was in it.
+    if b"\\" in printed and (b"\\u0000" in text or b"\\u0022" in text):
+        return None
+    if len(parsed) != len(column) or text.count(b'"') != printed.count(b'"'):
         return None
     found: list[Any] = parsed
     return found

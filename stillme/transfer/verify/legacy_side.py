@@ -16,7 +16,7 @@ from stillme.transfer.kinds import TextKey
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.connect import EXACT_DOUBLE, quoted
 from stillme.transfer.sqlite.huge_cell import HugeCell, is_huge, may_be_huge
-from stillme.transfer.sqlite.snapshot_reader import rows_of
+from stillme.transfer.sqlite.snapshot_reader import few_of, rows_of
 from stillme.transfer.verify.document_blocks import DocumentBlock
 from stillme.transfer.verify.huge_text import HugeText, of_cell
 from stillme.transfer.verify.lines import Lines
@@ -81,7 +81,7 @@ class Block:
 
 
 class Readers(NamedTuple):
-    """Two connections to a snapshot: any row, and rows without anything huge (else an error)."""
+    """Two connections to a snapshot: any row, and rows without anything large (else an error)."""
 
     any: apsw.Connection
     bounded: apsw.Connection
@@ -121,12 +121,12 @@ class LegacySide:
         assert self._readers is not None
         try:
             try:
-                rows = rows_of(self._readers.bounded, self._query(where, limit), values)
-                block, plain = self._read(rows, noted)
+                few = few_of(self._readers.bounded, self._query(where, limit), values)
+                block, plain = self._read(few, noted)
             except sqlite3.DataError:
-                # There is something huge among them: once more, each asked for its size.
+                # There is something large among them: once more, each asked for its size.
                 rows = rows_of(self._readers.any, self._query(where, limit, sized=True), values)
-                block, plain = self._read(rows, noted)
+                block, plain = self._read(([row] for row in rows), noted)
         except UnicodeDecodeError:
             # A key that is no UTF-8.
             return Block(broken=True)
@@ -148,25 +148,23 @@ class LegacySide:
         return f"SELECT {parts} FROM {table} WHERE {where} ORDER BY {key} LIMIT {limit}"
 
     def _read(
-        self, rows: Iterator[tuple[Any, ...]], noted: Collection[Any]
+        self, rows: Iterator[list[tuple[Any, ...]]], noted: Collection[Any]
     ) -> tuple[Block, list[tuple[Any, ...]]]:
         """The rows that have a line, and a block that is told of the others."""
         block = Block()
         plain: list[tuple[Any, ...]] = []
-        places = self._document_places
         size = 0
-        for row in rows:
-            block.rows += 1
-            line = row[-1]
-            block.last = row[1]
-            if line is None or row[1] in noted:
-                block.unusual.append(row[0])
-                block.unusual_keys.append(row[1])
-                continue
-            plain.append(row)
-            size += len(line)
-            for place in places:
-                size += len(row[place] or b"")
+        for few in rows:
+            block.rows += len(few)
+            block.last = few[-1][1]
+            lines = [row[-1] for row in few]
+            if noted or None in lines:
+                few = _kept(block, few, [not _is_unusual(row, noted) for row in few])
+                lines = [row[-1] for row in few]
+            plain += few
+            size += sum(map(len, lines))
+            for place in self._document_places:
+                size += sum([len(row[place] or b"") for row in few])
             if size > _BLOCK_BYTES:
                 block.more = True
                 break
@@ -256,6 +254,10 @@ class LegacySide:
         for start in range(0, len(rowids), 400):
             listed = ", ".join(str(rowid) for rowid in rowids[start : start + 400])
             yield from self.rows(f"{table}.rowid IN ({listed})")
+
+
+def _is_unusual(row: tuple[Any, ...], noted: Collection[Any]) -> bool:
+    return row[-1] is None or row[1] in noted
 
 
 def _as_text(name: str) -> str:

@@ -245,7 +245,7 @@ def _hashed(rows: Iterator[StoredRow], digest: Digest) -> Iterator[StoredRow]:
         yield row
 
 
-def _are_same(legacy: Sequence[DocumentBlock], target: Sequence[str]) -> bool:
+def _are_same(legacy: Sequence[DocumentBlock], target: Sequence[bytes]) -> bool:
     return all(side.is_same(other) for side, other in zip(legacy, target, strict=True))
 
 

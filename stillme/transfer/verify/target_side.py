@@ -12,6 +12,7 @@ from stillme.transfer.mapping import EXTRA_COLUMN, TableMapping
 from stillme.transfer.verify.huge_text import of_target, target_names, target_parts
 from stillme.transfer.verify.legacy_side import BlockContent, is_text_key
 from stillme.transfer.verify.lines import Lines
+from stillme.transfer.verify.target_block import read_block
 
 # Stands for an infinite time, which no legacy value means.
 _NEVER = 2**63 - 1
@@ -24,23 +25,6 @@ def select(alias: str, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, 
     with connections[alias].cursor() as cursor:
         cursor.execute(sql, list(values) or None)
         return list(cursor.fetchall())
-
-
-def _block_select(lines: Lines) -> str:
-    """``SELECT ... FROM (SELECT ...``: the sums of a block over its rows in order."""
-    sums = ["count(*)", _sha256("convert_to(coalesce(string_agg(line, ''), ''), 'UTF8')")]
-    parts = [f"{lines.target} AS line"]
-    for number, (_, real) in enumerate(lines.reals):
-        sums.append(_sha256(f"coalesce(string_agg(real{number}, ''), '')"))
-        parts.append(f"{real} AS real{number}")
-    for number, (_, document) in enumerate(lines.documents):
-        sums.append(f"'[' || coalesce(string_agg(document{number}, ','), '') || ']'")
-        parts.append(f"{document} AS document{number}")
-    return f"SELECT {', '.join(sums)} FROM (SELECT {', '.join(parts)}"
-
-
-def _sha256(value: str) -> str:
-    return f"encode(sha256({value}), 'hex')"
 
 
 def _q(name: str) -> str:
@@ -71,21 +55,15 @@ class TargetSide:
 
     def block(
         self, after: Any, upto: Any, without: Sequence[Any]
-    ) -> tuple[BlockContent, tuple[str, ...]]:
+    ) -> tuple[BlockContent, tuple[bytes, ...]]:
         """The content of a key range, some keys left out, and each JSON column as one array."""
-        assert self._lines is not None
         where, values = self._range(after, upto)
         if without:
             where += f" AND {self._key} <> ALL(%s::{self._array})"
             values.append(list(without))
-        rows, lines, *others = select(
-            self._alias,
-            f"{_block_select(self._lines)} FROM {self._mapping.relation} "
-            f"WHERE {where} ORDER BY {self._key}) AS block",
-            values,
-        )[0]
-        reals = len(self._lines.reals)
-        return BlockContent(rows, lines, tuple(others[:reals])), tuple(others[reals:])
+        assert self._lines is not None
+        source = f"FROM {self._mapping.relation} WHERE {where} ORDER BY {self._key}"
+        return read_block(self._alias, self._lines, source, values)
 
     def written(self, after: Any, upto: Any) -> str:
         """Alike as long as no transaction has written to the rows of a key range."""

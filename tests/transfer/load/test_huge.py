@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from stillme.transfer.selection import Selection
-from stillme.transfer.sqlite import huge_cell, row_source
+from stillme.transfer.sqlite import huge_cell, snapshot_reader
 from stillme.transfer.sqlite.huge_cell import HugeCell
 from stillme.transfer.sqlite.row_source import SnapshotRows
 from stillme.transfer.verify.run import VerifyOptions, verify
@@ -147,8 +147,8 @@ def test_large_rows_among_usual_ones(
 ) -> None:
     """Usual rows come a few at a time, from the first large one on each alone: every one once."""
     monkeypatch.setattr(huge_cell, "HUGE_BYTES", 10 * HUGE)
-    monkeypatch.setattr(row_source, "_LARGE_BYTES", 5 * HUGE)
-    monkeypatch.setattr(row_source, "_ROWS_AT_ONCE", 4)
+    monkeypatch.setattr(snapshot_reader, "LARGE_BYTES", 5 * HUGE)
+    monkeypatch.setattr(snapshot_reader, "FEW", 4)
     large = (start, start + 1, 9)
     texts = {900 + n: str(n % 10) * (7 * HUGE if n in large else 3) for n in range(12)}
     for key, text in texts.items():

@@ -25,7 +25,7 @@ DOCUMENTS: list[bytes | None] = [
 ]
 
 
-def printed(column: list[bytes | None]) -> str:
+def printed(column: list[bytes | None]) -> bytes:
     """The column as PostgreSQL prints it, as one array."""
     texts = [None if d is None else d.decode() for d in column]
     return str(
@@ -34,7 +34,7 @@ def printed(column: list[bytes | None]) -> str:
             "ORDER BY n), '') || ']' FROM unnest(%s::text[]) WITH ORDINALITY AS t (d, n)",
             texts,
         )[0][0]
-    )
+    ).encode()
 
 
 def test_what_postgresql_prints_is_the_same() -> None:

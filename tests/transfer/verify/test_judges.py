@@ -12,7 +12,7 @@ import pytest
 
 from stillme.demo.samples import make_samples
 from stillme.transfer.errors import TransferError
-from stillme.transfer.verify import files, judges
+from stillme.transfer.verify import files, judges, target_block
 from stillme.transfer.verify.result import VerifyResult
 from tests.transfer.load.support import query, run_import
 from tests.transfer.verify.support import judge
@@ -94,3 +94,27 @@ def test_a_killed_process_ends_the_run_with_a_sentence(
     with pytest.raises(TransferError, match="killed"):
         judge(jobs=2)
     assert query("SELECT count(*) FROM transfer.proof") == before
+
+
+def test_a_far_server_tells_the_hash_of_its_lines(
+    loaded: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    query("UPDATE knowledge.knowledge_items SET source = source || '!' WHERE id % 7 = 0")
+    near = judge()
+    asked: list[bool] = []
+    monkeypatch.setattr(target_block, "is_near", lambda alias: bool(asked.append(True)))
+    assert said(judge()) == said(near)
+    assert asked
+    assert near.findings.total
+
+
+def test_lines_that_are_too_many_bytes_stay_where_they_are(
+    loaded: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such a block is judged cell by cell."""
+    usual = judge()
+    monkeypatch.setattr(target_block, "_MOST_BYTES", 100)
+    monkeypatch.setattr(target_block, "is_near", lambda alias: True)
+    careful = judge()
+    assert (careful.verdict, careful.findings.total) == (usual.verdict, usual.findings.total)
+    assert sum(t.by_digest for t in careful.tables) < sum(t.by_digest for t in usual.tables)
