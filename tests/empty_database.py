@@ -27,6 +27,11 @@ START_AGAIN = """
 """
 
 
+OWN_EXTENSION = """
+    SELECT FROM pg_extension WHERE extname = 'vector' AND extowner = current_user::regrole
+"""
+
+
 def empty_after_test(test_case: Any) -> None:
     """In the place of `TransactionTestCase._fixture_teardown`."""
     for alias in test_case._databases_names(include_mirrors=False):
@@ -34,7 +39,12 @@ def empty_after_test(test_case: Any) -> None:
 
 
 def empty_database(alias: str = "default") -> None:
-    """Delete every row but those that `migrate` makes."""
+    """Delete every row but those that `migrate` makes, and what pgvector left."""
+    with connections[alias].cursor() as cursor:
+        # Whether it is installed, with which indexes, is not to depend on what ran before.
+        cursor.execute(OWN_EXTENSION)
+        if cursor.rowcount:
+            cursor.execute("DROP EXTENSION vector CASCADE")
     names = connections[alias].introspection.django_table_names(
         only_existing=True, include_views=False
     )
