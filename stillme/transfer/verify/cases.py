@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+from functools import partial
+
 from django.conf import settings
 from django.db.models import Q
 
@@ -9,14 +12,18 @@ from stillme.transfer.mapping import TableMapping, map_table
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.raw_cells import whole_key
 from stillme.transfer.registry import legacy_models
+from stillme.transfer.sqlite.parts import scan_in_parts, scan_on
 from stillme.transfer.sqlite.snapshot import Snapshot
 from stillme.transfer.verify.local_clock import find_clock
 from stillme.transfer.verify.table import TableCase
 from stillme.transfer.verify.units import number_units
 
 
-def make_cases(alias: str, snapshot: Snapshot) -> dict[str, TableCase]:
-    """What is to be judged in one file: declared table -> case."""
+def make_cases(alias: str, snapshot: Snapshot, *, live: bool = False) -> dict[str, TableCase]:
+    """What is to be judged in one file: declared table -> case.
+
+    A `live` file is read by Python's sqlite3 alone: another library would drop its locks.
+    """
     mappings: dict[str, TableMapping] = {}
     for model in legacy_models(snapshot.file):
         mapping = map_table(model, snapshot.schema)
@@ -25,13 +32,18 @@ def make_cases(alias: str, snapshot: Snapshot) -> dict[str, TableCase]:
     zone = settings.LEGACY_TIME_ZONE
     connection = snapshot.open()
     try:
-        clock = find_clock(connection, mappings.values(), None if zone in ("", "auto") else zone)
+        threads = os.cpu_count() or 1
+        scan = (
+            scan_on(connection) if live else partial(scan_in_parts, snapshot.path, threads=threads)
+        )
+        wanted = None if zone in ("", "auto") else zone
+        clock = find_clock(connection, mappings.values(), wanted, scan)
         return {
             name: TableCase(
                 snapshot,
                 mapping,
                 clock,
-                number_units(connection, mapping),
+                number_units(scan, mapping),
                 {parent: mappings.get(parent) for _, parent in mapping.references()},
                 {
                     parent: excluded_keys(alias, parent, mappings.get(parent))

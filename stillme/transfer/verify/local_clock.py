@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import sqlite3
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from zoneinfo import ZoneInfo
 
 from stillme.transfer.kinds import Timestamp, Twin
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.connect import quoted
+from stillme.transfer.sqlite.parts import Scan
 
 _EPOCH = datetime(1970, 1, 1)
 DIGITS = "[0-9][0-9]"
@@ -74,14 +77,38 @@ def _wall(text: str) -> int:
 
 def row_minutes_sql(twin: Twin) -> str:
     """SQL: the offset a row shows by itself, in minutes, or NULL."""
+    fits, apart = _twins_sql(twin)
+    return _minutes_of(fits, apart, f"CAST(round({apart} / 900) AS INTEGER)")
+
+
+def _twins_sql(twin: Twin) -> tuple[str, str]:
+    """SQL: whether both stamps have their shapes, and how many seconds they are apart."""
     local, utc = quoted(twin.local), quoted(twin.utc)
     fraction = f"ifnull(CAST(nullif(substr({local}, 20), '') AS REAL), 0)"
     apart = f"(round((julianday(substr({local}, 1, 19)) - julianday({utc})) * 86400) + {fraction})"
-    steps = f"CAST(round({apart} / 900) AS INTEGER)"
+    return f"{shape_sql(local)} AND typeof({utc}) = 'text' AND {utc} GLOB '{UTC_WALL}'", apart
+
+
+def _minutes_of(fits: str, apart: str, steps: str) -> str:
+    """SQL: minutes from seconds `apart` and the quarters of an hour next to them."""
     return (
-        f"iif({shape_sql(local)} AND typeof({utc}) = 'text' AND {utc} GLOB '{UTC_WALL}'"
-        f" AND {apart} - {steps} * 900 >= -120 AND {apart} - {steps} * 900 <= 5"
+        f"iif({fits} AND {apart} - {steps} * 900 >= -120 AND {apart} - {steps} * 900 <= 5"
         f" AND {steps} >= -48 AND {steps} <= 56, {steps} * 15, NULL)"
+    )
+
+
+def _count_sql(mapping: TableMapping, twin: Twin, condition: str) -> str:
+    """SELECT: minutes and how many rows show them.
+
+    Written out in one expression, the dates would be read seven times a row; a limit, even none,
+    keeps SQLite from doing that.
+    """
+    fits, apart = _twins_sql(twin)
+    twins = f"SELECT {fits} AS fits, {apart} AS apart FROM {quoted(mapping.table)}"
+    steps = "SELECT fits, apart, CAST(round(apart / 900) AS INTEGER) AS steps"
+    return (
+        f"SELECT {_minutes_of('fits', 'apart', 'steps')}, count(*) "
+        f"FROM ({steps} FROM ({twins} WHERE {condition} LIMIT -1) LIMIT -1) GROUP BY 1"
     )
 
 
@@ -94,24 +121,28 @@ def shape_sql(name: str) -> str:
 
 
 def find_clock(
-    connection: sqlite3.Connection, mappings: Iterable[TableMapping], zone: str | None
+    connection: sqlite3.Connection,
+    mappings: Iterable[TableMapping],
+    zone: str | None,
+    scan: Scan,
 ) -> LocalClock:
-    """Derive the clock of a file from its rows."""
+    """Derive the clock of a file from its rows, which `scan` goes through."""
     tables = list(mappings)
     if zone is not None:
         return LocalClock(zone=zone, usual=_usual_of_zone(connection, tables, zone))
-    counted: dict[int, int] = {}
-    twins = [(m.table, m.clock) for m in tables if m.clock is not None]
-    for table, twin in twins:
-        query = f"SELECT {row_minutes_sql(twin)}, count(*) FROM {quoted(table)} GROUP BY 1"
-        for minutes, rows in connection.execute(query):
+    counted: Counter[int] = Counter()
+    twins = [(m, m.clock) for m in tables if m.clock is not None]
+    for mapping, twin in twins:
+        for minutes, rows in scan(mapping, partial(_count_sql, mapping, twin)):
             if minutes is not None:
-                counted[minutes] = counted.get(minutes, 0) + rows
+                counted[minutes] += rows
     if not counted:
         return LocalClock()
     most = max(counted.values())
     usual = min(minutes for minutes, rows in counted.items() if rows == most)
-    evidence = _all_evidence(connection, twins) if len(counted) > 1 else ()
+    evidence: tuple[tuple[str, int], ...] = ()
+    if len(counted) > 1:
+        evidence = _all_evidence(connection, [(m.table, twin) for m, twin in twins])
     return LocalClock(None, usual, tuple(sorted(counted)), evidence)
 
 

@@ -63,7 +63,8 @@ class TailJudge:
             schema = read_schema(connection)
         finally:
             connection.close()
-        self._cases[file] = make_cases(self._alias, _LiveFile(file, path, path, schema, 0, ""))
+        live = _LiveFile(file, path, path, schema, 0, "")
+        self._cases[file] = make_cases(self._alias, live, live=True)
 
     def judge(self, file: str, table: str, keys: Sequence[object]) -> list[Finding]:
         """What differs between the two sides in the rows of these keys."""

@@ -2,25 +2,43 @@
 
 from __future__ import annotations
 
-import sqlite3
+from functools import partial
 
 from stillme.transfer.kinds import Date, Timestamp
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.connect import quoted
+from stillme.transfer.sqlite.parts import Scan
+
+_UNITS = ("none", "seconds", "milliseconds", "julian")
 
 
-def number_units(connection: sqlite3.Connection, mapping: TableMapping) -> dict[str, str]:
-    """Legacy column -> "seconds", "milliseconds" or "julian" where all its numbers agree."""
-    units: dict[str, str] = {}
-    for column in mapping.columns:
-        if isinstance(column.kind, Timestamp | Date):
-            name = quoted(column.legacy)
-            found = connection.execute(
-                f"SELECT DISTINCT CASE WHEN {name} >= 1e8 AND {name} < 1e11 THEN 'seconds' "
-                f"WHEN {name} >= 1e11 AND {name} < 1e14 THEN 'milliseconds' "
-                f"WHEN {name} >= 1.7e6 AND {name} < 3e6 THEN 'julian' ELSE 'none' END "
-                f"FROM {quoted(mapping.table)} WHERE typeof({name}) IN ('integer', 'real') LIMIT 2"
-            ).fetchall()
-            if len(found) == 1 and found[0][0] != "none":
-                units[column.legacy] = found[0][0]
-    return units
+def number_units(scan: Scan, mapping: TableMapping) -> dict[str, str]:
+    """Legacy column -> "seconds", "milliseconds" or "julian" where all its numbers agree.
+
+    `scan` goes through the table once for all of its columns.
+    """
+    times = [c.legacy for c in mapping.columns if isinstance(c.kind, Timestamp | Date)]
+    if not times:
+        return {}
+    found: dict[str, set[int]] = {name: set() for name in times}
+    for ends in scan(mapping, partial(_ends_sql, mapping, times)):
+        for place, name in enumerate(times):
+            found[name].update(end for end in ends[2 * place : 2 * place + 2] if end is not None)
+    units = {name: _UNITS[min(kinds)] for name, kinds in found.items() if len(kinds) == 1}
+    return {name: unit for name, unit in units.items() if unit != "none"}
+
+
+def _ends_sql(mapping: TableMapping, times: list[str], condition: str) -> str:
+    """SELECT: of each column the first and the last unit that one of its numbers can have."""
+    units = [_unit_sql(quoted(name)) for name in times]
+    ends = ", ".join(f"min({unit}), max({unit})" for unit in units)
+    return f"SELECT {ends} FROM {quoted(mapping.table)} WHERE {condition}"
+
+
+def _unit_sql(name: str) -> str:
+    """SQL: the place of a number's unit in `_UNITS`, NULL for what is no number."""
+    return (
+        f"CASE WHEN typeof({name}) NOT IN ('integer', 'real') THEN NULL "
+        f"WHEN {name} >= 1e8 AND {name} < 1e11 THEN 1 WHEN {name} >= 1e11 AND {name} < 1e14 THEN 2 "
+        f"WHEN {name} >= 1.7e6 AND {name} < 3e6 THEN 3 ELSE 0 END"
+    )
