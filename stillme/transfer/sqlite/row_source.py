@@ -38,7 +38,7 @@ class RowSource(Protocol):
         """The same; sqlite3.DataError at a row with something huge, where this source knows."""
 
     def huge(self, mapping: TableMapping) -> tuple[str, ...]:
-        """The columns whose huge texts this source can leave where they are."""
+        """The columns whose huge values this source can leave where they are."""
 
     def cell(self, table: str, column: str, rowid: int) -> HugeCell:
         """One of them."""
