@@ -1,8 +1,10 @@
-"""What one huge text costs: import, verification and repetition of a file that holds one.
+"""What one huge value costs: import, verification and repetition of a file that holds one.
 
     python benchmarks/huge_value.py --mb 100 --rows 10000
+    python benchmarks/huge_value.py --mb 100 --rows 10000 --column metadata
 
-Beside the usual rows of `knowledge_items` stands one document of so many megabytes. Each command is
+Beside the usual rows of `knowledge_items` stands one text of so many megabytes (`content`) or one
+JSON document (`metadata`, or `--column text` for a document that is one text). Each command is
 a process of its own; the peak is the resident memory of the largest of its processes, as the kernel
 counted it. Of the server: the most that one of its sessions allocated itself (shared memory not
 among it), looked at 50 times a second. Prints Markdown; `--json` writes the figures.
@@ -44,6 +46,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--mb", type=int, default=100)
     parser.add_argument("--rows", type=int, default=10_000)
+    parser.add_argument("--column", choices=sorted(_VALUES), default="content")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     import django
@@ -53,41 +56,71 @@ def main() -> None:
         folder = make_clean(Path(name), arguments.rows)
         server = Server()
         try:
-            figures = measure(Ground(server, folder, arguments.rows), arguments.mb)
+            ground = Ground(server, folder, arguments.rows)
+            figures = measure(ground, arguments.mb, arguments.column)
         finally:
             server.close()
+    print(f"Huge value in: {arguments.column}\n")
     report(figures, arguments.mb, arguments.rows)
     if arguments.json:
-        found = {"mb": arguments.mb, "rows": arguments.rows, "figures": figures}
+        found = {name: getattr(arguments, name) for name in ("mb", "rows", "column")}
+        found["figures"] = figures
         arguments.json.write_text(json.dumps(found, indent=2) + "\n")
 
 
-def measure(ground: Ground, megabytes: int) -> dict[str, dict[str, float]]:
+def measure(ground: Ground, megabytes: int, column: str) -> dict[str, dict[str, float]]:
     """Without the document, with it, again, and with it changed."""
     found = {}
     ground.server.fresh()
     found["import without it"] = command(ground, "import_sqlite")
     found["verify without it"] = command(ground, "verify_migration")
-    plant(ground.folder, megabytes, "first")
+    plant(ground.folder, column, _VALUES[column](megabytes * 1_000_000, "first"))
     ground.server.fresh()
     found["import"] = command(ground, "import_sqlite")
     found["verify"] = command(ground, "verify_migration")
     found["import, nothing changed"] = command(ground, "import_sqlite")
-    plant(ground.folder, megabytes, "second")
+    plant(ground.folder, column, _VALUES[column](megabytes * 1_000_000, "second"))
     found["import, the document changed"] = command(ground, "import_sqlite")
     found["verify after it"] = command(ground, "verify_migration")
     return found
 
 
-def plant(folder: Path, megabytes: int, word: str) -> None:
-    """One row whose content has so many megabytes, with what must be looked at in a text."""
+def long_text(size: int, word: str) -> str:
+    """So many bytes, with what must be looked at in a text."""
     line = (
         f'{word} paragraph of a long document: \u00e9\u20ac\U0001f600 \\N \\. "quoted", and so on\n'
     )
-    text = line * (megabytes * 1_000_000 // len(line.encode()) + 1)
+    return line * (size // len(line.encode()) + 1)
+
+
+def long_document(size: int, word: str) -> str:
+    """So many bytes of JSON: many small objects, as the application's own metadata."""
+    members = []
+    for number in range(size // 184):
+        value = {
+            "title": f"{word} tri th\u1ee9c",
+            "score": number / 7,
+            "tags": ["a", "b"],
+            "ok": True,
+        }
+        members.append(f'"item {number:09d}": {json.dumps({**value, "source": "rss" * 20})}')
+    return "{" + ", ".join(members) + "}"
+
+
+def text_document(size: int, word: str) -> str:
+    """A document that is one text."""
+    return json.dumps({"text": long_text(size, word)})
+
+
+_VALUES = {"content": long_text, "metadata": long_document, "text": text_document}
+
+
+def plant(folder: Path, column: str, value: str) -> None:
+    """Give one row the value."""
+    name = "content" if column == "content" else "metadata"
     with closing(sqlite3.connect(folder / FILE)) as legacy, legacy:
         middle = legacy.execute(f"SELECT id FROM {TABLE} ORDER BY id LIMIT 1 OFFSET 100").fetchone()
-        legacy.execute(f"UPDATE {TABLE} SET content = ? WHERE id = ?", (text, *middle))
+        legacy.execute(f"UPDATE {TABLE} SET {name} = ? WHERE id = ?", (value, *middle))
 
 
 def command(ground: Ground, name: str) -> dict[str, float]:
@@ -156,7 +189,7 @@ def _allocated_mb(pid: int) -> float:
 
 def report(figures: dict[str, dict[str, float]], megabytes: int, rows: int) -> None:
     """The figures as Markdown."""
-    print(f"One text of {megabytes} MB beside {rows:,} usual rows, {os.cpu_count()} cores\n")
+    print(f"One value of {megabytes} MB beside {rows:,} usual rows, {os.cpu_count()} cores\n")
     print("| what | seconds | largest process MB | server session MB |")
     print("|---" * 4 + "|")
     for name, each in figures.items():

@@ -49,7 +49,7 @@ class CommonRows:
     the JSON columns, to be looked at: jsonb would silently drop a repeated key. `quoted_cells` is
     how many other cells of each line are quoted: more quotes than these and the documents' are
     part of a text. It is None where the predicate has looked for quotes itself. `small` is to be
-    asked before the predicate where a text may be huge.
+    asked before the predicate where a value may be huge.
     """
 
     predicate: str

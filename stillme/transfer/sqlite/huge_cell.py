@@ -1,4 +1,4 @@
-"""Huge texts of a snapshot: which they are, and reading one in pieces.
+"""Huge texts and documents of a snapshot: which they are, and reading one in pieces.
 
 A value of 100 MB that crosses into Python is there several times over: as SQLite's value, as
 bytes, as a line of CSV, in a buffer to the server. A huge text stays where it is instead and is
@@ -27,14 +27,15 @@ PIECE_BYTES = 128 << 10
 
 
 def may_be_huge(mapping: TableMapping) -> tuple[str, ...]:
-    """The legacy columns whose huge texts are read in pieces: free text of tables with rowids."""
+    """The legacy columns whose huge texts are read in pieces, of tables with rowids."""
     if not mapping.has_rowid:
         return ()
-    return tuple(
-        column.legacy
-        for column in mapping.columns
-        if isinstance(column.kind, kinds.Text) and not column.kind.choices
-    )
+    return tuple(column.legacy for column in mapping.columns if is_read_in_pieces(column.kind))
+
+
+def is_read_in_pieces(kind: kinds.Kind) -> bool:
+    """Whether a huge value of this kind may be: free text, and JSON."""
+    return isinstance(kind, kinds.Json) or (isinstance(kind, kinds.Text) and not kind.choices)
 
 
 def is_huge(column: str) -> str:
@@ -62,7 +63,7 @@ def open_bounded(path: Path) -> apsw.Connection:
 
 @dataclass(frozen=True, slots=True)
 class HugeCell:
-    """One huge text, to be read as often as it is needed."""
+    """One huge text or document, to be read as often as it is needed."""
 
     connection: apsw.Connection
     table: str

@@ -23,7 +23,7 @@ class RawRow:
 
     `row_offset` is the row's own evidence of the local clock in minutes, `orphaned` the reference
     columns whose parent is missing or set aside, `repeated` tells that an earlier row has the key.
-    A text in `huge` was left where it is: its cell has no value.
+    A value in `huge` was left where it is: its cell has no value.
     """
 
     rowid: int | None
@@ -44,7 +44,7 @@ class RawRow:
 class RawReader:
     """Reads raw rows of one table through one connection.
 
-    Given a `source`, it reads through that instead and leaves huge texts where they are.
+    Given a `source`, it reads through that instead and leaves huge values where they are.
     """
 
     def __init__(

@@ -42,7 +42,7 @@ class RowSource(Protocol):
         """
 
     def huge(self, mapping: TableMapping) -> tuple[str, ...]:
-        """The columns whose huge texts this source can leave where they are."""
+        """The columns whose huge values this source can leave where they are."""
 
     def cell(self, table: str, column: str, rowid: int) -> HugeCell:
         """One of them."""

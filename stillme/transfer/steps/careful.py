@@ -10,7 +10,7 @@ from stillme.transfer.mapping import MappedColumn, TableMapping
 from stillme.transfer.raw_cells import Raw, cell_bytes
 from stillme.transfer.sqlite.clock import Clock
 from stillme.transfer.sqlite.raw import RawRow
-from stillme.transfer.steps.load_huge import TargetCell, check_text
+from stillme.transfer.steps.load_huge import TargetCell, is_taken_in_pieces
 from stillme.transfer.steps.policy import Cell, Refused, RowContext, convert
 
 
@@ -46,7 +46,7 @@ class Kept:
 class LoadedRow:
     """A row for the target: its key as text, its cells in PostgreSQL's input format.
 
-    A huge text is a HugeCell there; such a row is written by `load_huge`.
+    A huge text or document is a HugeCell there; such a row is written by `load_huge`.
     """
 
     key: str
@@ -93,9 +93,10 @@ class CarefulLoader:
             huge = row.huge.get(column.legacy)
             try:
                 if huge is not None:
-                    check_text(huge)
-                    cells.append(huge)
-                    continue
+                    if is_taken_in_pieces(column.kind, huge):
+                        cells.append(huge)
+                        continue
+                    raw = huge.read()
                 cell = self._cell(column, row, storage, raw)
             except Refused as refused:
                 return SetAside(key, row, refused.reason, column.legacy, refused.sentence)

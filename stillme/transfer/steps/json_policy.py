@@ -15,9 +15,9 @@ import orjson
 _MOST_BEFORE_POINT = 131_072
 _MOST_AFTER_POINT = 16_383
 _MOST_EXPONENT = (2**31 - 1) // 2
-_MOST_DEPTH = 500
+MOST_DEPTH = 500
 # A shorter document cannot nest too deep.
-DEEP_FROM = 2 * _MOST_DEPTH
+DEEP_FROM = 2 * MOST_DEPTH
 # U+0000, which jsonb does not hold, and a quote that does not look like one.
 _UNUSUAL = (b"\\u0000", b"\\u0022")
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -60,7 +60,7 @@ def all_clean(documents: Collection[bytes]) -> bool:
 
 
 def _may_be_deep(document: bytes) -> bool:
-    return document.count(b"[") + document.count(b"{") >= _MOST_DEPTH
+    return document.count(b"[") + document.count(b"{") >= MOST_DEPTH
 
 
 def is_clean_bytes(document: bytes) -> bool:
@@ -85,7 +85,7 @@ def is_clean(text: str) -> bool:
         "\n" in text
         or "\t" in text
         or "\r" in text
-        or text.count("[") + text.count("{") >= _MOST_DEPTH
+        or text.count("[") + text.count("{") >= MOST_DEPTH
     ):
         return False
     try:
@@ -152,8 +152,8 @@ class _Reader:
         return json.loads(
             text,
             object_pairs_hook=self._object,
-            parse_int=_number,
-            parse_float=_number,
+            parse_int=check_number,
+            parse_float=check_number,
             parse_constant=self._constant,
         )
 
@@ -167,7 +167,8 @@ class _Reader:
         self.reasons.add("not_finite")
 
 
-def _number(text: str) -> Number:
+def check_number(text: str) -> Number:
+    """The number, if PostgreSQL's numeric holds it. Raises TooLarge."""
     try:
         _, digits, exponent = Decimal(text).as_tuple()
     except InvalidOperation as error:
@@ -181,7 +182,7 @@ def _number(text: str) -> Number:
 
 def _check_depth(document: Any) -> None:
     level = [document]
-    for _ in range(_MOST_DEPTH):
+    for _ in range(MOST_DEPTH):
         level = [
             child
             for node in level
@@ -190,7 +191,7 @@ def _check_depth(document: Any) -> None:
         ]
         if not level:
             return
-    raise TooLarge(f"The document is nested deeper than {_MOST_DEPTH} levels.")
+    raise TooLarge(f"The document is nested deeper than {MOST_DEPTH} levels.")
 
 
 def _clean(node: Any, reasons: set[str]) -> Any:

@@ -1,6 +1,6 @@
-"""Rows with a huge text: checked in one pass over its pieces, copied in another.
+"""Rows with a huge text or document: checked in one pass over its pieces, copied in another.
 
-Neither holds the value; what a huge text must be is what docs/values.md says of any text.
+Neither holds the value; what it must be is what docs/values.md says of any text and document.
 """
 
 from __future__ import annotations
@@ -9,12 +9,25 @@ import codecs
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 
+from stillme.transfer import kinds
 from stillme.transfer.csv_format import QUOTE, quoted_cell
 from stillme.transfer.sqlite.huge_cell import HugeCell
+from stillme.transfer.steps import json_scan
 from stillme.transfer.steps.policy import Refused
 
 TargetCell = str | HugeCell | None
 _QUOTE = QUOTE.encode()
+
+
+def is_taken_in_pieces(kind: kinds.Kind, cell: HugeCell) -> bool:
+    """Whether the target takes the value unchanged. Raises Refused where it is no such text.
+
+    What becomes of a document that needs a repair, or may need one, is found with all of it.
+    """
+    if isinstance(kind, kinds.Json):
+        return json_scan.is_clean(cell.pieces())
+    check_text(cell)
+    return True
 
 
 def check_text(cell: HugeCell) -> None:
@@ -47,7 +60,7 @@ def _decode(
 
 
 def digest(cells: Iterable[HugeCell]) -> str:
-    """Identifies the huge texts of a row."""
+    """Identifies the huge values of a row."""
     digests = []
     for cell in cells:
         hasher = hashlib.sha256()

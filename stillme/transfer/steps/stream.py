@@ -150,7 +150,10 @@ def _select(
         order = quoted(mapping.key.legacy)
         where, values = key_range.where(order, nulls=not mapping.key_is_rowid)
     documents = [f"CAST({document} AS BLOB)" for document in common.documents]
-    predicate = f"{common.small} AND {common.predicate}" if sized else common.predicate
+    predicate = common.predicate
+    if sized:
+        predicate = f"{common.small} AND {predicate}"
+        documents = [f"CASE WHEN {common.small} THEN {document} END" for document in documents]
     line = f"CASE WHEN {predicate} THEN CAST({common.line} AS BLOB) END"
     parts = ", ".join(("rowid", *documents, line))
     return f"SELECT {parts} FROM {table} WHERE {where} ORDER BY {order}", values

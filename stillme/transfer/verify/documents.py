@@ -16,7 +16,7 @@ class NotPlain(Exception):
     """The text is not a document that jsonb takes as it is."""
 
 
-_DEEPEST = 500
+DEEPEST = 500
 
 
 def _decimal(text: str) -> Decimal:
@@ -76,7 +76,7 @@ def expected_tree(text: str) -> tuple[Any, str]:
         raise Beyond("depth") from None
     except json.JSONDecodeError:
         return ("text", text.replace("\x00", "\ufffd")), "not_json"
-    if _depth_exceeds(document, _DEEPEST):
+    if _depth_exceeds(document, DEEPEST):
         raise Beyond("depth")
     tree = _tree(document, notes)
     for reason in ("duplicate_keys", "not_finite", "bad_escape"):
@@ -181,7 +181,7 @@ def _spell_any(text: str) -> str:
     notes: list[str] = []
     try:
         document = _parse(text, notes)
-        if notes or "\\u0000" in text or _depth_exceeds(document, _DEEPEST):
+        if notes or "\\u0000" in text or _depth_exceeds(document, DEEPEST):
             raise NotPlain(text[:40])
         spelled = _spell(document)
         spelled.encode("utf-8")

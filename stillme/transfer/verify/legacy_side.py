@@ -12,12 +12,13 @@ from typing import Any, NamedTuple
 
 import apsw
 
-from stillme.transfer.kinds import TextKey
+from stillme.transfer.kinds import Json, TextKey
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.connect import EXACT_DOUBLE, quoted
 from stillme.transfer.sqlite.huge_cell import HugeCell, is_huge, may_be_huge
 from stillme.transfer.sqlite.snapshot_reader import few_of, rows_of
 from stillme.transfer.verify.document_blocks import DocumentBlock
+from stillme.transfer.verify.huge_document import of_document
 from stillme.transfer.verify.huge_text import HugeText, of_cell
 from stillme.transfer.verify.lines import Lines
 from stillme.transfer.verify.local_clock import row_minutes_sql
@@ -107,6 +108,7 @@ class LegacySide:
         self._parents = parents
         self._names = [c.legacy for c in mapping.columns] + list(mapping.extra)
         self._huge = may_be_huge(mapping) if readers else ()
+        self._json = {c.legacy for c in mapping.columns if isinstance(c.kind, Json)}
         first_real = 2 + len(lines.documents)
         self._document_places = range(2, first_real)
         self._real_places = range(first_real, first_real + len(lines.reals))
@@ -138,11 +140,14 @@ class LegacySide:
         assert self._mapping.key is not None
         key = quoted(self._mapping.key.legacy)
         lines = self._lines
-        test = f"{lines.small} AND {lines.plain}" if sized else lines.plain
-        line = f"CASE WHEN {test} THEN CAST({lines.legacy} AS BLOB) END"
         documents, reals = (
             [legacy for legacy, _ in both] for both in (lines.documents, lines.reals)
         )
+        test = lines.plain
+        if sized:
+            test = f"{lines.small} AND {test}"
+            documents = [f"CASE WHEN {lines.small} THEN {document} END" for document in documents]
+        line = f"CASE WHEN {test} THEN CAST({lines.legacy} AS BLOB) END"
         parts = ", ".join(("rowid", key, *documents, *reals, line))
         table = quoted(self._mapping.table)
         return f"SELECT {parts} FROM {table} WHERE {where} ORDER BY {key} LIMIT {limit}"
@@ -213,7 +218,7 @@ class LegacySide:
             cells = {name: (found[2 * i], found[2 * i + 1]) for i, name in enumerate(self._names)}
             for name in self._huge:
                 if cells[name] == ("text", None):
-                    cells[name] = ("text", self._huge_text(name, rowid))
+                    cells[name] = ("text", self._huge_value(name, rowid))
             yield StoredRow(
                 rowid,
                 cells,
@@ -227,9 +232,10 @@ class LegacySide:
             return self._db.execute(query, tuple(values))
         return rows_of(self._readers.any, query, values)
 
-    def _huge_text(self, name: str, rowid: int) -> HugeText:
+    def _huge_value(self, name: str, rowid: int) -> HugeText:
         assert self._readers is not None
-        return of_cell(HugeCell(self._readers.any, self._mapping.table, name, rowid))
+        cell = HugeCell(self._readers.any, self._mapping.table, name, rowid)
+        return of_document(cell) if name in self._json else of_cell(cell)
 
     def _repeat(self) -> str:
         mapping = self._mapping

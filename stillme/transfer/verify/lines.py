@@ -22,7 +22,7 @@ _VALUE_MARK = "v"
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """`plain` tells a plain row, `small` (to be asked first) one without huge texts.
+    """`plain` tells a plain row, `small` (to be asked first) one without huge values.
 
     `legacy` and `target` are its line on either side.
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from stillme.transfer import kinds
@@ -12,11 +12,12 @@ from stillme.transfer.mapping import EXTRA_COLUMN, TableMapping
 from stillme.transfer.models import KeptCell, QuarantinedRow
 from stillme.transfer.raw_cells import unpack_cell
 from stillme.transfer.verify import documents
+from stillme.transfer.verify.cells import same_kept, same_raw, show, show_tree
 from stillme.transfer.verify.expect import (
-    Raw,
     show_instant,
 )
 from stillme.transfer.verify.fate import Fate, Oracle
+from stillme.transfer.verify.huge_document import DocumentJudge, HugeDocument
 from stillme.transfer.verify.huge_text import HugeText
 from stillme.transfer.verify.legacy_side import StoredRow
 from stillme.transfer.verify.local_clock import LocalClock
@@ -42,6 +43,7 @@ class RowJudge:
         self._mapping = mapping
         self._oracle = Oracle(mapping, clock, units)
         self._target = target
+        self._documents = DocumentJudge(alias, mapping)
         self._table = mapping.declared_table
 
     def judge(self, rows: Iterable[StoredRow], proof: TableProof) -> set[str]:
@@ -50,6 +52,7 @@ class RowJudge:
         batch: list[StoredRow] = []
         size = 0
         for row in rows:
+            row = self._compared(row)
             batch.append(row)
             size += row.size
             if len(batch) == _AT_ONCE or size > _BYTES_AT_ONCE:
@@ -57,12 +60,19 @@ class RowJudge:
                 batch, size = [], 0
         return seen | self._judge_batch(batch, proof)
 
+    def _compared(self, row: StoredRow) -> StoredRow:
+        """The row, its huge documents compared already or whole."""
+        cells = self._documents.compared(row.cells, self._lookup(row))
+        return row if cells is row.cells else replace(row, cells=cells)
+
     def _judge_batch(self, rows: list[StoredRow], proof: TableProof) -> set[str]:
         if not rows:
             return set()
         keyed = {self.key_text(row): row for row in rows if not row.is_repeat}
         lookups = [self._lookup(row) for row in rows]
-        found = self._target.rows([k for k in lookups if k is not None])
+        found = self._target.rows(
+            [k for k in lookups if k is not None], self._left(zip(rows, lookups, strict=True))
+        )
         aside = self._aside(rows)
         kept = self._kept([key for key in keyed if key is not None])
         for row, lookup in zip(rows, lookups, strict=True):
@@ -80,6 +90,16 @@ class RowJudge:
             ):
                 proof.findings.add(finding)
         return {key for key in keyed if key is not None}
+
+    def _left(self, rows: Iterable[tuple[StoredRow, Any]]) -> dict[str, list[Any]]:
+        """The documents of the target that are compared already: the keys by target column."""
+        left: dict[str, list[Any]] = {}
+        for row, lookup in rows:
+            for column in self._mapping.columns:
+                is_compared = isinstance(row.cells[column.legacy][1], HugeDocument)
+                if is_compared and lookup is not None and not row.is_repeat:
+                    left.setdefault(column.target, []).append(lookup)
+        return left
 
     def _by_rowid(self, row: StoredRow) -> bool:
         return row.is_repeat or self.key_text(row) is None
@@ -145,7 +165,7 @@ class RowJudge:
 
     def _same_cells(self, record: QuarantinedRow, row: StoredRow) -> bool:
         noted = {name: unpack_cell(cell) for name, cell in record.cells.items()}
-        return all(_same_raw(noted.get(name), cell) for name, cell in row.cells.items())
+        return all(same_raw(noted.get(name), cell) for name, cell in row.cells.items())
 
     def _kept(self, keys: list[str]) -> dict[str, dict[str, KeptCell]]:
         found: dict[str, dict[str, KeptCell]] = {}
@@ -200,7 +220,7 @@ class RowJudge:
         stored = {name: tuple(cell) for name, cell in row.cells.items()}
         noted = {name: unpack_cell(cell) for name, cell in record.cells.items()}
         for name in stored:
-            if not _same_raw(noted.get(name), stored[name]):
+            if not same_raw(noted.get(name), stored[name]):
                 yield self._finding(
                     FindingKind.QUARANTINE_KEPT_ROW,
                     record.key,
@@ -215,6 +235,10 @@ class RowJudge:
     ) -> Iterator[Finding]:
         """A repaired row: the target holds what the edited cells mean."""
         cells = {**row.cells, **{n: unpack_cell(c) for n, c in record.repairs.items()}}
+        for name, (storage, value) in cells.items():
+            if isinstance(value, HugeDocument):
+                # An edit may have given the row another key: that one's is to be compared.
+                cells[name], target = (storage, value.read()), None
         edited = StoredRow(row.rowid, cells, row.minutes, frozenset(), False)
         fate = self._oracle.fate(edited)
         key = self.key_text(edited)
@@ -239,18 +263,24 @@ class RowJudge:
         for name, wanted in expected.items():
             is_tree = name in json_columns or name == EXTRA_COLUMN
             if is_tree:
+                if isinstance(wanted, HugeDocument):
+                    if wanted.found:
+                        yield self._finding(
+                            FindingKind.VALUE, key, name, show(wanted), wanted.found
+                        )
+                    continue
                 tree = documents.target_tree(found[name])
                 if not documents.is_same_tree(tree, wanted):
                     yield self._finding(
-                        FindingKind.VALUE, key, name, _show_tree(wanted), _show_tree(tree)
+                        FindingKind.VALUE, key, name, show_tree(wanted), show_tree(tree)
                     )
                 continue
             present = found[name]
             if isinstance(present, HugeText) and present.is_same(wanted):
                 continue
             if present != wanted or type(present) is not type(wanted):
-                show = show_instant if name in times else _show
-                yield self._finding(FindingKind.VALUE, key, name, show(wanted), show(present))
+                spell = show_instant if name in times else show
+                yield self._finding(FindingKind.VALUE, key, name, spell(wanted), spell(present))
 
     def _kept_cells(
         self, key: str | None, fate: Fate, kept: dict[str, KeptCell]
@@ -259,10 +289,10 @@ class RowJudge:
             cell = kept.get(name)
             if cell is None:
                 note = f"the original of a cell ({reason}) is not kept"
-                yield self._finding(FindingKind.KEPT_CELL, key, name, _show(raw), "nothing", note)
-            elif not _same_kept(cell, storage, raw):
+                yield self._finding(FindingKind.KEPT_CELL, key, name, show(raw), "nothing", note)
+            elif not same_kept(cell, storage, raw):
                 yield self._finding(
-                    FindingKind.KEPT_CELL, key, name, _show(raw), repr(bytes(cell.value or b""))
+                    FindingKind.KEPT_CELL, key, name, show(raw), repr(bytes(cell.value or b""))
                 )
             elif cell.reason != reason:
                 note = "the reason kept with the original"
@@ -283,41 +313,3 @@ class RowJudge:
     ) -> Finding:
         where = f"{self._mapping.target}:{column}" if column else self._mapping.target
         return Finding(kind, where, key, expected, found, note)
-
-
-def _show_tree(tree: Any) -> str | None:
-    try:
-        return _show(tree)
-    except RecursionError:
-        return "a deeply nested document"
-
-
-def _same_raw(noted: tuple[str, Raw] | None, stored: tuple[Any, ...]) -> bool:
-    if noted is None or noted[0] != stored[0]:
-        return False
-    if isinstance(stored[1], HugeText):
-        return stored[1].is_same(noted[1])
-    if isinstance(stored[1], float):
-        return isinstance(noted[1], float) and noted[1].hex() == stored[1].hex()
-    return bool(noted[1] == stored[1])
-
-
-def _same_kept(cell: KeptCell, storage: str, raw: Raw) -> bool:
-    if cell.storage != storage:
-        return False
-    value = None if cell.value is None else bytes(cell.value)
-    if isinstance(raw, bytes) or raw is None:
-        return value == raw
-    text = (value or b"").decode("ascii", "replace")
-    if isinstance(raw, float):
-        return text == raw.hex()
-    return text == str(raw)
-
-
-def _show(value: Any) -> str:
-    if value is None:
-        return "NULL"
-    if isinstance(value, bytes) and len(value) == 8:
-        return repr(struct.unpack(">d", value)[0])
-    text = repr(value)
-    return text if len(text) <= 120 else text[:117] + "..."

@@ -1,4 +1,4 @@
-"""100 MB of text in one value: no process of the import or of the proof takes 150 MB."""
+"""100 MB in one value: no process of the import or of the proof takes 150 MB."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -19,7 +19,8 @@ from stillme.demo.samples import make_bulk
 pytestmark = [pytest.mark.embedded, pytest.mark.slow]
 ROOT = Path(__file__).parents[3]
 MOST_MB = 150
-DOCUMENT = "paragraph: \u00e9\u20ac\U0001f600 \\N \x01 \n" * 3_800_000
+TEXT = "paragraph: \u00e9\u20ac\U0001f600 \\N %s \n"
+MEMBER = '"member %07d": {"title": "th\u1ee9c \\ud83d\\ude00", "score": %d.5, "tags": ["abcd", {}]}'
 # A process starts with the size of the one that started it: this one is small.
 COUNTED = """
 import resource, subprocess, sys
@@ -59,22 +60,34 @@ def run(environment: dict[str, str], *arguments: str) -> tuple[int, int]:
     return int(status), int(peak) // 1024
 
 
-def write(environment: dict[str, str], content: str) -> None:
+def long_text(mark: str) -> str:
+    return TEXT % "\x01" * 3_800_000 + mark
+
+
+def long_document(mark: str) -> str:
+    members = ", ".join(MEMBER % (number, number) for number in range(1_150_000))
+    return '{"mark": "%s", %s}' % (mark, members)  # noqa: UP031
+
+
+def write(environment: dict[str, str], column: str, value: str) -> None:
+    assert len(value.encode()) > 100_000_000
     path = Path(environment["LEGACY_DATA_DIR"]) / "knowledge_retention.db"
     with closing(sqlite3.connect(path)) as legacy, legacy:
         middle = legacy.execute("SELECT id FROM knowledge_items LIMIT 1 OFFSET 200").fetchone()
-        legacy.execute("UPDATE knowledge_items SET content = ? WHERE id = ?", (content, *middle))
+        legacy.execute(f"UPDATE knowledge_items SET {column} = ? WHERE id = ?", (value, *middle))
 
 
-def test_no_process_holds_the_value(environment: dict[str, str]) -> None:
-    assert len(DOCUMENT.encode()) > 100_000_000
+@pytest.mark.parametrize(("column", "value"), [("content", long_text), ("metadata", long_document)])
+def test_no_process_holds_the_value(
+    environment: dict[str, str], column: str, value: Callable[[str], str]
+) -> None:
     assert run(environment, "migrate", "-v0")[0] == 0
-    write(environment, DOCUMENT)
+    write(environment, column, value("first"))
     peaks = {}
     for name in ("import_sqlite", "verify_migration", "import_sqlite"):
         status, peaks[name] = run(environment, name)
         assert status == 0
-    write(environment, DOCUMENT[:-1] + "!")
+    write(environment, column, value("second"))
     status, peaks["verify of a changed one"] = run(environment, "verify_migration")
     assert status == 1
     status, peaks["import of a changed one"] = run(environment, "import_sqlite")

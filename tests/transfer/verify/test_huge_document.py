@@ -1,0 +1,236 @@
+"""The judge and huge JSON documents, which the server compares: nothing escapes it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from io import StringIO
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from django.core.management import call_command
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from stillme.demo.samples import make_samples
+from stillme.transfer.models import QuarantinedRow
+from stillme.transfer.verify import documents, huge_document
+from stillme.transfer.verify.huge_document import DocumentJudge, HugeDocument, of_document
+from tests.transfer.load.huge_documents import (
+    HUGE,
+    filled,
+    held,
+    lower_threshold,
+    read_whole,
+    server_compares,
+)
+from tests.transfer.load.support import change, query
+from tests.transfer.load.test_huge import judged, load, put
+from tests.transfer.load.test_json_scan import CLEAN, DAMAGES, DOCUMENTS, UNCLEAN, damaged, pieces
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def legacy(tmp_path: Path, use_legacy_files: Any) -> Path:
+    make_samples(tmp_path, rows=5, variant="clean")
+    use_legacy_files(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def low(monkeypatch: pytest.MonkeyPatch) -> None:
+    lower_threshold(monkeypatch)
+
+
+CHANGES = {
+    "a digit": "jsonb_set(metadata, '{n}', '1.5000000000000000000000001')",
+    "a type": "jsonb_set(metadata, '{n}', '\"1.5\"')",
+    "a letter": "jsonb_set(metadata, '{fill}', to_jsonb(overlay(metadata ->> 'fill' placing "
+    "'y' from 300)))",
+    "an item": "jsonb_set(metadata, '{list}', '[1, 3, 2]')",
+    "a member less": "metadata - 'n'",
+    "a member more": "metadata || '{\"more\": null}'",
+    "NULL": "NULL",
+    "null": "'null'",
+    "a small one": "'{}'",
+    "its text": "to_jsonb(metadata::text)",
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
+def test_the_judge_finds_a_change(legacy: Path, low: None, change: str) -> None:
+    put(legacy, metadata=filled('{FILL, "n": 1.5, "list": [1, 2, 3]}'))
+    load()
+    assert not judged().findings.total
+    query(f"UPDATE accuracy.accuracy_scores SET metadata = {change} WHERE id = 900")
+    with read_whole() as judge:
+        (finding,) = judged().findings.kept
+    assert finding.where == "accuracy.accuracy_scores:metadata"
+    assert finding.key == "900"
+    if server_compares():
+        assert not judge
+        assert "SHA-256" in str(finding.expected)
+        assert ("NULL" if change == "NULL" else "another document") in str(finding.found)
+
+
+def test_the_order_of_keys_and_the_scale_of_numbers_do_not_count(legacy: Path, low: None) -> None:
+    put(legacy, metadata=filled('{FILL, "b": 1.50, "a": 1e2}'))
+    load()
+    query(
+        "UPDATE accuracy.accuracy_scores SET metadata = metadata || "
+        '\'{"a": 100, "b": 1.5000}\' WHERE id = 900'
+    )
+    assert not judged().findings.total
+
+
+@pytest.mark.parametrize(
+    "document",
+    ['{FILL, "a": 1, "a": 2}', '{FILL, "n": [{"a": 1, "\\u0061": 2}], "a": 2}', '{FILL, "a": NaN}'],
+    ids=["twice", "twice inside", "NaN"],
+)
+def test_the_judge_finds_what_should_have_been_kept(legacy: Path, low: None, document: str) -> None:
+    put(legacy, metadata=filled('{FILL, "n": [{"a": 2}], "a": 2}'))
+    load()
+    put(legacy, metadata=filled(document))
+    kinds = {finding.kind.value for finding in judged().findings.kept}
+    assert "kept_cell" in kinds
+
+
+def test_both_kinds_in_rows_side_by_side(legacy: Path, low: None) -> None:
+    load()
+    for key in range(900, 910):
+        cells: dict[str, Any] = {"question": "q" * HUGE * 2} if key % 2 else {}
+        put(legacy, id=key, metadata=filled('{FILL, "n": %d}') % key, **cells)
+    put(legacy, id=910, metadata=filled('{"n": NaN, FILL}'), accuracy_score=b"0.25")
+    put(legacy, id=911, metadata=filled("{FILL}"), accuracy_score="no number")
+    outcome = load()
+    assert (outcome.repaired, outcome.quarantined, outcome.inserted) == (1, 1, 11)
+    assert not judged().findings.total
+    query("UPDATE accuracy.accuracy_scores SET metadata = '{}' WHERE id IN (903, 908)")
+    assert {finding.key for finding in judged().findings.kept} == {"903", "908"}
+    query("UPDATE accuracy.accuracy_scores SET question = 'other' WHERE id = 2")
+    assert {finding.key for finding in judged().findings.kept} == {"2", "903", "908"}
+
+
+def without_a_key(legacy: Path) -> None:
+    """The table's key is no longer one to SQLite."""
+    change(
+        legacy,
+        "accuracy",
+        "CREATE TABLE again AS SELECT * FROM accuracy_scores",
+        "DROP TABLE accuracy_scores",
+        "ALTER TABLE again RENAME TO accuracy_scores",
+    )
+
+
+def test_a_key_that_stands_twice(legacy: Path, low: None) -> None:
+    without_a_key(legacy)
+    put(legacy, metadata=filled('{"first": 1, FILL}'))
+    put(legacy, metadata=filled('{"second": 1, FILL}'))
+    put(legacy, id=901, metadata='{"first": 1}')
+    put(legacy, id=901, metadata=filled('{"second": 1, FILL}'))
+    assert load().reasons == {"duplicate_key": 2}
+    assert '"first"' in held()
+    assert '"first"' in held(901)
+    assert not judged().findings.total
+
+
+def test_a_row_that_was_edited(legacy: Path, low: None) -> None:
+    put(legacy, metadata=filled('{"n": 1, FILL}'), accuracy_score="no number")
+    load()
+    record = str(QuarantinedRow.objects.get().pk)
+    edit = ("edit", record, "--column", "accuracy_score", "--value", "0.25")
+    for arguments in (edit, ("retry", record)):
+        call_command("quarantine", *arguments, stdout=StringIO())
+    load()
+    assert '"n": 1' in held()
+    assert not judged().findings.total
+    query("UPDATE accuracy.accuracy_scores SET metadata = '{}' WHERE id = 900")
+    assert judged().findings.total == 1
+
+
+@pytest.mark.parametrize("hindrance", ["no temporary table", "an older server"])
+def test_the_judge_reads_it_whole_where_the_server_cannot_compare(
+    legacy: Path, low: None, monkeypatch: pytest.MonkeyPatch, hindrance: str
+) -> None:
+    put(legacy, metadata=filled("{FILL}"))
+    load()
+    if hindrance == "no temporary table":
+        refused = "SET TRANSACTION READ ONLY; CREATE TEMPORARY TABLE judged_legacy (written text)"
+        monkeypatch.setattr(huge_document, "CREATE", refused)
+    else:
+        monkeypatch.setattr(huge_document, "OLDEST_SERVER", 990_000)
+    with read_whole() as judge:
+        assert not judged().findings.total
+    assert judge == ["metadata"]
+
+
+def test_nothing_stays_on_the_server(legacy: Path, low: None) -> None:
+    put(legacy, metadata=filled("{FILL}"))
+    load()
+    judged()
+    assert not query("SELECT relname FROM pg_class WHERE relname LIKE 'judged%'")
+
+
+class _Cell:
+    """Stands for a stored document."""
+
+    column = "metadata"
+
+    def __init__(self, document: bytes) -> None:
+        self._document = document
+
+    def pieces(self) -> Iterator[bytes]:
+        yield from pieces(self._document, 50)
+
+    def read(self) -> bytes:
+        return self._document
+
+
+class _NoRow:
+    """As much of a mapping as is asked for."""
+
+    relation = "accuracy.accuracy_scores"
+    key = None
+
+    def column(self, name: str) -> SimpleNamespace:
+        return SimpleNamespace(target=name)
+
+
+def server_takes(document: bytes) -> bool:
+    """Whether the server alone finds that the document is to be loaded as it is."""
+    stored: Any = of_document(_Cell(document))  # type: ignore[arg-type]
+    judge = DocumentJudge("default", _NoRow())  # type: ignore[arg-type]
+    ((_, found),) = judge.compared({"metadata": ("text", stored)}, None).values()
+    return isinstance(found, HugeDocument) and found.fault == ""
+
+
+def judge_takes(document: bytes) -> bool:
+    """Whether the judge finds it, given all of it."""
+    try:
+        return documents.expected_tree(document.decode("utf-8"))[1] == ""
+    except (documents.Beyond, UnicodeDecodeError):
+        return False
+
+
+ANY = [*CLEAN, *UNCLEAN.values(), b"[" * 500 + b"]" * 500, b'{"a":' * 499 + b"{}" + b"}" * 499]
+
+
+@pytest.mark.parametrize("document", ANY, ids=[str(number) for number in range(len(ANY))])
+def test_the_server_takes_what_the_judge_would(document: bytes) -> None:
+    if not server_compares():
+        pytest.skip("the server cannot compare")
+    assert server_takes(document) == judge_takes(document)
+
+
+@settings(max_examples=300)
+@given(DOCUMENTS, st.none() | st.tuples(st.floats(0, 1), DAMAGES))
+def test_the_server_takes_of_any_what_the_judge_would(
+    text: str, damage: tuple[float, bytes] | None
+) -> None:
+    if not server_compares():
+        pytest.skip("the server cannot compare")
+    document = damaged(text, damage)
+    assert server_takes(document) == judge_takes(document)
