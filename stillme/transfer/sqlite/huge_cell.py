@@ -26,8 +26,11 @@ PIECE_BYTES = 128 << 10
 
 
 def may_be_huge(mapping: TableMapping) -> tuple[str, ...]:
-    """The legacy columns whose huge texts are read in pieces: free text of tables with rowids."""
-    if not mapping.has_rowid:
+    """The legacy columns whose huge texts are read in pieces: free text of tables with rowids.
+
+    SQLite opens no blob handle in a table that has generated columns.
+    """
+    if not mapping.has_rowid or mapping.generated:
         return ()
     return tuple(
         column.legacy

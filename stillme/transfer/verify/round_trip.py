@@ -129,7 +129,7 @@ class _Builder:
         return {**cells, **{name: _extra(extra.get(name)) for name in self._mapping.extra}}
 
     def _insert(self, rowid: int | None, cells: dict[str, Cell]) -> None:
-        names = [name for name in self._names if name in cells]
+        names = [n for n in self._names if n in cells and n not in self._mapping.generated]
         marks = [_mark(cells[name][0]) for name in names]
         values: list[Any] = [cells[name][1] for name in names]
         columns = [quoted(name) for name in names]
