@@ -12,6 +12,7 @@ import psycopg
 from django.db.backends.postgresql import base
 from psycopg.pq import Format
 
+from stillme.postgresql import session
 from stillme.postgresql.client import DatabaseClient
 from stillme.postgresql.embedded import ensure_server, revive_server
 from stillme.postgresql.introspection import DatabaseIntrospection
@@ -63,15 +64,9 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return super().get_new_connection(conn_params)
 
     def _configure_connection(self, connection: Any) -> bool:
-        """Django's; and times in the one style that psycopg reads, whatever the role's own is.
-
-        The server reports the style by itself, so that asking costs nothing.
-        """
+        """Django's; and what the role's own settings must not change."""
         configured: bool = super()._configure_connection(connection)  # type: ignore[misc]
-        if (connection.info.parameter_status("DateStyle") or "ISO").startswith("ISO"):
-            return configured
-        connection.execute("SET DateStyle TO ISO, MDY")
-        return True
+        return session.configure(connection) or configured
 
     def fetch_prepared(
         self, sql: str, parameters: Sequence[Any], answer: Format = Format.TEXT

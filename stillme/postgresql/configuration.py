@@ -12,6 +12,8 @@ from urllib.parse import unquote, urlsplit
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from stillme.postgresql.url_options import check_options
+
 ENGINE = "stillme.postgresql"
 EMBEDDED_DATABASE = "stillme"
 # How often a session sees a statement before it is prepared.
@@ -66,6 +68,7 @@ def _from_url(url: str) -> dict[str, Any]:
             "with special characters in the password percent-encoded."
         )
     config: dict[str, Any] = environ.Env.db_url_config(url, engine=ENGINE)
+    check_options(config)
     # libpq's way to name the folder of a socket in the place of the host.
     if str(config.get("HOST", "")).lower().startswith("%2f"):
         config["HOST"] = unquote(config["HOST"])

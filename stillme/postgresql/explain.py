@@ -12,6 +12,10 @@ SET_URL = "check DATABASE_URL (without it the embedded server is used)"
 NO_PASSWORD = "correct the user and the password in DATABASE_URL"  # noqa: S105 - it is advice
 
 NOT_MIGRATED = "The database is not migrated ({0}): run `python manage.py migrate`."
+NO_SCHEMA = (
+    "None of the schemas in the role's search_path is in this database, and Django's tables need "
+    "one: create the first of them, or ALTER ROLE ... RESET search_path."
+)
 
 # What libpq or the server says, and what to do about it. A connection that was refused carries
 # no SQLSTATE, so its text is all there is. The first match counts; {0} is what it captured.
@@ -90,6 +94,8 @@ def explain_operational_error(error: BaseException) -> str:
         return str(error)
     text = " ".join(str(error).split())
     state = sqlstate(error)
+    if "no schema has been selected to create in" in text:
+        return NO_SCHEMA
     if state in STATES:
         return STATES[state].format(first_line(error))
     for pattern, sentence in SENTENCES:

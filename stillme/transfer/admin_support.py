@@ -127,7 +127,7 @@ def readable(field: models.Field[Any, Any], is_json: bool = False) -> Callable[[
             return html(value)
         place = f"admin:{field.model._meta.app_label}_{field.model._meta.model_name}_cell"
         address = reverse(place, args=[quote(row.pk), field.attname])
-        said = "Too long to be shown or corrected here: save all of it"
+        said = "Too long or too deep to be shown or corrected here: save all of it"
         return format_html(
             '{}<p class="console"><a href="{}" download>{}</a></p>', html(value), address, said
         )

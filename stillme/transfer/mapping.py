@@ -40,6 +40,7 @@ class TableMapping:
     undeclared legacy columns, `derived` target columns computed by rule, `nulls` target columns
     that the legacy never had and that must be NULL although their default is the current time.
     `key_is_in_order` tells that a range of keys holds the same rows on both sides.
+    `generated` are the legacy columns that SQLite computes: they are read and never written.
     `impossible` names required target columns for which the file has nothing.
     """
 
@@ -59,6 +60,7 @@ class TableMapping:
     key_is_in_order: bool
     key_is_rowid: bool
     has_rowid: bool
+    generated: tuple[str, ...] = ()
 
     @property
     def target(self) -> str:
@@ -131,6 +133,7 @@ def map_table(model: type[LegacyModel], schema: FoundSchema) -> TableMapping | N
         key_is_in_order=key is not None and _is_in_order(table, key),
         key_is_rowid=key is not None and table.rowid_alias == key.legacy,
         has_rowid=table.has_rowid,
+        generated=tuple(c.name for c in table.columns if c.generated),
     )
 
 

@@ -16,15 +16,16 @@ from stillme.transfer.errors import TransferError
 from stillme.transfer.mapping import TableMapping, map_table
 from stillme.transfer.models import QuarantinedRow, RunFile
 from stillme.transfer.postgresql.capture import as_replay
-from stillme.transfer.raw_cells import pack_cell, unpack_cell
+from stillme.transfer.postgresql.sequences import set_sequence
+from stillme.transfer.raw_cells import pack_cell
 from stillme.transfer.registry import legacy_model, legacy_models
 from stillme.transfer.sqlite.clock import Clock, Span, check_zone
-from stillme.transfer.sqlite.raw import RawRow
 from stillme.transfer.sqlite.schema import FoundColumn, FoundSchema, FoundTable
 from stillme.transfer.steps import states
 from stillme.transfer.steps.apply import apply_raw
-from stillme.transfer.steps.careful import CarefulLoader
+from stillme.transfer.steps.careful import CarefulLoader, key_as_text
 from stillme.transfer.steps.job import TableJob
+from stillme.transfer.steps.retry_row import OtherRecords, raw_row, taken
 
 Status = QuarantinedRow.Status
 
@@ -185,20 +186,20 @@ def _retry_row(alias: str, row: QuarantinedRow, who: str) -> str | None:
     """None where the row is in the target now, else why not."""
     job = _job_of(alias, row)
     source = _KeptSource(job)
-    cells = {**row.cells, **row.repairs}
-    raw = RawRow(
-        row.rowid,
-        {name: unpack_cell(cell) for name, cell in cells.items()},
-        None,
-        frozenset(),
-        False,
-    )
+    raw = raw_row(row, job.mapping)
+    if sentence := taken(alias, row, job.mapping, raw):
+        return sentence
+    others = OtherRecords(alias, row, key_as_text(job.mapping, raw))
     outcome = apply_raw(alias, source, [raw], into_quarantine=False)
+    others.restore()
     ledger.mark_write(alias, row.run_id)
     if outcome.quarantined:
         return outcome.sentences[0]
     if outcome.conflict_count:
         return "The target holds a row with this key that was changed after the import."
+    if row.repairs:
+        # An edited key may be the greatest of all.
+        set_sequence(alias, job.mapping, 0)
     QuarantinedRow.objects.using(alias).filter(pk=row.pk).update(
         status=Status.REPAIRED,
         decided_by=who,

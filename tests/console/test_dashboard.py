@@ -15,7 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from stillme.demo.samples import make_samples
-from stillme.transfer.console import figures
+from stillme.transfer.console import figures, views
 from stillme.transfer.console.figures import split_command
 from stillme.transfer.console.progress import duration
 from stillme.transfer.models import (
@@ -28,6 +28,7 @@ from stillme.transfer.models import (
     RunTable,
 )
 from stillme.transfer.postgresql.locks import exclusive
+from stillme.transfer.steps.readiness_list import Line
 from tests.console.support import HOSTILE, quarantined_row, staff
 
 pytestmark = pytest.mark.django_db
@@ -104,6 +105,47 @@ def test_a_proof_of_one_file_is_not_taken_for_all(admin_client: Any) -> None:
     page = _page(admin_client)
     assert "It looked at rss only." in _text(page, "answers")
     assert '<p class="headline look">' in page
+
+
+def test_a_proof_of_one_table_is_not_taken_for_all(admin_client: Any) -> None:
+    files = ["knowledge", "continuum", "rss", "accuracy"]
+    run = _run(command="verify_migration", options={"files": files, "tables": ["rss_fetch_items"]})
+    Proof.objects.create(run=run, level="full", verdict="PROVEN", exit_status=0, findings=0)
+    page = _page(admin_client, "?checks=1")
+    assert "It looked at rss_fetch_items only." in _text(page, "answers")
+    assert "✗ no-go last proof : the last one looked at rss_fetch_items only" in _text(
+        page, "checks"
+    )
+
+
+def _not_proven() -> None:
+    files = ["knowledge", "continuum", "rss", "accuracy"]
+    run = _run(command="verify_migration", options={"files": files})
+    Proof.objects.create(run=run, level="full", verdict="NOT PROVEN", exit_status=1, findings=0)
+
+
+def test_no_line_is_green_beside_not_proven(admin_client: Any) -> None:
+    """Only rows in quarantine kept it from being proven: open ones, or those decided since."""
+    _not_proven()
+    row = quarantined_row()
+    checks = _text(_page(admin_client, "?checks=1"), "checks")
+    assert "✗ no-go quarantine" in checks
+    assert "! look last proof : NOT PROVEN" in checks
+    row.status = "accepted"
+    row.save()
+    checks = _text(_page(admin_client, "?checks=1"), "checks")
+    assert "✓ go quarantine : nothing open" in checks
+    assert "✗ no-go last proof : NOT PROVEN" in checks
+    assert "its rows in quarantine are decided since" in checks
+
+
+def test_a_list_with_something_to_look_at_is_not_green(
+    admin_client: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = [Line("go", "a", "b"), Line("look", "last proof", "NOT PROVEN")]
+    monkeypatch.setattr(views, "go_list", lambda *given: lines)
+    checks = _text(_page(admin_client, "?checks=1"), "checks")
+    assert "! go, but look first : 1 of 2 lines are not green" in checks
 
 
 def test_rows_that_are_not_accounted_for_are_said(admin_client: Any) -> None:

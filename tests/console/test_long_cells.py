@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.contrib.auth.models import User
+from django.db import connection
 from django.db.backends.utils import CursorWrapper
 from django.test import Client
 from django.urls import reverse
@@ -164,7 +165,7 @@ def test_a_long_cell_is_no_form_field_and_stays_as_it_is(
         form = answer.context["adminform"].form
     assert "content" not in form.fields
     assert "source" in form.fields
-    assert "Too long to be shown or corrected here" in answer.content.decode()
+    assert "Too long or too deep to be shown or corrected here" in answer.content.decode()
     data = {name: value for name, value in form.initial.items() if value is not None}
     moments = ("created_at", "last_accessed")
     data |= {f"{name}_0": "2025-01-02" for name in moments} | {"metadata": "{}"}
@@ -215,3 +216,48 @@ def test_a_long_legacy_cell_is_read_as_far_as_it_is_shown(
     assert "10,000,003 bytes" in text
     assert "are not compared here" in text
     assert len(text) < 400_000
+
+
+@pytest.mark.parametrize("levels", [150, 950, 3000])
+def test_a_document_that_python_cannot_read_is_shown_as_its_text(
+    admin_client: Client, levels: int
+) -> None:
+    """PostgreSQL takes thousands of levels; an application may have stored them."""
+    row = item(metadata={"a": 1})
+    deep = "[" * levels + "]" * levels
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE knowledge.knowledge_items SET metadata = %s", [deep])
+    text = page(admin_client, "knowledge_knowledgeitem", row.pk).content.decode()
+    assert deep[:150] in text
+    assert "Too long or too deep" in text
+    link = f"/admin/knowledge/knowledgeitem/{row.pk}/cell/metadata/"
+    assert b"".join(admin_client.get(link).streaming_content).decode() == deep
+    for form in ("csv", "json"):
+        answer = admin_client.get(reverse("admin:knowledge_knowledgeitem_export", args=[form]))
+        assert deep in b"".join(answer.streaming_content).decode()
+    assert admin_client.get(reverse("admin:knowledge_knowledgeitem_changelist")).status_code == 200
+
+
+def test_documents_of_some_levels_are_shown_as_before(admin_client: Client) -> None:
+    document: Any = 1
+    for _ in range(100):
+        document = {"a": document}
+    assert not clipped.is_deep(document)
+    assert clipped.is_deep([document])
+    row = item(metadata=document)
+    text = page(admin_client, "knowledge_knowledgeitem", row.pk).content.decode()
+    assert "too deep" not in text
+
+
+def test_a_deep_document_is_not_corrected_in_a_form(
+    client: Client, django_user_model: type[User]
+) -> None:
+    row = item()
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE knowledge.knowledge_items SET metadata = %s", ["[" * 3000 + "]" * 3000]
+        )
+    staff(client, django_user_model, "view_knowledgeitem", "change_knowledgeitem")
+    text = page(client, "knowledge_knowledgeitem", row.pk).content.decode()
+    assert 'name="content"' in text
+    assert 'name="metadata"' not in text

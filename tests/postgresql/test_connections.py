@@ -13,6 +13,7 @@ import pytest
 from django.db import OperationalError, connections
 
 from stillme.postgresql.configuration import default_cluster_directory, target_database
+from stillme.postgresql.session import path_with_catalogue_first
 from tests.conftest import ROOT
 
 
@@ -91,6 +92,37 @@ def test_no_pool_unless_asked() -> None:
     database = target_database("postgresql://me@db/x", embedded_directory=ROOT)
     assert "pool" not in database["OPTIONS"]
     assert "CONN_MAX_AGE" not in database
+
+
+@pytest.mark.parametrize(
+    ("path", "safe"),
+    [
+        ('"$user", public', '"$user", public'),
+        ("pg_catalog, public", "pg_catalog, public"),
+        ("evil, pg_catalog", "evil"),
+        ('evil, "pg_catalog", public', "evil, public"),
+        ('"a, pg_catalog", PG_CATALOG', '"a, pg_catalog"'),
+        ("pg_catalog, evil, pg_catalog", "pg_catalog, evil"),
+        ("", ""),
+    ],
+)
+def test_the_catalogue_comes_first_in_the_search_path(path: str, safe: str) -> None:
+    assert path_with_catalogue_first(path) == safe
+
+
+def test_no_function_of_the_same_name_is_taken_for_the_servers(
+    scratch_database: dict[str, Any], django_db_blocker: Any
+) -> None:
+    database = {**copy.deepcopy(scratch_database), "ENGINE": "stillme.postgresql"}
+    database["OPTIONS"]["options"] = "-c search_path=evil,pg_catalog"
+    connections.settings["shadowed"] = database
+    with django_db_blocker.unblock(), connections["shadowed"].cursor() as cursor:
+        cursor.execute("CREATE SCHEMA evil")
+        cursor.execute("CREATE FUNCTION evil.md5(text) RETURNS text LANGUAGE sql AS $$SELECT ''$$")
+        cursor.execute("SELECT md5('x') <> '', current_schema()")
+        assert cursor.fetchone() == (True, "evil")
+    connections["shadowed"].close()
+    del connections["shadowed"], connections.settings["shadowed"]
 
 
 def test_times_are_read_whatever_the_style_of_the_role(

@@ -145,6 +145,35 @@ def test_an_unusable_url_is_a_sentence_without_the_password(url: str) -> None:
     assert answer.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [
+        ("foo=s3cret", "The option foo in a database URL is none that"),
+        ("sslmode=require&Sslmode=x", "The option Sslmode in a database URL is none that"),
+        ("pool=true", "DB_POOL_MAX_SIZE"),
+        ("connect_timeout=s3cret", "The option connect_timeout in a database URL is no whole"),
+        ("conn_max_age=s3cret", "The option conn_max_age in a database URL is no number"),
+        ("conn_health_checks=false", "conn_health_checks in a database URL is neither True nor"),
+        ("s3 cret=1", "The option with a name that is none in a database URL"),
+    ],
+)
+def test_an_option_of_the_url_that_is_not_usable_is_named(query: str, said: str) -> None:
+    url = f"postgresql://u:hidden@h/d?{query}"
+    answer = process("manage.py", "check", DATABASE_URL=url)
+    assert answer.returncode == 2
+    assert said in answer.stderr
+    assert answer.stderr.count("\n") == 1
+    assert "s3" not in answer.stderr
+    assert "hidden" not in answer.stderr
+
+
+def test_usable_options_of_the_url_are_taken() -> None:
+    query = "sslmode=require&connect_timeout=3&conn_max_age=60&assume_role=x&atomic_requests=True"
+    found = settings_with(DATABASE_URL=f"postgresql://u:p@h/d?{query}")["default"]
+    assert found["OPTIONS"]["connect_timeout"] == 3
+    assert (found["CONN_MAX_AGE"], found["ATOMIC_REQUESTS"]) == (60, True)
+
+
 def test_a_number_that_is_none_is_a_sentence() -> None:
     answer = process("manage.py", "check", DB_POOL_MAX_SIZE="many")
     assert answer.returncode == 2

@@ -86,7 +86,7 @@ def json_text_html(text: str | None) -> SafeString:
         return text_html(text)
     try:
         return json_html(json.loads(text))
-    except ValueError:
+    except (ValueError, RecursionError):
         return text_html(text)
 
 

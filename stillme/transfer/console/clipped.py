@@ -1,7 +1,8 @@
 """Texts and documents that are cut by the database: what no page shows is not fetched.
 
 `clip` is for many rows, whose texts come as their beginnings. `clipped_row` is for the page of one
-row: what is longer than `EDIT` comes as its beginning and its size, and is read-only there.
+row: what is longer than `EDIT`, or nested more than `DEEP` levels, comes as its beginning and its
+size, and is read-only there.
 """
 
 from __future__ import annotations
@@ -18,10 +19,13 @@ from stillme.transfer.console.cells import LONG, Clipped
 
 # Bytes. What is longer can be saved as a file, and is not to be corrected in a browser's form.
 EDIT = 100_000
+# Levels. Python reads and writes no document of some hundreds, which an application may store.
+DEEP = 100
 # Characters of a text that is saved, by query.
 PIECE = 1_000_000
 # A document that is stored in less is not written out to see how long it is.
 SMALL = 100
+_TREE = (dict, list)
 _DOCUMENT = (
     f"CASE WHEN pg_column_size(%(expressions)s) > {SMALL} "
     "THEN octet_length(%(expressions)s::text) ELSE 0 END"
@@ -85,12 +89,39 @@ def clipped_row(rows: QuerySet[Any], key: Any) -> Any:
     found = one.order_by().annotate(**sizes).values_list("pk", *sizes)[:1]
     if not found:
         return None
-    long = {n: size for n, size in zip(fields, found[0][1:], strict=True) if size > EDIT}
-    starts = {f"_{name}_start": Left(as_text(fields[name]), LONG) for name in long}
-    row = one.defer(*long).annotate(**starts).first()
-    for name, size in long.items() if row is not None else ():
-        row.__dict__[name] = Clipped(row.__dict__.pop(f"_{name}_start") or "", size)
+    size = dict(zip(fields, found[0][1:], strict=True))
+    long = {name for name in fields if size[name] > EDIT}
+    trees = {name for name, field in fields.items() if isinstance(field, models.JSONField)}
+    try:
+        row = _with_starts(one, {name: fields[name] for name in long})
+    except RecursionError:
+        deep = trees
+    else:
+        deep = {n for n in trees - long if row is not None and is_deep(row.__dict__.get(n))}
+    if deep:
+        long |= deep
+        row = _with_starts(one, {name: fields[name] for name in long})
+    for name in long if row is not None else ():
+        start = row.__dict__.pop(f"_{name}_start")
+        row.__dict__[name] = None if start is None else Clipped(start, size[name] or len(start))
     return row
+
+
+def _with_starts(one: QuerySet[Any], long: dict[str, models.Field[Any, Any]]) -> Any:
+    """The row, of its long columns the beginnings only."""
+    starts = {f"_{name}_start": Left(as_text(field), LONG) for name, field in long.items()}
+    return one.defer(*long).annotate(**starts).first()
+
+
+def is_deep(document: Any) -> bool:
+    """Whether a document has more than `DEEP` levels; one of them at a time, without recursion."""
+    level = [document]
+    for _ in range(DEEP + 1):
+        lists = (v.values() if isinstance(v, dict) else v for v in level if isinstance(v, _TREE))
+        level = [child for children in lists for child in children]
+        if not level:
+            return False
+    return True
 
 
 def _may_be_long(field: models.Field[Any, Any]) -> bool:

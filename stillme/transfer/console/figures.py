@@ -11,9 +11,8 @@ from stillme.transfer.console.progress import duration, progress
 from stillme.transfer.console.storage import storage
 from stillme.transfer.models import Proof, QuarantinedRow, Run, RunTable
 from stillme.transfer.reasons import in_words
-from stillme.transfer.registry import legacy_files
 from stillme.transfer.steps.lag_history import lag_plot
-from stillme.transfer.steps.status import FileStatus, overview
+from stillme.transfer.steps.status import FileStatus, looked_only_at, overview
 from stillme.transfer.stores import Store, stores
 
 REASONS = 20
@@ -157,7 +156,7 @@ def _proof(alias: str) -> dict[str, Any] | None:
     if proof is None:
         return None
     return {
-        "only": _only(proof),
+        "only": looked_only_at(proof),
         "id": proof.pk,
         "verdict": proof.verdict,
         "level": proof.level,
@@ -168,16 +167,10 @@ def _proof(alias: str) -> dict[str, Any] | None:
     }
 
 
-def _only(proof: Proof) -> list[str]:
-    """The files it looked at, where these are not all."""
-    seen = set(proof.run.options.get("files", []))
-    return [] if {file.name for file in legacy_files()} <= seen else sorted(seen)
-
-
 def _colour(proof: Proof) -> str:
     """Status 1 without a finding is rows in quarantine that nobody has decided about."""
     if proof.exit_status == 0:
-        return "look" if _only(proof) else "go"
+        return "look" if looked_only_at(proof) else "go"
     return "look" if proof.exit_status == 1 and not proof.findings else "no-go"
 
 

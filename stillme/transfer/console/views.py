@@ -13,7 +13,7 @@ from django.views.decorators.http import require_GET
 from stillme.transfer.console.figures import live_figures, page_figures
 from stillme.transfer.errors import TransferError
 from stillme.transfer.registry import legacy_files
-from stillme.transfer.steps.readiness_list import RED, go_list
+from stillme.transfer.steps.readiness_list import RED, YELLOW, go_list
 
 
 def _check(request: HttpRequest) -> None:
@@ -44,7 +44,8 @@ def _checks() -> dict[str, Any]:
         lines = go_list("default", legacy_files(), None)
     except TransferError as error:
         return {"checks_problem": str(error)}
-    return {"checks": lines, "refusals": sum(line.colour == RED for line in lines)}
+    colours = [line.colour for line in lines]
+    return {"checks": lines, "refusals": colours.count(RED), "looks": colours.count(YELLOW)}
 
 
 @require_GET

@@ -12,7 +12,10 @@ _LARGEST = 2**63 - 1
 
 
 def set_sequence(alias: str, mapping: TableMapping, legacy_mark: int) -> int | None:
-    """Raise the sequence to max(sqlite_sequence, max(id)); never lower it. Returns its value.
+    """Raise the sequence to max(sqlite_sequence, max(id)). Returns its value.
+
+    It is never lowered, but for one at its very end, which gives no id to anybody any more: after
+    the row that brought it there is gone it goes back behind every id that is in use.
 
     `max` and `setval` are two statements: Citus refuses them in one.
     """
@@ -31,4 +34,23 @@ def set_sequence(alias: str, mapping: TableMapping, legacy_mark: int) -> int | N
     present = int(last) if called else int(last) - 1
     if wanted > present:
         fetch_all(connection, "SELECT setval(%s::regclass, %s, true)", [sequence, wanted])
+    elif present == _LARGEST:
+        return _set_back(alias, mapping, str(sequence), wanted)
     return max(wanted, present)
+
+
+def _set_back(alias: str, mapping: TableMapping, sequence: str, wanted: int) -> int:
+    """Behind the ids of both sides, those in quarantine among them; the value it has then."""
+    aside = fetch_all(
+        connections[alias],
+        "SELECT max(CASE WHEN key ~ '^[0-9]{1,19}$' THEN key::numeric END)::text "
+        'FROM transfer.quarantined_row WHERE "table" = %s',
+        [mapping.declared_table],
+    )[0][0]
+    last = max(wanted, int(aside or 0))
+    if last < _LARGEST:
+        value, called = (last, True) if last > 0 else (1, False)
+        fetch_all(
+            connections[alias], "SELECT setval(%s::regclass, %s, %s)", [sequence, value, called]
+        )
+    return min(last, _LARGEST)

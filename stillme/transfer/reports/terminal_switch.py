@@ -12,7 +12,7 @@ from rich.console import Console
 
 from stillme.transfer.reports.tables import plain_table, print_table
 from stillme.transfer.steps.cutover import CutoverResult
-from stillme.transfer.steps.readiness_list import Line, is_go
+from stillme.transfer.steps.readiness_list import YELLOW, Line, is_go
 from stillme.transfer.steps.restore import Restore
 from stillme.transfer.steps.rollback import RollbackResult
 from stillme.transfer.steps.status import Overview
@@ -32,8 +32,14 @@ def render_list(console: Console, lines: Sequence[Line], form: str) -> None:
         console.print(
             f"[{colour}]{line.colour:<5}[/] {line.subject}: {line.finding}{advice}", soft_wrap=True
         )
-    word = "[green]GO[/]" if is_go(lines) else "[red]NO-GO[/]: the cut-over is refused"
-    console.print(word)
+    console.print(_word(lines))
+
+
+def _word(lines: Sequence[Line]) -> str:
+    if not is_go(lines):
+        return "[red]NO-GO[/]: the cut-over is refused"
+    looks = sum(line.colour == YELLOW for line in lines)
+    return f"[yellow]GO[/], but look first: {looks} not green" if looks else "[green]GO[/]"
 
 
 def render_cutover(console: Console, result: CutoverResult) -> None:

@@ -105,6 +105,9 @@ def _differences(
     def drift(what: str, declared: str, is_found: str, effect: str) -> Drift:
         return Drift(file, table.name, what, found.name, declared, is_found, effect)
 
+    if found.generated:
+        effect = "its values are loaded; on the way back SQLite computes them"
+        yield drift("generated column", "values that are written", found.generated, effect)
     meant = declared_type(column.declared)
     if meant != found.type.upper():
         yield drift("other type", meant, found.type or "no type", "the stored values decide")
@@ -140,6 +143,7 @@ def _bare(default: str | None) -> str:
 def _declaration(found: FoundColumn) -> str:
     parts = [found.type or "no type", "NOT NULL" if found.not_null else ""]
     parts.append(f"DEFAULT {found.default}" if found.default is not None else "")
+    parts.append(f"GENERATED ALWAYS, {found.generated}" if found.generated else "")
     return " ".join(part for part in parts if part)
 
 

@@ -27,8 +27,11 @@ PIECE_BYTES = 128 << 10
 
 
 def may_be_huge(mapping: TableMapping) -> tuple[str, ...]:
-    """The legacy columns whose huge texts are read in pieces, of tables with rowids."""
-    if not mapping.has_rowid:
+    """The legacy columns whose huge texts are read in pieces, of tables with rowids.
+
+    SQLite opens no blob handle in a table that has generated columns.
+    """
+    if not mapping.has_rowid or mapping.generated:
         return ()
     return tuple(column.legacy for column in mapping.columns if is_read_in_pieces(column.kind))
 

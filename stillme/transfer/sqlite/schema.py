@@ -16,15 +16,21 @@ def folded(name: str) -> str:
     return name.translate(_ASCII)
 
 
+# What table_xinfo says of a column under "hidden".
+_GENERATED = {0: "", 2: "virtual", 3: "stored"}
+
+
 @dataclass(frozen=True, slots=True)
 class FoundColumn:
-    """A column as PRAGMA table_xinfo tells it."""
+    """A column as PRAGMA table_xinfo tells it. `generated` is "virtual" or "stored" where SQLite
+    computes its values (GENERATED ALWAYS AS), and nobody may write them."""
 
     name: str
     type: str
     not_null: bool
     default: str | None
     primary_key: int
+    generated: str = ""
 
     @property
     def stores_text(self) -> bool:
@@ -124,9 +130,9 @@ def _pragma(connection: sqlite3.Connection, name: str) -> int:
 
 def _read_table(connection: sqlite3.Connection, name: str, sql: str) -> FoundTable:
     columns = tuple(
-        FoundColumn(row[1], row[2], bool(row[3]), row[4], row[5])
+        FoundColumn(row[1], row[2], bool(row[3]), row[4], row[5], _GENERATED[row[6]])
         for row in connection.execute(f"PRAGMA table_xinfo({quoted(name)})")
-        if row[6] == 0
+        if row[6] in _GENERATED
     )
     indexes = {}
     collation, without_rowid = None, False

@@ -7,7 +7,7 @@ them. What the legacy cannot hold is returned, to be kept in `transfer.carried_c
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -17,7 +17,7 @@ from django.db.models import Value
 from stillme.transfer.mapping import EXTRA_COLUMN, TableMapping
 from stillme.transfer.postgresql.copy import STAGE, StageWriter, create_stage, fetch_all, quoted
 from stillme.transfer.registry import legacy_model
-from stillme.transfer.steps.compare import key_value, stage_keys, target_keys
+from stillme.transfer.steps.compare import stage_keys, target_keys
 from stillme.transfer.steps.job import TableSource
 from stillme.transfer.steps.legacy_format import (
     UNREADABLE,
@@ -98,7 +98,22 @@ def _carry_batch(
     _write_rows(source, writer, rows, legacy, carried, explicit=False)
     present = {row.key for row in rows}
     carried.deleted += writer.delete([k for k in keys if k not in present and k in legacy])
+    if mapping.generated:
+        _note_computed(alias, source, keys, carried)
     _write_misread(alias, source, writer, keys, carried)
+
+
+def _note_computed(
+    alias: str, source: TableSource, keys: Sequence[int | str], carried: Carried
+) -> None:
+    """What SQLite computes otherwise than the target has it: nobody may write it there."""
+    mapping = source.job.mapping
+    for row in _misread(alias, source, keys, carried.lost):
+        for column, value, differs in zip(mapping.columns, row.values, row.differs, strict=True):
+            if differs and column.legacy in mapping.generated:
+                carried.lost.append(
+                    Lost(carried.table, str(row.key), column.target, str(value), "computed")
+                )
 
 
 def _write_misread(
@@ -198,7 +213,7 @@ def _write_rows(
         wanted = [
             (column, value)
             for column, value, differs in zip(mapping.columns, row.values, row.differs, strict=True)
-            if is_new or differs or not row.in_stage
+            if (is_new or differs or not row.in_stage) and column.legacy not in mapping.generated
         ]
         cells: dict[str, Stored] = {}
         for column, value in wanted:
@@ -217,7 +232,8 @@ def _write_rows(
         document, lost = _others(mapping, fields, row)
         carried.lost += lost
         if mapping.extra and (is_new or document is not None):
-            cells.update(extra_cells(document, mapping.extra))
+            written = [name for name in mapping.extra if name not in mapping.generated]
+            cells.update(extra_cells(document, written))
         _write_one(writer, row, is_new, cells, carried)
 
 
@@ -271,24 +287,3 @@ def _default_text(target_field: models.Field[Any, Any]) -> str | None:
     if default is None:
         return None
     return str(default.value) if not isinstance(default.value, dict) else "{}"
-
-
-def changed_keys(alias: str, name: str) -> tuple[list[str], bool]:
-    """(keys written since the cut-over, whether the table was truncated) of a target table."""
-    rows = fetch_all(
-        connections[alias],
-        "SELECT DISTINCT key FROM transfer.reverse_change WHERE relation = %s",
-        [name],
-    )
-    return [row[0] for row in rows if row[0] is not None], any(row[0] is None for row in rows)
-
-
-def every_key(alias: str, source: TableSource) -> Iterator[object]:
-    """Every key of both sides: after a TRUNCATE all of them may have changed."""
-    mapping = source.job.mapping
-    assert mapping.key is not None
-    for raw in source.raw.where("1"):
-        yield key_value(raw.cells[mapping.key.legacy][1])
-    key = quoted(mapping.key.target)
-    for row in fetch_all(connections[alias], f"SELECT {key} FROM {mapping.relation}"):
-        yield row[0]

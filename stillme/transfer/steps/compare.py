@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from django.db import connections, transaction
 
 from stillme.transfer import kinds
+from stillme.transfer.edited_keys import keys_of_edited_rows
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.postgresql.copy import STAGE, StageWriter, create_stage, fetch_all, quoted
 from stillme.transfer.sqlite.ranges import KeyRange
@@ -91,10 +92,14 @@ def _differing(
     key = quoted(mapping.key.target)
     rows = fetch_all(
         connections[alias],
-        f"SELECT coalesce(s.{key}::text, t.{key}::text) FROM {STAGE} AS s "
+        f"SELECT coalesce(s.{key}::text, t.{key}::text), s.{key} IS NULL FROM {STAGE} AS s "
         f"FULL JOIN (SELECT * FROM {mapping.relation} AS t WHERE {condition}) AS t "
         f"ON t.{key} = s.{key} WHERE s.{key} IS NULL OR t.{key} IS NULL "
         f"OR {rows_differ(mapping)} ORDER BY 1",
         values,
     )
-    return [row[0] for row in rows]
+    if not any(is_alone for _, is_alone in rows):
+        return [name for name, _ in rows]
+    # What was edited in quarantine stands in the target alone.
+    edited = keys_of_edited_rows(alias, mapping)
+    return [name for name, is_alone in rows if not (is_alone and name in edited)]

@@ -52,14 +52,16 @@ class LegacyRows:
         ).fetchone()
         if sql is None or "AUTOINCREMENT" not in str(sql[0]).upper():
             return
+        # As SQLite itself: the mark of a table with none but negative keys is 0.
+        mark = max(0, *whole)
         cursor = self._connection.execute(
             "UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = ?",
-            (max(whole), self._mapping.table),
+            (mark, self._mapping.table),
         )
         if not cursor.rowcount:
             self._connection.execute(
                 "INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)",
-                (self._mapping.table, max(whole)),
+                (self._mapping.table, mark),
             )
 
 

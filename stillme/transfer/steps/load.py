@@ -16,6 +16,7 @@ from stillme.transfer.findings import Event, OnEvent, ignore_event
 from stillme.transfer.models import Run, SharedRange
 from stillme.transfer.postgresql import objects
 from stillme.transfer.postgresql.locks import exclusive
+from stillme.transfer.postgresql.sequences import set_sequence
 from stillme.transfer.registry import legacy_files
 from stillme.transfer.steps.dry import dry_table
 from stillme.transfer.steps.image import refuse_on_cluster
@@ -182,6 +183,8 @@ def _prune(alias: str, run: Run, plan: Plan, result: ImportResult) -> None:
         table = by_name[planned.name]
         if table.outcome.to_prune:
             prune_keys(alias, planned.job, table.outcome)
+            # The greatest id of all may be gone.
+            set_sequence(alias, planned.job.mapping, planned.sequence_mark)
             ledger.record_table(alias, run, planned.job, table.outcome, table.seconds)
 
 

@@ -100,7 +100,12 @@ def load_range(
 
 
 def _load_again(alias: str, source: TableSource, key_range: KeyRange, previous: Chunk) -> Outcome:
-    """Nothing where legacy range, mapping and the target's row count are those of the record."""
+    """Nothing where legacy range, mapping and the target's row count are those of the record.
+
+    Who overwrites asks for the target rows themselves: a record tells nothing of their cells.
+    """
+    if source.job.overwrite:
+        return load_staged(alias, source, key_range)
     read = None
     if previous.file_sha256 != source.job.snapshot.sha256:
         read = ReadRange(source, key_range)

@@ -8,6 +8,7 @@ from django.db import connections
 
 from stillme.transfer import kinds
 from stillme.transfer.csv_format import csv_line
+from stillme.transfer.edited_keys import edited_keys
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import KeptCell, QuarantinedRow
 from stillme.transfer.postgresql.copy import (
@@ -146,6 +147,7 @@ def _find_vanished(
     mapping = job.mapping
     assert mapping.key is not None
     key = quoted(mapping.key.target)
+    edited = sorted(edited_keys(alias, mapping))
     gone = fetch_all(
         connections[alias],
         f"SELECT t.{key}::text FROM {mapping.relation} AS t WHERE {condition} AND {OURS} "
@@ -153,8 +155,8 @@ def _find_vanished(
         # A row that was edited in quarantine stands for its bad legacy row.
         f"AND NOT EXISTS (SELECT 1 FROM {QuarantinedRow._meta.db_table} AS q "
         f"WHERE q.key = t.{key}::text AND q.\"table\" = %s AND q.status = 'repaired' "
-        f"AND q.repairs <> '{{}}'::jsonb) ORDER BY t.{key}",
-        [*values, mapping.declared_table],
+        f"AND q.repairs <> '{{}}'::jsonb) AND t.{key}::text <> ALL(%s) ORDER BY t.{key}",
+        [*values, mapping.declared_table, edited],
     )
     keys = [row[0] for row in gone]
     merged.outcome.vanished_count += len(keys)

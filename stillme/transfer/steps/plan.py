@@ -242,4 +242,7 @@ def file_mappings(snapshot: Snapshot, notices: list[str]) -> dict[str, TableMapp
         if mapping.extra:
             names = ", ".join(mapping.extra)
             notices.append(f"{mapping.table}: undeclared columns go to legacy_extra: {names}.")
+        if mapping.generated:
+            names = ", ".join(mapping.generated)
+            notices.append(f"{mapping.table}: values that SQLite computes are loaded: {names}.")
     return found

@@ -153,6 +153,9 @@ def _proof(alias: str, files: Sequence[LegacyFile]) -> list[Line]:
     covered = proof is not None and {f.name for f in files} <= set(proof.run.options["files"])
     if proof is None or not covered:
         return [Line(RED, "last proof", "there is none of all files", advice, "proof")]
+    if tables := proof.run.options.get("tables"):
+        text = f"the last one looked at {', '.join(tables)} only"
+        return [Line(RED, "last proof", text, advice, "proof")]
     age = timezone.now() - proof.created_at
     text = f"{proof.verdict} ({proof.level}), {_age(age)} old, findings: {proof.findings}"
     if proof.exit_status == 2 or age > OLDEST_PROOF:
@@ -162,8 +165,26 @@ def _proof(alias: str, files: Sequence[LegacyFile]) -> list[Line]:
         return [Line(RED, "last proof", text, advice, "proof")]
     if proof.findings:
         return [Line(RED, "last proof", text, f"read its findings: {advice}", "proof")]
-    # Status 1 without a finding: rows in quarantine, of which the line above tells.
-    return [Line(GREEN, "last proof", text)]
+    return [
+        _undecided(alias, files, text) if proof.exit_status else Line(GREEN, "last proof", text)
+    ]
+
+
+def _undecided(alias: str, files: Sequence[LegacyFile], text: str) -> Line:
+    """Not proven without a finding: rows in quarantine that nobody had decided about.
+
+    Never green beside "NOT PROVEN". As long as rows of these files are open the line above refuses.
+    """
+    names = {file.name for file in files}
+    rows = QuarantinedRow.objects.using(alias).filter(status="open")
+    left = sorted(rows.values_list("file", flat=True).distinct())
+    advice = "manage.py verify_migration"
+    if not left:
+        text += "; its rows in quarantine are decided since"
+        return Line(RED, "last proof", text, f"prove it now: {advice}", "proof")
+    whose = ", ".join(name for name in left if name in names) or ", ".join(left)
+    text += f"; undecided rows in quarantine of {whose}"
+    return Line(YELLOW, "last proof", text, f"manage.py quarantine list; decide, then {advice}")
 
 
 def _loaded_since(alias: str, files: Sequence[LegacyFile], proof: Proof) -> bool:

@@ -24,7 +24,7 @@ from psycopg import sql
 
 from stillme.transfer.errors import TargetError
 from stillme.transfer.findings import Event, OnEvent, ignore_event
-from stillme.transfer.postgresql.copy import execute, quoted
+from stillme.transfer.postgresql.copy import execute, fetch_all, quoted
 from stillme.transfer.registry import LegacyFile, legacy_files
 from stillme.transfer.selection import Selection, present_files
 from stillme.transfer.sqlite.capture.tables import open_writable
@@ -263,6 +263,7 @@ def scratch_database(name: str) -> Iterator[None]:
     connection = connections[_ALIAS]
     connection.ensure_connection()
     original = connection.settings_dict["NAME"]
+    home = fetch_all(connection, "SELECT current_schema()")[0][0]
     identifier = sql.Identifier(name)
     with _maintenance() as server:
         try:
@@ -274,6 +275,9 @@ def scratch_database(name: str) -> Iterator[None]:
             ) from error
     _switch(name)
     try:
+        if home:
+            # Where Django's tables go, by the role's search_path; a new database has only public.
+            execute(connection, f"CREATE SCHEMA IF NOT EXISTS {quoted(home)}")
         yield
     finally:
         _switch(original)

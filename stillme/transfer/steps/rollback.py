@@ -38,16 +38,12 @@ from stillme.transfer.sqlite.snapshot import take_snapshot
 from stillme.transfer.steps import states
 from stillme.transfer.steps.align import align
 from stillme.transfer.steps.capture import target_tables
-from stillme.transfer.steps.carry_back import (
-    Carried,
-    carry_table,
-    changed_keys,
-    every_key,
-)
+from stillme.transfer.steps.carry_back import Carried, carry_table
 from stillme.transfer.steps.job import TableSource
 from stillme.transfer.steps.live_file import LiveFile
 from stillme.transfer.steps.states import State
 from stillme.transfer.steps.tail import Judge, Tail
+from stillme.transfer.steps.written_keys import changed_keys, every_key
 
 _PATIENCE = 10.0
 

@@ -84,12 +84,22 @@ def overview(alias: str, counted: int | None = None) -> Overview:
     proof = Proof.objects.using(alias).order_by("-created_at").first()
     if proof is not None:
         found.proof = f"{proof.verdict} ({proof.level}), {proof.created_at:%Y-%m-%d %H:%M} UTC"
+        if only := looked_only_at(proof):
+            found.proof += f", of {', '.join(only)} only"
         found.proof_status = proof.exit_status
     tables = target_tables(names)
     found.reverse_capture = str(reverse.status(alias, tables).health)
     found.target_frozen = reverse.is_frozen(alias, tables)
     found.carried_cells = CarriedCell.objects.using(alias)[:counted].count()
     return found
+
+
+def looked_only_at(proof: Proof) -> list[str]:
+    """The tables or files it looked at, where these are not all."""
+    if tables := proof.run.options.get("tables"):
+        return list(tables)
+    seen = set(proof.run.options.get("files", []))
+    return [] if {file.name for file in legacy_files()} <= seen else sorted(seen)
 
 
 def _open_rows(alias: str, name: str, counted: int | None) -> int:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from stillme.transfer import kinds
+from stillme.transfer.edited_keys import keys_of_edited_rows
 from stillme.transfer.findings import Finding, FindingKind
 from stillme.transfer.mapping import EXTRA_COLUMN, TableMapping
 from stillme.transfer.models import KeptCell, QuarantinedRow
@@ -78,11 +79,7 @@ class _Builder:
     def _from_target(self) -> None:
         assert self._mapping.key is not None
         side = TargetSide(self._alias, self._mapping)
-        edited = set(
-            self._records.filter(status=QuarantinedRow.Status.REPAIRED)
-            .exclude(repairs={})
-            .values_list("key", flat=True)
-        )
+        edited = keys_of_edited_rows(self._alias, self._mapping)
         after: Any = None
         while keys := side.next_keys(after, _AT_ONCE):
             rows = side.rows(keys)
@@ -129,7 +126,7 @@ class _Builder:
         return {**cells, **{name: _extra(extra.get(name)) for name in self._mapping.extra}}
 
     def _insert(self, rowid: int | None, cells: dict[str, Cell]) -> None:
-        names = [name for name in self._names if name in cells]
+        names = [n for n in self._names if n in cells and n not in self._mapping.generated]
         marks = [_mark(cells[name][0]) for name in names]
         values: list[Any] = [cells[name][1] for name in names]
         columns = [quoted(name) for name in names]

@@ -242,6 +242,13 @@ class RowJudge:
         edited = StoredRow(row.rowid, cells, row.minutes, frozenset(), False)
         fate = self._oracle.fate(edited)
         key = self.key_text(edited)
+        if key != self.key_text(row):
+            # Its own key in the target is another row's, or nobody's.
+            if target is not None and not row.is_repeat:
+                yield self._finding(
+                    FindingKind.EXTRA_ROW, self.key_text(row), "", "no row", "a row", "key edited"
+                )
+            target = None
         if fate.reason:
             yield self._finding(FindingKind.VALUE, key, "", "a row", f"cannot be: {fate.reason}")
         elif target is None and not (

@@ -104,7 +104,11 @@ def _record(options: VerifyOptions, result: VerifyResult) -> None:
     run = Run.objects.using(alias).create(
         command="verify_migration",
         status=Run.Status.COMPLETED,
-        options={"level": options.level, "files": list(result.files)},
+        options={
+            "level": options.level,
+            "files": list(result.files),
+            "tables": list(options.selection.tables),
+        },
         summary={"verdict": result.verdict},
     )
     Run.objects.using(alias).filter(pk=run.pk).update(finished_at=timezone.now())

@@ -14,6 +14,8 @@ from stillme.transfer.mapping import split_table
 from stillme.transfer.verify.target_side import select
 
 _TOP = 2**63 - 1
+_EXHAUSTED = "no id left in the sequence"
+_SET_BACK = "import_sqlite sets it back behind the ids that are in use"
 # Not about the id: a standby, a frozen table, a role that may only read, somebody's lock.
 _CANNOT_TRY = (
     psycopg.errors.ReadOnlySqlTransaction,
@@ -57,7 +59,8 @@ def check_sequence(alias: str, model: type[models.Model], legacy_mark: int) -> I
         return
     problem = _tried(sequence, needed) if coming > needed else f"next id {coming}"
     if problem:
-        yield Finding(FindingKind.SEQUENCE, where, None, f"next id above {needed}", problem)
+        note = _SET_BACK if problem == _EXHAUSTED else ""
+        yield Finding(FindingKind.SEQUENCE, where, None, f"next id above {needed}", problem, note)
 
 
 def _position(sequence: _Sequence) -> tuple[int, bool]:
@@ -131,7 +134,7 @@ def _problem_of(sequence: _Sequence, error: DatabaseError) -> str:
         detail = cause.diag.message_detail or ""
         return "an id that is taken" if detail.startswith(f"Key ({sequence.column})=") else ""
     if isinstance(cause, psycopg.errors.SequenceGeneratorLimitExceeded):
-        return "no id left in the sequence"
+        return _EXHAUSTED
     # A row that breaks another rule (a key to nowhere) breaks it as a copy as well.
     if isinstance(error, IntegrityError):
         return ""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol
 
+from stillme.transfer.edited_keys import edited_keys
 from stillme.transfer.findings import Finding, FindingKind
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.connect import quoted
@@ -64,6 +66,7 @@ class TableJudge:
 
     def __init__(self, alias: str, case: TableCase) -> None:
         self.case = case
+        self._alias = alias
         self._db = case.snapshot.open()
         self._readers = self.open_readers()
         parents = {name: self._parent_test(name) for name in case.parents}
@@ -206,7 +209,7 @@ class TableJudge:
         stored = self._counted(self._legacy.rows(where, values), proof)
         seen = self._rows.judge(stored, proof)
         for key in present:
-            if str(key) not in seen:
+            if str(key) not in seen and str(key) not in self._edited:
                 proof.findings.add(
                     Finding(FindingKind.EXTRA_ROW, mapping.target, str(key), "no row", "a row")
                 )
@@ -223,12 +226,18 @@ class TableJudge:
 
     def _extra_among(self, keys: list[Any], seen: set[str], proof: TableProof) -> None:
         for key in keys:
-            if str(key) not in seen and self._target.count([key]):
+            if str(key) in seen or str(key) in self._edited:
+                continue
+            if self._target.count([key]):
                 proof.findings.add(
                     Finding(
                         FindingKind.EXTRA_ROW, self.case.mapping.target, str(key), "no row", "a row"
                     )
                 )
+
+    @cached_property
+    def _edited(self) -> set[str]:
+        return edited_keys(self._alias, self.case.mapping)
 
     def _judge_rows(self, rows: Iterator[StoredRow], proof: TableProof) -> None:
         self._rows.judge(self._counted(rows, proof), proof)

@@ -16,6 +16,11 @@ from stillme.transfer.verify.target_block import read_block
 
 # Stands for an infinite time, which no legacy value means.
 _NEVER = 2**63 - 1
+# A key of the ledger that spells a 64-bit integer; what is cast to one must be asked first.
+_WHOLE = (
+    "CASE WHEN key ~ '^-?[0-9]{1,18}$' THEN TRUE WHEN key ~ '^-?[0-9]{19}$' "
+    "THEN key::numeric BETWEEN -9223372036854775808 AND 9223372036854775807 ELSE FALSE END"
+)
 # Marks the digest of a text column among the columns: no name of PostgreSQL ends so.
 _HUGE = "\0huge"
 
@@ -86,7 +91,7 @@ class TargetSide:
         """The keys of a range of which something was kept or set aside."""
         text = is_text_key(self._mapping)
         key = "key" if text else "key::bigint"
-        tests = ['"table" = %s', "TRUE" if text else "key ~ '^-?[0-9]{1,18}$'"]
+        tests = ['"table" = %s', "TRUE" if text else _WHOLE]
         values = [self._mapping.declared_table]
         if not text:
             bounds = ((">", after), ("<=", upto))

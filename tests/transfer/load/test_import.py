@@ -122,6 +122,16 @@ def test_rows_changed_on_the_target_side_are_left_alone(legacy: Path) -> None:
     assert query(text) == [("theirs",)]
 
 
+def test_overwrite_takes_the_legacys_values_where_the_legacy_did_not_change(legacy: Path) -> None:
+    run_import()
+    before = content()
+    query("UPDATE knowledge.learning_sessions SET content_learned = 'mine' WHERE id = 3")
+    result = run_import(overwrite=True)
+    sessions = next(t for t in result.tables if t.table == "learning_sessions").outcome
+    assert sessions.updated == 1
+    assert content() == before
+
+
 def test_a_row_deleted_in_the_target_comes_back(legacy: Path) -> None:
     run_import()
     before = content()

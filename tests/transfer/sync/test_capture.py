@@ -282,3 +282,14 @@ def test_probes_see_what_triggers_cannot(tmp_path):
     connection.close()
     failed = [p for p in run_probes(path, mappings_of(path)) if not p.ok]
     assert {p.name for p in failed} == {"replace over u"}
+
+
+def test_marks_of_tables_that_are_no_more_do_not_keep_capture_out(tmp_path):
+    """VACUUM drops sqlite_sequence where no table is AUTOINCREMENT any more."""
+    path = make_file(tmp_path / "a.db", ITEMS, METRICS)
+    connection = sqlite3.connect(path)
+    connection.execute("DROP TABLE rss_fetch_items")
+    connection.close()
+    copy = tmp_path / "copy.db"
+    copy.write_bytes(path.read_bytes())
+    assert [probe for probe in run_probes(copy, mappings_of(path)) if not probe.ok] == []

@@ -310,7 +310,15 @@ def test_proof_must_be_there_fresh_and_without_findings(data):
     assert colours(overrides={"proof": "known"})["last proof"] == "look"
     proof = prove()
     assert proof.findings == 0
+    # Not proven: rows in quarantine are open, of which another line tells; then they are decided.
+    assert (colours()["last proof"], colours()["quarantine"]) == ("look", "no-go")
+    QuarantinedRow.objects.update(status="accepted")
+    assert colours()["last proof"] == "no-go"
+    proof = prove()
     assert colours()["last proof"] == "go"
+    verify(VerifyOptions(selection=Selection(tables=("rss_fetch_items",)), jobs=1))
+    assert colours()["last proof"] == "no-go"
+    proof = prove()
     for change in (
         {"created_at": timezone.now() - timedelta(hours=25)},
         {"findings": 1},
@@ -431,3 +439,22 @@ def test_a_quarantine_retry_after_the_cut_over_is_carried_back(data):
     row.refresh_from_db()
     assert quarantine.retry("default", [row]).loaded == (row.pk,)
     assert ReverseChange.objects.filter(key="3").exists()
+
+
+def test_the_mark_of_a_table_with_none_but_negative_keys_is_not_negative(live):
+    """A mark below zero would make SQLite give out negative ids from then on."""
+    write(
+        live / "accuracy_scores.db", "DELETE FROM sqlite_sequence WHERE name='learning_objectives'"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM accuracy.learning_objectives")
+        cursor.execute(
+            "INSERT INTO accuracy.learning_objectives (id, objective_text, target_score, status) "
+            "VALUES (-7, 'x', 1, 'active')"
+        )
+    roll_back()
+    file = sqlite3.connect(live / "accuracy_scores.db")
+    marks = dict(file.execute("SELECT name, seq FROM sqlite_sequence"))
+    assert file.execute("SELECT id FROM learning_objectives").fetchall() == [(-7,)]
+    file.close()
+    assert marks["learning_objectives"] >= 0

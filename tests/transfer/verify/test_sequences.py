@@ -12,7 +12,8 @@ from django.db import connections
 from knowledge.models import KnowledgeItem
 from stillme.demo.samples import make_samples
 from stillme.transfer.verify.sequences import check_sequence
-from tests.transfer.load.support import query, run_import
+from tests.transfer.load.support import change, query, run_import
+from tests.transfer.verify.support import judge
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -81,3 +82,66 @@ def test_a_locked_table_is_not_waited_for(imported: None) -> None:
             cursor.execute("ROLLBACK")
     finally:
         other.close()
+
+
+def _free_the_mark(folder: Path) -> None:
+    """As in a table that is not AUTOINCREMENT."""
+    change(folder, "knowledge", "DELETE FROM sqlite_sequence WHERE name = 'knowledge_items'")
+
+
+@pytest.fixture
+def at_the_end(tmp_path: Path, use_legacy_files: Callable[[Path], None]) -> Path:
+    """The greatest id of 64 bits was imported."""
+    make_samples(tmp_path, rows=20, variant="clean")
+    change(
+        tmp_path,
+        "knowledge",
+        "INSERT INTO knowledge_items (id, content, source, knowledge_type) "
+        f"VALUES ({2**63 - 1}, 'end', 's', 't')",
+    )
+    _free_the_mark(tmp_path)
+    use_legacy_files(tmp_path)
+    run_import()
+    assert last_value() == 2**63 - 1
+    change(tmp_path, "knowledge", f"DELETE FROM knowledge_items WHERE id = {2**63 - 1}")
+    _free_the_mark(tmp_path)
+    return tmp_path
+
+
+def test_a_sequence_at_its_end_goes_back_when_the_row_is_pruned(at_the_end: Path) -> None:
+    run_import(prune=True)
+    assert judge().findings.total == 0
+    assert last_value() == query(f"SELECT max(id) FROM {ITEMS}")[0][0]
+    KnowledgeItem.objects.create(content="next", source="s", knowledge_type="t")
+
+
+def test_an_exhausted_sequence_is_named_with_the_way_out(at_the_end: Path) -> None:
+    query(f"DELETE FROM {ITEMS} WHERE id = {2**63 - 1}")
+    (finding,) = judge().findings.kept
+    assert finding.found == "no id left in the sequence"
+    assert "import_sqlite sets it back" in finding.note
+    run_import()
+    assert judge().findings.total == 0
+
+
+def test_it_goes_back_behind_the_ids_in_quarantine(at_the_end: Path) -> None:
+    change(
+        at_the_end,
+        "knowledge",
+        "INSERT INTO knowledge_items (id, content, source, knowledge_type) "
+        "VALUES (70000, x'00', 's', 't')",
+    )
+    _free_the_mark(at_the_end)
+    run_import(prune=True)
+    assert last_value() == 70000
+
+
+def test_it_stays_while_the_legacy_gives_no_id_either(at_the_end: Path) -> None:
+    change(
+        at_the_end,
+        "knowledge",
+        f"INSERT INTO sqlite_sequence (name, seq) VALUES ('knowledge_items', {2**63 - 1})",
+    )
+    run_import(prune=True)
+    assert last_value() == 2**63 - 1
+    assert judge().findings.total == 0

@@ -45,7 +45,11 @@ class Tries:
 
     def row(self, number: int) -> dict[str, object]:
         """A row that the table's declaration takes, with a key of its own."""
-        row: dict[str, object] = {c.legacy: _sample(c.kind, number) for c in self.mapping.columns}
+        row: dict[str, object] = {
+            c.legacy: _sample(c.kind, number)
+            for c in self.mapping.columns
+            if c.legacy not in self.mapping.generated
+        }
         info = self.connection.execute(f"PRAGMA table_info({self.name})").fetchall()
         for name, not_null, default in ((i[1], i[3], i[4]) for i in info):
             if name not in row and not_null and default is None:

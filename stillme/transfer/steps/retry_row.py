@@ -1,0 +1,63 @@
+"""One quarantined row put through the checks of the import again, with its edits.
+
+It must not take another row's place: neither a key that the target has, nor the record of another
+row that has the same key in the file.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.db import connections
+
+from stillme.transfer.mapping import TableMapping
+from stillme.transfer.models import QuarantinedRow
+from stillme.transfer.postgresql.copy import fetch_all, quoted
+from stillme.transfer.raw_cells import unpack_cell
+from stillme.transfer.sqlite.raw import RawRow
+from stillme.transfer.steps.careful import key_as_text, keys_not_taken
+
+_DECISION = ("status", "note", "decided_by", "decided_at")
+
+
+def raw_row(row: QuarantinedRow, mapping: TableMapping) -> RawRow:
+    """The row with its edits; one that repeats a key does so until its key is edited."""
+    cells = {name: unpack_cell(cell) for name, cell in {**row.cells, **row.repairs}.items()}
+    repeated = row.reason == "duplicate_key" and not _has_new_key(row, mapping)
+    return RawRow(row.rowid, cells, None, frozenset(), repeated)
+
+
+def taken(alias: str, row: QuarantinedRow, mapping: TableMapping, raw: RawRow) -> str:
+    """Why the edited key cannot be this row's; "" where it can, or was not edited."""
+    key = key_as_text(mapping, raw)
+    if mapping.key is None or key is None or not _has_new_key(row, mapping):
+        return ""
+    others = QuarantinedRow.objects.using(alias).filter(table=row.table, key=key)
+    others = others.exclude(status=QuarantinedRow.Status.REPAIRED).exclude(pk=row.pk)
+    if standing := others.exclude(reason__in=keys_not_taken(mapping)).first():
+        return f"Row {standing.pk} in quarantine has the key {key}: give this one another."
+    column = quoted(mapping.key.target)
+    query = f"SELECT 1 FROM {mapping.relation} WHERE {column}::text = %s LIMIT 1"
+    if fetch_all(connections[alias], query, [key]):
+        return f"The target has a row with the key {key}: give this one another."
+    return ""
+
+
+def _has_new_key(row: QuarantinedRow, mapping: TableMapping) -> bool:
+    return mapping.key is not None and mapping.key.legacy in row.repairs
+
+
+class OtherRecords:
+    """The records of other rows with the same key: loading one row decides nothing about them."""
+
+    def __init__(self, alias: str, row: QuarantinedRow, key: str | None) -> None:
+        self._rows = QuarantinedRow.objects.using(alias)
+        found = self._rows.filter(table=row.table, key=key).exclude(pk=row.pk)
+        open_ones = found.exclude(status=QuarantinedRow.Status.REPAIRED)
+        self._before: list[dict[str, Any]] = list(open_ones.values("pk", *_DECISION))
+
+    def restore(self) -> None:
+        """As they were."""
+        for record in self._before:
+            decision = {name: record[name] for name in _DECISION}
+            self._rows.filter(pk=record["pk"]).update(**decision)
