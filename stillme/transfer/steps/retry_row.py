@@ -10,10 +10,11 @@ from typing import Any
 
 from django.db import connections
 
+from stillme.transfer import kinds
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.postgresql.copy import fetch_all, quoted
-from stillme.transfer.raw_cells import unpack_cell
+from stillme.transfer.raw_cells import unpack_cell, whole_key
 from stillme.transfer.sqlite.raw import RawRow
 from stillme.transfer.steps.careful import key_as_text, keys_not_taken
 
@@ -36,9 +37,10 @@ def taken(alias: str, row: QuarantinedRow, mapping: TableMapping, raw: RawRow) -
     others = others.exclude(status=QuarantinedRow.Status.REPAIRED).exclude(pk=row.pk)
     if standing := others.exclude(reason__in=keys_not_taken(mapping)).first():
         return f"Row {standing.pk} in quarantine has the key {key}: give this one another."
-    column = quoted(mapping.key.target)
-    query = f"SELECT 1 FROM {mapping.relation} WHERE {column}::text = %s LIMIT 1"
-    if fetch_all(connections[alias], query, [key]):
+    # In the key's own type, by its index.
+    value = whole_key(key) if isinstance(mapping.key.kind, kinds.Key) else key
+    query = f"SELECT 1 FROM {mapping.relation} WHERE {quoted(mapping.key.target)} = %s"
+    if value is not None and fetch_all(connections[alias], query, [value]):
         return f"The target has a row with the key {key}: give this one another."
     return ""
 
