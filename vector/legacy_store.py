@@ -34,7 +34,11 @@ class VectorStore:
     def is_present(self) -> bool:
         """Whether there is a database with anything in it."""
         database = self.path() / DATABASE
-        return database.is_file() and database.stat().st_size > 0
+        try:
+            return database.is_file() and database.stat().st_size > 0
+        except PermissionError:
+            # Something is there; whoever reads it says what is refused.
+            return True
 
     def digest(self) -> str:
         """SHA-256 over the folder. Raises LegacyFileError where it cannot be read."""

@@ -64,7 +64,12 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return super().get_new_connection(conn_params)
 
     def _configure_connection(self, connection: Any) -> bool:
-        """Django's; and what the role's own settings must not change."""
+        """Django's; and what the role's own settings must not change.
+
+        Without a name it is the server's own database, from which others are made.
+        """
+        if self.settings_dict["NAME"]:
+            session.check_encoding(connection)
         configured: bool = super()._configure_connection(connection)  # type: ignore[misc]
         return session.configure(connection) or configured
 
@@ -124,7 +129,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
             return
         pool = self._connection_pools.get(self.alias)
         if pool is None or pool.closed:
-            psycopg.connect(**conn_params).close()
+            with psycopg.connect(**conn_params) as connection:
+                session.check_encoding(connection)
 
     def _living_connection(self, conn_params: dict[str, Any]) -> Any:
         """A connection of the pool that is not dead; the dead ones are thrown away.

@@ -16,6 +16,12 @@ NO_SCHEMA = (
     "None of the schemas in the role's search_path is in this database, and Django's tables need "
     "one: create the first of them, or ALTER ROLE ... RESET search_path."
 )
+# Whether it is CREATE or USAGE that is missing, the server does not tell.
+_NO_RIGHT = r"permission denied for (database|schema) ([^\s)]+)"
+NO_RIGHT = (
+    "The database user lacks a right on the {0} {1}: have its owner GRANT CREATE ON {2} {1} to it "
+    "(for `migrate`; to use tables in a schema, USAGE), or name another user in DATABASE_URL."
+)
 
 # What libpq or the server says, and what to do about it. A connection that was refused carries
 # no SQLSTATE, so its text is all there is. The first match counts; {0} is what it captured.
@@ -96,6 +102,8 @@ def explain_operational_error(error: BaseException) -> str:
     state = sqlstate(error)
     if "no schema has been selected to create in" in text:
         return NO_SCHEMA
+    if state == "42501" and (found := re.search(_NO_RIGHT, text)):
+        return NO_RIGHT.format(*found.groups(), found[1].upper())
     if state in STATES:
         return STATES[state].format(first_line(error))
     for pattern, sentence in SENTENCES:

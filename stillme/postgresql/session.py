@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 import psycopg
+from django.core.exceptions import ImproperlyConfigured
 
 _SCHEMA = re.compile(r'"(?:[^"]|"")*"|[^,\s]+')
 _CATALOGUE = ("pg_catalog", '"pg_catalog"')
@@ -14,6 +15,20 @@ _CATALOGUE = ("pg_catalog", '"pg_catalog"')
 def configure(connection: psycopg.Connection[Any]) -> bool:
     """Set what differs; whether anything was asked of the server. It reports most by itself."""
     return _set_style(connection) | _set_path(connection)
+
+
+def check_encoding(connection: psycopg.Connection[Any]) -> None:
+    """Raises ImproperlyConfigured where the database cannot hold every text.
+
+    LATIN1 has no place for most letters, and SQL_ASCII refuses JSON's escapes of them.
+    """
+    encoding = connection.info.parameter_status("server_encoding") or "UTF8"
+    if encoding != "UTF8":
+        raise ImproperlyConfigured(
+            f"The database {connection.info.dbname} has the encoding {encoding}, and only UTF8 "
+            "holds every text: name another in DATABASE_URL, `manage.py create_database` makes it "
+            "in UTF8."
+        )
 
 
 def _set_style(connection: psycopg.Connection[Any]) -> bool:

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from django.core.exceptions import ImproperlyConfigured
 from django.db import OperationalError, connections
 
 from stillme.postgresql.configuration import default_cluster_directory, target_database
@@ -123,6 +124,32 @@ def test_no_function_of_the_same_name_is_taken_for_the_servers(
         assert cursor.fetchone() == (True, "evil")
     connections["shadowed"].close()
     del connections["shadowed"], connections.settings["shadowed"]
+
+
+@pytest.mark.parametrize("pool", [None, {"min_size": 0, "max_size": 1}])
+def test_a_database_that_cannot_hold_every_text_is_refused(
+    scratch_database: dict[str, Any], django_db_blocker: Any, pool: Any
+) -> None:
+    name = f"stillme_latin_{os.getpid()}"
+    database = {**copy.deepcopy(scratch_database), "ENGINE": "stillme.postgresql"}
+    with django_db_blocker.unblock(), connections["default"].cursor() as cursor:
+        cursor.execute(
+            f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'LATIN1' "
+            "LOCALE_PROVIDER libc LOCALE 'C'"
+        )
+    database["NAME"] = name
+    if pool:
+        database["OPTIONS"]["pool"] = pool
+    connections.settings["latin"] = database
+    try:
+        with django_db_blocker.unblock():
+            with pytest.raises(ImproperlyConfigured, match=f"{name} has the encoding LATIN1"):
+                connections["latin"].ensure_connection()
+    finally:
+        connections["latin"].close()
+        del connections["latin"], connections.settings["latin"]
+        with django_db_blocker.unblock(), connections["default"].cursor() as cursor:
+            cursor.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def test_times_are_read_whatever_the_style_of_the_role(

@@ -54,6 +54,10 @@ def test_the_embedded_server_speaks_for_itself() -> None:
     [
         ("SELECT * FROM nowhere.nothing", "run `python manage.py migrate`"),
         ("SET LOCAL statement_timeout = 20; SELECT pg_sleep(5)", "stopped a statement"),
+        (
+            "SET LOCAL ROLE pg_monitor; CREATE TABLE public.t ()",
+            "lacks a right on the schema public: have its owner GRANT CREATE ON SCHEMA public",
+        ),
         ("SET LOCAL search_path = nowhere; CREATE TABLE t ()", "schemas in the role's search_path"),
         ("SET TRANSACTION READ ONLY; CREATE TABLE t ()", "takes no writes"),
     ],

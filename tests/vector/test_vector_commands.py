@@ -178,3 +178,25 @@ def test_a_missing_folder_is_noted(samples, tmp_path, use_legacy_files):
     assert status == 0
     assert "vector: " in text
     assert not Item.objects.exists()
+
+
+def test_a_folder_that_may_not_be_read_is_a_sentence(files, monkeypatch):
+    """Also in the status, which tells of the other files all the same."""
+
+    def refused(*given, **more):
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pathlib.Path.is_file", refused)
+        status, text = run("migration_status")
+        assert status == 0
+        assert "next, vector" in text
+    with monkeypatch.context() as patch:
+        patch.setattr("vector.chroma.snapshot._copy_beside", refused)
+        with pytest.raises(CommandError, match="No permission to read all of the vector store"):
+            call_command("import_sqlite", "--file", "vector")
+    with monkeypatch.context() as patch:
+        patch.setattr("pathlib.Path.exists", refused)
+        status, text = run("migration_status")
+        assert status == 0
+        assert "its folder may not be read" in text

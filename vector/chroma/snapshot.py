@@ -38,6 +38,11 @@ def copy_store(folder: Path, target: Path) -> Path:
             moved = _copy_beside(folder, target)
         moved = moved or fingerprint(folder) != before
     except OSError as error:
+        if isinstance(error, PermissionError):
+            raise LegacyFileError(
+                f"No permission to read all of the vector store {folder}: run as its owner or "
+                "grant read access."
+            ) from error
         raise LegacyFileError(
             f"The vector store {folder} cannot be copied to {target}: {error.strerror}."
         ) from error

@@ -171,13 +171,10 @@ def _proof(alias: str, files: Sequence[LegacyFile]) -> list[Line]:
 
 
 def _undecided(alias: str, files: Sequence[LegacyFile], text: str) -> Line:
-    """Not proven without a finding: rows in quarantine that nobody had decided about.
-
-    Never green beside "NOT PROVEN". As long as rows of these files are open the line above refuses.
-    """
+    """Not proven, only for rows in quarantine; while some are open another line refuses."""
     names = {file.name for file in files}
-    rows = QuarantinedRow.objects.using(alias).filter(status="open")
-    left = sorted(rows.values_list("file", flat=True).distinct())
+    rows = QuarantinedRow.objects.using(alias).filter(status="open").values_list("file", flat=True)
+    left = sorted(rows.distinct())
     advice = "manage.py verify_migration"
     if not left:
         text += "; its rows in quarantine are decided since"

@@ -132,8 +132,15 @@ def _file(alias: str, file: LegacyFile, counted: int | None) -> FileStatus:
     for table in _last_tables(alias, file.name):
         status.loaded += table.loaded
         status.repaired += table.repaired
-    if not file.path.exists() or not file.path.stat().st_size:
-        status.problem = "the file is empty" if file.path.exists() else "there is no such file"
+    try:
+        is_there = file.path.exists()
+        is_empty = is_there and not file.path.stat().st_size
+    except PermissionError:
+        status.problem = "its folder may not be read"
+        status.next_step = "run as the owner of the folder, or grant access to it"
+        return status
+    if not is_there or is_empty:
+        status.problem = "the file is empty" if is_there else "there is no such file"
         status.next_step = "nothing: this feature of StillMe is off"
         return status
     try:
