@@ -162,6 +162,35 @@ def test_the_next_id_is_free(legacy: Path) -> None:
     assert new == marks["learning_sessions"] + 1
 
 
+def test_the_planner_knows_what_was_loaded(legacy: Path) -> None:
+    """By what rows are found; texts and documents are left to autovacuum, and marked for it."""
+    before = _planner("knowledge.knowledge_items")
+    run_import()
+    rows, known, waiting, turns = _planner("knowledge.knowledge_items")
+    assert [(rows,)] == query("SELECT count(*) FROM knowledge.knowledge_items")
+    assert {"id", "created_at", "retention_score"} <= known
+    # Unless autovacuum has been here meanwhile.
+    if turns == before[-1]:
+        assert not {"content", "metadata"} & (known - before[1])
+        assert waiting
+
+
+def _planner(relation: str) -> tuple[int, set[str], int, int]:
+    """Rows, columns that are known, rows that autovacuum has not seen, and its turns so far."""
+    for now in ("pg_stat_force_next_flush", "pg_stat_clear_snapshot"):
+        query(f"SELECT {now}()")
+    (found,) = query(
+        "SELECT reltuples::bigint, "
+        "ARRAY(SELECT attname::text FROM pg_stats WHERE (schemaname || '.' || tablename) = %s), "
+        "n_mod_since_analyze, autoanalyze_count FROM pg_class JOIN pg_stat_user_tables ON "
+        "relid = oid WHERE oid = %s::regclass",
+        relation,
+        relation,
+    )
+    rows, known, waiting, turns = found
+    return rows, set(known), waiting, turns
+
+
 def test_orphans_come_back_when_their_parent_arrives(legacy: Path) -> None:
     change(
         legacy,
