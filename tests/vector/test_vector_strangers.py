@@ -125,7 +125,7 @@ def test_a_collection_that_has_grown_much_gets_its_index_anew(folder, monkeypatc
     monkeypatch.setattr(loading, "GROWN_ROWS", 4)
     files = make(folder, "knowledge", count=3)
     if indexes.ensure_extension():
-        pytest.skip("this server has no pgvector")
+        pytest.skip("no pgvector on this server: the embedded one has it")
     import_vectors(folder)
     made = fill_more(files, 10)
     assert import_vectors(folder).tables[0].index.endswith("built.")
