@@ -7,13 +7,14 @@ on between its steps. The copy is what every later step reads: it cannot move.
 from __future__ import annotations
 
 import hashlib
-import shutil
 import sqlite3
 import subprocess
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 from stillme.transfer.errors import LegacyFileError
+from stillme.transfer.sqlite import copier
 from stillme.transfer.sqlite.backup import CopyProgress
 from stillme.transfer.sqlite.connect import (
     EXACT_DOUBLE,
@@ -57,13 +58,14 @@ def take_snapshot(
 ) -> Snapshot:
     """Copy `source` into `directory` and read its schema.
 
-    Where not `hashed` the caller fills in `sha256` later, beside other work. Waits up to
+    Where not `hashed` the caller fills in `sha256` later, beside other work, if the copying did
+    not bring it. Waits up to
     `patience` seconds for a writer that holds the file. Raises LegacyFileError where the file is
     missing, no database, locked for longer, damaged, not in UTF-8, or the disk is full.
     """
     check_readable(source)
     copy = directory / f"{file}.db"
-    _backup(source, copy, patience)
+    sha256 = _backup(source, copy, patience)
     connection = open_legacy(copy)
     try:
         schema = read_schema(connection)
@@ -77,15 +79,17 @@ def take_snapshot(
             f"{source} stores text as {encoding}, which is not supported: make a UTF-8 copy with "
             f"`sqlite3 {source.name} .dump | sqlite3 copy.db` and import that."
         )
-    sha256 = file_sha256(copy) if hashed else ""
+    if hashed and not sha256:
+        sha256 = file_sha256(copy)
     return Snapshot(file, source, copy, schema, copy.stat().st_size, sha256)
 
 
-def _backup(source: Path, copy: Path, patience: float) -> None:
+def _backup(source: Path, copy: Path, patience: float) -> str:
+    """The copy's SHA-256; empty where it is still to be made."""
     origin = open_legacy(source, timeout=min(patience, 5.0))
-    if copied_whole(origin, source, copy):
+    if digest := copied_whole(origin, source, copy):
         origin.close()
-        return
+        return digest
     target = sqlite3.connect(copy, isolation_level=None)
     try:
         # The copy is scratch: no journal, no fsync.
@@ -102,35 +106,37 @@ def _backup(source: Path, copy: Path, patience: float) -> None:
     finally:
         target.close()
         origin.close()
+    return ""
 
 
-def copied_whole(origin: sqlite3.Connection, source: Path, copy: Path) -> bool:
-    """Copy the file as a whole under SQLite's read lock; False where the backup must do it.
+def copied_whole(origin: sqlite3.Connection, source: Path, copy: Path) -> str | None:
+    """Copy the file as a whole under SQLite's read lock: its SHA-256; None where the backup must.
 
     Without a WAL, a reader's lock keeps writers from changing the file, just as one step of the
-    online backup does, for a quarter of the time (436 MB: 0.3 s instead of 1.3). The copy is made
-    by another process: if this one closed the file, its own SQLite locks on it would be lost.
+    online backup does, for a quarter of the time (436 MB: 0.3 s instead of 1.3, the digest
+    included). The copy is made by another process: if this one closed the file, its own SQLite
+    locks on it would be lost.
     """
-    program = shutil.which("cp")
-    if program is None or origin.execute("PRAGMA journal_mode").fetchone()[0] == "wal":
-        return False
     try:
+        is_wal = origin.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
+        if is_wal or not sys.executable:
+            return None
         origin.execute("BEGIN")
         origin.execute("SELECT count(*) FROM sqlite_master").fetchone()
     except sqlite3.OperationalError:
         # A writer is at work: the backup waits for it.
         if origin.in_transaction:
             origin.execute("ROLLBACK")
-        return False
+        return None
+    command = [sys.executable, "-I", "-S", copier.__file__, str(source), str(copy)]
     try:
-        done = subprocess.run([program, "--", str(source), str(copy)], capture_output=True)
+        done = subprocess.run(command, capture_output=True, text=True)
     finally:
         origin.execute("ROLLBACK")
     if done.returncode != 0:
         copy.unlink(missing_ok=True)
-        return False
-    copy.chmod(0o600)
-    return True
+        return None
+    return done.stdout
 
 
 def _copy_pages(

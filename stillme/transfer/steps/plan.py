@@ -91,11 +91,12 @@ class Planner:
     def look(self, snapshot: Snapshot) -> PlannedFile:
         """Plan one file. Raises LegacyFileError where it is damaged."""
         notices: list[str] = []
-        with _beside(self.threads) as threads:
+        digest = snapshot.sha256
+        with _beside(0 if digest else self.threads) as threads:
             hashed = threads.submit(file_sha256, snapshot.path) if threads else None
             with _explained(snapshot):
                 tables = self._tables(snapshot, notices)
-            digest = hashed.result() if hashed else file_sha256(snapshot.path)
+            digest = hashed.result() if hashed else digest or file_sha256(snapshot.path)
         snapshot = replace(snapshot, sha256=digest)
         for planned in tables.values():
             planned.job = replace(planned.job, snapshot=snapshot)
@@ -174,7 +175,7 @@ def take_snapshots(
     on_event: OnEvent,
     threads: int,
 ) -> list[Snapshot]:
-    """Copy the selected files that are there into `directory`, side by side; not hashed yet.
+    """Copy the selected files that are there into `directory`, side by side; maybe not hashed yet.
 
     Raises LegacyFileError where a file cannot be read.
     """

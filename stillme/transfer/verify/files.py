@@ -66,12 +66,13 @@ class FileWork:
         return found
 
     def _look(self, file: LegacyFile) -> tuple[Snapshot, dict[str, TableCase]]:
-        """The copy, hashed while its clock is found, and what there is to judge."""
+        """The copy, hashed while its clock is found at the latest, and what there is to judge."""
         snapshot = take_snapshot(file.name, file.path, self.directory, hashed=False)
         with ThreadPoolExecutor(max_workers=1) as beside:
-            digest = beside.submit(file_sha256, snapshot.path)
+            digest = None if snapshot.sha256 else beside.submit(file_sha256, snapshot.path)
             cases = make_cases(self.options.database, snapshot)
-            snapshot = replace(snapshot, sha256=digest.result())
+            if digest is not None:
+                snapshot = replace(snapshot, sha256=digest.result())
         return snapshot, {name: replace(case, snapshot=snapshot) for name, case in cases.items()}
 
     def _fit(self, file: str, cases: dict[str, TableCase]) -> dict[str, TableCase]:
