@@ -12,7 +12,8 @@ from stillme.transfer.errors import TransferError
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import Chunk, DroppedObject, QuarantinedRow
 from stillme.transfer.postgresql import objects
-from stillme.transfer.postgresql.copy import execute, fetch_all, quoted
+from stillme.transfer.postgresql.copy import fetch_all
+from stillme.transfer.postgresql.planner_figures import renew_planner_figures
 from stillme.transfer.postgresql.sequences import set_sequence
 from stillme.transfer.raw_cells import whole_key
 from stillme.transfer.sqlite.ranges import KeyRange
@@ -119,20 +120,4 @@ def finish_table(
     set_sequence(alias, mapping, mark)
     if outcome.inserted + outcome.updated:
         # The admin shows the planner's estimate instead of counting.
-        columns = ", ".join(map(quoted, _columns_to_analyze(alias, mapping.relation)))
-        execute(connections[alias], f"ANALYZE {mapping.relation} ({columns})")
-
-
-def _columns_to_analyze(alias: str, relation: str) -> list[str]:
-    """Those by which rows are found. Long texts and documents, of which the planner knows little
-    anyway, take as long as all of them; an ANALYZE of some columns leaves the rest to autovacuum,
-    whose turn is a minute later."""
-    found = fetch_all(
-        connections[alias],
-        "SELECT attname FROM pg_attribute AS a WHERE attrelid = %s::regclass AND attnum > 0 "
-        "AND NOT attisdropped AND (atttypid NOT IN ('text'::regtype, 'jsonb'::regtype) OR EXISTS "
-        "(SELECT FROM pg_index WHERE indrelid = a.attrelid AND a.attnum = ANY (indkey))) "
-        "ORDER BY attnum",
-        [relation],
-    )
-    return [name for (name,) in found]
+        renew_planner_figures(alias, mapping.relation)

@@ -175,6 +175,21 @@ def test_the_planner_knows_what_was_loaded(legacy: Path) -> None:
         assert waiting
 
 
+def test_a_setting_for_less_statistics_holds(legacy: Path) -> None:
+    """The import looks at few rows, at fewer where the server is told so, and leaves no setting."""
+    before = _planner("knowledge.knowledge_items")
+    query("SET default_statistics_target = 7")
+    try:
+        run_import()
+        assert query("SHOW default_statistics_target") == [("7",)]
+    finally:
+        query("RESET default_statistics_target")
+    bounds = "SELECT array_length(histogram_bounds::text::text[], 1) FROM pg_stats "
+    found = query(f"{bounds} WHERE tablename = 'knowledge_items' AND attname = 'id'")
+    if _planner("knowledge.knowledge_items")[-1] == before[-1]:
+        assert found == [(8,)]
+
+
 def _planner(relation: str) -> tuple[int, set[str], int, int]:
     """Rows, columns that are known, rows that autovacuum has not seen, and its turns so far."""
     for now in ("pg_stat_force_next_flush", "pg_stat_clear_snapshot"):
