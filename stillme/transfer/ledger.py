@@ -22,6 +22,8 @@ from stillme.transfer.sqlite.snapshot import Snapshot, file_sha256
 from stillme.transfer.steps.job import TableJob
 from stillme.transfer.steps.outcome import Outcome
 
+_CHUNK_KEY = ["table", "number"]
+
 
 def start_run(alias: str, command: str, options: dict[str, Any]) -> Run:
     """Open a run. Runs of the same command that never finished are marked as failed."""
@@ -115,24 +117,31 @@ def record_chunk(
     """
     settled = not outcome.conflict_count
     assert job.run_id is not None
-    Chunk.objects.using(alias).update_or_create(
+    chunk = Chunk(
         table=job.mapping.declared_table,
         number=key_range.number,
-        defaults={
-            "run_id": job.run_id,
-            "file": job.mapping.file,
-            "after": key_range.after,
-            "upto": key_range.upto,
-            "mapping_digest": job.digest,
-            "file_sha256": job.snapshot.sha256 if settled else "",
-            "legacy_rows": outcome.legacy_rows,
-            "loaded": outcome.loaded,
-            "repaired": outcome.repaired,
-            "quarantined": outcome.quarantined,
-            "digest": outcome.digest if settled else "",
-            "xid": xid,
-            "written_at": timezone.now(),
-        },
+        run_id=job.run_id,
+        file=job.mapping.file,
+        after=key_range.after,
+        upto=key_range.upto,
+        mapping_digest=job.digest,
+        file_sha256=job.snapshot.sha256 if settled else "",
+        legacy_rows=outcome.legacy_rows,
+        loaded=outcome.loaded,
+        repaired=outcome.repaired,
+        quarantined=outcome.quarantined,
+        digest=outcome.digest if settled else "",
+        xid=xid,
+        written_at=timezone.now(),
+    )
+    # One statement: the server is busy with rows, and each answer of it is waited for.
+    Chunk.objects.using(alias).bulk_create(
+        [chunk],
+        update_conflicts=True,
+        unique_fields=_CHUNK_KEY,
+        update_fields=[
+            f.name for f in Chunk._meta.concrete_fields if f.name not in (*_CHUNK_KEY, "id")
+        ],
     )
     if job.shared:
         record_shared(alias, job, key_range.number, outcome)

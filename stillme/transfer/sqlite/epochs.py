@@ -14,21 +14,28 @@ _RANGES = ((SECONDS, 1e8, 1e11), (MILLISECONDS, 1e11, 1e14), (JULIAN, 1.7e6, 3e6
 def read_epoch_units(scan: Scan, mapping: TableMapping) -> tuple[int, dict[str, str]]:
     """The table's number of rows; legacy column -> unit, where all its numbers are of one unit."""
     columns = [c.legacy for c in mapping.columns if isinstance(c.kind, Timestamp | Date)]
-    parts = ["count(*)"] + [
-        f"{function}({quoted(name)}) FILTER (WHERE typeof({quoted(name)}) IN ('integer', 'real'))"
-        for name in columns
-        for function in ("min", "max")
-    ]
-    select = f"SELECT {', '.join(parts)} FROM {quoted(mapping.table)} WHERE"
-    rows = list(scan(mapping, lambda part: f"{select} {part}"))
+    rows, lows = _ends(scan, mapping, "min", columns)
+    if not lows:
+        return rows, {}
+    _, highs = _ends(scan, mapping, "max", list(lows))
+    units = {name: _unit(low, highs[name]) for name, low in lows.items()}
+    return rows, {name: unit for name, unit in units.items() if unit is not None}
+
+
+def _ends(
+    scan: Scan, mapping: TableMapping, end: str, columns: list[str]
+) -> tuple[int, dict[str, float]]:
+    """Rows of the table, and the least or greatest number of each column that holds any."""
+    # Numbers are less than any text, and to compare is cheaper than to ask for the type.
+    wanted = [f"{end}({quoted(c)}) FILTER (WHERE {quoted(c)} < '')" for c in columns]
+    select = f"SELECT {', '.join(('count(*)', *wanted))} FROM {quoted(mapping.table)} WHERE"
+    parts = list(scan(mapping, lambda part: f"{select} {part}"))
     found = {}
-    for index, name in enumerate(columns):
-        low = min((r[1 + 2 * index] for r in rows if r[1 + 2 * index] is not None), default=None)
-        high = max((r[2 + 2 * index] for r in rows if r[2 + 2 * index] is not None), default=None)
-        unit = None if low is None or high is None else _unit(float(low), float(high))
-        if unit is not None:
-            found[name] = unit
-    return sum(row[0] for row in rows), found
+    for index, name in enumerate(columns, start=1):
+        numbers = [float(part[index]) for part in parts if part[index] is not None]
+        if numbers:
+            found[name] = min(numbers) if end == "min" else max(numbers)
+    return sum(part[0] for part in parts), found
 
 
 def _unit(low: float, high: float) -> str | None:
