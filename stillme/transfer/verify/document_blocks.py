@@ -29,8 +29,9 @@ class DocumentBlock:
 
     def __init__(self, column: Sequence[bytes | None]) -> None:
         self._column = column
-        self._parsed = _parsed_if_all_plain(column)
-        self._printed = b"" if self._parsed is None else _print(self._parsed)
+        self._text = b"[" + b",".join([_NULL if d is None else d for d in column]) + b"]"
+        # The print of all of them; empty where one might not be what jsonb takes unchanged.
+        self._printed = _printed_if_all_plain(column, self._text)
 
     @property
     def rows(self) -> int:
@@ -40,7 +41,7 @@ class DocumentBlock:
     @property
     def plain(self) -> list[bool]:
         """For each document whether jsonb takes it unchanged; NULL is plain."""
-        if self._parsed is not None:
+        if self._printed:
             return [True] * len(self._column)
         return [document is None or _spelled(document) is not None for document in self._column]
 
@@ -52,11 +53,11 @@ class DocumentBlock:
     @property
     def stored(self) -> str:
         """SHA-256 of the documents as they are written."""
-        return hashlib.sha256(_array(self._column)).hexdigest()
+        return hashlib.sha256(self._text).hexdigest()
 
     def is_same(self, target: bytes) -> bool:
         """Whether `target`, PostgreSQL's print of the column as one array, holds the same."""
-        if self._parsed is not None and self._is_same_print(target):
+        if self._printed and self._is_same_print(target):
             return True
         return self._spelling().encode() == target
 
@@ -67,7 +68,7 @@ class DocumentBlock:
             return False
         if _print(found) != self._printed:
             return False
-        return _numbers_are_exact(target) and _numbers_are_exact(_array(self._column))
+        return _numbers_are_exact(target) and _numbers_are_exact(self._text)
 
     def _spelling(self) -> str:
         """PostgreSQL's print of the column, if it holds the same."""
@@ -75,31 +76,27 @@ class DocumentBlock:
         return "[" + ",".join(spelled) + "]"
 
 
-def _array(column: Sequence[bytes | None]) -> bytes:
-    return b"[" + b",".join([_NULL if d is None else d for d in column]) + b"]"
+def _printed_if_all_plain(column: Sequence[bytes | None], text: bytes) -> bytes:
+    """The print of documents, of which `text` is the array; empty where jsonb might not take one
+    unchanged.
 
-
-def _parsed_if_all_plain(column: Sequence[bytes | None]) -> list[Any] | None:
-    """The parsed documents; None where one might not be what jsonb takes unchanged.
-
-    A key that stands twice shows: printed again, the documents have fewer quotes. Only a quote
-    written as U+0022 could make up for it.
+    A key that stands twice shows: printed, the documents have fewer quotes. Only a quote written
+    as U+0022 could make up for it.
     """
-    if any(d is not None and len(d) >= 2 * _MOST_BRACKETS and _may_be_deep(d) for d in column):
-        return None
-    text = _array(column)
+    longest = max(map(len, filter(None, column)), default=0)
+    if longest >= 2 * _MOST_BRACKETS and any(map(_may_be_deep, filter(None, column))):
+        return b""
     try:
         parsed = orjson.loads(text)
     except orjson.JSONDecodeError:
-        return None
-    printed = orjson.dumps(parsed)
+        return b""
+    printed = _print(parsed)
     # Printed without a backslash, nothing of that kind was in it.
     if b"\\" in printed and (b"\\u0000" in text or b"\\u0022" in text):
-        return None
+        return b""
     if len(parsed) != len(column) or text.count(b'"') != printed.count(b'"'):
-        return None
-    found: list[Any] = parsed
-    return found
+        return b""
+    return printed
 
 
 def _may_be_deep(document: bytes) -> bool:

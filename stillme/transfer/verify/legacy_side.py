@@ -7,7 +7,8 @@ import sqlite3
 import sys
 from array import array
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from itertools import compress
 from typing import Any, NamedTuple
 
 import apsw
@@ -24,6 +25,8 @@ from stillme.transfer.verify.lines import Lines
 from stillme.transfer.verify.local_clock import row_minutes_sql
 
 Raw = None | int | float | bytes | HugeText
+# Rowid, key, documents, doubles, line: each a sequence of one value a row.
+Columns = Sequence[Sequence[Any]]
 # A block of large rows ends early: memory is bounded by bytes.
 _BLOCK_BYTES = 4_000_000
 
@@ -62,12 +65,13 @@ class StoredRow:
 @dataclass(slots=True)
 class Block:
     """Consecutive rows in key order: their number, the last key, whether more rows follow, the
-    plain ones' content, and the rows that are not plain. `broken`: its rows are to be judged one
-    by one."""
+    plain ones by column and their content, and the rows that are not plain. `broken`: its rows are
+    to be judged one by one."""
 
     last: Any = None
     rows: int = 0
     more: bool = False
+    plain: Columns = ()
     content: BlockContent = field(default_factory=lambda: BlockContent(0, "", ()))
     documents: tuple[DocumentBlock, ...] = ()
     unusual: list[int] = field(default_factory=list)
@@ -124,16 +128,16 @@ class LegacySide:
         try:
             try:
                 few = few_of(self._readers.bounded, self._query(where, limit), values)
-                block, plain = self._read(few, noted)
+                block = self._read(few, noted)
             except sqlite3.DataError:
                 # There is something large among them: once more, each asked for its size.
                 rows = rows_of(self._readers.any, self._query(where, limit, sized=True), values)
-                block, plain = self._read(([row] for row in rows), noted)
+                block = self._read(([row] for row in rows), noted)
         except UnicodeDecodeError:
             # A key that is no UTF-8.
             return Block(broken=True)
         block.more = block.more or block.rows == limit
-        self._sum_up(block, plain)
+        self._sum_up(block)
         return block
 
     def _query(self, where: str, limit: int, *, sized: bool = False) -> str:
@@ -152,46 +156,53 @@ class LegacySide:
         table = quoted(self._mapping.table)
         return f"SELECT {parts} FROM {table} WHERE {where} ORDER BY {key} LIMIT {limit}"
 
-    def _read(
-        self, rows: Iterator[list[tuple[Any, ...]]], noted: Collection[Any]
-    ) -> tuple[Block, list[tuple[Any, ...]]]:
-        """The rows that have a line, and a block that is told of the others."""
+    def _read(self, rows: Iterator[list[tuple[Any, ...]]], noted: Collection[Any]) -> Block:
+        """A block of the rows that have a line, told of the others."""
         block = Block()
-        plain: list[tuple[Any, ...]] = []
+        plain: list[list[Any]] = [[] for _ in range(self._real_places.stop + 1)]
         size = 0
         for few in rows:
+            columns: Columns = list(zip(*few, strict=False))
             block.rows += len(few)
-            block.last = few[-1][1]
-            lines = [row[-1] for row in few]
-            if noted or None in lines:
-                few = _kept(block, few, [not _is_unusual(row, noted) for row in few])
-                lines = [row[-1] for row in few]
-            plain += few
-            size += sum(map(len, lines))
+            block.last = columns[1][-1]
+            if noted or None in columns[-1]:
+                columns = _kept(block, columns, [not _is_unusual(row, noted) for row in few])
+            for kept, column in zip(plain, columns, strict=False):
+                kept.extend(column)
+            size += sum(map(len, columns[-1]))
             for place in self._document_places:
-                size += sum([len(row[place] or b"") for row in few])
+                size += sum(map(len, filter(None, columns[place])))
             if size > _BLOCK_BYTES:
                 block.more = True
                 break
-        return block, plain
+        block.plain = plain
+        return block
 
-    def _sum_up(self, block: Block, plain: list[tuple[Any, ...]]) -> None:
-        documents: list[DocumentBlock] = []
+    def _sum_up(self, block: Block) -> None:
+        documents = []
         for place in self._document_places:
-            column = DocumentBlock([row[place] for row in plain])
-            plain = _kept(block, plain, column.plain)
-            documents.append(column)
-        data = b"".join([row[-1] for row in plain])
-        if not _is_text(data):
-            plain = _kept(block, plain, [_is_text(row[-1]) for row in plain])
-            data = b"".join([row[-1] for row in plain])
-        reals = tuple(_bits_digest([row[place] for row in plain]) for place in self._real_places)
-        block.content = BlockContent(len(plain), hashlib.sha256(data).hexdigest(), reals)
-        if any(column.rows != len(plain) for column in documents):
-            documents = [
-                DocumentBlock([row[place] for row in plain]) for place in self._document_places
-            ]
+            documents.append(DocumentBlock(block.plain[place]))
+            block.plain = _kept(block, block.plain, documents[-1].plain)
+        rows = len(block.plain[-1])
+        if any(column.rows != rows for column in documents):
+            documents = [DocumentBlock(block.plain[place]) for place in self._document_places]
         block.documents = tuple(documents)
+        lines = hashlib.sha256(b"".join(block.plain[-1])).hexdigest()
+        reals = tuple(_bits_digest(block.plain[place]) for place in self._real_places)
+        block.content = BlockContent(rows, lines, reals)
+
+    def only_text(self, block: Block) -> Block:
+        """The block, its lines that PostgreSQL's text cannot hold among the unusual rows.
+
+        For a block that differs: lines that are equal to the target's need not be looked at.
+        """
+        lines = block.plain[-1] if block.plain else ()
+        if _is_text(b"".join(lines)):
+            return block
+        others = replace(block, unusual=[*block.unusual], unusual_keys=[*block.unusual_keys])
+        others.plain = _kept(others, block.plain, [_is_text(line) for line in lines])
+        self._sum_up(others)
+        return others
 
     def rows(self, where: str, values: Sequence[Any] = ()) -> Iterator[StoredRow]:
         """Raw rows that meet an SQL condition."""
@@ -270,14 +281,14 @@ def _as_text(name: str) -> str:
     return f"iif(typeof({name}) = 'real', {EXACT_DOUBLE}({name}), CAST({name} AS TEXT))"
 
 
-def _kept(block: Block, rows: list[tuple[Any, ...]], fine: Sequence[bool]) -> list[tuple[Any, ...]]:
+def _kept(block: Block, columns: Columns, fine: Sequence[bool]) -> Columns:
     """The rows that are `fine`; the block is told of the others."""
     if all(fine):
-        return rows
-    others = [row for row, is_fine in zip(rows, fine, strict=True) if not is_fine]
-    block.unusual += [row[0] for row in others]
-    block.unusual_keys += [row[1] for row in others]
-    return [row for row, is_fine in zip(rows, fine, strict=True) if is_fine]
+        return columns
+    others = [not is_fine for is_fine in fine]
+    block.unusual += compress(columns[0], others)
+    block.unusual_keys += compress(columns[1], others)
+    return [list(compress(column, fine)) for column in columns]
 
 
 def _is_text(data: bytes) -> bool:
@@ -291,7 +302,7 @@ def _is_text(data: bytes) -> bool:
     return True
 
 
-def _bits_digest(doubles: list[float]) -> str:
+def _bits_digest(doubles: Sequence[float]) -> str:
     """Of the doubles' 64 bits, most significant byte first, as PostgreSQL sends them."""
     numbers = array("d", doubles)
     if sys.byteorder == "little":

@@ -108,8 +108,9 @@ def _target_piece(column: MappedColumn) -> str:
 def _legacy_piece(
     column: MappedColumn, mapping: TableMapping, clock: LocalClock, parents: dict[str, str]
 ) -> tuple[str, str]:
+    """A test of a plain cell, and its part of the line: arguments of concat()."""
     name = legacy_name(column.legacy)
-    number = f"ifnull({name} || ';', '-')"
+    number = _or_dash(column, name, "';'")
     mark = f"iif({name} IS NULL, '-', '{_VALUE_MARK}')"
     match column.kind:
         case kinds.Key():
@@ -126,13 +127,15 @@ def _legacy_piece(
         case kinds.Json():
             return _or_null(column, name, f"typeof({name}) = 'text'"), mark
         case kinds.Text() | kinds.TextKey():
-            return _or_null(column, name, _text_test(column.kind, name)), _legacy_sized(name)
+            # length() of a text stops at U+0000, that of its bytes does not.
+            sized = _or_dash(column, f"octet_length({name})", "':'", name)
+            return _or_null(column, name, _text_test(column.kind, name)), sized
     return _time_piece(column, name, mapping, clock)
 
 
-def _legacy_sized(name: str) -> str:
-    # length() of a text stops at U+0000, that of its bytes does not.
-    return f"ifnull(octet_length({name}) || ':' || {name}, '-')"
+def _or_dash(column: MappedColumn, *parts: str) -> str:
+    """The parts one after the other, a dash for NULL; what is never NULL is copied once only."""
+    return ", ".join(parts) if column.required else f"ifnull({' || '.join(parts)}, '-')"
 
 
 def _text_test(kind: kinds.Kind, name: str) -> str:
@@ -172,15 +175,14 @@ def _time_piece(
     # Only text of this shape, of a day that exists, is what SQLite prints for it; the hour 24
     # it prints too.
     utc_test = f"datetime({name}) = {name} AND substr({name}, 12, 2) < '24'"
-    utc_piece = f"{name} || '+00;'"
     if stamp is kinds.Stamp.SQL:
-        return _or_null(column, name, utc_test), f"ifnull({utc_piece}, '-')"
+        return _or_null(column, name, utc_test), _or_dash(column, name, "'+00;'")
     local_test = _local_test(name, mapping, clock, stamp)
     moved = f"datetime(substr({name}, 1, 19), '{-clock.usual} minutes')"
     local_piece = f"{moved} || rtrim(substr({name}, 20), '0') || '+00;'"
     if stamp is kinds.Stamp.ISO:
         return _or_null(column, name, local_test), f"ifnull({local_piece}, '-')"
-    piece = f"iif(substr({name}, 11, 1) = 'T', {local_piece}, {utc_piece})"
+    piece = f"iif(substr({name}, 11, 1) = 'T', {local_piece}, {name} || '+00;')"
     test = f"({utc_test}) OR ({local_test})"
     return _or_null(column, name, test), f"ifnull({piece}, '-')"
 

@@ -187,21 +187,11 @@ class TableJudge:
 
     def _judge_block(self, after: Any, upto: Any, block: Block, proof: TableProof) -> None:
         mapping = self.case.mapping
-        usual_keys = isinstance(upto, int | str | None) and not block.broken
-        unusual = [
-            k for k in block.unusual_keys if isinstance(k, int | str) and "\x00" not in str(k)
-        ]
-        if usual_keys:
-            without = _fitting(mapping, unusual)
-            content, documents = self._target.block(after, upto, without)
-            if content == block.content and _are_same(block.documents, documents):
-                plain = content.rows
-                proof.legacy_rows += block.rows
-                proof.target_rows += plain + self._target.count(without)
-                proof.by_digest += plain
-                proof.cells += plain * len(mapping.columns)
-                seen = self._rows.judge(self._legacy.by_rowid(block.unusual), proof)
-                self._extra_among(without, seen, proof)
+        if isinstance(upto, int | str | None) and not block.broken:
+            if self._is_same(after, upto, block, proof):
+                return
+            text = self._legacy.only_text(block)
+            if text is not block and self._is_same(after, upto, text, proof):
                 return
         where, values = key_condition(mapping, after, upto, nulls=True)
         present = self._target.keys(after, upto)
@@ -213,6 +203,24 @@ class TableJudge:
                 proof.findings.add(
                     Finding(FindingKind.EXTRA_ROW, mapping.target, str(key), "no row", "a row")
                 )
+
+    def _is_same(self, after: Any, upto: Any, block: Block, proof: TableProof) -> bool:
+        """Whether the plain rows of a block are the target's; then all of it is judged."""
+        mapping = self.case.mapping
+        unusual = [
+            k for k in block.unusual_keys if isinstance(k, int | str) and "\x00" not in str(k)
+        ]
+        without = _fitting(mapping, unusual)
+        content, documents = self._target.block(after, upto, without)
+        if content != block.content or not _are_same(block.documents, documents):
+            return False
+        proof.legacy_rows += block.rows
+        proof.target_rows += content.rows + self._target.count(without)
+        proof.by_digest += content.rows
+        proof.cells += content.rows * len(mapping.columns)
+        seen = self._rows.judge(self._legacy.by_rowid(block.unusual), proof)
+        self._extra_among(without, seen, proof)
+        return True
 
     def judge_keys(self, keys: list[Any], proof: TableProof) -> None:
         """Judge the rows of chosen keys, on either side."""

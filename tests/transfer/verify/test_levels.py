@@ -82,6 +82,24 @@ def test_since_a_proof_the_sequences_are_asked_again(proven: Path) -> None:
     assert judge(since=run).exit_status == 0
 
 
+@pytest.mark.parametrize("what", ["char(0)", "CAST(x'ff' AS TEXT)"])
+def test_a_text_that_postgresql_cannot_hold_is_judged_alone(
+    proven: Path, tmp_path: Path, what: str
+) -> None:
+    """The rest of its block is compared by digest all the same."""
+    shutil.copytree(proven, tmp_path / "copy")
+    change(
+        tmp_path / "copy",
+        "knowledge",
+        f"UPDATE knowledge_items SET content = 'a' || {what} || 'b' WHERE id = 26",
+    )
+    before = next(t for t in judge().tables if t.table == "knowledge_items")
+    with legacy_folder(tmp_path / "copy"):
+        after = next(t for t in judge().tables if t.table == "knowledge_items")
+    assert [f.key for f in after.findings.kept] == ["26"]
+    assert (after.by_digest, after.by_cell) == (before.by_digest - 1, before.by_cell + 1)
+
+
 @pytest.fixture
 def in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stillme.transfer.verify.tables.PART_ROWS", 10)
