@@ -119,7 +119,7 @@ def copied_whole(origin: sqlite3.Connection, source: Path, copy: Path) -> str | 
     """
     try:
         is_wal = origin.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
-        if is_wal or not sys.executable:
+        if is_wal or not _is_python(sys.executable):
             return None
         origin.execute("BEGIN")
         origin.execute("SELECT count(*) FROM sqlite_master").fetchone()
@@ -137,6 +137,11 @@ def copied_whole(origin: sqlite3.Connection, source: Path, copy: Path) -> str | 
         copy.unlink(missing_ok=True)
         return None
     return done.stdout
+
+
+def _is_python(program: str | None) -> bool:
+    """A server that embeds Python names itself, or nothing."""
+    return Path(program or "").name.startswith("python")
 
 
 def _copy_pages(

@@ -85,7 +85,7 @@ def test_otherwise_the_online_backup_makes_the_copy(
         elif why == "a writer":
             writer.execute("BEGIN EXCLUSIVE")
         elif why == "no program":
-            monkeypatch.setattr(snapshot.sys, "executable", "")
+            monkeypatch.setattr(snapshot.sys, "executable", "/usr/bin/uwsgi")
         else:
             copy = tmp_path / "no such folder" / "copy.db"
         assert copied_whole(origin, live, copy) is None
