@@ -21,17 +21,20 @@ from stillme.transfer.steps.json_policy import MOST_DEPTH, TooLarge, check_numbe
 
 # A number of numeric's has up to 147,456 digits. What is longer than this, a key say, is doubtful.
 _LONGEST_TOKEN = 256 << 10
+# How much a pattern may take at one stroke: it remembers up to a kilobyte for every two bytes, as
+# Python before 3.11.5 has no quantifier that reliably forgets.
+_STROKE = 16 << 10
 # Containers in one another that a pattern takes at one stroke. Each doubles the pattern.
 _LEVELS = 4
 
-_SPACE = rb"[ \t\n\r]*+"
+_SPACE = rb"[ \t\n\r]*"
 _HEX = rb"[0-9a-fA-F]"
 # Neither U+0000 nor half of a surrogate pair: jsonb holds none of them.
 _UNIT = rb"(?!0000|[dD][89a-fA-F])" + _HEX + rb"{4}"
 _PAIR = rb"[dD][89abAB]" + _HEX + rb"{2}\\u[dD][c-fC-F]" + _HEX + rb"{2}"
 _ESCAPE = rb'\\(?:["\\/bfnrt]|u(?:' + _UNIT + b"|" + _PAIR + b"))"
-_PLAIN = rb'[^"\\\x00-\x1f]*+'
-_INSIDE = _PLAIN + b"(?:" + _ESCAPE + _PLAIN + b")*+"
+_PLAIN = rb'[^"\\\x00-\x1f]*'
+_INSIDE = _PLAIN + b"(?:" + _ESCAPE + _PLAIN + b")*"
 # A number has ended only where something follows it.
 _ENDS = rb"(?=[ \t\n\r,\]}])"
 # Within numeric and within a double.
@@ -39,7 +42,7 @@ _USUAL = (
     rb"(?:-?(?:0|[1-9][0-9]{0,99})(?:\.[0-9]{1,99})?(?:[eE][+-]?[0-9]{1,2})?|true|false|null)"
     + _ENDS
 )
-_NUMBER = rb"-?(?:0|[1-9][0-9]*+)(?:\.[0-9]++)?(?:[eE][+-]?[0-9]++)?" + _ENDS
+_NUMBER = rb"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?" + _ENDS
 _KEY = b'"(' + _INSIDE + b')"' + _SPACE + b":"
 
 _skip_space = re.compile(_SPACE).match
@@ -74,12 +77,12 @@ def _runs() -> _Runs:
             + end
             + b")|(?="
             + end
-            + b")))*+"
+            + b")))*"
             for part, end in ((value, rb"\]"), (key + value, b"}"))
         )
         value = b"(?:" + value + rb"|\[" + array + rb"\]|{" + members + b"})"
     member, item = (
-        re.compile(b"(?:" + _SPACE + part + _SPACE + b",)++") for part in (key + value, value)
+        re.compile(b"(?:" + _SPACE + part + _SPACE + b",)+") for part in (key + value, value)
     )
     return _Runs(member, item)
 
@@ -223,7 +226,7 @@ class _Scanner:
         """What the pattern takes from here, without the last comma; empty for nothing."""
         if len(self._open) + _LEVELS >= MOST_DEPTH:
             return b""
-        found = pattern.match(self._data, self._at)
+        found = pattern.match(self._data, self._at, self._at + _STROKE)
         if found is None:
             return b""
         self._at = found.end()
@@ -243,11 +246,11 @@ class _Scanner:
 
     def _text(self) -> bool:
         """The rest of a text, whose start may be long gone."""
-        found = _text_part(self._data, self._at)
+        found = _text_part(self._data, self._at, self._at + _STROKE)
         assert found is not None
         self._at = found.end()
         if self._data[self._at : self._at + 1] != b'"':
-            return False
+            return bool(found[0])
         self._at += 1
         self._step = self._after
         return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import tracemalloc
 from collections.abc import Iterator
 from typing import Any
@@ -226,3 +227,20 @@ def test_memory_does_not_grow_with_the_document(document: Any, most: int) -> Non
         tracemalloc.stop()
     assert size > 10 * MB
     assert peak < most
+
+
+def test_no_pattern_needs_a_repaired_python() -> None:
+    """Python before 3.11.5 (Debian 12 has 3.11.2) matches possessive quantifiers wrongly."""
+    patterns = [*json_scan._runs(), json_scan._key.__self__, json_scan._number.__self__]
+    for pattern in patterns:
+        assert not re.search(rb"[*+?}]\+|\(\?>", pattern.pattern)
+
+
+def test_many_short_items_need_little_memory() -> None:
+    """A pattern remembers each item that it took."""
+    for document in (b"[" + b"1," * 500_000 + b"1]", b'"' + rb"\n" * 500_000 + b'"'):
+        tracemalloc.start()
+        assert json_scan.is_clean(pieces(document, 128 << 10))
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 12_000_000
