@@ -18,7 +18,7 @@ from stillme.transfer.errors import LedgerMismatch
 from stillme.transfer.models import Chunk, Run, RunFile, RunTable, SharedRange, WriteMark
 from stillme.transfer.postgresql.copy import fetch_all
 from stillme.transfer.sqlite.ranges import KeyRange
-from stillme.transfer.sqlite.snapshot import Snapshot, file_sha256
+from stillme.transfer.sqlite.snapshot import Snapshot
 from stillme.transfer.steps.job import TableJob
 from stillme.transfer.steps.outcome import Outcome
 
@@ -88,7 +88,7 @@ def refuse_other_files(alias: str, snapshots: Iterable[Snapshot]) -> None:
             continue
         seen = RunFile.objects.using(alias).filter(file=snapshot.file).order_by("-run_id").first()
         here = str(snapshot.source)
-        if seen is None or seen.path == here or seen.sha256 == file_sha256(snapshot.path):
+        if seen is None or seen.path == here or seen.sha256 == snapshot.sha256:
             continue
         raise LedgerMismatch(
             f"The target was loaded from {seen.path}, and {here} is another file: set "

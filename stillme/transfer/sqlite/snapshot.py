@@ -1,7 +1,8 @@
-"""A consistent copy of a live legacy file, by SQLite's online backup (law 6).
+"""A consistent copy of a live legacy file, whole under SQLite's read lock or by its online backup
+(law 6).
 
-The backup reads through SQLite, so what is committed in a `-wal` is in the copy, and writers go
-on between its steps. The copy is what every later step reads: it cannot move.
+The backup reads through SQLite, so what is committed in a `-wal` is in the copy. The copy is what
+every later step reads: it cannot move.
 """
 
 from __future__ import annotations
@@ -53,19 +54,15 @@ class Snapshot:
         return connection
 
 
-def take_snapshot(
-    file: str, source: Path, directory: Path, *, patience: float = 30.0, hashed: bool = True
-) -> Snapshot:
+def take_snapshot(file: str, source: Path, directory: Path, *, patience: float = 30.0) -> Snapshot:
     """Copy `source` into `directory` and read its schema.
 
-    Where not `hashed` the caller fills in `sha256` later, beside other work, if the copying did
-    not bring it. Waits up to
-    `patience` seconds for a writer that holds the file. Raises LegacyFileError where the file is
-    missing, no database, locked for longer, damaged, not in UTF-8, or the disk is full.
+    Waits up to `patience` seconds for a writer that holds the file. Raises LegacyFileError where
+    the file is missing, no database, locked for longer, damaged, not in UTF-8, or the disk is full.
     """
     check_readable(source)
     copy = directory / f"{file}.db"
-    sha256 = _backup(source, copy, patience)
+    sha256 = _copied(source, copy, patience)
     connection = open_legacy(copy)
     try:
         schema = read_schema(connection)
@@ -79,13 +76,11 @@ def take_snapshot(
             f"{source} stores text as {encoding}, which is not supported: make a UTF-8 copy with "
             f"`sqlite3 {source.name} .dump | sqlite3 copy.db` and import that."
         )
-    if hashed and not sha256:
-        sha256 = file_sha256(copy)
     return Snapshot(file, source, copy, schema, copy.stat().st_size, sha256)
 
 
-def _backup(source: Path, copy: Path, patience: float) -> str:
-    """The copy's SHA-256; empty where it is still to be made."""
+def _copied(source: Path, copy: Path, patience: float) -> str:
+    """Make the copy; its SHA-256."""
     origin = open_legacy(source, timeout=min(patience, 5.0))
     if digest := copied_whole(origin, source, copy):
         origin.close()
@@ -106,7 +101,7 @@ def _backup(source: Path, copy: Path, patience: float) -> str:
     finally:
         target.close()
         origin.close()
-    return ""
+    return file_sha256(copy)
 
 
 def copied_whole(origin: sqlite3.Connection, source: Path, copy: Path) -> str | None:

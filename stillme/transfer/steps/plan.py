@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from stillme.transfer.sqlite.epochs import read_epoch_units
 from stillme.transfer.sqlite.parts import Scan, scan_in_parts
 from stillme.transfer.sqlite.ranges import Bound, KeyRange, key_ranges
 from stillme.transfer.sqlite.schema import sequence_mark
-from stillme.transfer.sqlite.snapshot import Snapshot, file_sha256, take_snapshot
+from stillme.transfer.sqlite.snapshot import Snapshot, take_snapshot
 from stillme.transfer.steps.job import TableJob
 
 
@@ -43,7 +43,7 @@ class PlannedTable:
 
 @dataclass(slots=True)
 class PlannedFile:
-    """One file: its snapshot, hashed, and its tables by declared name."""
+    """One file: its snapshot, and its tables by declared name."""
 
     snapshot: Snapshot
     tables: dict[str, PlannedTable]
@@ -91,15 +91,8 @@ class Planner:
     def look(self, snapshot: Snapshot) -> PlannedFile:
         """Plan one file. Raises LegacyFileError where it is damaged."""
         notices: list[str] = []
-        digest = snapshot.sha256
-        with _beside(0 if digest else self.threads) as threads:
-            hashed = threads.submit(file_sha256, snapshot.path) if threads else None
-            with _explained(snapshot):
-                tables = self._tables(snapshot, notices)
-            digest = hashed.result() if hashed else digest or file_sha256(snapshot.path)
-        snapshot = replace(snapshot, sha256=digest)
-        for planned in tables.values():
-            planned.job = replace(planned.job, snapshot=snapshot)
+        with _explained(snapshot):
+            tables = self._tables(snapshot, notices)
         return PlannedFile(snapshot, tables, notices)
 
     def _tables(self, snapshot: Snapshot, notices: list[str]) -> dict[str, PlannedTable]:
@@ -151,16 +144,6 @@ def all_cores() -> int:
 
 
 @contextmanager
-def _beside(threads: int) -> Iterator[ThreadPoolExecutor | None]:
-    """A thread for what is done beside the planning, where more than one is allowed."""
-    if threads < 2:
-        yield None
-        return
-    with ThreadPoolExecutor(max_workers=1) as pool:
-        yield pool
-
-
-@contextmanager
 def _explained(snapshot: Snapshot) -> Iterator[None]:
     try:
         yield
@@ -175,7 +158,7 @@ def take_snapshots(
     on_event: OnEvent,
     threads: int,
 ) -> list[Snapshot]:
-    """Copy the selected files that are there into `directory`, side by side; maybe not hashed yet.
+    """Copy the selected files that are there into `directory`, side by side.
 
     Raises LegacyFileError where a file cannot be read.
     """
@@ -184,10 +167,7 @@ def take_snapshots(
     for file in files:
         on_event(Event("file", {"file": file.name, "path": str(file.path)}))
     with ThreadPoolExecutor(max_workers=threads) as pool:
-        copies = [
-            pool.submit(take_snapshot, file.name, file.path, directory, hashed=False)
-            for file in files
-        ]
+        copies = [pool.submit(take_snapshot, file.name, file.path, directory) for file in files]
         return [copy.result() for copy in copies]
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 from stillme.transfer.findings import Event, OnEvent
 from stillme.transfer.models import FileState
 from stillme.transfer.registry import LegacyFile, legacy_models
-from stillme.transfer.sqlite.snapshot import Snapshot, file_sha256, take_snapshot
+from stillme.transfer.sqlite.snapshot import Snapshot, take_snapshot
 from stillme.transfer.verify.cases import make_cases
 from stillme.transfer.verify.judges import Judges
 from stillme.transfer.verify.options import VerifyOptions
@@ -52,7 +51,8 @@ class FileWork:
     def begin(self, file: LegacyFile, judges: Judges) -> BegunFile:
         """Copy a file, look at its structure, hand out its rows. Raises TransferError."""
         self.on_event(Event("file", {"file": file.name, "path": str(file.path)}))
-        snapshot, cases = self._look(file)
+        snapshot = take_snapshot(file.name, file.path, self.directory)
+        cases = make_cases(self.options.database, snapshot)
         self.result.files[file.name] = {
             "path": str(file.path),
             "sha256": snapshot.sha256,
@@ -64,16 +64,6 @@ class FileWork:
                 kept = self.proven.get(name)
                 found.begun[name] = begin_full(self.options.database, case, kept, judges)
         return found
-
-    def _look(self, file: LegacyFile) -> tuple[Snapshot, dict[str, TableCase]]:
-        """The copy, hashed while its clock is found at the latest, and what there is to judge."""
-        snapshot = take_snapshot(file.name, file.path, self.directory, hashed=False)
-        with ThreadPoolExecutor(max_workers=1) as beside:
-            digest = None if snapshot.sha256 else beside.submit(file_sha256, snapshot.path)
-            cases = make_cases(self.options.database, snapshot)
-            if digest is not None:
-                snapshot = replace(snapshot, sha256=digest.result())
-        return snapshot, {name: replace(case, snapshot=snapshot) for name, case in cases.items()}
 
     def _fit(self, file: str, cases: dict[str, TableCase]) -> dict[str, TableCase]:
         """The selected tables that are there and whose target can be read; notes the others."""
