@@ -93,9 +93,9 @@ def read(ground: Ground, *, with_apsw: bool) -> float:
     from stillme.transfer.findings import ignore_event
     from stillme.transfer.selection import Selection
     from stillme.transfer.sqlite.ranges import KeyRange
-    from stillme.transfer.steps.job import TableSource
-    from stillme.transfer.steps.plan import make_plan
-    from stillme.transfer.steps.stream import CommonStream
+    from stillme.transfer.steps.loading.plan import make_plan
+    from stillme.transfer.steps.rows.job import TableSource
+    from stillme.transfer.steps.rows.stream import CommonStream
 
     with tempfile.TemporaryDirectory(dir=ground.folder) as name:
         plan = make_plan(Selection((), (TABLE,)), Path(name), "auto", None, ignore_event)

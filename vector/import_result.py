@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from stillme.transfer.steps.outcome import Outcome
+from stillme.transfer.steps.rows.outcome import Outcome
 from vector.names import FILE
 
 

@@ -15,7 +15,7 @@ from stillme.transfer import ledger
 from stillme.transfer.findings import Event, OnEvent
 from stillme.transfer.models import KeptCell, QuarantinedRow, RunTable
 from stillme.transfer.postgresql.copy import commit_lazily, execute, fetch_all
-from stillme.transfer.steps.outcome import MOST_KEYS
+from stillme.transfer.steps.rows.outcome import MOST_KEYS
 from vector import chroma, indexes, merging, models, strangers
 from vector.conversion import (
     Aside,

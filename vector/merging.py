@@ -15,8 +15,8 @@ from stillme.postgresql.distributed import is_distributed
 from stillme.transfer.errors import TransferError
 from stillme.transfer.models import KeptCell, QuarantinedRow
 from stillme.transfer.postgresql.copy import copy_over, execute, fetch_all
-from stillme.transfer.steps import image
-from stillme.transfer.steps.outcome import MOST_KEYS, Outcome
+from stillme.transfer.steps.merging import image
+from stillme.transfer.steps.rows.outcome import MOST_KEYS, Outcome
 from vector import chroma, models
 from vector.binary import COLUMNS, COPY_HEADER, COPY_TRAILER
 from vector.conversion import TABLES, Aside, Ready, jsonable, original_json

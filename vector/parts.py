@@ -20,7 +20,7 @@ from django.db import connections
 from stillme.transfer.findings import ignore_event
 from stillme.transfer.postgresql.locks import share_as_worker
 from stillme.transfer.processes import process_pool
-from stillme.transfer.steps.outcome import Outcome
+from stillme.transfer.steps.rows.outcome import Outcome
 from vector import chroma
 from vector.import_result import VectorImport, VectorOptions
 

@@ -19,8 +19,8 @@ from stillme.transfer.models import Chunk, Run, RunFile, RunTable, SharedRange, 
 from stillme.transfer.postgresql.copy import fetch_all
 from stillme.transfer.sqlite.ranges import KeyRange
 from stillme.transfer.sqlite.snapshot import Snapshot
-from stillme.transfer.steps.job import TableJob
-from stillme.transfer.steps.outcome import Outcome
+from stillme.transfer.steps.rows.job import TableJob
+from stillme.transfer.steps.rows.outcome import Outcome
 
 _CHUNK_KEY = ["table", "number"]
 

@@ -21,11 +21,11 @@ from stillme.transfer.raw_cells import pack_cell
 from stillme.transfer.registry import legacy_model, legacy_models
 from stillme.transfer.sqlite.clock import Clock, Span, check_zone
 from stillme.transfer.sqlite.schema import FoundColumn, FoundSchema, FoundTable
-from stillme.transfer.steps import states
-from stillme.transfer.steps.apply import apply_raw
-from stillme.transfer.steps.careful import CarefulLoader, key_as_text
-from stillme.transfer.steps.job import TableJob
+from stillme.transfer.steps.merging.apply import apply_raw
 from stillme.transfer.steps.retry_row import OtherRecords, raw_row, taken
+from stillme.transfer.steps.rows.careful import CarefulLoader, key_as_text
+from stillme.transfer.steps.rows.job import TableJob
+from stillme.transfer.steps.syncing import states
 
 Status = QuarantinedRow.Status
 

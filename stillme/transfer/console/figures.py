@@ -11,8 +11,8 @@ from stillme.transfer.console.progress import duration, progress
 from stillme.transfer.console.storage import storage
 from stillme.transfer.models import Proof, QuarantinedRow, Run, RunTable
 from stillme.transfer.reasons import in_words
-from stillme.transfer.steps.lag_history import lag_plot
 from stillme.transfer.steps.status import FileStatus, looked_only_at, overview
+from stillme.transfer.steps.syncing.lag_history import lag_plot
 from stillme.transfer.stores import Store, stores
 
 REASONS = 20

@@ -2,7 +2,7 @@
 
 SQLite itself checks the storage classes and shapes, doubles the quotes, prints the doubles, and
 appends the offset of a time; Python only joins the lines that come back (law 4). Whatever the
-predicate does not vouch for goes through `steps.policy` cell by cell.
+predicate does not vouch for goes through `steps.rows.policy` cell by cell.
 """
 
 from __future__ import annotations

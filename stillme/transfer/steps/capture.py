@@ -22,10 +22,10 @@ from stillme.transfer.sqlite.capture import CaptureStatus, Health, Probe, captur
 from stillme.transfer.sqlite.capture.freeze import drop_freeze
 from stillme.transfer.sqlite.capture.tables import open_writable, write_transaction
 from stillme.transfer.sqlite.snapshot import take_snapshot
-from stillme.transfer.steps import states
-from stillme.transfer.steps.live_file import LiveFile
-from stillme.transfer.steps.plan import file_mappings
-from stillme.transfer.steps.states import State
+from stillme.transfer.steps.loading.plan import file_mappings
+from stillme.transfer.steps.syncing import states
+from stillme.transfer.steps.syncing.live_file import LiveFile
+from stillme.transfer.steps.syncing.states import State
 
 _PATIENCE = 10.0
 # While the legacy side is in charge, capture may be put in and taken out.

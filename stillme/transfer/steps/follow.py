@@ -12,14 +12,14 @@ from stillme.transfer.findings import Event, OnEvent, ignore_event
 from stillme.transfer.postgresql.locks import exclusive
 from stillme.transfer.registry import LegacyFile
 from stillme.transfer.selection import Selection, present_files
-from stillme.transfer.steps import states
 from stillme.transfer.steps.capture import lift_stale_freezes
-from stillme.transfer.steps.follow_result import FileFollowed, FollowOptions, FollowResult
-from stillme.transfer.steps.follower import Follower, measure_lag
-from stillme.transfer.steps.image import refuse_on_cluster
-from stillme.transfer.steps.lag_history import LagHistory
 from stillme.transfer.steps.load import ImportOptions, import_files
-from stillme.transfer.steps.states import State
+from stillme.transfer.steps.merging.image import refuse_on_cluster
+from stillme.transfer.steps.syncing import states
+from stillme.transfer.steps.syncing.follow_result import FileFollowed, FollowOptions, FollowResult
+from stillme.transfer.steps.syncing.follower import Follower, measure_lag
+from stillme.transfer.steps.syncing.lag_history import LagHistory
+from stillme.transfer.steps.syncing.states import State
 
 __all__ = ["FileFollowed", "FollowOptions", "FollowResult", "Follower", "follow", "measure_lag"]
 

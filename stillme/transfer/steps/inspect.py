@@ -30,11 +30,11 @@ from stillme.transfer.sqlite.connect import explain
 from stillme.transfer.sqlite.drift import Drift, find_drift, virtual_tables
 from stillme.transfer.sqlite.files import OtherFile, journal_mode, other_files
 from stillme.transfer.sqlite.snapshot import Snapshot
-from stillme.transfer.steps.job import TableJob
-from stillme.transfer.steps.outcome import Outcome
-from stillme.transfer.steps.plan import Plan, PlannedTable, make_plan
-from stillme.transfer.steps.predict import Prediction, predict_table
-from stillme.transfer.steps.predict import as_dict as prediction_as_dict
+from stillme.transfer.steps.loading.plan import Plan, PlannedTable, make_plan
+from stillme.transfer.steps.loading.predict import Prediction, predict_table
+from stillme.transfer.steps.loading.predict import as_dict as prediction_as_dict
+from stillme.transfer.steps.rows.job import TableJob
+from stillme.transfer.steps.rows.outcome import Outcome
 from stillme.transfer.stores import StoreOptions, wanted_stores
 
 

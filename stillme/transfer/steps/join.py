@@ -23,12 +23,12 @@ from stillme.transfer.models import Chunk, Run, RunFile, SharedRange
 from stillme.transfer.postgresql.locks import is_held, sharing_as_worker
 from stillme.transfer.selection import Selection
 from stillme.transfer.sqlite.ranges import KeyRange
-from stillme.transfer.steps.import_options import ImportOptions
-from stillme.transfer.steps.outcome import Outcome
-from stillme.transfer.steps.plan import PlannedFile, Planner, all_cores, take_snapshots
-from stillme.transfer.steps.readiness import check_target
-from stillme.transfer.steps.table_work import as_tasks, set_aside_parents
-from stillme.transfer.steps.workers import Task, Workforce, workforce
+from stillme.transfer.steps.loading.import_options import ImportOptions
+from stillme.transfer.steps.loading.plan import PlannedFile, Planner, all_cores, take_snapshots
+from stillme.transfer.steps.loading.readiness import check_target
+from stillme.transfer.steps.loading.table_work import as_tasks, set_aside_parents
+from stillme.transfer.steps.loading.workers import Task, Workforce, workforce
+from stillme.transfer.steps.rows.outcome import Outcome
 
 # Seconds between two looks at the queue, and at a range that somebody else was loading.
 LOOK_AGAIN = 0.1

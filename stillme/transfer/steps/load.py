@@ -18,15 +18,14 @@ from stillme.transfer.postgresql import objects
 from stillme.transfer.postgresql.locks import exclusive
 from stillme.transfer.postgresql.sequences import set_sequence
 from stillme.transfer.registry import legacy_files
-from stillme.transfer.steps.dry import dry_table
-from stillme.transfer.steps.image import refuse_on_cluster
-from stillme.transfer.steps.import_options import (
+from stillme.transfer.steps.loading.dry import dry_table
+from stillme.transfer.steps.loading.import_options import (
     CHUNK_ROWS,
     ImportOptions,
     ImportResult,
     TableResult,
 )
-from stillme.transfer.steps.plan import (
+from stillme.transfer.steps.loading.plan import (
     Cut,
     Plan,
     PlannedTable,
@@ -36,12 +35,13 @@ from stillme.transfer.steps.plan import (
     make_plan,
     take_snapshots,
 )
-from stillme.transfer.steps.prune import prune_keys, prune_records
-from stillme.transfer.steps.readiness import check_target
+from stillme.transfer.steps.loading.prune import prune_keys, prune_records
+from stillme.transfer.steps.loading.readiness import check_target
+from stillme.transfer.steps.loading.schedule import Schedule, executor
+from stillme.transfer.steps.loading.workers import workforce
+from stillme.transfer.steps.merging.image import refuse_on_cluster
 from stillme.transfer.steps.retry import retry_orphans
-from stillme.transfer.steps.schedule import Schedule, executor
-from stillme.transfer.steps.states import refuse_when_live
-from stillme.transfer.steps.workers import workforce
+from stillme.transfer.steps.syncing.states import refuse_when_live
 from stillme.transfer.stores import StoreOptions, wanted_stores
 
 __all__ = ["CHUNK_ROWS", "ImportOptions", "ImportResult", "TableResult", "import_files"]

@@ -18,13 +18,13 @@ from stillme.transfer.postgresql import capture as reverse
 from stillme.transfer.postgresql.copy import fetch_all, quoted
 from stillme.transfer.registry import LegacyFile
 from stillme.transfer.sqlite.backup_manifest import read_manifest
-from stillme.transfer.steps import states
 from stillme.transfer.steps.backup import check_backup
 from stillme.transfer.steps.capture import target_tables
 from stillme.transfer.steps.follow import measure_lag
-from stillme.transfer.steps.foreign import foreign_rows
-from stillme.transfer.steps.live_file import LiveFile, same_file
-from stillme.transfer.steps.states import State
+from stillme.transfer.steps.merging.foreign import foreign_rows
+from stillme.transfer.steps.syncing import states
+from stillme.transfer.steps.syncing.live_file import LiveFile, same_file
+from stillme.transfer.steps.syncing.states import State
 
 GREEN, YELLOW, RED = "go", "look", "no-go"
 MOST_LAG = 10_000

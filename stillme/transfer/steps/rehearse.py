@@ -34,12 +34,12 @@ from stillme.transfer.sqlite.snapshot import take_snapshot
 from stillme.transfer.steps.capture import install_capture
 from stillme.transfer.steps.cutover import CutoverOptions, cut_over
 from stillme.transfer.steps.follow import FollowOptions, follow
-from stillme.transfer.steps.live_file import LiveFile
 from stillme.transfer.steps.load import ImportOptions, import_files
 from stillme.transfer.steps.readiness_list import OVERRIDES
 from stillme.transfer.steps.rollback import roll_back
-from stillme.transfer.steps.sweep import range_digest
-from stillme.transfer.steps.tail import Judge
+from stillme.transfer.steps.switching.tail import Judge
+from stillme.transfer.steps.syncing.live_file import LiveFile
+from stillme.transfer.steps.syncing.sweep import range_digest
 
 _ALIAS = "default"
 _TOUCHED = 100

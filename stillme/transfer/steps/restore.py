@@ -21,10 +21,10 @@ from stillme.transfer.sqlite.backup_manifest import read_manifest
 from stillme.transfer.sqlite.capture.tables import open_writable
 from stillme.transfer.sqlite.connect import explain, open_legacy
 from stillme.transfer.sqlite.schema import read_schema, row_count
-from stillme.transfer.steps import states
 from stillme.transfer.steps.backup import check_backup
 from stillme.transfer.steps.capture import target_tables
-from stillme.transfer.steps.states import State
+from stillme.transfer.steps.syncing import states
+from stillme.transfer.steps.syncing.states import State
 
 
 @dataclass(frozen=True, slots=True)

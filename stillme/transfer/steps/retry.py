@@ -8,9 +8,9 @@ from stillme.transfer import ledger
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.postgresql.capture import as_replay
 from stillme.transfer.postgresql.copy import fetch_all, quoted
-from stillme.transfer.steps.apply import apply_keys
-from stillme.transfer.steps.job import TableSource
-from stillme.transfer.steps.plan import Plan, PlannedTable
+from stillme.transfer.steps.loading.plan import Plan, PlannedTable
+from stillme.transfer.steps.merging.apply import apply_keys
+from stillme.transfer.steps.rows.job import TableSource
 
 _AT_ONCE = 1000
 

@@ -16,7 +16,7 @@ from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.postgresql.copy import fetch_all, quoted
 from stillme.transfer.raw_cells import unpack_cell, whole_key
 from stillme.transfer.sqlite.raw import RawRow
-from stillme.transfer.steps.careful import key_as_text, keys_not_taken
+from stillme.transfer.steps.rows.careful import key_as_text, keys_not_taken
 
 _DECISION = ("status", "note", "decided_by", "decided_at")
 

@@ -35,15 +35,15 @@ from stillme.transfer.sqlite.capture.freeze import (
 from stillme.transfer.sqlite.capture.install import create_triggers, drop_capture_triggers
 from stillme.transfer.sqlite.capture.tables import open_writable, write_transaction
 from stillme.transfer.sqlite.snapshot import take_snapshot
-from stillme.transfer.steps import states
-from stillme.transfer.steps.align import align
 from stillme.transfer.steps.capture import target_tables
-from stillme.transfer.steps.carry_back import Carried, carry_table
-from stillme.transfer.steps.job import TableSource
-from stillme.transfer.steps.live_file import LiveFile
-from stillme.transfer.steps.states import State
-from stillme.transfer.steps.tail import Judge, Tail
-from stillme.transfer.steps.written_keys import changed_keys, every_key
+from stillme.transfer.steps.rows.job import TableSource
+from stillme.transfer.steps.switching.align import align
+from stillme.transfer.steps.switching.carry_back import Carried, carry_table
+from stillme.transfer.steps.switching.tail import Judge, Tail
+from stillme.transfer.steps.switching.written_keys import changed_keys, every_key
+from stillme.transfer.steps.syncing import states
+from stillme.transfer.steps.syncing.live_file import LiveFile
+from stillme.transfer.steps.syncing.states import State
 
 _PATIENCE = 10.0
 

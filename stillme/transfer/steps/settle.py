@@ -10,9 +10,9 @@ from stillme.transfer.registry import LegacyFile, legacy_files, legacy_models
 from stillme.transfer.selection import Selection
 from stillme.transfer.sqlite.capture.log import last_sequence
 from stillme.transfer.sqlite.connect import open_legacy
-from stillme.transfer.steps import states
 from stillme.transfer.steps.follow import FollowOptions, follow
-from stillme.transfer.steps.states import State
+from stillme.transfer.steps.syncing import states
+from stillme.transfer.steps.syncing.states import State
 
 _PATIENCE, _PAUSE = 30.0, 0.1
 

@@ -14,11 +14,11 @@ from stillme.transfer.registry import LegacyFile, legacy_files
 from stillme.transfer.sqlite.capture import Health, frozen_until
 from stillme.transfer.sqlite.capture.freeze import FOR_GOOD
 from stillme.transfer.sqlite.connect import open_legacy
-from stillme.transfer.steps import states
 from stillme.transfer.steps.capture import target_tables
 from stillme.transfer.steps.follow import measure_lag
-from stillme.transfer.steps.live_file import LiveFile
-from stillme.transfer.steps.states import State
+from stillme.transfer.steps.syncing import states
+from stillme.transfer.steps.syncing.live_file import LiveFile
+from stillme.transfer.steps.syncing.states import State
 from stillme.transfer.stores import Store, stores
 
 

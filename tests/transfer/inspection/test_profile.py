@@ -17,10 +17,10 @@ from stillme.demo.samples import make_hostile, make_samples
 from stillme.transfer.findings import ignore_event
 from stillme.transfer.selection import Selection
 from stillme.transfer.sqlite.profile_shapes import json_troubles, text_troubles, time_shape
-from stillme.transfer.steps.dry import dry_table
 from stillme.transfer.steps.inspect import inspect_files
-from stillme.transfer.steps.plan import make_plan
-from stillme.transfer.steps.predict import predict_table
+from stillme.transfer.steps.loading.dry import dry_table
+from stillme.transfer.steps.loading.plan import make_plan
+from stillme.transfer.steps.loading.predict import predict_table
 from tests.transfer.inspection.support import column, file, table
 from tests.transfer.load.support import FILES, change
 

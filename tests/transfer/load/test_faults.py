@@ -18,7 +18,7 @@ import pytest
 from stillme.transfer.models import DroppedObject, Run
 from stillme.transfer.postgresql import objects
 from stillme.transfer.processes import leave_parents_sessions
-from stillme.transfer.steps import table_work
+from stillme.transfer.steps.loading import table_work
 from tests.transfer.load.support import blocked, content, query, run_import, schema, wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)

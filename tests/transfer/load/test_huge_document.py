@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from stillme.demo.samples import make_samples
-from stillme.transfer.steps import json_scan
+from stillme.transfer.steps.rows import json_scan
 from tests.transfer.load.huge_documents import (
     FILL,
     HUGE,

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stillme.transfer.steps import json_policy, json_scan
+from stillme.transfer.steps.rows import json_policy, json_scan
 
 MB = 1_000_000
 

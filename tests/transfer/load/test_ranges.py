@@ -14,7 +14,7 @@ from stillme.transfer.findings import ignore_event
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.selection import Selection
 from stillme.transfer.sqlite.ranges import KeyRange, key_ranges
-from stillme.transfer.steps.plan import make_plan
+from stillme.transfer.steps.loading.plan import make_plan
 from stillme.transfer.verify.legacy_side import key_condition
 
 

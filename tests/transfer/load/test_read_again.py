@@ -9,8 +9,9 @@ import pytest
 from stillme.demo.samples import make_hostile
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.selection import Selection
-from stillme.transfer.steps import load_range, read_range, table_work
-from stillme.transfer.steps.read_range import RangeReader
+from stillme.transfer.steps.loading import load_range, table_work
+from stillme.transfer.steps.rows import read_range
+from stillme.transfer.steps.rows.read_range import RangeReader
 from tests.transfer.load.support import change, content, query, run_import, schema
 from tests.transfer.load.test_faults import empty_target
 
@@ -58,7 +59,7 @@ def test_how_often_a_changed_range_is_read(
 
     monkeypatch.setattr(read_range, "_KEPT_BYTES", kept)
     monkeypatch.setattr(read_range, "RangeReader", Counting)
-    monkeypatch.setattr("stillme.transfer.steps.merge.RangeReader", Counting)
+    monkeypatch.setattr("stillme.transfer.steps.merging.merge.RangeReader", Counting)
     monkeypatch.setattr(load_range, "RangeReader", Counting)
     (table,) = run_import(selection=selected, chunk_rows=10_000).tables
     assert table.outcome.updated == table.outcome.loaded > 0
@@ -110,7 +111,7 @@ def test_a_foreign_key_that_cannot_be_built_is_said_and_built_later(
         mend(alias, mapping, *arguments)  # type: ignore[arg-type]
 
     with monkeypatch.context() as patch:
-        patch.setattr("stillme.transfer.steps.schedule.finish_table", somebody_deletes)
+        patch.setattr("stillme.transfer.steps.loading.schedule.finish_table", somebody_deletes)
         with pytest.raises(TransferError, match="foreign key is still down"):
             run_import()
     assert schema() != declared

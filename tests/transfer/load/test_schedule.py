@@ -19,11 +19,11 @@ from stillme.transfer.sqlite import parts
 from stillme.transfer.sqlite.clock import read_clock
 from stillme.transfer.sqlite.epochs import read_epoch_units
 from stillme.transfer.sqlite.parts import scan_in_parts, scan_on
-from stillme.transfer.steps import table_work
-from stillme.transfer.steps.import_options import SMALL_FILES, ImportOptions
 from stillme.transfer.steps.load import import_files
-from stillme.transfer.steps.plan import make_plan
-from stillme.transfer.steps.workers import Inline, _Hands
+from stillme.transfer.steps.loading import table_work
+from stillme.transfer.steps.loading.import_options import SMALL_FILES, ImportOptions
+from stillme.transfer.steps.loading.plan import make_plan
+from stillme.transfer.steps.loading.workers import Inline, _Hands
 from tests.transfer.load.support import content, query, run_import, schema, wait_until
 
 needs_target = pytest.mark.django_db(transaction=True)

@@ -20,8 +20,8 @@ import pytest
 from stillme.demo.samples import make_bulk
 from stillme.transfer.models import Chunk, Run, SharedRange
 from stillme.transfer.selection import Selection
-from stillme.transfer.steps.import_options import ImportResult
-from stillme.transfer.steps.outcome import Outcome
+from stillme.transfer.steps.loading.import_options import ImportResult
+from stillme.transfer.steps.rows.outcome import Outcome
 from tests.transfer.load.support import blocked, content, query, run_import, schema, wait_until
 from tests.transfer.load.test_faults import empty_target, settle
 

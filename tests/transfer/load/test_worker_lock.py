@@ -10,7 +10,7 @@ from django.db import connections
 from stillme.transfer.errors import Busy
 from stillme.transfer.postgresql import locks
 from stillme.transfer.postgresql.locks import WORKER, exclusive, is_held, share_as_worker
-from stillme.transfer.steps.workers import workforce
+from stillme.transfer.steps.loading.workers import workforce
 from tests.transfer.load.support import wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)

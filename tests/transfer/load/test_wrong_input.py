@@ -57,7 +57,7 @@ def test_a_file_in_utf_16(legacy: Path) -> None:
 
 
 def test_a_locked_file(legacy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from stillme.transfer.steps import plan
+    from stillme.transfer.steps.loading import plan
 
     def impatient(*arguments: Any, **options: Any) -> Any:
         return take_snapshot(*arguments, **{**options, "patience": 0.2})

@@ -9,8 +9,8 @@ from stillme.transfer.postgresql.copy import fetch_all
 from stillme.transfer.registry import legacy_files
 from stillme.transfer.sqlite.ranges import KeyRange
 from stillme.transfer.sqlite.schema import row_count
-from stillme.transfer.steps.compare import compare_range
-from stillme.transfer.steps.live_file import LiveFile
+from stillme.transfer.steps.merging.compare import compare_range
+from stillme.transfer.steps.syncing.live_file import LiveFile
 
 
 def differences() -> dict[str, object]:

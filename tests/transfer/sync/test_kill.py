@@ -25,7 +25,7 @@ from stillme.demo.samples.writer import expected_state
 from stillme.transfer.models import Proof, QuarantinedRow
 from stillme.transfer.postgresql.copy import fetch_all, quoted
 from stillme.transfer.registry import legacy_files
-from stillme.transfer.steps.live_file import LiveFile
+from stillme.transfer.steps.syncing.live_file import LiveFile
 
 from .equal import differences
 from .switching import DESPITE

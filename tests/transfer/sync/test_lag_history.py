@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from stillme.transfer.findings import Event
 from stillme.transfer.models import LagSample
-from stillme.transfer.steps.lag_history import HOURS, LagHistory, lag_plot
+from stillme.transfer.steps.syncing.lag_history import HOURS, LagHistory, lag_plot
 
 pytestmark = pytest.mark.django_db
 

@@ -33,10 +33,11 @@ from stillme.demo.samples.generate import make_samples
 from stillme.transfer.models import FileState
 from stillme.transfer.postgresql import capture as reverse
 from stillme.transfer.selection import Selection
-from stillme.transfer.steps import cutover, rollback, states
+from stillme.transfer.steps import cutover, rollback
 from stillme.transfer.steps.capture import install_capture, target_tables
 from stillme.transfer.steps.follow import FollowOptions, follow
 from stillme.transfer.steps.load import ImportOptions, import_files
+from stillme.transfer.steps.syncing import states
 
 from .equal import differences
 from .switching import cut_over, roll_back

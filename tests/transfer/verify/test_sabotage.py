@@ -14,7 +14,7 @@ from stillme.transfer import kinds
 from stillme.transfer.findings import FindingKind
 from stillme.transfer.mapping import MappedColumn
 from stillme.transfer.sqlite import common
-from stillme.transfer.steps.stream import CommonStream
+from stillme.transfer.steps.rows.stream import CommonStream
 from tests.transfer.load.support import run_import
 from tests.transfer.verify.support import judge
 

@@ -11,7 +11,7 @@ from stillme.transfer.command import TransferCommand
 from stillme.transfer.errors import TransferError
 from stillme.transfer.postgresql.locks import exclusive
 from stillme.transfer.reports import terminal_quarantine as report
-from stillme.transfer.steps.readiness import check_target
+from stillme.transfer.steps.loading.readiness import check_target
 
 
 class Command(TransferCommand):

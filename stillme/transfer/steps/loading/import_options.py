@@ -1,0 +1,76 @@
+"""What an import is asked for, and what became of it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+
+from stillme.transfer.selection import Selection
+from stillme.transfer.steps.rows.outcome import Outcome
+
+CHUNK_ROWS = 50_000
+# Below this many bytes of legacy files a second process costs more than it saves.
+SMALL_FILES = 4_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class ImportOptions:
+    """What to import and how. `jobs` is the number of worker processes, 0 for as many as fit.
+
+    `share` offers every range to importers that join.
+    """
+
+    selection: Selection = field(default_factory=Selection)
+    jobs: int = 0
+    dry_run: bool = False
+    prune: bool = False
+    overwrite: bool = False
+    moved: bool = False
+    share: bool = False
+    chunk_rows: int = CHUNK_ROWS
+    database: str = "default"
+
+    def workers(self, size: int) -> int:
+        """Worker processes for files of `size` bytes: as asked, else one per core up to four."""
+        if self.jobs:
+            return self.jobs
+        return 1 if size < SMALL_FILES else min(4, os.cpu_count() or 1)
+
+
+@dataclass(slots=True)
+class TableResult:
+    """What became of one table."""
+
+    file: str
+    table: str
+    target: str
+    outcome: Outcome
+    seconds: float
+    chunks: int = 0
+    skipped_chunks: int = 0
+
+
+@dataclass(slots=True)
+class ImportResult:
+    """What became of the import. `conserved` is law 1 over all tables.
+
+    `shares` are the ranges that each process of a shared import loaded.
+    """
+
+    run_id: int | None
+    tables: list[TableResult] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
+    returned: int = 0
+    seconds: float = 0.0
+    dry_run: bool = False
+    shares: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def conserved(self) -> bool:
+        """Whether every legacy row is loaded, repaired or quarantined."""
+        return all(table.outcome.conserved for table in self.tables)
+
+    @property
+    def conflicts(self) -> int:
+        """Rows left alone because the target side changed them."""
+        return sum(table.outcome.conflict_count for table in self.tables)

@@ -1,0 +1,229 @@
+"""What an import will work on: the files that are there, their tables, clocks and mappings."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from stillme.transfer.errors import LegacyFileError
+from stillme.transfer.findings import Event, OnEvent
+from stillme.transfer.mapping import TableMapping, map_table
+from stillme.transfer.registry import legacy_models, levels
+from stillme.transfer.selection import Selection, present_files
+from stillme.transfer.sqlite.clock import Clock, check_zone, read_clock
+from stillme.transfer.sqlite.connect import explain
+from stillme.transfer.sqlite.epochs import read_epoch_units
+from stillme.transfer.sqlite.parts import Scan, scan_in_parts
+from stillme.transfer.sqlite.ranges import Bound, KeyRange, key_ranges
+from stillme.transfer.sqlite.schema import sequence_mark
+from stillme.transfer.sqlite.snapshot import Snapshot, take_snapshot
+from stillme.transfer.steps.rows.job import TableJob
+
+
+@dataclass(slots=True)
+class PlannedTable:
+    """One table to load, cut into `ranges` where the plan was asked for them."""
+
+    job: TableJob
+    rows: int
+    sequence_mark: int
+    ranges: list[KeyRange] = field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """The declared legacy table."""
+        return self.job.mapping.declared_table
+
+
+@dataclass(slots=True)
+class PlannedFile:
+    """One file: its snapshot, and its tables by declared name."""
+
+    snapshot: Snapshot
+    tables: dict[str, PlannedTable]
+    notices: list[str]
+
+
+@dataclass(slots=True)
+class Plan:
+    """Tables by foreign-key level, and what was left out and why."""
+
+    levels: list[list[PlannedTable]] = field(default_factory=list)
+    snapshots: list[Snapshot] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
+
+    @property
+    def tables(self) -> list[PlannedTable]:
+        """All tables, parents first."""
+        return [table for level in self.levels for table in level]
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """How tables are cut into ranges: rows in each, and the bounds of an earlier run by table."""
+
+    rows: int
+    known: dict[str, tuple[Bound, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Planner:
+    """Looks at snapshots, up to `threads` scans of a table side by side.
+
+    Raises TransferError for a time zone that does not exist.
+    """
+
+    selection: Selection
+    zone: str
+    run_id: int | None = None
+    threads: int = field(default_factory=lambda: all_cores())
+    cut: Cut | None = None
+
+    def __post_init__(self) -> None:
+        check_zone(self.zone)
+
+    def look(self, snapshot: Snapshot) -> PlannedFile:
+        """Plan one file. Raises LegacyFileError where it is damaged."""
+        notices: list[str] = []
+        with _explained(snapshot):
+            tables = self._tables(snapshot, notices)
+        return PlannedFile(snapshot, tables, notices)
+
+    def _tables(self, snapshot: Snapshot, notices: list[str]) -> dict[str, PlannedTable]:
+        """Declared table -> plan, for the tables that are there and wanted."""
+        mappings = file_mappings(snapshot, notices)
+        scan = partial(scan_in_parts, snapshot.path, threads=self.threads)
+        connection = snapshot.open()
+        try:
+            clock = read_clock(connection, mappings.values(), self.zone, scan)
+            if clock.notice and _has_local_times(mappings):
+                notices.append(f"{snapshot.file}: {clock.notice}")
+            return {
+                name: self._table(connection, snapshot, mappings, name, clock, scan)
+                for name in mappings
+                if self.selection.wants(snapshot.file, name)
+            }
+        finally:
+            connection.close()
+
+    def _table(
+        self,
+        connection: sqlite3.Connection,
+        snapshot: Snapshot,
+        mappings: dict[str, TableMapping],
+        name: str,
+        clock: Clock,
+        scan: Scan,
+    ) -> PlannedTable:
+        mapping = mappings[name]
+        rows, epoch_units = read_epoch_units(scan, mapping)
+        job = TableJob(
+            snapshot=snapshot,
+            mapping=mapping,
+            clock=clock,
+            epoch_units=epoch_units,
+            run_id=self.run_id,
+            parents={parent: mappings.get(parent) for _, parent in mapping.references()},
+        )
+        planned = PlannedTable(job, rows, sequence_mark(connection, mapping.table))
+        if self.cut is not None:
+            known = self.cut.known.get(name, ())
+            planned.ranges = key_ranges(connection, mapping, self.cut.rows, known, rows)
+        return planned
+
+
+def all_cores() -> int:
+    """As many threads as can work at a time."""
+    return os.cpu_count() or 1
+
+
+@contextmanager
+def _explained(snapshot: Snapshot) -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise explain(snapshot.source, error) from error
+
+
+def take_snapshots(
+    selection: Selection,
+    directory: Path,
+    notices: list[str],
+    on_event: OnEvent,
+    threads: int,
+) -> list[Snapshot]:
+    """Copy the selected files that are there into `directory`, side by side.
+
+    Raises LegacyFileError where a file cannot be read.
+    """
+    selection.check(with_stores=True)
+    files = present_files(selection, notices)
+    for file in files:
+        on_event(Event("file", {"file": file.name, "path": str(file.path)}))
+    with ThreadPoolExecutor(max_workers=threads) as pool:
+        copies = [pool.submit(take_snapshot, file.name, file.path, directory) for file in files]
+        return [copy.result() for copy in copies]
+
+
+def make_plan(
+    selection: Selection, directory: Path, zone: str, run_id: int | None, on_event: OnEvent
+) -> Plan:
+    """Snapshot the files into `directory` and decide what each table needs."""
+    planner = Planner(selection, zone, run_id)
+    notices: list[str] = []
+    snapshots = take_snapshots(selection, directory, notices, on_event, all_cores())
+    with ThreadPoolExecutor(max_workers=all_cores()) as threads:
+        files = list(threads.map(planner.look, snapshots))
+    return arrange(selection, files, notices)
+
+
+def arrange(selection: Selection, files: Iterable[PlannedFile], notices: list[str]) -> Plan:
+    """The whole plan of planned files. Raises LegacyFileError where no table is left."""
+    plan = Plan(notices=list(notices))
+    tables: dict[str, PlannedTable] = {}
+    for file in files:
+        plan.snapshots.append(file.snapshot)
+        plan.notices += file.notices
+        tables.update(file.tables)
+    if not tables and not selection.only_stores:
+        names = ", ".join(str(s.source) for s in plan.snapshots)
+        raise LegacyFileError(f"None of the known legacy tables is in {names}: check the paths.")
+    for level in levels(legacy_models()):
+        here = [tables[m._meta.db_table] for m in level if m._meta.db_table in tables]
+        if here:
+            plan.levels.append(here)
+    return plan
+
+
+def _has_local_times(mappings: dict[str, TableMapping]) -> bool:
+    from stillme.transfer.kinds import Stamp, Timestamp
+
+    return any(
+        isinstance(c.kind, Timestamp) and c.kind.stamp is not Stamp.SQL
+        for mapping in mappings.values()
+        for c in mapping.columns
+    )
+
+
+def file_mappings(snapshot: Snapshot, notices: list[str]) -> dict[str, TableMapping]:
+    """Declared table -> mapping, for the tables that the file has."""
+    found = {}
+    for model in legacy_models(snapshot.file):
+        mapping = map_table(model, snapshot.schema)
+        if mapping is None:
+            notices.append(f"{snapshot.file}: has no table {model._meta.db_table}, skipped.")
+            continue
+        found[model._meta.db_table] = mapping
+        if mapping.extra:
+            names = ", ".join(mapping.extra)
+            notices.append(f"{mapping.table}: undeclared columns go to legacy_extra: {names}.")
+        if mapping.generated:
+            names = ", ".join(mapping.generated)
+            notices.append(f"{mapping.table}: values that SQLite computes are loaded: {names}.")
+    return found

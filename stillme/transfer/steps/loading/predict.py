@@ -1,0 +1,265 @@
+"""What an import into an empty target will make of one table: exact, and without a server.
+
+Common rows are told apart by the loader's own predicate plus what PostgreSQL itself would refuse
+(30 February, a year 0, a JSON number beyond numeric); every other row goes through the loader's
+own policy, so that prediction and import cannot disagree.
+"""
+
+from __future__ import annotations
+
+import re
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from stillme.transfer import kinds
+from stillme.transfer.mapping import MappedColumn, TableMapping
+from stillme.transfer.raw_cells import whole_key
+from stillme.transfer.sqlite.connect import quoted
+from stillme.transfer.sqlite.profile import (
+    ATTENTION,
+    ColumnProfile,
+    add_common,
+    add_row,
+    empty_profiles,
+)
+from stillme.transfer.sqlite.raw import RawRow
+from stillme.transfer.steps.rows import json_policy
+from stillme.transfer.steps.rows.careful import LoadedRow, SetAside, keys_not_taken
+from stillme.transfer.steps.rows.job import TableJob, TableSource
+
+MOST_EXAMPLES = 3
+_BATCH_ROWS = 1000
+_AT_ONCE = 500
+_MOST_REMEMBERED = 20_000
+# PostgreSQL's btree takes no entry beyond a third of a page; zlib stands in for its compression.
+_LONGEST_KEY = 2690
+# Makes SQLite work the date out again: without it, 3.40 prints 30 February as it was given.
+_ANEW = "'+0 days'"
+_LONG_EXPONENT = re.compile(r"[0-9][eE][+-]?[0-9]{5}")
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One row that will be quarantined."""
+
+    key: str | None
+    column: str
+    reason: str
+    sentence: str
+
+
+@dataclass(slots=True)
+class Prediction:
+    """Counts of rows, what is behind them, and the profile of every column.
+
+    `reasons` counts rows to be quarantined, `repairs` cells to be repaired as (column, reason),
+    `kept` cells whose original is kept although the row counts as loaded.
+    """
+
+    rows: int = 0
+    repaired: int = 0
+    quarantined: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+    repairs: Counter[tuple[str, str]] = field(default_factory=Counter)
+    examples: list[Example] = field(default_factory=list)
+    columns: list[ColumnProfile] = field(default_factory=list)
+    long_keys: int = 0
+    aside: list[int] = field(default_factory=list)
+
+    @property
+    def loaded(self) -> int:
+        """Rows that load as they are."""
+        return self.rows - self.repaired - self.quarantined
+
+
+def predict_table(job: TableJob) -> Prediction:
+    """Two passes over the table: tell rows apart, then count the common ones."""
+    prediction = Prediction()
+    profiles = empty_profiles(job.mapping)
+    streamed, source = TableSource(job), TableSource(job)
+    try:
+        # Texts are checked as bytes, a batch at a time; Python would stop at the first bad one.
+        streamed.connection.text_factory = bytes
+        streamed.connection.execute(f"CREATE TEMP TABLE {ATTENTION} (number INTEGER PRIMARY KEY)")
+        for row in _rows_that_need_attention(streamed, source, prediction):
+            _note(prediction, job, _judge(source, row, prediction))
+            add_row(job.mapping, profiles, row)
+        if job.mapping.has_rowid:
+            add_common(streamed.connection, job.mapping, profiles)
+    finally:
+        streamed.close()
+        source.close()
+    prediction.columns = list(profiles.values())
+    return prediction
+
+
+def _rows_that_need_attention(
+    streamed: TableSource, source: TableSource, prediction: Prediction
+) -> Iterator[RawRow]:
+    mapping = source.job.mapping
+    if not mapping.has_rowid:
+        for row in source.raw.where("1"):
+            prediction.rows += 1
+            yield row
+        return
+    table = quoted(mapping.table)
+    for batch in _batches(streamed, prediction):
+        streamed.connection.executemany(
+            f"INSERT INTO temp.{ATTENTION} VALUES (?)", ((rowid,) for rowid in batch)
+        )
+        for start in range(0, len(batch), _AT_ONCE):
+            listed = ", ".join(map(str, batch[start : start + _AT_ONCE]))
+            yield from source.raw.where(f"{table}.rowid IN ({listed})")
+
+
+def _batches(streamed: TableSource, prediction: Prediction) -> Iterator[list[int]]:
+    """Rowids that need attention, batch by batch, in the order of the file."""
+    mapping = streamed.job.mapping
+    documents = [quoted(c.legacy) for c in mapping.columns if isinstance(c.kind, kinds.Json)]
+    remembered: dict[bytes, bool] = {}
+    test = " AND ".join([streamed.common.predicate, *_strict_tests(mapping)])
+    columns = ["rowid", test, _texts(mapping), *documents]
+    cursor = streamed.connection.execute(
+        f"SELECT {', '.join(columns)} FROM {quoted(mapping.table)}"
+    )
+    while batch := cursor.fetchmany(_BATCH_ROWS):
+        prediction.rows += len(batch)
+        bad = [row[0] for row in batch if not row[1]]
+        common = [row for row in batch if row[1]]
+        if not _is_clean_text(b"\n".join([row[2] for row in common])):
+            bad += [row[0] for row in common if not _is_clean_text(row[2])]
+        for position in range(3, 3 + len(documents)):
+            bad += [row[0] for row in common if not _is_clean(row[position], remembered)]
+        if bad:
+            yield sorted(set(bad))
+
+
+def _texts(mapping: TableMapping) -> str:
+    """All text cells of a row in one, apart from each other so that no bytes join."""
+    names = [
+        f"coalesce({quoted(c.legacy)}, '')"
+        for c in mapping.columns
+        if isinstance(c.kind, kinds.Text | kinds.TextKey | kinds.Json)
+    ]
+    return " || '|' || ".join(names) or "''"
+
+
+def _is_clean_text(raw: bytes) -> bool:
+    if b"\0" in raw:
+        return False
+    try:
+        raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _is_clean(document: bytes | None, remembered: dict[bytes, bool]) -> bool:
+    if document is None:
+        return True
+    known = remembered.get(document)
+    if known is None:
+        known = _is_plain(document.decode("utf-8", "replace"))
+        if len(document) < 1000:
+            if len(remembered) >= _MOST_REMEMBERED:
+                remembered.clear()
+            remembered[document] = known
+    return known
+
+
+def _is_plain(text: str) -> bool:
+    """The loader's fast test, and nothing jsonb could find too large; else its policy."""
+    short = len(text) < 5000 and text.count("[") < 400 and not _LONG_EXPONENT.search(text)
+    if short and json_policy.is_clean(text):
+        return True
+    try:
+        return not json_policy.convert(text)[1]
+    except json_policy.TooLarge:
+        return False
+
+
+def _strict_tests(mapping: TableMapping) -> list[str]:
+    """What the loader's predicate leaves to PostgreSQL: days no calendar has, overlong keys."""
+    tests = []
+    for column in mapping.columns:
+        test = _strict_test(column)
+        if test:
+            name = quoted(column.legacy)
+            tests.append(test if column.required else f"({name} IS NULL OR {test})")
+    return tests
+
+
+def _strict_test(column: MappedColumn) -> str:
+    name = quoted(column.legacy)
+    match column.kind:
+        case kinds.TextKey():
+            return f"length(CAST({name} AS BLOB)) <= {_LONGEST_KEY}"
+        case kinds.Date():
+            return f"(date({name}, {_ANEW}) = {name} AND substr({name}, 1, 4) >= '0001')"
+        case kinds.Timestamp(stamp=kinds.Stamp.SQL):
+            early = f"substr({name}, 9, 2) < '29'"
+            exists = f"({early} OR datetime({name}, {_ANEW}) = {name})"
+            return f"({exists} AND substr({name}, 1, 4) >= '0001')"
+        case kinds.Timestamp():
+            wall = f"substr({name}, 1, 19)"
+            early = f"substr({name}, 9, 2) BETWEEN '01' AND '28'"
+            early += f" AND substr({name}, 6, 2) BETWEEN '01' AND '12'"
+            exists = f"({early} OR datetime({wall}, {_ANEW}) = replace({wall}, 'T', ' '))"
+            return f"({exists} AND substr({name}, 1, 4) >= '0001')"
+    return ""
+
+
+def _judge(source: TableSource, row: RawRow, prediction: Prediction) -> LoadedRow | SetAside:
+    """The loader's verdict, and PostgreSQL's own for a key that no index entry holds."""
+    verdict = source.careful.convert(row)
+    mapping = source.job.mapping
+    if isinstance(verdict, SetAside) or not isinstance(
+        mapping.key and mapping.key.kind, kinds.TextKey
+    ):
+        return verdict
+    key = verdict.key.encode()
+    if len(key) <= _LONGEST_KEY:
+        return verdict
+    prediction.long_keys += 1
+    if len(zlib.compress(key, 1)) <= _LONGEST_KEY:
+        return verdict
+    assert mapping.key is not None
+    sentence = f"A key of {len(key):,} bytes is longer than an index of PostgreSQL takes."
+    return SetAside(verdict.key, row, "refused_by_target", mapping.key.legacy, sentence)
+
+
+def _note(prediction: Prediction, job: TableJob, row: LoadedRow | SetAside) -> None:
+    if isinstance(row, LoadedRow):
+        prediction.repaired += row.repaired
+        prediction.repairs.update((kept.column, kept.reason) for kept in row.kept)
+        return
+    prediction.quarantined += 1
+    prediction.reasons[row.reason] += 1
+    if prediction.reasons[row.reason] <= MOST_EXAMPLES:
+        prediction.examples.append(Example(row.key, row.column, row.reason, row.sentence))
+    not_taken = row.key is None or row.reason in keys_not_taken(job.mapping)
+    if not not_taken and (key := whole_key(row.key or "")) is not None:
+        prediction.aside.append(key)
+
+
+def as_dict(prediction: Prediction) -> dict[str, Any]:
+    """Plain data for JSON."""
+    return {
+        "rows": prediction.rows,
+        "loaded": prediction.loaded,
+        "repaired": prediction.repaired,
+        "quarantined": prediction.quarantined,
+        "reasons": dict(sorted(prediction.reasons.items())),
+        "repairs": [
+            {"column": column, "reason": reason, "cells": cells}
+            for (column, reason), cells in sorted(prediction.repairs.items())
+        ],
+        "examples": [
+            {"key": e.key, "column": e.column, "reason": e.reason, "sentence": e.sentence}
+            for e in prediction.examples
+        ],
+        "columns": [column.as_dict() for column in prediction.columns],
+    }

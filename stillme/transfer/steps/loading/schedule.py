@@ -1,0 +1,238 @@
+"""The order of an import: what can be done now is done now.
+
+A file is planned while others are loaded. A table waits for the rows of its parents and for
+nothing else; its indexes are built, and its foreign keys after those of its parents, while other
+tables are loaded. The largest tables come early, so that the end is small work for everybody.
+"""
+
+from __future__ import annotations
+
+import heapq
+import os
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+from django.db import connections
+
+from stillme.transfer import ledger
+from stillme.transfer.findings import Event, OnEvent
+from stillme.transfer.models import Chunk, Run
+from stillme.transfer.postgresql import objects
+from stillme.transfer.steps.loading.import_options import ImportOptions, TableResult
+from stillme.transfer.steps.loading.plan import PlannedFile, PlannedTable
+from stillme.transfer.steps.loading.table_work import (
+    finish_table,
+    is_fresh,
+    prepare_table,
+    table_tasks,
+)
+from stillme.transfer.steps.loading.workers import Inline, Task, Workforce
+from stillme.transfer.steps.rows.outcome import Outcome
+
+# Seconds between two looks at ranges that another importer has.
+LOOK_AGAIN = 0.2
+
+
+@dataclass(slots=True)
+class _Table:
+    """A table on its way. `open` counts the ranges that are not loaded yet, None before them."""
+
+    planned: PlannedTable
+    chunks: list[Chunk]
+    result: TableResult
+    parents: list[_Table] = field(default_factory=list)
+    children: list[_Table] = field(default_factory=list)
+    begun: float = 0.0
+    open: int | None = None
+    finishing: bool = False
+    finished: bool = False
+
+    @property
+    def loaded(self) -> bool:
+        return self.open == 0
+
+    @property
+    def urgency(self) -> tuple[bool, int, str]:
+        """Smallest first: tables that others wait for, then the largest."""
+        return (not self.children, -self.planned.rows, self.planned.name)
+
+
+class Schedule:
+    """Loads planned files with a workforce, in this thread but for what takes long."""
+
+    def __init__(
+        self,
+        options: ImportOptions,
+        run: Run,
+        workers: Workforce,
+        finishing: Executor,
+        on_event: OnEvent,
+    ) -> None:
+        self.files: list[PlannedFile] = []
+        self._options = options
+        self._alias = options.database
+        self._run = run
+        self._workers = workers
+        self._finishing = finishing
+        self._on_event = on_event
+        self._tables: dict[str, _Table] = {}
+        self._queue: list[tuple[tuple[bool, int, str], int, Task]] = []
+        self._watched: dict[Future[Any], Callable[[Any], None]] = {}
+        self._handed_out = 0
+        self._elsewhere: list[Task] = []
+        self._next_look = 0.0
+
+    @property
+    def results(self) -> dict[str, TableResult]:
+        """What became of each table, by its declared name."""
+        return {name: table.result for name, table in self._tables.items()}
+
+    def expect(self, file: Future[PlannedFile]) -> None:
+        """Load this file as soon as it is planned."""
+        self._watched[file] = self._add_file
+
+    def work(self) -> None:
+        """Until everything is loaded and finished. Raises what went wrong anywhere."""
+        while self._watched or self._queue or self._elsewhere:
+            while self._queue and self._handed_out < self._workers.room:
+                self._hand_out(heapq.heappop(self._queue)[2])
+            if not self._watched:
+                time.sleep(LOOK_AGAIN)
+            patience = LOOK_AGAIN if self._elsewhere else None
+            done, _ = wait(self._watched, timeout=patience, return_when=FIRST_COMPLETED)
+            for future in done:
+                self._watched.pop(future)(future.result())
+            if self._elsewhere and time.monotonic() >= self._next_look:
+                self._look_again()
+
+    def _hand_out(self, task: Task) -> None:
+        self._handed_out += 1
+        self._watched[self._workers.submit(task)] = partial(self._came_back, task)
+
+    def _came_back(self, task: Task, outcome: Outcome | None) -> None:
+        self._handed_out -= 1
+        if outcome is None:
+            self._elsewhere.append(task)
+            self._next_look = time.monotonic() + LOOK_AGAIN
+        else:
+            self._range_loaded(self._tables[task[0].mapping.declared_table], outcome)
+
+    def _look_again(self) -> None:
+        """At the ranges that another importer had: they are loaded now, or nobody's again."""
+        for task in self._elsewhere:
+            table = self._tables[task[0].mapping.declared_table]
+            heapq.heappush(self._queue, (table.urgency, task[1].number, task))
+        self._elsewhere.clear()
+
+    def _add_file(self, file: PlannedFile) -> None:
+        self.files.append(file)
+        added = [self._add_table(planned) for planned in file.tables.values()]
+        if added:
+            ledger.record_file(self._alias, self._run, added[0].planned.job, [])
+        rows = {name: table.planned.rows for name, table in self._tables.items()}
+        ledger.note_plan(self._alias, self._run, rows)
+        for table in added:
+            for name in table.planned.job.parents:
+                if parent := file.tables.get(name):
+                    table.parents.append(self._tables[parent.name])
+                    self._tables[parent.name].children.append(table)
+        fresh = {t.result.table for t in added if is_fresh(self._alias, t.planned, t.chunks)}
+        for table in added:
+            parents = {name for name, found in table.planned.job.parents.items() if found}
+            prepare_table(self._alias, table.planned, table.chunks, with_parents=parents <= fresh)
+        for table in added:
+            if not table.parents:
+                self._start(table)
+
+    def _add_table(self, planned: PlannedTable) -> _Table:
+        mapping = planned.job.mapping
+        chunks = ledger.table_chunks(self._alias, planned.name)
+        result = TableResult(mapping.file, planned.name, mapping.target, Outcome(), 0.0)
+        table = self._tables[planned.name] = _Table(planned, chunks, result)
+        self._on_event(Event("table", {"table": planned.name, "total": planned.rows}))
+        return table
+
+    def _start(self, table: _Table) -> None:
+        table.begun = time.monotonic()
+        tasks = table_tasks(self._options, table.planned, table.chunks)
+        table.open = len(tasks)
+        for number, task in enumerate(tasks):
+            heapq.heappush(self._queue, (table.urgency, number, task))
+
+    def _range_loaded(self, table: _Table, outcome: Outcome) -> None:
+        assert table.open is not None
+        table.open -= 1
+        result = table.result
+        result.outcome.add(outcome)
+        result.chunks += 1
+        result.skipped_chunks += outcome.skipped
+        result.seconds = time.monotonic() - table.begun
+        progress = {"table": result.table, "rows": result.outcome.legacy_rows}
+        self._on_event(Event("progress", progress))
+        if table.loaded:
+            for child in table.children:
+                if all(parent.loaded for parent in child.parents):
+                    self._start(child)
+            self._finish_when_due(table)
+
+    def _finish_when_due(self, table: _Table) -> None:
+        """Not before its parents: a foreign key is built under a lock of the parent too."""
+        due = table.loaded and all(parent.finished for parent in table.parents)
+        if not due or table.finishing:
+            return
+        table.finishing = True
+        mapping = table.planned.job.mapping
+        dropped = objects.dropped_objects(self._alias, mapping.relation)
+        for each in dropped:
+            self._on_event(Event("index", {"table": table.result.table, "name": each.name}))
+        future = self._finishing.submit(
+            finish_table,
+            self._alias,
+            mapping,
+            dropped,
+            table.planned.sequence_mark,
+            table.result.outcome,
+        )
+        self._watched[future] = lambda _: self._finished(table)
+
+    def _finished(self, table: _Table) -> None:
+        table.finished = True
+        result = table.result
+        ledger.record_table(
+            self._alias, self._run, table.planned.job, result.outcome, result.seconds
+        )
+        self._on_event(Event("done", {"table": result.table, "rows": result.outcome.legacy_rows}))
+        for child in table.children:
+            self._finish_when_due(child)
+
+
+@contextmanager
+def executor(alias: str, workers: int) -> Iterator[Executor]:
+    """Threads for what takes long beside the loading; with one worker everything in turn."""
+    if workers <= 1:
+        yield Inline()
+        return
+    with _Threads(alias) as threads:
+        yield threads
+
+
+class _Threads(ThreadPoolExecutor):
+    """Threads that leave no database session behind."""
+
+    def __init__(self, alias: str) -> None:
+        super().__init__(max_workers=os.cpu_count())
+        self._alias = alias
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        return super().submit(self._closing, fn, *args, **kwargs)
+
+    def _closing(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        try:
+            return fn(*args, **kwargs)
+        finally:
+            connections[self._alias].close()

@@ -1,0 +1,123 @@
+"""What is done to one table before its first range is loaded and after its last."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from django.db import IntegrityError, connections
+
+from stillme.transfer import ledger
+from stillme.transfer.errors import TransferError
+from stillme.transfer.mapping import TableMapping
+from stillme.transfer.models import Chunk, DroppedObject, QuarantinedRow
+from stillme.transfer.postgresql import objects
+from stillme.transfer.postgresql.copy import fetch_all
+from stillme.transfer.postgresql.planner_figures import renew_planner_figures
+from stillme.transfer.postgresql.sequences import set_sequence
+from stillme.transfer.raw_cells import whole_key
+from stillme.transfer.sqlite.ranges import KeyRange
+from stillme.transfer.steps.loading.import_options import ImportOptions
+from stillme.transfer.steps.loading.plan import PlannedTable
+from stillme.transfer.steps.loading.workers import Task
+from stillme.transfer.steps.rows.careful import keys_not_taken
+from stillme.transfer.steps.rows.job import TableJob
+from stillme.transfer.steps.rows.outcome import Outcome
+
+# Below this size live indexes cost less than taking them down and building them again.
+LARGE_TABLE_ROWS = 100_000
+
+
+def prepare_table(
+    alias: str, planned: PlannedTable, chunks: Sequence[Chunk], *, with_parents: bool
+) -> None:
+    """Take down what slows the load of a large, empty table; forget chunks beyond the ranges.
+
+    Before anything of its file is loaded: a foreign key is dropped under a lock of its parent
+    too, and only `with_parents`, which this run loads from the first row: parents that were
+    there before may have lost rows.
+    """
+    mapping = planned.job.mapping
+    if planned.rows >= LARGE_TABLE_ROWS and is_fresh(alias, planned, chunks):
+        objects.take_down(alias, mapping.relation, planned.job.run_id, foreign_keys=with_parents)
+    ledger.drop_chunks_from(alias, mapping.declared_table, len(planned.ranges))
+
+
+def is_fresh(alias: str, planned: PlannedTable, chunks: Sequence[Chunk]) -> bool:
+    """Whether the target has no row of the table, nor ever had by the ledger."""
+    return not chunks and _is_empty(alias, planned.job.mapping.relation)
+
+
+def table_tasks(
+    options: ImportOptions, planned: PlannedTable, chunks: Sequence[Chunk]
+) -> list[Task]:
+    """The ranges to load, each with its record of an earlier run. Its parents are loaded."""
+    alias = options.database
+    planned.job = replace(
+        planned.job,
+        overwrite=options.overwrite,
+        prune=options.prune,
+        shared=options.share,
+        set_aside=set_aside_parents(alias, planned.job),
+    )
+    if options.share:
+        ledger.publish(alias, planned.job, planned.ranges)
+    return as_tasks(planned.job, planned.ranges, chunks)
+
+
+def as_tasks(job: TableJob, ranges: Sequence[KeyRange], chunks: Sequence[Chunk]) -> list[Task]:
+    """Ranges as the workers take them: with the record of an earlier run of just that range."""
+    exact = {(c.number, c.after, c.upto): c for c in chunks}
+    return [
+        (job, r, exact.get((r.number, r.after, r.upto)) or _stand_in(r, chunks)) for r in ranges
+    ]
+
+
+def _stand_in(key_range: KeyRange, chunks: Sequence[Chunk]) -> Chunk | None:
+    """A record that fits nothing, where records of other ranges overlap this one."""
+    # The last range was unbounded before and has grown: it may hold rows that are loaded.
+    overlaps = any(c.upto is None and c.number <= key_range.number for c in chunks)
+    return Chunk(mapping_digest="", file_sha256="", digest="") if overlaps else None
+
+
+def _is_empty(alias: str, relation: str) -> bool:
+    return not fetch_all(connections[alias], f"SELECT 1 FROM {relation} LIMIT 1")
+
+
+def set_aside_parents(alias: str, job: TableJob) -> dict[str, tuple[int, ...]]:
+    """Parent table -> keys of its rows that are in quarantine."""
+    return {name: _set_aside_keys(alias, name, parent) for name, parent in job.parents.items()}
+
+
+def _set_aside_keys(alias: str, table: str, mapping: TableMapping | None) -> tuple[int, ...]:
+    rows = QuarantinedRow.objects.using(alias).filter(table=table)
+    if mapping is not None:
+        rows = rows.exclude(reason__in=keys_not_taken(mapping))
+    keys = rows.exclude(status=QuarantinedRow.Status.REPAIRED).values_list("key", flat=True)
+    whole = (whole_key(key) for key in keys if key is not None)
+    return tuple(sorted(key for key in whole if key is not None))
+
+
+def finish_table(
+    alias: str,
+    mapping: TableMapping,
+    dropped: Sequence[DroppedObject],
+    mark: int,
+    outcome: Outcome,
+) -> None:
+    """Build what was taken down, set the sequence beyond `mark`, renew the planner's figures.
+
+    Raises TransferError where parent rows vanished from the target meanwhile.
+    """
+    try:
+        objects.build_all_again(alias, dropped)
+    except IntegrityError as error:
+        raise TransferError(
+            f"Rows of {mapping.target} refer to rows that somebody deleted from the target during "
+            "the import, so that its foreign key is still down: run `manage.py import_sqlite` "
+            "again without --table; it brings them back and builds the key."
+        ) from error
+    set_sequence(alias, mapping, mark)
+    if outcome.inserted + outcome.updated:
+        # The admin shows the planner's estimate instead of counting.
+        renew_planner_figures(alias, mapping.relation)

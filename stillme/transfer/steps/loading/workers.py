@@ -1,0 +1,112 @@
+"""Who loads ranges: this process, or worker processes with connections of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor, Future
+from contextlib import contextmanager
+from functools import partial
+from multiprocessing.util import Finalize
+from typing import Any, Protocol
+
+from django.db import connections
+
+from stillme.transfer.models import Chunk
+from stillme.transfer.postgresql.locks import leave_as_worker, share_as_worker
+from stillme.transfer.processes import process_pool
+from stillme.transfer.sqlite.ranges import KeyRange
+from stillme.transfer.steps.loading.load_range import load_range
+from stillme.transfer.steps.loading.share import load_shared
+from stillme.transfer.steps.rows.job import TableJob, TableSource
+from stillme.transfer.steps.rows.outcome import Outcome
+
+Task = tuple[TableJob, KeyRange, Chunk | None]
+
+
+class Workforce(Protocol):
+    """Takes tasks. `room` is how many may be handed out at a time."""
+
+    room: int
+
+    def submit(self, task: Task) -> Future[Outcome | None]:
+        """Load a range some time; the future has the outcome, or what went wrong.
+
+        None says that another importer is loading the range.
+        """
+
+
+class Inline(Executor):
+    """An executor that does what it is given at once, in the caller's thread."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """A future that is done already. Raises here what `fn` raises."""
+        future: Future[Any] = Future()
+        future.set_result(fn(*args, **kwargs))
+        return future
+
+
+@contextmanager
+def workforce(alias: str, jobs: int) -> Iterator[Workforce]:
+    """`jobs` processes, forked at once; with one job this process itself.
+
+    Raises TransferError where a process was killed.
+    """
+    if jobs <= 1:
+        hands = _Hands(alias)
+        try:
+            yield hands
+        finally:
+            hands.close()
+        return
+    with process_pool(jobs, partial(_start_worker, alias)) as pool:
+        yield _Processes(pool, jobs)
+
+
+class _Processes:
+    def __init__(self, pool: Executor, jobs: int) -> None:
+        self._pool = pool
+        # One more than there are processes, so that none waits for its next task.
+        self.room = jobs + 1
+
+    def submit(self, task: Task) -> Future[Outcome | None]:
+        return self._pool.submit(_run_task, task)
+
+
+class _Hands:
+    """Loads ranges one after the other; keeps what reads the last table open."""
+
+    room = 1
+
+    def __init__(self, alias: str) -> None:
+        self._alias = alias
+        self._source: TableSource | None = None
+
+    def submit(self, task: Task) -> Future[Outcome | None]:
+        return Inline().submit(self.load, task)
+
+    def load(self, task: Task) -> Outcome | None:
+        job, key_range, previous = task
+        if self._source is None or self._source.job != job:
+            self.close()
+            self._source = TableSource(job)
+        load = load_shared if job.shared else load_range
+        return load(self._alias, self._source, key_range, previous)
+
+    def close(self) -> None:
+        if self._source is not None:
+            self._source.close()
+            self._source = None
+
+
+_hands: list[_Hands] = []
+
+
+def _start_worker(alias: str) -> None:
+    connection = connections[alias]
+    share_as_worker(connection)
+    Finalize(None, leave_as_worker, args=(connection,), exitpriority=0)
+    _hands[:] = [_Hands(alias)]
+
+
+def _run_task(task: Task) -> Outcome | None:
+    return _hands[0].load(task)

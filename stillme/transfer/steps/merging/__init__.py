@@ -1,0 +1,1 @@
+"""Rows into a table that holds some: staged, compared, and only what differs is written."""

@@ -1,0 +1,79 @@
+"""Quarantine records of changed rows, where a key does not tell one row from all others.
+
+A table without a primary key may hold a key twice; an untyped one 7 and '7', of which one is no
+key; a text key may be a blob that reads like another row's text. Cells tell such rows apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from stillme.transfer.mapping import TableMapping
+from stillme.transfer.models import QuarantinedRow
+from stillme.transfer.raw_cells import pack_cell, unpack_cell
+from stillme.transfer.sqlite.raw import RawRow
+from stillme.transfer.sqlite.stored import is_stored
+from stillme.transfer.steps.rows.careful import key_as_text
+from stillme.transfer.steps.rows.job import TableSource
+
+
+def unloaded_keys(alias: str, source: TableSource, rows: Sequence[RawRow]) -> list[str]:
+    """The keys (as text) among `rows` none of whose rows was loaded.
+
+    `rows` are all that the legacy has of their keys, just applied. Records of rows that are no
+    longer there go.
+    """
+    mapping = source.job.mapping
+    loaded: dict[str, list[dict[str, list[Any]]]] = {}
+    for row in rows:
+        key = key_as_text(mapping, row)
+        if key is not None:
+            cells = {name: pack_cell(*cell) for name, cell in row.cells.items()}
+            loaded.setdefault(key, []).append(cells)
+    every = {key: list(cells) for key, cells in loaded.items()}
+    for record in _undone(alias, mapping, rows, list(loaded)):
+        key = str(record.key)
+        if record.cells in loaded[key]:
+            loaded[key].remove(record.cells)
+        elif record.cells in every[key] or not _is_there(source, record):
+            record.delete(using=alias)
+    return [key for key, left in loaded.items() if not left]
+
+
+def drop_records(alias: str, source: TableSource, keys: Sequence[str]) -> None:
+    """Delete the records of rows of these keys that the legacy no longer has."""
+    mapping = source.job.mapping
+    if mapping.key_is_rowid:
+        QuarantinedRow.objects.using(alias).filter(
+            table=mapping.declared_table, key__in=keys
+        ).delete()
+        return
+    _drop_gone(alias, source, key__in=keys)
+
+
+def drop_keyless(alias: str, source: TableSource) -> None:
+    """The same for rows without a key."""
+    _drop_gone(alias, source, key=None)
+
+
+def _drop_gone(alias: str, source: TableSource, **which: Any) -> None:
+    table = source.job.mapping.declared_table
+    for record in QuarantinedRow.objects.using(alias).filter(table=table, **which):
+        if not _is_there(source, record):
+            record.delete(using=alias)
+
+
+def _undone(
+    alias: str, mapping: TableMapping, rows: Sequence[RawRow], keys: Sequence[str]
+) -> list[QuarantinedRow]:
+    """Records that set a row aside; of alike ones those at the rowid of one of `rows` first."""
+    records = QuarantinedRow.objects.using(alias).filter(table=mapping.declared_table, key__in=keys)
+    here = {row.rowid for row in rows}
+    undone = records.exclude(status=QuarantinedRow.Status.REPAIRED)
+    return sorted(undone, key=lambda record: record.rowid not in here)
+
+
+def _is_there(source: TableSource, record: QuarantinedRow) -> bool:
+    cells = {name: unpack_cell(cell) for name, cell in record.cells.items()}
+    return is_stored(source.connection, source.job.mapping, cells, record.rowid)

@@ -1,0 +1,154 @@
+"""A row that needs attention, cell by cell: loaded, repaired or quarantined."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from stillme.transfer import kinds
+from stillme.transfer.mapping import MappedColumn, TableMapping
+from stillme.transfer.raw_cells import Raw, cell_bytes
+from stillme.transfer.sqlite.clock import Clock
+from stillme.transfer.sqlite.raw import RawRow
+from stillme.transfer.steps.rows.load_huge import TargetCell, is_taken_in_pieces
+from stillme.transfer.steps.rows.policy import Cell, Refused, RowContext, convert
+
+
+def keys_not_taken(mapping: TableMapping) -> tuple[str, ...]:
+    """A row set aside for one of these does not stand for its key: another row may be loaded.
+
+    Without rowids no row is the first of its key: then all are set aside, and none is loaded.
+    """
+    return ("bad_key", "duplicate_key") if mapping.has_rowid else ("bad_key",)
+
+
+def key_as_text(mapping: TableMapping, row: RawRow) -> str | None:
+    """The row's key as the ledger writes it."""
+    if mapping.key is None:
+        return None
+    raw = row.cells[mapping.key.legacy][1]
+    if isinstance(raw, bytes):
+        return raw.decode("utf-8", "replace").replace("\0", "\ufffd")
+    return None if raw is None else str(raw)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The original of one cell, to be kept beside the loaded row."""
+
+    column: str
+    storage: str
+    value: bytes | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedRow:
+    """A row for the target: its key as text, its cells in PostgreSQL's input format.
+
+    A huge text or document is a HugeCell there; such a row is written by `load_huge`.
+    """
+
+    key: str
+    cells: tuple[TargetCell, ...]
+    kept: tuple[Kept, ...]
+    repaired: bool
+    raw: RawRow
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """A row for the quarantine."""
+
+    key: str | None
+    raw: RawRow
+    reason: str
+    column: str
+    sentence: str
+
+
+class CarefulLoader:
+    """Converts raw rows of one table."""
+
+    def __init__(self, mapping: TableMapping, clock: Clock, epoch_units: dict[str, str]) -> None:
+        self._mapping = mapping
+        self._clock = clock
+        self._units = epoch_units
+
+    def convert(self, row: RawRow) -> LoadedRow | SetAside:
+        """The outcome of one row, by docs/values.md."""
+        key = key_as_text(self._mapping, row)
+        if self._mapping.key is None:
+            return SetAside(None, row, "no_key", "", "The table has no key column.")
+        if self._mapping.impossible:
+            names = ", ".join(self._mapping.impossible)
+            return SetAside(
+                key, row, "missing_column", names, f"The file has no column for {names}."
+            )
+        cells: list[TargetCell] = []
+        kept: list[Kept] = []
+        repaired = False
+        for column in self._mapping.columns:
+            storage, raw = row.cells[column.legacy]
+            huge = row.huge.get(column.legacy)
+            try:
+                if huge is not None:
+                    if is_taken_in_pieces(column.kind, huge):
+                        cells.append(huge)
+                        continue
+                    raw = huge.read()
+                cell = self._cell(column, row, storage, raw)
+            except Refused as refused:
+                return SetAside(key, row, refused.reason, column.legacy, refused.sentence)
+            cells.append(cell.text)
+            if cell.reason:
+                original = cell_bytes(storage, raw)
+                kept.append(Kept(column.legacy, storage, original, cell.reason))
+                repaired = repaired or cell.repaired
+        cells += self._derived(row)
+        cells += [None] * len(self._mapping.nulls)
+        if self._mapping.extra:
+            cells.append(self._extra(row))
+        assert key is not None
+        return LoadedRow(key, tuple(cells), tuple(kept), repaired, row)
+
+    def _cell(self, column: MappedColumn, row: RawRow, storage: str, raw: Raw) -> Cell:
+        context = RowContext(self._clock, row.row_offset, self._units.get(column.legacy))
+        cell = convert(column.kind, column.required, storage, raw, context)
+        is_key = isinstance(column.kind, kinds.Key | kinds.TextKey)
+        if is_key and row.repeated:
+            raise Refused("duplicate_key", f"An earlier row has the key {cell.text}.")
+        if column.legacy in row.orphaned and storage != "null":
+            parent = getattr(column.kind, "parent", "the parent table")
+            raise Refused("missing_parent", f"{parent} has no loaded row {cell.text}.")
+        return cell
+
+    def _derived(self, row: RawRow) -> list[str]:
+        values = []
+        for _, rule in self._mapping.derived:
+            column = self._mapping.column(rule.column)
+            is_set = column is not None and row.cells[column.legacy][0] != "null"
+            values.append(rule.then if is_set else rule.otherwise)
+        return values
+
+    def _extra(self, row: RawRow) -> str | None:
+        found = {
+            name: _extra_value(*row.cells[name])
+            for name in self._mapping.extra
+            if row.cells[name][0] != "null"
+        }
+        return json.dumps(found, ensure_ascii=False) if found else None
+
+
+def _extra_value(storage: str, raw: Raw) -> object:
+    if isinstance(raw, float):
+        return {"real": raw.hex()}
+    if not isinstance(raw, bytes):
+        return raw
+    if storage == "blob":
+        return {"blob": raw.hex()}
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return {"text": raw.hex()}
+    return {"text": raw.hex()} if "\0" in text else text

@@ -1,0 +1,98 @@
+"""What a worker needs to know to load ranges of one table. Plain data: it crosses processes."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from stillme.transfer.mapping import TableMapping
+from stillme.transfer.sqlite.clock import Clock
+from stillme.transfer.sqlite.common import ParentTable, common_rows
+from stillme.transfer.sqlite.connect import quoted
+from stillme.transfer.sqlite.raw import RawReader
+from stillme.transfer.sqlite.row_source import LiveRows, RowSource, SnapshotRows
+from stillme.transfer.sqlite.snapshot import Snapshot
+from stillme.transfer.steps.rows.careful import CarefulLoader
+
+
+@dataclass(frozen=True, slots=True)
+class TableJob:
+    """One table of one snapshot, under one run.
+
+    `parents` maps each declared parent table to its mapping as found (None where the file has
+    none), `set_aside` to the keys of its rows in quarantine. The ranges of a `shared` job are in
+    the ledger for every importer.
+    """
+
+    snapshot: Snapshot
+    mapping: TableMapping
+    clock: Clock
+    epoch_units: dict[str, str]
+    run_id: int | None
+    parents: dict[str, TableMapping | None] = field(default_factory=dict)
+    set_aside: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    overwrite: bool = False
+    prune: bool = False
+    shared: bool = False
+
+    @property
+    def digest(self) -> str:
+        """Identifies mapping, policy, and the decision about the clock."""
+        clock = (self.clock.zone, self.clock.usual, sorted(self.clock.evidence))
+        text = repr((self.mapping.digest, clock, sorted(self.epoch_units.items())))
+        return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+class Source(Protocol):
+    """What converting a raw row takes: the job and its careful loader."""
+
+    job: TableJob
+    careful: CarefulLoader
+
+
+class TableSource:
+    """The job's snapshot, or a live `connection`, with everything that reads from it.
+
+    Common rows come from `stream`, rows that need attention from `raw`; or from `lean`, which
+    leaves huge values of a snapshot where they are.
+    """
+
+    def __init__(self, job: TableJob, connection: sqlite3.Connection | None = None) -> None:
+        self.job = job
+        self.stream: RowSource
+        if connection is None:
+            self.connection = job.snapshot.open()
+            self.stream = SnapshotRows(job.snapshot.path)
+        else:
+            self.connection = connection
+            self.stream = LiveRows(connection)
+        self.parents = {
+            table: self._parent(table, mapping) for table, mapping in job.parents.items()
+        }
+        self.common = common_rows(job.mapping, job.clock, self.parents, self.stream)
+        self.raw = RawReader(self.connection, job.mapping, self.parents)
+        self.lean = RawReader(self.connection, job.mapping, self.parents, self.stream)
+        self.careful = CarefulLoader(job.mapping, job.clock, job.epoch_units)
+
+    def _parent(self, table: str, mapping: TableMapping | None) -> ParentTable | None:
+        if mapping is None or mapping.key is None:
+            return None
+        excluded = None
+        if keys := self.job.set_aside.get(table, ()):
+            excluded = f"set_aside_{table}"
+            name = f"temp.{quoted(excluded)}"
+            self.connection.execute(f"DROP TABLE IF EXISTS {name}")
+            self.connection.execute(f"CREATE TABLE {name} (key INTEGER PRIMARY KEY)")
+            self.connection.executemany(
+                f"INSERT OR IGNORE INTO {name} VALUES (?)", ((key,) for key in keys)
+            )
+            if isinstance(self.stream, SnapshotRows):
+                self.stream.keep_keys(excluded, keys)
+        return ParentTable(mapping.table, mapping.key.legacy, excluded)
+
+    def close(self) -> None:
+        """Close what reads."""
+        self.stream.close()
+        self.connection.close()

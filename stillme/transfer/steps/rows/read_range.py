@@ -1,0 +1,109 @@
+"""Reading one key range: the common rows as a stream, the others as raw rows, one digest."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+
+from stillme.transfer.sqlite.connect import quoted
+from stillme.transfer.sqlite.ranges import KeyRange
+from stillme.transfer.sqlite.raw import RawRow
+from stillme.transfer.steps.rows.job import TableSource
+from stillme.transfer.steps.rows.load_huge import digest
+from stillme.transfer.steps.rows.stream import CommonStream
+
+_ROWIDS_AT_ONCE = 500
+# A range of 50,000 usual rows is 22 MB.
+_KEPT_BYTES = 32_000_000
+
+
+class RangeReader:
+    """One pass over a key range.
+
+    First iterate `blocks()`, then `others()`; `by_hand` tells that the table has no rowids by
+    which to leave single rows to `others()`: then that is every row. `digest()` identifies the
+    legacy content of the range however it was read. A `trusting` reader leaves it to PostgreSQL
+    to refuse bytes that are no text; its digest counts only where PostgreSQL took everything.
+    """
+
+    def __init__(self, source: TableSource, key_range: KeyRange, *, trusting: bool = False) -> None:
+        self._source = source
+        self._range = key_range
+        self._stream = CommonStream(
+            source.stream, source.job.mapping, source.common, key_range, trusting=trusting
+        )
+        self._hasher = hashlib.blake2b(digest_size=16)
+        self.by_hand = not source.job.mapping.has_rowid
+        self.rows = 0
+
+    def blocks(self) -> Iterator[bytes]:
+        """CSV of the common rows."""
+        if not self.by_hand:
+            yield from self._stream
+        self.rows = self._stream.rows
+
+    def others(self) -> Iterator[RawRow]:
+        """The raw rows that need attention."""
+        for row in self._others():
+            self.rows += 1
+            self._hasher.update(repr((row.cells, row.row_offset, sorted(row.orphaned))).encode())
+            if row.huge:
+                self._hasher.update(digest(row.huge.values()).encode())
+            yield row
+
+    def _others(self) -> Iterator[RawRow]:
+        if self.by_hand:
+            yield from self.everything()
+            return
+        rowids = sorted(self._stream.attention)
+        table = quoted(self._source.job.mapping.table)
+        for start in range(0, len(rowids), _ROWIDS_AT_ONCE):
+            listed = ", ".join(map(str, rowids[start : start + _ROWIDS_AT_ONCE]))
+            yield from self._source.lean.where(f"{table}.rowid IN ({listed})")
+
+    def everything(self) -> Iterator[RawRow]:
+        """Every row of the range, raw."""
+        mapping = self._source.job.mapping
+        if mapping.key is None:
+            yield from self._source.lean.where("1")
+            return
+        column = f"{quoted(mapping.table)}.{quoted(mapping.key.legacy)}"
+        where, values = self._range.where(column, nulls=not mapping.key_is_rowid)
+        yield from self._source.lean.where(where, values)
+
+    def digest(self) -> str:
+        """Of what was read; call it after both iterations."""
+        common = "" if self.by_hand else self._stream.hasher.hexdigest()
+        return f"{common}:{self._hasher.hexdigest()}:{self.rows}"
+
+
+class ReadRange:
+    """A range as one pass found it: its digest, and its content where that is small enough.
+
+    What is staged because its digest differs need not be read a second time then. `blocks` and
+    `others` are None where they were too large to keep.
+    """
+
+    def __init__(self, source: TableSource, key_range: KeyRange) -> None:
+        reader = RangeReader(source, key_range)
+        self.blocks: list[bytes] | None = []
+        self.others: list[RawRow] | None = []
+        self._left = _KEPT_BYTES
+        for block in reader.blocks():
+            if self.blocks is not None and self._has_room(len(block)):
+                self.blocks.append(block)
+        self.common_rows = reader.rows
+        for row in reader.others():
+            if self.others is not None and self._has_room(_size(row)):
+                self.others.append(row)
+        self.digest = reader.digest()
+
+    def _has_room(self, size: int) -> bool:
+        self._left -= size
+        if self._left < 0:
+            self.blocks = self.others = None
+        return self._left >= 0
+
+
+def _size(row: RawRow) -> int:
+    return sum(len(value) for _, value in row.cells.values() if isinstance(value, bytes | str))

@@ -1,0 +1,157 @@
+"""The stream of common rows of one key range, as blocks of CSV, and its digest."""
+
+from __future__ import annotations
+
+import codecs
+import hashlib
+import sqlite3
+from collections.abc import Iterator, Sequence
+from itertools import compress
+from typing import Any
+
+from stillme.transfer.csv_format import QUOTE
+from stillme.transfer.mapping import TableMapping
+from stillme.transfer.sqlite.common import CommonRows
+from stillme.transfer.sqlite.connect import quoted
+from stillme.transfer.sqlite.ranges import KeyRange
+from stillme.transfer.sqlite.row_source import RowSource
+from stillme.transfer.steps.rows.json_policy import all_clean, is_clean_bytes
+
+# What psycopg sends at a time is 128 KiB; larger blocks it cuts, and the processor's cache loses.
+_BLOCK_BYTES = 120_000
+_QUOTE = QUOTE.encode()
+_SLICE_BYTES = 1 << 20
+_Row = tuple[Any, ...]
+# Rowid, documents, line: each a sequence of one value a row.
+_Columns = Sequence[Sequence[Any]]
+
+
+class CommonStream:
+    """Iterating yields CSV blocks of the common rows; `attention` collects the others' rowids.
+
+    After the iteration `rows` is the number of common rows and `hasher` has seen every block.
+    A block ends with the row that fills it: memory is bounded by bytes, not by rows. Bytes that
+    are no text are left to PostgreSQL to refuse where the reader is `trusting`.
+    """
+
+    def __init__(
+        self,
+        source: RowSource,
+        mapping: TableMapping,
+        common: CommonRows,
+        key_range: KeyRange,
+        *,
+        trusting: bool = False,
+    ) -> None:
+        self._source = source
+        self._trusting = trusting
+        self._documents = range(1, 1 + len(common.documents))
+        self._quoted_cells = common.quoted_cells
+        self._mapping, self._common, self._range = mapping, common, key_range
+        self.attention: list[int] = []
+        self.rows = 0
+        self.hasher = hashlib.sha256()
+
+    def __iter__(self) -> Iterator[bytes]:
+        # Columns, not rows: what is asked of all values of one costs half as much.
+        batch: list[list[Any]] = [[] for _ in range(len(self._documents) + 2)]
+        size = 0
+        for rows in self._selected():
+            columns: _Columns = list(zip(*rows, strict=False))
+            if None in columns[-1]:
+                columns = self._without(columns, [line is not None for line in columns[-1]])
+            for kept, column in zip(batch, columns, strict=False):
+                kept.extend(column)
+            size += sum(map(len, columns[-1]))
+            if size >= _BLOCK_BYTES:
+                yield self._block(batch)
+                batch, size = [[] for _ in batch], 0
+        if batch[-1]:
+            yield self._block(batch)
+
+    def _without(self, columns: _Columns, sound: list[bool]) -> _Columns:
+        """The rows that are `sound`; the others need attention."""
+        self.attention += [rowid for rowid, fine in zip(columns[0], sound, strict=True) if not fine]
+        return [list(compress(column, sound)) for column in columns]
+
+    def _selected(self) -> Iterator[list[_Row]]:
+        """All rows of the range, a few at a time. From the first huge one on each row is asked for
+        its size, and comes alone."""
+        seen = 0
+        query, values = _select(self._mapping, self._common, self._range)
+        try:
+            for rows in self._source.bounded(query, values):
+                seen += len(rows)
+                yield rows
+            return
+        except sqlite3.DataError:
+            # Nobody writes a snapshot: the same rows come in the same order again.
+            query, values = _select(self._mapping, self._common, self._range, sized=True)
+        for row in self._source.rows(f"{query} LIMIT -1 OFFSET {seen}", values):
+            yield [row]
+
+    def _block(self, batch: _Columns) -> bytes:
+        for position in self._documents:
+            batch = self._with_clean_documents(batch, position)
+        data = b"".join(batch[-1])
+        if not ((self._trusting or _is_text(data)) and self._is_well_quoted(batch, data)):
+            batch = self._without(batch, [self._is_sound(row) for row in zip(*batch, strict=True)])
+            data = b"".join(batch[-1])
+        self.rows += len(batch[-1])
+        self.hasher.update(data)
+        return data
+
+    def _is_sound(self, row: _Row) -> bool:
+        return _is_text(row[-1]) and self._is_well_quoted([(cell,) for cell in row], row[-1])
+
+    def _is_well_quoted(self, batch: _Columns, data: bytes) -> bool:
+        """Whether the quotes are those around cells: no text holds one."""
+        if self._quoted_cells is None:
+            return True
+        rows = len(batch[-1])
+        cells = self._quoted_cells * rows
+        for position in self._documents:
+            cells += rows - batch[position].count(None)
+        return data.count(_QUOTE) == 2 * cells
+
+    def _with_clean_documents(self, batch: _Columns, position: int) -> _Columns:
+        """The rows whose document jsonb takes as it is; the others need attention."""
+        documents = batch[position]
+        if all_clean([document for document in documents if document is not None]):
+            return batch
+        return self._without(batch, [d is None or is_clean_bytes(d) for d in documents])
+
+
+def _is_text(data: bytes) -> bool:
+    """Whether PostgreSQL's text can hold the bytes: UTF-8 without U+0000."""
+    if b"\0" in data:
+        return False
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        for start in range(0, len(data), _SLICE_BYTES):
+            decoder.decode(data[start : start + _SLICE_BYTES])
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _select(
+    mapping: TableMapping, common: CommonRows, key_range: KeyRange, *, sized: bool = False
+) -> tuple[str, list[int | str]]:
+    """Rowid, documents, line. Text as its bytes: it is on its way from UTF-8 to UTF-8."""
+    table = quoted(mapping.table)
+    where = "1"
+    values: list[int | str] = []
+    order = "rowid"
+    if mapping.key is not None:
+        order = quoted(mapping.key.legacy)
+        where, values = key_range.where(order, nulls=not mapping.key_is_rowid)
+    documents = [f"CAST({document} AS BLOB)" for document in common.documents]
+    predicate = common.predicate
+    if sized:
+        predicate = f"{common.small} AND {predicate}"
+        documents = [f"CASE WHEN {common.small} THEN {document} END" for document in documents]
+    line = f"CASE WHEN {predicate} THEN CAST({common.line} AS BLOB) END"
+    parts = ", ".join(("rowid", *documents, line))
+    return f"SELECT {parts} FROM {table} WHERE {where} ORDER BY {order}", values

@@ -1,0 +1,289 @@
+"""Carrying target rows back into a legacy file, inside one transaction of that file.
+
+Only what differs is written: a cell whose stored bytes already mean the target's value keeps
+them. What the legacy cannot hold is returned, to be kept in `transfer.carried_cell`.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from django.db import connections, models, transaction
+from django.db.models import Value
+
+from stillme.transfer.mapping import EXTRA_COLUMN, TableMapping
+from stillme.transfer.postgresql.copy import STAGE, StageWriter, create_stage, fetch_all, quoted
+from stillme.transfer.registry import legacy_model
+from stillme.transfer.steps.merging.compare import stage_keys, target_keys
+from stillme.transfer.steps.merging.merged import Merged
+from stillme.transfer.steps.rows.job import TableSource
+from stillme.transfer.steps.rows.outcome import Outcome
+from stillme.transfer.steps.switching.legacy_format import (
+    UNREADABLE,
+    Stored,
+    extra_cells,
+    render,
+    target_expression,
+)
+from stillme.transfer.steps.switching.legacy_rows import LegacyRows
+
+AT_ONCE = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A target value that the legacy file could not take as it is."""
+
+    table: str
+    key: str
+    column: str
+    value: str
+    reason: str
+
+
+@dataclass(slots=True)
+class Carried:
+    """What was carried back into one legacy table."""
+
+    table: str
+    keys: list[int | str] = field(default_factory=list)
+    inserted: int = 0
+    updated: int = 0
+    deleted: int = 0
+    unchanged: int = 0
+    cells: int = 0
+    lost: list[Lost] = field(default_factory=list)
+    unequal: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class _TargetRow:
+    key: int | str
+    in_stage: bool
+    differs: tuple[bool, ...]
+    values: tuple[Any, ...]
+    others: tuple[Any, ...]
+
+
+def carry_table(
+    alias: str, source: TableSource, writable: sqlite3.Connection, keys: Sequence[object]
+) -> Carried:
+    """Bring the legacy rows of `keys` to the target's state, in the caller's transactions.
+
+    `source` must read through `writable`, so that it sees what has been written.
+    """
+    mapping = source.job.mapping
+    carried = Carried(mapping.declared_table, [*target_keys(mapping, keys)])
+    writer = LegacyRows(writable, mapping)
+    for start in range(0, len(carried.keys), AT_ONCE):
+        batch = carried.keys[start : start + AT_ONCE]
+        _carry_batch(alias, source, writer, batch, carried)
+    writer.raise_sequence(carried.keys)
+    return carried
+
+
+def _carry_batch(
+    alias: str,
+    source: TableSource,
+    writer: LegacyRows,
+    keys: Sequence[int | str],
+    carried: Carried,
+) -> None:
+    mapping = source.job.mapping
+    assert mapping.key is not None
+    rows, legacy = _target_rows(alias, source, keys)
+    _write_rows(source, writer, rows, legacy, carried, explicit=False)
+    present = {row.key for row in rows}
+    carried.deleted += writer.delete([k for k in keys if k not in present and k in legacy])
+    if mapping.generated:
+        _note_computed(alias, source, keys, carried)
+    _write_misread(alias, source, writer, keys, carried)
+
+
+def _note_computed(
+    alias: str, source: TableSource, keys: Sequence[int | str], carried: Carried
+) -> None:
+    """What SQLite computes otherwise than the target has it: nobody may write it there."""
+    mapping = source.job.mapping
+    for row in _misread(alias, source, keys, carried.lost):
+        for column, value, differs in zip(mapping.columns, row.values, row.differs, strict=True):
+            if differs and column.legacy in mapping.generated:
+                carried.lost.append(
+                    Lost(carried.table, str(row.key), column.target, str(value), "computed")
+                )
+
+
+def _write_misread(
+    alias: str,
+    source: TableSource,
+    writer: LegacyRows,
+    keys: Sequence[int | str],
+    carried: Carried,
+) -> None:
+    """Read back what was written; a time that reads as another instant gets its offset."""
+    for explicit in (True, False):
+        misread = _misread(alias, source, keys, carried.lost)
+        if not misread:
+            return
+        if not explicit:
+            carried.unequal += [str(row.key) for row in misread]
+            return
+        present = {row.key for row in misread}
+        again = Carried(carried.table)
+        _write_rows(source, writer, misread, present, again, explicit=True)
+
+
+def _misread(
+    alias: str, source: TableSource, keys: Sequence[int | str], known: Sequence[Lost]
+) -> list[_TargetRow]:
+    """Target rows whose legacy row, read back, differs beyond what is known to be lost."""
+    mapping = source.job.mapping
+    lost = {(item.key, item.column) for item in known}
+    unreadable = {item.key for item in known if item.reason in UNREADABLE}
+    found = []
+    for row in _target_rows(alias, source, keys)[0]:
+        differs = tuple(
+            differs and (str(row.key), column.target) not in lost
+            for column, differs in zip(mapping.columns, row.differs, strict=True)
+        )
+        if not row.in_stage and str(row.key) in unreadable:
+            continue
+        if any(differs) or not row.in_stage:
+            found.append(replace(row, differs=differs))
+    return found
+
+
+def _target_rows(
+    alias: str, source: TableSource, keys: Sequence[int | str]
+) -> tuple[list[_TargetRow], set[int | str]]:
+    """The target rows of keys, with which mapped columns differ from the legacy rows.
+
+    Also the keys that the legacy has.
+    """
+    mapping = source.job.mapping
+    assert mapping.key is not None
+    key = quoted(mapping.key.target)
+    columns = [(c.kind, quoted(c.target)) for c in mapping.columns]
+    differs = [f"s.{n}::text IS DISTINCT FROM t.{n}::text" for _, n in columns]
+    values = [target_expression(kind, f"t.{n}") for kind, n in columns]
+    others = [f"t.{quoted(str(f.column))}::text" for f in other_fields(mapping)]
+    connection = connections[alias]
+    with transaction.atomic(using=alias):
+        create_stage(connection, mapping.relation, mapping.key.target)
+        writer = StageWriter(connection, mapping.target_columns)
+        legacy = stage_keys(writer, source, keys, Merged(Outcome()))
+        rows = fetch_all(
+            connection,
+            f"SELECT t.{key}, s.{key} IS NOT NULL, {', '.join([*differs, *values, *others])} "
+            f"FROM {mapping.relation} AS t LEFT JOIN {STAGE} AS s ON s.{key} = t.{key} "
+            f"WHERE t.{key} = ANY(%s)",
+            [list(keys)],
+        )
+    n = len(columns)
+    found = [
+        _TargetRow(r[0], r[1], tuple(r[2 : 2 + n]), tuple(r[2 + n : 2 + 2 * n]), r[2 + 2 * n :])
+        for r in rows
+    ]
+    return found, legacy
+
+
+def other_fields(mapping: TableMapping) -> list[models.Field[Any, Any]]:
+    """The target's fields that no legacy column of this file feeds."""
+    target = legacy_model(mapping.declared_table).target_model()
+    fed = {c.target for c in mapping.columns}
+    return [f for f in target._meta.concrete_fields if f.column not in fed]
+
+
+def _write_rows(
+    source: TableSource,
+    writer: LegacyRows,
+    rows: Sequence[_TargetRow],
+    legacy: Collection[int | str],
+    carried: Carried,
+    *,
+    explicit: bool,
+) -> None:
+    mapping = source.job.mapping
+    fields = other_fields(mapping)
+    for row in rows:
+        is_new = row.key not in legacy
+        wanted = [
+            (column, value)
+            for column, value, differs in zip(mapping.columns, row.values, row.differs, strict=True)
+            if (is_new or differs or not row.in_stage) and column.legacy not in mapping.generated
+        ]
+        cells: dict[str, Stored] = {}
+        for column, value in wanted:
+            made = render(
+                column.kind,
+                value,
+                source.job.clock,
+                required=column.required,
+                explicit=explicit,
+            )
+            cells[column.legacy] = made.value
+            if made.lost:
+                carried.lost.append(
+                    Lost(carried.table, str(row.key), column.target, str(value), made.lost)
+                )
+        document, lost = _others(mapping, fields, row)
+        carried.lost += lost
+        if mapping.extra and (is_new or document is not None):
+            written = [name for name in mapping.extra if name not in mapping.generated]
+            cells.update(extra_cells(document, written))
+        _write_one(writer, row, is_new, cells, carried)
+
+
+def _write_one(
+    writer: LegacyRows,
+    row: _TargetRow,
+    is_new: bool,
+    cells: dict[str, Stored],
+    carried: Carried,
+) -> None:
+    if is_new:
+        writer.insert(cells)
+        carried.inserted += 1
+    elif cells:
+        writer.update(row.key, cells)
+        carried.updated += 1
+    else:
+        carried.unchanged += 1
+    carried.cells += len(cells)
+
+
+def _others(
+    mapping: TableMapping, fields: Sequence[models.Field[Any, Any]], row: _TargetRow
+) -> tuple[str | None, list[Lost]]:
+    """(`legacy_extra`, values of columns the legacy has not that are not what an import gives)."""
+    document: str | None = None
+    lost = []
+    derived = dict(mapping.derived)
+    by_legacy = {c.legacy.lower(): v for c, v in zip(mapping.columns, row.values, strict=True)}
+    for target_field, value in zip(fields, row.others, strict=True):
+        name = str(target_field.column)
+        if name == EXTRA_COLUMN and mapping.extra:
+            document = value
+            continue
+        if name in derived:
+            rule = derived[name]
+            given = by_legacy.get(rule.column.lower()) is not None
+            expected: str | None = rule.then if given else rule.otherwise
+        else:
+            expected = _default_text(target_field)
+        if value is not None and value != expected:
+            lost.append(Lost(mapping.declared_table, str(row.key), name, value, "no_legacy_column"))
+    return document, lost
+
+
+def _default_text(target_field: models.Field[Any, Any]) -> str | None:
+    """PostgreSQL's text of a constant default; None where there is none (or it is "now")."""
+    default = target_field.db_default if target_field.has_db_default() else None
+    if not isinstance(default, Value):
+        default = Value(default) if isinstance(default, str | int | float) else None
+    if default is None:
+        return None
+    return str(default.value) if not isinstance(default.value, dict) else "{}"

@@ -1,0 +1,70 @@
+"""INSERT, UPDATE and DELETE on a legacy table, for the way back."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+from stillme.transfer import kinds
+from stillme.transfer.mapping import TableMapping
+from stillme.transfer.sqlite.connect import quoted as sqlite_quoted
+from stillme.transfer.steps.switching.legacy_format import RawText, Stored
+
+
+class LegacyRows:
+    """INSERT, UPDATE and DELETE on one legacy table."""
+
+    def __init__(self, connection: sqlite3.Connection, mapping: TableMapping) -> None:
+        assert mapping.key is not None
+        self._connection = connection
+        self._mapping = mapping
+        self._table = sqlite_quoted(mapping.table)
+        self._key = sqlite_quoted(mapping.key.legacy)
+
+    def insert(self, cells: dict[str, Stored]) -> None:
+        names = ", ".join(sqlite_quoted(name) for name in cells)
+        marks = ", ".join(_mark(value) for value in cells.values())
+        self._connection.execute(
+            f"INSERT INTO {self._table} ({names}) VALUES ({marks})", list(cells.values())
+        )
+
+    def update(self, key: int | str, cells: dict[str, Stored]) -> None:
+        parts = ", ".join(f"{sqlite_quoted(n)} = {_mark(v)}" for n, v in cells.items())
+        self._connection.execute(
+            f"UPDATE {self._table} SET {parts} WHERE {self._key} = ?", [*cells.values(), key]
+        )
+
+    def delete(self, keys: Sequence[int | str]) -> int:
+        self._connection.executemany(
+            f"DELETE FROM {self._table} WHERE {self._key} = ?", ((key,) for key in keys)
+        )
+        return len(keys)
+
+    def raise_sequence(self, keys: Sequence[int | str]) -> None:
+        """AUTOINCREMENT never gives a number again that PostgreSQL has given out."""
+        assert self._mapping.key is not None
+        whole = [key for key in keys if isinstance(key, int)]
+        if not isinstance(self._mapping.key.kind, kinds.Key) or not whole:
+            return
+        sql = self._connection.execute(
+            "SELECT sql FROM sqlite_master WHERE type = 'table' AND name = ?",
+            (self._mapping.table,),
+        ).fetchone()
+        if sql is None or "AUTOINCREMENT" not in str(sql[0]).upper():
+            return
+        # As SQLite itself: the mark of a table with none but negative keys is 0.
+        mark = max(0, *whole)
+        cursor = self._connection.execute(
+            "UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = ?",
+            (mark, self._mapping.table),
+        )
+        if not cursor.rowcount:
+            self._connection.execute(
+                "INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)",
+                (self._mapping.table, mark),
+            )
+
+
+def _mark(value: Stored) -> str:
+    # Text that is not UTF-8 can be bound as bytes only.
+    return "CAST(? AS TEXT)" if isinstance(value, RawText) else "?"

@@ -1,0 +1,118 @@
+"""The tail of a cut-over: the rows that were touched last, proven by the judge.
+
+The judge is handed in by the caller: the loader's side and the judge do not know each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from stillme.transfer.errors import TransferError
+from stillme.transfer.findings import Finding
+from stillme.transfer.sqlite.capture.log import Key, collapse
+from stillme.transfer.sqlite.connect import quoted
+from stillme.transfer.steps.merging.compare import compare_keys
+from stillme.transfer.steps.syncing.live_file import LiveFile, Round
+
+_NEWEST = 50
+
+
+class Judge(Protocol):
+    """Judges rows of live files by key; `prepare` is called before anything is frozen."""
+
+    def prepare(self, file: str, path: Path) -> None:
+        """Find what holds for the whole file."""
+
+    def judge(self, file: str, table: str, keys: Sequence[object]) -> list[Finding]:
+        """What differs between the two sides in these rows."""
+
+
+class Tail:
+    """Which rows are still to be proven: declared table -> keys, per file."""
+
+    def __init__(self, alias: str, judge: Judge | None) -> None:
+        self._alias = alias
+        self._judge = judge
+        self._touched: dict[tuple[str, str], dict[Key, None]] = {}
+        self.verified = 0
+
+    def prepare(self, live: LiveFile) -> None:
+        """Before the freeze; the newest rows are proven whether touched or not."""
+        if self._judge is not None:
+            self._judge.prepare(live.file.name, live.file.path)
+        for table in live.tables:
+            self.touch(live.file.name, table, newest_keys(live, table))
+
+    def note(self, found: Round) -> None:
+        """A round was replayed: its rows are to be proven."""
+        for table, keys in found.keys.items():
+            self.touch(found.file, table, keys)
+
+    def note_log(self, live: LiveFile, position: int) -> None:
+        """What the log still holds, be it replayed or not."""
+        changes = live.log.after(max(0, position), 1_000_000)
+        by_name = collapse(changes)
+        for table, source in live.tables.items():
+            self.touch(live.file.name, table, by_name.get(source.job.mapping.table, ()))
+
+    def touch(self, file: str, table: str, keys: Sequence[Key]) -> None:
+        """These rows are to be proven."""
+        noted = self._touched.setdefault((file, table), {})
+        noted.update((key, None) for key in keys if isinstance(key, int | str))
+
+    def differing(self, live: LiveFile) -> list[str]:
+        """A sentence per row of the file that is not the same on both sides; those stay noted.
+
+        What is proven is forgotten until it is touched again.
+        """
+        sentences = []
+        for table in live.tables:
+            keys = list(self._touched.pop((live.file.name, table), {}))
+            found = self._ask(live, table, keys)
+            self.verified += len(keys)
+            self.touch(live.file.name, table, _named(keys, [key for key, _ in found]))
+            sentences += [
+                f"{table} row {key} is not the same on both sides ({why})" for key, why in found
+            ]
+        return sentences
+
+    def _ask(self, live: LiveFile, table: str, keys: Sequence[Key]) -> list[tuple[str, str]]:
+        plain = [key for key in keys if isinstance(key, int | str)]
+        if self._judge is None:
+            unequal = compare_keys(self._alias, live.tables[table], plain)
+            return [(key, "compared, not judged") for key in unequal]
+        findings = self._judge.judge(live.file.name, table, plain)
+        return [(str(f.key), f.sentence()) for f in findings]
+
+
+def _named(keys: Sequence[Key], names: Sequence[str]) -> list[Key]:
+    """The keys that are named as text; all of them where a name is none of theirs."""
+    by_name = {str(key): key for key in keys}
+    if not by_name.keys() >= set(names):
+        return list(keys)
+    return [by_name[name] for name in dict.fromkeys(names)]
+
+
+def refuse(sentences: Sequence[str]) -> None:
+    """Raise TransferError where a row differs."""
+    if sentences:
+        raise TransferError(
+            f"{sentences[0]}: the files stay in charge; run manage.py verify_migration and "
+            "manage.py sync_sqlite --sweep."
+        )
+
+
+def newest_keys(live: LiveFile, table: str) -> list[Key]:
+    """The keys of the newest rows of a table."""
+    mapping = live.tables[table].job.mapping
+    if mapping.key is None:
+        return []
+    key = quoted(mapping.key.legacy)
+    order = f"{quoted(mapping.table)}.rowid" if mapping.has_rowid else key
+    rows = live.connection.execute(
+        f"SELECT {key} FROM {quoted(mapping.table)} "
+        f"WHERE typeof({key}) = 'integer' ORDER BY {order} DESC LIMIT {_NEWEST}"
+    )
+    return [row[0] for row in rows]

@@ -1,0 +1,1 @@
+"""What keeps both sides in step: rounds of replayed changes, the sweep, the state of a file."""

@@ -1,0 +1,274 @@
+"""The follower: round after round over all files, patient with locked ones."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from django.db import transaction
+
+from stillme.transfer.errors import LegacyFileError, StateError
+from stillme.transfer.findings import Event, OnEvent
+from stillme.transfer.models import Run
+from stillme.transfer.registry import LegacyFile
+from stillme.transfer.sqlite.capture.log import trim
+from stillme.transfer.steps.merging.foreign import MOST, foreign_rows, sentence
+from stillme.transfer.steps.syncing import states
+from stillme.transfer.steps.syncing.clock_change import clock_signature, loaded_clock, reread_times
+from stillme.transfer.steps.syncing.follow_result import FileFollowed, FollowOptions, FollowResult
+from stillme.transfer.steps.syncing.live_file import LiveFile, Round, same_file
+from stillme.transfer.steps.syncing.replay import Replayed, replay_round
+from stillme.transfer.steps.syncing.states import State
+from stillme.transfer.steps.syncing.sweep import Swept, sweep_file
+
+_LONGEST_WAIT = 5.0
+_TRIM_EVERY = 10.0
+_REPORT_EVERY = 1.0
+
+
+class Follower:
+    """The rounds over all files. The caller holds the follower's lock."""
+
+    def __init__(
+        self, options: FollowOptions, files: Sequence[LegacyFile], run: Run, on_event: OnEvent
+    ) -> None:
+        self.alias = options.database
+        self.options = options
+        self.files = files
+        self.run_id = run.pk
+        self.on_event = on_event
+        self.live: dict[str, LiveFile] = {}
+        self.done = {file.name: FileFollowed(file.name) for file in files}
+        self.positions: dict[str, int] = {}
+        self._versions: dict[str, int] = {}
+        self._waits: dict[str, tuple[float, float]] = {}
+        self._trimmed: dict[str, tuple[float, int]] = {}
+        self._reported = 0.0
+        self._sweeping = False
+        self.on_round: Callable[[Round], None] = lambda found: None
+
+    def open(self) -> None:
+        """Open every file, check that it is the one that was followed, set its state."""
+        for file in self.files:
+            live = LiveFile(file, self.run_id, overwrite=False)
+            self.live[file.name] = live
+            check_followable(self.alias, live)
+            stand = states.standing(self.alias, file.name)
+            judged = stand.details.get("clock") or loaded_clock(self.alias, file.name)
+            if judged is not None and judged != clock_signature(live):
+                self._read_again(file.name, judged)
+            with transaction.atomic(using=self.alias):
+                states.move(self.alias, file.name, State.FOLLOWING, clock=clock_signature(live))
+            self.positions[file.name] = stand.position
+            self._trimmed[file.name] = (time.monotonic(), stand.position)
+
+    def close(self) -> None:
+        """Close the files."""
+        for live in self.live.values():
+            live.close()
+
+    def run(self, stop: threading.Event) -> FollowResult:
+        """Rounds until told to stop, or drained."""
+        result = FollowResult(self.run_id, list(self.done.values()))
+        goals = {name: live.log.last() for name, live in self.live.items()}
+        next_sweep = time.monotonic() + self.options.sweep_every
+        while not stop.is_set():
+            replayed = sum(self.step(name) for name in self.live)
+            self.report()
+            if self.options.once and all(self.positions[n] >= goals[n] for n in goals):
+                break
+            if self.options.sweep_every and time.monotonic() >= next_sweep:
+                result.swept += self.sweep()
+                next_sweep = time.monotonic() + self.options.sweep_every
+            if not replayed:
+                stop.wait(self.options.interval)
+        if self.options.sweep and not stop.is_set():
+            result.swept += self.sweep()
+        self.trim_all()
+        self.report(force=True)
+        return result
+
+    def step(self, name: str) -> int:
+        """One round on one file: the number of changes replayed. A locked file waits its turn."""
+        until, wait = self._waits.get(name, (0.0, 0.1))
+        if time.monotonic() < until:
+            return 0
+        try:
+            replayed = self._round(name)
+        except LegacyFileError as error:
+            if "is locked" not in str(error):
+                raise
+            # Jitter, so that followers and writers do not meet in step again and again.
+            pause = wait * random.uniform(0.5, 1.5)  # noqa: S311
+            self._waits[name] = (time.monotonic() + pause, min(wait * 2, _LONGEST_WAIT))
+            message = f"{name}: the file is locked, trying again in {pause:.1f} s."
+            self.on_event(Event("notice", {"message": message}))
+            return 0
+        self._waits.pop(name, None)
+        return replayed
+
+    def _round(self, name: str) -> int:
+        live = self.live[name]
+        version = live.data_version()
+        if version == self._versions.get(name):
+            return 0
+        began = time.monotonic()
+        found = live.look(self.positions[name], self.options.batch)
+        if found.changes:
+            replayed = replay_round(self.alias, live, found)
+            self.on_round(found)
+            self.positions[name] = found.end
+            self._count(name, found, replayed)
+            self.done[name].busy += time.monotonic() - began
+            if replayed.new_clock:
+                self._read_again(name)
+        if found.changes < self.options.batch:
+            self._versions[name] = version
+        self._trim_sometimes(name)
+        return found.changes
+
+    def _count(self, name: str, found: Round, replayed: Replayed) -> None:
+        done = self.done[name]
+        done.rounds += 1
+        done.changes += found.changes
+        done.inserted += replayed.outcome.inserted
+        done.updated += replayed.outcome.updated
+        done.pruned += replayed.outcome.pruned
+        done.quarantined += replayed.outcome.quarantined
+        if replayed.foreign:
+            self._tell_foreign(name, replayed.foreign)
+        now = time.time()
+        done.lags.extend(max(0.0, now - at) for at in found.times)
+
+    def _tell_foreign(self, name: str, found: dict[str, list[str]]) -> None:
+        for table, keys in found.items():
+            self.on_event(Event("notice", {"message": sentence(table, keys)}))
+            self.done[name].foreign += len(keys)
+        known = states.standing(self.alias, name).details.get("foreign") or {}
+        merged = {t: [*known.get(t, []), *found.get(t, [])] for t in {*known, *found}}
+        short = {table: list(dict.fromkeys(keys))[:MOST] for table, keys in merged.items()}
+        with transaction.atomic(using=self.alias):
+            states.note(self.alias, name, foreign=short)
+
+    def _read_again(self, name: str, judged: dict[str, object] | None = None) -> None:
+        """The local clock was changed: every local time of the file is judged again."""
+        live = self.live[name]
+        self.on_event(
+            Event(
+                "notice", {"message": f"{name}: a row shows another clock offset, reading again."}
+            )
+        )
+        usual = judged.get("usual", live.clock.usual) if judged else live.clock.usual
+        live.forget()
+        live.refresh()
+        reread_times(self.alias, live, int(str(usual)))
+        with transaction.atomic(using=self.alias):
+            states.note(self.alias, name, clock=clock_signature(live))
+
+    def _trim_sometimes(self, name: str) -> None:
+        at, position = self._trimmed[name]
+        grown = self.positions[name] - position
+        if grown and (time.monotonic() - at > _TRIM_EVERY or grown > 20_000):
+            self._trim(name)
+
+    def _trim(self, name: str) -> None:
+        if self._sweeping:
+            # The sweep tells by the log what was written since its snapshot.
+            return
+        with transaction.atomic(using=self.alias):
+            # This commit waits for the disk, and with it every round before.
+            states.note(self.alias, name, trimmed_to=self.positions[name])
+        trim(self.live[name].file.path, self.positions[name])
+        self._trimmed[name] = (time.monotonic(), self.positions[name])
+
+    def trim_all(self) -> None:
+        """Trim every log, as far as the writers let us."""
+        for name in self.live:
+            with suppress(LegacyFileError):
+                self._trim(name)
+
+    def sweep(self) -> list[Swept]:
+        """Sweep every file and note the outcome."""
+        found = []
+        for name, live in self.live.items():
+            self._sweeping = True
+            try:
+                swept = sweep_file(self.alias, live, self._keep_up)
+            finally:
+                self._sweeping = False
+            self.positions[name] = states.standing(self.alias, name).position
+            found.append(swept)
+            foreign = {t: foreign_rows(self.alias, m) for t, m in live.mappings.items()}
+            foreign = {table: keys for table, keys in foreign.items() if keys}
+            for table, keys in foreign.items():
+                self.on_event(Event("notice", {"message": sentence(table, keys)}))
+            with transaction.atomic(using=self.alias):
+                states.note(
+                    self.alias,
+                    name,
+                    foreign=foreign or None,
+                    swept_at=states.server_now(self.alias),
+                    bypassed={t: k[:20] for t, k in swept.bypassed.items()} or None,
+                )
+            self.on_event(
+                Event("sweep", {"file": name, "ranges": swept.ranges, "keys": swept.bypassed})
+            )
+        return found
+
+    def _keep_up(self) -> None:
+        """A round on every file between two ranges: a sweep takes seconds, the lag must not."""
+        for name in self.live:
+            self.positions[name] = states.standing(self.alias, name).position
+            self.step(name)
+        self.report()
+
+    def report(self, *, force: bool = False) -> None:
+        """Tell the lag and write it down, about once a second."""
+        if not force and time.monotonic() - self._reported < _REPORT_EVERY:
+            return
+        self._reported = time.monotonic()
+        found = {n: measure_lag(live, self.positions[n]) for n, live in self.live.items()}
+        # One commit for all files: each one waits for the disk, and the changes wait with it.
+        with transaction.atomic(using=self.alias):
+            seen_at = states.server_now(self.alias)
+            for name, (changes, seconds) in found.items():
+                states.note(
+                    self.alias,
+                    name,
+                    lag_changes=changes,
+                    lag_seconds=round(seconds, 3),
+                    replayed=self.done[name].changes,
+                    seen_at=seen_at,
+                )
+        for name, (changes, seconds) in found.items():
+            replayed = self.done[name].changes
+            data = {"file": name, "changes": changes, "seconds": seconds, "replayed": replayed}
+            self.on_event(Event("lag", data))
+
+
+def check_followable(alias: str, live: LiveFile) -> None:
+    """Raise StateError where capture is not healthy or the file is another one."""
+    name = live.file.name
+    health = live.capture_status()
+    if not health.is_healthy:
+        problem = health.problems[0] if health.problems else "it is not installed"
+        raise StateError(
+            f"Capture in {live.file.path} is {health.health} ({problem}): "
+            "run manage.py sync_sqlite --install, then load again."
+        )
+    stand = states.standing(alias, name)
+    other = same_file(
+        live, str(stand.details.get("capture_id", "")), stand.details.get("witness"), stand.position
+    )
+    if other is not None:
+        raise StateError(other)
+
+
+def measure_lag(live: LiveFile, position: int) -> tuple[int, float]:
+    """(changes, seconds) that the target is behind."""
+    changes = max(0, live.log.last() - position)
+    oldest = live.log.oldest_after(position) if changes else None
+    return changes, 0.0 if oldest is None else max(0.0, time.time() - oldest)

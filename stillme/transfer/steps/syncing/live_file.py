@@ -1,0 +1,229 @@
+"""A legacy file that is still written to: its mappings, its clock, its log, one read at a time.
+
+Reads are short: in a file with a rollback journal a reader keeps writers from committing.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from django.conf import settings
+
+from stillme.transfer.errors import LegacyFileError
+from stillme.transfer.mapping import TableMapping
+from stillme.transfer.registry import LegacyFile, legacy_models
+from stillme.transfer.sqlite.capture import CapturedTable, CaptureStatus, ChangeLog, status
+from stillme.transfer.sqlite.capture.log import Change, Key, collapse
+from stillme.transfer.sqlite.capture.tables import captured_tables
+from stillme.transfer.sqlite.clock import Clock, read_clock
+from stillme.transfer.sqlite.connect import explain, open_legacy, quoted
+from stillme.transfer.sqlite.epochs import read_epoch_units
+from stillme.transfer.sqlite.parts import scan_on
+from stillme.transfer.sqlite.raw import RawRow
+from stillme.transfer.sqlite.schema import FoundSchema, read_schema
+from stillme.transfer.sqlite.snapshot import Snapshot
+from stillme.transfer.steps.loading.plan import file_mappings
+from stillme.transfer.steps.rows.job import TableJob, TableSource
+from stillme.transfer.steps.rows.read_keys import MANY, ManyRows, read_many
+
+
+@dataclass(slots=True)
+class Round:
+    """What one look into a file found: changes collapsed to keys, and the rows as they are now."""
+
+    file: str
+    start: int
+    end: int
+    changes: int
+    times: list[float] = field(default_factory=list)
+    keys: dict[str, list[Key]] = field(default_factory=dict)
+    rows: dict[str, list[RawRow]] = field(default_factory=dict)
+    many: dict[str, ManyRows] = field(default_factory=dict)
+
+
+class LiveFile:
+    """One open legacy file. `tables` are declared table -> source, parents first."""
+
+    def __init__(self, file: LegacyFile, run_id: int | None, *, overwrite: bool = True) -> None:
+        # A follower leaves alone what somebody else wrote in the target (steps/merging/foreign.py).
+        self.overwrite = overwrite
+        self.file = file
+        self.run_id = run_id
+        self.connection = open_legacy(file.path, timeout=2.0)
+        self.log = ChangeLog(self.connection)
+        self.notices: list[str] = []
+        self._schema_version = -1
+        self.schema: FoundSchema
+        self.tables: dict[str, TableSource] = {}
+        self.clock = Clock()
+        self.refresh()
+
+    @property
+    def mappings(self) -> dict[str, TableMapping]:
+        """Declared table -> mapping, parents first."""
+        return {name: source.job.mapping for name, source in self.tables.items()}
+
+    def captured(self) -> list[CapturedTable]:
+        """The tables that capture covers."""
+        return captured_tables(self.connection, list(self.mappings.values()))
+
+    def capture_status(self) -> CaptureStatus:
+        """How capture stands."""
+        self.refresh()
+        return status(self.connection, self.captured())
+
+    def refresh(self) -> None:
+        """Read schema and clock again where the schema has changed since."""
+        try:
+            version = int(self.connection.execute("PRAGMA schema_version").fetchone()[0])
+            if version != self._schema_version:
+                self._read_all()
+                self._schema_version = version
+        except sqlite3.Error as error:
+            raise explain(self.file.path, error) from error
+
+    def _read_all(self) -> None:
+        self.schema = read_schema(self.connection)
+        before = {t: s.job.mapping.digest for t, s in self.tables.items()}
+        snapshot = Snapshot(self.file.name, self.file.path, self.file.path, self.schema, 0, "")
+        self.notices = []
+        mappings = file_mappings(snapshot, self.notices)
+        if before == {t: m.digest for t, m in mappings.items()} and self.tables:
+            return
+        with reading(self.connection):
+            self.clock = read_clock(self.connection, mappings.values(), settings.LEGACY_TIME_ZONE)
+            scan = scan_on(self.connection)
+            units = {t: read_epoch_units(scan, m)[1] for t, m in mappings.items()}
+        order = [m._meta.db_table for m in legacy_models(self.file.name)]
+        self.tables = {
+            table: TableSource(
+                TableJob(
+                    snapshot=snapshot,
+                    mapping=mappings[table],
+                    clock=self.clock,
+                    epoch_units=units[table],
+                    run_id=self.run_id,
+                    parents={p: mappings.get(p) for _, p in mappings[table].references()},
+                    overwrite=self.overwrite,
+                ),
+                self.connection,
+            )
+            for table in order
+            if table in mappings
+        }
+
+    def forget(self) -> None:
+        """Make the next `refresh` read everything again, the clock too."""
+        self._schema_version = -1
+        self.tables = {}
+
+    def look(self, position: int, limit: int) -> Round:
+        """Changes after a position and the present rows of their keys, in one short read."""
+        self.refresh()
+        try:
+            with reading(self.connection):
+                changes = self.log.after(position, limit)
+                found = Round(self.file.name, position, position, len(changes))
+                if changes:
+                    found.end = changes[-1].sequence
+                    found.times = [change.at for change in changes]
+                    self._collect(found, changes)
+        except sqlite3.Error as error:
+            raise explain(self.file.path, error) from error
+        return found
+
+    def _collect(self, found: Round, changes: Sequence[Change]) -> None:
+        by_name = collapse(changes)
+        for table, source in self.tables.items():
+            if keys := by_name.get(source.job.mapping.table):
+                found.keys[table] = keys
+                whole = [key for key in keys if type(key) is int]
+                many = read_many(source, whole) if len(whole) >= MANY else None
+                if many is None:
+                    found.rows[table] = list(self.rows(table, keys))
+                    continue
+                found.many[table] = many
+                odd = [key for key in keys if type(key) is not int]
+                found.rows[table] = [*many.others, *self.rows(table, odd)]
+
+    def rows(self, table: str, keys: Sequence[Key]) -> Iterator[RawRow]:
+        """The present rows of keys, odd keys (NULL, not UTF-8) included."""
+        source = self.tables[table]
+        key = source.job.mapping.key
+        if key is None:
+            yield from source.raw.where("1")
+            return
+        plain = [k for k in keys if isinstance(k, int | str)]
+        yield from source.raw.keys(plain)
+        column = f"{quoted(source.job.mapping.table)}.{quoted(key.legacy)}"
+        for odd in (k for k in keys if not isinstance(k, int | str)):
+            if odd is None:
+                yield from source.raw.where(f"{column} IS NULL")
+            elif isinstance(odd, bytes):
+                yield from source.raw.where(f"CAST({column} AS BLOB) = ?", [odd])
+            else:
+                yield from source.raw.where(f"{column} = ?", [odd])
+
+    def data_version(self) -> int:
+        """Changes whenever another connection has committed to the file."""
+        return int(self.connection.execute("PRAGMA data_version").fetchone()[0])
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.connection.close()
+
+
+@contextmanager
+def reading(connection: sqlite3.Connection) -> Iterator[None]:
+    """One consistent view over several statements."""
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        connection.execute("ROLLBACK")
+
+
+def row_keys(live: LiveFile, table: str, rows: Sequence[RawRow]) -> list[Key]:
+    """The keys of raw rows, text as str where it is UTF-8."""
+    key = live.tables[table].job.mapping.key
+    if key is None:
+        return []
+    found: list[Key] = []
+    for row in rows:
+        storage, raw = row.cells[key.legacy]
+        if storage == "text" and isinstance(raw, bytes):
+            try:
+                found.append(raw.decode("utf-8"))
+            except UnicodeDecodeError:
+                found.append(raw)
+        else:
+            found.append(raw)
+    return found
+
+
+def same_file(live: LiveFile, capture_id: str, witness: object, position: int) -> str | None:
+    """None where the file is the one that was followed, else the sentence that says it is not.
+
+    A restored file, or one laid over ours, has another identity, lacks the last replayed change,
+    or has another one at its number.
+    """
+    advice = "load it again: manage.py sync_sqlite --install, then import_sqlite"
+    try:
+        found = live.log.capture_id()
+        if found != capture_id:
+            return (
+                f"{live.file.path} is not the file that was followed (another capture): {advice}."
+            )
+        if position > 0 and witness is not None:
+            seen = live.log.witness(position)
+            if seen is None or seen.as_list() != witness:
+                return (
+                    f"{live.file.path} has another history than the one replayed (change "
+                    f"{position} is not the same; was a backup restored?): {advice}."
+                )
+    except sqlite3.Error as error:
+        raise LegacyFileError(f"{live.file.path} has lost its change table: {advice}.") from error
+    return None
