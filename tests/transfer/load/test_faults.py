@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import random
 import signal
 import subprocess
 import sys
 import time
-from contextlib import suppress
 from multiprocessing.context import ForkProcess as Process
 from pathlib import Path
 
@@ -17,8 +15,8 @@ import pytest
 
 from stillme.transfer.models import DroppedObject, Run
 from stillme.transfer.postgresql import objects
-from stillme.transfer.processes import leave_parents_sessions
 from stillme.transfer.steps.loading import table_work
+from tests.transfer.forked import fork_group, kill_after
 from tests.transfer.load.support import blocked, content, query, run_import, schema, wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -84,19 +82,8 @@ def test_killed_once_in_the_middle(legacy: Path, target_environment: dict[str, s
 
 
 def fork_import(jobs: int) -> Process:
-    """An import in a forked process group: no time is lost on starting Python."""
-
-    def run() -> None:
-        os.setpgid(0, 0)
-        leave_parents_sessions()
-        run_import(jobs=jobs, chunk_rows=25)
-
-    process = multiprocessing.get_context("fork").Process(target=run)
-    process.start()
-    # Here too: whoever comes first, there is a group to be killed when this function returns.
-    with suppress(ProcessLookupError):
-        os.setpgid(process.pid or 0, process.pid or 0)
-    return process
+    """An import as a forked process group."""
+    return fork_group(lambda: run_import(jobs=jobs, chunk_rows=25))
 
 
 def settle() -> None:
@@ -121,11 +108,7 @@ def test_killed_a_hundred_times(legacy: Path) -> None:
         empty_target()
         for _ in range(10):
             process = fork_import(dice.choice((1, 2)))
-            process.join(dice.uniform(0.02, 1.0) * whole)
-            if process.is_alive():
-                os.killpg(process.pid or 0, signal.SIGKILL)
-                kills += 1
-            process.join()
+            kills += kill_after(process, dice.uniform(0.02, 1.0) * whole)
             settle()
         run_import(chunk_rows=25)
         assert content() == wanted

@@ -46,6 +46,7 @@ _NUMBER = rb"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?" + _ENDS
 _KEY = b'"(' + _INSIDE + b')"' + _SPACE + b":"
 
 _skip_space = re.compile(_SPACE).match
+_bare = re.compile(rb"[^ \t\n\r,\]}]*").match
 _text_part = re.compile(_INSIDE).match
 _key = re.compile(_KEY).match
 _usual = re.compile(_USUAL).match
@@ -236,9 +237,14 @@ class _Scanner:
         """A number or a constant."""
         found = _usual(self._data, self._at)
         if found is None:
+            bare = _bare(self._data, self._at)
+            assert bare is not None
+            if bare.end() == len(self._data):
+                # It may go on in the next piece; to look for a number now would try each digit.
+                return False
             found = _number(self._data, self._at)
             if found is None:
-                return False
+                raise _NotClean
             check_number(found[0].decode("ascii"))
         self._at = found.end()
         self._step = self._after
