@@ -39,7 +39,7 @@ def test_some_values_in_any_column(
 
 @pytest.mark.slow
 @given(tables())
-@settings(max_examples=300)
+@settings(max_examples=200)
 def test_any_value_in_any_column(
     tmp_path: Path, use_legacy_files: UseFiles, made: tuple[str, list[dict[str, Any]]]
 ) -> None:
