@@ -1,13 +1,14 @@
 """All four files at once: default jobs beside `--jobs 1`, and what repeating an import costs.
 
-    python benchmarks/all_files.py --rows 2000000
+    python benchmarks/all_files.py --rows 2000000 --repeat 3
 
 Rows are mixed over eleven tables as in real installations. For each import: seconds, and how much
 of the machine's processor time went to this project's processes and how much to everything else,
 which on a quiet machine is PostgreSQL (and the kernel's work for it). Then an import with nothing
 changed, one with 1 % of the rows of every table changed, and a full verification for comparison.
 Beside them the limit: the server alone copies the same rows from files of its own format, with one
-session and with two. What it gains by the second is the most that a loader can gain by its jobs.
+session and with two; and the import with the server and everything else on one core, which tells
+what a second core is worth: one job already keeps the command and the server busy side by side.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ import resource
 import sqlite3
 import sys
 import tempfile
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +52,7 @@ TOUCHED = {
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=2_000_000)
+    parser.add_argument("--repeat", type=int, default=3, help="rounds, of which medians are told")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="stillme-bench-", dir="/var/tmp") as name:
@@ -62,17 +65,36 @@ def main() -> None:
         made = make_bulk(Path(name), None, arguments.rows)
         server = Server()
         try:
-            figures = measure(Ground(server, Path(name), made.total))
+            figures = measure(Ground(server, Path(name), made.total), arguments.repeat)
         finally:
             server.close()
-    report(made.total, sum(made.bytes.values()), figures)
+    report(made.total, sum(made.bytes.values()), arguments.repeat, figures)
     if arguments.json:
-        arguments.json.write_text(json.dumps({"rows": made.total, "figures": figures}, indent=2))
+        arguments.json.write_text(
+            json.dumps(
+                {"rows": made.total, "repeat": arguments.repeat, "figures": figures}, indent=2
+            )
+        )
 
 
-def measure(ground: Ground) -> dict[str, dict[str, float]]:
-    """Every command in turn; the last import is the one that is repeated."""
+def measure(ground: Ground, repeat: int) -> dict[str, dict[str, float]]:
+    """Every command in turn, so many rounds; of each the run with the median of the seconds.
+
+    The last import of a round is the one that is repeated.
+    """
+    rounds = [one_round(ground) for _ in range(repeat)]
+    return {
+        name: sorted((each[name] for each in rounds), key=lambda run: run["seconds"])[repeat // 2]
+        for name in rounds[0]
+    }
+
+
+def one_round(ground: Ground) -> dict[str, dict[str, float]]:
+    """Every command once."""
     found = {}
+    with one_core(ground):
+        ground.server.fresh()
+        found["import, all on one core"] = command(ground, "import_sqlite")
     ground.server.fresh()
     found["import --jobs 1"] = command(ground, "import_sqlite", "--jobs", "1")
     tables = write_all(ground)
@@ -83,8 +105,8 @@ def measure(ground: Ground) -> dict[str, dict[str, float]]:
     found["import"] = command(ground, "import_sqlite")
     found["verify"] = command(ground, "verify_migration")
     found["import, nothing changed"] = command(ground, "import_sqlite")
-    changed = change(ground.folder)
-    found[f"import, {changed:,} rows changed"] = command(ground, "import_sqlite")
+    change(ground.folder)
+    found["import, 1 % changed"] = command(ground, "import_sqlite")
     found["verify after it"] = command(ground, "verify_migration")
     return found
 
@@ -109,6 +131,25 @@ def command(ground: Ground, *arguments: str) -> dict[str, float]:
         "waiting": round((after.iowait - before.iowait) / total, 2),
         "peak_mb": round(ended.largest_mb),
     }
+
+
+@contextmanager
+def one_core(ground: Ground) -> Iterator[None]:
+    """Keep this process, what it starts and the whole server on one core, then free them again."""
+    every = os.sched_getaffinity(0)
+    try:
+        _allow(ground, {min(every)})
+        yield
+    finally:
+        _allow(ground, every)
+
+
+def _allow(ground: Ground, cores: set[int]) -> None:
+    server = ground.server.process
+    for each in (psutil.Process(), server, *server.children(recursive=True)):
+        # A session may have ended meanwhile.
+        with suppress(psutil.NoSuchProcess):
+            each.cpu_affinity(sorted(cores))
 
 
 def limit(ground: Ground, tables: list[str], sessions: int) -> dict[str, float]:
@@ -153,9 +194,10 @@ def change(folder: Path) -> int:
     return changed
 
 
-def report(rows: int, size: int, figures: dict[str, dict[str, float]]) -> None:
+def report(rows: int, size: int, repeat: int, figures: dict[str, dict[str, float]]) -> None:
     """The figures as Markdown, and the ratios that matter."""
-    print(f"{rows:,} rows in four files, {size / 1e6:,.0f} MB, {os.cpu_count()} cores\n")
+    print(f"{rows:,} rows in four files, {size / 1e6:,.0f} MB, {os.cpu_count()} cores,", end=" ")
+    print(f"medians of {repeat}\n")
     print("| what | seconds | rows/s | CPU here | CPU elsewhere | waiting | largest process MB |")
     print("|---" * 7 + "|")
     for name, each in figures.items():
@@ -167,10 +209,12 @@ def report(rows: int, size: int, figures: dict[str, dict[str, float]]) -> None:
     verify = figures["verify"]["seconds"]
     single, default = figures["import --jobs 1"]["seconds"], figures["import"]["seconds"]
     print(f"\nDefault jobs: {single / default:.2f} times the speed of one.")
+    alone = figures["import, all on one core"]["seconds"]
+    print(f"All cores: {alone / default:.2f} times the speed of one core.")
     alone, both = (figures[f"limit, sessions: {n}"]["seconds"] for n in (1, 2))
     print(f"The server alone: two sessions {alone / both:.2f} times the speed of one;", end=" ")
     print(f"default jobs at {both / default:.2f} of the speed of two sessions.")
-    for name in (each for each in figures if each.startswith("import, ")):
+    for name in ("import, nothing changed", "import, 1 % changed"):
         print(f"{name}: {figures[name]['seconds'] / verify:.2f} of a verification's time.")
 
 

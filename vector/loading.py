@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -15,6 +14,7 @@ from stillme.transfer import ledger
 from stillme.transfer.findings import Event, OnEvent
 from stillme.transfer.models import KeptCell, QuarantinedRow, RunTable
 from stillme.transfer.postgresql.copy import commit_lazily, execute, fetch_all
+from stillme.transfer.processes import default_jobs
 from stillme.transfer.steps.rows.outcome import MOST_KEYS
 from vector import chroma, indexes, merging, models, strangers
 from vector.conversion import (
@@ -91,7 +91,7 @@ class Loader:
                 self._tell_progress()
 
     def _parts(self) -> list[chroma.Part]:
-        jobs = self.options.jobs or min(4, os.cpu_count() or 1)
+        jobs = self.options.jobs or default_jobs()
         if self.options.dry_run or jobs < 2:
             return []
         return self.store.parts(self.collection, PART_ROWS)

@@ -6,7 +6,6 @@ itself. Turning vectors into COPY rows is the processor's work: with one process
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import as_completed
@@ -19,7 +18,7 @@ from django.db import connections
 
 from stillme.transfer.findings import ignore_event
 from stillme.transfer.postgresql.locks import share_as_worker
-from stillme.transfer.processes import process_pool
+from stillme.transfer.processes import default_jobs, process_pool
 from stillme.transfer.steps.rows.outcome import Outcome
 from vector import chroma
 from vector.import_result import VectorImport, VectorOptions
@@ -57,7 +56,7 @@ def load_parts(loader: Loader, parts: list[chroma.Part]) -> Iterator[PartResult]
     Raises TransferError where a process was killed.
     """
     options = loader.options
-    jobs = options.jobs or min(4, os.cpu_count() or 1)
+    jobs = options.jobs or default_jobs()
     start = partial(_start, options.database)
     with process_pool(min(jobs, len(parts)), start) as pool:
         tasks = [

@@ -5,13 +5,13 @@ Reads the store itself, reads the target itself, and shares no conversion with t
 
 from __future__ import annotations
 
-import os
 import random
 import time
 from pathlib import Path
 
 from stillme.transfer.findings import Event, Finding, FindingKind, OnEvent, ignore_event
 from stillme.transfer.models import QuarantinedRow
+from stillme.transfer.processes import default_jobs
 from vector import chroma, expectation, models, ranking, sought_index
 from vector.chroma.snapshot import copy_digest
 from vector.judge_parts import Ground, judge_parts
@@ -54,7 +54,7 @@ def prove_vectors(
     with chroma.open_store(Path(path)) as store:
         proof = VectorProof(store.layout, *copy_digest(store.folder))
         for collection in store.collections:
-            judge = _Judge(store, collection, database, jobs or min(4, os.cpu_count() or 1), listen)
+            judge = _Judge(store, collection, database, jobs or default_jobs(), listen)
             judge.tell("table", total=store.count(collection))
             proof.collections.append(judge.judge(level, sample))
             judge.tell("done", rows=judge.proof.legacy_ids)

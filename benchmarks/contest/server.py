@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+import psutil
 import psycopg
 
 if TYPE_CHECKING:
@@ -78,6 +79,15 @@ class Server:
     def _drop(self) -> None:
         for name in (SCRATCH, TEMPLATE):
             self._admin.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+    @property
+    def process(self) -> psutil.Process:
+        """The server's first process. Raises SystemExit where it runs on another machine."""
+        try:
+            own = psutil.Process(self._admin.info.backend_pid)
+        except psutil.NoSuchProcess:
+            raise SystemExit("Unset DATABASE_URL: this needs a server on this machine.") from None
+        return own.parent() or own
 
     @property
     def version(self) -> str:

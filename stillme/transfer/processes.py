@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import multiprocessing
+import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -17,6 +18,18 @@ from stillme.transfer.errors import TransferError
 
 TaskT = TypeVar("TaskT")
 ResultT = TypeVar("ResultT")
+
+
+def usable_cores() -> int:
+    """Cores that this process may use, which `taskset` or a container can have limited."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def default_jobs() -> int:
+    """One worker process per usable core, four at most: the server needs the cores as well."""
+    return min(4, usable_cores())
 
 
 @contextmanager

@@ -6,7 +6,6 @@ into an empty target.
 
 from __future__ import annotations
 
-import os
 import sqlite3
 import tempfile
 import time
@@ -23,6 +22,7 @@ from stillme.transfer.errors import TransferError
 from stillme.transfer.findings import Event, OnEvent, ignore_event
 from stillme.transfer.kinds import Stamp, Timestamp
 from stillme.transfer.mapping import TableMapping
+from stillme.transfer.processes import usable_cores
 from stillme.transfer.registry import LegacyFile, legacy_files, legacy_models
 from stillme.transfer.selection import Selection
 from stillme.transfer.sqlite.clock import Clock
@@ -212,7 +212,7 @@ def _predict(plan: Plan, on_event: OnEvent) -> dict[str, TableInspection]:
         on_event(Event("table", {"table": name, "total": planned.rows}))
         by_file.setdefault(planned.job.mapping.file, []).append(planned)
     found: dict[str, TableInspection] = {}
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
+    with ThreadPoolExecutor(max_workers=usable_cores()) as pool:
         for tables in pool.map(_predict_file, by_file.values()):
             for table in tables:
                 found[table.table] = table

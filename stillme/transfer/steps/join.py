@@ -21,10 +21,11 @@ from stillme.transfer.errors import LedgerMismatch, TransferError
 from stillme.transfer.findings import Event, OnEvent, ignore_event
 from stillme.transfer.models import Chunk, Run, RunFile, SharedRange
 from stillme.transfer.postgresql.locks import is_held, sharing_as_worker
+from stillme.transfer.processes import default_jobs, usable_cores
 from stillme.transfer.selection import Selection
 from stillme.transfer.sqlite.ranges import KeyRange
 from stillme.transfer.steps.loading.import_options import ImportOptions
-from stillme.transfer.steps.loading.plan import PlannedFile, Planner, all_cores, take_snapshots
+from stillme.transfer.steps.loading.plan import PlannedFile, Planner, take_snapshots
 from stillme.transfer.steps.loading.readiness import check_target
 from stillme.transfer.steps.loading.table_work import as_tasks, set_aside_parents
 from stillme.transfer.steps.loading.workers import Task, Workforce, workforce
@@ -55,7 +56,7 @@ def join_import(options: ImportOptions, on_event: OnEvent = ignore_event) -> Joi
     alias = options.database
     check_target(alias)
     run = _shared_run(alias)
-    workers = options.jobs or min(4, all_cores())
+    workers = options.jobs or default_jobs()
     with (
         tempfile.TemporaryDirectory(prefix="stillme-snapshot-") as name,
         workforce(alias, workers) as hands,
@@ -64,7 +65,7 @@ def join_import(options: ImportOptions, on_event: OnEvent = ignore_event) -> Joi
     ):
         planner = _planner(run)
         notices: list[str] = []
-        snapshots = take_snapshots(planner.selection, Path(name), notices, on_event, all_cores())
+        snapshots = take_snapshots(planner.selection, Path(name), notices, on_event, usable_cores())
         files = {snapshot.file: planner.look(snapshot) for snapshot in snapshots}
         helper = _Helper(alias, run, files, hands, on_event)
         helper.work()

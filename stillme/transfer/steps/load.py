@@ -17,6 +17,7 @@ from stillme.transfer.models import Run, SharedRange
 from stillme.transfer.postgresql import objects
 from stillme.transfer.postgresql.locks import exclusive
 from stillme.transfer.postgresql.sequences import set_sequence
+from stillme.transfer.processes import usable_cores
 from stillme.transfer.registry import legacy_files
 from stillme.transfer.steps.loading.dry import dry_table
 from stillme.transfer.steps.loading.import_options import (
@@ -30,7 +31,6 @@ from stillme.transfer.steps.loading.plan import (
     Plan,
     PlannedTable,
     Planner,
-    all_cores,
     arrange,
     make_plan,
     take_snapshots,
@@ -149,7 +149,7 @@ def _load_files(
 ) -> Plan:
     """Plan and load side by side. Nothing is loaded before every file was copied and known."""
     alias, selection = options.database, options.selection
-    threads = all_cores() if workers > 1 else 1
+    threads = usable_cores() if workers > 1 else 1
     with (
         workforce(alias, workers) as hands,
         executor(alias, workers) as planning,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from functools import partial
 
 from django.conf import settings
@@ -10,6 +9,7 @@ from django.db.models import Q
 
 from stillme.transfer.mapping import TableMapping, map_table
 from stillme.transfer.models import QuarantinedRow
+from stillme.transfer.processes import usable_cores
 from stillme.transfer.raw_cells import whole_key
 from stillme.transfer.registry import legacy_models
 from stillme.transfer.sqlite.parts import scan_in_parts, scan_on
@@ -32,7 +32,7 @@ def make_cases(alias: str, snapshot: Snapshot, *, live: bool = False) -> dict[st
     zone = settings.LEGACY_TIME_ZONE
     connection = snapshot.open()
     try:
-        threads = os.cpu_count() or 1
+        threads = usable_cores()
         scan = (
             scan_on(connection) if live else partial(scan_in_parts, snapshot.path, threads=threads)
         )

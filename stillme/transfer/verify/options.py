@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 
+from stillme.transfer.processes import default_jobs
 from stillme.transfer.selection import Selection
 
 SMALL_FILES = 4_000_000
@@ -26,7 +26,7 @@ class VerifyOptions:
     @property
     def most_workers(self) -> int:
         """Worker processes: as asked, else one per core up to four."""
-        return self.jobs or min(4, os.cpu_count() or 1)
+        return self.jobs or default_jobs()
 
     def workers(self, size: int) -> int:
         """Worker processes for files of `size` bytes: one where starting more takes longer."""

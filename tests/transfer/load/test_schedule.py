@@ -99,11 +99,11 @@ def test_threads_leave_no_session_behind(legacy: Path) -> None:
 
 
 def test_small_files_need_no_second_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("os.cpu_count", lambda: 3)
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: {0, 1, 5})
     assert ImportOptions().workers(SMALL_FILES - 1) == 1
     assert ImportOptions().workers(SMALL_FILES) == 3
     assert ImportOptions(jobs=2).workers(0) == 2
-    monkeypatch.setattr("os.cpu_count", lambda: 64)
+    monkeypatch.setattr("os.sched_getaffinity", lambda process: set(range(64)))
     assert ImportOptions().workers(SMALL_FILES) == 4
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 
+from stillme.transfer.processes import default_jobs
 from stillme.transfer.selection import Selection
 from stillme.transfer.steps.rows.outcome import Outcome
 
@@ -34,7 +34,7 @@ class ImportOptions:
         """Worker processes for files of `size` bytes: as asked, else one per core up to four."""
         if self.jobs:
             return self.jobs
-        return 1 if size < SMALL_FILES else min(4, os.cpu_count() or 1)
+        return 1 if size < SMALL_FILES else default_jobs()
 
 
 @dataclass(slots=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +13,7 @@ from pathlib import Path
 from stillme.transfer.errors import LegacyFileError
 from stillme.transfer.findings import Event, OnEvent
 from stillme.transfer.mapping import TableMapping, map_table
+from stillme.transfer.processes import usable_cores
 from stillme.transfer.registry import legacy_models, levels
 from stillme.transfer.selection import Selection, present_files
 from stillme.transfer.sqlite.clock import Clock, check_zone, read_clock
@@ -82,7 +82,7 @@ class Planner:
     selection: Selection
     zone: str
     run_id: int | None = None
-    threads: int = field(default_factory=lambda: all_cores())
+    threads: int = field(default_factory=usable_cores)
     cut: Cut | None = None
 
     def __post_init__(self) -> None:
@@ -138,11 +138,6 @@ class Planner:
         return planned
 
 
-def all_cores() -> int:
-    """As many threads as can work at a time."""
-    return os.cpu_count() or 1
-
-
 @contextmanager
 def _explained(snapshot: Snapshot) -> Iterator[None]:
     try:
@@ -177,8 +172,8 @@ def make_plan(
     """Snapshot the files into `directory` and decide what each table needs."""
     planner = Planner(selection, zone, run_id)
     notices: list[str] = []
-    snapshots = take_snapshots(selection, directory, notices, on_event, all_cores())
-    with ThreadPoolExecutor(max_workers=all_cores()) as threads:
+    snapshots = take_snapshots(selection, directory, notices, on_event, usable_cores())
+    with ThreadPoolExecutor(max_workers=usable_cores()) as threads:
         files = list(threads.map(planner.look, snapshots))
     return arrange(selection, files, notices)
 

@@ -8,7 +8,6 @@ tables are loaded. The largest tables come early, so that the end is small work 
 from __future__ import annotations
 
 import heapq
-import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
@@ -23,6 +22,7 @@ from stillme.transfer import ledger
 from stillme.transfer.findings import Event, OnEvent
 from stillme.transfer.models import Chunk, Run
 from stillme.transfer.postgresql import objects
+from stillme.transfer.processes import usable_cores
 from stillme.transfer.steps.loading.import_options import ImportOptions, TableResult
 from stillme.transfer.steps.loading.plan import PlannedFile, PlannedTable
 from stillme.transfer.steps.loading.table_work import (
@@ -225,7 +225,7 @@ class _Threads(ThreadPoolExecutor):
     """Threads that leave no database session behind."""
 
     def __init__(self, alias: str) -> None:
-        super().__init__(max_workers=os.cpu_count())
+        super().__init__(max_workers=usable_cores())
         self._alias = alias
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
