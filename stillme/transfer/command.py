@@ -25,6 +25,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from stillme.postgresql.explain import explain_operational_error
 from stillme.transfer.errors import TransferError
+from stillme.transfer.visible import visible
 
 COULD_NOT_RUN = 2
 PIPE_WIDTH = 80
@@ -34,6 +35,15 @@ _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 class _Formatter(DjangoHelpFormatter, RawDescriptionHelpFormatter):
     """Django's order of options, and examples line by line."""
+
+
+class VisibleConsole(Console):
+    """Nothing that a file holds gets to steer the terminal; what is ours is markup, not bytes."""
+
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Like Console.print."""
+        shown = (visible(each) if isinstance(each, str) else each for each in objects)
+        super().print(*shown, **options)
 
 
 class TransferCommand(BaseCommand):
@@ -97,7 +107,7 @@ class TransferCommand(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Run, and turn foreseeable errors into sentences."""
         self.quiet = options.get("format", "text") != "text"
-        self.console = Console(
+        self.console = VisibleConsole(
             file=self.stdout,  # type: ignore[arg-type]
             no_color=options.get("no_color") or None,
             force_terminal=None if self.stdout.isatty() else False,
@@ -108,28 +118,32 @@ class TransferCommand(BaseCommand):
             status = self.run(options)
         except KeyboardInterrupt as error:
             sentence = "Interrupted; what was committed stays: run the same command to go on."
-            raise CommandError(sentence, returncode=COULD_NOT_RUN) from error
+            raise _could_not_run(sentence) from error
         except TransferError as error:
-            raise CommandError(str(error), returncode=COULD_NOT_RUN) from error
+            raise _could_not_run(str(error)) from error
         except sqlite3.Error as error:
             # A page that no earlier step had to read.
             sentence = (
                 f"A legacy file cannot be read to the end ({error}): `manage.py backup_sqlite` "
                 "tells which one, and what can still be read."
             )
-            raise CommandError(sentence, returncode=COULD_NOT_RUN) from error
+            raise _could_not_run(sentence) from error
         except (DatabaseError, psycopg.Error) as error:
             sentence = explain_operational_error(error)
-            raise CommandError(sentence, returncode=COULD_NOT_RUN) from error
+            raise _could_not_run(sentence) from error
         except BrokenPipeError:
             # Whoever read the output went away (`| head`): there is nobody to tell.
             _silence(sys.stdout)
             status = COULD_NOT_RUN
         except OSError as error:
-            raise CommandError(_explain_os_error(error), returncode=COULD_NOT_RUN) from error
+            raise _could_not_run(_explain_os_error(error)) from error
         if status:
             self.stdout.flush()
             sys.exit(status)
+
+
+def _could_not_run(sentence: str) -> CommandError:
+    return CommandError(visible(sentence), returncode=COULD_NOT_RUN)
 
 
 def _explain_os_error(error: OSError) -> str:

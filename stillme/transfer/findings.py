@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
+from stillme.transfer.visible import in_one_line
+
 
 class FindingKind(StrEnum):
     """Every way in which the target may not be what the legacy says."""
@@ -46,8 +48,8 @@ class Finding:
 
     def sentence(self) -> str:
         """One line for a terminal or a log."""
-        key = "" if self.key is None else f" id={self.key}"
-        parts = [f"{self.where}{key}"]
+        key = "" if self.key is None else f" id={in_one_line(self.key)}"
+        parts = [f"{in_one_line(self.where)}{key}"]
         if self.expected is not None:
             parts.append(f"expected {self.expected}")
         if self.found is not None:

@@ -10,7 +10,19 @@ import base64
 import re
 from typing import Any
 
+from stillme.transfer.errors import TransferError
+
 Raw = None | int | float | bytes
+
+
+class DamagedCell(TransferError):
+    """A record in quarantine holds a cell that was not written by `pack_cell`."""
+
+    def __init__(self, packed: Any) -> None:
+        super().__init__(
+            f"A record in quarantine was changed by hand and cannot be read ({repr(packed)[:60]}): "
+            "`manage.py import_sqlite --overwrite` writes it anew from the legacy file."
+        )
 
 
 def pack_cell(storage: str, raw: Raw) -> list[Any]:
@@ -24,14 +36,34 @@ def pack_cell(storage: str, raw: Raw) -> list[Any]:
     return [storage, raw]
 
 
-def unpack_cell(packed: list[Any]) -> tuple[str, Raw]:
-    """The inverse of `pack_cell`."""
-    storage, value = packed
-    if storage in ("text", "blob"):
-        return storage, base64.b64decode(value)
-    if storage == "real":
-        return storage, float.fromhex(value)
-    return storage, value
+def unpack_cell(packed: Any) -> tuple[str, Raw]:
+    """The inverse of `pack_cell`. Raises DamagedCell for what somebody else wrote."""
+    try:
+        storage, value = packed
+        if storage in ("text", "blob"):
+            return storage, base64.b64decode(value, validate=True)
+        if storage == "real":
+            return storage, float.fromhex(value)
+        if (storage, type(value)) in (("integer", int), ("null", type(None))):
+            return storage, value
+    except (TypeError, ValueError, OverflowError) as error:
+        raise DamagedCell(packed) from error
+    raise DamagedCell(packed)
+
+
+def unpack_anything(packed: Any) -> tuple[str, Raw]:
+    """For whoever compares or shows: what is no packed cell equals no stored one."""
+    try:
+        return unpack_cell(packed)
+    except DamagedCell:
+        return "damaged", repr(packed)[:200].encode("utf-8", "backslashreplace")
+
+
+def unpack_record(cells: Any) -> dict[str, tuple[str, Raw]]:
+    """The same for all cells of a row that was set aside."""
+    if not isinstance(cells, dict):
+        return {}
+    return {name: unpack_anything(cell) for name, cell in cells.items()}
 
 
 def cell_bytes(storage: str, raw: Raw) -> bytes | None:

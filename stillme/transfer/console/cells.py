@@ -13,6 +13,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from stillme.transfer.raw_cells import Raw, show_cell
+from stillme.transfer.visible import visible
 
 # What a table shows at once, and what it shows when a person asks for more.
 SHORT = 160
@@ -120,5 +121,4 @@ def foldable(text: str, size: str = "") -> SafeString:
 
 
 def _visible(text: str) -> str:
-    """Escapes for what has no shape of its own; line breaks stay."""
-    return "".join(c if c.isprintable() or c == "\n" else repr(c)[1:-1] for c in text[:LONG])
+    return visible(text[:LONG])

@@ -22,7 +22,7 @@ from stillme.transfer.console.once import once
 from stillme.transfer.console.read_only import ReadOnlyAdmin
 from stillme.transfer.errors import TransferError
 from stillme.transfer.models import QuarantinedRow
-from stillme.transfer.raw_cells import cell_bytes, unpack_cell
+from stillme.transfer.raw_cells import cell_bytes, unpack_anything
 from stillme.transfer.reasons import in_words
 
 Status = QuarantinedRow.Status
@@ -101,7 +101,7 @@ class QuarantinedRowAdmin(ReadOnlyAdmin):
             raise PermissionDenied
         row = QuarantinedRow.objects.filter(pk=pk).first()
         packed = row.cells.get(request.GET.get("column", "")) if row else None
-        kept = cell_bytes(*unpack_cell(packed)) if packed else None
+        kept = cell_bytes(*unpack_anything(packed)) if packed else None
         if kept is None:
             raise Http404
         answer = HttpResponse(kept, content_type="application/octet-stream")

@@ -11,7 +11,7 @@ from django.utils.safestring import SafeString
 
 from stillme.transfer.console.cells import stored_html
 from stillme.transfer.models import QuarantinedRow
-from stillme.transfer.raw_cells import cell_bytes, unpack_cell
+from stillme.transfer.raw_cells import cell_bytes, unpack_anything
 from stillme.transfer.registry import legacy_models
 
 HEX = 64
@@ -36,12 +36,12 @@ def _lines(
 ) -> Iterator[tuple[str, SafeString, str, SafeString, SafeString, SafeString]]:
     for name in _declared_order(row):
         packed = row.cells[name]
-        storage, raw = unpack_cell(packed)
+        storage, raw = unpack_anything(packed)
         at_fault = name == row.column
         title = format_html("{}<br><strong>✗ fault</strong>", name) if at_fault else name
         kept = cell_bytes(storage, raw) if isinstance(raw, bytes) else None
         edit = row.repairs.get(name)
-        edited = stored_html(*unpack_cell(edit)) if edit else SafeString("")
+        edited = stored_html(*unpack_anything(edit)) if edit else SafeString("")
         mark = "console-differs" if at_fault else ""
         shown = stored_html(storage, raw)
         yield mark, format_html("{}", title), storage, shown, _bytes(row, name, kept), edited

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
+from stillme.transfer.reports.advice import advice
+
 _STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem;
        color: #1c2430; background: #fff }
@@ -133,4 +135,6 @@ def _findings(report: dict[str, Any]) -> str:
     total = sum(report["findings_by_kind"].values())
     more = "" if total == len(found) else f"<p>{total - len(found):,} more are counted.</p>"
     rows = ([finding[name] for name in names] for finding in found)
-    return _section(f"Findings: {total:,}", _grid(names, rows) + more)
+    helps = [f"{kinds}: {sentence}" for kinds, sentence in advice(report["findings_by_kind"])]
+    what_helps = f"<p>What helps:</p>{_list(helps)}" if helps else ""
+    return _section(f"Findings: {total:,}", _grid(names, rows) + more + what_helps)

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from stillme.transfer.reasons import in_words
@@ -13,6 +14,7 @@ from stillme.transfer.reports.progress import RunProgress as ImportProgress
 from stillme.transfer.reports.tables import plain_table, print_table
 from stillme.transfer.steps.join import JoinResult
 from stillme.transfer.steps.load import ImportResult, TableResult
+from stillme.transfer.visible import in_one_line
 
 __all__ = ["ImportProgress", "as_dict", "render_import", "render_join"]
 
@@ -23,7 +25,7 @@ def render_import(console: Console, result: ImportResult, form: str) -> None:
         console.out(json.dumps(as_dict(result), indent=2, ensure_ascii=False))
         return
     for notice in result.notices:
-        console.print(f"[yellow]note[/] {notice}", soft_wrap=True)
+        console.print(f"[yellow]note[/] {escape(notice)}", soft_wrap=True)
     print_table(console, _table(result))
     for table in result.tables:
         _explain(console, table)
@@ -31,7 +33,7 @@ def render_import(console: Console, result: ImportResult, form: str) -> None:
         console.print(f"{result.returned} rows came back from quarantine: their parent is here.")
     if result.shares:
         shares = ", ".join(f"{ranges} by {who}" for who, ranges in result.shares.items())
-        console.print(f"Ranges loaded: {shares}.", soft_wrap=True)
+        console.print(f"Ranges loaded: {escape(shares)}.", soft_wrap=True)
     console.print(_verdict(result), soft_wrap=True)
 
 
@@ -81,19 +83,23 @@ def _explain(console: Console, table: TableResult) -> None:
         reasons = ", ".join(f"{n} {reason} ({in_words(reason)})" for reason, n in found)
         console.print(f"[red]quarantined[/] in {table.table}: {reasons}", soft_wrap=True)
     if outcome.conflict_count:
-        keys = ", ".join(outcome.conflicts)
+        keys = _listed(outcome.conflicts)
         console.print(
             f"[red]left alone[/] in {table.target}: {outcome.conflict_count} rows that were "
             f"changed after the import ({keys}); --overwrite takes the legacy's values",
             soft_wrap=True,
         )
     if outcome.vanished_count and not outcome.pruned:
-        keys = ", ".join(outcome.vanished)
+        keys = _listed(outcome.vanished)
         console.print(
             f"[yellow]vanished[/] from {table.table}: {outcome.vanished_count} rows that the "
             f"target still holds ({keys}); --prune deletes them",
             soft_wrap=True,
         )
+
+
+def _listed(keys: list[str]) -> str:
+    return escape(", ".join(map(in_one_line, keys)))
 
 
 def _verdict(result: ImportResult) -> str:

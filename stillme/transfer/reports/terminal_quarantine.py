@@ -11,8 +11,9 @@ from rich.markup import escape
 
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.quarantine import Retried
-from stillme.transfer.raw_cells import show_cell, unpack_cell
+from stillme.transfer.raw_cells import show_cell, unpack_anything
 from stillme.transfer.reports.tables import plain_table, print_table
+from stillme.transfer.visible import in_one_line
 
 
 def as_dict(row: QuarantinedRow) -> dict[str, Any]:
@@ -55,7 +56,7 @@ def render_list(
         )
     print_table(console, counts)
     for row in rows:
-        where = f"{row.table} {row.key if row.key is not None else '(no key)'}"
+        where = f"{row.table} {in_one_line(row.key) if row.key is not None else '(no key)'}"
         console.print(
             f"[bold]{row.pk}[/] {escape(where)} [red]{row.reason}[/] "
             f"{escape(row.column)}: {escape(row.sentence)}",
@@ -70,13 +71,17 @@ def render_row(console: Console, row: QuarantinedRow, form: str) -> None:
     if form == "json":
         console.out(json.dumps(as_dict(row), indent=2, ensure_ascii=False))
         return
-    console.print(f"[bold]{row.pk}[/] {row.table} {escape(str(row.key))}: {escape(row.sentence)}")
+    console.print(
+        f"[bold]{row.pk}[/] {row.table} {escape(in_one_line(str(row.key)))}: {escape(row.sentence)}"
+    )
     table = plain_table("", ("column", "stored as", "value", "edited to"))
     for name, packed in row.cells.items():
-        storage, raw = unpack_cell(packed)
-        edited = show_cell(*unpack_cell(row.repairs[name])) if name in row.repairs else ""
+        storage, raw = unpack_anything(packed)
+        edited = show_cell(*unpack_anything(row.repairs[name])) if name in row.repairs else ""
         mark = "[red]" if name == row.column else ""
-        table.add_row(f"{mark}{escape(name)}", storage, escape(show_cell(storage, raw)), edited)
+        table.add_row(
+            f"{mark}{escape(name)}", storage, escape(show_cell(storage, raw)), escape(edited)
+        )
     print_table(console, table)
     if row.note:
         console.print(f"{row.status} by {escape(row.decided_by)}: {escape(row.note)}")

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 
 from stillme.transfer.reports.tables import plain_table, print_table
 from stillme.transfer.steps.cutover import CutoverResult
@@ -16,6 +17,7 @@ from stillme.transfer.steps.readiness_list import YELLOW, Line, is_go
 from stillme.transfer.steps.restore import Restore
 from stillme.transfer.steps.rollback import RollbackResult
 from stillme.transfer.steps.status import Overview
+from stillme.transfer.visible import in_one_line
 
 _COLOURS = {"go": "green", "look": "yellow", "no-go": "red"}
 
@@ -29,9 +31,8 @@ def render_list(console: Console, lines: Sequence[Line], form: str) -> None:
     for line in lines:
         colour = _COLOURS[line.colour]
         advice = f" -> {line.advice}" if line.advice else ""
-        console.print(
-            f"[{colour}]{line.colour:<5}[/] {line.subject}: {line.finding}{advice}", soft_wrap=True
-        )
+        words = escape(f"{line.subject}: {line.finding}{advice}")
+        console.print(f"[{colour}]{line.colour:<5}[/] {words}", soft_wrap=True)
     console.print(_word(lines))
 
 
@@ -82,12 +83,13 @@ def render_rollback(console: Console, result: RollbackResult, form: str) -> None
         reasons = Counter((lost.column, lost.reason) for lost in row.lost)
         for (column, reason), count in sorted(reasons.items()):
             console.print(
-                f"[yellow]kept[/] {count:,} values of {row.table} ({column}: {reason}): the legacy "
-                "file cannot hold them; they are in transfer.carried_cell",
+                f"[yellow]kept[/] {count:,} values of {row.table} ({escape(column)}: {reason}): "
+                "the legacy file cannot hold them; they are in transfer.carried_cell",
                 soft_wrap=True,
             )
         for key in row.unequal[:5]:
-            console.print(f"[red]unequal[/] {row.table} {key} does not read back as it is")
+            shown = escape(f"{row.table} {in_one_line(str(key))}")
+            console.print(f"[red]unequal[/] {shown} does not read back as it is", soft_wrap=True)
     for name, count in result.homeless.items():
         console.print(
             f"[yellow]no file[/] {count:,} rows written to {name} have no legacy file to go to; "
@@ -172,7 +174,7 @@ def render_status(console: Console, found: Overview) -> None:
     print_table(console, table)
     for row in found.files:
         if row.problem:
-            console.print(f"[yellow]{row.file}[/] {row.problem}", soft_wrap=True)
+            console.print(f"[yellow]{row.file}[/] {escape(row.problem)}", soft_wrap=True)
         if row.written_since_cutover:
             console.print(f"{row.file}: {row.written_since_cutover:,} rows written since cut-over")
     console.print(f"last proof: {found.proof}")
@@ -180,6 +182,6 @@ def render_status(console: Console, found: Overview) -> None:
     if found.target_frozen:
         console.print("PostgreSQL refuses writes (rolled back).")
     for row in found.files:
-        console.print(f"next, {row.file}: {row.next_step}", soft_wrap=True)
+        console.print(f"next, {row.file}: {escape(row.next_step)}", soft_wrap=True)
     for store in found.stores:
-        console.print(f"next, {store.store}: {store.next_step}", soft_wrap=True)
+        console.print(f"next, {store.store}: {escape(store.next_step)}", soft_wrap=True)

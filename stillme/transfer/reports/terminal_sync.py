@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from rich.console import Console
+from rich.markup import escape
 
 from stillme.transfer.findings import Event
 from stillme.transfer.reports.tables import plain_table, print_table
@@ -86,7 +87,7 @@ def render_capture(console: Console, reports: Sequence[CaptureReport], form: str
     print_table(console, table)
     for report in reports:
         for problem in report.problems:
-            console.print(f"[red]{report.file}[/] {problem}", soft_wrap=True)
+            console.print(f"[red]{report.file}[/] {escape(problem)}", soft_wrap=True)
 
 
 def _as_dict(report: CaptureReport) -> dict[str, object]:

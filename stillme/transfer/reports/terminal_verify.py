@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from stillme.transfer.reports.advice import advice
 from stillme.transfer.reports.progress import RunProgress as VerifyProgress
 from stillme.transfer.reports.tables import plain_table, print_table
 from stillme.transfer.verify.result import TableProof, VerifyResult
@@ -37,6 +38,8 @@ def render_verify(console: Console, result: VerifyResult, form: str, most: int) 
         console.print(f"[red]{escape(finding.sentence())}[/]", soft_wrap=True)
     if findings.total > most:
         console.print(f"... and {findings.total - most:,} more: --max-findings, --format json.")
+    for kinds, sentence in advice(result.findings.counts):
+        console.print(f"[yellow]what helps[/] {kinds}: {sentence}", soft_wrap=True)
     if result.open_rows:
         console.print(
             f"[yellow]undecided[/] {result.open_rows:,} rows in quarantine: "

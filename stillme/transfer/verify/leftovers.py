@@ -11,7 +11,7 @@ from stillme.transfer import kinds
 from stillme.transfer.findings import Finding, FindingKind
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import KeptCell, QuarantinedRow
-from stillme.transfer.raw_cells import real_spelled, unpack_cell, whole_key
+from stillme.transfer.raw_cells import real_spelled, unpack_record, whole_key
 from stillme.transfer.sqlite.connect import quoted
 from stillme.transfer.sqlite.stored import is_stored
 from stillme.transfer.verify.table import TableCase
@@ -55,7 +55,7 @@ def _is_there(
     if mapping.key_is_unique and "\ufffd" not in key:
         return _exists(connection, mapping, key)
     record = rows.get(pk=pk)
-    cells = {name: unpack_cell(cell) for name, cell in record.cells.items()}
+    cells = unpack_record(record.cells)
     return is_stored(connection, mapping, cells, record.rowid)
 
 

@@ -21,7 +21,7 @@ from stillme.transfer.edited_keys import keys_of_edited_rows
 from stillme.transfer.findings import Finding, FindingKind
 from stillme.transfer.mapping import EXTRA_COLUMN, TableMapping
 from stillme.transfer.models import KeptCell, QuarantinedRow
-from stillme.transfer.raw_cells import unpack_cell
+from stillme.transfer.raw_cells import unpack_record
 from stillme.transfer.sqlite.connect import quoted, uri
 from stillme.transfer.verify import documents
 from stillme.transfer.verify.local_clock import LocalClock
@@ -72,8 +72,10 @@ class _Builder:
             self._from_target()
         for record in self._records.order_by("id").iterator(_AT_ONCE):
             if record.status != record.Status.REPAIRED or record.repairs:
-                cells = {name: unpack_cell(cell) for name, cell in record.cells.items()}
-                self._insert(self._place(record.rowid, cells), cells)
+                cells = unpack_record(record.cells)
+                # One whose key was lost has no place; its legacy row is found missing then.
+                if cells and (self._mapping.key is None or self._mapping.key.legacy in cells):
+                    self._insert(self._place(record.rowid, cells), cells)
         self._db.commit()
 
     def _from_target(self) -> None:

@@ -10,7 +10,7 @@ from stillme.transfer import kinds
 from stillme.transfer.findings import Finding, FindingKind
 from stillme.transfer.mapping import EXTRA_COLUMN, TableMapping
 from stillme.transfer.models import KeptCell, QuarantinedRow
-from stillme.transfer.raw_cells import unpack_cell
+from stillme.transfer.raw_cells import unpack_anything, unpack_record
 from stillme.transfer.verify import documents
 from stillme.transfer.verify.cells import same_kept, same_raw, show, show_tree
 from stillme.transfer.verify.expect import (
@@ -161,10 +161,10 @@ class RowJudge:
         if self._mapping.key is None:
             return True
         name = self._mapping.key.legacy
-        return name in record.cells and unpack_cell(record.cells[name]) == row.cells[name]
+        return name in record.cells and unpack_anything(record.cells[name]) == row.cells[name]
 
     def _same_cells(self, record: QuarantinedRow, row: StoredRow) -> bool:
-        noted = {name: unpack_cell(cell) for name, cell in record.cells.items()}
+        noted = unpack_record(record.cells)
         return all(same_raw(noted.get(name), cell) for name, cell in row.cells.items())
 
     def _kept(self, keys: list[str]) -> dict[str, dict[str, KeptCell]]:
@@ -218,7 +218,7 @@ class RowJudge:
         else:
             proof.accepted += 1
         stored = {name: tuple(cell) for name, cell in row.cells.items()}
-        noted = {name: unpack_cell(cell) for name, cell in record.cells.items()}
+        noted = unpack_record(record.cells)
         for name in stored:
             if not same_raw(noted.get(name), stored[name]):
                 yield self._finding(
@@ -234,7 +234,7 @@ class RowJudge:
         self, row: StoredRow, record: QuarantinedRow, target: dict[str, Any] | None
     ) -> Iterator[Finding]:
         """A repaired row: the target holds what the edited cells mean."""
-        cells = {**row.cells, **{n: unpack_cell(c) for n, c in record.repairs.items()}}
+        cells = {**row.cells, **unpack_record(record.repairs)}
         for name, (storage, value) in cells.items():
             if isinstance(value, HugeDocument):
                 # An edit may have given the row another key: that one's is to be compared.

@@ -127,3 +127,14 @@ def test_editing_a_column_that_is_not_there(bad: QuarantinedRow) -> None:
         command("edit", str(bad.pk), "--column", "nope", "--value", "x")
     with pytest.raises(CommandError, match="is no integer"):
         command("edit", str(bad.pk), "--column", "cycle_id", "--value", "x", "--as", "integer")
+
+
+def test_a_record_that_was_changed_by_hand_is_written_anew(bad: QuarantinedRow) -> None:
+    original = bad.cells["title"]
+    query("UPDATE transfer.quarantined_row SET cells = jsonb_set(cells, '{title}', '[7]')")
+    assert "damaged" in command("show", str(bad.pk))
+    with pytest.raises(CommandError, match=r"changed by hand .* import_sqlite --overwrite"):
+        command("retry", str(bad.pk))
+    run_import(overwrite=True)
+    bad.refresh_from_db()
+    assert bad.cells["title"] == original

@@ -125,6 +125,12 @@ PLANTS = [
          "UPDATE transfer.quarantined_row SET cells = "
          "jsonb_set(cells, '{source}', '[\"text\", \"QUJD\"]') "
          "WHERE \"table\" = 'knowledge_items'", key=ASIDE),
+    _one("a cell that nobody packed", FindingKind.QUARANTINE_KEPT_ROW, f"{ITEMS}:source",
+         "UPDATE transfer.quarantined_row SET cells = jsonb_set(cells, '{source}', 'null') "
+         "WHERE \"table\" = 'knowledge_items'", key=ASIDE),
+    _one("a record that is none", FindingKind.QUARANTINE_KEPT_ROW, f"{ITEMS}:source",
+         "UPDATE transfer.quarantined_row SET cells = '[]' WHERE \"table\" = 'knowledge_items'",
+         key=ASIDE),
     _one("a lost quarantined row", FindingKind.QUARANTINE_KEPT_ROW, ITEMS,
          "DELETE FROM transfer.quarantined_row WHERE \"table\" = 'knowledge_items'", key=ASIDE),
     _one("a quarantined row without need", FindingKind.QUARANTINE_KEPT_ROW, ITEMS,
@@ -204,6 +210,6 @@ def test_printed_findings_are_limited_and_all_are_counted(proven: Path) -> None:
         rows = query(f"SELECT count(*) FROM {ITEMS}")[0][0]
         status, text = command("--max-findings", "2")
         assert status == 1
-        assert text.count("value: ") == 2
+        assert text.count(f"value: {ITEMS}") == 2
         assert f"{rows - 2:,} more" in text
         assert len(json.loads(command("--format", "json")[1])["findings"]) == rows

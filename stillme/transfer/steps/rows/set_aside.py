@@ -52,7 +52,8 @@ def _match(
     alike += [old for old in candidates if old.rowid == new.rowid]
     if mapping.key is not None and mapping.key_is_unique and new.key is not None:
         name = mapping.key.legacy
-        alike += [old for old in candidates if old.cells.get(name) == new.cells[name]]
+        known = [old for old in candidates if name in old.cells]
+        alike += [old for old in known if old.cells[name] == new.cells[name]]
     if not alike:
         return None
     candidates.remove(alike[0])

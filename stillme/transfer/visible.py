@@ -1,0 +1,20 @@
+"""Text that comes out of a file, as a terminal or a page may show it.
+
+A key, a name or a path may hold anything: escape sequences that colour or move what a terminal
+shows, marks that turn the direction of writing around, halves of surrogate pairs that cannot be
+printed at all.
+"""
+
+from __future__ import annotations
+
+
+def visible(text: str) -> str:
+    """As Python spells what has no shape of its own; line breaks stay."""
+    if text.isprintable():
+        return text
+    return "".join(c if c == "\n" or c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def in_one_line(text: str) -> str:
+    """The same, line breaks spelled as well."""
+    return visible(text).replace("\n", "\\n")
