@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 
+from stillme.transfer.errors import TransferError
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.raw_cells import unpack_cell
+from stillme.transfer.steps.rows import set_aside
 from tests.transfer.load.support import change, query, run_import
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -127,6 +129,19 @@ def test_editing_a_column_that_is_not_there(bad: QuarantinedRow) -> None:
         command("edit", str(bad.pk), "--column", "nope", "--value", "x")
     with pytest.raises(CommandError, match="is no integer"):
         command("edit", str(bad.pk), "--column", "cycle_id", "--value", "x", "--as", "integer")
+
+
+def test_a_row_too_large_to_be_kept_stops_the_import(
+    legacy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(set_aside, "MOST_KEPT_BYTES", 3_000)
+    update = "UPDATE rss_fetch_items SET title = 'a' || char(0) || '{}' WHERE id = 2"
+    change(legacy, "rss", update.format("b" * 3_000))
+    with pytest.raises(TransferError, match=r"Row 2 of rss_fetch_items .* its title in the legacy"):
+        run_import()
+    change(legacy, "rss", update.format("b"))
+    run_import()
+    assert QuarantinedRow.objects.filter(table="rss_fetch_items", key="2").exists()
 
 
 def test_a_record_that_was_changed_by_hand_is_written_anew(bad: QuarantinedRow) -> None:

@@ -6,12 +6,15 @@ from collections.abc import Sequence
 
 from django.db.models import Q
 
+from stillme.transfer.errors import TransferError
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import KeptCell, QuarantinedRow
-from stillme.transfer.raw_cells import pack_cell
+from stillme.transfer.raw_cells import Raw, pack_cell
 from stillme.transfer.steps.rows.careful import LoadedRow, SetAside
 
 _BATCH = 500
+# jsonb holds 2**28 - 1 bytes; a cell is there as base64.
+MOST_KEPT_BYTES = 200_000_000
 
 
 def quarantine_rows(
@@ -87,17 +90,31 @@ def _known(
 
 
 def _record(mapping: TableMapping, run_id: int | None, row: SetAside) -> QuarantinedRow:
+    cells = row.raw.whole().cells
+    _check_room(mapping, row, cells)
     return QuarantinedRow(
         run_id=run_id,
         file=mapping.file,
         table=mapping.declared_table,
         key=row.key,
         rowid=row.raw.rowid,
-        cells={name: pack_cell(*cell) for name, cell in row.raw.whole().cells.items()},
+        cells={name: pack_cell(*cell) for name, cell in cells.items()},
         reason=row.reason,
         column=row.column,
         sentence=row.sentence,
     )
+
+
+def _check_room(mapping: TableMapping, row: SetAside, cells: dict[str, tuple[str, Raw]]) -> None:
+    sizes = {name: len(raw) for name, (_, raw) in cells.items() if isinstance(raw, bytes)}
+    size = sum(sizes.values())
+    if size > MOST_KEPT_BYTES:
+        largest = max(sizes, key=sizes.__getitem__)
+        raise TransferError(
+            f"Row {row.key} of {mapping.declared_table} has to be set aside ({row.reason}), but "
+            f"holds {size:,} bytes, and the quarantine keeps at most {MOST_KEPT_BYTES:,} of a row: "
+            f"mend or shorten its {largest} in the legacy file, then run the same command again."
+        )
 
 
 def keep_cells(
