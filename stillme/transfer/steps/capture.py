@@ -87,10 +87,17 @@ def probe_file(file: LegacyFile) -> list[Probe]:
 
 
 def _key_order(mapping: TableMapping) -> Probe:
-    """A key that equals another spelling of itself pushes that row out without a trigger's word."""
+    """A key that equals another spelling of itself pushes that row out without a trigger's word.
+
+    One that no primary key holds apart may also stand twice.
+    """
     ok = mapping.key_is_in_order
-    note = "" if ok else "compared otherwise than byte by byte, or numbers beside texts"
-    return Probe("keys by their bytes", mapping.table, ok, note)
+    name = "" if mapping.key is None else mapping.key.legacy
+    note = (
+        f"declare {name} TEXT PRIMARY KEY, without a collation, by making the table anew; or do "
+        "not follow: stop the writers, then import_sqlite"
+    )
+    return Probe("keys by their bytes", mapping.table, ok, "" if ok else note)
 
 
 def _install_one(alias: str, file: LegacyFile, report: CaptureReport) -> None:

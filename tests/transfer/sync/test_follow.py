@@ -457,7 +457,7 @@ def test_keys_without_case_cannot_be_captured(legacy):
         "DROP TABLE tier_metrics",
         "CREATE TABLE tier_metrics (item_id TEXT COLLATE NOCASE PRIMARY KEY, tier TEXT)",
     )
-    with pytest.raises(StateError, match="keys by their bytes"):
+    with pytest.raises(StateError, match="declare item_id TEXT PRIMARY KEY"):
         install_capture("default", ALL)
     assert {r.health for r in capture_reports("default", ALL)} == {Health.ABSENT}
 
