@@ -114,6 +114,19 @@ def test_health(captured):
     assert reverse.status("default", tables).health is Health.ABSENT
 
 
+def test_other_triggers_are_no_capture(clean_target):
+    """After a rollback the tables are frozen; and an operator may have triggers of his own."""
+    tables = target_tables(NAMES)
+    with transaction.atomic():
+        reverse.freeze_target("default", tables)
+        sql(
+            "CREATE TRIGGER of_theirs BEFORE UPDATE ON rss.fetch_items FOR EACH ROW "
+            "EXECUTE FUNCTION suppress_redundant_updates_trigger()"
+        )
+        assert reverse.status("default", tables).health is Health.ABSENT
+        transaction.set_rollback(True)
+
+
 def test_another_version_is_outdated(captured, monkeypatch):
     from stillme.transfer.postgresql.capture import templates
 

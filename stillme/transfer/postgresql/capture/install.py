@@ -94,7 +94,9 @@ def status(alias: str, tables: Sequence[TargetTable]) -> ReverseStatus:
         )
     )
     triggers = _found_triggers(alias, tables)
-    if not bodies and not any(triggers.values()):
+    own = {f"{PREFIX}{event}" for event in EVENTS}
+    # A trigger of somebody else's is no capture, nor is that of a freeze.
+    if not bodies and not any(own & found.keys() for found in triggers.values()):
         return ReverseStatus(Health.ABSENT)
     edited, other, missing = [], [], []
     for table in tables:
