@@ -76,7 +76,8 @@ class Rehearsal:
         return sum(step.seconds for step in self.steps)
 
 
-Verify = Callable[[], int]
+# Proves the scratch target: how many findings there are, and how many undecided rows.
+Verify = Callable[[], tuple[int, int]]
 
 
 def rehearse(
@@ -86,8 +87,7 @@ def rehearse(
 ) -> Rehearsal:
     """Do the whole day on copies. Raises TransferError where a step cannot run.
 
-    `verify` proves the scratch target and returns the judge's exit status; `judge` proves the
-    tail of cut-over and rollback.
+    `verify` proves the scratch target, `judge` the tail of cut-over and rollback.
     """
     result = Rehearsal()
     name = f"stillme_rehearsal_{os.getpid()}"
@@ -120,7 +120,7 @@ def _the_day(run: _Run, result: Rehearsal, verify: Verify | None, judge: Judge |
     run.step("capture: probes and triggers", _install)
     run.step("import", lambda: _import(result))
     if verify is not None:
-        run.step("proof", lambda: _verdict(verify()))
+        run.step("proof", lambda: proven(*verify()))
     run.step("writes on the files, followed", _follow)
     run.step("cut-over", lambda: _cut_over(result, judge))
     run.step("digests of the frozen files", lambda: _digests(before))
@@ -128,7 +128,7 @@ def _the_day(run: _Run, result: Rehearsal, verify: Verify | None, judge: Judge |
     run.step("rollback", lambda: _roll_back(result, judge))
     run.step("files as before the cut-over", lambda: _same(before))
     if verify is not None:
-        run.step("proof after the rollback", lambda: _verdict(verify()))
+        run.step("proof after the rollback", lambda: proven(*verify()))
 
 
 def _copy_files(folder: Path, result: Rehearsal) -> tuple[bool, str]:
@@ -158,10 +158,13 @@ def _import(result: Rehearsal) -> tuple[bool, str]:
     return done.conserved, text
 
 
-def _verdict(status: int) -> tuple[bool, str]:
-    words = {0: "equal", 1: "differences or open questions, see verify_migration"}
-    # Open quarantine rows are to be decided; they do not stand in the way of a rehearsal.
-    return status in (0, 1), words.get(status, "could not run")
+def proven(findings: int, undecided: int) -> tuple[bool, str]:
+    """Whether a proof of the scratch target is fine, in words."""
+    words = [f"{findings:,} findings" if findings else "equal"]
+    if undecided:
+        # Decisions are kept in the real target; they do not stand in the way of a rehearsal.
+        words.append(f"{undecided:,} rows set aside, decided or not")
+    return not findings, "; ".join(words)
 
 
 def _follow() -> tuple[bool, str]:

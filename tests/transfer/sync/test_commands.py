@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sqlite3
 
 import pytest
@@ -14,7 +15,9 @@ from knowledge.models import KnowledgeItem
 from stillme.transfer.models import Run
 from stillme.transfer.sqlite.capture import freeze
 from stillme.transfer.sqlite.capture.freeze import frozen_until
+from stillme.transfer.steps import rehearse
 from stillme.transfer.steps.backup import back_up
+from stillme.transfer.steps.rehearse import Rehearsal, RehearsedStep
 
 from .equal import differences
 from .switching import DESPITE
@@ -168,8 +171,21 @@ def test_rehearsal_touches_nothing(legacy):
     status, text = run("rehearse_migration")
     assert status == 0, text
     assert "bit for bit" in text
+    # Orphans are set aside; nothing else is found.
+    assert len(re.findall(r"^proof.* equal; [1-9][0-9]* rows set aside", text, re.M)) == 2
     assert {p.name: p.read_bytes() for p in data.glob("*.db")} == before
     assert not KnowledgeItem.objects.exists()
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM pg_database WHERE datname LIKE 'stillme_rehearsal%'")
         assert cursor.fetchone() == (0,)
+
+
+def test_a_rehearsal_whose_proof_finds_something_is_not_fine():
+    result = Rehearsal()
+    for name, proof in (("proof", (0, 7)), ("proof after the rollback", (2, 0))):
+        result.steps.append(RehearsedStep(name, 0.1, *rehearse.proven(*proof)))
+    assert [step.outcome for step in result.steps] == [
+        "equal; 7 rows set aside, decided or not",
+        "2 findings",
+    ]
+    assert not result.ok
