@@ -22,6 +22,7 @@ from django.db import Error as DatabaseError
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from stillme.postgresql.explain import explain_operational_error
 from stillme.transfer.errors import TransferError
@@ -40,10 +41,9 @@ class _Formatter(DjangoHelpFormatter, RawDescriptionHelpFormatter):
 class VisibleConsole(Console):
     """Nothing that a file holds gets to steer the terminal; what is ours is markup, not bytes."""
 
-    def print(self, *objects: Any, **options: Any) -> None:
-        """Like Console.print."""
-        shown = (visible(each) if isinstance(each, str) else each for each in objects)
-        super().print(*shown, **options)
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Every text on its way to the terminal, cells of tables included."""
+        return super().render_str(visible(text), **options)
 
 
 class TransferCommand(BaseCommand):

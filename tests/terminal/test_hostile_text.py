@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing, suppress
@@ -83,6 +84,17 @@ def test_rows_in_quarantine_and_their_edits(legacy: Path) -> None:
         text = run("quarantine", "show", str(record.pk))
         assert r"'[/y]\x1b[2J'" in text
         assert in_one_line(record.key or "") in text
+
+
+def test_names_of_columns_and_tables(legacy: Path) -> None:
+    change(legacy, 'ALTER TABLE tier_metrics ADD COLUMN "[red]a\x1b[1m[/]" TEXT')
+    change(legacy, 'CREATE TABLE "[/odd]\x1b[2J" (a)')
+    text = run("inspect_sqlite")
+    assert r"extra table: [/odd]\x1b[2J" in text
+    assert r"tier_metrics.[red]a\x1b[1m[/]" in text
+    assert re.search(r"^ \[red\]a\\x1b\[1m\[/\]  +null", text, re.M)
+    assert "left alone" not in run("import_sqlite")
+    run("verify_migration", "--round-trip")
 
 
 def test_a_sentence_of_refusal(legacy: Path) -> None:
