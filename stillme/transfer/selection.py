@@ -79,8 +79,10 @@ def present_files(selection: Selection, notices: list[str]) -> list[LegacyFile]:
             found.append(file)
     if not found and not selection.only_stores:
         folders = ", ".join(sorted({str(file.path.parent) for file in wanted}))
+        there = [f"--file {store.name}" for store in stores() if store.is_present()]
+        alone = f", or name what is there: {', '.join(there)}" if there else ""
         raise LegacyFileError(
             f"No legacy file with tables in {folders}: set LEGACY_DATA_DIR to the old "
-            "application's data directory."
+            f"application's data directory{alone}."
         )
     return found

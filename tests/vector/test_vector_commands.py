@@ -54,6 +54,13 @@ def test_import_and_proof_of_the_vector_store_alone(files):
     assert Proof.objects.get().report["files"]["vector"]["sha256"]
 
 
+@pytest.mark.parametrize("command", ["import_sqlite", "verify_migration"])
+def test_without_the_four_files_it_must_be_named(files, tmp_path, use_legacy_files, command):
+    use_legacy_files(tmp_path)
+    with pytest.raises(CommandError, match="or name what is there: --file vector"):
+        run(command)
+
+
 def test_a_manifest_is_of_what_was_judged(files, tmp_path, monkeypatch):
     """What is written while the judge is at work is no part of the proof."""
     run("import_sqlite", "--file", "vector")
