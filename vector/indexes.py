@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from django.db import DatabaseError, connections, transaction
 
+from stillme.postgresql.session import spell_plainly
 from stillme.transfer.postgresql.copy import execute, fetch_all
 from vector.models import Collection, Item
 
@@ -156,8 +157,10 @@ def _build(collection: Collection, alias: str, rows: int, workers: int, *, repla
 
 
 def _definition(collection: Collection) -> str | None:
+    connection = connections[collection._state.db or "default"]
+    spell_plainly(connection)
     rows = fetch_all(
-        connections[collection._state.db or "default"],
+        connection,
         "SELECT pg_get_indexdef(c.oid) FROM pg_class c JOIN pg_namespace n ON "
         "n.oid = c.relnamespace JOIN pg_index i ON i.indexrelid = c.oid "
         "WHERE n.nspname = 'vector' AND c.relname = %s AND i.indisvalid",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db import connections
 
+from stillme.postgresql.session import spell_plainly
 from stillme.transfer.findings import Finding, FindingKind
 from stillme.transfer.postgresql.copy import fetch_all
 from vector import models
@@ -33,6 +34,7 @@ def missing(row: models.Collection) -> list[Finding]:
         return []
     if not fetch_all(connections[alias], installed):
         return []
+    spell_plainly(connections[alias])
     expected = ("hnsw", _OPERATORS[row.metric], f"vector({dimension})", True)
     found = fetch_all(connections[alias], _FOUND, [f"(collection_id = {row.pk})"])
     if expected in found or _is_refused(row, alias):

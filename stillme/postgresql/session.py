@@ -7,6 +7,7 @@ from typing import Any
 
 import psycopg
 from django.core.exceptions import ImproperlyConfigured
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 _SCHEMA = re.compile(r'"(?:[^"]|"")*"|[^,\s]+')
 _CATALOGUE = ("pg_catalog", '"pg_catalog"')
@@ -15,6 +16,15 @@ _CATALOGUE = ("pg_catalog", '"pg_catalog"')
 def configure(connection: psycopg.Connection[Any]) -> bool:
     """Set what differs; whether anything was asked of the server. It reports most by itself."""
     return _set_style(connection) | _set_path(connection)
+
+
+def spell_plainly(connection: BaseDatabaseWrapper) -> None:
+    """Let the server describe types and definitions without quoting names that need none.
+
+    For whoever compares its words; `quote_all_identifiers` is off unless somebody set it.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config('quote_all_identifiers', 'off', false)")
 
 
 def check_encoding(connection: psycopg.Connection[Any]) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from django.db import connections, models, transaction
 
+from stillme.postgresql.session import spell_plainly
 from stillme.transfer.findings import Finding, FindingKind
 from stillme.transfer.mapping import split_table
 from stillme.transfer.verify.target_side import select
@@ -37,6 +38,7 @@ def check_definitions(
     may = "SELECT has_database_privilege(current_database(), 'CREATE')"
     if not targets or not select(alias, may)[0][0]:
         return
+    spell_plainly(connections[alias])
     schema = split_table(targets[0]._meta.db_table)[0]
     declared = _declared(alias, schema, targets)
     for model in targets:

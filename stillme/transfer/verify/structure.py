@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from django.db import connections, models
 
+from stillme.postgresql.session import spell_plainly
 from stillme.transfer.findings import Finding, FindingKind
 from stillme.transfer.mapping import split_table
 from stillme.transfer.models import DroppedObject
@@ -14,6 +15,7 @@ from stillme.transfer.verify.target_side import select
 
 def check_structure(alias: str, model: type[models.Model]) -> Iterator[Finding]:
     """Everything about one target table that is not its rows."""
+    spell_plainly(connections[alias])
     schema, table = split_table(model._meta.db_table)
     where = f"{schema}.{table}"
     exists = select(alias, "SELECT to_regclass(%s) IS NOT NULL", [_relation(schema, table)])

@@ -192,6 +192,12 @@ def command(*arguments: str) -> tuple[int, str]:
     return 0, out.getvalue()
 
 
+def test_a_server_that_quotes_every_name(proven: Path) -> None:
+    with undone():
+        query("SET quote_all_identifiers = on")
+        assert judge().findings.kept == []
+
+
 def test_the_command_says_where(proven: Path) -> None:
     assert command()[0] == 0
     with undone():
