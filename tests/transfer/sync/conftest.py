@@ -2,11 +2,35 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+
 import pytest
 from django.db import connection
 
 from stillme.demo.samples.generate import make_samples
 from stillme.transfer.registry import legacy_files
+from stillme.transfer.steps import capture as capture_step
+
+_PROBED = {}
+
+
+@pytest.fixture(autouse=True)
+def probed_once(monkeypatch):
+    """Two hundred probes take most of a second, and depend on a file's schema only.
+
+    The first file of a schema is probed for real. (test_capture.py is about the probes.)
+    """
+    probe = capture_step.probe_file
+
+    def remembered(file):
+        with closing(sqlite3.connect(file.path)) as db:
+            schema = db.execute("SELECT group_concat(sql, ';') FROM sqlite_master").fetchone()
+        if (file.name, schema) not in _PROBED:
+            _PROBED[file.name, schema] = probe(file)
+        return _PROBED[file.name, schema]
+
+    monkeypatch.setattr(capture_step, "probe_file", remembered)
 
 
 @pytest.fixture
