@@ -16,6 +16,10 @@ from stillme.transfer.sqlite.row_source import RowSource
 
 Raw = None | int | float | bytes
 
+# A range may be held as raw rows: what all of them share is there once.
+_CLASSES = {name: name for name in ("null", "integer", "real", "text", "blob")}
+_NONE_HUGE: dict[str, HugeCell] = {}
+
 
 @dataclass(frozen=True, slots=True)
 class RawRow:
@@ -60,6 +64,7 @@ class RawReader:
         self._mapping = mapping
         self._names = [c.legacy for c in mapping.columns] + list(mapping.extra)
         self._references = [c.legacy for c, _ in mapping.references()]
+        self._orphans: dict[tuple[object, ...], frozenset[str]] = {}
         self._select = f"SELECT {', '.join(self._parts(parents))} FROM {quoted(mapping.table)}"
 
     def _parts(self, parents: dict[str, ParentTable | None]) -> list[str]:
@@ -108,12 +113,15 @@ class RawReader:
                 yield self._row(row)
 
     def _row(self, row: tuple[object, ...]) -> RawRow:
-        rowid, offset, repeated, *rest = row
-        flags, values = rest[: len(self._references)], rest[len(self._references) :]
+        rowid, offset, repeated = row[:3]
+        start = 3 + len(self._references)
         cells = {
-            name: (str(values[2 * i]), values[2 * i + 1]) for i, name in enumerate(self._names)
+            name: (_CLASSES[row[place]], row[place + 1])  # type: ignore[index]
+            for name, place in zip(
+                self._names, range(start, start + 2 * len(self._names), 2), strict=True
+            )
         }
-        orphaned = frozenset(n for n, bad in zip(self._references, flags, strict=True) if bad)
+        orphaned = self._orphaned(row[3:start])
         return RawRow(
             rowid,  # type: ignore[arg-type]
             cells,  # type: ignore[arg-type]
@@ -123,9 +131,19 @@ class RawReader:
             self._left(rowid, cells),
         )
 
+    def _orphaned(self, flags: tuple[object, ...]) -> frozenset[str]:
+        """One set for all rows that lack the same parents."""
+        found = self._orphans.get(flags)
+        if found is None:
+            found = frozenset(n for n, bad in zip(self._references, flags, strict=True) if bad)
+            self._orphans[flags] = found
+        return found
+
     def _left(self, rowid: Any, cells: dict[str, tuple[str, object]]) -> dict[str, HugeCell]:
-        if self._source is None:
-            return {}
+        if self._source is None or not self._huge:
+            return _NONE_HUGE
         table = self._mapping.table
         left = [name for name in self._huge if cells[name] == ("text", None)]
+        if not left:
+            return _NONE_HUGE
         return {name: self._source.cell(table, name, rowid) for name in left}

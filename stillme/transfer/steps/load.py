@@ -13,9 +13,10 @@ from django.db import connections
 from stillme.transfer import ledger
 from stillme.transfer.errors import TransferError
 from stillme.transfer.findings import Event, OnEvent, ignore_event
-from stillme.transfer.models import Run, SharedRange
+from stillme.transfer.models import QuarantinedRow, Run, SharedRange
 from stillme.transfer.postgresql import objects
 from stillme.transfer.postgresql.locks import exclusive
+from stillme.transfer.postgresql.planner_figures import renew_where_outgrown
 from stillme.transfer.postgresql.sequences import set_sequence
 from stillme.transfer.processes import usable_cores
 from stillme.transfer.registry import legacy_files
@@ -124,6 +125,8 @@ def _import(options: ImportOptions, directory: Path, on_event: OnEvent) -> Impor
         if options.prune:
             _prune(alias, run, plan, result)
         _load_stores(options, run, result, on_event)
+        aside = sum(table.outcome.quarantined for table in result.tables)
+        renew_where_outgrown(alias, QuarantinedRow._meta.db_table, aside)
         result.returned = retry_orphans(alias, plan)
     except BaseException as error:
         _close_failed(alias, run, error)

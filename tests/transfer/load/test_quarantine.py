@@ -12,7 +12,7 @@ from django.core.management import CommandError, call_command
 from stillme.transfer.errors import TransferError
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.raw_cells import unpack_cell
-from stillme.transfer.steps.rows import set_aside
+from stillme.transfer.steps.rows import packed
 from tests.transfer.load.support import change, query, run_import
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -134,7 +134,7 @@ def test_editing_a_column_that_is_not_there(bad: QuarantinedRow) -> None:
 def test_a_row_too_large_to_be_kept_stops_the_import(
     legacy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(set_aside, "MOST_KEPT_BYTES", 3_000)
+    monkeypatch.setattr(packed, "MOST_KEPT_BYTES", 3_000)
     update = "UPDATE rss_fetch_items SET title = 'a' || char(0) || '{}' WHERE id = 2"
     change(legacy, "rss", update.format("b" * 3_000))
     with pytest.raises(TransferError, match=r"Row 2 of rss_fetch_items .* its title in the legacy"):

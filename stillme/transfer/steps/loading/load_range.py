@@ -16,6 +16,7 @@ from django.db import DatabaseError, connections, transaction
 from stillme.transfer import ledger
 from stillme.transfer.csv_format import csv_line
 from stillme.transfer.errors import TransferError
+from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import Chunk
 from stillme.transfer.postgresql.capture import as_replay
 from stillme.transfer.postgresql.copy import commit_lazily, copy_csv, fetch_all, lost_connection
@@ -25,6 +26,7 @@ from stillme.transfer.steps.rows.careful import LoadedRow, SetAside
 from stillme.transfer.steps.rows.job import TableJob, TableSource
 from stillme.transfer.steps.rows.load_huge import TargetCell, is_huge, line_pieces
 from stillme.transfer.steps.rows.outcome import Outcome
+from stillme.transfer.steps.rows.packed import KeptRow, PackedRow, pack
 from stillme.transfer.steps.rows.read_range import RangeReader, ReadRange
 from stillme.transfer.steps.rows.set_aside import keep_cells, quarantine_rows
 
@@ -35,18 +37,20 @@ _CHARACTERS_AT_ONCE = 1_000_000
 class Collected:
     """What a pass over a range brings beside the common rows."""
 
-    def __init__(self) -> None:
-        self.set_aside: list[SetAside] = []
-        self.with_kept: list[LoadedRow] = []
+    def __init__(self, mapping: TableMapping) -> None:
+        self._mapping = mapping
+        self.set_aside: list[PackedRow] = []
+        self.kept: list[KeptRow] = []
         self.repaired = 0
 
     def add(self, row: LoadedRow | SetAside) -> tuple[TargetCell, ...] | None:
         """Note a row; its cells if it is for the target."""
         if isinstance(row, SetAside):
-            self.set_aside.append(row)
+            # Packed, because all of a range may be here.
+            self.set_aside.append(pack(self._mapping, row))
             return None
         if row.kept:
-            self.with_kept.append(row)
+            self.kept.append(KeptRow(row.key, row.kept, row.repaired))
         self.repaired += row.repaired
         return row.cells
 
@@ -121,7 +125,7 @@ def load_direct(alias: str, source: TableSource, key_range: KeyRange, *, trustin
     job = source.job
     connection = connections[alias]
     reader = RangeReader(source, key_range, trusting=trusting)
-    collected = Collected()
+    collected = Collected(job.mapping)
     with transaction.atomic(using=alias, durable=True):
         as_replay(alias)
         commit_lazily(connection)
@@ -130,7 +134,7 @@ def load_direct(alias: str, source: TableSource, key_range: KeyRange, *, trustin
         outcome = collected.outcome(reader.rows)
         outcome.inserted = outcome.loaded + outcome.repaired
         outcome.digest = reader.digest()
-        _write_record(alias, source, key_range, collected.set_aside, collected.with_kept, outcome)
+        _write_record(alias, source, key_range, collected.set_aside, collected.kept, outcome)
     return outcome
 
 
@@ -150,7 +154,8 @@ def load_staged(
         as_replay(alias)
         merged = merge_range(alias, source, key_range, read)
         merged.outcome.digest = read.digest
-        _write_record(alias, source, key_range, merged.set_aside, merged.with_kept, merged.outcome)
+        kept = list(merged.kept.values())
+        _write_record(alias, source, key_range, merged.set_aside, kept, merged.outcome)
     return merged.outcome
 
 
@@ -158,8 +163,8 @@ def _write_record(
     alias: str,
     source: TableSource,
     key_range: KeyRange,
-    set_aside: list[SetAside],
-    with_kept: list[LoadedRow],
+    set_aside: list[PackedRow],
+    kept: list[KeptRow],
     outcome: Outcome,
 ) -> None:
     job = source.job
@@ -170,7 +175,7 @@ def _write_record(
             "quarantined; nothing of this chunk was written."
         )
     quarantine_rows(alias, job.mapping, job.run_id, set_aside)
-    keep_cells(alias, job.mapping, job.run_id, with_kept)
+    keep_cells(alias, job.mapping, job.run_id, kept)
     xid = ledger.mark_write(alias, job.run_id)
     ledger.record_chunk(alias, job, key_range, outcome, xid)
 

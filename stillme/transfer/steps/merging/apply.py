@@ -48,7 +48,7 @@ def apply_raw(
     """
     mapping = source.job.mapping
     assert mapping.key is not None
-    merged = Merged(Outcome())
+    merged = Merged(mapping)
     connection = connections[alias]
     create_stage(connection, mapping.relation, mapping.key.target)
     stage_rows(StageWriter(connection, mapping.target_columns), source, rows, merged)
@@ -58,7 +58,7 @@ def apply_raw(
     if into_quarantine:
         quarantine_rows(alias, mapping, source.job.run_id, merged.set_aside)
     merged.outcome.sentences += [row.sentence for row in merged.set_aside[:MOST_KEYS]]
-    keep_cells(alias, mapping, source.job.run_id, merged.with_kept)
+    keep_cells(alias, mapping, source.job.run_id, merged.kept.values())
     return merged.outcome
 
 

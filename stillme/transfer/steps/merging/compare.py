@@ -20,7 +20,6 @@ from stillme.transfer.steps.merging.merge import fill_stage, range_condition, st
 from stillme.transfer.steps.merging.merged import Merged
 from stillme.transfer.steps.merging.orphans import set_orphans_aside
 from stillme.transfer.steps.rows.job import TableSource
-from stillme.transfer.steps.rows.outcome import Outcome
 from stillme.transfer.steps.rows.read_keys import MANY, read_many
 
 
@@ -31,7 +30,7 @@ def compare_range(alias: str, source: TableSource, key_range: KeyRange) -> list[
         return []
     with transaction.atomic(using=alias):
         create_stage(connections[alias], mapping.relation, mapping.key.target)
-        merged = Merged(Outcome())
+        merged = Merged(source.job.mapping)
         fill_stage(alias, source, key_range, merged)
         set_orphans_aside(alias, source, merged, source.raw.keys)
         condition, values = range_condition(mapping, key_range, "t")
@@ -46,7 +45,7 @@ def compare_keys(alias: str, source: TableSource, keys: Sequence[int | str]) -> 
     connection = connections[alias]
     with transaction.atomic(using=alias):
         create_stage(connection, mapping.relation, mapping.key.target)
-        merged = Merged(Outcome())
+        merged = Merged(source.job.mapping)
         stage_keys(StageWriter(connection, mapping.target_columns), source, keys, merged)
         set_orphans_aside(alias, source, merged, source.raw.keys)
         condition = f"t.{quoted(mapping.key.target)} = ANY(%s)"

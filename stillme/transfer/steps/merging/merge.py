@@ -28,7 +28,7 @@ from stillme.transfer.steps.merging.orphans import set_orphans_aside
 from stillme.transfer.steps.rows.careful import LoadedRow, SetAside
 from stillme.transfer.steps.rows.job import Source, TableJob, TableSource
 from stillme.transfer.steps.rows.load_huge import is_huge, line_pieces
-from stillme.transfer.steps.rows.outcome import MOST_KEYS, Outcome
+from stillme.transfer.steps.rows.outcome import MOST_KEYS
 from stillme.transfer.steps.rows.read_range import RangeReader, ReadRange
 
 # Rows that need attention are staged so many characters at a time.
@@ -62,7 +62,7 @@ def merge_range(
     `read` is the range where it was read already.
     """
     mapping = source.job.mapping
-    merged = Merged(Outcome())
+    merged = Merged(mapping)
     if mapping.key is None:
         _set_all_aside(source, key_range, merged)
         return merged

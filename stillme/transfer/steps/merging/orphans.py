@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from django.db import connections
@@ -47,7 +48,8 @@ def set_orphans_aside(alias: str, source: Source, merged: Merged, find_raw: Find
                 # It has the key, but is not the row that was staged.
                 continue
             merged.take_back(str(raw.cells[mapping.key.legacy][1]))
-            merged.note(_orphan(mapping, raw, column, parent))
+            key_text = key_as_text(mapping, raw)
+            merged.note(SetAside(key_text, raw, "missing_parent", column.legacy, _sentence(parent)))
     _give_first_reason(alias, source, merged)
 
 
@@ -74,12 +76,8 @@ def _key_of(parent: TableMapping) -> str:
     return quoted(parent.key.target)
 
 
-def _orphan(
-    mapping: TableMapping, raw: RawRow, column: MappedColumn, parent: TableMapping
-) -> SetAside:
-    sentence = f"{parent.target} has no such row any more."
-    key = key_as_text(mapping, raw)
-    return SetAside(key, raw, "missing_parent", column.legacy, sentence)
+def _sentence(parent: TableMapping) -> str:
+    return f"{parent.target} has no such row any more."
 
 
 def _give_first_reason(alias: str, source: Source, merged: Merged) -> None:
@@ -87,13 +85,23 @@ def _give_first_reason(alias: str, source: Source, merged: Merged) -> None:
     mapping = source.job.mapping
     places = {column.legacy: place for place, column in enumerate(mapping.columns)}
     for column, parent in _references(source):
-        later = [
-            (row, row.raw.cells[column.legacy][1])
-            for row in merged.set_aside
+        later = {
+            place: value
+            for place, row in enumerate(merged.set_aside)
             if row.reason not in _FIRST and places[row.column] > places[column.legacy]
-        ]
-        wanted = [raw for _, raw in later if isinstance(raw, int)]
-        absent = set(_absent(alias, parent, wanted))
-        for row, raw in later:
-            if isinstance(raw, int) and raw in absent:
-                merged.replace(row, _orphan(mapping, row.raw, column, parent))
+            for name, value in row.references
+            if name == column.legacy and isinstance(value, int)
+        }
+        absent = set(_absent(alias, parent, list(later.values())))
+        for place, value in later.items():
+            if value in absent:
+                row = merged.set_aside[place]
+                merged.replace(
+                    place,
+                    replace(
+                        row,
+                        reason="missing_parent",
+                        column=column.legacy,
+                        sentence=_sentence(parent),
+                    ),
+                )

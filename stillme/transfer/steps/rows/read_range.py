@@ -15,6 +15,8 @@ from stillme.transfer.steps.rows.stream import CommonStream
 _ROWIDS_AT_ONCE = 500
 # A range of 50,000 usual rows is 22 MB.
 _KEPT_BYTES = 32_000_000
+# What Python needs for a raw row and for each of its cells beside the values.
+_ROW_BYTES, _CELL_BYTES = 200, 110
 
 
 class RangeReader:
@@ -106,4 +108,5 @@ class ReadRange:
 
 
 def _size(row: RawRow) -> int:
-    return sum(len(value) for _, value in row.cells.values() if isinstance(value, bytes | str))
+    values = sum(len(value) for _, value in row.cells.values() if isinstance(value, bytes | str))
+    return values + _ROW_BYTES + _CELL_BYTES * len(row.cells)

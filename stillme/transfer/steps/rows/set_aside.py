@@ -2,136 +2,81 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from django.db.models import Q
+from django.db import connections
 
-from stillme.transfer.errors import TransferError
+from stillme.transfer.csv_format import csv_line
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import KeptCell, QuarantinedRow
-from stillme.transfer.raw_cells import Raw, pack_cell
-from stillme.transfer.steps.rows.careful import LoadedRow, SetAside
+from stillme.transfer.postgresql.copy import copy_csv
+from stillme.transfer.steps.rows.careful import Kept
+from stillme.transfer.steps.rows.known_records import KnownRecords
+from stillme.transfer.steps.rows.packed import KeptRow, PackedRow
 
-_BATCH = 500
-# jsonb holds 2**28 - 1 bytes; a cell is there as base64.
-MOST_KEPT_BYTES = 200_000_000
+_ROWS_AT_ONCE, _CHARACTERS_AT_ONCE = 2_000, 1_000_000
+_COLUMNS = (
+    "run_id", "file", "table", "key", "rowid", "cells", "reason", "column", "sentence", "status",
+    "repairs", "note", "decided_by",
+)  # fmt: skip
+_KEPT_COLUMNS = ("run_id", "table", "key", "column", "storage", "value", "reason")
 
 
 def quarantine_rows(
-    alias: str, mapping: TableMapping, run_id: int | None, rows: Sequence[SetAside]
+    alias: str, mapping: TableMapping, run_id: int | None, rows: Sequence[PackedRow]
 ) -> None:
     """Put rows into the quarantine, whole. A row that is there already, unchanged, stays as it is.
 
     An accepted row stays accepted as long as its stored values do not change.
     """
-    if not rows:
-        return
-    records = [_record(mapping, run_id, row) for row in rows]
-    known = _known(alias, mapping.declared_table, records)
-    fresh: list[QuarantinedRow] = []
-    for record in records:
-        old = _match(mapping, record, known.get(record.key, []))
-        if old is None:
-            fresh.append(record)
-        elif old.rowid != record.rowid and _still_holds(old, record):
-            old.rowid = record.rowid
-            old.save(using=alias, update_fields=["rowid"])
-        elif not _still_holds(old, record):
-            record.pk = old.pk
-            record.save(using=alias, force_update=True)
-    QuarantinedRow.objects.using(alias).bulk_create(fresh, batch_size=_BATCH)
+    if rows:
+        fresh = _without_record(KnownRecords(alias, mapping, run_id), rows)
+        for block in _blocks(_line(mapping, run_id, row) for row in fresh):
+            copy_csv(connections[alias], QuarantinedRow._meta.db_table, _COLUMNS, [block])
 
 
-def _match(
-    mapping: TableMapping, new: QuarantinedRow, candidates: list[QuarantinedRow]
-) -> QuarantinedRow | None:
-    """The entry of the same legacy row, taken out of the candidates.
-
-    A key may stand for several rows (a repeated key; text and blob that read alike): the same
-    stored values decide, then the same rowid, then the very key where no two rows can have it.
-    """
-    same = [old for old in candidates if old.cells == new.cells]
-    alike = sorted(same, key=lambda old: old.rowid != new.rowid)
-    alike += [old for old in candidates if old.rowid == new.rowid]
-    if mapping.key is not None and mapping.key_is_unique and new.key is not None:
-        name = mapping.key.legacy
-        known = [old for old in candidates if name in old.cells]
-        alike += [old for old in known if old.cells[name] == new.cells[name]]
-    if not alike:
-        return None
-    candidates.remove(alike[0])
-    return alike[0]
+def _without_record(known: KnownRecords, rows: Sequence[PackedRow]) -> Iterator[PackedRow]:
+    for start in range(0, len(rows), _ROWS_AT_ONCE):
+        yield from known.renew(rows[start : start + _ROWS_AT_ONCE])
 
 
-def _still_holds(old: QuarantinedRow, new: QuarantinedRow) -> bool:
-    """Whether the decision about a row stands: the stored values have not changed since.
-
-    A row that came back without an edit (an orphan, say) and is bad again is open again.
-    """
-    if old.cells != new.cells:
-        return False
-    if old.status == QuarantinedRow.Status.REPAIRED:
-        return bool(old.repairs)
-    return old.reason == new.reason
-
-
-def _known(
-    alias: str, table: str, records: Sequence[QuarantinedRow]
-) -> dict[str | None, list[QuarantinedRow]]:
-    found = QuarantinedRow.objects.using(alias).filter(table=table).order_by("pk")
-    keyed = found.filter(key__in=[r.key for r in records if r.key is not None])
-    keyless = found.filter(key=None).filter(
-        Q(rowid__in=[r.rowid for r in records if r.key is None]) | Q(rowid=None)
-    )
-    known: dict[str | None, list[QuarantinedRow]] = {}
-    for row in [*keyed, *keyless]:
-        known.setdefault(row.key, []).append(row)
-    return known
-
-
-def _record(mapping: TableMapping, run_id: int | None, row: SetAside) -> QuarantinedRow:
-    cells = row.raw.whole().cells
-    _check_room(mapping, row, cells)
-    return QuarantinedRow(
-        run_id=run_id,
-        file=mapping.file,
-        table=mapping.declared_table,
-        key=row.key,
-        rowid=row.raw.rowid,
-        cells={name: pack_cell(*cell) for name, cell in cells.items()},
-        reason=row.reason,
-        column=row.column,
-        sentence=row.sentence,
-    )
-
-
-def _check_room(mapping: TableMapping, row: SetAside, cells: dict[str, tuple[str, Raw]]) -> None:
-    sizes = {name: len(raw) for name, (_, raw) in cells.items() if isinstance(raw, bytes)}
-    size = sum(sizes.values())
-    if size > MOST_KEPT_BYTES:
-        largest = max(sizes, key=sizes.__getitem__)
-        raise TransferError(
-            f"Row {row.key} of {mapping.declared_table} has to be set aside ({row.reason}), but "
-            f"holds {size:,} bytes, and the quarantine keeps at most {MOST_KEPT_BYTES:,} of a row: "
-            f"mend or shorten its {largest} in the legacy file, then run the same command again."
+def _line(mapping: TableMapping, run_id: int | None, row: PackedRow) -> str:
+    return csv_line(
+        (
+            None if run_id is None else str(run_id), mapping.file, mapping.declared_table, row.key,
+            None if row.rowid is None else str(row.rowid), row.cells, row.reason, row.column,
+            row.sentence, QuarantinedRow.Status.OPEN.value, "{}", "", "",
         )
+    )  # fmt: skip
+
+
+def _blocks(lines: Iterable[str]) -> Iterator[bytes]:
+    """Whole lines. A block is complete before it is sent: COPY leaves no room for questions."""
+    block: list[str] = []
+    size = 0
+    for line in lines:
+        block.append(line)
+        size += len(line)
+        if size >= _CHARACTERS_AT_ONCE:
+            yield "".join(block).encode("utf-8")
+            block, size = [], 0
+    if block:
+        yield "".join(block).encode("utf-8")
 
 
 def keep_cells(
-    alias: str, mapping: TableMapping, run_id: int | None, rows: Sequence[LoadedRow]
+    alias: str, mapping: TableMapping, run_id: int | None, rows: Iterable[KeptRow]
 ) -> None:
     """Keep the originals of repaired cells."""
-    records = [
-        KeptCell(
-            run_id=run_id,
-            table=mapping.declared_table,
-            key=row.key,
-            column=kept.column,
-            storage=kept.storage,
-            value=kept.value,
-            reason=kept.reason,
+    lines = (_kept_line(mapping, run_id, row.key, kept) for row in rows for kept in row.kept)
+    for block in _blocks(lines):
+        copy_csv(connections[alias], KeptCell._meta.db_table, _KEPT_COLUMNS, [block])
+
+
+def _kept_line(mapping: TableMapping, run_id: int | None, key: str, kept: Kept) -> str:
+    return csv_line(
+        (
+            None if run_id is None else str(run_id), mapping.declared_table, key, kept.column,
+            kept.storage, None if kept.value is None else rf"\x{kept.value.hex()}", kept.reason,
         )
-        for row in rows
-        for kept in row.kept
-    ]
-    KeptCell.objects.using(alias).bulk_create(records, batch_size=_BATCH)
+    )  # fmt: skip

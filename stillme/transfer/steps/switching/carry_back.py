@@ -20,7 +20,6 @@ from stillme.transfer.registry import legacy_model
 from stillme.transfer.steps.merging.compare import stage_keys, target_keys
 from stillme.transfer.steps.merging.merged import Merged
 from stillme.transfer.steps.rows.job import TableSource
-from stillme.transfer.steps.rows.outcome import Outcome
 from stillme.transfer.steps.switching.legacy_format import (
     UNREADABLE,
     Stored,
@@ -174,7 +173,7 @@ def _target_rows(
     with transaction.atomic(using=alias):
         create_stage(connection, mapping.relation, mapping.key.target)
         writer = StageWriter(connection, mapping.target_columns)
-        legacy = stage_keys(writer, source, keys, Merged(Outcome()))
+        legacy = stage_keys(writer, source, keys, Merged(source.job.mapping))
         rows = fetch_all(
             connection,
             f"SELECT t.{key}, s.{key} IS NOT NULL, {', '.join([*differs, *values, *others])} "

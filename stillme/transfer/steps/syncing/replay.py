@@ -184,7 +184,7 @@ def apply_many(alias: str, source: TableSource, many: ManyRows) -> Outcome | Non
     mapping = source.job.mapping
     assert mapping.key is not None
     connection = connections[alias]
-    merged = Merged(Outcome())
+    merged = Merged(mapping)
     create_stage(connection, mapping.relation, mapping.key.target)
     writer = StageWriter(connection, mapping.target_columns)
     if not writer.try_blocks(many.blocks):
@@ -195,7 +195,7 @@ def apply_many(alias: str, source: TableSource, many: ManyRows) -> Outcome | Non
     set_orphans_aside(alias, source, merged, source.raw.keys)
     merge_stage(alias, source.job, merged)
     quarantine_rows(alias, mapping, source.job.run_id, merged.set_aside)
-    keep_cells(alias, mapping, source.job.run_id, merged.with_kept)
+    keep_cells(alias, mapping, source.job.run_id, merged.kept.values())
     return merged.outcome
 
 

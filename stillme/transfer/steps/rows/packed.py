@@ -1,0 +1,70 @@
+"""What goes beside the rows, as small as it gets: it may come of every row of a range."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cache
+
+from stillme.transfer.errors import TransferError
+from stillme.transfer.mapping import TableMapping
+from stillme.transfer.raw_cells import Raw, pack_cell
+from stillme.transfer.steps.rows.careful import Kept, SetAside
+
+# jsonb holds 2**28 - 1 bytes; a cell is there as base64.
+MOST_KEPT_BYTES = 200_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class PackedRow:
+    """A row for the quarantine; `cells` is the JSON that will be stored, as jsonb prints it.
+
+    `references` are the values of the columns that refer to other rows.
+    """
+
+    key: str | None
+    rowid: int | None
+    cells: str
+    reason: str
+    column: str
+    sentence: str
+    references: tuple[tuple[str, Raw], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KeptRow:
+    """The originals that are kept of a loaded row."""
+
+    key: str
+    kept: tuple[Kept, ...]
+    repaired: bool
+
+
+def pack(mapping: TableMapping, row: SetAside) -> PackedRow:
+    """Let go of the raw row. Raises TransferError where it is too large for the quarantine."""
+    cells = row.raw.whole().cells
+    _check_room(mapping, row, cells)
+    ordered = {name: pack_cell(*cells[name]) for name in _as_jsonb_orders(tuple(cells))}
+    packed = json.dumps(ordered, ensure_ascii=False)
+    references = tuple((c.legacy, cells[c.legacy][1]) for c, _ in mapping.references())
+    return PackedRow(
+        row.key, row.raw.rowid, packed, row.reason, row.column, row.sentence, references
+    )
+
+
+@cache
+def _as_jsonb_orders(names: tuple[str, ...]) -> list[str]:
+    """Shorter keys first: the text is then what jsonb prints, so that texts can be compared."""
+    return sorted(names, key=lambda name: (len(name.encode()), name.encode()))
+
+
+def _check_room(mapping: TableMapping, row: SetAside, cells: dict[str, tuple[str, Raw]]) -> None:
+    sizes = {name: len(raw) for name, (_, raw) in cells.items() if isinstance(raw, bytes)}
+    size = sum(sizes.values())
+    if size > MOST_KEPT_BYTES:
+        largest = max(sizes, key=sizes.__getitem__)
+        raise TransferError(
+            f"Row {row.key} of {mapping.declared_table} has to be set aside ({row.reason}), but "
+            f"holds {size:,} bytes, and the quarantine keeps at most {MOST_KEPT_BYTES:,} of a row: "
+            f"mend or shorten its {largest} in the legacy file, then run the same command again."
+        )
