@@ -1,4 +1,4 @@
-"""A huge value: no process of the import or of the proof takes more memory than without it.
+"""A huge value, and a range of rows of which none is usual: processes keep to their memory.
 
 A text of 50 MB, and a document of 17 MB: held whole it would be there several times over, and a
 larger one tells no more but keeps the server busy for longer. (Usual rows take some 70 MB.)
@@ -36,11 +36,11 @@ print(done.returncode, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 
 
 @pytest.fixture
-def environment() -> Iterator[dict[str, str]]:
+def environment(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
     """A cluster and legacy files of its own; the server's account must reach the place."""
     place = Path(tempfile.mkdtemp(prefix="stillme-test-", dir="/var/tmp"))
     place.chmod(0o755)
-    make_bulk(place / "data", "knowledge_items", 300)
+    make_bulk(place / "data", "knowledge_items", getattr(request, "param", 300))
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("LEGACY", "DATABASE"))}
     yield {
         **kept,
@@ -99,3 +99,20 @@ def test_no_process_holds_the_value(
     assert status == 0
     assert run(environment, "verify_migration")[0] == 0
     assert max(peaks.values()) < MOST_MB, peaks
+
+
+@pytest.mark.parametrize("environment", [25_000], indirect=True)
+@pytest.mark.parametrize("bad", ["source = source || char(0)", "metadata = '[NaN]'"])
+def test_no_process_holds_what_goes_beside_the_rows(environment: dict[str, str], bad: str) -> None:
+    """Every row of a range is set aside, or has an original that is kept. Held as records they
+    took more than 300 MB."""
+    assert run(environment, "migrate", "-v0")[0] == 0
+    path = Path(environment["LEGACY_DATA_DIR"]) / "knowledge_retention.db"
+    peaks = []
+    for change in (bad, "access_count = access_count + 1"):
+        with closing(sqlite3.connect(path)) as legacy, legacy:
+            legacy.execute(f"UPDATE knowledge_items SET {change}")
+        status, peak = run(environment, "import_sqlite")
+        assert status == 0
+        peaks.append(peak)
+    assert max(peaks) < 125, peaks

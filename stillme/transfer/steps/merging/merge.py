@@ -32,7 +32,7 @@ from stillme.transfer.steps.rows.outcome import MOST_KEYS
 from stillme.transfer.steps.rows.read_range import RangeReader, ReadRange
 
 # Rows that need attention are staged so many characters at a time.
-_CHARACTERS_AT_ONCE = 4_000_000
+_ROWS_AT_ONCE, _CHARACTERS_AT_ONCE = 1_000, 4_000_000
 
 
 def range_condition(
@@ -116,7 +116,7 @@ def stage_rows(writer: StageWriter, source: Source, rows: Iterable[RawRow], merg
         else:
             batch.append((row, csv_line(row.cells)))
             size += len(batch[-1][1])
-        if size >= _CHARACTERS_AT_ONCE:
+        if size >= _CHARACTERS_AT_ONCE or len(batch) >= _ROWS_AT_ONCE:
             _stage(writer, batch, merged)
             batch, size = [], 0
     _stage(writer, batch, merged)

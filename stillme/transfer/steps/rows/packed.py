@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import marshal
 from dataclasses import dataclass
 from functools import cache
 
@@ -17,18 +18,24 @@ MOST_KEPT_BYTES = 200_000_000
 
 @dataclass(frozen=True, slots=True)
 class PackedRow:
-    """A row for the quarantine; `cells` is the JSON that will be stored, as jsonb prints it.
+    """A row for the quarantine: `stored` are its cells in the order of `names`, marshalled.
 
     `references` are the values of the columns that refer to other rows.
     """
 
     key: str | None
     rowid: int | None
-    cells: str
+    names: tuple[str, ...]
+    stored: bytes
     reason: str
     column: str
     sentence: str
     references: tuple[tuple[str, Raw], ...]
+
+    def cells(self) -> str:
+        """The JSON that the quarantine stores, spelled as jsonb prints it."""
+        cells = zip(self.names, marshal.loads(self.stored), strict=True)  # noqa: S302 - our own
+        return json.dumps({name: pack_cell(*cell) for name, cell in cells}, ensure_ascii=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,18 +51,18 @@ def pack(mapping: TableMapping, row: SetAside) -> PackedRow:
     """Let go of the raw row. Raises TransferError where it is too large for the quarantine."""
     cells = row.raw.whole().cells
     _check_room(mapping, row, cells)
-    ordered = {name: pack_cell(*cells[name]) for name in _as_jsonb_orders(tuple(cells))}
-    packed = json.dumps(ordered, ensure_ascii=False)
+    names = _as_jsonb_orders(tuple(cells))
+    stored = marshal.dumps([cells[name] for name in names])
     references = tuple((c.legacy, cells[c.legacy][1]) for c, _ in mapping.references())
     return PackedRow(
-        row.key, row.raw.rowid, packed, row.reason, row.column, row.sentence, references
+        row.key, row.raw.rowid, names, stored, row.reason, row.column, row.sentence, references
     )
 
 
 @cache
-def _as_jsonb_orders(names: tuple[str, ...]) -> list[str]:
+def _as_jsonb_orders(names: tuple[str, ...]) -> tuple[str, ...]:
     """Shorter keys first: the text is then what jsonb prints, so that texts can be compared."""
-    return sorted(names, key=lambda name: (len(name.encode()), name.encode()))
+    return tuple(sorted(names, key=lambda name: (len(name.encode()), name.encode())))
 
 
 def _check_room(mapping: TableMapping, row: SetAside, cells: dict[str, tuple[str, Raw]]) -> None:

@@ -13,8 +13,8 @@ from stillme.transfer.steps.rows.load_huge import digest
 from stillme.transfer.steps.rows.stream import CommonStream
 
 _ROWIDS_AT_ONCE = 500
-# A range of 50,000 usual rows is 22 MB.
-_KEPT_BYTES = 32_000_000
+# A range of 50,000 usual rows is 22 MB. The others are larger in memory than in the file.
+_KEPT_BYTES, _KEPT_OTHERS = 32_000_000, 12_000_000
 # What Python needs for a raw row and for each of its cells beside the values.
 _ROW_BYTES, _CELL_BYTES = 200, 110
 
@@ -95,6 +95,7 @@ class ReadRange:
             if self.blocks is not None and self._has_room(len(block)):
                 self.blocks.append(block)
         self.common_rows = reader.rows
+        self._left = min(self._left, _KEPT_OTHERS)
         for row in reader.others():
             if self.others is not None and self._has_room(_size(row)):
                 self.others.append(row)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from django.db import connections
+from django.db import connections, models
 
 from stillme.transfer.csv_format import csv_line
 from stillme.transfer.mapping import TableMapping
@@ -29,29 +29,39 @@ def quarantine_rows(
 
     An accepted row stays accepted as long as its stored values do not change.
     """
-    if rows:
-        fresh = _without_record(KnownRecords(alias, mapping, run_id), rows)
-        for block in _blocks(_line(mapping, run_id, row) for row in fresh):
-            copy_csv(connections[alias], QuarantinedRow._meta.db_table, _COLUMNS, [block])
-
-
-def _without_record(known: KnownRecords, rows: Sequence[PackedRow]) -> Iterator[PackedRow]:
+    if not rows:
+        return
+    known = KnownRecords(alias, mapping)
     for start in range(0, len(rows), _ROWS_AT_ONCE):
-        yield from known.renew(rows[start : start + _ROWS_AT_ONCE])
+        fresh: list[str] = []
+        again: list[str] = []
+        for pk, row in known.outdated(rows[start : start + _ROWS_AT_ONCE]):
+            cells = _cells(mapping, run_id, row)
+            if pk is None:
+                fresh.append(csv_line(cells))
+            else:
+                again.append(csv_line((*cells, str(pk))))
+        _copy(alias, QuarantinedRow, _COLUMNS, fresh)
+        _copy(alias, QuarantinedRow, (*_COLUMNS, "id"), again)
 
 
-def _line(mapping: TableMapping, run_id: int | None, row: PackedRow) -> str:
-    return csv_line(
-        (
-            None if run_id is None else str(run_id), mapping.file, mapping.declared_table, row.key,
-            None if row.rowid is None else str(row.rowid), row.cells, row.reason, row.column,
-            row.sentence, QuarantinedRow.Status.OPEN.value, "{}", "", "",
-        )
+def _cells(mapping: TableMapping, run_id: int | None, row: PackedRow) -> tuple[str | None, ...]:
+    return (
+        None if run_id is None else str(run_id), mapping.file, mapping.declared_table, row.key,
+        None if row.rowid is None else str(row.rowid), row.cells(), row.reason, row.column,
+        row.sentence, QuarantinedRow.Status.OPEN.value, "{}", "", "",
     )  # fmt: skip
 
 
+def _copy(
+    alias: str, model: type[models.Model], columns: Sequence[str], lines: Iterable[str]
+) -> None:
+    for block in _blocks(lines):
+        copy_csv(connections[alias], model._meta.db_table, columns, [block])
+
+
 def _blocks(lines: Iterable[str]) -> Iterator[bytes]:
-    """Whole lines. A block is complete before it is sent: COPY leaves no room for questions."""
+    """Whole lines, some thousand at a time."""
     block: list[str] = []
     size = 0
     for line in lines:
@@ -69,8 +79,7 @@ def keep_cells(
 ) -> None:
     """Keep the originals of repaired cells."""
     lines = (_kept_line(mapping, run_id, row.key, kept) for row in rows for kept in row.kept)
-    for block in _blocks(lines):
-        copy_csv(connections[alias], KeptCell._meta.db_table, _KEPT_COLUMNS, [block])
+    _copy(alias, KeptCell, _KEPT_COLUMNS, lines)
 
 
 def _kept_line(mapping: TableMapping, run_id: int | None, key: str, kept: Kept) -> str:
