@@ -1,0 +1,94 @@
+"""What an import costs whose rows are set aside or repaired instead of loaded as they are.
+
+    python benchmarks/unusual_rows.py --rows 100000
+
+Three files: of `knowledge_relationships` half are orphans; of `knowledge_items` each has U+0000 in
+a text (all set aside), each has NaN in its JSON (all repaired, the original kept). For each: the
+import, a verification, an import with 1 % of the rows changed, and one with all of them. Seconds
+of whole processes, and the largest of them in MB.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sqlite3
+import sys
+import tempfile
+from contextlib import closing
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "stillme.settings")
+
+from benchmarks.contest.ground import FILE, Ground  # noqa: E402
+from benchmarks.contest.process import run, wait_for_quiet  # noqa: E402
+from benchmarks.contest.server import Server  # noqa: E402
+
+# What, table, how it becomes so, how a row changes without becoming usual.
+KINDS = (
+    ("half orphans", "knowledge_relationships",
+     "source_id = source_id + 1000000000 WHERE id % 2 = 0", "strength = 0.5 - strength"),
+    ("all set aside", "knowledge_items",
+     "source = source || char(0)", "access_count = access_count + 1"),
+    ("all repaired", "knowledge_items",
+     "metadata = '{\"a\": NaN, \"id\": ' || id || '}'", "access_count = access_count + 1"),
+)  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, default=100_000)
+    arguments = parser.parse_args()
+    import django
+
+    django.setup()
+    server = Server()
+    print("| rows | import s | MB | verify s | MB | 1 % changed s | MB | all changed s | MB |")
+    print("|---" * 9 + "|")
+    try:
+        for name, table, change, again in KINDS:
+            with tempfile.TemporaryDirectory(prefix="stillme-bench-", dir="/var/tmp") as folder:
+                figures = measure(server, Path(folder), table, arguments.rows, change, again)
+            print(f"| {name} | {' | '.join(figures)} |", flush=True)
+    finally:
+        server.close()
+
+
+def measure(
+    server: Server, folder: Path, table: str, rows: int, change: str, again: str
+) -> list[str]:
+    """Seconds and MB of each command in turn."""
+    from stillme.demo.samples import make_bulk
+
+    folder.chmod(0o755)
+    make_bulk(folder, table, rows)
+    ground = Ground(server, folder, rows)
+    server.fresh()
+    update(folder, f"UPDATE {table} SET {change}")
+    figures = command(ground, "import_sqlite") + command(ground, "verify_migration")
+    for where in (" WHERE id % 100 = 0", ""):
+        update(folder, f"UPDATE {table} SET {again}{where}")
+        figures += command(ground, "import_sqlite")
+    return figures
+
+
+def update(folder: Path, statement: str) -> None:
+    """Change the legacy file."""
+    with closing(sqlite3.connect(folder / FILE)) as legacy, legacy:
+        legacy.execute(statement)
+
+
+def command(ground: Ground, name: str) -> list[str]:
+    """Its seconds and the MB of its largest process. Undecided rows end a verification with 1."""
+    wait_for_quiet()
+    line = [sys.executable, str(ROOT / "manage.py"), name, "--format", "json"]
+    ended = run(line, ground.environment)
+    if ended.status not in (0, 1):
+        raise SystemExit(f"{name}: {ended.note}\n{ended.errors or ended.output[-2000:]}")
+    return [f"{ended.seconds:.1f}", f"{ended.largest_mb:.0f}"]
+
+
+if __name__ == "__main__":
+    main()
