@@ -10,7 +10,12 @@ from django.db import connection
 
 from stillme.demo.samples.generate import make_samples
 from stillme.transfer.registry import legacy_files
+from stillme.transfer.selection import Selection
 from stillme.transfer.steps import capture as capture_step
+from stillme.transfer.steps.capture import install_capture
+from stillme.transfer.steps.follow import FollowOptions, follow
+
+from .switching import cut_over
 
 _PROBED = {}
 
@@ -60,3 +65,17 @@ def legacy(clean_target, use_legacy_files, tmp_path):
         return directory
 
     return make
+
+
+@pytest.fixture
+def data(legacy):
+    data = legacy(variant="current")
+    install_capture("default", Selection())
+    follow(FollowOptions(once=True))
+    return data
+
+
+@pytest.fixture
+def live(data):
+    cut_over()
+    return data

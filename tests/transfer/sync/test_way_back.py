@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 from django.db import DatabaseError, connection, transaction
-from django.utils import timezone
 
 from accuracy.models import AccuracyScore
 from continuum.models import TierMetric
@@ -16,17 +15,14 @@ from knowledge.models import KnowledgeItem
 from rss.models import FetchCycle, FetchItem
 from stillme.transfer import quarantine
 from stillme.transfer.errors import StateError, TransferError
-from stillme.transfer.models import FileState, KeptCell, Proof, QuarantinedRow
+from stillme.transfer.models import FileState, QuarantinedRow
 from stillme.transfer.models_sync import CarriedCell, ReverseChange
 from stillme.transfer.postgresql import capture as reverse
 from stillme.transfer.selection import Selection
-from stillme.transfer.steps import cutover, rollback
-from stillme.transfer.steps.backup import back_up
-from stillme.transfer.steps.capture import install_capture, target_tables
-from stillme.transfer.steps.cutover import CutoverOptions, check_cutover
+from stillme.transfer.steps import rollback
+from stillme.transfer.steps.capture import install_capture
 from stillme.transfer.steps.follow import FollowOptions, follow
 from stillme.transfer.steps.rollback import plan_rollback
-from stillme.transfer.verify.run import VerifyOptions, verify
 
 from .equal import differences
 from .switching import cut_over, roll_back
@@ -42,40 +38,6 @@ def rows(path, table):
         return connection.execute(f"SELECT *, rowid FROM {table} ORDER BY rowid").fetchall()
     finally:
         connection.close()
-
-
-@pytest.fixture
-def data(legacy):
-    data = legacy(variant="current")
-    install_capture("default", Selection())
-    follow(FollowOptions(once=True))
-    return data
-
-
-@pytest.fixture
-def live(data):
-    cut_over()
-    return data
-
-
-def test_cut_over(data):
-    result = cut_over()
-    assert {state(f) for f in FILES} == {"live"}
-    assert result.frozen_seconds < 2
-    with pytest.raises(sqlite3.IntegrityError, match="moved to PostgreSQL"):
-        write(data / "rss_fetch_history.db", "DELETE FROM rss_fetch_items")
-    assert reverse.status("default", target_tables(FILES)).is_healthy
-    assert differences() == {}
-    new = FetchCycle.objects.create(cycle_number=1, started_at=datetime.now(UTC))
-    seq = sqlite3.connect(data / "rss_fetch_history.db").execute(
-        "SELECT seq FROM sqlite_sequence WHERE name = 'rss_fetch_cycles'"
-    )
-    # A test before may have used up more ids: a sequence is never set back.
-    assert new.pk > seq.fetchone()[0]
-    with pytest.raises(StateError, match="is live"):
-        cut_over()
-    with pytest.raises(StateError, match="is live"):
-        follow(FollowOptions(once=True))
 
 
 def test_nothing_written_means_nothing_changed(live):
@@ -242,137 +204,6 @@ def test_postgresql_takes_no_writes_after_the_rollback(live):
     roll_back()
     with pytest.raises(DatabaseError, match="moved back"):
         KnowledgeItem.objects.create(content="x", source="y", knowledge_type="z")
-
-
-def test_a_failed_cut_over_leaves_everything_as_it_was(data, monkeypatch):
-    def fail(self):
-        raise TransferError("planted")
-
-    for step in ("_freeze", "_drain_frozen", "_verify_tail", "_set_sequences", "_mark"):
-        with monkeypatch.context() as patch:
-            patch.setattr(cutover._Cutover, step, fail)
-            with pytest.raises(TransferError, match="planted"):
-                cut_over()
-        assert {state(f) for f in FILES} == {"following"}
-        write(data / "rss_fetch_history.db", f"UPDATE rss_fetch_items SET title = '{step}'")
-        assert not reverse.status("default", target_tables(FILES)).is_healthy
-    cut_over()
-    assert differences() == {}
-
-
-def test_freeze_limit(data, monkeypatch):
-    with pytest.raises(TransferError, match="--freeze-limit"):
-        cut_over(freeze_limit=0.0001)
-    write(data / "rss_fetch_history.db", "UPDATE rss_fetch_items SET title = 'free'")
-
-
-def test_tail_that_differs_refuses_the_switch(data):
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE rss.fetch_items SET item_title = 'tampered' "
-            "WHERE id = (SELECT max(id) FROM rss.fetch_items)"
-        )
-    with pytest.raises(TransferError, match="not the same on both sides"):
-        cut_over()
-    assert state("rss") == "following"
-
-
-def test_go_list_names_what_is_red(data):
-    lines = {line.subject: line for line in check_cutover(CutoverOptions())}
-    assert lines["rss: capture"].colour == "go"
-    assert lines["backup"].colour == "no-go"
-    write(data / "rss_fetch_history.db", "DROP TRIGGER stillme_capture_rss_fetch_items_delete")
-    lines = {line.subject: line for line in check_cutover(CutoverOptions())}
-    assert lines["rss: capture"].colour == "no-go"
-    assert "sync_sqlite --install" in lines["rss: capture"].advice
-    with pytest.raises(StateError, match="rss: capture"):
-        cut_over()
-
-
-def colours(**given):
-    return {line.subject: line.colour for line in check_cutover(CutoverOptions(**given))}
-
-
-def test_backup_must_be_fresh_and_of_these_files(data, tmp_path):
-    folder = tmp_path / "backup"
-    back_up(folder, vectors=False)
-    assert colours(backup=folder)["backup"] == "go"
-    manifest = folder / "manifest.json"
-    found = json.loads(manifest.read_text())
-    old = (datetime.now(UTC) - timedelta(hours=25)).isoformat()
-    manifest.write_text(json.dumps({**found, "made_at": old}))
-    lines = {line.subject: line for line in check_cutover(CutoverOptions(backup=folder))}
-    assert (lines["backup"].colour, "25 h old" in lines["backup"].finding) == ("no-go", True)
-
-
-def test_proof_must_be_there_fresh_and_without_findings(data):
-    assert colours()["last proof"] == "no-go"
-    assert colours(overrides={"proof": "known"})["last proof"] == "look"
-    proof = prove()
-    assert proof.findings == 0
-    # Not proven: rows in quarantine are open, of which another line tells; then they are decided.
-    assert (colours()["last proof"], colours()["quarantine"]) == ("look", "no-go")
-    QuarantinedRow.objects.update(status="accepted")
-    assert colours()["last proof"] == "no-go"
-    proof = prove()
-    assert colours()["last proof"] == "go"
-    verify(VerifyOptions(selection=Selection(tables=("rss_fetch_items",)), jobs=1))
-    assert colours()["last proof"] == "no-go"
-    proof = prove()
-    for change in (
-        {"created_at": timezone.now() - timedelta(hours=25)},
-        {"findings": 1},
-        {"level": "sample"},
-    ):
-        Proof.objects.filter(pk=proof.pk).update(**change)
-        assert colours()["last proof"] == "no-go", change
-        proof.save()
-
-
-def test_open_quarantine_is_red_until_decided(data):
-    QuarantinedRow.objects.update(status="accepted")
-    assert colours()["quarantine"] == "go"
-    write(data / "rss_fetch_history.db", "UPDATE rss_fetch_items SET title = x'00' WHERE id = 3")
-    follow(FollowOptions(once=True))
-    assert colours()["quarantine"] == "no-go"
-    assert colours(overrides={"quarantine": "we know"})["quarantine"] == "look"
-
-
-def prove():
-    """A full verification, as the command does it."""
-    verify(VerifyOptions(jobs=1))
-    return Proof.objects.latest("pk")
-
-
-def test_a_row_that_only_the_judge_can_tell(data):
-    """The loader's comparison shares the loader's mistakes: the tail is the judge's."""
-    row = KnowledgeItem.objects.order_by("-pk").first()
-    KeptCell.objects.create(
-        table="knowledge_items", key=str(row.pk), column="content", storage="text",
-        value=b"never there", reason="nul_text",
-    )  # fmt: skip
-    with pytest.raises(TransferError, match=r"not the same on both sides .kept_cell"):
-        cut_over()
-    assert state("knowledge") == "following"
-
-
-def test_changes_in_flight_are_replayed_before_they_are_differences(data, monkeypatch):
-    """A write between the drain and the proof is settled, not blamed."""
-    drain = cutover._Cutover._drain_open
-    path = data / "rss_fetch_history.db"
-    calls = []
-
-    def drain_then_write(self):
-        drain(self)
-        calls.append(1)
-        if len(calls) == 1:
-            write(path, "UPDATE rss_fetch_items SET title = 'in flight'")
-
-    write(path, "UPDATE rss_fetch_items SET title = 'before'")
-    monkeypatch.setattr(cutover._Cutover, "_drain_open", drain_then_write)
-    cut_over()
-    assert len(calls) > 2
-    assert differences() == {}
 
 
 @pytest.mark.parametrize("where", ["_write_file", "_mark", "align"])
