@@ -13,7 +13,7 @@ from django.db import connections
 from stillme.transfer import ledger
 from stillme.transfer.errors import TransferError
 from stillme.transfer.findings import Event, OnEvent, ignore_event
-from stillme.transfer.models import QuarantinedRow, Run, SharedRange
+from stillme.transfer.models import KeptCell, QuarantinedRow, Run, SharedRange
 from stillme.transfer.postgresql import objects
 from stillme.transfer.postgresql.locks import exclusive
 from stillme.transfer.postgresql.planner_figures import renew_where_outgrown
@@ -125,8 +125,7 @@ def _import(options: ImportOptions, directory: Path, on_event: OnEvent) -> Impor
         if options.prune:
             _prune(alias, run, plan, result)
         _load_stores(options, run, result, on_event)
-        aside = sum(table.outcome.quarantined for table in result.tables)
-        renew_where_outgrown(alias, QuarantinedRow._meta.db_table, aside)
+        _renew_figures_beside(alias, result)
         result.returned = retry_orphans(alias, plan)
     except BaseException as error:
         _close_failed(alias, run, error)
@@ -135,6 +134,14 @@ def _import(options: ImportOptions, directory: Path, on_event: OnEvent) -> Impor
     run.summary = {"returned": result.returned, "shares": result.shares}
     ledger.finish_run(alias, run, failed=not result.conserved)
     return result
+
+
+def _renew_figures_beside(alias: str, result: ImportResult) -> None:
+    """The planner's figures of what went beside the target's rows."""
+    outcomes = [table.outcome for table in result.tables]
+    aside, repaired = (sum(o.quarantined for o in outcomes), sum(o.repaired for o in outcomes))
+    renew_where_outgrown(alias, QuarantinedRow._meta.db_table, aside)
+    renew_where_outgrown(alias, KeptCell._meta.db_table, repaired)
 
 
 def _legacy_bytes(options: ImportOptions) -> int:

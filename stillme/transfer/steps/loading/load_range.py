@@ -8,7 +8,7 @@ so that one bad value never stops a run (law 7).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import psycopg
 from django.db import DatabaseError, connections, transaction
@@ -154,7 +154,7 @@ def load_staged(
         as_replay(alias)
         merged = merge_range(alias, source, key_range, read)
         merged.outcome.digest = read.digest
-        kept = list(merged.kept.values())
+        kept = merged.kept.values()
         _write_record(alias, source, key_range, merged.set_aside, kept, merged.outcome)
     return merged.outcome
 
@@ -164,7 +164,7 @@ def _write_record(
     source: TableSource,
     key_range: KeyRange,
     set_aside: list[PackedRow],
-    kept: list[KeptRow],
+    kept: Iterable[KeptRow],
     outcome: Outcome,
 ) -> None:
     job = source.job
