@@ -19,7 +19,7 @@ from stillme.transfer.postgresql.capture import as_replay
 from stillme.transfer.postgresql.sequences import set_sequence
 from stillme.transfer.raw_cells import pack_cell
 from stillme.transfer.registry import legacy_model, legacy_models
-from stillme.transfer.sqlite.clock import Clock, Span, check_zone
+from stillme.transfer.sqlite.clock import Clock, check_zone
 from stillme.transfer.sqlite.schema import FoundColumn, FoundSchema, FoundTable
 from stillme.transfer.steps.merging.apply import apply_raw
 from stillme.transfer.steps.retry_row import OtherRecords, raw_row, taken
@@ -250,7 +250,7 @@ def _clock_of(alias: str, row: QuarantinedRow) -> Clock:
         return Clock(zone=zone)
     usual = int(noted.clock.get("usual_minutes", 0))
     evidence = {int(m): n for m, n in noted.clock.get("evidence", {}).items()}
-    return Clock(usual=usual, zone=zone, evidence=evidence, spans=(Span("", "", usual),))
+    return Clock(usual=usual, zone=zone, evidence=evidence)
 
 
 def known_reasons(alias: str) -> list[str]:

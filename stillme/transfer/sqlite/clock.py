@@ -7,7 +7,6 @@ quarter of an hour, is the offset that the old application's machine had.
 from __future__ import annotations
 
 import sqlite3
-from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -20,8 +19,17 @@ import apsw
 from stillme.transfer.errors import TransferError
 from stillme.transfer.kinds import Twin
 from stillme.transfer.mapping import TableMapping
+from stillme.transfer.sqlite.clock_sql import (
+    has_twins_sql,
+    iso_shape_sql,
+    offset_of_sql,
+    row_offset_sql,
+    seconds_between_sql,
+)
 from stillme.transfer.sqlite.connect import quoted
+from stillme.transfer.sqlite.key_text import key_sql, typed_key
 from stillme.transfer.sqlite.parts import Scan, scan_on
+from stillme.transfer.sqlite.spans import Span, is_settled, join_spans, nearest, turns_digest
 
 AUTO = "auto"
 # Later than every stamp. Not a number: a TIMESTAMP column would be compared with it as one, and
@@ -31,30 +39,21 @@ _NEVER = "9999-12-32"
 _FIRST_RULES, _LAST_RULES, _A_YEAR = 1800, 2200, 370
 # A snapshot is read through APSW, a live file through the connection that has it open.
 Connection = sqlite3.Connection | apsw.Connection
-_DATE = "[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]"
-_TIME = "[0-2][0-9]:[0-5][0-9]:[0-5][0-9]"
-SQL_GLOB = f"{_DATE} {_TIME}"
-ISO_GLOB = f"{_DATE}T{_TIME}"
-FRACTION_GLOB = ".[0-9][0-9][0-9][0-9][0-9][0-9]"
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """Evidence that agrees, neighbours in local time: from `first` to `last`, one offset."""
-
-    first: str
-    last: str
-    minutes: int
 
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """The decision for one file. Offsets are minutes east of UTC."""
+    """The decision for one file. Offsets are minutes east of UTC.
+
+    `usual` is the offset whose local times are kept without a note (docs/values.md); `turns`
+    identifies where the evidence changes its offset.
+    """
 
     usual: int = 0
     zone: str | None = None
     evidence: dict[int, int] = field(default_factory=dict)
     spans: tuple[Span, ...] = ()
+    turns: str = ""
     steady_from: str = ""
     notice: str = ""
 
@@ -69,21 +68,23 @@ class Clock:
             return _zone_offset(self.zone, local)
         if row is not None:
             return timedelta(minutes=row), False
-        return timedelta(minutes=self._nearest(local.isoformat())), False
-
-    def _nearest(self, local: str) -> int:
         if not self.spans:
-            return self.usual
-        index = bisect_right([span.first for span in self.spans], local) - 1
-        if index < 0:
-            return self.spans[0].minutes
-        span = self.spans[index]
-        if local <= span.last or index + 1 == len(self.spans):
-            return span.minutes
-        after = self.spans[index + 1]
-        gap_before = datetime.fromisoformat(local) - datetime.fromisoformat(span.last)
-        gap_after = datetime.fromisoformat(after.first) - datetime.fromisoformat(local)
-        return span.minutes if gap_before <= gap_after else after.minutes
+            return timedelta(minutes=self.usual), False
+        return timedelta(minutes=nearest(self.spans, local.isoformat())), False
+
+    @property
+    def meaning(self) -> tuple[object, ...]:
+        """What the meaning of the file's local times hangs on: equal where all read alike."""
+        decided = (self.zone, self.usual, sorted(self.evidence))
+        return (*decided, self.turns) if self.turns else decided
+
+    def is_settled(self, local: str, minutes: int) -> bool:
+        """Whether a row more with this evidence leaves every decision as it is."""
+        if self.zone is not None:
+            return True
+        if self.spans:
+            return is_settled(self.spans, local, minutes)
+        return minutes in self.evidence
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for the ledger and reports."""
@@ -91,6 +92,7 @@ class Clock:
             "zone": self.zone,
             "usual_minutes": self.usual,
             "evidence": {str(minutes): rows for minutes, rows in self.evidence.items()},
+            "turns": self.turns,
             "notice": self.notice,
         }
 
@@ -120,56 +122,17 @@ def check_zone(name: str) -> str | None:
     return name
 
 
-def row_offset_sql(twin: Twin) -> str:
-    """SQL for the row's own offset in minutes, NULL where the row is no evidence."""
-    seconds = _seconds_between(twin)
-    return f"CASE WHEN {_has_twins(twin)} THEN {_offset_of(seconds)} END"
-
-
-def _has_twins(twin: Twin) -> str:
-    """SQL: both stamps of the row have the shape that the old code gives them."""
-    local, utc = quoted(twin.local), quoted(twin.utc)
-    return (
-        f"typeof({local}) = 'text' AND typeof({utc}) = 'text'"
-        f" AND {iso_shape_sql(local)} AND {utc} GLOB '{SQL_GLOB}'"
-    )
-
-
-def _seconds_between(twin: Twin) -> str:
-    local, utc = quoted(twin.local), quoted(twin.utc)
-    return (
-        f"(CAST(strftime('%s', substr({local}, 1, 19)) AS INTEGER)"
-        f" - CAST(strftime('%s', {utc}) AS INTEGER) + CAST('0' || substr({local}, 20) AS REAL))"
-    )
-
-
-def _offset_of(seconds: str) -> str:
-    """SQL for the offset in minutes that a difference shows, NULL where it shows none."""
-    quarter = f"(round({seconds} / 900.0) * 900)"
-    return (
-        f"CASE WHEN {seconds} - {quarter} BETWEEN -120 AND 5"
-        f" AND {quarter} BETWEEN -43200 AND 50400"
-        f" THEN CAST({quarter} / 60 AS INTEGER) END"
-    )
-
-
-def iso_shape_sql(column: str) -> str:
-    """SQL: the text is isoformat() of a naive time (`column` is already quoted)."""
-    return (
-        f"(({column} GLOB '{ISO_GLOB}{FRACTION_GLOB}' AND substr({column}, 21) <> '000000')"
-        f" OR {column} GLOB '{ISO_GLOB}')"
-    )
-
-
 def read_clock(
     connection: Connection,
     mappings: Iterable[TableMapping],
     zone_name: str = AUTO,
     scan: Scan | None = None,
+    recorded: int | None = None,
 ) -> Clock:
     """Decide the clock of one file from its tables. Raises TransferError for an unknown zone.
 
-    `scan` reads whole tables of the same file; without it the connection does.
+    `scan` reads whole tables of the same file; without it the connection does. `recorded` is the
+    usual offset that the file was loaded with: it stays, as long as the file does not deny it.
     """
     tables = list(mappings)
     zone = check_zone(zone_name)
@@ -179,18 +142,21 @@ def read_clock(
             counts.update(_count_evidence(scan or scan_on(connection), mapping, mapping.clock))
     evidence = dict(sorted(counts.items()))
     if zone is not None:
-        return _zone_clock(connection, tables, zone, evidence)
+        return _zone_clock(connection, tables, zone, evidence, recorded)
     if not evidence:
-        return Clock(notice=_no_evidence(tables))
-    usual = min(evidence, key=lambda minutes: (-evidence[minutes], minutes))
+        return Clock(usual=recorded or 0, notice=_no_evidence(tables, recorded or 0))
+    usual = recorded
+    if usual is None or usual not in evidence:
+        usual = min(evidence, key=lambda minutes: (-evidence[minutes], minutes))
     spans = _read_spans(connection, tables) if len(evidence) > 1 else ()
-    return Clock(usual=usual, evidence=evidence, spans=spans)
+    return Clock(usual=usual, evidence=evidence, spans=spans, turns=turns_digest(spans))
 
 
-def _no_evidence(tables: list[TableMapping]) -> str:
+def _no_evidence(tables: list[TableMapping], usual: int) -> str:
     names = ", ".join(t.table for t in tables)
+    read_as = f"at the {format_offset(usual)} found before" if usual else "as UTC"
     return (
-        f"No row of {names} shows the local clock's offset: local times are read as UTC; "
+        f"No row of {names} shows the local clock's offset: local times are read {read_as}; "
         "set LEGACY_TIME_ZONE if the old application ran elsewhere."
     )
 
@@ -199,13 +165,13 @@ def _count_evidence(scan: Scan, mapping: TableMapping, twin: Twin) -> Counter[in
     # The LIMIT keeps SQLite from computing the difference anew wherever it is used: measured at
     # 640,000 rows 1.2 s instead of 2.8.
     differences = (
-        f"SELECT CASE WHEN {_has_twins(twin)} THEN {_seconds_between(twin)} END AS seconds "
+        f"SELECT CASE WHEN {has_twins_sql(twin)} THEN {seconds_between_sql(twin)} END AS seconds "
         f"FROM {quoted(mapping.table)}"
     )
     rows = scan(
         mapping,
         lambda part: (
-            f"SELECT {_offset_of('seconds')} AS offset, count(*) "
+            f"SELECT {offset_of_sql('seconds')} AS offset, count(*) "
             f"FROM ({differences} WHERE {part} LIMIT -1) GROUP BY 1"
         ),
     )
@@ -218,22 +184,21 @@ def _count_evidence(scan: Scan, mapping: TableMapping, twin: Twin) -> Counter[in
 
 def _read_spans(connection: Connection, tables: list[TableMapping]) -> tuple[Span, ...]:
     """All evidence in local-time order, runs of one offset joined."""
+    twins = [(t, t.clock) for t in tables if t.clock is not None]
     union = " UNION ALL ".join(
-        f"SELECT {quoted(t.clock.local)} AS local, {row_offset_sql(t.clock)} AS minutes "
+        f"SELECT {quoted(twin.local)} AS local, {row_offset_sql(twin)} AS minutes, "
+        f"{number} AS number, {key_sql(quoted(t.key.legacy)) if t.key else 'NULL'} AS key "
         f"FROM {quoted(t.table)}"
-        for t in tables
-        if t.clock is not None
+        for number, (t, twin) in enumerate(twins)
     )
-    spans: list[Span] = []
-    query = (
-        f"SELECT local, minutes FROM ({union}) WHERE minutes IS NOT NULL ORDER BY local, minutes"
+    found = connection.execute(
+        f"SELECT local, minutes, number, key FROM ({union}) WHERE minutes IS NOT NULL "
+        "ORDER BY local, minutes"
     )
-    for local, minutes in connection.execute(query):
-        if spans and spans[-1].minutes == minutes:
-            spans[-1] = Span(spans[-1].first, local, minutes)
-        else:
-            spans.append(Span(local, local, minutes))
-    return tuple(spans)
+    return join_spans(
+        (local, minutes, (twins[number][0].declared_table, typed_key(key)))
+        for local, minutes, number, key in found
+    )
 
 
 def _zone_clock(
@@ -241,19 +206,20 @@ def _zone_clock(
     tables: list[TableMapping],
     zone: str,
     evidence: dict[int, int],
+    recorded: int | None,
 ) -> Clock:
     first, last = _local_range(connection, tables)
     latest = datetime.fromisoformat(last) if last else datetime(2025, 1, 1)
-    usual = _zone_offset(zone, latest)[0]
+    now = _zone_offset(zone, latest)[0]
     steady = _steady_since(zone, latest, datetime.fromisoformat(first) if first else latest)
-    minutes = int(usual.total_seconds() // 60)
-    whole = timedelta(minutes=minutes) == usual
+    minutes = int(now.total_seconds() // 60)
+    usual = minutes if recorded is None else recorded
     other = {found: rows for found, rows in evidence.items() if found != minutes}
     return Clock(
-        usual=minutes,
+        usual=usual,
         zone=zone,
         evidence=evidence,
-        steady_from=_next_day(steady) if whole else _NEVER,
+        steady_from=_next_day(steady) if timedelta(minutes=usual) == now else _NEVER,
         notice=_contradiction(zone, other) if other else "",
     )
 

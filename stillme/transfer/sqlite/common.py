@@ -13,11 +13,10 @@ from dataclasses import dataclass
 from stillme.transfer import kinds
 from stillme.transfer.csv_format import QUOTE, quoted_cell
 from stillme.transfer.mapping import MappedColumn, TableMapping
-from stillme.transfer.sqlite.clock import (
+from stillme.transfer.sqlite.clock import Clock, format_offset
+from stillme.transfer.sqlite.clock_sql import (
     FRACTION_GLOB,
     ISO_GLOB,
-    Clock,
-    format_offset,
     row_offset_sql,
 )
 from stillme.transfer.sqlite.connect import EXACT_DOUBLE, quoted

@@ -38,6 +38,11 @@ def _ends(
     return sum(part[0] for part in parts), found
 
 
+def has_unit(unit: str | None, number: float) -> bool:
+    """Whether a number more leaves a column's unit as it is; never where there is none yet."""
+    return any(unit == name and start <= number < end for name, start, end in _RANGES)
+
+
 def _unit(low: float, high: float) -> str | None:
     for unit, start, end in _RANGES:
         if start <= low and high < end:

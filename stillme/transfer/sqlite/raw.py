@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from stillme.transfer.mapping import TableMapping
-from stillme.transfer.sqlite.clock import row_offset_sql
+from stillme.transfer.sqlite.clock_sql import row_offset_sql
 from stillme.transfer.sqlite.common import ParentTable, has_parent, no_earlier
 from stillme.transfer.sqlite.connect import quoted
 from stillme.transfer.sqlite.huge_cell import HugeCell, is_huge

@@ -143,6 +143,7 @@ class _Cutover:
         self._frozen_at: float | None = None
         self.tail = Tail(self.alias, options.judge)
         self.follower.on_round = self.tail.note
+        self.follower.on_clock = self.tail.decide_again
 
     def go(self) -> CutoverResult:
         """Drain, freeze, drain, verify, mark; unfreeze whatever happens before the mark."""
@@ -201,13 +202,13 @@ class _Cutover:
                 found = live.look(position, 100_000)
                 if not found.changes:
                     break
-                replayed = replay_round(self.alias, live, found)
+                replay_round(self.alias, live, found)
                 self.tail.note(found)
                 self.result.drained += found.changes
-                if replayed.new_clock:
+                if self.follower.decides_otherwise(file.name, found):
                     raise TransferError(
-                        f"{file.name}: the last rows show another clock offset; "
-                        "run manage.py sync_sqlite --once, then cut over again."
+                        f"{file.name}: the last rows show another clock offset, so other rows mean "
+                        "another time; run manage.py sync_sqlite --once, then cut over again."
                     )
                 self._check_time()
 

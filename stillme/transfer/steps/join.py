@@ -22,6 +22,7 @@ from stillme.transfer.findings import Event, OnEvent, ignore_event
 from stillme.transfer.models import Chunk, Run, RunFile, SharedRange
 from stillme.transfer.postgresql.locks import is_held, sharing_as_worker
 from stillme.transfer.processes import default_jobs, usable_cores
+from stillme.transfer.recorded_clock import recorded_usuals
 from stillme.transfer.selection import Selection
 from stillme.transfer.sqlite.ranges import KeyRange
 from stillme.transfer.steps.loading.import_options import ImportOptions
@@ -63,7 +64,7 @@ def join_import(options: ImportOptions, on_event: OnEvent = ignore_event) -> Joi
         # The next import waits for whoever is still loading.
         sharing_as_worker(connections[alias]),
     ):
-        planner = _planner(run)
+        planner = _planner(alias, run)
         notices: list[str] = []
         snapshots = take_snapshots(planner.selection, Path(name), notices, on_event, usable_cores())
         files = {snapshot.file: planner.look(snapshot) for snapshot in snapshots}
@@ -84,7 +85,7 @@ def _shared_run(alias: str) -> Run:
     return run
 
 
-def _planner(run: Run) -> Planner:
+def _planner(alias: str, run: Run) -> Planner:
     """As the leader planned. Raises LedgerMismatch where the settings here differ from its own."""
     zone = run.options["time_zone"]
     if zone != settings.LEGACY_TIME_ZONE:
@@ -93,7 +94,7 @@ def _planner(run: Run) -> Planner:
             f"{settings.LEGACY_TIME_ZONE}: set it alike and join again."
         )
     selection = Selection(tuple(run.options["files"]), tuple(run.options["tables"]))
-    return Planner(selection, zone, run.pk)
+    return Planner(selection, zone, run.pk, usual=recorded_usuals(alias, zone))
 
 
 class _Helper:

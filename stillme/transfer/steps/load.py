@@ -19,6 +19,7 @@ from stillme.transfer.postgresql.locks import exclusive
 from stillme.transfer.postgresql.planner_figures import renew_where_outgrown
 from stillme.transfer.postgresql.sequences import set_sequence
 from stillme.transfer.processes import usable_cores
+from stillme.transfer.recorded_clock import recorded_usuals
 from stillme.transfer.registry import legacy_files
 from stillme.transfer.steps.loading.dry import dry_table
 from stillme.transfer.steps.loading.import_options import (
@@ -171,7 +172,9 @@ def _load_files(
         if options.share:
             SharedRange.objects.using(alias).all().delete()
         cut = Cut(options.chunk_rows, ledger.known_bounds_of_all(alias))
-        planner = Planner(selection, settings.LEGACY_TIME_ZONE, run.pk, threads, cut)
+        zone = settings.LEGACY_TIME_ZONE
+        usual = recorded_usuals(alias, zone)
+        planner = Planner(selection, zone, run.pk, threads, cut, usual)
         schedule = Schedule(options, run, hands, finishing, on_event)
         for snapshot in snapshots:
             schedule.expect(planning.submit(planner.look, snapshot))

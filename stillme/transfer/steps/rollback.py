@@ -39,9 +39,11 @@ from stillme.transfer.steps.capture import target_tables
 from stillme.transfer.steps.rows.job import TableSource
 from stillme.transfer.steps.switching.align import align
 from stillme.transfer.steps.switching.carry_back import Carried, carry_table
+from stillme.transfer.steps.switching.moved_times import carry_moved_times
 from stillme.transfer.steps.switching.tail import Judge, Tail
 from stillme.transfer.steps.switching.written_keys import changed_keys, every_key
 from stillme.transfer.steps.syncing import states
+from stillme.transfer.steps.syncing.clock_change import clock_signature
 from stillme.transfer.steps.syncing.live_file import LiveFile
 from stillme.transfer.steps.syncing.states import State
 
@@ -201,8 +203,8 @@ def _carry_file(
     run_id: int | None,
     on_event: OnEvent,
 ) -> list[Carried]:
-    live = LiveFile(file, run_id)
-    found = []
+    live = LiveFile(file, run_id, alias=alias)
+    found: dict[str, Carried] = {}
     try:
         for table, source in live.tables.items():
             if source.job.mapping.key is None:
@@ -210,12 +212,13 @@ def _carry_file(
             through = TableSource(source.job, writable)
             keys, everything = changed_keys(alias, source.job.mapping.target)
             wanted = list(every_key(alias, through)) if everything else list(keys)
-            carried = carry_table(alias, through, writable, wanted)
-            found.append(carried)
-            on_event(Event("carried", {"file": file.name, "table": table, "carried": carried}))
+            found[table] = carry_table(alias, through, writable, wanted)
+        carry_moved_times(alias, live, writable, found)
     finally:
         live.close()
-    return found
+    for table, carried in found.items():
+        on_event(Event("carried", {"file": file.name, "table": table, "carried": carried}))
+    return list(found.values())
 
 
 def _mark(
@@ -230,7 +233,7 @@ def _mark(
     reverse.as_replay(alias)
     by_table = {carried.table: carried for carried in result.tables}
     for file in files:
-        live = LiveFile(file, run_id)
+        live = LiveFile(file, run_id, alias=alias)
         try:
             align(alias, live, by_table, run_id)
             _prove(alias, live, by_table, judge)
@@ -242,7 +245,7 @@ def _mark(
                 State.ROLLED_BACK,
                 witness=None if witness is None else witness.as_list(),
                 rolled_back_at=states.server_now(alias),
-                clock=None,
+                clock=clock_signature(live),
             )
             states.restart(alias, file.name, last)
         finally:

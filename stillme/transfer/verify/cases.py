@@ -11,6 +11,7 @@ from stillme.transfer.mapping import TableMapping, map_table
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.processes import usable_cores
 from stillme.transfer.raw_cells import whole_key
+from stillme.transfer.recorded_clock import recorded_usual
 from stillme.transfer.registry import legacy_models
 from stillme.transfer.sqlite.parts import scan_in_parts, scan_on
 from stillme.transfer.sqlite.snapshot import Snapshot
@@ -37,7 +38,8 @@ def make_cases(alias: str, snapshot: Snapshot, *, live: bool = False) -> dict[st
             scan_on(connection) if live else partial(scan_in_parts, snapshot.path, threads=threads)
         )
         wanted = None if zone in ("", "auto") else zone
-        clock = find_clock(connection, mappings.values(), wanted, scan)
+        recorded = recorded_usual(alias, snapshot.file, zone)
+        clock = find_clock(connection, mappings.values(), wanted, scan, recorded)
         return {
             name: TableCase(
                 snapshot,

@@ -5,6 +5,7 @@ By Julian day numbers, not by the loader's seconds.
 
 from __future__ import annotations
 
+import heapq
 import sqlite3
 from bisect import bisect_left
 from collections import Counter
@@ -28,7 +29,10 @@ SIX = f".{DIGITS}{DIGITS}{DIGITS}"
 
 @dataclass(frozen=True, slots=True)
 class LocalClock:
-    """Zone, or evidence as sorted (local text, minutes) with the usual offset in minutes."""
+    """Zone, or evidence with the usual offset in minutes.
+
+    `evidence` is (local text, minutes) in that order, where it turns from one offset to another.
+    """
 
     zone: str | None = None
     usual: int = 0
@@ -125,11 +129,18 @@ def find_clock(
     mappings: Iterable[TableMapping],
     zone: str | None,
     scan: Scan,
+    recorded: int | None = None,
 ) -> LocalClock:
-    """Derive the clock of a file from its rows, which `scan` goes through."""
+    """Derive the clock of a file from its rows, which `scan` goes through.
+
+    The usual offset that was `recorded` is believed where the rows do not deny it: it only says
+    beside which local times an original must be kept.
+    """
     tables = list(mappings)
     if zone is not None:
-        return LocalClock(zone=zone, usual=_usual_of_zone(connection, tables, zone))
+        if recorded is None:
+            recorded = _usual_of_zone(connection, tables, zone)
+        return LocalClock(zone=zone, usual=recorded)
     counted: Counter[int] = Counter()
     twins = [(m, m.clock) for m in tables if m.clock is not None]
     for mapping, twin in twins:
@@ -137,25 +148,39 @@ def find_clock(
             if minutes is not None:
                 counted[minutes] += rows
     if not counted:
-        return LocalClock()
+        return LocalClock(usual=recorded or 0)
     most = max(counted.values())
     usual = min(minutes for minutes, rows in counted.items() if rows == most)
+    if recorded is not None and recorded in counted:
+        usual = recorded
     evidence: tuple[tuple[str, int], ...] = ()
     if len(counted) > 1:
-        evidence = _all_evidence(connection, [(m.table, twin) for m, twin in twins])
+        evidence = _turning_points(connection, [(m.table, twin) for m, twin in twins])
     return LocalClock(None, usual, tuple(sorted(counted)), evidence)
 
 
-def _all_evidence(
+def _turning_points(
     connection: sqlite3.Connection, twins: list[tuple[str, Twin]]
 ) -> tuple[tuple[str, int], ...]:
-    found: list[tuple[str, int]] = []
-    for table, twin in twins:
-        query = f"SELECT {quoted(twin.local)}, {row_minutes_sql(twin)} FROM {quoted(table)}"
-        found += [(local, minutes) for local, minutes in connection.execute(query) if minutes]
-        zero = f"{query} WHERE {row_minutes_sql(twin)} = 0"
-        found += [(local, 0) for local, _ in connection.execute(zero)]
-    return tuple(sorted(found))
+    """The evidence beside which stands evidence of another offset; the rest decides nothing.
+
+    Each table comes in order, so that a million rows need not be held.
+    """
+    tables = [connection.execute(_evidence_sql(table, twin)) for table, twin in twins]
+    points: list[tuple[str, int]] = []
+    previous: tuple[str, int] | None = None
+    for point in heapq.merge(*tables):
+        if previous is not None and previous[1] != point[1]:
+            points += [previous, point]
+        previous = point
+    return tuple(points)
+
+
+def _evidence_sql(table: str, twin: Twin) -> str:
+    return (
+        f"SELECT {quoted(twin.local)} AS local, {row_minutes_sql(twin)} AS minutes "
+        f"FROM {quoted(table)} WHERE minutes IS NOT NULL ORDER BY local, minutes"
+    )
 
 
 def _usual_of_zone(connection: sqlite3.Connection, tables: list[TableMapping], zone: str) -> int:

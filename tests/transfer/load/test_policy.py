@@ -10,7 +10,8 @@ import pytest
 
 from stillme.transfer import kinds
 from stillme.transfer.kinds import Stamp
-from stillme.transfer.sqlite.clock import Clock, Span
+from stillme.transfer.sqlite.clock import Clock
+from stillme.transfer.sqlite.spans import Span
 from stillme.transfer.steps.rows.policy import Refused, RowContext, convert
 
 HANOI = RowContext(Clock(usual=420, evidence={420: 9}, spans=(Span("", "", 420),)), 420)

@@ -9,7 +9,8 @@ import pytest
 
 from stillme.transfer import kinds
 from stillme.transfer.kinds import Stamp
-from stillme.transfer.sqlite.clock import Clock, Span
+from stillme.transfer.sqlite.clock import Clock
+from stillme.transfer.sqlite.spans import Span
 from stillme.transfer.steps.switching.legacy_format import Rendered, ascii_json, extra_cells, render
 
 HANOI = Clock(usual=420, evidence={420: 5})

@@ -180,6 +180,23 @@ def test_truncate_bulk_and_raw_sql_are_captured(live):
     assert differences() == {}
 
 
+def test_rows_set_aside_stay_in_the_file_after_a_truncate(data):
+    path = data / "continuum_memory.db"
+    write(
+        path,
+        "INSERT INTO tier_audit (id, item_id, to_tier, reason, created_at) VALUES "
+        "(9005, 'a', 'L1', CAST(x'c328' AS TEXT), '2026-05-03T12:00:00')",
+    )
+    follow(FollowOptions(once=True))
+    cut_over()
+    with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE continuum.tier_audit")
+    roll_back()
+    assert [row[0] for row in rows(path, "tier_audit")] == [9005]
+    assert QuarantinedRow.objects.filter(table="tier_audit", key="9005", status="open").exists()
+    assert differences() == {}
+
+
 def test_dry_run_shows_what_would_go_back(live):
     KnowledgeItem.objects.create(content="x", source="y", knowledge_type="z")
     before = (live / "knowledge_retention.db").read_bytes()

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from stillme.transfer.sqlite.capture.tables import open_writable
 from stillme.transfer.sqlite.capture.templates import CHANGE_TABLE
+from stillme.transfer.sqlite.key_text import Key, key_sql, typed_key
 
-Key = None | int | float | str | bytes
 _UNIX_EPOCH_JULIAN = 2_440_587.5
 
 
@@ -54,8 +54,7 @@ class ChangeLog:
     def after(self, position: int, limit: int) -> list[Change]:
         """The changes after a position, oldest first."""
         rows = self._connection.execute(
-            f"SELECT sequence, name, typeof(key), "
-            "CASE typeof(key) WHEN 'text' THEN CAST(key AS BLOB) ELSE key END, at "
+            f"SELECT sequence, name, typeof(key), {key_sql('key')}, at "
             f"FROM {CHANGE_TABLE} WHERE sequence > ? ORDER BY sequence LIMIT ?",
             (max(position, 0), limit),
         )
@@ -130,13 +129,8 @@ def collapse(changes: Iterable[Change]) -> dict[str, list[Key]]:
 
 
 def _key(storage: str, key: Key) -> Key:
-    if storage != "text":
-        return key
-    assert isinstance(key, bytes)
-    try:
-        return key.decode("utf-8")
-    except UnicodeDecodeError:
-        return key
+    """A blob stays as it is, even where its bytes are text."""
+    return typed_key(key) if storage == "text" else key
 
 
 def _unix(julian: float) -> float:

@@ -15,7 +15,7 @@ from pathlib import Path
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.capture.freeze import create_freeze
 from stillme.transfer.sqlite.capture.install import install, remove
-from stillme.transfer.sqlite.capture.log import ChangeLog, Key, last_sequence
+from stillme.transfer.sqlite.capture.log import ChangeLog, last_sequence
 from stillme.transfer.sqlite.capture.probe_tries import Tries, UntriedError
 from stillme.transfer.sqlite.capture.tables import (
     CapturedTable,
@@ -24,6 +24,7 @@ from stillme.transfer.sqlite.capture.tables import (
 )
 from stillme.transfer.sqlite.capture.templates import CHANGE_TABLE
 from stillme.transfer.sqlite.connect import quoted
+from stillme.transfer.sqlite.key_text import Key
 
 _ROWS = 200
 

@@ -8,10 +8,10 @@ from functools import partial
 
 from stillme.transfer import kinds
 from stillme.transfer.mapping import TableMapping
-from stillme.transfer.sqlite.capture.log import Key
 from stillme.transfer.sqlite.capture.tables import CapturedTable, UniqueIndex
 from stillme.transfer.sqlite.capture.templates import CHANGE_TABLE
 from stillme.transfer.sqlite.connect import quoted
+from stillme.transfer.sqlite.key_text import Key
 
 
 class UntriedError(Exception):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -76,7 +76,8 @@ class Cut:
 class Planner:
     """Looks at snapshots, up to `threads` scans of a table side by side.
 
-    Raises TransferError for a time zone that does not exist.
+    `usual` holds the recorded usual offset of the local clock by file. Raises TransferError for a
+    time zone that does not exist.
     """
 
     selection: Selection
@@ -84,6 +85,7 @@ class Planner:
     run_id: int | None = None
     threads: int = field(default_factory=usable_cores)
     cut: Cut | None = None
+    usual: Mapping[str, int | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         check_zone(self.zone)
@@ -101,7 +103,8 @@ class Planner:
         scan = partial(scan_in_parts, snapshot.path, threads=self.threads)
         connection = snapshot.open()
         try:
-            clock = read_clock(connection, mappings.values(), self.zone, scan)
+            recorded = self.usual.get(snapshot.file)
+            clock = read_clock(connection, mappings.values(), self.zone, scan, recorded)
             if clock.notice and _has_local_times(mappings):
                 notices.append(f"{snapshot.file}: {clock.notice}")
             return {

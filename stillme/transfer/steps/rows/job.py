@@ -40,8 +40,8 @@ class TableJob:
     @property
     def digest(self) -> str:
         """Identifies mapping, policy, and the decision about the clock."""
-        clock = (self.clock.zone, self.clock.usual, sorted(self.clock.evidence))
-        text = repr((self.mapping.digest, clock, sorted(self.epoch_units.items())))
+        units = sorted(self.epoch_units.items())
+        text = repr((self.mapping.digest, self.clock.meaning, units))
         return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 

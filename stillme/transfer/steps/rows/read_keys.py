@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from stillme.transfer.sqlite.clock import row_offset_sql
+from stillme.transfer.sqlite.clock_sql import row_offset_sql
 from stillme.transfer.sqlite.connect import quoted
 from stillme.transfer.sqlite.ranges import KeyRange
 from stillme.transfer.sqlite.raw import RawRow
@@ -42,8 +42,8 @@ class ManyRows:
 def read_many(source: TableSource, keys: Sequence[int]) -> ManyRows | None:
     """The rows of integer keys; None where they must be read one by one.
 
-    That is where the key is not the rowid, or a row shows an offset of the local clock that the
-    file's decision does not know.
+    That is where the key is not the rowid, or where a row shows an offset of the local clock that
+    may change the file's decision.
     """
     mapping = source.job.mapping
     if mapping.key is None or not mapping.key_is_rowid or not mapping.has_rowid:
@@ -54,7 +54,7 @@ def read_many(source: TableSource, keys: Sequence[int]) -> ManyRows | None:
     connection.executemany(
         f"INSERT OR IGNORE INTO temp.{_KEYS} VALUES (?)", ((key,) for key in keys)
     )
-    if _unknown_offset(source):
+    if _may_change_the_clock(source):
         return None
     reader = RangeReader(source, _KeySet(0, None, None))
     blocks = list(reader.blocks())
@@ -69,13 +69,19 @@ def read_many(source: TableSource, keys: Sequence[int]) -> ManyRows | None:
     return ManyRows(blocks, common, others, {int(row[0]) for row in present})
 
 
-def _unknown_offset(source: TableSource) -> bool:
+def _may_change_the_clock(source: TableSource) -> bool:
+    """Whether one of the rows is evidence other than more of what the file showed last."""
     mapping, clock = source.job.mapping, source.job.clock
     if mapping.clock is None or mapping.key is None or clock.zone is not None:
         return False
-    key = quoted(mapping.key.legacy)
+    key, local = quoted(mapping.key.legacy), quoted(mapping.clock.local)
+    last = clock.spans[-1] if clock.spans else None
+    since = "1" if last is None else f"{local} >= '{last.first}'"
     rows = source.connection.execute(
-        f"SELECT DISTINCT {row_offset_sql(mapping.clock)} FROM {quoted(mapping.table)} "
+        f"SELECT DISTINCT {row_offset_sql(mapping.clock)}, {since} FROM {quoted(mapping.table)} "
         f"WHERE {key} IN (SELECT key FROM temp.{_KEYS})"
     )
-    return any(row[0] is not None and row[0] not in clock.evidence for row in rows)
+    known = set(clock.evidence) if last is None else {last.minutes}
+    return any(
+        minutes is not None and not (is_last and minutes in known) for minutes, is_last in rows
+    )

@@ -11,8 +11,9 @@ from typing import Protocol
 
 from stillme.transfer.errors import TransferError
 from stillme.transfer.findings import Finding
-from stillme.transfer.sqlite.capture.log import Key, collapse
+from stillme.transfer.sqlite.capture.log import collapse
 from stillme.transfer.sqlite.connect import quoted
+from stillme.transfer.sqlite.key_text import Key
 from stillme.transfer.steps.merging.compare import compare_keys
 from stillme.transfer.steps.syncing.live_file import LiveFile, Round
 
@@ -40,10 +41,14 @@ class Tail:
 
     def prepare(self, live: LiveFile) -> None:
         """Before the freeze; the newest rows are proven whether touched or not."""
-        if self._judge is not None:
-            self._judge.prepare(live.file.name, live.file.path)
+        self.decide_again(live)
         for table in live.tables:
             self.touch(live.file.name, table, newest_keys(live, table))
+
+    def decide_again(self, live: LiveFile) -> None:
+        """The judge finds what holds for the whole file: its clock may have changed."""
+        if self._judge is not None:
+            self._judge.prepare(live.file.name, live.file.path)
 
     def note(self, found: Round) -> None:
         """A round was replayed: its rows are to be proven."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from django.db import connections
 
+from stillme.transfer.mapping import TableMapping
+from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.postgresql.copy import fetch_all, quoted
-from stillme.transfer.steps.merging.compare import key_value
+from stillme.transfer.steps.merging.compare import key_value, target_keys
 from stillme.transfer.steps.rows.job import TableSource
 
 
@@ -22,11 +24,36 @@ def changed_keys(alias: str, name: str) -> tuple[list[str], bool]:
 
 
 def every_key(alias: str, source: TableSource) -> Iterator[object]:
-    """Every key of both sides: after a TRUNCATE all of them may have changed."""
+    """Every key of both sides: after a TRUNCATE all of them may have changed.
+
+    But for rows that were set aside: PostgreSQL never had them, so it has not emptied them away.
+    """
     mapping = source.job.mapping
     assert mapping.key is not None
+    aside = _set_aside(alias, mapping)
     for raw in source.raw.where("1"):
-        yield key_value(raw.cells[mapping.key.legacy][1])
+        value = key_value(raw.cells[mapping.key.legacy][1])
+        if str(value).replace("\0", "\ufffd") not in aside:
+            yield value
     key = quoted(mapping.key.target)
     for row in fetch_all(connections[alias], f"SELECT {key} FROM {mapping.relation}"):
         yield row[0]
+
+
+def _set_aside(alias: str, mapping: TableMapping) -> set[str | None]:
+    """The keys of set-aside rows, as the quarantine has them; not of one whose key was loaded."""
+    rows = QuarantinedRow.objects.using(alias).filter(table=mapping.declared_table)
+    rows = rows.exclude(status=QuarantinedRow.Status.REPAIRED).exclude(reason="duplicate_key")
+    return set(rows.values_list("key", flat=True))
+
+
+def present_keys(alias: str, mapping: TableMapping, keys: Sequence[object]) -> list[int | str]:
+    """Which of the keys the target has."""
+    assert mapping.key is not None
+    key = quoted(mapping.key.target)
+    rows = fetch_all(
+        connections[alias],
+        f"SELECT {key} FROM {mapping.relation} WHERE {key} = ANY(%s)",
+        [target_keys(mapping, keys)],
+    )
+    return [row[0] for row in rows]

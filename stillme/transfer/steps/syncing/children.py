@@ -16,7 +16,7 @@ from stillme.transfer.mapping import MappedColumn, TableMapping
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.postgresql.copy import fetch_all, quoted
 from stillme.transfer.raw_cells import unpack_cell
-from stillme.transfer.sqlite.capture.log import Key
+from stillme.transfer.sqlite.key_text import Key
 from stillme.transfer.steps.syncing.live_file import LiveFile
 
 

@@ -17,7 +17,15 @@ from stillme.transfer.registry import LegacyFile
 from stillme.transfer.sqlite.capture.log import trim
 from stillme.transfer.steps.merging.foreign import MOST, foreign_rows, sentence
 from stillme.transfer.steps.syncing import states
-from stillme.transfer.steps.syncing.clock_change import clock_signature, loaded_clock, reread_times
+from stillme.transfer.steps.syncing.clock_change import (
+    Change,
+    change_between,
+    change_since,
+    clock_signature,
+    loaded_clock,
+    read_again,
+)
+from stillme.transfer.steps.syncing.clock_watch import ClockWatch
 from stillme.transfer.steps.syncing.follow_result import FileFollowed, FollowOptions, FollowResult
 from stillme.transfer.steps.syncing.live_file import LiveFile, Round, same_file
 from stillme.transfer.steps.syncing.replay import Replayed, replay_round
@@ -49,17 +57,20 @@ class Follower:
         self._reported = 0.0
         self._sweeping = False
         self.on_round: Callable[[Round], None] = lambda found: None
+        self.on_clock: Callable[[LiveFile], None] = lambda live: None
+        self._watches: dict[str, ClockWatch] = {}
 
     def open(self) -> None:
         """Open every file, check that it is the one that was followed, set its state."""
         for file in self.files:
-            live = LiveFile(file, self.run_id, overwrite=False)
+            live = LiveFile(file, self.run_id, alias=self.alias, overwrite=False)
             self.live[file.name] = live
             check_followable(self.alias, live)
             stand = states.standing(self.alias, file.name)
             judged = stand.details.get("clock") or loaded_clock(self.alias, file.name)
-            if judged is not None and judged != clock_signature(live):
-                self._read_again(file.name, judged)
+            if judged is not None and (change := change_since(judged, live)):
+                self._read_again(live, change)
+            self._watches[file.name] = ClockWatch(live)
             with transaction.atomic(using=self.alias):
                 states.move(self.alias, file.name, State.FOLLOWING, clock=clock_signature(live))
             self.positions[file.name] = stand.position
@@ -123,8 +134,8 @@ class Follower:
             self.positions[name] = found.end
             self._count(name, found, replayed)
             self.done[name].busy += time.monotonic() - began
-            if replayed.new_clock:
-                self._read_again(name)
+            if self.decides_otherwise(name, found):
+                self._decide_again(name)
         if found.changes < self.options.batch:
             self._versions[name] = version
         self._trim_sometimes(name)
@@ -153,20 +164,39 @@ class Follower:
         with transaction.atomic(using=self.alias):
             states.note(self.alias, name, foreign=short)
 
-    def _read_again(self, name: str, judged: dict[str, object] | None = None) -> None:
-        """The local clock was changed: every local time of the file is judged again."""
+    def decides_otherwise(self, name: str, found: Round) -> bool:
+        """Whether, with this round, the file's local times or numbers mean something else."""
+        if not self._watches[name].may_change(found):
+            return False
         live = self.live[name]
-        self.on_event(
-            Event(
-                "notice", {"message": f"{name}: a row shows another clock offset, reading again."}
-            )
-        )
-        usual = judged.get("usual", live.clock.usual) if judged else live.clock.usual
+        clock, units = live.decide()
+        if clock.meaning == live.clock.meaning and units == live.units:
+            # Counted anew: the next rounds need not be asked about again.
+            self._watches[name] = ClockWatch(live, clock)
+            return False
+        return True
+
+    def _decide_again(self, name: str) -> None:
+        live = self.live[name]
+        clock, units = live.clock, live.units
         live.forget()
         live.refresh()
-        reread_times(self.alias, live, int(str(usual)))
+        self._watches[name] = ClockWatch(live)
+        if change := change_between(clock, units, live):
+            self._read_again(live, change)
+            self.on_clock(live)
         with transaction.atomic(using=self.alias):
             states.note(self.alias, name, clock=clock_signature(live))
+
+    def _read_again(self, live: LiveFile, change: Change) -> None:
+        what = (
+            "the unit of numbers has changed"
+            if change.since is None
+            else ("a row shows another clock offset")
+        )
+        message = f"{live.file.name}: {what}, reading again."
+        self.on_event(Event("notice", {"message": message}))
+        read_again(self.alias, live, change)
 
     def _trim_sometimes(self, name: str) -> None:
         at, position = self._trimmed[name]

@@ -14,13 +14,15 @@ from django.conf import settings
 
 from stillme.transfer.errors import LegacyFileError
 from stillme.transfer.mapping import TableMapping
+from stillme.transfer.recorded_clock import recorded_usual
 from stillme.transfer.registry import LegacyFile, legacy_models
 from stillme.transfer.sqlite.capture import CapturedTable, CaptureStatus, ChangeLog, status
-from stillme.transfer.sqlite.capture.log import Change, Key, collapse
+from stillme.transfer.sqlite.capture.log import Change, collapse
 from stillme.transfer.sqlite.capture.tables import captured_tables
 from stillme.transfer.sqlite.clock import Clock, read_clock
 from stillme.transfer.sqlite.connect import explain, open_legacy, quoted
 from stillme.transfer.sqlite.epochs import read_epoch_units
+from stillme.transfer.sqlite.key_text import Key
 from stillme.transfer.sqlite.parts import scan_on
 from stillme.transfer.sqlite.raw import RawRow
 from stillme.transfer.sqlite.schema import FoundSchema, read_schema
@@ -45,13 +47,25 @@ class Round:
 
 
 class LiveFile:
-    """One open legacy file. `tables` are declared table -> source, parents first."""
+    """One open legacy file. `tables` are declared table -> source, parents first.
 
-    def __init__(self, file: LegacyFile, run_id: int | None, *, overwrite: bool = True) -> None:
+    `units` holds the units of numbers in time columns: declared table -> column -> unit. `alias`
+    names the target, whose ledger knows the usual offset of the file's clock.
+    """
+
+    def __init__(
+        self,
+        file: LegacyFile,
+        run_id: int | None,
+        *,
+        alias: str = "default",
+        overwrite: bool = True,
+    ) -> None:
         # A follower leaves alone what somebody else wrote in the target (steps/merging/foreign.py).
         self.overwrite = overwrite
         self.file = file
         self.run_id = run_id
+        self._alias = alias
         self.connection = open_legacy(file.path, timeout=2.0)
         self.log = ChangeLog(self.connection)
         self.notices: list[str] = []
@@ -59,6 +73,7 @@ class LiveFile:
         self.schema: FoundSchema
         self.tables: dict[str, TableSource] = {}
         self.clock = Clock()
+        self.units: dict[str, dict[str, str]] = {}
         self.refresh()
 
     @property
@@ -93,10 +108,7 @@ class LiveFile:
         mappings = file_mappings(snapshot, self.notices)
         if before == {t: m.digest for t, m in mappings.items()} and self.tables:
             return
-        with reading(self.connection):
-            self.clock = read_clock(self.connection, mappings.values(), settings.LEGACY_TIME_ZONE)
-            scan = scan_on(self.connection)
-            units = {t: read_epoch_units(scan, m)[1] for t, m in mappings.items()}
+        self.clock, self.units = self._decide(mappings)
         order = [m._meta.db_table for m in legacy_models(self.file.name)]
         self.tables = {
             table: TableSource(
@@ -104,7 +116,7 @@ class LiveFile:
                     snapshot=snapshot,
                     mapping=mappings[table],
                     clock=self.clock,
-                    epoch_units=units[table],
+                    epoch_units=self.units[table],
                     run_id=self.run_id,
                     parents={p: mappings.get(p) for _, p in mappings[table].references()},
                     overwrite=self.overwrite,
@@ -114,6 +126,21 @@ class LiveFile:
             for table in order
             if table in mappings
         }
+
+    def _decide(self, mappings: dict[str, TableMapping]) -> tuple[Clock, dict[str, dict[str, str]]]:
+        zone = settings.LEGACY_TIME_ZONE
+        recorded = recorded_usual(self._alias, self.file.name, zone)
+        with reading(self.connection):
+            scan = scan_on(self.connection)
+            clock = read_clock(self.connection, mappings.values(), zone, recorded=recorded)
+            return clock, {t: read_epoch_units(scan, m)[1] for t, m in mappings.items()}
+
+    def decide(self) -> tuple[Clock, dict[str, dict[str, str]]]:
+        """Clock and units as the file shows them now; nothing of this object changes."""
+        try:
+            return self._decide(self.mappings)
+        except sqlite3.Error as error:
+            raise explain(self.file.path, error) from error
 
     def forget(self) -> None:
         """Make the next `refresh` read everything again, the clock too."""

@@ -6,7 +6,7 @@ from bisect import bisect_right
 from collections.abc import Sequence
 
 from stillme.transfer.models_sync import RangeDigest
-from stillme.transfer.sqlite.capture.log import Key
+from stillme.transfer.sqlite.key_text import Key
 
 
 def touch_ranges(alias: str, table: str, keys: Sequence[Key]) -> None:

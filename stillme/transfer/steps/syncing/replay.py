@@ -25,7 +25,7 @@ from stillme.transfer.postgresql.copy import (
     quoted,
 )
 from stillme.transfer.raw_cells import whole_key
-from stillme.transfer.sqlite.capture.log import Key
+from stillme.transfer.sqlite.key_text import Key
 from stillme.transfer.sqlite.raw import RawRow
 from stillme.transfer.steps.merging.apply import apply_raw
 from stillme.transfer.steps.merging.foreign import foreign_among
@@ -48,14 +48,13 @@ _AT_ONCE = 5_000
 
 @dataclass(slots=True)
 class Replayed:
-    """What one round did. `new_clock` tells that a row brought evidence of another offset.
+    """What one round did.
 
     `foreign` names rows that somebody else wrote in the target: they are left as they are.
     """
 
     changes: int = 0
     outcome: Outcome = field(default_factory=Outcome)
-    new_clock: bool = False
     foreign: dict[str, list[str]] = field(default_factory=dict)
 
     def note(self, table: str, outcome: Outcome) -> None:
@@ -135,7 +134,6 @@ def _apply_table(
     if mapping.key is None:
         return
     name = mapping.key.legacy
-    clock = source.job.clock
     present: set[str | None] = set()
     if many is not None:
         outcome = apply_many(alias, source, many)
@@ -147,11 +145,7 @@ def _apply_table(
             present.update(map(str, many.present))
             rows = rows[len(many.others) :]
     for start in range(0, len(rows), _AT_ONCE):
-        batch = rows[start : start + _AT_ONCE]
-        result.note(table, apply_raw(alias, source, batch))
-        for row in batch:
-            if row.row_offset is not None and clock.zone is None:
-                result.new_clock |= row.row_offset not in clock.evidence
+        result.note(table, apply_raw(alias, source, rows[start : start + _AT_ONCE]))
     present.update(key_text(row.cells[name][1]) for row in rows)
     gone = [key for key in map(key_text, keys) if key not in present]
     gone = _ours(alias, source, gone, table, result)

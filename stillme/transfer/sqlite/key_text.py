@@ -1,0 +1,20 @@
+"""Keys of any storage class, read without tripping over text that is not UTF-8."""
+
+from __future__ import annotations
+
+Key = None | int | float | str | bytes
+
+
+def key_sql(column: str) -> str:
+    """SQL for a (quoted) key column whose text comes as bytes."""
+    return f"CASE typeof({column}) WHEN 'text' THEN CAST({column} AS BLOB) ELSE {column} END"
+
+
+def typed_key(key: Key) -> Key:
+    """A key read with `key_sql`: text as str where it is UTF-8."""
+    if not isinstance(key, bytes):
+        return key
+    try:
+        return key.decode("utf-8")
+    except UnicodeDecodeError:
+        return key
