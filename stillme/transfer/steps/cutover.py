@@ -143,7 +143,7 @@ class _Cutover:
         self._frozen_at: float | None = None
         self.tail = Tail(self.alias, options.judge)
         self.follower.on_round = self.tail.note
-        self.follower.on_clock = self.tail.decide_again
+        self.follower.on_decision = self.tail.decide_again
 
     def go(self) -> CutoverResult:
         """Drain, freeze, drain, verify, mark; unfreeze whatever happens before the mark."""
@@ -200,16 +200,17 @@ class _Cutover:
             while True:
                 position = states.standing(self.alias, file.name).position
                 found = live.look(position, 100_000)
+                if self.follower.decides_otherwise(file.name, found):
+                    raise TransferError(
+                        f"{file.name}: what was written last (another clock offset, another "
+                        "column) changes what other rows mean; run manage.py sync_sqlite --once, "
+                        "then cut over again."
+                    )
                 if not found.changes:
                     break
                 replay_round(self.alias, live, found)
                 self.tail.note(found)
                 self.result.drained += found.changes
-                if self.follower.decides_otherwise(file.name, found):
-                    raise TransferError(
-                        f"{file.name}: the last rows show another clock offset, so other rows mean "
-                        "another time; run manage.py sync_sqlite --once, then cut over again."
-                    )
                 self._check_time()
 
     def _verify_drained(self) -> None:

@@ -43,7 +43,6 @@ from stillme.transfer.steps.switching.moved_times import carry_moved_times
 from stillme.transfer.steps.switching.tail import Judge, Tail
 from stillme.transfer.steps.switching.written_keys import changed_keys, every_key
 from stillme.transfer.steps.syncing import states
-from stillme.transfer.steps.syncing.clock_change import clock_signature
 from stillme.transfer.steps.syncing.live_file import LiveFile
 from stillme.transfer.steps.syncing.states import State
 
@@ -245,7 +244,7 @@ def _mark(
                 State.ROLLED_BACK,
                 witness=None if witness is None else witness.as_list(),
                 rolled_back_at=states.server_now(alias),
-                clock=clock_signature(live),
+                clock=live.decisions.signature(),
             )
             states.restart(alias, file.name, last)
         finally:

@@ -7,25 +7,36 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import random
 import sqlite3
+import threading
 from contextlib import closing
 
 import pytest
 from django.core.management import call_command
 
 from continuum.models import ForgettingMetric, TierAudit
+from stillme.transfer import ledger
 from stillme.transfer.errors import TransferError
+from stillme.transfer.findings import ignore_event
 from stillme.transfer.models import FileState, KeptCell, QuarantinedRow
+from stillme.transfer.registry import legacy_files
 from stillme.transfer.selection import Selection
+from stillme.transfer.sqlite.ranges import KeyRange
 from stillme.transfer.steps.capture import install_capture
 from stillme.transfer.steps.follow import FollowOptions, follow
 from stillme.transfer.steps.load import ImportOptions, import_files
+from stillme.transfer.steps.merging.compare import compare_range
+from stillme.transfer.steps.syncing.follower import Follower
+from stillme.transfer.steps.syncing.live_file import LiveFile
 
 from .equal import differences
 from .switching import cut_over, options, roll_back
 from .test_follow import state, write
 
 ONCE = FollowOptions(once=True)
+JOB = ImportOptions(jobs=1)
 MAY, AUGUST = 9001, 9002
 
 
@@ -57,6 +68,15 @@ def kinds():
     told = io.StringIO()
     with pytest.raises(SystemExit):
         call_command("verify_migration", "--format", "json", stdout=told)
+    import sys
+
+    sys.stderr.write(
+        "".join(
+            str(f) + chr(10)
+            for f in json.loads(told.getvalue())["findings"]
+            if f["kind"] != "quarantine_open"
+        )
+    )
     return {f["kind"] for f in json.loads(told.getvalue())["findings"]} - {"quarantine_open"}
 
 
@@ -114,7 +134,7 @@ def test_a_turn_moves_back_with_its_evidence(seasons):
 
 def test_a_turn_that_moved_while_nobody_followed(seasons):
     write(seasons, evidence("2026-04-10 12:00:00", 2))
-    import_files(ImportOptions(jobs=1))
+    import_files(JOB)
     assert hour(MAY) == 10
     assert differences() == {}
     assert kinds() == set()
@@ -131,7 +151,7 @@ def test_the_usual_offset_stays_when_the_other_becomes_the_commonest(seasons):
     assert kept.count() == len(before) + 60
     assert differences() == {}
     assert kinds() == set()
-    result = import_files(ImportOptions(jobs=1))
+    result = import_files(JOB)
     assert all(not t.outcome.updated and not t.outcome.inserted for t in result.tables)
     cut_over()
     TierAudit.objects.filter(pk=MAY).update(reason="seen")
@@ -150,7 +170,7 @@ def test_without_any_evidence_the_offset_found_before_stays(legacy):
     assert dict(TierAudit.objects.values_list("pk", "created_at")) == before
     assert differences() == {}
     assert kinds() == set()
-    import_files(ImportOptions(jobs=1))
+    import_files(JOB)
     assert dict(TierAudit.objects.values_list("pk", "created_at")) == before
 
 
@@ -240,7 +260,78 @@ def test_a_number_that_unsettles_its_columns_unit(seasons):
     assert differences() == {}
 
 
+@pytest.mark.parametrize("catch_up", [lambda: follow(ONCE), lambda: import_files(JOB)])
+def test_a_column_that_comes_with_a_default_and_goes(seasons, catch_up):
+    """Every row has it at once, and no trigger tells."""
+    write(
+        seasons,
+        audit(9005, "2026-05-03T12:00:00").replace("'b'", "CAST(x'c328' AS TEXT)"),
+    )
+    follow(ONCE)
+    write(seasons, "ALTER TABLE tier_audit ADD COLUMN weight INTEGER DEFAULT 5")
+    seen = []
+    follow(ONCE, seen.append)
+    assert heard(seen) == ["continuum: the columns of tier_audit have changed, reading again."]
+    assert QuarantinedRow.objects.get(table="tier_audit").cells["weight"] == ["integer", 5]
+    assert TierAudit.objects.get(pk=MAY).legacy_extra == {"weight": 5}
+    assert differences() == {}
+    assert kinds() == set()
+    write(seasons, "ALTER TABLE tier_audit DROP COLUMN weight")
+    catch_up()
+    assert TierAudit.objects.get(pk=MAY).legacy_extra is None
+    assert differences() == {}
+    assert kinds() == set()
+
+
 def test_what_was_decided_is_in_the_state_of_the_file(seasons):
     noted = FileState.objects.get(pk="continuum").details["clock"]
     assert (noted["zone"], noted["usual"], noted["offsets"]) == (None, 60, [60, 120])
     assert noted["turns"]
+
+
+def random_write(rng, number):
+    """One statement that may, or may not, change what the file's local times mean."""
+    day = (
+        f"2026-{rng.randrange(1, 12):02d}-{rng.randrange(1, 28):02d} {rng.randrange(24):02d}:00:00"
+    )
+    some = f"(SELECT id FROM forgetting_metrics ORDER BY id % {rng.randrange(2, 90)}, id LIMIT 2)"
+    return rng.choice(
+        (
+            evidence(day, rng.choice((1, 2)), rng.choice((1, 1, 2, 600))),
+            f"DELETE FROM forgetting_metrics WHERE id IN {some}",
+            f"UPDATE forgetting_metrics SET created_at = 'x' WHERE id IN {some}",
+            f"UPDATE OR IGNORE forgetting_metrics SET id = -id WHERE id IN {some}",
+            audit(20_000 + number, day.replace(" ", "T")),
+            audit(30_000 + number, day.replace(" ", "T")).replace("tier_audit", "tier_audit "),
+            f"UPDATE tier_audit SET created_at = {rng.choice((5, 1700000000))} "
+            f"WHERE id = {20_000 + rng.randrange(number + 1)}",
+            f"ALTER TABLE tier_audit ADD COLUMN extra_{number} TEXT",
+            "DELETE FROM forgetting_metrics WHERE id % 2",
+        )
+    )
+
+
+def unequal(file):
+    live, whole = LiveFile(file, None), KeyRange(0, None, None)
+    tables = ("tier_audit", "forgetting_metrics")
+    found = {table: compare_range("default", live.tables[table], whole) for table in tables}
+    live.close()
+    return {table: keys for table, keys in found.items() if keys}
+
+
+@pytest.mark.parametrize("seed", range(int(os.environ.get("STILLME_CLOCKS", "1"))))
+def test_a_follower_that_never_ends_keeps_both_sides_equal(seasons, seed):
+    rng = random.Random(seed)
+    run = ledger.start_run("default", "sync_sqlite", {})
+    file = next(file for file in legacy_files() if file.name == "continuum")
+    follower = Follower(FollowOptions(once=True), [file], run, ignore_event)
+    follower.open()
+    try:
+        for number in range(40):
+            statement = random_write(rng, number)
+            write(seasons, statement)
+            follower.run(threading.Event())
+            assert unequal(file) == {}, (number, statement)
+    finally:
+        follower.close()
+    assert kinds() == set()

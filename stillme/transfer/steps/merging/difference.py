@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stillme.transfer import kinds
-from stillme.transfer.mapping import TableMapping
+from stillme.transfer.mapping import EXTRA_COLUMN, TableMapping
 from stillme.transfer.postgresql.copy import quoted
 
 # Where PostgreSQL's own equality is equality of what is stored. Not of jsonb, to which 1 is 1.0,
@@ -19,11 +19,19 @@ _PLAIN = (
 )
 
 
+def merged_columns(mapping: TableMapping) -> list[str]:
+    """The target columns that a merge brings to the staged values.
+
+    `legacy_extra` in any case: the file may have lost the columns that were in it.
+    """
+    return [*dict.fromkeys([*mapping.target_columns, EXTRA_COLUMN])]
+
+
 def rows_differ(mapping: TableMapping) -> str:
     """A condition on `s` and `t`: some column that the import writes is not the same."""
     known = {column.target: column.kind for column in mapping.columns}
     tests = []
-    for name in mapping.target_columns:
+    for name in merged_columns(mapping):
         form = _form(known.get(name))
         staged, present = (form.format(f"{side}.{quoted(name)}") for side in ("s", "t"))
         tests.append(f"{staged} IS DISTINCT FROM {present}")

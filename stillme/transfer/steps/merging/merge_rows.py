@@ -12,7 +12,7 @@ from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import KeptCell, QuarantinedRow
 from stillme.transfer.postgresql.copy import STAGE, copy_over, execute, fetch_all, quoted
 from stillme.transfer.steps.merging import image
-from stillme.transfer.steps.merging.difference import rows_differ
+from stillme.transfer.steps.merging.difference import merged_columns, rows_differ
 from stillme.transfer.steps.merging.merged import Merged
 from stillme.transfer.steps.rows.job import TableJob
 from stillme.transfer.steps.rows.outcome import MOST_KEYS
@@ -78,9 +78,9 @@ def _update(alias: str, mapping: TableMapping, keys: Sequence[Any], *, elsewhere
     if elsewhere:
         return image.update_rows(
             connections[alias], mapping.relation, STAGE, [mapping.key.target],
-            mapping.target_columns, chosen, [list(keys)],
+            merged_columns(mapping), chosen, [list(keys)],
         )  # fmt: skip
-    settings = ", ".join(f"{name} = s.{name}" for name in map(quoted, mapping.target_columns))
+    settings = ", ".join(f"{name} = s.{name}" for name in map(quoted, merged_columns(mapping)))
     return execute(
         connections[alias],
         f"UPDATE {mapping.relation} AS t SET {settings} FROM {STAGE} AS s "

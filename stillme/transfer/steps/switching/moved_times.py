@@ -16,8 +16,9 @@ from stillme.transfer.sqlite.clock import Clock, read_clock
 from stillme.transfer.steps.rows.job import TableSource
 from stillme.transfer.steps.switching.carry_back import Carried, carry_table
 from stillme.transfer.steps.switching.written_keys import present_keys
-from stillme.transfer.steps.syncing.clock_change import Change, concerned_keys, difference
+from stillme.transfer.steps.syncing.decisions import Change, clock_difference
 from stillme.transfer.steps.syncing.live_file import LiveFile
+from stillme.transfer.steps.syncing.read_again import concerned_keys
 
 _ROUNDS = 5
 
@@ -29,15 +30,15 @@ def carry_moved_times(
 
     Raises TransferError where the clock moves on with every try.
     """
-    clock = live.clock
+    clock = live.decisions.clock
     for _ in range(_ROUNDS):
         zone, mappings = settings.LEGACY_TIME_ZONE, live.mappings
         after = read_clock(writable, mappings.values(), zone, recorded=clock.usual)
-        since, everywhere = difference(clock, after)
+        since, everywhere = clock_difference(clock, after)
         if since is None:
             return
         clock = after
-        _carry(alias, live, writable, found, clock, Change(since, everywhere, {}))
+        _carry(alias, live, writable, found, clock, Change(since, everywhere))
     raise TransferError(
         f"{live.file.name}: its local times are read otherwise with each row carried back; "
         "PostgreSQL stays in charge: set LEGACY_TIME_ZONE, or use rollback_migration --to-backup."

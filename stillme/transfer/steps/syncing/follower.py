@@ -17,17 +17,16 @@ from stillme.transfer.registry import LegacyFile
 from stillme.transfer.sqlite.capture.log import trim
 from stillme.transfer.steps.merging.foreign import MOST, foreign_rows, sentence
 from stillme.transfer.steps.syncing import states
-from stillme.transfer.steps.syncing.clock_change import (
+from stillme.transfer.steps.syncing.decision_watch import DecisionWatch
+from stillme.transfer.steps.syncing.decisions import (
     Change,
     change_between,
     change_since,
-    clock_signature,
-    loaded_clock,
-    read_again,
+    loaded_signature,
 )
-from stillme.transfer.steps.syncing.clock_watch import ClockWatch
 from stillme.transfer.steps.syncing.follow_result import FileFollowed, FollowOptions, FollowResult
 from stillme.transfer.steps.syncing.live_file import LiveFile, Round, same_file
+from stillme.transfer.steps.syncing.read_again import read_again
 from stillme.transfer.steps.syncing.replay import Replayed, replay_round
 from stillme.transfer.steps.syncing.states import State
 from stillme.transfer.steps.syncing.sweep import Swept, sweep_file
@@ -57,8 +56,8 @@ class Follower:
         self._reported = 0.0
         self._sweeping = False
         self.on_round: Callable[[Round], None] = lambda found: None
-        self.on_clock: Callable[[LiveFile], None] = lambda live: None
-        self._watches: dict[str, ClockWatch] = {}
+        self.on_decision: Callable[[LiveFile], None] = lambda live: None
+        self._watches: dict[str, DecisionWatch] = {}
 
     def open(self) -> None:
         """Open every file, check that it is the one that was followed, set its state."""
@@ -67,12 +66,14 @@ class Follower:
             self.live[file.name] = live
             check_followable(self.alias, live)
             stand = states.standing(self.alias, file.name)
-            judged = stand.details.get("clock") or loaded_clock(self.alias, file.name)
-            if judged is not None and (change := change_since(judged, live)):
-                self._read_again(live, change)
-            self._watches[file.name] = ClockWatch(live)
+            judged = stand.details.get("clock") or loaded_signature(self.alias, file.name)
+            if judged is not None:
+                now, schema = live.decisions, live.schema.digest
+                self._read_again(live, change_since(judged, now, live.mappings, schema))
+            self._watches[file.name] = DecisionWatch(live.decisions, live.mappings)
+            decided = live.decisions.signature()
             with transaction.atomic(using=self.alias):
-                states.move(self.alias, file.name, State.FOLLOWING, clock=clock_signature(live))
+                states.move(self.alias, file.name, State.FOLLOWING, clock=decided)
             self.positions[file.name] = stand.position
             self._trimmed[file.name] = (time.monotonic(), stand.position)
 
@@ -134,8 +135,8 @@ class Follower:
             self.positions[name] = found.end
             self._count(name, found, replayed)
             self.done[name].busy += time.monotonic() - began
-            if self.decides_otherwise(name, found):
-                self._decide_again(name)
+        if self.decides_otherwise(name, found):
+            self._decide_again(name)
         if found.changes < self.options.batch:
             self._versions[name] = version
         self._trim_sometimes(name)
@@ -165,38 +166,35 @@ class Follower:
             states.note(self.alias, name, foreign=short)
 
     def decides_otherwise(self, name: str, found: Round) -> bool:
-        """Whether, with this round, the file's local times or numbers mean something else."""
-        if not self._watches[name].may_change(found):
-            return False
-        live = self.live[name]
-        clock, units = live.decide()
-        if clock.meaning == live.clock.meaning and units == live.units:
-            # Counted anew: the next rounds need not be asked about again.
-            self._watches[name] = ClockWatch(live, clock)
-            return False
+        """Whether, with this round, rows mean something else that nobody wrote to."""
+        live, watch = self.live[name], self._watches[name]
+        # Where the schema has changed, the file was read anew on the way.
+        if watch.decisions.means_the_same(live.decisions):
+            if not watch.may_change(found):
+                return False
+            decisions = live.decide()
+            if watch.decisions.means_the_same(decisions):
+                # Counted anew: the next rounds need not be asked about again.
+                self._watches[name] = DecisionWatch(decisions, live.mappings)
+                return False
         return True
 
     def _decide_again(self, name: str) -> None:
-        live = self.live[name]
-        clock, units = live.clock, live.units
+        live, before = self.live[name], self._watches[name].decisions
         live.forget()
         live.refresh()
-        self._watches[name] = ClockWatch(live)
-        if change := change_between(clock, units, live):
-            self._read_again(live, change)
-            self.on_clock(live)
+        self._watches[name] = DecisionWatch(live.decisions, live.mappings)
+        if self._read_again(live, change_between(before, live.decisions, live.mappings)):
+            self.on_decision(live)
         with transaction.atomic(using=self.alias):
-            states.note(self.alias, name, clock=clock_signature(live))
+            states.note(self.alias, name, clock=live.decisions.signature())
 
-    def _read_again(self, live: LiveFile, change: Change) -> None:
-        what = (
-            "the unit of numbers has changed"
-            if change.since is None
-            else ("a row shows another clock offset")
-        )
-        message = f"{live.file.name}: {what}, reading again."
-        self.on_event(Event("notice", {"message": message}))
-        read_again(self.alias, live, change)
+    def _read_again(self, live: LiveFile, change: Change) -> bool:
+        if change:
+            message = f"{live.file.name}: {change.sentence()}, reading again."
+            self.on_event(Event("notice", {"message": message}))
+            read_again(self.alias, live, change)
+        return bool(change)
 
     def _trim_sometimes(self, name: str) -> None:
         at, position = self._trimmed[name]

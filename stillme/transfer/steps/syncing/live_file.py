@@ -19,7 +19,7 @@ from stillme.transfer.registry import LegacyFile, legacy_models
 from stillme.transfer.sqlite.capture import CapturedTable, CaptureStatus, ChangeLog, status
 from stillme.transfer.sqlite.capture.log import Change, collapse
 from stillme.transfer.sqlite.capture.tables import captured_tables
-from stillme.transfer.sqlite.clock import Clock, read_clock
+from stillme.transfer.sqlite.clock import read_clock
 from stillme.transfer.sqlite.connect import explain, open_legacy, quoted
 from stillme.transfer.sqlite.epochs import read_epoch_units
 from stillme.transfer.sqlite.key_text import Key
@@ -30,6 +30,7 @@ from stillme.transfer.sqlite.snapshot import Snapshot
 from stillme.transfer.steps.loading.plan import file_mappings
 from stillme.transfer.steps.rows.job import TableJob, TableSource
 from stillme.transfer.steps.rows.read_keys import MANY, ManyRows, read_many
+from stillme.transfer.steps.syncing.decisions import Decisions
 
 
 @dataclass(slots=True)
@@ -49,8 +50,7 @@ class Round:
 class LiveFile:
     """One open legacy file. `tables` are declared table -> source, parents first.
 
-    `units` holds the units of numbers in time columns: declared table -> column -> unit. `alias`
-    names the target, whose ledger knows the usual offset of the file's clock.
+    `alias` names the target, whose ledger knows the usual offset of the file's clock.
     """
 
     def __init__(
@@ -72,8 +72,7 @@ class LiveFile:
         self._schema_version = -1
         self.schema: FoundSchema
         self.tables: dict[str, TableSource] = {}
-        self.clock = Clock()
-        self.units: dict[str, dict[str, str]] = {}
+        self.decisions = Decisions()
         self.refresh()
 
     @property
@@ -108,15 +107,15 @@ class LiveFile:
         mappings = file_mappings(snapshot, self.notices)
         if before == {t: m.digest for t, m in mappings.items()} and self.tables:
             return
-        self.clock, self.units = self._decide(mappings)
+        self.decisions = self._decide(mappings)
         order = [m._meta.db_table for m in legacy_models(self.file.name)]
         self.tables = {
             table: TableSource(
                 TableJob(
                     snapshot=snapshot,
                     mapping=mappings[table],
-                    clock=self.clock,
-                    epoch_units=self.units[table],
+                    clock=self.decisions.clock,
+                    epoch_units=self.decisions.units[table],
                     run_id=self.run_id,
                     parents={p: mappings.get(p) for _, p in mappings[table].references()},
                     overwrite=self.overwrite,
@@ -127,16 +126,17 @@ class LiveFile:
             if table in mappings
         }
 
-    def _decide(self, mappings: dict[str, TableMapping]) -> tuple[Clock, dict[str, dict[str, str]]]:
+    def _decide(self, mappings: dict[str, TableMapping]) -> Decisions:
         zone = settings.LEGACY_TIME_ZONE
         recorded = recorded_usual(self._alias, self.file.name, zone)
         with reading(self.connection):
             scan = scan_on(self.connection)
             clock = read_clock(self.connection, mappings.values(), zone, recorded=recorded)
-            return clock, {t: read_epoch_units(scan, m)[1] for t, m in mappings.items()}
+            units = {t: read_epoch_units(scan, m)[1] for t, m in mappings.items()}
+        return Decisions(clock, units, {t: m.digest for t, m in mappings.items()})
 
-    def decide(self) -> tuple[Clock, dict[str, dict[str, str]]]:
-        """Clock and units as the file shows them now; nothing of this object changes."""
+    def decide(self) -> Decisions:
+        """Decide as the file is now; nothing of this object changes."""
         try:
             return self._decide(self.mappings)
         except sqlite3.Error as error:
@@ -162,19 +162,32 @@ class LiveFile:
             raise explain(self.file.path, error) from error
         return found
 
+    def read(self, table: str, keys: Sequence[Key]) -> Round:
+        """The present rows of keys of one table, in one short read; no changes of the log."""
+        found = Round(self.file.name, 0, 0, 0)
+        try:
+            with reading(self.connection):
+                self._read_rows(found, table, keys)
+        except sqlite3.Error as error:
+            raise explain(self.file.path, error) from error
+        return found
+
     def _collect(self, found: Round, changes: Sequence[Change]) -> None:
         by_name = collapse(changes)
         for table, source in self.tables.items():
             if keys := by_name.get(source.job.mapping.table):
-                found.keys[table] = keys
-                whole = [key for key in keys if type(key) is int]
-                many = read_many(source, whole) if len(whole) >= MANY else None
-                if many is None:
-                    found.rows[table] = list(self.rows(table, keys))
-                    continue
-                found.many[table] = many
-                odd = [key for key in keys if type(key) is not int]
-                found.rows[table] = [*many.others, *self.rows(table, odd)]
+                self._read_rows(found, table, keys)
+
+    def _read_rows(self, found: Round, table: str, keys: Sequence[Key]) -> None:
+        found.keys[table] = list(keys)
+        whole = [key for key in keys if type(key) is int]
+        many = read_many(self.tables[table], whole) if len(whole) >= MANY else None
+        if many is None:
+            found.rows[table] = list(self.rows(table, keys))
+            return
+        found.many[table] = many
+        odd = [key for key in keys if type(key) is not int]
+        found.rows[table] = [*many.others, *self.rows(table, odd)]
 
     def rows(self, table: str, keys: Sequence[Key]) -> Iterator[RawRow]:
         """The present rows of keys, odd keys (NULL, not UTF-8) included."""

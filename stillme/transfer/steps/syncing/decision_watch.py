@@ -1,47 +1,46 @@
-"""What the rows of a file decide together (local clock, units of numbers), and when to ask again.
+"""Which rounds may make a file decide otherwise about its rows.
 
-To ask means to read whole tables, so a round is looked at first: most leave every decision as it
-is, and that shows in their own rows.
+To decide means to read whole tables, so a round is looked at first: most leave every decision as
+it is, and that shows in their own rows.
 """
 
 from __future__ import annotations
 
 from stillme.transfer.kinds import Date, Timestamp
 from stillme.transfer.mapping import TableMapping
-from stillme.transfer.sqlite.clock import Clock
 from stillme.transfer.sqlite.epochs import has_unit
 from stillme.transfer.sqlite.raw import RawRow
 from stillme.transfer.sqlite.spans import turning_rows
-from stillme.transfer.steps.syncing.live_file import LiveFile, Round
+from stillme.transfer.steps.syncing.decisions import Decisions
+from stillme.transfer.steps.syncing.live_file import Round
 
 
-class ClockWatch:
-    """Knows a file's decisions; `clock`, where it was counted anew, has the same meaning."""
+class DecisionWatch:
+    """Knows the decisions that the target was written under."""
 
-    def __init__(self, live: LiveFile, clock: Clock | None = None) -> None:
-        self._live = live
-        self._clock = clock or live.clock
-        self._units = live.units
-        self._ends = turning_rows(self._clock.spans)
-        self._left = sum(self._clock.evidence.values())
+    def __init__(self, decisions: Decisions, mappings: dict[str, TableMapping]) -> None:
+        self.decisions = decisions
+        self._mappings = mappings
+        self._ends = turning_rows(decisions.clock.spans)
+        self._left = sum(decisions.clock.evidence.values())
 
     def may_change(self, found: Round) -> bool:
         """Whether with this round the file may decide otherwise."""
         return any(
             self._moves_clock(found, table, mapping)
             or any(self._moves_units(row, table, mapping) for row in found.rows.get(table, ()))
-            for table, mapping in self._live.mappings.items()
+            for table, mapping in self._mappings.items()
             if table in found.keys
         )
 
     def _moves_clock(self, found: Round, table: str, mapping: TableMapping) -> bool:
-        if mapping.clock is None or self._clock.zone is not None:
+        if mapping.clock is None or self.decisions.clock.zone is not None:
             return False
         keys = found.keys[table]
         # What was there before is not known: every row may have been evidence, and be none now.
         self._left -= len(keys)
         return (
-            (bool(self._clock.evidence) and self._left <= 0)
+            (bool(self.decisions.clock.evidence) and self._left <= 0)
             or any((table, key) in self._ends for key in keys)
             or any(self._is_news(row, mapping) for row in found.rows.get(table, ()))
         )
@@ -52,10 +51,10 @@ class ClockWatch:
         assert mapping.clock is not None
         local = row.cells[mapping.clock.local][1]
         assert isinstance(local, bytes)
-        return not self._clock.is_settled(local.decode(), row.row_offset)
+        return not self.decisions.clock.is_settled(local.decode(), row.row_offset)
 
     def _moves_units(self, row: RawRow, table: str, mapping: TableMapping) -> bool:
-        units = self._units[table]
+        units = self.decisions.units[table]
         for column in mapping.columns:
             if isinstance(column.kind, Timestamp | Date):
                 storage, raw = row.cells[column.legacy]
