@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import sqlite3
+from collections.abc import Mapping
+
 from stillme.transfer.kinds import Date, Timestamp
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.connect import quoted
+from stillme.transfer.sqlite.key_text import Key, key_sql, typed_key
 from stillme.transfer.sqlite.parts import Scan
 
 SECONDS, MILLISECONDS, JULIAN = "seconds", "milliseconds", "julian"
@@ -13,13 +17,43 @@ _RANGES = ((SECONDS, 1e8, 1e11), (MILLISECONDS, 1e11, 1e14), (JULIAN, 1.7e6, 3e6
 
 def read_epoch_units(scan: Scan, mapping: TableMapping) -> tuple[int, dict[str, str]]:
     """The table's number of rows; legacy column -> unit, where all its numbers are of one unit."""
+    rows, ranges = read_number_ranges(scan, mapping)
+    return rows, units_of(ranges)
+
+
+def read_number_ranges(
+    scan: Scan, mapping: TableMapping
+) -> tuple[int, dict[str, tuple[float, float]]]:
+    """The table's number of rows; time column -> its least and greatest number, if it has any."""
     columns = [c.legacy for c in mapping.columns if isinstance(c.kind, Timestamp | Date)]
     rows, lows = _ends(scan, mapping, "min", columns)
     if not lows:
         return rows, {}
     _, highs = _ends(scan, mapping, "max", list(lows))
-    units = {name: _unit(low, highs[name]) for name, low in lows.items()}
-    return rows, {name: unit for name, unit in units.items() if unit is not None}
+    return rows, {name: (low, highs[name]) for name, low in lows.items()}
+
+
+def units_of(ranges: Mapping[str, tuple[float, float]]) -> dict[str, str]:
+    """Column -> unit, where all its numbers are of one unit."""
+    units = {name: _unit(low, high) for name, (low, high) in ranges.items()}
+    return {name: unit for name, unit in units.items() if unit is not None}
+
+
+def end_keys(
+    connection: sqlite3.Connection,
+    mapping: TableMapping,
+    ranges: Mapping[str, tuple[float, float]],
+) -> set[Key]:
+    """The keys of rows with those numbers: without them a column may be of another unit."""
+    if mapping.key is None:
+        return set()
+    key, table = key_sql(quoted(mapping.key.legacy)), quoted(mapping.table)
+    found: set[Key] = set()
+    for name, ends in ranges.items():
+        for number in ends:
+            query = f"SELECT {key} FROM {table} WHERE {quoted(name)} = ? LIMIT 1"
+            found.update(typed_key(row[0]) for row in connection.execute(query, (number,)))
+    return found
 
 
 def _ends(

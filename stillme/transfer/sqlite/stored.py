@@ -22,6 +22,28 @@ def is_stored(
 
     For rows that no key tells apart: without one, with one that is no text, with a repeated one.
     """
+    query, values = _query(mapping, cells)
+    if mapping.has_rowid and rowid is not None:
+        there = connection.execute(f"{query} AND rowid = ?", (*values, rowid)).fetchone()
+        if there is not None:
+            return True
+    return connection.execute(f"{query} LIMIT 1", values).fetchone() is not None
+
+
+def stored_rowids(
+    connection: sqlite3.Connection, mapping: TableMapping, cells: Mapping[str, tuple[str, Raw]]
+) -> list[int | None]:
+    """The rowids of the rows with just these cells, None each where the table has none."""
+    query, values = _query(mapping, cells)
+    if mapping.has_rowid:
+        query = query.replace("SELECT 1", "SELECT rowid", 1)
+    found = connection.execute(query, values)
+    return [row[0] if mapping.has_rowid else None for row in found]
+
+
+def _query(
+    mapping: TableMapping, cells: Mapping[str, tuple[str, Raw]]
+) -> tuple[str, tuple[Any, ...]]:
     found = {*(c.legacy for c in mapping.columns), *mapping.extra}
     tests: list[str] = []
     values: list[Any] = []
@@ -36,8 +58,4 @@ def is_stored(
         tests.append(f"CAST({column} AS BLOB) = ?" if storage == "text" else f"{column} = ?")
         values.append(raw)
     query = f"SELECT 1 FROM {quoted(mapping.table)} WHERE {' AND '.join(tests) or '1'}"
-    if mapping.has_rowid and rowid is not None:
-        there = connection.execute(f"{query} AND rowid = ?", (*values, rowid)).fetchone()
-        if there is not None:
-            return True
-    return connection.execute(f"{query} LIMIT 1", values).fetchone() is not None
+    return query, tuple(values)

@@ -6,11 +6,19 @@ from django.db import connection
 
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.postgresql.copy import fetch_all
-from stillme.transfer.registry import legacy_files
+from stillme.transfer.registry import LegacyFile, legacy_files
 from stillme.transfer.sqlite.ranges import KeyRange
 from stillme.transfer.sqlite.schema import row_count
 from stillme.transfer.steps.merging.compare import compare_range
 from stillme.transfer.steps.syncing.live_file import LiveFile
+
+
+def unequal(file: LegacyFile) -> dict[str, list[str]]:
+    """Table of one file -> keys of rows that are not the same on both sides."""
+    live, whole = LiveFile(file, None), KeyRange(0, None, None)
+    found = {t: compare_range("default", source, whole) for t, source in live.tables.items()}
+    live.close()
+    return {table: keys for table, keys in found.items() if keys}
 
 
 def differences() -> dict[str, object]:

@@ -23,15 +23,12 @@ from stillme.transfer.findings import ignore_event
 from stillme.transfer.models import FileState, KeptCell, QuarantinedRow
 from stillme.transfer.registry import legacy_files
 from stillme.transfer.selection import Selection
-from stillme.transfer.sqlite.ranges import KeyRange
 from stillme.transfer.steps.capture import install_capture
 from stillme.transfer.steps.follow import FollowOptions, follow
 from stillme.transfer.steps.load import ImportOptions, import_files
-from stillme.transfer.steps.merging.compare import compare_range
 from stillme.transfer.steps.syncing.follower import Follower
-from stillme.transfer.steps.syncing.live_file import LiveFile
 
-from .equal import differences
+from .equal import differences, unequal
 from .switching import cut_over, options, roll_back
 from .test_follow import state, write
 
@@ -254,8 +251,6 @@ def test_a_number_that_unsettles_its_columns_unit(seasons):
     assert differences() == {}
     write(seasons, f"DELETE FROM tier_audit WHERE id = {AUGUST}")
     follow(ONCE)
-    # What was there before is not in the log: the unit is asked about when following begins.
-    follow(ONCE)
     assert hour(MAY) == 22
     assert differences() == {}
 
@@ -309,14 +304,6 @@ def random_write(rng, number):
             "DELETE FROM forgetting_metrics WHERE id % 2",
         )
     )
-
-
-def unequal(file):
-    live, whole = LiveFile(file, None), KeyRange(0, None, None)
-    tables = ("tier_audit", "forgetting_metrics")
-    found = {table: compare_range("default", live.tables[table], whole) for table in tables}
-    live.close()
-    return {table: keys for table, keys in found.items() if keys}
 
 
 @pytest.mark.parametrize("seed", range(int(os.environ.get("STILLME_CLOCKS", "1"))))

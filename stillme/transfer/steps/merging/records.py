@@ -6,14 +6,17 @@ key; a text key may be a blob that reads like another row's text. Cells tell suc
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
+from stillme.transfer import kinds
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.raw_cells import pack_cell, unpack_cell
+from stillme.transfer.sqlite.key_text import typed_key
 from stillme.transfer.sqlite.raw import RawRow
-from stillme.transfer.sqlite.stored import is_stored
+from stillme.transfer.sqlite.stored import is_stored, stored_rowids
 from stillme.transfer.steps.rows.careful import key_as_text
 from stillme.transfer.steps.rows.job import TableSource
 
@@ -22,15 +25,19 @@ def unloaded_keys(alias: str, source: TableSource, rows: Sequence[RawRow]) -> li
     """The keys (as text) among `rows` none of whose rows was loaded.
 
     `rows` are all that the legacy has of their keys, just applied. Records of rows that are no
-    longer there go.
+    longer there go. A key that only reads like one (a blob, text that is not UTF-8) is none: the
+    target's row of that text is another row's.
     """
     mapping = source.job.mapping
     loaded: dict[str, list[dict[str, list[Any]]]] = {}
+    real = set()
     for row in rows:
         key = key_as_text(mapping, row)
         if key is not None:
             cells = {name: pack_cell(*cell) for name, cell in row.cells.items()}
             loaded.setdefault(key, []).append(cells)
+            if _can_be_loaded(mapping, row):
+                real.add(key)
     every = {key: list(cells) for key, cells in loaded.items()}
     for record in _undone(alias, mapping, rows, list(loaded)):
         key = str(record.key)
@@ -38,7 +45,18 @@ def unloaded_keys(alias: str, source: TableSource, rows: Sequence[RawRow]) -> li
             loaded[key].remove(record.cells)
         elif record.cells in every[key] or not _is_there(source, record):
             record.delete(using=alias)
-    return [key for key, left in loaded.items() if not left]
+    return [key for key, left in loaded.items() if not left and key in real]
+
+
+def _can_be_loaded(mapping: TableMapping, row: RawRow) -> bool:
+    assert mapping.key is not None
+    storage, raw = row.cells[mapping.key.legacy]
+    if not isinstance(mapping.key.kind, kinds.TextKey):
+        return storage == "integer"
+    if storage != "text":
+        return storage in ("integer", "real")
+    text = typed_key(raw)
+    return isinstance(text, str) and "\0" not in text
 
 
 def drop_records(alias: str, source: TableSource, keys: Sequence[str]) -> None:
@@ -58,9 +76,16 @@ def drop_keyless(alias: str, source: TableSource) -> None:
 
 
 def _drop_gone(alias: str, source: TableSource, **which: Any) -> None:
+    """Of records alike as many stay as there are rows of that kind."""
     table = source.job.mapping.declared_table
-    for record in QuarantinedRow.objects.using(alias).filter(table=table, **which):
-        if not _is_there(source, record):
+    alike: dict[str, list[QuarantinedRow]] = {}
+    for record in QuarantinedRow.objects.using(alias).filter(table=table, **which).order_by("pk"):
+        alike.setdefault(json.dumps(record.cells, sort_keys=True), []).append(record)
+    for records in alike.values():
+        cells = {name: unpack_cell(cell) for name, cell in records[0].cells.items()}
+        there = stored_rowids(source.connection, source.job.mapping, cells)
+        records.sort(key=lambda record: record.rowid not in there)
+        for record in records[len(there) :]:
             record.delete(using=alias)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from django.db import connections
 
@@ -10,8 +10,10 @@ from stillme.transfer.errors import TransferError
 from stillme.transfer.mapping import EXTRA_COLUMN, TableMapping
 from stillme.transfer.models_sync import CarriedCell
 from stillme.transfer.postgresql.copy import execute, quoted
+from stillme.transfer.sqlite.key_text import Key
 from stillme.transfer.steps.merging.compare import compare_keys
 from stillme.transfer.steps.switching.carry_back import Carried, other_fields
+from stillme.transfer.steps.syncing.children import children_of
 from stillme.transfer.steps.syncing.live_file import LiveFile
 from stillme.transfer.steps.syncing.replay import Replayed, apply_rows
 
@@ -23,8 +25,9 @@ def align(alias: str, live: LiveFile, by_table: dict[str, Carried], run_id: int)
         mapping = live.tables[table].job.mapping
         _keep_lost(alias, live, by_table[table], run_id)
         _reset_others(alias, mapping, wanted)
-    rows = {table: list(live.rows(table, wanted)) for table, wanted in keys.items()}
-    apply_rows(alias, live, {t: list(k) for t, k in keys.items()}, rows, Replayed())
+    every = _with_children(alias, live, keys)
+    rows = {table: list(live.rows(table, wanted)) for table, wanted in every.items()}
+    apply_rows(alias, live, every, rows, Replayed())
     for table, wanted in keys.items():
         source = live.tables[table]
         unequal = compare_keys(alias, source, wanted)
@@ -33,6 +36,21 @@ def align(alias: str, live: LiveFile, by_table: dict[str, Carried], run_id: int)
                 f"{table} row {unequal[0]} is not the same on both sides after the way back; "
                 "PostgreSQL stays in charge: report this row."
             )
+
+
+def _with_children(
+    alias: str, live: LiveFile, keys: Mapping[str, Sequence[int | str]]
+) -> dict[str, list[Key]]:
+    """The keys, and those of the rows that refer to them.
+
+    A parent that came or went on PostgreSQL changes what becomes of rows that were set aside.
+    """
+    every: dict[str, dict[Key, None]] = {t: dict.fromkeys(wanted) for t, wanted in keys.items()}
+    for table in live.tables:
+        whole = sorted(key for key in every.get(table, ()) if isinstance(key, int))
+        for child, children in children_of(alias, live, table, whole).items():
+            every.setdefault(child, {}).update(dict.fromkeys(children))
+    return {table: list(wanted) for table, wanted in every.items()}
 
 
 def _keep_lost(alias: str, live: LiveFile, carried: Carried, run_id: int) -> None:

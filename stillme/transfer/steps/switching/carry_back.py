@@ -71,6 +71,7 @@ class _TargetRow:
     key: int | str
     in_stage: bool
     differs: tuple[bool, ...]
+    extra_differs: bool
     values: tuple[Any, ...]
     others: tuple[Any, ...]
 
@@ -174,7 +175,9 @@ def _target_rows(
     assert mapping.key is not None
     key = quoted(mapping.key.target)
     columns = [(c.kind, quoted(c.target)) for c in mapping.columns]
-    differs = [f"s.{n}::text IS DISTINCT FROM t.{n}::text" for _, n in columns]
+    extra = quoted(EXTRA_COLUMN)
+    compared = [*(n for _, n in columns), *([extra] if mapping.extra else [])]
+    differs = [f"s.{n}::text IS DISTINCT FROM t.{n}::text" for n in compared]
     values = [target_expression(kind, f"t.{n}") for kind, n in columns]
     others = [f"t.{quoted(str(f.column))}::text" for f in other_fields(mapping)]
     connection = connections[alias]
@@ -189,12 +192,15 @@ def _target_rows(
             f"WHERE t.{key} = ANY(%s)",
             [list(keys)],
         )
-    n = len(columns)
-    found = [
-        _TargetRow(r[0], r[1], tuple(r[2 : 2 + n]), tuple(r[2 + n : 2 + 2 * n]), r[2 + 2 * n :])
-        for r in rows
-    ]
-    return found, legacy
+    return [_target_row(row, len(columns), bool(mapping.extra)) for row in rows], legacy
+
+
+def _target_row(row: tuple[Any, ...], columns: int, has_extra: bool) -> _TargetRow:
+    compared = columns + has_extra
+    differs, rest = row[2 : 2 + compared], row[2 + compared :]
+    extra_differs = has_extra and differs[-1]
+    values, others = rest[:columns], rest[columns:]
+    return _TargetRow(row[0], row[1], tuple(differs[:columns]), extra_differs, values, others)
 
 
 def other_fields(mapping: TableMapping) -> list[models.Field[Any, Any]]:
@@ -238,7 +244,7 @@ def _write_rows(
                 )
         document, lost = _others(mapping, fields, row)
         carried.lost += lost
-        if mapping.extra and (is_new or document is not None):
+        if mapping.extra and (is_new or row.extra_differs or not row.in_stage):
             written = [name for name in mapping.extra if name not in mapping.generated]
             cells.update(extra_cells(document, written))
         _write_one(writer, row, is_new, cells, carried)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from django.db import connections
+from django.db.models.fields.json import KeyTextTransform, KeyTransform
 
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import QuarantinedRow
@@ -31,20 +32,28 @@ def every_key(alias: str, source: TableSource) -> Iterator[object]:
     mapping = source.job.mapping
     assert mapping.key is not None
     aside = _set_aside(alias, mapping)
-    for raw in source.raw.where("1"):
-        value = key_value(raw.cells[mapping.key.legacy][1])
-        if str(value).replace("\0", "\ufffd") not in aside:
+    for row in source.raw.where("1"):
+        storage, raw = row.cells[mapping.key.legacy]
+        value = key_value(raw)
+        if (storage, str(value).replace("\0", "\ufffd")) not in aside:
             yield value
     key = quoted(mapping.key.target)
-    for row in fetch_all(connections[alias], f"SELECT {key} FROM {mapping.relation}"):
-        yield row[0]
+    for (present,) in fetch_all(connections[alias], f"SELECT {key} FROM {mapping.relation}"):
+        yield present
 
 
-def _set_aside(alias: str, mapping: TableMapping) -> set[str | None]:
-    """The keys of set-aside rows, as the quarantine has them; not of one whose key was loaded."""
+def _set_aside(alias: str, mapping: TableMapping) -> set[tuple[str, str | None]]:
+    """(storage class, key) of set-aside rows; not of one whose key an earlier row was loaded with.
+
+    A blob that reads like a text is another key.
+    """
+    assert mapping.key is not None
     rows = QuarantinedRow.objects.using(alias).filter(table=mapping.declared_table)
     rows = rows.exclude(status=QuarantinedRow.Status.REPAIRED).exclude(reason="duplicate_key")
-    return set(rows.values_list("key", flat=True))
+    found = rows.values_list(
+        KeyTextTransform("0", KeyTransform(mapping.key.legacy, "cells")), "key"
+    )
+    return {(storage or "integer", key) for storage, key in found}
 
 
 def present_keys(alias: str, mapping: TableMapping, keys: Sequence[object]) -> list[int | str]:

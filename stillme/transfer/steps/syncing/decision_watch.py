@@ -10,7 +10,6 @@ from stillme.transfer.kinds import Date, Timestamp
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.epochs import has_unit
 from stillme.transfer.sqlite.raw import RawRow
-from stillme.transfer.sqlite.spans import turning_rows
 from stillme.transfer.steps.syncing.decisions import Decisions
 from stillme.transfer.steps.syncing.live_file import Round
 
@@ -21,13 +20,14 @@ class DecisionWatch:
     def __init__(self, decisions: Decisions, mappings: dict[str, TableMapping]) -> None:
         self.decisions = decisions
         self._mappings = mappings
-        self._ends = turning_rows(decisions.clock.spans)
+        self._carriers = decisions.carriers
         self._left = sum(decisions.clock.evidence.values())
 
     def may_change(self, found: Round) -> bool:
         """Whether with this round the file may decide otherwise."""
         return any(
-            self._moves_clock(found, table, mapping)
+            any((table, key) in self._carriers for key in found.keys[table])
+            or self._moves_clock(found, table, mapping)
             or any(self._moves_units(row, table, mapping) for row in found.rows.get(table, ()))
             for table, mapping in self._mappings.items()
             if table in found.keys
@@ -39,10 +39,8 @@ class DecisionWatch:
         keys = found.keys[table]
         # What was there before is not known: every row may have been evidence, and be none now.
         self._left -= len(keys)
-        return (
-            (bool(self.decisions.clock.evidence) and self._left <= 0)
-            or any((table, key) in self._ends for key in keys)
-            or any(self._is_news(row, mapping) for row in found.rows.get(table, ()))
+        return (bool(self.decisions.clock.evidence) and self._left <= 0) or any(
+            self._is_news(row, mapping) for row in found.rows.get(table, ())
         )
 
     def _is_news(self, row: RawRow, mapping: TableMapping) -> bool:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import Run, RunFile
 from stillme.transfer.sqlite.clock import Clock
-from stillme.transfer.sqlite.spans import Span, first_difference
+from stillme.transfer.sqlite.spans import Row, Span, first_difference, turning_rows
 
 Units = dict[str, dict[str, str]]
 Signature = dict[str, object]
@@ -20,11 +20,20 @@ Signature = dict[str, object]
 
 @dataclass(frozen=True, slots=True)
 class Decisions:
-    """The decisions for one file, `units` and `shapes` (mapping digests) by declared table."""
+    """The decisions for one file, `units` and `shapes` (mapping digests) by declared table.
+
+    `number_ends` are rows with the least or greatest number of a time column.
+    """
 
     clock: Clock = field(default_factory=Clock)
     units: Units = field(default_factory=dict)
     shapes: dict[str, str] = field(default_factory=dict)
+    number_ends: frozenset[Row] = frozenset()
+
+    @property
+    def carriers(self) -> frozenset[Row]:
+        """The rows without which something else might be decided."""
+        return self.number_ends | turning_rows(self.clock.spans)
 
     def means_the_same(self, other: Decisions) -> bool:
         """Whether every row means the same under both."""

@@ -21,8 +21,8 @@ from stillme.transfer.sqlite.capture.log import Change, collapse
 from stillme.transfer.sqlite.capture.tables import captured_tables
 from stillme.transfer.sqlite.clock import read_clock
 from stillme.transfer.sqlite.connect import explain, open_legacy, quoted
-from stillme.transfer.sqlite.epochs import read_epoch_units
-from stillme.transfer.sqlite.key_text import Key
+from stillme.transfer.sqlite.epochs import end_keys, read_number_ranges, units_of
+from stillme.transfer.sqlite.key_text import Key, typed_key
 from stillme.transfer.sqlite.parts import scan_on
 from stillme.transfer.sqlite.raw import RawRow
 from stillme.transfer.sqlite.schema import FoundSchema, read_schema
@@ -132,8 +132,14 @@ class LiveFile:
         with reading(self.connection):
             scan = scan_on(self.connection)
             clock = read_clock(self.connection, mappings.values(), zone, recorded=recorded)
-            units = {t: read_epoch_units(scan, m)[1] for t, m in mappings.items()}
-        return Decisions(clock, units, {t: m.digest for t, m in mappings.items()})
+            ranges = {t: read_number_ranges(scan, m)[1] for t, m in mappings.items()}
+            ends = frozenset(
+                (table, key)
+                for table, mapping in mappings.items()
+                for key in end_keys(self.connection, mapping, ranges[table])
+            )
+        units = {table: units_of(found) for table, found in ranges.items()}
+        return Decisions(clock, units, {t: m.digest for t, m in mappings.items()}, ends)
 
     def decide(self) -> Decisions:
         """Decide as the file is now; nothing of this object changes."""
@@ -203,7 +209,9 @@ class LiveFile:
             if odd is None:
                 yield from source.raw.where(f"{column} IS NULL")
             elif isinstance(odd, bytes):
-                yield from source.raw.where(f"CAST({column} AS BLOB) = ?", [odd])
+                # Bytes that are text are a blob's: the text that reads like it is another key.
+                other = f" AND typeof({column}) = 'blob'" if isinstance(typed_key(odd), str) else ""
+                yield from source.raw.where(f"CAST({column} AS BLOB) = ?{other}", [odd])
             else:
                 yield from source.raw.where(f"{column} = ?", [odd])
 

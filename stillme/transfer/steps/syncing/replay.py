@@ -40,7 +40,7 @@ from stillme.transfer.steps.rows.read_keys import ManyRows
 from stillme.transfer.steps.rows.set_aside import keep_cells, quarantine_rows
 from stillme.transfer.steps.syncing import states
 from stillme.transfer.steps.syncing.children import children_of
-from stillme.transfer.steps.syncing.live_file import LiveFile, Round
+from stillme.transfer.steps.syncing.live_file import LiveFile, Round, row_keys
 from stillme.transfer.steps.syncing.ranges_touched import touch_ranges
 
 _AT_ONCE = 5_000
@@ -133,8 +133,7 @@ def _apply_table(
     mapping = source.job.mapping
     if mapping.key is None:
         return
-    name = mapping.key.legacy
-    present: set[str | None] = set()
+    present: set[Key] = set()
     if many is not None:
         outcome = apply_many(alias, source, many)
         if outcome is None:
@@ -142,22 +141,32 @@ def _apply_table(
             rows = [*rows, *live.rows(table, [key for key in keys if type(key) is int])]
         else:
             result.note(table, outcome)
-            present.update(map(str, many.present))
+            present.update(many.present)
             rows = rows[len(many.others) :]
     for start in range(0, len(rows), _AT_ONCE):
         result.note(table, apply_raw(alias, source, rows[start : start + _AT_ONCE]))
-    present.update(key_text(row.cells[name][1]) for row in rows)
-    gone = [key for key in map(key_text, keys) if key not in present]
+    present.update(row_keys(live, table, rows))
+    away = [key for key in keys if key not in present]
+    # The target's row of that text, if any, is another row's.
+    drop_records(alias, source, [str(key_text(key)) for key in away if _only_reads_like_one(key)])
+    gone = [key_text(key) for key in away if not _only_reads_like_one(key)]
     gone = _ours(alias, source, gone, table, result)
     _drop_gone(alias, source, gone, result.outcome)
     if mapping.key_is_rowid:
-        bad = _quarantined(alias, mapping, [k for k in present if k is not None])
+        bad = _quarantined(
+            alias, mapping, [str(k) for k in map(key_text, present) if k is not None]
+        )
     else:
         bad = _fitting(mapping, unloaded_keys(alias, source, rows))
     bad = [key for key in _ours(alias, source, bad, table, result) if key is not None]
     result.outcome.pruned += delete_keys(alias, mapping, bad) if bad else 0
     if None in present or None in gone:
         drop_keyless(alias, source)
+
+
+def _only_reads_like_one(key: Key) -> bool:
+    """A blob, or text that is not UTF-8 or holds U+0000, is no key that the target can have."""
+    return isinstance(key, bytes) or (isinstance(key, str) and "\0" in key)
 
 
 def _ours(
