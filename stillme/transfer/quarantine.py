@@ -6,7 +6,6 @@ import getpass
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from django.conf import settings
 from django.db import transaction
 from django.db.models import Count
 from django.utils import timezone
@@ -14,18 +13,19 @@ from django.utils import timezone
 from stillme.transfer import ledger
 from stillme.transfer.errors import TransferError
 from stillme.transfer.mapping import TableMapping, map_table
-from stillme.transfer.models import QuarantinedRow, RunFile
+from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.postgresql.capture import as_replay
 from stillme.transfer.postgresql.sequences import set_sequence
 from stillme.transfer.raw_cells import pack_cell
 from stillme.transfer.registry import legacy_model, legacy_models
-from stillme.transfer.sqlite.clock import Clock, check_zone
 from stillme.transfer.sqlite.schema import FoundColumn, FoundSchema, FoundTable
 from stillme.transfer.steps.merging.apply import apply_raw
+from stillme.transfer.steps.retry_decisions import decisions_for
 from stillme.transfer.steps.retry_row import OtherRecords, raw_row, taken
 from stillme.transfer.steps.rows.careful import CarefulLoader, key_as_text
 from stillme.transfer.steps.rows.job import TableJob
 from stillme.transfer.steps.syncing import states
+from stillme.transfer.steps.syncing.decisions import Decisions
 
 Status = QuarantinedRow.Status
 
@@ -167,6 +167,7 @@ def _retry_table(
 ) -> tuple[list[int], list[tuple[int, str]]]:
     loaded: list[int] = []
     still: list[tuple[int, str]] = []
+    decisions: dict[str, Decisions] = {}
     for row in rows:
         # One transaction a row: what one row comes to does not depend on its neighbours.
         with transaction.atomic(using=alias):
@@ -174,7 +175,7 @@ def _retry_table(
                 # The files are in charge, and after a rollback PostgreSQL refuses other writers;
                 # once it is live, the write is captured like any other.
                 as_replay(alias)
-            sentence = _retry_row(alias, row, who)
+            sentence = _retry_row(alias, row, who, decisions)
         if sentence is None:
             loaded.append(row.pk)
         else:
@@ -182,9 +183,11 @@ def _retry_table(
     return loaded, still
 
 
-def _retry_row(alias: str, row: QuarantinedRow, who: str) -> str | None:
+def _retry_row(
+    alias: str, row: QuarantinedRow, who: str, decisions: dict[str, Decisions]
+) -> str | None:
     """None where the row is in the target now, else why not."""
-    job = _job_of(alias, row)
+    job = _job_of(alias, row, decisions)
     source = _KeptSource(job)
     raw = raw_row(row, job.mapping)
     if sentence := taken(alias, row, job.mapping, raw):
@@ -209,17 +212,18 @@ def _retry_row(alias: str, row: QuarantinedRow, who: str) -> str | None:
     return None
 
 
-def _job_of(alias: str, row: QuarantinedRow) -> TableJob:
-    """The job under which the row was set aside: its columns, the file's clock."""
+def _job_of(alias: str, row: QuarantinedRow, decisions: dict[str, Decisions]) -> TableJob:
+    """The job under which the row was set aside: its columns, the file's clock and units."""
     mapping = _mapping_of(row.table, list(row.cells))
+    decided = decisions_for(alias, row, mapping, decisions)
     parents: dict[str, TableMapping | None] = {
         parent: _mapping_of(parent, None) for _, parent in mapping.references()
     }
     return TableJob(
         snapshot=None,  # type: ignore[arg-type]
         mapping=mapping,
-        clock=_clock_of(alias, row),
-        epoch_units={},
+        clock=decided.clock,
+        epoch_units=decided.units.get(row.table, {}),
         run_id=row.run_id,
         parents=parents,
         overwrite=True,
@@ -241,16 +245,6 @@ def _mapping_of(table: str, columns: list[str] | None) -> TableMapping:
     mapping = map_table(model, FoundSchema({table: found}, (), 0, 0, "delete"))
     assert mapping is not None
     return mapping
-
-
-def _clock_of(alias: str, row: QuarantinedRow) -> Clock:
-    zone = check_zone(settings.LEGACY_TIME_ZONE)
-    noted = RunFile.objects.using(alias).filter(file=row.file).order_by("-id").first()
-    if noted is None:
-        return Clock(zone=zone)
-    usual = int(noted.clock.get("usual_minutes", 0))
-    evidence = {int(m): n for m, n in noted.clock.get("evidence", {}).items()}
-    return Clock(usual=usual, zone=zone, evidence=evidence)
 
 
 def known_reasons(alias: str) -> list[str]:

@@ -6,6 +6,8 @@ row that has the same key in the file.
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from typing import Any
 
 from django.db import connections
@@ -15,7 +17,9 @@ from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.postgresql.copy import fetch_all, quoted
 from stillme.transfer.raw_cells import unpack_cell, whole_key
-from stillme.transfer.sqlite.raw import RawRow
+from stillme.transfer.sqlite.clock_sql import row_offset_sql
+from stillme.transfer.sqlite.connect import quoted as legacy_quoted
+from stillme.transfer.sqlite.raw import Raw, RawRow
 from stillme.transfer.steps.rows.careful import key_as_text, keys_not_taken
 
 _DECISION = ("status", "note", "decided_by", "decided_at")
@@ -25,7 +29,21 @@ def raw_row(row: QuarantinedRow, mapping: TableMapping) -> RawRow:
     """The row with its edits; one that repeats a key does so until its key is edited."""
     cells = {name: unpack_cell(cell) for name, cell in {**row.cells, **row.repairs}.items()}
     repeated = row.reason == "duplicate_key" and not _has_new_key(row, mapping)
-    return RawRow(row.rowid, cells, None, frozenset(), repeated)
+    return RawRow(row.rowid, cells, _own_offset(mapping, cells), frozenset(), repeated)
+
+
+def _own_offset(mapping: TableMapping, cells: dict[str, tuple[str, Raw]]) -> int | None:
+    """The offset that the row's own stamps show, by the very SQL that the import asks."""
+    twin = mapping.clock
+    if twin is None:
+        return None
+    stamps = [cells.get(name, ("null", None)) for name in (twin.local, twin.utc)]
+    marks = ["CAST(? AS TEXT)" if storage == "text" else "?" for storage, _ in stamps]
+    names = f"{marks[0]} AS {legacy_quoted(twin.local)}, {marks[1]} AS {legacy_quoted(twin.utc)}"
+    with closing(sqlite3.connect(":memory:")) as connection:
+        query = f"SELECT {row_offset_sql(twin)} FROM (SELECT {names})"
+        found = connection.execute(query, [raw for _, raw in stamps]).fetchone()[0]
+    return None if found is None else int(found)
 
 
 def taken(alias: str, row: QuarantinedRow, mapping: TableMapping, raw: RawRow) -> str:

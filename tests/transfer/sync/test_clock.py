@@ -17,7 +17,7 @@ import pytest
 from django.core.management import call_command
 
 from continuum.models import ForgettingMetric, TierAudit
-from stillme.transfer import ledger
+from stillme.transfer import ledger, quarantine
 from stillme.transfer.errors import TransferError
 from stillme.transfer.findings import ignore_event
 from stillme.transfer.models import FileState, KeptCell, QuarantinedRow
@@ -253,6 +253,33 @@ def test_a_number_that_unsettles_its_columns_unit(seasons):
     follow(ONCE)
     assert hour(MAY) == 22
     assert differences() == {}
+
+
+def retried(path, key, statement):
+    """A row that is set aside for its query or reason, mended and retried."""
+    write(path, statement)
+    follow(ONCE)
+    row = QuarantinedRow.objects.get(key=str(key), status="open")
+    quarantine.edit("default", row, row.column, "mended", "text")
+    assert quarantine.retry("default", [row]).still == ()
+
+
+def test_a_retried_row_is_read_by_the_offset_of_its_time(seasons):
+    bad = audit(9006, "2026-08-21T12:00:00").replace("'b'", "CAST(x'c328' AS TEXT)")
+    retried(seasons, 9006, bad)
+    assert hour(9006) == 10
+    retried(
+        seasons,
+        9007,
+        audit(9007, "1700000000")
+        .replace("'1700000000'", "1700000000")
+        .replace("'b'", "CAST(x'c328' AS TEXT)"),
+    )
+    assert hour(9007) == 22
+    bad = evidence("2026-10-05 12:00:00", 2, start=9008).replace("'b'", "CAST(x'c328' AS TEXT)")
+    retried(seasons, 9008, bad)
+    assert ForgettingMetric.objects.get(pk=9008).measured_at.hour == 10
+    assert kinds() == set()
 
 
 @pytest.mark.parametrize("catch_up", [lambda: follow(ONCE), lambda: import_files(JOB)])

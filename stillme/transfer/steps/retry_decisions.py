@@ -1,0 +1,57 @@
+"""What the file as a whole decides about a row that is retried from quarantine."""
+
+from __future__ import annotations
+
+from django.conf import settings
+
+from stillme.transfer.errors import LegacyFileError
+from stillme.transfer.kinds import Date, Timestamp
+from stillme.transfer.mapping import TableMapping
+from stillme.transfer.models import QuarantinedRow, RunFile
+from stillme.transfer.registry import legacy_files
+from stillme.transfer.sqlite.clock import Clock, check_zone
+from stillme.transfer.steps.syncing.decisions import Decisions
+from stillme.transfer.steps.syncing.live_file import LiveFile
+
+
+def decisions_for(
+    alias: str, row: QuarantinedRow, mapping: TableMapping, known: dict[str, Decisions]
+) -> Decisions:
+    """Clock and units for a row. `known` keeps by file what was read, as it takes a whole look.
+
+    The ledger knows enough of a file with one offset and a row without numbers among its times.
+    A file that is gone decides nothing: the ledger has the usual offset, numbers have no unit.
+    """
+    clock = _recorded_clock(alias, row.file)
+    if clock.unanimous and not _has_numbers(row, mapping):
+        return Decisions(clock)
+    if row.file not in known:
+        known[row.file] = _read(alias, row.file) or Decisions(clock)
+    return known[row.file]
+
+
+def _recorded_clock(alias: str, file: str) -> Clock:
+    zone = check_zone(settings.LEGACY_TIME_ZONE)
+    noted = RunFile.objects.using(alias).filter(file=file).order_by("-id").first()
+    if noted is None:
+        return Clock(zone=zone)
+    evidence = {int(m): n for m, n in noted.clock.get("evidence", {}).items()}
+    return Clock(usual=int(noted.clock.get("usual_minutes", 0)), zone=zone, evidence=evidence)
+
+
+def _has_numbers(row: QuarantinedRow, mapping: TableMapping) -> bool:
+    cells = {**row.cells, **row.repairs}
+    times = [c.legacy for c in mapping.columns if isinstance(c.kind, Timestamp | Date)]
+    return any(cells[name][0] in ("integer", "real") for name in times if name in cells)
+
+
+def _read(alias: str, name: str) -> Decisions | None:
+    file = next((file for file in legacy_files() if file.name == name), None)
+    if file is None or not file.path.exists():
+        return None
+    try:
+        live = LiveFile(file, None, alias=alias)
+    except LegacyFileError:
+        return None
+    live.close()
+    return live.decisions
