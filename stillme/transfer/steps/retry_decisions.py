@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.conf import settings
 
-from stillme.transfer.errors import LegacyFileError
+from stillme.transfer.errors import TransferError
 from stillme.transfer.kinds import Date, Timestamp
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import QuarantinedRow, RunFile
@@ -20,13 +20,14 @@ def decisions_for(
     """Clock and units for a row. `known` keeps by file what was read, as it takes a whole look.
 
     The ledger knows enough of a file with one offset and a row without numbers among its times.
-    A file that is gone decides nothing: the ledger has the usual offset, numbers have no unit.
+    Raises TransferError where other rows tell and the file is not there, or cannot be read.
     """
     clock = _recorded_clock(alias, row.file)
-    if clock.unanimous and not _has_numbers(row, mapping):
+    is_sure = clock.zone is not None or clock.unanimous
+    if is_sure and not _has_numbers(row, mapping):
         return Decisions(clock)
     if row.file not in known:
-        known[row.file] = _read(alias, row.file) or Decisions(clock)
+        known[row.file] = _read(alias, row.file)
     return known[row.file]
 
 
@@ -45,13 +46,13 @@ def _has_numbers(row: QuarantinedRow, mapping: TableMapping) -> bool:
     return any(cells[name][0] in ("integer", "real") for name in times if name in cells)
 
 
-def _read(alias: str, name: str) -> Decisions | None:
-    file = next((file for file in legacy_files() if file.name == name), None)
-    if file is None or not file.path.exists():
-        return None
-    try:
-        live = LiveFile(file, None, alias=alias)
-    except LegacyFileError:
-        return None
+def _read(alias: str, name: str) -> Decisions:
+    file = next(file for file in legacy_files() if file.name == name)
+    if not file.path.exists():
+        raise TransferError(
+            f"What the times of this row mean hangs on other rows of {file.path}, which is not "
+            "there: put the file back, or set LEGACY_DATA_DIR to where it is, and retry."
+        )
+    live = LiveFile(file, None, alias=alias)
     live.close()
     return live.decisions

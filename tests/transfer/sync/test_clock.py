@@ -100,6 +100,35 @@ def heard(seen):
     return [e.data["message"] for e in seen if "reading again" in e.data.get("message", "")]
 
 
+def test_another_clock_is_noticed(legacy):
+    data = legacy()
+    install_capture("default", Selection())
+    follow(ONCE)
+    write(
+        data / "rss_fetch_history.db",
+        "INSERT INTO rss_fetch_cycles (cycle_number, started_at, created_at) "
+        "VALUES (5, '2027-01-02T03:04:05.678901', '2027-01-02 01:04:05')",
+    )
+    seen = []
+    follow(ONCE, seen.append)
+    assert any("another clock offset" in e.data.get("message", "") for e in seen)
+    assert differences() == {}
+
+
+def test_a_large_round_with_another_clock(legacy):
+    data = legacy(rows=700)
+    install_capture("default", Selection())
+    follow(ONCE)
+    write(
+        data / "rss_fetch_history.db",
+        "UPDATE rss_fetch_items SET created_at = '2026-02-03 04:05:06', "
+        "fetch_timestamp = '2026-02-03T05:05:06.500000' WHERE id % 2",
+        "UPDATE rss_fetch_items SET summary = 'x'",
+    )
+    follow(ONCE)
+    assert differences() == {}
+
+
 @pytest.mark.parametrize("count", [1, 700])
 def test_evidence_between_two_offsets_moves_the_turn(seasons, count):
     write(seasons, evidence("2026-04-10 12:00:00", 2, count))
@@ -280,6 +309,17 @@ def test_a_retried_row_is_read_by_the_offset_of_its_time(seasons):
     retried(seasons, 9008, bad)
     assert ForgettingMetric.objects.get(pk=9008).measured_at.hour == 10
     assert kinds() == set()
+
+
+def test_a_retry_without_the_file_that_tells_the_offset(seasons):
+    write(seasons, audit(9006, "2026-08-21T12:00:00").replace("'b'", "CAST(x'c328' AS TEXT)"))
+    follow(ONCE)
+    row = QuarantinedRow.objects.get(key="9006", status="open")
+    quarantine.edit("default", row, row.column, "mended", "text")
+    seasons.rename(seasons.with_suffix(".away"))
+    with pytest.raises(TransferError, match=r"hangs on other rows of .* put the file back"):
+        quarantine.retry("default", [row])
+    assert QuarantinedRow.objects.get(key="9006").status == "open"
 
 
 @pytest.mark.parametrize("catch_up", [lambda: follow(ONCE), lambda: import_files(JOB)])

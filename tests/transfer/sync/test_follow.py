@@ -117,33 +117,6 @@ def test_children_go_and_come_with_their_parent(legacy):
     assert differences() == {}
 
 
-def test_text_keys_of_every_kind(legacy):
-    data = legacy()
-    install_capture("default", ALL)
-    follow(ONCE)
-    continuum = data / "continuum_memory.db"
-    insert = "INSERT INTO tier_metrics (item_id, tier) VALUES "
-    write(
-        continuum,
-        insert + "(NULL, 'L0'), (NULL, 'L1'), (CAST(x'c328' AS TEXT), 'L0'), (x'0102', 'L0')",
-        (insert + "(?, 'L0')", ("nul\0key",)),
-        (insert + "(?, 'L2')", ("học máy",)),
-        "INSERT OR REPLACE INTO tier_metrics (item_id, tier) VALUES ('học máy', 'L3')",
-    )
-    follow(ONCE)
-    assert QuarantinedRow.objects.filter(table="tier_metrics").count() == 5
-    assert differences() == {}
-    write(
-        continuum,
-        "DELETE FROM tier_metrics WHERE item_id IS NULL AND tier = 'L0'",
-        "DELETE FROM tier_metrics WHERE typeof(item_id) = 'blob' OR instr(item_id, char(0))",
-        "DELETE FROM tier_metrics WHERE CAST(item_id AS BLOB) = x'c328'",
-    )
-    follow(ONCE)
-    assert QuarantinedRow.objects.filter(table="tier_metrics").count() == 1
-    assert differences() == {}
-
-
 def test_log_is_trimmed(legacy):
     data = legacy()
     install_capture("default", ALL)
@@ -285,21 +258,6 @@ def test_removal(legacy):
     assert state("rss") == "absent"
 
 
-def test_another_clock_is_noticed(legacy):
-    data = legacy()
-    install_capture("default", ALL)
-    follow(ONCE)
-    write(
-        data / "rss_fetch_history.db",
-        "INSERT INTO rss_fetch_cycles (cycle_number, started_at, created_at) "
-        "VALUES (5, '2027-01-02T03:04:05.678901', '2027-01-02 01:04:05')",
-    )
-    seen = []
-    follow(ONCE, seen.append)
-    assert any("another clock offset" in e.data.get("message", "") for e in seen)
-    assert differences() == {}
-
-
 def test_a_large_round_is_as_careful_as_a_small_one(legacy):
     data = legacy(rows=700, variant="current")
     install_capture("default", ALL)
@@ -329,20 +287,6 @@ def test_a_large_round_is_as_careful_as_a_small_one(legacy):
     follow(ONCE)
     assert differences() == {}
     assert not QuarantinedRow.objects.filter(table="rss_fetch_items", status="open").exists()
-
-
-def test_a_large_round_with_another_clock(legacy):
-    data = legacy(rows=700)
-    install_capture("default", ALL)
-    follow(ONCE)
-    write(
-        data / "rss_fetch_history.db",
-        "UPDATE rss_fetch_items SET created_at = '2026-02-03 04:05:06', "
-        "fetch_timestamp = '2026-02-03T05:05:06.500000' WHERE id % 2",
-        "UPDATE rss_fetch_items SET summary = 'x'",
-    )
-    follow(ONCE)
-    assert differences() == {}
 
 
 def test_a_foreign_write_in_postgresql_is_told_and_never_overwritten(legacy):
@@ -415,51 +359,6 @@ def test_a_followed_file_is_proven_before_its_sequences_are_set(legacy):
     proof = verify(VerifyOptions(selection=Selection(files=("rss",)), jobs=1))
     assert [finding.sentence() for finding in proof.findings.kept] == []
     assert any("the cut-over sets them" in notice for notice in proof.notices)
-
-
-def test_rows_that_read_alike_are_followed_apart(legacy):
-    """A text key and a blob, a number and a text, a key twice: each is told by its cells."""
-    data = legacy()
-    continuum, knowledge = data / "continuum_memory.db", data / "knowledge_retention.db"
-    tier = "INSERT INTO tier_metrics (item_id, tier) VALUES (%s, 'L1')"
-    write(continuum, *(tier % key for key in ("'twin'", "x'7477696e'", "CAST(x'ff' AS TEXT)")))
-    write(
-        knowledge,
-        "ALTER TABLE knowledge_relationships RENAME TO before",
-        "CREATE TABLE knowledge_relationships AS SELECT * FROM before",
-        "DROP TABLE before",
-        "INSERT INTO knowledge_relationships SELECT * FROM knowledge_relationships WHERE id < 40",
-    )
-    install_capture("default", ALL)
-    follow(ONCE)
-    assert differences() == {}
-    write(continuum, "UPDATE tier_metrics SET surprise_score = 0.25 WHERE item_id = 'twin'")
-    write(
-        knowledge,
-        "DELETE FROM knowledge_items WHERE id % 3 = 0",
-        "UPDATE knowledge_relationships SET strength = 'x' WHERE rowid % 5 = 0",
-        "DELETE FROM knowledge_relationships WHERE rowid % 7 = 0",
-    )
-    follow(ONCE)
-    proof = verify(VerifyOptions(jobs=1))
-    assert [finding.sentence() for finding in proof.findings.kept] == []
-    write(continuum, "DELETE FROM tier_metrics WHERE item_id = 'twin'")
-    follow(ONCE)
-    assert QuarantinedRow.objects.filter(table="tier_metrics", key="twin").count() == 1
-    assert [f.sentence() for f in verify(VerifyOptions(jobs=1)).findings.kept] == []
-
-
-def test_keys_without_case_cannot_be_captured(legacy):
-    """`INSERT OR REPLACE` of KEY deletes key, and no trigger tells."""
-    continuum = legacy() / "continuum_memory.db"
-    write(
-        continuum,
-        "DROP TABLE tier_metrics",
-        "CREATE TABLE tier_metrics (item_id TEXT COLLATE NOCASE PRIMARY KEY, tier TEXT)",
-    )
-    with pytest.raises(StateError, match="declare item_id TEXT PRIMARY KEY"):
-        install_capture("default", ALL)
-    assert {r.health for r in capture_reports("default", ALL)} == {Health.ABSENT}
 
 
 def test_the_reason_is_the_first_column_that_is_bad(legacy):

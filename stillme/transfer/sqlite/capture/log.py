@@ -10,7 +10,7 @@ from pathlib import Path
 
 from stillme.transfer.sqlite.capture.tables import open_writable
 from stillme.transfer.sqlite.capture.templates import CHANGE_TABLE
-from stillme.transfer.sqlite.key_text import Key, key_sql, typed_key
+from stillme.transfer.sqlite.key_text import Key, key_sql, stored_key
 
 _UNIX_EPOCH_JULIAN = 2_440_587.5
 
@@ -58,7 +58,9 @@ class ChangeLog:
             f"FROM {CHANGE_TABLE} WHERE sequence > ? ORDER BY sequence LIMIT ?",
             (max(position, 0), limit),
         )
-        return [Change(s, n, _key(storage, key), _unix(at)) for s, n, storage, key, at in rows]
+        return [
+            Change(s, n, stored_key(storage, key), _unix(at)) for s, n, storage, key, at in rows
+        ]
 
     def last(self) -> int:
         """The number of the last change."""
@@ -126,11 +128,6 @@ def collapse(changes: Iterable[Change]) -> dict[str, list[Key]]:
             # 1 and 1.0 are one dict key; the storage class keeps them apart.
             found.setdefault(change.name, {})[type(change.key).__name__, change.key] = change.key
     return {name: list(keys.values()) for name, keys in found.items()}
-
-
-def _key(storage: str, key: Key) -> Key:
-    """A blob stays as it is, even where its bytes are text."""
-    return typed_key(key) if storage == "text" else key
 
 
 def _unix(julian: float) -> float:

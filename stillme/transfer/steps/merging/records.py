@@ -14,7 +14,7 @@ from stillme.transfer import kinds
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.raw_cells import pack_cell, unpack_cell
-from stillme.transfer.sqlite.key_text import typed_key
+from stillme.transfer.sqlite.key_text import only_reads_like_one, stored_key
 from stillme.transfer.sqlite.raw import RawRow
 from stillme.transfer.sqlite.stored import is_stored, stored_rowids
 from stillme.transfer.steps.rows.careful import key_as_text
@@ -50,13 +50,10 @@ def unloaded_keys(alias: str, source: TableSource, rows: Sequence[RawRow]) -> li
 
 def _can_be_loaded(mapping: TableMapping, row: RawRow) -> bool:
     assert mapping.key is not None
-    storage, raw = row.cells[mapping.key.legacy]
+    key = stored_key(*row.cells[mapping.key.legacy])
     if not isinstance(mapping.key.kind, kinds.TextKey):
-        return storage == "integer"
-    if storage != "text":
-        return storage in ("integer", "real")
-    text = typed_key(raw)
-    return isinstance(text, str) and "\0" not in text
+        return isinstance(key, int)
+    return key is not None and not only_reads_like_one(key)
 
 
 def drop_records(alias: str, source: TableSource, keys: Sequence[str]) -> None:

@@ -11,6 +11,7 @@ from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.postgresql.copy import fetch_all, quoted
 from stillme.transfer.steps.merging.compare import key_value, target_keys
+from stillme.transfer.steps.rows.careful import key_as_text
 from stillme.transfer.steps.rows.job import TableSource
 
 
@@ -34,9 +35,8 @@ def every_key(alias: str, source: TableSource) -> Iterator[object]:
     aside = _set_aside(alias, mapping)
     for row in source.raw.where("1"):
         storage, raw = row.cells[mapping.key.legacy]
-        value = key_value(raw)
-        if (storage, str(value).replace("\0", "\ufffd")) not in aside:
-            yield value
+        if (storage, key_as_text(mapping, row)) not in aside:
+            yield key_value(raw)
     key = quoted(mapping.key.target)
     for (present,) in fetch_all(connections[alias], f"SELECT {key} FROM {mapping.relation}"):
         yield present

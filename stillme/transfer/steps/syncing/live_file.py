@@ -22,7 +22,7 @@ from stillme.transfer.sqlite.capture.tables import captured_tables
 from stillme.transfer.sqlite.clock import read_clock
 from stillme.transfer.sqlite.connect import explain, open_legacy, quoted
 from stillme.transfer.sqlite.epochs import end_keys, read_number_ranges, units_of
-from stillme.transfer.sqlite.key_text import Key, typed_key
+from stillme.transfer.sqlite.key_text import Key, stored_key, typed_key
 from stillme.transfer.sqlite.parts import scan_on
 from stillme.transfer.sqlite.raw import RawRow
 from stillme.transfer.sqlite.schema import FoundSchema, read_schema
@@ -239,17 +239,7 @@ def row_keys(live: LiveFile, table: str, rows: Sequence[RawRow]) -> list[Key]:
     key = live.tables[table].job.mapping.key
     if key is None:
         return []
-    found: list[Key] = []
-    for row in rows:
-        storage, raw = row.cells[key.legacy]
-        if storage == "text" and isinstance(raw, bytes):
-            try:
-                found.append(raw.decode("utf-8"))
-            except UnicodeDecodeError:
-                found.append(raw)
-        else:
-            found.append(raw)
-    return found
+    return [stored_key(*row.cells[key.legacy]) for row in rows]
 
 
 def same_file(live: LiveFile, capture_id: str, witness: object, position: int) -> str | None:

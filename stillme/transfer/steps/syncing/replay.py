@@ -25,7 +25,7 @@ from stillme.transfer.postgresql.copy import (
     quoted,
 )
 from stillme.transfer.raw_cells import whole_key
-from stillme.transfer.sqlite.key_text import Key
+from stillme.transfer.sqlite.key_text import Key, only_reads_like_one
 from stillme.transfer.sqlite.raw import RawRow
 from stillme.transfer.steps.merging.apply import apply_raw
 from stillme.transfer.steps.merging.foreign import foreign_among
@@ -148,8 +148,8 @@ def _apply_table(
     present.update(row_keys(live, table, rows))
     away = [key for key in keys if key not in present]
     # The target's row of that text, if any, is another row's.
-    drop_records(alias, source, [str(key_text(key)) for key in away if _only_reads_like_one(key)])
-    gone = [key_text(key) for key in away if not _only_reads_like_one(key)]
+    drop_records(alias, source, [str(key_text(key)) for key in away if only_reads_like_one(key)])
+    gone = [key_text(key) for key in away if not only_reads_like_one(key)]
     gone = _ours(alias, source, gone, table, result)
     _drop_gone(alias, source, gone, result.outcome)
     if mapping.key_is_rowid:
@@ -162,11 +162,6 @@ def _apply_table(
     result.outcome.pruned += delete_keys(alias, mapping, bad) if bad else 0
     if None in present or None in gone:
         drop_keyless(alias, source)
-
-
-def _only_reads_like_one(key: Key) -> bool:
-    """A blob, or text that is not UTF-8 or holds U+0000, is no key that the target can have."""
-    return isinstance(key, bytes) or (isinstance(key, str) and "\0" in key)
 
 
 def _ours(
