@@ -21,6 +21,8 @@ class FindingKind(StrEnum):
     QUARANTINE_OPEN = "quarantine_open"
     QUARANTINE_KEPT_ROW = "quarantine_kept_row"
     CONSERVATION = "conservation"
+    INVENTORY = "inventory"
+    MISSING_LEGACY = "missing_legacy"
     MISSING_TABLE = "missing_table"
     COLUMN = "column"
     CONSTRAINT = "constraint"

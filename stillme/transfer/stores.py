@@ -15,6 +15,7 @@ from typing import Any, Protocol
 
 from stillme.transfer.errors import LegacyFileError
 from stillme.transfer.findings import Finding, OnEvent
+from stillme.transfer.inventory import InventoryLine
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ class StoreReport:
     findings: list[Finding] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
     files: dict[str, dict[str, Any]] = field(default_factory=dict)
+    inventory: list[InventoryLine] = field(default_factory=list)
 
 
 class Store(Protocol):
@@ -52,7 +54,16 @@ class Store(Protocol):
         """Where it is, by the settings."""
 
     def is_present(self) -> bool:
-        """Whether there is anything to move."""
+        """Whether there is anything to move.
+
+        True also for a folder that holds something nobody can read: `inventory` names it.
+        """
+
+    def inventory(self) -> list[InventoryLine]:
+        """Everything there that holds data, carried or open; decisions are not looked up here.
+
+        Raises TransferError where it cannot be read.
+        """
 
     def digest(self) -> str:
         """SHA-256 of what is there, as the proof's `files` give it."""

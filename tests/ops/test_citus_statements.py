@@ -112,7 +112,6 @@ def test_import_and_proof(legacy: Path) -> None:
     accept_all()
     result = judge(round_trip=True)
     assert result.exit_status == 0, [f.sentence() for f in result.findings.kept]
-    assert judge(since=result.run_id).exit_status == 0
     assert judge(level="sample", sample=20).exit_status == 0
     assert judge(level="counts").exit_status == 0
     before = content()

@@ -111,8 +111,6 @@ def _table_dict(proof: TableProof) -> dict[str, Any]:
         "findings": proof.findings.total,
         "digest": proof.digest,
         "ranges": [{name: found[name] for name in _RANGE} for found in proof.ranges],
-        "ranges_unchanged": proof.ranges_unchanged,
-        "unchanged_since": proof.since,
         "round_trip": None if proof.round_trip is None else asdict(proof.round_trip),
         "seconds": round(proof.seconds, 3),
     }

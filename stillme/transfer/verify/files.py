@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from stillme.transfer.findings import Event, OnEvent
 from stillme.transfer.models import FileState
@@ -40,12 +39,11 @@ class BegunFile:
 
 @dataclass(frozen=True, slots=True)
 class FileWork:
-    """Verifies files into `result`. `proven` is what a proven run kept, by declared table."""
+    """Verifies files into `result`."""
 
     options: VerifyOptions
     directory: Path
     result: VerifyResult
-    proven: dict[str, dict[str, Any]]
     on_event: OnEvent
 
     def begin(self, file: LegacyFile, judges: Judges) -> BegunFile:
@@ -61,8 +59,7 @@ class FileWork:
         found = BegunFile(snapshot, self._fit(file.name, cases))
         if self.options.level == "full":
             for name, case in found.cases.items():
-                kept = self.proven.get(name)
-                found.begun[name] = begin_full(self.options.database, case, kept, judges)
+                found.begun[name] = begin_full(self.options.database, case, judges)
         return found
 
     def _fit(self, file: str, cases: dict[str, TableCase]) -> dict[str, TableCase]:
@@ -117,10 +114,7 @@ class FileWork:
     def _proof(self, name: str, case: TableCase, begun: Begun | None, judges: Judges) -> TableProof:
         if begun is None:
             return verify_lightly(self.options, case, judges)
-        proof, self.result.kept[name] = end_full(
-            self.options, begun, partial(self._tell_rows, name)
-        )
-        return proof
+        return end_full(self.options, begun, partial(self._tell_rows, name))
 
     def _tell_rows(self, table: str, rows: int) -> None:
         self.on_event(Event("progress", {"table": table, "rows": rows}))

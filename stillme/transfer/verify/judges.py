@@ -10,19 +10,15 @@ from typing import NamedTuple, Protocol
 
 from stillme.transfer.processes import process_pool
 from stillme.transfer.verify.result import TableProof
-from stillme.transfer.verify.since import KnownRange, mark_range
 from stillme.transfer.verify.table import Part, TableCase, TableJudge
 
 
 class PartTask(NamedTuple):
-    """A part to judge; `known` is what a proven run said of it, `records` the mark of what the
-    ledger keeps of its rows, None where nobody will ask again."""
+    """A part to judge."""
 
     alias: str
     case: TableCase
     part: Part
-    known: KnownRange | None = None
-    records: str | None = None
 
 
 class Judges(Protocol):
@@ -65,7 +61,7 @@ class _Bench:
         if self._judge is None or self._table != table:
             self.close()
             self._judge, self._table = TableJudge(task.alias, task.case), table
-        return _proof(self._judge, task)
+        return self._judge.judge(task.part)
 
     def close(self) -> None:
         if self._judge is not None:
@@ -95,22 +91,3 @@ _bench = _Bench()
 
 def _in_worker(task: PartTask) -> TableProof:
     return _bench.judge(task)
-
-
-def _proof(judge: TableJudge, task: PartTask) -> TableProof:
-    """A part judged, or its known proof where neither side was written since."""
-    if task.records is None:
-        return judge.judge(task.part)
-    target = judge.written(task.part)
-    if task.known is not None and _is_as_then(judge, task, task.known, target):
-        return task.known.proof(task.case)
-    proof = judge.judge(task.part)
-    mark_range(proof, target, task.records)
-    return proof
-
-
-def _is_as_then(judge: TableJudge, task: PartTask, known: KnownRange, target: str) -> bool:
-    kept = known.kept
-    if kept["findings"] or (kept["target"], kept["records"]) != (target, task.records):
-        return False
-    return known.same_file or judge.legacy_digest(task.part) == kept["digest"]

@@ -13,7 +13,7 @@ SMALL_FILES = 4_000_000
 @dataclass(frozen=True, slots=True)
 class VerifyOptions:
     """What to verify and how thoroughly: level "counts", "sample" (of `sample` rows a table) or
-    "full"; `since` names a proven run whose unchanged key ranges are not read again."""
+    "full"."""
 
     selection: Selection = field(default_factory=Selection)
     level: str = "full"
@@ -21,7 +21,6 @@ class VerifyOptions:
     database: str = "default"
     round_trip: bool = False
     sample: int = 3000
-    since: int | None = None
 
     @property
     def most_workers(self) -> int:

@@ -67,8 +67,7 @@ class TableProof:
     """One table compared: rows, how they were proven, what was found.
 
     `by_digest` rows were proven by a block's digest, `by_cell` cell by cell; `cells` counts the
-    legacy cells among them. `accepted` and `open` are quarantined rows. `since` names the
-    proven run since which no key range has changed.
+    legacy cells among them. `accepted` and `open` are quarantined rows.
     """
 
     file: str
@@ -87,13 +86,7 @@ class TableProof:
     digest: str = ""
     round_trip: RoundTripResult | None = None
     ranges: list[dict[str, Any]] = field(default_factory=list)
-    since: int | None = None
     compared: int = 0
-
-    @property
-    def ranges_unchanged(self) -> int:
-        """Key ranges that are as a proven run left them, and were not judged again."""
-        return sum(1 for found in self.ranges if found.get("again"))
 
     def add(self, other: TableProof) -> None:
         """Sum the proof of another part of the same table."""
@@ -120,7 +113,6 @@ class VerifyResult:
     finished_at: str = ""
     versions: dict[str, str] = field(default_factory=dict)
     quarantine: list[dict[str, Any]] = field(default_factory=list)
-    kept: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def findings(self) -> Findings:

@@ -20,7 +20,6 @@ from stillme.transfer.verify.keys import Settle, settle_findings
 from stillme.transfer.verify.options import VerifyOptions
 from stillme.transfer.verify.result import VerifyResult
 from stillme.transfer.verify.sample import confidence_sentence
-from stillme.transfer.verify.since import proven_tables
 from stillme.transfer.verify.target_side import select
 
 __all__ = ["VerifyOptions", "verify"]
@@ -38,9 +37,8 @@ def verify(
     started = time.monotonic()
     _check_migrated(options.database)
     result = VerifyResult(options.level)
-    proven = proven_tables(options.database, options.since)
     with tempfile.TemporaryDirectory(prefix="stillme-verify-") as name:
-        _verify_files(FileWork(options, Path(name), result, proven, on_event))
+        _verify_files(FileWork(options, Path(name), result, on_event))
     _verify_stores(options, result, on_event)
     if settle is not None:
         settle_findings(options.database, result, settle)
@@ -81,8 +79,6 @@ def _verify_stores(options: VerifyOptions, result: VerifyResult, on_event: OnEve
     selection = options.selection
     for store in wanted_stores(selection.files, selection.tables, result.notices):
         on_event(Event("file", {"file": store.name, "path": str(store.path())}))
-        if options.since is not None:
-            result.notices.append(f"{store.name}: compared again in full, --since is for files.")
         if options.round_trip:
             result.notices.append(f"{store.name}: not rebuilt, --round-trip is for files.")
         report = store.prove_store(chosen, on_event)
@@ -119,5 +115,5 @@ def _record(options: VerifyOptions, result: VerifyResult) -> None:
         verdict=result.verdict,
         exit_status=result.exit_status,
         findings=result.findings.total,
-        report={"files": result.files, "open": result.open_rows, "tables": result.kept},
+        report={"files": result.files, "open": result.open_rows},
     )

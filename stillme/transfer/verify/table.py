@@ -129,21 +129,6 @@ class TableJudge:
         )
         return proof
 
-    def written(self, part: Part) -> str:
-        """Alike as long as no transaction has written to the target rows of a part."""
-        return self._target.written(part.after, part.upto)
-
-    def legacy_digest(self, part: Part) -> str:
-        """The digest of a part as `judge` finds it, from the legacy side alone."""
-        digest = hashlib.sha256()
-        if self.case.mapping.key is None:
-            for _ in _hashed(self._legacy.rows("1"), digest):
-                pass
-        else:
-            for _ in self._digested(part, digest):
-                pass
-        return digest.hexdigest()
-
     def _digested(self, part: Part, digest: Digest) -> Iterator[tuple[Any, Any, Block]]:
         """The blocks of a part, all that they say of the legacy rows being hashed."""
         self._noted = self._target.noted_keys(part.after, part.upto)

@@ -19,7 +19,6 @@ from stillme.transfer.verify.options import VerifyOptions
 from stillme.transfer.verify.result import TableProof
 from stillme.transfer.verify.sample import sample_parts
 from stillme.transfer.verify.sequences import check_sequence
-from stillme.transfer.verify.since import Records, known_ranges, records, to_keep
 from stillme.transfer.verify.structure import check_foreign_keys
 from stillme.transfer.verify.table import Part, TableCase
 from stillme.transfer.verify.target_side import select
@@ -33,8 +32,6 @@ class Begun:
     """A table whose parts were handed out; `judged` gives their proofs, in order."""
 
     case: TableCase
-    parts: list[Part]
-    marks: Records
     judged: Iterator[TableProof]
 
 
@@ -47,26 +44,14 @@ def legacy_rows(case: TableCase) -> int:
         connection.close()
 
 
-def begin_full(alias: str, case: TableCase, kept: dict[str, Any] | None, judges: Judges) -> Begun:
-    """Hand out every row. `kept` is what a proven run kept: key ranges that are as they were then
-    are not read again."""
-    known = known_ranges(case, kept)
-    parts = [found.part for found in known] or _parts(case)
-    # Taken before the rows are read: what is written meanwhile counts as changed next time.
-    marks = records(alias, case, parts)
-    if kept is None or marks.rest != kept.get("rest"):
-        known = []
-    tasks = [
-        PartTask(alias, case, part, known[i] if known else None, marks.ranges[i])
-        for i, part in enumerate(parts)
-    ]
-    return Begun(case, parts, marks, judges.hand_out(tasks))
+def begin_full(alias: str, case: TableCase, judges: Judges) -> Begun:
+    """Hand out every row."""
+    tasks = [PartTask(alias, case, part) for part in _parts(case)]
+    return Begun(case, judges.hand_out(tasks))
 
 
-def end_full(
-    options: VerifyOptions, begun: Begun, on_rows: OnRows
-) -> tuple[TableProof, dict[str, Any]]:
-    """The proof of the table, and what the ledger is to keep of it.
+def end_full(options: VerifyOptions, begun: Begun, on_rows: OnRows) -> TableProof:
+    """The proof of the table.
 
     Its seconds are those in which this table was waited for: others are judged meanwhile.
     """
@@ -77,11 +62,9 @@ def end_full(
         on_rows(whole.legacy_rows)
     joined = "".join(str(part["digest"]) for part in whole.ranges)
     whole.digest = hashlib.sha256(joined.encode()).hexdigest()
-    if whole.ranges_unchanged == len(begun.parts):
-        whole.since = options.since
     whole.findings.extend(leftovers(options.database, begun.case))
     whole.seconds = time.monotonic() - started
-    return whole, to_keep(begun.case, begun.marks, whole)
+    return whole
 
 
 def verify_lightly(options: VerifyOptions, case: TableCase, judges: Judges) -> TableProof:

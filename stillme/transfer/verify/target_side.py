@@ -70,23 +70,6 @@ class TargetSide:
         source = f"FROM {self._mapping.relation} WHERE {where} ORDER BY {self._key}"
         return read_block(self._alias, self._lines, source, values)
 
-    def written(self, after: Any, upto: Any) -> str:
-        """Alike as long as no transaction has written to the rows of a key range."""
-        where, values = self._range(after, upto)
-        transaction = "xmin::text::bigint"
-        if self._mapping.key is None:
-            key = f"hashtextextended(ctid::text, {transaction})"
-        elif is_text_key(self._mapping):
-            key = f"hashtextextended({self._key}, {transaction})"
-        else:
-            key = f"hashint8extended({self._key}, {transaction})"
-        rows, mark = select(
-            self._alias,
-            f"SELECT count(*), bit_xor({key}) FROM {self._mapping.relation} WHERE {where}",
-            values,
-        )[0]
-        return f"{rows}:{mark}"
-
     def noted_keys(self, after: Any, upto: Any) -> set[Any]:
         """The keys of a range of which something was kept or set aside."""
         text = is_text_key(self._mapping)

@@ -56,13 +56,6 @@ def test_several_processes_say_what_one_says(loaded: None, level: str) -> None:
     assert len(alone.files) == 4
 
 
-def test_a_proof_by_several_processes_serves_the_next(loaded: None) -> None:
-    first = judge(jobs=2)
-    again = judge(jobs=2, since=first.run_id)
-    assert {table.since for table in again.tables} == {first.run_id}
-    assert [table.digest for table in again.tables] == [table.digest for table in first.tables]
-
-
 def test_the_next_file_is_handed_out_before_one_is_judged(
     loaded: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -89,7 +82,7 @@ def test_a_killed_process_ends_the_run_with_a_sentence(
     def die(*_: object) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
-    monkeypatch.setattr(judges, "_proof", die)
+    monkeypatch.setattr(judges.TableJudge, "judge", die)
     before = query("SELECT count(*) FROM transfer.proof")
     with pytest.raises(TransferError, match="killed"):
         judge(jobs=2)

@@ -51,12 +51,6 @@ class Command(TransferCommand):
             help="Level sample: compare about N rows of each table (default 3000).",
         )
         parser.add_argument(
-            "--since",
-            type=int,
-            metavar="RUN",
-            help="Read only the tables again that changed since this fully proven run.",
-        )
-        parser.add_argument(
             "--jobs", type=int, default=0, metavar="N", help="Worker processes (default: per core)."
         )
         parser.add_argument(
@@ -97,7 +91,6 @@ class Command(TransferCommand):
             selection=Selection(tuple(options["file"] or ()), tuple(options["table"] or ())),
             level=level,
             sample=options["sample"] or 3000,
-            since=options["since"],
             jobs=max(0, options["jobs"]),
             round_trip=options["round_trip"],
         )
