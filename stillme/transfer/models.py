@@ -266,6 +266,9 @@ from stillme.transfer.models_sync import (  # noqa: E402
     LagSample as LagSample,
 )
 from stillme.transfer.models_sync import (  # noqa: E402
+    LeftByDecision as LeftByDecision,
+)
+from stillme.transfer.models_sync import (  # noqa: E402
     RangeDigest as RangeDigest,
 )
 from stillme.transfer.models_sync import (  # noqa: E402

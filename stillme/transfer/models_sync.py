@@ -1,5 +1,5 @@
 """Models of the way there and back: what PostgreSQL received, what the files could not take, what
-several importers share."""
+several importers share, what was left behind on purpose."""
 
 from __future__ import annotations
 
@@ -119,3 +119,26 @@ class SharedRange(models.Model):
 
     def __str__(self) -> str:
         return f"{self.table}[{self.number}] of {self.run}"
+
+
+class LeftByDecision(models.Model):
+    """Something in a legacy file or store that holds data and stays there: who decided so, and why.
+
+    `name` is the table, file or folder as the inventory names it, `rows` what it held then.
+    """
+
+    file = models.TextField()
+    name = models.TextField()
+    rows = models.BigIntegerField(null=True)
+    note = models.TextField()
+    decided_by = models.TextField(default="")
+    decided_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        db_table = '"transfer"."left_by_decision"'
+        constraints = [
+            models.UniqueConstraint(fields=["file", "name"], name="left_by_decision_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.name}"

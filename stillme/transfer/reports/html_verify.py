@@ -39,6 +39,7 @@ def html_page(report: dict[str, Any]) -> str:
         _tables(report["tables"]),
         _round_trip(report["tables"]),
         _quarantine(report["quarantine"]),
+        _inventory(report["inventory"]),
         _findings(report),
         _section("Notices", _list(report["notices"])),
         "</body></html>\n",
@@ -127,6 +128,12 @@ def _round_trip(tables: Sequence[dict[str, Any]]) -> str:
 def _quarantine(rows: Sequence[dict[str, Any]]) -> str:
     names = ("table", "reason", "status", "rows")
     return _section("Quarantine", _grid(names, ([row[name] for name in names] for row in rows)))
+
+
+def _inventory(lines: Sequence[dict[str, Any]]) -> str:
+    names = ("file", "name", "rows", "fate", "target", "why", "who", "when")
+    rows = ([line[name] for name in names] for line in lines)
+    return _section("Inventory: everything that holds data", _grid(names, rows))
 
 
 def _findings(report: dict[str, Any]) -> str:

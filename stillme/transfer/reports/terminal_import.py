@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from stillme.transfer.reasons import in_words
+from stillme.transfer.reports.inventory import print_left, print_open
 from stillme.transfer.reports.progress import RunProgress as ImportProgress
 from stillme.transfer.reports.tables import plain_table, print_table
 from stillme.transfer.steps.join import JoinResult
@@ -29,6 +30,8 @@ def render_import(console: Console, result: ImportResult, form: str) -> None:
     print_table(console, _table(result))
     for table in result.tables:
         _explain(console, table)
+    print_left(console, result.inventory)
+    print_open(console, result.inventory)
     if result.returned:
         console.print(f"{result.returned} rows came back from quarantine: their parent is here.")
     if result.shares:
@@ -106,15 +109,30 @@ def _verdict(result: ImportResult) -> str:
     rows = sum(table.outcome.legacy_rows for table in result.tables)
     aside = sum(table.outcome.quarantined for table in result.tables)
     if not result.conserved:
-        sentence = "Rows are missing: legacy is not loaded + repaired + quarantined."
-        return f"[red]{sentence}[/]"
+        return f"[red]{_missing(result)}[/]"
     what = "would be accounted for" if result.dry_run else "are accounted for"
     text = f"All {rows:,} legacy rows {what} in {result.seconds:.1f} s"
     if rows and result.seconds >= 1:
         text += f" ({rows / result.seconds:,.0f} rows/s)"
     if aside:
-        text += f"; {aside:,} of them in quarantine: see `manage.py quarantine`"
+        text += f"; {aside:,} of them in quarantine: see `manage.py quarantine list`"
+    if result.undecided:
+        names = ", ".join(f"{line.file}:{line.name}" for line in result.undecided)
+        return f"{text}. [red]Not carried, and nobody has decided about it: {escape(names)}.[/]"
     return text + ("." if result.dry_run else ". Next: `manage.py verify_migration`.")
+
+
+def _missing(result: ImportResult) -> str:
+    """Which table does not add up, and by how much."""
+    table = next(table for table in result.tables if not table.conserved)
+    outcome = table.outcome
+    counted = outcome.legacy_rows if table.counted is None else table.counted
+    sums = f"{outcome.loaded:,} loaded + {outcome.repaired:,} repaired"
+    return escape(
+        f"Rows are missing: a full scan of {table.table} counts {counted:,} rows, which are not "
+        f"{sums} + {outcome.quarantined:,} quarantined. The file is damaged: "
+        "`manage.py backup_sqlite` tells what can be read."
+    )
 
 
 def as_dict(result: ImportResult) -> dict[str, Any]:
@@ -125,7 +143,9 @@ def as_dict(result: ImportResult) -> dict[str, Any]:
         "conserved": result.conserved,
         "seconds": round(result.seconds, 3),
         "returned_from_quarantine": result.returned,
+        "exit_status": result.exit_status,
         "notices": result.notices,
+        "inventory": [line.as_dict() for line in result.inventory],
         "shares": result.shares,
         "tables": [
             {
@@ -133,6 +153,7 @@ def as_dict(result: ImportResult) -> dict[str, Any]:
                 "table": table.table,
                 "target": table.target,
                 "legacy_rows": table.outcome.legacy_rows,
+                "counted_rows": table.counted,
                 "loaded": table.outcome.loaded,
                 "repaired": table.outcome.repaired,
                 "quarantined": table.outcome.quarantined,

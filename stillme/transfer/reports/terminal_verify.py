@@ -11,6 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from stillme.transfer.reports.advice import advice
+from stillme.transfer.reports.inventory import print_left
 from stillme.transfer.reports.progress import RunProgress as VerifyProgress
 from stillme.transfer.reports.tables import plain_table, print_table
 from stillme.transfer.verify.result import TableProof, VerifyResult
@@ -25,6 +26,7 @@ def render_verify(console: Console, result: VerifyResult, form: str, most: int) 
         return
     for notice in result.notices:
         console.print(f"[yellow]note[/] {escape(notice)}", soft_wrap=True)
+    print_left(console, result.inventory)
     print_table(console, _table(result))
     cells = sum(proof.cells for proof in result.tables)
     if cells:
@@ -86,6 +88,7 @@ def as_dict(result: VerifyResult) -> dict[str, Any]:
         "notices": result.notices,
         "undecided": result.open_rows,
         "quarantine": result.quarantine,
+        "inventory": [line.as_dict() for line in result.inventory],
         "findings_by_kind": {kind.value: rows for kind, rows in findings.counts.items()},
         "findings": [finding.as_dict() for finding in findings.kept],
         "tables": [_table_dict(proof) for proof in result.tables],

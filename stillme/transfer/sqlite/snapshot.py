@@ -25,6 +25,7 @@ from stillme.transfer.sqlite.connect import (
     open_legacy,
     uri,
 )
+from stillme.transfer.sqlite.file_indexes import distrust_indexes
 from stillme.transfer.sqlite.schema import FoundSchema, read_schema
 
 _BLOCK = 1 << 20
@@ -32,7 +33,11 @@ _BLOCK = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """A copy of the legacy file `source` at `path`, with the schema found in it."""
+    """A copy of the legacy file `source` at `path`, with the schema found in it.
+
+    `sha256` and `size` (bytes) are those of the copy as it was made. `notices` are sentences on
+    indexes of the file that disagree with their tables.
+    """
 
     file: str
     source: Path
@@ -40,6 +45,7 @@ class Snapshot:
     schema: FoundSchema
     size: int
     sha256: str
+    notices: tuple[str, ...] = ()
 
     def open(self) -> sqlite3.Connection:
         """A fresh read-only connection to the copy. Nobody writes it, so it is immutable."""
@@ -54,8 +60,18 @@ class Snapshot:
         return connection
 
 
-def take_snapshot(file: str, source: Path, directory: Path, *, patience: float = 30.0) -> Snapshot:
+def take_snapshot(
+    file: str,
+    source: Path,
+    directory: Path,
+    *,
+    patience: float = 30.0,
+    keep_indexes: bool = False,
+) -> Snapshot:
     """Copy `source` into `directory` and read its schema.
+
+    The copy is for reading: the indexes of the file are taken out of it, so that no row is believed
+    from one (`file_indexes`). `keep_indexes` is for a copy that is to be written to as the file is.
 
     Waits up to `patience` seconds for a writer that holds the file. Raises LegacyFileError where
     the file is missing, no database, locked for longer, damaged, not in UTF-8, or the disk is full.
@@ -76,7 +92,14 @@ def take_snapshot(file: str, source: Path, directory: Path, *, patience: float =
             f"{source} stores text as {encoding}, which is not supported: make a UTF-8 copy with "
             f"`sqlite3 {source.name} .dump | sqlite3 copy.db` and import that."
         )
-    return Snapshot(file, source, copy, schema, copy.stat().st_size, sha256)
+    size = copy.stat().st_size
+    notices: tuple[str, ...] = ()
+    if not keep_indexes:
+        try:
+            notices = distrust_indexes(copy, source)
+        except sqlite3.Error as error:
+            raise explain(source, error) from error
+    return Snapshot(file, source, copy, schema, size, sha256, notices)
 
 
 def _copied(source: Path, copy: Path, patience: float) -> str:

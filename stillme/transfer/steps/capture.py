@@ -79,7 +79,7 @@ def install_capture(
 def probe_file(file: LegacyFile) -> list[Probe]:
     """Run the probes on a scratch copy of the file, capture of an earlier install taken out."""
     with tempfile.TemporaryDirectory(prefix="stillme-probe-") as name:
-        snapshot = take_snapshot(file.name, file.path, Path(name))
+        snapshot = take_snapshot(file.name, file.path, Path(name), keep_indexes=True)
         capture.remove(snapshot.path)
         mappings = list(file_mappings(snapshot, []).values())
         probes = capture.run_probes(snapshot.path, mappings)

@@ -20,6 +20,7 @@ from django.conf import settings
 
 from stillme.transfer.errors import TransferError
 from stillme.transfer.findings import Event, OnEvent, ignore_event
+from stillme.transfer.inventory import InventoryLine, open_lines
 from stillme.transfer.kinds import Stamp, Timestamp
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.processes import usable_cores
@@ -36,6 +37,7 @@ from stillme.transfer.steps.loading.predict import as_dict as prediction_as_dict
 from stillme.transfer.steps.rows.job import TableJob
 from stillme.transfer.steps.rows.outcome import Outcome
 from stillme.transfer.stores import StoreOptions, wanted_stores
+from stillme.transfer.take_inventory import inventory_of
 
 
 @dataclass(slots=True)
@@ -67,6 +69,8 @@ class FileInspection:
     open_clock: str = ""
     drift: list[Drift] = field(default_factory=list)
     tables: list[TableInspection] = field(default_factory=list)
+    inventory: list[InventoryLine] = field(default_factory=list)
+    notices: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""
@@ -81,6 +85,8 @@ class FileInspection:
             "open_question": self.open_clock or None,
             "drift": [drift.as_dict() for drift in self.drift],
             "tables": [table.as_dict() for table in self.tables],
+            "inventory": [line.as_dict() for line in self.inventory],
+            "notices": list(self.notices),
         }
 
 
@@ -121,6 +127,7 @@ class Inspection:
     unreadable: list[str] = field(default_factory=list)
     others: list[OtherFile] = field(default_factory=list)
     order: list[list[str]] = field(default_factory=list)
+    inventory: list[InventoryLine] = field(default_factory=list)
     seconds: float = 0.0
 
     @property
@@ -138,7 +145,14 @@ class Inspection:
     def open_questions(self) -> list[str]:
         """What the operator should decide first."""
         clocks = [f"{file.file}: {file.open_clock}" for file in self.files if file.open_clock]
-        return clocks + self.unreadable
+        return clocks + self.unreadable + [line.sentence for line in self.undecided]
+
+    @property
+    def undecided(self) -> list[InventoryLine]:
+        """What holds data and is not carried. Whether somebody left it on purpose only the ledger
+        knows, which is not asked here."""
+        lines = [line for file in self.files for line in file.inventory]
+        return open_lines(lines + self.inventory)
 
     @property
     def clean(self) -> bool:
@@ -155,6 +169,7 @@ class Inspection:
             "notices": self.notices,
             "files": [file.as_dict() for file in self.files],
             "stores": [table.as_dict() for table in self.stores],
+            "store_inventory": [line.as_dict() for line in self.inventory],
             "other_files": [other.as_dict() for other in self.others],
         }
 
@@ -194,6 +209,7 @@ def _inspect_stores(wanted: Selection, result: Inspection) -> None:
             result.unreadable.append(f"{store.name}: {error}")
             continue
         result.notices += report.notices
+        result.inventory += report.inventory
         for table in report.tables:
             result.stores.append(
                 StoreInspection(store.name, table.table, table.target, table.outcome)
@@ -261,6 +277,8 @@ def _file(file: LegacyFile, plan: Plan, tables: dict[str, TableInspection]) -> F
         open_clock=_open_clock(clock, planned),
         drift=_drift(file, snapshot),
         tables=[tables[p.job.mapping.declared_table] for p in planned],
+        inventory=inventory_of(snapshot, None),
+        notices=snapshot.notices,
     )
 
 

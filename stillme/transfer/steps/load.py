@@ -45,6 +45,7 @@ from stillme.transfer.steps.merging.image import refuse_on_cluster
 from stillme.transfer.steps.retry import retry_orphans
 from stillme.transfer.steps.syncing.states import refuse_when_live
 from stillme.transfer.stores import StoreOptions, wanted_stores
+from stillme.transfer.take_inventory import inventory_of, with_decisions
 
 __all__ = ["CHUNK_ROWS", "ImportOptions", "ImportResult", "TableResult", "import_files"]
 
@@ -68,6 +69,8 @@ def import_files(options: ImportOptions, on_event: OnEvent = ignore_event) -> Im
 def _dry(options: ImportOptions, directory: Path, on_event: OnEvent) -> ImportResult:
     plan = make_plan(options.selection, directory, settings.LEGACY_TIME_ZONE, None, on_event)
     result = ImportResult(None, notices=plan.notices, dry_run=True)
+    for snapshot in plan.snapshots:
+        result.inventory += inventory_of(snapshot, None)
     set_aside: dict[str, tuple[int, ...]] = {}
     for planned in plan.tables:
         begun = time.monotonic()
@@ -77,7 +80,14 @@ def _dry(options: ImportOptions, directory: Path, on_event: OnEvent) -> ImportRe
         mapping = job.mapping
         seconds = time.monotonic() - begun
         result.tables.append(
-            TableResult(mapping.file, mapping.declared_table, mapping.target, outcome, seconds)
+            TableResult(
+                mapping.file,
+                mapping.declared_table,
+                mapping.target,
+                outcome,
+                seconds,
+                counted=planned.rows,
+            )
         )
     _load_stores(options, None, result, on_event)
     return result
@@ -101,6 +111,8 @@ def _load_stores(
         report = store.import_store(chosen, run, on_event)
         result.tables += report.tables
         result.notices += report.notices
+        alias = None if options.dry_run else options.database
+        result.inventory += with_decisions(alias, report.inventory)
 
 
 def _parents_of(
@@ -132,7 +144,12 @@ def _import(options: ImportOptions, directory: Path, on_event: OnEvent) -> Impor
         _close_failed(alias, run, error)
         raise
     ledger.prune_marks(alias)
-    run.summary = {"returned": result.returned, "shares": result.shares}
+    undecided = [line.as_dict() for line in result.undecided]
+    run.summary = {
+        "returned": result.returned,
+        "shares": result.shares,
+        "undecided": undecided,
+    }
     ledger.finish_run(alias, run, failed=not result.conserved)
     return result
 
@@ -179,6 +196,8 @@ def _load_files(
         for snapshot in snapshots:
             schedule.expect(planning.submit(planner.look, snapshot))
         schedule.work()
+        for snapshot in snapshots:
+            result.inventory += inventory_of(snapshot, alias)
     order = [snapshot.file for snapshot in snapshots]
     files = sorted(schedule.files, key=lambda file: order.index(file.snapshot.file))
     plan = arrange(selection, files, result.notices)

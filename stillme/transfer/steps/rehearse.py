@@ -134,7 +134,7 @@ def _the_day(run: _Run, result: Rehearsal, verify: Verify | None, judge: Judge |
 def _copy_files(folder: Path, result: Rehearsal) -> tuple[bool, str]:
     files = present_files(Selection(), [])
     for file in files:
-        snapshot = take_snapshot(file.name, file.path, folder)
+        snapshot = take_snapshot(file.name, file.path, folder, keep_indexes=True)
         snapshot.path.rename(folder / file.path.name)
         result.bytes += snapshot.size
     return True, f"{len(files)} files, {result.bytes / 2**20:,.1f} MiB"

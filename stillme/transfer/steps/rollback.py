@@ -85,7 +85,7 @@ def plan_rollback(alias: str, on_event: OnEvent = ignore_event) -> RollbackResul
     result = RollbackResult(None, True)
     with tempfile.TemporaryDirectory(prefix="stillme-rollback-") as name:
         for file in live_files(alias):
-            snapshot = take_snapshot(file.name, file.path, Path(name))
+            snapshot = take_snapshot(file.name, file.path, Path(name), keep_indexes=True)
             copy = replace(file, path=snapshot.path)
             with write_transaction(copy.path) as writable:
                 drop_freeze(writable)

@@ -10,6 +10,7 @@ from stillme.transfer.findings import Event, OnEvent
 from stillme.transfer.models import FileState
 from stillme.transfer.registry import LegacyFile, legacy_models
 from stillme.transfer.sqlite.snapshot import Snapshot, take_snapshot
+from stillme.transfer.take_inventory import inventory_of
 from stillme.transfer.verify.cases import make_cases
 from stillme.transfer.verify.judges import Judges
 from stillme.transfer.verify.options import VerifyOptions
@@ -50,6 +51,8 @@ class FileWork:
         """Copy a file, look at its structure, hand out its rows. Raises TransferError."""
         self.on_event(Event("file", {"file": file.name, "path": str(file.path)}))
         snapshot = take_snapshot(file.name, file.path, self.directory)
+        self.result.account_for(inventory_of(snapshot, self.options.database))
+        self.result.notices += [f"{file.name}: {sentence}." for sentence in snapshot.notices]
         cases = make_cases(self.options.database, snapshot)
         self.result.files[file.name] = {
             "path": str(file.path),

@@ -21,6 +21,7 @@ from stillme.transfer.sqlite.snapshot import take_snapshot
 from stillme.transfer.verify.cases import make_cases
 from stillme.transfer.verify.result import Findings, TableProof, VerifyResult
 from stillme.transfer.verify.table import TableCase, TableJudge
+from stillme.transfer.verify.unclaimed import unclaimed
 
 # Called with the declared table and the keys of its rows with findings; tells whether something
 # may have arrived since.
@@ -61,6 +62,7 @@ def judge_keys(alias: str, case: TableCase, keys: Sequence[str]) -> TableProof:
             judge.judge_keys(typed_keys(case, keys[start : start + AT_ONCE]), proof)
     finally:
         judge.close()
+    proof.findings.extend(unclaimed(alias, mapping, proof, keys))
     return proof
 
 

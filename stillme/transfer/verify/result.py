@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from stillme.transfer.findings import Finding, FindingKind
+from stillme.transfer.inventory import InventoryLine, open_lines
 
 MOST_KEPT = 10_000
 
@@ -67,7 +69,8 @@ class TableProof:
     """One table compared: rows, how they were proven, what was found.
 
     `by_digest` rows were proven by a block's digest, `by_cell` cell by cell; `cells` counts the
-    legacy cells among them. `accepted` and `open` are quarantined rows.
+    legacy cells among them. `accepted` and `open` are quarantined rows. `records` and `originals`
+    are the ids of the quarantine records and kept cells that belong to judged rows.
     """
 
     file: str
@@ -87,6 +90,8 @@ class TableProof:
     round_trip: RoundTripResult | None = None
     ranges: list[dict[str, Any]] = field(default_factory=list)
     compared: int = 0
+    records: array[int] = field(default_factory=lambda: array("q"))
+    originals: array[int] = field(default_factory=lambda: array("q"))
 
     def add(self, other: TableProof) -> None:
         """Sum the proof of another part of the same table."""
@@ -96,6 +101,8 @@ class TableProof:
         self.accepted += other.accepted
         self.findings.merge(other.findings)
         self.ranges += other.ranges
+        self.records += other.records
+        self.originals += other.originals
 
 
 @dataclass(slots=True)
@@ -113,6 +120,24 @@ class VerifyResult:
     finished_at: str = ""
     versions: dict[str, str] = field(default_factory=dict)
     quarantine: list[dict[str, Any]] = field(default_factory=list)
+    inventory: list[InventoryLine] = field(default_factory=list)
+
+    def account_for(self, lines: Iterable[InventoryLine]) -> None:
+        """Take lines of the inventory in; an open one is a finding."""
+        found = list(lines)
+        self.inventory += found
+        for line in open_lines(found):
+            rows = "something" if line.rows is None else f"{line.rows:,} rows"
+            self.structure.add(
+                Finding(
+                    FindingKind.INVENTORY,
+                    f"{line.file}:{line.name}",
+                    None,
+                    "carried, or left by a decision",
+                    rows,
+                    line.why,
+                )
+            )
 
     @property
     def findings(self) -> Findings:

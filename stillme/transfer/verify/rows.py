@@ -21,6 +21,7 @@ from stillme.transfer.verify.huge_document import DocumentJudge, HugeDocument
 from stillme.transfer.verify.huge_text import HugeText
 from stillme.transfer.verify.legacy_side import StoredRow
 from stillme.transfer.verify.local_clock import LocalClock
+from stillme.transfer.verify.refusal import takes_row
 from stillme.transfer.verify.result import TableProof
 from stillme.transfer.verify.target_side import TargetSide
 
@@ -73,6 +74,7 @@ class RowJudge:
         found = self._target.rows(
             [k for k in lookups if k is not None], self._left(zip(rows, lookups, strict=True))
         )
+        self._tell_repeated(proof)
         aside = self._aside(rows)
         kept = self._kept([key for key in keyed if key is not None])
         for row, lookup in zip(rows, lookups, strict=True):
@@ -90,6 +92,13 @@ class RowJudge:
             ):
                 proof.findings.add(finding)
         return {key for key in keyed if key is not None}
+
+    def _tell_repeated(self, proof: TableProof) -> None:
+        """A key that the target holds more than once, past a broken primary key."""
+        for key, rows in self._target.repeated.items():
+            proof.findings.add(
+                self._finding(FindingKind.EXTRA_ROW, key, "", "one row", f"{rows} rows of this key")
+            )
 
     def _left(self, rows: Iterable[tuple[StoredRow, Any]]) -> dict[str, list[Any]]:
         """The documents of the target that are compared already: the keys by target column."""
@@ -185,15 +194,12 @@ class RowJudge:
         fate = self._oracle.fate(row)
         key = self.key_text(row)
         if record is not None and (record.status != record.Status.REPAIRED or record.repairs):
+            proof.records.append(record.pk)
             yield from self._set_aside(row, record, proof)
-            if not record.repairs and record.reason not in (fate.reason, "refused_by_target"):
-                note = "the reason why the row was set aside"
-                wanted = fate.reason or "no reason: the row can be loaded"
-                yield self._finding(
-                    FindingKind.QUARANTINE_KEPT_ROW, key, "", wanted, record.reason, note
-                )
+            if not record.repairs:
+                yield from self._reason(key, record.reason, fate)
             if record.status == record.Status.REPAIRED:
-                yield from self._edited(row, record, target)
+                yield from self._edited(row, record, target, proof)
             elif target is not None and not row.is_repeat:
                 note = "an earlier version of a row in quarantine; import_sqlite --prune deletes it"
                 yield self._finding(FindingKind.EXTRA_ROW, key, "", "no row", "a row", note)
@@ -208,30 +214,56 @@ class RowJudge:
             return
         proof.repaired += fate.repaired
         yield from self._values(key, fate.values, target)
-        yield from self._kept_cells(key, fate, kept)
+        yield from self._kept_cells(key, fate, kept, proof)
+
+    def _reason(self, key: str | None, reason: str, fate: Fate) -> Iterator[Finding]:
+        """A row may be set aside for the reason that the policy gives, or because PostgreSQL
+        refuses it: then it is asked to take the row once more."""
+        if reason == fate.reason:
+            return
+        wanted = fate.reason or "no reason: the row can be loaded"
+        note = "the reason why the row was set aside"
+        if reason == "refused_by_target" and not fate.reason:
+            note = takes_row(self._alias, self._mapping, fate)
+            if not note:
+                return
+        yield self._finding(FindingKind.QUARANTINE_KEPT_ROW, key, "", wanted, reason, note)
 
     def _set_aside(
         self, row: StoredRow, record: QuarantinedRow, proof: TableProof
     ) -> Iterator[Finding]:
         if record.status == record.Status.OPEN:
             proof.open += 1
-        else:
+        elif record.status == record.Status.ACCEPTED:
             proof.accepted += 1
+        elif record.status != record.Status.REPAIRED:
+            yield self._finding(
+                FindingKind.QUARANTINE_KEPT_ROW,
+                record.key,
+                "",
+                "open, repaired or accepted",
+                repr(record.status)[:80],
+                "the status of the record",
+            )
         stored = {name: tuple(cell) for name, cell in row.cells.items()}
         noted = unpack_record(record.cells)
-        for name in stored:
-            if not same_raw(noted.get(name), stored[name]):
+        for name in sorted(stored.keys() | noted.keys()):
+            if name not in stored or not same_raw(noted.get(name), stored[name]):
                 yield self._finding(
                     FindingKind.QUARANTINE_KEPT_ROW,
                     record.key,
                     name,
-                    repr(stored[name])[:80],
+                    repr(stored.get(name))[:80],
                     repr(noted.get(name))[:80],
                     "the kept row is not the legacy row",
                 )
 
     def _edited(
-        self, row: StoredRow, record: QuarantinedRow, target: dict[str, Any] | None
+        self,
+        row: StoredRow,
+        record: QuarantinedRow,
+        target: dict[str, Any] | None,
+        proof: TableProof,
     ) -> Iterator[Finding]:
         """A repaired row: the target holds what the edited cells mean."""
         cells = {**row.cells, **unpack_record(record.repairs)}
@@ -257,6 +289,8 @@ class RowJudge:
             yield self._finding(FindingKind.MISSING_ROW, key, "", "the edited row", "no row")
         else:
             yield from self._values(key, fate.values, target)
+            kept = self._kept([] if key is None else [key]).get(key or "", {})
+            yield from self._kept_cells(key, fate, kept, proof)
 
     def _values(
         self, key: str | None, expected: dict[str, Any], found: dict[str, Any]
@@ -290,8 +324,9 @@ class RowJudge:
                 yield self._finding(FindingKind.VALUE, key, name, spell(wanted), spell(present))
 
     def _kept_cells(
-        self, key: str | None, fate: Fate, kept: dict[str, KeptCell]
+        self, key: str | None, fate: Fate, kept: dict[str, KeptCell], proof: TableProof
     ) -> Iterator[Finding]:
+        proof.originals.extend(cell.pk for cell in kept.values())
         for name, (storage, raw, reason) in fate.kept.items():
             cell = kept.get(name)
             if cell is None:

@@ -13,6 +13,7 @@ from stillme.transfer.findings import Event, OnEvent, ignore_event
 from stillme.transfer.models import Proof, Run
 from stillme.transfer.selection import present_files
 from stillme.transfer.stores import StoreOptions, wanted_stores
+from stillme.transfer.take_inventory import with_decisions
 from stillme.transfer.verify.circumstances import describe
 from stillme.transfer.verify.files import BegunFile, FileWork
 from stillme.transfer.verify.judges import judges
@@ -85,6 +86,7 @@ def _verify_stores(options: VerifyOptions, result: VerifyResult, on_event: OnEve
         result.tables += report.tables
         result.structure.extend(report.findings)
         result.notices += report.notices
+        result.account_for(with_decisions(options.database, report.inventory))
         result.files.update(report.files)
 
 

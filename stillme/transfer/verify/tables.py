@@ -14,7 +14,6 @@ from stillme.transfer.registry import legacy_model
 from stillme.transfer.sqlite.connect import quoted
 from stillme.transfer.sqlite.schema import row_count, sequence_mark
 from stillme.transfer.verify.judges import Judges, PartTask
-from stillme.transfer.verify.leftovers import leftovers
 from stillme.transfer.verify.options import VerifyOptions
 from stillme.transfer.verify.result import TableProof
 from stillme.transfer.verify.sample import sample_parts
@@ -22,6 +21,8 @@ from stillme.transfer.verify.sequences import check_sequence
 from stillme.transfer.verify.structure import check_foreign_keys
 from stillme.transfer.verify.table import Part, TableCase
 from stillme.transfer.verify.target_side import select
+from stillme.transfer.verify.unclaimed import unclaimed
+from stillme.transfer.verify.whole_tables import check_whole_tables
 
 PART_ROWS = 50_000
 OnRows = Callable[[int], None]
@@ -62,7 +63,8 @@ def end_full(options: VerifyOptions, begun: Begun, on_rows: OnRows) -> TableProo
         on_rows(whole.legacy_rows)
     joined = "".join(str(part["digest"]) for part in whole.ranges)
     whole.digest = hashlib.sha256(joined.encode()).hexdigest()
-    whole.findings.extend(leftovers(options.database, begun.case))
+    whole.findings.extend(check_whole_tables(options.database, begun.case, whole))
+    whole.findings.extend(unclaimed(options.database, begun.case.mapping, whole))
     whole.seconds = time.monotonic() - started
     return whole
 

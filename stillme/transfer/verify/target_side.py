@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -44,6 +45,8 @@ class TargetSide:
         self._mapping = mapping
         self._lines = lines
         self._huge = target_names(mapping) if lines else set()
+        # Keys, as text, of which `rows` last found several rows, and how many.
+        self.repeated: dict[str, int] = {}
         key = _q(mapping.key.target) if mapping.key else "NULL"
         self._key = f'{key} COLLATE "C"' if is_text_key(mapping) else key
         self._array = "text[]" if is_text_key(mapping) else "bigint[]"
@@ -120,6 +123,7 @@ class TargetSide:
 
         `left` are the keys whose document stays where it is, by column: they have none.
         """
+        self.repeated = {}
         if not keys or self._mapping.key is None:
             return {}
         left = left or {}
@@ -136,6 +140,9 @@ class TargetSide:
             [*values, list(keys)],
         )
         rows = {row[0]: _row(names, row[1:]) for row in found}
+        if len(rows) < len(found):
+            counted = Counter(row[0] for row in found)
+            self.repeated = {key: n for key, n in counted.items() if n > 1}
         for name, without in left.items():
             for each in map(str, without):
                 rows.get(each, {}).pop(name, None)

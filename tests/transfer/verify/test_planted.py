@@ -117,7 +117,7 @@ PLANTS = [
          "INSERT INTO transfer.kept_cell (\"table\", key, \"column\", storage, value, reason) "
          "VALUES ('knowledge_items', '9', 'source', 'text', 'x', 'number_in_text')",
          key=ITEM_KEY),
-    _one("a kept cell of no row", FindingKind.KEPT_CELL, ITEMS,
+    _one("a kept cell of no row", FindingKind.KEPT_CELL, f"{ITEMS}:source",
          "INSERT INTO transfer.kept_cell (\"table\", key, \"column\", storage, value, reason) "
          "VALUES ('knowledge_items', '-17', 'source', 'text', 'x', 'number_in_text')",
          key="SELECT '-17'"),

@@ -13,7 +13,12 @@ from pathlib import Path
 
 from stillme.transfer.sqlite.capture.install import drop_triggers, own_triggers
 from stillme.transfer.sqlite.capture.tables import CapturedTable, write_transaction
-from stillme.transfer.sqlite.capture.templates import FREEZE_PREFIX, freeze_triggers
+from stillme.transfer.sqlite.capture.templates import (
+    CHANGE_TABLE,
+    FREEZE_PREFIX,
+    freeze_triggers,
+)
+from stillme.transfer.sqlite.schema import folded
 
 MESSAGE = (
     "StillMe has moved to PostgreSQL and this SQLite file takes no more writes: "
@@ -57,16 +62,32 @@ def create_freeze(
     seconds: float | None,
     message: str = MESSAGE,
 ) -> None:
-    """Set the freeze triggers anew (the caller's transaction)."""
+    """Set the freeze triggers anew, on every table of the file (the caller's transaction)."""
     drop_freeze(connection)
     until = None
     if seconds is not None:
         until = float(
             connection.execute("SELECT julianday('now') + ? / 86400.0", (seconds,)).fetchone()[0]
         )
-    for table in tables:
+    for table in [*tables, *_other_tables(connection, tables)]:
         for sql in freeze_triggers(table, message, until).values():
             connection.execute(sql)
+
+
+def _other_tables(
+    connection: sqlite3.Connection, tables: list[CapturedTable]
+) -> list[CapturedTable]:
+    """Tables that no model declares: a file that was switched takes no writes there either.
+
+    SQLite lets no trigger stand on a virtual table, but on those in which it keeps its rows.
+    """
+    known = {folded(table.name) for table in tables}
+    names = connection.execute(
+        "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' "
+        "ESCAPE '\\' AND sql NOT LIKE 'CREATE VIRTUAL%' AND name <> ? ORDER BY name",
+        (CHANGE_TABLE,),
+    )
+    return [CapturedTable(n, None, False, True) for (n,) in names if folded(n) not in known]
 
 
 def unfreeze(path: Path, *, timeout: float = 5.0) -> None:

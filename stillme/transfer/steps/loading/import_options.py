@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from stillme.transfer.inventory import InventoryLine, open_lines
 from stillme.transfer.processes import default_jobs
 from stillme.transfer.selection import Selection
 from stillme.transfer.steps.rows.outcome import Outcome
@@ -39,7 +40,7 @@ class ImportOptions:
 
 @dataclass(slots=True)
 class TableResult:
-    """What became of one table."""
+    """What became of one table. `counted` is how many rows a full scan of it counts."""
 
     file: str
     table: str
@@ -47,12 +48,20 @@ class TableResult:
     outcome: Outcome
     seconds: float
     chunks: int = 0
+    counted: int | None = None
     skipped_chunks: int = 0
+
+    @property
+    def conserved(self) -> bool:
+        """Whether every row that a full scan counts is loaded, repaired or quarantined."""
+        is_whole = self.counted in (None, self.outcome.legacy_rows)
+        return is_whole and self.outcome.conserved
 
 
 @dataclass(slots=True)
 class ImportResult:
-    """What became of the import. `conserved` is law 1 over all tables.
+    """What became of the import. `conserved` is law 1 over all tables; `inventory` is everything
+    that the files and stores hold.
 
     `shares` are the ranges that each process of a shared import loaded.
     """
@@ -64,11 +73,22 @@ class ImportResult:
     seconds: float = 0.0
     dry_run: bool = False
     shares: dict[str, int] = field(default_factory=dict)
+    inventory: list[InventoryLine] = field(default_factory=list)
 
     @property
     def conserved(self) -> bool:
         """Whether every legacy row is loaded, repaired or quarantined."""
-        return all(table.outcome.conserved for table in self.tables)
+        return all(table.conserved for table in self.tables)
+
+    @property
+    def undecided(self) -> list[InventoryLine]:
+        """What holds data, is not carried, and nobody decided to leave."""
+        return open_lines(self.inventory)
+
+    @property
+    def exit_status(self) -> int:
+        """0 when all is accounted for; 1 where rows were left alone or something is undecided."""
+        return 0 if self.conserved and not self.conflicts and not self.undecided else 1
 
     @property
     def conflicts(self) -> int:

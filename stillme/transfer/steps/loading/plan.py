@@ -21,14 +21,17 @@ from stillme.transfer.sqlite.connect import explain
 from stillme.transfer.sqlite.epochs import read_epoch_units
 from stillme.transfer.sqlite.parts import Scan, scan_in_parts
 from stillme.transfer.sqlite.ranges import Bound, KeyRange, key_ranges
-from stillme.transfer.sqlite.schema import sequence_mark
+from stillme.transfer.sqlite.schema import row_count, sequence_mark
 from stillme.transfer.sqlite.snapshot import Snapshot, take_snapshot
 from stillme.transfer.steps.rows.job import TableJob
 
 
 @dataclass(slots=True)
 class PlannedTable:
-    """One table to load, cut into `ranges` where the plan was asked for them."""
+    """One table to load, cut into `ranges` where the plan was asked for them.
+
+    `rows` is what a full scan of the table counts, in no index and in no key range.
+    """
 
     job: TableJob
     rows: int
@@ -95,6 +98,7 @@ class Planner:
         notices: list[str] = []
         with _explained(snapshot):
             tables = self._tables(snapshot, notices)
+        notices += [f"{snapshot.file}: {sentence}." for sentence in snapshot.notices]
         return PlannedFile(snapshot, tables, notices)
 
     def _tables(self, snapshot: Snapshot, notices: list[str]) -> dict[str, PlannedTable]:
@@ -125,7 +129,8 @@ class Planner:
         scan: Scan,
     ) -> PlannedTable:
         mapping = mappings[name]
-        rows, epoch_units = read_epoch_units(scan, mapping)
+        epoch_units = read_epoch_units(scan, mapping)[1]
+        rows = row_count(connection, mapping.table)
         job = TableJob(
             snapshot=snapshot,
             mapping=mapping,

@@ -152,7 +152,9 @@ class Schedule:
     def _add_table(self, planned: PlannedTable) -> _Table:
         mapping = planned.job.mapping
         chunks = ledger.table_chunks(self._alias, planned.name)
-        result = TableResult(mapping.file, planned.name, mapping.target, Outcome(), 0.0)
+        result = TableResult(
+            mapping.file, planned.name, mapping.target, Outcome(), 0.0, counted=planned.rows
+        )
         table = self._tables[planned.name] = _Table(planned, chunks, result)
         self._on_event(Event("table", {"table": planned.name, "total": planned.rows}))
         return table

@@ -1,0 +1,67 @@
+"""manage.py inventory: everything the legacy files hold, and what is left behind on purpose."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from stillme.transfer.command import TransferCommand
+from stillme.transfer.errors import TransferError
+from stillme.transfer.inventory import open_lines
+from stillme.transfer.reports.inventory import render_inventory
+from stillme.transfer.steps.loading.readiness import check_target
+from stillme.transfer.take_inventory import leave, live_inventory, reopen
+
+
+class Command(TransferCommand):
+    """list, leave, reopen."""
+
+    help = (
+        "List everything in the legacy files and stores that holds data: carried, left behind by "
+        "a decision, or open. Exit status: 0 nothing is open, 1 something is, 2 could not run."
+    )
+    examples = (
+        "manage.py inventory",
+        "manage.py inventory leave accuracy:user_ratings --note 'a test of 2025, not used'",
+        "manage.py inventory reopen accuracy:user_ratings",
+    )
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """One verb, then which things."""
+        parser.add_argument(
+            "verb",
+            nargs="?",
+            default="list",
+            choices=("list", "leave", "reopen"),
+            help="What to do (default list).",
+        )
+        parser.add_argument(
+            "names", nargs="*", metavar="FILE:NAME", help="Things, as the list names them."
+        )
+        parser.add_argument("--note", default="", help="leave: the reason, kept with the decision.")
+        self.add_format(parser)
+
+    def run(self, options: dict[str, Any]) -> int:
+        """1 while something is open."""
+        check_target("default")
+        verb, names = options["verb"], options["names"]
+        if (verb == "list") is bool(names):
+            raise TransferError(
+                f"`inventory {verb}` takes no name."
+                if names
+                else f"Say what: `manage.py inventory {verb} FILE:NAME`; "
+                "`manage.py inventory` lists the names."
+            )
+        if verb == "leave":
+            leave("default", names, options["note"])
+        elif verb == "reopen":
+            reopen("default", names)
+        lines = live_inventory("default")
+        if options["format"] == "json":
+            found = {"open": len(open_lines(lines)), "lines": [line.as_dict() for line in lines]}
+            self.console.out(json.dumps(found, indent=2, ensure_ascii=False))
+        else:
+            render_inventory(self.console, lines)
+        return 1 if open_lines(lines) else 0

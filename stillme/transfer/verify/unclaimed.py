@@ -1,0 +1,63 @@
+"""Records that no judged row claims: quarantined rows and kept originals of nothing.
+
+While rows are judged each record that belongs to one is noted in the table's proof. What the
+ledger holds beyond those is a record of no row: of a healthy one, of one that is gone, a second
+one, one without a key, one of a column that needs none.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left
+from collections.abc import Collection, Iterator
+from typing import TypeVar
+
+from django.db.models import Model, Q, QuerySet
+
+from stillme.transfer.findings import Finding, FindingKind
+from stillme.transfer.mapping import TableMapping
+from stillme.transfer.models import KeptCell, QuarantinedRow
+from stillme.transfer.verify.result import TableProof
+
+_AT_ONCE = 5000
+RecordT = TypeVar("RecordT", bound=Model)
+
+
+def unclaimed(
+    alias: str, mapping: TableMapping, proof: TableProof, keys: Collection[str] | None = None
+) -> Iterator[Finding]:
+    """A finding for each, of all the table's rows or of those with chosen keys."""
+    rows = QuarantinedRow.objects.using(alias).filter(table=mapping.declared_table)
+    # What came back by itself is history: its row is loaded, and judged as such.
+    rows = rows.exclude(Q(status=QuarantinedRow.Status.REPAIRED) & Q(repairs={}))
+    cells = KeptCell.objects.using(alias).filter(table=mapping.declared_table)
+    if keys is not None:
+        rows, cells = rows.filter(key__in=keys), cells.filter(key__in=keys)
+    for row in _beyond(rows, proof.records):
+        yield Finding(
+            FindingKind.QUARANTINE_KEPT_ROW,
+            mapping.target,
+            row.key,
+            "a legacy row that was set aside",
+            "none",
+            f"record {row.pk} ({row.status}, {row.reason})"[:200],
+        )
+    for cell in _beyond(cells, proof.originals):
+        yield Finding(
+            FindingKind.KEPT_CELL,
+            f"{mapping.target}:{cell.column}",
+            cell.key,
+            "a loaded legacy row that needs it",
+            "none",
+            f"original {cell.pk} ({cell.reason})"[:200],
+        )
+
+
+def _beyond(records: QuerySet[RecordT], claimed: array[int]) -> Iterator[RecordT]:
+    """The records whose id is not among the claimed ones."""
+    known = array("q", sorted(claimed))
+    ids = records.order_by("pk").values_list("pk", flat=True)
+    for pk in ids.iterator(_AT_ONCE):
+        place = bisect_left(known, pk)
+        if place == len(known) or known[place] != pk:
+            yield records.get(pk=pk)

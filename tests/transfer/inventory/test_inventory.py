@@ -1,0 +1,177 @@
+"""What nobody declared is seen by import, proof and inspection, and is open until decided."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from stillme.demo.samples import make_samples
+from stillme.transfer.findings import FindingKind
+from stillme.transfer.models import LeftByDecision
+from stillme.transfer.steps.inspect import inspect_files
+from tests.transfer.load.support import change, run_import
+from tests.transfer.verify.support import accept_all, judge
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+RATINGS = (
+    "CREATE TABLE user_ratings (id INTEGER PRIMARY KEY, score_id INTEGER, stars INTEGER)",
+    "INSERT INTO user_ratings (score_id, stars) VALUES (1, 5), (2, 4)",
+)
+
+
+@pytest.fixture
+def legacy(tmp_path: Path, use_legacy_files: Callable[[Path], None]) -> Path:
+    make_samples(tmp_path, rows=20)
+    use_legacy_files(tmp_path)
+    return tmp_path
+
+
+def inventory(*arguments: str, **options: Any) -> tuple[int, dict[str, Any]]:
+    """Status and JSON of the command."""
+    out = StringIO()
+    status = 0
+    try:
+        call_command("inventory", *arguments, "--format", "json", stdout=out, **options)
+    except SystemExit as end:
+        status = int(end.code or 0)
+    return status, json.loads(out.getvalue())
+
+
+# What somebody did to the file of the scores -> what is open in it then: name -> rows.
+OPEN: dict[str, tuple[tuple[str, ...], dict[str, int | None]]] = {
+    "a table that nobody declared": (RATINGS, {"user_ratings": 2}),
+    "one whose name needs quotes": (
+        ('CREATE TABLE "my ""table" (a)', 'INSERT INTO "my ""table" VALUES (1)'),
+        {'my "table': 1},
+    ),
+    "one without rowids": (
+        (
+            "CREATE TABLE w (a TEXT PRIMARY KEY) WITHOUT ROWID",
+            "INSERT INTO w VALUES ('x')",
+        ),
+        {"w": 1},
+    ),
+    "a declared table renamed, a view in its place": (
+        (
+            "ALTER TABLE accuracy_scores RENAME TO accuracy_scores_v2",
+            "CREATE VIEW accuracy_scores AS SELECT * FROM accuracy_scores_v2",
+        ),
+        {"accuracy_scores_v2": -1, "accuracy_scores": None},
+    ),
+    "a declared table renamed": (
+        ("ALTER TABLE accuracy_scores RENAME TO scores_2025",),
+        {"scores_2025": -1},
+    ),
+    "a full-text index with texts of its own": (
+        ("CREATE VIRTUAL TABLE notes USING fts5(body)", "INSERT INTO notes VALUES ('a note')"),
+        {"notes": 1},
+    ),
+}
+# Nothing that holds data of an application.
+NOTHING: dict[str, tuple[str, ...]] = {
+    "an empty table": ("CREATE TABLE user_ratings (id INTEGER PRIMARY KEY)",),
+    "a view beside the declared tables": ("CREATE VIEW v AS SELECT * FROM accuracy_scores",),
+    "statistics": ("ANALYZE",),
+    "an empty full-text index": ("CREATE VIRTUAL TABLE notes USING fts5(body)",),
+    "a declared name in another case": (
+        "ALTER TABLE accuracy_scores RENAME TO x1",
+        "ALTER TABLE x1 RENAME TO ACCURACY_Scores",
+    ),
+}
+
+
+@pytest.mark.parametrize("what", OPEN)
+def test_what_nobody_declared_is_open_everywhere(legacy: Path, what: str) -> None:
+    statements, expected = OPEN[what]
+    change(legacy, "accuracy", *statements)
+    imported = run_import()
+    assert imported.conserved
+    assert imported.exit_status == 1
+    found = {line.name: line.rows for line in imported.undecided}
+    assert found.keys() == expected.keys()
+    for name, rows in expected.items():
+        assert found[name] == rows or (rows == -1 and (found[name] or 0) > 0)
+    accept_all()
+    proof = judge()
+    assert proof.exit_status == 1
+    assert not proof.verdict.startswith("PROVEN")
+    places = {f.where for f in proof.findings.kept if f.kind is FindingKind.INVENTORY}
+    assert places == {f"accuracy:{name}" for name in expected}
+    dry = run_import(dry_run=True)
+    assert {line.name for line in dry.undecided} == expected.keys()
+    looked = inspect_files()
+    assert {line.name for line in looked.undecided} == expected.keys()
+    assert not looked.clean
+    status, report = inventory()
+    assert (status, report["open"]) == (1, len(expected))
+
+
+@pytest.mark.parametrize("what", NOTHING)
+def test_what_holds_no_data_is_not_open(legacy: Path, what: str) -> None:
+    change(legacy, "accuracy", *NOTHING[what])
+    assert run_import().undecided == []
+    accept_all()
+    assert judge().exit_status == 0
+    assert inventory()[0] == 0
+
+
+def test_a_decision_closes_it_and_can_be_taken_back(legacy: Path) -> None:
+    change(legacy, "accuracy", *RATINGS)
+    assert inventory("leave", "accuracy:user_ratings", note="a test of 2025")[0] == 0
+    decision = LeftByDecision.objects.get()
+    assert (decision.rows, decision.note) == (2, "a test of 2025")
+    imported = run_import()
+    assert imported.exit_status == 0
+    (left,) = [line for line in imported.inventory if line.fate == "left"]
+    assert (left.name, left.why, bool(left.who), bool(left.when)) == (
+        "user_ratings", "a test of 2025", True, True,
+    )  # fmt: skip
+    accept_all()
+    assert judge().verdict.startswith("PROVEN")
+    assert inventory("reopen", "accuracy:user_ratings")[0] == 1
+    assert judge().exit_status == 1
+
+
+def test_a_decision_is_about_one_file(legacy: Path) -> None:
+    for file in ("accuracy", "rss"):
+        change(legacy, file, *RATINGS)
+    inventory("leave", "accuracy:user_ratings", note="seen")
+    assert [line.file for line in run_import().undecided] == ["rss"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["leave"], "Say what"),
+        (["leave", "accuracy:accuracy_scores", "--note", "x"], "is not open"),
+        (["leave", "accuracy:user_ratings"], "needs a reason"),
+        (["reopen", "accuracy:user_ratings"], "Nobody decided"),
+        (["list", "accuracy:user_ratings"], "takes no name"),
+    ],
+)
+def test_wrong_input_is_a_sentence(legacy: Path, arguments: list[str], sentence: str) -> None:
+    change(legacy, "accuracy", *RATINGS)
+    with pytest.raises(CommandError, match=sentence) as refused:
+        call_command("inventory", *arguments)
+    assert refused.value.returncode == 2
+    assert not LeftByDecision.objects.exists()
+
+
+def test_reports_list_it(legacy: Path, tmp_path: Path) -> None:
+    change(legacy, "accuracy", *RATINGS)
+    page, out = tmp_path / "proof.html", StringIO()
+    with pytest.raises(SystemExit) as end:
+        call_command("import_sqlite", stdout=out)
+    assert end.value.code == 1
+    assert "not carried accuracy: user_ratings, 2 rows" in out.getvalue()
+    assert "All " not in out.getvalue().splitlines()[-1] or "nobody" in out.getvalue()
+    with pytest.raises(SystemExit):
+        call_command("verify_migration", html=page, stdout=StringIO())
+    assert "user_ratings" in page.read_text()

@@ -1,0 +1,148 @@
+"""Rows come from the table: an index of the file may miss some, or hold keys of others."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from stillme.demo.samples import schema
+from stillme.transfer.errors import LegacyFileError
+from stillme.transfer.steps.inspect import inspect_files
+from tests.transfer.load.support import FILES, query, run_import
+from tests.transfer.verify.support import accept_all, judge
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def legacy(tmp_path: Path, use_legacy_files: Callable[[Path], None]) -> Path:
+    """Five items in tiers, and five fetched items of one cycle."""
+    for name in (schema.CONTINUUM, schema.RSS):
+        with closing(sqlite3.connect(tmp_path / name)) as connection:
+            schema.create(connection, name)
+            if name == schema.CONTINUUM:
+                connection.executemany(
+                    "INSERT INTO tier_metrics (item_id, tier) VALUES (?, 'L1')",
+                    [(f"item-{n}",) for n in range(5)],
+                )
+            else:
+                connection.execute(
+                    "INSERT INTO rss_fetch_cycles (cycle_number, started_at) "
+                    "VALUES (1, '2025-12-01T17:00:00.5')"
+                )
+                connection.executemany(FETCHED, [(f"title {n}",) for n in range(5)])
+            connection.commit()
+    use_legacy_files(tmp_path)
+    return tmp_path
+
+
+FETCHED = (
+    "INSERT INTO rss_fetch_items (cycle_id, title, source_url, fetch_timestamp, status) "
+    "VALUES (1, ?, 'u', '2025-12-01T17:00:00.5', 'Added to RAG')"
+)
+
+
+def without(path: Path, table: str, index: str, *statements: str) -> None:
+    """Run statements while the file does not know that it has this index."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        row = connection.execute(
+            "SELECT type, name, tbl_name, rootpage, sql FROM sqlite_master WHERE name = ?", (index,)
+        ).fetchone()
+        (sql,) = connection.execute(
+            "SELECT sql FROM sqlite_master WHERE name = ?", (table,)
+        ).fetchone()
+        bare = sql.replace(" PRIMARY KEY", "") if row[4] is None else sql
+        _write_schema(connection, table, bare, index, None)
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        for statement in statements:
+            connection.execute(statement)
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        _write_schema(connection, table, sql, index, row)
+
+
+def _write_schema(
+    connection: sqlite3.Connection, table: str, sql: str, index: str, row: tuple | None
+) -> None:
+    connection.execute("PRAGMA writable_schema = ON")
+    connection.execute("DELETE FROM sqlite_master WHERE name = ?", (index,))
+    connection.execute("UPDATE sqlite_master SET sql = ? WHERE name = ?", (sql, table))
+    if row is not None:
+        connection.execute("INSERT INTO sqlite_master VALUES (?, ?, ?, ?, ?)", row)
+    (version,) = connection.execute("PRAGMA schema_version").fetchone()
+    connection.execute(f"PRAGMA schema_version = {version + 1}")
+
+
+KEY = "sqlite_autoindex_tier_metrics_1"
+TIER = "INSERT INTO tier_metrics (item_id, tier) VALUES ('lost', 'L2')"
+# file, table, index, what happens behind its back -> rows that the table has then.
+DAMAGES: dict[str, tuple[str, str, str, str, int]] = {
+    "a key's index misses a row": ("continuum", "tier_metrics", KEY, TIER, 6),
+    "a key's index has a row too many": (
+        "continuum", "tier_metrics", KEY, "DELETE FROM tier_metrics WHERE item_id = 'item-3'", 4,
+    ),
+    "a key's index holds a stale key": (
+        "continuum", "tier_metrics", KEY,
+        "UPDATE tier_metrics SET item_id = 'other' WHERE item_id = 'item-3'", 5,
+    ),
+    "an index misses a row": (
+        "rss", "rss_fetch_items", "idx_status", FETCHED.replace("?", "'lost'"), 6,
+    ),
+    "an index has a row too many": (
+        "rss", "rss_fetch_items", "idx_status", "DELETE FROM rss_fetch_items WHERE id = 3", 4,
+    ),
+    "an index holds a stale value": (
+        "rss", "rss_fetch_items", "idx_cycle_id",
+        "UPDATE rss_fetch_items SET status = 'Failed', title = 'x' WHERE id = 2", 5,
+    ),
+}  # fmt: skip
+TARGETS = {"tier_metrics": "continuum.tier_metrics", "rss_fetch_items": "rss.fetch_items"}
+KEYS = {"tier_metrics": "item_id", "rss_fetch_items": "id"}
+
+
+@pytest.mark.parametrize("what", DAMAGES)
+def test_every_row_of_the_table_is_loaded_and_proven(legacy: Path, what: str) -> None:
+    file, table, index, statement, rows = DAMAGES[what]
+    path = legacy / FILES[file]
+    without(path, table, index, statement)
+    result = run_import()
+    assert result.exit_status == 0
+    with closing(sqlite3.connect(path)) as connection:
+        stored = connection.execute(f"SELECT {KEYS[table]} FROM {table} NOT INDEXED").fetchall()
+    loaded = query(f"SELECT {KEYS[table]} FROM {TARGETS[table]}")
+    assert sorted(loaded) == sorted(stored)
+    assert len(loaded) == rows
+    accept_all()
+    assert judge().verdict.startswith("PROVEN")
+    said = [notice for notice in result.notices if "REINDEX" in notice]
+    assert bool(said) == (index == KEY)
+    assert all("tier_metrics" in notice and "/tmp" not in notice for notice in said)
+    assert [file.notices for file in inspect_files().files if file.notices] == [
+        tuple(notice.split(": ", 1)[1].rstrip(".") for notice in said)
+    ] * bool(said)
+
+
+def test_a_proof_sees_what_the_index_hid_from_an_older_import(legacy: Path) -> None:
+    run_import()
+    path = legacy / FILES["continuum"]
+    without(path, "tier_metrics", KEY, TIER)
+    found = judge().findings.kept
+    assert ("continuum.tier_metrics", "lost") in {(f.where, f.key) for f in found}
+
+
+def test_a_key_that_stands_twice_past_its_index_is_a_sentence(legacy: Path) -> None:
+    path = legacy / FILES["continuum"]
+    without(
+        path, "tier_metrics", KEY,
+        "INSERT INTO tier_metrics (item_id, tier) VALUES ('item-3', 'L3')",
+    )  # fmt: skip
+    with pytest.raises(LegacyFileError, match="forbids") as refused:
+        run_import()
+    assert str(path) in str(refused.value)
+    assert "snapshot" not in str(refused.value)
+    with pytest.raises(LegacyFileError, match="forbids"):
+        judge()
