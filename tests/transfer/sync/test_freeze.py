@@ -73,3 +73,26 @@ def test_a_freeze_with_a_deadline_lifts_itself(path):
     app.execute(INSERT)
     app.commit()
     assert app.execute("SELECT count(*) FROM stillme_change").fetchone() == (2,)
+
+
+def test_every_table_of_the_file_is_frozen(path):
+    """Also those that no model declares, and the rows of a full-text index."""
+    app = connect(path)
+    app.execute("CREATE TABLE user_ratings (stars INTEGER)")
+    app.execute('CREATE TABLE "odd ""name" (a TEXT PRIMARY KEY) WITHOUT ROWID')
+    app.execute("CREATE VIRTUAL TABLE notes USING fts5(body)")
+    app.commit()
+    freeze(path, tables_of(path), seconds=None)
+    for sql in (
+        "INSERT INTO user_ratings VALUES (5)",
+        'INSERT INTO "odd ""name" VALUES (\'x\')',
+        "INSERT INTO notes VALUES ('a note')",
+    ):
+        # SQLite's full-text index does not hand the sentence on.
+        with pytest.raises(sqlite3.DatabaseError, match="moved to PostgreSQL|constraint failed"):
+            app.execute(sql)
+        app.rollback()
+    unfreeze(path)
+    app.execute("INSERT INTO user_ratings VALUES (5)")
+    app.execute("INSERT INTO notes VALUES ('a note')")
+    app.commit()
