@@ -11,7 +11,7 @@ from vector.names import FILE
 
 @dataclass(slots=True)
 class CollectionResult:
-    """What became of one collection."""
+    """What became of one collection. `counted` is how many items a full scan counts."""
 
     table: str
     outcome: Outcome = field(default_factory=Outcome)
@@ -22,6 +22,13 @@ class CollectionResult:
     target: str = "vector.items"
     chunks: int = 0
     skipped_chunks: int = 0
+    counted: int | None = None
+
+    @property
+    def conserved(self) -> bool:
+        """Whether every item that a full scan counts is loaded, repaired or quarantined."""
+        is_whole = self.counted in (None, self.outcome.legacy_rows)
+        return is_whole and self.outcome.conserved
 
 
 @dataclass(slots=True)
@@ -38,7 +45,7 @@ class VectorImport:
     @property
     def conserved(self) -> bool:
         """Whether every legacy item is loaded, repaired or quarantined."""
-        return all(table.outcome.conserved for table in self.tables)
+        return all(table.conserved for table in self.tables)
 
     @property
     def conflicts(self) -> int:

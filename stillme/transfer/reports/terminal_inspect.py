@@ -54,6 +54,8 @@ def _file(console: Console, file: FileInspection) -> None:
         _print(console, clock_sentence(file))
     for drift in file.drift:
         _print(console, f"[yellow]drift[/] {escape(drift.sentence())}")
+    for notice in file.notices:
+        _print(console, f"[yellow]note[/] {escape(notice)}.")
     for table in file.tables:
         console.print(_columns(table), width=min(console.width, _WIDTH))
         _outcome(console, table)

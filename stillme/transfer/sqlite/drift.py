@@ -165,7 +165,7 @@ def _indexes(file: str, model: type[LegacyModel], table: FoundTable) -> Iterator
 def _others(file: str, known: set[str], schema: FoundSchema) -> Iterator[Drift]:
     for name in schema.tables:
         if folded(name) not in known and name != CHANGE_TABLE:
-            yield Drift(file, name, "extra table", "", effect="stays in the legacy file")
+            yield Drift(file, name, "extra table", "", effect="no model carries it")
     for what, name in schema.others:
         if not name.startswith((PREFIX, FREEZE_PREFIX)):
             yield Drift(file, name, f"extra {what}", "", effect="stays in the legacy file")
@@ -179,5 +179,5 @@ def virtual_tables(file: str, connection: sqlite3.Connection) -> list[Drift]:
     rows = connection.execute(
         "SELECT name FROM sqlite_master WHERE type = 'table' AND sql LIKE 'CREATE VIRTUAL%'"
     )
-    effect = "stays in the legacy file"
+    effect = "no model carries it"
     return [Drift(file, str(row[0]), "extra virtual table", "", effect=effect) for row in rows]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 import tempfile
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,7 +23,8 @@ from stillme.transfer.sqlite import capture
 from stillme.transfer.sqlite.capture import CaptureStatus, Health, Probe, captured_tables
 from stillme.transfer.sqlite.capture.freeze import drop_freeze
 from stillme.transfer.sqlite.capture.tables import open_writable, write_transaction
-from stillme.transfer.sqlite.snapshot import take_snapshot
+from stillme.transfer.sqlite.connect import explain
+from stillme.transfer.sqlite.snapshot import Snapshot, take_snapshot
 from stillme.transfer.steps.loading.plan import file_mappings
 from stillme.transfer.steps.syncing import states
 from stillme.transfer.steps.syncing.live_file import LiveFile
@@ -80,10 +83,24 @@ def probe_file(file: LegacyFile) -> list[Probe]:
     """Run the probes on a scratch copy of the file, capture of an earlier install taken out."""
     with tempfile.TemporaryDirectory(prefix="stillme-probe-") as name:
         snapshot = take_snapshot(file.name, file.path, Path(name), keep_indexes=True)
+        indexes = _sound_indexes(snapshot)
         capture.remove(snapshot.path)
         mappings = list(file_mappings(snapshot, []).values())
-        probes = capture.run_probes(snapshot.path, mappings)
+        probes = [indexes, *capture.run_probes(snapshot.path, mappings)]
         return probes + [_key_order(m) for m in mappings if m.key is not None]
+
+
+def _sound_indexes(snapshot: Snapshot) -> Probe:
+    """A follower looks rows up by key in the live file, where SQLite believes its indexes."""
+    try:
+        with closing(snapshot.open()) as connection:
+            found = connection.execute("PRAGMA integrity_check").fetchall()
+    except sqlite3.Error as error:
+        raise explain(snapshot.source, error) from error
+    # What else it says (a NULL in a required column) does not make a look-up wrong.
+    problems = [text for (text,) in found if " index " in text]
+    note = f"{problems[0]}; stop the application and run REINDEX on the file" if problems else ""
+    return Probe("indexes agree with their tables", "", not problems, note)
 
 
 def _key_order(mapping: TableMapping) -> Probe:

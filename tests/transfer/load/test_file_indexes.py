@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from stillme.demo.samples import schema
-from stillme.transfer.errors import LegacyFileError
+from stillme.transfer.errors import LegacyFileError, StateError
+from stillme.transfer.selection import Selection
+from stillme.transfer.steps.capture import install_capture
 from stillme.transfer.steps.inspect import inspect_files
 from tests.transfer.load.support import FILES, query, run_import
 from tests.transfer.verify.support import accept_all, judge
@@ -96,8 +98,8 @@ DAMAGES: dict[str, tuple[str, str, str, str, int]] = {
         "rss", "rss_fetch_items", "idx_status", "DELETE FROM rss_fetch_items WHERE id = 3", 4,
     ),
     "an index holds a stale value": (
-        "rss", "rss_fetch_items", "idx_cycle_id",
-        "UPDATE rss_fetch_items SET status = 'Failed', title = 'x' WHERE id = 2", 5,
+        "rss", "rss_fetch_items", "idx_fetch_timestamp",
+        "UPDATE rss_fetch_items SET fetch_timestamp = '2025-12-02T17:00:00.5' WHERE id = 2", 5,
     ),
 }  # fmt: skip
 TARGETS = {"tier_metrics": "continuum.tier_metrics", "rss_fetch_items": "rss.fetch_items"}
@@ -124,6 +126,15 @@ def test_every_row_of_the_table_is_loaded_and_proven(legacy: Path, what: str) ->
     assert [file.notices for file in inspect_files().files if file.notices] == [
         tuple(notice.split(": ", 1)[1].rstrip(".") for notice in said)
     ] * bool(said)
+
+
+@pytest.mark.parametrize("what", DAMAGES)
+def test_such_a_file_is_not_followed(legacy: Path, what: str) -> None:
+    """A follower looks rows up in the live file, through its indexes."""
+    file, table, index, statement, _ = DAMAGES[what]
+    without(legacy / FILES[file], table, index, statement)
+    with pytest.raises(StateError, match=r"indexes agree.*REINDEX"):
+        install_capture("default", Selection(files=(file,)))
 
 
 def test_a_proof_sees_what_the_index_hid_from_an_older_import(legacy: Path) -> None:

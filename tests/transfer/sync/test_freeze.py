@@ -89,7 +89,7 @@ def test_every_table_of_the_file_is_frozen(path):
         "INSERT INTO notes VALUES ('a note')",
     ):
         # SQLite's full-text index does not hand the sentence on.
-        with pytest.raises(sqlite3.DatabaseError, match="moved to PostgreSQL|constraint failed"):
+        with pytest.raises(sqlite3.DatabaseError, match=r"moved to PostgreSQL|constraint failed"):
             app.execute(sql)
         app.rollback()
     unfreeze(path)
