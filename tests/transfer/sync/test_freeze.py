@@ -96,3 +96,18 @@ def test_every_table_of_the_file_is_frozen(path):
     app.execute("INSERT INTO user_ratings VALUES (5)")
     app.execute("INSERT INTO notes VALUES ('a note')")
     app.commit()
+
+
+def test_a_refused_writer_keeps_no_lock(path):
+    """The old classes leave their connection open after an exception: nobody rolls back."""
+    freeze(path, tables_of(path), seconds=None)
+    left_open = [connect(path) for _ in range(3)]
+    for app in left_open:
+        app.execute("UPDATE tier_metrics SET tier = 'L1' WHERE item_id = 'nobody'")
+        with pytest.raises(sqlite3.IntegrityError, match="has moved to PostgreSQL"):
+            app.execute(METRIC, ("x",))
+        assert not app.in_transaction
+    begun = time.monotonic()
+    unfreeze(path, timeout=5.0)
+    assert time.monotonic() - begun < 5.0
+    connect(path).execute(METRIC, ("a",))

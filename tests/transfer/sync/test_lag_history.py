@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 from django.utils import timezone
 
 from stillme.transfer.findings import Event
 from stillme.transfer.models import LagSample
+from stillme.transfer.steps.syncing import lag_history
 from stillme.transfer.steps.syncing.lag_history import HOURS, LagHistory, lag_plot
 
 pytestmark = pytest.mark.django_db
@@ -30,7 +32,10 @@ def test_reports_are_passed_on_and_thinned() -> None:
     }
 
 
-def test_old_samples_are_forgotten() -> None:
+@pytest.mark.parametrize("booted", [0.0, 59.0, 1e9])
+def test_old_samples_are_forgotten(booted: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also by a follower that starts with its machine."""
+    monkeypatch.setattr(lag_history, "time", SimpleNamespace(monotonic=lambda: booted))
     old = timezone.now() - timedelta(hours=HOURS, minutes=1)
     LagSample.objects.create(file="rss", at=old, changes=1, seconds=9.0)
     LagHistory("default", lambda event: None)(_lag("rss", 1.0))

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from stillme.transfer.mapping import TableMapping
-from stillme.transfer.sqlite.capture.freeze import create_freeze
+from stillme.transfer.sqlite.capture.freeze import create_freeze, drop_freeze
 from stillme.transfer.sqlite.capture.install import install, remove
 from stillme.transfer.sqlite.capture.log import ChangeLog, last_sequence
 from stillme.transfer.sqlite.capture.probe_tries import Tries, UntriedError
@@ -125,37 +125,39 @@ def _one(
 
 
 def _frozen(connection: sqlite3.Connection, tries: Tries) -> Probe:
-    """A frozen table refuses every verb, the forgiving ones too."""
-    connection.execute("BEGIN IMMEDIATE")
+    """A frozen table refuses every verb, the forgiving ones too, and ends the writer's transaction:
+    a lock that it kept would lock everybody else out."""
     try:
         key = tries.put(tries.row(1))
         create_freeze(connection, [tries.table], seconds=None)
         before = last_sequence(connection)
-        passed = [
-            verb
+        where = f" WHERE {tries.key} = ?"
+        change = f"UPDATE {tries.name} SET {tries.key} = {tries.key}{where}"
+        attempts: dict[str, Callable[[], object]] = {
+            verb: partial(tries.put, tries.row(2), verb)
             for verb in ("INSERT", "INSERT OR IGNORE", "INSERT OR REPLACE")
-            if not _refused(partial(tries.put, tries.row(2), verb))
-        ]
-        for sql in (
-            f"UPDATE {tries.name} SET {tries.key} = {tries.key}",
-            "DELETE FROM " + tries.name,
-        ):
-            where = f" WHERE {tries.key} = ?"
-            if not _refused(partial(connection.execute, sql + where, (key,))):
-                passed.append(sql.split()[0])
+        }
+        attempts["UPDATE"] = partial(connection.execute, change, (key,))
+        delete = f"DELETE FROM {tries.name}{where}"
+        attempts["DELETE"] = partial(connection.execute, delete, (key,))
+        passed = [verb for verb, attempt in attempts.items() if not _refused(connection, attempt)]
         ok = not passed and last_sequence(connection) == before
+        drop_freeze(connection)
+        connection.execute(delete, (key,))
         return Probe("freeze", tries.table.name, ok, f"let through: {passed}" if passed else "")
     except sqlite3.Error as error:
         return Probe("freeze", tries.table.name, False, str(error))
-    finally:
-        connection.execute("ROLLBACK")
 
 
-def _refused(attempt: Callable[[], object]) -> bool:
+def _refused(connection: sqlite3.Connection, attempt: Callable[[], object]) -> bool:
+    """Whether a write is refused, in a transaction that has ended then."""
+    connection.execute("BEGIN IMMEDIATE")
     try:
         attempt()
     except sqlite3.IntegrityError:
-        return True
+        if not connection.in_transaction:
+            return True
+    connection.execute("ROLLBACK")
     return False
 
 

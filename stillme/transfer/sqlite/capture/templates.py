@@ -44,9 +44,11 @@ _EVENTS = {
     "replace": "CREATE TRIGGER {trigger} BEFORE INSERT ON {table} BEGIN {mark} {pushed} END",
     "push": "CREATE TRIGGER {trigger} BEFORE UPDATE ON {table} BEGIN {mark} {pushed} END",
 }
+# ROLLBACK, not ABORT: the old classes leave their connection open after an exception, and with it
+# the transaction. After ABORT its lock would stay until Python's collector finds the connection.
 _FREEZE = (
     "CREATE TRIGGER {trigger} BEFORE {event} ON {table} {when}BEGIN {mark} "
-    "SELECT RAISE(ABORT, {message}); END"
+    "SELECT RAISE(ROLLBACK, {message}); END"
 )
 
 

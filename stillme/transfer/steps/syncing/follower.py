@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import threading
 import time
@@ -53,7 +54,7 @@ class Follower:
         self._versions: dict[str, int] = {}
         self._waits: dict[str, tuple[float, float]] = {}
         self._trimmed: dict[str, tuple[float, int]] = {}
-        self._reported = 0.0
+        self._reported = -math.inf
         self._sweeping = False
         self.on_round: Callable[[Round], None] = lambda found: None
         self.on_decision: Callable[[LiveFile], None] = lambda live: None

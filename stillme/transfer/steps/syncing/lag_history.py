@@ -32,7 +32,8 @@ class LagHistory:
         self._alias = alias
         self._on_event = on_event
         self._written: dict[str, float] = {}
-        self._forgotten = 0.0
+        # None is never; the monotonic clock of a machine may have started a minute ago.
+        self._forgotten: float | None = None
 
     def __call__(self, event: Event) -> None:
         """An `OnEvent`: everything is passed on, the lag is noted."""
@@ -52,7 +53,7 @@ class LagHistory:
             LagSample.objects.using(self._alias).create(
                 file=data["file"], changes=data["changes"], seconds=round(data["seconds"], 3)
             )
-            if now - self._forgotten > _FORGET_EVERY:
+            if self._forgotten is None or now - self._forgotten > _FORGET_EVERY:
                 self._forgotten = now
                 execute(
                     connection,
