@@ -107,7 +107,5 @@ def test_a_refused_writer_keeps_no_lock(path):
         with pytest.raises(sqlite3.IntegrityError, match="has moved to PostgreSQL"):
             app.execute(METRIC, ("x",))
         assert not app.in_transaction
-    begun = time.monotonic()
-    unfreeze(path, timeout=5.0)
-    assert time.monotonic() - begun < 5.0
+    unfreeze(path, timeout=1.0)
     connect(path).execute(METRIC, ("a",))
