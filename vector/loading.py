@@ -125,7 +125,11 @@ class Loader:
         if done:
             tell_notice(self.result, self.listen, done)
         there = models.Item.objects.using(self.alias).filter(collection_id=self.pk).count()
-        aside = QuarantinedRow.objects.using(self.alias).filter(table=self.table.table).exists()
+        aside = (
+            QuarantinedRow.objects.using(self.alias)
+            .filter(file=FILE, table=self.table.table)
+            .exists()
+        )
         self.fresh = not there and not aside
         new = self.table.outcome.legacy_rows - there
         if not there or (self.options.index and new > max(GROWN_ROWS, there * GROWN_SHARE)):
@@ -228,7 +232,9 @@ class Loader:
         if self.options.prune:
             self._prune_records()
         if self.options.prune and gone:
-            kept = KeptCell.objects.using(self.alias).filter(table=self.table.table, key__in=gone)
+            kept = KeptCell.objects.using(self.alias).filter(
+                file=FILE, table=self.table.table, key__in=gone
+            )
             kept.delete()
             outcome.pruned = execute(
                 connections[self.alias],
@@ -238,7 +244,7 @@ class Loader:
 
     def _prune_records(self) -> None:
         """Quarantined rows whose legacy item is gone."""
-        rows = QuarantinedRow.objects.using(self.alias).filter(table=self.table.table)
+        rows = QuarantinedRow.objects.using(self.alias).filter(file=FILE, table=self.table.table)
         gone = [
             pk
             for pk, key, number in rows.values_list("pk", "key", "rowid")
@@ -257,10 +263,10 @@ class Loader:
         }  # fmt: skip
         RunTable.objects.using(self.alias).update_or_create(
             run_id=self.run_id,
+            file=FILE,
             table=self.table.table,
             defaults={
                 **counts,
-                "file": FILE,
                 "target": self.table.target,
                 "vanished": outcome.vanished_count,
                 "conflicts": outcome.conflict_count,

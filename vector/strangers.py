@@ -19,6 +19,7 @@ from stillme.transfer.postgresql.copy import execute, fetch_all
 from vector import chroma, indexes, merging, models
 from vector.conversion import table_name
 from vector.import_result import VectorOptions
+from vector.names import FILE
 
 
 def refuse_other_store(
@@ -116,7 +117,7 @@ def remove(row: models.Collection, options: VectorOptions, run_id: int | None) -
         sql = f"DELETE FROM {merging.ITEMS} WHERE collection_id = %s"
         items = execute(connections[alias], sql, [row.pk])
         for records in (KeptCell, QuarantinedRow):
-            records.objects.using(alias).filter(table=table).delete()
+            records.objects.using(alias).filter(file=FILE, table=table).delete()
         row.delete(using=alias)
         ledger.mark_write(alias, run_id)
     return items
@@ -132,5 +133,5 @@ def follow_rename(alias: str, collection: chroma.Collection) -> None:
 def _rename(alias: str, row: models.Collection, name: str) -> None:
     then, now = (table_name(row.tenant, row.database, each) for each in (row.name, name))
     for records in (KeptCell, QuarantinedRow):
-        records.objects.using(alias).filter(table=then).update(table=now)
+        records.objects.using(alias).filter(file=FILE, table=then).update(table=now)
     models.Collection.objects.using(alias).filter(pk=row.pk).update(name=name)

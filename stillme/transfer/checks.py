@@ -11,15 +11,36 @@ from django.db import models
 
 from stillme.transfer.kinds import Reference
 from stillme.transfer.legacy import LegacyModel
-from stillme.transfer.registry import legacy_models
+from stillme.transfer.registry import circle, circle_sentence, legacy_models, registered
 
 
 @register("transfer")
 def mappings_have_targets(
     app_configs: Sequence[Any] | None = None, **kwargs: Any
 ) -> list[CheckMessage]:
-    """Every legacy column has a home in the target, every reference a parent."""
-    return [problem for model in legacy_models() for problem in _problems(model)]
+    """Every legacy column has a home in the target, every reference a parent.
+
+    Where references go in a circle, that is said alone: nothing else can be asked then.
+    """
+    circles = _circles()
+    return circles or [problem for model in legacy_models() for problem in _problems(model)]
+
+
+def _circles() -> list[CheckMessage]:
+    """One for each circle of tables."""
+    found: dict[tuple[str, frozenset[str]], CheckMessage] = {}
+    for model in sorted(registered(), key=lambda model: model._meta.label):
+        if tables := circle(model):
+            found.setdefault(
+                (model.legacy.file, frozenset(tables)),
+                Error(
+                    circle_sentence(model, tables),
+                    hint="Declare one of these columns as Integer() instead of Reference(...).",
+                    obj=model,
+                    id="transfer.E004",
+                ),
+            )
+    return list(found.values())
 
 
 def _problems(model: type[LegacyModel]) -> list[CheckMessage]:

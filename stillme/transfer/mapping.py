@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from django.db import models
 
 from stillme.transfer import kinds
+from stillme.transfer.identity import TableId
 from stillme.transfer.kinds import Kind, Twin, WhenSet
 from stillme.transfer.legacy import LegacyModel
 from stillme.transfer.sqlite.schema import FoundSchema, FoundTable, folded
@@ -61,6 +62,11 @@ class TableMapping:
     key_is_rowid: bool
     has_rowid: bool
     generated: tuple[str, ...] = ()
+
+    @property
+    def identity(self) -> TableId:
+        """The file and the declared table: what every record of the ledger names."""
+        return TableId(self.file, self.declared_table)
 
     @property
     def target(self) -> str:

@@ -77,7 +77,9 @@ class RunTable(models.Model):
 
     class Meta:
         db_table = '"transfer"."run_table"'
-        constraints = [models.UniqueConstraint(fields=["run", "table"], name="run_table_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["run", "file", "table"], name="run_table_once")
+        ]
 
     def __str__(self) -> str:
         return f"{self.table} in {self.run}"
@@ -109,7 +111,9 @@ class Chunk(models.Model):
 
     class Meta:
         db_table = '"transfer"."chunk"'
-        constraints = [models.UniqueConstraint(fields=["table", "number"], name="chunk_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["file", "table", "number"], name="chunk_once")
+        ]
 
     def __str__(self) -> str:
         return f"{self.table}[{self.number}]"
@@ -176,6 +180,7 @@ class KeptCell(models.Model):
     """The original of a repaired cell: its storage class and bytes, beside the loaded row."""
 
     run = models.ForeignKey(Run, models.SET_NULL, null=True, related_name="kept_cells")
+    file = models.TextField()
     table = models.TextField()
     key = models.TextField()
     column = models.TextField()
@@ -186,7 +191,7 @@ class KeptCell(models.Model):
     class Meta:
         db_table = '"transfer"."kept_cell"'
         constraints = [
-            models.UniqueConstraint("table", MD5("key"), "column", name="kept_cell_once")
+            models.UniqueConstraint("file", "table", MD5("key"), "column", name="kept_cell_once")
         ]
         indexes = [HashIndex(fields=["key"], name="kept_cell_key")]
 

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from stillme.transfer.reasons import in_words
+from stillme.transfer.registry import table_label
 from stillme.transfer.reports.progress import RunProgress as ImportProgress
 from stillme.transfer.reports.tables import plain_table, print_table
 from stillme.transfer.steps.join import JoinResult
@@ -72,7 +73,7 @@ def _table(result: ImportResult) -> Table:
             outcome.inserted,
             outcome.updated,
         )
-        table.add_row(row.table, *(f"{count:,}" for count in counts))
+        table.add_row(table_label(row.identity), *(f"{count:,}" for count in counts))
     return table
 
 

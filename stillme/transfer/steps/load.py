@@ -13,6 +13,7 @@ from django.db import connections
 from stillme.transfer import ledger
 from stillme.transfer.errors import TransferError
 from stillme.transfer.findings import Event, OnEvent, ignore_event
+from stillme.transfer.identity import TableId
 from stillme.transfer.models import KeptCell, QuarantinedRow, Run, SharedRange
 from stillme.transfer.postgresql import objects
 from stillme.transfer.postgresql.locks import exclusive
@@ -68,12 +69,12 @@ def import_files(options: ImportOptions, on_event: OnEvent = ignore_event) -> Im
 def _dry(options: ImportOptions, directory: Path, on_event: OnEvent) -> ImportResult:
     plan = make_plan(options.selection, directory, settings.LEGACY_TIME_ZONE, None, on_event)
     result = ImportResult(None, notices=plan.notices, dry_run=True)
-    set_aside: dict[str, tuple[int, ...]] = {}
+    set_aside: dict[TableId, tuple[int, ...]] = {}
     for planned in plan.tables:
         begun = time.monotonic()
         job = replace(planned.job, set_aside=_parents_of(planned, set_aside))
         outcome, aside = dry_table(job)
-        set_aside[job.mapping.declared_table] = aside
+        set_aside[job.mapping.identity] = aside
         mapping = job.mapping
         seconds = time.monotonic() - begun
         result.tables.append(
@@ -104,9 +105,10 @@ def _load_stores(
 
 
 def _parents_of(
-    planned: PlannedTable, set_aside: dict[str, tuple[int, ...]]
+    planned: PlannedTable, set_aside: dict[TableId, tuple[int, ...]]
 ) -> dict[str, tuple[int, ...]]:
-    return {name: set_aside.get(name, ()) for name in planned.job.parents}
+    file = planned.job.mapping.file
+    return {name: set_aside.get(TableId(file, name), ()) for name in planned.job.parents}
 
 
 def _import(options: ImportOptions, directory: Path, on_event: OnEvent) -> ImportResult:
@@ -184,16 +186,16 @@ def _load_files(
     plan = arrange(selection, files, result.notices)
     result.notices = plan.notices
     result.shares = ledger.shares(alias, run.pk) if options.share else {}
-    result.tables = [schedule.results[planned.name] for planned in plan.tables]
+    result.tables = [schedule.results[planned.identity] for planned in plan.tables]
     return plan
 
 
 def _prune(alias: str, run: Run, plan: Plan, result: ImportResult) -> None:
     """Children first, after everything is loaded."""
-    by_name = {table.table: table for table in result.tables}
+    by_name = {table.identity: table for table in result.tables}
     for planned in reversed(plan.tables):
         prune_records(alias, planned.job)
-        table = by_name[planned.name]
+        table = by_name[planned.identity]
         if table.outcome.to_prune:
             prune_keys(alias, planned.job, table.outcome)
             # The greatest id of all may be gone.

@@ -24,9 +24,9 @@ def leftovers(alias: str, case: TableCase) -> Iterator[Finding]:
     mapping = case.mapping
     if mapping.key is None:
         return
-    name = mapping.declared_table
-    cells = KeptCell.objects.using(alias).filter(table=name).order_by()
-    rows = QuarantinedRow.objects.using(alias).filter(table=name, key__isnull=False).order_by()
+    cells = mapping.identity.of(KeptCell.objects.using(alias)).order_by()
+    rows = mapping.identity.of(QuarantinedRow.objects.using(alias)).filter(key__isnull=False)
+    rows = rows.order_by()
     rows = rows.exclude(status=QuarantinedRow.Status.REPAIRED)
     connection = case.snapshot.open()
     try:

@@ -30,7 +30,7 @@ def verify(
 ) -> VerifyResult:
     """Compare the legacy files, as they are now, with the target. Raises TransferError.
 
-    While writers are active, `settle(table, keys)` replays what is in flight; rows with findings
+    While writers are active, `settle(file)` replays what is in flight; rows with findings
     are then judged again before they count.
     """
     options.selection.check(with_stores=True)

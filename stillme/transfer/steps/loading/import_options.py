@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from stillme.transfer.identity import TableId
 from stillme.transfer.processes import default_jobs
 from stillme.transfer.selection import Selection
 from stillme.transfer.steps.rows.outcome import Outcome
@@ -48,6 +49,11 @@ class TableResult:
     seconds: float
     chunks: int = 0
     skipped_chunks: int = 0
+
+    @property
+    def identity(self) -> TableId:
+        """Its file and its name."""
+        return TableId(self.file, self.table)
 
 
 @dataclass(slots=True)

@@ -9,6 +9,7 @@ from django.db import IntegrityError, connections
 
 from stillme.transfer import ledger
 from stillme.transfer.errors import TransferError
+from stillme.transfer.identity import TableId
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import Chunk, DroppedObject, QuarantinedRow
 from stillme.transfer.postgresql import objects
@@ -40,7 +41,7 @@ def prepare_table(
     mapping = planned.job.mapping
     if planned.rows >= LARGE_TABLE_ROWS and is_fresh(alias, planned, chunks):
         objects.take_down(alias, mapping.relation, planned.job.run_id, foreign_keys=with_parents)
-    ledger.drop_chunks_from(alias, mapping.declared_table, len(planned.ranges))
+    ledger.drop_chunks_from(alias, mapping.identity, len(planned.ranges))
 
 
 def is_fresh(alias: str, planned: PlannedTable, chunks: Sequence[Chunk]) -> bool:
@@ -86,11 +87,14 @@ def _is_empty(alias: str, relation: str) -> bool:
 
 def set_aside_parents(alias: str, job: TableJob) -> dict[str, tuple[int, ...]]:
     """Parent table -> keys of its rows that are in quarantine."""
-    return {name: _set_aside_keys(alias, name, parent) for name, parent in job.parents.items()}
+    return {
+        name: _set_aside_keys(alias, TableId(job.mapping.file, name), parent)
+        for name, parent in job.parents.items()
+    }
 
 
-def _set_aside_keys(alias: str, table: str, mapping: TableMapping | None) -> tuple[int, ...]:
-    rows = QuarantinedRow.objects.using(alias).filter(table=table)
+def _set_aside_keys(alias: str, table: TableId, mapping: TableMapping | None) -> tuple[int, ...]:
+    rows = table.of(QuarantinedRow.objects.using(alias))
     if mapping is not None:
         rows = rows.exclude(reason__in=keys_not_taken(mapping))
     keys = rows.exclude(status=QuarantinedRow.Status.REPAIRED).values_list("key", flat=True)

@@ -9,6 +9,7 @@ from django.db import connections
 from stillme.transfer import kinds
 from stillme.transfer.csv_format import csv_line
 from stillme.transfer.edited_keys import edited_keys
+from stillme.transfer.identity import OF_TABLE
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import KeptCell, QuarantinedRow
 from stillme.transfer.postgresql.copy import (
@@ -154,9 +155,9 @@ def _find_vanished(
         f"AND NOT EXISTS (SELECT 1 FROM {STAGE} AS s WHERE s.{key} = t.{key}) "
         # A row that was edited in quarantine stands for its bad legacy row.
         f"AND NOT EXISTS (SELECT 1 FROM {QuarantinedRow._meta.db_table} AS q "
-        f"WHERE q.key = t.{key}::text AND q.\"table\" = %s AND q.status = 'repaired' "
+        f"WHERE q.key = t.{key}::text AND {OF_TABLE} AND q.status = 'repaired' "
         f"AND q.repairs <> '{{}}'::jsonb) AND t.{key}::text <> ALL(%s) ORDER BY t.{key}",
-        [*values, mapping.declared_table, edited],
+        [*values, *mapping.identity, edited],
     )
     keys = [row[0] for row in gone]
     merged.outcome.vanished_count += len(keys)
@@ -168,7 +169,7 @@ def _find_vanished(
 def delete_keys(alias: str, mapping: TableMapping, keys: Sequence[str]) -> int:
     """Delete target rows by key (as text), with the originals kept beside them."""
     assert mapping.key is not None
-    KeptCell.objects.using(alias).filter(table=mapping.declared_table, key__in=list(keys)).delete()
+    mapping.identity.of(KeptCell.objects.using(alias)).filter(key__in=list(keys)).delete()
     wanted: list[str] | list[int] = list(keys)
     if isinstance(mapping.key.kind, kinds.Key):
         wanted = [int(key) for key in keys]

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from django.db import connections, transaction
 
 from stillme.transfer import kinds, ledger
+from stillme.transfer.identity import OF_TABLE
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.postgresql.capture import as_replay
@@ -117,7 +118,7 @@ def apply_rows(
             moved = before ^ _present(alias, source.job.mapping, every)
             for child, child_keys in children_of(alias, live, table, sorted(moved)).items():
                 again.setdefault(child, {}).update(dict.fromkeys(child_keys))
-        touch_ranges(alias, table, every)
+        touch_ranges(alias, source.job.mapping.identity, every)
 
 
 def _apply_table(
@@ -213,9 +214,9 @@ def _quarantined(alias: str, mapping: TableMapping, keys: Sequence[str]) -> list
     """A row that was loaded and is bad now is in quarantine, not in the target as well."""
     rows = fetch_all(
         connections[alias],
-        f'SELECT key FROM {QuarantinedRow._meta.db_table} WHERE "table" = %s '
+        f"SELECT key FROM {QuarantinedRow._meta.db_table} WHERE {OF_TABLE} "
         "AND status <> 'repaired' AND key = ANY(%s)",
-        [mapping.declared_table, list(keys)],
+        [*mapping.identity, list(keys)],
     )
     return _fitting(mapping, [str(row[0]) for row in rows])
 
