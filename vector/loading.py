@@ -11,6 +11,7 @@ from django.db import connections, transaction
 
 from stillme.postgresql.distributed import is_distributed
 from stillme.transfer import ledger
+from stillme.transfer.deletions import Deletion
 from stillme.transfer.findings import Event, OnEvent
 from stillme.transfer.models import KeptCell, QuarantinedRow, RunTable
 from stillme.transfer.postgresql.copy import commit_lazily, execute, fetch_all
@@ -80,6 +81,8 @@ class Loader:
         self.table.seconds = time.monotonic() - begun
         if not self.options.dry_run:
             self._finish()
+        elif self.options.prune:
+            self._say_gone()
         self._tell("done", rows=outcome.legacy_rows)
         return self.table
 
@@ -229,9 +232,12 @@ class Loader:
         gone = [key for (key,) in rows if key not in self.seen and key not in self.aside_keys]
         outcome = self.table.outcome
         outcome.vanished_count, outcome.vanished = len(gone), gone[:MOST_KEYS]
-        if self.options.prune:
-            self._prune_records()
-        if self.options.prune and gone:
+        records = self._gone_records() if self.options.prune else []
+        found = self._deletion(gone, records)
+        if self.options.prune and self.options.approve([found]):
+            QuarantinedRow.objects.using(self.alias).filter(pk__in=records).delete()
+            found.deleted = True
+        if found.deleted and gone:
             kept = KeptCell.objects.using(self.alias).filter(
                 file=FILE, table=self.table.table, key__in=gone
             )
@@ -242,15 +248,35 @@ class Loader:
                 [self.pk, gone],
             )
 
-    def _prune_records(self) -> None:
-        """Quarantined rows whose legacy item is gone."""
+    def _deletion(self, gone: list[str], records: list[int]) -> Deletion:
+        items = models.Item.objects.using(self.alias).filter(collection_id=self.pk)
         rows = QuarantinedRow.objects.using(self.alias).filter(file=FILE, table=self.table.table)
-        gone = [
+        return Deletion(
+            FILE,
+            self.table.table,
+            f"{self.table.target}, the collection {self.collection.name}",
+            rows=len(gone),
+            of=items.count() if gone else 0,
+            keys=gone[:MOST_KEYS],
+            records=len(records),
+            of_records=rows.count() if records else 0,
+        )
+
+    def _say_gone(self) -> None:
+        """What `prune` would delete of this collection; a dry run approves nothing."""
+        known = models.Collection.objects.using(self.alias).filter(uuid=self.collection.id)
+        if (pk := known.values_list("pk", flat=True).first()) is not None:
+            self.pk = pk
+            self._find_vanished()
+
+    def _gone_records(self) -> list[int]:
+        """Quarantined rows (ids) whose legacy item is gone."""
+        rows = QuarantinedRow.objects.using(self.alias).filter(file=FILE, table=self.table.table)
+        return [
             pk
             for pk, key, number in rows.values_list("pk", "key", "rowid")
             if (number if key is None else key) not in self.aside_keys and key not in self.seen
         ]
-        rows.filter(pk__in=gone).delete()
 
     def _record(self) -> None:
         outcome = self.table.outcome

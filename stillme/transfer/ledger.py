@@ -61,7 +61,9 @@ def _versions(alias: str) -> dict[str, str]:
     }
 
 
-def record_file(alias: str, run: Run, job: TableJob, drift: list[dict[str, Any]]) -> None:
+def record_file(
+    alias: str, run: Run, job: TableJob, drift: list[dict[str, Any]], history: dict[str, Any]
+) -> None:
     """Note a file as this run saw it."""
     snapshot = job.snapshot
     RunFile.objects.using(alias).update_or_create(
@@ -74,6 +76,7 @@ def record_file(alias: str, run: Run, job: TableJob, drift: list[dict[str, Any]]
             "schema_digest": snapshot.schema.digest,
             "clock": job.clock.as_dict(),
             "drift": drift,
+            "history": history,
         },
     )
 

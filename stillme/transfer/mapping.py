@@ -96,6 +96,11 @@ class TableMapping:
         """The mapped column of that legacy name, or None."""
         return next((c for c in self.columns if folded(c.legacy) == folded(legacy)), None)
 
+    @property
+    def refers_to_itself(self) -> bool:
+        """Whether a column names rows of this very table."""
+        return any(parent == self.declared_table for _, parent in self.references())
+
     def references(self) -> list[tuple[MappedColumn, str]]:
         """(column, declared name of the parent table) of every reference."""
         return [(c, c.kind.parent) for c in self.columns if isinstance(c.kind, kinds.Reference)]

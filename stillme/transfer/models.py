@@ -47,6 +47,7 @@ class RunFile(models.Model):
     schema_digest = models.TextField()
     clock = models.JSONField(default=dict)
     drift = models.JSONField(default=list)
+    history = models.JSONField(default=dict)
 
     class Meta:
         db_table = '"transfer"."run_file"'

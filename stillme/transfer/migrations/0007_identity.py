@@ -48,6 +48,8 @@ class Migration(migrations.Migration):
     dependencies = [("transfer", "0006_shared_range")]
 
     operations = [
+        # What tells the file of another installation (steps/loading/history.py).
+        migrations.AddField("runfile", "history", models.JSONField(default=dict)),
         migrations.AddField(
             "keptcell", "file", models.TextField(default=""), preserve_default=False
         ),

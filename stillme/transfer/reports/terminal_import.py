@@ -35,6 +35,12 @@ def render_import(console: Console, result: ImportResult, form: str) -> None:
     if result.shares:
         shares = ", ".join(f"{ranges} by {who}" for who, ranges in result.shares.items())
         console.print(f"Ranges loaded: {escape(shares)}.", soft_wrap=True)
+    for deletion in result.deletions:
+        what = "deleted" if deletion.deleted else "would delete" if result.dry_run else "kept"
+        said = f"[red]{what}[/] {escape(in_one_line(deletion.sentence()))}"
+        console.print(said, soft_wrap=True)
+    for sentence in result.refused:
+        console.print(f"[red]{escape(in_one_line(sentence))}[/]", soft_wrap=True)
     console.print(_verdict(result), soft_wrap=True)
 
 
@@ -128,6 +134,8 @@ def as_dict(result: ImportResult) -> dict[str, Any]:
         "returned_from_quarantine": result.returned,
         "notices": result.notices,
         "shares": result.shares,
+        "deletions": [deletion.as_dict() for deletion in result.deletions],
+        "deletions_refused": result.refused,
         "tables": [
             {
                 "file": table.file,

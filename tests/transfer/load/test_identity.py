@@ -133,7 +133,7 @@ def test_names_are_told_apart_where_people_read_them(twins: Path) -> None:
     call_command("quarantine", "list", "--table", "rss.entries", stdout=out)
     for file in OTHER:
         assert f"{file}.entries" in out.getvalue()
-    with pytest.raises(CommandError, match="no legacy table 'knowledge.entries'"):
+    with pytest.raises(CommandError, match=r"no legacy table 'knowledge\.entries'"):
         call_command("import_sqlite", "--table", "knowledge.entries")
 
 

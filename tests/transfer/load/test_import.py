@@ -306,5 +306,5 @@ def test_prune_forgets_the_records_of_rows_that_are_gone(legacy: Path) -> None:
     )
     run_import()
     assert QuarantinedRow.objects.filter(table="knowledge_relationships").exists()
-    run_import(prune=True)
+    run_import(prune=True, prune_share=100)
     assert not QuarantinedRow.objects.filter(file="knowledge", table__startswith="know").exists()

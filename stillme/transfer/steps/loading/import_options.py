@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from stillme.transfer.deletions import SHARE, Deletion
 from stillme.transfer.identity import TableId
 from stillme.transfer.processes import default_jobs
 from stillme.transfer.selection import Selection
@@ -18,13 +19,17 @@ SMALL_FILES = 4_000_000
 class ImportOptions:
     """What to import and how. `jobs` is the number of worker processes, 0 for as many as fit.
 
-    `share` offers every range to importers that join.
+    `share` offers every range to importers that join. `prune_share` is the greatest share of a
+    table, in percent, that `prune` deletes; `replaced` says that a file of another history is to
+    take the place of the one that was loaded.
     """
 
     selection: Selection = field(default_factory=Selection)
     jobs: int = 0
     dry_run: bool = False
     prune: bool = False
+    prune_share: float = SHARE
+    replaced: bool = False
     overwrite: bool = False
     moved: bool = False
     share: bool = False
@@ -60,7 +65,8 @@ class TableResult:
 class ImportResult:
     """What became of the import. `conserved` is law 1 over all tables.
 
-    `shares` are the ranges that each process of a shared import loaded.
+    `shares` are the ranges that each process of a shared import loaded. `deletions` are what
+    `prune` deleted or, in a dry run or where it was `refused` (sentences), would have.
     """
 
     run_id: int | None
@@ -70,6 +76,8 @@ class ImportResult:
     seconds: float = 0.0
     dry_run: bool = False
     shares: dict[str, int] = field(default_factory=dict)
+    deletions: list[Deletion] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
 
     @property
     def conserved(self) -> bool:

@@ -25,6 +25,7 @@ from stillme.transfer.models import Chunk, Run
 from stillme.transfer.postgresql import objects
 from stillme.transfer.processes import usable_cores
 from stillme.transfer.registry import table_label
+from stillme.transfer.steps.loading.history import history_to_note
 from stillme.transfer.steps.loading.import_options import ImportOptions, TableResult
 from stillme.transfer.steps.loading.plan import PlannedFile, PlannedTable
 from stillme.transfer.steps.loading.table_work import (
@@ -140,7 +141,9 @@ class Schedule:
         self.files.append(file)
         added = [self._add_table(planned) for planned in file.tables.values()]
         if added:
-            ledger.record_file(self._alias, self._run, added[0].planned.job, [])
+            replaced = self._options.replaced
+            history = history_to_note(self._alias, file.snapshot, replaced=replaced)
+            ledger.record_file(self._alias, self._run, added[0].planned.job, [], history)
         rows = {str(name): table.planned.rows for name, table in self._tables.items()}
         ledger.note_plan(self._alias, self._run, rows)
         for table in added:

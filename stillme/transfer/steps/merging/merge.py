@@ -72,7 +72,7 @@ def merge_range(
     set_orphans_aside(alias, source, merged, source.raw.keys)
     within = range_condition(mapping, key_range, "t")
     if not image.is_elsewhere(alias, mapping):
-        _find_vanished(alias, source.job, merged, *within)
+        find_vanished(alias, source.job, merged, *within)
     merge_stage(alias, source.job, merged, within)
     return merged
 
@@ -137,7 +137,7 @@ def _note_staged(merged: Merged, row: LoadedRow, refusal: str | None) -> None:
     merged.note(SetAside(row.key, row.raw, "refused_by_target", "", sentence))
 
 
-def _find_vanished(
+def find_vanished(
     alias: str, job: TableJob, merged: Merged, condition: str, values: list[int | str]
 ) -> None:
     """Rows the engine loaded whose legacy row is gone, or is in quarantine now.
