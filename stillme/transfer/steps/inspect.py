@@ -31,6 +31,7 @@ from stillme.transfer.sqlite.connect import explain
 from stillme.transfer.sqlite.drift import Drift, find_drift, virtual_tables
 from stillme.transfer.sqlite.files import OtherFile, journal_mode, other_files
 from stillme.transfer.sqlite.snapshot import Snapshot
+from stillme.transfer.steps.loading.itself import set_aside_of_itself
 from stillme.transfer.steps.loading.plan import Plan, PlannedTable, make_plan
 from stillme.transfer.steps.loading.predict import Prediction, predict_table
 from stillme.transfer.steps.loading.predict import as_dict as prediction_as_dict
@@ -231,7 +232,8 @@ def _predict_file(planned_tables: Sequence[PlannedTable]) -> list[TableInspectio
         begun = time.monotonic()
         mapping = planned.job.mapping
         known = {parent: aside.get(parent, ()) for parent in planned.job.parents}
-        prediction = _predict_table(replace(planned.job, set_aside=known))
+        job = replace(planned.job, set_aside=known)
+        prediction = _predict_table(replace(job, set_aside=set_aside_of_itself(job)))
         aside[mapping.declared_table] = tuple(prediction.aside)
         seconds = time.monotonic() - begun
         table = TableInspection(mapping.declared_table, mapping.target, prediction, seconds)

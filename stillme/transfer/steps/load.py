@@ -12,6 +12,7 @@ from django.db import connections
 
 from stillme.transfer import ledger
 from stillme.transfer.deletions import Confirm, always
+from stillme.transfer.edited_keys import keys_of_edited_rows
 from stillme.transfer.errors import TransferError
 from stillme.transfer.findings import Event, OnEvent, ignore_event
 from stillme.transfer.identity import TableId
@@ -32,6 +33,7 @@ from stillme.transfer.steps.loading.import_options import (
     ImportResult,
     TableResult,
 )
+from stillme.transfer.steps.loading.itself import set_aside_of_itself
 from stillme.transfer.steps.loading.plan import (
     Cut,
     Plan,
@@ -47,6 +49,7 @@ from stillme.transfer.steps.loading.schedule import Schedule, executor
 from stillme.transfer.steps.loading.workers import workforce
 from stillme.transfer.steps.merging.image import refuse_on_cluster
 from stillme.transfer.steps.retry import retry_orphans
+from stillme.transfer.steps.rows.job import TableJob
 from stillme.transfer.steps.syncing.states import refuse_when_live
 from stillme.transfer.stores import StoreOptions, wanted_stores
 
@@ -87,6 +90,7 @@ def _dry(options: ImportOptions, directory: Path, on_event: OnEvent) -> ImportRe
     for planned in plan.tables:
         begun = time.monotonic()
         job = replace(planned.job, set_aside=_parents_of(planned, set_aside))
+        job = replace(job, set_aside=set_aside_of_itself(job, _edited(options, job)))
         outcome, aside = dry_table(job)
         if options.prune:
             vanished = dry_vanished(options.database, replace(job, prune=True))
@@ -100,6 +104,11 @@ def _dry(options: ImportOptions, directory: Path, on_event: OnEvent) -> ImportRe
         )
     _load_stores(options, None, result, on_event, approval)
     return result
+
+
+def _edited(options: ImportOptions, job: TableJob) -> set[str]:
+    """Bad rows that are in the target all the same; only a dry run with `prune` asks the target."""
+    return keys_of_edited_rows(options.database, job.mapping) if options.prune else set()
 
 
 def _load_stores(

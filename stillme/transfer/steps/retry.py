@@ -18,7 +18,15 @@ _AT_ONCE = 1000
 
 def retry_orphans(alias: str, plan: Plan) -> int:
     """Load set-aside orphans whose parent is in the target now. Returns how many came back."""
-    return sum(_retry_table(alias, planned) for planned in plan.tables if planned.job.parents)
+    returned = 0
+    for planned in plan.tables:
+        came = _retry_table(alias, planned) if planned.job.parents else 0
+        returned += came
+        # Of a table that refers to itself, parents of others may have come back.
+        while came and planned.job.mapping.refers_to_itself:
+            came = _retry_table(alias, planned)
+            returned += came
+    return returned
 
 
 def _retry_table(alias: str, planned: PlannedTable) -> int:

@@ -141,7 +141,10 @@ class Planner:
             parents={parent: mappings.get(parent) for _, parent in mapping.references()},
         )
         planned = PlannedTable(job, rows, sequence_mark(connection, mapping.table))
-        if self.cut is not None:
+        if self.cut is not None and mapping.refers_to_itself:
+            # A parent may come after its children: all of them in one transaction.
+            planned.ranges = [KeyRange(0, None, None)]
+        elif self.cut is not None:
             known = self.cut.known.get(mapping.identity, ())
             planned.ranges = key_ranges(connection, mapping, self.cut.rows, known, rows)
         return planned

@@ -104,21 +104,23 @@ def apply_rows(
     again: dict[str, dict[Key, None]] = {}
     for table, source in live.tables.items():
         wanted = dict.fromkeys(keys.get(table, ()))
-        extra = [key for key in again.get(table, ()) if key not in wanted]
-        if not wanted and not extra:
-            continue
-        found = [*rows.get(table, ()), *live.rows(table, extra)]
-        every = [*wanted, *extra]
+        found, common = rows.get(table, ()), (many or {}).get(table)
         is_parent = any(
             table == p for s in live.tables.values() for _, p in s.job.mapping.references()
         )
-        before = _present(alias, source.job.mapping, every) if is_parent else set()
-        _apply_table(alias, live, table, every, found, result, (many or {}).get(table))
-        if is_parent:
-            moved = before ^ _present(alias, source.job.mapping, every)
-            for child, child_keys in children_of(alias, live, table, sorted(moved)).items():
-                again.setdefault(child, {}).update(dict.fromkeys(child_keys))
-        touch_ranges(alias, source.job.mapping.identity, every)
+        # Once more as long as rows of a table that refers to itself are its own children.
+        while wanted or again.get(table):
+            extra = [key for key in again.pop(table, ()) if key not in wanted]
+            every = [*wanted, *extra]
+            before = _present(alias, source.job.mapping, every) if is_parent else set()
+            every_row = [*found, *live.rows(table, extra)]
+            _apply_table(alias, live, table, every, every_row, result, common)
+            if is_parent:
+                moved = before ^ _present(alias, source.job.mapping, every)
+                for child, child_keys in children_of(alias, live, table, sorted(moved)).items():
+                    again.setdefault(child, {}).update(dict.fromkeys(child_keys))
+            touch_ranges(alias, source.job.mapping.identity, every)
+            wanted, found, common = {}, (), None
 
 
 def _apply_table(
