@@ -11,7 +11,6 @@ from django.db import connections, transaction
 
 from stillme.postgresql.distributed import is_distributed
 from stillme.transfer import ledger
-from stillme.transfer.deletions import Deletion
 from stillme.transfer.findings import Event, OnEvent
 from stillme.transfer.models import KeptCell, QuarantinedRow, RunTable
 from stillme.transfer.postgresql.copy import commit_lazily, execute, fetch_all
@@ -233,8 +232,11 @@ class Loader:
         outcome = self.table.outcome
         outcome.vanished_count, outcome.vanished = len(gone), gone[:MOST_KEYS]
         records = self._gone_records() if self.options.prune else []
-        found = self._deletion(gone, records)
-        if self.options.prune and self.options.approve([found]):
+        found = strangers.deletion_of_items(
+            self.alias, self.pk, self.table.table, gone, len(records)
+        )
+        allowed = self.options.prune and self.options.approve([found])
+        if allowed and not self.options.dry_run:
             QuarantinedRow.objects.using(self.alias).filter(pk__in=records).delete()
             found.deleted = True
         if found.deleted and gone:
@@ -247,20 +249,6 @@ class Loader:
                 f"DELETE FROM {merging.ITEMS} WHERE collection_id = %s AND embedding_id = ANY(%s)",
                 [self.pk, gone],
             )
-
-    def _deletion(self, gone: list[str], records: list[int]) -> Deletion:
-        items = models.Item.objects.using(self.alias).filter(collection_id=self.pk)
-        rows = QuarantinedRow.objects.using(self.alias).filter(file=FILE, table=self.table.table)
-        return Deletion(
-            FILE,
-            self.table.table,
-            f"{self.table.target}, the collection {self.collection.name}",
-            rows=len(gone),
-            of=items.count() if gone else 0,
-            keys=gone[:MOST_KEYS],
-            records=len(records),
-            of_records=rows.count() if records else 0,
-        )
 
     def _say_gone(self) -> None:
         """What `prune` would delete of this collection; a dry run approves nothing."""

@@ -94,13 +94,15 @@ def remove_gone(store_ids: set[str], options: VectorOptions, run_id: int | None)
     told = []
     rows = list(gone.exclude(uuid__in=store_ids).order_by("name", "pk"))
     found = [deletion_of(alias, row) for row in rows] if options.prune else []
-    allowed = options.prune and options.approve(found)
+    allowed = options.prune and options.approve(found) and not options.dry_run
     for deletion in found:
         deletion.deleted = allowed
     for row in rows:
         what = f"The target's collection {row.name} is no longer in the vector store"
         if allowed:
             told.append(f"{what}: it was deleted with {remove(row, options, run_id):,} items.")
+        elif options.prune and options.dry_run:
+            told.append(f"{what}: --prune deletes it.")
         else:
             told.append(f"{what}; it was left as it is (--prune deletes it).")
     return told
@@ -110,16 +112,35 @@ def deletion_of(alias: str, row: models.Collection) -> Deletion:
     """A whole collection, as a share of all that was imported."""
     items = models.Item.objects.using(alias)
     theirs = items.filter(collection=row)
+    table = table_name(row.tenant, row.database, row.name)
+    imported = models.Collection.objects.using(alias).filter(created_at=None)
+    records = [each.objects.using(alias).filter(file=FILE) for each in (KeptCell, QuarantinedRow)]
     return Deletion(
         FILE,
-        table_name(row.tenant, row.database, row.name),
-        f"vector.items, the collection {row.name}",
+        table,
+        f"vector.items ({table.partition('.')[2]})",
         rows=theirs.count(),
         of=items.filter(collection__created_at=None).count(),
         keys=list(theirs.order_by("pk").values_list("embedding_id", flat=True)[:MOST_KEYS]),
-        # The collection itself.
-        records=1,
-        of_records=models.Collection.objects.using(alias).filter(created_at=None).count(),
+        # The collection itself among them.
+        records=1 + sum(each.filter(table=table).count() for each in records),
+        of_records=imported.count() + sum(each.count() for each in records),
+    )
+
+
+def deletion_of_items(
+    alias: str, pk: int, table: str, gone: Sequence[str], records: int
+) -> Deletion:
+    """Items (`gone`) of a collection that stays, and quarantined rows that are gone."""
+    return Deletion(
+        FILE,
+        table,
+        f"vector.items ({table.partition('.')[2]})",
+        rows=len(gone),
+        of=models.Item.objects.using(alias).filter(collection_id=pk).count() if gone else 0,
+        keys=list(gone[:MOST_KEYS]),
+        records=records,
+        of_records=QuarantinedRow.objects.using(alias).filter(file=FILE, table=table).count(),
     )
 
 

@@ -20,10 +20,11 @@ def mappings_have_targets(
 ) -> list[CheckMessage]:
     """Every legacy column has a home in the target, every reference a parent.
 
-    Where references go in a circle, that is said alone: nothing else can be asked then.
+    Where references go in a circle, or two models mean one table or one target, that is said alone:
+    nothing else can be asked then.
     """
-    circles = _circles()
-    return circles or [problem for model in legacy_models() for problem in _problems(model)]
+    alone = _circles() or _doubles()
+    return alone or [problem for model in legacy_models() for problem in _problems(model)]
 
 
 def _circles() -> list[CheckMessage]:
@@ -41,6 +42,26 @@ def _circles() -> list[CheckMessage]:
                 ),
             )
     return list(found.values())
+
+
+def _doubles() -> list[CheckMessage]:
+    """Models that have a table, or a target, in common with one before."""
+    seen: dict[object, type[LegacyModel]] = {}
+    problems: list[CheckMessage] = []
+    for model in sorted(registered(), key=lambda model: model._meta.label):
+        for what in (model.identity(), model.target_model()):
+            first = seen.setdefault(what, model)
+            if first is not model:
+                name = what if isinstance(what, tuple) else model.legacy.target
+                problems.append(
+                    Error(
+                        f"{first.__name__} and {model.__name__} both have {name}: rows of the one "
+                        "would be taken for rows of the other.",
+                        obj=model,
+                        id="transfer.E005",
+                    )
+                )
+    return problems
 
 
 def _problems(model: type[LegacyModel]) -> list[CheckMessage]:

@@ -17,7 +17,8 @@ SHOWN = 5
 class Deletion:
     """What goes of one table: `rows` of the `of` rows in the target, `keys` the first of them.
 
-    `records` of `of_records` are quarantined rows and kept cells whose legacy row is gone.
+    `records` of `of_records` are quarantined rows and kept cells whose legacy row is gone; of a
+    store also the collections themselves.
     """
 
     file: str
@@ -43,7 +44,7 @@ class Deletion:
         said = f"{self.rows:,} of {self.of:,} rows ({share:.3g} %) of {self.target}"
         said += f": {keys}" if keys else ""
         if self.records:
-            said += f"; {self.records:,} of {self.of_records:,} records of quarantine and originals"
+            said += f"; {self.records:,} of {self.of_records:,} records kept with them"
         return said
 
     def as_dict(self) -> dict[str, Any]:

@@ -44,6 +44,12 @@ class Selection:
                         f"There is no legacy {what} {name!r}: choose from {', '.join(known)}."
                     )
 
+        if self.tables and not any(self.wants_file(file.name) for file in legacy_files()):
+            raise TransferError(
+                f"Nothing is selected: no table {', '.join(self.tables)} is in the file "
+                f"{', '.join(self.files)}."
+            )
+
     @property
     def only_stores(self) -> bool:
         """Whether files are named and all of them are stores."""

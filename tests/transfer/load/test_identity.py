@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,12 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from stillme.transfer import quarantine, registry
+from stillme.transfer.checks import mappings_have_targets
+from stillme.transfer.errors import TransferError
 from stillme.transfer.models import Chunk, KeptCell, QuarantinedRow, RunTable
 from stillme.transfer.selection import Selection
 from tests.transfer.load.support import change, content, query, run_import
-from tests.transfer.twins import TWINS, make_twins
+from tests.transfer.twins import TWINS, CycleEntry, ScoreEntry, make_twins
 from tests.transfer.verify.support import accept_all, judge
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -142,3 +145,18 @@ def test_several_workers_and_joiners_agree_with_one(twins: Path) -> None:
     before = content()
     run_import(overwrite=True, share=True, chunk_rows=2, jobs=2)
     assert content() == before
+
+
+def test_nothing_is_selected(twins: Path) -> None:
+    with pytest.raises(TransferError, match=r"no table rss\.entries is in the file accuracy"):
+        run_import(selection=Selection(files=("accuracy",), tables=("rss.entries",)))
+
+
+@pytest.mark.parametrize("attribute", ["file", "target"])
+def test_two_models_of_one_table_or_one_target_are_an_error(
+    twins: Path, monkeypatch: pytest.MonkeyPatch, attribute: str
+) -> None:
+    assert mappings_have_targets() == []
+    value = getattr(ScoreEntry.legacy, attribute)
+    monkeypatch.setattr(CycleEntry, "legacy", replace(CycleEntry.legacy, **{attribute: value}))
+    assert {error.id for error in mappings_have_targets()} == {"transfer.E005"}

@@ -109,7 +109,7 @@ def test_records_of_decisions_count_too(legacy: Path) -> None:
     run_import()
     change(legacy, "accuracy", "DELETE FROM accuracy_scores WHERE id > 5")
     result = run_import(prune=True)
-    assert "records of quarantine" in result.refused[0]
+    assert "records kept with them" in result.refused[0]
     assert query("SELECT count(*) FROM transfer.quarantined_row WHERE file = 'accuracy'")[0][0] > 20
 
 
