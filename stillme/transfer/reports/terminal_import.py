@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from stillme.transfer.identity import TableId
 from stillme.transfer.reasons import in_words
 from stillme.transfer.registry import table_label
 from stillme.transfer.reports.progress import RunProgress as ImportProgress
@@ -79,7 +80,9 @@ def _table(result: ImportResult) -> Table:
             outcome.inserted,
             outcome.updated,
         )
-        table.add_row(table_label(row.identity), *(f"{count:,}" for count in counts))
+        table.add_row(
+            table_label(TableId(row.file, row.table)), *(f"{count:,}" for count in counts)
+        )
     return table
 
 
