@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from stillme.transfer.deletions import Confirm, always
 from stillme.transfer.steps.rows.outcome import Outcome
 from vector.names import FILE
 
@@ -61,6 +62,7 @@ class VectorOptions:
     prune: bool = False
     overwrite: bool = False
     moved: bool = False
+    approve: Confirm = always
     index: bool = True
     jobs: int = 0
     database: str = "default"

@@ -48,7 +48,7 @@ def import_vectors(
         strangers.refuse_other_store(Path(path), store.collections, chosen)
         for collection in store.collections:
             result.tables.append(Loader(store, collection, chosen, result, listen).load())
-        if not chosen.dry_run:
+        if chosen.prune or not chosen.dry_run:
             ids = {collection.id for collection in store.collections}
             for sentence in strangers.remove_gone(ids, chosen, result.run_id):
                 tell_notice(result, listen, sentence)

@@ -20,12 +20,14 @@ from stillme.transfer.console.cells import LONG, Clipped
 from stillme.transfer.console.side_by_side import kept_cells
 from stillme.transfer.console.side_table import SideCell, side_caption, side_table
 from stillme.transfer.errors import TransferError
+from stillme.transfer.identity import TableId
 from stillme.transfer.models import KeptCell
 from stillme.transfer.raw_cells import Raw
 from stillme.transfer.sqlite.connect import open_legacy
 from vector import expectation
 from vector.chroma.records import DOCUMENT_KEY
 from vector.models import Collection, Item
+from vector.names import FILE
 
 # Keys of one item's metadata that a page shows.
 KEYS = 200
@@ -106,7 +108,7 @@ def _entry_cells(
     connection: sqlite3.Connection, item: Item, entry: tuple[Any, ...], *, unsure: bool
 ) -> Iterator[SideCell]:
     key, seq_storage, sequence, created, _ = entry
-    kept = kept_cells(_ledger_name(item.collection), item.embedding_id)
+    kept = kept_cells(TableId(FILE, _ledger_name(item.collection)), item.embedding_id)
     stored_id = item.embedding_id.encode()
     yield SideCell("same", "embedding_id", "text", stored_id, "embedding_id", item.embedding_id)
     number = int.from_bytes(sequence, "big") if isinstance(sequence, bytes) else sequence

@@ -80,6 +80,8 @@ class Loader:
         self.table.seconds = time.monotonic() - begun
         if not self.options.dry_run:
             self._finish()
+        elif self.options.prune:
+            self._say_gone()
         self._tell("done", rows=outcome.legacy_rows)
         return self.table
 
@@ -125,7 +127,11 @@ class Loader:
         if done:
             tell_notice(self.result, self.listen, done)
         there = models.Item.objects.using(self.alias).filter(collection_id=self.pk).count()
-        aside = QuarantinedRow.objects.using(self.alias).filter(table=self.table.table).exists()
+        aside = (
+            QuarantinedRow.objects.using(self.alias)
+            .filter(file=FILE, table=self.table.table)
+            .exists()
+        )
         self.fresh = not there and not aside
         new = self.table.outcome.legacy_rows - there
         if not there or (self.options.index and new > max(GROWN_ROWS, there * GROWN_SHARE)):
@@ -225,10 +231,18 @@ class Loader:
         gone = [key for (key,) in rows if key not in self.seen and key not in self.aside_keys]
         outcome = self.table.outcome
         outcome.vanished_count, outcome.vanished = len(gone), gone[:MOST_KEYS]
-        if self.options.prune:
-            self._prune_records()
-        if self.options.prune and gone:
-            kept = KeptCell.objects.using(self.alias).filter(table=self.table.table, key__in=gone)
+        records = self._gone_records() if self.options.prune else []
+        found = strangers.deletion_of_items(
+            self.alias, self.pk, self.table.table, gone, len(records)
+        )
+        allowed = self.options.prune and self.options.approve([found])
+        if allowed and not self.options.dry_run:
+            QuarantinedRow.objects.using(self.alias).filter(pk__in=records).delete()
+            found.deleted = True
+        if found.deleted and gone:
+            kept = KeptCell.objects.using(self.alias).filter(
+                file=FILE, table=self.table.table, key__in=gone
+            )
             kept.delete()
             outcome.pruned = execute(
                 connections[self.alias],
@@ -236,15 +250,21 @@ class Loader:
                 [self.pk, gone],
             )
 
-    def _prune_records(self) -> None:
-        """Quarantined rows whose legacy item is gone."""
-        rows = QuarantinedRow.objects.using(self.alias).filter(table=self.table.table)
-        gone = [
+    def _say_gone(self) -> None:
+        """What `prune` would delete of this collection; a dry run approves nothing."""
+        known = models.Collection.objects.using(self.alias).filter(uuid=self.collection.id)
+        if (pk := known.values_list("pk", flat=True).first()) is not None:
+            self.pk = pk
+            self._find_vanished()
+
+    def _gone_records(self) -> list[int]:
+        """Quarantined rows (ids) whose legacy item is gone."""
+        rows = QuarantinedRow.objects.using(self.alias).filter(file=FILE, table=self.table.table)
+        return [
             pk
             for pk, key, number in rows.values_list("pk", "key", "rowid")
             if (number if key is None else key) not in self.aside_keys and key not in self.seen
         ]
-        rows.filter(pk__in=gone).delete()
 
     def _record(self) -> None:
         outcome = self.table.outcome
@@ -257,10 +277,10 @@ class Loader:
         }  # fmt: skip
         RunTable.objects.using(self.alias).update_or_create(
             run_id=self.run_id,
+            file=FILE,
             table=self.table.table,
             defaults={
                 **counts,
-                "file": FILE,
                 "target": self.table.target,
                 "vanished": outcome.vanished_count,
                 "conflicts": outcome.conflict_count,

@@ -13,6 +13,7 @@ from django.utils import timezone
 
 from stillme.postgresql.distributed import is_distributed
 from stillme.transfer.errors import TransferError
+from stillme.transfer.identity import OF_TABLE
 from stillme.transfer.models import KeptCell, QuarantinedRow
 from stillme.transfer.postgresql.copy import copy_over, execute, fetch_all
 from stillme.transfer.steps.merging import image
@@ -123,15 +124,15 @@ def _forget_old(alias: str, table: str) -> None:
     staged = f"SELECT s.embedding_id FROM {STAGE} AS s"
     execute(
         connections[alias],
-        f'DELETE FROM {KeptCell._meta.db_table} WHERE "table" = %s AND key IN ({staged})',
-        [table],
+        f"DELETE FROM {KeptCell._meta.db_table} WHERE {OF_TABLE} AND key IN ({staged})",
+        [FILE, table],
     )
     execute(
         connections[alias],
         f"UPDATE {QuarantinedRow._meta.db_table} SET status = 'repaired', decided_at = now(), "
-        f"note = 'The legacy row loads now.' WHERE \"table\" = %s AND key IN ({staged}) "
+        f"note = 'The legacy row loads now.' WHERE {OF_TABLE} AND key IN ({staged}) "
         "AND status <> 'repaired'",
-        [table],
+        [FILE, table],
     )
 
 
@@ -139,7 +140,7 @@ def keep_cells(alias: str, table: str, run_id: int | None, rows: Sequence[Ready]
     """The originals of repaired cells, beside the rows."""
     records = [
         KeptCell(
-            run_id=run_id, table=table, key=row.key, column=kept.column, storage="text",
+            run_id=run_id, file=FILE, table=table, key=row.key, column=kept.column, storage="text",
             value=kept.value.encode(), reason=kept.reason,
         )
         for row in rows
@@ -147,13 +148,13 @@ def keep_cells(alias: str, table: str, run_id: int | None, rows: Sequence[Ready]
     ]  # fmt: skip
     if records:
         keys = {row.key for row in rows}
-        KeptCell.objects.using(alias).filter(table=table, key__in=keys).delete()
+        KeptCell.objects.using(alias).filter(file=FILE, table=table, key__in=keys).delete()
         KeptCell.objects.using(alias).bulk_create(records, batch_size=_BATCH)
 
 
 def set_aside(alias: str, table: str, run_id: int | None, asides: Sequence[Aside]) -> None:
     """Quarantine rows. One that is there with the same cells keeps its state and decision."""
-    rows = QuarantinedRow.objects.using(alias).filter(table=table)
+    rows = QuarantinedRow.objects.using(alias).filter(file=FILE, table=table)
     keyed = rows.filter(key__in=[aside.key for aside in asides if aside.key is not None])
     known = {
         (row.key, None if row.key is not None else row.rowid): row
@@ -206,10 +207,10 @@ def write_collection(alias: str, collection: chroma.Collection, run_id: int | No
 def _keep_collection(
     alias: str, collection: chroma.Collection, reason: str, run_id: int | None
 ) -> None:
-    kept = KeptCell.objects.using(alias).filter(table=COLLECTIONS, key=collection.id)
+    kept = KeptCell.objects.using(alias).filter(file=FILE, table=COLLECTIONS, key=collection.id)
     kept.delete()
     if reason:
         KeptCell.objects.using(alias).create(
-            run_id=run_id, table=COLLECTIONS, key=collection.id, column="metadata",
+            run_id=run_id, file=FILE, table=COLLECTIONS, key=collection.id, column="metadata",
             storage="text", value=original_json(collection.metadata).encode(), reason=reason,
         )  # fmt: skip

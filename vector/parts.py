@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import as_completed
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from django.db import connections
 
+from stillme.transfer.deletions import always
 from stillme.transfer.findings import ignore_event
 from stillme.transfer.postgresql.locks import share_as_worker
 from stillme.transfer.processes import default_jobs, process_pool
@@ -63,7 +64,8 @@ def load_parts(loader: Loader, parts: list[chroma.Part]) -> Iterator[PartResult]
             _Task(
                 loader.store.folder,
                 loader.collection,
-                options,
+                # What asks a person does not go to another process.
+                replace(options, approve=always),
                 loader.run_id,
                 loader.pk,
                 loader.fresh,

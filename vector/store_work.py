@@ -22,6 +22,7 @@ def import_folder(folder: Path, options: StoreOptions, run: Any, on_event: OnEve
         prune=options.prune,
         overwrite=options.overwrite,
         moved=options.moved,
+        approve=options.approve,
         jobs=options.jobs,
         database=options.database,
     )

@@ -13,12 +13,15 @@ from pathlib import Path
 from django.db import connections, transaction
 
 from stillme.transfer import ledger
+from stillme.transfer.deletions import Deletion
 from stillme.transfer.errors import TransferError
 from stillme.transfer.models import KeptCell, QuarantinedRow
 from stillme.transfer.postgresql.copy import execute, fetch_all
+from stillme.transfer.steps.rows.outcome import MOST_KEYS
 from vector import chroma, indexes, merging, models
 from vector.conversion import table_name
 from vector.import_result import VectorOptions
+from vector.names import FILE
 
 
 def refuse_other_store(
@@ -28,7 +31,7 @@ def refuse_other_store(
 
     A store that has none of them, neither by UUID nor by name, is another one, or was emptied.
     """
-    if not options.prune or options.moved or options.dry_run:
+    if not options.prune or options.moved:
         return
     imported = models.Collection.objects.using(options.database).filter(created_at=None)
     known = imported.filter(uuid__in=[each.id for each in collections])
@@ -73,6 +76,12 @@ def make_room(
             "has since deleted it and made another of that name: run `manage.py import_sqlite "
             "--file vector --prune` to put the new one in its place."
         )
+    if not options.approve([deletion_of(alias, other)]):
+        raise TransferError(
+            f"The target has the collection {name} as an earlier import found it, and the vector "
+            "store has another of that name now; the earlier one was not deleted, because nobody "
+            "confirmed it or --prune-share forbids it. Give --yes, and --prune-share 100."
+        )
     items = remove(other, options, run_id)
     what = f"The collection {name} was deleted and made anew in the vector store"
     return f"{what}: the {items:,} items of the earlier one were deleted here too."
@@ -83,13 +92,56 @@ def remove_gone(store_ids: set[str], options: VectorOptions, run_id: int | None)
     alias = options.database
     gone = models.Collection.objects.using(alias).filter(created_at=None)
     told = []
-    for row in gone.exclude(uuid__in=store_ids).order_by("name", "pk"):
+    rows = list(gone.exclude(uuid__in=store_ids).order_by("name", "pk"))
+    found = [deletion_of(alias, row) for row in rows] if options.prune else []
+    allowed = options.prune and options.approve(found) and not options.dry_run
+    for deletion in found:
+        deletion.deleted = allowed
+    for row in rows:
         what = f"The target's collection {row.name} is no longer in the vector store"
-        if options.prune:
+        if allowed:
             told.append(f"{what}: it was deleted with {remove(row, options, run_id):,} items.")
+        elif options.prune and options.dry_run:
+            told.append(f"{what}: --prune deletes it.")
         else:
             told.append(f"{what}; it was left as it is (--prune deletes it).")
     return told
+
+
+def deletion_of(alias: str, row: models.Collection) -> Deletion:
+    """A whole collection, as a share of all that was imported."""
+    items = models.Item.objects.using(alias)
+    theirs = items.filter(collection=row)
+    table = table_name(row.tenant, row.database, row.name)
+    imported = models.Collection.objects.using(alias).filter(created_at=None)
+    records = [each.objects.using(alias).filter(file=FILE) for each in (KeptCell, QuarantinedRow)]
+    return Deletion(
+        FILE,
+        table,
+        f"vector.items ({table.partition('.')[2]})",
+        rows=theirs.count(),
+        of=items.filter(collection__created_at=None).count(),
+        keys=list(theirs.order_by("pk").values_list("embedding_id", flat=True)[:MOST_KEYS]),
+        # The collection itself among them.
+        records=1 + sum(each.filter(table=table).count() for each in records),
+        of_records=imported.count() + sum(each.count() for each in records),
+    )
+
+
+def deletion_of_items(
+    alias: str, pk: int, table: str, gone: Sequence[str], records: int
+) -> Deletion:
+    """Items (`gone`) of a collection that stays, and quarantined rows that are gone."""
+    return Deletion(
+        FILE,
+        table,
+        f"vector.items ({table.partition('.')[2]})",
+        rows=len(gone),
+        of=models.Item.objects.using(alias).filter(collection_id=pk).count() if gone else 0,
+        keys=list(gone[:MOST_KEYS]),
+        records=records,
+        of_records=QuarantinedRow.objects.using(alias).filter(file=FILE, table=table).count(),
+    )
 
 
 def remove(row: models.Collection, options: VectorOptions, run_id: int | None) -> int:
@@ -116,7 +168,7 @@ def remove(row: models.Collection, options: VectorOptions, run_id: int | None) -
         sql = f"DELETE FROM {merging.ITEMS} WHERE collection_id = %s"
         items = execute(connections[alias], sql, [row.pk])
         for records in (KeptCell, QuarantinedRow):
-            records.objects.using(alias).filter(table=table).delete()
+            records.objects.using(alias).filter(file=FILE, table=table).delete()
         row.delete(using=alias)
         ledger.mark_write(alias, run_id)
     return items
@@ -132,5 +184,5 @@ def follow_rename(alias: str, collection: chroma.Collection) -> None:
 def _rename(alias: str, row: models.Collection, name: str) -> None:
     then, now = (table_name(row.tenant, row.database, each) for each in (row.name, name))
     for records in (KeptCell, QuarantinedRow):
-        records.objects.using(alias).filter(table=then).update(table=now)
+        records.objects.using(alias).filter(file=FILE, table=then).update(table=now)
     models.Collection.objects.using(alias).filter(pk=row.pk).update(name=name)

@@ -11,15 +11,57 @@ from django.db import models
 
 from stillme.transfer.kinds import Reference
 from stillme.transfer.legacy import LegacyModel
-from stillme.transfer.registry import legacy_models
+from stillme.transfer.registry import circle, circle_sentence, legacy_models, registered
 
 
 @register("transfer")
 def mappings_have_targets(
     app_configs: Sequence[Any] | None = None, **kwargs: Any
 ) -> list[CheckMessage]:
-    """Every legacy column has a home in the target, every reference a parent."""
-    return [problem for model in legacy_models() for problem in _problems(model)]
+    """Every legacy column has a home in the target, every reference a parent.
+
+    Where references go in a circle, or two models mean one table or one target, that is said alone:
+    nothing else can be asked then.
+    """
+    alone = _circles() or _doubles()
+    return alone or [problem for model in legacy_models() for problem in _problems(model)]
+
+
+def _circles() -> list[CheckMessage]:
+    """One for each circle of tables."""
+    found: dict[tuple[str, frozenset[str]], CheckMessage] = {}
+    for model in sorted(registered(), key=lambda model: model._meta.label):
+        if tables := circle(model):
+            found.setdefault(
+                (model.legacy.file, frozenset(tables)),
+                Error(
+                    circle_sentence(model, tables),
+                    hint="Declare one of these columns as Integer() instead of Reference(...).",
+                    obj=model,
+                    id="transfer.E004",
+                ),
+            )
+    return list(found.values())
+
+
+def _doubles() -> list[CheckMessage]:
+    """Models that have a table, or a target, in common with one before."""
+    seen: dict[object, type[LegacyModel]] = {}
+    problems: list[CheckMessage] = []
+    for model in sorted(registered(), key=lambda model: model._meta.label):
+        for what in (model.identity(), model.target_model()):
+            first = seen.setdefault(what, model)
+            if first is not model:
+                name = what if isinstance(what, tuple) else model.legacy.target
+                problems.append(
+                    Error(
+                        f"{first.__name__} and {model.__name__} both have {name}: rows of the one "
+                        "would be taken for rows of the other.",
+                        obj=model,
+                        id="transfer.E005",
+                    )
+                )
+    return problems
 
 
 def _problems(model: type[LegacyModel]) -> list[CheckMessage]:

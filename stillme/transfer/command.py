@@ -71,7 +71,10 @@ class TransferCommand(BaseCommand):
             "--file", action="append", metavar="NAME", help="Only this legacy file, e.g. rss."
         )
         parser.add_argument(
-            "--table", action="append", metavar="NAME", help="Only this legacy table."
+            "--table",
+            action="append",
+            metavar="NAME",
+            help="Only this legacy table, in every file that has one, or FILE.NAME.",
         )
 
     def add_format(self, parser: CommandParser) -> None:

@@ -29,7 +29,7 @@ def keys_of_edited_rows(alias: str, mapping: TableMapping) -> set[str]:
 
 
 def _edited(alias: str, mapping: TableMapping) -> QuerySet[QuarantinedRow]:
-    rows = QuarantinedRow.objects.using(alias).filter(table=mapping.declared_table)
+    rows = mapping.identity.of(QuarantinedRow.objects.using(alias))
     return rows.filter(status=QuarantinedRow.Status.REPAIRED).exclude(repairs={})
 
 

@@ -40,7 +40,7 @@ class InventoryLine:
     def sentence(self) -> str:
         """One line for people."""
         rows = "" if self.rows is None else f", {self.rows:,} row{'' if self.rows == 1 else 's'}"
-        return f"{self.file}: {self.name}{rows}: {self.why}"
+        return f"{self.file}.{self.name}{rows}: {self.why}"
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""

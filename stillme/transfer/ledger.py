@@ -15,6 +15,7 @@ from django.db import connections, models
 from django.utils import timezone
 
 from stillme.transfer.errors import LedgerMismatch
+from stillme.transfer.identity import TableId
 from stillme.transfer.models import Chunk, Run, RunFile, RunTable, SharedRange, WriteMark
 from stillme.transfer.postgresql.copy import fetch_all
 from stillme.transfer.sqlite.ranges import KeyRange
@@ -22,7 +23,7 @@ from stillme.transfer.sqlite.snapshot import Snapshot
 from stillme.transfer.steps.rows.job import TableJob
 from stillme.transfer.steps.rows.outcome import Outcome
 
-_CHUNK_KEY = ["table", "number"]
+_CHUNK_KEY = ["file", "table", "number"]
 
 
 def start_run(alias: str, command: str, options: dict[str, Any]) -> Run:
@@ -60,7 +61,9 @@ def _versions(alias: str) -> dict[str, str]:
     }
 
 
-def record_file(alias: str, run: Run, job: TableJob, drift: list[dict[str, Any]]) -> None:
+def record_file(
+    alias: str, run: Run, job: TableJob, drift: list[dict[str, Any]], history: dict[str, Any]
+) -> None:
     """Note a file as this run saw it."""
     snapshot = job.snapshot
     RunFile.objects.using(alias).update_or_create(
@@ -73,6 +76,7 @@ def record_file(alias: str, run: Run, job: TableJob, drift: list[dict[str, Any]]
             "schema_digest": snapshot.schema.digest,
             "clock": job.clock.as_dict(),
             "drift": drift,
+            "history": history,
         },
     )
 
@@ -153,6 +157,7 @@ def publish(alias: str, job: TableJob, ranges: Sequence[KeyRange]) -> None:
     SharedRange.objects.using(alias).bulk_create(
         SharedRange(
             run_id=job.run_id,
+            file=job.mapping.file,
             table=job.mapping.declared_table,
             number=each.number,
             after=each.after,
@@ -166,8 +171,8 @@ def publish(alias: str, job: TableJob, ranges: Sequence[KeyRange]) -> None:
 def record_shared(alias: str, job: TableJob, number: int, outcome: Outcome) -> None:
     """Write down what came of a shared range, in the transaction of its rows."""
     assert job.run_id is not None
-    SharedRange.objects.using(alias).filter(
-        run_id=job.run_id, table=job.mapping.declared_table, number=number
+    job.mapping.identity.of(SharedRange.objects.using(alias)).filter(
+        run_id=job.run_id, number=number
     ).update(outcome=asdict(outcome), done_by=f"{platform.node()}:{os.getpid()}")
 
 
@@ -178,9 +183,9 @@ def shares(alias: str, run_id: int) -> dict[str, int]:
     return dict(counted)
 
 
-def table_chunks(alias: str, table: str) -> list[Chunk]:
+def table_chunks(alias: str, table: TableId) -> list[Chunk]:
     """The chunks of a table as last loaded, in key order."""
-    return list(Chunk.objects.using(alias).filter(table=table).order_by("number"))
+    return list(table.of(Chunk.objects.using(alias)).order_by("number"))
 
 
 def known_bounds(chunks: list[Chunk]) -> tuple[int | str | None, ...]:
@@ -197,26 +202,26 @@ def known_bounds(chunks: list[Chunk]) -> tuple[int | str | None, ...]:
     return tuple(bounds)
 
 
-def known_bounds_of_all(alias: str) -> dict[str, tuple[int | str | None, ...]]:
+def known_bounds_of_all(alias: str) -> dict[TableId, tuple[int | str | None, ...]]:
     """`known_bounds` of every table that has chunks."""
-    by_table: dict[str, list[Chunk]] = {}
-    for chunk in Chunk.objects.using(alias).order_by("table", "number"):
-        by_table.setdefault(chunk.table, []).append(chunk)
+    by_table: dict[TableId, list[Chunk]] = {}
+    for chunk in Chunk.objects.using(alias).order_by("file", "table", "number"):
+        by_table.setdefault(TableId(chunk.file, chunk.table), []).append(chunk)
     return {table: known_bounds(chunks) for table, chunks in by_table.items()}
 
 
-def drop_chunks_from(alias: str, table: str, number: int) -> None:
+def drop_chunks_from(alias: str, table: TableId, number: int) -> None:
     """Forget chunks beyond the present partition of the table."""
-    Chunk.objects.using(alias).filter(table=table, number__gte=number).delete()
+    table.of(Chunk.objects.using(alias)).filter(number__gte=number).delete()
 
 
 def record_table(alias: str, run: Run, job: TableJob, outcome: Outcome, seconds: float) -> None:
     """Note what became of one table in this run."""
     RunTable.objects.using(alias).update_or_create(
         run=run,
+        file=job.mapping.file,
         table=job.mapping.declared_table,
         defaults={
-            "file": job.mapping.file,
             "target": job.mapping.target,
             "legacy_rows": outcome.legacy_rows,
             "loaded": outcome.loaded,

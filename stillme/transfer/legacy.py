@@ -14,6 +14,7 @@ from django.apps.registry import Apps
 from django.db import models
 
 from stillme.transfer.errors import LegacyReadOnly
+from stillme.transfer.identity import TableId
 from stillme.transfer.kinds import Integer, Key, Kind, Real, Reference, Twin, WhenSet
 
 _WHOLE_NUMBERS = (Integer, Key, Reference)
@@ -128,6 +129,11 @@ class LegacyModel(models.Model):
     def columns(cls) -> list[Column]:
         """The declared columns, in the order of the declaration."""
         return [f for f in cls._meta.local_fields if isinstance(f, Column)]
+
+    @classmethod
+    def identity(cls) -> TableId:
+        """The file and the table."""
+        return TableId(cls.legacy.file, cls._meta.db_table)
 
     @classmethod
     def target_model(cls) -> type[models.Model]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from django.db import models
 
 from stillme.transfer import kinds
+from stillme.transfer.identity import TableId
 from stillme.transfer.kinds import Kind, Twin, WhenSet
 from stillme.transfer.legacy import LegacyModel
 from stillme.transfer.sqlite.schema import FoundSchema, FoundTable, folded
@@ -63,6 +64,11 @@ class TableMapping:
     generated: tuple[str, ...] = ()
 
     @property
+    def identity(self) -> TableId:
+        """The file and the declared table: what every record of the ledger names."""
+        return TableId(self.file, self.declared_table)
+
+    @property
     def target(self) -> str:
         """``schema.table``, for people."""
         return f"{self.schema}.{self.target_table}"
@@ -89,6 +95,11 @@ class TableMapping:
     def column(self, legacy: str) -> MappedColumn | None:
         """The mapped column of that legacy name, or None."""
         return next((c for c in self.columns if folded(c.legacy) == folded(legacy)), None)
+
+    @property
+    def refers_to_itself(self) -> bool:
+        """Whether a column names rows of this very table."""
+        return any(parent == self.declared_table for _, parent in self.references())
 
     def references(self) -> list[tuple[MappedColumn, str]]:
         """(column, declared name of the parent table) of every reference."""

@@ -47,6 +47,7 @@ class RunFile(models.Model):
     schema_digest = models.TextField()
     clock = models.JSONField(default=dict)
     drift = models.JSONField(default=list)
+    history = models.JSONField(default=dict)
 
     class Meta:
         db_table = '"transfer"."run_file"'
@@ -77,7 +78,9 @@ class RunTable(models.Model):
 
     class Meta:
         db_table = '"transfer"."run_table"'
-        constraints = [models.UniqueConstraint(fields=["run", "table"], name="run_table_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["run", "file", "table"], name="run_table_once")
+        ]
 
     def __str__(self) -> str:
         return f"{self.table} in {self.run}"
@@ -109,7 +112,9 @@ class Chunk(models.Model):
 
     class Meta:
         db_table = '"transfer"."chunk"'
-        constraints = [models.UniqueConstraint(fields=["table", "number"], name="chunk_once")]
+        constraints = [
+            models.UniqueConstraint(fields=["file", "table", "number"], name="chunk_once")
+        ]
 
     def __str__(self) -> str:
         return f"{self.table}[{self.number}]"
@@ -176,6 +181,7 @@ class KeptCell(models.Model):
     """The original of a repaired cell: its storage class and bytes, beside the loaded row."""
 
     run = models.ForeignKey(Run, models.SET_NULL, null=True, related_name="kept_cells")
+    file = models.TextField()
     table = models.TextField()
     key = models.TextField()
     column = models.TextField()
@@ -186,7 +192,7 @@ class KeptCell(models.Model):
     class Meta:
         db_table = '"transfer"."kept_cell"'
         constraints = [
-            models.UniqueConstraint("table", MD5("key"), "column", name="kept_cell_once")
+            models.UniqueConstraint("file", "table", MD5("key"), "column", name="kept_cell_once")
         ]
         indexes = [HashIndex(fields=["key"], name="kept_cell_key")]
 

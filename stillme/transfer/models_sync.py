@@ -44,7 +44,7 @@ class CarriedCell(models.Model):
 
     class Meta:
         db_table = '"transfer"."carried_cell"'
-        indexes = [models.Index(fields=["table", "key"], name="carried_cell_key")]
+        indexes = [models.Index(fields=["file", "table", "key"], name="carried_cell_key")]
 
     def __str__(self) -> str:
         return f"{self.table} {self.key}.{self.column}: {self.reason}"
@@ -69,7 +69,7 @@ class RangeDigest(models.Model):
     class Meta:
         db_table = '"transfer"."range_digest"'
         constraints = [
-            models.UniqueConstraint(fields=["table", "number"], name="range_digest_once")
+            models.UniqueConstraint(fields=["file", "table", "number"], name="range_digest_once")
         ]
 
     def __str__(self) -> str:
@@ -103,6 +103,7 @@ class SharedRange(models.Model):
     """
 
     run = models.ForeignKey("transfer.Run", models.CASCADE, related_name="shared_ranges")
+    file = models.TextField()
     table = models.TextField()
     number = models.IntegerField()
     after = models.JSONField(null=True)
@@ -114,7 +115,9 @@ class SharedRange(models.Model):
     class Meta:
         db_table = '"transfer"."shared_range"'
         constraints = [
-            models.UniqueConstraint(fields=["run", "table", "number"], name="shared_range_once")
+            models.UniqueConstraint(
+                fields=["run", "file", "table", "number"], name="shared_range_once"
+            )
         ]
 
     def __str__(self) -> str:

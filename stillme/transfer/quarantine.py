@@ -7,11 +7,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from django.db import transaction
-from django.db.models import Count
+from django.db.models import Count, Q
 from django.utils import timezone
 
 from stillme.transfer import ledger
 from stillme.transfer.errors import TransferError
+from stillme.transfer.identity import TableId
 from stillme.transfer.mapping import TableMapping, map_table
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.postgresql.capture import as_replay
@@ -58,13 +59,19 @@ def select_rows(
         rows = rows.filter(status=status)
     if reason:
         rows = rows.filter(reason=reason)
-    return list(rows.filter(table=table) if table else rows)
+    return list(rows.filter(_named(table)) if table else rows)
+
+
+def _named(table: str) -> Q:
+    """The rows of the tables that a command line calls so: ``NAME`` or ``FILE.NAME``."""
+    file, _, name = table.partition(".")
+    return Q(table=table) | Q(file=file, table=name)
 
 
 def summary(alias: str) -> list[dict[str, object]]:
-    """Counts by table, reason and status."""
-    rows = QuarantinedRow.objects.using(alias).values("table", "reason", "status")
-    counted = rows.annotate(rows=Count("id")).order_by("table", "reason", "status")
+    """Counts by file, table, reason and status."""
+    rows = QuarantinedRow.objects.using(alias).values("file", "table", "reason", "status")
+    counted = rows.annotate(rows=Count("id")).order_by("file", "table", "reason", "status")
     return [dict(line) for line in counted]
 
 
@@ -127,23 +134,25 @@ def retry(alias: str, rows: Sequence[QuarantinedRow], who: str = "") -> Retried:
     """Put rows, with their edits, through the checks of the import again."""
     loaded: list[int] = []
     still: list[tuple[int, str]] = []
-    for table in sorted({row.table for row in rows}):
+    for table in sorted({TableId(row.file, row.table) for row in rows}):
         _refuse_store(table)
-        batch = [row for row in rows if row.table == table and row.status != Status.REPAIRED]
+        batch = [
+            row for row in rows if (row.file, row.table) == table and row.status != Status.REPAIRED
+        ]
         if not batch:
             continue
         _refuse_keyless(batch)
-        done, left = _retry_table(alias, table, batch, who or _who())
+        done, left = _retry_table(alias, batch, who or _who())
         loaded += done
         still += left
     return Retried(tuple(loaded), tuple(still))
 
 
-def _refuse_store(table: str) -> None:
+def _refuse_store(table: TableId) -> None:
     """A store (the vector folder) has no mapping to put a row through."""
-    if table not in tables():
+    if table not in {model.identity() for model in legacy_models()}:
         raise TransferError(
-            f"Rows of {table} are not retried one by one: mend what the reason names and run "
+            f"Rows of {table.table} are not retried one by one: mend what the reason names and run "
             "`manage.py import_sqlite` again, or `manage.py quarantine accept` them."
         )
 
@@ -163,7 +172,7 @@ class _KeptSource:
 
 
 def _retry_table(
-    alias: str, table: str, rows: Sequence[QuarantinedRow], who: str
+    alias: str, rows: Sequence[QuarantinedRow], who: str
 ) -> tuple[list[int], list[tuple[int, str]]]:
     loaded: list[int] = []
     still: list[tuple[int, str]] = []
@@ -214,10 +223,10 @@ def _retry_row(
 
 def _job_of(alias: str, row: QuarantinedRow, decisions: dict[str, Decisions]) -> TableJob:
     """The job under which the row was set aside: its columns, the file's clock and units."""
-    mapping = _mapping_of(row.table, list(row.cells))
+    mapping = _mapping_of(TableId(row.file, row.table), list(row.cells))
     decided = decisions_for(alias, row, mapping, decisions)
     parents: dict[str, TableMapping | None] = {
-        parent: _mapping_of(parent, None) for _, parent in mapping.references()
+        parent: _mapping_of(TableId(row.file, parent), None) for _, parent in mapping.references()
     }
     return TableJob(
         snapshot=None,  # type: ignore[arg-type]
@@ -230,8 +239,8 @@ def _job_of(alias: str, row: QuarantinedRow, decisions: dict[str, Decisions]) ->
     )
 
 
-def _mapping_of(table: str, columns: list[str] | None) -> TableMapping:
-    model = legacy_model(table)
+def _mapping_of(identity: TableId, columns: list[str] | None) -> TableMapping:
+    model, table = legacy_model(*identity), identity.table
     names = columns or [str(c.column) for c in model.columns()]
     keys = {str(c.column) for c in model.columns() if c.primary_key}
     found = FoundTable(

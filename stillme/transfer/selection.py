@@ -12,7 +12,11 @@ from stillme.transfer.stores import stores
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """Which files and tables (legacy names); empty means all."""
+    """Which files and tables (legacy names); empty means all.
+
+    A table is named as in its file, which selects it in every file that has one, or after its
+    file: ``rss.rss_fetch_items``.
+    """
 
     files: tuple[str, ...] = ()
     tables: tuple[str, ...] = ()
@@ -25,7 +29,8 @@ class Selection:
                     raise TransferError(store.live_refusal)
         files = [file.name for file in legacy_files()]
         files += [store.name for store in stores()] if with_stores else []
-        tables = [model._meta.db_table for model in legacy_models()]
+        tables = list(dict.fromkeys(model._meta.db_table for model in legacy_models()))
+        full = {str(model.identity()) for model in legacy_models()}
         for given, known, what in ((self.files, files, "file"), (self.tables, tables, "table")):
             for name in given:
                 whole = next((s for s in stores() if name.startswith(f"{s.name}_db.")), None)
@@ -34,10 +39,16 @@ class Selection:
                         f"{name} is of the store {whole.name}, which is taken as a whole: "
                         f"--file {whole.name}."
                     )
-                if name not in known:
+                if name not in known and not (what == "table" and name in full):
                     raise TransferError(
                         f"There is no legacy {what} {name!r}: choose from {', '.join(known)}."
                     )
+
+        if self.tables and not any(self.wants_file(file.name) for file in legacy_files()):
+            raise TransferError(
+                f"Nothing is selected: no table {', '.join(self.tables)} is in the file "
+                f"{', '.join(self.files)}."
+            )
 
     @property
     def only_stores(self) -> bool:
@@ -47,7 +58,10 @@ class Selection:
 
     def wants(self, file: str, table: str) -> bool:
         """Whether the table is selected."""
-        return (not self.files or file in self.files) and (not self.tables or table in self.tables)
+        names = (table, f"{file}.{table}")
+        return (not self.files or file in self.files) and (
+            not self.tables or any(name in self.tables for name in names)
+        )
 
     def wants_file(self, file: str) -> bool:
         """Whether any table of the file is selected."""

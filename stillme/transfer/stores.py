@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+from stillme.transfer.deletions import Confirm, always
 from stillme.transfer.errors import LegacyFileError
 from stillme.transfer.findings import Finding, OnEvent
 from stillme.transfer.inventory import InventoryLine
@@ -20,13 +21,17 @@ from stillme.transfer.inventory import InventoryLine
 
 @dataclass(frozen=True, slots=True)
 class StoreOptions:
-    """How a store is imported or verified; the words are those of the commands."""
+    """How a store is imported or verified; the words are those of the commands.
+
+    `approve` is asked before `prune` deletes anything; in a dry run it notes and says no.
+    """
 
     database: str = "default"
     dry_run: bool = False
     prune: bool = False
     overwrite: bool = False
     moved: bool = False
+    approve: Confirm = always
     level: str = "full"
     sample: int = 3000
     jobs: int = 0

@@ -97,7 +97,7 @@ def with_decisions(alias: str | None, lines: Sequence[InventoryLine]) -> list[In
 
 
 def leave(alias: str, wanted: Sequence[str], note: str) -> list[InventoryLine]:
-    """Decide that ``file:name``s stay behind, with the reason. Raises TransferError."""
+    """Decide that ``file.name``s stay behind, with the reason. Raises TransferError."""
     if not note.strip():
         raise TransferError("Leaving something behind needs a reason: give --note TEXT.")
     lines = open_lines(live_inventory(alias))
@@ -111,7 +111,7 @@ def leave(alias: str, wanted: Sequence[str], note: str) -> list[InventoryLine]:
 
 def reopen(alias: str, wanted: Sequence[str]) -> int:
     """Take such decisions back; returns how many. Raises TransferError for an unknown one."""
-    decided = {f"{d.file}:{d.name}": d for d in LeftByDecision.objects.using(alias)}
+    decided = {f"{d.file}.{d.name}": d for d in LeftByDecision.objects.using(alias)}
     for name in wanted:
         if name not in decided:
             known = ", ".join(sorted(decided)) or "nothing was left"
@@ -123,9 +123,9 @@ def reopen(alias: str, wanted: Sequence[str]) -> int:
 
 def _chosen(name: str, lines: Sequence[InventoryLine]) -> InventoryLine:
     for line in lines:
-        if name == f"{line.file}:{line.name}":
+        if name == f"{line.file}.{line.name}":
             return line
-    known = ", ".join(f"{line.file}:{line.name}" for line in lines) or "nothing is open"
+    known = ", ".join(f"{line.file}.{line.name}" for line in lines) or "nothing is open"
     raise TransferError(f"{name!r} is not open in the inventory: {known}.")
 
 

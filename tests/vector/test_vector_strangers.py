@@ -155,3 +155,23 @@ class Reopened:
         self.made.ids = f"m-{self.made.id}"
         self.made.topic = f"persistent://default/default/{self.made.id}"
         self.write = self.made.write
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_nothing_is_deleted_that_was_not_approved(folder, dry_run):
+    files = make(folder, "knowledge", "goes", count=4)
+    import_vectors(files.close())
+    files = make(folder, "knowledge", count=4)
+    files.collection("knowledge").write(DELETE, "id-1")
+    files.close()
+    asked = []
+
+    def approve(found):
+        asked.extend(found)
+        return dry_run
+
+    import_vectors(folder, options=VectorOptions(prune=True, approve=approve, dry_run=dry_run))
+    whole = next(each for each in asked if each.rows == 4)
+    assert (whole.table, whole.of, whole.deleted) == ("vector_db.goes", 8, False)
+    assert Item.objects.count() == 8
+    assert {c.name for c in Collection.objects.all()} == {"knowledge", "goes"}

@@ -37,13 +37,28 @@ class QuarantinedRowAdmin(ReadOnlyAdmin):
     """Who may change quarantined rows decides, who may view them looks."""
 
     form = DeskForm
-    list_display = ("id", "table", "key_start", "reason", "column", "sentence_start", "state")
-    list_filter = ("status", ("reason", FrequentValuesFilter), ("table", FrequentValuesFilter))
+    list_display = (
+        "id",
+        "file",
+        "table",
+        "key_start",
+        "reason",
+        "column",
+        "sentence_start",
+        "state",
+    )
+    list_filter = (
+        "status",
+        ("reason", FrequentValuesFilter),
+        ("file", FrequentValuesFilter),
+        ("table", FrequentValuesFilter),
+    )
     search_fields = ("key__exact",)
     search_help_text = "A legacy key, exactly"
     ordering = ("-id",)
     actions = ("retry_rows", "accept_rows")
     shown = (
+        "file",
         "table",
         "key_start",
         "reason_words",
@@ -156,7 +171,12 @@ class QuarantinedRowAdmin(ReadOnlyAdmin):
     @admin.display(description="the same fault")
     def same_fault(self, row: QuarantinedRow) -> str:
         """The way to the other open rows of this table and reason, to be decided at once."""
-        asked = {"status__exact": "open", "reason": row.reason, "table": row.table}
+        asked = {
+            "status__exact": "open",
+            "reason": row.reason,
+            "file": row.file,
+            "table": row.table,
+        }
         address = reverse("admin:transfer_quarantinedrow_changelist")
         said = "Open rows of this table with this reason"
         link = '<span class="console"><a href="{}?{}">{}</a></span>'

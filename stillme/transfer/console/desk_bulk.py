@@ -96,8 +96,8 @@ def accept_page(page: Any, request: HttpRequest, rows: Rows) -> HttpResponse | N
 
 
 def _groups(rows: Rows) -> list[dict[str, Any]]:
-    found = rows.order_by().values("table", "reason").annotate(rows=Count("pk"))
-    groups = found.order_by("-rows", "table", "reason")[:GROUPS]
+    found = rows.order_by().values("file", "table", "reason").annotate(rows=Count("pk"))
+    groups = found.order_by("-rows", "file", "table", "reason")[:GROUPS]
     return [{**group, "words": in_words(str(group["reason"]))} for group in groups]
 
 
@@ -105,10 +105,9 @@ def _same(groups: list[dict[str, Any]]) -> Rows | None:
     """All open rows with the table and reason of the selected ones, where these have one."""
     if len(groups) != 1:
         return None
-    table, reason = groups[0]["table"], groups[0]["reason"]
-    return QuarantinedRow.objects.filter(
-        table=table, reason=reason, status=QuarantinedRow.Status.OPEN
-    )
+    names = ("file", "table", "reason")
+    asked = {name: groups[0][name] for name in names}
+    return QuarantinedRow.objects.filter(**asked, status=QuarantinedRow.Status.OPEN)
 
 
 def _count(rows: Rows) -> int:

@@ -49,7 +49,7 @@ def _lines(
 
 def _declared_order(row: QuarantinedRow) -> list[str]:
     """The columns as the legacy table declares them, undeclared ones last; jsonb has its own."""
-    models = (m for m in legacy_models() if m._meta.db_table == row.table)
+    models = (m for m in legacy_models() if m.identity() == (row.file, row.table))
     declared = [str(f.column) for model in models for f in model._meta.concrete_fields]
     return [n for n in declared if n in row.cells] + [n for n in row.cells if n not in declared]
 

@@ -21,8 +21,8 @@ TABLES = 100
 # Of the rows in quarantine as many are counted; one of the reasons may be that of a whole table.
 COUNTED = 100_000
 _SET_ASIDE = """
-SELECT "table", reason, status, count(*)
-FROM (SELECT "table", reason, status FROM transfer.quarantined_row LIMIT %s) counted
+SELECT file, "table", reason, status, count(*)
+FROM (SELECT file, "table", reason, status FROM transfer.quarantined_row LIMIT %s) counted
 GROUP BY 1, 2, 3 ORDER BY status = 'accepted', 4 DESC, 1, 2
 """
 STATES = [
@@ -118,8 +118,8 @@ def _moved(alias: str) -> dict[str, Any] | None:
     tables = (
         RunTable.objects.using(alias)
         .filter(run__command="import_sqlite")
-        .order_by("table", "-run_id")
-        .distinct("table")[:TABLES]
+        .order_by("file", "table", "-run_id")
+        .distinct("file", "table")[:TABLES]
     )
     names = ("legacy_rows", "loaded", "repaired", "quarantined")
     found = list(tables)
@@ -139,8 +139,8 @@ def _set_aside(alias: str) -> dict[str, Any]:
     decided = dict.fromkeys(QuarantinedRow.Status.values, 0)
     for *_, status, rows in found:
         decided[status] += rows
-    left_out = [line for line in found if line[2] != QuarantinedRow.Status.REPAIRED]
-    names = ("table", "reason", "status", "rows")
+    left_out = [line for line in found if line[3] != QuarantinedRow.Status.REPAIRED]
+    names = ("file", "table", "reason", "status", "rows")
     lines = [dict(zip(names, line, strict=True)) for line in left_out[:REASONS]]
     return {
         "lines": [{**line, "words": in_words(line["reason"])} for line in lines],

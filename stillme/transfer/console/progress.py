@@ -61,10 +61,12 @@ def _rows_done(alias: str, run: Run) -> int:
     A chunk that had not changed keeps the record of an earlier run: its rows count when its
     table is finished.
     """
-    chunks = Chunk.objects.using(alias).filter(run=run).values_list("table")
-    done = {table: int(rows) for table, rows in chunks.annotate(rows=Sum("legacy_rows"))}
+    chunks = Chunk.objects.using(alias).filter(run=run).values_list("file", "table")
+    counted = chunks.annotate(rows=Sum("legacy_rows"))
+    done = {(file, table): int(rows) for file, table, rows in counted}
     finished = RunTable.objects.using(alias).filter(run=run)
-    done |= dict(finished.values_list("table", "legacy_rows"))
+    found = finished.values_list("file", "table", "legacy_rows")
+    done |= {(file, table): rows for file, table, rows in found}
     return sum(done.values())
 
 

@@ -15,6 +15,7 @@ from stillme.transfer.console.cells import LONG, Clipped
 from stillme.transfer.console.row_verdict import LARGEST, RowVerdict, judge_row
 from stillme.transfer.console.side_table import SideCell, side_table
 from stillme.transfer.errors import TransferError
+from stillme.transfer.identity import TableId
 from stillme.transfer.legacy import LegacyModel
 from stillme.transfer.mapping import EXTRA_COLUMN, TableMapping, map_table
 from stillme.transfer.models import KeptCell
@@ -49,14 +50,14 @@ def legacy_table(row: models.Model) -> str:
         return f"The legacy file cannot be read: {error}"
     if found is None:
         return "The legacy file holds no row with this key."
-    kept = kept_cells(model._meta.db_table, str(row.pk))
+    kept = kept_cells(model.identity(), str(row.pk))
     return side_table(_caption(found.verdict), _cells(row, found, kept))
 
 
-def kept_cells(table: str, key: str) -> dict[str, KeptCell]:
+def kept_cells(table: TableId, key: str) -> dict[str, KeptCell]:
     """The repaired cells of a row by column; of their originals only what a page shows."""
     start = Substr("value", 1, LONG + 4, output_field=models.BinaryField())
-    of_row = KeptCell.objects.filter(table=table, key=key).defer("value").annotate(start=start)
+    of_row = table.of(KeptCell.objects.filter(key=key)).defer("value").annotate(start=start)
     return {cell.column: cell for cell in of_row[:MOST_KEPT]}
 
 

@@ -4,7 +4,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("transfer", "0006_shared_range"),
+        ("transfer", "0007_identity"),
     ]
 
     operations = [

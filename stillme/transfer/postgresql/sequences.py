@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.db import connections
 
+from stillme.transfer.identity import OF_TABLE
 from stillme.transfer.kinds import Key
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.postgresql.copy import fetch_all, quoted
@@ -44,8 +45,8 @@ def _set_back(alias: str, mapping: TableMapping, sequence: str, wanted: int) -> 
     aside = fetch_all(
         connections[alias],
         "SELECT max(CASE WHEN key ~ '^[0-9]{1,19}$' THEN key::numeric END)::text "
-        'FROM transfer.quarantined_row WHERE "table" = %s',
-        [mapping.declared_table],
+        f"FROM transfer.quarantined_row WHERE {OF_TABLE}",
+        mapping.identity,
     )[0][0]
     last = max(wanted, int(aside or 0))
     if last < _LARGEST:

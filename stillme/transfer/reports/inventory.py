@@ -11,7 +11,7 @@ from rich.table import Table
 from stillme.transfer.inventory import InventoryLine, open_lines
 from stillme.transfer.reports.tables import plain_table, print_table
 
-HOW = "`manage.py inventory leave FILE:NAME --note WHY` leaves it behind"
+HOW = "`manage.py inventory leave FILE.NAME --note WHY` leaves it behind"
 
 
 def print_open(console: Console, lines: Sequence[InventoryLine]) -> None:

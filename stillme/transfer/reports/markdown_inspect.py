@@ -35,11 +35,11 @@ def inspection_markdown(result: Inspection) -> str:
 
 
 def _summary(result: Inspection) -> str:
-    targets = {table.table: table.target for table in result.tables}
-    targets |= {table.table: table.target for table in result.stores}
+    targets = [table.target for table in result.tables]
+    targets += [table.target for table in result.stores]
     rows = [
-        (f"`{name}`", f"`{targets[name]}`", *(f"{n:,}" for n in counts))
-        for name, *counts in summary_rows(result)
+        (f"`{name}`", f"`{target}`", *(f"{n:,}" for n in counts))
+        for target, (name, *counts) in zip(targets, summary_rows(result), strict=True)
     ]
     head = ("legacy table", "target", "rows", "clean", "repaired", "quarantined")
     return markdown_table(head, rows)

@@ -78,6 +78,10 @@ class RunProgress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Take the bars away, so that something can be asked; the next event brings them back."""
         if self._bars:
             self._bars.stop()
 

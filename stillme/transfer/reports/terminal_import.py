@@ -9,7 +9,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from stillme.transfer.identity import TableId
 from stillme.transfer.reasons import in_words
+from stillme.transfer.registry import table_label
 from stillme.transfer.reports.inventory import print_left, print_open
 from stillme.transfer.reports.progress import RunProgress as ImportProgress
 from stillme.transfer.reports.tables import plain_table, print_table
@@ -37,6 +39,12 @@ def render_import(console: Console, result: ImportResult, form: str) -> None:
     if result.shares:
         shares = ", ".join(f"{ranges} by {who}" for who, ranges in result.shares.items())
         console.print(f"Ranges loaded: {escape(shares)}.", soft_wrap=True)
+    for deletion in result.deletions:
+        what = "deleted" if deletion.deleted else "would delete" if result.dry_run else "kept"
+        said = f"[red]{what}[/] {escape(in_one_line(deletion.sentence()))}"
+        console.print(said, soft_wrap=True)
+    for sentence in result.refused:
+        console.print(f"[red]{escape(in_one_line(sentence))}[/]", soft_wrap=True)
     console.print(_verdict(result), soft_wrap=True)
 
 
@@ -75,7 +83,9 @@ def _table(result: ImportResult) -> Table:
             outcome.inserted,
             outcome.updated,
         )
-        table.add_row(row.table, *(f"{count:,}" for count in counts))
+        table.add_row(
+            table_label(TableId(row.file, row.table)), *(f"{count:,}" for count in counts)
+        )
     return table
 
 
@@ -117,7 +127,7 @@ def _verdict(result: ImportResult) -> str:
     if aside:
         text += f"; {aside:,} of them in quarantine: see `manage.py quarantine list`"
     if result.undecided:
-        names = ", ".join(f"{line.file}:{line.name}" for line in result.undecided)
+        names = ", ".join(f"{line.file}.{line.name}" for line in result.undecided)
         return f"{text}. [red]Not carried, and nobody has decided about it: {escape(names)}.[/]"
     return text + ("." if result.dry_run else ". Next: `manage.py verify_migration`.")
 
@@ -147,6 +157,8 @@ def as_dict(result: ImportResult) -> dict[str, Any]:
         "notices": result.notices,
         "inventory": [line.as_dict() for line in result.inventory],
         "shares": result.shares,
+        "deletions": [deletion.as_dict() for deletion in result.deletions],
+        "deletions_refused": result.refused,
         "tables": [
             {
                 "file": table.file,

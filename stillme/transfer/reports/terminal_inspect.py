@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from stillme.transfer.identity import TableId
+from stillme.transfer.registry import table_label
 from stillme.transfer.reports.profile_text import bounds, details, storage
 from stillme.transfer.reports.progress import RunProgress
 from stillme.transfer.sqlite.clock import format_offset
@@ -141,9 +143,10 @@ def _summary(result: Inspection) -> Table:
 def summary_rows(result: Inspection) -> list[tuple[str, int, int, int, int]]:
     """Table, rows, clean, repaired, quarantined; the stores' tables last."""
     rows = []
-    for table in result.tables:
-        found = table.prediction
-        rows.append((table.table, found.rows, found.loaded, found.repaired, found.quarantined))
+    for file in result.files:
+        for table in file.tables:
+            name, found = table_label(TableId(file.file, table.table)), table.prediction
+            rows.append((name, found.rows, found.loaded, found.repaired, found.quarantined))
     for store in result.stores:
         o = store.outcome
         rows.append((store.table, o.legacy_rows, o.loaded, o.repaired, o.quarantined))

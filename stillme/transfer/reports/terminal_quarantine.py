@@ -9,11 +9,17 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
+from stillme.transfer.identity import TableId
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.quarantine import Retried
 from stillme.transfer.raw_cells import show_cell, unpack_anything
+from stillme.transfer.registry import table_label
 from stillme.transfer.reports.tables import plain_table, print_table
 from stillme.transfer.visible import in_one_line
+
+
+def _label(file: str, table: str) -> str:
+    return table_label(TableId(file, table))
 
 
 def as_dict(row: QuarantinedRow) -> dict[str, Any]:
@@ -52,11 +58,15 @@ def render_list(
     counts = plain_table("Quarantine", ("table", "reason", "status"), ("rows",))
     for line in summary:
         counts.add_row(
-            str(line["table"]), str(line["reason"]), str(line["status"]), str(line["rows"])
+            _label(str(line["file"]), str(line["table"])),
+            str(line["reason"]),
+            str(line["status"]),
+            str(line["rows"]),
         )
     print_table(console, counts)
     for row in rows:
-        where = f"{row.table} {in_one_line(row.key) if row.key is not None else '(no key)'}"
+        key = in_one_line(row.key) if row.key is not None else "(no key)"
+        where = f"{_label(row.file, row.table)} {key}"
         console.print(
             f"[bold]{row.pk}[/] {escape(where)} [red]{row.reason}[/] "
             f"{escape(row.column)}: {escape(row.sentence)}",
@@ -71,9 +81,8 @@ def render_row(console: Console, row: QuarantinedRow, form: str) -> None:
     if form == "json":
         console.out(json.dumps(as_dict(row), indent=2, ensure_ascii=False))
         return
-    console.print(
-        f"[bold]{row.pk}[/] {row.table} {escape(in_one_line(str(row.key)))}: {escape(row.sentence)}"
-    )
+    where = f"{_label(row.file, row.table)} {in_one_line(str(row.key))}"
+    console.print(f"[bold]{row.pk}[/] {escape(where)}: {escape(row.sentence)}")
     table = plain_table("", ("column", "stored as", "value", "edited to"))
     for name, packed in row.cells.items():
         storage, raw = unpack_anything(packed)

@@ -235,8 +235,10 @@ def has_parent(name: str, parent: ParentTable | None) -> str:
     """SQL: the qualified column `name` holds the key of a parent that was not set aside."""
     if parent is None:
         return "0"
-    key = quoted(parent.key)
-    test = f"EXISTS (SELECT 1 FROM {quoted(parent.table)} AS parent WHERE parent.{key} = {name})"
+    # No table is called so: the name of the row's own table must mean that row.
+    up = quoted("stillme parent")
+    test = f"{up}.{quoted(parent.key)} = {name}"
+    test = f"EXISTS (SELECT 1 FROM {quoted(parent.table)} AS {up} WHERE {test})"
     if parent.excluded:
         test += f" AND {name} NOT IN (SELECT key FROM temp.{quoted(parent.excluded)})"
     return f"({test})"

@@ -20,17 +20,19 @@ from django.conf import settings
 
 from stillme.transfer.errors import TransferError
 from stillme.transfer.findings import Event, OnEvent, ignore_event
+from stillme.transfer.identity import TableId
 from stillme.transfer.inventory import InventoryLine, open_lines
 from stillme.transfer.kinds import Stamp, Timestamp
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.processes import usable_cores
-from stillme.transfer.registry import LegacyFile, legacy_files, legacy_models
+from stillme.transfer.registry import LegacyFile, legacy_files, legacy_models, table_label
 from stillme.transfer.selection import Selection
 from stillme.transfer.sqlite.clock import Clock
 from stillme.transfer.sqlite.connect import explain
 from stillme.transfer.sqlite.drift import Drift, find_drift, virtual_tables
 from stillme.transfer.sqlite.files import OtherFile, journal_mode, other_files
 from stillme.transfer.sqlite.snapshot import Snapshot
+from stillme.transfer.steps.loading.itself import set_aside_of_itself
 from stillme.transfer.steps.loading.plan import Plan, PlannedTable, make_plan
 from stillme.transfer.steps.loading.predict import Prediction, predict_table
 from stillme.transfer.steps.loading.predict import as_dict as prediction_as_dict
@@ -217,23 +219,24 @@ def _inspect_stores(wanted: Selection, result: Inspection) -> None:
 
 
 def _order(plan: Plan) -> list[list[str]]:
-    return [[planned.job.mapping.declared_table for planned in level] for level in plan.levels]
+    return [[table_label(planned.identity) for planned in level] for level in plan.levels]
 
 
-def _predict(plan: Plan, on_event: OnEvent) -> dict[str, TableInspection]:
+def _predict(plan: Plan, on_event: OnEvent) -> dict[TableId, TableInspection]:
     """Every planned table; the files side by side, since SQLite works outside Python's lock."""
     by_file: dict[str, list[PlannedTable]] = {}
     for planned in plan.tables:
-        name = planned.job.mapping.declared_table
+        name = table_label(planned.identity)
         on_event(Event("table", {"table": name, "total": planned.rows}))
         by_file.setdefault(planned.job.mapping.file, []).append(planned)
-    found: dict[str, TableInspection] = {}
+    found: dict[TableId, TableInspection] = {}
     with ThreadPoolExecutor(max_workers=usable_cores()) as pool:
-        for tables in pool.map(_predict_file, by_file.values()):
+        for file, tables in zip(by_file, pool.map(_predict_file, by_file.values()), strict=True):
             for table in tables:
-                found[table.table] = table
+                identity = TableId(file, table.table)
+                found[identity] = table
                 rows = table.prediction.rows
-                on_event(Event("done", {"table": table.table, "rows": rows}))
+                on_event(Event("done", {"table": table_label(identity), "rows": rows}))
     return found
 
 
@@ -245,7 +248,8 @@ def _predict_file(planned_tables: Sequence[PlannedTable]) -> list[TableInspectio
         begun = time.monotonic()
         mapping = planned.job.mapping
         known = {parent: aside.get(parent, ()) for parent in planned.job.parents}
-        prediction = _predict_table(replace(planned.job, set_aside=known))
+        job = replace(planned.job, set_aside=known)
+        prediction = _predict_table(replace(job, set_aside=set_aside_of_itself(job)))
         aside[mapping.declared_table] = tuple(prediction.aside)
         seconds = time.monotonic() - begun
         table = TableInspection(mapping.declared_table, mapping.target, prediction, seconds)
@@ -260,7 +264,7 @@ def _predict_table(job: TableJob) -> Prediction:
         raise explain(job.snapshot.source, error) from error
 
 
-def _file(file: LegacyFile, plan: Plan, tables: dict[str, TableInspection]) -> FileInspection:
+def _file(file: LegacyFile, plan: Plan, tables: dict[TableId, TableInspection]) -> FileInspection:
     snapshot = next((s for s in plan.snapshots if s.file == file.name), None)
     if snapshot is None:
         return _absent(file)
@@ -276,7 +280,7 @@ def _file(file: LegacyFile, plan: Plan, tables: dict[str, TableInspection]) -> F
         clock=clock,
         open_clock=_open_clock(clock, planned),
         drift=_drift(file, snapshot),
-        tables=[tables[p.job.mapping.declared_table] for p in planned],
+        tables=[tables[p.identity] for p in planned],
         inventory=inventory_of(snapshot, None),
         notices=snapshot.notices,
     )

@@ -19,10 +19,12 @@ from django.db import connections
 from stillme.transfer import ledger
 from stillme.transfer.errors import LedgerMismatch, TransferError
 from stillme.transfer.findings import Event, OnEvent, ignore_event
+from stillme.transfer.identity import TableId
 from stillme.transfer.models import Chunk, Run, RunFile, SharedRange
 from stillme.transfer.postgresql.locks import is_held, sharing_as_worker
 from stillme.transfer.processes import default_jobs, usable_cores
 from stillme.transfer.recorded_clock import recorded_usuals
+from stillme.transfer.registry import table_label
 from stillme.transfer.selection import Selection
 from stillme.transfer.sqlite.ranges import KeyRange
 from stillme.transfer.steps.loading.import_options import ImportOptions
@@ -114,11 +116,11 @@ class _Helper:
         self._workers = workers
         self._on_event = on_event
         self._planned = {
-            name: planned for file in files.values() for name, planned in file.tables.items()
+            planned.identity: planned for file in files.values() for planned in file.tables.values()
         }
         self._files = files
         self._known_files: set[str] = set()
-        self._chunks: dict[str, list[Chunk]] = {}
+        self._chunks: dict[TableId, list[Chunk]] = {}
         self._left_alone: dict[int, float] = {}
         self._taken: dict[Future[Outcome | None], SharedRange] = {}
 
@@ -161,16 +163,17 @@ class _Helper:
 
     def _task(self, shared: SharedRange) -> Task:
         """Raises LedgerMismatch where this importer would load something else."""
-        planned = self._planned.get(shared.table)
+        table = TableId(shared.file, shared.table)
+        planned = self._planned.get(table)
         if planned is None:
             raise LedgerMismatch(
-                f"{shared.table} is in the files of the import that is running and not in those "
+                f"{table} is in the files of the import that is running and not in those "
                 "here: set LEGACY_DATA_DIR to a copy of the same files and join again."
             )
         self._check_file(planned.job.mapping.file)
         if planned.job.digest != shared.mapping_digest:
             raise LedgerMismatch(
-                f"{shared.table} would be read in another way here than by the import that is "
+                f"{table} would be read in another way here than by the import that is "
                 "running: use the same version of this project and the same settings."
             )
         if not planned.job.shared:
@@ -182,9 +185,9 @@ class _Helper:
                 set_aside=set_aside_parents(self._alias, planned.job),
             )
         key_range = KeyRange(shared.number, shared.after, shared.upto)
-        if shared.table not in self._chunks:
-            self._chunks[shared.table] = ledger.table_chunks(self._alias, shared.table)
-        return as_tasks(planned.job, [key_range], self._chunks[shared.table])[0]
+        if table not in self._chunks:
+            self._chunks[table] = ledger.table_chunks(self._alias, table)
+        return as_tasks(planned.job, [key_range], self._chunks[table])[0]
 
     def _check_file(self, name: str) -> None:
         if name in self._known_files:
@@ -204,7 +207,7 @@ class _Helper:
         if outcome is None or outcome.elsewhere:
             return
         self.result.ranges += 1
-        rows = self.result.rows
-        rows[shared.table] = rows.get(shared.table, 0) + outcome.legacy_rows
-        progress = {"table": shared.table, "rows": rows[shared.table]}
+        rows, label = self.result.rows, table_label(TableId(shared.file, shared.table))
+        rows[label] = rows.get(label, 0) + outcome.legacy_rows
+        progress = {"table": label, "rows": rows[label]}
         self._on_event(Event("progress", progress))

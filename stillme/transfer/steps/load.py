@@ -11,8 +11,11 @@ from django.conf import settings
 from django.db import connections
 
 from stillme.transfer import ledger
+from stillme.transfer.deletions import Confirm, always
+from stillme.transfer.edited_keys import keys_of_edited_rows
 from stillme.transfer.errors import TransferError
 from stillme.transfer.findings import Event, OnEvent, ignore_event
+from stillme.transfer.identity import TableId
 from stillme.transfer.models import KeptCell, QuarantinedRow, Run, SharedRange
 from stillme.transfer.postgresql import objects
 from stillme.transfer.postgresql.locks import exclusive
@@ -21,13 +24,16 @@ from stillme.transfer.postgresql.sequences import set_sequence
 from stillme.transfer.processes import usable_cores
 from stillme.transfer.recorded_clock import recorded_usuals
 from stillme.transfer.registry import legacy_files
+from stillme.transfer.steps.loading.approval import Approval
 from stillme.transfer.steps.loading.dry import dry_table
+from stillme.transfer.steps.loading.history import refuse_other_history
 from stillme.transfer.steps.loading.import_options import (
     CHUNK_ROWS,
     ImportOptions,
     ImportResult,
     TableResult,
 )
+from stillme.transfer.steps.loading.itself import set_aside_of_itself
 from stillme.transfer.steps.loading.plan import (
     Cut,
     Plan,
@@ -37,12 +43,13 @@ from stillme.transfer.steps.loading.plan import (
     make_plan,
     take_snapshots,
 )
-from stillme.transfer.steps.loading.prune import prune_keys, prune_records
+from stillme.transfer.steps.loading.prune import dry_vanished, find_gone, prune_gone
 from stillme.transfer.steps.loading.readiness import check_target
 from stillme.transfer.steps.loading.schedule import Schedule, executor
 from stillme.transfer.steps.loading.workers import workforce
 from stillme.transfer.steps.merging.image import refuse_on_cluster
 from stillme.transfer.steps.retry import retry_orphans
+from stillme.transfer.steps.rows.job import TableJob
 from stillme.transfer.steps.syncing.states import refuse_when_live
 from stillme.transfer.stores import StoreOptions, wanted_stores
 from stillme.transfer.take_inventory import inventory_of, with_decisions
@@ -50,18 +57,26 @@ from stillme.transfer.take_inventory import inventory_of, with_decisions
 __all__ = ["CHUNK_ROWS", "ImportOptions", "ImportResult", "TableResult", "import_files"]
 
 
-def import_files(options: ImportOptions, on_event: OnEvent = ignore_event) -> ImportResult:
-    """Import the selected files. Raises TransferError; what was committed before stays."""
+def import_files(
+    options: ImportOptions, on_event: OnEvent = ignore_event, confirm: Confirm = always
+) -> ImportResult:
+    """Import the selected files. Raises TransferError; what was committed before stays.
+
+    With `prune`, `confirm` is asked before anything is deleted.
+    """
     options.selection.check(with_stores=True)
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="stillme-snapshot-") as name:
         directory = Path(name)
+        if options.prune or not options.dry_run:
+            check_target(options.database)
+        if options.prune:
+            refuse_on_cluster(options.database, "--prune")
         if options.dry_run:
             result = _dry(options, directory, on_event)
         else:
-            check_target(options.database)
             with exclusive(options.database):
-                result = _import(options, directory, on_event)
+                result = _import(options, directory, on_event, confirm)
     result.seconds = time.monotonic() - started
     return result
 
@@ -71,12 +86,20 @@ def _dry(options: ImportOptions, directory: Path, on_event: OnEvent) -> ImportRe
     result = ImportResult(None, notices=plan.notices, dry_run=True)
     for snapshot in plan.snapshots:
         result.inventory += inventory_of(snapshot, None)
-    set_aside: dict[str, tuple[int, ...]] = {}
+    approval = Approval(options, result, always)
+    if options.prune and not options.replaced:
+        refuse_other_history(options.database, plan.snapshots, prune=True)
+    set_aside: dict[TableId, tuple[int, ...]] = {}
     for planned in plan.tables:
         begun = time.monotonic()
         job = replace(planned.job, set_aside=_parents_of(planned, set_aside))
+        job = replace(job, set_aside=set_aside_of_itself(job, _edited(options, job)))
         outcome, aside = dry_table(job)
-        set_aside[job.mapping.declared_table] = aside
+        if options.prune:
+            vanished = dry_vanished(options.database, replace(job, prune=True))
+            outcome.vanished_count, outcome.vanished = vanished.vanished_count, vanished.vanished
+            approval([find_gone(options.database, job, vanished.to_prune).deletion])
+        set_aside[job.mapping.identity] = aside
         mapping = job.mapping
         seconds = time.monotonic() - begun
         result.tables.append(
@@ -89,12 +112,21 @@ def _dry(options: ImportOptions, directory: Path, on_event: OnEvent) -> ImportRe
                 counted=planned.rows,
             )
         )
-    _load_stores(options, None, result, on_event)
+    _load_stores(options, None, result, on_event, approval)
     return result
 
 
+def _edited(options: ImportOptions, job: TableJob) -> set[str]:
+    """Bad rows that are in the target all the same; only a dry run with `prune` asks the target."""
+    return keys_of_edited_rows(options.database, job.mapping) if options.prune else set()
+
+
 def _load_stores(
-    options: ImportOptions, run: Run | None, result: ImportResult, on_event: OnEvent
+    options: ImportOptions,
+    run: Run | None,
+    result: ImportResult,
+    on_event: OnEvent,
+    approval: Approval,
 ) -> None:
     """What domains brought besides the mapped files."""
     chosen = StoreOptions(
@@ -104,6 +136,7 @@ def _load_stores(
         overwrite=options.overwrite,
         moved=options.moved,
         jobs=options.jobs,
+        approve=approval,
     )
     selection = options.selection
     for store in wanted_stores(selection.files, selection.tables, result.notices):
@@ -116,28 +149,30 @@ def _load_stores(
 
 
 def _parents_of(
-    planned: PlannedTable, set_aside: dict[str, tuple[int, ...]]
+    planned: PlannedTable, set_aside: dict[TableId, tuple[int, ...]]
 ) -> dict[str, tuple[int, ...]]:
-    return {name: set_aside.get(name, ()) for name in planned.job.parents}
+    file = planned.job.mapping.file
+    return {name: set_aside.get(TableId(file, name), ()) for name in planned.job.parents}
 
 
-def _import(options: ImportOptions, directory: Path, on_event: OnEvent) -> ImportResult:
+def _import(
+    options: ImportOptions, directory: Path, on_event: OnEvent, confirm: Confirm
+) -> ImportResult:
     alias = options.database
     wanted = [f.name for f in legacy_files() if options.selection.wants_file(f.name)]
     refuse_when_live(alias, wanted, "import_sqlite")
-    if options.prune:
-        refuse_on_cluster(alias, "--prune")
     workers = options.workers(_legacy_bytes(options))
     run = ledger.start_run(alias, "import_sqlite", _describe(options, workers))
     result = ImportResult(run.pk)
+    approval = Approval(options, result, confirm)
     try:
         restored = objects.restore_all(alias)
         if restored:
             on_event(Event("notice", {"message": f"{restored} indexes of a broken run built."}))
         plan = _load_files(options, directory, run, result, workers, on_event)
         if options.prune:
-            _prune(alias, run, plan, result)
-        _load_stores(options, run, result, on_event)
+            _prune(alias, run, plan, result, approval)
+        _load_stores(options, run, result, on_event, approval)
         _renew_figures_beside(alias, result)
         result.returned = retry_orphans(alias, plan)
     except BaseException as error:
@@ -149,6 +184,8 @@ def _import(options: ImportOptions, directory: Path, on_event: OnEvent) -> Impor
         "returned": result.returned,
         "shares": result.shares,
         "undecided": undecided,
+        "deletions": [deletion.as_dict() for deletion in result.deletions],
+        "refused": result.refused,
     }
     ledger.finish_run(alias, run, failed=not result.conserved)
     return result
@@ -186,6 +223,8 @@ def _load_files(
         snapshots = take_snapshots(selection, directory, result.notices, on_event, threads)
         if not options.moved:
             ledger.refuse_other_files(alias, snapshots)
+        if not options.replaced:
+            refuse_other_history(alias, snapshots, prune=options.prune)
         if options.share:
             SharedRange.objects.using(alias).all().delete()
         cut = Cut(options.chunk_rows, ledger.known_bounds_of_all(alias))
@@ -203,18 +242,24 @@ def _load_files(
     plan = arrange(selection, files, result.notices)
     result.notices = plan.notices
     result.shares = ledger.shares(alias, run.pk) if options.share else {}
-    result.tables = [schedule.results[planned.name] for planned in plan.tables]
+    result.tables = [schedule.results[planned.identity] for planned in plan.tables]
     return plan
 
 
-def _prune(alias: str, run: Run, plan: Plan, result: ImportResult) -> None:
-    """Children first, after everything is loaded."""
-    by_name = {table.table: table for table in result.tables}
-    for planned in reversed(plan.tables):
-        prune_records(alias, planned.job)
-        table = by_name[planned.name]
-        if table.outcome.to_prune:
-            prune_keys(alias, planned.job, table.outcome)
+def _prune(alias: str, run: Run, plan: Plan, result: ImportResult, approval: Approval) -> None:
+    """Children first, after everything is loaded; nothing where it is not approved."""
+    by_name = {table.identity: table for table in result.tables}
+    planned_tables = list(reversed(plan.tables))
+    found = [
+        find_gone(alias, planned.job, by_name[planned.identity].outcome.to_prune)
+        for planned in planned_tables
+    ]
+    if not approval([gone.deletion for gone in found]):
+        return
+    for planned, gone in zip(planned_tables, found, strict=True):
+        table = by_name[planned.identity]
+        prune_gone(alias, gone, table.outcome)
+        if gone.keys:
             # The greatest id of all may be gone.
             set_sequence(alias, planned.job.mapping, planned.sequence_mark)
             ledger.record_table(alias, run, planned.job, table.outcome, table.seconds)

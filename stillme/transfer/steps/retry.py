@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db import connections, transaction
 
 from stillme.transfer import ledger
+from stillme.transfer.identity import OF_TABLE
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.postgresql.capture import as_replay
 from stillme.transfer.postgresql.copy import fetch_all, quoted
@@ -17,7 +18,15 @@ _AT_ONCE = 1000
 
 def retry_orphans(alias: str, plan: Plan) -> int:
     """Load set-aside orphans whose parent is in the target now. Returns how many came back."""
-    return sum(_retry_table(alias, planned) for planned in plan.tables if planned.job.parents)
+    returned = 0
+    for planned in plan.tables:
+        came = _retry_table(alias, planned) if planned.job.parents else 0
+        returned += came
+        # Of a table that refers to itself, parents of others may have come back.
+        while came and planned.job.mapping.refers_to_itself:
+            came = _retry_table(alias, planned)
+            returned += came
+    return returned
 
 
 def _retry_table(alias: str, planned: PlannedTable) -> int:
@@ -51,9 +60,9 @@ def _open_orphans(alias: str, planned: PlannedTable) -> list[str]:
         orphans = fetch_all(
             connections[alias],
             f"SELECT key, (cells -> %s ->> 1)::bigint FROM {QuarantinedRow._meta.db_table} "
-            "WHERE \"table\" = %s AND reason = 'missing_parent' AND status = 'open' "
+            f"WHERE {OF_TABLE} AND reason = 'missing_parent' AND status = 'open' "
             "AND \"column\" = %s AND cells -> %s ->> 0 = 'integer'",
-            [column.legacy, mapping.declared_table, column.legacy, column.legacy],
+            [column.legacy, *mapping.identity, column.legacy, column.legacy],
         )
         name = quoted(parent.key.target)
         query = f"SELECT {name} FROM {parent.relation} WHERE {name} = ANY(%s)"

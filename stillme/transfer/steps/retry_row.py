@@ -51,7 +51,7 @@ def taken(alias: str, row: QuarantinedRow, mapping: TableMapping, raw: RawRow) -
     key = key_as_text(mapping, raw)
     if mapping.key is None or key is None or not _has_new_key(row, mapping):
         return ""
-    others = QuarantinedRow.objects.using(alias).filter(table=row.table, key=key)
+    others = mapping.identity.of(QuarantinedRow.objects.using(alias)).filter(key=key)
     others = others.exclude(status=QuarantinedRow.Status.REPAIRED).exclude(pk=row.pk)
     if standing := others.exclude(reason__in=keys_not_taken(mapping)).first():
         return f"Row {standing.pk} in quarantine has the key {key}: give this one another."
@@ -72,7 +72,7 @@ class OtherRecords:
 
     def __init__(self, alias: str, row: QuarantinedRow, key: str | None) -> None:
         self._rows = QuarantinedRow.objects.using(alias)
-        found = self._rows.filter(table=row.table, key=key).exclude(pk=row.pk)
+        found = self._rows.filter(file=row.file, table=row.table, key=key).exclude(pk=row.pk)
         open_ones = found.exclude(status=QuarantinedRow.Status.REPAIRED)
         self._before: list[dict[str, Any]] = list(open_ones.values("pk", *_DECISION))
 

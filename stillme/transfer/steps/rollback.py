@@ -230,8 +230,8 @@ def _mark(
 ) -> None:
     """Align the target with what the files hold, prove it, and move the state: one transaction."""
     reverse.as_replay(alias)
-    by_table = {carried.table: carried for carried in result.tables}
     for file in files:
+        by_table = {done.table: done for done in result.tables if done.file == file.name}
         live = LiveFile(file, run_id, alias=alias)
         try:
             align(alias, live, by_table, run_id)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from stillme.transfer.errors import Busy
-from stillme.transfer.registry import LegacyFile, legacy_files, legacy_models
+from stillme.transfer.registry import LegacyFile, legacy_files
 from stillme.transfer.selection import Selection
 from stillme.transfer.sqlite.capture.log import last_sequence
 from stillme.transfer.sqlite.connect import open_legacy
@@ -17,17 +17,16 @@ from stillme.transfer.steps.syncing.states import State
 _PATIENCE, _PAUSE = 30.0, 0.1
 
 
-def settle_by_replay(alias: str) -> Callable[[str, list[str]], bool]:
-    """A function that returns when what the table's file has captured by now is replayed.
+def settle_by_replay(alias: str) -> Callable[[str], bool]:
+    """A function that returns when what the named file has captured by now is replayed.
 
     By the follower that is at work, or where there is none by a replay of its own. It returns
     False for a file that is not followed: its differences are none of changes in flight.
     """
-    of_table = {model._meta.db_table: model.legacy.file for model in legacy_models()}
     files = {file.name: file for file in legacy_files()}
 
-    def settle(table: str, keys: list[str]) -> bool:
-        file = files.get(of_table.get(table, ""))
+    def settle(name: str) -> bool:
+        file = files.get(name)
         if file is None or states.standing(alias, file.name).state != State.FOLLOWING:
             return False
         _wait(alias, file)

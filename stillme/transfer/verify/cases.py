@@ -7,6 +7,7 @@ from functools import partial
 from django.conf import settings
 from django.db.models import Q
 
+from stillme.transfer.identity import TableId
 from stillme.transfer.mapping import TableMapping, map_table
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.processes import usable_cores
@@ -48,7 +49,9 @@ def make_cases(alias: str, snapshot: Snapshot, *, live: bool = False) -> dict[st
                 number_units(scan, mapping),
                 {parent: mappings.get(parent) for _, parent in mapping.references()},
                 {
-                    parent: excluded_keys(alias, parent, mappings.get(parent))
+                    parent: excluded_keys(
+                        alias, TableId(snapshot.file, parent), mappings.get(parent)
+                    )
                     for _, parent in mapping.references()
                 },
             )
@@ -58,9 +61,9 @@ def make_cases(alias: str, snapshot: Snapshot, *, live: bool = False) -> dict[st
         connection.close()
 
 
-def excluded_keys(alias: str, table: str, mapping: TableMapping | None) -> tuple[int, ...]:
+def excluded_keys(alias: str, table: TableId, mapping: TableMapping | None) -> tuple[int, ...]:
     """The integer keys of a parent table that are set aside."""
-    rows = QuarantinedRow.objects.using(alias).filter(table=table, key__regex=r"^-?[0-9]{1,19}$")
+    rows = table.of(QuarantinedRow.objects.using(alias)).filter(key__regex=r"^-?[0-9]{1,19}$")
     undone = rows.filter(~Q(status=QuarantinedRow.Status.REPAIRED))
     undone = undone.exclude(reason="bad_key")
     if mapping is not None and mapping.has_rowid:

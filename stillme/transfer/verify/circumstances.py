@@ -25,7 +25,7 @@ def describe(alias: str, result: VerifyResult) -> None:
         "sqlite": sqlite3.sqlite_version,
         "postgresql": str(select(alias, "SHOW server_version")[0][0]),
     }
-    rows = QuarantinedRow.objects.using(alias).order_by("table", "reason", "status")
-    counted = rows.values("table", "reason", "status").annotate(rows=Count("pk"))
-    judged = {table.table for table in result.tables}
-    result.quarantine = [dict(line) for line in counted if line["table"] in judged]
+    rows = QuarantinedRow.objects.using(alias).order_by("file", "table", "reason", "status")
+    counted = rows.values("file", "table", "reason", "status").annotate(rows=Count("pk"))
+    judged = {(table.file, table.table) for table in result.tables}
+    result.quarantine = [dict(line) for line in counted if (line["file"], line["table"]) in judged]

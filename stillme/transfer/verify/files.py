@@ -8,7 +8,7 @@ from pathlib import Path
 
 from stillme.transfer.findings import Event, OnEvent
 from stillme.transfer.models import FileState
-from stillme.transfer.registry import LegacyFile, legacy_models
+from stillme.transfer.registry import LegacyFile, legacy_models, table_label
 from stillme.transfer.sqlite.snapshot import Snapshot, take_snapshot
 from stillme.transfer.take_inventory import inventory_of
 from stillme.transfer.verify.cases import make_cases
@@ -106,18 +106,29 @@ class FileWork:
         """Judge the tables of a file. Raises TransferError."""
         followed = self._is_followed(file.snapshot.file)
         for name, case in file.cases.items():
-            self.on_event(Event("table", {"table": name, "total": legacy_rows(case)}))
+            self.on_event(
+                Event(
+                    "table",
+                    {"table": table_label(case.mapping.identity), "total": legacy_rows(case)},
+                )
+            )
             proof = self._proof(name, case, file.begun.get(name), judges)
             check_keys(self.options.database, case, proof, followed=followed)
             if self.options.round_trip:
                 round_trip(self.options.database, case, self.directory, proof)
             self.result.tables.append(proof)
-            self.on_event(Event("done", {"table": name, "rows": proof.legacy_rows}))
+            self.on_event(
+                Event(
+                    "done", {"table": table_label(case.mapping.identity), "rows": proof.legacy_rows}
+                )
+            )
 
     def _proof(self, name: str, case: TableCase, begun: Begun | None, judges: Judges) -> TableProof:
         if begun is None:
             return verify_lightly(self.options, case, judges)
-        return end_full(self.options, begun, partial(self._tell_rows, name))
+        return end_full(
+            self.options, begun, partial(self._tell_rows, table_label(case.mapping.identity))
+        )
 
     def _tell_rows(self, table: str, rows: int) -> None:
         self.on_event(Event("progress", {"table": table, "rows": rows}))

@@ -23,9 +23,8 @@ from stillme.transfer.verify.result import Findings, TableProof, VerifyResult
 from stillme.transfer.verify.table import TableCase, TableJudge
 from stillme.transfer.verify.unclaimed import unclaimed
 
-# Called with the declared table and the keys of its rows with findings; tells whether something
-# may have arrived since.
-Settle = Callable[[str, list[str]], bool]
+# Called with the file of the rows with findings; tells whether something may have arrived since.
+Settle = Callable[[str], bool]
 OF_ROWS = {
     FindingKind.VALUE,
     FindingKind.MISSING_ROW,
@@ -84,7 +83,7 @@ def settle_findings(alias: str, result: VerifyResult, settle: Settle) -> None:
     for proof in result.tables:
         before, keys = 0, _keys_with_findings(proof)
         while keys and len(keys) != before and proof.findings.total == len(proof.findings.kept):
-            if not settle(proof.table, keys):
+            if not settle(proof.file):
                 break
             again = verify_keys(proof.file, proof.table, keys, database=alias)
             others = [f for f in proof.findings.kept if not (_is_of_row(f) and f.key)]

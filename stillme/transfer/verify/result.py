@@ -131,7 +131,7 @@ class VerifyResult:
             self.structure.add(
                 Finding(
                     FindingKind.INVENTORY,
-                    f"{line.file}:{line.name}",
+                    f"{line.file}.{line.name}",
                     None,
                     "carried, or left by a decision",
                     rows,

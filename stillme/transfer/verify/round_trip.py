@@ -62,9 +62,7 @@ class _Builder:
         self._alias, self._case, self._db = alias, case, connection
         self._mapping = case.mapping
         self._names = [c.legacy for c in self._mapping.columns] + list(self._mapping.extra)
-        self._records = QuarantinedRow.objects.using(alias).filter(
-            table=self._mapping.declared_table
-        )
+        self._records = self._mapping.identity.of(QuarantinedRow.objects.using(alias))
 
     def build(self) -> None:
         """Target rows first; then the rows that were set aside, each with its own cells."""
@@ -111,9 +109,7 @@ class _Builder:
 
     def _kept(self, keys: list[str]) -> dict[str, dict[str, Cell]]:
         found: dict[str, dict[str, Cell]] = {}
-        cells = KeptCell.objects.using(self._alias).filter(
-            table=self._mapping.declared_table, key__in=keys
-        )
+        cells = self._mapping.identity.of(KeptCell.objects.using(self._alias)).filter(key__in=keys)
         for cell in cells:
             value = None if cell.value is None else bytes(cell.value)
             found.setdefault(cell.key, {})[cell.column] = (cell.storage, _raw(cell.storage, value))

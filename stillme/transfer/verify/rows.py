@@ -45,7 +45,7 @@ class RowJudge:
         self._oracle = Oracle(mapping, clock, units)
         self._target = target
         self._documents = DocumentJudge(alias, mapping)
-        self._table = mapping.declared_table
+        self._table = mapping.identity
 
     def judge(self, rows: Iterable[StoredRow], proof: TableProof) -> set[str]:
         """Judge rows into `proof`; returns the keys (as text) that have a reason to be there."""
@@ -137,7 +137,7 @@ class RowJudge:
 
     def _aside(self, rows: list[StoredRow]) -> dict[str | None, list[QuarantinedRow]]:
         """Quarantine records by key text; under None those of rows whose key is no text."""
-        records = QuarantinedRow.objects.using(self._alias).filter(table=self._table)
+        records = self._table.of(QuarantinedRow.objects.using(self._alias))
         keys = [self.key_text(row) for row in rows]
         found: dict[str | None, list[QuarantinedRow]] = {}
         for record in records.filter(key__in=[key for key in keys if key is not None]):
@@ -178,7 +178,7 @@ class RowJudge:
 
     def _kept(self, keys: list[str]) -> dict[str, dict[str, KeptCell]]:
         found: dict[str, dict[str, KeptCell]] = {}
-        cells = KeptCell.objects.using(self._alias).filter(table=self._table, key__in=keys)
+        cells = self._table.of(KeptCell.objects.using(self._alias)).filter(key__in=keys)
         for cell in cells:
             found.setdefault(cell.key, {})[cell.column] = cell
         return found

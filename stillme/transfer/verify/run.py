@@ -22,6 +22,7 @@ from stillme.transfer.verify.options import VerifyOptions
 from stillme.transfer.verify.result import VerifyResult
 from stillme.transfer.verify.sample import confidence_sentence
 from stillme.transfer.verify.target_side import select
+from stillme.transfer.verify.unclaimed import of_unknown_tables
 
 __all__ = ["VerifyOptions", "verify"]
 
@@ -31,7 +32,7 @@ def verify(
 ) -> VerifyResult:
     """Compare the legacy files, as they are now, with the target. Raises TransferError.
 
-    While writers are active, `settle(table, keys)` replays what is in flight; rows with findings
+    While writers are active, `settle(file)` replays what is in flight; rows with findings
     are then judged again before they count.
     """
     options.selection.check(with_stores=True)
@@ -41,6 +42,8 @@ def verify(
     with tempfile.TemporaryDirectory(prefix="stillme-verify-") as name:
         _verify_files(FileWork(options, Path(name), result, on_event))
     _verify_stores(options, result, on_event)
+    if options.level == "full":
+        result.structure.extend(of_unknown_tables(options.database))
     if settle is not None:
         settle_findings(options.database, result, settle)
     if options.level == "sample":

@@ -90,7 +90,7 @@ def check_keys(alias: str, case: TableCase, proof: TableProof, *, followed: bool
 
     Not the sequence of a file that is followed: the cut-over sets it, when ids are given out here.
     """
-    model = legacy_model(case.mapping.declared_table).target_model()
+    model = legacy_model(*case.mapping.identity).target_model()
     proof.findings.extend(check_foreign_keys(alias, model))
     if followed:
         return
@@ -107,7 +107,7 @@ def _count(alias: str, case: TableCase, proof: TableProof) -> None:
     mapping = case.mapping
     proof.legacy_rows = legacy_rows(case)
     proof.target_rows = select(alias, f"SELECT count(*) FROM {mapping.relation}")[0][0]
-    records = QuarantinedRow.objects.using(alias).filter(table=mapping.declared_table)
+    records = mapping.identity.of(QuarantinedRow.objects.using(alias))
     proof.open = records.filter(status=QuarantinedRow.Status.OPEN).count()
     proof.accepted = records.filter(status=QuarantinedRow.Status.ACCEPTED).count()
     if proof.legacy_rows != proof.target_rows + proof.open + proof.accepted:

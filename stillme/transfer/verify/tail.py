@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any
 
 from stillme.transfer.findings import Finding
+from stillme.transfer.identity import TableId
 from stillme.transfer.sqlite.connect import open_legacy
 from stillme.transfer.sqlite.schema import read_schema
 from stillme.transfer.sqlite.snapshot import Snapshot
@@ -73,7 +74,8 @@ class TailJudge:
             return []
         # Rows may have come into quarantine, or out of it, since `prepare`.
         parents = {
-            name: excluded_keys(self._alias, name, parent) for name, parent in case.parents.items()
+            name: excluded_keys(self._alias, TableId(file, name), parent)
+            for name, parent in case.parents.items()
         }
         judge = _LiveJudge(self._alias, replace(case, excluded=parents))
         proof = TableProof(file, table, case.mapping.target)

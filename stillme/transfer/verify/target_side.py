@@ -9,6 +9,7 @@ from typing import Any
 from django.db import connections
 
 from stillme.transfer import kinds
+from stillme.transfer.identity import OF_TABLE
 from stillme.transfer.mapping import EXTRA_COLUMN, TableMapping
 from stillme.transfer.verify.huge_text import of_target, target_names, target_parts
 from stillme.transfer.verify.legacy_side import BlockContent, is_text_key
@@ -77,8 +78,8 @@ class TargetSide:
         """The keys of a range of which something was kept or set aside."""
         text = is_text_key(self._mapping)
         key = "key" if text else "key::bigint"
-        tests = ['"table" = %s', "TRUE" if text else _WHOLE]
-        values = [self._mapping.declared_table]
+        tests = [OF_TABLE, "TRUE" if text else _WHOLE]
+        values: list[Any] = [*self._mapping.identity]
         if not text:
             bounds = ((">", after), ("<=", upto))
             # CASE: the cast must not be tried on other keys.

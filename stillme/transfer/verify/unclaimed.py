@@ -17,6 +17,8 @@ from django.db.models import Model, Q, QuerySet
 from stillme.transfer.findings import Finding, FindingKind
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import KeptCell, QuarantinedRow
+from stillme.transfer.registry import legacy_models
+from stillme.transfer.stores import stores
 from stillme.transfer.verify.result import TableProof
 
 _AT_ONCE = 5000
@@ -27,10 +29,10 @@ def unclaimed(
     alias: str, mapping: TableMapping, proof: TableProof, keys: Collection[str] | None = None
 ) -> Iterator[Finding]:
     """A finding for each, of all the table's rows or of those with chosen keys."""
-    rows = QuarantinedRow.objects.using(alias).filter(table=mapping.declared_table)
+    rows = mapping.identity.of(QuarantinedRow.objects.using(alias))
     # What came back by itself is history: its row is loaded, and judged as such.
     rows = rows.exclude(Q(status=QuarantinedRow.Status.REPAIRED) & Q(repairs={}))
-    cells = KeptCell.objects.using(alias).filter(table=mapping.declared_table)
+    cells = mapping.identity.of(KeptCell.objects.using(alias))
     if keys is not None:
         rows, cells = rows.filter(key__in=keys), cells.filter(key__in=keys)
     for row in _beyond(rows, proof.records):
@@ -51,6 +53,21 @@ def unclaimed(
             "none",
             f"original {cell.pk} ({cell.reason})"[:200],
         )
+
+
+def of_unknown_tables(alias: str) -> Iterator[Finding]:
+    """Records of a file or table that nobody declares: no row of any proof could claim them."""
+    known = {(m.legacy.file, m._meta.db_table) for m in legacy_models()}
+    others = {store.name for store in stores()}
+    for kind, model in (
+        (FindingKind.QUARANTINE_KEPT_ROW, QuarantinedRow),
+        (FindingKind.KEPT_CELL, KeptCell),
+    ):
+        found = model._default_manager.using(alias).values_list("file", "table")
+        for file, table in found.order_by("file", "table").distinct():
+            if (file, table) not in known and file not in others:
+                where = f"{file or '(no file)'}.{table}"
+                yield Finding(kind, where, None, "no record", "records", "no such legacy table")
 
 
 def _beyond(records: QuerySet[RecordT], claimed: array[int]) -> Iterator[RecordT]:

@@ -105,7 +105,7 @@ def test_what_nobody_declared_is_open_everywhere(legacy: Path, what: str) -> Non
     assert proof.exit_status == 1
     assert not proof.verdict.startswith("PROVEN")
     places = {f.where for f in proof.findings.kept if f.kind is FindingKind.INVENTORY}
-    assert places == {f"accuracy:{name}" for name in expected}
+    assert places == {f"accuracy.{name}" for name in expected}
     dry = run_import(dry_run=True)
     assert {line.name for line in dry.undecided} == expected.keys()
     looked = inspect_files()
@@ -126,7 +126,7 @@ def test_what_holds_no_data_is_not_open(legacy: Path, what: str) -> None:
 
 def test_a_decision_closes_it_and_can_be_taken_back(legacy: Path) -> None:
     change(legacy, "accuracy", *RATINGS)
-    assert inventory("leave", "accuracy:user_ratings", note="a test of 2025")[0] == 0
+    assert inventory("leave", "accuracy.user_ratings", note="a test of 2025")[0] == 0
     decision = LeftByDecision.objects.get()
     assert (decision.rows, decision.note) == (2, "a test of 2025")
     imported = run_import()
@@ -137,14 +137,14 @@ def test_a_decision_closes_it_and_can_be_taken_back(legacy: Path) -> None:
     )  # fmt: skip
     accept_all()
     assert judge().verdict.startswith("PROVEN")
-    assert inventory("reopen", "accuracy:user_ratings")[0] == 1
+    assert inventory("reopen", "accuracy.user_ratings")[0] == 1
     assert judge().exit_status == 1
 
 
 def test_a_decision_is_about_one_file(legacy: Path) -> None:
     for file in ("accuracy", "rss"):
         change(legacy, file, *RATINGS)
-    inventory("leave", "accuracy:user_ratings", note="seen")
+    inventory("leave", "accuracy.user_ratings", note="seen")
     assert [line.file for line in run_import().undecided] == ["rss"]
 
 
@@ -152,10 +152,10 @@ def test_a_decision_is_about_one_file(legacy: Path) -> None:
     ("arguments", "sentence"),
     [
         (["leave"], "Say what"),
-        (["leave", "accuracy:accuracy_scores", "--note", "x"], "is not open"),
-        (["leave", "accuracy:user_ratings"], "needs a reason"),
-        (["reopen", "accuracy:user_ratings"], "Nobody decided"),
-        (["list", "accuracy:user_ratings"], "takes no name"),
+        (["leave", "accuracy.accuracy_scores", "--note", "x"], "is not open"),
+        (["leave", "accuracy.user_ratings"], "needs a reason"),
+        (["reopen", "accuracy.user_ratings"], "Nobody decided"),
+        (["list", "accuracy.user_ratings"], "takes no name"),
     ],
 )
 def test_wrong_input_is_a_sentence(legacy: Path, arguments: list[str], sentence: str) -> None:
@@ -172,7 +172,7 @@ def test_reports_list_it(legacy: Path, tmp_path: Path) -> None:
     with pytest.raises(SystemExit) as end:
         call_command("import_sqlite", stdout=out)
     assert end.value.code == 1
-    assert "not carried accuracy: user_ratings, 2 rows" in out.getvalue()
+    assert "not carried accuracy.user_ratings, 2 rows" in out.getvalue()
     assert "All " not in out.getvalue().splitlines()[-1] or "nobody" in out.getvalue()
     with pytest.raises(SystemExit):
         call_command("verify_migration", html=page, stdout=StringIO())

@@ -11,6 +11,7 @@ from typing import Any
 
 from django.db import connections
 
+from stillme.transfer.legacy import LegacyModel
 from stillme.transfer.postgresql.copy import execute
 from stillme.transfer.registry import legacy_models
 from stillme.transfer.selection import Selection
@@ -29,6 +30,11 @@ def run_import(**options: Any) -> ImportResult:
     selection = options.pop("selection", Selection())
     options = {"jobs": 1, "chunk_rows": 50, **options}
     return import_files(ImportOptions(selection=selection, **options))
+
+
+def model_of(table: str) -> type[LegacyModel]:
+    """The one legacy model of that table."""
+    return next(model for model in legacy_models() if model._meta.db_table == table)
 
 
 def change(directory: Path, file: str, *statements: str) -> None:

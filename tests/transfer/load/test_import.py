@@ -267,7 +267,7 @@ def test_prune_goes_children_first(legacy: Path) -> None:
     run_import()
     parents = query("SELECT source_id, target_id FROM knowledge.knowledge_relationships LIMIT 1")
     change(legacy, "knowledge", "DELETE FROM knowledge_items")
-    result = run_import(prune=True)
+    result = run_import(prune=True, prune_share=100)
     assert parents
     assert result.conserved
     assert query("SELECT count(*) FROM knowledge.knowledge_items") == [(0,)]
@@ -282,7 +282,7 @@ def test_prune_is_refused_where_the_target_side_refers_to_the_row(legacy: Path) 
     )
     change(legacy, "knowledge", "DELETE FROM knowledge_items")
     with pytest.raises(TransferError, match="still refer"):
-        run_import(prune=True)
+        run_import(prune=True, prune_share=100)
 
 
 def test_a_row_that_became_bad_is_set_aside_and_pruned(legacy: Path) -> None:
@@ -306,5 +306,5 @@ def test_prune_forgets_the_records_of_rows_that_are_gone(legacy: Path) -> None:
     )
     run_import()
     assert QuarantinedRow.objects.filter(table="knowledge_relationships").exists()
-    run_import(prune=True)
+    run_import(prune=True, prune_share=100)
     assert not QuarantinedRow.objects.filter(file="knowledge", table__startswith="know").exists()

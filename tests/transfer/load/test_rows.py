@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from stillme.demo.samples.hostile import make_hostile
 from stillme.transfer.models import KeptCell, QuarantinedRow
 from stillme.transfer.raw_cells import unpack_cell
-from stillme.transfer.registry import legacy_model, legacy_models
+from stillme.transfer.registry import legacy_models
 from stillme.transfer.selection import Selection
 from stillme.transfer.steps.load import ImportResult
-from tests.transfer.load.support import FILES, content, query, run_import, schema
+from tests.transfer.load.support import FILES, content, model_of, query, run_import, schema
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -55,13 +55,13 @@ def _tables() -> set[str]:
 
 
 def _in_target(table: str, key: int) -> bool:
-    model = legacy_model(table).target_model()
+    model = model_of(table).target_model()
     return model._default_manager.filter(pk=key).exists()
 
 
 def make_untyped(path: Path, table: str, rows: list[dict[str, Any]]) -> None:
     """A legacy table whose columns have no types at all: SQLite stores what it is given."""
-    model = legacy_model(table)
+    model = model_of(table)
     names = [str(column.column) for column in model.columns()]
     path.unlink(missing_ok=True)
     with closing(sqlite3.connect(path)) as connection:
@@ -125,7 +125,7 @@ def tables(draw: st.DrawFn) -> tuple[str, list[dict[str, Any]]]:
 
 def import_whatever(directory: Path, table: str, rows: list[dict[str, Any]]) -> ImportResult:
     """Import one file with these rows alone; every row is loaded or set aside, whole."""
-    model = legacy_model(table)
+    model = model_of(table)
     path = directory / FILES[model.legacy.file]
     make_untyped(path, table, rows)
     result = run_import(selection=Selection(files=(model.legacy.file,)))

@@ -13,7 +13,7 @@ import pytest
 
 from stillme.demo.samples import make_samples
 from stillme.transfer.findings import Event
-from stillme.transfer.registry import legacy_model, legacy_models, parents
+from stillme.transfer.registry import legacy_models, parents
 from stillme.transfer.selection import Selection
 from stillme.transfer.sqlite import parts
 from stillme.transfer.sqlite.clock import read_clock
@@ -24,7 +24,7 @@ from stillme.transfer.steps.loading import table_work
 from stillme.transfer.steps.loading.import_options import SMALL_FILES, ImportOptions
 from stillme.transfer.steps.loading.plan import make_plan
 from stillme.transfer.steps.loading.workers import Inline, _Hands
-from tests.transfer.load.support import content, query, run_import, schema, wait_until
+from tests.transfer.load.support import content, model_of, query, run_import, schema, wait_until
 
 needs_target = pytest.mark.django_db(transaction=True)
 
@@ -51,10 +51,10 @@ def test_a_table_waits_for_its_parents(
         elif event.name == "done":
             done[event.data["table"]] = moment
     assert set(done) == set(rows) == {model._meta.db_table for model in legacy_models()}
-    children = [name for name in rows if parents(legacy_model(name))]
+    children = [name for name in rows if parents(model_of(name))]
     assert children
     for name in children:
-        for parent in parents(legacy_model(name)):
+        for parent in parents(model_of(name)):
             assert ended[parent] < begun[name]
             assert done[parent] < done[name]
     assert schema() == declared

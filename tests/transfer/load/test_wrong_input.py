@@ -157,5 +157,5 @@ def test_a_ledger_of_another_file(
     assert f"was loaded from {copied / 'knowledge_retention.db'}" in sentence
     assert "--moved" in sentence
     assert content() == loaded
-    call_command("import_sqlite", "--moved", "--prune", stdout=StringIO())
+    call_command("import_sqlite", "--moved", "--prune", "--yes", stdout=StringIO())
     assert query("SELECT id FROM knowledge.learning_sessions WHERE id = 3") == []

@@ -126,7 +126,8 @@ def test_restore_says_what_is_lost_and_asks(legacy, tmp_path, monkeypatch):
     status, text = run("sync_sqlite", "--once")
     assert status == 2
     assert run("sync_sqlite", "--install")[0] == 0
-    assert run("import_sqlite", "--prune", "--overwrite", "--jobs", "1")[0] == 0
+    options = ("--prune", "--yes", "--replaced", "--prune-share", "100")
+    assert run("import_sqlite", "--overwrite", "--jobs", "1", *options)[0] == 0
     assert run("sync_sqlite", "--once")[0] == 0
 
 

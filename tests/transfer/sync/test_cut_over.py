@@ -154,8 +154,8 @@ def test_a_row_that_only_the_judge_can_tell(data):
     """The loader's comparison shares the loader's mistakes: the tail is the judge's."""
     row = KnowledgeItem.objects.order_by("-pk").first()
     KeptCell.objects.create(
-        table="knowledge_items", key=str(row.pk), column="content", storage="text",
-        value=b"never there", reason="nul_text",
+        file="knowledge", table="knowledge_items", key=str(row.pk), column="content",
+        storage="text", value=b"never there", reason="nul_text",
     )  # fmt: skip
     with pytest.raises(TransferError, match=r"not the same on both sides .kept_cell"):
         cut_over()

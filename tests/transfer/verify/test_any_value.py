@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from stillme.transfer.registry import legacy_model
 from stillme.transfer.selection import Selection
+from tests.transfer.load.support import model_of
 from tests.transfer.load.test_rows import import_whatever, tables
 from tests.transfer.verify.support import empty_target, judge
 
@@ -23,7 +23,7 @@ def check_any(directory: Path, made: tuple[str, list[dict[str, Any]]]) -> None:
     table, rows = made
     empty_target()
     result = import_whatever(directory, table, rows)
-    proof = judge(selection=Selection(files=(legacy_model(table).legacy.file,)))
+    proof = judge(selection=Selection(files=(model_of(table).legacy.file,)))
     assert [finding.sentence() for finding in proof.findings.kept] == []
     assert proof.open_rows == sum(t.outcome.quarantined for t in result.tables)
 

@@ -54,8 +54,8 @@ def test_another_value_is_found(imported: Path, key: int) -> None:
 @pytest.mark.parametrize("key", ENDS)
 def test_an_original_that_nobody_needs_is_found(imported: Path, key: int) -> None:
     cell = KeptCell.objects.create(
-        table="knowledge_items", key=str(key), column="content", storage="text", value=b"x",
-        reason="reformatted", run_id=query("SELECT max(id) FROM transfer.run")[0][0],
+        file="knowledge", table="knowledge_items", key=str(key), column="content", storage="text",
+        value=b"x", reason="reformatted", run_id=query("SELECT max(id) FROM transfer.run")[0][0],
     )  # fmt: skip
     (finding,) = judge().findings.kept
     assert (finding.key, finding.note) == (str(key), "needs none")

@@ -114,12 +114,12 @@ PLANTS = [
          "DELETE FROM transfer.kept_cell WHERE \"table\" = 'knowledge_items' AND key = '7'",
          key="SELECT '7'"),
     _one("a kept cell of a plain row", FindingKind.KEPT_CELL, f"{ITEMS}:source",
-         "INSERT INTO transfer.kept_cell (\"table\", key, \"column\", storage, value, reason) "
-         "VALUES ('knowledge_items', '9', 'source', 'text', 'x', 'number_in_text')",
+         "INSERT INTO transfer.kept_cell (file, \"table\", key, \"column\", storage, value, reason) "
+         "VALUES ('knowledge', 'knowledge_items', '9', 'source', 'text', 'x', 'number_in_text')",
          key=ITEM_KEY),
     _one("a kept cell of no row", FindingKind.KEPT_CELL, f"{ITEMS}:source",
-         "INSERT INTO transfer.kept_cell (\"table\", key, \"column\", storage, value, reason) "
-         "VALUES ('knowledge_items', '-17', 'source', 'text', 'x', 'number_in_text')",
+         "INSERT INTO transfer.kept_cell (file, \"table\", key, \"column\", storage, value, reason) "
+         "VALUES ('knowledge', 'knowledge_items', '-17', 'source', 'text', 'x', 'number_in_text')",
          key="SELECT '-17'"),
     _one("a changed quarantined row", FindingKind.QUARANTINE_KEPT_ROW, f"{ITEMS}:source",
          "UPDATE transfer.quarantined_row SET cells = "
@@ -171,6 +171,7 @@ ELSEWHERE = {
     FindingKind.QUARANTINE_OPEN: ("vector/test_vector_import.py", "FindingKind.QUARANTINE_OPEN"),
     FindingKind.CONSERVATION: ("vector/test_vector_proof.py", "FindingKind.CONSERVATION"),
     FindingKind.ROUND_TRIP: ("transfer/verify/test_round_trip.py", "FindingKind.ROUND_TRIP"),
+    FindingKind.INVENTORY: ("transfer/inventory/test_inventory.py", "FindingKind.INVENTORY"),
     FindingKind.DIGEST: ("transfer/sync/test_follow.py", ".bypassed"),
 }
 

@@ -133,8 +133,8 @@ def test_a_record_belongs_to_a_row_that_may_not_be_loaded(proven: Path, what: st
 
 ORIGINALS = {
     "of a row that is set aside": (
-        'INSERT INTO transfer.kept_cell ("table", key, "column", storage, value, reason) '
-        "SELECT 'knowledge_items', key, 'source', 'text', 'x', 'numeric_text' "
+        'INSERT INTO transfer.kept_cell (file, "table", key, "column", storage, value, reason) '
+        "SELECT 'knowledge', 'knowledge_items', key, 'source', 'text', 'x', 'numeric_text' "
         "FROM transfer.quarantined_row WHERE \"table\" = 'knowledge_items' ORDER BY id LIMIT 1",
     ),
     "of a column that is not there": (
@@ -142,8 +142,8 @@ ORIGINALS = {
         "WHERE \"table\" = 'knowledge_items' AND key = '7'",
     ),
     "of a healthy row": (
-        'INSERT INTO transfer.kept_cell ("table", key, "column", storage, value, reason) '
-        "VALUES ('knowledge_items', '9', 'source', 'text', 'x', 'numeric_text')",
+        'INSERT INTO transfer.kept_cell (file, "table", key, "column", storage, value, reason) '
+        "VALUES ('knowledge', 'knowledge_items', '9', 'source', 'text', 'x', 'numeric_text')",
     ),
 }
 
@@ -155,3 +155,20 @@ def test_an_original_belongs_to_a_loaded_row_that_needs_it(proven: Path, what: s
             query(statement)
         found = [f for f in judge().findings.kept if f.kind is FindingKind.KEPT_CELL]
         assert any(f.where.startswith(ITEMS) for f in found)
+
+
+UNKNOWN = {
+    "a table of no model": ("knowledge", "no_such_table"),
+    "a file of no setting": ("no_such_file", "knowledge_items"),
+    "another file's table": ("rss", "knowledge_items"),
+}
+
+
+@pytest.mark.parametrize("what", UNKNOWN)
+@pytest.mark.parametrize("table", ["quarantined_row", "kept_cell"])
+def test_records_of_what_nobody_declares(proven: Path, what: str, table: str) -> None:
+    with undone():
+        changed = f'UPDATE transfer.{table} SET file = %s, "table" = %s WHERE id = '
+        query(f"{changed} (SELECT min(id) FROM transfer.{table})", *UNKNOWN[what])
+        found = {finding.where for finding in judge().findings.kept}
+        assert ".".join(UNKNOWN[what]) in found

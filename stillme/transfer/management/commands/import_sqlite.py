@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from typing import Any
 
 from django.core.management.base import CommandParser
+from rich.markup import escape
 
 from stillme.transfer.command import TransferCommand
+from stillme.transfer.deletions import FEW, SHARE, Deletion
 from stillme.transfer.errors import TransferError
 from stillme.transfer.reports.terminal_import import ImportProgress, render_import, render_join
 from stillme.transfer.selection import Selection
@@ -42,7 +46,20 @@ class Command(TransferCommand):
             "--chunk-rows", type=int, default=CHUNK_ROWS, metavar="N", help="Rows per transaction."
         )
         parser.add_argument(
-            "--prune", action="store_true", help="Delete target rows that vanished from the legacy."
+            "--prune",
+            action="store_true",
+            help="Delete target rows that vanished from the legacy; it says which, and asks.",
+        )
+        parser.add_argument(
+            "--yes", action="store_true", help="With --prune: delete without asking."
+        )
+        parser.add_argument(
+            "--prune-share",
+            type=float,
+            default=SHARE,
+            metavar="PERCENT",
+            help="With --prune: delete nothing where a table would lose more than this share of "
+            f"its rows, and more than {FEW} rows (default {SHARE:g}).",
         )
         parser.add_argument(
             "--overwrite",
@@ -53,6 +70,12 @@ class Command(TransferCommand):
             "--moved",
             action="store_true",
             help="The files are the same ones at another place than the last import read them.",
+        )
+        parser.add_argument(
+            "--replaced",
+            action="store_true",
+            help="A file has other rows than the one that was loaded from its place (another "
+            "installation, an older backup): it is to take that one's place.",
         )
         parser.add_argument(
             "--share",
@@ -67,7 +90,7 @@ class Command(TransferCommand):
         self.add_format(parser)
 
     def run(self, options: dict[str, Any]) -> int:
-        """0 when all is accounted for, 1 where rows were left alone or something is undecided."""
+        """0 all is accounted for; 1 something was left alone, refused, or is undecided."""
         self.check_positive(options, "chunk_rows")
         if options["join"]:
             return self._join(options)
@@ -76,15 +99,31 @@ class Command(TransferCommand):
             jobs=max(0, options["jobs"]),
             dry_run=options["dry_run"],
             prune=options["prune"],
+            prune_share=options["prune_share"],
+            replaced=options["replaced"],
             overwrite=options["overwrite"],
             moved=options["moved"],
             share=options["share"],
             chunk_rows=options["chunk_rows"],
         )
         with ImportProgress(self.console, quiet=options["format"] == "json") as progress:
-            result = import_files(wanted, progress.on_event)
+
+            def confirm(found: Sequence[Deletion]) -> bool:
+                progress.stop()
+                return bool(options["yes"]) or self._asked(found, options["format"])
+
+            result = import_files(wanted, progress.on_event, confirm)
         render_import(self.console, result, options["format"])
         return result.exit_status
+
+    def _asked(self, found: Sequence[Deletion], form: str) -> bool:
+        """Whether a person at a terminal says yes; False where there is none."""
+        if form == "json" or not (self.console.is_terminal and sys.stdin.isatty()):
+            return False
+        for deletion in found:
+            self.console.print(f"  {escape(deletion.sentence())}", soft_wrap=True)
+        answer = self.console.input("Delete these from the target? y/N ")
+        return answer.strip().lower() in ("y", "yes")
 
     def _join(self, options: dict[str, Any]) -> int:
         """0 when the import that was joined has ended well."""
@@ -100,4 +139,6 @@ class Command(TransferCommand):
         return 0
 
 
-_SAID_BY_THE_LEADER = ("file", "table", "dry-run", "prune", "overwrite", "moved", "share")
+_SAID_BY_THE_LEADER = (
+    "file", "table", "dry-run", "prune", "yes", "overwrite", "moved", "replaced", "share",
+)  # fmt: skip

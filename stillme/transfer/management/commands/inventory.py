@@ -24,8 +24,8 @@ class Command(TransferCommand):
     )
     examples = (
         "manage.py inventory",
-        "manage.py inventory leave accuracy:user_ratings --note 'a test of 2025, not used'",
-        "manage.py inventory reopen accuracy:user_ratings",
+        "manage.py inventory leave accuracy.user_ratings --note 'a test of 2025, not used'",
+        "manage.py inventory reopen accuracy.user_ratings",
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -38,7 +38,7 @@ class Command(TransferCommand):
             help="What to do (default list).",
         )
         parser.add_argument(
-            "names", nargs="*", metavar="FILE:NAME", help="Things, as the list names them."
+            "names", nargs="*", metavar="FILE.NAME", help="Things, as the list names them."
         )
         parser.add_argument("--note", default="", help="leave: the reason, kept with the decision.")
         self.add_format(parser)
@@ -51,7 +51,7 @@ class Command(TransferCommand):
             raise TransferError(
                 f"`inventory {verb}` takes no name."
                 if names
-                else f"Say what: `manage.py inventory {verb} FILE:NAME`; "
+                else f"Say what: `manage.py inventory {verb} FILE.NAME`; "
                 "`manage.py inventory` lists the names."
             )
         if verb == "leave":

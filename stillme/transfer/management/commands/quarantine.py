@@ -33,7 +33,9 @@ class Command(TransferCommand):
         )
         parser.add_argument("ids", nargs="*", type=int, metavar="ID", help="Quarantined rows.")
         parser.add_argument("--reason", default="", help="All open rows of this reason.")
-        parser.add_argument("--table", default="", help="All open rows of this legacy table.")
+        parser.add_argument(
+            "--table", default="", help="All open rows of this legacy table: NAME or FILE.NAME."
+        )
         parser.add_argument("--status", default="open", help="list: open, repaired, accepted, all.")
         parser.add_argument("--limit", type=int, default=50, help="list: at most so many rows.")
         parser.add_argument("--column", default="", help="edit: the legacy column.")
@@ -74,7 +76,12 @@ class Command(TransferCommand):
         found = quarantine.summary("default")
         for name in ("reason", "table"):
             known = sorted({str(line[name]) for line in found})
-            if found and options[name] and options[name] not in known:
+            asked = options[name]
+            if name == "table" and any(
+                asked == f"{line['file']}.{line['table']}" for line in found
+            ):
+                continue
+            if found and asked and asked not in known:
                 raise TransferError(
                     f"No row in quarantine has the {name} {options[name]!r}: "
                     f"choose from {', '.join(known)}."

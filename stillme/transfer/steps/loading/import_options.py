@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from stillme.transfer.deletions import SHARE, Deletion
+from stillme.transfer.identity import TableId
 from stillme.transfer.inventory import InventoryLine, open_lines
 from stillme.transfer.processes import default_jobs
 from stillme.transfer.selection import Selection
@@ -18,13 +20,17 @@ SMALL_FILES = 4_000_000
 class ImportOptions:
     """What to import and how. `jobs` is the number of worker processes, 0 for as many as fit.
 
-    `share` offers every range to importers that join.
+    `share` offers every range to importers that join. `prune_share` is the greatest share of a
+    table, in percent, that `prune` deletes; `replaced` says that a file of another history is to
+    take the place of the one that was loaded.
     """
 
     selection: Selection = field(default_factory=Selection)
     jobs: int = 0
     dry_run: bool = False
     prune: bool = False
+    prune_share: float = SHARE
+    replaced: bool = False
     overwrite: bool = False
     moved: bool = False
     share: bool = False
@@ -57,13 +63,19 @@ class TableResult:
         is_whole = self.counted in (None, self.outcome.legacy_rows)
         return is_whole and self.outcome.conserved
 
+    @property
+    def identity(self) -> TableId:
+        """Its file and its name."""
+        return TableId(self.file, self.table)
+
 
 @dataclass(slots=True)
 class ImportResult:
     """What became of the import. `conserved` is law 1 over all tables; `inventory` is everything
     that the files and stores hold.
 
-    `shares` are the ranges that each process of a shared import loaded.
+    `shares` are the ranges that each process of a shared import loaded. `deletions` are what
+    `prune` deleted or, in a dry run or where it was `refused` (sentences), would have.
     """
 
     run_id: int | None
@@ -74,6 +86,8 @@ class ImportResult:
     dry_run: bool = False
     shares: dict[str, int] = field(default_factory=dict)
     inventory: list[InventoryLine] = field(default_factory=list)
+    deletions: list[Deletion] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
 
     @property
     def conserved(self) -> bool:
@@ -87,8 +101,9 @@ class ImportResult:
 
     @property
     def exit_status(self) -> int:
-        """0 when all is accounted for; 1 where rows were left alone or something is undecided."""
-        return 0 if self.conserved and not self.conflicts and not self.undecided else 1
+        """0 all is accounted for; 1 something was left alone, refused, or is undecided."""
+        left = self.conflicts or self.undecided or self.refused
+        return 0 if self.conserved and not left else 1
 
     @property
     def conflicts(self) -> int:

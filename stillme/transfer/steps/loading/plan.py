@@ -12,6 +12,7 @@ from pathlib import Path
 
 from stillme.transfer.errors import LegacyFileError
 from stillme.transfer.findings import Event, OnEvent
+from stillme.transfer.identity import TableId
 from stillme.transfer.mapping import TableMapping, map_table
 from stillme.transfer.processes import usable_cores
 from stillme.transfer.registry import legacy_models, levels
@@ -43,6 +44,11 @@ class PlannedTable:
         """The declared legacy table."""
         return self.job.mapping.declared_table
 
+    @property
+    def identity(self) -> TableId:
+        """Its file and its name."""
+        return self.job.mapping.identity
+
 
 @dataclass(slots=True)
 class PlannedFile:
@@ -72,7 +78,7 @@ class Cut:
     """How tables are cut into ranges: rows in each, and the bounds of an earlier run by table."""
 
     rows: int
-    known: dict[str, tuple[Bound, ...]]
+    known: dict[TableId, tuple[Bound, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +146,11 @@ class Planner:
             parents={parent: mappings.get(parent) for _, parent in mapping.references()},
         )
         planned = PlannedTable(job, rows, sequence_mark(connection, mapping.table))
-        if self.cut is not None:
-            known = self.cut.known.get(name, ())
+        if self.cut is not None and mapping.refers_to_itself:
+            # A parent may come after its children: all of them in one transaction.
+            planned.ranges = [KeyRange(0, None, None)]
+        elif self.cut is not None:
+            known = self.cut.known.get(mapping.identity, ())
             planned.ranges = key_ranges(connection, mapping, self.cut.rows, known, rows)
         return planned
 
@@ -189,16 +198,16 @@ def make_plan(
 def arrange(selection: Selection, files: Iterable[PlannedFile], notices: list[str]) -> Plan:
     """The whole plan of planned files. Raises LegacyFileError where no table is left."""
     plan = Plan(notices=list(notices))
-    tables: dict[str, PlannedTable] = {}
+    tables: dict[TableId, PlannedTable] = {}
     for file in files:
         plan.snapshots.append(file.snapshot)
         plan.notices += file.notices
-        tables.update(file.tables)
+        tables.update({planned.identity: planned for planned in file.tables.values()})
     if not tables and not selection.only_stores:
         names = ", ".join(str(s.source) for s in plan.snapshots)
         raise LegacyFileError(f"None of the known legacy tables is in {names}: check the paths.")
     for level in levels(legacy_models()):
-        here = [tables[m._meta.db_table] for m in level if m._meta.db_table in tables]
+        here = [tables[m.identity()] for m in level if m.identity() in tables]
         if here:
             plan.levels.append(here)
     return plan

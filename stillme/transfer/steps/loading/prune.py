@@ -3,48 +3,114 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connections, transaction
 from django.db.models import QuerySet
 
 from stillme.transfer import ledger
+from stillme.transfer.deletions import Deletion
 from stillme.transfer.errors import TransferError
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import KeptCell, QuarantinedRow
+from stillme.transfer.postgresql.copy import create_stage, fetch_all
 from stillme.transfer.raw_cells import real_spelled, unpack_cell
 from stillme.transfer.sqlite.connect import quoted
+from stillme.transfer.sqlite.ranges import KeyRange
 from stillme.transfer.sqlite.stored import is_stored
-from stillme.transfer.steps.merging.merge import delete_keys
-from stillme.transfer.steps.rows.job import TableJob
-from stillme.transfer.steps.rows.outcome import Outcome
+from stillme.transfer.steps.merging.merge import delete_keys, fill_stage, find_vanished
+from stillme.transfer.steps.merging.merged import Merged
+from stillme.transfer.steps.rows.job import TableJob, TableSource
+from stillme.transfer.steps.rows.outcome import MOST_KEYS, Outcome
 
 _AT_ONCE = 5000
 
 
-def prune_keys(alias: str, job: TableJob, outcome: Outcome) -> None:
-    """Delete `outcome.to_prune`, some thousand keys a transaction. Call it children first.
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """What the target holds of a table and the legacy no longer has.
+
+    `keys` are of target rows (as text), `records` of quarantined rows (their ids), `cells` of rows
+    with kept cells.
+    """
+
+    job: TableJob
+    keys: Sequence[str]
+    records: Sequence[int]
+    cells: Sequence[str]
+    deletion: Deletion
+
+
+def find_gone(alias: str, job: TableJob, keys: Sequence[str]) -> Gone:
+    """Everything that goes with the target rows of `keys`, and how much of the table that is."""
+    mapping = job.mapping
+    records, cells = _gone_records(alias, job)
+    kept = mapping.identity.of(KeptCell.objects.using(alias))
+    rows = mapping.identity.of(QuarantinedRow.objects.using(alias))
+    whole = fetch_all(connections[alias], f"SELECT count(*) FROM {mapping.relation}")[0][0]
+    deletion = Deletion(
+        *mapping.identity,
+        mapping.target,
+        rows=len(keys),
+        of=int(whole),
+        keys=list(keys[:MOST_KEYS]),
+        records=len(records) + kept.filter(key__in=cells).count(),
+        of_records=rows.count() + kept.count(),
+    )
+    return Gone(job, keys, records, cells, deletion)
+
+
+def dry_vanished(alias: str, job: TableJob) -> Outcome:
+    """What `find_vanished` would find after the load; nothing is written but a temporary table.
+
+    `job.set_aside` must name the parents that will be in quarantine.
+    """
+    merged = Merged(job.mapping)
+    if job.mapping.key is None:
+        return merged.outcome
+    source = TableSource(job)
+    try:
+        with transaction.atomic(using=alias):
+            create_stage(connections[alias], job.mapping.relation, job.mapping.key.target)
+            fill_stage(alias, source, KeyRange(0, None, None), merged)
+            find_vanished(alias, job, merged, "TRUE", [])
+    finally:
+        source.close()
+    return merged.outcome
+
+
+def prune_gone(alias: str, gone: Gone, outcome: Outcome) -> None:
+    """Delete it, some thousand keys a transaction. Call it children first.
 
     Raises TransferError where the target side has rows that refer to one of them.
     """
-    keys = outcome.to_prune
-    for start in range(0, len(keys), _AT_ONCE):
+    job = gone.job
+    # Parents and children of one table go together: their foreign key is looked at in the end.
+    at_once = len(gone.keys) if job.mapping.refers_to_itself else _AT_ONCE
+    for start in range(0, len(gone.keys), at_once or 1):
         try:
             with transaction.atomic(using=alias, durable=True):
-                outcome.pruned += delete_keys(alias, job.mapping, keys[start : start + _AT_ONCE])
+                outcome.pruned += delete_keys(
+                    alias, job.mapping, gone.keys[start : start + at_once]
+                )
                 ledger.mark_write(alias, job.run_id)
         except IntegrityError as error:
             raise TransferError(
                 f"Rows that vanished from {job.mapping.table} cannot be pruned: rows of the "
                 "target side still refer to them; delete those first, or import without --prune."
             ) from error
+    identity = job.mapping.identity
+    identity.of(QuarantinedRow.objects.using(alias)).filter(pk__in=gone.records).delete()
+    identity.of(KeptCell.objects.using(alias)).filter(key__in=gone.cells).delete()
+    gone.deletion.deleted = True
 
 
-def prune_records(alias: str, job: TableJob) -> int:
-    """Delete quarantine records and kept cells of legacy rows that are gone. Returns how many."""
+def _gone_records(alias: str, job: TableJob) -> tuple[list[int], list[str]]:
+    """Quarantine records (ids), and keys of kept cells, of legacy rows that are gone."""
     mapping = job.mapping
-    name = mapping.declared_table
-    records = QuarantinedRow.objects.using(alias).filter(table=name)
-    cells = KeptCell.objects.using(alias).filter(table=name)
+    records = mapping.identity.of(QuarantinedRow.objects.using(alias))
+    cells = mapping.identity.of(KeptCell.objects.using(alias))
     connection = job.snapshot.open()
     try:
         gone = [
@@ -56,7 +122,7 @@ def prune_records(alias: str, job: TableJob) -> int:
         lost = [key for key in keys if not _exists(connection, mapping, key)]
     finally:
         connection.close()
-    return records.filter(pk__in=gone).delete()[0] + cells.filter(key__in=lost).delete()[0]
+    return gone, lost
 
 
 def _is_there(

@@ -20,9 +20,12 @@ from django.db import connections
 
 from stillme.transfer import ledger
 from stillme.transfer.findings import Event, OnEvent
+from stillme.transfer.identity import TableId
 from stillme.transfer.models import Chunk, Run
 from stillme.transfer.postgresql import objects
 from stillme.transfer.processes import usable_cores
+from stillme.transfer.registry import table_label
+from stillme.transfer.steps.loading.history import history_to_note
 from stillme.transfer.steps.loading.import_options import ImportOptions, TableResult
 from stillme.transfer.steps.loading.plan import PlannedFile, PlannedTable
 from stillme.transfer.steps.loading.table_work import (
@@ -53,13 +56,18 @@ class _Table:
     finished: bool = False
 
     @property
+    def label(self) -> str:
+        """What people read."""
+        return table_label(self.planned.identity)
+
+    @property
     def loaded(self) -> bool:
         return self.open == 0
 
     @property
     def urgency(self) -> tuple[bool, int, str]:
         """Smallest first: tables that others wait for, then the largest."""
-        return (not self.children, -self.planned.rows, self.planned.name)
+        return (not self.children, -self.planned.rows, str(self.planned.identity))
 
 
 class Schedule:
@@ -80,7 +88,7 @@ class Schedule:
         self._workers = workers
         self._finishing = finishing
         self._on_event = on_event
-        self._tables: dict[str, _Table] = {}
+        self._tables: dict[TableId, _Table] = {}
         self._queue: list[tuple[tuple[bool, int, str], int, Task]] = []
         self._watched: dict[Future[Any], Callable[[Any], None]] = {}
         self._handed_out = 0
@@ -88,8 +96,8 @@ class Schedule:
         self._next_look = 0.0
 
     @property
-    def results(self) -> dict[str, TableResult]:
-        """What became of each table, by its declared name."""
+    def results(self) -> dict[TableId, TableResult]:
+        """What became of each table."""
         return {name: table.result for name, table in self._tables.items()}
 
     def expect(self, file: Future[PlannedFile]) -> None:
@@ -120,12 +128,12 @@ class Schedule:
             self._elsewhere.append(task)
             self._next_look = time.monotonic() + LOOK_AGAIN
         else:
-            self._range_loaded(self._tables[task[0].mapping.declared_table], outcome)
+            self._range_loaded(self._tables[task[0].mapping.identity], outcome)
 
     def _look_again(self) -> None:
         """At the ranges that another importer had: they are loaded now, or nobody's again."""
         for task in self._elsewhere:
-            table = self._tables[task[0].mapping.declared_table]
+            table = self._tables[task[0].mapping.identity]
             heapq.heappush(self._queue, (table.urgency, task[1].number, task))
         self._elsewhere.clear()
 
@@ -133,14 +141,17 @@ class Schedule:
         self.files.append(file)
         added = [self._add_table(planned) for planned in file.tables.values()]
         if added:
-            ledger.record_file(self._alias, self._run, added[0].planned.job, [])
-        rows = {name: table.planned.rows for name, table in self._tables.items()}
+            replaced = self._options.replaced
+            history = history_to_note(self._alias, file.snapshot, replaced=replaced)
+            ledger.record_file(self._alias, self._run, added[0].planned.job, [], history)
+        rows = {str(name): table.planned.rows for name, table in self._tables.items()}
         ledger.note_plan(self._alias, self._run, rows)
         for table in added:
             for name in table.planned.job.parents:
-                if parent := file.tables.get(name):
-                    table.parents.append(self._tables[parent.name])
-                    self._tables[parent.name].children.append(table)
+                parent = file.tables.get(name)
+                if parent is not None and parent is not table.planned:
+                    table.parents.append(self._tables[parent.identity])
+                    self._tables[parent.identity].children.append(table)
         fresh = {t.result.table for t in added if is_fresh(self._alias, t.planned, t.chunks)}
         for table in added:
             parents = {name for name, found in table.planned.job.parents.items() if found}
@@ -151,12 +162,12 @@ class Schedule:
 
     def _add_table(self, planned: PlannedTable) -> _Table:
         mapping = planned.job.mapping
-        chunks = ledger.table_chunks(self._alias, planned.name)
+        chunks = ledger.table_chunks(self._alias, planned.identity)
         result = TableResult(
             mapping.file, planned.name, mapping.target, Outcome(), 0.0, counted=planned.rows
         )
-        table = self._tables[planned.name] = _Table(planned, chunks, result)
-        self._on_event(Event("table", {"table": planned.name, "total": planned.rows}))
+        table = self._tables[planned.identity] = _Table(planned, chunks, result)
+        self._on_event(Event("table", {"table": table.label, "total": planned.rows}))
         return table
 
     def _start(self, table: _Table) -> None:
@@ -174,7 +185,7 @@ class Schedule:
         result.chunks += 1
         result.skipped_chunks += outcome.skipped
         result.seconds = time.monotonic() - table.begun
-        progress = {"table": result.table, "rows": result.outcome.legacy_rows}
+        progress = {"table": table.label, "rows": result.outcome.legacy_rows}
         self._on_event(Event("progress", progress))
         if table.loaded:
             for child in table.children:
@@ -191,7 +202,7 @@ class Schedule:
         mapping = table.planned.job.mapping
         dropped = objects.dropped_objects(self._alias, mapping.relation)
         for each in dropped:
-            self._on_event(Event("index", {"table": table.result.table, "name": each.name}))
+            self._on_event(Event("index", {"table": table.label, "name": each.name}))
         future = self._finishing.submit(
             finish_table,
             self._alias,
@@ -208,7 +219,7 @@ class Schedule:
         ledger.record_table(
             self._alias, self._run, table.planned.job, result.outcome, result.seconds
         )
-        self._on_event(Event("done", {"table": result.table, "rows": result.outcome.legacy_rows}))
+        self._on_event(Event("done", {"table": table.label, "rows": result.outcome.legacy_rows}))
         for child in table.children:
             self._finish_when_due(child)
 

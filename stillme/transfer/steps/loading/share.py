@@ -23,9 +23,7 @@ def load_shared(
     job = source.job
     assert job.run_id is not None
     offered = SharedRange.objects.using(alias)
-    shared = offered.get(
-        run_id=job.run_id, table=job.mapping.declared_table, number=key_range.number
-    )
+    shared = job.mapping.identity.of(offered).get(run_id=job.run_id, number=key_range.number)
     with claimed(connections[alias], shared.pk) as held:
         # Looked at again under the lock: it may have been loaded since.
         shared.refresh_from_db(using=alias)

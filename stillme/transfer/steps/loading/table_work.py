@@ -8,7 +8,9 @@ from dataclasses import replace
 from django.db import IntegrityError, connections
 
 from stillme.transfer import ledger
+from stillme.transfer.edited_keys import keys_of_edited_rows
 from stillme.transfer.errors import TransferError
+from stillme.transfer.identity import TableId
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import Chunk, DroppedObject, QuarantinedRow
 from stillme.transfer.postgresql import objects
@@ -18,6 +20,7 @@ from stillme.transfer.postgresql.sequences import set_sequence
 from stillme.transfer.raw_cells import whole_key
 from stillme.transfer.sqlite.ranges import KeyRange
 from stillme.transfer.steps.loading.import_options import ImportOptions
+from stillme.transfer.steps.loading.itself import set_aside_of_itself
 from stillme.transfer.steps.loading.plan import PlannedTable
 from stillme.transfer.steps.loading.workers import Task
 from stillme.transfer.steps.rows.careful import keys_not_taken
@@ -40,7 +43,7 @@ def prepare_table(
     mapping = planned.job.mapping
     if planned.rows >= LARGE_TABLE_ROWS and is_fresh(alias, planned, chunks):
         objects.take_down(alias, mapping.relation, planned.job.run_id, foreign_keys=with_parents)
-    ledger.drop_chunks_from(alias, mapping.declared_table, len(planned.ranges))
+    ledger.drop_chunks_from(alias, mapping.identity, len(planned.ranges))
 
 
 def is_fresh(alias: str, planned: PlannedTable, chunks: Sequence[Chunk]) -> bool:
@@ -85,12 +88,21 @@ def _is_empty(alias: str, relation: str) -> bool:
 
 
 def set_aside_parents(alias: str, job: TableJob) -> dict[str, tuple[int, ...]]:
-    """Parent table -> keys of its rows that are in quarantine."""
-    return {name: _set_aside_keys(alias, name, parent) for name, parent in job.parents.items()}
+    """Parent table -> keys of its rows that are in quarantine, or will be: of the table itself."""
+    mapping = job.mapping
+    found = {
+        name: _set_aside_keys(alias, TableId(mapping.file, name), parent)
+        for name, parent in job.parents.items()
+        if name != mapping.declared_table
+    }
+    job = replace(job, set_aside=found)
+    if not mapping.refers_to_itself:
+        return found
+    return set_aside_of_itself(job, keys_of_edited_rows(alias, mapping))
 
 
-def _set_aside_keys(alias: str, table: str, mapping: TableMapping | None) -> tuple[int, ...]:
-    rows = QuarantinedRow.objects.using(alias).filter(table=table)
+def _set_aside_keys(alias: str, table: TableId, mapping: TableMapping | None) -> tuple[int, ...]:
+    rows = table.of(QuarantinedRow.objects.using(alias))
     if mapping is not None:
         rows = rows.exclude(reason__in=keys_not_taken(mapping))
     keys = rows.exclude(status=QuarantinedRow.Status.REPAIRED).values_list("key", flat=True)

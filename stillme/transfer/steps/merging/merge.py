@@ -9,6 +9,7 @@ from django.db import connections
 from stillme.transfer import kinds
 from stillme.transfer.csv_format import csv_line
 from stillme.transfer.edited_keys import edited_keys
+from stillme.transfer.identity import OF_TABLE
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import KeptCell, QuarantinedRow
 from stillme.transfer.postgresql.copy import (
@@ -71,7 +72,7 @@ def merge_range(
     set_orphans_aside(alias, source, merged, source.raw.keys)
     within = range_condition(mapping, key_range, "t")
     if not image.is_elsewhere(alias, mapping):
-        _find_vanished(alias, source.job, merged, *within)
+        find_vanished(alias, source.job, merged, *within)
     merge_stage(alias, source.job, merged, within)
     return merged
 
@@ -136,7 +137,7 @@ def _note_staged(merged: Merged, row: LoadedRow, refusal: str | None) -> None:
     merged.note(SetAside(row.key, row.raw, "refused_by_target", "", sentence))
 
 
-def _find_vanished(
+def find_vanished(
     alias: str, job: TableJob, merged: Merged, condition: str, values: list[int | str]
 ) -> None:
     """Rows the engine loaded whose legacy row is gone, or is in quarantine now.
@@ -154,9 +155,9 @@ def _find_vanished(
         f"AND NOT EXISTS (SELECT 1 FROM {STAGE} AS s WHERE s.{key} = t.{key}) "
         # A row that was edited in quarantine stands for its bad legacy row.
         f"AND NOT EXISTS (SELECT 1 FROM {QuarantinedRow._meta.db_table} AS q "
-        f"WHERE q.key = t.{key}::text AND q.\"table\" = %s AND q.status = 'repaired' "
+        f"WHERE q.key = t.{key}::text AND {OF_TABLE} AND q.status = 'repaired' "
         f"AND q.repairs <> '{{}}'::jsonb) AND t.{key}::text <> ALL(%s) ORDER BY t.{key}",
-        [*values, mapping.declared_table, edited],
+        [*values, *mapping.identity, edited],
     )
     keys = [row[0] for row in gone]
     merged.outcome.vanished_count += len(keys)
@@ -168,7 +169,7 @@ def _find_vanished(
 def delete_keys(alias: str, mapping: TableMapping, keys: Sequence[str]) -> int:
     """Delete target rows by key (as text), with the originals kept beside them."""
     assert mapping.key is not None
-    KeptCell.objects.using(alias).filter(table=mapping.declared_table, key__in=list(keys)).delete()
+    mapping.identity.of(KeptCell.objects.using(alias)).filter(key__in=list(keys)).delete()
     wanted: list[str] | list[int] = list(keys)
     if isinstance(mapping.key.kind, kinds.Key):
         wanted = [int(key) for key in keys]

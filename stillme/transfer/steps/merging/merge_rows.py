@@ -8,6 +8,7 @@ from typing import Any
 from django.db import connections
 
 from stillme.transfer import kinds
+from stillme.transfer.identity import OF_TABLE
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import KeptCell, QuarantinedRow
 from stillme.transfer.postgresql.copy import STAGE, copy_over, execute, fetch_all, quoted
@@ -98,17 +99,16 @@ def _forget_old(alias: str, job: TableJob, key: str) -> None:
     assert job.mapping.key is not None
     is_text = isinstance(job.mapping.key.kind, kinds.TextKey)
     storages = ["text", "integer", "real"] if is_text else ["integer"]
-    table = job.mapping.declared_table
     staged = f"SELECT s.{key}::text FROM {STAGE} AS s"
     execute(
         connection,
-        f'DELETE FROM {KeptCell._meta.db_table} WHERE "table" = %s AND key IN ({staged})',
-        [table],
+        f"DELETE FROM {KeptCell._meta.db_table} WHERE {OF_TABLE} AND key IN ({staged})",
+        job.mapping.identity,
     )
     execute(
         connection,
         f"UPDATE {QuarantinedRow._meta.db_table} SET status = 'repaired', decided_at = now(), "
-        f"note = 'The legacy row loads now.' WHERE \"table\" = %s AND key IN ({staged}) "
+        f"note = 'The legacy row loads now.' WHERE {OF_TABLE} AND key IN ({staged}) "
         "AND status <> 'repaired' AND coalesce(cells -> %s ->> 0, 'integer') = ANY(%s)",
-        [table, job.mapping.key.legacy, storages],
+        [*job.mapping.identity, job.mapping.key.legacy, storages],
     )

@@ -27,17 +27,27 @@ def set_orphans_aside(alias: str, source: Source, merged: Merged, find_raw: Find
     `find_raw` gives the raw rows of keys. Stage and parents are asked apart: they may be on
     different nodes.
     """
+    while _take_out(alias, source, merged, find_raw) and source.job.mapping.refers_to_itself:
+        # What was taken out may have been a parent of what is left.
+        continue
+    _give_first_reason(alias, source, merged)
+
+
+def _take_out(alias: str, source: Source, merged: Merged, find_raw: FindRaw) -> bool:
+    """Whether any row was taken out."""
     mapping = source.job.mapping
     assert mapping.key is not None
     key = quoted(mapping.key.target)
+    some = False
     for column, parent in _references(source):
         name = quoted(column.target)
         staged = fetch_all(
             connections[alias], f"SELECT DISTINCT {name} FROM {STAGE} WHERE {name} IS NOT NULL"
         )
-        lost = _absent(alias, parent, [row[0] for row in staged])
+        lost = _absent(alias, mapping, parent, [row[0] for row in staged])
         if not lost:
             continue
+        some = True
         orphans = fetch_all(
             connections[alias],
             f"DELETE FROM {STAGE} WHERE {name} = ANY(%s) RETURNING {key}",
@@ -50,7 +60,7 @@ def set_orphans_aside(alias: str, source: Source, merged: Merged, find_raw: Find
             merged.take_back(str(raw.cells[mapping.key.legacy][1]))
             key_text = key_as_text(mapping, raw)
             merged.note(SetAside(key_text, raw, "missing_parent", column.legacy, _sentence(parent)))
-    _give_first_reason(alias, source, merged)
+    return some
 
 
 def _references(source: Source) -> Iterator[tuple[MappedColumn, TableMapping]]:
@@ -61,13 +71,19 @@ def _references(source: Source) -> Iterator[tuple[MappedColumn, TableMapping]]:
             yield column, parent
 
 
-def _absent(alias: str, parent: TableMapping, keys: list[int]) -> list[int]:
-    """Those of the keys that the parent table does not have in the target."""
+def _absent(alias: str, mapping: TableMapping, parent: TableMapping, keys: list[int]) -> list[int]:
+    """Those of the keys that the parent table does not have in the target.
+
+    Of a table that refers to itself, what is staged is as good as there.
+    """
     if not keys:
         return []
     key = _key_of(parent)
     query = f"SELECT {key} FROM {parent.relation} WHERE {key} = ANY(%s)"
     present = {row[0] for row in fetch_all(connections[alias], query, [keys])}
+    if parent.identity == mapping.identity:
+        query = f"SELECT {key} FROM {STAGE} WHERE {key} = ANY(%s)"
+        present |= {row[0] for row in fetch_all(connections[alias], query, [keys])}
     return [each for each in keys if each not in present]
 
 
@@ -92,7 +108,7 @@ def _give_first_reason(alias: str, source: Source, merged: Merged) -> None:
             for name, value in row.references
             if name == column.legacy and isinstance(value, int)
         }
-        absent = set(_absent(alias, parent, list(later.values())))
+        absent = set(_absent(alias, mapping, parent, list(later.values())))
         for place, value in later.items():
             if value in absent:
                 row = merged.set_aside[place]

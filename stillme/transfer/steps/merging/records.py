@@ -60,9 +60,7 @@ def drop_records(alias: str, source: TableSource, keys: Sequence[str]) -> None:
     """Delete the records of rows of these keys that the legacy no longer has."""
     mapping = source.job.mapping
     if mapping.key_is_rowid:
-        QuarantinedRow.objects.using(alias).filter(
-            table=mapping.declared_table, key__in=keys
-        ).delete()
+        mapping.identity.of(QuarantinedRow.objects.using(alias)).filter(key__in=keys).delete()
         return
     _drop_gone(alias, source, key__in=keys)
 
@@ -74,9 +72,9 @@ def drop_keyless(alias: str, source: TableSource) -> None:
 
 def _drop_gone(alias: str, source: TableSource, **which: Any) -> None:
     """Of records alike as many stay as there are rows of that kind."""
-    table = source.job.mapping.declared_table
+    found = source.job.mapping.identity.of(QuarantinedRow.objects.using(alias))
     alike: dict[str, list[QuarantinedRow]] = {}
-    for record in QuarantinedRow.objects.using(alias).filter(table=table, **which).order_by("pk"):
+    for record in found.filter(**which).order_by("pk"):
         alike.setdefault(json.dumps(record.cells, sort_keys=True), []).append(record)
     for records in alike.values():
         cells = {name: unpack_cell(cell) for name, cell in records[0].cells.items()}
@@ -90,7 +88,7 @@ def _undone(
     alias: str, mapping: TableMapping, rows: Sequence[RawRow], keys: Sequence[str]
 ) -> list[QuarantinedRow]:
     """Records that set a row aside; of alike ones those at the rowid of one of `rows` first."""
-    records = QuarantinedRow.objects.using(alias).filter(table=mapping.declared_table, key__in=keys)
+    records = mapping.identity.of(QuarantinedRow.objects.using(alias)).filter(key__in=keys)
     here = {row.rowid for row in rows}
     undone = records.exclude(status=QuarantinedRow.Status.REPAIRED)
     return sorted(undone, key=lambda record: record.rowid not in here)

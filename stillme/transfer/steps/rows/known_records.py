@@ -21,7 +21,7 @@ class KnownRecords:
 
     def __init__(self, alias: str, mapping: TableMapping) -> None:
         self._mapping = mapping
-        self._records = QuarantinedRow.objects.using(alias).filter(table=mapping.declared_table)
+        self._records = mapping.identity.of(QuarantinedRow.objects.using(alias))
         # What this transaction writes comes after it. Not a condition for the server, which
         # would look the records up by it instead of by their keys.
         self._newest: int | None = self._records.aggregate(Max("pk"))["pk__max"]

@@ -19,7 +19,7 @@ _COLUMNS = (
     "run_id", "file", "table", "key", "rowid", "cells", "reason", "column", "sentence", "status",
     "repairs", "note", "decided_by",
 )  # fmt: skip
-_KEPT_COLUMNS = ("run_id", "table", "key", "column", "storage", "value", "reason")
+_KEPT_COLUMNS = ("run_id", "file", "table", "key", "column", "storage", "value", "reason")
 
 
 def quarantine_rows(
@@ -47,7 +47,7 @@ def quarantine_rows(
 
 def _cells(mapping: TableMapping, run_id: int | None, row: PackedRow) -> tuple[str | None, ...]:
     return (
-        None if run_id is None else str(run_id), mapping.file, mapping.declared_table, row.key,
+        None if run_id is None else str(run_id), *mapping.identity, row.key,
         None if row.rowid is None else str(row.rowid), row.cells(), row.reason, row.column,
         row.sentence, QuarantinedRow.Status.OPEN.value, "{}", "", "",
     )  # fmt: skip
@@ -85,7 +85,7 @@ def keep_cells(
 def _kept_line(mapping: TableMapping, run_id: int | None, key: str, kept: Kept) -> str:
     return csv_line(
         (
-            None if run_id is None else str(run_id), mapping.declared_table, key, kept.column,
+            None if run_id is None else str(run_id), *mapping.identity, key, kept.column,
             kept.storage, None if kept.value is None else rf"\x{kept.value.hex()}", kept.reason,
         )
     )  # fmt: skip

@@ -47,6 +47,7 @@ class Lost:
 class Carried:
     """What was carried back into one legacy table."""
 
+    file: str
     table: str
     keys: list[int | str] = field(default_factory=list)
     inserted: int = 0
@@ -84,7 +85,7 @@ def carry_table(
     `source` must read through `writable`, so that it sees what has been written.
     """
     mapping = source.job.mapping
-    carried = Carried(mapping.declared_table, [*target_keys(mapping, keys)])
+    carried = Carried(*mapping.identity, [*target_keys(mapping, keys)])
     writer = LegacyRows(writable, mapping)
     for start in range(0, len(carried.keys), AT_ONCE):
         batch = carried.keys[start : start + AT_ONCE]
@@ -140,7 +141,7 @@ def _write_misread(
             carried.unequal += [str(row.key) for row in misread]
             return
         present = {row.key for row in misread}
-        again = Carried(carried.table)
+        again = Carried(carried.file, carried.table)
         _write_rows(source, writer, misread, present, again, explicit=True)
 
 
@@ -205,7 +206,7 @@ def _target_row(row: tuple[Any, ...], columns: int, has_extra: bool) -> _TargetR
 
 def other_fields(mapping: TableMapping) -> list[models.Field[Any, Any]]:
     """The target's fields that no legacy column of this file feeds."""
-    target = legacy_model(mapping.declared_table).target_model()
+    target = legacy_model(*mapping.identity).target_model()
     fed = {c.target for c in mapping.columns}
     return [f for f in target._meta.concrete_fields if f.column not in fed]
 

@@ -48,7 +48,7 @@ def _set_aside(alias: str, mapping: TableMapping) -> set[tuple[str, str | None]]
     A blob that reads like a text is another key.
     """
     assert mapping.key is not None
-    rows = QuarantinedRow.objects.using(alias).filter(table=mapping.declared_table)
+    rows = mapping.identity.of(QuarantinedRow.objects.using(alias))
     rows = rows.exclude(status=QuarantinedRow.Status.REPAIRED).exclude(reason="duplicate_key")
     found = rows.values_list(
         KeyTextTransform("0", KeyTransform(mapping.key.legacy, "cells")), "key"

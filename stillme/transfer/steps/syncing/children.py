@@ -12,6 +12,7 @@ from typing import Any
 
 from django.db import connections
 
+from stillme.transfer.identity import OF_TABLE
 from stillme.transfer.mapping import MappedColumn, TableMapping
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.postgresql.copy import fetch_all, quoted
@@ -57,11 +58,11 @@ def _set_aside(
     assert mapping.key is not None
     rows = fetch_all(
         connections[alias],
-        f'SELECT cells -> %s FROM {QuarantinedRow._meta.db_table} WHERE "table" = %s '
+        f"SELECT cells -> %s FROM {QuarantinedRow._meta.db_table} WHERE {OF_TABLE} "
         "AND cells -> %s ->> 0 = 'integer' AND (cells -> %s ->> 1)::numeric = ANY(%s)",
         [
             mapping.key.legacy,
-            mapping.declared_table,
+            *mapping.identity,
             column.legacy,
             column.legacy,
             list(keys),

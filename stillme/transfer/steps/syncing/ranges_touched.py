@@ -5,15 +5,16 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Sequence
 
+from stillme.transfer.identity import TableId
 from stillme.transfer.models_sync import RangeDigest
 from stillme.transfer.sqlite.key_text import Key
 
 
-def touch_ranges(alias: str, table: str, keys: Sequence[Key]) -> None:
+def touch_ranges(alias: str, table: TableId, keys: Sequence[Key]) -> None:
     """Mark the ranges that hold the keys, in the caller's transaction."""
     ranges = list(
-        RangeDigest.objects.using(alias)
-        .filter(table=table, dirty=False)
+        table.of(RangeDigest.objects.using(alias))
+        .filter(dirty=False)
         .values_list("pk", "after", "upto")
     )
     if not ranges:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from django.db import connections, transaction
 
 from stillme.transfer import kinds, ledger
+from stillme.transfer.identity import OF_TABLE
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.postgresql.capture import as_replay
@@ -103,21 +104,23 @@ def apply_rows(
     again: dict[str, dict[Key, None]] = {}
     for table, source in live.tables.items():
         wanted = dict.fromkeys(keys.get(table, ()))
-        extra = [key for key in again.get(table, ()) if key not in wanted]
-        if not wanted and not extra:
-            continue
-        found = [*rows.get(table, ()), *live.rows(table, extra)]
-        every = [*wanted, *extra]
+        found, common = rows.get(table, ()), (many or {}).get(table)
         is_parent = any(
             table == p for s in live.tables.values() for _, p in s.job.mapping.references()
         )
-        before = _present(alias, source.job.mapping, every) if is_parent else set()
-        _apply_table(alias, live, table, every, found, result, (many or {}).get(table))
-        if is_parent:
-            moved = before ^ _present(alias, source.job.mapping, every)
-            for child, child_keys in children_of(alias, live, table, sorted(moved)).items():
-                again.setdefault(child, {}).update(dict.fromkeys(child_keys))
-        touch_ranges(alias, table, every)
+        # Once more as long as rows of a table that refers to itself are its own children.
+        while wanted or again.get(table):
+            extra = [key for key in again.pop(table, ()) if key not in wanted]
+            every = [*wanted, *extra]
+            before = _present(alias, source.job.mapping, every) if is_parent else set()
+            every_row = [*found, *live.rows(table, extra)]
+            _apply_table(alias, live, table, every, every_row, result, common)
+            if is_parent:
+                moved = before ^ _present(alias, source.job.mapping, every)
+                for child, child_keys in children_of(alias, live, table, sorted(moved)).items():
+                    again.setdefault(child, {}).update(dict.fromkeys(child_keys))
+            touch_ranges(alias, source.job.mapping.identity, every)
+            wanted, found, common = {}, (), None
 
 
 def _apply_table(
@@ -213,9 +216,9 @@ def _quarantined(alias: str, mapping: TableMapping, keys: Sequence[str]) -> list
     """A row that was loaded and is bad now is in quarantine, not in the target as well."""
     rows = fetch_all(
         connections[alias],
-        f'SELECT key FROM {QuarantinedRow._meta.db_table} WHERE "table" = %s '
+        f"SELECT key FROM {QuarantinedRow._meta.db_table} WHERE {OF_TABLE} "
         "AND status <> 'repaired' AND key = ANY(%s)",
-        [mapping.declared_table, list(keys)],
+        [*mapping.identity, list(keys)],
     )
     return _fitting(mapping, [str(row[0]) for row in rows])
 

@@ -19,6 +19,7 @@ from django.db import transaction
 
 from stillme.transfer import kinds
 from stillme.transfer.findings import Finding, FindingKind
+from stillme.transfer.identity import TableId
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models_sync import RangeDigest
 from stillme.transfer.sqlite.capture import ChangeLog
@@ -100,7 +101,7 @@ def _sweep_table(
     mapping = source.job.mapping
     if mapping.key is None:
         return swept
-    known = {d.number: d for d in RangeDigest.objects.using(alias).filter(table=table)}
+    known = {d.number: d for d in mapping.identity.of(RangeDigest.objects.using(alias))}
     bounds = _joined_bounds(known)
     ranges = key_ranges(source.connection, mapping, RANGE_ROWS, bounds)
     compared, suspects = 0, []
@@ -125,7 +126,7 @@ def _sweep_table(
             )
         )
     bypassed = _without_pending(alias, live, mapping, suspects, last) if suspects else []
-    _store(alias, table, fresh, bypassed=bool(bypassed))
+    _store(alias, mapping.identity, fresh, bypassed=bool(bypassed))
     found = {**swept.bypassed, **({table: bypassed} if bypassed else {})}
     return Swept(swept.file, swept.ranges + len(ranges), swept.compared + compared, found)
 
@@ -154,12 +155,12 @@ def _typed(mapping: TableMapping, keys: Sequence[str]) -> list[int | str]:
     return [int(key) if whole else key for key in keys]
 
 
-def _store(alias: str, table: str, fresh: Sequence[RangeDigest], *, bypassed: bool) -> None:
+def _store(alias: str, table: TableId, fresh: Sequence[RangeDigest], *, bypassed: bool) -> None:
     """The new base line. After a bypass there is none: the next sweep compares every row."""
     for digest in fresh:
         digest.dirty = bypassed
     with transaction.atomic(using=alias):
-        RangeDigest.objects.using(alias).filter(table=table).delete()
+        table.of(RangeDigest.objects.using(alias)).delete()
         RangeDigest.objects.using(alias).bulk_create(fresh)
 
 
