@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import models
 from django.db.models import Value
@@ -237,7 +238,7 @@ def _unfilled(field: models.Field) -> Unfilled | None:  # type: ignore[type-arg]
     if not field.has_db_default() or (field.null and isinstance(field, models.DateTimeField)):
         return Unfilled(name)
     default = field.db_default
-    value = default.value if isinstance(default, Value) else default
+    value: Any = default.value if isinstance(default, Value) else default
     if hasattr(value, "resolve_expression"):
         return None
     if isinstance(field, models.JSONField):
