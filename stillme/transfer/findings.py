@@ -24,6 +24,7 @@ class FindingKind(StrEnum):
     INVENTORY = "inventory"
     MISSING_LEGACY = "missing_legacy"
     MISSING_TABLE = "missing_table"
+    TABLE = "table"
     COLUMN = "column"
     CONSTRAINT = "constraint"
     INDEX = "index"

@@ -8,9 +8,12 @@ meaning: loader and judge both start from a `TableMapping` and convert by roads 
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import models
+from django.db.models import Value
 
 from stillme.transfer import kinds
 from stillme.transfer.identity import TableId
@@ -34,12 +37,26 @@ class MappedColumn:
 
 
 @dataclass(frozen=True, slots=True)
+class Unfilled:
+    """A target column that the file has nothing for, and the constant that every imported row
+    holds there: the declared default as text that the column's type reads, None for NULL. Of a
+    double it is Python's shortest spelling, and `is_double`.
+    """
+
+    target: str
+    default: str | None = None
+    is_double: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class TableMapping:
     """One found legacy table onto its target.
 
     `columns` are in the order of the declaration, the key first where it was found. `extra` are
     undeclared legacy columns, `derived` target columns computed by rule, `nulls` target columns
     that the legacy never had and that must be NULL although their default is the current time.
+    `unfilled` are all target columns that the file has nothing for, those among them; only where
+    the declared default is neither a constant nor the current time, a column is not in it.
     `key_is_in_order` tells that a range of keys holds the same rows on both sides.
     `generated` are the legacy columns that SQLite computes: they are read and never written.
     `impossible` names required target columns for which the file has nothing.
@@ -62,6 +79,7 @@ class TableMapping:
     key_is_rowid: bool
     has_rowid: bool
     generated: tuple[str, ...] = ()
+    unfilled: tuple[Unfilled, ...] = ()
 
     @property
     def identity(self) -> TableId:
@@ -145,6 +163,7 @@ def map_table(model: type[LegacyModel], schema: FoundSchema) -> TableMapping | N
         key_is_rowid=key is not None and table.rowid_alias == key.legacy,
         has_rowid=table.has_rowid,
         generated=tuple(c.name for c in table.columns if c.generated),
+        unfilled=tuple(found for field in left if (found := _unfilled(field)) is not None),
     )
 
 
@@ -222,6 +241,22 @@ def _kind_of_target(model: type[LegacyModel], name: str, field: models.Field) ->
 
 def _left_over(target: type[models.Model], taken: set[str]) -> list[models.Field]:  # type: ignore[type-arg]
     return [f for f in target._meta.concrete_fields if f.column not in taken | {EXTRA_COLUMN}]
+
+
+def _unfilled(field: models.Field) -> Unfilled | None:  # type: ignore[type-arg]
+    """What imported rows hold in a left-over column; None where that is no constant."""
+    name = str(field.column)
+    if not field.has_db_default() or (field.null and isinstance(field, models.DateTimeField)):
+        return Unfilled(name)
+    default = field.db_default
+    value: Any = default.value if isinstance(default, Value) else default
+    if hasattr(value, "resolve_expression"):
+        return None
+    if isinstance(field, models.JSONField):
+        return Unfilled(name, json.dumps(value))
+    if isinstance(field, models.FloatField):
+        return Unfilled(name, repr(float(value)), is_double=True)
+    return Unfilled(name, None if value is None else str(value))
 
 
 def _cannot_be_filled(field: models.Field) -> bool:  # type: ignore[type-arg]

@@ -25,7 +25,14 @@ _ADVICE: tuple[tuple[tuple[Kind, ...], str], ...] = (
     ),
     ((Kind.SEQUENCE,), "`manage.py import_sqlite` sets it"),
     (
-        (Kind.MISSING_TABLE, Kind.COLUMN, Kind.CONSTRAINT, Kind.INDEX, Kind.FOREIGN_KEY),
+        (
+            Kind.MISSING_TABLE,
+            Kind.TABLE,
+            Kind.COLUMN,
+            Kind.CONSTRAINT,
+            Kind.INDEX,
+            Kind.FOREIGN_KEY,
+        ),
         _STRUCTURE,
     ),
 )

@@ -33,8 +33,8 @@ def _decimal(text: str) -> Decimal:
 
 
 def number_tree(text: str) -> Any:
-    """The tree of one JSON number."""
-    return ("number", _decimal(text).normalize() + 0)
+    """The tree of one JSON number, to its last digit."""
+    return ("number", _decimal(text))
 
 
 def target_tree(text: str | None) -> Any:
@@ -147,7 +147,9 @@ def _tree(node: Any, notes: list[str] | None = None) -> Any:
     if isinstance(node, str):
         return ("text", _mended(node, notes))
     if isinstance(node, Decimal):
-        return ("number", node.normalize() + 0)
+        # As it is: `==` of two Decimals is exact (1.10 is 1.1, -0 is 0, 1E+2 is 100), while
+        # normalize() and every other arithmetic round to the context's 28 digits.
+        return ("number", node)
     return ("constant", node)
 
 

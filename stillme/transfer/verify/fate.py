@@ -54,7 +54,7 @@ class Oracle:
             source = self._mapping.column(rule.column)
             unset = source is None or row.cells[source.legacy][0] == "null"
             values[name] = rule.otherwise if unset else rule.then
-        values.update(dict.fromkeys(self._mapping.nulls))
+        values.update({column.target: column.default for column in self._mapping.unfilled})
         values[EXTRA_COLUMN] = self._extra(row)
         return Fate(values, kept, repaired)
 

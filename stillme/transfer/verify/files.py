@@ -99,7 +99,8 @@ class FileWork:
             if any(forbids_reading(finding) for finding in found):
                 unfit.add(name)
         everything = [model.target_model() for model in legacy_models(file)]
-        self.result.structure.extend(check_definitions(alias, everything, wanted))
+        notices = self.result.notices
+        self.result.structure.extend(check_definitions(alias, everything, wanted, notices))
         return unfit
 
     def end(self, file: BegunFile, judges: Judges) -> None:

@@ -25,6 +25,7 @@ from stillme.transfer.verify.refusal import takes_row
 from stillme.transfer.verify.result import TableProof
 from stillme.transfer.verify.target_side import TargetSide
 
+NEVER_HAD = "the legacy file has nothing for this column: set it back by hand"
 _AT_ONCE = 500
 _BYTES_AT_ONCE = 4_000_000
 
@@ -46,6 +47,7 @@ class RowJudge:
         self._target = target
         self._documents = DocumentJudge(alias, mapping)
         self._table = mapping.identity
+        self._unfilled = {column.target for column in mapping.unfilled}
 
     def judge(self, rows: Iterable[StoredRow], proof: TableProof) -> set[str]:
         """Judge rows into `proof`; returns the keys (as text) that have a reason to be there."""
@@ -321,7 +323,10 @@ class RowJudge:
                 continue
             if present != wanted or type(present) is not type(wanted):
                 spell = show_instant if name in times else show
-                yield self._finding(FindingKind.VALUE, key, name, spell(wanted), spell(present))
+                note = NEVER_HAD if name in self._unfilled else ""
+                yield self._finding(
+                    FindingKind.VALUE, key, name, spell(wanted), spell(present), note
+                )
 
     def _kept_cells(
         self, key: str | None, fate: Fate, kept: dict[str, KeptCell], proof: TableProof

@@ -6,7 +6,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import psycopg
-from django.db import DatabaseError, IntegrityError, connections, models, transaction
+from django.db import (
+    DatabaseError,
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+    connections,
+    models,
+    transaction,
+)
 
 from stillme.postgresql.distributed import is_distributed
 from stillme.transfer.findings import Finding, FindingKind
@@ -127,7 +135,7 @@ def _copy_a_row(sequence: _Sequence) -> int | None:
 
 
 def _problem_of(sequence: _Sequence, error: DatabaseError) -> str:
-    """What a refused insert says about the id; "" where it is about something else of the copy."""
+    """What a refused insert says; "" where it refuses the copy, not every row that may come."""
     cause = error.__cause__
     if isinstance(cause, psycopg.errors.UniqueViolation):
         # A copy may repeat what is unique beside the key.
@@ -138,4 +146,7 @@ def _problem_of(sequence: _Sequence, error: DatabaseError) -> str:
     # A row that breaks another rule (a key to nowhere) breaks it as a copy as well.
     if isinstance(error, IntegrityError):
         return ""
-    raise error
+    if isinstance(cause, _CANNOT_TRY) or isinstance(error, InterfaceError | OperationalError):
+        raise error
+    # A generated column, a trigger that fails: no row at all can be inserted.
+    return f"an insert is refused: {str(error).partition(chr(10))[0]}"

@@ -15,6 +15,7 @@ from stillme.transfer.verify.huge_text import of_target, target_names, target_pa
 from stillme.transfer.verify.legacy_side import BlockContent, is_text_key
 from stillme.transfer.verify.lines import Lines
 from stillme.transfer.verify.target_block import read_block
+from stillme.transfer.verify.unfilled import told
 
 # Stands for an infinite time, which no legacy value means.
 _NEVER = 2**63 - 1
@@ -168,9 +169,12 @@ class TargetSide:
                 parts += [value, huge]
                 continue
             parts.append(_comparable(column.kind, _q(column.target)))
-        for name in (*(n for n, _ in self._mapping.derived), *self._mapping.nulls, EXTRA_COLUMN):
+        for name in (*(n for n, _ in self._mapping.derived), EXTRA_COLUMN):
             names.append(name)
             parts.append(f"{_q(name)}::text")
+        for unfilled in self._mapping.unfilled:
+            names.append(unfilled.target)
+            parts.append(told(unfilled))
         return names, parts
 
 

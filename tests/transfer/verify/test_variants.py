@@ -10,7 +10,10 @@ import pytest
 
 from stillme.demo.samples import make_samples
 from stillme.demo.samples.hostile import make_hostile
-from tests.transfer.load.support import run_import
+from stillme.transfer.mapping import Unfilled
+from stillme.transfer.sqlite.snapshot import take_snapshot
+from stillme.transfer.verify.cases import make_cases
+from tests.transfer.load.support import FILES, change, query, run_import
 from tests.transfer.verify.support import accept_all, judge
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -61,3 +64,32 @@ def test_the_real_files(
     folder = next(path.parent for path in sorted((samples / name).rglob("rss_fetch_history.db")))
     shutil.copytree(folder, tmp_path / name)
     check(tmp_path / name, use_legacy_files)
+
+
+def test_a_file_that_has_the_column_fills_it(
+    legacy: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """Somebody moved half-way: the column is mapped, so its value counts, in every row."""
+    change(
+        legacy,
+        "rss",
+        "ALTER TABLE rss_fetch_cycles ADD COLUMN error_message TEXT",
+        "UPDATE rss_fetch_cycles SET error_message = 'timed out' WHERE id % 2",
+        "ALTER TABLE rss_fetch_items ADD COLUMN surplus",
+        "UPDATE rss_fetch_items SET surplus = x'00' WHERE id % 2",
+    )
+    run_import()
+    assert judge().findings.kept == []
+    snapshot = take_snapshot("rss", legacy / FILES["rss"], tmp_path_factory.mktemp("copy"))
+    cases = make_cases("default", snapshot)
+    assert cases["rss_fetch_cycles"].mapping.unfilled == ()
+    never = (Unfilled("item_published"), Unfilled("error_message"))
+    assert cases["rss_fetch_items"].mapping.unfilled == never
+    (key,) = query("SELECT max(id) FROM rss.fetch_items WHERE legacy_extra IS NOT NULL")[0]
+    query("UPDATE rss.fetch_cycles SET error_message = NULL WHERE id = 1")
+    query("UPDATE rss.fetch_items SET error_message = 'late' WHERE id = %s", key)
+    found = [(f.where, f.key) for f in judge().findings.kept]
+    assert found == [
+        ("rss.fetch_cycles:error_message", "1"),
+        ("rss.fetch_items:error_message", str(key)),
+    ]
