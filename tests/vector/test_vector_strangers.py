@@ -159,11 +159,8 @@ class Reopened:
 
 @pytest.mark.parametrize("dry_run", [False, True])
 def test_nothing_is_deleted_that_was_not_approved(folder, dry_run):
-    files = make(folder, "knowledge", "goes", count=4)
-    import_vectors(files.close())
-    files = make(folder, "knowledge", count=4)
-    files.collection("knowledge").write(DELETE, "id-1")
-    files.close()
+    import_vectors(make(folder, "knowledge", "goes", count=4).close())
+    make(folder, "knowledge", count=3).close()
     asked = []
 
     def approve(found):
@@ -171,7 +168,8 @@ def test_nothing_is_deleted_that_was_not_approved(folder, dry_run):
         return dry_run
 
     import_vectors(folder, options=VectorOptions(prune=True, approve=approve, dry_run=dry_run))
-    whole = next(each for each in asked if each.rows == 4)
+    whole, part = (next(each for each in asked if each.rows == rows) for rows in (4, 1))
+    assert (part.table, part.of, part.deleted) == ("vector_db.knowledge", 4, False)
     assert (whole.table, whole.of, whole.deleted) == ("vector_db.goes", 8, False)
     assert Item.objects.count() == 8
     assert {c.name for c in Collection.objects.all()} == {"knowledge", "goes"}

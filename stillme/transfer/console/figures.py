@@ -23,7 +23,7 @@ COUNTED = 100_000
 _SET_ASIDE = """
 SELECT file, "table", reason, status, count(*)
 FROM (SELECT file, "table", reason, status FROM transfer.quarantined_row LIMIT %s) counted
-GROUP BY 1, 2, 3 ORDER BY status = 'accepted', 4 DESC, 1, 2
+GROUP BY 1, 2, 3, 4 ORDER BY status = 'accepted', 5 DESC, 1, 2, 3
 """
 STATES = [
     ("absent", "no capture installed; a file that is still written needs it to be followed"),
