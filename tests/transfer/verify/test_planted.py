@@ -102,6 +102,8 @@ PLANTS = [
          f"ALTER TABLE {ITEMS} ALTER COLUMN access_count DROP DEFAULT"),
     _one("another default", FindingKind.COLUMN, f"{ITEMS}:access_count",
          f"ALTER TABLE {ITEMS} ALTER COLUMN access_count SET DEFAULT 1"),
+    _one("a child table", FindingKind.TABLE, ITEMS,
+         f"CREATE TABLE public.child () INHERITS ({ITEMS})"),
     _one("a missing table", FindingKind.MISSING_TABLE, "accuracy.performance_trends",
          "DROP TABLE accuracy.performance_trends"),
     _one("a changed kept cell", FindingKind.KEPT_CELL, f"{ITEMS}:metadata",
