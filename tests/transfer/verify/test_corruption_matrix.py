@@ -9,7 +9,7 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -33,7 +33,7 @@ from tests.transfer.verify.corruptions import (
     texts_and_numbers,
     times_and_documents,
 )
-from tests.transfer.verify.corruptions.case import EVERY_FILE, Corruption, Lawful, OnLegacy
+from tests.transfer.verify.corruptions.case import EVERY_FILE, Corruption, Lawful, OnLegacy, Step
 from tests.transfer.verify.corruptions.data import make_legacy, settle
 from tests.transfer.verify.support import (
     accept_all,
@@ -113,8 +113,7 @@ def judge_files(files: tuple[str, ...]) -> VerifyResult:
 def test_a_corruption_is_found(settled: Path, tmp_path: Path, case: Corruption) -> None:
     folder = plant_in_copy(case.legacy, settled, tmp_path / "copy")
     with legacy_folder(folder), undone():
-        for statement in case.plant:
-            query(statement)
+        do(case.plant, folder)
         result = judge_files(case.judged)
     proven = is_proven(result)
     assert not proven, result.verdict
@@ -131,25 +130,30 @@ def test_a_corruption_is_found(settled: Path, tmp_path: Path, case: Corruption) 
 @pytest.mark.parametrize("case", LAWFUL, ids=[case.what for case in LAWFUL])
 def test_a_lawful_difference_passes(settled: Path, tmp_path: Path, case: Lawful) -> None:
     folder = plant_in_copy(case.legacy, settled, tmp_path / "copy")
-    try:
-        for statement in case.once:
-            query(statement)
-        if case.once:
-            # What was set for a role or a database counts from the next session.
-            connection.close()
-        with legacy_folder(folder), undone():
-            for statement in case.plant:
-                query(statement)
-            if case.call is not None:
-                case.call(folder)
-            result = judge_files(case.files or EVERY_FILE)
-    finally:
-        for statement in case.undo:
-            query(statement)
-        if case.undo:
-            connection.close()
+    with legacy_folder(folder):
+        try:
+            if case.once:
+                do(case.once, folder)
+                # What was set for a database counts from the next session.
+                connection.close()
+            with undone():
+                do(case.plant, folder)
+                result = judge_files(case.judged)
+        finally:
+            do(case.undo, folder)
+            if case.once:
+                connection.close()
     assert [finding.sentence() for finding in result.findings.kept] == []
     assert is_proven(result), result.verdict
+
+
+def do(steps: Iterable[Step], folder: Path) -> None:
+    """SQL on the target, or a call."""
+    for step in steps:
+        if callable(step):
+            step(folder)
+        else:
+            query(step)
 
 
 def test_nothing_is_planted(settled: Path) -> None:

@@ -55,20 +55,29 @@ class Corruption:
         return self.files or (self.where.split(".")[0],)
 
 
+# SQL for the target, or a function of the legacy folder.
+Step = str | Callable[[Path], object]
+
+
 @dataclass(frozen=True)
 class Lawful:
     """A difference that is none: the judge must say PROVEN.
 
-    `once` is SQL that cannot run in a transaction that is rolled back; `undo` takes it back.
+    `plant` is done in a transaction that is rolled back, `once` cannot be and `undo` takes it back.
+    `legacy` is done to a copy of the legacy files. All `files` are judged unless some are named.
     """
 
     what: str
-    plant: tuple[str, ...] = ()
+    plant: tuple[Step, ...] = ()
     legacy: OnLegacy = ()
     files: tuple[str, ...] = ()
-    once: tuple[str, ...] = ()
-    undo: tuple[str, ...] = ()
-    call: Callable[[Path], None] | None = None
+    once: tuple[Step, ...] = ()
+    undo: tuple[Step, ...] = ()
+
+    @property
+    def judged(self) -> tuple[str, ...]:
+        """The legacy files to be judged; none named means all."""
+        return self.files or EVERY_FILE
 
 
 def key_of(table: str) -> str:

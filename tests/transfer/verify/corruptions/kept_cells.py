@@ -31,9 +31,7 @@ LEGACY_NAME = {
 
 def kept(what: str, table: str, key: str, column: str, sql: str) -> Corruption:
     """The record of a cell changes; `{}` stands for the condition that names it."""
-    names = (
-        f"\"table\" = '{LEGACY_NAME[table]}' AND key = '{key}' AND \"column\" = '{column}'"
-    )
+    names = f"\"table\" = '{LEGACY_NAME[table]}' AND key = '{key}' AND \"column\" = '{column}'"
     return Corruption(what, KEPT, f"{table}:{column}", key, (sql.format(names),))
 
 
@@ -69,7 +67,9 @@ HAS_FILE = "file" in {field.name for field in KeptCell._meta.fields}
 
 
 def _file(table: str) -> str:
-    return f"coalesce((SELECT min(file) FROM transfer.chunk WHERE \"table\" = '{table}'), 'knowledge')"
+    return (
+        f"coalesce((SELECT min(file) FROM transfer.chunk WHERE \"table\" = '{table}'), 'knowledge')"
+    )
 
 
 # fmt: off

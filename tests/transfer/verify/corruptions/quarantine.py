@@ -101,6 +101,10 @@ TRUE_CELLS = """(SELECT jsonb_build_object(
  'created_at', jsonb_build_array('text', encode('2025-01-10 09:02:00', 'base64')))
  FROM rss.fetch_items WHERE id = 2)"""
 
+FETCHED_2_MENDED = healthy(
+    "", FETCHED, "2", "refused_by_target", status="repaired", lost=False, cells=TRUE_CELLS
+).plant[0]
+
 # fmt: off
 GONE = [
     gone("the record of bad UTF-8 is lost", ITEMS, "50"),
