@@ -104,9 +104,10 @@ def plant_in_copy(done: OnLegacy, folder: Path, copy: Path) -> Path:
     return copy
 
 
-def judge_files(files: tuple[str, ...]) -> VerifyResult:
-    """Judge at level full; no file named means all, stores too."""
-    return judge(selection=Selection(files=() if set(files) >= set(EVERY_FILE) else files))
+def judge_files(files: tuple[str, ...], tables: tuple[str, ...] = ()) -> VerifyResult:
+    """Judge at level full; every file named means all, stores too."""
+    files = () if set(files) >= set(EVERY_FILE) else files
+    return judge(selection=Selection(files=files, tables=tables))
 
 
 @pytest.mark.parametrize("case", CORRUPTIONS, ids=[case.what for case in CORRUPTIONS])
@@ -114,7 +115,7 @@ def test_a_corruption_is_found(settled: Path, tmp_path: Path, case: Corruption) 
     folder = plant_in_copy(case.legacy, settled, tmp_path / "copy")
     with legacy_folder(folder), undone():
         do(case.plant, folder)
-        result = judge_files(case.judged)
+        result = judge_files(case.judged, case.tables)
     proven = is_proven(result)
     assert not proven, result.verdict
     said = [

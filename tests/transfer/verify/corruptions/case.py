@@ -20,6 +20,13 @@ FORGOT = "continuum.forgetting_metrics"
 CYCLES = "rss.fetch_cycles"
 FETCHED = "rss.fetch_items"
 
+LEGACY_NAME = {
+    ITEMS: "knowledge_items", SESSIONS: "learning_sessions", LINKS: "knowledge_relationships",
+    SCORES: "accuracy_scores", TRENDS: "performance_trends", GOALS: "learning_objectives",
+    TIERS: "tier_metrics", AUDIT: "tier_audit", FORGOT: "forgetting_metrics",
+    CYCLES: "rss_fetch_cycles", FETCHED: "rss_fetch_items",
+}  # fmt: skip
+
 KNOWLEDGE, ACCURACY, CONTINUUM, RSS = "knowledge", "accuracy", "continuum", "rss"
 EVERY_FILE = (KNOWLEDGE, ACCURACY, CONTINUUM, RSS)
 
@@ -34,6 +41,7 @@ class Corruption:
     `plant` is SQL for the target, `legacy` is done to a copy of the legacy files. The finding is
     of `kind` (or of one of several), at `where` (a pattern as of a shell), with `key` (None: about
     no row; "*": any). `files` are judged; by default the file of the table in `where`.
+    Of `tables` (legacy names) only these are judged.
     """
 
     what: str
@@ -43,6 +51,7 @@ class Corruption:
     plant: tuple[str, ...] = ()
     legacy: OnLegacy = ()
     files: tuple[str, ...] = ()
+    tables: tuple[str, ...] = ()
 
     @property
     def kinds(self) -> tuple[FindingKind, ...]:
@@ -51,7 +60,7 @@ class Corruption:
 
     @property
     def judged(self) -> tuple[str, ...]:
-        """The legacy files to be judged; none named means all, stores too."""
+        """The legacy files to be judged; every one named means all, stores too."""
         return self.files or (self.where.split(".")[0],)
 
 
@@ -76,7 +85,7 @@ class Lawful:
 
     @property
     def judged(self) -> tuple[str, ...]:
-        """The legacy files to be judged; none named means all."""
+        """The legacy files to be judged."""
         return self.files or EVERY_FILE
 
 
@@ -96,9 +105,10 @@ def cell(
 ) -> Corruption:
     """A cell of the target that is set to the value of an SQL expression."""
     sql = f"UPDATE {table} SET {column} = {value} WHERE {row_of(table, key)}"
-    return Corruption(what, FindingKind.VALUE, f"{table}:{column}", str(key), (*before, sql))
+    return cells(what, table, column, key, *before, sql)
 
 
 def cells(what: str, table: str, column: str, key: int | str, *sql: str) -> Corruption:
     """Several cells at once: the finding must name this one."""
-    return Corruption(what, FindingKind.VALUE, f"{table}:{column}", str(key), sql)
+    where, tables = f"{table}:{column}", (LEGACY_NAME[table],)
+    return Corruption(what, FindingKind.VALUE, where, str(key), sql, tables=tables)

@@ -13,6 +13,7 @@ from tests.transfer.verify.corruptions.case import (
     GOALS,
     ITEMS,
     KNOWLEDGE,
+    LEGACY_NAME,
     SCORES,
     SESSIONS,
     TIERS,
@@ -21,12 +22,6 @@ from tests.transfer.verify.corruptions.case import (
 )
 
 KEPT = FindingKind.KEPT_CELL
-LEGACY_NAME = {
-    ITEMS: "knowledge_items", SESSIONS: "learning_sessions", SCORES: "accuracy_scores",
-    TRENDS: "performance_trends", GOALS: "learning_objectives", TIERS: "tier_metrics",
-    AUDIT: "tier_audit", FORGOT: "forgetting_metrics", CYCLES: "rss_fetch_cycles",
-    FETCHED: "rss_fetch_items",
-}  # fmt: skip
 
 
 def kept(what: str, table: str, key: str, column: str, sql: str) -> Corruption:

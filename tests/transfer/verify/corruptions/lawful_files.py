@@ -100,7 +100,7 @@ CASES: list[Lawful] = [
     in_file("a column more that is NULL", KNOWLEDGE, "ALTER TABLE learning_sessions ADD COLUMN more TEXT"),
     in_file("a column more that SQLite computes", KNOWLEDGE, "ALTER TABLE learning_sessions ADD COLUMN half AS (NULL)"),
     in_file("rows updated to themselves", KNOWLEDGE, "UPDATE knowledge_items SET content = content, metadata = metadata"),
-    in_file("a row deleted and written again", ACCURACY, "CREATE TEMP TABLE kept AS SELECT * FROM accuracy_scores WHERE id = 5", "DELETE FROM accuracy_scores WHERE id = 5", "INSERT INTO accuracy_scores SELECT * FROM kept"),
+    in_file("a row of the file deleted and written again", ACCURACY, "CREATE TEMP TABLE kept AS SELECT * FROM accuracy_scores WHERE id = 5", "DELETE FROM accuracy_scores WHERE id = 5", "INSERT INTO accuracy_scores SELECT * FROM kept"),
     in_file("a document with other white space and order of keys", KNOWLEDGE, "UPDATE knowledge_items SET metadata = '{ \"s\":\"a\",\"n\":1,\"list\":[1,2,1] }' WHERE id = 1"),
     in_file("a document's number spelled otherwise", KNOWLEDGE, "UPDATE knowledge_items SET metadata = '5.0' WHERE id = 38"),
     in_file("a document in escapes", KNOWLEDGE, "UPDATE knowledge_items SET metadata = '\"\\u0074\\u0065xt\"' WHERE id = 36"),

@@ -10,12 +10,12 @@ from tests.transfer.verify.corruptions.case import (
     FETCHED,
     GOALS,
     ITEMS,
+    LEGACY_NAME,
     LINKS,
     TIERS,
     TRENDS,
     Corruption,
 )
-from tests.transfer.verify.corruptions.kept_cells import LEGACY_NAME
 from tests.transfer.verify.corruptions.rows import copied
 
 ASIDE, MISSING, VALUE = (
@@ -23,14 +23,13 @@ ASIDE, MISSING, VALUE = (
     FindingKind.MISSING_ROW,
     FindingKind.VALUE,
 )
-LEGACY_NAMES = {**LEGACY_NAME, LINKS: "knowledge_relationships"}
 FILE_OF = {ITEMS: "knowledge", LINKS: "knowledge", FETCHED: "rss", TIERS: "continuum",
            AUDIT: "continuum", GOALS: "accuracy", TRENDS: "accuracy", CYCLES: "rss"}  # fmt: skip
 
 
 def _of(table: str, key: str) -> str:
     named = "key IS NULL" if key == "None" else f"key = '{key}'"
-    return f"\"table\" = '{LEGACY_NAMES[table]}' AND {named}"
+    return f"\"table\" = '{LEGACY_NAME[table]}' AND {named}"
 
 
 def changed(what: str, table: str, key: str, assignment: str, column: str = "") -> Corruption:
@@ -73,7 +72,7 @@ def healthy(
     sql = (
         'INSERT INTO transfer.quarantined_row (file, "table", key, rowid, cells, reason, sentence, '
         'status, "column", repairs, note, decided_by) VALUES '
-        f"('{FILE_OF[table]}', '{LEGACY_NAMES[table]}', '{key}', {key}, {packed}, '{reason}', 's', "
+        f"('{FILE_OF[table]}', '{LEGACY_NAME[table]}', '{key}', {key}, {packed}, '{reason}', 's', "
         f"'{status}', '', '{{}}', 'n', 'w')"
     )
     delete = (f"DELETE FROM {table} WHERE id = {key}",) if lost else ()
