@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from rich.console import Console
@@ -10,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from stillme.transfer.reasons import in_words
+from stillme.transfer.reports.json_text import print_json
 from stillme.transfer.reports.progress import RunProgress as ImportProgress
 from stillme.transfer.reports.tables import plain_table, print_table
 from stillme.transfer.steps.join import JoinResult
@@ -22,7 +22,7 @@ __all__ = ["ImportProgress", "as_dict", "render_import", "render_join"]
 def render_import(console: Console, result: ImportResult, form: str) -> None:
     """Print the outcome."""
     if form == "json":
-        console.out(json.dumps(as_dict(result), indent=2, ensure_ascii=False))
+        print_json(console, as_dict(result))
         return
     for notice in result.notices:
         console.print(f"[yellow]note[/] {escape(notice)}", soft_wrap=True)
@@ -48,7 +48,7 @@ def render_join(console: Console, result: JoinResult, form: str) -> None:
             "tables": result.rows,
             "seconds": round(result.seconds, 3),
         }
-        console.out(json.dumps(found, indent=2))
+        print_json(console, found)
         return
     console.print(
         f"Joined run {result.run_id}: {rows:,} rows in {result.ranges} ranges loaded here in "

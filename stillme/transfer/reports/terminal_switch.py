@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -11,6 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
+from stillme.transfer.reports.json_text import print_json
 from stillme.transfer.reports.tables import plain_table, print_table
 from stillme.transfer.steps.cutover import CutoverResult
 from stillme.transfer.steps.readiness_list import YELLOW, Line, is_go
@@ -26,7 +26,7 @@ def render_list(console: Console, lines: Sequence[Line], form: str) -> None:
     """The go/no-go list."""
     if form == "json":
         found = {"go": is_go(lines), "lines": [asdict(line) for line in lines]}
-        console.out(json.dumps(found, indent=2, ensure_ascii=False))
+        print_json(console, found)
         return
     for line in lines:
         colour = _COLOURS[line.colour]
@@ -67,7 +67,7 @@ def render_cutover(console: Console, result: CutoverResult) -> None:
 def render_rollback(console: Console, result: RollbackResult, form: str) -> None:
     """What was, or would be, carried back."""
     if form == "json":
-        console.out(json.dumps(_rollback_dict(result), indent=2, ensure_ascii=False))
+        print_json(console, _rollback_dict(result))
         return
     title = "What a rollback would carry back" if result.dry_run else "Carried back"
     figures = ("keys", "new", "changed", "deleted", "same", "cells", "kept aside")
@@ -132,7 +132,7 @@ def render_restore(console: Console, plan: Restore, form: str) -> None:
     """What restoring a backup loses, before it is done."""
     if form == "json":
         losses = [asdict(loss) for loss in plan.losses]
-        console.out(json.dumps({"directory": str(plan.directory), "losses": losses}, indent=2))
+        print_json(console, {"directory": str(plan.directory), "losses": losses})
         return
     figures = ("rows now", "in the backup", "in PostgreSQL since")
     table = plain_table("What the restore loses", ("legacy table",), figures)

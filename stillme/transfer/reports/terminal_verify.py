@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import Any
 
@@ -11,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from stillme.transfer.reports.advice import advice
+from stillme.transfer.reports.json_text import print_json
 from stillme.transfer.reports.progress import RunProgress as VerifyProgress
 from stillme.transfer.reports.tables import plain_table, print_table
 from stillme.transfer.verify.result import TableProof, VerifyResult
@@ -21,7 +21,7 @@ __all__ = ["VerifyProgress", "as_dict", "render_verify"]
 def render_verify(console: Console, result: VerifyResult, form: str, most: int) -> None:
     """Print what was compared, every finding up to `most`, and the verdict."""
     if form == "json":
-        console.out(json.dumps(as_dict(result), indent=2, ensure_ascii=False))
+        print_json(console, as_dict(result))
         return
     for notice in result.notices:
         console.print(f"[yellow]note[/] {escape(notice)}", soft_wrap=True)
