@@ -15,6 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from stillme.demo.samples import make_samples
+from stillme.transfer.cluster import cluster_id
 from stillme.transfer.console import figures, views
 from stillme.transfer.console.figures import split_command
 from stillme.transfer.console.progress import duration
@@ -28,6 +29,7 @@ from stillme.transfer.models import (
     RunTable,
 )
 from stillme.transfer.postgresql.locks import exclusive
+from stillme.transfer.proofs import files_to_prove, identity
 from stillme.transfer.steps.readiness_list import Line
 from tests.console.support import HOSTILE, quarantined_row, staff
 
@@ -68,6 +70,20 @@ def _table(run: Run, table: str, legacy: int, loaded: int, quarantined: int) -> 
     )
 
 
+def _proof(files: Any = None, tables: Any = (), **fields: Any) -> Proof:
+    """A proof of these files (of all), as it stands after everything else that is there."""
+    places = files_to_prove("default")
+    run = _run(command="verify_migration", options={"files": [], "tables": list(tables)})
+    looked_at = {
+        name: {"path": str(path), **identity(path)}
+        for name, path in places.items()
+        if name in (files or places)
+    }
+    report = {"cluster": cluster_id("default"), "running": [], "files": looked_at}
+    given = {"level": "full", "verdict": "PROVEN", "exit_status": 0, "findings": 0, **fields}
+    return Proof.objects.create(run=run, report=report, **given)
+
+
 def _ask(client: Any) -> Any:
     return client.get(reverse("transfer-dashboard-json")).json()
 
@@ -83,11 +99,10 @@ def test_before_anything_began(admin_client: Any) -> None:
 
 
 def test_the_three_questions_are_answered(admin_client: Any) -> None:
-    files = ["accuracy", "continuum", "knowledge", "rss"]
-    run = _run(finished_at=timezone.now(), options={"files": files})
+    run = _run(finished_at=timezone.now())
     _table(run, "rss_fetch_items", 1200, 1000, 200)
     quarantined_row()
-    Proof.objects.create(run=run, level="full", verdict="PROVEN", exit_status=1, findings=0)
+    _proof(exit_status=1)
     FileState.objects.create(file="rss", state="following")
     page = _page(admin_client)
     answers = _text(page, "answers")
@@ -99,29 +114,27 @@ def test_the_three_questions_are_answered(admin_client: Any) -> None:
     assert "● following" in _text(page, "files")
 
 
-def test_a_proof_of_one_file_is_not_taken_for_all(admin_client: Any) -> None:
-    run = _run(command="verify_migration", options={"files": ["rss"]})
-    Proof.objects.create(run=run, level="full", verdict="PROVEN", exit_status=0, findings=0)
-    page = _page(admin_client)
-    assert "It looked at rss only." in _text(page, "answers")
-    assert '<p class="headline look">' in page
-
-
-def test_a_proof_of_one_table_is_not_taken_for_all(admin_client: Any) -> None:
-    files = ["knowledge", "continuum", "rss", "accuracy"]
-    run = _run(command="verify_migration", options={"files": files, "tables": ["rss_fetch_items"]})
-    Proof.objects.create(run=run, level="full", verdict="PROVEN", exit_status=0, findings=0)
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ({"files": ["rss"]}, "the last one looked at rss only"),
+        ({"tables": ["rss_fetch_items"]}, "the last one looked at rss_fetch_items only"),
+        ({"level": "counts"}, "the last one was of level counts"),
+    ],
+)
+def test_a_proof_of_a_part_is_not_taken_for_all(
+    admin_client: Any, given: dict[str, Any], why: str
+) -> None:
+    _proof(**given)
     page = _page(admin_client, "?checks=1")
-    assert "It looked at rss_fetch_items only." in _text(page, "answers")
-    assert "✗ no-go last proof : the last one looked at rss_fetch_items only" in _text(
-        page, "checks"
-    )
+    assert f"! not now: {why} It said: PROVEN" in _text(page, "answers")
+    assert '<p class="headline look">' in page
+    assert f"✗ no-go last proof : PROVEN ({given.get('level', 'full')})" in _text(page, "checks")
+    assert why in _text(page, "checks")
 
 
 def _not_proven() -> None:
-    files = ["knowledge", "continuum", "rss", "accuracy"]
-    run = _run(command="verify_migration", options={"files": files})
-    Proof.objects.create(run=run, level="full", verdict="NOT PROVEN", exit_status=1, findings=0)
+    _proof(verdict="NOT PROVEN", exit_status=1)
 
 
 def test_no_line_is_green_beside_not_proven(admin_client: Any) -> None:

@@ -9,9 +9,10 @@ from django.utils import timezone
 
 from stillme.transfer.console.progress import duration, progress
 from stillme.transfer.console.storage import storage
-from stillme.transfer.models import Proof, QuarantinedRow, Run, RunTable
+from stillme.transfer.models import QuarantinedRow, Run, RunTable
+from stillme.transfer.proofs import Standing, files_to_prove, standing_proof
 from stillme.transfer.reasons import in_words
-from stillme.transfer.steps.status import FileStatus, looked_only_at, overview
+from stillme.transfer.steps.status import FileStatus, overview
 from stillme.transfer.steps.syncing.lag_history import lag_plot
 from stillme.transfer.stores import Store, stores
 
@@ -151,27 +152,29 @@ def _set_aside(alias: str) -> dict[str, Any]:
 
 
 def _proof(alias: str) -> dict[str, Any] | None:
-    proofs = Proof.objects.using(alias).select_related("run").defer("report", "run__summary")
-    proof = proofs.order_by("-id").first()
+    standing = standing_proof(alias, files_to_prove(alias))
+    proof = standing.proof
     if proof is None:
         return None
     return {
-        "only": looked_only_at(proof),
+        "why": standing.why,
         "id": proof.pk,
         "verdict": proof.verdict,
         "level": proof.level,
         "findings": proof.findings,
-        "age": duration((timezone.now() - proof.created_at).total_seconds()),
+        "as_of": proof.run.started_at,
+        "age": duration((timezone.now() - proof.run.started_at).total_seconds()),
         "exit_status": proof.exit_status,
-        "look": _colour(proof),
+        "look": _colour(standing),
     }
 
 
-def _colour(proof: Proof) -> str:
+def _colour(standing: Standing) -> str:
     """Status 1 without a finding is rows in quarantine that nobody has decided about."""
-    if proof.exit_status == 0:
-        return "look" if looked_only_at(proof) else "go"
-    return "look" if proof.exit_status == 1 and not proof.findings else "no-go"
+    if standing.is_proven:
+        return "go"
+    assert standing.proof is not None
+    return "no-go" if standing.proof.findings else "look"
 
 
 def _runs(alias: str) -> list[dict[str, Any]]:

@@ -96,7 +96,10 @@ def _files(files: dict[str, dict[str, Any]]) -> str:
 
 
 def _tables(tables: Sequence[dict[str, Any]]) -> str:
-    names = ("legacy_rows", "target_rows", "repaired", "undecided", "accepted", "cells", "findings")
+    names = (
+        "legacy_rows", "target_rows", "repaired", "mended", "undecided", "accepted", "cells",
+        "findings",
+    )  # fmt: skip
     heads = ("target table", *(name.replace("_", " ") for name in names), "rows/s")
     rows = [
         (

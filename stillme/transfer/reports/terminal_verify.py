@@ -29,6 +29,8 @@ def render_verify(console: Console, result: VerifyResult, form: str, most: int) 
     cells = sum(proof.cells for proof in result.tables)
     if cells:
         console.print(f"{cells:,} cells compared.")
+    if mended := sum(proof.mended for proof in result.tables):
+        console.print(f"{mended:,} of the rows in the target were edited by hand and loaded.")
     for proof in result.tables:
         if proof.round_trip is not None:
             words = f"{proof.target}: {proof.round_trip.words}"
@@ -80,7 +82,9 @@ def as_dict(result: VerifyResult) -> dict[str, Any]:
         "exit_status": result.exit_status,
         "seconds": round(result.seconds, 3),
         "confidence": result.confidence,
+        "started_at": result.started_at,
         "finished_at": result.finished_at,
+        "database": result.cluster,
         "versions": result.versions,
         "files": result.files,
         "notices": result.notices,
@@ -108,6 +112,7 @@ def _table_dict(proof: TableProof) -> dict[str, Any]:
         "repaired": proof.repaired,
         "undecided": proof.open,
         "accepted": proof.accepted,
+        "mended": proof.mended,
         "findings": proof.findings.total,
         "digest": proof.digest,
         "ranges": [{name: found[name] for name in _RANGE} for found in proof.ranges],

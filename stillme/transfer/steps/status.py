@@ -7,9 +7,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from stillme.transfer.errors import LegacyFileError
-from stillme.transfer.models import Proof, QuarantinedRow, RunTable
+from stillme.transfer.models import QuarantinedRow, RunTable
 from stillme.transfer.models_sync import CarriedCell, ReverseChange
 from stillme.transfer.postgresql import capture as reverse
+from stillme.transfer.proofs import files_to_prove, standing_proof
 from stillme.transfer.registry import LegacyFile, legacy_files
 from stillme.transfer.sqlite.capture import Health, frozen_until
 from stillme.transfer.sqlite.capture.freeze import FOR_GOOD
@@ -64,6 +65,7 @@ class Overview:
     stores: list[StoreStatus] = field(default_factory=list)
     proof: str = "none"
     proof_status: int | None = None
+    proof_counts: bool = False
     reverse_capture: str = "absent"
     target_frozen: bool = False
     carried_cells: int = 0
@@ -81,12 +83,7 @@ def overview(alias: str, counted: int | None = None) -> Overview:
         found.files.append(_file(alias, file, counted))
     for store in stores():
         found.stores.append(_store(alias, store, counted))
-    proof = Proof.objects.using(alias).order_by("-created_at").first()
-    if proof is not None:
-        found.proof = f"{proof.verdict} ({proof.level}), {proof.created_at:%Y-%m-%d %H:%M} UTC"
-        if only := looked_only_at(proof):
-            found.proof += f", of {', '.join(only)} only"
-        found.proof_status = proof.exit_status
+    found.proof, found.proof_status, found.proof_counts = proof_sentence(alias)
     tables = target_tables(names)
     found.reverse_capture = str(reverse.status(alias, tables).health)
     found.target_frozen = reverse.is_frozen(alias, tables)
@@ -94,12 +91,17 @@ def overview(alias: str, counted: int | None = None) -> Overview:
     return found
 
 
-def looked_only_at(proof: Proof) -> list[str]:
-    """The tables or files it looked at, where these are not all."""
-    if tables := proof.run.options.get("tables"):
-        return list(tables)
-    seen = set(proof.run.options.get("files", []))
-    return [] if {file.name for file in legacy_files()} <= seen else sorted(seen)
+def proof_sentence(alias: str) -> tuple[str, int | None, bool]:
+    """What is proven of everything that is there or was loaded: in words, exit status, whether
+    that proof counts."""
+    standing = standing_proof(alias, files_to_prove(alias))
+    proof = standing.proof
+    if proof is None:
+        return "none", None, False
+    words = f"{proof.verdict} ({proof.level}), as of {proof.run.started_at:%Y-%m-%d %H:%M} UTC"
+    if not standing.why:
+        return words, proof.exit_status, True
+    return f"none that counts: {standing.why}. It said: {words}", proof.exit_status, False
 
 
 def _open_rows(alias: str, name: str, counted: int | None) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from stillme.transfer.findings import Event, OnEvent
 from stillme.transfer.models import FileState
+from stillme.transfer.proofs import identity
 from stillme.transfer.registry import LegacyFile, legacy_models
 from stillme.transfer.sqlite.snapshot import Snapshot, take_snapshot
 from stillme.transfer.verify.cases import make_cases
@@ -49,12 +50,14 @@ class FileWork:
     def begin(self, file: LegacyFile, judges: Judges) -> BegunFile:
         """Copy a file, look at its structure, hand out its rows. Raises TransferError."""
         self.on_event(Event("file", {"file": file.name, "path": str(file.path)}))
+        which = identity(file.path)
         snapshot = take_snapshot(file.name, file.path, self.directory)
         cases = make_cases(self.options.database, snapshot)
         self.result.files[file.name] = {
             "path": str(file.path),
             "sha256": snapshot.sha256,
             "size": snapshot.size,
+            **which,
         }
         found = BegunFile(snapshot, self._fit(file.name, cases))
         if self.options.level == "full":

@@ -67,7 +67,8 @@ class TableProof:
     """One table compared: rows, how they were proven, what was found.
 
     `by_digest` rows were proven by a block's digest, `by_cell` cell by cell; `cells` counts the
-    legacy cells among them. `accepted` and `open` are quarantined rows.
+    legacy cells among them. `accepted` and `open` are quarantined rows; `mended` ones came back,
+    the target holds them as somebody edited them.
     """
 
     file: str
@@ -81,6 +82,7 @@ class TableProof:
     repaired: int = 0
     open: int = 0
     accepted: int = 0
+    mended: int = 0
     findings: Findings = field(default_factory=Findings)
     seconds: float = 0.0
     digest: str = ""
@@ -94,6 +96,7 @@ class TableProof:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.open += other.open
         self.accepted += other.accepted
+        self.mended += other.mended
         self.findings.merge(other.findings)
         self.ranges += other.ranges
 
@@ -108,6 +111,8 @@ class VerifyResult:
     notices: list[str] = field(default_factory=list)
     files: dict[str, dict[str, Any]] = field(default_factory=dict)
     run_id: int | None = None
+    cluster: str = ""
+    started_at: str = ""
     seconds: float = 0.0
     confidence: str = ""
     finished_at: str = ""
@@ -137,15 +142,8 @@ class VerifyResult:
     def verdict(self) -> str:
         """One plain sentence."""
         rows = sum(table.legacy_rows for table in self.tables)
-        if self.exit_status == 0 and self.level != "full":
-            words = self.confidence or "only counts were compared, no values"
-            return f"NO DIFFERENCE FOUND among {rows:,} legacy rows ({words})."
         if self.exit_status == 0:
-            aside = sum(table.accepted for table in self.tables)
-            text = f"PROVEN: all {rows:,} legacy rows are accounted for"
-            if not aside:
-                return f"{text} in the target, value for value."
-            return f"{text}: {rows - aside:,} in the target, value for value; {aside:,} set aside."
+            return self._good_verdict(rows)
         parts = []
         if self.findings.total:
             parts.append(f"{self.findings.total:,} finding{_s(self.findings.total)}")
@@ -153,6 +151,20 @@ class VerifyResult:
             rows_open = f"{self.open_rows:,} row{_s(self.open_rows)}"
             parts.append(f"{rows_open} in quarantine nobody has decided about")
         return f"NOT PROVEN: {' and '.join(parts)} among {rows:,} legacy rows."
+
+    def _good_verdict(self, rows: int) -> str:
+        if not rows:
+            tables = len(self.tables)
+            word = "PROVEN" if self.level == "full" else "NO DIFFERENCE FOUND"
+            return f"{word}: the {tables} table{_s(tables)} compared hold no rows, on either side."
+        if self.level != "full":
+            words = self.confidence or "only counts were compared, no values"
+            return f"NO DIFFERENCE FOUND among {rows:,} legacy rows ({words})."
+        aside = sum(table.accepted for table in self.tables)
+        text = f"PROVEN: all {rows:,} legacy rows are accounted for"
+        if not aside:
+            return f"{text} in the target, value for value."
+        return f"{text}: {rows - aside:,} in the target, value for value; {aside:,} set aside."
 
 
 def _s(count: int) -> str:

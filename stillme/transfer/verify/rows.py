@@ -215,8 +215,10 @@ class RowJudge:
     ) -> Iterator[Finding]:
         if record.status == record.Status.OPEN:
             proof.open += 1
-        else:
+        elif record.status == record.Status.ACCEPTED:
             proof.accepted += 1
+        else:
+            proof.mended += 1
         stored = {name: tuple(cell) for name, cell in row.cells.items()}
         noted = unpack_record(record.cells)
         for name in stored:
