@@ -40,6 +40,12 @@ class VectorStore:
             # Something is there; whoever reads it says what is refused.
             return True
 
+    def target_rows(self, alias: str) -> dict[str, int]:
+        """Items that the target holds, by collection."""
+        from vector.store_work import items_by_table
+
+        return items_by_table(alias)
+
     def digest(self) -> str:
         """SHA-256 over the folder. Raises LegacyFileError where it cannot be read."""
         from vector.store_work import digest_now

@@ -23,6 +23,11 @@ _ADVICE: tuple[tuple[tuple[Kind, ...], str], ...] = (
         "`manage.py import_sqlite --prune` deletes rows that vanished from the legacy file; one "
         "that somebody added or changed in PostgreSQL is theirs, to be deleted by hand",
     ),
+    (
+        (Kind.MISSING_LEGACY,),
+        "put the file, table or folder back, or set its path (LEGACY_DATA_DIR, "
+        "LEGACY_<NAME>_PATH); nothing was deleted in PostgreSQL",
+    ),
     ((Kind.SEQUENCE,), "`manage.py import_sqlite` sets it"),
     (
         (Kind.MISSING_TABLE, Kind.COLUMN, Kind.CONSTRAINT, Kind.INDEX, Kind.FOREIGN_KEY),

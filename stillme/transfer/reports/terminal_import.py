@@ -29,6 +29,8 @@ def render_import(console: Console, result: ImportResult, form: str) -> None:
     print_table(console, _table(result))
     for table in result.tables:
         _explain(console, table)
+    for line in result.missing:
+        console.print(f"[red]missing[/] {escape(line.sentence)}", soft_wrap=True)
     if result.returned:
         console.print(f"{result.returned} rows came back from quarantine: their parent is here.")
     if result.shares:
@@ -126,6 +128,7 @@ def as_dict(result: ImportResult) -> dict[str, Any]:
         "seconds": round(result.seconds, 3),
         "returned_from_quarantine": result.returned,
         "notices": result.notices,
+        "missing_legacy": [line.as_dict() for line in result.missing],
         "shares": result.shares,
         "tables": [
             {

@@ -46,7 +46,8 @@ def _word(lines: Sequence[Line]) -> str:
 def render_cutover(console: Console, result: CutoverResult) -> None:
     """How the switch went, and what to change now."""
     console.print(
-        f"[green]Live on PostgreSQL.[/] Writers were locked out for {result.frozen_seconds:.2f} s; "
+        f"[green]Live on PostgreSQL:[/] {', '.join(result.files)}. "
+        f"Writers were locked out for {result.frozen_seconds:.2f} s; "
         f"{result.drained:,} changes drained, {result.verified:,} rows of the tail proven.",
         soft_wrap=True,
     )
@@ -54,11 +55,11 @@ def render_cutover(console: Console, result: CutoverResult) -> None:
     console.print("  DATABASE_URL=postgresql://...   (the database of this project)")
     console.print(
         "  and the data classes of this project in place of the old ones "
-        "(knowledge, continuum, rss, accuracy: services)",
+        f"({', '.join(result.files)}: services)",
         soft_wrap=True,
     )
     console.print(
-        "The legacy files stay as they are and refuse writes. "
+        "These legacy files stay as they are and refuse writes. "
         "The way back, without loss: manage.py rollback_migration",
         soft_wrap=True,
     )
@@ -177,7 +178,10 @@ def render_status(console: Console, found: Overview) -> None:
             console.print(f"[yellow]{row.file}[/] {escape(row.problem)}", soft_wrap=True)
         if row.written_since_cutover:
             console.print(f"{row.file}: {row.written_since_cutover:,} rows written since cut-over")
-    console.print(f"last proof: {found.proof}")
+    for store in found.stores:
+        if store.problem:
+            console.print(f"[yellow]{store.store}[/] {escape(store.problem)}", soft_wrap=True)
+    console.print(f"last proof: {escape(found.proof)}", soft_wrap=True)
     console.print(f"reverse capture: {found.reverse_capture}")
     if found.target_frozen:
         console.print("PostgreSQL refuses writes (rolled back).")

@@ -26,15 +26,7 @@ def render_verify(console: Console, result: VerifyResult, form: str, most: int) 
     for notice in result.notices:
         console.print(f"[yellow]note[/] {escape(notice)}", soft_wrap=True)
     print_table(console, _table(result))
-    cells = sum(proof.cells for proof in result.tables)
-    if cells:
-        console.print(f"{cells:,} cells compared.")
-    if mended := sum(proof.mended for proof in result.tables):
-        console.print(f"{mended:,} of the rows in the target were edited by hand and loaded.")
-    for proof in result.tables:
-        if proof.round_trip is not None:
-            words = f"{proof.target}: {proof.round_trip.words}"
-            console.print(f"round trip {escape(words)}", soft_wrap=True)
+    _print_figures(console, result)
     findings = result.findings
     for finding in findings.kept[:most]:
         console.print(f"[red]{escape(finding.sentence())}[/]", soft_wrap=True)
@@ -54,6 +46,17 @@ def render_verify(console: Console, result: VerifyResult, form: str, most: int) 
                 console.print(escape(reason), soft_wrap=True)
     colour = "green" if result.exit_status == 0 else "red"
     console.print(f"[{colour}]{escape(result.verdict)}[/] ({result.seconds:.1f} s)", soft_wrap=True)
+
+
+def _print_figures(console: Console, result: VerifyResult) -> None:
+    if cells := sum(proof.cells for proof in result.tables):
+        console.print(f"{cells:,} cells compared.")
+    if mended := sum(proof.mended for proof in result.tables):
+        console.print(f"{mended:,} of the rows in the target were edited by hand and loaded.")
+    for proof in result.tables:
+        if proof.round_trip is not None:
+            words = f"{proof.target}: {proof.round_trip.words}"
+            console.print(f"round trip {escape(words)}", soft_wrap=True)
 
 
 def _table(result: VerifyResult) -> Table:

@@ -11,8 +11,9 @@ from django.conf import settings
 from django.db import connections
 
 from stillme.transfer import ledger
-from stillme.transfer.errors import TransferError
+from stillme.transfer.errors import NoLegacyFile, TransferError
 from stillme.transfer.findings import Event, OnEvent, ignore_event
+from stillme.transfer.missing import missing_legacy
 from stillme.transfer.models import KeptCell, QuarantinedRow, Run, SharedRange
 from stillme.transfer.postgresql import objects
 from stillme.transfer.postgresql.locks import exclusive
@@ -60,8 +61,23 @@ def import_files(options: ImportOptions, on_event: OnEvent = ignore_event) -> Im
         else:
             check_target(options.database)
             with exclusive(options.database):
-                result = _import(options, directory, on_event)
+                result = _import_what_is_there(options, directory, on_event)
     result.seconds = time.monotonic() - started
+    return result
+
+
+def _import_what_is_there(
+    options: ImportOptions, directory: Path, on_event: OnEvent
+) -> ImportResult:
+    """Import; what was loaded before and is gone is named, and stays as it is in the target."""
+    missing = missing_legacy(options.database, options.selection)
+    try:
+        result = _import(options, directory, on_event)
+    except NoLegacyFile:
+        if not missing:
+            raise
+        result = ImportResult(None)
+    result.missing = missing
     return result
 
 

@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from stillme.transfer.errors import LegacyFileError
 from stillme.transfer.ledger import is_another_cluster
+from stillme.transfer.missing import ADVICE, missing_legacy
 from stillme.transfer.models import DroppedObject, QuarantinedRow
 from stillme.transfer.postgresql import capture as reverse
 from stillme.transfer.postgresql.copy import fetch_all, quoted
@@ -57,7 +58,7 @@ def go_list(
     overrides: Mapping[str, str] | None = None,
 ) -> list[Line]:
     """All lines. A red one refuses the cut-over, unless it was overridden with a reason."""
-    lines: list[Line] = []
+    lines = missing_lines(alias)
     for file in files:
         live = LiveFile(file, None)
         try:
@@ -77,6 +78,15 @@ def go_list(
         lines += check(alias, files)
     lines += [*_disk(files), _backup(files, backup)]
     return [_overridden(line, overrides or {}) for line in lines]
+
+
+def missing_lines(alias: str) -> list[Line]:
+    """One for each file, table or store that was loaded and is gone. No risk to take: the
+    application would go on without its rows, or with rows that nothing explains."""
+    found = missing_legacy(alias)
+    return [
+        Line(RED, f"{m.file}: legacy", f"{m.path} {m.what}, but {m.known}", ADVICE) for m in found
+    ]
 
 
 def _overridden(line: Line, overrides: Mapping[str, str]) -> Line:

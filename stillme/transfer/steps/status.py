@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from stillme.transfer.errors import LegacyFileError
+from stillme.transfer.missing import ADVICE, Missing, missing_legacy
 from stillme.transfer.models import QuarantinedRow, RunTable
 from stillme.transfer.models_sync import CarriedCell, ReverseChange
 from stillme.transfer.postgresql import capture as reverse
@@ -55,6 +56,7 @@ class StoreStatus:
     repaired: int = 0
     quarantine_open: int = 0
     next_step: str = ""
+    problem: str = ""
 
 
 @dataclass(slots=True)
@@ -78,17 +80,30 @@ class Overview:
 def overview(alias: str, counted: int | None = None) -> Overview:
     """Read everything; writes nothing. A page counts no further than `counted` rows of a kind."""
     found = Overview()
+    gone = missing_legacy(alias)
     names = [file.name for file in legacy_files()]
     for file in legacy_files():
         found.files.append(_file(alias, file, counted))
     for store in stores():
         found.stores.append(_store(alias, store, counted))
+    for status in found.files:
+        _note_missing(status, [line for line in gone if line.file == status.file])
+    for kept in found.stores:
+        _note_missing(kept, [line for line in gone if line.file == kept.store])
     found.proof, found.proof_status, found.proof_counts = proof_sentence(alias)
     tables = target_tables(names)
     found.reverse_capture = str(reverse.status(alias, tables).health)
     found.target_frozen = reverse.is_frozen(alias, tables)
     found.carried_cells = CarriedCell.objects.using(alias)[:counted].count()
     return found
+
+
+def _note_missing(status: FileStatus | StoreStatus, gone: list[Missing]) -> None:
+    if gone:
+        first = gone[0]
+        more = f" (and {len(gone) - 1} more tables)" if len(gone) > 1 else ""
+        status.problem = f"{first.path} {first.what}, but {first.known}{more}"
+        status.next_step = ADVICE
 
 
 def proof_sentence(alias: str) -> tuple[str, int | None, bool]:

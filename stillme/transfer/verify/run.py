@@ -6,8 +6,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from stillme.transfer.errors import LegacyFileError, TargetError
+from stillme.transfer.errors import LegacyFileError, NoLegacyFile, TargetError
 from stillme.transfer.findings import Event, OnEvent, ignore_event
+from stillme.transfer.missing import missing_legacy
 from stillme.transfer.proofs import identity
 from stillme.transfer.selection import present_files
 from stillme.transfer.stores import StoreOptions, wanted_stores
@@ -44,6 +45,8 @@ def _verify(
     options: VerifyOptions, result: VerifyResult, on_event: OnEvent, settle: Settle | None
 ) -> None:
     started = time.monotonic()
+    gone = missing_legacy(options.database, options.selection)
+    result.structure.extend(line.as_finding() for line in gone)
     with tempfile.TemporaryDirectory(prefix="stillme-verify-") as name:
         _verify_files(FileWork(options, Path(name), result, on_event))
     _verify_stores(options, result, on_event)
@@ -61,7 +64,12 @@ def _verify(
 def _verify_files(work: FileWork) -> None:
     """File after file; the next one is looked at while one is judged."""
     options = work.options
-    files = present_files(options.selection, work.result.notices)
+    try:
+        files = present_files(options.selection, work.result.notices)
+    except NoLegacyFile:
+        if not work.result.structure.total:
+            raise
+        files = []
     size = sum(file.path.stat().st_size for file in files if file.path.is_file())
     with judges(1 if options.level == "counts" else options.workers(size)) as hands:
         ahead: BegunFile | None = None
@@ -83,7 +91,13 @@ def _verify_stores(options: VerifyOptions, result: VerifyResult, on_event: OnEve
         jobs=options.most_workers,
     )
     selection = options.selection
-    for store in wanted_stores(selection.files, selection.tables, result.notices):
+    try:
+        present = wanted_stores(selection.files, selection.tables, result.notices)
+    except NoLegacyFile:
+        if not result.structure.total:
+            raise
+        present = []
+    for store in present:
         on_event(Event("file", {"file": store.name, "path": str(store.path())}))
         if options.round_trip:
             result.notices.append(f"{store.name}: not rebuilt, --round-trip is for files.")

@@ -67,7 +67,7 @@ class Command(TransferCommand):
         self.add_format(parser)
 
     def run(self, options: dict[str, Any]) -> int:
-        """0 when every row is accounted for, 1 where rows were left alone because of conflicts."""
+        """0 when every row is accounted for; 1 where rows were left alone, or a file is gone."""
         self.check_positive(options, "chunk_rows")
         if options["join"]:
             return self._join(options)
@@ -84,7 +84,7 @@ class Command(TransferCommand):
         with ImportProgress(self.console, quiet=options["format"] == "json") as progress:
             result = import_files(wanted, progress.on_event)
         render_import(self.console, result, options["format"])
-        return 0 if result.conserved and not result.conflicts else 1
+        return 0 if result.conserved and not result.conflicts and not result.missing else 1
 
     def _join(self, options: dict[str, Any]) -> int:
         """0 when the import that was joined has ended well."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from stillme.transfer.missing import Missing
 from stillme.transfer.processes import default_jobs
 from stillme.transfer.selection import Selection
 from stillme.transfer.steps.rows.outcome import Outcome
@@ -54,6 +55,7 @@ class TableResult:
 class ImportResult:
     """What became of the import. `conserved` is law 1 over all tables.
 
+    `missing` is what was loaded before and is gone now: nothing was done about it.
     `shares` are the ranges that each process of a shared import loaded.
     """
 
@@ -64,6 +66,7 @@ class ImportResult:
     seconds: float = 0.0
     dry_run: bool = False
     shares: dict[str, int] = field(default_factory=dict)
+    missing: list[Missing] = field(default_factory=list)
 
     @property
     def conserved(self) -> bool:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from stillme.transfer.errors import LegacyFileError
+from stillme.transfer.errors import NoLegacyFile
 from stillme.transfer.findings import Event, OnEvent
 from stillme.transfer.mapping import TableMapping, map_table
 from stillme.transfer.processes import usable_cores
@@ -191,7 +191,7 @@ def arrange(selection: Selection, files: Iterable[PlannedFile], notices: list[st
         tables.update(file.tables)
     if not tables and not selection.only_stores:
         names = ", ".join(str(s.source) for s in plan.snapshots)
-        raise LegacyFileError(f"None of the known legacy tables is in {names}: check the paths.")
+        raise NoLegacyFile(f"None of the known legacy tables is in {names}: check the paths.")
     for level in levels(legacy_models()):
         here = [tables[m._meta.db_table] for m in level if m._meta.db_table in tables]
         if here:
