@@ -68,8 +68,8 @@ class Store(Protocol):
     def target_rows(self, alias: str) -> dict[str, int]:
         """Rows that the target holds of it, by table as its import names them."""
 
-    def digest(self) -> str:
-        """SHA-256 of what is there, as the proof's `files` give it."""
+    def digest(self, path: Path) -> str:
+        """SHA-256 of a store at `path`, as the proof's `files` give it. Raises LegacyFileError."""
 
     def import_store(self, options: StoreOptions, run: Any, on_event: OnEvent) -> StoreReport:
         """Load it, inside `run` (None for a dry run); tables as the import's own."""

@@ -51,3 +51,5 @@ def render_manifest(console: Console, check: ManifestCheck, form: str) -> None:
     for line in check.differences:
         console.print(f"[red]differs[/] {escape(line)}", soft_wrap=True)
     console.print(f"The verdict then: {escape(check.verdict)}", soft_wrap=True)
+    if check.status_then:
+        console.print("[red]It was not proven then[/]: this manifest proves nothing.")
