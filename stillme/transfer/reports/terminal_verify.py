@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from stillme.transfer.reports.advice import advice
+from stillme.transfer.reports.advice import advice, states_of
 from stillme.transfer.reports.json_text import print_json
 from stillme.transfer.reports.progress import RunProgress as VerifyProgress
 from stillme.transfer.reports.tables import plain_table, print_table
@@ -32,7 +32,7 @@ def render_verify(console: Console, result: VerifyResult, form: str, most: int) 
         console.print(f"[red]{escape(finding.sentence())}[/]", soft_wrap=True)
     if findings.total > most:
         console.print(f"... and {findings.total - most:,} more: --max-findings, --format json.")
-    for kinds, sentence in advice(result.findings.counts):
+    for kinds, sentence in advice(result.findings.counts, states_of(result.files)):
         console.print(f"[yellow]what helps[/] {kinds}: {sentence}", soft_wrap=True)
     if result.open_rows:
         console.print(
@@ -54,6 +54,11 @@ def _print_figures(console: Console, result: VerifyResult) -> None:
     if mended := sum(proof.mended for proof in result.tables):
         console.print(f"{mended:,} of the rows in the target were edited by hand and loaded.")
     for proof in result.tables:
+        if proof.written:
+            console.print(
+                f"{proof.target}: {proof.written:,} rows written in PostgreSQL since the cut-over, "
+                "not compared."
+            )
         if proof.round_trip is not None:
             words = f"{proof.target}: {proof.round_trip.words}"
             console.print(f"round trip {escape(words)}", soft_wrap=True)
@@ -116,6 +121,7 @@ def _table_dict(proof: TableProof) -> dict[str, Any]:
         "undecided": proof.open,
         "accepted": proof.accepted,
         "mended": proof.mended,
+        "written_since": proof.written,
         "findings": proof.findings.total,
         "digest": proof.digest,
         "ranges": [{name: found[name] for name in _RANGE} for found in proof.ranges],

@@ -7,20 +7,27 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from stillme.transfer.findings import Finding, FindingKind
+from stillme.transfer.findings import OF_ROWS, Finding, FindingKind
+from stillme.transfer.verify.new_life import NewLife
 
 MOST_KEPT = 10_000
 
 
 @dataclass(slots=True)
 class Findings:
-    """All findings counted by kind, the first `MOST_KEPT` of them kept."""
+    """All findings counted by kind, the first `MOST_KEPT` of them kept.
+
+    Differences in rows of the new life (`new`) are none.
+    """
 
     counts: Counter[FindingKind] = field(default_factory=Counter)
     kept: list[Finding] = field(default_factory=list)
+    new: NewLife = field(default_factory=NewLife)
 
     def add(self, finding: Finding) -> None:
         """Count one finding, and keep it if there is room."""
+        if finding.kind in OF_ROWS and self.new.has(finding.key):
+            return
         self.counts[finding.kind] += 1
         if len(self.kept) < MOST_KEPT:
             self.kept.append(finding)
@@ -68,7 +75,8 @@ class TableProof:
 
     `by_digest` rows were proven by a block's digest, `by_cell` cell by cell; `cells` counts the
     legacy cells among them. `accepted` and `open` are quarantined rows; `mended` ones came back,
-    the target holds them as somebody edited them.
+    the target holds them as somebody edited them. Of a table that `is_live`, `written` rows were
+    written in PostgreSQL since the cut-over, `written_legacy` of which the legacy has too.
     """
 
     file: str
@@ -83,6 +91,9 @@ class TableProof:
     open: int = 0
     accepted: int = 0
     mended: int = 0
+    is_live: bool = False
+    written: int = 0
+    written_legacy: int = 0
     findings: Findings = field(default_factory=Findings)
     seconds: float = 0.0
     digest: str = ""
@@ -134,6 +145,11 @@ class VerifyResult:
         return sum(table.open for table in self.tables)
 
     @property
+    def is_live(self) -> bool:
+        """Whether PostgreSQL is in charge of any of it: then it is proven as of the cut-over."""
+        return any(table.is_live for table in self.tables)
+
+    @property
     def exit_status(self) -> int:
         """0 equal and all explained, 1 differences or open questions."""
         return 1 if self.findings.total or self.open_rows else 0
@@ -153,18 +169,31 @@ class VerifyResult:
         return f"NOT PROVEN: {' and '.join(parts)} among {rows:,} legacy rows."
 
     def _good_verdict(self, rows: int) -> str:
-        if not rows:
+        written = sum(table.written for table in self.tables)
+        compared = rows - sum(table.written_legacy for table in self.tables)
+        since = ""
+        if written:
+            were = "row was" if written == 1 else "rows were"
+            since = f" {written:,} {were} written in PostgreSQL since and not compared."
+        when = " as of the cut-over" if self.is_live else ""
+        if not compared and not written:
             tables = len(self.tables)
             word = "PROVEN" if self.level == "full" else "NO DIFFERENCE FOUND"
             return f"{word}: the {tables} table{_s(tables)} compared hold no rows, on either side."
         if self.level != "full":
             words = self.confidence or "only counts were compared, no values"
-            return f"NO DIFFERENCE FOUND among {rows:,} legacy rows ({words})."
+            return f"NO DIFFERENCE FOUND{when} among {compared:,} legacy rows ({words}).{since}"
         aside = sum(table.accepted for table in self.tables)
-        text = f"PROVEN: all {rows:,} legacy rows are accounted for"
+        text = f"PROVEN{when}: all {compared:,} legacy rows"
+        if compared != rows:
+            text += " that were not written since"
+        text += " are accounted for"
         if not aside:
-            return f"{text} in the target, value for value."
-        return f"{text}: {rows - aside:,} in the target, value for value; {aside:,} set aside."
+            return f"{text} in the target, value for value.{since}"
+        return (
+            f"{text}: {compared - aside:,} in the target, value for value; "
+            f"{aside:,} set aside.{since}"
+        )
 
 
 def _s(count: int) -> str:

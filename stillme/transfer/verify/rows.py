@@ -195,7 +195,7 @@ class RowJudge:
             if record.status == record.Status.REPAIRED:
                 yield from self._edited(row, record, target)
             elif target is not None and not row.is_repeat:
-                note = "an earlier version of a row in quarantine; import_sqlite --prune deletes it"
+                note = "an earlier version of a row in quarantine"
                 yield self._finding(FindingKind.EXTRA_ROW, key, "", "no row", "a row", note)
             return
         if fate.reason:
