@@ -68,9 +68,9 @@ def _table(result: ImportResult) -> Table:
         outcome = row.outcome
         counts = (
             outcome.legacy_rows,
-            outcome.loaded,
+            outcome.loaded + outcome.quarantined - result.set_aside(row),
             outcome.repaired,
-            outcome.quarantined,
+            result.set_aside(row),
             outcome.inserted,
             outcome.updated,
         )
@@ -106,7 +106,7 @@ def _listed(keys: list[str]) -> str:
 
 def _verdict(result: ImportResult) -> str:
     rows = sum(table.outcome.legacy_rows for table in result.tables)
-    aside = sum(table.outcome.quarantined for table in result.tables)
+    aside = sum(result.set_aside(table) for table in result.tables)
     if not result.conserved:
         sentence = "Rows are missing: legacy is not loaded + repaired + quarantined."
         return f"[red]{sentence}[/]"
@@ -115,7 +115,7 @@ def _verdict(result: ImportResult) -> str:
     if rows and result.seconds >= 1:
         text += f" ({rows / result.seconds:,.0f} rows/s)"
     if aside:
-        text += f"; {aside:,} of them in quarantine: see `manage.py quarantine`"
+        text += f"; {aside:,} of them in quarantine: see `manage.py quarantine list`"
     return text + ("." if result.dry_run else ". Next: `manage.py verify_migration`.")
 
 
@@ -138,7 +138,8 @@ def as_dict(result: ImportResult) -> dict[str, Any]:
                 "legacy_rows": table.outcome.legacy_rows,
                 "loaded": table.outcome.loaded,
                 "repaired": table.outcome.repaired,
-                "quarantined": table.outcome.quarantined,
+                "quarantined": result.set_aside(table),
+                "came_back": table.outcome.quarantined - result.set_aside(table),
                 "reasons": table.outcome.reasons,
                 "inserted": table.outcome.inserted,
                 "updated": table.outcome.updated,

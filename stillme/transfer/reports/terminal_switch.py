@@ -173,6 +173,14 @@ def render_status(console: Console, found: Overview) -> None:
         counts = [f"{n:,}" for n in (store.loaded, store.repaired, store.quarantine_open)]
         table.add_row(store.store, "loaded" if store.tables else "absent", "none", "", *counts)
     print_table(console, table)
+    console.print("loaded, repaired: as of the last import; in quarantine, undecided: as of now.")
+    decided = [(row.accepted, row.mended) for row in found.files]
+    decided += [(row.accepted, row.mended) for row in found.stores]
+    accepted, mended = sum(n for n, _ in decided), sum(n for _, n in decided)
+    if accepted or mended:
+        console.print(
+            f"decided: {accepted:,} rows accepted as left out, {mended:,} mended and loaded."
+        )
     for row in found.files:
         if row.problem:
             console.print(f"[yellow]{row.file}[/] {escape(row.problem)}", soft_wrap=True)

@@ -46,6 +46,7 @@ from stillme.transfer.steps.merging.image import refuse_on_cluster
 from stillme.transfer.steps.retry import retry_orphans
 from stillme.transfer.steps.syncing.states import refuse_when_live
 from stillme.transfer.stores import StoreOptions, wanted_stores
+from stillme.transfer.totals import set_aside
 
 __all__ = ["CHUNK_ROWS", "ImportOptions", "ImportResult", "TableResult", "import_files"]
 
@@ -78,6 +79,7 @@ def _import_what_is_there(
             raise
         result = ImportResult(None)
     result.missing = missing
+    result.aside = set_aside(options.database)
     return result
 
 

@@ -67,6 +67,14 @@ class ImportResult:
     dry_run: bool = False
     shares: dict[str, int] = field(default_factory=dict)
     missing: list[Missing] = field(default_factory=list)
+    aside: dict[tuple[str, str], int] | None = None
+
+    def set_aside(self, table: TableResult) -> int:
+        """Rows of a table that are not in the target: without those that were mended by hand,
+        which the import itself could not load. Of a dry run: those that would not be."""
+        if self.aside is None:
+            return table.outcome.quarantined
+        return self.aside.get((table.file, table.table), 0)
 
     @property
     def conserved(self) -> bool:
