@@ -156,7 +156,7 @@ def test_a_list_with_something_to_look_at_is_not_green(
     admin_client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lines = [Line("go", "a", "b"), Line("look", "last proof", "NOT PROVEN")]
-    monkeypatch.setattr(views, "go_list", lambda *given: lines)
+    monkeypatch.setattr(views, "check_cutover", lambda *given: lines)
     checks = _text(_page(admin_client, "?checks=1"), "checks")
     assert "! go, but look first : 1 of 2 lines are not green" in checks
 
@@ -169,7 +169,7 @@ def test_rows_that_are_not_accounted_for_are_said(admin_client: Any) -> None:
 def test_accepted_rows_are_still_named_with_their_reason(admin_client: Any) -> None:
     _table(_run(), "rss_fetch_items", 3, 1, 2)
     quarantined_row(reason="nul_in_text", status="accepted")
-    quarantined_row(reason="nul_in_text", status="repaired")
+    quarantined_row(reason="nul_in_text", status="repaired", repairs={"title": ["null", None]})
     answers = _text(_page(admin_client), "answers")
     assert "1 in rss_fetch_cycles: a text has a NUL character" in answers
     assert "( nul_in_text , accepted)" in answers
@@ -189,6 +189,7 @@ def test_a_large_quarantine_is_counted_as_far_as_a_page_waits(
 def test_only_the_last_import_of_a_table_counts(admin_client: Any) -> None:
     _table(_run(), "rss_fetch_items", 10, 10, 0)
     _table(_run(), "rss_fetch_items", 12, 11, 1)
+    quarantined_row()
     assert "11 of 12 legacy rows, 1 set aside" in _text(_page(admin_client), "answers")
 
 

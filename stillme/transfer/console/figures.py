@@ -120,8 +120,9 @@ def _moved(tables: list[Totals]) -> dict[str, Any] | None:
         return None
     whole = added_up(found)
     # A quarantine beyond what a page counts: as the import left it.
-    beyond = sum(t.set_aside + t.mended for t in tables) >= COUNTED
-    aside = whole.quarantined if beyond else whole.set_aside
+    now = added_up(tables)
+    beyond = now.set_aside + now.mended >= COUNTED
+    aside = whole.quarantined if beyond else now.set_aside
     return {
         "tables": found,
         "legacy_rows": whole.legacy_rows,
