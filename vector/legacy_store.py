@@ -40,11 +40,17 @@ class VectorStore:
             # Something is there; whoever reads it says what is refused.
             return True
 
-    def digest(self) -> str:
-        """SHA-256 over the folder. Raises LegacyFileError where it cannot be read."""
+    def target_rows(self, alias: str) -> dict[str, int]:
+        """Items that the target holds, by collection."""
+        from vector.store_work import items_by_table
+
+        return items_by_table(alias)
+
+    def digest(self, path: Path) -> str:
+        """SHA-256 over a folder. Raises LegacyFileError where it cannot be read."""
         from vector.store_work import digest_now
 
-        return digest_now(self.path())
+        return digest_now(path)
 
     def import_store(self, options: StoreOptions, run: Any, on_event: OnEvent) -> StoreReport:
         """Load it."""

@@ -6,11 +6,15 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from django.db.models import Count
+
 from stillme.transfer.findings import FindingKind, OnEvent
 from stillme.transfer.stores import StoreOptions, StoreReport
 from stillme.transfer.verify.result import Findings, TableProof
 from vector.chroma.snapshot import copy_digest, copy_store
+from vector.conversion import table_name
 from vector.importing import VectorOptions, import_vectors
+from vector.models import Item
 from vector.names import FILE
 from vector.verification import CollectionProof, prove_vectors
 
@@ -51,6 +55,14 @@ def prove_folder(folder: Path, options: StoreOptions, on_event: OnEvent) -> Stor
             report.notices.append(f"{FILE}: {name}: {collection.words}.")
     report.findings = proof.strangers
     return report
+
+
+def items_by_table(alias: str) -> dict[str, int]:
+    """Items of imported collections, by the names of the import; others were made here."""
+    imported = Item.objects.using(alias).filter(collection__created_at=None).order_by()
+    place = ("collection__tenant", "collection__database", "collection__name")
+    counted = imported.values_list(*place).annotate(rows=Count("pk"))
+    return {table_name(*name): rows for *name, rows in counted}
 
 
 def _table_proof(collection: CollectionProof) -> TableProof:

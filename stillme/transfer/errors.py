@@ -15,6 +15,10 @@ class LegacyFileError(TransferError):
     """A legacy file cannot be read: missing, not a database, locked, truncated, no permission."""
 
 
+class NoLegacyFile(LegacyFileError):
+    """None of the files or tables asked for is there."""
+
+
 class LegacyReadOnly(TransferError):
     """Something tried to write to a legacy file through the ORM."""
 

@@ -34,6 +34,19 @@ class FindingKind(StrEnum):
     ROUND_TRIP = "round_trip"
 
 
+# Findings about single rows: none counts about a row that cannot be compared.
+OF_ROWS = frozenset(
+    {
+        FindingKind.VALUE,
+        FindingKind.MISSING_ROW,
+        FindingKind.EXTRA_ROW,
+        FindingKind.KEPT_CELL,
+        FindingKind.QUARANTINE_KEPT_ROW,
+        FindingKind.ROUND_TRIP,
+    }
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One disagreement.

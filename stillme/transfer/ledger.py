@@ -6,6 +6,7 @@ import os
 import platform
 import sqlite3
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from typing import Any
 
@@ -14,10 +15,13 @@ import psycopg
 from django.db import connections, models
 from django.utils import timezone
 
-from stillme.transfer.errors import LedgerMismatch
+from stillme.transfer.cluster import cluster_id
+from stillme.transfer.errors import Busy, LedgerMismatch
 from stillme.transfer.identity import TableId
 from stillme.transfer.models import Chunk, Run, RunFile, RunTable, SharedRange, WriteMark
 from stillme.transfer.postgresql.copy import fetch_all
+from stillme.transfer.postgresql.locks import exclusive
+from stillme.transfer.proofs import WRITERS
 from stillme.transfer.sqlite.ranges import KeyRange
 from stillme.transfer.sqlite.snapshot import Snapshot
 from stillme.transfer.steps.rows.job import TableJob
@@ -26,14 +30,45 @@ from stillme.transfer.steps.rows.outcome import Outcome
 _CHUNK_KEY = ["file", "table", "number"]
 
 
+# Who calls these holds the lock `exclusive`: another run of them that is still open is dead.
+_ALONE = ("import_sqlite", "sync_sqlite", "cutover", "rollback_migration")
+
+
 def start_run(alias: str, command: str, options: dict[str, Any]) -> Run:
-    """Open a run. Runs of the same command that never finished are marked as failed."""
-    Run.objects.using(alias).filter(command=command, status=Run.Status.RUNNING).update(
+    """Open a run. Runs whose process cannot be alive any more are marked as failed.
+
+    In a database that was restored from a dump the marks of writes mean nothing: they are
+    forgotten, and its rows count as somebody else's.
+    """
+    close_dead_runs(alias, _ALONE if command in _ALONE else (command,))
+    if is_another_cluster(alias):
+        WriteMark.objects.using(alias).all().delete()
+    return Run.objects.using(alias).create(
+        command=command,
+        options=options,
+        versions={**_versions(alias), "cluster": cluster_id(alias)},
+    )
+
+
+def close_dead_runs(alias: str, commands: Iterable[str] = _ALONE) -> None:
+    """Mark open runs as failed; the caller knows that no process works on them."""
+    Run.objects.using(alias).filter(command__in=commands, status=Run.Status.RUNNING).update(
         status=Run.Status.FAILED, finished_at=timezone.now(), message="The process ended early."
     )
-    return Run.objects.using(alias).create(
-        command=command, options=options, versions=_versions(alias)
-    )
+
+
+def close_dead_writers(alias: str) -> None:
+    """Close the runs of killed writers: a proof that begins now sees all that they wrote."""
+    if Run.objects.using(alias).filter(command__in=WRITERS, status=Run.Status.RUNNING).exists():
+        with suppress(Busy), exclusive(alias):
+            close_dead_runs(alias)
+
+
+def is_another_cluster(alias: str) -> bool:
+    """Whether the ledger was written in another database than this one (dump and restore)."""
+    runs = Run.objects.using(alias).filter(versions__has_key="cluster")
+    last = runs.order_by("-pk").values_list("versions__cluster", flat=True).first()
+    return last is not None and last != cluster_id(alias)
 
 
 def note_plan(alias: str, run: Run, rows: dict[str, int]) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from django.contrib.postgres.indexes import HashIndex
 from django.db import models
-from django.db.models import F
+from django.db.models import F, Q
 from django.db.models.functions import MD5, Mod, Now
 
 
@@ -170,7 +170,15 @@ class QuarantinedRow(models.Model):
     class Meta:
         db_table = '"transfer"."quarantined_row"'
         # A legacy text key may be longer than a btree entry can be.
-        indexes = [HashIndex(fields=["key"], name="quarantined_row_key")]
+        indexes = [
+            HashIndex(fields=["key"], name="quarantined_row_key"),
+            # Whether somebody decided since a proof began; a load writes no entry of it.
+            models.Index(
+                fields=["decided_at"],
+                condition=Q(decided_at__isnull=False),
+                name="quarantined_row_decided",
+            ),
+        ]
 
     def __str__(self) -> str:
         # A legacy key may be as long as a document, and this goes into a page's title.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from django.db import transaction
 from django.db.models import Count, Q
-from django.utils import timezone
+from django.db.models.functions import Now
 
 from stillme.transfer import ledger
 from stillme.transfer.errors import TransferError
@@ -82,9 +82,9 @@ def accept(alias: str, rows: Iterable[QuarantinedRow], note: str, who: str = "")
     done = 0
     for row in rows:
         row.status, row.note = Status.ACCEPTED, note.strip()
-        row.decided_by, row.decided_at = who or _who(), timezone.now()
+        row.decided_by = who or _who()
         row.save(using=alias)
-        done += 1
+        done += _decided_now(alias, row)
     return done
 
 
@@ -100,12 +100,14 @@ def accept_ids(alias: str, ids: Sequence[int], note: str, who: str = "") -> list
             status=Status.ACCEPTED,
             note=note.strip(),
             decided_by=who or _who(),
-            decided_at=timezone.now(),
+            decided_at=Now(),
         )
     return found
 
 
-def edit(alias: str, row: QuarantinedRow, column: str, value: str | None, storage: str) -> None:
+def edit(
+    alias: str, row: QuarantinedRow, column: str, value: str | None, storage: str, who: str = ""
+) -> None:
     """Give a cell another value for the retry. The legacy file is not touched.
 
     `storage` is the storage class the value shall have: text, integer, real, or null.
@@ -114,7 +116,14 @@ def edit(alias: str, row: QuarantinedRow, column: str, value: str | None, storag
         names = ", ".join(row.cells)
         raise TransferError(f"Row {row.pk} has no column {column!r}: it has {names}.")
     row.repairs = {**row.repairs, column: _pack(value, storage)}
-    row.save(using=alias, update_fields=["repairs"])
+    row.decided_by = who or _who()
+    row.save(using=alias, update_fields=["repairs", "decided_by"])
+    _decided_now(alias, row)
+
+
+def _decided_now(alias: str, row: QuarantinedRow) -> int:
+    """Note the time by the server's clock, as a proof notes when it began."""
+    return QuarantinedRow.objects.using(alias).filter(pk=row.pk).update(decided_at=Now())
 
 
 def _pack(value: str | None, storage: str) -> list[object]:
@@ -215,7 +224,7 @@ def _retry_row(
     QuarantinedRow.objects.using(alias).filter(pk=row.pk).update(
         status=Status.REPAIRED,
         decided_by=who,
-        decided_at=timezone.now(),
+        decided_at=Now(),
         note="Edited and retried." if row.repairs else "Retried.",
     )
     return None

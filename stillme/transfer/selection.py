@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from stillme.transfer.errors import LegacyFileError, TransferError
+from stillme.transfer.errors import LegacyFileError, NoLegacyFile, TransferError
 from stillme.transfer.registry import LegacyFile, legacy_files, legacy_models
 from stillme.transfer.sqlite.snapshot import is_empty
 from stillme.transfer.stores import stores
@@ -71,7 +71,7 @@ class Selection:
 def present_files(selection: Selection, notices: list[str]) -> list[LegacyFile]:
     """The selected files that exist and are not empty.
 
-    Missing and 0-byte files are noted: a feature of StillMe may be off. Raises LegacyFileError
+    Missing and 0-byte files are noted: a feature of StillMe may be off. Raises NoLegacyFile
     where none is left.
     """
     found = []
@@ -79,7 +79,7 @@ def present_files(selection: Selection, notices: list[str]) -> list[LegacyFile]:
     for file in wanted:
         try:
             empty = is_empty(file.path)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             notices.append(f"{file.name}: {file.path} does not exist, skipped.")
             continue
         except OSError as error:
@@ -95,7 +95,7 @@ def present_files(selection: Selection, notices: list[str]) -> list[LegacyFile]:
         folders = ", ".join(sorted({str(file.path.parent) for file in wanted}))
         there = [f"--file {store.name}" for store in stores() if store.is_present()]
         alone = f", or name what is there: {', '.join(there)}" if there else ""
-        raise LegacyFileError(
+        raise NoLegacyFile(
             f"No legacy file with tables in {folders}: set LEGACY_DATA_DIR to the old "
             f"application's data directory{alone}."
         )

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from stillme.transfer.deletions import Confirm, always
-from stillme.transfer.errors import LegacyFileError
+from stillme.transfer.errors import NoLegacyFile
 from stillme.transfer.findings import Finding, OnEvent
 from stillme.transfer.inventory import InventoryLine
 
@@ -70,8 +70,11 @@ class Store(Protocol):
         Raises TransferError where it cannot be read.
         """
 
-    def digest(self) -> str:
-        """SHA-256 of what is there, as the proof's `files` give it."""
+    def target_rows(self, alias: str) -> dict[str, int]:
+        """Rows that the target holds of it, by table as its import names them."""
+
+    def digest(self, path: Path) -> str:
+        """SHA-256 of a store at `path`, as the proof's `files` give it. Raises LegacyFileError."""
 
     def import_store(self, options: StoreOptions, run: Any, on_event: OnEvent) -> StoreReport:
         """Load it, inside `run` (None for a dry run); tables as the import's own."""
@@ -97,7 +100,7 @@ def wanted_stores(files: Sequence[str], tables: Sequence[str], notices: list[str
     """The stores that a selection asks for and that are there; missing ones are noted.
 
     A selection of tables asks for none: a store's tables are not known before it is read. Raises
-    LegacyFileError where nothing but stores is asked for and none is there.
+    NoLegacyFile where nothing but stores is asked for and none is there.
     """
     chosen = [s for s in stores() if not tables and (not files or s.name in files)]
     for store in chosen:
@@ -105,7 +108,7 @@ def wanted_stores(files: Sequence[str], tables: Sequence[str], notices: list[str
             notices.append(f"{store.name}: {store.path()} does not exist, skipped.")
     present = [store for store in chosen if store.is_present()]
     if chosen and not present and set(files) == {store.name for store in chosen}:
-        raise LegacyFileError(
+        raise NoLegacyFile(
             f"There is nothing in {chosen[0].path()}: set {chosen[0].setting}, or LEGACY_DATA_DIR."
         )
     return present

@@ -15,6 +15,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from stillme.demo.samples import make_samples
+from stillme.transfer.cluster import cluster_id
 from stillme.transfer.console import figures, views
 from stillme.transfer.console.figures import split_command
 from stillme.transfer.console.progress import duration
@@ -28,6 +29,7 @@ from stillme.transfer.models import (
     RunTable,
 )
 from stillme.transfer.postgresql.locks import exclusive
+from stillme.transfer.proofs import files_to_prove, identity
 from stillme.transfer.steps.readiness_list import Line
 from tests.console.support import HOSTILE, quarantined_row, staff
 
@@ -68,6 +70,20 @@ def _table(run: Run, table: str, legacy: int, loaded: int, quarantined: int) -> 
     )
 
 
+def _proof(files: Any = None, tables: Any = (), **fields: Any) -> Proof:
+    """A proof of these files (of all), as it stands after everything else that is there."""
+    places = files_to_prove("default")
+    run = _run(command="verify_migration", options={"files": [], "tables": list(tables)})
+    looked_at = {
+        name: {"path": str(path), **identity(path)}
+        for name, path in places.items()
+        if name in (files or places)
+    }
+    report = {"cluster": cluster_id("default"), "running": [], "files": looked_at}
+    given = {"level": "full", "verdict": "PROVEN", "exit_status": 0, "findings": 0, **fields}
+    return Proof.objects.create(run=run, report=report, **given)
+
+
 def _ask(client: Any) -> Any:
     return client.get(reverse("transfer-dashboard-json")).json()
 
@@ -83,15 +99,14 @@ def test_before_anything_began(admin_client: Any) -> None:
 
 
 def test_the_three_questions_are_answered(admin_client: Any) -> None:
-    files = ["accuracy", "continuum", "knowledge", "rss"]
-    run = _run(finished_at=timezone.now(), options={"files": files})
+    run = _run(finished_at=timezone.now())
     _table(run, "rss_fetch_items", 1200, 1000, 200)
     quarantined_row()
-    Proof.objects.create(run=run, level="full", verdict="PROVEN", exit_status=1, findings=0)
+    _proof(exit_status=1)
     FileState.objects.create(file="rss", state="following")
     page = _page(admin_client)
     answers = _text(page, "answers")
-    assert "1,000 of 1,200 legacy rows, 200 set aside" in answers
+    assert "1,199 of 1,200 legacy rows, 1 set aside" in answers
     assert "every row is accounted for" in answers
     assert "1 in rss_fetch_cycles: bad_time ( bad_time )" in answers
     assert "PROVEN level full, 0 findings" in answers
@@ -99,29 +114,27 @@ def test_the_three_questions_are_answered(admin_client: Any) -> None:
     assert "● following" in _text(page, "files")
 
 
-def test_a_proof_of_one_file_is_not_taken_for_all(admin_client: Any) -> None:
-    run = _run(command="verify_migration", options={"files": ["rss"]})
-    Proof.objects.create(run=run, level="full", verdict="PROVEN", exit_status=0, findings=0)
-    page = _page(admin_client)
-    assert "It looked at rss only." in _text(page, "answers")
-    assert '<p class="headline look">' in page
-
-
-def test_a_proof_of_one_table_is_not_taken_for_all(admin_client: Any) -> None:
-    files = ["knowledge", "continuum", "rss", "accuracy"]
-    run = _run(command="verify_migration", options={"files": files, "tables": ["rss_fetch_items"]})
-    Proof.objects.create(run=run, level="full", verdict="PROVEN", exit_status=0, findings=0)
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        ({"files": ["rss"]}, "the last one looked at rss only"),
+        ({"tables": ["rss_fetch_items"]}, "the last one looked at rss_fetch_items only"),
+        ({"level": "counts"}, "the last one was of level counts"),
+    ],
+)
+def test_a_proof_of_a_part_is_not_taken_for_all(
+    admin_client: Any, given: dict[str, Any], why: str
+) -> None:
+    _proof(**given)
     page = _page(admin_client, "?checks=1")
-    assert "It looked at rss_fetch_items only." in _text(page, "answers")
-    assert "✗ no-go last proof : the last one looked at rss_fetch_items only" in _text(
-        page, "checks"
-    )
+    assert f"! not now: {why} It said: PROVEN" in _text(page, "answers")
+    assert '<p class="headline look">' in page
+    assert f"✗ no-go last proof : PROVEN ({given.get('level', 'full')})" in _text(page, "checks")
+    assert why in _text(page, "checks")
 
 
 def _not_proven() -> None:
-    files = ["knowledge", "continuum", "rss", "accuracy"]
-    run = _run(command="verify_migration", options={"files": files})
-    Proof.objects.create(run=run, level="full", verdict="NOT PROVEN", exit_status=1, findings=0)
+    _proof(verdict="NOT PROVEN", exit_status=1)
 
 
 def test_no_line_is_green_beside_not_proven(admin_client: Any) -> None:
@@ -143,7 +156,7 @@ def test_a_list_with_something_to_look_at_is_not_green(
     admin_client: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lines = [Line("go", "a", "b"), Line("look", "last proof", "NOT PROVEN")]
-    monkeypatch.setattr(views, "go_list", lambda *given: lines)
+    monkeypatch.setattr(views, "check_cutover", lambda *given: lines)
     checks = _text(_page(admin_client, "?checks=1"), "checks")
     assert "! go, but look first : 1 of 2 lines are not green" in checks
 
@@ -156,7 +169,7 @@ def test_rows_that_are_not_accounted_for_are_said(admin_client: Any) -> None:
 def test_accepted_rows_are_still_named_with_their_reason(admin_client: Any) -> None:
     _table(_run(), "rss_fetch_items", 3, 1, 2)
     quarantined_row(reason="nul_in_text", status="accepted")
-    quarantined_row(reason="nul_in_text", status="repaired")
+    quarantined_row(reason="nul_in_text", status="repaired", repairs={"title": ["null", None]})
     answers = _text(_page(admin_client), "answers")
     assert "1 in rss_fetch_cycles: a text has a NUL character" in answers
     assert "( nul_in_text , accepted)" in answers
@@ -176,6 +189,7 @@ def test_a_large_quarantine_is_counted_as_far_as_a_page_waits(
 def test_only_the_last_import_of_a_table_counts(admin_client: Any) -> None:
     _table(_run(), "rss_fetch_items", 10, 10, 0)
     _table(_run(), "rss_fetch_items", 12, 11, 1)
+    quarantined_row()
     assert "11 of 12 legacy rows, 1 set aside" in _text(_page(admin_client), "answers")
 
 

@@ -79,7 +79,7 @@ def test_a_manifest_is_of_what_was_judged(files, tmp_path, monkeypatch):
     assert status == 1
     assert "vector (" in text
     shutil.rmtree(files.folder)
-    assert "gone" in run("verify_migration", "--check-manifest", path)[1]
+    assert "differs vector" in run("verify_migration", "--check-manifest", path)[1]
 
 
 def test_a_difference_ends_with_status_1(files):

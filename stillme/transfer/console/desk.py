@@ -166,6 +166,8 @@ class QuarantinedRowAdmin(ReadOnlyAdmin):
         """By whom, when, and why."""
         if row.decided_at is None:
             return "not yet"
+        if row.status == Status.OPEN:
+            return f"not yet; edited by {row.decided_by}, {row.decided_at:%Y-%m-%d %H:%M} UTC"
         return f"{row.decided_by}, {row.decided_at:%Y-%m-%d %H:%M} UTC: {row.note}"
 
     @admin.display(description="the same fault")
@@ -195,7 +197,7 @@ class QuarantinedRowAdmin(ReadOnlyAdmin):
     def _decide(self, request: HttpRequest, row: QuarantinedRow, form: DeskForm) -> None:
         given, who = form.cleaned_data, request.user.get_username()
         if column := given.get("cell"):
-            quarantine.edit("default", row, column, given["value"], given["storage"])
+            quarantine.edit("default", row, column, given["value"], given["storage"], who)
             form.outcome.append(f"Edited {column} ({given['storage']}).")
         if given.get("decision") == "accept":
             quarantine.accept("default", [row], given["reason_given"], who)

@@ -9,11 +9,13 @@ from django.utils import timezone
 
 from stillme.transfer.console.progress import duration, progress
 from stillme.transfer.console.storage import storage
-from stillme.transfer.models import Proof, QuarantinedRow, Run, RunTable
+from stillme.transfer.models import QuarantinedRow, Run
+from stillme.transfer.proofs import Standing, files_to_prove, standing_proof
 from stillme.transfer.reasons import in_words
-from stillme.transfer.steps.status import FileStatus, looked_only_at, overview
+from stillme.transfer.steps.status import FileStatus, StoreStatus, overview
 from stillme.transfer.steps.syncing.lag_history import lag_plot
 from stillme.transfer.stores import Store, stores
+from stillme.transfer.totals import Totals, added_up, table_totals
 
 REASONS = 20
 RUNS = 15
@@ -47,12 +49,13 @@ def live_figures(alias: str) -> dict[str, Any]:
 def page_figures(alias: str) -> dict[str, Any]:
     """Everything the page shows at once."""
     found = overview(alias, COUNTED)
+    tables = table_totals(alias, COUNTED)
     return {
         "files": [_file(status) for status in found.files],
-        "stores": [_store(alias, store) for store in stores()],
+        "stores": [_store(*pair) for pair in zip(stores(), found.stores, strict=True)],
         "overview": found,
-        "moved": _moved(alias),
-        "quarantine": _set_aside(alias),
+        "moved": _moved(tables),
+        "quarantine": _set_aside(alias, tables),
         "proof": _proof(alias),
         "runs": _runs(alias),
         "storage": storage(alias),
@@ -78,20 +81,17 @@ def _up_to(number: int) -> str:
     return f"{number:,} or more" if number >= COUNTED else f"{number:,}"
 
 
-def _store(alias: str, store: Store) -> dict[str, Any]:
+def _store(store: Store, status: StoreStatus) -> dict[str, Any]:
     """A store has no states: it is moved whole, with its writers stopped."""
-    tables = RunTable.objects.using(alias).filter(file=store.name)
-    last = tables.order_by("-run_id").values_list("run_id", flat=True).first()
-    found = list(tables.filter(run_id=last)[:TABLES]) if last else []
-    rows = QuarantinedRow.objects.using(alias).filter(file=store.name)
     return {
         "name": store.name,
         "path": store.path(),
         "present": store.is_present(),
-        "moved": bool(found),
-        "loaded": sum(table.loaded for table in found),
-        "repaired": sum(table.repaired for table in found),
-        "open": rows.filter(status=QuarantinedRow.Status.OPEN)[:COUNTED].count(),
+        "moved": bool(status.tables),
+        "loaded": status.loaded,
+        "repaired": status.repaired,
+        "open": status.quarantine_open,
+        "problem": status.problem,
     }
 
 
@@ -113,32 +113,33 @@ def split_command(sentence: str) -> tuple[str, str, str]:
     return sentence[:start], sentence[start:end], sentence[end:]
 
 
-def _moved(alias: str) -> dict[str, Any] | None:
-    """What became of every legacy row, by the last import that finished each table."""
-    tables = (
-        RunTable.objects.using(alias)
-        .filter(run__command="import_sqlite")
-        .order_by("file", "table", "-run_id")
-        .distinct("file", "table")[:TABLES]
-    )
-    names = ("legacy_rows", "loaded", "repaired", "quarantined")
-    found = list(tables)
+def _moved(tables: list[Totals]) -> dict[str, Any] | None:
+    """What became of every legacy row of each table's last import; set aside is as of now."""
+    found = [table for table in tables if table.as_of is not None][:TABLES]
     if not found:
         return None
-    sums = {name: sum(getattr(table, name) for table in found) for name in names}
-    accounted = sums["legacy_rows"] == sums["loaded"] + sums["repaired"] + sums["quarantined"]
-    in_target = sums["loaded"] + sums["repaired"]
-    return {"tables": found, **sums, "in_target": in_target, "accounted": accounted}
+    whole = added_up(found)
+    # A quarantine beyond what a page counts: as the import left it.
+    now = added_up(tables)
+    beyond = now.set_aside + now.mended >= COUNTED
+    aside = whole.quarantined if beyond else now.set_aside
+    return {
+        "tables": found,
+        "legacy_rows": whole.legacy_rows,
+        "quarantined": aside,
+        "in_target": whole.legacy_rows - aside,
+        "as_of": whole.as_of,
+        "accounted": whole.accounted,
+    }
 
 
-def _set_aside(alias: str) -> dict[str, Any]:
+def _set_aside(alias: str, tables: list[Totals]) -> dict[str, Any]:
     """Which rows are not in the target and why, and what was decided about them."""
     with connections[alias].cursor() as cursor:
         cursor.execute(_SET_ASIDE, [COUNTED])
         found = cursor.fetchall()
-    decided = dict.fromkeys(QuarantinedRow.Status.values, 0)
-    for *_, status, rows in found:
-        decided[status] += rows
+    whole = added_up(tables)
+    decided = {"open": whole.open, "accepted": whole.accepted, "repaired": whole.mended}
     left_out = [line for line in found if line[3] != QuarantinedRow.Status.REPAIRED]
     names = ("file", "table", "reason", "status", "rows")
     lines = [dict(zip(names, line, strict=True)) for line in left_out[:REASONS]]
@@ -146,32 +147,34 @@ def _set_aside(alias: str) -> dict[str, Any]:
         "lines": [{**line, "words": in_words(line["reason"])} for line in lines],
         "decided": decided,
         "more": len(left_out) - len(lines),
-        "only_first": COUNTED if sum(decided.values()) == COUNTED else 0,
+        "only_first": COUNTED if sum(line[4] for line in found) == COUNTED else 0,
     }
 
 
 def _proof(alias: str) -> dict[str, Any] | None:
-    proofs = Proof.objects.using(alias).select_related("run").defer("report", "run__summary")
-    proof = proofs.order_by("-id").first()
+    standing = standing_proof(alias, files_to_prove(alias))
+    proof = standing.proof
     if proof is None:
         return None
     return {
-        "only": looked_only_at(proof),
+        "why": standing.why,
         "id": proof.pk,
         "verdict": proof.verdict,
         "level": proof.level,
         "findings": proof.findings,
-        "age": duration((timezone.now() - proof.created_at).total_seconds()),
+        "as_of": proof.run.started_at,
+        "age": duration((timezone.now() - proof.run.started_at).total_seconds()),
         "exit_status": proof.exit_status,
-        "look": _colour(proof),
+        "look": _colour(standing),
     }
 
 
-def _colour(proof: Proof) -> str:
+def _colour(standing: Standing) -> str:
     """Status 1 without a finding is rows in quarantine that nobody has decided about."""
-    if proof.exit_status == 0:
-        return "look" if looked_only_at(proof) else "go"
-    return "look" if proof.exit_status == 1 and not proof.findings else "no-go"
+    if standing.is_proven:
+        return "go"
+    assert standing.proof is not None
+    return "no-go" if standing.proof.findings else "look"
 
 
 def _runs(alias: str) -> list[dict[str, Any]]:

@@ -12,8 +12,8 @@ from django.views.decorators.http import require_GET
 
 from stillme.transfer.console.figures import live_figures, page_figures
 from stillme.transfer.errors import TransferError
-from stillme.transfer.registry import legacy_files
-from stillme.transfer.steps.readiness_list import RED, YELLOW, go_list
+from stillme.transfer.steps.cutover import CutoverOptions, check_cutover
+from stillme.transfer.steps.readiness_list import RED, YELLOW
 
 
 def _check(request: HttpRequest) -> None:
@@ -41,7 +41,7 @@ def dashboard(request: HttpRequest) -> HttpResponse:
 
 def _checks() -> dict[str, Any]:
     try:
-        lines = go_list("default", legacy_files(), None)
+        lines = check_cutover(CutoverOptions())
     except TransferError as error:
         return {"checks_problem": str(error)}
     colours = [line.colour for line in lines]

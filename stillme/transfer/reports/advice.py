@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from typing import Any
 
 from stillme.transfer.findings import FindingKind as Kind
 
@@ -23,6 +24,11 @@ _ADVICE: tuple[tuple[tuple[Kind, ...], str], ...] = (
         "`manage.py import_sqlite --prune` deletes rows that vanished from the legacy file; one "
         "that somebody added or changed in PostgreSQL is theirs, to be deleted by hand",
     ),
+    (
+        (Kind.MISSING_LEGACY,),
+        "put the file, table or folder back, or set its path (LEGACY_DATA_DIR, "
+        "LEGACY_<NAME>_PATH); nothing was deleted in PostgreSQL",
+    ),
     ((Kind.SEQUENCE,), "`manage.py import_sqlite` sets it"),
     (
         (
@@ -38,10 +44,46 @@ _ADVICE: tuple[tuple[tuple[Kind, ...], str], ...] = (
 )
 
 
-def advice(found: Collection[str]) -> list[tuple[str, str]]:
-    """Pairs of kinds, as one text, and a sentence, for the kinds that were found."""
+# While PostgreSQL is in charge `import_sqlite` is refused, and would bring back old rows.
+_LIVE: tuple[tuple[tuple[Kind, ...], str], ...] = (
+    (
+        (Kind.MISSING_ROW, Kind.COUNT, Kind.VALUE, Kind.KEPT_CELL, Kind.QUARANTINE_KEPT_ROW,
+         Kind.EXTRA_ROW),
+        "PostgreSQL is in charge, and reverse capture knows of no write to these rows: "
+        "`manage.py migration_status` says whether it is healthy. What the frozen file holds is "
+        "shown as expected: correct the row in PostgreSQL by hand, or a backup of it",
+    ),
+    ((Kind.SEQUENCE,), "set it by hand: SELECT setval(pg_get_serial_sequence(table, key), number)"),
+    (
+        (Kind.MISSING_TABLE, Kind.COLUMN, Kind.CONSTRAINT, Kind.INDEX, Kind.FOREIGN_KEY),
+        "`manage.py migrate`, where a migration did not run; what somebody changed by hand goes "
+        "back by hand (docs/schema.md)",
+    ),
+)  # fmt: skip
+_FOLLOW = (
+    "`manage.py sync_sqlite --follow` brings in what the old application wrote since the rollback"
+)
+
+
+def advice(found: Collection[str], states: Collection[str] = ()) -> list[tuple[str, str]]:
+    """Pairs of kinds, as one text, and a sentence, for the kinds that were found.
+
+    `states` are those of the files: what a state refuses is not advised.
+    """
+    chosen = _ADVICE
+    if "live" in states:
+        answered = {kind for kinds, _ in _LIVE for kind in kinds}
+        rest = tuple(pair for pair in _ADVICE if not answered & set(pair[0]))
+        chosen = (*_LIVE, *rest)
+    elif "rolled back" in states:
+        chosen = (((Kind.MISSING_ROW, Kind.EXTRA_ROW, Kind.VALUE, Kind.COUNT), _FOLLOW), *_ADVICE)
     pairs = (
         (", ".join(kind.value for kind in kinds if kind.value in found), sentence)
-        for kinds, sentence in _ADVICE
+        for kinds, sentence in chosen
     )
     return [pair for pair in pairs if pair[0]]
+
+
+def states_of(files: Mapping[str, Mapping[str, Any]]) -> set[str]:
+    """The states of the files of a report."""
+    return {str(file.get("state", "")) for file in files.values()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from rich.markup import escape
 
 from stillme.transfer.errors import TransferError
 from stillme.transfer.reports.html_verify import html_page
+from stillme.transfer.reports.json_text import json_text, print_json
 from stillme.transfer.reports.terminal_verify import as_dict
 from stillme.transfer.verify.manifest import ManifestCheck, make_manifest
 from stillme.transfer.verify.result import VerifyResult
@@ -31,7 +31,7 @@ def write_files(result: VerifyResult, html: Path | None, manifest: Path | None) 
     if html is not None:
         texts.append((html, html_page(report)))
     if manifest is not None:
-        texts.append((manifest, json.dumps(make_manifest(report), indent=2, ensure_ascii=False)))
+        texts.append((manifest, json_text(make_manifest(report))))
     for path, text in texts:
         try:
             # A legacy text may hold what UTF-8 cannot.
@@ -44,10 +44,12 @@ def render_manifest(console: Console, check: ManifestCheck, form: str) -> None:
     """What a later look at a manifest found."""
     if form == "json":
         status = {"exit_status": check.exit_status}
-        console.out(json.dumps({**asdict(check), **status}, indent=2, ensure_ascii=False))
+        print_json(console, {**asdict(check), **status})
         return
     for line in check.same:
         console.print(f"[green]same[/] {escape(line)}", soft_wrap=True)
     for line in check.differences:
         console.print(f"[red]differs[/] {escape(line)}", soft_wrap=True)
     console.print(f"The verdict then: {escape(check.verdict)}", soft_wrap=True)
+    if check.status_then:
+        console.print("[red]It was not proven then[/]: this manifest proves nothing.")

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
-from stillme.transfer.reports.advice import advice
+from stillme.transfer.reports.advice import advice, states_of
 
 _STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 72rem; padding: 0 1rem;
@@ -97,7 +97,10 @@ def _files(files: dict[str, dict[str, Any]]) -> str:
 
 
 def _tables(tables: Sequence[dict[str, Any]]) -> str:
-    names = ("legacy_rows", "target_rows", "repaired", "undecided", "accepted", "cells", "findings")
+    names = (
+        "legacy_rows", "target_rows", "repaired", "mended", "written_since", "undecided",
+        "accepted", "cells", "findings",
+    )  # fmt: skip
     heads = ("target table", *(name.replace("_", " ") for name in names), "rows/s")
     rows = [
         (
@@ -142,6 +145,7 @@ def _findings(report: dict[str, Any]) -> str:
     total = sum(report["findings_by_kind"].values())
     more = "" if total == len(found) else f"<p>{total - len(found):,} more are counted.</p>"
     rows = ([finding[name] for name in names] for finding in found)
-    helps = [f"{kinds}: {sentence}" for kinds, sentence in advice(report["findings_by_kind"])]
+    helpful = advice(report["findings_by_kind"], states_of(report["files"]))
+    helps = [f"{kinds}: {sentence}" for kinds, sentence in helpful]
     what_helps = f"<p>What helps:</p>{_list(helps)}" if helps else ""
     return _section(f"Findings: {total:,}", _grid(names, rows) + more + what_helps)

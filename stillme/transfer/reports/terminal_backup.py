@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from rich.box import SIMPLE_HEAD
@@ -10,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from stillme.transfer.reports.json_text import print_json
 from stillme.transfer.sqlite.backup_manifest import FileEntry, Manifest
 from stillme.transfer.steps.backup_restore import Restored
 
@@ -24,7 +24,7 @@ def render_backup(console: Console, manifest: Manifest, directory: Path, form: s
     """What was copied."""
     if form == "json":
         data = {"directory": str(directory), "sound": manifest.sound, **manifest.as_dict()}
-        console.out(json.dumps(data, indent=2, ensure_ascii=False))
+        print_json(console, data)
         return
     console.print(_table(manifest), width=min(console.width, _WIDTH))
     for folder in manifest.folders:
@@ -89,7 +89,7 @@ def render_check(console: Console, problems: list[str], directory: Path, form: s
     """Whether a backup is what its manifest says."""
     if form == "json":
         data = {"directory": str(directory), "sound": not problems, "problems": problems}
-        console.out(json.dumps(data, indent=2, ensure_ascii=False))
+        print_json(console, data)
         return
     for problem in problems:
         _print(console, f"[red]differs[/] {escape(problem)}")
@@ -102,7 +102,7 @@ def render_restore(console: Console, restored: Restored, form: str) -> None:
     before = str(restored.before) if restored.before else None
     if form == "json":
         data = {"to": str(restored.data_directory), "restored": restored.names, "before": before}
-        console.out(json.dumps(data, indent=2, ensure_ascii=False))
+        print_json(console, data)
         return
     listed = ", ".join(restored.names)
     _print(console, escape(f"Restored to {restored.data_directory}: {listed}."))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from rich.console import Console
@@ -13,6 +12,7 @@ from stillme.transfer.identity import TableId
 from stillme.transfer.reasons import in_words
 from stillme.transfer.registry import table_label
 from stillme.transfer.reports.inventory import print_left, print_open
+from stillme.transfer.reports.json_text import print_json
 from stillme.transfer.reports.progress import RunProgress as ImportProgress
 from stillme.transfer.reports.tables import plain_table, print_table
 from stillme.transfer.steps.join import JoinResult
@@ -25,7 +25,7 @@ __all__ = ["ImportProgress", "as_dict", "render_import", "render_join"]
 def render_import(console: Console, result: ImportResult, form: str) -> None:
     """Print the outcome."""
     if form == "json":
-        console.out(json.dumps(as_dict(result), indent=2, ensure_ascii=False))
+        print_json(console, as_dict(result))
         return
     for notice in result.notices:
         console.print(f"[yellow]note[/] {escape(notice)}", soft_wrap=True)
@@ -34,6 +34,8 @@ def render_import(console: Console, result: ImportResult, form: str) -> None:
         _explain(console, table)
     print_left(console, result.inventory)
     print_open(console, result.inventory)
+    for line in result.missing:
+        console.print(f"[red]missing[/] {escape(line.sentence)}", soft_wrap=True)
     if result.returned:
         console.print(f"{result.returned} rows came back from quarantine: their parent is here.")
     if result.shares:
@@ -59,7 +61,7 @@ def render_join(console: Console, result: JoinResult, form: str) -> None:
             "tables": result.rows,
             "seconds": round(result.seconds, 3),
         }
-        console.out(json.dumps(found, indent=2))
+        print_json(console, found)
         return
     console.print(
         f"Joined run {result.run_id}: {rows:,} rows in {result.ranges} ranges loaded here in "
@@ -77,9 +79,9 @@ def _table(result: ImportResult) -> Table:
         outcome = row.outcome
         counts = (
             outcome.legacy_rows,
-            outcome.loaded,
+            outcome.loaded + outcome.quarantined - result.set_aside(row),
             outcome.repaired,
-            outcome.quarantined,
+            result.set_aside(row),
             outcome.inserted,
             outcome.updated,
         )
@@ -117,7 +119,7 @@ def _listed(keys: list[str]) -> str:
 
 def _verdict(result: ImportResult) -> str:
     rows = sum(table.outcome.legacy_rows for table in result.tables)
-    aside = sum(table.outcome.quarantined for table in result.tables)
+    aside = sum(result.set_aside(table) for table in result.tables)
     if not result.conserved:
         return f"[red]{_missing(result)}[/]"
     what = "would be accounted for" if result.dry_run else "are accounted for"
@@ -156,6 +158,7 @@ def as_dict(result: ImportResult) -> dict[str, Any]:
         "exit_status": result.exit_status,
         "notices": result.notices,
         "inventory": [line.as_dict() for line in result.inventory],
+        "missing_legacy": [line.as_dict() for line in result.missing],
         "shares": result.shares,
         "deletions": [deletion.as_dict() for deletion in result.deletions],
         "deletions_refused": result.refused,
@@ -168,7 +171,8 @@ def as_dict(result: ImportResult) -> dict[str, Any]:
                 "counted_rows": table.counted,
                 "loaded": table.outcome.loaded,
                 "repaired": table.outcome.repaired,
-                "quarantined": table.outcome.quarantined,
+                "quarantined": result.set_aside(table),
+                "came_back": table.outcome.quarantined - result.set_aside(table),
                 "reasons": table.outcome.reasons,
                 "inserted": table.outcome.inserted,
                 "updated": table.outcome.updated,

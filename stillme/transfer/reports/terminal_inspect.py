@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
@@ -11,6 +9,7 @@ from rich.table import Table
 
 from stillme.transfer.identity import TableId
 from stillme.transfer.registry import table_label
+from stillme.transfer.reports.json_text import print_json
 from stillme.transfer.reports.profile_text import bounds, details, storage
 from stillme.transfer.reports.progress import RunProgress
 from stillme.transfer.sqlite.clock import format_offset
@@ -29,7 +28,7 @@ class InspectProgress(RunProgress):
 def render_inspection(console: Console, result: Inspection, form: str) -> None:
     """Print it as text or JSON."""
     if form == "json":
-        console.out(json.dumps(result.as_dict(), indent=2, ensure_ascii=False))
+        print_json(console, result.as_dict())
         return
     for file in result.files:
         _file(console, file)

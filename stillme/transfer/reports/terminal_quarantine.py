@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +13,7 @@ from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.quarantine import Retried
 from stillme.transfer.raw_cells import show_cell, unpack_anything
 from stillme.transfer.registry import table_label
+from stillme.transfer.reports.json_text import print_json
 from stillme.transfer.reports.tables import plain_table, print_table
 from stillme.transfer.visible import in_one_line
 
@@ -50,7 +50,7 @@ def render_list(
     """Counts by reason, then the rows."""
     if form == "json":
         data = {"total": total, "summary": list(summary), "rows": [as_dict(r) for r in rows]}
-        console.out(json.dumps(data, indent=2, ensure_ascii=False))
+        print_json(console, data)
         return
     if not summary:
         console.print("Nothing is in quarantine.")
@@ -76,11 +76,22 @@ def render_list(
         console.print(f"... and {total - len(rows)} more: --limit shows them.")
 
 
-def render_row(console: Console, row: QuarantinedRow, form: str) -> None:
-    """One row, cell by cell."""
+def render_rows(console: Console, rows: Sequence[QuarantinedRow], form: str) -> None:
+    """Rows cell by cell."""
     if form == "json":
-        console.out(json.dumps(as_dict(row), indent=2, ensure_ascii=False))
+        _print_rows(console, rows)
         return
+    for row in rows:
+        _render_row(console, row)
+
+
+def _print_rows(console: Console, rows: Sequence[QuarantinedRow]) -> None:
+    """One document: an object for one row, else a list of them."""
+    found = [as_dict(row) for row in rows]
+    print_json(console, found[0] if len(found) == 1 else found)
+
+
+def _render_row(console: Console, row: QuarantinedRow) -> None:
     where = f"{_label(row.file, row.table)} {in_one_line(str(row.key))}"
     console.print(f"[bold]{row.pk}[/] {escape(where)}: {escape(row.sentence)}")
     table = plain_table("", ("column", "stored as", "value", "edited to"))
@@ -100,27 +111,28 @@ def render_retry(console: Console, result: Retried, form: str) -> None:
     """What a retry came to."""
     if form == "json":
         data = {"loaded": list(result.loaded), "still": [list(pair) for pair in result.still]}
-        console.out(json.dumps(data, indent=2, ensure_ascii=False))
+        print_json(console, data)
         return
     console.print(f"{len(result.loaded)} rows loaded.")
     for pk, sentence in result.still:
         console.print(f"[red]still set aside[/] {pk}: {escape(sentence)}", soft_wrap=True)
 
 
-def render_edit(console: Console, row: QuarantinedRow, column: str, form: str) -> None:
-    """That a cell was edited, and what comes next."""
+def render_edits(console: Console, rows: Sequence[QuarantinedRow], column: str, form: str) -> None:
+    """That a cell of each row was edited, and what comes next."""
     if form == "json":
-        console.out(json.dumps(as_dict(row), indent=2, ensure_ascii=False))
+        _print_rows(console, rows)
         return
-    console.print(
-        f"row {row.pk}: {escape(column)} edited; next: manage.py quarantine retry {row.pk}",
-        soft_wrap=True,
-    )
+    for row in rows:
+        console.print(
+            f"row {row.pk}: {escape(column)} edited; next: manage.py quarantine retry {row.pk}",
+            soft_wrap=True,
+        )
 
 
 def render_accept(console: Console, done: int, form: str) -> None:
     """How many rows were accepted."""
     if form == "json":
-        console.out(json.dumps({"accepted": done}))
+        print_json(console, {"accepted": done})
         return
     console.print(f"{done:,} rows accepted: they stay out of the target, explained.")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 
 from rich.console import Console
 
+from stillme.transfer.reports.json_text import print_json
 from stillme.transfer.reports.tables import plain_table, print_table
 from stillme.transfer.steps.rehearse import Rehearsal
 
@@ -14,7 +14,7 @@ from stillme.transfer.steps.rehearse import Rehearsal
 def render_rehearsal(console: Console, result: Rehearsal, form: str) -> None:
     """Print the day."""
     if form == "json":
-        console.out(json.dumps({**asdict(result), "ok": result.ok}, indent=2))
+        print_json(console, {**asdict(result), "ok": result.ok})
         return
     table = plain_table("Rehearsal", ("step",), ("seconds",))
     table.add_column("outcome", overflow="fold")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -11,6 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
+from stillme.transfer.reports.json_text import print_json
 from stillme.transfer.reports.tables import plain_table, print_table
 from stillme.transfer.steps.cutover import CutoverResult
 from stillme.transfer.steps.readiness_list import YELLOW, Line, is_go
@@ -26,7 +26,7 @@ def render_list(console: Console, lines: Sequence[Line], form: str) -> None:
     """The go/no-go list."""
     if form == "json":
         found = {"go": is_go(lines), "lines": [asdict(line) for line in lines]}
-        console.out(json.dumps(found, indent=2, ensure_ascii=False))
+        print_json(console, found)
         return
     for line in lines:
         colour = _COLOURS[line.colour]
@@ -46,7 +46,8 @@ def _word(lines: Sequence[Line]) -> str:
 def render_cutover(console: Console, result: CutoverResult) -> None:
     """How the switch went, and what to change now."""
     console.print(
-        f"[green]Live on PostgreSQL.[/] Writers were locked out for {result.frozen_seconds:.2f} s; "
+        f"[green]Live on PostgreSQL:[/] {', '.join(result.files)}. "
+        f"Writers were locked out for {result.frozen_seconds:.2f} s; "
         f"{result.drained:,} changes drained, {result.verified:,} rows of the tail proven.",
         soft_wrap=True,
     )
@@ -54,11 +55,11 @@ def render_cutover(console: Console, result: CutoverResult) -> None:
     console.print("  DATABASE_URL=postgresql://...   (the database of this project)")
     console.print(
         "  and the data classes of this project in place of the old ones "
-        "(knowledge, continuum, rss, accuracy: services)",
+        f"({', '.join(result.files)}: services)",
         soft_wrap=True,
     )
     console.print(
-        "The legacy files stay as they are and refuse writes. "
+        "These legacy files stay as they are and refuse writes. "
         "The way back, without loss: manage.py rollback_migration",
         soft_wrap=True,
     )
@@ -67,7 +68,7 @@ def render_cutover(console: Console, result: CutoverResult) -> None:
 def render_rollback(console: Console, result: RollbackResult, form: str) -> None:
     """What was, or would be, carried back."""
     if form == "json":
-        console.out(json.dumps(_rollback_dict(result), indent=2, ensure_ascii=False))
+        print_json(console, _rollback_dict(result))
         return
     title = "What a rollback would carry back" if result.dry_run else "Carried back"
     figures = ("keys", "new", "changed", "deleted", "same", "cells", "kept aside")
@@ -132,7 +133,7 @@ def render_restore(console: Console, plan: Restore, form: str) -> None:
     """What restoring a backup loses, before it is done."""
     if form == "json":
         losses = [asdict(loss) for loss in plan.losses]
-        console.out(json.dumps({"directory": str(plan.directory), "losses": losses}, indent=2))
+        print_json(console, {"directory": str(plan.directory), "losses": losses})
         return
     figures = ("rows now", "in the backup", "in PostgreSQL since")
     table = plain_table("What the restore loses", ("legacy table",), figures)
@@ -172,12 +173,23 @@ def render_status(console: Console, found: Overview) -> None:
         counts = [f"{n:,}" for n in (store.loaded, store.repaired, store.quarantine_open)]
         table.add_row(store.store, "loaded" if store.tables else "absent", "none", "", *counts)
     print_table(console, table)
+    console.print("loaded, repaired: as of the last import; in quarantine, undecided: as of now.")
+    decided = [(row.accepted, row.mended) for row in found.files]
+    decided += [(row.accepted, row.mended) for row in found.stores]
+    accepted, mended = sum(n for n, _ in decided), sum(n for _, n in decided)
+    if accepted or mended:
+        console.print(
+            f"decided: {accepted:,} rows accepted as left out, {mended:,} mended and loaded."
+        )
     for row in found.files:
         if row.problem:
             console.print(f"[yellow]{row.file}[/] {escape(row.problem)}", soft_wrap=True)
         if row.written_since_cutover:
             console.print(f"{row.file}: {row.written_since_cutover:,} rows written since cut-over")
-    console.print(f"last proof: {found.proof}")
+    for store in found.stores:
+        if store.problem:
+            console.print(f"[yellow]{store.store}[/] {escape(store.problem)}", soft_wrap=True)
+    console.print(f"last proof: {escape(found.proof)}", soft_wrap=True)
     console.print(f"reverse capture: {found.reverse_capture}")
     if found.target_frozen:
         console.print("PostgreSQL refuses writes (rolled back).")

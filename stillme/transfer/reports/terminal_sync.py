@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -11,6 +10,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from stillme.transfer.findings import Event
+from stillme.transfer.reports.json_text import print_json
 from stillme.transfer.reports.tables import plain_table, print_table
 from stillme.transfer.steps.capture import CaptureReport
 from stillme.transfer.steps.follow import FollowResult
@@ -78,7 +78,7 @@ class SyncProgress:
 def render_capture(console: Console, reports: Sequence[CaptureReport], form: str) -> None:
     """How capture stands in each file."""
     if form == "json":
-        console.out(json.dumps([_as_dict(r) for r in reports], indent=2, ensure_ascii=False))
+        print_json(console, [_as_dict(r) for r in reports])
         return
     table = plain_table("Capture", ("file", "capture", "state", "writes"), ("changes",))
     for report in reports:
@@ -120,7 +120,7 @@ def render_follow(console: Console, result: FollowResult, form: str) -> None:
             for f in result.files
         ]
         bypassed = {s.file: s.bypassed for s in result.swept if s.bypassed}
-        console.out(json.dumps({"run": result.run_id, "files": files, "bypassed": bypassed}))
+        print_json(console, {"run": result.run_id, "files": files, "bypassed": bypassed})
         return
     figures = ("changes", "rounds", "new", "changed", "deleted", "quarant.", "lag p99 s")
     table = plain_table(f"Replayed, run {result.run_id}", ("file",), figures)

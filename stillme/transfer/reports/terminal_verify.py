@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from typing import Any
 
@@ -10,8 +9,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from stillme.transfer.reports.advice import advice
+from stillme.transfer.reports.advice import advice, states_of
 from stillme.transfer.reports.inventory import print_left
+from stillme.transfer.reports.json_text import print_json
 from stillme.transfer.reports.progress import RunProgress as VerifyProgress
 from stillme.transfer.reports.tables import plain_table, print_table
 from stillme.transfer.verify.result import TableProof, VerifyResult
@@ -22,25 +22,19 @@ __all__ = ["VerifyProgress", "as_dict", "render_verify"]
 def render_verify(console: Console, result: VerifyResult, form: str, most: int) -> None:
     """Print what was compared, every finding up to `most`, and the verdict."""
     if form == "json":
-        console.out(json.dumps(as_dict(result), indent=2, ensure_ascii=False))
+        print_json(console, as_dict(result))
         return
     for notice in result.notices:
         console.print(f"[yellow]note[/] {escape(notice)}", soft_wrap=True)
     print_left(console, result.inventory)
     print_table(console, _table(result))
-    cells = sum(proof.cells for proof in result.tables)
-    if cells:
-        console.print(f"{cells:,} cells compared.")
-    for proof in result.tables:
-        if proof.round_trip is not None:
-            words = f"{proof.target}: {proof.round_trip.words}"
-            console.print(f"round trip {escape(words)}", soft_wrap=True)
+    _print_figures(console, result)
     findings = result.findings
     for finding in findings.kept[:most]:
         console.print(f"[red]{escape(finding.sentence())}[/]", soft_wrap=True)
     if findings.total > most:
         console.print(f"... and {findings.total - most:,} more: --max-findings, --format json.")
-    for kinds, sentence in advice(result.findings.counts):
+    for kinds, sentence in advice(result.findings.counts, states_of(result.files)):
         console.print(f"[yellow]what helps[/] {kinds}: {sentence}", soft_wrap=True)
     if result.open_rows:
         console.print(
@@ -54,6 +48,22 @@ def render_verify(console: Console, result: VerifyResult, form: str, most: int) 
                 console.print(escape(reason), soft_wrap=True)
     colour = "green" if result.exit_status == 0 else "red"
     console.print(f"[{colour}]{escape(result.verdict)}[/] ({result.seconds:.1f} s)", soft_wrap=True)
+
+
+def _print_figures(console: Console, result: VerifyResult) -> None:
+    if cells := sum(proof.cells for proof in result.tables):
+        console.print(f"{cells:,} cells compared.")
+    if mended := sum(proof.mended for proof in result.tables):
+        console.print(f"{mended:,} of the rows in the target were edited by hand and loaded.")
+    for proof in result.tables:
+        if proof.written:
+            console.print(
+                f"{proof.target}: {proof.written:,} rows written in PostgreSQL since the cut-over, "
+                "not compared."
+            )
+        if proof.round_trip is not None:
+            words = f"{proof.target}: {proof.round_trip.words}"
+            console.print(f"round trip {escape(words)}", soft_wrap=True)
 
 
 def _table(result: VerifyResult) -> Table:
@@ -82,7 +92,9 @@ def as_dict(result: VerifyResult) -> dict[str, Any]:
         "exit_status": result.exit_status,
         "seconds": round(result.seconds, 3),
         "confidence": result.confidence,
+        "started_at": result.started_at,
         "finished_at": result.finished_at,
+        "database": result.cluster,
         "versions": result.versions,
         "files": result.files,
         "notices": result.notices,
@@ -111,6 +123,8 @@ def _table_dict(proof: TableProof) -> dict[str, Any]:
         "repaired": proof.repaired,
         "undecided": proof.open,
         "accepted": proof.accepted,
+        "mended": proof.mended,
+        "written_since": proof.written,
         "findings": proof.findings.total,
         "digest": proof.digest,
         "ranges": [{name: found[name] for name in _RANGE} for found in proof.ranges],

@@ -17,7 +17,7 @@ from pathlib import Path
 from django.db import connections, transaction
 
 from stillme.transfer import ledger
-from stillme.transfer.errors import LegacyFileError, StateError, TransferError
+from stillme.transfer.errors import LegacyFileError, NoLegacyFile, StateError, TransferError
 from stillme.transfer.findings import Event, OnEvent, ignore_event
 from stillme.transfer.models import Run
 from stillme.transfer.models_sync import ReverseChange
@@ -31,7 +31,7 @@ from stillme.transfer.sqlite.schema import sequence_mark
 from stillme.transfer.steps.capture import lift_stale_freezes, target_tables
 from stillme.transfer.steps.follow import Follower, FollowOptions
 from stillme.transfer.steps.merging.image import refuse_on_cluster
-from stillme.transfer.steps.readiness_list import Line, go_list, is_go
+from stillme.transfer.steps.readiness_list import Line, go_list, is_go, missing_lines
 from stillme.transfer.steps.switching.tail import Judge, Tail, refuse
 from stillme.transfer.steps.syncing import states
 from stillme.transfer.steps.syncing.live_file import LiveFile
@@ -83,7 +83,13 @@ def files_to_cut_over(on_event: OnEvent = ignore_event) -> list[LegacyFile]:
 
 def check_cutover(options: CutoverOptions, on_event: OnEvent = ignore_event) -> list[Line]:
     """The go/no-go list (`--dry-run`)."""
-    return go_list(options.database, files_to_cut_over(on_event), options.backup, options.overrides)
+    try:
+        files = files_to_cut_over(on_event)
+    except NoLegacyFile:
+        if lines := missing_lines(options.database):
+            return lines
+        raise
+    return go_list(options.database, files, options.backup, options.overrides)
 
 
 def cut_over(options: CutoverOptions, on_event: OnEvent = ignore_event) -> CutoverResult:

@@ -13,9 +13,10 @@ from django.db import connections
 from stillme.transfer import ledger
 from stillme.transfer.deletions import Confirm, always
 from stillme.transfer.edited_keys import keys_of_edited_rows
-from stillme.transfer.errors import TransferError
+from stillme.transfer.errors import NoLegacyFile, TransferError
 from stillme.transfer.findings import Event, OnEvent, ignore_event
 from stillme.transfer.identity import TableId
+from stillme.transfer.missing import missing_legacy
 from stillme.transfer.models import KeptCell, QuarantinedRow, Run, SharedRange
 from stillme.transfer.postgresql import objects
 from stillme.transfer.postgresql.locks import exclusive
@@ -53,6 +54,7 @@ from stillme.transfer.steps.rows.job import TableJob
 from stillme.transfer.steps.syncing.states import refuse_when_live
 from stillme.transfer.stores import StoreOptions, wanted_stores
 from stillme.transfer.take_inventory import inventory_of, with_decisions
+from stillme.transfer.totals import set_aside
 
 __all__ = ["CHUNK_ROWS", "ImportOptions", "ImportResult", "TableResult", "import_files"]
 
@@ -76,8 +78,24 @@ def import_files(
             result = _dry(options, directory, on_event)
         else:
             with exclusive(options.database):
-                result = _import(options, directory, on_event, confirm)
+                result = _import_what_is_there(options, directory, on_event, confirm)
     result.seconds = time.monotonic() - started
+    return result
+
+
+def _import_what_is_there(
+    options: ImportOptions, directory: Path, on_event: OnEvent, confirm: Confirm
+) -> ImportResult:
+    """Import; what was loaded before and is gone is named, and stays as it is in the target."""
+    missing = missing_legacy(options.database, options.selection)
+    try:
+        result = _import(options, directory, on_event, confirm)
+    except NoLegacyFile:
+        if not missing:
+            raise
+        result = ImportResult(None)
+    result.missing = missing
+    result.aside = set_aside(options.database)
     return result
 
 

@@ -13,9 +13,12 @@ from django.db import connections
 from django.utils import timezone
 
 from stillme.transfer.errors import LegacyFileError
-from stillme.transfer.models import DroppedObject, Proof, QuarantinedRow, RunFile
+from stillme.transfer.ledger import is_another_cluster
+from stillme.transfer.missing import ADVICE, missing_legacy
+from stillme.transfer.models import DroppedObject, QuarantinedRow
 from stillme.transfer.postgresql import capture as reverse
 from stillme.transfer.postgresql.copy import fetch_all, quoted
+from stillme.transfer.proofs import standing_proof
 from stillme.transfer.registry import LegacyFile
 from stillme.transfer.sqlite.backup_manifest import read_manifest
 from stillme.transfer.steps.backup import check_backup
@@ -55,7 +58,7 @@ def go_list(
     overrides: Mapping[str, str] | None = None,
 ) -> list[Line]:
     """All lines. A red one refuses the cut-over, unless it was overridden with a reason."""
-    lines: list[Line] = []
+    lines = missing_lines(alias)
     for file in files:
         live = LiveFile(file, None)
         try:
@@ -75,6 +78,15 @@ def go_list(
         lines += check(alias, files)
     lines += [*_disk(files), _backup(files, backup)]
     return [_overridden(line, overrides or {}) for line in lines]
+
+
+def missing_lines(alias: str) -> list[Line]:
+    """One for each file, table or store that was loaded and is gone. No risk to take: the
+    application would go on without its rows, or with rows that nothing explains."""
+    found = missing_legacy(alias)
+    return [
+        Line(RED, f"{m.file}: legacy", f"{m.path} {m.what}, but {m.known}", ADVICE) for m in found
+    ]
 
 
 def _overridden(line: Line, overrides: Mapping[str, str]) -> Line:
@@ -133,6 +145,10 @@ def _quarantine(alias: str, files: Sequence[LegacyFile]) -> list[Line]:
 
 
 def _foreign(alias: str, files: Sequence[LegacyFile]) -> list[Line]:
+    if is_another_cluster(alias):
+        text = "nobody knows who wrote the rows: this database was restored from a dump"
+        advice = "manage.py import_sqlite, then read what it says was changed"
+        return [Line(RED, "foreign writes", text, advice, "foreign")]
     lines = []
     for file in files:
         live = LiveFile(file, None)
@@ -149,46 +165,31 @@ def _foreign(alias: str, files: Sequence[LegacyFile]) -> list[Line]:
 
 def _proof(alias: str, files: Sequence[LegacyFile]) -> list[Line]:
     advice = "manage.py verify_migration"
-    proof = Proof.objects.using(alias).filter(level="full").order_by("-created_at").first()
-    covered = proof is not None and {f.name for f in files} <= set(proof.run.options["files"])
-    if proof is None or not covered:
+    standing = standing_proof(alias, {file.name: file.path for file in files})
+    proof = standing.proof
+    if proof is None:
         return [Line(RED, "last proof", "there is none of all files", advice, "proof")]
-    if tables := proof.run.options.get("tables"):
-        text = f"the last one looked at {', '.join(tables)} only"
-        return [Line(RED, "last proof", text, advice, "proof")]
-    age = timezone.now() - proof.created_at
+    age = timezone.now() - proof.run.started_at
     text = f"{proof.verdict} ({proof.level}), {_age(age)} old, findings: {proof.findings}"
-    if proof.exit_status == 2 or age > OLDEST_PROOF:
-        return [Line(RED, "last proof", text, advice, "proof")]
-    if _loaded_since(alias, files, proof):
-        text += "; files were loaded since"
-        return [Line(RED, "last proof", text, advice, "proof")]
+    if standing.why:
+        return [Line(RED, "last proof", f"{text}; {standing.why}", advice, "proof")]
     if proof.findings:
         return [Line(RED, "last proof", text, f"read its findings: {advice}", "proof")]
-    return [
-        _undecided(alias, files, text) if proof.exit_status else Line(GREEN, "last proof", text)
-    ]
+    if age > OLDEST_PROOF:
+        return [Line(RED, "last proof", text, advice, "proof")]
+    return [Line(GREEN, "last proof", text) if standing.is_proven else _undecided(alias, text)]
 
 
-def _undecided(alias: str, files: Sequence[LegacyFile], text: str) -> Line:
+def _undecided(alias: str, text: str) -> Line:
     """Not proven, only for rows in quarantine; while some are open another line refuses."""
-    names = {file.name for file in files}
     rows = QuarantinedRow.objects.using(alias).filter(status="open").values_list("file", flat=True)
     left = sorted(rows.distinct())
     advice = "manage.py verify_migration"
     if not left:
         text += "; its rows in quarantine are decided since"
         return Line(RED, "last proof", text, f"prove it now: {advice}", "proof")
-    whose = ", ".join(name for name in left if name in names) or ", ".join(left)
-    text += f"; undecided rows in quarantine of {whose}"
+    text += f"; undecided rows in quarantine of {', '.join(left)}"
     return Line(YELLOW, "last proof", text, f"manage.py quarantine list; decide, then {advice}")
-
-
-def _loaded_since(alias: str, files: Sequence[LegacyFile], proof: Proof) -> bool:
-    loads = RunFile.objects.using(alias).filter(file__in=[f.name for f in files])
-    return loads.filter(
-        run__command="import_sqlite", run__finished_at__gt=proof.created_at
-    ).exists()
 
 
 def _age(age: timedelta) -> str:

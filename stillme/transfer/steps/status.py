@@ -7,9 +7,10 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from stillme.transfer.errors import LegacyFileError
-from stillme.transfer.models import Proof, QuarantinedRow, RunTable
+from stillme.transfer.missing import ADVICE, Missing, missing_legacy
 from stillme.transfer.models_sync import CarriedCell, ReverseChange
 from stillme.transfer.postgresql import capture as reverse
+from stillme.transfer.proofs import files_to_prove, standing_proof
 from stillme.transfer.registry import LegacyFile, legacy_files
 from stillme.transfer.sqlite.capture import Health, frozen_until
 from stillme.transfer.sqlite.capture.freeze import FOR_GOOD
@@ -20,11 +21,13 @@ from stillme.transfer.steps.syncing import states
 from stillme.transfer.steps.syncing.live_file import LiveFile
 from stillme.transfer.steps.syncing.states import State
 from stillme.transfer.stores import Store, stores
+from stillme.transfer.totals import Totals, added_up, table_totals
 
 
 @dataclass(slots=True)
 class FileStatus:
-    """One legacy file. Counts are of the last import and of now."""
+    """One legacy file. `loaded` and `repaired` are of the last import of its tables, at `as_of`;
+    what is in quarantine is of now: open, accepted, mended by hand and loaded."""
 
     file: str
     path: str
@@ -36,7 +39,10 @@ class FileStatus:
     lag_seconds: float = 0.0
     loaded: int = 0
     repaired: int = 0
+    as_of: str = ""
     quarantine_open: int = 0
+    accepted: int = 0
+    mended: int = 0
     written_since_cutover: int = 0
     problem: str = ""
     since: str = ""
@@ -52,8 +58,12 @@ class StoreStatus:
     tables: int = 0
     loaded: int = 0
     repaired: int = 0
+    as_of: str = ""
     quarantine_open: int = 0
+    accepted: int = 0
+    mended: int = 0
     next_step: str = ""
+    problem: str = ""
 
 
 @dataclass(slots=True)
@@ -64,6 +74,7 @@ class Overview:
     stores: list[StoreStatus] = field(default_factory=list)
     proof: str = "none"
     proof_status: int | None = None
+    proof_counts: bool = False
     reverse_capture: str = "absent"
     target_frozen: bool = False
     carried_cells: int = 0
@@ -76,62 +87,71 @@ class Overview:
 def overview(alias: str, counted: int | None = None) -> Overview:
     """Read everything; writes nothing. A page counts no further than `counted` rows of a kind."""
     found = Overview()
+    gone = missing_legacy(alias)
     names = [file.name for file in legacy_files()]
+    tables = table_totals(alias, counted)
     for file in legacy_files():
-        found.files.append(_file(alias, file, counted))
+        found.files.append(_file(alias, file, added_up(tables, file.name), counted))
     for store in stores():
-        found.stores.append(_store(alias, store, counted))
-    proof = Proof.objects.using(alias).order_by("-created_at").first()
-    if proof is not None:
-        found.proof = f"{proof.verdict} ({proof.level}), {proof.created_at:%Y-%m-%d %H:%M} UTC"
-        if only := looked_only_at(proof):
-            found.proof += f", of {', '.join(only)} only"
-        found.proof_status = proof.exit_status
-    tables = target_tables(names)
-    found.reverse_capture = str(reverse.status(alias, tables).health)
-    found.target_frozen = reverse.is_frozen(alias, tables)
+        found.stores.append(_store(store, [t for t in tables if t.file == store.name]))
+    for status in found.files:
+        _note_missing(status, [line for line in gone if line.file == status.file])
+    for kept in found.stores:
+        _note_missing(kept, [line for line in gone if line.file == kept.store])
+    found.proof, found.proof_status, found.proof_counts = proof_sentence(alias)
+    relations = target_tables(names)
+    found.reverse_capture = str(reverse.status(alias, relations).health)
+    found.target_frozen = reverse.is_frozen(alias, relations)
     found.carried_cells = CarriedCell.objects.using(alias)[:counted].count()
     return found
 
 
-def looked_only_at(proof: Proof) -> list[str]:
-    """The tables or files it looked at, where these are not all."""
-    if tables := proof.run.options.get("tables"):
-        return list(tables)
-    seen = set(proof.run.options.get("files", []))
-    return [] if {file.name for file in legacy_files()} <= seen else sorted(seen)
+def _note_missing(status: FileStatus | StoreStatus, gone: list[Missing]) -> None:
+    if gone:
+        first = gone[0]
+        more = f" (and {len(gone) - 1} more tables)" if len(gone) > 1 else ""
+        status.problem = f"{first.path} {first.what}, but {first.known}{more}"
+        status.next_step = ADVICE
 
 
-def _open_rows(alias: str, name: str, counted: int | None) -> int:
-    rows = QuarantinedRow.objects.using(alias).filter(status="open", file=name)
-    return rows[:counted].count()
+def proof_sentence(alias: str) -> tuple[str, int | None, bool]:
+    """What is proven of everything that is there or was loaded: in words, exit status, whether
+    that proof counts."""
+    standing = standing_proof(alias, files_to_prove(alias))
+    proof = standing.proof
+    if proof is None:
+        return "none", None, False
+    words = f"{proof.verdict} ({proof.level}), as of {proof.run.started_at:%Y-%m-%d %H:%M} UTC"
+    if not standing.why:
+        return words, proof.exit_status, True
+    return f"none that counts: {standing.why}. It said: {words}", proof.exit_status, False
 
 
-def _store(alias: str, store: Store, counted: int | None) -> StoreStatus:
-    tables = _last_tables(alias, store.name)
-    open_rows = _open_rows(alias, store.name, counted)
-    status = StoreStatus(store.name, str(store.path()), len(tables), quarantine_open=open_rows)
-    status.loaded = sum(table.loaded for table in tables)
-    status.repaired = sum(table.repaired for table in tables)
+def _store(store: Store, tables: list[Totals]) -> StoreStatus:
+    imported = [table for table in tables if table.as_of is not None]
+    status = StoreStatus(store.name, str(store.path()), len(imported))
+    _note_totals(status, added_up(tables))
     if not store.is_present():
         status.next_step = "nothing: there is no such store"
-    elif not tables:
+    elif not imported:
         status.next_step = f"stop its writers: manage.py import_sqlite --file {store.name}"
     else:
         status.next_step = f"manage.py verify_migration --file {store.name}"
     return status
 
 
-def _file(alias: str, file: LegacyFile, counted: int | None) -> FileStatus:
+def _note_totals(status: FileStatus | StoreStatus, totals: Totals) -> None:
+    status.loaded, status.repaired = totals.loaded, totals.repaired
+    status.as_of = "" if totals.as_of is None else totals.as_of.isoformat(timespec="seconds")
+    status.quarantine_open, status.accepted = totals.open, totals.accepted
+    status.mended = totals.mended
+
+
+def _file(alias: str, file: LegacyFile, totals: Totals, counted: int | None) -> FileStatus:
     stand = states.seen_standing(alias, file.name)
-    open_rows = _open_rows(alias, file.name, counted)
-    status = FileStatus(
-        file.name, str(file.path), stand.state, stand.next_step, quarantine_open=open_rows
-    )
+    status = FileStatus(file.name, str(file.path), stand.state, stand.next_step)
     status.seen_at = str(stand.details.get("seen_at", ""))
-    for table in _last_tables(alias, file.name):
-        status.loaded += table.loaded
-        status.repaired += table.repaired
+    _note_totals(status, totals)
     try:
         is_there = file.path.exists()
         is_empty = is_there and not file.path.stat().st_size
@@ -179,10 +199,3 @@ def _look(file: LegacyFile, stand: states.Standing, status: FileStatus) -> None:
     if frozen == FOR_GOOD and stand.state != State.LIVE:
         status.problem = "frozen by a cut-over or rollback that was broken off"
         status.next_step = "manage.py sync_sqlite --unfreeze"
-
-
-def _last_tables(alias: str, file: str) -> list[RunTable]:
-    last = RunTable.objects.using(alias).filter(file=file).order_by("-run_id").first()
-    if last is None:
-        return []
-    return list(RunTable.objects.using(alias).filter(file=file, run_id=last.run_id))

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 from stillme.transfer.findings import Event, OnEvent
 from stillme.transfer.models import FileState
+from stillme.transfer.proofs import identity
 from stillme.transfer.registry import LegacyFile, legacy_models, table_label
 from stillme.transfer.sqlite.snapshot import Snapshot, take_snapshot
 from stillme.transfer.take_inventory import inventory_of
 from stillme.transfer.verify.cases import make_cases
 from stillme.transfer.verify.judges import Judges
+from stillme.transfer.verify.new_life import file_state
 from stillme.transfer.verify.options import VerifyOptions
 from stillme.transfer.verify.reference import check_definitions
 from stillme.transfer.verify.result import TableProof, VerifyResult
@@ -50,14 +52,22 @@ class FileWork:
     def begin(self, file: LegacyFile, judges: Judges) -> BegunFile:
         """Copy a file, look at its structure, hand out its rows. Raises TransferError."""
         self.on_event(Event("file", {"file": file.name, "path": str(file.path)}))
+        which = identity(file.path)
         snapshot = take_snapshot(file.name, file.path, self.directory)
         self.result.account_for(inventory_of(snapshot, self.options.database))
         self.result.notices += [f"{file.name}: {sentence}." for sentence in snapshot.notices]
-        cases = make_cases(self.options.database, snapshot)
+        state = file_state(self.options.database, file.name)
+        is_live = state == FileState.State.LIVE
+        cases = {
+            name: replace(case, is_live=is_live)
+            for name, case in make_cases(self.options.database, snapshot).items()
+        }
         self.result.files[file.name] = {
             "path": str(file.path),
             "sha256": snapshot.sha256,
             "size": snapshot.size,
+            "state": state,
+            **which,
         }
         found = BegunFile(snapshot, self._fit(file.name, cases))
         if self.options.level == "full":
@@ -135,8 +145,7 @@ class FileWork:
         self.on_event(Event("progress", {"table": table, "rows": rows}))
 
     def _is_followed(self, file: str) -> bool:
-        states = FileState.objects.using(self.options.database)
-        followed = states.filter(pk=file, state=FileState.State.FOLLOWING).exists()
+        followed = bool(self.result.files[file]["state"] == FileState.State.FOLLOWING)
         if followed:
             self.result.notices.append(
                 f"{file} is followed: its next ids are not looked at, the cut-over sets them."

@@ -14,7 +14,7 @@ from typing import Any
 
 from stillme.transfer import kinds
 from stillme.transfer.errors import TransferError
-from stillme.transfer.findings import Finding, FindingKind
+from stillme.transfer.findings import OF_ROWS, Finding
 from stillme.transfer.raw_cells import whole_key
 from stillme.transfer.registry import legacy_files
 from stillme.transfer.sqlite.snapshot import take_snapshot
@@ -25,13 +25,6 @@ from stillme.transfer.verify.unclaimed import unclaimed
 
 # Called with the file of the rows with findings; tells whether something may have arrived since.
 Settle = Callable[[str], bool]
-OF_ROWS = {
-    FindingKind.VALUE,
-    FindingKind.MISSING_ROW,
-    FindingKind.EXTRA_ROW,
-    FindingKind.KEPT_CELL,
-    FindingKind.QUARANTINE_KEPT_ROW,
-}
 AT_ONCE = 400
 
 

@@ -26,13 +26,14 @@ class ManifestCheck:
     """What a later look at a manifest found: files that are as they were, and those that differ."""
 
     verdict: str
+    status_then: int = 0
     same: list[str] = field(default_factory=list)
     differences: list[str] = field(default_factory=list)
 
     @property
     def exit_status(self) -> int:
-        """0 all as then, 1 something is not."""
-        return 1 if self.differences else 0
+        """0 all as then and proven then, else 1."""
+        return 1 if self.differences or self.status_then else 0
 
 
 def make_manifest(report: dict[str, Any]) -> dict[str, Any]:
@@ -65,12 +66,11 @@ def check_manifest(path: Path, report: Path | None = None) -> ManifestCheck:
     """Compare a manifest with itself, with the legacy files as they are now and, if given, with
     the JSON report it was made beside. Raises TransferError where it is no manifest."""
     manifest = _read(path)
-    check = ManifestCheck(str(manifest.get("verdict", "")))
+    check = ManifestCheck(manifest["verdict"], manifest["exit_status"])
     body = {name: value for name, value in manifest.items() if name != "sha256"}
     _compare(check, "the manifest itself", manifest.get("sha256"), digest_of(body))
     for name, file in manifest["files"].items():
-        if file.get("sha256"):
-            _compare(check, f"{name} ({file['path']})", file["sha256"], _now(name, file))
+        _compare(check, f"{name} ({file['path']})", file["sha256"], _now(name, Path(file["path"])))
     if report is not None:
         found = digest_of(_json(report))
         _compare(check, f"the report {report}", manifest.get("report_sha256"), found)
@@ -84,15 +84,14 @@ def _compare(check: ManifestCheck, what: str, then: Any, now: str) -> None:
         check.differences.append(f"{what}: SHA-256 was {then}, is {now}")
 
 
-def _now(name: str, file: dict[str, Any]) -> str:
+def _now(name: str, path: Path) -> str:
+    """The digest of what is at the manifest's own path, whatever the settings say now."""
     store = next((store for store in stores() if store.name == name), None)
-    if store is not None and not store.is_present():
-        return "unknown: the store is gone"
     with tempfile.TemporaryDirectory(prefix="stillme-manifest-") as folder:
         try:
             if store is not None:
-                return store.digest()
-            return take_snapshot(name, Path(file["path"]), Path(folder)).sha256
+                return store.digest(path)
+            return take_snapshot(name, path, Path(folder)).sha256
         except LegacyFileError as error:
             return f"unknown: {error}"
 
@@ -102,7 +101,7 @@ def _json(path: Path) -> Any:
         return json.loads(path.read_text("utf-8"))
     except OSError as error:
         raise TransferError(f"{path} cannot be read: {error.strerror}.") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise TransferError(f"{path} is not JSON: give the file that was written then.") from error
 
 
@@ -110,4 +109,18 @@ def _read(path: Path) -> dict[str, Any]:
     data = _json(path)
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         raise TransferError(f"{path} is no manifest of verify_migration: write one by --manifest.")
+    if fault := _fault(data):
+        raise TransferError(f"{path} is a manifest that somebody changed or cut short: {fault}.")
     return data
+
+
+def _fault(manifest: dict[str, Any]) -> str:
+    """Why the manifest cannot be checked; "" where it can."""
+    for name, kind in (("verdict", str), ("exit_status", int), ("sha256", str), ("files", dict)):
+        if not isinstance(manifest.get(name), kind):
+            return f"its {name!r} is missing or of another type"
+    for name, file in manifest["files"].items():
+        texts = [file.get(key) for key in ("path", "sha256")] if isinstance(file, dict) else [None]
+        if not all(isinstance(text, str) and text and "\0" not in text for text in texts):
+            return f"it does not say path and sha256 of {name!r}"
+    return ""

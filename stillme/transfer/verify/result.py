@@ -8,21 +8,28 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from stillme.transfer.findings import Finding, FindingKind
+from stillme.transfer.findings import OF_ROWS, Finding, FindingKind
 from stillme.transfer.inventory import InventoryLine, open_lines
+from stillme.transfer.verify.new_life import NewLife
 
 MOST_KEPT = 10_000
 
 
 @dataclass(slots=True)
 class Findings:
-    """All findings counted by kind, the first `MOST_KEPT` of them kept."""
+    """All findings counted by kind, the first `MOST_KEPT` of them kept.
+
+    Differences in rows of the new life (`new`) are none.
+    """
 
     counts: Counter[FindingKind] = field(default_factory=Counter)
     kept: list[Finding] = field(default_factory=list)
+    new: NewLife = field(default_factory=NewLife)
 
     def add(self, finding: Finding) -> None:
         """Count one finding, and keep it if there is room."""
+        if finding.kind in OF_ROWS and self.new.has(finding.key):
+            return
         self.counts[finding.kind] += 1
         if len(self.kept) < MOST_KEPT:
             self.kept.append(finding)
@@ -69,8 +76,11 @@ class TableProof:
     """One table compared: rows, how they were proven, what was found.
 
     `by_digest` rows were proven by a block's digest, `by_cell` cell by cell; `cells` counts the
-    legacy cells among them. `accepted` and `open` are quarantined rows. `records` and `originals`
-    are the ids of the quarantine records and kept cells that belong to judged rows.
+    legacy cells among them. `accepted` and `open` are quarantined rows; `mended` ones came back,
+    the target holds them as somebody edited them. Of a table that `is_live`, `written` rows were
+    written in PostgreSQL since the cut-over, `written_legacy` of which the legacy has too.
+    `records` and `originals` are the ids of the quarantine records and kept cells that belong to
+    judged rows.
     """
 
     file: str
@@ -84,6 +94,10 @@ class TableProof:
     repaired: int = 0
     open: int = 0
     accepted: int = 0
+    mended: int = 0
+    is_live: bool = False
+    written: int = 0
+    written_legacy: int = 0
     findings: Findings = field(default_factory=Findings)
     seconds: float = 0.0
     digest: str = ""
@@ -99,6 +113,7 @@ class TableProof:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.open += other.open
         self.accepted += other.accepted
+        self.mended += other.mended
         self.findings.merge(other.findings)
         self.ranges += other.ranges
         self.records += other.records
@@ -115,6 +130,8 @@ class VerifyResult:
     notices: list[str] = field(default_factory=list)
     files: dict[str, dict[str, Any]] = field(default_factory=dict)
     run_id: int | None = None
+    cluster: str = ""
+    started_at: str = ""
     seconds: float = 0.0
     confidence: str = ""
     finished_at: str = ""
@@ -154,6 +171,11 @@ class VerifyResult:
         return sum(table.open for table in self.tables)
 
     @property
+    def is_live(self) -> bool:
+        """Whether PostgreSQL is in charge of any of it: then it is proven as of the cut-over."""
+        return any(table.is_live for table in self.tables)
+
+    @property
     def exit_status(self) -> int:
         """0 equal and all explained, 1 differences or open questions."""
         return 1 if self.findings.total or self.open_rows else 0
@@ -162,15 +184,8 @@ class VerifyResult:
     def verdict(self) -> str:
         """One plain sentence."""
         rows = sum(table.legacy_rows for table in self.tables)
-        if self.exit_status == 0 and self.level != "full":
-            words = self.confidence or "only counts were compared, no values"
-            return f"NO DIFFERENCE FOUND among {rows:,} legacy rows ({words})."
         if self.exit_status == 0:
-            aside = sum(table.accepted for table in self.tables)
-            text = f"PROVEN: all {rows:,} legacy rows are accounted for"
-            if not aside:
-                return f"{text} in the target, value for value."
-            return f"{text}: {rows - aside:,} in the target, value for value; {aside:,} set aside."
+            return self._good_verdict(rows)
         parts = []
         if self.findings.total:
             parts.append(f"{self.findings.total:,} finding{_s(self.findings.total)}")
@@ -178,6 +193,33 @@ class VerifyResult:
             rows_open = f"{self.open_rows:,} row{_s(self.open_rows)}"
             parts.append(f"{rows_open} in quarantine nobody has decided about")
         return f"NOT PROVEN: {' and '.join(parts)} among {rows:,} legacy rows."
+
+    def _good_verdict(self, rows: int) -> str:
+        written = sum(table.written for table in self.tables)
+        compared = rows - sum(table.written_legacy for table in self.tables)
+        since = ""
+        if written:
+            were = "row was" if written == 1 else "rows were"
+            since = f" {written:,} {were} written in PostgreSQL since and not compared."
+        when = " as of the cut-over" if self.is_live else ""
+        if not compared and not written:
+            tables = len(self.tables)
+            word = "PROVEN" if self.level == "full" else "NO DIFFERENCE FOUND"
+            return f"{word}: the {tables} table{_s(tables)} compared hold no rows, on either side."
+        if self.level != "full":
+            words = self.confidence or "only counts were compared, no values"
+            return f"NO DIFFERENCE FOUND{when} among {compared:,} legacy rows ({words}).{since}"
+        aside = sum(table.accepted for table in self.tables)
+        text = f"PROVEN{when}: all {compared:,} legacy rows"
+        if compared != rows:
+            text += " that were not written since"
+        text += " are accounted for"
+        if not aside:
+            return f"{text} in the target, value for value.{since}"
+        return (
+            f"{text}: {compared - aside:,} in the target, value for value; "
+            f"{aside:,} set aside.{since}"
+        )
 
 
 def _s(count: int) -> str:

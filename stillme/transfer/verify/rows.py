@@ -203,7 +203,7 @@ class RowJudge:
             if record.status == record.Status.REPAIRED:
                 yield from self._edited(row, record, target, proof)
             elif target is not None and not row.is_repeat:
-                note = "an earlier version of a row in quarantine; import_sqlite --prune deletes it"
+                note = "an earlier version of a row in quarantine"
                 yield self._finding(FindingKind.EXTRA_ROW, key, "", "no row", "a row", note)
             return
         if fate.reason:
@@ -238,7 +238,9 @@ class RowJudge:
             proof.open += 1
         elif record.status == record.Status.ACCEPTED:
             proof.accepted += 1
-        elif record.status != record.Status.REPAIRED:
+        elif record.status == record.Status.REPAIRED:
+            proof.mended += 1
+        else:
             yield self._finding(
                 FindingKind.QUARANTINE_KEPT_ROW,
                 record.key,

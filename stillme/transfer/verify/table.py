@@ -26,6 +26,7 @@ from stillme.transfer.verify.legacy_side import (
 )
 from stillme.transfer.verify.lines import lines_for
 from stillme.transfer.verify.local_clock import LocalClock
+from stillme.transfer.verify.new_life import NewLife, new_life
 from stillme.transfer.verify.result import TableProof
 from stillme.transfer.verify.rows import RowJudge
 from stillme.transfer.verify.target_side import TargetSide
@@ -43,7 +44,8 @@ class Digest(Protocol):
 @dataclass(frozen=True, slots=True)
 class TableCase:
     """One table to be judged. `parents` maps a parent table to its mapping as found, `excluded`
-    to the parent keys that are in quarantine."""
+    to the parent keys that are in quarantine. Of an `is_live` table rows of the new life are not
+    compared: PostgreSQL is in charge of them."""
 
     snapshot: Snapshot
     mapping: TableMapping
@@ -51,6 +53,7 @@ class TableCase:
     units: dict[str, str]
     parents: dict[str, TableMapping | None] = field(default_factory=dict)
     excluded: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    is_live: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +113,7 @@ class TableJudge:
         """Judge a part."""
         mapping = self.case.mapping
         proof = TableProof(mapping.file, mapping.declared_table, mapping.target)
+        proof.findings.new = self._new
         digest = hashlib.sha256()
         if mapping.key is None:
             self._judge_rows(_hashed(self._legacy.rows("1"), digest), proof)
@@ -118,6 +122,8 @@ class TableJudge:
                 self._judge_block(after, upto, block, proof)
                 if on_block is not None:
                     on_block(block.rows)
+        # It need not travel back from a worker.
+        proof.findings.new = NewLife()
         proof.digest = digest.hexdigest()
         proof.ranges.append(
             {
@@ -227,6 +233,10 @@ class TableJudge:
                         FindingKind.EXTRA_ROW, self.case.mapping.target, str(key), "no row", "a row"
                     )
                 )
+
+    @cached_property
+    def _new(self) -> NewLife:
+        return new_life(self._alias, self.case.mapping) if self.case.is_live else NewLife()
 
     @cached_property
     def _edited(self) -> set[str]:

@@ -14,6 +14,7 @@ from stillme.transfer.registry import legacy_model
 from stillme.transfer.sqlite.connect import quoted
 from stillme.transfer.sqlite.schema import row_count, sequence_mark
 from stillme.transfer.verify.judges import Judges, PartTask
+from stillme.transfer.verify.new_life import legacy_among, new_life, target_among
 from stillme.transfer.verify.options import VerifyOptions
 from stillme.transfer.verify.result import TableProof
 from stillme.transfer.verify.sample import sample_parts
@@ -57,7 +58,7 @@ def end_full(options: VerifyOptions, begun: Begun, on_rows: OnRows) -> TableProo
     Its seconds are those in which this table was waited for: others are judged meanwhile.
     """
     started = time.monotonic()
-    whole = _empty_proof(begun.case)
+    whole = _empty_proof(options.database, begun.case)
     for proof in begun.judged:
         whole.add(proof)
         on_rows(whole.legacy_rows)
@@ -72,7 +73,7 @@ def end_full(options: VerifyOptions, begun: Begun, on_rows: OnRows) -> TableProo
 def verify_lightly(options: VerifyOptions, case: TableCase, judges: Judges) -> TableProof:
     """Level counts or sample."""
     begun = time.monotonic()
-    whole = _empty_proof(case)
+    whole = _empty_proof(options.database, case)
     _count(options.database, case, whole)
     if options.level == "sample":
         _sampled(options, case, whole, judges)
@@ -80,9 +81,17 @@ def verify_lightly(options: VerifyOptions, case: TableCase, judges: Judges) -> T
     return whole
 
 
-def _empty_proof(case: TableCase) -> TableProof:
+def _empty_proof(alias: str, case: TableCase) -> TableProof:
     mapping = case.mapping
-    return TableProof(mapping.file, mapping.declared_table, mapping.target)
+    proof = TableProof(mapping.file, mapping.declared_table, mapping.target)
+    if case.is_live:
+        proof.is_live = True
+        proof.findings.new = new = new_life(alias, mapping)
+        proof.written_legacy = legacy_among(case.snapshot, mapping, new)
+        # An emptied table has lost rows whose keys nobody noted.
+        gone = proof.written_legacy if new.everything else len(new.keys)
+        proof.written = max(gone, target_among(alias, mapping, new))
+    return proof
 
 
 def check_keys(alias: str, case: TableCase, proof: TableProof, *, followed: bool) -> None:
@@ -107,17 +116,23 @@ def _count(alias: str, case: TableCase, proof: TableProof) -> None:
     mapping = case.mapping
     proof.legacy_rows = legacy_rows(case)
     proof.target_rows = select(alias, f"SELECT count(*) FROM {mapping.relation}")[0][0]
+    new = proof.findings.new
+    if new.everything:
+        return
     records = mapping.identity.of(QuarantinedRow.objects.using(alias))
+    records = records.exclude(key__in=new.keys)
     proof.open = records.filter(status=QuarantinedRow.Status.OPEN).count()
     proof.accepted = records.filter(status=QuarantinedRow.Status.ACCEPTED).count()
-    if proof.legacy_rows != proof.target_rows + proof.open + proof.accepted:
+    comparable = proof.legacy_rows - proof.written_legacy
+    held = proof.target_rows - target_among(alias, mapping, new)
+    if comparable != held + proof.open + proof.accepted:
         proof.findings.add(
             Finding(
                 FindingKind.COUNT,
                 mapping.target,
                 None,
-                f"{proof.legacy_rows} legacy rows",
-                f"{proof.target_rows} in the target, {proof.open + proof.accepted} quarantined",
+                f"{comparable} legacy rows",
+                f"{held} in the target, {proof.open + proof.accepted} quarantined",
             )
         )
 

@@ -39,6 +39,9 @@ def _one(what: str, kind: FindingKind, where: str, *sql: str, key: str = "") -> 
     return Plant(what, kind, where, sql, key)
 
 
+_KEEP = (
+    'INSERT INTO transfer.kept_cell (file, "table", key, "column", storage, value, reason) VALUES '
+)
 _UPDATE = f"UPDATE {ITEMS} SET"
 _LAST = f"SELECT max(id)::text FROM {FETCHED}"
 PLANTS = [
@@ -116,12 +119,10 @@ PLANTS = [
          "DELETE FROM transfer.kept_cell WHERE \"table\" = 'knowledge_items' AND key = '7'",
          key="SELECT '7'"),
     _one("a kept cell of a plain row", FindingKind.KEPT_CELL, f"{ITEMS}:source",
-         "INSERT INTO transfer.kept_cell (file, \"table\", key, \"column\", storage, value, reason) "
-         "VALUES ('knowledge', 'knowledge_items', '9', 'source', 'text', 'x', 'number_in_text')",
+         f"{_KEEP}('knowledge', 'knowledge_items', '9', 'source', 'text', 'x', 'number_in_text')",
          key=ITEM_KEY),
     _one("a kept cell of no row", FindingKind.KEPT_CELL, f"{ITEMS}:source",
-         "INSERT INTO transfer.kept_cell (file, \"table\", key, \"column\", storage, value, reason) "
-         "VALUES ('knowledge', 'knowledge_items', '-17', 'source', 'text', 'x', 'number_in_text')",
+         f"{_KEEP}('knowledge', 'knowledge_items', '-17', 'source', 'text', 'x', 'number_in_text')",
          key="SELECT '-17'"),
     _one("a changed quarantined row", FindingKind.QUARANTINE_KEPT_ROW, f"{ITEMS}:source",
          "UPDATE transfer.quarantined_row SET cells = "
@@ -174,6 +175,10 @@ ELSEWHERE = {
     FindingKind.CONSERVATION: ("vector/test_vector_proof.py", "FindingKind.CONSERVATION"),
     FindingKind.ROUND_TRIP: ("transfer/verify/test_round_trip.py", "FindingKind.ROUND_TRIP"),
     FindingKind.INVENTORY: ("transfer/inventory/test_inventory.py", "FindingKind.INVENTORY"),
+    FindingKind.MISSING_LEGACY: (
+        "transfer/verify/test_missing_legacy.py",
+        "FindingKind.MISSING_LEGACY",
+    ),
     FindingKind.DIGEST: ("transfer/sync/test_follow.py", ".bypassed"),
 }
 

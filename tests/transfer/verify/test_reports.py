@@ -104,6 +104,88 @@ def test_the_manifest_is_checked(proven: Path, tmp_path: Path) -> None:
         command("--check-manifest", str(path))
 
 
+def test_a_manifest_of_no_proof_is_none(proven: Path, tmp_path: Path) -> None:
+    path = tmp_path / "proof.json"
+    with undone():
+        query("DELETE FROM rss.fetch_items")
+        assert command("--manifest", str(path))[0] == 1
+    status, text = command("--check-manifest", str(path))
+    assert (status, "NOT PROVEN" in text, "not proven then" in text) == (1, True, True)
+    assert "differs" not in text
+    assert json.loads(command("--check-manifest", str(path), "--format", "json")[1])["status_then"]
+
+
+def test_the_digest_is_of_the_path_that_the_manifest_prints(
+    proven: Path, tmp_path: Path, settings: Any
+) -> None:
+    path = tmp_path / "proof.json"
+    command("--manifest", str(path))
+    settings.LEGACY_FILES = {
+        name: {**file, "path": tmp_path / "elsewhere.db"}
+        for name, file in settings.LEGACY_FILES.items()
+    }
+    settings.LEGACY_VECTOR_DIR = tmp_path / "elsewhere"
+    assert command("--check-manifest", str(path))[0] == 0
+
+
+def _with(**changes: Any) -> Any:
+    return lambda whole: json.dumps({**whole, **changes}).encode()
+
+
+def _without(name: str) -> Any:
+    return lambda whole: json.dumps({k: v for k, v in whole.items() if k != name}).encode()
+
+
+MANGLED = {
+    "cut short": lambda whole: json.dumps(whole).encode()[:200],
+    "empty": lambda whole: b"",
+    "not UTF-8": lambda whole: b"\xff\xfe" + json.dumps(whole).encode(),
+    "a list": lambda whole: b"[]",
+    "a number": lambda whole: b"1",
+    "too deep": lambda whole: b"[" * 100_000,
+    "another format": _with(format="x"),
+    "no files": _without("files"),
+    "files a list": _with(files=[]),
+    "files null": _with(files=None),
+    "a file a text": _with(files={"rss": "x"}),
+    "a file null": _with(files={"rss": None}),
+    "no path": _with(files={"rss": {"sha256": "0"}}),
+    "no digest": _with(files={"rss": {"path": "/x"}}),
+    "path a number": _with(files={"rss": {"path": 1, "sha256": "0"}}),
+    "path with NUL": _with(files={"rss": {"path": "/x\0", "sha256": "0"}}),
+    "no verdict": _without("verdict"),
+    "verdict a list": _with(verdict=[]),
+    "no status": _without("exit_status"),
+    "status a text": _with(exit_status="0"),
+    "no sha256": _without("sha256"),
+    "sha256 null": _with(sha256=None),
+}
+
+
+@pytest.mark.parametrize("how", MANGLED)
+def test_a_mangled_manifest_is_one_sentence(
+    proven: Path, tmp_path: Path, manifest: dict[str, Any], how: str
+) -> None:
+    path = tmp_path / "proof.json"
+    path.write_bytes(MANGLED[how](manifest))
+    with pytest.raises(CommandError, match=r"proof\.json is ") as refused:
+        command("--check-manifest", str(path))
+    assert refused.value.returncode == 2
+
+
+def test_a_folder_is_no_manifest(proven: Path, tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="cannot be read"):
+        command("--check-manifest", str(tmp_path))
+
+
+@pytest.fixture(scope="module")
+def manifest(proven: Path, tmp_path_factory: Any, django_db_blocker: Any) -> Any:
+    path = tmp_path_factory.mktemp("manifest") / "proof.json"
+    with django_db_blocker.unblock():
+        command("--manifest", str(path))
+    return json.loads(path.read_text())
+
+
 def test_another_file_is_not_that_of_the_manifest(proven: Path, tmp_path: Path) -> None:
     path = tmp_path / "proof.json"
     command("--manifest", str(path))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from django.core.management.base import CommandParser
 
 from stillme.transfer.command import TransferCommand
 from stillme.transfer.errors import TransferError
+from stillme.transfer.reports.json_text import print_json
 from stillme.transfer.reports.terminal_switch import render_cutover, render_list
 from stillme.transfer.reports.terminal_sync import SyncProgress
 from stillme.transfer.steps.cutover import CutoverOptions, check_cutover, cut_over
@@ -68,16 +68,15 @@ class Command(TransferCommand):
             return 0 if is_go(lines) else 1
         result = cut_over(wanted, progress.on_event)
         if options["format"] == "json":
-            self.console.out(
-                json.dumps(
-                    {
-                        "frozen_seconds": result.frozen_seconds,
-                        "steps": result.steps,
-                        "files": result.files,
-                        "drained": result.drained,
-                        "verified": result.verified,
-                    }
-                )
+            print_json(
+                self.console,
+                {
+                    "frozen_seconds": result.frozen_seconds,
+                    "steps": result.steps,
+                    "files": result.files,
+                    "drained": result.drained,
+                    "verified": result.verified,
+                },
             )
         else:
             render_cutover(self.console, result)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from django.core.management.base import CommandParser
 
 from stillme.transfer.command import TransferCommand
+from stillme.transfer.reports.json_text import print_json
 from stillme.transfer.reports.terminal_switch import render_status
 from stillme.transfer.steps.status import overview
 
@@ -27,7 +27,7 @@ class Command(TransferCommand):
         with self.working("Asking files and server"):
             found = overview("default")
         if options["format"] == "json":
-            self.console.out(json.dumps(found.as_dict(), indent=2, ensure_ascii=False))
+            print_json(self.console, found.as_dict())
         else:
             render_status(self.console, found)
         return 0

@@ -88,17 +88,17 @@ class Command(TransferCommand):
                 )
 
     def _show(self, options: dict[str, Any]) -> int:
-        for row in self._chosen(options):
-            report.render_row(self.console, row, options["format"])
+        report.render_rows(self.console, self._chosen(options), options["format"])
         return 0
 
     def _edit(self, options: dict[str, Any]) -> int:
         if not options["column"]:
             raise TransferError("Name the column to edit: --column NAME --value TEXT.")
         storage = options["storage"] if options["value"] is not None else "null"
-        for row in self._chosen(options):
+        rows = self._chosen(options)
+        for row in rows:
             quarantine.edit("default", row, options["column"], options["value"], storage)
-            report.render_edit(self.console, row, options["column"], options["format"])
+        report.render_edits(self.console, rows, options["column"], options["format"])
         return 0
 
     def _retry(self, options: dict[str, Any]) -> int:

@@ -9,6 +9,7 @@ from django.core.management.base import CommandParser
 
 from stillme.transfer.command import TransferCommand
 from stillme.transfer.errors import TransferError
+from stillme.transfer.reports.json_text import print_json
 from stillme.transfer.reports.terminal_switch import render_restore, render_rollback
 from stillme.transfer.reports.terminal_sync import SyncProgress
 from stillme.transfer.steps.restore import plan_restore, restore
@@ -46,7 +47,9 @@ class Command(TransferCommand):
         if options["dry_run"]:
             result = plan_rollback("default", progress.on_event)
         else:
-            if finish_interrupted("default", progress.on_event):
+            if done := finish_interrupted("default", progress.on_event):
+                if options["format"] == "json":
+                    print_json(self.console, {"unfrozen": done})
                 return 0
             result = roll_back("default", progress.on_event, TailJudge("default"))
         render_rollback(self.console, result, options["format"])
@@ -58,6 +61,8 @@ class Command(TransferCommand):
         if options["dry_run"]:
             return 0
         if not options["yes"]:
+            if options["format"] == "json":
+                raise TransferError("Nothing was restored: --format json does not ask, give --yes.")
             self._confirm()
         restore("default", plan, progress.on_event)
         return 0

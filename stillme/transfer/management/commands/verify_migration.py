@@ -7,6 +7,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
+from stillme.transfer import ledger
 from stillme.transfer.command import TransferCommand
 from stillme.transfer.errors import TransferError
 from stillme.transfer.reports.files_verify import (
@@ -94,6 +95,7 @@ class Command(TransferCommand):
             jobs=max(0, options["jobs"]),
             round_trip=options["round_trip"],
         )
+        ledger.close_dead_writers("default")
         with VerifyProgress(self.console, quiet=options["format"] == "json") as progress:
             result = verify(wanted, progress.on_event, settle_by_replay("default"))
         render_verify(self.console, result, options["format"], max(0, options["max_findings"]))

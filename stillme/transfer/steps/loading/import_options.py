@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from stillme.transfer.deletions import SHARE, Deletion
 from stillme.transfer.identity import TableId
 from stillme.transfer.inventory import InventoryLine, open_lines
+from stillme.transfer.missing import Missing
 from stillme.transfer.processes import default_jobs
 from stillme.transfer.selection import Selection
 from stillme.transfer.steps.rows.outcome import Outcome
@@ -76,6 +77,7 @@ class ImportResult:
 
     `shares` are the ranges that each process of a shared import loaded. `deletions` are what
     `prune` deleted or, in a dry run or where it was `refused` (sentences), would have.
+    `missing` is what was loaded before and is gone now: nothing was done about it.
     """
 
     run_id: int | None
@@ -88,6 +90,15 @@ class ImportResult:
     inventory: list[InventoryLine] = field(default_factory=list)
     deletions: list[Deletion] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
+    missing: list[Missing] = field(default_factory=list)
+    aside: dict[tuple[str, str], int] | None = None
+
+    def set_aside(self, table: TableResult) -> int:
+        """Rows of a table that are not in the target: without those that were mended by hand,
+        which the import itself could not load. Of a dry run: those that would not be."""
+        if self.aside is None:
+            return table.outcome.quarantined
+        return self.aside.get((table.file, table.table), 0)
 
     @property
     def conserved(self) -> bool:
@@ -102,7 +113,7 @@ class ImportResult:
     @property
     def exit_status(self) -> int:
         """0 all is accounted for; 1 something was left alone, refused, or is undecided."""
-        left = self.conflicts or self.undecided or self.refused
+        left = self.conflicts or self.undecided or self.refused or self.missing
         return 0 if self.conserved and not left else 1
 
     @property

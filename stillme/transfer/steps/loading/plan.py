@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from stillme.transfer.errors import LegacyFileError
+from stillme.transfer.errors import NoLegacyFile
 from stillme.transfer.findings import Event, OnEvent
 from stillme.transfer.identity import TableId
 from stillme.transfer.mapping import TableMapping, map_table
@@ -205,7 +205,7 @@ def arrange(selection: Selection, files: Iterable[PlannedFile], notices: list[st
         tables.update({planned.identity: planned for planned in file.tables.values()})
     if not tables and not selection.only_stores:
         names = ", ".join(str(s.source) for s in plan.snapshots)
-        raise LegacyFileError(f"None of the known legacy tables is in {names}: check the paths.")
+        raise NoLegacyFile(f"None of the known legacy tables is in {names}: check the paths.")
     for level in levels(legacy_models()):
         here = [tables[m.identity()] for m in level if m.identity() in tables]
         if here:

@@ -1,0 +1,31 @@
+"""Which database this is: a proof and a mark of a write say nothing about another one.
+
+A dump that is restored brings the ledger along, and with it what was proven of the database it
+was made from. The system identifier names the cluster (initdb makes a new one; a physical copy has
+the same), the database's OID the database in it.
+https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-PG-CONTROL-SYSTEM
+"""
+
+from __future__ import annotations
+
+from django.db import connections
+
+_KNOWN = (
+    "SELECT has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE'), "
+    "(SELECT oid::text FROM pg_catalog.pg_database WHERE datname = current_database())"
+)
+_SYSTEM = "SELECT system_identifier::text FROM pg_catalog.pg_control_system()"
+
+
+def cluster_id(alias: str) -> str:
+    """``7432118023541723137/16384``: system identifier and OID of the database.
+
+    Where the server does not tell its identifier, the OID stands alone: ``unknown/16384``.
+    """
+    with connections[alias].cursor() as cursor:
+        cursor.execute(_KNOWN)
+        may_ask, database = cursor.fetchone()
+        if not may_ask:
+            return f"unknown/{database}"
+        cursor.execute(_SYSTEM)
+        return f"{cursor.fetchone()[0]}/{database}"

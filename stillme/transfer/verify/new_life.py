@@ -1,0 +1,68 @@
+"""Rows that the application wrote in PostgreSQL since the cut-over: no frozen file has them.
+
+Reverse capture notes their keys (`transfer.reverse_change`). A difference in such a row is no loss;
+a difference in any other row is. A TRUNCATE leaves no row that could be compared.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from stillme.transfer.mapping import TableMapping
+from stillme.transfer.models import FileState
+from stillme.transfer.models_sync import ReverseChange
+from stillme.transfer.sqlite.connect import quoted
+from stillme.transfer.sqlite.snapshot import Snapshot
+from stillme.transfer.verify.target_side import select
+
+
+@dataclass(frozen=True, slots=True)
+class NewLife:
+    """The keys, as text, of rows written since; `everything` where the table was emptied."""
+
+    keys: frozenset[str] = frozenset()
+    everything: bool = False
+
+    def has(self, key: str | None) -> bool:
+        """Whether the row of this key is not comparable any more."""
+        return self.everything or (key is not None and key in self.keys)
+
+
+def file_state(alias: str, file: str) -> str:
+    """Where the file stands: absent, captured, loaded, following, live, rolled back."""
+    states = FileState.objects.using(alias).filter(pk=file)
+    return states.values_list("state", flat=True).first() or str(FileState.State.ABSENT)
+
+
+def new_life(alias: str, mapping: TableMapping) -> NewLife:
+    """What reverse capture noted of a table since the cut-over."""
+    changes = ReverseChange.objects.using(alias).filter(relation=mapping.target).order_by()
+    found = set(changes.values_list("key", flat=True).distinct())
+    return NewLife(frozenset(key for key in found if key is not None), None in found)
+
+
+def legacy_among(snapshot: Snapshot, mapping: TableMapping, new: NewLife) -> int:
+    """How many legacy rows have such a key."""
+    if mapping.key is None or not (new.keys or new.everything):
+        return 0
+    key, table = quoted(mapping.key.legacy), quoted(mapping.table)
+    connection = snapshot.open()
+    try:
+        connection.execute("CREATE TEMP TABLE written (key TEXT PRIMARY KEY)")
+        rows = ((name,) for name in new.keys)
+        connection.executemany("INSERT INTO temp.written VALUES (?)", rows)
+        # As text: also a key that SQLite stores otherwise than its column says.
+        test = f"CAST({key} AS TEXT) IN (SELECT key FROM temp.written)"
+        where = "1" if new.everything else test
+        return int(connection.execute(f"SELECT count(*) FROM {table} WHERE {where}").fetchone()[0])
+    finally:
+        connection.close()
+
+
+def target_among(alias: str, mapping: TableMapping, new: NewLife) -> int:
+    """How many target rows have such a key."""
+    if mapping.key is None or not (new.keys or new.everything):
+        return 0
+    key = '"' + mapping.key.target.replace('"', '""') + '"'
+    query = f"SELECT count(*) FROM {mapping.relation} WHERE %s OR {key}::text = ANY(%s)"
+    return int(select(alias, query, [new.everything, sorted(new.keys)])[0][0])
