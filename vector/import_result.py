@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from stillme.transfer.inventory import InventoryLine
 from stillme.transfer.steps.rows.outcome import Outcome
 from vector.names import FILE
 
@@ -32,6 +33,7 @@ class VectorImport:
     layout: str
     tables: list[CollectionResult] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
+    inventory: list[InventoryLine] = field(default_factory=list)
     seconds: float = 0.0
     dry_run: bool = False
 
