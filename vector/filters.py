@@ -13,11 +13,14 @@ from functools import reduce
 from operator import and_, or_
 from typing import Any
 
+from django.db import DataError, connection, transaction
 from django.db.models import BooleanField, F, Func, Q, Value
 from django.db.models.functions import Coalesce
 
 from stillme.transfer.errors import TransferError
+from stillme.transfer.postgresql.copy import fetch_all
 from vector.fields import MetadataEncoder
+from vector.regex import RegexError, translate
 
 Scalar = str | int | float | bool
 _COMPARISONS = {"$gt": ">", "$gte": ">=", "$lt": "<", "$lte": "<="}
@@ -65,13 +68,31 @@ def document_condition(where: Mapping[str, Any]) -> Q:
     if operator in ("$contains", "$not_contains"):
         found = Q(document__contains=operand)
     elif operator in ("$regex", "$not_regex"):
-        found = Q(document__regex=operand)
+        found = Q(document__regex=_pattern(operand, operator))
     else:
         raise FilterError(
             f"{operator} is no operator of where_document: use $contains, $not_contains, $regex, "
             "$not_regex, $and or $or."
         )
     return ~found | Q(document__isnull=True) if operator.startswith("$not") else found
+
+
+def _pattern(given: str, operator: str) -> str:
+    """Chroma's pattern as PostgreSQL's, which is asked whether it takes it."""
+    what = f"The pattern {given[:60]!r} of {operator}"
+    if "\0" in given:
+        raise FilterError(f"{what} has a NUL, which no document has.")
+    try:
+        pattern = translate(given)
+        with transaction.atomic():
+            fetch_all(connection, "SELECT '' ~ %s", [pattern])
+    except RegexError as error:
+        raise FilterError(f"{what} cannot be used: {error}.") from error
+    except RecursionError as error:
+        raise FilterError(f"{what} cannot be used: its groups are nested too deep.") from error
+    except DataError as error:
+        raise FilterError(f"{what} cannot be used: it is too complex for PostgreSQL.") from error
+    return pattern
 
 
 def _only(mapping: Mapping[str, Any], what: str) -> tuple[str, Any]:
