@@ -71,9 +71,7 @@ def compare(
         if aside.key is None and aside.number is None:
             # It is about a whole segment; the ids it touches follow one by one.
             continue
-        mine = [
-            r for r in found.pop((aside.key, aside.number), []) if r.status != _REPAIRED
-        ]
+        mine = [r for r in found.pop((aside.key, aside.number), []) if r.status != _REPAIRED]
         note = _difference(mine, aside, name)
         if note:
             yield Finding(FindingKind.CONSERVATION, WHERE, aside.key, note=note)
@@ -126,12 +124,10 @@ def _same(name: str, cells: dict[str, Any], stored: dict[str, Any]) -> bool:
         return storage == "text" and not expectation.metadata_difference(expected, content)
     if isinstance(expected, str):
         return (storage, value) == ("text", expected.encode("utf-8", "surrogateescape"))
-    return (storage, value) == ("null" if expected is None else "integer", expected)
+    return bool((storage, value) == ("null" if expected is None else "integer", expected))
 
 
-def needless_originals(
-    alias: str, table: str, seen: set[str]
-) -> Iterator[Finding]:
+def needless_originals(alias: str, table: str, seen: set[str]) -> Iterator[Finding]:
     """Kept cells of a collection that are of none of its items."""
     cells = KeptCell.objects.using(alias).filter(table=table).order_by("key", "pk")
     for key, column in cells.values_list("key", "column").iterator():
@@ -158,9 +154,7 @@ def _counted(rows: Any) -> Any:
     return rows.order_by("table").values_list("table").annotate(Count("pk"))
 
 
-def collection_originals(
-    alias: str, collections: Iterable[chroma.Collection]
-) -> Iterator[Finding]:
+def collection_originals(alias: str, collections: Iterable[chroma.Collection]) -> Iterator[Finding]:
     """The kept metadata of collections: of those whose own cannot be held, and of no other."""
     kept: dict[str, list[KeptCell]] = {}
     for cell in KeptCell.objects.using(alias).filter(table=COLLECTIONS).order_by("key", "pk"):

@@ -1,8 +1,8 @@
 """Chroma's `where` and `where_document` as conditions of the ORM.
 
-Semantics of chromadb 1.4, for lists those of 1.5: numbers compare by value (1 is 1.0), booleans and
-strings only with their own kind; `$ne`, `$nin` and `$not_contains` also take items that lack the key
-or document. A list is found by `$contains` alone, and there 1 is not 1.0.
+Semantics of chromadb 1.4, for lists those of 1.5: numbers compare by value (1 is 1.0), booleans
+and strings only with their own kind; `$ne`, `$nin` and `$not_contains` also take items that lack
+the key or document. A list is found by `$contains` alone, and there 1 is not 1.0.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from django.conf import settings
 from stillme.transfer.findings import OnEvent
 from stillme.transfer.inventory import InventoryLine
 from stillme.transfer.stores import StoreOptions, StoreReport
-from vector.names import DATABASE, FILE
+from vector.names import FILE
 
 
 class VectorStore:

@@ -35,9 +35,7 @@ def import_folder(folder: Path, options: StoreOptions, run: Any, on_event: OnEve
     result = import_vectors(folder, options=chosen, run=run, on_event=on_event)
     notices = [f"{FILE}: {notice}" for notice in result.notices]
     indexes = [f"{FILE}: {table.index}" for table in result.tables if table.index]
-    return StoreReport(
-        list(result.tables), notices=notices + indexes, inventory=result.inventory
-    )
+    return StoreReport(list(result.tables), notices=notices + indexes, inventory=result.inventory)
 
 
 def prove_folder(folder: Path, options: StoreOptions, on_event: OnEvent) -> StoreReport:

@@ -215,7 +215,7 @@ class _Judge:
         self.tell("progress", rows=done)
 
     def _judge_counts(self, row: models.Collection, *, whole: bool) -> None:
-        """Counts by another road: both databases count for themselves, the target by a full scan."""
+        """Counts by another road: each database counts, the target by a full scan."""
         found = target_ids(self.alias, row.pk)
         self.proof.target_rows = found.total()
         if whole:

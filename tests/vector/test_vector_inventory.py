@@ -43,7 +43,8 @@ def old_store(folder):
 
 UNREADABLE = {
     "a store of 0.3": (
-        old_store, {"chroma-collections.parquet", "chroma-embeddings.parquet", "index"}, "Chroma 0.3",
+        old_store, {"chroma-collections.parquet", "chroma-embeddings.parquet", "index"},
+        "Chroma 0.3",
     ),
     "only segments": (lambda f: put(f / "abc" / "data_level0.bin"), {"abc"}, "no chroma.sqlite3"),
     "an empty database beside segments": (
@@ -119,7 +120,8 @@ def test_a_whole_store_is_carried(folder, layout):
 STRANGERS = {
     "a table": ("CREATE TABLE more (a); INSERT INTO more VALUES (1)", None, "more"),
     "a table without rowids": (
-        "CREATE TABLE more (a PRIMARY KEY) WITHOUT ROWID; INSERT INTO more VALUES (1)", None, "more",
+        "CREATE TABLE more (a PRIMARY KEY) WITHOUT ROWID; INSERT INTO more VALUES (1)", None,
+        "more",
     ),
     "metadata of no id": (
         "INSERT INTO embedding_metadata (id, key, int_value) VALUES (999, 'a', 1)", None,

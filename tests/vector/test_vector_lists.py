@@ -98,18 +98,27 @@ def test_what_jsonb_cannot_hold_of_a_list_is_repaired(modern):
     assert services.get(services.get_collection("c"), ["nan"])[0].metadata == {"x": [2.0]}
 
 
+ELEMENT = "INSERT INTO embedding_metadata_array VALUES "
+VALUE = "UPDATE embedding_metadata SET"
+UNAPPLIED = "; DELETE FROM max_seq_id"
 HOSTILE = {
-    "two values in an element": "INSERT INTO embedding_metadata_array VALUES (1, 'x', 'a', 1, NULL, NULL)",
-    "two values in a row": "UPDATE embedding_metadata SET float_value = 2.5 WHERE key = 'n'",
-    "a list and a value": "INSERT INTO embedding_metadata_array VALUES (1, 'n', 'a', NULL, NULL, NULL)",
-    "a blob element": "INSERT INTO embedding_metadata_array VALUES (1, 'x', x'00', NULL, NULL, NULL)",
-    "a blob": "UPDATE embedding_metadata SET string_value = x'01', int_value = NULL WHERE key = 'n'",
-    "a boolean that is none": "UPDATE embedding_metadata SET bool_value = 7, int_value = NULL WHERE key = 'n'",
-    "a key that is none": "UPDATE embedding_metadata SET key = x'01' WHERE key = 'n'",
-    "a document that is a list": "INSERT INTO embedding_metadata_array VALUES (1, 'chroma:document', 'a', NULL, NULL, NULL)",
-    "a document that is a number": "UPDATE embedding_metadata SET int_value = 1, string_value = NULL WHERE key = 'chroma:document'",
-    "a list in a list": "UPDATE embeddings_queue SET metadata = '{\"x\": [[1]]}'; DELETE FROM max_seq_id",
-    "an object in a list": "UPDATE embeddings_queue SET operation = 2, metadata = '{\"x\": [{}]}'; DELETE FROM max_seq_id",
+    "two values in an element": ELEMENT + "(1, 'x', 'a', 1, NULL, NULL)",
+    "two values in a row": VALUE + " float_value = 2.5 WHERE key = 'n'",
+    "a list and a value": ELEMENT + "(1, 'n', 'a', NULL, NULL, NULL)",
+    "a blob element": ELEMENT + "(1, 'x', x'00', NULL, NULL, NULL)",
+    "a blob": VALUE + " string_value = x'01', int_value = NULL WHERE key = 'n'",
+    "a boolean that is none": VALUE + " bool_value = 7, int_value = NULL WHERE key = 'n'",
+    "a key that is none": VALUE + " key = x'01' WHERE key = 'n'",
+    "a document that is a list": ELEMENT + "(1, 'chroma:document', 'a', NULL, NULL, NULL)",
+    "a document that is a number": (
+        VALUE + " int_value = 1, string_value = NULL WHERE key = 'chroma:document'"
+    ),
+    "a list in a list": (
+        "UPDATE embeddings_queue SET metadata = '{\"x\": [[1]]}'" + UNAPPLIED
+    ),
+    "an object in a list": (
+        "UPDATE embeddings_queue SET operation = 2, metadata = '{\"x\": [{}]}'" + UNAPPLIED
+    ),
 }  # fmt: skip
 
 

@@ -62,12 +62,12 @@ FOREIGN_KEY = (
     "CONSTRAINT %I', n); END $$; "
 )
 RECORD = (
-    "INSERT INTO transfer.quarantined_row (file, \"table\", key, cells, reason, \"column\", sentence,"
+    'INSERT INTO transfer.quarantined_row (file, "table", key, cells, reason, "column", sentence,'
     " status, repairs, note, decided_by) VALUES ('{file}', '{table}', '{key}', '{{}}', 'no_vector',"
     " '', '', '{status}', '{{}}', '', '')"
 )
 ORIGINAL = (
-    "INSERT INTO transfer.kept_cell (\"table\", key, \"column\", storage, value, reason) "
+    'INSERT INTO transfer.kept_cell ("table", key, "column", storage, value, reason) '
     "VALUES ('{table}', '{key}', '{column}', 'text', 'x', 'not_finite')"
 )
 ROW = "transfer.quarantined_row"
@@ -75,7 +75,9 @@ CELL = "transfer.kept_cell"
 
 PLANTS = {
     # structure
-    "no primary key": ("ALTER TABLE vector.items DROP CONSTRAINT items_pkey", "constraint", "items"),
+    "no primary key": (
+        "ALTER TABLE vector.items DROP CONSTRAINT items_pkey", "constraint", "items",
+    ),
     "no unique": (DROP_UNIQUE, "constraint", "items"),
     "another unique": (
         DROP_UNIQUE + "ALTER TABLE vector.items ADD CONSTRAINT items_id_once "
@@ -141,13 +143,13 @@ PLANTS = {
         "VALUES (99999, 'lost', '{1,2,3,4}')", "foreign_key", "items:collection_id",
     ),
     "a collection twice": (
-        "ALTER TABLE vector.collections DROP CONSTRAINT collections_name_once; DO $$ DECLARE n text;"
-        " BEGIN FOR n IN SELECT conname FROM pg_constraint WHERE conrelid = "
+        "ALTER TABLE vector.collections DROP CONSTRAINT collections_name_once; DO $$ DECLARE "
+        "n text; BEGIN FOR n IN SELECT conname FROM pg_constraint WHERE conrelid = "
         "'vector.collections'::regclass AND contype = 'u' LOOP EXECUTE format('ALTER TABLE "
         "vector.collections DROP CONSTRAINT %I', n); END LOOP; END $$; "
-        "INSERT INTO vector.collections (uuid, name, created_at, metric, metadata, dimension) SELECT"
-        " uuid, name, created_at, metric, metadata, dimension FROM vector.collections", "extra_row",
-        "collections:uuid",
+        "INSERT INTO vector.collections (uuid, name, created_at, metric, metadata, dimension) "
+        "SELECT uuid, name, created_at, metric, metadata, dimension FROM vector.collections",
+        "extra_row", "collections:uuid",
     ),
     "a float beyond a float": (
         "UPDATE vector.items SET metadata = jsonb_set(metadata, '{real}', "
@@ -176,8 +178,9 @@ PLANTS = {
     ),
     "a record twice": (
         f"INSERT INTO {ROW} (file, \"table\", key, cells, reason, \"column\", sentence, status, "
-        "repairs, note, decided_by) SELECT file, \"table\", key, cells, reason, \"column\", sentence,"
-        f" status, repairs, note, decided_by FROM {ROW} WHERE key = 'nul'", "conservation", "items",
+        "repairs, note, decided_by) SELECT file, \"table\", key, cells, reason, \"column\", "
+        f"sentence, status, repairs, note, decided_by FROM {ROW} WHERE key = 'nul'",
+        "conservation", "items",
     ),
     "a record with another reason": (
         f"UPDATE {ROW} SET reason = 'no_vector' WHERE key = 'nul'", "conservation", "items",
@@ -234,7 +237,8 @@ PLANTS = {
         "items:metadata",
     ),
     "another original": (
-        f"UPDATE {CELL} SET value = '{{\"x\": 1}}' WHERE key = 'inf'", "kept_cell", "items:metadata",
+        f"UPDATE {CELL} SET value = '{{\"x\": 1}}' WHERE key = 'inf'", "kept_cell",
+        "items:metadata",
     ),
     "another time kept": (
         f"UPDATE {CELL} SET value = 'later' WHERE key = 'late'", "kept_cell", "items:created_at",
@@ -263,8 +267,8 @@ PLANTS = {
         "collections",
     ),
     "an original of a healthy collection": (
-        "INSERT INTO transfer.kept_cell (\"table\", key, \"column\", storage, value, reason) SELECT "
-        "'vector_db/collections', uuid::text, 'metadata', 'text', '{}', 'not_finite' FROM "
+        "INSERT INTO transfer.kept_cell (\"table\", key, \"column\", storage, value, reason) "
+        "SELECT 'vector_db/collections', uuid::text, 'metadata', 'text', '{}', 'not_finite' FROM "
         "vector.collections", "kept_cell", "collections:metadata",
     ),
     "an original of no collection": (
@@ -324,7 +328,9 @@ def test_extra_items_are_all_counted(imported, monkeypatch):
 
 
 INDEX_PLANTS = {
-    "another expression": "((embedding::vector(4) + '[1,1,1,1]'::vector(4))::vector(4)) vector_cosine_ops",
+    "another expression": (
+        "((embedding::vector(4) + '[1,1,1,1]'::vector(4))::vector(4)) vector_cosine_ops"
+    ),
     "a part of the vector": "((embedding[1:4]::vector(4))) vector_cosine_ops",
     "another operator class": "((embedding::vector(4))) vector_l2_ops",
     "half precision": "((embedding::halfvec(4))) halfvec_cosine_ops",
@@ -352,9 +358,7 @@ def test_an_index_that_is_not_ready_is_found(imported, column):
     if indexes.ensure_extension():
         pytest.skip("no pgvector on this server: the embedded one has it")
     name = indexes.index_name(Collection.objects.get())
-    plant(
-        f"UPDATE pg_index SET {column} = false WHERE indexrelid = 'vector.{name}'::regclass"
-    )
+    plant(f"UPDATE pg_index SET {column} = false WHERE indexrelid = 'vector.{name}'::regclass")
     assert f"vector.items:{name}" in {f.where for f in verify_vectors(imported)}
 
 

@@ -104,7 +104,7 @@ def folder_lines(folder: Path, connection: sqlite3.Connection) -> list[Inventory
 
 
 def table_lines(connection: sqlite3.Connection) -> list[InventoryLine]:
-    """Every table with rows, and what is left of collections that are gone. Counted by full scans."""
+    """Every table with rows, and what deleted collections left. Counted by full scans."""
     lines = []
     names = "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name"
     for (name,) in connection.execute(names).fetchall():

@@ -154,9 +154,7 @@ class _Lists:
             found.append(bool(flag) if value is None and flag is not None else value)
 
 
-def entries(
-    source: Source, topics: list[str], mark: int, part: Part = WHOLE
-) -> Iterator[Entry]:
+def entries(source: Source, topics: list[str], mark: int, part: Part = WHOLE) -> Iterator[Entry]:
     """The entries of a collection after the queue from beyond `mark` is applied."""
     connection = source.connection
     pending: dict[str, list[queue.Queued]] = {}

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 import sqlite3
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 
 from stillme.transfer.errors import LegacyFileError
@@ -38,7 +37,8 @@ def wrong_indexes(database: Path, named: Path) -> dict[str, str]:
     try:
         with closing(sqlite3.connect(database, isolation_level=None)) as connection:
             table_of = dict(connection.execute(sql).fetchall())
-            for table in filter(partial(_is_table, connection), _READ):
+            # What has no index is read as it is.
+            for table in sorted(set(_READ) & set(table_of.values())):
                 for (message,) in connection.execute(f"PRAGMA integrity_check('{table}')"):
                     if _TREE.match(message):
                         what = f"table {table}: {message.splitlines()[0]}"
@@ -72,11 +72,6 @@ def rebuild_indexes(database: Path, named: Path, wrong: dict[str, str]) -> list[
 
 def _damaged(named: Path, what: str) -> str:
     return f"{named} is damaged ({what}): restore it from a backup."
-
-
-def _is_table(connection: sqlite3.Connection, name: str) -> bool:
-    sql = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
-    return connection.execute(sql, (name,)).fetchone() is not None
 
 
 def _reindex(connection: sqlite3.Connection, index: str, table: str, named: Path) -> None:

@@ -6,8 +6,9 @@ PostgreSQL's own \\d, \\w and \\s depend on the database's locale; ranges do not
 from __future__ import annotations
 
 import unicodedata
+from bisect import bisect_right
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, lru_cache
 
 from vector.regex.errors import RegexError
 
@@ -55,8 +56,7 @@ _CATEGORIES = {
     "space_separator": "Zs", "line_separator": "Zl", "paragraph_separator": "Zp",
 }  # fmt: skip
 _SHORT = {
-    short.lower(): short
-    for short in {*_CATEGORIES.values(), "L", "M", "N", "P", "S", "Z", "LC"}
+    short.lower(): short for short in {*_CATEGORIES.values(), "L", "M", "N", "P", "S", "Z", "LC"}
 }
 
 
@@ -140,12 +140,14 @@ def _orbits() -> dict[int, tuple[int, ...]]:
     return {code: tuple(codes) for codes in folded.values() if len(codes) > 1 for code in codes}
 
 
+@lru_cache(maxsize=256)
 def fold(ranges: Ranges) -> Ranges:
     """The set with all characters that are equal to one of it without regard to case."""
+    lows = [low for low, _ in ranges]
     more = [
         (other, other)
         for code, others in _orbits().items()
-        if any(low <= code <= high for low, high in ranges)
+        if (at := bisect_right(lows, code)) and code <= ranges[at - 1][1]
         for other in others
     ]
     return union(ranges, more)
