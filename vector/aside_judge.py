@@ -117,8 +117,8 @@ def _same(name: str, cells: dict[str, Any], stored: dict[str, Any]) -> bool:
         if storage != "blob" or not isinstance(value, bytes) or len(value) != len(expected):
             return False
         if value == expected or len(value) % 4:
-            return value == expected
-        return purged and not expectation.vector_difference(expected, value, exact=False)
+            return bool(value == expected)
+        return bool(purged) and not expectation.vector_difference(expected, value, exact=False)
     if isinstance(expected, dict):
         content = expectation.read_json(value) if isinstance(value, bytes) else value
         return storage == "text" and not expectation.metadata_difference(expected, content)

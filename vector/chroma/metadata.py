@@ -22,9 +22,11 @@ _COLUMNS = ("string_value", "int_value", "float_value", "bool_value")
 # More than one of the values is set, or a boolean is none: Chroma never writes that, and to take
 # one of them would be to drop the other.
 _STRANGE = (
-    "(({0}.string_value IS NOT NULL) + ({0}.int_value IS NOT NULL) + ({0}.float_value IS NOT NULL)"
-    " + ({0}.bool_value IS NOT NULL) > 1 OR {0}.bool_value NOT IN (0, 1)"
-    " OR typeof({0}.key) = 'blob')"
+    "(CASE WHEN {0}.string_value IS NOT NULL"
+    " THEN coalesce({0}.int_value, {0}.float_value, {0}.bool_value) IS NOT NULL"
+    " WHEN {0}.int_value IS NOT NULL THEN coalesce({0}.float_value, {0}.bool_value) IS NOT NULL"
+    " WHEN {0}.float_value IS NOT NULL THEN {0}.bool_value IS NOT NULL"
+    " ELSE {0}.bool_value NOT IN (0, 1) END OR typeof({0}.key) = 'blob')"
 )
 # Walking the table in the order of its key needs no sort.
 _ROWS = f"""
