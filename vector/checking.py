@@ -15,8 +15,10 @@ from vector import indexes
 from vector.models import Collection, Item
 
 Scalar = str | int | float | bool
-Metadata = Mapping[str, Scalar | None]
+Value = Scalar | list[Scalar]
+Metadata = Mapping[str, Value | None]
 Embedding = Sequence[float]
+_SCALARS = (str, int, float, bool)
 # How long an application waits for other writers before it does without the index.
 PATIENCE = "3s"
 
@@ -107,25 +109,32 @@ def float32(collection: Collection, embedding: Embedding, what: str) -> list[flo
 
 
 def merged_metadata(
-    old: Mapping[str, Scalar | None], given: Metadata | None, what: str
-) -> dict[str, Scalar | None]:
+    old: Mapping[str, Value | None], given: Metadata | None, what: str
+) -> dict[str, Value | None]:
     """Old metadata with the given over it; a given None takes the key away, as in Chroma."""
     gone = {key for key, value in (given or {}).items() if value is None}
     kept = {key: value for key, value in old.items() if key not in gone}
     return {**kept, **clean_metadata(given, what)}
 
 
-def clean_metadata(metadata: Metadata | None, what: str) -> dict[str, Scalar]:
-    """Metadata without its None values; VectorError for what cannot be stored."""
-    clean: dict[str, Scalar] = {}
+def clean_metadata(metadata: Metadata | None, what: str) -> dict[str, Value]:
+    """Metadata without its None values; VectorError for what cannot be stored.
+
+    A list has values of one type, and at least one, as in Chroma.
+    """
+    clean: dict[str, Value] = {}
     for key, value in (metadata or {}).items():
         if value is None:
             continue
-        if not isinstance(key, str) or not isinstance(value, str | int | float | bool):
-            raise VectorError(f"The metadata {key!r} of {what} is no text, number or boolean.")
-        if "\0" in key or (isinstance(value, str) and "\0" in value):
-            raise VectorError(f"The metadata {key!r} of {what} has a NUL.")
-        if isinstance(value, float) and not math.isfinite(value):
-            raise VectorError(f"The metadata {key!r} of {what} is not finite.")
+        named = f"The metadata {key!r} of {what}"
+        values = value if isinstance(value, list) else [value]
+        if not isinstance(key, str) or not all(isinstance(v, _SCALARS) for v in values):
+            raise VectorError(f"{named} is no text, number or boolean, nor a list of such.")
+        if not values or len(set(map(type, values))) > 1:
+            raise VectorError(f"{named} is a list that is empty or mixes types.")
+        if "\0" in key or any(isinstance(v, str) and "\0" in v for v in values):
+            raise VectorError(f"{named} has a NUL.")
+        if any(isinstance(v, float) and not math.isfinite(v) for v in values):
+            raise VectorError(f"{named} is not finite.")
         clean[key] = value
     return clean

@@ -19,7 +19,7 @@ import orjson
 from stillme.transfer.raw_cells import pack_cell
 from vector.binary import row_bytes, stamp
 from vector.chroma import Collection, Item, Problem
-from vector.chroma.records import Scalar
+from vector.chroma.records import Scalar, Value
 from vector.fields import MetadataEncoder
 
 TABLES = "vector_db"
@@ -100,7 +100,7 @@ def convert(collection_pk: int, collection: Collection, item: Item) -> Ready | A
     return Ready(item.embedding_id, row, tuple(kept))
 
 
-def metadata_text(metadata: Mapping[str, Scalar | None]) -> tuple[str | None, str]:
+def metadata_text(metadata: Mapping[str, Value | None]) -> tuple[str | None, str]:
     """The JSON for the target and the reason why it is not the same; None where there is none."""
     try:
         quick = orjson.dumps(metadata)
@@ -113,19 +113,19 @@ def metadata_text(metadata: Mapping[str, Scalar | None]) -> tuple[str | None, st
     return (None if changed is None else MetadataEncoder().encode(changed)), reason
 
 
-def jsonable(metadata: Mapping[str, Scalar | None]) -> tuple[dict[str, Any] | None, str]:
+def jsonable(metadata: Mapping[str, Value | None]) -> tuple[dict[str, Any] | None, str]:
     """What jsonb can hold of `metadata`, and the reason why it is not the same ('' if it is)."""
     reason = ""
     changed: dict[str, Any] = {}
     for key, value in metadata.items():
-        new: Scalar | None = value
-        if isinstance(value, float) and not math.isfinite(value):
-            new, reason = None, "not_finite"
-        elif isinstance(value, float) and value == 0 and math.copysign(1, value) < 0:
-            # numeric has no negative zero.
-            new, reason = 0.0, "negative_zero"
-        elif isinstance(value, str) and "\0" in value:
-            new, reason = value.replace("\0", "\ufffd"), "bad_escape"
+        new: Any
+        if isinstance(value, list):
+            pairs = [_holdable(each) for each in value]
+            new = [each for each, _ in pairs]
+            why = "".join([each for _, each in pairs if each][-1:])
+        else:
+            new, why = _holdable(value)
+        reason = why or reason
         if "\0" in key:
             key, reason = key.replace("\0", "\ufffd"), "bad_escape"
         if key in changed:
@@ -134,7 +134,18 @@ def jsonable(metadata: Mapping[str, Scalar | None]) -> tuple[dict[str, Any] | No
     return changed, reason
 
 
-def original_json(metadata: Mapping[str, Scalar | None]) -> str:
+def _holdable(value: Scalar | None) -> tuple[Scalar | None, str]:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None, "not_finite"
+    if isinstance(value, float) and value == 0 and math.copysign(1, value) < 0:
+        # numeric has no negative zero.
+        return 0.0, "negative_zero"
+    if isinstance(value, str) and "\0" in value:
+        return value.replace("\0", "\ufffd"), "bad_escape"
+    return value, ""
+
+
+def original_json(metadata: Mapping[str, Value | None]) -> str:
     """The metadata as Python's JSON, which also has NaN, Infinity and NUL."""
     return _to_json(metadata)
 

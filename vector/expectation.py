@@ -6,9 +6,11 @@ vector as float32, a time as an instant.
 
 from __future__ import annotations
 
+import json
 import math
 from array import array
 from datetime import UTC, datetime
+from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
@@ -30,6 +32,8 @@ def expected_metadata(stored: dict[str, Any]) -> tuple[dict[str, Any], bool]:
 
 
 def _expected_value(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_expected_value(each) for each in value]
     if isinstance(value, str):
         return value.replace("\x00", "\ufffd")
     if isinstance(value, float):
@@ -39,9 +43,45 @@ def _expected_value(value: Any) -> Any:
     return value
 
 
-def _bits(value: Any) -> tuple[str, str]:
-    """A value with its type; floats by their bits, so that -0.0 is not 0.0."""
+def _bits(value: Any) -> tuple[str, Any]:
+    """A value with its type; floats by their bits, so that -0.0 is not 0.0; lists in order."""
+    if isinstance(value, list):
+        return "list", [_bits(each) for each in value]
     return type(value).__name__, value.hex() if isinstance(value, float) else str(value)
+
+
+def repair_reasons(stored: dict[str, Any]) -> set[str]:
+    """Why metadata cannot be held as it is; any of these may stand beside the kept original."""
+    found = set()
+    for key, value in stored.items():
+        for each in [key, *(value if isinstance(value, list) else [value])]:
+            if isinstance(each, str) and "\x00" in each:
+                found.add("bad_escape")
+            elif isinstance(each, float) and not math.isfinite(each):
+                found.add("not_finite")
+            elif isinstance(each, float) and _bits(each) == _bits(-0.0):
+                found.add("negative_zero")
+    return found
+
+
+def read_json(text: str | bytes) -> Any:
+    """What a JSON text says, each number exactly; the text itself where it cannot be read.
+
+    A number that no float of its spelling is (more digits than a float has) stays a Decimal,
+    which equals nothing that the store holds.
+    """
+    try:
+        return json.loads(text, parse_float=_exact)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _exact(digits: str) -> float | Decimal:
+    value = float(digits)
+    if repr(value) == digits:
+        return value
+    exact = Decimal(digits)
+    return value if Decimal(repr(value)) == exact else exact
 
 
 def is_same_metadata(stored: dict[str, Any], found: Any) -> bool:

@@ -55,7 +55,12 @@ class MetadataEncoder(json.JSONEncoder):
 
 
 def scalar_json(value: Any) -> str:
-    """The JSON text of one value; a whole float beyond repr's digits is written out with `.0`."""
+    """The JSON text of one value, or of a list of such.
+
+    A whole float beyond repr's digits is written out with `.0`.
+    """
+    if isinstance(value, list):
+        return "[" + ", ".join(map(scalar_json, value)) + "]"
     text = json.dumps(value, ensure_ascii=False)
     if isinstance(value, float) and "e" in text and value.is_integer():
         return format(Decimal(text), "f") + ".0"

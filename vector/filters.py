@@ -1,7 +1,8 @@
 """Chroma's `where` and `where_document` as conditions of the ORM.
 
-Semantics of chromadb 1.4: numbers compare by value (1 is 1.0), booleans and strings only with
-their own kind; `$ne`, `$nin` and `$not_contains` also take items that lack the key or document.
+Semantics of chromadb 1.4, for lists those of 1.5: numbers compare by value (1 is 1.0), booleans
+and strings only with their own kind; `$ne`, `$nin` and `$not_contains` also take items that lack
+the key or document. A list is found by `$contains` alone, and there 1 is not 1.0.
 """
 
 from __future__ import annotations
@@ -12,11 +13,14 @@ from functools import reduce
 from operator import and_, or_
 from typing import Any
 
+from django.db import DataError, connection, transaction
 from django.db.models import BooleanField, F, Func, Q, Value
 from django.db.models.functions import Coalesce
 
 from stillme.transfer.errors import TransferError
+from stillme.transfer.postgresql.copy import fetch_all
 from vector.fields import MetadataEncoder
+from vector.regex import RegexError, translate
 
 Scalar = str | int | float | bool
 _COMPARISONS = {"$gt": ">", "$gte": ">=", "$lt": "<", "$lte": "<="}
@@ -31,6 +35,13 @@ class _PathExists(Func):
     """jsonb_path_exists with the operand bound, not written into the path."""
 
     function = "jsonb_path_exists"
+    output_field = BooleanField()
+
+
+class _HasPoint(Func):
+    """Whether the text of a metadata value has a point."""
+
+    template = "coalesce(strpos(jsonb_extract_path_text(%(expressions)s), '.') > 0, FALSE)"
     output_field = BooleanField()
 
 
@@ -57,13 +68,31 @@ def document_condition(where: Mapping[str, Any]) -> Q:
     if operator in ("$contains", "$not_contains"):
         found = Q(document__contains=operand)
     elif operator in ("$regex", "$not_regex"):
-        found = Q(document__regex=operand)
+        found = Q(document__regex=_pattern(operand, operator))
     else:
         raise FilterError(
             f"{operator} is no operator of where_document: use $contains, $not_contains, $regex, "
             "$not_regex, $and or $or."
         )
     return ~found | Q(document__isnull=True) if operator.startswith("$not") else found
+
+
+def _pattern(given: str, operator: str) -> str:
+    """Chroma's pattern as PostgreSQL's, which is asked whether it takes it."""
+    what = f"The pattern {given[:60]!r} of {operator}"
+    if "\0" in given:
+        raise FilterError(f"{what} has a NUL, which no document has.")
+    try:
+        pattern = translate(given)
+        with transaction.atomic():
+            fetch_all(connection, "SELECT '' ~ %s", [pattern])
+    except RegexError as error:
+        raise FilterError(f"{what} cannot be used: {error}.") from error
+    except RecursionError as error:
+        raise FilterError(f"{what} cannot be used: its groups are nested too deep.") from error
+    except DataError as error:
+        raise FilterError(f"{what} cannot be used: it is too complex for PostgreSQL.") from error
+    return pattern
 
 
 def _only(mapping: Mapping[str, Any], what: str) -> tuple[str, Any]:
@@ -104,20 +133,37 @@ def _compare(key: str, operator: str, value: Any) -> Q:
     if operator in ("$in", "$nin"):
         found = reduce(or_, [_equal(key, element) for element in _list(value, operator)])
         return found if operator == "$in" else ~found
+    if operator in ("$contains", "$not_contains"):
+        listed = _listed(key, _scalar(value))
+        return listed if operator == "$contains" else ~listed
     if operator not in _COMPARISONS:
-        known = ", ".join(["$eq", "$ne", "$in", "$nin", *_COMPARISONS])
+        known = ", ".join(
+            ["$eq", "$ne", "$in", "$nin", *_COMPARISONS, "$contains", "$not_contains"]
+        )
         raise FilterError(f"{operator} is no operator of where: use one of {known}.")
     if isinstance(value, bool) or not isinstance(_scalar(value), int | float):
         raise FilterError(f"{operator} compares with a number, not {value!r}.")
     return _ordered(key, _COMPARISONS[operator], value)
 
 
+def _listed(key: str, value: Scalar) -> Q:
+    """Items whose list has the value. Unlike elsewhere an integer is no float to Chroma here."""
+    found = Q(metadata__contains={key: [value]})
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return found
+    # A list has one type, and each float of it is spelled with a point.
+    floats = Q(_HasPoint(F("metadata"), Value(key)))
+    return found & floats if isinstance(value, float) else found & ~floats
+
+
 def _ordered(key: str, symbol: str, value: float) -> Q:
-    path = f"$.{json.dumps(key)} ? (@ {symbol} $value)"
+    # Strict: a list is not compared by its elements. Silent: a missing key is no error then.
+    path = f"strict $.{json.dumps(key)} ? (@ {symbol} $value)"
     variables = MetadataEncoder().encode({"value": value})
     exists = _PathExists(
         F("metadata"),
         Func(Value(path), template="(%(expressions)s)::jsonpath"),
         Func(Value(variables), template="(%(expressions)s)::jsonb"),
+        Value(True),
     )
     return Q(Coalesce(exists, Value(False)))

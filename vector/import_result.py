@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from stillme.transfer.deletions import Confirm, always
+from stillme.transfer.inventory import InventoryLine
 from stillme.transfer.steps.rows.outcome import Outcome
 from vector.names import FILE
 
@@ -40,6 +41,7 @@ class VectorImport:
     layout: str
     tables: list[CollectionResult] = field(default_factory=list)
     notices: list[str] = field(default_factory=list)
+    inventory: list[InventoryLine] = field(default_factory=list)
     seconds: float = 0.0
     dry_run: bool = False
 

@@ -15,6 +15,8 @@ from stillme.transfer.models import Run
 from stillme.transfer.postgresql.copy import fetch_all
 from stillme.transfer.postgresql.locks import exclusive
 from vector import chroma, strangers
+from vector.chroma.inventory import folder_lines, unread_lines
+from vector.chroma.snapshot import database_folder
 from vector.import_result import CollectionResult, VectorImport, VectorOptions
 from vector.loading import Loader, tell_notice
 
@@ -45,9 +47,14 @@ def import_vectors(
         result = VectorImport(run.pk if run else None, store.layout, dry_run=chosen.dry_run)
         for notice in store.notices:
             tell_notice(result, listen, notice.sentence)
+        result.inventory = store.table_lines()
+        result.inventory += folder_lines(database_folder(Path(path)), store.connection)
         strangers.refuse_other_store(Path(path), store.collections, chosen)
         for collection in store.collections:
-            result.tables.append(Loader(store, collection, chosen, result, listen).load())
+            loader = Loader(store, collection, chosen, result, listen)
+            result.tables.append(loader.load())
+            scanned = store.scanned(collection)
+            result.inventory += unread_lines(collection.name, scanned, loader.rows_read)
         if chosen.prune or not chosen.dry_run:
             ids = {collection.id for collection in store.collections}
             for sentence in strangers.remove_gone(ids, chosen, result.run_id):

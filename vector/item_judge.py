@@ -5,13 +5,13 @@ What is equal is settled by one comparison each; only what is not is looked at a
 
 from __future__ import annotations
 
-import json
 from itertools import islice
 
 from stillme.transfer.findings import Finding, FindingKind
 from stillme.transfer.models import KeptCell
-from vector import chroma, expectation
-from vector.proof import ExpectedAside, ItemProof
+from vector import aside_judge, chroma, expectation
+from vector.names import FILE
+from vector.proof import ItemProof
 from vector.ranking import Nearest
 from vector.targets import TargetItem, TargetReader
 
@@ -37,25 +37,39 @@ class ItemJudge:
     def judge(self, part: chroma.Part) -> ItemProof:
         """Compare a part of the collection with the target."""
         self.proof = proof = ItemProof()
+        before = self.store.rows_read.copy()
         nearest = Nearest(self.collection.metric.value, self.queries)
         target = TargetReader(self.alias, self.pk)
-        kept_any = KeptCell.objects.using(self.alias).filter(table=self.table).exists()
+        kept_any = KeptCell.objects.using(self.alias).filter(file=FILE, table=self.table).exists()
         records = self.store.items(self.collection, part)
         while batch := list(islice(records, BATCH_ROWS)):
             items = [r for r in batch if isinstance(r, chroma.Item)]
             proof.items += len(items)
-            proof.asides += [aside_of(r) for r in batch if isinstance(r, chroma.Problem)]
+            proof.asides += [
+                aside_judge.of_problem(self.collection.id, r)
+                for r in batch
+                if isinstance(r, chroma.Problem)
+            ]
             keys = [item.embedding_id for item in items if "\x00" not in item.embedding_id]
             found = target.items(keys)
             kept = self._kept(keys) if kept_any else {}
-            whole = [i for i in items if self._judge_item(i, found.get(i.embedding_id), kept)]
+            whole = [
+                i
+                for i in items
+                if self._judge_item(i, found.get(i.embedding_id), kept.get(i.embedding_id, []))
+            ]
             nearest.look_at([i.embedding_id for i in whole], [i.vector for i in whole])
         proof.nearest = nearest.best
+        proof.rows_read = self.store.rows_read - before
         return proof
 
-    def _kept(self, keys: list[str]) -> dict[tuple[str, str], bytes]:
-        rows = KeptCell.objects.using(self.alias).filter(table=self.table, key__in=keys)
-        return {(r.key, r.column): bytes(r.value or b"") for r in rows}
+    def _kept(self, keys: list[str]) -> dict[str, list[KeptCell]]:
+        found: dict[str, list[KeptCell]] = {}
+        for cell in KeptCell.objects.using(self.alias).filter(
+            file=FILE, table=self.table, key__in=keys
+        ):
+            found.setdefault(cell.key, []).append(cell)
+        return found
 
     def _find(
         self, kind: FindingKind, column: str, key: str, expected: object = None,
@@ -70,13 +84,13 @@ class ItemJudge:
         )  # fmt: skip
 
     def _judge_item(
-        self, item: chroma.Item, found: TargetItem | None, kept: dict[tuple[str, str], bytes]
+        self, item: chroma.Item, found: TargetItem | None, kept: list[KeptCell]
     ) -> bool:
         """Compare one item; whether it is one that the target must hold."""
         key = item.embedding_id
         reason = expectation.needs_quarantine(key, item.document, item.metadata)
         if reason:
-            self.proof.asides.append((key.replace("\x00", "\\x00"), None, reason))
+            self.proof.asides.append(aside_judge.of_item(self.collection.id, item, reason))
             if found is not None:
                 self._find(FindingKind.QUARANTINE_KEPT_ROW, "", key)
             return False
@@ -96,7 +110,7 @@ class ItemJudge:
     def _judge_metadata(self, item: chroma.Item, found: TargetItem) -> bool:
         """Compare the metadata; whether a value in it cannot be held as it is."""
         self.proof.metadata_values += len(item.metadata)
-        content = json.loads(found.metadata)
+        content = expectation.read_json(found.metadata)
         if expectation.is_same_metadata(item.metadata, content):
             return False
         expected, repaired = expectation.expected_metadata(item.metadata)
@@ -136,30 +150,35 @@ class ItemJudge:
         else:
             self.proof.near_vectors += 1
 
-    def _judge_kept(
-        self, item: chroma.Item, kept: dict[tuple[str, str], bytes], *, repaired: bool
-    ) -> None:
-        """A repaired cell has its original beside it, and the original is the original."""
-        key = item.embedding_id
+    def _judge_kept(self, item: chroma.Item, kept: list[KeptCell], *, repaired: bool) -> None:
+        """A repaired cell has its original beside it, once and as it is; another cell has none."""
         self.proof.repaired += repaired
-        original = kept.get((key, "metadata"))
-        if repaired and original is None:
-            self._find(FindingKind.KEPT_CELL, "metadata", key, note="the original is missing")
-        elif original is not None and expectation.metadata_difference(
-            item.metadata, json.loads(original)
-        ):
-            note = "the kept original is not what the legacy holds"
-            self._find(FindingKind.KEPT_CELL, "metadata", key, note=note)
-        unreadable = item.created_at is not None and not expectation.expected_time(item.created_at)
-        if unreadable and kept.get((key, "created_at")) != str(item.created_at).encode():
-            note = "the original is missing"
-            self._find(FindingKind.KEPT_CELL, "created_at", key, note=note)
+        stamp = item.created_at
+        unreadable = stamp is not None and not expectation.expected_time(stamp)
+        for column in sorted({"metadata", "created_at"} | {cell.column for cell in kept}):
+            cells = [cell for cell in kept if cell.column == column]
+            needed = {"metadata": repaired, "created_at": unreadable}.get(column, False)
+            if needed and not cells:
+                note = "the original is missing"
+            elif cells and not needed:
+                note = "an original is kept of a cell that needs none"
+            elif len(cells) > 1:
+                note = f"the original is kept {len(cells)} times"
+            else:
+                note = "".join(self._kept_difference(item, column, cell) for cell in cells)
+            if note:
+                self._find(FindingKind.KEPT_CELL, column, item.embedding_id, note=note)
 
-
-def aside_of(problem: chroma.Problem) -> ExpectedAside:
-    """How a problem of the store must stand in the quarantine."""
-    label = problem.raw.get("label")
-    key = problem.embedding_id
-    if key is not None:
-        return key.replace("\x00", "\\x00"), None, problem.reason.value
-    return None, label if isinstance(label, int) else None, problem.reason.value
+    def _kept_difference(self, item: chroma.Item, column: str, cell: KeptCell) -> str:
+        original = bytes(cell.value or b"")
+        if column == "metadata":
+            reasons = expectation.repair_reasons(item.metadata)
+            same = not expectation.metadata_difference(
+                item.metadata, expectation.read_json(original)
+            )
+        else:
+            reasons = {"unreadable_time"}
+            same = original == str(item.created_at).encode("utf-8", "surrogateescape")
+        if not same or cell.storage != "text":
+            return "the kept original is not what the legacy holds"
+        return "" if cell.reason in reasons else f"it is kept for another reason ({cell.reason})"

@@ -50,6 +50,10 @@ SELECT key,
 FROM (SELECT key, string_value, int_value, float_value, {{flag}} FROM embedding_metadata
       WHERE id = ? ORDER BY key LIMIT {KEYS})
 """
+_ELEMENTS = f"""
+SELECT key, bool_value, coalesce(string_value, int_value, float_value)
+FROM embedding_metadata_array WHERE id = ? ORDER BY rowid LIMIT {KEYS}
+"""
 _WAITING = f"""
 SELECT seq_id, operation, CAST(substr(metadata, 1, {LONG}) AS BLOB),
   length(CAST(metadata AS BLOB))
@@ -128,8 +132,12 @@ def _entry_cells(
     rows = connection.execute(sql, (key,)).fetchall()
     for name, place, *stored in rows:
         yield _metadata_cell(item, name, place, (stored[0], stored[1], stored[2]), kept, unsure)
+    lists = _stored_lists(connection, key)
+    for name, values in lists.items():
+        yield _list_cell(item, name, values, kept.get("metadata"), unsure=unsure)
     if not unsure and len(rows) < KEYS:
-        yield from _invented(item, {name.replace("\x00", "\ufffd") for name, *_ in rows})
+        names = [name for name, *_ in rows] + [*lists]
+        yield from _invented(item, {name.replace("\x00", "\ufffd") for name in names})
 
 
 def _invented(item: Item, stored: set[str]) -> Iterator[SideCell]:
@@ -168,6 +176,35 @@ def _metadata_cell(
     target, value = f"metadata: {name}", held.get(next(iter(expected)))
     said = difference if state == "differs" else ""
     return SideCell(state, shown, storage, raw, target, value, size, said, original)
+
+
+def _stored_lists(connection: sqlite3.Connection, row_id: int) -> dict[str, list[Any]]:
+    """The list metadata of an item; Chroma of 2026 has a table of it, one row an element."""
+    there = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'embedding_metadata_array'"
+    found: dict[str, list[Any]] = {}
+    if connection.execute(there).fetchone() is None:
+        return found
+    for name, flag, value in connection.execute(_ELEMENTS, (row_id,)):
+        element = bool(flag) if value is None and flag is not None else value
+        found.setdefault(name, []).append(element)
+    return found
+
+
+def _list_cell(
+    item: Item, name: str, values: list[Any], original: KeptCell | None, *, unsure: bool
+) -> SideCell:
+    shown, target = f"{name} (list)", f"metadata: {name}"
+    raw = repr(values).encode("utf-8", "backslashreplace")
+    if isinstance(item.metadata, Clipped) or len(values) >= KEYS:
+        return SideCell("unsure", shown, "text", raw[:LONG], "metadata", None, len(raw))
+    expected, differs = expectation.expected_metadata({name: values})
+    held = {key: item.metadata[key] for key in expected if key in item.metadata}
+    difference = expectation.metadata_difference(expected, held)
+    kept = original if differs else None
+    state = _verdict(not difference, unsure, kept)
+    said = difference if state == "differs" else ""
+    value = held.get(next(iter(expected)))
+    return SideCell(state, shown, "text", raw, target, value, len(raw), said, kept)
 
 
 def _vector_cell(connection: sqlite3.Connection, item: Item) -> SideCell:

@@ -12,8 +12,9 @@ from typing import Any
 from django.conf import settings
 
 from stillme.transfer.findings import OnEvent
+from stillme.transfer.inventory import InventoryLine
 from stillme.transfer.stores import StoreOptions, StoreReport
-from vector.names import DATABASE, FILE
+from vector.names import FILE
 
 
 class VectorStore:
@@ -32,13 +33,16 @@ class VectorStore:
         return Path(settings.LEGACY_VECTOR_DIR)
 
     def is_present(self) -> bool:
-        """Whether there is a database with anything in it."""
-        database = self.path() / DATABASE
-        try:
-            return database.is_file() and database.stat().st_size > 0
-        except PermissionError:
-            # Something is there; whoever reads it says what is refused.
-            return True
+        """Whether there is anything with data in it, readable or not."""
+        from vector.chroma.inventory import holds_data
+
+        return holds_data(self.path())
+
+    def inventory(self) -> list[InventoryLine]:
+        """Everything in the folder that holds data. Raises LegacyFileError."""
+        from vector.store_work import inventory_now
+
+        return inventory_now(self.path())
 
     def target_rows(self, alias: str) -> dict[str, int]:
         """Items that the target holds, by collection."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from itertools import islice
@@ -61,6 +62,8 @@ class Loader:
         self.seen: set[str] = set()
         # Ids, and labels of vectors without one.
         self.aside_keys: set[str | int | None] = set()
+        # Of each table of the store, as its reader counted them.
+        self.rows_read: Counter[str] = Counter()
         self.pk = self.done = 0
         self.fresh = True
 
@@ -87,10 +90,12 @@ class Loader:
 
     def load_part(self, part: chroma.Part | None) -> None:
         """Load the items of a part, or all."""
+        before = self.store.rows_read.copy()
         records = self.store.items(self.collection, part)
         with closing(records):
             while self._batch(islice(records, BATCH_ROWS)):
                 self._tell_progress()
+        self.rows_read += self.store.rows_read - before
 
     def _parts(self) -> list[chroma.Part]:
         jobs = self.options.jobs or default_jobs()
@@ -104,6 +109,7 @@ class Loader:
             outcome.add(done.outcome)
             self.table.origins.update(done.origins)
             self.table.chunks += done.chunks
+            self.rows_read += done.rows_read
             self.seen |= done.seen
             self.aside_keys |= done.aside_keys
             for sentence in done.notices:

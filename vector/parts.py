@@ -47,6 +47,7 @@ class PartResult:
     origins: Counter[str]
     chunks: int
     notices: list[str]
+    rows_read: Counter[str]
     seen: set[str] = field(default_factory=set)
     aside_keys: set[str | int | None] = field(default_factory=set)
 
@@ -96,7 +97,7 @@ def _load(task: _Task) -> PartResult:
     loader.pk, loader.fresh = task.pk, task.fresh
     loader.load_part(task.part)
     table = loader.table
-    done = PartResult(table.outcome, table.origins, table.chunks, result.notices)
+    done = PartResult(table.outcome, table.origins, table.chunks, result.notices, loader.rows_read)
     if not task.fresh:
         done.seen, done.aside_keys = loader.seen, loader.aside_keys
     return done

@@ -4,13 +4,26 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Any
 
 from stillme.transfer.findings import Finding
+from stillme.transfer.inventory import InventoryLine
 
 # Distance and id, nearest first.
 Ranked = list[tuple[float, str]]
-# Key, label where there is no key, reason.
-ExpectedAside = tuple[str | None, int | None, str]
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedAside:
+    """A record that must be in the quarantine: `number` is the label where there is no key.
+
+    `cells` are what the store holds: text, bytes, integers, None, and metadata as a dict.
+    """
+
+    key: str | None
+    number: int | None
+    reason: str
+    cells: dict[str, Any]
 
 
 @dataclass(slots=True)
@@ -18,7 +31,7 @@ class ItemProof:
     """What was compared item by item, of a part of a collection or of all of it.
 
     `asides` are the records that must be in the quarantine, `nearest` the items nearest to each
-    query among those that were read.
+    query among those that were read, `rows_read` the rows of each table of the store that were.
     """
 
     items: int = 0
@@ -33,12 +46,14 @@ class ItemProof:
     seen: set[str] = field(default_factory=set)
     asides: list[ExpectedAside] = field(default_factory=list)
     nearest: list[Ranked] = field(default_factory=list)
+    rows_read: Counter[str] = field(default_factory=Counter)
 
     def add(self, other: ItemProof) -> None:
         """Sum the proof of another part; `nearest` is not summed, but merged by `ranking`."""
         for name in _SUMMED:
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.origins.update(other.origins)
+        self.rows_read.update(other.rows_read)
         self.findings += other.findings
         self.seen |= other.seen
         self.asides += other.asides
@@ -67,6 +82,8 @@ class CollectionProof:
     recall_at_10: float | None = None
     search: str = ""
     findings: list[Finding] = field(default_factory=list)
+    # Rows of the target that the store has not, beyond those that `findings` list.
+    more_extra: int = 0
     seconds: float = 0.0
 
     @property
@@ -92,7 +109,7 @@ def _listed(origins: dict[str, int]) -> str:
 
 @dataclass(slots=True)
 class VectorProof:
-    """The whole proof. No findings means equal. `strangers`: of no collection of the store.
+    """The whole proof. No findings means equal. `general` findings are of no collection.
 
     `sha256` and `size` (bytes) are those of the copy that was judged.
     """
@@ -101,10 +118,12 @@ class VectorProof:
     sha256: str
     size: int
     collections: list[CollectionProof] = field(default_factory=list)
-    strangers: list[Finding] = field(default_factory=list)
+    general: list[Finding] = field(default_factory=list)
+    inventory: list[InventoryLine] = field(default_factory=list)
+    notices: list[str] = field(default_factory=list)
 
     @property
     def findings(self) -> list[Finding]:
         """Those of all collections."""
         found = [finding for proof in self.collections for finding in proof.findings]
-        return found + self.strangers
+        return found + self.general

@@ -30,6 +30,8 @@ CANDIDATES = 4 * TOP
 # Multiplications that may be spent on brute force without numpy: some ten seconds.
 BUDGET = 200_000_000
 CLOSE = 1e-4
+# Squares of a norm between these are far from both ends of float32 (1e-38 and 3e38).
+LEAST_NORM, MOST_NORM = 1e-15, 1e15
 _OPERATOR = {"l2": "<->", "cosine": "<=>", "ip": "<#>"}
 
 
@@ -50,6 +52,7 @@ class Answers:
 
     exact: list[Ranked] = field(default_factory=list)
     indexed: list[Ranked] = field(default_factory=list)
+    beyond_float32: bool = False
 
 
 def ask_target(row: models.Collection, queries: list[list[float]]) -> Answers:
@@ -61,12 +64,14 @@ def ask_target(row: models.Collection, queries: list[list[float]]) -> Answers:
     )
     indexed = pgvector and has_index(alias, row)
     try:
-        if pgvector:
-            answers.exact = [_pgvector_nearest(alias, row, q, indexed=False) for q in queries]
+        if pgvector and queries:
+            answers.beyond_float32 = _is_beyond(alias, row, queries)
+            if not answers.beyond_float32:
+                answers.exact = [_pgvector_nearest(alias, row, q, indexed=False) for q in queries]
     except DataError:
         # pgvector takes no NaN or infinity, which real[] holds.
         pgvector = False
-    if not pgvector:
+    if not pgvector or answers.beyond_float32:
         answers.exact = _plain_nearest(alias, row, queries)
     if indexed:
         answers.indexed = [_pgvector_nearest(alias, row, q, indexed=True) for q in queries]
@@ -87,7 +92,7 @@ def compare(name: str, legacy: list[Ranked], answers: Answers) -> SearchProof:
     if answers.indexed and wanted:
         pairs = zip(answers.exact, answers.indexed, strict=True)
         proof.recall = sum(len(_keys(one) & _keys(two)) for one, two in pairs) / wanted
-    proof.sentence = _sentence(proof)
+    proof.sentence = _sentence(proof, beyond=answers.beyond_float32)
     return proof
 
 
@@ -104,10 +109,12 @@ def has_index(alias: str, row: models.Collection) -> bool:
     return bool(fetch_all(connections[alias], sql, [f"%WHERE (collection_id = {row.pk})"]))
 
 
-def _sentence(proof: SearchProof) -> str:
+def _sentence(proof: SearchProof, *, beyond: bool) -> str:
     if not proof.queries:
         return "nothing to search"
     exact = f"{proof.equal} of {proof.queries} exact searches equal"
+    if beyond:
+        exact += " (measured in double precision: pgvector's float32 cannot order some vectors)"
     if proof.recall is None:
         return f"{exact}; there is no index to measure"
     return f"{exact}; recall@{TOP} of the index {proof.recall:.3f}"
@@ -215,6 +222,29 @@ def merge(queries: list[list[float]], found: Iterable[list[Ranked]]) -> list[Ran
     for part in found:
         best = [heapq.nsmallest(TOP, [*one, *two]) for one, two in zip(best, part, strict=True)]
     return best
+
+
+def _is_beyond(alias: str, row: models.Collection, queries: list[list[float]]) -> bool:
+    """Whether pgvector, which sums squares in float32, cannot order the vectors.
+
+    Where squares leave float32 its distances are infinite, zero or NaN, and the true ones tell the
+    vectors apart. A zero vector is at NaN by cosine, and at 1 to Chroma. `vector_norm` sums in
+    double precision.
+    """
+    norms = [math.sqrt(sum(x * x for x in query)) for query in queries]
+    zero_is_fine = row.metric != "cosine"
+    if not all((zero_is_fine and not n) or LEAST_NORM <= n <= MOST_NORM for n in norms):
+        return True
+    norm = f"vector_norm(embedding::vector({row.dimension}))"
+    with transaction.atomic(using=alias):
+        found = fetch_all(
+            connections[alias],
+            f'SELECT 1 FROM "vector"."items" WHERE collection_id = {int(row.pk)} '
+            f"AND ({norm} <> 0 OR NOT %s) AND {norm} NOT BETWEEN {LEAST_NORM} AND {MOST_NORM} "
+            "LIMIT 1",
+            [zero_is_fine],
+        )
+    return bool(found)
 
 
 def _pgvector_nearest(

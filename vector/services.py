@@ -17,7 +17,7 @@ from vector import indexes
 from vector.checking import (
     Embedding,
     Metadata,
-    Scalar,
+    Value,
     VectorError,
     build_items,
     check_columns,
@@ -67,7 +67,7 @@ class Record:
 
     id: str
     document: str | None
-    metadata: dict[str, Scalar]
+    metadata: dict[str, Value]
     embedding: list[float] | None = field(default=None, repr=False)
     distance: float | None = None
 
@@ -258,6 +258,10 @@ def _chosen(
 
 
 def _record(item: Item, embeddings: bool, distance: float | None = None) -> Record:
-    metadata = {key: value for key, value in (item.metadata or {}).items() if value is not None}
+    metadata = {
+        key: [each for each in value if each is not None] if isinstance(value, list) else value
+        for key, value in (item.metadata or {}).items()
+        if value is not None
+    }
     vector = item.embedding if embeddings else None
     return Record(item.embedding_id, item.document, metadata, vector, distance)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from django.db import connections
 
 from stillme.postgresql.session import spell_plainly
@@ -12,13 +14,17 @@ from vector import models
 # pgvector's limit for an index over `vector`.
 _MOST_DIMENSIONS = 2_000
 _OPERATORS = {"l2": "vector_l2_ops", "cosine": "vector_cosine_ops", "ip": "vector_ip_ops"}
+# An expression that is written so, whatever schema pgvector is in.
+_PLAIN = re.compile(r'\(?\(?embedding\)?::(?:"(?:[^"]|"")+"\.|\w+\.)?(vector\(\d+\))\)?')
 _FOUND = """
-    SELECT a.amname, o.opcname, format_type(t.atttypid, t.atttypmod), i.indisvalid
+    SELECT a.amname, o.opcname, pg_get_expr(i.indexprs, i.indrelid),
+           i.indisvalid AND i.indisready AND i.indislive,
+           i.indnatts = 1 AND o.opcnamespace = e.extnamespace
       FROM pg_index i
       JOIN pg_class c ON c.oid = i.indexrelid
       JOIN pg_am a ON a.oid = c.relam
       JOIN pg_opclass o ON o.oid = i.indclass[0]
-      JOIN pg_attribute t ON t.attrelid = c.oid AND t.attnum = 1
+      LEFT JOIN pg_extension e ON e.extname = 'vector'
      WHERE i.indrelid = to_regclass('vector.items')
        AND pg_get_expr(i.indpred, i.indrelid) = %s
 """
@@ -30,20 +36,33 @@ def missing(row: models.Collection) -> list[Finding]:
     # Before pgvector 0.5 there was no HNSW.
     installed = "SELECT 1 FROM pg_extension, pg_am WHERE extname = 'vector' AND amname = 'hnsw'"
     dimension = row.dimension
-    if not dimension or dimension > _MOST_DIMENSIONS:
+    if not dimension or dimension > _MOST_DIMENSIONS or row.metric not in _OPERATORS:
         return []
     if not fetch_all(connections[alias], installed):
         return []
     spell_plainly(connections[alias])
-    expected = ("hnsw", _OPERATORS[row.metric], f"vector({dimension})", True)
-    found = fetch_all(connections[alias], _FOUND, [f"(collection_id = {row.pk})"])
+    expected = ("hnsw", _OPERATORS[row.metric], f"vector({dimension})", "")
+    found = [
+        _described(*each)
+        for each in fetch_all(connections[alias], _FOUND, [f"(collection_id = {row.pk})"])
+    ]
     if expected in found or _is_refused(row, alias):
         return []
-    words = [" ".join(map(str, each[:3])) + ("" if each[3] else " (invalid)") for each in found]
+    words = [" ".join(each).strip() for each in found]
     where = f"vector.items:items_hnsw_{row.pk}"
-    wanted = " ".join(map(str, expected[:3]))
+    wanted = " ".join(expected).strip()
     note = f"search in {row.name} reads every row; import_sqlite --file vector builds it"
     return [Finding(FindingKind.INDEX, where, None, wanted, ", ".join(words) or "no index", note)]
+
+
+def _described(
+    method: str, operators: str, expression: str | None, ready: bool, usual: bool
+) -> tuple[str, str, str, str]:
+    """What an index is made of; the expression as a type where it is the plain cast."""
+    plain = _PLAIN.fullmatch(expression or "")
+    what = plain[1] if plain else f"over {expression or 'a column'}"
+    state = "" if ready and usual else "(invalid)" if not ready else "(of other operators)"
+    return method, operators, what, state
 
 
 def _is_refused(row: models.Collection, alias: str) -> bool:

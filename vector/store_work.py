@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import sqlite3
 import tempfile
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from django.db.models import Count
 
 from stillme.transfer.findings import FindingKind, OnEvent
+from stillme.transfer.inventory import InventoryLine
+from stillme.transfer.sqlite.connect import explain, open_legacy
 from stillme.transfer.stores import StoreOptions, StoreReport
 from stillme.transfer.verify.result import Findings, TableProof
+from vector.chroma.inventory import folder_lines, is_store, table_lines, unreadable_lines
 from vector.chroma.snapshot import copy_digest, copy_store
 from vector.conversion import table_name
 from vector.importing import VectorOptions, import_vectors
 from vector.models import Item
-from vector.names import FILE
+from vector.names import DATABASE, FILE
 from vector.verification import CollectionProof, prove_vectors
 
 
 def import_folder(folder: Path, options: StoreOptions, run: Any, on_event: OnEvent) -> StoreReport:
-    """Load it."""
+    """Load it; a folder that cannot be read as a store is only accounted for."""
+    if not is_store(folder):
+        return _unreadable(folder)
     chosen = VectorOptions(
         dry_run=options.dry_run,
         prune=options.prune,
@@ -33,11 +40,13 @@ def import_folder(folder: Path, options: StoreOptions, run: Any, on_event: OnEve
     result = import_vectors(folder, options=chosen, run=run, on_event=on_event)
     notices = [f"{FILE}: {notice}" for notice in result.notices]
     indexes = [f"{FILE}: {table.index}" for table in result.tables if table.index]
-    return StoreReport(list(result.tables), notices=notices + indexes)
+    return StoreReport(list(result.tables), notices=notices + indexes, inventory=result.inventory)
 
 
 def prove_folder(folder: Path, options: StoreOptions, on_event: OnEvent) -> StoreReport:
-    """Compare it with the target."""
+    """Compare it with the target; a folder that cannot be read as a store is only accounted for."""
+    if not is_store(folder):
+        return _unreadable(folder)
     proof = prove_vectors(
         folder,
         on_event=on_event,
@@ -47,13 +56,37 @@ def prove_folder(folder: Path, options: StoreOptions, on_event: OnEvent) -> Stor
         jobs=options.jobs,
     )
     judged = {"path": str(folder), "sha256": proof.sha256, "size": proof.size}
-    report = StoreReport(files={FILE: judged})
+    report = StoreReport(files={FILE: judged}, inventory=proof.inventory)
+    report.notices = [f"{FILE}: {notice}" for notice in proof.notices]
     for collection in proof.collections:
         report.tables.append(_table_proof(collection))
+        if collection.more_extra:
+            what = f"{collection.more_extra:,} more rows of the target are extra than are listed"
+            report.notices.append(f"{FILE}: {collection.name}: {what}.")
         if collection.words:
             name = collection.table.partition(".")[2]
             report.notices.append(f"{FILE}: {name}: {collection.words}.")
-    report.findings = proof.strangers
+    report.findings = proof.general
+    return report
+
+
+def inventory_now(folder: Path) -> list[InventoryLine]:
+    """What is in the folder now, read in place. Raises LegacyFileError where it cannot be read."""
+    if not is_store(folder):
+        return unreadable_lines(folder)
+    database = folder / DATABASE
+    with closing(open_legacy(database)) as connection:
+        try:
+            return table_lines(connection) + folder_lines(folder, connection)
+        except sqlite3.Error as error:
+            raise explain(database, error) from error
+
+
+def _unreadable(folder: Path) -> StoreReport:
+    lines = unreadable_lines(folder)
+    report = StoreReport(inventory=lines)
+    if lines:
+        report.notices = [f"{FILE}: {folder} was not read: {lines[0].why}."]
     return report
 
 
@@ -69,6 +102,7 @@ def _table_proof(collection: CollectionProof) -> TableProof:
     """In the judge's words. Open rows are counted, not found a second time."""
     findings = Findings()
     findings.extend(f for f in collection.findings if f.kind is not FindingKind.QUARANTINE_OPEN)
+    findings.counts[FindingKind.EXTRA_ROW] += collection.more_extra
     items = collection.items
     return TableProof(
         FILE,

@@ -5,14 +5,16 @@ from __future__ import annotations
 import struct
 import sys
 from array import array
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, NamedTuple
 
 import psycopg
 from django.db import connections, transaction
 
-from stillme.transfer.postgresql.copy import fetch_all
+from stillme.transfer.postgresql.copy import execute, fetch_all
 
 _ARRAY = struct.Struct(">iiIii")
 _EMPTY = struct.pack(">iiI", 0, 0, 700)
@@ -86,12 +88,21 @@ def target_vectors(alias: str, collection: int) -> Iterator[tuple[list[str], lis
         yield [row[1] for row in rows], [float32_of_array(row[2]) for row in rows]
 
 
-def target_ids(alias: str, collection: int) -> set[str]:
-    """All ids of a collection."""
-    with _binary_cursor(alias) as cursor:
+@contextmanager
+def full_scans(alias: str) -> Iterator[None]:
+    """A transaction whose queries go through whole tables: an index may miss rows."""
+    with transaction.atomic(using=alias):
+        for way in ("indexscan", "indexonlyscan", "bitmapscan"):
+            execute(connections[alias], f"SET LOCAL enable_{way} = off")
+        yield
+
+
+def target_ids(alias: str, collection: int) -> Counter[str]:
+    """How often each id is in a collection, by a full scan."""
+    with full_scans(alias), _binary_cursor(alias) as cursor:
         sql = 'SELECT embedding_id FROM "vector"."items" WHERE collection_id = %s'
         cursor.execute(sql, [collection])
-        return {row[0] for row in cursor.fetchall()}
+        return Counter(row[0] for row in cursor)
 
 
 def float32_of_vector(sent: bytes) -> bytes:

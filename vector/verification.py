@@ -10,17 +10,29 @@ import time
 from pathlib import Path
 
 from stillme.transfer.findings import Event, Finding, FindingKind, OnEvent, ignore_event
+from stillme.transfer.inventory import InventoryLine
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.processes import default_jobs
-from vector import chroma, expectation, models, ranking, sought_index
-from vector.chroma.snapshot import copy_digest
+from stillme.transfer.verify.structure import forbids_reading
+from vector import (
+    aside_judge,
+    chroma,
+    expectation,
+    models,
+    ranking,
+    sought_index,
+    target_judge,
+)
+from vector.chroma.inventory import folder_lines, unread_lines
+from vector.chroma.snapshot import database_folder
 from vector.judge_parts import Ground, judge_parts
+from vector.names import FILE
 from vector.proof import CollectionProof, ItemProof, VectorProof
 from vector.targets import target_ids
 
 __all__ = ["CollectionProof", "VectorProof", "prove_vectors", "verify_vectors"]
 
-FILE = "vector"
+
 # A process needs a fifth of a second to look where 100,000 vectors are.
 PART_ROWS = 12_500
 # Level "sample" takes neighbours in runs of this many.
@@ -52,18 +64,23 @@ def prove_vectors(
     """
     listen = on_event or ignore_event
     with chroma.open_store(Path(path)) as store:
-        proof = VectorProof(store.layout, *copy_digest(store.folder))
+        proof = VectorProof(store.layout, *store.digest)
+        proof.notices = [notice.sentence for notice in store.notices]
+        proof.inventory = store.table_lines()
+        proof.inventory += folder_lines(database_folder(Path(path)), store.connection)
+        proof.general = target_judge.structure(database)
+        if any(map(forbids_reading, proof.general)):
+            return proof
         for collection in store.collections:
             judge = _Judge(store, collection, database, jobs or default_jobs(), listen)
             judge.tell("table", total=store.count(collection))
             proof.collections.append(judge.judge(level, sample))
             judge.tell("done", rows=judge.proof.legacy_ids)
-        known = [collection.id for collection in store.collections]
-    strangers = models.Collection.objects.using(database).exclude(uuid__in=known)
-    proof.strangers = [
-        Finding(FindingKind.EXTRA_ROW, "vector.collections", name, note="it is not in the store")
-        for name in strangers.order_by("name", "pk").values_list("name", flat=True)
-    ]
+            proof.inventory += judge.unread
+        proof.general += target_judge.others(database, store.collections)
+        tables = [each.table for each in proof.collections]
+        proof.general += aside_judge.of_unknown_tables(database, tables)
+        proof.general += aside_judge.collection_originals(database, store.collections)
     return proof
 
 
@@ -88,6 +105,7 @@ class _Judge:
             collection.name, self.table, collection.metric.value, collection.dimension
         )
         self.findings = self.proof.findings
+        self.unread: list[InventoryLine] = []
 
     def tell(self, name: str, **data: object) -> None:
         """Report progress."""
@@ -97,7 +115,9 @@ class _Judge:
         """Run every comparison of the collection that the level asks for."""
         begun = time.monotonic()
         self.proof.legacy_ids = self.store.count(self.collection)
-        row = models.Collection.objects.using(self.alias).filter(uuid=self.collection.id).first()
+        # Its metadata is read as text: Python refuses some numbers that jsonb takes.
+        rows = models.Collection.objects.using(self.alias).filter(uuid=self.collection.id)
+        row = rows.defer("metadata").order_by("pk").first()
         if row is None:
             self._find(FindingKind.MISSING_ROW, "collections", self.collection.name)
             return self.proof
@@ -108,7 +128,14 @@ class _Judge:
             self._judge_items(row)
         whole = level == "full" or self.proof.items.items >= self.proof.legacy_ids > 0
         self._judge_counts(row, whole=whole)
-        self._judge_quarantine()
+        self._judge_quarantine(whole=whole)
+        if whole:
+            self.findings += aside_judge.needless_originals(
+                self.alias, self.table, self.proof.items.seen
+            )
+            scanned = self.store.scanned(self.collection)
+            read = self.proof.items.rows_read
+            self.unread = unread_lines(self.collection.name, scanned, read)
         self.findings += sought_index.missing(row)
         self.proof.seconds = time.monotonic() - begun
         return self.proof
@@ -143,7 +170,8 @@ class _Judge:
                 where = f"collections:{column}"
                 self._find(FindingKind.VALUE, where, legacy.name, expected, found)
         expected_metadata, _ = expectation.expected_metadata(dict(legacy.metadata))
-        if difference := expectation.metadata_difference(expected_metadata, row.metadata):
+        found = expectation.read_json(target_judge.collection_metadata(self.alias, row.pk))
+        if difference := expectation.metadata_difference(expected_metadata, found):
             where = "collections:metadata"
             self._find(FindingKind.VALUE, where, legacy.name, note=difference)
 
@@ -188,42 +216,42 @@ class _Judge:
         self.tell("progress", rows=done)
 
     def _judge_counts(self, row: models.Collection, *, whole: bool) -> None:
-        """Counts by another road: both databases count for themselves."""
+        """Counts by another road: each database counts, the target by a full scan."""
         found = target_ids(self.alias, row.pk)
-        self.proof.target_rows = len(found)
+        self.proof.target_rows = found.total()
         if whole:
-            for key in sorted(found - self.proof.items.seen)[:MOST_EXTRA]:
+            extra = [key for key in found if key not in self.proof.items.seen]
+            twice = [key for key, rows in found.items() if rows > 1]
+            for key in sorted(extra)[:MOST_EXTRA]:
                 self._find(FindingKind.EXTRA_ROW, "items", key, note=self.collection.name)
-        set_aside = self._aside_keys()
-        expected = self.proof.legacy_ids - len(set_aside & self._legacy_ids())
-        if len(found) != expected:
-            self._find(FindingKind.COUNT, "items", None, expected, len(found), self.collection.name)
+            for key in sorted(twice)[:MOST_EXTRA]:
+                note = f"it is in {self.collection.name} {found[key]} times"
+                self._find(FindingKind.EXTRA_ROW, "items", key, note=note)
+            self.proof.more_extra = sum(max(0, len(e) - MOST_EXTRA) for e in (extra, twice))
+            expected = len(self.proof.items.seen)
+        else:
+            expected = self.proof.legacy_ids - len(self._aside_keys() & self._legacy_ids())
+        if found.total() != expected:
+            name = self.collection.name
+            self._find(FindingKind.COUNT, "items", None, expected, found.total(), name)
 
     def _aside_keys(self) -> set[str]:
-        rows = QuarantinedRow.objects.using(self.alias).filter(table=self.table)
+        rows = QuarantinedRow.objects.using(self.alias).filter(file=FILE, table=self.table)
         waiting = rows.exclude(status=QuarantinedRow.Status.REPAIRED).exclude(key=None)
         return {str(key) for key in waiting.values_list("key", flat=True)}
 
     def _legacy_ids(self) -> set[str]:
         return {key.replace("\x00", "\\x00") for key in self.store.ids(self.collection)}
 
-    def _judge_quarantine(self) -> None:
+    def _judge_quarantine(self, *, whole: bool) -> None:
         """What the store cannot give whole is in the quarantine; what is open is a finding."""
-        known = {
-            (r.key, r.rowid if r.key is None else None): r
-            for r in QuarantinedRow.objects.using(self.alias).filter(table=self.table)
-        }
-        for key, number, reason in self.proof.items.asides:
-            if key is None and number is None:
-                # It is about a whole segment; the ids it touches follow one by one.
-                continue
-            row = known.get((key, number))
-            if row is None or row.status == QuarantinedRow.Status.REPAIRED:
-                note = f"{reason} in {self.collection.name}, and not in the quarantine"
-                self._find(FindingKind.CONSERVATION, "items", key, note=note)
-        states = [row.status for row in known.values()]
+        rows = QuarantinedRow.objects.using(self.alias).filter(file=FILE, table=self.table)
+        known = list(rows.order_by("pk"))
+        name, asides = self.collection.name, self.proof.items.asides
+        self.findings += aside_judge.compare(known, asides, name, whole=whole)
+        states = [row.status for row in known]
         self.proof.open = states.count(QuarantinedRow.Status.OPEN)
         self.proof.accepted = states.count(QuarantinedRow.Status.ACCEPTED)
-        for row in known.values():
+        for row in known:
             if row.status == QuarantinedRow.Status.OPEN:
                 self._find(FindingKind.QUARANTINE_OPEN, "items", row.key, note=row.reason)

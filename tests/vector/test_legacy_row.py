@@ -68,6 +68,24 @@ def test_what_differs_is_marked(admin_client: Client, files: ChromaFiles) -> Non
     assert "metadata: more 1 ≠ differs not in the legacy" in text
 
 
+def test_lists_are_shown(admin_client: Client, files: ChromaFiles) -> None:
+    files.db.execute(
+        "CREATE TABLE embedding_metadata_array (id INTEGER, key TEXT, string_value TEXT, "
+        "int_value INTEGER, float_value REAL, bool_value INTEGER)"
+    )
+    files.collection("notes").write(ADD, "one", [1.0, 2.0, 3.0, 4.0], "a document")
+    for value in ("b", "a"):
+        sql = "INSERT INTO embedding_metadata_array (id, key, string_value) VALUES (1, 'tags', ?)"
+        files.db.execute(sql, (value,))
+    import_vectors(files.folder)
+    item = Item.objects.get()
+    text = legacy_part(admin_client, item)
+    assert "No cell differs." in text
+    assert "tags (list)" in text
+    Item.objects.update(metadata={"tags": ["a", "b"]})
+    assert "1 cell differs." in legacy_part(admin_client, item)
+
+
 def test_what_waits_in_the_queue_is_not_judged(admin_client: Client, files: ChromaFiles) -> None:
     item = moved(files)
     made_id = str(Collection.objects.get().uuid)

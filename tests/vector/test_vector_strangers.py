@@ -94,7 +94,9 @@ def test_a_quarantined_row_whose_item_is_gone_is_pruned(folder):
     made.write(DELETE, "nul")
     files.close()
     assert import_vectors(folder).conserved
-    assert [f.kind for f in verify_vectors(folder)] == [FindingKind.QUARANTINE_OPEN]
+    found = verify_vectors(folder)
+    assert [f.kind for f in found] == [FindingKind.CONSERVATION, FindingKind.QUARANTINE_OPEN]
+    assert "--prune" in found[0].note
     import_vectors(folder, options=PRUNE)
     assert verify_vectors(folder) == []
 

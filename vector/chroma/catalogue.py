@@ -1,4 +1,4 @@
-"""Collections, their segments and their metric, in either layout; what the store has besides."""
+"""Collections, their segments and their metric, in either layout."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from stillme.transfer.errors import LegacyFileError
-from vector.chroma.records import Collection, Metric, Notice, Scalar
+from vector.chroma.records import Collection, Metric, Scalar
 
+# One row an element; Chroma of 2026 has it.
+LISTS = "embedding_metadata_array"
 _NEEDED = {
     "collections": {"id", "name"},
     "segments": {"id", "scope", "collection"},
@@ -18,10 +20,6 @@ _NEEDED = {
     "embeddings_queue": {"seq_id", "operation", "topic", "id", "vector", "encoding", "metadata"},
     "max_seq_id": {"segment_id", "seq_id"},
 }
-_KNOWN = {
-    *_NEEDED, "migrations", "acquire_write", "collection_metadata", "segment_metadata", "tenants",
-    "databases", "maintenance_log", "embeddings_queue_config", "embedding_fulltext",
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +29,7 @@ class Catalogue:
     layout: str
     collections: tuple[Collection, ...]
     marks: dict[str, int]
-    notices: tuple[Notice, ...]
+    has_lists: bool
 
 
 def read_catalogue(connection: sqlite3.Connection) -> Catalogue:
@@ -50,8 +48,7 @@ def read_catalogue(connection: sqlite3.Connection) -> Catalogue:
         str(segment): sequence(value)
         for segment, value in connection.execute("SELECT segment_id, seq_id FROM max_seq_id")
     }
-    notices = (*_unknown_tables(connection, columns), *_leftovers(connection, collections))
-    return Catalogue(layout, collections, marks, notices)
+    return Catalogue(layout, collections, marks, LISTS in columns)
 
 
 def sequence(value: object) -> int:
@@ -113,8 +110,8 @@ def _databases(
 
 
 def _segments(connection: sqlite3.Connection, collection: str) -> dict[str, str]:
-    rows = connection.execute("SELECT scope, id FROM segments WHERE collection = ?", (collection,))
-    return dict(rows.fetchall())
+    sql = "SELECT scope, id FROM segments WHERE collection = ? ORDER BY id"
+    return dict(connection.execute(sql, (collection,)).fetchall())
 
 
 def _collection_metadata(
@@ -187,46 +184,3 @@ def _configuration_space(configuration: object) -> object:
     return _dig(configuration, "hnsw", "space") or _dig(
         configuration, "hnsw_configuration", "space"
     )
-
-
-def _unknown_tables(connection: sqlite3.Connection, columns: dict[str, set[str]]) -> list[Notice]:
-    notices = []
-    for table in sorted(columns):
-        if table in _KNOWN or table.startswith(("embedding_fulltext_search", "sqlite_")):
-            continue
-        count = _count(connection, table)
-        if count:
-            notices.append(
-                Notice(
-                    "unknown_table",
-                    f"The table {table} is not of Chroma's layout as known here: "
-                    f"its {count} rows are not carried.",
-                )
-            )
-    return notices
-
-
-def _count(connection: sqlite3.Connection, table: str) -> int:
-    quoted = '"' + table.replace('"', '""') + '"'
-    sql = f"SELECT count(*) FROM {quoted}"
-    return int(connection.execute(sql).fetchone()[0])
-
-
-def _leftovers(connection: sqlite3.Connection, collections: tuple[Collection, ...]) -> list[Notice]:
-    """Rows that a deleted collection left behind: Chroma itself no longer sees them."""
-    segments = {c.metadata_segment for c in collections}
-    alive = {c.id for c in collections}
-    notices = []
-    for segment, count in connection.execute(
-        "SELECT segment_id, count(*) FROM embeddings GROUP BY segment_id ORDER BY segment_id"
-    ):
-        if segment not in segments:
-            what = f"{count} ids are of the segment {segment}, which no collection has"
-            notices.append(Notice("left_over_ids", f"{what}: a deleted collection left them."))
-    for topic, count in connection.execute(
-        "SELECT topic, count(*) FROM embeddings_queue GROUP BY topic ORDER BY topic"
-    ):
-        if topic.rpartition("/")[2] not in alive:
-            what = f"{count} queued operations are of {topic}, which is no collection"
-            notices.append(Notice("left_over_queue", f"{what}: a deleted collection left them."))
-    return notices

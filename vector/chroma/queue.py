@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 
 from stillme.transfer.errors import LegacyFileError
-from vector.chroma.records import Scalar
+from vector.chroma.records import Value
 
 
 class Operation(IntEnum):
@@ -27,6 +27,14 @@ class Operation(IntEnum):
 
 
 _CODES = frozenset(Operation)
+
+
+class UnreadableMetadata(Exception):
+    """The metadata of a queued operation is none; `text` is what stands there."""
+
+    def __init__(self, why: str, text: object) -> None:
+        super().__init__(why)
+        self.text = text if isinstance(text, str) else repr(text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,17 +83,25 @@ def vector_of(connection: sqlite3.Connection, seq_id: int) -> tuple[bytes, str]:
 
 def metadata_of(
     connection: sqlite3.Connection, seq_id: int
-) -> tuple[dict[str, Scalar | None], str | None]:
-    """The metadata of a queued operation and its time; ValueError where it is no object."""
+) -> tuple[dict[str, Value | None], str | None]:
+    """The metadata of a queued operation and its time. Raises UnreadableMetadata."""
     text, created = connection.execute(
         "SELECT metadata, created_at FROM embeddings_queue WHERE seq_id = ?", (seq_id,)
     ).fetchone()
-    content = json.loads(text) if text else {}
+    try:
+        content = json.loads(text) if text else {}
+        if text and "\\ud" in text.lower():
+            # Half of a surrogate pair is no text.
+            json.dumps(content, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:
+        raise UnreadableMetadata(str(error), text) from error
     if not isinstance(content, dict):
-        raise ValueError("the metadata is not an object")
+        raise UnreadableMetadata("the metadata is not an object", text)
     for key, value in content.items():
-        if value is not None and not isinstance(value, str | int | float | bool):
-            raise ValueError(f"the value of {key} is neither text, number nor boolean")
+        for each in value if isinstance(value, list) else [value]:
+            if each is not None and not isinstance(each, str | int | float | bool):
+                what = f"the value of {key} is neither text, number, boolean nor a list of such"
+                raise UnreadableMetadata(what, text)
     return content, created
 
 

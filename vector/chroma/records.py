@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 Scalar = str | int | float | bool
+# A list's None is an element without a value, as a NaN leaves it.
+Value = Scalar | list[Scalar | None]
 
 DOCUMENT_KEY = "chroma:document"
 
@@ -73,7 +75,7 @@ class Item:
 
     embedding_id: str
     document: str | None
-    metadata: dict[str, Scalar | None]
+    metadata: dict[str, Value | None]
     vector: bytes
     origin: Origin
     created_at: str | None

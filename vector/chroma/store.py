@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 import tempfile
+from collections import Counter
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,19 +17,33 @@ from pathlib import Path
 from urllib.parse import quote
 
 from stillme.transfer.errors import LegacyFileError
-from vector.chroma import metadata, queue
-from vector.chroma.catalogue import Catalogue, read_catalogue
+from stillme.transfer.inventory import InventoryLine
+from vector.chroma import inventory, metadata, queue
+from vector.chroma.catalogue import LISTS, Catalogue, read_catalogue
+from vector.chroma.inventory import scan
 from vector.chroma.records import WHOLE, Collection, Item, Notice, Part, Problem
-from vector.chroma.snapshot import copy_store
+from vector.chroma.snapshot import copy_digest, copy_store, database_folder
+from vector.chroma.soundness import rebuild_indexes, wrong_indexes
 from vector.chroma.vectors import Vectors
 from vector.names import DATABASE
 
 
 class Store:
-    """A copied Chroma folder, open for reading."""
+    """A copied Chroma folder, open for reading.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    `notices` are remarks about the copy, `digest` its SHA-256 and bytes before an index of it was
+    rebuilt, `rows_read` how many rows of each table `items` has gone through.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        notices: tuple[Notice, ...] = (),
+        digest: tuple[str, int] | None = None,
+    ) -> None:
+        self.folder, self.notices = folder, notices
+        self._digest = digest
+        self.rows_read: Counter[str] = Counter()
         self.connection = _open(folder / DATABASE)
         self._kept: Vectors | None = None
         try:
@@ -53,9 +68,9 @@ class Store:
         return self._collections
 
     @property
-    def notices(self) -> tuple[Notice, ...]:
-        """What the store has besides collections."""
-        return self.catalogue.notices
+    def digest(self) -> tuple[str, int]:
+        """SHA-256 over names and contents of what was copied, and its bytes."""
+        return self._digest or copy_digest(self.folder)
 
     def _with_dimension(self, collection: Collection) -> Collection:
         """Very early stores do not note the dimension: the first vector tells it."""
@@ -91,12 +106,14 @@ class Store:
     ) -> Generator[Item | Problem, None, None]:
         """Every item of a collection, or of a part, and a Problem for each that is not whole."""
         given = 0
+        before = self.rows_read.copy()
         try:
             for record in self._items(collection, part or WHOLE):
                 yield record
                 given += 1
         except sqlite3.OperationalError as error:
             self._mind_encoding(error)
+            self.rows_read = before
             yield from islice(self._items(collection, part or WHOLE), given, None)
         except sqlite3.Error as error:
             raise self._damaged(error) from error
@@ -175,7 +192,25 @@ class Store:
         segment = collection.metadata_segment or ""
         mark = self.catalogue.marks.get(segment, -1)
         topics = self._topics.get(collection.id, [])
-        return metadata.entries(self.connection, segment, topics, mark, part)
+        source = metadata.Source(self.connection, segment, self.catalogue.has_lists, self.rows_read)
+        return metadata.entries(source, topics, mark, part)
+
+    def scanned(self, collection: Collection) -> Counter[str]:
+        """How many rows each table has of a collection's items, counted without any index."""
+        segment = "'" + (collection.metadata_segment or "").replace("'", "''") + "'"
+        of_it = f"segment_id = {segment}"
+        ids = f"id IN (SELECT id FROM embeddings NOT INDEXED WHERE {of_it})"
+        found = Counter({metadata.IDS: scan(self.connection, metadata.IDS, of_it)})
+        for table in (metadata.VALUES, *([LISTS] if self.catalogue.has_lists else [])):
+            found[table] = scan(self.connection, table, ids)
+        return found
+
+    def table_lines(self) -> list[InventoryLine]:
+        """The inventory of the database's tables."""
+        try:
+            return inventory.table_lines(self.connection)
+        except sqlite3.Error as error:
+            raise self._damaged(error) from error
 
     def close(self) -> None:
         """Close the copy."""
@@ -197,11 +232,15 @@ def open_copy(folder: Path) -> Store:
 @contextmanager
 def open_store(path: Path, scratch: Path | None = None) -> Iterator[Store]:
     """Copy the store at `path` (under `scratch`, else the temporary folder) and open the copy."""
-    with (
-        tempfile.TemporaryDirectory(prefix="chroma-", dir=scratch) as temporary,
-        Store(copy_store(path, Path(temporary) / "store")) as store,
-    ):
-        yield store
+    with tempfile.TemporaryDirectory(prefix="chroma-", dir=scratch) as temporary:
+        copy = copy_store(path, Path(temporary) / "store")
+        database, named = copy / DATABASE, database_folder(path) / DATABASE
+        digest, notices = None, []
+        if wrong := wrong_indexes(database, named):
+            digest = copy_digest(copy)
+            notices = rebuild_indexes(database, named, wrong)
+        with Store(copy, tuple(notices), digest) as store:
+            yield store
 
 
 def _open(database: Path) -> sqlite3.Connection:

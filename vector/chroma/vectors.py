@@ -13,7 +13,7 @@ from pathlib import Path
 
 from vector.chroma import queue
 from vector.chroma.metadata import Entry
-from vector.chroma.records import Collection, Item, Origin, Problem, Reason
+from vector.chroma.records import DOCUMENT_KEY, Collection, Item, Origin, Problem, Reason
 from vector.chroma.segment import Segment, SegmentError, close_enough
 from vector.chroma.unpickle import PickleRefusedError, read_label_map
 
@@ -101,6 +101,8 @@ class Vectors:
     def join(self, entry: Entry) -> Item | Problem:
         """The item that an entry and its vector make, or the Problem."""
         self._joined.add(entry.embedding_id)
+        if not isinstance(entry.metadata.get(DOCUMENT_KEY, ""), str | None):
+            entry.error = entry.error or "its document is no text"
         if entry.error:
             return self._problem(Reason.BAD_METADATA, entry, entry.error)
         found = self._find(entry)
@@ -224,7 +226,9 @@ class Vectors:
 
 
 def _is_unicode(entry: Entry) -> bool:
-    texts = [entry.embedding_id, *entry.metadata, *entry.metadata.values()]
+    texts: list[object] = [entry.embedding_id, *entry.metadata]
+    for value in entry.metadata.values():
+        texts += value if isinstance(value, list) else [value]
     try:
         "".join(t for t in texts if isinstance(t, str)).encode()
     except UnicodeEncodeError:
@@ -238,4 +242,6 @@ def _printable(value: str) -> str:
 
 
 def _plain(value: object) -> object:
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
     return _printable(value) if isinstance(value, str) else value
