@@ -57,8 +57,9 @@ def rebuild_indexes(database: Path, named: Path, wrong: dict[str, str]) -> list[
     """
     with closing(sqlite3.connect(database, isolation_level=None)) as connection:
         connection.execute("PRAGMA synchronous = OFF")
-        for name, table in wrong.items():
-            _reindex(connection, name, table, named)
+        # All of such a table: the check ends with its hundredth message.
+        for table in sorted(set(wrong.values())):
+            _reindex(connection, table, named)
         connection.execute("PRAGMA journal_mode = DELETE")
     return [
         Notice(
@@ -74,19 +75,18 @@ def _damaged(named: Path, what: str) -> str:
     return f"{named} is damaged ({what}): restore it from a backup."
 
 
-def _reindex(connection: sqlite3.Connection, index: str, table: str, named: Path) -> None:
-    quoted = '"' + index.replace('"', '""') + '"'
+def _reindex(connection: sqlite3.Connection, table: str, named: Path) -> None:
     try:
-        connection.execute(f"REINDEX {quoted}")
+        connection.execute(f'REINDEX "{table}"')
     except sqlite3.IntegrityError as error:
         columns = str(error).rpartition(": ")[2]
         raise LegacyFileError(
-            f"The table {table} of {named} holds rows twice that its index {index} says are one "
+            f"The table {table} of {named} holds rows twice that a unique index says are one "
             f"({columns}): REINDEX does not help before one of each is deleted. Do both on a copy "
             "of the store, point LEGACY_VECTOR_DIR to it and run again."
         ) from error
     except sqlite3.Error as error:
         raise LegacyFileError(
-            f"The index {index} of {named} cannot be rebuilt ({error}): restore the store from a "
-            "backup."
+            f"The indexes of the table {table} of {named} cannot be rebuilt ({error}): restore the "
+            "store from a backup."
         ) from error
