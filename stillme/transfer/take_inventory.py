@@ -34,12 +34,14 @@ def inventory_of(snapshot: Snapshot, alias: str | None) -> list[InventoryLine]:
     return with_decisions(alias, _lines(snapshot.file, snapshot.schema, found))
 
 
-def live_inventory(alias: str | None, *, count: bool = True) -> list[InventoryLine]:
+def live_inventory(
+    alias: str | None, *, count: bool = True, with_stores: bool = True
+) -> list[InventoryLine]:
     """The inventory of every legacy file and store as it is now. Raises TransferError."""
     lines: list[InventoryLine] = []
     for file in legacy_files():
         lines += _of_live_file(file, count=count)
-    for store in stores():
+    for store in stores() if with_stores else ():
         if store.is_present():
             lines += store.inventory()
     return with_decisions(alias, lines)
@@ -136,10 +138,12 @@ def _who() -> str:
         return "unknown"
 
 
-def readable_inventory(alias: str | None) -> tuple[list[InventoryLine], str]:
+def readable_inventory(
+    alias: str | None, *, with_stores: bool = True
+) -> tuple[list[InventoryLine], str]:
     """`live_inventory` for a page: whether rows are there, not how many; "" or what went wrong."""
     try:
-        return live_inventory(alias, count=False), ""
+        return live_inventory(alias, count=False, with_stores=with_stores), ""
     except TransferError as error:
         return [], str(error)
     except (OSError, sqlite3.Error) as error:

@@ -30,7 +30,7 @@ from stillme.transfer.models import (
 )
 from stillme.transfer.postgresql.locks import exclusive
 from stillme.transfer.proofs import files_to_prove, identity
-from stillme.transfer.steps.readiness_list import Line
+from stillme.transfer.steps.accounted_lines import Line
 from tests.console.support import HOSTILE, quarantined_row, staff
 
 pytestmark = pytest.mark.django_db

@@ -17,7 +17,7 @@ from stillme.transfer.command import VisibleConsole
 from stillme.transfer.findings import Finding, FindingKind
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.reports.terminal_switch import render_list
-from stillme.transfer.steps.readiness_list import RED, Line
+from stillme.transfer.steps.accounted_lines import RED, Line
 from stillme.transfer.visible import in_one_line, visible
 from tests.transfer.load.support import FILES, query
 

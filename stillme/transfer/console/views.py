@@ -12,8 +12,8 @@ from django.views.decorators.http import require_GET
 
 from stillme.transfer.console.figures import live_figures, page_figures
 from stillme.transfer.errors import TransferError
+from stillme.transfer.steps.accounted_lines import RED, YELLOW
 from stillme.transfer.steps.cutover import CutoverOptions, check_cutover
-from stillme.transfer.steps.readiness_list import RED, YELLOW
 
 
 def _check(request: HttpRequest) -> None:

@@ -12,8 +12,9 @@ from rich.markup import escape
 
 from stillme.transfer.reports.json_text import print_json
 from stillme.transfer.reports.tables import plain_table, print_table
+from stillme.transfer.steps.accounted_lines import YELLOW, Line
 from stillme.transfer.steps.cutover import CutoverResult
-from stillme.transfer.steps.readiness_list import YELLOW, Line, is_go
+from stillme.transfer.steps.readiness_list import is_go
 from stillme.transfer.steps.restore import Restore
 from stillme.transfer.steps.rollback import RollbackResult
 from stillme.transfer.steps.status import Overview
@@ -181,14 +182,7 @@ def render_status(console: Console, found: Overview) -> None:
         console.print(
             f"decided: {accepted:,} rows accepted as left out, {mended:,} mended and loaded."
         )
-    for row in found.files:
-        if row.problem:
-            console.print(f"[yellow]{row.file}[/] {escape(row.problem)}", soft_wrap=True)
-        if row.written_since_cutover:
-            console.print(f"{row.file}: {row.written_since_cutover:,} rows written since cut-over")
-    for store in found.stores:
-        if store.problem:
-            console.print(f"[yellow]{store.store}[/] {escape(store.problem)}", soft_wrap=True)
+    _print_problems(console, found)
     console.print(f"last proof: {escape(found.proof)}", soft_wrap=True)
     console.print(f"reverse capture: {found.reverse_capture}")
     if found.target_frozen:
@@ -197,3 +191,17 @@ def render_status(console: Console, found: Overview) -> None:
         console.print(f"next, {row.file}: {escape(row.next_step)}", soft_wrap=True)
     for store in found.stores:
         console.print(f"next, {store.store}: {escape(store.next_step)}", soft_wrap=True)
+
+
+def _print_problems(console: Console, found: Overview) -> None:
+    """What keeps a file or a store from being as it should, a line each."""
+    for row in found.files:
+        if row.problem:
+            console.print(f"[yellow]{row.file}[/] {escape(row.problem)}", soft_wrap=True)
+        if row.written_since_cutover:
+            console.print(f"{row.file}: {row.written_since_cutover:,} rows written since cut-over")
+    for store in found.stores:
+        if store.problem:
+            console.print(f"[yellow]{store.store}[/] {escape(store.problem)}", soft_wrap=True)
+    for sentence in found.inventory_open:
+        console.print(f"[red]not carried[/] {escape(sentence)}", soft_wrap=True)

@@ -28,10 +28,11 @@ from stillme.transfer.registry import LegacyFile, legacy_files
 from stillme.transfer.selection import Selection, present_files
 from stillme.transfer.sqlite.capture.freeze import freeze, unfreeze
 from stillme.transfer.sqlite.schema import sequence_mark
+from stillme.transfer.steps.accounted_lines import Line, missing_lines
 from stillme.transfer.steps.capture import lift_stale_freezes, target_tables
 from stillme.transfer.steps.follow import Follower, FollowOptions
 from stillme.transfer.steps.merging.image import refuse_on_cluster
-from stillme.transfer.steps.readiness_list import Line, go_list, is_go, missing_lines
+from stillme.transfer.steps.readiness_list import go_list, is_go
 from stillme.transfer.steps.switching.tail import Judge, Tail, refuse
 from stillme.transfer.steps.syncing import states
 from stillme.transfer.steps.syncing.live_file import LiveFile

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -14,13 +14,20 @@ from django.utils import timezone
 
 from stillme.transfer.errors import LegacyFileError
 from stillme.transfer.ledger import is_another_cluster
-from stillme.transfer.missing import ADVICE, missing_legacy
 from stillme.transfer.models import DroppedObject, QuarantinedRow
 from stillme.transfer.postgresql import capture as reverse
 from stillme.transfer.postgresql.copy import fetch_all, quoted
 from stillme.transfer.proofs import standing_proof
 from stillme.transfer.registry import LegacyFile
 from stillme.transfer.sqlite.backup_manifest import read_manifest
+from stillme.transfer.steps.accounted_lines import (
+    GREEN,
+    RED,
+    YELLOW,
+    Line,
+    inventory_lines,
+    missing_lines,
+)
 from stillme.transfer.steps.backup import check_backup
 from stillme.transfer.steps.capture import target_tables
 from stillme.transfer.steps.follow import measure_lag
@@ -29,26 +36,11 @@ from stillme.transfer.steps.syncing import states
 from stillme.transfer.steps.syncing.live_file import LiveFile, same_file
 from stillme.transfer.steps.syncing.states import State
 
-GREEN, YELLOW, RED = "go", "look", "no-go"
 MOST_LAG = 10_000
 OLDEST_PROOF = timedelta(hours=24)
 OLDEST_BACKUP = timedelta(hours=24)
 # The lines whose risk somebody may take, by name and with a reason.
 OVERRIDES = ("quarantine", "proof", "backup", "foreign")
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One line. `advice` is empty where nothing is to be done.
-
-    `override` names the flag by which somebody may take the risk of a red line, with a reason.
-    """
-
-    colour: str
-    subject: str
-    finding: str
-    advice: str = ""
-    override: str = ""
 
 
 def go_list(
@@ -58,7 +50,7 @@ def go_list(
     overrides: Mapping[str, str] | None = None,
 ) -> list[Line]:
     """All lines. A red one refuses the cut-over, unless it was overridden with a reason."""
-    lines = missing_lines(alias)
+    lines = [*missing_lines(alias), *inventory_lines(alias)]
     for file in files:
         live = LiveFile(file, None)
         try:
@@ -78,15 +70,6 @@ def go_list(
         lines += check(alias, files)
     lines += [*_disk(files), _backup(files, backup)]
     return [_overridden(line, overrides or {}) for line in lines]
-
-
-def missing_lines(alias: str) -> list[Line]:
-    """One for each file, table or store that was loaded and is gone. No risk to take: the
-    application would go on without its rows, or with rows that nothing explains."""
-    found = missing_legacy(alias)
-    return [
-        Line(RED, f"{m.file}: legacy", f"{m.path} {m.what}, but {m.known}", ADVICE) for m in found
-    ]
 
 
 def _overridden(line: Line, overrides: Mapping[str, str]) -> Line:

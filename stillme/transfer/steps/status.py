@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from stillme.transfer.errors import LegacyFileError
+from stillme.transfer.inventory import open_lines
 from stillme.transfer.missing import ADVICE, Missing, missing_legacy
 from stillme.transfer.models_sync import CarriedCell, ReverseChange
 from stillme.transfer.postgresql import capture as reverse
@@ -21,6 +22,7 @@ from stillme.transfer.steps.syncing import states
 from stillme.transfer.steps.syncing.live_file import LiveFile
 from stillme.transfer.steps.syncing.states import State
 from stillme.transfer.stores import Store, stores
+from stillme.transfer.take_inventory import readable_inventory
 from stillme.transfer.totals import Totals, added_up, table_totals
 
 
@@ -78,6 +80,7 @@ class Overview:
     reverse_capture: str = "absent"
     target_frozen: bool = False
     carried_cells: int = 0
+    inventory_open: list[str] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data."""
@@ -102,6 +105,9 @@ def overview(alias: str, counted: int | None = None) -> Overview:
     relations = target_tables(names)
     found.reverse_capture = str(reverse.status(alias, relations).health)
     found.target_frozen = reverse.is_frozen(alias, relations)
+    # A folder of vectors takes its time: a page looks at the files only.
+    lines, problem = readable_inventory(alias, with_stores=counted is None)
+    found.inventory_open = [line.sentence for line in open_lines(lines)] + [problem] * bool(problem)
     found.carried_cells = CarriedCell.objects.using(alias)[:counted].count()
     return found
 

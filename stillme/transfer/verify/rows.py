@@ -11,6 +11,7 @@ from stillme.transfer.findings import Finding, FindingKind
 from stillme.transfer.mapping import EXTRA_COLUMN, TableMapping
 from stillme.transfer.models import KeptCell, QuarantinedRow
 from stillme.transfer.raw_cells import unpack_anything, unpack_record
+from stillme.transfer.sqlite.schema import folded
 from stillme.transfer.verify import documents
 from stillme.transfer.verify.cells import same_kept, same_raw, show, show_tree
 from stillme.transfer.verify.expect import (
@@ -172,7 +173,12 @@ class RowJudge:
         if self._mapping.key is None:
             return True
         name = self._mapping.key.legacy
-        return name in record.cells and unpack_anything(record.cells[name]) == row.cells[name]
+        cells = record.cells
+        return (
+            isinstance(cells, dict)
+            and name in cells
+            and unpack_anything(cells[name]) == row.cells[name]
+        )
 
     def _same_cells(self, record: QuarantinedRow, row: StoredRow) -> bool:
         noted = unpack_record(record.cells)
@@ -249,18 +255,25 @@ class RowJudge:
                 repr(record.status)[:80],
                 "the status of the record",
             )
-        stored = {name: tuple(cell) for name, cell in row.cells.items()}
+        stored = {folded(name): (name, cell) for name, cell in row.cells.items()}
         noted = unpack_record(record.cells)
-        for name in sorted(stored.keys() | noted.keys()):
-            if name not in stored or not same_raw(noted.get(name), stored[name]):
-                yield self._finding(
-                    FindingKind.QUARANTINE_KEPT_ROW,
-                    record.key,
-                    name,
-                    repr(stored.get(name))[:80],
-                    repr(noted.get(name))[:80],
-                    "the kept row is not the legacy row",
-                )
+        # SQLite does not tell names apart by their case, and a column may have been renamed so.
+        by_name = {folded(name): cell for name, cell in noted.items()}
+        differing = [
+            name for key, (name, cell) in stored.items() if not same_raw(by_name.get(key), cell)
+        ]
+        surplus = [name for name in noted if folded(name) not in stored]
+        if len(by_name) < len(noted):
+            surplus.append("a column twice")
+        for name in differing + surplus:
+            yield self._finding(
+                FindingKind.QUARANTINE_KEPT_ROW,
+                record.key,
+                name,
+                repr(row.cells.get(name))[:80],
+                repr(by_name.get(folded(name)))[:80],
+                "the kept row is not the legacy row",
+            )
 
     def _edited(
         self,

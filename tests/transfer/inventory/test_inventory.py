@@ -12,11 +12,14 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from stillme.demo.samples import make_samples
+from stillme.transfer.console.figures import page_figures
 from stillme.transfer.findings import FindingKind
 from stillme.transfer.models import LeftByDecision
+from stillme.transfer.registry import legacy_files
 from stillme.transfer.sqlite.ranges import KeyRange, key_ranges
 from stillme.transfer.steps.inspect import inspect_files
 from stillme.transfer.steps.loading import plan
+from stillme.transfer.steps.readiness_list import go_list
 from tests.transfer.load.support import change, run_import
 from tests.transfer.verify.support import accept_all, judge
 
@@ -199,3 +202,18 @@ def test_rows_are_counted_by_a_way_of_its_own(
     with pytest.raises(SystemExit):
         call_command("import_sqlite", chunk_rows=10, jobs=1, stdout=out)
     assert "Rows are missing: a full scan of" in out.getvalue()
+
+
+def test_status_and_go_list_name_it_until_it_is_decided(legacy: Path) -> None:
+    change(legacy, "accuracy", *RATINGS)
+    for decided in (False, True):
+        (named,) = [line for line in go_list("default", legacy_files(), None)
+                    if line.subject.endswith("inventory")]  # fmt: skip
+        assert (named.colour == "no-go") is not decided
+        assert ("user_ratings" in named.finding) is not decided
+        out = StringIO()
+        call_command("migration_status", stdout=out)
+        assert ("not carried accuracy.user_ratings" in out.getvalue()) is not decided
+        assert bool(page_figures("default")["overview"].inventory_open) is not decided
+        if not decided:
+            inventory("leave", "accuracy.user_ratings", note="seen")

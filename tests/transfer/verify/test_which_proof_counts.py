@@ -19,7 +19,8 @@ from stillme.transfer.ledger import close_dead_writers, finish_run, start_run
 from stillme.transfer.models import Proof, QuarantinedRow, Run, WriteMark
 from stillme.transfer.registry import legacy_files
 from stillme.transfer.selection import Selection
-from stillme.transfer.steps.readiness_list import RED, go_list
+from stillme.transfer.steps.accounted_lines import RED
+from stillme.transfer.steps.readiness_list import go_list
 from stillme.transfer.steps.status import overview
 from stillme.transfer.verify import run as verification
 from tests.transfer.load.support import FILES, change, query, run_import
