@@ -86,6 +86,8 @@ class RowJudge:
             record = self._record(row, aside)
             proof.by_cell += 1
             proof.cells += len(row.cells)
+            for finding in self._recorded_twice(row, aside):
+                proof.findings.add(finding)
             for finding in self._one(
                 row,
                 None if key is None else found.get(key),
@@ -168,6 +170,19 @@ class RowJudge:
         # Where a key may stand for several rows, the record may be another row's.
         unsure = self._by_rowid(row) or not self._mapping.key_is_unique
         return None if unsure or not same else same[0]
+
+    def _recorded_twice(
+        self, row: StoredRow, aside: dict[str | None, list[QuarantinedRow]]
+    ) -> Iterator[Finding]:
+        """The loader writes one record a row, and writes that one again."""
+        key = self.key_text(row)
+        if not self._mapping.has_rowid:
+            return
+        found = [c for c in aside.get(key, []) if c.rowid == row.rowid and self._same_key(c, row)]
+        if len(found) > 1:
+            yield self._finding(
+                FindingKind.QUARANTINE_KEPT_ROW, key, "", "one record", f"{len(found)} records"
+            )
 
     def _same_key(self, record: QuarantinedRow, row: StoredRow) -> bool:
         if self._mapping.key is None:
@@ -283,7 +298,13 @@ class RowJudge:
         proof: TableProof,
     ) -> Iterator[Finding]:
         """A repaired row: the target holds what the edited cells mean."""
-        cells = {**row.cells, **unpack_record(record.repairs)}
+        edits = unpack_record(record.repairs)
+        for name in edits.keys() - row.cells.keys():
+            note = "an edit of a column that the row has not"
+            yield self._finding(
+                FindingKind.QUARANTINE_KEPT_ROW, record.key, name, "no edit", "an edit", note
+            )
+        cells = {**row.cells, **edits}
         for name, (storage, value) in cells.items():
             if isinstance(value, HugeDocument):
                 # An edit may have given the row another key: that one's is to be compared.
@@ -300,14 +321,18 @@ class RowJudge:
             target = None
         if fate.reason:
             yield self._finding(FindingKind.VALUE, key, "", "a row", f"cannot be: {fate.reason}")
-        elif target is None and not (
-            target := self._target.rows([self._lookup(edited)]).get(key or "")
-        ):
+        elif target is None and not (target := self._held(edited, proof)):
             yield self._finding(FindingKind.MISSING_ROW, key, "", "the edited row", "no row")
         else:
             yield from self._values(key, fate.values, target)
             kept = self._kept([] if key is None else [key]).get(key or "", {})
             yield from self._kept_cells(key, fate, kept, proof)
+
+    def _held(self, edited: StoredRow, proof: TableProof) -> dict[str, Any] | None:
+        """The target row of an edited key."""
+        found = self._target.rows([self._lookup(edited)])
+        self._tell_repeated(proof)
+        return found.get(self.key_text(edited) or "")
 
     def _values(
         self, key: str | None, expected: dict[str, Any], found: dict[str, Any]

@@ -17,9 +17,11 @@ from django.db.models import Model, Q, QuerySet
 from stillme.transfer.findings import Finding, FindingKind
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import KeptCell, QuarantinedRow
+from stillme.transfer.raw_cells import unpack_anything
 from stillme.transfer.registry import legacy_models
 from stillme.transfer.stores import stores
 from stillme.transfer.verify.result import TableProof
+from stillme.transfer.verify.target_side import select
 
 _AT_ONCE = 5000
 RecordT = TypeVar("RecordT", bound=Model)
@@ -36,6 +38,7 @@ def unclaimed(
     if keys is not None:
         rows, cells = rows.filter(key__in=keys), cells.filter(key__in=keys)
     for row in _beyond(rows, proof.records):
+        yield from _excused(alias, mapping, row)
         yield Finding(
             FindingKind.QUARANTINE_KEPT_ROW,
             mapping.target,
@@ -53,6 +56,20 @@ def unclaimed(
             "none",
             f"original {cell.pk} ({cell.reason})"[:200],
         )
+
+
+def _excused(alias: str, mapping: TableMapping, record: QuarantinedRow) -> Iterator[Finding]:
+    """The target row that such a record pretends to be the edit of."""
+    edits = record.repairs
+    if mapping.key is None or not isinstance(edits, dict) or mapping.key.legacy not in edits:
+        return
+    raw = unpack_anything(edits[mapping.key.legacy])[1]
+    key = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw)
+    name = '"' + mapping.key.target.replace('"', '""') + '"'
+    held = f"SELECT 1 FROM {mapping.relation} WHERE {name}::text = %s LIMIT 1"
+    if select(alias, held, [key]):
+        note = "the edit of a record that belongs to no legacy row"
+        yield Finding(FindingKind.EXTRA_ROW, mapping.target, key, "no row", "a row", note)
 
 
 def of_unknown_tables(alias: str) -> Iterator[Finding]:

@@ -38,8 +38,9 @@ def _is_untouched(column: Unfilled) -> str:
 
 
 def _literal(text: str) -> str:
-    escaped = text.replace("\\", "\\\\").replace("%", "\\0025").replace("'", "''")
-    return f"U&'{escaped}'"
+    # E'' means the same whatever standard_conforming_strings says.
+    escaped = text.replace("\\", "\\\\").replace("%", "\\x25").replace("'", "''")
+    return f"E'{escaped}'"
 
 
 def _q(name: str) -> str:

@@ -98,7 +98,8 @@ def _different(
     )
     if scanned > _MOST_LISTED:
         return
-    keys = f"SELECT {key}::text FROM {mapping.relation} ORDER BY {key}"
+    ordered = f"SELECT {key} AS key FROM {mapping.relation} ORDER BY {key} OFFSET 0"
+    keys = f"SELECT key::text FROM ({ordered}) AS ordered"
     there = Counter(row[0] for row in _planned(alias, _BY_INDEX, keys))
     found = Counter(row[0] for row in _planned(alias, _BY_SCAN, keys))
     both = sorted((there - found).items())[:_MOST_NAMED] + sorted((found - there).items())

@@ -131,7 +131,7 @@ INVENTED = [
     Corruption("an original of a row under an edited key", KEPT, f"{ITEMS}*", "156", (record("knowledge_items", "156", "access_count", "numeric_text"),)),
     Corruption("an original of an unknown column", KEPT, f"{ITEMS}*", "9", (record("knowledge_items", "9", "no_such_column", "blob"),)),
     Corruption("an original of no column", KEPT, f"{ITEMS}*", "9", (record("knowledge_items", "9", "", "blob"),)),
-    Corruption("an original of no row", KEPT, ITEMS, "-17", (record("knowledge_items", "-17", "source", "blob"),)),
+    Corruption("an original of no row", KEPT, f"{ITEMS}*", "-17", (record("knowledge_items", "-17", "source", "blob"),)),
     Corruption("an original of a row that was set aside", KEPT, f"{ITEMS}*", "50", (record("knowledge_items", "50", "content", "invalid_utf8"),)),
     Corruption("an original of the former key of a row", KEPT, f"{ITEMS}*", "56", (record("knowledge_items", "56", "access_count", "numeric_text"),)),
     Corruption("an original of a key that is no number", KEPT, f"{ITEMS}*", "abc", (record("knowledge_items", "abc", "source", "blob"),)),

@@ -196,7 +196,6 @@ SETTINGS = [
     in_session("a session that compiles everything", "jit = on", "jit_above_cost = 0"),
     in_session("a session in parallel", "parallel_setup_cost = 0", "parallel_tuple_cost = 0", "min_parallel_table_scan_size = 0", "debug_parallel_query = on"),
     in_session("a session of other money and messages", "lc_monetary = 'C'", "lc_numeric = 'C'", "lc_messages = 'C'"),
-    in_session("a session of a replica", "session_replication_role = replica"),
     in_session("a session that shows rows to all", "row_security = off"),
     in_database("a database in Tokyo", "TimeZone", "'Asia/Tokyo'"),
     in_database("a database that writes months first", "DateStyle", "'Postgres, MDY'"),

@@ -201,7 +201,7 @@ TWICE = [
     twice("a record twice, once mended", ITEMS, "50", '{"status": "repaired"}'),
     twice("a record twice, of another rowid", ITEMS, "50", '{"rowid": 9}'),
     twice("a record twice, of another reason", ITEMS, "50", '{"reason": "blob"}'),
-    twice("a record twice, without a key", ITEMS, "50", '{"key": null}'),
+    Corruption("a record twice, without a key", ASIDE, f"{ITEMS}*", None, (copy_of(ITEMS, "50", '{"key": null}'),)),
     twice("a record twice, of other cells", ITEMS, "50", '{"cells": {}}'),
     twice("a mended record twice", ITEMS, "55"),
     twice("an orphan's record twice", FETCHED, "25"),
