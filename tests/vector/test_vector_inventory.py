@@ -223,7 +223,7 @@ def test_rows_are_read_from_the_table(folder, name):
         "embedding_metadata (of no collection)"
     }
     assert (folder / "chroma.sqlite3").read_bytes() == before
-    assert proof.sha256 == VectorStore().digest()
+    assert proof.sha256 == VectorStore().digest(folder)
 
 
 @pytest.mark.parametrize("layout", ["0.4", "1.x"])

@@ -67,8 +67,8 @@ RECORD = (
     " '', '', '{status}', '{{}}', '', '')"
 )
 ORIGINAL = (
-    'INSERT INTO transfer.kept_cell ("table", key, "column", storage, value, reason) '
-    "VALUES ('{table}', '{key}', '{column}', 'text', 'x', 'not_finite')"
+    'INSERT INTO transfer.kept_cell (file, "table", key, "column", storage, value, reason) '
+    "VALUES ('vector', '{table}', '{key}', '{column}', 'text', 'x', 'not_finite')"
 )
 ROW = "transfer.quarantined_row"
 CELL = "transfer.kept_cell"
@@ -268,7 +268,7 @@ PLANTS = {
     ),
     "an original of a healthy collection": (
         "INSERT INTO transfer.kept_cell (\"table\", key, \"column\", storage, value, reason) "
-        "SELECT 'vector_db/collections', uuid::text, 'metadata', 'text', '{}', 'not_finite' FROM "
+        "SELECT 'vector', 'vector_db/collections', uuid::text, 'metadata', 'text', '{}', 'not_finite' FROM "
         "vector.collections", "kept_cell", "collections:metadata",
     ),
     "an original of no collection": (

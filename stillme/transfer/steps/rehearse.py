@@ -24,6 +24,7 @@ from psycopg import sql
 
 from stillme.transfer.errors import TargetError
 from stillme.transfer.findings import Event, OnEvent, ignore_event
+from stillme.transfer.models_sync import LeftByDecision
 from stillme.transfer.postgresql.copy import execute, fetch_all, quoted
 from stillme.transfer.registry import LegacyFile, legacy_files
 from stillme.transfer.selection import Selection, present_files
@@ -94,8 +95,9 @@ def rehearse(
     with tempfile.TemporaryDirectory(prefix="stillme-rehearsal-") as folder:
         run = _Run(result, on_event)
         run.step("backup of the live files", lambda: _copy_files(Path(folder), result))
+        left = _left_by_decision()
         with scratch_database(name), other_files(Path(folder)):
-            _the_day(run, result, verify, judge)
+            _the_day(run, result, verify, judge, left)
     return result
 
 
@@ -114,9 +116,15 @@ class _Run:
         self.on_event(Event("step", {"name": name, "seconds": done.seconds}))
 
 
-def _the_day(run: _Run, result: Rehearsal, verify: Verify | None, judge: Judge | None) -> None:
+def _the_day(
+    run: _Run,
+    result: Rehearsal,
+    verify: Verify | None,
+    judge: Judge | None,
+    left: list[LeftByDecision],
+) -> None:
     before: dict[str, str] = {}
-    run.step("migrate", _migrate)
+    run.step("migrate", lambda: _migrate(left))
     run.step("capture: probes and triggers", _install)
     run.step("import", lambda: _import(result))
     if verify is not None:
@@ -140,8 +148,18 @@ def _copy_files(folder: Path, result: Rehearsal) -> tuple[bool, str]:
     return True, f"{len(files)} files, {result.bytes / 2**20:,.1f} MiB"
 
 
-def _migrate() -> tuple[bool, str]:
+def _left_by_decision() -> list[LeftByDecision]:
+    """What the real target says is left behind, if it is migrated."""
+    with connections[_ALIAS].cursor() as cursor:
+        cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [LeftByDecision._meta.db_table])
+        if not cursor.fetchone()[0]:
+            return []
+    return list(LeftByDecision.objects.using(_ALIAS))
+
+
+def _migrate(left: list[LeftByDecision]) -> tuple[bool, str]:
     call_command("migrate", verbosity=0, interactive=False)
+    LeftByDecision.objects.using(_ALIAS).bulk_create(left)
     return True, "tables made"
 
 

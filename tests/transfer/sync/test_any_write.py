@@ -18,7 +18,7 @@ from stillme.demo.samples.hostile import make_hostile
 from stillme.transfer import ledger
 from stillme.transfer.findings import ignore_event
 from stillme.transfer.models import QuarantinedRow
-from stillme.transfer.models_sync import CarriedCell
+from stillme.transfer.models_sync import CarriedCell, LeftByDecision
 from stillme.transfer.postgresql.copy import fetch_all
 from stillme.transfer.registry import legacy_files, legacy_models
 from stillme.transfer.selection import Selection
@@ -39,6 +39,8 @@ pytestmark = pytest.mark.slow
 def hostile(clean_target, use_legacy_files, tmp_path):
     make_hostile(tmp_path / "data")
     use_legacy_files(tmp_path / "data")
+    # A trigger of the user's own writes there.
+    LeftByDecision.objects.create(file="knowledge", name="my_notes", note="the user's own")
     install_capture("default", Selection())
     follow(ONCE)
     assert differences() == {}

@@ -276,7 +276,7 @@ def test_marks_of_another_cluster_are_forgotten(data: Path) -> None:
 
 def test_nothing_compared_is_no_verdict(data: Path) -> None:
     change(data, "accuracy", *(f"DELETE FROM {name}" for name in _tables(data, "accuracy")))
-    run_import(prune=True)
+    run_import(prune=True, prune_share=100)
     only = Selection(files=("accuracy",))
     assert judge(selection=only).verdict.startswith("PROVEN: the 3 tables compared hold no rows")
     change(data, "accuracy", *(f"DROP TABLE {name}" for name in _tables(data, "accuracy")))
