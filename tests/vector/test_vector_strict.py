@@ -267,9 +267,9 @@ PLANTS = {
         "collections",
     ),
     "an original of a healthy collection": (
-        "INSERT INTO transfer.kept_cell (\"table\", key, \"column\", storage, value, reason) "
-        "SELECT 'vector', 'vector_db/collections', uuid::text, 'metadata', 'text', '{}', 'not_finite' FROM "
-        "vector.collections", "kept_cell", "collections:metadata",
+        "INSERT INTO transfer.kept_cell (file, \"table\", key, \"column\", storage, value, reason) "
+        "SELECT 'vector', 'vector_db/collections', uuid::text, 'metadata', 'text', '{}', "
+        "'not_finite' FROM vector.collections", "kept_cell", "collections:metadata",
     ),
     "an original of no collection": (
         ORIGINAL.format(table="vector_db/collections", key="zzz", column="metadata"), "kept_cell",

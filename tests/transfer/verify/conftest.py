@@ -11,6 +11,7 @@ from django.db import connection
 
 from stillme.demo.samples import make_samples
 from tests.transfer.load.support import change, run_import
+from tests.transfer.verify.corruptions.harness import settled as settled
 from tests.transfer.verify.support import accept_all, close_database, empty_target, legacy_folder
 
 
