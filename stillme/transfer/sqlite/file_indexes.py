@@ -45,8 +45,8 @@ def distrust_indexes(copy: Path, source: Path) -> tuple[str, ...]:
         )
         try:
             # Scratch: no journal, no fsync.
-            connection.pragma("journal_mode", "OFF")
             connection.pragma("synchronous", "OFF")
+            connection.pragma("journal_mode", "OFF")
             bad = {t: p for t in _constrained(connection) if (p := _problem(connection, t))}
             _drop_named(connection)
             for table, problem in bad.items():
