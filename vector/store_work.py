@@ -102,7 +102,8 @@ def _table_proof(collection: CollectionProof) -> TableProof:
     """In the judge's words. Open rows are counted, not found a second time."""
     findings = Findings()
     findings.extend(f for f in collection.findings if f.kind is not FindingKind.QUARANTINE_OPEN)
-    findings.counts[FindingKind.EXTRA_ROW] += collection.more_extra
+    if collection.more_extra:
+        findings.counts[FindingKind.EXTRA_ROW] += collection.more_extra
     items = collection.items
     return TableProof(
         FILE,

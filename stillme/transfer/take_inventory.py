@@ -17,7 +17,7 @@ from stillme.transfer.inventory import InventoryLine, open_lines
 from stillme.transfer.mapping import split_table
 from stillme.transfer.models import LeftByDecision
 from stillme.transfer.registry import LegacyFile, legacy_files, legacy_models
-from stillme.transfer.sqlite.capture.templates import CHANGE_TABLE
+from stillme.transfer.sqlite.capture.templates import CHANGE_TABLE, CHANGE_TABLE_SQL
 from stillme.transfer.sqlite.connect import open_legacy
 from stillme.transfer.sqlite.contents import Content, contents
 from stillme.transfer.sqlite.schema import FoundSchema, folded, read_schema
@@ -60,7 +60,9 @@ def _lines(file: str, schema: FoundSchema, found: Sequence[Content]) -> list[Inv
     lines = []
     for content in found:
         name = folded(content.name)
-        if name == CHANGE_TABLE:
+        table = schema.table(content.name)
+        if name == CHANGE_TABLE and table is not None and table.sql == CHANGE_TABLE_SQL:
+            # Our own log; another program's table of that name is not.
             continue
         if content.what == "table" and name in declared:
             target = ".".join(split_table(declared[name].target_model()._meta.db_table))

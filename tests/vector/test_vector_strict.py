@@ -310,6 +310,9 @@ LEGAL = {
 def test_a_legal_difference_is_no_alarm(imported, name):
     plant(LEGAL[name])
     assert verify_vectors(imported) == []
+    report = prove_folder(imported, StoreOptions(), lambda event: None)
+    # Not even a kind with no finding of it, for which advice would be printed.
+    assert [dict(table.findings.counts) for table in report.tables] == [{} for _ in report.tables]
 
 
 def test_extra_items_are_all_counted(imported, monkeypatch):

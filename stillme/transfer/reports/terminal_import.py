@@ -124,6 +124,8 @@ def _verdict(result: ImportResult) -> str:
         return f"[red]{_missing(result)}[/]"
     what = "would be accounted for" if result.dry_run else "are accounted for"
     text = f"All {rows:,} legacy rows {what} in {result.seconds:.1f} s"
+    if not rows:
+        text = "There is no legacy row to load"
     if rows and result.seconds >= 1:
         text += f" ({rows / result.seconds:,.0f} rows/s)"
     if aside:

@@ -74,6 +74,10 @@ OPEN: dict[str, tuple[tuple[str, ...], dict[str, int | None]]] = {
         ("ALTER TABLE accuracy_scores RENAME TO scores_2025",),
         {"scores_2025": -1},
     ),
+    "a table that bears our log's name": (
+        ("CREATE TABLE stillme_change (a)", "INSERT INTO stillme_change VALUES (1)"),
+        {"stillme_change": 1},
+    ),
     "a full-text index with texts of its own": (
         ("CREATE VIRTUAL TABLE notes USING fts5(body)", "INSERT INTO notes VALUES ('a note')"),
         {"notes": 1},
