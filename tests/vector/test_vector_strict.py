@@ -102,8 +102,8 @@ PLANTS = {
         "items:legacy_seq_id",
     ),
     "doubles": (
-        "DO $$ BEGIN EXECUTE 'DROP INDEX vector.' || quote_ident((SELECT relname FROM pg_class "
-        "WHERE relname LIKE 'items_hnsw%%' LIMIT 1)); END $$; "
+        "DO $$ DECLARE n text; BEGIN FOR n IN SELECT relname FROM pg_class WHERE relname LIKE "
+        "'items_hnsw%%' LOOP EXECUTE format('DROP INDEX vector.%I', n); END LOOP; END $$; "
         "ALTER TABLE vector.items ALTER embedding TYPE float8[]", "column", "items:embedding",
     ),
     "null allowed": (
