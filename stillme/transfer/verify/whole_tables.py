@@ -111,6 +111,9 @@ def _different(
             f"{there[each]} rows by a full scan",
             f"{found[each]} by the index",
         )
+        if there[each] > found[each]:
+            note = "a row that the primary key's index does not know"
+            yield Finding(FindingKind.EXTRA_ROW, mapping.target, each, "no row", "a row", note)
 
 
 def _planned(alias: str, off: tuple[str, ...], sql: str) -> list[tuple[Any, ...]]:
