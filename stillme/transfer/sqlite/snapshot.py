@@ -89,8 +89,9 @@ def take_snapshot(
         connection.close()
     if encoding != "UTF-8":
         raise LegacyFileError(
-            f"{source} stores text as {encoding}, which is not supported: make a UTF-8 copy with "
-            f"`sqlite3 {source.name} .dump | sqlite3 copy.db` and import that."
+            f"{source} stores text as {encoding}, which is not supported: make a copy in "
+            "UTF-8, row by row with parameters, and import that. "
+            "Do not use the shell's `.dump`: it cuts texts at U+0000."
         )
     size = copy.stat().st_size
     notices: tuple[str, ...] = ()

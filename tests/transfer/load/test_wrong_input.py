@@ -53,7 +53,7 @@ def test_a_file_in_utf_16(legacy: Path) -> None:
         connection.execute("CREATE TABLE fetch_cycles (id INTEGER PRIMARY KEY)")
         connection.commit()
     assert "UTF-16le" in (sentence := refused("import_sqlite"))
-    assert ".dump | sqlite3" in sentence
+    assert "Do not use the shell's `.dump`" in sentence
 
 
 def test_a_locked_file(legacy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
