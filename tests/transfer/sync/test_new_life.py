@@ -143,7 +143,7 @@ LOSSES = [
 KINDS = ["missing_row", "value", "extra_row"]
 
 
-@pytest.mark.parametrize(("loss", "kind"), zip(LOSSES, KINDS, strict=True))
+@pytest.mark.parametrize(("loss", "kind"), list(zip(LOSSES, KINDS, strict=True)))
 def test_a_loss_is_found_and_the_advice_is_possible(switched, loss, kind):
     sql = loss[0].format(loss[1])
     created()
