@@ -26,10 +26,10 @@ from django.utils import timezone
 
 from accuracy.models import AccuracyScore, LearningObjective
 from accuracy.scoring import score_answer
-from stillme.transfer.affinity import plain, whole
-from stillme.transfer.calls import borrows_connection, document, real
-from stillme.transfer.inserts import insert
-from stillme.transfer.stamps import days_ago
+from stillme.services.arguments import document, plain, real, whole
+from stillme.services.connections import borrows_connection
+from stillme.services.prepared_insert import insert
+from stillme.services.times import days_ago
 
 
 class NoScoresError(LookupError):

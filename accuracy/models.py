@@ -9,7 +9,7 @@ from __future__ import annotations
 from django.db import models
 from django.db.models.functions import Now
 
-from stillme.transfer.targets import NamedIndex, empty_json
+from stillme.services.model_parts import NamedIndex, empty_json
 
 
 class AccuracyScore(models.Model):

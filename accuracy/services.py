@@ -10,8 +10,8 @@ import logging
 from typing import Any
 
 from accuracy import api
-from stillme.transfer.affinity import row_key
-from stillme.transfer.calls import answers
+from stillme.services.arguments import row_key
+from stillme.services.failures import answers
 
 logger = logging.getLogger(__name__)
 

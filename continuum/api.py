@@ -17,9 +17,9 @@ from django.utils import timezone
 
 from continuum.models import TIERS, ForgettingMetric, TierAudit, TierMetric
 from continuum.scoring import Move, Standing, demotion, promotion
-from stillme.transfer.affinity import plain, whole
-from stillme.transfer.calls import borrows_connection, limited, real
-from stillme.transfer.stamps import days_ago_local_date, instant, iso_text, local_zone
+from stillme.services.arguments import limited, plain, real, whole
+from stillme.services.connections import borrows_connection
+from stillme.services.times import days_ago_local_date, instant, iso_text, local_zone
 
 AUDIT_COLUMNS = (
     "id",

@@ -12,7 +12,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
-from stillme.transfer.targets import NamedIndex, empty_json
+from stillme.services.model_parts import NamedIndex, empty_json
 
 TIERS = ("L0", "L1", "L2", "L3")
 

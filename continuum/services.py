@@ -17,8 +17,8 @@ from typing import Any
 
 from continuum import api, scoring
 from continuum.models import TIERS
-from stillme.transfer.affinity import row_limit
-from stillme.transfer.calls import answers
+from stillme.services.arguments import row_limit
+from stillme.services.failures import answers
 
 logger = logging.getLogger(__name__)
 

@@ -13,11 +13,11 @@ from django.db.models import Avg, Count, Q
 from django.db.models.functions import Now
 
 from knowledge.models import KnowledgeItem, KnowledgeRelationship, LearningSession
-from stillme.transfer.affinity import plain, whole
-from stillme.transfer.calls import borrows_connection, document, real
-from stillme.transfer.inserts import insert
-from stillme.transfer.selects import fetch, limit_clause, select
-from stillme.transfer.stamps import days_ago, sql_text
+from stillme.services.arguments import document, plain, real, whole
+from stillme.services.connections import borrows_connection
+from stillme.services.prepared_insert import insert
+from stillme.services.prepared_select import fetch, limit_clause, select
+from stillme.services.times import days_ago, sql_text
 
 HIGH_RETENTION = 0.7
 RECENT_DAYS = 7

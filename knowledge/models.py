@@ -10,7 +10,7 @@ from django.db import models
 from django.db.models import F
 from django.db.models.functions import Now
 
-from stillme.transfer.targets import NamedIndex, empty_json
+from stillme.services.model_parts import NamedIndex, empty_json
 
 
 class KnowledgeItem(models.Model):

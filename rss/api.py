@@ -13,11 +13,11 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from rss.models import FetchCycle, FetchItem
-from stillme.transfer.affinity import plain, whole
-from stillme.transfer.calls import borrows_connection
-from stillme.transfer.inserts import insert, insert_from
-from stillme.transfer.selects import fetch, from_table, limit_clause, select
-from stillme.transfer.stamps import instant, iso_text, local_zone
+from stillme.services.arguments import plain, whole
+from stillme.services.connections import borrows_connection
+from stillme.services.prepared_insert import insert, insert_from
+from stillme.services.prepared_select import fetch, from_table, limit_clause, select
+from stillme.services.times import instant, iso_text, local_zone
 
 ADDED = "Added to RAG"
 # Beside items_fetched, which every item counts in.

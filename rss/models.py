@@ -10,7 +10,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
-from stillme.transfer.targets import NamedIndex
+from stillme.services.model_parts import NamedIndex
 
 
 class FetchCycle(models.Model):

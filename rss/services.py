@@ -11,8 +11,8 @@ import os
 from typing import Any
 
 from rss import api
-from stillme.transfer.affinity import row_key, row_limit
-from stillme.transfer.calls import answers
+from stillme.services.arguments import row_key, row_limit
+from stillme.services.failures import answers
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ import uuid
 from django.db import models
 from django.db.models.functions import Now
 
-from stillme.transfer.targets import NamedIndex, empty_json
+from stillme.services.model_parts import NamedIndex, empty_json
 from vector.fields import EmbeddingField, MetadataEncoder
 
 

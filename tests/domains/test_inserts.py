@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from knowledge.models import KnowledgeItem, LearningSession
 from rss.models import FetchCycle
-from stillme.transfer.inserts import insert
+from stillme.services.prepared_insert import insert
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

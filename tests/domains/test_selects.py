@@ -11,7 +11,7 @@ from django.db import DatabaseError, connection
 from knowledge.models import KnowledgeItem
 from knowledge.services import KnowledgeRetention
 from rss.services import RSSFetchHistory
-from stillme.transfer.selects import fetch, from_table, limit_clause, select
+from stillme.services.prepared_select import fetch, from_table, limit_clause, select
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

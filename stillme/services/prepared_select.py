@@ -15,7 +15,7 @@ from django.db import connections, models, router
 from psycopg.pq import Format
 
 from stillme.postgresql.base import DatabaseWrapper
-from stillme.transfer.mapping import split_table
+from stillme.postgresql.names import Table
 
 
 def select(model: type[models.Model], names: Iterable[str]) -> str:
@@ -27,8 +27,7 @@ def select(model: type[models.Model], names: Iterable[str]) -> str:
 
 def from_table(model: type[models.Model]) -> str:
     """`FROM "schema"."table"`."""
-    schema, table = split_table(model._meta.db_table)
-    return f'FROM "{schema}"."{table}"'
+    return f"FROM {Table.parse(model._meta.db_table).quoted}"
 
 
 def limit_clause(limit: int | None) -> str:

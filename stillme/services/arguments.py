@@ -1,4 +1,4 @@
-"""What SQLite made of an argument: the old callers' ids, limits, texts and whole numbers.
+"""What SQLite made of an argument: the old callers' ids, limits, texts, numbers and documents.
 
 The old classes bound whatever they were given, and SQLite converted it by the column's affinity:
 "5" finds row 5, 5.5 and "x" find none, a number becomes the text of itself. Django would cut 5.5
@@ -7,6 +7,7 @@ to 5 and write to a row that nobody named.
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from datetime import date, datetime
@@ -15,6 +16,7 @@ from typing import Any, SupportsIndex
 LARGEST = 2**63 - 1
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+_NOT_STORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 def plain(text: Any) -> Any:
@@ -104,3 +106,40 @@ def _integral_text(text: str) -> int | None:
         return None
     number = float(text)
     return int(number) if number.is_integer() else None
+
+
+def real(number: Any) -> float | None:
+    """A double; NaN becomes None, as SQLite stores it."""
+    if number is None:
+        return None
+    if isinstance(number, bytes | bytearray):
+        raise TypeError("A number is needed here, not bytes.")
+    value = float(number)
+    return None if math.isnan(value) else value
+
+
+def document(value: Any) -> Any:
+    """Metadata as jsonb can hold it: what ``json.dumps(value or {})`` would say, made valid.
+
+    NaN and the infinities become null, U+0000 and lone surrogates become U+FFFD, as in the
+    import. Raises TypeError for what is no JSON.
+    """
+    if not value:
+        return {}
+    text = json.dumps(value)
+    return _storable(json.loads(text, parse_constant=lambda _: None))
+
+
+def _storable(value: Any) -> Any:
+    if isinstance(value, str):
+        return _NOT_STORABLE.sub(_REPLACEMENT, value)
+    if isinstance(value, list):
+        return [_storable(element) for element in value]
+    if isinstance(value, dict):
+        return {_storable(key): _storable(element) for key, element in value.items()}
+    return value
+
+
+def limited(rows: Any, limit: int | None) -> Any:
+    """`rows[:limit]` with SQLite's LIMIT: a negative one is none."""
+    return rows if limit is None or limit < 0 else rows[:limit]

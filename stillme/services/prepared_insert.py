@@ -15,8 +15,8 @@ from django.db import connections, models, router, transaction
 
 from stillme.postgresql.base import DatabaseWrapper
 from stillme.postgresql.distributed import is_distributed
-from stillme.transfer.calls import savepoint
-from stillme.transfer.mapping import split_table
+from stillme.postgresql.names import Table
+from stillme.services.connections import savepoint
 
 
 class _Insert(NamedTuple):
@@ -72,7 +72,7 @@ def _compiled(
     if unknown or missing:
         wrong = ", ".join(sorted([*unknown, *missing]))
         raise TypeError(f"{model.__name__} has no such columns, or needs them: {wrong}.")
-    schema, table = split_table(model._meta.db_table)
+    table = Table.parse(model._meta.db_table).quoted
     columns = ", ".join(f'"{field.column}"' for field in fields)
     # Parameters as text (%t): psycopg's binary form cuts an integer that is too large for its
     # column to 32 bits without a word. The cast, because a SELECT gives a parameter no type.
@@ -80,5 +80,5 @@ def _compiled(
     rows = f"SELECT {marks} FROM given" if before else f"VALUES ({marks})"
     key = model._meta.pk
     assert key is not None
-    sql = f'{before} INSERT INTO "{schema}"."{table}" ({columns}) {rows} RETURNING "{key.column}"'
+    sql = f'{before} INSERT INTO {table} ({columns}) {rows} RETURNING "{key.column}"'
     return _Insert(sql.strip(), tuple(fields))
