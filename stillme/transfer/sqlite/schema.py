@@ -155,9 +155,9 @@ def _key_index(connection: sqlite3.Connection, index: str) -> tuple[str, bool]:
     return str(info[0][4]), all(row[1] != -1 for row in info)
 
 
-def row_count(connection: sqlite3.Connection, table: str) -> int:
+def row_count(connection: sqlite3.Connection, table: str, database: str = "main") -> int:
     """The number of rows in a table, counted in the table itself and in no index of it."""
-    query = f"SELECT count(*) FROM {quoted(table)} NOT INDEXED"
+    query = f"SELECT count(*) FROM {database}.{quoted(table)} NOT INDEXED"
     return int(connection.execute(query).fetchone()[0])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import tempfile
+import uuid
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -13,6 +14,13 @@ from django.db import transaction
 
 from stillme.transfer.errors import LegacyFileError, StateError
 from stillme.transfer.findings import Event, OnEvent, ignore_event
+from stillme.transfer.live_identity import (
+    is_gone,
+    is_one_path,
+    other_file,
+    place,
+    require_place,
+)
 from stillme.transfer.mapping import TableMapping, split_table
 from stillme.transfer.models_sync import RangeDigest
 from stillme.transfer.postgresql.capture import TargetTable
@@ -28,7 +36,8 @@ from stillme.transfer.sqlite.snapshot import Snapshot, take_snapshot
 from stillme.transfer.steps.loading.plan import file_mappings
 from stillme.transfer.steps.syncing import states
 from stillme.transfer.steps.syncing.live_file import LiveFile
-from stillme.transfer.steps.syncing.states import State
+from stillme.transfer.steps.syncing.same_history import other_history
+from stillme.transfer.steps.syncing.states import Standing, State
 
 _PATIENCE = 10.0
 # While the legacy side is in charge, capture may be put in and taken out.
@@ -59,10 +68,11 @@ def install_capture(
     alias: str, selection: Selection, on_event: OnEvent = ignore_event
 ) -> list[CaptureReport]:
     """Probe a scratch copy of each file, then install. Raises TransferError before any change."""
-    files = _present(selection, on_event)
+    files = present(selection, on_event)
     reports = []
     for file in files:
         states.require(states.standing(alias, file.name), *_SWITCHABLE, what="installing capture")
+        refuse_copy(alias, file)
         probes = probe_file(file)
         failed = [probe for probe in probes if not probe.ok]
         if failed:
@@ -77,6 +87,14 @@ def install_capture(
     for file, report in zip(files, reports, strict=True):
         _install_one(alias, file, report)
     return reports
+
+
+def refuse_copy(alias: str, file: LegacyFile) -> None:
+    """Raise StateError where the settings name another file while the captured one is there."""
+    noted = states.standing(alias, file.name).details.get("path")
+    sentence = other_file(alias, file)
+    if sentence and noted and not is_gone(Path(noted)) and not is_one_path(noted, file.path):
+        raise StateError(sentence)
 
 
 def probe_file(file: LegacyFile) -> list[Probe]:
@@ -118,24 +136,52 @@ def _key_order(mapping: TableMapping) -> Probe:
 
 
 def _install_one(alias: str, file: LegacyFile, report: CaptureReport) -> None:
+    stand = states.standing(alias, file.name)
     live = LiveFile(file, None)
     try:
         tables = live.captured()
         before = live.capture_status()
-        after = capture.install(file.path, tables, timeout=_PATIENCE)
-        last = live.log.last()
+        _refuse_other_target(file, stand, before)
+        same = before.is_healthy and stand.state != State.ABSENT and _is_same(alias, live, stand)
+        # In the ledger first: if this command is killed, the next one knows the file as its own.
+        identity = "" if same else uuid.uuid4().hex
+        if identity:
+            states.announce(alias, file.name, installing=identity)
+        after = capture.install(
+            file.path, tables, identity=identity, renew=not same, timeout=_PATIENCE
+        )
+        live.refresh()
+        report.health, report.changes = after.health, live.log.last()
+        if not same:
+            _begin(alias, live, after)
     finally:
         live.close()
-    report.health, report.changes = after.health, last
-    stand = states.standing(alias, file.name)
-    same = before.is_healthy and stand.details.get("capture_id") == after.capture_id
-    if not same or stand.state == State.ABSENT:
-        _begin(alias, file, after, last)
     report.state = states.standing(alias, file.name).state
 
 
-def _begin(alias: str, file: LegacyFile, status: CaptureStatus, last: int) -> None:
+def _refuse_other_target(file: LegacyFile, stand: Standing, before: CaptureStatus) -> None:
+    """Two targets cannot follow one file: each would trim changes that the other one lacks."""
+    ours = (stand.details.get("capture_id"), stand.details.get("installing"))
+    if before.capture_id and before.capture_id not in ours:
+        raise StateError(
+            f"The changes of {file.path} are captured for another target than this one, and two "
+            "cannot follow one file: run manage.py sync_sqlite --remove with the settings of the "
+            "other one, or with these if it is given up; then manage.py sync_sqlite --install."
+        )
+
+
+def _is_same(alias: str, live: LiveFile, stand: Standing) -> bool:
+    """Whether the file is the one that was captured, with the history that was replayed."""
+    if other_file(alias, live.file) is not None:
+        return False
+    identity, witness = str(stand.details.get("capture_id", "")), stand.details.get("witness")
+    return other_history(live.file, live.log, identity, witness, stand.position) is None
+
+
+def _begin(alias: str, live: LiveFile, status: CaptureStatus) -> None:
     """A new capture: what was written before it is known only to a load that comes after."""
+    file, last = live.file, live.log.last()
+    witness = live.log.witness(last)
     with transaction.atomic(using=alias):
         states.move(
             alias,
@@ -143,9 +189,12 @@ def _begin(alias: str, file: LegacyFile, status: CaptureStatus, last: int) -> No
             State.CAPTURED,
             capture_id=status.capture_id,
             captured_at=states.server_now(alias),
-            path=str(file.path),
-            witness=None,
+            witness=None if witness is None else witness.as_list(),
+            schema_version=live.schema_version,
+            installing=None,
             bypassed=None,
+            clock=None,
+            **place(file.path),
         )
         states.restart(alias, file.name, last)
         RangeDigest.objects.using(alias).filter(file=file.name).delete()
@@ -158,17 +207,19 @@ def remove_capture(
 
     Not under a follower: what is written from then on would be lost to it without a word.
     """
-    files = _present(selection, on_event)
+    files = present(selection, on_event)
     with exclusive(alias):
         return [_remove_one(alias, file, on_event) for file in files]
 
 
 def _remove_one(alias: str, file: LegacyFile, on_event: OnEvent) -> CaptureReport:
     states.require(states.standing(alias, file.name), *_SWITCHABLE, what="removing capture")
+    refuse_copy(alias, file)
     had = capture.remove(file.path, timeout=_PATIENCE)
     with transaction.atomic(using=alias):
         if states.standing(alias, file.name).state != State.ABSENT:
-            states.move(alias, file.name, State.ABSENT, capture_id=None, witness=None)
+            nowhere = {"path": None, "device": None, "inode": None}
+            states.move(alias, file.name, State.ABSENT, capture_id=None, witness=None, **nowhere)
             states.restart(alias, file.name, 0)
         RangeDigest.objects.using(alias).filter(file=file.name).delete()
     on_event(Event("removed", {"file": file.name, "had": had}))
@@ -180,7 +231,7 @@ def capture_reports(
 ) -> list[CaptureReport]:
     """How capture stands in each file; writes nothing to them."""
     reports = []
-    for file in _present(selection, on_event):
+    for file in present(selection, on_event):
         live = LiveFile(file, None)
         try:
             found = live.capture_status()
@@ -207,8 +258,10 @@ def capture_reports(
 def lift_stale_freezes(alias: str, files: Sequence[LegacyFile], on_event: OnEvent) -> None:
     """Unfreeze files that a cut-over or rollback left frozen when it was killed.
 
-    A file whose target is live stays frozen.
+    A file whose target is live stays frozen. Raises StateError for a file that is not the one
+    that was captured: another one is not written to.
     """
+    require_place(alias, files)
     for file in files:
         connection = open_writable(file.path)
         try:
@@ -241,7 +294,8 @@ def require_capture_tables(live: LiveFile) -> None:
         raise LegacyFileError(f"{live.file.path} has none of the known tables: check the path.")
 
 
-def _present(selection: Selection, on_event: OnEvent) -> list[LegacyFile]:
+def present(selection: Selection, on_event: OnEvent) -> list[LegacyFile]:
+    """The selected files that are there; the others are told as notices."""
     notices: list[str] = []
     selection.check()
     files = present_files(selection, notices)

@@ -12,6 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from django.db import connections, transaction
@@ -34,6 +35,7 @@ from stillme.transfer.steps.follow import Follower, FollowOptions
 from stillme.transfer.steps.merging.image import refuse_on_cluster
 from stillme.transfer.steps.readiness_list import go_list, is_go
 from stillme.transfer.steps.switching.tail import Judge, Tail, refuse
+from stillme.transfer.steps.switching.unseen import Unseen
 from stillme.transfer.steps.syncing import states
 from stillme.transfer.steps.syncing.live_file import LiveFile
 from stillme.transfer.steps.syncing.replay import replay_round
@@ -151,11 +153,14 @@ class _Cutover:
         self.tail = Tail(self.alias, options.judge)
         self.follower.on_round = self.tail.note
         self.follower.on_decision = self.tail.decide_again
+        self.follower.keeps_log = True
+        self.unseen = Unseen()
 
     def go(self) -> CutoverResult:
         """Drain, freeze, drain, verify, mark; unfreeze whatever happens before the mark."""
         try:
             self.follower.open()
+            self._timed("sweep", lambda: self.unseen.sweep(self.follower))
             self._timed("prepare the proof", self._prepare_tail)
             self._timed("drain while writes go on", self._drain_open)
             self._timed("verify what was drained", self._verify_drained)
@@ -170,6 +175,7 @@ class _Cutover:
             self._thaw()
             raise
         finally:
+            self.unseen.close()
             self.follower.close()
         assert self._frozen_at is not None
         self.result.frozen_seconds = time.monotonic() - self._frozen_at
@@ -198,7 +204,14 @@ class _Cutover:
             tables = self._live(file).captured()
             if self._frozen_at is None:
                 self._frozen_at = time.monotonic()
-            freeze(file.path, tables, seconds=seconds, timeout=self.options.freeze_limit)
+            freeze(
+                file.path,
+                tables,
+                seconds=seconds,
+                timeout=self.options.freeze_limit,
+                at_lock=partial(self.unseen.at_lock, file.name),
+            )
+            self.unseen.frozen(file.name)
             self._check_time()
 
     def _drain_frozen(self) -> None:
@@ -241,6 +254,7 @@ class _Cutover:
     def _verify_tail(self) -> None:
         """The rows touched since, and the newest of every table, judged on both sides."""
         for file in self.files:
+            self.unseen.touch(self._live(file), self.tail, self._check_time)
             refuse(self.tail.differing(self._live(file)))
             self._check_time()
         self.result.verified = self.tail.verified
@@ -256,7 +270,14 @@ class _Cutover:
         for file in self.files:
             live = self._live(file)
             position = states.standing(self.alias, file.name).position
-            done = freeze(file.path, live.captured(), seconds=None, timeout=_LOCK_PATIENCE)
+            done = freeze(
+                file.path,
+                live.captured(),
+                seconds=None,
+                timeout=_LOCK_PATIENCE,
+                at_lock=partial(self.unseen.at_last_lock, file.name),
+            )
+            live.check_on_disk(position)
             if done.last_change != position:
                 raise TransferError(
                     f"{file.name} was written to after it was drained: the freeze had run out; "

@@ -16,6 +16,7 @@ from stillme.transfer.edited_keys import keys_of_edited_rows
 from stillme.transfer.errors import NoLegacyFile, TransferError
 from stillme.transfer.findings import Event, OnEvent, ignore_event
 from stillme.transfer.identity import TableId
+from stillme.transfer.live_identity import require_place
 from stillme.transfer.missing import missing_legacy
 from stillme.transfer.models import KeptCell, QuarantinedRow, Run, SharedRange
 from stillme.transfer.postgresql import objects
@@ -179,6 +180,7 @@ def _import(
     alias = options.database
     wanted = [f.name for f in legacy_files() if options.selection.wants_file(f.name)]
     refuse_when_live(alias, wanted, "import_sqlite")
+    require_place(alias, [file for file in legacy_files() if file.name in wanted])
     workers = options.workers(_legacy_bytes(options))
     run = ledger.start_run(alias, "import_sqlite", _describe(options, workers))
     result = ImportResult(run.pk)

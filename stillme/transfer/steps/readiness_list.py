@@ -14,11 +14,12 @@ from django.utils import timezone
 
 from stillme.transfer.errors import LegacyFileError
 from stillme.transfer.ledger import is_another_cluster
+from stillme.transfer.live_identity import other_file
 from stillme.transfer.models import DroppedObject, QuarantinedRow
 from stillme.transfer.postgresql import capture as reverse
 from stillme.transfer.postgresql.copy import fetch_all, quoted
-from stillme.transfer.proofs import standing_proof
-from stillme.transfer.registry import LegacyFile
+from stillme.transfer.proofs import files_to_prove, loaded_names, standing_proof
+from stillme.transfer.registry import LegacyFile, legacy_files
 from stillme.transfer.sqlite.backup_manifest import read_manifest
 from stillme.transfer.steps.accounted_lines import (
     GREEN,
@@ -51,6 +52,7 @@ def go_list(
 ) -> list[Line]:
     """All lines. A red one refuses the cut-over, unless it was overridden with a reason."""
     lines = [*missing_lines(alias), *inventory_lines(alias)]
+    lines += _elsewhere(alias, files)
     for file in files:
         live = LiveFile(file, None)
         try:
@@ -84,8 +86,18 @@ def is_go(lines: Sequence[Line]) -> bool:
     return all(line.colour != RED for line in lines)
 
 
+def _elsewhere(alias: str, files: Sequence[LegacyFile]) -> list[Line]:
+    """Captured files that are not where the settings look: what is there is not switched."""
+    names = {file.name for file in files}
+    absent = [file for file in legacy_files() if file.name not in names]
+    found = [(file, other_file(alias, file)) for file in absent]
+    return [Line(RED, f"{f.name}: file", "another file", other) for f, other in found if other]
+
+
 def _file_lines(alias: str, file: LegacyFile, live: LiveFile) -> list[Line]:
     stand = states.seen_standing(alias, file.name)
+    if other := other_file(alias, file):
+        return [Line(RED, f"{file.name}: file", "another file", other)]
     lines = []
     if stand.state == State.FOLLOWING:
         lines.append(Line(GREEN, f"{file.name}: state", stand.state))
@@ -115,12 +127,23 @@ def _file_lines(alias: str, file: LegacyFile, live: LiveFile) -> list[Line]:
             "manage.py sync_sqlite --sweep"
         )
         lines.append(Line(RED, f"{file.name}: sweep", f"bypassed capture: {text}", advice))
+    else:
+        lines.append(Line(GREEN, f"{file.name}: sweep", _swept(stand, live)))
     return lines
 
 
+def _swept(stand: states.Standing, live: LiveFile) -> str:
+    """What the last sweep says. The cut-over makes its own before it freezes anything."""
+    at = str(stand.details.get("swept_at", ""))[:16]
+    text = f"nothing bypassed capture up to {at}" if at else "none yet"
+    if stand.details.get("schema_version") != live.schema_version:
+        text += "; the schema of the file was changed since"
+    return f"{text}; the cut-over sweeps again"
+
+
 def _quarantine(alias: str, files: Sequence[LegacyFile]) -> list[Line]:
-    names = [file.name for file in files]
-    rows = QuarantinedRow.objects.using(alias).filter(file__in=names, status="open").count()
+    # Of every file and store that was loaded: an absent one has rows that wait as well.
+    rows = QuarantinedRow.objects.using(alias).filter(status="open").count()
     if rows:
         advice = "decide them: manage.py quarantine (they stay in the files either way)"
         return [Line(RED, "quarantine", f"{rows:,} rows are open", advice, "quarantine")]
@@ -148,7 +171,11 @@ def _foreign(alias: str, files: Sequence[LegacyFile]) -> list[Line]:
 
 def _proof(alias: str, files: Sequence[LegacyFile]) -> list[Line]:
     advice = "manage.py verify_migration"
-    standing = standing_proof(alias, {file.name: file.path for file in files})
+    # Of every file and store that the target was loaded from, absent ones included.
+    wanted = {file.name: file.path for file in files}
+    loaded = loaded_names(alias)
+    wanted |= {name: path for name, path in files_to_prove(alias).items() if name in loaded}
+    standing = standing_proof(alias, wanted)
     proof = standing.proof
     if proof is None:
         return [Line(RED, "last proof", "there is none of all files", advice, "proof")]

@@ -28,6 +28,7 @@ from stillme.transfer.models_sync import LeftByDecision
 from stillme.transfer.postgresql.copy import execute, fetch_all, quoted
 from stillme.transfer.registry import LegacyFile, legacy_files
 from stillme.transfer.selection import Selection, present_files
+from stillme.transfer.sqlite.capture.install import remove
 from stillme.transfer.sqlite.capture.tables import open_writable
 from stillme.transfer.sqlite.connect import quoted as sqlite_quoted
 from stillme.transfer.sqlite.ranges import KeyRange
@@ -143,7 +144,10 @@ def _copy_files(folder: Path, result: Rehearsal) -> tuple[bool, str]:
     files = present_files(Selection(), [])
     for file in files:
         snapshot = take_snapshot(file.name, file.path, folder, keep_indexes=True)
-        snapshot.path.rename(folder / file.path.name)
+        copy = folder / file.path.name
+        snapshot.path.rename(copy)
+        # The capture in it is the real target's.
+        remove(copy)
         result.bytes += snapshot.size
     return True, f"{len(files)} files, {result.bytes / 2**20:,.1f} MiB"
 

@@ -22,7 +22,7 @@ from stillme.transfer.sqlite.capture.tables import open_writable
 from stillme.transfer.sqlite.connect import explain, open_legacy
 from stillme.transfer.sqlite.schema import read_schema, row_count
 from stillme.transfer.steps.backup import check_backup
-from stillme.transfer.steps.capture import target_tables
+from stillme.transfer.steps.capture import refuse_copy, target_tables
 from stillme.transfer.steps.syncing import states
 from stillme.transfer.steps.syncing.states import State
 
@@ -64,6 +64,7 @@ def plan_restore(alias: str, directory: Path) -> Restore:
     names = {entry.name for entry in manifest.files if entry.size}
     for file in legacy_files():
         if file.path.name in names:
+            refuse_copy(alias, file)
             copy = directory / file.path.name
             plan.copies[file.name] = copy
             plan.losses += _losses(alias, file, copy)

@@ -20,6 +20,7 @@ from django.db.models import Count
 from stillme.transfer import ledger
 from stillme.transfer.errors import StateError, TransferError
 from stillme.transfer.findings import Event, OnEvent, ignore_event
+from stillme.transfer.live_identity import require_place
 from stillme.transfer.models import Run
 from stillme.transfer.models_sync import RangeDigest, ReverseChange
 from stillme.transfer.postgresql import capture as reverse
@@ -38,6 +39,7 @@ from stillme.transfer.sqlite.snapshot import take_snapshot
 from stillme.transfer.steps.capture import target_tables
 from stillme.transfer.steps.rows.job import TableSource
 from stillme.transfer.steps.switching.align import align
+from stillme.transfer.steps.switching.as_left import require_as_left
 from stillme.transfer.steps.switching.carry_back import Carried, carry_table
 from stillme.transfer.steps.switching.moved_times import carry_moved_times
 from stillme.transfer.steps.switching.tail import Judge, Tail
@@ -88,6 +90,7 @@ def plan_rollback(alias: str, on_event: OnEvent = ignore_event) -> RollbackResul
             snapshot = take_snapshot(file.name, file.path, Path(name), keep_indexes=True)
             copy = replace(file, path=snapshot.path)
             with write_transaction(copy.path) as writable:
+                require_as_left(alias, file, writable, _captured(copy, writable))
                 drop_freeze(writable)
                 drop_capture_triggers(writable)
                 result.tables += _carry_file(alias, copy, writable, None, on_event)
@@ -172,6 +175,7 @@ def _write_file(
     """All changes of one file, in one transaction of it, checked before it commits."""
     with write_transaction(file.path, timeout=_PATIENCE) as writable:
         captured = _captured(file, writable)
+        require_as_left(alias, file, writable, captured)
         drop_freeze(writable)
         # The rows come from the target: they must not be replayed into it.
         drop_capture_triggers(writable)
@@ -299,6 +303,7 @@ def finish_interrupted(alias: str, on_event: OnEvent = ignore_event) -> list[str
         finally:
             connection.close()
         if frozen is not None:
+            require_place(alias, [file])
             unfreeze(file.path, timeout=_PATIENCE)
             done.append(file.name)
             on_event(Event("unfrozen", {"file": file.name}))

@@ -8,6 +8,7 @@ from typing import Any
 
 from stillme.transfer.errors import LegacyFileError
 from stillme.transfer.inventory import open_lines
+from stillme.transfer.live_identity import other_file
 from stillme.transfer.missing import ADVICE, Missing, missing_legacy
 from stillme.transfer.models_sync import CarriedCell, ReverseChange
 from stillme.transfer.postgresql import capture as reverse
@@ -158,6 +159,9 @@ def _file(alias: str, file: LegacyFile, totals: Totals, counted: int | None) -> 
     status = FileStatus(file.name, str(file.path), stand.state, stand.next_step)
     status.seen_at = str(stand.details.get("seen_at", ""))
     _note_totals(status, totals)
+    if other := other_file(alias, file):
+        status.problem, status.next_step = other, "read the problem: it names the file and the way"
+        return status
     try:
         is_there = file.path.exists()
         is_empty = is_there and not file.path.stat().st_size

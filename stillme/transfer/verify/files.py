@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from stillme.transfer.findings import Event, OnEvent
+from stillme.transfer.live_identity import require_place
 from stillme.transfer.models import FileState
 from stillme.transfer.proofs import identity
 from stillme.transfer.registry import LegacyFile, legacy_models, table_label
@@ -52,6 +53,7 @@ class FileWork:
     def begin(self, file: LegacyFile, judges: Judges) -> BegunFile:
         """Copy a file, look at its structure, hand out its rows. Raises TransferError."""
         self.on_event(Event("file", {"file": file.name, "path": str(file.path)}))
+        require_place(self.options.database, [file])
         which = identity(file.path)
         snapshot = take_snapshot(file.name, file.path, self.directory)
         self.result.account_for(inventory_of(snapshot, self.options.database))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from contextlib import closing
 
 import pytest
 
@@ -168,15 +169,32 @@ def test_several_writers(captured):
     connection.close()
 
 
+def history(path, position):
+    with closing(sqlite3.connect(path)) as connection:
+        log = ChangeLog(connection)
+        return log.capture_id(), log.witness(position).as_list()
+
+
+def test_trim_touches_no_log_of_another_history(captured, app):
+    app.executemany(METRIC, [(str(n),) for n in range(10)])
+    app.commit()
+    identity, witness = history(captured, 6)
+    assert trim(captured, 6, history=("another", witness)) == 0
+    assert trim(captured, 6, history=(identity, [6, "tier_metrics", 1.5])) == 0
+    assert trim(captured, 6, history=(identity, [99, *witness[1:]])) == 0
+    assert trim(captured, 6, history=(identity, None)) == 0
+    assert ChangeLog(app).rows() == 11
+
+
 def test_trim_keeps_witness_and_identity(captured, app):
     app.executemany(METRIC, [(str(n),) for n in range(10)])
     app.commit()
     identity = ChangeLog(app).capture_id()
-    assert trim(captured, 6, at_once=2) == 5
+    assert trim(captured, 6, history=history(captured, 6), at_once=2) == 5
     log = ChangeLog(app)
     assert [c.sequence for c in log.after(0, 100)] == [6, 7, 8, 9, 10]
     assert log.witness(6).name == "tier_metrics"
-    assert trim(captured, 10) == 4
+    assert trim(captured, 10, history=history(captured, 10)) == 4
     assert log.last() == 10
     assert log.capture_id() == identity
     app.execute(METRIC, ("next",))
@@ -189,7 +207,7 @@ def test_trim_leaves_a_busy_file_alone(captured, app):
     app.execute(METRIC, ("b",))
     app.commit()
     app.execute("BEGIN IMMEDIATE")
-    assert trim(captured, 2) == 0
+    assert trim(captured, 2, history=history(captured, 2)) == 0
 
 
 def test_install_twice_changes_nothing(captured, app):

@@ -19,6 +19,7 @@ from stillme.transfer.steps.capture import (
     remove_capture,
 )
 from stillme.transfer.steps.follow import FollowOptions, follow
+from stillme.transfer.steps.moving import moved_files
 
 
 class Command(TransferCommand):
@@ -32,6 +33,7 @@ class Command(TransferCommand):
         "manage.py sync_sqlite --install   # probe copies of the files, then install the triggers",
         "manage.py sync_sqlite --follow    # load where needed, then follow until stopped",
         "manage.py sync_sqlite --once      # replay what is there and end",
+        "manage.py sync_sqlite --moved     # the files were moved: look at them, note the place",
         "manage.py sync_sqlite --status    # how capture stands",
     )
 
@@ -48,6 +50,11 @@ class Command(TransferCommand):
         )
         mode.add_argument(
             "--unfreeze", action="store_true", help="Lift a freeze that a killed command left."
+        )
+        mode.add_argument(
+            "--moved",
+            action="store_true",
+            help="Note that captured files are at another place, after looking at their history.",
         )
         parser.add_argument(
             "--file", action="append", metavar="NAME", help="Only this legacy file, e.g. rss."
@@ -82,6 +89,8 @@ class Command(TransferCommand):
             return 0
         if options["install"]:
             reports = install_capture("default", selection, progress.on_event)
+        elif options["moved"]:
+            reports = moved_files("default", selection, progress.on_event)
         elif options["remove"]:
             reports = remove_capture("default", selection, progress.on_event)
         else:

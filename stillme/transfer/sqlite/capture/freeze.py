@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,14 +43,17 @@ def freeze(
     seconds: float | None,
     timeout: float = 5.0,
     message: str = MESSAGE,
+    at_lock: Callable[[], None] = lambda: None,
 ) -> Freeze:
     """Refuse writes from now on, for `seconds` or (None) for good. Raises LegacyFileError.
 
     The write lock that the DDL takes makes it exact: a write is logged before or refused after.
+    `at_lock` is called as soon as the lock is held.
     """
     from stillme.transfer.sqlite.capture.log import last_sequence
 
     with write_transaction(path, timeout=timeout) as connection:
+        at_lock()
         create_freeze(connection, tables, seconds=seconds, message=message)
         last = last_sequence(connection)
     return Freeze(last)

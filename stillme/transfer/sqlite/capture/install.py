@@ -69,17 +69,26 @@ def status(connection: sqlite3.Connection, tables: list[CapturedTable]) -> Captu
     return CaptureStatus(Health.HEALTHY, (), capture_id)
 
 
-def install(path: Path, tables: list[CapturedTable], *, timeout: float = 5.0) -> CaptureStatus:
+def install(
+    path: Path,
+    tables: list[CapturedTable],
+    *,
+    identity: str = "",
+    renew: bool = False,
+    timeout: float = 5.0,
+) -> CaptureStatus:
     """Install or renew capture in one short transaction. Raises LegacyFileError.
 
     The log and its identity survive where they are sound; after anything but a healthy capture
-    writes may have gone unseen, so a new identity is given: the follower then asks for a load.
+    writes may have gone unseen, so a new identity (`identity`, or a random one) is given: the
+    follower then asks for a load. `renew` gives one in any case, for a file that was put back
+    from a copy.
     """
     with write_transaction(path, timeout=timeout) as connection:
         before = status(connection, tables)
-        if not before.is_healthy:
+        if renew or not before.is_healthy:
             drop_triggers(connection, PREFIX)
-            create_log(connection)
+            create_log(connection, identity or uuid.uuid4().hex)
             create_triggers(connection, tables)
         after = status(connection, tables)
         if not after.is_healthy:
@@ -90,15 +99,15 @@ def install(path: Path, tables: list[CapturedTable], *, timeout: float = 5.0) ->
     return after
 
 
-def create_log(connection: sqlite3.Connection) -> None:
-    """A change table with a fresh identity. The numbers go on where an old table had them."""
+def create_log(connection: sqlite3.Connection, identity: str) -> None:
+    """A change table with this identity. The numbers go on where an old table had them."""
     last = 0
     if _change_table(connection) is not None:
         last = _last_number(connection)
         connection.execute(f"DROP TABLE {CHANGE_TABLE}")
     connection.execute(CHANGE_TABLE_SQL)
     connection.execute(
-        f"INSERT INTO {CHANGE_TABLE} (sequence, name, key) VALUES (0, '', ?)", (uuid.uuid4().hex,)
+        f"INSERT INTO {CHANGE_TABLE} (sequence, name, key) VALUES (0, '', ?)", (identity,)
     )
     if last > 0:
         connection.execute(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,20 +92,32 @@ def last_sequence(connection: sqlite3.Connection) -> int:
     return int(row[0] or 0)
 
 
-def trim(path: Path, position: int, *, at_once: int = 2000, timeout: float = 0.2) -> int:
+def trim(
+    path: Path,
+    position: int,
+    *,
+    history: tuple[str, Sequence[object] | None],
+    at_once: int = 2000,
+    timeout: float = 0.2,
+) -> int:
     """Delete what is replayed, in short transactions. Returns the number of rows deleted.
+
+    `history` is the capture's identity and the witness at `position`: a log that has another one,
+    or another change at that number, is left as it is. The statement itself looks, so that no
+    other file can come in between.
 
     The row at the position stays as its witness, sequence 0 as the installation's identity, and
     so the numbers never start over. A busy file is left for the next time.
     """
+    capture_id, witness = history
+    if witness is None:
+        return 0
     connection = open_writable(path, timeout=timeout)
     deleted = 0
     try:
         while True:
             cursor = connection.execute(
-                f"DELETE FROM {CHANGE_TABLE} WHERE sequence IN (SELECT sequence "
-                f"FROM {CHANGE_TABLE} WHERE sequence > 0 AND sequence < ? LIMIT ?)",
-                (position, at_once),
+                _TRIM, {"upto": position, "most": at_once, "id": capture_id, **_named(witness)}
             )
             deleted += cursor.rowcount
             if cursor.rowcount < at_once:
@@ -118,6 +130,21 @@ def trim(path: Path, position: int, *, at_once: int = 2000, timeout: float = 0.2
         raise
     finally:
         connection.close()
+
+
+_TRIM = f"""
+DELETE FROM {CHANGE_TABLE} WHERE sequence IN (
+    SELECT sequence FROM {CHANGE_TABLE} WHERE sequence > 0 AND sequence < :upto LIMIT :most
+)
+AND EXISTS (SELECT 1 FROM {CHANGE_TABLE} WHERE sequence = 0 AND key = :id)
+AND EXISTS (
+    SELECT 1 FROM {CHANGE_TABLE} WHERE sequence = :sequence AND name = :name AND at = :at
+)
+"""
+
+
+def _named(witness: Sequence[object]) -> dict[str, object]:
+    return dict(zip(("sequence", "name", "at"), witness, strict=True))
 
 
 def collapse(changes: Iterable[Change]) -> dict[str, list[Key]]:

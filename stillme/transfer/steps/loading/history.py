@@ -95,8 +95,8 @@ def refuse_other_history(alias: str, snapshots: Iterable[Snapshot], *, prune: bo
         if why:
             raise LedgerMismatch(
                 f"{snapshot.source} is not the file that was loaded before ({why}): an import "
-                "would overwrite or delete rows of that one. Put the right file back, or, if this "
-                "one is to take its place, give --replaced."
+                "would overwrite or delete rows of that one. Put the right file back; if this one "
+                "is to take its place, run manage.py import_sqlite --prune --replaced."
             )
 
 

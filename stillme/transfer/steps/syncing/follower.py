@@ -8,11 +8,13 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 
 from django.db import transaction
 
 from stillme.transfer.errors import LegacyFileError, StateError
 from stillme.transfer.findings import Event, OnEvent
+from stillme.transfer.live_identity import place, require_place
 from stillme.transfer.models import Run
 from stillme.transfer.registry import LegacyFile
 from stillme.transfer.sqlite.capture.log import trim
@@ -29,7 +31,8 @@ from stillme.transfer.steps.syncing.follow_result import FileFollowed, FollowOpt
 from stillme.transfer.steps.syncing.live_file import LiveFile, Round, same_file
 from stillme.transfer.steps.syncing.read_again import read_again
 from stillme.transfer.steps.syncing.replay import Replayed, replay_round
-from stillme.transfer.steps.syncing.states import State
+from stillme.transfer.steps.syncing.same_history import require_capture
+from stillme.transfer.steps.syncing.states import Standing, State
 from stillme.transfer.steps.syncing.sweep import Swept, sweep_file
 
 _LONGEST_WAIT = 5.0
@@ -52,10 +55,15 @@ class Follower:
         self.done = {file.name: FileFollowed(file.name) for file in files}
         self.positions: dict[str, int] = {}
         self._versions: dict[str, int] = {}
+        self._stamps: dict[str, int] = {}
         self._waits: dict[str, tuple[float, float]] = {}
         self._trimmed: dict[str, tuple[float, int]] = {}
+        # The schema version under which the last sweep, or the load, read each file.
+        self._swept: dict[str, int] = {}
         self._reported = -math.inf
         self._sweeping = False
+        # A cut-over has the files to itself, but for the application: no trim then.
+        self.keeps_log = False
         self.on_round: Callable[[Round], None] = lambda found: None
         self.on_decision: Callable[[LiveFile], None] = lambda live: None
         self._watches: dict[str, DecisionWatch] = {}
@@ -65,8 +73,9 @@ class Follower:
         for file in self.files:
             live = LiveFile(file, self.run_id, alias=self.alias, overwrite=False)
             self.live[file.name] = live
-            check_followable(self.alias, live)
-            stand = states.standing(self.alias, file.name)
+            stand = check_followable(self.alias, live)
+            identity = str(stand.details.get("capture_id", ""))
+            live.follow_from(identity, stand.position, stand.details.get("witness"))
             judged = stand.details.get("clock") or loaded_signature(self.alias, file.name)
             if judged is not None:
                 now, schema = live.decisions, live.schema.digest
@@ -74,7 +83,10 @@ class Follower:
             self._watches[file.name] = DecisionWatch(live.decisions, live.mappings)
             decided = live.decisions.signature()
             with transaction.atomic(using=self.alias):
-                states.move(self.alias, file.name, State.FOLLOWING, clock=decided)
+                # A ledger of an earlier version knows the path only.
+                known = {} if "inode" in stand.details else place(file.path)
+                states.move(self.alias, file.name, State.FOLLOWING, clock=decided, **known)
+            self._swept[file.name] = int(stand.details.get("schema_version", -1))
             self.positions[file.name] = stand.position
             self._trimmed[file.name] = (time.monotonic(), stand.position)
 
@@ -93,7 +105,7 @@ class Follower:
             self.report()
             if self.options.once and all(self.positions[n] >= goals[n] for n in goals):
                 break
-            if self.options.sweep_every and time.monotonic() >= next_sweep:
+            if self.options.sweep_every and (time.monotonic() >= next_sweep or self.sweep_is_due()):
                 result.swept += self.sweep()
                 next_sweep = time.monotonic() + self.options.sweep_every
             if not replayed:
@@ -125,6 +137,8 @@ class Follower:
 
     def _round(self, name: str) -> int:
         live = self.live[name]
+        live.check_place()
+        self._check_rewritten(live)
         version = live.data_version()
         if version == self._versions.get(name):
             return 0
@@ -142,6 +156,13 @@ class Follower:
             self._versions[name] = version
         self._trim_sometimes(name)
         return found.changes
+
+    def _check_rewritten(self, live: LiveFile) -> None:
+        """A file that changed on disk is looked at through a fresh connection too."""
+        name, stamp = live.file.name, live.file.path.stat().st_mtime_ns
+        if self._stamps.get(name) != stamp and live.is_wal:
+            live.check_on_disk(self.positions[name])
+        self._stamps[name] = stamp
 
     def _count(self, name: str, found: Round, replayed: Replayed) -> None:
         done = self.done[name]
@@ -204,13 +225,15 @@ class Follower:
             self._trim(name)
 
     def _trim(self, name: str) -> None:
-        if self._sweeping:
+        if self._sweeping or self.keeps_log:
             # The sweep tells by the log what was written since its snapshot.
             return
         with transaction.atomic(using=self.alias):
             # This commit waits for the disk, and with it every round before.
             states.note(self.alias, name, trimmed_to=self.positions[name])
-        trim(self.live[name].file.path, self.positions[name])
+        live = self.live[name]
+        live.check_place()
+        trim(live.file.path, self.positions[name], history=live.history_at(self.positions[name]))
         self._trimmed[name] = (time.monotonic(), self.positions[name])
 
     def trim_all(self) -> None:
@@ -219,33 +242,44 @@ class Follower:
             with suppress(LegacyFileError):
                 self._trim(name)
 
-    def sweep(self) -> list[Swept]:
-        """Sweep every file and note the outcome."""
+    def sweep_is_due(self) -> bool:
+        """Whether a file's schema changed since its last sweep: a table may have been rebuilt with
+        the triggers put back, and no trigger tells what that did to its rows."""
+        return any(live.schema_version != self._swept.get(name) for name, live in self.live.items())
+
+    def sweep(self, directory: Path | None = None) -> list[Swept]:
+        """Sweep every file and note the outcome; the snapshots stay in `directory`."""
         found = []
         for name, live in self.live.items():
             self._sweeping = True
             try:
-                swept = sweep_file(self.alias, live, self._keep_up)
+                swept = sweep_file(self.alias, live, self._keep_up, directory)
             finally:
                 self._sweeping = False
             self.positions[name] = states.standing(self.alias, name).position
             found.append(swept)
-            foreign = {t: foreign_rows(self.alias, m) for t, m in live.mappings.items()}
-            foreign = {table: keys for table, keys in foreign.items() if keys}
-            for table, keys in foreign.items():
-                self.on_event(Event("notice", {"message": sentence(table, keys)}))
-            with transaction.atomic(using=self.alias):
-                states.note(
-                    self.alias,
-                    name,
-                    foreign=foreign or None,
-                    swept_at=states.server_now(self.alias),
-                    bypassed={t: k[:20] for t, k in swept.bypassed.items()} or None,
-                )
+            self._note_sweep(live, swept)
             self.on_event(
                 Event("sweep", {"file": name, "ranges": swept.ranges, "keys": swept.bypassed})
             )
         return found
+
+    def _note_sweep(self, live: LiveFile, swept: Swept) -> None:
+        name = live.file.name
+        foreign = {t: foreign_rows(self.alias, m) for t, m in live.mappings.items()}
+        foreign = {table: keys for table, keys in foreign.items() if keys}
+        for table, keys in foreign.items():
+            self.on_event(Event("notice", {"message": sentence(table, keys)}))
+        self._swept[name] = swept.schema_version
+        with transaction.atomic(using=self.alias):
+            states.note(
+                self.alias,
+                name,
+                foreign=foreign or None,
+                swept_at=states.server_now(self.alias),
+                schema_version=swept.schema_version,
+                bypassed={t: k[:20] for t, k in swept.bypassed.items()} or None,
+            )
 
     def _keep_up(self) -> None:
         """A round on every file between two ranges: a sweep takes seconds, the lag must not."""
@@ -278,22 +312,17 @@ class Follower:
             self.on_event(Event("lag", data))
 
 
-def check_followable(alias: str, live: LiveFile) -> None:
-    """Raise StateError where capture is not healthy or the file is another one."""
-    name = live.file.name
-    health = live.capture_status()
-    if not health.is_healthy:
-        problem = health.problems[0] if health.problems else "it is not installed"
-        raise StateError(
-            f"Capture in {live.file.path} is {health.health} ({problem}): "
-            "run manage.py sync_sqlite --install, then load again."
-        )
-    stand = states.standing(alias, name)
-    other = same_file(
-        live, str(stand.details.get("capture_id", "")), stand.details.get("witness"), stand.position
-    )
+def check_followable(alias: str, live: LiveFile) -> Standing:
+    """Where the file stands. Raises StateError where capture is not healthy or the file is
+    another one."""
+    require_place(alias, [live.file])
+    require_capture(live.file, live.capture_status())
+    stand = states.standing(alias, live.file.name)
+    identity = str(stand.details.get("capture_id", ""))
+    other = same_file(live, identity, stand.details.get("witness"), stand.position)
     if other is not None:
         raise StateError(other)
+    return stand
 
 
 def measure_lag(live: LiveFile, position: int) -> tuple[int, float]:

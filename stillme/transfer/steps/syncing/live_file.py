@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 
 from django.conf import settings
 
-from stillme.transfer.errors import LegacyFileError
+from stillme.transfer.errors import StateError
 from stillme.transfer.mapping import TableMapping
+from stillme.transfer.proofs import identity
 from stillme.transfer.recorded_clock import recorded_usual
 from stillme.transfer.registry import LegacyFile, legacy_models
 from stillme.transfer.sqlite.capture import CapturedTable, CaptureStatus, ChangeLog, status
-from stillme.transfer.sqlite.capture.log import Change, collapse
+from stillme.transfer.sqlite.capture.log import Change, Witness, collapse
 from stillme.transfer.sqlite.capture.tables import captured_tables
 from stillme.transfer.sqlite.clock import read_clock
 from stillme.transfer.sqlite.connect import explain, open_legacy, quoted
@@ -30,17 +31,23 @@ from stillme.transfer.sqlite.snapshot import Snapshot
 from stillme.transfer.steps.loading.plan import file_mappings
 from stillme.transfer.steps.rows.job import TableJob, TableSource
 from stillme.transfer.steps.rows.read_keys import MANY, ManyRows, read_many
+from stillme.transfer.steps.syncing import states
 from stillme.transfer.steps.syncing.decisions import Decisions
+from stillme.transfer.steps.syncing.same_history import other_history, require_capture
 
 
 @dataclass(slots=True)
 class Round:
-    """What one look into a file found: changes collapsed to keys, and the rows as they are now."""
+    """What one look into a file found: changes collapsed to keys, and the rows as they are now.
+
+    `witness` is the change at `end`, read with them.
+    """
 
     file: str
     start: int
     end: int
     changes: int
+    witness: Witness | None = None
     times: list[float] = field(default_factory=list)
     keys: dict[str, list[Key]] = field(default_factory=dict)
     rows: dict[str, list[RawRow]] = field(default_factory=dict)
@@ -66,13 +73,17 @@ class LiveFile:
         self.file = file
         self.run_id = run_id
         self._alias = alias
+        self._place = identity(file.path)
         self.connection = open_legacy(file.path, timeout=2.0)
         self.log = ChangeLog(self.connection)
         self.notices: list[str] = []
-        self._schema_version = -1
+        # The PRAGMA schema_version that everything here was read under.
+        self.schema_version = -1
         self.schema: FoundSchema
         self.tables: dict[str, TableSource] = {}
         self.decisions = Decisions()
+        self._capture_id = ""
+        self._witnesses: dict[int, list[object] | None] = {}
         self.refresh()
 
     @property
@@ -90,14 +101,75 @@ class LiveFile:
         return status(self.connection, self.captured())
 
     def refresh(self) -> None:
-        """Read schema and clock again where the schema has changed since."""
+        """Read schema and clock again where the schema has changed since.
+
+        In a followed file capture must be healthy under the new schema. Raises StateError.
+        """
         try:
-            version = int(self.connection.execute("PRAGMA schema_version").fetchone()[0])
-            if version != self._schema_version:
-                self._read_all()
-                self._schema_version = version
+            version = self._read_schema_version()
+            if version == self.schema_version:
+                return
+            self._read_all()
+            self.schema_version = version
+            if self._capture_id:
+                require_capture(self.file, status(self.connection, self.captured()))
         except sqlite3.Error as error:
             raise explain(self.file.path, error) from error
+
+    def _read_schema_version(self) -> int:
+        return int(self.connection.execute("PRAGMA schema_version").fetchone()[0])
+
+    def follow_from(self, capture_id: str, position: int, witness: list[object] | None) -> None:
+        """From now on every `look` checks that this is the file, and the history, of these."""
+        self._capture_id = capture_id
+        self._witnesses = {position: witness}
+
+    @property
+    def is_wal(self) -> bool:
+        """Whether the file has a write-ahead log now."""
+        return str(self.connection.execute("PRAGMA journal_mode").fetchone()[0]) == "wal"
+
+    def history_at(self, position: int) -> tuple[str, list[object] | None]:
+        """The capture's identity and the witness at a position that was followed to."""
+        return self._capture_id, self._witnesses.get(position)
+
+    def check_place(self) -> None:
+        """Raise StateError where the path leads to another file than the one that is open."""
+        if identity(self.file.path) != self._place:
+            raise StateError(
+                f"{self.file.path} is not the file any more that was opened there (it was "
+                "replaced, moved or deleted): nothing more is replayed from the one that was "
+                "open. Run manage.py sync_sqlite --status; it says what to do."
+            )
+
+    def check_history(self, position: int, log: ChangeLog | None = None) -> None:
+        """Raise StateError where the log is not the one that was followed up to `position`.
+
+        For a caller that reads in one transaction (or a copy, with that one's `log`): what it
+        checks is what it reads.
+        """
+        if self._capture_id and (other := self._other_history(log or self.log, position)):
+            raise StateError(other)
+
+    def _other_history(self, log: ChangeLog, position: int) -> str | None:
+        if position not in self._witnesses:
+            stand = states.standing(self._alias, self.file.name)
+            self._witnesses[stand.position] = stand.details.get("witness")
+        witness = self._witnesses.get(position)
+        return other_history(self.file, log, self._capture_id, witness, position)
+
+    def check_on_disk(self, position: int) -> None:
+        """Raise StateError where a fresh connection finds another history than was followed.
+
+        A file in WAL mode that something else than SQLite writes over keeps its wal-index, and
+        the open connection keeps its cached pages.
+        """
+        fresh = open_legacy(self.file.path, timeout=2.0)
+        try:
+            if other := self._other_history(ChangeLog(fresh), position):
+                raise StateError(other)
+        finally:
+            fresh.close()
 
     def _read_all(self) -> None:
         self.schema = read_schema(self.connection)
@@ -150,22 +222,38 @@ class LiveFile:
 
     def forget(self) -> None:
         """Make the next `refresh` read everything again, the clock too."""
-        self._schema_version = -1
+        self.schema_version = -1
         self.tables = {}
 
     def look(self, position: int, limit: int) -> Round:
-        """Changes after a position and the present rows of their keys, in one short read."""
-        self.refresh()
-        try:
-            with reading(self.connection):
-                changes = self.log.after(position, limit)
-                found = Round(self.file.name, position, position, len(changes))
-                if changes:
-                    found.end = changes[-1].sequence
-                    found.times = [change.at for change in changes]
-                    self._collect(found, changes)
-        except sqlite3.Error as error:
-            raise explain(self.file.path, error) from error
+        """Changes after a position and the present rows of their keys, in one short read.
+
+        Raises StateError where the file is not the one that is followed.
+        """
+        self.check_place()
+        while True:
+            self.refresh()
+            try:
+                with reading(self.connection):
+                    if self._read_schema_version() != self.schema_version:
+                        continue
+                    return self._look(position, limit)
+            except sqlite3.Error as error:
+                raise explain(self.file.path, error) from error
+
+    def _look(self, position: int, limit: int) -> Round:
+        self.check_history(position)
+        changes = self.log.after(position, limit)
+        found = Round(self.file.name, position, position, len(changes))
+        if changes:
+            found.end = changes[-1].sequence
+            found.times = [change.at for change in changes]
+            self._collect(found, changes)
+        found.witness = self.log.witness(found.end)
+        known = self._witnesses.get(position)
+        noted = None if found.witness is None else found.witness.as_list()
+        # The round may fail to be applied: then it is looked for at its start again.
+        self._witnesses = {position: known, found.end: noted}
         return found
 
     def read(self, table: str, keys: Sequence[Key]) -> Round:
@@ -243,25 +331,5 @@ def row_keys(live: LiveFile, table: str, rows: Sequence[RawRow]) -> list[Key]:
 
 
 def same_file(live: LiveFile, capture_id: str, witness: object, position: int) -> str | None:
-    """None where the file is the one that was followed, else the sentence that says it is not.
-
-    A restored file, or one laid over ours, has another identity, lacks the last replayed change,
-    or has another one at its number.
-    """
-    advice = "load it again: manage.py sync_sqlite --install, then import_sqlite"
-    try:
-        found = live.log.capture_id()
-        if found != capture_id:
-            return (
-                f"{live.file.path} is not the file that was followed (another capture): {advice}."
-            )
-        if position > 0 and witness is not None:
-            seen = live.log.witness(position)
-            if seen is None or seen.as_list() != witness:
-                return (
-                    f"{live.file.path} has another history than the one replayed (change "
-                    f"{position} is not the same; was a backup restored?): {advice}."
-                )
-    except sqlite3.Error as error:
-        raise LegacyFileError(f"{live.file.path} has lost its change table: {advice}.") from error
-    return None
+    """None where the open file is the one that was followed, else the sentence that says not."""
+    return other_history(live.file, live.log, capture_id, witness, position)

@@ -76,7 +76,7 @@ def replay_round(alias: str, live: LiveFile, found: Round) -> Replayed:
         apply_rows(alias, live, found.keys, found.rows, result, found.many)
         if any(found.keys.values()):
             ledger.mark_write(alias, live.run_id)
-        witness = live.log.witness(found.end)
+        witness = found.witness
         states.advance(
             alias,
             found.file,

@@ -146,6 +146,13 @@ def note(alias: str, file: str, **details: Any) -> None:
         row.save(using=alias, update_fields=["details"])
 
 
+def announce(alias: str, file: str, **details: Any) -> None:
+    """Note details of a file that may have no state yet, in a transaction of its own."""
+    with transaction.atomic(using=alias):
+        FileState.objects.using(alias).get_or_create(pk=file)
+        note(alias, file, **details)
+
+
 def advance(alias: str, file: str, expected: int, position: int, **details: Any) -> None:
     """Move the replayed position on, in the transaction of the changes (exactly once)."""
     row = FileState.objects.using(alias).select_for_update().get(pk=file)

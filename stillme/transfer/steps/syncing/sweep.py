@@ -26,8 +26,9 @@ from stillme.transfer.sqlite.capture import ChangeLog
 from stillme.transfer.sqlite.capture.log import collapse
 from stillme.transfer.sqlite.connect import quoted
 from stillme.transfer.sqlite.ranges import KeyRange, key_ranges
-from stillme.transfer.sqlite.snapshot import take_snapshot
+from stillme.transfer.sqlite.snapshot import Snapshot, take_snapshot
 from stillme.transfer.steps.merging.compare import compare_keys, compare_range
+from stillme.transfer.steps.merging.foreign import foreign_among
 from stillme.transfer.steps.rows.job import TableSource
 from stillme.transfer.steps.syncing import states
 from stillme.transfer.steps.syncing.live_file import LiveFile
@@ -39,12 +40,18 @@ _MOST_KEYS = 100
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """The outcome for one file. `bypassed` is declared table -> keys that differ."""
+    """The outcome for one file. `bypassed` is declared table -> keys that differ.
+
+    `schema_version` is the file's at the moment of the snapshot; `snapshot` is the copy that was
+    swept, which stays where the caller named a folder for it.
+    """
 
     file: str
     ranges: int
     compared: int
     bypassed: dict[str, list[str]]
+    schema_version: int
+    snapshot: Snapshot
 
     def findings(self) -> list[Finding]:
         """One finding per key, clipped per table."""
@@ -58,18 +65,31 @@ class Swept:
 _NOTE = "written without capture: a restored file, or a writer with triggers off"
 
 
-def sweep_file(alias: str, live: LiveFile, between: Callable[[], None] = lambda: None) -> Swept:
+def sweep_file(
+    alias: str,
+    live: LiveFile,
+    between: Callable[[], None] = lambda: None,
+    directory: Path | None = None,
+) -> Swept:
     """Sweep one followed file; the caller holds the follower's lock.
 
     `between` is called between two ranges. It may replay, but must leave the change log whole.
+    The snapshot stays in `directory`, if one is given. Raises StateError where the file is not
+    the one that is followed.
     """
     with tempfile.TemporaryDirectory(prefix="stillme-sweep-") as name:
-        snapshot = take_snapshot(live.file.name, live.file.path, Path(name))
+        live.refresh()
+        live.check_place()
+        version = live.schema_version
+        snapshot = take_snapshot(live.file.name, live.file.path, directory or Path(name))
         connection = snapshot.open()
         try:
-            last = ChangeLog(connection).last()
+            log = ChangeLog(connection)
+            # What was copied is what was followed: nothing of another file is compared.
+            live.check_history(states.standing(alias, live.file.name).position, log)
+            last = log.last()
             _replay_until(alias, live, last)
-            swept = Swept(live.file.name, 0, 0, {})
+            swept = Swept(live.file.name, 0, 0, {}, version, snapshot)
             for table, source in live.tables.items():
                 job = replace(source.job, snapshot=snapshot)
                 swept = _sweep_table(
@@ -128,7 +148,12 @@ def _sweep_table(
     bypassed = _without_pending(alias, live, mapping, suspects, last) if suspects else []
     _store(alias, mapping.identity, fresh, bypassed=bool(bypassed))
     found = {**swept.bypassed, **({table: bypassed} if bypassed else {})}
-    return Swept(swept.file, swept.ranges + len(ranges), swept.compared + compared, found)
+    return replace(
+        swept,
+        ranges=swept.ranges + len(ranges),
+        compared=swept.compared + compared,
+        bypassed=found,
+    )
 
 
 def _joined_bounds(known: dict[int, RangeDigest]) -> tuple[int | str | None, ...]:
@@ -146,6 +171,8 @@ def _without_pending(
     present = compare_keys(alias, live.tables[mapping.declared_table], _typed(mapping, suspects))
     pending = collapse(live.log.after(last, 10_000_000)).get(mapping.table, [])
     later = {key_text(key) for key in pending}
+    # Those that somebody wrote in PostgreSQL have a name of their own (foreign writes).
+    later |= set(foreign_among(alias, mapping, present))
     return [key for key in present if key not in later]
 
 

@@ -1,0 +1,215 @@
+"""What a cut-over must not miss: rows that were written without capture.
+
+A writer with its triggers off, a table that was rebuilt with the triggers put back, a file that was
+put back from a copy: no log tells of them. So before the freeze a sweep compares every row of a
+snapshot with the target, and inside the freeze the file is compared with that snapshot, by SQLite
+alone. A row that is not the same in both goes to the judge, whether its change was captured or not.
+So every row is either as the sweep found it, equal on both sides, or judged.
+
+If nobody has committed to the file since the snapshot, there is nothing to compare.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+from stillme.transfer.errors import TransferError
+from stillme.transfer.mapping import TableMapping
+from stillme.transfer.sqlite.connect import explain, open_legacy, quoted, uri
+from stillme.transfer.sqlite.key_text import Key, key_sql, stored_key
+from stillme.transfer.sqlite.schema import row_count
+from stillme.transfer.sqlite.snapshot import Snapshot
+from stillme.transfer.steps.switching.tail import Tail, refuse
+from stillme.transfer.steps.syncing.follower import Follower
+from stillme.transfer.steps.syncing.live_file import LiveFile, reading
+
+# SQLite's virtual machine instructions between two looks at the clock: a few milliseconds.
+_STEPS = 1_000_000
+
+
+class Unseen:
+    """Compares frozen files with the snapshots that were swept before."""
+
+    def __init__(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="stillme-cutover-")
+        self._watches: dict[str, _Watch] = {}
+        self._snapshots: dict[str, Snapshot] = {}
+
+    def sweep(self, follower: Follower) -> None:
+        """Sweep every file, before the freeze. Raises TransferError where a row differs."""
+        for live in follower.live.values():
+            self._watches[live.file.name] = _Watch(live.file.path)
+        for swept in follower.sweep(Path(self._folder.name)):
+            self._snapshots[swept.file] = swept.snapshot
+            refuse(
+                [
+                    f"{table} row {key} is not the same on both sides (the sweep found it; it was "
+                    "written without capture)"
+                    for table, keys in swept.bypassed.items()
+                    for key in keys
+                ]
+            )
+
+    def at_lock(self, file: str) -> None:
+        """The freeze holds the file's write lock and has written nothing yet."""
+        watch = self._watches[file]
+        watch.quiet = not watch.has_moved()
+
+    def frozen(self, file: str) -> None:
+        """The freeze is committed: nothing is to be written from now on."""
+        self._watches[file].rest()
+
+    def at_last_lock(self, file: str) -> None:
+        """Raise TransferError where somebody wrote all the same: a writer without triggers."""
+        if self._watches[file].has_moved():
+            raise TransferError(
+                f"{file} was written to while it was frozen, by a writer without triggers: stop "
+                "it, then cut over again."
+            )
+
+    def touch(self, live: LiveFile, tail: Tail, check_time: Callable[[], None]) -> None:
+        """Hand every row to the tail that is not as it was swept. Raises TransferError.
+
+        `check_time` raises where the freeze takes too long.
+        """
+        name = live.file.name
+        live.check_place()
+        if self._watches[name].quiet:
+            return
+        with closing(open_legacy(live.file.path)) as connection:
+            snapshot = self._snapshots[name].path
+            connection.execute("ATTACH ? AS swept", [uri(snapshot) + "&immutable=1"])
+            with _Limited(connection, check_time), reading(connection):
+                for table, mapping in live.mappings.items():
+                    tail.touch(name, table, list(_differing(live, connection, mapping)))
+
+    def close(self) -> None:
+        """Close the files and delete the snapshots."""
+        for watch in self._watches.values():
+            watch.close()
+        self._folder.cleanup()
+
+
+class _Watch:
+    """Whether anybody commits to a file: `PRAGMA data_version` of a connection that stays open.
+
+    The file's size and time are looked at too, for what writes over it without SQLite.
+    https://www.sqlite.org/pragma.html#pragma_data_version
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._connection = open_legacy(path)
+        self.quiet = False
+        self.rest()
+
+    def rest(self) -> None:
+        """Remember the file as it is."""
+        self._known = self._now()
+
+    def has_moved(self) -> bool:
+        """Whether the file is not as it was remembered."""
+        return self._now() != self._known
+
+    def _now(self) -> tuple[int, ...]:
+        version = int(self._connection.execute("PRAGMA data_version").fetchone()[0])
+        found = self._path.stat()
+        return version, found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+
+class _Limited:
+    """Ends a statement where `check_time` raises."""
+
+    def __init__(self, connection: sqlite3.Connection, check_time: Callable[[], None]) -> None:
+        self._connection, self._check_time = connection, check_time
+        self._late: TransferError | None = None
+
+    def __enter__(self) -> None:
+        self._connection.set_progress_handler(self._look, _STEPS)
+
+    def _look(self) -> int:
+        try:
+            self._check_time()
+        except TransferError as error:
+            self._late = error
+            return 1
+        return 0
+
+    def __exit__(self, *_: object) -> None:
+        self._connection.set_progress_handler(None, 0)
+        if self._late is not None:
+            raise self._late
+
+
+def _differing(
+    live: LiveFile, connection: sqlite3.Connection, mapping: TableMapping
+) -> Iterator[Key]:
+    """The keys of rows that are not the same in the file and in the snapshot, of either side."""
+    if mapping.key is None:
+        return
+    try:
+        added = 0
+        for is_new, *keys in connection.execute(_changed_rows(live, mapping)):
+            added += is_new
+            yield stored_key(*keys[:2])
+            if not is_new:
+                yield stored_key(*keys[2:])
+        gone = row_count(connection, mapping.table, "swept") + added
+        if gone != row_count(connection, mapping.table):
+            for storage, key in connection.execute(_gone_rows(mapping)):
+                yield stored_key(storage, key)
+    except sqlite3.OperationalError as error:
+        if "no such" not in str(error):
+            raise explain(live.file.path, error) from error
+        raise TransferError(
+            f"{live.file.path} got other tables or columns since it was swept, moments ago: cut "
+            "over again."
+        ) from error
+
+
+def _changed_rows(live: LiveFile, mapping: TableMapping) -> str:
+    """(whether the snapshot lacks it, key now, key then) of every row that is not the same."""
+    assert mapping.key is not None
+    table, key = quoted(mapping.table), quoted(mapping.key.legacy)
+    names = [c.legacy for c in mapping.columns] + list(mapping.extra)
+    # In SQL 1 is 1.0; only a column without affinity can have held both.
+    # https://www.sqlite.org/datatype3.html#determination_of_column_affinity
+    types = {c.name: c.type.upper() for c in live.schema.tables[mapping.table].columns}
+    bare = [quoted(n) for n in names if types.get(n, "") == "" or "BLOB" in types[n]]
+    tests = [f"now.{quoted(n)} IS NOT was.{quoted(n)} COLLATE BINARY" for n in names]
+    tests += [f"typeof(now.{name}) <> typeof(was.{name})" for name in bare]
+    new, old = f"now.{key}", f"was.{key}"
+    return (
+        f"SELECT {_row('was', mapping)} IS NULL, typeof({new}), {key_sql(new)}, "
+        f"typeof({old}), {key_sql(old)} "
+        f"FROM main.{table} AS now LEFT JOIN swept.{table} AS was ON {_same_row(mapping)} "
+        f"WHERE {_row('was', mapping)} IS NULL OR {' OR '.join(tests)}"
+    )
+
+
+def _gone_rows(mapping: TableMapping) -> str:
+    """The keys of the rows that only the snapshot has."""
+    assert mapping.key is not None
+    table, key = quoted(mapping.table), f"was.{quoted(mapping.key.legacy)}"
+    return (
+        f"SELECT typeof({key}), {key_sql(key)} FROM swept.{table} AS was WHERE NOT EXISTS "
+        f"(SELECT 1 FROM main.{table} AS now WHERE {_same_row(mapping)})"
+    )
+
+
+def _same_row(mapping: TableMapping) -> str:
+    # The snapshot is a copy page by page, so a row has the same number in it.
+    return f"{_row('now', mapping)} = {_row('was', mapping)}"
+
+
+def _row(side: str, mapping: TableMapping) -> str:
+    assert mapping.key is not None
+    return f"{side}.rowid" if mapping.has_rowid else f"{side}.{quoted(mapping.key.legacy)}"
