@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import asdict
 from typing import Any
 
 import django
 import psycopg
-from django.db import connections, models
+from django.db import connections
 from django.utils import timezone
 
 from stillme.transfer.cluster import cluster_id
 from stillme.transfer.errors import Busy, LedgerMismatch
 from stillme.transfer.identity import TableId
-from stillme.transfer.models import Chunk, Run, RunFile, RunTable, SharedRange, WriteMark
+from stillme.transfer.models import Chunk, Run, RunFile, RunTable, WriteMark
 from stillme.transfer.postgresql.copy import fetch_all
 from stillme.transfer.postgresql.locks import exclusive
 from stillme.transfer.proofs import WRITERS
@@ -182,40 +180,6 @@ def record_chunk(
             f.name for f in Chunk._meta.concrete_fields if f.name not in (*_CHUNK_KEY, "id")
         ],
     )
-    if job.shared:
-        record_shared(alias, job, key_range.number, outcome)
-
-
-def publish(alias: str, job: TableJob, ranges: Sequence[KeyRange]) -> None:
-    """Offer the ranges of a table to every importer that joins the run."""
-    assert job.run_id is not None
-    SharedRange.objects.using(alias).bulk_create(
-        SharedRange(
-            run_id=job.run_id,
-            file=job.mapping.file,
-            table=job.mapping.declared_table,
-            number=each.number,
-            after=each.after,
-            upto=each.upto,
-            mapping_digest=job.digest,
-        )
-        for each in ranges
-    )
-
-
-def record_shared(alias: str, job: TableJob, number: int, outcome: Outcome) -> None:
-    """Write down what came of a shared range, in the transaction of its rows."""
-    assert job.run_id is not None
-    job.mapping.identity.of(SharedRange.objects.using(alias)).filter(
-        run_id=job.run_id, number=number
-    ).update(outcome=asdict(outcome), done_by=f"{platform.node()}:{os.getpid()}")
-
-
-def shares(alias: str, run_id: int) -> dict[str, int]:
-    """Ranges loaded by each process of a shared run: ``host:pid`` -> ranges."""
-    done = SharedRange.objects.using(alias).filter(run_id=run_id).exclude(done_by="")
-    counted = done.values_list("done_by").annotate(ranges=models.Count("pk")).order_by("done_by")
-    return dict(counted)
 
 
 def table_chunks(alias: str, table: TableId) -> list[Chunk]:

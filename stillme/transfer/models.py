@@ -288,6 +288,3 @@ from stillme.transfer.models_sync import (  # noqa: E402
 from stillme.transfer.models_sync import (  # noqa: E402
     ReverseChange as ReverseChange,
 )
-from stillme.transfer.models_sync import (  # noqa: E402
-    SharedRange as SharedRange,
-)

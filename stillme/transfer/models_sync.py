@@ -1,5 +1,5 @@
 """Models of the way there and back: what PostgreSQL received, what the files could not take, what
-several importers share, what was left behind on purpose."""
+was left behind on purpose."""
 
 from __future__ import annotations
 
@@ -93,35 +93,6 @@ class LagSample(models.Model):
 
     def __str__(self) -> str:
         return f"{self.file}: {self.changes} changes, {self.seconds} s"
-
-
-class SharedRange(models.Model):
-    """A key range of a running import that any importer may load: the ledger as the queue.
-
-    Who holds the advisory lock of its key loads it. `outcome` is written in the transaction of
-    the rows; the importer that leads the run adds it up. Rows of earlier runs are deleted.
-    """
-
-    run = models.ForeignKey("transfer.Run", models.CASCADE, related_name="shared_ranges")
-    file = models.TextField()
-    table = models.TextField()
-    number = models.IntegerField()
-    after = models.JSONField(null=True)
-    upto = models.JSONField(null=True)
-    mapping_digest = models.TextField()
-    outcome = models.JSONField(null=True)
-    done_by = models.TextField(default="")
-
-    class Meta:
-        db_table = '"transfer"."shared_range"'
-        constraints = [
-            models.UniqueConstraint(
-                fields=["run", "file", "table", "number"], name="shared_range_once"
-            )
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.table}[{self.number}] of {self.run}"
 
 
 class LeftByDecision(models.Model):

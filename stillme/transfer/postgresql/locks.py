@@ -23,8 +23,6 @@ WORKER = 2
 # Seconds in which a session that lost its process, or a worker's last chunk, may end.
 _PATIENCE = {WRITER: 2.0, WORKER: 10.0}
 _PAUSE = 0.1
-# The upper half of the one-number locks of shared ranges; the lower half is the range's key.
-_RANGES = 0x73746C << 40
 
 
 @contextmanager
@@ -76,32 +74,6 @@ def leave_as_worker(connection: BaseDatabaseWrapper) -> None:
     """Tell a later run now that this worker has ended: the session itself ends some time later."""
     with suppress(DatabaseError):
         fetch_all(connection, "SELECT pg_advisory_unlock_shared(%s, %s)", [_CLASS, WORKER])
-
-
-@contextmanager
-def sharing_as_worker(connection: BaseDatabaseWrapper) -> Iterator[None]:
-    """`share_as_worker` for the time of a block."""
-    share_as_worker(connection)
-    try:
-        yield
-    finally:
-        leave_as_worker(connection)
-
-
-@contextmanager
-def claimed(connection: BaseDatabaseWrapper, range_id: int) -> Iterator[bool]:
-    """Hold the lock of a shared range, if nobody else does; yields whether it is held.
-
-    The lock belongs to the session: it ends with a process that is killed.
-    """
-    key = _RANGES | range_id
-    held = bool(fetch_all(connection, "SELECT pg_try_advisory_lock(%s)", [key])[0][0])
-    try:
-        yield held
-    finally:
-        if held:
-            with suppress(DatabaseError):
-                fetch_all(connection, "SELECT pg_advisory_unlock(%s)", [key])
 
 
 def _try_for_a_moment(connection: BaseDatabaseWrapper, lock: int) -> bool:

@@ -15,11 +15,10 @@ from stillme.transfer.reports.inventory import print_left, print_open
 from stillme.transfer.reports.json_text import print_json
 from stillme.transfer.reports.progress import RunProgress as ImportProgress
 from stillme.transfer.reports.tables import plain_table, print_table
-from stillme.transfer.steps.join import JoinResult
 from stillme.transfer.steps.load import ImportResult, TableResult
 from stillme.transfer.visible import in_one_line
 
-__all__ = ["ImportProgress", "as_dict", "render_import", "render_join"]
+__all__ = ["ImportProgress", "as_dict", "render_import"]
 
 
 def render_import(console: Console, result: ImportResult, form: str) -> None:
@@ -38,9 +37,6 @@ def render_import(console: Console, result: ImportResult, form: str) -> None:
         console.print(f"[red]missing[/] {escape(line.sentence)}", soft_wrap=True)
     if result.returned:
         console.print(f"{result.returned} rows came back from quarantine: their parent is here.")
-    if result.shares:
-        shares = ", ".join(f"{ranges} by {who}" for who, ranges in result.shares.items())
-        console.print(f"Ranges loaded: {escape(shares)}.", soft_wrap=True)
     for deletion in result.deletions:
         what = "deleted" if deletion.deleted else "would delete" if result.dry_run else "kept"
         said = f"[red]{what}[/] {escape(in_one_line(deletion.sentence()))}"
@@ -48,27 +44,6 @@ def render_import(console: Console, result: ImportResult, form: str) -> None:
     for sentence in result.refused:
         console.print(f"[red]{escape(in_one_line(sentence))}[/]", soft_wrap=True)
     console.print(_verdict(result), soft_wrap=True)
-
-
-def render_join(console: Console, result: JoinResult, form: str) -> None:
-    """Print what this importer did for the one that leads."""
-    rows = sum(result.rows.values())
-    if form == "json":
-        found = {
-            "joined": result.run_id,
-            "ranges": result.ranges,
-            "rows": rows,
-            "tables": result.rows,
-            "seconds": round(result.seconds, 3),
-        }
-        print_json(console, found)
-        return
-    console.print(
-        f"Joined run {result.run_id}: {rows:,} rows in {result.ranges} ranges loaded here in "
-        f"{result.seconds:.1f} s. The run has ended; the importer that leads it says what became "
-        "of every row.",
-        soft_wrap=True,
-    )
 
 
 def _table(result: ImportResult) -> Table:
@@ -161,7 +136,6 @@ def as_dict(result: ImportResult) -> dict[str, Any]:
         "notices": result.notices,
         "inventory": [line.as_dict() for line in result.inventory],
         "missing_legacy": [line.as_dict() for line in result.missing],
-        "shares": result.shares,
         "deletions": [deletion.as_dict() for deletion in result.deletions],
         "deletions_refused": result.refused,
         "tables": [

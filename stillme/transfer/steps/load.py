@@ -18,7 +18,7 @@ from stillme.transfer.findings import Event, OnEvent, ignore_event
 from stillme.transfer.identity import TableId
 from stillme.transfer.live_identity import require_place
 from stillme.transfer.missing import missing_legacy
-from stillme.transfer.models import KeptCell, QuarantinedRow, Run, SharedRange
+from stillme.transfer.models import KeptCell, QuarantinedRow, Run
 from stillme.transfer.postgresql import objects
 from stillme.transfer.postgresql.locks import exclusive
 from stillme.transfer.postgresql.planner_figures import renew_where_outgrown
@@ -202,7 +202,6 @@ def _import(
     undecided = [line.as_dict() for line in result.undecided]
     run.summary = {
         "returned": result.returned,
-        "shares": result.shares,
         "undecided": undecided,
         "deletions": [deletion.as_dict() for deletion in result.deletions],
         "refused": result.refused,
@@ -245,8 +244,6 @@ def _load_files(
             ledger.refuse_other_files(alias, snapshots)
         if not options.replaced:
             refuse_other_history(alias, snapshots, prune=options.prune)
-        if options.share:
-            SharedRange.objects.using(alias).all().delete()
         cut = Cut(options.chunk_rows, ledger.known_bounds_of_all(alias))
         zone = settings.LEGACY_TIME_ZONE
         usual = recorded_usuals(alias, zone)
@@ -261,7 +258,6 @@ def _load_files(
     files = sorted(schedule.files, key=lambda file: order.index(file.snapshot.file))
     plan = arrange(selection, files, result.notices)
     result.notices = plan.notices
-    result.shares = ledger.shares(alias, run.pk) if options.share else {}
     result.tables = [schedule.results[planned.identity] for planned in plan.tables]
     return plan
 
@@ -305,7 +301,6 @@ def _describe(options: ImportOptions, workers: int) -> dict[str, object]:
         "jobs": workers,
         "prune": options.prune,
         "overwrite": options.overwrite,
-        "share": options.share,
         "chunk_rows": options.chunk_rows,
         "time_zone": settings.LEGACY_TIME_ZONE,
     }

@@ -11,10 +11,8 @@ from rich.markup import escape
 
 from stillme.transfer.command import TransferCommand
 from stillme.transfer.deletions import FEW, SHARE, Deletion
-from stillme.transfer.errors import TransferError
-from stillme.transfer.reports.terminal_import import ImportProgress, render_import, render_join
+from stillme.transfer.reports.terminal_import import ImportProgress, render_import
 from stillme.transfer.selection import Selection
-from stillme.transfer.steps.join import join_import
 from stillme.transfer.steps.load import CHUNK_ROWS, ImportOptions, import_files
 
 
@@ -29,8 +27,6 @@ class Command(TransferCommand):
         "manage.py import_sqlite",
         "manage.py import_sqlite --file rss --jobs 2",
         "manage.py import_sqlite --dry-run --format json",
-        "manage.py import_sqlite --share",
-        "manage.py import_sqlite --join --jobs 4",
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
@@ -77,23 +73,11 @@ class Command(TransferCommand):
             help="A file has other rows than the one that was loaded from its place (another "
             "installation, an older backup): it is to take that one's place.",
         )
-        parser.add_argument(
-            "--share",
-            action="store_true",
-            help="Offer the work to importers on other hosts, which start with --join.",
-        )
-        parser.add_argument(
-            "--join",
-            action="store_true",
-            help="Help an import that runs with --share elsewhere; ends when it ends.",
-        )
         self.add_format(parser)
 
     def run(self, options: dict[str, Any]) -> int:
         """0 all is accounted for; 1 something was left alone, refused, or is undecided."""
         self.check_positive(options, "chunk_rows")
-        if options["join"]:
-            return self._join(options)
         wanted = ImportOptions(
             selection=Selection(tuple(options["file"] or ()), tuple(options["table"] or ())),
             jobs=max(0, options["jobs"]),
@@ -103,7 +87,6 @@ class Command(TransferCommand):
             replaced=options["replaced"],
             overwrite=options["overwrite"],
             moved=options["moved"],
-            share=options["share"],
             chunk_rows=options["chunk_rows"],
         )
         with ImportProgress(self.console, quiet=options["format"] == "json") as progress:
@@ -124,21 +107,3 @@ class Command(TransferCommand):
             self.console.print(f"  {escape(deletion.sentence())}", soft_wrap=True)
         answer = self.console.input("Delete these from the target? y/N ")
         return answer.strip().lower() in ("y", "yes")
-
-    def _join(self, options: dict[str, Any]) -> int:
-        """0 when the import that was joined has ended well."""
-        for name in _SAID_BY_THE_LEADER:
-            if options[name.replace("-", "_")]:
-                raise TransferError(
-                    f"--join does what the import that it joins was asked for: leave out --{name}."
-                )
-        wanted = ImportOptions(jobs=max(0, options["jobs"]))
-        with ImportProgress(self.console, quiet=options["format"] == "json") as progress:
-            result = join_import(wanted, progress.on_event)
-        render_join(self.console, result, options["format"])
-        return 0
-
-
-_SAID_BY_THE_LEADER = (
-    "file", "table", "dry-run", "prune", "yes", "overwrite", "moved", "replaced", "share",
-)  # fmt: skip

@@ -21,7 +21,7 @@ SMALL_FILES = 4_000_000
 class ImportOptions:
     """What to import and how. `jobs` is the number of worker processes, 0 for as many as fit.
 
-    `share` offers every range to importers that join. `prune_share` is the greatest share of a
+    `prune_share` is the greatest share of a
     table, in percent, that `prune` deletes; `replaced` says that a file of another history is to
     take the place of the one that was loaded.
     """
@@ -34,7 +34,6 @@ class ImportOptions:
     replaced: bool = False
     overwrite: bool = False
     moved: bool = False
-    share: bool = False
     chunk_rows: int = CHUNK_ROWS
     database: str = "default"
 
@@ -75,8 +74,8 @@ class ImportResult:
     """What became of the import. `conserved` is law 1 over all tables; `inventory` is everything
     that the files and stores hold.
 
-    `shares` are the ranges that each process of a shared import loaded. `deletions` are what
-    `prune` deleted or, in a dry run or where it was `refused` (sentences), would have.
+    `deletions` are what `prune` deleted or, in a dry run or where it was `refused` (sentences),
+    would have.
     `missing` is what was loaded before and is gone now: nothing was done about it.
     """
 
@@ -86,7 +85,6 @@ class ImportResult:
     returned: int = 0
     seconds: float = 0.0
     dry_run: bool = False
-    shares: dict[str, int] = field(default_factory=dict)
     inventory: list[InventoryLine] = field(default_factory=list)
     deletions: list[Deletion] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)

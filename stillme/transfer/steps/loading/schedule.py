@@ -37,9 +37,6 @@ from stillme.transfer.steps.loading.table_work import (
 from stillme.transfer.steps.loading.workers import Inline, Task, Workforce
 from stillme.transfer.steps.rows.outcome import Outcome
 
-# Seconds between two looks at ranges that another importer has.
-LOOK_AGAIN = 0.2
-
 
 @dataclass(slots=True)
 class _Table:
@@ -92,8 +89,6 @@ class Schedule:
         self._queue: list[tuple[tuple[bool, int, str], int, Task]] = []
         self._watched: dict[Future[Any], Callable[[Any], None]] = {}
         self._handed_out = 0
-        self._elsewhere: list[Task] = []
-        self._next_look = 0.0
 
     @property
     def results(self) -> dict[TableId, TableResult]:
@@ -106,36 +101,20 @@ class Schedule:
 
     def work(self) -> None:
         """Until everything is loaded and finished. Raises what went wrong anywhere."""
-        while self._watched or self._queue or self._elsewhere:
+        while self._watched or self._queue:
             while self._queue and self._handed_out < self._workers.room:
                 self._hand_out(heapq.heappop(self._queue)[2])
-            if not self._watched:
-                time.sleep(LOOK_AGAIN)
-            patience = LOOK_AGAIN if self._elsewhere else None
-            done, _ = wait(self._watched, timeout=patience, return_when=FIRST_COMPLETED)
+            done, _ = wait(self._watched, return_when=FIRST_COMPLETED)
             for future in done:
                 self._watched.pop(future)(future.result())
-            if self._elsewhere and time.monotonic() >= self._next_look:
-                self._look_again()
 
     def _hand_out(self, task: Task) -> None:
         self._handed_out += 1
         self._watched[self._workers.submit(task)] = partial(self._came_back, task)
 
-    def _came_back(self, task: Task, outcome: Outcome | None) -> None:
+    def _came_back(self, task: Task, outcome: Outcome) -> None:
         self._handed_out -= 1
-        if outcome is None:
-            self._elsewhere.append(task)
-            self._next_look = time.monotonic() + LOOK_AGAIN
-        else:
-            self._range_loaded(self._tables[task[0].mapping.identity], outcome)
-
-    def _look_again(self) -> None:
-        """At the ranges that another importer had: they are loaded now, or nobody's again."""
-        for task in self._elsewhere:
-            table = self._tables[task[0].mapping.identity]
-            heapq.heappush(self._queue, (table.urgency, task[1].number, task))
-        self._elsewhere.clear()
+        self._range_loaded(self._tables[task[0].mapping.identity], outcome)
 
     def _add_file(self, file: PlannedFile) -> None:
         self.files.append(file)

@@ -60,11 +60,8 @@ def table_tasks(
         planned.job,
         overwrite=options.overwrite,
         prune=options.prune,
-        shared=options.share,
         set_aside=set_aside_parents(alias, planned.job),
     )
-    if options.share:
-        ledger.publish(alias, planned.job, planned.ranges)
     return as_tasks(planned.job, planned.ranges, chunks)
 
 

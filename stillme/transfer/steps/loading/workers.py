@@ -16,7 +16,6 @@ from stillme.transfer.postgresql.locks import leave_as_worker, share_as_worker
 from stillme.transfer.processes import process_pool
 from stillme.transfer.sqlite.ranges import KeyRange
 from stillme.transfer.steps.loading.load_range import load_range
-from stillme.transfer.steps.loading.share import load_shared
 from stillme.transfer.steps.rows.job import TableJob, TableSource
 from stillme.transfer.steps.rows.outcome import Outcome
 
@@ -28,11 +27,8 @@ class Workforce(Protocol):
 
     room: int
 
-    def submit(self, task: Task) -> Future[Outcome | None]:
-        """Load a range some time; the future has the outcome, or what went wrong.
-
-        None says that another importer is loading the range.
-        """
+    def submit(self, task: Task) -> Future[Outcome]:
+        """Load a range some time; the future has the outcome, or what went wrong."""
 
 
 class Inline(Executor):
@@ -68,7 +64,7 @@ class _Processes:
         # One more than there are processes, so that none waits for its next task.
         self.room = jobs + 1
 
-    def submit(self, task: Task) -> Future[Outcome | None]:
+    def submit(self, task: Task) -> Future[Outcome]:
         return self._pool.submit(_run_task, task)
 
 
@@ -81,16 +77,15 @@ class _Hands:
         self._alias = alias
         self._source: TableSource | None = None
 
-    def submit(self, task: Task) -> Future[Outcome | None]:
+    def submit(self, task: Task) -> Future[Outcome]:
         return Inline().submit(self.load, task)
 
-    def load(self, task: Task) -> Outcome | None:
+    def load(self, task: Task) -> Outcome:
         job, key_range, previous = task
         if self._source is None or self._source.job != job:
             self.close()
             self._source = TableSource(job)
-        load = load_shared if job.shared else load_range
-        return load(self._alias, self._source, key_range, previous)
+        return load_range(self._alias, self._source, key_range, previous)
 
     def close(self) -> None:
         if self._source is not None:
@@ -108,5 +103,5 @@ def _start_worker(alias: str) -> None:
     _hands[:] = [_Hands(alias)]
 
 
-def _run_task(task: Task) -> Outcome | None:
+def _run_task(task: Task) -> Outcome:
     return _hands[0].load(task)

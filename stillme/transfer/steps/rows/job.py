@@ -22,8 +22,7 @@ class TableJob:
     """One table of one snapshot, under one run.
 
     `parents` maps each declared parent table to its mapping as found (None where the file has
-    none), `set_aside` to the keys of its rows in quarantine. The ranges of a `shared` job are in
-    the ledger for every importer.
+    none), `set_aside` to the keys of its rows in quarantine.
     """
 
     snapshot: Snapshot
@@ -35,7 +34,6 @@ class TableJob:
     set_aside: dict[str, tuple[int, ...]] = field(default_factory=dict)
     overwrite: bool = False
     prune: bool = False
-    shared: bool = False
 
     @property
     def digest(self) -> str:

@@ -11,7 +11,7 @@ class Outcome:
 
     `conflicts` are keys that the target side changed after the import and that were left alone,
     `vanished` keys that were loaded once and are gone from the legacy; both hold at most
-    `MOST_KEYS` examples beside their counts. What another importer loaded is `elsewhere`.
+    `MOST_KEYS` examples beside their counts.
     """
 
     legacy_rows: int = 0
@@ -30,7 +30,6 @@ class Outcome:
     to_prune: list[str] = field(default_factory=list)
     skipped: bool = False
     digest: str = ""
-    elsewhere: bool = False
 
     @property
     def conserved(self) -> bool:
