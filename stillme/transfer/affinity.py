@@ -13,7 +13,9 @@ from datetime import date, datetime
 from typing import Any, SupportsIndex
 
 LARGEST = 2**63 - 1
+# What SQLite takes for a number, and for a whole one: digits 0 to 9, blanks around them.
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
+_WHOLE = re.compile(r"\s*[+-]?\d{1,400}\s*", re.ASCII)
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 
@@ -71,6 +73,22 @@ def row_key(value: Any) -> int | None:
     return found if found is None or -LARGEST - 1 <= found <= LARGEST else None
 
 
+def stored_integer(text: str) -> int:
+    """The integer that SQLite stores for a text in an INTEGER column. Raises ValueError."""
+    found = row_key(text)
+    if found is None:
+        raise ValueError(f"{text[:60]!a} is no integer of 64 bits.")
+    return found
+
+
+def stored_real(text: str) -> float:
+    """A real as Python or SQLite spells it, infinities included. Raises ValueError."""
+    number = float(text)
+    if not text.isascii() or "_" in text or math.isnan(number):
+        raise ValueError(f"{text[:60]!a} is no real number.")
+    return number
+
+
 def row_limit(value: Any) -> int:
     """The number of rows of ``LIMIT value``. Raises for what is no whole number of 64 bits."""
     found: int | None = whole(value)
@@ -96,10 +114,8 @@ def _integral(value: Any) -> int | None:
 
 def _integral_text(text: str) -> int | None:
     text.encode()  # a lone surrogate could not be bound
-    try:
-        return int(text) if "_" not in text else None
-    except ValueError:
-        pass
+    if _WHOLE.fullmatch(text):
+        return int(text)
     if not _NUMBER.fullmatch(text):
         return None
     number = float(text)
