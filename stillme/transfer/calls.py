@@ -16,13 +16,16 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.utils import OperationalError
 
 from stillme.postgresql.explain import explain_operational_error
+from stillme.transfer.depth import DEEPEST, is_deeper
 from stillme.transfer.loops import call_in_thread, in_coroutine
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
-_NOT_STORABLE = re.compile("[\0\ud800-\udfff]")
+# In what json.dumps prints, all ASCII: a pair of surrogates, half of one or U+0000, another escape.
+_ESCAPE = re.compile(
+    r"\\(?:ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}|(?P<bad>u0000|ud[89a-f][0-9a-f]{2})|.)"
+)
 
 
 def answers(fallback: Any, *, database: bool = True) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -129,22 +132,17 @@ def document(value: Any) -> Any:
     """Metadata as jsonb can hold it: what ``json.dumps(value or {})`` would say, made valid.
 
     NaN and the infinities become null, U+0000 and lone surrogates become U+FFFD, as in the
-    import. Raises TypeError for what is no JSON.
+    import. Raises TypeError for what is no JSON, ValueError for what is nested too deep.
     """
     if not value:
         return {}
     text = json.dumps(value)
-    return _storable(json.loads(text, parse_constant=lambda _: None))
-
-
-def _storable(value: Any) -> Any:
-    if isinstance(value, str):
-        return _NOT_STORABLE.sub(_REPLACEMENT, value)
-    if isinstance(value, list):
-        return [_storable(element) for element in value]
-    if isinstance(value, dict):
-        return {_storable(key): _storable(element) for key, element in value.items()}
-    return value
+    if "\\u" in text:
+        text = _ESCAPE.sub(lambda found: r"\ufffd" if found["bad"] else found[0], text)
+    made = json.loads(text, parse_constant=lambda _: None)
+    if text.count("[") + text.count("{") >= DEEPEST and is_deeper(made, DEEPEST):
+        raise ValueError(f"A document has at most {DEEPEST} levels.")
+    return made
 
 
 def limited(rows: Any, limit: int | None) -> Any:
