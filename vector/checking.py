@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
@@ -18,6 +19,7 @@ Scalar = str | int | float | bool
 Value = Scalar | list[Scalar]
 Metadata = Mapping[str, Value | None]
 Embedding = Sequence[float]
+_NOT_HELD = re.compile("[\0\ud800-\udfff]")
 _SCALARS = (str, int, float, bool)
 # How long an application waits for other writers before it does without the index.
 PATIENCE = "3s"
@@ -62,17 +64,29 @@ def check_columns(ids: Sequence[str], *columns: Sequence[Any] | None) -> None:
 
 def clean_document(document: str | None, what: str) -> str | None:
     """The document; VectorError for one that cannot be stored."""
-    if document is not None and "\0" in document:
-        raise VectorError(f"The document of {what} has a NUL, which PostgreSQL cannot hold.")
+    if document is not None and _is_no_text(document):
+        raise VectorError(f"The document of {what} has {_NO_TEXT}.")
     return document
+
+
+_NO_TEXT = "a NUL or half of a surrogate pair, which PostgreSQL cannot hold"
+# More than the 131,072 digits of PostgreSQL's numeric.
+_TOO_LONG = 435_411
+
+
+def _is_no_text(value: object) -> bool:
+    return isinstance(value, str) and _NOT_HELD.search(value) is not None
 
 
 def check_ids(ids: Iterable[str]) -> None:
     """VectorError for an id that is none, or that is given twice."""
     seen: set[str] = set()
     for key in ids:
-        if not isinstance(key, str) or not key or "\0" in key:
-            raise VectorError(f"{key!r} is no id: use a text that is not empty and has no NUL.")
+        if not isinstance(key, str) or not key or _is_no_text(key):
+            raise VectorError(
+                f"{key!r} is no id: use a text that is not empty, without NUL or half of a "
+                "surrogate pair."
+            )
         if key in seen:
             raise VectorError(f"The id {key} is given twice.")
         seen.add(key)
@@ -132,8 +146,10 @@ def clean_metadata(metadata: Metadata | None, what: str) -> dict[str, Value]:
             raise VectorError(f"{named} is no text, number or boolean, nor a list of such.")
         if not values or len(set(map(type, values))) > 1:
             raise VectorError(f"{named} is a list that is empty or mixes types.")
-        if "\0" in key or any(isinstance(v, str) and "\0" in v for v in values):
-            raise VectorError(f"{named} has a NUL.")
+        if any(map(_is_no_text, [key, *values])):
+            raise VectorError(f"{named} has {_NO_TEXT}.")
+        if any(isinstance(v, int) and v.bit_length() > _TOO_LONG for v in values):
+            raise VectorError(f"{named} is a number of more than 131,072 digits.")
         if any(isinstance(v, float) and not math.isfinite(v) for v in values):
             raise VectorError(f"{named} is not finite.")
         clean[key] = value

@@ -72,7 +72,7 @@ def read_json(text: str | bytes) -> Any:
     """
     try:
         return json.loads(text, parse_float=_exact)
-    except (ValueError, RecursionError):
+    except (ValueError, ArithmeticError, RecursionError):
         return text
 
 

@@ -13,10 +13,17 @@ import re
 from datetime import date, datetime
 from typing import Any, SupportsIndex
 
+from stillme.postgresql.json_depth import DEEPEST, is_deeper
+
 LARGEST = 2**63 - 1
+# What SQLite takes for a number, and for a whole one: digits 0 to 9, blanks around them.
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
+_WHOLE = re.compile(r"\s*[+-]?\d{1,400}\s*", re.ASCII)
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
-_NOT_STORABLE = re.compile("[\0\ud800-\udfff]")
+# In what json.dumps prints, all ASCII: a pair of surrogates, half of one or U+0000, another escape.
+_ESCAPE = re.compile(
+    r"\\(?:ud[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}|(?P<bad>u0000|ud[89a-f][0-9a-f]{2})|.)"
+)
 
 
 def plain(text: Any) -> Any:
@@ -73,6 +80,22 @@ def row_key(value: Any) -> int | None:
     return found if found is None or -LARGEST - 1 <= found <= LARGEST else None
 
 
+def stored_integer(text: str) -> int:
+    """The integer that SQLite stores for a text in an INTEGER column. Raises ValueError."""
+    found = row_key(text)
+    if found is None:
+        raise ValueError(f"{text[:60]!a} is no integer of 64 bits.")
+    return found
+
+
+def stored_real(text: str) -> float:
+    """A real as Python or SQLite spells it, infinities included. Raises ValueError."""
+    number = float(text)
+    if not text.isascii() or "_" in text or math.isnan(number):
+        raise ValueError(f"{text[:60]!a} is no real number.")
+    return number
+
+
 def row_limit(value: Any) -> int:
     """The number of rows of ``LIMIT value``. Raises for what is no whole number of 64 bits."""
     found: int | None = whole(value)
@@ -98,10 +121,8 @@ def _integral(value: Any) -> int | None:
 
 def _integral_text(text: str) -> int | None:
     text.encode()  # a lone surrogate could not be bound
-    try:
-        return int(text) if "_" not in text else None
-    except ValueError:
-        pass
+    if _WHOLE.fullmatch(text):
+        return int(text)
     if not _NUMBER.fullmatch(text):
         return None
     number = float(text)
@@ -122,22 +143,17 @@ def document(value: Any) -> Any:
     """Metadata as jsonb can hold it: what ``json.dumps(value or {})`` would say, made valid.
 
     NaN and the infinities become null, U+0000 and lone surrogates become U+FFFD, as in the
-    import. Raises TypeError for what is no JSON.
+    import. Raises TypeError for what is no JSON, ValueError for what is nested too deep.
     """
     if not value:
         return {}
     text = json.dumps(value)
-    return _storable(json.loads(text, parse_constant=lambda _: None))
-
-
-def _storable(value: Any) -> Any:
-    if isinstance(value, str):
-        return _NOT_STORABLE.sub(_REPLACEMENT, value)
-    if isinstance(value, list):
-        return [_storable(element) for element in value]
-    if isinstance(value, dict):
-        return {_storable(key): _storable(element) for key, element in value.items()}
-    return value
+    if "\\u" in text:
+        text = _ESCAPE.sub(lambda found: r"\ufffd" if found["bad"] else found[0], text)
+    made = json.loads(text, parse_constant=lambda _: None)
+    if text.count("[") + text.count("{") >= DEEPEST and is_deeper(made, DEEPEST):
+        raise ValueError(f"A document has at most {DEEPEST} levels.")
+    return made
 
 
 def limited(rows: Any, limit: int | None) -> Any:

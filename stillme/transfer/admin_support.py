@@ -41,6 +41,7 @@ from stillme.transfer.console.once import once
 from stillme.transfer.console.permissions import named_permissions
 from stillme.transfer.console.related import Related
 from stillme.transfer.console.side_by_side import legacy_table
+from stillme.transfer.raw_cells import whole_key
 
 # Up to here a list says exactly how many rows it has; counting them costs some milliseconds.
 COUNTED = 10_000
@@ -172,15 +173,21 @@ class TargetAdmin(ModelAdmin):  # type: ignore[misc]
         heavy = [f.name for f in self.opts.concrete_fields if isinstance(f, models.JSONField)]
         return clip(SparseDates.of(rows).defer(*heavy), EXCERPT)
 
+    def _key(self, address: str) -> Any:
+        """The key that an address of the console names; None where no row can have it."""
+        if isinstance(self.opts.pk, models.IntegerField):
+            return whole_key(address)
+        try:
+            return self.opts.pk.to_python(address)
+        except (ValidationError, ValueError):
+            return None
+
     def get_object(
         self, request: HttpRequest, object_id: str, from_field: str | None = None
     ) -> Any:
         """One row, with the beginnings of what is long, of the rows it refers to as well."""
-        try:
-            key = self.opts.pk.to_python(object_id)
-        except (ValidationError, ValueError):
-            return None
-        row = clipped_row(self.get_queryset(request), key)
+        key = self._key(object_id)
+        row = None if key is None else clipped_row(self.get_queryset(request), key)
         for field in self.opts.concrete_fields if row is not None else ():
             if field.is_relation and (parent := getattr(row, field.attname)) is not None:
                 parents = clip(field.related_model._default_manager.all(), EXCERPT)
@@ -199,12 +206,9 @@ class TargetAdmin(ModelAdmin):  # type: ignore[misc]
         if not self.has_view_permission(request):
             raise PermissionDenied
         field = self._readables.get(column)
-        try:
-            key = self.opts.pk.to_python(unquote(object_id))
-        except (ValidationError, ValueError) as error:
-            raise Http404 from error
+        key = self._key(unquote(object_id))
         rows = self.model._default_manager.filter(pk=key)
-        if field is None or not rows.exists():
+        if field is None or key is None or not rows.exists():
             raise Http404
         text = pieces(rows, self.opts.get_field(column))
         answer = StreamingHttpResponse(text, content_type="text/plain; charset=utf-8")

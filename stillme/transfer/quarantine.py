@@ -10,6 +10,7 @@ from django.db import transaction
 from django.db.models import Count, Q
 from django.db.models.functions import Now
 
+from stillme.services.arguments import stored_integer, stored_real
 from stillme.transfer import ledger
 from stillme.transfer.errors import TransferError
 from stillme.transfer.identity import TableId
@@ -131,12 +132,12 @@ def _pack(value: str | None, storage: str) -> list[object]:
         return ["null", None]
     try:
         if storage == "integer":
-            return pack_cell("integer", int(value))
+            return pack_cell("integer", stored_integer(value))
         if storage == "real":
-            return pack_cell("real", float(value))
+            return pack_cell("real", stored_real(value))
+        return pack_cell("text", value.encode("utf-8"))
     except ValueError as error:
-        raise TransferError(f"{value!r} is no {storage}.") from error
-    return pack_cell("text", value.encode("utf-8"))
+        raise TransferError(f"{value[:60]!a} is no {storage} that SQLite can store.") from error
 
 
 def retry(alias: str, rows: Sequence[QuarantinedRow], who: str = "") -> Retried:

@@ -276,6 +276,20 @@ def test_dates_that_no_calendar_has(admin_client: Client, items: list[int], quer
         assert answer.status_code in (200, 400)
 
 
+@pytest.mark.parametrize("text", ["²", "٣", "--5", "1_000", "9" * 5000, str(2**63)])
+def test_keys_in_addresses_are_an_integers_own_digits(
+    admin_client: Client, items: list[int], text: str
+) -> None:
+    """Of ``²`` and ``--5`` the list made an error, of ``٣`` row 3."""
+    for name in ("before", "q", "created_at__year"):
+        answer = admin_client.get(reverse(ITEMS), {name: text})
+        assert answer.status_code in (200, 302), name
+    where = reverse("admin:knowledge_knowledgeitem_change", args=[text])
+    assert admin_client.get(where).status_code == 302
+    cell = reverse("admin:knowledge_knowledgeitem_cell", args=[text, "content"])
+    assert admin_client.get(cell).status_code == 404
+
+
 def test_more_rows_of_one_moment_than_a_page_has(admin_client: Client, items: list[int]) -> None:
     moment = timezone.make_aware(timezone.datetime(2024, 5, 6))
     KnowledgeItem.objects.update(created_at=moment)

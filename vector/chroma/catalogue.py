@@ -164,7 +164,7 @@ def find_metric(
 def _json(text: str | None) -> object:
     try:
         return json.loads(text) if text else None
-    except ValueError:
+    except (ValueError, RecursionError):
         # Not JSON says nothing of the metric; the text itself is carried in the collection.
         return None
 

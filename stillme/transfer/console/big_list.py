@@ -22,6 +22,7 @@ from django.utils import timezone
 from unfold.views import ChangeList
 
 from stillme.transfer.admin_dates import by_time, next_period
+from stillme.transfer.raw_cells import whole_key
 
 BEFORE = "before"
 # Rows that a search or filter looks at: some tens of milliseconds in a table of long texts.
@@ -58,8 +59,8 @@ class BigChangeList(ChangeList):  # type: ignore[misc]
         inside = Q(pk__gte=self.window[0], pk__lte=top)
         # A key is found wherever it is.
         if self._has_number_keys():
-            if self.query.isdecimal() and place is None and int(self.query) < 2**63:
-                inside |= Q(pk=int(self.query))
+            if place is None and (key := whole_key(self.query)) is not None:
+                inside |= Q(pk=key)
         elif self.query and place is None:
             inside |= Q(pk=self.query)
         return _sorted_here(rows.filter(inside))
@@ -76,7 +77,7 @@ class BigChangeList(ChangeList):  # type: ignore[misc]
         """The key that the list goes on below; None at its beginning."""
         if not self._has_number_keys():
             return before or None
-        return int(before) if before.lstrip("-").isdecimal() else None
+        return whole_key(before)
 
     def _by_time(self, rows: QuerySet[Any], place: Any) -> QuerySet[Any]:
         """In the order of the keys PostgreSQL would sort the whole period."""
@@ -180,9 +181,10 @@ class BigChangeList(ChangeList):  # type: ignore[misc]
         given = [self.params.get(f"{self.date_hierarchy}__{part}") for part in _PARTS]
         numbers = []
         for text in given:
-            if not text or not str(text).isdecimal():
+            number = whole_key(str(text or ""))
+            if number is None:
                 break
-            numbers.append(int(text))
+            numbers.append(number)
         if not self.date_hierarchy or not numbers:
             return None
         year, month, day = [*numbers, 1, 1][:3]
@@ -216,8 +218,8 @@ def newest_window(rows: QuerySet[Any], typed: str) -> QuerySet[Any]:
     if not isinstance(newest, int):
         return rows
     inside = Q(pk__gt=newest - WINDOW)
-    if typed.isdecimal() and int(typed) < 2**63:
-        inside |= Q(pk=int(typed))
+    if (key := whole_key(typed)) is not None:
+        inside |= Q(pk=key)
     return rows.filter(inside)
 
 

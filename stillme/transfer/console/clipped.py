@@ -15,6 +15,7 @@ from django.db.models import F, Func, QuerySet, Value
 from django.db.models.functions import Cast, Coalesce, Left, Substr
 from django.db.models.query import ModelIterable
 
+from stillme.postgresql.json_depth import is_deeper
 from stillme.transfer.console.cells import LONG, Clipped
 
 # Bytes. What is longer can be saved as a file, and is not to be corrected in a browser's form.
@@ -25,7 +26,6 @@ DEEP = 100
 PIECE = 1_000_000
 # A document that is stored in less is not written out to see how long it is.
 SMALL = 100
-_TREE = (dict, list)
 _DOCUMENT = (
     f"CASE WHEN pg_column_size(%(expressions)s) > {SMALL} "
     "THEN octet_length(%(expressions)s::text) ELSE 0 END"
@@ -114,14 +114,8 @@ def _with_starts(one: QuerySet[Any], long: dict[str, models.Field[Any, Any]]) ->
 
 
 def is_deep(document: Any) -> bool:
-    """Whether a document has more than `DEEP` levels; one of them at a time, without recursion."""
-    level = [document]
-    for _ in range(DEEP + 1):
-        lists = (v.values() if isinstance(v, dict) else v for v in level if isinstance(v, _TREE))
-        level = [child for children in lists for child in children]
-        if not level:
-            return False
-    return True
+    """Whether a document has more than `DEEP` levels of lists and objects."""
+    return is_deeper(document, DEEP + 1)
 
 
 def _may_be_long(field: models.Field[Any, Any]) -> bool:

@@ -9,6 +9,7 @@ from stillme.transfer.identity import OF_TABLE
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.postgresql.capture import as_replay
 from stillme.transfer.postgresql.copy import fetch_all, quoted
+from stillme.transfer.raw_cells import whole_keys
 from stillme.transfer.steps.loading.plan import Plan, PlannedTable
 from stillme.transfer.steps.merging.apply import apply_keys
 from stillme.transfer.steps.rows.job import TableSource
@@ -30,7 +31,7 @@ def retry_orphans(alias: str, plan: Plan) -> int:
 
 
 def _retry_table(alias: str, planned: PlannedTable) -> int:
-    keys = [key for key in _open_orphans(alias, planned) if key is not None]
+    keys = whole_keys(_open_orphans(alias, planned))
     if not keys:
         return 0
     source = TableSource(planned.job)
@@ -39,8 +40,7 @@ def _retry_table(alias: str, planned: PlannedTable) -> int:
         for start in range(0, len(keys), _AT_ONCE):
             with transaction.atomic(using=alias, durable=True):
                 as_replay(alias)
-                batch = [int(key) for key in keys[start : start + _AT_ONCE]]
-                outcome = apply_keys(alias, source, batch)
+                outcome = apply_keys(alias, source, keys[start : start + _AT_ONCE])
                 returned += outcome.inserted
                 ledger.mark_write(alias, planned.job.run_id)
     finally:
@@ -68,5 +68,5 @@ def _open_orphans(alias: str, planned: PlannedTable) -> list[str]:
         query = f"SELECT {name} FROM {parent.relation} WHERE {name} = ANY(%s)"
         wanted = sorted({row[1] for row in orphans})
         present = {row[0] for row in fetch_all(connections[alias], query, [wanted])}
-        found += [key for key, number in orphans if number in present]
+        found += [key for key, number in orphans if number in present and key is not None]
     return sorted(set(found))

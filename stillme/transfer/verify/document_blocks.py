@@ -15,12 +15,14 @@ from typing import Any
 
 import orjson
 
+from stillme.postgresql.json_depth import DEEPEST
 from stillme.transfer.verify.documents import NotPlain, jsonb_spelling
 
 # Two numbers of up to 15 digits are the same double only if they are the same number.
 _DIGITS = bytes(ord("0") if byte in b"0123456789." else ord(" ") for byte in range(256))
 _LONG_NUMBER = re.compile(rb"[0-9][0-9.]{15,}(?:[eE][+-]?[0-9]+)?")
-_MOST_BRACKETS = 500
+# What orjson's two directions raise: it reads 1,024 levels, and prints 254.
+_NOT_FOR_ORJSON = (orjson.JSONDecodeError, orjson.JSONEncodeError)
 _NULL = b"null"
 
 
@@ -63,10 +65,9 @@ class DocumentBlock:
 
     def _is_same_print(self, target: bytes) -> bool:
         try:
-            found = orjson.loads(target)
-        except orjson.JSONDecodeError:
-            return False
-        if _print(found) != self._printed:
+            if _print(orjson.loads(target)) != self._printed:
+                return False
+        except _NOT_FOR_ORJSON:
             return False
         return _numbers_are_exact(target) and _numbers_are_exact(self._text)
 
@@ -84,13 +85,13 @@ def _printed_if_all_plain(column: Sequence[bytes | None], text: bytes) -> bytes:
     as U+0022 could make up for it.
     """
     longest = max(map(len, filter(None, column)), default=0)
-    if longest >= 2 * _MOST_BRACKETS and any(map(_may_be_deep, filter(None, column))):
+    if longest >= 2 * DEEPEST and any(map(_may_be_deep, filter(None, column))):
         return b""
     try:
         parsed = orjson.loads(text)
-    except orjson.JSONDecodeError:
+        printed = _print(parsed)
+    except _NOT_FOR_ORJSON:
         return b""
-    printed = _print(parsed)
     # Printed without a backslash, nothing of that kind was in it.
     if b"\\" in printed and (b"\\u0000" in text or b"\\u0022" in text):
         return b""
@@ -100,7 +101,7 @@ def _printed_if_all_plain(column: Sequence[bytes | None], text: bytes) -> bytes:
 
 
 def _may_be_deep(document: bytes) -> bool:
-    return document.count(b"[") + document.count(b"{") >= _MOST_BRACKETS
+    return document.count(b"[") + document.count(b"{") >= DEEPEST
 
 
 def _print(parsed: Any) -> bytes:

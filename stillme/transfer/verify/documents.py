@@ -7,6 +7,8 @@ import re
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from stillme.postgresql.json_depth import DEEPEST
+
 
 class Beyond(Exception):
     """More than jsonb can hold."""
@@ -14,9 +16,6 @@ class Beyond(Exception):
 
 class NotPlain(Exception):
     """The text is not a document that jsonb takes as it is."""
-
-
-DEEPEST = 500
 
 
 def _decimal(text: str) -> Decimal:

@@ -16,9 +16,9 @@ from typing import Any
 import psycopg
 from django.db import DatabaseError, connections, transaction
 
+from stillme.postgresql.json_depth import DEEPEST
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.huge_cell import HugeCell
-from stillme.transfer.verify.documents import DEEPEST
 from stillme.transfer.verify.huge_text import HugeText, of_cell
 
 # The first with IS JSON.

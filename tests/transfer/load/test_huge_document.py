@@ -48,6 +48,8 @@ CLEAN = {
     "pairs": '["' + "x" * 60 + "\\ud83d\\ude00" * 200 + '"]',
     "long number": "[" + "9" * 3_000 + ".25, -0.0, 1e5]",
     "deep": "[" * 400 + FILL[8:] + "]" * 400,
+    "499 levels": "[" * 498 + FILL[8:] + "]" * 498,
+    "exponents": filled('{FILL, "n": [1e5000, -1e131071, 1e-16383]}'),
     "white space": "{" + " " * HUGE + '"a"\n:\t1 }',
 }
 
@@ -66,6 +68,14 @@ def test_a_clean_one_is_never_whole(legacy: Path, low: None, document: str) -> N
         assert not judged().findings.total
     assert not loader
     assert not judge or not server_compares()
+
+
+def test_one_of_500_levels_is_loaded(legacy: Path, low: None) -> None:
+    """In doubt it is read whole, on both sides."""
+    put(legacy, metadata="[" * 499 + FILL[8:] + "]" * 499)
+    outcome = load()
+    assert outcome.loaded == outcome.legacy_rows
+    assert not judged().findings.total
 
 
 UNCLEAN = {
@@ -104,10 +114,12 @@ def test_one_that_needs_a_repair_gets_that_of_any(
         (FILL.join(["{", ', "n": 1e999999}']).encode(), "json_too_large"),
         (b"[" + b"7" * 200_000 + b"]", "json_too_large"),
         (b"[" * 600 + b"1" + b"]" * 600, "json_too_large"),
+        (b'{"a":' * 500 + b'"' + b"x" * HUGE + b'"' + b"}" * 500, "json_too_large"),
+        (b"[" * 20_000 + b"]" * 20_000, "json_too_large"),
         (b'["' + b"x" * HUGE + b'\xff"]', "invalid_utf8"),
         (b'["' + b"x" * HUGE + b'\xed\xa0\x80"]', "invalid_utf8"),
     ],
-    ids=["number", "digits", "depth", "UTF-8", "surrogate"],
+    ids=["number", "digits", "depth", "501 levels", "20,000 levels", "UTF-8", "surrogate"],
 )
 def test_one_that_is_no_document_of_jsonbs_is_set_aside(
     legacy: Path, low: None, document: bytes, reason: str

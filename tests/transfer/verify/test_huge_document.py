@@ -216,6 +216,7 @@ def judge_takes(document: bytes) -> bool:
 
 
 ANY = [*CLEAN, *UNCLEAN.values(), b"[" * 500 + b"]" * 500, b'{"a":' * 499 + b"{}" + b"}" * 499]
+ANY += [b"[" * 499 + b"1" + b"]" * 499, b"[" * 500 + b"1" + b"]" * 500, b"[1e5000, 1e131071]"]
 
 
 @pytest.mark.parametrize("document", ANY, ids=[str(number) for number in range(len(ANY))])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentTypeError
 from typing import Any
 
 from django.core.management.base import CommandParser
@@ -10,8 +11,17 @@ from stillme.transfer import quarantine
 from stillme.transfer.command import TransferCommand
 from stillme.transfer.errors import TransferError
 from stillme.transfer.postgresql.locks import exclusive
+from stillme.transfer.raw_cells import whole_key
 from stillme.transfer.reports import terminal_quarantine as report
 from stillme.transfer.steps.loading.readiness import check_target
+
+
+def _row_id(text: str) -> int:
+    """An id as `list` prints it. Raises what argparse turns into a sentence."""
+    found = whole_key(text)
+    if found is None:
+        raise ArgumentTypeError(f"{text[:40]!a} is no id: `quarantine list` shows them")
+    return found
 
 
 class Command(TransferCommand):
@@ -31,7 +41,7 @@ class Command(TransferCommand):
         parser.add_argument(
             "verb", choices=("list", "show", "edit", "retry", "accept"), help="What to do."
         )
-        parser.add_argument("ids", nargs="*", type=int, metavar="ID", help="Quarantined rows.")
+        parser.add_argument("ids", nargs="*", type=_row_id, metavar="ID", help="Quarantined rows.")
         parser.add_argument("--reason", default="", help="All open rows of this reason.")
         parser.add_argument(
             "--table", default="", help="All open rows of this legacy table: NAME or FILE.NAME."

@@ -12,7 +12,7 @@ from stillme.transfer.steps.merging.merge import delete_keys, stage_rows
 from stillme.transfer.steps.merging.merge_rows import merge_stage
 from stillme.transfer.steps.merging.merged import Merged
 from stillme.transfer.steps.merging.orphans import set_orphans_aside
-from stillme.transfer.steps.merging.records import drop_records
+from stillme.transfer.steps.merging.records import can_be_loaded, drop_records
 from stillme.transfer.steps.rows.job import Source, TableSource
 from stillme.transfer.steps.rows.outcome import MOST_KEYS, Outcome
 from stillme.transfer.steps.rows.set_aside import keep_cells, quarantine_rows
@@ -52,7 +52,11 @@ def apply_raw(
     connection = connections[alias]
     create_stage(connection, mapping.relation, mapping.key.target)
     stage_rows(StageWriter(connection, mapping.target_columns), source, rows, merged)
-    by_key = {_key_text(row, mapping.key.legacy): row for row in rows if not row.repeated}
+    by_key = {
+        _key_text(row, mapping.key.legacy): row
+        for row in rows
+        if not row.repeated and can_be_loaded(mapping, row)
+    }
     set_orphans_aside(alias, source, merged, lambda keys: [by_key[str(key)] for key in keys])
     merge_stage(alias, source.job, merged)
     if into_quarantine:

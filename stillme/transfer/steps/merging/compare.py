@@ -14,6 +14,7 @@ from stillme.transfer import kinds
 from stillme.transfer.edited_keys import keys_of_edited_rows
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.postgresql.copy import STAGE, StageWriter, create_stage, fetch_all, quoted
+from stillme.transfer.raw_cells import whole_keys
 from stillme.transfer.sqlite.ranges import KeyRange
 from stillme.transfer.steps.merging.difference import rows_differ
 from stillme.transfer.steps.merging.merge import fill_stage, range_condition, stage_rows
@@ -79,8 +80,7 @@ def target_keys(mapping: TableMapping, keys: Sequence[object]) -> list[int] | li
     """Those keys that the target's key column can hold, in its type."""
     assert mapping.key is not None
     if isinstance(mapping.key.kind, kinds.Key):
-        texts = [str(key) for key in keys if isinstance(key, int | str)]
-        return [int(text) for text in texts if text.lstrip("-").isdigit()]
+        return whole_keys(str(key) for key in keys if isinstance(key, int | str))
     return [key for key in keys if isinstance(key, str) and "\0" not in key]
 
 

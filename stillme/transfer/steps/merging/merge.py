@@ -20,6 +20,7 @@ from stillme.transfer.postgresql.copy import (
     fetch_all,
     quoted,
 )
+from stillme.transfer.raw_cells import whole_keys
 from stillme.transfer.sqlite.ranges import KeyRange
 from stillme.transfer.sqlite.raw import RawRow
 from stillme.transfer.steps.merging import image
@@ -172,7 +173,7 @@ def delete_keys(alias: str, mapping: TableMapping, keys: Sequence[str]) -> int:
     mapping.identity.of(KeptCell.objects.using(alias)).filter(key__in=list(keys)).delete()
     wanted: list[str] | list[int] = list(keys)
     if isinstance(mapping.key.kind, kinds.Key):
-        wanted = [int(key) for key in keys]
+        wanted = whole_keys(keys)
     return execute(
         connections[alias],
         f"DELETE FROM {mapping.relation} WHERE {quoted(mapping.key.target)} = ANY(%s)",

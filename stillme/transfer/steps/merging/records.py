@@ -14,7 +14,7 @@ from stillme.transfer import kinds
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.raw_cells import pack_cell, unpack_cell
-from stillme.transfer.sqlite.key_text import only_reads_like_one, stored_key
+from stillme.transfer.sqlite.key_text import Key, only_reads_like_one, stored_key
 from stillme.transfer.sqlite.raw import RawRow
 from stillme.transfer.sqlite.stored import is_stored, stored_rowids
 from stillme.transfer.steps.rows.careful import key_as_text
@@ -36,7 +36,7 @@ def unloaded_keys(alias: str, source: TableSource, rows: Sequence[RawRow]) -> li
         if key is not None:
             cells = {name: pack_cell(*cell) for name, cell in row.cells.items()}
             loaded.setdefault(key, []).append(cells)
-            if _can_be_loaded(mapping, row):
+            if can_be_loaded(mapping, row):
                 real.add(key)
     every = {key: list(cells) for key, cells in loaded.items()}
     for record in _undone(alias, mapping, rows, list(loaded)):
@@ -48,12 +48,18 @@ def unloaded_keys(alias: str, source: TableSource, rows: Sequence[RawRow]) -> li
     return [key for key, left in loaded.items() if not left and key in real]
 
 
-def _can_be_loaded(mapping: TableMapping, row: RawRow) -> bool:
+def is_target_key(mapping: TableMapping, key: Key) -> bool:
+    """Whether a stored key is one that the target can have; 7 is, where '7' only reads like it."""
     assert mapping.key is not None
-    key = stored_key(*row.cells[mapping.key.legacy])
     if not isinstance(mapping.key.kind, kinds.TextKey):
         return isinstance(key, int)
     return key is not None and not only_reads_like_one(key)
+
+
+def can_be_loaded(mapping: TableMapping, row: RawRow) -> bool:
+    """Whether the row's own key is one that the target can have."""
+    assert mapping.key is not None
+    return is_target_key(mapping, stored_key(*row.cells[mapping.key.legacy]))
 
 
 def drop_records(alias: str, source: TableSource, keys: Sequence[str]) -> None:

@@ -10,14 +10,15 @@ from typing import Any, Never
 
 import orjson
 
+from stillme.postgresql.json_depth import DEEPEST, is_deeper
+
 # PostgreSQL's numeric: up to 131072 digits before the point and 16383 after it. Zero has none
 # before it, whatever its exponent says, as long as that is below half of a C int.
 _MOST_BEFORE_POINT = 131_072
 _MOST_AFTER_POINT = 16_383
 _MOST_EXPONENT = (2**31 - 1) // 2
-MOST_DEPTH = 500
 # A shorter document cannot nest too deep.
-DEEP_FROM = 2 * MOST_DEPTH
+DEEP_FROM = 2 * DEEPEST
 # U+0000, which jsonb does not hold, and a quote that does not look like one.
 _UNUSUAL = (b"\\u0000", b"\\u0022")
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -50,9 +51,10 @@ def all_clean(documents: Collection[bytes]) -> bool:
     text = b"[" + b",".join(documents) + b"]"
     try:
         found = orjson.loads(text)
-    except orjson.JSONDecodeError:
+        printed = orjson.dumps(found)
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
+        # Not JSON for it, or more than the 254 levels that it prints: each is looked at.
         return False
-    printed = orjson.dumps(found)
     # What is printed without a backslash held nothing unusual; most is, and it is the shorter text.
     if b"\\" in printed and (_UNUSUAL[0] in text or _UNUSUAL[1] in text):
         return False
@@ -60,7 +62,7 @@ def all_clean(documents: Collection[bytes]) -> bool:
 
 
 def _may_be_deep(document: bytes) -> bool:
-    return document.count(b"[") + document.count(b"{") >= MOST_DEPTH
+    return document.count(b"[") + document.count(b"{") >= DEEPEST
 
 
 def is_clean_bytes(document: bytes) -> bool:
@@ -81,20 +83,15 @@ def is_clean(text: str) -> bool:
         return True
     if '" ' in text or "\\u0000" in text:
         return False
-    if (
-        "\n" in text
-        or "\t" in text
-        or "\r" in text
-        or text.count("[") + text.count("{") >= MOST_DEPTH
-    ):
+    if "\n" in text or "\t" in text or "\r" in text or text.count("[") + text.count("{") >= DEEPEST:
         return False
     try:
         document, end = _SCAN(text, 0)
+        if end != len(text) or text.count('":') != _count_keys(document):
+            return False
+        return not (("\\ud" in text or "\\uD" in text) and _has_lone_surrogate(document))
     except (ValueError, RecursionError, StopIteration, _Constant):
         return False
-    if end != len(text) or text.count('":') != _count_keys(document):
-        return False
-    return not (("\\ud" in text or "\\uD" in text) and _has_lone_surrogate(document))
 
 
 def _count_keys(document: Any) -> int:
@@ -134,7 +131,8 @@ def convert(text: str) -> tuple[str, str]:
         return _dump(text.replace("\0", "\ufffd")), "not_json"
     except RecursionError as error:
         raise TooLarge("The document is nested too deep.") from error
-    _check_depth(document)
+    if is_deeper(document, DEEPEST):
+        raise TooLarge(f"The document is nested deeper than {DEEPEST} levels.")
     cleaned = _clean(document, reader.reasons)
     for reason in ("duplicate_keys", "not_finite", "bad_escape"):
         if reason in reader.reasons:
@@ -178,20 +176,6 @@ def check_number(text: str) -> Number:
     if before > _MOST_BEFORE_POINT or not -_MOST_AFTER_POINT <= exponent < _MOST_EXPONENT:
         raise TooLarge(f"The number {text[:20]}... is beyond PostgreSQL's numeric.")
     return Number(text)
-
-
-def _check_depth(document: Any) -> None:
-    level = [document]
-    for _ in range(MOST_DEPTH):
-        level = [
-            child
-            for node in level
-            if isinstance(node, dict | list)
-            for child in (node.values() if isinstance(node, dict) else node)
-        ]
-        if not level:
-            return
-    raise TooLarge(f"The document is nested deeper than {MOST_DEPTH} levels.")
 
 
 def _clean(node: Any, reasons: set[str]) -> Any:

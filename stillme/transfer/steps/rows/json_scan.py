@@ -17,7 +17,8 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from stillme.transfer.steps.rows.json_policy import MOST_DEPTH, TooLarge, check_number
+from stillme.postgresql.json_depth import DEEPEST
+from stillme.transfer.steps.rows.json_policy import TooLarge, check_number
 
 # A number of numeric's has up to 147,456 digits. What is longer than this, a key say, is doubtful.
 _LONGEST_TOKEN = 256 << 10
@@ -102,7 +103,7 @@ def is_clean(pieces: Iterable[bytes]) -> bool:
             scanner.feed(piece)
         decoder.decode(b"", final=True)
         scanner.finish()
-    except (_NotClean, UnicodeDecodeError, TooLarge):
+    except (_NotClean, TooLarge, ValueError, orjson.JSONEncodeError):
         return False
     return True
 
@@ -225,7 +226,7 @@ class _Scanner:
 
     def _run(self, pattern: re.Pattern[bytes]) -> bytes:
         """What the pattern takes from here, without the last comma; empty for nothing."""
-        if len(self._open) + _LEVELS >= MOST_DEPTH:
+        if len(self._open) + _LEVELS >= DEEPEST:
             return b""
         found = pattern.match(self._data, self._at, self._at + _STROKE)
         if found is None:
@@ -280,7 +281,7 @@ class _Scanner:
 
     def _enter(self, keys: _Keys | None) -> None:
         self._open.append(keys)
-        if len(self._open) >= MOST_DEPTH:
+        if len(self._open) >= DEEPEST:
             raise _NotClean
         self._at += 1
         self._is_first = True

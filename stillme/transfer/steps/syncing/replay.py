@@ -26,7 +26,7 @@ from stillme.transfer.postgresql.copy import (
     quoted,
 )
 from stillme.transfer.raw_cells import whole_key
-from stillme.transfer.sqlite.key_text import Key, only_reads_like_one
+from stillme.transfer.sqlite.key_text import Key
 from stillme.transfer.sqlite.raw import RawRow
 from stillme.transfer.steps.merging.apply import apply_raw
 from stillme.transfer.steps.merging.foreign import foreign_among
@@ -34,7 +34,12 @@ from stillme.transfer.steps.merging.merge import delete_keys, stage_rows
 from stillme.transfer.steps.merging.merge_rows import merge_stage
 from stillme.transfer.steps.merging.merged import Merged
 from stillme.transfer.steps.merging.orphans import set_orphans_aside
-from stillme.transfer.steps.merging.records import drop_keyless, drop_records, unloaded_keys
+from stillme.transfer.steps.merging.records import (
+    drop_keyless,
+    drop_records,
+    is_target_key,
+    unloaded_keys,
+)
 from stillme.transfer.steps.rows.job import TableSource
 from stillme.transfer.steps.rows.outcome import Outcome
 from stillme.transfer.steps.rows.read_keys import ManyRows
@@ -150,9 +155,10 @@ def _apply_table(
         result.note(table, apply_raw(alias, source, rows[start : start + _AT_ONCE]))
     present.update(row_keys(live, table, rows))
     away = [key for key in keys if key not in present]
+    alike = [k for k in away if k is not None and not is_target_key(mapping, k)]
     # The target's row of that text, if any, is another row's.
-    drop_records(alias, source, [str(key_text(key)) for key in away if only_reads_like_one(key)])
-    gone = [key_text(key) for key in away if not only_reads_like_one(key)]
+    drop_records(alias, source, [str(key_text(key)) for key in alike])
+    gone = [key_text(k) for k in away if k is None or is_target_key(mapping, k)]
     gone = _ours(alias, source, gone, table, result)
     _drop_gone(alias, source, gone, result.outcome)
     if mapping.key_is_rowid:

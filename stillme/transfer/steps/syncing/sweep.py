@@ -22,6 +22,7 @@ from stillme.transfer.findings import Finding, FindingKind
 from stillme.transfer.identity import TableId
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models_sync import RangeDigest
+from stillme.transfer.raw_cells import whole_keys
 from stillme.transfer.sqlite.capture import ChangeLog
 from stillme.transfer.sqlite.capture.log import collapse
 from stillme.transfer.sqlite.connect import quoted
@@ -176,10 +177,9 @@ def _without_pending(
     return [key for key in present if key not in later]
 
 
-def _typed(mapping: TableMapping, keys: Sequence[str]) -> list[int | str]:
+def _typed(mapping: TableMapping, keys: Sequence[str]) -> Sequence[int | str]:
     assert mapping.key is not None
-    whole = isinstance(mapping.key.kind, kinds.Key)
-    return [int(key) if whole else key for key in keys]
+    return whole_keys(keys) if isinstance(mapping.key.kind, kinds.Key) else list(keys)
 
 
 def _store(alias: str, table: TableId, fresh: Sequence[RangeDigest], *, bypassed: bool) -> None:

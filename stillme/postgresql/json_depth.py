@@ -1,0 +1,21 @@
+"""How deep a JSON document may nest, for loader, judge, services and console (docs/values.md)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+# Levels, the innermost value one of them. Python's parser and PostgreSQL's both read this many,
+# from wherever they are called.
+DEEPEST = 500
+_NESTS = (dict, list)
+
+
+def is_deeper(document: Any, levels: int) -> bool:
+    """Whether a parsed document has more levels; one of them at a time, without recursion."""
+    level = [document]
+    for _ in range(levels):
+        lists = (v.values() if isinstance(v, dict) else v for v in level if isinstance(v, _NESTS))
+        level = [child for children in lists for child in children]
+        if not level:
+            return False
+    return True

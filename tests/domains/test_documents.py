@@ -1,0 +1,87 @@
+"""Documents at the limits of docs/values.md: written and read by services, models and console."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.urls import reverse
+
+from knowledge.models import KnowledgeItem
+from knowledge.services import KnowledgeRetention
+
+pytestmark = pytest.mark.django_db
+retention = KnowledgeRetention()
+
+
+def nested(levels: int, core: Any = 1) -> Any:
+    """A document of so many levels, its innermost value one of them."""
+    document = core
+    for _ in range(levels - 1):
+        document = {"a": document}
+    return document
+
+
+def stored(key: Any) -> Any:
+    return KnowledgeItem.objects.get(pk=key).metadata
+
+
+@pytest.mark.parametrize("levels", [254, 499, 500])
+def test_a_service_writes_and_reads_a_document_as_deep_as_it_may_be(levels: int) -> None:
+    key = retention.add_knowledge("c", "s", metadata=nested(levels))
+    assert json.dumps(stored(key)) == json.dumps(nested(levels))
+    retention.add_knowledge("c", "s", metadata=nested(levels, "\0\ud800"))
+    [found] = KnowledgeItem.objects.exclude(pk=key).values_list("metadata", flat=True)
+    assert json.dumps(found) == json.dumps(nested(levels, "\ufffd\ufffd"))
+
+
+@pytest.mark.parametrize("levels", [501, 990, 5000])
+def test_a_service_refuses_a_deeper_one_as_any_failure(levels: int) -> None:
+    document: Any = 1
+    for _ in range(levels - 1):
+        document = [document]
+    assert retention.add_knowledge("c", "s", metadata=document) == -1
+    assert not KnowledgeItem.objects.exists()
+
+
+def test_half_surrogates_pairs_and_backslashes_are_told_apart() -> None:
+    text = "\\u0000 \\\0 \U0001f600 \ud83d \\ud83d \ude00\ud83d \x7f \udfff\\"
+    key = retention.add_knowledge("c", "s", metadata={text: [text]})
+    whole = "\\u0000 \\\ufffd \U0001f600 \ufffd \\ud83d \ufffd\ufffd \x7f \ufffd\\"
+    assert stored(key) == {whole: [whole]}
+
+
+NUMBERS = ("1e400", "1e5000", "-1e131071", "9" * 131_072, "0." + "1" * 16_383, "1.5e308")
+
+
+@pytest.mark.parametrize("number", NUMBERS, ids=lambda number: number[:9])
+def test_every_number_of_postgresql_is_read_and_written_back(
+    admin_client: Client, number: str
+) -> None:
+    """Python refused an integer of more than 4,300 digits, and with it the row."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO knowledge.knowledge_items (content, source, knowledge_type, metadata) "
+            "VALUES ('c', 's', 'general', jsonb_build_object('n', %s::jsonb)) "
+            "RETURNING id, metadata::text",
+            [number],
+        )
+        key, text = cursor.fetchone()
+    row = KnowledgeItem.objects.get(pk=key)
+    row.save()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT metadata::text FROM knowledge.knowledge_items")
+        [(after,)] = cursor.fetchall()
+    if not number.startswith("0."):
+        assert after == text
+    for name in ("changelist", "change"):
+        where = [key] if name == "change" else []
+        page = admin_client.get(reverse(f"admin:knowledge_knowledgeitem_{name}", args=where))
+        assert page.status_code == 200
+    for form in ("csv", "json"):
+        answer = admin_client.get(reverse("admin:knowledge_knowledgeitem_export", args=[form]))
+        body = b"".join(answer.streaming_content).decode()
+        assert after[:50] in body.replace('""', '"')

@@ -1,0 +1,72 @@
+"""One odd value in a store: it is imported, repaired or set aside, and the judge agrees."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from stillme.transfer.models import QuarantinedRow
+from tests.vector.chroma_files import ADD, ChromaFiles
+from tests.vector.test_vector_import import fill, vector
+from vector import services
+from vector.checking import VectorError
+from vector.importing import import_vectors
+from vector.models import Collection, Item
+from vector.verification import verify_vectors
+
+pytestmark = pytest.mark.django_db
+QUEUED = (
+    '{"n": 1e5000}', '{"n": 1e400}', '{"n": -1e999999999999999999999}', f'{{"n": {"9" * 5000}}}',
+    f'{{"n": {"9" * 131_072}}}', f'{{"n": {"9" * 131_073}}}', '{"n": [[1e999999999999999999999]]}',
+    "[" * 300 + "]" * 300, '{"a":' * 499 + "1" + "}" * 499, '{"a":' * 20_000, '{"n": NaN}', "٣",
+    '{"\\ud800": 1}', '{"a": "\\udc00"}', '{"a": "\\u0000", "\\u0000": 1}', '{"n": -0.0}', "{",
+    f'{{"{"k" * 100_000}": 1}}', '{"a": 1, "a": 2}', '{"n": 18446744073709551616}', "null", "1",
+    '{"n": 1}}',
+)  # fmt: skip
+
+
+def test_metadata_that_is_queued(tmp_path: Path) -> None:
+    files = ChromaFiles(tmp_path / "vector_db")
+    made = fill(files, 3, "odd", space="cosine")
+    for number, text in enumerate(QUEUED):
+        made.write(ADD, f"id-{number}", vector(40 + number), "d", {"x": 1}, apply=False)
+        files.db.execute(
+            "UPDATE embeddings_queue SET metadata = ? WHERE id = ?", (text, f"id-{number}")
+        )
+    import_vectors(files.close())
+    QuarantinedRow.objects.update(status="accepted")
+    assert verify_vectors(files.folder) == []
+    assert Item.objects.count() + QuarantinedRow.objects.count() == 3 + len(QUEUED)
+    found = dict(Item.objects.values_list("embedding_id", "metadata"))
+    assert found["id-3"] == {"n": int("9" * 5000)}
+
+
+@pytest.mark.parametrize("text", ["[" * 5000, '{"hnsw": ' * 5000, "1e5000", "9" * 5000, "٣"])
+def test_the_configuration_of_a_collection(tmp_path: Path, text: str) -> None:
+    files = ChromaFiles(tmp_path / "vector_db")
+    made = files.collection("odd", config=text)
+    made.write(ADD, "a", vector(1), "d", {"x": 1})
+    import_vectors(files.close())
+    assert verify_vectors(files.folder) == []
+
+
+ODD = (
+    {"ids": ["a\ud800"]},
+    {"documents": ["half \udfff"]},
+    {"metadatas": [{"k": "\ud83d"}]},
+    {"metadatas": [{"k": ["x", "\ud83d"]}]},
+    {"metadatas": [{"\udc00": 1}]},
+    {"metadatas": [{"n": 10**131_073}]},
+)
+
+
+@pytest.mark.parametrize("odd", ODD)
+def test_what_postgresql_cannot_hold_is_refused_in_a_sentence(
+    collection: Collection, odd: dict[str, list[object]]
+) -> None:
+    given = {"ids": ["new"], "documents": ["d"], "metadatas": [{"n": 10**5000}]}
+    with pytest.raises(VectorError):
+        services.add(collection, embeddings=[[1.0, 2.0, 3.0]], **{**given, **odd})
+    services.add(collection, embeddings=[[1.0, 2.0, 3.0]], **given)
+    assert Item.objects.get(embedding_id="new").metadata == {"n": 10**5000}
