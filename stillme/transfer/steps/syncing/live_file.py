@@ -66,7 +66,7 @@ class LiveFile:
         self.file = file
         self.run_id = run_id
         self._alias = alias
-        self.connection = open_legacy(file.path, timeout=2.0)
+        self.connection = open_legacy(file.path, timeout=2.0, in_place=True)
         self.log = ChangeLog(self.connection)
         self.notices: list[str] = []
         self._schema_version = -1
