@@ -25,6 +25,7 @@ from stillme.transfer.models import KeptCell
 from stillme.transfer.raw_cells import Raw
 from stillme.transfer.sqlite.connect import open_legacy
 from vector import expectation
+from vector.chroma.marks import NOTHING, mark_of, metadata_mark
 from vector.chroma.records import DOCUMENT_KEY
 from vector.models import Collection, Item
 from vector.names import FILE
@@ -96,7 +97,7 @@ def _table(cells: list[SideCell]) -> SafeString:
 def _item_cells(connection: sqlite3.Connection, item: Item) -> Iterator[SideCell]:
     uuid = str(item.collection.uuid)
     entry = connection.execute(_ENTRY, (uuid, item.embedding_id)).fetchone()
-    mark = -1 if entry is None else _mark(connection, entry[4])
+    mark = _mark(connection, uuid)
     given = (mark, f"%/{uuid}", item.embedding_id)
     waiting = connection.execute(_WAITING, given).fetchall()
     if entry is not None:
@@ -261,13 +262,22 @@ def _verdict(right: bool, unsure: bool, kept: KeptCell | None = None) -> str:
     return "same" if right else "differs"
 
 
-def _mark(connection: sqlite3.Connection, segment: str) -> int:
+def _mark(connection: sqlite3.Connection, collection: str) -> int:
     """The last operation that the tables contain."""
-    sql = "SELECT seq_id FROM max_seq_id WHERE segment_id = ?"
-    found = connection.execute(sql, (segment,)).fetchone()
+    found = connection.execute(
+        "SELECT s.id, m.segment_id, m.seq_id "
+        "FROM segments s LEFT JOIN max_seq_id m ON m.segment_id = s.id "
+        "WHERE s.collection = ? AND s.scope = 'METADATA' ORDER BY s.id DESC LIMIT 1",
+        (collection,),
+    ).fetchone()
     if found is None:
-        return -1
-    return int.from_bytes(found[0], "big") if isinstance(found[0], bytes) else int(found[0])
+        return NOTHING
+    named = connection.execute(
+        "SELECT DISTINCT topic FROM embeddings_queue WHERE topic LIKE ?", (f"%/{collection}",)
+    )
+    topics = [topic for (topic,) in named]
+    noted = None if found[1] is None else mark_of(found[2])
+    return metadata_mark(connection, found[0], topics, noted)
 
 
 def _columns(connection: sqlite3.Connection) -> list[tuple[Any, ...]]:

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from stillme.transfer.errors import LegacyFileError
+from vector.chroma.marks import mark_of
 from vector.chroma.records import Collection, Metric, Scalar
 
 # One row an element; Chroma of 2026 has it.
 LISTS = "embedding_metadata_array"
+VALUES = "embedding_metadata"
 _NEEDED = {
     "collections": {"id", "name"},
     "segments": {"id", "scope", "collection"},
@@ -24,12 +26,16 @@ _NEEDED = {
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """What chroma.sqlite3 declares."""
+    """What chroma.sqlite3 declares.
+
+    `without_booleans` are the tables of values that have no column for them: before 0.4.3.
+    """
 
     layout: str
     collections: tuple[Collection, ...]
     marks: dict[str, int]
     has_lists: bool
+    without_booleans: frozenset[str]
 
 
 def read_catalogue(connection: sqlite3.Connection) -> Catalogue:
@@ -44,20 +50,10 @@ def read_catalogue(connection: sqlite3.Connection) -> Catalogue:
             )
     layout = "0.4" if "topic" in columns["collections"] else "1.x"
     collections = tuple(_collections(connection, columns))
-    marks = {
-        str(segment): sequence(value)
-        for segment, value in connection.execute("SELECT segment_id, seq_id FROM max_seq_id")
-    }
-    return Catalogue(layout, collections, marks, LISTS in columns)
-
-
-def sequence(value: object) -> int:
-    """A sequence number: an integer, or the 8 big-endian bytes of 0.4 (later ones have 24)."""
-    if isinstance(value, bytes):
-        return int.from_bytes(value, "big")
-    if isinstance(value, int):
-        return value
-    return 0
+    noted = connection.execute("SELECT segment_id, seq_id FROM max_seq_id").fetchall()
+    marks = {str(segment): mark_of(value) for segment, value in noted}
+    without = {t for t in (VALUES, LISTS) if "bool_value" not in columns.get(t, {"bool_value"})}
+    return Catalogue(layout, collections, marks, LISTS in columns, frozenset(without))
 
 
 def _columns(connection: sqlite3.Connection) -> dict[str, set[str]]:

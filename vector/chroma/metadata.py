@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vector.chroma import queue
-from vector.chroma.catalogue import LISTS, sequence
+from vector.chroma.catalogue import LISTS, VALUES
+from vector.chroma.marks import sequence
 from vector.chroma.queue import Operation
 from vector.chroma.records import DOCUMENT_KEY, WHOLE, Part, Value
 
-IDS, VALUES = "embeddings", "embedding_metadata"
+IDS = "embeddings"
 _COLUMNS = ("string_value", "int_value", "float_value", "bool_value")
 # More than one of the values is set, or a boolean is none: Chroma never writes that, and to take
 # one of them would be to drop the other.
@@ -71,6 +72,13 @@ class Source:
     segment: str
     has_lists: bool
     rows_read: Counter[str]
+    without_booleans: frozenset[str] = frozenset()
+
+    def sql(self, query: str, table: str) -> str:
+        """A query on a table of values, whose rows are called m, without a column it lacks."""
+        if table not in self.without_booleans:
+            return query
+        return query.replace("m.bool_value", "NULL")
 
 
 def stored_entries(source: Source, part: Part = WHOLE) -> Iterator[Entry]:
@@ -83,13 +91,13 @@ def stored_entries(source: Source, part: Part = WHOLE) -> Iterator[Entry]:
     metadata: dict[str, Value | None] = {}
     ids = values = 0
     for key, embedding_id, seq_id, created, name, value, flag in source.connection.execute(
-        _ROWS, (source.segment, after, upto)
+        source.sql(_ROWS, VALUES), (source.segment, after, upto)
     ):
         if key != row_id:
             if current is not None:
                 yield lists.complete(row_id, current)
             metadata = {}
-            current = Entry(embedding_id, sequence(seq_id), created, metadata)
+            current = Entry(embedding_id, sequence(seq_id) or 0, created, metadata)
             if type(embedding_id) is bytes:
                 current.embedding_id = embedding_id.decode("utf-8", "surrogateescape")
                 current.error = "its id is a blob"
@@ -114,10 +122,9 @@ def stored_entries(source: Source, part: Part = WHOLE) -> Iterator[Entry]:
 
 def _stored(source: Source, table: str, row_id: int, name: str) -> str:
     """The columns of the rows of one key, spelled out."""
-    columns = ", ".join(_COLUMNS)
-    rows = source.connection.execute(
-        f"SELECT {columns} FROM {table} WHERE id = ? AND key = ?", (row_id, name)
-    ).fetchall()
+    columns = ", ".join(f"m.{column}" for column in _COLUMNS)
+    query = f"SELECT {columns} FROM {table} m WHERE id = ? AND key = ?"
+    rows = source.connection.execute(source.sql(query, table), (row_id, name)).fetchall()
     return "; ".join(
         ", ".join(f"{c} {v!r}" for c, v in zip(_COLUMNS, row, strict=True) if v is not None)
         for row in rows
@@ -130,7 +137,9 @@ class _Lists:
     def __init__(self, source: Source, after: int, upto: int) -> None:
         self.source = source
         self.rows = iter(
-            source.connection.execute(_ELEMENTS, (after, upto)) if source.has_lists else ()
+            source.connection.execute(source.sql(_ELEMENTS, LISTS), (after, upto))
+            if source.has_lists
+            else ()
         )
         self.next = next(self.rows, None)
 

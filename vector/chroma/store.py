@@ -18,8 +18,8 @@ from urllib.parse import quote
 
 from stillme.transfer.errors import LegacyFileError
 from stillme.transfer.inventory import InventoryLine
-from vector.chroma import inventory, metadata, queue
-from vector.chroma.catalogue import LISTS, Catalogue, read_catalogue
+from vector.chroma import inventory, marks, metadata, queue
+from vector.chroma.catalogue import LISTS, VALUES, Catalogue, read_catalogue
 from vector.chroma.inventory import scan
 from vector.chroma.records import WHOLE, Collection, Item, Notice, Part, Problem
 from vector.chroma.snapshot import copy_digest, copy_store, database_folder
@@ -49,6 +49,7 @@ class Store:
         try:
             self.catalogue: Catalogue = read_catalogue(self.connection)
             self._topics = queue.topics(self.connection)
+            self._marks = {c.id: self._mark(c) for c in self.catalogue.collections}
             self._collections = tuple(map(self._with_dimension, self.catalogue.collections))
         except sqlite3.Error as error:
             self.connection.close()
@@ -56,6 +57,16 @@ class Store:
         except LegacyFileError:
             self.connection.close()
             raise
+
+    def _mark(self, collection: Collection) -> int:
+        """Up to where a collection's tables have the queue, with a notice where that is odd."""
+        segment = collection.metadata_segment or ""
+        noted = self.catalogue.marks.get(segment)
+        topics = self._topics.get(collection.id, [])
+        mark = marks.metadata_mark(self.connection, segment, topics, noted)
+        if noted is not None and mark != noted:
+            self.notices += (marks.doubt(collection.name, noted, mark),)
+        return mark
 
     @property
     def layout(self) -> str:
@@ -181,7 +192,7 @@ class Store:
         )
         ids = {row[0] for row in rows}
         topics = self._topics.get(collection.id, [])
-        for row in queue.operations(self.connection, topics, self.catalogue.marks.get(segment, -1)):
+        for row in queue.operations(self.connection, topics, self._marks[collection.id]):
             if row.operation is queue.Operation.DELETE:
                 ids.discard(row.embedding_id)
             elif row.operation is not queue.Operation.UPDATE:
@@ -190,10 +201,15 @@ class Store:
 
     def _entries(self, collection: Collection, part: Part) -> Iterator[metadata.Entry]:
         segment = collection.metadata_segment or ""
-        mark = self.catalogue.marks.get(segment, -1)
         topics = self._topics.get(collection.id, [])
-        source = metadata.Source(self.connection, segment, self.catalogue.has_lists, self.rows_read)
-        return metadata.entries(source, topics, mark, part)
+        source = metadata.Source(
+            self.connection,
+            segment,
+            self.catalogue.has_lists,
+            self.rows_read,
+            self.catalogue.without_booleans,
+        )
+        return metadata.entries(source, topics, self._marks[collection.id], part)
 
     def scanned(self, collection: Collection) -> Counter[str]:
         """How many rows each table has of a collection's items, counted without any index."""
@@ -201,7 +217,7 @@ class Store:
         of_it = f"segment_id = {segment}"
         ids = f"id IN (SELECT id FROM embeddings NOT INDEXED WHERE {of_it})"
         found = Counter({metadata.IDS: scan(self.connection, metadata.IDS, of_it)})
-        for table in (metadata.VALUES, *([LISTS] if self.catalogue.has_lists else [])):
+        for table in (VALUES, *([LISTS] if self.catalogue.has_lists else [])):
             found[table] = scan(self.connection, table, ids)
         return found
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from vector.chroma import queue
+from vector.chroma.marks import vector_mark
 from vector.chroma.metadata import Entry
 from vector.chroma.records import DOCUMENT_KEY, Collection, Item, Origin, Problem, Reason
 from vector.chroma.segment import Segment, SegmentError, close_enough
@@ -94,9 +95,19 @@ class Vectors:
         if not topics:
             return
         first = self.connection.execute("SELECT min(seq_id) FROM embeddings_queue").fetchone()[0]
+        believed = vector_mark(self.connection, topics, self.mark)
+        if believed != self.mark and first == 1 and self._all_queued(topics):
+            # The whole history is there: the segment adds nothing to it.
+            self.located.clear()
+        self.mark = believed
         earlier = queue.operations(self.connection, topics)
         self.seen = queue.witnesses(earlier, self.mark, complete=first == 1)
         queue.replay(self.located, queue.operations(self.connection, topics, self.mark))
+
+    def _all_queued(self, topics: list[str]) -> bool:
+        """Whether the queue has operations on every id of the segment."""
+        named = {row.embedding_id for row in queue.operations(self.connection, topics)}
+        return named.issuperset(self.located)
 
     def join(self, entry: Entry) -> Item | Problem:
         """The item that an entry and its vector make, or the Problem."""

@@ -23,6 +23,7 @@ from stillme.transfer.raw_cells import Raw
 from stillme.transfer.registry import legacy_file, legacy_models
 from stillme.transfer.sqlite.connect import open_legacy, quoted
 from stillme.transfer.sqlite.schema import read_schema
+from stillme.transfer.sqlite.utf16 import UTF_8, utf8_bytes
 
 # A legacy table has fewer columns.
 MOST_KEPT = 500
@@ -111,10 +112,21 @@ def _read(model: type[LegacyModel], row: models.Model) -> _Found | None:
         if found is None:
             return None
         cells = {name: (found[2 * at + 1], found[2 * at + 2]) for at, name in enumerate(names)}
+        _spell_in_utf8(connection, cells)
         # What the target holds is read by the judge as well.
         size = sum(sizes) + sum(v.size for v in vars(row).values() if isinstance(v, Clipped))
         verdict = judge_row(connection, mapping, found[0], cells, size)
         return _Found(mapping, cells, verdict, dict(zip(names, sizes, strict=True)))
+
+
+def _spell_in_utf8(connection: sqlite3.Connection, cells: dict[str, tuple[str, Raw]]) -> None:
+    """The texts of a file in UTF-16 as a snapshot would have them."""
+    encoding = connection.execute("PRAGMA encoding").fetchone()[0]
+    if encoding == UTF_8:
+        return
+    for name, (storage, raw) in cells.items():
+        if storage == "text" and isinstance(raw, bytes):
+            cells[name] = (storage, utf8_bytes(raw, encoding))
 
 
 def _ask(

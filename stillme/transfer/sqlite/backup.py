@@ -9,7 +9,6 @@ in the copy.
 from __future__ import annotations
 
 import os
-import shutil
 import sqlite3
 import time
 from collections.abc import Callable
@@ -18,19 +17,24 @@ from pathlib import Path
 
 from stillme.transfer.errors import LegacyFileError
 from stillme.transfer.sqlite.connect import check_readable, explain, no_room, open_legacy, uri
+from stillme.transfer.sqlite.files import journal_mode_of_copy
+from stillme.transfer.sqlite.private_copy import copy_with_companions
 
 STEP_PAGES = 1000
 MOST_RESTARTS = 5
-COMPANIONS = ("-wal", "-journal")
 STEPS, ONE_STEP, BYTES = "steps", "one step", "bytes"
 
 
 @dataclass(frozen=True, slots=True)
 class Copied:
-    """How a file was copied: `steps`, `one step` or `bytes`; how often the copy started over."""
+    """How a file was copied: `steps`, `one step` or `bytes`; how often the copy started over.
+
+    A copy by bytes knows the journal mode that the file had; in an online one it is lost.
+    """
 
     how: str
     restarts: int = 0
+    journal_mode: str = ""
 
 
 class _RestartedTooOften(Exception):
@@ -94,7 +98,7 @@ def copy_database(
 
 def _online(source: Path, copy: Path, progress: CopyProgress, step_pages: int) -> Copied:
     patience = progress.patience
-    origin = open_legacy(source, timeout=patience)
+    origin = open_legacy(source, timeout=patience, in_place=True)
     try:
         try:
             _copy_pages(origin, source, copy, step_pages, progress)
@@ -144,21 +148,10 @@ def _may_be_copied_by_bytes(source: Path) -> bool:
 
 
 def _by_bytes(source: Path, copy: Path) -> Copied:
-    before = _fingerprint(source)
-    try:
-        shutil.copyfile(source, copy)
-        for suffix in COMPANIONS:
-            beside = source.with_name(source.name + suffix)
-            if beside.exists():
-                shutil.copyfile(beside, copy.with_name(copy.name + suffix))
-    except OSError as error:
-        raise _not_copied(source, copy, error) from error
-    if _fingerprint(source) != before:
-        raise LegacyFileError(
-            f"{source} changed while it was copied: stop the application and run again."
-        )
+    copy_with_companions(source, copy)
+    mode = journal_mode_of_copy(copy)
     _recover(copy)
-    return Copied(BYTES)
+    return Copied(BYTES, journal_mode=mode)
 
 
 def _recover(copy: Path) -> None:
@@ -173,12 +166,6 @@ def _recover(copy: Path) -> None:
     except sqlite3.Error:
         # Damaged beyond that: the copy is the bytes as they are, and its check says so.
         return
-
-
-def _fingerprint(source: Path) -> list[tuple[str, int, int]]:
-    paths = [source, *(source.with_name(source.name + suffix) for suffix in COMPANIONS)]
-    found = [(path.name, path.stat()) for path in paths if path.exists()]
-    return [(name, stat.st_size, stat.st_mtime_ns) for name, stat in found]
 
 
 def _not_copied(source: Path, copy: Path, error: OSError) -> LegacyFileError:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
+import tempfile
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from stillme.transfer.errors import LegacyFileError
+from stillme.transfer.sqlite.private_copy import copy_with_companions, needs_private_copy
 
 # SQLite only writes here to its copies; a full disk is no fault of the file it reads. A write
 # beyond a quota or a size limit is an I/O error to SQLite, not a full disk.
@@ -36,17 +39,78 @@ def uri(path: Path, mode: str = "ro") -> str:
     return f"file:{quote(str(path.absolute()))}?mode={mode}"
 
 
-def open_legacy(path: Path, *, timeout: float = 5.0) -> sqlite3.Connection:
-    """A read-only connection in autocommit mode. Raises LegacyFileError with a sentence."""
+def open_legacy(path: Path, *, timeout: float = 5.0, in_place: bool = False) -> sqlite3.Connection:
+    """A read-only connection in autocommit mode. Raises LegacyFileError with a sentence.
+
+    Where SQLite cannot open the file as it lies (`private_copy`), the connection is to a copy of
+    it, which goes when the connection is closed. A copy does not move: whoever follows a file, or
+    writes to it, must have it `in_place`.
+    """
     check_readable(path)
     try:
-        connection = sqlite3.connect(
-            uri(path), uri=True, timeout=timeout, isolation_level=None, check_same_thread=False
-        )
-        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        return _connected(uri(path), timeout)
     except sqlite3.Error as error:
-        raise explain(path, error) from error
+        if in_place or not needs_private_copy(error) or not path.is_file():
+            raise explain(path, error) from error
+    return _open_private(path, timeout)
+
+
+def _connected(
+    location: str, timeout: float, factory: type[sqlite3.Connection] = sqlite3.Connection
+) -> sqlite3.Connection:
+    """A connection to a file that can be read."""
+    connection = sqlite3.connect(
+        location,
+        uri=True,
+        timeout=timeout,
+        isolation_level=None,
+        check_same_thread=False,
+        factory=factory,
+    )
+    try:
+        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.Error:
+        connection.close()
+        raise
     return connection
+
+
+class _ToPrivateCopy(sqlite3.Connection):
+    """A connection to a copy of a legacy file, which is deleted with it."""
+
+    path: Path
+    folder: tempfile.TemporaryDirectory[str]
+
+    def close(self) -> None:
+        """Close the connection and delete the copy."""
+        super().close()
+        if hasattr(self, "folder"):
+            self.folder.cleanup()
+
+
+def _open_private(path: Path, timeout: float) -> sqlite3.Connection:
+    folder = tempfile.TemporaryDirectory(prefix="stillme-copy-")
+    copy = Path(folder.name) / path.name
+    try:
+        copy_with_companions(path, copy, patience=timeout)
+        # Opening it for writing once rolls its journal back, and moves its -wal into it.
+        with closing(sqlite3.connect(copy, isolation_level=None)) as writable:
+            writable.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        connection = _connected(uri(copy), timeout, _ToPrivateCopy)
+    except sqlite3.Error as error:
+        folder.cleanup()
+        raise explain(path, error) from error
+    except LegacyFileError:
+        folder.cleanup()
+        raise
+    assert isinstance(connection, _ToPrivateCopy)
+    connection.path, connection.folder = copy, folder
+    return connection
+
+
+def place_of(connection: sqlite3.Connection, path: Path) -> Path:
+    """The file that a connection of `open_legacy(path)` reads: `path`, or the private copy."""
+    return connection.path if isinstance(connection, _ToPrivateCopy) else path
 
 
 def check_readable(path: Path) -> None:
@@ -82,8 +146,14 @@ def no_room(error: sqlite3.Error) -> bool:
 
 def explain(path: Path, error: sqlite3.Error) -> LegacyFileError:
     """The sentence for an error that SQLite raised on `path` or on its copy."""
-    text = str(error)
-    if no_room(error):
+    text, name = str(error), getattr(error, "sqlite_errorname", "")
+    if name == "SQLITE_READONLY_ROLLBACK":
+        # A follower waits for a file that is locked.
+        what = (
+            "is locked by an unfinished transaction of a writer that was killed: start the old "
+            "application, which undoes it, then run again"
+        )
+    elif no_room(error):
         what = (
             f"cannot be copied ({text}): free some space, or set TMPDIR to a folder that has it, "
             "then run the same command again"
@@ -99,8 +169,8 @@ def explain(path: Path, error: sqlite3.Error) -> LegacyFileError:
         what = "is not a SQLite database (or it is encrypted): name the right file"
     elif "unable to open" in text or "readonly" in text:
         what = (
-            "cannot be opened: the folder must be readable, and writable too where the file "
-            "is in WAL mode"
+            "cannot be opened where it is: give this user write access to its folder (a file in "
+            "WAL mode needs it even for reading), then run again"
         )
     else:
         what = f"cannot be read: {text}"

@@ -11,6 +11,7 @@ import hashlib
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,12 +24,19 @@ from stillme.transfer.sqlite.connect import (
     exact_double,
     explain,
     open_legacy,
+    place_of,
     uri,
 )
 from stillme.transfer.sqlite.file_indexes import distrust_indexes
+from stillme.transfer.sqlite.private_copy import is_python
 from stillme.transfer.sqlite.schema import FoundSchema, read_schema
+from stillme.transfer.sqlite.utf16 import UTF_8, convert
 
 _BLOCK = 1 << 20
+_CONVERTED = (
+    "its texts are stored in {encoding} and were read from a copy converted to UTF-8; such a file "
+    "cannot be followed, so keep its writers stopped"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +44,8 @@ class Snapshot:
     """A copy of the legacy file `source` at `path`, with the schema found in it.
 
     `sha256` and `size` (bytes) are those of the copy as it was made. `notices` are sentences on
-    indexes of the file that disagree with their tables.
+    indexes of the file that disagree with their tables, and on its encoding. Where the file is not
+    in UTF-8, `path` is a converted copy and `original` the copy that was made.
     """
 
     file: str
@@ -46,6 +55,7 @@ class Snapshot:
     size: int
     sha256: str
     notices: tuple[str, ...] = ()
+    original: Path | None = None
 
     def open(self) -> sqlite3.Connection:
         """A fresh read-only connection to the copy. Nobody writes it, so it is immutable."""
@@ -74,39 +84,44 @@ def take_snapshot(
     from one (`file_indexes`). `keep_indexes` is for a copy that is to be written to as the file is.
 
     Waits up to `patience` seconds for a writer that holds the file. Raises LegacyFileError where
-    the file is missing, no database, locked for longer, damaged, not in UTF-8, or the disk is full.
+    the file is missing, no database, locked for longer, damaged, or the disk is full; and where it
+    is not in UTF-8 and the copy is to be written to.
     """
     check_readable(source)
     copy = directory / f"{file}.db"
     sha256 = _copied(source, copy, patience)
-    connection = open_legacy(copy)
     try:
-        schema = read_schema(connection)
-        encoding = connection.execute("PRAGMA encoding").fetchone()[0]
+        with closing(open_legacy(copy)) as connection:
+            schema = read_schema(connection)
+            encoding = str(connection.execute("PRAGMA encoding").fetchone()[0])
     except sqlite3.Error as error:
         raise explain(source, error) from error
-    finally:
-        connection.close()
-    if encoding != "UTF-8":
+    if encoding != UTF_8 and keep_indexes:
         raise LegacyFileError(
-            f"{source} stores text as {encoding}, which is not supported: make a copy in "
-            "UTF-8, row by row with parameters, and import that. "
-            "Do not use the shell's `.dump`: it cuts texts at U+0000."
+            f"{source} stores its texts in {encoding}: it can be imported and proven, but capture, "
+            "following, cut-over and rehearsal work on files in UTF-8 only. Stop the old "
+            "application for good, then run import_sqlite and verify_migration."
         )
     size = copy.stat().st_size
     notices: tuple[str, ...] = ()
-    if not keep_indexes:
-        try:
+    original = None
+    try:
+        if not keep_indexes:
             notices = distrust_indexes(copy, source)
-        except sqlite3.Error as error:
-            raise explain(source, error) from error
-    return Snapshot(file, source, copy, schema, size, sha256, notices)
+        if encoding != UTF_8:
+            original = directory / f"{file}.original.db"
+            copy.rename(original)
+            convert(original, copy, source, encoding)
+            notices += (_CONVERTED.format(encoding=encoding),)
+    except sqlite3.Error as error:
+        raise explain(source, error) from error
+    return Snapshot(file, source, copy, schema, size, sha256, notices, original)
 
 
 def _copied(source: Path, copy: Path, patience: float) -> str:
     """Make the copy; its SHA-256."""
     origin = open_legacy(source, timeout=min(patience, 5.0))
-    if digest := copied_whole(origin, source, copy):
+    if digest := copied_whole(origin, place_of(origin, source), copy):
         origin.close()
         return digest
     target = sqlite3.connect(copy, isolation_level=None)
@@ -138,7 +153,7 @@ def copied_whole(origin: sqlite3.Connection, source: Path, copy: Path) -> str | 
     """
     try:
         is_wal = origin.execute("PRAGMA journal_mode").fetchone()[0] == "wal"
-        if is_wal or not _is_python(sys.executable):
+        if is_wal or not is_python(sys.executable):
             return None
         origin.execute("BEGIN")
         origin.execute("SELECT count(*) FROM sqlite_master").fetchone()
@@ -156,11 +171,6 @@ def copied_whole(origin: sqlite3.Connection, source: Path, copy: Path) -> str | 
         copy.unlink(missing_ok=True)
         return None
     return done.stdout
-
-
-def _is_python(program: str | None) -> bool:
-    """A server that embeds Python names itself, or nothing."""
-    return Path(program or "").name.startswith("python")
 
 
 def _copy_pages(

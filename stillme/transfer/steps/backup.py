@@ -24,7 +24,7 @@ from stillme.transfer.sqlite.backup_manifest import (
     read_manifest,
     write_manifest,
 )
-from stillme.transfer.sqlite.files import HEADER, journal_mode, journal_mode_of_copy
+from stillme.transfer.sqlite.files import HEADER, journal_mode
 from stillme.transfer.sqlite.snapshot import file_sha256
 
 _OF_SQLITE = ("-wal", "-shm", "-journal")
@@ -126,9 +126,7 @@ def _back_up_file(file: LegacyFile, directory: Path, on_event: OnEvent) -> FileE
         pages=found.pages,
         page_size=found.page_size,
         # An online copy leaves WAL mode; a byte copy may be of a file SQLite cannot read.
-        journal_mode=(
-            journal_mode_of_copy(copy) if copied.how == "bytes" else journal_mode(file.path)
-        ),
+        journal_mode=copied.journal_mode or journal_mode(file.path),
         user_version=found.user_version,
         rows=found.rows,
         integrity=found.integrity,

@@ -14,6 +14,7 @@ from stillme.transfer.registry import LegacyFile, legacy_models, table_label
 from stillme.transfer.sqlite.snapshot import Snapshot, take_snapshot
 from stillme.transfer.take_inventory import inventory_of
 from stillme.transfer.verify.cases import make_cases
+from stillme.transfer.verify.converted import check_converted
 from stillme.transfer.verify.judges import Judges
 from stillme.transfer.verify.new_life import file_state
 from stillme.transfer.verify.options import VerifyOptions
@@ -56,6 +57,7 @@ class FileWork:
         require_place(self.options.database, [file])
         which = identity(file.path)
         snapshot = take_snapshot(file.name, file.path, self.directory)
+        check_converted(snapshot)
         self.result.account_for(inventory_of(snapshot, self.options.database))
         self.result.notices += [f"{file.name}: {sentence}." for sentence in snapshot.notices]
         state = file_state(self.options.database, file.name)

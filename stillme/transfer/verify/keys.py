@@ -19,6 +19,7 @@ from stillme.transfer.raw_cells import whole_key
 from stillme.transfer.registry import legacy_files
 from stillme.transfer.sqlite.snapshot import take_snapshot
 from stillme.transfer.verify.cases import make_cases
+from stillme.transfer.verify.converted import check_converted
 from stillme.transfer.verify.result import Findings, TableProof, VerifyResult
 from stillme.transfer.verify.table import TableCase, TableJudge
 from stillme.transfer.verify.unclaimed import unclaimed
@@ -36,7 +37,9 @@ def verify_keys(
     if known is None:
         raise TransferError(f"There is no legacy file {file!r}.")
     with tempfile.TemporaryDirectory(prefix="stillme-verify-") as name:
-        cases = make_cases(database, take_snapshot(file, known.path, Path(name)))
+        snapshot = take_snapshot(file, known.path, Path(name))
+        check_converted(snapshot)
+        cases = make_cases(database, snapshot)
         if table not in cases:
             raise TransferError(f"{file} has no table {table!r} to verify.")
         return judge_keys(database, cases[table], [str(key) for key in keys])

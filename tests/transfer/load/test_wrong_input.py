@@ -45,17 +45,6 @@ def test_a_truncated_file(legacy: Path) -> None:
     assert "damaged or truncated" in refused("import_sqlite")
 
 
-def test_a_file_in_utf_16(legacy: Path) -> None:
-    path = legacy / "rss_fetch_history.db"
-    path.unlink()
-    with closing(sqlite3.connect(path)) as connection:
-        connection.execute("PRAGMA encoding = 'UTF-16le'")
-        connection.execute("CREATE TABLE fetch_cycles (id INTEGER PRIMARY KEY)")
-        connection.commit()
-    assert "UTF-16le" in (sentence := refused("import_sqlite"))
-    assert "Do not use the shell's `.dump`" in sentence
-
-
 def test_a_locked_file(legacy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from stillme.transfer.steps.loading import plan
 

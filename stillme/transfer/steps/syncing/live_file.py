@@ -74,7 +74,7 @@ class LiveFile:
         self.run_id = run_id
         self._alias = alias
         self._place = identity(file.path)
-        self.connection = open_legacy(file.path, timeout=2.0)
+        self.connection = open_legacy(file.path, timeout=2.0, in_place=True)
         self.log = ChangeLog(self.connection)
         self.notices: list[str] = []
         # The PRAGMA schema_version that everything here was read under.
