@@ -1,8 +1,9 @@
-"""Copies a file and prints the SHA-256 of what it wrote: `python copier.py SOURCE COPY`.
+"""Copies a file and prints the SHA-256 of what it wrote: `python copier.py SOURCE COPY PARENT`.
 
 A program of its own, which needs the standard library only (`sqlite.snapshot` says why and starts
 it). The digest is made beside the copying, of the very bytes that are written. Exits with 1 where
-the source cannot be read or the copy not be written.
+the source cannot be read or the copy not be written, or when the process PARENT (its pid), which
+started it, has ended: nobody will use the copy then.
 """
 
 import hashlib
@@ -16,8 +17,8 @@ _BLOCK = 1 << 20
 _WAITING_BLOCKS = 8
 
 
-def copy_file(source: str, copy: str) -> str:
-    """SHA-256 of the copied bytes, as hex. Raises OSError."""
+def copy_file(source: str, copy: str, parent: "int | None" = None) -> str:
+    """SHA-256 of the copied bytes, as hex. Raises OSError, also where `parent` has ended."""
     origin = os.open(source, os.O_RDONLY)
     target = os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     digest = hashlib.sha256()
@@ -26,6 +27,8 @@ def copy_file(source: str, copy: str) -> str:
     hashing.start()
     try:
         while block := os.read(origin, _BLOCK):
+            if parent is not None and os.getppid() != parent:
+                raise InterruptedError("The process that wanted the copy has ended.")
             blocks.put(block)
             _write(target, block)
     finally:
@@ -48,6 +51,7 @@ def _write(target: int, block: bytes) -> None:
 
 if __name__ == "__main__":
     try:
-        sys.stdout.write(copy_file(*sys.argv[1:]))
+        _source, _copy, _parent = sys.argv[1:]
+        sys.stdout.write(copy_file(_source, _copy, int(_parent)))
     except OSError as error:
         sys.exit(str(error))

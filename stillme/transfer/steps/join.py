@@ -7,11 +7,9 @@ with the run. It begins at the end of the queue, the leader at its front: they m
 
 from __future__ import annotations
 
-import tempfile
 import time
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from django.conf import settings
 from django.db import connections
@@ -25,6 +23,7 @@ from stillme.transfer.postgresql.locks import is_held, sharing_as_worker
 from stillme.transfer.processes import default_jobs, usable_cores
 from stillme.transfer.recorded_clock import recorded_usuals
 from stillme.transfer.registry import table_label
+from stillme.transfer.scratch import scratch_folder
 from stillme.transfer.selection import Selection
 from stillme.transfer.sqlite.ranges import KeyRange
 from stillme.transfer.steps.loading.import_options import ImportOptions
@@ -61,14 +60,14 @@ def join_import(options: ImportOptions, on_event: OnEvent = ignore_event) -> Joi
     run = _shared_run(alias)
     workers = options.jobs or default_jobs()
     with (
-        tempfile.TemporaryDirectory(prefix="stillme-snapshot-") as name,
+        scratch_folder("snapshot") as folder,
         workforce(alias, workers) as hands,
         # The next import waits for whoever is still loading.
         sharing_as_worker(connections[alias]),
     ):
         planner = _planner(alias, run)
         notices: list[str] = []
-        snapshots = take_snapshots(planner.selection, Path(name), notices, on_event, usable_cores())
+        snapshots = take_snapshots(planner.selection, folder, notices, on_event, usable_cores())
         files = {snapshot.file: planner.look(snapshot) for snapshot in snapshots}
         helper = _Helper(alias, run, files, hands, on_event)
         helper.work()

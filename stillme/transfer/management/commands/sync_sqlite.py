@@ -19,6 +19,7 @@ from stillme.transfer.steps.capture import (
     remove_capture,
 )
 from stillme.transfer.steps.follow import FollowOptions, follow
+from stillme.transfer.stopping import ending_signals
 
 
 class Command(TransferCommand):
@@ -96,7 +97,7 @@ class Command(TransferCommand):
         def end(number: int, frame: FrameType | None) -> None:
             stop.set()
 
-        before = {n: signal.signal(n, end) for n in (signal.SIGTERM, signal.SIGINT)}
+        before = {n: signal.signal(n, end) for n in ending_signals()}
         try:
             wanted = FollowOptions(
                 selection=selection,

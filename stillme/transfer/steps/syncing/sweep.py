@@ -10,10 +10,8 @@ from __future__ import annotations
 import hashlib
 import marshal
 import sqlite3
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from django.db import transaction
 
@@ -22,6 +20,7 @@ from stillme.transfer.findings import Finding, FindingKind
 from stillme.transfer.identity import TableId
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models_sync import RangeDigest
+from stillme.transfer.scratch import scratch_folder
 from stillme.transfer.sqlite.capture import ChangeLog
 from stillme.transfer.sqlite.capture.log import collapse
 from stillme.transfer.sqlite.connect import quoted
@@ -63,8 +62,8 @@ def sweep_file(alias: str, live: LiveFile, between: Callable[[], None] = lambda:
 
     `between` is called between two ranges. It may replay, but must leave the change log whole.
     """
-    with tempfile.TemporaryDirectory(prefix="stillme-sweep-") as name:
-        snapshot = take_snapshot(live.file.name, live.file.path, Path(name))
+    with scratch_folder("sweep") as folder:
+        snapshot = take_snapshot(live.file.name, live.file.path, folder)
         connection = snapshot.open()
         try:
             last = ChangeLog(connection).last()
