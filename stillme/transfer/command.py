@@ -28,7 +28,7 @@ from rich.text import Text
 from stillme.postgresql.explain import explain_operational_error
 from stillme.postgresql.silence import end_with_client
 from stillme.transfer.errors import TransferError
-from stillme.transfer.stopping import Stopped, stoppable
+from stillme.transfer.interrupts import Interrupted, interruptible
 from stillme.transfer.visible import visible
 
 COULD_NOT_RUN = 2
@@ -122,10 +122,10 @@ class TransferCommand(BaseCommand):
         )
         connection_created.connect(end_with_client)
         try:
-            with stoppable():
+            with interruptible():
                 status = self.run(options)
         except KeyboardInterrupt as error:
-            by = f" by {error.signal}" if isinstance(error, Stopped) else ""
+            by = f" by {error.signal}" if isinstance(error, Interrupted) else ""
             sentence = f"Interrupted{by}; what was committed stays: run the same command to go on."
             raise _could_not_run(sentence) from error
         except TransferError as error:

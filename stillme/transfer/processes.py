@@ -25,7 +25,7 @@ from typing import TypeVar
 from django.db import connections
 
 from stillme.transfer.errors import TransferError
-from stillme.transfer.stopping import ending_signals
+from stillme.transfer.interrupts import ending_signals
 
 TaskT = TypeVar("TaskT")
 ResultT = TypeVar("ResultT")
@@ -54,8 +54,8 @@ def process_pool(
     """`jobs` forked processes; `start` is called once in each. They are forked at once.
 
     Raises TransferError where one was killed. An error in the block ends the pool: what was
-    handed out is waited for, what was not is dropped. A signal that ends the run (`stopping`) ends
-    the processes where they are, as the server undoes what they had not committed.
+    handed out is waited for, what was not is dropped. A signal that ends the run kills the
+    processes where they are: the server undoes what they had not committed.
     """
     with ProcessPoolExecutor(
         max_workers=jobs,

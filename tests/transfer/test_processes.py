@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from stillme.transfer import processes
+from stillme.transfer.interrupts import interruptible
 from stillme.transfer.processes import process_pool
-from stillme.transfer.stopping import stoppable
 from tests.transfer.load.support import wait_until
 
 
@@ -80,7 +80,7 @@ def test_a_signal_to_the_whole_group_ends_the_run_in_order(tmp_path: Path, numbe
     def run() -> None:
         os.setpgid(0, 0)
         try:
-            with stoppable():
+            with interruptible():
                 hand_out(told)
         except KeyboardInterrupt as error:
             (tmp_path / "ended").write_text(str(error))

@@ -10,6 +10,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from stillme.transfer.command import TransferCommand
+from stillme.transfer.interrupts import ending_signals
 from stillme.transfer.reports.terminal_sync import SyncProgress, render_capture, render_follow
 from stillme.transfer.selection import Selection, present_files
 from stillme.transfer.steps.capture import (
@@ -19,7 +20,6 @@ from stillme.transfer.steps.capture import (
     remove_capture,
 )
 from stillme.transfer.steps.follow import FollowOptions, follow
-from stillme.transfer.stopping import ending_signals
 
 
 class Command(TransferCommand):

@@ -20,7 +20,7 @@ from stillme.transfer.errors import TransferError
 _ONE = 5.0
 
 
-class Stopped(KeyboardInterrupt):
+class Interrupted(KeyboardInterrupt):
     """A signal asked the run to end; `signal` is its name."""
 
     def __init__(self, number: int) -> None:
@@ -29,12 +29,12 @@ class Stopped(KeyboardInterrupt):
 
 
 @contextmanager
-def stoppable() -> Iterator[None]:
-    """Raise Stopped in this block, which is in the main thread, when a signal asks the run to end.
+def interruptible() -> Iterator[None]:
+    """Raise Interrupted in this block of the main thread when a signal asks the run to end.
 
-    An error of the block after a signal
-    is what the signal broke (a function that SQLite called, say), and Stopped is raised in its
-    place; a TransferError says something that the operator must know, and stays.
+    An error of the block after a signal is what the signal broke (a function that SQLite called,
+    say), and Interrupted is raised in its place. A TransferError stays: it says something that the
+    operator must know.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -47,7 +47,7 @@ def stoppable() -> Iterator[None]:
         raise
     except Exception as error:
         if ending.number is not None:
-            raise Stopped(ending.number) from error
+            raise Interrupted(ending.number) from error
         raise
     finally:
         for number, handler in before.items():
@@ -72,4 +72,4 @@ class _Ending:
         if self.number is not None and now - self._at < _ONE:
             return
         self.number, self._at = number, now
-        raise Stopped(number)
+        raise Interrupted(number)

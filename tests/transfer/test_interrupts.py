@@ -12,10 +12,10 @@ import pytest
 from django.core.management import CommandError
 from django.core.management.base import BaseCommand
 
-from stillme.transfer import stopping
+from stillme.transfer import interrupts
 from stillme.transfer.command import TransferCommand
 from stillme.transfer.errors import TransferError
-from stillme.transfer.stopping import Stopped, stoppable
+from stillme.transfer.interrupts import Interrupted, interruptible
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
@@ -62,7 +62,7 @@ def test_a_command_ends_with_a_sentence(number: int) -> None:
 def test_what_was_ignored_stays_ignored() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        with stoppable():
+        with interruptible():
             send(signal.SIGHUP)
     finally:
         signal.signal(signal.SIGHUP, before)
@@ -72,7 +72,7 @@ def test_an_error_that_the_signal_made_is_the_signal() -> None:
     """SQLite turns what is raised in a function of ours into an error of its own."""
     database = sqlite3.connect(":memory:")
     database.create_function("killed", 0, lambda: send(signal.SIGTERM))
-    with pytest.raises(Stopped, match="SIGTERM"), stoppable():
+    with pytest.raises(Interrupted, match="SIGTERM"), interruptible():
         database.execute("SELECT killed()").fetchall()
     database.close()
 
@@ -84,16 +84,16 @@ def test_what_the_operator_must_know_is_said() -> None:
         finally:
             raise TransferError("The files are still frozen.")
 
-    with pytest.raises(TransferError, match="frozen"), stoppable():
+    with pytest.raises(TransferError, match="frozen"), interruptible():
         undo()
 
 
 def test_a_signal_that_was_swallowed_can_be_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stopping, "_ONE", 0.0)
-    with pytest.raises(Stopped), stoppable():
+    monkeypatch.setattr(interrupts, "_ONE", 0.0)
+    with pytest.raises(Interrupted), interruptible():
         try:
             send(signal.SIGTERM)
-        except Stopped:
+        except Interrupted:
             send(signal.SIGTERM)
 
 
@@ -101,7 +101,7 @@ def test_a_thread_leaves_signals_alone() -> None:
     seen: list[Any] = []
 
     def work() -> None:
-        with stoppable():
+        with interruptible():
             seen.append(signal.getsignal(signal.SIGTERM))
 
     thread = threading.Thread(target=work)
