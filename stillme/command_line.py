@@ -30,6 +30,10 @@ def run(arguments: list[str]) -> None:
         if ended.code == 1 and _is_unknown(arguments):
             sys.exit(COULD_NOT_RUN)
         raise
+    except KeyboardInterrupt:
+        if "--traceback" in arguments:
+            raise
+        _fail("Interrupted; run the same command to go on.")
     except (DatabaseError, InterfaceError) as error:
         if "--traceback" in arguments or not _is_foreseen(error):
             raise

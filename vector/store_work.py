@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import tempfile
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from django.db.models import Count
 
 from stillme.transfer.findings import FindingKind, OnEvent
 from stillme.transfer.inventory import InventoryLine
+from stillme.transfer.scratch import scratch_folder
 from stillme.transfer.sqlite.connect import explain, open_legacy
 from stillme.transfer.stores import StoreOptions, StoreReport
 from stillme.transfer.verify.result import Findings, TableProof
@@ -125,5 +125,5 @@ def _table_proof(collection: CollectionProof) -> TableProof:
 
 def digest_now(folder: Path) -> str:
     """SHA-256 of a store as it is now: of a copy, as a proof has it."""
-    with tempfile.TemporaryDirectory(prefix="chroma-") as scratch:
-        return copy_digest(copy_store(folder, Path(scratch) / "store"))[0]
+    with scratch_folder("chroma") as scratch:
+        return copy_digest(copy_store(folder, scratch / "store"))[0]

@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 import environ
 from django.core.exceptions import ImproperlyConfigured
 
+from stillme.postgresql import silence
 from stillme.postgresql.url_options import check_options
 
 ENGINE = "stillme.postgresql"
@@ -49,7 +50,8 @@ def target_database(
     """
     config = _from_url(url) if url else _embedded(embedded_directory)
     options: dict[str, Any] = config.setdefault("OPTIONS", {})
-    options.setdefault("connect_timeout", CONNECT_TIMEOUT)
+    for name, value in {"connect_timeout": CONNECT_TIMEOUT, **silence.OPTIONS}.items():
+        options.setdefault(name, value)
     _set_timeouts(options, timeouts or {})
     if prepared and not config.get("DISABLE_SERVER_SIDE_CURSORS"):
         options.setdefault("prepare_threshold", PREPARE_AFTER)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from django.db.utils import Error
 
@@ -80,6 +81,14 @@ SENTENCES = (
     ),
 )
 
+# What the system says of a connection that broke. It counts wherever it is in a chain of errors:
+# what then fails to reach the server once more, to tidy up, is no news.
+_BROKEN = "Connection timed out|No route to host|Network is unreachable|Connection reset by peer"
+BROKEN = (
+    "The PostgreSQL server has gone silent, or the network to it is cut; what was committed stays: "
+    "check the network, then run the command again."
+)
+
 # The same for an error of a statement, by SQLSTATE.
 STATES = {
     "42P01": NOT_MIGRATED,
@@ -98,6 +107,8 @@ def explain_operational_error(error: BaseException) -> str:
     """One sentence on a database error, without secrets, saying what to do where that is known."""
     if isinstance(error, EmbeddedServerError):
         return str(error)
+    if any(_is_broken(link) for link in _chain(error)):
+        return BROKEN
     text = " ".join(str(error).split())
     state = sqlstate(error)
     if "no schema has been selected to create in" in text:
@@ -114,13 +125,22 @@ def explain_operational_error(error: BaseException) -> str:
 
 def sqlstate(error: BaseException) -> str | None:
     """The SQLSTATE of a Django or psycopg error, where it has one."""
+    states = (getattr(link, "sqlstate", None) for link in _chain(error))
+    return next((state for state in states if isinstance(state, str)), None)
+
+
+def _is_broken(link: BaseException) -> bool:
+    """Whether it is psycopg's word that a connection broke; the server's may quote a row."""
+    said_by_server = getattr(link, "sqlstate", "")
+    return said_by_server is None and re.search(_BROKEN, str(link)) is not None
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """The error, and those that it came from or came on top of."""
     link: BaseException | None = error
     while link is not None:
-        state = getattr(link, "sqlstate", None)
-        if isinstance(state, str):
-            return state
+        yield link
         link = link.__cause__ or link.__context__
-    return None
 
 
 def first_line(error: BaseException) -> str:

@@ -11,7 +11,15 @@ from django.core.exceptions import ImproperlyConfigured
 
 # Beside libpq's: Django's own, and psycopg's.
 _OTHERS = ("assume_role", "isolation_level", "server_side_binding", "prepare_threshold")
-_NUMBERS = ("connect_timeout", "prepare_threshold")
+_NUMBERS = (
+    "connect_timeout",
+    "prepare_threshold",
+    "keepalives",
+    "keepalives_idle",
+    "keepalives_interval",
+    "keepalives_count",
+    "tcp_user_timeout",
+)
 _SWITCHES = (
     "ATOMIC_REQUESTS",
     "AUTOCOMMIT",

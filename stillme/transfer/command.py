@@ -19,13 +19,16 @@ from django.core.management.base import (
     DjangoHelpFormatter,
 )
 from django.db import Error as DatabaseError
+from django.db.backends.signals import connection_created
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 from stillme.postgresql.explain import explain_operational_error
+from stillme.postgresql.silence import end_with_client
 from stillme.transfer.errors import TransferError
+from stillme.transfer.interrupts import Interrupted, interruptible
 from stillme.transfer.visible import visible
 
 COULD_NOT_RUN = 2
@@ -117,10 +120,13 @@ class TransferCommand(BaseCommand):
             width=None if self.stdout.isatty() else PIPE_WIDTH,
             highlight=False,
         )
+        connection_created.connect(end_with_client)
         try:
-            status = self.run(options)
+            with interruptible():
+                status = self.run(options)
         except KeyboardInterrupt as error:
-            sentence = "Interrupted; what was committed stays: run the same command to go on."
+            by = f" by {error.signal}" if isinstance(error, Interrupted) else ""
+            sentence = f"Interrupted{by}; what was committed stays: run the same command to go on."
             raise _could_not_run(sentence) from error
         except TransferError as error:
             raise _could_not_run(str(error)) from error

@@ -44,6 +44,16 @@ def test_anything_else_is_quoted_without_its_details() -> None:
     assert explain_operational_error(error) == "PostgreSQL says: no such thing."
 
 
+def test_a_broken_connection_counts_before_what_comes_of_it() -> None:
+    broken = psycopg.OperationalError("could not receive data from server: Connection timed out")
+    later = psycopg.errors.ConnectionTimeout("connection timeout expired")
+    later.__context__ = DatabaseError(str(broken))
+    later.__context__.__cause__ = broken
+    assert "gone silent, or the network to it is cut" in explain_operational_error(later)
+    quoted = psycopg.errors.InvalidTextRepresentation("bad integer: Connection timed out")
+    assert "PostgreSQL says: bad integer" in explain_operational_error(quoted)
+
+
 def test_the_embedded_server_speaks_for_itself() -> None:
     assert explain_operational_error(EmbeddedServerError("Do this.")) == "Do this."
 

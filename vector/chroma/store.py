@@ -7,7 +7,6 @@ are read from the copy when their turn comes.
 from __future__ import annotations
 
 import sqlite3
-import tempfile
 from collections import Counter
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from urllib.parse import quote
 
 from stillme.transfer.errors import LegacyFileError
 from stillme.transfer.inventory import InventoryLine
+from stillme.transfer.scratch import scratch_folder
 from vector.chroma import inventory, marks, metadata, queue
 from vector.chroma.catalogue import LISTS, VALUES, Catalogue, read_catalogue
 from vector.chroma.inventory import scan
@@ -248,8 +248,8 @@ def open_copy(folder: Path) -> Store:
 @contextmanager
 def open_store(path: Path, scratch: Path | None = None) -> Iterator[Store]:
     """Copy the store at `path` (under `scratch`, else the temporary folder) and open the copy."""
-    with tempfile.TemporaryDirectory(prefix="chroma-", dir=scratch) as temporary:
-        copy = copy_store(path, Path(temporary) / "store")
+    with scratch_folder("chroma", scratch) as temporary:
+        copy = copy_store(path, temporary / "store")
         database, named = copy / DATABASE, database_folder(path) / DATABASE
         digest, notices = None, []
         if wrong := wrong_indexes(database, named):

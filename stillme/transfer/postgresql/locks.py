@@ -21,8 +21,12 @@ _CLASS = 0x7374696C
 WRITER = 1
 WORKER = 2
 # Seconds in which a session that lost its process, or a worker's last chunk, may end.
-_PATIENCE = {WRITER: 2.0, WORKER: 10.0}
+_PATIENCE = {WRITER: 3.0, WORKER: 10.0}
 _PAUSE = 0.1
+_HELD = (
+    "l.locktype = 'advisory' AND l.granted AND l.classid = %s AND l.objid = %s AND l.database = "
+    "(SELECT oid FROM pg_database WHERE datname = current_database())"
+)
 
 
 @contextmanager
@@ -35,13 +39,13 @@ def exclusive(alias: str, lock: int = WRITER) -> Iterator[None]:
     try:
         if not _try_for_a_moment(connection, lock):
             raise Busy(
-                "Another import, replay or cut-over is writing to this target: "
-                "wait until it has ended and run again."
+                "Another import, replay or cut-over is writing to this target"
+                f"{_holder(connection, lock)}"
             )
         if not _try_for_a_moment(connection, WORKER):
             raise Busy(
-                "A worker of an earlier run is still writing its last chunk: "
-                "wait some seconds and run again."
+                "A worker of an earlier run is still writing its last chunk"
+                f"{_holder(connection, WORKER)}"
             )
         fetch_all(connection, "SELECT pg_advisory_unlock(%s, %s)", [_CLASS, WORKER])
         try:
@@ -55,13 +59,34 @@ def exclusive(alias: str, lock: int = WRITER) -> Iterator[None]:
         connection.close()
 
 
+def _holder(connection: BaseDatabaseWrapper, lock: int) -> str:
+    """The end of a sentence: who holds the lock, and what to do about it.
+
+    The server tells where a session comes from to its own role only.
+    """
+    sql = (
+        "SELECT a.pid, coalesce(host(a.client_addr), 'this machine'), "
+        "coalesce(to_char(a.backend_start AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS'), '') "
+        f"FROM pg_locks l JOIN pg_stat_activity a USING (pid) WHERE {_HELD} "
+        "ORDER BY a.backend_start LIMIT 1"
+    )
+    found = fetch_all(connection, sql, [_CLASS, lock])
+    if not found:
+        return ", or was until now: run the command again."
+    pid, where, since = found[0]
+    who = f"session {pid} of the server"
+    if since:
+        who += f", from {where}, since {since} UTC"
+    return (
+        f" ({who}): wait until it has ended and run again. If its process was killed, the server "
+        "ends the session in some seconds; if its machine or network is gone, in a minute or two, "
+        f"or at once by SELECT pg_terminate_backend({pid})."
+    )
+
+
 def is_held(alias: str, lock: int = WRITER) -> bool:
     """Whether somebody holds the lock in this database; asks without taking it."""
-    sql = (
-        "SELECT EXISTS (SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND granted "
-        "AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) "
-        "AND classid = %s AND objid = %s)"
-    )
+    sql = f"SELECT EXISTS (SELECT 1 FROM pg_locks l WHERE {_HELD})"
     return bool(fetch_all(connections[alias], sql, [_CLASS, lock])[0][0])
 
 

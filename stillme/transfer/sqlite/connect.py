@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
-import tempfile
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from stillme.transfer.errors import LegacyFileError
+from stillme.transfer.scratch import scratch_folder
 from stillme.transfer.sqlite.private_copy import copy_with_companions, needs_private_copy
 
 # SQLite only writes here to its copies; a full disk is no fault of the file it reads. A write
@@ -79,18 +79,18 @@ class _ToPrivateCopy(sqlite3.Connection):
     """A connection to a copy of a legacy file, which is deleted with it."""
 
     path: Path
-    folder: tempfile.TemporaryDirectory[str]
+    folder: ExitStack
 
     def close(self) -> None:
         """Close the connection and delete the copy."""
         super().close()
         if hasattr(self, "folder"):
-            self.folder.cleanup()
+            self.folder.close()
 
 
 def _open_private(path: Path, timeout: float) -> sqlite3.Connection:
-    folder = tempfile.TemporaryDirectory(prefix="stillme-copy-")
-    copy = Path(folder.name) / path.name
+    folder = ExitStack()
+    copy = folder.enter_context(scratch_folder("copy")) / path.name
     try:
         copy_with_companions(path, copy, patience=timeout)
         # Opening it for writing once rolls its journal back, and moves its -wal into it.
@@ -98,10 +98,10 @@ def _open_private(path: Path, timeout: float) -> sqlite3.Connection:
             writable.execute("SELECT count(*) FROM sqlite_master").fetchone()
         connection = _connected(uri(copy), timeout, _ToPrivateCopy)
     except sqlite3.Error as error:
-        folder.cleanup()
+        folder.close()
         raise explain(path, error) from error
     except LegacyFileError:
-        folder.cleanup()
+        folder.close()
         raise
     assert isinstance(connection, _ToPrivateCopy)
     connection.path, connection.folder = copy, folder

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import tempfile
 import uuid
 from collections.abc import Sequence
 from contextlib import closing
@@ -26,6 +25,7 @@ from stillme.transfer.models_sync import RangeDigest
 from stillme.transfer.postgresql.capture import TargetTable
 from stillme.transfer.postgresql.locks import exclusive
 from stillme.transfer.registry import LegacyFile, legacy_models
+from stillme.transfer.scratch import scratch_folder
 from stillme.transfer.selection import Selection, present_files
 from stillme.transfer.sqlite import capture
 from stillme.transfer.sqlite.capture import CaptureStatus, Health, Probe, captured_tables
@@ -99,8 +99,8 @@ def refuse_copy(alias: str, file: LegacyFile) -> None:
 
 def probe_file(file: LegacyFile) -> list[Probe]:
     """Run the probes on a scratch copy of the file, capture of an earlier install taken out."""
-    with tempfile.TemporaryDirectory(prefix="stillme-probe-") as name:
-        snapshot = take_snapshot(file.name, file.path, Path(name), keep_indexes=True)
+    with scratch_folder("probe") as folder:
+        snapshot = take_snapshot(file.name, file.path, folder, keep_indexes=True)
         indexes = _sound_indexes(snapshot)
         capture.remove(snapshot.path)
         mappings = list(file_mappings(snapshot, []).values())

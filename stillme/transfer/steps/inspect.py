@@ -7,7 +7,6 @@ into an empty target.
 from __future__ import annotations
 
 import sqlite3
-import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,6 +25,7 @@ from stillme.transfer.kinds import Stamp, Timestamp
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.processes import usable_cores
 from stillme.transfer.registry import LegacyFile, legacy_files, legacy_models, table_label
+from stillme.transfer.scratch import scratch_folder
 from stillme.transfer.selection import Selection
 from stillme.transfer.sqlite.clock import Clock
 from stillme.transfer.sqlite.connect import explain
@@ -193,8 +193,8 @@ def inspect_files(
 
 
 def _inspect_databases(wanted: Selection, result: Inspection, on_event: OnEvent) -> None:
-    with tempfile.TemporaryDirectory(prefix="stillme-inspect-") as name:
-        plan = make_plan(wanted, Path(name), settings.LEGACY_TIME_ZONE, None, on_event)
+    with scratch_folder("inspect") as folder:
+        plan = make_plan(wanted, folder, settings.LEGACY_TIME_ZONE, None, on_event)
         result.order = _order(plan)
         tables = _predict(plan, on_event)
         for file in legacy_files():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +25,7 @@ from stillme.transfer.postgresql.sequences import set_sequence
 from stillme.transfer.processes import usable_cores
 from stillme.transfer.recorded_clock import recorded_usuals
 from stillme.transfer.registry import legacy_files
+from stillme.transfer.scratch import scratch_folder
 from stillme.transfer.steps.loading.approval import Approval
 from stillme.transfer.steps.loading.dry import dry_table
 from stillme.transfer.steps.loading.history import refuse_other_history
@@ -69,8 +69,7 @@ def import_files(
     """
     options.selection.check(with_stores=True)
     started = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="stillme-snapshot-") as name:
-        directory = Path(name)
+    with scratch_folder("snapshot") as directory:
         if options.prune or not options.dry_run:
             check_target(options.database)
         if options.prune:

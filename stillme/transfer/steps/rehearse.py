@@ -7,8 +7,6 @@ gone at the end, whatever happens.
 
 from __future__ import annotations
 
-import os
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -16,17 +14,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import psycopg
 from django.conf import settings
 from django.core.management import call_command
 from django.db import connections
-from psycopg import sql
 
-from stillme.transfer.errors import TargetError
 from stillme.transfer.findings import Event, OnEvent, ignore_event
 from stillme.transfer.models_sync import LeftByDecision
-from stillme.transfer.postgresql.copy import execute, fetch_all, quoted
+from stillme.transfer.postgresql.copy import execute, quoted
+from stillme.transfer.postgresql.scratch_database import scratch_database
 from stillme.transfer.registry import LegacyFile, legacy_files
+from stillme.transfer.scratch import scratch_folder
 from stillme.transfer.selection import Selection, present_files
 from stillme.transfer.sqlite.capture.install import remove
 from stillme.transfer.sqlite.capture.tables import open_writable
@@ -92,12 +89,11 @@ def rehearse(
     `verify` proves the scratch target, `judge` the tail of cut-over and rollback.
     """
     result = Rehearsal()
-    name = f"stillme_rehearsal_{os.getpid()}"
-    with tempfile.TemporaryDirectory(prefix="stillme-rehearsal-") as folder:
+    with scratch_folder("rehearsal") as folder:
         run = _Run(result, on_event)
-        run.step("backup of the live files", lambda: _copy_files(Path(folder), result))
+        run.step("backup of the live files", lambda: _copy_files(folder, result))
         left = _left_by_decision()
-        with scratch_database(name), other_files(Path(folder)):
+        with scratch_database(_ALIAS), other_files(folder):
             _the_day(run, result, verify, judge, left)
     return result
 
@@ -280,52 +276,3 @@ def other_files(folder: Path) -> Iterator[None]:
         yield
     finally:
         settings.LEGACY_FILES = original
-
-
-@contextmanager
-def scratch_database(name: str) -> Iterator[None]:
-    """Point the target alias at a fresh database of the same server, dropped at the end."""
-    connection = connections[_ALIAS]
-    connection.ensure_connection()
-    original = connection.settings_dict["NAME"]
-    home = fetch_all(connection, "SELECT current_schema()")[0][0]
-    identifier = sql.Identifier(name)
-    with _maintenance() as server:
-        try:
-            server.execute(sql.SQL("CREATE DATABASE {}").format(identifier))
-        except psycopg.errors.InsufficientPrivilege as error:
-            raise TargetError(
-                "The database user may not create the scratch database: grant it CREATEDB, or "
-                "rehearse with another user in DATABASE_URL."
-            ) from error
-    _switch(name)
-    try:
-        if home:
-            # Where Django's tables go, by the role's search_path; a new database has only public.
-            execute(connection, f"CREATE SCHEMA IF NOT EXISTS {quoted(home)}")
-        yield
-    finally:
-        _switch(original)
-        with _maintenance() as server:
-            server.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(identifier))
-
-
-def _switch(name: str) -> None:
-    connection: Any = connections[_ALIAS]
-    connection.close()
-    if hasattr(connection, "close_pool"):
-        connection.close_pool()
-    connection.settings_dict["NAME"] = name
-
-
-@contextmanager
-def _maintenance() -> Iterator[psycopg.Connection[Any]]:
-    """A session in the server's own database."""
-    connection = connections[_ALIAS]
-    parameters = {
-        key: value
-        for key, value in connection.get_connection_params().items()
-        if key in {"host", "port", "user", "password", "sslmode", "connect_timeout"}
-    }
-    with psycopg.connect(dbname="postgres", autocommit=True, **parameters) as server:
-        yield server

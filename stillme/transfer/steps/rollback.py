@@ -8,11 +8,9 @@ dies anywhere can be run again and ends the same.
 from __future__ import annotations
 
 import sqlite3
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 from django.db import Error, connections, transaction
 from django.db.models import Count
@@ -26,6 +24,7 @@ from stillme.transfer.models_sync import RangeDigest, ReverseChange
 from stillme.transfer.postgresql import capture as reverse
 from stillme.transfer.postgresql.locks import exclusive
 from stillme.transfer.registry import LegacyFile, legacy_files
+from stillme.transfer.scratch import scratch_folder
 from stillme.transfer.sqlite.capture import CapturedTable, captured_tables
 from stillme.transfer.sqlite.capture.freeze import (
     create_freeze,
@@ -85,9 +84,9 @@ def live_files(alias: str) -> list[LegacyFile]:
 def plan_rollback(alias: str, on_event: OnEvent = ignore_event) -> RollbackResult:
     """What a rollback would carry back, tried on copies of the files."""
     result = RollbackResult(None, True)
-    with tempfile.TemporaryDirectory(prefix="stillme-rollback-") as name:
+    with scratch_folder("rollback") as folder:
         for file in live_files(alias):
-            snapshot = take_snapshot(file.name, file.path, Path(name), keep_indexes=True)
+            snapshot = take_snapshot(file.name, file.path, folder, keep_indexes=True)
             copy = replace(file, path=snapshot.path)
             with write_transaction(copy.path) as writable:
                 require_as_left(alias, file, writable, _captured(copy, writable))

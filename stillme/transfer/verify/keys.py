@@ -7,9 +7,7 @@ the rows are then judged anew, on a fresh snapshot, and only what still differs 
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 from typing import Any
 
 from stillme.transfer import kinds
@@ -17,6 +15,7 @@ from stillme.transfer.errors import TransferError
 from stillme.transfer.findings import OF_ROWS, Finding
 from stillme.transfer.raw_cells import whole_key
 from stillme.transfer.registry import legacy_files
+from stillme.transfer.scratch import scratch_folder
 from stillme.transfer.sqlite.snapshot import take_snapshot
 from stillme.transfer.verify.cases import make_cases
 from stillme.transfer.verify.converted import check_converted
@@ -36,8 +35,8 @@ def verify_keys(
     known = next((f for f in legacy_files() if f.name == file), None)
     if known is None:
         raise TransferError(f"There is no legacy file {file!r}.")
-    with tempfile.TemporaryDirectory(prefix="stillme-verify-") as name:
-        snapshot = take_snapshot(file, known.path, Path(name))
+    with scratch_folder("verify") as folder:
+        snapshot = take_snapshot(file, known.path, folder)
         check_converted(snapshot)
         cases = make_cases(database, snapshot)
         if table not in cases:

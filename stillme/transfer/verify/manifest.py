@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from stillme.transfer.errors import LegacyFileError, TransferError
+from stillme.transfer.scratch import scratch_folder
 from stillme.transfer.sqlite.snapshot import take_snapshot
 from stillme.transfer.stores import stores
 
@@ -87,11 +87,11 @@ def _compare(check: ManifestCheck, what: str, then: Any, now: str) -> None:
 def _now(name: str, path: Path) -> str:
     """The digest of what is at the manifest's own path, whatever the settings say now."""
     store = next((store for store in stores() if store.name == name), None)
-    with tempfile.TemporaryDirectory(prefix="stillme-manifest-") as folder:
+    with scratch_folder("manifest") as folder:
         try:
             if store is not None:
                 return store.digest(path)
-            return take_snapshot(name, path, Path(folder)).sha256
+            return take_snapshot(name, path, folder).sha256
         except LegacyFileError as error:
             return f"unknown: {error}"
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 import time
-from pathlib import Path
 
 from stillme.transfer.errors import LegacyFileError, NoLegacyFile, TargetError
 from stillme.transfer.findings import Event, OnEvent, ignore_event
 from stillme.transfer.missing import missing_legacy
 from stillme.transfer.proofs import identity
+from stillme.transfer.scratch import scratch_folder
 from stillme.transfer.selection import present_files
 from stillme.transfer.stores import StoreOptions, wanted_stores
 from stillme.transfer.take_inventory import with_decisions
@@ -49,8 +48,8 @@ def _verify(
     started = time.monotonic()
     gone = missing_legacy(options.database, options.selection)
     result.structure.extend(line.as_finding() for line in gone)
-    with tempfile.TemporaryDirectory(prefix="stillme-verify-") as name:
-        _verify_files(FileWork(options, Path(name), result, on_event))
+    with scratch_folder("verify") as folder:
+        _verify_files(FileWork(options, folder, result, on_event))
     _verify_stores(options, result, on_event)
     if options.level == "full":
         result.structure.extend(of_unknown_tables(options.database))

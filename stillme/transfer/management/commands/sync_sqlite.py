@@ -10,6 +10,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from stillme.transfer.command import TransferCommand
+from stillme.transfer.interrupts import ending_signals
 from stillme.transfer.reports.terminal_sync import SyncProgress, render_capture, render_follow
 from stillme.transfer.selection import Selection, present_files
 from stillme.transfer.steps.capture import (
@@ -105,7 +106,7 @@ class Command(TransferCommand):
         def end(number: int, frame: FrameType | None) -> None:
             stop.set()
 
-        before = {n: signal.signal(n, end) for n in (signal.SIGTERM, signal.SIGINT)}
+        before = {n: signal.signal(n, end) for n in ending_signals()}
         try:
             wanted = FollowOptions(
                 selection=selection,

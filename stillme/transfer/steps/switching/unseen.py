@@ -12,13 +12,13 @@ If nobody has committed to the file since the snapshot, there is nothing to comp
 from __future__ import annotations
 
 import sqlite3
-import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 from stillme.transfer.errors import TransferError
 from stillme.transfer.mapping import TableMapping
+from stillme.transfer.scratch import scratch_folder
 from stillme.transfer.sqlite.connect import explain, open_legacy, quoted, uri
 from stillme.transfer.sqlite.key_text import Key, key_sql, stored_key
 from stillme.transfer.sqlite.schema import row_count
@@ -35,7 +35,7 @@ class Unseen:
     """Compares frozen files with the snapshots that were swept before."""
 
     def __init__(self) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="stillme-cutover-")
+        self._folder = ExitStack()
         self._watches: dict[str, _Watch] = {}
         self._snapshots: dict[str, Snapshot] = {}
 
@@ -43,7 +43,8 @@ class Unseen:
         """Sweep every file, before the freeze. Raises TransferError where a row differs."""
         for live in follower.live.values():
             self._watches[live.file.name] = _Watch(live.file.path)
-        for swept in follower.sweep(Path(self._folder.name)):
+        folder = self._folder.enter_context(scratch_folder("cutover"))
+        for swept in follower.sweep(folder):
             self._snapshots[swept.file] = swept.snapshot
             refuse(
                 [
@@ -91,7 +92,7 @@ class Unseen:
         """Close the files and delete the snapshots."""
         for watch in self._watches.values():
             watch.close()
-        self._folder.cleanup()
+        self._folder.close()
 
 
 class _Watch:

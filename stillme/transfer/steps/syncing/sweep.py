@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import marshal
 import sqlite3
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,6 +22,7 @@ from stillme.transfer.identity import TableId
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models_sync import RangeDigest
 from stillme.transfer.raw_cells import whole_keys
+from stillme.transfer.scratch import scratch_folder
 from stillme.transfer.sqlite.capture import ChangeLog
 from stillme.transfer.sqlite.capture.log import collapse
 from stillme.transfer.sqlite.connect import quoted
@@ -78,11 +78,11 @@ def sweep_file(
     The snapshot stays in `directory`, if one is given. Raises StateError where the file is not
     the one that is followed.
     """
-    with tempfile.TemporaryDirectory(prefix="stillme-sweep-") as name:
+    with scratch_folder("sweep") as folder:
         live.refresh()
         live.check_place()
         version = live.schema_version
-        snapshot = take_snapshot(live.file.name, live.file.path, directory or Path(name))
+        snapshot = take_snapshot(live.file.name, live.file.path, directory or folder)
         connection = snapshot.open()
         try:
             log = ChangeLog(connection)

@@ -1,0 +1,127 @@
+"""Temporary folders for copies of legacy files, cleared after a run that was killed.
+
+A run deletes its folder when it ends. `kill -9` gives it no chance to, and a copy of a large file
+is a large thing to leave behind, with private rows in it: the next run deletes it. Who is alive is
+known from a lock that the kernel holds for the process (and its workers) and gives back however
+they end, so that pids of other containers or users that share a folder mean nothing here.
+
+    stillme-snapshot-x8k2/lock      held by the run
+    stillme-snapshot-x8k2/files/    what the run keeps there
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import stat
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # no such locks on Windows: nothing is cleared there
+    fcntl = None  # type: ignore[assignment]
+
+_PREFIX = "stillme-"
+_LOCK = "lock"
+_FILES = "files"
+_YOUNG = 3600.0
+
+
+@contextmanager
+def scratch_folder(purpose: str, directory: Path | None = None) -> Iterator[Path]:
+    """A private folder in `directory` (default: the system's temporary one), deleted at the end.
+
+    Folders of runs that died are deleted first. Raises OSError where there is no room or no right.
+    """
+    place = Path(directory or tempfile.gettempdir())
+    clear_dead(place)
+    folder, lock = _make(place, f"{_PREFIX}{purpose}-")
+    try:
+        yield folder / _FILES
+    finally:
+        _delete(folder)
+        os.close(lock)
+
+
+def clear_dead(place: Path) -> list[Path]:
+    """Delete this user's folders in `place` that no living process holds; returns them."""
+    if fcntl is None:
+        return []
+    return [folder for folder in place.glob(f"{_PREFIX}*-*") if _clear(folder)]
+
+
+def _make(place: Path, prefix: str) -> tuple[Path, int]:
+    """The folder and the descriptor that holds its lock."""
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=prefix, dir=place))
+        try:
+            lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError:
+            folder.rmdir()
+            raise
+        # Another run may have looked at it before it was locked, and have deleted it.
+        if _hold(lock) and (folder / _LOCK).exists():
+            (folder / _FILES).mkdir(0o700)
+            return folder, lock
+        os.close(lock)
+
+
+def _clear(folder: Path) -> bool:
+    """Delete the folder unless somebody holds it; whether it was deleted."""
+    try:
+        found = folder.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
+            return False
+        lock = os.open(folder / _LOCK, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return _remove_empty(folder)
+    except OSError:
+        return False
+    try:
+        return _lock_at_once(lock) and _delete(folder)
+    finally:
+        os.close(lock)
+
+
+def _delete(folder: Path) -> bool:
+    """Delete what a run kept, and last the lock by which a later run finds the rest."""
+    files = folder / _FILES
+    shutil.rmtree(files, ignore_errors=True)
+    if files.exists():
+        return False
+    shutil.rmtree(folder, ignore_errors=True)
+    return True
+
+
+def _remove_empty(folder: Path) -> bool:
+    """A run that died before it had a lock left an empty folder; a young one gets its lock now."""
+    with suppress(OSError):
+        if time.time() - folder.lstat().st_mtime > _YOUNG:
+            folder.rmdir()
+            return True
+    return False
+
+
+def _hold(lock: int) -> bool:
+    """Lock what was just made; where the file system has no locks nobody clears, so it counts."""
+    if fcntl is None:
+        return True
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _lock_at_once(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True

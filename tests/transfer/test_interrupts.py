@@ -1,0 +1,110 @@
+"""A signal ends a run in order: what is open is undone, one sentence, status 2."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sqlite3
+import threading
+from typing import Any
+
+import pytest
+from django.core.management import CommandError
+from django.core.management.base import BaseCommand
+
+from stillme.transfer import interrupts
+from stillme.transfer.command import TransferCommand
+from stillme.transfer.errors import TransferError
+from stillme.transfer.interrupts import Interrupted, interruptible
+
+SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+
+
+def send(number: int) -> None:
+    os.kill(os.getpid(), number)
+
+
+class Killed(TransferCommand):
+    """Gets a signal while it works."""
+
+    number: int = signal.SIGTERM
+    undone = False
+
+    def run(self, options: dict[str, Any]) -> int:
+        try:
+            send(self.number)
+        finally:
+            # More of them do not cut short what is being undone.
+            send(self.number)
+            send(signal.SIGINT)
+            self.undone = True
+        return 0
+
+
+def run(command: BaseCommand) -> None:
+    command.run_from_argv(["manage.py", "killed", "--traceback"])
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_command_ends_with_a_sentence(number: int) -> None:
+    before = [signal.getsignal(each) for each in SIGNALS]
+    command = Killed()
+    command.number = number
+    with pytest.raises(CommandError) as raised:
+        run(command)
+    assert raised.value.returncode == 2
+    name = signal.Signals(number).name
+    assert str(raised.value).startswith(f"Interrupted by {name}; what was committed stays")
+    assert command.undone
+    assert [signal.getsignal(each) for each in SIGNALS] == before
+
+
+def test_what_was_ignored_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with interruptible():
+            send(signal.SIGHUP)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_an_error_that_the_signal_made_is_the_signal() -> None:
+    """SQLite turns what is raised in a function of ours into an error of its own."""
+    database = sqlite3.connect(":memory:")
+    database.create_function("killed", 0, lambda: send(signal.SIGTERM))
+    with pytest.raises(Interrupted, match="SIGTERM"), interruptible():
+        database.execute("SELECT killed()").fetchall()
+    database.close()
+
+
+def test_what_the_operator_must_know_is_said() -> None:
+    def undo() -> None:
+        try:
+            send(signal.SIGTERM)
+        finally:
+            raise TransferError("The files are still frozen.")
+
+    with pytest.raises(TransferError, match="frozen"), interruptible():
+        undo()
+
+
+def test_a_signal_that_was_swallowed_can_be_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interrupts, "_ONE", 0.0)
+    with pytest.raises(Interrupted), interruptible():
+        try:
+            send(signal.SIGTERM)
+        except Interrupted:
+            send(signal.SIGTERM)
+
+
+def test_a_thread_leaves_signals_alone() -> None:
+    seen: list[Any] = []
+
+    def work() -> None:
+        with interruptible():
+            seen.append(signal.getsignal(signal.SIGTERM))
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen == [signal.getsignal(signal.SIGTERM)]
