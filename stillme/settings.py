@@ -159,15 +159,15 @@ UNFOLD = {
 
 # --- the legacy side -----------------------------------------------------------------------------
 
-LEGACY_DATA_DIR = (BASE_DIR / env("LEGACY_DATA_DIR")).absolute()
+LEGACY_DATA_DIR = env.place("LEGACY_DATA_DIR", BASE_DIR)
 LEGACY_TIME_ZONE = env("LEGACY_TIME_ZONE")
 # Django is about to set TZ to TIME_ZONE; local times are shown in the zone it had before.
 PROCESS_TZ = os.environ.get("TZ", "")
 
 
 def _legacy_path(name: str, *overrides: str) -> Path:
-    given: str = next((env(variable) for variable in overrides if env(variable)), "")
-    return (BASE_DIR / given).absolute() if given else LEGACY_DATA_DIR / name
+    given = next((variable for variable in overrides if env(variable)), None)
+    return env.place(given, BASE_DIR) if given else LEGACY_DATA_DIR / name
 
 
 LEGACY_FILES: dict[str, dict[str, Any]] = {
@@ -208,16 +208,16 @@ def legacy_database(path: Path) -> dict[str, Any]:
     """
     return {
         "ENGINE": "django.db.backends.sqlite3",
-        "NAME": f"file:{quote(str(path))}?mode=ro",
+        "NAME": f"file:{quote(bytes(path))}?mode=ro",
         "OPTIONS": {"detect_types": 0},
     }
 
 
 # --- the databases -------------------------------------------------------------------------------
 
-EMBEDDED_POSTGRES_DIR = Path(
-    env("EMBEDDED_POSTGRES_DIR") or default_cluster_directory(BASE_DIR)
-).absolute()
+EMBEDDED_POSTGRES_DIR = env.place(
+    "EMBEDDED_POSTGRES_DIR", BASE_DIR, default_cluster_directory(BASE_DIR)
+)
 
 DATABASES: dict[str, dict[str, Any]] = {
     "default": target_database(
@@ -258,6 +258,7 @@ LANGUAGE_CODE = "en-us"
 FORMAT_MODULE_PATH = "stillme.formats"
 LOGIN_REDIRECT_URL = "admin:index"
 
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -271,11 +272,11 @@ LOGGING = {
     "handlers": {
         "stderr": {
             "class": "logging.StreamHandler",
-            "formatter": "json" if env("LOG_FORMAT") == "json" else "plain",
+            "formatter": env.choice("LOG_FORMAT", ("plain", "json")),
             "filters": ["context"],
         }
     },
-    "root": {"handlers": ["stderr"], "level": env("LOG_LEVEL")},
+    "root": {"handlers": ["stderr"], "level": env.choice("LOG_LEVEL", LOG_LEVELS)},
     "loggers": {
         # The pool logs every attempt to reach a server that is down; a command says it once.
         "psycopg.pool": {"level": "ERROR"},
