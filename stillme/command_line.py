@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import gc
+import io
 import os
 import sys
 
@@ -13,6 +14,7 @@ from django.db.migrations.exceptions import MigrationSchemaMissing
 from django.db.utils import DatabaseError, InterfaceError, OperationalError
 
 from stillme.postgresql.explain import STATES, explain_operational_error, sqlstate
+from stillme.transfer.errors import explain_exhaustion
 
 COULD_NOT_RUN = 2
 
@@ -20,6 +22,10 @@ COULD_NOT_RUN = 2
 def run(arguments: list[str]) -> None:
     """Run the command named in `arguments`; `--traceback` shows what lies below a sentence."""
     _spare_the_collector()
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that speaks ASCII only, and a file's name that is not UTF-8, stop no command.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     if os.environ.get("NO_COLOR"):
         # Django has a variable of its own for its error lines and help pages.
         os.environ.setdefault("DJANGO_COLORS", "nocolor")
@@ -38,6 +44,11 @@ def run(arguments: list[str]) -> None:
         if "--traceback" in arguments:
             raise
         _fail(str(error))
+    except (MemoryError, RuntimeError, ImportError, OSError) as error:
+        sentence = explain_exhaustion(error)
+        if "--traceback" in arguments or not sentence:
+            raise
+        _fail(sentence)
 
 
 def _spare_the_collector() -> None:

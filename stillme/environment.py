@@ -14,6 +14,7 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 
 from stillme.dotenv import read_dotenv
+from stillme.transfer.visible import is_utf_8, visible
 
 
 class Environment(environ.Env):  # type: ignore[misc]  # the package has no types
@@ -68,11 +69,17 @@ class Environment(environ.Env):  # type: ignore[misc]  # the package has no type
                 "nothing here: write the path out."
             )
         try:
-            return (base / Path(given).expanduser()).absolute()
+            found = (base / Path(given).expanduser()).absolute()
         except RuntimeError as error:
             raise ImproperlyConfigured(
                 f"The home directory that {var} begins with is not known: write the path out."
             ) from error
+        if not is_utf_8(found):
+            raise ImproperlyConfigured(
+                f"{var} leads to {visible(str(found))}, a name that is not UTF-8, which PostgreSQL "
+                "cannot record: rename it, or make a link to it (ln -s) and name the link."
+            )
+        return found
 
 
 def _switch(value: str) -> bool:

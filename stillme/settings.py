@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from django.core.exceptions import ImproperlyConfigured
 from django.templatetags.static import static
 from django.utils.functional import SimpleLazyObject
 
 from stillme.environment import Environment
 from stillme.postgresql.configuration import default_cluster_directory, target_database
 from stillme.secret import local_secret_key
+from stillme.transfer.errors import TransferError
+from stillme.transfer.zones import AUTO, zone_name
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -160,7 +163,10 @@ UNFOLD = {
 # --- the legacy side -----------------------------------------------------------------------------
 
 LEGACY_DATA_DIR = env.place("LEGACY_DATA_DIR", BASE_DIR)
-LEGACY_TIME_ZONE = env("LEGACY_TIME_ZONE")
+try:
+    LEGACY_TIME_ZONE = zone_name(env("LEGACY_TIME_ZONE")) or AUTO
+except TransferError as error:
+    raise ImproperlyConfigured(str(error)) from error
 # Django is about to set TZ to TIME_ZONE; local times are shown in the zone it had before.
 PROCESS_TZ = os.environ.get("TZ", "")
 
