@@ -36,6 +36,7 @@ env = Environment(
     BEHIND_PROXY=(bool, False),
     LOG_LEVEL=(str, "WARNING"),
     LOG_FORMAT=(str, "plain"),
+    METRICS_TOKEN=(str, ""),
     FOLLOWER_MAX_LAG=(float, 60.0),
     DATABASE_URL=(str, ""),
     DATABASE_REPLICA_URLS=(list, []),
@@ -250,6 +251,7 @@ for _number, _url in enumerate(env("DATABASE_REPLICA_URLS"), start=1):
     }
 REPLICA_MAX_LAG = env("REPLICA_MAX_LAG")
 FOLLOWER_MAX_LAG = env("FOLLOWER_MAX_LAG")
+METRICS_TOKEN = env("METRICS_TOKEN")
 DATABASE_ROUTERS = [
     "stillme.transfer.routers.LegacyRouter",
     "stillme.ops.replicas.ReplicaRouter",
