@@ -10,11 +10,15 @@ def main() -> None:
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "stillme.settings")
     try:
         from stillme.command_line import run
-    except ImportError:
-        sys.exit(
-            "Django is not installed here: run `.venv/bin/pip install -r requirements.txt` "
-            "and use `.venv/bin/python manage.py`."
+    except ImportError as error:
+        sys.stderr.write(
+            f"What this project needs is not installed here ({error}): run `.venv/bin/pip install "
+            "-r requirements.txt` and use `.venv/bin/python manage.py`.\n"
         )
+        sys.exit(2)
+    except MemoryError:
+        sys.stderr.write("There is no memory to start with: raise the limit (`ulimit -v`).\n")
+        sys.exit(2)
     run(sys.argv)
 
 

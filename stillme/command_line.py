@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import gc
+import io
 import os
 import sys
 
@@ -13,13 +14,28 @@ from django.db.migrations.exceptions import MigrationSchemaMissing
 from django.db.utils import DatabaseError, InterfaceError, OperationalError
 
 from stillme.postgresql.explain import STATES, explain_operational_error, sqlstate
+from stillme.transfer.errors import explain_exhaustion
 
 COULD_NOT_RUN = 2
+_EXPLAINED = (
+    KeyboardInterrupt,
+    DatabaseError,
+    InterfaceError,
+    ImproperlyConfigured,
+    MemoryError,
+    RuntimeError,
+    ImportError,
+    OSError,
+)
 
 
 def run(arguments: list[str]) -> None:
     """Run the command named in `arguments`; `--traceback` shows what lies below a sentence."""
     _spare_the_collector()
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that speaks ASCII only, and a file's name that is not UTF-8, stop no command.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     if os.environ.get("NO_COLOR"):
         # Django has a variable of its own for its error lines and help pages.
         os.environ.setdefault("DJANGO_COLORS", "nocolor")
@@ -30,18 +46,22 @@ def run(arguments: list[str]) -> None:
         if ended.code == 1 and _is_unknown(arguments):
             sys.exit(COULD_NOT_RUN)
         raise
-    except KeyboardInterrupt:
-        if "--traceback" in arguments:
+    except _EXPLAINED as error:
+        sentence = _explain(error)
+        if "--traceback" in arguments or not sentence:
             raise
-        _fail("Interrupted; run the same command to go on.")
-    except (DatabaseError, InterfaceError) as error:
-        if "--traceback" in arguments or not _is_foreseen(error):
-            raise
-        _fail(explain_operational_error(error))
-    except ImproperlyConfigured as error:
-        if "--traceback" in arguments:
-            raise
-        _fail(str(error))
+        _fail(sentence)
+
+
+def _explain(error: BaseException) -> str:
+    """What happened and what to do; empty for what nobody foresaw."""
+    if isinstance(error, KeyboardInterrupt):
+        return "Interrupted; run the same command to go on."
+    if isinstance(error, DatabaseError | InterfaceError):
+        return explain_operational_error(error) if _is_foreseen(error) else ""
+    if isinstance(error, ImproperlyConfigured):
+        return str(error)
+    return explain_exhaustion(error)
 
 
 def _spare_the_collector() -> None:

@@ -12,12 +12,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from django.core.exceptions import ImproperlyConfigured
 from django.templatetags.static import static
 from django.utils.functional import SimpleLazyObject
 
 from stillme.environment import Environment
 from stillme.postgresql.configuration import default_cluster_directory, target_database
 from stillme.secret import local_secret_key
+from stillme.transfer.errors import TransferError
+from stillme.transfer.zones import AUTO, zone_name
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -33,6 +36,7 @@ env = Environment(
     BEHIND_PROXY=(bool, False),
     LOG_LEVEL=(str, "WARNING"),
     LOG_FORMAT=(str, "plain"),
+    METRICS_TOKEN=(str, ""),
     FOLLOWER_MAX_LAG=(float, 60.0),
     DATABASE_URL=(str, ""),
     DATABASE_REPLICA_URLS=(list, []),
@@ -159,15 +163,18 @@ UNFOLD = {
 
 # --- the legacy side -----------------------------------------------------------------------------
 
-LEGACY_DATA_DIR = (BASE_DIR / env("LEGACY_DATA_DIR")).absolute()
-LEGACY_TIME_ZONE = env("LEGACY_TIME_ZONE")
+LEGACY_DATA_DIR = env.place("LEGACY_DATA_DIR", BASE_DIR)
+try:
+    LEGACY_TIME_ZONE = zone_name(env("LEGACY_TIME_ZONE")) or AUTO
+except TransferError as error:
+    raise ImproperlyConfigured(str(error)) from error
 # Django is about to set TZ to TIME_ZONE; local times are shown in the zone it had before.
 PROCESS_TZ = os.environ.get("TZ", "")
 
 
 def _legacy_path(name: str, *overrides: str) -> Path:
-    given: str = next((env(variable) for variable in overrides if env(variable)), "")
-    return (BASE_DIR / given).absolute() if given else LEGACY_DATA_DIR / name
+    given = next((variable for variable in overrides if env(variable)), None)
+    return env.place(given, BASE_DIR) if given else LEGACY_DATA_DIR / name
 
 
 LEGACY_FILES: dict[str, dict[str, Any]] = {
@@ -208,16 +215,16 @@ def legacy_database(path: Path) -> dict[str, Any]:
     """
     return {
         "ENGINE": "django.db.backends.sqlite3",
-        "NAME": f"file:{quote(str(path))}?mode=ro",
+        "NAME": f"file:{quote(bytes(path))}?mode=ro",
         "OPTIONS": {"detect_types": 0},
     }
 
 
 # --- the databases -------------------------------------------------------------------------------
 
-EMBEDDED_POSTGRES_DIR = Path(
-    env("EMBEDDED_POSTGRES_DIR") or default_cluster_directory(BASE_DIR)
-).absolute()
+EMBEDDED_POSTGRES_DIR = env.place(
+    "EMBEDDED_POSTGRES_DIR", BASE_DIR, default_cluster_directory(BASE_DIR)
+)
 
 DATABASES: dict[str, dict[str, Any]] = {
     "default": target_database(
@@ -244,6 +251,7 @@ for _number, _url in enumerate(env("DATABASE_REPLICA_URLS"), start=1):
     }
 REPLICA_MAX_LAG = env("REPLICA_MAX_LAG")
 FOLLOWER_MAX_LAG = env("FOLLOWER_MAX_LAG")
+METRICS_TOKEN = env("METRICS_TOKEN")
 DATABASE_ROUTERS = [
     "stillme.transfer.routers.LegacyRouter",
     "stillme.ops.replicas.ReplicaRouter",
@@ -258,6 +266,7 @@ LANGUAGE_CODE = "en-us"
 FORMAT_MODULE_PATH = "stillme.formats"
 LOGIN_REDIRECT_URL = "admin:index"
 
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
@@ -271,11 +280,11 @@ LOGGING = {
     "handlers": {
         "stderr": {
             "class": "logging.StreamHandler",
-            "formatter": "json" if env("LOG_FORMAT") == "json" else "plain",
+            "formatter": env.choice("LOG_FORMAT", ("plain", "json")),
             "filters": ["context"],
         }
     },
-    "root": {"handlers": ["stderr"], "level": env("LOG_LEVEL")},
+    "root": {"handlers": ["stderr"], "level": env.choice("LOG_LEVEL", LOG_LEVELS)},
     "loggers": {
         # The pool logs every attempt to reach a server that is down; a command says it once.
         "psycopg.pool": {"level": "ERROR"},

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 
 from django.db import DatabaseError, connections, transaction
 
+from stillme.postgresql.explain import first_line
 from stillme.postgresql.session import spell_plainly
 from stillme.transfer.postgresql.copy import execute, fetch_all
+from vector import extension
 from vector.models import Collection, Item
 
 # From this version on a search through the index goes on until it has enough.
@@ -40,21 +42,15 @@ class IndexState:
 
 
 def extension_state(alias: str = "default") -> str:
-    """`installed`, `available` (CREATE EXTENSION would do), or `absent`."""
-    rows = fetch_all(
-        connections[alias],
-        "SELECT installed_version FROM pg_available_extensions WHERE name = 'vector'",
-    )
-    if not rows:
-        return "absent"
-    return "available" if rows[0][0] is None else "installed"
+    """`installed`, `out of reach` (in a schema that the role may not use), `available`, `absent`.
 
-
-def installed_version(alias: str = "default") -> tuple[int, ...] | None:
-    """The version of pgvector in this database, None without. Cheap: asked before each search."""
-    sql = "SELECT extversion FROM pg_extension WHERE extname = 'vector'"
-    rows = fetch_all(connections[alias], sql)
-    return tuple(int(part) for part in rows[0][0].split(".") if part.isdigit()) if rows else None
+    Available: CREATE EXTENSION would install it.
+    """
+    found = extension.installed(alias)
+    if found is not None:
+        return "installed" if found.usable else "out of reach"
+    known = "SELECT 1 FROM pg_available_extensions WHERE name = 'vector'"
+    return "available" if fetch_all(connections[alias], known) else "absent"
 
 
 def ensure_extension(alias: str = "default") -> str:
@@ -62,14 +58,20 @@ def ensure_extension(alias: str = "default") -> str:
     state = extension_state(alias)
     if state == "absent":
         return "The server has no pgvector: search is exact and slow without it."
+    if state == "out of reach":
+        return (
+            "pgvector is in a schema that this role may not use: have its owner GRANT USAGE ON "
+            "SCHEMA (and on its type vector) to the role; until then search is exact and slow."
+        )
     if state == "available":
         try:
             with transaction.atomic(using=alias):
                 execute(connections[alias], "CREATE EXTENSION IF NOT EXISTS vector SCHEMA public")
-        except DatabaseError:
+        except DatabaseError as error:
             return (
-                "pgvector is there but this role may not install it: have a superuser run "
-                "CREATE EXTENSION vector in this database; until then search is exact and slow."
+                f"pgvector is there but cannot be installed (PostgreSQL says {first_line(error)}): "
+                "have a superuser run CREATE EXTENSION vector in this database; until then search "
+                "is exact and slow."
             )
     return ""
 
@@ -80,7 +82,9 @@ def index_name(collection: Collection) -> str:
 
 
 def has_index(collection: Collection) -> bool:
-    """Whether a valid index for this collection's dimension and metric is there."""
+    """Whether a valid index for this collection's dimension and metric is there, and of use."""
+    if extension.usable(collection._state.db or "default") is None:
+        return False
     found = _definition(collection)
     return found is not None and _fits(collection, found)
 
@@ -146,11 +150,14 @@ def _build(collection: Collection, alias: str, rows: int, workers: int, *, repla
     memory = build_megabytes(rows, collection.dimension or 0)
     execute(connection, f"SET LOCAL maintenance_work_mem = '{memory}MB'")
     execute(connection, f"SET LOCAL max_parallel_maintenance_workers = {workers}")
-    operators = OPERATOR_CLASS[Collection.Metric(collection.metric)]
+    pgvector = extension.installed(alias)
+    if pgvector is None:
+        raise DatabaseError("the extension vector is not there any more")
+    operators = pgvector.named(OPERATOR_CLASS[Collection.Metric(collection.metric)])
     execute(
         connection,
         f'CREATE INDEX "{index_name(collection)}" ON "vector"."items" '
-        f"USING hnsw ((embedding::vector({collection.dimension})) {operators}) "
+        f"USING hnsw ((embedding::{pgvector.vector(collection.dimension)}) {operators}) "
         f"WITH (m = {M}, ef_construction = {EF_CONSTRUCTION}) "
         f"WHERE collection_id = {int(collection.pk)}",
     )

@@ -10,17 +10,19 @@ import heapq
 import math
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from typing import Any
 
 from django.db import DataError, connections, transaction
 
 from stillme.transfer.postgresql.copy import execute, fetch_all
-from vector import chroma, models
+from vector import chroma, extension, models
 from vector.chroma.optional import numpy_if_installed
 from vector.expectation import distances
+from vector.extension import Pgvector
 from vector.proof import Ranked
 from vector.targets import target_vectors
 
@@ -59,23 +61,29 @@ def ask_target(row: models.Collection, queries: list[list[float]]) -> Answers:
     """Ask the target the queries."""
     alias = row._state.db or "default"
     answers = Answers()
-    pgvector = bool(
-        fetch_all(connections[alias], "SELECT 1 FROM pg_extension WHERE extname = 'vector'")
-    )
-    indexed = pgvector and has_index(alias, row)
-    try:
-        if pgvector and queries:
-            answers.beyond_float32 = _is_beyond(alias, row, queries)
-            if not answers.beyond_float32:
-                answers.exact = [_pgvector_nearest(alias, row, q, indexed=False) for q in queries]
-    except DataError:
-        # pgvector takes no NaN or infinity, which real[] holds.
-        pgvector = False
-    if not pgvector or answers.beyond_float32:
+    pgvector = extension.usable(alias)
+    if pgvector is not None and queries:
+        _ask_pgvector(alias, pgvector, row, queries, answers)
+    if not answers.exact:
         answers.exact = _plain_nearest(alias, row, queries)
-    if indexed:
-        answers.indexed = [_pgvector_nearest(alias, row, q, indexed=True) for q in queries]
     return answers
+
+
+def _ask_pgvector(
+    alias: str,
+    pgvector: Pgvector,
+    row: models.Collection,
+    queries: list[list[float]],
+    answers: Answers,
+) -> None:
+    ask = partial(_pgvector_nearest, alias, pgvector, row)
+    # pgvector takes no NaN or infinity, which real[] holds.
+    with suppress(DataError):
+        answers.beyond_float32 = _is_beyond(alias, pgvector, row, queries)
+        if not answers.beyond_float32:
+            answers.exact = [ask(query, indexed=False) for query in queries]
+    if has_index(alias, row):
+        answers.indexed = [ask(query, indexed=True) for query in queries]
 
 
 def compare(name: str, legacy: list[Ranked], answers: Answers) -> SearchProof:
@@ -224,7 +232,9 @@ def merge(queries: list[list[float]], found: Iterable[list[Ranked]]) -> list[Ran
     return best
 
 
-def _is_beyond(alias: str, row: models.Collection, queries: list[list[float]]) -> bool:
+def _is_beyond(
+    alias: str, pgvector: Pgvector, row: models.Collection, queries: list[list[float]]
+) -> bool:
     """Whether pgvector, which sums squares in float32, cannot order the vectors.
 
     Where squares leave float32 its distances are infinite, zero or NaN, and the true ones tell the
@@ -235,7 +245,7 @@ def _is_beyond(alias: str, row: models.Collection, queries: list[list[float]]) -
     zero_is_fine = row.metric != "cosine"
     if not all((zero_is_fine and not n) or LEAST_NORM <= n <= MOST_NORM for n in norms):
         return True
-    norm = f"vector_norm(embedding::vector({row.dimension}))"
+    norm = f"{pgvector.named('vector_norm')}(embedding::{pgvector.vector(row.dimension)})"
     with transaction.atomic(using=alias):
         found = fetch_all(
             connections[alias],
@@ -248,9 +258,11 @@ def _is_beyond(alias: str, row: models.Collection, queries: list[list[float]]) -
 
 
 def _pgvector_nearest(
-    alias: str, row: models.Collection, query: list[float], *, indexed: bool
+    alias: str, pgvector: Pgvector, row: models.Collection, query: list[float], *, indexed: bool
 ) -> Ranked:
-    distance = f"embedding::vector({row.dimension}) {_OPERATOR[row.metric]} %s::vector"
+    between = pgvector.operator(_OPERATOR[row.metric])
+    size = pgvector.vector(row.dimension)
+    distance = f"embedding::{size} {between} %s::{pgvector.vector(None)}"
     # The sum keeps the index out: it gives the order of the bare distance only.
     order = distance if indexed else f"({distance}) + 0"
     with transaction.atomic(using=alias):

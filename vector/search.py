@@ -6,24 +6,25 @@ Distances are Chroma's: squared for l2, 1 - cosine, 1 - inner product.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from django.db import DataError, connections, transaction
 from django.db.models import F, FloatField, Func, QuerySet, Value
-from django.db.models.functions import Cast
-from pgvector.django import CosineDistance, L2Distance, MaxInnerProduct, VectorField
 
 from stillme.transfer.postgresql.copy import execute
-from vector import indexes
+from vector import extension, indexes
+from vector.checking import VectorError
+from vector.extension import Pgvector
 from vector.fields import EmbeddingField
 from vector.models import Collection, Item
 
 EF_SEARCH = 100
 MOST_EF_SEARCH = 1_000
-_PGVECTOR = {
-    Collection.Metric.L2: L2Distance,
-    Collection.Metric.COSINE: CosineDistance,
-    Collection.Metric.IP: MaxInnerProduct,
+_OPERATOR = {
+    Collection.Metric.L2: "<->",
+    Collection.Metric.COSINE: "<=>",
+    Collection.Metric.IP: "<#>",
 }
 # Without pgvector: sums over the two arrays side by side, in double precision.
 _SUMS = {
@@ -46,6 +47,31 @@ class _PlainDistance(Func):
         super().__init__(F("embedding"), value, template=template)
 
 
+@dataclass(frozen=True, slots=True)
+class Ranking:
+    """What a collection's items are ordered by: their distance from a vector."""
+
+    collection: Collection
+    vector: Sequence[float]
+    pgvector: Pgvector
+
+    def distance(self, *, exact: bool = False) -> Any:
+        """The distance as an expression; the index cannot give the order of an exact one."""
+        # Spelled as in the index, or PostgreSQL does not see that they belong together.
+        type_ = self.pgvector.vector(self.collection.dimension)
+        stored = Func(F("embedding"), template=f"(%(expressions)s)::{type_}")
+        wanted = Func(Value(_text(self.vector)), template=f"(%(expressions)s)::{type_}")
+        between = self.pgvector.operator(_OPERATOR[_metric(self.collection)])
+        far = Func(
+            stored,
+            wanted,
+            template="(%(expressions)s)",
+            arg_joiner=f" {between} ",
+            output_field=FloatField(),
+        )
+        return far + Value(0.0) if exact else far
+
+
 def nearest(
     items: QuerySet[Item],
     collection: Collection,
@@ -60,11 +86,13 @@ def nearest(
     Where the index comes back with too few, the search is done again exactly: a filter leaves some
     out, and so do deleted items that are not yet vacuumed. `filtered` says there is a filter.
     """
-    version = indexes.installed_version(items.db)
-    if version is not None:
-        goes_on = filtered and version >= indexes.GOES_ON
+    pgvector = extension.usable(items.db)
+    if pgvector is not None:
+        goes_on = filtered and pgvector.version >= indexes.GOES_ON
         try:
-            return _with_pgvector(items, collection, vector, count, exact, goes_on)
+            return _with_pgvector(
+                items, Ranking(collection, vector, pgvector), count, exact, goes_on
+            )
         except DataError:
             # pgvector takes no NaN or infinity, which an imported real[] may hold.
             pass
@@ -74,21 +102,15 @@ def nearest(
 
 
 def _with_pgvector(
-    items: QuerySet[Item],
-    collection: Collection,
-    vector: Sequence[float],
-    count: int,
-    exact: bool,
-    goes_on: bool,
+    items: QuerySet[Item], ranking: Ranking, count: int, exact: bool, goes_on: bool
 ) -> list[tuple[Item, float]]:
     if not exact and count <= MOST_EF_SEARCH:
         with transaction.atomic(using=items.db):
             _tune(items.db, count, goes_on=goes_on)
-            found = _rows(items, distance_of(collection, vector), F("distance").asc(), count)
+            found = _rows(items, ranking.distance(), F("distance").asc(), count)
     if exact or count > MOST_EF_SEARCH or len(found) < count:
-        distance = distance_of(collection, vector, exact=True)
-        found = _rows(items, distance, F("distance").asc(), count)
-    return [(item, _from_pgvector(collection, far)) for item, far in found]
+        found = _rows(items, ranking.distance(exact=True), F("distance").asc(), count)
+    return [(item, _from_pgvector(ranking.collection, far)) for item, far in found]
 
 
 def _metric(collection: Collection) -> Collection.Metric:
@@ -96,11 +118,17 @@ def _metric(collection: Collection) -> Collection.Metric:
 
 
 def distance_of(collection: Collection, vector: Sequence[float], *, exact: bool = False) -> Any:
-    """pgvector's distance as an expression; the index cannot give the order of an exact one."""
-    # Spelled as in the index, or PostgreSQL does not see that they belong together.
-    stored = Cast("embedding", VectorField(dimensions=collection.dimension))
-    distance = _PGVECTOR[_metric(collection)](stored, list(vector))
-    return distance + Value(0.0) if exact else distance
+    """pgvector's distance as an expression, for queries of one's own through the ORM.
+
+    `L2` is the plain distance, `IP` the negative inner product, as pgvector has them. The index
+    cannot give the order of an `exact` one. Raises VectorError where pgvector cannot be used.
+    """
+    pgvector = extension.usable(collection._state.db or "default")
+    if pgvector is None:
+        raise VectorError(
+            "This database has no pgvector that the role may use: services.query searches without."
+        )
+    return Ranking(collection, vector, pgvector).distance(exact=exact)
 
 
 def _tune(alias: str, count: int, *, goes_on: bool) -> None:
@@ -109,6 +137,11 @@ def _tune(alias: str, count: int, *, goes_on: bool) -> None:
     execute(connection, f"SET LOCAL hnsw.ef_search = {max(EF_SEARCH, count)}")
     if goes_on:
         execute(connection, "SET LOCAL hnsw.iterative_scan = strict_order")
+
+
+def _text(vector: Sequence[float]) -> str:
+    """A vector as pgvector reads it."""
+    return f"[{','.join(repr(float(x)) for x in vector)}]"
 
 
 def _rows(items: QuerySet[Item], distance: Any, order: Any, count: int) -> list[tuple[Item, Any]]:

@@ -9,7 +9,7 @@ from django.db import connections
 from stillme.postgresql.session import spell_plainly
 from stillme.transfer.findings import Finding, FindingKind
 from stillme.transfer.postgresql.copy import fetch_all
-from vector import models
+from vector import extension, models
 
 # pgvector's limit for an index over `vector`.
 _MOST_DIMENSIONS = 2_000
@@ -34,11 +34,11 @@ def missing(row: models.Collection) -> list[Finding]:
     """A finding where the collection can have an index and has none, or one that does not fit."""
     alias = row._state.db or "default"
     # Before pgvector 0.5 there was no HNSW.
-    installed = "SELECT 1 FROM pg_extension, pg_am WHERE extname = 'vector' AND amname = 'hnsw'"
+    hnsw = "SELECT 1 FROM pg_am WHERE amname = 'hnsw'"
     dimension = row.dimension
     if not dimension or dimension > _MOST_DIMENSIONS or row.metric not in _OPERATORS:
         return []
-    if not fetch_all(connections[alias], installed):
+    if extension.usable(alias) is None or not fetch_all(connections[alias], hnsw):
         return []
     spell_plainly(connections[alias])
     expected = ("hnsw", _OPERATORS[row.metric], f"vector({dimension})", "")

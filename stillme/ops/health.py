@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,6 +16,9 @@ from stillme.ops.replicas import replicas
 from stillme.postgresql.explain import explain_operational_error
 from stillme.transfer.models import FileState
 
+logger = logging.getLogger("stillme.requests")
+
+DATABASE_AWAY = "The database cannot be used at the moment: the server's log says why."
 # A follower writes its lag down about once a second.
 SILENT_SECONDS = 30
 
@@ -40,7 +44,9 @@ def readyz(request: HttpRequest) -> JsonResponse:
                 f"{file}: {lag['problem']}" for file, lag in lags.items() if lag["problem"]
             ]
     except DatabaseError as error:
-        problems.append(explain_operational_error(error))
+        # Anybody may ask; who the database's user is, and on which host, is for the log.
+        logger.error("readyz: %s", explain_operational_error(error))
+        problems.append(DATABASE_AWAY)
     body = {
         "status": "not ready" if problems else "ready",
         "problems": problems,

@@ -9,8 +9,10 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
+from django.conf import settings
 from django.db.backends.postgresql.base import DatabaseWrapper
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
+from django.utils.crypto import constant_time_compare
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     REGISTRY,
@@ -50,12 +52,23 @@ class PoolCollector(Collector):
             yield gauge
 
 
+def _may_read(request: HttpRequest) -> bool:
+    """Whether the request has the token METRICS_TOKEN, or comes from a member of the staff."""
+    token: str = settings.METRICS_TOKEN
+    given = request.headers.get("Authorization", "")
+    if token and constant_time_compare(given, f"Bearer {token}"):
+        return True
+    return request.user.is_active and request.user.is_staff
+
+
 _pools = PoolCollector()
 REGISTRY.register(_pools)
 
 
 def metrics(request: HttpRequest) -> HttpResponse:
-    """The page that Prometheus reads."""
+    """The page that Prometheus reads; for whoever may not, there is no such page."""
+    if not _may_read(request):
+        raise Http404
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         registry = CollectorRegistry()
         multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]

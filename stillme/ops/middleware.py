@@ -10,6 +10,7 @@ from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 
 from stillme.ops.context import request_id, request_id_from
+from stillme.ops.health import DATABASE_AWAY
 from stillme.ops.metrics import REQUESTS, SECONDS
 from stillme.ops.replicas import task
 from stillme.postgresql.explain import explain_operational_error
@@ -45,7 +46,7 @@ class OperationsMiddleware:
             return None
         sentence = explain_operational_error(error)
         logger.error("%s %s: %s", request.method, request.path, sentence)
-        response = HttpResponse(sentence, status=503, content_type="text/plain; charset=utf-8")
+        response = HttpResponse(DATABASE_AWAY, status=503, content_type="text/plain; charset=utf-8")
         response["Retry-After"] = str(RETRY_AFTER)
         return response
 

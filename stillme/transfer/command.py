@@ -6,11 +6,13 @@ import errno
 import os
 import sqlite3
 import sys
-from argparse import RawDescriptionHelpFormatter
+from argparse import ArgumentTypeError, RawDescriptionHelpFormatter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TextIO
 
+import apsw
 import psycopg
 from django.core.management.base import (
     BaseCommand,
@@ -27,9 +29,9 @@ from rich.text import Text
 
 from stillme.postgresql.explain import explain_operational_error
 from stillme.postgresql.silence import end_with_client
-from stillme.transfer.errors import TransferError
+from stillme.transfer.errors import TransferError, explain_exhaustion
 from stillme.transfer.interrupts import Interrupted, interruptible
-from stillme.transfer.visible import visible
+from stillme.transfer.visible import is_utf_8, visible
 
 COULD_NOT_RUN = 2
 PIPE_WIDTH = 80
@@ -39,6 +41,19 @@ _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 class _Formatter(DjangoHelpFormatter, RawDescriptionHelpFormatter):
     """Django's order of options, and examples line by line."""
+
+
+def given_path(text: str) -> Path:
+    """The path that an option names, for `type=`; `~` is the user's home."""
+    try:
+        path = Path(text).expanduser()
+    except RuntimeError as error:
+        raise ArgumentTypeError("the home directory is not known: write the path out") from error
+    if not text.strip():
+        raise ArgumentTypeError("the path is empty: name one, or leave the option out")
+    if not is_utf_8(path):
+        raise ArgumentTypeError(f"{visible(text)} is not UTF-8: name another path")
+    return path
 
 
 class VisibleConsole(Console):
@@ -130,9 +145,9 @@ class TransferCommand(BaseCommand):
             raise _could_not_run(sentence) from error
         except TransferError as error:
             raise _could_not_run(str(error)) from error
-        except sqlite3.Error as error:
+        except (sqlite3.Error, apsw.Error) as error:
             # A page that no earlier step had to read.
-            sentence = (
+            sentence = explain_exhaustion(error) or (
                 f"A legacy file cannot be read to the end ({error}): `manage.py backup_sqlite` "
                 "tells which one, and what can still be read."
             )
@@ -145,7 +160,13 @@ class TransferCommand(BaseCommand):
             _silence(sys.stdout)
             status = COULD_NOT_RUN
         except OSError as error:
-            raise _could_not_run(_explain_os_error(error)) from error
+            sentence = explain_exhaustion(error) or _explain_os_error(error)
+            raise _could_not_run(sentence) from error
+        except (MemoryError, RuntimeError, ImportError) as error:
+            sentence = explain_exhaustion(error)
+            if not sentence:
+                raise
+            raise _could_not_run(sentence) from error
         if status:
             self.stdout.flush()
             sys.exit(status)

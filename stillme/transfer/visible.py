@@ -7,6 +7,8 @@ printed at all.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 
 def visible(text: str) -> str:
     """As Python spells what has no shape of its own; line breaks stay."""
@@ -18,3 +20,12 @@ def visible(text: str) -> str:
 def in_one_line(text: str) -> str:
     """The same, line breaks spelled as well."""
     return visible(text).replace("\n", "\\n")
+
+
+def is_utf_8(path: Path) -> bool:
+    """Whether a path is text that PostgreSQL, JSON and HTML can hold; Linux allows any bytes."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        return False
+    return True

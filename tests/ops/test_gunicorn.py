@@ -34,6 +34,7 @@ def site(
         "WEB_THREADS": "3",
         "LOG_FORMAT": "json",
         "LOG_LEVEL": "INFO",
+        "METRICS_TOKEN": "t0ken",
         "PROMETHEUS_MULTIPROC_DIR": str(tmp_path),
     }
     environment.pop("DB_POOL_MAX_SIZE", None)
@@ -72,7 +73,10 @@ def test_it_serves_and_ends_gracefully(site: tuple[str, subprocess.Popen], tmp_p
     assert status(f"{url}/readyz") == 200
     for _ in range(20):
         assert status(f"{url}/admin/login/") == 200
-    with urllib.request.urlopen(f"{url}/metrics", timeout=60) as page:
+    assert status(f"{url}/metrics") != 200
+    token = {"Authorization": "Bearer t0ken"}
+    asked = urllib.request.Request(f"{url}/metrics", headers=token)
+    with urllib.request.urlopen(asked, timeout=60) as page:
         text = page.read().decode()
     line = next(
         li

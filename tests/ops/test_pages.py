@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.contrib.auth.models import User
 from django.db import OperationalError, connections, models
 from django.db.migrations.operations import AlterField
 from django.db.migrations.recorder import MigrationRecorder
@@ -17,6 +18,7 @@ from django.utils import timezone
 
 from stillme.ops import checks
 from stillme.ops.context import request_id, request_id_from
+from stillme.ops.health import DATABASE_AWAY
 from stillme.ops.logs import ContextFilter, JsonFormatter
 from stillme.ops.middleware import OperationsMiddleware
 from stillme.transfer import ledger
@@ -43,14 +45,17 @@ def test_not_ready_without_migrations(client: Client) -> None:
     assert "manage.py migrate" in answer.json()["problems"][0]
 
 
-def test_not_ready_without_a_database(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_not_ready_without_a_database(
+    client: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     def refuse(*args: Any, **kwargs: Any) -> None:
         raise OperationalError('connection to server at "h", port 1 failed: Connection refused')
 
     monkeypatch.setattr("stillme.ops.health.unapplied", refuse)
     answer = client.get("/readyz")
     assert answer.status_code == 503
-    assert answer.json()["problems"][0].startswith("No PostgreSQL answers")
+    assert answer.json()["problems"] == [DATABASE_AWAY]
+    assert "No PostgreSQL answers" in caplog.text
 
 
 @pytest.mark.parametrize(
@@ -74,14 +79,36 @@ def test_follower_lag(client: Client, details: dict[str, Any], problem: str) -> 
     assert problem in "".join(answer.json()["problems"])
 
 
-def test_metrics(client: Client) -> None:
+def test_metrics(client: Client, settings: Any) -> None:
+    settings.METRICS_TOKEN = "t0ken"
     client.get("/healthz")
-    page = client.get("/metrics")
+    page = client.get("/metrics", headers={"Authorization": "Bearer t0ken"})
     assert page["Content-Type"].startswith("text/plain")
     text = page.content.decode()
     assert 'stillme_http_requests_total{method="GET",status="200",view="healthz"}' in text
     assert 'stillme_http_request_seconds_bucket{le="0.1",view="healthz"}' in text
     assert "# TYPE stillme_db_requests_waiting gauge" in text
+
+
+@pytest.mark.parametrize("token", ["", "t0ken"])
+def test_metrics_say_nothing_to_strangers(
+    client: Client, admin_user: User, settings: Any, token: str
+) -> None:
+    settings.METRICS_TOKEN = token
+    guest = User.objects.create_user("guest", password="x")
+    for given in (None, "Bearer ", "Bearer", "Bearer other", "Bearer \u00e9", "Basic t0ken"):
+        headers = {} if given is None else {"Authorization": given}
+        for someone in (None, guest):
+            if someone:
+                client.force_login(someone)
+            page = client.get("/metrics", headers=headers)
+            assert page.status_code == 404
+            assert b"stillme_" not in page.content
+        client.logout()
+    client.force_login(admin_user)
+    assert b"stillme_http_requests" in client.get("/metrics").content
+    User.objects.update(is_active=False)
+    assert client.get("/metrics").status_code == 404
 
 
 def test_request_ids(client: Client) -> None:
@@ -93,14 +120,17 @@ def test_request_ids(client: Client) -> None:
     assert len(request_id_from("x" * 65)) == 32
 
 
-def test_a_database_that_is_away_is_503_and_a_sentence(rf: RequestFactory) -> None:
+def test_a_database_that_is_away_is_503_and_a_sentence(
+    rf: RequestFactory, caplog: pytest.LogCaptureFixture
+) -> None:
     middleware = OperationsMiddleware(lambda request: None)  # type: ignore[arg-type, return-value]
     error = OperationalError("couldn't get a connection after 10.00 sec")
     answer = middleware.process_exception(rf.get("/x"), error)
     assert answer is not None
     assert answer.status_code == 503
     assert answer["Retry-After"] == "5"
-    assert "DB_POOL_MAX_SIZE" in answer.content.decode()
+    assert answer.content.decode() == DATABASE_AWAY
+    assert "DB_POOL_MAX_SIZE" in caplog.text
     assert middleware.process_exception(rf.get("/x"), ValueError("x")) is None
 
 

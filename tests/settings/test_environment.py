@@ -116,6 +116,46 @@ def test_legacy_paths() -> None:
     assert found["rss"]["OPTIONS"] == {"detect_types": 0}
 
 
+def test_a_path_may_begin_at_home(tmp_path: Path) -> None:
+    home = {"HOME": str(tmp_path)}
+    found = settings_with(
+        LEGACY_DATA_DIR="~/data", LEGACY_RSS_PATH="~/r.db", EMBEDDED_POSTGRES_DIR="~/pg", **home
+    )
+    assert found["legacy"]["knowledge"] == str(tmp_path / "data" / "knowledge_retention.db")
+    assert found["legacy"]["rss"] == str(tmp_path / "r.db")
+    assert found["default"]["EMBEDDED"]["directory"] == str(tmp_path / "pg")
+
+
+@pytest.mark.parametrize(
+    "path", ["~nobody-of-this-name/data", "$NOWHERE/data", os.fsdecode(b"d\xe9")]
+)
+def test_a_path_that_leads_nowhere_known_is_a_sentence(path: str) -> None:
+    answer = process("manage.py", "check", LEGACY_DATA_DIR=path)
+    assert answer.returncode == 2
+    assert "LEGACY_DATA_DIR" in answer.stderr
+    assert answer.stderr.count("\n") == 1
+
+
+def test_blanks_and_line_breaks_around_a_value_do_not_count() -> None:
+    found = settings_with(
+        DATABASE_URL=" postgresql://me:pw@db/x?sslmode=require\n",
+        LEGACY_DATA_DIR=" /srv/d\n",
+        DEBUG=" True\r\n",
+    )
+    assert found["default"]["NAME"] == "x"
+    assert found["default"]["OPTIONS"]["sslmode"] == "require"
+    assert found["legacy"]["knowledge"] == "/srv/d/knowledge_retention.db"
+    assert found["debug"] is True
+
+
+def test_a_value_may_name_another_variable() -> None:
+    url = "postgresql://me:pw@db/x"
+    assert settings_with(DATABASE_URL="$THE_URL", THE_URL=url)["default"]["NAME"] == "x"
+    # Never the default in its place: that is another database.
+    answer = process("manage.py", "check", DATABASE_URL="$THE_URL")
+    assert answer.returncode == 2
+
+
 def test_stillmes_own_variables_count_after_ours() -> None:
     theirs = {"RSS_FETCH_HISTORY_DB_PATH": "/app/data/r.db", "CHROMA_DB_PATH": "/app/data/v"}
     found = settings_with(**theirs)
@@ -174,10 +214,22 @@ def test_usable_options_of_the_url_are_taken() -> None:
     assert (found["CONN_MAX_AGE"], found["ATOMIC_REQUESTS"]) == (60, True)
 
 
-def test_a_number_that_is_none_is_a_sentence() -> None:
-    answer = process("manage.py", "check", DB_POOL_MAX_SIZE="many")
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("DB_POOL_MAX_SIZE", "many", "DB_POOL_MAX_SIZE is no whole number"),
+        ("REPLICA_MAX_LAG", "5s", "REPLICA_MAX_LAG is no number"),
+        ("SECURE_SSL", "ture", "SECURE_SSL is no switch"),
+        ("LOG_LEVEL", "loud", "LOG_LEVEL is none of DEBUG, INFO"),
+        ("LEGACY_TIME_ZONE", "Mars/Olympus", "LEGACY_TIME_ZONE='Mars/Olympus' is no IANA"),
+        ("LOG_FORMAT", "xml", "LOG_FORMAT is none of plain, json"),
+    ],
+)
+def test_a_value_that_is_none_is_a_sentence(name: str, value: str, said: str) -> None:
+    answer = process("manage.py", "check", **{name: value})
     assert answer.returncode == 2
-    assert "DB_POOL_MAX_SIZE is no whole number" in answer.stderr
+    assert said in answer.stderr
+    assert answer.stderr.count("\n") == 1
 
 
 def test_help_and_check_need_no_server(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from array import array
 import pytest
 from django.db import connection, transaction
 
-from vector import indexes, search, services
+from vector import extension, indexes, search, services
 from vector.models import Collection, Item
 from vector.services import VectorError
 
@@ -53,7 +53,7 @@ def test_nearest_neighbours_and_chromas_distances(metric, way, monkeypatch, requ
         request.getfixturevalue("pgvector")
     made = cloud(metric)
     if way == "plain":
-        monkeypatch.setattr(indexes, "installed_version", lambda alias="default": None)
+        monkeypatch.setattr(extension, "installed", lambda alias="default": None)
     elif way == "exact":
         assert indexes.ensure_extension() == ""
     else:
@@ -127,7 +127,7 @@ def test_vectors_that_pgvector_refuses_are_still_searched(pgvector):
 
 
 def test_without_pgvector_everything_says_so(monkeypatch, collection):
-    monkeypatch.setattr(indexes, "installed_version", lambda alias="default": None)
+    monkeypatch.setattr(extension, "installed", lambda alias="default": None)
     monkeypatch.setattr(indexes, "extension_state", lambda alias="default": "absent")
     assert "no pgvector" in indexes.ensure_index(collection).sentence
     assert "pgvector is absent" in services.search_state(collection)
@@ -171,7 +171,7 @@ def test_zero_vector_has_cosine_distance_one(monkeypatch, pgvector):
     services.add(made, ["zero", "near"], [[0, 0], [1, 0]])
     assert indexes.ensure_extension() == ""
     assert [(r.id, r.distance) for r in services.query(made, [1, 0])] == [("near", 0), ("zero", 1)]
-    monkeypatch.setattr(indexes, "installed_version", lambda alias="default": None)
+    monkeypatch.setattr(extension, "installed", lambda alias="default": None)
     assert [(r.id, r.distance) for r in services.query(made, [1, 0])] == [("near", 0), ("zero", 1)]
 
 

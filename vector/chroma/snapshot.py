@@ -135,7 +135,7 @@ def fingerprint(folder: Path) -> dict[str, tuple[int, int, int]]:
 def _open(source: Path) -> sqlite3.Connection:
     try:
         return sqlite3.connect(
-            f"file:{quote(str(source.absolute()))}?mode=ro", uri=True, isolation_level=None
+            f"file:{quote(bytes(source.absolute()))}?mode=ro", uri=True, isolation_level=None
         )
     except sqlite3.Error as error:
         raise LegacyFileError(_sentence(source, str(error))) from error

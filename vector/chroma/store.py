@@ -260,7 +260,7 @@ def open_store(path: Path, scratch: Path | None = None) -> Iterator[Store]:
 
 
 def _open(database: Path) -> sqlite3.Connection:
-    location = f"file:{quote(str(database.absolute()))}?mode=ro&immutable=1"
+    location = f"file:{quote(bytes(database.absolute()))}?mode=ro&immutable=1"
     connection = sqlite3.connect(location, uri=True, isolation_level=None)
     connection.execute("PRAGMA mmap_size = 268435456")
     return connection

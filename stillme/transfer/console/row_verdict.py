@@ -17,6 +17,7 @@ from stillme.transfer.verify.local_clock import LocalClock, row_minutes_sql
 from stillme.transfer.verify.result import TableProof
 from stillme.transfer.verify.rows import RowJudge
 from stillme.transfer.verify.target_side import TargetSide
+from stillme.transfer.zones import zone_name
 
 # A row with more than this is judged by verify_migration, not while a page waits.
 LARGEST = 4_000_000
@@ -78,8 +79,8 @@ def _minutes(
 
 def _clock(file: str) -> tuple[LocalClock, bool]:
     """The clock of the last import, and whether one offset holds for the whole file."""
-    if settings.LEGACY_TIME_ZONE != "auto":
-        return LocalClock(zone=settings.LEGACY_TIME_ZONE), True
+    if zone := zone_name(settings.LEGACY_TIME_ZONE):
+        return LocalClock(zone=zone), True
     noted = RunFile.objects.filter(file=file).order_by("-id").first()
     if noted is None:
         # Never imported: its times cannot be told from here.

@@ -9,19 +9,12 @@ from rich.console import Console
 from rich.markup import escape
 
 from stillme.transfer.errors import TransferError
+from stillme.transfer.private_file import write_private
 from stillme.transfer.reports.html_verify import html_page
 from stillme.transfer.reports.json_text import json_text, print_json
 from stillme.transfer.reports.terminal_verify import as_dict
 from stillme.transfer.verify.manifest import ManifestCheck, make_manifest
 from stillme.transfer.verify.result import VerifyResult
-
-
-def check_writable(path: Path | None) -> None:
-    """Raises TransferError before the work where the file could not be written after it."""
-    if path is None:
-        return
-    if path.is_dir() or not path.parent.is_dir():
-        raise TransferError(f"{path} cannot be written: name a file in an existing directory.")
 
 
 def write_files(result: VerifyResult, html: Path | None, manifest: Path | None) -> None:
@@ -34,8 +27,7 @@ def write_files(result: VerifyResult, html: Path | None, manifest: Path | None) 
         texts.append((manifest, json_text(make_manifest(report))))
     for path, text in texts:
         try:
-            # A legacy text may hold what UTF-8 cannot.
-            path.write_text(text, encoding="utf-8", errors="backslashreplace")
+            write_private(path, text)
         except OSError as error:
             raise TransferError(f"{path} cannot be written: {error.strerror}.") from error
 

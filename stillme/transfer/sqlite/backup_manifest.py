@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 from stillme.transfer.errors import LegacyFileError
+from stillme.transfer.private_file import write_private
 
 NAME = "manifest.json"
 FORMAT = 1
@@ -73,13 +73,7 @@ class Manifest:
 def write_manifest(directory: Path, manifest: Manifest) -> Path:
     """Written last and in one step: a folder with a manifest is a complete backup."""
     path = directory / NAME
-    draft = directory / (NAME + ".partial")
-    with draft.open("w", encoding="utf-8") as stream:
-        json.dump(manifest.as_dict(), stream, indent=2, ensure_ascii=False)
-        stream.write("\n")
-        stream.flush()
-        os.fsync(stream.fileno())
-    draft.replace(path)
+    write_private(path, json.dumps(manifest.as_dict(), indent=2, ensure_ascii=False) + "\n")
     return path
 
 

@@ -12,11 +12,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 import apsw
 
-from stillme.transfer.errors import TransferError
+from stillme.transfer import zones
 from stillme.transfer.kinds import Twin
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.clock_sql import (
@@ -31,7 +31,6 @@ from stillme.transfer.sqlite.key_text import key_sql, typed_key
 from stillme.transfer.sqlite.parts import Scan, scan_on
 from stillme.transfer.sqlite.spans import Span, is_settled, join_spans, nearest, turns_digest
 
-AUTO = "auto"
 # Later than every stamp. Not a number: a TIMESTAMP column would be compared with it as one, and
 # every text is greater than a number.
 _NEVER = "9999-12-32"
@@ -108,24 +107,10 @@ def _zone_offset(zone: str, local: datetime) -> tuple[timedelta, bool]:
     return offset, back != local
 
 
-def check_zone(name: str) -> str | None:
-    """None for ``auto``, the name of a known IANA zone otherwise. Raises TransferError."""
-    if name.strip().lower() in ("", AUTO):
-        return None
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise TransferError(
-            f"LEGACY_TIME_ZONE={name!r} is no IANA time zone: set it to a name such as "
-            "Asia/Ho_Chi_Minh, or to auto."
-        ) from error
-    return name
-
-
 def read_clock(
     connection: Connection,
     mappings: Iterable[TableMapping],
-    zone_name: str = AUTO,
+    zone_name: str = zones.AUTO,
     scan: Scan | None = None,
     recorded: int | None = None,
 ) -> Clock:
@@ -135,7 +120,7 @@ def read_clock(
     usual offset that the file was loaded with: it stays, as long as the file does not deny it.
     """
     tables = list(mappings)
-    zone = check_zone(zone_name)
+    zone = zones.zone_name(zone_name)
     counts: Counter[int] = Counter()
     for mapping in tables:
         if mapping.clock is not None:

@@ -36,7 +36,7 @@ def exact_double(value: Any) -> str | None:
 
 def uri(path: Path, mode: str = "ro") -> str:
     """The SQLite URI of a file, percent-encoded."""
-    return f"file:{quote(str(path.absolute()))}?mode={mode}"
+    return f"file:{quote(bytes(path.absolute()))}?mode={mode}"
 
 
 def open_legacy(path: Path, *, timeout: float = 5.0, in_place: bool = False) -> sqlite3.Connection:

@@ -4,8 +4,9 @@ A program of its own, which needs the standard library only (`sqlite.snapshot` s
 it). The digest is made beside the copying, of the very bytes that are written. Exits with 1 where
 the source cannot be read or the copy not be written.
 
-`python copier.py --all SOURCE COPY PARENT` copies a database with its `-journal` and `-wal` under SQLite's
-read lock instead, and prints nothing (`sqlite.private_copy`). Exits with 3 where a writer has it.
+`python copier.py --all SOURCE COPY PARENT` copies a database with its `-journal` and `-wal` under
+SQLite's read lock instead, and prints nothing (`sqlite.private_copy`). Exits with 3 where a writer
+has it.
 
 A copy is given up when the process PARENT (its pid), which started it, has ended: nobody will use
 the copy then.

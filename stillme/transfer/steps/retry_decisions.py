@@ -9,9 +9,10 @@ from stillme.transfer.kinds import Date, Timestamp
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import QuarantinedRow, RunFile
 from stillme.transfer.registry import legacy_files
-from stillme.transfer.sqlite.clock import Clock, check_zone
+from stillme.transfer.sqlite.clock import Clock
 from stillme.transfer.steps.syncing.decisions import Decisions
 from stillme.transfer.steps.syncing.live_file import LiveFile
+from stillme.transfer.zones import zone_name
 
 
 def decisions_for(
@@ -32,7 +33,7 @@ def decisions_for(
 
 
 def _recorded_clock(alias: str, file: str) -> Clock:
-    zone = check_zone(settings.LEGACY_TIME_ZONE)
+    zone = zone_name(settings.LEGACY_TIME_ZONE)
     noted = RunFile.objects.using(alias).filter(file=file).order_by("-id").first()
     if noted is None:
         return Clock(zone=zone)

@@ -19,6 +19,7 @@ from stillme.transfer.sqlite.snapshot import Snapshot
 from stillme.transfer.verify.local_clock import find_clock
 from stillme.transfer.verify.table import TableCase
 from stillme.transfer.verify.units import number_units
+from stillme.transfer.zones import zone_name
 
 
 def make_cases(alias: str, snapshot: Snapshot, *, live: bool = False) -> dict[str, TableCase]:
@@ -38,9 +39,8 @@ def make_cases(alias: str, snapshot: Snapshot, *, live: bool = False) -> dict[st
         scan = (
             scan_on(connection) if live else partial(scan_in_parts, snapshot.path, threads=threads)
         )
-        wanted = None if zone in ("", "auto") else zone
         recorded = recorded_usual(alias, snapshot.file, zone)
-        clock = find_clock(connection, mappings.values(), wanted, scan, recorded)
+        clock = find_clock(connection, mappings.values(), zone_name(zone), scan, recorded)
         return {
             name: TableCase(
                 snapshot,

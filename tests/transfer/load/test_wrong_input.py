@@ -82,9 +82,11 @@ def test_names_that_do_not_exist(legacy: Path) -> None:
     assert "--chunk-rows must be 1 or more" in refused("import_sqlite", "--chunk-rows", "0")
 
 
-def test_a_time_zone_that_does_not_exist(legacy: Path, settings: Any) -> None:
-    settings.LEGACY_TIME_ZONE = "Mars/Olympus"
-    assert "is no IANA time zone" in refused("import_sqlite")
+@pytest.mark.parametrize("zone", ["Mars/Olympus", "America", "../../etc"])
+def test_a_time_zone_that_does_not_exist(legacy: Path, settings: Any, zone: str) -> None:
+    settings.LEGACY_TIME_ZONE = zone
+    for command in ("import_sqlite", "verify_migration", "inspect_sqlite"):
+        assert "is no IANA time zone" in refused(command)
 
 
 def test_a_target_that_is_not_migrated(legacy: Path) -> None:

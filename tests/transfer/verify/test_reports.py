@@ -75,6 +75,7 @@ def test_the_json_keeps_to_its_schema(proven: Path, options: list[str]) -> None:
 def test_the_page_says_everything(proven: Path, tmp_path: Path) -> None:
     page = tmp_path / "proof.html"
     assert command("--html", str(page), "--round-trip")[0] == 0
+    assert page.stat().st_mode & 0o777 == 0o600
     text = page.read_text()
     for words in ("PROVEN", "SHA-256", "knowledge.knowledge_items", "postgresql", "accepted"):
         assert words in text
@@ -87,6 +88,9 @@ def test_the_page_says_everything(proven: Path, tmp_path: Path) -> None:
     assert "<script>" not in page.read_text()
     with pytest.raises(CommandError, match="cannot be written"):
         command("--html", str(tmp_path / "nowhere" / "proof.html"))
+    (tmp_path / "link.html").symlink_to(page)
+    with pytest.raises(CommandError, match="is a link"):
+        command("--html", str(tmp_path / "link.html"))
 
 
 def test_the_manifest_is_checked(proven: Path, tmp_path: Path) -> None:

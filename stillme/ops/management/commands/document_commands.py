@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.management.base import CommandParser
 
 from stillme.ops.command_pages import command_page
-from stillme.transfer.command import TransferCommand
+from stillme.transfer.command import TransferCommand, given_path
 from stillme.transfer.errors import TransferError
 
 
@@ -22,7 +22,7 @@ class Command(TransferCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """Where to, and whether only to look."""
         parser.add_argument(
-            "--to", type=Path, metavar="FILE", help="Another file than docs/commands.md."
+            "--to", type=given_path, metavar="FILE", help="Another file than docs/commands.md."
         )
         parser.add_argument(
             "--check", action="store_true", help="Write nothing, end 1 where it is not up to date."

@@ -9,7 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import CommandParser
 
-from stillme.transfer.command import TransferCommand
+from stillme.transfer.command import TransferCommand, given_path
 from stillme.transfer.errors import TransferError
 from stillme.transfer.reports.progress import RunProgress
 from stillme.transfer.reports.terminal_backup import render_backup, render_check, render_restore
@@ -40,6 +40,7 @@ class Command(TransferCommand):
         )
         parser.add_argument(
             "--to",
+            type=given_path,
             metavar="DIR",
             help="The new folder of the backup (default: backups/<time>); "
             "with --restore: the data directory.",
@@ -48,8 +49,12 @@ class Command(TransferCommand):
             "--no-vectors", action="store_true", help="Leave the vector folder out."
         )
         group = parser.add_mutually_exclusive_group()
-        group.add_argument("--check", metavar="DIR", help="Check a backup against its manifest.")
-        group.add_argument("--restore", metavar="DIR", help="Restore a backup into --to.")
+        group.add_argument(
+            "--check", type=given_path, metavar="DIR", help="Check a backup against its manifest."
+        )
+        group.add_argument(
+            "--restore", type=given_path, metavar="DIR", help="Restore a backup into --to."
+        )
         parser.add_argument(
             "--yes",
             action="store_true",

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandParser
 
-from stillme.transfer.command import TransferCommand
+from stillme.transfer.command import TransferCommand, given_path
 from stillme.transfer.errors import TransferError
 from stillme.transfer.reports.json_text import print_json
 from stillme.transfer.reports.terminal_switch import render_cutover, render_list
@@ -39,7 +38,9 @@ class Command(TransferCommand):
             metavar="SECONDS",
             help="Give up, unharmed, where writers would be locked out for longer.",
         )
-        parser.add_argument("--backup", type=Path, metavar="DIR", help="A folder of backup_sqlite.")
+        parser.add_argument(
+            "--backup", type=given_path, metavar="DIR", help="A folder of backup_sqlite."
+        )
         for name in OVERRIDES:
             parser.add_argument(
                 f"--despite-{name}",

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from stillme.transfer.command import TransferCommand
+from stillme.transfer.command import TransferCommand, given_path
 from stillme.transfer.errors import TransferError
 from stillme.transfer.reports.markdown_inspect import inspection_markdown
 from stillme.transfer.reports.schema_doc import schema_document
@@ -43,6 +43,7 @@ class Command(TransferCommand):
         )
         parser.add_argument(
             "--schema-doc",
+            type=given_path,
             metavar="FILE",
             help="Write the documentation of both schemas instead; needs no files and no server.",
         )

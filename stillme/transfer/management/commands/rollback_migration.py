@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandParser
 
-from stillme.transfer.command import TransferCommand
+from stillme.transfer.command import TransferCommand, given_path
 from stillme.transfer.errors import TransferError
 from stillme.transfer.reports.json_text import print_json
 from stillme.transfer.reports.terminal_switch import render_restore, render_rollback
@@ -35,7 +34,9 @@ class Command(TransferCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """Options."""
         parser.add_argument("--dry-run", action="store_true", help="Change nothing.")
-        parser.add_argument("--to-backup", type=Path, metavar="DIR", help="Restore this backup.")
+        parser.add_argument(
+            "--to-backup", type=given_path, metavar="DIR", help="Restore this backup."
+        )
         parser.add_argument("--yes", action="store_true", help="Do not ask before --to-backup.")
         self.add_format(parser)
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandParser
 
 from stillme.transfer import ledger
-from stillme.transfer.command import TransferCommand
+from stillme.transfer.command import TransferCommand, given_path
 from stillme.transfer.errors import TransferError
+from stillme.transfer.private_file import check_writable
 from stillme.transfer.reports.files_verify import (
-    check_writable,
     render_manifest,
     write_files,
 )
@@ -62,16 +61,18 @@ class Command(TransferCommand):
             action="store_true",
             help="Also rebuild the legacy files from PostgreSQL and compare them byte by byte.",
         )
-        parser.add_argument("--html", type=Path, metavar="FILE", help="Also write an HTML page.")
+        parser.add_argument(
+            "--html", type=given_path, metavar="FILE", help="Also write an HTML page."
+        )
         parser.add_argument(
             "--manifest",
-            type=Path,
+            type=given_path,
             metavar="FILE",
             help="Also write SHA-256 of inputs and results.",
         )
         parser.add_argument(
             "--check-manifest",
-            type=Path,
+            type=given_path,
             metavar="FILE",
             help="Verify nothing: tell whether the legacy files are still those of this manifest.",
         )
@@ -84,7 +85,8 @@ class Command(TransferCommand):
             render_manifest(self.console, check, options["format"])
             return check.exit_status
         for name in ("html", "manifest"):
-            check_writable(options[name])
+            if options[name] is not None:
+                check_writable(options[name])
         if options["sample"] < 0:
             raise TransferError(f"--sample must be 1 or more, not {options['sample']}.")
         level = "sample" if options["sample"] else options["level"]

@@ -17,7 +17,7 @@ from stillme.transfer.mapping import TableMapping, map_table
 from stillme.transfer.processes import usable_cores
 from stillme.transfer.registry import legacy_models, levels
 from stillme.transfer.selection import Selection, present_files
-from stillme.transfer.sqlite.clock import Clock, check_zone, read_clock
+from stillme.transfer.sqlite.clock import Clock, read_clock
 from stillme.transfer.sqlite.connect import explain
 from stillme.transfer.sqlite.epochs import read_epoch_units
 from stillme.transfer.sqlite.parts import Scan, scan_in_parts
@@ -25,6 +25,7 @@ from stillme.transfer.sqlite.ranges import Bound, KeyRange, key_ranges
 from stillme.transfer.sqlite.schema import row_count, sequence_mark
 from stillme.transfer.sqlite.snapshot import Snapshot, take_snapshot
 from stillme.transfer.steps.rows.job import TableJob
+from stillme.transfer.zones import zone_name
 
 
 @dataclass(slots=True)
@@ -97,7 +98,7 @@ class Planner:
     usual: Mapping[str, int | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        check_zone(self.zone)
+        zone_name(self.zone)
 
     def look(self, snapshot: Snapshot) -> PlannedFile:
         """Plan one file. Raises LegacyFileError where it is damaged."""
