@@ -15,8 +15,8 @@ from stillme.transfer.selection import Selection, present_files
 from stillme.transfer.steps.capture import (
     capture_reports,
     install_capture,
-    lift_stale_freezes,
     remove_capture,
+    unfreeze_all,
 )
 from stillme.transfer.steps.follow import FollowOptions, follow
 
@@ -47,7 +47,9 @@ class Command(TransferCommand):
             "--sweep", action="store_true", help="Replay, then look for bypassed capture."
         )
         mode.add_argument(
-            "--unfreeze", action="store_true", help="Lift a freeze that a killed command left."
+            "--unfreeze",
+            action="store_true",
+            help="Lift a freeze that a broken cut-over or rollback left, on the side in charge.",
         )
         parser.add_argument(
             "--file", action="append", metavar="NAME", help="Only this legacy file, e.g. rss."
@@ -76,7 +78,7 @@ class Command(TransferCommand):
         if options["follow"] or options["once"] or options["sweep"]:
             return self._follow(selection, options, progress)
         if options["unfreeze"]:
-            lift_stale_freezes("default", present_files(selection, []), progress.on_event)
+            unfreeze_all("default", present_files(selection, []), progress.on_event)
             if form == "json":
                 render_capture(self.console, capture_reports("default", selection), form)
             return 0
