@@ -357,16 +357,9 @@ class _Cutover:
             return
         told = self.limit.sentence() if self.limit.ended(error) else str(error)
         if left:
-            raise TransferError(f"{told} {self._still_frozen(left)}") from error
+            raise TransferError(" ".join([told, *left.values()])) from error
         if self.limit.ended(error):
             raise OverLimit(told) from error
-
-    def _still_frozen(self, left: Mapping[str, str]) -> str:
-        return (
-            f"Could not be unfrozen: {', '.join(left)} ({next(iter(left.values())).rstrip('.')}). "
-            "A freeze that was not for good ends by itself. When the lock is gone: "
-            "manage.py sync_sqlite --unfreeze."
-        )
 
     def _watched(self, file: LegacyFile) -> LiveFile:
         """The open file; from now on it waits for locks no longer than the limit allows."""

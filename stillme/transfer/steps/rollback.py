@@ -149,9 +149,8 @@ def _close_failed(alias: str, run: Run, error: BaseException) -> None:
 def _refuse_frozen(left: Mapping[str, str]) -> None:
     if left:
         raise TransferError(
-            "Everything was carried back and the files are in charge, but could not be unfrozen: "
-            f"{', '.join(left)} ({next(iter(left.values())).rstrip('.')}). When the lock is gone, "
-            "run manage.py rollback_migration again: it lets the files take writes."
+            "Everything was carried back and the files are in charge, but not all take writes yet. "
+            + " ".join(left.values())
         )
 
 

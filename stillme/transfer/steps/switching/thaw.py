@@ -6,8 +6,10 @@ the write lock, so it also shows that nobody else keeps writers out.
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import Sequence
+from contextlib import closing
 
 from django.db import Error, connections, transaction
 
@@ -17,8 +19,9 @@ from stillme.transfer.models import FileState
 from stillme.transfer.postgresql import capture as reverse
 from stillme.transfer.postgresql.copy import execute
 from stillme.transfer.registry import LegacyFile
-from stillme.transfer.sqlite.capture.freeze import unfreeze
+from stillme.transfer.sqlite.capture.freeze import FOR_GOOD, frozen_until, unfreeze
 from stillme.transfer.sqlite.capture.tables import write_transaction
+from stillme.transfer.sqlite.connect import open_legacy
 
 # However little of the limit is left, undoing goes on for so long: nobody is helped by giving up.
 PATIENCE = 10.0
@@ -38,7 +41,7 @@ def await_locks(files: Sequence[LegacyFile], seconds: float) -> None:
 def thaw_files(files: Sequence[LegacyFile], seconds: float) -> dict[str, str]:
     """Let writers into the files again, trying for some seconds.
 
-    Returns file name -> sentence for each file that could not be let go.
+    Returns file name -> sentence, for each file of which it is not certain that it takes writes.
     """
     deadline = time.monotonic() + seconds
     why: dict[str, str] = {}
@@ -48,13 +51,39 @@ def thaw_files(files: Sequence[LegacyFile], seconds: float) -> dict[str, str]:
             try:
                 unfreeze(file.path, timeout=_TURN)
             except LegacyFileError as error:
-                why[file.name] = str(error)
+                frozen = _frozen_for(file)
+                why[file.name] = _still_locked(file, frozen, error)
+                if frozen is None:
+                    # Whoever holds that lock may hold it for ever, and it is no freeze of ours.
+                    left.remove(file)
             else:
                 left.remove(file)
                 why.pop(file.name, None)
         if not left or time.monotonic() > deadline:
             return why
         time.sleep(_PAUSE)
+
+
+def _frozen_for(file: LegacyFile) -> float | None:
+    """Seconds that a freeze is still in force; None without one. What cannot be read may be."""
+    try:
+        with closing(open_legacy(file.path, timeout=_TURN)) as connection:
+            return frozen_until(connection)
+    except (LegacyFileError, sqlite3.Error):
+        return FOR_GOOD
+
+
+def _still_locked(file: LegacyFile, frozen: float | None, error: LegacyFileError) -> str:
+    """What keeps writers out of a file whose lock could not be had, and what helps."""
+    cause = str(error).removeprefix(f"{file.path} ").rstrip(".")
+    if frozen is None:
+        return f"{file.path} is not frozen, but another process keeps it locked: restart that one."
+    if frozen == FOR_GOOD:
+        return (
+            f"{file.path} still refuses writes ({cause}): when it is not locked any more, run "
+            "manage.py sync_sqlite --unfreeze."
+        )
+    return f"{file.path} refuses writes for {frozen:.0f} s more ({cause}), then takes them again."
 
 
 def thaw_target(alias: str, tables: Sequence[reverse.TargetTable], seconds: float) -> str | None:
