@@ -5,6 +5,7 @@ Whoever is locked out here by somebody's lock must be free again, or told what h
 
 from __future__ import annotations
 
+import json
 import sqlite3
 import threading
 from contextlib import closing, contextmanager
@@ -370,3 +371,26 @@ def test_unfreeze_waits_for_a_switch_that_is_under_way(data, monkeypatch):
 def test_the_limit_of_a_rollback_is_more_than_nothing(live):
     assert run("rollback_migration", "--freeze-limit", "0")[0] == 2
     assert state("knowledge") == "live"
+
+
+def test_a_backup_after_the_cut_over_says_that_its_files_refuse_writes(live, tmp_path):
+    folder, elsewhere = tmp_path / "backup", tmp_path / "elsewhere"
+    status, text = run("backup_sqlite", "--to", str(folder), "--no-vectors")
+    assert (status, "refuse writes" in " ".join(text.split())) == (0, True)
+    status, text = run("backup_sqlite", "--restore", str(folder), "--to", str(elsewhere))
+    told = " ".join(text.split())
+    assert (status, "refuse writes" in told, "--to-backup" in told) == (0, True, True)
+    _, text = run(
+        "backup_sqlite", "--restore", str(folder), "--to", str(elsewhere), "--yes", "--format",
+        "json",
+    )  # fmt: skip
+    assert len(json.loads(text)["frozen"]) == 4
+    # The advice leads out.
+    assert run("rollback_migration", "--to-backup", str(folder), "--yes")[0] == 0
+    assert set(freezes().values()) == {None}
+    assert_files_take_writes(live)
+
+
+def test_a_backup_of_files_that_take_writes_says_nothing_of_it(data, tmp_path):
+    status, text = run("backup_sqlite", "--to", str(tmp_path / "backup"), "--no-vectors")
+    assert (status, "refuse writes" in text) == (0, False)
