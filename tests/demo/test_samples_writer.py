@@ -140,12 +140,28 @@ def test_a_locked_file_is_counted_as_failed_and_not_logged(
                 for event in ("INSERT", "UPDATE", "DELETE"):
                     connection.execute(
                         f"CREATE TRIGGER no_{event}_{table} BEFORE {event} ON {table}"
-                        " BEGIN SELECT RAISE(ABORT, 'frozen'); END"
+                        " BEGIN SELECT RAISE(ROLLBACK, 'frozen'); END"
                     )
     result = run_writer(live, ack_log=tmp_path / "l", count=30, synchronous=False)
     assert result.failed > 20
     changed = [t for e in read_log(tmp_path / "l") for t in e["touched"] if t["row"]]
     assert all(stored(live, t["table"], t["key"]) == t["row"] for t in changed)
+
+
+def test_after_an_exception_the_connection_stays_open_with_its_lock(
+    writer: LegacyWriter, live: Path
+) -> None:
+    """As in the old classes: whoever writes next waits for the collector."""
+    writer.insert_tier("item", "L0", 0.5, 1)
+    with pytest.raises(sqlite3.IntegrityError):
+        writer.insert_tier("item", "L0", 0.5, 1)
+    assert writer.left_open == 1
+    with closing(sqlite3.connect(live / schema.CONTINUUM, timeout=0)) as other:
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            other.execute("BEGIN IMMEDIATE")
+        writer.let_go()
+        other.execute("BEGIN IMMEDIATE")
+    assert writer.left_open == 0
 
 
 def test_a_disabled_continuum_file_is_left_alone(tmp_path: Path) -> None:

@@ -4,11 +4,15 @@
 
 A line of the log is written after its transaction was committed, and holds the touched rows as they
 stood: an independent witness of what change capture must not lose.
+
+After a refused write the process behaves like the worst of the old ones: the connection stays open,
+Python's collector is off, and with `--idle` nothing else is called for some seconds.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import os
 import signal
@@ -67,19 +71,23 @@ def run_writer(
     rate: float | None = None,
     seed: int = 7,
     synchronous: bool = True,
+    idle: float = 0.0,
+    pathologies: bool = True,
     stop: threading.Event | None = None,
 ) -> WriterResult:
     """Write for some seconds or a number of writes, at most `rate` a second, keeping the log.
 
-    Ends early, between two writes, once `stop` is set.
+    Ends early, between two writes, once `stop` is set. Without `pathologies` no value is odd.
 
     A write that finds its file locked or closed to writing is counted as failed and not repeated,
-    as in the old application.
+    as in the old application. Its connection stays open until the end, and nothing is written for
+    the next `idle` seconds.
     """
     if seconds is None and count is None:
         raise ValueError("Say for how many seconds or how many writes the writer is to run.")
     log = AckLog(ack_log)
-    mix = Mix(LegacyWriter(directory, log, synchronous=synchronous), seed)
+    writer = LegacyWriter(directory, log, synchronous=synchronous)
+    mix = Mix(writer, seed, pathologies=pathologies)
     stop = stop or threading.Event()
     start, failed, done = time.monotonic(), 0, 0
     while (
@@ -91,9 +99,11 @@ def run_writer(
             mix.step()
         except (sqlite3.OperationalError, sqlite3.IntegrityError):
             failed += 1
+            stop.wait(idle)
         done += 1
         if rate:
             time.sleep(max(0.0, start + done / rate - time.monotonic()))
+    writer.let_go()
     log.close()
     return WriterResult(log.lines, failed, time.monotonic() - start)
 
@@ -124,9 +134,17 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--rate", type=float, help="writes per second at most")
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--no-sync", action="store_true", help="do not wait for the disk")
+    parser.add_argument("--idle", type=float, default=0.0, help="seconds after a refused write")
+    parser.add_argument("--plain", action="store_true", help="no odd values")
     given = parser.parse_args(arguments)
     if given.seconds is None and given.count is None:
         parser.error("give --seconds or --count")
+    import resource  # there is none on Windows, where the rest of this module works
+
+    gc.disable()
+    # Every refused write keeps its connection, and with it an open file.
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     stop = threading.Event()
     before = signal.signal(signal.SIGTERM, lambda *_: stop.set())
     try:
@@ -138,10 +156,13 @@ def main(arguments: list[str] | None = None) -> int:
             rate=given.rate,
             seed=given.seed,
             synchronous=not given.no_sync,
+            idle=given.idle,
+            pathologies=not given.plain,
             stop=stop,
         )
     finally:
         signal.signal(signal.SIGTERM, before)
+        gc.enable()
     sys.stdout.write(json.dumps(asdict(result)) + "\n")
     return 0
 

@@ -16,9 +16,10 @@ from .texts import Dice
 class Mix:
     """A random mixture of every write, on rows that exist and on some that do not."""
 
-    def __init__(self, writer: LegacyWriter, seed: int) -> None:
+    def __init__(self, writer: LegacyWriter, seed: int, *, pathologies: bool = True) -> None:
         self.writer = writer
-        self.dice = Dice(seed, "writer", offset_minutes=0, pathologies=True)
+        self.pathologies = pathologies
+        self.dice = Dice(seed, "writer", offset_minutes=0, pathologies=pathologies)
         self.rng: random.Random = self.dice.rng
         self.keys = {table: self._known(table) for table in schema.FILE_OF_TABLE}
         self.actions = [
@@ -79,19 +80,14 @@ class Mix:
         keys.append(key)
 
     def _metadata(self) -> Any:
-        return self.rng.choice(
-            (
-                None,
-                {"title": self.dice.phrase()},
-                {"n": float("nan")},
-                {"k\0": "\ud83d"},
-                [1, "hai"],
-            )
-        )
+        plain: tuple[Any, ...] = (None, {"title": self.dice.phrase()}, [1, "hai"])
+        odd = ({"n": float("nan")}, {"k\0": "\ud83d"})
+        return self.rng.choice((*plain, *odd) if self.pathologies else plain)
 
     def _text(self) -> str:
         text = self.dice.prose()
-        return f"{text}\0{text}" if self.dice.one_in(40) else text
+        odd = self.pathologies and self.dice.one_in(40)
+        return f"{text}\0{text}" if odd else text
 
     def _add_knowledge(self) -> None:
         text = self.dice.escaped(self._text())
@@ -156,7 +152,8 @@ class Mix:
             self.writer.demote_item(item, "L2", "L1", reason)
 
     def _forgetting(self) -> None:
-        before = float("nan") if self.dice.one_in(30) else self.rng.random()
+        odd = self.pathologies and self.dice.one_in(30)
+        before = float("nan") if odd else self.rng.random()
         stamp = self.rng.choice((None, "2025-12-04T09:37:53.249094+07:00"))
         self.writer.record_forgetting_metric("reg_1", self._text(), before, 0.25, stamp)
 

@@ -33,7 +33,19 @@ def render_backup(console: Console, manifest: Manifest, directory: Path, form: s
         _print(console, f"[yellow]note[/] {name} is not there")
     for entry in manifest.files:
         _explain(console, entry)
+    if manifest.frozen:
+        _print(console, f"[yellow]frozen[/] {escape(_refusing(manifest.frozen, directory))}")
     _print(console, _verdict(manifest, directory))
+
+
+def _refusing(names: list[str], directory: Path) -> str:
+    """What it means that copies hold the freeze of a cut-over, and how to be rid of it."""
+    return (
+        f"{', '.join(names)}: copied after the cut-over, so the copies refuse writes like the "
+        "files, and lack what PostgreSQL received since. To let the old application write, run "
+        "manage.py rollback_migration (it carries those rows back), or, if the files are lost, "
+        f"manage.py rollback_migration --to-backup {directory}"
+    )
 
 
 def _table(manifest: Manifest) -> Table:
@@ -97,14 +109,21 @@ def render_check(console: Console, problems: list[str], directory: Path, form: s
         _print(console, escape(f"{directory} is what its manifest says, and sound."))
 
 
-def render_restore(console: Console, restored: Restored, form: str) -> None:
+def render_restore(console: Console, restored: Restored, directory: Path, form: str) -> None:
     """What was restored."""
     before = str(restored.before) if restored.before else None
     if form == "json":
-        data = {"to": str(restored.data_directory), "restored": restored.names, "before": before}
+        data = {
+            "to": str(restored.data_directory),
+            "restored": restored.names,
+            "frozen": restored.frozen,
+            "before": before,
+        }
         print_json(console, data)
         return
     listed = ", ".join(restored.names)
     _print(console, escape(f"Restored to {restored.data_directory}: {listed}."))
+    if restored.frozen:
+        _print(console, f"[yellow]frozen[/] {escape(_refusing(restored.frozen, directory))}")
     if before:
         _print(console, escape(f"What was there before is in {before}."))

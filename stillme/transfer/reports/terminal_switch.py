@@ -52,6 +52,9 @@ def render_cutover(console: Console, result: CutoverResult) -> None:
         f"{result.drained:,} changes drained, {result.verified:,} rows of the tail proven.",
         soft_wrap=True,
     )
+    for name, why in result.unswitched.items():
+        text = escape(f"{name}: {why}")
+        console.print(f"[yellow]not switched[/] {text}", soft_wrap=True)
     console.print("Now, in the application's environment:")
     console.print("  DATABASE_URL=postgresql://...   (the database of this project)")
     console.print(
@@ -186,7 +189,7 @@ def render_status(console: Console, found: Overview) -> None:
     console.print(f"last proof: {escape(found.proof)}", soft_wrap=True)
     console.print(f"reverse capture: {found.reverse_capture}")
     if found.target_frozen:
-        console.print("PostgreSQL refuses writes (rolled back).")
+        console.print("PostgreSQL refuses writes.")
     for row in found.files:
         console.print(f"next, {row.file}: {escape(row.next_step)}", soft_wrap=True)
     for store in found.stores:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from stillme.transfer.sqlite.capture.freeze import FOR_GOOD, frozen_until
 from stillme.transfer.sqlite.connect import quoted, uri
 from stillme.transfer.sqlite.schema import row_count
 
@@ -98,6 +99,19 @@ def _number(connection: sqlite3.Connection, pragma: str) -> int:
         return int(connection.execute(f"PRAGMA {pragma}").fetchone()[0])
     except sqlite3.Error:
         return 0
+
+
+def refuses_writes(path: Path) -> bool:
+    """Whether a copy refuses writes for good: its file had been switched to PostgreSQL."""
+    if path.stat().st_size == 0:
+        return False
+    with closing(open_copy(path)) as connection:
+        connection.text_factory = str
+        try:
+            return frozen_until(connection) == FOR_GOOD
+        except sqlite3.DatabaseError:
+            # A damaged copy, of which other lines tell.
+            return False
 
 
 def _tables(connection: sqlite3.Connection) -> list[str]:

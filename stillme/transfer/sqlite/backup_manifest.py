@@ -33,6 +33,8 @@ class FileEntry:
     readable: list[dict[str, Any]] = field(default_factory=list)
     copied: str = ""
     restarts: int = 0
+    # Taken after a cut-over (or in the middle of one): the copy refuses writes as the file did.
+    frozen: bool = False
 
     @property
     def sound(self) -> bool:
@@ -64,6 +66,11 @@ class Manifest:
     def sound(self) -> bool:
         """Whether every file is."""
         return all(entry.sound for entry in self.files)
+
+    @property
+    def frozen(self) -> list[str]:
+        """The names of the files that refuse writes."""
+        return [entry.name for entry in self.files if entry.frozen]
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for JSON."""

@@ -139,6 +139,11 @@ def check_readable(path: Path) -> None:
         )
 
 
+def wait_at_most(connection: sqlite3.Connection, seconds: float) -> None:
+    """Let the connection wait for a lock no longer than this from now on."""
+    connection.execute(f"PRAGMA busy_timeout = {max(1, int(seconds * 1000))}")
+
+
 def no_room(error: sqlite3.Error) -> bool:
     """Whether SQLite could not write for want of space."""
     return getattr(error, "sqlite_errorname", "") in _NO_ROOM

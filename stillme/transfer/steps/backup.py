@@ -15,7 +15,7 @@ from stillme.transfer.errors import LegacyFileError, TransferError
 from stillme.transfer.findings import Event, OnEvent, ignore_event
 from stillme.transfer.registry import LegacyFile, legacy_files
 from stillme.transfer.sqlite.backup import Copied, copy_database, flush
-from stillme.transfer.sqlite.backup_check import check_copy
+from stillme.transfer.sqlite.backup_check import check_copy, refuses_writes
 from stillme.transfer.sqlite.backup_manifest import (
     NAME,
     FileEntry,
@@ -134,6 +134,7 @@ def _back_up_file(file: LegacyFile, directory: Path, on_event: OnEvent) -> FileE
         readable=[table.as_dict() for table in found.readable],
         copied=copied.how,
         restarts=copied.restarts,
+        frozen=refuses_writes(copy),
     )
 
 

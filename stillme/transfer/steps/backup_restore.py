@@ -11,6 +11,7 @@ from pathlib import Path
 
 from stillme.transfer.errors import Busy, LegacyFileError, TransferError
 from stillme.transfer.sqlite.backup import flush
+from stillme.transfer.sqlite.backup_check import refuses_writes
 from stillme.transfer.sqlite.backup_manifest import FileEntry, Manifest, read_manifest
 from stillme.transfer.sqlite.connect import uri
 from stillme.transfer.sqlite.snapshot import file_sha256
@@ -25,6 +26,7 @@ class Restored:
 
     data_directory: Path
     names: list[str] = field(default_factory=list)
+    frozen: list[str] = field(default_factory=list)
     before: Path | None = None
 
 
@@ -43,7 +45,9 @@ def restore_backup(directory: Path, data_directory: Path, *, overwrite: bool = F
         )
     for name in present:
         _refuse_if_used(data_directory / name)
-    restored = Restored(data_directory, names)
+    # By the copies themselves: an older manifest does not say it.
+    frozen = [e.name for e in manifest.files if refuses_writes(directory / e.name)]
+    restored = Restored(data_directory, names, frozen)
     try:
         data_directory.mkdir(parents=True, exist_ok=True)
         if present:

@@ -1,16 +1,14 @@
 """The cut-over: freeze the files, drain, verify the tail, install reverse capture, set the mark.
 
-Until the mark everything can be undone, and is when anything fails. The freeze carries its own
-deadline, so that a cut-over that is killed locks the writers out no longer than its limit; it is
-made permanent in the moment before the mark.
+Until the mark everything can be undone, and is when anything fails. The freeze carries the limit
+as its own deadline, so that the files are free again by then even if this process is killed or
+cannot undo anything; it is made permanent in the transaction of the mark, as its last work.
 """
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -18,7 +16,7 @@ from pathlib import Path
 from django.db import connections, transaction
 
 from stillme.transfer import ledger
-from stillme.transfer.errors import LegacyFileError, NoLegacyFile, StateError, TransferError
+from stillme.transfer.errors import NoLegacyFile, StateError, TransferError
 from stillme.transfer.findings import Event, OnEvent, ignore_event
 from stillme.transfer.models import Run
 from stillme.transfer.models_sync import ReverseChange
@@ -27,29 +25,30 @@ from stillme.transfer.postgresql.locks import exclusive
 from stillme.transfer.postgresql.sequences import set_sequence
 from stillme.transfer.registry import LegacyFile, legacy_files
 from stillme.transfer.selection import Selection, present_files
-from stillme.transfer.sqlite.capture.freeze import freeze, unfreeze
+from stillme.transfer.sqlite.capture.freeze import freeze
 from stillme.transfer.sqlite.schema import sequence_mark
-from stillme.transfer.steps.accounted_lines import Line, missing_lines
+from stillme.transfer.steps.accounted_lines import GREEN, Line, missing_lines
 from stillme.transfer.steps.capture import lift_stale_freezes, target_tables
 from stillme.transfer.steps.follow import Follower, FollowOptions
 from stillme.transfer.steps.merging.image import refuse_on_cluster
 from stillme.transfer.steps.readiness_list import go_list, is_go
+from stillme.transfer.steps.switching.limit import Limit, OverLimit
 from stillme.transfer.steps.switching.tail import Judge, Tail, refuse
+from stillme.transfer.steps.switching.thaw import PATIENCE, await_locks, is_marked, thaw_files
 from stillme.transfer.steps.switching.unseen import Unseen
+from stillme.transfer.steps.switching.unswitched import refuse_if_it_came, unswitched
 from stillme.transfer.steps.syncing import states
 from stillme.transfer.steps.syncing.live_file import LiveFile
 from stillme.transfer.steps.syncing.replay import replay_round
 from stillme.transfer.steps.syncing.states import State
 
-_SPARE = 5.0
 _ASKED = 3
 _LEFT_TO_THE_FREEZE = 1_000
-_LOCK_PATIENCE = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class CutoverOptions:
-    """`freeze_limit` is the longest the writers may be locked out, in seconds.
+    """`freeze_limit` is the longest the writers may be locked out, in seconds, undoing included.
 
     `overrides` maps the subject of a red line that may be overridden to the reason why it was;
     `judge` proves the tail (without one the loader's own comparison does).
@@ -64,11 +63,12 @@ class CutoverOptions:
 
 @dataclass(slots=True)
 class CutoverResult:
-    """How it went."""
+    """How it went. `unswitched` maps what the cut-over leaves as it is to the reason."""
 
     run_id: int | None
     lines: list[Line] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
+    unswitched: dict[str, str] = field(default_factory=dict)
     frozen_seconds: float = 0.0
     steps: dict[str, float] = field(default_factory=dict)
     drained: int = 0
@@ -92,7 +92,15 @@ def check_cutover(options: CutoverOptions, on_event: OnEvent = ignore_event) -> 
         if lines := missing_lines(options.database):
             return lines
         raise
-    return go_list(options.database, files, options.backup, options.overrides)
+    lines = go_list(options.database, files, options.backup, options.overrides)
+    return [*_named(files), *lines]
+
+
+def _named(files: Sequence[LegacyFile]) -> list[Line]:
+    """What will be switched, and what will not, by name."""
+    left = unswitched(files)
+    lines = [Line(GREEN, "switches", ", ".join(file.name for file in files))]
+    return lines + [Line(GREEN, f"{name}: not switched", why) for name, why in left.items()]
 
 
 def cut_over(options: CutoverOptions, on_event: OnEvent = ignore_event) -> CutoverResult:
@@ -119,7 +127,7 @@ def cut_over(options: CutoverOptions, on_event: OnEvent = ignore_event) -> Cutov
         except BaseException as error:
             _close_failed(alias, run, error)
             raise
-        result.lines = lines
+        result.lines = [*_named(files), *lines]
         run.summary = {"frozen_seconds": result.frozen_seconds, "steps": result.steps}
         ledger.finish_run(alias, run, failed=False)
     return result
@@ -146,10 +154,15 @@ class _Cutover:
         self.files = files
         self.run = run
         self.on_event = on_event
-        self.result = CutoverResult(run.pk, files=[f.name for f in files])
+        self.result = CutoverResult(
+            run.pk, files=[f.name for f in files], unswitched=unswitched(files)
+        )
         follow = FollowOptions(once=True, database=self.alias)
         self.follower = Follower(follow, files, run, on_event)
-        self._frozen_at: float | None = None
+        advice = "let manage.py sync_sqlite --follow catch up, or try at a quieter time"
+        self.limit = Limit("cut-over", options.freeze_limit, advice, connections[self.alias])
+        self._locked_out = 0.0
+        self._mark_was_sent = False
         self.tail = Tail(self.alias, options.judge)
         self.follower.on_round = self.tail.note
         self.follower.on_decision = self.tail.decide_again
@@ -165,27 +178,29 @@ class _Cutover:
             self._timed("drain while writes go on", self._drain_open)
             self._timed("verify what was drained", self._verify_drained)
             self._timed("drain what came meanwhile", self._drain_open)
+            self._timed("find the files free", self._await_locks)
             self._timed("freeze", self._freeze)
             self._timed("drain the rest", self._drain_frozen)
             self._timed("verify the tail", self._verify_tail)
             self._timed("sequences", self._set_sequences)
-            self._timed("make the freeze permanent", self._freeze_for_good)
             self._timed("reverse capture and mark", self._mark)
-        except BaseException:
-            self._thaw()
-            raise
+        except BaseException as error:
+            if not self._mark_stands(error):
+                self._thaw(error)
+                raise
         finally:
+            self.limit.end()
             self.unseen.close()
             self.follower.close()
-        assert self._frozen_at is not None
-        self.result.frozen_seconds = time.monotonic() - self._frozen_at
+        self.result.frozen_seconds = self._locked_out
         return self.result
 
-    def _timed(self, name: str, step: object) -> None:
+    def _timed(self, name: str, step: Callable[[], None]) -> None:
         began = time.monotonic()
-        assert callable(step)
+        self.limit.step = name
         step()
         self.result.steps[name] = time.monotonic() - began
+        self._locked_out = self.limit.spent
         self.on_event(Event("step", {"name": name, "seconds": self.result.steps[name]}))
 
     def _prepare_tail(self) -> None:
@@ -194,29 +209,46 @@ class _Cutover:
             self.tail.note_log(live, 0)
 
     def _drain_open(self) -> None:
-        """Catch up before the freeze, so that little is left for it."""
-        self.follower.run(threading.Event())
+        """Catch up before the freeze, so that little is left for it.
+
+        A file that stays locked is waited for no longer than the freeze may take.
+        """
+        follower = self.follower
+        goals = {name: live.log.last() for name, live in follower.live.items()}
+        moved = time.monotonic()
+        while behind := [n for n, goal in goals.items() if follower.positions[n] < goal]:
+            if sum(follower.step(name) for name in follower.live):
+                moved = time.monotonic()
+            elif time.monotonic() - moved > self.options.freeze_limit:
+                raise TransferError(
+                    f"{follower.live[behind[0]].file.path} could not be read for "
+                    f"{self.options.freeze_limit:g} s, another process keeps it locked: "
+                    "wait until it is free, or restart the application, and run again."
+                )
+            else:
+                time.sleep(follower.options.interval)
+            follower.report()
+
+    def _await_locks(self) -> None:
+        await_locks(self.files, self.options.freeze_limit)
 
     def _freeze(self) -> None:
         """All files, in one order: no writer may pass between two of them for long."""
-        seconds = self.options.freeze_limit + _SPARE
+        tables = {file.name: self._live(file).captured() for file in self.files}
+        self.limit.begin()
         for file in self.files:
-            tables = self._live(file).captured()
-            if self._frozen_at is None:
-                self._frozen_at = time.monotonic()
             freeze(
                 file.path,
-                tables,
-                seconds=seconds,
-                timeout=self.options.freeze_limit,
+                tables[file.name],
+                seconds=self.limit.until_end,
+                timeout=self.limit.left(),
                 at_lock=partial(self.unseen.at_lock, file.name),
             )
             self.unseen.frozen(file.name)
-            self._check_time()
 
     def _drain_frozen(self) -> None:
         for file in self.files:
-            live = self._live(file)
+            live = self._watched(file)
             while True:
                 position = states.standing(self.alias, file.name).position
                 found = live.look(position, 100_000)
@@ -231,50 +263,79 @@ class _Cutover:
                 replay_round(self.alias, live, found)
                 self.tail.note(found)
                 self.result.drained += found.changes
-                self._check_time()
+                self.limit.left()
 
     def _verify_drained(self) -> None:
         """Prove what was drained while writers go on, so that little is left for the freeze.
 
         A difference may be a change in flight: it is replayed, and asked about again. A row that
-        is written all the time may differ every time it is asked about; what the freeze can prove
-        in a moment is left to it, more is no writer's doing.
+        is written all the time may differ every time it is asked about, but not in the same cells
+        and values: many that do are no writer's doing. The rest is left to the freeze.
         """
+        before: set[str] = set()
         for attempt in range(_ASKED):
             sentences = [
                 s for live in self.follower.live.values() for s in self.tail.differing(live)
             ]
             if not sentences:
                 return
+            settled = [sentence for sentence in sentences if sentence in before]
+            if len(settled) > _LEFT_TO_THE_FREEZE:
+                refuse(settled)
+            before = set(sentences)
             if attempt + 1 < _ASKED:
                 self._drain_open()
-        if len(sentences) > _LEFT_TO_THE_FREEZE:
-            refuse(sentences)
 
     def _verify_tail(self) -> None:
         """The rows touched since, and the newest of every table, judged on both sides."""
         for file in self.files:
-            self.unseen.touch(self._live(file), self.tail, self._check_time)
-            refuse(self.tail.differing(self._live(file)))
-            self._check_time()
+            live = self._watched(file)
+            self.unseen.touch(live, self.tail, self.limit.left)
+            if self.options.judge is not None:
+                self.options.judge.patience = self.limit.left()
+            refuse(self.tail.differing(live))
         self.result.verified = self.tail.verified
 
     def _set_sequences(self) -> None:
         for file in self.files:
-            live = self._live(file)
+            live = self._watched(file)
             for source in live.tables.values():
                 mapping = source.job.mapping
                 set_sequence(self.alias, mapping, sequence_mark(live.connection, mapping.table))
 
+    def _mark(self) -> None:
+        """Reverse capture, the new state, the freeze for good: traffic may move after the commit.
+
+        PostgreSQL's locks come first. Nothing but the commit is left to fail when the files are
+        frozen without a deadline.
+        """
+        # Also those whose file is absent: a feature may be switched on after the cut-over.
+        tables = target_tables([file.name for file in legacy_files()])
+        with transaction.atomic(using=self.alias, durable=True):
+            reverse.as_replay(self.alias)
+            ReverseChange.objects.using(self.alias).filter(
+                relation__in=[t.name for t in tables]
+            ).delete()
+            patience = f"{self.limit.left() * 1000:.0f}ms"
+            reverse.install(self.alias, tables, lock_timeout=patience)
+            reverse.unfreeze_target(self.alias, tables)
+            now = states.server_now(self.alias)
+            for file in self.files:
+                states.move(self.alias, file.name, State.LIVE, live_since=now)
+            self._freeze_for_good()
+            refuse_if_it_came(self.files)
+            self.limit.left()
+            self._mark_was_sent = True
+
     def _freeze_for_good(self) -> None:
         for file in self.files:
-            live = self._live(file)
+            live = self._watched(file)
             position = states.standing(self.alias, file.name).position
             done = freeze(
                 file.path,
                 live.captured(),
                 seconds=None,
-                timeout=_LOCK_PATIENCE,
+                timeout=self.limit.left(),
                 at_lock=partial(self.unseen.at_last_lock, file.name),
             )
             live.check_on_disk(position)
@@ -284,48 +345,43 @@ class _Cutover:
                     "cut over again with a longer --freeze-limit."
                 )
 
-    def _mark(self) -> None:
-        """Reverse capture and the new state in one transaction: traffic may move after it."""
-        # Also those whose file is absent: a feature may be switched on after the cut-over.
-        tables = target_tables([file.name for file in legacy_files()])
-        with transaction.atomic(using=self.alias, durable=True):
-            reverse.as_replay(self.alias)
-            ReverseChange.objects.using(self.alias).filter(
-                relation__in=[t.name for t in tables]
-            ).delete()
-            reverse.unfreeze_target(self.alias, tables)
-            reverse.install(self.alias, tables)
-            now = states.server_now(self.alias)
-            for file in self.files:
-                states.move(self.alias, file.name, State.LIVE, live_since=now)
-            self._check_time()
-
-    def _check_time(self) -> None:
-        if self._frozen_at is None:
-            return
-        frozen = time.monotonic() - self._frozen_at
-        if frozen > self.options.freeze_limit:
+    def _mark_stands(self, error: BaseException) -> bool:
+        """Whether the mark was set after all: its COMMIT was done, only the answer was lost."""
+        self.limit.end()
+        self._locked_out = self.limit.spent
+        if not self._mark_was_sent:
+            return False
+        names = [file.name for file in self.files]
+        marked = is_marked(self.alias, names, State.LIVE, self.limit.until_end + PATIENCE)
+        if marked is None:
             raise TransferError(
-                f"The freeze took longer than --freeze-limit {self.options.freeze_limit:g}: "
-                "everything is as it was; let sync_sqlite --follow catch up and try again."
-            )
+                "PostgreSQL does not answer, so it is not known whether the switch was made. "
+                "The files stay frozen, so that no write is lost on the wrong side. When the "
+                "server is back, run manage.py migration_status: live means done; else "
+                "manage.py sync_sqlite --unfreeze lets the files take writes again."
+            ) from error
+        return marked
 
-    def _thaw(self) -> None:
-        """Unfreeze every file, unless the mark was set after all (the answer was lost)."""
-        from django.db import Error
-
-        with suppress(Error):
-            connections[self.alias].close()
-            names = [file.name for file in self.files]
-            stands = states.standings(self.alias, names)
-            if all(stand.state == State.LIVE for stand in stands.values()):
-                return
-        if self._frozen_at is None:
+    def _thaw(self, error: BaseException) -> None:
+        """Unfreeze every file. Raises a better error where there is one, or more to be said."""
+        if not self.limit.has_begun:
             return
-        for file in self.files:
-            with suppress(LegacyFileError):
-                unfreeze(file.path, timeout=_LOCK_PATIENCE)
-        self.on_event(Event("notice", {"message": "The files take writes again."}))
+        left = thaw_files(self.files, self.limit.until_end + PATIENCE)
+        if not left:
+            self.on_event(Event("notice", {"message": "The files take writes again."}))
+        if not isinstance(error, Exception):
+            return
+        told = self.limit.sentence() if self.limit.ended(error) else str(error)
+        if left:
+            raise TransferError(" ".join([told, *left.values()])) from error
+        if self.limit.ended(error):
+            raise OverLimit(told) from error
+
+    def _watched(self, file: LegacyFile) -> LiveFile:
+        """The open file; from now on it waits for locks no longer than the limit allows."""
+        live = self._live(file)
+        self.limit.watch(live.connection)
+        return live
 
     def _live(self, file: LegacyFile) -> LiveFile:
         return self.follower.live[file.name]

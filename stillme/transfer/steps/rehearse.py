@@ -239,7 +239,7 @@ def _touch_target() -> tuple[bool, str]:
 
 
 def _roll_back(result: Rehearsal, judge: Judge | None) -> tuple[bool, str]:
-    done = roll_back(_ALIAS, judge=judge)
+    done = roll_back(_ALIAS, judge=judge, freeze_limit=3600.0)
     result.back_seconds = done.frozen_seconds
     keys = sum(len(table.keys) for table in done.tables)
     return not done.unequal, f"{keys:,} rows checked, nobody wrote for {done.frozen_seconds:.2f} s"

@@ -2,14 +2,14 @@
 
 PostgreSQL is frozen first, so the set of changes stands still; each file takes its rows in one
 transaction; the mark is set in PostgreSQL before the files are let go, so that a rollback that
-dies anywhere can be run again and ends the same.
+dies anywhere can be run again and ends the same. Until the mark PostgreSQL is in charge, and takes
+writes again when anything fails or takes longer than its limit.
 """
 
 from __future__ import annotations
 
 import sqlite3
-import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from django.db import Error, connections, transaction
@@ -26,12 +26,7 @@ from stillme.transfer.postgresql.locks import exclusive
 from stillme.transfer.registry import LegacyFile, legacy_files
 from stillme.transfer.scratch import scratch_folder
 from stillme.transfer.sqlite.capture import CapturedTable, captured_tables
-from stillme.transfer.sqlite.capture.freeze import (
-    create_freeze,
-    drop_freeze,
-    frozen_until,
-    unfreeze,
-)
+from stillme.transfer.sqlite.capture.freeze import create_freeze, drop_freeze, has_freeze
 from stillme.transfer.sqlite.capture.install import create_triggers, drop_capture_triggers
 from stillme.transfer.sqlite.capture.tables import open_writable, write_transaction
 from stillme.transfer.sqlite.snapshot import take_snapshot
@@ -40,14 +35,22 @@ from stillme.transfer.steps.rows.job import TableSource
 from stillme.transfer.steps.switching.align import align
 from stillme.transfer.steps.switching.as_left import require_as_left
 from stillme.transfer.steps.switching.carry_back import Carried, carry_table
+from stillme.transfer.steps.switching.limit import Limit, OverLimit
 from stillme.transfer.steps.switching.moved_times import carry_moved_times
 from stillme.transfer.steps.switching.tail import Judge, Tail
+from stillme.transfer.steps.switching.thaw import (
+    PATIENCE,
+    await_locks,
+    is_marked,
+    thaw_files,
+    thaw_target,
+)
 from stillme.transfer.steps.switching.written_keys import changed_keys, every_key
 from stillme.transfer.steps.syncing import states
 from stillme.transfer.steps.syncing.live_file import LiveFile
 from stillme.transfer.steps.syncing.states import State
 
-_PATIENCE = 10.0
+FREEZE_LIMIT = 60.0
 
 
 @dataclass(slots=True)
@@ -107,72 +110,182 @@ def homeless_rows(alias: str, files: Sequence[str]) -> dict[str, int]:
 
 
 def roll_back(
-    alias: str, on_event: OnEvent = ignore_event, judge: Judge | None = None
+    alias: str,
+    on_event: OnEvent = ignore_event,
+    judge: Judge | None = None,
+    *,
+    freeze_limit: float = FREEZE_LIMIT,
 ) -> RollbackResult:
     """Carry everything back and let the old application write again. Raises TransferError.
 
-    `judge` proves every row that was carried. Until the mark is set, a failure lets writes into
-    PostgreSQL again and leaves the files frozen.
+    `judge` proves every row that was carried; `freeze_limit` is the longest that nobody may be
+    able to write, in seconds. Until the mark is set, a failure lets writes into PostgreSQL again
+    and leaves the files frozen.
     """
     files = live_files(alias)
-    names = [file.name for file in files]
-    tables = target_tables([file.name for file in legacy_files()])
     with exclusive(alias):
-        run = ledger.start_run(alias, "rollback_migration", {"files": names})
-        began = time.monotonic()
+        run = ledger.start_run(alias, "rollback_migration", {"files": [f.name for f in files]})
+        rollback = _Rollback(alias, files, run, on_event, judge, freeze_limit)
         try:
-            result = _roll_back(alias, files, tables, run, on_event, judge)
+            result = rollback.go()
         except BaseException as error:
-            _give_up(alias, tables, run, error)
+            _close_failed(alias, run, error)
             raise
-        for file in files:
-            unfreeze(file.path, timeout=_PATIENCE)
-            on_event(Event("unfrozen", {"file": file.name}))
-        result.frozen_seconds = time.monotonic() - began
+        left = rollback.let_files_go()
+        result.frozen_seconds = rollback.limit.spent
         run.summary = {"seconds": result.frozen_seconds}
         ledger.finish_run(alias, run, failed=False)
+        _refuse_frozen(left)
     return result
 
 
-def _roll_back(
-    alias: str,
-    files: Sequence[LegacyFile],
-    tables: Sequence[reverse.TargetTable],
-    run: Run,
-    on_event: OnEvent,
-    judge: Judge | None,
-) -> RollbackResult:
-    result = RollbackResult(run.pk, False)
-    health = reverse.status(alias, tables)
-    if not health.is_healthy:
-        problem = health.problems[0] if health.problems else "it is not installed"
-        raise StateError(
-            f"Reverse capture is {health.health} ({problem}): what PostgreSQL received is not "
-            "known in full; compare with verify_migration, or use --to-backup."
+def _close_failed(alias: str, run: Run, error: BaseException) -> None:
+    try:
+        connections[alias].close()
+        ledger.finish_run(alias, run, failed=True, message=str(error)[:500])
+    except Error:
+        # The server is gone: migration_status and the next rollback see the freeze.
+        return
+
+
+def _refuse_frozen(left: Mapping[str, str]) -> None:
+    if left:
+        raise TransferError(
+            "Everything was carried back and the files are in charge, but not all take writes yet. "
+            + " ".join(left.values())
         )
-    with transaction.atomic(using=alias, durable=True):
-        reverse.freeze_target(alias, tables)
-    on_event(Event("notice", {"message": "PostgreSQL takes no more writes."}))
-    for file in files:
-        carried = _write_file(alias, file, run.pk, on_event)
-        result.tables += carried
-        result.files.append(file.name)
+
+
+class _Rollback:
+    """One try, with its clock."""
+
+    def __init__(
+        self,
+        alias: str,
+        files: Sequence[LegacyFile],
+        run: Run,
+        on_event: OnEvent,
+        judge: Judge | None,
+        freeze_limit: float,
+    ) -> None:
+        self.alias = alias
+        self.files = files
+        self.run = run
+        self.on_event = on_event
+        self.judge = judge
+        # Also those of files that are not there: they were frozen and captured with the others.
+        self.tables = target_tables([file.name for file in legacy_files()])
+        advice = "--dry-run counts the rows to carry; give a longer one, or try at a quieter time"
+        self.limit = Limit("rollback", freeze_limit, advice, connections[alias])
+        self.result = RollbackResult(run.pk, False)
+        self._mark_was_sent = False
+
+    def go(self) -> RollbackResult:
+        """Freeze PostgreSQL, carry, mark; PostgreSQL is unfrozen whatever happens before that."""
+        try:
+            self._require_capture()
+            await_locks(self.files, self.limit.seconds)
+            self._freeze_target()
+            for file in self.files:
+                self._carry(file)
+            self.limit.step = "the proof and the mark"
+            with transaction.atomic(using=self.alias, durable=True):
+                _mark(self.alias, self.files, self.tables, self.result, self.run.pk, self._judge())
+                self.limit.left()
+                self._mark_was_sent = True
+        except BaseException as error:
+            if not self._mark_stands(error):
+                self._thaw(error)
+                raise
+        finally:
+            self.limit.end()
+        return self.result
+
+    def let_files_go(self) -> dict[str, str]:
+        """After the mark: file name -> why, for each file that still refuses writes."""
+        left = thaw_files(self.files, self.limit.until_end + PATIENCE)
+        for file in self.files:
+            if file.name not in left:
+                self.on_event(Event("unfrozen", {"file": file.name}))
+        return left
+
+    def _require_capture(self) -> None:
+        health = reverse.status(self.alias, self.tables)
+        if not health.is_healthy:
+            problem = health.problems[0] if health.problems else "it is not installed"
+            raise StateError(
+                f"Reverse capture is {health.health} ({problem}): what PostgreSQL received is not "
+                "known in full; compare with verify_migration, or use --to-backup."
+            )
+
+    def _freeze_target(self) -> None:
+        self.limit.begin()
+        self.limit.step = "freezing PostgreSQL"
+        with transaction.atomic(using=self.alias, durable=True):
+            patience = f"{self.limit.left() * 1000:.0f}ms"
+            reverse.freeze_target(self.alias, self.tables, lock_timeout=patience)
+        self.on_event(Event("notice", {"message": "PostgreSQL takes no more writes."}))
+
+    def _carry(self, file: LegacyFile) -> None:
+        self.limit.step = f"carrying back into {file.name}"
+        carried = _write_file(self.alias, file, self.run.pk, self.on_event, self.limit)
+        self.result.tables += carried
+        self.result.files.append(file.name)
         unequal = [t for t in carried if t.unequal]
         if unequal:
             raise TransferError(
                 f"{unequal[0].table} row {unequal[0].unequal[0]} does not read back from the "
                 "legacy file as PostgreSQL has it; nothing was switched: report this row."
             )
-    with transaction.atomic(using=alias, durable=True):
-        _mark(alias, files, tables, result, run.pk, judge)
-    return result
+
+    def _judge(self) -> Judge | None:
+        if self.judge is not None:
+            self.judge.patience = self.limit.left()
+        return self.judge
+
+    def _mark_stands(self, error: BaseException) -> bool:
+        """Whether the mark was set after all: its COMMIT was done, only the answer was lost."""
+        self.limit.end()
+        if not self._mark_was_sent:
+            return False
+        names = [file.name for file in self.files]
+        marked = is_marked(self.alias, names, State.ROLLED_BACK, self.limit.until_end + PATIENCE)
+        if marked is None:
+            raise TransferError(
+                "PostgreSQL does not answer, so it is not known whether the files are in charge. "
+                "They stay frozen, so that no write is lost on the wrong side. When the server is "
+                "back, run manage.py rollback_migration again."
+            ) from error
+        return marked
+
+    def _thaw(self, error: BaseException) -> None:
+        """PostgreSQL stays in charge and takes writes again; the files stay frozen.
+
+        Raises a better error where there is one, or more to be said.
+        """
+        why = thaw_target(self.alias, self.tables, self.limit.until_end + PATIENCE)
+        if why is None:
+            message = "PostgreSQL takes writes again; the files stay frozen."
+            self.on_event(Event("notice", {"message": message}))
+        if not isinstance(error, Exception):
+            return
+        told = self.limit.sentence() if self.limit.ended(error) else str(error)
+        if why is not None:
+            raise TransferError(
+                f"{told} PostgreSQL could not be unfrozen ({why.rstrip('.')}): run manage.py "
+                "rollback_migration again, or manage.py sync_sqlite --unfreeze to stay on "
+                "PostgreSQL."
+            ) from error
+        if self.limit.ended(error):
+            raise OverLimit(told) from error
 
 
 def _write_file(
-    alias: str, file: LegacyFile, run_id: int | None, on_event: OnEvent
+    alias: str, file: LegacyFile, run_id: int | None, on_event: OnEvent, limit: Limit
 ) -> list[Carried]:
     """All changes of one file, in one transaction of it, checked before it commits."""
-    with write_transaction(file.path, timeout=_PATIENCE) as writable:
+    with write_transaction(file.path, timeout=limit.left()) as writable:
+        limit.watch(writable)
         captured = _captured(file, writable)
         require_as_left(alias, file, writable, captured)
         drop_freeze(writable)
@@ -187,6 +300,7 @@ def _write_file(
                 f"{file.path} fails SQLite's integrity check ({check}); it was left as it was: "
                 "use rollback_migration --to-backup."
             )
+        limit.left()
     return carried
 
 
@@ -276,34 +390,28 @@ def _prove(alias: str, live: LiveFile, by_table: dict[str, Carried], judge: Judg
         )
 
 
-def _give_up(
-    alias: str, tables: Sequence[reverse.TargetTable], run: Run, error: BaseException
-) -> None:
-    """Before the mark PostgreSQL stays in charge: it takes writes again."""
-    try:
-        connections[alias].close()
-        with transaction.atomic(using=alias):
-            reverse.unfreeze_target(alias, tables)
-        ledger.finish_run(alias, run, failed=True, message=str(error)[:500])
-    except Error:
-        # The server is gone: migration_status and the next rollback see the freeze.
-        return
-
-
 def finish_interrupted(alias: str, on_event: OnEvent = ignore_event) -> list[str]:
-    """Let go the files of a rollback that died between its mark and the unfreezing."""
-    done = []
-    for file in legacy_files():
-        if states.standing(alias, file.name).state != State.ROLLED_BACK:
-            continue
-        connection = open_writable(file.path)
-        try:
-            frozen = frozen_until(connection)
-        finally:
-            connection.close()
-        if frozen is not None:
-            require_place(alias, [file])
-            unfreeze(file.path, timeout=_PATIENCE)
-            done.append(file.name)
-            on_event(Event("unfrozen", {"file": file.name}))
+    """Let go the files of a rollback that died between its mark and the unfreezing.
+
+    Raises TransferError where one cannot be let go.
+    """
+    back = [f for f in legacy_files() if states.standing(alias, f.name).state == State.ROLLED_BACK]
+    frozen = [file for file in back if _is_frozen(file)]
+    if not frozen:
+        return []
+    require_place(alias, frozen)
+    with exclusive(alias):
+        left = thaw_files(frozen, PATIENCE)
+    done = [file.name for file in frozen if file.name not in left]
+    for name in done:
+        on_event(Event("unfrozen", {"file": name}))
+    _refuse_frozen(left)
     return done
+
+
+def _is_frozen(file: LegacyFile) -> bool:
+    connection = open_writable(file.path)
+    try:
+        return has_freeze(connection)
+    finally:
+        connection.close()

@@ -106,11 +106,24 @@ def overview(alias: str, counted: int | None = None) -> Overview:
     relations = target_tables(names)
     found.reverse_capture = str(reverse.status(alias, relations).health)
     found.target_frozen = reverse.is_frozen(alias, relations)
+    if found.target_frozen:
+        _note_broken_rollback(found)
     # A folder of vectors takes its time: a page looks at the files only.
     lines, problem = readable_inventory(alias, with_stores=counted is None)
     found.inventory_open = [line.sentence for line in open_lines(lines)] + [problem] * bool(problem)
     found.carried_cells = CarriedCell.objects.using(alias)[:counted].count()
     return found
+
+
+def _note_broken_rollback(found: Overview) -> None:
+    """Files that are live on a PostgreSQL that takes no writes: nobody can write anywhere."""
+    for status in found.files:
+        if status.state == State.LIVE:
+            status.problem = "PostgreSQL refuses writes: a rollback was broken off"
+            status.next_step = (
+                "manage.py rollback_migration again, or manage.py sync_sqlite --unfreeze to stay "
+                "on PostgreSQL"
+            )
 
 
 def _note_missing(status: FileStatus | StoreStatus, gone: list[Missing]) -> None:

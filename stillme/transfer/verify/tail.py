@@ -22,14 +22,18 @@ from stillme.transfer.verify.keys import AT_ONCE, typed_keys
 from stillme.transfer.verify.result import TableProof
 from stillme.transfer.verify.table import TableCase, TableJudge
 
+_PATIENCE = 5.0
+
 
 @dataclass(frozen=True, slots=True)
 class _LiveFile(Snapshot):
     """Stands for a snapshot; its file is written to, so it is never opened as immutable."""
 
+    patience: float = _PATIENCE
+
     def open(self) -> Any:
         """A read-only connection that respects the locks of writers."""
-        return open_legacy(self.path)
+        return open_legacy(self.path, timeout=self.patience)
 
 
 class _LiveJudge(TableJudge):
@@ -40,11 +44,13 @@ class _LiveJudge(TableJudge):
 
 
 class TailJudge:
-    """Judges rows of live files by key."""
+    """Judges rows of live files by key, waiting `patience` seconds for a file that is locked."""
 
     def __init__(self, alias: str) -> None:
         self._alias = alias
+        self.patience = _PATIENCE
         self._cases: dict[str, dict[str, TableCase]] = {}
+        self._files: dict[str, _LiveFile] = {}
 
     def __enter__(self) -> TailJudge:
         return self
@@ -66,6 +72,7 @@ class TailJudge:
             connection.close()
         live = _LiveFile(file, path, path, schema, 0, "")
         self._cases[file] = make_cases(self._alias, live, live=True)
+        self._files[file] = live
 
     def judge(self, file: str, table: str, keys: Sequence[object]) -> list[Finding]:
         """What differs between the two sides in the rows of these keys."""
@@ -77,7 +84,8 @@ class TailJudge:
             name: excluded_keys(self._alias, TableId(file, name), parent)
             for name, parent in case.parents.items()
         }
-        judge = _LiveJudge(self._alias, replace(case, excluded=parents))
+        read = replace(self._files[file], patience=self.patience)
+        judge = _LiveJudge(self._alias, replace(case, snapshot=read, excluded=parents))
         proof = TableProof(file, table, case.mapping.target)
         wanted = typed_keys(case, [str(key) for key in keys])
         try:

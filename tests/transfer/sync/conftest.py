@@ -15,6 +15,7 @@ from stillme.transfer.steps import capture as capture_step
 from stillme.transfer.steps.capture import install_capture
 from stillme.transfer.steps.follow import FollowOptions, follow
 
+from .files import LEFT_OPEN
 from .switching import cut_over
 
 _PROBED = {}
@@ -36,6 +37,14 @@ def probed_once(monkeypatch):
         return _PROBED[file.name, schema]
 
     monkeypatch.setattr(capture_step, "probe_file", remembered)
+
+
+@pytest.fixture(autouse=True)
+def left_open():
+    """What the collector does to the old application's connections, much later."""
+    yield
+    while LEFT_OPEN:
+        LEFT_OPEN.pop().close()
 
 
 @pytest.fixture

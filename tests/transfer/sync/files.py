@@ -9,6 +9,8 @@ from stillme.transfer import kinds
 from stillme.transfer.mapping import MappedColumn, TableMapping
 from stillme.transfer.sqlite.schema import read_schema
 
+# Connections that writers left open after an exception; the fixture `left_open` closes them.
+LEFT_OPEN: list[sqlite3.Connection] = []
 ITEMS = """CREATE TABLE rss_fetch_items (
     id INTEGER PRIMARY KEY AUTOINCREMENT, cycle_id INTEGER NOT NULL, title TEXT NOT NULL,
     link TEXT, created_at TIMESTAMP DEFAULT CURRENT_TIMESTAMP)"""

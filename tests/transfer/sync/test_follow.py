@@ -5,7 +5,6 @@ from __future__ import annotations
 import sqlite3
 import threading
 import time
-from contextlib import closing
 
 import pytest
 
@@ -23,16 +22,21 @@ from stillme.transfer.steps.settle import settle_by_replay
 from stillme.transfer.verify.run import VerifyOptions, verify
 
 from .equal import differences
+from .files import LEFT_OPEN
 
 ALL = Selection()
 ONCE = FollowOptions(once=True)
 
 
 def write(path, *statements):
-    with closing(sqlite3.connect(path, timeout=10)) as connection:
-        for sql in statements:
-            connection.execute(*((sql,) if isinstance(sql, str) else sql))
-        connection.commit()
+    """A connection per call, as the old classes have it: after an exception it stays open."""
+    connection = sqlite3.connect(path, timeout=10)
+    LEFT_OPEN.append(connection)
+    for sql in statements:
+        connection.execute(*((sql,) if isinstance(sql, str) else sql))
+    connection.commit()
+    LEFT_OPEN.remove(connection)
+    connection.close()
 
 
 def state(file):

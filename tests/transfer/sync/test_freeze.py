@@ -10,7 +10,7 @@ import pytest
 from stillme.transfer.sqlite.capture import freeze, frozen_until, install, unfreeze
 from stillme.transfer.sqlite.capture.freeze import FOR_GOOD
 
-from .files import make_file
+from .files import LEFT_OPEN, make_file
 from .test_capture import INSERT, METRIC, tables_of
 
 
@@ -22,7 +22,9 @@ def path(tmp_path, request):
 
 
 def connect(path):
-    return sqlite3.connect(path, timeout=1)
+    """A connection of the old application: one per call, nobody closes it or rolls back."""
+    LEFT_OPEN.append(sqlite3.connect(path, timeout=1))
+    return LEFT_OPEN[-1]
 
 
 def test_writers_get_a_clear_error_and_readers_read_on(path):
@@ -40,8 +42,7 @@ def test_writers_get_a_clear_error_and_readers_read_on(path):
     ]
     for sql in statements:
         with pytest.raises(sqlite3.IntegrityError, match="has moved to PostgreSQL"):
-            app.execute(sql)
-        app.rollback()
+            connect(path).execute(sql)
     assert app.execute("SELECT item_id FROM tier_metrics").fetchall() == [("a",)]
     assert frozen_until(app) == FOR_GOOD
     unfreeze(path)
@@ -64,7 +65,6 @@ def test_a_freeze_with_a_deadline_lifts_itself(path):
     app = connect(path)
     with pytest.raises(sqlite3.IntegrityError):
         app.execute(INSERT)
-    app.rollback()
     left = frozen_until(app)
     assert left is not None
     assert 0 < left <= 0.6
@@ -90,8 +90,7 @@ def test_every_table_of_the_file_is_frozen(path):
     ):
         # SQLite's full-text index does not hand the sentence on.
         with pytest.raises(sqlite3.DatabaseError, match=r"moved to PostgreSQL|constraint failed"):
-            app.execute(sql)
-        app.rollback()
+            connect(path).execute(sql)
     unfreeze(path)
     app.execute("INSERT INTO user_ratings VALUES (5)")
     app.execute("INSERT INTO notes VALUES ('a note')")

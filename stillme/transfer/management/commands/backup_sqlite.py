@@ -89,7 +89,7 @@ class Command(TransferCommand):
         directory, target = Path(options["restore"]), Path(options["to"])
         with self.working(f"Restoring {directory}"):
             restored = restore_backup(directory, target, overwrite=options["yes"])
-        render_restore(self.console, restored, options["format"])
+        render_restore(self.console, restored, directory, options["format"])
         return 0
 
 

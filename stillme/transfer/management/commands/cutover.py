@@ -36,7 +36,7 @@ class Command(TransferCommand):
             type=float,
             default=10.0,
             metavar="SECONDS",
-            help="Give up, unharmed, where writers would be locked out for longer.",
+            help="Give up, unharmed, where writers would be locked out for longer (default 10).",
         )
         parser.add_argument(
             "--backup", type=given_path, metavar="DIR", help="A folder of backup_sqlite."
@@ -51,7 +51,7 @@ class Command(TransferCommand):
 
     def run(self, options: dict[str, Any]) -> int:
         """0 switched (or go), 1 no-go."""
-        if options["freeze_limit"] <= 0:
+        if not options["freeze_limit"] > 0:
             raise TransferError("--freeze-limit must be more than 0 seconds.")
         progress = SyncProgress(self.console, quiet=options["format"] == "json")
         given = {name: options[f"despite_{name}"] for name in OVERRIDES}
@@ -75,6 +75,7 @@ class Command(TransferCommand):
                     "frozen_seconds": result.frozen_seconds,
                     "steps": result.steps,
                     "files": result.files,
+                    "not_switched": result.unswitched,
                     "drained": result.drained,
                     "verified": result.verified,
                 },

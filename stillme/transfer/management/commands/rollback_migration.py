@@ -12,7 +12,12 @@ from stillme.transfer.reports.json_text import print_json
 from stillme.transfer.reports.terminal_switch import render_restore, render_rollback
 from stillme.transfer.reports.terminal_sync import SyncProgress
 from stillme.transfer.steps.restore import plan_restore, restore
-from stillme.transfer.steps.rollback import finish_interrupted, plan_rollback, roll_back
+from stillme.transfer.steps.rollback import (
+    FREEZE_LIMIT,
+    finish_interrupted,
+    plan_rollback,
+    roll_back,
+)
 from stillme.transfer.verify.tail import TailJudge
 
 _WORD = "restore"
@@ -35,6 +40,13 @@ class Command(TransferCommand):
         """Options."""
         parser.add_argument("--dry-run", action="store_true", help="Change nothing.")
         parser.add_argument(
+            "--freeze-limit",
+            type=float,
+            default=FREEZE_LIMIT,
+            metavar="SECONDS",
+            help="Give up, PostgreSQL unharmed, where nobody could write for longer (default 60).",
+        )
+        parser.add_argument(
             "--to-backup", type=given_path, metavar="DIR", help="Restore this backup."
         )
         parser.add_argument("--yes", action="store_true", help="Do not ask before --to-backup.")
@@ -42,6 +54,8 @@ class Command(TransferCommand):
 
     def run(self, options: dict[str, Any]) -> int:
         """0 fine, 1 where a row would not read back equal."""
+        if not options["freeze_limit"] > 0:
+            raise TransferError("--freeze-limit must be more than 0 seconds.")
         progress = SyncProgress(self.console, quiet=options["format"] == "json")
         if options["to_backup"] is not None:
             return self._restore(options, progress)
@@ -52,7 +66,12 @@ class Command(TransferCommand):
                 if options["format"] == "json":
                     print_json(self.console, {"unfrozen": done})
                 return 0
-            result = roll_back("default", progress.on_event, TailJudge("default"))
+            result = roll_back(
+                "default",
+                progress.on_event,
+                TailJudge("default"),
+                freeze_limit=options["freeze_limit"],
+            )
         render_rollback(self.console, result, options["format"])
         return 1 if result.unequal else 0
 

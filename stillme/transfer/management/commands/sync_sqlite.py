@@ -16,8 +16,8 @@ from stillme.transfer.selection import Selection, present_files
 from stillme.transfer.steps.capture import (
     capture_reports,
     install_capture,
-    lift_stale_freezes,
     remove_capture,
+    unfreeze_all,
 )
 from stillme.transfer.steps.follow import FollowOptions, follow
 from stillme.transfer.steps.moving import moved_files
@@ -50,7 +50,9 @@ class Command(TransferCommand):
             "--sweep", action="store_true", help="Replay, then look for bypassed capture."
         )
         mode.add_argument(
-            "--unfreeze", action="store_true", help="Lift a freeze that a killed command left."
+            "--unfreeze",
+            action="store_true",
+            help="Lift a freeze that a broken cut-over or rollback left, on the side in charge.",
         )
         mode.add_argument(
             "--moved",
@@ -84,7 +86,7 @@ class Command(TransferCommand):
         if options["follow"] or options["once"] or options["sweep"]:
             return self._follow(selection, options, progress)
         if options["unfreeze"]:
-            lift_stale_freezes("default", present_files(selection, []), progress.on_event)
+            unfreeze_all("default", present_files(selection, []), progress.on_event)
             if form == "json":
                 render_capture(self.console, capture_reports("default", selection), form)
             return 0

@@ -63,7 +63,6 @@ def install(alias: str, tables: Sequence[TargetTable], *, lock_timeout: str = "2
     for table in tables:
         name = f'transfer."{table.function}"'
         execute(connection, create_function(name, capture_body(table)))
-        _drop_triggers(alias, table)
         for trigger, sql in capture_triggers(table).items():
             execute(connection, sql)
             # A session in replica role must not slip past.
@@ -141,22 +140,35 @@ def freeze_target(alias: str, tables: Sequence[TargetTable], *, lock_timeout: st
     execute(connection, f"SET LOCAL lock_timeout = '{lock_timeout}'")
     execute(connection, create_function(FREEZE_FUNCTION, freeze_body()))
     for table in tables:
-        execute(connection, f"DROP TRIGGER IF EXISTS {FREEZE_TRIGGER} ON {table.relation}")
         execute(
             connection,
-            f"CREATE TRIGGER {FREEZE_TRIGGER} BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE "
+            f"CREATE OR REPLACE TRIGGER {FREEZE_TRIGGER} "
+            "BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE "
             f"ON {table.relation} FOR EACH STATEMENT EXECUTE FUNCTION {FREEZE_FUNCTION}()",
         )
         execute(connection, f"ALTER TABLE {table.relation} ENABLE ALWAYS TRIGGER {FREEZE_TRIGGER}")
 
 
 def unfreeze_target(alias: str, tables: Sequence[TargetTable]) -> None:
-    """Let writes in again, in the caller's transaction."""
-    for table in tables:
-        execute(connections[alias], f"DROP TRIGGER IF EXISTS {FREEZE_TRIGGER} ON {table.relation}")
+    """Let writes in again, in the caller's transaction. Waits for readers of frozen tables."""
+    for table in _with_freeze(alias, tables):
+        execute(connections[alias], f"DROP TRIGGER {FREEZE_TRIGGER} ON {table.relation}")
+
+
+def disable_freeze(alias: str, tables: Sequence[TargetTable]) -> None:
+    """Let writes in again, in the caller's transaction, whoever reads: the triggers stay, off."""
+    for table in _with_freeze(alias, tables):
+        execute(
+            connections[alias], f"ALTER TABLE {table.relation} DISABLE TRIGGER {FREEZE_TRIGGER}"
+        )
+
+
+def _with_freeze(alias: str, tables: Sequence[TargetTable]) -> list[TargetTable]:
+    found = _found_triggers(alias, tables)
+    return [table for table in tables if FREEZE_TRIGGER in found[table.name]]
 
 
 def is_frozen(alias: str, tables: Sequence[TargetTable]) -> bool:
     """Whether any of the tables refuses writes."""
     found = _found_triggers(alias, tables)
-    return any(FREEZE_TRIGGER in triggers for triggers in found.values())
+    return any(triggers.get(FREEZE_TRIGGER, "D") != "D" for triggers in found.values())

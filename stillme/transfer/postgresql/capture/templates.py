@@ -107,7 +107,8 @@ def create_function(function: str, body: str) -> str:
 def capture_triggers(table: TargetTable) -> dict[str, str]:
     """Trigger name -> statement."""
     return {
-        f"{PREFIX}{event}": f"CREATE TRIGGER {PREFIX}{event} "
+        # OR REPLACE takes a lock that readers do not hold up; dropping a trigger waits for them.
+        f"{PREFIX}{event}": f"CREATE OR REPLACE TRIGGER {PREFIX}{event} "
         f"{clause.format(relation=table.relation)} FOR EACH STATEMENT "
         f'EXECUTE FUNCTION transfer."{table.function}"()'
         for event, clause in EVENTS.items()

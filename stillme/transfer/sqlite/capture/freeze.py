@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,16 +46,19 @@ def freeze(
     message: str = MESSAGE,
     at_lock: Callable[[], None] = lambda: None,
 ) -> Freeze:
-    """Refuse writes from now on, for `seconds` or (None) for good. Raises LegacyFileError.
+    """Refuse writes, for good (None) or until `seconds` after this call. Raises LegacyFileError.
 
     The write lock that the DDL takes makes it exact: a write is logged before or refused after.
     `at_lock` is called as soon as the lock is held.
     """
     from stillme.transfer.sqlite.capture.log import last_sequence
 
+    called = time.monotonic()
     with write_transaction(path, timeout=timeout) as connection:
         at_lock()
-        create_freeze(connection, tables, seconds=seconds, message=message)
+        # The wait for the lock counts: the file is free again when the caller expects it.
+        left = None if seconds is None else seconds - (time.monotonic() - called)
+        create_freeze(connection, tables, seconds=left, message=message)
         last = last_sequence(connection)
     return Freeze(last)
 
@@ -103,6 +107,11 @@ def unfreeze(path: Path, *, timeout: float = 5.0) -> None:
 def drop_freeze(connection: sqlite3.Connection) -> None:
     """Drop the freeze triggers (the caller's transaction)."""
     drop_triggers(connection, FREEZE_PREFIX)
+
+
+def has_freeze(connection: sqlite3.Connection) -> bool:
+    """Whether there are freeze triggers, in force or run out."""
+    return bool(own_triggers(connection, FREEZE_PREFIX))
 
 
 def frozen_until(connection: sqlite3.Connection) -> float | None:

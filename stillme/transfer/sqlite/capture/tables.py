@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -10,7 +11,10 @@ from pathlib import Path
 
 from stillme.transfer.errors import LegacyFileError
 from stillme.transfer.mapping import TableMapping
-from stillme.transfer.sqlite.connect import check_readable, explain, quoted, uri
+from stillme.transfer.sqlite.connect import check_readable, explain, quoted, uri, wait_at_most
+
+# A commit waits for readers at least so long, however long the work before it took.
+_FOR_THE_COMMIT = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,11 +89,17 @@ def open_writable(path: Path, *, timeout: float = 5.0) -> sqlite3.Connection:
 
 @contextmanager
 def write_transaction(path: Path, *, timeout: float = 5.0) -> Iterator[sqlite3.Connection]:
-    """One immediate transaction on a live file; anything raised inside rolls it back."""
+    """One immediate transaction on a live file; anything raised inside rolls it back.
+
+    Its waits for locks, at the beginning and at the commit, take `timeout` seconds together.
+    """
+    deadline = time.monotonic() + timeout
     connection = open_writable(path, timeout=timeout)
     try:
+        wait_at_most(connection, deadline - time.monotonic())
         connection.execute("BEGIN IMMEDIATE")
         yield connection
+        wait_at_most(connection, max(_FOR_THE_COMMIT, deadline - time.monotonic()))
         connection.execute("COMMIT")
     except sqlite3.Error as error:
         raise _explain_write(path, error) from error

@@ -21,7 +21,12 @@ _NEWEST = 50
 
 
 class Judge(Protocol):
-    """Judges rows of live files by key; `prepare` is called before anything is frozen."""
+    """Judges rows of live files by key; `prepare` is called before anything is frozen.
+
+    `patience` is how many seconds it may wait for a file that is locked.
+    """
+
+    patience: float
 
     def prepare(self, file: str, path: Path) -> None:
         """Find what holds for the whole file."""

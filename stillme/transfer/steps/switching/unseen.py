@@ -72,7 +72,7 @@ class Unseen:
                 "it, then cut over again."
             )
 
-    def touch(self, live: LiveFile, tail: Tail, check_time: Callable[[], None]) -> None:
+    def touch(self, live: LiveFile, tail: Tail, check_time: Callable[[], object]) -> None:
         """Hand every row to the tail that is not as it was swept. Raises TransferError.
 
         `check_time` raises where the freeze takes too long.
@@ -129,7 +129,7 @@ class _Watch:
 class _Limited:
     """Ends a statement where `check_time` raises."""
 
-    def __init__(self, connection: sqlite3.Connection, check_time: Callable[[], None]) -> None:
+    def __init__(self, connection: sqlite3.Connection, check_time: Callable[[], object]) -> None:
         self._connection, self._check_time = connection, check_time
         self._late: TransferError | None = None
 

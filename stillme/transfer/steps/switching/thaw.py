@@ -1,0 +1,123 @@
+"""Letting writers in again after a switch that was made, or given up; what is still locked is said.
+
+A file takes writes again when the transaction that drops its freeze has been committed: that takes
+the write lock, so it also shows that nobody else keeps writers out.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Sequence
+from contextlib import closing
+
+from django.db import Error, connections, transaction
+
+from stillme.postgresql.explain import explain_operational_error
+from stillme.transfer.errors import LegacyFileError
+from stillme.transfer.models import FileState
+from stillme.transfer.postgresql import capture as reverse
+from stillme.transfer.postgresql.copy import execute
+from stillme.transfer.registry import LegacyFile
+from stillme.transfer.sqlite.capture.freeze import FOR_GOOD, frozen_until, unfreeze
+from stillme.transfer.sqlite.capture.tables import write_transaction
+from stillme.transfer.sqlite.connect import open_legacy
+
+# However little of the limit is left, undoing goes on for so long: nobody is helped by giving up.
+PATIENCE = 10.0
+_TURN, _PAUSE = 0.3, 0.05
+
+
+def await_locks(files: Sequence[LegacyFile], seconds: float) -> None:
+    """Find each file free for a moment, before anybody is locked out. Raises LegacyFileError.
+
+    A lock that is never let go (an old process after a failed write keeps one) is found here.
+    """
+    for file in files:
+        with write_transaction(file.path, timeout=seconds):
+            pass
+
+
+def thaw_files(files: Sequence[LegacyFile], seconds: float) -> dict[str, str]:
+    """Let writers into the files again, trying for some seconds.
+
+    Returns file name -> sentence, for each file of which it is not certain that it takes writes.
+    """
+    deadline = time.monotonic() + seconds
+    why: dict[str, str] = {}
+    left = list(files)
+    while True:
+        for file in list(left):
+            try:
+                unfreeze(file.path, timeout=_TURN)
+            except LegacyFileError as error:
+                frozen = _frozen_for(file)
+                why[file.name] = _still_locked(file, frozen, error)
+                if frozen is None:
+                    # Whoever holds that lock may hold it for ever, and it is no freeze of ours.
+                    left.remove(file)
+            else:
+                left.remove(file)
+                why.pop(file.name, None)
+        if not left or time.monotonic() > deadline:
+            return why
+        time.sleep(_PAUSE)
+
+
+def _frozen_for(file: LegacyFile) -> float | None:
+    """Seconds that a freeze is still in force; None without one. What cannot be read may be."""
+    try:
+        with closing(open_legacy(file.path, timeout=_TURN)) as connection:
+            return frozen_until(connection)
+    except (LegacyFileError, sqlite3.Error):
+        return FOR_GOOD
+
+
+def _still_locked(file: LegacyFile, frozen: float | None, error: LegacyFileError) -> str:
+    """What keeps writers out of a file whose lock could not be had, and what helps."""
+    cause = str(error).removeprefix(f"{file.path} ").rstrip(".")
+    if frozen is None:
+        return f"{file.path} is not frozen, but another process keeps it locked: restart that one."
+    if frozen == FOR_GOOD:
+        return (
+            f"{file.path} still refuses writes ({cause}): when it is not locked any more, run "
+            "manage.py sync_sqlite --unfreeze."
+        )
+    return f"{file.path} refuses writes for {frozen:.0f} s more ({cause}), then takes them again."
+
+
+def thaw_target(alias: str, tables: Sequence[reverse.TargetTable], seconds: float) -> str | None:
+    """Let writers into PostgreSQL again, trying for some seconds; None, or why it cannot be."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            connections[alias].close()
+            with transaction.atomic(using=alias, durable=True):
+                execute(connections[alias], f"SET LOCAL lock_timeout = {int(_TURN * 1000)}")
+                reverse.disable_freeze(alias, tables)
+        except Error as error:
+            if time.monotonic() > deadline:
+                return explain_operational_error(error)
+            time.sleep(_PAUSE)
+        else:
+            return None
+
+
+def is_marked(alias: str, names: Sequence[str], state: str, seconds: float) -> bool | None:
+    """Whether the files are in this state; None where PostgreSQL does not say.
+
+    For a mark whose COMMIT was sent and not answered. The rows are locked to be read: a commit
+    that is still on its way is waited for.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            connections[alias].close()
+            with transaction.atomic(using=alias, durable=True):
+                execute(connections[alias], f"SET LOCAL lock_timeout = {int(_TURN * 1000)}")
+                rows = FileState.objects.using(alias).select_for_update().filter(pk__in=names)
+                return {row.state for row in rows} == {state}
+        except Error:
+            if time.monotonic() > deadline:
+                return None
+            time.sleep(_PAUSE)
