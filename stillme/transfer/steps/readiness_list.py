@@ -31,7 +31,7 @@ from stillme.transfer.steps.accounted_lines import (
 from stillme.transfer.steps.backup import check_backup
 from stillme.transfer.steps.capture import target_tables
 from stillme.transfer.steps.follow import measure_lag
-from stillme.transfer.steps.merging.foreign import foreign_rows
+from stillme.transfer.steps.merging.foreign import DECIDE, foreign_rows
 from stillme.transfer.steps.syncing import states
 from stillme.transfer.steps.syncing.live_file import LiveFile, same_file
 from stillme.transfer.steps.syncing.states import State
@@ -130,7 +130,10 @@ def _quarantine(alias: str, files: Sequence[LegacyFile]) -> list[Line]:
 def _foreign(alias: str, files: Sequence[LegacyFile]) -> list[Line]:
     if is_another_cluster(alias):
         text = "nobody knows who wrote the rows: this database was restored from a dump"
-        advice = "manage.py import_sqlite, then read what it says was changed"
+        advice = (
+            "manage.py sync_sqlite --once (or import_sqlite, without capture) compares every row "
+            "with the files, adopts the equal ones and names the others"
+        )
         return [Line(RED, "foreign writes", text, advice, "foreign")]
     lines = []
     for file in files:
@@ -139,9 +142,12 @@ def _foreign(alias: str, files: Sequence[LegacyFile]) -> list[Line]:
         live.close()
         for table, keys in found.items():
             if keys:
-                advice = "end that writer, then manage.py import_sqlite --overwrite"
                 shown = ", ".join(keys[:5]) + (", ..." if len(keys) > 5 else "")
                 text = f"{table}: somebody else wrote rows in PostgreSQL ({shown})"
+                advice = (
+                    "manage.py sync_sqlite --sweep compares them, adopts those that are equal to "
+                    f"the file's and names the others. {DECIDE}"
+                )
                 lines.append(Line(RED, "foreign writes", text, advice, "foreign"))
     return lines or [Line(GREEN, "foreign writes", "none in PostgreSQL")]
 

@@ -16,7 +16,7 @@ from stillme.transfer.findings import Event, OnEvent
 from stillme.transfer.models import Run
 from stillme.transfer.registry import LegacyFile
 from stillme.transfer.sqlite.capture.log import trim
-from stillme.transfer.steps.merging.foreign import MOST, foreign_rows, sentence
+from stillme.transfer.steps.merging.foreign import MOST, sentence
 from stillme.transfer.steps.syncing import states
 from stillme.transfer.steps.syncing.decision_watch import DecisionWatch
 from stillme.transfer.steps.syncing.decisions import (
@@ -26,6 +26,7 @@ from stillme.transfer.steps.syncing.decisions import (
     loaded_signature,
 )
 from stillme.transfer.steps.syncing.follow_result import FileFollowed, FollowOptions, FollowResult
+from stillme.transfer.steps.syncing.foreign_writes import settle_foreign
 from stillme.transfer.steps.syncing.live_file import LiveFile, Round, same_file
 from stillme.transfer.steps.syncing.read_again import read_again
 from stillme.transfer.steps.syncing.replay import Replayed, replay_round
@@ -66,6 +67,7 @@ class Follower:
             live = LiveFile(file, self.run_id, alias=self.alias, overwrite=False)
             self.live[file.name] = live
             check_followable(self.alias, live)
+            self._settle_restored(live)
             stand = states.standing(self.alias, file.name)
             judged = stand.details.get("clock") or loaded_signature(self.alias, file.name)
             if judged is not None:
@@ -77,6 +79,18 @@ class Follower:
                 states.move(self.alias, file.name, State.FOLLOWING, clock=decided)
             self.positions[file.name] = stand.position
             self._trimmed[file.name] = (time.monotonic(), stand.position)
+
+    def _settle_restored(self, live: LiveFile) -> None:
+        """In a database restored from a dump nobody knows who wrote the rows: compare them."""
+        if "restored" not in states.standing(self.alias, live.file.name).details:
+            return
+        message = f"{live.file.name}: the database was restored from a dump, comparing every row."
+        self.on_event(Event("notice", {"message": message}))
+        self._tell(settle_foreign(self.alias, live))
+
+    def _tell(self, foreign: dict[str, list[str]]) -> None:
+        for table, keys in foreign.items():
+            self.on_event(Event("notice", {"message": sentence(table, keys)}))
 
     def close(self) -> None:
         """Close the files."""
@@ -230,15 +244,11 @@ class Follower:
                 self._sweeping = False
             self.positions[name] = states.standing(self.alias, name).position
             found.append(swept)
-            foreign = {t: foreign_rows(self.alias, m) for t, m in live.mappings.items()}
-            foreign = {table: keys for table, keys in foreign.items() if keys}
-            for table, keys in foreign.items():
-                self.on_event(Event("notice", {"message": sentence(table, keys)}))
+            self._tell(settle_foreign(self.alias, live))
             with transaction.atomic(using=self.alias):
                 states.note(
                     self.alias,
                     name,
-                    foreign=foreign or None,
                     swept_at=states.server_now(self.alias),
                     bypassed={t: k[:20] for t, k in swept.bypassed.items()} or None,
                 )

@@ -28,6 +28,7 @@ from stillme.transfer.sqlite.connect import quoted
 from stillme.transfer.sqlite.ranges import KeyRange, key_ranges
 from stillme.transfer.sqlite.snapshot import take_snapshot
 from stillme.transfer.steps.merging.compare import compare_keys, compare_range
+from stillme.transfer.steps.merging.foreign import foreign_among
 from stillme.transfer.steps.rows.job import TableSource
 from stillme.transfer.steps.syncing import states
 from stillme.transfer.steps.syncing.live_file import LiveFile
@@ -146,6 +147,8 @@ def _without_pending(
     present = compare_keys(alias, live.tables[mapping.declared_table], _typed(mapping, suspects))
     pending = collapse(live.log.after(last, 10_000_000)).get(mapping.table, [])
     later = {key_text(key) for key in pending}
+    # Those that somebody wrote in PostgreSQL have a name of their own (foreign writes).
+    later |= set(foreign_among(alias, mapping, present))
     return [key for key in present if key not in later]
 
 
