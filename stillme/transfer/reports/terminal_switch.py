@@ -161,6 +161,8 @@ def render_status(console: Console, found: Overview) -> None:
     for row in found.files:
         behind = f"{row.lag_changes:,} / {row.lag_seconds:.1f} s"
         state = f"{row.state}, frozen" if row.frozen else row.state
+        if row.silent:
+            state = f"[red]{state}, silent[/]"
         table.add_row(
             row.file,
             state,
@@ -196,6 +198,8 @@ def render_status(console: Console, found: Overview) -> None:
 def _print_problems(console: Console, found: Overview) -> None:
     """What keeps a file or a store from being as it should, a line each."""
     for row in found.files:
+        if row.silent:
+            console.print(f"[red]{row.file}[/] {escape(row.silent)}", soft_wrap=True)
         if row.problem:
             console.print(f"[yellow]{row.file}[/] {escape(row.problem)}", soft_wrap=True)
         if row.written_since_cutover:

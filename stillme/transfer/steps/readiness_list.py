@@ -33,6 +33,7 @@ from stillme.transfer.steps.capture import target_tables
 from stillme.transfer.steps.follow import measure_lag
 from stillme.transfer.steps.merging.foreign import DECIDE, foreign_rows
 from stillme.transfer.steps.syncing import states
+from stillme.transfer.steps.syncing.life_sign import life_sign, moment
 from stillme.transfer.steps.syncing.live_file import LiveFile, same_file
 from stillme.transfer.steps.syncing.states import State
 
@@ -91,6 +92,10 @@ def _file_lines(alias: str, file: LegacyFile, live: LiveFile) -> list[Line]:
         lines.append(Line(GREEN, f"{file.name}: state", stand.state))
     else:
         lines.append(Line(RED, f"{file.name}: state", stand.state, stand.next_step))
+    sign = life_sign(stand.state, stand.details, moment(alias))
+    if sign.problem and not sign.ended:
+        advice = "or, right before the cut-over: manage.py sync_sqlite --once"
+        lines.append(Line(RED, f"{file.name}: follower", sign.problem, advice))
     health = live.capture_status()
     if not health.is_healthy:
         problem = health.problems[0] if health.problems else "not installed"

@@ -1,4 +1,4 @@
-"""Rows that somebody else wrote in PostgreSQL: compared, the equal ones adopted, the rest listed."""
+"""Rows that somebody else wrote in PostgreSQL: the equal ones are adopted, the rest listed."""
 
 from __future__ import annotations
 

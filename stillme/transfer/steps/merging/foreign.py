@@ -66,7 +66,8 @@ def foreign_writers(alias: str, mapping: TableMapping) -> list[int]:
     rows = fetch_all(
         connections[alias],
         f"SELECT {WHOLE_XID} "
-        f"(SELECT DISTINCT xmin::text::bigint AS x FROM {mapping.relation}) AS t WHERE NOT EXISTS (SELECT 1 FROM transfer.write_mark AS w "
+        f"(SELECT DISTINCT xmin::text::bigint AS x FROM {mapping.relation}) AS t "
+        "WHERE NOT EXISTS (SELECT 1 FROM transfer.write_mark AS w "
         "WHERE mod(w.xid, 4294967296) = x)",
     )
     return [int(row[0]) for row in rows]

@@ -142,8 +142,8 @@ def find_vanished(
 ) -> None:
     """Rows the engine loaded whose legacy row is gone, or is in quarantine now.
 
-    Who overwrites asks for rows that somebody else added, too. Reported; with `prune` their keys are collected, to be deleted children first when all
-    tables are loaded.
+    Who overwrites asks for rows that somebody else added, too. Reported; with `prune` their keys
+    are collected, to be deleted children first when all tables are loaded.
     """
     mapping = job.mapping
     assert mapping.key is not None

@@ -36,6 +36,14 @@ from stillme.transfer.steps.syncing.sweep import Swept, sweep_file
 _LONGEST_WAIT = 5.0
 _TRIM_EVERY = 10.0
 _REPORT_EVERY = 1.0
+# A round that took longer is followed by smaller ones: a follower must be able to end.
+_LONG_ROUND = 2.0
+_FEWEST = 100
+_FIRST = 10_000
+
+
+class Stopped(Exception):
+    """The follower was told to end in the middle of something that can be done again."""
 
 
 class Follower:
@@ -55,8 +63,10 @@ class Follower:
         self._versions: dict[str, int] = {}
         self._waits: dict[str, tuple[float, float]] = {}
         self._trimmed: dict[str, tuple[float, int]] = {}
-        self._reported = -math.inf
+        self._reported = self._signed = -math.inf
         self._sweeping = False
+        self._limits = {file.name: min(_FIRST, options.batch) for file in files}
+        self.stop = threading.Event()
         self.on_round: Callable[[Round], None] = lambda found: None
         self.on_decision: Callable[[LiveFile], None] = lambda live: None
         self._watches: dict[str, DecisionWatch] = {}
@@ -76,7 +86,11 @@ class Follower:
             self._watches[file.name] = DecisionWatch(live.decisions, live.mappings)
             decided = live.decisions.signature()
             with transaction.atomic(using=self.alias):
-                states.move(self.alias, file.name, State.FOLLOWING, clock=decided)
+                seen_at = states.server_now(self.alias)
+                states.move(
+                    self.alias, file.name, State.FOLLOWING,
+                    clock=decided, seen_at=seen_at, ended_at=None,
+                )  # fmt: skip
             self.positions[file.name] = stand.position
             self._trimmed[file.name] = (time.monotonic(), stand.position)
 
@@ -86,7 +100,13 @@ class Follower:
             return
         message = f"{live.file.name}: the database was restored from a dump, comparing every row."
         self.on_event(Event("notice", {"message": message}))
-        self._tell(settle_foreign(self.alias, live))
+        self._tell(settle_foreign(self.alias, live, self._breathe))
+
+    def _breathe(self) -> None:
+        """Between two parts of a long work: give a sign of life, end where it was told to."""
+        if self.stop.is_set():
+            raise Stopped
+        self.sign()
 
     def _tell(self, foreign: dict[str, list[str]]) -> None:
         for table, keys in foreign.items():
@@ -99,6 +119,7 @@ class Follower:
 
     def run(self, stop: threading.Event) -> FollowResult:
         """Rounds until told to stop, or drained."""
+        self.stop = stop
         result = FollowResult(self.run_id, list(self.done.values()))
         goals = {name: live.log.last() for name, live in self.live.items()}
         next_sweep = time.monotonic() + self.options.sweep_every
@@ -116,6 +137,7 @@ class Follower:
             result.swept += self.sweep()
         self.trim_all()
         self.report(force=True)
+        self.sign(ended=True)
         return result
 
     def step(self, name: str) -> int:
@@ -143,19 +165,28 @@ class Follower:
         if version == self._versions.get(name):
             return 0
         began = time.monotonic()
-        found = live.look(self.positions[name], self.options.batch)
+        limit = self._limits[name]
+        found = live.look(self.positions[name], limit)
         if found.changes:
             replayed = replay_round(self.alias, live, found)
             self.on_round(found)
             self.positions[name] = found.end
             self._count(name, found, replayed)
             self.done[name].busy += time.monotonic() - began
+            self._limits[name] = self._next_limit(found.changes, limit, time.monotonic() - began)
         if self.decides_otherwise(name, found):
             self._decide_again(name)
-        if found.changes < self.options.batch:
+        if found.changes < limit:
             self._versions[name] = version
         self._trim_sometimes(name)
         return found.changes
+
+    def _next_limit(self, changes: int, limit: int, seconds: float) -> int:
+        """How many changes the next round takes, so that it ends within some seconds."""
+        if seconds > _LONG_ROUND:
+            return max(_FEWEST, int(changes * _LONG_ROUND / seconds))
+        grown = 2 * limit if changes == limit and seconds < _LONG_ROUND / 2 else limit
+        return min(grown, self.options.batch)
 
     def _count(self, name: str, found: Round, replayed: Replayed) -> None:
         done = self.done[name]
@@ -208,7 +239,7 @@ class Follower:
         if change:
             message = f"{live.file.name}: {change.sentence()}, reading again."
             self.on_event(Event("notice", {"message": message}))
-            read_again(self.alias, live, change)
+            read_again(self.alias, live, change, self._breathe)
         return bool(change)
 
     def _trim_sometimes(self, name: str) -> None:
@@ -244,7 +275,7 @@ class Follower:
                 self._sweeping = False
             self.positions[name] = states.standing(self.alias, name).position
             found.append(swept)
-            self._tell(settle_foreign(self.alias, live))
+            self._tell(settle_foreign(self.alias, live, self._breathe))
             with transaction.atomic(using=self.alias):
                 states.note(
                     self.alias,
@@ -259,16 +290,27 @@ class Follower:
 
     def _keep_up(self) -> None:
         """A round on every file between two ranges: a sweep takes seconds, the lag must not."""
+        self._breathe()
         for name in self.live:
             self.positions[name] = states.standing(self.alias, name).position
             self.step(name)
         self.report()
 
+    def sign(self, *, ended: bool = False) -> None:
+        """Write down that this follower is alive, about once a second, or that it ends."""
+        if not ended and time.monotonic() - self._signed < _REPORT_EVERY:
+            return
+        self._signed = time.monotonic()
+        with transaction.atomic(using=self.alias):
+            now = states.server_now(self.alias)
+            for name in self.live:
+                states.note(self.alias, name, seen_at=now, ended_at=now if ended else None)
+
     def report(self, *, force: bool = False) -> None:
         """Tell the lag and write it down, about once a second."""
         if not force and time.monotonic() - self._reported < _REPORT_EVERY:
             return
-        self._reported = time.monotonic()
+        self._reported = self._signed = time.monotonic()
         found = {n: measure_lag(live, self.positions[n]) for n, live in self.live.items()}
         # One commit for all files: each one waits for the disk, and the changes wait with it.
         with transaction.atomic(using=self.alias):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from django.db import transaction
 
@@ -21,14 +21,17 @@ from stillme.transfer.steps.syncing.replay import Replayed, apply_rows
 _AT_ONCE = 5_000
 
 
-def read_again(alias: str, live: LiveFile, change: Change) -> None:
-    """Apply the rows again that may mean something else.
+def read_again(
+    alias: str, live: LiveFile, change: Change, between: Callable[[], None] = lambda: None
+) -> None:
+    """Apply the rows again that may mean something else; `between` is called between two reads.
 
     In short reads, so that writers are not kept waiting: what is written meanwhile is in the log.
     """
     for table, mapping in live.mappings.items():
         keys = concerned_keys(live.connection, mapping, change)
         for start in range(0, len(keys), _AT_ONCE):
+            between()
             _apply(alias, live, table, keys[start : start + _AT_ONCE])
 
 
