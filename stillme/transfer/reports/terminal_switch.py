@@ -52,6 +52,10 @@ def render_cutover(console: Console, result: CutoverResult) -> None:
         f"{result.drained:,} changes drained, {result.verified:,} rows of the tail proven.",
         soft_wrap=True,
     )
+    for line in result.lines:
+        if line.override and line.colour == YELLOW:
+            risk = escape(f"{line.subject}: {line.finding}")
+            console.print(f"[yellow]risk taken[/] {risk}", soft_wrap=True)
     console.print("Now, in the application's environment:")
     console.print("  DATABASE_URL=postgresql://...   (the database of this project)")
     console.print(

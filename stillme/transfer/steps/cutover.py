@@ -148,7 +148,7 @@ class _Cutover:
         follow = FollowOptions(once=True, database=self.alias)
         self.follower = Follower(follow, files, run, on_event)
         self._frozen_at: float | None = None
-        self.tail = Tail(self.alias, options.judge)
+        self.tail = Tail(self.alias, options.judge, leave_foreign="foreign" in options.overrides)
         self.follower.on_round = self.tail.note
         self.follower.on_decision = self.tail.decide_again
 

@@ -43,7 +43,7 @@ def follow(
         load_where_needed(alias, files, until(stop, on_event))
     except Stopped:
         return FollowResult(None)
-    with exclusive(alias):
+    with exclusive(alias, in_rounds=True):
         run = ledger.start_run(alias, "sync_sqlite", {"files": [f.name for f in files]})
         follower = Follower(options, files, run, LagHistory(alias, on_event))
         follower.stop = stop

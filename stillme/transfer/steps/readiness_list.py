@@ -31,7 +31,7 @@ from stillme.transfer.steps.accounted_lines import (
 from stillme.transfer.steps.backup import check_backup
 from stillme.transfer.steps.capture import target_tables
 from stillme.transfer.steps.follow import measure_lag
-from stillme.transfer.steps.merging.foreign import DECIDE, foreign_rows
+from stillme.transfer.steps.merging.foreign import DECIDE, MOST, foreign_rows
 from stillme.transfer.steps.syncing import states
 from stillme.transfer.steps.syncing.life_sign import life_sign, moment
 from stillme.transfer.steps.syncing.live_file import LiveFile, same_file
@@ -77,7 +77,18 @@ def _overridden(line: Line, overrides: Mapping[str, str]) -> Line:
     reason = overrides.get(line.override, "") if line.colour == RED else ""
     if not reason:
         return line
-    return replace(line, colour=YELLOW, finding=f"{line.finding}; overridden: {reason}")
+    finding = f"{line.finding}; overridden: {reason}{_LOST.get(line.override, '')}"
+    return replace(line, colour=YELLOW, finding=finding)
+
+
+# What the way back cannot do once a risk was taken.
+_LOST = {
+    "foreign": (
+        ". rollback_migration will not carry these rows back: the file keeps its own values of "
+        "them and gets none of the rows that it lacks, unless they are written again after the "
+        "cut-over"
+    )
+}
 
 
 def is_go(lines: Sequence[Line]) -> bool:
@@ -148,7 +159,8 @@ def _foreign(alias: str, files: Sequence[LegacyFile]) -> list[Line]:
         for table, keys in found.items():
             if keys:
                 shown = ", ".join(keys[:5]) + (", ..." if len(keys) > 5 else "")
-                text = f"{table}: somebody else wrote rows in PostgreSQL ({shown})"
+                count = f"{MOST} or more" if len(keys) == MOST else str(len(keys))
+                text = f"{table}: somebody else wrote {count} rows in PostgreSQL ({shown})"
                 advice = (
                     "manage.py sync_sqlite --sweep compares them, adopts those that are equal to "
                     f"the file's and names the others. {DECIDE}"

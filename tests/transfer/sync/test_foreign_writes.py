@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+
 import pytest
 from django.core.management import call_command
 
+from stillme.transfer.errors import TransferError
 from stillme.transfer.models import FileState, Run
 from stillme.transfer.registry import legacy_models
 from stillme.transfer.steps.cutover import CutoverOptions, check_cutover
@@ -13,6 +17,7 @@ from stillme.transfer.steps.load import ImportOptions, import_files
 from tests.transfer.load.support import query
 
 from .equal import differences
+from .switching import DESPITE, cut_over, roll_back
 from .test_follow import ONCE, write
 
 SWEEP = FollowOptions(once=True, sweep=True)
@@ -157,3 +162,37 @@ def test_a_row_written_during_the_comparison_keeps_its_writer(data, monkeypatch)
     monkeypatch.undo()
     follow(SWEEP)
     assert FileState.objects.get(file="rss").details["foreign"] == {"rss_fetch_items": ["7"]}
+
+
+def test_an_application_that_was_switched_without_a_cut_over_goes_live(data, capsys):
+    """It wrote in PostgreSQL while the files were in charge: those rows stay, by a decision."""
+    top = query("SELECT max(id) FROM rss.fetch_items")[0][0]
+    query("UPDATE rss.fetch_items SET item_title = 'mine' WHERE id IN (5, %s)", top)
+    query(
+        "INSERT INTO rss.fetch_items (id, cycle_id, feed_url, item_title, status, fetch_timestamp) "
+        "SELECT 90001, min(id), 'x', 't', 'y', now() FROM rss.fetch_cycles"
+    )
+    follow(SWEEP)
+    call_command("cutover", *DESPITE)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "risk taken" in said
+    assert f"wrote 3 rows in PostgreSQL (5, {top}, 90001)" in said
+    assert "rollback_migration will not carry these rows back" in said
+    assert (title(5), title(top), title(90001)) == ("mine", "mine", "t")
+    assert FileState.objects.get(file="rss").state == "live"
+    query("UPDATE rss.fetch_items SET item_title = 'since' WHERE id = %s", top)
+    roll_back()
+    rss = data / "rss_fetch_history.db"
+    with closing(sqlite3.connect(rss)) as connection:
+        found = dict(connection.execute("SELECT id, title FROM rss_fetch_items").fetchall())
+    assert found[top] == "since"
+    assert found[5] != "mine"
+    assert 90001 not in found
+
+
+def test_a_row_that_is_missing_in_postgresql_is_no_foreign_write(data):
+    """Deleted by somebody else: no decision about foreign rows covers it."""
+    top = query("SELECT max(id) FROM rss.fetch_items")[0][0]
+    query("DELETE FROM rss.fetch_items WHERE id = %s", top)
+    with pytest.raises(TransferError, match=f"row {top} is not the same"):
+        cut_over()

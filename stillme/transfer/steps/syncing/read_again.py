@@ -11,6 +11,7 @@ from stillme.transfer import ledger
 from stillme.transfer.kinds import Date, Timestamp
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.postgresql.capture import as_replay
+from stillme.transfer.postgresql.locks import share_rows
 from stillme.transfer.sqlite.clock_sql import row_offset_sql
 from stillme.transfer.sqlite.connect import quoted
 from stillme.transfer.sqlite.key_text import Key, key_sql, typed_key
@@ -74,5 +75,6 @@ def _apply(alias: str, live: LiveFile, table: str, keys: Sequence[Key]) -> None:
     found = live.read(table, keys)
     with transaction.atomic(using=alias, durable=True):
         as_replay(alias)
+        share_rows(alias)
         apply_rows(alias, live, found.keys, found.rows, Replayed(), found.many)
         ledger.mark_write(alias, live.run_id)
