@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import logging
-from datetime import UTC, datetime
 from typing import Any
 
 from django.conf import settings
 from django.db import DatabaseError, connections
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
-from django.utils import timezone
 
 from stillme.ops.replicas import replicas
 from stillme.postgresql.explain import explain_operational_error
 from stillme.transfer.models import FileState
+from stillme.transfer.steps.syncing.life_sign import Moment, life_sign, moment
 
 logger = logging.getLogger("stillme.requests")
 
 DATABASE_AWAY = "The database cannot be used at the moment: the server's log says why."
-# A follower writes its lag down about once a second.
-SILENT_SECONDS = 30
 
 
 def healthz(request: HttpRequest) -> JsonResponse:
@@ -67,24 +64,15 @@ def unapplied() -> list[str]:
 
 def follower_lags() -> dict[str, dict[str, Any]]:
     """The lag of each file that is followed, as the follower last wrote it down."""
-    rows = FileState.objects.filter(state=FileState.State.FOLLOWING)
-    return {row.file: follower_lag(row.details) for row in rows}
+    rows = list(FileState.objects.filter(state=FileState.State.FOLLOWING))
+    now = moment("default") if rows else None
+    return {row.file: follower_lag(row.details, now) for row in rows if now is not None}
 
 
-def follower_lag(details: dict[str, Any]) -> dict[str, Any]:
-    """Seconds and changes behind, and the sentence where that is too much."""
-    seconds, seen = details.get("lag_seconds"), details.get("seen_at")
-    problem = ""
-    if seconds is not None and seconds > settings.FOLLOWER_MAX_LAG:
+def follower_lag(details: dict[str, Any], now: Moment) -> dict[str, Any]:
+    """Seconds and changes behind, and the sentence where that is too much or nobody follows."""
+    seconds = details.get("lag_seconds")
+    problem = life_sign(FileState.State.FOLLOWING, details, now).problem
+    if not problem and seconds is not None and seconds > settings.FOLLOWER_MAX_LAG:
         problem = f"the follower is {seconds} seconds behind"
-    elif _silent_for(seen) > SILENT_SECONDS:
-        problem = "the follower is silent: start `python manage.py sync_sqlite --follow`"
     return {"seconds": seconds, "changes": details.get("lag_changes"), "problem": problem}
-
-
-def _silent_for(seen: str | None) -> float:
-    if seen is None:
-        return 0.0
-    moment = datetime.fromisoformat(seen)
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return (timezone.now() - aware).total_seconds()

@@ -8,6 +8,8 @@ https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-PG-CONTROL
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from django.db import connections
 
 _KNOWN = (
@@ -29,3 +31,22 @@ def cluster_id(alias: str) -> str:
             return f"unknown/{database}"
         cursor.execute(_SYSTEM)
         return f"{cursor.fetchone()[0]}/{database}"
+
+
+# SQL for the 64-bit number of the transaction whose 32-bit number is `x`, the nearest one in the
+# past; the caller adds the relation that has `x`.
+WHOLE_XID = (
+    "now.id - mod(now.id - x + 4294967296, 4294967296) FROM "
+    "(SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint AS id) AS now, "
+)
+
+
+def last_writer(alias: str, relations: Sequence[str]) -> int:
+    """The newest transaction (64 bit) that wrote a row of any of the tables; 0 for none.
+
+    Right after a restore of the ledger's tables it is the restore's own.
+    """
+    parts = " UNION ".join(f"SELECT xmin::text::bigint AS x FROM {name}" for name in relations)
+    with connections[alias].cursor() as cursor:
+        cursor.execute(f"SELECT max(id) FROM (SELECT {WHOLE_XID} ({parts}) AS t) AS found(id)")
+        return int(cursor.fetchone()[0] or 0)

@@ -10,13 +10,21 @@ from typing import Any
 
 import django
 import psycopg
-from django.db import connections
+from django.db import connections, transaction
 from django.utils import timezone
 
-from stillme.transfer.cluster import cluster_id
+from stillme.transfer.cluster import cluster_id, last_writer
 from stillme.transfer.errors import Busy, LedgerMismatch
 from stillme.transfer.identity import TableId
-from stillme.transfer.models import Chunk, Run, RunFile, RunTable, WriteMark
+from stillme.transfer.models import (
+    Chunk,
+    FileState,
+    QuarantinedRow,
+    Run,
+    RunFile,
+    RunTable,
+    WriteMark,
+)
 from stillme.transfer.postgresql.copy import fetch_all
 from stillme.transfer.postgresql.locks import exclusive
 from stillme.transfer.proofs import WRITERS
@@ -36,16 +44,28 @@ def start_run(alias: str, command: str, options: dict[str, Any]) -> Run:
     """Open a run. Runs whose process cannot be alive any more are marked as failed.
 
     In a database that was restored from a dump the marks of writes mean nothing: they are
-    forgotten, and its rows count as somebody else's.
+    forgotten, and its rows count as somebody else's until a follower or an import has compared
+    them (`FileState.details["restored"]`).
     """
-    close_dead_runs(alias, _ALONE if command in _ALONE else (command,))
     if is_another_cluster(alias):
-        WriteMark.objects.using(alias).all().delete()
+        # Before anything is written here: the ledger's rows are as the restore wrote them.
+        _note_restored(alias)
+    close_dead_runs(alias, _ALONE if command in _ALONE else (command,))
     return Run.objects.using(alias).create(
         command=command,
         options=options,
         versions={**_versions(alias), "cluster": cluster_id(alias)},
     )
+
+
+def _note_restored(alias: str) -> None:
+    tables = [m._meta.db_table for m in (Run, RunFile, RunTable, Chunk, FileState, QuarantinedRow)]
+    upto = last_writer(alias, tables)
+    with transaction.atomic(using=alias):
+        WriteMark.objects.using(alias).all().delete()
+        for row in FileState.objects.using(alias).select_for_update():
+            row.details = {**row.details, "restored": upto}
+            row.save(using=alias, update_fields=["details"])
 
 
 def close_dead_runs(alias: str, commands: Iterable[str] = _ALONE) -> None:

@@ -17,6 +17,7 @@ from stillme.transfer.identity import TableId
 from stillme.transfer.mapping import TableMapping, map_table
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.postgresql.capture import as_replay
+from stillme.transfer.postgresql.locks import deciding
 from stillme.transfer.postgresql.sequences import set_sequence
 from stillme.transfer.raw_cells import pack_cell
 from stillme.transfer.registry import legacy_model, legacy_models
@@ -77,33 +78,40 @@ def summary(alias: str) -> list[dict[str, object]]:
 
 
 def accept(alias: str, rows: Iterable[QuarantinedRow], note: str, who: str = "") -> int:
-    """Leave rows out of the target for good, with a reason. Raises TransferError without one."""
-    if not note.strip():
-        raise TransferError("Accepting a quarantined row needs a reason: give --note TEXT.")
-    done = 0
-    for row in rows:
-        row.status, row.note = Status.ACCEPTED, note.strip()
-        row.decided_by = who or _who()
-        row.save(using=alias)
-        done += _decided_now(alias, row)
-    return done
+    """Leave rows out of the target for good, with a reason.
+
+    Raises TransferError without one, or for a row that is in the target or was changed meanwhile.
+    """
+    with transaction.atomic(using=alias):
+        shown = {row.pk: row for row in rows}
+        found = _locked(alias, list(shown))
+        for pk, row in found.items():
+            if row.cells != shown[pk].cells:
+                raise TransferError(_CHANGED.format(pk))
+        return len(_accept(alias, list(found), note, who))
 
 
 def accept_ids(alias: str, ids: Sequence[int], note: str, who: str = "") -> list[int]:
-    """Accept those of these rows that are open, in one statement; answers their ids."""
-    if not note.strip():
-        raise TransferError("Accepting a quarantined row needs a reason: give --note TEXT.")
+    """Accept those of these rows that are open and not edited; answers their ids."""
     with transaction.atomic(using=alias):
-        rows = QuarantinedRow.objects.using(alias).filter(pk__in=ids, status=Status.OPEN)
+        rows = QuarantinedRow.objects.using(alias).filter(
+            pk__in=ids, status=Status.OPEN, repairs={}
+        )
         # Locked first: somebody else may be deciding the same rows.
         found = sorted(rows.select_for_update().values_list("pk", flat=True))
-        QuarantinedRow.objects.using(alias).filter(pk__in=found).update(
-            status=Status.ACCEPTED,
-            note=note.strip(),
-            decided_by=who or _who(),
-            decided_at=Now(),
-        )
-    return found
+        return _accept(alias, found, note, who)
+
+
+def _accept(alias: str, ids: list[int], note: str, who: str) -> list[int]:
+    if not note.strip():
+        raise TransferError("Accepting a quarantined row needs a reason: give --note TEXT.")
+    QuarantinedRow.objects.using(alias).filter(pk__in=ids).update(
+        status=Status.ACCEPTED,
+        note=note.strip(),
+        decided_by=who or _who(),
+        decided_at=Now(),
+    )
+    return ids
 
 
 def edit(
@@ -111,20 +119,43 @@ def edit(
 ) -> None:
     """Give a cell another value for the retry. The legacy file is not touched.
 
-    `storage` is the storage class the value shall have: text, integer, real, or null.
+    `storage` is the storage class the value shall have: text, integer, real, or null. Raises
+    TransferError for a row that could not be retried.
     """
+    _refuse_store(TableId(row.file, row.table))
     if column not in row.cells:
         names = ", ".join(row.cells)
         raise TransferError(f"Row {row.pk} has no column {column!r}: it has {names}.")
-    row.repairs = {**row.repairs, column: _pack(value, storage)}
-    row.decided_by = who or _who()
-    row.save(using=alias, update_fields=["repairs", "decided_by"])
-    _decided_now(alias, row)
+    with transaction.atomic(using=alias):
+        found = _locked(alias, [row.pk])[row.pk]
+        if found.cells != row.cells:
+            raise TransferError(_CHANGED.format(row.pk))
+        row.repairs = {**found.repairs, column: _pack(value, storage)}
+        row.decided_by = who or _who()
+        # The server's clock, as a proof notes when it began.
+        QuarantinedRow.objects.using(alias).filter(pk=row.pk).update(
+            repairs=row.repairs, decided_by=row.decided_by, decided_at=Now()
+        )
 
 
-def _decided_now(alias: str, row: QuarantinedRow) -> int:
-    """Note the time by the server's clock, as a proof notes when it began."""
-    return QuarantinedRow.objects.using(alias).filter(pk=row.pk).update(decided_at=Now())
+_CHANGED = "Row {} was changed in the legacy file meanwhile: look at it again."
+
+
+def _locked(alias: str, ids: Sequence[int]) -> dict[int, QuarantinedRow]:
+    """The records as they are now, held against a follower that would resolve them.
+
+    Raises TransferError where a row is in the target, or gone from the legacy file.
+    """
+    records = QuarantinedRow.objects.using(alias).filter(pk__in=ids).order_by("pk")
+    found = {row.pk: row for row in records.select_for_update()}
+    for pk in ids:
+        if pk not in found:
+            raise TransferError(
+                f"There is no quarantined row {pk} any more: its legacy row was changed or deleted."
+            )
+        if found[pk].status == Status.REPAIRED:
+            raise TransferError(f"Row {pk} is in the target: there is nothing to decide about it.")
+    return found
 
 
 def _pack(value: str | None, storage: str) -> list[object]:
@@ -163,7 +194,8 @@ def _refuse_store(table: TableId) -> None:
     if table not in {model.identity() for model in legacy_models()}:
         raise TransferError(
             f"Rows of {table.table} are not retried one by one: mend what the reason names and run "
-            "`manage.py import_sqlite` again, or `manage.py quarantine accept` them."
+            f"`manage.py import_sqlite --file {table.file}` again, or accept them: "
+            "`manage.py quarantine accept`."
         )
 
 
@@ -189,7 +221,7 @@ def _retry_table(
     decisions: dict[str, Decisions] = {}
     for row in rows:
         # One transaction a row: what one row comes to does not depend on its neighbours.
-        with transaction.atomic(using=alias):
+        with deciding(alias):
             if states.standing(alias, row.file).state != states.State.LIVE:
                 # The files are in charge, and after a rollback PostgreSQL refuses other writers;
                 # once it is live, the write is captured like any other.
@@ -206,6 +238,13 @@ def _retry_row(
     alias: str, row: QuarantinedRow, who: str, decisions: dict[str, Decisions]
 ) -> str | None:
     """None where the row is in the target now, else why not."""
+    try:
+        found = _locked(alias, [row.pk])[row.pk]
+    except TransferError as error:
+        return str(error)
+    if found.cells != row.cells:
+        return _CHANGED.format(row.pk)
+    row = found
     job = _job_of(alias, row, decisions)
     source = _KeptSource(job)
     raw = raw_row(row, job.mapping)

@@ -116,13 +116,17 @@ def _count(rows: Rows) -> int:
 
 
 def _accept(page: Any, request: HttpRequest, rows: Rows, reason: str) -> None:
-    ids = _open_ids(rows, ACCEPTED)
+    ids = _open_ids(rows.filter(repairs={}), ACCEPTED)
     with transaction.atomic():
         # The decision and its history commit together.
         done = quarantine.accept_ids("default", ids, reason, request.user.get_username())
         _log(request, dict.fromkeys(done, f"Accepted as left out: {reason.strip()}"))
     page.message_user(request, f"{len(done):,} rows accepted as left out.", messages.SUCCESS)
-    if rest := _count(rows):
+    open_rows = rows.filter(status=QuarantinedRow.Status.OPEN)
+    if edited := _count(open_rows.exclude(repairs={})):
+        said = f"{edited:,} rows that were edited and not retried stay open: retry them."
+        page.message_user(request, said, messages.WARNING)
+    if rest := _count(open_rows.filter(repairs={})):
         more = f"more than {ACCEPTED:,}" if rest > ACCEPTED else f"{rest:,}"
         page.message_user(request, f"Still open of these: {more} rows.", messages.WARNING)
 

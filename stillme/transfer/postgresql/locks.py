@@ -10,7 +10,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from django.db import DatabaseError, connections
+import psycopg
+from django.db import DatabaseError, OperationalError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from stillme.transfer.errors import Busy
@@ -20,6 +21,8 @@ from stillme.transfer.postgresql.copy import fetch_all
 _CLASS = 0x7374696C
 WRITER = 1
 WORKER = 2
+# Shared by whoever replays or loads; alone for a moment by whoever decides about a set-aside row.
+ROWS = 3
 # Seconds in which a session that lost its process, or a worker's last chunk, may end.
 _PATIENCE = {WRITER: 3.0, WORKER: 10.0}
 _PAUSE = 0.1
@@ -27,13 +30,20 @@ _HELD = (
     "l.locktype = 'advisory' AND l.granted AND l.classid = %s AND l.objid = %s AND l.database = "
     "(SELECT oid FROM pg_database WHERE datname = current_database())"
 )
+_DECISION = "5s"
+_IN_THE_WAY = (
+    "An import, a cut-over, a rollback or somebody's open transaction has the rows of this target: "
+    "wait until it has ended and run again."
+)
 
 
 @contextmanager
-def exclusive(alias: str, lock: int = WRITER) -> Iterator[None]:
+def exclusive(alias: str, lock: int = WRITER, *, in_rounds: bool = False) -> Iterator[None]:
     """Hold the lock, on a connection of its own. Raises Busy where somebody else has it.
 
     Also raises Busy where a worker of a killed run still finishes its chunk after some seconds.
+    Nobody decides about set-aside rows meanwhile, unless the caller works `in_rounds`: then each
+    of its transactions calls `share_rows`, and decisions come in between.
     """
     connection = connections[alias].copy()
     try:
@@ -48,6 +58,8 @@ def exclusive(alias: str, lock: int = WRITER) -> Iterator[None]:
                 f"{_holder(connection, WORKER)}"
             )
         fetch_all(connection, "SELECT pg_advisory_unlock(%s, %s)", [_CLASS, WORKER])
+        if not in_rounds:
+            fetch_all(connection, "SELECT pg_advisory_lock_shared(%s, %s)", [_CLASS, ROWS])
         try:
             yield
         finally:
@@ -55,6 +67,10 @@ def exclusive(alias: str, lock: int = WRITER) -> Iterator[None]:
             # sooner. Where the server is gone, so is the lock.
             with suppress(DatabaseError):
                 fetch_all(connection, "SELECT pg_advisory_unlock(%s, %s)", [_CLASS, lock])
+                if not in_rounds:
+                    fetch_all(
+                        connection, "SELECT pg_advisory_unlock_shared(%s, %s)", [_CLASS, ROWS]
+                    )
     finally:
         connection.close()
 
@@ -82,6 +98,31 @@ def _holder(connection: BaseDatabaseWrapper, lock: int) -> str:
         "ends the session in some seconds; if its machine or network is gone, in a minute or two, "
         f"or at once by SELECT pg_terminate_backend({pid})."
     )
+
+
+def share_rows(alias: str) -> None:
+    """Keep decisions about set-aside rows out until the caller's transaction ends."""
+    fetch_all(connections[alias], "SELECT pg_advisory_xact_lock_shared(%s, %s)", [_CLASS, ROWS])
+
+
+@contextmanager
+def deciding(alias: str) -> Iterator[None]:
+    """A transaction that nobody replays or loads beside. Raises Busy after some seconds.
+
+    A follower lets it in between two rounds; an import or a cut-over does not.
+    """
+    try:
+        with transaction.atomic(using=alias):
+            connection = connections[alias]
+            fetch_all(connection, "SELECT set_config('lock_timeout', %s, true)", [_DECISION])
+            fetch_all(connection, "SELECT pg_advisory_xact_lock(%s, %s)", [_CLASS, ROWS])
+            if not _try(connection, "pg_try_advisory_xact_lock", WORKER):
+                raise Busy(_IN_THE_WAY)
+            yield
+    except OperationalError as error:
+        if isinstance(error.__cause__, psycopg.errors.LockNotAvailable):
+            raise Busy(_IN_THE_WAY) from error
+        raise
 
 
 def is_held(alias: str, lock: int = WRITER) -> bool:

@@ -21,8 +21,8 @@ _ADVICE: tuple[tuple[tuple[Kind, ...], str], ...] = (
     ),
     (
         (Kind.EXTRA_ROW,),
-        "`manage.py import_sqlite --prune` deletes rows that vanished from the legacy file; one "
-        "that somebody added or changed in PostgreSQL is theirs, to be deleted by hand",
+        "`manage.py import_sqlite --prune` deletes rows that vanished from the legacy file; with "
+        "--overwrite also those that somebody added or changed in PostgreSQL",
     ),
     (
         (Kind.MISSING_LEGACY,),
@@ -55,7 +55,8 @@ _LIVE: tuple[tuple[tuple[Kind, ...], str], ...] = (
     ),
     ((Kind.SEQUENCE,), "set it by hand: SELECT setval(pg_get_serial_sequence(table, key), number)"),
     (
-        (Kind.MISSING_TABLE, Kind.COLUMN, Kind.CONSTRAINT, Kind.INDEX, Kind.FOREIGN_KEY),
+        (Kind.MISSING_TABLE, Kind.TABLE, Kind.COLUMN, Kind.CONSTRAINT, Kind.INDEX,
+         Kind.FOREIGN_KEY),
         "`manage.py migrate`, where a migration did not run; what somebody changed by hand goes "
         "back by hand (docs/schema.md)",
     ),
@@ -81,7 +82,16 @@ def advice(found: Collection[str], states: Collection[str] = ()) -> list[tuple[s
         (", ".join(kind.value for kind in kinds if kind.value in found), sentence)
         for kinds, sentence in chosen
     )
-    return [pair for pair in pairs if pair[0]]
+    first = _ALONE if "following" in states else ""
+    return [(kinds, _with(first, sentence)) for kinds, sentence in pairs if kinds]
+
+
+# An import and a follower never write at the same time: the import would be refused.
+_ALONE = "end the follower (SIGTERM), where one runs; then "
+
+
+def _with(first: str, sentence: str) -> str:
+    return first + sentence if "import_sqlite" in sentence else sentence
 
 
 def states_of(files: Mapping[str, Mapping[str, Any]]) -> set[str]:

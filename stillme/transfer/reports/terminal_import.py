@@ -75,8 +75,10 @@ def _explain(console: Console, table: TableResult) -> None:
     if outcome.conflict_count:
         keys = _listed(outcome.conflicts)
         console.print(
-            f"[red]left alone[/] in {table.target}: {outcome.conflict_count} rows that were "
-            f"changed after the import ({keys}); --overwrite takes the legacy's values",
+            f"[red]left alone[/] in {table.target}: {outcome.conflict_count} rows that "
+            f"somebody else wrote in PostgreSQL ({keys}) and that differ from the file; "
+            "--overwrite takes the file's values, with --prune it also deletes those that the "
+            "file does not have",
             soft_wrap=True,
         )
     if outcome.vanished_count and not outcome.pruned:

@@ -130,9 +130,16 @@ def render_edits(console: Console, rows: Sequence[QuarantinedRow], column: str, 
         )
 
 
-def render_accept(console: Console, done: int, form: str) -> None:
-    """How many rows were accepted."""
+def render_accept(console: Console, done: int, edited: Sequence[int], form: str) -> None:
+    """How many rows were accepted; `edited` are those that were left out."""
     if form == "json":
-        print_json(console, {"accepted": done})
+        print_json(console, {"accepted": done, "edited": list(edited)})
         return
     console.print(f"{done:,} rows accepted: they stay out of the target, explained.")
+    if edited:
+        shown = " ".join(map(str, edited[:5])) + (" ..." if len(edited) > 5 else "")
+        console.print(
+            f"[yellow]left open[/] {len(edited):,} rows that were edited and not retried: "
+            f"manage.py quarantine retry {shown}, or accept them by their numbers",
+            soft_wrap=True,
+        )

@@ -55,6 +55,10 @@ def render_cutover(console: Console, result: CutoverResult) -> None:
     for name, why in result.unswitched.items():
         text = escape(f"{name}: {why}")
         console.print(f"[yellow]not switched[/] {text}", soft_wrap=True)
+    for line in result.lines:
+        if line.override and line.colour == YELLOW:
+            risk = escape(f"{line.subject}: {line.finding}")
+            console.print(f"[yellow]risk taken[/] {risk}", soft_wrap=True)
     console.print("Now, in the application's environment:")
     console.print("  DATABASE_URL=postgresql://...   (the database of this project)")
     console.print(
@@ -164,6 +168,8 @@ def render_status(console: Console, found: Overview) -> None:
     for row in found.files:
         behind = f"{row.lag_changes:,} / {row.lag_seconds:.1f} s"
         state = f"{row.state}, frozen" if row.frozen else row.state
+        if row.silent:
+            state = f"[red]{state}, silent[/]"
         table.add_row(
             row.file,
             state,
@@ -199,6 +205,8 @@ def render_status(console: Console, found: Overview) -> None:
 def _print_problems(console: Console, found: Overview) -> None:
     """What keeps a file or a store from being as it should, a line each."""
     for row in found.files:
+        if row.silent:
+            console.print(f"[red]{row.file}[/] {escape(row.silent)}", soft_wrap=True)
         if row.problem:
             console.print(f"[yellow]{row.file}[/] {escape(row.problem)}", soft_wrap=True)
         if row.written_since_cutover:

@@ -122,6 +122,9 @@ def render_follow(console: Console, result: FollowResult, form: str) -> None:
         bypassed = {s.file: s.bypassed for s in result.swept if s.bypassed}
         print_json(console, {"run": result.run_id, "files": files, "bypassed": bypassed})
         return
+    if result.run_id is None:
+        console.print("Ended before the load was complete: the next run goes on with it.")
+        return
     figures = ("changes", "rounds", "new", "changed", "deleted", "quarant.", "lag p99 s")
     table = plain_table(f"Replayed, run {result.run_id}", ("file",), figures)
     for f in result.files:

@@ -163,7 +163,7 @@ class _Cutover:
         self.limit = Limit("cut-over", options.freeze_limit, advice, connections[self.alias])
         self._locked_out = 0.0
         self._mark_was_sent = False
-        self.tail = Tail(self.alias, options.judge)
+        self.tail = Tail(self.alias, options.judge, leave_foreign="foreign" in options.overrides)
         self.follower.on_round = self.tail.note
         self.follower.on_decision = self.tail.decide_again
         self.follower.keeps_log = True

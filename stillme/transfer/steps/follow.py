@@ -17,9 +17,10 @@ from stillme.transfer.steps.load import ImportOptions, import_files
 from stillme.transfer.steps.merging.image import refuse_on_cluster
 from stillme.transfer.steps.syncing import states
 from stillme.transfer.steps.syncing.follow_result import FileFollowed, FollowOptions, FollowResult
-from stillme.transfer.steps.syncing.follower import Follower, measure_lag
+from stillme.transfer.steps.syncing.follower import Follower, Stopped, measure_lag
 from stillme.transfer.steps.syncing.lag_history import LagHistory
 from stillme.transfer.steps.syncing.states import State
+from stillme.transfer.steps.syncing.stopping import cancelling, until
 
 __all__ = ["FileFollowed", "FollowOptions", "FollowResult", "Follower", "follow", "measure_lag"]
 
@@ -38,15 +39,23 @@ def follow(
     began = time.monotonic()
     refuse_on_cluster(alias, "Following the files")
     files = files_to_follow(alias, options.selection, on_event)
-    load_where_needed(alias, files, on_event)
-    with exclusive(alias):
+    try:
+        load_where_needed(alias, files, until(stop, on_event))
+    except Stopped:
+        return FollowResult(None)
+    with exclusive(alias, in_rounds=True):
         run = ledger.start_run(alias, "sync_sqlite", {"files": [f.name for f in files]})
         follower = Follower(options, files, run, LagHistory(alias, on_event))
+        follower.stop = stop
         try:
-            # A cut-over that was killed may have left the files frozen.
-            lift_stale_freezes(alias, files, on_event)
-            follower.open()
-            result = follower.run(stop)
+            with cancelling(stop, alias, follower):
+                # A cut-over that was killed may have left the files frozen.
+                lift_stale_freezes(alias, files, on_event)
+                follower.open()
+                result = follower.run(stop)
+        except Stopped:
+            follower.sign(ended=True)
+            result = FollowResult(run.pk, list(follower.done.values()))
         except BaseException as error:
             ledger.finish_run(alias, run, failed=True, message=type(error).__name__)
             raise

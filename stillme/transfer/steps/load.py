@@ -53,6 +53,7 @@ from stillme.transfer.steps.merging.image import refuse_on_cluster
 from stillme.transfer.steps.retry import retry_orphans
 from stillme.transfer.steps.rows.job import TableJob
 from stillme.transfer.steps.syncing.states import refuse_when_live
+from stillme.transfer.steps.syncing.whose_rows import settle_loaded, settle_restored
 from stillme.transfer.stores import StoreOptions, wanted_stores
 from stillme.transfer.take_inventory import inventory_of, with_decisions
 from stillme.transfer.totals import set_aside
@@ -114,7 +115,9 @@ def _dry(options: ImportOptions, directory: Path, on_event: OnEvent) -> ImportRe
         job = replace(job, set_aside=set_aside_of_itself(job, _edited(options, job)))
         outcome, aside = dry_table(job)
         if options.prune:
-            vanished = dry_vanished(options.database, replace(job, prune=True))
+            vanished = dry_vanished(
+                options.database, replace(job, prune=True, overwrite=options.overwrite)
+            )
             outcome.vanished_count, outcome.vanished = vanished.vanished_count, vanished.vanished
             approval([find_gone(options.database, job, vanished.to_prune).deletion])
         set_aside[job.mapping.identity] = aside
@@ -188,9 +191,11 @@ def _import(
         restored = objects.restore_all(alias)
         if restored:
             on_event(Event("notice", {"message": f"{restored} indexes of a broken run built."}))
+        settle_restored(alias, [f for f in legacy_files() if f.name in wanted], run)
         plan = _load_files(options, directory, run, result, workers, on_event)
         if options.prune:
             _prune(alias, run, plan, result, approval)
+        settle_loaded(alias, run, plan, result)
         _load_stores(options, run, result, on_event, approval)
         _renew_figures_beside(alias, result)
         result.returned = retry_orphans(alias, plan)

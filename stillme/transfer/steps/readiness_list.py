@@ -32,8 +32,9 @@ from stillme.transfer.steps.accounted_lines import (
 from stillme.transfer.steps.backup import check_backup
 from stillme.transfer.steps.capture import target_tables
 from stillme.transfer.steps.follow import measure_lag
-from stillme.transfer.steps.merging.foreign import foreign_rows
+from stillme.transfer.steps.merging.foreign import DECIDE, MOST, foreign_rows
 from stillme.transfer.steps.syncing import states
+from stillme.transfer.steps.syncing.life_sign import life_sign, moment
 from stillme.transfer.steps.syncing.live_file import LiveFile, same_file
 from stillme.transfer.steps.syncing.states import State
 
@@ -78,7 +79,18 @@ def _overridden(line: Line, overrides: Mapping[str, str]) -> Line:
     reason = overrides.get(line.override, "") if line.colour == RED else ""
     if not reason:
         return line
-    return replace(line, colour=YELLOW, finding=f"{line.finding}; overridden: {reason}")
+    finding = f"{line.finding}; overridden: {reason}{_LOST.get(line.override, '')}"
+    return replace(line, colour=YELLOW, finding=finding)
+
+
+# What the way back cannot do once a risk was taken.
+_LOST = {
+    "foreign": (
+        ". rollback_migration will not carry these rows back: the file keeps its own values of "
+        "them and gets none of the rows that it lacks, unless they are written again after the "
+        "cut-over"
+    )
+}
 
 
 def is_go(lines: Sequence[Line]) -> bool:
@@ -103,6 +115,10 @@ def _file_lines(alias: str, file: LegacyFile, live: LiveFile) -> list[Line]:
         lines.append(Line(GREEN, f"{file.name}: state", stand.state))
     else:
         lines.append(Line(RED, f"{file.name}: state", stand.state, stand.next_step))
+    sign = life_sign(stand.state, stand.details, moment(alias))
+    if sign.problem and not sign.ended:
+        advice = "or, right before the cut-over: manage.py sync_sqlite --once"
+        lines.append(Line(RED, f"{file.name}: follower", sign.problem, advice))
     health = live.capture_status()
     if not health.is_healthy:
         problem = health.problems[0] if health.problems else "not installed"
@@ -153,7 +169,10 @@ def _quarantine(alias: str, files: Sequence[LegacyFile]) -> list[Line]:
 def _foreign(alias: str, files: Sequence[LegacyFile]) -> list[Line]:
     if is_another_cluster(alias):
         text = "nobody knows who wrote the rows: this database was restored from a dump"
-        advice = "manage.py import_sqlite, then read what it says was changed"
+        advice = (
+            "manage.py sync_sqlite --once (or import_sqlite, without capture) compares every row "
+            "with the files, adopts the equal ones and names the others"
+        )
         return [Line(RED, "foreign writes", text, advice, "foreign")]
     lines = []
     for file in files:
@@ -162,9 +181,13 @@ def _foreign(alias: str, files: Sequence[LegacyFile]) -> list[Line]:
         live.close()
         for table, keys in found.items():
             if keys:
-                advice = "end that writer, then manage.py import_sqlite --overwrite"
                 shown = ", ".join(keys[:5]) + (", ..." if len(keys) > 5 else "")
-                text = f"{table}: somebody else wrote rows in PostgreSQL ({shown})"
+                count = f"{MOST} or more" if len(keys) == MOST else str(len(keys))
+                text = f"{table}: somebody else wrote {count} rows in PostgreSQL ({shown})"
+                advice = (
+                    "manage.py sync_sqlite --sweep compares them, adopts those that are equal to "
+                    f"the file's and names the others. {DECIDE}"
+                )
                 lines.append(Line(RED, "foreign writes", text, advice, "foreign"))
     return lines or [Line(GREEN, "foreign writes", "none in PostgreSQL")]
 

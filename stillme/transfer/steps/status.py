@@ -20,6 +20,7 @@ from stillme.transfer.sqlite.connect import open_legacy
 from stillme.transfer.steps.capture import target_tables
 from stillme.transfer.steps.follow import measure_lag
 from stillme.transfer.steps.syncing import states
+from stillme.transfer.steps.syncing.life_sign import START, Moment, life_sign, moment
 from stillme.transfer.steps.syncing.live_file import LiveFile
 from stillme.transfer.steps.syncing.states import State
 from stillme.transfer.stores import Store, stores
@@ -30,7 +31,8 @@ from stillme.transfer.totals import Totals, added_up, table_totals
 @dataclass(slots=True)
 class FileStatus:
     """One legacy file. `loaded` and `repaired` are of the last import of its tables, at `as_of`;
-    what is in quarantine is of now: open, accepted, mended by hand and loaded."""
+    what is in quarantine is of now: open, accepted, mended by hand and loaded. `silent` says that
+    nobody follows a file that is to be followed."""
 
     file: str
     path: str
@@ -50,6 +52,7 @@ class FileStatus:
     problem: str = ""
     since: str = ""
     seen_at: str = ""
+    silent: str = ""
 
 
 @dataclass(slots=True)
@@ -94,8 +97,9 @@ def overview(alias: str, counted: int | None = None) -> Overview:
     gone = missing_legacy(alias)
     names = [file.name for file in legacy_files()]
     tables = table_totals(alias, counted)
+    now = moment(alias)
     for file in legacy_files():
-        found.files.append(_file(alias, file, added_up(tables, file.name), counted))
+        found.files.append(_file(alias, file, added_up(tables, file.name), counted, now))
     for store in stores():
         found.stores.append(_store(store, [t for t in tables if t.file == store.name]))
     for status in found.files:
@@ -167,10 +171,16 @@ def _note_totals(status: FileStatus | StoreStatus, totals: Totals) -> None:
     status.mended = totals.mended
 
 
-def _file(alias: str, file: LegacyFile, totals: Totals, counted: int | None) -> FileStatus:
+def _file(
+    alias: str, file: LegacyFile, totals: Totals, counted: int | None, now: Moment
+) -> FileStatus:
     stand = states.seen_standing(alias, file.name)
     status = FileStatus(file.name, str(file.path), stand.state, stand.next_step)
     status.seen_at = str(stand.details.get("seen_at", ""))
+    sign = life_sign(stand.state, stand.details, now)
+    status.silent = sign.problem
+    if sign.problem and not sign.ended:
+        status.next_step = START
     _note_totals(status, totals)
     if other := other_file(alias, file):
         status.problem, status.next_step = other, "read the problem: it names the file and the way"

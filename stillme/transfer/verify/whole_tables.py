@@ -94,7 +94,7 @@ def _different(
         None,
         f"{scanned:,} rows by a full scan",
         f"{by_index:,} rows by the primary key's index, or other ones",
-        "REINDEX the table; then import_sqlite and verify_migration",
+        "REINDEX the table, then verify_migration says what its rows are",
     )
     if scanned > _MOST_LISTED:
         return

@@ -14,8 +14,10 @@ from continuum.models import TierAudit
 from knowledge.models import KnowledgeItem
 from rss.models import FetchItem
 from stillme.transfer import quarantine
+from stillme.transfer.findings import FindingKind
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.postgresql.capture import as_replay
+from stillme.transfer.reports.advice import advice
 from stillme.transfer.steps.follow import FollowOptions, follow
 from stillme.transfer.verify.run import VerifyOptions, verify
 
@@ -176,3 +178,14 @@ def told():
     with suppress(SystemExit):
         call_command("verify_migration", "--jobs", "1", stdout=out)
     return out.getvalue()
+
+
+@pytest.mark.parametrize("kind", [kind.value for kind in FindingKind])
+def test_no_advice_of_a_live_file_is_refused(kind):
+    for _, sentence in advice([kind], ["live"]):
+        assert "import_sqlite" not in sentence
+
+
+def test_while_followed_the_follower_ends_before_an_import():
+    ((_, sentence),) = advice(["missing_row"], ["following"])
+    assert sentence.startswith("end the follower")

@@ -11,6 +11,7 @@ from stillme.transfer.errors import TransferError
 from stillme.transfer.reports.json_text import print_json
 from stillme.transfer.reports.terminal_switch import render_cutover, render_list
 from stillme.transfer.reports.terminal_sync import SyncProgress
+from stillme.transfer.steps.accounted_lines import YELLOW
 from stillme.transfer.steps.cutover import CutoverOptions, check_cutover, cut_over
 from stillme.transfer.steps.readiness_list import OVERRIDES, is_go
 from stillme.transfer.verify.tail import TailJudge
@@ -78,6 +79,11 @@ class Command(TransferCommand):
                     "not_switched": result.unswitched,
                     "drained": result.drained,
                     "verified": result.verified,
+                    "risks": [
+                        f"{line.subject}: {line.finding}"
+                        for line in result.lines
+                        if line.override and line.colour == YELLOW
+                    ],
                 },
             )
         else:

@@ -10,7 +10,6 @@ from django.core.management.base import CommandParser
 from stillme.transfer import quarantine
 from stillme.transfer.command import TransferCommand
 from stillme.transfer.errors import TransferError
-from stillme.transfer.postgresql.locks import exclusive
 from stillme.transfer.raw_cells import whole_key
 from stillme.transfer.reports import terminal_quarantine as report
 from stillme.transfer.steps.loading.readiness import check_target
@@ -58,7 +57,7 @@ class Command(TransferCommand):
         self.add_format(parser)
 
     def run(self, options: dict[str, Any]) -> int:
-        """Exit status 1 where a retried row is still set aside."""
+        """Exit status 1 where a retried row is still set aside, or an edited one was left out."""
         check_target("default")
         handler = getattr(self, f"_{options['verb']}")
         return int(handler(options))
@@ -113,17 +112,20 @@ class Command(TransferCommand):
 
     def _retry(self, options: dict[str, Any]) -> int:
         rows = self._chosen(options)
-        with exclusive("default"), self.working(f"Retrying {len(rows):,} rows"):
+        with self.working(f"Retrying {len(rows):,} rows"):
             result = quarantine.retry("default", rows)
         report.render_retry(self.console, result, options["format"])
         return 1 if result.still else 0
 
     def _accept(self, options: dict[str, Any]) -> int:
         rows = self._chosen(options)
-        with self.working(f"Accepting {len(rows):,} rows"):
-            done = quarantine.accept("default", rows, options["note"])
-        report.render_accept(self.console, done, options["format"])
-        return 0
+        # Named by its id, an edited row is meant; one of many may have been forgotten.
+        edited = [] if options["ids"] else [row.pk for row in rows if row.repairs]
+        with self.working(f"Accepting {len(rows) - len(edited):,} rows"):
+            chosen = [row for row in rows if row.pk not in set(edited)]
+            done = quarantine.accept("default", chosen, options["note"])
+        report.render_accept(self.console, done, edited, options["format"])
+        return 1 if edited else 0
 
     def _chosen(self, options: dict[str, Any]) -> list[Any]:
         if not (options["ids"] or options["reason"] or options["table"]):

@@ -13,8 +13,9 @@ from django.db import connections, transaction
 from stillme.transfer import kinds
 from stillme.transfer.edited_keys import keys_of_edited_rows
 from stillme.transfer.mapping import TableMapping
+from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.postgresql.copy import STAGE, StageWriter, create_stage, fetch_all, quoted
-from stillme.transfer.raw_cells import whole_keys
+from stillme.transfer.raw_cells import pack_cell, whole_keys
 from stillme.transfer.sqlite.ranges import KeyRange
 from stillme.transfer.steps.merging.difference import rows_differ
 from stillme.transfer.steps.merging.merge import fill_stage, range_condition, stage_rows
@@ -35,7 +36,7 @@ def compare_range(alias: str, source: TableSource, key_range: KeyRange) -> list[
         fill_stage(alias, source, key_range, merged)
         set_orphans_aside(alias, source, merged, source.raw.keys)
         condition, values = range_condition(mapping, key_range, "t")
-        return _differing(alias, mapping, condition, values)
+        return _differing(alias, source, condition, values)
 
 
 def compare_keys(alias: str, source: TableSource, keys: Sequence[int | str]) -> list[str]:
@@ -50,7 +51,7 @@ def compare_keys(alias: str, source: TableSource, keys: Sequence[int | str]) -> 
         stage_keys(StageWriter(connection, mapping.target_columns), source, keys, merged)
         set_orphans_aside(alias, source, merged, source.raw.keys)
         condition = f"t.{quoted(mapping.key.target)} = ANY(%s)"
-        return _differing(alias, mapping, condition, [target_keys(mapping, keys)])
+        return _differing(alias, source, condition, [target_keys(mapping, keys)])
 
 
 def stage_keys(
@@ -85,20 +86,48 @@ def target_keys(mapping: TableMapping, keys: Sequence[object]) -> list[int] | li
 
 
 def _differing(
-    alias: str, mapping: TableMapping, condition: str, values: Sequence[object]
+    alias: str, source: TableSource, condition: str, values: Sequence[object]
 ) -> list[str]:
+    mapping = source.job.mapping
     assert mapping.key is not None
     key = quoted(mapping.key.target)
     rows = fetch_all(
         connections[alias],
-        f"SELECT coalesce(s.{key}::text, t.{key}::text), s.{key} IS NULL FROM {STAGE} AS s "
+        f"SELECT coalesce(s.{key}::text, t.{key}::text), s.{key} IS NULL, t.{key} IS NULL "
+        f"FROM {STAGE} AS s "
         f"FULL JOIN (SELECT * FROM {mapping.relation} AS t WHERE {condition}) AS t "
         f"ON t.{key} = s.{key} WHERE s.{key} IS NULL OR t.{key} IS NULL "
         f"OR {rows_differ(mapping)} ORDER BY 1",
         values,
     )
-    if not any(is_alone for _, is_alone in rows):
-        return [name for name, _ in rows]
-    # What was edited in quarantine stands in the target alone.
-    edited = keys_of_edited_rows(alias, mapping)
-    return [name for name, is_alone in rows if not (is_alone and name in edited)]
+    in_target = {name for name, is_absent, _ in rows if is_absent}
+    in_file = [name for name, _, is_absent in rows if is_absent]
+    # What was edited in quarantine stands in the target alone; what is set aside in the file.
+    explained: set[str] = set()
+    if in_target:
+        explained |= in_target & keys_of_edited_rows(alias, mapping)
+    if in_file:
+        explained |= _still_set_aside(alias, source, in_file)
+    return [name for name, _, _ in rows if name not in explained]
+
+
+def _still_set_aside(alias: str, source: TableSource, keys: Sequence[str]) -> set[str]:
+    """Those of the keys whose row is in quarantine, and in the file just as it was set aside.
+
+    Such a row may be ready to load: a child whose parent was retried, say.
+    """
+    mapping = source.job.mapping
+    assert mapping.key is not None
+    records = mapping.identity.of(QuarantinedRow.objects.using(alias)).filter(key__in=keys)
+    kept = {
+        str(key): cells
+        for key, cells in records.exclude(status=QuarantinedRow.Status.REPAIRED).values_list(
+            "key", "cells"
+        )
+    }
+    found = set()
+    for row in source.raw.keys(target_keys(mapping, list(kept))):
+        name = str(key_value(row.cells[mapping.key.legacy][1]))
+        if kept.get(name) == {column: pack_cell(*cell) for column, cell in row.cells.items()}:
+            found.add(name)
+    return found

@@ -143,16 +143,17 @@ def find_vanished(
 ) -> None:
     """Rows the engine loaded whose legacy row is gone, or is in quarantine now.
 
-    Reported; with `prune` their keys are collected, to be deleted children first when all
-    tables are loaded.
+    Who overwrites asks for rows that somebody else added, too. Reported; with `prune` their keys
+    are collected, to be deleted children first when all tables are loaded.
     """
     mapping = job.mapping
     assert mapping.key is not None
     key = quoted(mapping.key.target)
     edited = sorted(edited_keys(alias, mapping))
+    whose = "TRUE" if job.overwrite else OURS
     gone = fetch_all(
         connections[alias],
-        f"SELECT t.{key}::text FROM {mapping.relation} AS t WHERE {condition} AND {OURS} "
+        f"SELECT t.{key}::text FROM {mapping.relation} AS t WHERE {condition} AND {whose} "
         f"AND NOT EXISTS (SELECT 1 FROM {STAGE} AS s WHERE s.{key} = t.{key}) "
         # A row that was edited in quarantine stands for its bad legacy row.
         f"AND NOT EXISTS (SELECT 1 FROM {QuarantinedRow._meta.db_table} AS q "

@@ -7,13 +7,14 @@ key; a text key may be a blob that reads like another row's text. Cells tell suc
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from stillme.transfer import kinds
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.raw_cells import pack_cell, unpack_cell
+from stillme.transfer.sqlite.connect import quoted
 from stillme.transfer.sqlite.key_text import Key, only_reads_like_one, stored_key
 from stillme.transfer.sqlite.raw import RawRow
 from stillme.transfer.sqlite.stored import is_stored, stored_rowids
@@ -34,8 +35,7 @@ def unloaded_keys(alias: str, source: TableSource, rows: Sequence[RawRow]) -> li
     for row in rows:
         key = key_as_text(mapping, row)
         if key is not None:
-            cells = {name: pack_cell(*cell) for name, cell in row.cells.items()}
-            loaded.setdefault(key, []).append(cells)
+            loaded.setdefault(key, []).append(_packed(row))
             if can_be_loaded(mapping, row):
                 real.add(key)
     every = {key: list(cells) for key, cells in loaded.items()}
@@ -72,22 +72,59 @@ def drop_records(alias: str, source: TableSource, keys: Sequence[str]) -> None:
 
 
 def drop_keyless(alias: str, source: TableSource) -> None:
-    """The same for rows without a key."""
-    _drop_gone(alias, source, key=None)
+    """The same for rows without a key: read once, because no index finds one of them."""
+    mapping = source.job.mapping
+    assert mapping.key is not None
+    key = f"{quoted(mapping.table)}.{quoted(mapping.key.legacy)}"
+    rows = [(row.rowid, _packed(row)) for row in source.raw.where(f"{key} IS NULL")]
+    known = {*(c.legacy for c in mapping.columns), *mapping.extra}
+    by_shape: dict[frozenset[str], dict[str, list[int | None]]] = {}
+
+    def there(cells: dict[str, list[Any]]) -> list[int | None]:
+        shape = frozenset(cells.keys() & known)
+        if shape not in by_shape:
+            found = by_shape.setdefault(shape, {})
+            for rowid, packed in rows:
+                found.setdefault(_text(packed, shape), []).append(rowid)
+        return by_shape[shape].get(_text(cells, shape), [])
+
+    _drop_surplus(alias, mapping, there, key=None)
 
 
 def _drop_gone(alias: str, source: TableSource, **which: Any) -> None:
-    """Of records alike as many stay as there are rows of that kind."""
-    found = source.job.mapping.identity.of(QuarantinedRow.objects.using(alias))
-    alike: dict[str, list[QuarantinedRow]] = {}
+    def there(cells: dict[str, list[Any]]) -> list[int | None]:
+        unpacked = {name: unpack_cell(cell) for name, cell in cells.items()}
+        return stored_rowids(source.connection, source.job.mapping, unpacked)
+
+    _drop_surplus(alias, source.job.mapping, there, **which)
+
+
+def _drop_surplus(
+    alias: str,
+    mapping: TableMapping,
+    there: Callable[[dict[str, list[Any]]], list[int | None]],
+    **which: Any,
+) -> None:
+    """Keep one record per stored row and delete the surplus; `there` gives rowids of such rows."""
+    found = mapping.identity.of(QuarantinedRow.objects.using(alias))
+    same: dict[str, list[QuarantinedRow]] = {}
     for record in found.filter(**which).order_by("pk"):
-        alike.setdefault(json.dumps(record.cells, sort_keys=True), []).append(record)
-    for records in alike.values():
-        cells = {name: unpack_cell(cell) for name, cell in records[0].cells.items()}
-        there = stored_rowids(source.connection, source.job.mapping, cells)
-        records.sort(key=lambda record: record.rowid not in there)
-        for record in records[len(there) :]:
-            record.delete(using=alias)
+        same.setdefault(_text(record.cells, record.cells.keys()), []).append(record)
+    surplus: list[int] = []
+    for records in same.values():
+        rowids = there(records[0].cells)
+        present = set(rowids)
+        records.sort(key=lambda record: record.rowid not in present)
+        surplus += [record.pk for record in records[len(rowids) :]]
+    found.filter(pk__in=surplus).delete()
+
+
+def _packed(row: RawRow) -> dict[str, list[Any]]:
+    return {name: pack_cell(*cell) for name, cell in row.cells.items()}
+
+
+def _text(cells: dict[str, list[Any]], names: Collection[str]) -> str:
+    return json.dumps({name: cells[name] for name in names}, sort_keys=True)
 
 
 def _undone(

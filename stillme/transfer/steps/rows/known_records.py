@@ -61,12 +61,14 @@ class KnownRecords:
         """
         # What came back without an edit and is bad again is open again: `_still_holds`.
         back = {"status": QuarantinedRow.Status.REPAIRED, "repairs": {}}
-        settled = self._records.filter(key__in=_keys(rows)).exclude(**back)
+        keyless = [row.rowid for row in rows if row.key is None]
+        same = Q(key__in=_keys(rows)) | Q(key=None, rowid__in=keyless)
+        settled = self._records.filter(same).exclude(**back)
         told = settled.annotate(text=Cast("cells", TextField()))
         found: dict[tuple[object, ...], list[int]] = {}
-        for pk, *same in told.values_list("pk", "key", "rowid", "text", "reason"):
+        for pk, *said in told.values_list("pk", "key", "rowid", "text", "reason"):
             if self._is_free(pk):
-                found.setdefault(tuple(same), []).append(pk)
+                found.setdefault(tuple(said), []).append(pk)
         changed = []
         for row in rows:
             if pks := found.get((row.key, row.rowid, row.cells(), row.reason)):

@@ -15,6 +15,7 @@ from stillme.transfer.sqlite.capture.log import collapse
 from stillme.transfer.sqlite.connect import quoted
 from stillme.transfer.sqlite.key_text import Key
 from stillme.transfer.steps.merging.compare import compare_keys
+from stillme.transfer.steps.merging.foreign import foreign_among
 from stillme.transfer.steps.syncing.live_file import LiveFile, Round
 
 _NEWEST = 50
@@ -38,8 +39,10 @@ class Judge(Protocol):
 class Tail:
     """Which rows are still to be proven: declared table -> keys, per file."""
 
-    def __init__(self, alias: str, judge: Judge | None) -> None:
+    def __init__(self, alias: str, judge: Judge | None, *, leave_foreign: bool = False) -> None:
+        """`leave_foreign`: rows that somebody else wrote in PostgreSQL stay, by a decision."""
         self._alias = alias
+        self._leave_foreign = leave_foreign
         self._judge = judge
         self._touched: dict[tuple[str, str], dict[Key, None]] = {}
         self.verified = 0
@@ -81,6 +84,10 @@ class Tail:
         for table in live.tables:
             keys = list(self._touched.pop((live.file.name, table), {}))
             found = self._ask(live, table, keys)
+            if found and self._leave_foreign:
+                mapping = live.tables[table].job.mapping
+                left = set(foreign_among(self._alias, mapping, [key for key, _ in found]))
+                found = [pair for pair in found if pair[0] not in left]
             self.verified += len(keys)
             self.touch(live.file.name, table, _named(keys, [key for key, _ in found]))
             sentences += [

@@ -18,7 +18,7 @@ from stillme.transfer.live_identity import place, require_place
 from stillme.transfer.models import Run
 from stillme.transfer.registry import LegacyFile
 from stillme.transfer.sqlite.capture.log import trim
-from stillme.transfer.steps.merging.foreign import MOST, foreign_rows, sentence
+from stillme.transfer.steps.merging.foreign import MOST, sentence
 from stillme.transfer.steps.syncing import states
 from stillme.transfer.steps.syncing.decision_watch import DecisionWatch
 from stillme.transfer.steps.syncing.decisions import (
@@ -28,6 +28,7 @@ from stillme.transfer.steps.syncing.decisions import (
     loaded_signature,
 )
 from stillme.transfer.steps.syncing.follow_result import FileFollowed, FollowOptions, FollowResult
+from stillme.transfer.steps.syncing.foreign_writes import settle_foreign
 from stillme.transfer.steps.syncing.live_file import LiveFile, Round, same_file
 from stillme.transfer.steps.syncing.read_again import read_again
 from stillme.transfer.steps.syncing.replay import Replayed, replay_round
@@ -38,6 +39,14 @@ from stillme.transfer.steps.syncing.sweep import Swept, sweep_file
 _LONGEST_WAIT = 5.0
 _TRIM_EVERY = 10.0
 _REPORT_EVERY = 1.0
+# A round that took longer is followed by smaller ones: a follower must be able to end.
+_LONG_ROUND = 2.0
+_FEWEST = 100
+_FIRST = 10_000
+
+
+class Stopped(Exception):
+    """The follower was told to end in the middle of something that can be done again."""
 
 
 class Follower:
@@ -60,10 +69,12 @@ class Follower:
         self._trimmed: dict[str, tuple[float, int]] = {}
         # The schema version under which the last sweep, or the load, read each file.
         self._swept: dict[str, int] = {}
-        self._reported = -math.inf
+        self._reported = self._signed = -math.inf
         self._sweeping = False
         # A cut-over has the files to itself, but for the application: no trim then.
         self.keeps_log = False
+        self._limits = {file.name: min(_FIRST, options.batch) for file in files}
+        self.stop = threading.Event()
         self.on_round: Callable[[Round], None] = lambda found: None
         self.on_decision: Callable[[LiveFile], None] = lambda live: None
         self._watches: dict[str, DecisionWatch] = {}
@@ -73,7 +84,9 @@ class Follower:
         for file in self.files:
             live = LiveFile(file, self.run_id, alias=self.alias, overwrite=False)
             self.live[file.name] = live
-            stand = check_followable(self.alias, live)
+            check_followable(self.alias, live)
+            self._settle_restored(live)
+            stand = states.standing(self.alias, file.name)
             identity = str(stand.details.get("capture_id", ""))
             live.follow_from(identity, stand.position, stand.details.get("witness"))
             judged = stand.details.get("clock") or loaded_signature(self.alias, file.name)
@@ -85,10 +98,32 @@ class Follower:
             with transaction.atomic(using=self.alias):
                 # A ledger of an earlier version knows the path only.
                 known = {} if "inode" in stand.details else place(file.path)
-                states.move(self.alias, file.name, State.FOLLOWING, clock=decided, **known)
+                seen_at = states.server_now(self.alias)
+                states.move(
+                    self.alias, file.name, State.FOLLOWING,
+                    clock=decided, seen_at=seen_at, ended_at=None, **known,
+                )  # fmt: skip
             self._swept[file.name] = int(stand.details.get("schema_version", -1))
             self.positions[file.name] = stand.position
             self._trimmed[file.name] = (time.monotonic(), stand.position)
+
+    def _settle_restored(self, live: LiveFile) -> None:
+        """In a database restored from a dump nobody knows who wrote the rows: compare them."""
+        if "restored" not in states.standing(self.alias, live.file.name).details:
+            return
+        message = f"{live.file.name}: the database was restored from a dump, comparing every row."
+        self.on_event(Event("notice", {"message": message}))
+        self._tell(settle_foreign(self.alias, live, self._breathe))
+
+    def _breathe(self) -> None:
+        """Between two parts of a long work: give a sign of life, end where it was told to."""
+        if self.stop.is_set():
+            raise Stopped
+        self.sign()
+
+    def _tell(self, foreign: dict[str, list[str]]) -> None:
+        for table, keys in foreign.items():
+            self.on_event(Event("notice", {"message": sentence(table, keys)}))
 
     def close(self) -> None:
         """Close the files."""
@@ -97,6 +132,7 @@ class Follower:
 
     def run(self, stop: threading.Event) -> FollowResult:
         """Rounds until told to stop, or drained."""
+        self.stop = stop
         result = FollowResult(self.run_id, list(self.done.values()))
         goals = {name: live.log.last() for name, live in self.live.items()}
         next_sweep = time.monotonic() + self.options.sweep_every
@@ -114,6 +150,7 @@ class Follower:
             result.swept += self.sweep()
         self.trim_all()
         self.report(force=True)
+        self.sign(ended=True)
         return result
 
     def step(self, name: str) -> int:
@@ -143,16 +180,18 @@ class Follower:
         if version == self._versions.get(name):
             return 0
         began = time.monotonic()
-        found = live.look(self.positions[name], self.options.batch)
+        limit = self._limits[name]
+        found = live.look(self.positions[name], limit)
         if found.changes:
             replayed = replay_round(self.alias, live, found)
             self.on_round(found)
             self.positions[name] = found.end
             self._count(name, found, replayed)
             self.done[name].busy += time.monotonic() - began
+            self._limits[name] = self._next_limit(found.changes, limit, time.monotonic() - began)
         if self.decides_otherwise(name, found):
             self._decide_again(name)
-        if found.changes < self.options.batch:
+        if found.changes < limit:
             self._versions[name] = version
         self._trim_sometimes(name)
         return found.changes
@@ -163,6 +202,13 @@ class Follower:
         if self._stamps.get(name) != stamp and live.is_wal:
             live.check_on_disk(self.positions[name])
         self._stamps[name] = stamp
+
+    def _next_limit(self, changes: int, limit: int, seconds: float) -> int:
+        """How many changes the next round takes, so that it ends within some seconds."""
+        if seconds > _LONG_ROUND:
+            return max(_FEWEST, int(changes * _LONG_ROUND / seconds))
+        grown = 2 * limit if changes == limit and seconds < _LONG_ROUND / 2 else limit
+        return min(grown, self.options.batch)
 
     def _count(self, name: str, found: Round, replayed: Replayed) -> None:
         done = self.done[name]
@@ -215,7 +261,7 @@ class Follower:
         if change:
             message = f"{live.file.name}: {change.sentence()}, reading again."
             self.on_event(Event("notice", {"message": message}))
-            read_again(self.alias, live, change)
+            read_again(self.alias, live, change, self._breathe)
         return bool(change)
 
     def _trim_sometimes(self, name: str) -> None:
@@ -258,6 +304,7 @@ class Follower:
                 self._sweeping = False
             self.positions[name] = states.standing(self.alias, name).position
             found.append(swept)
+            self._tell(settle_foreign(self.alias, live, self._breathe))
             self._note_sweep(live, swept)
             self.on_event(
                 Event("sweep", {"file": name, "ranges": swept.ranges, "keys": swept.bypassed})
@@ -266,16 +313,11 @@ class Follower:
 
     def _note_sweep(self, live: LiveFile, swept: Swept) -> None:
         name = live.file.name
-        foreign = {t: foreign_rows(self.alias, m) for t, m in live.mappings.items()}
-        foreign = {table: keys for table, keys in foreign.items() if keys}
-        for table, keys in foreign.items():
-            self.on_event(Event("notice", {"message": sentence(table, keys)}))
         self._swept[name] = swept.schema_version
         with transaction.atomic(using=self.alias):
             states.note(
                 self.alias,
                 name,
-                foreign=foreign or None,
                 swept_at=states.server_now(self.alias),
                 schema_version=swept.schema_version,
                 bypassed={t: k[:20] for t, k in swept.bypassed.items()} or None,
@@ -283,16 +325,27 @@ class Follower:
 
     def _keep_up(self) -> None:
         """A round on every file between two ranges: a sweep takes seconds, the lag must not."""
+        self._breathe()
         for name in self.live:
             self.positions[name] = states.standing(self.alias, name).position
             self.step(name)
         self.report()
 
+    def sign(self, *, ended: bool = False) -> None:
+        """Write down that this follower is alive, about once a second, or that it ends."""
+        if not ended and time.monotonic() - self._signed < _REPORT_EVERY:
+            return
+        self._signed = time.monotonic()
+        with transaction.atomic(using=self.alias):
+            now = states.server_now(self.alias)
+            for name in self.live:
+                states.note(self.alias, name, seen_at=now, ended_at=now if ended else None)
+
     def report(self, *, force: bool = False) -> None:
         """Tell the lag and write it down, about once a second."""
         if not force and time.monotonic() - self._reported < _REPORT_EVERY:
             return
-        self._reported = time.monotonic()
+        self._reported = self._signed = time.monotonic()
         found = {n: measure_lag(live, self.positions[n]) for n, live in self.live.items()}
         # One commit for all files: each one waits for the disk, and the changes wait with it.
         with transaction.atomic(using=self.alias):

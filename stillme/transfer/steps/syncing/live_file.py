@@ -297,9 +297,13 @@ class LiveFile:
             if odd is None:
                 yield from source.raw.where(f"{column} IS NULL")
             elif isinstance(odd, bytes):
-                # Bytes that are text are a blob's: the text that reads like it is another key.
-                other = f" AND typeof({column}) = 'blob'" if isinstance(typed_key(odd), str) else ""
-                yield from source.raw.where(f"CAST({column} AS BLOB) = ?{other}", [odd])
+                # By the index. Bytes that are text are a blob's: the text that reads like it is
+                # another key. Others may be a blob's or a text's.
+                if isinstance(typed_key(odd), str):
+                    yield from source.raw.where(f"{column} = ?", [odd])
+                else:
+                    either = f"{column} = ? OR {column} = CAST(? AS TEXT)"
+                    yield from source.raw.where(either, [odd, odd])
             else:
                 yield from source.raw.where(f"{column} = ?", [odd])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from django.db import transaction
 
@@ -11,6 +11,7 @@ from stillme.transfer import ledger
 from stillme.transfer.kinds import Date, Timestamp
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.postgresql.capture import as_replay
+from stillme.transfer.postgresql.locks import share_rows
 from stillme.transfer.sqlite.clock_sql import row_offset_sql
 from stillme.transfer.sqlite.connect import quoted
 from stillme.transfer.sqlite.key_text import Key, key_sql, typed_key
@@ -21,14 +22,17 @@ from stillme.transfer.steps.syncing.replay import Replayed, apply_rows
 _AT_ONCE = 5_000
 
 
-def read_again(alias: str, live: LiveFile, change: Change) -> None:
-    """Apply the rows again that may mean something else.
+def read_again(
+    alias: str, live: LiveFile, change: Change, between: Callable[[], None] = lambda: None
+) -> None:
+    """Apply the rows again that may mean something else; `between` is called between two reads.
 
     In short reads, so that writers are not kept waiting: what is written meanwhile is in the log.
     """
     for table, mapping in live.mappings.items():
         keys = concerned_keys(live.connection, mapping, change)
         for start in range(0, len(keys), _AT_ONCE):
+            between()
             _apply(alias, live, table, keys[start : start + _AT_ONCE])
 
 
@@ -71,5 +75,6 @@ def _apply(alias: str, live: LiveFile, table: str, keys: Sequence[Key]) -> None:
     found = live.read(table, keys)
     with transaction.atomic(using=alias, durable=True):
         as_replay(alias)
+        share_rows(alias)
         apply_rows(alias, live, found.keys, found.rows, Replayed(), found.many)
         ledger.mark_write(alias, live.run_id)

@@ -25,6 +25,7 @@ from stillme.transfer.postgresql.copy import (
     fetch_all,
     quoted,
 )
+from stillme.transfer.postgresql.locks import share_rows
 from stillme.transfer.raw_cells import whole_key
 from stillme.transfer.sqlite.key_text import Key
 from stillme.transfer.sqlite.raw import RawRow
@@ -75,6 +76,7 @@ def replay_round(alias: str, live: LiveFile, found: Round) -> Replayed:
     result = Replayed(found.changes)
     with transaction.atomic(using=alias, durable=True):
         as_replay(alias)
+        share_rows(alias)
         # A crash of the server loses rows and position together, and the log still has them:
         # it is trimmed only after a commit that waited for the disk (Follower.trim).
         commit_lazily(connections[alias])

@@ -1,0 +1,94 @@
+"""Whose rows are these? Before and after a load: rows that somebody else wrote, compared."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from django.db import transaction
+
+from stillme.transfer import ledger
+from stillme.transfer.models import Run
+from stillme.transfer.registry import LegacyFile
+from stillme.transfer.steps.loading.import_options import ImportResult, TableResult
+from stillme.transfer.steps.loading.plan import Plan, PlannedTable
+from stillme.transfer.steps.merging.compare import target_keys
+from stillme.transfer.steps.merging.foreign import adopt_equal, sentence
+from stillme.transfer.steps.rows.careful import key_as_text
+from stillme.transfer.steps.rows.job import TableSource
+from stillme.transfer.steps.rows.outcome import MOST_KEYS
+from stillme.transfer.steps.syncing import states
+from stillme.transfer.steps.syncing.foreign_writes import settle_foreign
+from stillme.transfer.steps.syncing.live_file import LiveFile, same_file
+
+
+def settle_restored(alias: str, files: Sequence[LegacyFile], run: Run) -> None:
+    """In a database restored from a dump: know the engine's rows again before anything is loaded.
+
+    The change log tells which rows were written since the dump, so they are updated and not left
+    alone as somebody else's. Without that log the load compares, and lists what differs.
+    """
+    for file in files:
+        stand = states.standing(alias, file.name)
+        if "restored" not in stand.details or not file.path.exists():
+            continue
+        live = LiveFile(file, run.pk, alias=alias)
+        try:
+            details = stand.details
+            if (
+                live.capture_status().is_healthy
+                and same_file(
+                    live, str(details.get("capture_id", "")), details.get("witness"), stand.position
+                )
+                is None
+            ):
+                settle_foreign(alias, live)
+                continue
+        finally:
+            live.close()
+        with transaction.atomic(using=alias):
+            states.note(alias, file.name, restored=None)
+
+
+def settle_loaded(alias: str, run: Run, plan: Plan, result: ImportResult) -> None:
+    """After a load: adopt rows of others that are equal to the file's, list those that differ."""
+    by_name = {table.identity: table for table in result.tables}
+    foreign: dict[str, dict[str, list[str]]] = {}
+    for planned in plan.tables:
+        others = _settle(alias, run, planned, by_name[planned.identity])
+        found = foreign.setdefault(planned.identity.file, {})
+        if others:
+            result.notices.append(sentence(planned.identity.table, others))
+            found[planned.identity.table] = others[:MOST_KEYS]
+    for file, found in foreign.items():
+        known = states.seen_standing(alias, file).details.get("foreign") or {}
+        loaded = {planned.identity.table for planned in plan.tables}
+        kept = {table: keys for table, keys in known.items() if table not in loaded}
+        if known or found:
+            with transaction.atomic(using=alias):
+                states.note(alias, file, foreign={**kept, **found} or None)
+
+
+def _settle(alias: str, run: Run, planned: PlannedTable, table: TableResult) -> list[str]:
+    outcome = table.outcome
+    if outcome.inserted == outcome.loaded + outcome.repaired:
+        # Every row of the file was inserted just now.
+        return []
+    source = TableSource(planned.job)
+    try:
+        others = adopt_equal(alias, source, run.pk)
+        in_file = _in_file(source, others)
+    finally:
+        source.close()
+    differing = [key for key in others if key in in_file]
+    if len(differing) > outcome.conflict_count:
+        outcome.conflict_count = len(differing)
+        outcome.conflicts = differing[:MOST_KEYS]
+        ledger.record_table(alias, run, planned.job, outcome, table.seconds)
+    return others
+
+
+def _in_file(source: TableSource, keys: Sequence[str]) -> set[str]:
+    """Those of the keys (as text) that the file has."""
+    mapping = source.job.mapping
+    rows = source.raw.keys(target_keys(mapping, keys)) if keys else ()
+    return {key_as_text(mapping, row) or "" for row in rows}

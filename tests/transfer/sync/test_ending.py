@@ -1,0 +1,161 @@
+"""A follower ends within seconds of a SIGTERM, and one that died is seen to be dead."""
+
+from __future__ import annotations
+
+import re
+import threading
+from contextlib import closing, contextmanager
+from datetime import timedelta
+
+import pytest
+from django.db import connections
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+
+from stillme.transfer.models import FileState
+from stillme.transfer.postgresql.copy import execute
+from stillme.transfer.postgresql.locks import exclusive
+from stillme.transfer.registry import legacy_files
+from stillme.transfer.steps.cutover import CutoverOptions, check_cutover
+from stillme.transfer.steps.follow import FollowOptions, follow
+from stillme.transfer.steps.merging.records import drop_keyless
+from stillme.transfer.steps.status import overview
+from stillme.transfer.steps.syncing import stopping
+from stillme.transfer.steps.syncing.live_file import LiveFile
+from tests.transfer.load.support import query
+
+from .equal import differences
+from .test_follow import ONCE, write
+
+
+def silence(seconds, **details):
+    """As if the follower had last written `seconds` ago, and died."""
+    seen = (timezone.now() - timedelta(seconds=seconds)).isoformat()
+    for row in FileState.objects.all():
+        row.details = {k: v for k, v in row.details.items() if k != "ended_at"}
+        row.details |= {"seen_at": seen, **details}
+        row.save()
+
+
+def rss_status():
+    return next(file for file in overview("default").files if file.file == "rss")
+
+
+def follower_lines():
+    lines = check_cutover(CutoverOptions())
+    return [line for line in lines if line.subject == "rss: follower"]
+
+
+def test_a_dead_follower_is_red_everywhere(data):
+    assert rss_status().silent == ""
+    assert follower_lines() == []
+    silence(26)
+    said = r"no sign for 2\d s: start manage.py sync_sqlite --follow"
+    assert re.search(said, rss_status().silent)
+    assert rss_status().next_step == "start manage.py sync_sqlite --follow"
+    (line,) = follower_lines()
+    assert line.colour == "no-go"
+    assert re.search(said, line.finding)
+    answer = Client().get("/readyz")
+    assert answer.status_code == 503
+    assert any(re.search(said, problem) for problem in answer.json()["problems"])
+
+
+def test_a_follower_in_a_long_round_is_not_called_dead(data):
+    silence(10)
+    with exclusive("default"):
+        assert rss_status().silent == ""
+        assert follower_lines() == []
+    assert rss_status().silent
+
+
+def test_a_follower_that_ended_in_order_does_not_refuse_the_cut_over(data):
+    silence(3600, ended_at="2026-01-01 00:00:00+00")
+    assert "it was ended 60 min ago" in rss_status().silent
+    assert follower_lines() == []
+
+
+def test_dashboard_says_that_the_follower_is_dead(data, admin_client):
+    silence(26)
+    page = admin_client.get(reverse("transfer-dashboard")).content.decode()
+    assert "no sign for 2" in page
+    assert "writes are replayed." not in page
+
+
+@contextmanager
+def locked_row():
+    """Somebody's open transaction holds a row of the target."""
+    other = connections["default"].copy()
+    try:
+        other.set_autocommit(False)
+        execute(other, "UPDATE rss.fetch_items SET item_title = item_title WHERE id = 3")
+        yield
+    finally:
+        other.rollback()
+        other.close()
+
+
+def test_a_stop_ends_a_round_that_waits_for_somebody_elses_lock(data, monkeypatch):
+    monkeypatch.setattr(stopping, "GRACE", 0.1)
+    write(data / "rss_fetch_history.db", "UPDATE rss_fetch_items SET title = 'new' WHERE id = 3")
+    stop = threading.Event()
+    with locked_row():
+        threading.Timer(0.2, stop.set).start()
+        follow(FollowOptions(), stop=stop)
+    assert "ended_at" in FileState.objects.get(file="rss").details
+    assert differences() == {"rss_fetch_items": differences()["rss_fetch_items"]}
+    follow(ONCE)
+    assert differences() == {}
+
+
+def test_a_stop_during_the_first_load_ends_it(legacy):
+    from stillme.transfer.selection import Selection
+    from stillme.transfer.steps.capture import install_capture
+
+    legacy()
+    install_capture("default", Selection())
+    stop = threading.Event()
+    stop.set()
+    follow(FollowOptions(), stop=stop)
+    assert FileState.objects.get(file="rss").state == "captured"
+    follow(ONCE)
+    assert differences() == {}
+
+
+@pytest.mark.parametrize("rows", [10, 60])
+def test_rows_without_a_key_are_read_once_a_round(data, rows):
+    insert = "INSERT INTO tier_metrics (item_id, tier) VALUES (NULL, 'L%d')"
+    write(data / "continuum_memory.db", *(insert % (n % 4) for n in range(rows)))
+    follow(ONCE)
+    file = next(file for file in legacy_files() if file.name == "continuum")
+    asked = []
+    with closing(LiveFile(file, None)) as live:
+        live.connection.set_trace_callback(asked.append)
+        drop_keyless("default", live.tables["tier_metrics"])
+    assert len(asked) == 1
+    write(
+        data / "continuum_memory.db",
+        "DELETE FROM tier_metrics WHERE item_id IS NULL AND tier = 'L1'",
+        insert % 3,
+    )
+    follow(ONCE)
+    assert differences() == {}
+
+
+def test_long_rounds_are_followed_by_smaller_ones(data, monkeypatch):
+    from stillme.transfer.steps.syncing.follower import Follower
+
+    follower = Follower(FollowOptions(), [], type("Run", (), {"pk": 1}), lambda event: None)
+    assert follower._next_limit(10_000, 10_000, 20.0) == 1_000
+    assert follower._next_limit(150, 10_000, 200.0) == 100
+    assert follower._next_limit(10_000, 10_000, 0.5) == 20_000
+    assert follower._next_limit(100_000, 100_000, 0.5) == 100_000
+    assert follower._next_limit(5, 10_000, 0.01) == 10_000
+
+
+def test_the_same_rows_again_after_small_rounds(data):
+    write(data / "rss_fetch_history.db", "UPDATE rss_fetch_items SET title = title || '!'")
+    follow(FollowOptions(once=True, batch=7))
+    assert differences() == {}
+    assert query("SELECT count(*) FROM rss.fetch_items WHERE item_title LIKE '%%!'")[0][0] > 7
