@@ -12,7 +12,12 @@ from typing import Any
 from urllib.parse import quote
 
 from stillme.transfer.errors import LegacyFileError
-from stillme.transfer.sqlite.private_copy import copy_with_companions, needs_private_copy
+from stillme.transfer.sqlite.private_copy import (
+    bytes_with_companions,
+    copy_with_companions,
+    needs_private_copy,
+)
+from stillme.transfer.sqlite.room import TEMPORARY, ask_for_room
 
 # SQLite only writes here to its copies; a full disk is no fault of the file it reads. A write
 # beyond a quota or a size limit is an I/O error to SQLite, not a full disk.
@@ -89,6 +94,8 @@ class _ToPrivateCopy(sqlite3.Connection):
 
 
 def _open_private(path: Path, timeout: float) -> sqlite3.Connection:
+    needed = bytes_with_companions(path)
+    ask_for_room(Path(tempfile.gettempdir()), needed, f"A private copy of {path}", TEMPORARY)
     folder = tempfile.TemporaryDirectory(prefix="stillme-copy-")
     copy = Path(folder.name) / path.name
     try:
@@ -106,6 +113,19 @@ def _open_private(path: Path, timeout: float) -> sqlite3.Connection:
     assert isinstance(connection, _ToPrivateCopy)
     connection.path, connection.folder = copy, folder
     return connection
+
+
+def database_bytes(connection: sqlite3.Connection) -> int:
+    """The size that a copy of the whole database has; 0 where it cannot be told now."""
+    try:
+        pages, size = (
+            int(connection.execute(f"PRAGMA {name}").fetchone()[0])
+            for name in ("page_count", "page_size")
+        )
+    except sqlite3.Error:
+        # Locked, say: whoever copies waits for it, and says so.
+        return 0
+    return pages * size
 
 
 def place_of(connection: sqlite3.Connection, path: Path) -> Path:
