@@ -7,15 +7,15 @@ changed under the copy, the copy is refused.
 from __future__ import annotations
 
 import hashlib
-import shutil
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from urllib.parse import quote
 
 from stillme.transfer.errors import LegacyFileError
-from stillme.transfer.sqlite.backup import copy_database
+from stillme.transfer.sqlite.connect import open_legacy, place_of
+from stillme.transfer.sqlite.room import TEMPORARY, ask_for_room
 from stillme.transfer.sqlite.snapshot import copied_whole
+from stillme.transfer.sqlite.sparse import bytes_on_disk, copy_sparse
 from vector.names import DATABASE
 
 SEGMENT_FILES = ("header.bin", "data_level0.bin", "length.bin", "index_metadata.pickle")
@@ -29,14 +29,8 @@ def copy_store(folder: Path, target: Path) -> Path:
     before = fingerprint(folder)
     try:
         target.mkdir(parents=True, exist_ok=True)
-        if _is_left_with_journal(folder / DATABASE):
-            # A writer died amid a transaction. Rolling it back is for a copy: by bytes, then there.
-            copy_database(folder / DATABASE, target / DATABASE)
-            _copy_segments(folder, target)
-            moved = False
-        else:
-            moved = _copy_beside(folder, target)
-        moved = moved or fingerprint(folder) != before
+        _ask_for_room(folder, target)
+        moved = _copy_beside(folder, target) or fingerprint(folder) != before
     except OSError as error:
         if isinstance(error, PermissionError):
             raise LegacyFileError(
@@ -66,34 +60,45 @@ def copy_digest(copy: Path) -> tuple[str, int]:
     return digest.hexdigest(), size
 
 
+def _ask_for_room(folder: Path, target: Path) -> None:
+    needed = (folder / DATABASE).stat().st_size
+    needed += sum(
+        bytes_on_disk(segment / name)
+        for segment in folder.iterdir()
+        for name in SEGMENT_FILES
+        if (segment / name).is_file()
+    )
+    ask_for_room(target, needed, f"The copy of the vector store {folder}", TEMPORARY)
+
+
 def _copy_beside(folder: Path, target: Path) -> bool:
     """Copy database and segments; whether somebody wrote the database meanwhile."""
-    origin = _open(folder / DATABASE)
+    database = folder / DATABASE
+    # A store that cannot be read where it is (a writer died amid a transaction, a read-only
+    # folder) is read from a private copy; then no reader of ours makes a -wal beside it.
+    log = _log_state(database)
+    origin = open_legacy(database)
     try:
+        place = place_of(origin, database)
         committed = _data_version(origin, folder)
         # Beside each other: both let go of Python's lock while they copy.
         with ThreadPoolExecutor(max_workers=1) as thread:
             segments = thread.submit(_copy_segments, folder, target)
-            _copy_database(origin, folder / DATABASE, target / DATABASE)
+            _copy_database(origin, place, target / DATABASE)
             segments.result()
+        if place != database and _log_state(database) != log:
+            return True
         return _data_version(origin, folder) != committed
     finally:
         origin.close()
 
 
-def _is_left_with_journal(database: Path) -> bool:
-    """Whether there is a transaction to roll back, which a reader may not do."""
-    journal = database.with_name(database.name + "-journal")
-    if not journal.exists() or not journal.stat().st_size:
-        return False
-    origin = _open(database)
+def _log_state(database: Path) -> tuple[int, int] | None:
     try:
-        origin.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    except sqlite3.Error as error:
-        return "readonly" in str(error)
-    finally:
-        origin.close()
-    return False
+        stat = database.with_name(database.name + "-wal").stat()
+    except FileNotFoundError:
+        return None
+    return stat.st_size, stat.st_mtime_ns
 
 
 def database_folder(path: Path) -> Path:
@@ -130,15 +135,6 @@ def fingerprint(folder: Path) -> dict[str, tuple[int, int, int]]:
     except OSError as error:
         raise LegacyFileError(f"{folder} cannot be read: {error.strerror}.") from error
     return seen
-
-
-def _open(source: Path) -> sqlite3.Connection:
-    try:
-        return sqlite3.connect(
-            f"file:{quote(bytes(source.absolute()))}?mode=ro", uri=True, isolation_level=None
-        )
-    except sqlite3.Error as error:
-        raise LegacyFileError(_sentence(source, str(error))) from error
 
 
 def _data_version(origin: sqlite3.Connection, folder: Path) -> int:
@@ -182,4 +178,4 @@ def _copy_segment(source: Path, target: Path) -> None:
         return
     target.mkdir(exist_ok=True)
     for name in found:
-        shutil.copyfile(source / name, target / name)
+        copy_sparse(source / name, target / name)

@@ -12,7 +12,12 @@ from urllib.parse import quote
 
 from stillme.transfer.errors import LegacyFileError
 from stillme.transfer.scratch import scratch_folder
-from stillme.transfer.sqlite.private_copy import copy_with_companions, needs_private_copy
+from stillme.transfer.sqlite.private_copy import (
+    bytes_with_companions,
+    copy_with_companions,
+    needs_private_copy,
+)
+from stillme.transfer.sqlite.room import TEMPORARY, ask_for_room
 
 # SQLite only writes here to its copies; a full disk is no fault of the file it reads. A write
 # beyond a quota or a size limit is an I/O error to SQLite, not a full disk.
@@ -92,6 +97,8 @@ def _open_private(path: Path, timeout: float) -> sqlite3.Connection:
     folder = ExitStack()
     copy = folder.enter_context(scratch_folder("copy")) / path.name
     try:
+        needed = bytes_with_companions(path)
+        ask_for_room(copy.parent, needed, f"A private copy of {path}", TEMPORARY)
         copy_with_companions(path, copy, patience=timeout)
         # Opening it for writing once rolls its journal back, and moves its -wal into it.
         with closing(sqlite3.connect(copy, isolation_level=None)) as writable:
@@ -106,6 +113,19 @@ def _open_private(path: Path, timeout: float) -> sqlite3.Connection:
     assert isinstance(connection, _ToPrivateCopy)
     connection.path, connection.folder = copy, folder
     return connection
+
+
+def database_bytes(connection: sqlite3.Connection) -> int:
+    """The size that a copy of the whole database has; 0 where it cannot be told now."""
+    try:
+        pages, size = (
+            int(connection.execute(f"PRAGMA {name}").fetchone()[0])
+            for name in ("page_count", "page_size")
+        )
+    except sqlite3.Error:
+        # Locked, say: whoever copies waits for it, and says so.
+        return 0
+    return pages * size
 
 
 def place_of(connection: sqlite3.Connection, path: Path) -> Path:

@@ -57,6 +57,11 @@ def copy_with_companions(source: Path, copy: Path, *, patience: float = 5.0) -> 
         time.sleep(_PAUSE)
 
 
+def bytes_with_companions(source: Path) -> int:
+    """The size of a database with what lies beside it."""
+    return sum(size for _, size, _, _ in _seen(source.resolve()))
+
+
 def forget(copy: Path) -> None:
     """Remove a copy and what was copied beside it."""
     for suffix in ("", *copier.COMPANIONS):

@@ -7,7 +7,6 @@ every later step reads: it cannot move.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sqlite3
 import subprocess
@@ -22,6 +21,7 @@ from stillme.transfer.sqlite.backup import CopyProgress
 from stillme.transfer.sqlite.connect import (
     EXACT_DOUBLE,
     check_readable,
+    database_bytes,
     exact_double,
     explain,
     open_legacy,
@@ -30,10 +30,11 @@ from stillme.transfer.sqlite.connect import (
 )
 from stillme.transfer.sqlite.file_indexes import distrust_indexes
 from stillme.transfer.sqlite.private_copy import is_python
+from stillme.transfer.sqlite.room import TEMPORARY, ask_for_room
 from stillme.transfer.sqlite.schema import FoundSchema, read_schema
+from stillme.transfer.sqlite.sparse import file_sha256
 from stillme.transfer.sqlite.utf16 import UTF_8, convert
 
-_BLOCK = 1 << 20
 _CONVERTED = (
     "its texts are stored in {encoding} and were read from a copy converted to UTF-8; such a file "
     "cannot be followed, so keep its writers stopped"
@@ -121,10 +122,15 @@ def take_snapshot(
 
 def _copied(source: Path, copy: Path, patience: float) -> str:
     """Make the copy; its SHA-256."""
-    origin = open_legacy(source, timeout=min(patience, 5.0))
-    if digest := copied_whole(origin, place_of(origin, source), copy):
-        origin.close()
-        return digest
+    with closing(open_legacy(source, timeout=min(patience, 5.0))) as origin:
+        ask_for_room(copy.parent, database_bytes(origin), f"The snapshot of {source}", TEMPORARY)
+        if digest := copied_whole(origin, place_of(origin, source), copy):
+            return digest
+        _copy_online(origin, source, copy, patience)
+    return file_sha256(copy)
+
+
+def _copy_online(origin: sqlite3.Connection, source: Path, copy: Path, patience: float) -> None:
     target = sqlite3.connect(copy, isolation_level=None)
     try:
         # The copy is scratch: no journal, no fsync.
@@ -140,8 +146,6 @@ def _copied(source: Path, copy: Path, patience: float) -> str:
         ) from error
     finally:
         target.close()
-        origin.close()
-    return file_sha256(copy)
 
 
 def copied_whole(origin: sqlite3.Connection, source: Path, copy: Path) -> str | None:
@@ -185,15 +189,6 @@ def _copy_pages(
         origin.backup(target, pages=-1, progress=CopyProgress(source, patience), sleep=0.05)
     except sqlite3.Error as error:
         raise explain(source, error) from error
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, as hex."""
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while block := stream.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def is_empty(path: Path) -> bool:

@@ -70,4 +70,9 @@ def as_sqlite3_errors() -> Iterator[None]:
     except apsw.TooBigError as error:
         raise sqlite3.DataError(str(error)) from error
     except apsw.Error as error:
-        raise sqlite3.DatabaseError(str(error)) from error
+        known = sqlite3.DatabaseError(str(error))
+        # A full disk is told from a damaged file by it.
+        code = getattr(error, "extendedresult", 0)
+        names = {**apsw.mapping_result_codes, **apsw.mapping_extended_result_codes}
+        known.sqlite_errorname = str(names.get(code, ""))
+        raise known from error

@@ -25,7 +25,8 @@ from stillme.transfer.sqlite.backup_manifest import (
     write_manifest,
 )
 from stillme.transfer.sqlite.files import HEADER, journal_mode
-from stillme.transfer.sqlite.snapshot import file_sha256
+from stillme.transfer.sqlite.room import ask_for_room
+from stillme.transfer.sqlite.sparse import bytes_on_disk, copy_sparse, file_sha256
 
 _OF_SQLITE = ("-wal", "-shm", "-journal")
 
@@ -43,19 +44,26 @@ def back_up(
     """
     wanted = [file for file in legacy_files() if not names or file.name in names]
     present = [file for file in wanted if file.path.exists()]
-    if not present:
+    folder = Path(settings.LEGACY_VECTOR_DIR)
+    folders = [folder] if vectors and not names and folder.is_dir() else []
+    if not present and not folders:
         raise LegacyFileError(
             "There is no legacy file to back up: set LEGACY_DATA_DIR to the old application's "
             "data directory."
         )
+    _ask_for_room(directory, present, folders)
     _make(directory)
     manifest = Manifest(datetime.now(UTC).isoformat(timespec="seconds"), sqlite3.sqlite_version)
     manifest.absent = [file.path.name for file in wanted if file not in present]
-    folder = Path(settings.LEGACY_VECTOR_DIR)
-    folders = [folder] if vectors and not names and folder.is_dir() else []
     with _emptied_on_failure(directory):
         _fill(directory, manifest, present, folders, on_event)
     return manifest
+
+
+def _ask_for_room(directory: Path, files: list[LegacyFile], folders: list[Path]) -> None:
+    needed = sum(file.path.stat().st_size for file in files)
+    needed += sum(bytes_on_disk(path) for folder in folders for path in _files(folder))
+    ask_for_room(directory, needed, "The backup", "free some space or name another folder")
 
 
 def _fill(
@@ -163,7 +171,7 @@ def _back_up_folder(folder: Path, copy: Path) -> FolderEntry:
             if is_database(path):
                 copy_database(path, target)
             else:
-                shutil.copyfile(path, target)
+                copy_sparse(path, target)
             target.chmod(0o600)
             entry.files.append(
                 {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sqlite3
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -14,7 +13,8 @@ from stillme.transfer.sqlite.backup import flush
 from stillme.transfer.sqlite.backup_check import refuses_writes
 from stillme.transfer.sqlite.backup_manifest import FileEntry, Manifest, read_manifest
 from stillme.transfer.sqlite.connect import uri
-from stillme.transfer.sqlite.snapshot import file_sha256
+from stillme.transfer.sqlite.room import ask_for_room
+from stillme.transfer.sqlite.sparse import bytes_on_disk, copy_sparse, file_sha256
 from stillme.transfer.steps.backup import check_backup
 
 _OF_SQLITE = ("", "-wal", "-shm", "-journal")
@@ -45,6 +45,9 @@ def restore_backup(directory: Path, data_directory: Path, *, overwrite: bool = F
         )
     for name in present:
         _refuse_if_used(data_directory / name)
+    needed = sum(bytes_on_disk(path) for path in directory.rglob("*") if path.is_file())
+    help = "free some space (what is there now is set aside, not deleted)"
+    ask_for_room(data_directory, needed, "The restored backup", help)
     # By the copies themselves: an older manifest does not say it.
     frozen = [e.name for e in manifest.files if refuses_writes(directory / e.name)]
     restored = Restored(data_directory, names, frozen)
@@ -92,13 +95,13 @@ def _lay(directory: Path, data_directory: Path, manifest: Manifest) -> None:
         for file in folder.files:
             target = data_directory / folder.name / file["path"]
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(directory / folder.name / file["path"], target)
+            copy_sparse(directory / folder.name / file["path"], target)
             flush(target)
 
 
 def _lay_file(copy: Path, target: Path, entry: FileEntry) -> None:
     draft = target.with_name(target.name + ".restoring")
-    shutil.copyfile(copy, draft)
+    copy_sparse(copy, draft)
     if file_sha256(draft) != entry.sha256:
         draft.unlink()
         raise LegacyFileError(f"{target} was not written as it should be: check the disk.")

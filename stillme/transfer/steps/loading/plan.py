@@ -22,6 +22,7 @@ from stillme.transfer.sqlite.connect import explain
 from stillme.transfer.sqlite.epochs import read_epoch_units
 from stillme.transfer.sqlite.parts import Scan, scan_in_parts
 from stillme.transfer.sqlite.ranges import Bound, KeyRange, key_ranges
+from stillme.transfer.sqlite.room import TEMPORARY, ask_for_room
 from stillme.transfer.sqlite.schema import row_count, sequence_mark
 from stillme.transfer.sqlite.snapshot import Snapshot, take_snapshot
 from stillme.transfer.steps.rows.job import TableJob
@@ -179,6 +180,8 @@ def take_snapshots(
     files = present_files(selection, notices)
     for file in files:
         on_event(Event("file", {"file": file.name, "path": str(file.path)}))
+    needed = sum(file.path.stat().st_size for file in files)
+    ask_for_room(directory, needed, "The snapshot of the legacy files", TEMPORARY)
     with ThreadPoolExecutor(max_workers=threads) as pool:
         copies = [pool.submit(take_snapshot, file.name, file.path, directory) for file in files]
         return [copy.result() for copy in copies]
