@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from django.db import DatabaseError, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from stillme.postgresql.silence import end_with_client
 from stillme.transfer.errors import Busy
 from stillme.transfer.postgresql.copy import fetch_all
 
@@ -38,6 +39,8 @@ def exclusive(alias: str, lock: int = WRITER) -> Iterator[None]:
     Also raises Busy where a worker of a killed run still finishes its chunk after some seconds.
     """
     connection = connections[alias].copy()
+    # Also in a web process, and where the machine with the lock may lose its network.
+    end_with_client(None, connection)
     try:
         if not _try_for_a_moment(connection, lock):
             raise Busy(
