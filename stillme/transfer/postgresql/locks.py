@@ -14,6 +14,7 @@ import psycopg
 from django.db import DatabaseError, OperationalError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from stillme.postgresql.silence import end_with_client
 from stillme.transfer.errors import Busy
 from stillme.transfer.postgresql.copy import fetch_all
 
@@ -46,6 +47,8 @@ def exclusive(alias: str, lock: int = WRITER, *, in_rounds: bool = False) -> Ite
     of its transactions calls `share_rows`, and decisions come in between.
     """
     connection = connections[alias].copy()
+    # Also in a web process, and where the machine with the lock may lose its network.
+    end_with_client(None, connection)
     try:
         if not _try_for_a_moment(connection, lock):
             raise Busy(

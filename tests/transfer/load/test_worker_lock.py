@@ -9,9 +9,9 @@ from django.db import connections
 
 from stillme.transfer.errors import Busy
 from stillme.transfer.postgresql import locks
-from stillme.transfer.postgresql.locks import WORKER, exclusive, is_held, share_as_worker
+from stillme.transfer.postgresql.locks import WORKER, WRITER, exclusive, is_held, share_as_worker
 from stillme.transfer.steps.loading.workers import workforce
-from tests.transfer.load.support import wait_until
+from tests.transfer.load.support import query, wait_until
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -32,6 +32,22 @@ def test_a_session_that_ends_late_is_waited_for() -> None:
     with exclusive("default"):
         assert not is_held("default", WORKER)
     late.join()
+
+
+def test_another_writer_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(locks._PATIENCE, WRITER, 0.2)
+    with exclusive("default"):
+        ((pid,),) = query(
+            "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objid = %s AND database = "
+            "(SELECT oid FROM pg_database WHERE datname = current_database())",
+            WRITER,
+        )
+        with pytest.raises(Busy) as raised, exclusive("default"):
+            raise AssertionError("let in")
+    said = str(raised.value)
+    assert said.startswith("Another import, replay or cut-over is writing to this target (session ")
+    assert f"(session {pid} of the server, from " in said
+    assert f"SELECT pg_terminate_backend({pid})" in said
 
 
 def test_a_worker_that_still_writes_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
