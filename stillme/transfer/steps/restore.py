@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 from django.db import connections, transaction
 
 from stillme.transfer import ledger
-from stillme.transfer.errors import LegacyFileError
+from stillme.transfer.errors import LegacyFileError, TransferError
 from stillme.transfer.findings import Event, OnEvent, ignore_event
 from stillme.transfer.postgresql import capture as reverse
 from stillme.transfer.postgresql.copy import fetch_all
@@ -23,6 +24,7 @@ from stillme.transfer.sqlite.connect import explain, open_legacy
 from stillme.transfer.sqlite.schema import read_schema, row_count
 from stillme.transfer.steps.backup import check_backup
 from stillme.transfer.steps.capture import refuse_copy, target_tables
+from stillme.transfer.steps.switching.thaw import PATIENCE, await_locks, thaw_target
 from stillme.transfer.steps.syncing import states
 from stillme.transfer.steps.syncing.states import State
 
@@ -109,20 +111,52 @@ def restore(alias: str, plan: Restore, on_event: OnEvent = ignore_event) -> None
         run = ledger.start_run(alias, "rollback_migration", {"to_backup": str(plan.directory)})
         plan.run_id = run.pk
         live = [n for n in names if states.standing(alias, n).state == State.LIVE]
+        files = [file for file in legacy_files() if file.name in plan.copies]
+        await_locks(files, PATIENCE)
         if live:
             with transaction.atomic(using=alias, durable=True):
                 reverse.freeze_target(alias, tables)
-        for file in legacy_files():
-            if file.name in plan.copies:
-                _copy_over(plan.copies[file.name], file.path)
-                capture.remove(file.path)
-                on_event(Event("restored", {"file": file.name, "path": str(file.path)}))
+        _lay(alias, plan, files, tables if live else [], on_event)
         with transaction.atomic(using=alias, durable=True):
             for name in names:
                 _note(alias, name, plan.directory)
             reverse.remove(alias, tables)
         run.summary = {"lost": plan.written}
         ledger.finish_run(alias, run, failed=False)
+
+
+def _lay(
+    alias: str,
+    plan: Restore,
+    files: Sequence[LegacyFile],
+    frozen: Sequence[reverse.TargetTable],
+    on_event: OnEvent,
+) -> None:
+    """Lay every copy over its file. Raises TransferError, saying what was restored until then.
+
+    Until the first file is restored PostgreSQL can stay in charge: it takes writes again. After
+    that it is not: the old application may already write.
+    """
+    done: list[str] = []
+    try:
+        for file in files:
+            _copy_over(plan.copies[file.name], file.path)
+            done.append(file.name)
+            capture.remove(file.path)
+            on_event(Event("restored", {"file": file.name, "path": str(file.path)}))
+    except TransferError as error:
+        if done:
+            raise TransferError(
+                f"{error} Restored until then: {', '.join(done)}. Run the same command again; "
+                "PostgreSQL takes no writes until all files are restored."
+            ) from error
+        why = thaw_target(alias, frozen, PATIENCE) if frozen else None
+        if why is not None:
+            raise TransferError(
+                f"{error} PostgreSQL could not be unfrozen ({why.rstrip('.')}): run manage.py "
+                "sync_sqlite --unfreeze."
+            ) from error
+        raise
 
 
 def _note(alias: str, name: str, directory: Path) -> None:

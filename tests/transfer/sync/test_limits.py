@@ -21,7 +21,7 @@ from stillme.transfer.errors import LegacyFileError, TransferError
 from stillme.transfer.postgresql import capture as reverse
 from stillme.transfer.registry import legacy_files
 from stillme.transfer.sqlite.capture.freeze import FOR_GOOD, frozen_until, has_freeze
-from stillme.transfer.steps import cutover, rollback
+from stillme.transfer.steps import cutover, restore, rollback
 from stillme.transfer.steps.capture import target_tables
 from stillme.transfer.steps.follow import FollowOptions, follow
 from stillme.transfer.steps.switching import thaw
@@ -394,3 +394,35 @@ def test_a_backup_after_the_cut_over_says_that_its_files_refuse_writes(live, tmp
 def test_a_backup_of_files_that_take_writes_says_nothing_of_it(data, tmp_path):
     status, text = run("backup_sqlite", "--to", str(tmp_path / "backup"), "--no-vectors")
     assert (status, "refuse writes" in text) == (0, False)
+
+
+def test_a_restore_that_cannot_begin_leaves_postgresql_in_charge(live, tmp_path, monkeypatch):
+    folder = tmp_path / "backup"
+    run("backup_sqlite", "--to", str(folder), "--no-vectors")
+    monkeypatch.setattr(restore, "PATIENCE", 0.3)
+    command = ("rollback_migration", "--to-backup", str(folder), "--yes")
+    with locked(live / "accuracy_scores.db"):
+        status, text = run(*command)
+        assert (status, "is locked" in text) == (2, True)
+
+    def fail(copy, path):
+        raise LegacyFileError(f"{path} cannot be written.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(restore, "_copy_over", fail)
+        assert run(*command)[0] == 2
+    KnowledgeItem.objects.create(content="written", source="y", knowledge_type="z")
+    copy_over = restore._copy_over
+
+    def fail_in_the_middle(copy, path):
+        if path.name.startswith("accuracy"):
+            fail(copy, path)
+        copy_over(copy, path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(restore, "_copy_over", fail_in_the_middle)
+        status, text = run(*command)
+    assert (status, "Restored until then: knowledge, continuum, rss" in text) == (2, True)
+    assert reverse.is_frozen("default", target_tables(FILES))
+    assert run(*command)[0] == 0
+    assert_files_take_writes(live)

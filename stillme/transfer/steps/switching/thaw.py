@@ -34,8 +34,17 @@ def await_locks(files: Sequence[LegacyFile], seconds: float) -> None:
     A lock that is never let go (an old process after a failed write keeps one) is found here.
     """
     for file in files:
-        with write_transaction(file.path, timeout=seconds):
-            pass
+        try:
+            with write_transaction(file.path, timeout=seconds):
+                pass
+        except LegacyFileError as error:
+            if "is locked" not in str(error):
+                raise
+            raise LegacyFileError(
+                f"{file.path} is locked: another process has held it for {seconds:g} s. Nobody was "
+                "locked out by this command. An old process keeps the lock of a failed write until "
+                "it is restarted: restart it, or wait until the file is free, and run again."
+            ) from error
 
 
 def thaw_files(files: Sequence[LegacyFile], seconds: float) -> dict[str, str]:
