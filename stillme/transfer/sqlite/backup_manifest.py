@@ -33,6 +33,7 @@ class FileEntry:
     readable: list[dict[str, Any]] = field(default_factory=list)
     copied: str = ""
     restarts: int = 0
+    unchecked: str = ""
 
     @property
     def sound(self) -> bool:

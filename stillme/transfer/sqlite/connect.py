@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from stillme.transfer.errors import LegacyFileError
+from stillme.transfer.sqlite.foreign_names import is_about_a_name, know_collations
 
 # SQLite only writes here to its copies; a full disk is no fault of the file it reads. A write
 # beyond a quota or a size limit is an I/O error to SQLite, not a full disk.
@@ -44,6 +45,7 @@ def open_legacy(path: Path, *, timeout: float = 5.0) -> sqlite3.Connection:
             uri(path), uri=True, timeout=timeout, isolation_level=None, check_same_thread=False
         )
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        know_collations(connection)
     except sqlite3.Error as error:
         raise explain(path, error) from error
     return connection
@@ -87,6 +89,11 @@ def explain(path: Path, error: sqlite3.Error) -> LegacyFileError:
         what = (
             f"cannot be copied ({text}): free some space, or set TMPDIR to a folder that has it, "
             "then run the same command again"
+        )
+    elif is_about_a_name(error):
+        what = (
+            f"needs what only the program has that wrote it ({text}): stop that program, and "
+            "import what can be read with `manage.py import_sqlite`"
         )
     elif "locked" in text or "busy" in text:
         what = "is locked by another writer: wait until it is free and run again"

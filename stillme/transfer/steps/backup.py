@@ -136,6 +136,7 @@ def _back_up_file(file: LegacyFile, directory: Path, on_event: OnEvent) -> FileE
         readable=[table.as_dict() for table in found.readable],
         copied=copied.how,
         restarts=copied.restarts,
+        unchecked=found.unchecked,
     )
 
 
