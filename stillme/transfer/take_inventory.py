@@ -25,6 +25,10 @@ from stillme.transfer.sqlite.snapshot import Snapshot, is_empty
 from stillme.transfer.stores import stores
 
 DECIDE = "decide with `manage.py inventory`"
+_VAIN = (
+    "a generated column of which nothing is stored, and which cannot be computed here (its "
+    f"expression fails, or calls a function of the program that wrote the file); {DECIDE}"
+)
 
 
 def inventory_of(snapshot: Snapshot, alias: str | None) -> list[InventoryLine]:
@@ -67,6 +71,11 @@ def _lines(file: str, schema: FoundSchema, found: Sequence[Content]) -> list[Inv
         if content.what == "table" and name in declared:
             target = ".".join(split_table(declared[name].target_model()._meta.db_table))
             lines.append(InventoryLine(file, content.name, content.rows, "carried", target))
+            assert table is not None
+            lines += [
+                InventoryLine(file, f"{content.name}.{column}", None, "open", why=_VAIN)
+                for column in table.vain
+            ]
         elif content.what != "view" or name in missing:
             why = _why(content, schema, missing)
             lines.append(InventoryLine(file, content.name, content.rows, "open", why=why))

@@ -135,7 +135,9 @@ def _ask(
     """Expressions of one row."""
     assert mapping.key is not None
     sql = f"SELECT {', '.join(wanted)} FROM {quoted(mapping.table)} "
-    sql += f"WHERE {quoted(mapping.key.legacy)} = ? LIMIT 1"
+    # By the key's index only where that is in an order that this SQLite knows.
+    sought = "" if mapping.key_is_in_order else "+"
+    sql += f"WHERE {sought}{quoted(mapping.key.legacy)} = ? LIMIT 1"
     found: tuple[Any, ...] | None = connection.execute(sql, (key,)).fetchone()
     return found
 

@@ -72,6 +72,9 @@ def _explain(console: Console, entry: FileEntry) -> None:
     for table, rows in entry.foreign_keys.items():
         text = f"[yellow]note[/] {entry.name}: {rows:,} references of {table} to missing rows"
         _print(console, text)
+    if entry.unchecked:
+        text = f"{entry.name}: indexes by {entry.unchecked} were not compared with their tables:"
+        _print(console, escape(f"note {text} only the program that wrote the file has that."))
     if entry.sound:
         return
     _print(console, escape(f"{entry.name}: {entry.integrity[0]}"))

@@ -11,6 +11,11 @@ from typing import Any
 
 from stillme.transfer.sqlite.capture.freeze import FOR_GOOD, frozen_until
 from stillme.transfer.sqlite.connect import quoted, uri
+from stillme.transfer.sqlite.foreign_names import (
+    foreign_collations,
+    know_collations,
+    with_functions,
+)
 from stillme.transfer.sqlite.schema import row_count
 
 OK = "ok"
@@ -36,7 +41,10 @@ class Readable:
 
 @dataclass(slots=True)
 class Soundness:
-    """What SQLite says of a copy. `integrity` is ``["ok"]`` for a sound one."""
+    """What SQLite says of a copy. `integrity` is ``["ok"]`` for a sound one.
+
+    `unchecked` lists foreign collations and functions: indexes by them were not compared.
+    """
 
     integrity: list[str] = field(default_factory=list)
     foreign_keys: dict[str, int] = field(default_factory=dict)
@@ -45,6 +53,7 @@ class Soundness:
     page_size: int = 0
     user_version: int = 0
     readable: list[Readable] = field(default_factory=list)
+    unchecked: str = ""
 
     @property
     def sound(self) -> bool:
@@ -67,7 +76,7 @@ def check_copy(path: Path) -> Soundness:
         found.integrity = [OK]
         return found
     with closing(open_copy(path)) as connection:
-        found.integrity = _messages(connection)
+        found.integrity, found.unchecked = _messages(connection)
         found.foreign_keys = _foreign_keys(connection)
         for name in ("page_count", "page_size", "user_version"):
             setattr(found, {"page_count": "pages"}.get(name, name), _number(connection, name))
@@ -78,12 +87,22 @@ def check_copy(path: Path) -> Soundness:
     return found
 
 
-def _messages(connection: sqlite3.Connection) -> list[str]:
+def _messages(connection: sqlite3.Connection) -> tuple[list[str], str]:
+    """What SQLite's own check says, and why it was not the whole one ("" where it was)."""
+
+    def ask(check: str) -> list[str]:
+        rows = connection.execute(f"PRAGMA {check}({_MOST_MESSAGES})").fetchall()
+        return [row[0].decode("utf-8", "replace") for row in rows]
+
     try:
-        rows = connection.execute(f"PRAGMA integrity_check({_MOST_MESSAGES})").fetchall()
+        foreign = sorted(foreign_collations(connection))
+        know_collations(connection)
+        said, functions = with_functions(connection, lambda: ask("integrity_check"))
+        foreign += functions
+        # Whether an index has what a foreign collation or function says, only its program knows.
+        return (ask("quick_check"), ", ".join(foreign)) if foreign else (said, "")
     except sqlite3.Error as error:
-        return [str(error)]
-    return [row[0].decode("utf-8", "replace") for row in rows]
+        return [str(error)], ""
 
 
 def _foreign_keys(connection: sqlite3.Connection) -> dict[str, int]:

@@ -35,6 +35,7 @@ class FileEntry:
     restarts: int = 0
     # Taken after a cut-over (or in the middle of one): the copy refuses writes as the file did.
     frozen: bool = False
+    unchecked: str = ""
 
     @property
     def sound(self) -> bool:

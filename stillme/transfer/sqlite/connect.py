@@ -12,6 +12,7 @@ from urllib.parse import quote
 
 from stillme.transfer.errors import LegacyFileError
 from stillme.transfer.scratch import scratch_folder
+from stillme.transfer.sqlite.foreign_names import is_about_a_name, know_collations
 from stillme.transfer.sqlite.private_copy import (
     bytes_with_companions,
     copy_with_companions,
@@ -74,6 +75,7 @@ def _connected(
     )
     try:
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        know_collations(connection)
     except sqlite3.Error:
         connection.close()
         raise
@@ -182,6 +184,11 @@ def explain(path: Path, error: sqlite3.Error) -> LegacyFileError:
         what = (
             f"cannot be copied ({text}): free some space, or set TMPDIR to a folder that has it, "
             "then run the same command again"
+        )
+    elif is_about_a_name(error):
+        what = (
+            f"needs what only the program has that wrote it ({text}): stop that program, and "
+            "import what can be read with `manage.py import_sqlite`"
         )
     elif "locked" in text or "busy" in text:
         what = "is locked by another writer: wait until it is free and run again"

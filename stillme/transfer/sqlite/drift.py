@@ -91,6 +91,16 @@ def _table_facts(file: str, model: type[LegacyModel], table: FoundTable) -> Iter
             file, table.name, "no rowid", "", found=found,
             effect="loads, every row cell by cell",
         )  # fmt: skip
+    for name in table.vain:
+        yield Drift(
+            file, table.name, "uncomputable column", name, "", "GENERATED ALWAYS, virtual",
+            "nothing is stored of it, and it cannot be computed here: it is not loaded",
+        )  # fmt: skip
+    if table.foreign:
+        yield Drift(
+            file, table.name, "foreign name", "", "", table.foreign,
+            "its rows are read without; nothing but its own program can write to it: not followed",
+        )  # fmt: skip
     checked = any(isinstance(c.kind, Text) and c.kind.choices for c in model.columns())
     if checked and "CHECK" not in table.sql.upper():
         yield Drift(

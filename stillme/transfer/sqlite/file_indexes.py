@@ -13,12 +13,14 @@ that index the table has five rows; after `distrust_indexes` it has seven.
 from __future__ import annotations
 
 import sqlite3
+from functools import partial
 from pathlib import Path
 
 import apsw
 
 from stillme.transfer.errors import LegacyFileError
 from stillme.transfer.sqlite.connect import quoted, uri
+from stillme.transfer.sqlite.foreign_names import compare_bytes, with_functions
 from stillme.transfer.sqlite.snapshot_reader import as_sqlite3_errors
 
 _DISAGREES = (
@@ -47,10 +49,17 @@ def distrust_indexes(copy: Path, source: Path) -> tuple[str, ...]:
             # Scratch: no journal, no fsync.
             connection.pragma("synchronous", "OFF")
             connection.pragma("journal_mode", "OFF")
-            bad = {t: p for t in _constrained(connection) if (p := _problem(connection, t))}
+            foreign = compare_bytes(connection)
+            bad = {}
+            for table in sorted(set(_constrained(connection)) - foreign):
+                problem, unknown = with_functions(connection, partial(_problem, connection, table))
+                if unknown:
+                    foreign.add(table)
+                elif problem:
+                    bad[table] = problem
             _drop_named(connection)
-            for table, problem in bad.items():
-                _rebuild(connection, source, table, problem)
+            for table in (*bad, *sorted(foreign)):
+                _rebuild(connection, source, table, bad.get(table, "built again"))
         finally:
             connection.close()
     return tuple(_DISAGREES.format(table=t, problem=p) for t, p in bad.items())

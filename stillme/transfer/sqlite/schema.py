@@ -7,6 +7,7 @@ import sqlite3
 from dataclasses import dataclass
 
 from stillme.transfer.sqlite.connect import quoted
+from stillme.transfer.sqlite.foreign_names import is_computed_in_vain, names_of
 
 _ASCII = {ord(c): ord(c) + 32 for c in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
 
@@ -44,6 +45,9 @@ class FoundTable:
     """A table: its columns in file order, its indexes (name -> columns).
 
     `key_collation` is that of the primary key's own index; without one the key is the rowid.
+    `vain` are virtual generated columns that cannot be computed here; nothing is stored of them,
+    and they are not among the columns. `foreign` names the functions and collations of its
+    declaration that only the program has which wrote the file.
     """
 
     name: str
@@ -52,6 +56,8 @@ class FoundTable:
     indexes: dict[str, tuple[str, ...]]
     without_rowid: bool
     key_collation: str | None
+    vain: tuple[str, ...] = ()
+    foreign: str = ""
 
     def column(self, name: str) -> FoundColumn | None:
         """The column of that name (SQLite ignores case), or None."""
@@ -134,6 +140,13 @@ def _read_table(connection: sqlite3.Connection, name: str, sql: str) -> FoundTab
         for row in connection.execute(f"PRAGMA table_xinfo({quoted(name)})")
         if row[6] in _GENERATED
     )
+    vain = tuple(
+        c.name
+        for c in columns
+        if c.generated == "virtual" and is_computed_in_vain(connection, name, c.name)
+    )
+    columns = tuple(c for c in columns if c.name not in vain)
+    foreign = names_of(connection, name, sql, [c.name for c in columns if not c.generated])
     indexes = {}
     collation, without_rowid = None, False
     for row in connection.execute(f"PRAGMA index_list({quoted(name)})").fetchall():
@@ -142,7 +155,7 @@ def _read_table(connection: sqlite3.Connection, name: str, sql: str) -> FoundTab
         if not str(row[1]).startswith("sqlite_"):
             info = connection.execute(f"PRAGMA index_info({quoted(row[1])})").fetchall()
             indexes[str(row[1])] = tuple(str(part[2]) for part in info)
-    return FoundTable(name, sql, columns, indexes, without_rowid, collation)
+    return FoundTable(name, sql, columns, indexes, without_rowid, collation, vain, foreign)
 
 
 def _key_index(connection: sqlite3.Connection, index: str) -> tuple[str, bool]:

@@ -143,6 +143,7 @@ def _back_up_file(file: LegacyFile, directory: Path, on_event: OnEvent) -> FileE
         copied=copied.how,
         restarts=copied.restarts,
         frozen=refuses_writes(copy),
+        unchecked=found.unchecked,
     )
 
 

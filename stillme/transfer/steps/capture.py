@@ -33,6 +33,7 @@ from stillme.transfer.sqlite.capture import CaptureStatus, Health, Probe, captur
 from stillme.transfer.sqlite.capture.freeze import drop_freeze, has_freeze
 from stillme.transfer.sqlite.capture.tables import open_writable, write_transaction
 from stillme.transfer.sqlite.connect import explain
+from stillme.transfer.sqlite.foreign_names import is_about_a_name
 from stillme.transfer.sqlite.snapshot import Snapshot, take_snapshot
 from stillme.transfer.steps.loading.plan import file_mappings
 from stillme.transfer.steps.syncing import states
@@ -65,6 +66,12 @@ class CaptureReport:
     probes: list[Probe] = field(default_factory=list)
 
 
+_ONLY_ITS_OWN = (
+    "Only the program that wrote the file has that function or collation, and the way back would "
+    "need it: do not follow this file. Stop its writers, then import_sqlite. "
+)
+
+
 def install_capture(
     alias: str, selection: Selection, on_event: OnEvent = ignore_event
 ) -> list[CaptureReport]:
@@ -78,10 +85,11 @@ def install_capture(
         failed = [probe for probe in probes if not probe.ok]
         if failed:
             first = failed[0]
+            advice = _ONLY_ITS_OWN if is_about_a_name(first.note) else ""
             raise StateError(
                 f"Capture cannot be trusted with {file.path}: the probe {first.name!r} on "
                 f"{first.table or 'the file'} fails ({first.note}); nothing was installed. "
-                "See docs/capture.md."
+                f"{advice}See docs/capture.md."
             )
         reports.append(CaptureReport(file.name, file.path, Health.ABSENT, probes=probes))
         on_event(Event("probed", {"file": file.name, "probes": len(probes)}))
@@ -115,6 +123,8 @@ def _sound_indexes(snapshot: Snapshot) -> Probe:
         with closing(snapshot.open()) as connection:
             found = connection.execute("PRAGMA integrity_check").fetchall()
     except sqlite3.Error as error:
+        if is_about_a_name(error):
+            return Probe("indexes agree with their tables", "", False, str(error))
         raise explain(snapshot.source, error) from error
     # What else it says (a NULL in a required column) does not make a look-up wrong.
     problems = [text for (text,) in found if " index " in text]
