@@ -41,7 +41,7 @@ from django.test import Client, RequestFactory  # noqa: E402
 from django.urls import resolve, reverse  # noqa: E402
 
 from stillme.transfer.admin_support import TargetAdmin  # noqa: E402
-from stillme.transfer.steps.rehearse import scratch_database  # noqa: E402
+from stillme.transfer.postgresql.scratch_database import scratch_database  # noqa: E402
 
 LIMIT = 300
 CHUNK = 1_000_000
@@ -217,7 +217,7 @@ def main() -> None:
     given = parser.parse_args()
     labels = given.table or ["knowledge.KnowledgeItem"]
     wanted = large_tables() if "all" in labels else [apps.get_model(name) for name in labels]
-    scratch = scratch_database(f"stillme_console_speed_{os.getpid()}")
+    scratch = scratch_database("default")
     with nullcontext() if given.here else scratch:
         call_command("migrate", verbosity=0)
         for model in wanted:

@@ -32,13 +32,14 @@ from django.core.management import call_command  # noqa: E402
 from rss.models import FetchItem  # noqa: E402
 from stillme.demo.samples.bulk import make_bulk  # noqa: E402
 from stillme.transfer.findings import Event  # noqa: E402
+from stillme.transfer.postgresql.scratch_database import scratch_database  # noqa: E402
 from stillme.transfer.selection import Selection  # noqa: E402
 from stillme.transfer.steps.capture import install_capture  # noqa: E402
 from stillme.transfer.steps.cutover import CutoverOptions, _Cutover, cut_over  # noqa: E402
 from stillme.transfer.steps.follow import FollowOptions, follow  # noqa: E402
 from stillme.transfer.steps.load import ImportOptions, import_files  # noqa: E402
 from stillme.transfer.steps.readiness_list import OVERRIDES  # noqa: E402
-from stillme.transfer.steps.rehearse import other_files, scratch_database  # noqa: E402
+from stillme.transfer.steps.rehearse import other_files  # noqa: E402
 from stillme.transfer.steps.rollback import roll_back  # noqa: E402
 from stillme.transfer.verify.tail import TailJudge  # noqa: E402
 
@@ -159,7 +160,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="stillme-figures-") as folder:
         directory = Path(folder)
         make_bulk(directory, rows=given.rows)
-        with scratch_database(f"stillme_figures_{os.getpid()}"), other_files(directory):
+        with scratch_database("default"), other_files(directory):
             call_command("migrate", verbosity=0)
             seconds, _ = timed(lambda: install_capture("default", Selection()))
             print(f"probes and triggers, {given.rows:,} rows: {seconds:.2f} s")

@@ -140,10 +140,10 @@ def test_names_are_told_apart_where_people_read_them(twins: Path) -> None:
         call_command("import_sqlite", "--table", "knowledge.entries")
 
 
-def test_several_workers_and_joiners_agree_with_one(twins: Path) -> None:
+def test_several_workers_agree_with_one(twins: Path) -> None:
     run_import()
     before = content()
-    run_import(overwrite=True, share=True, chunk_rows=2, jobs=2)
+    run_import(overwrite=True, chunk_rows=2, jobs=2)
     assert content() == before
 
 
