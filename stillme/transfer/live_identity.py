@@ -56,7 +56,8 @@ def other_place(file: LegacyFile, state: str, noted: dict[str, Any]) -> str | No
     if same_path and same_inode:
         return None
     if same_path:
-        return _replaced(file, state, noted["inode"], now["inode"])
+        which = "inode" if noted["inode"] != now["inode"] else "device"
+        return _replaced(file, state, f"{which} {noted.get(which)} then, {now[which]} now")
     began = f"{file.name} is {state} with {known}, but the settings name {file.path}"
     if same_inode:
         return f"{began}, the same file under another path: if it was moved there, run {MOVED}."
@@ -96,10 +97,10 @@ def is_gone(path: Path) -> bool:
     return False
 
 
-def _replaced(file: LegacyFile, state: str, before: int, now: int) -> str:
+def _replaced(file: LegacyFile, state: str, seen: str) -> str:
     began = (
         f"{file.path} is another file than {file.path} was when {file.name} became {state} "
-        f"(inode {before} then, {now} now): if it was moved there or compacted (VACUUM INTO), "
+        f"({seen}): if it was moved there or compacted (VACUUM INTO), "
         f"run {MOVED}"
     )
     if state == State.LIVE:

@@ -37,8 +37,7 @@ from stillme.transfer.sqlite.foreign_names import is_about_a_name
 from stillme.transfer.sqlite.snapshot import Snapshot, take_snapshot
 from stillme.transfer.steps.loading.plan import file_mappings
 from stillme.transfer.steps.syncing import states
-from stillme.transfer.steps.syncing.live_file import LiveFile
-from stillme.transfer.steps.syncing.same_history import other_history
+from stillme.transfer.steps.syncing.live_file import LiveFile, problem_of
 from stillme.transfer.steps.syncing.states import Standing, State
 
 _PATIENCE = 10.0
@@ -153,7 +152,9 @@ def _install_one(alias: str, file: LegacyFile, report: CaptureReport) -> None:
         tables = live.captured()
         before = live.capture_status()
         _refuse_other_target(file, stand, before)
-        same = before.is_healthy and stand.state != State.ABSENT and _is_same(alias, live, stand)
+        same = (
+            before.is_healthy and stand.state != State.ABSENT and not _misplaced(alias, live, stand)
+        )
         # In the ledger first: if this command is killed, the next one knows the file as its own.
         identity = "" if same else uuid.uuid4().hex
         if identity:
@@ -179,14 +180,6 @@ def _refuse_other_target(file: LegacyFile, stand: Standing, before: CaptureStatu
             "cannot follow one file: run manage.py sync_sqlite --remove with the settings of the "
             "other one, or with these if it is given up; then manage.py sync_sqlite --install."
         )
-
-
-def _is_same(alias: str, live: LiveFile, stand: Standing) -> bool:
-    """Whether the file is the one that was captured, with the history that was replayed."""
-    if other_file(alias, live.file) is not None:
-        return False
-    identity, witness = str(stand.details.get("capture_id", "")), stand.details.get("witness")
-    return other_history(live.file, live.log, identity, witness, stand.position) is None
 
 
 def _begin(alias: str, live: LiveFile, status: CaptureStatus) -> None:
@@ -255,7 +248,7 @@ def capture_reports(
                     file.name,
                     file.path,
                     found.health,
-                    found.problems,
+                    (*found.problems, *filter(None, [_misplaced(alias, live, stand)])),
                     stand.state,
                     changes,
                     capture.frozen_until(live.connection),
@@ -264,6 +257,11 @@ def capture_reports(
         finally:
             live.close()
     return reports
+
+
+def _misplaced(alias: str, live: LiveFile, stand: Standing) -> str:
+    """The sentence for a file that is not the one that was captured, or has another history."""
+    return other_file(alias, live.file) or problem_of(live, stand)
 
 
 def lift_stale_freezes(alias: str, files: Sequence[LegacyFile], on_event: OnEvent) -> None:

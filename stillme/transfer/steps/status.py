@@ -21,7 +21,7 @@ from stillme.transfer.steps.capture import target_tables
 from stillme.transfer.steps.follow import measure_lag
 from stillme.transfer.steps.syncing import states
 from stillme.transfer.steps.syncing.life_sign import START, Moment, life_sign, moment
-from stillme.transfer.steps.syncing.live_file import LiveFile
+from stillme.transfer.steps.syncing.live_file import LiveFile, problem_of
 from stillme.transfer.steps.syncing.states import State
 from stillme.transfer.stores import Store, stores
 from stillme.transfer.take_inventory import readable_inventory
@@ -218,6 +218,7 @@ def _look(file: LegacyFile, stand: states.Standing, status: FileStatus) -> None:
         status.capture = str(health.health)
         if health.problems:
             status.problem = health.problems[0]
+        status.problem = status.problem or problem_of(live, stand)
         if health.is_healthy and stand.state in (
             State.CAPTURED,
             State.LOADED,

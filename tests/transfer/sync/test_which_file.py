@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import subprocess
 import threading
 from contextlib import closing, suppress
 
@@ -64,8 +65,13 @@ def bypass(path):
 
 
 def restore(path):
-    """An older copy is laid over the file, which keeps its inode."""
-    shutil.copyfile(path.with_suffix(".old"), path)
+    """An older copy is laid over the file, which keeps its inode.
+
+    By another process: closing a file here would drop the locks that SQLite holds on it.
+    """
+    with closing(sqlite3.connect(path)) as file:
+        file.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    subprocess.run(["cp", path.with_suffix(".old"), path], check=True)
 
 
 def replace(path):
@@ -151,6 +157,7 @@ def test_writers_while_the_sweep_is_made_are_no_bypass(old):
     assert legacy == target
 
 
+@pytest.mark.parametrize("journal", ["delete", "wal"])
 @pytest.mark.parametrize("evil", [restore, replace])
 def test_follower_stops_and_leaves_the_log_alone(old, evil):
     """Both while it works and when it starts; nothing of the other history is trimmed."""
@@ -262,6 +269,15 @@ def test_a_copy_is_refused_everywhere(old, copied):
     with pytest.raises(StateError, match=both):
         raise StateError(found.problem)
     assert copied.read_bytes() == before
+
+
+def test_status_names_another_history(old):
+    """Laid over the followed file: the same place, and another log."""
+    restore(old)
+    found = next(file for file in overview("default").files if file.file == "rss")
+    assert "another history" in found.problem
+    with pytest.raises(SystemExit, match="1"):
+        call_command("sync_sqlite", "--status")
 
 
 def test_a_copy_that_lacks_the_file_is_named_too(old, copied):

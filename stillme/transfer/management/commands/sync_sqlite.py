@@ -79,7 +79,7 @@ class Command(TransferCommand):
         self.add_format(parser)
 
     def run(self, options: dict[str, Any]) -> int:
-        """0 fine, 1 where capture is not healthy or was bypassed."""
+        """0 fine, 1 where capture is not healthy, in another file, or was bypassed."""
         selection = Selection(files=tuple(options["file"] or ()))
         form = options["format"]
         progress = SyncProgress(self.console, quiet=form == "json")
@@ -99,7 +99,7 @@ class Command(TransferCommand):
         else:
             reports = capture_reports("default", selection, progress.on_event)
         render_capture(self.console, reports, form)
-        healthy = all(r.health == "healthy" for r in reports)
+        healthy = all(r.health == "healthy" and not r.problems for r in reports)
         return 0 if healthy or options["remove"] else 1
 
     def _follow(self, selection: Selection, options: dict[str, Any], progress: SyncProgress) -> int:

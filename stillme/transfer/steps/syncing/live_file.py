@@ -139,7 +139,7 @@ class LiveFile:
             raise StateError(
                 f"{self.file.path} is not the file any more that was opened there (it was "
                 "replaced, moved or deleted): nothing more is replayed from the one that was "
-                "open. Run manage.py sync_sqlite --status; it says what to do."
+                "open. Run manage.py migration_status; it says what to do."
             )
 
     def check_history(self, position: int, log: ChangeLog | None = None) -> None:
@@ -337,3 +337,14 @@ def row_keys(live: LiveFile, table: str, rows: Sequence[RawRow]) -> list[Key]:
 def same_file(live: LiveFile, capture_id: str, witness: object, position: int) -> str | None:
     """None where the open file is the one that was followed, else the sentence that says not."""
     return other_history(live.file, live.log, capture_id, witness, position)
+
+
+def problem_of(live: LiveFile, stand: states.Standing) -> str:
+    """The sentence for a captured file whose log is not the one that was followed, or ""."""
+    identity = str(stand.details.get("capture_id", ""))
+    if stand.state == states.State.ABSENT or not identity:
+        return ""
+    other = same_file(live, identity, stand.details.get("witness"), stand.position)
+    if other and stand.state == states.State.LIVE:
+        return f"{live.file.path} is not the file that the cut-over froze: put that one back."
+    return other or ""
