@@ -11,6 +11,7 @@ from django.core.management import call_command
 from stillme.transfer.errors import TransferError
 from stillme.transfer.models import FileState, Run
 from stillme.transfer.registry import legacy_models
+from stillme.transfer.selection import Selection
 from stillme.transfer.steps.cutover import CutoverOptions, check_cutover
 from stillme.transfer.steps.follow import FollowOptions, follow
 from stillme.transfer.steps.load import ImportOptions, import_files
@@ -196,3 +197,19 @@ def test_a_row_that_is_missing_in_postgresql_is_no_foreign_write(data):
     query("DELETE FROM rss.fetch_items WHERE id = %s", top)
     with pytest.raises(TransferError, match=f"row {top} is not the same"):
         cut_over()
+
+
+def test_a_transaction_that_wrote_two_files_is_not_adopted_by_looking_at_one(data):
+    query(
+        "DO $$ BEGIN UPDATE rss.fetch_items SET item_title = item_title; "
+        "UPDATE knowledge.knowledge_items SET content = 'mine' WHERE id = 2; END $$"
+    )
+    import_files(ImportOptions(jobs=1, selection=Selection(files=("rss",))))
+    assert [line.finding for line in foreign_lines()] == [
+        "knowledge_items: somebody else wrote 1 rows in PostgreSQL (2)"
+    ]
+    query("SELECT 1 FROM rss.fetch_items")
+    write(data / "rss_fetch_history.db", "UPDATE rss_fetch_items SET title = 'new' WHERE id = 3")
+    follow(SWEEP)
+    assert title(3) == "new"
+    assert FileState.objects.get(file="knowledge").details["foreign"] == {"knowledge_items": ["2"]}

@@ -4,8 +4,8 @@ Before the cut-over PostgreSQL is to be written by the engine alone. The engine 
 transaction of its own (a write mark), so a row whose `xmin` is in no mark is *foreign*: it is left
 as it is, and named. After a dump and restore every row is foreign, as its `xmin` is new.
 
-A foreign row that holds what the file says harms nobody: `adopt_equal` compares, adopts the equal
-rows and returns the keys of the others, about which the operator decides.
+A foreign row that holds what the file says harms nobody: `compare_foreign` compares, `adopt_equal`
+adopts the equal rows, and about the others the operator decides.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ from dataclasses import dataclass
 
 from django.db import connections, transaction
 
+from stillme.transfer import ledger
 from stillme.transfer.cluster import WHOLE_XID
-from stillme.transfer.mapping import EXTRA_COLUMN, TableMapping
-from stillme.transfer.models import WriteMark
+from stillme.transfer.mapping import EXTRA_COLUMN, TableMapping, split_table
+from stillme.transfer.models import RunTable, WriteMark
 from stillme.transfer.postgresql.capture import as_replay
 from stillme.transfer.postgresql.copy import execute, fetch_all, quoted
+from stillme.transfer.registry import legacy_models
 from stillme.transfer.sqlite.ranges import key_ranges
 from stillme.transfer.steps.merging import image
 from stillme.transfer.steps.merging.compare import compare_range, target_keys
@@ -73,16 +75,24 @@ def foreign_writers(alias: str, mapping: TableMapping) -> list[int]:
     return [int(row[0]) for row in rows]
 
 
-def adopt_equal(
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A table after the comparison: its foreign `writers`, and the keys of rows that differ."""
+
+    mapping: TableMapping
+    writers: frozenset[int]
+    others: list[str]
+
+
+def compare_foreign(
     alias: str,
     source: TableSource,
-    run_id: int | None,
     *,
     pending: Collection[str] = (),
     restored: Restored | None = None,
     between: Callable[[], None] = lambda: None,
-) -> list[str]:
-    """Adopt foreign rows that hold what `source` says; return the keys of all others.
+) -> Compared:
+    """Which foreign rows do not hold what `source` says.
 
     `source` must not change meanwhile (a snapshot), nor may the engine write the target. The
     writers are listed before anything is compared, so a row written later keeps its own writer.
@@ -91,10 +101,8 @@ def adopt_equal(
     """
     mapping = source.job.mapping
     writers = foreign_writers(alias, mapping)
-    if not writers:
-        return []
     differing: list[str] = []
-    for key_range in key_ranges(source.connection, mapping, RANGE_ROWS, ()):
+    for key_range in key_ranges(source.connection, mapping, RANGE_ROWS, ()) if writers else ():
         between()
         differing += compare_range(alias, source, key_range)
     others = [
@@ -105,8 +113,73 @@ def adopt_equal(
         or writer > restored.upto
         or key in restored.foreign
     ]
-    _adopt(alias, mapping, writers, others, run_id)
-    return others
+    return Compared(mapping, frozenset(writers), others)
+
+
+def adopt_equal(alias: str, run_id: int | None, tables: Sequence[Compared]) -> None:
+    """Adopt the foreign rows of the tables, but for those that differ. Writes as few as it can.
+
+    The rows that differ get another writer first: a transaction that leaves no mark. Then their
+    old writers are marked as ours, and with them all their other rows. A writer that also wrote
+    to a table that was not compared cannot be marked: its rows are written again instead.
+    """
+    tables = [table for table in tables if table.writers]
+    writers = frozenset(writer for table in tables for writer in table.writers)
+    if not writers:
+        return
+    with transaction.atomic(using=alias, durable=True):
+        as_replay(alias)
+        for table in tables:
+            assert table.mapping.key is not None
+            key = quoted(table.mapping.key.target)
+            keys = target_keys(table.mapping, table.others)
+            _rewrite(alias, table.mapping, f"{key} = ANY(%s)", keys)
+    shared = _also_elsewhere(alias, tables, writers)
+    with transaction.atomic(using=alias, durable=True):
+        as_replay(alias)
+        if numbers := [writer % 2**32 for writer in shared]:
+            for table in tables:
+                _rewrite(alias, table.mapping, "xmin::text::bigint = ANY(%s)", numbers)
+            ledger.mark_write(alias, run_id)
+        marks = [WriteMark(xid=writer, run_id=run_id) for writer in writers - shared]
+        WriteMark.objects.using(alias).bulk_create(marks, ignore_conflicts=True, batch_size=5_000)
+
+
+def _rewrite(
+    alias: str, mapping: TableMapping, condition: str, values: list[int] | list[str]
+) -> None:
+    """Give rows this transaction as their writer; no value changes."""
+    column = quoted(EXTRA_COLUMN)
+    sql = f"UPDATE {mapping.relation} SET {column} = {column} WHERE {condition}"
+    execute(connections[alias], sql, [values])
+
+
+def _also_elsewhere(
+    alias: str, tables: Sequence[Compared], writers: frozenset[int]
+) -> frozenset[int]:
+    """Those of the writers that have rows in a loaded table that was not compared."""
+    numbers = {writer % 2**32: writer for writer in writers}
+    found: set[int] = set()
+    for relation in _loaded_relations(alias) - {table.mapping.relation for table in tables}:
+        query = f"SELECT DISTINCT xmin::text::bigint FROM {relation} WHERE "
+        query += "xmin::text::bigint = ANY(%s)"
+        found |= {numbers[row[0]] for row in fetch_all(connections[alias], query, [list(numbers)])}
+    return frozenset(found)
+
+
+def _loaded_relations(alias: str) -> set[str]:
+    """Every table that an import writes: those of the mapped models, and a store's, by schema."""
+    mapped = {split_table(model.target_model()._meta.db_table) for model in legacy_models()}
+    loaded = RunTable.objects.using(alias).values_list("target", flat=True).distinct()
+    schemas = {schema for schema, _ in mapped} | {name.partition(".")[0] for name in loaded}
+    rows = fetch_all(
+        connections[alias],
+        "SELECT schemaname, tablename FROM pg_tables WHERE schemaname = ANY(%s)",
+        [sorted(schemas)],
+    )
+    # Django's own tables are nobody's rows.
+    there = {(schema, name) for schema, name in rows if schema != "public"} | mapped & set(rows)
+    return {f"{quoted(schema)}.{quoted(name)}" for schema, name in there}
 
 
 def _foreign_writers(
@@ -123,26 +196,6 @@ def _foreign_writers(
         [target_keys(mapping, keys)],
     )
     return [(str(name), int(writer)) for name, writer in rows]
-
-
-def _adopt(
-    alias: str, mapping: TableMapping, writers: Sequence[int], others: list[str], run_id: int | None
-) -> None:
-    """Mark the writers as ours; the rows in `others` first get another writer, who is not.
-
-    That writer is this transaction: it leaves no mark. So equal rows are not written at all.
-    """
-    assert mapping.key is not None
-    key, column = quoted(mapping.key.target), quoted(EXTRA_COLUMN)
-    with transaction.atomic(using=alias, durable=True):
-        as_replay(alias)
-        execute(
-            connections[alias],
-            f"UPDATE {mapping.relation} SET {column} = {column} WHERE {key} = ANY(%s)",
-            [target_keys(mapping, others)],
-        )
-        marks = [WriteMark(xid=writer, run_id=run_id) for writer in writers]
-        WriteMark.objects.using(alias).bulk_create(marks, ignore_conflicts=True, batch_size=5_000)
 
 
 def sentence(table: str, keys: Sequence[str]) -> str:

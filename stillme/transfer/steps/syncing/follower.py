@@ -85,7 +85,9 @@ class Follower:
             live = LiveFile(file, self.run_id, alias=self.alias, overwrite=False)
             self.live[file.name] = live
             check_followable(self.alias, live)
-            self._settle_restored(live)
+        self._settle_restored()
+        for file in self.files:
+            live = self.live[file.name]
             stand = states.standing(self.alias, file.name)
             identity = str(stand.details.get("capture_id", ""))
             live.follow_from(identity, stand.position, stand.details.get("witness"))
@@ -107,13 +109,14 @@ class Follower:
             self.positions[file.name] = stand.position
             self._trimmed[file.name] = (time.monotonic(), stand.position)
 
-    def _settle_restored(self, live: LiveFile) -> None:
+    def _settle_restored(self) -> None:
         """In a database restored from a dump nobody knows who wrote the rows: compare them."""
-        if "restored" not in states.standing(self.alias, live.file.name).details:
+        stands = states.standings(self.alias, list(self.live))
+        if not any("restored" in stand.details for stand in stands.values()):
             return
-        message = f"{live.file.name}: the database was restored from a dump, comparing every row."
+        message = "The database was restored from a dump: comparing every row with the files."
         self.on_event(Event("notice", {"message": message}))
-        self._tell(settle_foreign(self.alias, live, self._breathe))
+        self._tell(settle_foreign(self.alias, list(self.live.values()), self._breathe))
 
     def _breathe(self) -> None:
         """Between two parts of a long work: give a sign of life, end where it was told to."""
@@ -296,6 +299,7 @@ class Follower:
     def sweep(self, directory: Path | None = None) -> list[Swept]:
         """Sweep every file and note the outcome; the snapshots stay in `directory`."""
         found = []
+        self._tell(settle_foreign(self.alias, list(self.live.values()), self._breathe))
         for name, live in self.live.items():
             self._sweeping = True
             try:
@@ -304,7 +308,6 @@ class Follower:
                 self._sweeping = False
             self.positions[name] = states.standing(self.alias, name).position
             found.append(swept)
-            self._tell(settle_foreign(self.alias, live, self._breathe))
             self._note_sweep(live, swept)
             self.on_event(
                 Event("sweep", {"file": name, "ranges": swept.ranges, "keys": swept.bypassed})

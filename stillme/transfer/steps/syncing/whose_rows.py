@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack, closing
 
 from django.db import transaction
 
 from stillme.transfer import ledger
+from stillme.transfer.identity import TableId
 from stillme.transfer.models import Run
 from stillme.transfer.registry import LegacyFile
 from stillme.transfer.steps.loading.import_options import ImportResult, TableResult
 from stillme.transfer.steps.loading.plan import Plan, PlannedTable
 from stillme.transfer.steps.merging.compare import target_keys
-from stillme.transfer.steps.merging.foreign import adopt_equal, sentence
+from stillme.transfer.steps.merging.foreign import Compared, adopt_equal, compare_foreign, sentence
 from stillme.transfer.steps.rows.careful import key_as_text
 from stillme.transfer.steps.rows.job import TableSource
 from stillme.transfer.steps.rows.outcome import MOST_KEYS
@@ -27,64 +29,71 @@ def settle_restored(alias: str, files: Sequence[LegacyFile], run: Run) -> None:
     The change log tells which rows were written since the dump, so they are updated and not left
     alone as somebody else's. Without that log the load compares, and lists what differs.
     """
-    for file in files:
-        stand = states.standing(alias, file.name)
-        if "restored" not in stand.details or not file.path.exists():
-            continue
-        live = LiveFile(file, run.pk, alias=alias)
-        try:
-            details = stand.details
-            if (
-                live.capture_status().is_healthy
-                and same_file(
-                    live, str(details.get("capture_id", "")), details.get("witness"), stand.position
-                )
-                is None
-            ):
-                settle_foreign(alias, live)
+    with ExitStack() as opened:
+        followed = []
+        for file in files:
+            stand = states.standing(alias, file.name)
+            if "restored" not in stand.details or not file.path.exists():
                 continue
-        finally:
-            live.close()
-        with transaction.atomic(using=alias):
-            states.note(alias, file.name, restored=None)
+            live = opened.enter_context(closing(LiveFile(file, run.pk, alias=alias)))
+            if _is_followed(live, stand):
+                followed.append(live)
+                continue
+            with transaction.atomic(using=alias):
+                states.note(alias, file.name, restored=None)
+        settle_foreign(alias, followed)
+
+
+def _is_followed(live: LiveFile, stand: states.Standing) -> bool:
+    details = stand.details
+    return live.capture_status().is_healthy and not same_file(
+        live, str(details.get("capture_id", "")), details.get("witness"), stand.position
+    )
 
 
 def settle_loaded(alias: str, run: Run, plan: Plan, result: ImportResult) -> None:
-    """After a load: adopt rows of others that are equal to the file's, list those that differ."""
+    """After a load: adopt rows of others that are equal to the files', list those that differ."""
     by_name = {table.identity: table for table in result.tables}
-    foreign: dict[str, dict[str, list[str]]] = {}
+    found: dict[TableId, Compared] = {}
     for planned in plan.tables:
-        others = _settle(alias, run, planned, by_name[planned.identity])
-        found = foreign.setdefault(planned.identity.file, {})
-        if others:
-            result.notices.append(sentence(planned.identity.table, others))
-            found[planned.identity.table] = others[:MOST_KEYS]
-    for file, found in foreign.items():
+        compared = _compare(alias, run, planned, by_name[planned.identity])
+        if compared is not None:
+            found[planned.identity] = compared
+    adopt_equal(alias, run.pk, list(found.values()))
+    for table, compared in found.items():
+        if compared.others:
+            result.notices.append(sentence(table.table, compared.others))
+    for file in {planned.identity.file for planned in plan.tables}:
         known = states.seen_standing(alias, file).details.get("foreign") or {}
         loaded = {planned.identity.table for planned in plan.tables}
         kept = {table: keys for table, keys in known.items() if table not in loaded}
-        if known or found:
+        listed = {
+            table.table: compared.others[:MOST_KEYS]
+            for table, compared in found.items()
+            if table.file == file and compared.others
+        }
+        if known or listed:
             with transaction.atomic(using=alias):
-                states.note(alias, file, foreign={**kept, **found} or None)
+                states.note(alias, file, foreign={**kept, **listed} or None)
 
 
-def _settle(alias: str, run: Run, planned: PlannedTable, table: TableResult) -> list[str]:
+def _compare(alias: str, run: Run, planned: PlannedTable, table: TableResult) -> Compared | None:
+    """None where every row of the file was inserted just now."""
     outcome = table.outcome
     if outcome.inserted == outcome.loaded + outcome.repaired:
-        # Every row of the file was inserted just now.
-        return []
+        return None
     source = TableSource(planned.job)
     try:
-        others = adopt_equal(alias, source, run.pk)
-        in_file = _in_file(source, others)
+        compared = compare_foreign(alias, source)
+        in_file = _in_file(source, compared.others)
     finally:
         source.close()
-    differing = [key for key in others if key in in_file]
+    differing = [key for key in compared.others if key in in_file]
     if len(differing) > outcome.conflict_count:
         outcome.conflict_count = len(differing)
         outcome.conflicts = differing[:MOST_KEYS]
         ledger.record_table(alias, run, planned.job, outcome, table.seconds)
-    return others
+    return compared
 
 
 def _in_file(source: TableSource, keys: Sequence[str]) -> set[str]:
