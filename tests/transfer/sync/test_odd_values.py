@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from hashlib import sha256
 
 import pytest
 from django.db import connection
 
+from stillme.transfer.kinds import TextKey
+from stillme.transfer.registry import legacy_models
 from stillme.transfer.selection import Selection
 from stillme.transfer.steps.capture import install_capture
 from stillme.transfer.steps.follow import FollowOptions, follow
 from stillme.transfer.verify.run import VerifyOptions, verify
-from tests.transfer.load.support import run_import
+from tests.transfer.load.support import FILES, run_import
 
 from .equal import differences
 from .switching import cut_over, roll_back
 
 ALL, ONCE = Selection(), FollowOptions(once=True)
 # What int(), isdigit() and SQLite each read as a number, or do not.
+# Longer than an entry of PostgreSQL's index, and no compression helps.
+LONG = "".join(sha256(str(n).encode()).hexdigest() for n in range(150))
 ODD_KEYS = (
     "²", "٣", "--5", "+5", " 5", "5 ", "5\n", "1_000", "0x10", "5.0", "1e3", "-", "", "9" * 5000,
     "007", "-0", "5", "½", "\uff15", "inf", "nan", "99999999999999999999", 2.5, 1e300, b"5",
-    b"\xff",
+    b"\xff", LONG, LONG + "\0", LONG.encode(), LONG.encode() + b"\xff", "x" * 1_000_000,
 )  # fmt: skip
 
 
@@ -160,3 +165,98 @@ def test_documents_at_every_limit(legacy, block):
     after = stored_documents(data)
     assert {key: after[key] for key in stored} == stored
     assert len(after) > len(stored)
+
+
+class AsText(bytes):
+    """Bytes to be stored as a text, whatever they are."""
+
+
+ODD_CELLS = (
+    0.0, -0.0, 5e-324, 1.7976931348623157e308, float("inf"), -float("inf"), 1e22,
+    123456789.9876543, 0, -1, 2**31 - 1, 2**31, -(2**63), 2**63 - 1, 1_700_000_000,
+    1_700_000_000_123, 2_460_000.5, b"", b"\x00\xff", b"5", AsText(b"\xff"),
+    AsText(b"\xed\xa0\x80"), AsText(b"a\x00b"), "x" * 9_000, "", " ", "\n", "\\.", "\\N", '"',
+    "'", "\ufeff", "\u202e", "\U0010ffff", AsText(b"\xc3"), "½", "5", "+5", "--5", " 5", "5\n",
+    "1_0", "0x10", "1e3", "5.0", ".5", "5.", "٣", "²", "9" * 5_000, "1" + "0" * 400,
+    "-" + "0" * 5_000 + "7", "1e400", "1e-400", "-1e999999999", "1e" + "9" * 30, "nan", "inf",
+    "Infinity", "0001-01-01", "0000-01-01", "9999-12-31", "10000-01-01", "-0001-01-01",
+    "2025-02-30", "2025-13-01", "٢٠٢٥-٠١-٠١", "2025-01-01 ٠٠:٠٠:٠٠", "²025-01-01", "J2460000",
+    "2025-01-01T24:00:00", "2025-01-01 00:00:60", "0001-01-01T00:00:00", "2025-01-01T00:00:00.²",
+    "9999-12-31T23:59:59.999999", "9999-12-31 23:59:59-15:59", "0001-01-01 00:00:00+15:59",
+    "2025-01-01T00:00:00." + "1" * 5_000, "2025-01-01T00:00:00." + "0" * 5_000,
+    "2025-01-01 00:00:00+99:99", "2025-01-01 00:00:00 +٠٧:٠٠", "2025-01-01 00:00:00 BC",
+    "infinity", "now", "epoch", "today", "allballs", "BC",
+)  # fmt: skip
+
+
+def untyped(data, file):
+    """Every table of a file with its integer or text key, and no other type."""
+    with closing(sqlite3.connect(data / file, isolation_level=None)) as db:
+        for model in legacy_models():
+            if FILES[model.legacy.file] != file:
+                continue
+            table = model._meta.db_table
+            declared = [
+                f"{c.column} {'TEXT' if isinstance(c.kind, TextKey) else 'INTEGER'} PRIMARY KEY"
+                if c.primary_key
+                else str(c.column)
+                for c in model.columns()
+            ]
+            db.execute(f"DROP TABLE {table}")
+            db.execute(f"CREATE TABLE {table} ({', '.join(declared)})")
+            yield db, model, table
+
+
+GOOD = {
+    "Timestamp": "2025-01-01 00:00:00", "Date": "2025-01-01", "Json": "{}", "Real": 0.5,
+    "Integer": 5, "Text": "L1", "Reference": 1,
+}  # fmt: skip
+
+
+def odd_rows(model, start):
+    """A row for each column and each odd value in it."""
+    key, *others = (str(c.column) for c in model.columns())
+    good = {str(c.column): GOOD.get(type(c.kind).__name__) for c in model.columns()}
+    number = start
+    for name in others:
+        for value in ODD_CELLS:
+            number += 1
+            is_text = isinstance(next(iter(model.columns())).kind, TextKey)
+            yield {**good, key: f"k{number}" if is_text else number, name: value}
+
+
+def put_rows(db, table, rows):
+    with db:
+        db.execute("BEGIN")
+        for row in rows:
+            marks = ["CAST(? AS TEXT)" if isinstance(v, AsText) else "?" for v in row.values()]
+            values = [bytes(v) if isinstance(v, AsText) else v for v in row.values()]
+            db.execute(
+                f"INSERT INTO {table} ({', '.join(row)}) VALUES ({', '.join(marks)})", values
+            )
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        "accuracy_scores.db",
+        "continuum_memory.db",
+        pytest.param("knowledge_retention.db", marks=pytest.mark.slow),
+        pytest.param("rss_fetch_history.db", marks=pytest.mark.slow),
+    ],
+)
+def test_any_odd_value_in_any_column(legacy, tmp_path, file):
+    data = legacy(rows=5)
+    for db, model, table in untyped(data, file):
+        put_rows(db, table, odd_rows(model, 0))
+    result = run_import(chunk_rows=5_000)
+    assert result.conserved
+    proven()
+    install_capture("default", ALL)
+    follow(ONCE)
+    with closing(sqlite3.connect(data / file, isolation_level=None)) as db:
+        for model in legacy_models():
+            if FILES[model.legacy.file] == file:
+                put_rows(db, model._meta.db_table, odd_rows(model, 10_000))
+    follow(ONCE)
+    proven()

@@ -147,8 +147,9 @@ def _apply_table(
     if many is not None:
         outcome = apply_many(alias, source, many)
         if outcome is None:
-            # PostgreSQL refuses one of the common rows: each of them by itself.
-            rows = [*rows, *live.rows(table, [key for key in keys if type(key) is int])]
+            # PostgreSQL refuses one of the common rows: each of them by itself, the others too.
+            whole = [key for key in keys if type(key) is int]
+            rows = [*live.rows(table, whole), *rows[len(many.others) :]]
         else:
             result.note(table, outcome)
             present.update(many.present)
