@@ -6,7 +6,7 @@ import os
 import sqlite3
 import stat
 import tempfile
-from contextlib import closing
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -84,34 +84,31 @@ class _ToPrivateCopy(sqlite3.Connection):
     """A connection to a copy of a legacy file, which is deleted with it."""
 
     path: Path
-    folder: tempfile.TemporaryDirectory[str]
+    cleanup: ExitStack
 
     def close(self) -> None:
         """Close the connection and delete the copy."""
         super().close()
-        if hasattr(self, "folder"):
-            self.folder.cleanup()
+        if hasattr(self, "cleanup"):
+            self.cleanup.close()
 
 
 def _open_private(path: Path, timeout: float) -> sqlite3.Connection:
     needed = bytes_with_companions(path)
     ask_for_room(Path(tempfile.gettempdir()), needed, f"A private copy of {path}", TEMPORARY)
-    folder = tempfile.TemporaryDirectory(prefix="stillme-copy-")
-    copy = Path(folder.name) / path.name
-    try:
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="stillme-copy-"))
+        copy = Path(folder) / path.name
         copy_with_companions(path, copy, patience=timeout)
-        # Opening it for writing once rolls its journal back, and moves its -wal into it.
-        with closing(sqlite3.connect(copy, isolation_level=None)) as writable:
-            writable.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        connection = _connected(uri(copy), timeout, _ToPrivateCopy)
-    except sqlite3.Error as error:
-        folder.cleanup()
-        raise explain(path, error) from error
-    except LegacyFileError:
-        folder.cleanup()
-        raise
-    assert isinstance(connection, _ToPrivateCopy)
-    connection.path, connection.folder = copy, folder
+        try:
+            # Opening it for writing once rolls its journal back, and moves its -wal into it.
+            with closing(sqlite3.connect(copy, isolation_level=None)) as writable:
+                writable.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            connection = _connected(uri(copy), timeout, _ToPrivateCopy)
+        except sqlite3.Error as error:
+            raise explain(path, error) from error
+        assert isinstance(connection, _ToPrivateCopy)
+        connection.path, connection.cleanup = copy, stack.pop_all()
     return connection
 
 

@@ -1,11 +1,13 @@
-"""Copies a file and prints the SHA-256 of what it wrote: `python copier.py SOURCE COPY`.
+"""Copies a file and prints the SHA-256 of what it wrote: `python copier.py SOURCE COPY PARENT`.
 
 A program of its own, which needs the standard library only (`sqlite.snapshot` says why and starts
 it). The digest is made beside the copying, of the very bytes that are written. Exits with 1 where
-the source cannot be read or the copy not be written.
+the source cannot be read or the copy not be written, or when the process PARENT (its pid), which
+started it, has ended: nobody will use the copy then.
 
-`python copier.py --all SOURCE COPY` copies a database with its `-journal` and `-wal` under SQLite's
-read lock instead, and prints nothing (`sqlite.private_copy`). Exits with 3 where a writer has it.
+`python copier.py --all SOURCE COPY PARENT` copies a database with its `-journal` and `-wal` under
+SQLite's read lock instead, and prints nothing (`sqlite.private_copy`). Exits with 3 where a writer
+has it.
 """
 
 import contextlib
@@ -29,25 +31,25 @@ _GATE, _SHARED, _SHARED_BYTES = 0x40000000, 0x40000002, 510
 _NO_LOCKS_HERE = (errno.ENOLCK, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
-def copy_file(source: str, copy: str) -> str:
-    """SHA-256 of the copied bytes, as hex. Raises OSError."""
+def copy_file(source: str, copy: str, parent: "int | None" = None) -> str:
+    """SHA-256 of the copied bytes, as hex. Raises OSError, also where `parent` has ended."""
     origin = os.open(source, os.O_RDONLY)
     try:
-        return _copy_open(origin, copy)
+        return _copy_open(origin, copy, parent)
     finally:
         os.close(origin)
 
 
-def copy_with_companions(source: str, copy: str) -> bool:
+def copy_with_companions(source: str, copy: str, parent: "int | None" = None) -> bool:
     """Copy a database and what lies beside it; False where a writer has it. Raises OSError."""
     origin = os.open(source, os.O_RDONLY)
     try:
         if not _share(origin):
             return False
-        _copy_open(origin, copy)
+        _copy_open(origin, copy, parent)
         for suffix in COMPANIONS:
             with contextlib.suppress(FileNotFoundError):
-                copy_file(source + suffix, copy + suffix)
+                copy_file(source + suffix, copy + suffix, parent)
     finally:
         os.close(origin)
     return True
@@ -68,7 +70,7 @@ def _share(origin: int) -> bool:
     return True
 
 
-def _copy_open(origin: int, copy: str) -> str:
+def _copy_open(origin: int, copy: str, parent: "int | None") -> str:
     target = os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     digest = hashlib.sha256()
     blocks: Queue[bytes] = Queue(_WAITING_BLOCKS)
@@ -76,6 +78,8 @@ def _copy_open(origin: int, copy: str) -> str:
     hashing.start()
     try:
         while block := os.read(origin, _BLOCK):
+            if parent is not None and os.getppid() != parent:
+                raise InterruptedError("The process that wanted the copy has ended.")
             blocks.put(block)
             _write(target, block)
     finally:
@@ -97,9 +101,10 @@ def _write(target: int, block: bytes) -> None:
 
 
 if __name__ == "__main__":
+    _source, _copy, _parent = sys.argv[-3:]
     try:
         if sys.argv[1] == ALL:
-            sys.exit(0 if copy_with_companions(*sys.argv[2:]) else LOCKED)
-        sys.stdout.write(copy_file(*sys.argv[1:]))
+            sys.exit(0 if copy_with_companions(_source, _copy, int(_parent)) else LOCKED)
+        sys.stdout.write(copy_file(_source, _copy, int(_parent)))
     except OSError as error:
         sys.exit(str(error))

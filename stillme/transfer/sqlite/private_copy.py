@@ -9,6 +9,7 @@ the -wal, there; the live file is only read.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import subprocess
 import sys
@@ -107,7 +108,8 @@ def _copied(source: Path, copy: Path) -> bool:
             return copier.copy_with_companions(str(source), str(copy))
         except OSError as error:
             raise _not_copied(source, copy, str(error)) from error
-    command = [sys.executable, "-I", "-S", copier.__file__, copier.ALL, str(source), str(copy)]
+    command = [sys.executable, "-I", "-S", copier.__file__, copier.ALL]
+    command += [str(source), str(copy), str(os.getpid())]
     done = subprocess.run(command, capture_output=True, text=True, errors="backslashreplace")
     if done.returncode not in (0, copier.LOCKED):
         raise _not_copied(source, copy, done.stderr.strip())

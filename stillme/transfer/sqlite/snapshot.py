@@ -7,6 +7,7 @@ every later step reads: it cannot move.
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import subprocess
 import sys
@@ -166,7 +167,8 @@ def copied_whole(origin: sqlite3.Connection, source: Path, copy: Path) -> str | 
         if origin.in_transaction:
             origin.execute("ROLLBACK")
         return None
-    command = [sys.executable, "-I", "-S", copier.__file__, str(source), str(copy)]
+    command = [sys.executable, "-I", "-S", copier.__file__]
+    command += [str(source), str(copy), str(os.getpid())]
     try:
         done = subprocess.run(command, capture_output=True, text=True)
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sqlite3
 import subprocess
 import sys
@@ -113,8 +114,17 @@ def test_the_digest_is_of_every_byte(tmp_path: Path) -> None:
 
 
 def test_the_program_says_what_it_cannot_do(tmp_path: Path) -> None:
-    command = [sys.executable, "-I", "-S", copier.__file__, str(tmp_path / "none"), str(tmp_path)]
+    command = [sys.executable, "-I", "-S", copier.__file__]
+    command += [str(tmp_path / "none"), str(tmp_path), str(os.getpid())]
     done = subprocess.run(command, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (1, "")
     assert "No such file or directory" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_program_ends_with_who_wanted_the_copy(live: Path, tmp_path: Path) -> None:
+    somebody_else = os.getppid()
+    command = [sys.executable, "-I", "-S", copier.__file__, str(live), str(tmp_path / "copy")]
+    done = subprocess.run([*command, str(somebody_else)], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "has ended" in done.stderr

@@ -161,6 +161,8 @@ def test_the_copy_is_the_file(tmp_path: Path, encoding: str) -> None:
             'CREATE TABLE "rowid ""q""" (rowid TEXT, _rowid_ TEXT, oid TEXT)',
             "CREATE INDEX by_name ON plain (b)",
             "CREATE VIEW seen AS SELECT a FROM plain",
+            "CREATE VIRTUAL TABLE words USING fts5(a)",
+            "INSERT INTO words VALUES ('một hai'), ('ba')",
             "CREATE TRIGGER t AFTER INSERT ON made BEGIN DELETE FROM plain WHERE 0; END",
         ):
             connection.execute(statement)
@@ -194,6 +196,7 @@ def test_the_copy_is_the_file(tmp_path: Path, encoding: str) -> None:
                 ]
                 continue
             assert sorted(map(repr, copy.execute(rows))) == told
+        assert copy.execute("SELECT count(*) FROM words").fetchone() == (2,)
         found = copy.execute("SELECT n FROM keyed WHERE k = '😀' ORDER BY n").fetchall()
         assert found == [(1,), (2,)]
 
