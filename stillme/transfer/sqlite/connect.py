@@ -98,7 +98,7 @@ def _open_private(path: Path, timeout: float) -> sqlite3.Connection:
     ask_for_room(Path(tempfile.gettempdir()), needed, f"A private copy of {path}", TEMPORARY)
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="stillme-copy-"))
-        copy = Path(folder) / path.name
+        copy = Path(folder) / "copy.db"
         copy_with_companions(path, copy, patience=timeout)
         try:
             # Opening it for writing once rolls its journal back, and moves its -wal into it.

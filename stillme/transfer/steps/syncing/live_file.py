@@ -66,7 +66,8 @@ class LiveFile:
         self.file = file
         self.run_id = run_id
         self._alias = alias
-        self.connection = open_legacy(file.path, timeout=2.0, in_place=True)
+        # A run must see what is written from now on; whoever only looks may read a private copy.
+        self.connection = open_legacy(file.path, timeout=2.0, in_place=run_id is not None)
         self.log = ChangeLog(self.connection)
         self.notices: list[str] = []
         self._schema_version = -1
