@@ -74,16 +74,6 @@ def test_operations_that_wait_are_read_in_spite_of_the_mark(
     }
 
 
-def test_a_mark_that_is_too_high_within_the_queue(files: ChromaFiles) -> None:
-    """It says that k9 was made, and no table has it."""
-    made = with_pending(files)
-    set_mark(files, made.ids, files.seq_id - 1)
-    items, problems = read(files.close())
-    assert not problems
-    assert set(items) == {"k0", "k2", "k3", "k4", "k5", "k9"}
-    assert items["k0"].document == "late"
-
-
 def test_a_queue_that_began_again(files: ChromaFiles) -> None:
     """Somebody emptied the queue by hand, so its numbers started at 1; the mark stood at 6."""
     made = filled(files)

@@ -16,17 +16,11 @@ import json
 import sqlite3
 from collections.abc import Iterable
 
-from vector.chroma.queue import Operation
 from vector.chroma.records import Notice
 
 NOTHING = -1
 # A mark that is no number at all: beyond every queue.
 NO_NUMBER = 2**63 - 1
-_OPERATIONS = (
-    "SELECT operation, CAST(id AS BLOB) FROM embeddings_queue "
-    "WHERE topic IN (SELECT value FROM json_each(?)) AND seq_id > ? AND seq_id <= ? ORDER BY seq_id"
-)
-_STORED = "SELECT CAST(embedding_id AS BLOB) FROM embeddings NOT INDEXED WHERE segment_id = ?"
 
 
 def sequence(value: object) -> int | None:
@@ -61,13 +55,11 @@ def metadata_mark(
     last = last_queued(connection, topics)
     if noted is None or last is None:
         return NOTHING if noted is None else noted
+    if noted <= last:
+        return noted
     highest = _highest_stored(connection, segment)
-    if noted > last:
-        # Numbers beyond the queue's end are those of an earlier queue: this one began again.
-        return NOTHING if highest > last else highest
-    if highest < noted and _misses_some(connection, segment, topics, highest, noted):
-        return highest
-    return noted
+    # Numbers beyond the queue's end are those of an earlier queue: this one began again.
+    return NOTHING if highest > last else highest
 
 
 def vector_mark(connection: sqlite3.Connection, topics: list[str], noted: int | None) -> int:
@@ -96,16 +88,3 @@ def _highest_stored(connection: sqlite3.Connection, segment: str) -> int:
     )
     numbers = [sequence(value) for (value,) in rows]
     return max((number for number in numbers if number is not None), default=NOTHING)
-
-
-def _misses_some(
-    connection: sqlite3.Connection, segment: str, topics: list[str], after: int, upto: int
-) -> bool:
-    """Whether an id that was made by these operations, and not deleted by them, is not there."""
-    made: set[bytes] = set()
-    for operation, key in connection.execute(_OPERATIONS, (json.dumps(topics), after, upto)):
-        if operation == Operation.DELETE:
-            made.discard(key)
-        elif operation != Operation.UPDATE:
-            made.add(key)
-    return bool(made) and not made <= {key for (key,) in connection.execute(_STORED, (segment,))}

@@ -86,34 +86,30 @@ class _ToPrivateCopy(sqlite3.Connection):
     """A connection to a copy of a legacy file, which is deleted with it."""
 
     path: Path
-    folder: ExitStack
+    cleanup: ExitStack
 
     def close(self) -> None:
         """Close the connection and delete the copy."""
         super().close()
-        if hasattr(self, "folder"):
-            self.folder.close()
+        if hasattr(self, "cleanup"):
+            self.cleanup.close()
 
 
 def _open_private(path: Path, timeout: float) -> sqlite3.Connection:
-    folder = ExitStack()
-    copy = folder.enter_context(scratch_folder("copy")) / path.name
-    try:
+    with ExitStack() as stack:
+        copy = stack.enter_context(scratch_folder("copy")) / "copy.db"
         needed = bytes_with_companions(path)
         ask_for_room(copy.parent, needed, f"A private copy of {path}", TEMPORARY)
         copy_with_companions(path, copy, patience=timeout)
-        # Opening it for writing once rolls its journal back, and moves its -wal into it.
-        with closing(sqlite3.connect(copy, isolation_level=None)) as writable:
-            writable.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        connection = _connected(uri(copy), timeout, _ToPrivateCopy)
-    except sqlite3.Error as error:
-        folder.close()
-        raise explain(path, error) from error
-    except LegacyFileError:
-        folder.close()
-        raise
-    assert isinstance(connection, _ToPrivateCopy)
-    connection.path, connection.folder = copy, folder
+        try:
+            # Opening it for writing once rolls its journal back, and moves its -wal into it.
+            with closing(sqlite3.connect(copy, isolation_level=None)) as writable:
+                writable.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            connection = _connected(uri(copy), timeout, _ToPrivateCopy)
+        except sqlite3.Error as error:
+            raise explain(path, error) from error
+        assert isinstance(connection, _ToPrivateCopy)
+        connection.path, connection.cleanup = copy, stack.pop_all()
     return connection
 
 

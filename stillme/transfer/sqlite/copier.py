@@ -2,7 +2,8 @@
 
 A program of its own, which needs the standard library only (`sqlite.snapshot` says why and starts
 it). The digest is made beside the copying, of the very bytes that are written. Exits with 1 where
-the source cannot be read or the copy not be written.
+the source cannot be read or the copy not be written, or when the process PARENT (its pid), which
+started it, has ended: nobody will use the copy then.
 
 `python copier.py --all SOURCE COPY PARENT` copies a database with its `-journal` and `-wal` under
 SQLite's read lock instead, and prints nothing (`sqlite.private_copy`). Exits with 3 where a writer
@@ -103,9 +104,9 @@ def _write(target: int, block: bytes) -> None:
 
 
 if __name__ == "__main__":
+    _source, _copy, _parent = sys.argv[-3:]
     try:
-        *_all, _source, _copy, _parent = sys.argv[1:]
-        if _all:
+        if sys.argv[1] == ALL:
             sys.exit(0 if copy_with_companions(_source, _copy, int(_parent)) else LOCKED)
         sys.stdout.write(copy_file(_source, _copy, int(_parent)))
     except OSError as error:

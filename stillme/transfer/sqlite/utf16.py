@@ -83,7 +83,8 @@ def convert(original: Path, copy: Path, source: Path, encoding: str) -> None:
     with as_sqlite3_errors():
         reader = open_reader(original)
         try:
-            writer = apsw.Connection(str(copy))
+            flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE | apsw.SQLITE_OPEN_URI
+            writer = apsw.Connection(uri(copy, "rwc"), flags=flags)
             try:
                 _write(reader, writer, encoding)
             finally:

@@ -128,7 +128,9 @@ def test_every_command_reads_it(left: Path, tmp_path: Path) -> None:
         assert run_import().exit_status == 0
         accept_all()
         assert judge(round_trip=True).exit_status == 0
-        call_command("migration_status", stdout=StringIO())
+        call_command("migration_status", stdout=(told := StringIO()))
+        assert "cannot be opened" not in told.getvalue()
+        assert "is locked" not in told.getvalue()
         with pytest.raises(SystemExit):
             call_command("inspect_sqlite", stdout=StringIO())
         assert "No cell differs." in legacy_table(KnowledgeItem.objects.earliest("pk"))

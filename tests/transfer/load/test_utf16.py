@@ -105,6 +105,19 @@ def test_import_and_proof(utf16: Path, encoding: str) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
+def test_a_row_that_was_set_aside_is_mended(utf16: Path) -> None:
+    """Its key, its original and its cells are found again in the converted copy."""
+    run_import()
+    row = QuarantinedRow.objects.get(table="knowledge_items", key="9011")
+    call_command("quarantine", "edit", str(row.pk), "--column", "content", "--value", "mended")
+    call_command("quarantine", "retry", str(row.pk))
+    assert query("SELECT content FROM knowledge.knowledge_items WHERE id = 9011") == [("mended",)]
+    assert run_import().exit_status == 0
+    accept_all()
+    assert judge().exit_status == 0
+
+
+@pytest.mark.django_db(transaction=True)
 def test_a_changed_cell_is_found(utf16: Path) -> None:
     run_import()
     accept_all()
@@ -161,6 +174,8 @@ def test_the_copy_is_the_file(tmp_path: Path, encoding: str) -> None:
             'CREATE TABLE "rowid ""q""" (rowid TEXT, _rowid_ TEXT, oid TEXT)',
             "CREATE INDEX by_name ON plain (b)",
             "CREATE VIEW seen AS SELECT a FROM plain",
+            "CREATE VIRTUAL TABLE words USING fts5(a)",
+            "INSERT INTO words VALUES ('một hai'), ('ba')",
             "CREATE TRIGGER t AFTER INSERT ON made BEGIN DELETE FROM plain WHERE 0; END",
         ):
             connection.execute(statement)
@@ -194,6 +209,7 @@ def test_the_copy_is_the_file(tmp_path: Path, encoding: str) -> None:
                 ]
                 continue
             assert sorted(map(repr, copy.execute(rows))) == told
+        assert copy.execute("SELECT count(*) FROM words").fetchone() == (2,)
         found = copy.execute("SELECT n FROM keyed WHERE k = '😀' ORDER BY n").fetchall()
         assert found == [(1,), (2,)]
 

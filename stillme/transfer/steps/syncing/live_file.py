@@ -74,7 +74,8 @@ class LiveFile:
         self.run_id = run_id
         self._alias = alias
         self._place = identity(file.path)
-        self.connection = open_legacy(file.path, timeout=2.0, in_place=True)
+        # A run must see what is written from now on; whoever only looks may read a private copy.
+        self.connection = open_legacy(file.path, timeout=2.0, in_place=run_id is not None)
         self.log = ChangeLog(self.connection)
         self.notices: list[str] = []
         # The PRAGMA schema_version that everything here was read under.
