@@ -12,6 +12,7 @@ import pytest
 from django.core.management import CommandError
 from django.core.management.base import BaseCommand
 
+from stillme import command_line
 from stillme.transfer import interrupts
 from stillme.transfer.command import TransferCommand
 from stillme.transfer.errors import TransferError
@@ -108,3 +109,21 @@ def test_a_thread_leaves_signals_alone() -> None:
     thread.start()
     thread.join()
     assert seen == [signal.getsignal(signal.SIGTERM)]
+
+
+def test_ctrl_c_before_and_beside_our_commands(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Django's own commands, and the time before a command begins."""
+
+    def interrupted(arguments: list[str]) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(command_line, "execute_from_command_line", interrupted)
+    monkeypatch.setattr(command_line, "_spare_the_collector", lambda: None)
+    with pytest.raises(SystemExit) as ended:
+        command_line.run(["manage.py", "migrate"])
+    assert ended.value.code == 2
+    assert capsys.readouterr().err == "Interrupted; run the same command to go on.\n"
+    with pytest.raises(KeyboardInterrupt):
+        command_line.run(["manage.py", "migrate", "--traceback"])
