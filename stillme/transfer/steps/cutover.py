@@ -371,7 +371,7 @@ class _Cutover:
             self.on_event(Event("notice", {"message": "The files take writes again."}))
         if not isinstance(error, Exception):
             return
-        told = self.limit.sentence() if self.limit.ended(error) else str(error)
+        told = self.limit.told(error)
         if left:
             raise TransferError(" ".join([told, *left.values()])) from error
         if self.limit.ended(error):

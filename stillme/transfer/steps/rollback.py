@@ -269,7 +269,7 @@ class _Rollback:
             self.on_event(Event("notice", {"message": message}))
         if not isinstance(error, Exception):
             return
-        told = self.limit.sentence() if self.limit.ended(error) else str(error)
+        told = self.limit.told(error)
         if why is not None:
             raise TransferError(
                 f"{told} PostgreSQL could not be unfrozen ({why.rstrip('.')}): run manage.py "

@@ -39,6 +39,8 @@ RATE = 400
 
 def start_writer(data, log, seconds, seed):
     arguments = [str(data), "--seconds", str(seconds), "--rate", str(RATE), "--no-sync"]
+    # What a refused or locked call leaves open stays open; a pause keeps that from being thousands.
+    arguments += ["--idle", "0.1"]
     arguments += ["--log", str(log), "--seed", str(seed)]
     return subprocess.Popen(
         [sys.executable, "-m", "stillme.demo.samples.writer", *arguments],

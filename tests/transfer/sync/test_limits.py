@@ -13,7 +13,7 @@ from contextlib import closing, contextmanager
 import psycopg
 import pytest
 from django.core.management import call_command
-from django.db import OperationalError, connection, connections
+from django.db import DatabaseError, OperationalError, connection, connections
 
 from knowledge.models import KnowledgeItem
 from stillme.demo.samples.legacy_writer import LegacyWriter
@@ -368,9 +368,29 @@ def test_unfreeze_waits_for_a_switch_that_is_under_way(data, monkeypatch):
     assert set(freezes().values()) == {FOR_GOOD}
 
 
-def test_the_limit_of_a_rollback_is_more_than_nothing(live):
-    assert run("rollback_migration", "--freeze-limit", "0")[0] == 2
-    assert state("knowledge") == "live"
+@pytest.mark.parametrize("command", ["cutover", "rollback_migration"])
+@pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf", "1e9"])
+def test_a_limit_is_a_time_that_can_be_waited_for(command, seconds):
+    status, text = run(command, "--freeze-limit", seconds)
+    assert (status, "at most 86400 seconds" in text) == (2, True)
+
+
+def test_a_session_that_ends_under_the_freeze_frees_the_files(data, monkeypatch):
+    with session() as other:
+
+        def end(self):
+            pid = connection.connection.info.backend_pid
+            other.execute("SELECT pg_terminate_backend(%s)", [pid])
+
+        told = []
+        with monkeypatch.context() as patch:
+            at(patch, "_set_sequences", end)
+            with pytest.raises(DatabaseError):
+                cut_over(told)
+    assert told[-1] == AGAIN
+    assert set(freezes().values()) == {None}
+    assert_files_take_writes(data)
+    cut_over()
 
 
 def test_a_backup_after_the_cut_over_says_that_its_files_refuse_writes(live, tmp_path):

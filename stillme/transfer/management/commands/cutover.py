@@ -14,6 +14,7 @@ from stillme.transfer.reports.terminal_sync import SyncProgress
 from stillme.transfer.steps.accounted_lines import YELLOW
 from stillme.transfer.steps.cutover import CutoverOptions, check_cutover, cut_over
 from stillme.transfer.steps.readiness_list import OVERRIDES, is_go
+from stillme.transfer.steps.switching.limit import check_limit
 from stillme.transfer.verify.tail import TailJudge
 
 
@@ -52,8 +53,7 @@ class Command(TransferCommand):
 
     def run(self, options: dict[str, Any]) -> int:
         """0 switched (or go), 1 no-go."""
-        if not options["freeze_limit"] > 0:
-            raise TransferError("--freeze-limit must be more than 0 seconds.")
+        check_limit(options["freeze_limit"])
         progress = SyncProgress(self.console, quiet=options["format"] == "json")
         given = {name: options[f"despite_{name}"] for name in OVERRIDES}
         if any(reason is not None and not reason.strip() for reason in given.values()):

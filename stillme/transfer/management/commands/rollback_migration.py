@@ -18,6 +18,7 @@ from stillme.transfer.steps.rollback import (
     plan_rollback,
     roll_back,
 )
+from stillme.transfer.steps.switching.limit import check_limit
 from stillme.transfer.verify.tail import TailJudge
 
 _WORD = "restore"
@@ -54,8 +55,7 @@ class Command(TransferCommand):
 
     def run(self, options: dict[str, Any]) -> int:
         """0 fine, 1 where a row would not read back equal."""
-        if not options["freeze_limit"] > 0:
-            raise TransferError("--freeze-limit must be more than 0 seconds.")
+        check_limit(options["freeze_limit"])
         progress = SyncProgress(self.console, quiet=options["format"] == "json")
         if options["to_backup"] is not None:
             return self._restore(options, progress)

@@ -17,6 +17,7 @@ import psycopg
 from django.db import Error
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from stillme.postgresql.explain import explain_operational_error
 from stillme.transfer.errors import LegacyFileError, TransferError
 from stillme.transfer.sqlite.connect import wait_at_most
 
@@ -26,8 +27,19 @@ _BREAK_OFF_EVERY = 0.2
 _CANCEL_PATIENCE = 2.0
 
 
+LONGEST = 86_400.0
+
+
 class OverLimit(TransferError):
     """The switch was given up because it kept writers out for too long."""
+
+
+def check_limit(seconds: float) -> None:
+    """Raise TransferError unless a limit is a time that can be waited for."""
+    if not 0 < seconds <= LONGEST:
+        raise TransferError(
+            f"--freeze-limit must be more than 0 and at most {LONGEST:.0f} seconds (a day)."
+        )
 
 
 class Limit:
@@ -105,6 +117,12 @@ class Limit:
             f"{self.seconds:g} (it was at: {self.step or 'the freeze'}), and was given up: "
             f"{self.advice}."
         )
+
+    def told(self, error: Exception) -> str:
+        """Why the switch failed, as a sentence."""
+        if self.ended(error):
+            return self.sentence()
+        return explain_operational_error(error) if isinstance(error, Error) else str(error)
 
     def ended(self, error: BaseException) -> bool:
         """Whether the error is what came of breaking something off."""
