@@ -176,6 +176,7 @@ class _Cutover:
             self._timed("sweep", lambda: self.unseen.sweep(self.follower))
             self._timed("prepare the proof", self._prepare_tail)
             self._timed("drain while writes go on", self._drain_open)
+            self._timed("sweep what came", lambda: self.unseen.renew(self.follower, self.tail))
             self._timed("verify what was drained", self._verify_drained)
             self._timed("drain what came meanwhile", self._drain_open)
             self._timed("find the files free", self._await_locks)

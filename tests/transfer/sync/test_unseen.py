@@ -9,10 +9,12 @@ import pytest
 
 from stillme.transfer.errors import TransferError
 from stillme.transfer.registry import LegacyFile
+from stillme.transfer.sqlite.capture import install
 from stillme.transfer.sqlite.snapshot import take_snapshot
 from stillme.transfer.steps.switching.unseen import Unseen, _Watch
 from stillme.transfer.steps.syncing.live_file import LiveFile
 
+from .test_capture import tables_of
 from .test_follow import write
 
 
@@ -23,6 +25,9 @@ class Touched(dict):
         if keys:
             self[table] = sorted(set(keys), key=str)
 
+    def note_log(self, live, position):
+        assert position == 0
+
 
 @pytest.fixture
 def compared(db, legacy, tmp_path):
@@ -31,6 +36,7 @@ def compared(db, legacy, tmp_path):
     def run(file, *statements, check_time=lambda: None):
         name = {"continuum": "continuum_memory.db", "rss": "rss_fetch_history.db"}[file]
         path = legacy() / name
+        install(path, tables_of(path))
         live = LiveFile(LegacyFile(file, file, path), None)
         unseen, tail = Unseen(), Touched()
         unseen._watches[file] = _Watch(path)
@@ -98,7 +104,7 @@ def test_the_limit_ends_the_comparison(compared, monkeypatch):
 
 def test_a_table_that_went_away(compared):
     with pytest.raises(TransferError, match="other tables or columns"):
-        compared("rss", "ALTER TABLE rss_fetch_items RENAME TO gone")
+        compared("rss", "ALTER TABLE rss_fetch_items DROP COLUMN summary")
 
 
 def test_a_watch_notices_every_commit(tmp_path):

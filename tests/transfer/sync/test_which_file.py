@@ -128,6 +128,31 @@ def test_cut_over_is_refused_or_right(old, evil, moment):
     assert state("rss") == "following"
 
 
+def test_a_captured_change_that_is_set_back_without_capture(old):
+    """The row looks as it did before, and the target has the change."""
+    seen = []
+
+    def at(event):
+        name = event.data.get("name") if event.name == "step" else ""
+        if name == "sweep":
+            write(old, "UPDATE rss_fetch_items SET title = 'gone again' WHERE id = 3")
+            with closing(sqlite3.connect(old.with_suffix(".old"))) as file:
+                seen.extend(file.execute("SELECT title FROM rss_fetch_items WHERE id = 3"))
+        elif name == "drain what came meanwhile":
+            with closing(sqlite3.connect(old, isolation_level=None)) as file:
+                kept = triggers(file)
+                file.execute("BEGIN IMMEDIATE")
+                for trigger, _ in kept:
+                    file.execute(f"DROP TRIGGER {trigger}")
+                file.execute("UPDATE rss_fetch_items SET title = ? WHERE id = 3", seen[0])
+                for _, sql in kept:
+                    file.execute(sql)
+                file.execute("COMMIT")
+
+    with pytest.raises(TransferError, match="row 3 is not the same"):
+        cutover.cut_over(options(), at)
+
+
 @pytest.mark.parametrize("evil", [bypass, restore, replace])
 def test_done_before_the_cut_over(old, evil):
     evil(old)

@@ -86,9 +86,9 @@ class ChangeLog:
         return int(self._connection.execute(f"SELECT count(*) FROM {CHANGE_TABLE}").fetchone()[0])
 
 
-def last_sequence(connection: sqlite3.Connection) -> int:
+def last_sequence(connection: sqlite3.Connection, database: str = "main") -> int:
     """The number of the last change in the file, 0 where there is none."""
-    row = connection.execute(f"SELECT max(sequence) FROM {CHANGE_TABLE}").fetchone()
+    row = connection.execute(f"SELECT max(sequence) FROM {database}.{CHANGE_TABLE}").fetchone()
     return int(row[0] or 0)
 
 

@@ -2,9 +2,10 @@
 
 A writer with its triggers off, a table that was rebuilt with the triggers put back, a file that was
 put back from a copy: no log tells of them. So before the freeze a sweep compares every row of a
-snapshot with the target, and inside the freeze the file is compared with that snapshot, by SQLite
-alone. A row that is not the same in both goes to the judge, whether its change was captured or not.
-So every row is either as the sweep found it, equal on both sides, or judged.
+snapshot with the target. The file is compared with that snapshot by SQLite alone: once before the
+freeze, when a newer snapshot takes the place of the first one, and once inside it. A row that is
+not the same goes to the judge, whether its change was captured or not. So every row is either as
+the sweep found it, equal on both sides, or judged.
 
 If nobody has committed to the file since the snapshot, there is nothing to compare.
 """
@@ -19,10 +20,11 @@ from pathlib import Path
 from stillme.transfer.errors import TransferError
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.scratch import scratch_folder
+from stillme.transfer.sqlite.capture.log import last_sequence
 from stillme.transfer.sqlite.connect import explain, open_legacy, quoted, uri
 from stillme.transfer.sqlite.key_text import Key, key_sql, stored_key
 from stillme.transfer.sqlite.schema import row_count
-from stillme.transfer.sqlite.snapshot import Snapshot
+from stillme.transfer.sqlite.snapshot import Snapshot, take_snapshot
 from stillme.transfer.steps.switching.tail import Tail, refuse
 from stillme.transfer.steps.syncing.follower import Follower
 from stillme.transfer.steps.syncing.live_file import LiveFile, reading
@@ -55,6 +57,23 @@ class Unseen:
                 ]
             )
 
+    def renew(self, follower: Follower, tail: Tail) -> None:
+        """Compare each file once more while writers go on, so that little is left for the freeze.
+
+        What is not as it was swept goes to the tail. From now on the new snapshot counts: a row of
+        it is as it was swept, or is going to be judged before the freeze.
+        """
+        folder = Path(self._folder.name) / "again"
+        folder.mkdir()
+        for name, live in follower.live.items():
+            if not self._watches[name].has_moved():
+                continue
+            self._watches[name].rest()
+            newer = take_snapshot(name, live.file.path, folder)
+            with closing(newer.open()) as connection:
+                self._compare(live, connection, tail)
+            self._snapshots[name] = newer
+
     def at_lock(self, file: str) -> None:
         """The freeze holds the file's write lock and has written nothing yet."""
         watch = self._watches[file]
@@ -82,11 +101,19 @@ class Unseen:
         if self._watches[name].quiet:
             return
         with closing(open_legacy(live.file.path)) as connection:
-            snapshot = self._snapshots[name].path
-            connection.execute("ATTACH ? AS swept", [uri(snapshot) + "&immutable=1"])
-            with _Limited(connection, check_time), reading(connection):
-                for table, mapping in live.mappings.items():
-                    tail.touch(name, table, list(_differing(live, connection, mapping)))
+            with _Limited(connection, check_time):
+                last = self._compare(live, connection, tail)
+            # A row that was captured, and then set back without capture, looks untouched.
+            tail.note_log(live, last)
+
+    def _compare(self, live: LiveFile, connection: sqlite3.Connection, tail: Tail) -> int:
+        """Touch the rows that differ from the snapshot; the number of its last change."""
+        swept = uri(self._snapshots[live.file.name].path) + "&immutable=1"
+        connection.execute("ATTACH ? AS swept", [swept])
+        with reading(connection):
+            for table, mapping in live.mappings.items():
+                tail.touch(live.file.name, table, list(_differing(live, connection, mapping)))
+            return last_sequence(connection, "swept")
 
     def close(self) -> None:
         """Close the files and delete the snapshots."""
