@@ -14,6 +14,7 @@ from stillme.transfer.deletions import Deletion
 from stillme.transfer.errors import TransferError
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import KeptCell, QuarantinedRow
+from stillme.transfer.postgresql.capture import as_replay
 from stillme.transfer.postgresql.copy import create_stage, fetch_all
 from stillme.transfer.raw_cells import real_spelled, unpack_cell
 from stillme.transfer.sqlite.connect import quoted
@@ -91,6 +92,8 @@ def prune_gone(alias: str, gone: Gone, outcome: Outcome) -> None:
     for start in range(0, len(gone.keys), at_once or 1):
         try:
             with transaction.atomic(using=alias, durable=True):
+                # After a rollback the target refuses every other writer.
+                as_replay(alias)
                 outcome.pruned += delete_keys(
                     alias, job.mapping, gone.keys[start : start + at_once]
                 )
