@@ -35,6 +35,7 @@ from stillme.transfer.admin_dates import SparseDates
 from stillme.transfer.console.big_list import BEFORE, BigChangeList, newest_window
 from stillme.transfer.console.cells import Clipped, json_html, json_text_html, text_html
 from stillme.transfer.console.clipped import clip, clipped_row, pieces
+from stillme.transfer.console.document_field import DocumentField
 from stillme.transfer.console.export import export_response
 from stillme.transfer.console.frequent import FrequentValuesFilter as FrequentValuesFilter
 from stillme.transfer.console.once import once
@@ -297,7 +298,9 @@ class TargetAdmin(ModelAdmin):  # type: ignore[misc]
     def formfield_for_dbfield(
         self, db_field: models.Field[Any, Any], request: HttpRequest, **kwargs: Any
     ) -> Any:
-        """A column that may be NULL may stay empty in the form."""
+        """A column that may be NULL may stay empty in the form; a document is one it can hold."""
+        if isinstance(db_field, models.JSONField):
+            kwargs.setdefault("form_class", DocumentField)
         formfield = super().formfield_for_dbfield(db_field, request, **kwargs)
         if formfield is not None and db_field.null:
             formfield.required = False

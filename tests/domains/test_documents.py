@@ -12,6 +12,7 @@ from django.urls import reverse
 
 from knowledge.models import KnowledgeItem
 from knowledge.services import KnowledgeRetention
+from tests.console.support import staff
 
 pytestmark = pytest.mark.django_db
 retention = KnowledgeRetention()
@@ -85,3 +86,23 @@ def test_every_number_of_postgresql_is_read_and_written_back(
         answer = admin_client.get(reverse("admin:knowledge_knowledgeitem_export", args=[form]))
         body = b"".join(answer.streaming_content).decode()
         assert after[:50] in body.replace('""', '"')
+
+
+@pytest.mark.parametrize(
+    "typed", ["NaN", '{"n": Infinity}', '{"n": -1e400}', "[" * 501 + "]" * 501, "[" * 20_000,
+              '["\\u0000"]', '["\\ud800"]', '{"\\u0000": 1}', "9" * 200_000, '{"n": 1e999999}'],
+    ids=lambda typed: typed[:12],
+)  # fmt: skip
+def test_a_form_refuses_what_the_target_cannot_hold(
+    client: Client, django_user_model: Any, typed: str
+) -> None:
+    """Each of these ended the page with an error of the server's."""
+    staff(client, django_user_model, "view_knowledgeitem", "change_knowledgeitem")
+    row = KnowledgeItem.objects.create(content="c", source="s", knowledge_type="general")
+    address = reverse("admin:knowledge_knowledgeitem_change", args=[row.pk])
+    form = client.get(address).context["adminform"].form
+    given = {name: form.get_initial_for_field(field, name) for name, field in form.fields.items()}
+    sent = {name: value for name, value in given.items() if value is not None}
+    answer = client.post(address, {**sent, "metadata": typed})
+    assert answer.status_code == 200
+    assert "metadata" in answer.context["adminform"].form.errors
