@@ -37,7 +37,7 @@ class Unseen:
     """Compares frozen files with the snapshots that were swept before."""
 
     def __init__(self) -> None:
-        self._folder = ExitStack()
+        self._folders = ExitStack()
         self._watches: dict[str, _Watch] = {}
         self._snapshots: dict[str, Snapshot] = {}
 
@@ -45,8 +45,7 @@ class Unseen:
         """Sweep every file, before the freeze. Raises TransferError where a row differs."""
         for live in follower.live.values():
             self._watches[live.file.name] = _Watch(live.file.path)
-        folder = self._folder.enter_context(scratch_folder("cutover"))
-        for swept in follower.sweep(folder):
+        for swept in follower.sweep(self._new_folder()):
             self._snapshots[swept.file] = swept.snapshot
             refuse(
                 [
@@ -63,8 +62,7 @@ class Unseen:
         What is not as it was swept goes to the tail. From now on the new snapshot counts: a row of
         it is as it was swept, or is going to be judged before the freeze.
         """
-        folder = Path(self._folder.name) / "again"
-        folder.mkdir()
+        folder = self._new_folder()
         for name, live in follower.live.items():
             if not self._watches[name].has_moved():
                 continue
@@ -115,11 +113,14 @@ class Unseen:
                 tail.touch(live.file.name, table, list(_differing(live, connection, mapping)))
             return last_sequence(connection, "swept")
 
+    def _new_folder(self) -> Path:
+        return self._folders.enter_context(scratch_folder("cutover"))
+
     def close(self) -> None:
         """Close the files and delete the snapshots."""
         for watch in self._watches.values():
             watch.close()
-        self._folder.close()
+        self._folders.close()
 
 
 class _Watch:
