@@ -9,7 +9,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.forms.fields import InvalidJSONInput
 
-from stillme.transfer.calls import document
+from stillme.services.arguments import document
 
 _NOT_HELD = (
     "The database cannot hold this document as it is: NaN, an infinite number, U+0000 or half of "

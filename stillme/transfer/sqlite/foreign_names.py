@@ -28,6 +28,8 @@ _WITH_COLLATION = (
     "SELECT type, name, tbl_name, CAST(sql AS BLOB) FROM sqlite_master WHERE sql LIKE '%collate%'"
 )
 _OWN = {"BINARY", "NOCASE", "RTRIM"}
+# PRAGMA encoding -> Python's name of it.
+_CODECS = {"UTF-8": "utf-8", "UTF-16le": "utf-16-le", "UTF-16be": "utf-16-be"}
 AnyConnection = sqlite3.Connection | apsw.Connection
 
 
@@ -40,16 +42,22 @@ def _bare(name: str) -> str:
 
 def foreign_collations(connection: AnyConnection) -> dict[str, set[str]]:
     """Collations that this SQLite has not -> the tables whose columns or indexes use them."""
-    declared = list(connection.execute(_WITH_COLLATION))
-    if not declared:
-        return {}
     found: dict[str, set[str]] = {}
-    for _, _, table, sql in declared:
-        for _, name in _COLLATE.findall(sql.decode("utf-8", "replace")):
+    for _, _, table, sql in _declared(connection):
+        for _, name in _COLLATE.findall(sql):
             # Not asked by PRAGMA collation_list, which lists what a schema merely mentions.
             if _bare(name).upper() not in _OWN:
                 found.setdefault(_bare(name), set()).add(str(table))
     return found
+
+
+def _declared(connection: AnyConnection) -> list[tuple[str, str, str, str]]:
+    """(type, name, table, SQL) of what is declared with a collation, bytes that are no text marked."""
+    rows = list(connection.execute(_WITH_COLLATION))
+    if not rows:
+        return []
+    codec = _CODECS[str(next(iter(connection.execute("PRAGMA encoding")))[0])]
+    return [(kind, name, table, sql.decode(codec, "replace")) for kind, name, table, sql in rows]
 
 
 def know_collations(connection: sqlite3.Connection) -> None:
@@ -83,8 +91,7 @@ def compare_bytes(connection: apsw.Connection) -> set[str]:
         return f"{found[1]}BINARY" if _bare(found[2]).upper() in names else found[0]
 
     changed = [
-        (_COLLATE.sub(native, sql.decode("utf-8", "replace")), kind, name)
-        for kind, name, _, sql in connection.execute(_WITH_COLLATION)
+        (_COLLATE.sub(native, sql), kind, name) for kind, name, _, sql in _declared(connection)
     ]
     with _writable_schema(connection):
         connection.executemany(

@@ -76,7 +76,7 @@ def thaw_files(files: Sequence[LegacyFile], seconds: float) -> dict[str, str]:
 def _frozen_for(file: LegacyFile) -> float | None:
     """Seconds that a freeze is still in force; None without one. What cannot be read may be."""
     try:
-        with closing(open_legacy(file.path, timeout=_TURN)) as connection:
+        with closing(open_legacy(file.path, timeout=_TURN, in_place=True)) as connection:
             return frozen_until(connection)
     except (LegacyFileError, sqlite3.Error):
         return FOR_GOOD

@@ -98,7 +98,7 @@ class Unseen:
         live.check_place()
         if self._watches[name].quiet:
             return
-        with closing(open_legacy(live.file.path)) as connection:
+        with closing(open_legacy(live.file.path, in_place=True)) as connection:
             with _Limited(connection, check_time):
                 last = self._compare(live, connection, tail)
             # A row that was captured, and then set back without capture, looks untouched.
@@ -132,7 +132,7 @@ class _Watch:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._connection = open_legacy(path)
+        self._connection = open_legacy(path, in_place=True)
         self.quiet = False
         self.rest()
 

@@ -165,7 +165,7 @@ class LiveFile:
         A file in WAL mode that something else than SQLite writes over keeps its wal-index, and
         the open connection keeps its cached pages.
         """
-        fresh = open_legacy(self.file.path, timeout=2.0)
+        fresh = open_legacy(self.file.path, timeout=2.0, in_place=True)
         try:
             if other := self._other_history(ChangeLog(fresh), position):
                 raise StateError(other)
