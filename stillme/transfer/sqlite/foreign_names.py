@@ -52,7 +52,7 @@ def foreign_collations(connection: AnyConnection) -> dict[str, set[str]]:
 
 
 def _declared(connection: AnyConnection) -> list[tuple[str, str, str, str]]:
-    """(type, name, table, SQL) of what is declared with a collation, bytes that are no text marked."""
+    """(type, name, table, SQL) of what is declared with a collation; no text raises an error."""
     rows = list(connection.execute(_WITH_COLLATION))
     if not rows:
         return []
