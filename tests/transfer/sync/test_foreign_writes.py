@@ -25,15 +25,18 @@ SWEEP = FollowOptions(once=True, sweep=True)
 LEDGER = ("run", "run_file", "run_table", "chunk", "file_state", "quarantined_row")
 
 
-def as_restored():
+def as_restored(*, at_once=False):
     """Every row written by somebody else, and the ledger of another cluster: dump and restore."""
+    Run.objects.update(versions={"cluster": "1/2"})
+    statements = []
     for model in legacy_models():
         relation = model.target_model()._meta.db_table
-        query(f"UPDATE {relation} SET legacy_extra = legacy_extra")
+        statements.append(f"UPDATE {relation} SET legacy_extra = legacy_extra")
     for name in LEDGER:
         column = {"file_state": "position", "run": "message"}.get(name, "run_id")
-        query(f"UPDATE transfer.{name} SET {column} = {column}")
-    Run.objects.update(versions={"cluster": "1/2"})
+        statements.append(f"UPDATE transfer.{name} SET {column} = {column}")
+    for sql in ["; ".join(statements)] if at_once else statements:
+        query(f"DO $$ BEGIN {sql}; END $$")
 
 
 def foreign_lines():
@@ -213,3 +216,14 @@ def test_a_transaction_that_wrote_two_files_is_not_adopted_by_looking_at_one(dat
     follow(SWEEP)
     assert title(3) == "new"
     assert FileState.objects.get(file="knowledge").details["foreign"] == {"knowledge_items": ["2"]}
+
+
+def test_a_dump_restored_in_one_transaction_is_read_again_file_by_file(data):
+    as_restored(at_once=True)
+    write(data / "rss_fetch_history.db", "UPDATE rss_fetch_items SET title = 'new' WHERE id = 3")
+    follow(FollowOptions(once=True, selection=Selection(files=("rss",))))
+    assert title(3) == "new"
+    assert not is_green()
+    follow(ONCE)
+    assert is_green()
+    assert differences() == {}
