@@ -8,7 +8,7 @@ cannot undo anything; it is made permanent in the transaction of the mark, as it
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -163,7 +163,7 @@ class _Cutover:
         self.limit = Limit("cut-over", options.freeze_limit, advice, connections[self.alias])
         self._locked_out = 0.0
         self._mark_was_sent = False
-        self.tail = Tail(self.alias, options.judge, leave_foreign="foreign" in options.overrides)
+        self.tail = Tail(self.alias, options.judge, self._decided_foreign())
         self.follower.on_round = self.tail.note
         self.follower.on_decision = self.tail.decide_again
         self.follower.keeps_log = True
@@ -195,6 +195,14 @@ class _Cutover:
             self.follower.close()
         self.result.frozen_seconds = self._locked_out
         return self.result
+
+    def _decided_foreign(self) -> dict[str, Collection[str]]:
+        """File -> its tables with foreign rows as the go/no-go list has shown them, where the
+        operator takes that risk. What the cut-over's own sweep finds was not shown."""
+        if "foreign" not in self.options.overrides:
+            return {}
+        stands = states.standings(self.alias, [file.name for file in self.files])
+        return {name: stand.details.get("foreign") or () for name, stand in stands.items()}
 
     def _timed(self, name: str, step: Callable[[], None]) -> None:
         began = time.monotonic()

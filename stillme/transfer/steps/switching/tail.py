@@ -5,7 +5,7 @@ The judge is handed in by the caller: the loader's side and the judge do not kno
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -16,7 +16,6 @@ from stillme.transfer.sqlite.connect import quoted
 from stillme.transfer.sqlite.key_text import Key
 from stillme.transfer.steps.merging.compare import compare_keys
 from stillme.transfer.steps.merging.foreign import foreign_among
-from stillme.transfer.steps.syncing import states
 from stillme.transfer.steps.syncing.live_file import LiveFile, Round
 
 _NEWEST = 50
@@ -40,13 +39,15 @@ class Judge(Protocol):
 class Tail:
     """Which rows are still to be proven: declared table -> keys, per file."""
 
-    def __init__(self, alias: str, judge: Judge | None, *, leave_foreign: bool = False) -> None:
-        """`leave_foreign`: rows that somebody else wrote in PostgreSQL stay, by a decision.
+    def __init__(
+        self, alias: str, judge: Judge | None, decided: Mapping[str, Collection[str]] | None = None
+    ) -> None:
+        """`decided` maps a file to its tables in which foreign rows stay, by a decision.
 
-        Only in tables where a comparison has listed such rows: nobody decides about unknown ones.
+        Only tables that were listed when it was decided: nobody decides about unknown rows.
         """
         self._alias = alias
-        self._leave_foreign = leave_foreign
+        self._decided = decided or {}
         self._judge = judge
         self._touched: dict[tuple[str, str], dict[Key, None]] = {}
         self.verified = 0
@@ -88,7 +89,7 @@ class Tail:
         for table in live.tables:
             keys = list(self._touched.pop((live.file.name, table), {}))
             found = self._ask(live, table, keys)
-            if found and self._leave_foreign and table in self._listed(live):
+            if found and table in self._decided.get(live.file.name, ()):
                 mapping = live.tables[table].job.mapping
                 left = set(foreign_among(self._alias, mapping, [key for key, _ in found]))
                 found = [pair for pair in found if pair[0] not in left]
@@ -98,10 +99,6 @@ class Tail:
                 f"{table} row {key} is not the same on both sides ({why})" for key, why in found
             ]
         return sentences
-
-    def _listed(self, live: LiveFile) -> Collection[str]:
-        """The tables with listed foreign rows."""
-        return states.standing(self._alias, live.file.name).details.get("foreign") or ()
 
     def _ask(self, live: LiveFile, table: str, keys: Sequence[Key]) -> list[tuple[str, str]]:
         plain = [key for key in keys if isinstance(key, int | str)]
