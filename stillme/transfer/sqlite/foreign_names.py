@@ -47,7 +47,7 @@ def foreign_collations(connection: AnyConnection) -> dict[str, set[str]]:
         for _, name in _COLLATE.findall(sql):
             # Not asked by PRAGMA collation_list, which lists what a schema merely mentions.
             if _bare(name).upper() not in _OWN:
-                found.setdefault(_bare(name), set()).add(str(table))
+                found.setdefault(_bare(name), set()).add(table)
     return found
 
 
@@ -56,8 +56,16 @@ def _declared(connection: AnyConnection) -> list[tuple[str, str, str, str]]:
     rows = list(connection.execute(_WITH_COLLATION))
     if not rows:
         return []
-    codec = _CODECS[str(next(iter(connection.execute("PRAGMA encoding")))[0])]
-    return [(kind, name, table, sql.decode(codec, "replace")) for kind, name, table, sql in rows]
+    codec = _CODECS[_text(next(iter(connection.execute("PRAGMA encoding")))[0])]
+    return [
+        (_text(kind), _text(name), _text(table), sql.decode(codec, "replace"))
+        for kind, name, table, sql in rows
+    ]
+
+
+def _text(found: str | bytes) -> str:
+    """The text of a connection that may give bytes for texts."""
+    return found if isinstance(found, str) else found.decode("utf-8", "surrogateescape")
 
 
 def know_collations(connection: sqlite3.Connection) -> None:
