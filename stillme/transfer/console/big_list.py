@@ -19,16 +19,16 @@ from django.db.models.expressions import OrderBy
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 from django.utils import timezone
-from unfold.views import ChangeList
 
 from stillme.transfer.admin_dates import by_time, next_period
+from stillme.transfer.console.checked_list import CheckedChangeList, whole_number
 
 BEFORE = "before"
 # Rows that a search or filter looks at: some tens of milliseconds in a table of long texts.
 WINDOW = 20_000
 
 
-class BigChangeList(ChangeList):  # type: ignore[misc]
+class BigChangeList(CheckedChangeList):
     """`oldest` is the last key on the page; `window` the keys looked at, None where all were."""
 
     window: tuple[Any, Any] | None = None
@@ -43,7 +43,7 @@ class BigChangeList(ChangeList):  # type: ignore[misc]
 
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Any]:
         """The filtered rows from the place on, within the window."""
-        rows = self._filtered(request, exclude_parameters)
+        rows = super().get_queryset(request, exclude_parameters)
         place = self._place(request.GET.get(BEFORE, ""))
         if not self._is_narrowed():
             if self._period() is not None:
@@ -58,25 +58,18 @@ class BigChangeList(ChangeList):  # type: ignore[misc]
         inside = Q(pk__gte=self.window[0], pk__lte=top)
         # A key is found wherever it is.
         if self._has_number_keys():
-            if self.query.isdecimal() and place is None and int(self.query) < 2**63:
-                inside |= Q(pk=int(self.query))
+            number = whole_number(self.query)
+            if number is not None and place is None:
+                inside |= Q(pk=number)
         elif self.query and place is None:
             inside |= Q(pk=self.query)
         return _sorted_here(rows.filter(inside))
-
-    def _filtered(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Any]:
-        """Django's, where a date that no calendar has is a wrong parameter."""
-        try:
-            rows: QuerySet[Any] = super().get_queryset(request, exclude_parameters)
-        except (ValueError, OverflowError) as error:
-            raise IncorrectLookupParameters(error) from error
-        return rows
 
     def _place(self, before: str) -> Any:
         """The key that the list goes on below; None at its beginning."""
         if not self._has_number_keys():
             return before or None
-        return int(before) if before.lstrip("-").isdecimal() else None
+        return whole_number(before)
 
     def _by_time(self, rows: QuerySet[Any], place: Any) -> QuerySet[Any]:
         """In the order of the keys PostgreSQL would sort the whole period."""
@@ -101,7 +94,7 @@ class BigChangeList(ChangeList):  # type: ignore[misc]
 
     def chosen_rows(self, request: HttpRequest) -> QuerySet[Any]:
         """All rows that search, filters and dates choose, wherever they are."""
-        return self._filtered(request)
+        return super().get_queryset(request)
 
     @property
     def older_link(self) -> str:
@@ -180,9 +173,10 @@ class BigChangeList(ChangeList):  # type: ignore[misc]
         given = [self.params.get(f"{self.date_hierarchy}__{part}") for part in _PARTS]
         numbers = []
         for text in given:
-            if not text or not str(text).isdecimal():
+            number = whole_number(str(text or ""))
+            if number is None:
                 break
-            numbers.append(int(text))
+            numbers.append(number)
         if not self.date_hierarchy or not numbers:
             return None
         year, month, day = [*numbers, 1, 1][:3]
@@ -216,8 +210,8 @@ def newest_window(rows: QuerySet[Any], typed: str) -> QuerySet[Any]:
     if not isinstance(newest, int):
         return rows
     inside = Q(pk__gt=newest - WINDOW)
-    if typed.isdecimal() and int(typed) < 2**63:
-        inside |= Q(pk=int(typed))
+    if (number := whole_number(typed)) is not None:
+        inside |= Q(pk=number)
     return rows.filter(inside)
 
 
