@@ -12,12 +12,14 @@ from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
+from stillme.transfer.console.checked_list import CheckedAdmin
+
 admin.site.unregister(User)
 admin.site.unregister(Group)
 
 
 @admin.register(User)
-class UserAdmin(DjangosUserAdmin, ModelAdmin):  # type: ignore[misc, type-arg]
+class UserAdmin(CheckedAdmin, DjangosUserAdmin, ModelAdmin):  # type: ignore[misc, type-arg]
     """Accounts are switched off, not deleted: with one, the history of its decisions would go."""
 
     form = UserChangeForm
@@ -33,7 +35,7 @@ class UserAdmin(DjangosUserAdmin, ModelAdmin):  # type: ignore[misc, type-arg]
 
 
 @admin.register(Group)
-class GroupAdmin(DjangosGroupAdmin, ModelAdmin):  # type: ignore[misc]
+class GroupAdmin(CheckedAdmin, DjangosGroupAdmin, ModelAdmin):  # type: ignore[misc]
     """The groups that `migrate` makes, and others."""
 
     list_per_page = 50

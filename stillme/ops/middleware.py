@@ -6,14 +6,14 @@ import logging
 import time
 from collections.abc import Callable
 
-from django.db import InterfaceError, OperationalError
+from django.db import DataError, InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse
 
 from stillme.ops.context import request_id, request_id_from
 from stillme.ops.health import DATABASE_AWAY
 from stillme.ops.metrics import REQUESTS, SECONDS
 from stillme.ops.replicas import task
-from stillme.postgresql.explain import explain_operational_error
+from stillme.postgresql.explain import explain_operational_error, first_line
 
 logger = logging.getLogger("stillme.requests")
 
@@ -33,7 +33,9 @@ class OperationsMiddleware:
         token = request_id.set(request_id_from(request.headers.get(HEADER)))
         try:
             with task():
-                response = self.get_response(request)
+                # No column holds U+0000: PostgreSQL and the drivers refuse it, each in its own way.
+                odd = "\0" in request.path_info or "%00" in request.META.get("QUERY_STRING", "")
+                response = _no_such_value() if odd else self.get_response(request)
             self._account(request, response, time.perf_counter() - started)
             response[HEADER] = request_id.get()
             return response
@@ -41,7 +43,10 @@ class OperationsMiddleware:
             request_id.reset(token)
 
     def process_exception(self, request: HttpRequest, error: Exception) -> HttpResponse | None:
-        """A database that cannot be used is 503 and one sentence, not a traceback."""
+        """A database that cannot be used is 503, a value that no column can have is 400."""
+        if isinstance(error, DataError):
+            logger.warning("%s %s: %s", request.method, request.path, first_line(error))
+            return _no_such_value()
         if not isinstance(error, OperationalError | InterfaceError):
             return None
         sentence = explain_operational_error(error)
@@ -58,6 +63,11 @@ class OperationsMiddleware:
         REQUESTS.labels(method, view, str(response.status_code)).inc()
         SECONDS.labels(view).observe(seconds)
         logger.info("%s %s %s %.1f ms", method, request.path, response.status_code, seconds * 1000)
+
+
+def _no_such_value() -> HttpResponse:
+    sentence = "The address asks for a value that no column can hold: correct it, or go back."
+    return HttpResponse(sentence, status=400, content_type="text/plain; charset=utf-8")
 
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

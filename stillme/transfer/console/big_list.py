@@ -19,9 +19,9 @@ from django.db.models.expressions import OrderBy
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 from django.utils import timezone
-from unfold.views import ChangeList
 
 from stillme.transfer.admin_dates import by_time, next_period
+from stillme.transfer.console.checked_list import CheckedChangeList
 from stillme.transfer.raw_cells import whole_key
 
 BEFORE = "before"
@@ -29,7 +29,7 @@ BEFORE = "before"
 WINDOW = 20_000
 
 
-class BigChangeList(ChangeList):  # type: ignore[misc]
+class BigChangeList(CheckedChangeList):
     """`oldest` is the last key on the page; `window` the keys looked at, None where all were."""
 
     window: tuple[Any, Any] | None = None
@@ -44,7 +44,7 @@ class BigChangeList(ChangeList):  # type: ignore[misc]
 
     def get_queryset(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Any]:
         """The filtered rows from the place on, within the window."""
-        rows = self._filtered(request, exclude_parameters)
+        rows = super().get_queryset(request, exclude_parameters)
         place = self._place(request.GET.get(BEFORE, ""))
         if not self._is_narrowed():
             if self._period() is not None:
@@ -64,14 +64,6 @@ class BigChangeList(ChangeList):  # type: ignore[misc]
         elif self.query and place is None:
             inside |= Q(pk=self.query)
         return _sorted_here(rows.filter(inside))
-
-    def _filtered(self, request: HttpRequest, exclude_parameters: Any = None) -> QuerySet[Any]:
-        """Django's, where a date that no calendar has is a wrong parameter."""
-        try:
-            rows: QuerySet[Any] = super().get_queryset(request, exclude_parameters)
-        except (ValueError, OverflowError) as error:
-            raise IncorrectLookupParameters(error) from error
-        return rows
 
     def _place(self, before: str) -> Any:
         """The key that the list goes on below; None at its beginning."""
@@ -102,7 +94,7 @@ class BigChangeList(ChangeList):  # type: ignore[misc]
 
     def chosen_rows(self, request: HttpRequest) -> QuerySet[Any]:
         """All rows that search, filters and dates choose, wherever they are."""
-        return self._filtered(request)
+        return super().get_queryset(request)
 
     @property
     def older_link(self) -> str:

@@ -8,9 +8,10 @@ from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 
 from stillme.transfer.admin_support import EstimatingPaginator
+from stillme.transfer.console.checked_list import CheckedAdmin
 
 
-class ReadOnlyAdmin(ModelAdmin):  # type: ignore[misc]
+class ReadOnlyAdmin(CheckedAdmin, ModelAdmin):  # type: ignore[misc]
     """Records of the engine: nobody writes them by hand."""
 
     paginator = EstimatingPaginator
