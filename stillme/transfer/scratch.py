@@ -16,7 +16,7 @@ import shutil
 import stat
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -47,11 +47,16 @@ def scratch_folder(purpose: str, directory: Path | None = None) -> Iterator[Path
         os.close(lock)
 
 
-def clear_dead(place: Path) -> list[Path]:
-    """Delete this user's folders in `place` that no living process holds; returns them."""
+def clear_dead(
+    place: Path, purpose: str = "*", first: Callable[[], None] = lambda: None
+) -> list[Path]:
+    """Delete this user's folders in `place` that no living process holds; returns them.
+
+    `first` is called before each one goes, for what its run left outside it.
+    """
     if fcntl is None:
         return []
-    return [folder for folder in place.glob(f"{_PREFIX}*-*") if _clear(folder)]
+    return [folder for folder in place.glob(f"{_PREFIX}{purpose}-*") if _clear(folder, first)]
 
 
 def _make(place: Path, prefix: str) -> tuple[Path, int]:
@@ -70,7 +75,7 @@ def _make(place: Path, prefix: str) -> tuple[Path, int]:
         os.close(lock)
 
 
-def _clear(folder: Path) -> bool:
+def _clear(folder: Path, first: Callable[[], None]) -> bool:
     """Delete the folder unless somebody holds it; whether it was deleted."""
     try:
         found = folder.lstat()
@@ -82,7 +87,10 @@ def _clear(folder: Path) -> bool:
     except OSError:
         return False
     try:
-        return _lock_at_once(lock) and _delete(folder)
+        if not _lock_at_once(lock):
+            return False
+        first()
+        return _delete(folder)
     finally:
         os.close(lock)
 

@@ -14,6 +14,7 @@ from django.conf import settings
 from stillme.transfer.errors import LegacyFileError, TransferError
 from stillme.transfer.findings import Event, OnEvent, ignore_event
 from stillme.transfer.registry import LegacyFile, legacy_files
+from stillme.transfer.scratch import clear_dead, scratch_folder
 from stillme.transfer.sqlite.backup import Copied, copy_database, flush
 from stillme.transfer.sqlite.backup_check import check_copy, refuses_writes
 from stillme.transfer.sqlite.backup_manifest import (
@@ -29,6 +30,9 @@ from stillme.transfer.sqlite.room import ask_for_room
 from stillme.transfer.sqlite.sparse import bytes_on_disk, copy_sparse, file_sha256
 
 _OF_SQLITE = ("-wal", "-shm", "-journal")
+# A folder that is there, and locked, while a backup is made beside it; a killed one leaves it.
+_UNFINISHED = "backup"
+_MARK = "stillme-backup-"
 
 
 def back_up(
@@ -52,10 +56,10 @@ def back_up(
             "data directory."
         )
     _ask_for_room(directory, present, folders)
-    _make(directory)
+    _make(directory, [*(file.path for file in present), *folders])
     manifest = Manifest(datetime.now(UTC).isoformat(timespec="seconds"), sqlite3.sqlite_version)
     manifest.absent = [file.path.name for file in wanted if file not in present]
-    with _emptied_on_failure(directory):
+    with scratch_folder(_UNFINISHED, directory), _emptied_on_failure(directory):
         _fill(directory, manifest, present, folders, on_event)
     return manifest
 
@@ -91,10 +95,7 @@ def _emptied_on_failure(directory: Path) -> Iterator[None]:
         yield
     except BaseException as error:
         for path in directory.iterdir():
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink(missing_ok=True)
+            _delete(path)
         if isinstance(error, OSError):
             raise LegacyFileError(
                 f"The backup cannot be written to {directory}: {error.strerror}; free some space "
@@ -103,10 +104,26 @@ def _emptied_on_failure(directory: Path) -> Iterator[None]:
         raise
 
 
-def _make(directory: Path) -> None:
+def _delete(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _make(directory: Path, originals: list[Path]) -> None:
+    """Make the folder; the copies of these that a killed backup has left there go first."""
+
+    def delete_unfinished() -> None:
+        if any(original.parent.samefile(directory) for original in originals):
+            return
+        for name in [NAME, *(o.name + suffix for o in originals for suffix in ("", *_OF_SQLITE))]:
+            _delete(directory / name)
+
     try:
         # Private data: nobody but the owner reads a backup.
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        clear_dead(directory, _UNFINISHED, delete_unfinished)
         if any(directory.iterdir()):
             raise TransferError(f"{directory} is not empty: name a new folder for the backup.")
     except OSError as error:
@@ -228,7 +245,7 @@ def _differences(directory: Path, manifest: Manifest) -> Iterator[str]:
             yield from _byte_differences(directory / name, name, file["size"], file["sha256"])
     for path in sorted(directory.rglob("*")):
         name = str(path.relative_to(directory))
-        if path.is_file() and name not in known:
+        if path.is_file() and name not in known and not name.startswith(_MARK):
             yield f"{name} is not in the manifest"
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -25,6 +27,7 @@ from stillme.transfer.sqlite.backup_manifest import read_manifest
 from stillme.transfer.sqlite.files import journal_mode
 from stillme.transfer.steps.backup import back_up, check_backup
 from stillme.transfer.steps.backup_restore import restore_backup
+from tests.conftest import legacy_variables
 
 RSS = "rss_fetch_history.db"
 
@@ -171,6 +174,51 @@ def test_a_backup_never_goes_into_a_folder_that_holds_something(
 ) -> None:
     with pytest.raises(TransferError, match="not empty"):
         back_up(legacy)
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+import django
+django.setup()
+from stillme.transfer.steps import backup
+done = backup._back_up_file
+def killed(file, directory, on_event):
+    done(file, directory, on_event)
+    if file.name == "rss":
+        os.kill(os.getpid(), signal.SIGKILL)
+backup._back_up_file = killed
+backup.back_up(Path(sys.argv[1]))
+"""
+
+
+def test_a_killed_backup_is_made_again_by_the_same_command(
+    legacy: Path, tmp_path: Path, settings: Any
+) -> None:
+    folder = tmp_path / "backup"
+    environment = {
+        **os.environ,
+        **legacy_variables(settings.LEGACY_FILES, settings.LEGACY_VECTOR_DIR),
+    }
+    done = subprocess.run([sys.executable, "-c", KILLED, str(folder)], env=environment)
+    assert done.returncode == -signal.SIGKILL
+    assert (folder / RSS).exists()
+    (folder / "of somebody else").touch()
+    with pytest.raises(TransferError, match="not empty"):
+        back_up(folder)
+    (folder / "of somebody else").unlink()
+    assert back_up(folder).sound
+    assert check_backup(folder) == []
+
+
+def test_a_killed_backup_in_the_files_own_folder_deletes_none_of_them(legacy: Path) -> None:
+    """A mark of a killed backup does not make the live files its copies."""
+    mark = legacy / "stillme-backup-dead"
+    mark.mkdir()
+    (mark / "lock").touch()
+    with pytest.raises(TransferError, match="not empty"):
+        back_up(legacy)
+    assert (legacy / RSS).exists()
 
 
 def test_the_vector_folder_is_copied_with_its_digests(legacy: Path, tmp_path: Path) -> None:

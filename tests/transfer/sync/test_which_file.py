@@ -358,6 +358,18 @@ def test_two_targets_cannot_follow_one_file(data):
     assert differences() == {}
 
 
+def test_changes_that_another_target_took_out_of_the_log_are_missed(old):
+    """Whoever follows a file trims its log, beyond what a second target has replayed."""
+    for n in range(1, 4):
+        write(old, f"UPDATE rss_fetch_items SET title = 'change {n}' WHERE id = {n}")
+    with closing(sqlite3.connect(old, isolation_level=None)) as file:
+        last = file.execute("SELECT max(sequence) FROM stillme_change").fetchone()[0]
+        file.execute("DELETE FROM stillme_change WHERE sequence IN (?, ?)", (last - 2, last - 1))
+    with pytest.raises(StateError, match="another target follows the file"):
+        follow(ONCE)
+    assert state("rss") == "following"
+
+
 def test_a_killed_install_is_repeated(legacy, monkeypatch):
     """Killed between the triggers and the ledger: the same command again knows its own file."""
     from stillme.transfer.steps import capture

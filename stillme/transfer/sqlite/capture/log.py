@@ -73,6 +73,13 @@ class ChangeLog:
         ).fetchone()
         return None if row is None else Witness(*row)
 
+    def first_after(self, position: int) -> int | None:
+        """The number of the first change after a position. Numbers have no gaps."""
+        row = self._connection.execute(
+            f"SELECT min(sequence) FROM {CHANGE_TABLE} WHERE sequence > ?", (max(position, 0),)
+        ).fetchone()
+        return None if row[0] is None else int(row[0])
+
     def oldest_after(self, position: int) -> float | None:
         """When the first change after a position was made, None where there is none."""
         row = self._connection.execute(

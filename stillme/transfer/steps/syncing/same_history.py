@@ -42,6 +42,13 @@ def other_history(
                     f"{file.path} has another history than the one replayed (change "
                     f"{position} is not the same; was a backup restored?): {advice}."
                 )
+        first = log.first_after(position)
+        if first is not None and first > max(position, 0) + 1:
+            return (
+                f"{file.path} has lost changes that were never replayed here (change {first} comes "
+                f"after {position}): another target follows the file too, and took them out of the "
+                f"log. One target may follow a file; {advice}."
+            )
     except sqlite3.OperationalError as error:
         if "no such" not in str(error):
             raise
