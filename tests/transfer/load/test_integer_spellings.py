@@ -43,7 +43,9 @@ def test_the_text_of_a_key_is_an_integers_own_digits(text: str) -> None:
 @pytest.mark.parametrize("text", ["²", "٣", "--5", "1_0", "9" * 5000, "5.5", "", str(2**63)])
 def test_an_edited_cell_is_an_integer_that_sqlite_can_store(text: str) -> None:
     """Of 2**63 the retry made a row that no file can hold; of ``٣`` it made 3."""
-    row = QuarantinedRow(cells={"id": ["text", "YQ=="]})
+    row = QuarantinedRow.objects.create(
+        file="knowledge", table="knowledge_items", cells={"id": ["text", "YQ=="]}
+    )
     with pytest.raises(TransferError, match="is no integer that SQLite can store"):
         edit("default", row, "id", text, "integer")
     assert row.repairs == {}
