@@ -147,9 +147,9 @@ def test_long_rounds_are_followed_by_smaller_ones(data, monkeypatch):
     from stillme.transfer.steps.syncing.follower import Follower
 
     follower = Follower(FollowOptions(), [], type("Run", (), {"pk": 1}), lambda event: None)
-    assert follower._next_limit(10_000, 10_000, 20.0) == 1_000
+    assert follower._next_limit(10_000, 10_000, 20.0) == 2_500
     assert follower._next_limit(150, 10_000, 200.0) == 100
-    assert follower._next_limit(10_000, 10_000, 0.5) == 20_000
+    assert follower._next_limit(10_000, 10_000, 0.5) == 40_000
     assert follower._next_limit(100_000, 100_000, 0.5) == 100_000
     assert follower._next_limit(5, 10_000, 0.01) == 10_000
 

@@ -40,9 +40,9 @@ _LONGEST_WAIT = 5.0
 _TRIM_EVERY = 10.0
 _REPORT_EVERY = 1.0
 # A round that took longer is followed by smaller ones: a follower must be able to end.
-_LONG_ROUND = 2.0
+_LONG_ROUND = 5.0
 _FEWEST = 100
-_FIRST = 10_000
+_FIRST = 25_000
 
 
 class Stopped(Exception):
@@ -208,10 +208,10 @@ class Follower:
 
     def _next_limit(self, changes: int, limit: int, seconds: float) -> int:
         """How many changes the next round takes, so that it ends within some seconds."""
-        if seconds > _LONG_ROUND:
-            return max(_FEWEST, int(changes * _LONG_ROUND / seconds))
-        grown = 2 * limit if changes == limit and seconds < _LONG_ROUND / 2 else limit
-        return min(grown, self.options.batch)
+        fitting = int(changes * _LONG_ROUND / max(seconds, 0.001))
+        if changes < limit <= fitting:
+            return limit
+        return max(_FEWEST, min(fitting, 4 * limit, self.options.batch))
 
     def _count(self, name: str, found: Round, replayed: Replayed) -> None:
         done = self.done[name]
