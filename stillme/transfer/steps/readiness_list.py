@@ -161,7 +161,7 @@ def _quarantine(alias: str, files: Sequence[LegacyFile]) -> list[Line]:
     # Of every file and store that was loaded: an absent one has rows that wait as well.
     rows = QuarantinedRow.objects.using(alias).filter(status="open").count()
     if rows:
-        advice = "decide them: manage.py quarantine list shows them (they stay in the files either way)"
+        advice = "decide them: manage.py quarantine list (they stay in the files either way)"
         return [Line(RED, "quarantine", f"{rows:,} rows are open", advice, "quarantine")]
     return [Line(GREEN, "quarantine", "nothing open")]
 
