@@ -133,6 +133,9 @@ def test_status_names_the_store_its_rows_and_the_next_step(files):
     (store,) = json.loads(run("migration_status", "--format", "json")[1])["stores"]
     assert (store["tables"], store["loaded"], store["quarantine_open"]) == (1, 4, 1)
     assert "next, vector: manage.py verify_migration" in run("migration_status")[1]
+    run("quarantine", "accept", "--reason", "no_vector", "--note", "its operation is gone")
+    assert run("verify_migration", "--file", "vector")[0] == 0
+    assert "next, vector: nothing, if nobody has written" in run("migration_status")[1]
 
 
 def test_the_proof_names_the_collection_how_exact_it_is_and_what_it_cannot_do(files):

@@ -101,7 +101,7 @@ def overview(alias: str, counted: int | None = None) -> Overview:
     for file in legacy_files():
         found.files.append(_file(alias, file, added_up(tables, file.name), counted, now))
     for store in stores():
-        found.stores.append(_store(store, [t for t in tables if t.file == store.name]))
+        found.stores.append(_store(alias, store, [t for t in tables if t.file == store.name]))
     for status in found.files:
         _note_missing(status, [line for line in gone if line.file == status.file])
     for kept in found.stores:
@@ -151,7 +151,7 @@ def proof_sentence(alias: str) -> tuple[str, int | None, bool]:
     return f"none that counts: {standing.why}. It said: {words}", proof.exit_status, False
 
 
-def _store(store: Store, tables: list[Totals]) -> StoreStatus:
+def _store(alias: str, store: Store, tables: list[Totals]) -> StoreStatus:
     imported = [table for table in tables if table.as_of is not None]
     status = StoreStatus(store.name, str(store.path()), len(imported))
     _note_totals(status, added_up(tables))
@@ -159,9 +159,18 @@ def _store(store: Store, tables: list[Totals]) -> StoreStatus:
         status.next_step = "nothing: there is no such store"
     elif not imported:
         status.next_step = f"stop its writers: manage.py import_sqlite --file {store.name}"
+    elif _is_proven(alias, store):
+        status.next_step = (
+            "nothing, if nobody has written to it since its proof: a store is not followed"
+        )
     else:
         status.next_step = f"manage.py verify_migration --file {store.name}"
     return status
+
+
+def _is_proven(alias: str, store: Store) -> bool:
+    standing = standing_proof(alias, {store.name: store.path()})
+    return not standing.why and standing.proof is not None and standing.proof.exit_status == 0
 
 
 def _note_totals(status: FileStatus | StoreStatus, totals: Totals) -> None:

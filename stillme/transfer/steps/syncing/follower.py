@@ -208,9 +208,10 @@ class Follower:
 
     def _next_limit(self, changes: int, limit: int, seconds: float) -> int:
         """How many changes the next round takes, so that it ends within some seconds."""
-        fitting = int(changes * _LONG_ROUND / max(seconds, 0.001))
-        if changes < limit <= fitting:
+        if changes < limit and seconds <= _LONG_ROUND:
+            # Of few changes most of the time is not theirs: they tell nothing of a full round.
             return limit
+        fitting = int(changes * _LONG_ROUND / max(seconds, 0.001))
         return max(_FEWEST, min(fitting, 4 * limit, self.options.batch))
 
     def _count(self, name: str, found: Round, replayed: Replayed) -> None:
