@@ -37,6 +37,8 @@ from .test_follow import state
 KILLS = int(os.environ.get("STILLME_PARENT_KILLS", "2"))
 ROWS = int(os.environ.get("STILLME_PARENT_KILL_ROWS", "600"))
 ORDERLY = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
+# What a command says when its work is done.
+LAST_WORDS = ("are accounted for", "Live on PostgreSQL", "Back on the legacy files")
 
 pytestmark = pytest.mark.slow
 
@@ -83,12 +85,13 @@ class Bench:
         time.sleep(self.rng.uniform(0, self.within.setdefault(command, 1.0)))
         process.send_signal(number)
         said, errors = process.communicate(timeout=60)
-        if process.returncode in (0, 1) and command != "sync_sqlite":
-            # It had ended, or was about to: the next one is ended sooner.
+        is_too_late = process.returncode == -number and any(last in said for last in LAST_WORDS)
+        if is_too_late or (process.returncode in (0, 1) and command != "sync_sqlite"):
+            # It had ended, or had said so and was about to: the next one is ended sooner.
             self.within[command] *= 0.6
         else:
             self.hits[command] += 1
-        if number != signal.SIGKILL and process.returncode not in (0, 1):
+        if number != signal.SIGKILL and process.returncode not in (0, 1) and not is_too_late:
             assert process.returncode == 2, (process.returncode, said, errors)
             assert errors.count("\n") == 1, errors
             assert errors.startswith("CommandError: Interrupted"), errors

@@ -201,7 +201,7 @@ class Migration(RuleBasedStateMachine):
     def rollback_is_killed(self, step):
         with (
             mock.patch.object(rollback, step, killed),
-            mock.patch.object(rollback, "_give_up"),
+            mock.patch.object(rollback._Rollback, "_thaw"),
             suppress(Killed),
         ):
             roll_back()
