@@ -77,6 +77,16 @@ def drop_everything(which: socket.socket) -> None:
     which.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, filtering)
 
 
+def may_drop() -> bool:
+    """Whether the system lets this user put a filter on a socket; some want privileges for it."""
+    with socket.socket() as tried:
+        try:
+            drop_everything(tried)
+        except PermissionError:
+            return False
+    return True
+
+
 @contextmanager
 def silent_proxy(parameters: dict[str, Any], trigger: bytes) -> Iterator[SilentProxy]:
     """A proxy to the server of these connection parameters."""
