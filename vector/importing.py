@@ -6,10 +6,10 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 
-from django.db import DatabaseError, connections
+from django.db import connections
 
 from stillme.transfer import ledger
-from stillme.transfer.errors import TargetError, TransferError
+from stillme.transfer.errors import TargetError
 from stillme.transfer.findings import OnEvent, ignore_event
 from stillme.transfer.models import Run
 from stillme.transfer.postgresql.copy import fetch_all
@@ -80,13 +80,8 @@ class _own_run:  # noqa: N801 - a context manager, used like a function
     def __enter__(self) -> Run:
         return self.run
 
-    def __exit__(self, kind: type[BaseException] | None, error: object, _trace: object) -> None:
-        if kind is None:
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if error is None:
             ledger.finish_run(self.alias, self.run, failed=False)
-            return
-        message = str(error) if isinstance(error, TransferError) else kind.__name__
-        try:
-            ledger.finish_run(self.alias, self.run, failed=True, message=message)
-        except DatabaseError:
-            # The server is gone: the next run marks this one as ended early.
-            return
+        else:
+            ledger.fail_run(self.alias, self.run, error)

@@ -10,11 +10,11 @@ from typing import Any
 
 import django
 import psycopg
-from django.db import connections, transaction
+from django.db import Error, connections, transaction
 from django.utils import timezone
 
 from stillme.transfer.cluster import cluster_id, last_writer
-from stillme.transfer.errors import Busy, LedgerMismatch
+from stillme.transfer.errors import Busy, LedgerMismatch, TransferError
 from stillme.transfer.identity import TableId
 from stillme.transfer.models import (
     Chunk,
@@ -101,6 +101,22 @@ def finish_run(alias: str, run: Run, *, failed: bool, message: str = "") -> None
     run.finished_at = timezone.now()
     run.message = message
     run.save(using=alias, update_fields=["status", "finished_at", "message", "summary"])
+
+
+def fail_run(alias: str, run: Run, error: BaseException) -> None:
+    """Close a run that `error` ended, if the server still listens; the error is the caller's.
+
+    Only our own sentences are kept: those of others may hold values of rows, or a server's name.
+    """
+    message = str(error) if isinstance(error, TransferError) else type(error).__name__
+    try:
+        if not connections[alias].in_atomic_block:
+            # The session may be in the middle of a statement, or gone.
+            connections[alias].close()
+        finish_run(alias, run, failed=True, message=message)
+    except Error:
+        # The server is gone: the next run marks this one as ended early.
+        return
 
 
 def _versions(alias: str) -> dict[str, str]:

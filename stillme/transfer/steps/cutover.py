@@ -34,7 +34,7 @@ from stillme.transfer.steps.merging.image import refuse_on_cluster
 from stillme.transfer.steps.readiness_list import go_list, is_go
 from stillme.transfer.steps.switching.limit import Limit, OverLimit
 from stillme.transfer.steps.switching.tail import Judge, Tail, refuse
-from stillme.transfer.steps.switching.thaw import PATIENCE, await_locks, is_marked, thaw_files
+from stillme.transfer.steps.switching.thaw import PATIENCE, await_locks, mark_stands, thaw_files
 from stillme.transfer.steps.switching.unseen import Unseen
 from stillme.transfer.steps.switching.unswitched import refuse_if_it_came, unswitched
 from stillme.transfer.steps.syncing import states
@@ -44,6 +44,12 @@ from stillme.transfer.steps.syncing.states import State
 
 _ASKED = 3
 _LEFT_TO_THE_FREEZE = 1_000
+_UNKNOWN = (
+    "PostgreSQL does not answer, so it is not known whether the switch was made. The files stay "
+    "frozen, so that no write is lost on the wrong side. When the server is back, run "
+    "manage.py migration_status: live means done; else manage.py sync_sqlite --unfreeze lets the "
+    "files take writes again."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,22 +131,12 @@ def cut_over(options: CutoverOptions, on_event: OnEvent = ignore_event) -> Cutov
         try:
             result = _Cutover(options, files, run, on_event).go()
         except BaseException as error:
-            _close_failed(alias, run, error)
+            ledger.fail_run(alias, run, error)
             raise
         result.lines = [*_named(files), *lines]
         run.summary = {"frozen_seconds": result.frozen_seconds, "steps": result.steps}
         ledger.finish_run(alias, run, failed=False)
     return result
-
-
-def _close_failed(alias: str, run: Run, error: BaseException) -> None:
-    from django.db import Error
-
-    try:
-        connections[alias].close()
-        ledger.finish_run(alias, run, failed=True, message=str(error)[:500])
-    except Error:
-        return
 
 
 class _Cutover:
@@ -360,16 +356,7 @@ class _Cutover:
         self._locked_out = self.limit.spent
         if not self._mark_was_sent:
             return False
-        names = [file.name for file in self.files]
-        marked = is_marked(self.alias, names, State.LIVE, self.limit.until_end + PATIENCE)
-        if marked is None:
-            raise TransferError(
-                "PostgreSQL does not answer, so it is not known whether the switch was made. "
-                "The files stay frozen, so that no write is lost on the wrong side. When the "
-                "server is back, run manage.py migration_status: live means done; else "
-                "manage.py sync_sqlite --unfreeze lets the files take writes again."
-            ) from error
-        return marked
+        return mark_stands(self.alias, self.files, State.LIVE, self.limit, _UNKNOWN)
 
     def _thaw(self, error: BaseException) -> None:
         """Unfreeze every file. Raises a better error where there is one, or more to be said."""

@@ -57,7 +57,7 @@ def follow(
             follower.sign(ended=True)
             result = FollowResult(run.pk, list(follower.done.values()))
         except BaseException as error:
-            ledger.finish_run(alias, run, failed=True, message=type(error).__name__)
+            ledger.fail_run(alias, run, error)
             raise
         finally:
             follower.close()

@@ -7,12 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from django.conf import settings
-from django.db import connections
 
 from stillme.transfer import ledger
 from stillme.transfer.deletions import Confirm, always
 from stillme.transfer.edited_keys import keys_of_edited_rows
-from stillme.transfer.errors import NoLegacyFile, TransferError
+from stillme.transfer.errors import NoLegacyFile
 from stillme.transfer.findings import Event, OnEvent, ignore_event
 from stillme.transfer.identity import TableId
 from stillme.transfer.live_identity import require_place
@@ -200,7 +199,7 @@ def _import(
         _renew_figures_beside(alias, result)
         result.returned = retry_orphans(alias, plan)
     except BaseException as error:
-        _close_failed(alias, run, error)
+        ledger.fail_run(alias, run, error)
         raise
     ledger.prune_marks(alias)
     undecided = [line.as_dict() for line in result.undecided]
@@ -283,19 +282,6 @@ def _prune(alias: str, run: Run, plan: Plan, result: ImportResult, approval: App
             # The greatest id of all may be gone.
             set_sequence(alias, planned.job.mapping, planned.sequence_mark)
             ledger.record_table(alias, run, planned.job, table.outcome, table.seconds)
-
-
-def _close_failed(alias: str, run: Run, error: BaseException) -> None:
-    """Note the end in the ledger, if the server still listens."""
-    from django.db import Error
-
-    message = str(error) if isinstance(error, TransferError) else type(error).__name__
-    try:
-        connections[alias].close()
-        ledger.finish_run(alias, run, failed=True, message=message)
-    except Error:
-        # The server is gone: the next run marks this one as ended early.
-        return
 
 
 def _describe(options: ImportOptions, workers: int) -> dict[str, object]:

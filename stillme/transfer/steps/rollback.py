@@ -12,7 +12,7 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from django.db import Error, connections, transaction
+from django.db import connections, transaction
 from django.db.models import Count
 
 from stillme.transfer import ledger
@@ -41,7 +41,7 @@ from stillme.transfer.steps.switching.tail import Judge, Tail
 from stillme.transfer.steps.switching.thaw import (
     PATIENCE,
     await_locks,
-    is_marked,
+    mark_stands,
     thaw_files,
     thaw_target,
 )
@@ -51,6 +51,11 @@ from stillme.transfer.steps.syncing.live_file import LiveFile
 from stillme.transfer.steps.syncing.states import State
 
 FREEZE_LIMIT = 60.0
+_UNKNOWN = (
+    "PostgreSQL does not answer, so it is not known whether the files are in charge. They stay "
+    "frozen, so that no write is lost on the wrong side. When the server is back, run "
+    "manage.py rollback_migration again."
+)
 
 
 @dataclass(slots=True)
@@ -129,7 +134,7 @@ def roll_back(
         try:
             result = rollback.go()
         except BaseException as error:
-            _close_failed(alias, run, error)
+            ledger.fail_run(alias, run, error)
             raise
         left = rollback.let_files_go()
         result.frozen_seconds = rollback.limit.spent
@@ -137,15 +142,6 @@ def roll_back(
         ledger.finish_run(alias, run, failed=False)
         _refuse_frozen(left)
     return result
-
-
-def _close_failed(alias: str, run: Run, error: BaseException) -> None:
-    try:
-        connections[alias].close()
-        ledger.finish_run(alias, run, failed=True, message=str(error)[:500])
-    except Error:
-        # The server is gone: migration_status and the next rollback see the freeze.
-        return
 
 
 def _refuse_frozen(left: Mapping[str, str]) -> None:
@@ -188,11 +184,7 @@ class _Rollback:
             self._freeze_target()
             for file in self.files:
                 self._carry(file)
-            self.limit.step = "the proof and the mark"
-            with transaction.atomic(using=self.alias, durable=True):
-                _mark(self.alias, self.files, self.tables, self.result, self.run.pk, self._judge())
-                self.limit.left()
-                self._mark_was_sent = True
+            self._prove_and_mark()
         except BaseException as error:
             if not self._mark_stands(error):
                 self._thaw(error)
@@ -238,6 +230,13 @@ class _Rollback:
                 "legacy file as PostgreSQL has it; nothing was switched: report this row."
             )
 
+    def _prove_and_mark(self) -> None:
+        self.limit.step = "the proof and the mark"
+        with transaction.atomic(using=self.alias, durable=True):
+            _mark(self.alias, self.files, self.tables, self.result, self.run.pk, self._judge())
+            self.limit.left()
+            self._mark_was_sent = True
+
     def _judge(self) -> Judge | None:
         if self.judge is not None:
             self.judge.patience = self.limit.left()
@@ -248,15 +247,7 @@ class _Rollback:
         self.limit.end()
         if not self._mark_was_sent:
             return False
-        names = [file.name for file in self.files]
-        marked = is_marked(self.alias, names, State.ROLLED_BACK, self.limit.until_end + PATIENCE)
-        if marked is None:
-            raise TransferError(
-                "PostgreSQL does not answer, so it is not known whether the files are in charge. "
-                "They stay frozen, so that no write is lost on the wrong side. When the server is "
-                "back, run manage.py rollback_migration again."
-            ) from error
-        return marked
+        return mark_stands(self.alias, self.files, State.ROLLED_BACK, self.limit, _UNKNOWN)
 
     def _thaw(self, error: BaseException) -> None:
         """PostgreSQL stays in charge and takes writes again; the files stay frozen.

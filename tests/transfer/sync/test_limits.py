@@ -238,6 +238,10 @@ def test_a_mark_whose_answer_was_lost_stands(data, monkeypatch):
     assert set(freezes().values()) == {FOR_GOOD}
 
 
+def no_answer(*_):
+    raise OperationalError("the server is away")
+
+
 def test_files_stay_frozen_while_nobody_knows_whether_the_mark_was_set(data, monkeypatch):
     """Both sides taking writes would be the end of it."""
     mark = cutover._Cutover._mark
@@ -248,12 +252,35 @@ def test_files_stay_frozen_while_nobody_knows_whether_the_mark_was_set(data, mon
 
     with monkeypatch.context() as patch:
         patch.setattr(cutover._Cutover, "_mark", lose_the_answer)
-        patch.setattr(cutover, "is_marked", lambda *_: None)
+        patch.setattr(thaw, "_insist", no_answer)
         with pytest.raises(TransferError, match="not known whether the switch was made"):
             cut_over()
     assert set(freezes().values()) == {FOR_GOOD}
     call_command("sync_sqlite", "--unfreeze")
     assert set(freezes().values()) == {FOR_GOOD}, "it was made"
+
+
+@pytest.mark.parametrize("is_known", [True, False])
+def test_a_rollback_whose_last_answer_was_lost(live, monkeypatch, is_known):
+    """Known to be done: the files take writes. Not known: nobody does, until the same command."""
+    mark = rollback._Rollback._prove_and_mark
+
+    def lose_the_answer(self):
+        mark(self)
+        raise OperationalError("the connection is lost")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rollback._Rollback, "_prove_and_mark", lose_the_answer)
+        if not is_known:
+            patch.setattr(thaw, "_insist", no_answer)
+        status, text = run("rollback_migration")
+    if not is_known:
+        assert (status, set(freezes().values())) == (2, {FOR_GOOD})
+        assert "not known whether the files are in charge" in text
+        status, text = run("rollback_migration")
+    assert status == 0, text
+    assert set(freezes().values()) == {None}
+    assert {state(name) for name in FILES} == {"rolled back"}
 
 
 def test_a_file_that_comes_while_the_others_are_switched_refuses(legacy, monkeypatch):

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
+from typing import TypeVar
 
 from django.db import Error, connections, transaction
 
 from stillme.postgresql.explain import explain_operational_error
-from stillme.transfer.errors import LegacyFileError
+from stillme.transfer.errors import LegacyFileError, TransferError
 from stillme.transfer.models import FileState
 from stillme.transfer.postgresql import capture as reverse
 from stillme.transfer.postgresql.copy import execute
@@ -22,6 +23,9 @@ from stillme.transfer.registry import LegacyFile
 from stillme.transfer.sqlite.capture.freeze import FOR_GOOD, frozen_until, unfreeze
 from stillme.transfer.sqlite.capture.tables import write_transaction
 from stillme.transfer.sqlite.connect import open_legacy
+from stillme.transfer.steps.switching.limit import Limit
+
+T = TypeVar("T")
 
 # However little of the limit is left, undoing goes on for so long: nobody is helped by giving up.
 PATIENCE = 10.0
@@ -97,26 +101,36 @@ def _still_locked(file: LegacyFile, frozen: float | None, error: LegacyFileError
 
 def thaw_target(alias: str, tables: Sequence[reverse.TargetTable], seconds: float) -> str | None:
     """Let writers into PostgreSQL again, trying for some seconds; None, or why it cannot be."""
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            connections[alias].close()
-            with transaction.atomic(using=alias, durable=True):
-                execute(connections[alias], f"SET LOCAL lock_timeout = {int(_TURN * 1000)}")
-                reverse.disable_freeze(alias, tables)
-        except Error as error:
-            if time.monotonic() > deadline:
-                return explain_operational_error(error)
-            time.sleep(_PAUSE)
-        else:
-            return None
+    try:
+        _insist(alias, lambda: reverse.disable_freeze(alias, tables), seconds)
+    except Error as error:
+        return explain_operational_error(error)
+    return None
 
 
-def is_marked(alias: str, names: Sequence[str], state: str, seconds: float) -> bool | None:
-    """Whether the files are in this state; None where PostgreSQL does not say.
+def mark_stands(
+    alias: str, files: Sequence[LegacyFile], state: str, limit: Limit, unknown: str
+) -> bool:
+    """Whether all files are in this state, for a mark whose COMMIT was sent and not answered.
 
-    For a mark whose COMMIT was sent and not answered. The rows are locked to be read: a commit
-    that is still on its way is waited for.
+    The rows are locked to be read, so a commit that is still on its way is waited for. Raises
+    TransferError with the sentence `unknown` where PostgreSQL does not answer.
+    """
+
+    def ask() -> bool:
+        rows = FileState.objects.using(alias).select_for_update()
+        return {row.state for row in rows.filter(pk__in=[f.name for f in files])} == {state}
+
+    try:
+        return _insist(alias, ask, limit.until_end + PATIENCE)
+    except Error as error:
+        raise TransferError(unknown) from error
+
+
+def _insist(alias: str, work: Callable[[], T], seconds: float) -> T:
+    """Do the work in a transaction of a new session, again for some seconds where it fails.
+
+    Raises django.db.Error.
     """
     deadline = time.monotonic() + seconds
     while True:
@@ -124,9 +138,8 @@ def is_marked(alias: str, names: Sequence[str], state: str, seconds: float) -> b
             connections[alias].close()
             with transaction.atomic(using=alias, durable=True):
                 execute(connections[alias], f"SET LOCAL lock_timeout = {int(_TURN * 1000)}")
-                rows = FileState.objects.using(alias).select_for_update().filter(pk__in=names)
-                return {row.state for row in rows} == {state}
+                return work()
         except Error:
             if time.monotonic() > deadline:
-                return None
+                raise
             time.sleep(_PAUSE)
