@@ -1,13 +1,12 @@
 """The admin of large, migrated tables: read-only by default, and no COUNT over a table.
 
-`TargetAdmin` is the base of every target model's page. Lists count at most `COUNTED` rows and
+`TargetAdmin` is the base of every target model's page. Lists count some thousand rows and
 take PostgreSQL's own estimate beyond; long texts are cut by the database; JSON is indented and
 not escaped.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from functools import cached_property
 from typing import Any, ClassVar
@@ -17,8 +16,7 @@ from django.contrib.admin.options import IncorrectLookupParameters
 from django.contrib.admin.utils import quote, unquote
 from django.contrib.auth import get_permission_codename
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.core.paginator import Paginator
-from django.db import connections, models
+from django.db import models
 from django.db.models import QuerySet
 from django.http import (
     Http404,
@@ -39,68 +37,13 @@ from stillme.transfer.console.document_field import DocumentField
 from stillme.transfer.console.export import export_response
 from stillme.transfer.console.frequent import FrequentValuesFilter as FrequentValuesFilter
 from stillme.transfer.console.once import once
+from stillme.transfer.console.paginator import EstimatingPaginator
 from stillme.transfer.console.permissions import named_permissions
 from stillme.transfer.console.related import Related
 from stillme.transfer.console.side_by_side import legacy_table
 from stillme.transfer.raw_cells import whole_key
 
-# Up to here a list says exactly how many rows it has; counting them costs some milliseconds.
-COUNTED = 10_000
 EXCERPT = 90
-
-_ESTIMATE = "SELECT reltuples::bigint FROM pg_class WHERE oid = to_regclass(%s)"
-
-
-class EstimatingPaginator(Paginator):  # type: ignore[type-arg]
-    """Counts a few thousand rows exactly, and estimates beyond.
-
-    An unfiltered list takes `pg_class.reltuples` (by the schema-qualified name), a filtered one
-    what the planner expects. Both lag behind until the next ANALYZE, which costs a page number,
-    never a row.
-    """
-
-    @cached_property
-    def num_pages(self) -> int:
-        """Pages by number end where an OFFSET gets slow; the list goes on by key."""
-        return min(int(super().num_pages), max(1, COUNTED // self.per_page))
-
-    @property
-    def is_estimate(self) -> bool:
-        """Whether `count` was not counted."""
-        return isinstance(self.object_list, QuerySet) and self.count > COUNTED
-
-    @cached_property
-    def count(self) -> int:
-        """Exact up to `COUNTED`, else estimated and never less than what was counted."""
-        rows = self.object_list
-        if not isinstance(rows, QuerySet):
-            return super().count
-        counted = rows.order_by().values("pk")[: COUNTED + 1].count()
-        if counted <= COUNTED:
-            return counted
-        estimate = 0 if rows.query.where else table_rows(rows)
-        # A filtered list, a table never analysed, or one whose rows are on another node.
-        return max(counted, estimate if estimate > 0 else planned_rows(rows))
-
-
-def table_rows(rows: QuerySet[Any]) -> int:
-    """PostgreSQL's estimate of a whole table."""
-    with connections[rows.db].cursor() as cursor:
-        cursor.execute(_ESTIMATE, [rows.model._meta.db_table])
-        found = cursor.fetchone()
-    return int(found[0] or 0) if found else 0
-
-
-def planned_rows(rows: QuerySet[Any]) -> int:
-    """How many rows the planner expects of a query."""
-    plan = json.loads(rows.order_by().values("pk").explain(format="json"))
-    return int(_remote_plan(plan[0]["Plan"])["Plan Rows"])
-
-
-def _remote_plan(plan: dict[str, Any]) -> dict[str, Any]:
-    """The plan of the node that has the rows, where Citus shows it within its own."""
-    tasks = plan.get("Distributed Query", {}).get("Job", {}).get("Tasks", [])
-    return tasks[0]["Remote Plan"][0][0]["Plan"] if tasks else plan
 
 
 def excerpt(field: str) -> Callable[[Any, Any], str]:

@@ -21,7 +21,7 @@ from continuum.models import TierAudit, TierMetric
 from knowledge.models import KnowledgeItem, KnowledgeRelationship
 from rss.models import FetchCycle, FetchItem
 from stillme.transfer import admin_support
-from stillme.transfer.console import big_list, export, related
+from stillme.transfer.console import big_list, export, paginator, related
 from stillme.transfer.console.groups import make_groups
 
 pytestmark = pytest.mark.django_db
@@ -126,7 +126,7 @@ def test_a_period_is_listed_by_its_time(admin_client: Client, items: list[int]) 
 def test_numbered_pages_end(
     admin_client: Client, items: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(admin_support, "COUNTED", 100)
+    monkeypatch.setattr(paginator, "COUNTED", 100)
     assert listed(admin_client).paginator.num_pages == 2
 
 
@@ -373,7 +373,7 @@ def test_the_number_of_rows_is_said_as_what_it_is(
 
     assert "130 rows" in heading()
     assert "13 found" in heading("?q=rare")
-    monkeypatch.setattr(admin_support, "COUNTED", 50)
+    monkeypatch.setattr(paginator, "COUNTED", 50)
     assert "about " in heading()
 
 

@@ -17,9 +17,10 @@ from accuracy.models import LearningObjective
 from continuum.models import TierMetric
 from knowledge.models import KnowledgeItem, KnowledgeRelationship, LearningSession
 from rss.models import FetchCycle, FetchItem
-from stillme.transfer import admin_support
 from stillme.transfer.admin_dates import SparseDates
-from stillme.transfer.admin_support import EstimatingPaginator, TargetAdmin
+from stillme.transfer.admin_support import TargetAdmin
+from stillme.transfer.console import paginator
+from stillme.transfer.console.paginator import EstimatingPaginator
 from stillme.transfer.registry import legacy_models
 
 pytestmark = pytest.mark.django_db
@@ -189,7 +190,7 @@ def test_foreign_keys_complete_themselves(browser: Client) -> None:
 
 
 def test_the_paginator_estimates_beyond_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(admin_support, "COUNTED", 10)
+    monkeypatch.setattr(paginator, "COUNTED", 10)
     TierMetric.objects.bulk_create(TierMetric(item_id=f"i{n}", tier="L0") for n in range(500))
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE continuum.tier_metrics")

@@ -7,8 +7,8 @@ from typing import Any
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 
-from stillme.transfer.admin_support import EstimatingPaginator
 from stillme.transfer.console.checked_list import CheckedAdmin
+from stillme.transfer.console.paginator import EstimatingPaginator
 
 
 class ReadOnlyAdmin(CheckedAdmin, ModelAdmin):  # type: ignore[misc]

@@ -18,20 +18,16 @@ from stillme.transfer.live_identity import (
     is_one_path,
     other_file,
     place,
-    require_place,
 )
 from stillme.transfer.mapping import TableMapping, split_table
 from stillme.transfer.models_sync import RangeDigest
-from stillme.transfer.postgresql import capture as reverse
 from stillme.transfer.postgresql.capture import TargetTable
 from stillme.transfer.postgresql.locks import exclusive
-from stillme.transfer.registry import LegacyFile, legacy_files, legacy_models
+from stillme.transfer.registry import LegacyFile, legacy_models
 from stillme.transfer.scratch import scratch_folder
 from stillme.transfer.selection import Selection, present_files
 from stillme.transfer.sqlite import capture
 from stillme.transfer.sqlite.capture import CaptureStatus, Health, Probe, captured_tables
-from stillme.transfer.sqlite.capture.freeze import drop_freeze, has_freeze
-from stillme.transfer.sqlite.capture.tables import open_writable, write_transaction
 from stillme.transfer.sqlite.connect import explain
 from stillme.transfer.sqlite.foreign_names import is_about_a_name
 from stillme.transfer.sqlite.snapshot import Snapshot, take_snapshot
@@ -262,46 +258,6 @@ def capture_reports(
 def _misplaced(alias: str, live: LiveFile, stand: Standing) -> str:
     """The sentence for a file that is not the one that was captured, or has another history."""
     return other_file(alias, live.file) or problem_of(live, stand)
-
-
-def lift_stale_freezes(alias: str, files: Sequence[LegacyFile], on_event: OnEvent) -> None:
-    """Unfreeze files that a cut-over or rollback left frozen when it was killed.
-
-    A file whose target is live stays frozen. Triggers of a freeze that has run out go too. The
-    caller holds the writer's lock: a cut-over that is under way keeps its freeze. Raises StateError
-    for a file that is not the one that was captured: another one is not written to.
-    """
-    require_place(alias, files)
-    for file in files:
-        connection = open_writable(file.path)
-        try:
-            frozen = has_freeze(connection)
-        finally:
-            connection.close()
-        if not frozen or states.standing(alias, file.name).state == State.LIVE:
-            continue
-        with write_transaction(file.path, timeout=_PATIENCE) as connection:
-            drop_freeze(connection)
-        message = f"{file.name}: a freeze left by a broken cut-over or rollback was lifted."
-        on_event(Event("notice", {"message": message}))
-
-
-def unfreeze_all(alias: str, files: Sequence[LegacyFile], on_event: OnEvent) -> None:
-    """Lift what a broken cut-over or rollback left frozen, on the side that is in charge.
-
-    Raises Busy while a switch is under way, LegacyFileError where a file is locked.
-    """
-    tables = target_tables([file.name for file in legacy_files()])
-    with exclusive(alias):
-        lift_stale_freezes(alias, files, on_event)
-        live = [
-            f.name for f in legacy_files() if states.standing(alias, f.name).state == State.LIVE
-        ]
-        if live and reverse.is_frozen(alias, tables):
-            with transaction.atomic(using=alias):
-                reverse.disable_freeze(alias, tables)
-            message = "PostgreSQL takes writes again: a rollback had left it frozen."
-            on_event(Event("notice", {"message": message}))
 
 
 def target_tables(files: Sequence[str]) -> list[TargetTable]:

@@ -28,7 +28,7 @@ from stillme.transfer.selection import Selection, present_files
 from stillme.transfer.sqlite.capture.freeze import freeze
 from stillme.transfer.sqlite.schema import sequence_mark
 from stillme.transfer.steps.accounted_lines import GREEN, Line, missing_lines
-from stillme.transfer.steps.capture import lift_stale_freezes, target_tables
+from stillme.transfer.steps.capture import target_tables
 from stillme.transfer.steps.follow import Follower, FollowOptions
 from stillme.transfer.steps.merging.image import refuse_on_cluster
 from stillme.transfer.steps.readiness_list import go_list, is_go
@@ -41,6 +41,7 @@ from stillme.transfer.steps.syncing import states
 from stillme.transfer.steps.syncing.live_file import LiveFile
 from stillme.transfer.steps.syncing.replay import replay_round
 from stillme.transfer.steps.syncing.states import State
+from stillme.transfer.steps.unfreeze import lift_stale_freezes
 
 _ASKED = 3
 _LEFT_TO_THE_FREEZE = 1_000

@@ -12,7 +12,6 @@ from stillme.transfer.findings import Event, OnEvent, ignore_event
 from stillme.transfer.postgresql.locks import exclusive
 from stillme.transfer.registry import LegacyFile
 from stillme.transfer.selection import Selection, present_files
-from stillme.transfer.steps.capture import lift_stale_freezes
 from stillme.transfer.steps.load import ImportOptions, import_files
 from stillme.transfer.steps.merging.image import refuse_on_cluster
 from stillme.transfer.steps.syncing import states
@@ -21,6 +20,7 @@ from stillme.transfer.steps.syncing.follower import Follower, Stopped, measure_l
 from stillme.transfer.steps.syncing.lag_history import LagHistory
 from stillme.transfer.steps.syncing.states import State
 from stillme.transfer.steps.syncing.stopping import cancelling, until
+from stillme.transfer.steps.unfreeze import lift_stale_freezes
 
 __all__ = ["FileFollowed", "FollowOptions", "FollowResult", "Follower", "follow", "measure_lag"]
 

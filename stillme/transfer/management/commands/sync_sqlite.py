@@ -17,10 +17,10 @@ from stillme.transfer.steps.capture import (
     capture_reports,
     install_capture,
     remove_capture,
-    unfreeze_all,
 )
 from stillme.transfer.steps.follow import FollowOptions, follow
 from stillme.transfer.steps.moving import moved_files
+from stillme.transfer.steps.unfreeze import unfreeze_all
 
 
 class Command(TransferCommand):
