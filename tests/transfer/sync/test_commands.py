@@ -154,7 +154,8 @@ def test_a_freeze_left_behind_is_lifted(legacy):
     freeze(path, tables_of_file(path), seconds=None)
     _, text = run("migration_status")
     assert "sync_sqlite --unfreeze" in text
-    run("sync_sqlite", "--unfreeze")
+    status, text = run("sync_sqlite", "--unfreeze")
+    assert (status, text.count(" free "), "frozen" in text.partition("Capture")[2]) == (0, 4, False)
     assert frozen_until(sqlite3.connect(path)) is None
     freeze(path, tables_of_file(path), seconds=None)
     run("sync_sqlite", "--once")

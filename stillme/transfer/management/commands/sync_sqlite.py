@@ -87,8 +87,7 @@ class Command(TransferCommand):
             return self._follow(selection, options, progress)
         if options["unfreeze"]:
             unfreeze_all("default", present_files(selection, []), progress.on_event)
-            if form == "json":
-                render_capture(self.console, capture_reports("default", selection), form)
+            render_capture(self.console, capture_reports("default", selection), form)
             return 0
         if options["install"]:
             reports = install_capture("default", selection, progress.on_event)
