@@ -3,7 +3,8 @@
     python benchmarks/sync_figures.py [--rows 1000000] [--seconds 20] [--rate 500]
 
 Prints: replay rate, lag at a steady rate of writes, how long a cut-over locks writers out (with
-the changes drained before the freeze, and inside it), and how long a rollback takes.
+the changes drained before the freeze, inside it, and while the application writes on), and how
+long a rollback takes.
 """
 
 from __future__ import annotations
@@ -44,6 +45,12 @@ from stillme.transfer.steps.rollback import roll_back  # noqa: E402
 from stillme.transfer.verify.tail import TailJudge  # noqa: E402
 
 ONCE = FollowOptions(once=True)
+
+
+def options() -> CutoverOptions:
+    """Those of a cut-over that nothing but the limit refuses."""
+    risks = dict.fromkeys(OVERRIDES, "a benchmark")
+    return CutoverOptions(freeze_limit=60, overrides=risks, judge=TailJudge("default"))
 
 
 def touch(directory: Path, rows: int) -> None:
@@ -128,16 +135,11 @@ def lag(directory: Path, seconds: float, rate: float) -> None:
 def switch(directory: Path, *, drain_inside: bool) -> None:
     """One cut-over with a lag of 1,000 changes, and the way back after 10,000 writes."""
     touch(directory, 1_000)
-    options = CutoverOptions(
-        freeze_limit=60,
-        overrides=dict.fromkeys(OVERRIDES, "a benchmark"),
-        judge=TailJudge("default"),
-    )
     if drain_inside:
         with mock.patch.object(_Cutover, "_drain_open"):
-            result = cut_over(options)
+            result = cut_over(options())
     else:
-        result = cut_over(options)
+        result = cut_over(options())
     where = "inside" if drain_inside else "before"
     steps = ", ".join(f"{name} {seconds:.2f}" for name, seconds in result.steps.items())
     print(
@@ -148,6 +150,29 @@ def switch(directory: Path, *, drain_inside: bool) -> None:
     FetchItem.objects.filter(pk__in=keys).update(status_reason="written on PostgreSQL")
     seconds, _ = timed(lambda: roll_back("default", judge=TailJudge("default")))
     print(f"rollback of {len(keys):,} changed rows: {seconds:.2f} s")
+
+
+def switch_under_load(directory: Path, rate: float) -> None:
+    """A cut-over while the old application writes to all files: the frozen files are compared."""
+    log = directory / "busy.jsonl"
+    command = [sys.executable, "-m", "stillme.demo.samples.writer", str(directory)]
+    command += ["--seconds", "300", "--rate", str(rate), "--no-sync", "--seed", "9", "--plain"]
+    writer = subprocess.Popen(
+        [*command, "--log", str(log)],
+        stdout=subprocess.DEVNULL,
+        env={**os.environ, "TZ": "Asia/Ho_Chi_Minh"},
+    )
+    try:
+        time.sleep(3)
+        result = cut_over(options())
+    finally:
+        writer.terminate()
+        writer.wait()
+    print(
+        f"cut-over under {rate:g} writes a second: {result.frozen_seconds:.2f} s frozen, "
+        f"{result.verified:,} rows of the tail proven"
+    )
+    print("  (" + ", ".join(f"{name} {took:.2f}" for name, took in result.steps.items()) + ")")
 
 
 def main() -> None:
@@ -181,6 +206,8 @@ def main() -> None:
             switch(directory, drain_inside=False)
             follow(ONCE)
             switch(directory, drain_inside=True)
+            follow(ONCE)
+            switch_under_load(directory, given.rate)
 
 
 if __name__ == "__main__":

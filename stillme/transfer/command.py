@@ -31,6 +31,7 @@ from stillme.postgresql.explain import explain_operational_error
 from stillme.postgresql.silence import end_with_client
 from stillme.transfer.errors import TransferError, explain_exhaustion
 from stillme.transfer.interrupts import Interrupted, interruptible
+from stillme.transfer.scratch import clear_temporary
 from stillme.transfer.visible import is_utf_8, visible
 
 COULD_NOT_RUN = 2
@@ -138,6 +139,7 @@ class TransferCommand(BaseCommand):
         connection_created.connect(end_with_client)
         try:
             with interruptible():
+                clear_temporary()
                 status = self.run(options)
         except KeyboardInterrupt as error:
             by = f" by {error.signal}" if isinstance(error, Interrupted) else ""

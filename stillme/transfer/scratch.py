@@ -1,9 +1,10 @@
 """Temporary folders for copies of legacy files, cleared after a run that was killed.
 
 A run deletes its folder when it ends. `kill -9` gives it no chance to, and a copy of a large file
-is a large thing to leave behind, with private rows in it: the next run deletes it. Who is alive is
-known from a lock that the kernel holds for the process (and its workers) and gives back however
-they end, so that pids of other containers or users that share a folder mean nothing here.
+is a large thing to leave behind, with private rows in it: the next command deletes it, whether it
+needs a folder of its own or not. Who is alive is known from a lock that the kernel holds for the
+process (and its workers) and gives back however they end, so that pids of other containers or
+users that share a folder mean nothing here.
 
     stillme-snapshot-x8k2/lock      held by the run
     stillme-snapshot-x8k2/files/    what the run keeps there
@@ -45,6 +46,15 @@ def scratch_folder(purpose: str, directory: Path | None = None) -> Iterator[Path
     finally:
         _delete(folder)
         os.close(lock)
+
+
+def clear_temporary() -> list[Path]:
+    """`clear_dead` in the system's temporary folder; whoever needs one finds out that none is."""
+    try:
+        place = Path(tempfile.gettempdir())
+    except OSError:
+        return []
+    return clear_dead(place)
 
 
 def clear_dead(

@@ -9,9 +9,11 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from django.core.management import call_command
 
 from stillme.transfer import scratch
 from stillme.transfer.scratch import clear_dead, scratch_folder
@@ -65,6 +67,28 @@ def test_the_next_run_clears_what_a_killed_one_left(tmp_path: Path) -> None:
         assert living.poll() is None
         (left,) = tmp_path.iterdir()
         assert (left / "files" / "knowledge.db").read_bytes() == b"private"
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("command", ["migration_status", "quarantine"])
+def test_a_command_that_copies_nothing_clears_it_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setattr(scratch.tempfile, "tempdir", str(tmp_path))
+    with another_run(tmp_path) as killed:
+        killed.kill()
+        killed.wait()
+        arguments = ["list"] if command == "quarantine" else []
+        call_command(command, *arguments, stdout=StringIO())
+        assert kept(tmp_path) == []
+
+
+def test_no_temporary_folder_is_no_reason_to_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    def none() -> str:
+        raise FileNotFoundError("No usable temporary directory found")
+
+    monkeypatch.setattr(scratch.tempfile, "gettempdir", none)
+    assert scratch.clear_temporary() == []
 
 
 def test_a_forked_worker_keeps_the_folder(tmp_path: Path) -> None:
