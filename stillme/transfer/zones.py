@@ -1,12 +1,24 @@
-"""What LEGACY_TIME_ZONE may say: `auto`, or the name of a time zone that is known here."""
+"""What LEGACY_TIME_ZONE may say, and what an import records about the local clock of a file."""
 
 from __future__ import annotations
 
+from typing import NamedTuple
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from stillme.transfer.errors import TransferError
 
 AUTO = "auto"
+
+
+class ClockRecord(NamedTuple):
+    """How the last import read a file's local times, e.g. ``(None, 420, frozenset({420}))``.
+
+    `usual` and `offsets` (all that its rows showed) are minutes east of UTC.
+    """
+
+    zone: str | None
+    usual: int
+    offsets: frozenset[int]
 
 
 def zone_name(given: str) -> str | None:

@@ -16,7 +16,7 @@ from typing import Any
 
 from stillme.transfer import kinds
 from stillme.transfer.verify import documents
-from stillme.transfer.verify.local_clock import LocalClock
+from stillme.transfer.verify.local_clock import LocalClock, Shifts
 
 Raw = None | int | float | bytes
 DAY = 86_400_000_000
@@ -40,11 +40,15 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a time depends on beside its own text."""
+    """What a time depends on in addition to its own text.
+
+    `start` is the cell (storage class, value) of the moment that this one came after, if any.
+    """
 
     clock: LocalClock
     row_minutes: int | None = None
     unit: str | None = None
+    start: tuple[str, Raw] | None = None
 
 
 def expect(
@@ -158,19 +162,51 @@ def _moment(
         return Expected(_in_calendar(_from_number(raw, around.unit)), "epoch")
     text = utf8(raw)
     wall, separator, offset, default_for = _take_apart(text)
-    if offset is not None or separator != "T":
-        shift, gap = (offset or 0) * 60_000_000, False
-    else:
-        shift, gap = around.clock.shift(wall, around.row_minutes)
+    is_local = offset is None and separator == "T"
+    shifts = _shifts(wall, separator, offset, around)
+    shift = _not_before_start(wall, shifts, around)
     instant = _in_calendar(wall - shift)
-    if gap:
+    if not shifts.exists:
         return Expected(instant, "clock_gap")
     stamp = "date" if isinstance(kind, kinds.Date) else kind.stamp.value
     if stamp not in default_for:
         return Expected(instant, "time_shape")
-    if separator == "T" and shift != around.clock.usual * 60_000_000:
-        return Expected(instant, "clock_offset")
-    return Expected(instant)
+    if is_local and around.clock.zone is None:
+        return Expected(instant, _kept_by_offset(shift, shifts, around.clock))
+    is_first = shift == shifts.choices[0]
+    return Expected(instant, "" if shifts.settled or not is_first else "clock_guess")
+
+
+def _kept_by_offset(shift: int, shifts: Shifts, clock: LocalClock) -> str:
+    if not shifts.settled:
+        return "clock_guess"
+    return "" if shift == clock.usual * 60_000_000 else "clock_offset"
+
+
+def _shifts(wall: int, separator: str, offset: int | None, around: Surroundings) -> Shifts:
+    if offset is not None or separator != "T":
+        return Shifts(((offset or 0) * 60_000_000,))
+    return around.clock.shifts(wall, around.row_minutes)
+
+
+def _not_before_start(wall: int, shifts: Shifts, around: Surroundings) -> int:
+    """The first choice that puts the moment not before its start; the first of all if none does."""
+    began = None if len(shifts.choices) == 1 else _began(around)
+    for shift in shifts.choices:
+        if began is None or wall - shift >= began:
+            return shift
+    return shifts.choices[0]
+
+
+def _began(around: Surroundings) -> int | None:
+    storage, raw = around.start or ("null", None)
+    if storage != "text":
+        return None
+    try:
+        wall, separator, offset, _ = _take_apart(utf8(raw))
+    except MustBeSetAside:
+        return None
+    return wall - _shifts(wall, separator, offset, around).choices[0]
 
 
 def _in_calendar(instant: int) -> int:

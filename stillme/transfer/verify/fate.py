@@ -13,6 +13,9 @@ from stillme.transfer.verify.huge_text import HugeText
 from stillme.transfer.verify.legacy_side import StoredRow
 from stillme.transfer.verify.local_clock import LocalClock
 
+# Originals of times that are kept although the row counts as loaded.
+_LOADED = ("clock_offset", "clock_guess")
+
 
 @dataclass(frozen=True, slots=True)
 class Fate:
@@ -41,7 +44,7 @@ class Oracle:
             return Fate({}, {}, False, "missing_column")
         for column in self._mapping.columns:
             storage, raw = row.cells[column.legacy]
-            around = Surroundings(self._clock, row.minutes, self._units.get(column.legacy))
+            around = self._around(column, row)
             try:
                 cell = self._cell(column, row, storage, raw, around)
             except MustBeSetAside as why:
@@ -49,7 +52,7 @@ class Oracle:
             values[column.target] = cell.value
             if cell.kept and not isinstance(raw, HugeText):
                 kept[column.legacy] = (storage, raw, cell.kept)
-                repaired = repaired or cell.kept != "clock_offset"
+                repaired = repaired or cell.kept not in _LOADED
         for name, rule in self._mapping.derived:
             source = self._mapping.column(rule.column)
             unset = source is None or row.cells[source.legacy][0] == "null"
@@ -57,6 +60,11 @@ class Oracle:
         values.update({column.target: column.default for column in self._mapping.unfilled})
         values[EXTRA_COLUMN] = self._extra(row)
         return Fate(values, kept, repaired)
+
+    def _around(self, column: MappedColumn, row: StoredRow) -> Surroundings:
+        earlier = self._mapping.column(getattr(column.kind, "after", None) or "")
+        start: Any = None if earlier is None else row.cells[earlier.legacy]
+        return Surroundings(self._clock, row.minutes, self._units.get(column.legacy), start)
 
     def _cell(
         self,

@@ -8,6 +8,7 @@ from typing import Any
 
 from stillme.transfer import kinds
 from stillme.transfer.findings import Finding, FindingKind
+from stillme.transfer.guessed_times import REASON
 from stillme.transfer.mapping import EXTRA_COLUMN, TableMapping
 from stillme.transfer.models import KeptCell, QuarantinedRow
 from stillme.transfer.raw_cells import unpack_anything, unpack_record
@@ -236,6 +237,7 @@ class RowJudge:
             yield self._finding(FindingKind.MISSING_ROW, key, "", "a row", "no row")
             return
         proof.repaired += fate.repaired
+        proof.guessed += sum(reason == REASON for _, _, reason in fate.kept.values())
         yield from self._values(key, fate.values, target)
         yield from self._kept_cells(key, fate, kept, proof)
 

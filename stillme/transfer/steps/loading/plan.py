@@ -26,7 +26,7 @@ from stillme.transfer.sqlite.room import TEMPORARY, ask_for_room
 from stillme.transfer.sqlite.schema import row_count, sequence_mark
 from stillme.transfer.sqlite.snapshot import Snapshot, take_snapshot
 from stillme.transfer.steps.rows.job import TableJob
-from stillme.transfer.zones import zone_name
+from stillme.transfer.zones import ClockRecord, zone_name
 
 
 @dataclass(slots=True)
@@ -87,7 +87,7 @@ class Cut:
 class Planner:
     """Looks at snapshots, up to `threads` scans of a table side by side.
 
-    `usual` holds the recorded usual offset of the local clock by file. Raises TransferError for a
+    `recorded` holds by file how the last import read its local times. Raises TransferError for a
     time zone that does not exist.
     """
 
@@ -96,7 +96,7 @@ class Planner:
     run_id: int | None = None
     threads: int = field(default_factory=usable_cores)
     cut: Cut | None = None
-    usual: Mapping[str, int | None] = field(default_factory=dict)
+    recorded: Mapping[str, ClockRecord | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         zone_name(self.zone)
@@ -115,7 +115,7 @@ class Planner:
         scan = partial(scan_in_parts, snapshot.path, threads=self.threads)
         connection = snapshot.open()
         try:
-            recorded = self.usual.get(snapshot.file)
+            recorded = self.recorded.get(snapshot.file)
             clock = read_clock(connection, mappings.values(), self.zone, scan, recorded)
             if clock.notice and _has_local_times(mappings):
                 notices.append(f"{snapshot.file}: {clock.notice}")

@@ -113,7 +113,8 @@ class CarefulLoader:
         return LoadedRow(key, tuple(cells), tuple(kept), repaired, row)
 
     def _cell(self, column: MappedColumn, row: RawRow, storage: str, raw: Raw) -> Cell:
-        context = RowContext(self._clock, row.row_offset, self._units.get(column.legacy))
+        unit, earlier = self._units.get(column.legacy), self._earlier(column, row)
+        context = RowContext(self._clock, row.row_offset, unit, earlier)
         cell = convert(column.kind, column.required, storage, raw, context)
         is_key = isinstance(column.kind, kinds.Key | kinds.TextKey)
         if is_key and row.repeated:
@@ -122,6 +123,11 @@ class CarefulLoader:
             parent = getattr(column.kind, "parent", "the parent table")
             raise Refused("missing_parent", f"{parent} has no loaded row {cell.text}.")
         return cell
+
+    def _earlier(self, column: MappedColumn, row: RawRow) -> tuple[str, Raw] | None:
+        after = getattr(column.kind, "after", None)
+        earlier = self._mapping.column(after) if after else None
+        return None if earlier is None else row.cells[earlier.legacy]
 
     def _derived(self, row: RawRow) -> list[str]:
         values = []

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 
 from stillme.transfer import kinds
-from stillme.transfer.sqlite.clock import Clock
+from stillme.transfer.sqlite.clock import Clock, Reading
 from stillme.transfer.sqlite.epochs import JULIAN, MILLISECONDS, SECONDS
 from stillme.transfer.steps.rows import json_policy
 
@@ -53,11 +53,16 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class RowContext:
-    """What a cell needs to know of its surroundings."""
+    """What a cell needs to know of its surroundings.
+
+    `row_offset` is the offset that the row's twin shows, `earlier` the cell whose moment was never
+    later (`Timestamp.after`), as (storage class, value).
+    """
 
     clock: Clock = field(default_factory=Clock)
     row_offset: int | None = None
     epoch_unit: str | None = None
+    earlier: tuple[str, Raw] | None = None
 
 
 def convert(kind: kinds.Kind, required: bool, storage: str, raw: Raw, row: RowContext) -> Cell:
@@ -186,15 +191,14 @@ def _time(kind: kinds.Timestamp | kinds.Date, storage: str, raw: Raw, row: RowCo
     if match is None:
         raise Refused("unreadable_time", f"{text[:40]!r} is no readable time.")
     local = _wall_time(match, text)
-    offset, gap = _offset(match, local, row)
+    reading = _reading(match, local, row)
+    offset = _in_order(local, reading, row)
     instant = _format(local, offset)
-    if gap:
+    if reading.is_gap:
         return repaired(instant, "clock_gap")
     if not is_default_shape(kind, match):
         return repaired(instant, "time_shape")
-    if match[4] == "T" and offset != timedelta(minutes=row.clock.usual):
-        return Cell(instant, "clock_offset")
-    return Cell(instant)
+    return Cell(instant, _clock_reason(match, reading, offset, row.clock))
 
 
 def _wall_time(match: re.Match[str], text: str) -> datetime:
@@ -209,12 +213,53 @@ def _wall_time(match: re.Match[str], text: str) -> datetime:
         raise Refused("unreadable_time", f"{text[:40]!r} is no time: {error}.") from error
 
 
-def _offset(match: re.Match[str], local: datetime, row: RowContext) -> tuple[timedelta, bool]:
+def _reading(match: re.Match[str], local: datetime, row: RowContext) -> Reading:
     if match[9]:
-        return _explicit_offset(match[9]), False
+        return Reading((_explicit_offset(match[9]),))
     if match[4] == "T":
-        return row.clock.offset(local, row.row_offset)
-    return timedelta(), False
+        return row.clock.read(local, row.row_offset)
+    return Reading((timedelta(),))
+
+
+def _in_order(local: datetime, reading: Reading, row: RowContext) -> timedelta:
+    """The likeliest offset by which the time is not before the one that it came after."""
+    first = reading.offsets[0]
+    if len(reading.offsets) == 1 or row.earlier is None:
+        return first
+    start = _moment_of(*row.earlier, row)
+    if start is None:
+        return first
+    return next((o for o in reading.offsets if _seconds(local) - o >= start), first)
+
+
+def _moment_of(storage: str, raw: Raw, row: RowContext) -> timedelta | None:
+    """The moment of a text that can be read, since the year 1."""
+    match = _TIME.match(raw.decode(errors="replace")) if isinstance(raw, bytes) else None
+    if storage != "text" or match is None:
+        return None
+    try:
+        local = _wall_time(match, match[0])
+        return _seconds(local) - _reading(match, local, row).offsets[0]
+    except Refused:
+        return None
+
+
+def _seconds(local: datetime) -> timedelta:
+    return local - datetime.min
+
+
+def _clock_reason(match: re.Match[str], reading: Reading, offset: timedelta, clock: Clock) -> str:
+    """Why the original of a local time in the usual shape is kept, "" where it is not.
+
+    With a zone named, zone and instant give the text back.
+    """
+    if match[4] != "T":
+        return ""
+    by_order = clock.zone is not None and offset != reading.offsets[0]
+    if not reading.is_sure and not by_order:
+        return "clock_guess"
+    usual = clock.zone is not None or offset == timedelta(minutes=clock.usual)
+    return "" if usual else "clock_offset"
 
 
 def _explicit_offset(text: str) -> timedelta:

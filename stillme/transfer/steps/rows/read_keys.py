@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from stillme.transfer.sqlite.clock_sql import row_offset_sql
 from stillme.transfer.sqlite.connect import quoted
 from stillme.transfer.sqlite.ranges import KeyRange
 from stillme.transfer.sqlite.raw import RawRow
@@ -42,8 +41,7 @@ class ManyRows:
 def read_many(source: TableSource, keys: Sequence[int]) -> ManyRows | None:
     """The rows of integer keys; None where they must be read one by one.
 
-    That is where the key is not the rowid, or where a row shows an offset of the local clock that
-    may change the file's decision.
+    That is where the key is not the rowid.
     """
     mapping = source.job.mapping
     if mapping.key is None or not mapping.key_is_rowid or not mapping.has_rowid:
@@ -54,8 +52,6 @@ def read_many(source: TableSource, keys: Sequence[int]) -> ManyRows | None:
     connection.executemany(
         f"INSERT OR IGNORE INTO temp.{_KEYS} VALUES (?)", ((key,) for key in keys)
     )
-    if _may_change_the_clock(source):
-        return None
     reader = RangeReader(source, _KeySet(0, None, None))
     blocks = list(reader.blocks())
     if reader.by_hand:
@@ -67,21 +63,3 @@ def read_many(source: TableSource, keys: Sequence[int]) -> ManyRows | None:
         f"SELECT {key} FROM {table} WHERE {key} IN (SELECT key FROM temp.{_KEYS})"
     )
     return ManyRows(blocks, common, others, {int(row[0]) for row in present})
-
-
-def _may_change_the_clock(source: TableSource) -> bool:
-    """Whether one of the rows is evidence other than more of what the file showed last."""
-    mapping, clock = source.job.mapping, source.job.clock
-    if mapping.clock is None or mapping.key is None or clock.zone is not None:
-        return False
-    key, local = quoted(mapping.key.legacy), quoted(mapping.clock.local)
-    last = clock.spans[-1] if clock.spans else None
-    since = "1" if last is None else f"{local} >= '{last.first}'"
-    rows = source.connection.execute(
-        f"SELECT DISTINCT {row_offset_sql(mapping.clock)}, {since} FROM {quoted(mapping.table)} "
-        f"WHERE {key} IN (SELECT key FROM temp.{_KEYS})"
-    )
-    known = set(clock.evidence) if last is None else {last.minutes}
-    return any(
-        minutes is not None and not (is_last and minutes in known) for minutes, is_last in rows
-    )

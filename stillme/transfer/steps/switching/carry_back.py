@@ -58,14 +58,6 @@ class Carried:
     lost: list[Lost] = field(default_factory=list)
     unequal: list[str] = field(default_factory=list)
 
-    def add(self, other: Carried) -> None:
-        """Count what was carried into the same table once more; rows of both count once."""
-        self.keys = [*dict.fromkeys([*self.keys, *other.keys])]
-        for name in ("inserted", "updated", "deleted", "unchanged", "cells"):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-        self.lost += [item for item in other.lost if item not in self.lost]
-        self.unequal += [key for key in other.unequal if key not in self.unequal]
-
 
 @dataclass(frozen=True, slots=True)
 class _TargetRow:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from django.db import connections
 from django.db.models.fields.json import KeyTextTransform, KeyTransform
@@ -10,7 +10,7 @@ from django.db.models.fields.json import KeyTextTransform, KeyTransform
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.postgresql.copy import fetch_all, quoted
-from stillme.transfer.steps.merging.compare import key_value, target_keys
+from stillme.transfer.steps.merging.compare import key_value
 from stillme.transfer.steps.rows.careful import key_as_text
 from stillme.transfer.steps.rows.job import TableSource
 
@@ -54,15 +54,3 @@ def _set_aside(alias: str, mapping: TableMapping) -> set[tuple[str, str | None]]
         KeyTextTransform("0", KeyTransform(mapping.key.legacy, "cells")), "key"
     )
     return {(storage or "integer", key) for storage, key in found}
-
-
-def present_keys(alias: str, mapping: TableMapping, keys: Sequence[object]) -> list[int | str]:
-    """Which of the keys the target has."""
-    assert mapping.key is not None
-    key = quoted(mapping.key.target)
-    rows = fetch_all(
-        connections[alias],
-        f"SELECT {key} FROM {mapping.relation} WHERE {key} = ANY(%s)",
-        [target_keys(mapping, keys)],
-    )
-    return [row[0] for row in rows]

@@ -10,17 +10,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from django.conf import settings
-
 from stillme.transfer.errors import StateError
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.proofs import identity
-from stillme.transfer.recorded_clock import recorded_usual
 from stillme.transfer.registry import LegacyFile, legacy_models
 from stillme.transfer.sqlite.capture import CapturedTable, CaptureStatus, ChangeLog, status
 from stillme.transfer.sqlite.capture.log import Change, Witness, collapse
 from stillme.transfer.sqlite.capture.tables import captured_tables
-from stillme.transfer.sqlite.clock import read_clock
 from stillme.transfer.sqlite.connect import explain, open_legacy, quoted
 from stillme.transfer.sqlite.epochs import end_keys, read_number_ranges, units_of
 from stillme.transfer.sqlite.key_text import Key, stored_key, typed_key
@@ -33,6 +29,7 @@ from stillme.transfer.steps.rows.job import TableJob, TableSource
 from stillme.transfer.steps.rows.read_keys import MANY, ManyRows, read_many
 from stillme.transfer.steps.syncing import states
 from stillme.transfer.steps.syncing.decisions import Decisions
+from stillme.transfer.steps.syncing.file_clock import file_clock
 from stillme.transfer.steps.syncing.same_history import other_history, require_capture
 
 
@@ -57,7 +54,7 @@ class Round:
 class LiveFile:
     """One open legacy file. `tables` are declared table -> source, parents first.
 
-    `alias` names the target, whose ledger knows the usual offset of the file's clock.
+    `alias` names the target, whose ledger knows how the last import read the file's clock.
     """
 
     def __init__(
@@ -102,7 +99,7 @@ class LiveFile:
         return status(self.connection, self.captured())
 
     def refresh(self) -> None:
-        """Read schema and clock again where the schema has changed since.
+        """Read the schema again where it has changed since.
 
         In a followed file capture must be healthy under the new schema. Raises StateError.
         """
@@ -200,11 +197,10 @@ class LiveFile:
         }
 
     def _decide(self, mappings: dict[str, TableMapping]) -> Decisions:
-        zone = settings.LEGACY_TIME_ZONE
-        recorded = recorded_usual(self._alias, self.file.name, zone)
         with reading(self.connection):
             scan = scan_on(self.connection)
-            clock = read_clock(self.connection, mappings.values(), zone, recorded=recorded)
+            tables = list(mappings.values())
+            clock = file_clock(self._alias, self.file.name, self.connection, tables)
             ranges = {t: read_number_ranges(scan, m)[1] for t, m in mappings.items()}
             ends = frozenset(
                 (table, key)
@@ -222,7 +218,7 @@ class LiveFile:
             raise explain(self.file.path, error) from error
 
     def forget(self) -> None:
-        """Make the next `refresh` read everything again, the clock too."""
+        """Make the next `refresh` read everything again."""
         self.schema_version = -1
         self.tables = {}
 
