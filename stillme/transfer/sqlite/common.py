@@ -262,7 +262,8 @@ def _timestamp(
     iso_cell = f"{name} || {_offset(name, clock)}"
     if stamp is kinds.Stamp.ISO:
         return _optional(name, column, iso_test), iso_cell
-    cell = f"CASE substr({name}, 11, 1) WHEN ' ' THEN {sql_cell} ELSE {iso_cell} END"
+    # By the T: of a year before Christ, which SQLite prints too, another character is the eleventh.
+    cell = f"CASE substr({name}, 11, 1) WHEN 'T' THEN {iso_cell} ELSE {sql_cell} END"
     return _optional(name, column, f"({sql_test} OR {iso_test})"), cell
 
 
