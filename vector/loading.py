@@ -11,10 +11,11 @@ from itertools import islice
 from django.db import connections, transaction
 
 from stillme.postgresql.distributed import is_distributed
+from stillme.postgresql.statements import execute, fetch_all
 from stillme.transfer import ledger
 from stillme.transfer.findings import Event, OnEvent
 from stillme.transfer.models import KeptCell, QuarantinedRow, RunTable
-from stillme.transfer.postgresql.copy import commit_lazily, execute, fetch_all
+from stillme.transfer.postgresql.copy import commit_lazily
 from stillme.transfer.processes import default_jobs
 from stillme.transfer.steps.rows.outcome import MOST_KEYS
 from vector import chroma, indexes, merging, models, strangers
