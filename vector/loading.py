@@ -12,11 +12,12 @@ from itertools import islice
 from django.db import connections, transaction
 
 from stillme.postgresql.distributed import is_distributed
+from stillme.postgresql.statements import execute
 from stillme.transfer import ledger
 from stillme.transfer.deletions import always
 from stillme.transfer.findings import Event, OnEvent, ignore_event
 from stillme.transfer.models import QuarantinedRow, RunTable
-from stillme.transfer.postgresql.copy import commit_lazily, execute
+from stillme.transfer.postgresql.copy import commit_lazily
 from stillme.transfer.processes import default_jobs
 from vector import chroma, indexes, merging, models, strangers
 from vector.conversion import (

@@ -15,7 +15,7 @@ from itertools import islice
 
 from django.db import DataError, connections, transaction
 
-from stillme.transfer.postgresql.copy import execute, fetch_all
+from stillme.postgresql.statements import execute, fetch_all
 from vector import chroma, extension, models
 from vector.chroma.optional import numpy_if_installed
 from vector.extension import Pgvector

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 from django.db import connections
 
+from stillme.postgresql.statements import execute, fetch_all
 from stillme.transfer.models import KeptCell, QuarantinedRow
-from stillme.transfer.postgresql.copy import execute, fetch_all
 from stillme.transfer.steps.rows.outcome import MOST_KEYS
 from vector import merging, strangers
 from vector.import_result import CollectionResult, VectorOptions
