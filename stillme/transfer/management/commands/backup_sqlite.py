@@ -78,7 +78,7 @@ class Command(TransferCommand):
         directory = Path(options["to"]) if options["to"] else default_directory()
         with RunProgress(self.console, quiet=form == "json") as progress:
             manifest = back_up(
-                directory, names, vectors=not options["no_vectors"], on_event=progress.on_event
+                directory, names, with_stores=not options["no_vectors"], on_event=progress.on_event
             )
         render_backup(self.console, manifest, directory, form)
         return 0 if manifest.sound else 1
