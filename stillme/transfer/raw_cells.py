@@ -7,10 +7,8 @@ as base64 of their bytes, NULL as null. Nothing is lost on the way there and bac
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable
 from typing import Any
 
-from stillme.services.arguments import whole_key as whole_key
 from stillme.transfer.errors import TransferError
 
 Raw = None | int | float | bytes
@@ -77,11 +75,6 @@ def cell_bytes(storage: str, raw: Raw) -> bytes | None:
     if isinstance(raw, bytes):
         return raw
     return (raw.hex() if isinstance(raw, float) else str(raw)).encode("ascii")
-
-
-def whole_keys(texts: Iterable[str]) -> list[int]:
-    """The integers of those texts that spell one."""
-    return [key for key in map(whole_key, texts) if key is not None]
 
 
 def real_spelled(text: str) -> float | None:

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from stillme.transfer import kinds
-from stillme.transfer.mapping import MappedColumn, TableMapping
+from stillme.transfer.key_columns import MappedColumn
+from stillme.transfer.mapping import TableMapping
 from stillme.transfer.verify import documents
 from stillme.transfer.verify.expect import Expected, MustBeSetAside, Raw, Surroundings, expect
 from stillme.transfer.verify.huge_text import HugeText
