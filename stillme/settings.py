@@ -214,8 +214,8 @@ _OTHER_FILES = {
     "feedback.db": "ratings of answers",
 }
 
-# What the migration engine is told of this project (docs/settings.md). The prefix never changes:
-# by it the engine knows the triggers that it left in files and databases.
+# What the migration engine is told of this project (docs/reference/settings.md). The prefix never
+# changes: by it the engine knows the triggers that it left in files and databases.
 TRANSFER: dict[str, Any] = {
     "FILES": _LEGACY_FILES,
     "APPS": ("knowledge", "continuum", "rss", "accuracy", "vector"),

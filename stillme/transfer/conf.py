@@ -5,7 +5,7 @@ Enough for a project with one legacy file::
     TRANSFER = {"FILES": {"shop": {"path": "/srv/old/shop.db"}}}
 
 The file's short name (``shop``) is what legacy models, commands and reports call it. Every other
-entry has a default; docs/settings.md lists them.
+entry has a default; docs/reference/settings.md lists them.
 """
 
 from __future__ import annotations
@@ -82,16 +82,26 @@ def conf() -> TransferSettings:
     read = {name.lower(): value for name, value in given.items()}
     read["files"] = {name: _file(name, entry) for name, entry in read.get("files", {}).items()}
     made = TransferSettings(**read)
-    if not _PREFIX.fullmatch(made.prefix):
-        raise ImproperlyConfigured(
-            f'TRANSFER["PREFIX"] is {made.prefix!r}: use up to 16 lower-case letters and "_".'
-        )
+    _check(made)
     return made
 
 
 def time_zone(file: str) -> str:
     """What the project says of a file's local times: the name of a zone, or `auto`."""
     return conf().files[file].time_zone
+
+
+def _check(made: TransferSettings) -> None:
+    if not _PREFIX.fullmatch(made.prefix):
+        raise ImproperlyConfigured(
+            f'TRANSFER["PREFIX"] is {made.prefix!r}: use up to 16 lower-case letters and "_".'
+        )
+    for group, rights in made.groups.items():
+        if unknown := set(rights) - {VIEW, DECIDE, CORRECT}:
+            raise ImproperlyConfigured(
+                f'TRANSFER["GROUPS"] gives {group}: {", ".join(sorted(unknown))}, which is none of '
+                f"{VIEW}, {DECIDE}, {CORRECT}."
+            )
 
 
 def _file(name: str, entry: Mapping[str, Any]) -> FileSettings:
