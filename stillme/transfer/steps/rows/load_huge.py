@@ -1,6 +1,6 @@
 """Rows with a huge text or document: checked in one pass over its pieces, copied in another.
 
-Neither holds the value; what it must be is what docs/values.md says of any text and document.
+Neither holds the value; what it must be is what values.md says of any text and document.
 """
 
 from __future__ import annotations
