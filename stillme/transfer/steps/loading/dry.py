@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stillme.transfer.raw_cells import whole_key
+from stillme.transfer.keys import whole_key
 from stillme.transfer.sqlite.ranges import KeyRange
 from stillme.transfer.steps.rows.careful import SetAside, keys_not_taken
 from stillme.transfer.steps.rows.job import TableJob, TableSource
