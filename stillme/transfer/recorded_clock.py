@@ -2,13 +2,13 @@
 
 An import decides once; the follower, a retry and the way back read by its decision. The judge
 looks for itself, and only takes from here which of several offsets was the commonest at first
-(docs/values.md, "Clock of a timestamp").
+(docs/reference/values.md, "Clock of a timestamp").
 """
 
 from __future__ import annotations
 
+from stillme.transfer.conf import conf
 from stillme.transfer.models import RunFile
-from stillme.transfer.registry import legacy_files
 from stillme.transfer.zones import ClockRecord
 
 
@@ -24,4 +24,4 @@ def recorded_clock(alias: str, file: str) -> ClockRecord | None:
 
 def recorded_clocks(alias: str) -> dict[str, ClockRecord | None]:
     """The same for every known file, by its name."""
-    return {file.name: recorded_clock(alias, file.name) for file in legacy_files()}
+    return {name: recorded_clock(alias, name) for name in conf().files}

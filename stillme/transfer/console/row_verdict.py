@@ -5,9 +5,8 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass, field
 
-from django.conf import settings
-
 from stillme.transfer import kinds
+from stillme.transfer.conf import time_zone
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.raw_cells import Raw
 from stillme.transfer.recorded_clock import recorded_clock
@@ -81,7 +80,7 @@ def _minutes(
 def _clock(file: str) -> LocalClock | None:
     """The clock of the last import; None where the file was never imported."""
     recorded = recorded_clock("default", file)
-    if zone := zone_name(settings.LEGACY_TIME_ZONE):
+    if zone := zone_name(time_zone(file)):
         return LocalClock(zone=zone)
     if recorded is None:
         return None

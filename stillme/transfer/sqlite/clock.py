@@ -3,7 +3,7 @@
 ``2025-11-07T22:24:02.761457`` says no offset. LEGACY_TIME_ZONE names the zone of the clock; else
 the row's own twin shows it: a row with `created_at` ``2025-11-07 15:24:02`` (UTC) next to it was
 written at +07:00. A row without a twin is read at the file's one offset; where the file shows
-several, at the commonest, which is a guess (docs/values.md, "Clock of a timestamp").
+several, at the commonest, which is a guess (docs/reference/values.md, "Clock of a timestamp").
 """
 
 from __future__ import annotations

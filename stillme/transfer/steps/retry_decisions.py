@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from stillme.transfer.conf import conf
 from stillme.transfer.errors import TransferError
 from stillme.transfer.kinds import Date, Timestamp
 from stillme.transfer.mapping import TableMapping
@@ -40,7 +41,7 @@ def _read(alias: str, name: str) -> Decisions:
     if not file.path.exists():
         raise TransferError(
             f"What the times of this row mean depends on other rows of {file.path}, which is not "
-            "there: put the file back, or set LEGACY_DATA_DIR to where it is, and retry."
+            f"there: put the file back, or set its path ({conf().paths}), and retry."
         )
     live = LiveFile(file, None, alias=alias)
     live.close()

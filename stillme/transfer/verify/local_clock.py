@@ -1,4 +1,4 @@
-"""The judge's own reading of local times (docs/values.md, "Clock of a timestamp").
+"""The judge's own reading of local times (docs/reference/values.md, "Clock of a timestamp").
 
 By Julian day numbers, not by the loader's seconds; by whole days on which a zone keeps its offset,
 not by the moments at which it changes it. What the last import recorded is believed for one thing:

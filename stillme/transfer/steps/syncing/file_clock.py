@@ -10,8 +10,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Sequence
 
-from django.conf import settings
-
+from stillme.transfer.conf import time_zone
 from stillme.transfer.errors import StateError
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.recorded_clock import recorded_clock
@@ -26,15 +25,15 @@ def file_clock(
 ) -> Clock:
     """As the last import decided; by the rows of a file that was never imported so."""
     recorded = recorded_clock(alias, file)
-    if recorded is not None and recorded.zone == zone_name(settings.LEGACY_TIME_ZONE):
+    if recorded is not None and recorded.zone == zone_name(time_zone(file)):
         return clock_of_record(recorded)
-    return read_clock(connection, mappings, settings.LEGACY_TIME_ZONE)
+    return read_clock(connection, mappings, time_zone(file))
 
 
 def require_zone(alias: str, file: str) -> None:
     """Raise StateError where LEGACY_TIME_ZONE is not what it was at the last import."""
     recorded = recorded_clock(alias, file)
-    if recorded is not None and recorded.zone != zone_name(settings.LEGACY_TIME_ZONE):
+    if recorded is not None and recorded.zone != zone_name(time_zone(file)):
         raise StateError(f"{_other_zone(file, recorded.zone)}.")
 
 
@@ -48,9 +47,9 @@ def clock_problem(
     recorded = recorded_clock(alias, file)
     if recorded is None:
         return ""
-    if recorded.zone != zone_name(settings.LEGACY_TIME_ZONE):
+    if recorded.zone != zone_name(time_zone(file)):
         return _other_zone(file, recorded.zone)
-    shown = read_clock(connection, mappings, settings.LEGACY_TIME_ZONE).evidence
+    shown = read_clock(connection, mappings, time_zone(file)).evidence
     return unknown_offsets(file, clock_of_record(recorded), shown)
 
 
@@ -69,6 +68,6 @@ def unknown_offsets(file: str, clock: Clock, shown: Iterable[int | None]) -> str
 def _other_zone(file: str, imported: str | None) -> str:
     return (
         f"{file}: the last import read its local times by LEGACY_TIME_ZONE={imported or AUTO}, "
-        f"and it is {settings.LEGACY_TIME_ZONE} now: set it back, or, while the files are in "
+        f"and it is {time_zone(file)} now: set it back, or, while the files are in "
         f"charge, {_AGAIN}"
     )
