@@ -168,19 +168,15 @@ def _moment(
     instant = _in_calendar(wall - shift)
     if not shifts.exists:
         return Expected(instant, "clock_gap")
+    zone = around.clock.zone
+    if not shifts.settled and (zone is None or shift == shifts.choices[0]):
+        return Expected(instant, "clock_guess")
     stamp = "date" if isinstance(kind, kinds.Date) else kind.stamp.value
     if stamp not in default_for:
         return Expected(instant, "time_shape")
-    if is_local and around.clock.zone is None:
-        return Expected(instant, _kept_by_offset(shift, shifts, around.clock))
-    is_first = shift == shifts.choices[0]
-    return Expected(instant, "" if shifts.settled or not is_first else "clock_guess")
-
-
-def _kept_by_offset(shift: int, shifts: Shifts, clock: LocalClock) -> str:
-    if not shifts.settled:
-        return "clock_guess"
-    return "" if shift == clock.usual * 60_000_000 else "clock_offset"
+    if is_local and zone is None and shift != around.clock.usual * 60_000_000:
+        return Expected(instant, "clock_offset")
+    return Expected(instant)
 
 
 def _shifts(wall: int, separator: str, offset: int | None, around: Surroundings) -> Shifts:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -239,7 +240,10 @@ def test_a_completion_before_its_start_was_written_by_another_offset(
 def random_time(rng: random.Random) -> bytes:
     """A local time, now and then in an hour that is skipped or comes twice."""
     day = rng.choice(("2025-10-26", "2025-03-30", "2025-07-01", "2025-12-01", "2075-07-01"))
-    return f"{day}T0{rng.randrange(1, 5)}:{rng.randrange(60):02d}:00".encode()
+    seconds = rng.choice((":00", ":00.5", "", ":00.250000", "+01:00", "Z"))
+    return (
+        f"{day}{rng.choice('TTT ')}0{rng.randrange(1, 5)}:{rng.randrange(60):02d}{seconds}".encode()
+    )
 
 
 def test_the_loader_and_the_judge_read_local_times_alike() -> None:
@@ -256,7 +260,10 @@ def test_the_loader_and_the_judge_read_local_times_alike() -> None:
         around = Surroundings(LocalClock(zone, usual, tuple(offsets)), shown, None, earlier)
         judged = expect(ISO, False, "text", stored, around)
         case = (zone, offsets, usual, shown, earlier, stored)
-        assert (show_instant(judged.value), judged.kept) == (cell.text, cell.reason), case
+        assert datetime.fromisoformat(show_instant(judged.value)) == datetime.fromisoformat(
+            cell.text or ""
+        ), case
+        assert judged.kept == cell.reason, case
 
 
 def test_every_documented_reason_is_tested() -> None:

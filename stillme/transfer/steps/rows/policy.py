@@ -196,9 +196,13 @@ def _time(kind: kinds.Timestamp | kinds.Date, storage: str, raw: Raw, row: RowCo
     instant = _format(local, offset)
     if reading.is_gap:
         return repaired(instant, "clock_gap")
+    if _is_guess(reading, offset, row.clock):
+        return Cell(instant, "clock_guess")
     if not is_default_shape(kind, match):
         return repaired(instant, "time_shape")
-    return Cell(instant, _clock_reason(match, reading, offset, row.clock))
+    # With a zone named, zone and instant give the text back.
+    usual = row.clock.zone is not None or offset == timedelta(minutes=row.clock.usual)
+    return Cell(instant, "" if usual or match[4] != "T" else "clock_offset")
 
 
 def _wall_time(match: re.Match[str], text: str) -> datetime:
@@ -248,18 +252,10 @@ def _seconds(local: datetime) -> timedelta:
     return local - datetime.min
 
 
-def _clock_reason(match: re.Match[str], reading: Reading, offset: timedelta, clock: Clock) -> str:
-    """Why the original of a local time in the usual shape is kept, "" where it is not.
-
-    With a zone named, zone and instant give the text back.
-    """
-    if match[4] != "T":
-        return ""
+def _is_guess(reading: Reading, offset: timedelta, clock: Clock) -> bool:
+    """Whether neither the row's twin nor, in a zone, its order says which offset is meant."""
     by_order = clock.zone is not None and offset != reading.offsets[0]
-    if not reading.is_sure and not by_order:
-        return "clock_guess"
-    usual = clock.zone is not None or offset == timedelta(minutes=clock.usual)
-    return "" if usual else "clock_offset"
+    return not reading.is_sure and not by_order
 
 
 def _explicit_offset(text: str) -> timedelta:
