@@ -49,6 +49,8 @@ def clock_problem(
         return ""
     if recorded.zone != zone_name(time_zone(file)):
         return _other_zone(file, recorded.zone)
+    if recorded.zone is not None:
+        return ""
     shown = read_clock(connection, mappings, time_zone(file)).evidence
     return unknown_offsets(file, clock_of_record(recorded), shown)
 
