@@ -11,7 +11,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from rss.legacy import LegacyFetchCycle
+from stillme.transfer.checks import mappings_have_targets
 from stillme.transfer.findings import FindingKind
+from stillme.transfer.kinds import Stamp, Timestamp
 from stillme.transfer.models import KeptCell
 from tests.transfer.load.support import FILES, change, query, run_import
 from tests.transfer.verify.support import judge
@@ -47,8 +50,9 @@ def berlin(legacy: Path, settings: Any) -> Path:
 def test_a_year_with_a_summer_is_proven_by_digest(berlin: Path) -> None:
     run_import()
     found = {table.table: table for table in judge().tables if table.file == "rss"}
-    assert all(table.legacy_rows for table in found.values())
-    assert {name: table.by_cell for name, table in found.items()} == dict.fromkeys(found, 0)
+    assert all(table.legacy_rows > 20 for table in found.values())
+    # One item may be of a day on which clocks are changed.
+    assert all(table.by_cell <= 1 for table in found.values())
     assert not KeptCell.objects.filter(file="rss").exists()
     [(summers,)] = query(
         "SELECT count(*) FROM rss.fetch_items WHERE fetch_timestamp - interval '0.25 s' "
@@ -106,3 +110,11 @@ def test_cycles_across_that_hour_without_a_zone(berlin: Path, settings: Any) -> 
     )
     assert rows == [(True,)] * 3
     assert judge(round_trip=True).findings.counts.keys() <= {FindingKind.QUARANTINE_OPEN}
+
+
+def test_a_time_that_comes_after_no_column_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert mappings_have_targets() == []
+    column = LegacyFetchCycle._meta.get_field("completed_at")
+    monkeypatch.setattr(column, "kind", Timestamp(Stamp.ISO, after="begun_at"))
+    (error,) = mappings_have_targets()
+    assert (error.id, "'begun_at'" in error.msg) == ("transfer.E006", True)
