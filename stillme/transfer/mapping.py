@@ -168,7 +168,7 @@ def map_table(model: type[LegacyModel], schema: FoundSchema) -> TableMapping | N
 
 
 def _is_key(column: MappedColumn) -> bool:
-    return isinstance(column.kind, kinds.Key | kinds.TextKey)
+    return column.kind.is_key
 
 
 def _is_unique(table: FoundTable, key: MappedColumn) -> bool:

@@ -14,7 +14,6 @@ from pathlib import Path
 
 import apsw
 
-from stillme.transfer import kinds
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite import snapshot_reader
 from stillme.transfer.sqlite.connect import quoted
@@ -33,12 +32,7 @@ def may_be_huge(mapping: TableMapping) -> tuple[str, ...]:
     """
     if not mapping.has_rowid or mapping.generated:
         return ()
-    return tuple(column.legacy for column in mapping.columns if is_read_in_pieces(column.kind))
-
-
-def is_read_in_pieces(kind: kinds.Kind) -> bool:
-    """Whether a huge value of this kind may be: free text, and JSON."""
-    return isinstance(kind, kinds.Json) or (isinstance(kind, kinds.Text) and not kind.choices)
+    return tuple(column.legacy for column in mapping.columns if column.kind.may_be_huge)
 
 
 def is_huge(column: str) -> str:

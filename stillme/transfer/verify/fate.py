@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from stillme.transfer import kinds
 from stillme.transfer.mapping import EXTRA_COLUMN, MappedColumn, TableMapping
 from stillme.transfer.verify import documents
 from stillme.transfer.verify.expect import Expected, MustBeSetAside, Raw, Surroundings, expect
@@ -71,7 +70,7 @@ class Oracle:
                 raise MustBeSetAside(raw.fault)
             return Expected(raw)
         cell = expect(column.kind, column.required, storage, raw, around)
-        if row.is_repeat and isinstance(column.kind, kinds.Key | kinds.TextKey):
+        if row.is_repeat and column.kind.is_key:
             raise MustBeSetAside("duplicate_key")
         if column.legacy in row.lost_parents and storage != "null":
             raise MustBeSetAside("missing_parent")

@@ -9,7 +9,6 @@ import codecs
 import hashlib
 from dataclasses import dataclass
 
-from stillme.transfer import kinds
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite import huge_cell
 from stillme.transfer.sqlite.huge_cell import HugeCell, may_be_huge
@@ -71,7 +70,7 @@ def _decodes(decoder: codecs.IncrementalDecoder, piece: bytes, *, final: bool = 
 def target_names(mapping: TableMapping) -> set[str]:
     """The target columns that are compared so where their text is huge."""
     huge = may_be_huge(mapping)
-    texts = [column for column in mapping.columns if isinstance(column.kind, kinds.Text)]
+    texts = [column for column in mapping.columns if column.kind.is_free_text]
     return {column.target for column in texts if column.legacy in huge}
 
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import apsw
 
-from stillme.transfer.kinds import Json, TextKey
+from stillme.transfer.kinds import TextKey
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.connect import EXACT_DOUBLE, quoted
 from stillme.transfer.sqlite.huge_cell import HugeCell, is_huge, may_be_huge
@@ -112,7 +112,7 @@ class LegacySide:
         self._parents = parents
         self._names = [c.legacy for c in mapping.columns] + list(mapping.extra)
         self._huge = may_be_huge(mapping) if readers else ()
-        self._json = {c.legacy for c in mapping.columns if isinstance(c.kind, Json)}
+        self._json = {c.legacy for c in mapping.columns if c.kind.is_document}
         first_real = 2 + len(lines.documents)
         self._document_places = range(2, first_real)
         self._real_places = range(first_real, first_real + len(lines.reals))

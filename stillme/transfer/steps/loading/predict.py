@@ -118,7 +118,7 @@ def _rows_that_need_attention(
 def _batches(streamed: TableSource, prediction: Prediction) -> Iterator[list[int]]:
     """Rowids that need attention, batch by batch, in the order of the file."""
     mapping = streamed.job.mapping
-    documents = [quoted(c.legacy) for c in mapping.columns if isinstance(c.kind, kinds.Json)]
+    documents = [quoted(c.legacy) for c in mapping.columns if c.kind.is_document]
     remembered: dict[bytes, bool] = {}
     test = " AND ".join([streamed.common.predicate, *_strict_tests(mapping)])
     columns = ["rowid", test, _texts(mapping), *documents]
@@ -142,7 +142,7 @@ def _texts(mapping: TableMapping) -> str:
     names = [
         f"coalesce({quoted(c.legacy)}, '')"
         for c in mapping.columns
-        if isinstance(c.kind, kinds.Text | kinds.TextKey | kinds.Json)
+        if c.kind.is_free_text or c.kind.is_document
     ]
     return " || '|' || ".join(names) or "''"
 

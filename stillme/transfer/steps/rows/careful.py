@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from stillme.transfer import kinds
 from stillme.transfer.mapping import MappedColumn, TableMapping
 from stillme.transfer.raw_cells import Raw, cell_bytes
 from stillme.transfer.sqlite.clock import Clock
@@ -115,8 +114,7 @@ class CarefulLoader:
     def _cell(self, column: MappedColumn, row: RawRow, storage: str, raw: Raw) -> Cell:
         context = RowContext(self._clock, row.row_offset, self._units.get(column.legacy))
         cell = convert(column.kind, column.required, storage, raw, context)
-        is_key = isinstance(column.kind, kinds.Key | kinds.TextKey)
-        if is_key and row.repeated:
+        if column.kind.is_key and row.repeated:
             raise Refused("duplicate_key", f"An earlier row has the key {cell.text}.")
         if column.legacy in row.orphaned and storage != "null":
             parent = getattr(column.kind, "parent", "the parent table")
