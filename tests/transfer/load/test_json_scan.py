@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stillme.transfer.steps.rows import json_policy, json_scan
+from stillme.transfer.steps.kinds import json_policy
+from stillme.transfer.steps.rows import json_scan
 
 MB = 1_000_000
 

@@ -9,8 +9,9 @@ from stillme.transfer.mapping import MappedColumn, TableMapping
 from stillme.transfer.raw_cells import Raw, cell_bytes
 from stillme.transfer.sqlite.clock import Clock
 from stillme.transfer.sqlite.raw import RawRow
+from stillme.transfer.steps.kinds.base import Cell, Refused, RowContext
 from stillme.transfer.steps.rows.load_huge import TargetCell, is_taken_in_pieces
-from stillme.transfer.steps.rows.policy import Cell, Refused, RowContext, convert
+from stillme.transfer.steps.rows.policy import convert
 
 
 def keys_not_taken(mapping: TableMapping) -> tuple[str, ...]:

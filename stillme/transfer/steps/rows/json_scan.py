@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from stillme.postgresql.json_depth import DEEPEST
-from stillme.transfer.steps.rows.json_policy import TooLarge, check_number
+from stillme.transfer.steps.kinds.json_policy import TooLarge, check_number
 
 # A number of numeric's has up to 147,456 digits. What is longer than this, a key say, is doubtful.
 _LONGEST_TOKEN = 256 << 10

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from stillme.transfer import kinds
 from stillme.transfer.csv_format import QUOTE, quoted_cell
 from stillme.transfer.sqlite.huge_cell import HugeCell
+from stillme.transfer.steps.kinds.base import Refused
 from stillme.transfer.steps.rows import json_scan
-from stillme.transfer.steps.rows.policy import Refused
 
 TargetCell = str | HugeCell | None
 _QUOTE = QUOTE.encode()
