@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from stillme.transfer.mapping import EXTRA_COLUMN, MappedColumn, TableMapping
+from stillme.transfer.raw_cells import Raw
 from stillme.transfer.verify import documents
-from stillme.transfer.verify.expect import Expected, MustBeSetAside, Raw, Surroundings, expect
+from stillme.transfer.verify.expect import expect
 from stillme.transfer.verify.huge_text import HugeText
+from stillme.transfer.verify.kinds.base import Expected, MustBeSetAside, Surroundings
 from stillme.transfer.verify.legacy_side import StoredRow
 from stillme.transfer.verify.local_clock import LocalClock
 
