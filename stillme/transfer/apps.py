@@ -1,6 +1,7 @@
 """Django's entry for the engine."""
 
 from django.apps import AppConfig
+from django.utils.module_loading import autodiscover_modules
 
 
 class TransferConfig(AppConfig):
@@ -12,5 +13,10 @@ class TransferConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Register the system checks."""
+        """Read TRANSFER, register the system checks, import the module `legacy` of every app."""
         from stillme.transfer import checks  # noqa: F401
+        from stillme.transfer.conf import conf
+
+        conf()
+
+        autodiscover_modules("legacy")

@@ -31,7 +31,8 @@ class Stamp(StrEnum):
 class Kind:
     """Base of all meanings. What the class attributes say holds for every value of the kind.
 
-    `words` are those of docs/schema.md. `storage` is SQLite's storage class of the usual value.
+    `words` are those of docs/reference/schema.md. `storage` is SQLite's storage class of the usual
+    value.
     `is_key`: such a column is the table's key. `is_free_text`: any characters may stand in it.
     `is_document`: a JSON document. `is_time`: a time, which has a `shape` and may be stored as a
     number.
@@ -53,7 +54,7 @@ class Kind:
 
     @property
     def meaning(self) -> str:
-        """The kind in the words of docs/schema.md."""
+        """The kind in the words of docs/reference/schema.md."""
         return self.words or self.name
 
     @property
@@ -63,8 +64,8 @@ class Kind:
 
     @property
     def may_be_huge(self) -> bool:
-        """Whether a value may be so large that it is read in pieces."""
-        return self.is_document
+        """Whether it is text that may be so large that it is read in pieces."""
+        return False
 
     def sample(self, number: int) -> int | float | str:
         """A stored value of the usual shape, for `number` from 1 to 9."""
@@ -90,7 +91,7 @@ class TextKey(Kind):
 
     def sample(self, number: int) -> str:
         """A key that no table has."""
-        return f"stillme-probe-{number}"
+        return f"transfer-probe-{number}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +103,7 @@ class Reference(Kind):
 
     @property
     def meaning(self) -> str:
-        """The kind in the words of docs/schema.md."""
+        """The kind in the words of docs/reference/schema.md."""
         return f"key of `{self.parent}`"
 
 
@@ -115,7 +116,7 @@ class Text(Kind):
 
     @property
     def meaning(self) -> str:
-        """The kind in the words of docs/schema.md."""
+        """The kind in the words of docs/reference/schema.md."""
         return "text, one of " + ", ".join(self.choices) if self.choices else "text"
 
     @property
@@ -138,7 +139,7 @@ class Integer(Kind):
 
     @property
     def meaning(self) -> str:
-        """The kind in the words of docs/schema.md."""
+        """The kind in the words of docs/reference/schema.md."""
         if self == Integer():
             return "whole number, 32 bits"
         return f"whole number from {self.low} to {self.high}"
@@ -183,7 +184,7 @@ class Timestamp(Kind):
 
     @property
     def meaning(self) -> str:
-        """The kind in the words of docs/schema.md."""
+        """The kind in the words of docs/reference/schema.md."""
         return f"time ({_STAMPS[self.stamp]})"
 
     def sample(self, number: int) -> str:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from stillme.transfer import kinds
-from stillme.transfer.mapping import MappedColumn, TableMapping
+from stillme.transfer.key_columns import MappedColumn
+from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.clock import Clock, format_offset
 from stillme.transfer.sqlite.clock_sql import (
     FRACTION_GLOB,
@@ -69,7 +70,7 @@ def has_parent(name: str, parent: ParentTable | None) -> str:
     if parent is None:
         return "0"
     # No table is called so: the name of the row's own table must mean that row.
-    up = quoted("stillme parent")
+    up = quoted("transfer parent")
     test = f"{up}.{quoted(parent.key)} = {name}"
     test = f"EXISTS (SELECT 1 FROM {quoted(parent.table)} AS {up} WHERE {test})"
     if parent.excluded:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from functools import partial
 
-from django.conf import settings
 from django.db.models import Q
 
+from stillme.transfer.conf import time_zone
 from stillme.transfer.identity import TableId
+from stillme.transfer.keys import whole_key
 from stillme.transfer.mapping import TableMapping, map_table
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.processes import usable_cores
-from stillme.transfer.raw_cells import whole_key
 from stillme.transfer.recorded_clock import recorded_usual
 from stillme.transfer.registry import legacy_models
 from stillme.transfer.sqlite.parts import scan_in_parts, scan_on
@@ -32,7 +32,7 @@ def make_cases(alias: str, snapshot: Snapshot, *, live: bool = False) -> dict[st
         mapping = map_table(model, snapshot.schema)
         if mapping is not None:
             mappings[model._meta.db_table] = mapping
-    zone = settings.LEGACY_TIME_ZONE
+    zone = time_zone(snapshot.file)
     connection = snapshot.open()
     try:
         threads = usable_cores()

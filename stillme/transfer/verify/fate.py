@@ -1,11 +1,12 @@
-"""What must become of a legacy row, by docs/values.md: the judge's own reading of it."""
+"""What must become of a legacy row, by docs/reference/values.md: the judge's own reading of it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
-from stillme.transfer.mapping import EXTRA_COLUMN, MappedColumn, TableMapping
+from stillme.transfer.key_columns import MappedColumn
+from stillme.transfer.mapping import TableMapping
 from stillme.transfer.raw_cells import Raw
 from stillme.transfer.verify import documents
 from stillme.transfer.verify.expect import expect
@@ -32,7 +33,7 @@ class Oracle:
         self._mapping, self._clock, self._units = mapping, clock, units
 
     def fate(self, row: StoredRow) -> Fate:
-        """What docs/values.md says must become of the row."""
+        """What docs/reference/values.md says must become of the row."""
         values: dict[str, Any] = {}
         kept: dict[str, tuple[str, Raw, str]] = {}
         repaired = False
@@ -56,7 +57,7 @@ class Oracle:
             unset = source is None or row.cells[source.legacy][0] == "null"
             values[name] = rule.otherwise if unset else rule.then
         values.update({column.target: column.default for column in self._mapping.unfilled})
-        values[EXTRA_COLUMN] = self._extra(row)
+        values.update({name: self._extra(row) for name in self._mapping.extra_columns})
         return Fate(values, kept, repaired)
 
     def _cell(

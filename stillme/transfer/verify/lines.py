@@ -12,9 +12,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from stillme.transfer import kinds
-from stillme.transfer.mapping import EXTRA_COLUMN, MappedColumn, TableMapping, Unfilled
+from stillme.transfer.key_columns import MappedColumn
+from stillme.transfer.mapping import TableMapping, Unfilled
 from stillme.transfer.sqlite.connect import quoted as legacy_name
-from stillme.transfer.sqlite.huge_cell import may_be_huge, none_is_huge
+from stillme.transfer.sqlite.huge_cell import may_be_huge_text, none_is_huge
 from stillme.transfer.verify.kinds import judge_of
 from stillme.transfer.verify.kinds.base import Table, or_dash, or_null, sized
 from stillme.transfer.verify.local_clock import LocalClock, row_minutes_sql, shape_sql
@@ -23,7 +24,7 @@ from stillme.transfer.verify.unfilled import all_untouched
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """`plain` tells a plain row, `small` (to be asked first) one without huge values.
+    """`plain` tells a plain row, `small` (to be asked first) one without huge texts.
 
     `legacy` and `target` are its line on either side.
 
@@ -65,7 +66,7 @@ def lines_for(mapping: TableMapping, clock: LocalClock, parents: dict[str, str])
     if mapping.key is None or mapping.impossible or not mapping.key_is_unique:
         tests = ["0"]
     return Lines(
-        small=none_is_huge(may_be_huge(mapping)),
+        small=none_is_huge(may_be_huge_text(mapping)),
         plain=" AND ".join(f"({test})" for test in tests),
         legacy=f"concat({', '.join(pieces)})",
         target=" || ".join(target),
@@ -76,7 +77,7 @@ def lines_for(mapping: TableMapping, clock: LocalClock, parents: dict[str, str])
 
 def _without_legacy(mapping: TableMapping) -> tuple[Unfilled, ...]:
     # A row with undeclared columns is judged cell by cell: of a plain one legacy_extra is NULL.
-    return (*mapping.unfilled, Unfilled(EXTRA_COLUMN))
+    return (*mapping.unfilled, *map(Unfilled, mapping.extra_columns))
 
 
 def _beside(mapping: TableMapping, what: str) -> list[MappedColumn]:

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from typing import Any
 
 from stillme.transfer import kinds
 from stillme.transfer.findings import Finding, FindingKind
-from stillme.transfer.mapping import EXTRA_COLUMN, TableMapping
+from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import KeptCell, QuarantinedRow
 from stillme.transfer.raw_cells import unpack_anything, unpack_record
 from stillme.transfer.sqlite.schema import folded
 from stillme.transfer.verify.cells import same_kept, same_raw, show
 from stillme.transfer.verify.fate import Fate, Oracle
-from stillme.transfer.verify.huge_document import DocumentJudge, HugeDocument
 from stillme.transfer.verify.kinds import judge_of
 from stillme.transfer.verify.kinds.base import KindJudge
 from stillme.transfer.verify.legacy_side import StoredRow
@@ -45,11 +43,10 @@ class RowJudge:
         self._mapping = mapping
         self._oracle = Oracle(mapping, clock, units)
         self._target = target
-        self._documents = DocumentJudge(alias, mapping)
         self._table = mapping.identity
         self._unfilled = {column.target for column in mapping.unfilled}
         self._judges = {column.target: judge_of(column.kind) for column in mapping.columns}
-        self._judges[EXTRA_COLUMN] = judge_of(kinds.Json())
+        self._judges.update({name: judge_of(kinds.Json()) for name in mapping.extra_columns})
 
     def judge(self, rows: Iterable[StoredRow], proof: TableProof) -> set[str]:
         """Judge rows into `proof`; returns the keys (as text) that have a reason to be there."""
@@ -57,7 +54,6 @@ class RowJudge:
         batch: list[StoredRow] = []
         size = 0
         for row in rows:
-            row = self._compared(row)
             batch.append(row)
             size += row.size
             if len(batch) == _AT_ONCE or size > _BYTES_AT_ONCE:
@@ -65,19 +61,12 @@ class RowJudge:
                 batch, size = [], 0
         return seen | self._judge_batch(batch, proof)
 
-    def _compared(self, row: StoredRow) -> StoredRow:
-        """The row, its huge documents compared already or whole."""
-        cells = self._documents.compared(row.cells, self._lookup(row))
-        return row if cells is row.cells else replace(row, cells=cells)
-
     def _judge_batch(self, rows: list[StoredRow], proof: TableProof) -> set[str]:
         if not rows:
             return set()
         keyed = {self.key_text(row): row for row in rows if not row.is_repeat}
         lookups = [self._lookup(row) for row in rows]
-        found = self._target.rows(
-            [k for k in lookups if k is not None], self._left(zip(rows, lookups, strict=True))
-        )
+        found = self._target.rows([k for k in lookups if k is not None])
         self._tell_repeated(proof)
         aside = self._aside(rows)
         kept = self._kept([key for key in keyed if key is not None])
@@ -105,16 +94,6 @@ class RowJudge:
             proof.findings.add(
                 self._finding(FindingKind.EXTRA_ROW, key, "", "one row", f"{rows} rows of this key")
             )
-
-    def _left(self, rows: Iterable[tuple[StoredRow, Any]]) -> dict[str, list[Any]]:
-        """The documents of the target that are compared already: the keys by target column."""
-        left: dict[str, list[Any]] = {}
-        for row, lookup in rows:
-            for column in self._mapping.columns:
-                is_compared = isinstance(row.cells[column.legacy][1], HugeDocument)
-                if is_compared and lookup is not None and not row.is_repeat:
-                    left.setdefault(column.target, []).append(lookup)
-        return left
 
     def _by_rowid(self, row: StoredRow) -> bool:
         return row.is_repeat or self.key_text(row) is None
@@ -306,10 +285,6 @@ class RowJudge:
                 FindingKind.QUARANTINE_KEPT_ROW, record.key, name, "no edit", "an edit", note
             )
         cells = {**row.cells, **edits}
-        for name, (storage, value) in cells.items():
-            if isinstance(value, HugeDocument):
-                # An edit may have given the row another key: that one's is to be compared.
-                cells[name], target = (storage, value.read()), None
         edited = StoredRow(row.rowid, cells, row.minutes, frozenset(), False)
         fate = self._oracle.fate(edited)
         key = self.key_text(edited)
@@ -339,10 +314,6 @@ class RowJudge:
         self, key: str | None, expected: dict[str, Any], found: dict[str, Any]
     ) -> Iterator[Finding]:
         for name, wanted in expected.items():
-            if isinstance(wanted, HugeDocument):
-                if wanted.found:
-                    yield self._finding(FindingKind.VALUE, key, name, show(wanted), wanted.found)
-                continue
             judge = self._judges.get(name, _UNDECLARED)
             present = judge.read(found[name])
             if not judge.is_same(present, wanted):

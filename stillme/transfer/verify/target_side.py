@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from django.db import connections
 
 from stillme.transfer.identity import OF_TABLE
-from stillme.transfer.mapping import EXTRA_COLUMN, TableMapping
+from stillme.transfer.mapping import TableMapping
 from stillme.transfer.verify.huge_text import of_target, target_names, target_parts
 from stillme.transfer.verify.kinds import judge_of
 from stillme.transfer.verify.legacy_side import BlockContent, is_text_key
@@ -116,36 +116,23 @@ class TargetSide:
         )
         return [row[0] for row in found]
 
-    def rows(
-        self, keys: Sequence[Any], left: Mapping[str, Sequence[Any]] | None = None
-    ) -> dict[str, dict[str, Any]]:
-        """Key as text -> target column -> value as the judge compares it.
-
-        `left` are the keys whose document stays where it is, by column: they have none.
-        """
+    def rows(self, keys: Sequence[Any]) -> dict[str, dict[str, Any]]:
+        """Key as text -> target column -> value as the judge compares it."""
         self.repeated = {}
         if not keys or self._mapping.key is None:
             return {}
-        left = left or {}
         names, parts = self._columns()
-        key, values = _q(self._mapping.key.target), []
-        for place, name in enumerate(names):
-            if name in left:
-                parts[place] = f"CASE WHEN {key} <> ALL(%s::{self._array}) THEN {parts[place]} END"
-                values.append(list(left[name]))
+        key = _q(self._mapping.key.target)
         found = select(
             self._alias,
             f"SELECT {key}::text, {', '.join(parts)} "
             f"FROM {self._mapping.relation} WHERE {key} = ANY(%s::{self._array})",
-            [*values, list(keys)],
+            [list(keys)],
         )
         rows = {row[0]: _row(names, row[1:]) for row in found}
         if len(rows) < len(found):
             counted = Counter(row[0] for row in found)
             self.repeated = {key: n for key, n in counted.items() if n > 1}
-        for name, without in left.items():
-            for each in map(str, without):
-                rows.get(each, {}).pop(name, None)
         return rows
 
     def count(self, keys: Sequence[Any]) -> int:
@@ -167,7 +154,7 @@ class TargetSide:
                 parts += [value, huge]
                 continue
             parts.append(judge_of(column.kind).compared(_q(column.target)))
-        for name in (*(n for n, _ in self._mapping.derived), EXTRA_COLUMN):
+        for name in (*(n for n, _ in self._mapping.derived), *self._mapping.extra_columns):
             names.append(name)
             parts.append(f"{_q(name)}::text")
         for unfilled in self._mapping.unfilled:

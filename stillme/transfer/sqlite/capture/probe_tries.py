@@ -91,7 +91,7 @@ class Tries:
 
     def rekey(self) -> set[Key]:
         key = self.start(1)
-        new: Key = key + 7 if isinstance(key, int) else "stillme-probe-moved"
+        new: Key = key + 7 if isinstance(key, int) else "transfer-probe-moved"
         self.connection.execute(
             f"UPDATE {self.name} SET {self.key} = ? WHERE {self.key} = ?", (new, key)
         )

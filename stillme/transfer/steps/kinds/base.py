@@ -20,8 +20,9 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, TypeVar
 
 from stillme.transfer.csv_format import QUOTE
+from stillme.transfer.key_columns import MappedColumn
 from stillme.transfer.kinds import Kind
-from stillme.transfer.mapping import MappedColumn, TableMapping
+from stillme.transfer.mapping import TableMapping
 from stillme.transfer.raw_cells import Raw
 from stillme.transfer.sqlite.clock import Clock
 from stillme.transfer.sqlite.common import ParentTable

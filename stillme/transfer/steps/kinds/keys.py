@@ -7,7 +7,7 @@ row is quarantined as ``bad_key``.
 from __future__ import annotations
 
 from stillme.transfer import kinds
-from stillme.transfer.mapping import MappedColumn
+from stillme.transfer.key_columns import MappedColumn
 from stillme.transfer.raw_cells import Raw
 from stillme.transfer.sqlite.common import has_parent, no_earlier
 from stillme.transfer.sqlite.connect import quoted

@@ -11,7 +11,7 @@ import re
 from typing import Any
 
 from stillme.transfer import kinds
-from stillme.transfer.mapping import MappedColumn
+from stillme.transfer.key_columns import MappedColumn
 from stillme.transfer.raw_cells import Raw
 from stillme.transfer.sqlite.clock import Clock
 from stillme.transfer.sqlite.connect import quoted

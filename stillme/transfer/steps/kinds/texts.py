@@ -7,7 +7,7 @@ kept as ``number_in_text``. PostgreSQL's text holds no U+0000: such a row is qua
 from __future__ import annotations
 
 from stillme.transfer import kinds
-from stillme.transfer.mapping import MappedColumn
+from stillme.transfer.key_columns import MappedColumn
 from stillme.transfer.raw_cells import Raw
 from stillme.transfer.sqlite.common import no_earlier
 from stillme.transfer.sqlite.connect import quoted

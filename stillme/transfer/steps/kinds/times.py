@@ -8,7 +8,7 @@ instant it means, with the original kept as ``time_shape``.
 from __future__ import annotations
 
 from stillme.transfer import kinds
-from stillme.transfer.mapping import MappedColumn
+from stillme.transfer.key_columns import MappedColumn
 from stillme.transfer.sqlite.common import timestamp_sql
 from stillme.transfer.sqlite.connect import quoted
 from stillme.transfer.steps.kinds.base import K, KindLoader, Table, shape_test

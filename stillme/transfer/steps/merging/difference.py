@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stillme.transfer.mapping import EXTRA_COLUMN, TableMapping
+from stillme.transfer.mapping import TableMapping
 from stillme.transfer.postgresql.copy import quoted
 from stillme.transfer.steps.kinds import loader_of
 
@@ -12,7 +12,7 @@ def merged_columns(mapping: TableMapping) -> list[str]:
 
     `legacy_extra` in any case: the file may have lost the columns that were in it.
     """
-    return [*dict.fromkeys([*mapping.target_columns, EXTRA_COLUMN])]
+    return [*dict.fromkeys([*mapping.target_columns, *mapping.extra_columns])]
 
 
 def rows_differ(mapping: TableMapping) -> str:

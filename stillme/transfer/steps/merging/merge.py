@@ -10,6 +10,7 @@ from stillme.transfer import kinds
 from stillme.transfer.csv_format import csv_line
 from stillme.transfer.edited_keys import edited_keys
 from stillme.transfer.identity import OF_TABLE
+from stillme.transfer.keys import whole_keys
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import KeptCell, QuarantinedRow
 from stillme.transfer.postgresql.copy import (
@@ -20,7 +21,6 @@ from stillme.transfer.postgresql.copy import (
     fetch_all,
     quoted,
 )
-from stillme.transfer.raw_cells import whole_keys
 from stillme.transfer.sqlite.ranges import KeyRange
 from stillme.transfer.sqlite.raw import RawRow
 from stillme.transfer.steps.merging import image

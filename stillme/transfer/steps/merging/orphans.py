@@ -8,7 +8,8 @@ from typing import Any
 
 from django.db import connections
 
-from stillme.transfer.mapping import MappedColumn, TableMapping
+from stillme.transfer.key_columns import MappedColumn
+from stillme.transfer.mapping import TableMapping
 from stillme.transfer.postgresql.copy import STAGE, fetch_all, quoted
 from stillme.transfer.sqlite.raw import RawRow
 from stillme.transfer.steps.merging.merged import Merged
@@ -97,7 +98,7 @@ def _sentence(parent: TableMapping) -> str:
 
 
 def _give_first_reason(alias: str, source: Source, merged: Merged) -> None:
-    """A row set aside for a later column lacks a parent first: docs/values.md names that one."""
+    """A row set aside for a later column lacks a parent first: values.md names that one."""
     mapping = source.job.mapping
     places = {column.legacy: place for place, column in enumerate(mapping.columns)}
     for column, parent in _references(source):

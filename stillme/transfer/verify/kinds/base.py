@@ -18,8 +18,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 
+from stillme.transfer.key_columns import MappedColumn
 from stillme.transfer.kinds import Kind
-from stillme.transfer.mapping import MappedColumn, TableMapping
+from stillme.transfer.mapping import TableMapping
 from stillme.transfer.raw_cells import Raw
 from stillme.transfer.sqlite.connect import quoted
 from stillme.transfer.verify.cells import show

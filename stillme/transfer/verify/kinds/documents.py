@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 from stillme.transfer import kinds
-from stillme.transfer.mapping import MappedColumn
+from stillme.transfer.key_columns import MappedColumn
 from stillme.transfer.raw_cells import Raw
 from stillme.transfer.sqlite.connect import quoted
 from stillme.transfer.verify import documents
@@ -31,7 +31,7 @@ class JsonJudge(KindJudge[kinds.Json]):
     beside = "document"
 
     def expect(self, storage: str, raw: Raw, around: Surroundings) -> Expected:
-        """The tree of the document, mended where docs/values.md says so."""
+        """The tree of the document, mended where docs/reference/values.md says so."""
         if storage in ("integer", "real"):
             if storage == "real" and math.isinf(raw):  # type: ignore[arg-type]
                 raise MustBeSetAside("not_a_number")

@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import Any
 
 from stillme.transfer import kinds
-from stillme.transfer.mapping import MappedColumn
+from stillme.transfer.key_columns import MappedColumn
 from stillme.transfer.raw_cells import Raw
 from stillme.transfer.sqlite.connect import quoted
 from stillme.transfer.verify.kinds.base import (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from stillme.transfer import kinds
-from stillme.transfer.mapping import MappedColumn
+from stillme.transfer.key_columns import MappedColumn
 from stillme.transfer.raw_cells import Raw
 from stillme.transfer.sqlite.connect import quoted
 from stillme.transfer.verify.huge_text import HugeText

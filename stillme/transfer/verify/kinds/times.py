@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from stillme.transfer import kinds
-from stillme.transfer.mapping import MappedColumn
+from stillme.transfer.key_columns import MappedColumn
 from stillme.transfer.sqlite.connect import quoted
 from stillme.transfer.verify.kinds.base import K, KindJudge, Stored, Table, or_null
 from stillme.transfer.verify.local_clock import LocalClock
