@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from stillme.transfer import kinds
 from stillme.transfer.key_columns import KeyColumns, MappedColumn
-from stillme.transfer.keys import Key, spelled_keys
+from stillme.transfer.keys import Key, bound_from_json, bound_to_json, spelled_keys
 
 WHOLE = KeyColumns((MappedColumn("id", "id", kinds.Key(), required=True),))
 TEXT = KeyColumns((MappedColumn("item", "item", kinds.TextKey(), required=True),))
@@ -114,8 +114,8 @@ def test_nothing_in_a_shown_key_moves_the_terminal() -> None:
 
 def test_bounds_come_back_from_the_ledger() -> None:
     for key in (Key.of(7), Key.of("7"), Key.of(7, "a")):
-        assert Key.of_json(key.as_json()) == key
-    assert Key.of_json(None) is None
+        assert bound_from_json(bound_to_json(key)) == key
+    assert bound_from_json(bound_to_json(None)) is None
 
 
 @pytest.fixture
@@ -192,3 +192,35 @@ def test_any_two_different_keys_are_in_order() -> None:
     for one, other in combinations(SORTED, 2):
         assert one < other
         assert not other < one
+
+
+def test_every_stored_key_that_is_spelled_so_is_found() -> None:
+    db = sqlite3.connect(":memory:")
+    db.execute("CREATE TABLE t (item)")
+    db.execute("CREATE TABLE typed (item TEXT COLLATE NOCASE)")
+    stored = [Key.of(7), Key.of("7"), Key.of(b"7"), Key.of(1e16), Key.of("1.0e+16"), Key.of("Ab")]
+    for key in stored:
+        ((mark, value),) = key.bindings
+        db.execute(f"INSERT INTO t VALUES ({mark})", (value,))
+        db.execute(f"INSERT INTO typed VALUES ({mark})", (value,))
+
+    def found(table: str, text: str) -> list[Key]:
+        rows = []
+        for where, values in map(TEXT.legacy_exactly, TEXT.readings(text)):
+            query = f"SELECT {TEXT.legacy_parts()} FROM {table} WHERE {where}"
+            rows += map(Key.of_flat, db.execute(query, values))
+        return rows
+
+    assert found("t", "7") == stored[:3]
+    assert found("t", "1e+16") == [stored[3]]
+    assert found("t", "Ab") == found("typed", "Ab") == [stored[5]]
+    assert found("t", "ab") == found("typed", "ab") == found("t", "x") == []
+
+
+def test_rows_of_many_keys_are_found_at_once(both_sides) -> None:
+    legacy, _ = both_sides
+    wanted = [Key.of(7, "a"), Key.of(0, "é"), Key.of(9, "a")]
+    where, values = BOTH.legacy_among(wanted, "t")
+    query = f"SELECT {BOTH.legacy_parts()} FROM t WHERE {where}"
+    assert {Key.of_flat(row) for row in legacy.execute(query, values)} == set(wanted[:2])
+    assert legacy.execute(f"SELECT 1 FROM t WHERE {BOTH.legacy_among([])[0]}").fetchall() == []

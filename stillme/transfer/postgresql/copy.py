@@ -11,6 +11,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from stillme.postgresql.distributed import distributed_tables
 from stillme.transfer.csv_format import COPY_OPTIONS
+from stillme.transfer.mapping import TableMapping
 
 STAGE = "transfer_stage"
 _IN_MEMORY, _BLOCK = 1 << 24, 1 << 16
@@ -67,15 +68,15 @@ def commit_lazily(connection: BaseDatabaseWrapper) -> None:
         execute(connection, "SET LOCAL synchronous_commit = off")
 
 
-def create_stage(connection: BaseDatabaseWrapper, relation: str, key: str) -> None:
+def create_stage(connection: BaseDatabaseWrapper, mapping: TableMapping) -> None:
     """An empty staging table of the target's shape, checks included, gone at commit."""
     with connection.cursor() as cursor:
         # One trip: a follower makes a dozen of them a round.
         cursor.execute(
             f"DROP TABLE IF EXISTS pg_temp.{STAGE}; "
-            f"CREATE TEMPORARY TABLE {STAGE} (LIKE {relation} "
+            f"CREATE TEMPORARY TABLE {STAGE} (LIKE {mapping.relation} "
             "INCLUDING DEFAULTS INCLUDING CONSTRAINTS) ON COMMIT DROP; "
-            f"CREATE UNIQUE INDEX ON {STAGE} ({quoted(key)})"
+            f"CREATE UNIQUE INDEX ON {STAGE} ({mapping.key_columns.target()})"
         )
 
 

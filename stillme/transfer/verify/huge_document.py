@@ -17,6 +17,7 @@ import psycopg
 from django.db import DatabaseError, connections, transaction
 
 from stillme.postgresql.json_depth import DEEPEST
+from stillme.transfer.keys import Key
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.huge_cell import HugeCell
 from stillme.transfer.verify.huge_text import HugeText, of_cell
@@ -73,7 +74,7 @@ class DocumentJudge:
     def __init__(self, alias: str, mapping: TableMapping) -> None:
         self._alias, self._mapping = alias, mapping
 
-    def compared(self, cells: Cells, key: Any) -> Cells:
+    def compared(self, cells: Cells, key: Key | None) -> Cells:
         """The cells of a row, each huge document compared with that of the target's row `key`
         (None: there is none), or whole where it may not be what jsonb takes unchanged."""
         settled = {
@@ -83,13 +84,13 @@ class DocumentJudge:
         }
         return {**cells, **settled} if settled else cells
 
-    def _settled(self, name: str, document: HugeDocument, key: Any) -> HugeDocument | bytes:
+    def _settled(self, name: str, document: HugeDocument, key: Key | None) -> HugeDocument | bytes:
         if document.fault == "invalid_utf8":
             return document
         found = None if document.fault else self._found(name, document, key)
         return document.read() if found is None else replace(document, found=found)
 
-    def _found(self, name: str, document: HugeDocument, key: Any) -> str | None:
+    def _found(self, name: str, document: HugeDocument, key: Key | None) -> str | None:
         """What the target holds instead; None where the server has no answer."""
         try:
             with transaction.atomic(using=self._alias):
@@ -104,7 +105,7 @@ class DocumentJudge:
             return None
         return found
 
-    def _ask(self, name: str, document: HugeDocument, key: Any) -> str | None:
+    def _ask(self, name: str, document: HugeDocument, key: Key | None) -> str | None:
         with connections[self._alias].cursor() as cursor:
             cursor.execute("SELECT current_setting('server_version_num')::int")
             if cursor.fetchone()[0] < OLDEST_SERVER:
@@ -125,16 +126,14 @@ class DocumentJudge:
             return ""
         return "NULL" if size is None else f"another document, of {size} bytes as jsonb prints it"
 
-    def _make_image(self, cursor: Any, name: str, key: Any) -> None:
+    def _make_image(self, cursor: Any, name: str, key: Key | None) -> None:
         column = self._mapping.column(name)
         assert column is not None
         query = _IMAGE.format(
             image=_TARGET, column=_q(column.target), relation=self._mapping.relation
         )
-        if key is None or self._mapping.key is None:
-            cursor.execute(f"{query} WHERE false")
-        else:
-            cursor.execute(f"{query} WHERE {_q(self._mapping.key.target)} = %s", [key])
+        among, values = self._mapping.key_columns.target_among([] if key is None else [key])
+        cursor.execute(f"{query} WHERE {among}", values)
 
 
 def _binary(document: HugeDocument) -> Iterator[bytes]:

@@ -217,9 +217,7 @@ def _judge(source: TableSource, row: RawRow, prediction: Prediction) -> LoadedRo
     """The loader's verdict, and PostgreSQL's own for a key that no index entry holds."""
     verdict = source.careful.convert(row)
     mapping = source.job.mapping
-    if isinstance(verdict, SetAside) or not isinstance(
-        mapping.key and mapping.key.kind, kinds.TextKey
-    ):
+    if isinstance(verdict, SetAside) or not mapping.key_columns.holds_text:
         return verdict
     key = verdict.key.encode()
     if len(key) <= _LONGEST_KEY:
@@ -227,9 +225,9 @@ def _judge(source: TableSource, row: RawRow, prediction: Prediction) -> LoadedRo
     prediction.long_keys += 1
     if len(zlib.compress(key, 1)) <= _LONGEST_KEY:
         return verdict
-    assert mapping.key is not None
     sentence = f"A key of {len(key):,} bytes is longer than an index of PostgreSQL takes."
-    return SetAside(verdict.key, row, "refused_by_target", mapping.key.legacy, sentence)
+    column = mapping.key_columns.names[0]
+    return SetAside(verdict.key, row, "refused_by_target", column, sentence)
 
 
 def _note(prediction: Prediction, job: TableJob, row: LoadedRow | SetAside) -> None:
