@@ -26,7 +26,7 @@ from stillme.transfer.sqlite.capture import freeze
 from stillme.transfer.steps.capture import install_capture, target_tables
 from stillme.transfer.steps.syncing.live_file import LiveFile
 
-PAGE = Path(__file__).resolve().parents[3] / "docs" / "services.md"
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "reference" / "services.md"
 FIGURES = ("item", "L0", "L1", "why", 0.9, 3, 0.9)
 NEW = {
     "KnowledgeRetention.add_knowledge": lambda: KnowledgeRetention().add_knowledge("a", "b"),

@@ -18,7 +18,7 @@ from django.db import connections, transaction
 
 from stillme.transfer import ledger
 from stillme.transfer.cluster import WHOLE_XID
-from stillme.transfer.mapping import EXTRA_COLUMN, TableMapping, split_table
+from stillme.transfer.mapping import TableMapping, split_table
 from stillme.transfer.models import RunTable, WriteMark
 from stillme.transfer.postgresql.capture import as_replay
 from stillme.transfer.postgresql.copy import execute, fetch_all, quoted
@@ -145,7 +145,7 @@ def adopt_equal(alias: str, run_id: int | None, tables: Sequence[Compared]) -> N
 
 def _rewrite(alias: str, mapping: TableMapping, condition: str, values: Sequence[Any]) -> None:
     """Give rows this transaction as their writer; no value changes."""
-    column = quoted(EXTRA_COLUMN)
+    column = quoted(mapping.key_columns.targets[0])
     sql = f"UPDATE {mapping.relation} SET {column} = {column} WHERE {condition}"
     execute(connections[alias], sql, values)
 

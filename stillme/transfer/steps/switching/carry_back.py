@@ -179,8 +179,8 @@ def _target_rows(
     key = mapping.key_columns
     among, among_values = key.target_among(keys, "t")
     columns = [(c.kind, quoted(c.target)) for c in mapping.columns]
-    extra = quoted(EXTRA_COLUMN)
-    compared = [*(n for _, n in columns), *([extra] if mapping.extra else [])]
+    extra = [quoted(name) for name in mapping.extra_columns if mapping.extra]
+    compared = [*(n for _, n in columns), *extra]
     differs = [f"s.{n}::text IS DISTINCT FROM t.{n}::text" for n in compared]
     values = [target_expression(kind, f"t.{n}") for kind, n in columns]
     others = [f"t.{quoted(str(f.column))}::text" for f in other_fields(mapping)]
