@@ -211,6 +211,8 @@ class KeyColumns:
         A number in a text column is loaded as its text: 5 as ``5``, 1e16 as ``1e+16``. Nothing
         but an integer is an integer key.
         """
+        if self.is_whole:
+            return key if key.is_whole else None
         if not self.columns:
             return None
         parts = [_held(c, *part) for c, part in zip(self.columns, key.parts, strict=True)]
@@ -219,6 +221,8 @@ class KeyColumns:
 
     def held(self, keys: Iterable[Key]) -> list[Key]:
         """Those that the target can hold, as it holds them."""
+        if self.is_whole:
+            return [key for key in keys if key.is_whole]
         return [held for key in keys if (held := self.in_target(key)) is not None]
 
     def parse(self, text: str | None) -> Key | None:

@@ -13,6 +13,15 @@ from hypothesis import strategies as st
 from stillme.transfer import kinds
 from stillme.transfer.key_columns import KeyColumns, MappedColumn
 from stillme.transfer.keys import Key, bound_from_json, bound_to_json, spelled_keys
+from stillme.transfer.mapping import TableMapping
+from stillme.transfer.sqlite.connect import EXACT_DOUBLE, exact_double
+from stillme.transfer.sqlite.ranges import key_ranges
+from stillme.transfer.sqlite.raw import RawReader
+from stillme.transfer.sqlite.schema import read_schema
+from stillme.transfer.steps.syncing.sweep import range_digest
+from stillme.transfer.verify.legacy_side import LegacySide
+from stillme.transfer.verify.lines import lines_for
+from stillme.transfer.verify.local_clock import LocalClock
 
 WHOLE = KeyColumns((MappedColumn("id", "id", kinds.Key(), required=True),))
 TEXT = KeyColumns((MappedColumn("item", "item", kinds.TextKey(), required=True),))
@@ -224,3 +233,45 @@ def test_rows_of_many_keys_are_found_at_once(both_sides) -> None:
     query = f"SELECT {BOTH.legacy_parts()} FROM t WHERE {where}"
     assert {Key.of_flat(row) for row in legacy.execute(query, values)} == set(wanted[:2])
     assert legacy.execute(f"SELECT 1 FROM t WHERE {BOTH.legacy_among([])[0]}").fetchall() == []
+
+
+def _table(declared: str) -> tuple[sqlite3.Connection, TableMapping]:
+    """A table with these keys, each stored as it is given, and its mapping."""
+    db = sqlite3.connect(":memory:")
+    db.create_function(EXACT_DOUBLE, 1, exact_double, deterministic=True)
+    db.execute(f"CREATE TABLE t ({declared})")
+    (table,) = read_schema(db).tables.values()
+    columns = (*BOTH.columns, MappedColumn("note", "note", kinds.Text(), required=False))
+    mapping = TableMapping(
+        file="test", table="t", declared_table="t", schema="test", target_table="t",
+        key_columns=BOTH, columns=columns, extra=(), derived=(), nulls=(), impossible=(),
+        clock=None, key_is_unique=table.is_unique(*BOTH.names), key_is_in_order=True,
+        key_is_rowid=False, has_rowid=table.has_rowid,
+    )  # fmt: skip
+    return db, mapping
+
+
+def test_chunks_of_a_table_with_two_key_columns() -> None:
+    db, mapping = _table('day INTEGER, "na me" TEXT, note TEXT, PRIMARY KEY ("na me", day)')
+    rows = [(day, name) for day in range(3) for name in "abcde"]
+    db.executemany('INSERT INTO t (day, "na me") VALUES (?, ?)', rows)
+    assert mapping.key_is_unique
+    ranges = key_ranges(db, mapping, 4)
+    keys = [Key.of(*row) for row in rows]
+    assert [r.upto for r in ranges] == [*keys[3:-1:4], None]
+    reader = RawReader(db, mapping, {})
+    found = [BOTH.of_cells(row.cells) for r in ranges for row in reader.where(*r.where(mapping))]
+    assert found == keys
+    assert [BOTH.of_cells(row.cells) for row in reader.keys([keys[7], Key.of(9, "a")])] == [keys[7]]
+    assert sum(range_digest(db, mapping, each)[1] for each in ranges) == len(rows)
+
+
+def test_a_row_that_repeats_a_key_of_two_columns() -> None:
+    """The text column has no type: 5 and '5' become one text in the target."""
+    db, mapping = _table('day, "na me", note')
+    stored = [(1, "5"), (1, 5), (2, 5), (2, "5"), (1, "a"), (2, "a"), (1, "a"), (1, b"5")]
+    db.executemany('INSERT INTO t (day, "na me") VALUES (?, ?)', stored)
+    found = RawReader(db, mapping, {}).where("1")
+    assert sorted(row.rowid or 0 for row in found if row.repeated) == [2, 4, 7]
+    judged = LegacySide(db, None, mapping, lines_for(mapping, LocalClock(), {}), {}).rows("1")
+    assert sorted(row.rowid or 0 for row in judged if row.is_repeat) == [2, 4, 7]
