@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from stillme.transfer.conf import conf
 from stillme.transfer.findings import FindingKind as Kind
 
 _STRUCTURE = (
@@ -26,8 +27,8 @@ _ADVICE: tuple[tuple[tuple[Kind, ...], str], ...] = (
     ),
     (
         (Kind.MISSING_LEGACY,),
-        "put the file, table or folder back, or set its path (LEGACY_DATA_DIR, "
-        "LEGACY_<NAME>_PATH); nothing was deleted in PostgreSQL",
+        f"put the file, table or folder back, or set its path ({conf().paths}); "
+        "nothing was deleted in PostgreSQL",
     ),
     ((Kind.SEQUENCE,), "`manage.py import_sqlite` sets it"),
     (

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from django.db import connections
 
 from stillme.transfer import kinds
 from stillme.transfer.identity import OF_TABLE
-from stillme.transfer.keys import Key, spelled_keys
+from stillme.transfer.keys import Key
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.verify.huge_text import of_target, target_names, target_parts
 from stillme.transfer.verify.legacy_side import BlockContent
@@ -99,37 +99,23 @@ class TargetSide:
         query = f"SELECT {self._keys.target_text()} FROM {self._mapping.relation} WHERE {where}"
         return [row[0] for row in select(self._alias, query, values)]
 
-    def rows(
-        self, keys: Sequence[Key], left: Mapping[str, Sequence[Key]] | None = None
-    ) -> dict[str, dict[str, Any]]:
-        """Key as text -> target column -> value as the judge compares it.
-
-        `left` are the keys whose document stays where it is, by column: they have none.
-        """
+    def rows(self, keys: Sequence[Key]) -> dict[str, dict[str, Any]]:
+        """Key as text -> target column -> value as the judge compares it."""
         self.repeated = {}
         if not keys or not self._keys:
             return {}
-        left, values = left or {}, []
         names, parts = self._columns()
-        for place, name in enumerate(names):
-            if name in left:
-                among, left_out = self._keys.target_among(left[name])
-                parts[place] = f"CASE WHEN NOT {among} THEN {parts[place]} END"
-                values += left_out
-        among, wanted = self._keys.target_among(keys)
+        among, values = self._keys.target_among(keys)
         found = select(
             self._alias,
             f"SELECT {self._keys.target_text()}, {', '.join(parts)} "
             f"FROM {self._mapping.relation} WHERE {among}",
-            [*values, *wanted],
+            values,
         )
         rows = {row[0]: _row(names, row[1:]) for row in found}
         if len(rows) < len(found):
             counted = Counter(row[0] for row in found)
             self.repeated = {key: n for key, n in counted.items() if n > 1}
-        for name, without in left.items():
-            for each in spelled_keys(without):
-                rows.get(each, {}).pop(name, None)
         return rows
 
     def count(self, keys: Sequence[Key]) -> int:

@@ -88,7 +88,7 @@ class Tries:
     def rekey(self) -> set[Key]:
         key = self.start(1)
         (old,) = key.values
-        new = old + 7 if isinstance(old, int) else "stillme-probe-moved"
+        new = old + 7 if isinstance(old, int) else "transfer-probe-moved"
         self.connection.execute(
             f"UPDATE {self.name} SET {self.key} = ? WHERE {self.key} = ?", (new, old)
         )
@@ -151,7 +151,7 @@ def _sample(kind: kinds.Kind, number: int) -> object:
         case kinds.Key() | kinds.Reference():
             return number
         case kinds.TextKey():
-            return f"stillme-probe-{number}"
+            return f"transfer-probe-{number}"
         case kinds.Text(choices=choices):
             return choices[0] if choices else f"probe{number}"
         case kinds.Integer():
