@@ -1,4 +1,4 @@
-"""Why rows are set aside and cells repaired, in words: `docs/values.md` has the rules."""
+"""Why rows are set aside and cells repaired, in words: `docs/reference/values.md` has the rules."""
 
 from __future__ import annotations
 

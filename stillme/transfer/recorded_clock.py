@@ -1,7 +1,7 @@
 """The usual offset that a file was loaded with: it stays, whatever rows come later.
 
 The loader and the judge read it from the ledger, each deciding for itself whether the file denies
-it (docs/values.md, "Clock of a timestamp").
+it (docs/reference/values.md, "Clock of a timestamp").
 """
 
 from __future__ import annotations

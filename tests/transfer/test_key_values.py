@@ -128,7 +128,7 @@ def test_bounds_come_back_from_the_ledger() -> None:
 
 
 @pytest.fixture
-def both_sides(transactional_db):
+def both_sides(db):
     rows = [(d, n) for d in (-1, 0, 7) for n in ("", "A", "a", "b", "é", "\U0001f600")]
     legacy = sqlite3.connect(":memory:")
     legacy.execute('CREATE TABLE t (day, "na me")')
@@ -138,6 +138,7 @@ def both_sides(transactional_db):
         cursor.executemany("INSERT INTO key_pairs VALUES (%s, %s)", rows)
         yield legacy, cursor
         cursor.execute("DROP TABLE key_pairs")
+    legacy.close()
 
 
 def test_ranges_of_two_columns_hold_the_same_rows_on_both_sides(both_sides) -> None:

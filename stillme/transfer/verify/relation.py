@@ -50,7 +50,7 @@ SELECT DISTINCT coalesce(conname, tgname), coalesce(contype::text, ''), conrelid
 FROM pg_trigger LEFT JOIN pg_constraint AS k ON k.oid = tgconstraint
 WHERE tgrelid = %s AND tgisinternal AND tgenabled NOT IN ('O', 'A') ORDER BY 1
 """
-# The engine's own, each with the function that it calls (docs/capture.md).
+# The engine's own, each with the function that it calls (capture-and-cut-over.md).
 _OWN_TRIGGERS = {
     **{
         f"{conf().prefix}_capture_{event}": "capture_{schema}_{table}"

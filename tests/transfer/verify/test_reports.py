@@ -28,7 +28,7 @@ TYPES: dict[str, Any] = {
 
 
 def validate(value: Any, schema: dict[str, Any], at: str = "$") -> None:
-    """As much of JSON Schema as docs/verification.schema.json uses."""
+    """As much of JSON Schema as docs/reference/verification.schema.json uses."""
     if "enum" in schema:
         assert value in schema["enum"], at
         return

@@ -11,7 +11,7 @@ from stillme.transfer.steps.rows.read_range import RangeReader
 
 
 def dry_table(job: TableJob) -> tuple[Outcome, tuple[int, ...]]:
-    """The outcome by docs/values.md, and the keys of the rows that would be set aside.
+    """The outcome by docs/reference/values.md, and the keys of the rows that would be set aside.
 
     What only PostgreSQL can tell (a day that no calendar has, say) is asked cell by cell too:
     every row goes the careful way.

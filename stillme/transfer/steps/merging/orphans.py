@@ -92,7 +92,7 @@ def _sentence(parent: TableMapping) -> str:
 
 
 def _give_first_reason(alias: str, source: Source, merged: Merged) -> None:
-    """A row set aside for a later column lacks a parent first: docs/values.md names that one."""
+    """A row set aside for a later column lacks a parent first: values.md names that one."""
     mapping = source.job.mapping
     places = {column.legacy: place for place, column in enumerate(mapping.columns)}
     for column, parent in _references(source):

@@ -73,7 +73,7 @@ class CarefulLoader:
         self._units = epoch_units
 
     def convert(self, row: RawRow) -> LoadedRow | SetAside:
-        """The outcome of one row, by docs/values.md."""
+        """The outcome of one row, by docs/reference/values.md."""
         key = key_as_text(self._mapping, row)
         if not self._mapping.key_columns:
             return SetAside(None, row, "no_key", "", "The table has no key column.")
