@@ -7,6 +7,7 @@ times. The kinds of value ask for it (`steps/kinds`), and the reader of raw rows
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 
 from stillme.transfer import kinds
 from stillme.transfer.key_columns import MappedColumn
@@ -35,29 +36,31 @@ def no_earlier(mapping: TableMapping) -> str:
 
     Without rowids nothing tells which of two rows is the first: then no other row may have it.
     """
-    assert mapping.key is not None
-    key, table = quoted(mapping.key.legacy), quoted(mapping.table)
+    table, keys = quoted(mapping.table), mapping.key_columns
     before = f" AND earlier.rowid < {table}.rowid" if mapping.has_rowid else ""
-    test = (
-        f"NOT EXISTS (SELECT 1 FROM {table} AS earlier WHERE earlier.{key} = {table}.{key}{before})"
-    )
+    same, *alike = product(*(_readings(table, column) for column in keys))
+    tests = [
+        f"NOT EXISTS (SELECT 1 FROM {table} AS earlier WHERE {' AND '.join(reading)}{before})"
+        for reading in ((same, *alike) if mapping.has_rowid else alike)
+    ]
     if not mapping.has_rowid:
-        test = f"(SELECT count(*) FROM {table} AS other WHERE other.{key} = {table}.{key}) < 2"
-    if isinstance(mapping.key.kind, kinds.TextKey):
-        test += "".join(
-            f" AND NOT EXISTS (SELECT 1 FROM {table} AS earlier WHERE {alike}{before})"
-            for alike in _reads_alike(f"{table}.{key}", f"earlier.{key}")
-        )
-    return f"({test})"
+        among = keys.legacy_same("other", table)
+        tests.append(f"(SELECT count(*) FROM {table} AS other WHERE {among}) < 2")
+    return f"({' AND '.join(tests)})"
 
 
-def _reads_alike(this: str, that: str) -> tuple[str, str]:
-    """SQL: one is a text and the other a number that is loaded as that very text.
+def _readings(table: str, column: MappedColumn) -> tuple[str, ...]:
+    """SQL: the earlier row has the same value in a column of the key, or one that reads alike.
 
-    In a form that an index on `that` serves.
+    That is a text and a number that is loaded as that very text; in a form that an index serves.
     """
+    name = quoted(column.legacy)
+    this, that = f"{table}.{name}", f"earlier.{name}"
+    if not column.holds_text:
+        return (f"{that} = {this}",)
     number = f"CAST({this} AS NUMERIC), 9e999, -9e999"
     return (
+        f"{that} = {this}",
         f"typeof({this}) = 'text' AND {that} IN ({number})"
         f" AND typeof({that}) IN ('integer', 'real') AND {EXACT_DOUBLE}({that}) = {this}",
         f"typeof({this}) IN ('integer', 'real') AND {that} = {EXACT_DOUBLE}({this})"

@@ -37,7 +37,7 @@ class Oracle:
         values: dict[str, Any] = {}
         kept: dict[str, tuple[str, Raw, str]] = {}
         repaired = False
-        if self._mapping.key is None:
+        if not self._mapping.key_columns:
             return Fate({}, {}, False, "no_key")
         if self._mapping.impossible:
             return Fate({}, {}, False, "missing_column")

@@ -63,7 +63,7 @@ def lines_for(mapping: TableMapping, clock: LocalClock, parents: dict[str, str])
     pieces.append("'-'")
     target.append(f"CASE WHEN {all_untouched(_without_legacy(mapping))} THEN '-' ELSE '!' END")
     tests += [f"{legacy_name(name)} IS NULL" for name in mapping.extra]
-    if mapping.key is None or mapping.impossible or not mapping.key_is_unique:
+    if not mapping.key_columns or mapping.impossible or not mapping.key_is_unique:
         tests = ["0"]
     return Lines(
         small=none_is_huge(may_be_huge_text(mapping)),

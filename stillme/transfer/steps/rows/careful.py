@@ -25,12 +25,8 @@ def keys_not_taken(mapping: TableMapping) -> tuple[str, ...]:
 
 def key_as_text(mapping: TableMapping, row: RawRow) -> str | None:
     """The row's key as the ledger writes it."""
-    if mapping.key is None:
-        return None
-    raw = row.cells[mapping.key.legacy][1]
-    if isinstance(raw, bytes):
-        return raw.decode("utf-8", "replace").replace("\0", "\ufffd")
-    return None if raw is None else str(raw)
+    keys = mapping.key_columns
+    return keys.of_cells(row.cells).spelled() if keys else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +75,7 @@ class CarefulLoader:
     def convert(self, row: RawRow) -> LoadedRow | SetAside:
         """The outcome of one row, by docs/reference/values.md."""
         key = key_as_text(self._mapping, row)
-        if self._mapping.key is None:
+        if not self._mapping.key_columns:
             return SetAside(None, row, "no_key", "", "The table has no key column.")
         if self._mapping.impossible:
             names = ", ".join(self._mapping.impossible)
