@@ -13,8 +13,11 @@ import pytest
 from stillme.transfer import kinds
 from stillme.transfer.kinds import Stamp
 from stillme.transfer.sqlite.clock import Clock
-from stillme.transfer.steps.rows.policy import Refused, RowContext, convert
-from stillme.transfer.verify.expect import Surroundings, expect, show_instant
+from stillme.transfer.steps.kinds.base import Refused, RowContext
+from stillme.transfer.steps.rows.policy import convert
+from stillme.transfer.verify.expect import expect
+from stillme.transfer.verify.kinds import judge_of
+from stillme.transfer.verify.kinds.base import Surroundings
 from stillme.transfer.verify.local_clock import LocalClock
 
 HANOI = RowContext(Clock(usual=420, evidence={420: 9}), 420)
@@ -202,7 +205,7 @@ def test_the_hour_that_came_twice(
     assert (cell.text, cell.reason) == (f"2025-10-26 0{hour}:30:00+00", reason)
     around = Surroundings(LocalClock("Europe/Berlin"), row_offset, None, earlier)
     judged = expect(ISO, False, "text", b"2025-10-26T02:30:00", around)
-    assert (show_instant(judged.value), judged.kept) == (cell.text, reason)
+    assert (str(judge_of(ISO).show(judged.value)), judged.kept) == (cell.text, reason)
 
 
 def test_a_row_of_another_offset_keeps_its_original() -> None:
@@ -260,9 +263,8 @@ def test_the_loader_and_the_judge_read_local_times_alike() -> None:
         around = Surroundings(LocalClock(zone, usual, tuple(offsets)), shown, None, earlier)
         judged = expect(ISO, False, "text", stored, around)
         case = (zone, offsets, usual, shown, earlier, stored)
-        assert datetime.fromisoformat(show_instant(judged.value)) == datetime.fromisoformat(
-            cell.text or ""
-        ), case
+        told = str(judge_of(ISO).show(judged.value))
+        assert datetime.fromisoformat(told) == datetime.fromisoformat(cell.text or ""), case
         assert judged.kept == cell.reason, case
 
 

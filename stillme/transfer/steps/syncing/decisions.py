@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from stillme.transfer.keys import Key
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import Run, RunFile
 from stillme.transfer.sqlite.clock import Clock
-from stillme.transfer.sqlite.key_text import Key
 
 Units = dict[str, dict[str, str]]
 Signature = dict[str, object]

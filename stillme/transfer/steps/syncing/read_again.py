@@ -8,11 +8,11 @@ from collections.abc import Callable, Sequence
 from django.db import transaction
 
 from stillme.transfer import ledger
+from stillme.transfer.keys import Key
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.postgresql.capture import as_replay
 from stillme.transfer.postgresql.locks import share_rows
 from stillme.transfer.sqlite.connect import quoted
-from stillme.transfer.sqlite.key_text import Key, key_sql, typed_key
 from stillme.transfer.steps.syncing.decisions import Change
 from stillme.transfer.steps.syncing.live_file import LiveFile
 from stillme.transfer.steps.syncing.replay import Replayed, apply_rows
@@ -38,13 +38,11 @@ def _concerned_keys(
     connection: sqlite3.Connection, mapping: TableMapping, change: Change
 ) -> list[Key]:
     """The keys of the rows that a change concerns; none in a table without a key."""
-    if mapping.key is None:
+    if not mapping.key_columns:
         return []
-    key = quoted(mapping.key.legacy)
-    rows = connection.execute(
-        f"SELECT {key_sql(key)} FROM {quoted(mapping.table)} WHERE {_condition(mapping, change)}"
-    )
-    return [typed_key(row[0]) for row in rows]
+    parts = mapping.key_columns.legacy_parts()
+    query = f"SELECT {parts} FROM {quoted(mapping.table)} WHERE {_condition(mapping, change)}"
+    return [Key.of_flat(row) for row in connection.execute(query)]
 
 
 def _condition(mapping: TableMapping, change: Change) -> str:
