@@ -19,7 +19,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from stillme.transfer import kinds
 from stillme.transfer.keys import Key, Part, Raw, listed_key, whole_key
 from stillme.transfer.kinds import Kind
 
@@ -38,7 +37,7 @@ class MappedColumn:
     @property
     def holds_text(self) -> bool:
         """Whether the target's values are text; a key column holds integers else."""
-        return isinstance(self.kind, kinds.TextKey | kinds.Text)
+        return self.kind.is_free_text
 
 
 @dataclass(frozen=True, slots=True)

@@ -177,7 +177,7 @@ def holds_extra(target: type[models.Model]) -> bool:
 
 
 def _is_key(column: MappedColumn) -> bool:
-    return isinstance(column.kind, kinds.Key | kinds.TextKey)
+    return column.kind.is_key
 
 
 def _is_unique(table: FoundTable, keys: KeyColumns) -> bool:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from stillme.transfer import kinds
 from stillme.transfer.key_columns import MappedColumn
 from stillme.transfer.mapping import TableMapping
+from stillme.transfer.raw_cells import Raw
 from stillme.transfer.verify import documents
-from stillme.transfer.verify.expect import Expected, MustBeSetAside, Raw, Surroundings, expect
+from stillme.transfer.verify.expect import expect
 from stillme.transfer.verify.huge_text import HugeText
+from stillme.transfer.verify.kinds.base import Expected, MustBeSetAside, Surroundings
 from stillme.transfer.verify.legacy_side import StoredRow
 from stillme.transfer.verify.local_clock import LocalClock
 
@@ -72,7 +73,7 @@ class Oracle:
                 raise MustBeSetAside(raw.fault)
             return Expected(raw)
         cell = expect(column.kind, column.required, storage, raw, around)
-        if row.is_repeat and isinstance(column.kind, kinds.Key | kinds.TextKey):
+        if row.is_repeat and column.kind.is_key:
             raise MustBeSetAside("duplicate_key")
         if column.legacy in row.lost_parents and storage != "null":
             raise MustBeSetAside("missing_parent")

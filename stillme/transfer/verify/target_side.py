@@ -8,17 +8,15 @@ from typing import Any
 
 from django.db import connections
 
-from stillme.transfer import kinds
 from stillme.transfer.identity import OF_TABLE
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.verify.huge_text import of_target, target_names, target_parts
+from stillme.transfer.verify.kinds import judge_of
 from stillme.transfer.verify.legacy_side import BlockContent, is_text_key
 from stillme.transfer.verify.lines import Lines
 from stillme.transfer.verify.target_block import read_block
 from stillme.transfer.verify.unfilled import told
 
-# Stands for an infinite time, which no legacy value means.
-_NEVER = 2**63 - 1
 # A key of the ledger that spells a 64-bit integer; what is cast to one must be asked first.
 _WHOLE = (
     "CASE WHEN key ~ '^-?[0-9]{1,18}$' THEN TRUE WHEN key ~ '^-?[0-9]{19}$' "
@@ -155,7 +153,7 @@ class TargetSide:
                 names.append(f"{column.target}{_HUGE}")
                 parts += [value, huge]
                 continue
-            parts.append(_comparable(column.kind, _q(column.target)))
+            parts.append(judge_of(column.kind).compared(_q(column.target)))
         for name in (*(n for n, _ in self._mapping.derived), *self._mapping.extra_columns):
             names.append(name)
             parts.append(f"{_q(name)}::text")
@@ -176,18 +174,3 @@ def _row(names: Sequence[str], values: Sequence[Any]) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     return bytes(value) if isinstance(value, memoryview) else value
-
-
-def _comparable(kind: kinds.Kind, name: str) -> str:
-    match kind:
-        case kinds.Real():
-            return f"float8send({name})"
-        case kinds.Json():
-            return f"{name}::text"
-        case kinds.Timestamp() | kinds.Date():
-            # Exact: extract() answers numeric, and timestamptz counts whole microseconds.
-            exact = f"(extract(epoch FROM {name}) * 1000000)::bigint"
-            return (
-                f"CASE WHEN isfinite({name}) THEN {exact} WHEN {name} IS NOT NULL THEN {_NEVER} END"
-            )
-    return name

@@ -12,7 +12,8 @@ from stillme.transfer import kinds
 from stillme.transfer.kinds import Stamp
 from stillme.transfer.sqlite.clock import Clock
 from stillme.transfer.sqlite.spans import Span
-from stillme.transfer.steps.rows.policy import Refused, RowContext, convert
+from stillme.transfer.steps.kinds.base import Refused, RowContext
+from stillme.transfer.steps.rows.policy import convert
 
 HANOI = RowContext(Clock(usual=420, evidence={420: 9}, spans=(Span("", "", 420),)), 420)
 BERLIN = RowContext(Clock(usual=60, zone="Europe/Berlin"))

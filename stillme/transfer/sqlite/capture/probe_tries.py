@@ -46,7 +46,7 @@ class Tries:
     def row(self, number: int) -> dict[str, object]:
         """A row that the table's declaration takes, with a key of its own."""
         row: dict[str, object] = {
-            c.legacy: _sample(c.kind, number)
+            c.legacy: c.kind.sample(number)
             for c in self.mapping.columns
             if c.legacy not in self.mapping.generated
         }
@@ -146,20 +146,3 @@ class Tries:
 
     def clear(self) -> None:
         self.connection.execute(f"DELETE FROM {CHANGE_TABLE} WHERE sequence > 0")
-
-
-def _sample(kind: kinds.Kind, number: int) -> object:
-    match kind:
-        case kinds.Key() | kinds.Reference():
-            return number
-        case kinds.TextKey():
-            return f"transfer-probe-{number}"
-        case kinds.Text(choices=choices):
-            return choices[0] if choices else f"probe{number}"
-        case kinds.Integer():
-            return number
-        case kinds.Real():
-            return number / 2
-        case kinds.Json():
-            return "{}"
-    return f"2025-01-0{number} 00:00:00"

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from stillme.transfer import kinds
 from stillme.transfer.key_columns import MappedColumn
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.raw_cells import Raw, cell_bytes
 from stillme.transfer.sqlite.clock import Clock
 from stillme.transfer.sqlite.raw import RawRow
+from stillme.transfer.steps.kinds.base import Cell, Refused, RowContext
 from stillme.transfer.steps.rows.load_huge import TargetCell, check_text
-from stillme.transfer.steps.rows.policy import Cell, Refused, RowContext, convert
+from stillme.transfer.steps.rows.policy import convert
 
 
 def keys_not_taken(mapping: TableMapping) -> tuple[str, ...]:
@@ -114,7 +114,7 @@ class CarefulLoader:
         storage, raw = row.cells[column.legacy]
         huge = row.huge.get(column.legacy)
         if huge is not None:
-            if isinstance(column.kind, kinds.Text):
+            if column.kind.may_be_huge:
                 check_text(huge)
                 return huge, None, False
             raw = huge.read()
@@ -127,8 +127,7 @@ class CarefulLoader:
     def _cell(self, column: MappedColumn, row: RawRow, storage: str, raw: Raw) -> Cell:
         context = RowContext(self._clock, row.row_offset, self._units.get(column.legacy))
         cell = convert(column.kind, column.required, storage, raw, context)
-        is_key = isinstance(column.kind, kinds.Key | kinds.TextKey)
-        if is_key and row.repeated:
+        if column.kind.is_key and row.repeated:
             raise Refused("duplicate_key", f"An earlier row has the key {cell.text}.")
         if column.legacy in row.orphaned and storage != "null":
             parent = getattr(column.kind, "parent", "the parent table")

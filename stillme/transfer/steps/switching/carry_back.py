@@ -17,15 +17,15 @@ from django.db.models import Value
 from stillme.transfer.mapping import EXTRA_COLUMN, TableMapping
 from stillme.transfer.postgresql.copy import STAGE, StageWriter, create_stage, fetch_all, quoted
 from stillme.transfer.registry import legacy_model
+from stillme.transfer.steps.kinds import loader_of
+from stillme.transfer.steps.kinds.base import Stored
 from stillme.transfer.steps.merging.compare import stage_keys, target_keys
 from stillme.transfer.steps.merging.merged import Merged
 from stillme.transfer.steps.rows.job import TableSource
 from stillme.transfer.steps.switching.legacy_format import (
     UNREADABLE,
-    Stored,
     extra_cells,
     render,
-    target_expression,
 )
 from stillme.transfer.steps.switching.legacy_rows import LegacyRows
 
@@ -179,7 +179,7 @@ def _target_rows(
     extra = [quoted(name) for name in mapping.extra_columns if mapping.extra]
     compared = [*(n for _, n in columns), *extra]
     differs = [f"s.{n}::text IS DISTINCT FROM t.{n}::text" for n in compared]
-    values = [target_expression(kind, f"t.{n}") for kind, n in columns]
+    values = [loader_of(kind).read_target(f"t.{n}") for kind, n in columns]
     others = [f"t.{quoted(str(f.column))}::text" for f in other_fields(mapping)]
     connection = connections[alias]
     with transaction.atomic(using=alias):

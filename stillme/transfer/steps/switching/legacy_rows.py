@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from stillme.transfer import kinds
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.connect import quoted as sqlite_quoted
-from stillme.transfer.steps.switching.legacy_format import RawText, Stored
+from stillme.transfer.steps.kinds.base import Stored
+from stillme.transfer.steps.switching.legacy_format import RawText
 
 
 class LegacyRows:
