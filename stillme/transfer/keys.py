@@ -179,8 +179,3 @@ def real_key(text: str) -> float | None:
     except ValueError:
         return None
     return number if repr(number) == text else None
-
-
-def whole_keys(texts: Iterable[str]) -> list[int]:
-    """The integers of those texts that spell one."""
-    return [key for key in map(whole_key, texts) if key is not None]
