@@ -222,3 +222,11 @@ def test_every_kind_has_one_class_on_each_side() -> None:
     }
     assert declared == set(LOADERS) == set(JUDGES)
     assert len(set(LOADERS.values())) == len(set(JUDGES.values())) == len(declared)
+
+
+@pytest.mark.parametrize("side", [LOADERS, JUDGES])
+@pytest.mark.parametrize("kind", LOADERS)
+def test_a_class_says_all_that_has_no_default(side: dict[Any, Any], kind: type[Kind]) -> None:
+    base = KindLoader if side is LOADERS else KindJudge
+    must = "convert" if side is LOADERS else "expect"
+    assert getattr(side[kind], must) is not getattr(base, must)

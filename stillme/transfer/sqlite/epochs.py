@@ -6,7 +6,6 @@ import sqlite3
 from collections.abc import Mapping
 
 from stillme.transfer.keys import Key
-from stillme.transfer.kinds import Date, Timestamp
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.connect import quoted
 from stillme.transfer.sqlite.parts import Scan
@@ -25,7 +24,7 @@ def read_number_ranges(
     scan: Scan, mapping: TableMapping
 ) -> tuple[int, dict[str, tuple[float, float]]]:
     """The table's number of rows; time column -> its least and greatest number, if it has any."""
-    columns = [c.legacy for c in mapping.columns if isinstance(c.kind, Timestamp | Date)]
+    columns = [c.legacy for c in mapping.columns if c.kind.is_time]
     rows, lows = _ends(scan, mapping, "min", columns)
     if not lows:
         return rows, {}

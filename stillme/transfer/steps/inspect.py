@@ -20,7 +20,7 @@ from stillme.transfer.errors import TransferError
 from stillme.transfer.findings import Event, OnEvent, ignore_event
 from stillme.transfer.identity import TableId
 from stillme.transfer.inventory import InventoryLine, open_lines
-from stillme.transfer.kinds import Stamp, Timestamp
+from stillme.transfer.kinds import Stamp
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.processes import usable_cores
 from stillme.transfer.registry import LegacyFile, legacy_files, legacy_models, table_label
@@ -323,6 +323,4 @@ def _open_clock(clock: Clock | None, planned: Sequence[PlannedTable]) -> str:
 
 
 def _has_local_times(mapping: TableMapping) -> bool:
-    return any(
-        isinstance(c.kind, Timestamp) and c.kind.stamp is not Stamp.SQL for c in mapping.columns
-    )
+    return any(c.kind.depends_on_clock and c.kind.shape is not Stamp.SQL for c in mapping.columns)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from stillme.transfer.conf import conf
 from stillme.transfer.errors import TransferError
-from stillme.transfer.kinds import Date, Timestamp
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.recorded_clock import recorded_clock
@@ -32,7 +31,7 @@ def decisions_for(
 
 def _has_numbers(row: QuarantinedRow, mapping: TableMapping) -> bool:
     cells = {**row.cells, **row.repairs}
-    times = [c.legacy for c in mapping.columns if isinstance(c.kind, Timestamp | Date)]
+    times = [c.legacy for c in mapping.columns if c.kind.is_time]
     return any(cells[name][0] in ("integer", "real") for name in times if name in cells)
 
 

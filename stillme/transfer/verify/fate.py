@@ -9,8 +9,8 @@ from stillme.transfer.key_columns import MappedColumn
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.raw_cells import Raw
 from stillme.transfer.verify import documents
-from stillme.transfer.verify.expect import expect
 from stillme.transfer.verify.huge_text import HugeText
+from stillme.transfer.verify.kinds import expect
 from stillme.transfer.verify.kinds.base import Expected, MustBeSetAside, Surroundings
 from stillme.transfer.verify.legacy_side import StoredRow
 from stillme.transfer.verify.local_clock import LocalClock

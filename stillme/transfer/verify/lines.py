@@ -11,18 +11,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from stillme.transfer import kinds
 from stillme.transfer.key_columns import MappedColumn
+from stillme.transfer.kinds import WhenSet
 from stillme.transfer.mapping import TableMapping, Unfilled
 from stillme.transfer.sqlite.connect import quoted as legacy_name
 from stillme.transfer.sqlite.huge_cell import may_be_huge_text, none_is_huge
 from stillme.transfer.verify.kinds import judge_of
-from stillme.transfer.verify.kinds.base import Table, or_dash, or_null, sized
+from stillme.transfer.verify.kinds.base import Table, sized
 from stillme.transfer.verify.local_clock import (
     LocalClock,
-    row_minutes_sql,
-    shape_sql,
-    shift_modifier_sql,
 )
 from stillme.transfer.verify.unfilled import all_untouched
 
@@ -54,12 +51,8 @@ def lines_for(mapping: TableMapping, clock: LocalClock, parents: dict[str, str])
     table = Table(mapping, clock, parents)
     for column in mapping.columns:
         judge = judge_of(column.kind)
-        if isinstance(column.kind, kinds.Timestamp):
-            test, piece = _time_piece(column, mapping, clock)
-        else:
-            test, piece = judge.plain_test(column, table), judge.legacy_piece(column, table)
-        tests.append(test)
-        pieces.append(piece)
+        tests.append(judge.plain_test(column, table))
+        pieces.append(judge.legacy_piece(column, table))
         target.append(judge.target_piece(_q(column.target)))
     for name, rule in mapping.derived:
         pieces.append(_derived(mapping, rule))
@@ -108,7 +101,7 @@ def _q(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _derived(mapping: TableMapping, rule: kinds.WhenSet) -> str:
+def _derived(mapping: TableMapping, rule: WhenSet) -> str:
     then, otherwise = (
         "'" + f"{len(text.encode())}:{text}".replace("'", "''") + "'"
         for text in (rule.then, rule.otherwise)
@@ -117,42 +110,3 @@ def _derived(mapping: TableMapping, rule: kinds.WhenSet) -> str:
     if column is None:
         return otherwise
     return f"iif({legacy_name(column.legacy)} IS NULL, {otherwise}, {then})"
-
-
-def _time_piece(column: MappedColumn, mapping: TableMapping, clock: LocalClock) -> tuple[str, str]:
-    name = legacy_name(column.legacy)
-    assert isinstance(column.kind, kinds.Timestamp)
-    stamp = column.kind.stamp
-    # Only text of this shape, of a day that exists, is what SQLite prints for it; the hour 24
-    # it prints too.
-    utc_test = f"datetime({name}) = {name} AND substr({name}, 12, 2) < '24'"
-    if stamp is kinds.Stamp.SQL:
-        return or_null(column, utc_test), or_dash(column, name, "'+00;'")
-    local_test = _local_test(name, column.kind, mapping, clock)
-    moved = f"datetime(substr({name}, 1, 19), {shift_modifier_sql(name, clock)})"
-    local_piece = f"{moved} || rtrim(substr({name}, 20), '0') || '+00;'"
-    if stamp is kinds.Stamp.ISO:
-        return or_null(column, local_test), f"ifnull({local_piece}, '-')"
-    piece = f"iif(substr({name}, 11, 1) = 'T', {local_piece}, {name} || '+00;')"
-    test = f"({utc_test}) OR ({local_test})"
-    return or_null(column, test), f"ifnull({piece}, '-')"
-
-
-def _local_test(name: str, kind: kinds.Timestamp, mapping: TableMapping, clock: LocalClock) -> str:
-    """A local stamp whose offset is surely the usual one, or the zone's of that day."""
-    exists = f"datetime(substr({name}, 1, 19)) = replace(substr({name}, 1, 19), 'T', ' ')"
-    test = f"{shape_sql(name)} AND {exists} AND {name} > '0001-01-04' AND {name} < '9999-12-28'"
-    if kind.stamp is kinds.Stamp.MIXED:
-        test += f" AND length({name}) = 26"
-    if clock.zone is not None:
-        return f"{test} AND {shift_modifier_sql(name, clock)} IS NOT NULL"
-    if len(clock.offsets) <= 1:
-        return test
-    if mapping.clock is None:
-        return "0"
-    test += f" AND {row_minutes_sql(mapping.clock)} = {clock.usual}"
-    earlier = mapping.column(kind.after or "")
-    if earlier is None:
-        return test
-    start = legacy_name(earlier.legacy)
-    return f"{test} AND ({start} IS NULL OR {shape_sql(start)} AND {name} >= {start})"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import partial
 
-from stillme.transfer.kinds import Date, Timestamp
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.connect import quoted
 from stillme.transfer.sqlite.parts import Scan
@@ -17,7 +16,7 @@ def number_units(scan: Scan, mapping: TableMapping) -> dict[str, str]:
 
     `scan` goes through the table once for all of its columns.
     """
-    times = [c.legacy for c in mapping.columns if isinstance(c.kind, Timestamp | Date)]
+    times = [c.legacy for c in mapping.columns if c.kind.is_time]
     if not times:
         return {}
     found: dict[str, set[int]] = {name: set() for name in times}

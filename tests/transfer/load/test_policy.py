@@ -13,10 +13,9 @@ import pytest
 from stillme.transfer import kinds
 from stillme.transfer.kinds import Stamp
 from stillme.transfer.sqlite.clock import Clock
+from stillme.transfer.steps.kinds import convert
 from stillme.transfer.steps.kinds.base import Refused, RowContext
-from stillme.transfer.steps.rows.policy import convert
-from stillme.transfer.verify.expect import expect
-from stillme.transfer.verify.kinds import judge_of
+from stillme.transfer.verify.kinds import expect, judge_of
 from stillme.transfer.verify.kinds.base import Surroundings
 from stillme.transfer.verify.local_clock import LocalClock
 

@@ -12,8 +12,7 @@ import pytest
 from stillme.demo.samples import make_samples
 from stillme.transfer import kinds
 from stillme.transfer.findings import FindingKind
-from stillme.transfer.sqlite import common
-from stillme.transfer.steps.kinds import LOADERS
+from stillme.transfer.steps.kinds import LOADERS, times
 from stillme.transfer.steps.rows.stream import CommonStream
 from tests.transfer.load.support import run_import
 from tests.transfer.verify.support import judge
@@ -64,7 +63,7 @@ def test_a_shifted_hour(legacy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_shifted_local_hour(legacy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(common, "format_offset", lambda minutes: "+08")
+    monkeypatch.setattr(times, "format_offset", lambda minutes: "+08")
     found = _columns_found()
     assert any(where.startswith("rss.fetch_items:") for where in found)
 

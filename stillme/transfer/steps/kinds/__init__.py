@@ -11,7 +11,8 @@ from typing import Any
 
 from stillme.transfer import kinds
 from stillme.transfer.kinds import Kind
-from stillme.transfer.steps.kinds.base import KindLoader
+from stillme.transfer.raw_cells import Raw
+from stillme.transfer.steps.kinds.base import Cell, KindLoader, Refused, RowContext
 from stillme.transfer.steps.kinds.documents import JsonLoader
 from stillme.transfer.steps.kinds.keys import KeyLoader, ReferenceLoader
 from stillme.transfer.steps.kinds.numbers import IntegerLoader, RealLoader
@@ -35,3 +36,18 @@ LOADERS: dict[type[Kind], type[KindLoader[Any]]] = {
 def loader_of(kind: Kind) -> KindLoader[Any]:
     """What the loader does with values of this kind."""
     return LOADERS[type(kind)](kind)
+
+
+def convert(kind: Kind, required: bool, storage: str, raw: Raw, row: RowContext) -> Cell:
+    """What becomes of one stored value, by docs/reference/values.md. Raises Refused.
+
+    Only rows that need attention come here (law 4). `raw` is bytes for text and blob.
+    """
+    if storage == "null":
+        if required:
+            raise Refused("null_in_required", "NULL in a column that needs a value.")
+        return Cell(None)
+    loader = loader_of(kind)
+    if storage == "blob" and not loader.decides_blobs:
+        raise Refused("blob", "Binary data where text is meant.")
+    return loader.convert(storage, raw, row)

@@ -214,10 +214,10 @@ def arrange(selection: Selection, files: Iterable[PlannedFile], notices: list[st
 
 
 def _has_local_times(mappings: dict[str, TableMapping]) -> bool:
-    from stillme.transfer.kinds import Stamp, Timestamp
+    from stillme.transfer.kinds import Stamp
 
     return any(
-        isinstance(c.kind, Timestamp) and c.kind.stamp is not Stamp.SQL
+        c.kind.depends_on_clock and c.kind.shape is not Stamp.SQL
         for mapping in mappings.values()
         for c in mapping.columns
     )

@@ -10,9 +10,9 @@ from stillme.transfer.mapping import TableMapping
 from stillme.transfer.raw_cells import Raw, cell_bytes
 from stillme.transfer.sqlite.clock import Clock
 from stillme.transfer.sqlite.raw import RawRow
+from stillme.transfer.steps.kinds import convert
 from stillme.transfer.steps.kinds.base import Cell, Refused, RowContext
 from stillme.transfer.steps.rows.load_huge import TargetCell, check_text
-from stillme.transfer.steps.rows.policy import convert
 
 
 def keys_not_taken(mapping: TableMapping) -> tuple[str, ...]:

@@ -7,7 +7,6 @@ the same column takes its unit away, and with it the meaning of the other number
 
 from __future__ import annotations
 
-from stillme.transfer.kinds import Date, Timestamp
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.epochs import has_unit
 from stillme.transfer.sqlite.raw import RawRow
@@ -35,7 +34,7 @@ class DecisionWatch:
     def _moves_units(self, row: RawRow, table: str, mapping: TableMapping) -> bool:
         units = self.decisions.units[table]
         for column in mapping.columns:
-            if isinstance(column.kind, Timestamp | Date):
+            if column.kind.is_time:
                 storage, raw = row.cells[column.legacy]
                 if storage in ("integer", "real"):
                     assert isinstance(raw, int | float)

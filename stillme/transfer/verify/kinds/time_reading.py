@@ -1,7 +1,8 @@
-"""What the target must hold for one stored value: the judge's own reading of values.md.
+"""The judge's reading of a stored time: microseconds since 1970, in UTC.
 
-Written without the loader's conversions (law 3). Values are compared as data, not as text:
-instants are microseconds since 1970, reals are their 64 bits, documents are trees of decimals.
+Written without the loader's reading (law 3): the text is taken apart by position, the number is an
+exact fraction. What a local time (``2025-11-20T10:11:12``) depends on beside its text is in
+`Surroundings`.
 """
 
 from __future__ import annotations
@@ -11,34 +12,16 @@ import re
 from datetime import date
 from fractions import Fraction
 
-from stillme.transfer import kinds
+from stillme.transfer.kinds import Stamp
 from stillme.transfer.raw_cells import Raw
-from stillme.transfer.verify.kinds import judge_of
 from stillme.transfer.verify.kinds.base import Expected, MustBeSetAside, Surroundings, utf8
 from stillme.transfer.verify.local_clock import Shifts
 
-DAY = 86_400_000_000
+_DAY = 86_400_000_000
 
 
-def expect(
-    kind: kinds.Kind, required: bool, storage: str, raw: Raw, around: Surroundings
-) -> Expected:
-    """The expectation for one cell. Raises MustBeSetAside."""
-    if storage == "null":
-        if required:
-            raise MustBeSetAside("null_in_required")
-        return Expected(None)
-    judge = judge_of(kind)
-    if storage == "blob" and not judge.decides_blobs:
-        raise MustBeSetAside("blob")
-    if isinstance(kind, kinds.Timestamp | kinds.Date):
-        return _moment(kind, storage, raw, around)
-    return judge.expect(storage, raw, around)
-
-
-def _moment(
-    kind: kinds.Timestamp | kinds.Date, storage: str, raw: Raw, around: Surroundings
-) -> Expected:
+def expected_time(shape: Stamp | None, storage: str, raw: Raw, around: Surroundings) -> Expected:
+    """The instant that a stored time means; `shape` is the usual one of its column."""
     if storage in ("integer", "real"):
         return Expected(_in_calendar(_from_number(raw, around.unit)), "epoch")
     text = utf8(raw)
@@ -52,7 +35,7 @@ def _moment(
     zone = around.clock.zone
     if not shifts.settled and (zone is None or shift == shifts.choices[0]):
         return Expected(instant, "clock_guess")
-    if kind.shape not in default_for:
+    if shape not in default_for:
         return Expected(instant, "time_shape")
     if is_local and zone is None and shift != around.clock.usual * 60_000_000:
         return Expected(instant, "clock_offset")
@@ -121,7 +104,7 @@ def _day(year: str, month: str, day: str) -> int:
     if not (year + month + day).isdigit():
         raise MustBeSetAside("unreadable_time")
     try:
-        return (date(int(year), int(month), int(day)) - date(1970, 1, 1)).days * DAY
+        return (date(int(year), int(month), int(day)) - date(1970, 1, 1)).days * _DAY
     except ValueError:
         raise MustBeSetAside("unreadable_time") from None
 

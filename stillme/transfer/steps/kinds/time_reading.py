@@ -1,7 +1,8 @@
-"""What becomes of one cell, by docs/reference/values.md. The loader's reading of that table.
+"""The loader's reading of a stored time: a text or a number becomes an instant in UTC.
 
-Only rows that need attention come here (law 4); a common row is handed from SQLite to PostgreSQL
-untouched.
+``2025-11-20T10:11:12`` is a local time and needs an offset: the row's own, the zone's, or the
+file's usual one (docs/reference/values.md). ``2025-11-20 10:11:12`` is UTC already, and 1763633472
+is a number of the unit that all numbers of its column have.
 """
 
 from __future__ import annotations
@@ -10,11 +11,10 @@ import re
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 
-from stillme.transfer import kinds
+from stillme.transfer.kinds import Stamp
 from stillme.transfer.raw_cells import Raw
 from stillme.transfer.sqlite.clock import Clock, Reading
 from stillme.transfer.sqlite.epochs import JULIAN, MILLISECONDS, SECONDS
-from stillme.transfer.steps.kinds import loader_of
 from stillme.transfer.steps.kinds.base import Cell, Refused, RowContext, decode, repaired
 
 _TIME = re.compile(
@@ -25,23 +25,8 @@ _TIME = re.compile(
 _EPOCH = datetime(1970, 1, 1)
 
 
-def convert(kind: kinds.Kind, required: bool, storage: str, raw: Raw, row: RowContext) -> Cell:
-    """The cell of one stored value. `raw` is bytes for text and blob. Raises Refused."""
-    if storage == "null":
-        if required:
-            raise Refused("null_in_required", "NULL in a column that needs a value.")
-        return Cell(None)
-    if isinstance(kind, kinds.Timestamp | kinds.Date):
-        if storage == "blob":
-            raise Refused("blob", "Binary data where text is meant.")
-        return _time(kind, storage, raw, row)
-    loader = loader_of(kind)
-    if storage == "blob" and not loader.decides_blobs:
-        raise Refused("blob", "Binary data where text is meant.")
-    return loader.convert(storage, raw, row)
-
-
-def _time(kind: kinds.Timestamp | kinds.Date, storage: str, raw: Raw, row: RowContext) -> Cell:
+def read_time(shape: Stamp | None, storage: str, raw: Raw, row: RowContext) -> Cell:
+    """The cell of a stored time; `shape` is the usual one of its column. Raises Refused."""
     if storage in ("integer", "real"):
         assert isinstance(raw, int | float)
         return repaired(_epoch(raw, row.epoch_unit), "epoch")
@@ -57,7 +42,7 @@ def _time(kind: kinds.Timestamp | kinds.Date, storage: str, raw: Raw, row: RowCo
         return repaired(instant, "clock_gap")
     if _is_guess(reading, offset, row.clock):
         return Cell(instant, "clock_guess")
-    if not is_default_shape(kind, match):
+    if not _is_usual(shape, match):
         return repaired(instant, "time_shape")
     # With a zone named, zone and instant give the text back.
     usual = row.clock.zone is not None or offset == timedelta(minutes=row.clock.usual)
@@ -127,9 +112,9 @@ def _explicit_offset(text: str) -> timedelta:
     return timedelta(hours=hours, minutes=minutes) * (-1 if text[0] == "-" else 1)
 
 
-def is_default_shape(kind: kinds.Timestamp | kinds.Date, match: re.Match[str]) -> bool:
+def _is_usual(shape: Stamp | None, match: re.Match[str]) -> bool:
     """Whether the text is just what would be rebuilt from the instant (values.md)."""
-    if isinstance(kind, kinds.Date):
+    if shape is Stamp.DATE:
         return match[4] is None
     if match[4] is None or match[7] is None or match[9]:
         return False
@@ -137,9 +122,9 @@ def is_default_shape(kind: kinds.Timestamp | kinds.Date, match: re.Match[str]) -
     sql = match[4] == " " and fraction is None
     fine = match[4] == "T" and fraction is not None and len(fraction) == 6
     fine = fine and fraction != "000000"
-    if kind.stamp is kinds.Stamp.SQL:
+    if shape is Stamp.SQL:
         return sql
-    if kind.stamp is kinds.Stamp.MIXED:
+    if shape is Stamp.MIXED:
         return sql or fine
     return fine or (match[4] == "T" and fraction is None)
 
