@@ -171,11 +171,16 @@ class Json(Kind):
 
 @dataclass(frozen=True, slots=True)
 class Timestamp(Kind):
-    """An instant; `stamp` is the shape that the old application wrote."""
+    """An instant; `stamp` is the shape that the old application wrote.
+
+    `after` names a column of the same row whose moment was never later (``started_at`` of a
+    `completed_at`): it tells which hour is meant where clocks were put back.
+    """
 
     is_time: ClassVar[bool] = True
     depends_on_clock: ClassVar[bool] = True
     stamp: Stamp = Stamp.SQL
+    after: str | None = None
 
     @property
     def shape(self) -> Stamp:

@@ -93,11 +93,6 @@ class TableMapping:
         return f'"{self.schema}"."{self.target_table}"'
 
     @property
-    def key(self) -> MappedColumn | None:
-        """The first of them."""
-        return next(iter(self.key_columns), None)
-
-    @property
     def target_columns(self) -> tuple[str, ...]:
         """The target columns an import writes, in the order of the cells."""
         names = [c.target for c in self.columns]

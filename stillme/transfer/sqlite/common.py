@@ -7,6 +7,7 @@ times. The kinds of value ask for it (`steps/kinds`), and the reader of raw rows
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import product
 
 from stillme.transfer import kinds
 from stillme.transfer.key_columns import MappedColumn
@@ -15,9 +16,11 @@ from stillme.transfer.sqlite.clock import Clock, format_offset
 from stillme.transfer.sqlite.clock_sql import (
     FRACTION_GLOB,
     ISO_GLOB,
+    iso_shape_sql,
     row_offset_sql,
 )
 from stillme.transfer.sqlite.connect import EXACT_DOUBLE, quoted
+from stillme.transfer.sqlite.zone_sql import offset_in_zone_sql
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,29 +38,31 @@ def no_earlier(mapping: TableMapping) -> str:
 
     Without rowids nothing tells which of two rows is the first: then no other row may have it.
     """
-    assert mapping.key is not None
-    key, table = quoted(mapping.key.legacy), quoted(mapping.table)
+    table, keys = quoted(mapping.table), mapping.key_columns
     before = f" AND earlier.rowid < {table}.rowid" if mapping.has_rowid else ""
-    test = (
-        f"NOT EXISTS (SELECT 1 FROM {table} AS earlier WHERE earlier.{key} = {table}.{key}{before})"
-    )
+    same, *alike = product(*(_readings(table, column) for column in keys))
+    tests = [
+        f"NOT EXISTS (SELECT 1 FROM {table} AS earlier WHERE {' AND '.join(reading)}{before})"
+        for reading in ((same, *alike) if mapping.has_rowid else alike)
+    ]
     if not mapping.has_rowid:
-        test = f"(SELECT count(*) FROM {table} AS other WHERE other.{key} = {table}.{key}) < 2"
-    if isinstance(mapping.key.kind, kinds.TextKey):
-        test += "".join(
-            f" AND NOT EXISTS (SELECT 1 FROM {table} AS earlier WHERE {alike}{before})"
-            for alike in _reads_alike(f"{table}.{key}", f"earlier.{key}")
-        )
-    return f"({test})"
+        among = keys.legacy_same("other", table)
+        tests.append(f"(SELECT count(*) FROM {table} AS other WHERE {among}) < 2")
+    return f"({' AND '.join(tests)})"
 
 
-def _reads_alike(this: str, that: str) -> tuple[str, str]:
-    """SQL: one is a text and the other a number that is loaded as that very text.
+def _readings(table: str, column: MappedColumn) -> tuple[str, ...]:
+    """SQL: the earlier row has the same value in a column of the key, or one that reads alike.
 
-    In a form that an index on `that` serves.
+    That is a text and a number that is loaded as that very text; in a form that an index serves.
     """
+    name = quoted(column.legacy)
+    this, that = f"{table}.{name}", f"earlier.{name}"
+    if not column.holds_text:
+        return (f"{that} = {this}",)
     number = f"CAST({this} AS NUMERIC), 9e999, -9e999"
     return (
+        f"{that} = {this}",
         f"typeof({this}) = 'text' AND {that} IN ({number})"
         f" AND typeof({that}) IN ('integer', 'real') AND {EXACT_DOUBLE}({that}) = {this}",
         f"typeof({this}) IN ('integer', 'real') AND {that} = {EXACT_DOUBLE}({this})"
@@ -79,10 +84,10 @@ def has_parent(name: str, parent: ParentTable | None) -> str:
 
 
 def timestamp_sql(
-    column: MappedColumn, stamp: kinds.Stamp, mapping: TableMapping, clock: Clock
+    column: MappedColumn, kind: kinds.Timestamp, mapping: TableMapping, clock: Clock
 ) -> tuple[str, str]:
     """A test of a common time, and its cell."""
-    name = quoted(column.legacy)
+    name, stamp = quoted(column.legacy), kind.stamp
     # What SQLite itself would print for the value: text of this very shape, of a day and an hour
     # that exist. Measured: 0.44 s a million rows, the GLOB 0.54 s. The hour 24 it prints as it is,
     # and PostgreSQL would take it for the next day.
@@ -91,11 +96,12 @@ def timestamp_sql(
     if stamp is kinds.Stamp.SQL:
         test = sql_test if column.required else f"({name} IS NULL OR {sql_test})"
         return test, sql_cell
-    iso_test = _local_test(name, mapping, clock, whole=stamp is kinds.Stamp.ISO)
-    iso_cell = f"{name} || '{format_offset(clock.usual)}'"
+    iso_test = _local_test(name, kind, mapping, clock)
+    iso_cell = f"{name} || {_offset(name, clock)}"
     if stamp is kinds.Stamp.ISO:
         return _optional(name, column, iso_test), iso_cell
-    cell = f"CASE substr({name}, 11, 1) WHEN ' ' THEN {sql_cell} ELSE {iso_cell} END"
+    # By the T: of a year before Christ, which SQLite prints too, another character is the eleventh.
+    cell = f"CASE substr({name}, 11, 1) WHEN 'T' THEN {iso_cell} ELSE {sql_cell} END"
     return _optional(name, column, f"({sql_test} OR {iso_test})"), cell
 
 
@@ -104,17 +110,38 @@ def _optional(name: str, column: MappedColumn, shape: str) -> str:
     return test if column.required else f"({name} IS NULL OR {test})"
 
 
-def _local_test(name: str, mapping: TableMapping, clock: Clock, *, whole: bool) -> str:
-    """SQL: a local stamp of the default shape whose offset is the usual one."""
+def _offset(name: str, clock: Clock) -> str:
+    """SQL for the offset of a local stamp, as PostgreSQL reads it; NULL where SQL cannot tell."""
+    if clock.zone is None:
+        return f"'{format_offset(clock.usual)}'"
+    return f"({offset_in_zone_sql(name, clock.zone, _as_literal)})"
+
+
+def _as_literal(minutes: int) -> str:
+    return f"'{format_offset(minutes)}'"
+
+
+def _local_test(name: str, kind: kinds.Timestamp, mapping: TableMapping, clock: Clock) -> str:
+    """SQL: a local stamp of the default shape whose offset is the usual one, or the zone's."""
     fine = f"({name} GLOB '{ISO_GLOB}{FRACTION_GLOB}' AND substr({name}, 21) <> '000000')"
-    shape = f"({fine} OR {name} GLOB '{ISO_GLOB}')" if whole else fine
+    is_iso = kind.stamp is kinds.Stamp.ISO
+    shape = f"({fine} OR {name} GLOB '{ISO_GLOB}')" if is_iso else fine
     # The first and last days of the calendar may leave it when the offset is applied.
     inside = f"substr({name}, 12, 2) < '24' AND {name} BETWEEN '0001-01-03' AND '9999-12-29'"
-    test = f"{shape} AND {inside}"
+    return f"({shape} AND {inside} AND {_offset_test(name, kind, mapping, clock)})"
+
+
+def _offset_test(name: str, kind: kinds.Timestamp, mapping: TableMapping, clock: Clock) -> str:
+    """SQL: the offset that `_offset` gives is the one by docs/values.md."""
     if clock.zone is not None:
-        return f"({test} AND {name} >= '{clock.steady_from}')"
-    if clock.unanimous:
-        return f"({test})"
+        return f"{_offset(name, clock)} IS NOT NULL"
+    if clock.has_one_offset and not (clock.is_recorded and mapping.clock):
+        return "1"
     if mapping.clock is None:
         return "0"
-    return f"({test} AND {row_offset_sql(mapping.clock)} = {clock.usual})"
+    test = f"{row_offset_sql(mapping.clock)} = {clock.usual}"
+    earlier = mapping.column(kind.after) if kind.after else None
+    if earlier is None:
+        return test
+    other = quoted(earlier.legacy)
+    return f"{test} AND ({other} IS NULL OR ({iso_shape_sql(other)} AND {other} <= {name}))"

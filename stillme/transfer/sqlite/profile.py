@@ -172,8 +172,8 @@ def add_row(mapping: TableMapping, profiles: dict[str, ColumnProfile], row: RawR
         if storage != "null":
             _note_cell(profile, meanings.get(name), storage, value)
             profile.orphans += name in row.orphaned
-    if mapping.key is not None:
-        profiles[mapping.key.legacy].repeats += row.repeated
+    for name in mapping.key_columns.names:
+        profiles[name].repeats += row.repeated
 
 
 def _note_cell(profile: ColumnProfile, kind: Kind | None, storage: str, value: object) -> None:

@@ -30,6 +30,7 @@ from stillme.transfer.sqlite.clock import Clock
 from stillme.transfer.sqlite.connect import explain
 from stillme.transfer.sqlite.drift import Drift, find_drift, virtual_tables
 from stillme.transfer.sqlite.files import OtherFile, journal_mode, other_files
+from stillme.transfer.sqlite.fitting_zones import fitting_zones
 from stillme.transfer.sqlite.snapshot import Snapshot
 from stillme.transfer.steps.loading.itself import set_aside_of_itself
 from stillme.transfer.steps.loading.plan import Plan, PlannedTable, make_plan
@@ -58,7 +59,10 @@ class TableInspection:
 
 @dataclass(slots=True)
 class FileInspection:
-    """One legacy file. `state` is ``present``, ``missing`` or ``empty`` (0 bytes)."""
+    """One legacy file. `state` is ``present``, ``missing`` or ``empty`` (0 bytes).
+
+    `zones` are the time zones that fit all that its rows show of the local clock.
+    """
 
     file: str
     path: Path
@@ -68,6 +72,7 @@ class FileInspection:
     user_version: int = 0
     clock: Clock | None = None
     open_clock: str = ""
+    zones: list[str] = field(default_factory=list)
     drift: list[Drift] = field(default_factory=list)
     tables: list[TableInspection] = field(default_factory=list)
     inventory: list[InventoryLine] = field(default_factory=list)
@@ -83,6 +88,7 @@ class FileInspection:
             "journal_mode": self.journal_mode,
             "user_version": self.user_version,
             "clock": self.clock.as_dict() if self.clock else None,
+            "zones_that_fit": self.zones,
             "open_question": self.open_clock or None,
             "drift": [drift.as_dict() for drift in self.drift],
             "tables": [table.as_dict() for table in self.tables],
@@ -278,6 +284,7 @@ def _file(file: LegacyFile, plan: Plan, tables: dict[TableId, TableInspection]) 
         user_version=snapshot.schema.user_version,
         clock=clock,
         open_clock=_open_clock(clock, planned),
+        zones=_zones(snapshot, planned),
         drift=_drift(file, snapshot),
         tables=[tables[p.identity] for p in planned],
         inventory=inventory_of(snapshot, None),
@@ -300,6 +307,11 @@ def _drift(file: LegacyFile, snapshot: Snapshot) -> list[Drift]:
     found = find_drift(file.name, legacy_models(file.name), snapshot.schema)
     with closing(snapshot.open()) as connection:
         return found + virtual_tables(file.name, connection)
+
+
+def _zones(snapshot: Snapshot, planned: Sequence[PlannedTable]) -> list[str]:
+    with closing(snapshot.open()) as connection:
+        return fitting_zones(connection, [table.job.mapping for table in planned])
 
 
 def _open_clock(clock: Clock | None, planned: Sequence[PlannedTable]) -> str:

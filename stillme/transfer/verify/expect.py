@@ -15,6 +15,7 @@ from stillme.transfer import kinds
 from stillme.transfer.raw_cells import Raw
 from stillme.transfer.verify.kinds import judge_of
 from stillme.transfer.verify.kinds.base import Expected, MustBeSetAside, Surroundings, utf8
+from stillme.transfer.verify.local_clock import Shifts
 
 DAY = 86_400_000_000
 
@@ -42,18 +43,46 @@ def _moment(
         return Expected(_in_calendar(_from_number(raw, around.unit)), "epoch")
     text = utf8(raw)
     wall, separator, offset, default_for = _take_apart(text)
-    if offset is not None or separator != "T":
-        shift, gap = (offset or 0) * 60_000_000, False
-    else:
-        shift, gap = around.clock.shift(wall, around.row_minutes)
+    is_local = offset is None and separator == "T"
+    shifts = _shifts(wall, separator, offset, around)
+    shift = _not_before_start(wall, shifts, around)
     instant = _in_calendar(wall - shift)
-    if gap:
+    if not shifts.exists:
         return Expected(instant, "clock_gap")
+    zone = around.clock.zone
+    if not shifts.settled and (zone is None or shift == shifts.choices[0]):
+        return Expected(instant, "clock_guess")
     if kind.shape not in default_for:
         return Expected(instant, "time_shape")
-    if separator == "T" and shift != around.clock.usual * 60_000_000:
+    if is_local and zone is None and shift != around.clock.usual * 60_000_000:
         return Expected(instant, "clock_offset")
     return Expected(instant)
+
+
+def _shifts(wall: int, separator: str, offset: int | None, around: Surroundings) -> Shifts:
+    if offset is not None or separator != "T":
+        return Shifts(((offset or 0) * 60_000_000,))
+    return around.clock.shifts(wall, around.row_minutes)
+
+
+def _not_before_start(wall: int, shifts: Shifts, around: Surroundings) -> int:
+    """The first choice that puts the moment not before its start; the first of all if none does."""
+    began = None if len(shifts.choices) == 1 else _began(around)
+    for shift in shifts.choices:
+        if began is None or wall - shift >= began:
+            return shift
+    return shifts.choices[0]
+
+
+def _began(around: Surroundings) -> int | None:
+    storage, raw = around.start or ("null", None)
+    if storage != "text":
+        return None
+    try:
+        wall, separator, offset, _ = _take_apart(utf8(raw))
+    except MustBeSetAside:
+        return None
+    return wall - _shifts(wall, separator, offset, around).choices[0]
 
 
 def _in_calendar(instant: int) -> int:

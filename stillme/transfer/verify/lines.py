@@ -18,7 +18,12 @@ from stillme.transfer.sqlite.connect import quoted as legacy_name
 from stillme.transfer.sqlite.huge_cell import may_be_huge_text, none_is_huge
 from stillme.transfer.verify.kinds import judge_of
 from stillme.transfer.verify.kinds.base import Table, or_dash, or_null, sized
-from stillme.transfer.verify.local_clock import LocalClock, row_minutes_sql, shape_sql
+from stillme.transfer.verify.local_clock import (
+    LocalClock,
+    row_minutes_sql,
+    shape_sql,
+    shift_modifier_sql,
+)
 from stillme.transfer.verify.unfilled import all_untouched
 
 
@@ -63,7 +68,7 @@ def lines_for(mapping: TableMapping, clock: LocalClock, parents: dict[str, str])
     pieces.append("'-'")
     target.append(f"CASE WHEN {all_untouched(_without_legacy(mapping))} THEN '-' ELSE '!' END")
     tests += [f"{legacy_name(name)} IS NULL" for name in mapping.extra]
-    if mapping.key is None or mapping.impossible or not mapping.key_is_unique:
+    if not mapping.key_columns or mapping.impossible or not mapping.key_is_unique:
         tests = ["0"]
     return Lines(
         small=none_is_huge(may_be_huge_text(mapping)),
@@ -123,8 +128,8 @@ def _time_piece(column: MappedColumn, mapping: TableMapping, clock: LocalClock) 
     utc_test = f"datetime({name}) = {name} AND substr({name}, 12, 2) < '24'"
     if stamp is kinds.Stamp.SQL:
         return or_null(column, utc_test), or_dash(column, name, "'+00;'")
-    local_test = _local_test(name, mapping, clock, stamp)
-    moved = f"datetime(substr({name}, 1, 19), '{-clock.usual} minutes')"
+    local_test = _local_test(name, column.kind, mapping, clock)
+    moved = f"datetime(substr({name}, 1, 19), {shift_modifier_sql(name, clock)})"
     local_piece = f"{moved} || rtrim(substr({name}, 20), '0') || '+00;'"
     if stamp is kinds.Stamp.ISO:
         return or_null(column, local_test), f"ifnull({local_piece}, '-')"
@@ -133,17 +138,21 @@ def _time_piece(column: MappedColumn, mapping: TableMapping, clock: LocalClock) 
     return or_null(column, test), f"ifnull({piece}, '-')"
 
 
-def _local_test(name: str, mapping: TableMapping, clock: LocalClock, stamp: kinds.Stamp) -> str:
-    """A local stamp whose offset is surely the usual one."""
+def _local_test(name: str, kind: kinds.Timestamp, mapping: TableMapping, clock: LocalClock) -> str:
+    """A local stamp whose offset is surely the usual one, or the zone's of that day."""
     exists = f"datetime(substr({name}, 1, 19)) = replace(substr({name}, 1, 19), 'T', ' ')"
     test = f"{shape_sql(name)} AND {exists} AND {name} > '0001-01-04' AND {name} < '9999-12-28'"
-    if stamp is kinds.Stamp.MIXED:
+    if kind.stamp is kinds.Stamp.MIXED:
         test += f" AND length({name}) = 26"
     if clock.zone is not None:
-        # A zone's offset changes with the date: such times are judged one by one.
-        return "0"
+        return f"{test} AND {shift_modifier_sql(name, clock)} IS NOT NULL"
     if len(clock.offsets) <= 1:
         return test
     if mapping.clock is None:
         return "0"
-    return f"{test} AND {row_minutes_sql(mapping.clock)} = {clock.usual}"
+    test += f" AND {row_minutes_sql(mapping.clock)} = {clock.usual}"
+    earlier = mapping.column(kind.after or "")
+    if earlier is None:
+        return test
+    start = legacy_name(earlier.legacy)
+    return f"{test} AND ({start} IS NULL OR {shape_sql(start)} AND {name} >= {start})"

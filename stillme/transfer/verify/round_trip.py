@@ -16,6 +16,7 @@ from typing import Any
 
 from stillme.transfer.edited_keys import keys_of_edited_rows
 from stillme.transfer.findings import Finding, FindingKind
+from stillme.transfer.keys import Key, spelled_keys
 from stillme.transfer.mapping import EXTRA_COLUMN, TableMapping
 from stillme.transfer.models import KeptCell, QuarantinedRow
 from stillme.transfer.raw_cells import Raw, unpack_record
@@ -82,27 +83,26 @@ class _Builder:
 
     def build(self) -> None:
         """Target rows first; then the rows that were set aside, each with its own cells."""
-        if self._mapping.key is not None:
+        if self._mapping.key_columns:
             self._from_target()
         for record in self._records.order_by("id").iterator(_AT_ONCE):
             if record.status != record.Status.REPAIRED or record.repairs:
                 cells = unpack_record(record.cells)
                 # One whose key was lost has no place; its legacy row is found missing then.
-                if cells and (self._mapping.key is None or self._mapping.key.legacy in cells):
+                if cells and cells.keys() >= set(self._mapping.key_columns.names):
                     self._insert(self._place(record.rowid, cells), cells)
         self._db.commit()
 
     def _from_target(self) -> None:
-        assert self._mapping.key is not None
         side = TargetSide(self._alias, self._mapping)
         edited = keys_of_edited_rows(self._alias, self._mapping)
-        after: Any = None
+        after: Key | None = None
         while keys := side.next_keys(after, _AT_ONCE):
             rows = side.rows(keys)
             kept = self._kept(list(rows))
-            for key in keys:
-                if str(key) not in edited:
-                    cells = {**self._cells(rows[str(key)]), **kept.get(str(key), {})}
+            for key in spelled_keys(keys):
+                if key not in edited:
+                    cells = {**self._cells(rows[key]), **kept.get(key, {})}
                     self._insert(self._place(None, cells), cells)
             after = keys[-1]
 
@@ -112,14 +112,13 @@ class _Builder:
         At the rowid `noted` if it has this key, else at the first that has it.
         """
         mapping = self._mapping
-        if mapping.key is None or mapping.key_is_rowid or not mapping.has_rowid:
+        if not mapping.key_columns or mapping.key_is_rowid or not mapping.has_rowid:
             return noted
-        storage, raw = cells[mapping.key.legacy]
-        name = quoted(mapping.key.legacy)
+        where, values = mapping.key_columns.legacy_is(mapping.key_columns.of_cells(cells))
         found = self._db.execute(
-            f"SELECT rowid FROM legacy.{quoted(mapping.table)} WHERE {name} IS {_mark(storage)} "
+            f"SELECT rowid FROM legacy.{quoted(mapping.table)} WHERE {where} "
             "ORDER BY rowid IS NOT ?, rowid LIMIT 1",
-            (raw, noted),
+            (*values, noted),
         ).fetchone()
         return noted if found is None else int(found[0])
 
@@ -189,7 +188,7 @@ def _compare(
     on = ["rowid"] if mapping.has_rowid else keys or [quoted(names[0])]
     found.rows = connection.execute(f"SELECT count(*) FROM legacy.{table}").fetchone()[0]
     found.cells = found.rows * len(names)
-    key = quoted(mapping.key.legacy) if mapping.key else on[0]
+    key = quoted(mapping.key_columns.names[0]) if mapping.key_columns else on[0]
     for one, other, expected, present in (
         ("legacy", "main", "a row", "no row"),
         ("main", "legacy", "no row", "a row"),

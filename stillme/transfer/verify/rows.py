@@ -7,6 +7,8 @@ from typing import Any
 
 from stillme.transfer import kinds
 from stillme.transfer.findings import Finding, FindingKind
+from stillme.transfer.guessed_times import REASON
+from stillme.transfer.keys import Key
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import KeptCell, QuarantinedRow
 from stillme.transfer.raw_cells import unpack_anything, unpack_record
@@ -41,6 +43,7 @@ class RowJudge:
     ) -> None:
         self._alias = alias
         self._mapping = mapping
+        self._keys = mapping.key_columns
         self._oracle = Oracle(mapping, clock, units)
         self._target = target
         self._table = mapping.identity
@@ -100,25 +103,11 @@ class RowJudge:
 
     def key_text(self, row: StoredRow) -> str | None:
         """The row's key as the ledger writes it."""
-        if self._mapping.key is None:
-            return None
-        raw = row.cells[self._mapping.key.legacy][1]
-        if isinstance(raw, bytes):
-            return raw.decode("utf-8", "replace").replace("\x00", "\ufffd")
-        return None if raw is None else str(raw)
+        return self._keys.of_cells(row.cells).spelled() if self._keys else None
 
-    def _lookup(self, row: StoredRow) -> Any:
-        """The key as a parameter for the target; None where the target cannot hold it."""
-        if self._mapping.key is None:
-            return None
-        storage, raw = row.cells[self._mapping.key.legacy]
-        if isinstance(self._mapping.key.kind, kinds.Key):
-            return raw if storage == "integer" else None
-        try:
-            text = str(raw) if storage != "text" else bytes(raw).decode("utf-8")  # type: ignore[arg-type]
-        except UnicodeDecodeError:
-            return None
-        return None if "\x00" in text or storage in ("null", "blob") else text
+    def _lookup(self, row: StoredRow) -> Key | None:
+        """The key as the target holds it; None where it cannot hold it."""
+        return self._keys.in_target(self._keys.of_cells(row.cells))
 
     def _aside(self, rows: list[StoredRow]) -> dict[str | None, list[QuarantinedRow]]:
         """Quarantine records by key text; under None those of rows whose key is no text."""
@@ -165,14 +154,10 @@ class RowJudge:
             )
 
     def _same_key(self, record: QuarantinedRow, row: StoredRow) -> bool:
-        if self._mapping.key is None:
-            return True
-        name = self._mapping.key.legacy
-        cells = record.cells
-        return (
-            isinstance(cells, dict)
-            and name in cells
-            and unpack_anything(cells[name]) == row.cells[name]
+        noted = record.cells if isinstance(record.cells, dict) else {}
+        return all(
+            name in noted and unpack_anything(noted[name]) == row.cells[name]
+            for name in self._keys.names
         )
 
     def _same_cells(self, record: QuarantinedRow, row: StoredRow) -> bool:
@@ -216,6 +201,7 @@ class RowJudge:
             yield self._finding(FindingKind.MISSING_ROW, key, "", "a row", "no row")
             return
         proof.repaired += fate.repaired
+        proof.guessed += sum(reason == REASON for _, _, reason in fate.kept.values())
         yield from self._values(key, fate.values, target)
         yield from self._kept_cells(key, fate, kept, proof)
 
@@ -306,7 +292,8 @@ class RowJudge:
 
     def _held(self, edited: StoredRow, proof: TableProof) -> dict[str, Any] | None:
         """The target row of an edited key."""
-        found = self._target.rows([self._lookup(edited)])
+        lookup = self._lookup(edited)
+        found = self._target.rows([] if lookup is None else [lookup])
         self._tell_repeated(proof)
         return found.get(self.key_text(edited) or "")
 

@@ -59,11 +59,16 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class RowContext:
-    """What a cell needs to know of its surroundings."""
+    """What a cell needs to know of its surroundings.
+
+    `row_offset` is the offset that the row's twin shows, `earlier` the cell whose moment was never
+    later (`Timestamp.after`), as (storage class, value).
+    """
 
     clock: Clock = field(default_factory=Clock)
     row_offset: int | None = None
     epoch_unit: str | None = None
+    earlier: tuple[str, Raw] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,12 +33,12 @@ class TimestampLoader(_TimeLoader[kinds.Timestamp]):
     """An instant in the shape that the column's stamp names."""
 
     def common_test(self, column: MappedColumn, table: Table) -> str:
-        """A time of that shape whose offset is the usual one."""
-        return timestamp_sql(column, self.kind.stamp, table.mapping, table.clock)[0]
+        """A time of that shape whose offset is the usual one, or the zone's."""
+        return timestamp_sql(column, self.kind, table.mapping, table.clock)[0]
 
     def cell(self, column: MappedColumn, table: Table) -> tuple[str, ...]:
         """The time with its offset."""
-        return (timestamp_sql(column, self.kind.stamp, table.mapping, table.clock)[1],)
+        return (timestamp_sql(column, self.kind, table.mapping, table.clock)[1],)
 
     def strict_test(self, name: str) -> str:
         """A day that the calendar has, from the year 1."""

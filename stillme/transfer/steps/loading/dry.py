@@ -20,7 +20,7 @@ def dry_table(job: TableJob) -> tuple[Outcome, tuple[int, ...]]:
     outcome = Outcome()
     aside: list[int] = []
     try:
-        for raw in RangeReader(source, KeyRange(0, None, None)).everything():
+        for raw in RangeReader(source, KeyRange(0)).everything():
             row = source.careful.convert(raw)
             outcome.legacy_rows += 1
             if isinstance(row, SetAside):

@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from stillme.transfer import kinds
 from stillme.transfer.keys import whole_key
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.connect import quoted
@@ -192,9 +191,7 @@ def _judge(source: TableSource, row: RawRow, prediction: Prediction) -> LoadedRo
     """The loader's verdict, and PostgreSQL's own for a key that no index entry holds."""
     verdict = source.careful.convert(row)
     mapping = source.job.mapping
-    if isinstance(verdict, SetAside) or not isinstance(
-        mapping.key and mapping.key.kind, kinds.TextKey
-    ):
+    if isinstance(verdict, SetAside) or not mapping.key_columns.holds_text:
         return verdict
     key = verdict.key.encode()
     if len(key) <= LONGEST_KEY:
@@ -203,9 +200,9 @@ def _judge(source: TableSource, row: RawRow, prediction: Prediction) -> LoadedRo
     # zlib stands in for the compression of PostgreSQL's index entries.
     if len(zlib.compress(key, 1)) <= LONGEST_KEY:
         return verdict
-    assert mapping.key is not None
     sentence = f"A key of {len(key):,} bytes is longer than an index of PostgreSQL takes."
-    return SetAside(verdict.key, row, "refused_by_target", mapping.key.legacy, sentence)
+    column = mapping.key_columns.names[0]
+    return SetAside(verdict.key, row, "refused_by_target", column, sentence)
 
 
 def _note(prediction: Prediction, job: TableJob, row: LoadedRow | SetAside) -> None:

@@ -54,7 +54,7 @@ def common_rows(table: Table) -> CommonRows:
     if mapping.extra:
         tests += [f"{quoted(name)} IS NULL" for name in mapping.extra]
         cells.append(("''",))
-    if mapping.key is None or mapping.impossible:
+    if not mapping.key_columns or mapping.impossible:
         tests = ["0"]
     texts = [c for c in mapping.columns if c.kind.is_free_text]
     constant = all(column.required for column in texts)

@@ -77,7 +77,7 @@ class TableSource:
         self.careful = CarefulLoader(job.mapping, job.clock, job.epoch_units)
 
     def _parent(self, table: str, mapping: TableMapping | None) -> ParentTable | None:
-        if mapping is None or mapping.key is None:
+        if mapping is None or not mapping.key_columns.is_whole:
             return None
         excluded = None
         if keys := self.job.set_aside.get(table, ()):
@@ -90,7 +90,7 @@ class TableSource:
             )
             if isinstance(self.stream, SnapshotRows):
                 self.stream.keep_keys(excluded, keys)
-        return ParentTable(mapping.table, mapping.key.legacy, excluded)
+        return ParentTable(mapping.table, mapping.key_columns.names[0], excluded)
 
     def close(self) -> None:
         """Close what reads."""

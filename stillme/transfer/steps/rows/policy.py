@@ -12,6 +12,7 @@ from decimal import ROUND_HALF_EVEN, Decimal
 
 from stillme.transfer import kinds
 from stillme.transfer.raw_cells import Raw
+from stillme.transfer.sqlite.clock import Clock, Reading
 from stillme.transfer.sqlite.epochs import JULIAN, MILLISECONDS, SECONDS
 from stillme.transfer.steps.kinds import loader_of
 from stillme.transfer.steps.kinds.base import Cell, Refused, RowContext, decode, repaired
@@ -49,15 +50,18 @@ def _time(kind: kinds.Timestamp | kinds.Date, storage: str, raw: Raw, row: RowCo
     if match is None:
         raise Refused("unreadable_time", f"{text[:40]!r} is no readable time.")
     local = _wall_time(match, text)
-    offset, gap = _offset(match, local, row)
+    reading = _reading(match, local, row)
+    offset = _in_order(local, reading, row)
     instant = _format(local, offset)
-    if gap:
+    if reading.is_gap:
         return repaired(instant, "clock_gap")
+    if _is_guess(reading, offset, row.clock):
+        return Cell(instant, "clock_guess")
     if not is_default_shape(kind, match):
         return repaired(instant, "time_shape")
-    if match[4] == "T" and offset != timedelta(minutes=row.clock.usual):
-        return Cell(instant, "clock_offset")
-    return Cell(instant)
+    # With a zone named, zone and instant give the text back.
+    usual = row.clock.zone is not None or offset == timedelta(minutes=row.clock.usual)
+    return Cell(instant, "" if usual or match[4] != "T" else "clock_offset")
 
 
 def _wall_time(match: re.Match[str], text: str) -> datetime:
@@ -72,12 +76,45 @@ def _wall_time(match: re.Match[str], text: str) -> datetime:
         raise Refused("unreadable_time", f"{text[:40]!r} is no time: {error}.") from error
 
 
-def _offset(match: re.Match[str], local: datetime, row: RowContext) -> tuple[timedelta, bool]:
+def _reading(match: re.Match[str], local: datetime, row: RowContext) -> Reading:
     if match[9]:
-        return _explicit_offset(match[9]), False
+        return Reading((_explicit_offset(match[9]),))
     if match[4] == "T":
-        return row.clock.offset(local, row.row_offset)
-    return timedelta(), False
+        return row.clock.read(local, row.row_offset)
+    return Reading((timedelta(),))
+
+
+def _in_order(local: datetime, reading: Reading, row: RowContext) -> timedelta:
+    """The likeliest offset by which the time is not before the one that it came after."""
+    first = reading.offsets[0]
+    if len(reading.offsets) == 1 or row.earlier is None:
+        return first
+    start = _moment_of(*row.earlier, row)
+    if start is None:
+        return first
+    return next((o for o in reading.offsets if _seconds(local) - o >= start), first)
+
+
+def _moment_of(storage: str, raw: Raw, row: RowContext) -> timedelta | None:
+    """The moment of a text that can be read, since the year 1."""
+    match = _TIME.match(raw.decode(errors="replace")) if isinstance(raw, bytes) else None
+    if storage != "text" or match is None:
+        return None
+    try:
+        local = _wall_time(match, match[0])
+        return _seconds(local) - _reading(match, local, row).offsets[0]
+    except Refused:
+        return None
+
+
+def _seconds(local: datetime) -> timedelta:
+    return local - datetime.min
+
+
+def _is_guess(reading: Reading, offset: timedelta, clock: Clock) -> bool:
+    """Whether neither the row's twin nor, in a zone, its order says which offset is meant."""
+    by_order = clock.zone is not None and offset != reading.offsets[0]
+    return not reading.is_sure and not by_order
 
 
 def _explicit_offset(text: str) -> timedelta:

@@ -59,18 +59,11 @@ def _time(text: str, stamp: Stamp, clock: Clock, explicit: bool) -> Rendered:
 
 def _local_offset(instant: datetime, clock: Clock) -> timedelta | None:
     """The offset under which the local time will be read back as this instant."""
-    tried: list[timedelta] = []
-    if clock.zone is not None:
-        aware = instant.replace(tzinfo=UTC).astimezone(ZoneInfo(clock.zone))
-        tried.append(aware.utcoffset() or timedelta())
-    else:
-        tried.append(_read_offset(instant + timedelta(minutes=clock.usual), clock))
-        tried += [timedelta(minutes=minutes) for minutes in clock.evidence]
-    return next((o for o in tried if _read_offset(instant + o, clock) == o), None)
-
-
-def _read_offset(local: datetime, clock: Clock) -> timedelta:
-    return clock.offset(local, None)[0]
+    if clock.zone is None:
+        return timedelta(minutes=clock.usual)
+    aware = instant.replace(tzinfo=UTC).astimezone(ZoneInfo(clock.zone))
+    offset = aware.utcoffset() or timedelta()
+    return offset if clock.read(instant + offset, None).offsets[0] == offset else None
 
 
 def _date(text: str) -> Rendered:

@@ -51,11 +51,15 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What a time depends on beside its own text."""
+    """What a time depends on in addition to its own text.
+
+    `start` is the cell of the moment that this one came after, if any.
+    """
 
     clock: LocalClock
     row_minutes: int | None = None
     unit: str | None = None
+    start: Stored | None = None
 
 
 @dataclass(frozen=True, slots=True)
