@@ -132,7 +132,7 @@ def _local_test(name: str, kind: kinds.Timestamp, mapping: TableMapping, clock: 
 
 
 def _offset_test(name: str, kind: kinds.Timestamp, mapping: TableMapping, clock: Clock) -> str:
-    """SQL: the offset that `_offset` gives is the one by docs/values.md."""
+    """SQL: the offset that `_offset` gives is the one by docs/reference/values.md."""
     if clock.zone is not None:
         return f"{_offset(name, clock)} IS NOT NULL"
     if clock.has_one_offset and not (clock.is_recorded and mapping.clock):
