@@ -1,4 +1,8 @@
-"""What must become of a legacy row, by docs/values.md: the judge's own reading of it."""
+"""What must have become of a legacy row: the judge's own reading of docs/values.md, row by row.
+
+Example: of a row with '7' in an INTEGER column, the target must hold 7, and a kept original the
+text '7'. Of a row with 'seven' there, the quarantine must hold the row, as `not_a_number`.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +15,8 @@ from stillme.transfer.mapping import TableMapping
 from stillme.transfer.verify import documents
 from stillme.transfer.verify.expect import Expected, MustBeSetAside, Raw, Surroundings, expect
 from stillme.transfer.verify.huge_text import HugeText
-from stillme.transfer.verify.legacy_side import StoredRow
 from stillme.transfer.verify.local_clock import LocalClock
+from stillme.transfer.verify.stored_row import StoredRow
 
 
 @dataclass(frozen=True, slots=True)

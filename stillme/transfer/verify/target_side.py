@@ -1,4 +1,4 @@
-"""The judge's own reading of the target side."""
+"""The judge's own reading of a target table: blocks by checksum, single rows by key."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from stillme.transfer import kinds
 from stillme.transfer.identity import OF_TABLE
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.verify.huge_text import of_target, target_names, target_parts
-from stillme.transfer.verify.legacy_side import BlockContent, is_text_key
+from stillme.transfer.verify.legacy_side import BlockContent
 from stillme.transfer.verify.lines import Lines
+from stillme.transfer.verify.stored_row import is_text_key
 from stillme.transfer.verify.target_block import read_block
 from stillme.transfer.verify.unfilled import told
 

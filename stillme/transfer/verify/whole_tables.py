@@ -20,8 +20,8 @@ from stillme.postgresql.distributed import is_distributed
 from stillme.transfer.findings import Finding, FindingKind
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.connect import quoted
-from stillme.transfer.verify.legacy_side import is_text_key
 from stillme.transfer.verify.result import TableProof
+from stillme.transfer.verify.stored_row import is_text_key
 from stillme.transfer.verify.table import TableCase
 from stillme.transfer.verify.target_side import select
 

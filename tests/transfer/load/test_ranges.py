@@ -15,7 +15,7 @@ from stillme.transfer.mapping import TableMapping
 from stillme.transfer.selection import Selection
 from stillme.transfer.sqlite.ranges import KeyRange, key_ranges
 from stillme.transfer.steps.loading.plan import make_plan
-from stillme.transfer.verify.legacy_side import key_condition
+from stillme.transfer.verify.stored_row import key_condition
 
 
 @pytest.fixture
