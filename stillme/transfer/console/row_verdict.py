@@ -5,9 +5,7 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass, field
 
-from django.conf import settings
-
-from stillme.transfer import kinds
+from stillme.transfer.conf import time_zone
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import RunFile
 from stillme.transfer.raw_cells import Raw
@@ -79,7 +77,7 @@ def _minutes(
 
 def _clock(file: str) -> tuple[LocalClock, bool]:
     """The clock of the last import, and whether one offset holds for the whole file."""
-    if zone := zone_name(settings.LEGACY_TIME_ZONE):
+    if zone := zone_name(time_zone(file)):
         return LocalClock(zone=zone), True
     noted = RunFile.objects.filter(file=file).order_by("-id").first()
     if noted is None:
@@ -94,7 +92,7 @@ def _units(mapping: TableMapping, cells: dict[str, tuple[str, Raw]]) -> dict[str
     units = {}
     for column in mapping.columns:
         _, raw = cells[column.legacy]
-        if isinstance(column.kind, kinds.Timestamp | kinds.Date) and isinstance(raw, int | float):
+        if column.kind.is_time and isinstance(raw, int | float):
             for low, high, unit in _UNITS:
                 if low <= raw < high:
                     units[column.legacy] = unit
@@ -102,4 +100,4 @@ def _units(mapping: TableMapping, cells: dict[str, tuple[str, Raw]]) -> dict[str
 
 
 def _times(mapping: TableMapping) -> set[str]:
-    return {c.target for c in mapping.columns if isinstance(c.kind, kinds.Timestamp)}
+    return {c.target for c in mapping.columns if c.kind.depends_on_clock}

@@ -1,4 +1,4 @@
-"""The local clock of a legacy file, recovered from its own rows (docs/values.md, "Clock").
+"""The local clock of a legacy file, recovered from its rows (docs/reference/values.md, "Clock").
 
 Some rows carry the same moment from both clocks (`Twin`): their difference, rounded to a
 quarter of an hour, is the offset that the old application's machine had.
@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 import apsw
 
 from stillme.transfer import zones
+from stillme.transfer.keys import Key
 from stillme.transfer.kinds import Twin
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.clock_sql import (
@@ -27,7 +28,6 @@ from stillme.transfer.sqlite.clock_sql import (
     seconds_between_sql,
 )
 from stillme.transfer.sqlite.connect import quoted
-from stillme.transfer.sqlite.key_text import key_sql, typed_key
 from stillme.transfer.sqlite.parts import Scan, scan_on
 from stillme.transfer.sqlite.spans import Span, is_settled, join_spans, nearest, turns_digest
 
@@ -44,8 +44,8 @@ Connection = sqlite3.Connection | apsw.Connection
 class Clock:
     """The decision for one file. Offsets are minutes east of UTC.
 
-    `usual` is the offset whose local times are kept without a note (docs/values.md); `turns`
-    identifies where the evidence changes its offset.
+    `usual` is the offset whose local times are kept without a note
+    (docs/reference/values.md); `turns` identifies where the evidence changes its offset.
     """
 
     usual: int = 0
@@ -172,17 +172,16 @@ def _read_spans(connection: Connection, tables: list[TableMapping]) -> tuple[Spa
     twins = [(t, t.clock) for t in tables if t.clock is not None]
     union = " UNION ALL ".join(
         f"SELECT {quoted(twin.local)} AS local, {row_offset_sql(twin)} AS minutes, "
-        f"{number} AS number, {key_sql(quoted(t.key.legacy)) if t.key else 'NULL'} AS key "
+        f"{number} AS number, {t.key_columns.legacy_parts() or 'NULL, NULL'} "
         f"FROM {quoted(t.table)}"
         for number, (t, twin) in enumerate(twins)
     )
     found = connection.execute(
-        f"SELECT local, minutes, number, key FROM ({union}) WHERE minutes IS NOT NULL "
-        "ORDER BY local, minutes"
+        f"SELECT * FROM ({union}) WHERE minutes IS NOT NULL ORDER BY local, minutes"
     )
     return join_spans(
-        (local, minutes, (twins[number][0].declared_table, typed_key(key)))
-        for local, minutes, number, key in found
+        (local, minutes, (twins[number][0].declared_table, Key.of_flat(key)))
+        for local, minutes, number, *key in found
     )
 
 

@@ -314,11 +314,11 @@ def _carry_file(
     found: dict[str, Carried] = {}
     try:
         for table, source in live.tables.items():
-            if source.job.mapping.key is None:
+            if not source.job.mapping.key_columns:
                 continue
             through = TableSource(source.job, writable)
-            keys, everything = changed_keys(alias, source.job.mapping.target)
-            wanted = list(every_key(alias, through)) if everything else list(keys)
+            keys, everything = changed_keys(alias, source.job.mapping)
+            wanted = list(every_key(alias, through)) if everything else keys
             found[table] = carry_table(alias, through, writable, wanted)
         carry_moved_times(alias, live, writable, found)
     finally:

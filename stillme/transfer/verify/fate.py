@@ -1,4 +1,4 @@
-"""What must have become of a legacy row: the judge's own reading of docs/values.md, row by row.
+"""What must have become of a legacy row, by docs/reference/values.md as the judge reads it.
 
 Example: of a row with '7' in an INTEGER column, the target must hold 7, and a kept original the
 text '7'. Of a row with 'seven' there, the quarantine must hold the row, as `not_a_number`.
@@ -9,12 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from stillme.transfer import kinds
 from stillme.transfer.key_columns import MappedColumn
 from stillme.transfer.mapping import TableMapping
+from stillme.transfer.raw_cells import Raw
 from stillme.transfer.verify import documents
-from stillme.transfer.verify.expect import Expected, MustBeSetAside, Raw, Surroundings, expect
+from stillme.transfer.verify.expect import expect
 from stillme.transfer.verify.huge_text import HugeText
+from stillme.transfer.verify.kinds.base import Expected, MustBeSetAside, Surroundings
 from stillme.transfer.verify.local_clock import LocalClock
 from stillme.transfer.verify.stored_row import StoredRow
 
@@ -36,11 +37,11 @@ class Oracle:
         self._mapping, self._clock, self._units = mapping, clock, units
 
     def fate(self, row: StoredRow) -> Fate:
-        """What docs/values.md says must become of the row."""
+        """What docs/reference/values.md says must become of the row."""
         values: dict[str, Any] = {}
         kept: dict[str, tuple[str, Raw, str]] = {}
         repaired = False
-        if self._mapping.key is None:
+        if not self._mapping.key_columns:
             return Fate({}, {}, False, "no_key")
         if self._mapping.impossible:
             return Fate({}, {}, False, "missing_column")
@@ -76,7 +77,7 @@ class Oracle:
                 raise MustBeSetAside(raw.fault)
             return Expected(raw)
         cell = expect(column.kind, column.required, storage, raw, around)
-        if row.is_repeat and isinstance(column.kind, kinds.Key | kinds.TextKey):
+        if row.is_repeat and column.kind.is_key:
             raise MustBeSetAside("duplicate_key")
         if column.legacy in row.lost_parents and storage != "null":
             raise MustBeSetAside("missing_parent")

@@ -13,9 +13,10 @@ import sys
 from array import array
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import compress
+from itertools import compress, starmap
 from typing import Any, NamedTuple
 
+from stillme.transfer.keys import Key
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.connect import quoted
 from stillme.transfer.sqlite.snapshot_reader import few_of, rows_of
@@ -47,14 +48,14 @@ class Block:
     and `unusual_keys` name the others. All rows of a `broken` block are judged one by one.
     """
 
-    last: Any = None
+    last: Key | None = None
     rows: int = 0
     more: bool = False
     plain: Columns = ()
     content: BlockContent = field(default_factory=lambda: BlockContent(0, "", ()))
     documents: tuple[DocumentBlock, ...] = ()
     unusual: list[int] = field(default_factory=list)
-    unusual_keys: list[Any] = field(default_factory=list)
+    unusual_keys: list[Key] = field(default_factory=list)
     broken: bool = False
 
     @property
@@ -80,8 +81,10 @@ class LegacySide(StoredRows):
     ) -> None:
         super().__init__(connection, readers, mapping, parents)
         self._lines = lines
-        first_real = 2 + len(lines.documents)
-        self._document_places = range(2, first_real)
+        # Of a row of `_query`: its rowid, its key, its documents, its doubles and its line.
+        self._key_places = slice(1, 1 + len(mapping.key_columns.columns))
+        first_real = self._key_places.stop + len(lines.documents)
+        self._document_places = range(self._key_places.stop, first_real)
         self._real_places = range(first_real, first_real + len(lines.reals))
 
     def block(
@@ -108,8 +111,7 @@ class LegacySide(StoredRows):
         return block
 
     def _query(self, where: str, limit: int, *, sized: bool = False) -> str:
-        assert self._mapping.key is not None
-        key = quoted(self._mapping.key.legacy)
+        key = self._mapping.key_columns.legacy()
         lines = self._lines
         documents, reals = (
             [legacy for legacy, _ in both] for both in (lines.documents, lines.reals)
@@ -131,9 +133,10 @@ class LegacySide(StoredRows):
         for few in rows:
             columns: Columns = list(zip(*few, strict=False))
             block.rows += len(few)
-            block.last = columns[1][-1]
+            block.last = Key.of(*few[-1][self._key_places])
             if noted or None in columns[-1]:
-                columns = _kept(block, columns, [not _is_unusual(row, noted) for row in few])
+                fine = [row[-1] is not None and row[self._key_places] not in noted for row in few]
+                columns = self._kept(block, columns, fine)
             for kept, column in zip(plain, columns, strict=False):
                 kept.extend(column)
             size += sum(map(len, columns[-1]))
@@ -149,7 +152,7 @@ class LegacySide(StoredRows):
         documents = []
         for place in self._document_places:
             documents.append(DocumentBlock(block.plain[place]))
-            block.plain = _kept(block, block.plain, documents[-1].plain)
+            block.plain = self._kept(block, block.plain, documents[-1].plain)
         rows = len(block.plain[-1])
         if any(column.rows != rows for column in documents):
             documents = [DocumentBlock(block.plain[place]) for place in self._document_places]
@@ -157,6 +160,16 @@ class LegacySide(StoredRows):
         lines = hashlib.sha256(b"".join(block.plain[-1])).hexdigest()
         reals = tuple(_bits_digest(block.plain[place]) for place in self._real_places)
         block.content = BlockContent(rows, lines, reals)
+
+    def _kept(self, block: Block, columns: Columns, fine: Sequence[bool]) -> Columns:
+        """Return the rows that are `fine`; note the others in the block."""
+        if all(fine):
+            return columns
+        others = [not is_fine for is_fine in fine]
+        block.unusual += compress(columns[0], others)
+        keys = zip(*columns[self._key_places], strict=True)
+        block.unusual_keys += starmap(Key.of, compress(keys, others))
+        return [list(compress(column, fine)) for column in columns]
 
     def only_text(self, block: Block) -> Block:
         """Return the block with the rows among the unusual ones that PostgreSQL's text cannot hold.
@@ -167,23 +180,9 @@ class LegacySide(StoredRows):
         if _is_text(b"".join(lines)):
             return block
         others = replace(block, unusual=[*block.unusual], unusual_keys=[*block.unusual_keys])
-        others.plain = _kept(others, block.plain, [_is_text(line) for line in lines])
+        others.plain = self._kept(others, block.plain, [_is_text(line) for line in lines])
         self._sum_up(others)
         return others
-
-
-def _is_unusual(row: tuple[Any, ...], noted: Collection[Any]) -> bool:
-    return row[-1] is None or row[1] in noted
-
-
-def _kept(block: Block, columns: Columns, fine: Sequence[bool]) -> Columns:
-    """Return the rows that are `fine`; note the others in the block."""
-    if all(fine):
-        return columns
-    others = [not is_fine for is_fine in fine]
-    block.unusual += compress(columns[0], others)
-    block.unusual_keys += compress(columns[1], others)
-    return [list(compress(column, fine)) for column in columns]
 
 
 def _is_text(data: bytes) -> bool:

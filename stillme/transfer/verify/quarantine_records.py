@@ -61,14 +61,10 @@ class QuarantineRecords:
         return sum(c.rowid == row.rowid and self._same_key(c, row) for c in candidates)
 
     def _same_key(self, record: QuarantinedRow, row: StoredRow) -> bool:
-        if self._mapping.key is None:
-            return True
-        name = self._mapping.key.legacy
-        cells = record.cells
-        return (
-            isinstance(cells, dict)
-            and name in cells
-            and unpack_anything(cells[name]) == row.cells[name]
+        noted = record.cells if isinstance(record.cells, dict) else {}
+        return all(
+            name in noted and unpack_anything(noted[name]) == row.cells[name]
+            for name in self._mapping.key_columns.names
         )
 
     def _same_cells(self, record: QuarantinedRow, row: StoredRow) -> bool:

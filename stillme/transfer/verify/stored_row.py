@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import apsw
 
-from stillme.transfer.kinds import TextKey
+from stillme.transfer.key_columns import MappedColumn
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.connect import EXACT_DOUBLE, quoted
 from stillme.transfer.sqlite.huge_cell import HugeCell, is_huge, may_be_huge_text
@@ -122,17 +122,11 @@ class StoredRows:
 
     def _repeat(self) -> str:
         mapping = self._mapping
-        if mapping.key is None or mapping.key_is_unique:
+        if not mapping.key_columns or mapping.key_is_unique:
             return "0"
-        table, key = quoted(mapping.table), quoted(mapping.key.legacy)
-        others = f"SELECT %s FROM {table} AS o WHERE o.{key} = {table}.{key}"
-        if is_text_key(mapping):
-            # A number is loaded as its text, and may be the text of another row.
-            others += (
-                f" OR typeof(o.{key}) <> typeof({table}.{key})"
-                f" AND typeof(o.{key}) <> 'blob' AND typeof({table}.{key}) <> 'blob'"
-                f" AND {_as_text(f'o.{key}')} = {_as_text(f'{table}.{key}')}"
-            )
+        table = quoted(mapping.table)
+        tests = [_reads_alike(column, "o", table) for column in mapping.key_columns]
+        others = f"SELECT %s FROM {table} AS o WHERE {' AND '.join(tests)}"
         if not mapping.has_rowid:
             return f"1 < ({others % 'count(*)'})"
         return f"{table}.rowid > ({others % 'min(o.rowid)'})"
@@ -145,30 +139,19 @@ class StoredRows:
             yield from self.rows(f"{table}.rowid IN ({listed})")
 
 
+def _reads_alike(column: MappedColumn, one: str, other: str) -> str:
+    """Whether the target would hold the same value of two rows in a column of the key."""
+    name = quoted(column.legacy)
+    one, other = f"{one}.{name}", f"{other}.{name}"
+    if not column.holds_text:
+        return f"{one} = {other}"
+    # A number is loaded as its text, and may be the text of another row.
+    return (
+        f"({one} = {other} OR typeof({one}) <> typeof({other})"
+        f" AND typeof({one}) <> 'blob' AND typeof({other}) <> 'blob'"
+        f" AND {_as_text(one)} = {_as_text(other)})"
+    )
+
+
 def _as_text(name: str) -> str:
     return f"iif(typeof({name}) = 'real', {EXACT_DOUBLE}({name}), CAST({name} AS TEXT))"
-
-
-def key_condition(
-    mapping: TableMapping, after: Any, upto: Any, *, nulls: bool
-) -> tuple[str, list[Any]]:
-    """SQL for ``after < key <= upto`` on the legacy side; None is no bound.
-
-    A rowid is never NULL: asked for it all the same, SQLite would go through the whole table.
-    """
-    assert mapping.key is not None
-    nulls = nulls and not mapping.key_is_rowid
-    name = f"{quoted(mapping.table)}.{quoted(mapping.key.legacy)}"
-    tests, values = [], []
-    if after is not None:
-        tests.append(f"{name} > ?")
-        values.append(after)
-    if upto is not None:
-        tests.append(f"({name} <= ?{f' OR {name} IS NULL' if nulls and after is None else ''})")
-        values.append(upto)
-    return " AND ".join(tests) or "1", values
-
-
-def is_text_key(mapping: TableMapping) -> bool:
-    """Whether keys are text."""
-    return mapping.key is not None and isinstance(mapping.key.kind, TextKey)

@@ -13,7 +13,7 @@ from stillme.transfer.mapping import Unfilled
 
 def all_untouched(columns: Sequence[Unfilled]) -> str:
     """SQL: true if each of the columns holds its default, else false or NULL."""
-    return " AND ".join(_is_untouched(column) for column in columns)
+    return " AND ".join(_is_untouched(column) for column in columns) or "TRUE"
 
 
 def told(column: Unfilled) -> str:

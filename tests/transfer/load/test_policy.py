@@ -1,4 +1,4 @@
-"""docs/values.md, row by row: what becomes of one stored value."""
+"""docs/reference/values.md, row by row: what becomes of one stored value."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from stillme.transfer import kinds
 from stillme.transfer.kinds import Stamp
 from stillme.transfer.sqlite.clock import Clock
 from stillme.transfer.sqlite.spans import Span
-from stillme.transfer.steps.rows.policy import Refused, RowContext, convert
+from stillme.transfer.steps.kinds.base import Refused, RowContext
+from stillme.transfer.steps.rows.policy import convert
 
 HANOI = RowContext(Clock(usual=420, evidence={420: 9}, spans=(Span("", "", 420),)), 420)
 BERLIN = RowContext(Clock(usual=60, zone="Europe/Berlin"))
@@ -198,7 +199,7 @@ def test_without_a_twin_the_nearest_evidence_counts() -> None:
 
 
 def test_every_documented_reason_is_tested() -> None:
-    """The reasons in docs/values.md and the reasons these tests produce are the same set."""
+    """The reasons in values.md and the reasons these tests produce are the same set."""
     page = (Path(__file__).parents[3] / "docs" / "reference" / "values.md").read_text(
         encoding="utf-8"
     )

@@ -11,7 +11,9 @@ from stillme.transfer import kinds
 from stillme.transfer.kinds import Stamp
 from stillme.transfer.sqlite.clock import Clock
 from stillme.transfer.sqlite.spans import Span
-from stillme.transfer.steps.switching.legacy_format import Rendered, ascii_json, extra_cells, render
+from stillme.transfer.steps.kinds.base import Rendered
+from stillme.transfer.steps.kinds.documents import ascii_json
+from stillme.transfer.steps.switching.legacy_format import extra_cells, render
 
 HANOI = Clock(usual=420, evidence={420: 5})
 SQL, ISO, MIXED = (kinds.Timestamp(s) for s in (Stamp.SQL, Stamp.ISO, Stamp.MIXED))

@@ -16,6 +16,7 @@ from stillme.transfer.findings import Finding
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.quarantine import accept
 from stillme.transfer.registry import legacy_models
+from stillme.transfer.selection import Selection
 from stillme.transfer.verify.result import VerifyResult
 from stillme.transfer.verify.run import VerifyOptions, verify
 from tests.empty_database import delete_rows
@@ -24,6 +25,11 @@ from tests.empty_database import delete_rows
 def judge(**options: Any) -> VerifyResult:
     """Verify in this process, so that it sees an open transaction."""
     return verify(VerifyOptions(**{"jobs": 1, **options}))
+
+
+def file_of(where: str) -> Selection:
+    """The legacy file whose target table this is: `rss.fetch_items:cycle_id` is of `rss`."""
+    return Selection(files=(where.split(".")[0],))
 
 
 def accept_all() -> None:
@@ -44,11 +50,11 @@ def legacy_folder(directory: Path) -> Iterator[None]:
     """Point the settings at a data directory. (Enough for commands, not for legacy models.)"""
     files = {
         name: {**file, "path": directory / file["path"].name}
-        for name, file in settings.LEGACY_FILES.items()
+        for name, file in settings.TRANSFER["FILES"].items()
     }
     with override_settings(
         LEGACY_DATA_DIR=directory,
-        LEGACY_FILES=files,
+        TRANSFER={**settings.TRANSFER, "FILES": files, "DATA_DIR": directory},
         LEGACY_VECTOR_DIR=directory / "vector_db",
     ):
         yield

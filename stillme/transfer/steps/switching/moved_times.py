@@ -9,13 +9,12 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import replace
 
-from django.conf import settings
-
+from stillme.transfer.conf import time_zone
 from stillme.transfer.errors import TransferError
 from stillme.transfer.sqlite.clock import Clock, read_clock
+from stillme.transfer.steps.merging.compare import present_keys
 from stillme.transfer.steps.rows.job import TableSource
 from stillme.transfer.steps.switching.carry_back import Carried, carry_table
-from stillme.transfer.steps.switching.written_keys import present_keys
 from stillme.transfer.steps.syncing.decisions import Change, clock_difference
 from stillme.transfer.steps.syncing.live_file import LiveFile
 from stillme.transfer.steps.syncing.read_again import concerned_keys
@@ -32,7 +31,7 @@ def carry_moved_times(
     """
     clock = live.decisions.clock
     for _ in range(_ROUNDS):
-        zone, mappings = settings.LEGACY_TIME_ZONE, live.mappings
+        zone, mappings = time_zone(live.file.name), live.mappings
         after = read_clock(writable, mappings.values(), zone, recorded=clock.usual)
         since, everywhere = clock_difference(clock, after)
         if since is None:
@@ -56,7 +55,7 @@ def _carry(
     for table, source in live.tables.items():
         concerned = concerned_keys(writable, source.job.mapping, change)
         # What is set aside is not in the target, and stays in the file.
-        keys = present_keys(alias, source.job.mapping, concerned) if concerned else []
+        keys = sorted(present_keys(alias, source.job.mapping, concerned)) if concerned else []
         if keys:
             through = TableSource(replace(source.job, clock=clock), writable)
             found[table].add(carry_table(alias, through, writable, keys))

@@ -8,13 +8,13 @@ from collections.abc import Callable, Sequence
 from django.db import transaction
 
 from stillme.transfer import ledger
+from stillme.transfer.keys import Key
 from stillme.transfer.kinds import Date, Timestamp
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.postgresql.capture import as_replay
 from stillme.transfer.postgresql.locks import share_rows
 from stillme.transfer.sqlite.clock_sql import row_offset_sql
 from stillme.transfer.sqlite.connect import quoted
-from stillme.transfer.sqlite.key_text import Key, key_sql, typed_key
 from stillme.transfer.steps.syncing.decisions import Change
 from stillme.transfer.steps.syncing.live_file import LiveFile
 from stillme.transfer.steps.syncing.replay import Replayed, apply_rows
@@ -40,14 +40,12 @@ def concerned_keys(
     connection: sqlite3.Connection, mapping: TableMapping, change: Change
 ) -> list[Key]:
     """The keys of the rows that a change concerns; none in a table without a key."""
-    if mapping.key is None:
+    if not mapping.key_columns:
         return []
     condition, values = _condition(mapping, change)
-    key = quoted(mapping.key.legacy)
-    rows = connection.execute(
-        f"SELECT {key_sql(key)} FROM {quoted(mapping.table)} WHERE {condition}", values
-    )
-    return [typed_key(row[0]) for row in rows]
+    parts = mapping.key_columns.legacy_parts()
+    query = f"SELECT {parts} FROM {quoted(mapping.table)} WHERE {condition}"
+    return [Key.of_flat(row) for row in connection.execute(query, values)]
 
 
 def _condition(mapping: TableMapping, change: Change) -> tuple[str, list[str]]:

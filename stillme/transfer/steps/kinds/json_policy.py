@@ -1,4 +1,4 @@
-"""What becomes of a JSON text, by docs/values.md. The loader's reading of that table."""
+"""What becomes of a JSON text, by docs/reference/values.md. The loader's reading of that table."""
 
 from __future__ import annotations
 
