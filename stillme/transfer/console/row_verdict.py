@@ -10,10 +10,10 @@ from stillme.transfer.mapping import TableMapping
 from stillme.transfer.raw_cells import Raw
 from stillme.transfer.recorded_clock import recorded_clock
 from stillme.transfer.sqlite.connect import quoted
-from stillme.transfer.verify.legacy_side import StoredRow
 from stillme.transfer.verify.local_clock import LocalClock, row_minutes_sql
 from stillme.transfer.verify.result import TableProof
 from stillme.transfer.verify.rows import RowJudge
+from stillme.transfer.verify.stored_row import StoredRow
 from stillme.transfer.verify.target_side import TargetSide
 from stillme.transfer.zones import zone_name
 

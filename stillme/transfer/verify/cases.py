@@ -1,4 +1,9 @@
-"""What is to be judged in one file: each found table with its mapping, clock and surroundings."""
+"""What has to be judged in one file: for each table found, a `TableCase`.
+
+A case holds the snapshot, the mapping of the table's columns, the file's clock, the units of
+numbers in time columns, and which parent rows are in quarantine. The judge finds clock and units
+itself.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +28,7 @@ from stillme.transfer.zones import zone_name
 
 
 def make_cases(alias: str, snapshot: Snapshot, *, live: bool = False) -> dict[str, TableCase]:
-    """What is to be judged in one file: declared table -> case.
+    """Return the case of each table of one file that was found, by its declared name.
 
     A `live` file is read by Python's sqlite3 alone: another library would drop its locks.
     """
@@ -62,7 +67,7 @@ def make_cases(alias: str, snapshot: Snapshot, *, live: bool = False) -> dict[st
 
 
 def excluded_keys(alias: str, table: TableId, mapping: TableMapping | None) -> tuple[int, ...]:
-    """The integer keys of a parent table that are set aside."""
+    """Return the integer keys of a parent table whose rows are in quarantine."""
     rows = table.of(QuarantinedRow.objects.using(alias)).filter(key__regex=r"^-?[0-9]{1,19}$")
     undone = rows.filter(~Q(status=QuarantinedRow.Status.REPAIRED))
     undone = undone.exclude(reason="bad_key")

@@ -1,4 +1,4 @@
-"""Single cells in the judge: whether what was kept is what is stored, and how one is shown."""
+"""Single cells: whether a kept cell is the stored one, and how a value is shown in a finding."""
 
 from __future__ import annotations
 

@@ -1,4 +1,8 @@
-"""What must become of a legacy row, by docs/reference/values.md: the judge's own reading of it."""
+"""What must have become of a legacy row, by docs/reference/values.md as the judge reads it.
+
+Example: of a row with '7' in an INTEGER column, the target must hold 7, and a kept original the
+text '7'. Of a row with 'seven' there, the quarantine must hold the row, as `not_a_number`.
+"""
 
 from __future__ import annotations
 
@@ -12,8 +16,8 @@ from stillme.transfer.verify import documents
 from stillme.transfer.verify.huge_text import HugeText
 from stillme.transfer.verify.kinds import expect
 from stillme.transfer.verify.kinds.base import Expected, MustBeSetAside, Surroundings
-from stillme.transfer.verify.legacy_side import StoredRow
 from stillme.transfer.verify.local_clock import LocalClock
+from stillme.transfer.verify.stored_row import StoredRow
 
 # Originals of times that are kept although the row counts as loaded.
 _LOADED = ("clock_offset", "clock_guess")

@@ -1,8 +1,8 @@
-"""Judging chosen rows, and asking again about rows that were on their way.
+"""Judging chosen rows, and asking again about rows whose changes were still on their way.
 
-While writers are active a snapshot may be ahead of the target by the changes that capture holds.
-`verify(..., settle=...)` hands every row with a finding to the caller, who replays and returns;
-the rows are then judged anew, on a fresh snapshot, and only what still differs is a finding.
+While the old application writes, a snapshot can be ahead of the target by the changes that capture
+has noted and nobody has replayed. `settle_findings` lets the caller replay them, and then judges
+every row with a finding again on a new snapshot. Only what still differs counts.
 """
 
 from __future__ import annotations

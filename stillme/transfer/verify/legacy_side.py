@@ -1,4 +1,9 @@
-"""The judge's own reading of the legacy side: plain lines by block, raw rows by key."""
+"""The judge's own reading of a legacy table, block by block.
+
+A block is up to 2,000 rows in key order. SQLite gives each plain row as one canonical line
+(`lines`); of those the block keeps a SHA-256, to be compared with PostgreSQL's. The rowids of all
+other rows are noted, and those rows are read as they are stored (`stored_row`) and judged by cell.
+"""
 
 from __future__ import annotations
 
@@ -6,25 +11,19 @@ import hashlib
 import sqlite3
 import sys
 from array import array
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import compress, starmap
 from typing import Any, NamedTuple
 
-import apsw
-
-from stillme.transfer.key_columns import MappedColumn
 from stillme.transfer.keys import Key
 from stillme.transfer.mapping import TableMapping
-from stillme.transfer.sqlite.connect import EXACT_DOUBLE, quoted
-from stillme.transfer.sqlite.huge_cell import HugeCell, is_huge, may_be_huge_text
+from stillme.transfer.sqlite.connect import quoted
 from stillme.transfer.sqlite.snapshot_reader import few_of, rows_of
 from stillme.transfer.verify.document_blocks import DocumentBlock
-from stillme.transfer.verify.huge_text import HugeText, of_cell
 from stillme.transfer.verify.lines import Lines
-from stillme.transfer.verify.local_clock import row_minutes_sql
+from stillme.transfer.verify.stored_row import Readers, StoredRows
 
-Raw = None | int | float | bytes | HugeText
 # Rowid, key, documents, doubles, line: each a sequence of one value a row.
 Columns = Sequence[Sequence[Any]]
 # A block of large rows ends early: memory is bounded by bytes.
@@ -32,41 +31,22 @@ _BLOCK_BYTES = 4_000_000
 
 
 class BlockContent(NamedTuple):
-    """What both sides say of the same rows: how many, SHA-256 of their lines, and of the 64 bits
-    of each real column."""
+    """What both sides are asked about the same rows: how many they are, the SHA-256 of their lines,
+    and that of the 64 bits of each real column."""
 
     rows: int
     lines: str
     reals: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class StoredRow:
-    """One legacy row: rowid, (storage class, value) per column, its own offset, flags."""
-
-    rowid: int | None
-    cells: Mapping[str, tuple[str, Raw]]
-    minutes: int | None
-    lost_parents: frozenset[str]
-    is_repeat: bool
-
-    @property
-    def stored(self) -> bytes:
-        """Everything that is known of it, spelled."""
-        parts = (self.rowid, self.cells, self.minutes, sorted(self.lost_parents), self.is_repeat)
-        return repr(parts).encode()
-
-    @property
-    def size(self) -> int:
-        """About how many bytes it holds."""
-        return sum(len(value) for _, value in self.cells.values() if isinstance(value, bytes))
-
-
 @dataclass(slots=True)
 class Block:
-    """Consecutive rows in key order: their number, the last key, whether more rows follow, the
-    plain ones by column and their content, and the rows that are not plain. `broken`: its rows are
-    to be judged one by one."""
+    """Consecutive rows in key order.
+
+    `last` is the last key, `rows` the number of rows, and `more` tells that others may follow.
+    `plain` are the plain rows, column by column, with their `content` and `documents`; `unusual`
+    and `unusual_keys` name the others. All rows of a `broken` block are judged one by one.
+    """
 
     last: Key | None = None
     rows: int = 0
@@ -80,22 +60,15 @@ class Block:
 
     @property
     def digest(self) -> str:
-        """Of the plain rows as they are stored."""
+        """Identifies the plain rows as they are stored."""
         parts = (self.content.lines, *self.content.reals, *(d.stored for d in self.documents))
         return hashlib.sha256(" ".join(parts).encode()).hexdigest()
 
 
-class Readers(NamedTuple):
-    """Two connections to a snapshot: any row, and rows without anything large (else an error)."""
+class LegacySide(StoredRows):
+    """Reads blocks of one table of a snapshot, and its rows as they are stored.
 
-    any: apsw.Connection
-    bounded: apsw.Connection
-
-
-class LegacySide:
-    """Reads one table of a snapshot: blocks of lines, and single rows as they are stored.
-
-    Without `readers` single rows only, through `connection`: those of a live file.
+    Without `readers` it reads no blocks: those of a live file.
     """
 
     def __init__(
@@ -106,12 +79,8 @@ class LegacySide:
         lines: Lines,
         parents: dict[str, str],
     ) -> None:
-        self._db, self._readers = connection, readers
-        self._mapping = mapping
+        super().__init__(connection, readers, mapping, parents)
         self._lines = lines
-        self._parents = parents
-        self._names = [c.legacy for c in mapping.columns] + list(mapping.extra)
-        self._huge = may_be_huge_text(mapping) if readers else ()
         # Of a row of `_query`: its rowid, its key, its documents, its doubles and its line.
         self._key_places = slice(1, 1 + len(mapping.key_columns.columns))
         first_real = self._key_places.stop + len(lines.documents)
@@ -121,9 +90,9 @@ class LegacySide:
     def block(
         self, where: str, values: Sequence[Any], limit: int, noted: Collection[Any] = ()
     ) -> Block:
-        """The next rows that meet the condition: up to `limit`, or a few megabytes of them.
+        """Read the next rows that meet the condition: up to `limit`, or a few megabytes of them.
 
-        Rows with a `noted` key are not plain: somebody kept something of them.
+        A row with a `noted` key does not count as plain: a record or an original of it exists.
         """
         assert self._readers is not None
         try:
@@ -157,7 +126,7 @@ class LegacySide:
         return f"SELECT {parts} FROM {table} WHERE {where} ORDER BY {key} LIMIT {limit}"
 
     def _read(self, rows: Iterator[list[tuple[Any, ...]]], noted: Collection[Any]) -> Block:
-        """A block of the rows that have a line, told of the others."""
+        """Read the rows that have a line; note the others in the block."""
         block = Block()
         plain: list[list[Any]] = [[] for _ in range(self._real_places.stop + 1)]
         size = 0
@@ -193,7 +162,7 @@ class LegacySide:
         block.content = BlockContent(rows, lines, reals)
 
     def _kept(self, block: Block, columns: Columns, fine: Sequence[bool]) -> Columns:
-        """The rows that are `fine`; the block is told of the others."""
+        """Return the rows that are `fine`; note the others in the block."""
         if all(fine):
             return columns
         others = [not is_fine for is_fine in fine]
@@ -203,9 +172,9 @@ class LegacySide:
         return [list(compress(column, fine)) for column in columns]
 
     def only_text(self, block: Block) -> Block:
-        """The block, its lines that PostgreSQL's text cannot hold among the unusual rows.
+        """Return the block with the rows among the unusual ones that PostgreSQL's text cannot hold.
 
-        For a block that differs: lines that are equal to the target's need not be looked at.
+        Only a block that differs is looked at so: lines that equal the target's are text.
         """
         lines = block.plain[-1] if block.plain else ()
         if _is_text(b"".join(lines)):
@@ -214,85 +183,6 @@ class LegacySide:
         others.plain = self._kept(others, block.plain, [_is_text(line) for line in lines])
         self._sum_up(others)
         return others
-
-    def rows(self, where: str, values: Sequence[Any] = ()) -> Iterator[StoredRow]:
-        """Raw rows that meet an SQL condition."""
-        mapping = self._mapping
-        table = quoted(mapping.table)
-        parts = [f"{table}.rowid" if mapping.has_rowid else "NULL"]
-        parts.append(row_minutes_sql(mapping.clock) if mapping.clock else "NULL")
-        parts.append(self._repeat())
-        references = [c.legacy for c, _ in mapping.references()]
-        for column, parent in mapping.references():
-            test = self._parents[parent].format(f"{table}.{quoted(column.legacy)}")
-            parts.append(f"NOT ({test})")
-        for name in self._names:
-            column_name = f"{table}.{quoted(name)}"
-            as_bytes = f"iif(typeof({column_name}) = 'text', CAST({column_name} AS BLOB)"
-            value = f"{as_bytes}, {column_name})"
-            if name in self._huge:
-                left = f"typeof({column_name}) = 'text' AND {is_huge(column_name)}"
-                value = f"iif({left}, NULL, {value})"
-            parts += [f"typeof({column_name})", value]
-        query = f"SELECT {', '.join(parts)} FROM {table} WHERE {where}"
-        for rowid, minutes, repeat, *rest in self._run(query, values):
-            flags, found = rest[: len(references)], rest[len(references) :]
-            cells = {name: (found[2 * i], found[2 * i + 1]) for i, name in enumerate(self._names)}
-            for name in self._huge:
-                if cells[name] == ("text", None):
-                    cells[name] = ("text", self._huge_value(name, rowid))
-            yield StoredRow(
-                rowid,
-                cells,
-                minutes,
-                frozenset(n for n, lost in zip(references, flags, strict=True) if lost),
-                bool(repeat),
-            )
-
-    def _run(self, query: str, values: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
-        if self._readers is None:
-            return self._db.execute(query, tuple(values))
-        return rows_of(self._readers.any, query, values)
-
-    def _huge_value(self, name: str, rowid: int) -> HugeText:
-        assert self._readers is not None
-        return of_cell(HugeCell(self._readers.any, self._mapping.table, name, rowid))
-
-    def _repeat(self) -> str:
-        mapping = self._mapping
-        if not mapping.key_columns or mapping.key_is_unique:
-            return "0"
-        table = quoted(mapping.table)
-        tests = [_reads_alike(column, "o", table) for column in mapping.key_columns]
-        others = f"SELECT %s FROM {table} AS o WHERE {' AND '.join(tests)}"
-        if not mapping.has_rowid:
-            return f"1 < ({others % 'count(*)'})"
-        return f"{table}.rowid > ({others % 'min(o.rowid)'})"
-
-    def by_rowid(self, rowids: Sequence[int]) -> Iterator[StoredRow]:
-        """Raw rows by rowid."""
-        table = quoted(self._mapping.table)
-        for start in range(0, len(rowids), 400):
-            listed = ", ".join(str(rowid) for rowid in rowids[start : start + 400])
-            yield from self.rows(f"{table}.rowid IN ({listed})")
-
-
-def _reads_alike(column: MappedColumn, one: str, other: str) -> str:
-    """Whether the target would hold the same value of two rows in a column of the key."""
-    name = quoted(column.legacy)
-    one, other = f"{one}.{name}", f"{other}.{name}"
-    if not column.holds_text:
-        return f"{one} = {other}"
-    # A number is loaded as its text, and may be the text of another row.
-    return (
-        f"({one} = {other} OR typeof({one}) <> typeof({other})"
-        f" AND typeof({one}) <> 'blob' AND typeof({other}) <> 'blob'"
-        f" AND {_as_text(one)} = {_as_text(other)})"
-    )
-
-
-def _as_text(name: str) -> str:
-    return f"iif(typeof({name}) = 'real', {EXACT_DOUBLE}({name}), CAST({name} AS TEXT))"
 
 
 def _is_text(data: bytes) -> bool:
@@ -307,7 +197,7 @@ def _is_text(data: bytes) -> bool:
 
 
 def _bits_digest(doubles: Sequence[float]) -> str:
-    """Of the doubles' 64 bits, most significant byte first, as PostgreSQL sends them."""
+    """SHA-256 of the doubles' 64 bits, most significant byte first, as PostgreSQL sends them."""
     numbers = array("d", doubles)
     if sys.byteorder == "little":
         numbers.byteswap()

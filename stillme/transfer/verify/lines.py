@@ -1,10 +1,14 @@
-"""One canonical line per row, spelled alike by both databases, so that blocks compare by digest.
+"""One canonical line per plain row, spelled the same by both databases: blocks compare by checksum.
 
-Cells are joined unambiguously: text is preceded by its length in bytes, numbers end with a
-semicolon, NULL is ``-``. Reals and documents stand in the line with a mark only: their 64 bits and
-their meaning are compared beside it. The legacy line is built from what SQLite stores by SQLite's
-own functions, the target line by PostgreSQL; neither passes through the other. A row with anything
-unusual in it has no line: it is judged cell by cell.
+SQLite builds the legacy line with its own functions from what it stores, PostgreSQL the other one.
+Example, of an id, a text, a NULL, a time, and of columns that the file has nothing for::
+
+    7;5:hello-2025-01-02 03:04:05+00;-
+
+A text comes after its length in bytes, a number ends with a semicolon, NULL is a dash: different
+rows have different lines. Of doubles and JSON documents the line only says whether they are there.
+Their 64 bits and their meaning are compared separately. A row with anything unusual in it has no
+line: it is judged cell by cell.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""Rows that the application wrote in PostgreSQL since the cut-over: no frozen file has them.
+"""Rows that the application wrote in PostgreSQL after the cut-over.
 
-Reverse capture notes their keys (`transfer.reverse_change`). A difference in such a row is no loss;
-a difference in any other row is. A TRUNCATE leaves no row that could be compared.
+The frozen legacy files do not have them, so a difference in such a row is no loss. A difference in
+any other row is one. Reverse capture notes the keys (`transfer.reverse_change`). A TRUNCATE notes
+none: then no row of the table can be compared.
 """
 
 from __future__ import annotations

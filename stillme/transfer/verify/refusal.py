@@ -1,8 +1,8 @@
-"""Whether PostgreSQL really refuses a row that was set aside for that reason alone.
+"""Whether PostgreSQL really refuses a row that was set aside as `refused_by_target`.
 
-The policy says of such a row that it can be loaded; the loader said that PostgreSQL would not have
-it (a key longer than an index entry can be, a number beyond numeric). The judge does not believe
-that: it tries the row on an empty image of the table, which the transaction takes back.
+By docs/reference/values.md such a row can be loaded, and the loader says that PostgreSQL refused
+it: a key is longer than an index entry can be, say. The judge does not believe that. It inserts the
+row into an empty temporary copy of the table, and rolls back.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""The way back as a proof: the legacy file rebuilt from the target and the ledger, and compared.
+"""`--round-trip`: rebuilds the legacy file from the target, and compares it with the original.
 
-Each legacy table is written anew into a scratch file, from target rows, kept cells and
-quarantined rows alone; then every value is compared with the snapshot by storage class and
-bytes. The one declared exception is JSON spelled otherwise: jsonb keeps the document, not its
-spelling.
+Each legacy table is written into a scratch file from target rows, kept originals and quarantined
+rows alone. Then every value is compared with the snapshot by storage class and bytes. One
+difference is allowed and counted: a JSON document that is spelled otherwise, because jsonb keeps
+the document and not its spelling.
 """
 
 from __future__ import annotations

@@ -1,4 +1,17 @@
-"""Judging rows one by one: what must become of a legacy row, and what did."""
+"""The row judge: for single legacy rows, what must have become of each, and what did.
+
+Rows come here that a block's checksum could not settle: unusual ones, rows of a block that differs,
+rows of which something is kept or set aside. A batch of them is judged like this:
+
+1. Read the target rows with their keys, their quarantine records and their kept originals.
+2. Work out from the legacy row and docs/reference/values.md alone what must be there (`fate`).
+3. If the row is in quarantine: the record must hold the row and the right reason, and the target no
+   row, or the edited one. Otherwise the target must hold every value, and every original that has
+   to be kept must be kept, and no other.
+
+Example: '7' in an INTEGER column. The target must hold 7, and a kept original the text '7' with
+the reason `numeric_text`.
+"""
 
 from __future__ import annotations
 
@@ -11,21 +24,22 @@ from stillme.transfer.guessed_times import REASON
 from stillme.transfer.keys import Key
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import KeptCell, QuarantinedRow
-from stillme.transfer.raw_cells import unpack_anything, unpack_record
-from stillme.transfer.sqlite.schema import folded
-from stillme.transfer.verify.cells import same_kept, same_raw, show
+from stillme.transfer.raw_cells import unpack_record
+from stillme.transfer.verify.cells import same_kept, show
 from stillme.transfer.verify.fate import Fate, Oracle
 from stillme.transfer.verify.kinds import judge_of
 from stillme.transfer.verify.kinds.base import KindJudge
-from stillme.transfer.verify.legacy_side import StoredRow
 from stillme.transfer.verify.local_clock import LocalClock
+from stillme.transfer.verify.quarantine_records import QuarantineRecords, differences
 from stillme.transfer.verify.refusal import takes_row
 from stillme.transfer.verify.result import TableProof
+from stillme.transfer.verify.stored_row import StoredRow
 from stillme.transfer.verify.target_side import TargetSide
 
 NEVER_HAD = "the legacy file has nothing for this column: set it back by hand"
 # For target columns of a rule or a default, which are compared as text.
 _UNDECLARED = KindJudge(kinds.Text())
+_ASIDE = FindingKind.QUARANTINE_KEPT_ROW
 _AT_ONCE = 500
 _BYTES_AT_ONCE = 4_000_000
 
@@ -46,13 +60,12 @@ class RowJudge:
         self._keys = mapping.key_columns
         self._oracle = Oracle(mapping, clock, units)
         self._target = target
-        self._table = mapping.identity
         self._unfilled = {column.target for column in mapping.unfilled}
         self._judges = {column.target: judge_of(column.kind) for column in mapping.columns}
         self._judges.update({name: judge_of(kinds.Json()) for name in mapping.extra_columns})
 
     def judge(self, rows: Iterable[StoredRow], proof: TableProof) -> set[str]:
-        """Judge rows into `proof`; returns the keys (as text) that have a reason to be there."""
+        """Judge rows into `proof`; return their keys as text, which the target may have."""
         seen: set[str] = set()
         batch: list[StoredRow] = []
         size = 0
@@ -71,35 +84,28 @@ class RowJudge:
         lookups = [self._lookup(row) for row in rows]
         found = self._target.rows([k for k in lookups if k is not None])
         self._tell_repeated(proof)
-        aside = self._aside(rows)
+        records = QuarantineRecords(
+            self._alias, self._mapping, [(row, self.key_text(row)) for row in rows]
+        )
         kept = self._kept([key for key in keyed if key is not None])
         for row, lookup in zip(rows, lookups, strict=True):
             # A key that the target cannot hold may read like another row's (a blob, say).
             key = self.key_text(row) if lookup is not None else None
-            record = self._record(row, aside)
+            record = records.of(row, self.key_text(row))
             proof.by_cell += 1
             proof.cells += len(row.cells)
-            for finding in self._recorded_twice(row, aside):
-                proof.findings.add(finding)
-            for finding in self._one(
-                row,
-                None if key is None else found.get(key),
-                record,
-                {} if key is None else kept.get(key, {}),
-                proof,
-            ):
-                proof.findings.add(finding)
+            proof.findings.extend(self._recorded_twice(row, records))
+            target = None if key is None else found.get(key)
+            originals = {} if key is None else kept.get(key, {})
+            proof.findings.extend(self._one(row, target, record, originals, proof))
         return {key for key in keyed if key is not None}
 
     def _tell_repeated(self, proof: TableProof) -> None:
-        """A key that the target holds more than once, past a broken primary key."""
+        """Add a finding for each key that the target holds more than once."""
         for key, rows in self._target.repeated.items():
             proof.findings.add(
                 self._finding(FindingKind.EXTRA_ROW, key, "", "one row", f"{rows} rows of this key")
             )
-
-    def _by_rowid(self, row: StoredRow) -> bool:
-        return row.is_repeat or self.key_text(row) is None
 
     def key_text(self, row: StoredRow) -> str | None:
         """The row's key as the ledger writes it."""
@@ -109,64 +115,14 @@ class RowJudge:
         """The key as the target holds it; None where it cannot hold it."""
         return self._keys.in_target(self._keys.of_cells(row.cells))
 
-    def _aside(self, rows: list[StoredRow]) -> dict[str | None, list[QuarantinedRow]]:
-        """Quarantine records by key text; under None those of rows whose key is no text."""
-        records = self._table.of(QuarantinedRow.objects.using(self._alias))
-        keys = [self.key_text(row) for row in rows]
-        found: dict[str | None, list[QuarantinedRow]] = {}
-        for record in records.filter(key__in=[key for key in keys if key is not None]):
-            found.setdefault(record.key, []).append(record)
-        rowids = [row.rowid for row in rows if self.key_text(row) is None]
-        if rowids:
-            keyless = records.filter(key=None)
-            # A table without rowids: their cells tell them apart.
-            found[None] = list(
-                keyless.filter(rowid__in=rowids) if self._mapping.has_rowid else keyless
-            )
-        return found
-
-    def _record(
-        self, row: StoredRow, aside: dict[str | None, list[QuarantinedRow]]
-    ) -> QuarantinedRow | None:
-        """The record of this row: by rowid, else (rowids move in a VACUUM) by its very key."""
-        candidates = aside.get(self.key_text(row), [])
-        if not self._mapping.has_rowid:
-            return next((c for c in candidates if self._same_cells(c, row)), None)
-        same = [c for c in candidates if self._same_key(c, row)]
-        for record in same or candidates:
-            if record.rowid == row.rowid:
-                return record
-        # Where a key may stand for several rows, the record may be another row's.
-        unsure = self._by_rowid(row) or not self._mapping.key_is_unique
-        return None if unsure or not same else same[0]
-
-    def _recorded_twice(
-        self, row: StoredRow, aside: dict[str | None, list[QuarantinedRow]]
-    ) -> Iterator[Finding]:
-        """The loader writes one record a row, and writes that one again."""
+    def _recorded_twice(self, row: StoredRow, records: QuarantineRecords) -> Iterator[Finding]:
         key = self.key_text(row)
-        if not self._mapping.has_rowid:
-            return
-        found = [c for c in aside.get(key, []) if c.rowid == row.rowid and self._same_key(c, row)]
-        if len(found) > 1:
-            yield self._finding(
-                FindingKind.QUARANTINE_KEPT_ROW, key, "", "one record", f"{len(found)} records"
-            )
-
-    def _same_key(self, record: QuarantinedRow, row: StoredRow) -> bool:
-        noted = record.cells if isinstance(record.cells, dict) else {}
-        return all(
-            name in noted and unpack_anything(noted[name]) == row.cells[name]
-            for name in self._keys.names
-        )
-
-    def _same_cells(self, record: QuarantinedRow, row: StoredRow) -> bool:
-        noted = unpack_record(record.cells)
-        return all(same_raw(noted.get(name), cell) for name, cell in row.cells.items())
+        if (count := records.count(row, key)) > 1:
+            yield self._finding(_ASIDE, key, "", "one record", f"{count} records")
 
     def _kept(self, keys: list[str]) -> dict[str, dict[str, KeptCell]]:
         found: dict[str, dict[str, KeptCell]] = {}
-        cells = self._table.of(KeptCell.objects.using(self._alias)).filter(key__in=keys)
+        cells = self._mapping.identity.of(KeptCell.objects.using(self._alias)).filter(key__in=keys)
         for cell in cells:
             found.setdefault(cell.key, {})[cell.column] = cell
         return found
@@ -179,6 +135,7 @@ class RowJudge:
         kept: dict[str, KeptCell],
         proof: TableProof,
     ) -> Iterator[Finding]:
+        """Compare what must have become of one row with what did."""
         fate = self._oracle.fate(row)
         key = self.key_text(row)
         if record is not None and (record.status != record.Status.REPAIRED or record.repairs):
@@ -194,8 +151,8 @@ class RowJudge:
             return
         if fate.reason:
             note = f"the legacy row belongs into quarantine: {fate.reason}"
-            found = "a target row" if target is not None else "neither row nor record"
-            yield self._finding(FindingKind.QUARANTINE_KEPT_ROW, key, "", "a record", found, note)
+            found = "a target row" if target else "neither row nor record"
+            yield self._finding(_ASIDE, key, "", "a record", found, note)
             return
         if target is None:
             yield self._finding(FindingKind.MISSING_ROW, key, "", "a row", "no row")
@@ -206,8 +163,8 @@ class RowJudge:
         yield from self._kept_cells(key, fate, kept, proof)
 
     def _reason(self, key: str | None, reason: str, fate: Fate) -> Iterator[Finding]:
-        """A row may be set aside for the reason that the policy gives, or because PostgreSQL
-        refuses it: then it is asked to take the row once more."""
+        """The record must give the reason of docs/reference/values.md. If the loader says that
+        PostgreSQL refused the row, PostgreSQL is asked to take it once more."""
         if reason == fate.reason:
             return
         wanted = fate.reason or "no reason: the row can be loaded"
@@ -216,11 +173,12 @@ class RowJudge:
             note = takes_row(self._alias, self._mapping, fate)
             if not note:
                 return
-        yield self._finding(FindingKind.QUARANTINE_KEPT_ROW, key, "", wanted, reason, note)
+        yield self._finding(_ASIDE, key, "", wanted, reason, note)
 
     def _set_aside(
         self, row: StoredRow, record: QuarantinedRow, proof: TableProof
     ) -> Iterator[Finding]:
+        """Count the record by its status; it must hold the legacy row."""
         if record.status == record.Status.OPEN:
             proof.open += 1
         elif record.status == record.Status.ACCEPTED:
@@ -228,33 +186,11 @@ class RowJudge:
         elif record.status == record.Status.REPAIRED:
             proof.mended += 1
         else:
-            yield self._finding(
-                FindingKind.QUARANTINE_KEPT_ROW,
-                record.key,
-                "",
-                "open, repaired or accepted",
-                repr(record.status)[:80],
-                "the status of the record",
-            )
-        stored = {folded(name): (name, cell) for name, cell in row.cells.items()}
-        noted = unpack_record(record.cells)
-        # SQLite does not tell names apart by their case, and a column may have been renamed so.
-        by_name = {folded(name): cell for name, cell in noted.items()}
-        differing = [
-            name for key, (name, cell) in stored.items() if not same_raw(by_name.get(key), cell)
-        ]
-        surplus = [name for name in noted if folded(name) not in stored]
-        if len(by_name) < len(noted):
-            surplus.append("a column twice")
-        for name in differing + surplus:
-            yield self._finding(
-                FindingKind.QUARANTINE_KEPT_ROW,
-                record.key,
-                name,
-                repr(row.cells.get(name))[:80],
-                repr(by_name.get(folded(name)))[:80],
-                "the kept row is not the legacy row",
-            )
+            wanted, note = "open, repaired or accepted", "the status of the record"
+            yield self._finding(_ASIDE, record.key, "", wanted, repr(record.status)[:80], note)
+        for name, stored, noted in differences(record, row):
+            note = "the kept row is not the legacy row"
+            yield self._finding(_ASIDE, record.key, name, stored, noted, note)
 
     def _edited(
         self,
@@ -263,19 +199,17 @@ class RowJudge:
         target: dict[str, Any] | None,
         proof: TableProof,
     ) -> Iterator[Finding]:
-        """A repaired row: the target holds what the edited cells mean."""
+        """A row that somebody edited: the target holds what the edited cells mean."""
         edits = unpack_record(record.repairs)
         for name in edits.keys() - row.cells.keys():
             note = "an edit of a column that the row has not"
-            yield self._finding(
-                FindingKind.QUARANTINE_KEPT_ROW, record.key, name, "no edit", "an edit", note
-            )
+            yield self._finding(_ASIDE, record.key, name, "no edit", "an edit", note)
         cells = {**row.cells, **edits}
         edited = StoredRow(row.rowid, cells, row.minutes, frozenset(), False)
         fate = self._oracle.fate(edited)
         key = self.key_text(edited)
         if key != self.key_text(row):
-            # Its own key in the target is another row's, or nobody's.
+            # The legacy row's own key in the target is another row's, or nobody's.
             if target is not None and not row.is_repeat:
                 yield self._finding(
                     FindingKind.EXTRA_ROW, self.key_text(row), "", "no row", "a row", "key edited"

@@ -1,7 +1,7 @@
-"""Level "sample": every block counted, some key ranges compared in full, and what that is worth.
+"""Level "sample": which key ranges are compared in full, and what that tells about the others.
 
-Rows are taken in runs of neighbouring keys, spread evenly with a random start: cheap to read,
-and named by the numbers that the report gives.
+Rows are taken in runs of ten neighbouring keys, evenly spread, with a random start. Such runs are
+cheap to read. The report says how small an error the sample would have found.
 """
 
 from __future__ import annotations

@@ -1,4 +1,16 @@
-"""Judging one table, or a key range of it: blocks by digest, unusual and differing rows by cell."""
+"""The table judge: one table, or a key range of it, compared block by block.
+
+For each block of up to 2,000 rows:
+
+1. SQLite and PostgreSQL each give the checksum of their plain rows (`lines`), of the doubles and of
+   the documents. Unusual rows, and those of which something is kept or set aside, are left out.
+2. If the checksums are equal, the plain rows are proven, and only the others are judged by cell.
+3. If they differ, every row of the block is judged by cell (`rows`), so that a finding names the
+   row, the column, and both values.
+4. A key that only the target has is an extra row.
+
+Keys are compared as multisets: a key twice on either side is a finding.
+"""
 
 from __future__ import annotations
 
@@ -18,17 +30,13 @@ from stillme.transfer.sqlite.huge_cell import open_bounded
 from stillme.transfer.sqlite.snapshot import Snapshot
 from stillme.transfer.sqlite.snapshot_reader import open_reader
 from stillme.transfer.verify.document_blocks import DocumentBlock
-from stillme.transfer.verify.legacy_side import (
-    Block,
-    LegacySide,
-    Readers,
-    StoredRow,
-)
+from stillme.transfer.verify.legacy_side import Block, LegacySide
 from stillme.transfer.verify.lines import lines_for
 from stillme.transfer.verify.local_clock import LocalClock
 from stillme.transfer.verify.new_life import NewLife, new_life
 from stillme.transfer.verify.result import TableProof
 from stillme.transfer.verify.rows import RowJudge
+from stillme.transfer.verify.stored_row import Readers, StoredRow
 from stillme.transfer.verify.target_side import TargetSide
 
 BLOCK_ROWS = 2000

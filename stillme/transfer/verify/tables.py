@@ -1,4 +1,4 @@
-"""One table at a level: its parts judged, or only its rows counted."""
+"""One table at the level asked for: every row, a sample, or only the counts."""
 
 from __future__ import annotations
 

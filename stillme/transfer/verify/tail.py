@@ -1,7 +1,7 @@
-"""The judge at a cut-over or rollback: the touched rows of live files, within the freeze.
+"""The judge at a cut-over or a rollback: chosen rows of live files, while no application writes.
 
-What takes time (the clock of the file, the units of its numbers) is found before the freeze; then
-chosen rows are read where they are, without a snapshot.
+What takes long (the clock of a file, the units of its numbers) is found before that, in `prepare`.
+Then rows are read from the live files themselves, without a snapshot.
 """
 
 from __future__ import annotations

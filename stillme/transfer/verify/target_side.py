@@ -1,4 +1,4 @@
-"""The judge's own reading of the target side."""
+"""The judge's own reading of a target table: blocks by checksum, single rows by key."""
 
 from __future__ import annotations
 

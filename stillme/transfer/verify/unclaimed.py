@@ -1,8 +1,8 @@
-"""Records that no judged row claims: quarantined rows and kept originals of nothing.
+"""Records that belong to no legacy row: in the quarantine, and among the kept originals.
 
-While rows are judged each record that belongs to one is noted in the table's proof. What the
-ledger holds beyond those is a record of no row: of a healthy one, of one that is gone, a second
-one, one without a key, one of a column that needs none.
+While rows are judged, the id of each record that belongs to one is noted. A record that the ledger
+holds in addition is a finding: it is one of a row that is fine, of a row that is gone, a second one
+of the same row, or one of a column that needs none.
 """
 
 from __future__ import annotations
