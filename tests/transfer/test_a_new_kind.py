@@ -7,6 +7,7 @@ stays a text.
 from __future__ import annotations
 
 import inspect
+import re
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -230,3 +231,17 @@ def test_a_class_says_all_that_has_no_default(side: dict[Any, Any], kind: type[K
     base = KindLoader if side is LOADERS else KindJudge
     must = "convert" if side is LOADERS else "expect"
     assert getattr(side[kind], must) is not getattr(base, must)
+
+
+def test_nothing_else_asks_which_kind_a_column_is() -> None:
+    """But for a reference's parent, which is structure, and the check of `Timestamp.after`."""
+    asks = re.compile(r"case (?:kinds\.)?[A-Z]\w*\(|isinstance\([\w.]*kind, (?:kinds\.)?(\w+)")
+    engine = Path(kinds.__file__).parent
+    found = {
+        (str(path.relative_to(engine)), match[1])
+        for path in engine.rglob("*.py")
+        for match in asks.finditer(path.read_text())
+    }
+    assert {(path, kind) for path, kind in found if kind != "Reference"} == {
+        ("checks.py", "Timestamp")
+    }
