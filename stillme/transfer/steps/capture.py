@@ -33,18 +33,11 @@ from stillme.transfer.sqlite.foreign_names import is_about_a_name
 from stillme.transfer.sqlite.snapshot import Snapshot, take_snapshot
 from stillme.transfer.steps.loading.plan import file_mappings
 from stillme.transfer.steps.syncing import states
-from stillme.transfer.steps.syncing.live_file import LiveFile, problem_of
-from stillme.transfer.steps.syncing.states import Standing, State
+from stillme.transfer.steps.syncing.condition import condition, history_problem
+from stillme.transfer.steps.syncing.live_file import LiveFile
+from stillme.transfer.steps.syncing.states import Action, Standing, State
 
 _PATIENCE = 10.0
-# While the legacy side is in charge, capture may be put in and taken out.
-_SWITCHABLE = (
-    State.ABSENT,
-    State.CAPTURED,
-    State.LOADED,
-    State.FOLLOWING,
-    State.ROLLED_BACK,
-)
 
 
 @dataclass(slots=True)
@@ -73,8 +66,8 @@ def install_capture(
     """Probe a scratch copy of each file, then install. Raises TransferError before any change."""
     files = present(selection, on_event)
     reports = []
+    states.require(alias, [file.name for file in files], Action.INSTALL)
     for file in files:
-        states.require(states.standing(alias, file.name), *_SWITCHABLE, what="installing capture")
         refuse_copy(alias, file)
         probes = probe_file(file)
         failed = [probe for probe in probes if not probe.ok]
@@ -148,9 +141,8 @@ def _install_one(alias: str, file: LegacyFile, report: CaptureReport) -> None:
         tables = live.captured()
         before = live.capture_status()
         _refuse_other_target(file, stand, before)
-        same = (
-            before.is_healthy and stand.state != State.ABSENT and not _misplaced(alias, live, stand)
-        )
+        moved = other_file(alias, file) or history_problem(live, stand)
+        same = before.is_healthy and stand.state != State.ABSENT and not moved
         # In the ledger first: if this command is killed, the next one knows the file as its own.
         identity = "" if same else uuid.uuid4().hex
         if identity:
@@ -213,7 +205,7 @@ def remove_capture(
 
 
 def _remove_one(alias: str, file: LegacyFile, on_event: OnEvent) -> CaptureReport:
-    states.require(states.standing(alias, file.name), *_SWITCHABLE, what="removing capture")
+    states.require(alias, [file.name], Action.REMOVE)
     refuse_copy(alias, file)
     had = capture.remove(file.path, timeout=_PATIENCE)
     with transaction.atomic(using=alias):
@@ -229,35 +221,18 @@ def _remove_one(alias: str, file: LegacyFile, on_event: OnEvent) -> CaptureRepor
 def capture_reports(
     alias: str, selection: Selection, on_event: OnEvent = ignore_event
 ) -> list[CaptureReport]:
-    """How capture stands in each file; writes nothing to them."""
+    """How capture stands in each file; writes nothing to them. Raises LegacyFileError."""
     reports = []
     for file in present(selection, on_event):
-        live = LiveFile(file, None)
-        try:
-            found = live.capture_status()
-            stand = states.standing(alias, file.name)
-            changes = 0
-            if found.health not in (Health.ABSENT, Health.HAND_EDITED) and found.capture_id:
-                changes = max(0, live.log.last() - stand.position)
-            reports.append(
-                CaptureReport(
-                    file.name,
-                    file.path,
-                    found.health,
-                    (*found.problems, *filter(None, [_misplaced(alias, live, stand)])),
-                    stand.state,
-                    changes,
-                    capture.frozen_until(live.connection),
-                )
-            )
-        finally:
-            live.close()
+        found = condition(alias, file)
+        found.require_readable()
+        report = CaptureReport(file.name, file.path, found.capture.health)
+        problems = (*found.capture.problems, found.misplaced or found.history)
+        report.problems = tuple(filter(None, problems))
+        report.state, report.changes = found.stand.state, found.lag.changes
+        report.frozen = found.frozen
+        reports.append(report)
     return reports
-
-
-def _misplaced(alias: str, live: LiveFile, stand: Standing) -> str:
-    """The sentence for a file that is not the one that was captured, or has another history."""
-    return other_file(alias, live.file) or problem_of(live, stand)
 
 
 def target_tables(files: Sequence[str]) -> list[TargetTable]:

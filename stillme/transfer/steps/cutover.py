@@ -40,7 +40,7 @@ from stillme.transfer.steps.switching.unswitched import refuse_if_it_came, unswi
 from stillme.transfer.steps.syncing import states
 from stillme.transfer.steps.syncing.live_file import LiveFile
 from stillme.transfer.steps.syncing.replay import replay_round
-from stillme.transfer.steps.syncing.states import State
+from stillme.transfer.steps.syncing.states import Action, State
 from stillme.transfer.steps.unfreeze import lift_stale_freezes
 
 _ASKED = 3
@@ -115,8 +115,7 @@ def cut_over(options: CutoverOptions, on_event: OnEvent = ignore_event) -> Cutov
     alias = options.database
     refuse_on_cluster(alias, "The cut-over")
     files = files_to_cut_over(on_event)
-    for file in files:
-        states.require(states.standing(alias, file.name), State.FOLLOWING, what="the cut-over")
+    states.require(alias, [file.name for file in files], Action.CUT_OVER)
     with exclusive(alias):
         lift_stale_freezes(alias, files, on_event)
         lines = go_list(alias, files, options.backup, options.overrides)

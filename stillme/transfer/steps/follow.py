@@ -16,13 +16,13 @@ from stillme.transfer.steps.load import ImportOptions, import_files
 from stillme.transfer.steps.merging.image import refuse_on_cluster
 from stillme.transfer.steps.syncing import states
 from stillme.transfer.steps.syncing.follow_result import FileFollowed, FollowOptions, FollowResult
-from stillme.transfer.steps.syncing.follower import Follower, Stopped, measure_lag
+from stillme.transfer.steps.syncing.follower import Follower, Stopped
 from stillme.transfer.steps.syncing.lag_history import LagHistory
-from stillme.transfer.steps.syncing.states import State
+from stillme.transfer.steps.syncing.states import Action, State
 from stillme.transfer.steps.syncing.stopping import cancelling, until
 from stillme.transfer.steps.unfreeze import lift_stale_freezes
 
-__all__ = ["FileFollowed", "FollowOptions", "FollowResult", "Follower", "follow", "measure_lag"]
+__all__ = ["FileFollowed", "FollowOptions", "FollowResult", "Follower", "follow"]
 
 
 def follow(
@@ -74,15 +74,7 @@ def files_to_follow(alias: str, selection: Selection, on_event: OnEvent) -> list
     files = present_files(selection, notices)
     for sentence in notices:
         on_event(Event("notice", {"message": sentence}))
-    for file in files:
-        states.require(
-            states.standing(alias, file.name),
-            State.CAPTURED,
-            State.LOADED,
-            State.FOLLOWING,
-            State.ROLLED_BACK,
-            what="following",
-        )
+    states.require(alias, [file.name for file in files], Action.FOLLOW)
     return files
 
 

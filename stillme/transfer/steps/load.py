@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from django.conf import settings
+from django.db import transaction
 
 from stillme.transfer import ledger
 from stillme.transfer.deletions import Confirm, always
@@ -51,7 +52,8 @@ from stillme.transfer.steps.loading.workers import workforce
 from stillme.transfer.steps.merging.image import refuse_on_cluster
 from stillme.transfer.steps.retry import retry_orphans
 from stillme.transfer.steps.rows.job import TableJob
-from stillme.transfer.steps.syncing.states import refuse_when_live
+from stillme.transfer.steps.syncing import states
+from stillme.transfer.steps.syncing.states import Action
 from stillme.transfer.steps.syncing.whose_rows import settle_loaded, settle_restored
 from stillme.transfer.stores import StoreOptions, wanted_stores
 from stillme.transfer.take_inventory import inventory_of, with_decisions
@@ -105,6 +107,8 @@ def _dry(options: ImportOptions, directory: Path, on_event: OnEvent) -> ImportRe
     for snapshot in plan.snapshots:
         result.inventory += inventory_of(snapshot, None)
     approval = Approval(options, result, always)
+    if options.prune:
+        states.require(options.database, [s.file for s in plan.snapshots], Action.IMPORT)
     if options.prune and not options.replaced:
         refuse_other_history(options.database, plan.snapshots, prune=True)
     set_aside: dict[TableId, tuple[int, ...]] = {}
@@ -180,7 +184,7 @@ def _import(
 ) -> ImportResult:
     alias = options.database
     wanted = [f.name for f in legacy_files() if options.selection.wants_file(f.name)]
-    refuse_when_live(alias, wanted, "import_sqlite")
+    states.require(alias, wanted, Action.IMPORT)
     require_place(alias, [file for file in legacy_files() if file.name in wanted])
     workers = options.workers(_legacy_bytes(options))
     run = ledger.start_run(alias, "import_sqlite", _describe(options, workers))
@@ -209,7 +213,9 @@ def _import(
         "deletions": [deletion.as_dict() for deletion in result.deletions],
         "refused": result.refused,
     }
-    ledger.finish_run(alias, run, failed=not result.conserved)
+    with transaction.atomic(using=alias):
+        ledger.finish_run(alias, run, failed=not result.conserved)
+        states.note_loaded(alias, run)
     return result
 
 

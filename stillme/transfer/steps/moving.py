@@ -15,8 +15,9 @@ from stillme.transfer.registry import LegacyFile
 from stillme.transfer.selection import Selection
 from stillme.transfer.steps.capture import CaptureReport, capture_reports, present
 from stillme.transfer.steps.syncing import states
+from stillme.transfer.steps.syncing.condition import history_problem
 from stillme.transfer.steps.syncing.live_file import LiveFile
-from stillme.transfer.steps.syncing.same_history import other_history, require_capture
+from stillme.transfer.steps.syncing.same_history import require_capture
 from stillme.transfer.steps.syncing.states import State
 
 
@@ -48,11 +49,10 @@ def _move_one(alias: str, file: LegacyFile, on_event: OnEvent) -> None:
     live = LiveFile(file, None)
     try:
         require_capture(file, live.capture_status())
-        identity, witness = str(stand.details.get("capture_id", "")), stand.details.get("witness")
-        other = other_history(file, live.log, identity, witness, stand.position)
+        other = history_problem(live, stand)
     finally:
         live.close()
-    if other is not None:
+    if other:
         raise StateError(other)
     with transaction.atomic(using=alias):
         states.note(alias, file.name, schema_version=-1, **place(file.path))

@@ -48,7 +48,7 @@ from stillme.transfer.steps.switching.thaw import (
 from stillme.transfer.steps.switching.written_keys import changed_keys, every_key
 from stillme.transfer.steps.syncing import states
 from stillme.transfer.steps.syncing.live_file import LiveFile
-from stillme.transfer.steps.syncing.states import State
+from stillme.transfer.steps.syncing.states import Action, State
 
 FREEZE_LIMIT = 60.0
 _UNKNOWN = (
@@ -80,7 +80,8 @@ class RollbackResult:
 
 def live_files(alias: str) -> list[LegacyFile]:
     """The files whose target is live. Raises StateError where there is none."""
-    found = [f for f in legacy_files() if states.standing(alias, f.name).state == State.LIVE]
+    stands = states.standings(alias, [file.name for file in legacy_files()])
+    found = [f for f in legacy_files() if stands[f.name].allows(Action.ROLL_BACK)]
     if not found:
         raise StateError(
             "No file is live on PostgreSQL, so there is nothing to roll back: "

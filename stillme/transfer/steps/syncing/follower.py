@@ -12,14 +12,15 @@ from pathlib import Path
 
 from django.db import transaction
 
-from stillme.transfer.errors import LegacyFileError, StateError
+from stillme.transfer.errors import LegacyFileError
 from stillme.transfer.findings import Event, OnEvent
-from stillme.transfer.live_identity import place, require_place
+from stillme.transfer.live_identity import place
 from stillme.transfer.models import Run
 from stillme.transfer.registry import LegacyFile
 from stillme.transfer.sqlite.capture.log import trim
 from stillme.transfer.steps.merging.foreign import MOST, sentence
 from stillme.transfer.steps.syncing import states
+from stillme.transfer.steps.syncing.condition import measure_lag, require_followable
 from stillme.transfer.steps.syncing.decision_watch import DecisionWatch
 from stillme.transfer.steps.syncing.decisions import (
     Change,
@@ -29,11 +30,10 @@ from stillme.transfer.steps.syncing.decisions import (
 )
 from stillme.transfer.steps.syncing.follow_result import FileFollowed, FollowOptions, FollowResult
 from stillme.transfer.steps.syncing.foreign_writes import settle_foreign
-from stillme.transfer.steps.syncing.live_file import LiveFile, Round, same_file
+from stillme.transfer.steps.syncing.live_file import LiveFile, Round
 from stillme.transfer.steps.syncing.read_again import read_again
 from stillme.transfer.steps.syncing.replay import Replayed, replay_round
-from stillme.transfer.steps.syncing.same_history import require_capture
-from stillme.transfer.steps.syncing.states import Standing, State
+from stillme.transfer.steps.syncing.states import State
 from stillme.transfer.steps.syncing.sweep import Swept, sweep_file
 
 _LONGEST_WAIT = 5.0
@@ -84,7 +84,7 @@ class Follower:
         for file in self.files:
             live = LiveFile(file, self.run_id, alias=self.alias, overwrite=False)
             self.live[file.name] = live
-            check_followable(self.alias, live)
+            require_followable(self.alias, live)
         self._settle_restored()
         for file in self.files:
             live = self.live[file.name]
@@ -367,23 +367,3 @@ class Follower:
             replayed = self.done[name].changes
             data = {"file": name, "changes": changes, "seconds": seconds, "replayed": replayed}
             self.on_event(Event("lag", data))
-
-
-def check_followable(alias: str, live: LiveFile) -> Standing:
-    """Where the file stands. Raises StateError where capture is not healthy or the file is
-    another one."""
-    require_place(alias, [live.file])
-    require_capture(live.file, live.capture_status())
-    stand = states.standing(alias, live.file.name)
-    identity = str(stand.details.get("capture_id", ""))
-    other = same_file(live, identity, stand.details.get("witness"), stand.position)
-    if other is not None:
-        raise StateError(other)
-    return stand
-
-
-def measure_lag(live: LiveFile, position: int) -> tuple[int, float]:
-    """(changes, seconds) that the target is behind."""
-    changes = max(0, live.log.last() - position)
-    oldest = live.log.oldest_after(position) if changes else None
-    return changes, 0.0 if oldest is None else max(0.0, time.time() - oldest)

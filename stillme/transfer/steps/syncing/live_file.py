@@ -333,19 +333,3 @@ def row_keys(live: LiveFile, table: str, rows: Sequence[RawRow]) -> list[Key]:
     if key is None:
         return []
     return [stored_key(*row.cells[key.legacy]) for row in rows]
-
-
-def same_file(live: LiveFile, capture_id: str, witness: object, position: int) -> str | None:
-    """None where the open file is the one that was followed, else the sentence that says not."""
-    return other_history(live.file, live.log, capture_id, witness, position)
-
-
-def problem_of(live: LiveFile, stand: states.Standing) -> str:
-    """The sentence for a captured file whose log is not the one that was followed, or ""."""
-    identity = str(stand.details.get("capture_id", ""))
-    if stand.state == states.State.ABSENT or not identity:
-        return ""
-    other = same_file(live, identity, stand.details.get("witness"), stand.position)
-    if other and stand.state == states.State.LIVE:
-        return f"{live.file.path} is not the file that the cut-over froze: put that one back."
-    return other or ""
