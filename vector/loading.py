@@ -10,11 +10,11 @@ from itertools import islice
 
 from django.db import connections, transaction
 
-from stillme.postgresql.distributed import is_distributed
 from stillme.transfer import ledger
 from stillme.transfer.findings import Event, OnEvent
 from stillme.transfer.models import KeptCell, QuarantinedRow, RunTable
-from stillme.transfer.postgresql.copy import commit_lazily, execute, fetch_all
+from stillme.transfer.postgresql.copy import execute, fetch_all
+from stillme.transfer.postgresql.distributed import commit_lazily, knows_writers
 from stillme.transfer.processes import default_jobs
 from stillme.transfer.steps.rows.outcome import MOST_KEYS
 from vector import chroma, indexes, merging, models, strangers
@@ -215,8 +215,7 @@ class Loader:
         """What is gone from the legacy, the ledger's line, the index."""
         begun = time.monotonic()
         with transaction.atomic(using=self.alias):
-            # Of rows on another node nobody can tell whose they are.
-            if not self.fresh and not is_distributed(connections[self.alias], merging.ITEMS):
+            if not self.fresh and knows_writers(connections[self.alias], merging.ITEMS):
                 self._find_vanished()
             self._record()
         if self.table.outcome.inserted + self.table.outcome.updated:

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from functools import cached_property
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -24,6 +23,7 @@ from stillme.postgresql.distributed import distributed_tables, is_distributed
 from stillme.transfer.errors import StateError
 from stillme.transfer.postgresql.copy import execute, fetch_all, quoted
 
+_IMAGE = "transfer_image"
 _IN_MEMORY, _BLOCK = 1 << 24, 1 << 16
 
 
@@ -74,7 +74,6 @@ class NearTable:
         self._keys = keys
         self.same_row = " AND ".join(f"t.{name} = s.{name}" for name in map(quoted, keys))
 
-    @property
     def present(self) -> str:
         """The relation to read the target's rows of the staged keys from."""
         return self._relation
@@ -104,7 +103,7 @@ class NearTable:
         staged = ", ".join(f"s.{quoted(name)}" for name in columns)
         return (
             f"SELECT {staged} FROM {self._stage} AS s WHERE NOT EXISTS "
-            f"(SELECT 1 FROM {self.present} AS t WHERE {self.same_row} AND {within})"
+            f"(SELECT 1 FROM {self.present()} AS t WHERE {self.same_row} AND {within})"
         )
 
 
@@ -116,23 +115,26 @@ class FarTable(NearTable):
     """
 
     is_near = False
-    _IMAGE = "transfer_image"
+    _image = ""
 
-    @cached_property
-    def present(self) -> str:  # type: ignore[override]
-        """The image, made now: the stage must be complete."""
+    def present(self) -> str:
+        """The image. It is made at the first call: the stage must be complete then."""
+        self._image = self._image or self._make_image()
+        return self._image
+
+    def _make_image(self) -> str:
         names = ", ".join(f"array_agg(DISTINCT s.{quoted(name)})" for name in self._keys)
         found = fetch_all(self._connection, f"SELECT {names} FROM {self._stage} AS s")[0]
         wanted = " AND ".join(f"t.{quoted(name)} = ANY(%s)" for name in self._keys)
-        execute(self._connection, f"DROP TABLE IF EXISTS pg_temp.{self._IMAGE}")
+        execute(self._connection, f"DROP TABLE IF EXISTS pg_temp.{_IMAGE}")
         execute(
             self._connection,
-            f"CREATE TEMPORARY TABLE {self._IMAGE} ON COMMIT DROP AS "
+            f"CREATE TEMPORARY TABLE {_IMAGE} ON COMMIT DROP AS "
             f"SELECT t.* FROM {self._relation} AS t WHERE {wanted}",
             [list(keys or ()) for keys in found],
         )
-        execute(self._connection, f"ANALYZE pg_temp.{self._IMAGE}")
-        return f"pg_temp.{self._IMAGE}"
+        execute(self._connection, f"ANALYZE pg_temp.{_IMAGE}")
+        return f"pg_temp.{_IMAGE}"
 
     def update(self, columns: Sequence[str], condition: str, values: Sequence[Any]) -> int:
         """Row by row, by their text: it is exact for every type, and an untyped literal takes the
@@ -141,7 +143,7 @@ class FarTable(NearTable):
         parts = ", ".join(f"s.{name}::text" for name in names)
         found = fetch_all(
             self._connection,
-            f"SELECT {parts} FROM {self._stage} AS s JOIN {self.present} AS t ON {self.same_row} "
+            f"SELECT {parts} FROM {self._stage} AS s JOIN {self.present()} AS t ON {self.same_row} "
             f"WHERE {condition}",
             values,
         )

@@ -21,6 +21,7 @@ from stillme.transfer.findings import Event, OnEvent, ignore_event
 from stillme.transfer.models import Run
 from stillme.transfer.models_sync import ReverseChange
 from stillme.transfer.postgresql import capture as reverse
+from stillme.transfer.postgresql.distributed import refuse_where_distributed
 from stillme.transfer.postgresql.locks import exclusive
 from stillme.transfer.postgresql.sequences import set_sequence
 from stillme.transfer.registry import LegacyFile, legacy_files
@@ -30,7 +31,6 @@ from stillme.transfer.sqlite.schema import sequence_mark
 from stillme.transfer.steps.accounted_lines import GREEN, Line, missing_lines
 from stillme.transfer.steps.capture import target_tables
 from stillme.transfer.steps.follow import Follower, FollowOptions
-from stillme.transfer.steps.merging.image import refuse_on_cluster
 from stillme.transfer.steps.readiness_list import go_list, is_go
 from stillme.transfer.steps.switching.limit import Limit, OverLimit
 from stillme.transfer.steps.switching.tail import Judge, Tail, refuse
@@ -113,7 +113,7 @@ def _named(files: Sequence[LegacyFile]) -> list[Line]:
 def cut_over(options: CutoverOptions, on_event: OnEvent = ignore_event) -> CutoverResult:
     """Switch over. Raises TransferError; then everything is as it was before."""
     alias = options.database
-    refuse_on_cluster(alias, "The cut-over")
+    refuse_where_distributed(connections[alias], "The cut-over")
     files = files_to_cut_over(on_event)
     states.require(alias, [file.name for file in files], Action.CUT_OVER)
     with exclusive(alias):

@@ -6,14 +6,16 @@ import threading
 import time
 from collections.abc import Sequence
 
+from django.db import connections
+
 from stillme.transfer import ledger
 from stillme.transfer.errors import Busy
 from stillme.transfer.findings import Event, OnEvent, ignore_event
+from stillme.transfer.postgresql.distributed import refuse_where_distributed
 from stillme.transfer.postgresql.locks import exclusive
 from stillme.transfer.registry import LegacyFile
 from stillme.transfer.selection import Selection, present_files
 from stillme.transfer.steps.load import ImportOptions, import_files
-from stillme.transfer.steps.merging.image import refuse_on_cluster
 from stillme.transfer.steps.syncing import states
 from stillme.transfer.steps.syncing.follow_result import FileFollowed, FollowOptions, FollowResult
 from stillme.transfer.steps.syncing.follower import Follower, Stopped
@@ -37,7 +39,7 @@ def follow(
     alias = options.database
     stop = stop or threading.Event()
     began = time.monotonic()
-    refuse_on_cluster(alias, "Following the files")
+    refuse_where_distributed(connections[alias], "Following the files")
     files = files_to_follow(alias, options.selection, on_event)
     try:
         load_where_needed(alias, files, until(stop, on_event))

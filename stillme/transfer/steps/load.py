@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from django.conf import settings
-from django.db import transaction
+from django.db import connections, transaction
 
 from stillme.transfer import ledger
 from stillme.transfer.deletions import Confirm, always
@@ -19,6 +19,7 @@ from stillme.transfer.live_identity import require_place
 from stillme.transfer.missing import missing_legacy
 from stillme.transfer.models import KeptCell, QuarantinedRow, Run
 from stillme.transfer.postgresql import objects
+from stillme.transfer.postgresql.distributed import refuse_where_distributed
 from stillme.transfer.postgresql.locks import exclusive
 from stillme.transfer.postgresql.planner_figures import renew_where_outgrown
 from stillme.transfer.postgresql.sequences import set_sequence
@@ -49,7 +50,6 @@ from stillme.transfer.steps.loading.prune import dry_vanished, find_gone, prune_
 from stillme.transfer.steps.loading.readiness import check_target
 from stillme.transfer.steps.loading.schedule import Schedule, executor
 from stillme.transfer.steps.loading.workers import workforce
-from stillme.transfer.steps.merging.image import refuse_on_cluster
 from stillme.transfer.steps.retry import retry_orphans
 from stillme.transfer.steps.rows.job import TableJob
 from stillme.transfer.steps.syncing import states
@@ -75,7 +75,7 @@ def import_files(
         if options.prune or not options.dry_run:
             check_target(options.database)
         if options.prune:
-            refuse_on_cluster(options.database, "--prune")
+            refuse_where_distributed(connections[options.database], "--prune")
         if options.dry_run:
             result = _dry(options, directory, on_event)
         else:

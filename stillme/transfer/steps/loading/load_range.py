@@ -19,7 +19,8 @@ from stillme.transfer.errors import TransferError
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import Chunk
 from stillme.transfer.postgresql.capture import as_replay
-from stillme.transfer.postgresql.copy import commit_lazily, copy_csv, fetch_all, lost_connection
+from stillme.transfer.postgresql.copy import copy_csv, fetch_all, lost_connection
+from stillme.transfer.postgresql.distributed import commit_lazily
 from stillme.transfer.sqlite.ranges import KeyRange
 from stillme.transfer.steps.merging.merge import merge_range, range_condition
 from stillme.transfer.steps.rows.careful import LoadedRow, SetAside

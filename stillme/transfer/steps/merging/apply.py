@@ -8,11 +8,10 @@ from django.db import connections
 
 from stillme.transfer.postgresql.copy import StageWriter, create_stage
 from stillme.transfer.sqlite.raw import RawRow
-from stillme.transfer.steps.merging.merge import delete_keys, stage_rows
-from stillme.transfer.steps.merging.merge_rows import merge_stage
-from stillme.transfer.steps.merging.merged import Merged
+from stillme.transfer.steps.merging.merge import delete_keys, merge_stage
 from stillme.transfer.steps.merging.orphans import set_orphans_aside
 from stillme.transfer.steps.merging.records import can_be_loaded, drop_records
+from stillme.transfer.steps.merging.staging import Merged, stage_rows
 from stillme.transfer.steps.rows.job import Source, TableSource
 from stillme.transfer.steps.rows.outcome import MOST_KEYS, Outcome
 from stillme.transfer.steps.rows.set_aside import keep_cells, quarantine_rows

@@ -1,7 +1,6 @@
 """Do target rows hold what legacy rows say? Legacy rows are staged and compared in PostgreSQL.
 
-For sweep, cut-over and rollback. It shares the loader's conversions, so it is no proof: that is
-the judge's (`verify_migration`).
+For the sweep, the cut-over and the rollback.
 """
 
 from __future__ import annotations
@@ -18,11 +17,10 @@ from stillme.transfer.postgresql.copy import STAGE, StageWriter, create_stage, f
 from stillme.transfer.raw_cells import pack_cell, whole_keys
 from stillme.transfer.sqlite.ranges import KeyRange
 from stillme.transfer.steps.merging.difference import rows_differ
-from stillme.transfer.steps.merging.merge import fill_stage, range_condition, stage_rows
-from stillme.transfer.steps.merging.merged import Merged
+from stillme.transfer.steps.merging.merge import range_condition
 from stillme.transfer.steps.merging.orphans import set_orphans_aside
+from stillme.transfer.steps.merging.staging import Merged, fill_stage, key_value, stage_keys
 from stillme.transfer.steps.rows.job import TableSource
-from stillme.transfer.steps.rows.read_keys import MANY, read_many
 
 
 def compare_range(alias: str, source: TableSource, key_range: KeyRange) -> list[str]:
@@ -52,29 +50,6 @@ def compare_keys(alias: str, source: TableSource, keys: Sequence[int | str]) -> 
         set_orphans_aside(alias, source, merged, source.raw.keys)
         condition = f"t.{quoted(mapping.key.target)} = ANY(%s)"
         return _differing(alias, source, condition, [target_keys(mapping, keys)])
-
-
-def stage_keys(
-    writer: StageWriter, source: TableSource, keys: Sequence[int | str], merged: Merged
-) -> set[int | str]:
-    """Stage the legacy rows of keys; the keys of the rows that exist."""
-    mapping = source.job.mapping
-    assert mapping.key is not None
-    whole = [key for key in keys if isinstance(key, int)]
-    many = read_many(source, whole) if len(whole) == len(keys) >= MANY else None
-    if many is not None and writer.try_blocks(many.blocks):
-        stage_rows(writer, source, many.others, merged)
-        return set(many.present)
-    rows = list(source.raw.keys(keys))
-    stage_rows(writer, source, rows, merged)
-    return {key_value(row.cells[mapping.key.legacy][1]) for row in rows}
-
-
-def key_value(raw: object) -> int | str:
-    """A raw key as the target has it."""
-    if isinstance(raw, bytes):
-        return raw.decode("utf-8", "replace")
-    return raw if isinstance(raw, int) else str(raw)
 
 
 def target_keys(mapping: TableMapping, keys: Sequence[object]) -> list[int] | list[str]:

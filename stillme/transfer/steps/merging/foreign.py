@@ -21,11 +21,11 @@ from stillme.transfer.mapping import EXTRA_COLUMN, TableMapping, split_table
 from stillme.transfer.models import RunTable, WriteMark
 from stillme.transfer.postgresql.capture import as_replay
 from stillme.transfer.postgresql.copy import execute, fetch_all, quoted
+from stillme.transfer.postgresql.distributed import knows_writers
 from stillme.transfer.registry import legacy_models
 from stillme.transfer.sqlite.ranges import key_ranges
-from stillme.transfer.steps.merging import image
 from stillme.transfer.steps.merging.compare import compare_range, target_keys
-from stillme.transfer.steps.merging.merge_rows import OURS
+from stillme.transfer.steps.merging.merge import OURS
 from stillme.transfer.steps.rows.job import TableSource
 
 MOST = 20
@@ -63,7 +63,7 @@ def foreign_among(alias: str, mapping: TableMapping, keys: Sequence[str]) -> lis
 
 def foreign_writers(alias: str, mapping: TableMapping) -> list[int]:
     """The transactions (64 bit) of others that wrote rows of the table last; one quick scan."""
-    if mapping.key is None or image.is_elsewhere(alias, mapping):
+    if mapping.key is None or not knows_writers(connections[alias], mapping.relation):
         return []
     rows = fetch_all(
         connections[alias],

@@ -1,40 +1,40 @@
-"""Staging a range of the snapshot and merging it into the target."""
+"""From the stage into the target: insert what is new, update what changed, no more.
+
+A range of the snapshot, or rows that a follower was told of, is staged (`staging`), rows without a
+parent are taken out (`orphans`), and the stage is compared with the target. An example: of 10,000
+staged rows 9,990 are equal and stay untouched, 7 are new and inserted, 3 differ. Two of those were
+last written by the engine and are updated; the third was written by somebody else: it is left
+alone and named as a conflict, unless the operator said `--overwrite`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from django.db import connections
 
 from stillme.transfer import kinds
-from stillme.transfer.csv_format import csv_line
 from stillme.transfer.edited_keys import edited_keys
 from stillme.transfer.identity import OF_TABLE
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import KeptCell, QuarantinedRow
-from stillme.transfer.postgresql.copy import (
-    STAGE,
-    StageWriter,
-    create_stage,
-    execute,
-    fetch_all,
-    quoted,
-)
+from stillme.transfer.postgresql.copy import STAGE, create_stage, execute, fetch_all, quoted
+from stillme.transfer.postgresql.distributed import NearTable, staged_for
 from stillme.transfer.raw_cells import whole_keys
 from stillme.transfer.sqlite.ranges import KeyRange
-from stillme.transfer.sqlite.raw import RawRow
-from stillme.transfer.steps.merging import image
-from stillme.transfer.steps.merging.merge_rows import OURS, merge_stage
-from stillme.transfer.steps.merging.merged import Merged
+from stillme.transfer.steps.merging.difference import merged_columns, rows_differ
 from stillme.transfer.steps.merging.orphans import set_orphans_aside
-from stillme.transfer.steps.rows.careful import LoadedRow, SetAside
-from stillme.transfer.steps.rows.job import Source, TableJob, TableSource
-from stillme.transfer.steps.rows.load_huge import is_huge, line_pieces
+from stillme.transfer.steps.merging.staging import Merged, fill_stage, set_all_aside
+from stillme.transfer.steps.rows.job import TableJob, TableSource
 from stillme.transfer.steps.rows.outcome import MOST_KEYS
-from stillme.transfer.steps.rows.read_range import RangeReader, ReadRange
+from stillme.transfer.steps.rows.read_range import ReadRange
 
-# Rows that need attention are staged so many characters at a time.
-_ROWS_AT_ONCE, _CHARACTERS_AT_ONCE = 1_000, 4_000_000
+# A row written by somebody else than the engine has an xmin that no mark knows.
+# Correlated, so that few rows ask the index on the expression: a follower leaves a mark a round.
+OURS = (
+    "EXISTS (SELECT 1 FROM transfer.write_mark AS w "
+    "WHERE mod(w.xid, 4294967296) = t.xmin::text::bigint)"
+)
 
 
 def range_condition(
@@ -66,76 +66,59 @@ def merge_range(
     mapping = source.job.mapping
     merged = Merged(mapping)
     if mapping.key is None:
-        _set_all_aside(source, key_range, merged)
+        set_all_aside(source, key_range, merged)
         return merged
     create_stage(connections[alias], mapping.relation, mapping.key.target)
     fill_stage(alias, source, key_range, merged, read)
     set_orphans_aside(alias, source, merged, source.raw.keys)
     within = range_condition(mapping, key_range, "t")
-    if not image.is_elsewhere(alias, mapping):
+    table = staged_table(alias, mapping)
+    if table.is_near:
         find_vanished(alias, source.job, merged, *within)
-    merge_stage(alias, source.job, merged, within)
+    merge_stage(alias, source.job, merged, within, table)
     return merged
 
 
-def _set_all_aside(source: TableSource, key_range: KeyRange, merged: Merged) -> None:
-    for raw in RangeReader(source, key_range).everything():
-        merged.note(source.careful.convert(raw))
-
-
-def fill_stage(
+def merge_stage(
     alias: str,
-    source: TableSource,
-    key_range: KeyRange,
+    job: TableJob,
     merged: Merged,
-    read: ReadRange | None = None,
+    within: tuple[str, list[int | str]] = ("TRUE", []),
+    table: NearTable | None = None,
 ) -> None:
-    """Common rows as a stream where PostgreSQL takes them all, else every row cell by cell."""
-    writer = StageWriter(connections[alias], source.job.mapping.target_columns)
-    reader = RangeReader(source, key_range)
-    kept = None if read is None else read.blocks
-    if writer.try_blocks(reader.blocks() if kept is None else kept) and not reader.by_hand:
-        rows = reader.rows if kept is None or read is None else read.common_rows
-        merged.outcome.legacy_rows = merged.outcome.loaded = rows
-        others = None if read is None or kept is None else read.others
-        stage_rows(writer, source, reader.others() if others is None else others, merged)
-        return
-    if reader.by_hand:
-        execute(connections[alias], f"TRUNCATE pg_temp.{STAGE}")
-    stage_rows(writer, source, RangeReader(source, key_range).everything(), merged)
+    """Insert and update from the stage; rows that the target side changed are left alone.
+
+    `within` is a condition on the target `t`, with its parameters, that holds for every staged
+    key: it spares the server a look at the whole table.
+    """
+    condition, values = within
+    mapping = job.mapping
+    assert mapping.key is not None
+    key = quoted(mapping.key.target)
+    table = table or staged_table(alias, mapping)
+    whose = OURS if table.is_near else "FALSE"
+    # Compared once; few rows differ as a rule, and those are found again by their key.
+    changed = fetch_all(
+        connections[alias],
+        f"SELECT s.{key}, {'TRUE' if job.overwrite else whose} FROM {STAGE} AS s "
+        f"JOIN {table.present()} AS t ON {table.same_row} "
+        f"WHERE {condition} AND {rows_differ(mapping)} ORDER BY s.{key}::text FOR UPDATE OF t",
+        values,
+    )
+    conflicts = [str(name) for name, ours in changed if not ours]
+    merged.outcome.conflict_count += len(conflicts)
+    merged.outcome.conflicts += conflicts[:MOST_KEYS]
+    _forget_old(alias, job, key)
+    if to_update := [name for name, ours in changed if ours]:
+        chosen = f"s.{key} = ANY(%s)"
+        merged.outcome.updated += table.update(merged_columns(mapping), chosen, [to_update])
+    merged.outcome.inserted += table.insert(mapping.target_columns, condition, values)
 
 
-def stage_rows(writer: StageWriter, source: Source, rows: Iterable[RawRow], merged: Merged) -> None:
-    """Convert raw rows and stage them; what PostgreSQL still refuses is set aside."""
-    batch: list[tuple[LoadedRow, str]] = []
-    size = 0
-    for raw in rows:
-        row = source.careful.convert(raw)
-        if isinstance(row, SetAside):
-            merged.note(row)
-        elif is_huge(row.cells):
-            _note_staged(merged, row, writer.refusal(line_pieces(row.cells)))
-        else:
-            batch.append((row, csv_line(row.cells)))
-            size += len(batch[-1][1])
-        if size >= _CHARACTERS_AT_ONCE or len(batch) >= _ROWS_AT_ONCE:
-            _stage(writer, batch, merged)
-            batch, size = [], 0
-    _stage(writer, batch, merged)
-
-
-def _stage(writer: StageWriter, batch: Sequence[tuple[LoadedRow, str]], merged: Merged) -> None:
-    refused = dict(writer.lines([line for _, line in batch]))
-    for index, (row, _) in enumerate(batch):
-        _note_staged(merged, row, refused.get(index))
-
-
-def _note_staged(merged: Merged, row: LoadedRow, refusal: str | None) -> None:
-    if refusal is None:
-        merged.note(row)
-        return
-    sentence = f"PostgreSQL refuses the row: {refusal}"
-    merged.note(SetAside(row.key, row.raw, "refused_by_target", "", sentence))
+def staged_table(alias: str, mapping: TableMapping) -> NearTable:
+    """The target table, to be merged with the stage."""
+    assert mapping.key is not None
+    return staged_for(connections[alias], mapping.relation, STAGE, [mapping.key.target])
 
 
 def find_vanished(
@@ -179,4 +162,28 @@ def delete_keys(alias: str, mapping: TableMapping, keys: Sequence[str]) -> int:
         connections[alias],
         f"DELETE FROM {mapping.relation} WHERE {quoted(mapping.key.target)} = ANY(%s)",
         [wanted],
+    )
+
+
+def _forget_old(alias: str, job: TableJob, key: str) -> None:
+    """Kept cells of staged rows are written anew; their quarantine entries are resolved.
+
+    Not those of rows whose own key no staged row can have: a blob that reads like it, say.
+    """
+    connection = connections[alias]
+    assert job.mapping.key is not None
+    is_text = isinstance(job.mapping.key.kind, kinds.TextKey)
+    storages = ["text", "integer", "real"] if is_text else ["integer"]
+    staged = f"SELECT s.{key}::text FROM {STAGE} AS s"
+    execute(
+        connection,
+        f"DELETE FROM {KeptCell._meta.db_table} WHERE {OF_TABLE} AND key IN ({staged})",
+        job.mapping.identity,
+    )
+    execute(
+        connection,
+        f"UPDATE {QuarantinedRow._meta.db_table} SET status = 'repaired', decided_at = now(), "
+        f"note = 'The legacy row loads now.' WHERE {OF_TABLE} AND key IN ({staged}) "
+        "AND status <> 'repaired' AND coalesce(cells -> %s ->> 0, 'integer') = ANY(%s)",
+        [*job.mapping.identity, job.mapping.key.legacy, storages],
     )

@@ -11,7 +11,7 @@ from django.db import connections
 from stillme.transfer.mapping import MappedColumn, TableMapping
 from stillme.transfer.postgresql.copy import STAGE, fetch_all, quoted
 from stillme.transfer.sqlite.raw import RawRow
-from stillme.transfer.steps.merging.merged import Merged
+from stillme.transfer.steps.merging.staging import Merged
 from stillme.transfer.steps.rows.careful import SetAside, key_as_text
 from stillme.transfer.steps.rows.job import Source
 

@@ -17,8 +17,9 @@ from django.db.models import Value
 from stillme.transfer.mapping import EXTRA_COLUMN, TableMapping
 from stillme.transfer.postgresql.copy import STAGE, StageWriter, create_stage, fetch_all, quoted
 from stillme.transfer.registry import legacy_model
-from stillme.transfer.steps.merging.compare import stage_keys, target_keys
-from stillme.transfer.steps.merging.merged import Merged
+from stillme.transfer.steps.merging.compare import target_keys
+from stillme.transfer.steps.merging.difference import cells_differ
+from stillme.transfer.steps.merging.staging import Merged, stage_keys
 from stillme.transfer.steps.rows.job import TableSource
 from stillme.transfer.steps.switching.legacy_format import (
     UNREADABLE,
@@ -176,9 +177,8 @@ def _target_rows(
     assert mapping.key is not None
     key = quoted(mapping.key.target)
     columns = [(c.kind, quoted(c.target)) for c in mapping.columns]
-    extra = quoted(EXTRA_COLUMN)
-    compared = [*(n for _, n in columns), *([extra] if mapping.extra else [])]
-    differs = [f"s.{n}::text IS DISTINCT FROM t.{n}::text" for n in compared]
+    compared = [c.target for c in mapping.columns] + ([EXTRA_COLUMN] if mapping.extra else [])
+    differs = [cells_differ(mapping, name) for name in compared]
     values = [target_expression(kind, f"t.{n}") for kind, n in columns]
     others = [f"t.{quoted(str(f.column))}::text" for f in other_fields(mapping)]
     connection = connections[alias]

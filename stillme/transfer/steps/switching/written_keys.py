@@ -10,7 +10,8 @@ from django.db.models.fields.json import KeyTextTransform, KeyTransform
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.postgresql.copy import fetch_all, quoted
-from stillme.transfer.steps.merging.compare import key_value, target_keys
+from stillme.transfer.steps.merging.compare import target_keys
+from stillme.transfer.steps.merging.staging import key_value
 from stillme.transfer.steps.rows.careful import key_as_text
 from stillme.transfer.steps.rows.job import TableSource
 

@@ -19,21 +19,19 @@ from stillme.transfer.postgresql.capture import as_replay
 from stillme.transfer.postgresql.copy import (
     STAGE,
     StageWriter,
-    commit_lazily,
     create_stage,
     execute,
     fetch_all,
     quoted,
 )
+from stillme.transfer.postgresql.distributed import commit_lazily
 from stillme.transfer.postgresql.locks import share_rows
 from stillme.transfer.raw_cells import whole_key
 from stillme.transfer.sqlite.key_text import Key
 from stillme.transfer.sqlite.raw import RawRow
 from stillme.transfer.steps.merging.apply import apply_raw
 from stillme.transfer.steps.merging.foreign import foreign_among
-from stillme.transfer.steps.merging.merge import delete_keys, stage_rows
-from stillme.transfer.steps.merging.merge_rows import merge_stage
-from stillme.transfer.steps.merging.merged import Merged
+from stillme.transfer.steps.merging.merge import delete_keys, merge_stage
 from stillme.transfer.steps.merging.orphans import set_orphans_aside
 from stillme.transfer.steps.merging.records import (
     drop_keyless,
@@ -41,6 +39,7 @@ from stillme.transfer.steps.merging.records import (
     is_target_key,
     unloaded_keys,
 )
+from stillme.transfer.steps.merging.staging import Merged, stage_rows
 from stillme.transfer.steps.rows.job import TableSource
 from stillme.transfer.steps.rows.outcome import Outcome
 from stillme.transfer.steps.rows.read_keys import ManyRows
