@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
-from contextlib import ExitStack, closing
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -203,6 +204,16 @@ def explain(path: Path, error: sqlite3.Error) -> LegacyFileError:
     else:
         what = f"cannot be read: {text}"
     return LegacyFileError(f"{path} {what}.")
+
+
+@contextmanager
+def reading(connection: sqlite3.Connection) -> Iterator[None]:
+    """One consistent view over several statements."""
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        connection.execute("ROLLBACK")
 
 
 def quoted(name: str) -> str:

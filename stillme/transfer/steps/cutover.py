@@ -343,7 +343,8 @@ class _Cutover:
                 timeout=self.limit.left(),
                 at_lock=partial(self.unseen.at_last_lock, file.name),
             )
-            live.check_on_disk(position)
+            assert live.history is not None
+            live.history.require_on_disk(position)
             if done.last_change != position:
                 raise TransferError(
                     f"{file.name} was written to after it was drained: the freeze had run out; "

@@ -56,8 +56,8 @@ def follow(
                 follower.open()
                 result = follower.run(stop)
         except Stopped:
-            follower.sign(ended=True)
-            result = FollowResult(run.pk, list(follower.done.values()))
+            follower.notes.sign(ended=True)
+            result = FollowResult(run.pk, list(follower.notes.done.values()))
         except BaseException as error:
             ledger.fail_run(alias, run, error)
             raise
