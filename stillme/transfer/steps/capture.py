@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 import uuid
-from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from django.db import transaction
 
-from stillme.transfer.errors import LegacyFileError, StateError
+from stillme.transfer.errors import StateError
 from stillme.transfer.findings import Event, OnEvent, ignore_event
 from stillme.transfer.live_identity import (
     is_gone,
@@ -19,15 +18,14 @@ from stillme.transfer.live_identity import (
     other_file,
     place,
 )
-from stillme.transfer.mapping import TableMapping, split_table
+from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models_sync import RangeDigest
-from stillme.transfer.postgresql.capture import TargetTable
 from stillme.transfer.postgresql.locks import exclusive
-from stillme.transfer.registry import LegacyFile, legacy_models
+from stillme.transfer.registry import LegacyFile
 from stillme.transfer.scratch import scratch_folder
 from stillme.transfer.selection import Selection, present_files
 from stillme.transfer.sqlite import capture
-from stillme.transfer.sqlite.capture import CaptureStatus, Health, Probe, captured_tables
+from stillme.transfer.sqlite.capture import CaptureStatus, Health, Probe
 from stillme.transfer.sqlite.connect import explain
 from stillme.transfer.sqlite.foreign_names import is_about_a_name
 from stillme.transfer.sqlite.snapshot import Snapshot, take_snapshot
@@ -233,24 +231,6 @@ def capture_reports(
         report.frozen = found.frozen
         reports.append(report)
     return reports
-
-
-def target_tables(files: Sequence[str]) -> list[TargetTable]:
-    """The target tables of some files, with their key columns."""
-    found = []
-    for name in files:
-        for model in legacy_models(name):
-            target = model.target_model()
-            schema, table = split_table(target._meta.db_table)
-            assert target._meta.pk is not None
-            found.append(TargetTable(schema, table, str(target._meta.pk.column)))
-    return found
-
-
-def require_capture_tables(live: LiveFile) -> None:
-    """Raise LegacyFileError where a file has none of the declared tables."""
-    if not captured_tables(live.connection, list(live.mappings.values())):
-        raise LegacyFileError(f"{live.file.path} has none of the known tables: check the path.")
 
 
 def present(selection: Selection, on_event: OnEvent) -> list[LegacyFile]:

@@ -30,12 +30,12 @@ from stillme.transfer.steps.accounted_lines import (
     missing_lines,
 )
 from stillme.transfer.steps.backup import check_backup
-from stillme.transfer.steps.capture import target_tables
 from stillme.transfer.steps.merging.foreign import DECIDE, MOST, foreign_rows
 from stillme.transfer.steps.readiness_of_files import file_lines
 from stillme.transfer.steps.syncing.condition import Condition, condition
 from stillme.transfer.steps.syncing.life_sign import moment
 from stillme.transfer.steps.syncing.states import State
+from stillme.transfer.steps.syncing.target_tables import target_tables
 
 OLDEST_PROOF = timedelta(hours=24)
 OLDEST_BACKUP = timedelta(hours=24)

@@ -11,10 +11,10 @@ from stillme.transfer.models_sync import CarriedCell, ReverseChange
 from stillme.transfer.postgresql import capture as reverse
 from stillme.transfer.proofs import files_to_prove, standing_proof
 from stillme.transfer.registry import LegacyFile, legacy_files
-from stillme.transfer.steps.capture import target_tables
 from stillme.transfer.steps.syncing.condition import condition
 from stillme.transfer.steps.syncing.life_sign import Moment, moment
 from stillme.transfer.steps.syncing.states import State
+from stillme.transfer.steps.syncing.target_tables import target_tables
 from stillme.transfer.stores import Store, stores
 from stillme.transfer.take_inventory import readable_inventory
 from stillme.transfer.totals import Totals, added_up, table_totals
