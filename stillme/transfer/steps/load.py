@@ -14,7 +14,6 @@ from stillme.transfer.deletions import Confirm, always
 from stillme.transfer.edited_keys import keys_of_edited_rows
 from stillme.transfer.errors import NoLegacyFile
 from stillme.transfer.findings import Event, OnEvent, ignore_event
-from stillme.transfer.identity import TableId
 from stillme.transfer.live_identity import require_place
 from stillme.transfer.missing import missing_legacy
 from stillme.transfer.models import KeptCell, QuarantinedRow, Run
@@ -28,7 +27,7 @@ from stillme.transfer.recorded_clock import recorded_usuals
 from stillme.transfer.registry import legacy_files
 from stillme.transfer.scratch import scratch_folder
 from stillme.transfer.steps.loading.approval import Approval
-from stillme.transfer.steps.loading.dry import dry_table
+from stillme.transfer.steps.loading.dry import predict_tables
 from stillme.transfer.steps.loading.history import refuse_other_history
 from stillme.transfer.steps.loading.import_options import (
     CHUNK_ROWS,
@@ -36,11 +35,9 @@ from stillme.transfer.steps.loading.import_options import (
     ImportResult,
     TableResult,
 )
-from stillme.transfer.steps.loading.itself import set_aside_of_itself
 from stillme.transfer.steps.loading.plan import (
     Cut,
     Plan,
-    PlannedTable,
     Planner,
     arrange,
     make_plan,
@@ -111,29 +108,22 @@ def _dry(options: ImportOptions, directory: Path, on_event: OnEvent) -> ImportRe
         states.require(options.database, [s.file for s in plan.snapshots], Action.IMPORT)
     if options.prune and not options.replaced:
         refuse_other_history(options.database, plan.snapshots, prune=True)
-    set_aside: dict[TableId, tuple[int, ...]] = {}
-    for planned in plan.tables:
-        begun = time.monotonic()
-        job = replace(planned.job, set_aside=_parents_of(planned, set_aside))
-        job = replace(job, set_aside=set_aside_of_itself(job, _edited(options, job)))
-        outcome, aside = dry_table(job)
+    for found in predict_tables(plan.tables, lambda job: _edited(options, job)):
+        outcome, job, mapping = found.prediction.outcome(), found.job, found.job.mapping
         if options.prune:
             vanished = dry_vanished(
                 options.database, replace(job, prune=True, overwrite=options.overwrite)
             )
             outcome.vanished_count, outcome.vanished = vanished.vanished_count, vanished.vanished
             approval([find_gone(options.database, job, vanished.to_prune).deletion])
-        set_aside[job.mapping.identity] = aside
-        mapping = job.mapping
-        seconds = time.monotonic() - begun
         result.tables.append(
             TableResult(
                 mapping.file,
                 mapping.declared_table,
                 mapping.target,
                 outcome,
-                seconds,
-                counted=planned.rows,
+                found.seconds,
+                counted=found.planned.rows,
             )
         )
     _load_stores(options, None, result, on_event, approval)
@@ -170,13 +160,6 @@ def _load_stores(
         result.notices += report.notices
         alias = None if options.dry_run else options.database
         result.inventory += with_decisions(alias, report.inventory)
-
-
-def _parents_of(
-    planned: PlannedTable, set_aside: dict[TableId, tuple[int, ...]]
-) -> dict[str, tuple[int, ...]]:
-    file = planned.job.mapping.file
-    return {name: set_aside.get(TableId(file, name), ()) for name in planned.job.parents}
 
 
 def _import(

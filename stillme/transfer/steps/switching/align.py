@@ -12,7 +12,8 @@ from stillme.transfer.models_sync import CarriedCell
 from stillme.transfer.postgresql.copy import execute, quoted
 from stillme.transfer.sqlite.key_text import Key
 from stillme.transfer.steps.merging.compare import compare_keys
-from stillme.transfer.steps.switching.carry_back import Carried, other_fields
+from stillme.transfer.steps.switching.carried import Carried
+from stillme.transfer.steps.switching.carry_back import other_fields
 from stillme.transfer.steps.syncing.children import children_of
 from stillme.transfer.steps.syncing.live_file import LiveFile
 from stillme.transfer.steps.syncing.replay import Replayed, apply_rows

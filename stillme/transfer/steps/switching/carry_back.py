@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.db import connections, models, transaction
@@ -21,6 +21,7 @@ from stillme.transfer.steps.merging.compare import target_keys
 from stillme.transfer.steps.merging.difference import cells_differ
 from stillme.transfer.steps.merging.staging import Merged, stage_keys
 from stillme.transfer.steps.rows.job import TableSource
+from stillme.transfer.steps.switching.carried import Carried, Lost
 from stillme.transfer.steps.switching.legacy_format import (
     UNREADABLE,
     Stored,
@@ -31,41 +32,6 @@ from stillme.transfer.steps.switching.legacy_format import (
 from stillme.transfer.steps.switching.legacy_rows import LegacyRows
 
 AT_ONCE = 5_000
-
-
-@dataclass(frozen=True, slots=True)
-class Lost:
-    """A target value that the legacy file could not take as it is."""
-
-    table: str
-    key: str
-    column: str
-    value: str
-    reason: str
-
-
-@dataclass(slots=True)
-class Carried:
-    """What was carried back into one legacy table."""
-
-    file: str
-    table: str
-    keys: list[int | str] = field(default_factory=list)
-    inserted: int = 0
-    updated: int = 0
-    deleted: int = 0
-    unchanged: int = 0
-    cells: int = 0
-    lost: list[Lost] = field(default_factory=list)
-    unequal: list[str] = field(default_factory=list)
-
-    def add(self, other: Carried) -> None:
-        """Count what was carried into the same table once more; rows of both count once."""
-        self.keys = [*dict.fromkeys([*self.keys, *other.keys])]
-        for name in ("inserted", "updated", "deleted", "unchanged", "cells"):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-        self.lost += [item for item in other.lost if item not in self.lost]
-        self.unequal += [key for key in other.unequal if key not in self.unequal]
 
 
 @dataclass(frozen=True, slots=True)

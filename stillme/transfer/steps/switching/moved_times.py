@@ -14,7 +14,8 @@ from django.conf import settings
 from stillme.transfer.errors import TransferError
 from stillme.transfer.sqlite.clock import Clock, read_clock
 from stillme.transfer.steps.rows.job import TableSource
-from stillme.transfer.steps.switching.carry_back import Carried, carry_table
+from stillme.transfer.steps.switching.carried import Carried
+from stillme.transfer.steps.switching.carry_back import carry_table
 from stillme.transfer.steps.switching.written_keys import present_keys
 from stillme.transfer.steps.syncing.decisions import Change, clock_difference
 from stillme.transfer.steps.syncing.live_file import LiveFile

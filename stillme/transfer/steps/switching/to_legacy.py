@@ -34,7 +34,8 @@ from stillme.transfer.sqlite.capture.tables import write_transaction
 from stillme.transfer.steps.rows.job import TableSource
 from stillme.transfer.steps.switching.align import align
 from stillme.transfer.steps.switching.as_left import require_as_left
-from stillme.transfer.steps.switching.carry_back import Carried, carry_table
+from stillme.transfer.steps.switching.carried import Carried
+from stillme.transfer.steps.switching.carry_back import carry_table
 from stillme.transfer.steps.switching.limit import Limit
 from stillme.transfer.steps.switching.moved_times import carry_moved_times
 from stillme.transfer.steps.switching.switch import Switch

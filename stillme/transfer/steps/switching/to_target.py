@@ -186,7 +186,7 @@ class ToTarget(Switch):
 
     def _freeze(self) -> None:
         """All files, in one order: no writer may pass between two of them for long."""
-        tables = {file.name: self._live(file).captured() for file in self.files}
+        tables = {name: live.captured() for name, live in self.follower.live.items()}
         self.limit.begin()
         for file in self.files:
             freeze(
@@ -298,9 +298,6 @@ class ToTarget(Switch):
 
     def _watched(self, file: LegacyFile) -> LiveFile:
         """The open file; from now on it waits for locks no longer than the limit allows."""
-        live = self._live(file)
+        live = self.follower.live[file.name]
         self.limit.watch(live.connection)
         return live
-
-    def _live(self, file: LegacyFile) -> LiveFile:
-        return self.follower.live[file.name]
