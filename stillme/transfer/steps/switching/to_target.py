@@ -96,11 +96,9 @@ class ToTarget(Switch):
     ) -> None:
         super().__init__(options.database, files, run, on_event, options.freeze_limit)
         self.options = options
-        self.result = CutoverResult(
-            run.pk, files=[f.name for f in files], unswitched=unswitched(files)
-        )
-        follow = FollowOptions(once=True, database=self.alias)
-        self.follower = Follower(follow, files, run, on_event)
+        names = [file.name for file in files]
+        self.result = CutoverResult(run.pk, files=names, unswitched=unswitched(files))
+        self.follower = Follower(FollowOptions(database=self.alias), files, run, on_event)
         self.tail = Tail(self.alias, options.judge, self._decided_foreign())
         self.follower.on_round = self.tail.note
         self.follower.on_decision = self.tail.decide_again
