@@ -11,10 +11,10 @@ from collections.abc import Iterable, Sequence
 from django.db import connections
 from django.utils import timezone
 
+from stillme.postgresql.statements import execute, fetch_all
 from stillme.transfer.errors import TransferError
 from stillme.transfer.identity import OF_TABLE
 from stillme.transfer.models import KeptCell, QuarantinedRow
-from stillme.transfer.postgresql.copy import execute, fetch_all
 from stillme.transfer.postgresql.distributed import staged_for
 from stillme.transfer.steps.rows.outcome import MOST_KEYS, Outcome
 from vector import chroma, models

@@ -41,7 +41,7 @@ from stillme.transfer.console.paginator import EstimatingPaginator
 from stillme.transfer.console.permissions import named_permissions
 from stillme.transfer.console.related import Related
 from stillme.transfer.console.side_by_side import legacy_table
-from stillme.transfer.raw_cells import whole_key
+from stillme.transfer.keys import whole_key
 
 EXCERPT = 90
 

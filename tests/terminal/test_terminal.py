@@ -162,7 +162,7 @@ def test_completion_as_documented(words: tuple[str, ...], expected: set[str]) ->
     bash = shutil.which("bash")
     if bash is None:
         pytest.skip("there is no bash here")
-    page = (ROOT / "docs" / "terminal.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "reference" / "terminal.md").read_text(encoding="utf-8")
     snippet = page.split("<!-- completion -->")[1].split("```")[1].removeprefix("sh\n")
     listed = " ".join(f"'{word}'" for word in words)
     script = f"{snippet}\nCOMP_WORDS=({listed}); COMP_CWORD={len(words) - 1}\n"

@@ -22,7 +22,7 @@ from django.utils import timezone
 
 from stillme.transfer.admin_dates import by_time, next_period
 from stillme.transfer.console.checked_list import CheckedChangeList
-from stillme.transfer.raw_cells import whole_key
+from stillme.transfer.keys import whole_key
 
 BEFORE = "before"
 # Rows that a search or filter looks at: some tens of milliseconds in a table of long texts.

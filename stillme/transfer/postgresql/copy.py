@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import psycopg
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from stillme.postgresql.names import quote
+from stillme.postgresql.statements import execute as execute
+from stillme.postgresql.statements import fetch_all as fetch_all
 from stillme.transfer.csv_format import COPY_OPTIONS
 
 STAGE = "transfer_stage"
-
-
-def quoted(name: str) -> str:
-    """A PostgreSQL identifier, quoted."""
-    return '"' + name.replace('"', '""') + '"'
+quoted = quote
 
 
 def copy_csv(
@@ -110,19 +108,3 @@ def lost_connection(error: psycopg.Error) -> bool:
     """Whether the error is about the server (gone, disk full, shut down), not about a value."""
     state = error.sqlstate
     return state is None or state[:2] in _NOT_ABOUT_A_VALUE
-
-
-def fetch_all(
-    connection: BaseDatabaseWrapper, sql: str, params: Sequence[Any] = ()
-) -> list[tuple[Any, ...]]:
-    """Run a query and return its rows."""
-    with connection.cursor() as cursor:
-        cursor.execute(sql, list(params) or None)
-        return list(cursor.fetchall())
-
-
-def execute(connection: BaseDatabaseWrapper, sql: str, params: Sequence[Any] = ()) -> int:
-    """Run a statement and return how many rows it touched."""
-    with connection.cursor() as cursor:
-        cursor.execute(sql, list(params) or None)
-        return int(cursor.rowcount)

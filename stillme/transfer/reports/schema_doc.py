@@ -1,4 +1,4 @@
-"""docs/schema.md: both schemas and the mapping between them, from the models alone."""
+"""docs/reference/schema.md: both schemas and the mapping between them, from the models alone."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from stillme.transfer.reports.schema_words import (
 )
 
 ENGINE = "transfer"
-COMMAND = "python manage.py inspect_sqlite --schema-doc docs/schema.md"
+COMMAND = "python manage.py inspect_sqlite --schema-doc docs/reference/schema.md"
 
 _INTRODUCTION = """\
 # The schema: legacy files, target, and what goes where

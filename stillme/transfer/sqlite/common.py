@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from stillme.transfer import kinds
 from stillme.transfer.csv_format import QUOTE, quoted_cell
-from stillme.transfer.mapping import MappedColumn, TableMapping
+from stillme.transfer.key_columns import MappedColumn
+from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.clock import Clock, format_offset
 from stillme.transfer.sqlite.clock_sql import (
     FRACTION_GLOB,

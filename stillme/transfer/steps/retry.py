@@ -6,10 +6,10 @@ from django.db import connections, transaction
 
 from stillme.transfer import ledger
 from stillme.transfer.identity import OF_TABLE
+from stillme.transfer.keys import whole_keys
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.postgresql.capture import as_replay
 from stillme.transfer.postgresql.copy import fetch_all, quoted
-from stillme.transfer.raw_cells import whole_keys
 from stillme.transfer.steps.loading.plan import Plan, PlannedTable
 from stillme.transfer.steps.merging.apply import apply_keys
 from stillme.transfer.steps.rows.job import TableSource

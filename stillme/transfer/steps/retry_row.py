@@ -13,10 +13,11 @@ from typing import Any
 from django.db import connections
 
 from stillme.transfer import kinds
+from stillme.transfer.keys import whole_key
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.postgresql.copy import fetch_all, quoted
-from stillme.transfer.raw_cells import unpack_cell, whole_key
+from stillme.transfer.raw_cells import unpack_cell
 from stillme.transfer.sqlite.clock_sql import row_offset_sql
 from stillme.transfer.sqlite.connect import quoted as legacy_quoted
 from stillme.transfer.sqlite.raw import Raw, RawRow

@@ -8,10 +8,10 @@ from django.conf import settings
 from django.db.models import Q
 
 from stillme.transfer.identity import TableId
+from stillme.transfer.keys import whole_key
 from stillme.transfer.mapping import TableMapping, map_table
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.processes import usable_cores
-from stillme.transfer.raw_cells import whole_key
 from stillme.transfer.recorded_clock import recorded_usual
 from stillme.transfer.registry import legacy_models
 from stillme.transfer.sqlite.parts import scan_in_parts, scan_on

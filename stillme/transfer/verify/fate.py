@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from stillme.transfer import kinds
-from stillme.transfer.mapping import EXTRA_COLUMN, MappedColumn, TableMapping
+from stillme.transfer.key_columns import MappedColumn
+from stillme.transfer.mapping import EXTRA_COLUMN, TableMapping
 from stillme.transfer.verify import documents
 from stillme.transfer.verify.expect import Expected, MustBeSetAside, Raw, Surroundings, expect
 from stillme.transfer.verify.huge_text import HugeText

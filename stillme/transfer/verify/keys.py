@@ -13,7 +13,7 @@ from typing import Any
 from stillme.transfer import kinds
 from stillme.transfer.errors import TransferError
 from stillme.transfer.findings import OF_ROWS, Finding
-from stillme.transfer.raw_cells import whole_key
+from stillme.transfer.keys import whole_key
 from stillme.transfer.registry import legacy_files
 from stillme.transfer.scratch import scratch_folder
 from stillme.transfer.sqlite.snapshot import take_snapshot

@@ -12,7 +12,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from stillme.transfer import kinds
-from stillme.transfer.mapping import EXTRA_COLUMN, MappedColumn, TableMapping, Unfilled
+from stillme.transfer.key_columns import MappedColumn
+from stillme.transfer.mapping import EXTRA_COLUMN, TableMapping, Unfilled
 from stillme.transfer.sqlite.connect import quoted as legacy_name
 from stillme.transfer.sqlite.huge_cell import may_be_huge, none_is_huge
 from stillme.transfer.verify.local_clock import LocalClock, row_minutes_sql, shape_sql

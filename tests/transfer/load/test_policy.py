@@ -199,7 +199,9 @@ def test_without_a_twin_the_nearest_evidence_counts() -> None:
 
 def test_every_documented_reason_is_tested() -> None:
     """The reasons in docs/values.md and the reasons these tests produce are the same set."""
-    page = (Path(__file__).parents[3] / "docs" / "values.md").read_text(encoding="utf-8")
+    page = (Path(__file__).parents[3] / "docs" / "reference" / "values.md").read_text(
+        encoding="utf-8"
+    )
     rows = [line.split("|") for line in page.splitlines() if line.startswith("| ")]
     cells = [row[4] for row in rows if len(row) >= 7]
     documented = {reason for cell in cells for reason in re.findall(r"`(\w+)`", cell)}

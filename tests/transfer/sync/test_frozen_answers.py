@@ -27,7 +27,7 @@ from stillme.transfer.steps.capture import install_capture
 from stillme.transfer.steps.syncing.live_file import LiveFile
 from stillme.transfer.steps.syncing.target_tables import every_target_table
 
-PAGE = Path(__file__).resolve().parents[3] / "docs" / "services.md"
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "reference" / "services.md"
 FIGURES = ("item", "L0", "L1", "why", 0.9, 3, 0.9)
 NEW = {
     "KnowledgeRetention.add_knowledge": lambda: KnowledgeRetention().add_knowledge("a", "b"),

@@ -63,7 +63,7 @@ def command(*arguments: str) -> tuple[int, str]:
 
 @pytest.mark.parametrize("options", [["--round-trip"], ["--level", "counts"], ["--sample", "20"]])
 def test_the_json_keeps_to_its_schema(proven: Path, options: list[str]) -> None:
-    schema = json.loads((ROOT / "docs" / "verification.schema.json").read_text())
+    schema = json.loads((ROOT / "docs" / "reference" / "verification.schema.json").read_text())
     validate(json.loads(command("--format", "json", *options)[1]), schema)
     with undone():
         query("DELETE FROM rss.fetch_items")

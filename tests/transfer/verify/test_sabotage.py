@@ -12,7 +12,7 @@ import pytest
 from stillme.demo.samples import make_samples
 from stillme.transfer import kinds
 from stillme.transfer.findings import FindingKind
-from stillme.transfer.mapping import MappedColumn
+from stillme.transfer.key_columns import MappedColumn
 from stillme.transfer.sqlite import common
 from stillme.transfer.steps.rows.stream import CommonStream
 from tests.transfer.load.support import run_import

@@ -29,7 +29,7 @@ class Command(TransferCommand):
         "manage.py inspect_sqlite",
         "manage.py inspect_sqlite --file rss --format json",
         "manage.py inspect_sqlite --format markdown > inspection.md",
-        "manage.py inspect_sqlite --schema-doc docs/schema.md --check",
+        "manage.py inspect_sqlite --schema-doc docs/reference/schema.md --check",
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

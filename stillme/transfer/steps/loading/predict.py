@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stillme.transfer import kinds
-from stillme.transfer.mapping import MappedColumn, TableMapping
-from stillme.transfer.raw_cells import whole_key
+from stillme.transfer.key_columns import MappedColumn
+from stillme.transfer.keys import whole_key
+from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.connect import quoted
 from stillme.transfer.sqlite.profile import (
     ATTENTION,

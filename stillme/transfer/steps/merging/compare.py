@@ -11,10 +11,11 @@ from django.db import connections, transaction
 
 from stillme.transfer import kinds
 from stillme.transfer.edited_keys import keys_of_edited_rows
+from stillme.transfer.keys import whole_keys
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.postgresql.copy import STAGE, StageWriter, create_stage, fetch_all, quoted
-from stillme.transfer.raw_cells import pack_cell, whole_keys
+from stillme.transfer.raw_cells import pack_cell
 from stillme.transfer.sqlite.ranges import KeyRange
 from stillme.transfer.steps.merging.difference import rows_differ
 from stillme.transfer.steps.merging.merge import range_condition

@@ -16,11 +16,11 @@ from django.db import connections
 from stillme.transfer import kinds
 from stillme.transfer.edited_keys import edited_keys
 from stillme.transfer.identity import OF_TABLE
+from stillme.transfer.keys import whole_keys
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import KeptCell, QuarantinedRow
 from stillme.transfer.postgresql.copy import STAGE, create_stage, execute, fetch_all, quoted
 from stillme.transfer.postgresql.distributed import NearTable, staged_for
-from stillme.transfer.raw_cells import whole_keys
 from stillme.transfer.sqlite.ranges import KeyRange
 from stillme.transfer.steps.merging.difference import merged_columns, rows_differ
 from stillme.transfer.steps.merging.orphans import set_orphans_aside

@@ -8,7 +8,8 @@ from typing import Any
 
 from django.db import connections
 
-from stillme.transfer.mapping import MappedColumn, TableMapping
+from stillme.transfer.key_columns import MappedColumn
+from stillme.transfer.mapping import TableMapping
 from stillme.transfer.postgresql.copy import STAGE, fetch_all, quoted
 from stillme.transfer.sqlite.raw import RawRow
 from stillme.transfer.steps.merging.staging import Merged

@@ -6,7 +6,8 @@ import json
 from dataclasses import dataclass
 
 from stillme.transfer import kinds
-from stillme.transfer.mapping import MappedColumn, TableMapping
+from stillme.transfer.key_columns import MappedColumn
+from stillme.transfer.mapping import TableMapping
 from stillme.transfer.raw_cells import Raw, cell_bytes
 from stillme.transfer.sqlite.clock import Clock
 from stillme.transfer.sqlite.raw import RawRow

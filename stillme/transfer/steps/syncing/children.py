@@ -13,7 +13,8 @@ from typing import Any
 from django.db import connections
 
 from stillme.transfer.identity import OF_TABLE
-from stillme.transfer.mapping import MappedColumn, TableMapping
+from stillme.transfer.key_columns import MappedColumn
+from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.postgresql.copy import fetch_all, quoted
 from stillme.transfer.raw_cells import unpack_cell

@@ -13,6 +13,7 @@ from django.db import connections, transaction
 
 from stillme.transfer import kinds, ledger
 from stillme.transfer.identity import OF_TABLE
+from stillme.transfer.keys import whole_key
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.postgresql.capture import as_replay
@@ -26,7 +27,6 @@ from stillme.transfer.postgresql.copy import (
 )
 from stillme.transfer.postgresql.distributed import commit_lazily
 from stillme.transfer.postgresql.locks import share_rows
-from stillme.transfer.raw_cells import whole_key
 from stillme.transfer.sqlite.key_text import Key
 from stillme.transfer.sqlite.raw import RawRow
 from stillme.transfer.steps.merging.apply import apply_raw

@@ -19,9 +19,9 @@ from django.db import transaction
 from stillme.transfer import kinds
 from stillme.transfer.findings import Finding, FindingKind
 from stillme.transfer.identity import TableId
+from stillme.transfer.keys import whole_keys
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models_sync import RangeDigest
-from stillme.transfer.raw_cells import whole_keys
 from stillme.transfer.scratch import scratch_folder
 from stillme.transfer.sqlite.capture import ChangeLog
 from stillme.transfer.sqlite.capture.log import collapse
