@@ -23,7 +23,7 @@ from stillme.transfer.models_sync import RangeDigest
 from stillme.transfer.postgresql.locks import exclusive
 from stillme.transfer.registry import LegacyFile
 from stillme.transfer.scratch import scratch_folder
-from stillme.transfer.selection import Selection, present_files
+from stillme.transfer.selection import Selection, files_at_hand
 from stillme.transfer.sqlite import capture
 from stillme.transfer.sqlite.capture import CaptureStatus, Health, Probe
 from stillme.transfer.sqlite.connect import explain
@@ -62,7 +62,7 @@ def install_capture(
     alias: str, selection: Selection, on_event: OnEvent = ignore_event
 ) -> list[CaptureReport]:
     """Probe a scratch copy of each file, then install. Raises TransferError before any change."""
-    files = present(selection, on_event)
+    files = files_at_hand(selection, on_event)
     reports = []
     states.require(alias, [file.name for file in files], Action.INSTALL)
     for file in files:
@@ -197,7 +197,7 @@ def remove_capture(
 
     Not under a follower: what is written from then on would be lost to it without a word.
     """
-    files = present(selection, on_event)
+    files = files_at_hand(selection, on_event)
     with exclusive(alias):
         return [_remove_one(alias, file, on_event) for file in files]
 
@@ -221,7 +221,7 @@ def capture_reports(
 ) -> list[CaptureReport]:
     """How capture stands in each file; writes nothing to them. Raises LegacyFileError."""
     reports = []
-    for file in present(selection, on_event):
+    for file in files_at_hand(selection, on_event):
         found = condition(alias, file)
         found.require_readable()
         report = CaptureReport(file.name, file.path, found.capture.health)
@@ -231,13 +231,3 @@ def capture_reports(
         report.frozen = found.frozen
         reports.append(report)
     return reports
-
-
-def present(selection: Selection, on_event: OnEvent) -> list[LegacyFile]:
-    """The selected files that are there; the others are told as notices."""
-    notices: list[str] = []
-    selection.check()
-    files = present_files(selection, notices)
-    for sentence in notices:
-        on_event(Event("notice", {"message": sentence}))
-    return files

@@ -8,11 +8,11 @@ from django.db import connections
 
 from stillme.transfer import ledger
 from stillme.transfer.errors import NoLegacyFile, StateError
-from stillme.transfer.findings import Event, OnEvent, ignore_event
+from stillme.transfer.findings import OnEvent, ignore_event
 from stillme.transfer.postgresql.distributed import refuse_where_distributed
 from stillme.transfer.postgresql.locks import exclusive
 from stillme.transfer.registry import LegacyFile
-from stillme.transfer.selection import Selection, present_files
+from stillme.transfer.selection import Selection, files_at_hand
 from stillme.transfer.steps.accounted_lines import GREEN, Line, missing_lines
 from stillme.transfer.steps.readiness_list import go_list, is_go
 from stillme.transfer.steps.switching.to_target import CutoverOptions, CutoverResult, ToTarget
@@ -24,19 +24,10 @@ from stillme.transfer.steps.unfreeze import lift_stale_freezes
 __all__ = ["CutoverOptions", "CutoverResult", "check_cutover", "cut_over"]
 
 
-def files_to_cut_over(on_event: OnEvent = ignore_event) -> list[LegacyFile]:
-    """The present files: they are switched together."""
-    notices: list[str] = []
-    files = present_files(Selection(), notices)
-    for sentence in notices:
-        on_event(Event("notice", {"message": sentence}))
-    return files
-
-
 def check_cutover(options: CutoverOptions, on_event: OnEvent = ignore_event) -> list[Line]:
     """The go/no-go list (`--dry-run`)."""
     try:
-        files = files_to_cut_over(on_event)
+        files = files_at_hand(Selection(), on_event)
     except NoLegacyFile:
         if lines := missing_lines(options.database):
             return lines
@@ -56,7 +47,7 @@ def cut_over(options: CutoverOptions, on_event: OnEvent = ignore_event) -> Cutov
     """Switch over. Raises TransferError; then everything is as it was before."""
     alias = options.database
     refuse_where_distributed(connections[alias], "The cut-over")
-    files = files_to_cut_over(on_event)
+    files = files_at_hand(Selection(), on_event)
     states.require(alias, [file.name for file in files], Action.CUT_OVER)
     with exclusive(alias):
         lift_stale_freezes(alias, files, on_event)

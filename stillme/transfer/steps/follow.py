@@ -14,7 +14,7 @@ from stillme.transfer.findings import Event, OnEvent, ignore_event
 from stillme.transfer.postgresql.distributed import refuse_where_distributed
 from stillme.transfer.postgresql.locks import exclusive
 from stillme.transfer.registry import LegacyFile
-from stillme.transfer.selection import Selection, present_files
+from stillme.transfer.selection import Selection, files_at_hand
 from stillme.transfer.steps.load import ImportOptions, import_files
 from stillme.transfer.steps.syncing import states
 from stillme.transfer.steps.syncing.follow_result import FileFollowed, FollowOptions, FollowResult
@@ -40,7 +40,8 @@ def follow(
     stop = stop or threading.Event()
     began = time.monotonic()
     refuse_where_distributed(connections[alias], "Following the files")
-    files = files_to_follow(alias, options.selection, on_event)
+    files = files_at_hand(options.selection, on_event)
+    states.require(alias, [file.name for file in files], Action.FOLLOW)
     try:
         load_where_needed(alias, files, until(stop, on_event))
     except Stopped:
@@ -67,17 +68,6 @@ def follow(
         ledger.finish_run(alias, run, failed=False)
     result.seconds = time.monotonic() - began
     return result
-
-
-def files_to_follow(alias: str, selection: Selection, on_event: OnEvent) -> list[LegacyFile]:
-    """The present files, each in a state that can be followed. Raises StateError."""
-    notices: list[str] = []
-    selection.check()
-    files = present_files(selection, notices)
-    for sentence in notices:
-        on_event(Event("notice", {"message": sentence}))
-    states.require(alias, [file.name for file in files], Action.FOLLOW)
-    return files
 
 
 def load_where_needed(alias: str, files: Sequence[LegacyFile], on_event: OnEvent) -> None:

@@ -12,8 +12,8 @@ from stillme.transfer.live_identity import is_gone, is_one_file, other_file, pla
 from stillme.transfer.models_sync import RangeDigest
 from stillme.transfer.postgresql.locks import exclusive
 from stillme.transfer.registry import LegacyFile
-from stillme.transfer.selection import Selection
-from stillme.transfer.steps.capture import CaptureReport, capture_reports, present
+from stillme.transfer.selection import Selection, files_at_hand
+from stillme.transfer.steps.capture import CaptureReport, capture_reports
 from stillme.transfer.steps.syncing import states
 from stillme.transfer.steps.syncing.condition import history_problem
 from stillme.transfer.steps.syncing.live_file import LiveFile
@@ -29,7 +29,7 @@ def moved_files(
     A file must bring the history that was replayed, and nothing else may be left at its former
     place. Its rows are compared again, all of them, by the next sweep.
     """
-    files = present(selection, on_event)
+    files = files_at_hand(selection, on_event)
     with exclusive(alias):
         for file in files:
             _move_one(alias, file, on_event)

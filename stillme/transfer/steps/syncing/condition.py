@@ -60,12 +60,6 @@ class Condition:
     mappings: Mapping[str, TableMapping] = field(default_factory=dict)
     sign: LifeSign = LifeSign()  # noqa: RUF009 (frozen)
 
-    @property
-    def is_trusted(self) -> bool:
-        """Whether the change log of this file tells all that was written since the position."""
-        wrong = self.misplaced or self.absence or self.unreadable or self.history
-        return self.capture.is_healthy and not wrong
-
     def require_readable(self) -> None:
         """Raise LegacyFileError where the file could not be opened."""
         if self.unreadable:

@@ -76,7 +76,6 @@ class LiveFile:
         # A run must see what is written from now on; whoever only looks may read a private copy.
         self.connection = open_legacy(file.path, timeout=2.0, in_place=run_id is not None)
         self.log = ChangeLog(self.connection)
-        self.notices: list[str] = []
         # The PRAGMA schema_version that everything here was read under.
         self.schema_version = -1
         self.schema: FoundSchema
@@ -152,8 +151,7 @@ class LiveFile:
         self.schema = read_schema(self.connection)
         before = {t: s.job.mapping.digest for t, s in self.tables.items()}
         snapshot = Snapshot(self.file.name, self.file.path, self.file.path, self.schema, 0, "")
-        self.notices = []
-        mappings = file_mappings(snapshot, self.notices)
+        mappings = file_mappings(snapshot, [])
         if before == {t: m.digest for t, m in mappings.items()} and self.tables:
             return
         self.decisions = self._decide(mappings)

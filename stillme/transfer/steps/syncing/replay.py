@@ -18,10 +18,6 @@ from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.postgresql.capture import as_replay
 from stillme.transfer.postgresql.copy import (
-    STAGE,
-    StageWriter,
-    create_stage,
-    execute,
     fetch_all,
     quoted,
 )
@@ -29,21 +25,18 @@ from stillme.transfer.postgresql.distributed import commit_lazily
 from stillme.transfer.postgresql.locks import share_rows
 from stillme.transfer.sqlite.key_text import Key
 from stillme.transfer.sqlite.raw import RawRow
-from stillme.transfer.steps.merging.apply import apply_raw
+from stillme.transfer.steps.merging.apply import apply_many, apply_raw
 from stillme.transfer.steps.merging.foreign import foreign_among
-from stillme.transfer.steps.merging.merge import delete_keys, merge_stage
-from stillme.transfer.steps.merging.orphans import set_orphans_aside
+from stillme.transfer.steps.merging.merge import delete_keys
 from stillme.transfer.steps.merging.records import (
     drop_keyless,
     drop_records,
     is_target_key,
     unloaded_keys,
 )
-from stillme.transfer.steps.merging.staging import Merged, stage_rows
 from stillme.transfer.steps.rows.job import TableSource
 from stillme.transfer.steps.rows.outcome import Outcome
 from stillme.transfer.steps.rows.read_keys import ManyRows
-from stillme.transfer.steps.rows.set_aside import keep_cells, quarantine_rows
 from stillme.transfer.steps.syncing import states
 from stillme.transfer.steps.syncing.children import children_of
 from stillme.transfer.steps.syncing.live_file import LiveFile, Round, row_keys
@@ -186,26 +179,6 @@ def _ours(
     if foreign:
         result.foreign.setdefault(table, []).extend(foreign)
     return [key for key in keys if key not in foreign]
-
-
-def apply_many(alias: str, source: TableSource, many: ManyRows) -> Outcome | None:
-    """Merge many rows, in the caller's transaction; None where PostgreSQL refuses the stream."""
-    mapping = source.job.mapping
-    assert mapping.key is not None
-    connection = connections[alias]
-    merged = Merged(mapping)
-    create_stage(connection, mapping.relation, mapping.key.target)
-    writer = StageWriter(connection, mapping.target_columns)
-    if not writer.try_blocks(many.blocks):
-        return None
-    merged.outcome.legacy_rows = merged.outcome.loaded = many.common
-    stage_rows(writer, source, many.others, merged)
-    execute(connection, f"ANALYZE {STAGE}")
-    set_orphans_aside(alias, source, merged, source.raw.keys)
-    merge_stage(alias, source.job, merged)
-    quarantine_rows(alias, mapping, source.job.run_id, merged.set_aside)
-    keep_cells(alias, mapping, source.job.run_id, merged.kept.values())
-    return merged.outcome
 
 
 def _drop_gone(
