@@ -22,6 +22,7 @@ from typing import Any
 from stillme.transfer import kinds
 from stillme.transfer.keys import Key, Part, Raw, listed_key, whole_key
 from stillme.transfer.kinds import Kind
+from stillme.transfer.quoting import quoted
 
 Condition = tuple[str, list[Any]]
 
@@ -232,7 +233,7 @@ def _held(column: MappedColumn, storage: str, raw: Raw) -> Part | None:
 
 def _each(names: Sequence[str], table: str) -> list[str]:
     before = f"{table}." if table else ""
-    return [before + '"' + name.replace('"', '""') + '"' for name in names]
+    return [before + quoted(name) for name in names]
 
 
 def _as_bytes(name: str) -> str:

@@ -7,13 +7,12 @@ from collections.abc import Iterable, Sequence
 import psycopg
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from stillme.postgresql.names import quote
 from stillme.postgresql.statements import execute as execute
 from stillme.postgresql.statements import fetch_all as fetch_all
 from stillme.transfer.csv_format import COPY_OPTIONS
+from stillme.transfer.quoting import quoted as quoted
 
 STAGE = "transfer_stage"
-quoted = quote
 
 
 def copy_csv(

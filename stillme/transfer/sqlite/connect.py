@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 from stillme.transfer.errors import LegacyFileError
+from stillme.transfer.quoting import quoted as quoted
 from stillme.transfer.scratch import scratch_folder
 from stillme.transfer.sqlite.foreign_names import is_about_a_name, know_collations
 from stillme.transfer.sqlite.private_copy import (
@@ -214,8 +215,3 @@ def reading(connection: sqlite3.Connection) -> Iterator[None]:
         yield
     finally:
         connection.execute("ROLLBACK")
-
-
-def quoted(name: str) -> str:
-    """A SQLite identifier, quoted."""
-    return '"' + name.replace('"', '""') + '"'

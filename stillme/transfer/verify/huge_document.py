@@ -18,6 +18,7 @@ from django.db import DatabaseError, connections, transaction
 
 from stillme.postgresql.json_depth import DEEPEST
 from stillme.transfer.mapping import TableMapping
+from stillme.transfer.quoting import quoted as _q
 from stillme.transfer.sqlite.huge_cell import HugeCell
 from stillme.transfer.verify.huge_text import HugeText, of_cell
 
@@ -143,7 +144,3 @@ def _binary(document: HugeDocument) -> Iterator[bytes]:
     yield b"PGCOPY\n\xff\r\n\x00" + struct.pack(">iihi", 0, 0, 1, document.size)
     yield from document.cell.pieces()
     yield struct.pack(">h", -1)
-
-
-def _q(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from stillme.transfer import kinds
 from stillme.transfer.key_columns import MappedColumn
 from stillme.transfer.mapping import EXTRA_COLUMN, TableMapping, Unfilled
+from stillme.transfer.quoting import quoted as _q
 from stillme.transfer.sqlite.connect import quoted as legacy_name
 from stillme.transfer.sqlite.huge_cell import may_be_huge, none_is_huge
 from stillme.transfer.verify.local_clock import LocalClock, row_minutes_sql, shape_sql
@@ -89,10 +90,6 @@ def _both_documents(column: MappedColumn) -> tuple[str, str]:
         f"CAST({legacy_name(column.legacy)} AS BLOB)",
         f"coalesce({_q(column.target)}::text, 'null')",
     )
-
-
-def _q(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _sized(value: str) -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import FileState
 from stillme.transfer.models_sync import ReverseChange
-from stillme.transfer.sqlite.connect import quoted
+from stillme.transfer.quoting import quoted
 from stillme.transfer.sqlite.snapshot import Snapshot
 from stillme.transfer.verify.target_side import select
 
@@ -63,6 +63,6 @@ def target_among(alias: str, mapping: TableMapping, new: NewLife) -> int:
     """How many target rows have such a key."""
     if mapping.key is None or not (new.keys or new.everything):
         return 0
-    key = '"' + mapping.key.target.replace('"', '""') + '"'
+    key = quoted(mapping.key.target)
     query = f"SELECT count(*) FROM {mapping.relation} WHERE %s OR {key}::text = ANY(%s)"
     return int(select(alias, query, [new.everything, sorted(new.keys)])[0][0])

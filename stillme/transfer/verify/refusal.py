@@ -17,6 +17,7 @@ from django.db import DatabaseError, connections, transaction
 
 from stillme.transfer import kinds
 from stillme.transfer.mapping import EXTRA_COLUMN, TableMapping
+from stillme.transfer.quoting import quoted
 from stillme.transfer.verify.fate import Fate
 from stillme.transfer.verify.huge_document import HugeDocument
 from stillme.transfer.verify.huge_text import HugeText
@@ -38,7 +39,7 @@ def takes_row(alias: str, mapping: TableMapping, fate: Fate) -> str:
     for name, value in fate.values.items():
         if isinstance(value, HugeText) and not isinstance(value, HugeDocument):
             return NOT_TRIED
-        names.append('"' + name.replace('"', '""') + '"')
+        names.append(quoted(name))
         values.append(_parameter(mapping, name, value))
     marks = ", ".join(["%s"] * len(names))
     try:

@@ -11,6 +11,7 @@ from django.db import connections
 from stillme.transfer import kinds
 from stillme.transfer.identity import OF_TABLE
 from stillme.transfer.mapping import EXTRA_COLUMN, TableMapping
+from stillme.transfer.quoting import quoted as _q
 from stillme.transfer.verify.huge_text import of_target, target_names, target_parts
 from stillme.transfer.verify.legacy_side import BlockContent, is_text_key
 from stillme.transfer.verify.lines import Lines
@@ -33,10 +34,6 @@ def select(alias: str, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, 
     with connections[alias].cursor() as cursor:
         cursor.execute(sql, list(values) or None)
         return list(cursor.fetchall())
-
-
-def _q(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 class TargetSide:

@@ -17,6 +17,7 @@ from django.db.models import Model, Q, QuerySet
 from stillme.transfer.findings import Finding, FindingKind
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import KeptCell, QuarantinedRow
+from stillme.transfer.quoting import quoted
 from stillme.transfer.raw_cells import unpack_anything
 from stillme.transfer.registry import legacy_models
 from stillme.transfer.stores import stores
@@ -65,7 +66,7 @@ def _excused(alias: str, mapping: TableMapping, record: QuarantinedRow) -> Itera
         return
     raw = unpack_anything(edits[mapping.key.legacy])[1]
     key = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw)
-    name = '"' + mapping.key.target.replace('"', '""') + '"'
+    name = quoted(mapping.key.target)
     held = f"SELECT 1 FROM {mapping.relation} WHERE {name}::text = %s LIMIT 1"
     if select(alias, held, [key]):
         note = "the edit of a record that belongs to no legacy row"

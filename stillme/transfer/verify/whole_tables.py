@@ -19,7 +19,7 @@ from django.db import connections, transaction
 from stillme.postgresql.distributed import is_distributed
 from stillme.transfer.findings import Finding, FindingKind
 from stillme.transfer.mapping import TableMapping
-from stillme.transfer.sqlite.connect import quoted
+from stillme.transfer.quoting import quoted
 from stillme.transfer.verify.legacy_side import is_text_key
 from stillme.transfer.verify.result import TableProof
 from stillme.transfer.verify.table import TableCase
@@ -66,7 +66,7 @@ def _target(alias: str, mapping: TableMapping) -> Iterator[Finding]:
     if mapping.key is None or is_distributed(connection, mapping.relation):
         # On a cluster each node plans by its own settings.
         return
-    key = '"' + mapping.key.target.replace('"', '""') + '"'
+    key = quoted(mapping.key.target)
     digest = "hashtextextended" if is_text_key(mapping) else "hashint8extended"
     sums = f"SELECT count(*), sum({digest}({key}, 0)), count(*) - count({key}) FROM"
     ordered = f"(SELECT {key} FROM {mapping.relation} ORDER BY {key} OFFSET 0) AS ordered"

@@ -10,6 +10,8 @@ import hashlib
 import re
 from dataclasses import dataclass
 
+from stillme.transfer.quoting import quoted
+
 VERSION = 1
 ORIGIN = "stillme.origin"
 REPLAY = "replay"
@@ -89,7 +91,7 @@ EVENTS = {
 
 def capture_body(table: TargetTable) -> str:
     """The body of a table's capture function."""
-    key = '"' + table.key.replace('"', '""') + '"'
+    key = quoted(table.key)
     name = "'" + table.name.replace("'", "''") + "'"
     return _marked("capture", _CAPTURE_BODY.format(mark="{mark}", name=name, key=key))
 
