@@ -43,7 +43,7 @@ def _move_one(alias: str, file: LegacyFile, on_event: OnEvent) -> None:
     former = Path(stand.details["path"])
     if not is_gone(former) and not is_one_file(former, file.path):
         raise StateError(
-            f"{former} is still there, beside {file.path}: the application may write to "
+            f"{former} is still there, and so is {file.path}: the application may write to "
             f"either. Move {former} away, or set the path of {file.name} back to it."
         )
     live = LiveFile(file, None)

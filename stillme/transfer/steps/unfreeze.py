@@ -1,4 +1,4 @@
-"""Lifting the freeze that a killed cut-over or rollback left, on the side that is in charge."""
+"""Lifting the freeze that a killed cut-over or rollback left on the side that is in charge."""
 
 from __future__ import annotations
 

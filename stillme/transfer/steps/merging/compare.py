@@ -78,7 +78,8 @@ def _differing(
     )
     in_target = {name for name, is_absent, _ in rows if is_absent}
     in_file = [name for name, _, is_absent in rows if is_absent]
-    # What was edited in quarantine stands in the target alone; what is set aside in the file.
+    # A row that was edited in quarantine is in the target only, one that is set aside in the file
+    # only: both are as they should be.
     explained: set[str] = set()
     if in_target:
         explained |= in_target & keys_of_edited_rows(alias, mapping)

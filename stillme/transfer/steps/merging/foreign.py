@@ -1,11 +1,11 @@
-"""Rows of the target that somebody else than the engine wrote while the files are in charge.
+"""Foreign rows: rows of the target that somebody else wrote while the files are in charge.
 
-Before the cut-over PostgreSQL is to be written by the engine alone. The engine notes every
-transaction of its own (a write mark), so a row whose `xmin` is in no mark is *foreign*: it is left
-as it is, and named. After a dump and restore every row is foreign, as its `xmin` is new.
+Until the cut-over only the engine writes to PostgreSQL. It notes each of its transactions (a *write
+mark*), so a row whose `xmin` is in no mark was written by somebody else. Such a row is left as it
+is, and named. After a dump and restore every row is foreign, because it has a new `xmin`.
 
-A foreign row that holds what the file says harms nobody: `compare_foreign` compares, `adopt_equal`
-adopts the equal rows, and about the others the operator decides.
+A foreign row that holds what the file says does no harm. `compare_foreign` finds those that do not;
+`adopt_equal` makes the others the engine's own; the operator decides about those that differ.
 """
 
 from __future__ import annotations
@@ -96,8 +96,8 @@ def compare_foreign(
 
     `source` must not change meanwhile (a snapshot), nor may the engine write the target. The
     writers are listed before anything is compared, so a row written later keeps its own writer.
-    Rows in `pending` wait for a replay, so they differ lawfully: in a restored database the
-    replay may have those that the restore wrote, unless they were foreign before the dump.
+    Rows in `pending` may differ because their replay is still to come: in a restored database they
+    are not named, if the restore wrote them and they were not foreign before the dump.
     """
     mapping = source.job.mapping
     writers = foreign_writers(alias, mapping)

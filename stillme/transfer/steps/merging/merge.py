@@ -124,10 +124,10 @@ def staged_table(alias: str, mapping: TableMapping) -> NearTable:
 def find_vanished(
     alias: str, job: TableJob, merged: Merged, condition: str, values: list[int | str]
 ) -> None:
-    """Rows the engine loaded whose legacy row is gone, or is in quarantine now.
+    """Find target rows whose legacy row is gone, or is in quarantine now, and report them.
 
-    Who overwrites asks for rows that somebody else added, too. Reported; with `prune` their keys
-    are collected, to be deleted children first when all tables are loaded.
+    Only rows that the engine wrote, unless the job overwrites. With `prune` their keys are
+    collected; they are deleted when all tables are loaded, children first.
     """
     mapping = job.mapping
     assert mapping.key is not None
@@ -138,7 +138,7 @@ def find_vanished(
         connections[alias],
         f"SELECT t.{key}::text FROM {mapping.relation} AS t WHERE {condition} AND {whose} "
         f"AND NOT EXISTS (SELECT 1 FROM {STAGE} AS s WHERE s.{key} = t.{key}) "
-        # A row that was edited in quarantine stands for its bad legacy row.
+        # A row that was edited in quarantine is in the target in place of its bad legacy row.
         f"AND NOT EXISTS (SELECT 1 FROM {QuarantinedRow._meta.db_table} AS q "
         f"WHERE q.key = t.{key}::text AND {OF_TABLE} AND q.status = 'repaired' "
         f"AND q.repairs <> '{{}}'::jsonb) AND t.{key}::text <> ALL(%s) ORDER BY t.{key}",
@@ -152,7 +152,7 @@ def find_vanished(
 
 
 def delete_keys(alias: str, mapping: TableMapping, keys: Sequence[str]) -> int:
-    """Delete target rows by key (as text), with the originals kept beside them."""
+    """Delete target rows by key (as text), and the originals that were kept of them."""
     assert mapping.key is not None
     mapping.identity.of(KeptCell.objects.using(alias)).filter(key__in=list(keys)).delete()
     wanted: list[str] | list[int] = list(keys)
@@ -166,9 +166,10 @@ def delete_keys(alias: str, mapping: TableMapping, keys: Sequence[str]) -> int:
 
 
 def _forget_old(alias: str, job: TableJob, key: str) -> None:
-    """Kept cells of staged rows are written anew; their quarantine entries are resolved.
+    """Delete the kept cells of staged rows, and mark their quarantine records as repaired.
 
-    Not those of rows whose own key no staged row can have: a blob that reads like it, say.
+    The kept cells are written again. A record of a row whose key cannot be a staged row's (a blob
+    that reads like it, say) is left alone.
     """
     connection = connections[alias]
     assert job.mapping.key is not None

@@ -1,4 +1,8 @@
-"""After the way back: the target holds what the file says, and what it could not take is kept."""
+"""Bringing the target to what the files hold after the way back.
+
+What a file could not take (a fraction of a second in a column of whole seconds) goes from the
+target too, and is kept in `transfer.carried_cell`. From here on the file is what counts.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +48,7 @@ def _with_children(
 ) -> dict[str, list[Key]]:
     """The keys, and those of the rows that refer to them.
 
-    A parent that came or went on PostgreSQL changes what becomes of rows that were set aside.
+    A row that was set aside may have got its parent in PostgreSQL, or lost it.
     """
     every: dict[str, dict[Key, None]] = {t: dict.fromkeys(wanted) for t, wanted in keys.items()}
     for table in live.tables:
@@ -73,7 +77,10 @@ def _keep_lost(alias: str, live: LiveFile, carried: Carried, run_id: int) -> Non
 
 
 def _reset_others(alias: str, mapping: TableMapping, keys: Sequence[int | str]) -> None:
-    """Columns that the legacy has not get what an import gives them; every row becomes ours."""
+    """Give columns that the file does not have what an import gives them.
+
+    Every row is written, so that the engine counts as its writer.
+    """
     assert mapping.key is not None
     key = quoted(mapping.key.target)
     fed = set(mapping.target_columns)

@@ -1,7 +1,8 @@
 """Carrying target rows back into a legacy file, inside one transaction of that file.
 
-Only what differs is written: a cell whose stored bytes already mean the target's value keeps
-them. What the legacy cannot hold is returned, to be kept in `transfer.carried_cell`.
+Only what differs is written: `2025-01-01 10:00:00` stays as it is if the target holds that instant.
+What was written is read back through the loader and compared. What the file cannot hold (NaN, a
+fraction of a second) is returned, to be kept in `transfer.carried_cell`.
 """
 
 from __future__ import annotations
@@ -82,7 +83,10 @@ def _carry_batch(
 def _note_computed(
     alias: str, source: TableSource, keys: Sequence[int | str], carried: Carried
 ) -> None:
-    """What SQLite computes otherwise than the target has it: nobody may write it there."""
+    """Note generated columns for which SQLite computes another value than the target holds.
+
+    Nobody can write to such a column.
+    """
     mapping = source.job.mapping
     for row in _misread(alias, source, keys, carried.lost):
         for column, value, differs in zip(mapping.columns, row.values, row.differs, strict=True):
@@ -99,7 +103,7 @@ def _write_misread(
     keys: Sequence[int | str],
     carried: Carried,
 ) -> None:
-    """Read back what was written; a time that reads as another instant gets its offset."""
+    """Read back what was written; write a time that reads as another instant with its offset."""
     for explicit in (True, False):
         misread = _misread(alias, source, keys, carried.lost)
         if not misread:

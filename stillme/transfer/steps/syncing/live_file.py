@@ -1,6 +1,7 @@
-"""A legacy file that is still written to: its mappings, its clock, its log, one read at a time.
+"""A legacy file that is still written to: its mappings, its clock, its change log.
 
-Reads are short: in a file with a rollback journal a reader keeps writers from committing.
+Each read is one short transaction: in a file with a rollback journal a reader keeps writers from
+committing.
 """
 
 from __future__ import annotations

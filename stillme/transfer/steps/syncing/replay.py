@@ -1,7 +1,12 @@
 """Replaying one round of changes: the rows as they are now, and the position, in one transaction.
 
-The log holds keys only and the present state of a row is read, so a round that is replayed twice
-ends in the same rows; the position moves in the transaction of the rows, so none is left out.
+An example: the log says that items 7 and 9 and cycle 3 were written. Cycle 3 is there: it goes
+through the checks of the import and is merged. It is new, so items that were quarantined for lack
+of it are read again with items 7 and 9. Item 9 is no longer in the file: it is deleted in the
+target, with what was kept of it.
+
+The log holds keys only and the present row is read, so a round that is replayed twice ends in the
+same rows. The position moves in the transaction of the rows, so no change is left out.
 """
 
 from __future__ import annotations
@@ -151,7 +156,7 @@ def _apply_table(
     present.update(row_keys(live, table, rows))
     away = [key for key in keys if key not in present]
     alike = [k for k in away if k is not None and not is_target_key(mapping, k)]
-    # The target's row of that text, if any, is another row's.
+    # A target row whose key is this text belongs to another row.
     drop_records(alias, source, [str(key_text(key)) for key in alike])
     gone = [key_text(k) for k in away if k is None or is_target_key(mapping, k)]
     gone = _ours(alias, source, gone, table, result)
@@ -171,7 +176,7 @@ def _apply_table(
 def _ours(
     alias: str, source: TableSource, keys: Sequence[str | None], table: str, result: Replayed
 ) -> list[str | None]:
-    """The keys without those whose target row somebody else wrote: it is not deleted silently."""
+    """The keys whose target row the engine wrote; the others are named, and not deleted."""
     if source.job.overwrite:
         return list(keys)
     known = [key for key in keys if key is not None]
@@ -194,7 +199,7 @@ def _drop_gone(
 
 
 def _quarantined(alias: str, mapping: TableMapping, keys: Sequence[str]) -> list[str]:
-    """A row that was loaded and is bad now is in quarantine, not in the target as well."""
+    """Those of the keys that are in quarantine now, and may still be in the target."""
     rows = fetch_all(
         connections[alias],
         f"SELECT key FROM {QuarantinedRow._meta.db_table} WHERE {OF_TABLE} "

@@ -1,8 +1,9 @@
-"""The sweep: digests of key ranges find writers that bypassed capture.
+"""The sweep: digests of key ranges find rows that were written without capture.
 
-A range that no replayed change touched since the last sweep must have the digest it had then. A
-range that was touched is compared row by row with the target. Everything is read from a snapshot
-that holds its own change log, so what changed since is known and never blamed.
+A snapshot is taken, and the target brought to its last change. A range of 10,000 keys that no
+replay touched since the last sweep must have the digest it had then; a range that was touched is
+compared with the target row by row. The snapshot holds its own change log, so what the application
+writes during the sweep is known, and is not taken for a bypass.
 """
 
 from __future__ import annotations
@@ -165,14 +166,14 @@ def _joined_bounds(known: dict[int, RangeDigest]) -> tuple[int | str | None, ...
 def _without_pending(
     alias: str, live: LiveFile, mapping: TableMapping, suspects: Sequence[str], last: int
 ) -> list[str]:
-    """The target may be ahead of the snapshot by what was captured since.
+    """The keys that still differ when asked again, without those that were captured since.
 
-    That includes a child that came back with its parent: so both are asked once more.
+    The target may be ahead of the snapshot; a child that came back with its parent is, too.
     """
     present = compare_keys(alias, live.tables[mapping.declared_table], _typed(mapping, suspects))
     pending = collapse(live.log.after(last, 10_000_000)).get(mapping.table, [])
     later = {key_text(key) for key in pending}
-    # Those that somebody wrote in PostgreSQL have a name of their own (foreign writes).
+    # A foreign row is named as such, not as a bypass.
     later |= set(foreign_among(alias, mapping, present))
     return [key for key in present if key not in later]
 
@@ -183,7 +184,7 @@ def _typed(mapping: TableMapping, keys: Sequence[str]) -> Sequence[int | str]:
 
 
 def _store(alias: str, table: TableId, fresh: Sequence[RangeDigest], *, bypassed: bool) -> None:
-    """The new base line. After a bypass there is none: the next sweep compares every row."""
+    """Note what the next sweep compares with. After a bypass it compares every row."""
     for digest in fresh:
         digest.dirty = bypassed
     with transaction.atomic(using=alias):

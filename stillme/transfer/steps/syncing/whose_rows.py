@@ -1,4 +1,8 @@
-"""Whose rows are these? Before and after a load: rows that somebody else wrote, compared."""
+"""Comparing foreign rows with the files before and after an import.
+
+Before it in a database that was restored from a dump, where every row counts as foreign; after it
+wherever the target held rows before.
+"""
 
 from __future__ import annotations
 
@@ -25,10 +29,10 @@ from stillme.transfer.steps.syncing.live_file import LiveFile
 
 
 def settle_restored(alias: str, files: Sequence[LegacyFile], run: Run) -> None:
-    """In a database restored from a dump: know the engine's rows again before anything is loaded.
+    """In a database restored from a dump, find the engine's own rows before anything is loaded.
 
-    The change log tells which rows were written since the dump, so they are updated and not left
-    alone as somebody else's. Without that log the load compares, and lists what differs.
+    For followed files: their change log tells which rows were written since the dump, so these are
+    updated instead of being left alone. For other files the load compares, and lists what differs.
     """
     with ExitStack() as opened:
         followed = []
