@@ -39,7 +39,6 @@ from stillme.transfer.steps.merging.records import (
     is_target_key,
     unloaded_keys,
 )
-from stillme.transfer.steps.rows.job import TableSource
 from stillme.transfer.steps.rows.outcome import Outcome
 from stillme.transfer.steps.rows.read_keys import ManyRows
 from stillme.transfer.steps.syncing import states
@@ -118,7 +117,7 @@ def apply_rows(
             every = [*wanted, *extra]
             before = _present(alias, source.job.mapping, every) if is_parent else set()
             every_row = [*found, *live.rows(table, extra)]
-            _apply_table(alias, live, table, every, every_row, result, common)
+            _TableReplay(alias, live, table, result).apply(every, every_row, common)
             if is_parent:
                 moved = before ^ _present(alias, source.job.mapping, every)
                 for child, child_keys in children_of(alias, live, table, sorted(moved)).items():
@@ -127,75 +126,85 @@ def apply_rows(
             wanted, found, common = {}, (), None
 
 
-def _apply_table(
-    alias: str,
-    live: LiveFile,
-    table: str,
-    keys: Sequence[Key],
-    rows: Sequence[RawRow],
-    result: Replayed,
-    many: ManyRows | None,
-) -> None:
-    source = live.tables[table]
-    mapping = source.job.mapping
-    if mapping.key is None:
-        return
-    present: set[Key] = set()
-    if many is not None:
-        outcome = apply_many(alias, source, many)
+class _TableReplay:
+    """Brings one table of the target to the rows that the file has of some keys.
+
+    First the rows that are there: the common ones of many keys as a stream, the others one by one.
+    Then the keys without a row: their target rows are deleted, with what was kept of them. Last the
+    rows that were loaded once and are in quarantine now: they leave the target. A target row that
+    somebody else wrote is never deleted; it is named in the result.
+    """
+
+    def __init__(self, alias: str, live: LiveFile, table: str, result: Replayed) -> None:
+        self._alias = alias
+        self._live = live
+        self._table = table
+        self._result = result
+        self._source = live.tables[table]
+        self._mapping = self._source.job.mapping
+
+    def apply(self, keys: Sequence[Key], rows: Sequence[RawRow], many: ManyRows | None) -> None:
+        """`many` holds the common rows, if the keys are many; `rows` begins with its others."""
+        if self._mapping.key is None:
+            return
+        present: set[Key] = set()
+        if many is not None:
+            rows, present = self._apply_stream(keys, rows, many)
+        for start in range(0, len(rows), _AT_ONCE):
+            batch = rows[start : start + _AT_ONCE]
+            self._result.note(self._table, apply_raw(self._alias, self._source, batch))
+        present.update(row_keys(self._live, self._table, rows))
+        self._delete_absent([key for key in keys if key not in present])
+        self._delete_unloaded(rows, present)
+        if None in keys:
+            drop_keyless(self._alias, self._source)
+
+    def _apply_stream(
+        self, keys: Sequence[Key], rows: Sequence[RawRow], many: ManyRows
+    ) -> tuple[Sequence[RawRow], set[Key]]:
+        """(rows that are still to be applied, keys of those that were)."""
+        rest = rows[len(many.others) :]
+        outcome = apply_many(self._alias, self._source, many)
         if outcome is None:
             # PostgreSQL refuses one of the common rows: each of them by itself, the others too.
             whole = [key for key in keys if type(key) is int]
-            rows = [*live.rows(table, whole), *rows[len(many.others) :]]
+            return [*self._live.rows(self._table, whole), *rest], set()
+        self._result.note(self._table, outcome)
+        return rest, set(many.present)
+
+    def _delete_absent(self, away: Sequence[Key]) -> None:
+        """Target rows, kept cells and quarantine records of keys that the file no longer has."""
+        alike = [k for k in away if k is not None and not is_target_key(self._mapping, k)]
+        # A target row whose key is this text belongs to another row.
+        drop_records(self._alias, self._source, [str(key_text(key)) for key in alike])
+        texts = [key_text(k) for k in away if k is not None and is_target_key(self._mapping, k)]
+        gone = self._ours([text for text in texts if text is not None])
+        for start in range(0, len(gone), _AT_ONCE):
+            batch = gone[start : start + _AT_ONCE]
+            self._delete(_fitting(self._mapping, batch))
+            drop_records(self._alias, self._source, batch)
+
+    def _delete_unloaded(self, rows: Sequence[RawRow], present: set[Key]) -> None:
+        """Target rows whose legacy row is in quarantine now."""
+        if self._mapping.key_is_rowid:
+            texts = [text for text in map(key_text, present) if text is not None]
+            bad = _quarantined(self._alias, self._mapping, texts)
         else:
-            result.note(table, outcome)
-            present.update(many.present)
-            rows = rows[len(many.others) :]
-    for start in range(0, len(rows), _AT_ONCE):
-        result.note(table, apply_raw(alias, source, rows[start : start + _AT_ONCE]))
-    present.update(row_keys(live, table, rows))
-    away = [key for key in keys if key not in present]
-    alike = [k for k in away if k is not None and not is_target_key(mapping, k)]
-    # A target row whose key is this text belongs to another row.
-    drop_records(alias, source, [str(key_text(key)) for key in alike])
-    gone = [key_text(k) for k in away if k is None or is_target_key(mapping, k)]
-    gone = _ours(alias, source, gone, table, result)
-    _drop_gone(alias, source, gone, result.outcome)
-    if mapping.key_is_rowid:
-        bad = _quarantined(
-            alias, mapping, [str(k) for k in map(key_text, present) if k is not None]
-        )
-    else:
-        bad = _fitting(mapping, unloaded_keys(alias, source, rows))
-    bad = [key for key in _ours(alias, source, bad, table, result) if key is not None]
-    result.outcome.pruned += delete_keys(alias, mapping, bad) if bad else 0
-    if None in present or None in gone:
-        drop_keyless(alias, source)
+            bad = _fitting(self._mapping, unloaded_keys(self._alias, self._source, rows))
+        if bad := self._ours(bad):
+            self._delete(bad)
 
+    def _delete(self, keys: Sequence[str]) -> None:
+        self._result.outcome.pruned += delete_keys(self._alias, self._mapping, keys)
 
-def _ours(
-    alias: str, source: TableSource, keys: Sequence[str | None], table: str, result: Replayed
-) -> list[str | None]:
-    """The keys whose target row the engine wrote; the others are named, and not deleted."""
-    if source.job.overwrite:
-        return list(keys)
-    known = [key for key in keys if key is not None]
-    foreign = foreign_among(alias, source.job.mapping, known)
-    if foreign:
-        result.foreign.setdefault(table, []).extend(foreign)
-    return [key for key in keys if key not in foreign]
-
-
-def _drop_gone(
-    alias: str, source: TableSource, gone: Sequence[str | None], outcome: Outcome
-) -> None:
-    """Target rows, kept cells and quarantine entries of keys that the legacy no longer has."""
-    mapping = source.job.mapping
-    keys = [key for key in gone if key is not None]
-    for start in range(0, len(keys), _AT_ONCE):
-        batch = keys[start : start + _AT_ONCE]
-        outcome.pruned += delete_keys(alias, mapping, _fitting(mapping, batch))
-        drop_records(alias, source, batch)
+    def _ours(self, keys: Sequence[str]) -> list[str]:
+        """The keys whose target row the engine wrote; the others are named, and not deleted."""
+        if self._source.job.overwrite:
+            return list(keys)
+        foreign = foreign_among(self._alias, self._mapping, keys)
+        if foreign:
+            self._result.foreign.setdefault(self._table, []).extend(foreign)
+        return [key for key in keys if key not in foreign]
 
 
 def _quarantined(alias: str, mapping: TableMapping, keys: Sequence[str]) -> list[str]:
