@@ -7,6 +7,7 @@ import sqlite3
 from contextlib import closing
 
 import pytest
+from django.conf import settings
 
 from stillme.transfer.errors import StateError
 from stillme.transfer.findings import FindingKind
@@ -37,10 +38,11 @@ COMMANDS = {
 
 def install(path):
     """Anew: capture that is whole would be left as it is, with the state."""
-    with closing(sqlite3.connect(path)) as file:
-        triggers = file.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall()
-        for (name,) in triggers:
-            file.execute(f"DROP TRIGGER {name}")
+    if Action.INSTALL in WAYS[present()]:
+        with closing(sqlite3.connect(path)) as file:
+            found = file.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'")
+            for (name,) in found.fetchall():
+                file.execute(f"DROP TRIGGER {name}")
     install_capture("default", ALL)
 
 
@@ -164,6 +166,16 @@ def test_no_sentence_advises_what_the_state_refuses(state):
     check_advice(NEXT_STEP[state], state)
     for _, sentence in advice([kind.value for kind in FindingKind], [str(state)]):
         check_advice(sentence.replace("`", ""), state)
+
+
+def test_the_documentation_has_the_same_table():
+    text = (settings.BASE_DIR / "docs/how-it-works/capture-and-cut-over.md").read_text()
+    for state, ways in WAYS.items():
+        cells = [str(ways.get(action, "")) for action in Action]
+        line = "| " + " | ".join([state, *cells]) + " |"
+        assert " ".join(line.split()) in [" ".join(row.split()) for row in text.splitlines()]
+    head = " | ".join(["state", *Action])
+    assert f"| {head} |" in text
 
 
 def test_a_sentence_is_read_right():
