@@ -19,8 +19,7 @@ from django.utils.functional import SimpleLazyObject
 from stillme.environment import Environment
 from stillme.postgresql.configuration import default_cluster_directory, target_database
 from stillme.secret import local_secret_key
-from stillme.transfer.errors import TransferError
-from stillme.transfer.zones import AUTO, zone_name
+from stillme.services.zones import AUTO, known_zone
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -57,6 +56,7 @@ env = Environment(
     LEGACY_VECTOR_DIR=(str, ""),
     CHROMA_DB_PATH=(str, ""),
     LEGACY_TIME_ZONE=(str, "auto"),
+    STILLME_MIGRATION=(bool, True),
 )
 Environment.read_env(BASE_DIR / ".env")
 
@@ -88,6 +88,9 @@ AUTH_PASSWORD_VALIDATORS = [
 
 # --- the apps ------------------------------------------------------------------------------------
 
+# Off once the move is over: then nothing of the engine is imported, and no legacy file is named.
+MIGRATION = env("STILLME_MIGRATION")
+
 INSTALLED_APPS = [
     "unfold.apps.BasicAppConfig",
     "stillme.apps.AdminConfig",
@@ -100,9 +103,9 @@ INSTALLED_APPS = [
     "django.contrib.humanize",
     "django_extensions",
     "stillme.postgresql",
-    "stillme.transfer",
+    "stillme.pages",
+    *(["stillme.transfer", "stillme.demo"] if MIGRATION else []),
     "stillme.ops",
-    "stillme.demo",
     "knowledge",
     "continuum",
     "rss",
@@ -158,15 +161,19 @@ UNFOLD = {
         }
     ],
     "SCRIPTS": [lambda request: static("console/keyboard.js")],
-    "SIDEBAR": {"navigation": "stillme.transfer.console.sidebar.navigation"},
+    "SIDEBAR": {
+        "navigation": "stillme.transfer.console.sidebar.navigation"
+        if MIGRATION
+        else "stillme.pages.sidebar.navigation"
+    },
 }
 
 # --- the legacy side -----------------------------------------------------------------------------
 
 LEGACY_DATA_DIR = env.place("LEGACY_DATA_DIR", BASE_DIR)
 try:
-    LEGACY_TIME_ZONE = zone_name(env("LEGACY_TIME_ZONE")) or AUTO
-except TransferError as error:
+    LEGACY_TIME_ZONE = known_zone(env("LEGACY_TIME_ZONE")) or AUTO
+except ValueError as error:
     raise ImproperlyConfigured(str(error)) from error
 # Django is about to set TZ to TIME_ZONE; local times are shown in the zone it had before.
 PROCESS_TZ = os.environ.get("TZ", "")
@@ -237,7 +244,11 @@ DATABASES: dict[str, dict[str, Any]] = {
         },
         prepared=env("DB_PREPARED_STATEMENTS"),
     ),
-    **{file["alias"]: legacy_database(file["path"]) for file in LEGACY_FILES.values()},
+    **(
+        {file["alias"]: legacy_database(file["path"]) for file in LEGACY_FILES.values()}
+        if MIGRATION
+        else {}
+    ),
 }
 for _number, _url in enumerate(env("DATABASE_REPLICA_URLS"), start=1):
     DATABASES[f"replica_{_number}"] = {
@@ -253,7 +264,7 @@ REPLICA_MAX_LAG = env("REPLICA_MAX_LAG")
 FOLLOWER_MAX_LAG = env("FOLLOWER_MAX_LAG")
 METRICS_TOKEN = env("METRICS_TOKEN")
 DATABASE_ROUTERS = [
-    "stillme.transfer.routers.LegacyRouter",
+    *(["stillme.transfer.routers.LegacyRouter"] if MIGRATION else []),
     "stillme.ops.replicas.ReplicaRouter",
 ]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

@@ -10,7 +10,7 @@ import sqlite3
 from collections.abc import Iterator
 from typing import Any
 
-from stillme.transfer.console.cells import LONG, Clipped
+from stillme.pages.cells import LONG, Clipped
 from stillme.transfer.console.side_table import SideCell
 from stillme.transfer.models import KeptCell
 from stillme.transfer.raw_cells import Raw

@@ -16,7 +16,7 @@ from typing import Any
 from django.conf import settings
 from django.utils.safestring import SafeString
 
-from stillme.transfer.console.cells import LONG, Clipped
+from stillme.pages.cells import LONG, Clipped
 from stillme.transfer.console.side_by_side import kept_cells
 from stillme.transfer.console.side_table import SideCell, side_caption, side_table
 from stillme.transfer.errors import TransferError

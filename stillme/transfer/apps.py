@@ -1,6 +1,7 @@
 """Django's entry for the engine."""
 
 from django.apps import AppConfig
+from django.utils.module_loading import autodiscover_modules
 
 
 class TransferConfig(AppConfig):
@@ -12,5 +13,7 @@ class TransferConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Register the system checks."""
+        """Register the system checks, and the legacy models of every app (its module `legacy`)."""
         from stillme.transfer import checks  # noqa: F401
+
+        autodiscover_modules("legacy")

@@ -88,10 +88,10 @@ def _problems(model: type[LegacyModel]) -> list[CheckMessage]:
                     id="transfer.E002",
                 )
             )
-    if not _has_legacy_extra(target):
+    if not _may_keep_extra(target):
         problems.append(
             Error(
-                f"{target.__name__} needs a nullable JSONField `legacy_extra`: "
+                f"{target.__name__}.legacy_extra must be a nullable JSONField: "
                 "undeclared legacy columns go there.",
                 obj=target,
                 id="transfer.E003",
@@ -100,9 +100,10 @@ def _problems(model: type[LegacyModel]) -> list[CheckMessage]:
     return problems
 
 
-def _has_legacy_extra(target: type[models.Model]) -> bool:
+def _may_keep_extra(target: type[models.Model]) -> bool:
+    """A target without `legacy_extra` is fine: what it cannot keep is open in the inventory."""
     try:
         field = target._meta.get_field("legacy_extra")
     except FieldDoesNotExist:
-        return False
+        return True
     return isinstance(field, models.JSONField) and field.null

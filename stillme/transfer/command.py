@@ -27,12 +27,12 @@ from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from stillme.postgresql.explain import explain_operational_error
+from stillme.postgresql.explain import explain_exhaustion, explain_operational_error
 from stillme.postgresql.silence import end_with_client
-from stillme.transfer.errors import TransferError, explain_exhaustion
+from stillme.transfer.errors import TransferError
 from stillme.transfer.interrupts import Interrupted, interruptible
 from stillme.transfer.scratch import clear_temporary
-from stillme.transfer.visible import is_utf_8, visible
+from stillme.visible import is_utf_8, visible
 
 COULD_NOT_RUN = 2
 PIPE_WIDTH = 80

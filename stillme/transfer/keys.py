@@ -10,12 +10,12 @@ hold, and what a text in the ledger means.
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import total_ordering
 
-from stillme.transfer.visible import in_one_line
+from stillme.services.arguments import whole_key as whole_key
+from stillme.visible import in_one_line
 
 Raw = None | int | float | bytes
 # A storage class and a value; text is its bytes, so that text that is not UTF-8 is a key, too.
@@ -153,23 +153,6 @@ def _from_list(value: object) -> Part:
     if isinstance(value, bool) or not isinstance(value, int | str | None):
         raise ValueError(value)
     return _part(value)
-
-
-_WHOLE = re.compile(r"-?[0-9]{1,19}")
-
-
-def whole_key(text: str) -> int | None:
-    """The 64-bit integer whose decimal digits the text of a key is; None where it is of none.
-
-    The one place that says which text is an integer key, for a record, an address of the console
-    and an argument. SQLite knows the digits 0 to 9 only; Python's `isdigit` and `int` also take
-    ``²``, ``٣``, ``1_000`` and `` 5``. ``007`` and ``-0`` are no key either: no integer is
-    spelled so, and a row 7 must not be taken for that of a text key ``007``.
-    """
-    if _WHOLE.fullmatch(text) is None:
-        return None
-    number = int(text)
-    return number if str(number) == text and -(2**63) <= number < 2**63 else None
 
 
 def whole_keys(texts: Iterable[str]) -> list[int]:

@@ -1,7 +1,8 @@
 """Where each column of a found legacy table goes: the declared mapping meets the real file.
 
 A legacy column goes to the target column that its mapping names, else to the target column of
-the same name (a file that somebody already moved half-way), else into `legacy_extra`. Pure
+the same name (a file that somebody already moved half-way), else into `legacy_extra`. A target
+without that column holds no undeclared one: it is *open* in the inventory until left. Pure
 meaning: loader and judge both start from a `TableMapping` and convert by roads of their own.
 """
 
@@ -51,6 +52,8 @@ class TableMapping:
     `key_is_in_order` tells that a range of keys holds the same rows on both sides.
     `generated` are the legacy columns that SQLite computes: they are read and never written.
     `impossible` names required target columns for which the file has nothing.
+    `extra_columns` is ``("legacy_extra",)``, or empty where the target has no such column; then
+    `extra` is empty too, and undeclared legacy columns are `homeless`.
     """
 
     file: str
@@ -71,6 +74,8 @@ class TableMapping:
     has_rowid: bool
     generated: tuple[str, ...] = ()
     unfilled: tuple[Unfilled, ...] = ()
+    homeless: tuple[str, ...] = ()
+    extra_columns: tuple[str, ...] = (EXTRA_COLUMN,)
 
     @property
     def identity(self) -> TableId:
@@ -98,7 +103,7 @@ class TableMapping:
         names = [c.target for c in self.columns]
         names += [name for name, _ in self.derived]
         names += list(self.nulls)
-        return tuple(names + ([EXTRA_COLUMN] if self.extra else []))
+        return tuple(names) + (self.extra_columns if self.extra else ())
 
     @property
     def digest(self) -> str:
@@ -132,7 +137,8 @@ def map_table(model: type[LegacyModel], schema: FoundSchema) -> TableMapping | N
     if table is None:
         return None
     target = model.target_model()
-    placed, extra = _place(model, table, target)
+    placed, undeclared = _place(model, table, target)
+    keeps = holds_extra(target)
     columns = tuple(sorted(placed, key=lambda c: not _is_key(c)))
     taken = {c.target for c in columns}
     derived = tuple(
@@ -149,7 +155,7 @@ def map_table(model: type[LegacyModel], schema: FoundSchema) -> TableMapping | N
         target_table=target_table,
         key_columns=keys,
         columns=columns,
-        extra=tuple(extra),
+        extra=tuple(undeclared) if keeps else (),
         derived=derived,
         nulls=tuple(str(f.column) for f in left if f.null and isinstance(f, models.DateTimeField)),
         impossible=tuple(str(f.column) for f in left if _cannot_be_filled(f)),
@@ -160,7 +166,14 @@ def map_table(model: type[LegacyModel], schema: FoundSchema) -> TableMapping | N
         has_rowid=table.has_rowid,
         generated=tuple(c.name for c in table.columns if c.generated),
         unfilled=tuple(found for field in left if (found := _unfilled(field)) is not None),
+        homeless=() if keeps else tuple(undeclared),
+        extra_columns=(EXTRA_COLUMN,) if keeps else (),
     )
+
+
+def holds_extra(target: type[models.Model]) -> bool:
+    """Whether a target has the column that keeps undeclared legacy columns."""
+    return any(field.column == EXTRA_COLUMN for field in target._meta.concrete_fields)
 
 
 def _is_key(column: MappedColumn) -> bool:

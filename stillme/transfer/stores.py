@@ -70,6 +70,9 @@ class Store(Protocol):
         Raises TransferError where it cannot be read.
         """
 
+    def legacy_html(self, row: Any) -> str | None:
+        """How the store holds a target row, as HTML for its page; None for rows of other apps."""
+
     def target_rows(self, alias: str) -> dict[str, int]:
         """Rows that the target holds of it, by table as its import names them."""
 

@@ -1,35 +1,15 @@
-"""What LEGACY_TIME_ZONE may say: `auto`, or the name of a time zone that is known here."""
+"""The zone of the legacy side's local times: `auto`, or the name of a zone that is known here."""
 
 from __future__ import annotations
 
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
-
+from stillme.services.zones import AUTO as AUTO
+from stillme.services.zones import known_zone
 from stillme.transfer.errors import TransferError
-
-AUTO = "auto"
 
 
 def zone_name(given: str) -> str | None:
     """None for `auto`, the name of a known IANA zone otherwise. Raises TransferError."""
-    name = given.strip()
-    if name.lower() in ("", AUTO):
-        return None
-    if _is_known(name):
-        return name
-    if not _is_known("UTC"):
-        raise TransferError(
-            "This machine knows no time zones: install its package tzdata, or run "
-            "`pip install tzdata`."
-        )
-    raise TransferError(
-        f"LEGACY_TIME_ZONE={name!r} is no IANA time zone: set it to a name such as "
-        "Asia/Ho_Chi_Minh, or to auto."
-    )
-
-
-def _is_known(name: str) -> bool:
     try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        return False
-    return True
+        return known_zone(given)
+    except ValueError as error:
+        raise TransferError(str(error)) from error

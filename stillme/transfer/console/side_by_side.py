@@ -11,7 +11,7 @@ from typing import Any
 from django.db import models
 from django.db.models.functions import Substr
 
-from stillme.transfer.console.cells import LONG, Clipped
+from stillme.pages.cells import LONG, Clipped
 from stillme.transfer.console.row_verdict import LARGEST, RowVerdict, judge_row
 from stillme.transfer.console.side_table import SideCell, side_table
 from stillme.transfer.errors import TransferError

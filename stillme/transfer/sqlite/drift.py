@@ -10,6 +10,7 @@ from typing import Any
 
 from stillme.transfer.kinds import Text
 from stillme.transfer.legacy import Column, LegacyModel
+from stillme.transfer.mapping import EXTRA_COLUMN
 from stillme.transfer.sqlite.capture.templates import CHANGE_TABLE, FREEZE_PREFIX, PREFIX
 from stillme.transfer.sqlite.schema import FoundColumn, FoundSchema, FoundTable, folded
 
@@ -61,6 +62,8 @@ def find_drift(file: str, models: Sequence[type[LegacyModel]], schema: FoundSche
 def _columns(file: str, model: type[LegacyModel], table: FoundTable) -> Iterator[Drift]:
     declared = {folded(str(c.column)): c for c in model.columns()}
     targets = {c.column for c in model.target_model()._meta.concrete_fields}
+    # A target may do without the column that keeps what nobody declared.
+    homeless = "goes to legacy_extra" if EXTRA_COLUMN in targets else "is not carried"
     for column in model.columns():
         found = table.column(str(column.column))
         if found is None:
@@ -73,7 +76,7 @@ def _columns(file: str, model: type[LegacyModel], table: FoundTable) -> Iterator
     for found in table.columns:
         if folded(found.name) not in declared:
             same = folded(found.name) in targets
-            effect = "goes to the target column of its name" if same else "goes to legacy_extra"
+            effect = "goes to the target column of its name" if same else homeless
             yield Drift(
                 file, table.name, "extra column", found.name, "", _declaration(found), effect
             )

@@ -7,7 +7,7 @@ from typing import Any
 
 from stillme.transfer import kinds
 from stillme.transfer.key_columns import MappedColumn
-from stillme.transfer.mapping import EXTRA_COLUMN, TableMapping
+from stillme.transfer.mapping import TableMapping
 from stillme.transfer.verify import documents
 from stillme.transfer.verify.expect import Expected, MustBeSetAside, Raw, Surroundings, expect
 from stillme.transfer.verify.huge_text import HugeText
@@ -56,7 +56,7 @@ class Oracle:
             unset = source is None or row.cells[source.legacy][0] == "null"
             values[name] = rule.otherwise if unset else rule.then
         values.update({column.target: column.default for column in self._mapping.unfilled})
-        values[EXTRA_COLUMN] = self._extra(row)
+        values.update({name: self._extra(row) for name in self._mapping.extra_columns})
         return Fate(values, kept, repaired)
 
     def _cell(

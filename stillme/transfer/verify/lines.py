@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from stillme.transfer import kinds
 from stillme.transfer.key_columns import MappedColumn
-from stillme.transfer.mapping import EXTRA_COLUMN, TableMapping, Unfilled
+from stillme.transfer.mapping import TableMapping, Unfilled
 from stillme.transfer.quoting import quoted as _q
 from stillme.transfer.sqlite.connect import quoted as legacy_name
 from stillme.transfer.sqlite.huge_cell import may_be_huge, none_is_huge
@@ -75,7 +75,7 @@ def lines_for(mapping: TableMapping, clock: LocalClock, parents: dict[str, str])
 
 def _without_legacy(mapping: TableMapping) -> tuple[Unfilled, ...]:
     # A row with undeclared columns is judged cell by cell: of a plain one legacy_extra is NULL.
-    return (*mapping.unfilled, Unfilled(EXTRA_COLUMN))
+    return (*mapping.unfilled, *map(Unfilled, mapping.extra_columns))
 
 
 def _both_reals(column: MappedColumn) -> tuple[str, str]:

@@ -10,7 +10,7 @@ from django.db import connections
 
 from stillme.transfer import kinds
 from stillme.transfer.identity import OF_TABLE
-from stillme.transfer.mapping import EXTRA_COLUMN, TableMapping
+from stillme.transfer.mapping import TableMapping
 from stillme.transfer.quoting import quoted as _q
 from stillme.transfer.verify.huge_text import of_target, target_names, target_parts
 from stillme.transfer.verify.legacy_side import BlockContent, is_text_key
@@ -166,7 +166,7 @@ class TargetSide:
                 parts += [value, huge]
                 continue
             parts.append(_comparable(column.kind, _q(column.target)))
-        for name in (*(n for n, _ in self._mapping.derived), EXTRA_COLUMN):
+        for name in (*(n for n, _ in self._mapping.derived), *self._mapping.extra_columns):
             names.append(name)
             parts.append(f"{_q(name)}::text")
         for unfilled in self._mapping.unfilled:

@@ -7,7 +7,7 @@ loader's conversions, so it is no proof: that is the judge's (`verify_migration`
 from __future__ import annotations
 
 from stillme.transfer import kinds
-from stillme.transfer.mapping import EXTRA_COLUMN, TableMapping
+from stillme.transfer.mapping import TableMapping
 from stillme.transfer.postgresql.copy import quoted
 
 # Where PostgreSQL's own equality is equality of what is stored. Not of jsonb, to which 1 is 1.0,
@@ -28,7 +28,7 @@ def merged_columns(mapping: TableMapping) -> list[str]:
 
     `legacy_extra` in any case: the file may have lost the columns that were in it.
     """
-    return [*dict.fromkeys([*mapping.target_columns, EXTRA_COLUMN])]
+    return [*dict.fromkeys([*mapping.target_columns, *mapping.extra_columns])]
 
 
 def rows_differ(mapping: TableMapping) -> str:

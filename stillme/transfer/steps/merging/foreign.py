@@ -17,7 +17,7 @@ from django.db import connections, transaction
 
 from stillme.transfer import ledger
 from stillme.transfer.cluster import WHOLE_XID
-from stillme.transfer.mapping import EXTRA_COLUMN, TableMapping, split_table
+from stillme.transfer.mapping import TableMapping, split_table
 from stillme.transfer.models import RunTable, WriteMark
 from stillme.transfer.postgresql.capture import as_replay
 from stillme.transfer.postgresql.copy import execute, fetch_all, quoted
@@ -149,7 +149,8 @@ def _rewrite(
     alias: str, mapping: TableMapping, condition: str, values: list[int] | list[str]
 ) -> None:
     """Give rows this transaction as their writer; no value changes."""
-    column = quoted(EXTRA_COLUMN)
+    assert mapping.key is not None
+    column = quoted(mapping.key.target)
     sql = f"UPDATE {mapping.relation} SET {column} = {column} WHERE {condition}"
     execute(connections[alias], sql, [values])
 

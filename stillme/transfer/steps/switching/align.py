@@ -91,7 +91,7 @@ def _reset_others(alias: str, mapping: TableMapping, keys: Sequence[int | str]) 
     ]
     parts = [f"{key} = {key}", *(f"{quoted(name)} = DEFAULT" for name in names)]
     if not mapping.extra:
-        parts.append(f"{quoted(EXTRA_COLUMN)} = NULL")
+        parts += [f"{quoted(name)} = NULL" for name in mapping.extra_columns]
     execute(
         connections[alias],
         f"UPDATE {mapping.relation} SET {', '.join(parts)} WHERE {key} = ANY(%s)",

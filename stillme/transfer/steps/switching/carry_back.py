@@ -147,7 +147,8 @@ def _target_rows(
     assert mapping.key is not None
     key = quoted(mapping.key.target)
     columns = [(c.kind, quoted(c.target)) for c in mapping.columns]
-    compared = [c.target for c in mapping.columns] + ([EXTRA_COLUMN] if mapping.extra else [])
+    compared = [c.target for c in mapping.columns]
+    compared += mapping.extra_columns if mapping.extra else ()
     differs = [cells_differ(mapping, name) for name in compared]
     values = [target_expression(kind, f"t.{n}") for kind, n in columns]
     others = [f"t.{quoted(str(f.column))}::text" for f in other_fields(mapping)]

@@ -13,7 +13,8 @@ from django.core.exceptions import (
 )
 from django.db.models import QuerySet
 from django.http import HttpRequest
-from unfold.views import ChangeList
+
+from stillme.pages.looks import ChangeList
 
 _WRONG = (ArithmeticError, LookupError, TypeError, ValueError, FieldError, ValidationError)
 

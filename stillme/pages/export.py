@@ -16,7 +16,7 @@ from django.db import models
 from django.db.models import QuerySet, Value
 from django.http import StreamingHttpResponse
 
-from stillme.transfer.console.clipped import as_text, size_of
+from stillme.pages.clipped import as_text, size_of
 
 BATCH = 2_000
 # A query fetches rows of so many bytes, or one row that is larger.

@@ -15,8 +15,8 @@ from django.db.models import F, Func, QuerySet, Value
 from django.db.models.functions import Cast, Coalesce, Left, Substr
 from django.db.models.query import ModelIterable
 
+from stillme.pages.cells import LONG, Clipped
 from stillme.postgresql.json_depth import is_deeper
-from stillme.transfer.console.cells import LONG, Clipped
 
 # Bytes. What is longer can be saved as a file, and is not to be corrected in a browser's form.
 EDIT = 100_000

@@ -17,10 +17,10 @@ from django.utils.html import format_html, format_html_join
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
-from stillme.transfer.console.big_list import key_ordered, newest_of_few
-from stillme.transfer.console.cells import READ, foldable, target_html, text_html
-from stillme.transfer.console.clipped import texts
-from stillme.transfer.console.once import once
+from stillme.pages.big_list import key_ordered, newest_of_few
+from stillme.pages.cells import READ, foldable, target_html, text_html
+from stillme.pages.clipped import texts
+from stillme.pages.once import once
 
 SHOWN = 50
 

@@ -1,4 +1,4 @@
-"""Stored values as HTML that nothing in them can break: escaped, spelled out, clipped, foldable.
+"""Values as HTML that nothing in them can break: escaped, spelled out, clipped, foldable.
 
 Text is shown as Python spells it, so that control characters and bidi marks are visible escapes.
 """
@@ -12,8 +12,7 @@ from typing import Any, Self
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from stillme.transfer.raw_cells import Raw, show_cell
-from stillme.transfer.visible import visible
+from stillme.visible import visible
 
 # What a table shows at once, and what it shows when a person asks for more.
 SHORT = 160
@@ -32,14 +31,6 @@ class Clipped(str):
         clipped = super().__new__(cls, start)
         clipped.size = size
         return clipped
-
-
-def stored_html(storage: str, raw: Raw, size: int | None = None) -> SafeString:
-    """A stored cell; `size` where only its beginning was read."""
-    if size is None:
-        size = len(raw) if isinstance(raw, bytes) else 0
-    clipped = raw[: LONG + 4] if isinstance(raw, bytes) else raw
-    return foldable(show_cell(storage, clipped, LONG), f"{size:,} bytes" if size else "")
 
 
 def target_html(value: Any) -> SafeString:

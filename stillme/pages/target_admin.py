@@ -1,4 +1,4 @@
-"""The admin of large, migrated tables: read-only by default, and no COUNT over a table.
+"""The admin of large tables: read-only by default, and no COUNT over a table.
 
 `TargetAdmin` is the base of every target model's page. Lists count some thousand rows and
 take PostgreSQL's own estimate beyond; long texts are cut by the database; JSON is indented and
@@ -27,21 +27,19 @@ from django.http import (
 )
 from django.urls import path, reverse
 from django.utils.html import format_html
-from unfold.admin import ModelAdmin
 
-from stillme.transfer.admin_dates import SparseDates
-from stillme.transfer.console.big_list import BEFORE, BigChangeList, newest_window
-from stillme.transfer.console.cells import Clipped, json_html, json_text_html, text_html
-from stillme.transfer.console.clipped import clip, clipped_row, pieces
-from stillme.transfer.console.document_field import DocumentField
-from stillme.transfer.console.export import export_response
-from stillme.transfer.console.frequent import FrequentValuesFilter as FrequentValuesFilter
-from stillme.transfer.console.once import once
-from stillme.transfer.console.paginator import EstimatingPaginator
-from stillme.transfer.console.permissions import named_permissions
-from stillme.transfer.console.related import Related
-from stillme.transfer.console.side_by_side import legacy_table
-from stillme.transfer.keys import whole_key
+from stillme.pages.big_list import BEFORE, BigChangeList, newest_window
+from stillme.pages.cells import Clipped, json_html, json_text_html, text_html
+from stillme.pages.clipped import clip, clipped_row, pieces
+from stillme.pages.dates import SparseDates
+from stillme.pages.document_field import DocumentField
+from stillme.pages.export import export_response
+from stillme.pages.looks import ModelAdmin
+from stillme.pages.paginator import EstimatingPaginator
+from stillme.pages.panels import panels
+from stillme.pages.permissions import named_permissions
+from stillme.pages.related import Related
+from stillme.services.arguments import whole_key
 
 EXCERPT = 90
 
@@ -215,28 +213,18 @@ class TargetAdmin(ModelAdmin):  # type: ignore[misc]
         editable = self.has_change_permission(request, obj)
         read = [n for n in names if not editable or n in self._clipped(obj)]
         shown = [self._readables.get(n, n) if n in read else n for n in names]
-        return [*shown, *self._related_fields, "legacy_row"]
+        return [*shown, *self._related_fields, *panels()]
 
     @cached_property
     def _related_fields(self) -> list[Callable[[Any], str]]:
         return [related.as_field() for related in self.related]
-
-    @admin.display(description="legacy row as stored")
-    def legacy_row(self, row: models.Model) -> str:
-        """Read live from the legacy file, which is never written."""
-        shown: str = once(row, "legacy_row", lambda: self.legacy_html(row))
-        return shown
-
-    def legacy_html(self, row: Any) -> str:
-        """The legacy side of a row; a table that came from no SQLite table has its own."""
-        return legacy_table(row)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         """The key and what the legacy left over are never edited."""
         if not self.has_change_permission(request, obj):
             return self.get_fields(request, obj)
         clipped = [self._readables[name] for name in self._clipped(obj)]
-        return [self.opts.pk.name, "legacy_extra", *clipped, *self._related_fields, "legacy_row"]
+        return [self.opts.pk.name, "legacy_extra", *clipped, *self._related_fields, *panels()]
 
     def formfield_for_dbfield(
         self, db_field: models.Field[Any, Any], request: HttpRequest, **kwargs: Any

@@ -20,9 +20,9 @@ from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 from django.utils import timezone
 
-from stillme.transfer.admin_dates import by_time, next_period
-from stillme.transfer.console.checked_list import CheckedChangeList
-from stillme.transfer.keys import whole_key
+from stillme.pages.checked_list import CheckedChangeList
+from stillme.pages.dates import by_time, next_period
+from stillme.services.arguments import whole_key
 
 BEFORE = "before"
 # Rows that a search or filter looks at: some tens of milliseconds in a table of long texts.

@@ -1,5 +1,7 @@
 """The vector folder as a store of the engine: part of `import_sqlite` and `verify_migration`.
 
+The engine imports this module, as the `legacy` of every app; without the engine nobody does.
+
 What does the work is imported where there is a folder to work on: every command registers the
 store, and most have nothing to do with vectors.
 """
@@ -13,7 +15,8 @@ from django.conf import settings
 
 from stillme.transfer.findings import OnEvent
 from stillme.transfer.inventory import InventoryLine
-from stillme.transfer.stores import StoreOptions, StoreReport
+from stillme.transfer.stores import StoreOptions, StoreReport, register
+from vector.models import Collection, Item
 from vector.names import FILE
 
 
@@ -44,6 +47,14 @@ class VectorStore:
 
         return inventory_now(self.path())
 
+    def legacy_html(self, row: Any) -> str | None:
+        """An item's or a collection's rows in `chroma.sqlite3`."""
+        if not isinstance(row, Collection | Item):
+            return None
+        from vector.legacy_row import collection_table, item_table
+
+        return item_table(row) if isinstance(row, Item) else collection_table(row)
+
     def target_rows(self, alias: str) -> dict[str, int]:
         """Items that the target holds, by collection."""
         from vector.store_work import items_by_table
@@ -67,3 +78,6 @@ class VectorStore:
         from vector.store_work import prove_folder
 
         return prove_folder(self.path(), options, on_event)
+
+
+register(VectorStore())
