@@ -38,7 +38,7 @@ def refuse_where_distributed(connection: BaseDatabaseWrapper, what: str) -> None
     if names:
         raise StateError(
             f"{what} does not work once tables are distributed over a Citus cluster "
-            f"({names[0]} is): do it before `manage.py distribute` (docs/scaling.md)."
+            f"({names[0]} is): do it before `manage.py distribute` (docs/howto/run-and-scale.md)."
         )
 
 

@@ -75,7 +75,7 @@ def install_capture(
             raise StateError(
                 f"Capture cannot be trusted with {file.path}: the probe {first.name!r} on "
                 f"{first.table or 'the file'} fails ({first.note}); nothing was installed. "
-                f"{advice}See docs/capture.md."
+                f"{advice}See docs/how-it-works/capture-and-cut-over.md."
             )
         reports.append(CaptureReport(file.name, file.path, Health.ABSENT, probes=probes))
         on_event(Event("probed", {"file": file.name, "probes": len(probes)}))

@@ -103,7 +103,7 @@ def _sentence(parent: TableMapping) -> str:
 
 
 def _give_first_reason(alias: str, source: Source, merged: Merged) -> None:
-    """Of several reasons the one of the first column counts, as docs/values.md says.
+    """Of several reasons the one of the first column counts, as docs/reference/values.md says.
 
     A row that was set aside for its third column, and whose first one names a missing parent, gets
     the reason `missing_parent`.

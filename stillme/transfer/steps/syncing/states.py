@@ -72,6 +72,15 @@ WAYS: dict[str, dict[Action, State]] = {
     },
 }
 
+MEANING = {
+    State.ABSENT: "no capture installed; a file that is still written needs it to be followed",
+    State.CAPTURED: "writes are captured",
+    State.LOADED: "rows are loaded",
+    State.FOLLOWING: "writes are replayed",
+    State.LIVE: "PostgreSQL is in charge",
+    State.ROLLED_BACK: "the file is in charge again",
+}
+
 NEXT_STEP = {
     State.ABSENT: "install capture: manage.py sync_sqlite --install",
     State.CAPTURED: "load the files: manage.py import_sqlite (or sync_sqlite --once)",
