@@ -342,15 +342,15 @@ def test_a_locked_file_is_found_before_postgresql_is_frozen(live):
 
 def test_a_file_that_cannot_be_let_go_after_the_mark(live, monkeypatch):
     path = live / "accuracy_scores.db"
-    mark, holder = to_legacy._mark, []
+    mark, holder = to_legacy.ToLegacy._mark, []
 
-    def then_lock(*given):
-        mark(*given)
+    def then_lock(switch):
+        mark(switch)
         holder.append(sqlite3.connect(path, isolation_level=None, timeout=0))
         holder[0].execute("BEGIN IMMEDIATE")
 
     with monkeypatch.context() as patch:
-        patch.setattr(to_legacy, "_mark", then_lock)
+        patch.setattr(to_legacy.ToLegacy, "_mark", then_lock)
         with pytest.raises(TransferError, match=r"accuracy_scores.db still refuses writes"):
             roll_back(freeze_limit=2)
     assert state("knowledge") == "rolled back"

@@ -201,7 +201,7 @@ class Migration(RuleBasedStateMachine):
     @rule(step=st.sampled_from(["_write_file", "_mark"]))
     def rollback_is_killed(self, step):
         with (
-            mock.patch.object(to_legacy, step, killed),
+            mock.patch.object(to_legacy.ToLegacy, step, killed),
             mock.patch.object(to_legacy.ToLegacy, "_undo"),
             suppress(Killed),
         ):

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 
 from django.db import transaction
@@ -36,7 +37,6 @@ from stillme.transfer.steps.switching.align import align
 from stillme.transfer.steps.switching.as_left import require_as_left
 from stillme.transfer.steps.switching.carried import Carried
 from stillme.transfer.steps.switching.carry_back import carry_table
-from stillme.transfer.steps.switching.limit import Limit
 from stillme.transfer.steps.switching.moved_times import carry_moved_times
 from stillme.transfer.steps.switching.switch import Switch
 from stillme.transfer.steps.switching.tail import Judge, Tail
@@ -140,7 +140,7 @@ class ToLegacy(Switch):
 
     def _carry(self, file: LegacyFile) -> None:
         self.limit.step = f"carrying back into {file.name}"
-        carried = _write_file(self.alias, file, self.run.pk, self.on_event, self.limit)
+        carried = self._write_file(file)
         self.result.tables += carried
         self.result.files.append(file.name)
         unequal = [t for t in carried if t.unequal]
@@ -150,17 +150,80 @@ class ToLegacy(Switch):
                 "legacy file as PostgreSQL has it; nothing was switched: report this row."
             )
 
+    def _write_file(self, file: LegacyFile) -> list[Carried]:
+        """All changes of one file, in one transaction of it, checked before it commits."""
+        with write_transaction(file.path, timeout=self.limit.left()) as writable:
+            self.limit.watch(writable)
+            captured = captured_in(file, writable)
+            require_as_left(self.alias, file, writable, captured)
+            drop_freeze(writable)
+            # The rows come from the target: they must not be replayed into it.
+            drop_capture_triggers(writable)
+            carried = carry_file(self.alias, file, writable, self.run.pk, self.on_event)
+            create_triggers(writable, captured)
+            create_freeze(writable, captured, seconds=None)
+            check = writable.execute("PRAGMA integrity_check(1)").fetchone()[0]
+            if check != "ok":
+                raise TransferError(
+                    f"{file.path} fails SQLite's integrity check ({check}); it was left as it was: "
+                    "use rollback_migration --to-backup."
+                )
+            self.limit.left()
+        return carried
+
     def _prove_and_mark(self) -> None:
         self.limit.step = "the proof and the mark"
         with transaction.atomic(using=self.alias, durable=True):
-            _mark(self.alias, self.files, self.tables, self.result, self.run.pk, self._judge())
+            self._mark()
             self.limit.left()
             self._mark_was_sent = True
 
-    def _judge(self) -> Judge | None:
+    def _mark(self) -> None:
+        """Align the target with what the files hold, prove it, put the files in charge."""
+        reverse.as_replay(self.alias)
+        for file in self.files:
+            with closing(LiveFile(file, self.run.pk, alias=self.alias)) as live:
+                self._mark_file(live)
+        ledger.mark_write(self.alias, self.run.pk)
+        reverse.remove(self.alias, self.tables)
+        names = [file.name for file in self.files]
+        self.result.homeless = homeless_rows(self.alias, names)
+        carried = [table.name for table in target_tables(names)]
+        ReverseChange.objects.using(self.alias).filter(relation__in=carried).delete()
+        RangeDigest.objects.using(self.alias).filter(file__in=names).update(dirty=True)
+
+    def _mark_file(self, live: LiveFile) -> None:
+        name = live.file.name
+        by_table = {done.table: done for done in self.result.tables if done.file == name}
+        align(self.alias, live, by_table, self.run.pk)
+        self._prove(live, by_table)
+        last = live.log.last()
+        witness = live.log.witness(last)
+        states.move(
+            self.alias,
+            name,
+            State.ROLLED_BACK,
+            witness=None if witness is None else witness.as_list(),
+            rolled_back_at=states.server_now(self.alias),
+            clock=live.decisions.signature(),
+        )
+        states.restart(self.alias, name, last)
+
+    def _prove(self, live: LiveFile, by_table: dict[str, Carried]) -> None:
+        """Every carried row is the same on both sides, says the judge; else nothing is switched."""
         if self.judge is not None:
             self.judge.patience = self.limit.left()
-        return self.judge
+        tail = Tail(self.alias, self.judge)
+        tail.prepare(live)
+        for table, carried in by_table.items():
+            if table in live.tables:
+                tail.touch(live.file.name, table, carried.keys)
+        sentences = tail.differing(live)
+        if sentences:
+            raise TransferError(
+                f"{sentences[0]}: PostgreSQL stays in charge; run manage.py verify_migration and "
+                "report this row."
+            )
 
 
 def homeless_rows(alias: str, files: Sequence[str]) -> dict[str, int]:
@@ -171,37 +234,10 @@ def homeless_rows(alias: str, files: Sequence[str]) -> dict[str, int]:
     return {str(row["relation"]): int(row["n"]) for row in counts}
 
 
-def _write_file(
-    alias: str, file: LegacyFile, run_id: int | None, on_event: OnEvent, limit: Limit
-) -> list[Carried]:
-    """All changes of one file, in one transaction of it, checked before it commits."""
-    with write_transaction(file.path, timeout=limit.left()) as writable:
-        limit.watch(writable)
-        captured = captured_in(file, writable)
-        require_as_left(alias, file, writable, captured)
-        drop_freeze(writable)
-        # The rows come from the target: they must not be replayed into it.
-        drop_capture_triggers(writable)
-        carried = carry_file(alias, file, writable, run_id, on_event)
-        create_triggers(writable, captured)
-        create_freeze(writable, captured, seconds=None)
-        check = writable.execute("PRAGMA integrity_check(1)").fetchone()[0]
-        if check != "ok":
-            raise TransferError(
-                f"{file.path} fails SQLite's integrity check ({check}); it was left as it was: "
-                "use rollback_migration --to-backup."
-            )
-        limit.left()
-    return carried
-
-
 def captured_in(file: LegacyFile, connection: sqlite3.Connection) -> list[CapturedTable]:
     """The tables that capture covers, as this connection sees them."""
-    live = LiveFile(file, None)
-    try:
+    with closing(LiveFile(file, None)) as live:
         return captured_tables(connection, list(live.mappings.values()))
-    finally:
-        live.close()
 
 
 def carry_file(
@@ -212,9 +248,8 @@ def carry_file(
     on_event: OnEvent,
 ) -> list[Carried]:
     """Write into one file what PostgreSQL received, in the caller's transaction of the file."""
-    live = LiveFile(file, run_id, alias=alias)
     found: dict[str, Carried] = {}
-    try:
+    with closing(LiveFile(file, run_id, alias=alias)) as live:
         for table, source in live.tables.items():
             if source.job.mapping.key is None:
                 continue
@@ -223,61 +258,6 @@ def carry_file(
             wanted = list(every_key(alias, through)) if everything else list(keys)
             found[table] = carry_table(alias, through, writable, wanted)
         carry_moved_times(alias, live, writable, found)
-    finally:
-        live.close()
     for table, carried in found.items():
         on_event(Event("carried", {"file": file.name, "table": table, "carried": carried}))
     return list(found.values())
-
-
-def _mark(
-    alias: str,
-    files: Sequence[LegacyFile],
-    tables: Sequence[reverse.TargetTable],
-    result: RollbackResult,
-    run_id: int,
-    judge: Judge | None,
-) -> None:
-    """Align the target with what the files hold, prove it, and move the state: one transaction."""
-    reverse.as_replay(alias)
-    for file in files:
-        by_table = {done.table: done for done in result.tables if done.file == file.name}
-        live = LiveFile(file, run_id, alias=alias)
-        try:
-            align(alias, live, by_table, run_id)
-            _prove(alias, live, by_table, judge)
-            last = live.log.last()
-            witness = live.log.witness(last)
-            states.move(
-                alias,
-                file.name,
-                State.ROLLED_BACK,
-                witness=None if witness is None else witness.as_list(),
-                rolled_back_at=states.server_now(alias),
-                clock=live.decisions.signature(),
-            )
-            states.restart(alias, file.name, last)
-        finally:
-            live.close()
-    ledger.mark_write(alias, run_id)
-    reverse.remove(alias, tables)
-    names = [file.name for file in files]
-    result.homeless = homeless_rows(alias, names)
-    carried = [table.name for table in target_tables(names)]
-    ReverseChange.objects.using(alias).filter(relation__in=carried).delete()
-    RangeDigest.objects.using(alias).filter(file__in=[f.name for f in files]).update(dirty=True)
-
-
-def _prove(alias: str, live: LiveFile, by_table: dict[str, Carried], judge: Judge | None) -> None:
-    """Every carried row is the same on both sides, says the judge; else nothing is switched."""
-    tail = Tail(alias, judge)
-    tail.prepare(live)
-    for table, carried in by_table.items():
-        if table in live.tables:
-            tail.touch(live.file.name, table, carried.keys)
-    sentences = tail.differing(live)
-    if sentences:
-        raise TransferError(
-            f"{sentences[0]}: PostgreSQL stays in charge; run manage.py verify_migration and "
-            "report this row."
-        )
