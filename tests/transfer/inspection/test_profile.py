@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from stillme.demo.samples import make_hostile, make_samples
 from stillme.transfer.findings import ignore_event
-from stillme.transfer.raw_cells import whole_key
+from stillme.transfer.keys import whole_key
 from stillme.transfer.selection import Selection
 from stillme.transfer.sqlite.profile_shapes import json_troubles, text_troubles, time_shape
 from stillme.transfer.sqlite.ranges import KeyRange
