@@ -184,7 +184,7 @@ def _legacy_path(name: str, *overrides: str) -> Path:
     return env.place(given, BASE_DIR) if given else LEGACY_DATA_DIR / name
 
 
-LEGACY_FILES: dict[str, dict[str, Any]] = {
+_LEGACY_FILES: dict[str, dict[str, Any]] = {
     "knowledge": {
         "alias": "legacy_knowledge",
         "path": _legacy_path("knowledge_retention.db", "LEGACY_KNOWLEDGE_PATH"),
@@ -206,12 +206,24 @@ LEGACY_FILES: dict[str, dict[str, Any]] = {
 }
 LEGACY_VECTOR_DIR = _legacy_path("vector_db", "LEGACY_VECTOR_DIR", "CHROMA_DB_PATH")
 # Other SQLite files of the old application: inspect_sqlite names them, nothing imports them.
-LEGACY_OTHER_FILES = {
+_OTHER_FILES = {
     "chat_history.db": "chat history",
     "community_proposals.db": "community proposals and votes",
     "learning_proposals.db": "learning proposals and feedback on them",
     "style_preferences.db": "style preferences per user",
     "feedback.db": "ratings of answers",
+}
+
+# What the migration engine is told of this project (docs/reference/settings.md). The prefix never
+# changes: by it the engine knows the triggers that it left in files and databases.
+TRANSFER: dict[str, Any] = {
+    "FILES": _LEGACY_FILES,
+    "APPS": ("knowledge", "continuum", "rss", "accuracy", "vector"),
+    "APPLICATION": "StillMe",
+    "PREFIX": "stillme",
+    "PATHS": "LEGACY_DATA_DIR, LEGACY_<NAME>_PATH",
+    "DATA_DIR": LEGACY_DATA_DIR,
+    "OTHER_FILES": _OTHER_FILES,
 }
 
 
@@ -244,11 +256,9 @@ DATABASES: dict[str, dict[str, Any]] = {
         },
         prepared=env("DB_PREPARED_STATEMENTS"),
     ),
-    **(
-        {file["alias"]: legacy_database(file["path"]) for file in LEGACY_FILES.values()}
-        if MIGRATION
-        else {}
-    ),
+    **{
+        file["alias"]: legacy_database(file["path"]) for file in _LEGACY_FILES.values() if MIGRATION
+    },
 }
 for _number, _url in enumerate(env("DATABASE_REPLICA_URLS"), start=1):
     DATABASES[f"replica_{_number}"] = {

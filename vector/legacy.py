@@ -15,6 +15,7 @@ from django.conf import settings
 
 from stillme.transfer.findings import OnEvent
 from stillme.transfer.inventory import InventoryLine
+from stillme.transfer.reasons import add_words
 from stillme.transfer.stores import StoreOptions, StoreReport, register
 from vector.models import Collection, Item
 from vector.names import FILE
@@ -81,3 +82,16 @@ class VectorStore:
 
 
 register(VectorStore())
+add_words(
+    {
+        "bad_metadata": "the metadata cannot be read",
+        "bad_pickle": "the index of the vectors cannot be read",
+        "bad_segment": "a file of the vectors cannot be read",
+        "id_too_long": "the id is too long for an index",
+        "no_vector": "the item has no vector",
+        "truncated_segment": "a file of the vectors is cut off",
+        "unknown_encoding": "the vector has an encoding that nobody knows",
+        "vector_without_id": "a vector belongs to no item",
+        "wrong_dimension": "the vector has another dimension than its collection",
+    }
+)

@@ -1,4 +1,7 @@
-"""System checks: what keeps a domain's schema from moving to another node (docs/scaling.md)."""
+"""System checks: what keeps a domain's schema from moving to another node.
+
+docs/howto/run-and-scale.md says what a distributed schema can and cannot do.
+"""
 
 from __future__ import annotations
 

@@ -69,7 +69,8 @@ def plan_distribution(alias: str = "default") -> Plan:
         if not version:
             raise TargetError(
                 "This database has no Citus extension: run CREATE EXTENSION citus on every node "
-                "and citus_add_node for each worker, or stay on one node (docs/scaling.md)."
+                "and citus_add_node for each worker, or stay on one node "
+                "(docs/howto/run-and-scale.md)."
             )
         present = _column(cursor, SCHEMAS, sorted(DOMAINS))
         moved = _column(cursor, DISTRIBUTED)

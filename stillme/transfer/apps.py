@@ -13,7 +13,10 @@ class TransferConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Register the system checks, and the legacy models of every app (its module `legacy`)."""
+        """Read TRANSFER, register the system checks, import the module `legacy` of every app."""
         from stillme.transfer import checks  # noqa: F401
+        from stillme.transfer.conf import conf
+
+        conf()
 
         autodiscover_modules("legacy")

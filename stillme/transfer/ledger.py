@@ -14,6 +14,7 @@ from django.db import Error, connections, transaction
 from django.utils import timezone
 
 from stillme.transfer.cluster import cluster_id, last_writer
+from stillme.transfer.conf import conf
 from stillme.transfer.errors import Busy, LedgerMismatch, TransferError
 from stillme.transfer.identity import TableId
 from stillme.transfer.models import (
@@ -165,8 +166,8 @@ def refuse_other_files(alias: str, snapshots: Iterable[Snapshot]) -> None:
             continue
         raise LedgerMismatch(
             f"The target was loaded from {seen.path}, and {here} is another file: set "
-            "LEGACY_DATA_DIR back, take an empty database, or, where it is the same file at a new "
-            "place, give --moved."
+            f"the path back ({conf().paths}), take an empty database, or, where it is the same "
+            "file at a new place, give --moved."
         )
 
 

@@ -53,7 +53,7 @@ class TableMapping:
     `generated` are the legacy columns that SQLite computes: they are read and never written.
     `impossible` names required target columns for which the file has nothing.
     `extra_columns` is ``("legacy_extra",)``, or empty where the target has no such column; then
-    `extra` is empty too, and undeclared legacy columns are `homeless`.
+    `extra` is empty too, and undeclared legacy columns are `not_carried`.
     """
 
     file: str
@@ -74,7 +74,7 @@ class TableMapping:
     has_rowid: bool
     generated: tuple[str, ...] = ()
     unfilled: tuple[Unfilled, ...] = ()
-    homeless: tuple[str, ...] = ()
+    not_carried: tuple[str, ...] = ()
     extra_columns: tuple[str, ...] = (EXTRA_COLUMN,)
 
     @property
@@ -166,7 +166,7 @@ def map_table(model: type[LegacyModel], schema: FoundSchema) -> TableMapping | N
         has_rowid=table.has_rowid,
         generated=tuple(c.name for c in table.columns if c.generated),
         unfilled=tuple(found for field in left if (found := _unfilled(field)) is not None),
-        homeless=() if keeps else tuple(undeclared),
+        not_carried=() if keeps else tuple(undeclared),
         extra_columns=(EXTRA_COLUMN,) if keeps else (),
     )
 

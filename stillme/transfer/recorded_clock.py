@@ -1,13 +1,13 @@
 """The usual offset that a file was loaded with: it stays, whatever rows come later.
 
 The loader and the judge read it from the ledger, each deciding for itself whether the file denies
-it (docs/values.md, "Clock of a timestamp").
+it (docs/reference/values.md, "Clock of a timestamp").
 """
 
 from __future__ import annotations
 
+from stillme.transfer.conf import conf
 from stillme.transfer.models import FileState, RunFile
-from stillme.transfer.registry import legacy_files
 
 _AUTO = ("", "auto")
 
@@ -26,6 +26,7 @@ def recorded_usual(alias: str, file: str, zone: str) -> int | None:
     return int(run.clock["usual_minutes"])
 
 
-def recorded_usuals(alias: str, zone: str) -> dict[str, int | None]:
+def recorded_usuals(alias: str) -> dict[str, int | None]:
     """The same for every known file, by its name."""
-    return {file.name: recorded_usual(alias, file.name, zone) for file in legacy_files()}
+    files = conf().files
+    return {name: recorded_usual(alias, name, files[name].time_zone) for name in files}

@@ -111,7 +111,5 @@ def wanted_stores(files: Sequence[str], tables: Sequence[str], notices: list[str
             notices.append(f"{store.name}: {store.path()} does not exist, skipped.")
     present = [store for store in chosen if store.is_present()]
     if chosen and not present and set(files) == {store.name for store in chosen}:
-        raise NoLegacyFile(
-            f"There is nothing in {chosen[0].path()}: set {chosen[0].setting}, or LEGACY_DATA_DIR."
-        )
+        raise NoLegacyFile(f"There is nothing in {chosen[0].path()}: set {chosen[0].setting}.")
     return present

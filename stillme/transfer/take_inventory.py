@@ -30,7 +30,7 @@ _VAIN = (
     "a generated column of which nothing is stored, and which cannot be computed here (its "
     f"expression fails, or calls a function of the program that wrote the file); {DECIDE}"
 )
-_HOMELESS = (
+_NOT_KEPT = (
     "no model declares this column, and the target has no column legacy_extra to keep it in; "
     f"declare it, or {DECIDE}"
 )
@@ -90,7 +90,7 @@ def _open_columns(
     table, mapping = schema.table(model._meta.db_table), map_table(model, schema)
     assert table is not None
     assert mapping is not None
-    why = {**dict.fromkeys(table.vain, _VAIN), **dict.fromkeys(mapping.homeless, _HOMELESS)}
+    why = {**dict.fromkeys(table.vain, _VAIN), **dict.fromkeys(mapping.not_carried, _NOT_KEPT)}
     for column, sentence in why.items():
         yield InventoryLine(file, f"{table.name}.{column}", None, "open", why=sentence)
 

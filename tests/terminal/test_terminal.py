@@ -37,7 +37,7 @@ def environment(
     use_legacy_files(tmp_path / "data")
     from django.conf import settings as current
 
-    named = legacy_variables(current.LEGACY_FILES, current.LEGACY_VECTOR_DIR)
+    named = legacy_variables(current.TRANSFER["FILES"], current.LEGACY_VECTOR_DIR)
     without = {k: v for k, v in target_environment.items() if k not in ("NO_COLOR", "COLUMNS")}
     return {**without, **named, "LEGACY_DATA_DIR": str(tmp_path / "data")}
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass, field
 
-from django.conf import settings
-
 from stillme.transfer import kinds
+from stillme.transfer.conf import time_zone
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import RunFile
 from stillme.transfer.raw_cells import Raw
@@ -79,7 +78,7 @@ def _minutes(
 
 def _clock(file: str) -> tuple[LocalClock, bool]:
     """The clock of the last import, and whether one offset holds for the whole file."""
-    if zone := zone_name(settings.LEGACY_TIME_ZONE):
+    if zone := zone_name(time_zone(file)):
         return LocalClock(zone=zone), True
     noted = RunFile.objects.filter(file=file).order_by("-id").first()
     if noted is None:

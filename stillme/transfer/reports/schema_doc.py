@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from django.apps import apps
-from django.conf import settings
 from django.db import models
 
 from stillme.transfer import kinds
+from stillme.transfer.conf import conf
 from stillme.transfer.legacy import Column, LegacyModel
 from stillme.transfer.mapping import split_table
 from stillme.transfer.registry import legacy_models, parents
@@ -39,8 +39,8 @@ declared here goes to the target column of the same name if there is one, else i
 def schema_document() -> str:
     """The whole page. Needs no legacy file and no server."""
     parts = [_INTRODUCTION.format(command=COMMAND), "## The target at a glance", *_diagrams()]
-    for file, entry in settings.LEGACY_FILES.items():
-        parts += _file(file, str(entry["path"].name))
+    for file, entry in conf().files.items():
+        parts += _file(file, entry.path.name)
     parts += _rest()
     return "\n\n".join(parts) + "\n"
 

@@ -1,4 +1,4 @@
-"""The local clock of a legacy file, recovered from its own rows (docs/values.md, "Clock").
+"""The local clock of a legacy file, recovered from its rows (docs/reference/values.md, "Clock").
 
 Some rows carry the same moment from both clocks (`Twin`): their difference, rounded to a
 quarter of an hour, is the offset that the old application's machine had.
@@ -44,8 +44,8 @@ Connection = sqlite3.Connection | apsw.Connection
 class Clock:
     """The decision for one file. Offsets are minutes east of UTC.
 
-    `usual` is the offset whose local times are kept without a note (docs/values.md); `turns`
-    identifies where the evidence changes its offset.
+    `usual` is the offset whose local times are kept without a note
+    (docs/reference/values.md); `turns` identifies where the evidence changes its offset.
     """
 
     usual: int = 0

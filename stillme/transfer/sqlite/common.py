@@ -237,7 +237,7 @@ def has_parent(name: str, parent: ParentTable | None) -> str:
     if parent is None:
         return "0"
     # No table is called so: the name of the row's own table must mean that row.
-    up = quoted("stillme parent")
+    up = quoted("transfer parent")
     test = f"{up}.{quoted(parent.key)} = {name}"
     test = f"EXISTS (SELECT 1 FROM {quoted(parent.table)} AS {up} WHERE {test})"
     if parent.excluded:

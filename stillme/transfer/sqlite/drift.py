@@ -63,7 +63,7 @@ def _columns(file: str, model: type[LegacyModel], table: FoundTable) -> Iterator
     declared = {folded(str(c.column)): c for c in model.columns()}
     targets = {c.column for c in model.target_model()._meta.concrete_fields}
     # A target may do without the column that keeps what nobody declared.
-    homeless = "goes to legacy_extra" if EXTRA_COLUMN in targets else "is not carried"
+    lost = "goes to legacy_extra" if EXTRA_COLUMN in targets else "is not carried"
     for column in model.columns():
         found = table.column(str(column.column))
         if found is None:
@@ -76,7 +76,7 @@ def _columns(file: str, model: type[LegacyModel], table: FoundTable) -> Iterator
     for found in table.columns:
         if folded(found.name) not in declared:
             same = folded(found.name) in targets
-            effect = "goes to the target column of its name" if same else homeless
+            effect = "goes to the target column of its name" if same else lost
             yield Drift(
                 file, table.name, "extra column", found.name, "", _declaration(found), effect
             )

@@ -11,8 +11,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
-from django.conf import settings
-
+from stillme.transfer.conf import conf
 from stillme.transfer.errors import TransferError
 from stillme.transfer.findings import Event, OnEvent, ignore_event
 from stillme.transfer.identity import TableId
@@ -49,14 +48,14 @@ def inspect_files(
     if not wanted.only_stores:
         _inspect_databases(wanted, result, on_event)
     _inspect_stores(wanted, result)
-    result.others = other_files(settings.LEGACY_DATA_DIR, [f.path for f in legacy_files()])
+    result.others = other_files(conf().data_dir, [f.path for f in legacy_files()])
     result.seconds = time.monotonic() - started
     return result
 
 
 def _inspect_databases(wanted: Selection, result: Inspection, on_event: OnEvent) -> None:
     with scratch_folder("inspect") as folder:
-        plan = make_plan(wanted, folder, settings.LEGACY_TIME_ZONE, None, on_event)
+        plan = make_plan(wanted, folder, None, on_event)
         result.order = _order(plan)
         tables = _predict(plan, on_event)
         for file in legacy_files():

@@ -6,10 +6,10 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from django.conf import settings
 from django.db import connections, transaction
 
 from stillme.transfer import ledger
+from stillme.transfer.conf import conf
 from stillme.transfer.deletions import Confirm, always
 from stillme.transfer.edited_keys import keys_of_edited_rows
 from stillme.transfer.errors import NoLegacyFile
@@ -99,7 +99,7 @@ def _import_what_is_there(
 
 
 def _dry(options: ImportOptions, directory: Path, on_event: OnEvent) -> ImportResult:
-    plan = make_plan(options.selection, directory, settings.LEGACY_TIME_ZONE, None, on_event)
+    plan = make_plan(options.selection, directory, None, on_event)
     result = ImportResult(None, notices=plan.notices, dry_run=True)
     for snapshot in plan.snapshots:
         result.inventory += inventory_of(snapshot, None)
@@ -237,9 +237,8 @@ def _load_files(
         if not options.replaced:
             refuse_other_history(alias, snapshots, prune=options.prune)
         cut = Cut(options.chunk_rows, ledger.known_bounds_of_all(alias))
-        zone = settings.LEGACY_TIME_ZONE
-        usual = recorded_usuals(alias, zone)
-        planner = Planner(selection, zone, run.pk, threads, cut, usual)
+        usual = recorded_usuals(alias)
+        planner = Planner(selection, run.pk, threads, cut, usual)
         schedule = Schedule(options, run, hands, finishing, on_event)
         for snapshot in snapshots:
             schedule.expect(planning.submit(planner.look, snapshot))
@@ -281,5 +280,5 @@ def _describe(options: ImportOptions, workers: int) -> dict[str, object]:
         "prune": options.prune,
         "overwrite": options.overwrite,
         "chunk_rows": options.chunk_rows,
-        "time_zone": settings.LEGACY_TIME_ZONE,
+        "time_zones": {name: file.time_zone for name, file in conf().files.items()},
     }

@@ -8,10 +8,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from django.conf import settings
 from django.db import connections
 from django.utils import timezone
 
+from stillme.transfer.conf import conf
 from stillme.transfer.errors import LegacyFileError
 from stillme.transfer.ledger import is_another_cluster
 from stillme.transfer.live_identity import other_file
@@ -269,5 +269,5 @@ def _unfit(files: Sequence[LegacyFile], directory: Path) -> list[str]:
 
 
 def _configured_backup() -> Path | None:
-    given = getattr(settings, "LEGACY_BACKUP_DIR", None)
+    given = conf().backup_dir
     return Path(given) if given else None

@@ -266,13 +266,14 @@ def _same(before: dict[str, str]) -> tuple[bool, str]:
 @contextmanager
 def other_files(folder: Path) -> Iterator[None]:
     """Point the settings at the copies."""
-    original: dict[str, dict[str, Any]] = settings.LEGACY_FILES
-    settings.LEGACY_FILES = {
+    original: dict[str, Any] = settings.TRANSFER
+    files = {
         name: {**entry, "path": folder / Path(entry["path"]).name}
-        for name, entry in original.items()
+        for name, entry in original["FILES"].items()
     }
+    settings.TRANSFER = {**original, "FILES": files}
     assert [file.path.parent for file in legacy_files()]
     try:
         yield
     finally:
-        settings.LEGACY_FILES = original
+        settings.TRANSFER = original

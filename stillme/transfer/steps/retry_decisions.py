@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from django.conf import settings
-
+from stillme.transfer.conf import conf, time_zone
 from stillme.transfer.errors import TransferError
 from stillme.transfer.kinds import Date, Timestamp
 from stillme.transfer.mapping import TableMapping
@@ -33,7 +32,7 @@ def decisions_for(
 
 
 def _recorded_clock(alias: str, file: str) -> Clock:
-    zone = zone_name(settings.LEGACY_TIME_ZONE)
+    zone = zone_name(time_zone(file))
     noted = RunFile.objects.using(alias).filter(file=file).order_by("-id").first()
     if noted is None:
         return Clock(zone=zone)
@@ -52,7 +51,8 @@ def _read(alias: str, name: str) -> Decisions:
     if not file.path.exists():
         raise TransferError(
             f"What the times of this row mean hangs on other rows of {file.path}, which is not "
-            "there: put the file back, or set LEGACY_DATA_DIR to where it is, and retry."
+            "there: put the file back, or set its path "
+            f"({conf().paths}), and retry."
         )
     live = LiveFile(file, None, alias=alias)
     live.close()

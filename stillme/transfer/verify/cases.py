@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from functools import partial
 
-from django.conf import settings
 from django.db.models import Q
 
+from stillme.transfer.conf import time_zone
 from stillme.transfer.identity import TableId
 from stillme.transfer.keys import whole_key
 from stillme.transfer.mapping import TableMapping, map_table
@@ -32,7 +32,7 @@ def make_cases(alias: str, snapshot: Snapshot, *, live: bool = False) -> dict[st
         mapping = map_table(model, snapshot.schema)
         if mapping is not None:
             mappings[model._meta.db_table] = mapping
-    zone = settings.LEGACY_TIME_ZONE
+    zone = time_zone(snapshot.file)
     connection = snapshot.open()
     try:
         threads = usable_cores()

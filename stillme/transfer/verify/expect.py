@@ -1,4 +1,4 @@
-"""What the target must hold for one stored value: the judge's own reading of docs/values.md.
+"""What the target must hold for one stored value: the judge's own reading of values.md.
 
 Written without the loader's conversions (law 3). Values are compared as data, not as text:
 instants are microseconds since 1970, reals are their 64 bits, documents are trees of decimals.

@@ -1,4 +1,4 @@
-"""What must become of a legacy row, by docs/values.md: the judge's own reading of it."""
+"""What must become of a legacy row, by docs/reference/values.md: the judge's own reading of it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Oracle:
         self._mapping, self._clock, self._units = mapping, clock, units
 
     def fate(self, row: StoredRow) -> Fate:
-        """What docs/values.md says must become of the row."""
+        """What docs/reference/values.md says must become of the row."""
         values: dict[str, Any] = {}
         kept: dict[str, tuple[str, Raw, str]] = {}
         repaired = False

@@ -9,10 +9,9 @@ import codecs
 import hashlib
 from dataclasses import dataclass
 
-from stillme.transfer import kinds
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite import huge_cell
-from stillme.transfer.sqlite.huge_cell import HugeCell, may_be_huge
+from stillme.transfer.sqlite.huge_cell import HugeCell, may_be_huge_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +69,8 @@ def _decodes(decoder: codecs.IncrementalDecoder, piece: bytes, *, final: bool = 
 
 def target_names(mapping: TableMapping) -> set[str]:
     """The target columns that are compared so where their text is huge."""
-    huge = may_be_huge(mapping)
-    texts = [column for column in mapping.columns if isinstance(column.kind, kinds.Text)]
-    return {column.target for column in texts if column.legacy in huge}
+    huge = may_be_huge_text(mapping)
+    return {column.target for column in mapping.columns if column.legacy in huge}
 
 
 def target_parts(name: str) -> tuple[str, str]:

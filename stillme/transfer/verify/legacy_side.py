@@ -13,13 +13,12 @@ from typing import Any, NamedTuple
 
 import apsw
 
-from stillme.transfer.kinds import Json, TextKey
+from stillme.transfer.kinds import TextKey
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.connect import EXACT_DOUBLE, quoted
-from stillme.transfer.sqlite.huge_cell import HugeCell, is_huge, may_be_huge
+from stillme.transfer.sqlite.huge_cell import HugeCell, is_huge, may_be_huge_text
 from stillme.transfer.sqlite.snapshot_reader import few_of, rows_of
 from stillme.transfer.verify.document_blocks import DocumentBlock
-from stillme.transfer.verify.huge_document import of_document
 from stillme.transfer.verify.huge_text import HugeText, of_cell
 from stillme.transfer.verify.lines import Lines
 from stillme.transfer.verify.local_clock import row_minutes_sql
@@ -111,8 +110,7 @@ class LegacySide:
         self._lines = lines
         self._parents = parents
         self._names = [c.legacy for c in mapping.columns] + list(mapping.extra)
-        self._huge = may_be_huge(mapping) if readers else ()
-        self._json = {c.legacy for c in mapping.columns if isinstance(c.kind, Json)}
+        self._huge = may_be_huge_text(mapping) if readers else ()
         first_real = 2 + len(lines.documents)
         self._document_places = range(2, first_real)
         self._real_places = range(first_real, first_real + len(lines.reals))
@@ -245,8 +243,7 @@ class LegacySide:
 
     def _huge_value(self, name: str, rowid: int) -> HugeText:
         assert self._readers is not None
-        cell = HugeCell(self._readers.any, self._mapping.table, name, rowid)
-        return of_document(cell) if name in self._json else of_cell(cell)
+        return of_cell(HugeCell(self._readers.any, self._mapping.table, name, rowid))
 
     def _repeat(self) -> str:
         mapping = self._mapping

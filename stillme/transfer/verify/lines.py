@@ -16,7 +16,7 @@ from stillme.transfer.key_columns import MappedColumn
 from stillme.transfer.mapping import TableMapping, Unfilled
 from stillme.transfer.quoting import quoted as _q
 from stillme.transfer.sqlite.connect import quoted as legacy_name
-from stillme.transfer.sqlite.huge_cell import may_be_huge, none_is_huge
+from stillme.transfer.sqlite.huge_cell import may_be_huge_text, none_is_huge
 from stillme.transfer.verify.local_clock import LocalClock, row_minutes_sql, shape_sql
 from stillme.transfer.verify.unfilled import all_untouched
 
@@ -25,7 +25,7 @@ _VALUE_MARK = "v"
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """`plain` tells a plain row, `small` (to be asked first) one without huge values.
+    """`plain` tells a plain row, `small` (to be asked first) one without huge texts.
 
     `legacy` and `target` are its line on either side.
 
@@ -62,7 +62,7 @@ def lines_for(mapping: TableMapping, clock: LocalClock, parents: dict[str, str])
     if mapping.key is None or mapping.impossible or not mapping.key_is_unique:
         tests = ["0"]
     return Lines(
-        small=none_is_huge(may_be_huge(mapping)),
+        small=none_is_huge(may_be_huge_text(mapping)),
         plain=" AND ".join(f"({test})" for test in tests),
         legacy=f"concat({', '.join(pieces)})",
         target=" || ".join(target),

@@ -1,4 +1,4 @@
-"""The judge's own finding of the local clock (docs/values.md, "Clock of a timestamp").
+"""The judge's own finding of the local clock (docs/reference/values.md, "Clock of a timestamp").
 
 By Julian day numbers, not by the loader's seconds.
 """

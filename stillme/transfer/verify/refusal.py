@@ -19,7 +19,6 @@ from stillme.transfer import kinds
 from stillme.transfer.mapping import EXTRA_COLUMN, TableMapping
 from stillme.transfer.quoting import quoted
 from stillme.transfer.verify.fate import Fate
-from stillme.transfer.verify.huge_document import HugeDocument
 from stillme.transfer.verify.huge_text import HugeText
 
 _IMAGE = "pg_temp.judged_row"
@@ -37,7 +36,7 @@ def takes_row(alias: str, mapping: TableMapping, fate: Fate) -> str:
     """`TAKEN` where PostgreSQL takes the row, `NOT_TRIED`, or "" where it refuses the row."""
     names, values = [], []
     for name, value in fate.values.items():
-        if isinstance(value, HugeText) and not isinstance(value, HugeDocument):
+        if isinstance(value, HugeText):
             return NOT_TRIED
         names.append(quoted(name))
         values.append(_parameter(mapping, name, value))
@@ -68,8 +67,6 @@ def _parameter(mapping: TableMapping, target: str, value: Any) -> Any:
     column = next((c for c in mapping.columns if c.target == target), None)
     if value is None or (column is None and target != EXTRA_COLUMN):
         return value
-    if isinstance(value, HugeDocument):
-        return value.read().decode("utf-8", "replace")
     if column is None or isinstance(column.kind, kinds.Json):
         return _spelled(value)
     match column.kind:

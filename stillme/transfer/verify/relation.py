@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from stillme.transfer.conf import conf
 from stillme.transfer.findings import Finding, FindingKind
 from stillme.transfer.verify.target_side import select
 
@@ -49,13 +50,13 @@ SELECT DISTINCT coalesce(conname, tgname), coalesce(contype::text, ''), conrelid
 FROM pg_trigger LEFT JOIN pg_constraint AS k ON k.oid = tgconstraint
 WHERE tgrelid = %s AND tgisinternal AND tgenabled NOT IN ('O', 'A') ORDER BY 1
 """
-# The engine's own, each with the function that it calls (docs/capture.md).
+# The engine's own, each with the function that it calls (capture-and-cut-over.md).
 _OWN_TRIGGERS = {
     **{
-        f"stillme_capture_{event}": "capture_{schema}_{table}"
+        f"{conf().prefix}_capture_{event}": "capture_{schema}_{table}"
         for event in ("insert", "update", "delete", "truncate")
     },
-    "stillme_freeze": "refuse_write",
+    f"{conf().prefix}_freeze": "refuse_write",
 }
 # The note of a finding about a table of which no row may be read.
 UNREADABLE = "no row of it is read"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from typing import Any
 
 from stillme.transfer import kinds
@@ -18,7 +17,6 @@ from stillme.transfer.verify.expect import (
     show_instant,
 )
 from stillme.transfer.verify.fate import Fate, Oracle
-from stillme.transfer.verify.huge_document import DocumentJudge, HugeDocument
 from stillme.transfer.verify.huge_text import HugeText
 from stillme.transfer.verify.legacy_side import StoredRow
 from stillme.transfer.verify.local_clock import LocalClock
@@ -46,7 +44,6 @@ class RowJudge:
         self._mapping = mapping
         self._oracle = Oracle(mapping, clock, units)
         self._target = target
-        self._documents = DocumentJudge(alias, mapping)
         self._table = mapping.identity
         self._unfilled = {column.target for column in mapping.unfilled}
 
@@ -56,7 +53,6 @@ class RowJudge:
         batch: list[StoredRow] = []
         size = 0
         for row in rows:
-            row = self._compared(row)
             batch.append(row)
             size += row.size
             if len(batch) == _AT_ONCE or size > _BYTES_AT_ONCE:
@@ -64,19 +60,12 @@ class RowJudge:
                 batch, size = [], 0
         return seen | self._judge_batch(batch, proof)
 
-    def _compared(self, row: StoredRow) -> StoredRow:
-        """The row, its huge documents compared already or whole."""
-        cells = self._documents.compared(row.cells, self._lookup(row))
-        return row if cells is row.cells else replace(row, cells=cells)
-
     def _judge_batch(self, rows: list[StoredRow], proof: TableProof) -> set[str]:
         if not rows:
             return set()
         keyed = {self.key_text(row): row for row in rows if not row.is_repeat}
         lookups = [self._lookup(row) for row in rows]
-        found = self._target.rows(
-            [k for k in lookups if k is not None], self._left(zip(rows, lookups, strict=True))
-        )
+        found = self._target.rows([k for k in lookups if k is not None])
         self._tell_repeated(proof)
         aside = self._aside(rows)
         kept = self._kept([key for key in keyed if key is not None])
@@ -104,16 +93,6 @@ class RowJudge:
             proof.findings.add(
                 self._finding(FindingKind.EXTRA_ROW, key, "", "one row", f"{rows} rows of this key")
             )
-
-    def _left(self, rows: Iterable[tuple[StoredRow, Any]]) -> dict[str, list[Any]]:
-        """The documents of the target that are compared already: the keys by target column."""
-        left: dict[str, list[Any]] = {}
-        for row, lookup in rows:
-            for column in self._mapping.columns:
-                is_compared = isinstance(row.cells[column.legacy][1], HugeDocument)
-                if is_compared and lookup is not None and not row.is_repeat:
-                    left.setdefault(column.target, []).append(lookup)
-        return left
 
     def _by_rowid(self, row: StoredRow) -> bool:
         return row.is_repeat or self.key_text(row) is None
@@ -305,10 +284,6 @@ class RowJudge:
                 FindingKind.QUARANTINE_KEPT_ROW, record.key, name, "no edit", "an edit", note
             )
         cells = {**row.cells, **edits}
-        for name, (storage, value) in cells.items():
-            if isinstance(value, HugeDocument):
-                # An edit may have given the row another key: that one's is to be compared.
-                cells[name], target = (storage, value.read()), None
         edited = StoredRow(row.rowid, cells, row.minutes, frozenset(), False)
         fate = self._oracle.fate(edited)
         key = self.key_text(edited)
@@ -346,12 +321,6 @@ class RowJudge:
         for name, wanted in expected.items():
             is_tree = name in json_columns or name == EXTRA_COLUMN
             if is_tree:
-                if isinstance(wanted, HugeDocument):
-                    if wanted.found:
-                        yield self._finding(
-                            FindingKind.VALUE, key, name, show(wanted), wanted.found
-                        )
-                    continue
                 tree = documents.target_tree(found[name])
                 if not documents.is_same_tree(tree, wanted):
                     yield self._finding(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from django.db import connections
@@ -115,36 +115,23 @@ class TargetSide:
         )
         return [row[0] for row in found]
 
-    def rows(
-        self, keys: Sequence[Any], left: Mapping[str, Sequence[Any]] | None = None
-    ) -> dict[str, dict[str, Any]]:
-        """Key as text -> target column -> value as the judge compares it.
-
-        `left` are the keys whose document stays where it is, by column: they have none.
-        """
+    def rows(self, keys: Sequence[Any]) -> dict[str, dict[str, Any]]:
+        """Key as text -> target column -> value as the judge compares it."""
         self.repeated = {}
         if not keys or self._mapping.key is None:
             return {}
-        left = left or {}
         names, parts = self._columns()
-        key, values = _q(self._mapping.key.target), []
-        for place, name in enumerate(names):
-            if name in left:
-                parts[place] = f"CASE WHEN {key} <> ALL(%s::{self._array}) THEN {parts[place]} END"
-                values.append(list(left[name]))
+        key = _q(self._mapping.key.target)
         found = select(
             self._alias,
             f"SELECT {key}::text, {', '.join(parts)} "
             f"FROM {self._mapping.relation} WHERE {key} = ANY(%s::{self._array})",
-            [*values, list(keys)],
+            [list(keys)],
         )
         rows = {row[0]: _row(names, row[1:]) for row in found}
         if len(rows) < len(found):
             counted = Counter(row[0] for row in found)
             self.repeated = {key: n for key, n in counted.items() if n > 1}
-        for name, without in left.items():
-            for each in map(str, without):
-                rows.get(each, {}).pop(name, None)
         return rows
 
     def count(self, keys: Sequence[Any]) -> int:

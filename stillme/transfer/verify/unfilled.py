@@ -15,7 +15,7 @@ from stillme.transfer.quoting import quoted as _q
 
 def all_untouched(columns: Sequence[Unfilled]) -> str:
     """SQL that is true where each of the columns holds its default, else false or NULL."""
-    return " AND ".join(_is_untouched(column) for column in columns)
+    return " AND ".join(_is_untouched(column) for column in columns) or "TRUE"
 
 
 def told(column: Unfilled) -> str:

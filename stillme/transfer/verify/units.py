@@ -1,4 +1,4 @@
-"""The judge's own decision about numbers in time columns (docs/values.md)."""
+"""The judge's own decision about numbers in time columns (docs/reference/values.md)."""
 
 from __future__ import annotations
 

@@ -198,7 +198,7 @@ def test_a_killed_backup_is_made_again_by_the_same_command(
     folder = tmp_path / "backup"
     environment = {
         **os.environ,
-        **legacy_variables(settings.LEGACY_FILES, settings.LEGACY_VECTOR_DIR),
+        **legacy_variables(settings.TRANSFER["FILES"], settings.LEGACY_VECTOR_DIR),
     }
     done = subprocess.run([sys.executable, "-c", KILLED, str(folder)], env=environment)
     assert done.returncode == -signal.SIGKILL

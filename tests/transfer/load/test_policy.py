@@ -1,4 +1,4 @@
-"""docs/values.md, row by row: what becomes of one stored value."""
+"""docs/reference/values.md, row by row: what becomes of one stored value."""
 
 from __future__ import annotations
 
@@ -198,7 +198,7 @@ def test_without_a_twin_the_nearest_evidence_counts() -> None:
 
 
 def test_every_documented_reason_is_tested() -> None:
-    """The reasons in docs/values.md and the reasons these tests produce are the same set."""
+    """The reasons in values.md and the reasons these tests produce are the same set."""
     page = (Path(__file__).parents[3] / "docs" / "reference" / "values.md").read_text(
         encoding="utf-8"
     )

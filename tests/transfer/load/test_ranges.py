@@ -24,7 +24,7 @@ def table(tmp_path: Path, use_legacy_files: Callable[[Path], None]) -> tuple[Pat
     use_legacy_files(tmp_path)
     (tmp_path / "copies").mkdir()
     plan = make_plan(
-        Selection(tables=("knowledge_items",)), tmp_path / "copies", "auto", None, ignore_event
+        Selection(tables=("knowledge_items",)), tmp_path / "copies", None, ignore_event
     )
     return tmp_path / "knowledge_retention.db", plan.tables[0].job.mapping
 

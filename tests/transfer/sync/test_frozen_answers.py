@@ -1,4 +1,4 @@
-"""What callers of the classes get while writes are refused, as docs/services.md lists it."""
+"""What callers of the classes get while writes are refused, as services.md lists it."""
 
 from __future__ import annotations
 

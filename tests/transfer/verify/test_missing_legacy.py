@@ -57,11 +57,11 @@ def become_a_view(data: Path) -> None:
 
 
 def wrong_path(data: Path) -> None:
-    settings.LEGACY_FILES["rss"]["path"] = data / "nowhere" / "rss.db"
+    settings.TRANSFER["FILES"]["rss"]["path"] = data / "nowhere" / "rss.db"
 
 
 def a_file_for_a_folder(data: Path) -> None:
-    settings.LEGACY_FILES["rss"]["path"] = data / FILES["accuracy"] / "rss.db"
+    settings.TRANSFER["FILES"]["rss"]["path"] = data / FILES["accuracy"] / "rss.db"
 
 
 def ledger_forgotten(data: Path) -> None:
@@ -114,7 +114,7 @@ def test_it_is_found_and_named(data: Path, goes: Callable[[Path], None]) -> None
     for options in ASKED:
         result = judge(**options)
         (named,) = [text for text in missing(result) if "rss.fetch_items" in text]
-        assert str(settings.LEGACY_FILES["rss"]["path"]) in named
+        assert str(settings.TRANSFER["FILES"]["rss"]["path"]) in named
         assert "rows of rss_fetch_items" in named
         if goes not in (ledger_forgotten, only_set_aside):
             assert "loaded from" in named

@@ -91,7 +91,7 @@ class Tries:
 
     def rekey(self) -> set[Key]:
         key = self.start(1)
-        new: Key = key + 7 if isinstance(key, int) else "stillme-probe-moved"
+        new: Key = key + 7 if isinstance(key, int) else "transfer-probe-moved"
         self.connection.execute(
             f"UPDATE {self.name} SET {self.key} = ? WHERE {self.key} = ?", (new, key)
         )
@@ -153,7 +153,7 @@ def _sample(kind: kinds.Kind, number: int) -> object:
         case kinds.Key() | kinds.Reference():
             return number
         case kinds.TextKey():
-            return f"stillme-probe-{number}"
+            return f"transfer-probe-{number}"
         case kinds.Text(choices=choices):
             return choices[0] if choices else f"probe{number}"
         case kinds.Integer():

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from stillme.transfer.conf import time_zone
 from stillme.transfer.errors import NoLegacyFile
 from stillme.transfer.findings import Event, OnEvent
 from stillme.transfer.identity import TableId
@@ -26,7 +27,6 @@ from stillme.transfer.sqlite.room import TEMPORARY, ask_for_room
 from stillme.transfer.sqlite.schema import row_count, sequence_mark
 from stillme.transfer.sqlite.snapshot import Snapshot, take_snapshot
 from stillme.transfer.steps.rows.job import TableJob
-from stillme.transfer.zones import zone_name
 
 
 @dataclass(slots=True)
@@ -87,19 +87,14 @@ class Cut:
 class Planner:
     """Looks at snapshots, up to `threads` scans of a table side by side.
 
-    `usual` holds the recorded usual offset of the local clock by file. Raises TransferError for a
-    time zone that does not exist.
+    `usual` holds the recorded usual offset of the local clock by file.
     """
 
     selection: Selection
-    zone: str
     run_id: int | None = None
     threads: int = field(default_factory=usable_cores)
     cut: Cut | None = None
     usual: Mapping[str, int | None] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        zone_name(self.zone)
 
     def look(self, snapshot: Snapshot) -> PlannedFile:
         """Plan one file. Raises LegacyFileError where it is damaged."""
@@ -116,7 +111,8 @@ class Planner:
         connection = snapshot.open()
         try:
             recorded = self.usual.get(snapshot.file)
-            clock = read_clock(connection, mappings.values(), self.zone, scan, recorded)
+            zone = time_zone(snapshot.file)
+            clock = read_clock(connection, mappings.values(), zone, scan, recorded)
             if clock.notice and _has_local_times(mappings):
                 notices.append(f"{snapshot.file}: {clock.notice}")
             return {
@@ -187,11 +183,9 @@ def take_snapshots(
         return [copy.result() for copy in copies]
 
 
-def make_plan(
-    selection: Selection, directory: Path, zone: str, run_id: int | None, on_event: OnEvent
-) -> Plan:
+def make_plan(selection: Selection, directory: Path, run_id: int | None, on_event: OnEvent) -> Plan:
     """Snapshot the files into `directory` and decide what each table needs."""
-    planner = Planner(selection, zone, run_id)
+    planner = Planner(selection, run_id)
     notices: list[str] = []
     snapshots = take_snapshots(selection, directory, notices, on_event, usable_cores())
     with ThreadPoolExecutor(max_workers=usable_cores()) as threads:

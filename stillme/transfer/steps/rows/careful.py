@@ -11,7 +11,7 @@ from stillme.transfer.mapping import TableMapping
 from stillme.transfer.raw_cells import Raw, cell_bytes
 from stillme.transfer.sqlite.clock import Clock
 from stillme.transfer.sqlite.raw import RawRow
-from stillme.transfer.steps.rows.load_huge import TargetCell, is_taken_in_pieces
+from stillme.transfer.steps.rows.load_huge import TargetCell, check_text
 from stillme.transfer.steps.rows.policy import Cell, Refused, RowContext, convert
 
 
@@ -77,7 +77,7 @@ class CarefulLoader:
         self._units = epoch_units
 
     def convert(self, row: RawRow) -> LoadedRow | SetAside:
-        """The outcome of one row, by docs/values.md."""
+        """The outcome of one row, by docs/reference/values.md."""
         key = key_as_text(self._mapping, row)
         if self._mapping.key is None:
             return SetAside(None, row, "no_key", "", "The table has no key column.")
@@ -90,28 +90,39 @@ class CarefulLoader:
         kept: list[Kept] = []
         repaired = False
         for column in self._mapping.columns:
-            storage, raw = row.cells[column.legacy]
-            huge = row.huge.get(column.legacy)
             try:
-                if huge is not None:
-                    if is_taken_in_pieces(column.kind, huge):
-                        cells.append(huge)
-                        continue
-                    raw = huge.read()
-                cell = self._cell(column, row, storage, raw)
+                value, original, is_repaired = self._converted(column, row)
             except Refused as refused:
                 return SetAside(key, row, refused.reason, column.legacy, refused.sentence)
-            cells.append(cell.text)
-            if cell.reason:
-                original = cell_bytes(storage, raw)
-                kept.append(Kept(column.legacy, storage, original, cell.reason))
-                repaired = repaired or cell.repaired
+            cells.append(value)
+            if original is not None:
+                kept.append(original)
+            repaired = repaired or is_repaired
         cells += self._derived(row)
         cells += [None] * len(self._mapping.nulls)
         if self._mapping.extra:
             cells.append(self._extra(row))
         assert key is not None
         return LoadedRow(key, tuple(cells), tuple(kept), repaired, row)
+
+    def _converted(self, column: MappedColumn, row: RawRow) -> tuple[TargetCell, Kept | None, bool]:
+        """What the target gets, the original to be kept, and whether that makes the row repaired.
+
+        A huge value that needs no repair is given as the HugeCell: it is copied from the file
+        when the row is written, so that only one huge value at a time is in memory.
+        """
+        storage, raw = row.cells[column.legacy]
+        huge = row.huge.get(column.legacy)
+        if huge is not None:
+            if isinstance(column.kind, kinds.Text):
+                check_text(huge)
+                return huge, None, False
+            raw = huge.read()
+        cell = self._cell(column, row, storage, raw)
+        if not cell.reason:
+            return huge or cell.text, None, False
+        original = Kept(column.legacy, storage, cell_bytes(storage, raw), cell.reason)
+        return cell.text, original, cell.repaired
 
     def _cell(self, column: MappedColumn, row: RawRow, storage: str, raw: Raw) -> Cell:
         context = RowContext(self._clock, row.row_offset, self._units.get(column.legacy))

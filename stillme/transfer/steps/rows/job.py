@@ -54,7 +54,7 @@ class TableSource:
     """The job's snapshot, or a live `connection`, with everything that reads from it.
 
     Common rows come from `stream`, rows that need attention from `raw`; or from `lean`, which
-    leaves huge values of a snapshot where they are.
+    leaves huge values of a snapshot in the file.
     """
 
     def __init__(self, job: TableJob, connection: sqlite3.Connection | None = None) -> None:

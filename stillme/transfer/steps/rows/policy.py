@@ -1,4 +1,4 @@
-"""What becomes of one cell, by docs/values.md. The loader's reading of that table.
+"""What becomes of one cell, by docs/reference/values.md. The loader's reading of that table.
 
 Only rows that need attention come here (law 4); a common row is handed from SQLite to PostgreSQL
 untouched.
@@ -228,7 +228,7 @@ def _explicit_offset(text: str) -> timedelta:
 
 
 def is_default_shape(kind: kinds.Timestamp | kinds.Date, match: re.Match[str]) -> bool:
-    """Whether the text is just what would be rebuilt from the instant (docs/values.md)."""
+    """Whether the text is just what would be rebuilt from the instant (values.md)."""
     if isinstance(kind, kinds.Date):
         return match[4] is None
     if match[4] is None or match[7] is None or match[9]:

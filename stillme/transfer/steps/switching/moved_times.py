@@ -9,8 +9,7 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import replace
 
-from django.conf import settings
-
+from stillme.transfer.conf import time_zone
 from stillme.transfer.errors import TransferError
 from stillme.transfer.sqlite.clock import Clock, read_clock
 from stillme.transfer.steps.rows.job import TableSource
@@ -33,7 +32,7 @@ def carry_moved_times(
     """
     clock = live.decisions.clock
     for _ in range(_ROUNDS):
-        zone, mappings = settings.LEGACY_TIME_ZONE, live.mappings
+        zone, mappings = time_zone(live.file.name), live.mappings
         after = read_clock(writable, mappings.values(), zone, recorded=clock.usual)
         since, everywhere = clock_difference(clock, after)
         if since is None:

@@ -15,6 +15,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+from stillme.transfer.conf import conf
 from stillme.transfer.errors import LegacyFileError, StateError
 from stillme.transfer.live_identity import other_file
 from stillme.transfer.mapping import TableMapping
@@ -84,7 +85,8 @@ class Condition:
         if self.misplaced:
             return "read the problem: it names the file and the way"
         if self.absence:
-            return _WITHOUT_FILE.get(self.absence, "nothing: the application does not use it")
+            nothing = f"nothing: this feature of {conf().application} is off"
+            return _WITHOUT_FILE.get(self.absence, nothing)
         if self.was_left_frozen:
             return "manage.py sync_sqlite --unfreeze"
         if self.stand.is_captured and not self.unreadable and not self.capture.is_healthy:

@@ -10,8 +10,7 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from django.conf import settings
-
+from stillme.transfer.conf import time_zone
 from stillme.transfer.errors import StateError
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.proofs import identity
@@ -175,7 +174,7 @@ class LiveFile:
         }
 
     def _decide(self, mappings: dict[str, TableMapping]) -> Decisions:
-        zone = settings.LEGACY_TIME_ZONE
+        zone = time_zone(self.file.name)
         recorded = recorded_usual(self._alias, self.file.name, zone)
         with reading(self.connection):
             scan = scan_on(self.connection)
