@@ -1,4 +1,8 @@
-"""Installing, judging and removing capture, with the state of each file."""
+"""Capture of a file's writes: `sync_sqlite --install`, `--remove` and `--status`.
+
+Before anything is installed every way of writing is tried on a copy of the file. If one of them is
+not captured, nothing is installed in any file.
+"""
 
 from __future__ import annotations
 
@@ -104,7 +108,7 @@ def probe_file(file: LegacyFile) -> list[Probe]:
 
 
 def _sound_indexes(snapshot: Snapshot) -> Probe:
-    """A follower looks rows up by key in the live file, where SQLite believes its indexes."""
+    """Whether the indexes are sound: a follower looks rows up by key, and SQLite trusts them."""
     try:
         with closing(snapshot.open()) as connection:
             found = connection.execute("PRAGMA integrity_check").fetchall()
@@ -119,9 +123,10 @@ def _sound_indexes(snapshot: Snapshot) -> Probe:
 
 
 def _key_order(mapping: TableMapping) -> Probe:
-    """A key that equals another spelling of itself pushes that row out without a trigger's word.
+    """Whether SQLite compares the key byte by byte.
 
-    One that no primary key holds apart may also stand twice.
+    With a collation 'a' and 'A' can be one key: REPLACE with 'A' deletes row 'a', and no trigger
+    logs 'a'. Without a primary key or a unique index a key may also occur twice.
     """
     ok = mapping.key_is_in_order
     name = "" if mapping.key is None else mapping.key.legacy
@@ -169,7 +174,7 @@ def _refuse_other_target(file: LegacyFile, stand: Standing, before: CaptureStatu
 
 
 def _begin(alias: str, live: LiveFile, status: CaptureStatus) -> None:
-    """A new capture: what was written before it is known only to a load that comes after."""
+    """Note a new capture. It knows nothing of earlier writes, so the file must be loaded again."""
     file, last = live.file, live.log.last()
     witness = live.log.witness(last)
     with transaction.atomic(using=alias):

@@ -91,7 +91,7 @@ class StoreInspection:
 
 @dataclass(slots=True)
 class Inspection:
-    """All selected files and stores, and other SQLite files lying beside them.
+    """All selected files and stores, and the other SQLite files in their folder.
 
     `notices` are a store's own words, `unreadable` sentences on stores that cannot be read.
     """

@@ -203,7 +203,7 @@ def _import(
 
 
 def _renew_figures_beside(alias: str, result: ImportResult) -> None:
-    """The planner's figures of what went beside the target's rows."""
+    """Renew the planner's figures of the quarantine and the kept cells, where they have grown."""
     outcomes = [table.outcome for table in result.tables]
     aside, repaired = (sum(o.quarantined for o in outcomes), sum(o.repaired for o in outcomes))
     renew_where_outgrown(alias, QuarantinedRow._meta.db_table, aside)

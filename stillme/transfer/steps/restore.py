@@ -1,4 +1,8 @@
-"""The other way back: a checked backup instead of the files, with all that is lost by it."""
+"""Laying a checked backup over the live files (`rollback_migration --to-backup`).
+
+The way back that loses something: what was written after the backup, and what PostgreSQL received
+since the cut-over. Both are counted and shown before anything is done.
+"""
 
 from __future__ import annotations
 

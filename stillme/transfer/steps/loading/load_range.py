@@ -36,7 +36,7 @@ _CHARACTERS_AT_ONCE = 1_000_000
 
 
 class Collected:
-    """What a pass over a range brings beside the common rows."""
+    """What a pass over a range brings in addition to the common rows."""
 
     def __init__(self, mapping: TableMapping) -> None:
         self._mapping = mapping

@@ -117,11 +117,12 @@ def compare_foreign(
 
 
 def adopt_equal(alias: str, run_id: int | None, tables: Sequence[Compared]) -> None:
-    """Adopt the foreign rows of the tables, but for those that differ. Writes as few as it can.
+    """Adopt the foreign rows of the tables, except those that differ. Writes as few rows as it can.
 
-    The rows that differ get another writer first: a transaction that leaves no mark. Then their
-    old writers are marked as ours, and with them all their other rows. A writer that also wrote
-    to a table that was not compared cannot be marked: its rows are written again instead.
+    First the rows that differ are written by a transaction that leaves no mark, so they stay
+    foreign. Then the transactions that wrote the others get a mark: that adopts all their rows at
+    once. A transaction that also wrote to a table that was not compared cannot be marked, so its
+    rows are written again instead.
     """
     tables = [table for table in tables if table.writers]
     writers = frozenset(writer for table in tables for writer in table.writers)

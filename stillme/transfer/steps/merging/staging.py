@@ -30,7 +30,7 @@ _ROWS_AT_ONCE, _CHARACTERS_AT_ONCE = 1_000, 4_000_000
 
 @dataclass(slots=True)
 class Merged:
-    """A merged range: its counts and what goes beside the rows, the kept cells by key."""
+    """What became of the staged rows: counts, rows set aside, and kept cells by key."""
 
     mapping: TableMapping
     outcome: Outcome = field(default_factory=Outcome)

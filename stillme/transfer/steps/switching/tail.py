@@ -69,7 +69,7 @@ class Tail:
             self.touch(found.file, table, keys)
 
     def note_log(self, live: LiveFile, position: int) -> None:
-        """What the log still holds, be it replayed or not."""
+        """The rows of all changes that the log still holds are to be proven, replayed or not."""
         changes = live.log.after(max(0, position), 1_000_000)
         by_name = collapse(changes)
         for table, source in live.tables.items():

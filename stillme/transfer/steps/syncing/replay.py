@@ -174,9 +174,9 @@ class _TableReplay:
 
     def _delete_absent(self, away: Sequence[Key]) -> None:
         """Target rows, kept cells and quarantine records of keys that the file no longer has."""
-        alike = [k for k in away if k is not None and not is_target_key(self._mapping, k)]
+        odd = [k for k in away if k is not None and not is_target_key(self._mapping, k)]
         # A target row whose key is this text belongs to another row.
-        drop_records(self._alias, self._source, [str(key_text(key)) for key in alike])
+        drop_records(self._alias, self._source, [str(key_text(key)) for key in odd])
         texts = [key_text(k) for k in away if k is not None and is_target_key(self._mapping, k)]
         gone = self._ours([text for text in texts if text is not None])
         for start in range(0, len(gone), _AT_ONCE):
