@@ -1,6 +1,4 @@
-"""The cut-over: PostgreSQL takes charge of the files' rows.
-
-The story of a good one:
+"""The cut-over: PostgreSQL takes charge of the files' rows, in five steps.
 
 1. *sweep*: every row of a snapshot is compared with the target, for writes without capture.
 2. *drain while writes go on*, *verify what was drained*: the judge proves the rows that changed.
