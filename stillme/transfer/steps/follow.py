@@ -17,14 +17,14 @@ from stillme.transfer.registry import LegacyFile
 from stillme.transfer.selection import Selection, files_at_hand
 from stillme.transfer.steps.load import ImportOptions, import_files
 from stillme.transfer.steps.syncing import states
-from stillme.transfer.steps.syncing.follow_result import FileFollowed, FollowOptions, FollowResult
+from stillme.transfer.steps.syncing.follow_result import FollowOptions, FollowResult
 from stillme.transfer.steps.syncing.follower import Follower, Stopped
 from stillme.transfer.steps.syncing.lag_history import LagHistory
 from stillme.transfer.steps.syncing.states import Action, State
 from stillme.transfer.steps.syncing.stopping import cancelling, until
 from stillme.transfer.steps.unfreeze import lift_stale_freezes
 
-__all__ = ["FileFollowed", "FollowOptions", "FollowResult", "Follower", "follow"]
+__all__ = ["FollowOptions", "FollowResult", "follow"]
 
 
 def follow(

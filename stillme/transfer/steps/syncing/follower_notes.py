@@ -70,13 +70,10 @@ class FollowerNotes:
 
     def count(self, name: str, found: Round, replayed: Replayed, seconds: float) -> None:
         """Count a round; name the rows that somebody else wrote in PostgreSQL."""
-        done, outcome = self.done[name], replayed.outcome
+        done = self.done[name]
         done.rounds += 1
         done.changes += found.changes
-        done.inserted += outcome.inserted
-        done.updated += outcome.updated
-        done.pruned += outcome.pruned
-        done.quarantined += outcome.quarantined
+        done.outcome.add(replayed.outcome)
         done.busy += seconds
         now = time.time()
         done.lags.extend(max(0.0, now - at) for at in found.times)
