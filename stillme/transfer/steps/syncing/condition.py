@@ -69,7 +69,8 @@ class Condition:
     @property
     def was_left_frozen(self) -> bool:
         """Whether a killed cut-over or rollback keeps the writers out of a file in charge."""
-        return self.frozen == FOR_GOOD and self.stand.state != State.LIVE
+        in_charge = self.stand.state != State.LIVE and not self.misplaced
+        return in_charge and self.frozen == FOR_GOOD
 
     @property
     def problem(self) -> str:
