@@ -232,7 +232,7 @@ def test_the_vector_folder_is_copied_with_its_digests(legacy: Path, tmp_path: Pa
     assert paths == ["chroma.sqlite3", "segment/data_level0.bin"]
     (tmp_path / "backup" / "vector_db" / "segment" / "data_level0.bin").write_bytes(b"vectorz")
     assert len(check_backup(tmp_path / "backup")) == 1
-    assert back_up(tmp_path / "without", vectors=False).folders == []
+    assert back_up(tmp_path / "without", with_stores=False).folders == []
 
 
 WRITER = """
