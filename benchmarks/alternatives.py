@@ -102,7 +102,7 @@ def read(ground: Ground, *, with_apsw: bool) -> float:
         job = plan.tables[0].job
         connection = None if with_apsw else job.snapshot.open()
         with closing(TableSource(job, connection)) as ready:
-            stream = CommonStream(ready.stream, job.mapping, ready.common, KeyRange(0, None, None))
+            stream = CommonStream(ready.stream, job.mapping, ready.common, KeyRange(0))
             started = time.monotonic()
             for _ in stream:
                 pass

@@ -88,6 +88,8 @@ AUTH_PASSWORD_VALIDATORS = [
 
 # --- the apps ------------------------------------------------------------------------------------
 
+# Each has a schema of its name. Staff groups, replicas and Citus take them from here.
+DOMAINS = ("knowledge", "continuum", "rss", "accuracy", "vector")
 # Off once the move is over: then nothing of the engine is imported, and no legacy file is named.
 MIGRATION = env("STILLME_MIGRATION")
 
@@ -106,11 +108,7 @@ INSTALLED_APPS = [
     "stillme.pages",
     *(["stillme.transfer", "stillme.demo"] if MIGRATION else []),
     "stillme.ops",
-    "knowledge",
-    "continuum",
-    "rss",
-    "accuracy",
-    "vector",
+    *DOMAINS,
 ]
 
 MIDDLEWARE = [
@@ -218,7 +216,7 @@ _OTHER_FILES = {
 # changes: by it the engine knows the triggers that it left in files and databases.
 TRANSFER: dict[str, Any] = {
     "FILES": _LEGACY_FILES,
-    "APPS": ("knowledge", "continuum", "rss", "accuracy", "vector"),
+    "APPS": DOMAINS,
     "APPLICATION": "StillMe",
     "PREFIX": "stillme",
     "PATHS": "LEGACY_DATA_DIR, LEGACY_<NAME>_PATH",

@@ -27,7 +27,7 @@ from django.db.models import Model
 logger = logging.getLogger(__name__)
 
 PREFIX = "replica_"
-DOMAINS = frozenset({"knowledge", "continuum", "rss", "accuracy", "vector"})
+DOMAINS = frozenset(settings.DOMAINS)
 CHECK_EVERY = 1.0
 CONNECT_TIMEOUT = 2
 

@@ -9,7 +9,7 @@ from django.core.checks import CheckMessage, Error, register
 from django.core.exceptions import FieldDoesNotExist
 from django.db import models
 
-from stillme.transfer.kinds import Reference
+from stillme.transfer.kinds import Reference, Timestamp
 from stillme.transfer.legacy import LegacyModel
 from stillme.transfer.registry import circle, circle_sentence, legacy_models, registered
 
@@ -23,8 +23,9 @@ def mappings_have_targets(
     Where references go in a circle, or two models mean one table or one target, that is said alone:
     nothing else can be asked then.
     """
-    alone = _circles() or _doubles()
-    return alone or [problem for model in legacy_models() for problem in _problems(model)]
+    if alone := _circles() or _doubles():
+        return alone
+    return [p for model in legacy_models() for p in (*_problems(model), *_orders(model))]
 
 
 def _circles() -> list[CheckMessage]:
@@ -98,6 +99,20 @@ def _problems(model: type[LegacyModel]) -> list[CheckMessage]:
             )
         )
     return problems
+
+
+def _orders(model: type[LegacyModel]) -> list[CheckMessage]:
+    """Times that come after a column which the table does not declare."""
+    times = {c.column: c.kind for c in model.columns() if isinstance(c.kind, Timestamp)}
+    return [
+        Error(
+            f"{model.__name__}.{name} comes after {kind.after!r}, which is no time of that table.",
+            obj=model,
+            id="transfer.E006",
+        )
+        for name, kind in times.items()
+        if kind.after is not None and kind.after not in times
+    ]
 
 
 def _may_keep_extra(target: type[models.Model]) -> bool:

@@ -39,13 +39,13 @@ class FileSettings:
 class TransferSettings:
     """The whole setting.
 
-    `apps` are the labels of the apps whose tables are targets (by default those of the legacy
-    models); staff groups are given permissions for them. `application` is what messages call the
-    application that moves. `prefix` begins every name that is left in the users' own databases:
-    the change log ``transfer_change``, triggers, scratch databases. Change it never while a file is
-    captured. `groups` are the staff groups that `migrate` makes, with what each may do (view,
-    decide, correct). `paths` says how an operator sets a file's path. `data_dir` is looked through
-    for other SQLite files, `other_files` describes those that are known.
+    `apps` are the labels of the apps whose module `legacy` is imported and for whose tables staff
+    groups get permissions; by default every app, and those of the targets. `application` is what
+    messages call the application that moves. `prefix` begins every name that is left in the users'
+    own databases: the change log ``transfer_change``, triggers, scratch databases. Change it never
+    while a file is captured. `groups` are the staff groups that `migrate` makes, with what each may
+    do (view, decide, correct). `paths` says how an operator sets a file's path. `data_dir` is
+    looked through for other SQLite files, `other_files` describes those that are known.
     """
 
     files: Mapping[str, FileSettings] = field(default_factory=dict)

@@ -19,8 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from stillme.transfer import kinds
-from stillme.transfer.keys import Key, Part, Raw, listed_key, whole_key
+from stillme.transfer.keys import Key, Part, Raw, listed_key, real_key, whole_key
 from stillme.transfer.kinds import Kind
 from stillme.transfer.quoting import quoted
 
@@ -39,7 +38,12 @@ class MappedColumn:
     @property
     def holds_text(self) -> bool:
         """Whether the target's values are text; a key column holds integers else."""
-        return isinstance(self.kind, kinds.TextKey | kinds.Text)
+        return self.kind.is_free_text
+
+    @property
+    def key_classes(self) -> tuple[str, ...]:
+        """The storage classes of which the target can hold a key's value."""
+        return ("text", "integer", "real") if self.holds_text else ("integer",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +91,7 @@ class KeyColumns:
 
     def legacy_parts(self, table: str = "") -> str:
         """The columns as `Key.of_flat` reads them: each one's storage class and value."""
-        return ", ".join(f"typeof({name}), {_as_bytes(name)}" for name in _each(self.names, table))
+        return ", ".join(map(stored_part, _each(self.names, table)))
 
     def legacy_null(self, table: str = "") -> str:
         """Whether a row has no key."""
@@ -109,6 +113,25 @@ class KeyColumns:
         for name, (mark, value) in zip(_each(self.names, table), key.bindings, strict=True):
             tests.append(f"{name} IS NULL" if value is None else f"{name} = {mark}")
             values += [] if value is None else [value]
+        return " AND ".join(tests), values
+
+    def legacy_among(self, keys: Sequence[Key], table: str = "") -> Condition:
+        """Whether a row has one of the keys, none of which is NULL."""
+        marks = ", ".join(map(_marks, keys))
+        values = [value for key in keys for _, value in key.bindings]
+        several = self._several("VALUES ")
+        return f"{_row(_each(self.names, table))} IN ({several if keys else ''}{marks})", values
+
+    def legacy_exactly(self, key: Key) -> Condition:
+        """Whether a row has that very key, whatever the column's affinity and collation."""
+        tests, values = [], []
+        for name, (storage, _), binding in zip(
+            _each(self.names, ""), key.parts, key.bindings, strict=True
+        ):
+            # The first comparison is the index's, the second has no collation but the bytes.
+            tests.append(f"typeof({name}) = '{storage}' AND {name} IS {binding[0]}")
+            tests.append(f"{name} IS {binding[0]} COLLATE BINARY")
+            values += [binding[1], binding[1]]
         return " AND ".join(tests), values
 
     def legacy_within(
@@ -188,9 +211,19 @@ class KeyColumns:
         A number in a text column is loaded as its text: 5 as ``5``, 1e16 as ``1e+16``. Nothing
         but an integer is an integer key.
         """
+        if self.is_whole:
+            return key if key.is_whole else None
+        if not self.columns:
+            return None
         parts = [_held(c, *part) for c, part in zip(self.columns, key.parts, strict=True)]
         found = tuple(part for part in parts if part is not None)
         return Key(found) if len(found) == len(parts) else None
+
+    def held(self, keys: Iterable[Key]) -> list[Key]:
+        """Those that the target can hold, as it holds them."""
+        if self.is_whole:
+            return [key for key in keys if key.is_whole]
+        return [held for key in keys if (held := self.in_target(key)) is not None]
 
     def parse(self, text: str | None) -> Key | None:
         """The target's key that is spelled so; None where the text spells none of this table's."""
@@ -204,6 +237,14 @@ class KeyColumns:
             return None if "\0" in text else Key.of(text)
         number = whole_key(text)
         return None if number is None else Key.of(number)
+
+    def readings(self, text: str) -> list[Key]:
+        """Every stored key that is spelled so: 7 as well as '7', where there is one column."""
+        if len(self.columns) > 1:
+            key = listed_key(text)
+            return [] if key is None else [key]
+        readings = (whole_key(text), real_key(text), text, text.encode())
+        return [Key.of(value) for value in readings if value is not None]
 
     def parsed(self, texts: Iterable[str | None]) -> list[Key]:
         """The keys of those texts that spell one of the table's."""
@@ -236,9 +277,10 @@ def _each(names: Sequence[str], table: str) -> list[str]:
     return [before + quoted(name) for name in names]
 
 
-def _as_bytes(name: str) -> str:
-    """Text as its bytes: Python would refuse or replace what is not UTF-8."""
-    return f"CASE typeof({name}) WHEN 'text' THEN CAST({name} AS BLOB) ELSE {name} END"
+def stored_part(name: str) -> str:
+    """A column's storage class and value; text as its bytes, which Python might refuse as text."""
+    value = f"CASE typeof({name}) WHEN 'text' THEN CAST({name} AS BLOB) ELSE {name} END"
+    return f"typeof({name}), {value}"
 
 
 def _row(names: Sequence[str]) -> str:

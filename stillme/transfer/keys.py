@@ -13,6 +13,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import total_ordering
+from typing import Any
 
 from stillme.services.arguments import whole_key as whole_key
 from stillme.visible import in_one_line
@@ -39,16 +40,14 @@ class Key:
         return cls(tuple(_part(value) for value in values))
 
     @classmethod
+    def of_pk(cls, pk: Any) -> Key:
+        """The key of a model's instance: Django gives a tuple for several columns."""
+        return cls.of(*(pk if isinstance(pk, tuple) else (pk,)))
+
+    @classmethod
     def of_flat(cls, cells: Sequence[object]) -> Key:
         """The key of a row of ``storage, value, storage, value``, as `legacy_parts` selects it."""
         return cls(tuple(zip(cells[::2], cells[1::2], strict=True)))  # type: ignore[arg-type]
-
-    @classmethod
-    def of_json(cls, value: object) -> Key | None:
-        """The inverse of `as_json`; None for None, which is no bound."""
-        if value is None:
-            return None
-        return cls.of(*(value if isinstance(value, list) else [value]))
 
     def __lt__(self, other: Key) -> bool:
         """Whether SQLite sorts it before the other one."""
@@ -65,6 +64,11 @@ class Key:
         return any(storage == "null" for storage, _ in self.parts)
 
     @property
+    def is_whole(self) -> bool:
+        """Whether it is one integer."""
+        return len(self.parts) == 1 and self.parts[0][0] == "integer"
+
+    @property
     def values(self) -> tuple[int | str, ...]:
         """What PostgreSQL is given. For a key that the target can hold (`KeyColumns.in_target`)."""
         return tuple(r.decode() if isinstance(r, bytes) else r for _, r in self.parts)  # type: ignore[misc]
@@ -73,10 +77,6 @@ class Key:
     def bindings(self) -> tuple[tuple[str, Raw | str], ...]:
         """A mark and a parameter of a SQLite statement for each part."""
         return tuple(_binding(storage, raw) for storage, raw in self.parts)
-
-    def as_json(self) -> object:
-        """As the bound of a range is kept: the value of one column, a list of several."""
-        return self.values[0] if len(self.parts) == 1 else list(self.values)
 
     def spelled(self) -> str | None:
         """As ledger and quarantine record it: ``7``, ``a1``, of several columns ``[7, "a1"]``.
@@ -97,6 +97,20 @@ class Key:
 def spelled_keys(keys: Iterable[Key]) -> list[str]:
     """The spellings of keys that are not NULL."""
     return [text for key in keys if (text := key.spelled()) is not None]
+
+
+def bound_to_json(bound: Key | None) -> object:
+    """As the ledger keeps the bound of a range: the value of one column, a list of several."""
+    if bound is None:
+        return None
+    return bound.values[0] if len(bound.parts) == 1 else list(bound.values)
+
+
+def bound_from_json(kept: Any) -> Key | None:
+    """The inverse of `bound_to_json`; None is no bound."""
+    if kept is None:
+        return None
+    return Key.of(*(kept if isinstance(kept, list) else [kept]))
 
 
 def _part(value: int | float | str | bytes | None) -> Part:
@@ -153,6 +167,18 @@ def _from_list(value: object) -> Part:
     if isinstance(value, bool) or not isinstance(value, int | str | None):
         raise ValueError(value)
     return _part(value)
+
+
+def real_key(text: str) -> float | None:
+    """The real whose `repr` this is, as which a text key that is stored as a real is loaded.
+
+    SQLite's CAST spells many reals otherwise: 1.0e+16 for 1e+16.
+    """
+    try:
+        number = float(text)
+    except ValueError:
+        return None
+    return number if repr(number) == text else None
 
 
 def whole_keys(texts: Iterable[str]) -> list[int]:

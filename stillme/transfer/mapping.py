@@ -93,11 +93,6 @@ class TableMapping:
         return f'"{self.schema}"."{self.target_table}"'
 
     @property
-    def key(self) -> MappedColumn | None:
-        """The first of them."""
-        return next(iter(self.key_columns), None)
-
-    @property
     def target_columns(self) -> tuple[str, ...]:
         """The target columns an import writes, in the order of the cells."""
         names = [c.target for c in self.columns]
@@ -177,7 +172,7 @@ def holds_extra(target: type[models.Model]) -> bool:
 
 
 def _is_key(column: MappedColumn) -> bool:
-    return isinstance(column.kind, kinds.Key | kinds.TextKey)
+    return column.kind.is_key
 
 
 def _is_unique(table: FoundTable, keys: KeyColumns) -> bool:

@@ -77,18 +77,6 @@ def cell_bytes(storage: str, raw: Raw) -> bytes | None:
     return (raw.hex() if isinstance(raw, float) else str(raw)).encode("ascii")
 
 
-def real_spelled(text: str) -> float | None:
-    """The real whose `repr` this is, as which a text key that is stored as a real is loaded.
-
-    SQLite's CAST spells many reals otherwise: 1.0e+16 for 1e+16.
-    """
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return number if repr(number) == text else None
-
-
 def show_cell(storage: str, raw: Raw, width: int = 60) -> str:
     """One cell for a person's eyes, clipped."""
     if raw is None:

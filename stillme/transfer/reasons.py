@@ -10,6 +10,7 @@ _WORDS = {
     "beyond_microseconds": "a time is finer than microseconds",
     "blob": "bytes stand where a text, number or time belongs",
     "clock_gap": "a local time that no clock showed",
+    "clock_guess": "a local time read by a guess of its offset",
     "clock_offset": "a local time of another offset than the file's usual one",
     "duplicate_key": "the key was there already",
     "duplicate_keys": "a document has a key twice",

@@ -20,8 +20,8 @@ SINGLE = (".ci/run", ".env.example", "pyproject.toml")
 # The name of a task's list in the guide -> what is searched for.
 EXAMPLES = {
     "a column": r"(entries|items)_ethical_filtered",
-    "a file": r"(?m)^continuum/|continuum_rows|LEGACY_CONTINUUM|^title: continuum"
-    r"""|["',]continuum["',.]""",
+    "a file": r"""(?m)^continuum/|continuum_rows|["',]continuum["',.]|LEGACY_CONTINUUM"""
+    r"|^title: continuum",
     "a value": r"number_in_text",
     "a reason": r"not_whole",
     "a finding": r"MISSING_TABLE|missing_table",

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from django.db import connection
 
+from tests.empty_database import empty_database
 from vector import services
 
 METADATA = {
@@ -16,6 +18,15 @@ DOCUMENTS = {
     "int1": "Hello World", "float1": "hello world", "true": "Ünïcode 50% under_score",
     "str1": "abc", "none": "", "int5": "xy", "f2.5": "ab.c", "seven": "",
 }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def shared_database(django_db_setup, django_db_blocker):
+    """The database, for what the tests of a module share; emptied after the last of them."""
+    with django_db_blocker.unblock():
+        yield
+        empty_database()
+        connection.close()
 
 
 @pytest.fixture

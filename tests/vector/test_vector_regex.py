@@ -274,8 +274,8 @@ UNSUPPORTED = [
 ]
 
 
-@pytest.fixture
-def collection():
+@pytest.fixture(scope="module")
+def collection(shared_database):
     made = services.create_collection("texts")
     services.add(made, list(DOCUMENTS), [[1.0]] * len(DOCUMENTS), list(DOCUMENTS.values()))
     services.add(made, ["none"], [[1.0]])

@@ -10,6 +10,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from stillme.postgresql.statements import execute as execute
 from stillme.postgresql.statements import fetch_all as fetch_all
 from stillme.transfer.csv_format import COPY_OPTIONS
+from stillme.transfer.mapping import TableMapping
 from stillme.transfer.quoting import quoted as quoted
 
 STAGE = "transfer_stage"
@@ -31,15 +32,15 @@ def copy_csv(
             copy.write(block)
 
 
-def create_stage(connection: BaseDatabaseWrapper, relation: str, key: str) -> None:
+def create_stage(connection: BaseDatabaseWrapper, mapping: TableMapping) -> None:
     """An empty staging table of the target's shape, checks included, gone at commit."""
     with connection.cursor() as cursor:
         # One trip: a follower makes a dozen of them a round.
         cursor.execute(
             f"DROP TABLE IF EXISTS pg_temp.{STAGE}; "
-            f"CREATE TEMPORARY TABLE {STAGE} (LIKE {relation} "
+            f"CREATE TEMPORARY TABLE {STAGE} (LIKE {mapping.relation} "
             "INCLUDING DEFAULTS INCLUDING CONSTRAINTS) ON COMMIT DROP; "
-            f"CREATE UNIQUE INDEX ON {STAGE} ({quoted(key)})"
+            f"CREATE UNIQUE INDEX ON {STAGE} ({mapping.key_columns.target()})"
         )
 
 

@@ -19,7 +19,6 @@ from stillme.transfer.reports.schema_words import (
     constraint_words,
     default_words,
     index_words,
-    meaning,
 )
 
 ENGINE = "transfer"
@@ -95,7 +94,7 @@ def _mapped(column: Column, field: models.Field) -> tuple[str, ...]:  # type: ig
     return (
         f"`{column.column}`",
         f"`{column.declared}`",
-        meaning(column.kind),
+        column.kind.meaning,
         f"`{field.column}`",
         column_type(field),
         default_words(field),

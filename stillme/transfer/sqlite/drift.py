@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from stillme.transfer.kinds import Text
 from stillme.transfer.legacy import Column, LegacyModel
 from stillme.transfer.mapping import EXTRA_COLUMN
 from stillme.transfer.sqlite.capture.templates import CHANGE_TABLE, FREEZE_PREFIX, PREFIX
@@ -104,7 +103,7 @@ def _table_facts(file: str, model: type[LegacyModel], table: FoundTable) -> Iter
             file, table.name, "foreign name", "", "", table.foreign,
             "its rows are read without; nothing but its own program can write to it: not followed",
         )  # fmt: skip
-    checked = any(isinstance(c.kind, Text) and c.kind.choices for c in model.columns())
+    checked = any(getattr(c.kind, "choices", ()) for c in model.columns())
     if checked and "CHECK" not in table.sql.upper():
         yield Drift(
             file, table.name, "missing check", "",

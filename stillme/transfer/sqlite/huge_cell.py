@@ -15,7 +15,6 @@ from pathlib import Path
 
 import apsw
 
-from stillme.transfer import kinds
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite import snapshot_reader
 from stillme.transfer.sqlite.connect import quoted
@@ -32,7 +31,7 @@ def may_be_huge(mapping: TableMapping) -> tuple[str, ...]:
 
     None in a table without rowids or with generated columns: SQLite opens no blob handle there.
     """
-    names = (column.legacy for column in mapping.columns if isinstance(column.kind, kinds.Json))
+    names = (column.legacy for column in mapping.columns if column.kind.is_document)
     return (*may_be_huge_text(mapping), *names) if _has_blob_handles(mapping) else ()
 
 
@@ -40,11 +39,7 @@ def may_be_huge_text(mapping: TableMapping) -> tuple[str, ...]:
     """The legacy columns of free text whose huge values are read in pieces."""
     if not _has_blob_handles(mapping):
         return ()
-    return tuple(
-        column.legacy
-        for column in mapping.columns
-        if isinstance(column.kind, kinds.Text) and not column.kind.choices
-    )
+    return tuple(column.legacy for column in mapping.columns if column.kind.may_be_huge)
 
 
 def _has_blob_handles(mapping: TableMapping) -> bool:

@@ -104,7 +104,7 @@ def probe_file(file: LegacyFile) -> list[Probe]:
         capture.remove(snapshot.path)
         mappings = list(file_mappings(snapshot, []).values())
         probes = [indexes, *capture.run_probes(snapshot.path, mappings)]
-        return probes + [_key_order(m) for m in mappings if m.key is not None]
+        return probes + [_key_order(m) for m in mappings if m.key_columns]
 
 
 def _sound_indexes(snapshot: Snapshot) -> Probe:
@@ -129,7 +129,7 @@ def _key_order(mapping: TableMapping) -> Probe:
     logs 'a'. Without a primary key or a unique index a key may also occur twice.
     """
     ok = mapping.key_is_in_order
-    name = "" if mapping.key is None else mapping.key.legacy
+    name = ", ".join(mapping.key_columns.names)
     note = (
         f"declare {name} TEXT PRIMARY KEY, without a collation, by making the table anew; or do "
         "not follow: stop the writers, then import_sqlite"

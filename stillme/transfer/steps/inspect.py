@@ -24,6 +24,7 @@ from stillme.transfer.selection import Selection
 from stillme.transfer.sqlite.clock import Clock
 from stillme.transfer.sqlite.drift import Drift, find_drift, virtual_tables
 from stillme.transfer.sqlite.files import journal_mode, other_files
+from stillme.transfer.sqlite.fitting_zones import fitting_zones
 from stillme.transfer.sqlite.snapshot import Snapshot
 from stillme.transfer.steps.inspection import (
     FileInspection,
@@ -128,6 +129,7 @@ def _file(file: LegacyFile, plan: Plan, tables: dict[TableId, TableInspection]) 
         user_version=snapshot.schema.user_version,
         clock=clock,
         open_clock=_open_clock(clock, planned),
+        zones=_zones(snapshot, planned),
         drift=_drift(file, snapshot),
         tables=[tables[p.identity] for p in planned],
         inventory=inventory_of(snapshot, None),
@@ -150,6 +152,11 @@ def _drift(file: LegacyFile, snapshot: Snapshot) -> list[Drift]:
     found = find_drift(file.name, legacy_models(file.name), snapshot.schema)
     with closing(snapshot.open()) as connection:
         return found + virtual_tables(file.name, connection)
+
+
+def _zones(snapshot: Snapshot, planned: Sequence[PlannedTable]) -> list[str]:
+    with closing(snapshot.open()) as connection:
+        return fitting_zones(connection, [table.job.mapping for table in planned])
 
 
 def _open_clock(clock: Clock | None, planned: Sequence[PlannedTable]) -> str:

@@ -32,7 +32,10 @@ class TableInspection:
 
 @dataclass(slots=True)
 class FileInspection:
-    """One legacy file. `state` is ``present``, ``missing`` or ``empty`` (0 bytes)."""
+    """One legacy file. `state` is ``present``, ``missing`` or ``empty`` (0 bytes).
+
+    `zones` are the time zones that fit all that its rows show of the local clock.
+    """
 
     file: str
     path: Path
@@ -42,6 +45,7 @@ class FileInspection:
     user_version: int = 0
     clock: Clock | None = None
     open_clock: str = ""
+    zones: list[str] = field(default_factory=list)
     drift: list[Drift] = field(default_factory=list)
     tables: list[TableInspection] = field(default_factory=list)
     inventory: list[InventoryLine] = field(default_factory=list)
@@ -57,6 +61,7 @@ class FileInspection:
             "journal_mode": self.journal_mode,
             "user_version": self.user_version,
             "clock": self.clock.as_dict() if self.clock else None,
+            "zones_that_fit": self.zones,
             "open_question": self.open_clock or None,
             "drift": [drift.as_dict() for drift in self.drift],
             "tables": [table.as_dict() for table in self.tables],

@@ -14,6 +14,7 @@ from stillme.transfer.deletions import Confirm, always
 from stillme.transfer.edited_keys import keys_of_edited_rows
 from stillme.transfer.errors import NoLegacyFile
 from stillme.transfer.findings import Event, OnEvent, ignore_event
+from stillme.transfer.guessed_times import ADVICE, guessed_times, sentence
 from stillme.transfer.live_identity import require_place
 from stillme.transfer.missing import missing_legacy
 from stillme.transfer.models import KeptCell, QuarantinedRow, Run
@@ -23,7 +24,7 @@ from stillme.transfer.postgresql.locks import exclusive
 from stillme.transfer.postgresql.planner_figures import renew_where_outgrown
 from stillme.transfer.postgresql.sequences import set_sequence
 from stillme.transfer.processes import usable_cores
-from stillme.transfer.recorded_clock import recorded_usuals
+from stillme.transfer.recorded_clock import recorded_clocks
 from stillme.transfer.registry import legacy_files
 from stillme.transfer.scratch import scratch_folder
 from stillme.transfer.steps.loading.approval import Approval
@@ -237,8 +238,7 @@ def _load_files(
         if not options.replaced:
             refuse_other_history(alias, snapshots, prune=options.prune)
         cut = Cut(options.chunk_rows, ledger.known_bounds_of_all(alias))
-        usual = recorded_usuals(alias)
-        planner = Planner(selection, run.pk, threads, cut, usual)
+        planner = Planner(selection, run.pk, threads, cut, recorded_clocks(alias))
         schedule = Schedule(options, run, hands, finishing, on_event)
         for snapshot in snapshots:
             schedule.expect(planning.submit(planner.look, snapshot))
@@ -250,6 +250,8 @@ def _load_files(
     plan = arrange(selection, files, result.notices)
     result.notices = plan.notices
     result.tables = [schedule.results[planned.identity] for planned in plan.tables]
+    if guessed := guessed_times(alias):
+        result.notices.append(f"{sentence(guessed)}: {ADVICE}.")
     return plan
 
 

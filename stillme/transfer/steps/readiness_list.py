@@ -13,6 +13,8 @@ from django.utils import timezone
 
 from stillme.transfer.conf import conf
 from stillme.transfer.errors import LegacyFileError
+from stillme.transfer.guessed_times import ADVICE, guessed_times
+from stillme.transfer.guessed_times import sentence as sentence_of_guesses
 from stillme.transfer.ledger import is_another_cluster
 from stillme.transfer.live_identity import other_file
 from stillme.transfer.models import DroppedObject, QuarantinedRow
@@ -51,13 +53,14 @@ def go_list(
 ) -> list[Line]:
     """All lines. A red one refuses the cut-over, unless it was overridden with a reason."""
     at = moment(alias)
-    found = [condition(alias, file, at) for file in files]
+    found = [condition(alias, file, at, with_clock=True) for file in files]
     lines = [*missing_lines(alias), *inventory_lines(alias), *_elsewhere(alias, files)]
     lines += [line for each in found for line in file_lines(each)]
     if any(each.stand.state == State.LIVE for each in found):
         # The switch was made. What the other lines advise is refused now.
         return lines
-    lines += [*_quarantine(alias), *_foreign(alias, found), *_proof(alias, files)]
+    lines += [*_quarantine(alias), *_guesses(alias), *_foreign(alias, found)]
+    lines += _proof(alias, files)
     lines += [*_sequences(alias, files), *_server(alias), *_indexes(alias)]
     lines += _reverse_log(alias, files)
     lines += [*_disk(files), _backup(files, backup)]
@@ -102,6 +105,13 @@ def _quarantine(alias: str) -> list[Line]:
         advice = "decide them: manage.py quarantine list (they stay in the files either way)"
         return [Line(RED, "quarantine", f"{rows:,} rows are open", advice, "quarantine")]
     return [Line(GREEN, "quarantine", "nothing open")]
+
+
+def _guesses(alias: str) -> list[Line]:
+    guessed = guessed_times(alias)
+    if guessed:
+        return [Line(YELLOW, "local times", sentence_of_guesses(guessed), ADVICE)]
+    return [Line(GREEN, "local times", "none read by a guess")]
 
 
 def _foreign(alias: str, files: Sequence[Condition]) -> list[Line]:

@@ -33,7 +33,10 @@ def file_lines(found: Condition) -> list[Line]:
         return [*lines, Line(RED, f"{name}: capture", f"{health.health}: {problem}", advice)]
     if found.history:
         return [*lines, Line(RED, f"{name}: capture", "another file", found.history)]
-    return [*lines, Line(GREEN, f"{name}: capture", "healthy"), _lag(found), _sweep(found)]
+    lines += [Line(GREEN, f"{name}: capture", "healthy"), _lag(found), _sweep(found)]
+    if found.clock:
+        lines.append(Line(RED, f"{name}: clock", found.clock, "then verify_migration"))
+    return lines
 
 
 def _state(found: Condition) -> Line:

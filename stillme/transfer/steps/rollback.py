@@ -27,6 +27,7 @@ from stillme.transfer.steps.switching.to_legacy import (
     homeless_rows,
 )
 from stillme.transfer.steps.syncing import states
+from stillme.transfer.steps.syncing.file_clock import require_zone
 from stillme.transfer.steps.syncing.states import Action, State
 
 __all__ = ["FREEZE_LIMIT", "RollbackResult", "finish_interrupted", "plan_rollback", "roll_back"]
@@ -78,6 +79,8 @@ def roll_back(
     """
     files = live_files(alias)
     with exclusive(alias):
+        for file in files:
+            require_zone(alias, file.name)
         run = ledger.start_run(alias, "rollback_migration", {"files": [f.name for f in files]})
         switch = ToLegacy(alias, files, run, on_event, judge, freeze_limit)
         try:

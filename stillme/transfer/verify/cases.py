@@ -12,7 +12,7 @@ from stillme.transfer.keys import whole_key
 from stillme.transfer.mapping import TableMapping, map_table
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.processes import usable_cores
-from stillme.transfer.recorded_clock import recorded_usual
+from stillme.transfer.recorded_clock import recorded_clock
 from stillme.transfer.registry import legacy_models
 from stillme.transfer.sqlite.parts import scan_in_parts, scan_on
 from stillme.transfer.sqlite.snapshot import Snapshot
@@ -39,8 +39,8 @@ def make_cases(alias: str, snapshot: Snapshot, *, live: bool = False) -> dict[st
         scan = (
             scan_on(connection) if live else partial(scan_in_parts, snapshot.path, threads=threads)
         )
-        recorded = recorded_usual(alias, snapshot.file, zone)
-        clock = find_clock(connection, mappings.values(), zone_name(zone), scan, recorded)
+        recorded = recorded_clock(alias, snapshot.file)
+        clock = find_clock(mappings.values(), zone_name(zone), scan, recorded)
         return {
             name: TableCase(
                 snapshot,

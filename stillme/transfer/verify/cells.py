@@ -6,7 +6,7 @@ import struct
 from typing import Any
 
 from stillme.transfer.models import KeptCell
-from stillme.transfer.verify.expect import Raw
+from stillme.transfer.raw_cells import Raw
 from stillme.transfer.verify.huge_text import HugeText
 
 

@@ -8,43 +8,16 @@ from __future__ import annotations
 
 import math
 import re
-import struct
-from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date
 from fractions import Fraction
-from typing import Any
 
 from stillme.transfer import kinds
-from stillme.transfer.verify import documents
-from stillme.transfer.verify.local_clock import LocalClock
+from stillme.transfer.raw_cells import Raw
+from stillme.transfer.verify.kinds import judge_of
+from stillme.transfer.verify.kinds.base import Expected, MustBeSetAside, Surroundings, utf8
+from stillme.transfer.verify.local_clock import Shifts
 
-Raw = None | int | float | bytes
 DAY = 86_400_000_000
-
-
-class MustBeSetAside(Exception):
-    """By the policy the row belongs into the quarantine, for `reason`."""
-
-    def __init__(self, reason: str) -> None:
-        self.reason = reason
-        super().__init__(reason)
-
-
-@dataclass(frozen=True, slots=True)
-class Expected:
-    """The value the target must hold, and the reason for which the original must be kept."""
-
-    value: Any
-    kept: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What a time depends on beside its own text."""
-
-    clock: LocalClock
-    row_minutes: int | None = None
-    unit: str | None = None
 
 
 def expect(
@@ -55,100 +28,12 @@ def expect(
         if required:
             raise MustBeSetAside("null_in_required")
         return Expected(None)
-    numeric = isinstance(kind, kinds.Key | kinds.Reference | kinds.Integer | kinds.Real)
-    if storage == "blob" and not numeric:
+    judge = judge_of(kind)
+    if storage == "blob" and not judge.decides_blobs:
         raise MustBeSetAside("blob")
-    if isinstance(kind, kinds.Key | kinds.Reference):
-        if storage != "integer":
-            raise MustBeSetAside("bad_key")
-        return Expected(raw)
-    if isinstance(kind, kinds.Text | kinds.TextKey):
-        return _text(kind, storage, raw)
-    if isinstance(kind, kinds.Integer):
-        return _integer(kind, storage, raw)
-    if isinstance(kind, kinds.Real):
-        return _real(storage, raw)
-    if isinstance(kind, kinds.Json):
-        return _json(storage, raw)
     if isinstance(kind, kinds.Timestamp | kinds.Date):
         return _moment(kind, storage, raw, around)
-    raise AssertionError(f"the judge has no expectation for {kind!r}")
-
-
-def utf8(raw: Raw) -> str:
-    """The text of stored bytes. Raises MustBeSetAside."""
-    try:
-        return bytes(raw).decode("utf-8")  # type: ignore[arg-type]
-    except UnicodeDecodeError:
-        raise MustBeSetAside("invalid_utf8") from None
-
-
-def bits(number: float) -> bytes:
-    """The 64 bits of a double: tells -0.0 from 0.0."""
-    return struct.pack(">d", number)
-
-
-def _text(kind: kinds.Text | kinds.TextKey, storage: str, raw: Raw) -> Expected:
-    expected = Expected(str(raw), "number_in_text") if storage != "text" else Expected(utf8(raw))
-    if "\x00" in expected.value:
-        raise MustBeSetAside("nul_in_text")
-    choices = getattr(kind, "choices", ())
-    if choices and expected.value not in choices:
-        raise MustBeSetAside("not_a_choice")
-    return expected
-
-
-def _integer(kind: kinds.Integer, storage: str, raw: Raw) -> Expected:
-    kept = ""
-    if storage == "integer":
-        number = Fraction(int(raw))  # type: ignore[arg-type]
-    elif storage == "real":
-        kept = "real_in_integer"
-        if math.isinf(raw):  # type: ignore[arg-type]
-            raise MustBeSetAside("out_of_range")
-        number = Fraction(raw)  # type: ignore[arg-type]
-    elif storage == "text" and re.fullmatch("[+-]?[0-9]+", utf8(raw)):
-        kept = "numeric_text"
-        sign, digits = re.fullmatch("([+-]?)0*([0-9]*)", utf8(raw)).groups()  # type: ignore[union-attr]
-        if len(digits) > 100:
-            raise MustBeSetAside("out_of_range")
-        number = Fraction(int(f"{sign}0{digits}"))
-    else:
-        raise MustBeSetAside("not_a_number")
-    if number.denominator != 1:
-        raise MustBeSetAside("not_whole")
-    if number < kind.low or number > kind.high:
-        raise MustBeSetAside("out_of_range")
-    return Expected(int(number), kept)
-
-
-def _real(storage: str, raw: Raw) -> Expected:
-    if storage == "real":
-        return Expected(bits(raw))  # type: ignore[arg-type]
-    if storage == "integer":
-        double = float(raw)  # type: ignore[arg-type]
-        if Fraction(double) != raw:
-            raise MustBeSetAside("out_of_range")
-        return Expected(bits(double), "integer_in_real")
-    if storage == "text":
-        text = utf8(raw)
-        if re.fullmatch(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", text):
-            double = float(text)
-            if not math.isinf(double):
-                return Expected(bits(double), "numeric_text")
-    raise MustBeSetAside("not_a_number")
-
-
-def _json(storage: str, raw: Raw) -> Expected:
-    if storage in ("integer", "real"):
-        if storage == "real" and math.isinf(raw):  # type: ignore[arg-type]
-            raise MustBeSetAside("not_a_number")
-        return Expected(documents.number_tree(repr(raw)), "number_in_json")
-    try:
-        tree, kept = documents.expected_tree(utf8(raw))
-    except documents.Beyond:
-        raise MustBeSetAside("json_too_large") from None
-    return Expected(tree, kept)
+    return judge.expect(storage, raw, around)
 
 
 def _moment(
@@ -158,19 +43,46 @@ def _moment(
         return Expected(_in_calendar(_from_number(raw, around.unit)), "epoch")
     text = utf8(raw)
     wall, separator, offset, default_for = _take_apart(text)
-    if offset is not None or separator != "T":
-        shift, gap = (offset or 0) * 60_000_000, False
-    else:
-        shift, gap = around.clock.shift(wall, around.row_minutes)
+    is_local = offset is None and separator == "T"
+    shifts = _shifts(wall, separator, offset, around)
+    shift = _not_before_start(wall, shifts, around)
     instant = _in_calendar(wall - shift)
-    if gap:
+    if not shifts.exists:
         return Expected(instant, "clock_gap")
-    stamp = "date" if isinstance(kind, kinds.Date) else kind.stamp.value
-    if stamp not in default_for:
+    zone = around.clock.zone
+    if not shifts.settled and (zone is None or shift == shifts.choices[0]):
+        return Expected(instant, "clock_guess")
+    if kind.shape not in default_for:
         return Expected(instant, "time_shape")
-    if separator == "T" and shift != around.clock.usual * 60_000_000:
+    if is_local and zone is None and shift != around.clock.usual * 60_000_000:
         return Expected(instant, "clock_offset")
     return Expected(instant)
+
+
+def _shifts(wall: int, separator: str, offset: int | None, around: Surroundings) -> Shifts:
+    if offset is not None or separator != "T":
+        return Shifts(((offset or 0) * 60_000_000,))
+    return around.clock.shifts(wall, around.row_minutes)
+
+
+def _not_before_start(wall: int, shifts: Shifts, around: Surroundings) -> int:
+    """The first choice that puts the moment not before its start; the first of all if none does."""
+    began = None if len(shifts.choices) == 1 else _began(around)
+    for shift in shifts.choices:
+        if began is None or wall - shift >= began:
+            return shift
+    return shifts.choices[0]
+
+
+def _began(around: Surroundings) -> int | None:
+    storage, raw = around.start or ("null", None)
+    if storage != "text":
+        return None
+    try:
+        wall, separator, offset, _ = _take_apart(utf8(raw))
+    except MustBeSetAside:
+        return None
+    return wall - _shifts(wall, separator, offset, around).choices[0]
 
 
 def _in_calendar(instant: int) -> int:
@@ -259,13 +171,3 @@ def _from_number(raw: Raw, unit: str | None) -> int:
     if unit == "julian":
         return round((number - Fraction(4881175, 2)) * 86_400_000) * 1000
     raise MustBeSetAside("unreadable_time")
-
-
-def show_instant(micros: Any) -> str:
-    """Microseconds since 1970 for a person's eyes."""
-    if not isinstance(micros, int):
-        return str(micros)
-    try:
-        return f"{datetime(1970, 1, 1) + timedelta(microseconds=micros)}+00"
-    except OverflowError:
-        return f"{micros} us since 1970"

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from stillme.transfer.findings import Event, OnEvent
+from stillme.transfer.guessed_times import ADVICE, sentence
 from stillme.transfer.live_identity import require_place
 from stillme.transfer.models import FileState
 from stillme.transfer.proofs import identity
@@ -132,6 +133,9 @@ class FileWork:
             if self.options.round_trip:
                 round_trip(self.options.database, case, self.directory, proof)
             self.result.tables.append(proof)
+            if proof.guessed:
+                told = f"{name}: {sentence(proof.guessed)}: {ADVICE}."
+                self.result.notices.append(told)
             self.on_event(
                 Event(
                     "done", {"table": table_label(case.mapping.identity), "rows": proof.legacy_rows}

@@ -8,12 +8,13 @@ import sys
 from array import array
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import compress
+from itertools import compress, starmap
 from typing import Any, NamedTuple
 
 import apsw
 
-from stillme.transfer.kinds import TextKey
+from stillme.transfer.key_columns import MappedColumn
+from stillme.transfer.keys import Key
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.connect import EXACT_DOUBLE, quoted
 from stillme.transfer.sqlite.huge_cell import HugeCell, is_huge, may_be_huge_text
@@ -67,14 +68,14 @@ class Block:
     plain ones by column and their content, and the rows that are not plain. `broken`: its rows are
     to be judged one by one."""
 
-    last: Any = None
+    last: Key | None = None
     rows: int = 0
     more: bool = False
     plain: Columns = ()
     content: BlockContent = field(default_factory=lambda: BlockContent(0, "", ()))
     documents: tuple[DocumentBlock, ...] = ()
     unusual: list[int] = field(default_factory=list)
-    unusual_keys: list[Any] = field(default_factory=list)
+    unusual_keys: list[Key] = field(default_factory=list)
     broken: bool = False
 
     @property
@@ -111,8 +112,10 @@ class LegacySide:
         self._parents = parents
         self._names = [c.legacy for c in mapping.columns] + list(mapping.extra)
         self._huge = may_be_huge_text(mapping) if readers else ()
-        first_real = 2 + len(lines.documents)
-        self._document_places = range(2, first_real)
+        # Of a row of `_query`: its rowid, its key, its documents, its doubles and its line.
+        self._key_places = slice(1, 1 + len(mapping.key_columns.columns))
+        first_real = self._key_places.stop + len(lines.documents)
+        self._document_places = range(self._key_places.stop, first_real)
         self._real_places = range(first_real, first_real + len(lines.reals))
 
     def block(
@@ -139,8 +142,7 @@ class LegacySide:
         return block
 
     def _query(self, where: str, limit: int, *, sized: bool = False) -> str:
-        assert self._mapping.key is not None
-        key = quoted(self._mapping.key.legacy)
+        key = self._mapping.key_columns.legacy()
         lines = self._lines
         documents, reals = (
             [legacy for legacy, _ in both] for both in (lines.documents, lines.reals)
@@ -162,9 +164,10 @@ class LegacySide:
         for few in rows:
             columns: Columns = list(zip(*few, strict=False))
             block.rows += len(few)
-            block.last = columns[1][-1]
+            block.last = Key.of(*few[-1][self._key_places])
             if noted or None in columns[-1]:
-                columns = _kept(block, columns, [not _is_unusual(row, noted) for row in few])
+                fine = [row[-1] is not None and row[self._key_places] not in noted for row in few]
+                columns = self._kept(block, columns, fine)
             for kept, column in zip(plain, columns, strict=False):
                 kept.extend(column)
             size += sum(map(len, columns[-1]))
@@ -180,7 +183,7 @@ class LegacySide:
         documents = []
         for place in self._document_places:
             documents.append(DocumentBlock(block.plain[place]))
-            block.plain = _kept(block, block.plain, documents[-1].plain)
+            block.plain = self._kept(block, block.plain, documents[-1].plain)
         rows = len(block.plain[-1])
         if any(column.rows != rows for column in documents):
             documents = [DocumentBlock(block.plain[place]) for place in self._document_places]
@@ -188,6 +191,16 @@ class LegacySide:
         lines = hashlib.sha256(b"".join(block.plain[-1])).hexdigest()
         reals = tuple(_bits_digest(block.plain[place]) for place in self._real_places)
         block.content = BlockContent(rows, lines, reals)
+
+    def _kept(self, block: Block, columns: Columns, fine: Sequence[bool]) -> Columns:
+        """The rows that are `fine`; the block is told of the others."""
+        if all(fine):
+            return columns
+        others = [not is_fine for is_fine in fine]
+        block.unusual += compress(columns[0], others)
+        keys = zip(*columns[self._key_places], strict=True)
+        block.unusual_keys += starmap(Key.of, compress(keys, others))
+        return [list(compress(column, fine)) for column in columns]
 
     def only_text(self, block: Block) -> Block:
         """The block, its lines that PostgreSQL's text cannot hold among the unusual rows.
@@ -198,7 +211,7 @@ class LegacySide:
         if _is_text(b"".join(lines)):
             return block
         others = replace(block, unusual=[*block.unusual], unusual_keys=[*block.unusual_keys])
-        others.plain = _kept(others, block.plain, [_is_text(line) for line in lines])
+        others.plain = self._kept(others, block.plain, [_is_text(line) for line in lines])
         self._sum_up(others)
         return others
 
@@ -247,17 +260,11 @@ class LegacySide:
 
     def _repeat(self) -> str:
         mapping = self._mapping
-        if mapping.key is None or mapping.key_is_unique:
+        if not mapping.key_columns or mapping.key_is_unique:
             return "0"
-        table, key = quoted(mapping.table), quoted(mapping.key.legacy)
-        others = f"SELECT %s FROM {table} AS o WHERE o.{key} = {table}.{key}"
-        if is_text_key(mapping):
-            # A number is loaded as its text, and may be the text of another row.
-            others += (
-                f" OR typeof(o.{key}) <> typeof({table}.{key})"
-                f" AND typeof(o.{key}) <> 'blob' AND typeof({table}.{key}) <> 'blob'"
-                f" AND {_as_text(f'o.{key}')} = {_as_text(f'{table}.{key}')}"
-            )
+        table = quoted(mapping.table)
+        tests = [_reads_alike(column, "o", table) for column in mapping.key_columns]
+        others = f"SELECT %s FROM {table} AS o WHERE {' AND '.join(tests)}"
         if not mapping.has_rowid:
             return f"1 < ({others % 'count(*)'})"
         return f"{table}.rowid > ({others % 'min(o.rowid)'})"
@@ -270,22 +277,22 @@ class LegacySide:
             yield from self.rows(f"{table}.rowid IN ({listed})")
 
 
-def _is_unusual(row: tuple[Any, ...], noted: Collection[Any]) -> bool:
-    return row[-1] is None or row[1] in noted
+def _reads_alike(column: MappedColumn, one: str, other: str) -> str:
+    """Whether the target would hold the same value of two rows in a column of the key."""
+    name = quoted(column.legacy)
+    one, other = f"{one}.{name}", f"{other}.{name}"
+    if not column.holds_text:
+        return f"{one} = {other}"
+    # A number is loaded as its text, and may be the text of another row.
+    return (
+        f"({one} = {other} OR typeof({one}) <> typeof({other})"
+        f" AND typeof({one}) <> 'blob' AND typeof({other}) <> 'blob'"
+        f" AND {_as_text(one)} = {_as_text(other)})"
+    )
 
 
 def _as_text(name: str) -> str:
     return f"iif(typeof({name}) = 'real', {EXACT_DOUBLE}({name}), CAST({name} AS TEXT))"
-
-
-def _kept(block: Block, columns: Columns, fine: Sequence[bool]) -> Columns:
-    """The rows that are `fine`; the block is told of the others."""
-    if all(fine):
-        return columns
-    others = [not is_fine for is_fine in fine]
-    block.unusual += compress(columns[0], others)
-    block.unusual_keys += compress(columns[1], others)
-    return [list(compress(column, fine)) for column in columns]
 
 
 def _is_text(data: bytes) -> bool:
@@ -305,28 +312,3 @@ def _bits_digest(doubles: Sequence[float]) -> str:
     if sys.byteorder == "little":
         numbers.byteswap()
     return hashlib.sha256(numbers.tobytes()).hexdigest()
-
-
-def key_condition(
-    mapping: TableMapping, after: Any, upto: Any, *, nulls: bool
-) -> tuple[str, list[Any]]:
-    """SQL for ``after < key <= upto`` on the legacy side; None is no bound.
-
-    A rowid is never NULL: asked for it all the same, SQLite would go through the whole table.
-    """
-    assert mapping.key is not None
-    nulls = nulls and not mapping.key_is_rowid
-    name = f"{quoted(mapping.table)}.{quoted(mapping.key.legacy)}"
-    tests, values = [], []
-    if after is not None:
-        tests.append(f"{name} > ?")
-        values.append(after)
-    if upto is not None:
-        tests.append(f"({name} <= ?{f' OR {name} IS NULL' if nulls and after is None else ''})")
-        values.append(upto)
-    return " AND ".join(tests) or "1", values
-
-
-def is_text_key(mapping: TableMapping) -> bool:
-    """Whether keys are text."""
-    return mapping.key is not None and isinstance(mapping.key.kind, TextKey)

@@ -43,26 +43,29 @@ def new_life(alias: str, mapping: TableMapping) -> NewLife:
 
 def legacy_among(snapshot: Snapshot, mapping: TableMapping, new: NewLife) -> int:
     """How many legacy rows have such a key."""
-    if mapping.key is None or not (new.keys or new.everything):
+    keys = mapping.key_columns
+    if not keys or not (new.keys or new.everything):
         return 0
-    key, table = quoted(mapping.key.legacy), quoted(mapping.table)
     connection = snapshot.open()
     try:
-        connection.execute("CREATE TEMP TABLE written (key TEXT PRIMARY KEY)")
-        rows = ((name,) for name in new.keys)
-        connection.executemany("INSERT INTO temp.written VALUES (?)", rows)
-        # As text: also a key that SQLite stores otherwise than its column says.
-        test = f"CAST({key} AS TEXT) IN (SELECT key FROM temp.written)"
+        connection.execute(f"CREATE TEMP TABLE written ({keys.legacy()})")
+        # Also a key that SQLite stores otherwise than its column says.
+        rows = ([value for _, value in key.bindings] for n in new.keys for key in keys.readings(n))
+        marks = ", ".join("?" for _ in keys)
+        connection.executemany(f"INSERT INTO temp.written VALUES ({marks})", rows)
+        names = ", ".join(f"{quoted(name)} COLLATE BINARY" for name in keys.names)
+        test = f"({names}) IN (SELECT * FROM temp.written)"
         where = "1" if new.everything else test
-        return int(connection.execute(f"SELECT count(*) FROM {table} WHERE {where}").fetchone()[0])
+        query = f"SELECT count(*) FROM main.{quoted(mapping.table)} WHERE {where}"
+        return int(connection.execute(query).fetchone()[0])
     finally:
         connection.close()
 
 
 def target_among(alias: str, mapping: TableMapping, new: NewLife) -> int:
     """How many target rows have such a key."""
-    if mapping.key is None or not (new.keys or new.everything):
+    if not mapping.key_columns or not (new.keys or new.everything):
         return 0
-    key = quoted(mapping.key.target)
-    query = f"SELECT count(*) FROM {mapping.relation} WHERE %s OR {key}::text = ANY(%s)"
+    key = mapping.key_columns.target_text()
+    query = f"SELECT count(*) FROM {mapping.relation} WHERE %s OR {key} = ANY(%s)"
     return int(select(alias, query, [new.everything, sorted(new.keys)])[0][0])

@@ -7,9 +7,6 @@ that: it tries the row on an empty image of the table, which the transaction tak
 
 from __future__ import annotations
 
-import json
-import struct
-from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -20,9 +17,9 @@ from stillme.transfer.mapping import EXTRA_COLUMN, TableMapping
 from stillme.transfer.quoting import quoted
 from stillme.transfer.verify.fate import Fate
 from stillme.transfer.verify.huge_text import HugeText
+from stillme.transfer.verify.kinds import judge_of
 
 _IMAGE = "pg_temp.judged_row"
-_EPOCH = datetime(1970, 1, 1)
 TAKEN = "PostgreSQL takes this row"
 NOT_TRIED = "whether PostgreSQL refuses this row could not be tried"
 # Not about the row: a standby, a role without the right to make a temporary table.
@@ -67,29 +64,4 @@ def _parameter(mapping: TableMapping, target: str, value: Any) -> Any:
     column = next((c for c in mapping.columns if c.target == target), None)
     if value is None or (column is None and target != EXTRA_COLUMN):
         return value
-    if column is None or isinstance(column.kind, kinds.Json):
-        return _spelled(value)
-    match column.kind:
-        case kinds.Real():
-            return struct.unpack(">d", value)[0]
-        case kinds.Timestamp() | kinds.Date():
-            return _instant(value)
-    return value
-
-
-def _spelled(tree: Any) -> str:
-    """A document's tree as JSON."""
-    name, content = tree
-    if name == "object":
-        return "{" + ", ".join(f"{json.dumps(k)}: {_spelled(v)}" for k, v in content.items()) + "}"
-    if name == "array":
-        return "[" + ", ".join(map(_spelled, content)) + "]"
-    return str(content) if name == "number" else json.dumps(content)
-
-
-def _instant(micros: int) -> str:
-    try:
-        return f"{(_EPOCH + timedelta(microseconds=micros)).isoformat(sep=' ')}+00"
-    except OverflowError:
-        # Beyond Python's calendar; PostgreSQL's own may have it, the policy has not.
-        return "beyond the calendar"
+    return judge_of(column.kind if column else kinds.Json()).parameter(value)

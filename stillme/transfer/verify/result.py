@@ -79,6 +79,7 @@ class TableProof:
     legacy cells among them. `accepted` and `open` are quarantined rows; `mended` ones came back,
     the target holds them as somebody edited them. Of a table that `is_live`, `written` rows were
     written in PostgreSQL since the cut-over, `written_legacy` of which the legacy has too.
+    `guessed` local times have their original kept as a guess.
     `records` and `originals` are the ids of the quarantine records and kept cells that belong to
     judged rows.
     """
@@ -95,6 +96,7 @@ class TableProof:
     open: int = 0
     accepted: int = 0
     mended: int = 0
+    guessed: int = 0
     is_live: bool = False
     written: int = 0
     written_legacy: int = 0
@@ -114,6 +116,7 @@ class TableProof:
         self.open += other.open
         self.accepted += other.accepted
         self.mended += other.mended
+        self.guessed += other.guessed
         self.findings.merge(other.findings)
         self.ranges += other.ranges
         self.records += other.records

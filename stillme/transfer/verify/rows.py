@@ -7,17 +7,16 @@ from typing import Any
 
 from stillme.transfer import kinds
 from stillme.transfer.findings import Finding, FindingKind
-from stillme.transfer.mapping import EXTRA_COLUMN, TableMapping
+from stillme.transfer.guessed_times import REASON
+from stillme.transfer.keys import Key
+from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import KeptCell, QuarantinedRow
 from stillme.transfer.raw_cells import unpack_anything, unpack_record
 from stillme.transfer.sqlite.schema import folded
-from stillme.transfer.verify import documents
-from stillme.transfer.verify.cells import same_kept, same_raw, show, show_tree
-from stillme.transfer.verify.expect import (
-    show_instant,
-)
+from stillme.transfer.verify.cells import same_kept, same_raw, show
 from stillme.transfer.verify.fate import Fate, Oracle
-from stillme.transfer.verify.huge_text import HugeText
+from stillme.transfer.verify.kinds import judge_of
+from stillme.transfer.verify.kinds.base import KindJudge
 from stillme.transfer.verify.legacy_side import StoredRow
 from stillme.transfer.verify.local_clock import LocalClock
 from stillme.transfer.verify.refusal import takes_row
@@ -25,6 +24,8 @@ from stillme.transfer.verify.result import TableProof
 from stillme.transfer.verify.target_side import TargetSide
 
 NEVER_HAD = "the legacy file has nothing for this column: set it back by hand"
+# For target columns of a rule or a default, which are compared as text.
+_UNDECLARED = KindJudge(kinds.Text())
 _AT_ONCE = 500
 _BYTES_AT_ONCE = 4_000_000
 
@@ -42,10 +43,13 @@ class RowJudge:
     ) -> None:
         self._alias = alias
         self._mapping = mapping
+        self._keys = mapping.key_columns
         self._oracle = Oracle(mapping, clock, units)
         self._target = target
         self._table = mapping.identity
         self._unfilled = {column.target for column in mapping.unfilled}
+        self._judges = {column.target: judge_of(column.kind) for column in mapping.columns}
+        self._judges.update({name: judge_of(kinds.Json()) for name in mapping.extra_columns})
 
     def judge(self, rows: Iterable[StoredRow], proof: TableProof) -> set[str]:
         """Judge rows into `proof`; returns the keys (as text) that have a reason to be there."""
@@ -99,25 +103,11 @@ class RowJudge:
 
     def key_text(self, row: StoredRow) -> str | None:
         """The row's key as the ledger writes it."""
-        if self._mapping.key is None:
-            return None
-        raw = row.cells[self._mapping.key.legacy][1]
-        if isinstance(raw, bytes):
-            return raw.decode("utf-8", "replace").replace("\x00", "\ufffd")
-        return None if raw is None else str(raw)
+        return self._keys.of_cells(row.cells).spelled() if self._keys else None
 
-    def _lookup(self, row: StoredRow) -> Any:
-        """The key as a parameter for the target; None where the target cannot hold it."""
-        if self._mapping.key is None:
-            return None
-        storage, raw = row.cells[self._mapping.key.legacy]
-        if isinstance(self._mapping.key.kind, kinds.Key):
-            return raw if storage == "integer" else None
-        try:
-            text = str(raw) if storage != "text" else bytes(raw).decode("utf-8")  # type: ignore[arg-type]
-        except UnicodeDecodeError:
-            return None
-        return None if "\x00" in text or storage in ("null", "blob") else text
+    def _lookup(self, row: StoredRow) -> Key | None:
+        """The key as the target holds it; None where it cannot hold it."""
+        return self._keys.in_target(self._keys.of_cells(row.cells))
 
     def _aside(self, rows: list[StoredRow]) -> dict[str | None, list[QuarantinedRow]]:
         """Quarantine records by key text; under None those of rows whose key is no text."""
@@ -164,14 +154,10 @@ class RowJudge:
             )
 
     def _same_key(self, record: QuarantinedRow, row: StoredRow) -> bool:
-        if self._mapping.key is None:
-            return True
-        name = self._mapping.key.legacy
-        cells = record.cells
-        return (
-            isinstance(cells, dict)
-            and name in cells
-            and unpack_anything(cells[name]) == row.cells[name]
+        noted = record.cells if isinstance(record.cells, dict) else {}
+        return all(
+            name in noted and unpack_anything(noted[name]) == row.cells[name]
+            for name in self._keys.names
         )
 
     def _same_cells(self, record: QuarantinedRow, row: StoredRow) -> bool:
@@ -215,6 +201,7 @@ class RowJudge:
             yield self._finding(FindingKind.MISSING_ROW, key, "", "a row", "no row")
             return
         proof.repaired += fate.repaired
+        proof.guessed += sum(reason == REASON for _, _, reason in fate.kept.values())
         yield from self._values(key, fate.values, target)
         yield from self._kept_cells(key, fate, kept, proof)
 
@@ -305,36 +292,21 @@ class RowJudge:
 
     def _held(self, edited: StoredRow, proof: TableProof) -> dict[str, Any] | None:
         """The target row of an edited key."""
-        found = self._target.rows([self._lookup(edited)])
+        lookup = self._lookup(edited)
+        found = self._target.rows([] if lookup is None else [lookup])
         self._tell_repeated(proof)
         return found.get(self.key_text(edited) or "")
 
     def _values(
         self, key: str | None, expected: dict[str, Any], found: dict[str, Any]
     ) -> Iterator[Finding]:
-        json_columns = {c.target for c in self._mapping.columns if isinstance(c.kind, kinds.Json)}
-        times = {
-            c.target
-            for c in self._mapping.columns
-            if isinstance(c.kind, kinds.Timestamp | kinds.Date)
-        }
         for name, wanted in expected.items():
-            is_tree = name in json_columns or name == EXTRA_COLUMN
-            if is_tree:
-                tree = documents.target_tree(found[name])
-                if not documents.is_same_tree(tree, wanted):
-                    yield self._finding(
-                        FindingKind.VALUE, key, name, show_tree(wanted), show_tree(tree)
-                    )
-                continue
-            present = found[name]
-            if isinstance(present, HugeText) and present.is_same(wanted):
-                continue
-            if present != wanted or type(present) is not type(wanted):
-                spell = show_instant if name in times else show
+            judge = self._judges.get(name, _UNDECLARED)
+            present = judge.read(found[name])
+            if not judge.is_same(present, wanted):
                 note = NEVER_HAD if name in self._unfilled else ""
                 yield self._finding(
-                    FindingKind.VALUE, key, name, spell(wanted), spell(present), note
+                    FindingKind.VALUE, key, name, judge.show(wanted), judge.show(present), note
                 )
 
     def _kept_cells(

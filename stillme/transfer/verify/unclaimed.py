@@ -17,8 +17,7 @@ from django.db.models import Model, Q, QuerySet
 from stillme.transfer.findings import Finding, FindingKind
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import KeptCell, QuarantinedRow
-from stillme.transfer.quoting import quoted
-from stillme.transfer.raw_cells import unpack_anything
+from stillme.transfer.raw_cells import unpack_record
 from stillme.transfer.registry import legacy_models
 from stillme.transfer.stores import stores
 from stillme.transfer.verify.result import TableProof
@@ -62,12 +61,12 @@ def unclaimed(
 def _excused(alias: str, mapping: TableMapping, record: QuarantinedRow) -> Iterator[Finding]:
     """The target row that such a record pretends to be the edit of."""
     edits = record.repairs
-    if mapping.key is None or not isinstance(edits, dict) or mapping.key.legacy not in edits:
+    keys = mapping.key_columns
+    if not isinstance(edits, dict) or not edits.keys() & set(keys.names):
         return
-    raw = unpack_anything(edits[mapping.key.legacy])[1]
-    key = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw)
-    name = quoted(mapping.key.target)
-    held = f"SELECT 1 FROM {mapping.relation} WHERE {name}::text = %s LIMIT 1"
+    cells = unpack_record(record.cells) | unpack_record(edits)
+    key = keys.of_cells(cells).spelled() if cells.keys() >= set(keys.names) else None
+    held = f"SELECT 1 FROM {mapping.relation} WHERE {keys.target_text()} = %s LIMIT 1"
     if select(alias, held, [key]):
         note = "the edit of a record that belongs to no legacy row"
         yield Finding(FindingKind.EXTRA_ROW, mapping.target, key, "no row", "a row", note)

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from stillme.demo.samples import make_hostile, make_samples
 from stillme.transfer.findings import ignore_event
 from stillme.transfer.keys import whole_key
+from stillme.transfer.reports.terminal_inspect import clock_sentence
 from stillme.transfer.selection import Selection
 from stillme.transfer.sqlite.profile_shapes import json_troubles, text_troubles, time_shape
 from stillme.transfer.sqlite.ranges import KeyRange
@@ -109,8 +110,31 @@ def test_the_clock_and_its_evidence(legacy: Path, settings: Any) -> None:
     assert found.clock.usual == 420
     assert sum(found.clock.evidence.values()) > 60
     assert not found.open_clock
+    assert {"Asia/Bangkok", "Asia/Ho_Chi_Minh"} <= set(found.zones)
+    assert not {"UTC", "Europe/Berlin", "Asia/Tokyo"} & set(found.zones)
+    assert f"it fits LEGACY_TIME_ZONE={found.zones[0]}, or another of" in clock_sentence(found)
     settings.LEGACY_TIME_ZONE = "Europe/Berlin"
     assert "differs from the evidence" in file(inspect_files(), "rss").open_clock
+    settings.LEGACY_TIME_ZONE = "Asia/Ho_Chi_Minh"
+    assert not file(inspect_files(), "rss").open_clock
+
+
+def test_the_zones_that_fit_a_summer_and_a_winter(legacy: Path) -> None:
+    change(
+        legacy,
+        "rss",
+        "UPDATE rss_fetch_cycles SET started_at = '2025-07-01T12:00:00', "
+        "created_at = '2025-07-01 10:00:00'",
+        "UPDATE rss_fetch_items SET fetch_timestamp = '2025-12-01T12:00:00', "
+        "created_at = '2025-12-01 11:00:00'",
+    )
+    found = file(inspect_files(), "rss")
+    assert {"Europe/Berlin", "Europe/Paris"} <= set(found.zones)
+    assert not {"Africa/Lagos", "Europe/Helsinki"} & set(found.zones)
+    change(legacy, "rss", "UPDATE rss_fetch_items SET created_at = '2025-12-01 07:45:00'")
+    found = file(inspect_files(), "rss")
+    assert found.zones == []
+    assert "no time zone fits all of it" in clock_sentence(found)
 
 
 def test_local_times_without_evidence_are_an_open_question(legacy: Path) -> None:
@@ -156,7 +180,7 @@ def every_row_asked(job: TableJob) -> tuple[Outcome, tuple[int, ...]]:
     outcome = Outcome()
     aside: list[int] = []
     try:
-        for raw in RangeReader(source, KeyRange(0, None, None)).everything():
+        for raw in RangeReader(source, KeyRange(0)).everything():
             row = source.careful.convert(raw)
             outcome.legacy_rows += 1
             if isinstance(row, SetAside):

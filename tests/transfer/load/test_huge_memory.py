@@ -1,7 +1,7 @@
 """A huge value, and a range of rows of which none is usual: processes keep to their memory.
 
-No process holds a text of 50 MB. A document of 17 MB is read whole: docs/reference/values.md
-says how much memory that takes, and it must not take more. (Usual rows take some 70 MB.)
+No process holds a text of 50 MB. A document of 17 MB is read whole: docs/reference/values.md says
+how much memory that takes, and it must not take more. (Usual rows take some 70 MB.)
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stillme.transfer.steps.rows import json_policy
+from stillme.transfer.steps.kinds import json_policy
 from stillme.transfer.verify import documents
 
 

@@ -16,6 +16,7 @@ from stillme.transfer.findings import Finding
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.quarantine import accept
 from stillme.transfer.registry import legacy_models
+from stillme.transfer.selection import Selection
 from stillme.transfer.verify.result import VerifyResult
 from stillme.transfer.verify.run import VerifyOptions, verify
 from tests.empty_database import delete_rows
@@ -24,6 +25,11 @@ from tests.empty_database import delete_rows
 def judge(**options: Any) -> VerifyResult:
     """Verify in this process, so that it sees an open transaction."""
     return verify(VerifyOptions(**{"jobs": 1, **options}))
+
+
+def file_of(where: str) -> Selection:
+    """The legacy file whose target table this is: `rss.fetch_items:cycle_id` is of `rss`."""
+    return Selection(files=(where.split(".")[0],))
 
 
 def accept_all() -> None:

@@ -1,6 +1,7 @@
 """The matrix: each planted corruption is found and named.
 
-The tables are in `corruptions/`: a case is one line. What is planted in the target is rolled back,
+The tables are in `corruptions/`: a case is one line. The first case of each kind and place runs
+always, the whole matrix with `-m "slow or not slow"`. What is planted in the target is rolled back,
 what is planted in the legacy files is planted in a copy.
 """
 
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.sorts import one_of_each
 from tests.transfer.verify.corruptions import (
     kept_cells,
     legacy_files,
@@ -36,7 +38,12 @@ CORRUPTIONS: list[Corruption] = [
 ]
 
 
-@pytest.mark.parametrize("case", CORRUPTIONS, ids=[case.what for case in CORRUPTIONS])
+def sort(case: Corruption) -> tuple[object, ...]:
+    """What is found, and where."""
+    return case.kinds, case.where
+
+
+@pytest.mark.parametrize("case", one_of_each(CORRUPTIONS, sort, name=lambda case: case.what))
 def test_a_corruption_is_found(settled: Path, tmp_path: Path, case: Corruption) -> None:
     folder = plant_in_copy(case.legacy, settled, tmp_path / "copy")
     with legacy_folder(folder), undone():

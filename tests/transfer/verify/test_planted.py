@@ -12,7 +12,7 @@ from django.core.management import call_command
 
 from stillme.transfer.findings import FindingKind
 from tests.transfer.load.support import query
-from tests.transfer.verify.support import judge, places, undone
+from tests.transfer.verify.support import file_of, judge, places, undone
 
 ITEMS, ITEM_KEY = "knowledge.knowledge_items", "SELECT '9'"
 RELATIONS = "knowledge.knowledge_relationships"
@@ -156,7 +156,7 @@ def test_the_judge_finds_it(proven: Path, plant: Plant) -> None:
         key = query(plant.key)[0][0] if plant.key else None
         for statement in plant.sql:
             query(statement)
-        result = judge(level=plant.level)
+        result = judge(level=plant.level, selection=file_of(plant.where))
         found = [f for f in result.findings.kept if f.kind is plant.kind]
         assert (plant.where, key) in places(found), [f.sentence() for f in result.findings.kept]
         assert result.exit_status == 1

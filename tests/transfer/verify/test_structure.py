@@ -15,7 +15,7 @@ from django.db import connection
 from stillme.transfer.findings import FindingKind
 from stillme.transfer.selection import Selection
 from tests.transfer.load.support import query
-from tests.transfer.verify.support import judge, undone
+from tests.transfer.verify.support import file_of, judge, undone
 
 pytestmark = pytest.mark.django_db
 
@@ -246,7 +246,7 @@ def test_a_difference_is_found(
     _skip_below(version)
     with undone():
         _run(sql)
-        result = judge(selection=Selection(files=(where.split(".")[0],)))
+        result = judge(selection=file_of(where))
     found = [finding.sentence() for finding in result.findings.kept]
     assert (kind, where) in {(f.kind, f.where) for f in result.findings.kept}, found
     assert result.exit_status == 1

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.transfer.load.support import query
-from tests.transfer.verify.support import judge, undone
+from tests.transfer.verify.support import file_of, judge, undone
 
 pytestmark = pytest.mark.django_db
 
@@ -42,7 +42,7 @@ def test_what_the_legacy_never_had_is_found(
     chosen = f"WHERE {key} = (SELECT max({key}) FROM {table})" if rows == "one" else ""
     with undone():
         touched = query(f"UPDATE {table} SET {column} = {value} {chosen} RETURNING {key}::text")
-        found = judge().findings.kept
+        found = judge(selection=file_of(table)).findings.kept
     assert {(f.where, f.key, f.expected) for f in found} == {
         (f"{table}:{column}", key, expected) for (key,) in touched
     }

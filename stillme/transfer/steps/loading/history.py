@@ -34,11 +34,12 @@ def read_history(snapshot: Snapshot) -> History:
     with closing(snapshot.open()) as connection:
         for model in legacy_models(snapshot.file):
             mapping = map_table(model, snapshot.schema)
-            if mapping is None or mapping.key is None:
+            if mapping is None or not mapping.key_columns:
                 continue
             first = {}
             if (made := _made_at(mapping)) is not None:
-                key, time = quoted(mapping.key.legacy), quoted(made)
+                # The first column tells enough of a key of several.
+                key, time = quoted(mapping.key_columns.names[0]), quoted(made)
                 rows = connection.execute(
                     f"SELECT hex(CAST({key} AS BLOB)), hex(CAST({time} AS BLOB)) "
                     f"FROM {quoted(mapping.table)} WHERE {time} IS NOT NULL "

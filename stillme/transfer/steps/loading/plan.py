@@ -14,6 +14,7 @@ from stillme.transfer.conf import time_zone
 from stillme.transfer.errors import NoLegacyFile
 from stillme.transfer.findings import Event, OnEvent
 from stillme.transfer.identity import TableId
+from stillme.transfer.keys import Key
 from stillme.transfer.mapping import TableMapping, map_table
 from stillme.transfer.processes import usable_cores
 from stillme.transfer.registry import legacy_models, levels
@@ -22,11 +23,12 @@ from stillme.transfer.sqlite.clock import Clock, read_clock
 from stillme.transfer.sqlite.connect import explain
 from stillme.transfer.sqlite.epochs import read_epoch_units
 from stillme.transfer.sqlite.parts import Scan, scan_in_parts
-from stillme.transfer.sqlite.ranges import Bound, KeyRange, key_ranges
+from stillme.transfer.sqlite.ranges import KeyRange, key_ranges
 from stillme.transfer.sqlite.room import TEMPORARY, ask_for_room
 from stillme.transfer.sqlite.schema import row_count, sequence_mark
 from stillme.transfer.sqlite.snapshot import Snapshot, take_snapshot
 from stillme.transfer.steps.rows.job import TableJob
+from stillme.transfer.zones import ClockRecord
 
 
 @dataclass(slots=True)
@@ -80,21 +82,21 @@ class Cut:
     """How tables are cut into ranges: rows in each, and the bounds of an earlier run by table."""
 
     rows: int
-    known: dict[TableId, tuple[Bound, ...]]
+    known: dict[TableId, tuple[Key, ...]]
 
 
 @dataclass(frozen=True, slots=True)
 class Planner:
     """Looks at snapshots, up to `threads` scans of a table side by side.
 
-    `usual` holds the recorded usual offset of the local clock by file.
+    `recorded` holds by file how the last import read its local times.
     """
 
     selection: Selection
     run_id: int | None = None
     threads: int = field(default_factory=usable_cores)
     cut: Cut | None = None
-    usual: Mapping[str, int | None] = field(default_factory=dict)
+    recorded: Mapping[str, ClockRecord | None] = field(default_factory=dict)
 
     def look(self, snapshot: Snapshot) -> PlannedFile:
         """Plan one file. Raises LegacyFileError where it is damaged."""
@@ -110,7 +112,7 @@ class Planner:
         scan = partial(scan_in_parts, snapshot.path, threads=self.threads)
         connection = snapshot.open()
         try:
-            recorded = self.usual.get(snapshot.file)
+            recorded = self.recorded.get(snapshot.file)
             zone = time_zone(snapshot.file)
             clock = read_clock(connection, mappings.values(), zone, scan, recorded)
             if clock.notice and _has_local_times(mappings):
@@ -146,7 +148,7 @@ class Planner:
         planned = PlannedTable(job, rows, sequence_mark(connection, mapping.table))
         if self.cut is not None and mapping.refers_to_itself:
             # A parent may come after its children: all of them in one transaction.
-            planned.ranges = [KeyRange(0, None, None)]
+            planned.ranges = [KeyRange(0)]
         elif self.cut is not None:
             known = self.cut.known.get(mapping.identity, ())
             planned.ranges = key_ranges(connection, mapping, self.cut.rows, known, rows)

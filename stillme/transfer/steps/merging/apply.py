@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 from django.db import connections
 
+from stillme.transfer.keys import Key, spelled_keys
 from stillme.transfer.postgresql.copy import STAGE, StageWriter, create_stage, execute
 from stillme.transfer.sqlite.raw import RawRow
 from stillme.transfer.steps.merging.merge import delete_keys, merge_stage
 from stillme.transfer.steps.merging.orphans import FindRaw, set_orphans_aside
-from stillme.transfer.steps.merging.records import can_be_loaded, drop_records
+from stillme.transfer.steps.merging.records import drop_records
 from stillme.transfer.steps.merging.staging import Merged, stage_rows
 from stillme.transfer.steps.rows.job import Source, TableSource
 from stillme.transfer.steps.rows.outcome import MOST_KEYS, Outcome
@@ -18,7 +19,7 @@ from stillme.transfer.steps.rows.read_keys import ManyRows
 from stillme.transfer.steps.rows.set_aside import keep_cells, quarantine_rows
 
 
-def apply_keys(alias: str, source: TableSource, keys: Sequence[int | str]) -> Outcome:
+def apply_keys(alias: str, source: TableSource, keys: Sequence[Key]) -> Outcome:
     """Read the present legacy rows of `keys` and bring the target to them.
 
     Every row goes through the checks of the import: upserted, repaired or quarantined. Target
@@ -28,10 +29,9 @@ def apply_keys(alias: str, source: TableSource, keys: Sequence[int | str]) -> Ou
     """
     rows = list(source.raw.keys(keys))
     outcome = apply_raw(alias, source, rows)
-    assert source.job.mapping.key is not None
-    name = source.job.mapping.key.legacy
-    present = {_key_text(row, name) for row in rows}
-    gone = [str(key) for key in keys if str(key) not in present]
+    columns = source.job.mapping.key_columns
+    present = set(columns.held(columns.of_cells(row.cells) for row in rows))
+    gone = spelled_keys(key for key in columns.held(keys) if key not in present)
     if gone:
         outcome.pruned += delete_keys(alias, source.job.mapping, gone)
         drop_records(alias, source, gone)
@@ -47,17 +47,13 @@ def apply_raw(
     (`into_quarantine=False`): then `Outcome.sentences` says why they stay.
     """
     mapping = source.job.mapping
-    assert mapping.key is not None
+    keys = mapping.key_columns
     merged = Merged(mapping)
     connection = connections[alias]
-    create_stage(connection, mapping.relation, mapping.key.target)
+    create_stage(connection, mapping)
     stage_rows(StageWriter(connection, mapping.target_columns), source, rows, merged)
-    by_key = {
-        _key_text(row, mapping.key.legacy): row
-        for row in rows
-        if not row.repeated and can_be_loaded(mapping, row)
-    }
-    find_raw: FindRaw = lambda keys: [by_key[str(key)] for key in keys]  # noqa: E731
+    by_key = {keys.in_target(keys.of_cells(row.cells)): row for row in rows if not row.repeated}
+    find_raw: FindRaw = lambda lost: [by_key[key] for key in lost]  # noqa: E731
     _bring_in(alias, source, merged, find_raw, into_quarantine=into_quarantine)
     merged.outcome.sentences += [row.sentence for row in merged.set_aside[:MOST_KEYS]]
     return merged.outcome
@@ -67,10 +63,9 @@ def apply_many(alias: str, source: TableSource, many: ManyRows) -> Outcome | Non
     """The same for the rows of many keys, most of them as a stream; None where PostgreSQL refuses
     a row of it."""
     mapping = source.job.mapping
-    assert mapping.key is not None
     merged = Merged(mapping)
     connection = connections[alias]
-    create_stage(connection, mapping.relation, mapping.key.target)
+    create_stage(connection, mapping)
     writer = StageWriter(connection, mapping.target_columns)
     if not writer.try_blocks(many.blocks):
         return None
@@ -91,8 +86,3 @@ def _bring_in(
     if into_quarantine:
         quarantine_rows(alias, job.mapping, job.run_id, merged.set_aside)
     keep_cells(alias, job.mapping, job.run_id, merged.kept.values())
-
-
-def _key_text(row: RawRow, name: str) -> str:
-    raw = row.cells[name][1]
-    return raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw)

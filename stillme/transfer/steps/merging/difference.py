@@ -6,21 +6,9 @@ loader's conversions, so it is no proof: that is the judge's (`verify_migration`
 
 from __future__ import annotations
 
-from stillme.transfer import kinds
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.postgresql.copy import quoted
-
-# Where PostgreSQL's own equality is equality of what is stored. Not of jsonb, to which 1 is 1.0,
-# nor of reals, to which 0.0 is -0.0.
-_PLAIN = (
-    kinds.Key,
-    kinds.TextKey,
-    kinds.Reference,
-    kinds.Text,
-    kinds.Integer,
-    kinds.Timestamp,
-    kinds.Date,
-)
+from stillme.transfer.steps.kinds import loader_of
 
 
 def merged_columns(mapping: TableMapping) -> list[str]:
@@ -39,14 +27,8 @@ def rows_differ(mapping: TableMapping) -> str:
 
 def cells_differ(mapping: TableMapping, name: str) -> str:
     """The same of one target column."""
-    kind = next((column.kind for column in mapping.columns if column.target == name), None)
-    form = _form(kind)
+    known = {column.target: loader_of(column.kind).compared for column in mapping.columns}
+    # A column of a rule has no kind; its text is exact for every type.
+    form = known.get(name, "{}::text")
     staged, present = (form.format(f"{side}.{quoted(name)}") for side in ("s", "t"))
     return f"{staged} IS DISTINCT FROM {present}"
-
-
-def _form(kind: kinds.Kind | None) -> str:
-    if isinstance(kind, kinds.Real):
-        return "float8send({})"
-    # A column of a rule has no kind; its text is exact for every type.
-    return "{}" if isinstance(kind, _PLAIN) else "{}::text"

@@ -10,16 +10,16 @@ alone and named as a conflict, unless the operator said `--overwrite`.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from django.db import connections
 
-from stillme.transfer import kinds
 from stillme.transfer.edited_keys import edited_keys
 from stillme.transfer.identity import OF_TABLE
-from stillme.transfer.keys import whole_keys
+from stillme.transfer.key_columns import Condition
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import KeptCell, QuarantinedRow
-from stillme.transfer.postgresql.copy import STAGE, create_stage, execute, fetch_all, quoted
+from stillme.transfer.postgresql.copy import STAGE, create_stage, execute, fetch_all
 from stillme.transfer.postgresql.distributed import NearTable, staged_for
 from stillme.transfer.sqlite.ranges import KeyRange
 from stillme.transfer.steps.merging.difference import merged_columns, rows_differ
@@ -37,25 +37,6 @@ OURS = (
 )
 
 
-def range_condition(
-    mapping: TableMapping, key_range: KeyRange, table: str
-) -> tuple[str, list[int | str]]:
-    """The range as a condition on the target's key, compared bytewise like SQLite does."""
-    if mapping.key is None:
-        return "TRUE", []
-    column = f"{table}.{quoted(mapping.key.target)}"
-    if isinstance(mapping.key.kind, kinds.TextKey):
-        column += ' COLLATE "C"'
-    parts, values = [], []
-    if key_range.after is not None:
-        parts.append(f"{column} > %s")
-        values.append(key_range.after)
-    if key_range.upto is not None:
-        parts.append(f"{column} <= %s")
-        values.append(key_range.upto)
-    return " AND ".join(parts) or "TRUE", values
-
-
 def merge_range(
     alias: str, source: TableSource, key_range: KeyRange, read: ReadRange | None = None
 ) -> Merged:
@@ -65,13 +46,13 @@ def merge_range(
     """
     mapping = source.job.mapping
     merged = Merged(mapping)
-    if mapping.key is None:
+    if not mapping.key_columns:
         set_all_aside(source, key_range, merged)
         return merged
-    create_stage(connections[alias], mapping.relation, mapping.key.target)
+    create_stage(connections[alias], mapping)
     fill_stage(alias, source, key_range, merged, read)
     set_orphans_aside(alias, source, merged, source.raw.keys)
-    within = range_condition(mapping, key_range, "t")
+    within = key_range.in_target(mapping, "t")
     table = staged_table(alias, mapping)
     if table.is_near:
         find_vanished(alias, source.job, merged, *within)
@@ -83,7 +64,7 @@ def merge_stage(
     alias: str,
     job: TableJob,
     merged: Merged,
-    within: tuple[str, list[int | str]] = ("TRUE", []),
+    within: Condition = ("TRUE", []),
     table: NearTable | None = None,
 ) -> None:
     """Insert and update from the stage; rows that the target side changed are left alone.
@@ -93,36 +74,35 @@ def merge_stage(
     """
     condition, values = within
     mapping = job.mapping
-    assert mapping.key is not None
-    key = quoted(mapping.key.target)
+    keys = mapping.key_columns
     table = table or staged_table(alias, mapping)
     whose = OURS if table.is_near else "FALSE"
     # Compared once; few rows differ as a rule, and those are found again by their key.
     changed = fetch_all(
         connections[alias],
-        f"SELECT s.{key}, {'TRUE' if job.overwrite else whose} FROM {STAGE} AS s "
-        f"JOIN {table.present()} AS t ON {table.same_row} "
-        f"WHERE {condition} AND {rows_differ(mapping)} ORDER BY s.{key}::text FOR UPDATE OF t",
+        f"SELECT {'TRUE' if job.overwrite else whose}, {keys.target_text('s')}, "
+        f"{keys.target('s')} FROM {STAGE} AS s JOIN {table.present()} AS t ON {table.same_row} "
+        f"WHERE {condition} AND {rows_differ(mapping)} ORDER BY 2 FOR UPDATE OF t",
         values,
     )
-    conflicts = [str(name) for name, ours in changed if not ours]
+    conflicts = [name for ours, name, *_ in changed if not ours]
     merged.outcome.conflict_count += len(conflicts)
     merged.outcome.conflicts += conflicts[:MOST_KEYS]
-    _forget_old(alias, job, key)
-    if to_update := [name for name, ours in changed if ours]:
-        chosen = f"s.{key} = ANY(%s)"
-        merged.outcome.updated += table.update(merged_columns(mapping), chosen, [to_update])
+    _forget_old(alias, job)
+    if to_update := [tuple(key) for ours, _, *key in changed if ours]:
+        chosen, among = keys.target_among(to_update, "s")
+        merged.outcome.updated += table.update(merged_columns(mapping), chosen, among)
     merged.outcome.inserted += table.insert(mapping.target_columns, condition, values)
 
 
 def staged_table(alias: str, mapping: TableMapping) -> NearTable:
     """The target table, to be merged with the stage."""
-    assert mapping.key is not None
-    return staged_for(connections[alias], mapping.relation, STAGE, [mapping.key.target])
+    keys = mapping.key_columns.targets
+    return staged_for(connections[alias], mapping.relation, STAGE, keys)
 
 
 def find_vanished(
-    alias: str, job: TableJob, merged: Merged, condition: str, values: list[int | str]
+    alias: str, job: TableJob, merged: Merged, condition: str, values: Sequence[Any]
 ) -> None:
     """Find target rows whose legacy row is gone, or is in quarantine now, and report them.
 
@@ -130,52 +110,45 @@ def find_vanished(
     collected; they are deleted when all tables are loaded, children first.
     """
     mapping = job.mapping
-    assert mapping.key is not None
-    key = quoted(mapping.key.target)
+    keys = mapping.key_columns
+    name = keys.target_text("t")
     edited = sorted(edited_keys(alias, mapping))
     whose = "TRUE" if job.overwrite else OURS
     gone = fetch_all(
         connections[alias],
-        f"SELECT t.{key}::text FROM {mapping.relation} AS t WHERE {condition} AND {whose} "
-        f"AND NOT EXISTS (SELECT 1 FROM {STAGE} AS s WHERE s.{key} = t.{key}) "
+        f"SELECT {name} FROM {mapping.relation} AS t WHERE {condition} AND {whose} "
+        f"AND NOT EXISTS (SELECT 1 FROM {STAGE} AS s WHERE {keys.target_same('s', 't')}) "
         # A row that was edited in quarantine is in the target in place of its bad legacy row.
         f"AND NOT EXISTS (SELECT 1 FROM {QuarantinedRow._meta.db_table} AS q "
-        f"WHERE q.key = t.{key}::text AND {OF_TABLE} AND q.status = 'repaired' "
-        f"AND q.repairs <> '{{}}'::jsonb) AND t.{key}::text <> ALL(%s) ORDER BY t.{key}",
+        f"WHERE q.key = {name} AND {OF_TABLE} AND q.status = 'repaired' "
+        f"AND q.repairs <> '{{}}'::jsonb) AND {name} <> ALL(%s) ORDER BY {keys.target('t')}",
         [*values, *mapping.identity, edited],
     )
-    keys = [row[0] for row in gone]
-    merged.outcome.vanished_count += len(keys)
-    merged.outcome.vanished += keys[:MOST_KEYS]
+    names = [row[0] for row in gone]
+    merged.outcome.vanished_count += len(names)
+    merged.outcome.vanished += names[:MOST_KEYS]
     if job.prune:
-        merged.outcome.to_prune += keys
+        merged.outcome.to_prune += names
 
 
 def delete_keys(alias: str, mapping: TableMapping, keys: Sequence[str]) -> int:
     """Delete target rows by key (as text), and the originals that were kept of them."""
-    assert mapping.key is not None
     mapping.identity.of(KeptCell.objects.using(alias)).filter(key__in=list(keys)).delete()
-    wanted: list[str] | list[int] = list(keys)
-    if isinstance(mapping.key.kind, kinds.Key):
-        wanted = whole_keys(keys)
-    return execute(
-        connections[alias],
-        f"DELETE FROM {mapping.relation} WHERE {quoted(mapping.key.target)} = ANY(%s)",
-        [wanted],
-    )
+    among, values = mapping.key_columns.target_among(mapping.key_columns.parsed(keys))
+    return execute(connections[alias], f"DELETE FROM {mapping.relation} WHERE {among}", values)
 
 
-def _forget_old(alias: str, job: TableJob, key: str) -> None:
+def _forget_old(alias: str, job: TableJob) -> None:
     """Delete the kept cells of staged rows, and mark their quarantine records as repaired.
 
     The kept cells are written again. A record of a row whose key cannot be a staged row's (a blob
     that reads like it, say) is left alone.
     """
     connection = connections[alias]
-    assert job.mapping.key is not None
-    is_text = isinstance(job.mapping.key.kind, kinds.TextKey)
-    storages = ["text", "integer", "real"] if is_text else ["integer"]
-    staged = f"SELECT s.{key}::text FROM {STAGE} AS s"
+    keys = job.mapping.key_columns
+    staged = f"SELECT {keys.target_text('s')} FROM {STAGE} AS s"
+    own = "".join(" AND coalesce(cells -> %s ->> 0, 'integer') = ANY(%s)" for _ in keys)
+    classes = [part for c in keys for part in (c.legacy, list(c.key_classes))]
     execute(
         connection,
         f"DELETE FROM {KeptCell._meta.db_table} WHERE {OF_TABLE} AND key IN ({staged})",
@@ -185,6 +158,6 @@ def _forget_old(alias: str, job: TableJob, key: str) -> None:
         connection,
         f"UPDATE {QuarantinedRow._meta.db_table} SET status = 'repaired', decided_at = now(), "
         f"note = 'The legacy row loads now.' WHERE {OF_TABLE} AND key IN ({staged}) "
-        "AND status <> 'repaired' AND coalesce(cells -> %s ->> 0, 'integer') = ANY(%s)",
-        [*job.mapping.identity, job.mapping.key.legacy, storages],
+        f"AND status <> 'repaired'{own}",
+        [*job.mapping.identity, *classes],
     )

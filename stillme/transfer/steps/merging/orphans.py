@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from typing import Any
 
 from django.db import connections
 
 from stillme.transfer.key_columns import MappedColumn
+from stillme.transfer.keys import Key
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.postgresql.copy import STAGE, fetch_all, quoted
 from stillme.transfer.sqlite.raw import RawRow
@@ -21,7 +21,7 @@ from stillme.transfer.steps.merging.staging import Merged
 from stillme.transfer.steps.rows.careful import SetAside, key_as_text
 from stillme.transfer.steps.rows.job import Source
 
-FindRaw = Callable[[Iterable[Any]], Iterable[RawRow]]
+FindRaw = Callable[[Iterable[Key]], Iterable[RawRow]]
 # Reasons that are found before any reference is looked at.
 _FIRST = ("no_key", "missing_column", "refused_by_target", "missing_parent")
 
@@ -42,8 +42,7 @@ def set_orphans_aside(alias: str, source: Source, merged: Merged, find_raw: Find
 def _take_out(alias: str, source: Source, merged: Merged, find_raw: FindRaw) -> bool:
     """Whether any row was taken out."""
     mapping = source.job.mapping
-    assert mapping.key is not None
-    key = quoted(mapping.key.target)
+    keys = mapping.key_columns
     some = False
     for column, parent in _references(source):
         name = quoted(column.target)
@@ -56,16 +55,16 @@ def _take_out(alias: str, source: Source, merged: Merged, find_raw: FindRaw) -> 
         some = True
         orphans = fetch_all(
             connections[alias],
-            f"DELETE FROM {STAGE} WHERE {name} = ANY(%s) RETURNING {key}",
+            f"DELETE FROM {STAGE} WHERE {name} = ANY(%s) RETURNING {keys.target()}",
             [lost],
         )
-        for raw in find_raw(row[0] for row in orphans):
+        for raw in find_raw(Key.of(*row) for row in orphans):
             if raw.repeated:
                 # It has the key, but is not the row that was staged.
                 continue
-            merged.take_back(str(raw.cells[mapping.key.legacy][1]))
-            key_text = key_as_text(mapping, raw)
-            merged.note(SetAside(key_text, raw, "missing_parent", column.legacy, _sentence(parent)))
+            key = key_as_text(mapping, raw)
+            merged.take_back(key or "")
+            merged.note(SetAside(key, raw, "missing_parent", column.legacy, _sentence(parent)))
     return some
 
 
@@ -73,7 +72,7 @@ def _references(source: Source) -> Iterator[tuple[MappedColumn, TableMapping]]:
     """References whose parent table is there; without it the row was set aside before."""
     for column, table in source.job.mapping.references():
         parent = source.job.parents[table]
-        if parent is not None and parent.key is not None:
+        if parent is not None and parent.key_columns.is_whole:
             yield column, parent
 
 
@@ -84,18 +83,13 @@ def _absent(alias: str, mapping: TableMapping, parent: TableMapping, keys: list[
     """
     if not keys:
         return []
-    key = _key_of(parent)
+    key = parent.key_columns.target()
     query = f"SELECT {key} FROM {parent.relation} WHERE {key} = ANY(%s)"
     present = {row[0] for row in fetch_all(connections[alias], query, [keys])}
     if parent.identity == mapping.identity:
         query = f"SELECT {key} FROM {STAGE} WHERE {key} = ANY(%s)"
         present |= {row[0] for row in fetch_all(connections[alias], query, [keys])}
     return [each for each in keys if each not in present]
-
-
-def _key_of(parent: TableMapping) -> str:
-    assert parent.key is not None
-    return quoted(parent.key.target)
 
 
 def _sentence(parent: TableMapping) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from django.db import connections
 
 from stillme.transfer.csv_format import csv_line
+from stillme.transfer.keys import Key
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.postgresql.copy import STAGE, StageWriter, execute
 from stillme.transfer.sqlite.ranges import KeyRange
@@ -123,26 +124,18 @@ def _note_staged(merged: Merged, row: LoadedRow, refusal: str | None) -> None:
 
 
 def stage_keys(
-    writer: StageWriter, source: TableSource, keys: Sequence[int | str], merged: Merged
-) -> set[int | str]:
-    """Stage the legacy rows of keys; the keys of the rows that exist."""
-    mapping = source.job.mapping
-    assert mapping.key is not None
-    whole = [key for key in keys if isinstance(key, int)]
-    many = read_many(source, whole) if len(whole) == len(keys) >= MANY else None
+    writer: StageWriter, source: TableSource, keys: Sequence[Key], merged: Merged
+) -> set[Key]:
+    """Stage the legacy rows of keys; the keys of the rows that exist, as the target has them."""
+    columns = source.job.mapping.key_columns
+    are_whole = all(key.is_whole for key in keys)
+    many = read_many(source, keys) if are_whole and len(keys) >= MANY else None
     if many is not None and writer.try_blocks(many.blocks):
         stage_rows(writer, source, many.others, merged)
         return set(many.present)
     rows = list(source.raw.keys(keys))
     stage_rows(writer, source, rows, merged)
-    return {key_value(row.cells[mapping.key.legacy][1]) for row in rows}
-
-
-def key_value(raw: object) -> int | str:
-    """A raw key as the target has it."""
-    if isinstance(raw, bytes):
-        return raw.decode("utf-8", "replace")
-    return raw if isinstance(raw, int) else str(raw)
+    return set(columns.held(columns.of_cells(row.cells) for row in rows))
 
 
 def set_all_aside(source: TableSource, key_range: KeyRange, merged: Merged) -> None:

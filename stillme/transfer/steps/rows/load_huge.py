@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from stillme.transfer.csv_format import QUOTE, quoted_cell
 from stillme.transfer.sqlite.huge_cell import HugeCell
-from stillme.transfer.steps.rows.policy import Refused
+from stillme.transfer.steps.kinds.base import Refused
 
 TargetCell = str | HugeCell | None
 _QUOTE = QUOTE.encode()

@@ -6,21 +6,17 @@ untouched.
 
 from __future__ import annotations
 
-import math
 import re
-from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 
 from stillme.transfer import kinds
-from stillme.transfer.sqlite.clock import Clock
+from stillme.transfer.raw_cells import Raw
+from stillme.transfer.sqlite.clock import Clock, Reading
 from stillme.transfer.sqlite.epochs import JULIAN, MILLISECONDS, SECONDS
-from stillme.transfer.steps.rows import json_policy
+from stillme.transfer.steps.kinds import loader_of
+from stillme.transfer.steps.kinds.base import Cell, Refused, RowContext, decode, repaired
 
-Raw = None | int | float | bytes
-
-_WHOLE = re.compile(r"[+-]?[0-9]+\Z")
-_DECIMAL = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?\Z")
 _TIME = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)"
     r"(?:([ T])(\d\d):(\d\d)(?::(\d\d)(?:\.(\d+))?)?(?: ?(Z|[+-]\d\d(?::?\d\d)?))?)?\Z",
@@ -29,172 +25,43 @@ _TIME = re.compile(
 _EPOCH = datetime(1970, 1, 1)
 
 
-class Refused(Exception):
-    """The cell has no lossless target: the row is quarantined for `reason`."""
-
-    def __init__(self, reason: str, sentence: str) -> None:
-        self.reason = reason
-        self.sentence = sentence
-        super().__init__(sentence)
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """What the target gets: `text` in PostgreSQL's input format, None for NULL.
-
-    `reason` is set where the original must be kept; `repaired` tells whether that makes the row
-    a repaired one.
-    """
-
-    text: str | None
-    reason: str = ""
-    repaired: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class RowContext:
-    """What a cell needs to know of its surroundings."""
-
-    clock: Clock = field(default_factory=Clock)
-    row_offset: int | None = None
-    epoch_unit: str | None = None
-
-
 def convert(kind: kinds.Kind, required: bool, storage: str, raw: Raw, row: RowContext) -> Cell:
     """The cell of one stored value. `raw` is bytes for text and blob. Raises Refused."""
     if storage == "null":
         if required:
             raise Refused("null_in_required", "NULL in a column that needs a value.")
         return Cell(None)
-    if storage == "blob" and not isinstance(
-        kind, kinds.Integer | kinds.Real | kinds.Key | kinds.Reference
-    ):
+    if isinstance(kind, kinds.Timestamp | kinds.Date):
+        if storage == "blob":
+            raise Refused("blob", "Binary data where text is meant.")
+        return _time(kind, storage, raw, row)
+    loader = loader_of(kind)
+    if storage == "blob" and not loader.decides_blobs:
         raise Refused("blob", "Binary data where text is meant.")
-    match kind:
-        case kinds.Key() | kinds.Reference():
-            return _key(storage, raw)
-        case kinds.Text(choices=choices):
-            return _text(storage, raw, choices)
-        case kinds.TextKey():
-            return _text(storage, raw, ())
-        case kinds.Integer(low=low, high=high):
-            return _integer(storage, raw, low, high)
-        case kinds.Real():
-            return _real(storage, raw)
-        case kinds.Json():
-            return _json(storage, raw)
-        case kinds.Timestamp() | kinds.Date():
-            return _time(kind, storage, raw, row)
-    raise AssertionError(f"no policy for {kind!r}")
-
-
-def repaired(text: str, reason: str) -> Cell:
-    """A cell whose original is kept."""
-    return Cell(text, reason, True)
-
-
-def _decode(raw: Raw) -> str:
-    assert isinstance(raw, bytes)
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise Refused(
-            "invalid_utf8", f"Not UTF-8 at byte {error.start} of the stored text."
-        ) from error
-
-
-def _key(storage: str, raw: Raw) -> Cell:
-    if storage != "integer":
-        raise Refused("bad_key", f"A key must be an integer, stored is {storage}.")
-    return Cell(str(raw))
-
-
-def _text(storage: str, raw: Raw, choices: tuple[str, ...]) -> Cell:
-    if storage in ("integer", "real"):
-        cell = repaired(repr(raw), "number_in_text")
-    else:
-        cell = Cell(_decode(raw))
-    text = cell.text or ""
-    if "\0" in text:
-        raise Refused("nul_in_text", f"U+0000 at character {text.index(chr(0))} of the text.")
-    if choices and text not in choices:
-        raise Refused("not_a_choice", f"The value is none of {', '.join(choices)}.")
-    return cell
-
-
-def _integer(storage: str, raw: Raw, low: int, high: int) -> Cell:
-    reason = ""
-    if storage == "integer":
-        assert isinstance(raw, int)
-        number = raw
-    elif storage == "real":
-        assert isinstance(raw, float)
-        if not math.isfinite(raw):
-            raise Refused("out_of_range", f"{raw!r} in a whole-number column.")
-        if raw != int(raw):
-            raise Refused("not_whole", f"{raw!r} is not a whole number.")
-        number, reason = int(raw), "real_in_integer"
-    else:
-        number, reason = _whole_from_text(storage, raw), "numeric_text"
-    if not low <= number <= high:
-        raise Refused("out_of_range", f"{number} is not within {low} to {high}.")
-    return repaired(str(number), reason) if reason else Cell(str(number))
-
-
-def _whole_from_text(storage: str, raw: Raw) -> int:
-    text = _decode(raw) if storage == "text" else ""
-    if not _WHOLE.match(text):
-        raise Refused("not_a_number", f"Stored as {storage} that is not a whole number.")
-    digits = text.lstrip("+-").lstrip("0")
-    if len(digits) > 40:
-        raise Refused("out_of_range", f"A number of {len(digits)} digits.")
-    return -int(digits or "0") if text[0] == "-" else int(digits or "0")
-
-
-def _real(storage: str, raw: Raw) -> Cell:
-    if storage == "real":
-        return Cell(repr(raw))
-    if storage == "integer":
-        assert isinstance(raw, int)
-        if int(float(raw)) != raw:
-            raise Refused("out_of_range", f"No double holds {raw} exactly.")
-        return repaired(repr(float(raw)), "integer_in_real")
-    text = _decode(raw) if storage == "text" else ""
-    if not _DECIMAL.match(text) or not math.isfinite(float(text)):
-        raise Refused("not_a_number", f"Stored as {storage} that is not a finite number.")
-    return repaired(repr(float(text)), "numeric_text")
-
-
-def _json(storage: str, raw: Raw) -> Cell:
-    if storage in ("integer", "real"):
-        if isinstance(raw, float) and not math.isfinite(raw):
-            raise Refused("not_a_number", f"{raw!r} is no JSON number.")
-        return repaired(repr(raw), "number_in_json")
-    try:
-        document, reason = json_policy.convert(_decode(raw))
-    except json_policy.TooLarge as error:
-        raise Refused("json_too_large", str(error)) from error
-    return repaired(document, reason) if reason else Cell(document)
+    return loader.convert(storage, raw, row)
 
 
 def _time(kind: kinds.Timestamp | kinds.Date, storage: str, raw: Raw, row: RowContext) -> Cell:
     if storage in ("integer", "real"):
         assert isinstance(raw, int | float)
         return repaired(_epoch(raw, row.epoch_unit), "epoch")
-    text = _decode(raw)
+    text = decode(raw)
     match = _TIME.match(text)
     if match is None:
         raise Refused("unreadable_time", f"{text[:40]!r} is no readable time.")
     local = _wall_time(match, text)
-    offset, gap = _offset(match, local, row)
+    reading = _reading(match, local, row)
+    offset = _in_order(local, reading, row)
     instant = _format(local, offset)
-    if gap:
+    if reading.is_gap:
         return repaired(instant, "clock_gap")
+    if _is_guess(reading, offset, row.clock):
+        return Cell(instant, "clock_guess")
     if not is_default_shape(kind, match):
         return repaired(instant, "time_shape")
-    if match[4] == "T" and offset != timedelta(minutes=row.clock.usual):
-        return Cell(instant, "clock_offset")
-    return Cell(instant)
+    # With a zone named, zone and instant give the text back.
+    usual = row.clock.zone is not None or offset == timedelta(minutes=row.clock.usual)
+    return Cell(instant, "" if usual or match[4] != "T" else "clock_offset")
 
 
 def _wall_time(match: re.Match[str], text: str) -> datetime:
@@ -209,12 +76,45 @@ def _wall_time(match: re.Match[str], text: str) -> datetime:
         raise Refused("unreadable_time", f"{text[:40]!r} is no time: {error}.") from error
 
 
-def _offset(match: re.Match[str], local: datetime, row: RowContext) -> tuple[timedelta, bool]:
+def _reading(match: re.Match[str], local: datetime, row: RowContext) -> Reading:
     if match[9]:
-        return _explicit_offset(match[9]), False
+        return Reading((_explicit_offset(match[9]),))
     if match[4] == "T":
-        return row.clock.offset(local, row.row_offset)
-    return timedelta(), False
+        return row.clock.read(local, row.row_offset)
+    return Reading((timedelta(),))
+
+
+def _in_order(local: datetime, reading: Reading, row: RowContext) -> timedelta:
+    """The likeliest offset by which the time is not before the one that it came after."""
+    first = reading.offsets[0]
+    if len(reading.offsets) == 1 or row.earlier is None:
+        return first
+    start = _moment_of(*row.earlier, row)
+    if start is None:
+        return first
+    return next((o for o in reading.offsets if _seconds(local) - o >= start), first)
+
+
+def _moment_of(storage: str, raw: Raw, row: RowContext) -> timedelta | None:
+    """The moment of a text that can be read, since the year 1."""
+    match = _TIME.match(raw.decode(errors="replace")) if isinstance(raw, bytes) else None
+    if storage != "text" or match is None:
+        return None
+    try:
+        local = _wall_time(match, match[0])
+        return _seconds(local) - _reading(match, local, row).offsets[0]
+    except Refused:
+        return None
+
+
+def _seconds(local: datetime) -> timedelta:
+    return local - datetime.min
+
+
+def _is_guess(reading: Reading, offset: timedelta, clock: Clock) -> bool:
+    """Whether neither the row's twin nor, in a zone, its order says which offset is meant."""
+    by_order = clock.zone is not None and offset != reading.offsets[0]
+    return not reading.is_sure and not by_order
 
 
 def _explicit_offset(text: str) -> timedelta:

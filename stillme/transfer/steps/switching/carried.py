@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from stillme.transfer.keys import Key
+
 
 @dataclass(frozen=True, slots=True)
 class Lost:
@@ -22,7 +24,7 @@ class Carried:
 
     file: str
     table: str
-    keys: list[int | str] = field(default_factory=list)
+    keys: list[Key] = field(default_factory=list)
     inserted: int = 0
     updated: int = 0
     deleted: int = 0
@@ -30,11 +32,3 @@ class Carried:
     cells: int = 0
     lost: list[Lost] = field(default_factory=list)
     unequal: list[str] = field(default_factory=list)
-
-    def add(self, other: Carried) -> None:
-        """Count what was carried into the same table once more; rows of both count once."""
-        self.keys = [*dict.fromkeys([*self.keys, *other.keys])]
-        for name in ("inserted", "updated", "deleted", "unchanged", "cells"):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-        self.lost += [item for item in other.lost if item not in self.lost]
-        self.unequal += [key for key in other.unequal if key not in self.unequal]

@@ -37,7 +37,6 @@ from stillme.transfer.steps.switching.align import align
 from stillme.transfer.steps.switching.as_left import require_as_left
 from stillme.transfer.steps.switching.carried import Carried
 from stillme.transfer.steps.switching.carry_back import carry_table
-from stillme.transfer.steps.switching.moved_times import carry_moved_times
 from stillme.transfer.steps.switching.switch import Switch
 from stillme.transfer.steps.switching.tail import Judge, Tail
 from stillme.transfer.steps.switching.thaw import PATIENCE, await_locks, thaw_files, thaw_target
@@ -205,7 +204,7 @@ class ToLegacy(Switch):
             State.ROLLED_BACK,
             witness=None if witness is None else witness.as_list(),
             rolled_back_at=states.server_now(self.alias),
-            clock=live.decisions.signature(),
+            decided=live.decisions.signature(),
         )
         states.restart(self.alias, name, last)
 
@@ -251,13 +250,12 @@ def carry_file(
     found: dict[str, Carried] = {}
     with closing(LiveFile(file, run_id, alias=alias)) as live:
         for table, source in live.tables.items():
-            if source.job.mapping.key is None:
+            if not source.job.mapping.key_columns:
                 continue
             through = TableSource(source.job, writable)
-            keys, everything = changed_keys(alias, source.job.mapping.target)
-            wanted = list(every_key(alias, through)) if everything else list(keys)
+            keys, everything = changed_keys(alias, source.job.mapping)
+            wanted = list(every_key(alias, through)) if everything else keys
             found[table] = carry_table(alias, through, writable, wanted)
-        carry_moved_times(alias, live, writable, found)
     for table, carried in found.items():
         on_event(Event("carried", {"file": file.name, "table": table, "carried": carried}))
     return list(found.values())

@@ -6,8 +6,7 @@
 4. *drain the rest* and *verify the tail*: the last changes, and the newest rows of every table.
 5. *reverse capture and mark*: from here PostgreSQL logs what is written to it, for the way back.
 
-The freeze carries the limit as its own deadline, so that the files are free again by then even if
-this process is killed. It is made permanent in the transaction of the mark, as its last work.
+The freeze has the limit as its deadline, so that a killed cut-over keeps no writer out for longer.
 """
 
 from __future__ import annotations
@@ -37,7 +36,7 @@ from stillme.transfer.steps.switching.unseen import Unseen
 from stillme.transfer.steps.switching.unswitched import refuse_if_it_came, unswitched
 from stillme.transfer.steps.syncing import states
 from stillme.transfer.steps.syncing.follow_result import FollowOptions
-from stillme.transfer.steps.syncing.follower import Follower
+from stillme.transfer.steps.syncing.follower import Follower, shown_offsets
 from stillme.transfer.steps.syncing.live_file import LiveFile
 from stillme.transfer.steps.syncing.replay import replay_round
 from stillme.transfer.steps.syncing.states import State
@@ -200,9 +199,11 @@ class ToTarget(Switch):
             while True:
                 position = states.standing(self.alias, file.name).position
                 found = live.look(position, 100_000)
+                if sentence := shown_offsets(live, found):
+                    raise TransferError(f"{sentence}.")
                 if self.follower.decides_otherwise(file.name, found):
                     raise TransferError(
-                        f"{file.name}: what was written last (another clock offset, another "
+                        f"{file.name}: what was written last (a number of another unit, another "
                         "column) changes what other rows mean; run manage.py sync_sqlite --once, "
                         "then cut over again."
                     )

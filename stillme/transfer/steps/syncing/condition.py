@@ -23,6 +23,7 @@ from stillme.transfer.registry import LegacyFile
 from stillme.transfer.sqlite.capture import CaptureStatus, Health, frozen_until
 from stillme.transfer.sqlite.capture.freeze import FOR_GOOD
 from stillme.transfer.steps.syncing import states
+from stillme.transfer.steps.syncing.file_clock import clock_problem, require_zone
 from stillme.transfer.steps.syncing.life_sign import START, LifeSign, Moment, life_sign
 from stillme.transfer.steps.syncing.live_file import LiveFile
 from stillme.transfer.steps.syncing.same_history import other_history, require_capture
@@ -58,6 +59,7 @@ class Condition:
     frozen: float | None = None
     lag: Lag = Lag()  # noqa: RUF009 (immutable)
     schema_version: int = -1
+    clock: str = ""
     mappings: Mapping[str, TableMapping] = field(default_factory=dict)
     sign: LifeSign = LifeSign()  # noqa: RUF009 (frozen)
 
@@ -101,10 +103,13 @@ _HIDDEN = "its folder may not be read"
 _WITHOUT_FILE = {_HIDDEN: "run as the owner of the folder, or grant access to it"}
 
 
-def condition(alias: str, file: LegacyFile, at: Moment | None = None) -> Condition:
+def condition(
+    alias: str, file: LegacyFile, at: Moment | None = None, *, with_clock: bool = False
+) -> Condition:
     """The condition of a file. Writes nothing, and raises nothing for a file that is not right.
 
-    With a moment also whether its follower is alive at it.
+    With a moment also whether its follower is alive at it; `with_clock` also what its rows show of
+    the local clock that the last import did not know, which reads the whole file.
     """
     stand = states.standing(alias, file.name)
     sign = LifeSign() if at is None else life_sign(stand.state, stand.details, at)
@@ -113,7 +118,12 @@ def condition(alias: str, file: LegacyFile, at: Moment | None = None) -> Conditi
         return replace(found, absence=absence)
     try:
         with closing(LiveFile(file, None)) as live:
-            return _look_into(live, found)
+            found = _look_into(live, found)
+            if not with_clock or found.misplaced:
+                return found
+            tables = list(live.mappings.values())
+            problem = clock_problem(alias, file.name, live.connection, tables)
+            return replace(found, clock=problem)
     except LegacyFileError as error:
         return replace(found, unreadable=str(error))
 
@@ -159,6 +169,7 @@ def require_followable(alias: str, live: LiveFile) -> Standing:
     """Where an open file stands. Raises StateError where its changes cannot be trusted."""
     if sentence := other_file(alias, live.file):
         raise StateError(sentence)
+    require_zone(alias, live.file.name)
     require_capture(live.file, live.capture_status())
     stand = states.standing(alias, live.file.name)
     if sentence := history_problem(live, stand):

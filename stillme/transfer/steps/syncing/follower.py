@@ -6,8 +6,7 @@ read. The rows go through the loader's conversions into a stage and are merged i
 position moves in the same transaction, so no change is left out or done twice. Every ten seconds
 the log is cut behind the position. Now and then a sweep compares digests of key ranges, to find
 what was written without the triggers.
-
-A follower that is killed loses nothing: the next one begins at the position that was committed.
+A killed follower loses nothing: the next one begins at the committed position.
 """
 
 from __future__ import annotations
@@ -34,6 +33,7 @@ from stillme.transfer.steps.syncing.decisions import (
     change_since,
     loaded_signature,
 )
+from stillme.transfer.steps.syncing.file_clock import clock_problem, unknown_offsets
 from stillme.transfer.steps.syncing.file_watch import FileWatch
 from stillme.transfer.steps.syncing.follow_result import FollowOptions, FollowResult
 from stillme.transfer.steps.syncing.follower_notes import FollowerNotes
@@ -53,9 +53,8 @@ class Stopped(Exception):
 class Follower:
     """The rounds over all files. The caller holds the writer's lock.
 
-    `open` opens every file and checks that it is the one that was followed; `run` does rounds until
-    it is told to stop. A cut-over takes single steps instead (`step`, `sweep`), and listens to
-    `on_round` and `on_decision` to learn which rows it has to prove.
+    `open` checks that every file is the one that was followed; `run` does rounds until it is told to
+    stop. A cut-over takes single steps (`step`, `sweep`), and learns by `on_round` what to prove.
     """
 
     def __init__(
@@ -77,6 +76,7 @@ class Follower:
         self.on_round: Callable[[Round], None] = lambda found: None
         self.on_decision: Callable[[LiveFile], None] = lambda live: None
         self._watches: dict[str, DecisionWatch] = {}
+        self._told: set[str] = set()
 
     def open(self) -> None:
         """Open every file, check that it is the one that was followed, set its state."""
@@ -89,11 +89,13 @@ class Follower:
             live = self.live[file.name]
             stand = states.standing(self.alias, file.name)
             live.follow_from(stand)
-            judged = stand.details.get("clock") or loaded_signature(self.alias, file.name)
+            judged = stand.details.get("decided") or loaded_signature(self.alias, file.name)
             if judged is not None:
                 now, schema = live.decisions, live.schema.digest
                 self._read_again(live, change_since(judged, now, live.mappings, schema))
             self._watches[file.name] = DecisionWatch(live.decisions, live.mappings)
+            tables = list(live.mappings.values())
+            self._tell_offsets(clock_problem(self.alias, file.name, live.connection, tables))
             decided = live.decisions.signature()
             with transaction.atomic(using=self.alias):
                 # A ledger of an earlier version knows the path only.
@@ -101,7 +103,7 @@ class Follower:
                 seen_at = states.server_now(self.alias)
                 states.move(
                     self.alias, file.name, State.FOLLOWING,
-                    clock=decided, seen_at=seen_at, ended_at=None, **known,
+                    decided=decided, seen_at=seen_at, ended_at=None, **known,
                 )  # fmt: skip
             self.positions[file.name] = stand.position
             schema_version = int(stand.details.get("schema_version", -1))
@@ -180,6 +182,7 @@ class Follower:
         if found.changes:
             replayed = replay_round(self.alias, live, found)
             self.on_round(found)
+            self._tell_offsets(shown_offsets(live, found))
             self.positions[name] = found.end
             seconds = time.monotonic() - began
             self.notes.count(name, found, replayed, seconds)
@@ -214,7 +217,13 @@ class Follower:
         if self._read_again(live, change_between(before, live.decisions, live.mappings)):
             self.on_decision(live)
         with transaction.atomic(using=self.alias):
-            states.note(self.alias, name, clock=live.decisions.signature())
+            states.note(self.alias, name, decided=live.decisions.signature())
+
+    def _tell_offsets(self, sentence: str) -> None:
+        """Once for each sentence: rows with twins are read right, others wait for an import."""
+        if sentence and sentence not in self._told:
+            self._told.add(sentence)
+            self.notes.say(f"{sentence}.")
 
     def _read_again(self, live: LiveFile, change: Change) -> bool:
         if change:
@@ -283,3 +292,9 @@ class Follower:
     def report(self, *, force: bool = False) -> None:
         """Tell the lag and write it down, about once a second."""
         self.notes.report(self.live, self.positions, force=force)
+
+
+def shown_offsets(live: LiveFile, found: Round) -> str:
+    """The sentence for rows of a round with offsets that the last import did not see, or ""."""
+    shown = (row.row_offset for rows in found.rows.values() for row in rows)
+    return unknown_offsets(live.file.name, live.decisions.clock, shown)

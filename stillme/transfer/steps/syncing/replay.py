@@ -16,34 +16,32 @@ from dataclasses import dataclass, field
 
 from django.db import connections, transaction
 
-from stillme.transfer import kinds, ledger
+from stillme.transfer import ledger
 from stillme.transfer.identity import OF_TABLE
-from stillme.transfer.keys import whole_key
+from stillme.transfer.keys import Key, spelled_keys
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.postgresql.capture import as_replay
 from stillme.transfer.postgresql.copy import (
     fetch_all,
-    quoted,
 )
 from stillme.transfer.postgresql.distributed import commit_lazily
 from stillme.transfer.postgresql.locks import share_rows
-from stillme.transfer.sqlite.key_text import Key
 from stillme.transfer.sqlite.raw import RawRow
 from stillme.transfer.steps.merging.apply import apply_many, apply_raw
+from stillme.transfer.steps.merging.compare import present_keys
 from stillme.transfer.steps.merging.foreign import foreign_among
 from stillme.transfer.steps.merging.merge import delete_keys
 from stillme.transfer.steps.merging.records import (
     drop_keyless,
     drop_records,
-    is_target_key,
     unloaded_keys,
 )
 from stillme.transfer.steps.rows.outcome import Outcome
 from stillme.transfer.steps.rows.read_keys import ManyRows
 from stillme.transfer.steps.syncing import states
 from stillme.transfer.steps.syncing.children import children_of
-from stillme.transfer.steps.syncing.live_file import LiveFile, Round, row_keys
+from stillme.transfer.steps.syncing.live_file import LiveFile, Round
 from stillme.transfer.steps.syncing.ranges_touched import touch_ranges
 
 _AT_ONCE = 5_000
@@ -115,11 +113,11 @@ def apply_rows(
         while wanted or again.get(table):
             extra = [key for key in again.pop(table, ()) if key not in wanted]
             every = [*wanted, *extra]
-            before = _present(alias, source.job.mapping, every) if is_parent else set()
+            before = present_keys(alias, source.job.mapping, every) if is_parent else set()
             every_row = [*found, *live.rows(table, extra)]
             _TableReplay(alias, live, table, result).apply(every, every_row, common)
             if is_parent:
-                moved = before ^ _present(alias, source.job.mapping, every)
+                moved = before ^ present_keys(alias, source.job.mapping, every)
                 for child, child_keys in children_of(alias, live, table, sorted(moved)).items():
                     again.setdefault(child, {}).update(dict.fromkeys(child_keys))
             touch_ranges(alias, source.job.mapping.identity, every)
@@ -145,7 +143,8 @@ class _TableReplay:
 
     def apply(self, keys: Sequence[Key], rows: Sequence[RawRow], many: ManyRows | None) -> None:
         """`many` holds the common rows, if the keys are many; `rows` begins with its others."""
-        if self._mapping.key is None:
+        columns = self._mapping.key_columns
+        if not columns:
             return
         present: set[Key] = set()
         if many is not None:
@@ -153,10 +152,10 @@ class _TableReplay:
         for start in range(0, len(rows), _AT_ONCE):
             batch = rows[start : start + _AT_ONCE]
             self._result.note(self._table, apply_raw(self._alias, self._source, batch))
-        present.update(row_keys(self._live, self._table, rows))
+        present.update(columns.of_cells(row.cells) for row in rows)
         self._delete_absent([key for key in keys if key not in present])
         self._delete_unloaded(rows, present)
-        if None in keys:
+        if any(key.is_null for key in (*present, *keys)):
             drop_keyless(self._alias, self._source)
 
     def _apply_stream(
@@ -167,28 +166,27 @@ class _TableReplay:
         outcome = apply_many(self._alias, self._source, many)
         if outcome is None:
             # PostgreSQL refuses one of the common rows: each of them by itself, the others too.
-            whole = [key for key in keys if type(key) is int]
+            whole = [key for key in keys if key.is_whole]
             return [*self._live.rows(self._table, whole), *rest], set()
         self._result.note(self._table, outcome)
         return rest, set(many.present)
 
     def _delete_absent(self, away: Sequence[Key]) -> None:
         """Target rows, kept cells and quarantine records of keys that the file no longer has."""
-        odd = [k for k in away if k is not None and not is_target_key(self._mapping, k)]
+        columns = self._mapping.key_columns
+        odd = [key for key in away if columns.in_target(key) is None]
         # A target row whose key is this text belongs to another row.
-        drop_records(self._alias, self._source, [str(key_text(key)) for key in odd])
-        texts = [key_text(k) for k in away if k is not None and is_target_key(self._mapping, k)]
-        gone = self._ours([text for text in texts if text is not None])
+        drop_records(self._alias, self._source, spelled_keys(odd))
+        gone = self._ours(spelled_keys(columns.held(away)))
         for start in range(0, len(gone), _AT_ONCE):
             batch = gone[start : start + _AT_ONCE]
-            self._delete(_fitting(self._mapping, batch))
+            self._delete(batch)
             drop_records(self._alias, self._source, batch)
 
     def _delete_unloaded(self, rows: Sequence[RawRow], present: set[Key]) -> None:
         """Target rows whose legacy row is in quarantine now."""
         if self._mapping.key_is_rowid:
-            texts = [text for text in map(key_text, present) if text is not None]
-            bad = _quarantined(self._alias, self._mapping, texts)
+            bad = _quarantined(self._alias, self._mapping, spelled_keys(present))
         else:
             bad = _fitting(self._mapping, unloaded_keys(self._alias, self._source, rows))
         if bad := self._ours(bad):
@@ -219,31 +217,5 @@ def _quarantined(alias: str, mapping: TableMapping, keys: Sequence[str]) -> list
 
 
 def _fitting(mapping: TableMapping, keys: Sequence[str]) -> list[str]:
-    """Those keys that the target's key column can hold at all."""
-    assert mapping.key is not None
-    if not isinstance(mapping.key.kind, kinds.Key):
-        return [key for key in keys if "\0" not in key]
-    return [key for key in keys if whole_key(key) is not None]
-
-
-def _present(alias: str, mapping: TableMapping, keys: Sequence[Key]) -> set[int]:
-    """Which of the (integer) keys the target holds."""
-    if mapping.key is None:
-        return set()
-    whole = [key for key in keys if isinstance(key, int)]
-    column = quoted(mapping.key.target)
-    rows = fetch_all(
-        connections[alias],
-        f"SELECT {column} FROM {mapping.relation} WHERE {column} = ANY(%s)",
-        [whole],
-    )
-    return {int(row[0]) for row in rows}
-
-
-def key_text(key: Key) -> str | None:
-    """A key as the quarantine writes it."""
-    if key is None:
-        return None
-    if isinstance(key, bytes):
-        return key.decode("utf-8", "replace").replace("\0", "\ufffd")
-    return str(key).replace("\0", "\ufffd")
+    """Those keys that the target can hold at all."""
+    return [key for key in keys if mapping.key_columns.parse(key) is not None]

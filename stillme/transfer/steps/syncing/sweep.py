@@ -17,10 +17,9 @@ from pathlib import Path
 
 from django.db import transaction
 
-from stillme.transfer import kinds
 from stillme.transfer.findings import Finding, FindingKind
 from stillme.transfer.identity import TableId
-from stillme.transfer.keys import whole_keys
+from stillme.transfer.keys import Key, bound_from_json, bound_to_json, spelled_keys
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models_sync import RangeDigest
 from stillme.transfer.scratch import scratch_folder
@@ -34,7 +33,7 @@ from stillme.transfer.steps.merging.foreign import foreign_among
 from stillme.transfer.steps.rows.job import TableSource
 from stillme.transfer.steps.syncing import states
 from stillme.transfer.steps.syncing.live_file import LiveFile
-from stillme.transfer.steps.syncing.replay import key_text, replay_round
+from stillme.transfer.steps.syncing.replay import replay_round
 
 RANGE_ROWS = 10_000
 _MOST_KEYS = 100
@@ -124,7 +123,7 @@ class _Sweep:
     def table(self, source: TableSource) -> None:
         """Sweep one table of the snapshot."""
         mapping = source.job.mapping
-        if mapping.key is None:
+        if not mapping.key_columns:
             return
         known = {d.number: d for d in mapping.identity.of(RangeDigest.objects.using(self._alias))}
         ranges = key_ranges(source.connection, mapping, RANGE_ROWS, _joined_bounds(known))
@@ -155,8 +154,8 @@ def _read_range(source: TableSource, key_range: KeyRange) -> RangeDigest:
         file=mapping.file,
         table=mapping.declared_table,
         number=key_range.number,
-        after=key_range.after,
-        upto=key_range.upto,
+        after=bound_to_json(key_range.after),
+        upto=bound_to_json(key_range.upto),
         digest=digest,
         rows=rows,
     )
@@ -169,9 +168,9 @@ def _is_as_before(old: RangeDigest | None, now: RangeDigest) -> bool:
     return (old.after, old.upto, old.digest) == (now.after, now.upto, now.digest)
 
 
-def _joined_bounds(known: dict[int, RangeDigest]) -> tuple[int | str | None, ...]:
-    ordered = [known[number] for number in sorted(known)]
-    return tuple(d.upto for d in ordered if d.upto is not None)
+def _joined_bounds(known: dict[int, RangeDigest]) -> list[Key]:
+    bounds = [bound_from_json(known[number].upto) for number in sorted(known)]
+    return [bound for bound in bounds if bound is not None]
 
 
 def _without_pending(
@@ -181,17 +180,13 @@ def _without_pending(
 
     The target may be ahead of the snapshot; a child that came back with its parent is, too.
     """
-    present = compare_keys(alias, live.tables[mapping.declared_table], _typed(mapping, suspects))
+    keys = mapping.key_columns.parsed(suspects)
+    present = compare_keys(alias, live.tables[mapping.declared_table], keys)
     pending = collapse(live.log.after(last, 10_000_000)).get(mapping.table, [])
-    later = {key_text(key) for key in pending}
+    later = set(spelled_keys(pending))
     # A foreign row is named as such, not as a bypass.
     later |= set(foreign_among(alias, mapping, present))
     return [key for key in present if key not in later]
-
-
-def _typed(mapping: TableMapping, keys: Sequence[str]) -> Sequence[int | str]:
-    assert mapping.key is not None
-    return whole_keys(keys) if isinstance(mapping.key.kind, kinds.Key) else list(keys)
 
 
 def _store(alias: str, table: TableId, fresh: Sequence[RangeDigest], *, bypassed: bool) -> None:
@@ -207,7 +202,6 @@ def range_digest(
     connection: sqlite3.Connection, mapping: TableMapping, key_range: KeyRange
 ) -> tuple[str, int]:
     """(digest of every stored value with its storage class, rows) of a range."""
-    assert mapping.key is not None
     names = [quoted(c.legacy) for c in mapping.columns] + [quoted(n) for n in mapping.extra]
     classes = " || ".join(f"substr(typeof({name}), 1, 1)" for name in names)
     # Text as bytes: what is not UTF-8 has a digest too.
@@ -215,12 +209,12 @@ def range_digest(
         f"CASE typeof({name}) WHEN 'text' THEN CAST({name} AS BLOB) ELSE {name} END"
         for name in names
     )
-    key = quoted(mapping.key.legacy)
-    where, values = key_range.where(key, nulls=not mapping.key_is_rowid)
+    where, values = key_range.where(mapping)
     digest = hashlib.blake2b(digest_size=16)
     rows = 0
     for row in connection.execute(
-        f"SELECT {classes}, {cells} FROM {quoted(mapping.table)} WHERE {where} ORDER BY {key}",
+        f"SELECT {classes}, {cells} FROM {quoted(mapping.table)} WHERE {where} "
+        f"ORDER BY {mapping.key_columns.legacy()}",
         values,
     ):
         # Version 2 has no back references, so equal rows give equal bytes.
