@@ -36,12 +36,13 @@ from stillme.transfer.findings import Event  # noqa: E402
 from stillme.transfer.postgresql.scratch_database import scratch_database  # noqa: E402
 from stillme.transfer.selection import Selection  # noqa: E402
 from stillme.transfer.steps.capture import install_capture  # noqa: E402
-from stillme.transfer.steps.cutover import CutoverOptions, _Cutover, cut_over  # noqa: E402
+from stillme.transfer.steps.cutover import CutoverOptions, cut_over  # noqa: E402
 from stillme.transfer.steps.follow import FollowOptions, follow  # noqa: E402
 from stillme.transfer.steps.load import ImportOptions, import_files  # noqa: E402
 from stillme.transfer.steps.readiness_list import OVERRIDES  # noqa: E402
 from stillme.transfer.steps.rehearse import other_files  # noqa: E402
 from stillme.transfer.steps.rollback import roll_back  # noqa: E402
+from stillme.transfer.steps.switching.to_target import ToTarget  # noqa: E402
 from stillme.transfer.verify.tail import TailJudge  # noqa: E402
 
 ONCE = FollowOptions(once=True)
@@ -136,7 +137,7 @@ def switch(directory: Path, *, drain_inside: bool) -> None:
     """One cut-over with a lag of 1,000 changes, and the way back after 10,000 writes."""
     touch(directory, 1_000)
     if drain_inside:
-        with mock.patch.object(_Cutover, "_drain_open"):
+        with mock.patch.object(ToTarget, "_drain_open"):
             result = cut_over(options())
     else:
         result = cut_over(options())

@@ -11,13 +11,12 @@ from itertools import islice
 
 from django.db import connections, transaction
 
-from stillme.postgresql.distributed import is_distributed
 from stillme.postgresql.statements import execute
 from stillme.transfer import ledger
 from stillme.transfer.deletions import always
 from stillme.transfer.findings import Event, OnEvent, ignore_event
 from stillme.transfer.models import QuarantinedRow, RunTable
-from stillme.transfer.postgresql.copy import commit_lazily
+from stillme.transfer.postgresql.distributed import commit_lazily, knows_writers
 from stillme.transfer.processes import default_jobs
 from vector import chroma, indexes, merging, models, strangers
 from vector.conversion import (
@@ -226,8 +225,7 @@ class Loader:
         """What is gone from the legacy, the ledger's line, the index."""
         begun = time.monotonic()
         with transaction.atomic(using=self.alias):
-            # Of rows on another node nobody can tell whose they are.
-            if not self.fresh and not is_distributed(connections[self.alias], merging.ITEMS):
+            if not self.fresh and knows_writers(connections[self.alias], merging.ITEMS):
                 self._find_vanished()
             self._record()
         if self.table.outcome.inserted + self.table.outcome.updated:

@@ -11,13 +11,11 @@ from collections.abc import Iterable, Sequence
 from django.db import connections
 from django.utils import timezone
 
-from stillme.postgresql.distributed import is_distributed
 from stillme.postgresql.statements import execute, fetch_all
 from stillme.transfer.errors import TransferError
 from stillme.transfer.identity import OF_TABLE
 from stillme.transfer.models import KeptCell, QuarantinedRow
-from stillme.transfer.postgresql.copy import copy_over
-from stillme.transfer.steps.merging import image
+from stillme.transfer.postgresql.distributed import staged_for
 from stillme.transfer.steps.rows.outcome import MOST_KEYS, Outcome
 from vector import chroma, models
 from vector.binary import COLUMNS, COPY_HEADER, COPY_TRAILER
@@ -44,7 +42,6 @@ _DIFFERS = (
 )
 # A row written by somebody else than the import has an xmin that no mark knows.
 OURS = "(t.xmin::text::bigint IN (SELECT mod(xid, 4294967296) FROM transfer.write_mark))"
-_SAME = "t.collection_id = s.collection_id AND t.embedding_id = s.embedding_id"
 
 
 def write_fresh(alias: str, rows: Iterable[Ready], outcome: Outcome) -> None:
@@ -66,42 +63,18 @@ def write_merged(
     _copy(alias, f"pg_temp.{STAGE}", rows)
     execute(connection, f"ANALYZE pg_temp.{STAGE}")
     _forget_old(alias, table)
-    elsewhere = is_distributed(connection, ITEMS)
-    present = ITEMS
-    if elsewhere:
-        pairs = fetch_all(
-            connection, f"SELECT collection_id, array_agg(embedding_id) FROM {STAGE} GROUP BY 1"
-        )
-        tests = " OR ".join(["(t.collection_id = %s AND t.embedding_id = ANY(%s))"] * len(pairs))
-        values = [value for pair in pairs for value in pair]
-        present = image.make_image(connection, ITEMS, tests or "FALSE", values)
-    joined = f"{STAGE} AS s JOIN {present} AS t ON {_SAME}"
-    allowed = "TRUE" if overwrite else "FALSE" if elsewhere else OURS
+    table_of_items = staged_for(connection, ITEMS, STAGE, COLUMNS[:2])
+    whose = OURS if table_of_items.is_near else "FALSE"
+    allowed = "TRUE" if overwrite else whose
     conflicts = fetch_all(
         connection,
-        f"SELECT s.embedding_id FROM {joined} WHERE {_DIFFERS} AND NOT {allowed} ORDER BY 1",
+        f"SELECT s.embedding_id FROM {STAGE} AS s JOIN {table_of_items.present()} AS t "
+        f"ON {table_of_items.same_row} WHERE {_DIFFERS} AND NOT {allowed} ORDER BY 1",
     )
     outcome.conflict_count += len(conflicts)
     outcome.conflicts = (outcome.conflicts + [row[0] for row in conflicts])[:MOST_KEYS]
-    changed = f"{_DIFFERS} AND {allowed}"
-    staged = ", ".join(f"s.{name}" for name in COLUMNS)
-    new = (
-        f"SELECT {staged} FROM {STAGE} AS s "
-        f"WHERE NOT EXISTS (SELECT 1 FROM {present} AS t WHERE {_SAME})"
-    )
-    if elsewhere:
-        keys = f"EXISTS (SELECT 1 FROM {present} AS t WHERE {_SAME} AND {changed})"
-        outcome.updated += image.update_rows(
-            connection, ITEMS, STAGE, COLUMNS[:2], _VALUES, keys, []
-        )
-        outcome.inserted += copy_over(connection, new, ITEMS, COLUMNS)
-        return
-    changes = ", ".join(f"{name} = s.{name}" for name in _VALUES)
-    outcome.updated += execute(
-        connection,
-        f"UPDATE {ITEMS} AS t SET {changes} FROM {STAGE} AS s WHERE {_SAME} AND {changed}",
-    )
-    outcome.inserted += execute(connection, f"INSERT INTO {ITEMS} ({_NAMES}) {new}")
+    outcome.updated += table_of_items.update(_VALUES, f"{_DIFFERS} AND {allowed}", [])
+    outcome.inserted += table_of_items.insert(COLUMNS)
 
 
 def _copy(alias: str, relation: str, rows: Iterable[Ready]) -> int:

@@ -21,6 +21,7 @@ from typing import Any
 
 from stillme.transfer.keys import Key, Part, Raw, listed_key, real_key, whole_key
 from stillme.transfer.kinds import Kind
+from stillme.transfer.quoting import quoted
 
 Condition = tuple[str, list[Any]]
 
@@ -273,7 +274,7 @@ def _held(column: MappedColumn, storage: str, raw: Raw) -> Part | None:
 
 def _each(names: Sequence[str], table: str) -> list[str]:
     before = f"{table}." if table else ""
-    return [before + '"' + name.replace('"', '""') + '"' for name in names]
+    return [before + quoted(name) for name in names]
 
 
 def stored_part(name: str) -> str:

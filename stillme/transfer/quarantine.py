@@ -2,43 +2,40 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from django.db import transaction
 from django.db.models import Count, Q
 from django.db.models.functions import Now
 
 from stillme.services.arguments import stored_integer, stored_real
-from stillme.transfer import ledger
 from stillme.transfer.errors import TransferError
 from stillme.transfer.identity import TableId
-from stillme.transfer.mapping import TableMapping, map_table
 from stillme.transfer.models import QuarantinedRow
-from stillme.transfer.postgresql.capture import as_replay
-from stillme.transfer.postgresql.locks import deciding
-from stillme.transfer.postgresql.sequences import set_sequence
 from stillme.transfer.raw_cells import pack_cell
-from stillme.transfer.registry import legacy_model, legacy_models
-from stillme.transfer.sqlite.schema import FoundColumn, FoundSchema, FoundTable
-from stillme.transfer.steps.merging.apply import apply_raw
-from stillme.transfer.steps.retry_decisions import decisions_for
-from stillme.transfer.steps.retry_row import OtherRecords, raw_row, taken
-from stillme.transfer.steps.rows.careful import CarefulLoader, key_as_text
-from stillme.transfer.steps.rows.job import TableJob
-from stillme.transfer.steps.syncing import states
-from stillme.transfer.steps.syncing.decisions import Decisions
+from stillme.transfer.registry import legacy_models
+from stillme.transfer.steps.retry_quarantined import (
+    CHANGED,
+    Retried,
+    locked_records,
+    refuse_store,
+    retry,
+    who_decides,
+)
+
+__all__ = [
+    "Retried",
+    "accept",
+    "accept_ids",
+    "edit",
+    "known_reasons",
+    "retry",
+    "select_rows",
+    "summary",
+    "tables",
+]
 
 Status = QuarantinedRow.Status
-
-
-@dataclass(frozen=True, slots=True)
-class Retried:
-    """What a retry came to: rows loaded, rows that are still set aside with the sentence why."""
-
-    loaded: tuple[int, ...]
-    still: tuple[tuple[int, str], ...]
 
 
 def select_rows(
@@ -84,10 +81,10 @@ def accept(alias: str, rows: Iterable[QuarantinedRow], note: str, who: str = "")
     """
     with transaction.atomic(using=alias):
         shown = {row.pk: row for row in rows}
-        found = _locked(alias, list(shown))
+        found = locked_records(alias, list(shown))
         for pk, row in found.items():
             if row.cells != shown[pk].cells:
-                raise TransferError(_CHANGED.format(pk))
+                raise TransferError(CHANGED.format(pk))
         return len(_accept(alias, list(found), note, who))
 
 
@@ -108,7 +105,7 @@ def _accept(alias: str, ids: list[int], note: str, who: str) -> list[int]:
     QuarantinedRow.objects.using(alias).filter(pk__in=ids).update(
         status=Status.ACCEPTED,
         note=note.strip(),
-        decided_by=who or _who(),
+        decided_by=who or who_decides(),
         decided_at=Now(),
     )
     return ids
@@ -122,40 +119,20 @@ def edit(
     `storage` is the storage class the value shall have: text, integer, real, or null. Raises
     TransferError for a row that could not be retried.
     """
-    _refuse_store(TableId(row.file, row.table))
+    refuse_store(TableId(row.file, row.table))
     if column not in row.cells:
         names = ", ".join(row.cells)
         raise TransferError(f"Row {row.pk} has no column {column!r}: it has {names}.")
     with transaction.atomic(using=alias):
-        found = _locked(alias, [row.pk])[row.pk]
+        found = locked_records(alias, [row.pk])[row.pk]
         if found.cells != row.cells:
-            raise TransferError(_CHANGED.format(row.pk))
+            raise TransferError(CHANGED.format(row.pk))
         row.repairs = {**found.repairs, column: _pack(value, storage)}
-        row.decided_by = who or _who()
+        row.decided_by = who or who_decides()
         # The server's clock, as a proof notes when it began.
         QuarantinedRow.objects.using(alias).filter(pk=row.pk).update(
             repairs=row.repairs, decided_by=row.decided_by, decided_at=Now()
         )
-
-
-_CHANGED = "Row {} was changed in the legacy file meanwhile: look at it again."
-
-
-def _locked(alias: str, ids: Sequence[int]) -> dict[int, QuarantinedRow]:
-    """The records as they are now, held against a follower that would resolve them.
-
-    Raises TransferError where a row is in the target, or gone from the legacy file.
-    """
-    records = QuarantinedRow.objects.using(alias).filter(pk__in=ids).order_by("pk")
-    found = {row.pk: row for row in records.select_for_update()}
-    for pk in ids:
-        if pk not in found:
-            raise TransferError(
-                f"There is no quarantined row {pk} any more: its legacy row was changed or deleted."
-            )
-        if found[pk].status == Status.REPAIRED:
-            raise TransferError(f"Row {pk} is in the target: there is nothing to decide about it.")
-    return found
 
 
 def _pack(value: str | None, storage: str) -> list[object]:
@@ -171,140 +148,6 @@ def _pack(value: str | None, storage: str) -> list[object]:
         raise TransferError(f"{value[:60]!a} is no {storage} that SQLite can store.") from error
 
 
-def retry(alias: str, rows: Sequence[QuarantinedRow], who: str = "") -> Retried:
-    """Put rows, with their edits, through the checks of the import again."""
-    loaded: list[int] = []
-    still: list[tuple[int, str]] = []
-    for table in sorted({TableId(row.file, row.table) for row in rows}):
-        _refuse_store(table)
-        batch = [
-            row for row in rows if (row.file, row.table) == table and row.status != Status.REPAIRED
-        ]
-        if not batch:
-            continue
-        _refuse_keyless(batch)
-        done, left = _retry_table(alias, batch, who or _who())
-        loaded += done
-        still += left
-    return Retried(tuple(loaded), tuple(still))
-
-
-def _refuse_store(table: TableId) -> None:
-    """A store (the vector folder) has no mapping to put a row through."""
-    if table not in {model.identity() for model in legacy_models()}:
-        raise TransferError(
-            f"Rows of {table.table} are not retried one by one: mend what the reason names and run "
-            f"`manage.py import_sqlite --file {table.file}` again, or accept them: "
-            "`manage.py quarantine accept`."
-        )
-
-
-def _refuse_keyless(rows: Iterable[QuarantinedRow]) -> None:
-    for row in rows:
-        if row.key is None and not row.repairs:
-            raise TransferError(f"Row {row.pk} has no key: edit its key column before a retry.")
-
-
-class _KeptSource:
-    """Stands for a legacy file: the rows come from the quarantine itself."""
-
-    def __init__(self, job: TableJob) -> None:
-        self.job = job
-        self.careful = CarefulLoader(job.mapping, job.clock, job.epoch_units)
-
-
-def _retry_table(
-    alias: str, rows: Sequence[QuarantinedRow], who: str
-) -> tuple[list[int], list[tuple[int, str]]]:
-    loaded: list[int] = []
-    still: list[tuple[int, str]] = []
-    decisions: dict[str, Decisions] = {}
-    for row in rows:
-        # One transaction a row: what one row comes to does not depend on its neighbours.
-        with deciding(alias):
-            if states.standing(alias, row.file).state != states.State.LIVE:
-                # The files are in charge, and after a rollback PostgreSQL refuses other writers;
-                # once it is live, the write is captured like any other.
-                as_replay(alias)
-            sentence = _retry_row(alias, row, who, decisions)
-        if sentence is None:
-            loaded.append(row.pk)
-        else:
-            still.append((row.pk, sentence))
-    return loaded, still
-
-
-def _retry_row(
-    alias: str, row: QuarantinedRow, who: str, decisions: dict[str, Decisions]
-) -> str | None:
-    """None where the row is in the target now, else why not."""
-    try:
-        found = _locked(alias, [row.pk])[row.pk]
-    except TransferError as error:
-        return str(error)
-    if found.cells != row.cells:
-        return _CHANGED.format(row.pk)
-    row = found
-    job = _job_of(alias, row, decisions)
-    source = _KeptSource(job)
-    raw = raw_row(row, job.mapping)
-    if sentence := taken(alias, row, job.mapping, raw):
-        return sentence
-    others = OtherRecords(alias, row, key_as_text(job.mapping, raw))
-    outcome = apply_raw(alias, source, [raw], into_quarantine=False)
-    others.restore()
-    ledger.mark_write(alias, row.run_id)
-    if outcome.quarantined:
-        return outcome.sentences[0]
-    if outcome.conflict_count:
-        return "The target holds a row with this key that was changed after the import."
-    if row.repairs:
-        # An edited key may be the greatest of all.
-        set_sequence(alias, job.mapping, 0)
-    QuarantinedRow.objects.using(alias).filter(pk=row.pk).update(
-        status=Status.REPAIRED,
-        decided_by=who,
-        decided_at=Now(),
-        note="Edited and retried." if row.repairs else "Retried.",
-    )
-    return None
-
-
-def _job_of(alias: str, row: QuarantinedRow, decisions: dict[str, Decisions]) -> TableJob:
-    """The job under which the row was set aside: its columns, the file's clock and units."""
-    mapping = _mapping_of(TableId(row.file, row.table), list(row.cells))
-    decided = decisions_for(alias, row, mapping, decisions)
-    parents: dict[str, TableMapping | None] = {
-        parent: _mapping_of(TableId(row.file, parent), None) for _, parent in mapping.references()
-    }
-    return TableJob(
-        snapshot=None,  # type: ignore[arg-type]
-        mapping=mapping,
-        clock=decided.clock,
-        epoch_units=decided.units.get(row.table, {}),
-        run_id=row.run_id,
-        parents=parents,
-        overwrite=True,
-    )
-
-
-def _mapping_of(identity: TableId, columns: list[str] | None) -> TableMapping:
-    model, table = legacy_model(*identity), identity.table
-    names = columns or [str(c.column) for c in model.columns()]
-    keys = {str(c.column) for c in model.columns() if c.primary_key}
-    found = FoundTable(
-        table,
-        "",
-        tuple(FoundColumn(n, "INTEGER", False, None, int(n in keys)) for n in names),
-        {},
-        without_rowid=False,
-        key_collation=None,
-    )
-    mapping = map_table(model, FoundSchema({table: found}, (), 0, 0, "delete"))
-    assert mapping is not None
-    return mapping
-
-
 def known_reasons(alias: str) -> list[str]:
     """The reasons that occur."""
     return sorted(set(QuarantinedRow.objects.using(alias).values_list("reason", flat=True)))
@@ -313,10 +156,3 @@ def known_reasons(alias: str) -> list[str]:
 def tables() -> list[str]:
     """The legacy tables, for a command line's choices."""
     return [model._meta.db_table for model in legacy_models()]
-
-
-def _who() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "unknown"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from stillme.transfer.conf import conf
 from stillme.transfer.errors import LegacyFileError, NoLegacyFile, TransferError
+from stillme.transfer.findings import Event, OnEvent
 from stillme.transfer.registry import LegacyFile, legacy_files, legacy_models
 from stillme.transfer.sqlite.snapshot import is_empty
 from stillme.transfer.stores import stores
@@ -101,3 +102,14 @@ def present_files(selection: Selection, notices: list[str]) -> list[LegacyFile]:
             f"({conf().paths}){alone}."
         )
     return found
+
+
+def files_at_hand(selection: Selection, on_event: OnEvent) -> list[LegacyFile]:
+    """The same; what is missing or empty is told as notices. Raises TransferError for a name that
+    is unknown."""
+    selection.check()
+    notices: list[str] = []
+    files = present_files(selection, notices)
+    for sentence in notices:
+        on_event(Event("notice", {"message": sentence}))
+    return files

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from stillme.transfer.errors import LegacyFileError
 from stillme.transfer.inventory import InventoryLine
+from stillme.transfer.quoting import quoted
 from vector.names import DATABASE, FILE
 
 _COLLECTIONS, _ITEMS = "vector.collections", "vector.items"
@@ -145,8 +146,7 @@ def unread_lines(
 
 def scan(connection: sqlite3.Connection, table: str, where: str = "TRUE") -> int:
     """How many rows a table has, counted without any index of the file."""
-    quoted = '"' + table.replace('"', '""') + '"'
-    sql = f"SELECT count(*) FROM {quoted} NOT INDEXED WHERE {where}"
+    sql = f"SELECT count(*) FROM {quoted(table)} NOT INDEXED WHERE {where}"
     return int(connection.execute(sql).fetchone()[0])
 
 

@@ -14,6 +14,7 @@ from stillme.transfer.proofs import Standing, files_to_prove, standing_proof
 from stillme.transfer.reasons import in_words
 from stillme.transfer.steps.status import FileStatus, StoreStatus, overview
 from stillme.transfer.steps.syncing.lag_history import lag_plot
+from stillme.transfer.steps.syncing.states import MEANING, State
 from stillme.transfer.stores import Store, stores
 from stillme.transfer.totals import Totals, added_up, table_totals
 
@@ -27,14 +28,6 @@ SELECT file, "table", reason, status, count(*)
 FROM (SELECT file, "table", reason, status FROM transfer.quarantined_row LIMIT %s) counted
 GROUP BY 1, 2, 3, 4 ORDER BY status = 'accepted', 5 DESC, 1, 2, 3
 """
-STATES = [
-    ("absent", "no capture installed; a file that is still written needs it to be followed"),
-    ("captured", "writes are captured"),
-    ("loaded", "rows are loaded"),
-    ("following", "writes are replayed"),
-    ("live", "PostgreSQL is in charge"),
-    ("rolled back", "the file is in charge again"),
-]
 _MARKS = {"completed": "✓", "failed": "✗", "running": "…"}
 
 
@@ -96,10 +89,10 @@ def _store(store: Store, status: StoreStatus) -> dict[str, Any]:
 
 
 def _steps(present: str) -> list[dict[str, Any]]:
-    at = [name for name, _ in STATES].index(present)
+    at = list(MEANING).index(State(present))
     return [
         {"name": name, "meaning": meaning, "now": place == at, "done": 0 < place < at}
-        for place, (name, meaning) in enumerate(STATES)
+        for place, (name, meaning) in enumerate(MEANING.items())
     ]
 
 

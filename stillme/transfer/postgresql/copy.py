@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterable, Sequence
 
 import psycopg
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from stillme.postgresql.distributed import distributed_tables
-from stillme.postgresql.names import quote
 from stillme.postgresql.statements import execute as execute
 from stillme.postgresql.statements import fetch_all as fetch_all
 from stillme.transfer.csv_format import COPY_OPTIONS
 from stillme.transfer.mapping import TableMapping
+from stillme.transfer.quoting import quoted as quoted
 
 STAGE = "transfer_stage"
-_IN_MEMORY, _BLOCK = 1 << 24, 1 << 16
-quoted = quote
 
 
 def copy_csv(
@@ -34,36 +30,6 @@ def copy_csv(
     ):
         for block in blocks:
             copy.write(block)
-
-
-def copy_over(
-    connection: BaseDatabaseWrapper, query: str, relation: str, columns: Sequence[str]
-) -> int:
-    """Bring the rows of a query into `relation` by way of this process; how many.
-
-    For tables of other nodes: what Citus makes of INSERT ... SELECT differs between versions.
-    """
-    names = ", ".join(quoted(column) for column in columns)
-    with tempfile.SpooledTemporaryFile(_IN_MEMORY) as between, connection.cursor() as cursor:
-        with cursor.copy(f"COPY ({query}) TO STDOUT (FORMAT binary)") as copy:
-            for block in copy:
-                between.write(block)
-        between.seek(0)
-        with cursor.copy(f"COPY {relation} ({names}) FROM STDIN (FORMAT binary)") as copy:
-            while block := between.read(_BLOCK):
-                copy.write(block)
-        return int(cursor.rowcount)
-
-
-def commit_lazily(connection: BaseDatabaseWrapper) -> None:
-    """Let the present transaction's commit return before the disk has it.
-
-    For a chunk: rows and ledger record are one transaction, a crash loses both and the next run
-    loads it again. The run's last commit waits, and with it everything before it is on disk. Not
-    where rows go to other nodes: those would keep what this one loses.
-    """
-    if not distributed_tables(connection):
-        execute(connection, "SET LOCAL synchronous_commit = off")
 
 
 def create_stage(connection: BaseDatabaseWrapper, mapping: TableMapping) -> None:

@@ -110,7 +110,7 @@ def share_rows(alias: str) -> None:
 
 @contextmanager
 def deciding(alias: str) -> Iterator[None]:
-    """A transaction that nobody replays or loads beside. Raises Busy after some seconds.
+    """A transaction during which nobody replays or loads. Raises Busy after some seconds.
 
     A follower lets it in between two rounds; an import or a cut-over does not.
     """

@@ -14,7 +14,7 @@ _LARGEST = 2**63 - 1
 def set_sequence(alias: str, mapping: TableMapping, legacy_mark: int) -> int | None:
     """Raise the sequence to max(sqlite_sequence, max(id)). Returns its value.
 
-    It is never lowered, but for one at its very end, which gives no id to anybody any more: after
+    It is never lowered, except one at its very end, which gives no id to anybody any more: after
     the row that brought it there is gone it goes back behind every id that is in use.
 
     `max` and `setval` are two statements: Citus refuses them in one.

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from stillme.transfer.reports.profile_text import bounds, details, storage
 from stillme.transfer.reports.terminal_inspect import clock_sentence, facts, summary_rows, verdict
-from stillme.transfer.steps.inspect import FileInspection, Inspection, TableInspection
+from stillme.transfer.steps.inspection import FileInspection, Inspection, TableInspection
 
 
 def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

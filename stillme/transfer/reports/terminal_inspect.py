@@ -13,7 +13,7 @@ from stillme.transfer.reports.json_text import print_json
 from stillme.transfer.reports.profile_text import bounds, details, storage
 from stillme.transfer.reports.progress import RunProgress
 from stillme.transfer.sqlite.clock import format_offset
-from stillme.transfer.steps.inspect import FileInspection, Inspection, TableInspection
+from stillme.transfer.steps.inspection import FileInspection, Inspection, TableInspection
 
 _MOST_ZONES = 12
 _WIDTH = 80

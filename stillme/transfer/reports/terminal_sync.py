@@ -111,10 +111,10 @@ def render_follow(console: Console, result: FollowResult, form: str) -> None:
                 "file": f.file,
                 "changes": f.changes,
                 "rounds": f.rounds,
-                "inserted": f.inserted,
-                "updated": f.updated,
-                "deleted": f.pruned,
-                "quarantined": f.quarantined,
+                "inserted": f.outcome.inserted,
+                "updated": f.outcome.updated,
+                "deleted": f.outcome.pruned,
+                "quarantined": f.outcome.quarantined,
                 "lag_p99_seconds": round(f.lag_p99, 3),
             }
             for f in result.files
@@ -128,6 +128,8 @@ def render_follow(console: Console, result: FollowResult, form: str) -> None:
     figures = ("changes", "rounds", "new", "changed", "deleted", "quarant.", "lag p99 s")
     table = plain_table(f"Replayed, run {result.run_id}", ("file",), figures)
     for f in result.files:
-        counts = (f.changes, f.rounds, f.inserted, f.updated, f.pruned, f.quarantined)
+        done = f.outcome
+        rows = (done.inserted, done.updated, done.pruned, done.quarantined)
+        counts = (f.changes, f.rounds, *rows)
         table.add_row(f.file, *(f"{n:,}" for n in counts), f"{f.lag_p99:.2f}")
     print_table(console, table)

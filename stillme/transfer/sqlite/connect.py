@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import sqlite3
 import stat
-from contextlib import ExitStack, closing
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 from stillme.transfer.errors import LegacyFileError
+from stillme.transfer.quoting import quoted as quoted
 from stillme.transfer.scratch import scratch_folder
 from stillme.transfer.sqlite.foreign_names import is_about_a_name, know_collations
 from stillme.transfer.sqlite.private_copy import (
@@ -205,6 +207,11 @@ def explain(path: Path, error: sqlite3.Error) -> LegacyFileError:
     return LegacyFileError(f"{path} {what}.")
 
 
-def quoted(name: str) -> str:
-    """A SQLite identifier, quoted."""
-    return '"' + name.replace('"', '""') + '"'
+@contextmanager
+def reading(connection: sqlite3.Connection) -> Iterator[None]:
+    """One consistent view over several statements."""
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        connection.execute("ROLLBACK")

@@ -21,6 +21,8 @@ from typing import TypeVar
 
 import apsw
 
+from stillme.transfer.quoting import quoted
+
 R = TypeVar("R")
 _NAME = r"""("(?:[^"]|"")*"|'(?:[^']|'')*'|`(?:[^`]|``)*`|\[[^\]]*\]|[^\s,()"'`\[\];]+)"""
 _COLLATE = re.compile(r"(\bCOLLATE\s+)" + _NAME, re.IGNORECASE)
@@ -125,25 +127,25 @@ def _writable_schema(connection: apsw.Connection) -> Iterator[None]:
 
 def _taken_out(connection: apsw.Connection, table: str, foreign: dict[str, set[str]]) -> str | None:
     """Keep the rows of a table WITHOUT ROWID; its columns as SQL. None for any other table."""
-    listed = connection.execute(f"PRAGMA table_list({_quoted(table)})").fetchall()
+    listed = connection.execute(f"PRAGMA table_list({quoted(table)})").fetchall()
     if not any(row[0] == "main" and row[4] for row in listed):
         return None
     for name in foreign:
         connection.create_collation(name, _by_bytes)
-    info = connection.execute(f"PRAGMA table_xinfo({_quoted(table)})").fetchall()
-    columns = ", ".join(_quoted(str(row[1])) for row in info if row[6] == 0)
+    info = connection.execute(f"PRAGMA table_xinfo({quoted(table)})").fetchall()
+    columns = ", ".join(quoted(str(row[1])) for row in info if row[6] == 0)
     # A scan compares nothing.
     connection.execute(
-        f"CREATE TEMP TABLE {_quoted(f'rows of {table}')} AS SELECT {columns} FROM {_quoted(table)}"
+        f"CREATE TEMP TABLE {quoted(f'rows of {table}')} AS SELECT {columns} FROM {quoted(table)}"
     )
     return columns
 
 
 def _put_back(connection: apsw.Connection, table: str, columns: str) -> None:
-    kept = f"temp.{_quoted(f'rows of {table}')}"
+    kept = f"temp.{quoted(f'rows of {table}')}"
     connection.execute("PRAGMA ignore_check_constraints = ON")
-    connection.execute(f"DELETE FROM main.{_quoted(table)}")
-    connection.execute(f"INSERT INTO main.{_quoted(table)} ({columns}) SELECT * FROM {kept}")
+    connection.execute(f"DELETE FROM main.{quoted(table)}")
+    connection.execute(f"INSERT INTO main.{quoted(table)} ({columns}) SELECT * FROM {kept}")
     connection.execute(f"DROP TABLE {kept}")
 
 
@@ -184,7 +186,7 @@ def is_computed_in_vain(connection: sqlite3.Connection, table: str, column: str)
     Its expression calls a foreign function, or it fails (`json_extract` of what is not JSON).
     """
     try:
-        query = f"SELECT count({_quoted(column)}) FROM {_quoted(table)} NOT INDEXED"
+        query = f"SELECT count({quoted(column)}) FROM {quoted(table)} NOT INDEXED"
         connection.execute(query).fetchone()
     except sqlite3.Error as error:
         # Not a damaged page, a lock or a full disk: those have codes of their own.
@@ -216,8 +218,8 @@ def _declaring(sql: str) -> Iterator[str]:
 
 def _writing(connection: sqlite3.Connection, table: str, columns: list[str]) -> Iterator[str]:
     """The first function that each way of writing lacks. EXPLAIN compiles, and writes nothing."""
-    name = _quoted(table)
-    first = _quoted(columns[0]) if columns else "rowid"
+    name = quoted(table)
+    first = quoted(columns[0]) if columns else "rowid"
     for statement in (
         f"INSERT INTO {name} DEFAULT VALUES",
         f"UPDATE {name} SET {first} = {first}",
@@ -234,7 +236,3 @@ def _lacking(connection: sqlite3.Connection, statement: str) -> Iterator[str]:
     except sqlite3.Error as error:
         if unknown := _UNKNOWN.search(str(error)):
             yield unknown[1]
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

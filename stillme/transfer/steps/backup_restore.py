@@ -1,4 +1,4 @@
-"""Laying a checked backup into a data directory. What was there is set beside, never deleted."""
+"""Laying a checked backup into a data directory. What was there is renamed, never deleted."""
 
 from __future__ import annotations
 

@@ -1,17 +1,20 @@
-"""Installing, judging and removing capture, with the state of each file."""
+"""Capture of a file's writes: `sync_sqlite --install`, `--remove` and `--status`.
+
+Before anything is installed every way of writing is tried on a copy of the file. If one of them is
+not captured, nothing is installed in any file.
+"""
 
 from __future__ import annotations
 
 import sqlite3
 import uuid
-from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from django.db import transaction
 
-from stillme.transfer.errors import LegacyFileError, StateError
+from stillme.transfer.errors import StateError
 from stillme.transfer.findings import Event, OnEvent, ignore_event
 from stillme.transfer.live_identity import (
     is_gone,
@@ -19,32 +22,24 @@ from stillme.transfer.live_identity import (
     other_file,
     place,
 )
-from stillme.transfer.mapping import TableMapping, split_table
+from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models_sync import RangeDigest
-from stillme.transfer.postgresql.capture import TargetTable
 from stillme.transfer.postgresql.locks import exclusive
-from stillme.transfer.registry import LegacyFile, legacy_models
+from stillme.transfer.registry import LegacyFile
 from stillme.transfer.scratch import scratch_folder
-from stillme.transfer.selection import Selection, present_files
+from stillme.transfer.selection import Selection, files_at_hand
 from stillme.transfer.sqlite import capture
-from stillme.transfer.sqlite.capture import CaptureStatus, Health, Probe, captured_tables
+from stillme.transfer.sqlite.capture import CaptureStatus, Health, Probe
 from stillme.transfer.sqlite.connect import explain
 from stillme.transfer.sqlite.foreign_names import is_about_a_name
 from stillme.transfer.sqlite.snapshot import Snapshot, take_snapshot
 from stillme.transfer.steps.loading.plan import file_mappings
 from stillme.transfer.steps.syncing import states
-from stillme.transfer.steps.syncing.live_file import LiveFile, problem_of
-from stillme.transfer.steps.syncing.states import Standing, State
+from stillme.transfer.steps.syncing.condition import condition, history_problem
+from stillme.transfer.steps.syncing.live_file import LiveFile
+from stillme.transfer.steps.syncing.states import Action, Standing, State
 
 _PATIENCE = 10.0
-# While the legacy side is in charge, capture may be put in and taken out.
-_SWITCHABLE = (
-    State.ABSENT,
-    State.CAPTURED,
-    State.LOADED,
-    State.FOLLOWING,
-    State.ROLLED_BACK,
-)
 
 
 @dataclass(slots=True)
@@ -71,10 +66,10 @@ def install_capture(
     alias: str, selection: Selection, on_event: OnEvent = ignore_event
 ) -> list[CaptureReport]:
     """Probe a scratch copy of each file, then install. Raises TransferError before any change."""
-    files = present(selection, on_event)
+    files = files_at_hand(selection, on_event)
     reports = []
+    states.require(alias, [file.name for file in files], Action.INSTALL)
     for file in files:
-        states.require(states.standing(alias, file.name), *_SWITCHABLE, what="installing capture")
         refuse_copy(alias, file)
         probes = probe_file(file)
         failed = [probe for probe in probes if not probe.ok]
@@ -113,7 +108,7 @@ def probe_file(file: LegacyFile) -> list[Probe]:
 
 
 def _sound_indexes(snapshot: Snapshot) -> Probe:
-    """A follower looks rows up by key in the live file, where SQLite believes its indexes."""
+    """Whether the indexes are sound: a follower looks rows up by key, and SQLite trusts them."""
     try:
         with closing(snapshot.open()) as connection:
             found = connection.execute("PRAGMA integrity_check").fetchall()
@@ -128,9 +123,10 @@ def _sound_indexes(snapshot: Snapshot) -> Probe:
 
 
 def _key_order(mapping: TableMapping) -> Probe:
-    """A key that equals another spelling of itself pushes that row out without a trigger's word.
+    """Whether SQLite compares the key byte by byte.
 
-    One that no primary key holds apart may also stand twice.
+    With a collation 'a' and 'A' can be one key: REPLACE with 'A' deletes row 'a', and no trigger
+    logs 'a'. Without a primary key or a unique index a key may also occur twice.
     """
     ok = mapping.key_is_in_order
     name = ", ".join(mapping.key_columns.names)
@@ -148,9 +144,8 @@ def _install_one(alias: str, file: LegacyFile, report: CaptureReport) -> None:
         tables = live.captured()
         before = live.capture_status()
         _refuse_other_target(file, stand, before)
-        same = (
-            before.is_healthy and stand.state != State.ABSENT and not _misplaced(alias, live, stand)
-        )
+        moved = other_file(alias, file) or history_problem(live, stand)
+        same = before.is_healthy and stand.state != State.ABSENT and not moved
         # In the ledger first: if this command is killed, the next one knows the file as its own.
         identity = "" if same else uuid.uuid4().hex
         if identity:
@@ -179,7 +174,7 @@ def _refuse_other_target(file: LegacyFile, stand: Standing, before: CaptureStatu
 
 
 def _begin(alias: str, live: LiveFile, status: CaptureStatus) -> None:
-    """A new capture: what was written before it is known only to a load that comes after."""
+    """Note a new capture. It knows nothing of earlier writes, so the file must be loaded again."""
     file, last = live.file, live.log.last()
     witness = live.log.witness(last)
     with transaction.atomic(using=alias):
@@ -207,13 +202,13 @@ def remove_capture(
 
     Not under a follower: what is written from then on would be lost to it without a word.
     """
-    files = present(selection, on_event)
+    files = files_at_hand(selection, on_event)
     with exclusive(alias):
         return [_remove_one(alias, file, on_event) for file in files]
 
 
 def _remove_one(alias: str, file: LegacyFile, on_event: OnEvent) -> CaptureReport:
-    states.require(states.standing(alias, file.name), *_SWITCHABLE, what="removing capture")
+    states.require(alias, [file.name], Action.REMOVE)
     refuse_copy(alias, file)
     had = capture.remove(file.path, timeout=_PATIENCE)
     with transaction.atomic(using=alias):
@@ -229,60 +224,15 @@ def _remove_one(alias: str, file: LegacyFile, on_event: OnEvent) -> CaptureRepor
 def capture_reports(
     alias: str, selection: Selection, on_event: OnEvent = ignore_event
 ) -> list[CaptureReport]:
-    """How capture stands in each file; writes nothing to them."""
+    """How capture stands in each file; writes nothing to them. Raises LegacyFileError."""
     reports = []
-    for file in present(selection, on_event):
-        live = LiveFile(file, None)
-        try:
-            found = live.capture_status()
-            stand = states.standing(alias, file.name)
-            changes = 0
-            if found.health not in (Health.ABSENT, Health.HAND_EDITED) and found.capture_id:
-                changes = max(0, live.log.last() - stand.position)
-            reports.append(
-                CaptureReport(
-                    file.name,
-                    file.path,
-                    found.health,
-                    (*found.problems, *filter(None, [_misplaced(alias, live, stand)])),
-                    stand.state,
-                    changes,
-                    capture.frozen_until(live.connection),
-                )
-            )
-        finally:
-            live.close()
+    for file in files_at_hand(selection, on_event):
+        found = condition(alias, file)
+        found.require_readable()
+        report = CaptureReport(file.name, file.path, found.capture.health)
+        problems = (*found.capture.problems, found.misplaced or found.history)
+        report.problems = tuple(filter(None, problems))
+        report.state, report.changes = found.stand.state, found.lag.changes
+        report.frozen = found.frozen
+        reports.append(report)
     return reports
-
-
-def _misplaced(alias: str, live: LiveFile, stand: Standing) -> str:
-    """The sentence for a file that is not the one that was captured, or has another history."""
-    return other_file(alias, live.file) or problem_of(live, stand)
-
-
-def target_tables(files: Sequence[str]) -> list[TargetTable]:
-    """The target tables of some files, with their key columns."""
-    found = []
-    for name in files:
-        for model in legacy_models(name):
-            target = model.target_model()
-            schema, table = split_table(target._meta.db_table)
-            assert target._meta.pk is not None
-            found.append(TargetTable(schema, table, str(target._meta.pk.column)))
-    return found
-
-
-def require_capture_tables(live: LiveFile) -> None:
-    """Raise LegacyFileError where a file has none of the declared tables."""
-    if not captured_tables(live.connection, list(live.mappings.values())):
-        raise LegacyFileError(f"{live.file.path} has none of the known tables: check the path.")
-
-
-def present(selection: Selection, on_event: OnEvent) -> list[LegacyFile]:
-    """The selected files that are there; the others are told as notices."""
-    notices: list[str] = []
-    selection.check()
-    files = present_files(selection, notices)
-    for sentence in notices:
-        on_event(Event("notice", {"message": sentence}))
-    return files

@@ -6,36 +6,25 @@ import threading
 import time
 from collections.abc import Sequence
 
+from django.db import connections
+
 from stillme.transfer import ledger
 from stillme.transfer.errors import Busy
 from stillme.transfer.findings import Event, OnEvent, ignore_event
+from stillme.transfer.postgresql.distributed import refuse_where_distributed
 from stillme.transfer.postgresql.locks import exclusive
 from stillme.transfer.registry import LegacyFile
-from stillme.transfer.selection import Selection, present_files
+from stillme.transfer.selection import Selection, files_at_hand
 from stillme.transfer.steps.load import ImportOptions, import_files
-from stillme.transfer.steps.merging.image import refuse_on_cluster
 from stillme.transfer.steps.syncing import states
-from stillme.transfer.steps.syncing.follow_result import FileFollowed, FollowOptions, FollowResult
-from stillme.transfer.steps.syncing.follower import (
-    Follower,
-    Stopped,
-    measure_lag,
-    shown_offsets,
-)
+from stillme.transfer.steps.syncing.follow_result import FollowOptions, FollowResult
+from stillme.transfer.steps.syncing.follower import Follower, Stopped
 from stillme.transfer.steps.syncing.lag_history import LagHistory
-from stillme.transfer.steps.syncing.states import State
+from stillme.transfer.steps.syncing.states import Action, State
 from stillme.transfer.steps.syncing.stopping import cancelling, until
 from stillme.transfer.steps.unfreeze import lift_stale_freezes
 
-__all__ = [
-    "FileFollowed",
-    "FollowOptions",
-    "FollowResult",
-    "Follower",
-    "follow",
-    "measure_lag",
-    "shown_offsets",
-]
+__all__ = ["FollowOptions", "FollowResult", "follow"]
 
 
 def follow(
@@ -50,8 +39,9 @@ def follow(
     alias = options.database
     stop = stop or threading.Event()
     began = time.monotonic()
-    refuse_on_cluster(alias, "Following the files")
-    files = files_to_follow(alias, options.selection, on_event)
+    refuse_where_distributed(connections[alias], "Following the files")
+    files = files_at_hand(options.selection, on_event)
+    states.require(alias, [file.name for file in files], Action.FOLLOW)
     try:
         load_where_needed(alias, files, until(stop, on_event))
     except Stopped:
@@ -67,8 +57,8 @@ def follow(
                 follower.open()
                 result = follower.run(stop)
         except Stopped:
-            follower.sign(ended=True)
-            result = FollowResult(run.pk, list(follower.done.values()))
+            follower.notes.sign(ended=True)
+            result = FollowResult(run.pk, list(follower.notes.done.values()))
         except BaseException as error:
             ledger.fail_run(alias, run, error)
             raise
@@ -78,25 +68,6 @@ def follow(
         ledger.finish_run(alias, run, failed=False)
     result.seconds = time.monotonic() - began
     return result
-
-
-def files_to_follow(alias: str, selection: Selection, on_event: OnEvent) -> list[LegacyFile]:
-    """The present files, each in a state that can be followed. Raises StateError."""
-    notices: list[str] = []
-    selection.check()
-    files = present_files(selection, notices)
-    for sentence in notices:
-        on_event(Event("notice", {"message": sentence}))
-    for file in files:
-        states.require(
-            states.standing(alias, file.name),
-            State.CAPTURED,
-            State.LOADED,
-            State.FOLLOWING,
-            State.ROLLED_BACK,
-            what="following",
-        )
-    return files
 
 
 def load_where_needed(alias: str, files: Sequence[LegacyFile], on_event: OnEvent) -> None:

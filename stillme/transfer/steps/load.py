@@ -6,6 +6,8 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+from django.db import connections, transaction
+
 from stillme.transfer import ledger
 from stillme.transfer.conf import conf
 from stillme.transfer.deletions import Confirm, always
@@ -13,11 +15,11 @@ from stillme.transfer.edited_keys import keys_of_edited_rows
 from stillme.transfer.errors import NoLegacyFile
 from stillme.transfer.findings import Event, OnEvent, ignore_event
 from stillme.transfer.guessed_times import ADVICE, guessed_times, sentence
-from stillme.transfer.identity import TableId
 from stillme.transfer.live_identity import require_place
 from stillme.transfer.missing import missing_legacy
 from stillme.transfer.models import KeptCell, QuarantinedRow, Run
 from stillme.transfer.postgresql import objects
+from stillme.transfer.postgresql.distributed import refuse_where_distributed
 from stillme.transfer.postgresql.locks import exclusive
 from stillme.transfer.postgresql.planner_figures import renew_where_outgrown
 from stillme.transfer.postgresql.sequences import set_sequence
@@ -26,7 +28,7 @@ from stillme.transfer.recorded_clock import recorded_clocks
 from stillme.transfer.registry import legacy_files
 from stillme.transfer.scratch import scratch_folder
 from stillme.transfer.steps.loading.approval import Approval
-from stillme.transfer.steps.loading.dry import dry_table
+from stillme.transfer.steps.loading.dry import predict_tables
 from stillme.transfer.steps.loading.history import refuse_other_history
 from stillme.transfer.steps.loading.import_options import (
     CHUNK_ROWS,
@@ -34,11 +36,9 @@ from stillme.transfer.steps.loading.import_options import (
     ImportResult,
     TableResult,
 )
-from stillme.transfer.steps.loading.itself import set_aside_of_itself
 from stillme.transfer.steps.loading.plan import (
     Cut,
     Plan,
-    PlannedTable,
     Planner,
     arrange,
     make_plan,
@@ -48,10 +48,10 @@ from stillme.transfer.steps.loading.prune import dry_vanished, find_gone, prune_
 from stillme.transfer.steps.loading.readiness import check_target
 from stillme.transfer.steps.loading.schedule import Schedule, executor
 from stillme.transfer.steps.loading.workers import workforce
-from stillme.transfer.steps.merging.image import refuse_on_cluster
 from stillme.transfer.steps.retry import retry_orphans
 from stillme.transfer.steps.rows.job import TableJob
-from stillme.transfer.steps.syncing.states import refuse_when_live
+from stillme.transfer.steps.syncing import states
+from stillme.transfer.steps.syncing.states import Action
 from stillme.transfer.steps.syncing.whose_rows import settle_loaded, settle_restored
 from stillme.transfer.stores import StoreOptions, wanted_stores
 from stillme.transfer.take_inventory import inventory_of, with_decisions
@@ -73,7 +73,7 @@ def import_files(
         if options.prune or not options.dry_run:
             check_target(options.database)
         if options.prune:
-            refuse_on_cluster(options.database, "--prune")
+            refuse_where_distributed(connections[options.database], "--prune")
         if options.dry_run:
             result = _dry(options, directory, on_event)
         else:
@@ -105,31 +105,26 @@ def _dry(options: ImportOptions, directory: Path, on_event: OnEvent) -> ImportRe
     for snapshot in plan.snapshots:
         result.inventory += inventory_of(snapshot, None)
     approval = Approval(options, result, always)
+    if options.prune:
+        states.require(options.database, [s.file for s in plan.snapshots], Action.IMPORT)
     if options.prune and not options.replaced:
         refuse_other_history(options.database, plan.snapshots, prune=True)
-    set_aside: dict[TableId, tuple[int, ...]] = {}
-    for planned in plan.tables:
-        begun = time.monotonic()
-        job = replace(planned.job, set_aside=_parents_of(planned, set_aside))
-        job = replace(job, set_aside=set_aside_of_itself(job, _edited(options, job)))
-        outcome, aside = dry_table(job)
+    for found in predict_tables(plan.tables, lambda job: _edited(options, job)):
+        outcome, job, mapping = found.prediction.outcome(), found.job, found.job.mapping
         if options.prune:
             vanished = dry_vanished(
                 options.database, replace(job, prune=True, overwrite=options.overwrite)
             )
             outcome.vanished_count, outcome.vanished = vanished.vanished_count, vanished.vanished
             approval([find_gone(options.database, job, vanished.to_prune).deletion])
-        set_aside[job.mapping.identity] = aside
-        mapping = job.mapping
-        seconds = time.monotonic() - begun
         result.tables.append(
             TableResult(
                 mapping.file,
                 mapping.declared_table,
                 mapping.target,
                 outcome,
-                seconds,
-                counted=planned.rows,
+                found.seconds,
+                counted=found.planned.rows,
             )
         )
     _load_stores(options, None, result, on_event, approval)
@@ -168,19 +163,12 @@ def _load_stores(
         result.inventory += with_decisions(alias, report.inventory)
 
 
-def _parents_of(
-    planned: PlannedTable, set_aside: dict[TableId, tuple[int, ...]]
-) -> dict[str, tuple[int, ...]]:
-    file = planned.job.mapping.file
-    return {name: set_aside.get(TableId(file, name), ()) for name in planned.job.parents}
-
-
 def _import(
     options: ImportOptions, directory: Path, on_event: OnEvent, confirm: Confirm
 ) -> ImportResult:
     alias = options.database
     wanted = [f.name for f in legacy_files() if options.selection.wants_file(f.name)]
-    refuse_when_live(alias, wanted, "import_sqlite")
+    states.require(alias, wanted, Action.IMPORT)
     require_place(alias, [file for file in legacy_files() if file.name in wanted])
     workers = options.workers(_legacy_bytes(options))
     run = ledger.start_run(alias, "import_sqlite", _describe(options, workers))
@@ -209,12 +197,14 @@ def _import(
         "deletions": [deletion.as_dict() for deletion in result.deletions],
         "refused": result.refused,
     }
-    ledger.finish_run(alias, run, failed=not result.conserved)
+    with transaction.atomic(using=alias):
+        ledger.finish_run(alias, run, failed=not result.conserved)
+        states.note_loaded(alias, run)
     return result
 
 
 def _renew_figures_beside(alias: str, result: ImportResult) -> None:
-    """The planner's figures of what went beside the target's rows."""
+    """Renew the planner's figures of the quarantine and the kept cells, where they have grown."""
     outcomes = [table.outcome for table in result.tables]
     aside, repaired = (sum(o.quarantined for o in outcomes), sum(o.repaired for o in outcomes))
     renew_where_outgrown(alias, QuarantinedRow._meta.db_table, aside)

@@ -12,11 +12,12 @@ from stillme.transfer.live_identity import is_gone, is_one_file, other_file, pla
 from stillme.transfer.models_sync import RangeDigest
 from stillme.transfer.postgresql.locks import exclusive
 from stillme.transfer.registry import LegacyFile
-from stillme.transfer.selection import Selection
-from stillme.transfer.steps.capture import CaptureReport, capture_reports, present
+from stillme.transfer.selection import Selection, files_at_hand
+from stillme.transfer.steps.capture import CaptureReport, capture_reports
 from stillme.transfer.steps.syncing import states
+from stillme.transfer.steps.syncing.condition import history_problem
 from stillme.transfer.steps.syncing.live_file import LiveFile
-from stillme.transfer.steps.syncing.same_history import other_history, require_capture
+from stillme.transfer.steps.syncing.same_history import require_capture
 from stillme.transfer.steps.syncing.states import State
 
 
@@ -28,7 +29,7 @@ def moved_files(
     A file must bring the history that was replayed, and nothing else may be left at its former
     place. Its rows are compared again, all of them, by the next sweep.
     """
-    files = present(selection, on_event)
+    files = files_at_hand(selection, on_event)
     with exclusive(alias):
         for file in files:
             _move_one(alias, file, on_event)
@@ -42,17 +43,16 @@ def _move_one(alias: str, file: LegacyFile, on_event: OnEvent) -> None:
     former = Path(stand.details["path"])
     if not is_gone(former) and not is_one_file(former, file.path):
         raise StateError(
-            f"{former} is still there, beside {file.path}: the application may write to "
+            f"{former} is still there, and so is {file.path}: the application may write to "
             f"either. Move {former} away, or set the path of {file.name} back to it."
         )
     live = LiveFile(file, None)
     try:
         require_capture(file, live.capture_status())
-        identity, witness = str(stand.details.get("capture_id", "")), stand.details.get("witness")
-        other = other_history(file, live.log, identity, witness, stand.position)
+        other = history_problem(live, stand)
     finally:
         live.close()
-    if other is not None:
+    if other:
         raise StateError(other)
     with transaction.atomic(using=alias):
         states.note(alias, file.name, schema_version=-1, **place(file.path))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -32,16 +32,13 @@ from stillme.transfer.steps.accounted_lines import (
     missing_lines,
 )
 from stillme.transfer.steps.backup import check_backup
-from stillme.transfer.steps.capture import target_tables
-from stillme.transfer.steps.follow import measure_lag
 from stillme.transfer.steps.merging.foreign import DECIDE, MOST, foreign_rows
-from stillme.transfer.steps.syncing import states
-from stillme.transfer.steps.syncing.file_clock import clock_problem
-from stillme.transfer.steps.syncing.life_sign import life_sign, moment
-from stillme.transfer.steps.syncing.live_file import LiveFile, same_file
+from stillme.transfer.steps.readiness_of_files import file_lines
+from stillme.transfer.steps.syncing.condition import Condition, condition
+from stillme.transfer.steps.syncing.life_sign import moment
 from stillme.transfer.steps.syncing.states import State
+from stillme.transfer.steps.syncing.target_tables import target_tables
 
-MOST_LAG = 10_000
 OLDEST_PROOF = timedelta(hours=24)
 OLDEST_BACKUP = timedelta(hours=24)
 # The lines whose risk somebody may take, by name and with a reason.
@@ -55,26 +52,17 @@ def go_list(
     overrides: Mapping[str, str] | None = None,
 ) -> list[Line]:
     """All lines. A red one refuses the cut-over, unless it was overridden with a reason."""
-    lines = [*missing_lines(alias), *inventory_lines(alias)]
-    lines += _elsewhere(alias, files)
-    for file in files:
-        live = LiveFile(file, None)
-        try:
-            lines += _file_lines(alias, file, live)
-        finally:
-            live.close()
-    checks: list[Callable[[str, Sequence[LegacyFile]], list[Line]]] = [
-        _quarantine,
-        _guesses,
-        _foreign,
-        _proof,
-        _sequences,
-        _server,
-        _indexes,
-        _reverse_log,
-    ]
-    for check in checks:
-        lines += check(alias, files)
+    at = moment(alias)
+    found = [condition(alias, file, at, with_clock=True) for file in files]
+    lines = [*missing_lines(alias), *inventory_lines(alias), *_elsewhere(alias, files)]
+    lines += [line for each in found for line in file_lines(each)]
+    if any(each.stand.state == State.LIVE for each in found):
+        # The switch was made. What the other lines advise is refused now.
+        return lines
+    lines += [*_quarantine(alias), *_guesses(alias), *_foreign(alias, found)]
+    lines += _proof(alias, files)
+    lines += [*_sequences(alias, files), *_server(alias), *_indexes(alias)]
+    lines += _reverse_log(alias, files)
     lines += [*_disk(files), _backup(files, backup)]
     return [_overridden(line, overrides or {}) for line in lines]
 
@@ -110,61 +98,7 @@ def _elsewhere(alias: str, files: Sequence[LegacyFile]) -> list[Line]:
     return [Line(RED, f"{f.name}: file", "another file", other) for f, other in found if other]
 
 
-def _file_lines(alias: str, file: LegacyFile, live: LiveFile) -> list[Line]:
-    stand = states.seen_standing(alias, file.name)
-    if other := other_file(alias, file):
-        return [Line(RED, f"{file.name}: file", "another file", other)]
-    lines = []
-    if stand.state == State.FOLLOWING:
-        lines.append(Line(GREEN, f"{file.name}: state", stand.state))
-    else:
-        lines.append(Line(RED, f"{file.name}: state", stand.state, stand.next_step))
-    sign = life_sign(stand.state, stand.details, moment(alias))
-    if sign.problem and not sign.ended:
-        advice = "or, right before the cut-over: manage.py sync_sqlite --once"
-        lines.append(Line(RED, f"{file.name}: follower", sign.problem, advice))
-    health = live.capture_status()
-    if not health.is_healthy:
-        problem = health.problems[0] if health.problems else "not installed"
-        advice = "manage.py sync_sqlite --install, then load and follow again"
-        return [*lines, Line(RED, f"{file.name}: capture", f"{health.health}: {problem}", advice)]
-    identity = str(stand.details.get("capture_id", ""))
-    other = same_file(live, identity, stand.details.get("witness"), stand.position)
-    if other is not None:
-        return [*lines, Line(RED, f"{file.name}: capture", "another file", other)]
-    lines.append(Line(GREEN, f"{file.name}: capture", "healthy"))
-    changes, seconds = measure_lag(live, stand.position)
-    text = f"{changes:,} changes, {seconds:.1f} s behind"
-    if changes > MOST_LAG:
-        advice = "let manage.py sync_sqlite --follow catch up first"
-        lines.append(Line(RED, f"{file.name}: lag", text, advice))
-    else:
-        lines.append(Line(GREEN, f"{file.name}: lag", text))
-    if bypassed := stand.details.get("bypassed"):
-        text = ", ".join(f"{table}: {len(keys)} rows" for table, keys in bypassed.items())
-        advice = (
-            "find the writer that bypassed capture; then manage.py import_sqlite --prune and "
-            "manage.py sync_sqlite --sweep"
-        )
-        lines.append(Line(RED, f"{file.name}: sweep", f"bypassed capture: {text}", advice))
-    else:
-        lines.append(Line(GREEN, f"{file.name}: sweep", _swept(stand, live)))
-    tables = list(live.mappings.values())
-    if problem := clock_problem(alias, file.name, live.connection, tables):
-        lines.append(Line(RED, f"{file.name}: clock", problem, "then verify_migration"))
-    return lines
-
-
-def _swept(stand: states.Standing, live: LiveFile) -> str:
-    """What the last sweep says. The cut-over makes its own before it freezes anything."""
-    at = str(stand.details.get("swept_at", ""))[:16]
-    text = f"nothing bypassed capture up to {at}" if at else "none yet"
-    if stand.details.get("schema_version") != live.schema_version:
-        text += "; the schema of the file was changed since"
-    return f"{text}; the cut-over sweeps again"
-
-
-def _quarantine(alias: str, files: Sequence[LegacyFile]) -> list[Line]:
+def _quarantine(alias: str) -> list[Line]:
     # Of every file and store that was loaded: an absent one has rows that wait as well.
     rows = QuarantinedRow.objects.using(alias).filter(status="open").count()
     if rows:
@@ -173,14 +107,14 @@ def _quarantine(alias: str, files: Sequence[LegacyFile]) -> list[Line]:
     return [Line(GREEN, "quarantine", "nothing open")]
 
 
-def _guesses(alias: str, files: Sequence[LegacyFile]) -> list[Line]:
+def _guesses(alias: str) -> list[Line]:
     guessed = guessed_times(alias)
     if guessed:
         return [Line(YELLOW, "local times", sentence_of_guesses(guessed), ADVICE)]
     return [Line(GREEN, "local times", "none read by a guess")]
 
 
-def _foreign(alias: str, files: Sequence[LegacyFile]) -> list[Line]:
+def _foreign(alias: str, files: Sequence[Condition]) -> list[Line]:
     if is_another_cluster(alias):
         text = "nobody knows who wrote the rows: this database was restored from a dump"
         advice = (
@@ -190,20 +124,21 @@ def _foreign(alias: str, files: Sequence[LegacyFile]) -> list[Line]:
         return [Line(RED, "foreign writes", text, advice, "foreign")]
     lines = []
     for file in files:
-        live = LiveFile(file, None)
-        found = {table: foreign_rows(alias, m) for table, m in live.mappings.items()}
-        live.close()
-        for table, keys in found.items():
-            if keys:
-                shown = ", ".join(keys[:5]) + (", ..." if len(keys) > 5 else "")
-                count = f"{MOST} or more" if len(keys) == MOST else str(len(keys))
-                text = f"{table}: somebody else wrote {count} rows in PostgreSQL ({shown})"
-                advice = (
-                    "manage.py sync_sqlite --sweep compares them, adopts those that are equal to "
-                    f"the file's and names the others. {DECIDE}"
-                )
-                lines.append(Line(RED, "foreign writes", text, advice, "foreign"))
+        for table, mapping in file.mappings.items():
+            if keys := foreign_rows(alias, mapping):
+                lines.append(_foreign_line(table, keys))
     return lines or [Line(GREEN, "foreign writes", "none in PostgreSQL")]
+
+
+def _foreign_line(table: str, keys: Sequence[str]) -> Line:
+    shown = ", ".join(keys[:5]) + (", ..." if len(keys) > 5 else "")
+    count = f"{MOST} or more" if len(keys) == MOST else str(len(keys))
+    text = f"{table}: somebody else wrote {count} rows in PostgreSQL ({shown})"
+    advice = (
+        "manage.py sync_sqlite --sweep compares them, adopts those that are equal to "
+        f"the file's and names the others. {DECIDE}"
+    )
+    return Line(RED, "foreign writes", text, advice, "foreign")
 
 
 def _proof(alias: str, files: Sequence[LegacyFile]) -> list[Line]:
@@ -263,7 +198,7 @@ def _sequences(alias: str, files: Sequence[LegacyFile]) -> list[Line]:
     return [Line(GREEN, "sequences", "ahead of every key")]
 
 
-def _server(alias: str, files: Sequence[LegacyFile]) -> list[Line]:
+def _server(alias: str) -> list[Line]:
     connection = connections[alias]
     found = {
         name: fetch_all(connection, f"SHOW {name}")[0][0]
@@ -284,7 +219,7 @@ def _server(alias: str, files: Sequence[LegacyFile]) -> list[Line]:
     return lines or [Line(GREEN, "server", "durable, writable")]
 
 
-def _indexes(alias: str, files: Sequence[LegacyFile]) -> list[Line]:
+def _indexes(alias: str) -> list[Line]:
     down = DroppedObject.objects.using(alias).count()
     if down:
         advice = "manage.py import_sqlite builds them again"

@@ -1,4 +1,8 @@
-"""The other way back: a checked backup instead of the files, with all that is lost by it."""
+"""Laying a checked backup over the live files (`rollback_migration --to-backup`).
+
+The way back that loses something: what was written after the backup, and what PostgreSQL received
+since the cut-over. Both are counted and shown before anything is done.
+"""
 
 from __future__ import annotations
 
@@ -23,10 +27,11 @@ from stillme.transfer.sqlite.capture.tables import open_writable
 from stillme.transfer.sqlite.connect import explain, open_legacy
 from stillme.transfer.sqlite.schema import read_schema, row_count
 from stillme.transfer.steps.backup import check_backup
-from stillme.transfer.steps.capture import refuse_copy, target_tables
+from stillme.transfer.steps.capture import refuse_copy
 from stillme.transfer.steps.switching.thaw import PATIENCE, await_locks, thaw_target
 from stillme.transfer.steps.syncing import states
 from stillme.transfer.steps.syncing.states import State
+from stillme.transfer.steps.syncing.target_tables import every_target_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +111,7 @@ def _losses(alias: str, file: LegacyFile, copy: Path) -> list[Loss]:
 def restore(alias: str, plan: Restore, on_event: OnEvent = ignore_event) -> None:
     """Lay the backup over the live files, through SQLite, and end the capture in them."""
     names = list(plan.copies)
-    tables = target_tables([file.name for file in legacy_files()])
+    tables = every_target_table()
     with exclusive(alias):
         run = ledger.start_run(alias, "rollback_migration", {"to_backup": str(plan.directory)})
         plan.run_id = run.pk

@@ -1,4 +1,4 @@
-"""Letting changes in flight arrive, for whoever compares while writers are at work."""
+"""Waiting for changes in flight, for a proof that compares while the application writes."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _PATIENCE, _PAUSE = 30.0, 0.1
 
 
 def settle_by_replay(alias: str) -> Callable[[str], bool]:
-    """A function that returns when what the named file has captured by now is replayed.
+    """Return a function that waits until everything captured in the named file by now is replayed.
 
-    By the follower that is at work, or where there is none by a replay of its own. It returns
-    False for a file that is not followed: its differences are none of changes in flight.
+    A follower that is at work replays it; if none is, the function does. It returns False for a
+    file that is not followed: a difference there is not a change in flight.
     """
     files = {file.name: file for file in legacy_files()}
 

@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from stillme.transfer.conf import conf
-from stillme.transfer.errors import LegacyFileError
 from stillme.transfer.inventory import open_lines
-from stillme.transfer.live_identity import other_file
 from stillme.transfer.missing import ADVICE, Missing, missing_legacy
 from stillme.transfer.models_sync import CarriedCell, ReverseChange
 from stillme.transfer.postgresql import capture as reverse
 from stillme.transfer.proofs import files_to_prove, standing_proof
 from stillme.transfer.registry import LegacyFile, legacy_files
-from stillme.transfer.sqlite.capture import Health, frozen_until
-from stillme.transfer.sqlite.capture.freeze import FOR_GOOD
-from stillme.transfer.sqlite.connect import open_legacy
-from stillme.transfer.steps.capture import target_tables
-from stillme.transfer.steps.follow import measure_lag
-from stillme.transfer.steps.syncing import states
-from stillme.transfer.steps.syncing.life_sign import START, Moment, life_sign, moment
-from stillme.transfer.steps.syncing.live_file import LiveFile, problem_of
+from stillme.transfer.steps.syncing.condition import condition
+from stillme.transfer.steps.syncing.life_sign import Moment, moment
 from stillme.transfer.steps.syncing.states import State
+from stillme.transfer.steps.syncing.target_tables import target_tables
 from stillme.transfer.stores import Store, stores
 from stillme.transfer.take_inventory import readable_inventory
 from stillme.transfer.totals import Totals, added_up, table_totals
@@ -51,7 +42,6 @@ class FileStatus:
     mended: int = 0
     written_since_cutover: int = 0
     problem: str = ""
-    since: str = ""
     seen_at: str = ""
     silent: str = ""
 
@@ -184,62 +174,16 @@ def _note_totals(status: FileStatus | StoreStatus, totals: Totals) -> None:
 def _file(
     alias: str, file: LegacyFile, totals: Totals, counted: int | None, now: Moment
 ) -> FileStatus:
-    stand = states.seen_standing(alias, file.name)
-    status = FileStatus(file.name, str(file.path), stand.state, stand.next_step)
-    status.seen_at = str(stand.details.get("seen_at", ""))
-    sign = life_sign(stand.state, stand.details, now)
-    status.silent = sign.problem
-    if sign.problem and not sign.ended:
-        status.next_step = START
+    found = condition(alias, file, now)
+    status = FileStatus(file.name, str(file.path), found.stand.state, found.next_step)
+    status.seen_at = str(found.stand.details.get("seen_at", ""))
+    status.silent, status.problem = found.sign.problem, found.problem
+    status.capture, status.frozen = str(found.capture.health), found.frozen is not None
+    status.lag_changes, status.lag_seconds = found.lag
     _note_totals(status, totals)
-    if other := other_file(alias, file):
-        status.problem, status.next_step = other, "read the problem: it names the file and the way"
-        return status
-    try:
-        is_there = file.path.exists()
-        is_empty = is_there and not file.path.stat().st_size
-    except PermissionError:
-        status.problem = "its folder may not be read"
-        status.next_step = "run as the owner of the folder, or grant access to it"
-        return status
-    if not is_there or is_empty:
-        status.problem = "the file is empty" if is_there else "there is no such file"
-        status.next_step = f"nothing: this feature of {conf().application} is off"
-        return status
-    try:
-        _look(file, stand, status)
-    except LegacyFileError as error:
-        status.problem = str(error)
-    if stand.state == State.LIVE:
+    if found.stand.state == State.LIVE:
         relations = [t.name for t in target_tables([file.name])]
         written = ReverseChange.objects.using(alias).filter(relation__in=relations)
         distinct = written.values("relation", "key").distinct()
         status.written_since_cutover = distinct[:counted].count()
     return status
-
-
-def _look(file: LegacyFile, stand: states.Standing, status: FileStatus) -> None:
-    with closing(open_legacy(file.path)) as connection:
-        frozen = frozen_until(connection)
-    status.frozen = frozen is not None
-    live = LiveFile(file, None)
-    try:
-        health = live.capture_status()
-        status.capture = str(health.health)
-        if health.problems:
-            status.problem = health.problems[0]
-        status.problem = status.problem or problem_of(live, stand)
-        if health.is_healthy and stand.state in (
-            State.CAPTURED,
-            State.LOADED,
-            State.FOLLOWING,
-            State.ROLLED_BACK,
-        ):
-            status.lag_changes, status.lag_seconds = measure_lag(live, stand.position)
-    finally:
-        live.close()
-    if health.health is not Health.HEALTHY and stand.state not in (State.ABSENT, State.LIVE):
-        status.next_step = "install capture again: manage.py sync_sqlite --install"
-    if frozen == FOR_GOOD and stand.state != State.LIVE:
-        status.problem = "frozen by a cut-over or rollback that was broken off"
-        status.next_step = "manage.py sync_sqlite --unfreeze"

@@ -1,4 +1,4 @@
-"""Lifting the freeze that a killed cut-over or rollback left, on the side that is in charge."""
+"""Lifting the freeze that a killed cut-over or rollback left on the side that is in charge."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from stillme.transfer.postgresql.locks import exclusive
 from stillme.transfer.registry import LegacyFile, legacy_files
 from stillme.transfer.sqlite.capture.freeze import drop_freeze, has_freeze
 from stillme.transfer.sqlite.capture.tables import open_writable, write_transaction
-from stillme.transfer.steps.capture import target_tables
 from stillme.transfer.steps.syncing import states
 from stillme.transfer.steps.syncing.states import State
+from stillme.transfer.steps.syncing.target_tables import every_target_table
 
 _PATIENCE = 10.0
 
@@ -47,7 +47,7 @@ def unfreeze_all(alias: str, files: Sequence[LegacyFile], on_event: OnEvent) -> 
 
     Raises Busy while a switch is under way, LegacyFileError where a file is locked.
     """
-    tables = target_tables([file.name for file in legacy_files()])
+    tables = every_target_table()
     with exclusive(alias):
         lift_stale_freezes(alias, files, on_event)
         live = [

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from stillme.transfer.key_columns import MappedColumn
 from stillme.transfer.kinds import WhenSet
 from stillme.transfer.mapping import TableMapping, Unfilled
+from stillme.transfer.quoting import quoted as _q
 from stillme.transfer.sqlite.connect import quoted as legacy_name
 from stillme.transfer.sqlite.huge_cell import may_be_huge_text, none_is_huge
 from stillme.transfer.verify.kinds import judge_of
@@ -99,10 +100,6 @@ def _both_documents(column: MappedColumn) -> tuple[str, str]:
         f"CAST({legacy_name(column.legacy)} AS BLOB)",
         f"coalesce({_q(column.target)}::text, 'null')",
     )
-
-
-def _q(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _derived(mapping: TableMapping, rule: WhenSet) -> str:

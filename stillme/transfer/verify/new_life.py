@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import FileState
 from stillme.transfer.models_sync import ReverseChange
-from stillme.transfer.sqlite.connect import quoted
+from stillme.transfer.quoting import quoted
 from stillme.transfer.sqlite.snapshot import Snapshot
 from stillme.transfer.verify.target_side import select
 

@@ -14,6 +14,7 @@ from django.db import DatabaseError, connections, transaction
 
 from stillme.transfer import kinds
 from stillme.transfer.mapping import EXTRA_COLUMN, TableMapping
+from stillme.transfer.quoting import quoted
 from stillme.transfer.verify.fate import Fate
 from stillme.transfer.verify.huge_text import HugeText
 from stillme.transfer.verify.kinds import judge_of
@@ -34,7 +35,7 @@ def takes_row(alias: str, mapping: TableMapping, fate: Fate) -> str:
     for name, value in fate.values.items():
         if isinstance(value, HugeText):
             return NOT_TRIED
-        names.append('"' + name.replace('"', '""') + '"')
+        names.append(quoted(name))
         values.append(_parameter(mapping, name, value))
     marks = ", ".join(["%s"] * len(names))
     try:

@@ -11,6 +11,7 @@ from django.db import connections
 from stillme.transfer.identity import OF_TABLE
 from stillme.transfer.keys import Key
 from stillme.transfer.mapping import TableMapping
+from stillme.transfer.quoting import quoted as _q
 from stillme.transfer.verify.huge_text import of_target, target_names, target_parts
 from stillme.transfer.verify.kinds import judge_of
 from stillme.transfer.verify.legacy_side import BlockContent
@@ -32,10 +33,6 @@ def select(alias: str, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, 
     with connections[alias].cursor() as cursor:
         cursor.execute(sql, list(values) or None)
         return list(cursor.fetchall())
-
-
-def _q(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 class TargetSide:

@@ -9,6 +9,7 @@ import struct
 from collections.abc import Sequence
 
 from stillme.transfer.mapping import Unfilled
+from stillme.transfer.quoting import quoted as _q
 
 
 def all_untouched(columns: Sequence[Unfilled]) -> str:
@@ -40,7 +41,3 @@ def _literal(text: str) -> str:
     # E'' means the same whatever standard_conforming_strings says.
     escaped = text.replace("\\", "\\\\").replace("%", "\\x25").replace("'", "''")
     return f"E'{escaped}'"
-
-
-def _q(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from stillme.transfer.sqlite.profile import ColumnProfile
-from stillme.transfer.steps.inspect import FileInspection, Inspection, TableInspection
+from stillme.transfer.steps.inspection import FileInspection, Inspection, TableInspection
 
 
 def table(inspection: Inspection, name: str) -> TableInspection:

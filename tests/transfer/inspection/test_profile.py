@@ -15,13 +15,18 @@ from hypothesis import strategies as st
 
 from stillme.demo.samples import make_hostile, make_samples
 from stillme.transfer.findings import ignore_event
+from stillme.transfer.keys import whole_key
 from stillme.transfer.reports.terminal_inspect import clock_sentence
 from stillme.transfer.selection import Selection
 from stillme.transfer.sqlite.profile_shapes import json_troubles, text_troubles, time_shape
+from stillme.transfer.sqlite.ranges import KeyRange
 from stillme.transfer.steps.inspect import inspect_files
-from stillme.transfer.steps.loading.dry import dry_table
 from stillme.transfer.steps.loading.plan import make_plan
 from stillme.transfer.steps.loading.predict import predict_table
+from stillme.transfer.steps.rows.careful import SetAside, keys_not_taken
+from stillme.transfer.steps.rows.job import TableJob, TableSource
+from stillme.transfer.steps.rows.outcome import Outcome
+from stillme.transfer.steps.rows.read_range import RangeReader
 from tests.transfer.inspection.support import column, file, table
 from tests.transfer.load.support import FILES, change
 
@@ -169,6 +174,34 @@ def test_troubles() -> None:
     assert json_troubles('{"a": 1e999999, "b": -Infinity}') == ["NaN or Infinity"]
 
 
+def every_row_asked(job: TableJob) -> tuple[Outcome, tuple[int, ...]]:
+    """The outcome where every row goes the careful way, and the keys of those set aside."""
+    source = TableSource(job)
+    outcome = Outcome()
+    aside: list[int] = []
+    try:
+        for raw in RangeReader(source, KeyRange(0)).everything():
+            row = source.careful.convert(raw)
+            outcome.legacy_rows += 1
+            if isinstance(row, SetAside):
+                outcome.quarantined += 1
+                outcome.reasons[row.reason] = outcome.reasons.get(row.reason, 0) + 1
+                if (key := _key_taken(job, row)) is not None:
+                    aside.append(key)
+            else:
+                outcome.repaired += row.repaired
+                outcome.loaded += not row.repaired
+    finally:
+        source.close()
+    return outcome, tuple(aside)
+
+
+def _key_taken(job: TableJob, row: SetAside) -> int | None:
+    if row.key is None or row.reason in keys_not_taken(job.mapping):
+        return None
+    return whole_key(row.key)
+
+
 def agree(folder: Path) -> None:
     """The fast prediction equals the policy asked for every row of every table."""
     plan = make_plan(Selection(), folder, None, ignore_event)
@@ -177,7 +210,7 @@ def agree(folder: Path) -> None:
         known = {parent: aside.get(parent, ()) for parent in planned.job.parents}
         job = replace(planned.job, set_aside=known)
         prediction = predict_table(job)
-        outcome, keys = dry_table(job)
+        outcome, keys = every_row_asked(job)
         aside[job.mapping.declared_table] = keys
         # What an index takes is asked of keys by the prediction alone.
         prediction.quarantined -= prediction.reasons.pop("refused_by_target", 0)

@@ -59,7 +59,7 @@ def test_how_often_a_changed_range_is_read(
 
     monkeypatch.setattr(read_range, "_KEPT_BYTES", kept)
     monkeypatch.setattr(read_range, "RangeReader", Counting)
-    monkeypatch.setattr("stillme.transfer.steps.merging.merge.RangeReader", Counting)
+    monkeypatch.setattr("stillme.transfer.steps.merging.staging.RangeReader", Counting)
     monkeypatch.setattr(load_range, "RangeReader", Counting)
     (table,) = run_import(selection=selected, chunk_rows=10_000).tables
     assert table.outcome.updated == table.outcome.loaded > 0

@@ -9,7 +9,6 @@ import pytest
 from django.db import connection
 
 from stillme.demo.samples.generate import make_samples
-from stillme.transfer.registry import legacy_files
 from stillme.transfer.selection import Selection
 from stillme.transfer.steps import capture as capture_step
 from stillme.transfer.steps.capture import install_capture
@@ -52,13 +51,13 @@ def clean_target(transactional_db):
     """Real commits, as capture needs them; everything is gone afterwards."""
     yield
     from stillme.transfer.postgresql import capture
-    from stillme.transfer.steps.capture import target_tables
+    from stillme.transfer.steps.syncing.target_tables import every_target_table
 
     connection.close()
     from django.db import transaction
 
     with transaction.atomic():
-        tables = target_tables([f.name for f in legacy_files()])
+        tables = every_target_table()
         capture.remove("default", tables)
         capture.unfreeze_target("default", tables)
 

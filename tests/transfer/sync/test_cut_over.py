@@ -15,11 +15,11 @@ from rss.models import FetchCycle
 from stillme.transfer.errors import StateError, TransferError
 from stillme.transfer.models import KeptCell, Proof, QuarantinedRow, Run
 from stillme.transfer.postgresql import capture as reverse
-from stillme.transfer.steps import cutover
 from stillme.transfer.steps.backup import back_up
-from stillme.transfer.steps.capture import target_tables
 from stillme.transfer.steps.cutover import CutoverOptions, check_cutover
 from stillme.transfer.steps.follow import FollowOptions, follow
+from stillme.transfer.steps.switching import to_target
+from stillme.transfer.steps.syncing.target_tables import target_tables
 from stillme.transfer.verify.run import VerifyOptions, verify
 
 from .equal import differences
@@ -55,7 +55,7 @@ def test_a_failed_cut_over_leaves_everything_as_it_was(data, monkeypatch):
 
     for step in ("_freeze", "_drain_frozen", "_verify_tail", "_set_sequences", "_mark"):
         with monkeypatch.context() as patch:
-            patch.setattr(cutover._Cutover, step, fail)
+            patch.setattr(to_target.ToTarget, step, fail)
             with pytest.raises(TransferError, match="planted"):
                 cut_over()
         assert {state(f) for f in FILES} == {"following"}
@@ -158,7 +158,7 @@ def test_a_row_that_only_the_judge_can_tell(data):
 
 def test_changes_in_flight_are_replayed_before_they_are_differences(data, monkeypatch):
     """A write between the drain and the proof is settled, not blamed."""
-    drain = cutover._Cutover._drain_open
+    drain = to_target.ToTarget._drain_open
     path = data / "rss_fetch_history.db"
     calls = []
 
@@ -169,7 +169,7 @@ def test_changes_in_flight_are_replayed_before_they_are_differences(data, monkey
             write(path, "UPDATE rss_fetch_items SET title = 'in flight'")
 
     write(path, "UPDATE rss_fetch_items SET title = 'before'")
-    monkeypatch.setattr(cutover._Cutover, "_drain_open", drain_then_write)
+    monkeypatch.setattr(to_target.ToTarget, "_drain_open", drain_then_write)
     cut_over()
     assert len(calls) > 2
     assert differences() == {}

@@ -23,6 +23,7 @@ from stillme.transfer.steps.merging.records import drop_keyless
 from stillme.transfer.steps.status import overview
 from stillme.transfer.steps.syncing import stopping
 from stillme.transfer.steps.syncing.live_file import LiveFile
+from stillme.transfer.steps.syncing.pace import Pace
 from tests.transfer.load.support import query
 
 from .equal import differences
@@ -143,15 +144,33 @@ def test_rows_without_a_key_are_read_once_a_round(data, rows):
     assert differences() == {}
 
 
-def test_long_rounds_are_followed_by_smaller_ones(data, monkeypatch):
-    from stillme.transfer.steps.syncing.follower import Follower
+@pytest.mark.parametrize(
+    ("changes", "seconds", "next_round"),
+    [(10_000, 20.0, 2_500), (150, 200.0, 100), (10_000, 0.5, 40_000), (5, 0.01, 10_000)],
+)
+def test_long_rounds_are_followed_by_smaller_ones(changes, seconds, next_round):
+    pace = Pace(100_000)
+    pace.limit = 10_000
+    pace.note_round(changes, seconds)
+    assert pace.limit == next_round
 
-    follower = Follower(FollowOptions(), [], type("Run", (), {"pk": 1}), lambda event: None)
-    assert follower._next_limit(10_000, 10_000, 20.0) == 2_500
-    assert follower._next_limit(150, 10_000, 200.0) == 100
-    assert follower._next_limit(10_000, 10_000, 0.5) == 40_000
-    assert follower._next_limit(100_000, 100_000, 0.5) == 100_000
-    assert follower._next_limit(5, 10_000, 0.01) == 10_000
+
+def test_a_round_takes_no_more_than_was_asked_for():
+    pace = Pace(100_000)
+    pace.limit = 100_000
+    pace.note_round(100_000, 0.5)
+    assert pace.limit == 100_000
+
+
+def test_a_locked_file_is_waited_for_longer_and_longer():
+    pace = Pace(100)
+    assert not pace.is_waiting
+    assert [0.05, 0.1, 0.2] < [pace.wait() for _ in range(3)] < [0.15, 0.3, 0.6]
+    assert pace.is_waiting
+    assert max(pace.wait() for _ in range(20)) <= 7.5
+    pace.go_on()
+    assert not pace.is_waiting
+    assert pace.wait() <= 0.15
 
 
 def test_the_same_rows_again_after_small_rounds(data):

@@ -23,8 +23,9 @@ from stillme.transfer.postgresql import capture as reverse
 from stillme.transfer.registry import legacy_files
 from stillme.transfer.selection import Selection
 from stillme.transfer.sqlite.capture import freeze
-from stillme.transfer.steps.capture import install_capture, target_tables
+from stillme.transfer.steps.capture import install_capture
 from stillme.transfer.steps.syncing.live_file import LiveFile
+from stillme.transfer.steps.syncing.target_tables import every_target_table
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "reference" / "services.md"
 FIGURES = ("item", "L0", "L1", "why", 0.9, 3, 0.9)
@@ -96,7 +97,7 @@ def frozen(clean_target, monkeypatch):
     figures = {"surprise_score": 0.9, "retrieval_count_7d": 5, "validator_overlap": 0.9}
     TierMetric.objects.create(item_id="item", tier="L0", **figures)
     TierMetric.objects.create(item_id="low", tier="L1", surprise_score=0.1)
-    tables = target_tables([file.name for file in legacy_files()])
+    tables = every_target_table()
     with transaction.atomic():
         reverse.freeze_target("default", tables)
 

@@ -22,9 +22,9 @@ from stillme.transfer.postgresql import capture as reverse
 from stillme.transfer.registry import legacy_files
 from stillme.transfer.sqlite.capture.freeze import FOR_GOOD, frozen_until, has_freeze
 from stillme.transfer.steps import cutover, restore, rollback
-from stillme.transfer.steps.capture import target_tables
 from stillme.transfer.steps.follow import FollowOptions, follow
-from stillme.transfer.steps.switching import thaw
+from stillme.transfer.steps.switching import thaw, to_legacy, to_target
+from stillme.transfer.steps.syncing.target_tables import target_tables
 from stillme.transfer.verify.tail import TailJudge
 
 from .equal import differences
@@ -39,7 +39,7 @@ AGAIN = "The files take writes again."
 
 @pytest.fixture(autouse=True)
 def little_patience(monkeypatch):
-    for module in (cutover, rollback):
+    for module in (to_target, to_legacy, rollback):
         monkeypatch.setattr(module, "PATIENCE", 0.3)
 
 
@@ -93,13 +93,13 @@ def locked(path):
 
 def at(monkeypatch, name, act):
     """Let something happen just before a step of the cut-over."""
-    step = getattr(cutover._Cutover, name)
+    step = getattr(to_target.ToTarget, name)
 
     def acting(self):
         act(self)
         step(self)
 
-    monkeypatch.setattr(cutover._Cutover, name, acting)
+    monkeypatch.setattr(to_target.ToTarget, name, acting)
 
 
 def test_a_lock_left_by_a_failed_write_is_found_before_anybody_is_locked_out(data):
@@ -119,7 +119,7 @@ def test_a_lock_left_by_a_failed_write_is_found_before_anybody_is_locked_out(dat
 
 
 def test_a_lock_that_comes_in_the_way_frees_the_other_files(data, monkeypatch):
-    monkeypatch.setattr(cutover._Cutover, "_await_locks", lambda self: None)
+    monkeypatch.setattr(to_target.ToTarget, "_await_locks", lambda self: None)
     told = []
     with (
         locked(data / "accuracy_scores.db"),
@@ -187,7 +187,7 @@ def test_what_cannot_be_unfrozen_is_said_and_the_command_helps(data, monkeypatch
         holder[0].execute("BEGIN IMMEDIATE")
         raise TransferError("Planted.")
 
-    monkeypatch.setattr(cutover, "refuse_if_it_came", lock_and_fail)
+    monkeypatch.setattr(to_target, "refuse_if_it_came", lock_and_fail)
     told = []
     with pytest.raises(TransferError, match=r"^Planted. .*accuracy_scores.db still refuses") as end:
         cut_over(told, freeze_limit=2)
@@ -212,7 +212,7 @@ def test_a_lock_that_goes_is_waited_for(data, monkeypatch):
         unfreeze(given, **rest)
 
     monkeypatch.setattr(thaw, "unfreeze", held_once)
-    monkeypatch.setattr(cutover, "refuse_if_it_came", planted)
+    monkeypatch.setattr(to_target, "refuse_if_it_came", planted)
     told = []
     with pytest.raises(TransferError, match=r"^Planted.$"):
         cut_over(told)
@@ -226,13 +226,13 @@ def planted(files):
 
 
 def test_a_mark_whose_answer_was_lost_stands(data, monkeypatch):
-    mark = cutover._Cutover._mark
+    mark = to_target.ToTarget._mark
 
     def lose_the_answer(self):
         mark(self)
         raise OperationalError("the connection is lost")
 
-    monkeypatch.setattr(cutover._Cutover, "_mark", lose_the_answer)
+    monkeypatch.setattr(to_target.ToTarget, "_mark", lose_the_answer)
     cut_over()
     assert {state(name) for name in FILES} == {"live"}
     assert set(freezes().values()) == {FOR_GOOD}
@@ -244,14 +244,14 @@ def no_answer(*_):
 
 def test_files_stay_frozen_while_nobody_knows_whether_the_mark_was_set(data, monkeypatch):
     """Both sides taking writes would be the end of it."""
-    mark = cutover._Cutover._mark
+    mark = to_target.ToTarget._mark
 
     def lose_the_answer(self):
         mark(self)
         raise OperationalError("the connection is lost")
 
     with monkeypatch.context() as patch:
-        patch.setattr(cutover._Cutover, "_mark", lose_the_answer)
+        patch.setattr(to_target.ToTarget, "_mark", lose_the_answer)
         patch.setattr(thaw, "_insist", no_answer)
         with pytest.raises(TransferError, match="not known whether the switch was made"):
             cut_over()
@@ -263,14 +263,14 @@ def test_files_stay_frozen_while_nobody_knows_whether_the_mark_was_set(data, mon
 @pytest.mark.parametrize("is_known", [True, False])
 def test_a_rollback_whose_last_answer_was_lost(live, monkeypatch, is_known):
     """Known to be done: the files take writes. Not known: nobody does, until the same command."""
-    mark = rollback._Rollback._prove_and_mark
+    mark = to_legacy.ToLegacy._prove_and_mark
 
     def lose_the_answer(self):
         mark(self)
         raise OperationalError("the connection is lost")
 
     with monkeypatch.context() as patch:
-        patch.setattr(rollback._Rollback, "_prove_and_mark", lose_the_answer)
+        patch.setattr(to_legacy.ToLegacy, "_prove_and_mark", lose_the_answer)
         if not is_known:
             patch.setattr(thaw, "_insist", no_answer)
         status, text = run("rollback_migration")
@@ -342,15 +342,15 @@ def test_a_locked_file_is_found_before_postgresql_is_frozen(live):
 
 def test_a_file_that_cannot_be_let_go_after_the_mark(live, monkeypatch):
     path = live / "accuracy_scores.db"
-    mark, holder = rollback._mark, []
+    mark, holder = to_legacy.ToLegacy._mark, []
 
-    def then_lock(*given):
-        mark(*given)
+    def then_lock(switch):
+        mark(switch)
         holder.append(sqlite3.connect(path, isolation_level=None, timeout=0))
         holder[0].execute("BEGIN IMMEDIATE")
 
     with monkeypatch.context() as patch:
-        patch.setattr(rollback, "_mark", then_lock)
+        patch.setattr(to_legacy.ToLegacy, "_mark", then_lock)
         with pytest.raises(TransferError, match=r"accuracy_scores.db still refuses writes"):
             roll_back(freeze_limit=2)
     assert state("knowledge") == "rolled back"

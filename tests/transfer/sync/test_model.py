@@ -33,11 +33,12 @@ from stillme.demo.samples.generate import make_samples
 from stillme.transfer.models import FileState
 from stillme.transfer.postgresql import capture as reverse
 from stillme.transfer.selection import Selection
-from stillme.transfer.steps import cutover, rollback
-from stillme.transfer.steps.capture import install_capture, target_tables
+from stillme.transfer.steps.capture import install_capture
 from stillme.transfer.steps.follow import FollowOptions, follow
 from stillme.transfer.steps.load import ImportOptions, import_files
+from stillme.transfer.steps.switching import to_legacy, to_target
 from stillme.transfer.steps.syncing import states
+from stillme.transfer.steps.syncing.target_tables import target_tables
 
 from .equal import differences
 from .switching import cut_over, roll_back
@@ -167,8 +168,8 @@ class Migration(RuleBasedStateMachine):
     def cut_over_is_killed(self, step):
         self.drain(False)
         with (
-            mock.patch.object(cutover._Cutover, step, killed),
-            mock.patch.object(cutover._Cutover, "_thaw"),
+            mock.patch.object(to_target.ToTarget, step, killed),
+            mock.patch.object(to_target.ToTarget, "_undo"),
             suppress(Killed),
         ):
             cut_over()
@@ -200,8 +201,8 @@ class Migration(RuleBasedStateMachine):
     @rule(step=st.sampled_from(["_write_file", "_mark"]))
     def rollback_is_killed(self, step):
         with (
-            mock.patch.object(rollback, step, killed),
-            mock.patch.object(rollback._Rollback, "_thaw"),
+            mock.patch.object(to_legacy.ToLegacy, step, killed),
+            mock.patch.object(to_legacy.ToLegacy, "_undo"),
             suppress(Killed),
         ):
             roll_back()

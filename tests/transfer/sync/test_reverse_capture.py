@@ -10,7 +10,7 @@ from rss.models import FetchCycle
 from stillme.transfer.models_sync import ReverseChange
 from stillme.transfer.postgresql import capture as reverse
 from stillme.transfer.postgresql.capture import Health
-from stillme.transfer.steps.capture import target_tables
+from stillme.transfer.steps.syncing.target_tables import target_tables
 
 NAMES = ("knowledge", "continuum", "rss", "accuracy")
 

@@ -19,10 +19,10 @@ from stillme.transfer.models import FileState, QuarantinedRow
 from stillme.transfer.models_sync import CarriedCell, ReverseChange
 from stillme.transfer.postgresql import capture as reverse
 from stillme.transfer.selection import Selection
-from stillme.transfer.steps import rollback
 from stillme.transfer.steps.capture import install_capture
 from stillme.transfer.steps.follow import FollowOptions, follow
 from stillme.transfer.steps.rollback import plan_rollback
+from stillme.transfer.steps.switching import to_legacy
 
 from .equal import differences
 from .switching import cut_over, roll_back
@@ -223,7 +223,7 @@ def test_postgresql_takes_no_writes_after_the_rollback(live):
         KnowledgeItem.objects.create(content="x", source="y", knowledge_type="z")
 
 
-@pytest.mark.parametrize("where", ["_write_file", "_mark", "align"])
+@pytest.mark.parametrize("where", ["_write_file", "_mark", "_prove"])
 def test_a_failed_rollback_leaves_postgresql_in_charge(live, monkeypatch, where):
     KnowledgeItem.objects.create(content="kept", source="y", knowledge_type="z")
 
@@ -231,7 +231,7 @@ def test_a_failed_rollback_leaves_postgresql_in_charge(live, monkeypatch, where)
         raise TransferError("planted")
 
     with monkeypatch.context() as patch:
-        patch.setattr(rollback, where, fail)
+        patch.setattr(to_legacy.ToLegacy, where, fail)
         with pytest.raises(TransferError, match="planted"):
             roll_back()
     assert state("knowledge") == "live"

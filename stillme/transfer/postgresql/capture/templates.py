@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 
 from stillme.transfer.conf import conf
+from stillme.transfer.quoting import quoted
 
 VERSION = 1
 _OWN = conf().prefix
@@ -93,7 +94,7 @@ EVENTS = {
 
 def capture_body(table: TargetTable) -> str:
     """The body of a table's capture function."""
-    key = '"' + table.key.replace('"', '""') + '"'
+    key = quoted(table.key)
     name = "'" + table.name.replace("'", "''") + "'"
     return _marked(
         "capture", _CAPTURE_BODY.format(mark="{mark}", origin=ORIGIN, name=name, key=key)

@@ -71,7 +71,7 @@ def create_freeze(
     seconds: float | None,
     message: str = MESSAGE,
 ) -> None:
-    """Set the freeze triggers anew, on every table of the file (the caller's transaction)."""
+    """Replace the freeze triggers on every table of the file, in the caller's transaction."""
     drop_freeze(connection)
     until = None
     if seconds is not None:

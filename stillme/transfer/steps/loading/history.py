@@ -53,8 +53,8 @@ def read_history(snapshot: Snapshot) -> History:
 def history_to_note(alias: str, snapshot: Snapshot, *, replaced: bool) -> History:
     """What the next import compares with: no next id is smaller than it ever was.
 
-    So an older backup that was imported without `prune` is still told from the file that it was
-    made of; a file that `replaced` another begins anew.
+    So an older backup that was imported without `prune` is recognised as one at the next import. A
+    file that `replaced` another starts a new history.
     """
     now = read_history(snapshot)
     last = None if replaced else _last(alias, snapshot.file)

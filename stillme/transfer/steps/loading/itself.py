@@ -13,7 +13,7 @@ from contextlib import closing
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.common import no_earlier
 from stillme.transfer.sqlite.connect import quoted
-from stillme.transfer.steps.loading.dry import dry_table
+from stillme.transfer.steps.loading.predict import predict_table
 from stillme.transfer.steps.rows.job import TableJob
 
 _KEYS = "temp.set_aside_here"
@@ -27,7 +27,7 @@ def set_aside_of_itself(job: TableJob, loaded: Collection[str] = ()) -> dict[str
     mapping = job.mapping
     if not mapping.refers_to_itself:
         return job.set_aside
-    _, bad = dry_table(job)
+    bad = predict_table(job, profiled=False).aside
     found = {key for key in bad if str(key) not in loaded}
     news = found
     with closing(job.snapshot.open()) as connection:

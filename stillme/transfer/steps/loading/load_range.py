@@ -19,7 +19,8 @@ from stillme.transfer.errors import TransferError
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import Chunk
 from stillme.transfer.postgresql.capture import as_replay
-from stillme.transfer.postgresql.copy import commit_lazily, copy_csv, fetch_all, lost_connection
+from stillme.transfer.postgresql.copy import copy_csv, fetch_all, lost_connection
+from stillme.transfer.postgresql.distributed import commit_lazily
 from stillme.transfer.sqlite.ranges import KeyRange
 from stillme.transfer.steps.merging.merge import merge_range
 from stillme.transfer.steps.rows.careful import LoadedRow, SetAside
@@ -35,7 +36,7 @@ _CHARACTERS_AT_ONCE = 1_000_000
 
 
 class Collected:
-    """What a pass over a range brings beside the common rows."""
+    """What a pass over a range brings in addition to the common rows."""
 
     def __init__(self, mapping: TableMapping) -> None:
         self._mapping = mapping

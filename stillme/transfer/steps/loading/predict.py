@@ -29,6 +29,7 @@ from stillme.transfer.steps.kinds import json_policy, loader_of
 from stillme.transfer.steps.kinds.texts import LONGEST_KEY
 from stillme.transfer.steps.rows.careful import LoadedRow, SetAside, keys_not_taken
 from stillme.transfer.steps.rows.job import TableJob, TableSource
+from stillme.transfer.steps.rows.outcome import Outcome
 
 MOST_EXAMPLES = 3
 _BATCH_ROWS = 1000
@@ -70,9 +71,19 @@ class Prediction:
         """Rows that load as they are."""
         return self.rows - self.repaired - self.quarantined
 
+    def outcome(self) -> Outcome:
+        """The same as the import counts it."""
+        return Outcome(
+            legacy_rows=self.rows,
+            loaded=self.loaded,
+            repaired=self.repaired,
+            quarantined=self.quarantined,
+            reasons=dict(self.reasons),
+        )
 
-def predict_table(job: TableJob) -> Prediction:
-    """Two passes over the table: tell rows apart, then count the common ones."""
+
+def predict_table(job: TableJob, *, profiled: bool = True) -> Prediction:
+    """Tell the rows of a table apart; in a second pass, if `profiled`, profile its columns."""
     prediction = Prediction()
     profiles = empty_profiles(job.mapping)
     streamed, source = TableSource(job), TableSource(job)
@@ -82,8 +93,9 @@ def predict_table(job: TableJob) -> Prediction:
         streamed.connection.execute(f"CREATE TEMP TABLE {ATTENTION} (number INTEGER PRIMARY KEY)")
         for row in _rows_that_need_attention(streamed, source, prediction):
             _note(prediction, job, _judge(source, row, prediction))
-            add_row(job.mapping, profiles, row)
-        if job.mapping.has_rowid:
+            if profiled:
+                add_row(job.mapping, profiles, row)
+        if profiled and job.mapping.has_rowid:
             add_common(streamed.connection, job.mapping, profiles)
     finally:
         streamed.close()

@@ -20,8 +20,8 @@ from stillme.transfer.raw_cells import unpack_cell
 from stillme.transfer.sqlite.connect import quoted
 from stillme.transfer.sqlite.ranges import KeyRange
 from stillme.transfer.sqlite.stored import is_stored
-from stillme.transfer.steps.merging.merge import delete_keys, fill_stage, find_vanished
-from stillme.transfer.steps.merging.merged import Merged
+from stillme.transfer.steps.merging.merge import delete_keys, find_vanished
+from stillme.transfer.steps.merging.staging import Merged, fill_stage
 from stillme.transfer.steps.rows.job import TableJob, TableSource
 from stillme.transfer.steps.rows.outcome import MOST_KEYS, Outcome
 

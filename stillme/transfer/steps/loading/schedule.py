@@ -68,7 +68,7 @@ class _Table:
 
 
 class Schedule:
-    """Loads planned files with a workforce, in this thread but for what takes long."""
+    """Loads planned files with a workforce; what takes long runs in threads of its own."""
 
     def __init__(
         self,
@@ -205,7 +205,7 @@ class Schedule:
 
 @contextmanager
 def executor(alias: str, workers: int) -> Iterator[Executor]:
-    """Threads for what takes long beside the loading; with one worker everything in turn."""
+    """Threads for what takes long during the load; with one worker everything runs in turn."""
     if workers <= 1:
         yield Inline()
         return

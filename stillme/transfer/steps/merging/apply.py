@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from django.db import connections
 
 from stillme.transfer.keys import Key, spelled_keys
-from stillme.transfer.postgresql.copy import StageWriter, create_stage
+from stillme.transfer.postgresql.copy import STAGE, StageWriter, create_stage, execute
 from stillme.transfer.sqlite.raw import RawRow
-from stillme.transfer.steps.merging.merge import delete_keys, stage_rows
-from stillme.transfer.steps.merging.merge_rows import merge_stage
-from stillme.transfer.steps.merging.merged import Merged
-from stillme.transfer.steps.merging.orphans import set_orphans_aside
+from stillme.transfer.steps.merging.merge import delete_keys, merge_stage
+from stillme.transfer.steps.merging.orphans import FindRaw, set_orphans_aside
 from stillme.transfer.steps.merging.records import drop_records
+from stillme.transfer.steps.merging.staging import Merged, stage_rows
 from stillme.transfer.steps.rows.job import Source, TableSource
 from stillme.transfer.steps.rows.outcome import MOST_KEYS, Outcome
+from stillme.transfer.steps.rows.read_keys import ManyRows
 from stillme.transfer.steps.rows.set_aside import keep_cells, quarantine_rows
 
 
@@ -53,10 +53,36 @@ def apply_raw(
     create_stage(connection, mapping)
     stage_rows(StageWriter(connection, mapping.target_columns), source, rows, merged)
     by_key = {keys.in_target(keys.of_cells(row.cells)): row for row in rows if not row.repeated}
-    set_orphans_aside(alias, source, merged, lambda lost: [by_key[key] for key in lost])
-    merge_stage(alias, source.job, merged)
-    if into_quarantine:
-        quarantine_rows(alias, mapping, source.job.run_id, merged.set_aside)
+    find_raw: FindRaw = lambda lost: [by_key[key] for key in lost]  # noqa: E731
+    _bring_in(alias, source, merged, find_raw, into_quarantine=into_quarantine)
     merged.outcome.sentences += [row.sentence for row in merged.set_aside[:MOST_KEYS]]
-    keep_cells(alias, mapping, source.job.run_id, merged.kept.values())
     return merged.outcome
+
+
+def apply_many(alias: str, source: TableSource, many: ManyRows) -> Outcome | None:
+    """The same for the rows of many keys, most of them as a stream; None where PostgreSQL refuses
+    a row of it."""
+    mapping = source.job.mapping
+    merged = Merged(mapping)
+    connection = connections[alias]
+    create_stage(connection, mapping)
+    writer = StageWriter(connection, mapping.target_columns)
+    if not writer.try_blocks(many.blocks):
+        return None
+    merged.outcome.legacy_rows = merged.outcome.loaded = many.common
+    stage_rows(writer, source, many.others, merged)
+    execute(connection, f"ANALYZE {STAGE}")
+    _bring_in(alias, source, merged, source.raw.keys)
+    return merged.outcome
+
+
+def _bring_in(
+    alias: str, source: Source, merged: Merged, find_raw: FindRaw, *, into_quarantine: bool = True
+) -> None:
+    """From the stage into the target, the quarantine and the kept cells."""
+    job = source.job
+    set_orphans_aside(alias, source, merged, find_raw)
+    merge_stage(alias, job, merged)
+    if into_quarantine:
+        quarantine_rows(alias, job.mapping, job.run_id, merged.set_aside)
+    keep_cells(alias, job.mapping, job.run_id, merged.kept.values())

@@ -1,7 +1,6 @@
 """Do target rows hold what legacy rows say? Legacy rows are staged and compared in PostgreSQL.
 
-For sweep, cut-over and rollback. It shares the loader's conversions, so it is no proof: that is
-the judge's (`verify_migration`).
+For the sweep, the cut-over and the rollback.
 """
 
 from __future__ import annotations
@@ -18,12 +17,10 @@ from stillme.transfer.postgresql.copy import STAGE, StageWriter, create_stage, f
 from stillme.transfer.raw_cells import pack_cell
 from stillme.transfer.sqlite.ranges import KeyRange
 from stillme.transfer.steps.merging.difference import rows_differ
-from stillme.transfer.steps.merging.merge import fill_stage, stage_rows
-from stillme.transfer.steps.merging.merged import Merged
 from stillme.transfer.steps.merging.orphans import set_orphans_aside
+from stillme.transfer.steps.merging.staging import Merged, fill_stage, stage_keys
 from stillme.transfer.steps.rows.careful import key_as_text
 from stillme.transfer.steps.rows.job import TableSource
-from stillme.transfer.steps.rows.read_keys import MANY, read_many
 
 
 def compare_range(alias: str, source: TableSource, key_range: KeyRange) -> list[str]:
@@ -55,21 +52,6 @@ def compare_keys(alias: str, source: TableSource, keys: Sequence[Key]) -> list[s
         return _differing(alias, source, condition, values)
 
 
-def stage_keys(
-    writer: StageWriter, source: TableSource, keys: Sequence[Key], merged: Merged
-) -> set[Key]:
-    """Stage the legacy rows of keys; the keys of the rows that exist, as the target has them."""
-    columns = source.job.mapping.key_columns
-    are_whole = all(key.is_whole for key in keys)
-    many = read_many(source, keys) if are_whole and len(keys) >= MANY else None
-    if many is not None and writer.try_blocks(many.blocks):
-        stage_rows(writer, source, many.others, merged)
-        return set(many.present)
-    rows = list(source.raw.keys(keys))
-    stage_rows(writer, source, rows, merged)
-    return set(columns.held(columns.of_cells(row.cells) for row in rows))
-
-
 def present_keys(alias: str, mapping: TableMapping, keys: Iterable[Key]) -> set[Key]:
     """Which of the keys the target has."""
     columns = mapping.key_columns
@@ -97,7 +79,8 @@ def _differing(
     )
     in_target = {name for name, is_absent, _ in rows if is_absent}
     in_file = [name for name, _, is_absent in rows if is_absent]
-    # What was edited in quarantine stands in the target alone; what is set aside in the file.
+    # A row that was edited in quarantine is in the target only, one that is set aside in the file
+    # only: both are as they should be.
     explained: set[str] = set()
     if in_target:
         explained |= in_target & keys_of_edited_rows(alias, mapping)

@@ -1,11 +1,11 @@
-"""Rows of the target that somebody else than the engine wrote while the files are in charge.
+"""Foreign rows: rows of the target that somebody else wrote while the files are in charge.
 
-Before the cut-over PostgreSQL is to be written by the engine alone. The engine notes every
-transaction of its own (a write mark), so a row whose `xmin` is in no mark is *foreign*: it is left
-as it is, and named. After a dump and restore every row is foreign, as its `xmin` is new.
+Until the cut-over only the engine writes to PostgreSQL. It notes each of its transactions (a *write
+mark*), so a row whose `xmin` is in no mark was written by somebody else. Such a row is left as it
+is, and named. After a dump and restore every row is foreign, because it has a new `xmin`.
 
-A foreign row that holds what the file says harms nobody: `compare_foreign` compares, `adopt_equal`
-adopts the equal rows, and about the others the operator decides.
+A foreign row that holds what the file says does no harm. `compare_foreign` finds those that do not;
+`adopt_equal` makes the others the engine's own; the operator decides about those that differ.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from stillme.transfer.mapping import TableMapping, split_table
 from stillme.transfer.models import RunTable, WriteMark
 from stillme.transfer.postgresql.capture import as_replay
 from stillme.transfer.postgresql.copy import execute, fetch_all, quoted
+from stillme.transfer.postgresql.distributed import knows_writers
 from stillme.transfer.registry import legacy_models
 from stillme.transfer.sqlite.ranges import key_ranges
-from stillme.transfer.steps.merging import image
 from stillme.transfer.steps.merging.compare import compare_range
-from stillme.transfer.steps.merging.merge_rows import OURS
+from stillme.transfer.steps.merging.merge import OURS
 from stillme.transfer.steps.rows.job import TableSource
 
 MOST = 20
@@ -63,7 +63,7 @@ def foreign_among(alias: str, mapping: TableMapping, keys: Sequence[str]) -> lis
 
 def foreign_writers(alias: str, mapping: TableMapping) -> list[int]:
     """The transactions (64 bit) of others that wrote rows of the table last; one quick scan."""
-    if not mapping.key_columns or image.is_elsewhere(alias, mapping):
+    if not mapping.key_columns or not knows_writers(connections[alias], mapping.relation):
         return []
     rows = fetch_all(
         connections[alias],
@@ -96,8 +96,8 @@ def compare_foreign(
 
     `source` must not change meanwhile (a snapshot), nor may the engine write the target. The
     writers are listed before anything is compared, so a row written later keeps its own writer.
-    Rows in `pending` wait for a replay, so they differ lawfully: in a restored database the
-    replay may have those that the restore wrote, unless they were foreign before the dump.
+    Rows in `pending` may differ because their replay is still to come: in a restored database they
+    are not named, if the restore wrote them and they were not foreign before the dump.
     """
     mapping = source.job.mapping
     writers = foreign_writers(alias, mapping)
@@ -117,11 +117,12 @@ def compare_foreign(
 
 
 def adopt_equal(alias: str, run_id: int | None, tables: Sequence[Compared]) -> None:
-    """Adopt the foreign rows of the tables, but for those that differ. Writes as few as it can.
+    """Adopt the foreign rows of the tables, except those that differ. Writes as few rows as it can.
 
-    The rows that differ get another writer first: a transaction that leaves no mark. Then their
-    old writers are marked as ours, and with them all their other rows. A writer that also wrote
-    to a table that was not compared cannot be marked: its rows are written again instead.
+    First the rows that differ are written by a transaction that leaves no mark, so they stay
+    foreign. Then the transactions that wrote the others get a mark: that adopts all their rows at
+    once. A transaction that also wrote to a table that was not compared cannot be marked, so its
+    rows are written again instead.
     """
     tables = [table for table in tables if table.writers]
     writers = frozenset(writer for table in tables for writer in table.writers)

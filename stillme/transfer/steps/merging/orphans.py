@@ -1,4 +1,9 @@
-"""Rows whose parent is in the legacy file, but not in the target."""
+"""Rows whose parent is in the legacy file, but not in the target.
+
+An example: `rss_fetch_items` 7 refers to cycle 3, which was deleted in PostgreSQL or is in
+quarantine. Item 7 is taken out of the stage and quarantined as `missing_parent`; it is loaded when
+cycle 3 comes back.
+"""
 
 from __future__ import annotations
 
@@ -12,21 +17,21 @@ from stillme.transfer.keys import Key
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.postgresql.copy import STAGE, fetch_all, quoted
 from stillme.transfer.sqlite.raw import RawRow
-from stillme.transfer.steps.merging.merged import Merged
+from stillme.transfer.steps.merging.staging import Merged
 from stillme.transfer.steps.rows.careful import SetAside, key_as_text
 from stillme.transfer.steps.rows.job import Source
 
 FindRaw = Callable[[Iterable[Key]], Iterable[RawRow]]
-# Reasons that come before a look at any reference.
+# Reasons that are found before any reference is looked at.
 _FIRST = ("no_key", "missing_column", "refused_by_target", "missing_parent")
 
 
 def set_orphans_aside(alias: str, source: Source, merged: Merged, find_raw: FindRaw) -> None:
     """Take staged rows whose parent is not in the target out of the stage.
 
-    The legacy parent may be loaded by the ledger and yet be gone: deleted on the target side.
-    `find_raw` gives the raw rows of keys. Stage and parents are asked apart: they may be on
-    different nodes.
+    The ledger may say that the parent was loaded although somebody deleted it in the target.
+    `find_raw` gives the raw rows of keys. Stage and parents are asked by two statements, because
+    they may be on different nodes.
     """
     while _take_out(alias, source, merged, find_raw) and source.job.mapping.refers_to_itself:
         # What was taken out may have been a parent of what is left.
@@ -74,7 +79,7 @@ def _references(source: Source) -> Iterator[tuple[MappedColumn, TableMapping]]:
 def _absent(alias: str, mapping: TableMapping, parent: TableMapping, keys: list[int]) -> list[int]:
     """Those of the keys that the parent table does not have in the target.
 
-    Of a table that refers to itself, what is staged is as good as there.
+    Where the table refers to itself, the staged rows count as present.
     """
     if not keys:
         return []
@@ -92,7 +97,11 @@ def _sentence(parent: TableMapping) -> str:
 
 
 def _give_first_reason(alias: str, source: Source, merged: Merged) -> None:
-    """A row set aside for a later column lacks a parent first: values.md names that one."""
+    """Of several reasons the one of the first column counts, as docs/reference/values.md says.
+
+    A row that was set aside for its third column, and whose first one names a missing parent, gets
+    the reason `missing_parent`.
+    """
     mapping = source.job.mapping
     places = {column.legacy: place for place, column in enumerate(mapping.columns)}
     for column, parent in _references(source):

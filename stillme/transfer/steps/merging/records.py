@@ -1,7 +1,8 @@
-"""Quarantine records of changed rows, where a key does not tell one row from all others.
+"""Quarantine records of changed rows, where several rows can have one key.
 
-A table without a primary key may hold a key twice; an untyped one 7 and '7', of which one is no
-key; a text key may be a blob that reads like another row's text. Cells tell such rows apart.
+A table without a primary key may hold a key twice. An untyped key column may hold 7 and '7', of
+which only 7 is a key of the target. A text key column may hold a blob whose bytes are another row's
+text. The cells of the whole row tell such rows apart.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ from stillme.transfer.steps.rows.job import TableSource
 def unloaded_keys(alias: str, source: TableSource, rows: Sequence[RawRow]) -> list[str]:
     """The keys (as text) among `rows` none of whose rows was loaded.
 
-    `rows` are all that the legacy has of their keys, just applied. Records of rows that are no
-    longer there go. A key that only reads like one (a blob, text that is not UTF-8) is none: the
-    target's row of that text is another row's.
+    `rows` are all rows that the legacy file has of their keys, and were applied just now. Records
+    of rows that the file no longer has are deleted. A key that only reads like one (a blob, text
+    that is not UTF-8) is left out: the target's row with that text belongs to another row.
     """
     mapping = source.job.mapping
     loaded: dict[str, list[dict[str, list[Any]]]] = {}
@@ -56,7 +57,7 @@ def drop_records(alias: str, source: TableSource, keys: Sequence[str]) -> None:
 
 
 def drop_keyless(alias: str, source: TableSource) -> None:
-    """The same for rows without a key: read once, because no index finds one of them."""
+    """The same for rows without a key. They are read once, because no index finds them."""
     mapping = source.job.mapping
     null = mapping.key_columns.legacy_null(quoted(mapping.table))
     rows = [(row.rowid, _packed(row)) for row in source.raw.where(null)]
@@ -113,7 +114,7 @@ def _text(cells: dict[str, list[Any]], names: Collection[str]) -> str:
 def _undone(
     alias: str, mapping: TableMapping, rows: Sequence[RawRow], keys: Sequence[str]
 ) -> list[QuarantinedRow]:
-    """Records that set a row aside; of alike ones those at the rowid of one of `rows` first."""
+    """Records that set a row aside; of equal ones those at the rowid of one of `rows` first."""
     records = mapping.identity.of(QuarantinedRow.objects.using(alias)).filter(key__in=keys)
     here = {row.rowid for row in rows}
     undone = records.exclude(status=QuarantinedRow.Status.REPAIRED)

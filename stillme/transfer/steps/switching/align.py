@@ -1,4 +1,8 @@
-"""After the way back: the target holds what the file says, and what it could not take is kept."""
+"""Bringing the target to what the files hold after the way back.
+
+What a file could not take (a fraction of a second in a column of whole seconds) goes from the
+target too, and is kept in `transfer.carried_cell`. From here on the file is what counts.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,8 @@ from stillme.transfer.mapping import EXTRA_COLUMN, TableMapping
 from stillme.transfer.models_sync import CarriedCell
 from stillme.transfer.postgresql.copy import execute, quoted
 from stillme.transfer.steps.merging.compare import compare_keys
-from stillme.transfer.steps.switching.carry_back import Carried, other_fields
+from stillme.transfer.steps.switching.carried import Carried
+from stillme.transfer.steps.switching.carry_back import other_fields
 from stillme.transfer.steps.syncing.children import children_of
 from stillme.transfer.steps.syncing.live_file import LiveFile
 from stillme.transfer.steps.syncing.replay import Replayed, apply_rows
@@ -43,7 +48,7 @@ def _with_children(
 ) -> dict[str, list[Key]]:
     """The keys, and those of the rows that refer to them.
 
-    A parent that came or went on PostgreSQL changes what becomes of rows that were set aside.
+    A row that was set aside may have got its parent in PostgreSQL, or lost it.
     """
     every: dict[str, dict[Key, None]] = {t: dict.fromkeys(wanted) for t, wanted in keys.items()}
     for table in live.tables:
@@ -72,7 +77,10 @@ def _keep_lost(alias: str, live: LiveFile, carried: Carried, run_id: int) -> Non
 
 
 def _reset_others(alias: str, mapping: TableMapping, keys: Sequence[Key]) -> None:
-    """Columns that the legacy has not get what an import gives them; every row becomes ours."""
+    """Give columns that the file does not have what an import gives them.
+
+    Every row is written, so that the engine counts as its writer.
+    """
     among, values = mapping.key_columns.target_among(keys)
     key = quoted(mapping.key_columns.targets[0])
     fed = set(mapping.target_columns)

@@ -1,4 +1,4 @@
-"""A rollback writes into the file that the cut-over froze, and into no other."""
+"""A rollback writes only into a file that is as the cut-over left it."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def require_as_left(
 ) -> None:
     """Raise StateError where the file is not as the cut-over left it.
 
-    To be called in the transaction that is going to write: a write of the old application that
-    came since would be overwritten.
+    Call it in the transaction that is going to write: what the old application wrote since would
+    be overwritten.
     """
     require_place(alias, [file])
     stand = states.standing(alias, file.name)

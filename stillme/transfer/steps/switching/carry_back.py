@@ -1,14 +1,15 @@
 """Carrying target rows back into a legacy file, inside one transaction of that file.
 
-Only what differs is written: a cell whose stored bytes already mean the target's value keeps
-them. What the legacy cannot hold is returned, to be kept in `transfer.carried_cell`.
+Only what differs is written: `2025-01-01 10:00:00` stays as it is if the target holds that instant.
+What was written is read back through the loader and compared. What the file cannot hold (NaN, a
+fraction of a second) is returned, to be kept in `transfer.carried_cell`.
 """
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.db import connections, models, transaction
@@ -20,9 +21,10 @@ from stillme.transfer.postgresql.copy import STAGE, StageWriter, create_stage, f
 from stillme.transfer.registry import legacy_model
 from stillme.transfer.steps.kinds import loader_of
 from stillme.transfer.steps.kinds.base import Stored
-from stillme.transfer.steps.merging.compare import stage_keys
-from stillme.transfer.steps.merging.merged import Merged
+from stillme.transfer.steps.merging.difference import cells_differ
+from stillme.transfer.steps.merging.staging import Merged, stage_keys
 from stillme.transfer.steps.rows.job import TableSource
+from stillme.transfer.steps.switching.carried import Carried, Lost
 from stillme.transfer.steps.switching.legacy_format import (
     UNREADABLE,
     extra_cells,
@@ -31,33 +33,6 @@ from stillme.transfer.steps.switching.legacy_format import (
 from stillme.transfer.steps.switching.legacy_rows import LegacyRows
 
 AT_ONCE = 5_000
-
-
-@dataclass(frozen=True, slots=True)
-class Lost:
-    """A target value that the legacy file could not take as it is."""
-
-    table: str
-    key: str
-    column: str
-    value: str
-    reason: str
-
-
-@dataclass(slots=True)
-class Carried:
-    """What was carried back into one legacy table."""
-
-    file: str
-    table: str
-    keys: list[Key] = field(default_factory=list)
-    inserted: int = 0
-    updated: int = 0
-    deleted: int = 0
-    unchanged: int = 0
-    cells: int = 0
-    lost: list[Lost] = field(default_factory=list)
-    unequal: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +85,10 @@ def _carry_batch(
 
 
 def _note_computed(alias: str, source: TableSource, keys: Sequence[Key], carried: Carried) -> None:
-    """What SQLite computes otherwise than the target has it: nobody may write it there."""
+    """Note generated columns for which SQLite computes another value than the target holds.
+
+    Nobody can write to such a column.
+    """
     mapping = source.job.mapping
     for row in _misread(alias, source, keys, carried.lost):
         for column, value, differs in zip(mapping.columns, row.values, row.differs, strict=True):
@@ -127,7 +105,7 @@ def _write_misread(
     keys: Sequence[Key],
     carried: Carried,
 ) -> None:
-    """Read back what was written; a time that reads as another instant gets its offset."""
+    """Read back what was written; write a time that reads as another instant with its offset."""
     for explicit in (True, False):
         misread = _misread(alias, source, keys, carried.lost)
         if not misread:
@@ -171,9 +149,9 @@ def _target_rows(
     key = mapping.key_columns
     among, among_values = key.target_among(keys, "t")
     columns = [(c.kind, quoted(c.target)) for c in mapping.columns]
-    extra = [quoted(name) for name in mapping.extra_columns if mapping.extra]
-    compared = [*(n for _, n in columns), *extra]
-    differs = [f"s.{n}::text IS DISTINCT FROM t.{n}::text" for n in compared]
+    compared = [c.target for c in mapping.columns]
+    compared += mapping.extra_columns if mapping.extra else ()
+    differs = [cells_differ(mapping, name) for name in compared]
     values = [loader_of(kind).read_target(f"t.{n}") for kind, n in columns]
     others = [f"t.{quoted(str(f.column))}::text" for f in other_fields(mapping)]
     connection = connections[alias]

@@ -1,8 +1,8 @@
-"""How long a switch may keep writers out. Every wait of it asks here what is left.
+"""How long a switch may keep writers out: every wait asks here how much time is left.
 
-SQLite's waits take their time-out from `left`. What PostgreSQL is asked to do, and long SQLite
-statements, are broken off by a thread of the limit when the time is up: a statement that waits for
-a lock cannot look at a clock itself.
+A wait for a lock of SQLite takes its time-out from `left`. Statements that run in PostgreSQL, and
+long ones in SQLite, are cancelled by a thread when the time is up, because a statement that waits
+for a lock cannot look at a clock.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The tail of a cut-over: the rows that were touched last, proven by the judge.
+"""The tail of a cut-over: the rows that were written last, proven by the judge.
 
-The judge is handed in by the caller: the loader's side and the judge do not know each other.
+The caller hands the judge in, because loader and judge do not import each other.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Tail:
             self.touch(found.file, table, keys)
 
     def note_log(self, live: LiveFile, position: int) -> None:
-        """What the log still holds, be it replayed or not."""
+        """The rows of all changes that the log still holds are to be proven, replayed or not."""
         changes = live.log.after(max(0, position), 1_000_000)
         by_name = collapse(changes)
         for table, source in live.tables.items():
@@ -109,7 +109,7 @@ class Tail:
 
 
 def _named(keys: Sequence[Key], names: Sequence[str]) -> list[Key]:
-    """The keys that are named as text; all of them where a name is none of theirs."""
+    """The keys that are named (as text); all keys where a name fits none of them."""
     by_name = {key.spelled(): key for key in keys}
     if not by_name.keys() >= set(names):
         return list(keys)

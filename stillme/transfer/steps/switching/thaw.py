@@ -1,7 +1,7 @@
-"""Letting writers in again after a switch that was made, or given up; what is still locked is said.
+"""Letting writers in again after a switch was made or given up, and saying what is still locked.
 
-A file takes writes again when the transaction that drops its freeze has been committed: that takes
-the write lock, so it also shows that nobody else keeps writers out.
+A file takes writes again once the transaction that drops its freeze is committed. That transaction
+needs the write lock, so it also shows that no other process keeps writers out.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def thaw_files(files: Sequence[LegacyFile], seconds: float) -> dict[str, str]:
                 frozen = _frozen_for(file)
                 why[file.name] = _still_locked(file, frozen, error)
                 if frozen is None:
-                    # Whoever holds that lock may hold it for ever, and it is no freeze of ours.
+                    # Another process holds the lock, perhaps for ever; the freeze is gone.
                     left.remove(file)
             else:
                 left.remove(file)

@@ -1,11 +1,11 @@
-"""What a cut-over must not miss: rows that were written without capture.
+"""Rows that were written without capture, which a cut-over must not miss.
 
-A writer with its triggers off, a table that was rebuilt with the triggers put back, a file that was
-put back from a copy: no log tells of them. So before the freeze a sweep compares every row of a
-snapshot with the target. The file is compared with that snapshot by SQLite alone: once before the
-freeze, when a newer snapshot takes the place of the first one, and once inside it. A row that is
-not the same goes to the judge, whether its change was captured or not. So every row is either as
-the sweep found it, equal on both sides, or judged.
+No log tells of a writer with its triggers off, of a table that was rebuilt with the triggers put
+back, or of a file that was put back from a copy. So before the freeze a sweep compares every row of
+a snapshot with the target. Then SQLite compares the file with that snapshot, without PostgreSQL:
+once before the freeze, when a newer snapshot replaces the first one, and once inside it. A row that
+differs goes to the judge, whether its change was captured or not. So every row is either as the
+sweep found it, equal on both sides, or judged.
 
 If nobody has committed to the file since the snapshot, there is nothing to compare.
 """
@@ -22,12 +22,12 @@ from stillme.transfer.keys import Key
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.scratch import scratch_folder
 from stillme.transfer.sqlite.capture.log import last_sequence
-from stillme.transfer.sqlite.connect import explain, open_legacy, quoted, uri
+from stillme.transfer.sqlite.connect import explain, open_legacy, quoted, reading, uri
 from stillme.transfer.sqlite.schema import row_count
 from stillme.transfer.sqlite.snapshot import Snapshot, take_snapshot
 from stillme.transfer.steps.switching.tail import Tail, refuse
 from stillme.transfer.steps.syncing.follower import Follower
-from stillme.transfer.steps.syncing.live_file import LiveFile, reading
+from stillme.transfer.steps.syncing.live_file import LiveFile
 
 # SQLite's virtual machine instructions between two looks at the clock: a few milliseconds.
 _STEPS = 1_000_000

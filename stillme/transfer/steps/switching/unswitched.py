@@ -1,4 +1,4 @@
-"""What a cut-over does not switch, by name: files that are not there, stores of another kind."""
+"""What a cut-over leaves as it is: files that are absent, and stores such as the vector folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which rows the way back must look at: what PostgreSQL was told to change since the cut-over."""
+"""Which rows the way back must look at: those written in PostgreSQL since the cut-over."""
 
 from __future__ import annotations
 
@@ -28,9 +28,10 @@ def changed_keys(alias: str, mapping: TableMapping) -> tuple[list[Key], bool]:
 
 
 def every_key(alias: str, source: TableSource) -> Iterator[Key]:
-    """Every key of both sides: after a TRUNCATE all of them may have changed.
+    """Every key of both sides, because after a TRUNCATE all of them may have changed.
 
-    But for rows that were set aside: PostgreSQL never had them, so it has not emptied them away.
+    Without those of rows that were set aside: PostgreSQL never had them, so the TRUNCATE did not
+    delete them.
     """
     mapping = source.job.mapping
     keys = mapping.key_columns

@@ -1,7 +1,7 @@
-"""The children of parents that came or went, asked of the target: its foreign keys have indexes.
+"""The children of parents that came or went, found in the target and in its quarantine.
 
-The legacy tables need not have one (`knowledge_relationships` has none), and looking there read a
-whole table for every new parent. What the target does not hold of a legacy row is in quarantine.
+The target has an index for each foreign key. A legacy table need not have one
+(`knowledge_relationships` has none): looking there read a whole table for every new parent.
 """
 
 from __future__ import annotations

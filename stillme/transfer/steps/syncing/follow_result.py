@@ -6,6 +6,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from stillme.transfer.selection import Selection
+from stillme.transfer.steps.rows.outcome import Outcome
 from stillme.transfer.steps.syncing.sweep import Swept
 
 
@@ -29,10 +30,7 @@ class FileFollowed:
     file: str
     changes: int = 0
     rounds: int = 0
-    inserted: int = 0
-    updated: int = 0
-    pruned: int = 0
-    quarantined: int = 0
+    outcome: Outcome = field(default_factory=Outcome)
     foreign: int = 0
     busy: float = 0.0
     lags: deque[float] = field(default_factory=lambda: deque(maxlen=100_000))

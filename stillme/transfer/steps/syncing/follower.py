@@ -1,9 +1,16 @@
-"""The follower: round after round over all files, patient with locked ones."""
+"""The follower: round after round over all files, patient with locked ones.
+
+A round on one file: `PRAGMA data_version` says whether anybody has committed; if so, the change log
+is read from the position on, and with it the rows of the changed keys as they are now, in one short
+read. The rows go through the loader's conversions into a stage and are merged into the target; the
+position moves in the same transaction, so no change is left out or done twice. Every ten seconds
+the log is cut behind the position. Now and then a sweep compares digests of key ranges, to find
+what was written without the triggers.
+A killed follower loses nothing: the next one begins at the committed position.
+"""
 
 from __future__ import annotations
 
-import math
-import random
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -12,14 +19,13 @@ from pathlib import Path
 
 from django.db import transaction
 
-from stillme.transfer.errors import LegacyFileError, StateError
-from stillme.transfer.findings import Event, OnEvent
-from stillme.transfer.live_identity import place, require_place
+from stillme.transfer.errors import LegacyFileError
+from stillme.transfer.findings import OnEvent
+from stillme.transfer.live_identity import place
 from stillme.transfer.models import Run
 from stillme.transfer.registry import LegacyFile
-from stillme.transfer.sqlite.capture.log import trim
-from stillme.transfer.steps.merging.foreign import MOST, sentence
 from stillme.transfer.steps.syncing import states
+from stillme.transfer.steps.syncing.condition import require_followable
 from stillme.transfer.steps.syncing.decision_watch import DecisionWatch
 from stillme.transfer.steps.syncing.decisions import (
     Change,
@@ -27,27 +33,17 @@ from stillme.transfer.steps.syncing.decisions import (
     change_since,
     loaded_signature,
 )
-from stillme.transfer.steps.syncing.file_clock import (
-    clock_problem,
-    require_zone,
-    unknown_offsets,
-)
-from stillme.transfer.steps.syncing.follow_result import FileFollowed, FollowOptions, FollowResult
+from stillme.transfer.steps.syncing.file_clock import clock_problem, unknown_offsets
+from stillme.transfer.steps.syncing.file_watch import FileWatch
+from stillme.transfer.steps.syncing.follow_result import FollowOptions, FollowResult
+from stillme.transfer.steps.syncing.follower_notes import FollowerNotes
 from stillme.transfer.steps.syncing.foreign_writes import settle_foreign
-from stillme.transfer.steps.syncing.live_file import LiveFile, Round, same_file
+from stillme.transfer.steps.syncing.live_file import LiveFile, Round
+from stillme.transfer.steps.syncing.pace import Pace
 from stillme.transfer.steps.syncing.read_again import read_again
-from stillme.transfer.steps.syncing.replay import Replayed, replay_round
-from stillme.transfer.steps.syncing.same_history import require_capture
-from stillme.transfer.steps.syncing.states import Standing, State
+from stillme.transfer.steps.syncing.replay import replay_round
+from stillme.transfer.steps.syncing.states import State
 from stillme.transfer.steps.syncing.sweep import Swept, sweep_file
-
-_LONGEST_WAIT = 5.0
-_TRIM_EVERY = 10.0
-_REPORT_EVERY = 1.0
-# A round that took longer is followed by smaller ones: a follower must be able to end.
-_LONG_ROUND = 5.0
-_FEWEST = 100
-_FIRST = 25_000
 
 
 class Stopped(Exception):
@@ -55,7 +51,12 @@ class Stopped(Exception):
 
 
 class Follower:
-    """The rounds over all files. The caller holds the follower's lock."""
+    """The rounds over all files. The caller holds the writer's lock.
+
+    `open` checks that every file is the one that was followed; `run` does rounds until it is told
+    to stop. A cut-over takes single steps (`step`, `sweep`), and learns by `on_round` what to
+    prove.
+    """
 
     def __init__(
         self, options: FollowOptions, files: Sequence[LegacyFile], run: Run, on_event: OnEvent
@@ -64,21 +65,14 @@ class Follower:
         self.options = options
         self.files = files
         self.run_id = run.pk
-        self.on_event = on_event
+        self.notes = FollowerNotes(self.alias, files, on_event)
         self.live: dict[str, LiveFile] = {}
-        self.done = {file.name: FileFollowed(file.name) for file in files}
         self.positions: dict[str, int] = {}
-        self._versions: dict[str, int] = {}
-        self._stamps: dict[str, int] = {}
-        self._waits: dict[str, tuple[float, float]] = {}
-        self._trimmed: dict[str, tuple[float, int]] = {}
-        # The schema version under which the last sweep, or the load, read each file.
-        self._swept: dict[str, int] = {}
-        self._reported = self._signed = -math.inf
+        self._seen: dict[str, FileWatch] = {}
+        self._paces: dict[str, Pace] = {}
         self._sweeping = False
-        # A cut-over has the files to itself, but for the application: no trim then.
+        # A cut-over tells by the log what was written since its sweep: no trim then.
         self.keeps_log = False
-        self._limits = {file.name: min(_FIRST, options.batch) for file in files}
         self.stop = threading.Event()
         self.on_round: Callable[[Round], None] = lambda found: None
         self.on_decision: Callable[[LiveFile], None] = lambda live: None
@@ -90,13 +84,12 @@ class Follower:
         for file in self.files:
             live = LiveFile(file, self.run_id, alias=self.alias, overwrite=False)
             self.live[file.name] = live
-            check_followable(self.alias, live)
+            require_followable(self.alias, live)
         self._settle_restored()
         for file in self.files:
             live = self.live[file.name]
             stand = states.standing(self.alias, file.name)
-            identity = str(stand.details.get("capture_id", ""))
-            live.follow_from(identity, stand.position, stand.details.get("witness"))
+            live.follow_from(stand)
             judged = stand.details.get("decided") or loaded_signature(self.alias, file.name)
             if judged is not None:
                 now, schema = live.decisions, live.schema.digest
@@ -113,28 +106,28 @@ class Follower:
                     self.alias, file.name, State.FOLLOWING,
                     decided=decided, seen_at=seen_at, ended_at=None, **known,
                 )  # fmt: skip
-            self._swept[file.name] = int(stand.details.get("schema_version", -1))
             self.positions[file.name] = stand.position
-            self._trimmed[file.name] = (time.monotonic(), stand.position)
+            schema_version = int(stand.details.get("schema_version", -1))
+            self._seen[file.name] = FileWatch(live, stand.position, schema_version)
+            self._paces[file.name] = Pace(self.options.batch)
 
     def _settle_restored(self) -> None:
         """In a database restored from a dump nobody knows who wrote the rows: compare them."""
         stands = states.standings(self.alias, list(self.live))
         if not any("restored" in stand.details for stand in stands.values()):
             return
-        message = "The database was restored from a dump: comparing every row with the files."
-        self.on_event(Event("notice", {"message": message}))
-        self._tell(settle_foreign(self.alias, list(self.live.values()), self._breathe))
+        self.notes.say("The database was restored from a dump: comparing every row with the files.")
+        self._settle_foreign()
+
+    def _settle_foreign(self) -> None:
+        found = settle_foreign(self.alias, list(self.live.values()), self._breathe)
+        self.notes.say_foreign(found)
 
     def _breathe(self) -> None:
         """Between two parts of a long work: give a sign of life, end where it was told to."""
         if self.stop.is_set():
             raise Stopped
-        self.sign()
-
-    def _tell(self, foreign: dict[str, list[str]]) -> None:
-        for table, keys in foreign.items():
-            self.on_event(Event("notice", {"message": sentence(table, keys)}))
+        self.notes.sign()
 
     def close(self) -> None:
         """Close the files."""
@@ -144,7 +137,7 @@ class Follower:
     def run(self, stop: threading.Event) -> FollowResult:
         """Rounds until told to stop, or drained."""
         self.stop = stop
-        result = FollowResult(self.run_id, list(self.done.values()))
+        result = FollowResult(self.run_id, list(self.notes.done.values()))
         goals = {name: live.log.last() for name, live in self.live.items()}
         next_sweep = time.monotonic() + self.options.sweep_every
         while not stop.is_set():
@@ -161,90 +154,47 @@ class Follower:
             result.swept += self.sweep()
         self.trim_all()
         self.report(force=True)
-        self.sign(ended=True)
+        self.notes.sign(ended=True)
         return result
 
     def step(self, name: str) -> int:
         """One round on one file: the number of changes replayed. A locked file waits its turn."""
-        until, wait = self._waits.get(name, (0.0, 0.1))
-        if time.monotonic() < until:
+        pace = self._paces[name]
+        if pace.is_waiting:
             return 0
         try:
             replayed = self._round(name)
         except LegacyFileError as error:
             if "is locked" not in str(error):
                 raise
-            # Jitter, so that followers and writers do not meet in step again and again.
-            pause = wait * random.uniform(0.5, 1.5)  # noqa: S311
-            self._waits[name] = (time.monotonic() + pause, min(wait * 2, _LONGEST_WAIT))
-            message = f"{name}: the file is locked, trying again in {pause:.1f} s."
-            self.on_event(Event("notice", {"message": message}))
+            pause = pace.wait()
+            self.notes.say(f"{name}: the file is locked, trying again in {pause:.1f} s.")
             return 0
-        self._waits.pop(name, None)
+        pace.go_on()
         return replayed
 
     def _round(self, name: str) -> int:
-        live = self.live[name]
-        live.check_place()
-        self._check_rewritten(live)
-        version = live.data_version()
-        if version == self._versions.get(name):
+        live, seen, pace = self.live[name], self._seen[name], self._paces[name]
+        version = seen.new_version(self.positions[name])
+        if version is None:
             return 0
-        began = time.monotonic()
-        limit = self._limits[name]
+        began, limit = time.monotonic(), pace.limit
         found = live.look(self.positions[name], limit)
         if found.changes:
             replayed = replay_round(self.alias, live, found)
             self.on_round(found)
             self._tell_offsets(shown_offsets(live, found))
             self.positions[name] = found.end
-            self._count(name, found, replayed)
-            self.done[name].busy += time.monotonic() - began
-            self._limits[name] = self._next_limit(found.changes, limit, time.monotonic() - began)
+            seconds = time.monotonic() - began
+            self.notes.count(name, found, replayed, seconds)
+            pace.note_round(found.changes, seconds)
         if self.decides_otherwise(name, found):
             self._decide_again(name)
         if found.changes < limit:
-            self._versions[name] = version
-        self._trim_sometimes(name)
+            seen.version = version
+        if seen.may_be_trimmed(self.positions[name]):
+            self._trim(name)
         return found.changes
-
-    def _check_rewritten(self, live: LiveFile) -> None:
-        """A file that changed on disk is looked at through a fresh connection too."""
-        name, stamp = live.file.name, live.file.path.stat().st_mtime_ns
-        if self._stamps.get(name) != stamp and live.is_wal:
-            live.check_on_disk(self.positions[name])
-        self._stamps[name] = stamp
-
-    def _next_limit(self, changes: int, limit: int, seconds: float) -> int:
-        """How many changes the next round takes, so that it ends within some seconds."""
-        if changes < limit and seconds <= _LONG_ROUND:
-            # Of few changes most of the time is not theirs: they tell nothing of a full round.
-            return limit
-        fitting = int(changes * _LONG_ROUND / max(seconds, 0.001))
-        return max(_FEWEST, min(fitting, 4 * limit, self.options.batch))
-
-    def _count(self, name: str, found: Round, replayed: Replayed) -> None:
-        done = self.done[name]
-        done.rounds += 1
-        done.changes += found.changes
-        done.inserted += replayed.outcome.inserted
-        done.updated += replayed.outcome.updated
-        done.pruned += replayed.outcome.pruned
-        done.quarantined += replayed.outcome.quarantined
-        if replayed.foreign:
-            self._tell_foreign(name, replayed.foreign)
-        now = time.time()
-        done.lags.extend(max(0.0, now - at) for at in found.times)
-
-    def _tell_foreign(self, name: str, found: dict[str, list[str]]) -> None:
-        for table, keys in found.items():
-            self.on_event(Event("notice", {"message": sentence(table, keys)}))
-            self.done[name].foreign += len(keys)
-        known = states.standing(self.alias, name).details.get("foreign") or {}
-        merged = {t: [*known.get(t, []), *found.get(t, [])] for t in {*known, *found}}
-        short = {table: list(dict.fromkeys(keys))[:MOST] for table, keys in merged.items()}
-        with transaction.atomic(using=self.alias):
-            states.note(self.alias, name, foreign=short)
 
     def decides_otherwise(self, name: str, found: Round) -> bool:
         """Whether, with this round, rows mean something else that nobody wrote to."""
@@ -274,32 +224,24 @@ class Follower:
         """Once for each sentence: rows with twins are read right, others wait for an import."""
         if sentence and sentence not in self._told:
             self._told.add(sentence)
-            self.on_event(Event("notice", {"message": f"{sentence}."}))
+            self.notes.say(f"{sentence}.")
 
     def _read_again(self, live: LiveFile, change: Change) -> bool:
         if change:
-            message = f"{live.file.name}: {change.sentence()}, reading again."
-            self.on_event(Event("notice", {"message": message}))
+            self.notes.say(f"{live.file.name}: {change.sentence()}, reading again.")
             read_again(self.alias, live, change, self._breathe)
         return bool(change)
 
-    def _trim_sometimes(self, name: str) -> None:
-        at, position = self._trimmed[name]
-        grown = self.positions[name] - position
-        if grown and (time.monotonic() - at > _TRIM_EVERY or grown > 20_000):
-            self._trim(name)
-
     def _trim(self, name: str) -> None:
+        """Delete what was replayed from a file's change log."""
         if self._sweeping or self.keeps_log:
             # The sweep tells by the log what was written since its snapshot.
             return
+        position = self.positions[name]
         with transaction.atomic(using=self.alias):
             # This commit waits for the disk, and with it every round before.
-            states.note(self.alias, name, trimmed_to=self.positions[name])
-        live = self.live[name]
-        live.check_place()
-        trim(live.file.path, self.positions[name], history=live.history_at(self.positions[name]))
-        self._trimmed[name] = (time.monotonic(), self.positions[name])
+            states.note(self.alias, name, trimmed_to=position)
+        self._seen[name].trim(position)
 
     def trim_all(self) -> None:
         """Trim every log, as far as the writers let us."""
@@ -310,12 +252,12 @@ class Follower:
     def sweep_is_due(self) -> bool:
         """Whether a file's schema changed since its last sweep: a table may have been rebuilt with
         the triggers put back, and no trigger tells what that did to its rows."""
-        return any(live.schema_version != self._swept.get(name) for name, live in self.live.items())
+        return any(seen.live.schema_version != seen.swept_under for seen in self._seen.values())
 
     def sweep(self, directory: Path | None = None) -> list[Swept]:
         """Sweep every file and note the outcome; the snapshots stay in `directory`."""
         found = []
-        self._tell(settle_foreign(self.alias, list(self.live.values()), self._breathe))
+        self._settle_foreign()
         for name, live in self.live.items():
             self._sweeping = True
             try:
@@ -325,14 +267,12 @@ class Follower:
             self.positions[name] = states.standing(self.alias, name).position
             found.append(swept)
             self._note_sweep(live, swept)
-            self.on_event(
-                Event("sweep", {"file": name, "ranges": swept.ranges, "keys": swept.bypassed})
-            )
+            self.notes.say_swept(name, swept.ranges, swept.bypassed)
         return found
 
     def _note_sweep(self, live: LiveFile, swept: Swept) -> None:
         name = live.file.name
-        self._swept[name] = swept.schema_version
+        self._seen[name].swept_under = swept.schema_version
         with transaction.atomic(using=self.alias):
             states.note(
                 self.alias,
@@ -350,62 +290,12 @@ class Follower:
             self.step(name)
         self.report()
 
-    def sign(self, *, ended: bool = False) -> None:
-        """Write down that this follower is alive, about once a second, or that it ends."""
-        if not ended and time.monotonic() - self._signed < _REPORT_EVERY:
-            return
-        self._signed = time.monotonic()
-        with transaction.atomic(using=self.alias):
-            now = states.server_now(self.alias)
-            for name in self.live:
-                states.note(self.alias, name, seen_at=now, ended_at=now if ended else None)
-
     def report(self, *, force: bool = False) -> None:
         """Tell the lag and write it down, about once a second."""
-        if not force and time.monotonic() - self._reported < _REPORT_EVERY:
-            return
-        self._reported = self._signed = time.monotonic()
-        found = {n: measure_lag(live, self.positions[n]) for n, live in self.live.items()}
-        # One commit for all files: each one waits for the disk, and the changes wait with it.
-        with transaction.atomic(using=self.alias):
-            seen_at = states.server_now(self.alias)
-            for name, (changes, seconds) in found.items():
-                states.note(
-                    self.alias,
-                    name,
-                    lag_changes=changes,
-                    lag_seconds=round(seconds, 3),
-                    replayed=self.done[name].changes,
-                    seen_at=seen_at,
-                )
-        for name, (changes, seconds) in found.items():
-            replayed = self.done[name].changes
-            data = {"file": name, "changes": changes, "seconds": seconds, "replayed": replayed}
-            self.on_event(Event("lag", data))
-
-
-def check_followable(alias: str, live: LiveFile) -> Standing:
-    """Where the file stands. Raises StateError where capture is not healthy or the file is
-    another one."""
-    require_place(alias, [live.file])
-    require_zone(alias, live.file.name)
-    require_capture(live.file, live.capture_status())
-    stand = states.standing(alias, live.file.name)
-    identity = str(stand.details.get("capture_id", ""))
-    other = same_file(live, identity, stand.details.get("witness"), stand.position)
-    if other is not None:
-        raise StateError(other)
-    return stand
+        self.notes.report(self.live, self.positions, force=force)
 
 
 def shown_offsets(live: LiveFile, found: Round) -> str:
     """The sentence for rows of a round with offsets that the last import did not see, or ""."""
     shown = (row.row_offset for rows in found.rows.values() for row in rows)
     return unknown_offsets(live.file.name, live.decisions.clock, shown)
-
-
-def measure_lag(live: LiveFile, position: int) -> tuple[int, float]:
-    """(changes, seconds) that the target is behind."""
-    changes = max(0, live.log.last() - position)
-    oldest = live.log.oldest_after(position) if changes else None
-    return changes, 0.0 if oldest is None else max(0.0, time.time() - oldest)

@@ -1,4 +1,4 @@
-"""Settling what somebody else wrote in PostgreSQL, for files that are followed."""
+"""Comparing foreign rows with files that are followed, and adopting the equal ones."""
 
 from __future__ import annotations
 

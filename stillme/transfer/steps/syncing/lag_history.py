@@ -9,7 +9,8 @@ from django.db import connections, transaction
 
 from stillme.transfer.findings import Event, OnEvent
 from stillme.transfer.models import LagSample
-from stillme.transfer.postgresql.copy import commit_lazily, execute, fetch_all
+from stillme.transfer.postgresql.copy import execute, fetch_all
+from stillme.transfer.postgresql.distributed import commit_lazily
 
 EVERY = 5.0
 HOURS = 24

@@ -1,4 +1,4 @@
-"""Is a follower alive? Told by the time it last wrote down, and by the lock that it holds."""
+"""Whether a file's follower is alive, by the time of its last note and the lock that it holds."""
 
 from __future__ import annotations
 

@@ -1,13 +1,13 @@
-"""A legacy file that is still written to: its mappings, its clock, its log, one read at a time.
+"""A legacy file that is still written to: its mappings, its clock, its change log.
 
-Reads are short: in a file with a rollback journal a reader keeps writers from committing.
+Each read is one short transaction: in a file with a rollback journal a reader keeps writers from
+committing.
 """
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from stillme.transfer.errors import StateError
@@ -18,7 +18,7 @@ from stillme.transfer.registry import LegacyFile, legacy_models
 from stillme.transfer.sqlite.capture import CapturedTable, CaptureStatus, ChangeLog, status
 from stillme.transfer.sqlite.capture.log import Change, Witness, collapse
 from stillme.transfer.sqlite.capture.tables import captured_tables
-from stillme.transfer.sqlite.connect import explain, open_legacy
+from stillme.transfer.sqlite.connect import explain, open_legacy, reading
 from stillme.transfer.sqlite.epochs import end_keys, read_number_ranges, units_of
 from stillme.transfer.sqlite.parts import scan_on
 from stillme.transfer.sqlite.raw import RawRow
@@ -27,10 +27,10 @@ from stillme.transfer.sqlite.snapshot import Snapshot
 from stillme.transfer.steps.loading.plan import file_mappings
 from stillme.transfer.steps.rows.job import TableJob, TableSource
 from stillme.transfer.steps.rows.read_keys import MANY, ManyRows, read_many
-from stillme.transfer.steps.syncing import states
 from stillme.transfer.steps.syncing.decisions import Decisions
 from stillme.transfer.steps.syncing.file_clock import file_clock
-from stillme.transfer.steps.syncing.same_history import other_history, require_capture
+from stillme.transfer.steps.syncing.same_history import FollowedHistory, require_capture
+from stillme.transfer.steps.syncing.states import Standing
 
 
 @dataclass(slots=True)
@@ -74,14 +74,12 @@ class LiveFile:
         # A run must see what is written from now on; whoever only looks may read a private copy.
         self.connection = open_legacy(file.path, timeout=2.0, in_place=run_id is not None)
         self.log = ChangeLog(self.connection)
-        self.notices: list[str] = []
         # The PRAGMA schema_version that everything here was read under.
         self.schema_version = -1
         self.schema: FoundSchema
         self.tables: dict[str, TableSource] = {}
         self.decisions = Decisions()
-        self._capture_id = ""
-        self._witnesses: dict[int, list[object] | None] = {}
+        self.history: FollowedHistory | None = None
         self.refresh()
 
     @property
@@ -109,7 +107,7 @@ class LiveFile:
                 return
             self._read_all()
             self.schema_version = version
-            if self._capture_id:
+            if self.history:
                 require_capture(self.file, status(self.connection, self.captured()))
         except sqlite3.Error as error:
             raise explain(self.file.path, error) from error
@@ -117,19 +115,17 @@ class LiveFile:
     def _read_schema_version(self) -> int:
         return int(self.connection.execute("PRAGMA schema_version").fetchone()[0])
 
-    def follow_from(self, capture_id: str, position: int, witness: list[object] | None) -> None:
-        """From now on every `look` checks that this is the file, and the history, of these."""
-        self._capture_id = capture_id
-        self._witnesses = {position: witness}
+    def follow_from(self, stand: Standing) -> None:
+        """From now on every `look` checks that this is the file, and the history, of that."""
+        witness = stand.details.get("witness")
+        self.history = FollowedHistory(
+            self._alias, self.file, stand.capture_id, stand.position, witness
+        )
 
     @property
     def is_wal(self) -> bool:
         """Whether the file has a write-ahead log now."""
         return str(self.connection.execute("PRAGMA journal_mode").fetchone()[0]) == "wal"
-
-    def history_at(self, position: int) -> tuple[str, list[object] | None]:
-        """The capture's identity and the witness at a position that was followed to."""
-        return self._capture_id, self._witnesses.get(position)
 
     def check_place(self) -> None:
         """Raise StateError where the path leads to another file than the one that is open."""
@@ -146,35 +142,14 @@ class LiveFile:
         For a caller that reads in one transaction (or a copy, with that one's `log`): what it
         checks is what it reads.
         """
-        if self._capture_id and (other := self._other_history(log or self.log, position)):
-            raise StateError(other)
-
-    def _other_history(self, log: ChangeLog, position: int) -> str | None:
-        if position not in self._witnesses:
-            stand = states.standing(self._alias, self.file.name)
-            self._witnesses[stand.position] = stand.details.get("witness")
-        witness = self._witnesses.get(position)
-        return other_history(self.file, log, self._capture_id, witness, position)
-
-    def check_on_disk(self, position: int) -> None:
-        """Raise StateError where a fresh connection finds another history than was followed.
-
-        A file in WAL mode that something else than SQLite writes over keeps its wal-index, and
-        the open connection keeps its cached pages.
-        """
-        fresh = open_legacy(self.file.path, timeout=2.0, in_place=True)
-        try:
-            if other := self._other_history(ChangeLog(fresh), position):
-                raise StateError(other)
-        finally:
-            fresh.close()
+        if self.history:
+            self.history.require(log or self.log, position)
 
     def _read_all(self) -> None:
         self.schema = read_schema(self.connection)
         before = {t: s.job.mapping.digest for t, s in self.tables.items()}
         snapshot = Snapshot(self.file.name, self.file.path, self.file.path, self.schema, 0, "")
-        self.notices = []
-        mappings = file_mappings(snapshot, self.notices)
+        mappings = file_mappings(snapshot, [])
         if before == {t: m.digest for t, m in mappings.items()} and self.tables:
             return
         self.decisions = self._decide(mappings)
@@ -247,10 +222,8 @@ class LiveFile:
             found.times = [change.at for change in changes]
             self._collect(found, changes)
         found.witness = self.log.witness(found.end)
-        known = self._witnesses.get(position)
-        noted = None if found.witness is None else found.witness.as_list()
-        # The round may fail to be applied: then it is looked for at its start again.
-        self._witnesses = {position: known, found.end: noted}
+        if self.history:
+            self.history.note(position, found.end, found.witness)
         return found
 
     def read(self, table: str, keys: Sequence[Key]) -> Round:
@@ -293,29 +266,3 @@ class LiveFile:
     def close(self) -> None:
         """Close the connection."""
         self.connection.close()
-
-
-@contextmanager
-def reading(connection: sqlite3.Connection) -> Iterator[None]:
-    """One consistent view over several statements."""
-    connection.execute("BEGIN")
-    try:
-        yield
-    finally:
-        connection.execute("ROLLBACK")
-
-
-def same_file(live: LiveFile, capture_id: str, witness: object, position: int) -> str | None:
-    """None where the open file is the one that was followed, else the sentence that says not."""
-    return other_history(live.file, live.log, capture_id, witness, position)
-
-
-def problem_of(live: LiveFile, stand: states.Standing) -> str:
-    """The sentence for a captured file whose log is not the one that was followed, or ""."""
-    identity = str(stand.details.get("capture_id", ""))
-    if stand.state == states.State.ABSENT or not identity:
-        return ""
-    other = same_file(live, identity, stand.details.get("witness"), stand.position)
-    if other and stand.state == states.State.LIVE:
-        return f"{live.file.path} is not the file that the cut-over froze: put that one back."
-    return other or ""

@@ -1,4 +1,7 @@
-"""Which swept ranges a replay touched: only there may a digest change without a bypass."""
+"""Which swept ranges a replay touched.
+
+If the digest of a range changes and no replay touched it, somebody wrote without capture.
+"""
 
 from __future__ import annotations
 

@@ -1,7 +1,12 @@
 """Replaying one round of changes: the rows as they are now, and the position, in one transaction.
 
-The log holds keys only and the present state of a row is read, so a round that is replayed twice
-ends in the same rows; the position moves in the transaction of the rows, so none is left out.
+An example: the log says that items 7 and 9 and cycle 3 were written. Cycle 3 is there: it goes
+through the checks of the import and is merged. It is new, so items that were quarantined for lack
+of it are read again with items 7 and 9. Item 9 is no longer in the file: it is deleted in the
+target, with what was kept of it.
+
+The log holds keys only and the present row is read, so a round that is replayed twice ends in the
+same rows. The position moves in the transaction of the rows, so no change is left out.
 """
 
 from __future__ import annotations
@@ -18,31 +23,22 @@ from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.postgresql.capture import as_replay
 from stillme.transfer.postgresql.copy import (
-    STAGE,
-    StageWriter,
-    commit_lazily,
-    create_stage,
-    execute,
     fetch_all,
 )
+from stillme.transfer.postgresql.distributed import commit_lazily
 from stillme.transfer.postgresql.locks import share_rows
 from stillme.transfer.sqlite.raw import RawRow
-from stillme.transfer.steps.merging.apply import apply_raw
+from stillme.transfer.steps.merging.apply import apply_many, apply_raw
 from stillme.transfer.steps.merging.compare import present_keys
 from stillme.transfer.steps.merging.foreign import foreign_among
-from stillme.transfer.steps.merging.merge import delete_keys, stage_rows
-from stillme.transfer.steps.merging.merge_rows import merge_stage
-from stillme.transfer.steps.merging.merged import Merged
-from stillme.transfer.steps.merging.orphans import set_orphans_aside
+from stillme.transfer.steps.merging.merge import delete_keys
 from stillme.transfer.steps.merging.records import (
     drop_keyless,
     drop_records,
     unloaded_keys,
 )
-from stillme.transfer.steps.rows.job import TableSource
 from stillme.transfer.steps.rows.outcome import Outcome
 from stillme.transfer.steps.rows.read_keys import ManyRows
-from stillme.transfer.steps.rows.set_aside import keep_cells, quarantine_rows
 from stillme.transfer.steps.syncing import states
 from stillme.transfer.steps.syncing.children import children_of
 from stillme.transfer.steps.syncing.live_file import LiveFile, Round
@@ -119,7 +115,7 @@ def apply_rows(
             every = [*wanted, *extra]
             before = present_keys(alias, source.job.mapping, every) if is_parent else set()
             every_row = [*found, *live.rows(table, extra)]
-            _apply_table(alias, live, table, every, every_row, result, common)
+            _TableReplay(alias, live, table, result).apply(every, every_row, common)
             if is_parent:
                 moved = before ^ present_keys(alias, source.job.mapping, every)
                 for child, child_keys in children_of(alias, live, table, sorted(moved)).items():
@@ -128,90 +124,89 @@ def apply_rows(
             wanted, found, common = {}, (), None
 
 
-def _apply_table(
-    alias: str,
-    live: LiveFile,
-    table: str,
-    keys: Sequence[Key],
-    rows: Sequence[RawRow],
-    result: Replayed,
-    many: ManyRows | None,
-) -> None:
-    source = live.tables[table]
-    mapping = source.job.mapping
-    if not mapping.key_columns:
-        return
-    present: set[Key] = set()
-    if many is not None:
-        outcome = apply_many(alias, source, many)
+class _TableReplay:
+    """Brings one table of the target to the rows that the file has of some keys.
+
+    First the rows that are there: the common ones of many keys as a stream, the others one by one.
+    Then the keys without a row: their target rows are deleted, with what was kept of them. Last the
+    rows that were loaded once and are in quarantine now: they leave the target. A target row that
+    somebody else wrote is never deleted; it is named in the result.
+    """
+
+    def __init__(self, alias: str, live: LiveFile, table: str, result: Replayed) -> None:
+        self._alias = alias
+        self._live = live
+        self._table = table
+        self._result = result
+        self._source = live.tables[table]
+        self._mapping = self._source.job.mapping
+
+    def apply(self, keys: Sequence[Key], rows: Sequence[RawRow], many: ManyRows | None) -> None:
+        """`many` holds the common rows, if the keys are many; `rows` begins with its others."""
+        columns = self._mapping.key_columns
+        if not columns:
+            return
+        present: set[Key] = set()
+        if many is not None:
+            rows, present = self._apply_stream(keys, rows, many)
+        for start in range(0, len(rows), _AT_ONCE):
+            batch = rows[start : start + _AT_ONCE]
+            self._result.note(self._table, apply_raw(self._alias, self._source, batch))
+        present.update(columns.of_cells(row.cells) for row in rows)
+        self._delete_absent([key for key in keys if key not in present])
+        self._delete_unloaded(rows, present)
+        if any(key.is_null for key in (*present, *keys)):
+            drop_keyless(self._alias, self._source)
+
+    def _apply_stream(
+        self, keys: Sequence[Key], rows: Sequence[RawRow], many: ManyRows
+    ) -> tuple[Sequence[RawRow], set[Key]]:
+        """(rows that are still to be applied, keys of those that were)."""
+        rest = rows[len(many.others) :]
+        outcome = apply_many(self._alias, self._source, many)
         if outcome is None:
             # PostgreSQL refuses one of the common rows: each of them by itself, the others too.
             whole = [key for key in keys if key.is_whole]
-            rows = [*live.rows(table, whole), *rows[len(many.others) :]]
+            return [*self._live.rows(self._table, whole), *rest], set()
+        self._result.note(self._table, outcome)
+        return rest, set(many.present)
+
+    def _delete_absent(self, away: Sequence[Key]) -> None:
+        """Target rows, kept cells and quarantine records of keys that the file no longer has."""
+        columns = self._mapping.key_columns
+        odd = [key for key in away if columns.in_target(key) is None]
+        # A target row whose key is this text belongs to another row.
+        drop_records(self._alias, self._source, spelled_keys(odd))
+        gone = self._ours(spelled_keys(columns.held(away)))
+        for start in range(0, len(gone), _AT_ONCE):
+            batch = gone[start : start + _AT_ONCE]
+            self._delete(batch)
+            drop_records(self._alias, self._source, batch)
+
+    def _delete_unloaded(self, rows: Sequence[RawRow], present: set[Key]) -> None:
+        """Target rows whose legacy row is in quarantine now."""
+        if self._mapping.key_is_rowid:
+            bad = _quarantined(self._alias, self._mapping, spelled_keys(present))
         else:
-            result.note(table, outcome)
-            present.update(many.present)
-            rows = rows[len(many.others) :]
-    for start in range(0, len(rows), _AT_ONCE):
-        result.note(table, apply_raw(alias, source, rows[start : start + _AT_ONCE]))
-    present.update(mapping.key_columns.of_cells(row.cells) for row in rows)
-    away = [key for key in keys if key not in present]
-    alike = [key for key in away if mapping.key_columns.in_target(key) is None]
-    # The target's row of that text, if any, is another row's.
-    drop_records(alias, source, spelled_keys(alike))
-    gone = spelled_keys(mapping.key_columns.held(away))
-    _drop_gone(alias, source, _ours(alias, source, gone, table, result), result.outcome)
-    if mapping.key_is_rowid:
-        bad = _quarantined(alias, mapping, spelled_keys(present))
-    else:
-        bad = _fitting(mapping, unloaded_keys(alias, source, rows))
-    bad = _ours(alias, source, bad, table, result)
-    result.outcome.pruned += delete_keys(alias, mapping, bad) if bad else 0
-    if any(key.is_null for key in (*present, *away)):
-        drop_keyless(alias, source)
+            bad = _fitting(self._mapping, unloaded_keys(self._alias, self._source, rows))
+        if bad := self._ours(bad):
+            self._delete(bad)
 
+    def _delete(self, keys: Sequence[str]) -> None:
+        self._result.outcome.pruned += delete_keys(self._alias, self._mapping, keys)
 
-def _ours(
-    alias: str, source: TableSource, keys: Sequence[str], table: str, result: Replayed
-) -> list[str]:
-    """The keys without those whose target row somebody else wrote: it is not deleted silently."""
-    if source.job.overwrite:
-        return list(keys)
-    foreign = foreign_among(alias, source.job.mapping, keys)
-    if foreign:
-        result.foreign.setdefault(table, []).extend(foreign)
-    return [key for key in keys if key not in foreign]
-
-
-def apply_many(alias: str, source: TableSource, many: ManyRows) -> Outcome | None:
-    """Merge many rows, in the caller's transaction; None where PostgreSQL refuses the stream."""
-    mapping = source.job.mapping
-    connection = connections[alias]
-    merged = Merged(mapping)
-    create_stage(connection, mapping)
-    writer = StageWriter(connection, mapping.target_columns)
-    if not writer.try_blocks(many.blocks):
-        return None
-    merged.outcome.legacy_rows = merged.outcome.loaded = many.common
-    stage_rows(writer, source, many.others, merged)
-    execute(connection, f"ANALYZE {STAGE}")
-    set_orphans_aside(alias, source, merged, source.raw.keys)
-    merge_stage(alias, source.job, merged)
-    quarantine_rows(alias, mapping, source.job.run_id, merged.set_aside)
-    keep_cells(alias, mapping, source.job.run_id, merged.kept.values())
-    return merged.outcome
-
-
-def _drop_gone(alias: str, source: TableSource, gone: Sequence[str], outcome: Outcome) -> None:
-    """Target rows, kept cells and quarantine entries of keys that the legacy no longer has."""
-    for start in range(0, len(gone), _AT_ONCE):
-        batch = gone[start : start + _AT_ONCE]
-        outcome.pruned += delete_keys(alias, source.job.mapping, batch)
-        drop_records(alias, source, batch)
+    def _ours(self, keys: Sequence[str]) -> list[str]:
+        """The keys whose target row the engine wrote; the others are named, and not deleted."""
+        if self._source.job.overwrite:
+            return list(keys)
+        foreign = foreign_among(self._alias, self._mapping, keys)
+        if foreign:
+            self._result.foreign.setdefault(self._table, []).extend(foreign)
+        return [key for key in keys if key not in foreign]
 
 
 def _quarantined(alias: str, mapping: TableMapping, keys: Sequence[str]) -> list[str]:
-    """A row that was loaded and is bad now is in quarantine, not in the target as well."""
+    """Those of the keys that are in quarantine now, and may still be in the target."""
     rows = fetch_all(
         connections[alias],
         f"SELECT key FROM {QuarantinedRow._meta.db_table} WHERE {OF_TABLE} "

@@ -1,13 +1,21 @@
-"""Is this the file, and the history of it, that was followed? And does capture still see it all?"""
+"""Is this the file, and the history of it, that was followed? And does capture still see it all?
+
+The witness of a position is the change that has that number in the log: its key and its time. A
+restored file, or another one laid over ours, does not have it. `FollowedHistory` is asked inside
+the read that relies on it, every time.
+"""
 
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 
 from stillme.transfer.errors import StateError
 from stillme.transfer.live_identity import START_OVER
 from stillme.transfer.registry import LegacyFile
-from stillme.transfer.sqlite.capture import CaptureStatus, ChangeLog
+from stillme.transfer.sqlite.capture import CaptureStatus, ChangeLog, Witness
+from stillme.transfer.sqlite.connect import open_legacy
+from stillme.transfer.steps.syncing import states
 
 
 def require_capture(file: LegacyFile, health: CaptureStatus) -> None:
@@ -54,3 +62,48 @@ def other_history(
             raise
         return f"{file.path} has lost its change table: {advice}."
     return None
+
+
+class FollowedHistory:
+    """The history of a file as far as a follower has replayed it."""
+
+    def __init__(
+        self,
+        alias: str,
+        file: LegacyFile,
+        capture_id: str,
+        position: int,
+        witness: list[object] | None,
+    ) -> None:
+        self._alias = alias
+        self._file = file
+        self._capture_id = capture_id
+        self._witnesses: dict[int, list[object] | None] = {position: witness}
+
+    def at(self, position: int) -> tuple[str, list[object] | None]:
+        """The capture's identity and the witness at a position that was followed to."""
+        return self._capture_id, self._witnesses.get(position)
+
+    def note(self, start: int, end: int, witness: Witness | None) -> None:
+        """A round was read. It may fail to be applied: then it is looked for at its start again."""
+        known = self._witnesses.get(start)
+        noted = None if witness is None else witness.as_list()
+        self._witnesses = {start: known, end: noted}
+
+    def require(self, log: ChangeLog, position: int) -> None:
+        """Raise StateError where the log is not the one that was followed up to `position`."""
+        if position not in self._witnesses:
+            stand = states.standing(self._alias, self._file.name)
+            self._witnesses[stand.position] = stand.details.get("witness")
+        witness = self._witnesses.get(position)
+        if other := other_history(self._file, log, self._capture_id, witness, position):
+            raise StateError(other)
+
+    def require_on_disk(self, position: int) -> None:
+        """Raise StateError where a fresh connection finds another history than was followed.
+
+        A file in WAL mode that something else than SQLite writes over keeps its wal-index, and
+        the open connection keeps its cached pages.
+        """
+        with closing(open_legacy(self._file.path, timeout=2.0, in_place=True)) as fresh:
+            self.require(ChangeLog(fresh), position)

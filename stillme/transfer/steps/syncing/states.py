@@ -1,12 +1,16 @@
-"""The state machine of a legacy file: where it stands, what may come next.
+"""The state of each legacy file on this target, and what may be done in it.
 
-absent -> captured -> loaded -> following -> live -> rolled back -> following ...
+A file starts *absent*. `sync_sqlite --install` makes it *captured*, a complete import *loaded*, a
+follower *following*, the cut-over *live*; the way back makes it *rolled back*, and following starts
+again from there. `WAYS` is the whole machine: commands, dry runs, `migration_status`, the dashboard
+and the go/no-go list ask it, and no message advises what it does not allow.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from django.db import connections, transaction
@@ -18,6 +22,65 @@ from stillme.transfer.postgresql.copy import fetch_all
 
 State = FileState.State
 
+
+class Action(StrEnum):
+    """What a command does with a legacy file; the value names it in messages."""
+
+    INSTALL = "installing capture"
+    REMOVE = "removing capture"
+    IMPORT = "import_sqlite"
+    FOLLOW = "following"
+    CUT_OVER = "the cut-over"
+    ROLL_BACK = "the way back"
+
+
+# State -> what can be done in it -> the state that this leads to. Capture that is installed again
+# and is still the same leaves the state as it is. `sync_sqlite --unfreeze` and
+# `rollback_migration --to-backup` are possible in every state.
+WAYS: dict[str, dict[Action, State]] = {
+    State.ABSENT: {
+        Action.INSTALL: State.CAPTURED,
+        Action.REMOVE: State.ABSENT,
+        Action.IMPORT: State.ABSENT,
+    },
+    State.CAPTURED: {
+        Action.INSTALL: State.CAPTURED,
+        Action.REMOVE: State.ABSENT,
+        Action.IMPORT: State.LOADED,
+        # The follower loads the file first.
+        Action.FOLLOW: State.LOADED,
+    },
+    State.LOADED: {
+        Action.INSTALL: State.CAPTURED,
+        Action.REMOVE: State.ABSENT,
+        Action.IMPORT: State.LOADED,
+        Action.FOLLOW: State.FOLLOWING,
+    },
+    State.FOLLOWING: {
+        Action.INSTALL: State.CAPTURED,
+        Action.REMOVE: State.ABSENT,
+        Action.IMPORT: State.FOLLOWING,
+        Action.FOLLOW: State.FOLLOWING,
+        Action.CUT_OVER: State.LIVE,
+    },
+    State.LIVE: {Action.ROLL_BACK: State.ROLLED_BACK},
+    State.ROLLED_BACK: {
+        Action.INSTALL: State.CAPTURED,
+        Action.REMOVE: State.ABSENT,
+        Action.IMPORT: State.ROLLED_BACK,
+        Action.FOLLOW: State.FOLLOWING,
+    },
+}
+
+MEANING = {
+    State.ABSENT: "no capture installed; a file that is still written needs it to be followed",
+    State.CAPTURED: "writes are captured",
+    State.LOADED: "rows are loaded",
+    State.FOLLOWING: "writes are replayed",
+    State.LIVE: "PostgreSQL is in charge",
+    State.ROLLED_BACK: "the file is in charge again",
+}
+
 NEXT_STEP = {
     State.ABSENT: "install capture: manage.py sync_sqlite --install",
     State.CAPTURED: "load the files: manage.py import_sqlite (or sync_sqlite --once)",
@@ -27,19 +90,10 @@ NEXT_STEP = {
     State.ROLLED_BACK: "follow the files again: manage.py sync_sqlite --follow",
 }
 
-_ALLOWED: dict[str, frozenset[str]] = {
-    State.ABSENT: frozenset({State.CAPTURED}),
-    State.CAPTURED: frozenset({State.ABSENT, State.CAPTURED, State.LOADED}),
-    State.LOADED: frozenset({State.ABSENT, State.CAPTURED, State.FOLLOWING}),
-    State.FOLLOWING: frozenset({State.ABSENT, State.CAPTURED, State.FOLLOWING, State.LIVE}),
-    State.LIVE: frozenset({State.ROLLED_BACK}),
-    State.ROLLED_BACK: frozenset({State.ABSENT, State.CAPTURED, State.FOLLOWING}),
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A file's state as read from the ledger."""
+    """A file's state as the ledger has it: ``rss``, ``following``, replayed up to change 1,204."""
 
     file: str
     state: str
@@ -47,33 +101,46 @@ class Standing:
     details: dict[str, Any]
 
     @property
+    def is_captured(self) -> bool:
+        """Whether the file is in charge and its writes are captured for this target."""
+        return self.state not in (State.ABSENT, State.LIVE)
+
+    @property
+    def capture_id(self) -> str:
+        """The identity of the capture that was installed for this target, or ""."""
+        return str(self.details.get("capture_id") or "")
+
+    @property
     def next_step(self) -> str:
         """The sentence that says how to go on."""
         return NEXT_STEP[State(self.state)]
 
+    def allows(self, action: Action) -> bool:
+        """Whether this can be done with the file now."""
+        return action in WAYS[self.state]
+
+    def refusal(self, action: Action) -> str:
+        """Why it cannot be done now, with the next step; "" where it can."""
+        if self.allows(action):
+            return ""
+        if action is Action.IMPORT:
+            return (
+                f"{self.file} is live on PostgreSQL since the cut-over: an import would bring back "
+                "what the file held then. The way back is manage.py rollback_migration."
+            )
+        wanted = " or ".join(state for state, ways in WAYS.items() if action in ways)
+        return (
+            f"{self.file} is {self.state}, {action} needs it to be {wanted}. Next: "
+            f"{self.next_step}."
+        )
+
 
 def standing(alias: str, file: str) -> Standing:
-    """Where a file stands; a load that ended since capture moves it from captured to loaded."""
+    """Where a file stands. Writes nothing."""
     row = FileState.objects.using(alias).filter(pk=file).first()
-    if row is not None and row.state == State.CAPTURED and loaded_since_capture(alias, row):
-        with transaction.atomic(using=alias):
-            move(alias, file, State.LOADED)
-        row.refresh_from_db()
-    return _standing(file, row, row.state if row is not None else State.ABSENT)
-
-
-def seen_standing(alias: str, file: str) -> Standing:
-    """The same without writing anything: for who only looks."""
-    row = FileState.objects.using(alias).filter(pk=file).first()
-    if row is not None and row.state == State.CAPTURED and loaded_since_capture(alias, row):
-        return _standing(file, row, State.LOADED)
-    return _standing(file, row, row.state if row is not None else State.ABSENT)
-
-
-def _standing(file: str, row: FileState | None, state: str) -> Standing:
     if row is None:
         return Standing(file, State.ABSENT, 0, {})
-    return Standing(file, state, row.position, dict(row.details))
+    return Standing(file, row.state, row.position, dict(row.details))
 
 
 def standings(alias: str, files: Iterable[str]) -> dict[str, Standing]:
@@ -81,54 +148,41 @@ def standings(alias: str, files: Iterable[str]) -> dict[str, Standing]:
     return {file: standing(alias, file) for file in files}
 
 
-def loaded_since_capture(alias: str, row: FileState) -> bool:
-    """Whether a complete import of the file began after capture was installed."""
-    since = row.details.get("captured_at")
-    if since is None:
-        return False
-    return bool(
-        RunFile.objects.using(alias)
-        .filter(
-            file=row.file,
-            run__command="import_sqlite",
-            run__status=Run.Status.COMPLETED,
-            run__started_at__gte=since,
-            run__options__tables=[],
-            path=row.details.get("path", ""),
-        )
-        .exists()
-    )
-
-
-def require(stand: Standing, *states: str, what: str) -> None:
-    """Raise StateError unless the file is in one of the states."""
-    if stand.state not in states:
-        wanted = " or ".join(states)
-        raise StateError(
-            f"{stand.file} is {stand.state}, {what} needs it to be {wanted}. Next: "
-            f"{stand.next_step}."
-        )
-
-
-def refuse_when_live(alias: str, files: Iterable[str], command: str) -> None:
-    """Raise StateError where PostgreSQL is in charge: a load would bring back old rows."""
+def require(alias: str, files: Iterable[str], action: Action) -> None:
+    """Raise StateError for the first file that this cannot be done with now."""
     for file in files:
-        stand = standing(alias, file)
-        if stand.state == State.LIVE:
-            raise StateError(
-                f"{file} is live on PostgreSQL since the cut-over, so {command} would bring back "
-                "what the file held then: the way back is manage.py rollback_migration."
-            )
+        if sentence := standing(alias, file).refusal(action):
+            raise StateError(sentence)
+
+
+def note_loaded(alias: str, run: Run) -> None:
+    """After a complete import: the files captured before it began are loaded, not captured only.
+
+    An import of some tables does not load a file, nor does one of a copy at another path.
+    """
+    if run.status != Run.Status.COMPLETED or run.options.get("tables"):
+        return
+    for loaded in RunFile.objects.using(alias).filter(run=run):
+        row = FileState.objects.using(alias).filter(pk=loaded.file, state=State.CAPTURED)
+        found = row.filter(details__path=loaded.path).first()
+        if found is not None and _is_older(alias, str(found.details["captured_at"]), run):
+            move(alias, loaded.file, State.LOADED)
+
+
+def _is_older(alias: str, captured_at: str, run: Run) -> bool:
+    """Whether capture was there when the run began; both times are PostgreSQL's."""
+    runs = Run.objects.using(alias).filter(pk=run.pk, started_at__gte=captured_at)
+    return runs.exists()
 
 
 def move(alias: str, file: str, state: str, **details: Any) -> None:
-    """Set the state, in the caller's transaction. Raises StateError for a step that is no way.
+    """Set the state, in the caller's transaction. Raises StateError where no way leads there.
 
     A detail given as None is removed.
     """
     row = FileState.objects.using(alias).select_for_update().filter(pk=file).first()
     present = row.state if row is not None else str(State.ABSENT)
-    if state != present and state not in _ALLOWED[State(present)]:
+    if state != present and state not in WAYS[present].values():
         step = NEXT_STEP[State(present)]
         raise StateError(f"{file} is {present} and cannot become {state}: {step}.")
     row = row or FileState(file=file)
@@ -167,7 +221,7 @@ def advance(alias: str, file: str, expected: int, position: int, **details: Any)
 
 
 def restart(alias: str, file: str, position: int) -> None:
-    """Set the position anew (capture installed afresh, or the way back ended)."""
+    """Set the replayed position: capture is new in the file, or the way back has ended."""
     FileState.objects.using(alias).filter(pk=file).update(position=position)
 
 

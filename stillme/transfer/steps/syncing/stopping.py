@@ -1,8 +1,8 @@
 """Ending a follower within seconds of a SIGTERM, whatever it is in the middle of.
 
-Its loops look at the event between two parts of their work. One statement may take longer, or
-wait for a lock that somebody else holds in PostgreSQL: then it is cancelled. Nothing is lost: rows
-and position commit together, and the next follower does the round again.
+The follower looks at the event between two parts of its work. A single statement may take longer,
+or wait for a lock in PostgreSQL: then it is cancelled. Nothing is lost, because rows and position
+commit together: the next follower does the round again.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _AGAIN = 0.5
 
 
 def until(stop: threading.Event, on_event: OnEvent) -> OnEvent:
-    """`on_event` for somebody who ends, by Stopped, when `stop` is set."""
+    """`on_event`, but it raises Stopped once `stop` is set."""
 
     def watched(event: Event) -> None:
         if stop.is_set():
@@ -36,7 +36,7 @@ def until(stop: threading.Event, on_event: OnEvent) -> OnEvent:
 
 @contextmanager
 def cancelling(stop: threading.Event, alias: str, follower: Follower) -> Iterator[None]:
-    """Cancel what still runs some seconds after `stop`. Raises Stopped in its place."""
+    """Cancel what still runs some seconds after `stop` was set, and raise Stopped for its error."""
     ended = threading.Event()
     connection = connections[alias]
 

@@ -1,8 +1,9 @@
-"""The sweep: digests of key ranges find writers that bypassed capture.
+"""The sweep: digests of key ranges find rows that were written without capture.
 
-A range that no replayed change touched since the last sweep must have the digest it had then. A
-range that was touched is compared row by row with the target. Everything is read from a snapshot
-that holds its own change log, so what changed since is known and never blamed.
+A snapshot is taken, and the target brought to its last change. A range of 10,000 keys that no
+replay touched since the last sweep must have the digest it had then; a range that was touched is
+compared with the target row by row. The snapshot holds its own change log, so what the application
+writes during the sweep is known, and is not taken for a bypass.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import hashlib
 import marshal
 import sqlite3
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from django.db import transaction
@@ -38,7 +39,7 @@ RANGE_ROWS = 10_000
 _MOST_KEYS = 100
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Swept:
     """The outcome for one file. `bypassed` is declared table -> keys that differ.
 
@@ -47,11 +48,11 @@ class Swept:
     """
 
     file: str
-    ranges: int
-    compared: int
-    bypassed: dict[str, list[str]]
     schema_version: int
     snapshot: Snapshot
+    ranges: int = 0
+    compared: int = 0
+    bypassed: dict[str, list[str]] = field(default_factory=dict)
 
     def findings(self) -> list[Finding]:
         """One finding per key, clipped per table."""
@@ -89,13 +90,11 @@ def sweep_file(
             live.check_history(states.standing(alias, live.file.name).position, log)
             last = log.last()
             _replay_until(alias, live, last)
-            swept = Swept(live.file.name, 0, 0, {}, version, snapshot)
-            for table, source in live.tables.items():
+            sweep = _Sweep(alias, live, last, Swept(live.file.name, version, snapshot), between)
+            for source in live.tables.values():
                 job = replace(source.job, snapshot=snapshot)
-                swept = _sweep_table(
-                    alias, live, TableSource(job, connection), table, last, swept, between
-                )
-            return swept
+                sweep.table(TableSource(job, connection))
+            return sweep.swept
         finally:
             connection.close()
 
@@ -109,52 +108,64 @@ def _replay_until(alias: str, live: LiveFile, last: int) -> None:
         replay_round(alias, live, found)
 
 
-def _sweep_table(
-    alias: str,
-    live: LiveFile,
-    source: TableSource,
-    table: str,
-    last: int,
-    swept: Swept,
-    between: Callable[[], None],
-) -> Swept:
-    mapping = source.job.mapping
-    if not mapping.key_columns:
-        return swept
-    known = {d.number: d for d in mapping.identity.of(RangeDigest.objects.using(alias))}
-    bounds = _joined_bounds(known)
-    ranges = key_ranges(source.connection, mapping, RANGE_ROWS, bounds)
-    compared, suspects = 0, []
-    fresh: list[RangeDigest] = []
-    for key_range in ranges:
-        between()
-        digest, rows = range_digest(source.connection, mapping, key_range)
-        old = known.get(key_range.number)
-        after, upto = map(bound_to_json, (key_range.after, key_range.upto))
-        same_bounds = old is not None and (old.after, old.upto) == (after, upto)
-        if not (same_bounds and old and not old.dirty and old.digest == digest):
-            compared += 1
-            suspects += compare_range(alias, source, key_range)
-        fresh.append(
-            RangeDigest(
-                file=mapping.file,
-                table=table,
-                number=key_range.number,
-                after=after,
-                upto=upto,
-                digest=digest,
-                rows=rows,
-            )
+class _Sweep:
+    """The tables of one file, one after the other; `last` is the snapshot's last change."""
+
+    def __init__(
+        self, alias: str, live: LiveFile, last: int, swept: Swept, between: Callable[[], None]
+    ) -> None:
+        self._alias = alias
+        self._live = live
+        self._last = last
+        self._between = between
+        self.swept = swept
+
+    def table(self, source: TableSource) -> None:
+        """Sweep one table of the snapshot."""
+        mapping = source.job.mapping
+        if not mapping.key_columns:
+            return
+        known = {d.number: d for d in mapping.identity.of(RangeDigest.objects.using(self._alias))}
+        ranges = key_ranges(source.connection, mapping, RANGE_ROWS, _joined_bounds(known))
+        suspects: list[str] = []
+        fresh = []
+        for key_range in ranges:
+            self._between()
+            now = _read_range(source, key_range)
+            if not _is_as_before(known.get(key_range.number), now):
+                self.swept.compared += 1
+                suspects += compare_range(self._alias, source, key_range)
+            fresh.append(now)
+        bypassed = (
+            _without_pending(self._alias, self._live, mapping, suspects, self._last)
+            if suspects
+            else []
         )
-    bypassed = _without_pending(alias, live, mapping, suspects, last) if suspects else []
-    _store(alias, mapping.identity, fresh, bypassed=bool(bypassed))
-    found = {**swept.bypassed, **({table: bypassed} if bypassed else {})}
-    return replace(
-        swept,
-        ranges=swept.ranges + len(ranges),
-        compared=swept.compared + compared,
-        bypassed=found,
+        _store(self._alias, mapping.identity, fresh, bypassed=bool(bypassed))
+        self.swept.ranges += len(ranges)
+        if bypassed:
+            self.swept.bypassed[mapping.declared_table] = bypassed
+
+
+def _read_range(source: TableSource, key_range: KeyRange) -> RangeDigest:
+    mapping = source.job.mapping
+    digest, rows = range_digest(source.connection, mapping, key_range)
+    return RangeDigest(
+        file=mapping.file,
+        table=mapping.declared_table,
+        number=key_range.number,
+        after=bound_to_json(key_range.after),
+        upto=bound_to_json(key_range.upto),
+        digest=digest,
+        rows=rows,
     )
+
+
+def _is_as_before(old: RangeDigest | None, now: RangeDigest) -> bool:
+    """Whether no replay touched the range, and its rows are those of the last sweep."""
+    if old is None or old.dirty:
+        return False
+    return (old.after, old.upto, old.digest) == (now.after, now.upto, now.digest)
 
 
 def _joined_bounds(known: dict[int, RangeDigest]) -> list[Key]:
@@ -165,21 +176,21 @@ def _joined_bounds(known: dict[int, RangeDigest]) -> list[Key]:
 def _without_pending(
     alias: str, live: LiveFile, mapping: TableMapping, suspects: Sequence[str], last: int
 ) -> list[str]:
-    """The target may be ahead of the snapshot by what was captured since.
+    """The keys that still differ when asked again, without those that were captured since.
 
-    That includes a child that came back with its parent: so both are asked once more.
+    The target may be ahead of the snapshot; a child that came back with its parent is, too.
     """
     keys = mapping.key_columns.parsed(suspects)
     present = compare_keys(alias, live.tables[mapping.declared_table], keys)
     pending = collapse(live.log.after(last, 10_000_000)).get(mapping.table, [])
     later = set(spelled_keys(pending))
-    # Those that somebody wrote in PostgreSQL have a name of their own (foreign writes).
+    # A foreign row is named as such, not as a bypass.
     later |= set(foreign_among(alias, mapping, present))
     return [key for key in present if key not in later]
 
 
 def _store(alias: str, table: TableId, fresh: Sequence[RangeDigest], *, bypassed: bool) -> None:
-    """The new base line. After a bypass there is none: the next sweep compares every row."""
+    """Note what the next sweep compares with. After a bypass it compares every row."""
     for digest in fresh:
         digest.dirty = bypassed
     with transaction.atomic(using=alias):

@@ -1,4 +1,8 @@
-"""Whose rows are these? Before and after a load: rows that somebody else wrote, compared."""
+"""Comparing foreign rows with the files before and after an import.
+
+Before it in a database that was restored from a dump, where every row counts as foreign; after it
+wherever the target held rows before.
+"""
 
 from __future__ import annotations
 
@@ -18,15 +22,16 @@ from stillme.transfer.steps.rows.careful import key_as_text
 from stillme.transfer.steps.rows.job import TableSource
 from stillme.transfer.steps.rows.outcome import MOST_KEYS
 from stillme.transfer.steps.syncing import states
+from stillme.transfer.steps.syncing.condition import history_problem
 from stillme.transfer.steps.syncing.foreign_writes import settle_foreign
-from stillme.transfer.steps.syncing.live_file import LiveFile, same_file
+from stillme.transfer.steps.syncing.live_file import LiveFile
 
 
 def settle_restored(alias: str, files: Sequence[LegacyFile], run: Run) -> None:
-    """In a database restored from a dump: know the engine's rows again before anything is loaded.
+    """In a database restored from a dump, find the engine's own rows before anything is loaded.
 
-    The change log tells which rows were written since the dump, so they are updated and not left
-    alone as somebody else's. Without that log the load compares, and lists what differs.
+    For followed files: their change log tells which rows were written since the dump, so these are
+    updated instead of being left alone. For other files the load compares, and lists what differs.
     """
     with ExitStack() as opened:
         followed = []
@@ -35,19 +40,12 @@ def settle_restored(alias: str, files: Sequence[LegacyFile], run: Run) -> None:
             if "restored" not in stand.details or not file.path.exists():
                 continue
             live = opened.enter_context(closing(LiveFile(file, run.pk, alias=alias)))
-            if _is_followed(live, stand):
+            if live.capture_status().is_healthy and not history_problem(live, stand):
                 followed.append(live)
                 continue
             with transaction.atomic(using=alias):
                 states.note(alias, file.name, restored=None)
         settle_foreign(alias, followed)
-
-
-def _is_followed(live: LiveFile, stand: states.Standing) -> bool:
-    details = stand.details
-    return live.capture_status().is_healthy and not same_file(
-        live, str(details.get("capture_id", "")), details.get("witness"), stand.position
-    )
 
 
 def settle_loaded(alias: str, run: Run, plan: Plan, result: ImportResult) -> None:
@@ -63,7 +61,7 @@ def settle_loaded(alias: str, run: Run, plan: Plan, result: ImportResult) -> Non
         if compared.others:
             result.notices.append(sentence(table.table, compared.others))
     for file in {planned.identity.file for planned in plan.tables}:
-        known = states.seen_standing(alias, file).details.get("foreign") or {}
+        known = states.standing(alias, file).details.get("foreign") or {}
         loaded = {planned.identity.table for planned in plan.tables}
         kept = {table: keys for table, keys in known.items() if table not in loaded}
         listed = {

@@ -1,0 +1,95 @@
+"""One try to move the application from one side to the other, which ends whole or undone.
+
+Writers are locked out of the side that is in charge, and the limit begins. What is still to be
+carried is carried and proven. Then the *mark*, one transaction in PostgreSQL, puts the other side
+in charge. Whatever fails before the mark is undone: the side that was in charge takes writes again.
+If the COMMIT of the mark was sent and its answer was lost, PostgreSQL is asked whether it stands.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+
+from django.db import connections
+
+from stillme.transfer.errors import TransferError
+from stillme.transfer.findings import Event, OnEvent
+from stillme.transfer.models import Run
+from stillme.transfer.registry import LegacyFile
+from stillme.transfer.steps.switching.limit import Limit, OverLimit
+from stillme.transfer.steps.switching.thaw import mark_stands
+
+
+class Switch(ABC):
+    """`name` and `advice` are the limit's; `marked` is the files' state once the mark stands, and
+    `unknown` what to say where nobody knows whether it does."""
+
+    name: str
+    advice: str
+    marked: str
+    unknown: str
+
+    def __init__(
+        self,
+        alias: str,
+        files: Sequence[LegacyFile],
+        run: Run,
+        on_event: OnEvent,
+        freeze_limit: float,
+    ) -> None:
+        self.alias = alias
+        self.files = files
+        self.run = run
+        self.on_event = on_event
+        self.limit = Limit(self.name, freeze_limit, self.advice, connections[alias])
+        # Seconds that writers were kept out when the mark was set.
+        self.locked_out = 0.0
+        self._mark_was_sent = False
+
+    @abstractmethod
+    def work(self) -> None:
+        """Everything from the first look to the mark."""
+
+    @abstractmethod
+    def let_writers_in(self) -> str | None:
+        """Undo the freeze. None where nobody was locked out, else what is still locked ("")."""
+
+    def attempt(self) -> None:
+        """Do the work. Raises what it raised, with everything undone, unless the mark stands."""
+        try:
+            self.work()
+            self.locked_out = self.limit.spent
+        except BaseException as error:
+            if not self._mark_stands():
+                self._undo(error)
+                raise
+        finally:
+            self.limit.end()
+
+    def say(self, message: str) -> None:
+        """Tell the operator something."""
+        self.on_event(Event("notice", {"message": message}))
+
+    def patience(self) -> str:
+        """What is left of the limit, as a lock time-out of PostgreSQL."""
+        return f"{self.limit.left() * 1000:.0f}ms"
+
+    def _mark_stands(self) -> bool:
+        """Whether the mark was set after all: its COMMIT was done, only the answer was lost."""
+        self.limit.end()
+        self.locked_out = self.limit.spent
+        if not self._mark_was_sent:
+            return False
+        return mark_stands(self.alias, self.files, self.marked, self.limit, self.unknown)
+
+    def _undo(self, error: BaseException) -> None:
+        """Let writers in again. Raises a better error where there is more to be said."""
+        locked = self.let_writers_in()
+        if locked is None or not isinstance(error, Exception):
+            return
+        told = self.limit.told(error)
+        if locked:
+            raise TransferError(f"{told} {locked}") from error
+        if self.limit.ended(error):
+            raise OverLimit(told) from error

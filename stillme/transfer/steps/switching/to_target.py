@@ -1,0 +1,300 @@
+"""The cut-over: PostgreSQL takes charge of the files' rows, in five steps.
+
+1. *sweep*: every row of a snapshot is compared with the target, for writes without capture.
+2. *drain while writes go on*, *verify what was drained*: the judge proves the rows that changed.
+3. *freeze*: triggers in every file refuse writes from now on; the limit begins (10 s).
+4. *drain the rest* and *verify the tail*: the last changes, and the newest rows of every table.
+5. *reverse capture and mark*: from here PostgreSQL logs what is written to it, for the way back.
+
+The freeze has the limit as its deadline, so that a killed cut-over keeps no writer out for longer.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from django.db import transaction
+
+from stillme.transfer.errors import TransferError
+from stillme.transfer.findings import Event, OnEvent
+from stillme.transfer.models import Run
+from stillme.transfer.models_sync import ReverseChange
+from stillme.transfer.postgresql import capture as reverse
+from stillme.transfer.postgresql.sequences import set_sequence
+from stillme.transfer.registry import LegacyFile
+from stillme.transfer.sqlite.capture.freeze import freeze
+from stillme.transfer.sqlite.schema import sequence_mark
+from stillme.transfer.steps.accounted_lines import Line
+from stillme.transfer.steps.switching.switch import Switch
+from stillme.transfer.steps.switching.tail import Judge, Tail, refuse
+from stillme.transfer.steps.switching.thaw import PATIENCE, await_locks, thaw_files
+from stillme.transfer.steps.switching.unseen import Unseen
+from stillme.transfer.steps.switching.unswitched import refuse_if_it_came, unswitched
+from stillme.transfer.steps.syncing import states
+from stillme.transfer.steps.syncing.follow_result import FollowOptions
+from stillme.transfer.steps.syncing.follower import Follower, shown_offsets
+from stillme.transfer.steps.syncing.live_file import LiveFile
+from stillme.transfer.steps.syncing.replay import replay_round
+from stillme.transfer.steps.syncing.states import State
+from stillme.transfer.steps.syncing.target_tables import every_target_table
+
+_ASKED = 3
+_LEFT_TO_THE_FREEZE = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class CutoverOptions:
+    """`freeze_limit` is the longest the writers may be locked out, in seconds, undoing included.
+
+    `overrides` maps the subject of a red line that may be overridden to the reason why it was;
+    `judge` proves the tail (without one the loader's own comparison does).
+    """
+
+    freeze_limit: float = 10.0
+    backup: Path | None = None
+    database: str = "default"
+    overrides: Mapping[str, str] = field(default_factory=dict)
+    judge: Judge | None = None
+
+
+@dataclass(slots=True)
+class CutoverResult:
+    """How it went. `unswitched` maps what the cut-over leaves as it is to the reason."""
+
+    run_id: int | None
+    lines: list[Line] = field(default_factory=list)
+    files: list[str] = field(default_factory=list)
+    unswitched: dict[str, str] = field(default_factory=dict)
+    frozen_seconds: float = 0.0
+    steps: dict[str, float] = field(default_factory=dict)
+    drained: int = 0
+    verified: int = 0
+
+
+class ToTarget(Switch):
+    """One try of a cut-over. The caller holds the writer's lock."""
+
+    name = "cut-over"
+    advice = "let manage.py sync_sqlite --follow catch up, or try at a quieter time"
+    marked = State.LIVE
+    unknown = (
+        "PostgreSQL does not answer, so it is not known whether the switch was made. The files "
+        "stay frozen, so that no write is lost on the wrong side. When the server is back, run "
+        "manage.py migration_status: live means done; else manage.py sync_sqlite --unfreeze lets "
+        "the files take writes again."
+    )
+
+    def __init__(
+        self, options: CutoverOptions, files: Sequence[LegacyFile], run: Run, on_event: OnEvent
+    ) -> None:
+        super().__init__(options.database, files, run, on_event, options.freeze_limit)
+        self.options = options
+        names = [file.name for file in files]
+        self.result = CutoverResult(run.pk, files=names, unswitched=unswitched(files))
+        self.follower = Follower(FollowOptions(database=self.alias), files, run, on_event)
+        self.tail = Tail(self.alias, options.judge, self._decided_foreign())
+        self.follower.on_round = self.tail.note
+        self.follower.on_decision = self.tail.decide_again
+        self.follower.keeps_log = True
+        self.unseen = Unseen()
+
+    def work(self) -> None:
+        """Sweep, drain, freeze, drain, verify, mark."""
+        self.follower.open()
+        self._timed("sweep", lambda: self.unseen.sweep(self.follower))
+        self._timed("prepare the proof", self._prepare_tail)
+        self._timed("drain while writes go on", self._drain_open)
+        self._timed("sweep what came", lambda: self.unseen.renew(self.follower, self.tail))
+        self._timed("verify what was drained", self._verify_drained)
+        self._timed("drain what came meanwhile", self._drain_open)
+        self._timed("find the files free", self._await_locks)
+        self._timed("freeze", self._freeze)
+        self._timed("drain the rest", self._drain_frozen)
+        self._timed("verify the tail", self._verify_tail)
+        self._timed("sequences", self._set_sequences)
+        self._timed("reverse capture and mark", self._mark)
+
+    def attempt(self) -> None:
+        """The try; at its end the files are closed and the snapshots deleted."""
+        try:
+            super().attempt()
+        finally:
+            self.unseen.close()
+            self.follower.close()
+
+    def let_writers_in(self) -> str | None:
+        """Unfreeze every file."""
+        if not self.limit.has_begun:
+            return None
+        left = thaw_files(self.files, self.limit.until_end + PATIENCE)
+        if not left:
+            self.say("The files take writes again.")
+        return " ".join(left.values())
+
+    def _decided_foreign(self) -> dict[str, Collection[str]]:
+        """File -> its tables with foreign rows as the go/no-go list has shown them, where the
+        operator takes that risk. What the cut-over's own sweep finds was not shown."""
+        if "foreign" not in self.options.overrides:
+            return {}
+        stands = states.standings(self.alias, [file.name for file in self.files])
+        return {name: stand.details.get("foreign") or () for name, stand in stands.items()}
+
+    def _timed(self, name: str, step: Callable[[], None]) -> None:
+        began = time.monotonic()
+        self.limit.step = name
+        step()
+        self.result.steps[name] = time.monotonic() - began
+        self.on_event(Event("step", {"name": name, "seconds": self.result.steps[name]}))
+
+    def _prepare_tail(self) -> None:
+        for live in self.follower.live.values():
+            self.tail.prepare(live)
+            self.tail.note_log(live, 0)
+
+    def _drain_open(self) -> None:
+        """Catch up before the freeze, so that little is left for it.
+
+        A file that stays locked is waited for no longer than the freeze may take.
+        """
+        follower = self.follower
+        goals = {name: live.log.last() for name, live in follower.live.items()}
+        moved = time.monotonic()
+        while behind := [n for n, goal in goals.items() if follower.positions[n] < goal]:
+            if sum(follower.step(name) for name in follower.live):
+                moved = time.monotonic()
+            elif time.monotonic() - moved > self.options.freeze_limit:
+                raise TransferError(
+                    f"{follower.live[behind[0]].file.path} could not be read for "
+                    f"{self.options.freeze_limit:g} s, another process keeps it locked: "
+                    "wait until it is free, or restart the application, and run again."
+                )
+            else:
+                time.sleep(follower.options.interval)
+            follower.report()
+
+    def _await_locks(self) -> None:
+        await_locks(self.files, self.options.freeze_limit)
+
+    def _freeze(self) -> None:
+        """All files, in one order: no writer may pass between two of them for long."""
+        tables = {name: live.captured() for name, live in self.follower.live.items()}
+        self.limit.begin()
+        for file in self.files:
+            freeze(
+                file.path,
+                tables[file.name],
+                seconds=self.limit.until_end,
+                timeout=self.limit.left(),
+                at_lock=partial(self.unseen.at_lock, file.name),
+            )
+            self.unseen.frozen(file.name)
+
+    def _drain_frozen(self) -> None:
+        for file in self.files:
+            live = self._watched(file)
+            while True:
+                position = states.standing(self.alias, file.name).position
+                found = live.look(position, 100_000)
+                if sentence := shown_offsets(live, found):
+                    raise TransferError(f"{sentence}.")
+                if self.follower.decides_otherwise(file.name, found):
+                    raise TransferError(
+                        f"{file.name}: what was written last (a number of another unit, another "
+                        "column) changes what other rows mean; run manage.py sync_sqlite --once, "
+                        "then cut over again."
+                    )
+                if not found.changes:
+                    break
+                replay_round(self.alias, live, found)
+                self.tail.note(found)
+                self.result.drained += found.changes
+                self.limit.left()
+
+    def _verify_drained(self) -> None:
+        """Prove what was drained while writers go on, so that little is left for the freeze.
+
+        A difference may be a change in flight: it is replayed, and asked about again. A row that
+        is written all the time may differ every time it is asked about, but not in the same cells
+        and values: many that do are no writer's doing. The rest is left to the freeze.
+        """
+        before: set[str] = set()
+        for attempt in range(_ASKED):
+            sentences = [
+                s for live in self.follower.live.values() for s in self.tail.differing(live)
+            ]
+            if not sentences:
+                return
+            settled = [sentence for sentence in sentences if sentence in before]
+            if len(settled) > _LEFT_TO_THE_FREEZE:
+                refuse(settled)
+            before = set(sentences)
+            if attempt + 1 < _ASKED:
+                self._drain_open()
+
+    def _verify_tail(self) -> None:
+        """The rows touched since, and the newest of every table, judged on both sides."""
+        for file in self.files:
+            live = self._watched(file)
+            self.unseen.touch(live, self.tail, self.limit.left)
+            if self.options.judge is not None:
+                self.options.judge.patience = self.limit.left()
+            refuse(self.tail.differing(live))
+        self.result.verified = self.tail.verified
+
+    def _set_sequences(self) -> None:
+        for file in self.files:
+            live = self._watched(file)
+            for source in live.tables.values():
+                mapping = source.job.mapping
+                set_sequence(self.alias, mapping, sequence_mark(live.connection, mapping.table))
+
+    def _mark(self) -> None:
+        """Reverse capture, the new state, the freeze for good: traffic may move after the commit.
+
+        PostgreSQL's locks come first. Nothing but the commit is left to fail when the files are
+        frozen without a deadline.
+        """
+        tables = every_target_table()
+        with transaction.atomic(using=self.alias, durable=True):
+            reverse.as_replay(self.alias)
+            ReverseChange.objects.using(self.alias).filter(
+                relation__in=[t.name for t in tables]
+            ).delete()
+            reverse.install(self.alias, tables, lock_timeout=self.patience())
+            reverse.unfreeze_target(self.alias, tables)
+            now = states.server_now(self.alias)
+            for file in self.files:
+                states.move(self.alias, file.name, State.LIVE, live_since=now)
+            self._freeze_for_good()
+            refuse_if_it_came(self.files)
+            self.limit.left()
+            self._mark_was_sent = True
+
+    def _freeze_for_good(self) -> None:
+        for file in self.files:
+            live = self._watched(file)
+            position = states.standing(self.alias, file.name).position
+            done = freeze(
+                file.path,
+                live.captured(),
+                seconds=None,
+                timeout=self.limit.left(),
+                at_lock=partial(self.unseen.at_last_lock, file.name),
+            )
+            assert live.history is not None
+            live.history.require_on_disk(position)
+            if done.last_change != position:
+                raise TransferError(
+                    f"{file.name} was written to after it was drained: the freeze had run out; "
+                    "cut over again with a longer --freeze-limit."
+                )
+
+    def _watched(self, file: LegacyFile) -> LiveFile:
+        """The open file; from now on it waits for locks no longer than the limit allows."""
+        live = self.follower.live[file.name]
+        self.limit.watch(live.connection)
+        return live
