@@ -5,7 +5,8 @@ from __future__ import annotations
 from django.contrib import admin
 
 from accuracy.models import AccuracyScore, LearningObjective, PerformanceTrend
-from stillme.transfer.admin_support import FrequentValuesFilter, TargetAdmin, excerpt
+from stillme.pages.frequent import FrequentValuesFilter
+from stillme.pages.target_admin import TargetAdmin, excerpt
 
 
 @admin.register(AccuracyScore)

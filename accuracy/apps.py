@@ -9,7 +9,3 @@ class AccuracyConfig(AppConfig):
     name = "accuracy"
     verbose_name = "Accuracy"
     default_auto_field = "django.db.models.BigAutoField"
-
-    def ready(self) -> None:
-        """Register the legacy models, which are kept out of Django's own registry."""
-        from accuracy import legacy  # noqa: F401

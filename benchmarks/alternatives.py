@@ -98,11 +98,11 @@ def read(ground: Ground, *, with_apsw: bool) -> float:
     from stillme.transfer.steps.rows.stream import CommonStream
 
     with tempfile.TemporaryDirectory(dir=ground.folder) as name:
-        plan = make_plan(Selection((), (TABLE,)), Path(name), "auto", None, ignore_event)
+        plan = make_plan(Selection((), (TABLE,)), Path(name), None, ignore_event)
         job = plan.tables[0].job
         connection = None if with_apsw else job.snapshot.open()
         with closing(TableSource(job, connection)) as ready:
-            stream = CommonStream(ready.stream, job.mapping, ready.common, KeyRange(0, None, None))
+            stream = CommonStream(ready.stream, job.mapping, ready.common, KeyRange(0))
             started = time.monotonic()
             for _ in stream:
                 pass

@@ -40,7 +40,7 @@ from django.db import connection, models  # noqa: E402
 from django.test import Client, RequestFactory  # noqa: E402
 from django.urls import resolve, reverse  # noqa: E402
 
-from stillme.transfer.admin_support import TargetAdmin  # noqa: E402
+from stillme.pages.target_admin import TargetAdmin  # noqa: E402
 from stillme.transfer.postgresql.scratch_database import scratch_database  # noqa: E402
 
 LIMIT = 300

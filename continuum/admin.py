@@ -5,8 +5,9 @@ from __future__ import annotations
 from django.contrib import admin
 
 from continuum.models import ForgettingMetric, TierAudit, TierMetric
-from stillme.transfer.admin_support import FrequentValuesFilter, TargetAdmin, excerpt
-from stillme.transfer.console.related import Related
+from stillme.pages.frequent import FrequentValuesFilter
+from stillme.pages.related import Related
+from stillme.pages.target_admin import TargetAdmin, excerpt
 
 
 @admin.register(TierMetric)

@@ -9,7 +9,3 @@ class ContinuumConfig(AppConfig):
     name = "continuum"
     verbose_name = "Continuum"
     default_auto_field = "django.db.models.BigAutoField"
-
-    def ready(self) -> None:
-        """Register the legacy models, which are kept out of Django's own registry."""
-        from continuum import legacy  # noqa: F401

@@ -1,4 +1,4 @@
-"""Makes the pictures of docs/console.md: sample data, a server of its own, headless Chromium.
+"""Makes the pictures of docs/reference/console.md: sample data, a server of its own, Chromium.
 
 Run it with `python docs/screenshots.py`; it needs requirements.txt and Debian's `chromium`, and
 leaves docs/images/*.png behind, nothing else. The lag samples are made up and one cell is changed

@@ -9,7 +9,3 @@ class KnowledgeConfig(AppConfig):
     name = "knowledge"
     verbose_name = "Knowledge"
     default_auto_field = "django.db.models.BigAutoField"
-
-    def ready(self) -> None:
-        """Register the legacy models, which are kept out of Django's own registry."""
-        from knowledge import legacy  # noqa: F401

@@ -9,7 +9,3 @@ class RssConfig(AppConfig):
     name = "rss"
     verbose_name = "RSS"
     default_auto_field = "django.db.models.BigAutoField"
-
-    def ready(self) -> None:
-        """Register the legacy models, which are kept out of Django's own registry."""
-        from rss import legacy  # noqa: F401

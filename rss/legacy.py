@@ -27,7 +27,7 @@ class LegacyFetchCycle(LegacyModel):
     entries_low_score = Column(Integer(), "INTEGER DEFAULT 0", to="items_low_score")
     entries_ethical_filtered = Column(Integer(), "INTEGER DEFAULT 0", to="items_ethical_filtered")
     started_at = Column(Timestamp(Stamp.ISO), "TIMESTAMP NOT NULL")
-    completed_at = Column(Timestamp(Stamp.ISO), "TIMESTAMP")
+    completed_at = Column(Timestamp(Stamp.ISO, after="started_at"), "TIMESTAMP")
     created_at = Column(Timestamp(), "TIMESTAMP DEFAULT CURRENT_TIMESTAMP")
 
     class Meta(LegacyModel.Meta):

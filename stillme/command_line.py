@@ -13,8 +13,12 @@ from django.core.management import execute_from_command_line, get_commands
 from django.db.migrations.exceptions import MigrationSchemaMissing
 from django.db.utils import DatabaseError, InterfaceError, OperationalError
 
-from stillme.postgresql.explain import STATES, explain_operational_error, sqlstate
-from stillme.transfer.errors import explain_exhaustion
+from stillme.postgresql.explain import (
+    STATES,
+    explain_exhaustion,
+    explain_operational_error,
+    sqlstate,
+)
 
 COULD_NOT_RUN = 2
 _EXPLAINED = (

@@ -14,7 +14,7 @@ import environ
 from django.core.exceptions import ImproperlyConfigured
 
 from stillme.dotenv import read_dotenv
-from stillme.transfer.visible import is_utf_8, visible
+from stillme.visible import is_utf_8, visible
 
 
 class Environment(environ.Env):  # type: ignore[misc]  # the package has no types

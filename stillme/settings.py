@@ -19,8 +19,7 @@ from django.utils.functional import SimpleLazyObject
 from stillme.environment import Environment
 from stillme.postgresql.configuration import default_cluster_directory, target_database
 from stillme.secret import local_secret_key
-from stillme.transfer.errors import TransferError
-from stillme.transfer.zones import AUTO, zone_name
+from stillme.services.zones import AUTO, known_zone
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -57,6 +56,7 @@ env = Environment(
     LEGACY_VECTOR_DIR=(str, ""),
     CHROMA_DB_PATH=(str, ""),
     LEGACY_TIME_ZONE=(str, "auto"),
+    STILLME_MIGRATION=(bool, True),
 )
 Environment.read_env(BASE_DIR / ".env")
 
@@ -88,6 +88,11 @@ AUTH_PASSWORD_VALIDATORS = [
 
 # --- the apps ------------------------------------------------------------------------------------
 
+# Each has a schema of its name. Staff groups, replicas and Citus take them from here.
+DOMAINS = ("knowledge", "continuum", "rss", "accuracy", "vector")
+# Off once the move is over: then nothing of the engine is imported, and no legacy file is named.
+MIGRATION = env("STILLME_MIGRATION")
+
 INSTALLED_APPS = [
     "unfold.apps.BasicAppConfig",
     "stillme.apps.AdminConfig",
@@ -100,14 +105,10 @@ INSTALLED_APPS = [
     "django.contrib.humanize",
     "django_extensions",
     "stillme.postgresql",
-    "stillme.transfer",
+    "stillme.pages",
+    *(["stillme.transfer", "stillme.demo"] if MIGRATION else []),
     "stillme.ops",
-    "stillme.demo",
-    "knowledge",
-    "continuum",
-    "rss",
-    "accuracy",
-    "vector",
+    *DOMAINS,
 ]
 
 MIDDLEWARE = [
@@ -158,15 +159,19 @@ UNFOLD = {
         }
     ],
     "SCRIPTS": [lambda request: static("console/keyboard.js")],
-    "SIDEBAR": {"navigation": "stillme.transfer.console.sidebar.navigation"},
+    "SIDEBAR": {
+        "navigation": "stillme.transfer.console.sidebar.navigation"
+        if MIGRATION
+        else "stillme.pages.sidebar.navigation"
+    },
 }
 
 # --- the legacy side -----------------------------------------------------------------------------
 
 LEGACY_DATA_DIR = env.place("LEGACY_DATA_DIR", BASE_DIR)
 try:
-    LEGACY_TIME_ZONE = zone_name(env("LEGACY_TIME_ZONE")) or AUTO
-except TransferError as error:
+    LEGACY_TIME_ZONE = known_zone(env("LEGACY_TIME_ZONE")) or AUTO
+except ValueError as error:
     raise ImproperlyConfigured(str(error)) from error
 # Django is about to set TZ to TIME_ZONE; local times are shown in the zone it had before.
 PROCESS_TZ = os.environ.get("TZ", "")
@@ -177,7 +182,7 @@ def _legacy_path(name: str, *overrides: str) -> Path:
     return env.place(given, BASE_DIR) if given else LEGACY_DATA_DIR / name
 
 
-LEGACY_FILES: dict[str, dict[str, Any]] = {
+_LEGACY_FILES: dict[str, dict[str, Any]] = {
     "knowledge": {
         "alias": "legacy_knowledge",
         "path": _legacy_path("knowledge_retention.db", "LEGACY_KNOWLEDGE_PATH"),
@@ -199,12 +204,24 @@ LEGACY_FILES: dict[str, dict[str, Any]] = {
 }
 LEGACY_VECTOR_DIR = _legacy_path("vector_db", "LEGACY_VECTOR_DIR", "CHROMA_DB_PATH")
 # Other SQLite files of the old application: inspect_sqlite names them, nothing imports them.
-LEGACY_OTHER_FILES = {
+_OTHER_FILES = {
     "chat_history.db": "chat history",
     "community_proposals.db": "community proposals and votes",
     "learning_proposals.db": "learning proposals and feedback on them",
     "style_preferences.db": "style preferences per user",
     "feedback.db": "ratings of answers",
+}
+
+# What the migration engine is told of this project (docs/reference/settings.md). The prefix never
+# changes: by it the engine knows the triggers that it left in files and databases.
+TRANSFER: dict[str, Any] = {
+    "FILES": _LEGACY_FILES,
+    "APPS": DOMAINS,
+    "APPLICATION": "StillMe",
+    "PREFIX": "stillme",
+    "PATHS": "LEGACY_DATA_DIR, LEGACY_<NAME>_PATH",
+    "DATA_DIR": LEGACY_DATA_DIR,
+    "OTHER_FILES": _OTHER_FILES,
 }
 
 
@@ -237,7 +254,9 @@ DATABASES: dict[str, dict[str, Any]] = {
         },
         prepared=env("DB_PREPARED_STATEMENTS"),
     ),
-    **{file["alias"]: legacy_database(file["path"]) for file in LEGACY_FILES.values()},
+    **{
+        file["alias"]: legacy_database(file["path"]) for file in _LEGACY_FILES.values() if MIGRATION
+    },
 }
 for _number, _url in enumerate(env("DATABASE_REPLICA_URLS"), start=1):
     DATABASES[f"replica_{_number}"] = {
@@ -253,7 +272,7 @@ REPLICA_MAX_LAG = env("REPLICA_MAX_LAG")
 FOLLOWER_MAX_LAG = env("FOLLOWER_MAX_LAG")
 METRICS_TOKEN = env("METRICS_TOKEN")
 DATABASE_ROUTERS = [
-    "stillme.transfer.routers.LegacyRouter",
+    *(["stillme.transfer.routers.LegacyRouter"] if MIGRATION else []),
     "stillme.ops.replicas.ReplicaRouter",
 ]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"

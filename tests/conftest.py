@@ -115,7 +115,7 @@ def target_environment(django_db_setup: None, settings: Any) -> dict[str, str]:
         "DATABASE_URL": url,
         "SECRET_KEY": "only-for-tests",
         "DJANGO_SETTINGS_MODULE": "stillme.settings",
-        **legacy_variables(settings.LEGACY_FILES, settings.LEGACY_VECTOR_DIR),
+        **legacy_variables(settings.TRANSFER["FILES"], settings.LEGACY_VECTOR_DIR),
     }
 
 
@@ -135,15 +135,16 @@ def use_legacy_files(settings: Any, request: pytest.FixtureRequest) -> Callable[
     if request.node.get_closest_marker("django_db"):
         # Django's test case patches the connections it finds, so it must come first.
         request.getfixturevalue("_django_db_helper")
-    original = settings.LEGACY_FILES
+    original = settings.TRANSFER["FILES"]
 
     def use(directory: Path) -> None:
         settings.LEGACY_DATA_DIR = directory
         settings.LEGACY_VECTOR_DIR = directory / "vector_db"
-        settings.LEGACY_FILES = {
+        files = {
             name: {**file, "path": directory / file["path"].name} for name, file in original.items()
         }
-        for file in settings.LEGACY_FILES.values():
+        settings.TRANSFER = {**settings.TRANSFER, "FILES": files, "DATA_DIR": directory}
+        for file in settings.TRANSFER["FILES"].values():
             name = f"file:{quote(str(file['path']))}?mode=ro"
             request.addfinalizer(_point(file["alias"], name))
 

@@ -9,11 +9,11 @@ from django.db.models import F, QuerySet
 from django.db.models.functions import Left
 from django.http import HttpRequest
 
-from stillme.transfer.admin_support import FrequentValuesFilter, TargetAdmin, excerpt
-from stillme.transfer.console.once import once
-from stillme.transfer.console.related import Related
+from stillme.pages.frequent import FrequentValuesFilter
+from stillme.pages.once import once
+from stillme.pages.related import Related
+from stillme.pages.target_admin import TargetAdmin, excerpt
 from vector import services
-from vector.legacy_row import collection_table, item_table
 from vector.models import Collection, Item
 
 SHOWN = 8
@@ -50,10 +50,6 @@ class CollectionAdmin(TargetAdmin):
         """By index, or exactly and why."""
         said: str = once(collection, "search", lambda: services.search_state(collection))
         return said
-
-    def legacy_html(self, row: Any) -> str:
-        """The collection's row in `chroma.sqlite3`."""
-        return collection_table(row)
 
 
 class CollectionFilter(admin.RelatedFieldListFilter):
@@ -101,7 +97,3 @@ class ItemAdmin(TargetAdmin):
         """The first numbers and how many there are."""
         start = ", ".join(f"{value:.6g}" for value in item.embedding[:SHOWN])
         return f"[{start}, …] ({len(item.embedding)} dimensions)"
-
-    def legacy_html(self, row: Any) -> str:
-        """The item's rows in `chroma.sqlite3`."""
-        return item_table(row)

@@ -9,10 +9,3 @@ class VectorConfig(AppConfig):
     name = "vector"
     verbose_name = "Vectors"
     default_auto_field = "django.db.models.BigAutoField"
-
-    def ready(self) -> None:
-        """Make the vector folder part of the import and the proof."""
-        from stillme.transfer.stores import register
-        from vector.legacy_store import VectorStore
-
-        register(VectorStore())

@@ -11,7 +11,6 @@ from typing import Any
 
 from django.db import transaction
 
-from stillme.transfer.errors import TransferError
 from vector import indexes
 from vector.models import Collection, Item
 
@@ -25,7 +24,7 @@ _SCALARS = (str, int, float, bool)
 PATIENCE = "3s"
 
 
-class VectorError(TransferError):
+class VectorError(Exception):
     """A call that cannot be done; the message says why."""
 
 

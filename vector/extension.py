@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from django.db import connections
 
-from stillme.transfer.postgresql.copy import fetch_all, quoted
+from stillme.postgresql.names import quote
+from stillme.postgresql.statements import fetch_all
 
 # USAGE on the schema and on the type: without either no name of it can be spelled.
 _FOUND = """
@@ -47,9 +48,9 @@ class Pgvector:
     @property
     def _prefix(self) -> str:
         if "%" not in self.schema:
-            return quoted(self.schema)
+            return quote(self.schema)
         # psycopg and Django's templates would take a percent sign for a place of a parameter.
-        return "U&" + quoted(self.schema.replace("\\", "\\\\").replace("%", "\\0025"))
+        return "U&" + quote(self.schema.replace("\\", "\\\\").replace("%", "\\0025"))
 
 
 def installed(alias: str = "default") -> Pgvector | None:

@@ -17,8 +17,7 @@ from django.db import DataError, connection, transaction
 from django.db.models import BooleanField, F, Func, Q, Value
 from django.db.models.functions import Coalesce
 
-from stillme.transfer.errors import TransferError
-from stillme.transfer.postgresql.copy import fetch_all
+from stillme.postgresql.statements import fetch_all
 from vector.fields import MetadataEncoder
 from vector.regex import RegexError, translate
 
@@ -27,7 +26,7 @@ _COMPARISONS = {"$gt": ">", "$gte": ">=", "$lt": "<", "$lte": "<="}
 _JOINS: dict[str, Callable[[Q, Q], Q]] = {"$and": and_, "$or": or_}
 
 
-class FilterError(TransferError):
+class FilterError(Exception):
     """A `where` or `where_document` that cannot be understood; the message says what is wrong."""
 
 

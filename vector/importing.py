@@ -8,11 +8,11 @@ from pathlib import Path
 
 from django.db import connections
 
+from stillme.postgresql.statements import fetch_all
 from stillme.transfer import ledger
 from stillme.transfer.errors import TargetError
 from stillme.transfer.findings import OnEvent, ignore_event
 from stillme.transfer.models import Run
-from stillme.transfer.postgresql.copy import fetch_all
 from stillme.transfer.postgresql.locks import exclusive
 from vector import chroma, strangers
 from vector.chroma.inventory import folder_lines, unread_lines

@@ -12,7 +12,7 @@ from django.db import DatabaseError, connections, transaction
 
 from stillme.postgresql.explain import first_line
 from stillme.postgresql.session import spell_plainly
-from stillme.transfer.postgresql.copy import execute, fetch_all
+from stillme.postgresql.statements import execute, fetch_all
 from vector import extension
 from vector.models import Collection, Item
 

@@ -11,8 +11,8 @@ from stillme.transfer.findings import Finding, FindingKind
 from stillme.transfer.models import KeptCell
 from vector import aside_judge, chroma, expectation
 from vector.names import FILE
+from vector.nearest import Nearest
 from vector.proof import ItemProof
-from vector.ranking import Nearest
 from vector.targets import TargetItem, TargetReader
 
 BATCH_ROWS = 2_000

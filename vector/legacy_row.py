@@ -16,44 +16,25 @@ from typing import Any
 from django.conf import settings
 from django.utils.safestring import SafeString
 
-from stillme.transfer.console.cells import LONG, Clipped
+from stillme.pages.cells import LONG, Clipped
 from stillme.transfer.console.side_by_side import kept_cells
 from stillme.transfer.console.side_table import SideCell, side_caption, side_table
 from stillme.transfer.errors import TransferError
 from stillme.transfer.identity import TableId
-from stillme.transfer.models import KeptCell
 from stillme.transfer.raw_cells import Raw
 from stillme.transfer.sqlite.connect import open_legacy
 from vector import expectation
 from vector.chroma.marks import NOTHING, mark_of, metadata_mark
-from vector.chroma.records import DOCUMENT_KEY
+from vector.legacy_metadata import metadata_cells, verdict
 from vector.models import Collection, Item
 from vector.names import FILE
 
-# Keys of one item's metadata that a page shows.
-KEYS = 200
 # Operations that wait in the queue, which Chroma applies every 1,000.
 QUEUED = 10_000
 _ENTRY = """
 SELECT e.id, typeof(e.seq_id), e.seq_id, CAST(e.created_at AS BLOB), s.id
 FROM embeddings e JOIN segments s ON s.id = e.segment_id
 WHERE s.collection = ? AND s.scope = 'METADATA' AND e.embedding_id = ? LIMIT 1
-"""
-# Chroma fills one of the four values.
-_METADATA = f"""
-SELECT key,
-  CASE WHEN bool_value IS NOT NULL THEN 'bool_value' WHEN string_value IS NOT NULL
-    THEN 'string_value' WHEN int_value IS NOT NULL THEN 'int_value' ELSE 'float_value' END,
-  typeof(coalesce(bool_value, string_value, int_value, float_value)),
-  CASE WHEN string_value IS NULL THEN coalesce(bool_value, int_value, float_value)
-    ELSE substr(CAST(string_value AS BLOB), 1, {LONG + 4}) END,
-  coalesce(length(CAST(string_value AS BLOB)), 0)
-FROM (SELECT key, string_value, int_value, float_value, {{flag}} FROM embedding_metadata
-      WHERE id = ? ORDER BY key LIMIT {KEYS})
-"""
-_ELEMENTS = f"""
-SELECT key, bool_value, coalesce(string_value, int_value, float_value)
-FROM embedding_metadata_array WHERE id = ? ORDER BY rowid LIMIT {KEYS}
 """
 _WAITING = f"""
 SELECT seq_id, operation, CAST(substr(metadata, 1, {LONG}) AS BLOB),
@@ -118,94 +99,17 @@ def _entry_cells(
     yield SideCell("same", "embedding_id", "text", stored_id, "embedding_id", item.embedding_id)
     number = int.from_bytes(sequence, "big") if isinstance(sequence, bytes) else sequence
     target = item.legacy_seq_id
-    state = _verdict(number == target, unsure)
+    state = verdict(number == target, unsure)
     yield SideCell(state, "seq_id", seq_storage, sequence, "legacy_seq_id", target)
     moment = expectation.expected_time(
         None if created is None else created.decode("utf-8", "replace")
     )
-    state = _verdict(moment == item.created_at, unsure, kept.get("created_at"))
+    state = verdict(moment == item.created_at, unsure, kept.get("created_at"))
     yield SideCell(
         state, "created_at", _storage(created), created, "created_at", item.created_at,
         kept=kept.get("created_at"),
     )  # fmt: skip
-    has_flag = any(row[1] == "bool_value" for row in _columns(connection))
-    sql = _METADATA.format(flag="bool_value" if has_flag else "NULL AS bool_value")
-    rows = connection.execute(sql, (key,)).fetchall()
-    for name, place, *stored in rows:
-        yield _metadata_cell(item, name, place, (stored[0], stored[1], stored[2]), kept, unsure)
-    lists = _stored_lists(connection, key)
-    for name, values in lists.items():
-        yield _list_cell(item, name, values, kept.get("metadata"), unsure=unsure)
-    if not unsure and len(rows) < KEYS:
-        names = [name for name, *_ in rows] + [*lists]
-        yield from _invented(item, {name.replace("\x00", "\ufffd") for name in names})
-
-
-def _invented(item: Item, stored: set[str]) -> Iterator[SideCell]:
-    """Metadata and a document that only the target has."""
-    metadata = item.metadata if isinstance(item.metadata, dict) else {}
-    held = {f"metadata: {key}": metadata[key] for key in sorted(metadata.keys() - stored)[:KEYS]}
-    if item.document is not None and DOCUMENT_KEY not in stored:
-        held["document"] = item.document
-    for target, value in held.items():
-        yield SideCell("differs", "", "absent", None, target, value, said="not in the legacy")
-
-
-def _metadata_cell(
-    item: Item,
-    name: str,
-    place: str,
-    stored: tuple[str, Raw, int],
-    kept: dict[str, KeptCell],
-    unsure: bool,
-) -> SideCell:
-    storage, raw, size = stored
-    is_document = name == DOCUMENT_KEY
-    whole = size <= LONG
-    shown = f"{name} ({place})"
-    if is_document:
-        right = whole and not isinstance(item.document, Clipped) and raw == _bytes(item.document)
-        state = _verdict(right, unsure or not whole)
-        return SideCell(state, shown, storage, raw, "document", item.document, size)
-    if isinstance(item.metadata, Clipped):
-        return SideCell("unsure", shown, storage, raw, "metadata", None, size)
-    expected, differs = expectation.expected_metadata({name: _value(place, raw)})
-    held = {key: item.metadata[key] for key in expected if key in item.metadata}
-    difference = expectation.metadata_difference(expected, held) if whole else ""
-    original = kept.get("metadata") if differs else None
-    state = _verdict(not difference, unsure or not whole, original)
-    target, value = f"metadata: {name}", held.get(next(iter(expected)))
-    said = difference if state == "differs" else ""
-    return SideCell(state, shown, storage, raw, target, value, size, said, original)
-
-
-def _stored_lists(connection: sqlite3.Connection, row_id: int) -> dict[str, list[Any]]:
-    """The list metadata of an item; Chroma of 2026 has a table of it, one row an element."""
-    there = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'embedding_metadata_array'"
-    found: dict[str, list[Any]] = {}
-    if connection.execute(there).fetchone() is None:
-        return found
-    for name, flag, value in connection.execute(_ELEMENTS, (row_id,)):
-        element = bool(flag) if value is None and flag is not None else value
-        found.setdefault(name, []).append(element)
-    return found
-
-
-def _list_cell(
-    item: Item, name: str, values: list[Any], original: KeptCell | None, *, unsure: bool
-) -> SideCell:
-    shown, target = f"{name} (list)", f"metadata: {name}"
-    raw = repr(values).encode("utf-8", "backslashreplace")
-    if isinstance(item.metadata, Clipped) or len(values) >= KEYS:
-        return SideCell("unsure", shown, "text", raw[:LONG], "metadata", None, len(raw))
-    expected, differs = expectation.expected_metadata({name: values})
-    held = {key: item.metadata[key] for key in expected if key in item.metadata}
-    difference = expectation.metadata_difference(expected, held)
-    kept = original if differs else None
-    state = _verdict(not difference, unsure, kept)
-    said = difference if state == "differs" else ""
-    value = held.get(next(iter(expected)))
-    return SideCell(state, shown, "text", raw, target, value, len(raw), said, kept)
+    yield from metadata_cells(connection, item, key, kept, unsure=unsure)
 
 
 def _vector_cell(connection: sqlite3.Connection, item: Item) -> SideCell:
@@ -221,7 +125,7 @@ def _vector_cell(connection: sqlite3.Connection, item: Item) -> SideCell:
         return SideCell("unsure", "vector", "file", None, "embedding", start, said=said)
     held = _float32(item.embedding)
     right = held is not None and not expectation.vector_difference(vector, held, True)
-    state = _verdict(right, unsure=False)
+    state = verdict(right, unsure=False)
     name = f"vector (queue {item.legacy_seq_id})"
     return SideCell(state, name, "blob", vector, "embedding", start)
 
@@ -251,15 +155,7 @@ def _collection_cells(connection: sqlite3.Connection, collection: Collection) ->
         # Very early stores do not note the dimension: the import tells it by the first vector.
         unsure = value is None or isinstance(held, Clipped)
         raw = value.encode() if isinstance(value, str) else value
-        yield SideCell(_verdict(value == held, unsure), name, storage, raw, names[name], held)
-
-
-def _verdict(right: bool, unsure: bool, kept: KeptCell | None = None) -> str:
-    if unsure:
-        return "unsure"
-    if kept is not None:
-        return "repaired"
-    return "same" if right else "differs"
+        yield SideCell(verdict(value == held, unsure), name, storage, raw, names[name], held)
 
 
 def _mark(connection: sqlite3.Connection, collection: str) -> int:
@@ -278,21 +174,6 @@ def _mark(connection: sqlite3.Connection, collection: str) -> int:
     topics = [topic for (topic,) in named]
     noted = None if found[1] is None else mark_of(found[2])
     return metadata_mark(connection, found[0], topics, noted)
-
-
-def _columns(connection: sqlite3.Connection) -> list[tuple[Any, ...]]:
-    return connection.execute("PRAGMA table_info(embedding_metadata)").fetchall()
-
-
-def _value(place: str, raw: Raw) -> Any:
-    """As Chroma's reader has it."""
-    if place == "bool_value":
-        return bool(raw)
-    return raw.decode("utf-8", "surrogateescape") if isinstance(raw, bytes) else raw
-
-
-def _bytes(text: str | None) -> bytes | None:
-    return None if text is None else text.encode()
 
 
 def _storage(raw: Raw) -> str:

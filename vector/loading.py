@@ -6,17 +6,19 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from itertools import islice
 
 from django.db import connections, transaction
 
 from stillme.postgresql.distributed import is_distributed
+from stillme.postgresql.statements import execute
 from stillme.transfer import ledger
-from stillme.transfer.findings import Event, OnEvent
-from stillme.transfer.models import KeptCell, QuarantinedRow, RunTable
-from stillme.transfer.postgresql.copy import commit_lazily, execute, fetch_all
+from stillme.transfer.deletions import always
+from stillme.transfer.findings import Event, OnEvent, ignore_event
+from stillme.transfer.models import QuarantinedRow, RunTable
+from stillme.transfer.postgresql.copy import commit_lazily
 from stillme.transfer.processes import default_jobs
-from stillme.transfer.steps.rows.outcome import MOST_KEYS
 from vector import chroma, indexes, merging, models, strangers
 from vector.conversion import (
     Aside,
@@ -27,7 +29,8 @@ from vector.conversion import (
 )
 from vector.import_result import CollectionResult, VectorImport, VectorOptions
 from vector.names import FILE
-from vector.parts import load_parts
+from vector.parts import PartResult, PartTask, load_parts
+from vector.vanished import StillThere, find_vanished
 
 BATCH_ROWS = 10_000
 # A process needs a third of a second to look where the vectors are.
@@ -105,7 +108,15 @@ class Loader:
 
     def _load_side_by_side(self, parts: list[chroma.Part]) -> None:
         outcome = self.table.outcome
-        for done in load_parts(self, parts):
+        # What asks a person does not go to another process.
+        options = replace(self.options, approve=always)
+        tasks = [
+            PartTask(
+                self.store.folder, self.collection, options, self.run_id, self.pk, self.fresh, part
+            )
+            for part in parts
+        ]
+        for done in load_parts(tasks, _load_in_a_process, options):
             outcome.add(done.outcome)
             self.table.origins.update(done.origins)
             self.table.chunks += done.chunks
@@ -227,34 +238,8 @@ class Loader:
             self._tell("index", message=self.table.index, seconds=time.monotonic() - begun)
 
     def _find_vanished(self) -> None:
-        """Items the import loaded whose legacy item is gone: reported, or deleted with `prune`."""
-        rows = fetch_all(
-            connections[self.alias],
-            f"SELECT t.embedding_id FROM {merging.ITEMS} AS t "
-            f"WHERE t.collection_id = %s AND {merging.OURS} ORDER BY 1",
-            [self.pk],
-        )
-        gone = [key for (key,) in rows if key not in self.seen and key not in self.aside_keys]
-        outcome = self.table.outcome
-        outcome.vanished_count, outcome.vanished = len(gone), gone[:MOST_KEYS]
-        records = self._gone_records() if self.options.prune else []
-        found = strangers.deletion_of_items(
-            self.alias, self.pk, self.table.table, gone, len(records)
-        )
-        allowed = self.options.prune and self.options.approve([found])
-        if allowed and not self.options.dry_run:
-            QuarantinedRow.objects.using(self.alias).filter(pk__in=records).delete()
-            found.deleted = True
-        if found.deleted and gone:
-            kept = KeptCell.objects.using(self.alias).filter(
-                file=FILE, table=self.table.table, key__in=gone
-            )
-            kept.delete()
-            outcome.pruned = execute(
-                connections[self.alias],
-                f"DELETE FROM {merging.ITEMS} WHERE collection_id = %s AND embedding_id = ANY(%s)",
-                [self.pk, gone],
-            )
+        still_there = StillThere(self.seen, self.aside_keys)
+        find_vanished(self.alias, self.pk, self.table, still_there, self.options)
 
     def _say_gone(self) -> None:
         """What `prune` would delete of this collection; a dry run approves nothing."""
@@ -262,15 +247,6 @@ class Loader:
         if (pk := known.values_list("pk", flat=True).first()) is not None:
             self.pk = pk
             self._find_vanished()
-
-    def _gone_records(self) -> list[int]:
-        """Quarantined rows (ids) whose legacy item is gone."""
-        rows = QuarantinedRow.objects.using(self.alias).filter(file=FILE, table=self.table.table)
-        return [
-            pk
-            for pk, key, number in rows.values_list("pk", "key", "rowid")
-            if (number if key is None else key) not in self.aside_keys and key not in self.seen
-        ]
 
     def _record(self) -> None:
         outcome = self.table.outcome
@@ -293,3 +269,17 @@ class Loader:
                 "seconds": self.table.seconds,
             },
         )
+
+
+def _load_in_a_process(task: PartTask) -> PartResult:
+    """Load one part, in a process that `load_parts` started."""
+    store = task.store()
+    result = VectorImport(task.run_id, store.layout)
+    loader = Loader(store, task.collection, task.options, result, ignore_event)
+    loader.pk, loader.fresh = task.pk, task.fresh
+    loader.load_part(task.part)
+    table = loader.table
+    done = PartResult(table.outcome, table.origins, table.chunks, result.notices, loader.rows_read)
+    if not task.fresh:
+        done.seen, done.aside_keys = loader.seen, loader.aside_keys
+    return done

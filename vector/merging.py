@@ -12,10 +12,11 @@ from django.db import connections
 from django.utils import timezone
 
 from stillme.postgresql.distributed import is_distributed
+from stillme.postgresql.statements import execute, fetch_all
 from stillme.transfer.errors import TransferError
 from stillme.transfer.identity import OF_TABLE
 from stillme.transfer.models import KeptCell, QuarantinedRow
-from stillme.transfer.postgresql.copy import copy_over, execute, fetch_all
+from stillme.transfer.postgresql.copy import copy_over
 from stillme.transfer.steps.merging import image
 from stillme.transfer.steps.rows.outcome import MOST_KEYS, Outcome
 from vector import chroma, models

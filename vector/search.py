@@ -12,7 +12,7 @@ from typing import Any
 from django.db import DataError, connections, transaction
 from django.db.models import F, FloatField, Func, QuerySet, Value
 
-from stillme.transfer.postgresql.copy import execute
+from stillme.postgresql.statements import execute
 from vector import extension, indexes
 from vector.checking import VectorError
 from vector.extension import Pgvector

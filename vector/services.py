@@ -1,6 +1,6 @@
 """What the application calls instead of ChromaDB: collections, add, update, get, query, delete.
 
-The shapes follow Chroma's client, so that code moves over call by call; docs/vector.md lists where
+The shapes follow Chroma's client, so that code moves over call by call; vectors.md lists where
 the behaviour differs. Embeddings are given by the caller: nothing here computes them.
 """
 

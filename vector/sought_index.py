@@ -7,8 +7,8 @@ import re
 from django.db import connections
 
 from stillme.postgresql.session import spell_plainly
+from stillme.postgresql.statements import fetch_all
 from stillme.transfer.findings import Finding, FindingKind
-from stillme.transfer.postgresql.copy import fetch_all
 from vector import extension, models
 
 # pgvector's limit for an index over `vector`.

@@ -12,11 +12,11 @@ from pathlib import Path
 
 from django.db import connections, transaction
 
+from stillme.postgresql.statements import execute, fetch_all
 from stillme.transfer import ledger
 from stillme.transfer.deletions import Deletion
 from stillme.transfer.errors import TransferError
 from stillme.transfer.models import KeptCell, QuarantinedRow
-from stillme.transfer.postgresql.copy import execute, fetch_all
 from stillme.transfer.steps.rows.outcome import MOST_KEYS
 from vector import chroma, indexes, merging, models
 from vector.conversion import table_name

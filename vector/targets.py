@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import psycopg
 from django.db import connections, transaction
 
-from stillme.transfer.postgresql.copy import execute
+from stillme.postgresql.statements import execute
 from vector import extension
 
 _ARRAY = struct.Struct(">iiIii")

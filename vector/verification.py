@@ -19,6 +19,7 @@ from vector import (
     chroma,
     expectation,
     models,
+    nearest,
     ranking,
     sought_index,
     target_judge,
@@ -187,7 +188,7 @@ class _Judge:
             self.store, self._ground(row, queries), row, parts, self.jobs, self._tell_items
         )
         self._take(proofs)
-        legacy = ranking.merge(queries, [proof.nearest for proof in proofs])
+        legacy = nearest.merge(queries, [proof.nearest for proof in proofs])
         found = ranking.compare(row.name, legacy, answers)
         self.proof.queries, self.proof.queries_equal = found.queries, found.equal
         self.proof.recall_at_10, self.proof.search = found.recall, found.sentence

@@ -1,6 +1,6 @@
 """Django's entry for operations."""
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 
 
 class OpsConfig(AppConfig):
@@ -15,4 +15,5 @@ class OpsConfig(AppConfig):
         from stillme.ops import checks, context
 
         assert checks
-        context.follow_runs()
+        if apps.is_installed("stillme.transfer"):
+            context.follow_runs()

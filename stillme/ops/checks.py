@@ -1,4 +1,7 @@
-"""System checks: what keeps a domain's schema from moving to another node (docs/scaling.md)."""
+"""System checks: what keeps a domain's schema from moving to another node.
+
+docs/howto/run-and-scale.md says what a distributed schema can and cannot do.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.operations import AlterField
 
 from stillme.ops.replicas import DOMAINS
-from stillme.transfer.mapping import split_table
+from stillme.postgresql.names import Table
 
 
 @register("ops")
@@ -30,7 +33,7 @@ def domains_can_be_distributed(
 
 def problems_of(model: type[models.Model]) -> Iterator[CheckMessage]:
     """What is wrong with one model."""
-    schema, _ = split_table(model._meta.db_table)
+    schema = schema_of(model)
     if schema != model._meta.app_label:
         yield Error(
             f"{model.__name__} is in the schema {schema}, not in its domain's "
@@ -41,7 +44,7 @@ def problems_of(model: type[models.Model]) -> Iterator[CheckMessage]:
     for field in [*model._meta.local_fields, *model._meta.local_many_to_many]:
         if not isinstance(field, models.ForeignKey | models.ManyToManyField):
             continue
-        other = split_table(field.remote_field.model._meta.db_table)[0]
+        other = schema_of(field.remote_field.model)
         if other != schema:
             yield _leaves(model, field, other)
     key = model._meta.pk
@@ -53,6 +56,11 @@ def problems_of(model: type[models.Model]) -> Iterator[CheckMessage]:
             obj=model,
             id="ops.E004",
         )
+
+
+def schema_of(model: type[models.Model]) -> str:
+    """The schema of a model's table; "public" where its name has none."""
+    return Table.parse(model._meta.db_table).schema or "public"
 
 
 def _leaves(model: type[models.Model], field: Any, other: str) -> CheckMessage:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from django.apps import apps
 from django.db import connections
 from django.db.backends.utils import CursorWrapper
 
@@ -68,7 +69,8 @@ def plan_distribution(alias: str = "default") -> Plan:
         if not version:
             raise TargetError(
                 "This database has no Citus extension: run CREATE EXTENSION citus on every node "
-                "and citus_add_node for each worker, or stay on one node (docs/scaling.md)."
+                "and citus_add_node for each worker, or stay on one node "
+                "(docs/howto/run-and-scale.md)."
             )
         present = _column(cursor, SCHEMAS, sorted(DOMAINS))
         moved = _column(cursor, DISTRIBUTED)
@@ -98,6 +100,8 @@ def _problems(cursor: CursorWrapper, version: str, workers: int, schemas: list[s
         f"The foreign key {key} leaves its schema, which does not work across nodes: drop it."
         for key in _column(cursor, FOREIGN_KEYS, schemas, schemas)
     ]
+    if not apps.is_installed("stillme.transfer"):
+        return found
     cursor.execute(FOLLOWED)
     found += [
         f"The file {file} is still {state}: import, cut over and close the rollback window first."

@@ -5,15 +5,13 @@ from __future__ import annotations
 import logging
 from typing import Any
 
-from django.conf import settings
+from django.apps import apps
 from django.db import DatabaseError, connections
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
 
 from stillme.ops.replicas import replicas
 from stillme.postgresql.explain import explain_operational_error
-from stillme.transfer.models import FileState
-from stillme.transfer.steps.syncing.life_sign import Moment, life_sign, moment
 
 logger = logging.getLogger("stillme.requests")
 
@@ -63,16 +61,9 @@ def unapplied() -> list[str]:
 
 
 def follower_lags() -> dict[str, dict[str, Any]]:
-    """The lag of each file that is followed, as the follower last wrote it down."""
-    rows = list(FileState.objects.filter(state=FileState.State.FOLLOWING))
-    now = moment("default") if rows else None
-    return {row.file: follower_lag(row.details, now) for row in rows if now is not None}
+    """The lag of each file that is followed; none once the migration engine is not installed."""
+    if not apps.is_installed("stillme.transfer"):
+        return {}
+    from stillme.ops import followers
 
-
-def follower_lag(details: dict[str, Any], now: Moment) -> dict[str, Any]:
-    """Seconds and changes behind, and the sentence where that is too much or nobody follows."""
-    seconds = details.get("lag_seconds")
-    problem = life_sign(FileState.State.FOLLOWING, details, now).problem
-    if not problem and seconds is not None and seconds > settings.FOLLOWER_MAX_LAG:
-        problem = f"the follower is {seconds} seconds behind"
-    return {"seconds": seconds, "changes": details.get("lag_changes"), "problem": problem}
+    return followers.follower_lags()

@@ -24,12 +24,10 @@ from django.conf import settings
 from django.db import connections
 from django.db.models import Model
 
-from stillme.transfer.legacy import LegacyModel
-
 logger = logging.getLogger(__name__)
 
 PREFIX = "replica_"
-DOMAINS = frozenset({"knowledge", "continuum", "rss", "accuracy", "vector"})
+DOMAINS = frozenset(settings.DOMAINS)
 CHECK_EVERY = 1.0
 CONNECT_TIMEOUT = 2
 
@@ -157,7 +155,8 @@ class ReplicaRouter:
         current = _task.get()
         if current is None or current.wrote or model._meta.app_label not in DOMAINS:
             return None
-        if issubclass(model, LegacyModel):
+        if not model._meta.managed:
+            # A table of a legacy file.
             return None
         if connections["default"].in_atomic_block:
             return "default"

@@ -4,24 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from django.db.backends.postgresql import client
 
 from stillme.postgresql.cluster import wheel_programs
 
-if TYPE_CHECKING:
-    from stillme.postgresql.base import DatabaseWrapper
-
 
 class DatabaseClient(client.DatabaseClient):
     """Django's, which starts the embedded server first."""
 
-    connection: DatabaseWrapper
-
     def runshell(self, parameters: Iterable[str]) -> None:
         """Run psql; the wheel's when the server is the wheel's and no other is installed."""
         if self.connection.settings_dict.get("EMBEDDED"):
-            self.connection.ensure_embedded_server()
+            # What a connection would be opened with: after this the embedded server runs.
+            self.connection.get_connection_params()
             os.environ["PATH"] = os.pathsep.join([os.environ["PATH"], str(wheel_programs())])
         super().runshell(parameters)

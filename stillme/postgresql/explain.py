@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Iterator
 
@@ -152,3 +153,17 @@ def first_line(error: BaseException) -> str:
 def is_database_error(error: BaseException) -> bool:
     """Whether `explain_operational_error` has something to say about an error."""
     return isinstance(error, Error)
+
+
+def explain_exhaustion(error: BaseException) -> str:
+    """The sentence for a process that gets no more memory, threads or processes; '' for others."""
+    by_number = isinstance(error, OSError) and error.errno in (errno.ENOMEM, errno.EAGAIN)
+    # SQLite's, Python's threads', and the loader's of shared libraries, in their own words.
+    said = str(error).endswith(("out of memory", "can't start new thread", "shared object"))
+    if not by_number and not said and not isinstance(error, MemoryError):
+        return ""
+    return (
+        "The system gives this process no more memory, threads or processes: what was committed "
+        "stays. Raise the limit (`ulimit -v`, `ulimit -u`, the container's), or lower --jobs where "
+        "the command has it, and run it again."
+    )

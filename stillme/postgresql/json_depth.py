@@ -1,4 +1,7 @@
-"""How deep a JSON document may nest, for loader, judge, services and console (docs/values.md)."""
+"""How deep a JSON document may nest, for loader, judge, services and console.
+
+docs/reference/values.md, "Limits of a document", says what happens beyond it.
+"""
 
 from __future__ import annotations
 

@@ -19,6 +19,7 @@ LARGEST = 2**63 - 1
 # What SQLite takes for a number, and for a whole one: digits 0 to 9, blanks around them.
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
 _WHOLE = re.compile(r"\s*[+-]?\d{1,400}\s*", re.ASCII)
+_KEY = re.compile(r"-?[0-9]{1,19}")
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 # In what json.dumps prints, all ASCII: a pair of surrogates, half of one or U+0000, another escape.
 _ESCAPE = re.compile(
@@ -78,6 +79,20 @@ def row_key(value: Any) -> int | None:
     if found is not None and not isinstance(value, str) and not -LARGEST - 1 <= found <= LARGEST:
         raise OverflowError("An id has 64 bits.")
     return found if found is None or -LARGEST - 1 <= found <= LARGEST else None
+
+
+def whole_key(text: str) -> int | None:
+    """The 64-bit integer whose decimal digits the text of a key is; None where it is of none.
+
+    The one place that says which text is an integer key, for a record, an address of the console
+    and an argument. SQLite knows the digits 0 to 9 only; Python's `isdigit` and `int` also take
+    ``²``, ``٣``, ``1_000`` and `` 5``. ``007`` and ``-0`` are no key either: no integer is
+    spelled so, and a row 7 must not be taken for that of a text key ``007``.
+    """
+    if _KEY.fullmatch(text) is None:
+        return None
+    number = int(text)
+    return number if str(number) == text and -(2**63) <= number < 2**63 else None
 
 
 def stored_integer(text: str) -> int:

@@ -3,7 +3,7 @@
 The old application calls its classes in `async def` endpoints without further ado, and a notebook
 is a coroutine throughout. Django refuses to talk to a database there, because a connection must
 not be shared by coroutines: the thread has one of its own. Code that would rather not block the
-loop uses `sync_to_async` (docs/services.md).
+loop uses `sync_to_async` (docs/reference/services.md).
 """
 
 from __future__ import annotations

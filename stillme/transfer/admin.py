@@ -1,4 +1,7 @@
-"""The admin of the engine: runs and proofs to read; the desk is in `console.desk`."""
+"""The admin of the engine: runs and proofs to read, a panel on the rows of every target table.
+
+The quarantine desk is in `console.desk`.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,15 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
 
+from stillme.pages.panels import add_panel
 from stillme.transfer.console.desk import QuarantinedRowAdmin as QuarantinedRowAdmin
+from stillme.transfer.console.legacy_panel import legacy_html
 from stillme.transfer.console.read_only import ReadOnlyAdmin
 from stillme.transfer.models import Proof, Run
 
 LONGEST = 200_000
+
+add_panel("legacy_row", "legacy row as stored", legacy_html)
 
 
 @admin.register(Run)

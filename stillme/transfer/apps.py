@@ -1,6 +1,9 @@
 """Django's entry for the engine."""
 
-from django.apps import AppConfig
+from importlib import import_module
+
+from django.apps import AppConfig, apps
+from django.utils.module_loading import module_has_submodule
 
 
 class TransferConfig(AppConfig):
@@ -12,5 +15,15 @@ class TransferConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Register the system checks."""
+        """Read TRANSFER, register the system checks, import the module `legacy` of each app.
+
+        Of the apps that TRANSFER names, where it names some.
+        """
         from stillme.transfer import checks  # noqa: F401
+        from stillme.transfer.conf import conf
+
+        chosen = conf().apps
+        for config in apps.get_app_configs():
+            wanted = chosen is None or config.label in chosen
+            if wanted and config.module and module_has_submodule(config.module, "legacy"):
+                import_module(f"{config.name}.legacy")

@@ -9,7 +9,7 @@ from django.core.checks import CheckMessage, Error, register
 from django.core.exceptions import FieldDoesNotExist
 from django.db import models
 
-from stillme.transfer.kinds import Reference
+from stillme.transfer.kinds import Reference, Timestamp
 from stillme.transfer.legacy import LegacyModel
 from stillme.transfer.registry import circle, circle_sentence, legacy_models, registered
 
@@ -23,8 +23,9 @@ def mappings_have_targets(
     Where references go in a circle, or two models mean one table or one target, that is said alone:
     nothing else can be asked then.
     """
-    alone = _circles() or _doubles()
-    return alone or [problem for model in legacy_models() for problem in _problems(model)]
+    if alone := _circles() or _doubles():
+        return alone
+    return [p for model in legacy_models() for p in (*_problems(model), *_orders(model))]
 
 
 def _circles() -> list[CheckMessage]:
@@ -88,10 +89,10 @@ def _problems(model: type[LegacyModel]) -> list[CheckMessage]:
                     id="transfer.E002",
                 )
             )
-    if not _has_legacy_extra(target):
+    if not _may_keep_extra(target):
         problems.append(
             Error(
-                f"{target.__name__} needs a nullable JSONField `legacy_extra`: "
+                f"{target.__name__}.legacy_extra must be a nullable JSONField: "
                 "undeclared legacy columns go there.",
                 obj=target,
                 id="transfer.E003",
@@ -100,9 +101,24 @@ def _problems(model: type[LegacyModel]) -> list[CheckMessage]:
     return problems
 
 
-def _has_legacy_extra(target: type[models.Model]) -> bool:
+def _orders(model: type[LegacyModel]) -> list[CheckMessage]:
+    """Times that come after a column which the table does not declare."""
+    times = {c.column: c.kind for c in model.columns() if isinstance(c.kind, Timestamp)}
+    return [
+        Error(
+            f"{model.__name__}.{name} comes after {kind.after!r}, which is no time of that table.",
+            obj=model,
+            id="transfer.E006",
+        )
+        for name, kind in times.items()
+        if kind.after is not None and kind.after not in times
+    ]
+
+
+def _may_keep_extra(target: type[models.Model]) -> bool:
+    """A target without `legacy_extra` is fine: what it cannot keep is open in the inventory."""
     try:
         field = target._meta.get_field("legacy_extra")
     except FieldDoesNotExist:
-        return False
+        return True
     return isinstance(field, models.JSONField) and field.null

@@ -27,15 +27,18 @@ from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from stillme.postgresql.explain import explain_operational_error
+from stillme.postgresql.explain import explain_exhaustion, explain_operational_error
 from stillme.postgresql.silence import end_with_client
-from stillme.transfer.errors import TransferError, explain_exhaustion
+from stillme.transfer.conf import conf
+from stillme.transfer.errors import TransferError
 from stillme.transfer.interrupts import Interrupted, interruptible
 from stillme.transfer.scratch import clear_temporary
-from stillme.transfer.visible import is_utf_8, visible
+from stillme.visible import is_utf_8, visible
 
 COULD_NOT_RUN = 2
 PIPE_WIDTH = 80
+# For examples: the name of one of the project's own files.
+A_FILE = next(iter(conf().files), "NAME")
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -87,7 +90,7 @@ class TransferCommand(BaseCommand):
     def add_selection(self, parser: CommandParser) -> None:
         """--file and --table."""
         parser.add_argument(
-            "--file", action="append", metavar="NAME", help="Only this legacy file, e.g. rss."
+            "--file", action="append", metavar="NAME", help=f"Only this legacy file, e.g. {A_FILE}."
         )
         parser.add_argument(
             "--table",

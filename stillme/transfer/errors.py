@@ -6,8 +6,6 @@ A message never holds a password: connection errors pass through
 
 from __future__ import annotations
 
-import errno
-
 
 class TransferError(Exception):
     """The run cannot go on; `str(error)` is one sentence that says what to do."""
@@ -39,17 +37,3 @@ class Busy(TransferError):
 
 class StateError(TransferError):
     """The command does not fit the state the file is in."""
-
-
-def explain_exhaustion(error: BaseException) -> str:
-    """The sentence for a process that gets no more memory, threads or processes; '' for others."""
-    by_number = isinstance(error, OSError) and error.errno in (errno.ENOMEM, errno.EAGAIN)
-    # SQLite's, Python's threads', and the loader's of shared libraries, in their own words.
-    said = str(error).endswith(("out of memory", "can't start new thread", "shared object"))
-    if not by_number and not said and not isinstance(error, MemoryError):
-        return ""
-    return (
-        "The system gives this process no more memory, threads or processes: what was committed "
-        "stays. Raise the limit (`ulimit -v`, `ulimit -u`, the container's), or lower --jobs where "
-        "the command has it, and run it again."
-    )

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
 
-from stillme.transfer.visible import in_one_line
+from stillme.visible import in_one_line
 
 
 class FindingKind(StrEnum):

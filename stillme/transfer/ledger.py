@@ -14,8 +14,10 @@ from django.db import Error, connections, transaction
 from django.utils import timezone
 
 from stillme.transfer.cluster import cluster_id, last_writer
+from stillme.transfer.conf import conf
 from stillme.transfer.errors import Busy, LedgerMismatch, TransferError
 from stillme.transfer.identity import TableId
+from stillme.transfer.keys import Key, bound_from_json, bound_to_json
 from stillme.transfer.models import (
     Chunk,
     FileState,
@@ -165,8 +167,8 @@ def refuse_other_files(alias: str, snapshots: Iterable[Snapshot]) -> None:
             continue
         raise LedgerMismatch(
             f"The target was loaded from {seen.path}, and {here} is another file: set "
-            "LEGACY_DATA_DIR back, take an empty database, or, where it is the same file at a new "
-            "place, give --moved."
+            f"the path back ({conf().paths}), take an empty database, or, where it is the same "
+            "file at a new place, give --moved."
         )
 
 
@@ -195,8 +197,8 @@ def record_chunk(
         number=key_range.number,
         run_id=job.run_id,
         file=job.mapping.file,
-        after=key_range.after,
-        upto=key_range.upto,
+        after=bound_to_json(key_range.after),
+        upto=bound_to_json(key_range.upto),
         mapping_digest=job.digest,
         file_sha256=job.snapshot.sha256 if settled else "",
         legacy_rows=outcome.legacy_rows,
@@ -223,21 +225,21 @@ def table_chunks(alias: str, table: TableId) -> list[Chunk]:
     return list(table.of(Chunk.objects.using(alias)).order_by("number"))
 
 
-def known_bounds(chunks: list[Chunk]) -> tuple[int | str | None, ...]:
+def known_bounds(chunks: list[Chunk]) -> tuple[Key, ...]:
     """The inner edges of recorded chunks, as far as they join without a gap."""
-    bounds: list[int | str | None] = []
-    previous: int | str | None = None
+    bounds: list[Key] = []
+    previous: Key | None = None
     for number, chunk in enumerate(chunks):
-        if chunk.number != number or chunk.after != previous:
+        if chunk.number != number or bound_from_json(chunk.after) != previous:
             break
-        if chunk.upto is None:
+        previous = bound_from_json(chunk.upto)
+        if previous is None:
             break
-        bounds.append(chunk.upto)
-        previous = chunk.upto
+        bounds.append(previous)
     return tuple(bounds)
 
 
-def known_bounds_of_all(alias: str) -> dict[TableId, tuple[int | str | None, ...]]:
+def known_bounds_of_all(alias: str) -> dict[TableId, tuple[Key, ...]]:
     """`known_bounds` of every table that has chunks."""
     by_table: dict[TableId, list[Chunk]] = {}
     for chunk in Chunk.objects.using(alias).order_by("file", "table", "number"):

@@ -15,9 +15,10 @@ from django.db import models
 
 from stillme.transfer.errors import LegacyReadOnly
 from stillme.transfer.identity import TableId
-from stillme.transfer.kinds import Integer, Key, Kind, Real, Reference, Twin, WhenSet
+from stillme.transfer.kinds import Kind, Twin, WhenSet
 
-_WHOLE_NUMBERS = (Integer, Key, Reference)
+# Storage class -> the Django type whose lookups fit such values.
+_FIELD_TYPES = {"integer": "BigIntegerField", "real": "FloatField", "text": "TextField"}
 
 # Legacy models live in a registry of their own. In Django's they would turn up in every domain's
 # migrations, content types, permissions, `dumpdata` and `flush`, although nothing of theirs is in
@@ -54,9 +55,7 @@ class Column(models.Field):  # type: ignore[type-arg]
 
     def get_internal_type(self) -> str:
         """The Django type whose lookups fit the stored values."""
-        if isinstance(self.kind, _WHOLE_NUMBERS):
-            return "BigIntegerField"
-        return "FloatField" if isinstance(self.kind, Real) else "TextField"
+        return _FIELD_TYPES.get(self.kind.storage, "BinaryField")
 
     def get_prep_value(self, value: Any) -> Any:
         """Lookup values go to SQLite as they are."""

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from stillme.transfer.conf import conf
 from stillme.transfer.errors import StateError
 from stillme.transfer.models import FileState
 from stillme.transfer.proofs import identity
@@ -63,8 +64,8 @@ def other_place(file: LegacyFile, state: str, noted: dict[str, Any]) -> str | No
         return f"{began}, the same file under another path: if it was moved there, run {MOVED}."
     if not is_gone(known):
         return (
-            f"{began}, which is another file: set the path back (LEGACY_DATA_DIR, "
-            f"LEGACY_{file.name.upper()}_PATH); if {known} is given up, move it away and run "
+            f"{began}, which is another file: set the path back "
+            f"({conf().paths}); if {known} is given up, move it away and run "
             f"{MOVED}."
         )
     return f"{began}, and the former is gone: if it was moved there, run {MOVED}."

@@ -1,7 +1,8 @@
 """Where each column of a found legacy table goes: the declared mapping meets the real file.
 
 A legacy column goes to the target column that its mapping names, else to the target column of
-the same name (a file that somebody already moved half-way), else into `legacy_extra`. Pure
+the same name (a file that somebody already moved half-way), else into `legacy_extra`. A target
+without that column holds no undeclared one: it is *open* in the inventory until left. Pure
 meaning: loader and judge both start from a `TableMapping` and convert by roads of their own.
 """
 
@@ -17,6 +18,7 @@ from django.db.models import Value
 
 from stillme.transfer import kinds
 from stillme.transfer.identity import TableId
+from stillme.transfer.key_columns import KeyColumns, MappedColumn
 from stillme.transfer.kinds import Kind, Twin, WhenSet
 from stillme.transfer.legacy import LegacyModel
 from stillme.transfer.sqlite.schema import FoundSchema, FoundTable, folded
@@ -24,16 +26,6 @@ from stillme.transfer.sqlite.schema import FoundSchema, FoundTable, folded
 EXTRA_COLUMN = "legacy_extra"
 # Counts up whenever the treatment of some value changes: chunks of another policy are re-read.
 POLICY_VERSION = 1
-
-
-@dataclass(frozen=True, slots=True)
-class MappedColumn:
-    """A legacy column as found, its meaning, and its target column."""
-
-    legacy: str
-    target: str
-    kind: Kind
-    required: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +52,8 @@ class TableMapping:
     `key_is_in_order` tells that a range of keys holds the same rows on both sides.
     `generated` are the legacy columns that SQLite computes: they are read and never written.
     `impossible` names required target columns for which the file has nothing.
+    `extra_columns` is ``("legacy_extra",)``, or empty where the target has no such column; then
+    `extra` is empty too, and undeclared legacy columns are `not_carried`.
     """
 
     file: str
@@ -67,7 +61,7 @@ class TableMapping:
     declared_table: str
     schema: str
     target_table: str
-    key: MappedColumn | None
+    key_columns: KeyColumns
     columns: tuple[MappedColumn, ...]
     extra: tuple[str, ...]
     derived: tuple[tuple[str, WhenSet], ...]
@@ -80,6 +74,8 @@ class TableMapping:
     has_rowid: bool
     generated: tuple[str, ...] = ()
     unfilled: tuple[Unfilled, ...] = ()
+    not_carried: tuple[str, ...] = ()
+    extra_columns: tuple[str, ...] = (EXTRA_COLUMN,)
 
     @property
     def identity(self) -> TableId:
@@ -102,7 +98,7 @@ class TableMapping:
         names = [c.target for c in self.columns]
         names += [name for name, _ in self.derived]
         names += list(self.nulls)
-        return tuple(names + ([EXTRA_COLUMN] if self.extra else []))
+        return tuple(names) + (self.extra_columns if self.extra else ())
 
     @property
     def digest(self) -> str:
@@ -136,14 +132,15 @@ def map_table(model: type[LegacyModel], schema: FoundSchema) -> TableMapping | N
     if table is None:
         return None
     target = model.target_model()
-    placed, extra = _place(model, table, target)
+    placed, undeclared = _place(model, table, target)
+    keeps = holds_extra(target)
     columns = tuple(sorted(placed, key=lambda c: not _is_key(c)))
     taken = {c.target for c in columns}
     derived = tuple(
         (name, rule) for name, rule in model.legacy.derived.items() if name not in taken
     )
     left = _left_over(target, taken | {name for name, _ in derived})
-    key = next((c for c in columns if _is_key(c)), None)
+    keys = KeyColumns(tuple(c for c in columns if _is_key(c)))
     schema_name, target_table = split_table(target._meta.db_table)
     return TableMapping(
         file=model.legacy.file,
@@ -151,50 +148,57 @@ def map_table(model: type[LegacyModel], schema: FoundSchema) -> TableMapping | N
         declared_table=model._meta.db_table,
         schema=schema_name,
         target_table=target_table,
-        key=key,
+        key_columns=keys,
         columns=columns,
-        extra=tuple(extra),
+        extra=tuple(undeclared) if keeps else (),
         derived=derived,
         nulls=tuple(str(f.column) for f in left if f.null and isinstance(f, models.DateTimeField)),
         impossible=tuple(str(f.column) for f in left if _cannot_be_filled(f)),
         clock=_found_clock(model, table),
-        key_is_unique=key is not None and _is_unique(table, key),
-        key_is_in_order=key is not None and _is_in_order(table, key),
-        key_is_rowid=key is not None and table.rowid_alias == key.legacy,
+        key_is_unique=_is_unique(table, keys),
+        key_is_in_order=bool(keys) and _is_in_order(table, keys),
+        key_is_rowid=bool(keys) and keys.names == (table.rowid_alias,),
         has_rowid=table.has_rowid,
         generated=tuple(c.name for c in table.columns if c.generated),
         unfilled=tuple(found for field in left if (found := _unfilled(field)) is not None),
+        not_carried=() if keeps else tuple(undeclared),
+        extra_columns=(EXTRA_COLUMN,) if keeps else (),
     )
 
 
+def holds_extra(target: type[models.Model]) -> bool:
+    """Whether a target has the column that keeps undeclared legacy columns."""
+    return any(field.column == EXTRA_COLUMN for field in target._meta.concrete_fields)
+
+
 def _is_key(column: MappedColumn) -> bool:
-    return isinstance(column.kind, kinds.Key | kinds.TextKey)
+    return column.kind.is_key
 
 
-def _is_unique(table: FoundTable, key: MappedColumn) -> bool:
+def _is_unique(table: FoundTable, keys: KeyColumns) -> bool:
     """Whether the file keeps two rows from having one key in the target.
 
     A text key whose column also stores numbers may hold 5 and '5', which become the same text.
     """
-    read_alike = isinstance(key.kind, kinds.TextKey) and not _stores_text(table, key)
-    return table.is_unique(key.legacy) and not read_alike
+    return table.is_unique(*keys.names) and _stores_text(table, keys)
 
 
-def _is_in_order(table: FoundTable, key: MappedColumn) -> bool:
+def _is_in_order(table: FoundTable, keys: KeyColumns) -> bool:
     """Whether both sides order the keys alike.
 
     Of text keys only where the file compares bytes (not NOCASE, say), and holds no numbers, which
     come before every text in SQLite.
     """
-    if not isinstance(key.kind, kinds.TextKey):
+    if not keys.holds_text:
         return True
-    by_bytes = table.is_unique(key.legacy) and table.key_collation == "BINARY"
-    return by_bytes and _stores_text(table, key)
+    by_bytes = table.is_unique(*keys.names) and table.key_collation == "BINARY"
+    return by_bytes and _stores_text(table, keys)
 
 
-def _stores_text(table: FoundTable, key: MappedColumn) -> bool:
-    found = table.column(key.legacy)
-    return found is not None and found.stores_text
+def _stores_text(table: FoundTable, keys: KeyColumns) -> bool:
+    """Whether the file turns numbers into text in every key column whose target holds text."""
+    found = [table.column(column.legacy) for column in keys if column.holds_text]
+    return all(column is not None and column.stores_text for column in found)
 
 
 def _place(

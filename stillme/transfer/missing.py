@@ -17,6 +17,7 @@ from typing import Any
 
 from django.db import connections
 
+from stillme.transfer.conf import conf
 from stillme.transfer.errors import LegacyFileError
 from stillme.transfer.findings import Finding, FindingKind
 from stillme.transfer.legacy import LegacyModel
@@ -30,8 +31,8 @@ from stillme.transfer.sqlite.schema import read_schema
 from stillme.transfer.stores import Store, stores
 
 ADVICE = (
-    "put it back where the settings look for it, or set its path (LEGACY_DATA_DIR, "
-    "LEGACY_<NAME>_PATH); nothing was deleted in PostgreSQL"
+    f"put it back where the settings look for it, or set its path ({conf().paths}); "
+    "nothing was deleted in PostgreSQL"
 )
 
 

@@ -7,8 +7,6 @@ as base64 of their bytes, NULL as null. Nothing is lost on the way there and bac
 from __future__ import annotations
 
 import base64
-import re
-from collections.abc import Iterable
 from typing import Any
 
 from stillme.transfer.errors import TransferError
@@ -77,40 +75,6 @@ def cell_bytes(storage: str, raw: Raw) -> bytes | None:
     if isinstance(raw, bytes):
         return raw
     return (raw.hex() if isinstance(raw, float) else str(raw)).encode("ascii")
-
-
-_WHOLE = re.compile(r"-?[0-9]{1,19}")
-
-
-def whole_key(text: str) -> int | None:
-    """The 64-bit integer whose decimal digits the text of a key is; None where it is of none.
-
-    The one place that says which text is an integer key, for a record, an address of the console
-    and an argument. SQLite knows the digits 0 to 9 only; Python's `isdigit` and `int` also take
-    ``²``, ``٣``, ``1_000`` and `` 5``. ``007`` and ``-0`` are no key either: no integer is
-    spelled so, and a row 7 must not be taken for that of a text key ``007``.
-    """
-    if _WHOLE.fullmatch(text) is None:
-        return None
-    number = int(text)
-    return number if str(number) == text and -(2**63) <= number < 2**63 else None
-
-
-def whole_keys(texts: Iterable[str]) -> list[int]:
-    """The integers of those texts that spell one."""
-    return [key for key in map(whole_key, texts) if key is not None]
-
-
-def real_spelled(text: str) -> float | None:
-    """The real whose `repr` this is, as which a text key that is stored as a real is loaded.
-
-    SQLite's CAST spells many reals otherwise: 1.0e+16 for 1e+16.
-    """
-    try:
-        number = float(text)
-    except ValueError:
-        return None
-    return number if repr(number) == text else None
 
 
 def show_cell(storage: str, raw: Raw, width: int = 60) -> str:

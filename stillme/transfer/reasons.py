@@ -1,21 +1,20 @@
-"""Why rows are set aside and cells repaired, in words: `docs/values.md` has the rules."""
+"""Why rows are set aside and cells repaired, in words: `docs/reference/values.md` has the rules."""
 
 from __future__ import annotations
+
+from collections.abc import Mapping
 
 _WORDS = {
     "bad_escape": "a document has an escape that jsonb cannot hold",
     "bad_key": "the key is no whole number",
-    "bad_metadata": "the metadata cannot be read",
-    "bad_pickle": "the index of the vectors cannot be read",
-    "bad_segment": "a file of the vectors cannot be read",
     "beyond_microseconds": "a time is finer than microseconds",
     "blob": "bytes stand where a text, number or time belongs",
     "clock_gap": "a local time that no clock showed",
+    "clock_guess": "a local time read by a guess of its offset",
     "clock_offset": "a local time of another offset than the file's usual one",
     "duplicate_key": "the key was there already",
     "duplicate_keys": "a document has a key twice",
     "epoch": "a time was stored as a number",
-    "id_too_long": "the id is too long for an index",
     "integer_in_real": "a whole number was stored for a real one",
     "invalid_utf8": "a text is not UTF-8",
     "json_too_large": "a document has a number too large, or is nested too deep",
@@ -23,7 +22,6 @@ _WORDS = {
     "missing_parent": "the row that it refers to is not in the target",
     "negative_zero": "a number is -0.0, which jsonb has as 0",
     "no_key": "the table has no key",
-    "no_vector": "the item has no vector",
     "not_a_choice": "a value that the column does not allow",
     "not_a_number": "no number where one belongs",
     "not_finite": "a document has NaN or Infinity, which JSON does not know",
@@ -38,12 +36,13 @@ _WORDS = {
     "real_in_integer": "a whole number was stored as a real one",
     "refused_by_target": "PostgreSQL refused the row",
     "time_shape": "a time was written in another form",
-    "truncated_segment": "a file of the vectors is cut off",
-    "unknown_encoding": "the vector has an encoding that nobody knows",
     "unreadable_time": "a time that cannot be read",
-    "vector_without_id": "a vector belongs to no item",
-    "wrong_dimension": "the vector has another dimension than its collection",
 }
+
+
+def add_words(words: Mapping[str, str]) -> None:
+    """Make the reasons of a store known, by their codes."""
+    _WORDS.update(words)
 
 
 def in_words(reason: str) -> str:

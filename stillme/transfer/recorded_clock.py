@@ -1,31 +1,27 @@
-"""The usual offset that a file was loaded with: it stays, whatever rows come later.
+"""How the last import of a file read its local times, from the ledger.
 
-The loader and the judge read it from the ledger, each deciding for itself whether the file denies
-it (docs/values.md, "Clock of a timestamp").
+An import decides once; the follower, a retry and the way back read by its decision. The judge
+looks for itself, and only takes from here which of several offsets was the commonest at first
+(docs/reference/values.md, "Clock of a timestamp").
 """
 
 from __future__ import annotations
 
-from stillme.transfer.models import FileState, RunFile
-from stillme.transfer.registry import legacy_files
+from stillme.transfer.conf import conf
+from stillme.transfer.models import RunFile
+from stillme.transfer.zones import ClockRecord
 
-_AUTO = ("", "auto")
 
-
-def recorded_usual(alias: str, file: str, zone: str) -> int | None:
-    """Minutes east of UTC; None where the file was never loaded, or under another zone setting."""
-    wanted = None if zone.strip().lower() in _AUTO else zone
-    state = FileState.objects.using(alias).filter(pk=file).first()
-    noted = (state.details.get("clock") if state is not None else None) or {}
-    if "usual" in noted:
-        return int(noted["usual"]) if noted.get("zone") == wanted else None
+def recorded_clock(alias: str, file: str) -> ClockRecord | None:
+    """The decision of the last import; None where the file was never imported."""
     runs = RunFile.objects.using(alias).filter(file=file, run__command="import_sqlite")
-    run = runs.order_by("-run_id").first()
-    if run is None or "usual_minutes" not in run.clock or run.clock.get("zone") != wanted:
+    noted = runs.order_by("-run_id").values_list("clock", flat=True).first()
+    if not noted or "usual_minutes" not in noted:
         return None
-    return int(run.clock["usual_minutes"])
+    offsets = frozenset(int(minutes) for minutes in noted.get("evidence", {}))
+    return ClockRecord(noted.get("zone"), int(noted["usual_minutes"]), offsets)
 
 
-def recorded_usuals(alias: str, zone: str) -> dict[str, int | None]:
+def recorded_clocks(alias: str) -> dict[str, ClockRecord | None]:
     """The same for every known file, by its name."""
-    return {file.name: recorded_usual(alias, file.name, zone) for file in legacy_files()}
+    return {name: recorded_clock(alias, name) for name in conf().files}

@@ -6,8 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from django.conf import settings
-
+from stillme.transfer.conf import conf
 from stillme.transfer.errors import TransferError
 from stillme.transfer.identity import TableId
 from stillme.transfer.kinds import Reference
@@ -25,10 +24,7 @@ class LegacyFile:
 
 def legacy_files() -> list[LegacyFile]:
     """The configured legacy files, in settings' order."""
-    return [
-        LegacyFile(name, entry["alias"], Path(entry["path"]))
-        for name, entry in settings.LEGACY_FILES.items()
-    ]
+    return [LegacyFile(name, entry.alias, entry.path) for name, entry in conf().files.items()]
 
 
 def legacy_file(name: str) -> LegacyFile:

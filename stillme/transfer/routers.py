@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.conf import settings
 from django.db.models import Model
 
+from stillme.transfer.conf import conf
 from stillme.transfer.errors import LegacyReadOnly
 from stillme.transfer.legacy import LegacyModel, refusal
 
@@ -15,7 +15,7 @@ def legacy_alias(model: type[Model]) -> str | None:
     """The database alias of a legacy model's file, None for any other model."""
     if not issubclass(model, LegacyModel) or model._meta.abstract:
         return None
-    return str(settings.LEGACY_FILES[model.legacy.file]["alias"])
+    return conf().files[model.legacy.file].alias
 
 
 class LegacyRouter:
@@ -39,4 +39,4 @@ class LegacyRouter:
 
     def allow_migrate(self, db: str, app_label: str, **hints: Any) -> bool | None:
         """Nothing is ever migrated on a legacy alias."""
-        return False if db.startswith("legacy_") else None
+        return False if db in {file.alias for file in conf().files.values()} else None

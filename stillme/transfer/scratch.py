@@ -6,8 +6,8 @@ needs a folder of its own or not. Who is alive is known from a lock that the ker
 process (and its workers) and gives back however they end, so that pids of other containers or
 users that share a folder mean nothing here.
 
-    stillme-snapshot-x8k2/lock      held by the run
-    stillme-snapshot-x8k2/files/    what the run keeps there
+    transfer-snapshot-x8k2/lock      held by the run
+    transfer-snapshot-x8k2/files/    what the run keeps there
 """
 
 from __future__ import annotations
@@ -21,12 +21,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from stillme.transfer.conf import conf
+
 try:
     import fcntl
 except ImportError:  # no such locks on Windows: nothing is cleared there
     fcntl = None  # type: ignore[assignment]
 
-_PREFIX = "stillme-"
+_PREFIX = f"{conf().prefix}-"
 _LOCK = "lock"
 _FILES = "files"
 _YOUNG = 3600.0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from stillme.transfer.conf import conf
 from stillme.transfer.errors import LegacyFileError, NoLegacyFile, TransferError
 from stillme.transfer.registry import LegacyFile, legacy_files, legacy_models
 from stillme.transfer.sqlite.snapshot import is_empty
@@ -71,7 +72,7 @@ class Selection:
 def present_files(selection: Selection, notices: list[str]) -> list[LegacyFile]:
     """The selected files that exist and are not empty.
 
-    Missing and 0-byte files are noted: a feature of StillMe may be off. Raises NoLegacyFile
+    Missing and 0-byte files are noted: a feature of the application may be off. Raises NoLegacyFile
     where none is left.
     """
     found = []
@@ -96,7 +97,7 @@ def present_files(selection: Selection, notices: list[str]) -> list[LegacyFile]:
         there = [f"--file {store.name}" for store in stores() if store.is_present()]
         alone = f", or name what is there: {', '.join(there)}" if there else ""
         raise NoLegacyFile(
-            f"No legacy file with tables in {folders}: set LEGACY_DATA_DIR to the old "
-            f"application's data directory{alone}."
+            f"No legacy file with tables in {folders}: set where the files are "
+            f"({conf().paths}){alone}."
         )
     return found

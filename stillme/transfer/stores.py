@@ -70,6 +70,9 @@ class Store(Protocol):
         Raises TransferError where it cannot be read.
         """
 
+    def legacy_html(self, row: Any) -> str | None:
+        """How the store holds a target row, as HTML for its page; None for rows of other apps."""
+
     def target_rows(self, alias: str) -> dict[str, int]:
         """Rows that the target holds of it, by table as its import names them."""
 
@@ -108,7 +111,5 @@ def wanted_stores(files: Sequence[str], tables: Sequence[str], notices: list[str
             notices.append(f"{store.name}: {store.path()} does not exist, skipped.")
     present = [store for store in chosen if store.is_present()]
     if chosen and not present and set(files) == {store.name for store in chosen}:
-        raise NoLegacyFile(
-            f"There is nothing in {chosen[0].path()}: set {chosen[0].setting}, or LEGACY_DATA_DIR."
-        )
+        raise NoLegacyFile(f"There is nothing in {chosen[0].path()}: set {chosen[0].setting}.")
     return present

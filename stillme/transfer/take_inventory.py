@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import getpass
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 
 from stillme.transfer.errors import TransferError
 from stillme.transfer.inventory import InventoryLine, open_lines
-from stillme.transfer.mapping import split_table
+from stillme.transfer.legacy import LegacyModel
+from stillme.transfer.mapping import map_table, split_table
 from stillme.transfer.models import LeftByDecision
 from stillme.transfer.registry import LegacyFile, legacy_files, legacy_models
 from stillme.transfer.sqlite.capture.templates import CHANGE_TABLE, CHANGE_TABLE_SQL
@@ -28,6 +29,10 @@ DECIDE = "decide with `manage.py inventory`"
 _VAIN = (
     "a generated column of which nothing is stored, and which cannot be computed here (its "
     f"expression fails, or calls a function of the program that wrote the file); {DECIDE}"
+)
+_NOT_KEPT = (
+    "no model declares this column, and the target has no column legacy_extra to keep it in; "
+    f"declare it, or {DECIDE}"
 )
 
 
@@ -71,15 +76,23 @@ def _lines(file: str, schema: FoundSchema, found: Sequence[Content]) -> list[Inv
         if content.what == "table" and name in declared:
             target = ".".join(split_table(declared[name].target_model()._meta.db_table))
             lines.append(InventoryLine(file, content.name, content.rows, "carried", target))
-            assert table is not None
-            lines += [
-                InventoryLine(file, f"{content.name}.{column}", None, "open", why=_VAIN)
-                for column in table.vain
-            ]
+            lines += _open_columns(file, declared[name], schema)
         elif content.what != "view" or name in missing:
             why = _why(content, schema, missing)
             lines.append(InventoryLine(file, content.name, content.rows, "open", why=why))
     return lines
+
+
+def _open_columns(
+    file: str, model: type[LegacyModel], schema: FoundSchema
+) -> Iterator[InventoryLine]:
+    """Columns of a carried table that nothing carries."""
+    table, mapping = schema.table(model._meta.db_table), map_table(model, schema)
+    assert table is not None
+    assert mapping is not None
+    why = {**dict.fromkeys(table.vain, _VAIN), **dict.fromkeys(mapping.not_carried, _NOT_KEPT)}
+    for column, sentence in why.items():
+        yield InventoryLine(file, f"{table.name}.{column}", None, "open", why=sentence)
 
 
 def _why(content: Content, schema: FoundSchema, missing: Iterable[str]) -> str:

@@ -20,8 +20,8 @@ from django.utils import timezone
 from continuum.models import TierAudit, TierMetric
 from knowledge.models import KnowledgeItem, KnowledgeRelationship
 from rss.models import FetchCycle, FetchItem
-from stillme.transfer import admin_support
-from stillme.transfer.console import big_list, export, paginator, related
+from stillme.pages import big_list, export, paginator, related
+from stillme.transfer.console import legacy_panel
 from stillme.transfer.console.groups import make_groups
 
 pytestmark = pytest.mark.django_db
@@ -357,7 +357,7 @@ def test_what_a_row_shows_is_made_once(
 ) -> None:
     made: list[int] = []
     monkeypatch.setattr(
-        admin_support, "legacy_table", lambda row: made.append(row.pk) or "a legacy row"
+        legacy_panel, "legacy_table", lambda row: made.append(row.pk) or "a legacy row"
     )
     page = admin_client.get(reverse("admin:knowledge_knowledgeitem_change", args=[7]))
     assert "a legacy row" in page.content.decode()

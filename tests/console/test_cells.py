@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from stillme.transfer.console.cells import (
+from stillme.pages.cells import (
     LONG,
     READ,
     json_html,
-    stored_html,
     target_html,
     text_html,
 )
+from stillme.transfer.console.side_table import stored_html
 from tests.console.support import HOSTILE
 
 

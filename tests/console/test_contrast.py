@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-import stillme.transfer
+import stillme
 
-CSS = Path(stillme.transfer.__file__).parent / "static" / "console" / "console.css"
-SCRIPT = CSS.with_name("dashboard.js")
+PLACE = Path(stillme.__file__).parent
+CSS = PLACE / "pages" / "static" / "console" / "console.css"
+SCRIPT = PLACE / "transfer" / "static" / "console" / "dashboard.js"
 # Unfold's pages: white, and base-900 in the dark.
 LIGHT, DARK = "#ffffff", "#111827"
 AA_TEXT, AA_GRAPHIC = 4.5, 3.0

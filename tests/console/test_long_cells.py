@@ -20,7 +20,7 @@ from django.utils import timezone
 from accuracy.models import AccuracyScore
 from knowledge.models import KnowledgeItem, KnowledgeRelationship
 from rss.models import FetchCycle, FetchItem
-from stillme.transfer.console import clipped
+from stillme.pages import clipped
 from tests.console.support import staff
 
 pytestmark = pytest.mark.django_db

@@ -8,7 +8,7 @@ from pathlib import Path
 from stillme.transfer.reasons import in_words
 from vector.chroma.records import Reason
 
-VALUES = Path(__file__).parents[2] / "docs" / "values.md"
+VALUES = Path(__file__).parents[2] / "docs" / "reference" / "values.md"
 
 
 def test_every_documented_reason_has_words() -> None:

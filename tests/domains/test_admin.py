@@ -17,10 +17,10 @@ from accuracy.models import LearningObjective
 from continuum.models import TierMetric
 from knowledge.models import KnowledgeItem, KnowledgeRelationship, LearningSession
 from rss.models import FetchCycle, FetchItem
-from stillme.transfer.admin_dates import SparseDates
-from stillme.transfer.admin_support import TargetAdmin
-from stillme.transfer.console import paginator
-from stillme.transfer.console.paginator import EstimatingPaginator
+from stillme.pages import paginator
+from stillme.pages.dates import SparseDates
+from stillme.pages.paginator import EstimatingPaginator
+from stillme.pages.target_admin import TargetAdmin
 from stillme.transfer.registry import legacy_models
 
 pytestmark = pytest.mark.django_db

@@ -1,4 +1,4 @@
-"""Documents at the limits of docs/values.md: written and read by services, models and console."""
+"""Documents at the limits of values.md: written and read by services, models and console."""
 
 from __future__ import annotations
 

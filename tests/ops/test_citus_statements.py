@@ -24,10 +24,10 @@ from rss import api as rss_api
 from rss.models import FetchCycle, FetchItem
 from rss.services import RSSFetchHistory
 from stillme.demo.samples import make_samples
+from stillme.pages.paginator import _remote_plan
+from stillme.pages.target_admin import TargetAdmin
 from stillme.postgresql import distributed
-from stillme.transfer.admin_support import TargetAdmin
 from stillme.transfer.console import figures
-from stillme.transfer.console.paginator import _remote_plan
 from stillme.transfer.console.storage import storage
 from stillme.transfer.errors import StateError
 from stillme.transfer.steps.cutover import CutoverOptions, cut_over

@@ -9,7 +9,7 @@ import sys
 import pytest
 from django.core.management import CommandError, call_command
 
-from stillme.transfer import errors
+from stillme.postgresql.explain import explain_exhaustion
 from stillme.transfer.command import given_path
 from stillme.transfer.management.commands import inventory
 from tests.conftest import ROOT
@@ -76,4 +76,4 @@ def test_what_the_system_refuses_is_a_sentence(
 
 def test_other_errors_of_these_kinds_are_none_of_exhaustion() -> None:
     for error in (RuntimeError("x"), ImportError("no module"), OSError(2, "No such file")):
-        assert errors.explain_exhaustion(error) == ""
+        assert explain_exhaustion(error) == ""

@@ -20,7 +20,7 @@ import json
 from django.conf import settings as s
 print(json.dumps({
     "default": {k: v for k, v in s.DATABASES["default"].items()},
-    "legacy": {name: str(file["path"]) for name, file in s.LEGACY_FILES.items()},
+    "legacy": {name: str(file["path"]) for name, file in s.TRANSFER["FILES"].items()},
     "rss": s.DATABASES["legacy_rss"], "vector": str(s.LEGACY_VECTOR_DIR), "debug": s.DEBUG,
 }, default=str))
 """

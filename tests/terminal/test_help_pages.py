@@ -1,4 +1,4 @@
-"""docs/commands.md is made from the commands; every command has examples that parse."""
+"""docs/reference/commands.md is made from the commands; every command has examples that parse."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_every_example_parses_and_every_argument_is_explained(name: str) -> None
 def documented_lines() -> list[tuple[str, str]]:
     """Every line of a shell block of README.md and docs/ that calls a command of ours."""
     found = []
-    for page in [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]:
+    for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
         block = ""
         for line in page.read_text(encoding="utf-8").splitlines():
             if line.startswith("```"):

@@ -18,7 +18,7 @@ from stillme.transfer.findings import Finding, FindingKind
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.reports.terminal_switch import render_list
 from stillme.transfer.steps.accounted_lines import RED, Line
-from stillme.transfer.visible import in_one_line, visible
+from stillme.visible import in_one_line, visible
 from tests.transfer.load.support import FILES, query
 
 KEYS = ["[/b] one", "\x1b[31mtwo\x1b[0m [bold]", "three\nlines\u202e"]

@@ -37,7 +37,7 @@ def environment(
     use_legacy_files(tmp_path / "data")
     from django.conf import settings as current
 
-    named = legacy_variables(current.LEGACY_FILES, current.LEGACY_VECTOR_DIR)
+    named = legacy_variables(current.TRANSFER["FILES"], current.LEGACY_VECTOR_DIR)
     without = {k: v for k, v in target_environment.items() if k not in ("NO_COLOR", "COLUMNS")}
     return {**without, **named, "LEGACY_DATA_DIR": str(tmp_path / "data")}
 
@@ -162,7 +162,7 @@ def test_completion_as_documented(words: tuple[str, ...], expected: set[str]) ->
     bash = shutil.which("bash")
     if bash is None:
         pytest.skip("there is no bash here")
-    page = (ROOT / "docs" / "terminal.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "reference" / "terminal.md").read_text(encoding="utf-8")
     snippet = page.split("<!-- completion -->")[1].split("```")[1].removeprefix("sh\n")
     listed = " ".join(f"'{word}'" for word in words)
     script = f"{snippet}\nCOMP_WORDS=({listed}); COMP_CWORD={len(words) - 1}\n"

@@ -16,7 +16,7 @@ from tests.vector.chroma_files import ADD, ChromaFiles
 from tests.vector.test_vector_import import fill
 from vector.chroma import open_store
 from vector.importing import import_vectors
-from vector.legacy_store import VectorStore
+from vector.legacy import VectorStore
 from vector.models import Item
 from vector.store_work import import_folder, prove_folder
 from vector.verification import prove_vectors

@@ -1,7 +1,7 @@
 """Rows are read from the tables: where an index of a copy disagrees with its table, it is rebuilt.
 
 An index that misses a row, or holds one that is gone, would otherwise decide what a query reads.
-Measured on a store of 50,000 items: see docs/vector.md.
+Measured on a store of 50,000 items: see docs/reference/vectors.md.
 """
 
 from __future__ import annotations

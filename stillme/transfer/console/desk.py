@@ -13,12 +13,12 @@ from django.urls import path, reverse
 from django.utils.html import format_html
 from django.utils.http import urlencode
 
+from stillme.pages.frequent import FrequentValuesFilter
+from stillme.pages.once import once
 from stillme.transfer import quarantine
-from stillme.transfer.admin_support import FrequentValuesFilter
 from stillme.transfer.console.desk_bulk import accept_page, retry_some
 from stillme.transfer.console.desk_form import DeskForm
 from stillme.transfer.console.desk_row import stored_row
-from stillme.transfer.console.once import once
 from stillme.transfer.console.read_only import ReadOnlyAdmin
 from stillme.transfer.errors import TransferError
 from stillme.transfer.models import QuarantinedRow

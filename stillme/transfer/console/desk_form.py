@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from django import forms
-from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget
 
+from stillme.pages.looks import Select, Textarea
 from stillme.transfer.models import QuarantinedRow
 
 STORAGES = [(name, name) for name in ("text", "integer", "real", "null")]
@@ -22,25 +22,23 @@ class DeskForm(forms.ModelForm):  # type: ignore[type-arg]
 
     cell = forms.ChoiceField(
         required=False,
-        widget=UnfoldAdminSelectWidget,
+        widget=Select,
         label="Cell to mend",
         help_text="The legacy file is not touched, and the original stays in this record. To retry "
         "or to accept the row as it is, leave this empty.",
     )
-    storage = forms.ChoiceField(
-        choices=STORAGES, required=False, widget=UnfoldAdminSelectWidget, label="Stored as"
-    )
+    storage = forms.ChoiceField(choices=STORAGES, required=False, widget=Select, label="Stored as")
     value = forms.CharField(
         required=False,
         strip=False,
-        widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}),
+        widget=Textarea(attrs={"rows": 3}),
         label="New value",
         help_text="Of the cell to mend; nothing for null.",
     )
-    decision = forms.ChoiceField(choices=DECISIONS, required=False, widget=UnfoldAdminSelectWidget)
+    decision = forms.ChoiceField(choices=DECISIONS, required=False, widget=Select)
     reason_given = forms.CharField(
         required=False,
-        widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}),
+        widget=Textarea(attrs={"rows": 3}),
         label="Reason",
         help_text="Needed to accept; kept with the row.",
     )
@@ -76,7 +74,7 @@ class AcceptForm(forms.Form):
     SELECTED, SAME = "selected", "same"
 
     reason_given = forms.CharField(
-        widget=UnfoldAdminTextareaWidget,
+        widget=Textarea,
         label="Reason",
         max_length=2000,
         error_messages={"required": "Say why the rows are left out."},

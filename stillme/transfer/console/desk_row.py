@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from stillme.transfer.console.cells import stored_html
+from stillme.transfer.console.side_table import stored_html
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.raw_cells import cell_bytes, unpack_anything
 from stillme.transfer.registry import legacy_models

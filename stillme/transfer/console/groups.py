@@ -1,4 +1,4 @@
-"""The staff groups: viewer, operator, administrator."""
+"""The staff groups that `migrate` makes; the setting TRANSFER says which, and what each may do."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from django.apps import apps as real_apps
 from django.contrib.auth.management import create_permissions
 from django.contrib.contenttypes.management import create_contenttypes
 
-DOMAINS = ("knowledge", "continuum", "rss", "accuracy", "vector")
+from stillme.transfer.conf import CORRECT, DECIDE, VIEW, conf
+from stillme.transfer.registry import legacy_models
+
 ENGINE = "transfer"
 DECIDES = "change_quarantinedrow"
 
@@ -16,28 +18,33 @@ DECIDES = "change_quarantinedrow"
 def make_groups(apps: Any, alias: str) -> None:
     """Make the groups that are missing, with what each may do; a group that is there stays.
 
-    A viewer may look at everything; an operator may decide about quarantined rows as well; an
-    administrator may correct target rows, too. Permissions come after all migrations otherwise,
-    so they are made here.
+    By default a viewer may look at everything; an operator may decide about quarantined rows as
+    well; an administrator may correct target rows, too. Permissions come after all migrations
+    otherwise, so they are made here.
     """
-    for label in (*DOMAINS, ENGINE):
+    targets = target_apps()
+    for label in (*targets, ENGINE):
         config = real_apps.get_app_config(label)
         create_contenttypes(config, verbosity=0, interactive=False, using=alias)
         create_permissions(config, verbosity=0, interactive=False, using=alias)
     permissions = apps.get_model("auth", "Permission").objects.using(alias)
-    ours = permissions.filter(content_type__app_label__in=(*DOMAINS, ENGINE))
-    views = list(ours.filter(codename__startswith="view_"))
-    decides = list(ours.filter(content_type__app_label=ENGINE, codename=DECIDES))
-    corrects = list(
-        permissions.filter(content_type__app_label__in=DOMAINS, codename__startswith="change_")
-    )
-    wanted = {
-        "viewer": views,
-        "operator": [*views, *decides],
-        "administrator": [*views, *decides, *corrects],
+    of_targets = permissions.filter(content_type__app_label__in=targets)
+    of_engine = permissions.filter(content_type__app_label=ENGINE)
+    allowed = {
+        VIEW: list((of_targets | of_engine).filter(codename__startswith="view_")),
+        DECIDE: list(of_engine.filter(codename=DECIDES)),
+        CORRECT: list(of_targets.filter(codename__startswith="change_")),
     }
-    for name, given in wanted.items():
-        groups = apps.get_model("auth", "Group").objects.using(alias)
+    groups = apps.get_model("auth", "Group").objects.using(alias)
+    for name, rights in conf().groups.items():
         group, created = groups.get_or_create(name=name)
         if created:
-            group.permissions.set(given)
+            group.permissions.set([p for right in rights for p in allowed[right]])
+
+
+def target_apps() -> tuple[str, ...]:
+    """The labels of the apps whose tables are targets: as set, else those of the legacy models."""
+    given = conf().apps
+    if given is not None:
+        return given
+    return tuple(dict.fromkeys(model.target_model()._meta.app_label for model in legacy_models()))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from django.http import HttpRequest
-from unfold.admin import ModelAdmin
 
-from stillme.transfer.console.checked_list import CheckedAdmin
-from stillme.transfer.console.paginator import EstimatingPaginator
+from stillme.pages.checked_list import CheckedAdmin
+from stillme.pages.looks import ModelAdmin
+from stillme.pages.paginator import EstimatingPaginator
 
 
 class ReadOnlyAdmin(CheckedAdmin, ModelAdmin):  # type: ignore[misc]

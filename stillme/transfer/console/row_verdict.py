@@ -5,17 +5,15 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass, field
 
-from django.conf import settings
-
-from stillme.transfer import kinds
+from stillme.transfer.conf import time_zone
 from stillme.transfer.mapping import TableMapping
-from stillme.transfer.models import RunFile
 from stillme.transfer.raw_cells import Raw
+from stillme.transfer.recorded_clock import recorded_clock
 from stillme.transfer.sqlite.connect import quoted
-from stillme.transfer.verify.legacy_side import StoredRow
 from stillme.transfer.verify.local_clock import LocalClock, row_minutes_sql
 from stillme.transfer.verify.result import TableProof
 from stillme.transfer.verify.rows import RowJudge
+from stillme.transfer.verify.stored_row import StoredRow
 from stillme.transfer.verify.target_side import TargetSide
 from stillme.transfer.zones import zone_name
 
@@ -45,12 +43,13 @@ def judge_row(
         said = f"{size:,} bytes are not compared here: manage.py verify_migration compares them."
         return RowVerdict(unsure={c.target for c in mapping.columns}, general=[said])
     minutes = _minutes(connection, mapping, rowid)
-    clock, one_offset = _clock(mapping.file)
+    known = _clock(mapping.file)
+    clock = known or LocalClock()
     row = StoredRow(rowid, cells, minutes, frozenset(), False)
     judge = RowJudge("default", mapping, clock, _units(mapping, cells), _target(mapping))
     proof = TableProof(mapping.file, mapping.declared_table, mapping.target)
     judge.judge([row], proof)
-    verdict = RowVerdict(unsure=set() if one_offset or minutes is not None else _times(mapping))
+    verdict = RowVerdict(unsure=_times(mapping) if known is None else set())
     for finding in proof.findings.kept:
         column = finding.where.partition(":")[2]
         said = f"expected {finding.expected}, found {finding.found}"
@@ -77,16 +76,14 @@ def _minutes(
     return None if found is None or found[0] is None else int(found[0])
 
 
-def _clock(file: str) -> tuple[LocalClock, bool]:
-    """The clock of the last import, and whether one offset holds for the whole file."""
-    if zone := zone_name(settings.LEGACY_TIME_ZONE):
-        return LocalClock(zone=zone), True
-    noted = RunFile.objects.filter(file=file).order_by("-id").first()
-    if noted is None:
-        # Never imported: its times cannot be told from here.
-        return LocalClock(usual=0), False
-    offsets = noted.clock.get("evidence", {})
-    return LocalClock(usual=int(noted.clock.get("usual_minutes", 0))), len(offsets) <= 1
+def _clock(file: str) -> LocalClock | None:
+    """The clock of the last import; None where the file was never imported."""
+    recorded = recorded_clock("default", file)
+    if zone := zone_name(time_zone(file)):
+        return LocalClock(zone=zone)
+    if recorded is None:
+        return None
+    return LocalClock(usual=recorded.usual, offsets=tuple(sorted(recorded.offsets)))
 
 
 def _units(mapping: TableMapping, cells: dict[str, tuple[str, Raw]]) -> dict[str, str]:
@@ -94,7 +91,7 @@ def _units(mapping: TableMapping, cells: dict[str, tuple[str, Raw]]) -> dict[str
     units = {}
     for column in mapping.columns:
         _, raw = cells[column.legacy]
-        if isinstance(column.kind, kinds.Timestamp | kinds.Date) and isinstance(raw, int | float):
+        if column.kind.is_time and isinstance(raw, int | float):
             for low, high, unit in _UNITS:
                 if low <= raw < high:
                     units[column.legacy] = unit
@@ -102,4 +99,4 @@ def _units(mapping: TableMapping, cells: dict[str, tuple[str, Raw]]) -> dict[str
 
 
 def _times(mapping: TableMapping) -> set[str]:
-    return {c.target for c in mapping.columns if isinstance(c.kind, kinds.Timestamp)}
+    return {c.target for c in mapping.columns if c.kind.depends_on_clock}

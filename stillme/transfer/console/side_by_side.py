@@ -11,11 +11,12 @@ from typing import Any
 from django.db import models
 from django.db.models.functions import Substr
 
-from stillme.transfer.console.cells import LONG, Clipped
+from stillme.pages.cells import LONG, Clipped
 from stillme.transfer.console.row_verdict import LARGEST, RowVerdict, judge_row
 from stillme.transfer.console.side_table import SideCell, side_table
 from stillme.transfer.errors import TransferError
 from stillme.transfer.identity import TableId
+from stillme.transfer.keys import Key
 from stillme.transfer.legacy import LegacyModel
 from stillme.transfer.mapping import EXTRA_COLUMN, TableMapping, map_table
 from stillme.transfer.models import KeptCell
@@ -51,7 +52,7 @@ def legacy_table(row: models.Model) -> str:
         return f"The legacy file cannot be read: {error}"
     if found is None:
         return "The legacy file holds no row with this key."
-    kept = kept_cells(model.identity(), str(row.pk))
+    kept = kept_cells(model.identity(), Key.of_pk(row.pk).spelled() or "")
     return side_table(_caption(found.verdict), _cells(row, found, kept))
 
 
@@ -99,16 +100,17 @@ def _read(model: type[LegacyModel], row: models.Model) -> _Found | None:
     path = legacy_file(model.legacy.file).path
     with closing(open_legacy(path, timeout=1.0)) as connection:
         mapping = map_table(model, read_schema(connection))
-        if mapping is None or mapping.key is None:
+        if mapping is None or not mapping.key_columns:
             return None
+        key = Key.of_pk(row.pk)
         names = [c.legacy for c in mapping.columns] + list(mapping.extra)
-        sizes = _ask(connection, mapping, row.pk, [_size(quoted(name)) for name in names])
+        sizes = _ask(connection, mapping, key, [_size(quoted(name)) for name in names])
         if sizes is None:
             return None
         long = sum(sizes) > LARGEST
         wanted = [_cell(quoted(name), long) for name in names]
         rowid = "rowid" if mapping.has_rowid else "NULL"
-        found = _ask(connection, mapping, row.pk, [rowid, *wanted])
+        found = _ask(connection, mapping, key, [rowid, *wanted])
         if found is None:
             return None
         cells = {name: (found[2 * at + 1], found[2 * at + 2]) for at, name in enumerate(names)}
@@ -130,15 +132,14 @@ def _spell_in_utf8(connection: sqlite3.Connection, cells: dict[str, tuple[str, R
 
 
 def _ask(
-    connection: sqlite3.Connection, mapping: TableMapping, key: Any, wanted: list[str]
+    connection: sqlite3.Connection, mapping: TableMapping, key: Key, wanted: list[str]
 ) -> tuple[Any, ...] | None:
     """Expressions of one row."""
-    assert mapping.key is not None
-    sql = f"SELECT {', '.join(wanted)} FROM {quoted(mapping.table)} "
+    where, values = mapping.key_columns.legacy_is(key)
     # By the key's index only where that is in an order that this SQLite knows.
-    sought = "" if mapping.key_is_in_order else "+"
-    sql += f"WHERE {sought}{quoted(mapping.key.legacy)} = ? LIMIT 1"
-    found: tuple[Any, ...] | None = connection.execute(sql, (key,)).fetchone()
+    source = quoted(mapping.table) + ("" if mapping.key_is_in_order else " NOT INDEXED")
+    sql = f"SELECT {', '.join(wanted)} FROM {source} WHERE {where} LIMIT 1"
+    found: tuple[Any, ...] | None = connection.execute(sql, values).fetchone()
     return found
 
 

@@ -9,9 +9,9 @@ from typing import Any
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
-from stillme.transfer.console.cells import stored_html, target_html
+from stillme.pages.cells import LONG, foldable, target_html
 from stillme.transfer.models import KeptCell
-from stillme.transfer.raw_cells import Raw
+from stillme.transfer.raw_cells import Raw, show_cell
 from stillme.transfer.reasons import in_words
 
 _MARKS = {
@@ -91,3 +91,11 @@ def _note(said: str, kept: KeptCell | None) -> SafeString:
         kept.storage,
         original,
     )
+
+
+def stored_html(storage: str, raw: Raw, size: int | None = None) -> SafeString:
+    """A stored cell; `size` where only its beginning was read."""
+    if size is None:
+        size = len(raw) if isinstance(raw, bytes) else 0
+    clipped = raw[: LONG + 4] if isinstance(raw, bytes) else raw
+    return foldable(show_cell(storage, clipped, LONG), f"{size:,} bytes" if size else "")

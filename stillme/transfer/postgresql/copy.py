@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import psycopg
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from stillme.postgresql.distributed import distributed_tables
+from stillme.postgresql.names import quote
+from stillme.postgresql.statements import execute as execute
+from stillme.postgresql.statements import fetch_all as fetch_all
 from stillme.transfer.csv_format import COPY_OPTIONS
+from stillme.transfer.mapping import TableMapping
 
 STAGE = "transfer_stage"
 _IN_MEMORY, _BLOCK = 1 << 24, 1 << 16
-
-
-def quoted(name: str) -> str:
-    """A PostgreSQL identifier, quoted."""
-    return '"' + name.replace('"', '""') + '"'
+quoted = quote
 
 
 def copy_csv(
@@ -67,15 +66,15 @@ def commit_lazily(connection: BaseDatabaseWrapper) -> None:
         execute(connection, "SET LOCAL synchronous_commit = off")
 
 
-def create_stage(connection: BaseDatabaseWrapper, relation: str, key: str) -> None:
+def create_stage(connection: BaseDatabaseWrapper, mapping: TableMapping) -> None:
     """An empty staging table of the target's shape, checks included, gone at commit."""
     with connection.cursor() as cursor:
         # One trip: a follower makes a dozen of them a round.
         cursor.execute(
             f"DROP TABLE IF EXISTS pg_temp.{STAGE}; "
-            f"CREATE TEMPORARY TABLE {STAGE} (LIKE {relation} "
+            f"CREATE TEMPORARY TABLE {STAGE} (LIKE {mapping.relation} "
             "INCLUDING DEFAULTS INCLUDING CONSTRAINTS) ON COMMIT DROP; "
-            f"CREATE UNIQUE INDEX ON {STAGE} ({quoted(key)})"
+            f"CREATE UNIQUE INDEX ON {STAGE} ({mapping.key_columns.target()})"
         )
 
 
@@ -143,19 +142,3 @@ def lost_connection(error: psycopg.Error) -> bool:
     """Whether the error is about the server (gone, disk full, shut down), not about a value."""
     state = error.sqlstate
     return state is None or state[:2] in _NOT_ABOUT_A_VALUE
-
-
-def fetch_all(
-    connection: BaseDatabaseWrapper, sql: str, params: Sequence[Any] = ()
-) -> list[tuple[Any, ...]]:
-    """Run a query and return its rows."""
-    with connection.cursor() as cursor:
-        cursor.execute(sql, list(params) or None)
-        return list(cursor.fetchall())
-
-
-def execute(connection: BaseDatabaseWrapper, sql: str, params: Sequence[Any] = ()) -> int:
-    """Run a statement and return how many rows it touched."""
-    with connection.cursor() as cursor:
-        cursor.execute(sql, list(params) or None)
-        return int(cursor.rowcount)

@@ -16,10 +16,11 @@ import psycopg
 from django.db import connections
 from psycopg import sql
 
+from stillme.transfer.conf import conf
 from stillme.transfer.errors import TargetError
 from stillme.transfer.postgresql.copy import execute, fetch_all, quoted
 
-PREFIX = "stillme_rehearsal_"
+PREFIX = f"{conf().prefix}_rehearsal_"
 # "stre" in ASCII digits: classid of the locks of rehearsals.
 _CLASS = 0x7374_7265
 _DEAD = (

@@ -5,7 +5,6 @@ from __future__ import annotations
 from django.db import connections
 
 from stillme.transfer.identity import OF_TABLE
-from stillme.transfer.kinds import Key
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.postgresql.copy import fetch_all, quoted
 
@@ -20,10 +19,10 @@ def set_sequence(alias: str, mapping: TableMapping, legacy_mark: int) -> int | N
 
     `max` and `setval` are two statements: Citus refuses them in one.
     """
-    if mapping.key is None or not isinstance(mapping.key.kind, Key):
+    if not mapping.key_columns.is_whole:
         return None
     connection = connections[alias]
-    column = mapping.key.target
+    column = mapping.key_columns.targets[0]
     sequence = fetch_all(
         connection, "SELECT pg_get_serial_sequence(%s, %s)", [mapping.relation, column]
     )[0][0]

@@ -1,16 +1,17 @@
-"""What helps against findings, by their kind. docs/verification.md says the same."""
+"""What helps against findings, by their kind. docs/reference/reports.md says the same."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from stillme.transfer.conf import conf
 from stillme.transfer.findings import FindingKind as Kind
 
 _STRUCTURE = (
     "`manage.py migrate`, where a migration did not run; `manage.py import_sqlite` builds again "
     "what an interrupted import took down; what somebody changed by hand goes back by hand "
-    "(docs/schema.md)"
+    "(docs/reference/schema.md)"
 )
 _ADVICE: tuple[tuple[tuple[Kind, ...], str], ...] = (
     ((Kind.MISSING_ROW, Kind.COUNT), "`manage.py import_sqlite` loads rows that are missing"),
@@ -26,8 +27,8 @@ _ADVICE: tuple[tuple[tuple[Kind, ...], str], ...] = (
     ),
     (
         (Kind.MISSING_LEGACY,),
-        "put the file, table or folder back, or set its path (LEGACY_DATA_DIR, "
-        "LEGACY_<NAME>_PATH); nothing was deleted in PostgreSQL",
+        f"put the file, table or folder back, or set its path ({conf().paths}); "
+        "nothing was deleted in PostgreSQL",
     ),
     ((Kind.SEQUENCE,), "`manage.py import_sqlite` sets it"),
     (
@@ -58,7 +59,7 @@ _LIVE: tuple[tuple[tuple[Kind, ...], str], ...] = (
         (Kind.MISSING_TABLE, Kind.TABLE, Kind.COLUMN, Kind.CONSTRAINT, Kind.INDEX,
          Kind.FOREIGN_KEY),
         "`manage.py migrate`, where a migration did not run; what somebody changed by hand goes "
-        "back by hand (docs/schema.md)",
+        "back by hand (docs/reference/schema.md)",
     ),
 )  # fmt: skip
 _FOLLOW = (

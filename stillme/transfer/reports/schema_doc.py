@@ -1,14 +1,14 @@
-"""docs/schema.md: both schemas and the mapping between them, from the models alone."""
+"""docs/reference/schema.md: both schemas and the mapping between them, from the models alone."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 from django.apps import apps
-from django.conf import settings
 from django.db import models
 
 from stillme.transfer import kinds
+from stillme.transfer.conf import conf
 from stillme.transfer.legacy import Column, LegacyModel
 from stillme.transfer.mapping import split_table
 from stillme.transfer.registry import legacy_models, parents
@@ -19,11 +19,10 @@ from stillme.transfer.reports.schema_words import (
     constraint_words,
     default_words,
     index_words,
-    meaning,
 )
 
 ENGINE = "transfer"
-COMMAND = "python manage.py inspect_sqlite --schema-doc docs/schema.md"
+COMMAND = "python manage.py inspect_sqlite --schema-doc docs/reference/schema.md"
 
 _INTRODUCTION = """\
 # The schema: legacy files, target, and what goes where
@@ -39,8 +38,8 @@ declared here goes to the target column of the same name if there is one, else i
 def schema_document() -> str:
     """The whole page. Needs no legacy file and no server."""
     parts = [_INTRODUCTION.format(command=COMMAND), "## The target at a glance", *_diagrams()]
-    for file, entry in settings.LEGACY_FILES.items():
-        parts += _file(file, str(entry["path"].name))
+    for file, entry in conf().files.items():
+        parts += _file(file, entry.path.name)
     parts += _rest()
     return "\n\n".join(parts) + "\n"
 
@@ -95,7 +94,7 @@ def _mapped(column: Column, field: models.Field) -> tuple[str, ...]:  # type: ig
     return (
         f"`{column.column}`",
         f"`{column.declared}`",
-        meaning(column.kind),
+        column.kind.meaning,
         f"`{field.column}`",
         column_type(field),
         default_words(field),

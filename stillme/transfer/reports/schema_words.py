@@ -1,4 +1,4 @@
-"""Types, defaults, indexes and meanings of columns in the words of the schema documentation."""
+"""Types, defaults and indexes of columns in the words of the schema documentation."""
 
 from __future__ import annotations
 
@@ -9,41 +9,6 @@ from django.contrib.postgres.indexes import PostgresIndex
 from django.db import connections, models
 from django.db.models.expressions import OrderBy
 from django.db.models.functions import Now
-
-from stillme.transfer import kinds
-
-_STAMPS = {
-    kinds.Stamp.SQL: "SQLite's own, UTC",
-    kinds.Stamp.ISO: "ISO, local clock",
-    kinds.Stamp.MIXED: "both: SQLite's own UTC, ISO local",
-}
-_INT32 = kinds.Integer()
-
-
-def meaning(kind: kinds.Kind) -> str:
-    """What a legacy value of that kind means."""
-    match kind:
-        case kinds.Key():
-            return "key, the rowid"
-        case kinds.TextKey():
-            return "text key"
-        case kinds.Reference(parent=parent):
-            return f"key of `{parent}`"
-        case kinds.Text(choices=choices) if choices:
-            return "text, one of " + ", ".join(choices)
-        case kinds.Integer() if kind == _INT32:
-            return "whole number, 32 bits"
-        case kinds.Integer(low=low, high=high):
-            return f"whole number from {low} to {high}"
-        case kinds.Real():
-            return "double"
-        case kinds.Json():
-            return "JSON document"
-        case kinds.Timestamp(stamp=stamp):
-            return f"time ({_STAMPS[stamp]})"
-        case kinds.Date():
-            return "date, midnight UTC"
-    return kind.name
 
 
 def column_type(field: models.Field) -> str:  # type: ignore[type-arg]

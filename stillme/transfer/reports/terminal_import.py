@@ -16,7 +16,7 @@ from stillme.transfer.reports.json_text import print_json
 from stillme.transfer.reports.progress import RunProgress as ImportProgress
 from stillme.transfer.reports.tables import plain_table, print_table
 from stillme.transfer.steps.load import ImportResult, TableResult
-from stillme.transfer.visible import in_one_line
+from stillme.visible import in_one_line
 
 __all__ = ["ImportProgress", "as_dict", "render_import"]
 

@@ -15,6 +15,7 @@ from stillme.transfer.reports.progress import RunProgress
 from stillme.transfer.sqlite.clock import format_offset
 from stillme.transfer.steps.inspect import FileInspection, Inspection, TableInspection
 
+_MOST_ZONES = 12
 _WIDTH = 80
 
 
@@ -81,11 +82,22 @@ def clock_sentence(file: FileInspection) -> str:
     )
     evidence = f"evidence: {found}" if found else "no row shows its offset"
     if clock.zone:
-        return f"local clock: LEGACY_TIME_ZONE={clock.zone}; {evidence}"
+        return f"local clock: LEGACY_TIME_ZONE={clock.zone}; {evidence}{_zones(file)}"
     if not clock.evidence and not file.open_clock:
         return "local clock: no local times in this file"
-    several = "; the others by their own row or the nearest" if len(clock.evidence) > 1 else ""
-    return f"local clock: usually {format_offset(clock.usual)}{several}; {evidence}"
+    several = "; rows that do not show theirs are read at it, a guess"
+    told = several if len(clock.evidence) > 1 else ""
+    return f"local clock: usually {format_offset(clock.usual)}{told}; {evidence}{_zones(file)}"
+
+
+def _zones(file: FileInspection) -> str:
+    """The zones that fit, ready to paste."""
+    if not file.zones:
+        return "; no time zone fits all of it" if file.clock and file.clock.evidence else ""
+    shown = ", ".join(file.zones[:_MOST_ZONES])
+    left = len(file.zones) - _MOST_ZONES
+    more = f" and {left} more (all of them in --format json)" if left > 0 else ""
+    return f"; it fits LEGACY_TIME_ZONE={file.zones[0]}, or another of {shown}{more}"
 
 
 def _columns(table: TableInspection) -> Table:

@@ -15,7 +15,7 @@ from stillme.transfer.raw_cells import show_cell, unpack_anything
 from stillme.transfer.registry import table_label
 from stillme.transfer.reports.json_text import print_json
 from stillme.transfer.reports.tables import plain_table, print_table
-from stillme.transfer.visible import in_one_line
+from stillme.visible import in_one_line
 
 
 def _label(file: str, table: str) -> str:

@@ -18,7 +18,7 @@ from stillme.transfer.steps.readiness_list import is_go
 from stillme.transfer.steps.restore import Restore
 from stillme.transfer.steps.rollback import RollbackResult
 from stillme.transfer.steps.status import Overview
-from stillme.transfer.visible import in_one_line
+from stillme.visible import in_one_line
 
 _COLOURS = {"go": "green", "look": "yellow", "no-go": "red"}
 

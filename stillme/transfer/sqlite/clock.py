@@ -1,7 +1,9 @@
-"""The local clock of a legacy file, recovered from its own rows (docs/values.md, "Clock").
+"""The local clock of a legacy file: which offset a stamp without one was written at.
 
-Some rows carry the same moment from both clocks (`Twin`): their difference, rounded to a
-quarter of an hour, is the offset that the old application's machine had.
+``2025-11-07T22:24:02.761457`` says no offset. LEGACY_TIME_ZONE names the zone of the clock; else
+the row's own twin shows it: a row with `created_at` ``2025-11-07 15:24:02`` (UTC) next to it was
+written at +07:00. A row without a twin is read at the file's one offset; where the file shows
+several, at the commonest, which is a guess (docs/reference/values.md, "Clock of a timestamp").
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -21,69 +24,72 @@ from stillme.transfer.kinds import Twin
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.clock_sql import (
     has_twins_sql,
-    iso_shape_sql,
     offset_of_sql,
-    row_offset_sql,
     seconds_between_sql,
 )
 from stillme.transfer.sqlite.connect import quoted
-from stillme.transfer.sqlite.key_text import key_sql, typed_key
 from stillme.transfer.sqlite.parts import Scan, scan_on
-from stillme.transfer.sqlite.spans import Span, is_settled, join_spans, nearest, turns_digest
+from stillme.transfer.sqlite.zone_sql import offset_in_zone_sql
+from stillme.transfer.zones import ClockRecord
 
-# Later than every stamp. Not a number: a TIMESTAMP column would be compared with it as one, and
-# every text is greater than a number.
-_NEVER = "9999-12-32"
-# No zone had a rule before; after, each year is like the other.
-_FIRST_RULES, _LAST_RULES, _A_YEAR = 1800, 2200, 370
 # A snapshot is read through APSW, a live file through the connection that has it open.
 Connection = sqlite3.Connection | apsw.Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The offsets that a local time may have, the likeliest first.
+
+    `is_sure`: nothing else comes into question but by the row's order. `is_gap`: no clock showed
+    the time, it lies in the hour that was skipped.
+    """
+
+    offsets: tuple[timedelta, ...]
+    is_sure: bool = True
+    is_gap: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Clock:
     """The decision for one file. Offsets are minutes east of UTC.
 
-    `usual` is the offset whose local times are kept without a note (docs/values.md); `turns`
-    identifies where the evidence changes its offset.
+    `evidence` counts the rows that show an offset. `usual` is the offset at which a row without a
+    twin is read, and at which local times are kept without a note. `is_recorded`: an import
+    decided this; rows that came later may show other offsets.
     """
 
     usual: int = 0
     zone: str | None = None
     evidence: dict[int, int] = field(default_factory=dict)
-    spans: tuple[Span, ...] = ()
-    turns: str = ""
-    steady_from: str = ""
+    is_recorded: bool = False
     notice: str = ""
 
     @property
-    def unanimous(self) -> bool:
-        """Whether every local stamp of the file has the usual offset (or there is no evidence)."""
+    def has_one_offset(self) -> bool:
+        """Whether nothing says that a local stamp has another offset than the usual one."""
         return self.zone is None and len(self.evidence) <= 1
 
-    def offset(self, local: datetime, row: int | None) -> tuple[timedelta, bool]:
-        """The offset of a local time, and whether it falls into the hour that does not exist."""
+    def read(self, local: datetime, row: int | None) -> Reading:
+        """The offsets of a local time; `row` is what its own row shows, in minutes."""
         if self.zone is not None:
-            return _zone_offset(self.zone, local)
-        if row is not None:
-            return timedelta(minutes=row), False
-        if not self.spans:
-            return timedelta(minutes=self.usual), False
-        return timedelta(minutes=nearest(self.spans, local.isoformat())), False
+            return _in_zone(ZoneInfo(self.zone), local, row)
+        first = self.usual if row is None else row
+        others = [minutes for minutes in sorted(self.evidence) if minutes != first]
+        offsets = tuple(timedelta(minutes=minutes) for minutes in (first, *others))
+        return Reading(offsets, is_sure=row is not None or self.has_one_offset)
 
     @property
     def meaning(self) -> tuple[object, ...]:
-        """What the meaning of the file's local times hangs on: equal where all read alike."""
-        decided = (self.zone, self.usual, sorted(self.evidence))
-        return (*decided, self.turns) if self.turns else decided
-
-    def is_settled(self, local: str, minutes: int) -> bool:
-        """Whether a row more with this evidence leaves every decision as it is."""
+        """What the meaning of the file's local times depends on."""
         if self.zone is not None:
-            return True
-        if self.spans:
-            return is_settled(self.spans, local, minutes)
-        return minutes in self.evidence
+            return (self.zone,)
+        return (None, self.usual, sorted(self.evidence))
+
+    def unknown_offsets(self, shown: Iterable[int | None]) -> set[int]:
+        """Offsets that rows show and that the file did not when its clock was decided."""
+        if self.zone is not None:
+            return set()
+        return {minutes for minutes in shown if minutes is not None} - self.evidence.keys()
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data for the ledger and reports."""
@@ -91,20 +97,29 @@ class Clock:
             "zone": self.zone,
             "usual_minutes": self.usual,
             "evidence": {str(minutes): rows for minutes, rows in self.evidence.items()},
-            "turns": self.turns,
             "notice": self.notice,
         }
 
 
-def _zone_offset(zone: str, local: datetime) -> tuple[timedelta, bool]:
-    aware = local.replace(tzinfo=ZoneInfo(zone), fold=0)
-    offset = aware.utcoffset() or timedelta()
+def _in_zone(zone: ZoneInfo, local: datetime, row: int | None) -> Reading:
+    """In the hour that happens twice the row's twin says which one is meant."""
+    first, second = (_offset(local.replace(tzinfo=zone, fold=fold)) for fold in (0, 1))
+    if first == second:
+        return Reading((first,))
     try:
-        back = aware.astimezone(UTC).astimezone(ZoneInfo(zone)).replace(tzinfo=None)
+        back = (local - first).replace(tzinfo=UTC).astimezone(zone).replace(tzinfo=None)
     except OverflowError:
         # The instant is beyond the calendar, at whose ends no clock is changed.
-        back = local
-    return offset, back != local
+        return Reading((first,))
+    if back != local:
+        return Reading((first,), is_gap=True)
+    if row is not None and timedelta(minutes=row) == second:
+        return Reading((second, first))
+    return Reading((first, second), is_sure=row is not None and timedelta(minutes=row) == first)
+
+
+def _offset(aware: datetime) -> timedelta:
+    return aware.utcoffset() or timedelta()
 
 
 def read_clock(
@@ -112,158 +127,91 @@ def read_clock(
     mappings: Iterable[TableMapping],
     zone_name: str = zones.AUTO,
     scan: Scan | None = None,
-    recorded: int | None = None,
+    recorded: ClockRecord | None = None,
 ) -> Clock:
     """Decide the clock of one file from its tables. Raises TransferError for an unknown zone.
 
-    `scan` reads whole tables of the same file; without it the connection does. `recorded` is the
-    usual offset that the file was loaded with: it stays, as long as the file does not deny it.
+    `scan` reads whole tables of the same file; without it the connection does. What an import has
+    `recorded` stands, as long as the file shows an offset of it, or none at all.
     """
-    tables = list(mappings)
+    tables = [mapping for mapping in mappings if mapping.clock is not None]
     zone = zones.zone_name(zone_name)
-    counts: Counter[int] = Counter()
-    for mapping in tables:
-        if mapping.clock is not None:
-            counts.update(_count_evidence(scan or scan_on(connection), mapping, mapping.clock))
-    evidence = dict(sorted(counts.items()))
+    evidence, against = _count(scan or scan_on(connection), tables, zone)
     if zone is not None:
-        return _zone_clock(connection, tables, zone, evidence, recorded)
+        return Clock(zone=zone, evidence=evidence, notice=_contradiction(zone, against))
+    if recorded is not None and recorded.zone is None and _stands(recorded, evidence):
+        return _as_recorded(recorded, evidence, tables)
     if not evidence:
-        return Clock(usual=recorded or 0, notice=_no_evidence(tables, recorded or 0))
-    usual = recorded
-    if usual is None or usual not in evidence:
-        usual = min(evidence, key=lambda minutes: (-evidence[minutes], minutes))
-    spans = _read_spans(connection, tables) if len(evidence) > 1 else ()
-    return Clock(usual=usual, evidence=evidence, spans=spans, turns=turns_digest(spans))
+        return Clock(notice=_no_evidence(tables, 0))
+    usual = min(evidence, key=lambda minutes: (-evidence[minutes], minutes))
+    return Clock(usual=usual, evidence=evidence)
+
+
+def clock_of_record(recorded: ClockRecord) -> Clock:
+    """The decision of an import, for whoever writes after it."""
+    evidence = dict.fromkeys(sorted(recorded.offsets), 0)
+    return Clock(recorded.usual, recorded.zone, evidence, is_recorded=True)
+
+
+def _stands(recorded: ClockRecord, evidence: dict[int, int]) -> bool:
+    return not evidence or not recorded.offsets.isdisjoint(evidence)
+
+
+def _as_recorded(
+    recorded: ClockRecord, evidence: dict[int, int], tables: list[TableMapping]
+) -> Clock:
+    """Deleted rows take nothing back: an offset that the file showed once may still be meant."""
+    known = {minutes: evidence.get(minutes, 0) for minutes in recorded.offsets | evidence.keys()}
+    notice = "" if evidence else _no_evidence(tables, recorded.usual)
+    return Clock(recorded.usual, None, dict(sorted(known.items())), notice=notice)
 
 
 def _no_evidence(tables: list[TableMapping], usual: int) -> str:
     names = ", ".join(t.table for t in tables)
     read_as = f"at the {format_offset(usual)} found before" if usual else "as UTC"
+    shown = f"No row of {names}" if names else "No table"
     return (
-        f"No row of {names} shows the local clock's offset: local times are read {read_as}; "
+        f"{shown} shows the local clock's offset: local times are read {read_as}; "
         "set LEGACY_TIME_ZONE if the old application ran elsewhere."
     )
 
 
-def _count_evidence(scan: Scan, mapping: TableMapping, twin: Twin) -> Counter[int]:
-    # The LIMIT keeps SQLite from computing the difference anew wherever it is used: measured at
-    # 640,000 rows 1.2 s instead of 2.8.
-    differences = (
-        f"SELECT CASE WHEN {has_twins_sql(twin)} THEN {seconds_between_sql(twin)} END AS seconds "
-        f"FROM {quoted(mapping.table)}"
-    )
-    rows = scan(
-        mapping,
-        lambda part: (
-            f"SELECT {offset_of_sql('seconds')} AS offset, count(*) "
-            f"FROM ({differences} WHERE {part} LIMIT -1) GROUP BY 1"
-        ),
-    )
-    found: Counter[int] = Counter()
-    for minutes, count in rows:
-        if minutes is not None:
-            found[int(minutes)] += count
-    return found
+def _count(
+    scan: Scan, tables: list[TableMapping], zone: str | None
+) -> tuple[dict[int, int], dict[int, int]]:
+    """Minutes -> how many rows show them; and how many of those where the zone has others."""
+    evidence: Counter[int] = Counter()
+    against: Counter[int] = Counter()
+    for mapping in tables:
+        assert mapping.clock is not None
+        for own, told, rows in scan(mapping, partial(_evidence_sql, mapping, mapping.clock, zone)):
+            if own is not None:
+                evidence[int(own)] += rows
+            if own is not None and told is not None and own != told:
+                against[int(own)] += rows
+    return dict(sorted(evidence.items())), dict(sorted(against.items()))
 
 
-def _read_spans(connection: Connection, tables: list[TableMapping]) -> tuple[Span, ...]:
-    """All evidence in local-time order, runs of one offset joined."""
-    twins = [(t, t.clock) for t in tables if t.clock is not None]
-    union = " UNION ALL ".join(
-        f"SELECT {quoted(twin.local)} AS local, {row_offset_sql(twin)} AS minutes, "
-        f"{number} AS number, {key_sql(quoted(t.key.legacy)) if t.key else 'NULL'} AS key "
-        f"FROM {quoted(t.table)}"
-        for number, (t, twin) in enumerate(twins)
-    )
-    found = connection.execute(
-        f"SELECT local, minutes, number, key FROM ({union}) WHERE minutes IS NOT NULL "
-        "ORDER BY local, minutes"
-    )
-    return join_spans(
-        (local, minutes, (twins[number][0].declared_table, typed_key(key)))
-        for local, minutes, number, key in found
-    )
+def _evidence_sql(mapping: TableMapping, twin: Twin, zone: str | None, part: str) -> str:
+    """SELECT: the offset that rows show, the zone's, and how many rows.
+
+    The LIMIT keeps SQLite from computing the difference again wherever it is used: measured at
+    640,000 rows 1.2 s instead of 2.8.
+    """
+    seconds = f"CASE WHEN {has_twins_sql(twin)} THEN {seconds_between_sql(twin)} END AS seconds"
+    told = offset_in_zone_sql(quoted(twin.local), zone, str) if zone else "NULL"
+    both = f"SELECT {seconds}, {told} AS told FROM {quoted(mapping.table)} WHERE {part} LIMIT -1"
+    return f"SELECT {offset_of_sql('seconds')}, told, count(*) FROM ({both}) GROUP BY 1, 2"
 
 
-def _zone_clock(
-    connection: Connection,
-    tables: list[TableMapping],
-    zone: str,
-    evidence: dict[int, int],
-    recorded: int | None,
-) -> Clock:
-    first, last = _local_range(connection, tables)
-    latest = datetime.fromisoformat(last) if last else datetime(2025, 1, 1)
-    now = _zone_offset(zone, latest)[0]
-    steady = _steady_since(zone, latest, datetime.fromisoformat(first) if first else latest)
-    minutes = int(now.total_seconds() // 60)
-    usual = minutes if recorded is None else recorded
-    other = {found: rows for found, rows in evidence.items() if found != minutes}
-    return Clock(
-        usual=usual,
-        zone=zone,
-        evidence=evidence,
-        steady_from=_next_day(steady) if timedelta(minutes=usual) == now else _NEVER,
-        notice=_contradiction(zone, other) if other else "",
-    )
-
-
-def _next_day(moment: datetime) -> str:
-    try:
-        return (moment + timedelta(days=1)).isoformat()
-    except OverflowError:
-        return _NEVER
-
-
-def _steady_since(zone: str, latest: datetime, earliest: datetime) -> datetime:
-    """Since when the zone has had its offset of `latest`; two days before `earliest` is enough."""
-    day, usual = timedelta(days=1), _zone_offset(zone, latest)[0]
-    enough = earliest - 2 * day if earliest.year > 1 else datetime.min
-    steady, looked = latest, 0
-    while steady > enough:
-        if steady.year < _FIRST_RULES:
-            return enough
-        if _zone_offset(zone, steady - day)[0] != usual:
-            break
-        steady, looked = steady - day, looked + 1
-        if looked > _A_YEAR and steady.year > _LAST_RULES:
-            steady = max(enough, datetime(_LAST_RULES, 1, 1))
-    return steady
-
-
-def _contradiction(zone: str, other: dict[int, int]) -> str:
-    rows = ", ".join(f"{count} rows at {format_offset(m)}" for m, count in sorted(other.items()))
+def _contradiction(zone: str, against: dict[int, int]) -> str:
+    if not against:
+        return ""
+    rows = ", ".join(f"{count} rows at {format_offset(m)}" for m, count in against.items())
     return (
         f"LEGACY_TIME_ZONE={zone} differs from the evidence in the file ({rows}): "
         "check it, or use auto."
     )
-
-
-def _local_range(
-    connection: Connection, tables: list[TableMapping]
-) -> tuple[str | None, str | None]:
-    from stillme.transfer.kinds import Timestamp
-
-    found: list[str] = []
-    for mapping in tables:
-        for column in mapping.columns:
-            if isinstance(column.kind, Timestamp):
-                name = quoted(column.legacy)
-                rows = connection.execute(
-                    f"SELECT min({name}), max({name}) FROM {quoted(mapping.table)} "
-                    f"WHERE typeof({name}) = 'text' AND {iso_shape_sql(name)}"
-                )
-                found += [text for row in rows for text in row if text and _is_time(text)]
-    return (min(found), max(found)) if found else (None, None)
-
-
-def _is_time(text: str) -> bool:
-    try:
-        datetime.fromisoformat(text)
-    except ValueError:
-        return False
-    return True
 
 
 def format_offset(minutes: int) -> str:

@@ -1,4 +1,4 @@
-"""The evidence of the local clock that one row shows, in SQL (docs/values.md, "Clock")."""
+"""The evidence of the local clock that one row shows, in SQL (values.md, "Clock")."""
 
 from __future__ import annotations
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from stillme.transfer.kinds import Text
 from stillme.transfer.legacy import Column, LegacyModel
+from stillme.transfer.mapping import EXTRA_COLUMN
 from stillme.transfer.sqlite.capture.templates import CHANGE_TABLE, FREEZE_PREFIX, PREFIX
 from stillme.transfer.sqlite.schema import FoundColumn, FoundSchema, FoundTable, folded
 
@@ -61,6 +61,8 @@ def find_drift(file: str, models: Sequence[type[LegacyModel]], schema: FoundSche
 def _columns(file: str, model: type[LegacyModel], table: FoundTable) -> Iterator[Drift]:
     declared = {folded(str(c.column)): c for c in model.columns()}
     targets = {c.column for c in model.target_model()._meta.concrete_fields}
+    # A target may do without the column that keeps what nobody declared.
+    lost = "goes to legacy_extra" if EXTRA_COLUMN in targets else "is not carried"
     for column in model.columns():
         found = table.column(str(column.column))
         if found is None:
@@ -73,7 +75,7 @@ def _columns(file: str, model: type[LegacyModel], table: FoundTable) -> Iterator
     for found in table.columns:
         if folded(found.name) not in declared:
             same = folded(found.name) in targets
-            effect = "goes to the target column of its name" if same else "goes to legacy_extra"
+            effect = "goes to the target column of its name" if same else lost
             yield Drift(
                 file, table.name, "extra column", found.name, "", _declaration(found), effect
             )
@@ -101,7 +103,7 @@ def _table_facts(file: str, model: type[LegacyModel], table: FoundTable) -> Iter
             file, table.name, "foreign name", "", "", table.foreign,
             "its rows are read without; nothing but its own program can write to it: not followed",
         )  # fmt: skip
-    checked = any(isinstance(c.kind, Text) and c.kind.choices for c in model.columns())
+    checked = any(getattr(c.kind, "choices", ()) for c in model.columns())
     if checked and "CHECK" not in table.sql.upper():
         yield Drift(
             file, table.name, "missing check", "",

@@ -5,10 +5,9 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping
 
-from stillme.transfer.kinds import Date, Timestamp
+from stillme.transfer.keys import Key
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.connect import quoted
-from stillme.transfer.sqlite.key_text import Key, key_sql, typed_key
 from stillme.transfer.sqlite.parts import Scan
 
 SECONDS, MILLISECONDS, JULIAN = "seconds", "milliseconds", "julian"
@@ -25,7 +24,7 @@ def read_number_ranges(
     scan: Scan, mapping: TableMapping
 ) -> tuple[int, dict[str, tuple[float, float]]]:
     """The table's number of rows; time column -> its least and greatest number, if it has any."""
-    columns = [c.legacy for c in mapping.columns if isinstance(c.kind, Timestamp | Date)]
+    columns = [c.legacy for c in mapping.columns if c.kind.is_time]
     rows, lows = _ends(scan, mapping, "min", columns)
     if not lows:
         return rows, {}
@@ -45,14 +44,14 @@ def end_keys(
     ranges: Mapping[str, tuple[float, float]],
 ) -> set[Key]:
     """The keys of rows with those numbers: without them a column may be of another unit."""
-    if mapping.key is None:
+    if not mapping.key_columns:
         return set()
-    key, table = key_sql(quoted(mapping.key.legacy)), quoted(mapping.table)
+    key, table = mapping.key_columns.legacy_parts(), quoted(mapping.table)
     found: set[Key] = set()
     for name, ends in ranges.items():
         for number in ends:
             query = f"SELECT {key} FROM {table} WHERE {quoted(name)} = ? LIMIT 1"
-            found.update(typed_key(row[0]) for row in connection.execute(query, (number,)))
+            found.update(map(Key.of_flat, connection.execute(query, (number,))))
     return found
 
 

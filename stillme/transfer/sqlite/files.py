@@ -6,8 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
-
+from stillme.transfer.conf import conf
 from stillme.transfer.sqlite.connect import open_legacy
 
 HEADER = b"SQLite format 3\x00"
@@ -52,10 +51,12 @@ def journal_mode_of_copy(path: Path) -> str:
     return "wal" if head[18] == 2 else "rollback"
 
 
-def other_files(folder: Path, known: list[Path]) -> list[OtherFile]:
+def other_files(folder: Path | None, known: list[Path]) -> list[OtherFile]:
     """SQLite files in `folder` that are not among `known`, by their name or their first bytes."""
+    if folder is None:
+        return []
     taken = {path.absolute() for path in known}
-    described = getattr(settings, "LEGACY_OTHER_FILES", {})
+    described = conf().other_files
     found = []
     try:
         paths = sorted(p for p in folder.iterdir() if p.is_file() and p.absolute() not in taken)

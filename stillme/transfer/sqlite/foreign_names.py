@@ -12,6 +12,7 @@ a stand-in that compares bytes (`know_collations`), which serves as long as no r
 
 from __future__ import annotations
 
+import itertools
 import re
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -30,6 +31,7 @@ _WITH_COLLATION = (
 _OWN = {"BINARY", "NOCASE", "RTRIM"}
 # PRAGMA encoding -> Python's name of it.
 _CODECS = {"UTF-8": "utf-8", "UTF-16le": "utf-16-le", "UTF-16be": "utf-16-be"}
+_NUMBERS = itertools.count()
 AnyConnection = sqlite3.Connection | apsw.Connection
 
 
@@ -221,12 +223,14 @@ def _writing(connection: sqlite3.Connection, table: str, columns: list[str]) -> 
         f"UPDATE {name} SET {first} = {first}",
         f"DELETE FROM {name}",
     ):
-        yield from _lacking(connection, f"EXPLAIN {statement}")
+        # Never the same text twice: Python would take the statement that it compiled before, and
+        # EXPLAIN looks at no schema version. It would read a table that SQLite has freed since.
+        yield from _lacking(connection, f"EXPLAIN {statement} /* {next(_NUMBERS)} */")
 
 
 def _lacking(connection: sqlite3.Connection, statement: str) -> Iterator[str]:
     try:
-        connection.execute(statement).fetchall()
+        connection.execute(statement).close()
     except sqlite3.Error as error:
         if unknown := _UNKNOWN.search(str(error)):
             yield unknown[1]

@@ -1,20 +1,20 @@
-"""Huge texts and documents of a snapshot: which they are, and reading one in pieces.
+"""Huge texts and JSON documents of a snapshot (over 4 MiB): which they are, and how they are read.
 
 A value of 100 MB that crosses into Python is there several times over: as SQLite's value, as
-bytes, as a line of CSV, in a buffer to the server. A huge text stays where it is instead and is
-read through SQLite's blob handle, which walks the pages and holds none of them. `octet_length`
-reads the row's header only.
+bytes, as a line of CSV, in a buffer to the server. A huge value stays in the file instead and is
+read through SQLite's blob handle, which holds no copy of it: a text in pieces, a document whole
+when it is checked and in pieces when it is copied. `octet_length` reads the row's header only.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 import apsw
 
-from stillme.transfer import kinds
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite import snapshot_reader
 from stillme.transfer.sqlite.connect import quoted
@@ -27,18 +27,23 @@ PIECE_BYTES = 128 << 10
 
 
 def may_be_huge(mapping: TableMapping) -> tuple[str, ...]:
-    """The legacy columns whose huge texts are read in pieces, of tables with rowids.
+    """The legacy columns, free text and JSON, whose huge values stay in the file until needed.
 
-    SQLite opens no blob handle in a table that has generated columns.
+    None in a table without rowids or with generated columns: SQLite opens no blob handle there.
     """
-    if not mapping.has_rowid or mapping.generated:
+    names = (column.legacy for column in mapping.columns if column.kind.is_document)
+    return (*may_be_huge_text(mapping), *names) if _has_blob_handles(mapping) else ()
+
+
+def may_be_huge_text(mapping: TableMapping) -> tuple[str, ...]:
+    """The legacy columns of free text whose huge values are read in pieces."""
+    if not _has_blob_handles(mapping):
         return ()
-    return tuple(column.legacy for column in mapping.columns if is_read_in_pieces(column.kind))
+    return tuple(column.legacy for column in mapping.columns if column.kind.may_be_huge)
 
 
-def is_read_in_pieces(kind: kinds.Kind) -> bool:
-    """Whether a huge value of this kind may be: free text, and JSON."""
-    return isinstance(kind, kinds.Json) or (isinstance(kind, kinds.Text) and not kind.choices)
+def _has_blob_handles(mapping: TableMapping) -> bool:
+    return mapping.has_rowid and not mapping.generated
 
 
 def is_huge(column: str) -> str:
@@ -74,16 +79,15 @@ class HugeCell:
     rowid: int
 
     def pieces(self) -> Iterator[bytes]:
-        """Its bytes. Raises sqlite3.Error where the file is damaged."""
-        with as_sqlite3_errors():
-            handle = self.connection.blob_open("main", self.table, self.column, self.rowid, False)
-            with handle:
-                while piece := handle.read(PIECE_BYTES):
-                    yield piece
+        """Yield its bytes. Raises sqlite3.Error if the file is damaged."""
+        with as_sqlite3_errors(), closing(self._open()) as handle:
+            while piece := handle.read(PIECE_BYTES):
+                yield piece
 
     def read(self) -> bytes:
-        """The whole of it, for a row that must be kept whole."""
-        query = f"SELECT CAST({quoted(self.column)} AS BLOB) FROM {quoted(self.table)}"
-        with as_sqlite3_errors():
-            found = self.connection.execute(f"{query} WHERE rowid = ?", (self.rowid,))
-            return bytes(next(iter(found))[0])
+        """Return all of its bytes. Raises sqlite3.Error if the file is damaged."""
+        with as_sqlite3_errors(), closing(self._open()) as handle:
+            return handle.read()
+
+    def _open(self) -> apsw.Blob:
+        return self.connection.blob_open("main", self.table, self.column, self.rowid, False)

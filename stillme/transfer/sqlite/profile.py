@@ -11,8 +11,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from stillme.transfer import kinds
-from stillme.transfer.kinds import Stamp
+from stillme.transfer.kinds import Kind, Stamp
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.connect import quoted
 from stillme.transfer.sqlite.profile_shapes import (
@@ -28,8 +27,6 @@ from stillme.transfer.sqlite.profile_shapes import (
 from stillme.transfer.sqlite.raw import RawRow
 
 ATTENTION = "rows_that_need_attention"
-_NUMBERS = (kinds.Integer, kinds.Real, kinds.Key, kinds.Reference)
-_TIMES = (kinds.Timestamp, kinds.Date)
 Bound = int | float | str | None
 
 
@@ -121,33 +118,32 @@ def add_common(
         profiles[name].storage["null"] += total
 
 
-def _aggregates(kind: kinds.Kind, name: str) -> list[str]:
+def _aggregates(kind: Kind, name: str) -> list[str]:
     """Four per column: how many are not NULL, and three that depend on the kind."""
     filled = f"count({name})"
-    if isinstance(kind, _NUMBERS):
+    if kind.storage != "text":
         return [filled, f"min({name})", f"max({name})", "0"]
-    if isinstance(kind, kinds.Timestamp) and kind.stamp is Stamp.ISO:
+    if kind.shape is Stamp.ISO:
         return [filled, f"min({name})", f"max({name})", f"sum(length({name}) = 19)"]
-    if isinstance(kind, kinds.Timestamp) and kind.stamp is Stamp.MIXED:
+    if kind.shape is Stamp.MIXED:
         return [filled, f"min({name})", f"max({name})", f"sum(substr({name}, 11, 1) = ' ')"]
-    if isinstance(kind, _TIMES):
+    if kind.is_time:
         return [filled, f"min({name})", f"max({name})", "0"]
     return [filled, "0", "0", f"max(length({name}))"]
 
 
 def _note_common(
-    profile: ColumnProfile, kind: kinds.Kind, total: int, filled: int, found: tuple[Any, Any, Any]
+    profile: ColumnProfile, kind: Kind, total: int, filled: int, found: tuple[Any, Any, Any]
 ) -> None:
     profile.storage["null"] += total - filled
     if not filled:
         return
     first, second, third = (v.decode() if isinstance(v, bytes) else v for v in found)
-    if isinstance(kind, _NUMBERS):
-        profile.storage["real" if isinstance(kind, kinds.Real) else "integer"] += filled
+    profile.storage[kind.storage] += filled
+    if kind.storage != "text":
         profile.widen(first, second)
         return
-    profile.storage["text"] += filled
-    if isinstance(kind, _TIMES):
+    if kind.is_time:
         profile.widen(first, second)
         profile.longest = max(profile.longest, len(first), len(second))
         for shape, rows in _shapes(kind, filled, int(third or 0)):
@@ -157,13 +153,13 @@ def _note_common(
         profile.longest = max(profile.longest, int(third or 0))
 
 
-def _shapes(kind: kinds.Kind, filled: int, short: int) -> list[tuple[str, int]]:
+def _shapes(kind: Kind, filled: int, short: int) -> list[tuple[str, int]]:
     """The shapes the loader's predicate lets through, by what was counted."""
-    if not isinstance(kind, kinds.Timestamp):
+    if kind.shape is Stamp.DATE:
         return [(DATE_ONLY, filled)]
-    if kind.stamp is Stamp.SQL:
+    if kind.shape is Stamp.SQL:
         return [(SQL_TIME, filled)]
-    whole = ISO_TIME if kind.stamp is Stamp.ISO else SQL_TIME
+    whole = ISO_TIME if kind.shape is Stamp.ISO else SQL_TIME
     return [(whole, short), (ISO_FRACTION, filled - short)]
 
 
@@ -176,13 +172,11 @@ def add_row(mapping: TableMapping, profiles: dict[str, ColumnProfile], row: RawR
         if storage != "null":
             _note_cell(profile, meanings.get(name), storage, value)
             profile.orphans += name in row.orphaned
-    if mapping.key is not None:
-        profiles[mapping.key.legacy].repeats += row.repeated
+    for name in mapping.key_columns.names:
+        profiles[name].repeats += row.repeated
 
 
-def _note_cell(
-    profile: ColumnProfile, kind: kinds.Kind | None, storage: str, value: object
-) -> None:
+def _note_cell(profile: ColumnProfile, kind: Kind | None, storage: str, value: object) -> None:
     if isinstance(value, bytes):
         text = value.decode("utf-8", "replace")
         profile.longest = max(profile.longest, len(value) if storage == "blob" else len(text))
@@ -191,16 +185,18 @@ def _note_cell(
             _note_text(profile, kind, text)
         return
     assert isinstance(value, int | float)
-    if isinstance(kind, _TIMES):
+    if kind is not None and kind.is_time:
         profile.shapes[time_shape(value)] += 1
     else:
         _widen_number(profile, value)
 
 
-def _note_text(profile: ColumnProfile, kind: kinds.Kind | None, text: str) -> None:
-    if isinstance(kind, kinds.Json):
+def _note_text(profile: ColumnProfile, kind: Kind | None, text: str) -> None:
+    if kind is None:
+        return
+    if kind.is_document:
         profile.troubles.update(json_troubles(text))
-    elif isinstance(kind, _TIMES):
+    elif kind.is_time:
         shape = time_shape(text)
         profile.shapes[shape] += 1
         if shape != UNREADABLE and text.strip():

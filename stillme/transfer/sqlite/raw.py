@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from stillme.transfer.keys import Key
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.clock_sql import row_offset_sql
 from stillme.transfer.sqlite.common import ParentTable, has_parent, no_earlier
@@ -72,7 +73,7 @@ class RawReader:
         table = quoted(mapping.table)
         parts = [f"{table}.rowid" if mapping.has_rowid else "NULL"]
         parts.append(row_offset_sql(mapping.clock) if mapping.clock else "NULL")
-        unsure = mapping.key is not None and not mapping.key_is_unique
+        unsure = mapping.key_columns and not mapping.key_is_unique
         parts.append(f"NOT {no_earlier(mapping)}" if unsure else "0")
         parts += [
             f"NOT {has_parent(f'{table}.{quoted(c.legacy)}', parents[p])}"
@@ -99,17 +100,17 @@ class RawReader:
     def where(self, condition: str, values: Iterable[object] = ()) -> Iterator[RawRow]:
         """The rows that meet an SQL condition, in key order."""
         mapping = self._mapping
-        order = quoted(mapping.key.legacy) if mapping.key else "1"
+        order = mapping.key_columns.legacy() or "1"
         query = f"{self._select} WHERE {condition} ORDER BY {order}"
         for row in self._run(query, tuple(values)):
             yield self._row(row)
 
-    def keys(self, keys: Iterable[int | str]) -> Iterator[RawRow]:
+    def keys(self, keys: Iterable[Key]) -> Iterator[RawRow]:
         """The rows with the given keys, one look-up each."""
-        assert self._mapping.key is not None
-        column = f"{quoted(self._mapping.table)}.{quoted(self._mapping.key.legacy)}"
+        columns, table = self._mapping.key_columns, quoted(self._mapping.table)
         for key in keys:
-            for row in self._run(f"{self._select} WHERE {column} = ?", (key,)):
+            where, values = columns.legacy_is(key, table)
+            for row in self._run(f"{self._select} WHERE {where}", tuple(values)):
                 yield self._row(row)
 
     def _row(self, row: tuple[object, ...]) -> RawRow:

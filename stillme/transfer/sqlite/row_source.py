@@ -1,7 +1,7 @@
 """Where the stream of common rows comes from: SQL run on a snapshot or on a live connection.
 
 Both print a double so that PostgreSQL reads the same 64 bits. A snapshot is read by APSW, whose
-SQLite prints the shortest exact decimal itself (docs/performance.md has what that saves); a live
+SQLite prints the shortest exact decimal itself (performance.md has what that saves); a live
 connection belongs to Python's sqlite3, and there Python prints it. A live file is never opened by
 both: the POSIX locks of one library are lost when the other closes its descriptor.
 """

@@ -44,7 +44,8 @@ class FoundColumn:
 class FoundTable:
     """A table: its columns in file order, its indexes (name -> columns).
 
-    `key_collation` is that of the primary key's own index; without one the key is the rowid.
+    `key_collation` is that of the primary key's own index (each one's, where its columns have
+    several); without an index the key is the rowid.
     `vain` are virtual generated columns that cannot be computed here; nothing is stored of them,
     and they are not among the columns. `foreign` names the functions and collations of its
     declaration that only the program has which wrote the file.
@@ -81,10 +82,10 @@ class FoundTable:
         """Whether `rowid` names what SQLite means by it, not a column that somebody called so."""
         return not self.without_rowid and self.column("rowid") is None
 
-    def is_unique(self, column: str) -> bool:
-        """Whether the file itself guarantees that `column` holds no value twice."""
-        keys = [folded(c.name) for c in self.columns if c.primary_key]
-        return keys == [folded(column)]
+    def is_unique(self, *columns: str) -> bool:
+        """Whether the file itself guarantees that no two rows are equal in these columns."""
+        keys = {folded(c.name) for c in self.columns if c.primary_key}
+        return bool(keys) and keys == {folded(column) for column in columns}
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,13 +160,14 @@ def _read_table(connection: sqlite3.Connection, name: str, sql: str) -> FoundTab
 
 
 def _key_index(connection: sqlite3.Connection, index: str) -> tuple[str, bool]:
-    """The first column's collation, and whether the index leads to no rowid (column -1).
+    """The columns' collation, and whether the index leads to no rowid (column -1).
 
     Only that of a table without rowids does not. The text of CREATE TABLE would tell too, but
     comments and quotes may hide it there.
     """
     info = connection.execute(f"PRAGMA index_xinfo({quoted(index)})").fetchall()
-    return str(info[0][4]), all(row[1] != -1 for row in info)
+    collations = sorted({str(row[4]) for row in info if row[5]})
+    return " ".join(collations), all(row[1] != -1 for row in info)
 
 
 def row_count(connection: sqlite3.Connection, table: str, database: str = "main") -> int:

@@ -6,9 +6,9 @@ import sqlite3
 from collections.abc import Mapping
 from typing import Any
 
+from stillme.transfer.keys import Key
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.connect import quoted
-from stillme.transfer.sqlite.key_text import typed_key
 
 Raw = None | int | float | bytes
 
@@ -56,12 +56,11 @@ def _query(
             tests.append(f"{column} IS NULL")
             continue
         tests.append(f"typeof({column}) = '{storage}'")
-        if storage == "text" and mapping.key is not None and name == mapping.key.legacy:
-            # By the key's index, where the bytes are text; without it each row is a whole scan.
-            text = typed_key(raw)
-            if isinstance(text, str):
-                tests.append(f"{column} = ?")
-                values.append(text)
+        if name in mapping.key_columns.names:
+            # By the key's index; without it each row is a whole scan.
+            ((mark, bound),) = Key(((storage, raw),)).bindings
+            tests.append(f"{column} = {mark}")
+            values.append(bound)
         tests.append(f"CAST({column} AS BLOB) = ?" if storage == "text" else f"{column} = ?")
         values.append(raw)
     query = f"SELECT 1 FROM {quoted(mapping.table)} WHERE {' AND '.join(tests) or '1'}"

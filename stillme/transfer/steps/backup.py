@@ -9,8 +9,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from django.conf import settings
-
+from stillme.transfer.conf import conf
 from stillme.transfer.errors import LegacyFileError, TransferError
 from stillme.transfer.findings import Event, OnEvent, ignore_event
 from stillme.transfer.registry import LegacyFile, legacy_files
@@ -28,32 +27,32 @@ from stillme.transfer.sqlite.backup_manifest import (
 from stillme.transfer.sqlite.files import HEADER, journal_mode
 from stillme.transfer.sqlite.room import ask_for_room
 from stillme.transfer.sqlite.sparse import bytes_on_disk, copy_sparse, file_sha256
+from stillme.transfer.stores import stores
 
 _OF_SQLITE = ("-wal", "-shm", "-journal")
 # A folder that is there, and locked, while a backup is made beside it; a killed one leaves it.
 _UNFINISHED = "backup"
-_MARK = "stillme-backup-"
+_MARK = f"{conf().prefix}-backup-"
 
 
 def back_up(
     directory: Path,
     names: tuple[str, ...] = (),
     *,
-    vectors: bool = True,
+    with_stores: bool = True,
     on_event: OnEvent = ignore_event,
 ) -> Manifest:
-    """Copy the legacy files (all, or those named) and the vector folder into a new `directory`.
+    """Copy the legacy files (all, or those named) and the folders of stores into a new `directory`.
 
     Raises LegacyFileError; a folder without a manifest is no backup.
     """
     wanted = [file for file in legacy_files() if not names or file.name in names]
     present = [file for file in wanted if file.path.exists()]
-    folder = Path(settings.LEGACY_VECTOR_DIR)
-    folders = [folder] if vectors and not names and folder.is_dir() else []
+    places = [store.path() for store in stores() if with_stores and not names]
+    folders = [place for place in places if place.is_dir()]
     if not present and not folders:
         raise LegacyFileError(
-            "There is no legacy file to back up: set LEGACY_DATA_DIR to the old application's "
-            "data directory."
+            f"There is no legacy file to back up: set where the files are ({conf().paths})."
         )
     _ask_for_room(directory, present, folders)
     _make(directory, [*(file.path for file in present), *folders])

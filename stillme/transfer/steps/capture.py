@@ -84,7 +84,7 @@ def install_capture(
             raise StateError(
                 f"Capture cannot be trusted with {file.path}: the probe {first.name!r} on "
                 f"{first.table or 'the file'} fails ({first.note}); nothing was installed. "
-                f"{advice}See docs/capture.md."
+                f"{advice}See docs/how-it-works/capture-and-cut-over.md."
             )
         reports.append(CaptureReport(file.name, file.path, Health.ABSENT, probes=probes))
         on_event(Event("probed", {"file": file.name, "probes": len(probes)}))
@@ -109,7 +109,7 @@ def probe_file(file: LegacyFile) -> list[Probe]:
         capture.remove(snapshot.path)
         mappings = list(file_mappings(snapshot, []).values())
         probes = [indexes, *capture.run_probes(snapshot.path, mappings)]
-        return probes + [_key_order(m) for m in mappings if m.key is not None]
+        return probes + [_key_order(m) for m in mappings if m.key_columns]
 
 
 def _sound_indexes(snapshot: Snapshot) -> Probe:
@@ -133,7 +133,7 @@ def _key_order(mapping: TableMapping) -> Probe:
     One that no primary key holds apart may also stand twice.
     """
     ok = mapping.key_is_in_order
-    name = "" if mapping.key is None else mapping.key.legacy
+    name = ", ".join(mapping.key_columns.names)
     note = (
         f"declare {name} TEXT PRIMARY KEY, without a collation, by making the table anew; or do "
         "not follow: stop the writers, then import_sqlite"

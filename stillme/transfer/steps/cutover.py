@@ -29,7 +29,7 @@ from stillme.transfer.sqlite.capture.freeze import freeze
 from stillme.transfer.sqlite.schema import sequence_mark
 from stillme.transfer.steps.accounted_lines import GREEN, Line, missing_lines
 from stillme.transfer.steps.capture import target_tables
-from stillme.transfer.steps.follow import Follower, FollowOptions
+from stillme.transfer.steps.follow import Follower, FollowOptions, shown_offsets
 from stillme.transfer.steps.merging.image import refuse_on_cluster
 from stillme.transfer.steps.readiness_list import go_list, is_go
 from stillme.transfer.steps.switching.limit import Limit, OverLimit
@@ -258,9 +258,11 @@ class _Cutover:
             while True:
                 position = states.standing(self.alias, file.name).position
                 found = live.look(position, 100_000)
+                if sentence := shown_offsets(live, found):
+                    raise TransferError(f"{sentence}.")
                 if self.follower.decides_otherwise(file.name, found):
                     raise TransferError(
-                        f"{file.name}: what was written last (another clock offset, another "
+                        f"{file.name}: what was written last (a number of another unit, another "
                         "column) changes what other rows mean; run manage.py sync_sqlite --once, "
                         "then cut over again."
                     )

@@ -16,13 +16,26 @@ from stillme.transfer.steps.load import ImportOptions, import_files
 from stillme.transfer.steps.merging.image import refuse_on_cluster
 from stillme.transfer.steps.syncing import states
 from stillme.transfer.steps.syncing.follow_result import FileFollowed, FollowOptions, FollowResult
-from stillme.transfer.steps.syncing.follower import Follower, Stopped, measure_lag
+from stillme.transfer.steps.syncing.follower import (
+    Follower,
+    Stopped,
+    measure_lag,
+    shown_offsets,
+)
 from stillme.transfer.steps.syncing.lag_history import LagHistory
 from stillme.transfer.steps.syncing.states import State
 from stillme.transfer.steps.syncing.stopping import cancelling, until
 from stillme.transfer.steps.unfreeze import lift_stale_freezes
 
-__all__ = ["FileFollowed", "FollowOptions", "FollowResult", "Follower", "follow", "measure_lag"]
+__all__ = [
+    "FileFollowed",
+    "FollowOptions",
+    "FollowResult",
+    "Follower",
+    "follow",
+    "measure_lag",
+    "shown_offsets",
+]
 
 
 def follow(

@@ -15,13 +15,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
-
+from stillme.transfer.conf import conf
 from stillme.transfer.errors import TransferError
 from stillme.transfer.findings import Event, OnEvent, ignore_event
 from stillme.transfer.identity import TableId
 from stillme.transfer.inventory import InventoryLine, open_lines
-from stillme.transfer.kinds import Stamp, Timestamp
+from stillme.transfer.kinds import Stamp
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.processes import usable_cores
 from stillme.transfer.registry import LegacyFile, legacy_files, legacy_models, table_label
@@ -31,6 +30,7 @@ from stillme.transfer.sqlite.clock import Clock
 from stillme.transfer.sqlite.connect import explain
 from stillme.transfer.sqlite.drift import Drift, find_drift, virtual_tables
 from stillme.transfer.sqlite.files import OtherFile, journal_mode, other_files
+from stillme.transfer.sqlite.fitting_zones import fitting_zones
 from stillme.transfer.sqlite.snapshot import Snapshot
 from stillme.transfer.steps.loading.itself import set_aside_of_itself
 from stillme.transfer.steps.loading.plan import Plan, PlannedTable, make_plan
@@ -59,7 +59,10 @@ class TableInspection:
 
 @dataclass(slots=True)
 class FileInspection:
-    """One legacy file. `state` is ``present``, ``missing`` or ``empty`` (0 bytes)."""
+    """One legacy file. `state` is ``present``, ``missing`` or ``empty`` (0 bytes).
+
+    `zones` are the time zones that fit all that its rows show of the local clock.
+    """
 
     file: str
     path: Path
@@ -69,6 +72,7 @@ class FileInspection:
     user_version: int = 0
     clock: Clock | None = None
     open_clock: str = ""
+    zones: list[str] = field(default_factory=list)
     drift: list[Drift] = field(default_factory=list)
     tables: list[TableInspection] = field(default_factory=list)
     inventory: list[InventoryLine] = field(default_factory=list)
@@ -84,6 +88,7 @@ class FileInspection:
             "journal_mode": self.journal_mode,
             "user_version": self.user_version,
             "clock": self.clock.as_dict() if self.clock else None,
+            "zones_that_fit": self.zones,
             "open_question": self.open_clock or None,
             "drift": [drift.as_dict() for drift in self.drift],
             "tables": [table.as_dict() for table in self.tables],
@@ -187,14 +192,14 @@ def inspect_files(
     if not wanted.only_stores:
         _inspect_databases(wanted, result, on_event)
     _inspect_stores(wanted, result)
-    result.others = other_files(settings.LEGACY_DATA_DIR, [f.path for f in legacy_files()])
+    result.others = other_files(conf().data_dir, [f.path for f in legacy_files()])
     result.seconds = time.monotonic() - started
     return result
 
 
 def _inspect_databases(wanted: Selection, result: Inspection, on_event: OnEvent) -> None:
     with scratch_folder("inspect") as folder:
-        plan = make_plan(wanted, folder, settings.LEGACY_TIME_ZONE, None, on_event)
+        plan = make_plan(wanted, folder, None, on_event)
         result.order = _order(plan)
         tables = _predict(plan, on_event)
         for file in legacy_files():
@@ -279,6 +284,7 @@ def _file(file: LegacyFile, plan: Plan, tables: dict[TableId, TableInspection]) 
         user_version=snapshot.schema.user_version,
         clock=clock,
         open_clock=_open_clock(clock, planned),
+        zones=_zones(snapshot, planned),
         drift=_drift(file, snapshot),
         tables=[tables[p.identity] for p in planned],
         inventory=inventory_of(snapshot, None),
@@ -303,6 +309,11 @@ def _drift(file: LegacyFile, snapshot: Snapshot) -> list[Drift]:
         return found + virtual_tables(file.name, connection)
 
 
+def _zones(snapshot: Snapshot, planned: Sequence[PlannedTable]) -> list[str]:
+    with closing(snapshot.open()) as connection:
+        return fitting_zones(connection, [table.job.mapping for table in planned])
+
+
 def _open_clock(clock: Clock | None, planned: Sequence[PlannedTable]) -> str:
     """The clock's notice, where rows with local times depend on the decision."""
     if clock is None or not clock.notice:
@@ -312,6 +323,4 @@ def _open_clock(clock: Clock | None, planned: Sequence[PlannedTable]) -> str:
 
 
 def _has_local_times(mapping: TableMapping) -> bool:
-    return any(
-        isinstance(c.kind, Timestamp) and c.kind.stamp is not Stamp.SQL for c in mapping.columns
-    )
+    return any(c.kind.depends_on_clock and c.kind.shape is not Stamp.SQL for c in mapping.columns)

@@ -6,13 +6,13 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from django.conf import settings
-
 from stillme.transfer import ledger
+from stillme.transfer.conf import conf
 from stillme.transfer.deletions import Confirm, always
 from stillme.transfer.edited_keys import keys_of_edited_rows
 from stillme.transfer.errors import NoLegacyFile
 from stillme.transfer.findings import Event, OnEvent, ignore_event
+from stillme.transfer.guessed_times import ADVICE, guessed_times, sentence
 from stillme.transfer.identity import TableId
 from stillme.transfer.live_identity import require_place
 from stillme.transfer.missing import missing_legacy
@@ -22,7 +22,7 @@ from stillme.transfer.postgresql.locks import exclusive
 from stillme.transfer.postgresql.planner_figures import renew_where_outgrown
 from stillme.transfer.postgresql.sequences import set_sequence
 from stillme.transfer.processes import usable_cores
-from stillme.transfer.recorded_clock import recorded_usuals
+from stillme.transfer.recorded_clock import recorded_clocks
 from stillme.transfer.registry import legacy_files
 from stillme.transfer.scratch import scratch_folder
 from stillme.transfer.steps.loading.approval import Approval
@@ -100,7 +100,7 @@ def _import_what_is_there(
 
 
 def _dry(options: ImportOptions, directory: Path, on_event: OnEvent) -> ImportResult:
-    plan = make_plan(options.selection, directory, settings.LEGACY_TIME_ZONE, None, on_event)
+    plan = make_plan(options.selection, directory, None, on_event)
     result = ImportResult(None, notices=plan.notices, dry_run=True)
     for snapshot in plan.snapshots:
         result.inventory += inventory_of(snapshot, None)
@@ -248,9 +248,7 @@ def _load_files(
         if not options.replaced:
             refuse_other_history(alias, snapshots, prune=options.prune)
         cut = Cut(options.chunk_rows, ledger.known_bounds_of_all(alias))
-        zone = settings.LEGACY_TIME_ZONE
-        usual = recorded_usuals(alias, zone)
-        planner = Planner(selection, zone, run.pk, threads, cut, usual)
+        planner = Planner(selection, run.pk, threads, cut, recorded_clocks(alias))
         schedule = Schedule(options, run, hands, finishing, on_event)
         for snapshot in snapshots:
             schedule.expect(planning.submit(planner.look, snapshot))
@@ -262,6 +260,8 @@ def _load_files(
     plan = arrange(selection, files, result.notices)
     result.notices = plan.notices
     result.tables = [schedule.results[planned.identity] for planned in plan.tables]
+    if guessed := guessed_times(alias):
+        result.notices.append(f"{sentence(guessed)}: {ADVICE}.")
     return plan
 
 
@@ -292,5 +292,5 @@ def _describe(options: ImportOptions, workers: int) -> dict[str, object]:
         "prune": options.prune,
         "overwrite": options.overwrite,
         "chunk_rows": options.chunk_rows,
-        "time_zone": settings.LEGACY_TIME_ZONE,
+        "time_zones": {name: file.time_zone for name, file in conf().files.items()},
     }

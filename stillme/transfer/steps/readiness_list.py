@@ -8,11 +8,13 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from django.conf import settings
 from django.db import connections
 from django.utils import timezone
 
+from stillme.transfer.conf import conf
 from stillme.transfer.errors import LegacyFileError
+from stillme.transfer.guessed_times import ADVICE, guessed_times
+from stillme.transfer.guessed_times import sentence as sentence_of_guesses
 from stillme.transfer.ledger import is_another_cluster
 from stillme.transfer.live_identity import other_file
 from stillme.transfer.models import DroppedObject, QuarantinedRow
@@ -34,6 +36,7 @@ from stillme.transfer.steps.capture import target_tables
 from stillme.transfer.steps.follow import measure_lag
 from stillme.transfer.steps.merging.foreign import DECIDE, MOST, foreign_rows
 from stillme.transfer.steps.syncing import states
+from stillme.transfer.steps.syncing.file_clock import clock_problem
 from stillme.transfer.steps.syncing.life_sign import life_sign, moment
 from stillme.transfer.steps.syncing.live_file import LiveFile, same_file
 from stillme.transfer.steps.syncing.states import State
@@ -62,6 +65,7 @@ def go_list(
             live.close()
     checks: list[Callable[[str, Sequence[LegacyFile]], list[Line]]] = [
         _quarantine,
+        _guesses,
         _foreign,
         _proof,
         _sequences,
@@ -145,6 +149,9 @@ def _file_lines(alias: str, file: LegacyFile, live: LiveFile) -> list[Line]:
         lines.append(Line(RED, f"{file.name}: sweep", f"bypassed capture: {text}", advice))
     else:
         lines.append(Line(GREEN, f"{file.name}: sweep", _swept(stand, live)))
+    tables = list(live.mappings.values())
+    if problem := clock_problem(alias, file.name, live.connection, tables):
+        lines.append(Line(RED, f"{file.name}: clock", problem, "then verify_migration"))
     return lines
 
 
@@ -164,6 +171,13 @@ def _quarantine(alias: str, files: Sequence[LegacyFile]) -> list[Line]:
         advice = "decide them: manage.py quarantine list (they stay in the files either way)"
         return [Line(RED, "quarantine", f"{rows:,} rows are open", advice, "quarantine")]
     return [Line(GREEN, "quarantine", "nothing open")]
+
+
+def _guesses(alias: str, files: Sequence[LegacyFile]) -> list[Line]:
+    guessed = guessed_times(alias)
+    if guessed:
+        return [Line(YELLOW, "local times", sentence_of_guesses(guessed), ADVICE)]
+    return [Line(GREEN, "local times", "none read by a guess")]
 
 
 def _foreign(alias: str, files: Sequence[LegacyFile]) -> list[Line]:
@@ -330,5 +344,5 @@ def _unfit(files: Sequence[LegacyFile], directory: Path) -> list[str]:
 
 
 def _configured_backup() -> Path | None:
-    given = getattr(settings, "LEGACY_BACKUP_DIR", None)
+    given = conf().backup_dir
     return Path(given) if given else None

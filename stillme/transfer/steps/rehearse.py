@@ -195,13 +195,15 @@ def _follow() -> tuple[bool, str]:
 def _touch_file(file: LegacyFile) -> int:
     """Writes that change nothing, but that capture must see."""
     live = LiveFile(file, None)
-    mappings = [m for m in live.mappings.values() if m.key is not None and m.has_rowid]
+    mappings = [m for m in live.mappings.values() if m.key_columns and m.has_rowid]
     live.close()
     touched = 0
     with closing(open_writable(file.path)) as connection:
         for mapping in mappings:
-            assert mapping.key is not None
-            table, key = sqlite_quoted(mapping.table), sqlite_quoted(mapping.key.legacy)
+            table, key = (
+                sqlite_quoted(mapping.table),
+                sqlite_quoted(mapping.key_columns.names[0]),
+            )
             touched += connection.execute(
                 f"UPDATE {table} SET {key} = {key} WHERE rowid IN "
                 f"(SELECT rowid FROM {table} LIMIT {_TOUCHED})"
@@ -227,12 +229,13 @@ def _touch_target() -> tuple[bool, str]:
     for file in present_files(Selection(), []):
         live = LiveFile(file, None)
         for mapping in live.mappings.values():
-            if mapping.key is not None:
-                key, relation = quoted(mapping.key.target), mapping.relation
+            if mapping.key_columns:
+                keys, relation = mapping.key_columns.target(), mapping.relation
+                key = quoted(mapping.key_columns.targets[0])
                 touched += execute(
                     connections[_ALIAS],
-                    f"UPDATE {relation} SET {key} = {key} WHERE {key} IN "
-                    f"(SELECT {key} FROM {relation} LIMIT {_TOUCHED})",
+                    f"UPDATE {relation} SET {key} = {key} WHERE ({keys}) IN "
+                    f"(SELECT {keys} FROM {relation} LIMIT {_TOUCHED})",
                 )
         live.close()
     return True, f"{touched:,} rows touched"
@@ -249,8 +252,8 @@ def _digests(found: dict[str, str]) -> tuple[bool, str]:
     for file in present_files(Selection(), []):
         live = LiveFile(file, None)
         for table, mapping in live.mappings.items():
-            if mapping.key is not None:
-                whole = KeyRange(0, None, None)
+            if mapping.key_columns:
+                whole = KeyRange(0)
                 found[table] = range_digest(live.connection, mapping, whole)[0]
         live.close()
     return True, f"{len(found)} tables"
@@ -266,13 +269,14 @@ def _same(before: dict[str, str]) -> tuple[bool, str]:
 @contextmanager
 def other_files(folder: Path) -> Iterator[None]:
     """Point the settings at the copies."""
-    original: dict[str, dict[str, Any]] = settings.LEGACY_FILES
-    settings.LEGACY_FILES = {
+    original: dict[str, Any] = settings.TRANSFER
+    files = {
         name: {**entry, "path": folder / Path(entry["path"]).name}
-        for name, entry in original.items()
+        for name, entry in original["FILES"].items()
     }
+    settings.TRANSFER = {**original, "FILES": files}
     assert [file.path.parent for file in legacy_files()]
     try:
         yield
     finally:
-        settings.LEGACY_FILES = original
+        settings.TRANSFER = original

@@ -8,8 +8,7 @@ from stillme.transfer import ledger
 from stillme.transfer.identity import OF_TABLE
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.postgresql.capture import as_replay
-from stillme.transfer.postgresql.copy import fetch_all, quoted
-from stillme.transfer.raw_cells import whole_keys
+from stillme.transfer.postgresql.copy import fetch_all
 from stillme.transfer.steps.loading.plan import Plan, PlannedTable
 from stillme.transfer.steps.merging.apply import apply_keys
 from stillme.transfer.steps.rows.job import TableSource
@@ -31,7 +30,7 @@ def retry_orphans(alias: str, plan: Plan) -> int:
 
 
 def _retry_table(alias: str, planned: PlannedTable) -> int:
-    keys = whole_keys(_open_orphans(alias, planned))
+    keys = planned.job.mapping.key_columns.parsed(_open_orphans(alias, planned))
     if not keys:
         return 0
     source = TableSource(planned.job)
@@ -54,7 +53,7 @@ def _open_orphans(alias: str, planned: PlannedTable) -> list[str]:
     found: list[str] = []
     for column, table in mapping.references():
         parent = planned.job.parents[table]
-        if parent is None or parent.key is None:
+        if parent is None or not parent.key_columns.is_whole:
             continue
         # Orphans and parents are asked apart: they may be on different nodes.
         orphans = fetch_all(
@@ -64,7 +63,7 @@ def _open_orphans(alias: str, planned: PlannedTable) -> list[str]:
             "AND \"column\" = %s AND cells -> %s ->> 0 = 'integer'",
             [column.legacy, *mapping.identity, column.legacy, column.legacy],
         )
-        name = quoted(parent.key.target)
+        name = parent.key_columns.target()
         query = f"SELECT {name} FROM {parent.relation} WHERE {name} = ANY(%s)"
         wanted = sorted({row[1] for row in orphans})
         present = {row[0] for row in fetch_all(connections[alias], query, [wanted])}

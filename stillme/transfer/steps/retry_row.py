@@ -12,11 +12,10 @@ from typing import Any
 
 from django.db import connections
 
-from stillme.transfer import kinds
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import QuarantinedRow
-from stillme.transfer.postgresql.copy import fetch_all, quoted
-from stillme.transfer.raw_cells import unpack_cell, whole_key
+from stillme.transfer.postgresql.copy import fetch_all
+from stillme.transfer.raw_cells import unpack_cell
 from stillme.transfer.sqlite.clock_sql import row_offset_sql
 from stillme.transfer.sqlite.connect import quoted as legacy_quoted
 from stillme.transfer.sqlite.raw import Raw, RawRow
@@ -49,22 +48,21 @@ def _own_offset(mapping: TableMapping, cells: dict[str, tuple[str, Raw]]) -> int
 def taken(alias: str, row: QuarantinedRow, mapping: TableMapping, raw: RawRow) -> str:
     """Why the edited key cannot be this row's; "" where it can, or was not edited."""
     key = key_as_text(mapping, raw)
-    if mapping.key is None or key is None or not _has_new_key(row, mapping):
+    if key is None or not _has_new_key(row, mapping):
         return ""
     others = mapping.identity.of(QuarantinedRow.objects.using(alias)).filter(key=key)
     others = others.exclude(status=QuarantinedRow.Status.REPAIRED).exclude(pk=row.pk)
     if standing := others.exclude(reason__in=keys_not_taken(mapping)).first():
         return f"Row {standing.pk} in quarantine has the key {key}: give this one another."
-    # In the key's own type, by its index.
-    value = whole_key(key) if isinstance(mapping.key.kind, kinds.Key) else key
-    query = f"SELECT 1 FROM {mapping.relation} WHERE {quoted(mapping.key.target)} = %s"
-    if value is not None and fetch_all(connections[alias], query, [value]):
+    among, values = mapping.key_columns.target_among(mapping.key_columns.parsed([key]))
+    query = f"SELECT 1 FROM {mapping.relation} WHERE {among}"
+    if fetch_all(connections[alias], query, values):
         return f"The target has a row with the key {key}: give this one another."
     return ""
 
 
 def _has_new_key(row: QuarantinedRow, mapping: TableMapping) -> bool:
-    return mapping.key is not None and mapping.key.legacy in row.repairs
+    return any(name in row.repairs for name in mapping.key_columns.names)
 
 
 class OtherRecords:

@@ -36,7 +36,6 @@ from stillme.transfer.steps.switching.align import align
 from stillme.transfer.steps.switching.as_left import require_as_left
 from stillme.transfer.steps.switching.carry_back import Carried, carry_table
 from stillme.transfer.steps.switching.limit import Limit, OverLimit
-from stillme.transfer.steps.switching.moved_times import carry_moved_times
 from stillme.transfer.steps.switching.tail import Judge, Tail
 from stillme.transfer.steps.switching.thaw import (
     PATIENCE,
@@ -47,6 +46,7 @@ from stillme.transfer.steps.switching.thaw import (
 )
 from stillme.transfer.steps.switching.written_keys import changed_keys, every_key
 from stillme.transfer.steps.syncing import states
+from stillme.transfer.steps.syncing.file_clock import require_zone
 from stillme.transfer.steps.syncing.live_file import LiveFile
 from stillme.transfer.steps.syncing.states import State
 
@@ -129,6 +129,8 @@ def roll_back(
     """
     files = live_files(alias)
     with exclusive(alias):
+        for file in files:
+            require_zone(alias, file.name)
         run = ledger.start_run(alias, "rollback_migration", {"files": [f.name for f in files]})
         rollback = _Rollback(alias, files, run, on_event, judge, freeze_limit)
         try:
@@ -314,13 +316,12 @@ def _carry_file(
     found: dict[str, Carried] = {}
     try:
         for table, source in live.tables.items():
-            if source.job.mapping.key is None:
+            if not source.job.mapping.key_columns:
                 continue
             through = TableSource(source.job, writable)
-            keys, everything = changed_keys(alias, source.job.mapping.target)
-            wanted = list(every_key(alias, through)) if everything else list(keys)
+            keys, everything = changed_keys(alias, source.job.mapping)
+            wanted = list(every_key(alias, through)) if everything else keys
             found[table] = carry_table(alias, through, writable, wanted)
-        carry_moved_times(alias, live, writable, found)
     finally:
         live.close()
     for table, carried in found.items():
@@ -352,7 +353,7 @@ def _mark(
                 State.ROLLED_BACK,
                 witness=None if witness is None else witness.as_list(),
                 rolled_back_at=states.server_now(alias),
-                clock=live.decisions.signature(),
+                decided=live.decisions.signature(),
             )
             states.restart(alias, file.name, last)
         finally:

@@ -6,6 +6,7 @@ from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from stillme.transfer.conf import conf
 from stillme.transfer.errors import LegacyFileError
 from stillme.transfer.inventory import open_lines
 from stillme.transfer.live_identity import other_file
@@ -203,7 +204,7 @@ def _file(
         return status
     if not is_there or is_empty:
         status.problem = "the file is empty" if is_there else "there is no such file"
-        status.next_step = "nothing: this feature of StillMe is off"
+        status.next_step = f"nothing: this feature of {conf().application} is off"
         return status
     try:
         _look(file, stand, status)

@@ -1,4 +1,8 @@
-"""Constraints and indexes by their names alone: for a server that lets nothing be described."""
+"""The declared constraints and indexes, looked for by name only.
+
+For a server on which no tables can be built to compare with (`reference`): then the judge cannot
+compare definitions, and a constraint of the right name passes.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,7 @@ from stillme.transfer.verify.target_side import select
 
 
 def check_names(alias: str, model: type[models.Model]) -> Iterator[Finding]:
-    """The declared primary key, foreign keys, checks and indexes that are not there."""
+    """Yield a finding for each missing primary key, foreign key, check and index."""
     schema, table = split_table(model._meta.db_table)
     where, relation = f"{schema}.{table}", f'"{schema}"."{table}"'
     rows = select(
@@ -47,7 +51,7 @@ def check_names(alias: str, model: type[models.Model]) -> Iterator[Finding]:
 
 
 def _indexes(alias: str, model: type[models.Model]) -> list[str]:
-    """The names of the indexes the model declares, those of its foreign keys included."""
+    """Return the names of the indexes the model declares, those of its foreign keys included."""
     names = [index.name for index in model._meta.indexes]
     with connections[alias].schema_editor(collect_sql=True, atomic=False) as editor:
         for field in model._meta.local_fields:

@@ -1,18 +1,23 @@
-"""What is to be judged in one file: each found table with its mapping, clock and surroundings."""
+"""What has to be judged in one file: for each table found, a `TableCase`.
+
+A case holds the snapshot, the mapping of the table's columns, the file's clock, the units of
+numbers in time columns, and which parent rows are in quarantine. The judge finds clock and units
+itself.
+"""
 
 from __future__ import annotations
 
 from functools import partial
 
-from django.conf import settings
 from django.db.models import Q
 
+from stillme.transfer.conf import time_zone
 from stillme.transfer.identity import TableId
+from stillme.transfer.keys import whole_key
 from stillme.transfer.mapping import TableMapping, map_table
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.processes import usable_cores
-from stillme.transfer.raw_cells import whole_key
-from stillme.transfer.recorded_clock import recorded_usual
+from stillme.transfer.recorded_clock import recorded_clock
 from stillme.transfer.registry import legacy_models
 from stillme.transfer.sqlite.parts import scan_in_parts, scan_on
 from stillme.transfer.sqlite.snapshot import Snapshot
@@ -23,7 +28,7 @@ from stillme.transfer.zones import zone_name
 
 
 def make_cases(alias: str, snapshot: Snapshot, *, live: bool = False) -> dict[str, TableCase]:
-    """What is to be judged in one file: declared table -> case.
+    """Return the case of each table of one file that was found, by its declared name.
 
     A `live` file is read by Python's sqlite3 alone: another library would drop its locks.
     """
@@ -32,15 +37,15 @@ def make_cases(alias: str, snapshot: Snapshot, *, live: bool = False) -> dict[st
         mapping = map_table(model, snapshot.schema)
         if mapping is not None:
             mappings[model._meta.db_table] = mapping
-    zone = settings.LEGACY_TIME_ZONE
+    zone = time_zone(snapshot.file)
     connection = snapshot.open()
     try:
         threads = usable_cores()
         scan = (
             scan_on(connection) if live else partial(scan_in_parts, snapshot.path, threads=threads)
         )
-        recorded = recorded_usual(alias, snapshot.file, zone)
-        clock = find_clock(connection, mappings.values(), zone_name(zone), scan, recorded)
+        recorded = recorded_clock(alias, snapshot.file)
+        clock = find_clock(mappings.values(), zone_name(zone), scan, recorded)
         return {
             name: TableCase(
                 snapshot,
@@ -62,7 +67,7 @@ def make_cases(alias: str, snapshot: Snapshot, *, live: bool = False) -> dict[st
 
 
 def excluded_keys(alias: str, table: TableId, mapping: TableMapping | None) -> tuple[int, ...]:
-    """The integer keys of a parent table that are set aside."""
+    """Return the integer keys of a parent table whose rows are in quarantine."""
     rows = table.of(QuarantinedRow.objects.using(alias)).filter(key__regex=r"^-?[0-9]{1,19}$")
     undone = rows.filter(~Q(status=QuarantinedRow.Status.REPAIRED))
     undone = undone.exclude(reason="bad_key")

@@ -1,4 +1,4 @@
-"""Single cells in the judge: whether what was kept is what is stored, and how one is shown."""
+"""Single cells: whether a kept cell is the stored one, and how a value is shown in a finding."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import struct
 from typing import Any
 
 from stillme.transfer.models import KeptCell
-from stillme.transfer.verify.expect import Raw
+from stillme.transfer.raw_cells import Raw
 from stillme.transfer.verify.huge_text import HugeText
 
 

@@ -1,4 +1,4 @@
-"""What a report says beside the comparison: when, with what, what is set aside and why."""
+"""When and with which versions a proof was made, and what was in quarantine, for the report."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from stillme.transfer.verify.target_side import select
 
 
 def describe(alias: str, result: VerifyResult) -> None:
-    """Fill in time, versions and the quarantine by reason."""
+    """Set the end, the versions and the quarantine by reason in `result`."""
     result.finished_at = timezone.now().isoformat(timespec="seconds")
     result.versions = {
         "python": platform.python_version(),

@@ -1,9 +1,11 @@
 """The JSON documents of a block, compared as documents without a look at each of them.
 
-orjson parses a block on both sides and prints it with sorted keys: equal prints are equal
-documents, as far as a double tells numbers apart. Where a number has more digits than a double
-tells apart, or anything else is unusual, each document is spelled as jsonb prints it
+orjson parses the documents of a column in one go, on both sides, and prints them with sorted keys.
+Equal prints are equal documents, as far as a double tells numbers apart. If a number has more
+digits than that, or if a document needs a repair, each document is spelled as jsonb prints it
 (`documents`) and compared as text.
+
+Example: `{"b": 1, "a": 2}` in the file and `{"a": 2, "b": 1}` in the target print the same.
 """
 
 from __future__ import annotations
@@ -15,13 +17,12 @@ from typing import Any
 
 import orjson
 
-from stillme.postgresql.json_depth import DEEPEST
 from stillme.transfer.verify.documents import NotPlain, jsonb_spelling
 
 # Two numbers of up to 15 digits are the same double only if they are the same number.
 _DIGITS = bytes(ord("0") if byte in b"0123456789." else ord(" ") for byte in range(256))
 _LONG_NUMBER = re.compile(rb"[0-9][0-9.]{15,}(?:[eE][+-]?[0-9]+)?")
-# What orjson's two directions raise: it reads 1,024 levels, and prints 254.
+# orjson reads 1,024 levels and prints 254. What it prints is far from the 500 that jsonb takes.
 _NOT_FOR_ORJSON = (orjson.JSONDecodeError, orjson.JSONEncodeError)
 _NULL = b"null"
 
@@ -37,20 +38,15 @@ class DocumentBlock:
 
     @property
     def rows(self) -> int:
-        """How many documents, NULL included."""
+        """The number of documents, NULL included."""
         return len(self._column)
 
     @property
     def plain(self) -> list[bool]:
-        """For each document whether jsonb takes it unchanged; NULL is plain."""
+        """For each document, whether jsonb takes it unchanged. NULL is plain."""
         if self._printed:
             return [True] * len(self._column)
-        return [document is None or _spelled(document) is not None for document in self._column]
-
-    @property
-    def digest(self) -> str:
-        """Of the documents' meaning, however they are written."""
-        return hashlib.sha256(self._printed or self._spelling().encode()).hexdigest()
+        return [document is None or _is_plain(document) for document in self._column]
 
     @property
     def stored(self) -> str:
@@ -58,7 +54,7 @@ class DocumentBlock:
         return hashlib.sha256(self._text).hexdigest()
 
     def is_same(self, target: bytes) -> bool:
-        """Whether `target`, PostgreSQL's print of the column as one array, holds the same."""
+        """Whether `target`, what PostgreSQL prints for the column as one array, is the same."""
         if self._printed and self._is_same_print(target):
             return True
         return self._spelling().encode() == target
@@ -72,21 +68,18 @@ class DocumentBlock:
         return _numbers_are_exact(target) and _numbers_are_exact(self._text)
 
     def _spelling(self) -> str:
-        """PostgreSQL's print of the column, if it holds the same."""
+        """What PostgreSQL prints for the column if it holds the same documents."""
         spelled = (_NULL.decode() if d is None else _spelled(d) or "" for d in self._column)
         return "[" + ",".join(spelled) + "]"
 
 
 def _printed_if_all_plain(column: Sequence[bytes | None], text: bytes) -> bytes:
-    """The print of documents, of which `text` is the array; empty where jsonb might not take one
-    unchanged.
+    """Print the documents, of which `text` is the array, with sorted keys.
 
-    A key that stands twice shows: printed, the documents have fewer quotes. Only a quote written
-    as U+0022 could make up for it.
+    Empty if jsonb might not take one of them unchanged. A key that stands twice is noticed by the
+    number of quotes: the printed documents have fewer. Only a quote written as U+0022 could make
+    up for that.
     """
-    longest = max(map(len, filter(None, column)), default=0)
-    if longest >= 2 * DEEPEST and any(map(_may_be_deep, filter(None, column))):
-        return b""
     try:
         parsed = orjson.loads(text)
         printed = _print(parsed)
@@ -100,16 +93,12 @@ def _printed_if_all_plain(column: Sequence[bytes | None], text: bytes) -> bytes:
     return printed
 
 
-def _may_be_deep(document: bytes) -> bool:
-    return document.count(b"[") + document.count(b"{") >= DEEPEST
-
-
 def _print(parsed: Any) -> bytes:
     return orjson.dumps(parsed, option=orjson.OPT_SORT_KEYS)
 
 
 def _numbers_are_exact(text: bytes) -> bool:
-    """Whether each long number is the one spelling that Python has for its double."""
+    """Whether each long number is spelled as Python spells its double: then no digit is lost."""
     if b"0" * 16 not in text.translate(_DIGITS):
         return True
     return all(repr(float(n)).encode() == n for n in set(_LONG_NUMBER.findall(text)) if _is_one(n))
@@ -117,6 +106,11 @@ def _numbers_are_exact(text: bytes) -> bool:
 
 def _is_one(number: bytes) -> bool:
     return number.count(b".") <= 1
+
+
+def _is_plain(document: bytes) -> bool:
+    printed = _printed_if_all_plain([document], b"[" + document + b"]")
+    return bool(printed) or _spelled(document) is not None
 
 
 def _spelled(document: bytes) -> str | None:

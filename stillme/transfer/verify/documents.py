@@ -1,4 +1,8 @@
-"""JSON documents as the judge sees them: trees of exact decimals, and jsonb's own spelling."""
+"""One JSON document as the judge understands it: a tree, or the text that jsonb would print.
+
+A tree tells apart what jsonb tells apart, to the last digit: numbers are decimals. The tree of
+`{"a": [1.50]}` is `("object", {"a": ("array", [("number", Decimal("1.50"))])})`.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +13,16 @@ from typing import Any
 
 from stillme.postgresql.json_depth import DEEPEST
 
+# U+0000 and halves of surrogate pairs.
+_NOT_IN_JSONB = re.compile("[\x00\ud800-\udfff]")
+
 
 class Beyond(Exception):
-    """More than jsonb can hold."""
+    """The document has a number or a depth that jsonb does not hold."""
 
 
 class NotPlain(Exception):
-    """The text is not a document that jsonb takes as it is."""
+    """jsonb does not take the text unchanged."""
 
 
 def _decimal(text: str) -> Decimal:
@@ -32,12 +39,12 @@ def _decimal(text: str) -> Decimal:
 
 
 def number_tree(text: str) -> Any:
-    """The tree of one JSON number, to its last digit."""
+    """Return the tree of one JSON number, to its last digit."""
     return ("number", _decimal(text))
 
 
 def target_tree(text: str | None) -> Any:
-    """The tree of what PostgreSQL prints for a jsonb value; None for NULL."""
+    """Return the tree of what PostgreSQL prints for a jsonb value; None for NULL."""
     try:
         return None if text is None else _tree(_parse(text, []))
     except RecursionError:
@@ -46,7 +53,7 @@ def target_tree(text: str | None) -> Any:
 
 
 def is_same_tree(one: Any, other: Any) -> bool:
-    """Whether two trees are equal. Step by step: `==` takes two frames of the stack a level."""
+    """Whether two trees are equal. A loop, because `==` takes two frames of the stack a level."""
     left = [(one, other)]
     while left:
         a, b = left.pop()
@@ -67,7 +74,7 @@ def is_same_tree(one: Any, other: Any) -> bool:
 
 
 def expected_tree(text: str) -> tuple[Any, str]:
-    """(the tree the target must hold, the reason to keep the original or "")."""
+    """Return the tree the target must hold, and the reason to keep the original, or ""."""
     notes: list[str] = []
     try:
         document = _parse(text, notes)
@@ -120,9 +127,7 @@ def _depth_exceeds(document: Any, limit: int) -> bool:
 
 
 def _mended(text: str, notes: list[str] | None) -> str:
-    mended = "".join(
-        "\ufffd" if char == "\x00" or "\ud800" <= char <= "\udfff" else char for char in text
-    )
+    mended = _NOT_IN_JSONB.sub("\ufffd", text)
     if mended != text and notes is not None:
         notes.append("bad_escape")
     return mended
@@ -165,20 +170,10 @@ _TO_ESCAPE = re.compile(r'["\\\x00-\x1f]')
 
 
 def jsonb_spelling(text: str) -> str:
-    """The text as jsonb prints it: keys by length, then bytes; numbers as numeric prints them.
+    """Return what jsonb prints for the text: keys by length, then bytes; numbers as numeric does.
 
-    Raises NotPlain for a document that needs a repair: it is then judged cell by cell.
+    Raises NotPlain if the document needs a repair: its row is then judged cell by cell.
     """
-    if len(text) <= _SHORT:
-        try:
-            return _spell_simple(text)
-        except ValueError:
-            # Not simple, which says nothing yet about what it is.
-            return _spell_any(text)
-    return _spell_any(text)
-
-
-def _spell_any(text: str) -> str:
     notes: list[str] = []
     try:
         document = _parse(text, notes)
@@ -188,50 +183,6 @@ def _spell_any(text: str) -> str:
         spelled.encode("utf-8")
     except (json.JSONDecodeError, RecursionError, Beyond, UnicodeEncodeError):
         raise NotPlain(text[:40]) from None
-    return spelled
-
-
-# A text this short cannot nest deep enough to trouble jsonb or the parser.
-_SHORT = 900
-
-
-def _simple_object(members: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(sorted(members, key=_member_order))
-    if len(found) != len(members):
-        raise ValueError("a key twice")
-    return found
-
-
-def _member_order(member: tuple[str, Any]) -> tuple[int, bytes]:
-    key = member[0].encode()
-    return len(key), key
-
-
-def _simple_real(text: str) -> float:
-    number = float(text)
-    if repr(number) != text or "e" in text or not number:
-        raise ValueError("spelled otherwise by numeric")
-    return number
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(name)
-
-
-_decode_simple = json.JSONDecoder(
-    object_pairs_hook=_simple_object, parse_float=_simple_real, parse_constant=_refuse_constant
-).decode
-_encode_simple = json.JSONEncoder(ensure_ascii=False).encode
-
-
-def _spell_simple(text: str) -> str:
-    """The common document by the parser's fast road: no repeated key, numbers as Python prints
-    them. Raises ValueError for any other, UnicodeEncodeError (one of them) included."""
-    spelled = _encode_simple(_decode_simple(text))
-    if not spelled.isascii():
-        spelled.encode("utf-8")
-    if "\\u0000" in spelled:
-        raise ValueError("U+0000")
     return spelled
 
 

@@ -1,17 +1,26 @@
-"""What must become of a legacy row, by docs/values.md: the judge's own reading of it."""
+"""What must have become of a legacy row, by docs/reference/values.md as the judge reads it.
+
+Example: of a row with '7' in an INTEGER column, the target must hold 7, and a kept original the
+text '7'. Of a row with 'seven' there, the quarantine must hold the row, as `not_a_number`.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
-from stillme.transfer import kinds
-from stillme.transfer.mapping import EXTRA_COLUMN, MappedColumn, TableMapping
+from stillme.transfer.key_columns import MappedColumn
+from stillme.transfer.mapping import TableMapping
+from stillme.transfer.raw_cells import Raw
 from stillme.transfer.verify import documents
-from stillme.transfer.verify.expect import Expected, MustBeSetAside, Raw, Surroundings, expect
 from stillme.transfer.verify.huge_text import HugeText
-from stillme.transfer.verify.legacy_side import StoredRow
+from stillme.transfer.verify.kinds import expect
+from stillme.transfer.verify.kinds.base import Expected, MustBeSetAside, Surroundings
 from stillme.transfer.verify.local_clock import LocalClock
+from stillme.transfer.verify.stored_row import StoredRow
+
+# Originals of times that are kept although the row counts as loaded.
+_LOADED = ("clock_offset", "clock_guess")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,17 +40,17 @@ class Oracle:
         self._mapping, self._clock, self._units = mapping, clock, units
 
     def fate(self, row: StoredRow) -> Fate:
-        """What docs/values.md says must become of the row."""
+        """What docs/reference/values.md says must become of the row."""
         values: dict[str, Any] = {}
         kept: dict[str, tuple[str, Raw, str]] = {}
         repaired = False
-        if self._mapping.key is None:
+        if not self._mapping.key_columns:
             return Fate({}, {}, False, "no_key")
         if self._mapping.impossible:
             return Fate({}, {}, False, "missing_column")
         for column in self._mapping.columns:
             storage, raw = row.cells[column.legacy]
-            around = Surroundings(self._clock, row.minutes, self._units.get(column.legacy))
+            around = self._around(column, row)
             try:
                 cell = self._cell(column, row, storage, raw, around)
             except MustBeSetAside as why:
@@ -49,14 +58,19 @@ class Oracle:
             values[column.target] = cell.value
             if cell.kept and not isinstance(raw, HugeText):
                 kept[column.legacy] = (storage, raw, cell.kept)
-                repaired = repaired or cell.kept != "clock_offset"
+                repaired = repaired or cell.kept not in _LOADED
         for name, rule in self._mapping.derived:
             source = self._mapping.column(rule.column)
             unset = source is None or row.cells[source.legacy][0] == "null"
             values[name] = rule.otherwise if unset else rule.then
         values.update({column.target: column.default for column in self._mapping.unfilled})
-        values[EXTRA_COLUMN] = self._extra(row)
+        values.update({name: self._extra(row) for name in self._mapping.extra_columns})
         return Fate(values, kept, repaired)
+
+    def _around(self, column: MappedColumn, row: StoredRow) -> Surroundings:
+        earlier = self._mapping.column(getattr(column.kind, "after", None) or "")
+        start: Any = None if earlier is None else row.cells[earlier.legacy]
+        return Surroundings(self._clock, row.minutes, self._units.get(column.legacy), start)
 
     def _cell(
         self,
@@ -71,7 +85,7 @@ class Oracle:
                 raise MustBeSetAside(raw.fault)
             return Expected(raw)
         cell = expect(column.kind, column.required, storage, raw, around)
-        if row.is_repeat and isinstance(column.kind, kinds.Key | kinds.TextKey):
+        if row.is_repeat and column.kind.is_key:
             raise MustBeSetAside("duplicate_key")
         if column.legacy in row.lost_parents and storage != "null":
             raise MustBeSetAside("missing_parent")

@@ -1,4 +1,7 @@
-"""The legacy files of a verification: each is looked at, its rows handed out, and judged."""
+"""The legacy files of a verification. Each is copied, looked at, and its tables are judged.
+
+While the tables of one file are judged, the next file is copied already (`begin`, then `end`).
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from stillme.transfer.findings import Event, OnEvent
+from stillme.transfer.guessed_times import ADVICE, sentence
 from stillme.transfer.live_identity import require_place
 from stillme.transfer.models import FileState
 from stillme.transfer.proofs import identity
@@ -35,7 +39,7 @@ from stillme.transfer.verify.tables import (
 
 @dataclass(slots=True)
 class BegunFile:
-    """A file whose tables are to be judged; those of a full verification are handed out."""
+    """A file whose tables are to be judged. At level full they are handed out already (`begun`)."""
 
     snapshot: Snapshot
     cases: dict[str, TableCase]
@@ -80,7 +84,7 @@ class FileWork:
         return found
 
     def _fit(self, file: str, cases: dict[str, TableCase]) -> dict[str, TableCase]:
-        """The selected tables that are there and whose target can be read; notes the others."""
+        """Return the selected tables that exist and whose target can be read; note the others."""
         unfit = self._check_structure(file)
         fit = {}
         for name in self._wanted(file):
@@ -99,7 +103,7 @@ class FileWork:
         return [name for name in names if self.options.selection.wants(file, name)]
 
     def _check_structure(self, file: str) -> set[str]:
-        """Check the selected target tables of a file; returns those whose rows cannot be read."""
+        """Check the selected target tables of a file; return those whose rows cannot be read."""
         alias = self.options.database
         wanted, unfit = set(), set()
         names = self._wanted(file)
@@ -132,6 +136,9 @@ class FileWork:
             if self.options.round_trip:
                 round_trip(self.options.database, case, self.directory, proof)
             self.result.tables.append(proof)
+            if proof.guessed:
+                told = f"{name}: {sentence(proof.guessed)}: {ADVICE}."
+                self.result.notices.append(told)
             self.on_event(
                 Event(
                     "done", {"table": table_label(case.mapping.identity), "rows": proof.legacy_rows}

@@ -1,6 +1,6 @@
-"""Huge texts in the judge: both sides say length and SHA-256, no process of ours holds one.
+"""Texts over 4 MiB: both sides give length and SHA-256, and no process of ours holds the text.
 
-The legacy side is hashed in pieces as it is read; the target's bytes are hashed by its server.
+The legacy text is read and hashed in pieces. The target's server hashes its own.
 """
 
 from __future__ import annotations
@@ -9,15 +9,14 @@ import codecs
 import hashlib
 from dataclasses import dataclass
 
-from stillme.transfer import kinds
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite import huge_cell
-from stillme.transfer.sqlite.huge_cell import HugeCell, may_be_huge
+from stillme.transfer.sqlite.huge_cell import HugeCell, may_be_huge_text
 
 
 @dataclass(frozen=True, slots=True)
 class HugeText:
-    """What is compared of a huge text. `fault` is why no text column can hold it."""
+    """What is compared of a huge text. `fault` says why no text column can hold it, or is empty."""
 
     size: int
     sha256: str
@@ -28,7 +27,7 @@ class HugeText:
         return f"{text}, {self.fault}" if self.fault else text
 
     def is_same(self, other: object) -> bool:
-        """Whether a value that is at hand is this text."""
+        """Whether a value in memory is this text."""
         if isinstance(other, str):
             other = of_bytes(other.encode("utf-8", "surrogatepass"))
         elif isinstance(other, bytes):
@@ -40,12 +39,12 @@ class HugeText:
 
 
 def of_bytes(value: bytes) -> HugeText:
-    """Of a value that is at hand."""
+    """Return what is compared of a value in memory."""
     return HugeText(len(value), hashlib.sha256(value).hexdigest())
 
 
 def of_cell(cell: HugeCell) -> HugeText:
-    """Of a stored one, read once."""
+    """Return what is compared of a stored text, which is read once, in pieces."""
     hasher = hashlib.sha256()
     size = 0
     decoder = codecs.getincrementaldecoder("utf-8")()
@@ -69,15 +68,14 @@ def _decodes(decoder: codecs.IncrementalDecoder, piece: bytes, *, final: bool = 
 
 
 def target_names(mapping: TableMapping) -> set[str]:
-    """The target columns that are compared so where their text is huge."""
-    huge = may_be_huge(mapping)
-    texts = [column for column in mapping.columns if isinstance(column.kind, kinds.Text)]
-    return {column.target for column in texts if column.legacy in huge}
+    """Return the target columns whose huge texts are compared by checksum."""
+    huge = may_be_huge_text(mapping)
+    return {column.target for column in mapping.columns if column.legacy in huge}
 
 
 def target_parts(name: str) -> tuple[str, str]:
-    """SQL for a text column of the target (quoted): the value unless it is huge, and
-    ``size:SHA-256`` where it is. The size of a stored value is known without reading it."""
+    """Return SQL for a text column of the target (quoted): the value unless it is huge, and
+    ``size:SHA-256`` if it is. PostgreSQL knows the size of a stored value without reading it."""
     huge = f"octet_length({name}) > {huge_cell.HUGE_BYTES}"
     digest = f"encode(sha256(convert_to({name}, 'UTF8')), 'hex')"
     return (
@@ -87,6 +85,6 @@ def target_parts(name: str) -> tuple[str, str]:
 
 
 def of_target(spelled: str) -> HugeText:
-    """What `target_parts` selected."""
+    """Return what is compared, from the ``size:SHA-256`` that `target_parts` selected."""
     size, sha256 = spelled.split(":")
     return HugeText(int(size), sha256)

@@ -1,4 +1,8 @@
-"""Who judges parts: this process, or worker processes with connections of their own."""
+"""Who judges key ranges of tables: this process, or several worker processes.
+
+Each worker opens connections of its own. It keeps those of its last table open, because the next
+key range is mostly one of the same table.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,7 @@ from stillme.transfer.verify.table import Part, TableCase, TableJudge
 
 
 class PartTask(NamedTuple):
-    """A part to judge."""
+    """A key range of a table, to be judged."""
 
     alias: str
     case: TableCase
@@ -22,21 +26,21 @@ class PartTask(NamedTuple):
 
 
 class Judges(Protocol):
-    """Take parts."""
+    """Judge the key ranges that they are given."""
 
     def hand_out(self, tasks: Sequence[PartTask]) -> Iterator[TableProof]:
-        """The proof of each part, in the order of the parts.
+        """Yield the proof of each task, in the order of the tasks.
 
-        Processes begin at once, in the order in which parts were handed out; this process itself
-        begins when it is asked for the first proof. Raises what went wrong with a part.
+        Worker processes begin at once; this process itself begins when it is asked for the first
+        proof. Raises what a task raised.
         """
 
 
 @contextmanager
 def judges(workers: int) -> Iterator[Judges]:
-    """`workers` processes, forked at once; with one this process itself.
+    """Start `workers` processes; for one worker, this process itself judges.
 
-    Raises TransferError where a process was killed.
+    Raises TransferError if a process was killed.
     """
     if workers <= 1:
         alone = _Bench()
@@ -50,7 +54,7 @@ def judges(workers: int) -> Iterator[Judges]:
 
 
 class _Bench:
-    """Judges part after part; keeps what reads the last table open."""
+    """Judges task after task, and keeps the connections of the last table open."""
 
     def __init__(self) -> None:
         self._judge: TableJudge | None = None

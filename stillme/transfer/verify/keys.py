@@ -1,8 +1,8 @@
-"""Judging chosen rows, and asking again about rows that were on their way.
+"""Judging chosen rows, and asking again about rows whose changes were still on their way.
 
-While writers are active a snapshot may be ahead of the target by the changes that capture holds.
-`verify(..., settle=...)` hands every row with a finding to the caller, who replays and returns;
-the rows are then judged anew, on a fresh snapshot, and only what still differs is a finding.
+While the old application writes, a snapshot can be ahead of the target by the changes that capture
+has noted and nobody has replayed. `settle_findings` lets the caller replay them, and then judges
+every row with a finding again on a new snapshot. Only what still differs counts.
 """
 
 from __future__ import annotations
@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from stillme.transfer import kinds
 from stillme.transfer.errors import TransferError
 from stillme.transfer.findings import OF_ROWS, Finding
-from stillme.transfer.raw_cells import whole_key
+from stillme.transfer.keys import Key, spelled_keys
 from stillme.transfer.registry import legacy_files
 from stillme.transfer.scratch import scratch_folder
 from stillme.transfer.sqlite.snapshot import take_snapshot
@@ -41,32 +40,24 @@ def verify_keys(
         cases = make_cases(database, snapshot)
         if table not in cases:
             raise TransferError(f"{file} has no table {table!r} to verify.")
-        return judge_keys(database, cases[table], [str(key) for key in keys])
+        wanted = cases[table].mapping.key_columns.parsed(map(str, keys))
+        return judge_keys(database, cases[table], wanted)
 
 
-def judge_keys(alias: str, case: TableCase, keys: Sequence[str]) -> TableProof:
+def judge_keys(alias: str, case: TableCase, keys: Sequence[Key]) -> TableProof:
     """Judge chosen rows of a snapshot."""
     mapping = case.mapping
     proof = TableProof(mapping.file, mapping.declared_table, mapping.target)
-    if mapping.key is None:
+    if not mapping.key_columns:
         return proof
     judge = TableJudge(alias, case)
     try:
         for start in range(0, len(keys), AT_ONCE):
-            judge.judge_keys(typed_keys(case, keys[start : start + AT_ONCE]), proof)
+            judge.judge_keys(keys[start : start + AT_ONCE], proof)
     finally:
         judge.close()
-    proof.findings.extend(unclaimed(alias, mapping, proof, keys))
+    proof.findings.extend(unclaimed(alias, mapping, proof, spelled_keys(keys)))
     return proof
-
-
-def typed_keys(case: TableCase, keys: Sequence[str]) -> list[Any]:
-    """Those keys that the table can have, in its own type."""
-    assert case.mapping.key is not None
-    if isinstance(case.mapping.key.kind, kinds.Key):
-        whole = (whole_key(key) for key in keys)
-        return [key for key in whole if key is not None]
-    return list(keys)
 
 
 def settle_findings(alias: str, result: VerifyResult, settle: Settle) -> None:

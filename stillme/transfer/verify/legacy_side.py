@@ -1,4 +1,9 @@
-"""The judge's own reading of the legacy side: plain lines by block, raw rows by key."""
+"""The judge's own reading of a legacy table, block by block.
+
+A block is up to 2,000 rows in key order. SQLite gives each plain row as one canonical line
+(`lines`); of those the block keeps a SHA-256, to be compared with PostgreSQL's. The rowids of all
+other rows are noted, and those rows are read as they are stored (`stored_row`) and judged by cell.
+"""
 
 from __future__ import annotations
 
@@ -6,25 +11,19 @@ import hashlib
 import sqlite3
 import sys
 from array import array
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import compress
+from itertools import compress, starmap
 from typing import Any, NamedTuple
 
-import apsw
-
-from stillme.transfer.kinds import Json, TextKey
+from stillme.transfer.keys import Key
 from stillme.transfer.mapping import TableMapping
-from stillme.transfer.sqlite.connect import EXACT_DOUBLE, quoted
-from stillme.transfer.sqlite.huge_cell import HugeCell, is_huge, may_be_huge
+from stillme.transfer.sqlite.connect import quoted
 from stillme.transfer.sqlite.snapshot_reader import few_of, rows_of
 from stillme.transfer.verify.document_blocks import DocumentBlock
-from stillme.transfer.verify.huge_document import of_document
-from stillme.transfer.verify.huge_text import HugeText, of_cell
 from stillme.transfer.verify.lines import Lines
-from stillme.transfer.verify.local_clock import row_minutes_sql
+from stillme.transfer.verify.stored_row import Readers, StoredRows
 
-Raw = None | int | float | bytes | HugeText
 # Rowid, key, documents, doubles, line: each a sequence of one value a row.
 Columns = Sequence[Sequence[Any]]
 # A block of large rows ends early: memory is bounded by bytes.
@@ -32,70 +31,44 @@ _BLOCK_BYTES = 4_000_000
 
 
 class BlockContent(NamedTuple):
-    """What both sides say of the same rows: how many, SHA-256 of their lines, and of the 64 bits
-    of each real column."""
+    """What both sides are asked about the same rows: how many they are, the SHA-256 of their lines,
+    and that of the 64 bits of each real column."""
 
     rows: int
     lines: str
     reals: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class StoredRow:
-    """One legacy row: rowid, (storage class, value) per column, its own offset, flags."""
-
-    rowid: int | None
-    cells: Mapping[str, tuple[str, Raw]]
-    minutes: int | None
-    lost_parents: frozenset[str]
-    is_repeat: bool
-
-    @property
-    def stored(self) -> bytes:
-        """Everything that is known of it, spelled."""
-        parts = (self.rowid, self.cells, self.minutes, sorted(self.lost_parents), self.is_repeat)
-        return repr(parts).encode()
-
-    @property
-    def size(self) -> int:
-        """About how many bytes it holds."""
-        return sum(len(value) for _, value in self.cells.values() if isinstance(value, bytes))
-
-
 @dataclass(slots=True)
 class Block:
-    """Consecutive rows in key order: their number, the last key, whether more rows follow, the
-    plain ones by column and their content, and the rows that are not plain. `broken`: its rows are
-    to be judged one by one."""
+    """Consecutive rows in key order.
 
-    last: Any = None
+    `last` is the last key, `rows` the number of rows, and `more` tells that others may follow.
+    `plain` are the plain rows, column by column, with their `content` and `documents`; `unusual`
+    and `unusual_keys` name the others. All rows of a `broken` block are judged one by one.
+    """
+
+    last: Key | None = None
     rows: int = 0
     more: bool = False
     plain: Columns = ()
     content: BlockContent = field(default_factory=lambda: BlockContent(0, "", ()))
     documents: tuple[DocumentBlock, ...] = ()
     unusual: list[int] = field(default_factory=list)
-    unusual_keys: list[Any] = field(default_factory=list)
+    unusual_keys: list[Key] = field(default_factory=list)
     broken: bool = False
 
     @property
     def digest(self) -> str:
-        """Of the plain rows as they are stored."""
+        """Identifies the plain rows as they are stored."""
         parts = (self.content.lines, *self.content.reals, *(d.stored for d in self.documents))
         return hashlib.sha256(" ".join(parts).encode()).hexdigest()
 
 
-class Readers(NamedTuple):
-    """Two connections to a snapshot: any row, and rows without anything large (else an error)."""
+class LegacySide(StoredRows):
+    """Reads blocks of one table of a snapshot, and its rows as they are stored.
 
-    any: apsw.Connection
-    bounded: apsw.Connection
-
-
-class LegacySide:
-    """Reads one table of a snapshot: blocks of lines, and single rows as they are stored.
-
-    Without `readers` single rows only, through `connection`: those of a live file.
+    Without `readers` it reads no blocks: those of a live file.
     """
 
     def __init__(
@@ -106,23 +79,20 @@ class LegacySide:
         lines: Lines,
         parents: dict[str, str],
     ) -> None:
-        self._db, self._readers = connection, readers
-        self._mapping = mapping
+        super().__init__(connection, readers, mapping, parents)
         self._lines = lines
-        self._parents = parents
-        self._names = [c.legacy for c in mapping.columns] + list(mapping.extra)
-        self._huge = may_be_huge(mapping) if readers else ()
-        self._json = {c.legacy for c in mapping.columns if isinstance(c.kind, Json)}
-        first_real = 2 + len(lines.documents)
-        self._document_places = range(2, first_real)
+        # Of a row of `_query`: its rowid, its key, its documents, its doubles and its line.
+        self._key_places = slice(1, 1 + len(mapping.key_columns.columns))
+        first_real = self._key_places.stop + len(lines.documents)
+        self._document_places = range(self._key_places.stop, first_real)
         self._real_places = range(first_real, first_real + len(lines.reals))
 
     def block(
         self, where: str, values: Sequence[Any], limit: int, noted: Collection[Any] = ()
     ) -> Block:
-        """The next rows that meet the condition: up to `limit`, or a few megabytes of them.
+        """Read the next rows that meet the condition: up to `limit`, or a few megabytes of them.
 
-        Rows with a `noted` key are not plain: somebody kept something of them.
+        A row with a `noted` key does not count as plain: a record or an original of it exists.
         """
         assert self._readers is not None
         try:
@@ -141,8 +111,7 @@ class LegacySide:
         return block
 
     def _query(self, where: str, limit: int, *, sized: bool = False) -> str:
-        assert self._mapping.key is not None
-        key = quoted(self._mapping.key.legacy)
+        key = self._mapping.key_columns.legacy()
         lines = self._lines
         documents, reals = (
             [legacy for legacy, _ in both] for both in (lines.documents, lines.reals)
@@ -157,16 +126,17 @@ class LegacySide:
         return f"SELECT {parts} FROM {table} WHERE {where} ORDER BY {key} LIMIT {limit}"
 
     def _read(self, rows: Iterator[list[tuple[Any, ...]]], noted: Collection[Any]) -> Block:
-        """A block of the rows that have a line, told of the others."""
+        """Read the rows that have a line; note the others in the block."""
         block = Block()
         plain: list[list[Any]] = [[] for _ in range(self._real_places.stop + 1)]
         size = 0
         for few in rows:
             columns: Columns = list(zip(*few, strict=False))
             block.rows += len(few)
-            block.last = columns[1][-1]
+            block.last = Key.of(*few[-1][self._key_places])
             if noted or None in columns[-1]:
-                columns = _kept(block, columns, [not _is_unusual(row, noted) for row in few])
+                fine = [row[-1] is not None and row[self._key_places] not in noted for row in few]
+                columns = self._kept(block, columns, fine)
             for kept, column in zip(plain, columns, strict=False):
                 kept.extend(column)
             size += sum(map(len, columns[-1]))
@@ -182,7 +152,7 @@ class LegacySide:
         documents = []
         for place in self._document_places:
             documents.append(DocumentBlock(block.plain[place]))
-            block.plain = _kept(block, block.plain, documents[-1].plain)
+            block.plain = self._kept(block, block.plain, documents[-1].plain)
         rows = len(block.plain[-1])
         if any(column.rows != rows for column in documents):
             documents = [DocumentBlock(block.plain[place]) for place in self._document_places]
@@ -191,104 +161,28 @@ class LegacySide:
         reals = tuple(_bits_digest(block.plain[place]) for place in self._real_places)
         block.content = BlockContent(rows, lines, reals)
 
-    def only_text(self, block: Block) -> Block:
-        """The block, its lines that PostgreSQL's text cannot hold among the unusual rows.
+    def _kept(self, block: Block, columns: Columns, fine: Sequence[bool]) -> Columns:
+        """Return the rows that are `fine`; note the others in the block."""
+        if all(fine):
+            return columns
+        others = [not is_fine for is_fine in fine]
+        block.unusual += compress(columns[0], others)
+        keys = zip(*columns[self._key_places], strict=True)
+        block.unusual_keys += starmap(Key.of, compress(keys, others))
+        return [list(compress(column, fine)) for column in columns]
 
-        For a block that differs: lines that are equal to the target's need not be looked at.
+    def only_text(self, block: Block) -> Block:
+        """Return the block with the rows among the unusual ones that PostgreSQL's text cannot hold.
+
+        Only a block that differs is looked at so: lines that equal the target's are text.
         """
         lines = block.plain[-1] if block.plain else ()
         if _is_text(b"".join(lines)):
             return block
         others = replace(block, unusual=[*block.unusual], unusual_keys=[*block.unusual_keys])
-        others.plain = _kept(others, block.plain, [_is_text(line) for line in lines])
+        others.plain = self._kept(others, block.plain, [_is_text(line) for line in lines])
         self._sum_up(others)
         return others
-
-    def rows(self, where: str, values: Sequence[Any] = ()) -> Iterator[StoredRow]:
-        """Raw rows that meet an SQL condition."""
-        mapping = self._mapping
-        table = quoted(mapping.table)
-        parts = [f"{table}.rowid" if mapping.has_rowid else "NULL"]
-        parts.append(row_minutes_sql(mapping.clock) if mapping.clock else "NULL")
-        parts.append(self._repeat())
-        references = [c.legacy for c, _ in mapping.references()]
-        for column, parent in mapping.references():
-            test = self._parents[parent].format(f"{table}.{quoted(column.legacy)}")
-            parts.append(f"NOT ({test})")
-        for name in self._names:
-            column_name = f"{table}.{quoted(name)}"
-            as_bytes = f"iif(typeof({column_name}) = 'text', CAST({column_name} AS BLOB)"
-            value = f"{as_bytes}, {column_name})"
-            if name in self._huge:
-                left = f"typeof({column_name}) = 'text' AND {is_huge(column_name)}"
-                value = f"iif({left}, NULL, {value})"
-            parts += [f"typeof({column_name})", value]
-        query = f"SELECT {', '.join(parts)} FROM {table} WHERE {where}"
-        for rowid, minutes, repeat, *rest in self._run(query, values):
-            flags, found = rest[: len(references)], rest[len(references) :]
-            cells = {name: (found[2 * i], found[2 * i + 1]) for i, name in enumerate(self._names)}
-            for name in self._huge:
-                if cells[name] == ("text", None):
-                    cells[name] = ("text", self._huge_value(name, rowid))
-            yield StoredRow(
-                rowid,
-                cells,
-                minutes,
-                frozenset(n for n, lost in zip(references, flags, strict=True) if lost),
-                bool(repeat),
-            )
-
-    def _run(self, query: str, values: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
-        if self._readers is None:
-            return self._db.execute(query, tuple(values))
-        return rows_of(self._readers.any, query, values)
-
-    def _huge_value(self, name: str, rowid: int) -> HugeText:
-        assert self._readers is not None
-        cell = HugeCell(self._readers.any, self._mapping.table, name, rowid)
-        return of_document(cell) if name in self._json else of_cell(cell)
-
-    def _repeat(self) -> str:
-        mapping = self._mapping
-        if mapping.key is None or mapping.key_is_unique:
-            return "0"
-        table, key = quoted(mapping.table), quoted(mapping.key.legacy)
-        others = f"SELECT %s FROM {table} AS o WHERE o.{key} = {table}.{key}"
-        if is_text_key(mapping):
-            # A number is loaded as its text, and may be the text of another row.
-            others += (
-                f" OR typeof(o.{key}) <> typeof({table}.{key})"
-                f" AND typeof(o.{key}) <> 'blob' AND typeof({table}.{key}) <> 'blob'"
-                f" AND {_as_text(f'o.{key}')} = {_as_text(f'{table}.{key}')}"
-            )
-        if not mapping.has_rowid:
-            return f"1 < ({others % 'count(*)'})"
-        return f"{table}.rowid > ({others % 'min(o.rowid)'})"
-
-    def by_rowid(self, rowids: Sequence[int]) -> Iterator[StoredRow]:
-        """Raw rows by rowid."""
-        table = quoted(self._mapping.table)
-        for start in range(0, len(rowids), 400):
-            listed = ", ".join(str(rowid) for rowid in rowids[start : start + 400])
-            yield from self.rows(f"{table}.rowid IN ({listed})")
-
-
-def _is_unusual(row: tuple[Any, ...], noted: Collection[Any]) -> bool:
-    return row[-1] is None or row[1] in noted
-
-
-def _as_text(name: str) -> str:
-    return f"iif(typeof({name}) = 'real', {EXACT_DOUBLE}({name}), CAST({name} AS TEXT))"
-
-
-def _kept(block: Block, columns: Columns, fine: Sequence[bool]) -> Columns:
-    """The rows that are `fine`; the block is told of the others."""
-    if all(fine):
-        return columns
-    others = [not is_fine for is_fine in fine]
-    block.unusual += compress(columns[0], others)
-    block.unusual_keys += compress(columns[1], others)
-    return [list(compress(column, fine)) for column in columns]
 
 
 def _is_text(data: bytes) -> bool:
@@ -303,33 +197,8 @@ def _is_text(data: bytes) -> bool:
 
 
 def _bits_digest(doubles: Sequence[float]) -> str:
-    """Of the doubles' 64 bits, most significant byte first, as PostgreSQL sends them."""
+    """SHA-256 of the doubles' 64 bits, most significant byte first, as PostgreSQL sends them."""
     numbers = array("d", doubles)
     if sys.byteorder == "little":
         numbers.byteswap()
     return hashlib.sha256(numbers.tobytes()).hexdigest()
-
-
-def key_condition(
-    mapping: TableMapping, after: Any, upto: Any, *, nulls: bool
-) -> tuple[str, list[Any]]:
-    """SQL for ``after < key <= upto`` on the legacy side; None is no bound.
-
-    A rowid is never NULL: asked for it all the same, SQLite would go through the whole table.
-    """
-    assert mapping.key is not None
-    nulls = nulls and not mapping.key_is_rowid
-    name = f"{quoted(mapping.table)}.{quoted(mapping.key.legacy)}"
-    tests, values = [], []
-    if after is not None:
-        tests.append(f"{name} > ?")
-        values.append(after)
-    if upto is not None:
-        tests.append(f"({name} <= ?{f' OR {name} IS NULL' if nulls and after is None else ''})")
-        values.append(upto)
-    return " AND ".join(tests) or "1", values
-
-
-def is_text_key(mapping: TableMapping) -> bool:
-    """Whether keys are text."""
-    return mapping.key is not None and isinstance(mapping.key.kind, TextKey)

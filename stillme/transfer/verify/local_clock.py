@@ -1,26 +1,27 @@
-"""The judge's own finding of the local clock (docs/values.md, "Clock of a timestamp").
+"""The judge's own reading of local times (docs/reference/values.md, "Clock of a timestamp").
 
-By Julian day numbers, not by the loader's seconds.
+By Julian day numbers, not by the loader's seconds; by whole days on which a zone keeps its offset,
+not by the moments at which it changes it. What the last import recorded is believed for one thing:
+which of several offsets a row without a twin is read at.
 """
 
 from __future__ import annotations
 
-import heapq
-import sqlite3
-from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
+from functools import lru_cache, partial
 from zoneinfo import ZoneInfo
 
-from stillme.transfer.kinds import Timestamp, Twin
+from stillme.transfer.kinds import Twin
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.connect import quoted
 from stillme.transfer.sqlite.parts import Scan
+from stillme.transfer.zones import ClockRecord
 
 _EPOCH = datetime(1970, 1, 1)
+_MINUTE = 60_000_000
 DIGITS = "[0-9][0-9]"
 WALL = f"{DIGITS}{DIGITS}-{DIGITS}-{DIGITS}T{DIGITS}:{DIGITS}:{DIGITS}"
 UTC_WALL = WALL.replace("T", " ")
@@ -28,26 +29,36 @@ SIX = f".{DIGITS}{DIGITS}{DIGITS}"
 
 
 @dataclass(frozen=True, slots=True)
-class LocalClock:
-    """Zone, or evidence with the usual offset in minutes.
+class Shifts:
+    """What may be taken from a wall time, in microseconds, the likeliest first.
 
-    `evidence` is (local text, minutes) in that order, where it turns from one offset to another.
+    `settled`: the row's twin, or the absence of a choice, says that it is the first. `exists`:
+    some clock showed the time.
     """
+
+    choices: tuple[int, ...]
+    settled: bool = True
+    exists: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class LocalClock:
+    """A zone; or the offsets that rows show, in minutes, with the usual one of them."""
 
     zone: str | None = None
     usual: int = 0
     offsets: tuple[int, ...] = ()
-    evidence: tuple[tuple[str, int], ...] = field(default=())
 
-    def shift(self, wall: int, row_minutes: int | None) -> tuple[int, bool]:
-        """Microseconds to take from a local wall time, and whether that time never existed."""
+    def shifts(self, wall: int, row_minutes: int | None) -> Shifts:
+        """For a wall time in microseconds, of a row whose twin shows `row_minutes`."""
         if self.zone is not None:
-            return self._zone_shift(wall)
+            return self._zone_shifts(wall, row_minutes)
         if row_minutes is not None:
-            return row_minutes * 60_000_000, False
-        if len(self.offsets) > 1:
-            return self._nearest(wall) * 60_000_000, False
-        return self.usual * 60_000_000, False
+            rest = sorted(set(self.offsets) - {row_minutes})
+            return Shifts(tuple(m * _MINUTE for m in (row_minutes, *rest)))
+        rest = sorted(set(self.offsets) - {self.usual})
+        choices = tuple(m * _MINUTE for m in (self.usual, *rest))
+        return Shifts(choices, settled=len(self.offsets) < 2)
 
     def local_of(self, moment: datetime) -> datetime:
         """The wall time of an instant on the usual clock."""
@@ -56,27 +67,19 @@ class LocalClock:
             return moment.replace(tzinfo=UTC).astimezone(zone).replace(tzinfo=None)
         return moment + timedelta(minutes=self.usual)
 
-    def _zone_shift(self, wall: int) -> tuple[int, bool]:
+    def _zone_shifts(self, wall: int, row_minutes: int | None) -> Shifts:
         zone = ZoneInfo(str(self.zone))
-        local = (_EPOCH + timedelta(microseconds=wall)).replace(tzinfo=zone)
-        shift = local.utcoffset() or timedelta()
-        micros = round(shift / timedelta(microseconds=1))
-        try:
-            again = (local.replace(tzinfo=UTC) - shift).astimezone(zone)
-        except OverflowError:
-            return micros, False
-        return micros, again.replace(tzinfo=None) != local.replace(tzinfo=None)
-
-    def _nearest(self, wall: int) -> int:
-        text = (_EPOCH + timedelta(microseconds=wall)).isoformat()
-        place = bisect_left(self.evidence, (text,))
-        around = self.evidence[max(0, place - 1) : place + 1]
-        best = min(around, key=lambda pair: (abs(_wall(pair[0]) - wall), pair))
-        return best[1]
-
-
-def _wall(text: str) -> int:
-    return round((datetime.fromisoformat(text) - _EPOCH) / timedelta(microseconds=1))
+        shown = _EPOCH + timedelta(microseconds=wall)
+        both = [shown.replace(tzinfo=zone, fold=fold).utcoffset() for fold in (0, 1)]
+        choices = [round((o or timedelta()) / timedelta(microseconds=1)) for o in both]
+        if choices[0] == choices[1]:
+            return Shifts((choices[0],))
+        if choices[0] < choices[1]:
+            # The clock was put forward: what lies between was never shown.
+            return Shifts((choices[0],), exists=False)
+        if row_minutes is None or row_minutes * _MINUTE not in choices:
+            return Shifts(tuple(choices), settled=False)
+        return Shifts(tuple(sorted(choices, key=lambda one: one != row_minutes * _MINUTE)))
 
 
 def row_minutes_sql(twin: Twin) -> str:
@@ -124,85 +127,67 @@ def shape_sql(name: str) -> str:
     )
 
 
+def shift_modifier_sql(name: str, clock: LocalClock) -> str:
+    """SQL: what datetime() is told to take a local stamp to UTC; NULL where that is unsure."""
+    if clock.zone is None:
+        return f"'{-clock.usual} minutes'"
+    return _modifier(name, (("", None), *quiet_days(clock.zone)))
+
+
+def _modifier(name: str, runs: tuple[tuple[str, int | None], ...]) -> str:
+    if len(runs) == 1:
+        seconds = runs[0][1]
+        return "NULL" if seconds is None else f"'{-seconds} seconds'"
+    half = len(runs) // 2
+    late, early = _modifier(name, runs[half:]), _modifier(name, runs[:half])
+    return f"iif({name} >= '{runs[half][0]}', {late}, {early})"
+
+
+@lru_cache(maxsize=8)
+def quiet_days(zone_name: str) -> tuple[tuple[str, int | None], ...]:
+    """(first day, offset in seconds) of runs of days; None for days on which the offset changes.
+
+    Ends with a day that belongs to no run. Times of other years are judged one by one.
+    """
+    zone = ZoneInfo(zone_name)
+    runs: list[tuple[str, int | None]] = []
+    day, end = datetime(1990, 1, 1), datetime(2060, 1, 1)
+    before = _midnight(zone, day)
+    while day < end:
+        after = _midnight(zone, day + timedelta(days=1))
+        offset = next(iter(before)) if before == after and len(before) == 1 else None
+        if not runs or runs[-1][1] != offset:
+            runs.append((f"{day:%Y-%m-%d}", offset))
+        day, before = day + timedelta(days=1), after
+    return (*runs, (f"{end:%Y-%m-%d}", None))
+
+
+def _midnight(zone: ZoneInfo, day: datetime) -> set[int]:
+    """The offsets at the beginning of a day, in seconds; two where clocks are changed just then."""
+    both = [day.replace(tzinfo=zone, fold=fold).utcoffset() for fold in (0, 1)]
+    return {round((offset or timedelta()).total_seconds()) for offset in both}
+
+
 def find_clock(
-    connection: sqlite3.Connection,
-    mappings: Iterable[TableMapping],
-    zone: str | None,
-    scan: Scan,
-    recorded: int | None = None,
+    mappings: Iterable[TableMapping], zone: str | None, scan: Scan, recorded: ClockRecord | None
 ) -> LocalClock:
     """Derive the clock of a file from its rows, which `scan` goes through.
 
-    The usual offset that was `recorded` is believed where the rows do not deny it: it only says
-    beside which local times an original must be kept.
+    What the import `recorded` is believed where the rows do not deny it.
     """
-    tables = list(mappings)
     if zone is not None:
-        if recorded is None:
-            recorded = _usual_of_zone(connection, tables, zone)
-        return LocalClock(zone=zone, usual=recorded)
+        return LocalClock(zone=zone)
     counted: Counter[int] = Counter()
-    twins = [(m, m.clock) for m in tables if m.clock is not None]
-    for mapping, twin in twins:
-        for minutes, rows in scan(mapping, partial(_count_sql, mapping, twin)):
-            if minutes is not None:
-                counted[minutes] += rows
-    if not counted:
-        return LocalClock(usual=recorded or 0)
-    most = max(counted.values())
-    usual = min(minutes for minutes, rows in counted.items() if rows == most)
-    if recorded is not None and recorded in counted:
-        usual = recorded
-    evidence: tuple[tuple[str, int], ...] = ()
-    if len(counted) > 1:
-        evidence = _turning_points(connection, [(m.table, twin) for m, twin in twins])
-    return LocalClock(None, usual, tuple(sorted(counted)), evidence)
-
-
-def _turning_points(
-    connection: sqlite3.Connection, twins: list[tuple[str, Twin]]
-) -> tuple[tuple[str, int], ...]:
-    """The evidence beside which stands evidence of another offset; the rest decides nothing.
-
-    Each table comes in order, so that a million rows need not be held.
-    """
-    tables = [connection.execute(_evidence_sql(table, twin)) for table, twin in twins]
-    points: list[tuple[str, int]] = []
-    previous: tuple[str, int] | None = None
-    for point in heapq.merge(*tables):
-        if previous is not None and previous[1] != point[1]:
-            points += [previous, point]
-        previous = point
-    return tuple(points)
-
-
-def _evidence_sql(table: str, twin: Twin) -> str:
-    return (
-        f"SELECT {quoted(twin.local)} AS local, {row_minutes_sql(twin)} AS minutes "
-        f"FROM {quoted(table)} WHERE minutes IS NOT NULL ORDER BY local, minutes"
-    )
-
-
-def _usual_of_zone(connection: sqlite3.Connection, tables: list[TableMapping], zone: str) -> int:
-    latest = ""
-    for mapping in tables:
-        for column in mapping.columns:
-            if isinstance(column.kind, Timestamp):
-                name = quoted(column.legacy)
-                rows = connection.execute(
-                    f"SELECT DISTINCT {name} FROM {quoted(mapping.table)} "
-                    f"WHERE {shape_sql(name)} ORDER BY 1 DESC LIMIT 20"
-                ).fetchall()
-                real = [text for (text,) in rows if _exists(text)]
-                latest = max([latest, *real])
-    moment = datetime.fromisoformat(latest) if latest else datetime(2025, 1, 1)
-    offset = moment.replace(tzinfo=ZoneInfo(zone)).utcoffset() or timedelta()
-    return int(offset.total_seconds() // 60)
-
-
-def _exists(text: str) -> bool:
-    try:
-        datetime.fromisoformat(text)
-    except ValueError:
-        return False
-    return True
+    for mapping in mappings:
+        if mapping.clock is not None:
+            for minutes, rows in scan(mapping, partial(_count_sql, mapping, mapping.clock)):
+                if minutes is not None:
+                    counted[minutes] += rows
+    if recorded is not None and recorded.zone is None:
+        denied = counted and not any(minutes in counted for minutes in recorded.offsets)
+        if not denied:
+            offsets = tuple(sorted({*counted, *recorded.offsets}))
+            return LocalClock(usual=recorded.usual, offsets=offsets)
+    most = max(counted.values(), default=0)
+    usual = min((minutes for minutes, rows in counted.items() if rows == most), default=0)
+    return LocalClock(usual=usual, offsets=tuple(sorted(counted)))

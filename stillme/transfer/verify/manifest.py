@@ -1,8 +1,8 @@
-"""A manifest of a proof: SHA-256 of what went in and of what came out, checked again later.
+"""A manifest of a proof: SHA-256 of what was compared and of the report, to be checked later.
 
-It answers one question: are these the files, and is this the result, that were proven then?
-It is no signature: whoever can rewrite it can rewrite its digest. Keep it, or the digest that it
-ends with, where others cannot write.
+It answers one question: are these the files, and is this the report, of that proof? It is no
+signature: whoever can rewrite the manifest can rewrite its checksum. Keep it, or the checksum at
+its end, where others cannot write.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ FORMAT = "stillme-verification-manifest-1"
 
 @dataclass(slots=True)
 class ManifestCheck:
-    """What a later look at a manifest found: files that are as they were, and those that differ."""
+    """The result of checking a manifest: what is as it was, and what differs."""
 
     verdict: str
     status_then: int = 0
@@ -32,12 +32,12 @@ class ManifestCheck:
 
     @property
     def exit_status(self) -> int:
-        """0 all as then and proven then, else 1."""
+        """0 if everything is as it was and was proven then, else 1."""
         return 1 if self.differences or self.status_then else 0
 
 
 def make_manifest(report: dict[str, Any]) -> dict[str, Any]:
-    """The manifest of a report (the data of the JSON report)."""
+    """Return the manifest of a report, which is the data of the JSON report."""
     body = {
         "format": FORMAT,
         "run": report["run"],
@@ -64,7 +64,7 @@ def digest_of(data: Any) -> str:
 
 def check_manifest(path: Path, report: Path | None = None) -> ManifestCheck:
     """Compare a manifest with itself, with the legacy files as they are now and, if given, with
-    the JSON report it was made beside. Raises TransferError where it is no manifest."""
+    the JSON report of the same proof. Raises TransferError if the file is no manifest."""
     manifest = _read(path)
     check = ManifestCheck(manifest["verdict"], manifest["exit_status"])
     body = {name: value for name, value in manifest.items() if name != "sha256"}
@@ -115,7 +115,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _fault(manifest: dict[str, Any]) -> str:
-    """Why the manifest cannot be checked; "" where it can."""
+    """Return why the manifest cannot be checked, or ""."""
     for name, kind in (("verdict", str), ("exit_status", int), ("sha256", str), ("files", dict)):
         if not isinstance(manifest.get(name), kind):
             return f"its {name!r} is missing or of another type"

@@ -1,7 +1,8 @@
-"""Rows that the application wrote in PostgreSQL since the cut-over: no frozen file has them.
+"""Rows that the application wrote in PostgreSQL after the cut-over.
 
-Reverse capture notes their keys (`transfer.reverse_change`). A difference in such a row is no loss;
-a difference in any other row is. A TRUNCATE leaves no row that could be compared.
+The frozen legacy files do not have them, so a difference in such a row is no loss. A difference in
+any other row is one. Reverse capture notes the keys (`transfer.reverse_change`). A TRUNCATE notes
+none: then no row of the table can be compared.
 """
 
 from __future__ import annotations
@@ -43,26 +44,29 @@ def new_life(alias: str, mapping: TableMapping) -> NewLife:
 
 def legacy_among(snapshot: Snapshot, mapping: TableMapping, new: NewLife) -> int:
     """How many legacy rows have such a key."""
-    if mapping.key is None or not (new.keys or new.everything):
+    keys = mapping.key_columns
+    if not keys or not (new.keys or new.everything):
         return 0
-    key, table = quoted(mapping.key.legacy), quoted(mapping.table)
     connection = snapshot.open()
     try:
-        connection.execute("CREATE TEMP TABLE written (key TEXT PRIMARY KEY)")
-        rows = ((name,) for name in new.keys)
-        connection.executemany("INSERT INTO temp.written VALUES (?)", rows)
-        # As text: also a key that SQLite stores otherwise than its column says.
-        test = f"CAST({key} AS TEXT) IN (SELECT key FROM temp.written)"
+        connection.execute(f"CREATE TEMP TABLE written ({keys.legacy()})")
+        # Also a key that SQLite stores otherwise than its column says.
+        rows = ([value for _, value in key.bindings] for n in new.keys for key in keys.readings(n))
+        marks = ", ".join("?" for _ in keys)
+        connection.executemany(f"INSERT INTO temp.written VALUES ({marks})", rows)
+        names = ", ".join(f"{quoted(name)} COLLATE BINARY" for name in keys.names)
+        test = f"({names}) IN (SELECT * FROM temp.written)"
         where = "1" if new.everything else test
-        return int(connection.execute(f"SELECT count(*) FROM {table} WHERE {where}").fetchone()[0])
+        query = f"SELECT count(*) FROM main.{quoted(mapping.table)} WHERE {where}"
+        return int(connection.execute(query).fetchone()[0])
     finally:
         connection.close()
 
 
 def target_among(alias: str, mapping: TableMapping, new: NewLife) -> int:
     """How many target rows have such a key."""
-    if mapping.key is None or not (new.keys or new.everything):
+    if not mapping.key_columns or not (new.keys or new.everything):
         return 0
-    key = '"' + mapping.key.target.replace('"', '""') + '"'
-    query = f"SELECT count(*) FROM {mapping.relation} WHERE %s OR {key}::text = ANY(%s)"
+    key = mapping.key_columns.target_text()
+    query = f"SELECT count(*) FROM {mapping.relation} WHERE %s OR {key} = ANY(%s)"
     return int(select(alias, query, [new.everything, sorted(new.keys)])[0][0])

@@ -1,4 +1,4 @@
-"""What is asked of `verify_migration`."""
+"""The options of `verify_migration`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ SMALL_FILES = 4_000_000
 
 @dataclass(frozen=True, slots=True)
 class VerifyOptions:
-    """What to verify and how thoroughly: level "counts", "sample" (of `sample` rows a table) or
+    """What to verify, and at which level: "counts", "sample" (`sample` rows of each table) or
     "full"."""
 
     selection: Selection = field(default_factory=Selection)
@@ -28,5 +28,5 @@ class VerifyOptions:
         return self.jobs or default_jobs()
 
     def workers(self, size: int) -> int:
-        """Worker processes for files of `size` bytes: one where starting more takes longer."""
+        """Worker processes for files of `size` bytes: one for small files."""
         return 1 if size < SMALL_FILES and not self.jobs else self.most_workers

@@ -1,7 +1,7 @@
-"""The record of a verification: a run from its beginning, and at its end the proof.
+"""Records a verification: a run when it begins, and a proof when it ends.
 
-What was written while it worked voids it, so the run begins before anything is read. A
-verification that was killed, or that could not go on, leaves no proof.
+Whatever is loaded or written meanwhile makes the proof void. So the run begins before anything is
+read. A verification that was killed, or could not go on, leaves no proof.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _COMMAND = "verify_migration"
 
 @contextmanager
 def proof_run(options: VerifyOptions, result: VerifyResult) -> Iterator[None]:
-    """Record the verification that the block does; `result` gets the run's number."""
+    """Record the verification done in the `with` block; `result` gets the run's number."""
     runs = Run.objects.using(options.database)
     runs.filter(command=_COMMAND, status=Run.Status.RUNNING).update(
         status=Run.Status.FAILED, finished_at=Now(), message="The process ended early."

@@ -1,15 +1,12 @@
-"""Whether PostgreSQL really refuses a row that was set aside for that reason alone.
+"""Whether PostgreSQL really refuses a row that was set aside as `refused_by_target`.
 
-The policy says of such a row that it can be loaded; the loader said that PostgreSQL would not have
-it (a key longer than an index entry can be, a number beyond numeric). The judge does not believe
-that: it tries the row on an empty image of the table, which the transaction takes back.
+By docs/reference/values.md such a row can be loaded, and the loader says that PostgreSQL refused
+it: a key is longer than an index entry can be, say. The judge does not believe that. It inserts the
+row into an empty temporary copy of the table, and rolls back.
 """
 
 from __future__ import annotations
 
-import json
-import struct
-from datetime import datetime, timedelta
 from typing import Any
 
 import psycopg
@@ -18,11 +15,10 @@ from django.db import DatabaseError, connections, transaction
 from stillme.transfer import kinds
 from stillme.transfer.mapping import EXTRA_COLUMN, TableMapping
 from stillme.transfer.verify.fate import Fate
-from stillme.transfer.verify.huge_document import HugeDocument
 from stillme.transfer.verify.huge_text import HugeText
+from stillme.transfer.verify.kinds import judge_of
 
 _IMAGE = "pg_temp.judged_row"
-_EPOCH = datetime(1970, 1, 1)
 TAKEN = "PostgreSQL takes this row"
 NOT_TRIED = "whether PostgreSQL refuses this row could not be tried"
 # Not about the row: a standby, a role without the right to make a temporary table.
@@ -36,7 +32,7 @@ def takes_row(alias: str, mapping: TableMapping, fate: Fate) -> str:
     """`TAKEN` where PostgreSQL takes the row, `NOT_TRIED`, or "" where it refuses the row."""
     names, values = [], []
     for name, value in fate.values.items():
-        if isinstance(value, HugeText) and not isinstance(value, HugeDocument):
+        if isinstance(value, HugeText):
             return NOT_TRIED
         names.append('"' + name.replace('"', '""') + '"')
         values.append(_parameter(mapping, name, value))
@@ -67,31 +63,4 @@ def _parameter(mapping: TableMapping, target: str, value: Any) -> Any:
     column = next((c for c in mapping.columns if c.target == target), None)
     if value is None or (column is None and target != EXTRA_COLUMN):
         return value
-    if isinstance(value, HugeDocument):
-        return value.read().decode("utf-8", "replace")
-    if column is None or isinstance(column.kind, kinds.Json):
-        return _spelled(value)
-    match column.kind:
-        case kinds.Real():
-            return struct.unpack(">d", value)[0]
-        case kinds.Timestamp() | kinds.Date():
-            return _instant(value)
-    return value
-
-
-def _spelled(tree: Any) -> str:
-    """A document's tree as JSON."""
-    name, content = tree
-    if name == "object":
-        return "{" + ", ".join(f"{json.dumps(k)}: {_spelled(v)}" for k, v in content.items()) + "}"
-    if name == "array":
-        return "[" + ", ".join(map(_spelled, content)) + "]"
-    return str(content) if name == "number" else json.dumps(content)
-
-
-def _instant(micros: int) -> str:
-    try:
-        return f"{(_EPOCH + timedelta(microseconds=micros)).isoformat(sep=' ')}+00"
-    except OverflowError:
-        # Beyond Python's calendar; PostgreSQL's own may have it, the policy has not.
-        return "beyond the calendar"
+    return judge_of(column.kind if column else kinds.Json()).parameter(value)

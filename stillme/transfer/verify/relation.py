@@ -1,8 +1,8 @@
-"""What a target table is, and what of it acts on reads and writes without standing in a row.
+"""What a target table is, and what acts on its reads and writes without being in a row.
 
-A table is an ordinary, logged one that inherits nothing; PostgreSQL's own triggers behind its
-foreign keys work; no trigger, rule or row-level security changes what is read or written. All of
-it is in the catalogue: nothing has to be built for a comparison.
+It must be an ordinary, logged table that inherits nothing. No trigger, rule or row-level security
+may change what is read or written, and PostgreSQL's own triggers behind foreign keys must be on.
+The catalogue says all of it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from stillme.transfer.conf import conf
 from stillme.transfer.findings import Finding, FindingKind
 from stillme.transfer.verify.target_side import select
 
@@ -49,13 +50,13 @@ SELECT DISTINCT coalesce(conname, tgname), coalesce(contype::text, ''), conrelid
 FROM pg_trigger LEFT JOIN pg_constraint AS k ON k.oid = tgconstraint
 WHERE tgrelid = %s AND tgisinternal AND tgenabled NOT IN ('O', 'A') ORDER BY 1
 """
-# The engine's own, each with the function that it calls (docs/capture.md).
+# The engine's own, each with the function that it calls (capture-and-cut-over.md).
 _OWN_TRIGGERS = {
     **{
-        f"stillme_capture_{event}": "capture_{schema}_{table}"
+        f"{conf().prefix}_capture_{event}": "capture_{schema}_{table}"
         for event in ("insert", "update", "delete", "truncate")
     },
-    "stillme_freeze": "refuse_write",
+    f"{conf().prefix}_freeze": "refuse_write",
 }
 # The note of a finding about a table of which no row may be read.
 UNREADABLE = "no row of it is read"
@@ -63,7 +64,7 @@ UNREADABLE = "no row of it is read"
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """What bears the name of a table."""
+    """The relation that has the name of a target table, be it a table or not."""
 
     alias: str
     schema: str
@@ -71,11 +72,11 @@ class Relation:
 
     @property
     def where(self) -> str:
-        """For findings."""
+        """The name, as findings give it."""
         return f"{self.schema}.{self.table}"
 
     def check(self) -> Iterator[Finding]:
-        """What is wrong with it. After a finding that it is not a table nothing else is said."""
+        """Yield what is wrong with it. If it is not a table, that is the only finding."""
         found = select(self.alias, _TABLE, [self.schema, self.table])
         if not found:
             yield Finding(FindingKind.MISSING_TABLE, self.where, None, "the table", "nothing")

@@ -1,4 +1,4 @@
-"""What a verification found, as data."""
+"""What a verification found: findings, the proof of each table, and the verdict."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ MOST_KEPT = 10_000
 
 @dataclass(slots=True)
 class Findings:
-    """All findings counted by kind, the first `MOST_KEPT` of them kept.
+    """All findings counted by kind, and the first `MOST_KEPT` of them kept.
 
-    Differences in rows of the new life (`new`) are none.
+    A difference in a row that was written after the cut-over (`new`) does not count.
     """
 
     counts: Counter[FindingKind] = field(default_factory=Counter)
@@ -62,7 +62,7 @@ class RoundTripResult:
 
     @property
     def words(self) -> str:
-        """What came of it, plainly."""
+        """The result in words."""
         if self.findings:
             return f"{self.findings:,} difference{_s(self.findings)}"
         if not self.spelled_otherwise:
@@ -73,14 +73,15 @@ class RoundTripResult:
 
 @dataclass(slots=True)
 class TableProof:
-    """One table compared: rows, how they were proven, what was found.
+    """The proof of one table, or of a key range of it.
 
-    `by_digest` rows were proven by a block's digest, `by_cell` cell by cell; `cells` counts the
-    legacy cells among them. `accepted` and `open` are quarantined rows; `mended` ones came back,
-    the target holds them as somebody edited them. Of a table that `is_live`, `written` rows were
-    written in PostgreSQL since the cut-over, `written_legacy` of which the legacy has too.
-    `records` and `originals` are the ids of the quarantine records and kept cells that belong to
-    judged rows.
+    `by_digest` rows were proven by a block's checksum, `by_cell` rows cell by cell; `cells` counts
+    their legacy cells. `open` and `accepted` rows are in quarantine; `mended` rows were edited
+    there, and the target holds them as edited. If the table `is_live`, `written` rows were written
+    in PostgreSQL after the cut-over, and the legacy file has `written_legacy` of them too.
+    `records` and `originals` are the ids of the quarantine records and kept originals that belong
+    to judged rows.
+    `guessed` local times have their original kept as a guess.
     """
 
     file: str
@@ -95,6 +96,7 @@ class TableProof:
     open: int = 0
     accepted: int = 0
     mended: int = 0
+    guessed: int = 0
     is_live: bool = False
     written: int = 0
     written_legacy: int = 0
@@ -108,12 +110,13 @@ class TableProof:
     originals: array[int] = field(default_factory=lambda: array("q"))
 
     def add(self, other: TableProof) -> None:
-        """Sum the proof of another part of the same table."""
+        """Add the proof of another key range of the same table."""
         for name in ("legacy_rows", "target_rows", "by_digest", "by_cell", "cells", "repaired"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.open += other.open
         self.accepted += other.accepted
         self.mended += other.mended
+        self.guessed += other.guessed
         self.findings.merge(other.findings)
         self.ranges += other.ranges
         self.records += other.records
@@ -140,7 +143,7 @@ class VerifyResult:
     inventory: list[InventoryLine] = field(default_factory=list)
 
     def account_for(self, lines: Iterable[InventoryLine]) -> None:
-        """Take lines of the inventory in; an open one is a finding."""
+        """Add lines of the inventory. An open line is a finding."""
         found = list(lines)
         self.inventory += found
         for line in open_lines(found):
@@ -158,7 +161,7 @@ class VerifyResult:
 
     @property
     def findings(self) -> Findings:
-        """Everything that was found, structure first."""
+        """All findings, those about the structure first."""
         everything = Findings()
         everything.merge(self.structure)
         for table in self.tables:
@@ -177,12 +180,12 @@ class VerifyResult:
 
     @property
     def exit_status(self) -> int:
-        """0 equal and all explained, 1 differences or open questions."""
+        """0 if everything is equal or explained, 1 if anything differs or is undecided."""
         return 1 if self.findings.total or self.open_rows else 0
 
     @property
     def verdict(self) -> str:
-        """One plain sentence."""
+        """The verdict, as a sentence."""
         rows = sum(table.legacy_rows for table in self.tables)
         if self.exit_status == 0:
             return self._good_verdict(rows)

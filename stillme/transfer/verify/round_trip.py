@@ -1,40 +1,34 @@
-"""The way back as a proof: the legacy file rebuilt from the target and the ledger, and compared.
+"""`--round-trip`: rebuilds the legacy file from the target, and compares it with the original.
 
-Each legacy table is written anew into a scratch file, from target rows, kept cells and
-quarantined rows alone; then every value is compared with the snapshot by storage class and
-bytes. The one declared exception is JSON spelled otherwise: jsonb keeps the document, not its
-spelling.
+Each legacy table is written into a scratch file from target rows, kept originals and quarantined
+rows alone. Then every value is compared with the snapshot by storage class and bytes. One
+difference is allowed and counted: a JSON document that is spelled otherwise, because jsonb keeps
+the document and not its spelling.
 """
 
 from __future__ import annotations
 
 import json
 import sqlite3
-import struct
 from collections.abc import Iterator
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from stillme.transfer import kinds
 from stillme.transfer.edited_keys import keys_of_edited_rows
 from stillme.transfer.findings import Finding, FindingKind
+from stillme.transfer.keys import Key, spelled_keys
 from stillme.transfer.mapping import EXTRA_COLUMN, TableMapping
 from stillme.transfer.models import KeptCell, QuarantinedRow
-from stillme.transfer.raw_cells import unpack_record
+from stillme.transfer.raw_cells import Raw, unpack_record
 from stillme.transfer.sqlite.connect import quoted, uri
 from stillme.transfer.sqlite.schema import FoundColumn, FoundTable
-from stillme.transfer.verify import documents
-from stillme.transfer.verify.local_clock import LocalClock
+from stillme.transfer.verify.kinds import judge_of
+from stillme.transfer.verify.kinds.base import Stored as Cell
 from stillme.transfer.verify.result import Findings, RoundTripResult, TableProof
 from stillme.transfer.verify.table import TableCase
 from stillme.transfer.verify.target_side import TargetSide
 
 _AT_ONCE = 1000
-_EPOCH = datetime(1970, 1, 1)
-_BEYOND = "beyond the calendar"
-Raw = None | int | float | bytes
-Cell = tuple[str, Raw]
 
 
 def round_trip(alias: str, case: TableCase, directory: Path, proof: TableProof) -> None:
@@ -84,31 +78,31 @@ class _Builder:
         table = case.snapshot.schema.table(case.mapping.table)
         self._computed = () if table is None or table.foreign else case.mapping.generated
         self._names = [c.legacy for c in self._mapping.columns] + list(self._mapping.extra)
+        self._judges = [(column, judge_of(column.kind)) for column in self._mapping.columns]
         self._records = self._mapping.identity.of(QuarantinedRow.objects.using(alias))
 
     def build(self) -> None:
         """Target rows first; then the rows that were set aside, each with its own cells."""
-        if self._mapping.key is not None:
+        if self._mapping.key_columns:
             self._from_target()
         for record in self._records.order_by("id").iterator(_AT_ONCE):
             if record.status != record.Status.REPAIRED or record.repairs:
                 cells = unpack_record(record.cells)
                 # One whose key was lost has no place; its legacy row is found missing then.
-                if cells and (self._mapping.key is None or self._mapping.key.legacy in cells):
+                if cells and cells.keys() >= set(self._mapping.key_columns.names):
                     self._insert(self._place(record.rowid, cells), cells)
         self._db.commit()
 
     def _from_target(self) -> None:
-        assert self._mapping.key is not None
         side = TargetSide(self._alias, self._mapping)
         edited = keys_of_edited_rows(self._alias, self._mapping)
-        after: Any = None
+        after: Key | None = None
         while keys := side.next_keys(after, _AT_ONCE):
             rows = side.rows(keys)
             kept = self._kept(list(rows))
-            for key in keys:
-                if str(key) not in edited:
-                    cells = {**self._cells(rows[str(key)]), **kept.get(str(key), {})}
+            for key in spelled_keys(keys):
+                if key not in edited:
+                    cells = {**self._cells(rows[key]), **kept.get(key, {})}
                     self._insert(self._place(None, cells), cells)
             after = keys[-1]
 
@@ -118,14 +112,13 @@ class _Builder:
         At the rowid `noted` if it has this key, else at the first that has it.
         """
         mapping = self._mapping
-        if mapping.key is None or mapping.key_is_rowid or not mapping.has_rowid:
+        if not mapping.key_columns or mapping.key_is_rowid or not mapping.has_rowid:
             return noted
-        storage, raw = cells[mapping.key.legacy]
-        name = quoted(mapping.key.legacy)
+        where, values = mapping.key_columns.legacy_is(mapping.key_columns.of_cells(cells))
         found = self._db.execute(
-            f"SELECT rowid FROM legacy.{quoted(mapping.table)} WHERE {name} IS {_mark(storage)} "
+            f"SELECT rowid FROM legacy.{quoted(mapping.table)} WHERE {where} "
             "ORDER BY rowid IS NOT ?, rowid LIMIT 1",
-            (raw, noted),
+            (*values, noted),
         ).fetchone()
         return noted if found is None else int(found[0])
 
@@ -138,10 +131,11 @@ class _Builder:
         return found
 
     def _cells(self, values: dict[str, Any]) -> dict[str, Cell]:
-        cells = {
-            column.legacy: _rebuilt(column.kind, values[column.target], self._case.clock)
-            for column in self._mapping.columns
-        }
+        cells: dict[str, Cell] = {}
+        for column, judge in self._judges:
+            value = values[column.target]
+            cell = ("null", None) if value is None else judge.rebuilt(value, self._case.clock)
+            cells[column.legacy] = cell
         extra = json.loads(values.get(EXTRA_COLUMN) or "{}")
         return {**cells, **{name: _extra(extra.get(name)) for name in self._mapping.extra}}
 
@@ -184,52 +178,6 @@ def _extra(value: Any) -> Cell:
     return storage, bytes.fromhex(spelled)
 
 
-def _rebuilt(kind: kinds.Kind, value: Any, clock: LocalClock) -> Cell:
-    """The cell the old application would have written for a target value."""
-    if value is None:
-        return "null", None
-    match kind:
-        case kinds.Real():
-            return "real", struct.unpack(">d", value)[0]
-        case kinds.Json():
-            return "text", _document(value).encode()
-        case kinds.Timestamp(stamp=stamp):
-            return "text", _stamp(stamp, value, clock).encode()
-        case kinds.Date():
-            return "text", _day(value).encode()
-        case kinds.Text() | kinds.TextKey():
-            return "text", str(value).encode()
-    return "integer", value
-
-
-def _document(text: str) -> str:
-    """As the old application's `json.dumps` spells it, if that is still the same document."""
-    try:
-        spelled = json.dumps(json.loads(text))
-        same = documents.is_same_tree(documents.target_tree(spelled), documents.target_tree(text))
-    except (ValueError, documents.Beyond, RecursionError):
-        return text
-    return spelled if same else text
-
-
-def _day(micros: int) -> str:
-    # Not strftime: it writes the year 1 as 1.
-    try:
-        return (_EPOCH + timedelta(microseconds=micros)).date().isoformat()
-    except OverflowError:
-        return _BEYOND
-
-
-def _stamp(stamp: kinds.Stamp, micros: int, clock: LocalClock) -> str:
-    try:
-        moment = _EPOCH + timedelta(microseconds=micros)
-        if stamp is kinds.Stamp.SQL or (stamp is kinds.Stamp.MIXED and not moment.microsecond):
-            return moment.isoformat(sep=" ")
-        return clock.local_of(moment).isoformat()
-    except OverflowError:
-        return _BEYOND
-
-
 def _compare(
     connection: sqlite3.Connection, mapping: TableMapping, keys: list[str], findings: Findings
 ) -> RoundTripResult:
@@ -240,7 +188,7 @@ def _compare(
     on = ["rowid"] if mapping.has_rowid else keys or [quoted(names[0])]
     found.rows = connection.execute(f"SELECT count(*) FROM legacy.{table}").fetchone()[0]
     found.cells = found.rows * len(names)
-    key = quoted(mapping.key.legacy) if mapping.key else on[0]
+    key = quoted(mapping.key_columns.names[0]) if mapping.key_columns else on[0]
     for one, other, expected, present in (
         ("legacy", "main", "a row", "no row"),
         ("main", "legacy", "no row", "a row"),
@@ -253,7 +201,8 @@ def _compare(
             findings.add(_finding(mapping, value, "", expected, present))
     for name in names:
         for value, before, after in _different(connection, table, key, on, quoted(name)):
-            if _same_document(mapping, name, before, after):
+            column = mapping.column(name)
+            if column and judge_of(column.kind).is_other_spelling(before, after):
                 found.spelled_otherwise[name] = found.spelled_otherwise.get(name, 0) + 1
             else:
                 findings.add(_finding(mapping, value, name, repr(before), repr(after)))
@@ -281,22 +230,6 @@ def _different(
     )
     for value, storage, before, other, after in connection.execute(query):
         yield value, (storage, before), (other, after)
-
-
-def _same_document(
-    mapping: TableMapping, name: str, before: tuple[str, Any], after: tuple[str, Any]
-) -> bool:
-    column = mapping.column(name)
-    if column is None or not isinstance(column.kind, kinds.Json):
-        return False
-    if before[0] != "text" or after[0] != "text":
-        return False
-    try:
-        trees = [documents.expected_tree(bytes(cell[1]).decode()) for cell in (before, after)]
-    except (UnicodeDecodeError, documents.Beyond):
-        return False
-    (before_tree, before_kept), (after_tree, after_kept) = trees
-    return before_kept == after_kept and documents.is_same_tree(before_tree, after_tree)
 
 
 def _finding(mapping: TableMapping, key: Any, name: str, expected: str, found: str) -> Finding:

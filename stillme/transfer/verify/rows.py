@@ -1,32 +1,45 @@
-"""Judging rows one by one: what must become of a legacy row, and what did."""
+"""The row judge: for single legacy rows, what must have become of each, and what did.
+
+Rows come here that a block's checksum could not settle: unusual ones, rows of a block that differs,
+rows of which something is kept or set aside. A batch of them is judged like this:
+
+1. Read the target rows with their keys, their quarantine records and their kept originals.
+2. Work out from the legacy row and docs/reference/values.md alone what must be there (`fate`).
+3. If the row is in quarantine: the record must hold the row and the right reason, and the target no
+   row, or the edited one. Otherwise the target must hold every value, and every original that has
+   to be kept must be kept, and no other.
+
+Example: '7' in an INTEGER column. The target must hold 7, and a kept original the text '7' with
+the reason `numeric_text`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from typing import Any
 
 from stillme.transfer import kinds
 from stillme.transfer.findings import Finding, FindingKind
-from stillme.transfer.mapping import EXTRA_COLUMN, TableMapping
+from stillme.transfer.guessed_times import REASON
+from stillme.transfer.keys import Key
+from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import KeptCell, QuarantinedRow
-from stillme.transfer.raw_cells import unpack_anything, unpack_record
-from stillme.transfer.sqlite.schema import folded
-from stillme.transfer.verify import documents
-from stillme.transfer.verify.cells import same_kept, same_raw, show, show_tree
-from stillme.transfer.verify.expect import (
-    show_instant,
-)
+from stillme.transfer.raw_cells import unpack_record
+from stillme.transfer.verify.cells import same_kept, show
 from stillme.transfer.verify.fate import Fate, Oracle
-from stillme.transfer.verify.huge_document import DocumentJudge, HugeDocument
-from stillme.transfer.verify.huge_text import HugeText
-from stillme.transfer.verify.legacy_side import StoredRow
+from stillme.transfer.verify.kinds import judge_of
+from stillme.transfer.verify.kinds.base import KindJudge
 from stillme.transfer.verify.local_clock import LocalClock
+from stillme.transfer.verify.quarantine_records import QuarantineRecords, differences
 from stillme.transfer.verify.refusal import takes_row
 from stillme.transfer.verify.result import TableProof
+from stillme.transfer.verify.stored_row import StoredRow
 from stillme.transfer.verify.target_side import TargetSide
 
 NEVER_HAD = "the legacy file has nothing for this column: set it back by hand"
+# For target columns of a rule or a default, which are compared as text.
+_UNDECLARED = KindJudge(kinds.Text())
+_ASIDE = FindingKind.QUARANTINE_KEPT_ROW
 _AT_ONCE = 500
 _BYTES_AT_ONCE = 4_000_000
 
@@ -44,19 +57,19 @@ class RowJudge:
     ) -> None:
         self._alias = alias
         self._mapping = mapping
+        self._keys = mapping.key_columns
         self._oracle = Oracle(mapping, clock, units)
         self._target = target
-        self._documents = DocumentJudge(alias, mapping)
-        self._table = mapping.identity
         self._unfilled = {column.target for column in mapping.unfilled}
+        self._judges = {column.target: judge_of(column.kind) for column in mapping.columns}
+        self._judges.update({name: judge_of(kinds.Json()) for name in mapping.extra_columns})
 
     def judge(self, rows: Iterable[StoredRow], proof: TableProof) -> set[str]:
-        """Judge rows into `proof`; returns the keys (as text) that have a reason to be there."""
+        """Judge rows into `proof`; return their keys as text, which the target may have."""
         seen: set[str] = set()
         batch: list[StoredRow] = []
         size = 0
         for row in rows:
-            row = self._compared(row)
             batch.append(row)
             size += row.size
             if len(batch) == _AT_ONCE or size > _BYTES_AT_ONCE:
@@ -64,144 +77,52 @@ class RowJudge:
                 batch, size = [], 0
         return seen | self._judge_batch(batch, proof)
 
-    def _compared(self, row: StoredRow) -> StoredRow:
-        """The row, its huge documents compared already or whole."""
-        cells = self._documents.compared(row.cells, self._lookup(row))
-        return row if cells is row.cells else replace(row, cells=cells)
-
     def _judge_batch(self, rows: list[StoredRow], proof: TableProof) -> set[str]:
         if not rows:
             return set()
         keyed = {self.key_text(row): row for row in rows if not row.is_repeat}
         lookups = [self._lookup(row) for row in rows]
-        found = self._target.rows(
-            [k for k in lookups if k is not None], self._left(zip(rows, lookups, strict=True))
-        )
+        found = self._target.rows([k for k in lookups if k is not None])
         self._tell_repeated(proof)
-        aside = self._aside(rows)
+        records = QuarantineRecords(
+            self._alias, self._mapping, [(row, self.key_text(row)) for row in rows]
+        )
         kept = self._kept([key for key in keyed if key is not None])
         for row, lookup in zip(rows, lookups, strict=True):
             # A key that the target cannot hold may read like another row's (a blob, say).
             key = self.key_text(row) if lookup is not None else None
-            record = self._record(row, aside)
+            record = records.of(row, self.key_text(row))
             proof.by_cell += 1
             proof.cells += len(row.cells)
-            for finding in self._recorded_twice(row, aside):
-                proof.findings.add(finding)
-            for finding in self._one(
-                row,
-                None if key is None else found.get(key),
-                record,
-                {} if key is None else kept.get(key, {}),
-                proof,
-            ):
-                proof.findings.add(finding)
+            proof.findings.extend(self._recorded_twice(row, records))
+            target = None if key is None else found.get(key)
+            originals = {} if key is None else kept.get(key, {})
+            proof.findings.extend(self._one(row, target, record, originals, proof))
         return {key for key in keyed if key is not None}
 
     def _tell_repeated(self, proof: TableProof) -> None:
-        """A key that the target holds more than once, past a broken primary key."""
+        """Add a finding for each key that the target holds more than once."""
         for key, rows in self._target.repeated.items():
             proof.findings.add(
                 self._finding(FindingKind.EXTRA_ROW, key, "", "one row", f"{rows} rows of this key")
             )
 
-    def _left(self, rows: Iterable[tuple[StoredRow, Any]]) -> dict[str, list[Any]]:
-        """The documents of the target that are compared already: the keys by target column."""
-        left: dict[str, list[Any]] = {}
-        for row, lookup in rows:
-            for column in self._mapping.columns:
-                is_compared = isinstance(row.cells[column.legacy][1], HugeDocument)
-                if is_compared and lookup is not None and not row.is_repeat:
-                    left.setdefault(column.target, []).append(lookup)
-        return left
-
-    def _by_rowid(self, row: StoredRow) -> bool:
-        return row.is_repeat or self.key_text(row) is None
-
     def key_text(self, row: StoredRow) -> str | None:
         """The row's key as the ledger writes it."""
-        if self._mapping.key is None:
-            return None
-        raw = row.cells[self._mapping.key.legacy][1]
-        if isinstance(raw, bytes):
-            return raw.decode("utf-8", "replace").replace("\x00", "\ufffd")
-        return None if raw is None else str(raw)
+        return self._keys.of_cells(row.cells).spelled() if self._keys else None
 
-    def _lookup(self, row: StoredRow) -> Any:
-        """The key as a parameter for the target; None where the target cannot hold it."""
-        if self._mapping.key is None:
-            return None
-        storage, raw = row.cells[self._mapping.key.legacy]
-        if isinstance(self._mapping.key.kind, kinds.Key):
-            return raw if storage == "integer" else None
-        try:
-            text = str(raw) if storage != "text" else bytes(raw).decode("utf-8")  # type: ignore[arg-type]
-        except UnicodeDecodeError:
-            return None
-        return None if "\x00" in text or storage in ("null", "blob") else text
+    def _lookup(self, row: StoredRow) -> Key | None:
+        """The key as the target holds it; None where it cannot hold it."""
+        return self._keys.in_target(self._keys.of_cells(row.cells))
 
-    def _aside(self, rows: list[StoredRow]) -> dict[str | None, list[QuarantinedRow]]:
-        """Quarantine records by key text; under None those of rows whose key is no text."""
-        records = self._table.of(QuarantinedRow.objects.using(self._alias))
-        keys = [self.key_text(row) for row in rows]
-        found: dict[str | None, list[QuarantinedRow]] = {}
-        for record in records.filter(key__in=[key for key in keys if key is not None]):
-            found.setdefault(record.key, []).append(record)
-        rowids = [row.rowid for row in rows if self.key_text(row) is None]
-        if rowids:
-            keyless = records.filter(key=None)
-            # A table without rowids: their cells tell them apart.
-            found[None] = list(
-                keyless.filter(rowid__in=rowids) if self._mapping.has_rowid else keyless
-            )
-        return found
-
-    def _record(
-        self, row: StoredRow, aside: dict[str | None, list[QuarantinedRow]]
-    ) -> QuarantinedRow | None:
-        """The record of this row: by rowid, else (rowids move in a VACUUM) by its very key."""
-        candidates = aside.get(self.key_text(row), [])
-        if not self._mapping.has_rowid:
-            return next((c for c in candidates if self._same_cells(c, row)), None)
-        same = [c for c in candidates if self._same_key(c, row)]
-        for record in same or candidates:
-            if record.rowid == row.rowid:
-                return record
-        # Where a key may stand for several rows, the record may be another row's.
-        unsure = self._by_rowid(row) or not self._mapping.key_is_unique
-        return None if unsure or not same else same[0]
-
-    def _recorded_twice(
-        self, row: StoredRow, aside: dict[str | None, list[QuarantinedRow]]
-    ) -> Iterator[Finding]:
-        """The loader writes one record a row, and writes that one again."""
+    def _recorded_twice(self, row: StoredRow, records: QuarantineRecords) -> Iterator[Finding]:
         key = self.key_text(row)
-        if not self._mapping.has_rowid:
-            return
-        found = [c for c in aside.get(key, []) if c.rowid == row.rowid and self._same_key(c, row)]
-        if len(found) > 1:
-            yield self._finding(
-                FindingKind.QUARANTINE_KEPT_ROW, key, "", "one record", f"{len(found)} records"
-            )
-
-    def _same_key(self, record: QuarantinedRow, row: StoredRow) -> bool:
-        if self._mapping.key is None:
-            return True
-        name = self._mapping.key.legacy
-        cells = record.cells
-        return (
-            isinstance(cells, dict)
-            and name in cells
-            and unpack_anything(cells[name]) == row.cells[name]
-        )
-
-    def _same_cells(self, record: QuarantinedRow, row: StoredRow) -> bool:
-        noted = unpack_record(record.cells)
-        return all(same_raw(noted.get(name), cell) for name, cell in row.cells.items())
+        if (count := records.count(row, key)) > 1:
+            yield self._finding(_ASIDE, key, "", "one record", f"{count} records")
 
     def _kept(self, keys: list[str]) -> dict[str, dict[str, KeptCell]]:
         found: dict[str, dict[str, KeptCell]] = {}
-        cells = self._table.of(KeptCell.objects.using(self._alias)).filter(key__in=keys)
+        cells = self._mapping.identity.of(KeptCell.objects.using(self._alias)).filter(key__in=keys)
         for cell in cells:
             found.setdefault(cell.key, {})[cell.column] = cell
         return found
@@ -214,6 +135,7 @@ class RowJudge:
         kept: dict[str, KeptCell],
         proof: TableProof,
     ) -> Iterator[Finding]:
+        """Compare what must have become of one row with what did."""
         fate = self._oracle.fate(row)
         key = self.key_text(row)
         if record is not None and (record.status != record.Status.REPAIRED or record.repairs):
@@ -229,19 +151,20 @@ class RowJudge:
             return
         if fate.reason:
             note = f"the legacy row belongs into quarantine: {fate.reason}"
-            found = "a target row" if target is not None else "neither row nor record"
-            yield self._finding(FindingKind.QUARANTINE_KEPT_ROW, key, "", "a record", found, note)
+            found = "a target row" if target else "neither row nor record"
+            yield self._finding(_ASIDE, key, "", "a record", found, note)
             return
         if target is None:
             yield self._finding(FindingKind.MISSING_ROW, key, "", "a row", "no row")
             return
         proof.repaired += fate.repaired
+        proof.guessed += sum(reason == REASON for _, _, reason in fate.kept.values())
         yield from self._values(key, fate.values, target)
         yield from self._kept_cells(key, fate, kept, proof)
 
     def _reason(self, key: str | None, reason: str, fate: Fate) -> Iterator[Finding]:
-        """A row may be set aside for the reason that the policy gives, or because PostgreSQL
-        refuses it: then it is asked to take the row once more."""
+        """The record must give the reason of docs/reference/values.md. If the loader says that
+        PostgreSQL refused the row, PostgreSQL is asked to take it once more."""
         if reason == fate.reason:
             return
         wanted = fate.reason or "no reason: the row can be loaded"
@@ -250,11 +173,12 @@ class RowJudge:
             note = takes_row(self._alias, self._mapping, fate)
             if not note:
                 return
-        yield self._finding(FindingKind.QUARANTINE_KEPT_ROW, key, "", wanted, reason, note)
+        yield self._finding(_ASIDE, key, "", wanted, reason, note)
 
     def _set_aside(
         self, row: StoredRow, record: QuarantinedRow, proof: TableProof
     ) -> Iterator[Finding]:
+        """Count the record by its status; it must hold the legacy row."""
         if record.status == record.Status.OPEN:
             proof.open += 1
         elif record.status == record.Status.ACCEPTED:
@@ -262,33 +186,11 @@ class RowJudge:
         elif record.status == record.Status.REPAIRED:
             proof.mended += 1
         else:
-            yield self._finding(
-                FindingKind.QUARANTINE_KEPT_ROW,
-                record.key,
-                "",
-                "open, repaired or accepted",
-                repr(record.status)[:80],
-                "the status of the record",
-            )
-        stored = {folded(name): (name, cell) for name, cell in row.cells.items()}
-        noted = unpack_record(record.cells)
-        # SQLite does not tell names apart by their case, and a column may have been renamed so.
-        by_name = {folded(name): cell for name, cell in noted.items()}
-        differing = [
-            name for key, (name, cell) in stored.items() if not same_raw(by_name.get(key), cell)
-        ]
-        surplus = [name for name in noted if folded(name) not in stored]
-        if len(by_name) < len(noted):
-            surplus.append("a column twice")
-        for name in differing + surplus:
-            yield self._finding(
-                FindingKind.QUARANTINE_KEPT_ROW,
-                record.key,
-                name,
-                repr(row.cells.get(name))[:80],
-                repr(by_name.get(folded(name)))[:80],
-                "the kept row is not the legacy row",
-            )
+            wanted, note = "open, repaired or accepted", "the status of the record"
+            yield self._finding(_ASIDE, record.key, "", wanted, repr(record.status)[:80], note)
+        for name, stored, noted in differences(record, row):
+            note = "the kept row is not the legacy row"
+            yield self._finding(_ASIDE, record.key, name, stored, noted, note)
 
     def _edited(
         self,
@@ -297,23 +199,17 @@ class RowJudge:
         target: dict[str, Any] | None,
         proof: TableProof,
     ) -> Iterator[Finding]:
-        """A repaired row: the target holds what the edited cells mean."""
+        """A row that somebody edited: the target holds what the edited cells mean."""
         edits = unpack_record(record.repairs)
         for name in edits.keys() - row.cells.keys():
             note = "an edit of a column that the row has not"
-            yield self._finding(
-                FindingKind.QUARANTINE_KEPT_ROW, record.key, name, "no edit", "an edit", note
-            )
+            yield self._finding(_ASIDE, record.key, name, "no edit", "an edit", note)
         cells = {**row.cells, **edits}
-        for name, (storage, value) in cells.items():
-            if isinstance(value, HugeDocument):
-                # An edit may have given the row another key: that one's is to be compared.
-                cells[name], target = (storage, value.read()), None
         edited = StoredRow(row.rowid, cells, row.minutes, frozenset(), False)
         fate = self._oracle.fate(edited)
         key = self.key_text(edited)
         if key != self.key_text(row):
-            # Its own key in the target is another row's, or nobody's.
+            # The legacy row's own key in the target is another row's, or nobody's.
             if target is not None and not row.is_repeat:
                 yield self._finding(
                     FindingKind.EXTRA_ROW, self.key_text(row), "", "no row", "a row", "key edited"
@@ -330,42 +226,21 @@ class RowJudge:
 
     def _held(self, edited: StoredRow, proof: TableProof) -> dict[str, Any] | None:
         """The target row of an edited key."""
-        found = self._target.rows([self._lookup(edited)])
+        lookup = self._lookup(edited)
+        found = self._target.rows([] if lookup is None else [lookup])
         self._tell_repeated(proof)
         return found.get(self.key_text(edited) or "")
 
     def _values(
         self, key: str | None, expected: dict[str, Any], found: dict[str, Any]
     ) -> Iterator[Finding]:
-        json_columns = {c.target for c in self._mapping.columns if isinstance(c.kind, kinds.Json)}
-        times = {
-            c.target
-            for c in self._mapping.columns
-            if isinstance(c.kind, kinds.Timestamp | kinds.Date)
-        }
         for name, wanted in expected.items():
-            is_tree = name in json_columns or name == EXTRA_COLUMN
-            if is_tree:
-                if isinstance(wanted, HugeDocument):
-                    if wanted.found:
-                        yield self._finding(
-                            FindingKind.VALUE, key, name, show(wanted), wanted.found
-                        )
-                    continue
-                tree = documents.target_tree(found[name])
-                if not documents.is_same_tree(tree, wanted):
-                    yield self._finding(
-                        FindingKind.VALUE, key, name, show_tree(wanted), show_tree(tree)
-                    )
-                continue
-            present = found[name]
-            if isinstance(present, HugeText) and present.is_same(wanted):
-                continue
-            if present != wanted or type(present) is not type(wanted):
-                spell = show_instant if name in times else show
+            judge = self._judges.get(name, _UNDECLARED)
+            present = judge.read(found[name])
+            if not judge.is_same(present, wanted):
                 note = NEVER_HAD if name in self._unfilled else ""
                 yield self._finding(
-                    FindingKind.VALUE, key, name, spell(wanted), spell(present), note
+                    FindingKind.VALUE, key, name, judge.show(wanted), judge.show(present), note
                 )
 
     def _kept_cells(

@@ -1,4 +1,4 @@
-"""verify_migration as a library call."""
+"""`verify_migration` as a library call."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def verify(
 ) -> VerifyResult:
     """Compare the legacy files, as they are now, with the target. Raises TransferError.
 
-    While writers are active, `settle(file)` replays what is in flight; rows with findings
-    are then judged again before they count.
+    While the old application writes, `settle(file)` replays the changes that are on their way.
+    Rows with findings are then judged again before the findings count.
     """
     options.selection.check(with_stores=True)
     _check_migrated(options.database)
@@ -65,7 +65,7 @@ def _verify(
 
 
 def _verify_files(work: FileWork) -> None:
-    """File after file; the next one is looked at while one is judged."""
+    """Judge file after file. The next one is copied while one is judged."""
     options = work.options
     try:
         files = present_files(options.selection, work.result.notices)
@@ -86,7 +86,7 @@ def _verify_files(work: FileWork) -> None:
 
 
 def _verify_stores(options: VerifyOptions, result: VerifyResult, on_event: OnEvent) -> None:
-    """What domains brought besides the mapped files."""
+    """Judge the stores that domains bring in addition to the mapped files."""
     chosen = StoreOptions(
         database=options.database,
         level=options.level,
@@ -114,7 +114,7 @@ def _verify_stores(options: VerifyOptions, result: VerifyResult, on_event: OnEve
 
 
 def _refuse_nothing(result: VerifyResult) -> None:
-    """Raises LegacyFileError where nothing was compared: that is no verdict."""
+    """Raise LegacyFileError if nothing was compared: then there is no verdict."""
     if not result.tables and not result.findings.total:
         looked = ", ".join(str(file["path"]) for file in result.files.values())
         raise LegacyFileError(

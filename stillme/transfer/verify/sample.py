@@ -1,15 +1,15 @@
-"""Level "sample": every block counted, some key ranges compared in full, and what that is worth.
+"""Level "sample": which key ranges are compared in full, and what that tells about the others.
 
-Rows are taken in runs of neighbouring keys, spread evenly with a random start: cheap to read,
-and named by the numbers that the report gives.
+Rows are taken in runs of ten neighbouring keys, evenly spread, with a random start. Such runs are
+cheap to read. The report says how small an error the sample would have found.
 """
 
 from __future__ import annotations
 
 import math
 import random
-from typing import Any
 
+from stillme.transfer.keys import Key
 from stillme.transfer.sqlite.connect import quoted
 from stillme.transfer.verify.table import Part, TableCase
 
@@ -20,15 +20,15 @@ CONFIDENCE = 0.95
 def sample_parts(case: TableCase, rows: int, wanted: int) -> list[Part] | None:
     """Key ranges of `RUN_ROWS` rows, about `wanted` rows in all; None where all must be read."""
     mapping = case.mapping
-    if wanted >= rows or mapping.key is None or not mapping.key_is_rowid:
+    if wanted >= rows or not mapping.key_is_rowid:
         return None
-    key, table = quoted(mapping.key.legacy), quoted(mapping.table)
+    key, table = mapping.key_columns.legacy(), quoted(mapping.table)
     runs = max(1, wanted // RUN_ROWS)
     dice = random.SystemRandom()
     connection = case.snapshot.open()
     try:
         low, high = connection.execute(f"SELECT min({key}), max({key}) FROM {table}").fetchone()
-        parts: dict[Any, Part] = {}
+        parts: dict[int, int] = {}
         for number in range(runs):
             start = low + (high - low) * number // runs
             stop = low + (high - low) * (number + 1) // runs
@@ -39,20 +39,20 @@ def sample_parts(case: TableCase, rows: int, wanted: int) -> list[Part] | None:
                 (max(after, -(2**63)),),
             ).fetchone()[0]
             if edge is not None and edge not in parts:
-                parts[edge] = Part(max(after, -(2**63)), edge)
-        return _apart(sorted(parts.values(), key=lambda part: part.after))
+                parts[edge] = max(after, -(2**63))
+        return _apart(sorted((after, edge) for edge, after in parts.items()))
     finally:
         connection.close()
 
 
-def _apart(parts: list[Part]) -> list[Part]:
+def _apart(ranges: list[tuple[int, int]]) -> list[Part]:
     """Ranges that do not overlap, so that no row is counted twice."""
-    found: list[Part] = []
-    for part in parts:
-        after = max(part.after, found[-1].upto) if found else part.after
-        if after < part.upto:
-            found.append(Part(after, part.upto))
-    return found
+    found: list[tuple[int, int]] = []
+    for after, upto in ranges:
+        after = max(after, found[-1][1]) if found else after
+        if after < upto:
+            found.append((after, upto))
+    return [Part(Key.of(after), Key.of(upto)) for after, upto in found]
 
 
 def confidence_sentence(compared: int, rows: int) -> str:

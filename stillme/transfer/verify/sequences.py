@@ -1,4 +1,4 @@
-"""Whether the next id really is free: computed, then tried with an insert that is rolled back."""
+"""Whether the next id is free: worked out, and then tried with an insert that is rolled back."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class _Sequence:
 
 
 def check_sequence(alias: str, model: type[models.Model], legacy_mark: int) -> Iterator[Finding]:
-    """The next id is free and above every id that the legacy ever gave."""
+    """Yield a finding unless the next id is free and above every id that the legacy ever gave."""
     schema, table = split_table(model._meta.db_table)
     key = model._meta.pk
     assert key is not None
@@ -77,10 +77,10 @@ def _position(sequence: _Sequence) -> tuple[int, bool]:
 
 
 def _tried(sequence: _Sequence, needed: int) -> str:
-    """What is wrong with the id that PostgreSQL gives to a copy of some row; "" where nothing.
+    """Return what is wrong with the id that PostgreSQL gives to a copy of some row, or "".
 
-    Writers wait while it is tried, at most the moment of one insert, so that the number it took
-    can be given back: no row of theirs can have been given a later one.
+    Writers wait for that one insert. So no row of theirs can get a later id, and the id that the
+    insert took can be given back.
     """
     try:
         with transaction.atomic(using=sequence.alias):
@@ -117,7 +117,7 @@ def _insert(sequence: _Sequence, needed: int) -> str:
 
 
 def _copy_a_row(sequence: _Sequence) -> int | None:
-    """The id of a copy of some row; None where the table is empty."""
+    """Insert a copy of some row and return its id; None if the table is empty."""
     names = ", ".join(f'"{name}"' for name in sequence.others)
     chosen = f"FROM {sequence.relation} LIMIT 1"
     into = f"INSERT INTO {sequence.relation} ({names})"

@@ -1,4 +1,4 @@
-"""The target's structure: what bears each table's name, its columns, and states of its parts."""
+"""A target table's structure: its columns, its constraints' states, what an import took down."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ _UNUSED = "NOT ENFORCED", "NOT VALID"
 
 
 def check_structure(alias: str, model: type[models.Model]) -> Iterator[Finding]:
-    """Everything about one target table that is not its rows and needs nothing to compare with.
+    """Yield what is wrong with one target table, apart from its rows.
 
-    What its defaults, constraints, indexes and sequences say is compared by `check_definitions`.
+    The definitions of defaults, constraints, indexes and sequences are compared elsewhere
+    (`check_definitions`).
     """
     spell_plainly(connections[alias])
     schema, table = split_table(model._meta.db_table)
@@ -33,8 +34,8 @@ def check_structure(alias: str, model: type[models.Model]) -> Iterator[Finding]:
 
 
 def forbids_reading(finding: Finding) -> bool:
-    """Whether the rows of the table cannot be read as declared: it is another thing, may not be
-    read, or a column is gone or another."""
+    """Whether the rows of the table cannot be read as declared: it is no table, may not be read, or
+    a column is missing or of another type."""
     if finding.kind is FindingKind.MISSING_TABLE or finding.note == UNREADABLE:
         return True
     return finding.kind is FindingKind.COLUMN and (
@@ -84,7 +85,7 @@ def _type_name(db_type: str) -> str:
 
 
 def _states(alias: str, schema: str, table: str) -> Iterator[Finding]:
-    """Constraints that were never checked or are not enforced, indexes that are not complete."""
+    """Yield constraints that are not validated or not enforced, and indexes that are invalid."""
     relation, where = _relation(schema, table), f"{schema}.{table}"
     for name, definition in select(
         alias,
@@ -113,7 +114,7 @@ def _taken_down(alias: str, schema: str, table: str) -> Iterator[Finding]:
 
 
 def check_foreign_keys(alias: str, model: type[models.Model]) -> Iterator[Finding]:
-    """Every reference names a row that exists, whether or not a constraint says so."""
+    """Yield each reference to a row that does not exist, whether or not a constraint forbids it."""
     schema, table = split_table(model._meta.db_table)
     for field in model._meta.concrete_fields:
         if not isinstance(field, models.ForeignKey):

@@ -1,4 +1,16 @@
-"""Judging one table, or a key range of it: blocks by digest, unusual and differing rows by cell."""
+"""The table judge: one table, or a key range of it, compared block by block.
+
+For each block of up to 2,000 rows:
+
+1. SQLite and PostgreSQL each give the checksum of their plain rows (`lines`), of the doubles and of
+   the documents. Unusual rows, and those of which something is kept or set aside, are left out.
+2. If the checksums are equal, the plain rows are proven, and only the others are judged by cell.
+3. If they differ, every row of the block is judged by cell (`rows`), so that a finding names the
+   row, the column, and both values.
+4. A key that only the target has is an extra row.
+
+Keys are compared as multisets: a key twice on either side is a finding.
+"""
 
 from __future__ import annotations
 
@@ -10,25 +22,21 @@ from typing import Any, Protocol
 
 from stillme.transfer.edited_keys import edited_keys
 from stillme.transfer.findings import Finding, FindingKind
+from stillme.transfer.key_columns import Condition
+from stillme.transfer.keys import Key, bound_to_json
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.connect import quoted
 from stillme.transfer.sqlite.huge_cell import open_bounded
 from stillme.transfer.sqlite.snapshot import Snapshot
 from stillme.transfer.sqlite.snapshot_reader import open_reader
 from stillme.transfer.verify.document_blocks import DocumentBlock
-from stillme.transfer.verify.legacy_side import (
-    Block,
-    LegacySide,
-    Readers,
-    StoredRow,
-    is_text_key,
-    key_condition,
-)
+from stillme.transfer.verify.legacy_side import Block, LegacySide
 from stillme.transfer.verify.lines import lines_for
 from stillme.transfer.verify.local_clock import LocalClock
 from stillme.transfer.verify.new_life import NewLife, new_life
 from stillme.transfer.verify.result import TableProof
 from stillme.transfer.verify.rows import RowJudge
+from stillme.transfer.verify.stored_row import Readers, StoredRow
 from stillme.transfer.verify.target_side import TargetSide
 
 BLOCK_ROWS = 2000
@@ -60,8 +68,8 @@ class TableCase:
 class Part:
     """The rows of a table with ``after < key <= upto``; None is no bound."""
 
-    after: Any = None
-    upto: Any = None
+    after: Key | None = None
+    upto: Key | None = None
 
 
 class TableJudge:
@@ -76,7 +84,7 @@ class TableJudge:
         self._lines = lines_for(case.mapping, case.clock, parents)
         self._legacy = LegacySide(self._db, self._readers, case.mapping, self._lines, parents)
         self._target = TargetSide(alias, case.mapping, self._lines)
-        self._noted: set[Any] = set()
+        self._noted: set[tuple[Any, ...]] = set()
         self._rows = RowJudge(alias, case.mapping, case.clock, case.units, self._target)
 
     def open_readers(self) -> Readers | None:
@@ -93,9 +101,9 @@ class TableJudge:
     def _parent_test(self, name: str) -> str:
         """SQL with ``{}``: the referring column names a parent that is not set aside."""
         parent = self.case.parents[name]
-        if parent is None or parent.key is None:
+        if parent is None or not parent.key_columns.is_whole:
             return "0"
-        key = quoted(parent.key.legacy)
+        key = parent.key_columns.legacy()
         # A NULL among them would turn "not among them" into NULL.
         there = f"SELECT up.{key} FROM {quoted(parent.table)} AS up WHERE up.{key} IS NOT NULL"
         test = f"{{}} IN ({there})"
@@ -115,7 +123,7 @@ class TableJudge:
         proof = TableProof(mapping.file, mapping.declared_table, mapping.target)
         proof.findings.new = self._new
         digest = hashlib.sha256()
-        if mapping.key is None:
+        if not mapping.key_columns:
             self._judge_rows(_hashed(self._legacy.rows("1"), digest), proof)
         else:
             for after, upto, block in self._digested(part, digest):
@@ -127,21 +135,23 @@ class TableJudge:
         proof.digest = digest.hexdigest()
         proof.ranges.append(
             {
-                "after": part.after,
-                "upto": part.upto,
+                "after": bound_to_json(part.after),
+                "upto": bound_to_json(part.upto),
                 "rows": proof.legacy_rows,
                 "digest": proof.digest,
             }
         )
         return proof
 
-    def _digested(self, part: Part, digest: Digest) -> Iterator[tuple[Any, Any, Block]]:
+    def _digested(
+        self, part: Part, digest: Digest
+    ) -> Iterator[tuple[Key | None, Key | None, Block]]:
         """The blocks of a part, all that they say of the legacy rows being hashed."""
         self._noted = self._target.noted_keys(part.after, part.upto)
         for after, upto, block in self._blocks(part):
             digest.update(block.digest.encode())
             if block.broken:
-                where, values = key_condition(self.case.mapping, after, upto, nulls=True)
+                where, values = self._within(after, upto)
                 unusual = self._legacy.rows(where, values)
             else:
                 unusual = self._legacy.by_rowid(block.unusual)
@@ -149,11 +159,11 @@ class TableJudge:
                 pass
             yield after, upto, block
 
-    def _blocks(self, part: Part) -> Iterator[tuple[Any, Any, Block]]:
+    def _blocks(self, part: Part) -> Iterator[tuple[Key | None, Key | None, Block]]:
         """Blocks that tile the part: the last one reaches to its upper bound."""
         after = part.after
         while True:
-            where, values = key_condition(self.case.mapping, after, part.upto, nulls=True)
+            where, values = self._within(after, part.upto)
             if self.case.mapping.has_rowid:
                 block = self._legacy.block(where, values, BLOCK_ROWS, self._noted)
             else:
@@ -167,41 +177,44 @@ class TableJudge:
                 return
             after = block.last
 
-    def _can_cut(self, key: Any) -> bool:
-        """Whether a block may end at this key: usual keys only, of which there is one row each."""
-        return (
-            self.case.mapping.key_is_unique
-            and self.case.mapping.key_is_in_order
-            and isinstance(key, int | str)
-            and "\x00" not in str(key)
-        )
-
-    def _judge_block(self, after: Any, upto: Any, block: Block, proof: TableProof) -> None:
+    def _within(self, after: Key | None, upto: Key | None) -> Condition:
         mapping = self.case.mapping
-        if isinstance(upto, int | str | None) and not block.broken:
+        nulls = not mapping.key_is_rowid
+        return mapping.key_columns.legacy_within(after, upto, quoted(mapping.table), nulls=nulls)
+
+    def _can_cut(self, key: Key | None) -> bool:
+        """Whether a block may end at this key: usual keys only, of which there is one row each."""
+        mapping = self.case.mapping
+        is_usual = key is not None and mapping.key_columns.in_target(key) == key
+        return mapping.key_is_unique and mapping.key_is_in_order and is_usual
+
+    def _judge_block(
+        self, after: Key | None, upto: Key | None, block: Block, proof: TableProof
+    ) -> None:
+        mapping = self.case.mapping
+        if not block.broken:
             if self._is_same(after, upto, block, proof):
                 return
             text = self._legacy.only_text(block)
             if text is not block and self._is_same(after, upto, text, proof):
                 return
-        where, values = key_condition(mapping, after, upto, nulls=True)
+        where, values = self._within(after, upto)
         present = self._target.keys(after, upto)
         proof.target_rows += len(present)
         stored = self._counted(self._legacy.rows(where, values), proof)
         seen = self._rows.judge(stored, proof)
         for key in present:
-            if str(key) not in seen and str(key) not in self._edited:
+            if key not in seen and key not in self._edited:
                 proof.findings.add(
-                    Finding(FindingKind.EXTRA_ROW, mapping.target, str(key), "no row", "a row")
+                    Finding(FindingKind.EXTRA_ROW, mapping.target, key, "no row", "a row")
                 )
 
-    def _is_same(self, after: Any, upto: Any, block: Block, proof: TableProof) -> bool:
+    def _is_same(
+        self, after: Key | None, upto: Key | None, block: Block, proof: TableProof
+    ) -> bool:
         """Whether the plain rows of a block are the target's; then all of it is judged."""
         mapping = self.case.mapping
-        unusual = [
-            k for k in block.unusual_keys if isinstance(k, int | str) and "\x00" not in str(k)
-        ]
-        without = _fitting(mapping, unusual)
+        without = mapping.key_columns.held(block.unusual_keys)
         content, documents = self._target.block(after, upto, without)
         if content != block.content or not _are_same(block.documents, documents):
             return False
@@ -213,26 +226,20 @@ class TableJudge:
         self._extra_among(without, seen, proof)
         return True
 
-    def judge_keys(self, keys: list[Any], proof: TableProof) -> None:
+    def judge_keys(self, keys: Sequence[Key], proof: TableProof) -> None:
         """Judge the rows of chosen keys, on either side."""
-        assert self.case.mapping.key is not None
-        name = quoted(self.case.mapping.key.legacy)
-        marks = ", ".join("?" * len(keys))
-        rows = self._counted(self._legacy.rows(f"{name} IN ({marks})", keys), proof)
+        where, values = self.case.mapping.key_columns.legacy_among(keys)
+        rows = self._counted(self._legacy.rows(where, values), proof)
         seen = self._rows.judge(rows, proof)
         proof.target_rows += self._target.count(keys)
         self._extra_among(keys, seen, proof)
 
-    def _extra_among(self, keys: list[Any], seen: set[str], proof: TableProof) -> None:
+    def _extra_among(self, keys: Sequence[Key], seen: set[str], proof: TableProof) -> None:
+        target = self.case.mapping.target
         for key in keys:
-            if str(key) in seen or str(key) in self._edited:
-                continue
-            if self._target.count([key]):
-                proof.findings.add(
-                    Finding(
-                        FindingKind.EXTRA_ROW, self.case.mapping.target, str(key), "no row", "a row"
-                    )
-                )
+            name = key.spelled() or ""
+            if name not in seen and name not in self._edited and self._target.count([key]):
+                proof.findings.add(Finding(FindingKind.EXTRA_ROW, target, name, "no row", "a row"))
 
     @cached_property
     def _new(self) -> NewLife:
@@ -259,9 +266,3 @@ def _hashed(rows: Iterator[StoredRow], digest: Digest) -> Iterator[StoredRow]:
 
 def _are_same(legacy: Sequence[DocumentBlock], target: Sequence[bytes]) -> bool:
     return all(side.is_same(other) for side, other in zip(legacy, target, strict=True))
-
-
-def _fitting(mapping: TableMapping, keys: list[Any]) -> list[Any]:
-    """The keys of the key's own type: others cannot be in the target."""
-    wanted = str if is_text_key(mapping) else int
-    return [key for key in keys if type(key) is wanted]

@@ -1,4 +1,4 @@
-"""One table at a level: its parts judged, or only its rows counted."""
+"""One table at the level asked for: every row, a sample, or only the counts."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import hashlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 from stillme.transfer.findings import Finding, FindingKind
+from stillme.transfer.keys import Key
 from stillme.transfer.models import FileState, QuarantinedRow
 from stillme.transfer.registry import legacy_model
 from stillme.transfer.sqlite.connect import quoted
@@ -156,35 +156,24 @@ def _parts(case: TableCase) -> list[Part]:
     """Key ranges of about `PART_ROWS` rows that tile the whole key space."""
     mapping = case.mapping
     cut = mapping.key_is_unique and mapping.key_is_in_order and mapping.has_rowid
-    if mapping.key is None or not cut:
+    if not mapping.key_columns or not cut:
         return [Part()]
-    key, table = quoted(mapping.key.legacy), quoted(mapping.table)
-    kind = "integer" if mapping.key_is_rowid else "text"
-    edges: list[Any] = [None]
+    keys, table = mapping.key_columns, quoted(mapping.table)
+    edges: list[Key | None] = [None]
     connection = case.snapshot.open()
-    # A key that is no UTF-8 cannot be an edge; its part just becomes longer.
-    connection.text_factory = _text_or_none
     try:
-        position: Any = None
         while True:
-            after = f"AND {key} > ?" if position is not None else ""
+            where, values = keys.legacy_within(edges[-1], None)
             row = connection.execute(
-                f"SELECT {key} FROM {table} WHERE typeof({key}) = '{kind}' {after} "
-                f"ORDER BY {key} LIMIT 1 OFFSET {PART_ROWS - 1}",
-                () if position is None else (position,),
+                f"SELECT {keys.legacy_parts()} FROM {table} WHERE {keys.legacy_usual()} "
+                f"AND {where} ORDER BY {keys.legacy()} LIMIT 1 OFFSET {PART_ROWS - 1}",
+                values,
             ).fetchone()
-            if row is None or row[0] is None or "\x00" in str(row[0]):
+            # A key that the target cannot hold is no edge; its part just becomes longer.
+            if row is None or keys.in_target(Key.of_flat(row)) is None:
                 break
-            position = row[0]
-            edges.append(position)
+            edges.append(Key.of_flat(row))
     finally:
         connection.close()
     edges.append(None)
     return [Part(edges[i], edges[i + 1]) for i in range(len(edges) - 1)]
-
-
-def _text_or_none(raw: bytes) -> str | None:
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError:
-        return None

@@ -1,7 +1,7 @@
-"""The judge at a cut-over or rollback: the touched rows of live files, within the freeze.
+"""The judge at a cut-over or a rollback: chosen rows of live files, while no application writes.
 
-What takes time (the clock of the file, the units of its numbers) is found before the freeze; then
-chosen rows are read where they are, without a snapshot.
+What takes long (the clock of a file, the units of its numbers) is found before that, in `prepare`.
+Then rows are read from the live files themselves, without a snapshot.
 """
 
 from __future__ import annotations
@@ -14,11 +14,12 @@ from typing import Any
 
 from stillme.transfer.findings import Finding
 from stillme.transfer.identity import TableId
+from stillme.transfer.keys import Key
 from stillme.transfer.sqlite.connect import open_legacy
 from stillme.transfer.sqlite.schema import read_schema
 from stillme.transfer.sqlite.snapshot import Snapshot
 from stillme.transfer.verify.cases import excluded_keys, make_cases
-from stillme.transfer.verify.keys import AT_ONCE, typed_keys
+from stillme.transfer.verify.keys import AT_ONCE
 from stillme.transfer.verify.result import TableProof
 from stillme.transfer.verify.table import TableCase, TableJudge
 
@@ -74,10 +75,10 @@ class TailJudge:
         self._cases[file] = make_cases(self._alias, live, live=True)
         self._files[file] = live
 
-    def judge(self, file: str, table: str, keys: Sequence[object]) -> list[Finding]:
+    def judge(self, file: str, table: str, keys: Sequence[Key]) -> list[Finding]:
         """What differs between the two sides in the rows of these keys."""
         case = self._cases[file].get(table)
-        if case is None or case.mapping.key is None or not keys:
+        if case is None or not case.mapping.key_columns or not keys:
             return []
         # Rows may have come into quarantine, or out of it, since `prepare`.
         parents = {
@@ -87,7 +88,7 @@ class TailJudge:
         read = replace(self._files[file], patience=self.patience)
         judge = _LiveJudge(self._alias, replace(case, snapshot=read, excluded=parents))
         proof = TableProof(file, table, case.mapping.target)
-        wanted = typed_keys(case, [str(key) for key in keys])
+        wanted = case.mapping.key_columns.held(keys)
         try:
             for start in range(0, len(wanted), AT_ONCE):
                 judge.judge_keys(wanted[start : start + AT_ONCE], proof)

@@ -1,7 +1,7 @@
-"""What the target says of a block of rows: how many, their lines, doubles and documents.
+"""What the target says of a block of rows: their count, their lines, doubles and documents.
 
-A server without OpenSSL takes longer to hash a line than to hand it over, so one on this machine
-hands the lines over and they are hashed here. Over a network only their hash travels.
+A server without OpenSSL takes longer to hash lines than to hand them over. So a server on this
+machine hands them over, and they are hashed here. Over a network only their checksum travels.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _MOST_BYTES = 16_000_000
 
 
 class _TextAsBytes(Loader):
-    """Text as it comes, in UTF-8: it is hashed or parsed, never looked at as a str."""
+    """Hands over text as bytes in UTF-8: it is hashed or parsed, and never needed as a str."""
 
     def load(self, data: Buffer) -> bytes:
         return bytes(data)
@@ -33,8 +33,8 @@ class _TextAsBytes(Loader):
 def read_block(
     alias: str, lines: Lines, source: str, values: Sequence[Any]
 ) -> tuple[BlockContent, tuple[bytes, ...]]:
-    """The content of the rows that ``FROM ... ORDER BY`` (`source`) gives, and each JSON column
-    as one array."""
+    """Return the content of the rows that ``FROM ... ORDER BY`` (`source`) gives, and each JSON
+    column as one array."""
     near = is_near(alias)
     with connections[alias].cursor() as cursor:
         cursor.cursor.adapters.register_loader("text", _TextAsBytes)
@@ -46,7 +46,7 @@ def read_block(
 
 
 def _digest(text: bytes | None, *, near: bool) -> str:
-    """SHA-256 of the lines, as hex; '' where they are too many bytes to be told."""
+    """SHA-256 of the lines, as hex; '' if they are too many bytes to be handed over."""
     if text is None:
         return ""
     return hashlib.sha256(text).hexdigest() if near else text.decode()
@@ -62,7 +62,7 @@ def is_near(alias: str) -> bool:
 
 
 def _block_select(lines: Lines, source: str, *, near: bool) -> str:
-    """The sums of a block over its rows in order."""
+    """The SELECT of a block: count, lines, doubles and documents of its rows, in key order."""
     parts, sums, told = [f"{lines.target} AS line"], ["count(*) AS rows"], ["rows"]
     sums.append("coalesce(string_agg(line, ''), '') AS lines")
     if near:

@@ -1,24 +1,23 @@
-"""The judge's own reading of the target side."""
+"""The judge's own reading of a target table: blocks by checksum, single rows by key."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from django.db import connections
 
-from stillme.transfer import kinds
 from stillme.transfer.identity import OF_TABLE
-from stillme.transfer.mapping import EXTRA_COLUMN, TableMapping
+from stillme.transfer.keys import Key
+from stillme.transfer.mapping import TableMapping
 from stillme.transfer.verify.huge_text import of_target, target_names, target_parts
-from stillme.transfer.verify.legacy_side import BlockContent, is_text_key
+from stillme.transfer.verify.kinds import judge_of
+from stillme.transfer.verify.legacy_side import BlockContent
 from stillme.transfer.verify.lines import Lines
 from stillme.transfer.verify.target_block import read_block
 from stillme.transfer.verify.unfilled import told
 
-# Stands for an infinite time, which no legacy value means.
-_NEVER = 2**63 - 1
 # A key of the ledger that spells a 64-bit integer; what is cast to one must be asked first.
 _WHOLE = (
     "CASE WHEN key ~ '^-?[0-9]{1,18}$' THEN TRUE WHEN key ~ '^-?[0-9]{19}$' "
@@ -49,114 +48,81 @@ class TargetSide:
         self._huge = target_names(mapping) if lines else set()
         # Keys, as text, of which `rows` last found several rows, and how many.
         self.repeated: dict[str, int] = {}
-        key = _q(mapping.key.target) if mapping.key else "NULL"
-        self._key = f'{key} COLLATE "C"' if is_text_key(mapping) else key
-        self._array = "text[]" if is_text_key(mapping) else "bigint[]"
-
-    def _range(self, after: Any, upto: Any) -> tuple[str, list[Any]]:
-        tests, values = [], []
-        if after is not None:
-            tests.append(f"{self._key} > %s")
-            values.append(after)
-        if upto is not None:
-            tests.append(f"{self._key} <= %s")
-            values.append(upto)
-        return " AND ".join(tests) or "TRUE", values
+        self._keys = mapping.key_columns
 
     def block(
-        self, after: Any, upto: Any, without: Sequence[Any]
+        self, after: Key | None, upto: Key | None, without: Sequence[Key]
     ) -> tuple[BlockContent, tuple[bytes, ...]]:
         """The content of a key range, some keys left out, and each JSON column as one array."""
-        where, values = self._range(after, upto)
+        where, values = self._keys.target_within(after, upto)
         if without:
-            where += f" AND {self._key} <> ALL(%s::{self._array})"
-            values.append(list(without))
+            among, left_out = self._keys.target_among(without)
+            where, values = f"{where} AND NOT {among}", [*values, *left_out]
         assert self._lines is not None
-        source = f"FROM {self._mapping.relation} WHERE {where} ORDER BY {self._key}"
+        source = f"FROM {self._mapping.relation} WHERE {where} ORDER BY {self._keys.target_order()}"
         return read_block(self._alias, self._lines, source, values)
 
-    def noted_keys(self, after: Any, upto: Any) -> set[Any]:
-        """The keys of a range of which something was kept or set aside."""
-        text = is_text_key(self._mapping)
-        key = "key" if text else "key::bigint"
-        tests = [OF_TABLE, "TRUE" if text else _WHOLE]
+    def noted_keys(self, after: Key | None, upto: Key | None) -> set[tuple[Any, ...]]:
+        """The values of a range's keys, or of more, of which something was kept or set aside."""
+        tests: list[str] = [OF_TABLE]
         values: list[Any] = [*self._mapping.identity]
-        if not text:
-            bounds = ((">", after), ("<=", upto))
-            # CASE: the cast must not be tried on other keys.
-            tests += [
-                f"CASE WHEN {tests[1]} THEN key::bigint {sign} %s END"
-                for sign, bound in bounds
-                if bound is not None
-            ]
-            values += [bound for _, bound in bounds if bound is not None]
-        found: set[Any] = set()
+        for sign, bound in ((">", after), ("<=", upto)):
+            if bound is not None and self._keys.is_whole:
+                # CASE: the cast must not be tried on other keys.
+                tests.append(f"CASE WHEN {_WHOLE} THEN key::bigint {sign} %s END")
+                values += bound.values
+        found: set[tuple[Any, ...]] = set()
         for name in ("kept_cell", "quarantined_row"):
-            sql = f"SELECT DISTINCT {key} FROM transfer.{name} WHERE {' AND '.join(tests)}"
-            found.update(row[0] for row in select(self._alias, sql, values))
+            sql = f"SELECT DISTINCT key FROM transfer.{name} WHERE {' AND '.join(tests)}"
+            texts = (row[0] for row in select(self._alias, sql, values))
+            found.update(key.values for key in self._keys.parsed(texts))
         return found
 
-    def next_keys(self, after: Any, limit: int) -> list[Any]:
+    def next_keys(self, after: Key | None, limit: int) -> list[Key]:
         """The next keys above `after`, in order."""
-        if self._mapping.key is None:
+        if not self._keys:
             return []
-        where, values = self._range(after, None)
+        where, values = self._keys.target_within(after, None)
         found = select(
             self._alias,
-            f"SELECT {_q(self._mapping.key.target)} FROM {self._mapping.relation} "
-            f"WHERE {where} ORDER BY {self._key} LIMIT {limit}",
+            f"SELECT {self._keys.target()} FROM {self._mapping.relation} "
+            f"WHERE {where} ORDER BY {self._keys.target_order()} LIMIT {limit}",
             values,
         )
-        return [row[0] for row in found]
+        return [Key.of(*row) for row in found]
 
-    def keys(self, after: Any, upto: Any) -> list[Any]:
-        """The keys of a range."""
-        where, values = self._range(after, upto)
-        key = _q(self._mapping.key.target) if self._mapping.key else "NULL"
-        found = select(
-            self._alias, f"SELECT {key} FROM {self._mapping.relation} WHERE {where}", values
-        )
-        return [row[0] for row in found]
+    def keys(self, after: Key | None, upto: Key | None) -> list[str]:
+        """The keys of a range, as the ledger spells them."""
+        where, values = self._keys.target_within(after, upto)
+        query = f"SELECT {self._keys.target_text()} FROM {self._mapping.relation} WHERE {where}"
+        return [row[0] for row in select(self._alias, query, values)]
 
-    def rows(
-        self, keys: Sequence[Any], left: Mapping[str, Sequence[Any]] | None = None
-    ) -> dict[str, dict[str, Any]]:
-        """Key as text -> target column -> value as the judge compares it.
-
-        `left` are the keys whose document stays where it is, by column: they have none.
-        """
+    def rows(self, keys: Sequence[Key]) -> dict[str, dict[str, Any]]:
+        """Key as text -> target column -> value as the judge compares it."""
         self.repeated = {}
-        if not keys or self._mapping.key is None:
+        if not keys or not self._keys:
             return {}
-        left = left or {}
         names, parts = self._columns()
-        key, values = _q(self._mapping.key.target), []
-        for place, name in enumerate(names):
-            if name in left:
-                parts[place] = f"CASE WHEN {key} <> ALL(%s::{self._array}) THEN {parts[place]} END"
-                values.append(list(left[name]))
+        among, values = self._keys.target_among(keys)
         found = select(
             self._alias,
-            f"SELECT {key}::text, {', '.join(parts)} "
-            f"FROM {self._mapping.relation} WHERE {key} = ANY(%s::{self._array})",
-            [*values, list(keys)],
+            f"SELECT {self._keys.target_text()}, {', '.join(parts)} "
+            f"FROM {self._mapping.relation} WHERE {among}",
+            values,
         )
         rows = {row[0]: _row(names, row[1:]) for row in found}
         if len(rows) < len(found):
             counted = Counter(row[0] for row in found)
             self.repeated = {key: n for key, n in counted.items() if n > 1}
-        for name, without in left.items():
-            for each in map(str, without):
-                rows.get(each, {}).pop(name, None)
         return rows
 
-    def count(self, keys: Sequence[Any]) -> int:
+    def count(self, keys: Sequence[Key]) -> int:
         """How many of the keys there are."""
-        if not keys or self._mapping.key is None:
+        if not keys or not self._keys:
             return 0
-        where = f"{_q(self._mapping.key.target)} = ANY(%s::{self._array})"
-        query = f"SELECT count(*) FROM {self._mapping.relation} WHERE {where}"
-        return int(select(self._alias, query, [list(keys)])[0][0])
+        among, values = self._keys.target_among(keys)
+        query = f"SELECT count(*) FROM {self._mapping.relation} WHERE {among}"
+        return int(select(self._alias, query, values)[0][0])
 
     def _columns(self) -> tuple[list[str], list[str]]:
         names: list[str] = []
@@ -168,8 +134,8 @@ class TargetSide:
                 names.append(f"{column.target}{_HUGE}")
                 parts += [value, huge]
                 continue
-            parts.append(_comparable(column.kind, _q(column.target)))
-        for name in (*(n for n, _ in self._mapping.derived), EXTRA_COLUMN):
+            parts.append(judge_of(column.kind).compared(_q(column.target)))
+        for name in (*(n for n, _ in self._mapping.derived), *self._mapping.extra_columns):
             names.append(name)
             parts.append(f"{_q(name)}::text")
         for unfilled in self._mapping.unfilled:
@@ -189,18 +155,3 @@ def _row(names: Sequence[str], values: Sequence[Any]) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     return bytes(value) if isinstance(value, memoryview) else value
-
-
-def _comparable(kind: kinds.Kind, name: str) -> str:
-    match kind:
-        case kinds.Real():
-            return f"float8send({name})"
-        case kinds.Json():
-            return f"{name}::text"
-        case kinds.Timestamp() | kinds.Date():
-            # Exact: extract() answers numeric, and timestamptz counts whole microseconds.
-            exact = f"(extract(epoch FROM {name}) * 1000000)::bigint"
-            return (
-                f"CASE WHEN isfinite({name}) THEN {exact} WHEN {name} IS NOT NULL THEN {_NEVER} END"
-            )
-    return name

@@ -1,8 +1,8 @@
-"""Records that no judged row claims: quarantined rows and kept originals of nothing.
+"""Records that belong to no legacy row: in the quarantine, and among the kept originals.
 
-While rows are judged each record that belongs to one is noted in the table's proof. What the
-ledger holds beyond those is a record of no row: of a healthy one, of one that is gone, a second
-one, one without a key, one of a column that needs none.
+While rows are judged, the id of each record that belongs to one is noted. A record that the ledger
+holds in addition is a finding: it is one of a row that is fine, of a row that is gone, a second one
+of the same row, or one of a column that needs none.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from django.db.models import Model, Q, QuerySet
 from stillme.transfer.findings import Finding, FindingKind
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import KeptCell, QuarantinedRow
-from stillme.transfer.raw_cells import unpack_anything
+from stillme.transfer.raw_cells import unpack_record
 from stillme.transfer.registry import legacy_models
 from stillme.transfer.stores import stores
 from stillme.transfer.verify.result import TableProof
@@ -61,12 +61,12 @@ def unclaimed(
 def _excused(alias: str, mapping: TableMapping, record: QuarantinedRow) -> Iterator[Finding]:
     """The target row that such a record pretends to be the edit of."""
     edits = record.repairs
-    if mapping.key is None or not isinstance(edits, dict) or mapping.key.legacy not in edits:
+    keys = mapping.key_columns
+    if not isinstance(edits, dict) or not edits.keys() & set(keys.names):
         return
-    raw = unpack_anything(edits[mapping.key.legacy])[1]
-    key = raw.decode("utf-8", "replace") if isinstance(raw, bytes) else str(raw)
-    name = '"' + mapping.key.target.replace('"', '""') + '"'
-    held = f"SELECT 1 FROM {mapping.relation} WHERE {name}::text = %s LIMIT 1"
+    cells = unpack_record(record.cells) | unpack_record(edits)
+    key = keys.of_cells(cells).spelled() if cells.keys() >= set(keys.names) else None
+    held = f"SELECT 1 FROM {mapping.relation} WHERE {keys.target_text()} = %s LIMIT 1"
     if select(alias, held, [key]):
         note = "the edit of a record that belongs to no legacy row"
         yield Finding(FindingKind.EXTRA_ROW, mapping.target, key, "no row", "a row", note)

@@ -1,7 +1,6 @@
-"""Target columns that the legacy file has nothing for: an imported row holds the declared default.
+"""Target columns for which the legacy file has nothing: an imported row holds their default.
 
-Whether it does is PostgreSQL's to say; the default goes to it as text, in escapes that pass
-through a query with or without parameters.
+PostgreSQL itself is asked whether the column holds it.
 """
 
 from __future__ import annotations
@@ -13,12 +12,12 @@ from stillme.transfer.mapping import Unfilled
 
 
 def all_untouched(columns: Sequence[Unfilled]) -> str:
-    """SQL that is true where each of the columns holds its default, else false or NULL."""
-    return " AND ".join(_is_untouched(column) for column in columns)
+    """SQL: true if each of the columns holds its default, else false or NULL."""
+    return " AND ".join(_is_untouched(column) for column in columns) or "TRUE"
 
 
 def told(column: Unfilled) -> str:
-    """SQL: the declared default as it is spelled, or what the column holds instead, as text."""
+    """SQL: the declared default as the mapping spells it, or what the column holds instead."""
     name = _q(column.target)
     if column.default is None:
         return f"{name}::text"

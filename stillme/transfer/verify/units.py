@@ -1,10 +1,9 @@
-"""The judge's own decision about numbers in time columns (docs/values.md)."""
+"""The unit of the numbers in a time column: seconds, milliseconds or Julian days."""
 
 from __future__ import annotations
 
 from functools import partial
 
-from stillme.transfer.kinds import Date, Timestamp
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.connect import quoted
 from stillme.transfer.sqlite.parts import Scan
@@ -13,11 +12,12 @@ _UNITS = ("none", "seconds", "milliseconds", "julian")
 
 
 def number_units(scan: Scan, mapping: TableMapping) -> dict[str, str]:
-    """Legacy column -> "seconds", "milliseconds" or "julian" where all its numbers agree.
+    """Map a legacy column to "seconds", "milliseconds" or "julian" if all its numbers agree.
 
-    `scan` goes through the table once for all of its columns.
+    `scan` goes through the table once for all of its columns. A number's size tells its unit:
+    1735787045 can only be seconds, 1735787045000 only milliseconds.
     """
-    times = [c.legacy for c in mapping.columns if isinstance(c.kind, Timestamp | Date)]
+    times = [c.legacy for c in mapping.columns if c.kind.is_time]
     if not times:
         return {}
     found: dict[str, set[int]] = {name: set() for name in times}
@@ -29,14 +29,14 @@ def number_units(scan: Scan, mapping: TableMapping) -> dict[str, str]:
 
 
 def _ends_sql(mapping: TableMapping, times: list[str], condition: str) -> str:
-    """SELECT: of each column the first and the last unit that one of its numbers can have."""
+    """The SELECT that gives the lowest and the highest unit of each column's numbers."""
     units = [_unit_sql(quoted(name)) for name in times]
     ends = ", ".join(f"min({unit}), max({unit})" for unit in units)
     return f"SELECT {ends} FROM {quoted(mapping.table)} WHERE {condition}"
 
 
 def _unit_sql(name: str) -> str:
-    """SQL: the place of a number's unit in `_UNITS`, NULL for what is no number."""
+    """SQL: the position of a number's unit in `_UNITS`, NULL for anything else."""
     return (
         f"CASE WHEN typeof({name}) NOT IN ('integer', 'real') THEN NULL "
         f"WHEN {name} >= 1e8 AND {name} < 1e11 THEN 1 WHEN {name} >= 1e11 AND {name} < 1e14 THEN 2 "

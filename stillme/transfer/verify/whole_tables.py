@@ -20,7 +20,6 @@ from stillme.postgresql.distributed import is_distributed
 from stillme.transfer.findings import Finding, FindingKind
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.connect import quoted
-from stillme.transfer.verify.legacy_side import is_text_key
 from stillme.transfer.verify.result import TableProof
 from stillme.transfer.verify.table import TableCase
 from stillme.transfer.verify.target_side import select
@@ -45,11 +44,12 @@ def _legacy(case: TableCase, proof: TableProof) -> Iterator[Finding]:
     try:
         (rows,) = connection.execute(f"SELECT count(*) FROM {table} NOT INDEXED").fetchone()
         lost = 0
-        if mapping.key is not None and mapping.has_rowid and not mapping.key_is_rowid:
-            key = quoted(mapping.key.legacy)
+        keys = mapping.key_columns
+        if keys and mapping.has_rowid and not mapping.key_is_rowid:
+            same = " AND ".join(f"k.{name} IS t.{name}" for name in map(quoted, keys.names))
             (lost,) = connection.execute(
                 f"SELECT count(*) FROM {table} AS t NOT INDEXED WHERE NOT EXISTS "
-                f"(SELECT 1 FROM {table} AS k WHERE k.{key} IS t.{key} AND k.rowid = t.rowid)"
+                f"(SELECT 1 FROM {table} AS k WHERE {same} AND k.rowid = t.rowid)"
             ).fetchone()
     finally:
         connection.close()
@@ -63,12 +63,14 @@ def _legacy(case: TableCase, proof: TableProof) -> Iterator[Finding]:
 
 def _target(alias: str, mapping: TableMapping) -> Iterator[Finding]:
     connection = connections[alias]
-    if mapping.key is None or is_distributed(connection, mapping.relation):
+    if not mapping.key_columns or is_distributed(connection, mapping.relation):
         # On a cluster each node plans by its own settings.
         return
-    key = '"' + mapping.key.target.replace('"', '""') + '"'
-    digest = "hashtextextended" if is_text_key(mapping) else "hashint8extended"
-    sums = f"SELECT count(*), sum({digest}({key}, 0)), count(*) - count({key}) FROM"
+    keys = mapping.key_columns
+    key = keys.target()
+    digest = "hashtextextended" if keys.holds_text else "hashint8extended"
+    text = key if len(keys.columns) == 1 else keys.target_text()
+    sums = f"SELECT count(*), sum({digest}({text}, 0)), count(*) - count({text}) FROM"
     ordered = f"(SELECT {key} FROM {mapping.relation} ORDER BY {key} OFFSET 0) AS ordered"
     is_alone = not connection.in_atomic_block
     with transaction.atomic(using=alias):
@@ -78,19 +80,19 @@ def _target(alias: str, mapping: TableMapping) -> Iterator[Finding]:
         scanned = _planned(alias, _BY_INDEX, f"{sums} {mapping.relation}")[0]
         by_index = _planned(alias, _BY_SCAN, f"{sums} {ordered}")[0]
         if scanned != by_index:
-            yield from _different(alias, mapping, key, scanned[0], by_index[0])
+            yield from _different(alias, mapping, scanned[0], by_index[0])
     if scanned[2]:
         found = f"{scanned[2]:,} rows without a key"
         yield Finding(FindingKind.EXTRA_ROW, mapping.target, None, "none", found)
 
 
-def _different(
-    alias: str, mapping: TableMapping, key: str, scanned: int, by_index: int
-) -> Iterator[Finding]:
+def _different(alias: str, mapping: TableMapping, scanned: int, by_index: int) -> Iterator[Finding]:
     """The primary key's index does not lead to the rows that the table has."""
+    keys = mapping.key_columns
+    where = f"{mapping.target}:{', '.join(keys.targets)}"
     yield Finding(
         FindingKind.INDEX,
-        f"{mapping.target}:{mapping.key.target if mapping.key else ''}",
+        where,
         None,
         f"{scanned:,} rows by a full scan",
         f"{by_index:,} rows by the primary key's index, or other ones",
@@ -98,15 +100,16 @@ def _different(
     )
     if scanned > _MOST_LISTED:
         return
-    ordered = f"SELECT {key} AS key FROM {mapping.relation} ORDER BY {key} OFFSET 0"
-    keys = f"SELECT key::text FROM ({ordered}) AS ordered"
-    there = Counter(row[0] for row in _planned(alias, _BY_INDEX, keys))
-    found = Counter(row[0] for row in _planned(alias, _BY_SCAN, keys))
+    key = keys.target()
+    ordered = f"(SELECT {key} FROM {mapping.relation} ORDER BY {key} OFFSET 0) AS ordered"
+    names = f"SELECT {keys.target_text()} FROM {ordered}"
+    there = Counter(row[0] for row in _planned(alias, _BY_INDEX, names))
+    found = Counter(row[0] for row in _planned(alias, _BY_SCAN, names))
     both = sorted((there - found).items())[:_MOST_NAMED] + sorted((found - there).items())
     for each, _ in both[: 2 * _MOST_NAMED]:
         yield Finding(
             FindingKind.INDEX,
-            f"{mapping.target}:{mapping.key.target if mapping.key else ''}",
+            where,
             each,
             f"{there[each]} rows by a full scan",
             f"{found[each]} by the index",

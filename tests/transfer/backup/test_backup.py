@@ -198,7 +198,7 @@ def test_a_killed_backup_is_made_again_by_the_same_command(
     folder = tmp_path / "backup"
     environment = {
         **os.environ,
-        **legacy_variables(settings.LEGACY_FILES, settings.LEGACY_VECTOR_DIR),
+        **legacy_variables(settings.TRANSFER["FILES"], settings.LEGACY_VECTOR_DIR),
     }
     done = subprocess.run([sys.executable, "-c", KILLED, str(folder)], env=environment)
     assert done.returncode == -signal.SIGKILL
@@ -232,7 +232,7 @@ def test_the_vector_folder_is_copied_with_its_digests(legacy: Path, tmp_path: Pa
     assert paths == ["chroma.sqlite3", "segment/data_level0.bin"]
     (tmp_path / "backup" / "vector_db" / "segment" / "data_level0.bin").write_bytes(b"vectorz")
     assert len(check_backup(tmp_path / "backup")) == 1
-    assert back_up(tmp_path / "without", vectors=False).folders == []
+    assert back_up(tmp_path / "without", with_stores=False).folders == []
 
 
 WRITER = """

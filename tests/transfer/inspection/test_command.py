@@ -18,7 +18,7 @@ from stillme.transfer.registry import legacy_models
 from stillme.transfer.reports.schema_doc import schema_document
 from tests.transfer.load.support import change
 
-DOCUMENT = ("inspect_sqlite", "--schema-doc", "docs/schema.md", "--check")
+DOCUMENT = ("inspect_sqlite", "--schema-doc", "docs/reference/schema.md", "--check")
 ROOT = Path(__file__).resolve().parents[3]
 
 
@@ -87,7 +87,7 @@ def test_no_file_at_all(tmp_path: Path, use_legacy_files: Callable[[Path], None]
 
 
 def test_the_schema_documentation_is_up_to_date() -> None:
-    assert (ROOT / "docs" / "schema.md").read_text("utf-8") == schema_document()
+    assert (ROOT / "docs" / "reference" / "schema.md").read_text("utf-8") == schema_document()
 
 
 def test_a_stale_documentation_is_told_and_renewed(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from stillme.demo.samples import make_hostile, make_samples
 from stillme.transfer.findings import ignore_event
+from stillme.transfer.reports.terminal_inspect import clock_sentence
 from stillme.transfer.selection import Selection
 from stillme.transfer.sqlite.profile_shapes import json_troubles, text_troubles, time_shape
 from stillme.transfer.steps.inspect import inspect_files
@@ -104,8 +105,31 @@ def test_the_clock_and_its_evidence(legacy: Path, settings: Any) -> None:
     assert found.clock.usual == 420
     assert sum(found.clock.evidence.values()) > 60
     assert not found.open_clock
+    assert {"Asia/Bangkok", "Asia/Ho_Chi_Minh"} <= set(found.zones)
+    assert not {"UTC", "Europe/Berlin", "Asia/Tokyo"} & set(found.zones)
+    assert f"it fits LEGACY_TIME_ZONE={found.zones[0]}, or another of" in clock_sentence(found)
     settings.LEGACY_TIME_ZONE = "Europe/Berlin"
     assert "differs from the evidence" in file(inspect_files(), "rss").open_clock
+    settings.LEGACY_TIME_ZONE = "Asia/Ho_Chi_Minh"
+    assert not file(inspect_files(), "rss").open_clock
+
+
+def test_the_zones_that_fit_a_summer_and_a_winter(legacy: Path) -> None:
+    change(
+        legacy,
+        "rss",
+        "UPDATE rss_fetch_cycles SET started_at = '2025-07-01T12:00:00', "
+        "created_at = '2025-07-01 10:00:00'",
+        "UPDATE rss_fetch_items SET fetch_timestamp = '2025-12-01T12:00:00', "
+        "created_at = '2025-12-01 11:00:00'",
+    )
+    found = file(inspect_files(), "rss")
+    assert {"Europe/Berlin", "Europe/Paris"} <= set(found.zones)
+    assert not {"Africa/Lagos", "Europe/Helsinki"} & set(found.zones)
+    change(legacy, "rss", "UPDATE rss_fetch_items SET created_at = '2025-12-01 07:45:00'")
+    found = file(inspect_files(), "rss")
+    assert found.zones == []
+    assert "no time zone fits all of it" in clock_sentence(found)
 
 
 def test_local_times_without_evidence_are_an_open_question(legacy: Path) -> None:
@@ -147,7 +171,7 @@ def test_troubles() -> None:
 
 def agree(folder: Path) -> None:
     """The fast prediction equals the policy asked for every row of every table."""
-    plan = make_plan(Selection(), folder, "auto", None, ignore_event)
+    plan = make_plan(Selection(), folder, None, ignore_event)
     aside: dict[str, tuple[int, ...]] = {}
     for planned in plan.tables:
         known = {parent: aside.get(parent, ()) for parent in planned.job.parents}

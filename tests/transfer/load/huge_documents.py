@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
 from stillme.transfer.sqlite import huge_cell
-from stillme.transfer.sqlite.huge_cell import HugeCell
 from tests.transfer.load.support import query
 
 HUGE, PIECE = 400, 64
@@ -28,26 +25,6 @@ def lower_threshold(patch: pytest.MonkeyPatch) -> None:
     """Everything is huge early."""
     patch.setattr(huge_cell, "HUGE_BYTES", HUGE)
     patch.setattr(huge_cell, "PIECE_BYTES", PIECE)
-
-
-@contextmanager
-def read_whole() -> Iterator[list[str]]:
-    """Notes the columns whose huge value is read as one."""
-    found: list[str] = []
-    read = HugeCell.read
-
-    def noted(cell: HugeCell) -> bytes:
-        found.append(cell.column)
-        return read(cell)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(HugeCell, "read", noted)
-        yield found
-
-
-def server_compares() -> bool:
-    ((version,),) = query("SELECT current_setting('server_version_num')::int")
-    return bool(version >= 160_000)
 
 
 def held(key: int = 900) -> Any:

@@ -18,6 +18,7 @@ from stillme.transfer.errors import StateError
 from stillme.transfer.findings import FindingKind
 from stillme.transfer.selection import Selection
 from stillme.transfer.sqlite.backup_check import check_copy
+from stillme.transfer.sqlite.foreign_names import names_of
 from stillme.transfer.steps.capture import install_capture
 from stillme.transfer.steps.inspect import inspect_files
 from stillme.transfer.take_inventory import leave
@@ -150,3 +151,15 @@ def test_a_column_whose_expression_fails(
     assert query("SELECT count(*) FROM continuum.tier_metrics") == [(ROWS - 1,)]
     [finding] = judge().findings.kept
     assert (finding.kind, finding.where) == (FindingKind.INVENTORY, "continuum.tier_metrics.js")
+
+
+def test_a_trigger_that_came_since_is_seen_on_the_same_connection(tmp_path: Path) -> None:
+    """A compiled EXPLAIN must not be used again: its table may have been freed (a crash)."""
+    declared = "CREATE TABLE t (a)"
+    with closing(sqlite3.connect(tmp_path / "f.db")) as reader:
+        with closing(sqlite3.connect(tmp_path / "f.db")) as writer:
+            writer.execute(declared)
+            assert names_of(reader, "t", declared, ["a"]) == ""
+            writer.execute("CREATE TRIGGER x AFTER INSERT ON t BEGIN SELECT slug(NEW.a); END")
+        reader.execute("SELECT name FROM sqlite_master").fetchall()
+        assert names_of(reader, "t", declared, ["a"]) == "the function slug()"

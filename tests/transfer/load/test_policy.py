@@ -1,8 +1,10 @@
-"""docs/values.md, row by row: what becomes of one stored value."""
+"""docs/reference/values.md, row by row: what becomes of one stored value."""
 
 from __future__ import annotations
 
+import random
 import re
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +13,14 @@ import pytest
 from stillme.transfer import kinds
 from stillme.transfer.kinds import Stamp
 from stillme.transfer.sqlite.clock import Clock
-from stillme.transfer.sqlite.spans import Span
-from stillme.transfer.steps.rows.policy import Refused, RowContext, convert
+from stillme.transfer.steps.kinds import convert
+from stillme.transfer.steps.kinds.base import Refused, RowContext
+from stillme.transfer.verify.kinds import expect, judge_of
+from stillme.transfer.verify.kinds.base import Surroundings
+from stillme.transfer.verify.local_clock import LocalClock
 
-HANOI = RowContext(Clock(usual=420, evidence={420: 9}, spans=(Span("", "", 420),)), 420)
-BERLIN = RowContext(Clock(usual=60, zone="Europe/Berlin"))
+HANOI = RowContext(Clock(usual=420, evidence={420: 9}), 420)
+BERLIN = RowContext(Clock(zone="Europe/Berlin"))
 SECONDS = RowContext(epoch_unit="seconds")
 MILLIS = RowContext(epoch_unit="milliseconds")
 JULIAN = RowContext(epoch_unit="julian")
@@ -165,8 +170,8 @@ def test_a_julian_day_before_the_calendar() -> None:
     ("stored", "text", "reason"),
     [
         ("2025-12-01T12:00:00", "2025-12-01 11:00:00+00", ""),
-        ("2025-07-01T12:00:00", "2025-07-01 10:00:00+00", "clock_offset"),
-        ("2025-10-26T02:30:00", "2025-10-26 00:30:00+00", "clock_offset"),  # twice: the first
+        ("2025-07-01T12:00:00", "2025-07-01 10:00:00+00", ""),
+        ("2025-10-26T02:30:00", "2025-10-26 00:30:00+00", "clock_guess"),  # twice: the first
         ("2025-03-30T02:30:00", "2025-03-30 01:30:00+00", "clock_gap"),  # never
     ],
 )
@@ -174,6 +179,32 @@ def test_a_zone_with_summer_time(stored: str, text: str, reason: str) -> None:
     cell = convert(ISO, False, "text", stored.encode(), BERLIN)
     assert (cell.text, cell.reason) == (text, reason)
     assert cell.repaired == (reason == "clock_gap")
+
+
+@pytest.mark.parametrize(
+    ("row_offset", "start", "hour", "reason"),
+    [
+        (120, None, 0, ""),  # the row's twin tells
+        (60, None, 1, ""),
+        (0, None, 0, "clock_guess"),  # a twin of another clock
+        (None, b"2025-10-26T02:50:00", 1, ""),  # it was completed after it started
+        (120, b"2025-10-26T02:50:00", 1, ""),
+        (None, b"2025-10-26 00:10:00", 0, "clock_guess"),  # either may be meant
+        (None, b"2025-10-26 01:10:00", 1, ""),
+        (None, b"2025-10-26T04:00:00", 0, "clock_guess"),  # it started after both
+        (None, b"soon", 0, "clock_guess"),
+    ],
+)
+def test_the_hour_that_came_twice(
+    row_offset: int | None, start: bytes | None, hour: int, reason: str
+) -> None:
+    earlier = None if start is None else ("text", start)
+    row = RowContext(BERLIN.clock, row_offset, None, earlier)
+    cell = convert(ISO, False, "text", b"2025-10-26T02:30:00", row)
+    assert (cell.text, cell.reason) == (f"2025-10-26 0{hour}:30:00+00", reason)
+    around = Surroundings(LocalClock("Europe/Berlin"), row_offset, None, earlier)
+    judged = expect(ISO, False, "text", b"2025-10-26T02:30:00", around)
+    assert (str(judge_of(ISO).show(judged.value)), judged.kept) == (cell.text, reason)
 
 
 def test_a_row_of_another_offset_keeps_its_original() -> None:
@@ -186,25 +217,66 @@ def test_a_row_of_another_offset_keeps_its_original() -> None:
     )
 
 
-def test_without_a_twin_the_nearest_evidence_counts() -> None:
-    spans = (
-        Span("2025-10-01T00:00:00", "2025-10-05T00:00:00", 120),
-        Span("2025-11-01T00:00:00", "2025-11-05T00:00:00", 60),
+def test_without_a_twin_the_commonest_offset_is_a_guess() -> None:
+    row = RowContext(Clock(usual=60, evidence={60: 5, 120: 3}))
+    cell = convert(ISO, False, "text", b"2025-07-06T12:00:00", row)
+    assert (cell.text, cell.reason) == ("2025-07-06 11:00:00+00", "clock_guess")
+    assert not cell.repaired
+
+
+@pytest.mark.parametrize(
+    ("evidence", "minutes", "reason"),
+    [({60: 5, 120: 3}, 60, ""), ({120: 3}, 120, "clock_offset"), ({120: 1, 180: 1}, 120, "x")],
+)
+def test_a_completion_before_its_start_was_written_by_another_offset(
+    evidence: dict[int, int], minutes: int, reason: str
+) -> None:
+    """Only by one that the file shows: else the row means what it says."""
+    clock = Clock(usual=60, evidence=evidence)
+    row = RowContext(clock, 120, None, ("text", b"2025-10-26T02:50:00"))
+    cell = convert(ISO, False, "text", b"2025-10-26T02:10:00", row)
+    assert cell.text == f"2025-10-26 0{(130 - minutes) // 60}:10:00+00"
+    assert bool(cell.reason) == bool(reason)
+
+
+def random_time(rng: random.Random) -> bytes:
+    """A local time, now and then in an hour that is skipped or comes twice."""
+    day = rng.choice(("2025-10-26", "2025-03-30", "2025-07-01", "2025-12-01", "2075-07-01"))
+    seconds = rng.choice((":00", ":00.5", "", ":00.250000", "+01:00", "Z"))
+    return (
+        f"{day}{rng.choice('TTT ')}0{rng.randrange(1, 5)}:{rng.randrange(60):02d}{seconds}".encode()
     )
-    row = RowContext(Clock(usual=60, evidence={60: 5, 120: 5}, spans=spans))
-    early = convert(ISO, False, "text", b"2025-10-06T12:00:00", row)
-    late = convert(ISO, False, "text", b"2025-10-30T12:00:00", row)
-    assert (early.text, late.text) == ("2025-10-06 10:00:00+00", "2025-10-30 11:00:00+00")
+
+
+def test_the_loader_and_the_judge_read_local_times_alike() -> None:
+    rng = random.Random(20261129)
+    for _ in range(2000):
+        zone = rng.choice((None, None, "Europe/Berlin", "Australia/Lord_Howe", "America/Sao_Paulo"))
+        offsets = sorted(rng.sample((60, 120, 180), rng.randrange(4)))
+        usual = rng.choice(offsets) if offsets else 0
+        shown = rng.choice((None, None, 60, 120))
+        earlier = rng.choice((None, ("null", None), ("integer", 5), ("text", random_time(rng))))
+        stored = random_time(rng)
+        clock = Clock(usual, zone, dict.fromkeys(offsets, 1))
+        cell = convert(ISO, False, "text", stored, RowContext(clock, shown, None, earlier))
+        around = Surroundings(LocalClock(zone, usual, tuple(offsets)), shown, None, earlier)
+        judged = expect(ISO, False, "text", stored, around)
+        case = (zone, offsets, usual, shown, earlier, stored)
+        told = str(judge_of(ISO).show(judged.value))
+        assert datetime.fromisoformat(told) == datetime.fromisoformat(cell.text or ""), case
+        assert judged.kept == cell.reason, case
 
 
 def test_every_documented_reason_is_tested() -> None:
-    """The reasons in docs/values.md and the reasons these tests produce are the same set."""
-    page = (Path(__file__).parents[3] / "docs" / "values.md").read_text(encoding="utf-8")
+    """The reasons in values.md and the reasons these tests produce are the same set."""
+    page = (Path(__file__).parents[3] / "docs" / "reference" / "values.md").read_text(
+        encoding="utf-8"
+    )
     rows = [line.split("|") for line in page.splitlines() if line.startswith("| ")]
     cells = [row[4] for row in rows if len(row) >= 7]
     documented = {reason for cell in cells for reason in re.findall(r"`(\w+)`", cell)}
     here = {case[4] for case in ACCEPTED} | {case[3] for case in REFUSED}
-    here |= {"null_in_required", "epoch", "clock_gap", "clock_offset"}
+    here |= {"null_in_required", "epoch", "clock_gap", "clock_offset", "clock_guess"}
     # These are about a row, not a cell: test_rows.py.
     rowwise = {"duplicate_key", "no_key", "missing_column", "missing_parent", "refused_by_target"}
     assert documented == (here | rowwise) - {""}

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from stillme.demo.samples import make_samples
+from stillme.transfer.keys import real_key
 from stillme.transfer.models import KeptCell
-from stillme.transfer.raw_cells import real_spelled
 from tests.transfer.load.support import FILES, change, content, query, run_import
 from tests.transfer.load.test_rows import make_untyped
 from tests.transfer.verify.support import judge
@@ -66,4 +66,4 @@ def test_prune_keeps_what_is_kept_of_a_row_that_is_there(untyped: Path) -> None:
 
 @pytest.mark.parametrize("text", ["1.0e+16", "1e16", "text", "", "0.10", "1", "nan ", "Inf"])
 def test_a_text_that_no_real_is_spelled_as(text: str) -> None:
-    assert real_spelled(text) is None
+    assert real_key(text) is None

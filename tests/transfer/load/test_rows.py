@@ -196,4 +196,4 @@ def test_each_set_aside_row_keeps_its_own_record(hostile: Any) -> None:
 def hostile_path() -> Path:
     from django.conf import settings as project
 
-    return Path(project.LEGACY_FILES["continuum"]["path"])
+    return Path(project.TRANSFER["FILES"]["continuum"]["path"])

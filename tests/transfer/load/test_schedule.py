@@ -131,9 +131,7 @@ def test_a_scan_in_parts_sees_every_row_once(
         legacy.execute("UPDATE rss_fetch_items SET id = 9223372036854775807 WHERE id = 1")
         legacy.commit()
     (tmp_path / "copies").mkdir()
-    plan = make_plan(
-        Selection(files=("rss",)), tmp_path / "copies", "auto", None, lambda event: None
-    )
+    plan = make_plan(Selection(files=("rss",)), tmp_path / "copies", None, lambda event: None)
     mappings = [planned.job.mapping for planned in plan.tables]
     copy = plan.snapshots[0].path
     scan: Any = partial(scan_in_parts, copy, threads=threads)
@@ -158,7 +156,6 @@ def test_a_scan_of_a_damaged_copy_is_an_error_of_sqlite(
     plan = make_plan(
         Selection(tables=("rss_fetch_items",)),
         tmp_path / "copies",
-        "auto",
         None,
         lambda event: None,
     )

@@ -15,7 +15,7 @@ from stillme.transfer.steps.syncing.live_file import LiveFile
 
 def unequal(file: LegacyFile) -> dict[str, list[str]]:
     """Table of one file -> keys of rows that are not the same on both sides."""
-    live, whole = LiveFile(file, None), KeyRange(0, None, None)
+    live, whole = LiveFile(file, None), KeyRange(0)
     found = {t: compare_range("default", source, whole) for t, source in live.tables.items()}
     live.close()
     return {table: keys for table, keys in found.items() if keys}
@@ -29,7 +29,7 @@ def differences() -> dict[str, object]:
             continue
         live = LiveFile(file, None)
         for table, source in live.tables.items():
-            keys = compare_range("default", source, KeyRange(0, None, None))
+            keys = compare_range("default", source, KeyRange(0))
             rows = row_count(live.connection, source.job.mapping.table)
             relation = source.job.mapping.relation
             target = fetch_all(connection, f"SELECT count(*) FROM {relation}")[0][0]

@@ -6,7 +6,8 @@ import sqlite3
 from pathlib import Path
 
 from stillme.transfer import kinds
-from stillme.transfer.mapping import MappedColumn, TableMapping
+from stillme.transfer.key_columns import KeyColumns, MappedColumn
+from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.schema import read_schema
 
 # Connections that writers left open after an exception; the fixture `left_open` closes them.
@@ -58,7 +59,7 @@ def _mapping(table) -> TableMapping:
         declared_table=table.name,
         schema="test",
         target_table=table.name,
-        key=key,
+        key_columns=KeyColumns(() if key is None else (key,)),
         columns=columns,
         extra=(),
         derived=(),

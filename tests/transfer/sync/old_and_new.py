@@ -142,7 +142,7 @@ def assert_nothing_lost(logs: list[Path]) -> int:
 
 
 def _compare(legacy, target, table, mapping, expected) -> None:
-    key = mapping.key.legacy
+    (key,) = mapping.key_columns.names
     stored = [dict(row) for row in legacy.execute(f"SELECT * FROM {table}")]
     by_key = {row[key]: row for row in stored}
     assert len(by_key) == len(stored)

@@ -1,4 +1,4 @@
-"""The clock of a file is decided by its rows: what rows that come and go may change of it.
+"""An import decides the clock of a file; rows that come and go change nothing until the next one.
 
 Local times are in `tier_audit`, the evidence that says what they mean in `forgetting_metrics`.
 """
@@ -18,14 +18,15 @@ from django.core.management import call_command
 
 from continuum.models import ForgettingMetric, TierAudit
 from stillme.transfer import ledger, quarantine
-from stillme.transfer.errors import TransferError
+from stillme.transfer.errors import StateError, TransferError
 from stillme.transfer.findings import ignore_event
-from stillme.transfer.models import FileState, KeptCell, QuarantinedRow
+from stillme.transfer.models import FileState, KeptCell, QuarantinedRow, RunFile
 from stillme.transfer.registry import legacy_files
 from stillme.transfer.selection import Selection
 from stillme.transfer.steps.capture import install_capture
 from stillme.transfer.steps.follow import FollowOptions, follow
 from stillme.transfer.steps.load import ImportOptions, import_files
+from stillme.transfer.steps.readiness_list import go_list
 from stillme.transfer.steps.syncing.follower import Follower
 
 from .equal import differences, unequal
@@ -65,21 +66,12 @@ def kinds():
     told = io.StringIO()
     with pytest.raises(SystemExit):
         call_command("verify_migration", "--format", "json", stdout=told)
-    import sys
-
-    sys.stderr.write(
-        "".join(
-            str(f) + chr(10)
-            for f in json.loads(told.getvalue())["findings"]
-            if f["kind"] != "quarantine_open"
-        )
-    )
     return {f["kind"] for f in json.loads(told.getvalue())["findings"]} - {"quarantine_open"}
 
 
 @pytest.fixture
 def seasons(legacy):
-    """Winter's offset until March, summer's from October on; two rows between."""
+    """Winter's offset until March, summer's from October on; two rows between without a twin."""
     path = legacy() / "continuum_memory.db"
     write(
         path,
@@ -92,7 +84,8 @@ def seasons(legacy):
     )
     install_capture("default", Selection())
     follow(ONCE)
-    assert (hour(MAY), hour(AUGUST)) == (11, 10)
+    import_files(JOB)
+    assert (hour(MAY), hour(AUGUST)) == (11, 11)
     return path
 
 
@@ -100,7 +93,17 @@ def heard(seen):
     return [e.data["message"] for e in seen if "reading again" in e.data.get("message", "")]
 
 
-def test_another_clock_is_noticed(legacy):
+def unknown(seen):
+    return [e.data["message"] for e in seen if "no row showed" in e.data.get("message", "")]
+
+
+def lines(subject):
+    found = go_list("default", [f for f in legacy_files() if f.path.exists()], None)
+    return [(line.colour, line.finding) for line in found if line.subject == subject]
+
+
+def test_an_offset_that_no_row_showed_is_told_and_waits_for_an_import(legacy):
+    """The row itself is read by its own twin."""
     data = legacy()
     install_capture("default", Selection())
     follow(ONCE)
@@ -111,8 +114,15 @@ def test_another_clock_is_noticed(legacy):
     )
     seen = []
     follow(ONCE, seen.append)
-    assert any("another clock offset" in e.data.get("message", "") for e in seen)
+    assert "rss: a row shows the clock offset +02:00" in unknown(seen)[0]
     assert differences() == {}
+    assert kinds() == set()
+    [(colour, finding)] = lines("rss: clock")
+    assert colour == "no-go"
+    assert "import_sqlite again" in finding
+    import_files(JOB)
+    assert lines("rss: clock") == []
+    assert kinds() == set()
 
 
 def test_a_large_round_with_another_clock(legacy):
@@ -127,41 +137,42 @@ def test_a_large_round_with_another_clock(legacy):
     )
     follow(ONCE)
     assert differences() == {}
-
-
-@pytest.mark.parametrize("count", [1, 700])
-def test_evidence_between_two_offsets_moves_the_turn(seasons, count):
-    write(seasons, evidence("2026-04-10 12:00:00", 2, count))
-    seen = []
-    follow(ONCE, seen.append)
-    assert heard(seen)
-    assert (hour(MAY), hour(AUGUST)) == (10, 10)
-    assert differences() == {}
     assert kinds() == set()
 
 
-def test_evidence_beside_its_like_changes_nothing(seasons):
-    write(seasons, evidence("2026-10-02 12:00:00", 2, 5), evidence("2026-02-01 12:00:00", 1))
+def test_a_row_without_a_twin_is_a_guess_that_is_counted(seasons):
+    guesses = KeptCell.objects.filter(reason="clock_guess")
+    assert set(guesses.filter(table="tier_audit").values_list("key", flat=True)) >= {"9001", "9002"}
+    assert kinds() == set()
+    [(colour, finding)] = lines("local times")
+    assert colour == "look"
+    assert finding.startswith(f"{guesses.count()} local times were read by a guess")
+    result = import_files(JOB)
+    assert any("read by a guess" in notice for notice in result.notices)
+    told = io.StringIO()
+    with pytest.raises(SystemExit):
+        call_command("verify_migration", "--format", "json", stdout=told)
+    assert any("tier_audit: 2 local times" in n for n in json.loads(told.getvalue())["notices"])
+
+
+def test_more_rows_of_a_known_offset_change_nothing(seasons):
+    write(seasons, evidence("2026-04-10 12:00:00", 2, 700), evidence("2026-07-01 12:00:00", 1))
     seen = []
     follow(ONCE, seen.append)
     assert not heard(seen)
+    assert not unknown(seen)
+    assert (hour(MAY), hour(AUGUST)) == (11, 11)
     assert differences() == {}
+    assert kinds() == set()
+    result = import_files(JOB)
+    assert all(not t.outcome.updated and not t.outcome.inserted for t in result.tables)
 
 
-def test_a_turn_moves_back_with_its_evidence(seasons):
-    write(seasons, evidence("2026-04-10 12:00:00", 2, start=5000))
+def test_the_usual_offset_stays_when_its_rows_are_gone(seasons):
+    write(seasons, "DELETE FROM forgetting_metrics WHERE evaluation_timestamp < '2026-09'")
     follow(ONCE)
-    assert hour(MAY) == 10
-    write(seasons, "DELETE FROM forgetting_metrics WHERE id = 5000")
-    follow(ONCE)
-    assert hour(MAY) == 11
-    assert differences() == {}
-
-
-def test_a_turn_that_moved_while_nobody_followed(seasons):
-    write(seasons, evidence("2026-04-10 12:00:00", 2))
     import_files(JOB)
-    assert hour(MAY) == 10
+    assert (hour(MAY), hour(AUGUST)) == (11, 11)
     assert differences() == {}
     assert kinds() == set()
 
@@ -170,9 +181,7 @@ def test_the_usual_offset_stays_when_the_other_becomes_the_commonest(seasons):
     kept = KeptCell.objects.filter(table="forgetting_metrics")
     before = set(kept.values_list("key", flat=True))
     write(seasons, evidence("2026-10-03 12:00:00", 2, 60))
-    seen = []
-    follow(ONCE, seen.append)
-    assert not heard(seen)
+    follow(ONCE)
     assert before < set(kept.values_list("key", flat=True))
     assert kept.count() == len(before) + 60
     assert differences() == {}
@@ -200,71 +209,56 @@ def test_without_any_evidence_the_offset_found_before_stays(legacy):
     assert dict(TierAudit.objects.values_list("pk", "created_at")) == before
 
 
-def test_another_clock_while_the_files_are_frozen_calls_the_cut_over_off(seasons):
+def test_an_unknown_offset_while_the_files_are_frozen_calls_the_cut_over_off(seasons):
     from stillme.transfer.steps import cutover
 
     def late(event):
         if event.data.get("name") == "drain what came meanwhile":
-            write(seasons, evidence("2026-04-10 12:00:00", 2))
+            write(seasons, evidence("2026-04-10 12:00:00", 3))
 
-    with pytest.raises(TransferError, match="another clock offset"):
+    with pytest.raises(TransferError, match="which no row showed"):
         cutover.cut_over(options(), late)
     assert state("continuum") == "following"
     write(seasons, audit(9003, "2026-05-02T12:00:00"))
     follow(ONCE)
-    assert (hour(MAY), hour(9003)) == (10, 10)
+    import_files(JOB)
+    assert (hour(MAY), hour(9003)) == (11, 11)
     cut_over()
-    assert differences() == {}
-
-
-def test_another_clock_while_the_cut_over_drains(seasons):
-    from stillme.transfer.steps import cutover
-
-    def early(event):
-        if event.data.get("name") == "prepare the proof":
-            write(seasons, evidence("2026-04-10 12:00:00", 2, 100))
-
-    cutover.cut_over(options(), early)
-    assert hour(MAY) == 10
     assert differences() == {}
 
 
 def test_evidence_deleted_on_postgresql_moves_no_other_time(seasons):
-    """The file would read the row in May otherwise: it gets what reads as the same instant."""
-    write(seasons, evidence("2026-04-10 12:00:00", 2, start=5000))
-    follow(ONCE)
     before = dict(TierAudit.objects.values_list("pk", "created_at"))
     cut_over()
-    ForgettingMetric.objects.filter(pk=5000).delete()
+    ForgettingMetric.objects.filter(measured_at__lt="2026-09-01 00:00+00").delete()
+    TierAudit.objects.filter(pk=MAY).update(reason="seen")
     roll_back()
     assert dict(TierAudit.objects.values_list("pk", "created_at")) == before
-    assert hour(MAY) == 10
     assert differences() == {}
     assert kinds() == set()
     with closing(sqlite3.connect(seasons)) as db:
         query = "SELECT created_at FROM tier_audit WHERE id IN (9001, 9002) ORDER BY id"
         texts = [text for (text,) in db.execute(query)]
-    assert texts[0] != "2026-05-01T12:00:00"
-    assert texts[1] == "2026-08-20T12:00:00"
+    assert texts == ["2026-05-01T12:00:00", "2026-08-20T12:00:00"]
     write(seasons, audit(9004, "2026-11-01T12:00:00"))
     follow(ONCE)
     assert differences() == {}
+    import_files(JOB)
+    assert kinds() == set()
 
 
-def test_rows_set_aside_stay_in_the_file_when_its_clock_moves_on_the_way_back(seasons):
-    write(
-        seasons,
-        evidence("2026-04-10 12:00:00", 2, start=5000),
-        audit(9005, "2026-05-03T12:00:00").replace("'b'", "CAST(x'c328' AS TEXT)"),
-    )
+def test_a_zone_that_is_named_while_a_file_is_followed(seasons, settings):
+    """Half of the rows read by it, half not: nobody writes until all are."""
+    settings.LEGACY_TIME_ZONE = "Europe/Berlin"
+    with pytest.raises(StateError, match="import_sqlite again"):
+        follow(ONCE)
+    assert lines("continuum: clock")[0][0] == "no-go"
+    import_files(JOB)
     follow(ONCE)
-    assert QuarantinedRow.objects.filter(table="tier_audit", key="9005").exists()
-    cut_over()
-    ForgettingMetric.objects.filter(pk=5000).delete()
-    roll_back()
-    with closing(sqlite3.connect(seasons)) as db:
-        assert db.execute("SELECT count(*) FROM tier_audit WHERE id = 9005").fetchone() == (1,)
-    assert QuarantinedRow.objects.filter(table="tier_audit", key="9005").exists()
+    assert (hour(MAY), hour(AUGUST)) == (10, 10)
+    assert not KeptCell.objects.filter(table="tier_audit").exists()
+    assert lines("local times")[0][0] == "go"
+    assert differences() == {}
 
 
 def test_a_number_that_unsettles_its_columns_unit(seasons):
@@ -293,10 +287,10 @@ def retried(path, key, statement):
     assert quarantine.retry("default", [row]).still == ()
 
 
-def test_a_retried_row_is_read_by_the_offset_of_its_time(seasons):
+def test_a_retried_row_is_read_as_the_import_reads(seasons):
     bad = audit(9006, "2026-08-21T12:00:00").replace("'b'", "CAST(x'c328' AS TEXT)")
     retried(seasons, 9006, bad)
-    assert hour(9006) == 10
+    assert hour(9006) == 11
     retried(
         seasons,
         9007,
@@ -311,15 +305,19 @@ def test_a_retried_row_is_read_by_the_offset_of_its_time(seasons):
     assert kinds() == set()
 
 
-def test_a_retry_without_the_file_that_tells_the_offset(seasons):
-    write(seasons, audit(9006, "2026-08-21T12:00:00").replace("'b'", "CAST(x'c328' AS TEXT)"))
+def test_a_retry_without_the_file_that_tells_the_unit(seasons):
+    for key, stamp in ((9006, "'2026-08-21T12:00:00'"), (9007, "1700000000")):
+        bad = audit(key, "x").replace("'x'", stamp).replace("'b'", "CAST(x'c328' AS TEXT)")
+        write(seasons, bad)
     follow(ONCE)
-    row = QuarantinedRow.objects.get(key="9006", status="open")
-    quarantine.edit("default", row, row.column, "mended", "text")
+    rows = [QuarantinedRow.objects.get(key=key, status="open") for key in ("9006", "9007")]
+    for row in rows:
+        quarantine.edit("default", row, row.column, "mended", "text")
     seasons.rename(seasons.with_suffix(".away"))
-    with pytest.raises(TransferError, match=r"hangs on other rows of .* put the file back"):
-        quarantine.retry("default", [row])
-    assert QuarantinedRow.objects.get(key="9006").status == "open"
+    assert quarantine.retry("default", rows[:1]).still == ()
+    assert hour(9006) == 11
+    with pytest.raises(TransferError, match=r"depends on other rows of .* put the file back"):
+        quarantine.retry("default", rows[1:])
 
 
 @pytest.mark.parametrize("catch_up", [lambda: follow(ONCE), lambda: import_files(JOB)])
@@ -345,10 +343,12 @@ def test_a_column_that_comes_with_a_default_and_goes(seasons, catch_up):
     assert kinds() == set()
 
 
-def test_what_was_decided_is_in_the_state_of_the_file(seasons):
-    noted = FileState.objects.get(pk="continuum").details["clock"]
-    assert (noted["zone"], noted["usual"], noted["offsets"]) == (None, 60, [60, 120])
-    assert noted["turns"]
+def test_what_was_decided_is_in_the_ledger(seasons):
+    clock = RunFile.objects.filter(file="continuum").latest("run_id").clock
+    assert (clock["zone"], clock["usual_minutes"]) == (None, 60)
+    assert set(clock["evidence"]) == {"60", "120"}
+    decided = FileState.objects.get(pk="continuum").details["decided"]
+    assert "tier_audit" in decided["shapes"]
 
 
 def random_write(rng, number):

@@ -100,7 +100,7 @@ def test_the_whole_way(legacy):
 
 
 def backup(folder):
-    back_up(folder, vectors=False)
+    back_up(folder, with_stores=False)
     return folder
 
 

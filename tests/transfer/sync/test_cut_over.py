@@ -100,7 +100,7 @@ def colours(**given):
 
 def test_backup_must_be_fresh_and_of_these_files(data, tmp_path):
     folder = tmp_path / "backup"
-    back_up(folder, vectors=False)
+    back_up(folder, with_stores=False)
     assert colours(backup=folder)["backup"] == "go"
     manifest = folder / "manifest.json"
     found = json.loads(manifest.read_text())

@@ -1,4 +1,4 @@
-"""What callers of the classes get while writes are refused, as docs/services.md lists it."""
+"""What callers of the classes get while writes are refused, as services.md lists it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from stillme.transfer.sqlite.capture import freeze
 from stillme.transfer.steps.capture import install_capture, target_tables
 from stillme.transfer.steps.syncing.live_file import LiveFile
 
-PAGE = Path(__file__).resolve().parents[3] / "docs" / "services.md"
+PAGE = Path(__file__).resolve().parents[3] / "docs" / "reference" / "services.md"
 FIGURES = ("item", "L0", "L1", "why", 0.9, 3, 0.9)
 NEW = {
     "KnowledgeRetention.add_knowledge": lambda: KnowledgeRetention().add_knowledge("a", "b"),

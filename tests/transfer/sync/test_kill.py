@@ -24,7 +24,7 @@ from accuracy.models import AccuracyScore
 from knowledge.models import KnowledgeItem, LearningSession
 from stillme.demo.samples.writer import expected_state
 from stillme.transfer.models import QuarantinedRow
-from stillme.transfer.postgresql.copy import fetch_all, quoted
+from stillme.transfer.postgresql.copy import fetch_all
 from stillme.transfer.registry import legacy_files
 from stillme.transfer.steps.syncing.live_file import LiveFile
 from tests.transfer.forked import fork_group, kill_after
@@ -114,13 +114,13 @@ def compare_with_witness(logs):
 
 
 def check_table(db, table, rows, mapping):
-    name = mapping.key.legacy
+    (name,) = mapping.key_columns.names
     aside = set(
         QuarantinedRow.objects.filter(table=table)
         .exclude(status="repaired")
         .values_list("key", flat=True)
     )
-    found = fetch_all(connection, f"SELECT {quoted(mapping.key.target)} FROM {mapping.relation}")
+    found = fetch_all(connection, f"SELECT {mapping.key_columns.target()} FROM {mapping.relation}")
     present = [row[0] for row in found]
     assert len(present) == len(set(present))
     target = set(present)

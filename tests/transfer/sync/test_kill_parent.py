@@ -152,7 +152,7 @@ def bench(legacy, target_environment, settings, tmp_path) -> Iterator[Bench]:
     scratch = tmp_path / "tmp"
     scratch.mkdir()
     environment = {**target_environment, "LEGACY_DATA_DIR": str(data)}
-    for name, file in settings.LEGACY_FILES.items():
+    for name, file in settings.TRANSFER["FILES"].items():
         environment[f"LEGACY_{name.upper()}_PATH"] = str(file["path"])
     environment["LEGACY_VECTOR_DIR"] = str(settings.LEGACY_VECTOR_DIR)
     bench = Bench(environment, scratch)

@@ -64,7 +64,7 @@ class Migration(RuleBasedStateMachine):
     def __init__(self):
         super().__init__()
         self.folder = Path(tempfile.mkdtemp(prefix="stillme-model-"))
-        self.original = settings.LEGACY_FILES
+        self.original = settings.TRANSFER["FILES"]
         self.live = False
         self.broken_rollback = False
 
@@ -82,7 +82,7 @@ class Migration(RuleBasedStateMachine):
                 "CASCADE"
             )
         make_samples(self.folder / "data", rows=8, variant="clean", files=FILES)
-        settings.LEGACY_FILES = {
+        settings.TRANSFER["FILES"] = {
             name: {**entry, "path": self.folder / "data" / Path(entry["path"]).name}
             for name, entry in self.original.items()
         }
@@ -221,7 +221,7 @@ class Migration(RuleBasedStateMachine):
                 self.go_back()
             self.drain(True)
         finally:
-            settings.LEGACY_FILES = self.original
+            settings.TRANSFER["FILES"] = self.original
             shutil.rmtree(self.folder, ignore_errors=True)
 
 

@@ -23,7 +23,7 @@ class Touched(dict):
 
     def touch(self, file, table, keys):
         if keys:
-            self[table] = sorted(set(keys), key=str)
+            self[table] = [value for key in sorted(set(keys)) for _, value in key.bindings]
 
     def note_log(self, live, position):
         assert position == 0

@@ -50,11 +50,11 @@ def legacy_folder(directory: Path) -> Iterator[None]:
     """Point the settings at a data directory. (Enough for commands, not for legacy models.)"""
     files = {
         name: {**file, "path": directory / file["path"].name}
-        for name, file in settings.LEGACY_FILES.items()
+        for name, file in settings.TRANSFER["FILES"].items()
     }
     with override_settings(
         LEGACY_DATA_DIR=directory,
-        LEGACY_FILES=files,
+        TRANSFER={**settings.TRANSFER, "FILES": files, "DATA_DIR": directory},
         LEGACY_VECTOR_DIR=directory / "vector_db",
     ):
         yield

@@ -75,7 +75,6 @@ def test_key_order_and_white_space_are_no_difference() -> None:
     first, second = (DocumentBlock([document]) for document in written)
     assert first.is_same(printed([written[1]]))
     assert second.is_same(printed([written[0]]))
-    assert first.digest == second.digest
 
 
 @pytest.mark.parametrize(

@@ -57,11 +57,11 @@ def become_a_view(data: Path) -> None:
 
 
 def wrong_path(data: Path) -> None:
-    settings.LEGACY_FILES["rss"]["path"] = data / "nowhere" / "rss.db"
+    settings.TRANSFER["FILES"]["rss"]["path"] = data / "nowhere" / "rss.db"
 
 
 def a_file_for_a_folder(data: Path) -> None:
-    settings.LEGACY_FILES["rss"]["path"] = data / FILES["accuracy"] / "rss.db"
+    settings.TRANSFER["FILES"]["rss"]["path"] = data / FILES["accuracy"] / "rss.db"
 
 
 def ledger_forgotten(data: Path) -> None:
@@ -115,7 +115,7 @@ def test_everybody_says_so_and_nothing_is_deleted(data: Path, goes: Callable[[Pa
     for options in ASKED if goes is deleted else ASKED[::3]:
         result = judge(**options)
         (named,) = [text for text in missing(result) if "rss.fetch_items" in text]
-        assert str(settings.LEGACY_FILES["rss"]["path"]) in named
+        assert str(settings.TRANSFER["FILES"]["rss"]["path"]) in named
         assert "rows of rss_fetch_items" in named
         if goes not in (ledger_forgotten, only_set_aside):
             assert "loaded from" in named

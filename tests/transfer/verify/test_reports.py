@@ -28,7 +28,7 @@ TYPES: dict[str, Any] = {
 
 
 def validate(value: Any, schema: dict[str, Any], at: str = "$") -> None:
-    """As much of JSON Schema as docs/verification.schema.json uses."""
+    """As much of JSON Schema as docs/reference/verification.schema.json uses."""
     if "enum" in schema:
         assert value in schema["enum"], at
         return
@@ -63,7 +63,7 @@ def command(*arguments: str) -> tuple[int, str]:
 
 @pytest.mark.parametrize("options", [["--round-trip"], ["--level", "counts"], ["--sample", "20"]])
 def test_the_json_keeps_to_its_schema(proven: Path, options: list[str]) -> None:
-    schema = json.loads((ROOT / "docs" / "verification.schema.json").read_text())
+    schema = json.loads((ROOT / "docs" / "reference" / "verification.schema.json").read_text())
     validate(json.loads(command("--format", "json", *options)[1]), schema)
     with undone():
         query("DELETE FROM rss.fetch_items")
@@ -124,10 +124,11 @@ def test_the_digest_is_of_the_path_that_the_manifest_prints(
 ) -> None:
     path = tmp_path / "proof.json"
     command("--manifest", str(path))
-    settings.LEGACY_FILES = {
+    files = {
         name: {**file, "path": tmp_path / "elsewhere.db"}
-        for name, file in settings.LEGACY_FILES.items()
+        for name, file in settings.TRANSFER["FILES"].items()
     }
+    settings.TRANSFER = {**settings.TRANSFER, "FILES": files}
     settings.LEGACY_VECTOR_DIR = tmp_path / "elsewhere"
     assert command("--check-manifest", str(path))[0] == 0
 

@@ -12,8 +12,7 @@ import pytest
 from stillme.demo.samples import make_samples
 from stillme.transfer import kinds
 from stillme.transfer.findings import FindingKind
-from stillme.transfer.mapping import MappedColumn
-from stillme.transfer.sqlite import common
+from stillme.transfer.steps.kinds import LOADERS, times
 from stillme.transfer.steps.rows.stream import CommonStream
 from tests.transfer.load.support import run_import
 from tests.transfer.verify.support import judge
@@ -44,13 +43,12 @@ def _in_cell(
     monkeypatch: pytest.MonkeyPatch, kind: type[kinds.Kind], change: Callable[[str], str]
 ) -> None:
     """Let the loader spell every cell of a kind another way."""
-    original = common._column
+    original = LOADERS[kind].cell
 
-    def changed(column: MappedColumn, *rest: Any) -> tuple[str, str]:
-        test, cell = original(column, *rest)
-        return test, change(cell) if isinstance(column.kind, kind) else cell
+    def changed(self: Any, *about: Any) -> tuple[str, ...]:
+        return tuple(map(change, original(self, *about)))
 
-    monkeypatch.setattr(common, "_column", changed)
+    monkeypatch.setattr(LOADERS[kind], "cell", changed)
 
 
 def test_an_honest_loader_is_believed(legacy: Path) -> None:
@@ -65,7 +63,7 @@ def test_a_shifted_hour(legacy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_shifted_local_hour(legacy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(common, "format_offset", lambda minutes: "+08")
+    monkeypatch.setattr(times, "format_offset", lambda minutes: "+08")
     found = _columns_found()
     assert any(where.startswith("rss.fetch_items:") for where in found)
 

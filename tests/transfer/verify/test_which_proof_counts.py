@@ -154,7 +154,7 @@ def _another_place(data: Path) -> None:
     shutil.copy(data / FILES["rss"], moved)
     from django.conf import settings
 
-    settings.LEGACY_FILES["rss"]["path"] = moved
+    settings.TRANSFER["FILES"]["rss"]["path"] = moved
 
 
 def _another_file(data: Path) -> None:

@@ -1,4 +1,4 @@
-"""manage.py document_commands: docs/commands.md, made from the commands themselves."""
+"""manage.py document_commands: docs/reference/commands.md, made from the commands themselves."""
 
 from __future__ import annotations
 
@@ -16,13 +16,16 @@ from stillme.transfer.errors import TransferError
 class Command(TransferCommand):
     """Parse, one call, write, exit."""
 
-    help = "Write the help of every command to docs/commands.md. Needs no files and no server."
+    help = "Write every command's help to docs/reference/commands.md. Needs no files and no server."
     examples = ("manage.py document_commands", "manage.py document_commands --check")
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Where to, and whether only to look."""
         parser.add_argument(
-            "--to", type=given_path, metavar="FILE", help="Another file than docs/commands.md."
+            "--to",
+            type=given_path,
+            metavar="FILE",
+            help="A file in place of docs/reference/commands.md.",
         )
         parser.add_argument(
             "--check", action="store_true", help="Write nothing, end 1 where it is not up to date."
@@ -30,7 +33,7 @@ class Command(TransferCommand):
 
     def run(self, options: dict[str, Any]) -> int:
         """0 when the page is up to date, 1 when --check finds it stale."""
-        path = options["to"] or Path(settings.BASE_DIR) / "docs" / "commands.md"
+        path = options["to"] or Path(settings.BASE_DIR) / "docs" / "reference" / "commands.md"
         text = command_page()
         try:
             current = path.read_text(encoding="utf-8") if path.exists() else None

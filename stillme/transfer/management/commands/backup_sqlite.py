@@ -9,7 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import CommandParser
 
-from stillme.transfer.command import TransferCommand, given_path
+from stillme.transfer.command import A_FILE, TransferCommand, given_path
 from stillme.transfer.errors import TransferError
 from stillme.transfer.reports.progress import RunProgress
 from stillme.transfer.reports.terminal_backup import render_backup, render_check, render_restore
@@ -36,7 +36,7 @@ class Command(TransferCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """Options."""
         parser.add_argument(
-            "--file", action="append", metavar="NAME", help="Only this legacy file, e.g. rss."
+            "--file", action="append", metavar="NAME", help=f"Only this legacy file, e.g. {A_FILE}."
         )
         parser.add_argument(
             "--to",
@@ -78,7 +78,7 @@ class Command(TransferCommand):
         directory = Path(options["to"]) if options["to"] else default_directory()
         with RunProgress(self.console, quiet=form == "json") as progress:
             manifest = back_up(
-                directory, names, vectors=not options["no_vectors"], on_event=progress.on_event
+                directory, names, with_stores=not options["no_vectors"], on_event=progress.on_event
             )
         render_backup(self.console, manifest, directory, form)
         return 0 if manifest.sound else 1

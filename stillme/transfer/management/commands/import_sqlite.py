@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 from rich.markup import escape
 
-from stillme.transfer.command import TransferCommand
+from stillme.transfer.command import A_FILE, TransferCommand
 from stillme.transfer.deletions import FEW, SHARE, Deletion
 from stillme.transfer.reports.terminal_import import ImportProgress, render_import
 from stillme.transfer.selection import Selection
@@ -25,7 +25,7 @@ class Command(TransferCommand):
     )
     examples = (
         "manage.py import_sqlite",
-        "manage.py import_sqlite --file rss --jobs 2",
+        f"manage.py import_sqlite --file {A_FILE} --jobs 2",
         "manage.py import_sqlite --dry-run --format json",
     )
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from stillme.transfer.command import TransferCommand, given_path
+from stillme.transfer.command import A_FILE, TransferCommand, given_path
 from stillme.transfer.errors import TransferError
 from stillme.transfer.reports.markdown_inspect import inspection_markdown
 from stillme.transfer.reports.schema_doc import schema_document
@@ -27,9 +27,9 @@ class Command(TransferCommand):
     )
     examples = (
         "manage.py inspect_sqlite",
-        "manage.py inspect_sqlite --file rss --format json",
+        f"manage.py inspect_sqlite --file {A_FILE} --format json",
         "manage.py inspect_sqlite --format markdown > inspection.md",
-        "manage.py inspect_sqlite --schema-doc docs/schema.md --check",
+        "manage.py inspect_sqlite --schema-doc docs/reference/schema.md --check",
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from stillme.transfer.command import TransferCommand
+from stillme.transfer.command import A_FILE, TransferCommand
 from stillme.transfer.errors import TransferError
 from stillme.transfer.inventory import open_lines
 from stillme.transfer.reports.inventory import render_inventory
@@ -24,8 +24,8 @@ class Command(TransferCommand):
     )
     examples = (
         "manage.py inventory",
-        "manage.py inventory leave accuracy.user_ratings --note 'a test of 2025, not used'",
-        "manage.py inventory reopen accuracy.user_ratings",
+        f"manage.py inventory leave {A_FILE}.ratings --note 'a test of 2025, not used'",
+        f"manage.py inventory reopen {A_FILE}.ratings",
     )
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -10,7 +10,7 @@ from django.core.management.base import CommandParser
 from stillme.transfer import quarantine
 from stillme.transfer.command import TransferCommand
 from stillme.transfer.errors import TransferError
-from stillme.transfer.raw_cells import whole_key
+from stillme.transfer.keys import whole_key
 from stillme.transfer.reports import terminal_quarantine as report
 from stillme.transfer.steps.loading.readiness import check_target
 

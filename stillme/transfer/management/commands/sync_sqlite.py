@@ -9,7 +9,7 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from stillme.transfer.command import TransferCommand
+from stillme.transfer.command import A_FILE, TransferCommand
 from stillme.transfer.interrupts import ending_signals
 from stillme.transfer.reports.terminal_sync import SyncProgress, render_capture, render_follow
 from stillme.transfer.selection import Selection, present_files
@@ -60,7 +60,7 @@ class Command(TransferCommand):
             help="Note that captured files are at another place, after looking at their history.",
         )
         parser.add_argument(
-            "--file", action="append", metavar="NAME", help="Only this legacy file, e.g. rss."
+            "--file", action="append", metavar="NAME", help=f"Only this legacy file, e.g. {A_FILE}."
         )
         parser.add_argument(
             "--sweep-every",

@@ -12,6 +12,7 @@ from stillme.transfer.postgresql.capture.templates import (
     EVENTS,
     FREEZE_FUNCTION,
     FREEZE_TRIGGER,
+    ORIGIN,
     PREFIX,
     REPLAY,
     TargetTable,
@@ -49,7 +50,7 @@ class ReverseStatus:
 
 def as_replay(alias: str) -> None:
     """Mark the present transaction as the engine's own: it is neither captured nor refused."""
-    fetch_all(connections[alias], "SELECT set_config('stillme.origin', %s, true)", [REPLAY])
+    fetch_all(connections[alias], "SELECT set_config(%s, %s, true)", [ORIGIN, REPLAY])
 
 
 def install(alias: str, tables: Sequence[TargetTable], *, lock_timeout: str = "2s") -> None:

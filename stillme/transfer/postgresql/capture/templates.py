@@ -10,13 +10,17 @@ import hashlib
 import re
 from dataclasses import dataclass
 
+from stillme.transfer.conf import conf
+
 VERSION = 1
-ORIGIN = "stillme.origin"
+_OWN = conf().prefix
+# A setting of the session, by which the triggers know the engine's own writes.
+ORIGIN = f"{_OWN}.origin"
 REPLAY = "replay"
 FREEZE_FUNCTION = "transfer.refuse_write"
-FREEZE_TRIGGER = "stillme_freeze"
-PREFIX = "stillme_capture_"
-_MARK = re.compile(r"/\* stillme (\w+) v(\d+) sha256:([0-9a-f]{16}) \*/")
+FREEZE_TRIGGER = f"{_OWN}_freeze"
+PREFIX = f"{_OWN}_capture_"
+_MARK = re.compile(rf"/\* {_OWN} (\w+) v(\d+) sha256:([0-9a-f]{{16}}) \*/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +50,7 @@ class TargetTable:
 # Security definer: whoever may write the table need not know the schema transfer.
 _CAPTURE_BODY = """{mark}
 BEGIN
-    IF current_setting('stillme.origin', true) = 'replay' THEN
+    IF current_setting('{origin}', true) = 'replay' THEN
         RETURN NULL;
     END IF;
     IF TG_OP = 'INSERT' THEN
@@ -67,17 +71,17 @@ END
 """
 _FREEZE_BODY = """{mark}
 BEGIN
-    IF current_setting('stillme.origin', true) = 'replay' THEN
+    IF current_setting('{origin}', true) = 'replay' THEN
         RETURN NULL;
     END IF;
     RAISE EXCEPTION USING ERRCODE = '25006', MESSAGE =
-        'StillMe is being moved back to its SQLite files and this table takes no more writes: '
+        '{application} is being moved back to its SQLite files and this table takes no more writes: '
         'see manage.py migration_status';
 END
-"""
+"""  # noqa: E501 - the text is what databases hold
 _FUNCTION = (
     "CREATE OR REPLACE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql "
-    "SECURITY DEFINER SET search_path = pg_catalog AS $stillme${body}$stillme$"
+    "SECURITY DEFINER SET search_path = pg_catalog AS $transfer${body}$transfer$"
 )
 EVENTS = {
     "insert": "AFTER INSERT ON {relation} REFERENCING NEW TABLE AS new_rows",
@@ -91,12 +95,16 @@ def capture_body(table: TargetTable) -> str:
     """The body of a table's capture function."""
     key = '"' + table.key.replace('"', '""') + '"'
     name = "'" + table.name.replace("'", "''") + "'"
-    return _marked("capture", _CAPTURE_BODY.format(mark="{mark}", name=name, key=key))
+    return _marked(
+        "capture", _CAPTURE_BODY.format(mark="{mark}", origin=ORIGIN, name=name, key=key)
+    )
 
 
 def freeze_body() -> str:
     """The body of the function that refuses writes."""
-    return _marked("freeze", _FREEZE_BODY)
+    application = conf().subject.replace("'", "''")
+    body = _FREEZE_BODY.format(mark="{mark}", origin=ORIGIN, application=application)
+    return _marked("freeze", body)
 
 
 def create_function(function: str, body: str) -> str:
@@ -122,7 +130,7 @@ def is_own_text(body: str) -> bool:
 
 
 def _marked(name: str, body: str) -> str:
-    mark = f"/* stillme {name} v{VERSION} sha256:{_digest(body.replace('{mark}', ''))} */"
+    mark = f"/* {_OWN} {name} v{VERSION} sha256:{_digest(body.replace('{mark}', ''))} */"
     return body.replace("{mark}", mark)
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from stillme.transfer.conf import conf
 from stillme.transfer.sqlite.capture.install import drop_triggers, own_triggers
 from stillme.transfer.sqlite.capture.tables import CapturedTable, write_transaction
 from stillme.transfer.sqlite.capture.templates import (
@@ -23,7 +24,7 @@ from stillme.transfer.sqlite.capture.templates import (
 from stillme.transfer.sqlite.schema import folded
 
 MESSAGE = (
-    "StillMe has moved to PostgreSQL and this SQLite file takes no more writes: "
+    f"{conf().subject} has moved to PostgreSQL and this SQLite file takes no more writes: "
     "point the application at the new database (see manage.py migration_status)"
 )
 FOR_GOOD = float("inf")

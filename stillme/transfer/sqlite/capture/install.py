@@ -94,7 +94,7 @@ def install(
         if not after.is_healthy:
             raise LegacyFileError(
                 f"Capture in {path} does not come out as written ({after.problems[0]}): "
-                "nothing was changed; see docs/capture.md."
+                "nothing was changed; see docs/how-it-works/capture-and-cut-over.md."
             )
     return after
 

@@ -8,9 +8,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from stillme.transfer.key_columns import stored_part
+from stillme.transfer.keys import Key
 from stillme.transfer.sqlite.capture.tables import open_writable
 from stillme.transfer.sqlite.capture.templates import CHANGE_TABLE
-from stillme.transfer.sqlite.key_text import Key, key_sql, stored_key
 
 _UNIX_EPOCH_JULIAN = 2_440_587.5
 
@@ -39,7 +40,7 @@ class Witness:
 
 
 class ChangeLog:
-    """The log through one open connection. Key text comes as str; not UTF-8 as bytes."""
+    """The log through one open connection."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
@@ -54,13 +55,11 @@ class ChangeLog:
     def after(self, position: int, limit: int) -> list[Change]:
         """The changes after a position, oldest first."""
         rows = self._connection.execute(
-            f"SELECT sequence, name, typeof(key), {key_sql('key')}, at "
+            f"SELECT sequence, name, at, {stored_part('key')} "
             f"FROM {CHANGE_TABLE} WHERE sequence > ? ORDER BY sequence LIMIT ?",
             (max(position, 0), limit),
         )
-        return [
-            Change(s, n, stored_key(storage, key), _unix(at)) for s, n, storage, key, at in rows
-        ]
+        return [Change(s, n, Key((tuple(part),)), _unix(at)) for s, n, at, *part in rows]
 
     def last(self) -> int:
         """The number of the last change."""
@@ -156,12 +155,11 @@ def _named(witness: Sequence[object]) -> dict[str, object]:
 
 def collapse(changes: Iterable[Change]) -> dict[str, list[Key]]:
     """Table -> keys, each once, in the order of their first change."""
-    found: dict[str, dict[tuple[str, Key], Key]] = {}
+    found: dict[str, dict[Key, None]] = {}
     for change in changes:
         if change.name:
-            # 1 and 1.0 are one dict key; the storage class keeps them apart.
-            found.setdefault(change.name, {})[type(change.key).__name__, change.key] = change.key
-    return {name: list(keys.values()) for name, keys in found.items()}
+            found.setdefault(change.name, {})[change.key] = None
+    return {name: list(keys) for name, keys in found.items()}
 
 
 def _unix(julian: float) -> float:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from stillme.transfer.keys import Key
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.capture.freeze import create_freeze, drop_freeze
 from stillme.transfer.sqlite.capture.install import install, remove
@@ -24,7 +25,6 @@ from stillme.transfer.sqlite.capture.tables import (
 )
 from stillme.transfer.sqlite.capture.templates import CHANGE_TABLE
 from stillme.transfer.sqlite.connect import quoted
-from stillme.transfer.sqlite.key_text import Key
 
 _ROWS = 200
 
@@ -116,7 +116,7 @@ def _one(
         changes = ChangeLog(connection).after(0, 2**31)
         logged = {change.key for change in changes if change.name == tries.table.name}
         lost = expected - logged
-        note = f"not logged: {sorted(map(str, lost))}" if lost else ""
+        note = f"not logged: {sorted(key.shown() for key in lost)}" if lost else ""
         return Probe(name, tries.table.name, not lost, note)
     except (UntriedError, sqlite3.Error) as error:
         return Probe(name, tries.table.name, False, str(error))
@@ -137,13 +137,13 @@ def _frozen(connection: sqlite3.Connection, tries: Tries) -> Probe:
             verb: partial(tries.put, tries.row(2), verb)
             for verb in ("INSERT", "INSERT OR IGNORE", "INSERT OR REPLACE")
         }
-        attempts["UPDATE"] = partial(connection.execute, change, (key,))
+        attempts["UPDATE"] = partial(connection.execute, change, key.values)
         delete = f"DELETE FROM {tries.name}{where}"
-        attempts["DELETE"] = partial(connection.execute, delete, (key,))
+        attempts["DELETE"] = partial(connection.execute, delete, key.values)
         passed = [verb for verb, attempt in attempts.items() if not _refused(connection, attempt)]
         ok = not passed and last_sequence(connection) == before
         drop_freeze(connection)
-        connection.execute(delete, (key,))
+        connection.execute(delete, key.values)
         return Probe("freeze", tries.table.name, ok, f"let through: {passed}" if passed else "")
     except sqlite3.Error as error:
         return Probe("freeze", tries.table.name, False, str(error))
@@ -202,7 +202,7 @@ def _vacuum(copy: Path, mappings: list[TableMapping]) -> Probe:
 
 def _two_writers(copy: Path, mappings: list[TableMapping]) -> Probe:
     """Two connections by turns: numbers rise in the order of the commits."""
-    keyed = [m for m in mappings if m.key is not None]
+    keyed = [m for m in mappings if m.key_columns]
     if not keyed:
         return Probe("two writers", "", True, "no table with a key")
     one, two = open_writable(copy), open_writable(copy)

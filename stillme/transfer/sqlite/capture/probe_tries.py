@@ -6,12 +6,11 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from stillme.transfer import kinds
+from stillme.transfer.keys import Key
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.capture.tables import CapturedTable, UniqueIndex
 from stillme.transfer.sqlite.capture.templates import CHANGE_TABLE
 from stillme.transfer.sqlite.connect import quoted
-from stillme.transfer.sqlite.key_text import Key
 
 
 class UntriedError(Exception):
@@ -46,7 +45,7 @@ class Tries:
     def row(self, number: int) -> dict[str, object]:
         """A row that the table's declaration takes, with a key of its own."""
         row: dict[str, object] = {
-            c.legacy: _sample(c.kind, number)
+            c.legacy: c.kind.sample(number)
             for c in self.mapping.columns
             if c.legacy not in self.mapping.generated
         }
@@ -54,13 +53,9 @@ class Tries:
         for name, not_null, default in ((i[1], i[3], i[4]) for i in info):
             if name not in row and not_null and default is None:
                 row[name] = f"probe{number}"
-        if isinstance(self.key_kind(), kinds.Key):
+        if self.mapping.key_columns.is_whole:
             row[str(self.table.key)] = self.free_key() + number
         return row
-
-    def key_kind(self) -> kinds.Kind:
-        assert self.mapping.key is not None
-        return self.mapping.key.kind
 
     def free_key(self) -> int:
         found = self.connection.execute(
@@ -77,7 +72,7 @@ class Tries:
         self.connection.execute(
             f"{verb} INTO {self.name} ({names}) VALUES ({marks})", list(values.values())
         )
-        return row[str(self.table.key)]  # type: ignore[return-value]
+        return Key.of(row[str(self.table.key)])  # type: ignore[arg-type]
 
     def insert(self) -> set[Key]:
         return {self.put(self.row(1))}
@@ -85,21 +80,22 @@ class Tries:
     def update(self) -> set[Key]:
         key = self.start(1)
         self.connection.execute(
-            f"UPDATE {self.name} SET {self.key} = {self.key} WHERE {self.key} = ?", (key,)
+            f"UPDATE {self.name} SET {self.key} = {self.key} WHERE {self.key} = ?", key.values
         )
         return {key}
 
     def rekey(self) -> set[Key]:
         key = self.start(1)
-        new: Key = key + 7 if isinstance(key, int) else "stillme-probe-moved"
+        (old,) = key.values
+        new = old + 7 if isinstance(old, int) else "transfer-probe-moved"
         self.connection.execute(
-            f"UPDATE {self.name} SET {self.key} = ? WHERE {self.key} = ?", (new, key)
+            f"UPDATE {self.name} SET {self.key} = ? WHERE {self.key} = ?", (new, old)
         )
-        return {key, new}
+        return {key, Key.of(new)}
 
     def delete(self) -> set[Key]:
         key = self.start(1)
-        self.connection.execute(f"DELETE FROM {self.name} WHERE {self.key} = ?", (key,))
+        self.connection.execute(f"DELETE FROM {self.name} WHERE {self.key} = ?", key.values)
         return {key}
 
     def delete_all(self) -> set[Key]:
@@ -108,7 +104,8 @@ class Tries:
         marks = ", ".join("?" * len(keys))
         self.connection.execute(f"DELETE FROM {self.name}")
         left = self.connection.execute(
-            f"SELECT count(*) FROM {self.name} WHERE {self.key} IN ({marks})", list(keys)
+            f"SELECT count(*) FROM {self.name} WHERE {self.key} IN ({marks})",
+            [value for key in keys for value in key.values],
         ).fetchone()[0]
         assert left == 0
         return keys
@@ -146,20 +143,3 @@ class Tries:
 
     def clear(self) -> None:
         self.connection.execute(f"DELETE FROM {CHANGE_TABLE} WHERE sequence > 0")
-
-
-def _sample(kind: kinds.Kind, number: int) -> object:
-    match kind:
-        case kinds.Key() | kinds.Reference():
-            return number
-        case kinds.TextKey():
-            return f"stillme-probe-{number}"
-        case kinds.Text(choices=choices):
-            return choices[0] if choices else f"probe{number}"
-        case kinds.Integer():
-            return number
-        case kinds.Real():
-            return number / 2
-        case kinds.Json():
-            return "{}"
-    return f"2025-01-0{number} 00:00:00"

@@ -44,10 +44,10 @@ def captured_tables(
     return [
         CapturedTable(
             m.table,
-            None if m.key is None else m.key.legacy,
+            next(iter(m.key_columns.names), None),
             m.key_is_rowid,
             m.has_rowid,
-            _uniques(connection, m.table, None if m.key is None else m.key.legacy),
+            _uniques(connection, m.table, next(iter(m.key_columns.names), None)),
         )
         for m in mappings
     ]

@@ -10,14 +10,16 @@ from __future__ import annotations
 import hashlib
 import re
 
+from stillme.transfer.conf import conf
 from stillme.transfer.sqlite.capture.tables import CapturedTable, UniqueIndex
 from stillme.transfer.sqlite.connect import quoted
 
 VERSION = 1
-CHANGE_TABLE = "stillme_change"
-PREFIX = "stillme_capture_"
-FREEZE_PREFIX = "stillme_freeze_"
-_MARK = re.compile(r"/\* stillme (\w+) v(\d+) sha256:([0-9a-f]{16}) \*/")
+_OWN = conf().prefix
+CHANGE_TABLE = f"{_OWN}_change"
+PREFIX = f"{_OWN}_capture_"
+FREEZE_PREFIX = f"{_OWN}_freeze_"
+_MARK = re.compile(rf"/\* {_OWN} (\w+) v(\d+) sha256:([0-9a-f]{{16}}) \*/")
 
 # `key` has no type, so that a key keeps its storage class. `at` is a Julian day: with it a row is
 # told from another row of the same number in a restored file. Sequence 0 names the installation.
@@ -123,7 +125,7 @@ def freeze_triggers(table: CapturedTable, message: str, until: float | None) -> 
 
 def _marked(name: str, sql: str) -> str:
     digest = _digest(sql.replace("{mark}", ""))
-    return sql.replace("{mark}", f"/* stillme {name} v{VERSION} sha256:{digest} */")
+    return sql.replace("{mark}", f"/* {_OWN} {name} v{VERSION} sha256:{digest} */")
 
 
 def is_own_text(sql: str) -> bool:

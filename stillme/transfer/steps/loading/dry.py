@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stillme.transfer.raw_cells import whole_key
+from stillme.transfer.keys import whole_key
 from stillme.transfer.sqlite.ranges import KeyRange
 from stillme.transfer.steps.rows.careful import SetAside, keys_not_taken
 from stillme.transfer.steps.rows.job import TableJob, TableSource
@@ -11,7 +11,7 @@ from stillme.transfer.steps.rows.read_range import RangeReader
 
 
 def dry_table(job: TableJob) -> tuple[Outcome, tuple[int, ...]]:
-    """The outcome by docs/values.md, and the keys of the rows that would be set aside.
+    """The outcome by docs/reference/values.md, and the keys of the rows that would be set aside.
 
     What only PostgreSQL can tell (a day that no calendar has, say) is asked cell by cell too:
     every row goes the careful way.
@@ -20,7 +20,7 @@ def dry_table(job: TableJob) -> tuple[Outcome, tuple[int, ...]]:
     outcome = Outcome()
     aside: list[int] = []
     try:
-        for raw in RangeReader(source, KeyRange(0, None, None)).everything():
+        for raw in RangeReader(source, KeyRange(0)).everything():
             row = source.careful.convert(raw)
             outcome.legacy_rows += 1
             if isinstance(row, SetAside):

@@ -13,7 +13,6 @@ from contextlib import closing
 from typing import Any
 
 from stillme.transfer.errors import LedgerMismatch
-from stillme.transfer.kinds import Timestamp
 from stillme.transfer.mapping import TableMapping, map_table
 from stillme.transfer.models import Chunk, FileState, RunFile
 from stillme.transfer.registry import legacy_models
@@ -34,11 +33,12 @@ def read_history(snapshot: Snapshot) -> History:
     with closing(snapshot.open()) as connection:
         for model in legacy_models(snapshot.file):
             mapping = map_table(model, snapshot.schema)
-            if mapping is None or mapping.key is None:
+            if mapping is None or not mapping.key_columns:
                 continue
             first = {}
             if (made := _made_at(mapping)) is not None:
-                key, time = quoted(mapping.key.legacy), quoted(made)
+                # The first column tells enough of a key of several.
+                key, time = quoted(mapping.key_columns.names[0]), quoted(made)
                 rows = connection.execute(
                     f"SELECT hex(CAST({key} AS BLOB)), hex(CAST({time} AS BLOB)) "
                     f"FROM {quoted(mapping.table)} WHERE {time} IS NOT NULL "
@@ -72,7 +72,7 @@ def _last(alias: str, file: str) -> RunFile | None:
 
 def _made_at(mapping: TableMapping) -> str | None:
     """The column that tells when a row was made: one that says so, else the first time."""
-    times = [c.legacy for c in mapping.columns if isinstance(c.kind, Timestamp)]
+    times = [c.legacy for c in mapping.columns if c.kind.depends_on_clock]
     return next((name for name in times if name.lower().startswith("created")), None) or (
         times[0] if times else None
     )

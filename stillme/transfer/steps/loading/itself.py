@@ -44,8 +44,7 @@ def set_aside_of_itself(job: TableJob, loaded: Collection[str] = ()) -> dict[str
 
 def _children(mapping: TableMapping) -> str:
     """SQL: the keys of rows that refer to a key of the temporary table."""
-    assert mapping.key is not None
-    key, table = quoted(mapping.key.legacy), quoted(mapping.table)
+    keys, table = mapping.key_columns, quoted(mapping.table)
     tests = [
         f"{table}.{quoted(column.legacy)} IN (SELECT key FROM {_KEYS})"
         for column, parent in mapping.references()
@@ -53,6 +52,6 @@ def _children(mapping: TableMapping) -> str:
     ]
     first = "" if mapping.key_is_unique else f" AND {no_earlier(mapping)}"
     return (
-        f"SELECT {table}.{key} FROM {table} "
-        f"WHERE ({' OR '.join(tests)}) AND typeof({table}.{key}) = 'integer'{first}"
+        f"SELECT {keys.legacy(table)} FROM {table} "
+        f"WHERE ({' OR '.join(tests)}) AND {keys.legacy_usual(table)}{first}"
     )

@@ -21,7 +21,7 @@ from stillme.transfer.models import Chunk
 from stillme.transfer.postgresql.capture import as_replay
 from stillme.transfer.postgresql.copy import commit_lazily, copy_csv, fetch_all, lost_connection
 from stillme.transfer.sqlite.ranges import KeyRange
-from stillme.transfer.steps.merging.merge import merge_range, range_condition
+from stillme.transfer.steps.merging.merge import merge_range
 from stillme.transfer.steps.rows.careful import LoadedRow, SetAside
 from stillme.transfer.steps.rows.job import TableJob, TableSource
 from stillme.transfer.steps.rows.load_huge import TargetCell, is_huge, line_pieces
@@ -182,7 +182,7 @@ def _write_record(
 
 def _count(alias: str, job: TableJob, key_range: KeyRange) -> int:
     """Target rows of the range."""
-    condition, values = range_condition(job.mapping, key_range, "t")
+    condition, values = key_range.in_target(job.mapping, "t")
     found = fetch_all(
         connections[alias],
         f"SELECT count(*) FROM {job.mapping.relation} AS t WHERE {condition}",

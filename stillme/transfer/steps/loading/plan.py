@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from stillme.transfer.conf import time_zone
 from stillme.transfer.errors import NoLegacyFile
 from stillme.transfer.findings import Event, OnEvent
 from stillme.transfer.identity import TableId
+from stillme.transfer.keys import Key
 from stillme.transfer.mapping import TableMapping, map_table
 from stillme.transfer.processes import usable_cores
 from stillme.transfer.registry import legacy_models, levels
@@ -21,12 +23,12 @@ from stillme.transfer.sqlite.clock import Clock, read_clock
 from stillme.transfer.sqlite.connect import explain
 from stillme.transfer.sqlite.epochs import read_epoch_units
 from stillme.transfer.sqlite.parts import Scan, scan_in_parts
-from stillme.transfer.sqlite.ranges import Bound, KeyRange, key_ranges
+from stillme.transfer.sqlite.ranges import KeyRange, key_ranges
 from stillme.transfer.sqlite.room import TEMPORARY, ask_for_room
 from stillme.transfer.sqlite.schema import row_count, sequence_mark
 from stillme.transfer.sqlite.snapshot import Snapshot, take_snapshot
 from stillme.transfer.steps.rows.job import TableJob
-from stillme.transfer.zones import zone_name
+from stillme.transfer.zones import ClockRecord
 
 
 @dataclass(slots=True)
@@ -80,26 +82,21 @@ class Cut:
     """How tables are cut into ranges: rows in each, and the bounds of an earlier run by table."""
 
     rows: int
-    known: dict[TableId, tuple[Bound, ...]]
+    known: dict[TableId, tuple[Key, ...]]
 
 
 @dataclass(frozen=True, slots=True)
 class Planner:
     """Looks at snapshots, up to `threads` scans of a table side by side.
 
-    `usual` holds the recorded usual offset of the local clock by file. Raises TransferError for a
-    time zone that does not exist.
+    `recorded` holds by file how the last import read its local times.
     """
 
     selection: Selection
-    zone: str
     run_id: int | None = None
     threads: int = field(default_factory=usable_cores)
     cut: Cut | None = None
-    usual: Mapping[str, int | None] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        zone_name(self.zone)
+    recorded: Mapping[str, ClockRecord | None] = field(default_factory=dict)
 
     def look(self, snapshot: Snapshot) -> PlannedFile:
         """Plan one file. Raises LegacyFileError where it is damaged."""
@@ -115,8 +112,9 @@ class Planner:
         scan = partial(scan_in_parts, snapshot.path, threads=self.threads)
         connection = snapshot.open()
         try:
-            recorded = self.usual.get(snapshot.file)
-            clock = read_clock(connection, mappings.values(), self.zone, scan, recorded)
+            recorded = self.recorded.get(snapshot.file)
+            zone = time_zone(snapshot.file)
+            clock = read_clock(connection, mappings.values(), zone, scan, recorded)
             if clock.notice and _has_local_times(mappings):
                 notices.append(f"{snapshot.file}: {clock.notice}")
             return {
@@ -150,7 +148,7 @@ class Planner:
         planned = PlannedTable(job, rows, sequence_mark(connection, mapping.table))
         if self.cut is not None and mapping.refers_to_itself:
             # A parent may come after its children: all of them in one transaction.
-            planned.ranges = [KeyRange(0, None, None)]
+            planned.ranges = [KeyRange(0)]
         elif self.cut is not None:
             known = self.cut.known.get(mapping.identity, ())
             planned.ranges = key_ranges(connection, mapping, self.cut.rows, known, rows)
@@ -187,11 +185,9 @@ def take_snapshots(
         return [copy.result() for copy in copies]
 
 
-def make_plan(
-    selection: Selection, directory: Path, zone: str, run_id: int | None, on_event: OnEvent
-) -> Plan:
+def make_plan(selection: Selection, directory: Path, run_id: int | None, on_event: OnEvent) -> Plan:
     """Snapshot the files into `directory` and decide what each table needs."""
-    planner = Planner(selection, zone, run_id)
+    planner = Planner(selection, run_id)
     notices: list[str] = []
     snapshots = take_snapshots(selection, directory, notices, on_event, usable_cores())
     with ThreadPoolExecutor(max_workers=usable_cores()) as threads:
@@ -218,10 +214,10 @@ def arrange(selection: Selection, files: Iterable[PlannedFile], notices: list[st
 
 
 def _has_local_times(mappings: dict[str, TableMapping]) -> bool:
-    from stillme.transfer.kinds import Stamp, Timestamp
+    from stillme.transfer.kinds import Stamp
 
     return any(
-        isinstance(c.kind, Timestamp) and c.kind.stamp is not Stamp.SQL
+        c.kind.depends_on_clock and c.kind.shape is not Stamp.SQL
         for mapping in mappings.values()
         for c in mapping.columns
     )

@@ -14,9 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from stillme.transfer import kinds
-from stillme.transfer.mapping import MappedColumn, TableMapping
-from stillme.transfer.raw_cells import whole_key
+from stillme.transfer.keys import whole_key
+from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.connect import quoted
 from stillme.transfer.sqlite.profile import (
     ATTENTION,
@@ -26,7 +25,8 @@ from stillme.transfer.sqlite.profile import (
     empty_profiles,
 )
 from stillme.transfer.sqlite.raw import RawRow
-from stillme.transfer.steps.rows import json_policy
+from stillme.transfer.steps.kinds import json_policy, loader_of
+from stillme.transfer.steps.kinds.texts import LONGEST_KEY
 from stillme.transfer.steps.rows.careful import LoadedRow, SetAside, keys_not_taken
 from stillme.transfer.steps.rows.job import TableJob, TableSource
 
@@ -34,10 +34,6 @@ MOST_EXAMPLES = 3
 _BATCH_ROWS = 1000
 _AT_ONCE = 500
 _MOST_REMEMBERED = 20_000
-# PostgreSQL's btree takes no entry beyond a third of a page; zlib stands in for its compression.
-_LONGEST_KEY = 2690
-# Makes SQLite work the date out again: without it, 3.40 prints 30 February as it was given.
-_ANEW = "'+0 days'"
 _LONG_EXPONENT = re.compile(r"[0-9][eE][+-]?[0-9]{5}")
 
 
@@ -118,7 +114,7 @@ def _rows_that_need_attention(
 def _batches(streamed: TableSource, prediction: Prediction) -> Iterator[list[int]]:
     """Rowids that need attention, batch by batch, in the order of the file."""
     mapping = streamed.job.mapping
-    documents = [quoted(c.legacy) for c in mapping.columns if isinstance(c.kind, kinds.Json)]
+    documents = [quoted(c.legacy) for c in mapping.columns if c.kind.is_document]
     remembered: dict[bytes, bool] = {}
     test = " AND ".join([streamed.common.predicate, *_strict_tests(mapping)])
     columns = ["rowid", test, _texts(mapping), *documents]
@@ -142,7 +138,7 @@ def _texts(mapping: TableMapping) -> str:
     names = [
         f"coalesce({quoted(c.legacy)}, '')"
         for c in mapping.columns
-        if isinstance(c.kind, kinds.Text | kinds.TextKey | kinds.Json)
+        if c.kind.is_free_text or c.kind.is_document
     ]
     return " || '|' || ".join(names) or "''"
 
@@ -185,50 +181,28 @@ def _strict_tests(mapping: TableMapping) -> list[str]:
     """What the loader's predicate leaves to PostgreSQL: days no calendar has, overlong keys."""
     tests = []
     for column in mapping.columns:
-        test = _strict_test(column)
-        if test:
-            name = quoted(column.legacy)
+        name = quoted(column.legacy)
+        if test := loader_of(column.kind).strict_test(name):
             tests.append(test if column.required else f"({name} IS NULL OR {test})")
     return tests
-
-
-def _strict_test(column: MappedColumn) -> str:
-    name = quoted(column.legacy)
-    match column.kind:
-        case kinds.TextKey():
-            return f"length(CAST({name} AS BLOB)) <= {_LONGEST_KEY}"
-        case kinds.Date():
-            return f"(date({name}, {_ANEW}) = {name} AND substr({name}, 1, 4) >= '0001')"
-        case kinds.Timestamp(stamp=kinds.Stamp.SQL):
-            early = f"substr({name}, 9, 2) < '29'"
-            exists = f"({early} OR datetime({name}, {_ANEW}) = {name})"
-            return f"({exists} AND substr({name}, 1, 4) >= '0001')"
-        case kinds.Timestamp():
-            wall = f"substr({name}, 1, 19)"
-            early = f"substr({name}, 9, 2) BETWEEN '01' AND '28'"
-            early += f" AND substr({name}, 6, 2) BETWEEN '01' AND '12'"
-            exists = f"({early} OR datetime({wall}, {_ANEW}) = replace({wall}, 'T', ' '))"
-            return f"({exists} AND substr({name}, 1, 4) >= '0001')"
-    return ""
 
 
 def _judge(source: TableSource, row: RawRow, prediction: Prediction) -> LoadedRow | SetAside:
     """The loader's verdict, and PostgreSQL's own for a key that no index entry holds."""
     verdict = source.careful.convert(row)
     mapping = source.job.mapping
-    if isinstance(verdict, SetAside) or not isinstance(
-        mapping.key and mapping.key.kind, kinds.TextKey
-    ):
+    if isinstance(verdict, SetAside) or not mapping.key_columns.holds_text:
         return verdict
     key = verdict.key.encode()
-    if len(key) <= _LONGEST_KEY:
+    if len(key) <= LONGEST_KEY:
         return verdict
     prediction.long_keys += 1
-    if len(zlib.compress(key, 1)) <= _LONGEST_KEY:
+    # zlib stands in for the compression of PostgreSQL's index entries.
+    if len(zlib.compress(key, 1)) <= LONGEST_KEY:
         return verdict
-    assert mapping.key is not None
     sentence = f"A key of {len(key):,} bytes is longer than an index of PostgreSQL takes."
-    return SetAside(verdict.key, row, "refused_by_target", mapping.key.legacy, sentence)
+    column = mapping.key_columns.names[0]
+    return SetAside(verdict.key, row, "refused_by_target", column, sentence)
 
 
 def _note(prediction: Prediction, job: TableJob, row: LoadedRow | SetAside) -> None:

@@ -16,7 +16,7 @@ from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import KeptCell, QuarantinedRow
 from stillme.transfer.postgresql.capture import as_replay
 from stillme.transfer.postgresql.copy import create_stage, fetch_all
-from stillme.transfer.raw_cells import real_spelled, unpack_cell
+from stillme.transfer.raw_cells import unpack_cell
 from stillme.transfer.sqlite.connect import quoted
 from stillme.transfer.sqlite.ranges import KeyRange
 from stillme.transfer.sqlite.stored import is_stored
@@ -68,13 +68,13 @@ def dry_vanished(alias: str, job: TableJob) -> Outcome:
     `job.set_aside` must name the parents that will be in quarantine.
     """
     merged = Merged(job.mapping)
-    if job.mapping.key is None:
+    if not job.mapping.key_columns:
         return merged.outcome
     source = TableSource(job)
     try:
         with transaction.atomic(using=alias):
-            create_stage(connections[alias], job.mapping.relation, job.mapping.key.target)
-            fill_stage(alias, source, KeyRange(0, None, None), merged)
+            create_stage(connections[alias], job.mapping)
+            fill_stage(alias, source, KeyRange(0), merged)
             find_vanished(alias, job, merged, "TRUE", [])
     finally:
         source.close()
@@ -136,30 +136,18 @@ def _is_there(
     key: str | None,
 ) -> bool:
     """Whether the snapshot still has a quarantined row; by its cells where no key tells."""
-    if (
-        mapping.key is not None
-        and mapping.key_is_unique
-        and key is not None
-        and "\ufffd" not in key
-    ):
+    if mapping.key_is_unique and key is not None and "\ufffd" not in key:
         return _exists(connection, mapping, key)
     record = records.get(pk=pk)
     cells = {name: unpack_cell(cell) for name, cell in record.cells.items()}
     return is_stored(connection, mapping, cells, record.rowid)
 
 
-def _exists(connection: sqlite3.Connection, mapping: TableMapping, key: str) -> bool:
-    """Whether the snapshot has a row of that key."""
-    assert mapping.key is not None
+def _exists(connection: sqlite3.Connection, mapping: TableMapping, spelled: str) -> bool:
+    """Whether the snapshot has a row whose key is spelled so, whatever its storage class."""
     table = quoted(mapping.table)
-    query = f"SELECT 1 FROM {table} WHERE CAST({quoted(mapping.key.legacy)} AS TEXT) = ? LIMIT 1"
-    if mapping.key_is_rowid:
-        query = f"SELECT 1 FROM {table} WHERE rowid = ?"
-    if connection.execute(query, (key,)).fetchone() is not None:
-        return True
-    if mapping.key_is_rowid or (number := real_spelled(key)) is None:
-        return False
-    # As a real: beside a text column the number would be compared as SQLite spells it.
-    name = quoted(mapping.key.legacy)
-    query = f"SELECT 1 FROM {table} WHERE typeof({name}) = 'real' AND {name} = ? LIMIT 1"
-    return connection.execute(query, (number,)).fetchone() is not None
+    keys = mapping.key_columns
+    for where, values in map(keys.legacy_exactly, keys.readings(spelled)):
+        if connection.execute(f"SELECT 1 FROM {table} WHERE {where} LIMIT 1", values).fetchone():
+            return True
+    return False

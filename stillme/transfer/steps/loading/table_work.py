@@ -11,13 +11,13 @@ from stillme.transfer import ledger
 from stillme.transfer.edited_keys import keys_of_edited_rows
 from stillme.transfer.errors import TransferError
 from stillme.transfer.identity import TableId
+from stillme.transfer.keys import bound_from_json, whole_key
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import Chunk, DroppedObject, QuarantinedRow
 from stillme.transfer.postgresql import objects
 from stillme.transfer.postgresql.copy import fetch_all
 from stillme.transfer.postgresql.planner_figures import renew_planner_figures
 from stillme.transfer.postgresql.sequences import set_sequence
-from stillme.transfer.raw_cells import whole_key
 from stillme.transfer.sqlite.ranges import KeyRange
 from stillme.transfer.steps.loading.import_options import ImportOptions
 from stillme.transfer.steps.loading.itself import set_aside_of_itself
@@ -67,7 +67,7 @@ def table_tasks(
 
 def as_tasks(job: TableJob, ranges: Sequence[KeyRange], chunks: Sequence[Chunk]) -> list[Task]:
     """Ranges as the workers take them: with the record of an earlier run of just that range."""
-    exact = {(c.number, c.after, c.upto): c for c in chunks}
+    exact = {(c.number, *map(bound_from_json, (c.after, c.upto))): c for c in chunks}
     return [
         (job, r, exact.get((r.number, r.after, r.upto)) or _stand_in(r, chunks)) for r in ranges
     ]

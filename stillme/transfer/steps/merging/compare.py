@@ -6,21 +6,22 @@ the judge's (`verify_migration`).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from django.db import connections, transaction
 
-from stillme.transfer import kinds
 from stillme.transfer.edited_keys import keys_of_edited_rows
+from stillme.transfer.keys import Key
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import QuarantinedRow
-from stillme.transfer.postgresql.copy import STAGE, StageWriter, create_stage, fetch_all, quoted
-from stillme.transfer.raw_cells import pack_cell, whole_keys
+from stillme.transfer.postgresql.copy import STAGE, StageWriter, create_stage, fetch_all
+from stillme.transfer.raw_cells import pack_cell
 from stillme.transfer.sqlite.ranges import KeyRange
 from stillme.transfer.steps.merging.difference import rows_differ
-from stillme.transfer.steps.merging.merge import fill_stage, range_condition, stage_rows
+from stillme.transfer.steps.merging.merge import fill_stage, stage_rows
 from stillme.transfer.steps.merging.merged import Merged
 from stillme.transfer.steps.merging.orphans import set_orphans_aside
+from stillme.transfer.steps.rows.careful import key_as_text
 from stillme.transfer.steps.rows.job import TableSource
 from stillme.transfer.steps.rows.read_keys import MANY, read_many
 
@@ -28,75 +29,69 @@ from stillme.transfer.steps.rows.read_keys import MANY, read_many
 def compare_range(alias: str, source: TableSource, key_range: KeyRange) -> list[str]:
     """Keys (as text) of a range whose target row is missing, extra or different."""
     mapping = source.job.mapping
-    if mapping.key is None:
+    if not mapping.key_columns:
         return []
     with transaction.atomic(using=alias):
-        create_stage(connections[alias], mapping.relation, mapping.key.target)
+        create_stage(connections[alias], mapping)
         merged = Merged(source.job.mapping)
         fill_stage(alias, source, key_range, merged)
         set_orphans_aside(alias, source, merged, source.raw.keys)
-        condition, values = range_condition(mapping, key_range, "t")
+        condition, values = key_range.in_target(mapping, "t")
         return _differing(alias, source, condition, values)
 
 
-def compare_keys(alias: str, source: TableSource, keys: Sequence[int | str]) -> list[str]:
+def compare_keys(alias: str, source: TableSource, keys: Sequence[Key]) -> list[str]:
     """The same for the given keys."""
     mapping = source.job.mapping
-    if mapping.key is None:
+    if not mapping.key_columns:
         return []
     connection = connections[alias]
     with transaction.atomic(using=alias):
-        create_stage(connection, mapping.relation, mapping.key.target)
+        create_stage(connection, mapping)
         merged = Merged(source.job.mapping)
         stage_keys(StageWriter(connection, mapping.target_columns), source, keys, merged)
         set_orphans_aside(alias, source, merged, source.raw.keys)
-        condition = f"t.{quoted(mapping.key.target)} = ANY(%s)"
-        return _differing(alias, source, condition, [target_keys(mapping, keys)])
+        condition, values = mapping.key_columns.target_among(mapping.key_columns.held(keys), "t")
+        return _differing(alias, source, condition, values)
 
 
 def stage_keys(
-    writer: StageWriter, source: TableSource, keys: Sequence[int | str], merged: Merged
-) -> set[int | str]:
-    """Stage the legacy rows of keys; the keys of the rows that exist."""
-    mapping = source.job.mapping
-    assert mapping.key is not None
-    whole = [key for key in keys if isinstance(key, int)]
-    many = read_many(source, whole) if len(whole) == len(keys) >= MANY else None
+    writer: StageWriter, source: TableSource, keys: Sequence[Key], merged: Merged
+) -> set[Key]:
+    """Stage the legacy rows of keys; the keys of the rows that exist, as the target has them."""
+    columns = source.job.mapping.key_columns
+    are_whole = all(key.is_whole for key in keys)
+    many = read_many(source, keys) if are_whole and len(keys) >= MANY else None
     if many is not None and writer.try_blocks(many.blocks):
         stage_rows(writer, source, many.others, merged)
         return set(many.present)
     rows = list(source.raw.keys(keys))
     stage_rows(writer, source, rows, merged)
-    return {key_value(row.cells[mapping.key.legacy][1]) for row in rows}
+    return set(columns.held(columns.of_cells(row.cells) for row in rows))
 
 
-def key_value(raw: object) -> int | str:
-    """A raw key as the target has it."""
-    if isinstance(raw, bytes):
-        return raw.decode("utf-8", "replace")
-    return raw if isinstance(raw, int) else str(raw)
-
-
-def target_keys(mapping: TableMapping, keys: Sequence[object]) -> list[int] | list[str]:
-    """Those keys that the target's key column can hold, in its type."""
-    assert mapping.key is not None
-    if isinstance(mapping.key.kind, kinds.Key):
-        return whole_keys(str(key) for key in keys if isinstance(key, int | str))
-    return [key for key in keys if isinstance(key, str) and "\0" not in key]
+def present_keys(alias: str, mapping: TableMapping, keys: Iterable[Key]) -> set[Key]:
+    """Which of the keys the target has."""
+    columns = mapping.key_columns
+    if not columns:
+        return set()
+    among, values = columns.target_among(columns.held(keys))
+    query = f"SELECT {columns.target()} FROM {mapping.relation} WHERE {among}"
+    return {Key.of(*row) for row in fetch_all(connections[alias], query, values)}
 
 
 def _differing(
     alias: str, source: TableSource, condition: str, values: Sequence[object]
 ) -> list[str]:
     mapping = source.job.mapping
-    assert mapping.key is not None
-    key = quoted(mapping.key.target)
+    keys = mapping.key_columns
+    absent = [keys.target_null("s"), keys.target_null("t")]
+    name = f"CASE WHEN {absent[0]} THEN {keys.target_text('t')} ELSE {keys.target_text('s')} END"
     rows = fetch_all(
         connections[alias],
-        f"SELECT coalesce(s.{key}::text, t.{key}::text), s.{key} IS NULL, t.{key} IS NULL "
-        f"FROM {STAGE} AS s "
+        f"SELECT {name}, {', '.join(absent)} FROM {STAGE} AS s "
         f"FULL JOIN (SELECT * FROM {mapping.relation} AS t WHERE {condition}) AS t "
-        f"ON t.{key} = s.{key} WHERE s.{key} IS NULL OR t.{key} IS NULL "
+        f"ON {keys.target_same('t', 's')} WHERE {' OR '.join(absent)} "
         f"OR {rows_differ(mapping)} ORDER BY 1",
         values,
     )
@@ -117,7 +112,6 @@ def _still_set_aside(alias: str, source: TableSource, keys: Sequence[str]) -> se
     Such a row may be ready to load: a child whose parent was retried, say.
     """
     mapping = source.job.mapping
-    assert mapping.key is not None
     records = mapping.identity.of(QuarantinedRow.objects.using(alias)).filter(key__in=keys)
     kept = {
         str(key): cells
@@ -126,8 +120,8 @@ def _still_set_aside(alias: str, source: TableSource, keys: Sequence[str]) -> se
         )
     }
     found = set()
-    for row in source.raw.keys(target_keys(mapping, list(kept))):
-        name = str(key_value(row.cells[mapping.key.legacy][1]))
+    for row in source.raw.keys(mapping.key_columns.parsed(kept)):
+        name = str(key_as_text(mapping, row))
         if kept.get(name) == {column: pack_cell(*cell) for column, cell in row.cells.items()}:
             found.add(name)
     return found

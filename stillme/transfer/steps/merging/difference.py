@@ -2,21 +2,9 @@
 
 from __future__ import annotations
 
-from stillme.transfer import kinds
-from stillme.transfer.mapping import EXTRA_COLUMN, TableMapping
+from stillme.transfer.mapping import TableMapping
 from stillme.transfer.postgresql.copy import quoted
-
-# Where PostgreSQL's own equality is equality of what is stored. Not of jsonb, to which 1 is 1.0,
-# nor of reals, to which 0.0 is -0.0.
-_PLAIN = (
-    kinds.Key,
-    kinds.TextKey,
-    kinds.Reference,
-    kinds.Text,
-    kinds.Integer,
-    kinds.Timestamp,
-    kinds.Date,
-)
+from stillme.transfer.steps.kinds import loader_of
 
 
 def merged_columns(mapping: TableMapping) -> list[str]:
@@ -24,22 +12,16 @@ def merged_columns(mapping: TableMapping) -> list[str]:
 
     `legacy_extra` in any case: the file may have lost the columns that were in it.
     """
-    return [*dict.fromkeys([*mapping.target_columns, EXTRA_COLUMN])]
+    return [*dict.fromkeys([*mapping.target_columns, *mapping.extra_columns])]
 
 
 def rows_differ(mapping: TableMapping) -> str:
     """A condition on `s` and `t`: some column that the import writes is not the same."""
-    known = {column.target: column.kind for column in mapping.columns}
+    known = {column.target: loader_of(column.kind).compared for column in mapping.columns}
     tests = []
     for name in merged_columns(mapping):
-        form = _form(known.get(name))
+        # A column of a rule has no kind; its text is exact for every type.
+        form = known.get(name, "{}::text")
         staged, present = (form.format(f"{side}.{quoted(name)}") for side in ("s", "t"))
         tests.append(f"{staged} IS DISTINCT FROM {present}")
     return f"({' OR '.join(tests)})"
-
-
-def _form(kind: kinds.Kind | None) -> str:
-    if isinstance(kind, kinds.Real):
-        return "float8send({})"
-    # A column of a rule has no kind; its text is exact for every type.
-    return "{}" if isinstance(kind, _PLAIN) else "{}::text"

@@ -12,19 +12,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import connections, transaction
 
 from stillme.transfer import ledger
 from stillme.transfer.cluster import WHOLE_XID
-from stillme.transfer.mapping import EXTRA_COLUMN, TableMapping, split_table
+from stillme.transfer.mapping import TableMapping, split_table
 from stillme.transfer.models import RunTable, WriteMark
 from stillme.transfer.postgresql.capture import as_replay
 from stillme.transfer.postgresql.copy import execute, fetch_all, quoted
 from stillme.transfer.registry import legacy_models
 from stillme.transfer.sqlite.ranges import key_ranges
 from stillme.transfer.steps.merging import image
-from stillme.transfer.steps.merging.compare import compare_range, target_keys
+from stillme.transfer.steps.merging.compare import compare_range
 from stillme.transfer.steps.merging.merge_rows import OURS
 from stillme.transfer.steps.rows.job import TableSource
 
@@ -45,13 +46,12 @@ class Restored:
 
 def foreign_rows(alias: str, mapping: TableMapping) -> list[str]:
     """Keys, some of them, of rows that somebody else wrote last. Reads the whole table."""
-    if mapping.key is None:
+    if not mapping.key_columns:
         return []
-    key = quoted(mapping.key.target)
     rows = fetch_all(
         connections[alias],
-        f"SELECT t.{key}::text FROM {mapping.relation} AS t WHERE NOT {OURS} "
-        f"ORDER BY t.{key} LIMIT {MOST}",
+        f"SELECT {mapping.key_columns.target_text('t')} FROM {mapping.relation} AS t "
+        f"WHERE NOT {OURS} ORDER BY {mapping.key_columns.target('t')} LIMIT {MOST}",
     )
     return [row[0] for row in rows]
 
@@ -63,7 +63,7 @@ def foreign_among(alias: str, mapping: TableMapping, keys: Sequence[str]) -> lis
 
 def foreign_writers(alias: str, mapping: TableMapping) -> list[int]:
     """The transactions (64 bit) of others that wrote rows of the table last; one quick scan."""
-    if mapping.key is None or image.is_elsewhere(alias, mapping):
+    if not mapping.key_columns or image.is_elsewhere(alias, mapping):
         return []
     rows = fetch_all(
         connections[alias],
@@ -130,28 +130,24 @@ def adopt_equal(alias: str, run_id: int | None, tables: Sequence[Compared]) -> N
     with transaction.atomic(using=alias, durable=True):
         as_replay(alias)
         for table in tables:
-            assert table.mapping.key is not None
-            key = quoted(table.mapping.key.target)
-            keys = target_keys(table.mapping, table.others)
-            _rewrite(alias, table.mapping, f"{key} = ANY(%s)", keys)
+            keys = table.mapping.key_columns
+            _rewrite(alias, table.mapping, *keys.target_among(keys.parsed(table.others)))
     shared = _also_elsewhere(alias, tables, writers)
     with transaction.atomic(using=alias, durable=True):
         as_replay(alias)
         if numbers := [writer % 2**32 for writer in shared]:
             for table in tables:
-                _rewrite(alias, table.mapping, "xmin::text::bigint = ANY(%s)", numbers)
+                _rewrite(alias, table.mapping, "xmin::text::bigint = ANY(%s)", [numbers])
             ledger.mark_write(alias, run_id)
         marks = [WriteMark(xid=writer, run_id=run_id) for writer in writers - shared]
         WriteMark.objects.using(alias).bulk_create(marks, ignore_conflicts=True, batch_size=5_000)
 
 
-def _rewrite(
-    alias: str, mapping: TableMapping, condition: str, values: list[int] | list[str]
-) -> None:
+def _rewrite(alias: str, mapping: TableMapping, condition: str, values: Sequence[Any]) -> None:
     """Give rows this transaction as their writer; no value changes."""
-    column = quoted(EXTRA_COLUMN)
+    column = quoted(mapping.key_columns.targets[0])
     sql = f"UPDATE {mapping.relation} SET {column} = {column} WHERE {condition}"
-    execute(connections[alias], sql, [values])
+    execute(connections[alias], sql, values)
 
 
 def _also_elsewhere(
@@ -186,14 +182,16 @@ def _foreign_writers(
     alias: str, mapping: TableMapping, keys: Sequence[str]
 ) -> list[tuple[str, int]]:
     """(key, writer) of those of the keys whose target row somebody else wrote last."""
-    if mapping.key is None or not keys:
+    if not mapping.key_columns or not keys:
         return []
-    key = quoted(mapping.key.target)
+    columns = mapping.key_columns
+    among, values = columns.target_among(columns.parsed(keys), "t")
+    text = columns.target_text("t")
     rows = fetch_all(
         connections[alias],
-        f"SELECT name, {WHOLE_XID} (SELECT t.{key}::text AS name, t.xmin::text::bigint AS x "
-        f"FROM {mapping.relation} AS t WHERE t.{key} = ANY(%s) AND NOT {OURS}) AS t ORDER BY 1",
-        [target_keys(mapping, keys)],
+        f"SELECT name, {WHOLE_XID} (SELECT {text} AS name, t.xmin::text::bigint AS x "
+        f"FROM {mapping.relation} AS t WHERE {among} AND NOT {OURS}) AS t ORDER BY 1",
+        values,
     )
     return [(str(name), int(writer)) for name, writer in rows]
 

@@ -38,10 +38,9 @@ def staged_to_read(alias: str, mapping: TableMapping) -> str:
     """The same, of the rows that have the keys of the stage."""
     if not is_elsewhere(alias, mapping):
         return mapping.relation
-    assert mapping.key is not None
-    key = quoted(mapping.key.target)
-    keys = [row[0] for row in fetch_all(connections[alias], f"SELECT {key} FROM {STAGE}")]
-    return to_read(alias, mapping, f"t.{key} = ANY(%s)", [keys])
+    keys = mapping.key_columns
+    staged = fetch_all(connections[alias], f"SELECT {keys.target()} FROM {STAGE}")
+    return to_read(alias, mapping, *keys.target_among(staged, "t"))
 
 
 def make_image(connection: Any, relation: str, condition: str, values: Sequence[Any]) -> str:
@@ -78,5 +77,5 @@ def refuse_on_cluster(alias: str, what: str) -> None:
     if names:
         raise StateError(
             f"{what} does not work once tables are distributed over a Citus cluster "
-            f"({names[0]} is): do it before `manage.py distribute` (docs/scaling.md)."
+            f"({names[0]} is): do it before `manage.py distribute` (docs/howto/run-and-scale.md)."
         )

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 from django.db import connections
 
-from stillme.transfer import kinds
 from stillme.transfer.csv_format import csv_line
 from stillme.transfer.edited_keys import edited_keys
 from stillme.transfer.identity import OF_TABLE
@@ -18,9 +18,7 @@ from stillme.transfer.postgresql.copy import (
     create_stage,
     execute,
     fetch_all,
-    quoted,
 )
-from stillme.transfer.raw_cells import whole_keys
 from stillme.transfer.sqlite.ranges import KeyRange
 from stillme.transfer.sqlite.raw import RawRow
 from stillme.transfer.steps.merging import image
@@ -37,25 +35,6 @@ from stillme.transfer.steps.rows.read_range import RangeReader, ReadRange
 _ROWS_AT_ONCE, _CHARACTERS_AT_ONCE = 1_000, 4_000_000
 
 
-def range_condition(
-    mapping: TableMapping, key_range: KeyRange, table: str
-) -> tuple[str, list[int | str]]:
-    """The range as a condition on the target's key, compared bytewise like SQLite does."""
-    if mapping.key is None:
-        return "TRUE", []
-    column = f"{table}.{quoted(mapping.key.target)}"
-    if isinstance(mapping.key.kind, kinds.TextKey):
-        column += ' COLLATE "C"'
-    parts, values = [], []
-    if key_range.after is not None:
-        parts.append(f"{column} > %s")
-        values.append(key_range.after)
-    if key_range.upto is not None:
-        parts.append(f"{column} <= %s")
-        values.append(key_range.upto)
-    return " AND ".join(parts) or "TRUE", values
-
-
 def merge_range(
     alias: str, source: TableSource, key_range: KeyRange, read: ReadRange | None = None
 ) -> Merged:
@@ -65,13 +44,13 @@ def merge_range(
     """
     mapping = source.job.mapping
     merged = Merged(mapping)
-    if mapping.key is None:
+    if not mapping.key_columns:
         _set_all_aside(source, key_range, merged)
         return merged
-    create_stage(connections[alias], mapping.relation, mapping.key.target)
+    create_stage(connections[alias], mapping)
     fill_stage(alias, source, key_range, merged, read)
     set_orphans_aside(alias, source, merged, source.raw.keys)
-    within = range_condition(mapping, key_range, "t")
+    within = key_range.in_target(mapping, "t")
     if not image.is_elsewhere(alias, mapping):
         find_vanished(alias, source.job, merged, *within)
     merge_stage(alias, source.job, merged, within)
@@ -139,7 +118,7 @@ def _note_staged(merged: Merged, row: LoadedRow, refusal: str | None) -> None:
 
 
 def find_vanished(
-    alias: str, job: TableJob, merged: Merged, condition: str, values: list[int | str]
+    alias: str, job: TableJob, merged: Merged, condition: str, values: Sequence[Any]
 ) -> None:
     """Rows the engine loaded whose legacy row is gone, or is in quarantine now.
 
@@ -147,36 +126,29 @@ def find_vanished(
     are collected, to be deleted children first when all tables are loaded.
     """
     mapping = job.mapping
-    assert mapping.key is not None
-    key = quoted(mapping.key.target)
+    keys = mapping.key_columns
+    name = keys.target_text("t")
     edited = sorted(edited_keys(alias, mapping))
     whose = "TRUE" if job.overwrite else OURS
     gone = fetch_all(
         connections[alias],
-        f"SELECT t.{key}::text FROM {mapping.relation} AS t WHERE {condition} AND {whose} "
-        f"AND NOT EXISTS (SELECT 1 FROM {STAGE} AS s WHERE s.{key} = t.{key}) "
+        f"SELECT {name} FROM {mapping.relation} AS t WHERE {condition} AND {whose} "
+        f"AND NOT EXISTS (SELECT 1 FROM {STAGE} AS s WHERE {keys.target_same('s', 't')}) "
         # A row that was edited in quarantine stands for its bad legacy row.
         f"AND NOT EXISTS (SELECT 1 FROM {QuarantinedRow._meta.db_table} AS q "
-        f"WHERE q.key = t.{key}::text AND {OF_TABLE} AND q.status = 'repaired' "
-        f"AND q.repairs <> '{{}}'::jsonb) AND t.{key}::text <> ALL(%s) ORDER BY t.{key}",
+        f"WHERE q.key = {name} AND {OF_TABLE} AND q.status = 'repaired' "
+        f"AND q.repairs <> '{{}}'::jsonb) AND {name} <> ALL(%s) ORDER BY {keys.target('t')}",
         [*values, *mapping.identity, edited],
     )
-    keys = [row[0] for row in gone]
-    merged.outcome.vanished_count += len(keys)
-    merged.outcome.vanished += keys[:MOST_KEYS]
+    names = [row[0] for row in gone]
+    merged.outcome.vanished_count += len(names)
+    merged.outcome.vanished += names[:MOST_KEYS]
     if job.prune:
-        merged.outcome.to_prune += keys
+        merged.outcome.to_prune += names
 
 
 def delete_keys(alias: str, mapping: TableMapping, keys: Sequence[str]) -> int:
     """Delete target rows by key (as text), with the originals kept beside them."""
-    assert mapping.key is not None
     mapping.identity.of(KeptCell.objects.using(alias)).filter(key__in=list(keys)).delete()
-    wanted: list[str] | list[int] = list(keys)
-    if isinstance(mapping.key.kind, kinds.Key):
-        wanted = whole_keys(keys)
-    return execute(
-        connections[alias],
-        f"DELETE FROM {mapping.relation} WHERE {quoted(mapping.key.target)} = ANY(%s)",
-        [wanted],
-    )
+    among, values = mapping.key_columns.target_among(mapping.key_columns.parsed(keys))
+    return execute(connections[alias], f"DELETE FROM {mapping.relation} WHERE {among}", values)

@@ -7,8 +7,8 @@ from typing import Any
 
 from django.db import connections
 
-from stillme.transfer import kinds
 from stillme.transfer.identity import OF_TABLE
+from stillme.transfer.key_columns import Condition
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import KeptCell, QuarantinedRow
 from stillme.transfer.postgresql.copy import STAGE, copy_over, execute, fetch_all, quoted
@@ -27,7 +27,7 @@ OURS = (
 
 
 def merge_stage(
-    alias: str, job: TableJob, merged: Merged, within: tuple[str, list[int | str]] = ("TRUE", [])
+    alias: str, job: TableJob, merged: Merged, within: Condition = ("TRUE", [])
 ) -> None:
     """Insert and update from the stage; rows that the target side changed are left alone.
 
@@ -37,29 +37,30 @@ def merge_stage(
     condition, values = within
     connection = connections[alias]
     mapping = job.mapping
-    assert mapping.key is not None
-    key = quoted(mapping.key.target)
+    keys = mapping.key_columns
+    same = keys.target_same("t", "s")
     elsewhere = image.is_elsewhere(alias, mapping)
     present = image.staged_to_read(alias, mapping)
     allowed = "TRUE" if job.overwrite else "FALSE" if elsewhere else OURS
     # Compared once; few rows differ as a rule, and those are found again by their key.
     changed = fetch_all(
         connection,
-        f"SELECT s.{key}, {allowed} FROM {STAGE} AS s JOIN {present} AS t ON t.{key} = s.{key} "
-        f"WHERE {condition} AND {rows_differ(mapping)} ORDER BY s.{key}::text FOR UPDATE OF t",
+        f"SELECT {allowed}, {keys.target_text('s')}, {keys.target('s')} "
+        f"FROM {STAGE} AS s JOIN {present} AS t ON {same} "
+        f"WHERE {condition} AND {rows_differ(mapping)} ORDER BY 2 FOR UPDATE OF t",
         values,
     )
-    conflicts = [str(name) for name, ours in changed if not ours]
+    conflicts = [name for ours, name, *_ in changed if not ours]
     merged.outcome.conflict_count += len(conflicts)
     merged.outcome.conflicts += conflicts[:MOST_KEYS]
-    _forget_old(alias, job, key)
-    to_update = [name for name, ours in changed if ours]
+    _forget_old(alias, job)
+    to_update = [tuple(key) for ours, _, *key in changed if ours]
     if to_update:
         merged.outcome.updated += _update(alias, mapping, to_update, elsewhere=elsewhere)
     columns = [quoted(name) for name in mapping.target_columns]
     new = (
         f"SELECT {', '.join(f's.{name}' for name in columns)} FROM {STAGE} AS s WHERE NOT EXISTS "
-        f"(SELECT 1 FROM {present} AS t WHERE t.{key} = s.{key}"
+        f"(SELECT 1 FROM {present} AS t WHERE {same}"
     )
     if elsewhere:
         # The image holds the rows of the staged keys and no others.
@@ -71,35 +72,35 @@ def merge_stage(
     merged.outcome.inserted += execute(connection, insert, values)
 
 
-def _update(alias: str, mapping: TableMapping, keys: Sequence[Any], *, elsewhere: bool) -> int:
+def _update(
+    alias: str, mapping: TableMapping, keys: Sequence[tuple[Any, ...]], *, elsewhere: bool
+) -> int:
     """Give target rows their staged values."""
-    assert mapping.key is not None
-    key = quoted(mapping.key.target)
-    chosen = f"s.{key} = ANY(%s)"
+    chosen, values = mapping.key_columns.target_among(keys, "s")
     if elsewhere:
         return image.update_rows(
-            connections[alias], mapping.relation, STAGE, [mapping.key.target],
-            merged_columns(mapping), chosen, [list(keys)],
+            connections[alias], mapping.relation, STAGE, mapping.key_columns.targets,
+            merged_columns(mapping), chosen, values,
         )  # fmt: skip
     settings = ", ".join(f"{name} = s.{name}" for name in map(quoted, merged_columns(mapping)))
     return execute(
         connections[alias],
         f"UPDATE {mapping.relation} AS t SET {settings} FROM {STAGE} AS s "
-        f"WHERE t.{key} = s.{key} AND {chosen}",
-        [list(keys)],
+        f"WHERE {mapping.key_columns.target_same('t', 's')} AND {chosen}",
+        values,
     )
 
 
-def _forget_old(alias: str, job: TableJob, key: str) -> None:
+def _forget_old(alias: str, job: TableJob) -> None:
     """Kept cells of staged rows are written anew; their quarantine entries are resolved.
 
     Not those of rows whose own key no staged row can have: a blob that reads like it, say.
     """
     connection = connections[alias]
-    assert job.mapping.key is not None
-    is_text = isinstance(job.mapping.key.kind, kinds.TextKey)
-    storages = ["text", "integer", "real"] if is_text else ["integer"]
-    staged = f"SELECT s.{key}::text FROM {STAGE} AS s"
+    keys = job.mapping.key_columns
+    staged = f"SELECT {keys.target_text('s')} FROM {STAGE} AS s"
+    own = "".join(" AND coalesce(cells -> %s ->> 0, 'integer') = ANY(%s)" for _ in keys)
+    classes = [part for c in keys for part in (c.legacy, list(c.key_classes))]
     execute(
         connection,
         f"DELETE FROM {KeptCell._meta.db_table} WHERE {OF_TABLE} AND key IN ({staged})",
@@ -109,6 +110,6 @@ def _forget_old(alias: str, job: TableJob, key: str) -> None:
         connection,
         f"UPDATE {QuarantinedRow._meta.db_table} SET status = 'repaired', decided_at = now(), "
         f"note = 'The legacy row loads now.' WHERE {OF_TABLE} AND key IN ({staged}) "
-        "AND status <> 'repaired' AND coalesce(cells -> %s ->> 0, 'integer') = ANY(%s)",
-        [*job.mapping.identity, job.mapping.key.legacy, storages],
+        f"AND status <> 'repaired'{own}",
+        [*job.mapping.identity, *classes],
     )

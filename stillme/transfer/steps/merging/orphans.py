@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
-from typing import Any
 
 from django.db import connections
 
-from stillme.transfer.mapping import MappedColumn, TableMapping
+from stillme.transfer.key_columns import MappedColumn
+from stillme.transfer.keys import Key
+from stillme.transfer.mapping import TableMapping
 from stillme.transfer.postgresql.copy import STAGE, fetch_all, quoted
 from stillme.transfer.sqlite.raw import RawRow
 from stillme.transfer.steps.merging.merged import Merged
 from stillme.transfer.steps.rows.careful import SetAside, key_as_text
 from stillme.transfer.steps.rows.job import Source
 
-FindRaw = Callable[[Iterable[Any]], Iterable[RawRow]]
+FindRaw = Callable[[Iterable[Key]], Iterable[RawRow]]
 # Reasons that come before a look at any reference.
 _FIRST = ("no_key", "missing_column", "refused_by_target", "missing_parent")
 
@@ -36,8 +37,7 @@ def set_orphans_aside(alias: str, source: Source, merged: Merged, find_raw: Find
 def _take_out(alias: str, source: Source, merged: Merged, find_raw: FindRaw) -> bool:
     """Whether any row was taken out."""
     mapping = source.job.mapping
-    assert mapping.key is not None
-    key = quoted(mapping.key.target)
+    keys = mapping.key_columns
     some = False
     for column, parent in _references(source):
         name = quoted(column.target)
@@ -50,16 +50,16 @@ def _take_out(alias: str, source: Source, merged: Merged, find_raw: FindRaw) -> 
         some = True
         orphans = fetch_all(
             connections[alias],
-            f"DELETE FROM {STAGE} WHERE {name} = ANY(%s) RETURNING {key}",
+            f"DELETE FROM {STAGE} WHERE {name} = ANY(%s) RETURNING {keys.target()}",
             [lost],
         )
-        for raw in find_raw(row[0] for row in orphans):
+        for raw in find_raw(Key.of(*row) for row in orphans):
             if raw.repeated:
                 # It has the key, but is not the row that was staged.
                 continue
-            merged.take_back(str(raw.cells[mapping.key.legacy][1]))
-            key_text = key_as_text(mapping, raw)
-            merged.note(SetAside(key_text, raw, "missing_parent", column.legacy, _sentence(parent)))
+            key = key_as_text(mapping, raw)
+            merged.take_back(key or "")
+            merged.note(SetAside(key, raw, "missing_parent", column.legacy, _sentence(parent)))
     return some
 
 
@@ -67,7 +67,7 @@ def _references(source: Source) -> Iterator[tuple[MappedColumn, TableMapping]]:
     """References whose parent table is there; without it the row was set aside before."""
     for column, table in source.job.mapping.references():
         parent = source.job.parents[table]
-        if parent is not None and parent.key is not None:
+        if parent is not None and parent.key_columns.is_whole:
             yield column, parent
 
 
@@ -78,7 +78,7 @@ def _absent(alias: str, mapping: TableMapping, parent: TableMapping, keys: list[
     """
     if not keys:
         return []
-    key = _key_of(parent)
+    key = parent.key_columns.target()
     query = f"SELECT {key} FROM {parent.relation} WHERE {key} = ANY(%s)"
     present = {row[0] for row in fetch_all(connections[alias], query, [keys])}
     if parent.identity == mapping.identity:
@@ -87,17 +87,12 @@ def _absent(alias: str, mapping: TableMapping, parent: TableMapping, keys: list[
     return [each for each in keys if each not in present]
 
 
-def _key_of(parent: TableMapping) -> str:
-    assert parent.key is not None
-    return quoted(parent.key.target)
-
-
 def _sentence(parent: TableMapping) -> str:
     return f"{parent.target} has no such row any more."
 
 
 def _give_first_reason(alias: str, source: Source, merged: Merged) -> None:
-    """A row set aside for a later column lacks a parent first: docs/values.md names that one."""
+    """A row set aside for a later column lacks a parent first: values.md names that one."""
     mapping = source.job.mapping
     places = {column.legacy: place for place, column in enumerate(mapping.columns)}
     for column, parent in _references(source):

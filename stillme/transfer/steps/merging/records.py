@@ -10,12 +10,10 @@ import json
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
-from stillme.transfer import kinds
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.raw_cells import pack_cell, unpack_cell
 from stillme.transfer.sqlite.connect import quoted
-from stillme.transfer.sqlite.key_text import Key, only_reads_like_one, stored_key
 from stillme.transfer.sqlite.raw import RawRow
 from stillme.transfer.sqlite.stored import is_stored, stored_rowids
 from stillme.transfer.steps.rows.careful import key_as_text
@@ -36,7 +34,7 @@ def unloaded_keys(alias: str, source: TableSource, rows: Sequence[RawRow]) -> li
         key = key_as_text(mapping, row)
         if key is not None:
             loaded.setdefault(key, []).append(_packed(row))
-            if can_be_loaded(mapping, row):
+            if mapping.key_columns.in_target(mapping.key_columns.of_cells(row.cells)) is not None:
                 real.add(key)
     every = {key: list(cells) for key, cells in loaded.items()}
     for record in _undone(alias, mapping, rows, list(loaded)):
@@ -46,20 +44,6 @@ def unloaded_keys(alias: str, source: TableSource, rows: Sequence[RawRow]) -> li
         elif record.cells in every[key] or not _is_there(source, record):
             record.delete(using=alias)
     return [key for key, left in loaded.items() if not left and key in real]
-
-
-def is_target_key(mapping: TableMapping, key: Key) -> bool:
-    """Whether a stored key is one that the target can have; 7 is, where '7' only reads like it."""
-    assert mapping.key is not None
-    if not isinstance(mapping.key.kind, kinds.TextKey):
-        return isinstance(key, int)
-    return key is not None and not only_reads_like_one(key)
-
-
-def can_be_loaded(mapping: TableMapping, row: RawRow) -> bool:
-    """Whether the row's own key is one that the target can have."""
-    assert mapping.key is not None
-    return is_target_key(mapping, stored_key(*row.cells[mapping.key.legacy]))
 
 
 def drop_records(alias: str, source: TableSource, keys: Sequence[str]) -> None:
@@ -74,9 +58,8 @@ def drop_records(alias: str, source: TableSource, keys: Sequence[str]) -> None:
 def drop_keyless(alias: str, source: TableSource) -> None:
     """The same for rows without a key: read once, because no index finds one of them."""
     mapping = source.job.mapping
-    assert mapping.key is not None
-    key = f"{quoted(mapping.table)}.{quoted(mapping.key.legacy)}"
-    rows = [(row.rowid, _packed(row)) for row in source.raw.where(f"{key} IS NULL")]
+    null = mapping.key_columns.legacy_null(quoted(mapping.table))
+    rows = [(row.rowid, _packed(row)) for row in source.raw.where(null)]
     known = {*(c.legacy for c in mapping.columns), *mapping.extra}
     by_shape: dict[frozenset[str], dict[str, list[int | None]]] = {}
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from stillme.transfer import kinds
-from stillme.transfer.mapping import MappedColumn, TableMapping
+from stillme.transfer.key_columns import MappedColumn
+from stillme.transfer.mapping import TableMapping
 from stillme.transfer.raw_cells import Raw, cell_bytes
 from stillme.transfer.sqlite.clock import Clock
 from stillme.transfer.sqlite.raw import RawRow
-from stillme.transfer.steps.rows.load_huge import TargetCell, is_taken_in_pieces
-from stillme.transfer.steps.rows.policy import Cell, Refused, RowContext, convert
+from stillme.transfer.steps.kinds import convert
+from stillme.transfer.steps.kinds.base import Cell, Refused, RowContext
+from stillme.transfer.steps.rows.load_huge import TargetCell, check_text
 
 
 def keys_not_taken(mapping: TableMapping) -> tuple[str, ...]:
@@ -24,12 +25,8 @@ def keys_not_taken(mapping: TableMapping) -> tuple[str, ...]:
 
 def key_as_text(mapping: TableMapping, row: RawRow) -> str | None:
     """The row's key as the ledger writes it."""
-    if mapping.key is None:
-        return None
-    raw = row.cells[mapping.key.legacy][1]
-    if isinstance(raw, bytes):
-        return raw.decode("utf-8", "replace").replace("\0", "\ufffd")
-    return None if raw is None else str(raw)
+    keys = mapping.key_columns
+    return keys.of_cells(row.cells).spelled() if keys else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +73,9 @@ class CarefulLoader:
         self._units = epoch_units
 
     def convert(self, row: RawRow) -> LoadedRow | SetAside:
-        """The outcome of one row, by docs/values.md."""
+        """The outcome of one row, by docs/reference/values.md."""
         key = key_as_text(self._mapping, row)
-        if self._mapping.key is None:
+        if not self._mapping.key_columns:
             return SetAside(None, row, "no_key", "", "The table has no key column.")
         if self._mapping.impossible:
             names = ", ".join(self._mapping.impossible)
@@ -89,22 +86,14 @@ class CarefulLoader:
         kept: list[Kept] = []
         repaired = False
         for column in self._mapping.columns:
-            storage, raw = row.cells[column.legacy]
-            huge = row.huge.get(column.legacy)
             try:
-                if huge is not None:
-                    if is_taken_in_pieces(column.kind, huge):
-                        cells.append(huge)
-                        continue
-                    raw = huge.read()
-                cell = self._cell(column, row, storage, raw)
+                value, original, is_repaired = self._converted(column, row)
             except Refused as refused:
                 return SetAside(key, row, refused.reason, column.legacy, refused.sentence)
-            cells.append(cell.text)
-            if cell.reason:
-                original = cell_bytes(storage, raw)
-                kept.append(Kept(column.legacy, storage, original, cell.reason))
-                repaired = repaired or cell.repaired
+            cells.append(value)
+            if original is not None:
+                kept.append(original)
+            repaired = repaired or is_repaired
         cells += self._derived(row)
         cells += [None] * len(self._mapping.nulls)
         if self._mapping.extra:
@@ -112,16 +101,40 @@ class CarefulLoader:
         assert key is not None
         return LoadedRow(key, tuple(cells), tuple(kept), repaired, row)
 
+    def _converted(self, column: MappedColumn, row: RawRow) -> tuple[TargetCell, Kept | None, bool]:
+        """What the target gets, the original to be kept, and whether that makes the row repaired.
+
+        A huge value that needs no repair is given as the HugeCell: it is copied from the file
+        when the row is written, so that only one huge value at a time is in memory.
+        """
+        storage, raw = row.cells[column.legacy]
+        huge = row.huge.get(column.legacy)
+        if huge is not None:
+            if column.kind.may_be_huge:
+                check_text(huge)
+                return huge, None, False
+            raw = huge.read()
+        cell = self._cell(column, row, storage, raw)
+        if not cell.reason:
+            return huge or cell.text, None, False
+        original = Kept(column.legacy, storage, cell_bytes(storage, raw), cell.reason)
+        return cell.text, original, cell.repaired
+
     def _cell(self, column: MappedColumn, row: RawRow, storage: str, raw: Raw) -> Cell:
-        context = RowContext(self._clock, row.row_offset, self._units.get(column.legacy))
+        unit, earlier = self._units.get(column.legacy), self._earlier(column, row)
+        context = RowContext(self._clock, row.row_offset, unit, earlier)
         cell = convert(column.kind, column.required, storage, raw, context)
-        is_key = isinstance(column.kind, kinds.Key | kinds.TextKey)
-        if is_key and row.repeated:
+        if column.kind.is_key and row.repeated:
             raise Refused("duplicate_key", f"An earlier row has the key {cell.text}.")
         if column.legacy in row.orphaned and storage != "null":
             parent = getattr(column.kind, "parent", "the parent table")
             raise Refused("missing_parent", f"{parent} has no loaded row {cell.text}.")
         return cell
+
+    def _earlier(self, column: MappedColumn, row: RawRow) -> tuple[str, Raw] | None:
+        after = getattr(column.kind, "after", None)
+        earlier = self._mapping.column(after) if after else None
+        return None if earlier is None else row.cells[earlier.legacy]
 
     def _derived(self, row: RawRow) -> list[str]:
         values = []

@@ -9,12 +9,14 @@ from typing import Protocol
 
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.clock import Clock
-from stillme.transfer.sqlite.common import ParentTable, common_rows
+from stillme.transfer.sqlite.common import ParentTable
 from stillme.transfer.sqlite.connect import quoted
 from stillme.transfer.sqlite.raw import RawReader
 from stillme.transfer.sqlite.row_source import LiveRows, RowSource, SnapshotRows
 from stillme.transfer.sqlite.snapshot import Snapshot
+from stillme.transfer.steps.kinds.base import Table
 from stillme.transfer.steps.rows.careful import CarefulLoader
+from stillme.transfer.steps.rows.common import common_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ class TableSource:
     """The job's snapshot, or a live `connection`, with everything that reads from it.
 
     Common rows come from `stream`, rows that need attention from `raw`; or from `lean`, which
-    leaves huge values of a snapshot where they are.
+    leaves huge values of a snapshot in the file.
     """
 
     def __init__(self, job: TableJob, connection: sqlite3.Connection | None = None) -> None:
@@ -69,13 +71,13 @@ class TableSource:
         self.parents = {
             table: self._parent(table, mapping) for table, mapping in job.parents.items()
         }
-        self.common = common_rows(job.mapping, job.clock, self.parents, self.stream)
+        self.common = common_rows(Table(job.mapping, job.clock, self.parents, self.stream))
         self.raw = RawReader(self.connection, job.mapping, self.parents)
         self.lean = RawReader(self.connection, job.mapping, self.parents, self.stream)
         self.careful = CarefulLoader(job.mapping, job.clock, job.epoch_units)
 
     def _parent(self, table: str, mapping: TableMapping | None) -> ParentTable | None:
-        if mapping is None or mapping.key is None:
+        if mapping is None or not mapping.key_columns.is_whole:
             return None
         excluded = None
         if keys := self.job.set_aside.get(table, ()):
@@ -88,7 +90,7 @@ class TableSource:
             )
             if isinstance(self.stream, SnapshotRows):
                 self.stream.keep_keys(excluded, keys)
-        return ParentTable(mapping.table, mapping.key.legacy, excluded)
+        return ParentTable(mapping.table, mapping.key_columns.names[0], excluded)
 
     def close(self) -> None:
         """Close what reads."""

@@ -99,15 +99,18 @@ class KnownRecords:
         same = [old for old in candidates if old.cells == cells]
         alike = sorted(same, key=lambda old: old.rowid != row.rowid)
         alike += [old for old in candidates if old.rowid == row.rowid]
-        key = self._mapping.key
-        if key is not None and self._mapping.key_is_unique and row.key is not None:
-            known = [old for old in candidates if key.legacy in old.cells]
-            alike += [old for old in known if old.cells[key.legacy] == cells[key.legacy]]
+        if self._mapping.key_is_unique and row.key is not None:
+            key = self._key_cells(cells)
+            alike += [old for old in candidates if self._key_cells(old.cells) == key]
         if not alike:
             return None
         candidates.remove(alike[0])
         self._taken.add(alike[0].pk)
         return alike[0]
+
+    def _key_cells(self, cells: dict[str, Any]) -> list[Any]:
+        """The packed cells of the key; one that a record lacks equals none."""
+        return [cells.get(name) for name in self._mapping.key_columns.names]
 
 
 def _keys(rows: Sequence[PackedRow]) -> list[str]:

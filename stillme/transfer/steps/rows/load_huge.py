@@ -1,6 +1,8 @@
-"""Rows with a huge text or document: checked in one pass over its pieces, copied in another.
+"""Rows with a huge value (over 4 MiB): how a text is checked, and how such a row is copied.
 
-Neither holds the value; what it must be is what docs/values.md says of any text and document.
+A huge text is read twice, in pieces: `check_text` looks for what PostgreSQL's text cannot hold,
+and `line_pieces` copies it. A huge JSON document is read whole to be checked (`careful`). If it
+needs no repair, the loader lets go of it, and `line_pieces` copies it from the file in pieces too.
 """
 
 from __future__ import annotations
@@ -9,29 +11,16 @@ import codecs
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 
-from stillme.transfer import kinds
 from stillme.transfer.csv_format import QUOTE, quoted_cell
 from stillme.transfer.sqlite.huge_cell import HugeCell
-from stillme.transfer.steps.rows import json_scan
-from stillme.transfer.steps.rows.policy import Refused
+from stillme.transfer.steps.kinds.base import Refused
 
 TargetCell = str | HugeCell | None
 _QUOTE = QUOTE.encode()
 
 
-def is_taken_in_pieces(kind: kinds.Kind, cell: HugeCell) -> bool:
-    """Whether the target takes the value unchanged. Raises Refused where it is no such text.
-
-    What becomes of a document that needs a repair, or may need one, is found with all of it.
-    """
-    if isinstance(kind, kinds.Json):
-        return json_scan.is_clean(cell.pieces())
-    check_text(cell)
-    return True
-
-
 def check_text(cell: HugeCell) -> None:
-    """Raise Refused where PostgreSQL's text cannot hold it."""
+    """Raise Refused if PostgreSQL's text cannot hold the value."""
     decoder = codecs.getincrementaldecoder("utf-8")()
     characters = read = 0
     nul: int | None = None

@@ -66,11 +66,10 @@ class RangeReader:
     def everything(self) -> Iterator[RawRow]:
         """Every row of the range, raw."""
         mapping = self._source.job.mapping
-        if mapping.key is None:
+        if not mapping.key_columns:
             yield from self._source.lean.where("1")
             return
-        column = f"{quoted(mapping.table)}.{quoted(mapping.key.legacy)}"
-        where, values = self._range.where(column, nulls=not mapping.key_is_rowid)
+        where, values = self._range.where(mapping, quoted(mapping.table))
         yield from self._source.lean.where(where, values)
 
     def digest(self) -> str:

@@ -10,12 +10,13 @@ from itertools import compress
 from typing import Any
 
 from stillme.transfer.csv_format import QUOTE
+from stillme.transfer.key_columns import Condition
 from stillme.transfer.mapping import TableMapping
-from stillme.transfer.sqlite.common import CommonRows
 from stillme.transfer.sqlite.connect import quoted
 from stillme.transfer.sqlite.ranges import KeyRange
 from stillme.transfer.sqlite.row_source import RowSource
-from stillme.transfer.steps.rows.json_policy import all_clean, is_clean_bytes
+from stillme.transfer.steps.kinds.json_policy import all_clean, is_clean_bytes
+from stillme.transfer.steps.rows.common import CommonRows
 
 # What psycopg sends at a time is 128 KiB; larger blocks it cuts, and the processor's cache loses.
 _BLOCK_BYTES = 120_000
@@ -138,15 +139,11 @@ def _is_text(data: bytes) -> bool:
 
 def _select(
     mapping: TableMapping, common: CommonRows, key_range: KeyRange, *, sized: bool = False
-) -> tuple[str, list[int | str]]:
+) -> Condition:
     """Rowid, documents, line. Text as its bytes: it is on its way from UTF-8 to UTF-8."""
     table = quoted(mapping.table)
-    where = "1"
-    values: list[int | str] = []
-    order = "rowid"
-    if mapping.key is not None:
-        order = quoted(mapping.key.legacy)
-        where, values = key_range.where(order, nulls=not mapping.key_is_rowid)
+    where, values = key_range.where(mapping)
+    order = mapping.key_columns.legacy() or "rowid"
     documents = [f"CAST({document} AS BLOB)" for document in common.documents]
     predicate = common.predicate
     if sized:

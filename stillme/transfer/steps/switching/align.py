@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from django.db import connections
 
 from stillme.transfer.errors import TransferError
+from stillme.transfer.keys import Key
 from stillme.transfer.mapping import EXTRA_COLUMN, TableMapping
 from stillme.transfer.models_sync import CarriedCell
 from stillme.transfer.postgresql.copy import execute, quoted
-from stillme.transfer.sqlite.key_text import Key
 from stillme.transfer.steps.merging.compare import compare_keys
 from stillme.transfer.steps.switching.carry_back import Carried, other_fields
 from stillme.transfer.steps.syncing.children import children_of
@@ -39,7 +39,7 @@ def align(alias: str, live: LiveFile, by_table: dict[str, Carried], run_id: int)
 
 
 def _with_children(
-    alias: str, live: LiveFile, keys: Mapping[str, Sequence[int | str]]
+    alias: str, live: LiveFile, keys: Mapping[str, Sequence[Key]]
 ) -> dict[str, list[Key]]:
     """The keys, and those of the rows that refer to them.
 
@@ -47,8 +47,8 @@ def _with_children(
     """
     every: dict[str, dict[Key, None]] = {t: dict.fromkeys(wanted) for t, wanted in keys.items()}
     for table in live.tables:
-        whole = sorted(key for key in every.get(table, ()) if isinstance(key, int))
-        for child, children in children_of(alias, live, table, whole).items():
+        parents = sorted(every.get(table, ()))
+        for child, children in children_of(alias, live, table, parents).items():
             every.setdefault(child, {}).update(dict.fromkeys(children))
     return {table: list(wanted) for table, wanted in every.items()}
 
@@ -71,10 +71,10 @@ def _keep_lost(alias: str, live: LiveFile, carried: Carried, run_id: int) -> Non
     )
 
 
-def _reset_others(alias: str, mapping: TableMapping, keys: Sequence[int | str]) -> None:
+def _reset_others(alias: str, mapping: TableMapping, keys: Sequence[Key]) -> None:
     """Columns that the legacy has not get what an import gives them; every row becomes ours."""
-    assert mapping.key is not None
-    key = quoted(mapping.key.target)
+    among, values = mapping.key_columns.target_among(keys)
+    key = quoted(mapping.key_columns.targets[0])
     fed = set(mapping.target_columns)
     names = [
         str(f.column)
@@ -83,9 +83,9 @@ def _reset_others(alias: str, mapping: TableMapping, keys: Sequence[int | str]) 
     ]
     parts = [f"{key} = {key}", *(f"{quoted(name)} = DEFAULT" for name in names)]
     if not mapping.extra:
-        parts.append(f"{quoted(EXTRA_COLUMN)} = NULL")
+        parts += [f"{quoted(name)} = NULL" for name in mapping.extra_columns]
     execute(
         connections[alias],
-        f"UPDATE {mapping.relation} SET {', '.join(parts)} WHERE {key} = ANY(%s)",
-        [list(keys)],
+        f"UPDATE {mapping.relation} SET {', '.join(parts)} WHERE {among}",
+        values,
     )

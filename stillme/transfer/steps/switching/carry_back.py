@@ -14,18 +14,19 @@ from typing import Any
 from django.db import connections, models, transaction
 from django.db.models import Value
 
+from stillme.transfer.keys import Key
 from stillme.transfer.mapping import EXTRA_COLUMN, TableMapping
 from stillme.transfer.postgresql.copy import STAGE, StageWriter, create_stage, fetch_all, quoted
 from stillme.transfer.registry import legacy_model
-from stillme.transfer.steps.merging.compare import stage_keys, target_keys
+from stillme.transfer.steps.kinds import loader_of
+from stillme.transfer.steps.kinds.base import Stored
+from stillme.transfer.steps.merging.compare import stage_keys
 from stillme.transfer.steps.merging.merged import Merged
 from stillme.transfer.steps.rows.job import TableSource
 from stillme.transfer.steps.switching.legacy_format import (
     UNREADABLE,
-    Stored,
     extra_cells,
     render,
-    target_expression,
 )
 from stillme.transfer.steps.switching.legacy_rows import LegacyRows
 
@@ -49,7 +50,7 @@ class Carried:
 
     file: str
     table: str
-    keys: list[int | str] = field(default_factory=list)
+    keys: list[Key] = field(default_factory=list)
     inserted: int = 0
     updated: int = 0
     deleted: int = 0
@@ -58,34 +59,31 @@ class Carried:
     lost: list[Lost] = field(default_factory=list)
     unequal: list[str] = field(default_factory=list)
 
-    def add(self, other: Carried) -> None:
-        """Count what was carried into the same table once more; rows of both count once."""
-        self.keys = [*dict.fromkeys([*self.keys, *other.keys])]
-        for name in ("inserted", "updated", "deleted", "unchanged", "cells"):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-        self.lost += [item for item in other.lost if item not in self.lost]
-        self.unequal += [key for key in other.unequal if key not in self.unequal]
-
 
 @dataclass(frozen=True, slots=True)
 class _TargetRow:
-    key: int | str
+    key: Key
     in_stage: bool
     differs: tuple[bool, ...]
     extra_differs: bool
     values: tuple[Any, ...]
     others: tuple[Any, ...]
 
+    @property
+    def name(self) -> str:
+        """The key as it is recorded."""
+        return self.key.spelled() or ""
+
 
 def carry_table(
-    alias: str, source: TableSource, writable: sqlite3.Connection, keys: Sequence[object]
+    alias: str, source: TableSource, writable: sqlite3.Connection, keys: Sequence[Key]
 ) -> Carried:
     """Bring the legacy rows of `keys` to the target's state, in the caller's transactions.
 
     `source` must read through `writable`, so that it sees what has been written.
     """
     mapping = source.job.mapping
-    carried = Carried(*mapping.identity, [*target_keys(mapping, keys)])
+    carried = Carried(*mapping.identity, mapping.key_columns.held(keys))
     writer = LegacyRows(writable, mapping)
     for start in range(0, len(carried.keys), AT_ONCE):
         batch = carried.keys[start : start + AT_ONCE]
@@ -98,11 +96,10 @@ def _carry_batch(
     alias: str,
     source: TableSource,
     writer: LegacyRows,
-    keys: Sequence[int | str],
+    keys: Sequence[Key],
     carried: Carried,
 ) -> None:
     mapping = source.job.mapping
-    assert mapping.key is not None
     rows, legacy = _target_rows(alias, source, keys)
     _write_rows(source, writer, rows, legacy, carried, explicit=False)
     present = {row.key for row in rows}
@@ -112,16 +109,14 @@ def _carry_batch(
     _write_misread(alias, source, writer, keys, carried)
 
 
-def _note_computed(
-    alias: str, source: TableSource, keys: Sequence[int | str], carried: Carried
-) -> None:
+def _note_computed(alias: str, source: TableSource, keys: Sequence[Key], carried: Carried) -> None:
     """What SQLite computes otherwise than the target has it: nobody may write it there."""
     mapping = source.job.mapping
     for row in _misread(alias, source, keys, carried.lost):
         for column, value, differs in zip(mapping.columns, row.values, row.differs, strict=True):
             if differs and column.legacy in mapping.generated:
                 carried.lost.append(
-                    Lost(carried.table, str(row.key), column.target, str(value), "computed")
+                    Lost(carried.table, row.name, column.target, str(value), "computed")
                 )
 
 
@@ -129,7 +124,7 @@ def _write_misread(
     alias: str,
     source: TableSource,
     writer: LegacyRows,
-    keys: Sequence[int | str],
+    keys: Sequence[Key],
     carried: Carried,
 ) -> None:
     """Read back what was written; a time that reads as another instant gets its offset."""
@@ -138,7 +133,7 @@ def _write_misread(
         if not misread:
             return
         if not explicit:
-            carried.unequal += [str(row.key) for row in misread]
+            carried.unequal += [row.name for row in misread]
             return
         present = {row.key for row in misread}
         again = Carried(carried.file, carried.table)
@@ -146,7 +141,7 @@ def _write_misread(
 
 
 def _misread(
-    alias: str, source: TableSource, keys: Sequence[int | str], known: Sequence[Lost]
+    alias: str, source: TableSource, keys: Sequence[Key], known: Sequence[Lost]
 ) -> list[_TargetRow]:
     """Target rows whose legacy row, read back, differs beyond what is known to be lost."""
     mapping = source.job.mapping
@@ -155,10 +150,10 @@ def _misread(
     found = []
     for row in _target_rows(alias, source, keys)[0]:
         differs = tuple(
-            differs and (str(row.key), column.target) not in lost
+            differs and (row.name, column.target) not in lost
             for column, differs in zip(mapping.columns, row.differs, strict=True)
         )
-        if not row.in_stage and str(row.key) in unreadable:
+        if not row.in_stage and row.name in unreadable:
             continue
         if any(differs) or not row.in_stage:
             found.append(replace(row, differs=differs))
@@ -166,42 +161,44 @@ def _misread(
 
 
 def _target_rows(
-    alias: str, source: TableSource, keys: Sequence[int | str]
-) -> tuple[list[_TargetRow], set[int | str]]:
+    alias: str, source: TableSource, keys: Sequence[Key]
+) -> tuple[list[_TargetRow], set[Key]]:
     """The target rows of keys, with which mapped columns differ from the legacy rows.
 
     Also the keys that the legacy has.
     """
     mapping = source.job.mapping
-    assert mapping.key is not None
-    key = quoted(mapping.key.target)
+    key = mapping.key_columns
+    among, among_values = key.target_among(keys, "t")
     columns = [(c.kind, quoted(c.target)) for c in mapping.columns]
-    extra = quoted(EXTRA_COLUMN)
-    compared = [*(n for _, n in columns), *([extra] if mapping.extra else [])]
+    extra = [quoted(name) for name in mapping.extra_columns if mapping.extra]
+    compared = [*(n for _, n in columns), *extra]
     differs = [f"s.{n}::text IS DISTINCT FROM t.{n}::text" for n in compared]
-    values = [target_expression(kind, f"t.{n}") for kind, n in columns]
+    values = [loader_of(kind).read_target(f"t.{n}") for kind, n in columns]
     others = [f"t.{quoted(str(f.column))}::text" for f in other_fields(mapping)]
     connection = connections[alias]
     with transaction.atomic(using=alias):
-        create_stage(connection, mapping.relation, mapping.key.target)
+        create_stage(connection, mapping)
         writer = StageWriter(connection, mapping.target_columns)
         legacy = stage_keys(writer, source, keys, Merged(source.job.mapping))
         rows = fetch_all(
             connection,
-            f"SELECT t.{key}, s.{key} IS NOT NULL, {', '.join([*differs, *values, *others])} "
-            f"FROM {mapping.relation} AS t LEFT JOIN {STAGE} AS s ON s.{key} = t.{key} "
-            f"WHERE t.{key} = ANY(%s)",
-            [list(keys)],
+            f"SELECT {key.target('t')}, NOT {key.target_null('s')}, "
+            f"{', '.join([*differs, *values, *others])} FROM {mapping.relation} AS t "
+            f"LEFT JOIN {STAGE} AS s ON {key.target_same('s', 't')} WHERE {among}",
+            among_values,
         )
-    return [_target_row(row, len(columns), bool(mapping.extra)) for row in rows], legacy
+    return [_target_row(row, mapping) for row in rows], legacy
 
 
-def _target_row(row: tuple[Any, ...], columns: int, has_extra: bool) -> _TargetRow:
-    compared = columns + has_extra
-    differs, rest = row[2 : 2 + compared], row[2 + compared :]
+def _target_row(row: tuple[Any, ...], mapping: TableMapping) -> _TargetRow:
+    columns, has_extra = len(mapping.columns), bool(mapping.extra)
+    parts = len(mapping.key_columns.columns)
+    key, in_stage, row = Key.of(*row[:parts]), row[parts], row[parts + 1 :]
+    differs, rest = row[: columns + has_extra], row[columns + has_extra :]
     extra_differs = has_extra and differs[-1]
     values, others = rest[:columns], rest[columns:]
-    return _TargetRow(row[0], row[1], tuple(differs[:columns]), extra_differs, values, others)
+    return _TargetRow(key, in_stage, tuple(differs[:columns]), extra_differs, values, others)
 
 
 def other_fields(mapping: TableMapping) -> list[models.Field[Any, Any]]:
@@ -215,7 +212,7 @@ def _write_rows(
     source: TableSource,
     writer: LegacyRows,
     rows: Sequence[_TargetRow],
-    legacy: Collection[int | str],
+    legacy: Collection[Key],
     carried: Carried,
     *,
     explicit: bool,
@@ -241,7 +238,7 @@ def _write_rows(
             cells[column.legacy] = made.value
             if made.lost:
                 carried.lost.append(
-                    Lost(carried.table, str(row.key), column.target, str(value), made.lost)
+                    Lost(carried.table, row.name, column.target, str(value), made.lost)
                 )
         document, lost = _others(mapping, fields, row)
         carried.lost += lost
@@ -289,7 +286,7 @@ def _others(
         else:
             expected = _default_text(target_field)
         if value is not None and value != expected:
-            lost.append(Lost(mapping.declared_table, str(row.key), name, value, "no_legacy_column"))
+            lost.append(Lost(mapping.declared_table, row.name, name, value, "no_legacy_column"))
     return document, lost
 
 

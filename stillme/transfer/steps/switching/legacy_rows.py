@@ -5,21 +5,21 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Sequence
 
-from stillme.transfer import kinds
+from stillme.transfer.keys import Key
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.connect import quoted as sqlite_quoted
-from stillme.transfer.steps.switching.legacy_format import RawText, Stored
+from stillme.transfer.steps.kinds.base import Stored
+from stillme.transfer.steps.switching.legacy_format import RawText
 
 
 class LegacyRows:
     """INSERT, UPDATE and DELETE on one legacy table."""
 
     def __init__(self, connection: sqlite3.Connection, mapping: TableMapping) -> None:
-        assert mapping.key is not None
         self._connection = connection
         self._mapping = mapping
         self._table = sqlite_quoted(mapping.table)
-        self._key = sqlite_quoted(mapping.key.legacy)
+        self._keys = mapping.key_columns
 
     def insert(self, cells: dict[str, Stored]) -> None:
         names = ", ".join(sqlite_quoted(name) for name in cells)
@@ -28,23 +28,22 @@ class LegacyRows:
             f"INSERT INTO {self._table} ({names}) VALUES ({marks})", list(cells.values())
         )
 
-    def update(self, key: int | str, cells: dict[str, Stored]) -> None:
+    def update(self, key: Key, cells: dict[str, Stored]) -> None:
         parts = ", ".join(f"{sqlite_quoted(n)} = {_mark(v)}" for n, v in cells.items())
+        where, values = self._keys.legacy_is(key)
         self._connection.execute(
-            f"UPDATE {self._table} SET {parts} WHERE {self._key} = ?", [*cells.values(), key]
+            f"UPDATE {self._table} SET {parts} WHERE {where}", [*cells.values(), *values]
         )
 
-    def delete(self, keys: Sequence[int | str]) -> int:
-        self._connection.executemany(
-            f"DELETE FROM {self._table} WHERE {self._key} = ?", ((key,) for key in keys)
-        )
+    def delete(self, keys: Sequence[Key]) -> int:
+        for key in keys:
+            where, values = self._keys.legacy_is(key)
+            self._connection.execute(f"DELETE FROM {self._table} WHERE {where}", values)
         return len(keys)
 
-    def raise_sequence(self, keys: Sequence[int | str]) -> None:
+    def raise_sequence(self, keys: Sequence[Key]) -> None:
         """AUTOINCREMENT never gives a number again that PostgreSQL has given out."""
-        assert self._mapping.key is not None
-        whole = [key for key in keys if isinstance(key, int)]
-        if not isinstance(self._mapping.key.kind, kinds.Key) or not whole:
+        if not self._keys.is_whole or not keys:
             return
         sql = self._connection.execute(
             "SELECT sql FROM sqlite_master WHERE type = 'table' AND name = ?",
@@ -53,7 +52,7 @@ class LegacyRows:
         if sql is None or "AUTOINCREMENT" not in str(sql[0]).upper():
             return
         # As SQLite itself: the mark of a table with none but negative keys is 0.
-        mark = max(0, *whole)
+        mark = max(0, *(key.values[0] for key in keys))
         cursor = self._connection.execute(
             "UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = ?",
             (mark, self._mapping.table),

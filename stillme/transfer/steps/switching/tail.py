@@ -11,9 +11,9 @@ from typing import Protocol
 
 from stillme.transfer.errors import TransferError
 from stillme.transfer.findings import Finding
+from stillme.transfer.keys import Key
 from stillme.transfer.sqlite.capture.log import collapse
 from stillme.transfer.sqlite.connect import quoted
-from stillme.transfer.sqlite.key_text import Key
 from stillme.transfer.steps.merging.compare import compare_keys
 from stillme.transfer.steps.merging.foreign import foreign_among
 from stillme.transfer.steps.syncing.live_file import LiveFile, Round
@@ -32,7 +32,7 @@ class Judge(Protocol):
     def prepare(self, file: str, path: Path) -> None:
         """Find what holds for the whole file."""
 
-    def judge(self, file: str, table: str, keys: Sequence[object]) -> list[Finding]:
+    def judge(self, file: str, table: str, keys: Sequence[Key]) -> list[Finding]:
         """What differs between the two sides in these rows."""
 
 
@@ -77,8 +77,7 @@ class Tail:
 
     def touch(self, file: str, table: str, keys: Sequence[Key]) -> None:
         """These rows are to be proven."""
-        noted = self._touched.setdefault((file, table), {})
-        noted.update((key, None) for key in keys if isinstance(key, int | str))
+        self._touched.setdefault((file, table), {}).update(dict.fromkeys(keys))
 
     def differing(self, live: LiveFile) -> list[str]:
         """A sentence per row of the file that is not the same on both sides; those stay noted.
@@ -87,7 +86,8 @@ class Tail:
         """
         sentences = []
         for table in live.tables:
-            keys = list(self._touched.pop((live.file.name, table), {}))
+            columns = live.tables[table].job.mapping.key_columns
+            keys = columns.held(self._touched.pop((live.file.name, table), {}))
             found = self._ask(live, table, keys)
             if found and table in self._decided.get(live.file.name, ()):
                 mapping = live.tables[table].job.mapping
@@ -101,17 +101,16 @@ class Tail:
         return sentences
 
     def _ask(self, live: LiveFile, table: str, keys: Sequence[Key]) -> list[tuple[str, str]]:
-        plain = [key for key in keys if isinstance(key, int | str)]
         if self._judge is None:
-            unequal = compare_keys(self._alias, live.tables[table], plain)
+            unequal = compare_keys(self._alias, live.tables[table], keys)
             return [(key, "compared, not judged") for key in unequal]
-        findings = self._judge.judge(live.file.name, table, plain)
+        findings = self._judge.judge(live.file.name, table, keys)
         return [(str(f.key), f.sentence()) for f in findings]
 
 
 def _named(keys: Sequence[Key], names: Sequence[str]) -> list[Key]:
     """The keys that are named as text; all of them where a name is none of theirs."""
-    by_name = {str(key): key for key in keys}
+    by_name = {key.spelled(): key for key in keys}
     if not by_name.keys() >= set(names):
         return list(keys)
     return [by_name[name] for name in dict.fromkeys(names)]
@@ -129,12 +128,12 @@ def refuse(sentences: Sequence[str]) -> None:
 def newest_keys(live: LiveFile, table: str) -> list[Key]:
     """The keys of the newest rows of a table."""
     mapping = live.tables[table].job.mapping
-    if mapping.key is None:
+    keys = mapping.key_columns
+    if not keys:
         return []
-    key = quoted(mapping.key.legacy)
-    order = f"{quoted(mapping.table)}.rowid" if mapping.has_rowid else key
+    order = f"{quoted(mapping.table)}.rowid" if mapping.has_rowid else quoted(keys.names[0])
     rows = live.connection.execute(
-        f"SELECT {key} FROM {quoted(mapping.table)} "
-        f"WHERE typeof({key}) = 'integer' ORDER BY {order} DESC LIMIT {_NEWEST}"
+        f"SELECT {keys.legacy_parts()} FROM {quoted(mapping.table)} "
+        f"WHERE {keys.legacy_usual()} ORDER BY {order} DESC LIMIT {_NEWEST}"
     )
-    return [row[0] for row in rows]
+    return [Key.of_flat(row) for row in rows]

@@ -18,11 +18,11 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 from stillme.transfer.errors import TransferError
+from stillme.transfer.keys import Key
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.scratch import scratch_folder
 from stillme.transfer.sqlite.capture.log import last_sequence
 from stillme.transfer.sqlite.connect import explain, open_legacy, quoted, uri
-from stillme.transfer.sqlite.key_text import Key, key_sql, stored_key
 from stillme.transfer.sqlite.schema import row_count
 from stillme.transfer.sqlite.snapshot import Snapshot, take_snapshot
 from stillme.transfer.steps.switching.tail import Tail, refuse
@@ -182,19 +182,19 @@ def _differing(
     live: LiveFile, connection: sqlite3.Connection, mapping: TableMapping
 ) -> Iterator[Key]:
     """The keys of rows that are not the same in the file and in the snapshot, of either side."""
-    if mapping.key is None:
+    if not mapping.key_columns:
         return
     try:
         added = 0
         for is_new, *keys in connection.execute(_changed_rows(live, mapping)):
             added += is_new
-            yield stored_key(*keys[:2])
+            middle = len(keys) // 2
+            yield Key.of_flat(keys[:middle])
             if not is_new:
-                yield stored_key(*keys[2:])
+                yield Key.of_flat(keys[middle:])
         gone = row_count(connection, mapping.table, "swept") + added
         if gone != row_count(connection, mapping.table):
-            for storage, key in connection.execute(_gone_rows(mapping)):
-                yield stored_key(storage, key)
+            yield from map(Key.of_flat, connection.execute(_gone_rows(mapping)))
     except sqlite3.OperationalError as error:
         if "no such" not in str(error):
             raise explain(live.file.path, error) from error
@@ -206,8 +206,7 @@ def _differing(
 
 def _changed_rows(live: LiveFile, mapping: TableMapping) -> str:
     """(whether the snapshot lacks it, key now, key then) of every row that is not the same."""
-    assert mapping.key is not None
-    table, key = quoted(mapping.table), quoted(mapping.key.legacy)
+    table, keys = quoted(mapping.table), mapping.key_columns
     names = [c.legacy for c in mapping.columns] + list(mapping.extra)
     # In SQL 1 is 1.0; only a column without affinity can have held both.
     # https://www.sqlite.org/datatype3.html#determination_of_column_affinity
@@ -215,30 +214,28 @@ def _changed_rows(live: LiveFile, mapping: TableMapping) -> str:
     bare = [quoted(n) for n in names if types.get(n, "") == "" or "BLOB" in types[n]]
     tests = [f"now.{quoted(n)} IS NOT was.{quoted(n)} COLLATE BINARY" for n in names]
     tests += [f"typeof(now.{name}) <> typeof(was.{name})" for name in bare]
-    new, old = f"now.{key}", f"was.{key}"
     return (
-        f"SELECT {_row('was', mapping)} IS NULL, typeof({new}), {key_sql(new)}, "
-        f"typeof({old}), {key_sql(old)} "
+        f"SELECT {_lacks_row(mapping)}, {keys.legacy_parts('now')}, {keys.legacy_parts('was')} "
         f"FROM main.{table} AS now LEFT JOIN swept.{table} AS was ON {_same_row(mapping)} "
-        f"WHERE {_row('was', mapping)} IS NULL OR {' OR '.join(tests)}"
+        f"WHERE {_lacks_row(mapping)} OR {' OR '.join(tests)}"
     )
 
 
 def _gone_rows(mapping: TableMapping) -> str:
     """The keys of the rows that only the snapshot has."""
-    assert mapping.key is not None
-    table, key = quoted(mapping.table), f"was.{quoted(mapping.key.legacy)}"
+    table, parts = quoted(mapping.table), mapping.key_columns.legacy_parts("was")
     return (
-        f"SELECT typeof({key}), {key_sql(key)} FROM swept.{table} AS was WHERE NOT EXISTS "
+        f"SELECT {parts} FROM swept.{table} AS was WHERE NOT EXISTS "
         f"(SELECT 1 FROM main.{table} AS now WHERE {_same_row(mapping)})"
     )
 
 
 def _same_row(mapping: TableMapping) -> str:
     # The snapshot is a copy page by page, so a row has the same number in it.
-    return f"{_row('now', mapping)} = {_row('was', mapping)}"
+    by_key = mapping.key_columns.legacy_same("now", "was")
+    return "now.rowid = was.rowid" if mapping.has_rowid else by_key
 
 
-def _row(side: str, mapping: TableMapping) -> str:
-    assert mapping.key is not None
-    return f"{side}.rowid" if mapping.has_rowid else f"{side}.{quoted(mapping.key.legacy)}"
+def _lacks_row(mapping: TableMapping) -> str:
+    """Whether the snapshot has no such row."""
+    return "was.rowid IS NULL" if mapping.has_rowid else mapping.key_columns.legacy_null("was")

@@ -3,66 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 from django.db import connections
-from django.db.models.fields.json import KeyTextTransform, KeyTransform
+from django.db.models.fields.json import KeyTransform
 
+from stillme.transfer.keys import Key
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import QuarantinedRow
-from stillme.transfer.postgresql.copy import fetch_all, quoted
-from stillme.transfer.steps.merging.compare import key_value, target_keys
-from stillme.transfer.steps.rows.careful import key_as_text
+from stillme.transfer.postgresql.copy import fetch_all
+from stillme.transfer.raw_cells import unpack_anything
 from stillme.transfer.steps.rows.job import TableSource
 
 
-def changed_keys(alias: str, name: str) -> tuple[list[str], bool]:
+def changed_keys(alias: str, mapping: TableMapping) -> tuple[list[Key], bool]:
     """(keys written since the cut-over, whether the table was truncated) of a target table."""
     rows = fetch_all(
         connections[alias],
         "SELECT DISTINCT key FROM transfer.reverse_change WHERE relation = %s",
-        [name],
+        [mapping.target],
     )
-    return [row[0] for row in rows if row[0] is not None], any(row[0] is None for row in rows)
+    keys = mapping.key_columns.parsed(row[0] for row in rows)
+    return keys, any(row[0] is None for row in rows)
 
 
-def every_key(alias: str, source: TableSource) -> Iterator[object]:
+def every_key(alias: str, source: TableSource) -> Iterator[Key]:
     """Every key of both sides: after a TRUNCATE all of them may have changed.
 
     But for rows that were set aside: PostgreSQL never had them, so it has not emptied them away.
     """
     mapping = source.job.mapping
-    assert mapping.key is not None
+    keys = mapping.key_columns
     aside = _set_aside(alias, mapping)
     for row in source.raw.where("1"):
-        storage, raw = row.cells[mapping.key.legacy]
-        if (storage, key_as_text(mapping, row)) not in aside:
-            yield key_value(raw)
-    key = quoted(mapping.key.target)
-    for (present,) in fetch_all(connections[alias], f"SELECT {key} FROM {mapping.relation}"):
-        yield present
+        key = keys.of_cells(row.cells)
+        if key not in aside:
+            yield key
+    query = f"SELECT {keys.target()} FROM {mapping.relation}"
+    yield from (Key.of(*row) for row in fetch_all(connections[alias], query))
 
 
-def _set_aside(alias: str, mapping: TableMapping) -> set[tuple[str, str | None]]:
-    """(storage class, key) of set-aside rows; not of one whose key an earlier row was loaded with.
-
-    A blob that reads like a text is another key.
-    """
-    assert mapping.key is not None
+def _set_aside(alias: str, mapping: TableMapping) -> set[Key | None]:
+    """The keys of set-aside rows; not of one whose key an earlier row was loaded with."""
     rows = mapping.identity.of(QuarantinedRow.objects.using(alias))
     rows = rows.exclude(status=QuarantinedRow.Status.REPAIRED).exclude(reason="duplicate_key")
-    found = rows.values_list(
-        KeyTextTransform("0", KeyTransform(mapping.key.legacy, "cells")), "key"
-    )
-    return {(storage or "integer", key) for storage, key in found}
+    cells = [KeyTransform(name, "cells") for name in mapping.key_columns.names]
+    return {_key(mapping, text, cells) for text, *cells in rows.values_list("key", *cells)}
 
 
-def present_keys(alias: str, mapping: TableMapping, keys: Sequence[object]) -> list[int | str]:
-    """Which of the keys the target has."""
-    assert mapping.key is not None
-    key = quoted(mapping.key.target)
-    rows = fetch_all(
-        connections[alias],
-        f"SELECT {key} FROM {mapping.relation} WHERE {key} = ANY(%s)",
-        [target_keys(mapping, keys)],
-    )
-    return [row[0] for row in rows]
+def _key(mapping: TableMapping, text: str | None, cells: Sequence[Any]) -> Key | None:
+    """By the stored cells; by the recorded text where somebody damaged those."""
+    parts = tuple(map(unpack_anything, cells))
+    is_damaged = any(storage == "damaged" for storage, _ in parts)
+    return mapping.key_columns.parse(text) if is_damaged else Key(parts)

@@ -1,12 +1,12 @@
-"""Which rounds may make a file decide otherwise about its rows.
+"""Which rounds may make a file decide otherwise about the unit of its numbers.
 
 To decide means to read whole tables, so a round is looked at first: most leave every decision as
-it is, and that shows in their own rows.
+it is, and that shows in their own rows. A column with 1700000000 holds seconds; a row with 5 in
+the same column takes its unit away, and with it the meaning of the other number.
 """
 
 from __future__ import annotations
 
-from stillme.transfer.kinds import Date, Timestamp
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.epochs import has_unit
 from stillme.transfer.sqlite.raw import RawRow
@@ -20,41 +20,21 @@ class DecisionWatch:
     def __init__(self, decisions: Decisions, mappings: dict[str, TableMapping]) -> None:
         self.decisions = decisions
         self._mappings = mappings
-        self._carriers = decisions.carriers
-        self._left = sum(decisions.clock.evidence.values())
 
     def may_change(self, found: Round) -> bool:
         """Whether with this round the file may decide otherwise."""
+        ends = self.decisions.number_ends
         return any(
-            any((table, key) in self._carriers for key in found.keys[table])
-            or self._moves_clock(found, table, mapping)
+            any((table, key) in ends for key in found.keys[table])
             or any(self._moves_units(row, table, mapping) for row in found.rows.get(table, ()))
             for table, mapping in self._mappings.items()
             if table in found.keys
         )
 
-    def _moves_clock(self, found: Round, table: str, mapping: TableMapping) -> bool:
-        if mapping.clock is None or self.decisions.clock.zone is not None:
-            return False
-        keys = found.keys[table]
-        # What was there before is not known: every row may have been evidence, and be none now.
-        self._left -= len(keys)
-        return (bool(self.decisions.clock.evidence) and self._left <= 0) or any(
-            self._is_news(row, mapping) for row in found.rows.get(table, ())
-        )
-
-    def _is_news(self, row: RawRow, mapping: TableMapping) -> bool:
-        if row.row_offset is None:
-            return False
-        assert mapping.clock is not None
-        local = row.cells[mapping.clock.local][1]
-        assert isinstance(local, bytes)
-        return not self.decisions.clock.is_settled(local.decode(), row.row_offset)
-
     def _moves_units(self, row: RawRow, table: str, mapping: TableMapping) -> bool:
         units = self.decisions.units[table]
         for column in mapping.columns:
-            if isinstance(column.kind, Timestamp | Date):
+            if column.kind.is_time:
                 storage, raw = row.cells[column.legacy]
                 if storage in ("integer", "real"):
                     assert isinstance(raw, int | float)

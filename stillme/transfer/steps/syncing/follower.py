@@ -27,6 +27,11 @@ from stillme.transfer.steps.syncing.decisions import (
     change_since,
     loaded_signature,
 )
+from stillme.transfer.steps.syncing.file_clock import (
+    clock_problem,
+    require_zone,
+    unknown_offsets,
+)
 from stillme.transfer.steps.syncing.follow_result import FileFollowed, FollowOptions, FollowResult
 from stillme.transfer.steps.syncing.foreign_writes import settle_foreign
 from stillme.transfer.steps.syncing.live_file import LiveFile, Round, same_file
@@ -78,6 +83,7 @@ class Follower:
         self.on_round: Callable[[Round], None] = lambda found: None
         self.on_decision: Callable[[LiveFile], None] = lambda live: None
         self._watches: dict[str, DecisionWatch] = {}
+        self._told: set[str] = set()
 
     def open(self) -> None:
         """Open every file, check that it is the one that was followed, set its state."""
@@ -91,11 +97,13 @@ class Follower:
             stand = states.standing(self.alias, file.name)
             identity = str(stand.details.get("capture_id", ""))
             live.follow_from(identity, stand.position, stand.details.get("witness"))
-            judged = stand.details.get("clock") or loaded_signature(self.alias, file.name)
+            judged = stand.details.get("decided") or loaded_signature(self.alias, file.name)
             if judged is not None:
                 now, schema = live.decisions, live.schema.digest
                 self._read_again(live, change_since(judged, now, live.mappings, schema))
             self._watches[file.name] = DecisionWatch(live.decisions, live.mappings)
+            tables = list(live.mappings.values())
+            self._tell_offsets(clock_problem(self.alias, file.name, live.connection, tables))
             decided = live.decisions.signature()
             with transaction.atomic(using=self.alias):
                 # A ledger of an earlier version knows the path only.
@@ -103,7 +111,7 @@ class Follower:
                 seen_at = states.server_now(self.alias)
                 states.move(
                     self.alias, file.name, State.FOLLOWING,
-                    clock=decided, seen_at=seen_at, ended_at=None, **known,
+                    decided=decided, seen_at=seen_at, ended_at=None, **known,
                 )  # fmt: skip
             self._swept[file.name] = int(stand.details.get("schema_version", -1))
             self.positions[file.name] = stand.position
@@ -188,6 +196,7 @@ class Follower:
         if found.changes:
             replayed = replay_round(self.alias, live, found)
             self.on_round(found)
+            self._tell_offsets(shown_offsets(live, found))
             self.positions[name] = found.end
             self._count(name, found, replayed)
             self.done[name].busy += time.monotonic() - began
@@ -259,7 +268,13 @@ class Follower:
         if self._read_again(live, change_between(before, live.decisions, live.mappings)):
             self.on_decision(live)
         with transaction.atomic(using=self.alias):
-            states.note(self.alias, name, clock=live.decisions.signature())
+            states.note(self.alias, name, decided=live.decisions.signature())
+
+    def _tell_offsets(self, sentence: str) -> None:
+        """Once for each sentence: rows with twins are read right, others wait for an import."""
+        if sentence and sentence not in self._told:
+            self._told.add(sentence)
+            self.on_event(Event("notice", {"message": f"{sentence}."}))
 
     def _read_again(self, live: LiveFile, change: Change) -> bool:
         if change:
@@ -373,6 +388,7 @@ def check_followable(alias: str, live: LiveFile) -> Standing:
     """Where the file stands. Raises StateError where capture is not healthy or the file is
     another one."""
     require_place(alias, [live.file])
+    require_zone(alias, live.file.name)
     require_capture(live.file, live.capture_status())
     stand = states.standing(alias, live.file.name)
     identity = str(stand.details.get("capture_id", ""))
@@ -380,6 +396,12 @@ def check_followable(alias: str, live: LiveFile) -> Standing:
     if other is not None:
         raise StateError(other)
     return stand
+
+
+def shown_offsets(live: LiveFile, found: Round) -> str:
+    """The sentence for rows of a round with offsets that the last import did not see, or ""."""
+    shown = (row.row_offset for rows in found.rows.values() for row in rows)
+    return unknown_offsets(live.file.name, live.decisions.clock, shown)
 
 
 def measure_lag(live: LiveFile, position: int) -> tuple[int, float]:

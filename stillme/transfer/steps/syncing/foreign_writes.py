@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from django.db import transaction
 
+from stillme.transfer.keys import spelled_keys
 from stillme.transfer.scratch import scratch_folder
 from stillme.transfer.sqlite.capture import ChangeLog
 from stillme.transfer.sqlite.capture.log import collapse
@@ -22,7 +23,6 @@ from stillme.transfer.steps.merging.foreign import (
 from stillme.transfer.steps.rows.job import TableSource
 from stillme.transfer.steps.syncing import states
 from stillme.transfer.steps.syncing.live_file import LiveFile
-from stillme.transfer.steps.syncing.replay import key_text
 
 _ALL = 10_000_000
 
@@ -70,7 +70,7 @@ def _compare(alias: str, live: LiveFile, between: Callable[[], None]) -> dict[st
         try:
             changes = collapse(ChangeLog(connection).after(stand.position, _ALL))
             for table, source in live.tables.items():
-                pending = {key_text(k) or "" for k in changes.get(source.job.mapping.table, ())}
+                pending = set(spelled_keys(changes.get(source.job.mapping.table, ())))
                 foreign = frozenset(known.get(table, ()))
                 found[table] = compare_foreign(
                     alias,

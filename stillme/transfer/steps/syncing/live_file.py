@@ -10,20 +10,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from django.conf import settings
-
 from stillme.transfer.errors import StateError
+from stillme.transfer.keys import Key
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.proofs import identity
-from stillme.transfer.recorded_clock import recorded_usual
 from stillme.transfer.registry import LegacyFile, legacy_models
 from stillme.transfer.sqlite.capture import CapturedTable, CaptureStatus, ChangeLog, status
 from stillme.transfer.sqlite.capture.log import Change, Witness, collapse
 from stillme.transfer.sqlite.capture.tables import captured_tables
-from stillme.transfer.sqlite.clock import read_clock
-from stillme.transfer.sqlite.connect import explain, open_legacy, quoted
+from stillme.transfer.sqlite.connect import explain, open_legacy
 from stillme.transfer.sqlite.epochs import end_keys, read_number_ranges, units_of
-from stillme.transfer.sqlite.key_text import Key, stored_key, typed_key
 from stillme.transfer.sqlite.parts import scan_on
 from stillme.transfer.sqlite.raw import RawRow
 from stillme.transfer.sqlite.schema import FoundSchema, read_schema
@@ -33,6 +29,7 @@ from stillme.transfer.steps.rows.job import TableJob, TableSource
 from stillme.transfer.steps.rows.read_keys import MANY, ManyRows, read_many
 from stillme.transfer.steps.syncing import states
 from stillme.transfer.steps.syncing.decisions import Decisions
+from stillme.transfer.steps.syncing.file_clock import file_clock
 from stillme.transfer.steps.syncing.same_history import other_history, require_capture
 
 
@@ -57,7 +54,7 @@ class Round:
 class LiveFile:
     """One open legacy file. `tables` are declared table -> source, parents first.
 
-    `alias` names the target, whose ledger knows the usual offset of the file's clock.
+    `alias` names the target, whose ledger knows how the last import read the file's clock.
     """
 
     def __init__(
@@ -102,7 +99,7 @@ class LiveFile:
         return status(self.connection, self.captured())
 
     def refresh(self) -> None:
-        """Read schema and clock again where the schema has changed since.
+        """Read the schema again where it has changed since.
 
         In a followed file capture must be healthy under the new schema. Raises StateError.
         """
@@ -200,11 +197,10 @@ class LiveFile:
         }
 
     def _decide(self, mappings: dict[str, TableMapping]) -> Decisions:
-        zone = settings.LEGACY_TIME_ZONE
-        recorded = recorded_usual(self._alias, self.file.name, zone)
         with reading(self.connection):
             scan = scan_on(self.connection)
-            clock = read_clock(self.connection, mappings.values(), zone, recorded=recorded)
+            tables = list(mappings.values())
+            clock = file_clock(self._alias, self.file.name, self.connection, tables)
             ranges = {t: read_number_ranges(scan, m)[1] for t, m in mappings.items()}
             ends = frozenset(
                 (table, key)
@@ -222,7 +218,7 @@ class LiveFile:
             raise explain(self.file.path, error) from error
 
     def forget(self) -> None:
-        """Make the next `refresh` read everything again, the clock too."""
+        """Make the next `refresh` read everything again."""
         self.schema_version = -1
         self.tables = {}
 
@@ -275,38 +271,20 @@ class LiveFile:
 
     def _read_rows(self, found: Round, table: str, keys: Sequence[Key]) -> None:
         found.keys[table] = list(keys)
-        whole = [key for key in keys if type(key) is int]
+        whole = [key for key in keys if key.is_whole]
         many = read_many(self.tables[table], whole) if len(whole) >= MANY else None
         if many is None:
             found.rows[table] = list(self.rows(table, keys))
             return
         found.many[table] = many
-        odd = [key for key in keys if type(key) is not int]
+        odd = [key for key in keys if not key.is_whole]
         found.rows[table] = [*many.others, *self.rows(table, odd)]
 
     def rows(self, table: str, keys: Sequence[Key]) -> Iterator[RawRow]:
-        """The present rows of keys, odd keys (NULL, not UTF-8) included."""
-        source = self.tables[table]
-        key = source.job.mapping.key
-        if key is None:
-            yield from source.raw.where("1")
-            return
-        plain = [k for k in keys if isinstance(k, int | str)]
-        yield from source.raw.keys(plain)
-        column = f"{quoted(source.job.mapping.table)}.{quoted(key.legacy)}"
-        for odd in (k for k in keys if not isinstance(k, int | str)):
-            if odd is None:
-                yield from source.raw.where(f"{column} IS NULL")
-            elif isinstance(odd, bytes):
-                # By the index. Bytes that are text are a blob's: the text that reads like it is
-                # another key. Others may be a blob's or a text's.
-                if isinstance(typed_key(odd), str):
-                    yield from source.raw.where(f"{column} = ?", [odd])
-                else:
-                    either = f"{column} = ? OR {column} = CAST(? AS TEXT)"
-                    yield from source.raw.where(either, [odd, odd])
-            else:
-                yield from source.raw.where(f"{column} = ?", [odd])
+        """The present rows of keys; all rows of a table without a key."""
+        raw = self.tables[table].raw
+        has_key = self.tables[table].job.mapping.key_columns
+        yield from raw.keys(keys) if has_key else raw.where("1")
 
     def data_version(self) -> int:
         """Changes whenever another connection has committed to the file."""
@@ -325,14 +303,6 @@ def reading(connection: sqlite3.Connection) -> Iterator[None]:
         yield
     finally:
         connection.execute("ROLLBACK")
-
-
-def row_keys(live: LiveFile, table: str, rows: Sequence[RawRow]) -> list[Key]:
-    """The keys of raw rows, text as str where it is UTF-8."""
-    key = live.tables[table].job.mapping.key
-    if key is None:
-        return []
-    return [stored_key(*row.cells[key.legacy]) for row in rows]
 
 
 def same_file(live: LiveFile, capture_id: str, witness: object, position: int) -> str | None:

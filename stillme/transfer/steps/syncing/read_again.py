@@ -8,13 +8,11 @@ from collections.abc import Callable, Sequence
 from django.db import transaction
 
 from stillme.transfer import ledger
-from stillme.transfer.kinds import Date, Timestamp
+from stillme.transfer.keys import Key
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.postgresql.capture import as_replay
 from stillme.transfer.postgresql.locks import share_rows
-from stillme.transfer.sqlite.clock_sql import row_offset_sql
 from stillme.transfer.sqlite.connect import quoted
-from stillme.transfer.sqlite.key_text import Key, key_sql, typed_key
 from stillme.transfer.steps.syncing.decisions import Change
 from stillme.transfer.steps.syncing.live_file import LiveFile
 from stillme.transfer.steps.syncing.replay import Replayed, apply_rows
@@ -30,45 +28,29 @@ def read_again(
     In short reads, so that writers are not kept waiting: what is written meanwhile is in the log.
     """
     for table, mapping in live.mappings.items():
-        keys = concerned_keys(live.connection, mapping, change)
+        keys = _concerned_keys(live.connection, mapping, change)
         for start in range(0, len(keys), _AT_ONCE):
             between()
             _apply(alias, live, table, keys[start : start + _AT_ONCE])
 
 
-def concerned_keys(
+def _concerned_keys(
     connection: sqlite3.Connection, mapping: TableMapping, change: Change
 ) -> list[Key]:
     """The keys of the rows that a change concerns; none in a table without a key."""
-    if mapping.key is None:
+    if not mapping.key_columns:
         return []
-    condition, values = _condition(mapping, change)
-    key = quoted(mapping.key.legacy)
-    rows = connection.execute(
-        f"SELECT {key_sql(key)} FROM {quoted(mapping.table)} WHERE {condition}", values
-    )
-    return [typed_key(row[0]) for row in rows]
+    parts = mapping.key_columns.legacy_parts()
+    query = f"SELECT {parts} FROM {quoted(mapping.table)} WHERE {_condition(mapping, change)}"
+    return [Key.of_flat(row) for row in connection.execute(query)]
 
 
-def _condition(mapping: TableMapping, change: Change) -> tuple[str, list[str]]:
+def _condition(mapping: TableMapping, change: Change) -> str:
     """SQL for the rows of a table that a change concerns."""
     if mapping.declared_table in change.whole:
-        return "1", []
-    tests = [
-        f"typeof({quoted(name)}) IN ('integer', 'real')"
-        for name in change.numbers.get(mapping.declared_table, ())
-    ]
-    values: list[str] = []
-    times = [quoted(c.legacy) for c in mapping.columns if isinstance(c.kind, Timestamp | Date)]
-    if times and change.since is not None:
-        # Whatever the column is for, a T between date and time says that the time is local.
-        test = " OR ".join(f"(substr({name}, 11, 1) = 'T' AND {name} >= ?)" for name in times)
-        test, values = f"({test})", [change.since] * len(times)
-        if mapping.clock is not None and not change.everywhere:
-            # A row with evidence of its own is sure.
-            test += f" AND {row_offset_sql(mapping.clock)} IS NULL"
-        tests.append(f"({test})")
-    return " OR ".join(tests) or "0", values
+        return "1"
+    numbers = change.numbers.get(mapping.declared_table, ())
+    return " OR ".join(f"typeof({quoted(n)}) IN ('integer', 'real')" for n in numbers) or "0"
 
 
 def _apply(alias: str, live: LiveFile, table: str, keys: Sequence[Key]) -> None:

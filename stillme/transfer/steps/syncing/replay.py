@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 
 from django.db import connections, transaction
 
-from stillme.transfer import kinds, ledger
+from stillme.transfer import ledger
 from stillme.transfer.identity import OF_TABLE
+from stillme.transfer.keys import Key, spelled_keys
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.postgresql.capture import as_replay
@@ -23,13 +24,11 @@ from stillme.transfer.postgresql.copy import (
     create_stage,
     execute,
     fetch_all,
-    quoted,
 )
 from stillme.transfer.postgresql.locks import share_rows
-from stillme.transfer.raw_cells import whole_key
-from stillme.transfer.sqlite.key_text import Key
 from stillme.transfer.sqlite.raw import RawRow
 from stillme.transfer.steps.merging.apply import apply_raw
+from stillme.transfer.steps.merging.compare import present_keys
 from stillme.transfer.steps.merging.foreign import foreign_among
 from stillme.transfer.steps.merging.merge import delete_keys, stage_rows
 from stillme.transfer.steps.merging.merge_rows import merge_stage
@@ -38,7 +37,6 @@ from stillme.transfer.steps.merging.orphans import set_orphans_aside
 from stillme.transfer.steps.merging.records import (
     drop_keyless,
     drop_records,
-    is_target_key,
     unloaded_keys,
 )
 from stillme.transfer.steps.rows.job import TableSource
@@ -47,7 +45,7 @@ from stillme.transfer.steps.rows.read_keys import ManyRows
 from stillme.transfer.steps.rows.set_aside import keep_cells, quarantine_rows
 from stillme.transfer.steps.syncing import states
 from stillme.transfer.steps.syncing.children import children_of
-from stillme.transfer.steps.syncing.live_file import LiveFile, Round, row_keys
+from stillme.transfer.steps.syncing.live_file import LiveFile, Round
 from stillme.transfer.steps.syncing.ranges_touched import touch_ranges
 
 _AT_ONCE = 5_000
@@ -119,11 +117,11 @@ def apply_rows(
         while wanted or again.get(table):
             extra = [key for key in again.pop(table, ()) if key not in wanted]
             every = [*wanted, *extra]
-            before = _present(alias, source.job.mapping, every) if is_parent else set()
+            before = present_keys(alias, source.job.mapping, every) if is_parent else set()
             every_row = [*found, *live.rows(table, extra)]
             _apply_table(alias, live, table, every, every_row, result, common)
             if is_parent:
-                moved = before ^ _present(alias, source.job.mapping, every)
+                moved = before ^ present_keys(alias, source.job.mapping, every)
                 for child, child_keys in children_of(alias, live, table, sorted(moved)).items():
                     again.setdefault(child, {}).update(dict.fromkeys(child_keys))
             touch_ranges(alias, source.job.mapping.identity, every)
@@ -141,14 +139,14 @@ def _apply_table(
 ) -> None:
     source = live.tables[table]
     mapping = source.job.mapping
-    if mapping.key is None:
+    if not mapping.key_columns:
         return
     present: set[Key] = set()
     if many is not None:
         outcome = apply_many(alias, source, many)
         if outcome is None:
             # PostgreSQL refuses one of the common rows: each of them by itself, the others too.
-            whole = [key for key in keys if type(key) is int]
+            whole = [key for key in keys if key.is_whole]
             rows = [*live.rows(table, whole), *rows[len(many.others) :]]
         else:
             result.note(table, outcome)
@@ -156,34 +154,30 @@ def _apply_table(
             rows = rows[len(many.others) :]
     for start in range(0, len(rows), _AT_ONCE):
         result.note(table, apply_raw(alias, source, rows[start : start + _AT_ONCE]))
-    present.update(row_keys(live, table, rows))
+    present.update(mapping.key_columns.of_cells(row.cells) for row in rows)
     away = [key for key in keys if key not in present]
-    alike = [k for k in away if k is not None and not is_target_key(mapping, k)]
+    alike = [key for key in away if mapping.key_columns.in_target(key) is None]
     # The target's row of that text, if any, is another row's.
-    drop_records(alias, source, [str(key_text(key)) for key in alike])
-    gone = [key_text(k) for k in away if k is None or is_target_key(mapping, k)]
-    gone = _ours(alias, source, gone, table, result)
-    _drop_gone(alias, source, gone, result.outcome)
+    drop_records(alias, source, spelled_keys(alike))
+    gone = spelled_keys(mapping.key_columns.held(away))
+    _drop_gone(alias, source, _ours(alias, source, gone, table, result), result.outcome)
     if mapping.key_is_rowid:
-        bad = _quarantined(
-            alias, mapping, [str(k) for k in map(key_text, present) if k is not None]
-        )
+        bad = _quarantined(alias, mapping, spelled_keys(present))
     else:
         bad = _fitting(mapping, unloaded_keys(alias, source, rows))
-    bad = [key for key in _ours(alias, source, bad, table, result) if key is not None]
+    bad = _ours(alias, source, bad, table, result)
     result.outcome.pruned += delete_keys(alias, mapping, bad) if bad else 0
-    if None in present or None in gone:
+    if any(key.is_null for key in (*present, *away)):
         drop_keyless(alias, source)
 
 
 def _ours(
-    alias: str, source: TableSource, keys: Sequence[str | None], table: str, result: Replayed
-) -> list[str | None]:
+    alias: str, source: TableSource, keys: Sequence[str], table: str, result: Replayed
+) -> list[str]:
     """The keys without those whose target row somebody else wrote: it is not deleted silently."""
     if source.job.overwrite:
         return list(keys)
-    known = [key for key in keys if key is not None]
-    foreign = foreign_among(alias, source.job.mapping, known)
+    foreign = foreign_among(alias, source.job.mapping, keys)
     if foreign:
         result.foreign.setdefault(table, []).extend(foreign)
     return [key for key in keys if key not in foreign]
@@ -192,10 +186,9 @@ def _ours(
 def apply_many(alias: str, source: TableSource, many: ManyRows) -> Outcome | None:
     """Merge many rows, in the caller's transaction; None where PostgreSQL refuses the stream."""
     mapping = source.job.mapping
-    assert mapping.key is not None
     connection = connections[alias]
     merged = Merged(mapping)
-    create_stage(connection, mapping.relation, mapping.key.target)
+    create_stage(connection, mapping)
     writer = StageWriter(connection, mapping.target_columns)
     if not writer.try_blocks(many.blocks):
         return None
@@ -209,15 +202,11 @@ def apply_many(alias: str, source: TableSource, many: ManyRows) -> Outcome | Non
     return merged.outcome
 
 
-def _drop_gone(
-    alias: str, source: TableSource, gone: Sequence[str | None], outcome: Outcome
-) -> None:
+def _drop_gone(alias: str, source: TableSource, gone: Sequence[str], outcome: Outcome) -> None:
     """Target rows, kept cells and quarantine entries of keys that the legacy no longer has."""
-    mapping = source.job.mapping
-    keys = [key for key in gone if key is not None]
-    for start in range(0, len(keys), _AT_ONCE):
-        batch = keys[start : start + _AT_ONCE]
-        outcome.pruned += delete_keys(alias, mapping, _fitting(mapping, batch))
+    for start in range(0, len(gone), _AT_ONCE):
+        batch = gone[start : start + _AT_ONCE]
+        outcome.pruned += delete_keys(alias, source.job.mapping, batch)
         drop_records(alias, source, batch)
 
 
@@ -233,31 +222,5 @@ def _quarantined(alias: str, mapping: TableMapping, keys: Sequence[str]) -> list
 
 
 def _fitting(mapping: TableMapping, keys: Sequence[str]) -> list[str]:
-    """Those keys that the target's key column can hold at all."""
-    assert mapping.key is not None
-    if not isinstance(mapping.key.kind, kinds.Key):
-        return [key for key in keys if "\0" not in key]
-    return [key for key in keys if whole_key(key) is not None]
-
-
-def _present(alias: str, mapping: TableMapping, keys: Sequence[Key]) -> set[int]:
-    """Which of the (integer) keys the target holds."""
-    if mapping.key is None:
-        return set()
-    whole = [key for key in keys if isinstance(key, int)]
-    column = quoted(mapping.key.target)
-    rows = fetch_all(
-        connections[alias],
-        f"SELECT {column} FROM {mapping.relation} WHERE {column} = ANY(%s)",
-        [whole],
-    )
-    return {int(row[0]) for row in rows}
-
-
-def key_text(key: Key) -> str | None:
-    """A key as the quarantine writes it."""
-    if key is None:
-        return None
-    if isinstance(key, bytes):
-        return key.decode("utf-8", "replace").replace("\0", "\ufffd")
-    return str(key).replace("\0", "\ufffd")
+    """Those keys that the target can hold at all."""
+    return [key for key in keys if mapping.key_columns.parse(key) is not None]

@@ -16,12 +16,11 @@ from pathlib import Path
 
 from django.db import transaction
 
-from stillme.transfer import kinds
 from stillme.transfer.findings import Finding, FindingKind
 from stillme.transfer.identity import TableId
+from stillme.transfer.keys import Key, bound_from_json, bound_to_json, spelled_keys
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models_sync import RangeDigest
-from stillme.transfer.raw_cells import whole_keys
 from stillme.transfer.scratch import scratch_folder
 from stillme.transfer.sqlite.capture import ChangeLog
 from stillme.transfer.sqlite.capture.log import collapse
@@ -33,7 +32,7 @@ from stillme.transfer.steps.merging.foreign import foreign_among
 from stillme.transfer.steps.rows.job import TableSource
 from stillme.transfer.steps.syncing import states
 from stillme.transfer.steps.syncing.live_file import LiveFile
-from stillme.transfer.steps.syncing.replay import key_text, replay_round
+from stillme.transfer.steps.syncing.replay import replay_round
 
 RANGE_ROWS = 10_000
 _MOST_KEYS = 100
@@ -120,7 +119,7 @@ def _sweep_table(
     between: Callable[[], None],
 ) -> Swept:
     mapping = source.job.mapping
-    if mapping.key is None:
+    if not mapping.key_columns:
         return swept
     known = {d.number: d for d in mapping.identity.of(RangeDigest.objects.using(alias))}
     bounds = _joined_bounds(known)
@@ -131,7 +130,8 @@ def _sweep_table(
         between()
         digest, rows = range_digest(source.connection, mapping, key_range)
         old = known.get(key_range.number)
-        same_bounds = old is not None and (old.after, old.upto) == (key_range.after, key_range.upto)
+        after, upto = map(bound_to_json, (key_range.after, key_range.upto))
+        same_bounds = old is not None and (old.after, old.upto) == (after, upto)
         if not (same_bounds and old and not old.dirty and old.digest == digest):
             compared += 1
             suspects += compare_range(alias, source, key_range)
@@ -140,8 +140,8 @@ def _sweep_table(
                 file=mapping.file,
                 table=table,
                 number=key_range.number,
-                after=key_range.after,
-                upto=key_range.upto,
+                after=after,
+                upto=upto,
                 digest=digest,
                 rows=rows,
             )
@@ -157,9 +157,9 @@ def _sweep_table(
     )
 
 
-def _joined_bounds(known: dict[int, RangeDigest]) -> tuple[int | str | None, ...]:
-    ordered = [known[number] for number in sorted(known)]
-    return tuple(d.upto for d in ordered if d.upto is not None)
+def _joined_bounds(known: dict[int, RangeDigest]) -> list[Key]:
+    bounds = [bound_from_json(known[number].upto) for number in sorted(known)]
+    return [bound for bound in bounds if bound is not None]
 
 
 def _without_pending(
@@ -169,17 +169,13 @@ def _without_pending(
 
     That includes a child that came back with its parent: so both are asked once more.
     """
-    present = compare_keys(alias, live.tables[mapping.declared_table], _typed(mapping, suspects))
+    keys = mapping.key_columns.parsed(suspects)
+    present = compare_keys(alias, live.tables[mapping.declared_table], keys)
     pending = collapse(live.log.after(last, 10_000_000)).get(mapping.table, [])
-    later = {key_text(key) for key in pending}
+    later = set(spelled_keys(pending))
     # Those that somebody wrote in PostgreSQL have a name of their own (foreign writes).
     later |= set(foreign_among(alias, mapping, present))
     return [key for key in present if key not in later]
-
-
-def _typed(mapping: TableMapping, keys: Sequence[str]) -> Sequence[int | str]:
-    assert mapping.key is not None
-    return whole_keys(keys) if isinstance(mapping.key.kind, kinds.Key) else list(keys)
 
 
 def _store(alias: str, table: TableId, fresh: Sequence[RangeDigest], *, bypassed: bool) -> None:
@@ -195,7 +191,6 @@ def range_digest(
     connection: sqlite3.Connection, mapping: TableMapping, key_range: KeyRange
 ) -> tuple[str, int]:
     """(digest of every stored value with its storage class, rows) of a range."""
-    assert mapping.key is not None
     names = [quoted(c.legacy) for c in mapping.columns] + [quoted(n) for n in mapping.extra]
     classes = " || ".join(f"substr(typeof({name}), 1, 1)" for name in names)
     # Text as bytes: what is not UTF-8 has a digest too.
@@ -203,12 +198,12 @@ def range_digest(
         f"CASE typeof({name}) WHEN 'text' THEN CAST({name} AS BLOB) ELSE {name} END"
         for name in names
     )
-    key = quoted(mapping.key.legacy)
-    where, values = key_range.where(key, nulls=not mapping.key_is_rowid)
+    where, values = key_range.where(mapping)
     digest = hashlib.blake2b(digest_size=16)
     rows = 0
     for row in connection.execute(
-        f"SELECT {classes}, {cells} FROM {quoted(mapping.table)} WHERE {where} ORDER BY {key}",
+        f"SELECT {classes}, {cells} FROM {quoted(mapping.table)} WHERE {where} "
+        f"ORDER BY {mapping.key_columns.legacy()}",
         values,
     ):
         # Version 2 has no back references, so equal rows give equal bytes.

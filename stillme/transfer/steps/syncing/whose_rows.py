@@ -13,7 +13,6 @@ from stillme.transfer.models import Run
 from stillme.transfer.registry import LegacyFile
 from stillme.transfer.steps.loading.import_options import ImportResult, TableResult
 from stillme.transfer.steps.loading.plan import Plan, PlannedTable
-from stillme.transfer.steps.merging.compare import target_keys
 from stillme.transfer.steps.merging.foreign import Compared, adopt_equal, compare_foreign, sentence
 from stillme.transfer.steps.rows.careful import key_as_text
 from stillme.transfer.steps.rows.job import TableSource
@@ -99,5 +98,5 @@ def _compare(alias: str, run: Run, planned: PlannedTable, table: TableResult) ->
 def _in_file(source: TableSource, keys: Sequence[str]) -> set[str]:
     """Those of the keys (as text) that the file has."""
     mapping = source.job.mapping
-    rows = source.raw.keys(target_keys(mapping, keys)) if keys else ()
+    rows = source.raw.keys(mapping.key_columns.parsed(keys))
     return {key_as_text(mapping, row) or "" for row in rows}

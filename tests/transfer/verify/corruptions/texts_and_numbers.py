@@ -120,7 +120,7 @@ DERIVED = [
     cell("an empty status", CYCLES, "status", 3, "''"),
 ]
 
-# Columns of the target for which the legacy has nothing: docs/values.md says what they hold.
+# Columns of the target for which the legacy has nothing: values.md says what they hold.
 ONLY_IN_TARGET = [
     cell("an invented message", FETCHED, "error_message", 2, "'timeout'"),
     cell("an empty invented message", FETCHED, "error_message", 2, "''"),

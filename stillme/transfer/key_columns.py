@@ -1,0 +1,298 @@
+"""The columns of a table's key, and the SQL that asks both sides about them.
+
+Every statement that selects, compares, orders or joins by key gets that part here, be the key one
+column or several. For a key of `id`::
+
+    keys.legacy("t")               t."id"
+    keys.legacy_within(5, 9)       "id" > ? AND "id" <= ?
+    keys.target_among([1, 2])      "id" = ANY(%s::bigint[])
+
+and for a key of `day` and `name`::
+
+    keys.legacy("t")               t."day", t."name"
+    keys.target_among([...])       ("day", "name") IN (SELECT * FROM unnest(...))
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from stillme.transfer.keys import Key, Part, Raw, listed_key, real_key, whole_key
+from stillme.transfer.kinds import Kind
+
+Condition = tuple[str, list[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class MappedColumn:
+    """A legacy column as found, its meaning, and its target column."""
+
+    legacy: str
+    target: str
+    kind: Kind
+    required: bool
+
+    @property
+    def holds_text(self) -> bool:
+        """Whether the target's values are text; a key column holds integers else."""
+        return self.kind.is_free_text
+
+    @property
+    def key_classes(self) -> tuple[str, ...]:
+        """The storage classes of which the target can hold a key's value."""
+        return ("text", "integer", "real") if self.holds_text else ("integer",)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyColumns:
+    """The key's columns in their order; none (and false) where the file's table has no key.
+
+    Methods take the name or alias of the table where a column must be qualified.
+    """
+
+    columns: tuple[MappedColumn, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Whether there is a key."""
+        return bool(self.columns)
+
+    def __iter__(self) -> Iterator[MappedColumn]:
+        """The columns."""
+        return iter(self.columns)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the legacy columns."""
+        return tuple(column.legacy for column in self.columns)
+
+    @property
+    def targets(self) -> tuple[str, ...]:
+        """The names of the target columns."""
+        return tuple(column.target for column in self.columns)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the key is one integer column."""
+        return len(self.columns) == 1 and not self.columns[0].holds_text
+
+    @property
+    def holds_text(self) -> bool:
+        """Whether a column holds text, which the two sides may order otherwise."""
+        return any(column.holds_text for column in self.columns)
+
+    # The legacy side.
+
+    def legacy(self, table: str = "") -> str:
+        """The columns, for a select list or an ORDER BY."""
+        return ", ".join(_each(self.names, table))
+
+    def legacy_parts(self, table: str = "") -> str:
+        """The columns as `Key.of_flat` reads them: each one's storage class and value."""
+        return ", ".join(map(stored_part, _each(self.names, table)))
+
+    def legacy_null(self, table: str = "") -> str:
+        """Whether a row has no key."""
+        return _any(f"{name} IS NULL" for name in _each(self.names, table))
+
+    def legacy_usual(self, table: str = "") -> str:
+        """Whether each part has the storage class of a usual key."""
+        classes = ("text" if column.holds_text else "integer" for column in self.columns)
+        names = _each(self.names, table)
+        return " AND ".join(f"typeof({n}) = '{c}'" for n, c in zip(names, classes, strict=True))
+
+    def legacy_same(self, one: str, other: str) -> str:
+        """Whether two rows have the same key."""
+        return _equal(_each(self.names, one), _each(self.names, other))
+
+    def legacy_is(self, key: Key, table: str = "") -> Condition:
+        """Whether a row has that key, NULL too. SQLite takes 7 for 7.0 here, as it compares."""
+        tests, values = [], []
+        for name, (mark, value) in zip(_each(self.names, table), key.bindings, strict=True):
+            tests.append(f"{name} IS NULL" if value is None else f"{name} = {mark}")
+            values += [] if value is None else [value]
+        return " AND ".join(tests), values
+
+    def legacy_among(self, keys: Sequence[Key], table: str = "") -> Condition:
+        """Whether a row has one of the keys, none of which is NULL."""
+        marks = ", ".join(map(_marks, keys))
+        values = [value for key in keys for _, value in key.bindings]
+        several = self._several("VALUES ")
+        return f"{_row(_each(self.names, table))} IN ({several if keys else ''}{marks})", values
+
+    def legacy_exactly(self, key: Key) -> Condition:
+        """Whether a row has that very key, whatever the column's affinity and collation."""
+        tests, values = [], []
+        for name, (storage, _), binding in zip(
+            _each(self.names, ""), key.parts, key.bindings, strict=True
+        ):
+            # The first comparison is the index's, the second has no collation but the bytes.
+            tests.append(f"typeof({name}) = '{storage}' AND {name} IS {binding[0]}")
+            tests.append(f"{name} IS {binding[0]} COLLATE BINARY")
+            values += [binding[1], binding[1]]
+        return " AND ".join(tests), values
+
+    def legacy_within(
+        self, after: Key | None, upto: Key | None, table: str = "", *, nulls: bool = True
+    ) -> Condition:
+        """Whether ``after < key <= upto``; None is no bound. NULL is in the first range.
+
+        A rowid is never NULL: without `nulls` SQLite stops at the range's end, with them it would
+        go through the whole table.
+        """
+        row, null = _row(_each(self.names, table)), self.legacy_null(table)
+        tests, values = [], []
+        if after is not None:
+            # (1, NULL) > (0, 5) holds, and a row with a NULL is in the first range already.
+            tests.append(f"{row} > {_marks(after)}" + self._several(f" AND NOT {null}"))
+            values += [value for _, value in after.bindings]
+        if upto is not None:
+            upper = f"{row} <= {_marks(upto)}"
+            tests.append(f"({upper} OR {null})" if nulls and after is None else upper)
+            values += [value for _, value in upto.bindings]
+        return " AND ".join(tests) or "1", values
+
+    def of_cells(self, cells: Mapping[str, tuple[str, Any]]) -> Key:
+        """The key of a stored row."""
+        return Key(tuple(cells[name] for name in self.names))
+
+    # The target side.
+
+    def target(self, table: str = "") -> str:
+        """The columns, for a select list."""
+        return ", ".join(_each(self.targets, table))
+
+    def target_text(self, table: str = "") -> str:
+        """The key as the ledger spells it (`Key.spelled`)."""
+        names = _each(self.targets, table)
+        return (
+            f"{names[0]}::text"
+            if len(names) == 1
+            else f"json_build_array({', '.join(names)})::text"
+        )
+
+    def target_order(self, table: str = "") -> str:
+        """The columns in SQLite's order: text by its bytes."""
+        return ", ".join(self._by_bytes(table))
+
+    def target_null(self, table: str) -> str:
+        """Whether an outer join found no row of that table."""
+        return f"{_each(self.targets, table)[0]} IS NULL"
+
+    def target_same(self, one: str, other: str) -> str:
+        """Whether two rows have the same key."""
+        return _equal(_each(self.targets, one), _each(self.targets, other))
+
+    def target_among(self, keys: Iterable[Key | tuple[Any, ...]], table: str = "") -> Condition:
+        """Whether a row has one of the keys, by the index. Rows of a SELECT may stand for keys."""
+        rows = [key.values if isinstance(key, Key) else key for key in keys]
+        values: list[Any] = [[row[n] for row in rows] for n in range(len(self.columns))]
+        arrays = ", ".join(f"%s::{'text' if c.holds_text else 'bigint'}[]" for c in self.columns)
+        names = _each(self.targets, table)
+        if len(names) == 1:
+            return f"{names[0]} = ANY({arrays})", values
+        return f"{_row(names)} IN (SELECT * FROM unnest({arrays}))", values
+
+    def target_within(self, after: Key | None, upto: Key | None, table: str = "") -> Condition:
+        """Whether ``after < key <= upto`` in SQLite's order; None is no bound."""
+        row = _row(self._by_bytes(table))
+        marks = _row(["%s"] * len(self.columns))
+        bounds = [
+            (sign, bound) for sign, bound in ((">", after), ("<=", upto)) if bound is not None
+        ]
+        tests = [f"{row} {sign} {marks}" for sign, _ in bounds]
+        return " AND ".join(tests) or "TRUE", [v for _, bound in bounds for v in bound.values]
+
+    def in_target(self, key: Key) -> Key | None:
+        """The key as the target holds it; None where it cannot hold it.
+
+        A number in a text column is loaded as its text: 5 as ``5``, 1e16 as ``1e+16``. Nothing
+        but an integer is an integer key.
+        """
+        if self.is_whole:
+            return key if key.is_whole else None
+        if not self.columns:
+            return None
+        parts = [_held(c, *part) for c, part in zip(self.columns, key.parts, strict=True)]
+        found = tuple(part for part in parts if part is not None)
+        return Key(found) if len(found) == len(parts) else None
+
+    def held(self, keys: Iterable[Key]) -> list[Key]:
+        """Those that the target can hold, as it holds them."""
+        if self.is_whole:
+            return [key for key in keys if key.is_whole]
+        return [held for key in keys if (held := self.in_target(key)) is not None]
+
+    def parse(self, text: str | None) -> Key | None:
+        """The target's key that is spelled so; None where the text spells none of this table's."""
+        if text is None or not self.columns:
+            return None
+        if len(self.columns) > 1:
+            key = listed_key(text)
+            fits = key is not None and len(key.parts) == len(self.columns)
+            return key if fits and key is not None and self.in_target(key) == key else None
+        if self.columns[0].holds_text:
+            return None if "\0" in text else Key.of(text)
+        number = whole_key(text)
+        return None if number is None else Key.of(number)
+
+    def readings(self, text: str) -> list[Key]:
+        """Every stored key that is spelled so: 7 as well as '7', where there is one column."""
+        if len(self.columns) > 1:
+            key = listed_key(text)
+            return [] if key is None else [key]
+        readings = (whole_key(text), real_key(text), text, text.encode())
+        return [Key.of(value) for value in readings if value is not None]
+
+    def parsed(self, texts: Iterable[str | None]) -> list[Key]:
+        """The keys of those texts that spell one of the table's."""
+        return [key for key in map(self.parse, texts) if key is not None]
+
+    def _by_bytes(self, table: str) -> list[str]:
+        names = zip(_each(self.targets, table), self.columns, strict=True)
+        return [f'{name} COLLATE "C"' if c.holds_text else name for name, c in names]
+
+    def _several(self, sql: str) -> str:
+        return sql if len(self.columns) > 1 else ""
+
+
+def _held(column: MappedColumn, storage: str, raw: Raw) -> Part | None:
+    if not column.holds_text:
+        return (storage, raw) if storage == "integer" else None
+    if storage in ("integer", "real"):
+        return "text", repr(raw).encode()
+    if storage != "text" or not isinstance(raw, bytes) or b"\0" in raw:
+        return None
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        return None
+    return storage, raw
+
+
+def _each(names: Sequence[str], table: str) -> list[str]:
+    before = f"{table}." if table else ""
+    return [before + '"' + name.replace('"', '""') + '"' for name in names]
+
+
+def stored_part(name: str) -> str:
+    """A column's storage class and value; text as its bytes, which Python might refuse as text."""
+    value = f"CASE typeof({name}) WHEN 'text' THEN CAST({name} AS BLOB) ELSE {name} END"
+    return f"typeof({name}), {value}"
+
+
+def _row(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"({', '.join(names)})"
+
+
+def _marks(key: Key) -> str:
+    return _row([mark for mark, _ in key.bindings])
+
+
+def _any(tests: Iterable[str]) -> str:
+    return f"({' OR '.join(tests)})"
+
+
+def _equal(ones: Sequence[str], others: Sequence[str]) -> str:
+    return " AND ".join(f"{one} = {other}" for one, other in zip(ones, others, strict=True))

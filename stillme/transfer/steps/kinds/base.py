@@ -1,0 +1,174 @@
+"""The base of the loader's classes, one class per kind of value, and what they give back.
+
+A class says five things about the values of its kind. For `Integer()` and a column `n` that the
+target requires:
+
+- `common_test`: SQL that is true for a value the loader may hand over untouched
+  (``typeof("n") = 'integer' AND "n" BETWEEN -2147483648 AND 2147483647``);
+- `cell`: SQL for the cell of such a value in a CSV line (``"n"``);
+- `convert`: what becomes of any other value (the text ``'7'`` is loaded as 7, its original kept as
+  ``numeric_text``; the text ``'x'`` is `Refused`);
+- `spell_back`: the legacy value that is written for a value of the target;
+- `compared`: the form in which PostgreSQL tells two values of the target apart.
+
+The judge (`verify/kinds`) has classes of its own for the same kinds and uses none of these.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Generic, TypeVar
+
+from stillme.transfer.csv_format import QUOTE
+from stillme.transfer.key_columns import MappedColumn
+from stillme.transfer.kinds import Kind
+from stillme.transfer.mapping import TableMapping
+from stillme.transfer.raw_cells import Raw
+from stillme.transfer.sqlite.clock import Clock
+from stillme.transfer.sqlite.common import ParentTable
+from stillme.transfer.sqlite.connect import quoted
+from stillme.transfer.sqlite.row_source import RowSource
+
+K = TypeVar("K", bound=Kind)
+# The quote of a CSV line as an SQL literal, so that neighbours become one.
+QUOTE_SQL = f"'{QUOTE}'"
+Stored = None | int | float | str | bytes
+
+
+class Refused(Exception):
+    """The cell has no lossless target: the row is quarantined for `reason`."""
+
+    def __init__(self, reason: str, sentence: str) -> None:
+        self.reason = reason
+        self.sentence = sentence
+        super().__init__(sentence)
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What the target gets: `text` in PostgreSQL's input format, None for NULL.
+
+    `reason` is set where the original must be kept; `repaired` tells whether that makes the row
+    a repaired one.
+    """
+
+    text: str | None
+    reason: str = ""
+    repaired: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RowContext:
+    """What a cell needs to know of its surroundings.
+
+    `row_offset` is the offset that the row's twin shows, `earlier` the cell whose moment was never
+    later (`Timestamp.after`), as (storage class, value).
+    """
+
+    clock: Clock = field(default_factory=Clock)
+    row_offset: int | None = None
+    epoch_unit: str | None = None
+    earlier: tuple[str, Raw] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """What the SQL of a column's common values depends on beside the column.
+
+    `parents` maps each declared parent table to where it was found (None where it was not).
+    """
+
+    mapping: TableMapping
+    clock: Clock
+    parents: dict[str, ParentTable | None]
+    source: RowSource
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """What to store, and why it is not all of the target's value ("" where it is)."""
+
+    value: Stored
+    lost: str = ""
+
+
+class KindLoader(Generic[K]):
+    """What the loader does with the values of one kind. The defaults are those of a plain value:
+    SQLite prints it as PostgreSQL reads it, and stores what PostgreSQL's driver returns."""
+
+    # Whether `convert` decides about binary data; else its row is quarantined before.
+    decides_blobs: ClassVar[bool] = False
+    # The text of any type is exact. "{}" where PostgreSQL's own equality is.
+    compared: ClassVar[str] = "{}::text"
+
+    def __init__(self, kind: K) -> None:
+        self.kind = kind
+
+    def common_test(self, column: MappedColumn, table: Table) -> str:
+        """SQL: the value may be handed over untouched. "" where every one may."""
+        return storage_test(column)
+
+    def cell(self, column: MappedColumn, table: Table) -> tuple[str, ...]:
+        """SQL expressions that, joined, are the cell of a common value; nothing for NULL."""
+        return (quoted(column.legacy),)
+
+    def strict_test(self, name: str) -> str:
+        """SQL for what `common_test` leaves to PostgreSQL, which refuses it; "" for nothing."""
+        return ""
+
+    def convert(self, storage: str, raw: Raw, row: RowContext) -> Cell:
+        """What becomes of a stored value that is not NULL; text is bytes. Raises Refused."""
+        raise NotImplementedError
+
+    def read_target(self, name: str) -> str:
+        """SQL that reads a (quoted, qualified) target column in a form Python can take whole."""
+        return name
+
+    def spell_back(self, value: Any, clock: Clock, *, required: bool, explicit: bool) -> Rendered:
+        """The stored value for one that was read with `read_target` and is not NULL.
+
+        `explicit` writes a local time with its offset, for a time that would be misread without.
+        """
+        return Rendered(value)
+
+
+def storage_test(column: MappedColumn) -> str:
+    """SQL: the value has the storage class of its kind, or is a lawful NULL."""
+    name, storage = quoted(column.legacy), column.kind.storage
+    if column.required:
+        return f"typeof({name}) = '{storage}'"
+    return f"typeof({name}) IN ('{storage}', 'null')"
+
+
+def shape_test(column: MappedColumn, shape: str) -> str:
+    """SQL: the value is a text for which `shape` is true, or a lawful NULL."""
+    name = quoted(column.legacy)
+    test = f"(typeof({name}) = 'text' AND {shape})"
+    return test if column.required else f"({name} IS NULL OR {test})"
+
+
+def text_cell(column: MappedColumn) -> tuple[str, ...]:
+    """A quoted cell, NULL for NULL; what is never NULL is copied once, with the quotes beside it.
+
+    Texts that hold the quote are told apart by the predicate or by the stream.
+    """
+    name = quoted(column.legacy)
+    if column.required:
+        return QUOTE_SQL, name, QUOTE_SQL
+    return (f"{QUOTE_SQL} || {name} || {QUOTE_SQL}",)
+
+
+def repaired(text: str, reason: str) -> Cell:
+    """A cell whose original is kept."""
+    return Cell(text, reason, True)
+
+
+def decode(raw: Raw) -> str:
+    """The text of stored bytes. Raises Refused."""
+    assert isinstance(raw, bytes)
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise Refused(
+            "invalid_utf8", f"Not UTF-8 at byte {error.start} of the stored text."
+        ) from error

@@ -1,0 +1,77 @@
+"""Texts and text keys: kept code point for code point.
+
+A number in such a column (SQLite keeps 17 in a column without a type) is loaded as its digits and
+kept as ``number_in_text``. PostgreSQL's text holds no U+0000: such a row is quarantined.
+"""
+
+from __future__ import annotations
+
+from stillme.transfer import kinds
+from stillme.transfer.key_columns import MappedColumn
+from stillme.transfer.raw_cells import Raw
+from stillme.transfer.sqlite.common import no_earlier
+from stillme.transfer.sqlite.connect import quoted
+from stillme.transfer.steps.kinds.base import (
+    Cell,
+    K,
+    KindLoader,
+    Refused,
+    RowContext,
+    Table,
+    decode,
+    repaired,
+    storage_test,
+    text_cell,
+)
+
+# PostgreSQL's btree takes no entry beyond a third of a page.
+LONGEST_KEY = 2690
+
+
+class _FreeTextLoader(KindLoader[K]):
+    compared = "{}"
+
+    def cell(self, column: MappedColumn, table: Table) -> tuple[str, ...]:
+        """The text in quotes."""
+        return text_cell(column)
+
+    def convert(self, storage: str, raw: Raw, row: RowContext) -> Cell:
+        """A text stays, a number becomes its digits."""
+        cell = Cell(decode(raw)) if storage == "text" else repaired(repr(raw), "number_in_text")
+        text = cell.text or ""
+        if "\0" in text:
+            raise Refused("nul_in_text", f"U+0000 at character {text.index(chr(0))} of the text.")
+        return cell
+
+
+class TextLoader(_FreeTextLoader[kinds.Text]):
+    """A text may have to be one of a few choices, which the target enforces."""
+
+    def common_test(self, column: MappedColumn, table: Table) -> str:
+        """A text, and one of the choices."""
+        test = storage_test(column)
+        if not self.kind.choices:
+            return test
+        name = quoted(column.legacy)
+        listed = ", ".join("'" + choice.replace("'", "''") + "'" for choice in self.kind.choices)
+        return f"{test} AND ({name} IS NULL OR {name} IN ({listed}))"
+
+    def convert(self, storage: str, raw: Raw, row: RowContext) -> Cell:
+        """As any text; what is none of the choices is refused."""
+        cell = super().convert(storage, raw, row)
+        if self.kind.choices and cell.text not in self.kind.choices:
+            raise Refused("not_a_choice", f"The value is none of {', '.join(self.kind.choices)}.")
+        return cell
+
+
+class TextKeyLoader(_FreeTextLoader[kinds.TextKey]):
+    """A text key must also be the first of its text, and short enough for PostgreSQL's index."""
+
+    def common_test(self, column: MappedColumn, table: Table) -> str:
+        """A text that no earlier row has as its key."""
+        unique = "" if table.mapping.key_is_unique else f" AND {no_earlier(table.mapping)}"
+        return f"typeof({quoted(column.legacy)}) = 'text'{unique}"
+
+    def strict_test(self, name: str) -> str:
+        """Fits an index entry."""
+        return f"length(CAST({name} AS BLOB)) <= {LONGEST_KEY}"

@@ -1,0 +1,152 @@
+"""The base of the judge's classes, one class per kind of value, and what they say.
+
+A class answers for the values of its kind, here `Integer()` in a legacy column ``n`` whose target
+column is ``n``:
+
+- `expect`: what the target must hold for a stored value (7 for the text ``'7'``, whose original
+  must be kept as ``numeric_text``), or that its row must be set aside;
+- `plain_test`, `legacy_piece`, `target_piece`: the value's part of the line that both sides build
+  of a plain row (``7;``);
+- `compared`, `read`, `is_same`, `show`: how a value of the target is read, compared and shown;
+- `rebuilt`: the legacy cell that the old application would have written for a target value.
+
+The loader (`steps/kinds`) has classes of its own for the same kinds; none of them is used here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, Literal, TypeVar
+
+from stillme.transfer.key_columns import MappedColumn
+from stillme.transfer.kinds import Kind
+from stillme.transfer.mapping import TableMapping
+from stillme.transfer.raw_cells import Raw
+from stillme.transfer.sqlite.connect import quoted
+from stillme.transfer.verify.cells import show
+from stillme.transfer.verify.local_clock import LocalClock
+
+K = TypeVar("K", bound=Kind)
+# A legacy cell: storage class and value, text as bytes.
+Stored = tuple[str, Raw]
+# Stands in a line for a value that is compared beside it.
+MARK = "v"
+
+
+class MustBeSetAside(Exception):
+    """By the policy the row belongs into the quarantine, for `reason`."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """The value the target must hold, and the reason for which the original must be kept."""
+
+    value: Any
+    kept: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a time depends on in addition to its own text.
+
+    `start` is the cell of the moment that this one came after, if any.
+    """
+
+    clock: LocalClock
+    row_minutes: int | None = None
+    unit: str | None = None
+    start: Stored | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """What a plain value depends on beside its column. `parents` maps a parent table to an SQL
+    test with ``{}`` for the referring column."""
+
+    mapping: TableMapping
+    clock: LocalClock
+    parents: dict[str, str]
+
+
+class KindJudge(Generic[K]):
+    """The judge's reading of one kind. The defaults are those of a number: both databases print it
+    alike, and the driver returns what is compared."""
+
+    # Whether `expect` decides about binary data; else its row must be set aside.
+    decides_blobs: ClassVar[bool] = False
+    # A plain line may hold a mark only: then its 64 bits, or its document, are compared beside it.
+    beside: ClassVar[Literal["", "bits", "document"]] = ""
+
+    def __init__(self, kind: K) -> None:
+        self.kind = kind
+
+    def expect(self, storage: str, raw: Raw, around: Surroundings) -> Expected:
+        """The expectation for a value that is not NULL. Raises MustBeSetAside."""
+        raise NotImplementedError
+
+    def plain_test(self, column: MappedColumn, table: Table) -> str:
+        """SQL of the legacy side: the value is plain, so that its line says all of it."""
+        return or_null(column, f"typeof({quoted(column.legacy)}) = '{self.kind.storage}'")
+
+    def legacy_piece(self, column: MappedColumn, table: Table) -> str:
+        """SQL of the legacy side: a plain value's part of the line, as arguments of concat()."""
+        return or_dash(column, quoted(column.legacy), "';'")
+
+    def target_piece(self, name: str) -> str:
+        """SQL of the target side for the same part. `name` is quoted, here and below."""
+        return f"coalesce({name}::text || ';', '-')"
+
+    def compared(self, name: str) -> str:
+        """SQL that reads a target value in a form that loses nothing."""
+        return name
+
+    def read(self, found: Any) -> Any:
+        """What was read with `compared`, as it is compared and shown."""
+        return found
+
+    def is_same(self, found: Any, wanted: Any) -> bool:
+        """Whether a target value that was read is the expected one."""
+        return bool(found == wanted) and type(found) is type(wanted)
+
+    def show(self, value: Any) -> str | None:
+        """A value for a person's eyes."""
+        return show(value)
+
+    def parameter(self, value: Any) -> Any:
+        """An expected value that is not NULL, for PostgreSQL to take."""
+        return value
+
+    def rebuilt(self, value: Any, clock: LocalClock) -> Stored:
+        """The legacy cell for a target value, read with `compared`, that is not NULL."""
+        return self.kind.storage, value
+
+    def is_other_spelling(self, before: Stored, after: Stored) -> bool:
+        """Whether a rebuilt cell that differs from the legacy's means the same by declaration."""
+        return False
+
+
+def or_dash(column: MappedColumn, *parts: str) -> str:
+    """The parts one after the other, a dash for NULL; what is never NULL is copied once only."""
+    return ", ".join(parts) if column.required else f"ifnull({' || '.join(parts)}, '-')"
+
+
+def or_null(column: MappedColumn, test: str) -> str:
+    """The test, or a lawful NULL."""
+    return test if column.required else f"{quoted(column.legacy)} IS NULL OR ({test})"
+
+
+def sized(value: str) -> str:
+    """SQL of the target side: a text behind its length in bytes, a dash for NULL."""
+    return f"coalesce(octet_length({value}) || ':' || {value}, '-')"
+
+
+def utf8(raw: Raw) -> str:
+    """The text of stored bytes. Raises MustBeSetAside."""
+    try:
+        return bytes(raw).decode("utf-8")  # type: ignore[arg-type]
+    except UnicodeDecodeError:
+        raise MustBeSetAside("invalid_utf8") from None

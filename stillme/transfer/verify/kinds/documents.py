@@ -1,0 +1,106 @@
+"""The judge's reading of JSON documents: trees whose numbers are decimals."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+from stillme.transfer import kinds
+from stillme.transfer.key_columns import MappedColumn
+from stillme.transfer.raw_cells import Raw
+from stillme.transfer.sqlite.connect import quoted
+from stillme.transfer.verify import documents
+from stillme.transfer.verify.cells import show_tree
+from stillme.transfer.verify.kinds.base import (
+    MARK,
+    Expected,
+    KindJudge,
+    MustBeSetAside,
+    Stored,
+    Surroundings,
+    Table,
+    utf8,
+)
+from stillme.transfer.verify.local_clock import LocalClock
+
+
+class JsonJudge(KindJudge[kinds.Json]):
+    """A document."""
+
+    beside = "document"
+
+    def expect(self, storage: str, raw: Raw, around: Surroundings) -> Expected:
+        """The tree of the document, mended where docs/reference/values.md says so."""
+        if storage in ("integer", "real"):
+            if storage == "real" and math.isinf(raw):  # type: ignore[arg-type]
+                raise MustBeSetAside("not_a_number")
+            return Expected(documents.number_tree(repr(raw)), "number_in_json")
+        try:
+            tree, kept = documents.expected_tree(utf8(raw))
+        except documents.Beyond:
+            raise MustBeSetAside("json_too_large") from None
+        return Expected(tree, kept)
+
+    def legacy_piece(self, column: MappedColumn, table: Table) -> str:
+        """A mark: the document is compared beside the line."""
+        return f"iif({quoted(column.legacy)} IS NULL, '-', '{MARK}')"
+
+    def target_piece(self, name: str) -> str:
+        """A mark."""
+        return f"CASE WHEN {name} IS NULL THEN '-' ELSE '{MARK}' END"
+
+    def compared(self, name: str) -> str:
+        """Its text: Python would lose digits."""
+        return f"{name}::text"
+
+    def read(self, found: Any) -> Any:
+        """The tree of PostgreSQL's text."""
+        return documents.target_tree(found)
+
+    def is_same(self, found: Any, wanted: Any) -> bool:
+        """The same tree."""
+        return documents.is_same_tree(found, wanted)
+
+    def show(self, value: Any) -> str | None:
+        """The tree."""
+        return show_tree(value)
+
+    def parameter(self, value: Any) -> Any:
+        """The tree as JSON."""
+        return _spelled(value)
+
+    def rebuilt(self, value: Any, clock: LocalClock) -> Stored:
+        """As the old application's `json.dumps` spells it, if that is still the same document."""
+        return "text", _dumped(value).encode()
+
+    def is_other_spelling(self, before: Stored, after: Stored) -> bool:
+        """jsonb keeps the document, not its spelling."""
+        if before[0] != "text" or after[0] != "text":
+            return False
+        try:
+            (before_tree, before_kept), (after_tree, after_kept) = (
+                documents.expected_tree(bytes(cell[1]).decode())  # type: ignore[arg-type]
+                for cell in (before, after)
+            )
+        except (UnicodeDecodeError, documents.Beyond):
+            return False
+        return before_kept == after_kept and documents.is_same_tree(before_tree, after_tree)
+
+
+def _dumped(text: str) -> str:
+    try:
+        spelled = json.dumps(json.loads(text))
+        same = documents.is_same_tree(documents.target_tree(spelled), documents.target_tree(text))
+    except (ValueError, documents.Beyond, RecursionError):
+        return text
+    return spelled if same else text
+
+
+def _spelled(tree: Any) -> str:
+    name, content = tree
+    if name == "object":
+        return "{" + ", ".join(f"{json.dumps(k)}: {_spelled(v)}" for k, v in content.items()) + "}"
+    if name == "array":
+        return "[" + ", ".join(map(_spelled, content)) + "]"
+    return str(content) if name == "number" else json.dumps(content)

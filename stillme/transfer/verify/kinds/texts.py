@@ -1,0 +1,79 @@
+"""The judge's reading of texts: the same code points, a number as its digits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from stillme.transfer import kinds
+from stillme.transfer.key_columns import MappedColumn
+from stillme.transfer.raw_cells import Raw
+from stillme.transfer.sqlite.connect import quoted
+from stillme.transfer.verify.huge_text import HugeText
+from stillme.transfer.verify.kinds.base import (
+    Expected,
+    K,
+    KindJudge,
+    MustBeSetAside,
+    Stored,
+    Surroundings,
+    Table,
+    or_dash,
+    or_null,
+    sized,
+    utf8,
+)
+from stillme.transfer.verify.local_clock import LocalClock
+
+
+class _AnyTextJudge(KindJudge[K]):
+    def expect(self, storage: str, raw: Raw, around: Surroundings) -> Expected:
+        """The text, or the digits of a number; PostgreSQL's text has no U+0000."""
+        expected = (
+            Expected(utf8(raw)) if storage == "text" else Expected(str(raw), "number_in_text")
+        )
+        if "\x00" in expected.value:
+            raise MustBeSetAside("nul_in_text")
+        return expected
+
+    def legacy_piece(self, column: MappedColumn, table: Table) -> str:
+        """Behind its size: length() of a text stops at U+0000, that of its bytes does not."""
+        name = quoted(column.legacy)
+        return or_dash(column, f"octet_length({name})", "':'", name)
+
+    def target_piece(self, name: str) -> str:
+        """Behind its size."""
+        return sized(name)
+
+    def rebuilt(self, value: Any, clock: LocalClock) -> Stored:
+        """Its bytes."""
+        return "text", str(value).encode()
+
+
+class TextJudge(_AnyTextJudge[kinds.Text]):
+    """A text, perhaps one of a few choices, perhaps a huge one."""
+
+    def expect(self, storage: str, raw: Raw, around: Surroundings) -> Expected:
+        """As any text; only a choice where there are choices."""
+        expected = super().expect(storage, raw, around)
+        if self.kind.choices and expected.value not in self.kind.choices:
+            raise MustBeSetAside("not_a_choice")
+        return expected
+
+    def plain_test(self, column: MappedColumn, table: Table) -> str:
+        """A text, one of the choices. U+0000 is looked for in the finished lines."""
+        name = quoted(column.legacy)
+        test = f"typeof({name}) = 'text'"
+        if self.kind.choices:
+            listed = ", ".join("'" + c.replace("'", "''") + "'" for c in self.kind.choices)
+            test += f" AND {name} IN ({listed})"
+        return or_null(column, test)
+
+    def is_same(self, found: Any, wanted: Any) -> bool:
+        """Of a huge text the size and the digest are compared."""
+        if isinstance(found, HugeText):
+            return found.is_same(wanted)
+        return super().is_same(found, wanted)
+
+
+class TextKeyJudge(_AnyTextJudge[kinds.TextKey]):
+    """A text key."""

@@ -1,0 +1,55 @@
+"""The setting TRANSFER: what is wrong is said, what is not said has a default, docs list it all."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.exceptions import ImproperlyConfigured
+
+from stillme.transfer.conf import TransferSettings, conf, time_zone
+from tests.conftest import ROOT
+
+SHOP = {"FILES": {"shop": {"path": "/srv/shop.db"}}}
+
+
+def test_one_file_is_enough(settings: Any) -> None:
+    settings.TRANSFER = SHOP
+    settings.LEGACY_TIME_ZONE = "Asia/Ho_Chi_Minh"
+    found = conf()
+    assert found.files["shop"].path == Path("/srv/shop.db")
+    assert found.files["shop"].alias == "legacy_shop"
+    assert (found.prefix, found.subject) == ("transfer", "The application")
+    assert time_zone("shop") == "Asia/Ho_Chi_Minh"
+
+
+def test_a_file_may_have_a_time_zone_of_its_own(settings: Any) -> None:
+    files = {"a": {"path": "a.db", "time_zone": "Europe/Berlin"}, "b": {"path": "b.db"}}
+    settings.TRANSFER = {"FILES": files}
+    settings.LEGACY_TIME_ZONE = "auto"
+    assert [time_zone(name) for name in files] == ["Europe/Berlin", "auto"]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"FILE": {}}, "TRANSFER has no entry FILE"),
+        ({"FILES": {"shop": {}}}, r"\['shop'\] has no \"path\""),
+        ({**SHOP, "PREFIX": "drop table;"}, "is 'drop table;'"),
+        ({**SHOP, "PREFIX": ""}, "is ''"),
+        ({**SHOP, "GROUPS": {"boss": ("fire",)}}, "boss: fire"),
+    ],
+)
+def test_what_is_wrong_is_said(settings: Any, given: dict[str, Any], said: str) -> None:
+    settings.TRANSFER = given
+    with pytest.raises(ImproperlyConfigured, match=said):
+        conf()
+
+
+def test_the_page_lists_every_entry() -> None:
+    page = (ROOT / "docs" / "reference" / "settings.md").read_text()
+    listed = set(re.findall(r"^\| `([A-Z_]+)` \|", page, re.MULTILINE))
+    assert {entry.name.upper() for entry in fields(TransferSettings)} == listed

@@ -1,0 +1,79 @@
+"""A zone's offset in SQL: the loader's ranges, and the judge's days, against Python's zoneinfo."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from stillme.transfer.sqlite.zone_sql import offset_in_zone_sql, zone_ranges
+from stillme.transfer.verify.local_clock import LocalClock, quiet_days, shift_modifier_sql
+
+ZONES = (
+    "Europe/Berlin",
+    "America/Sao_Paulo",  # changed at midnight
+    "Australia/Lord_Howe",  # by half an hour
+    "Pacific/Apia",  # left out a day
+    "America/Havana",  # the hour after midnight came twice
+    "Africa/Casablanca",  # four changes a year
+    "Asia/Ho_Chi_Minh",  # none
+)
+
+
+def stamps(zone: str) -> list[str]:
+    """Local times of many years; half of them within a day of a change."""
+    rng = random.Random(zone)
+    starts = [datetime.fromisoformat(start) for start, _ in zone_ranges(zone)]
+    found = []
+    for _ in range(800):
+        near = rng.choice(starts) + timedelta(seconds=rng.randrange(-90_000, 90_000))
+        far = datetime(1970, 1, 1) + timedelta(seconds=rng.randrange(4 * 10**9))
+        found += [near.isoformat(), f"{far.isoformat()}.{rng.randrange(1, 10**6):06d}"]
+    return found
+
+
+def offsets(zone: str, text: str) -> set[timedelta | None]:
+    both = (
+        datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone), fold=fold) for fold in (0, 1)
+    )
+    return {aware.utcoffset() for aware in both}
+
+
+@pytest.mark.parametrize("zone", ZONES)
+def test_the_ranges_give_the_zones_offset(zone: str) -> None:
+    with closing(sqlite3.connect(":memory:")) as db:
+        query = f"SELECT {offset_in_zone_sql('t', zone, str)} FROM (SELECT ? AS t)"
+        for text in stamps(zone):
+            (minutes,) = db.execute(query, (text,)).fetchone()
+            expected = offsets(zone, text)
+            if minutes is not None:
+                assert expected == {timedelta(minutes=minutes)}, text
+            elif "1990-01-03" < text < "2059-12-30":
+                assert len(expected) == 2, text
+
+
+@pytest.mark.parametrize("zone", ZONES)
+def test_the_judges_days_give_the_zones_offset(zone: str) -> None:
+    modifier = shift_modifier_sql("t", LocalClock(zone))
+    with closing(sqlite3.connect(":memory:")) as db:
+        query = f"SELECT datetime(substr(t, 1, 19), {modifier}) FROM (SELECT ? AS t)"
+        for text in stamps(zone):
+            (told,) = db.execute(query, (text,)).fetchone()
+            if told is not None:
+                aware = datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone))
+                assert told == f"{aware.astimezone(UTC):%Y-%m-%d %H:%M:%S}", text
+    quiet = [offset for _, offset in quiet_days(zone) if offset is not None]
+    assert quiet
+
+
+def test_the_judge_sets_few_days_apart() -> None:
+    runs = quiet_days("Europe/Berlin")
+    loud = [i for i, (_, offset) in enumerate(runs[:-1]) if offset is None]
+    days = [
+        datetime.fromisoformat(runs[i + 1][0]) - datetime.fromisoformat(runs[i][0]) for i in loud
+    ]
+    assert sum(days, timedelta()) == timedelta(days=2 * 70)

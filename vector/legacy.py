@@ -1,0 +1,97 @@
+"""The vector folder as a store of the engine: part of `import_sqlite` and `verify_migration`.
+
+The engine imports this module, as the `legacy` of every app; without the engine nobody does.
+
+What does the work is imported where there is a folder to work on: every command registers the
+store, and most have nothing to do with vectors.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+from stillme.transfer.findings import OnEvent
+from stillme.transfer.inventory import InventoryLine
+from stillme.transfer.reasons import add_words
+from stillme.transfer.stores import StoreOptions, StoreReport, register
+from vector.models import Collection, Item
+from vector.names import FILE
+
+
+class VectorStore:
+    """ChromaDB's folder."""
+
+    name = FILE
+    setting = "LEGACY_VECTOR_DIR"
+    live_refusal = (
+        "The vector store is moved by `manage.py import_sqlite --file vector` and proven by "
+        "`manage.py verify_migration --file vector`, with its writers stopped; this command cannot "
+        "work on it, because a running ChromaDB holds its index in memory."
+    )
+
+    def path(self) -> Path:
+        """Where it is, by the settings."""
+        return Path(settings.LEGACY_VECTOR_DIR)
+
+    def is_present(self) -> bool:
+        """Whether there is anything with data in it, readable or not."""
+        from vector.chroma.inventory import holds_data
+
+        return holds_data(self.path())
+
+    def inventory(self) -> list[InventoryLine]:
+        """Everything in the folder that holds data. Raises LegacyFileError."""
+        from vector.store_work import inventory_now
+
+        return inventory_now(self.path())
+
+    def legacy_html(self, row: Any) -> str | None:
+        """An item's or a collection's rows in `chroma.sqlite3`."""
+        if not isinstance(row, Collection | Item):
+            return None
+        from vector.legacy_row import collection_table, item_table
+
+        return item_table(row) if isinstance(row, Item) else collection_table(row)
+
+    def target_rows(self, alias: str) -> dict[str, int]:
+        """Items that the target holds, by collection."""
+        from vector.store_work import items_by_table
+
+        return items_by_table(alias)
+
+    def digest(self, path: Path) -> str:
+        """SHA-256 over a folder. Raises LegacyFileError where it cannot be read."""
+        from vector.store_work import digest_now
+
+        return digest_now(path)
+
+    def import_store(self, options: StoreOptions, run: Any, on_event: OnEvent) -> StoreReport:
+        """Load it."""
+        from vector.store_work import import_folder
+
+        return import_folder(self.path(), options, run, on_event)
+
+    def prove_store(self, options: StoreOptions, on_event: OnEvent) -> StoreReport:
+        """Compare it with the target."""
+        from vector.store_work import prove_folder
+
+        return prove_folder(self.path(), options, on_event)
+
+
+register(VectorStore())
+add_words(
+    {
+        "bad_metadata": "the metadata cannot be read",
+        "bad_pickle": "the index of the vectors cannot be read",
+        "bad_segment": "a file of the vectors cannot be read",
+        "id_too_long": "the id is too long for an index",
+        "no_vector": "the item has no vector",
+        "truncated_segment": "a file of the vectors is cut off",
+        "unknown_encoding": "the vector has an encoding that nobody knows",
+        "vector_without_id": "a vector belongs to no item",
+        "wrong_dimension": "the vector has another dimension than its collection",
+    }
+)
