@@ -17,6 +17,7 @@ from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
 from tests.empty_database import empty_after_test
+from tests.scenes import Stage
 from tests.template_database import cloned_database
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -59,6 +60,25 @@ def django_db_setup(django_test_environment: None, django_db_blocker: Any) -> It
     worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
     with django_db_blocker.unblock(), cloned_database(f"test_stillme_{worker}"):
         yield
+
+
+@pytest.fixture(scope="session")
+def all_scenes(tmp_path_factory: pytest.TempPathFactory) -> Stage:
+    """The scenes of this test process."""
+    return Stage(tmp_path_factory.mktemp("scenes"))
+
+
+@pytest.fixture
+def stage(
+    transactional_db: None, all_scenes: Stage, use_legacy_files: Callable[[Path], None]
+) -> Callable[[str, Callable[[Path], None]], Path]:
+    """`stage(name, make)` puts the scene of this name back, or makes it; its folder (scenes.py)."""
+
+    def show(name: str, make: Callable[[Path], None]) -> Path:
+        use_legacy_files(all_scenes.folder_of(name))
+        return all_scenes.show(name, make)
+
+    return show
 
 
 @pytest.fixture(scope="session")

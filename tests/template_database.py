@@ -37,8 +37,8 @@ def cloned_database(name: str) -> Iterator[str]:
     with maintenance(connection) as server:
         server.execute("SELECT pg_advisory_lock(%s)", [LOCK])
         make_template(server, template)
-        drop(server, name)
-        when_alone(server, "CREATE DATABASE {} TEMPLATE {}", name, template)
+        drop_all_of(server, name)
+        copy_database(server, name, template)
     connection.settings_dict["NAME"] = name
     try:
         yield name
@@ -47,7 +47,24 @@ def cloned_database(name: str) -> Iterator[str]:
         connection.close_pool()
         connection.settings_dict["NAME"] = original
         with maintenance(connection) as server:
-            drop(server, name)
+            drop_all_of(server, name)
+
+
+def copy_database(
+    server: psycopg.Connection[Any], name: str, template: str, oid: int | None = None
+) -> None:
+    """Make a database that is a copy of another one, with this OID where one is given."""
+    numbered = "" if oid is None else f" OID {oid}"
+    when_alone(server, f"CREATE DATABASE {{}} TEMPLATE {{}}{numbered}", name, template)
+    # Nobody needs a test's rows after a crash. Tests that kill a server start their own.
+    when_alone(server, "ALTER DATABASE {} SET synchronous_commit = off", name)
+
+
+def drop_all_of(server: psycopg.Connection[Any], name: str) -> None:
+    """Drop a test database and the copies of it that scenes are (`scenes.py`)."""
+    known = "SELECT datname FROM pg_database WHERE datname = %s OR starts_with(datname, %s)"
+    for (found,) in server.execute(known, [name, f"{name}_scene_"]).fetchall():
+        drop(server, found)
 
 
 def make_template(server: psycopg.Connection[Any], template: str) -> None:

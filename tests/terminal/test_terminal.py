@@ -91,14 +91,14 @@ def test_a_pipe_gets_plain_lines(environment: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("inspect_sqlite",),
-        ("import_sqlite", "--dry-run"),
         ("import_sqlite",),
         ("verify_migration",),
-        ("quarantine", "list"),
         ("migration_status",),
-        ("sync_sqlite", "--status"),
-        ("cutover", "--dry-run"),
+        pytest.param(("inspect_sqlite",), marks=pytest.mark.slow),
+        pytest.param(("import_sqlite", "--dry-run"), marks=pytest.mark.slow),
+        pytest.param(("quarantine", "list"), marks=pytest.mark.slow),
+        pytest.param(("sync_sqlite", "--status"), marks=pytest.mark.slow),
+        pytest.param(("cutover", "--dry-run"), marks=pytest.mark.slow),
     ],
 )
 def test_json_is_one_document_even_on_a_terminal(

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from functools import partial
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from stillme.demo.samples.generate import make_samples
 from stillme.transfer.selection import Selection
 from stillme.transfer.steps import capture as capture_step
 from stillme.transfer.steps.capture import install_capture
 from stillme.transfer.steps.follow import FollowOptions, follow
+from stillme.transfer.steps.syncing import states
 
 from .files import LEFT_OPEN
 from .switching import cut_over
@@ -54,8 +56,6 @@ def clean_target(transactional_db):
     from stillme.transfer.steps.syncing.target_tables import every_target_table
 
     connection.close()
-    from django.db import transaction
-
     with transaction.atomic():
         tables = every_target_table()
         capture.remove("default", tables)
@@ -75,15 +75,39 @@ def legacy(clean_target, use_legacy_files, tmp_path):
     return make
 
 
-@pytest.fixture
-def data(legacy):
-    data = legacy(variant="current")
+def followed(directory, variant="current"):
+    make_samples(directory, rows=60, variant=variant)
     install_capture("default", Selection())
     follow(FollowOptions(once=True))
-    return data
+
+
+def switched(directory):
+    followed(directory)
+    cut_over()
 
 
 @pytest.fixture
-def live(data):
-    cut_over()
-    return data
+def data(clean_target, stage):
+    """The folder of the variant "current", captured, imported and followed just now."""
+    return just_now(stage("followed", followed))
+
+
+@pytest.fixture
+def clean_data(clean_target, stage):
+    """The same of the variant "clean"."""
+    return just_now(stage("followed clean", partial(followed, variant="clean")))
+
+
+@pytest.fixture
+def live(clean_target, stage):
+    """The folder of `data`, cut over: PostgreSQL takes the writes, the files are frozen."""
+    return stage("live", switched)
+
+
+def just_now(directory):
+    """The follower's sign of life is not of the moment when another test made the scene."""
+    now = states.server_now("default")
+    with transaction.atomic():
+        for file in legacy_files():
+            states.note("default", file.name, seen_at=now, ended_at=now)
+    return directory

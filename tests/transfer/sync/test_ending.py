@@ -52,7 +52,7 @@ def test_a_dead_follower_is_red_everywhere(data):
     assert rss_status().silent == ""
     assert follower_lines() == []
     silence(26)
-    said = r"no sign for 2\d s: start manage.py sync_sqlite --follow"
+    said = r"no sign for \d+ s: start manage.py sync_sqlite --follow"
     assert re.search(said, rss_status().silent)
     assert rss_status().next_step == "start manage.py sync_sqlite --follow"
     (line,) = follower_lines()

@@ -72,19 +72,13 @@ def test_capture_load_follow(legacy):
     assert follow(ONCE).files[0].changes == 0
 
 
-def test_once_loads_what_is_captured_only(legacy):
-    legacy()
-    install_capture("default", ALL)
-    follow(ONCE)
+def test_once_loads_what_is_captured_only(clean_data):
     assert differences() == {}
     assert state("knowledge") == "following"
 
 
-def test_bad_rows_are_quarantined_and_come_back(legacy):
-    data = legacy()
-    install_capture("default", ALL)
-    follow(ONCE)
-    knowledge = data / "knowledge_retention.db"
+def test_bad_rows_are_quarantined_and_come_back(clean_data):
+    knowledge = clean_data / "knowledge_retention.db"
     write(
         knowledge,
         ("UPDATE knowledge_items SET content = ? WHERE id = 4", ("a\0b",)),
@@ -100,11 +94,8 @@ def test_bad_rows_are_quarantined_and_come_back(legacy):
     assert differences() == {}
 
 
-def test_children_go_and_come_with_their_parent(legacy):
-    data = legacy()
-    install_capture("default", ALL)
-    follow(ONCE)
-    rss = data / "rss_fetch_history.db"
+def test_children_go_and_come_with_their_parent(clean_data):
+    rss = clean_data / "rss_fetch_history.db"
     children = "SELECT cycle_id, count(*) FROM rss_fetch_items GROUP BY 1 ORDER BY 2 DESC"
     cycle, rows = sqlite3.connect(rss).execute(children).fetchone()
     find = f"SELECT * FROM rss_fetch_cycles WHERE id = {cycle}"
@@ -121,22 +112,16 @@ def test_children_go_and_come_with_their_parent(legacy):
     assert differences() == {}
 
 
-def test_log_is_trimmed(legacy):
-    data = legacy()
-    install_capture("default", ALL)
-    follow(ONCE)
-    rss = data / "rss_fetch_history.db"
+def test_log_is_trimmed(clean_data):
+    rss = clean_data / "rss_fetch_history.db"
     write(rss, "UPDATE rss_fetch_items SET title = title || '!'")
     follow(ONCE)
     count = "SELECT count(*) FROM stillme_change"
     assert sqlite3.connect(rss).execute(count).fetchone()[0] <= 2
 
 
-def test_a_locked_file_is_tried_again(legacy):
-    data = legacy()
-    install_capture("default", ALL)
-    follow(ONCE)
-    path = data / "accuracy_scores.db"
+def test_a_locked_file_is_tried_again(clean_data):
+    path = clean_data / "accuracy_scores.db"
     holder = sqlite3.connect(path, check_same_thread=False)
     holder.execute("UPDATE accuracy_scores SET question = 'locked'")
     holder.execute("PRAGMA locking_mode = EXCLUSIVE")
@@ -182,10 +167,7 @@ def test_follows_until_stopped_and_tells_the_lag(legacy):
     assert details["lag_changes"] == 0
 
 
-def test_one_follower_at_a_time(legacy):
-    legacy()
-    install_capture("default", ALL)
-    follow(ONCE)
+def test_one_follower_at_a_time(clean_data):
     with exclusive("default"), pytest.raises(Busy, match="wait until it has ended"):
         follow(ONCE)
 
@@ -196,11 +178,10 @@ def test_a_file_that_is_not_captured_is_refused(legacy):
         follow(ONCE)
 
 
-def test_broken_capture_is_refused(legacy):
-    data = legacy()
-    install_capture("default", ALL)
-    follow(ONCE)
-    write(data / "rss_fetch_history.db", "DROP TRIGGER stillme_capture_rss_fetch_items_delete")
+def test_broken_capture_is_refused(clean_data):
+    write(
+        clean_data / "rss_fetch_history.db", "DROP TRIGGER stillme_capture_rss_fetch_items_delete"
+    )
     reports = {r.file: r for r in capture_reports("default", ALL)}
     assert reports["rss"].health is Health.MISSING
     with pytest.raises(StateError, match="is missing"):
@@ -336,10 +317,8 @@ def test_verification_while_following_settles_changes_in_flight(legacy):
     assert {f.key for f in kept.kept} == {"3"}
 
 
-def test_rows_that_go_while_capture_is_out(legacy):
-    rss = legacy() / "rss_fetch_history.db"
-    install_capture("default", ALL)
-    follow(ONCE)
+def test_rows_that_go_while_capture_is_out(clean_data):
+    rss = clean_data / "rss_fetch_history.db"
     with exclusive("default"), pytest.raises(Busy):
         remove_capture("default", ALL)
     assert state("rss") == "following"
@@ -351,10 +330,8 @@ def test_rows_that_go_while_capture_is_out(legacy):
     assert not swept.bypassed
 
 
-def test_a_followed_file_is_proven_before_its_sequences_are_set(legacy):
-    rss = legacy() / "rss_fetch_history.db"
-    install_capture("default", ALL)
-    follow(ONCE)
+def test_a_followed_file_is_proven_before_its_sequences_are_set(clean_data):
+    rss = clean_data / "rss_fetch_history.db"
     cycle = (
         "INSERT INTO rss_fetch_cycles (cycle_number, started_at) VALUES (5, '2026-01-02T03:04:05')"
     )

@@ -15,11 +15,8 @@ from .equal import differences
 from .test_follow import ALL, ONCE, write
 
 
-def test_text_keys_of_every_kind(legacy):
-    data = legacy()
-    install_capture("default", ALL)
-    follow(ONCE)
-    continuum = data / "continuum_memory.db"
+def test_text_keys_of_every_kind(clean_data):
+    continuum = clean_data / "continuum_memory.db"
     insert = "INSERT INTO tier_metrics (item_id, tier) VALUES "
     write(
         continuum,

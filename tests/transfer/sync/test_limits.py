@@ -433,7 +433,8 @@ def test_a_backup_after_the_cut_over_says_that_its_files_refuse_writes(live, tmp
     )  # fmt: skip
     assert len(json.loads(text)["frozen"]) == 4
     # The advice leads out.
-    assert run("rollback_migration", "--to-backup", str(folder), "--yes")[0] == 0
+    status, text = run("rollback_migration", "--to-backup", str(folder), "--yes")
+    assert status == 0, text
     assert set(freezes().values()) == {None}
     assert_files_take_writes(live)
 

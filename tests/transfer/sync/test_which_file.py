@@ -7,11 +7,13 @@ import sqlite3
 import subprocess
 import threading
 from contextlib import closing, suppress
+from functools import partial
 
 import pytest
 from django.core.management import call_command
 from django.db import connection
 
+from stillme.demo.samples import make_samples
 from stillme.transfer.errors import LedgerMismatch, StateError, TransferError
 from stillme.transfer.models import FileState
 from stillme.transfer.selection import Selection
@@ -96,9 +98,14 @@ def journal():
 
 
 @pytest.fixture
-def old(legacy, journal):
-    """Followed, with more rows than the tail looks at, and an older copy beside the file."""
-    path = legacy(rows=300) / NAME
+def old(clean_target, stage, journal):
+    """Followed, with more rows than the tail looks at, and an older copy next to the file."""
+    return stage(f"old {journal}", partial(make_old, journal)) / NAME
+
+
+def make_old(journal, directory):
+    make_samples(directory, rows=300, variant="clean")
+    path = directory / NAME
     with closing(sqlite3.connect(path)) as file:
         file.execute(f"PRAGMA journal_mode = {journal}")
     install_capture("default", ALL)
@@ -108,7 +115,6 @@ def old(legacy, journal):
     shutil.copyfile(path, path.with_suffix(".old"))
     write(path, "UPDATE rss_fetch_items SET title = 'second' WHERE id IN (2, 7, 100)")
     follow(ONCE)
-    return path
 
 
 @pytest.mark.parametrize("journal", ["delete", "wal"])
@@ -420,10 +426,12 @@ def test_a_rebuilt_table_without_its_triggers_stops_the_follower(old):
     assert differences() == {}
 
 
-def test_the_same_inode_under_another_path(old, use_legacy_files, tmp_path):
+def test_the_same_inode_under_another_path(clean_target, use_legacy_files, tmp_path):
     """A bind mount, or a link to the folder: the same file, but somebody must say so."""
-    link = tmp_path / "mount"
-    link.symlink_to(old.parent)
+    place, link = tmp_path / "data", tmp_path / "mount"
+    use_legacy_files(place)
+    make_old("delete", place)
+    link.symlink_to(place)
     use_legacy_files(link)
     with pytest.raises(StateError, match="the same file under another path"):
         follow(ONCE)
