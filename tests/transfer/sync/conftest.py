@@ -10,6 +10,7 @@ import pytest
 from django.db import connection, transaction
 
 from stillme.demo.samples.generate import make_samples
+from stillme.transfer.registry import legacy_files
 from stillme.transfer.selection import Selection
 from stillme.transfer.steps import capture as capture_step
 from stillme.transfer.steps.capture import install_capture
