@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from stillme.demo.samples import make_samples
-from stillme.transfer.steps.rows import json_policy
+from stillme.transfer.steps.kinds import json_policy
 from tests.transfer.load.huge_documents import (
     FILL,
     HUGE,
