@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 
 from accuracy.models import AccuracyScore, LearningObjective, PerformanceTrend
-from stillme.pages.frequent import FrequentValuesFilter
+from stillme.pages.lists.frequent import FrequentValuesFilter
 from stillme.pages.target_admin import TargetAdmin, excerpt
 
 

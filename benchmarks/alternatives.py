@@ -91,8 +91,8 @@ def measure_all(ground: Ground, repeat: int) -> dict[str, float]:
 def read(ground: Ground, *, with_apsw: bool) -> float:
     """The loader's stream of the whole table, sent nowhere."""
     from stillme.transfer.findings import ignore_event
-    from stillme.transfer.selection import Selection
-    from stillme.transfer.sqlite.ranges import KeyRange
+    from stillme.transfer.inventory.selection import Selection
+    from stillme.transfer.sqlite.reading.key_ranges import KeyRange
     from stillme.transfer.steps.loading.plan import make_plan
     from stillme.transfer.steps.rows.job import TableSource
     from stillme.transfer.steps.rows.stream import CommonStream

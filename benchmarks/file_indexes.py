@@ -49,10 +49,10 @@ def main() -> None:
 
 def measure(source: Path, folder: Path) -> dict[str, float]:
     """Seconds by what was done, each on a copy of its own."""
-    from stillme.transfer.sqlite.connect import open_legacy
-    from stillme.transfer.sqlite.file_indexes import distrust_indexes
-    from stillme.transfer.sqlite.schema import row_count
-    from stillme.transfer.sqlite.snapshot import take_snapshot
+    from stillme.transfer.sqlite.copying.file_indexes import distrust_indexes
+    from stillme.transfer.sqlite.copying.snapshot import take_snapshot
+    from stillme.transfer.sqlite.reading.connect import open_legacy
+    from stillme.transfer.sqlite.schema.found import row_count
 
     def ask(copy: Path, pragma: str) -> None:
         connection = open_legacy(copy)

@@ -3,8 +3,8 @@
     apt-get install pgloader
     python benchmarks/hostile_pgloader.py
 
-Every table of the hostile files (stillme/demo/samples/hostile.py) is loaded by pgloader with its
-defaults into a database of its own, one table at a time, at most a minute each, and by
+Every table of the hostile files (stillme/demo/samples/hostile/files.py) is loaded by pgloader with
+its defaults into a database of its own, one table at a time, at most a minute each, and by
 `import_sqlite` into the target. Counted: legacy rows, rows that did not arrive and are nowhere to
 be found again, and, among text, integer and real cells, values that arrived changed.
 """
@@ -134,7 +134,7 @@ def differs(legacy: Any, target: Any) -> bool:
 
 def ours() -> dict[str, dict[str, Any]]:
     from stillme.transfer.steps.load import ImportOptions, import_files
-    from stillme.transfer.verify.run import VerifyOptions, verify
+    from stillme.transfer.verify.verification import VerifyOptions, verify
 
     # Whatever an earlier benchmark left in the target goes.
     result = import_files(ImportOptions(prune=True, overwrite=True, moved=True))

@@ -33,17 +33,17 @@ from django.core.management import call_command  # noqa: E402
 from rss.models import FetchItem  # noqa: E402
 from stillme.demo.samples.bulk import make_bulk  # noqa: E402
 from stillme.transfer.findings import Event  # noqa: E402
+from stillme.transfer.inventory.selection import Selection  # noqa: E402
 from stillme.transfer.postgresql.scratch_database import scratch_database  # noqa: E402
-from stillme.transfer.selection import Selection  # noqa: E402
-from stillme.transfer.steps.capture import install_capture  # noqa: E402
 from stillme.transfer.steps.cutover import CutoverOptions, cut_over  # noqa: E402
 from stillme.transfer.steps.follow import FollowOptions, follow  # noqa: E402
+from stillme.transfer.steps.install_capture import install_capture  # noqa: E402
 from stillme.transfer.steps.load import ImportOptions, import_files  # noqa: E402
-from stillme.transfer.steps.readiness_list import OVERRIDES  # noqa: E402
+from stillme.transfer.steps.readiness.go_no_go import OVERRIDES  # noqa: E402
 from stillme.transfer.steps.rehearse import other_files  # noqa: E402
 from stillme.transfer.steps.rollback import roll_back  # noqa: E402
 from stillme.transfer.steps.switching.to_target import ToTarget  # noqa: E402
-from stillme.transfer.verify.tail import TailJudge  # noqa: E402
+from stillme.transfer.verify.tables.live_rows import TailJudge  # noqa: E402
 
 ONCE = FollowOptions(once=True)
 
@@ -97,7 +97,7 @@ def lag(directory: Path, seconds: float, rate: float) -> None:
     # The old clean-up deletes thousands of rows when it first runs; that is not a steady rate.
     warm_up = [str(directory), "--count", "4000", "--no-sync", "--log", str(log)]
     environment = {**os.environ, "TZ": "Asia/Ho_Chi_Minh"}
-    writer_module = [sys.executable, "-m", "stillme.demo.samples.writer"]
+    writer_module = [sys.executable, "-m", "stillme.demo.samples.writers.live"]
     subprocess.run(
         [*writer_module, *warm_up], check=True, stdout=subprocess.DEVNULL, env=environment
     )
@@ -156,7 +156,7 @@ def switch(directory: Path, *, drain_inside: bool) -> None:
 def switch_under_load(directory: Path, rate: float) -> None:
     """A cut-over while the old application writes to all files: the frozen files are compared."""
     log = directory / "busy.jsonl"
-    command = [sys.executable, "-m", "stillme.demo.samples.writer", str(directory)]
+    command = [sys.executable, "-m", "stillme.demo.samples.writers.live", str(directory)]
     command += ["--seconds", "300", "--rate", str(rate), "--no-sync", "--seed", "9", "--plain"]
     writer = subprocess.Popen(
         [*command, "--log", str(log)],

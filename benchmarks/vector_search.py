@@ -141,9 +141,10 @@ def with_postgresql(
     django.setup()
     from django.db import connection
 
-    from vector import indexes, services
-    from vector.importing import VectorOptions, import_vectors
-    from vector.verification import prove_vectors
+    from vector import services
+    from vector.importing.run import VectorOptions, import_vectors
+    from vector.judge.run import prove_vectors
+    from vector.serving import indexes
 
     moments: dict[str, float] = {}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.contrib import admin
 
 from rss.models import FetchCycle, FetchItem
-from stillme.pages.frequent import FrequentValuesFilter
+from stillme.pages.lists.frequent import FrequentValuesFilter
 from stillme.pages.related import Related
 from stillme.pages.target_admin import TargetAdmin, excerpt
 

@@ -13,7 +13,7 @@ from django.core.management import execute_from_command_line, get_commands
 from django.db.migrations.exceptions import MigrationSchemaMissing
 from django.db.utils import DatabaseError, InterfaceError, OperationalError
 
-from stillme.postgresql.explain import (
+from stillme.postgresql.connecting.explain import (
     STATES,
     explain_exhaustion,
     explain_operational_error,

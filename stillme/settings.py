@@ -17,7 +17,7 @@ from django.templatetags.static import static
 from django.utils.functional import SimpleLazyObject
 
 from stillme.environment import Environment
-from stillme.postgresql.configuration import default_cluster_directory, target_database
+from stillme.postgresql.connecting.configuration import default_cluster_directory, target_database
 from stillme.secret import local_secret_key
 from stillme.services.zones import AUTO, known_zone
 

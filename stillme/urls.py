@@ -10,7 +10,7 @@ def _engine_pages() -> list[URLPattern | URLResolver]:
     """The dashboard, which is the admin's first page while the migration lasts."""
     if not apps.is_installed("stillme.transfer"):
         return []
-    from stillme.transfer.console.views import start
+    from stillme.transfer.console.dashboard.views import start
 
     return [
         path("admin/transfer/", include("stillme.transfer.console.urls")),

@@ -9,7 +9,7 @@ from django.db.models import F, QuerySet
 from django.db.models.functions import Left
 from django.http import HttpRequest
 
-from stillme.pages.frequent import FrequentValuesFilter
+from stillme.pages.lists.frequent import FrequentValuesFilter
 from stillme.pages.once import once
 from stillme.pages.related import Related
 from stillme.pages.target_admin import TargetAdmin, excerpt

@@ -14,9 +14,9 @@ from typing import Any
 from django.conf import settings
 
 from stillme.transfer.findings import OnEvent
-from stillme.transfer.inventory import InventoryLine
-from stillme.transfer.reasons import add_words
-from stillme.transfer.stores import StoreOptions, StoreReport, register
+from stillme.transfer.inventory.entries import InventoryLine
+from stillme.transfer.inventory.stores import StoreOptions, StoreReport, register
+from stillme.transfer.quarantine.reasons import add_words
 from vector.models import Collection, Item
 from vector.names import FILE
 

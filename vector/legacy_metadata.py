@@ -11,11 +11,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from stillme.pages.cells import LONG, Clipped
-from stillme.transfer.console.side_table import SideCell
+from stillme.transfer.console.row.side_table import SideCell
 from stillme.transfer.models import KeptCell
-from stillme.transfer.raw_cells import Raw
-from vector import expectation
+from stillme.transfer.plumbing.stored_cells import Raw
 from vector.chroma.records import DOCUMENT_KEY
+from vector.judge import expectation
 from vector.models import Item
 
 # Keys of one item's metadata that a page shows.

@@ -17,14 +17,14 @@ from django.conf import settings
 from django.utils.safestring import SafeString
 
 from stillme.pages.cells import LONG, Clipped
-from stillme.transfer.console.side_by_side import kept_cells
-from stillme.transfer.console.side_table import SideCell, side_caption, side_table
+from stillme.transfer.console.row.side_by_side import kept_cells
+from stillme.transfer.console.row.side_table import SideCell, side_caption, side_table
 from stillme.transfer.errors import TransferError
 from stillme.transfer.identity import TableId
-from stillme.transfer.raw_cells import Raw
-from stillme.transfer.sqlite.connect import open_legacy
-from vector import expectation
+from stillme.transfer.plumbing.stored_cells import Raw
+from stillme.transfer.sqlite.reading.connect import open_legacy
 from vector.chroma.marks import NOTHING, mark_of, metadata_mark
+from vector.judge import expectation
 from vector.legacy_metadata import metadata_cells, verdict
 from vector.models import Collection, Item
 from vector.names import FILE

@@ -1,7 +1,7 @@
 """Target models of the schema `vector`: ChromaDB's collections and what is in them.
 
 Any PostgreSQL holds them: the embedding is `real[]`, float32 for float32. Where the pgvector
-extension is there, `vector.indexes` puts an HNSW index over it.
+extension is there, `vector.serving.indexes` puts an HNSW index over it.
 """
 
 from __future__ import annotations

@@ -13,8 +13,17 @@ from typing import Any
 from django.db import transaction
 from django.db.models import QuerySet
 
-from vector import indexes
-from vector.checking import (
+from vector.models import Collection, Item
+from vector.serving import indexes
+from vector.serving.collections import (
+    create_collection,
+    delete_collection,
+    get_collection,
+    get_or_create_collection,
+    list_collections,
+)
+from vector.serving.filters import document_condition, where_condition
+from vector.serving.given_values import (
     Embedding,
     Metadata,
     Value,
@@ -25,16 +34,7 @@ from vector.checking import (
     float32,
     merged_metadata,
 )
-from vector.collections import (
-    create_collection,
-    delete_collection,
-    get_collection,
-    get_or_create_collection,
-    list_collections,
-)
-from vector.filters import document_condition, where_condition
-from vector.models import Collection, Item
-from vector.search import nearest
+from vector.serving.search import nearest
 
 __all__ = [
     "Record",

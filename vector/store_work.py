@@ -10,18 +10,18 @@ from typing import Any
 from django.db.models import Count
 
 from stillme.transfer.findings import FindingKind, OnEvent
-from stillme.transfer.inventory import InventoryLine
-from stillme.transfer.scratch import scratch_folder
-from stillme.transfer.sqlite.connect import explain, open_legacy
-from stillme.transfer.stores import StoreOptions, StoreReport
+from stillme.transfer.inventory.entries import InventoryLine
+from stillme.transfer.inventory.stores import StoreOptions, StoreReport
+from stillme.transfer.plumbing.scratch import scratch_folder
+from stillme.transfer.sqlite.reading.connect import explain, open_legacy
 from stillme.transfer.verify.result import Findings, TableProof
 from vector.chroma.inventory import folder_lines, is_store, table_lines, unreadable_lines
 from vector.chroma.snapshot import copy_digest, copy_store
-from vector.conversion import table_name
-from vector.importing import VectorOptions, import_vectors
+from vector.importing.conversion import table_name
+from vector.importing.run import VectorOptions, import_vectors
+from vector.judge.run import CollectionProof, prove_vectors
 from vector.models import Item
 from vector.names import DATABASE, FILE
-from vector.verification import CollectionProof, prove_vectors
 
 
 def import_folder(folder: Path, options: StoreOptions, run: Any, on_event: OnEvent) -> StoreReport:

@@ -56,7 +56,7 @@ class Limit:
 
 def options(form: str) -> str:
     """COPY's options; CSV is quoted as the loader quotes it."""
-    from stillme.transfer.csv_format import COPY_OPTIONS
+    from stillme.transfer.plumbing.csv_format import COPY_OPTIONS
 
     return COPY_OPTIONS if form == "csv" else f"FORMAT {form}"
 

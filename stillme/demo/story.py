@@ -10,15 +10,15 @@ from django.db import connections
 from rich.console import Console
 
 from stillme.demo.samples import make_samples
-from stillme.transfer import quarantine
 from stillme.transfer.errors import TransferError
+from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.postgresql.locks import exclusive
+from stillme.transfer.quarantine import decisions
 from stillme.transfer.registry import legacy_files, legacy_models
-from stillme.transfer.reports.terminal_import import render_import
-from stillme.transfer.reports.terminal_verify import render_verify
-from stillme.transfer.selection import Selection
+from stillme.transfer.reports.terminal.imports import render_import
+from stillme.transfer.reports.terminal.proof import render_verify
 from stillme.transfer.steps.load import ImportOptions, import_files
-from stillme.transfer.verify.run import VerifyOptions, verify
+from stillme.transfer.verify.verification import VerifyOptions, verify
 
 MARKER = ".made-by-demo"
 TABLE, COLUMN = '"rss"."fetch_items"', "item_title"
@@ -89,12 +89,12 @@ def refuse_filled_target() -> None:
 
 def accept_what_cannot_be_loaded(console: Console) -> None:
     """Show why rows were set aside, and accept them as an operator would."""
-    rows = quarantine.select_rows("default")
-    for line in quarantine.summary("default"):
+    rows = decisions.select_rows("default")
+    for line in decisions.summary("default"):
         console.print(f"{line['table']}: {line['rows']} rows, {line['reason']} ({line['status']})")
     if rows:
         with exclusive("default"):
-            quarantine.accept("default", rows, "samples of what cannot be loaded", "demo")
+            decisions.accept("default", rows, "samples of what cannot be loaded", "demo")
         console.print(f"{len(rows)} rows looked at and accepted: they stay out, explained.")
 
 

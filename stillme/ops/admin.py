@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from stillme.pages.checked_list import CheckedAdmin
+from stillme.pages.lists.checked_list import CheckedAdmin
 
 admin.site.unregister(User)
 admin.site.unregister(Group)

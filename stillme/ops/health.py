@@ -11,7 +11,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
 
 from stillme.ops.replicas import replicas
-from stillme.postgresql.explain import explain_operational_error
+from stillme.postgresql.connecting.explain import explain_operational_error
 
 logger = logging.getLogger("stillme.requests")
 

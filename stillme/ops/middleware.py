@@ -13,7 +13,7 @@ from stillme.ops.context import request_id, request_id_from
 from stillme.ops.health import DATABASE_AWAY
 from stillme.ops.metrics import REQUESTS, SECONDS
 from stillme.ops.replicas import task
-from stillme.postgresql.explain import explain_operational_error, first_line
+from stillme.postgresql.connecting.explain import explain_operational_error, first_line
 
 logger = logging.getLogger("stillme.requests")
 

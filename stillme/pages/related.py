@@ -17,9 +17,9 @@ from django.utils.html import format_html, format_html_join
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 
-from stillme.pages.big_list import key_ordered, newest_of_few
 from stillme.pages.cells import READ, foldable, target_html, text_html
 from stillme.pages.clipped import texts
+from stillme.pages.lists.big_list import key_ordered, newest_of_few
 from stillme.pages.once import once
 
 SHOWN = 50

@@ -28,14 +28,14 @@ from django.http import (
 from django.urls import path, reverse
 from django.utils.html import format_html
 
-from stillme.pages.big_list import BEFORE, BigChangeList, newest_window
 from stillme.pages.cells import Clipped, json_html, json_text_html, text_html
 from stillme.pages.clipped import clip, clipped_row, pieces
-from stillme.pages.dates import SparseDates
 from stillme.pages.document_field import DocumentField
-from stillme.pages.export import export_response
+from stillme.pages.lists.big_list import BEFORE, BigChangeList, newest_window
+from stillme.pages.lists.dates import SparseDates
+from stillme.pages.lists.export import export_response
+from stillme.pages.lists.paginator import EstimatingPaginator
 from stillme.pages.looks import ModelAdmin
-from stillme.pages.paginator import EstimatingPaginator
 from stillme.pages.panels import panels
 from stillme.pages.permissions import named_permissions
 from stillme.pages.related import Related

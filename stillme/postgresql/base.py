@@ -12,9 +12,9 @@ import psycopg
 from django.db.backends.postgresql import base
 from psycopg.pq import Format
 
-from stillme.postgresql import session
 from stillme.postgresql.client import DatabaseClient
-from stillme.postgresql.embedded import ensure_server, revive_server
+from stillme.postgresql.connecting import session
+from stillme.postgresql.embedded.server import ensure_server, revive_server
 from stillme.postgresql.introspection import DatabaseIntrospection
 from stillme.postgresql.operations import DatabaseOperations
 from stillme.postgresql.prepared import fetch_prepared

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from django.db.backends.postgresql import client
 
-from stillme.postgresql.cluster import wheel_programs
+from stillme.postgresql.embedded.cluster import wheel_programs
 
 
 class DatabaseClient(client.DatabaseClient):

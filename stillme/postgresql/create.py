@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import ProgrammingError, connections
 
 from stillme.postgresql.base import DatabaseWrapper
-from stillme.postgresql.explain import sqlstate
+from stillme.postgresql.connecting.explain import sqlstate
 from stillme.postgresql.names import quote
 
 DUPLICATE_DATABASE = "42P04"

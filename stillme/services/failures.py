@@ -10,7 +10,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from django.db.utils import OperationalError
 
-from stillme.postgresql.explain import explain_operational_error
+from stillme.postgresql.connecting.explain import explain_operational_error
 from stillme.services.connections import savepoint
 
 P = ParamSpec("P")

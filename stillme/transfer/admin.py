@@ -14,9 +14,9 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 
 from stillme.pages.panels import add_panel
-from stillme.transfer.console.desk import QuarantinedRowAdmin as QuarantinedRowAdmin
-from stillme.transfer.console.legacy_panel import legacy_html
+from stillme.transfer.console.desk.page import QuarantinedRowAdmin as QuarantinedRowAdmin
 from stillme.transfer.console.read_only import ReadOnlyAdmin
+from stillme.transfer.console.row.legacy_panel import legacy_html
 from stillme.transfer.models import Proof, Run
 
 LONGEST = 200_000

@@ -1,7 +1,7 @@
 """What stops a run, as sentences an operator can act on (law 8: exit status 2).
 
 A message never holds a password: connection errors pass through
-`stillme.postgresql.explain` before they become one of these.
+`stillme.postgresql.connecting.explain` before they become one of these.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from typing import Any
 
 from stillme.transfer.keys import Key, Part, Raw, listed_key, real_key, whole_key
 from stillme.transfer.kinds import Kind
-from stillme.transfer.quoting import quoted
+from stillme.transfer.plumbing.quoting import quoted
 
 Condition = tuple[str, list[Any]]
 

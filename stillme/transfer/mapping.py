@@ -21,7 +21,7 @@ from stillme.transfer.identity import TableId
 from stillme.transfer.key_columns import KeyColumns, MappedColumn
 from stillme.transfer.kinds import Kind, Twin, WhenSet
 from stillme.transfer.legacy import LegacyModel
-from stillme.transfer.sqlite.schema import FoundSchema, FoundTable, folded
+from stillme.transfer.sqlite.schema.found import FoundSchema, FoundTable, folded
 
 EXTRA_COLUMN = "legacy_extra"
 # Counts up whenever the treatment of some value changes: chunks of another policy are re-read.

@@ -7,7 +7,7 @@ from typing import Any
 from django.contrib.auth.models import Permission
 
 from stillme.transfer.models import QuarantinedRow
-from stillme.transfer.raw_cells import pack_cell
+from stillme.transfer.plumbing.stored_cells import pack_cell
 
 HOSTILE = "<script>alert(1)</script>"
 

@@ -20,9 +20,10 @@ from django.utils import timezone
 from continuum.models import TierAudit, TierMetric
 from knowledge.models import KnowledgeItem, KnowledgeRelationship
 from rss.models import FetchCycle, FetchItem
-from stillme.pages import big_list, export, paginator, related
-from stillme.transfer.console import legacy_panel
+from stillme.pages import related
+from stillme.pages.lists import big_list, export, paginator
 from stillme.transfer.console.groups import make_groups
+from stillme.transfer.console.row import legacy_panel
 
 pytestmark = pytest.mark.django_db
 

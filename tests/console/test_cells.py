@@ -11,7 +11,7 @@ from stillme.pages.cells import (
     target_html,
     text_html,
 )
-from stillme.transfer.console.side_table import stored_html
+from stillme.transfer.console.row.side_table import stored_html
 from tests.console.support import HOSTILE
 
 

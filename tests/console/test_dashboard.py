@@ -15,10 +15,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from stillme.demo.samples import make_samples
-from stillme.transfer.cluster import cluster_id
-from stillme.transfer.console import figures, views
-from stillme.transfer.console.figures import split_command
-from stillme.transfer.console.progress import duration
+from stillme.transfer.console.dashboard import figures, views
+from stillme.transfer.console.dashboard.figures import split_command
+from stillme.transfer.console.dashboard.progress import duration
 from stillme.transfer.models import (
     Chunk,
     FileState,
@@ -29,8 +28,9 @@ from stillme.transfer.models import (
     RunTable,
 )
 from stillme.transfer.postgresql.locks import exclusive
-from stillme.transfer.proofs import files_to_prove, identity
-from stillme.transfer.steps.accounted_lines import Line
+from stillme.transfer.records.database_identity import cluster_id
+from stillme.transfer.records.proofs import files_to_prove, identity
+from stillme.transfer.steps.readiness.accounted_lines import Line
 from tests.console.support import HOSTILE, quarantined_row, staff
 
 pytestmark = pytest.mark.django_db

@@ -10,9 +10,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from stillme.transfer.console import desk_bulk
+from stillme.transfer.console.desk import bulk
 from stillme.transfer.models import QuarantinedRow
-from stillme.transfer.raw_cells import pack_cell
+from stillme.transfer.plumbing.stored_cells import pack_cell
 from tests.console.support import HOSTILE, quarantined_row, staff
 
 pytestmark = pytest.mark.django_db
@@ -79,7 +79,7 @@ def test_a_decision_is_bounded_and_costs_the_same(admin_client: Any, monkeypatch
         return len(asked)
 
     assert cost(40) == cost(2)
-    monkeypatch.setattr(desk_bulk, "ACCEPTED", 5)
+    monkeypatch.setattr(bulk, "ACCEPTED", 5)
     rows = [quarantined_row(key=str(n)) for n in range(8)]
     page = _post(admin_client, rows[:1], reason_given="why", scope="same").content.decode()
     assert "5 rows accepted" in page

@@ -11,8 +11,8 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from knowledge.models import KnowledgeItem
-from stillme.pages import export
-from stillme.pages.export import batches, columns, csv_cell, csv_line
+from stillme.pages.lists import export
+from stillme.pages.lists.export import batches, columns, csv_cell, csv_line
 
 pytestmark = pytest.mark.django_db
 MB = 1_000_000

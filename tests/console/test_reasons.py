@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from stillme.transfer.reasons import in_words
+from stillme.transfer.quarantine.reasons import in_words
 from vector.chroma.records import Reason
 
 VALUES = Path(__file__).parents[2] / "docs" / "reference" / "values.md"

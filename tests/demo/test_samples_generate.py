@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from stillme.demo.samples import VARIANTS, make_samples, schema
-from stillme.demo.samples.continuum_rows import TRANSITIONS
-from stillme.demo.samples.rss_rows import ADDED, OUTCOMES
+from stillme.demo.samples.rows.continuum_rows import TRANSITIONS
+from stillme.demo.samples.rows.rss_rows import ADDED, OUTCOMES
 
 SHAPES = {
     "S": re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"),

@@ -15,14 +15,14 @@ from typing import Any
 import pytest
 
 from stillme.demo.samples import make_samples, schema
-from stillme.demo.samples.transactions import Acknowledged, Work
-from stillme.demo.samples.writer import (
+from stillme.demo.samples.writers.live import (
     LegacyWriter,
     expected_state,
     main,
     read_log,
     run_writer,
 )
+from stillme.demo.samples.writers.transactions import Acknowledged, Work
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -53,7 +53,7 @@ def stored(directory: Path, table: str, key: Any) -> dict[str, Any] | None:
 
 
 def process(directory: Path, log: Path, *options: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "stillme.demo.samples.writer", str(directory)]
+    command = [sys.executable, "-m", "stillme.demo.samples.writers.live", str(directory)]
     return subprocess.Popen(
         [*command, "--log", str(log), "--no-sync", *options], cwd=ROOT, stdout=subprocess.PIPE
     )

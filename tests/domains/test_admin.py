@@ -17,9 +17,9 @@ from accuracy.models import LearningObjective
 from continuum.models import TierMetric
 from knowledge.models import KnowledgeItem, KnowledgeRelationship, LearningSession
 from rss.models import FetchCycle, FetchItem
-from stillme.pages import paginator
-from stillme.pages.dates import SparseDates
-from stillme.pages.paginator import EstimatingPaginator
+from stillme.pages.lists import paginator
+from stillme.pages.lists.dates import SparseDates
+from stillme.pages.lists.paginator import EstimatingPaginator
 from stillme.pages.target_admin import TargetAdmin
 from stillme.transfer.registry import legacy_models
 

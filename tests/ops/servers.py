@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psycopg
 
-from stillme.postgresql.cluster import PORT, Cluster, server_environment
+from stillme.postgresql.embedded.cluster import PORT, Cluster, server_environment
 
 PROGRAMS = "pg_ctl"
 

@@ -24,11 +24,11 @@ from rss import api as rss_api
 from rss.models import FetchCycle, FetchItem
 from rss.services import RSSFetchHistory
 from stillme.demo.samples import make_samples
-from stillme.pages.paginator import _remote_plan
+from stillme.pages.lists.paginator import _remote_plan
 from stillme.pages.target_admin import TargetAdmin
 from stillme.postgresql import distributed
-from stillme.transfer.console import figures
-from stillme.transfer.console.storage import storage
+from stillme.transfer.console.dashboard import figures
+from stillme.transfer.console.dashboard.storage import storage
 from stillme.transfer.errors import StateError
 from stillme.transfer.steps.cutover import CutoverOptions, cut_over
 from stillme.transfer.steps.follow import FollowOptions, follow
@@ -36,9 +36,9 @@ from tests.ops.citus import cluster, complaint
 from tests.transfer.load.support import change, content, query, run_import
 from tests.transfer.verify.support import accept_all, judge
 from tests.vector.chroma_files import ADD, ChromaFiles
-from vector.importing import VectorOptions, import_vectors
+from vector.importing.run import VectorOptions, import_vectors
+from vector.judge.run import verify_vectors
 from vector.models import Item
-from vector.verification import verify_vectors
 
 assert cluster
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("cluster")]

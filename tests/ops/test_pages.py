@@ -21,8 +21,8 @@ from stillme.ops.context import request_id, request_id_from
 from stillme.ops.health import DATABASE_AWAY
 from stillme.ops.logs import ContextFilter, JsonFormatter
 from stillme.ops.middleware import OperationsMiddleware
-from stillme.transfer import ledger
 from stillme.transfer.models import FileState, Run
+from stillme.transfer.records import ledger
 
 pytestmark = pytest.mark.django_db
 

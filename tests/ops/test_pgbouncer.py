@@ -13,7 +13,7 @@ import pytest
 from django.db import connections
 
 from knowledge.models import KnowledgeItem
-from stillme.postgresql.accounts import server_account
+from stillme.postgresql.embedded.accounts import server_account
 from tests.ops.servers import scratch, wait_until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]

@@ -12,7 +12,7 @@ from django.db import connections, router, transaction
 from knowledge.models import KnowledgeItem, KnowledgeRelationship
 from stillme.ops import replicas as module
 from stillme.ops.replicas import ReplicaRouter, Replicas, examine, task
-from stillme.postgresql.configuration import target_database
+from stillme.postgresql.connecting.configuration import target_database
 from stillme.transfer.models import Run
 from tests.ops.servers import Server, primary_and_replica, wait_until
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from stillme.postgresql.cluster import Cluster
+from stillme.postgresql.embedded.cluster import Cluster
 from tests.ops.servers import Server, scratch
 
 pytestmark = [pytest.mark.slow, pytest.mark.embedded]

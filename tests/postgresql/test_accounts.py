@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from stillme.postgresql import accounts
+from stillme.postgresql.embedded import accounts
 
 ROOT_ONLY = pytest.mark.skipif(
     os.geteuid() != 0 or shutil.which("useradd", path="/usr/sbin:/usr/bin") is None,

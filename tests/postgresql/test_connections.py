@@ -13,8 +13,8 @@ import pytest
 from django.core.exceptions import ImproperlyConfigured
 from django.db import OperationalError, connections
 
-from stillme.postgresql.configuration import default_cluster_directory, target_database
-from stillme.postgresql.session import path_with_catalogue_first
+from stillme.postgresql.connecting.configuration import default_cluster_directory, target_database
+from stillme.postgresql.connecting.session import path_with_catalogue_first
 from tests.conftest import ROOT
 
 

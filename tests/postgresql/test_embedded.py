@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from stillme.postgresql import cluster, embedded
-from stillme.postgresql.errors import EmbeddedServerError
+from stillme.postgresql.embedded import cluster, server
+from stillme.postgresql.embedded.errors import EmbeddedServerError
 
 pytestmark = [pytest.mark.embedded, pytest.mark.xdist_group("embedded")]
 
@@ -25,7 +25,7 @@ pytestmark = [pytest.mark.embedded, pytest.mark.xdist_group("embedded")]
 USER = """
 import os, sys, psycopg
 from pathlib import Path
-from stillme.postgresql.embedded import ensure_server
+from stillme.postgresql.embedded.server import ensure_server
 host = ensure_server(Path(sys.argv[1]), "stillme")
 connections = [psycopg.connect(host=str(host), user="postgres", dbname="stillme")
                for _ in range(int(sys.argv[2]))]
@@ -152,12 +152,12 @@ def test_a_process_that_comes_while_it_stops_finds_a_server(start: Start, direct
 def test_a_crashed_server_is_started_again(start: Start, directory: Path) -> None:
     user = start()
     first_line(user)
-    host = embedded.ensure_server(directory, "stillme")
+    host = server.ensure_server(directory, "stillme")
     postmaster = int((directory / "data" / "postmaster.pid").read_text().split()[0])
     os.kill(postmaster, signal.SIGKILL)
     wait_until(lambda: not running(directory))
-    assert embedded.revive_server(directory)
-    assert not embedded.revive_server(directory), "it runs already"
+    assert server.revive_server(directory)
+    assert not server.revive_server(directory), "it runs already"
     assert host == cluster.Cluster.at(directory).socket_directory
     user.kill()
     release(directory)
@@ -166,7 +166,7 @@ def test_a_crashed_server_is_started_again(start: Start, directory: Path) -> Non
 def test_a_forked_child_keeps_the_server(directory: Path) -> None:
     script = (
         "import os, sys, time; from pathlib import Path\n"
-        "from stillme.postgresql.embedded import ensure_server\n"
+        "from stillme.postgresql.embedded.server import ensure_server\n"
         "ensure_server(Path(sys.argv[1]))\n"
         "if os.fork(): os._exit(0)\n"
         "sys.stdin.read()"
@@ -186,14 +186,14 @@ def test_a_half_made_cluster_is_made_anew(directory: Path) -> None:
     other = directory.parent / "halfmade"
     (other / "data.new").mkdir(parents=True)
     (other / "data.new" / "PG_VERSION").write_text("18\n")
-    embedded.ensure_server(other)
+    server.ensure_server(other)
     assert not (other / "data.new").exists()
     release(other)
 
 
 def test_a_long_path_gets_a_short_socket(directory: Path) -> None:
     long = directory.parent / ("long-" * 20) / "a directory, with 'odd' names"
-    host = embedded.ensure_server(long, "stillme")
+    host = server.ensure_server(long, "stillme")
     assert len(str(host)) < 60
     assert host.stat().st_mode & 0o777 == 0o700, "only the server's account may connect"
     release(long)
@@ -206,7 +206,7 @@ def test_another_version_of_postgresql_is_a_sentence(directory: Path) -> None:
     (other / "data").mkdir(parents=True)
     (other / "data" / "PG_VERSION").write_text("16\n")
     with pytest.raises(EmbeddedServerError, match="made by PostgreSQL 16"):
-        embedded.ensure_server(other)
+        server.ensure_server(other)
 
 
 def test_a_server_that_does_not_start_is_a_sentence(directory: Path) -> None:
@@ -214,7 +214,7 @@ def test_a_server_that_does_not_start_is_a_sentence(directory: Path) -> None:
     (other / "data").mkdir(parents=True)
     (other / "data" / "PG_VERSION").write_text("18\n")
     with pytest.raises(EmbeddedServerError, match="did not come up"):
-        embedded.ensure_server(other)
+        server.ensure_server(other)
 
 
 def test_no_parent_directory_is_widened(start: Start, directory: Path) -> None:
@@ -229,7 +229,7 @@ def test_a_private_directory_is_refused_for_root(directory: Path) -> None:
     private = directory.parent / "private"
     private.mkdir(mode=0o700)
     with pytest.raises(EmbeddedServerError, match="cannot reach"):
-        embedded.ensure_server(private / "cluster")
+        server.ensure_server(private / "cluster")
     assert private.stat().st_mode & 0o777 == 0o700
 
 
@@ -253,7 +253,7 @@ def test_programs_nobody_else_can_reach_are_copied(
     programs = private / package.name / "pginstall18" / "bin"
     monkeypatch.setattr(cluster, "wheel_programs", lambda: programs)
     other = directory.parent / "copied"
-    embedded.ensure_server(other, "stillme")
+    server.ensure_server(other, "stillme")
     assert (other / "pgsql" / "complete").exists()
     assert private.stat().st_mode & 0o777 == 0o700
     release(other)
@@ -261,6 +261,6 @@ def test_programs_nobody_else_can_reach_are_copied(
 
 def release(directory: Path) -> None:
     """Let go of a server that this very process used, as if it had ended."""
-    os.close(embedded._handles.pop(directory))
-    held = embedded._clusters.pop(directory)
-    wait_until(lambda: not embedded.answers(held))
+    os.close(server._handles.pop(directory))
+    held = server._clusters.pop(directory)
+    wait_until(lambda: not server.answers(held))

@@ -12,8 +12,8 @@ import psycopg
 import pytest
 from django.db import DatabaseError, connections, transaction
 
-from stillme.postgresql.errors import EmbeddedServerError
-from stillme.postgresql.explain import explain_operational_error
+from stillme.postgresql.connecting.explain import explain_operational_error
+from stillme.postgresql.embedded.errors import EmbeddedServerError
 from tests.conftest import ROOT
 
 

@@ -15,9 +15,9 @@ import pytest
 from django.db import connections
 
 from stillme.demo.samples import make_samples
-from stillme.postgresql import silence
-from stillme.postgresql.configuration import target_database
-from stillme.postgresql.silence import end_with_client
+from stillme.postgresql.connecting import silence
+from stillme.postgresql.connecting.configuration import target_database
+from stillme.postgresql.connecting.silence import end_with_client
 from stillme.transfer.postgresql.locks import exclusive
 from tests.postgresql.silent_proxy import may_drop, silent_proxy
 from tests.transfer.load.support import wait_until

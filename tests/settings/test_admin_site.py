@@ -23,7 +23,7 @@ django.setup()
 pages = [name for name in sys.modules if name.endswith(".admin") and not name.startswith("django")]
 assert not pages, pages
 assert "prometheus_client" not in sys.modules
-assert "vector.importing" not in sys.modules
+assert "vector.importing.run" not in sys.modules
 from django.contrib import admin
 from knowledge.models import KnowledgeItem
 assert admin.site.is_registered(KnowledgeItem)

@@ -9,8 +9,8 @@ import sys
 import pytest
 from django.core.management import CommandError, call_command
 
-from stillme.postgresql.explain import explain_exhaustion
-from stillme.transfer.command import given_path
+from stillme.postgresql.connecting.explain import explain_exhaustion
+from stillme.transfer.management.base import given_path
 from stillme.transfer.management.commands import inventory
 from tests.conftest import ROOT
 

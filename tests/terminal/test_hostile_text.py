@@ -13,11 +13,11 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from stillme.demo.samples import make_samples
-from stillme.transfer.command import VisibleConsole
 from stillme.transfer.findings import Finding, FindingKind
+from stillme.transfer.management.base import VisibleConsole
 from stillme.transfer.models import QuarantinedRow
-from stillme.transfer.reports.terminal_switch import render_list
-from stillme.transfer.steps.accounted_lines import RED, Line
+from stillme.transfer.reports.terminal.switching import render_list
+from stillme.transfer.steps.readiness.accounted_lines import RED, Line
 from stillme.visible import in_one_line, visible
 from tests.transfer.load.support import FILES, query
 

@@ -16,8 +16,8 @@ from rich.console import Console
 
 from stillme.demo.samples import make_samples
 from stillme.transfer.findings import Event
-from stillme.transfer.reports import progress as reports_progress
-from stillme.transfer.reports.progress import RunProgress
+from stillme.transfer.reports.terminal import progress as reports_progress
+from stillme.transfer.reports.terminal.progress import RunProgress
 from tests.conftest import legacy_variables
 from tests.terminal.screen import COLOUR, ROOT, WIDTH, on_pipe, on_terminal
 
@@ -109,7 +109,7 @@ def test_json_is_one_document_even_on_a_terminal(
 
 
 def test_tables_of_large_figures_fit_eighty_columns() -> None:
-    from stillme.transfer.reports.terminal_import import render_import
+    from stillme.transfer.reports.terminal.imports import render_import
     from stillme.transfer.steps.load import ImportResult, TableResult
     from stillme.transfer.steps.rows.outcome import Outcome
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.context import ForkProcess as Process
 
-from stillme.transfer.processes import leave_parents_sessions
+from stillme.transfer.plumbing.processes import leave_parents_sessions
 
 
 def fork_group(work: Callable[[], object]) -> Process:

@@ -20,14 +20,14 @@ from django.apps.registry import Apps
 from django.db import connection, models
 
 from stillme.transfer import kinds, registry
+from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.kinds import Key, Kind, Text
 from stillme.transfer.legacy import Column, LegacyModel
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.postgresql import capture as reverse
-from stillme.transfer.selection import Selection
-from stillme.transfer.steps.capture import install_capture
 from stillme.transfer.steps.follow import FollowOptions, follow
 from stillme.transfer.steps.inspect import inspect_files
+from stillme.transfer.steps.install_capture import install_capture
 from stillme.transfer.steps.kinds import LOADERS
 from stillme.transfer.steps.kinds.base import Cell, KindLoader, Refused, Rendered, repaired
 from stillme.transfer.steps.syncing.target_tables import target_tables

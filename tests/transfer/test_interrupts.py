@@ -13,10 +13,10 @@ from django.core.management import CommandError
 from django.core.management.base import BaseCommand
 
 from stillme import command_line
-from stillme.transfer import interrupts
-from stillme.transfer.command import TransferCommand
 from stillme.transfer.errors import TransferError
-from stillme.transfer.interrupts import Interrupted, interruptible
+from stillme.transfer.management.base import TransferCommand
+from stillme.transfer.plumbing import interrupts
+from stillme.transfer.plumbing.interrupts import Interrupted, interruptible
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 

@@ -14,14 +14,14 @@ from stillme.transfer import kinds
 from stillme.transfer.key_columns import KeyColumns, MappedColumn
 from stillme.transfer.keys import Key, bound_from_json, bound_to_json, spelled_keys
 from stillme.transfer.mapping import TableMapping
-from stillme.transfer.sqlite.connect import EXACT_DOUBLE, exact_double
-from stillme.transfer.sqlite.ranges import key_ranges
-from stillme.transfer.sqlite.raw import RawReader
-from stillme.transfer.sqlite.schema import read_schema
-from stillme.transfer.steps.syncing.sweep import range_digest
-from stillme.transfer.verify.legacy_side import LegacySide
-from stillme.transfer.verify.lines import lines_for
-from stillme.transfer.verify.local_clock import LocalClock
+from stillme.transfer.sqlite.reading.connect import EXACT_DOUBLE, exact_double
+from stillme.transfer.sqlite.reading.key_ranges import key_ranges
+from stillme.transfer.sqlite.reading.stored_rows import RawReader
+from stillme.transfer.sqlite.schema.found import read_schema
+from stillme.transfer.steps.replaying.sweep import range_digest
+from stillme.transfer.verify.kinds.local_clock import LocalClock
+from stillme.transfer.verify.sides.canonical_lines import lines_for
+from stillme.transfer.verify.sides.legacy_blocks import LegacySide
 
 WHOLE = KeyColumns((MappedColumn("id", "id", kinds.Key(), required=True),))
 TEXT = KeyColumns((MappedColumn("item", "item", kinds.TextKey(), required=True),))

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from django.db import IntegrityError, OperationalError
 
-from stillme.transfer import ledger
 from stillme.transfer.errors import StateError
 from stillme.transfer.models import Run
+from stillme.transfer.records import ledger
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

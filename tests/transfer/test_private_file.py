@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from stillme.transfer.errors import TransferError
-from stillme.transfer.private_file import check_writable, write_private
+from stillme.transfer.plumbing.private_file import check_writable, write_private
 
 
 def test_for_the_owner_alone_whatever_was_there(tmp_path: Path) -> None:

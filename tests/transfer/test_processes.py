@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from stillme.transfer import processes
-from stillme.transfer.interrupts import interruptible
-from stillme.transfer.processes import process_pool
+from stillme.transfer.plumbing import processes
+from stillme.transfer.plumbing.interrupts import interruptible
+from stillme.transfer.plumbing.processes import process_pool
 from tests.transfer.load.support import wait_until
 
 

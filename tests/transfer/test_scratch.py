@@ -15,13 +15,13 @@ from pathlib import Path
 import pytest
 from django.core.management import call_command
 
-from stillme.transfer import scratch
-from stillme.transfer.scratch import clear_dead, scratch_folder
+from stillme.transfer.plumbing import scratch
+from stillme.transfer.plumbing.scratch import clear_dead, scratch_folder
 
 RUN = """
 import sys, time
 from pathlib import Path
-from stillme.transfer.scratch import scratch_folder
+from stillme.transfer.plumbing.scratch import scratch_folder
 
 with scratch_folder("snapshot", Path(sys.argv[1])) as folder:
     (folder / "knowledge.db").write_bytes(b"private")

@@ -9,7 +9,7 @@ import sqlite3
 import pytest
 
 from stillme.transfer.errors import LegacyFileError
-from stillme.transfer.inventory import open_lines
+from stillme.transfer.inventory.entries import open_lines
 from tests.vector.chroma_files import ADD, DELETE, UPDATE, UPSERT, ChromaFiles, floats
 from vector.chroma import Item, Metric, Origin, Problem, Reason, open_store
 from vector.chroma.segment import close_enough

@@ -10,11 +10,11 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from knowledge.models import KnowledgeItem
-from stillme.transfer import quarantine
 from stillme.transfer.errors import TransferError
 from stillme.transfer.models import Proof, QuarantinedRow, RunTable
+from stillme.transfer.quarantine import decisions
 from tests.vector.chroma_files import ADD, ChromaFiles
-from vector import verification
+from vector.judge import run as verification
 from vector.models import Item
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -123,7 +123,7 @@ def test_a_retry_of_its_quarantined_rows_is_refused_in_a_sentence(files):
     files.db.execute("DELETE FROM embeddings_queue WHERE id = 'k3'")
     run("import_sqlite", "--file", "vector")
     with pytest.raises(TransferError, match="import_sqlite"):
-        quarantine.retry("default", list(QuarantinedRow.objects.all()))
+        decisions.retry("default", list(QuarantinedRow.objects.all()))
 
 
 def test_status_names_the_store_its_rows_and_the_next_step(files):

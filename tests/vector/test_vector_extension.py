@@ -8,11 +8,12 @@ import pytest
 from django.db import connection
 
 from tests.vector.chroma_files import ADD, ChromaFiles
-from vector import extension, indexes, search, services
-from vector.importing import import_vectors
+from vector import services
+from vector.importing.run import import_vectors
+from vector.judge.run import prove_vectors
+from vector.judge.target_reading import TargetReader
 from vector.models import Collection, Item
-from vector.targets import TargetReader
-from vector.verification import prove_vectors
+from vector.serving import indexes, pgvector, search
 
 pytestmark = pytest.mark.django_db
 
@@ -52,7 +53,7 @@ def store(folder, space: str) -> ChromaFiles:
 
 @pytest.mark.parametrize("space", ["l2", "cosine", "ip"])
 def test_import_proof_and_search_with_pgvector_elsewhere(tmp_path, elsewhere, space):
-    assert extension.installed().schema == elsewhere
+    assert pgvector.installed().schema == elsewhere
     files = store(tmp_path / "vector_db", space)
     import_vectors(files.close())
     collection = Collection.objects.get()

@@ -8,10 +8,10 @@ import pytest
 
 from stillme.transfer.findings import FindingKind
 from tests.vector.chroma_files import ADD, ChromaFiles
-from vector import extension
-from vector.importing import import_vectors
+from vector.importing.run import import_vectors
+from vector.judge.run import prove_vectors
 from vector.models import Item
-from vector.verification import prove_vectors
+from vector.serving import pgvector
 
 pytestmark = pytest.mark.django_db
 
@@ -52,7 +52,7 @@ def test_all_vectors_extreme(tmp_path, space):
     proof = prove_vectors(files.folder)
     assert proof.findings == []
     search = proof.collections[0].search
-    if extension.installed() is None:
+    if pgvector.installed() is None:
         # Without pgvector every distance is reckoned in double precision: nothing to tell.
         assert search == "10 of 10 exact searches equal; there is no index to measure"
     else:

@@ -14,10 +14,10 @@ from stillme.transfer.errors import LegacyFileError, TransferError
 from stillme.transfer.findings import FindingKind
 from stillme.transfer.models import KeptCell, QuarantinedRow, Run, RunTable
 from tests.vector.chroma_files import ADD, DELETE, UPDATE, UPSERT, ChromaFiles, floats
-from vector import indexes
-from vector.importing import VectorOptions, import_vectors
+from vector.importing.run import VectorOptions, import_vectors
+from vector.judge.run import prove_vectors, verify_vectors
 from vector.models import Collection, Item
-from vector.verification import prove_vectors, verify_vectors
+from vector.serving import indexes
 
 pytestmark = pytest.mark.django_db
 
@@ -95,8 +95,9 @@ def test_values_arrive_bit_by_bit_and_type_by_type(modern):
 
 @pytest.mark.parametrize("space", ["l2", "cosine", "ip"])
 def test_everything_works_without_numpy_and_without_pgvector(modern, monkeypatch, space):
-    from vector import indexes, ranking
     from vector.chroma import segment
+    from vector.judge import ranking
+    from vector.serving import indexes
 
     monkeypatch.setattr(segment, "numpy_if_installed", lambda: None)
     monkeypatch.setattr(ranking, "numpy_if_installed", lambda: None)
@@ -221,7 +222,8 @@ def test_rows_that_the_target_changed_are_left_alone(modern):
 
 @pytest.mark.django_db(transaction=True)
 def test_a_broken_import_ends_the_same_when_it_is_repeated(modern, monkeypatch):
-    from vector import loading, merging
+    from vector.importing import collection as loading
+    from vector.importing import merging
 
     fill(modern, 25)
     monkeypatch.setattr(loading, "BATCH_ROWS", 10)

@@ -10,16 +10,16 @@ from pathlib import Path
 import pytest
 
 from stillme.transfer.errors import LegacyFileError
-from stillme.transfer.inventory import open_lines
-from stillme.transfer.stores import StoreOptions
+from stillme.transfer.inventory.entries import open_lines
+from stillme.transfer.inventory.stores import StoreOptions
 from tests.vector.chroma_files import ADD, ChromaFiles
 from tests.vector.test_vector_import import fill
 from vector.chroma import open_store
-from vector.importing import import_vectors
+from vector.importing.run import import_vectors
+from vector.judge.run import prove_vectors
 from vector.legacy import VectorStore
 from vector.models import Item
 from vector.store_work import import_folder, prove_folder
-from vector.verification import prove_vectors
 
 pytestmark = pytest.mark.django_db
 
@@ -259,7 +259,7 @@ def test_the_judge_counts_what_it_read(folder, monkeypatch):
 
 
 def test_parts_count_their_rows(folder, monkeypatch):
-    monkeypatch.setattr("vector.verification.PART_ROWS", 4)
+    monkeypatch.setattr("vector.judge.run.PART_ROWS", 4)
     files = ChromaFiles(folder)
     made = fill(files, 20)
     made.write(ADD, "waits", [1.0] * 4, "d", {"a": 1}, apply=False)

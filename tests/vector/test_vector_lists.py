@@ -12,11 +12,11 @@ from stillme.transfer.models import KeptCell, QuarantinedRow
 from tests.vector.chroma_files import ADD, UPDATE, ChromaFiles
 from tests.vector.test_vector_import import vector
 from vector import services
-from vector.filters import FilterError
-from vector.importing import import_vectors
+from vector.importing.run import import_vectors
+from vector.judge.run import verify_vectors
 from vector.models import Item
 from vector.services import VectorError
-from vector.verification import verify_vectors
+from vector.serving.filters import FilterError
 
 pytestmark = pytest.mark.django_db
 

@@ -10,10 +10,10 @@ from stillme.transfer.models import QuarantinedRow
 from tests.vector.chroma_files import ADD, ChromaFiles
 from tests.vector.test_vector_import import fill, vector
 from vector import services
-from vector.checking import VectorError
-from vector.importing import import_vectors
+from vector.importing.run import import_vectors
+from vector.judge.run import verify_vectors
 from vector.models import Collection, Item
-from vector.verification import verify_vectors
+from vector.serving.given_values import VectorError
 
 pytestmark = pytest.mark.django_db
 QUEUED = (

@@ -13,9 +13,10 @@ from stillme.transfer.findings import FindingKind
 from stillme.transfer.models import KeptCell, QuarantinedRow
 from tests.vector.chroma_files import ADD, DELETE, UPDATE, ChromaFiles
 from tests.vector.test_vector_import import fill, vector
-from vector import loading, merging, verification
-from vector.importing import VectorOptions, import_vectors
-from vector.verification import prove_vectors, verify_vectors
+from vector.importing import collection, merging
+from vector.importing.run import VectorOptions, import_vectors
+from vector.judge import run
+from vector.judge.run import prove_vectors, verify_vectors
 
 pytestmark = pytest.mark.django_db(transaction=True)
 ALONE, TOGETHER = VectorOptions(jobs=1), VectorOptions(jobs=2)
@@ -28,9 +29,9 @@ def modern(tmp_path):
 
 @pytest.fixture(autouse=True)
 def small_parts(monkeypatch):
-    monkeypatch.setattr(loading, "PART_ROWS", 5)
-    monkeypatch.setattr(loading, "BATCH_ROWS", 3)
-    monkeypatch.setattr(verification, "PART_ROWS", 5)
+    monkeypatch.setattr(collection, "PART_ROWS", 5)
+    monkeypatch.setattr(collection, "BATCH_ROWS", 3)
+    monkeypatch.setattr(run, "PART_ROWS", 5)
 
 
 def every_kind(files) -> None:
@@ -139,6 +140,6 @@ def test_a_killed_part_is_said_and_repeated(modern, monkeypatch):
 
 def test_a_dry_run_forks_nothing(modern, monkeypatch):
     fill(modern, 30)
-    monkeypatch.setattr(loading, "load_parts", None)
+    monkeypatch.setattr(collection, "load_parts", None)
     options = VectorOptions(jobs=2, dry_run=True)
     assert import_vectors(modern.close(), options=options).tables[0].outcome.loaded == 30

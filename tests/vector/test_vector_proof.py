@@ -12,10 +12,10 @@ from stillme.transfer.findings import FindingKind
 from stillme.transfer.models import KeptCell, QuarantinedRow
 from tests.vector.chroma_files import ADD, ChromaFiles
 from tests.vector.test_vector_import import fill, vector
-from vector import indexes
-from vector.importing import import_vectors
+from vector.importing.run import import_vectors
+from vector.judge.run import prove_vectors, verify_vectors
 from vector.models import Collection, Item
-from vector.verification import prove_vectors, verify_vectors
+from vector.serving import indexes
 
 pytestmark = pytest.mark.django_db
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 
 from vector import services
-from vector.filters import FilterError
+from vector.serving.filters import FilterError
 
 pytestmark = pytest.mark.django_db
 

@@ -9,9 +9,11 @@ from array import array
 import pytest
 from django.db import connection, transaction
 
-from vector import extension, indexes, search, services
+from vector import services
 from vector.models import Collection, Item
 from vector.services import VectorError
+from vector.serving import indexes, search
+from vector.serving import pgvector as extension
 
 pytestmark = pytest.mark.django_db
 
@@ -28,7 +30,7 @@ def cloud(metric: str, count: int = 300, dimension: int = 8) -> Collection:
 
 def brute(collection: Collection, query: list[float], count: int) -> list[tuple[str, float]]:
 
-    from vector.expectation import distances
+    from vector.judge.expectation import distances
 
     items = list(Item.objects.filter(collection=collection))
     far = distances(collection.metric, query, [array("f", i.embedding) for i in items])

@@ -7,10 +7,11 @@ from array import array
 
 import pytest
 
-from vector import indexes, services
-from vector.filters import FilterError
+from vector import services
 from vector.models import Item
 from vector.services import VectorError
+from vector.serving import indexes
+from vector.serving.filters import FilterError
 
 pytestmark = pytest.mark.django_db
 

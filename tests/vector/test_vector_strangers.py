@@ -12,10 +12,12 @@ from stillme.transfer.findings import FindingKind
 from stillme.transfer.models import KeptCell, QuarantinedRow
 from tests.vector.chroma_files import ADD, DELETE, ChromaFiles
 from tests.vector.test_vector_import import fill, vector
-from vector import indexes, loading, services
-from vector.importing import VectorOptions, import_vectors
+from vector import services
+from vector.importing import collection
+from vector.importing.run import VectorOptions, import_vectors
+from vector.judge.run import verify_vectors
 from vector.models import Collection, Item
-from vector.verification import verify_vectors
+from vector.serving import indexes
 
 # The rows of savepoints, which a test in one transaction makes, are no write mark's.
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -124,7 +126,7 @@ def test_names_that_were_changed_round_and_what_is_kept_with_them(folder):
 
 
 def test_a_collection_that_has_grown_much_gets_its_index_anew(folder, monkeypatch):
-    monkeypatch.setattr(loading, "GROWN_ROWS", 4)
+    monkeypatch.setattr(collection, "GROWN_ROWS", 4)
     files = make(folder, "knowledge", count=3)
     if indexes.ensure_extension():
         pytest.skip("no pgvector on this server: the embedded one has it")

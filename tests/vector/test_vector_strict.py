@@ -12,15 +12,16 @@ import math
 import pytest
 from django.db import connection
 
+from stillme.transfer.inventory.stores import StoreOptions
 from stillme.transfer.models import QuarantinedRow
-from stillme.transfer.stores import StoreOptions
 from tests.vector.chroma_files import ADD, ChromaFiles
 from tests.vector.test_vector_import import fill, vector
-from vector import indexes, verification
-from vector.importing import import_vectors
+from vector.importing.run import import_vectors
+from vector.judge import run
+from vector.judge.run import prove_vectors, verify_vectors
 from vector.models import Collection
+from vector.serving import indexes
 from vector.store_work import prove_folder
-from vector.verification import prove_vectors, verify_vectors
 
 pytestmark = pytest.mark.django_db
 NAME = "stillme_knowledge"
@@ -330,7 +331,7 @@ def test_a_legal_difference_is_no_alarm(imported, name):
 
 
 def test_extra_items_are_all_counted(imported, monkeypatch):
-    monkeypatch.setattr(verification, "MOST_EXTRA", 10)
+    monkeypatch.setattr(run, "MOST_EXTRA", 10)
     plant(
         "INSERT INTO vector.items (collection_id, embedding_id, embedding) SELECT id, 'more' || n, "
         "'{1,2,3,4}' FROM vector.collections, generate_series(1, 250) AS n"

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from stillme.transfer.errors import LegacyFileError
-from stillme.transfer.inventory import InventoryLine
-from stillme.transfer.quoting import quoted
+from stillme.transfer.inventory.entries import InventoryLine
+from stillme.transfer.plumbing.quoting import quoted
 from vector.names import DATABASE, FILE
 
 _COLLECTIONS, _ITEMS = "vector.collections", "vector.items"

@@ -12,10 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from stillme.transfer.errors import LegacyFileError
-from stillme.transfer.sqlite.connect import open_legacy, place_of
-from stillme.transfer.sqlite.room import TEMPORARY, ask_for_room
-from stillme.transfer.sqlite.snapshot import copied_whole
-from stillme.transfer.sqlite.sparse import bytes_on_disk, copy_sparse
+from stillme.transfer.sqlite.copying.room import TEMPORARY, ask_for_room
+from stillme.transfer.sqlite.copying.snapshot import copied_whole
+from stillme.transfer.sqlite.copying.sparse import bytes_on_disk, copy_sparse
+from stillme.transfer.sqlite.reading.connect import open_legacy, place_of
 from vector.names import DATABASE
 
 SEGMENT_FILES = ("header.bin", "data_level0.bin", "length.bin", "index_metadata.pickle")

@@ -16,8 +16,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 from stillme.transfer.errors import LegacyFileError
-from stillme.transfer.inventory import InventoryLine
-from stillme.transfer.scratch import scratch_folder
+from stillme.transfer.inventory.entries import InventoryLine
+from stillme.transfer.plumbing.scratch import scratch_folder
 from vector.chroma import inventory, marks, metadata, queue
 from vector.chroma.catalogue import LISTS, VALUES, Catalogue, read_catalogue
 from vector.chroma.inventory import scan

@@ -5,9 +5,9 @@ with what SQLite merely permits, `make_bulk` large ones for measurements; `Legac
 module `writer`, performs the old application's own writes on live files.
 """
 
-from .bulk import BulkSummary, make_bulk
-from .generate import VARIANTS, SampleSummary, make_samples
-from .hostile import HostileCase, make_hostile
+from stillme.demo.samples.bulk import BulkSummary, make_bulk
+from stillme.demo.samples.generate import VARIANTS, SampleSummary, make_samples
+from stillme.demo.samples.hostile.files import HostileCase, make_hostile
 
 __all__ = [
     "VARIANTS",

@@ -7,8 +7,9 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import accuracy_rows, continuum_rows, knowledge_rows, rss_rows, schema
-from .bulk_rows import Pools, bulk_rows
+from stillme.demo.samples import schema
+from stillme.demo.samples.rows import accuracy_rows, continuum_rows, knowledge_rows, rss_rows
+from stillme.demo.samples.rows.bulk_rows import Pools, bulk_rows
 
 COLUMNS: dict[str, tuple[str, ...]] = {
     "knowledge_items": knowledge_rows.ITEM_COLUMNS,

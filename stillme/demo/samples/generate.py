@@ -12,9 +12,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from . import accuracy_rows, continuum_rows, knowledge_rows, rss_rows, schema
-from .clock import SPAN, START, Ticks, utc_seconds
-from .texts import Dice
+from stillme.demo.samples import schema
+from stillme.demo.samples.clock import SPAN, START, Ticks, utc_seconds
+from stillme.demo.samples.rows import accuracy_rows, continuum_rows, knowledge_rows, rss_rows
+from stillme.demo.samples.rows.texts import Dice
 
 VARIANTS = ("clean", "current", "old", "wal", "disabled")
 TAIL = 3

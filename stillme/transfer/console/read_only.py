@@ -6,9 +6,9 @@ from typing import Any
 
 from django.http import HttpRequest
 
-from stillme.pages.checked_list import CheckedAdmin
+from stillme.pages.lists.checked_list import CheckedAdmin
+from stillme.pages.lists.paginator import EstimatingPaginator
 from stillme.pages.looks import ModelAdmin
-from stillme.pages.paginator import EstimatingPaginator
 
 
 class ReadOnlyAdmin(CheckedAdmin, ModelAdmin):  # type: ignore[misc]

@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.urls import path
 
-from stillme.transfer.console.views import dashboard, dashboard_json
+from stillme.transfer.console.dashboard.views import dashboard, dashboard_json
 
 urlpatterns = [
     path("dashboard/", admin.site.admin_view(dashboard), name="transfer-dashboard"),

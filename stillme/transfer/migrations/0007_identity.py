@@ -24,8 +24,8 @@ UPDATE transfer.{records} SET file = %s WHERE file = '' AND "table" LIKE %s
 
 def fill(apps, schema_editor):
     """Give every record its file; one that nothing knows keeps '' and is not lost."""
+    from stillme.transfer.inventory.stores import stores
     from stillme.transfer.registry import registered
-    from stillme.transfer.stores import stores
 
     declared = [model.identity() for model in registered()]
     names = [name.table for name in declared]

@@ -9,9 +9,9 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from stillme.postgresql.statements import execute as execute
 from stillme.postgresql.statements import fetch_all as fetch_all
-from stillme.transfer.csv_format import COPY_OPTIONS
 from stillme.transfer.mapping import TableMapping
-from stillme.transfer.quoting import quoted as quoted
+from stillme.transfer.plumbing.csv_format import COPY_OPTIONS
+from stillme.transfer.plumbing.quoting import quoted as quoted
 
 STAGE = "transfer_stage"
 

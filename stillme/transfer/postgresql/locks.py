@@ -14,7 +14,7 @@ import psycopg
 from django.db import DatabaseError, OperationalError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from stillme.postgresql.silence import end_with_client
+from stillme.postgresql.connecting.silence import end_with_client
 from stillme.transfer.errors import Busy
 from stillme.transfer.postgresql.copy import fetch_all
 

@@ -13,8 +13,8 @@ from functools import partial
 from django.db import IntegrityError, connections, transaction
 
 from stillme.transfer.models import DroppedObject
+from stillme.transfer.plumbing.processes import usable_cores
 from stillme.transfer.postgresql.copy import execute, fetch_all, quoted
-from stillme.transfer.processes import usable_cores
 
 
 def take_down(alias: str, relation: str, run_id: int | None, *, foreign_keys: bool = True) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stillme.transfer.sqlite.profile import Bound, ColumnProfile
+from stillme.transfer.sqlite.schema.profile import Bound, ColumnProfile
 
 # Of a time the day is shown; JSON has the whole value.
 _DAY = 10

@@ -6,19 +6,19 @@ from collections.abc import Sequence
 
 from django.db import connections
 
-from stillme.transfer import ledger
 from stillme.transfer.errors import NoLegacyFile, StateError
 from stillme.transfer.findings import OnEvent, ignore_event
+from stillme.transfer.inventory.selection import Selection, files_at_hand
 from stillme.transfer.postgresql.distributed import refuse_where_distributed
 from stillme.transfer.postgresql.locks import exclusive
+from stillme.transfer.records import ledger
 from stillme.transfer.registry import LegacyFile
-from stillme.transfer.selection import Selection, files_at_hand
-from stillme.transfer.steps.accounted_lines import GREEN, Line, missing_lines
-from stillme.transfer.steps.readiness_list import go_list, is_go
+from stillme.transfer.steps.readiness.accounted_lines import GREEN, Line, missing_lines
+from stillme.transfer.steps.readiness.go_no_go import go_list, is_go
 from stillme.transfer.steps.switching.to_target import CutoverOptions, CutoverResult, ToTarget
 from stillme.transfer.steps.switching.unswitched import unswitched
-from stillme.transfer.steps.syncing import states
-from stillme.transfer.steps.syncing.states import Action
+from stillme.transfer.steps.syncing import file_states
+from stillme.transfer.steps.syncing.file_states import Action
 from stillme.transfer.steps.unfreeze import lift_stale_freezes
 
 __all__ = ["CutoverOptions", "CutoverResult", "check_cutover", "cut_over"]
@@ -48,7 +48,7 @@ def cut_over(options: CutoverOptions, on_event: OnEvent = ignore_event) -> Cutov
     alias = options.database
     refuse_where_distributed(connections[alias], "The cut-over")
     files = files_at_hand(Selection(), on_event)
-    states.require(alias, [file.name for file in files], Action.CUT_OVER)
+    file_states.require(alias, [file.name for file in files], Action.CUT_OVER)
     with exclusive(alias):
         lift_stale_freezes(alias, files, on_event)
         lines = go_list(alias, files, options.backup, options.overrides)

@@ -8,20 +8,20 @@ from collections.abc import Sequence
 
 from django.db import connections
 
-from stillme.transfer import ledger
 from stillme.transfer.errors import Busy
 from stillme.transfer.findings import Event, OnEvent, ignore_event
+from stillme.transfer.inventory.selection import Selection, files_at_hand
 from stillme.transfer.postgresql.distributed import refuse_where_distributed
 from stillme.transfer.postgresql.locks import exclusive
+from stillme.transfer.records import ledger
 from stillme.transfer.registry import LegacyFile
-from stillme.transfer.selection import Selection, files_at_hand
+from stillme.transfer.steps.following.follower import Follower, Stopped
+from stillme.transfer.steps.following.result import FollowOptions, FollowResult
+from stillme.transfer.steps.following.stopping import cancelling, until
 from stillme.transfer.steps.load import ImportOptions, import_files
-from stillme.transfer.steps.syncing import states
-from stillme.transfer.steps.syncing.follow_result import FollowOptions, FollowResult
-from stillme.transfer.steps.syncing.follower import Follower, Stopped
+from stillme.transfer.steps.syncing import file_states
+from stillme.transfer.steps.syncing.file_states import Action, State
 from stillme.transfer.steps.syncing.lag_history import LagHistory
-from stillme.transfer.steps.syncing.states import Action, State
-from stillme.transfer.steps.syncing.stopping import cancelling, until
 from stillme.transfer.steps.unfreeze import lift_stale_freezes
 
 __all__ = ["FollowOptions", "FollowResult", "follow"]
@@ -41,7 +41,7 @@ def follow(
     began = time.monotonic()
     refuse_where_distributed(connections[alias], "Following the files")
     files = files_at_hand(options.selection, on_event)
-    states.require(alias, [file.name for file in files], Action.FOLLOW)
+    file_states.require(alias, [file.name for file in files], Action.FOLLOW)
     try:
         load_where_needed(alias, files, until(stop, on_event))
     except Stopped:
@@ -75,7 +75,9 @@ def load_where_needed(alias: str, files: Sequence[LegacyFile], on_event: OnEvent
 
     With capture out for a while, rows may have gone from the file unseen: they go here too.
     """
-    unloaded = [f.name for f in files if states.standing(alias, f.name).state == State.CAPTURED]
+    unloaded = [
+        f.name for f in files if file_states.standing(alias, f.name).state == State.CAPTURED
+    ]
     if unloaded:
         on_event(Event("notice", {"message": f"Loading {', '.join(unloaded)} first."}))
         options = ImportOptions(

@@ -15,27 +15,27 @@ from stillme.transfer.conf import conf
 from stillme.transfer.errors import TransferError
 from stillme.transfer.findings import Event, OnEvent, ignore_event
 from stillme.transfer.identity import TableId
+from stillme.transfer.inventory.selection import Selection
+from stillme.transfer.inventory.stores import StoreOptions, wanted_stores
+from stillme.transfer.inventory.taking import inventory_of
 from stillme.transfer.kinds import Stamp
 from stillme.transfer.mapping import TableMapping
-from stillme.transfer.processes import usable_cores
+from stillme.transfer.plumbing.processes import usable_cores
+from stillme.transfer.plumbing.scratch import scratch_folder
 from stillme.transfer.registry import LegacyFile, legacy_files, legacy_models, table_label
-from stillme.transfer.scratch import scratch_folder
-from stillme.transfer.selection import Selection
-from stillme.transfer.sqlite.clock import Clock
-from stillme.transfer.sqlite.drift import Drift, find_drift, virtual_tables
-from stillme.transfer.sqlite.files import journal_mode, other_files
-from stillme.transfer.sqlite.fitting_zones import fitting_zones
-from stillme.transfer.sqlite.snapshot import Snapshot
-from stillme.transfer.steps.inspection import (
+from stillme.transfer.sqlite.clock.file_clock import Clock
+from stillme.transfer.sqlite.clock.fitting_zones import fitting_zones
+from stillme.transfer.sqlite.copying.plain_files import journal_mode, other_files
+from stillme.transfer.sqlite.copying.snapshot import Snapshot
+from stillme.transfer.sqlite.schema.drift import Drift, find_drift, virtual_tables
+from stillme.transfer.steps.inspect_result import (
     FileInspection,
     Inspection,
     StoreInspection,
     TableInspection,
 )
-from stillme.transfer.steps.loading.dry import predict_tables
 from stillme.transfer.steps.loading.plan import Plan, PlannedTable, make_plan
-from stillme.transfer.stores import StoreOptions, wanted_stores
-from stillme.transfer.take_inventory import inventory_of
+from stillme.transfer.steps.loading.predict_tables import predict_tables
 
 
 def inspect_files(

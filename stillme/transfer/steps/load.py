@@ -8,27 +8,30 @@ from pathlib import Path
 
 from django.db import connections, transaction
 
-from stillme.transfer import ledger
 from stillme.transfer.conf import conf
-from stillme.transfer.deletions import Confirm, always
-from stillme.transfer.edited_keys import keys_of_edited_rows
 from stillme.transfer.errors import NoLegacyFile
 from stillme.transfer.findings import Event, OnEvent, ignore_event
-from stillme.transfer.guessed_times import ADVICE, guessed_times, sentence
-from stillme.transfer.live_identity import require_place
-from stillme.transfer.missing import missing_legacy
+from stillme.transfer.inventory.deletions import Confirm, always
+from stillme.transfer.inventory.stores import StoreOptions, wanted_stores
+from stillme.transfer.inventory.taking import inventory_of, with_decisions
 from stillme.transfer.models import KeptCell, QuarantinedRow, Run
+from stillme.transfer.plumbing.processes import usable_cores
+from stillme.transfer.plumbing.scratch import scratch_folder
 from stillme.transfer.postgresql import objects
 from stillme.transfer.postgresql.distributed import refuse_where_distributed
 from stillme.transfer.postgresql.locks import exclusive
 from stillme.transfer.postgresql.planner_figures import renew_where_outgrown
 from stillme.transfer.postgresql.sequences import set_sequence
-from stillme.transfer.processes import usable_cores
-from stillme.transfer.recorded_clock import recorded_clocks
+from stillme.transfer.quarantine.edited_keys import keys_of_edited_rows
+from stillme.transfer.records import ledger
+from stillme.transfer.records.guessed_times import ADVICE, guessed_times, sentence
+from stillme.transfer.records.live_files import require_place
+from stillme.transfer.records.missing import missing_legacy
+from stillme.transfer.records.recorded_clock import recorded_clocks
+from stillme.transfer.records.totals import set_aside
 from stillme.transfer.registry import legacy_files
-from stillme.transfer.scratch import scratch_folder
+from stillme.transfer.steps.aside.orphans_back import retry_orphans
 from stillme.transfer.steps.loading.approval import Approval
-from stillme.transfer.steps.loading.dry import predict_tables
 from stillme.transfer.steps.loading.history import refuse_other_history
 from stillme.transfer.steps.loading.import_options import (
     CHUNK_ROWS,
@@ -44,18 +47,15 @@ from stillme.transfer.steps.loading.plan import (
     make_plan,
     take_snapshots,
 )
+from stillme.transfer.steps.loading.predict_tables import predict_tables
 from stillme.transfer.steps.loading.prune import dry_vanished, find_gone, prune_gone
-from stillme.transfer.steps.loading.readiness import check_target
 from stillme.transfer.steps.loading.schedule import Schedule, executor
+from stillme.transfer.steps.loading.target_ready import check_target
 from stillme.transfer.steps.loading.workers import workforce
-from stillme.transfer.steps.retry import retry_orphans
+from stillme.transfer.steps.replaying.foreign_around_import import settle_loaded, settle_restored
 from stillme.transfer.steps.rows.job import TableJob
-from stillme.transfer.steps.syncing import states
-from stillme.transfer.steps.syncing.states import Action
-from stillme.transfer.steps.syncing.whose_rows import settle_loaded, settle_restored
-from stillme.transfer.stores import StoreOptions, wanted_stores
-from stillme.transfer.take_inventory import inventory_of, with_decisions
-from stillme.transfer.totals import set_aside
+from stillme.transfer.steps.syncing import file_states
+from stillme.transfer.steps.syncing.file_states import Action
 
 __all__ = ["CHUNK_ROWS", "ImportOptions", "ImportResult", "TableResult", "import_files"]
 
@@ -106,7 +106,7 @@ def _dry(options: ImportOptions, directory: Path, on_event: OnEvent) -> ImportRe
         result.inventory += inventory_of(snapshot, None)
     approval = Approval(options, result, always)
     if options.prune:
-        states.require(options.database, [s.file for s in plan.snapshots], Action.IMPORT)
+        file_states.require(options.database, [s.file for s in plan.snapshots], Action.IMPORT)
     if options.prune and not options.replaced:
         refuse_other_history(options.database, plan.snapshots, prune=True)
     for found in predict_tables(plan.tables, lambda job: _edited(options, job)):
@@ -168,7 +168,7 @@ def _import(
 ) -> ImportResult:
     alias = options.database
     wanted = [f.name for f in legacy_files() if options.selection.wants_file(f.name)]
-    states.require(alias, wanted, Action.IMPORT)
+    file_states.require(alias, wanted, Action.IMPORT)
     require_place(alias, [file for file in legacy_files() if file.name in wanted])
     workers = options.workers(_legacy_bytes(options))
     run = ledger.start_run(alias, "import_sqlite", _describe(options, workers))
@@ -199,7 +199,7 @@ def _import(
     }
     with transaction.atomic(using=alias):
         ledger.finish_run(alias, run, failed=not result.conserved)
-        states.note_loaded(alias, run)
+        file_states.note_loaded(alias, run)
     return result
 
 

@@ -19,26 +19,26 @@ from django.core.management import call_command
 from django.db import connections
 
 from stillme.transfer.findings import Event, OnEvent, ignore_event
-from stillme.transfer.models_sync import LeftByDecision
+from stillme.transfer.inventory.selection import Selection, present_files
+from stillme.transfer.models import LeftByDecision
+from stillme.transfer.plumbing.scratch import scratch_folder
 from stillme.transfer.postgresql.copy import execute, quoted
 from stillme.transfer.postgresql.scratch_database import scratch_database
 from stillme.transfer.registry import LegacyFile, legacy_files
-from stillme.transfer.scratch import scratch_folder
-from stillme.transfer.selection import Selection, present_files
 from stillme.transfer.sqlite.capture.install import remove
 from stillme.transfer.sqlite.capture.tables import open_writable
-from stillme.transfer.sqlite.connect import quoted as sqlite_quoted
-from stillme.transfer.sqlite.ranges import KeyRange
-from stillme.transfer.sqlite.snapshot import take_snapshot
-from stillme.transfer.steps.capture import install_capture
+from stillme.transfer.sqlite.copying.snapshot import take_snapshot
+from stillme.transfer.sqlite.reading.connect import quoted as sqlite_quoted
+from stillme.transfer.sqlite.reading.key_ranges import KeyRange
 from stillme.transfer.steps.cutover import CutoverOptions, cut_over
 from stillme.transfer.steps.follow import FollowOptions, follow
+from stillme.transfer.steps.install_capture import install_capture
 from stillme.transfer.steps.load import ImportOptions, import_files
-from stillme.transfer.steps.readiness_list import OVERRIDES
+from stillme.transfer.steps.readiness.go_no_go import OVERRIDES
+from stillme.transfer.steps.replaying.sweep import range_digest
 from stillme.transfer.steps.rollback import roll_back
 from stillme.transfer.steps.switching.tail import Judge
 from stillme.transfer.steps.syncing.live_file import LiveFile
-from stillme.transfer.steps.syncing.sweep import range_digest
 
 _ALIAS = "default"
 _TOUCHED = 100

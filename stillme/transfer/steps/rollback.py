@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from stillme.transfer import ledger
 from stillme.transfer.errors import StateError, TransferError
 from stillme.transfer.findings import Event, OnEvent, ignore_event
-from stillme.transfer.live_identity import require_place
+from stillme.transfer.plumbing.scratch import scratch_folder
 from stillme.transfer.postgresql.locks import exclusive
+from stillme.transfer.records import ledger
+from stillme.transfer.records.live_files import require_place
 from stillme.transfer.registry import LegacyFile, legacy_files
-from stillme.transfer.scratch import scratch_folder
 from stillme.transfer.sqlite.capture.freeze import drop_freeze, has_freeze
 from stillme.transfer.sqlite.capture.install import drop_capture_triggers
 from stillme.transfer.sqlite.capture.tables import open_writable, write_transaction
-from stillme.transfer.sqlite.snapshot import take_snapshot
+from stillme.transfer.sqlite.copying.snapshot import take_snapshot
 from stillme.transfer.steps.switching.as_left import require_as_left
 from stillme.transfer.steps.switching.tail import Judge
 from stillme.transfer.steps.switching.thaw import PATIENCE, thaw_files
@@ -26,9 +26,9 @@ from stillme.transfer.steps.switching.to_legacy import (
     carry_file,
     homeless_rows,
 )
-from stillme.transfer.steps.syncing import states
+from stillme.transfer.steps.syncing import file_states
 from stillme.transfer.steps.syncing.file_clock import require_zone
-from stillme.transfer.steps.syncing.states import Action, State
+from stillme.transfer.steps.syncing.file_states import Action, State
 
 __all__ = ["FREEZE_LIMIT", "RollbackResult", "finish_interrupted", "plan_rollback", "roll_back"]
 
@@ -37,7 +37,7 @@ FREEZE_LIMIT = 60.0
 
 def live_files(alias: str) -> list[LegacyFile]:
     """The files whose target is live. Raises StateError where there is none."""
-    stands = states.standings(alias, [file.name for file in legacy_files()])
+    stands = file_states.standings(alias, [file.name for file in legacy_files()])
     found = [f for f in legacy_files() if stands[f.name].allows(Action.ROLL_BACK)]
     if not found:
         raise StateError(
@@ -109,7 +109,9 @@ def finish_interrupted(alias: str, on_event: OnEvent = ignore_event) -> list[str
 
     Raises TransferError where one cannot be let go.
     """
-    back = [f for f in legacy_files() if states.standing(alias, f.name).state == State.ROLLED_BACK]
+    back = [
+        f for f in legacy_files() if file_states.standing(alias, f.name).state == State.ROLLED_BACK
+    ]
     frozen = [file for file in back if _is_frozen(file)]
     if not frozen:
         return []

@@ -5,19 +5,19 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from stillme.transfer.inventory import open_lines
-from stillme.transfer.missing import ADVICE, Missing, missing_legacy
-from stillme.transfer.models_sync import CarriedCell, ReverseChange
+from stillme.transfer.inventory.entries import open_lines
+from stillme.transfer.inventory.stores import Store, stores
+from stillme.transfer.inventory.taking import readable_inventory
+from stillme.transfer.models import CarriedCell, ReverseChange
 from stillme.transfer.postgresql import capture as reverse
-from stillme.transfer.proofs import files_to_prove, standing_proof
+from stillme.transfer.records.missing import ADVICE, Missing, missing_legacy
+from stillme.transfer.records.proofs import files_to_prove, standing_proof
+from stillme.transfer.records.totals import Totals, added_up, table_totals
 from stillme.transfer.registry import LegacyFile, legacy_files
-from stillme.transfer.steps.syncing.condition import condition
+from stillme.transfer.steps.syncing.file_condition import condition
+from stillme.transfer.steps.syncing.file_states import State
 from stillme.transfer.steps.syncing.life_sign import Moment, moment
-from stillme.transfer.steps.syncing.states import State
 from stillme.transfer.steps.syncing.target_tables import target_tables
-from stillme.transfer.stores import Store, stores
-from stillme.transfer.take_inventory import readable_inventory
-from stillme.transfer.totals import Totals, added_up, table_totals
 
 
 @dataclass(slots=True)

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from django.db import transaction
 
 from stillme.transfer.findings import Event, OnEvent
-from stillme.transfer.live_identity import require_place
 from stillme.transfer.postgresql import capture as reverse
 from stillme.transfer.postgresql.locks import exclusive
+from stillme.transfer.records.live_files import require_place
 from stillme.transfer.registry import LegacyFile, legacy_files
 from stillme.transfer.sqlite.capture.freeze import drop_freeze, has_freeze
 from stillme.transfer.sqlite.capture.tables import open_writable, write_transaction
-from stillme.transfer.steps.syncing import states
-from stillme.transfer.steps.syncing.states import State
+from stillme.transfer.steps.syncing import file_states
+from stillme.transfer.steps.syncing.file_states import State
 from stillme.transfer.steps.syncing.target_tables import every_target_table
 
 _PATIENCE = 10.0
@@ -34,7 +34,7 @@ def lift_stale_freezes(alias: str, files: Sequence[LegacyFile], on_event: OnEven
             frozen = has_freeze(connection)
         finally:
             connection.close()
-        if not frozen or states.standing(alias, file.name).state == State.LIVE:
+        if not frozen or file_states.standing(alias, file.name).state == State.LIVE:
             continue
         with write_transaction(file.path, timeout=_PATIENCE) as connection:
             drop_freeze(connection)
@@ -51,7 +51,9 @@ def unfreeze_all(alias: str, files: Sequence[LegacyFile], on_event: OnEvent) -> 
     with exclusive(alias):
         lift_stale_freezes(alias, files, on_event)
         live = [
-            f.name for f in legacy_files() if states.standing(alias, f.name).state == State.LIVE
+            f.name
+            for f in legacy_files()
+            if file_states.standing(alias, f.name).state == State.LIVE
         ]
         if live and reverse.is_frozen(alias, tables):
             with transaction.atomic(using=alias):

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.verify.result import VerifyResult
-from stillme.transfer.verify.target_side import select
+from stillme.transfer.verify.sides.target_table import select
 
 
 def describe(alias: str, result: VerifyResult) -> None:

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from stillme.transfer.errors import LegacyFileError, TransferError
-from stillme.transfer.scratch import scratch_folder
-from stillme.transfer.sqlite.snapshot import take_snapshot
-from stillme.transfer.stores import stores
+from stillme.transfer.inventory.stores import stores
+from stillme.transfer.plumbing.scratch import scratch_folder
+from stillme.transfer.sqlite.copying.snapshot import take_snapshot
 
 FORMAT = "stillme-verification-manifest-1"
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from stillme.transfer.processes import default_jobs
-from stillme.transfer.selection import Selection
+from stillme.transfer.inventory.selection import Selection
+from stillme.transfer.plumbing.processes import default_jobs
 
 SMALL_FILES = 4_000_000
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stillme.transfer.findings import OF_ROWS, Finding, FindingKind
-from stillme.transfer.inventory import InventoryLine, open_lines
-from stillme.transfer.verify.new_life import NewLife
+from stillme.transfer.inventory.entries import InventoryLine, open_lines
+from stillme.transfer.verify.tables.written_since_cutover import NewLife
 
 MOST_KEPT = 10_000
 

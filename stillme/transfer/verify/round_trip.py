@@ -14,19 +14,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from stillme.transfer.edited_keys import keys_of_edited_rows
 from stillme.transfer.findings import Finding, FindingKind
 from stillme.transfer.keys import Key, spelled_keys
 from stillme.transfer.mapping import EXTRA_COLUMN, TableMapping
 from stillme.transfer.models import KeptCell, QuarantinedRow
-from stillme.transfer.raw_cells import Raw, unpack_record
-from stillme.transfer.sqlite.connect import quoted, uri
-from stillme.transfer.sqlite.schema import FoundColumn, FoundTable
+from stillme.transfer.plumbing.stored_cells import Raw, unpack_record
+from stillme.transfer.quarantine.edited_keys import keys_of_edited_rows
+from stillme.transfer.sqlite.reading.connect import quoted, uri
+from stillme.transfer.sqlite.schema.found import FoundColumn, FoundTable
 from stillme.transfer.verify.kinds import judge_of
 from stillme.transfer.verify.kinds.base import Stored as Cell
 from stillme.transfer.verify.result import Findings, RoundTripResult, TableProof
-from stillme.transfer.verify.table import TableCase
-from stillme.transfer.verify.target_side import TargetSide
+from stillme.transfer.verify.sides.target_table import TargetSide
+from stillme.transfer.verify.tables.table_judge import TableCase
 
 _AT_ONCE = 1000
 

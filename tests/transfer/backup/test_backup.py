@@ -21,12 +21,12 @@ from django.core.management import CommandError, call_command
 
 from stillme.demo.samples import make_samples
 from stillme.transfer.errors import Busy, LegacyFileError, TransferError
-from stillme.transfer.sqlite import backup, snapshot
-from stillme.transfer.sqlite.backup import copy_database
-from stillme.transfer.sqlite.backup_manifest import read_manifest
-from stillme.transfer.sqlite.files import journal_mode
-from stillme.transfer.steps.backup import back_up, check_backup
-from stillme.transfer.steps.backup_restore import restore_backup
+from stillme.transfer.sqlite.copying import backup, snapshot
+from stillme.transfer.sqlite.copying.backup import copy_database
+from stillme.transfer.sqlite.copying.backup_manifest import read_manifest
+from stillme.transfer.sqlite.copying.plain_files import journal_mode
+from stillme.transfer.steps.back_up import back_up, check_backup
+from stillme.transfer.steps.restore_backup import restore_backup
 from tests.conftest import legacy_variables
 
 RSS = "rss_fetch_history.db"

@@ -11,10 +11,10 @@ import pytest
 
 from stillme.demo.samples import make_samples
 from stillme.transfer.errors import LegacyFileError
-from stillme.transfer.sqlite.backup_check import check_copy, open_copy, readable
-from stillme.transfer.steps.backup import back_up
-from stillme.transfer.steps.backup_restore import restore_backup
+from stillme.transfer.sqlite.copying.backup_check import check_copy, open_copy, readable
+from stillme.transfer.steps.back_up import back_up
 from stillme.transfer.steps.inspect import inspect_files
+from stillme.transfer.steps.restore_backup import restore_backup
 
 PAGE = 4096
 LEAF = 0x0D

@@ -13,11 +13,11 @@ import pytest
 
 from stillme.demo.samples import make_samples
 from stillme.transfer.errors import LegacyFileError
-from stillme.transfer.sqlite import sparse
-from stillme.transfer.sqlite.snapshot import take_snapshot
-from stillme.transfer.sqlite.sparse import bytes_on_disk, copy_sparse, file_sha256
-from stillme.transfer.steps.backup import back_up, check_backup
-from stillme.transfer.steps.backup_restore import restore_backup
+from stillme.transfer.sqlite.copying import sparse
+from stillme.transfer.sqlite.copying.snapshot import take_snapshot
+from stillme.transfer.sqlite.copying.sparse import bytes_on_disk, copy_sparse, file_sha256
+from stillme.transfer.steps.back_up import back_up, check_backup
+from stillme.transfer.steps.restore_backup import restore_backup
 from tests.vector.chroma_files import ADD, ChromaFiles
 from vector.chroma.snapshot import copy_store
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from stillme.transfer.sqlite.profile import ColumnProfile
-from stillme.transfer.steps.inspection import FileInspection, Inspection, TableInspection
+from stillme.transfer.sqlite.schema.profile import ColumnProfile
+from stillme.transfer.steps.inspect_result import FileInspection, Inspection, TableInspection
 
 
 def table(inspection: Inspection, name: str) -> TableInspection:

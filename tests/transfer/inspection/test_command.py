@@ -15,7 +15,7 @@ from django.core.management import CommandError, call_command
 
 from stillme.demo.samples import make_samples
 from stillme.transfer.registry import legacy_models
-from stillme.transfer.reports.schema_doc import schema_document
+from stillme.transfer.reports.schema.document import schema_document
 from tests.transfer.load.support import change
 
 DOCUMENT = ("inspect_sqlite", "--schema-doc", "docs/reference/schema.md", "--check")

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from stillme.demo.samples import make_hostile, make_samples
-from stillme.transfer.sqlite.drift import declared_default, declared_type
+from stillme.transfer.sqlite.schema.drift import declared_default, declared_type
 from stillme.transfer.steps.inspect import inspect_files
 from tests.transfer.inspection.support import drifts, file
 from tests.transfer.load.support import change

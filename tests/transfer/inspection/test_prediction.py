@@ -12,7 +12,7 @@ import pytest
 from stillme.demo.samples import make_hostile, make_samples
 from stillme.transfer.models import KeptCell, QuarantinedRow
 from stillme.transfer.steps.inspect import inspect_files
-from stillme.transfer.steps.inspection import Inspection
+from stillme.transfer.steps.inspect_result import Inspection
 from stillme.transfer.steps.load import ImportOptions, import_files
 from tests.transfer.load.support import change
 

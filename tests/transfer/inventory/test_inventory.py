@@ -12,14 +12,14 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from stillme.demo.samples import make_samples
-from stillme.transfer.console.figures import page_figures
+from stillme.transfer.console.dashboard.figures import page_figures
 from stillme.transfer.findings import FindingKind
 from stillme.transfer.models import LeftByDecision
 from stillme.transfer.registry import legacy_files
-from stillme.transfer.sqlite.ranges import KeyRange, key_ranges
+from stillme.transfer.sqlite.reading.key_ranges import KeyRange, key_ranges
 from stillme.transfer.steps.inspect import inspect_files
 from stillme.transfer.steps.loading import plan
-from stillme.transfer.steps.readiness_list import go_list
+from stillme.transfer.steps.readiness.go_no_go import go_list
 from tests.transfer.load.support import change, run_import
 from tests.transfer.verify.support import accept_all, judge
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from stillme.transfer.sqlite import huge_cell
+from stillme.transfer.sqlite.reading import huge_cells
 from tests.transfer.load.support import query
 
 HUGE, PIECE = 400, 64
@@ -23,8 +23,8 @@ IS_HELD = "SELECT metadata::text FROM accuracy.accuracy_scores WHERE id = %s"
 
 def lower_threshold(patch: pytest.MonkeyPatch) -> None:
     """Everything is huge early."""
-    patch.setattr(huge_cell, "HUGE_BYTES", HUGE)
-    patch.setattr(huge_cell, "PIECE_BYTES", PIECE)
+    patch.setattr(huge_cells, "HUGE_BYTES", HUGE)
+    patch.setattr(huge_cells, "PIECE_BYTES", PIECE)
 
 
 def held(key: int = 900) -> Any:

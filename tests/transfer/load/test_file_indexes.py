@@ -11,9 +11,9 @@ import pytest
 
 from stillme.demo.samples import schema
 from stillme.transfer.errors import LegacyFileError, StateError
-from stillme.transfer.selection import Selection
-from stillme.transfer.steps.capture import install_capture
+from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.steps.inspect import inspect_files
+from stillme.transfer.steps.install_capture import install_capture
 from tests.transfer.load.support import FILES, query, run_import
 from tests.transfer.verify.support import accept_all, judge
 

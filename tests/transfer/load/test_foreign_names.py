@@ -16,12 +16,12 @@ from django.urls import reverse
 from stillme.demo.samples import schema
 from stillme.transfer.errors import StateError
 from stillme.transfer.findings import FindingKind
-from stillme.transfer.selection import Selection
-from stillme.transfer.sqlite.backup_check import check_copy
-from stillme.transfer.sqlite.foreign_names import names_of
-from stillme.transfer.steps.capture import install_capture
+from stillme.transfer.inventory.selection import Selection
+from stillme.transfer.inventory.taking import leave
+from stillme.transfer.sqlite.copying.backup_check import check_copy
+from stillme.transfer.sqlite.schema.foreign_names import names_of
 from stillme.transfer.steps.inspect import inspect_files
-from stillme.transfer.take_inventory import leave
+from stillme.transfer.steps.install_capture import install_capture
 from tests.transfer.load.support import FILES, query, run_import
 from tests.transfer.verify.support import judge
 

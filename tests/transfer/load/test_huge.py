@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from stillme.transfer.selection import Selection
-from stillme.transfer.sqlite import huge_cell, snapshot_reader
-from stillme.transfer.sqlite.huge_cell import HugeCell
-from stillme.transfer.sqlite.row_source import SnapshotRows
-from stillme.transfer.verify.run import VerifyOptions, verify
+from stillme.transfer.inventory.selection import Selection
+from stillme.transfer.sqlite.reading import huge_cells, snapshot_reader
+from stillme.transfer.sqlite.reading.huge_cells import HugeCell
+from stillme.transfer.sqlite.reading.row_source import SnapshotRows
+from stillme.transfer.verify.verification import VerifyOptions, verify
 from tests.transfer.load.support import FILES, content, query, run_import
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -33,8 +33,8 @@ OTHERS = {
 
 @pytest.fixture(autouse=True)
 def low_threshold(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(huge_cell, "HUGE_BYTES", HUGE)
-    monkeypatch.setattr(huge_cell, "PIECE_BYTES", PIECE)
+    monkeypatch.setattr(huge_cells, "HUGE_BYTES", HUGE)
+    monkeypatch.setattr(huge_cells, "PIECE_BYTES", PIECE)
 
 
 @pytest.fixture
@@ -146,7 +146,7 @@ def test_large_rows_among_usual_ones(
     legacy: Path, monkeypatch: pytest.MonkeyPatch, start: int
 ) -> None:
     """Usual rows come a few at a time, from the first large one on each alone: every one once."""
-    monkeypatch.setattr(huge_cell, "HUGE_BYTES", 10 * HUGE)
+    monkeypatch.setattr(huge_cells, "HUGE_BYTES", 10 * HUGE)
     monkeypatch.setattr(snapshot_reader, "LARGE_BYTES", 5 * HUGE)
     monkeypatch.setattr(snapshot_reader, "FEW", 4)
     large = (start, start + 1, 9)

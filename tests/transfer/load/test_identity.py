@@ -11,11 +11,12 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from stillme.transfer import quarantine, registry
+from stillme.transfer import registry
 from stillme.transfer.checks import mappings_have_targets
 from stillme.transfer.errors import TransferError
+from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.models import Chunk, KeptCell, QuarantinedRow, RunTable
-from stillme.transfer.selection import Selection
+from stillme.transfer.quarantine import decisions
 from tests.transfer.load.support import change, content, query, run_import
 from tests.transfer.twins import TWINS, CycleEntry, ScoreEntry, make_twins
 from tests.transfer.verify.support import accept_all, judge
@@ -82,21 +83,21 @@ STEPS: dict[str, Callable[[str, Path], Any]] = {
         change(folder, file, "DELETE FROM entries WHERE id IN (1, 2, 3)"),
         run_import(selection=Selection(files=(file,)), prune=True),
     ),
-    "retried": lambda file, _: quarantine.retry(
-        "default", quarantine.select_rows("default", table=f"{file}.entries")
+    "retried": lambda file, _: decisions.retry(
+        "default", decisions.select_rows("default", table=f"{file}.entries")
     ),
     "edited": lambda file, _: _edit_and_retry(file),
-    "accepted": lambda file, _: quarantine.accept(
-        "default", quarantine.select_rows("default", table=f"{file}.entries"), "seen"
+    "accepted": lambda file, _: decisions.accept(
+        "default", decisions.select_rows("default", table=f"{file}.entries"), "seen"
     ),
 }
 
 
 def _edit_and_retry(file: str) -> None:
-    (row,) = quarantine.select_rows("default", table=f"{file}.entries")
+    (row,) = decisions.select_rows("default", table=f"{file}.entries")
     column = {"accuracy": "actual_answer", "rss": "status"}[file]
-    quarantine.edit("default", row, column, "mended", "text")
-    assert quarantine.retry("default", [row]).loaded == (row.pk,)
+    decisions.edit("default", row, column, "mended", "text")
+    assert decisions.retry("default", [row]).loaded == (row.pk,)
 
 
 @pytest.mark.parametrize("file", sorted(OTHER))

@@ -12,8 +12,8 @@ from django.core.management import call_command
 
 from stillme.demo.samples import make_samples
 from stillme.transfer.errors import TransferError
+from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.models import Chunk, QuarantinedRow, Run, RunTable
-from stillme.transfer.selection import Selection
 from tests.transfer.load.support import change, content, query, run_import, schema
 
 pytestmark = pytest.mark.django_db(transaction=True, reset_sequences=True)

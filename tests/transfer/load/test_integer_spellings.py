@@ -11,7 +11,7 @@ from stillme.services.arguments import row_key, stored_real
 from stillme.transfer.errors import TransferError
 from stillme.transfer.keys import whole_key
 from stillme.transfer.models import QuarantinedRow
-from stillme.transfer.quarantine import edit
+from stillme.transfer.quarantine.decisions import edit
 
 SPELLINGS = (
     "5", "-5", "0", "-0", "+5", "007", " 5", "5 ", "5\n", "\t5", "\x0b5", "\x1c5", "\x855",

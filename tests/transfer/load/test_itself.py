@@ -10,14 +10,15 @@ from pathlib import Path
 import pytest
 from django.db import connection
 
-from stillme.transfer import quarantine, registry
+from stillme.transfer import registry
 from stillme.transfer.checks import mappings_have_targets
 from stillme.transfer.errors import TransferError
+from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.models import QuarantinedRow
-from stillme.transfer.selection import Selection
-from stillme.transfer.steps.capture import install_capture
+from stillme.transfer.quarantine import decisions
 from stillme.transfer.steps.follow import FollowOptions, follow
 from stillme.transfer.steps.inspect import inspect_files
+from stillme.transfer.steps.install_capture import install_capture
 from tests.transfer.load.support import change, query, run_import
 from tests.transfer.tree import CIRCLES, TREES, Node, make_tree
 from tests.transfer.verify.support import accept_all, judge
@@ -108,9 +109,9 @@ def test_an_edited_parent_brings_its_children_back(folder: Path) -> None:
     run_import(selection=OURS)
     (row,) = QuarantinedRow.objects.filter(reason="nul_in_text")
     child = QuarantinedRow.objects.get(key="2")
-    assert quarantine.retry("default", [child]).still
-    quarantine.edit("default", row, "name", "good", "text")
-    assert quarantine.retry("default", [row]).loaded == (row.pk,)
+    assert decisions.retry("default", [child]).still
+    decisions.edit("default", row, "name", "good", "text")
+    assert decisions.retry("default", [row]).loaded == (row.pk,)
     run_import(selection=OURS)
     assert loaded() == sorted(ROWS.keys() - {9})
     check_proven()

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stillme.transfer.steps.kinds import json_policy
-from stillme.transfer.verify import documents
+from stillme.transfer.verify.kinds import json_documents
 
 
 def is_unchanged(document: bytes) -> bool:
@@ -21,8 +21,8 @@ def is_unchanged(document: bytes) -> bool:
 def judge_expects_no_change(document: bytes) -> bool:
     """What the judge says of the same document."""
     try:
-        return documents.expected_tree(document.decode("utf-8"))[1] == ""
-    except (UnicodeDecodeError, documents.Beyond):
+        return json_documents.expected_tree(document.decode("utf-8"))[1] == ""
+    except (UnicodeDecodeError, json_documents.Beyond):
         return False
 
 

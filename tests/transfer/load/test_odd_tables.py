@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from stillme.demo.samples import make_samples
+from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.models import QuarantinedRow
-from stillme.transfer.selection import Selection
 from stillme.transfer.steps.inspect import inspect_files
 from tests.transfer.load.support import FILES, change, content, query, run_import
 from tests.transfer.verify.support import judge

@@ -12,12 +12,12 @@ import pytest
 
 from stillme.transfer import kinds
 from stillme.transfer.kinds import Stamp
-from stillme.transfer.sqlite.clock import Clock
+from stillme.transfer.sqlite.clock.file_clock import Clock
 from stillme.transfer.steps.kinds import convert
 from stillme.transfer.steps.kinds.base import Refused, RowContext
 from stillme.transfer.verify.kinds import expect, judge_of
 from stillme.transfer.verify.kinds.base import Surroundings
-from stillme.transfer.verify.local_clock import LocalClock
+from stillme.transfer.verify.kinds.local_clock import LocalClock
 
 HANOI = RowContext(Clock(usual=420, evidence={420: 9}), 420)
 BERLIN = RowContext(Clock(zone="Europe/Berlin"))

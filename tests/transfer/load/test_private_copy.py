@@ -16,15 +16,15 @@ import pytest
 from django.core.management import call_command
 
 from stillme.demo.samples import make_samples
-from stillme.transfer.console.side_by_side import legacy_table
+from stillme.transfer.console.row.side_by_side import legacy_table
 from stillme.transfer.errors import LegacyFileError
 from stillme.transfer.models import QuarantinedRow
-from stillme.transfer.sqlite import private_copy
-from stillme.transfer.sqlite.connect import open_legacy, place_of
-from stillme.transfer.sqlite.files import journal_mode
-from stillme.transfer.sqlite.private_copy import copy_with_companions
-from stillme.transfer.sqlite.snapshot import take_snapshot
-from stillme.transfer.steps.backup import back_up
+from stillme.transfer.sqlite.copying import private_copy
+from stillme.transfer.sqlite.copying.plain_files import journal_mode
+from stillme.transfer.sqlite.copying.private_copy import copy_with_companions
+from stillme.transfer.sqlite.copying.snapshot import take_snapshot
+from stillme.transfer.sqlite.reading.connect import open_legacy, place_of
+from stillme.transfer.steps.back_up import back_up
 from tests.transfer.load.support import query, run_import
 from tests.transfer.verify.support import accept_all, judge
 

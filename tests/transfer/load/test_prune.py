@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 
-from stillme.transfer.deletions import Deletion
 from stillme.transfer.errors import LedgerMismatch
+from stillme.transfer.inventory.deletions import Deletion
+from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.management.commands import import_sqlite
-from stillme.transfer.selection import Selection
 from stillme.transfer.steps.load import ImportOptions, import_files
 from tests.transfer.load.support import FILES, change, content, query, run_import
 

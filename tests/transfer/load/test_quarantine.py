@@ -11,7 +11,7 @@ from django.core.management import CommandError, call_command
 
 from stillme.transfer.errors import TransferError
 from stillme.transfer.models import QuarantinedRow
-from stillme.transfer.raw_cells import unpack_cell
+from stillme.transfer.plumbing.stored_cells import unpack_cell
 from stillme.transfer.steps.rows import packed
 from tests.transfer.load.support import change, query, run_import
 

@@ -11,10 +11,10 @@ import pytest
 
 from stillme.demo.samples import make_samples
 from stillme.transfer.findings import ignore_event
+from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.keys import Key
 from stillme.transfer.mapping import TableMapping
-from stillme.transfer.selection import Selection
-from stillme.transfer.sqlite.ranges import KeyRange, key_ranges
+from stillme.transfer.sqlite.reading.key_ranges import KeyRange, key_ranges
 from stillme.transfer.steps.loading.plan import make_plan
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from stillme.demo.samples import make_hostile
+from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.models import QuarantinedRow
-from stillme.transfer.selection import Selection
 from stillme.transfer.steps.loading import load_range, table_work
 from stillme.transfer.steps.rows import read_range
 from stillme.transfer.steps.rows.read_range import RangeReader

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from stillme.demo.samples import make_samples
-from stillme.transfer import quarantine
+from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.models import QuarantinedRow
-from stillme.transfer.selection import Selection
-from stillme.transfer.steps.capture import install_capture
+from stillme.transfer.quarantine import decisions
 from stillme.transfer.steps.follow import FollowOptions, follow
+from stillme.transfer.steps.install_capture import install_capture
 from tests.transfer.load.support import FILES, change, query, run_import
 from tests.transfer.verify.support import judge
 
@@ -70,7 +70,7 @@ def test_a_retry_does_not_take_the_place_of_the_first(legacy: Path) -> None:
     again(legacy)
     run_import()
     assert (contents(), children()) == (["first"], 1)
-    found = quarantine.retry("default", [record("duplicate_key")])
+    found = decisions.retry("default", [record("duplicate_key")])
     assert "An earlier row has the key 900000" in found.still[0][1]
     assert contents() == ["first"]
     assert record("duplicate_key").status == "open"
@@ -81,12 +81,12 @@ def test_a_new_key_must_be_free(legacy: Path) -> None:
     again(legacy)
     run_import()
     row = record("duplicate_key")
-    quarantine.edit("default", row, "id", "900002", "integer")
-    found = quarantine.retry("default", [row])
+    decisions.edit("default", row, "id", "900002", "integer")
+    found = decisions.retry("default", [row])
     assert "has a row with the key 900002" in found.still[0][1]
     assert contents(900002) == ["first"]
-    quarantine.edit("default", row, "id", "900003", "integer")
-    assert quarantine.retry("default", [row]).loaded == (row.pk,)
+    decisions.edit("default", row, "id", "900003", "integer")
+    assert decisions.retry("default", [row]).loaded == (row.pk,)
     assert (contents(), contents(900003)) == (["first"], ["second"])
     assert [f.sentence() for f in judge(round_trip=True).findings.kept] == []
     change(legacy, "knowledge", "UPDATE knowledge_items SET source = 'x' WHERE id > 900000")
@@ -101,8 +101,8 @@ def test_a_row_without_a_key_gets_one(legacy: Path) -> None:
     change(legacy, "knowledge", ROW % ("NULL", "'keyless'"))
     run_import()
     row = QuarantinedRow.objects.get(key=None)
-    quarantine.edit("default", row, "id", "910000", "integer")
-    assert quarantine.retry("default", [row]).loaded == (row.pk,)
+    decisions.edit("default", row, "id", "910000", "integer")
+    assert decisions.retry("default", [row]).loaded == (row.pk,)
     assert contents(910000) == ["keyless"]
     assert [f.sentence() for f in judge(round_trip=True).findings.kept] == []
     run_import(prune=True, overwrite=True)
@@ -116,12 +116,12 @@ def test_the_first_is_mended_and_the_second_stays_open(legacy: Path) -> None:
     run_import()
     assert (contents(), children()) == ([], 0)
     second = record("duplicate_key")
-    quarantine.edit("default", second, "id", "900000", "integer")
-    found = quarantine.retry("default", [second])
+    decisions.edit("default", second, "id", "900000", "integer")
+    found = decisions.retry("default", [second])
     assert "in quarantine has the key 900000" in found.still[0][1]
     first = record("blob")
-    quarantine.edit("default", first, "content", "mended", "text")
-    assert quarantine.retry("default", [first]).loaded == (first.pk,)
+    decisions.edit("default", first, "content", "mended", "text")
+    assert decisions.retry("default", [first]).loaded == (first.pk,)
     assert (contents(), record("duplicate_key").status) == (["mended"], "open")
     run_import()
     assert (children(), contents()) == (1, ["mended"])
@@ -134,9 +134,9 @@ def test_a_sweep_takes_no_edited_row_for_a_bypass(legacy: Path) -> None:
     install_capture("default", Selection())
     follow(FollowOptions(once=True))
     second, bad = record("duplicate_key"), record("blob")
-    quarantine.edit("default", second, "id", "900003", "integer")
-    quarantine.edit("default", bad, "content", "mended", "text")
-    assert len(quarantine.retry("default", [second, bad]).loaded) == 2
+    decisions.edit("default", second, "id", "900003", "integer")
+    decisions.edit("default", bad, "content", "mended", "text")
+    assert len(decisions.retry("default", [second, bad]).loaded) == 2
     done = follow(FollowOptions(once=True, sweep=True))
     assert not done.bypassed
     assert judge().findings.total == 0

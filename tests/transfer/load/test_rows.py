@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 
-from stillme.demo.samples.hostile import make_hostile
+from stillme.demo.samples.hostile.files import make_hostile
+from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.models import KeptCell, QuarantinedRow
-from stillme.transfer.raw_cells import unpack_cell
+from stillme.transfer.plumbing.stored_cells import unpack_cell
 from stillme.transfer.registry import legacy_models
-from stillme.transfer.selection import Selection
 from stillme.transfer.steps.load import ImportResult
 from tests.transfer.load.support import FILES, content, model_of, query, run_import, schema
 

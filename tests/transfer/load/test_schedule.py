@@ -13,12 +13,12 @@ import pytest
 
 from stillme.demo.samples import make_samples
 from stillme.transfer.findings import Event
+from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.registry import legacy_models, parents
-from stillme.transfer.selection import Selection
-from stillme.transfer.sqlite import parts
-from stillme.transfer.sqlite.clock import read_clock
-from stillme.transfer.sqlite.epochs import read_epoch_units
-from stillme.transfer.sqlite.parts import scan_in_parts, scan_on
+from stillme.transfer.sqlite.clock.epochs import read_epoch_units
+from stillme.transfer.sqlite.clock.file_clock import read_clock
+from stillme.transfer.sqlite.reading import scan_parts
+from stillme.transfer.sqlite.reading.scan_parts import scan_in_parts, scan_on
 from stillme.transfer.steps.load import import_files
 from stillme.transfer.steps.loading import table_work
 from stillme.transfer.steps.loading.import_options import SMALL_FILES, ImportOptions
@@ -121,7 +121,7 @@ def test_a_scan_in_parts_sees_every_row_once(
     monkeypatch: pytest.MonkeyPatch,
     threads: int,
 ) -> None:
-    monkeypatch.setattr(parts, "_LEAST_ROWIDS", 0)
+    monkeypatch.setattr(scan_parts, "_LEAST_ROWIDS", 0)
     make_samples(tmp_path, rows=60)
     use_legacy_files(tmp_path)
     path = tmp_path / "rss_fetch_history.db"

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from stillme.transfer.sqlite import copier, snapshot
-from stillme.transfer.sqlite.copier import copy_file
-from stillme.transfer.sqlite.snapshot import copied_whole, take_snapshot
+from stillme.transfer.sqlite.copying import copier, snapshot
+from stillme.transfer.sqlite.copying.copier import copy_file
+from stillme.transfer.sqlite.copying.snapshot import copied_whole, take_snapshot
 
 
 @pytest.fixture

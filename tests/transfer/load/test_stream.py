@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from stillme.transfer.csv_format import QUOTE, csv_line
-from stillme.transfer.sqlite.row_source import LiveRows, RowSource, SnapshotRows
+from stillme.transfer.plumbing.csv_format import QUOTE, csv_line
+from stillme.transfer.sqlite.reading.row_source import LiveRows, RowSource, SnapshotRows
 from stillme.transfer.steps.kinds.json_policy import all_clean, is_clean_bytes
 
 SPECIAL = [0.0, -0.0, 5e-324, -5e-324, 2.2250738585072014e-308, 1.7976931348623157e308]

@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from stillme.demo.samples import hostile, make_hostile, make_samples
-from stillme.transfer.console.side_by_side import legacy_table
+from stillme.demo.samples import make_hostile, make_samples
+from stillme.demo.samples.hostile import files
+from stillme.transfer.console.row.side_by_side import legacy_table
 from stillme.transfer.errors import LegacyFileError
 from stillme.transfer.models import QuarantinedRow
-from stillme.transfer.sqlite.snapshot import take_snapshot
-from stillme.transfer.sqlite.utf16 import utf8_bytes
-from stillme.transfer.verify.converted import check_converted, units
+from stillme.transfer.sqlite.copying.snapshot import take_snapshot
+from stillme.transfer.sqlite.copying.utf16 import utf8_bytes
+from stillme.transfer.verify.sides.utf16_copy import check_converted, units
 from tests.transfer.load.support import FILES, query, run_import
 from tests.transfer.verify.support import accept_all, judge
 
@@ -139,7 +140,7 @@ def test_hostile_files(
         connection.execute(f"PRAGMA encoding = '{encoding}'")
         return connection
 
-    insert = hostile._insert
+    insert = files._insert
 
     def insert_if_another(*arguments: Any) -> int:
         # Two values that are CAST from bytes may be the same text in UTF-16.
@@ -148,9 +149,9 @@ def test_hostile_files(
         except sqlite3.IntegrityError:
             return 0
 
-    monkeypatch.setattr(hostile, "sqlite3", type("sqlite3", (), {"connect": staticmethod(connect)}))
-    monkeypatch.setattr(hostile, "_insert", insert_if_another)
-    monkeypatch.setattr(hostile, "_key", lambda connection, table, rowid: rowid)
+    monkeypatch.setattr(files, "sqlite3", type("sqlite3", (), {"connect": staticmethod(connect)}))
+    monkeypatch.setattr(files, "_insert", insert_if_another)
+    monkeypatch.setattr(files, "_key", lambda connection, table, rowid: rowid)
     make_hostile(tmp_path)
     use_legacy_files(tmp_path)
     assert run_import().exit_status == 0

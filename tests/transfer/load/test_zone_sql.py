@@ -10,8 +10,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from stillme.transfer.sqlite.zone_sql import offset_in_zone_sql, zone_ranges
-from stillme.transfer.verify.local_clock import LocalClock, quiet_days, shift_modifier_sql
+from stillme.transfer.sqlite.clock.zone_sql import offset_in_zone_sql, zone_ranges
+from stillme.transfer.verify.kinds.local_clock import LocalClock, quiet_days, shift_modifier_sql
 
 ZONES = (
     "Europe/Berlin",

@@ -10,12 +10,12 @@ import pytest
 from django.db import connection, transaction
 
 from stillme.demo.samples.generate import make_samples
+from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.registry import legacy_files
-from stillme.transfer.selection import Selection
-from stillme.transfer.steps import capture as capture_step
-from stillme.transfer.steps.capture import install_capture
+from stillme.transfer.steps import install_capture as capture_step
 from stillme.transfer.steps.follow import FollowOptions, follow
-from stillme.transfer.steps.syncing import states
+from stillme.transfer.steps.install_capture import install_capture
+from stillme.transfer.steps.syncing import file_states
 
 from .files import LEFT_OPEN
 from .switching import cut_over
@@ -107,8 +107,8 @@ def live(clean_target, stage):
 
 def just_now(directory):
     """The follower's sign of life is not of the moment when another test made the scene."""
-    now = states.server_now("default")
+    now = file_states.server_now("default")
     with transaction.atomic():
         for file in legacy_files():
-            states.note("default", file.name, seen_at=now, ended_at=now)
+            file_states.note("default", file.name, seen_at=now, ended_at=now)
     return directory

@@ -7,9 +7,9 @@ from django.db import connection
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.postgresql.copy import fetch_all
 from stillme.transfer.registry import LegacyFile, legacy_files
-from stillme.transfer.sqlite.ranges import KeyRange
-from stillme.transfer.sqlite.schema import row_count
-from stillme.transfer.steps.merging.compare import compare_range
+from stillme.transfer.sqlite.reading.key_ranges import KeyRange
+from stillme.transfer.sqlite.schema.found import row_count
+from stillme.transfer.steps.merging.differing_keys import compare_range
 from stillme.transfer.steps.syncing.live_file import LiveFile
 
 

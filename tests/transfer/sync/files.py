@@ -8,7 +8,7 @@ from pathlib import Path
 from stillme.transfer import kinds
 from stillme.transfer.key_columns import KeyColumns, MappedColumn
 from stillme.transfer.mapping import TableMapping
-from stillme.transfer.sqlite.schema import read_schema
+from stillme.transfer.sqlite.schema.found import read_schema
 
 # Connections that writers left open after an exception; the fixture `left_open` closes them.
 LEFT_OPEN: list[sqlite3.Connection] = []

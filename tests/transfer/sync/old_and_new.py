@@ -1,8 +1,8 @@
 """The old application and the new one as processes, and the comparison of what they were told.
 
-Old processes write by `stillme.demo.samples.writer`: a connection per call that stays open after
-an exception, no collector, and a pause after a refusal. They are never stopped for a switch. New
-ones call the services. Both log a write when it was acknowledged, with the row as it then stood.
+Old processes write by `stillme.demo.samples.writers.live`: a connection per call that stays open
+after an exception, no collector, and a pause after a refusal. They are never stopped for a switch.
+New ones call the services. Both log a write when it was acknowledged, with the row as it stood.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from pathlib import Path
 import psycopg
 from django.db import connection
 
-from stillme.demo.samples.legacy_writer import LegacyWriter
-from stillme.demo.samples.writer import expected_state
+from stillme.demo.samples.writers.legacy_classes import LegacyWriter
+from stillme.demo.samples.writers.live import expected_state
 from stillme.transfer import kinds
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.registry import legacy_files
@@ -39,7 +39,7 @@ def old_application(data: Path, logs: list[Path], *, rate: float, idle: float) -
     for seed, log in enumerate(logs):
         arguments = [str(data), "--log", str(log), "--seed", str(seed + 1), "--plain"]
         arguments += ["--seconds", "600", "--rate", str(rate), "--idle", str(idle), "--no-sync"]
-        command = [sys.executable, "-m", "stillme.demo.samples.writer", *arguments]
+        command = [sys.executable, "-m", "stillme.demo.samples.writers.live", *arguments]
         running.append(subprocess.Popen(command, stdout=subprocess.DEVNULL))
     try:
         for log in logs:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from stillme.transfer.steps import cutover, rollback
 from stillme.transfer.steps.cutover import CutoverOptions
-from stillme.transfer.steps.readiness_list import OVERRIDES
-from stillme.transfer.verify.tail import TailJudge
+from stillme.transfer.steps.readiness.go_no_go import OVERRIDES
+from stillme.transfer.verify.tables.live_rows import TailJudge
 
 DESPITE = [word for name in OVERRIDES for word in (f"--despite-{name}", "a test")]
 

@@ -14,17 +14,16 @@ from contextlib import closing, suppress
 import pytest
 from django.db import DatabaseError, connection, transaction
 
-from stillme.demo.samples.hostile import make_hostile
-from stillme.transfer import ledger
+from stillme.demo.samples.hostile.files import make_hostile
 from stillme.transfer.findings import ignore_event
-from stillme.transfer.models import QuarantinedRow
-from stillme.transfer.models_sync import CarriedCell, LeftByDecision
+from stillme.transfer.inventory.selection import Selection
+from stillme.transfer.models import CarriedCell, LeftByDecision, QuarantinedRow
 from stillme.transfer.postgresql.copy import fetch_all
+from stillme.transfer.records import ledger
 from stillme.transfer.registry import legacy_files, legacy_models
-from stillme.transfer.selection import Selection
-from stillme.transfer.steps.capture import install_capture
 from stillme.transfer.steps.follow import FollowOptions, follow
-from stillme.transfer.steps.syncing.follower import Follower
+from stillme.transfer.steps.following.follower import Follower
+from stillme.transfer.steps.install_capture import install_capture
 
 from .equal import differences, unequal
 from .switching import cut_over, roll_back

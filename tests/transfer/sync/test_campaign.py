@@ -12,10 +12,10 @@ import time
 import pytest
 
 from stillme.transfer.errors import TransferError
+from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.models import Run
-from stillme.transfer.selection import Selection
-from stillme.transfer.steps.capture import install_capture
 from stillme.transfer.steps.follow import FollowOptions, follow
+from stillme.transfer.steps.install_capture import install_capture
 
 from .old_and_new import (
     assert_files_take_writes,

@@ -17,17 +17,18 @@ import pytest
 from django.core.management import call_command
 
 from continuum.models import ForgettingMetric, TierAudit
-from stillme.transfer import ledger, quarantine
 from stillme.transfer.errors import StateError, TransferError
 from stillme.transfer.findings import ignore_event
+from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.models import FileState, KeptCell, QuarantinedRow, RunFile
+from stillme.transfer.quarantine import decisions
+from stillme.transfer.records import ledger
 from stillme.transfer.registry import legacy_files
-from stillme.transfer.selection import Selection
-from stillme.transfer.steps.capture import install_capture
 from stillme.transfer.steps.follow import FollowOptions, follow
+from stillme.transfer.steps.following.follower import Follower
+from stillme.transfer.steps.install_capture import install_capture
 from stillme.transfer.steps.load import ImportOptions, import_files
-from stillme.transfer.steps.readiness_list import go_list
-from stillme.transfer.steps.syncing.follower import Follower
+from stillme.transfer.steps.readiness.go_no_go import go_list
 
 from .equal import differences, unequal
 from .switching import cut_over, options, roll_back
@@ -283,8 +284,8 @@ def retried(path, key, statement):
     write(path, statement)
     follow(ONCE)
     row = QuarantinedRow.objects.get(key=str(key), status="open")
-    quarantine.edit("default", row, row.column, "mended", "text")
-    assert quarantine.retry("default", [row]).still == ()
+    decisions.edit("default", row, row.column, "mended", "text")
+    assert decisions.retry("default", [row]).still == ()
 
 
 def test_a_retried_row_is_read_as_the_import_reads(seasons):
@@ -312,12 +313,12 @@ def test_a_retry_without_the_file_that_tells_the_unit(seasons):
     follow(ONCE)
     rows = [QuarantinedRow.objects.get(key=key, status="open") for key in ("9006", "9007")]
     for row in rows:
-        quarantine.edit("default", row, row.column, "mended", "text")
+        decisions.edit("default", row, row.column, "mended", "text")
     seasons.rename(seasons.with_suffix(".away"))
-    assert quarantine.retry("default", rows[:1]).still == ()
+    assert decisions.retry("default", rows[:1]).still == ()
     assert hour(9006) == 11
     with pytest.raises(TransferError, match=r"depends on other rows of .* put the file back"):
-        quarantine.retry("default", rows[1:])
+        decisions.retry("default", rows[1:])
 
 
 @pytest.mark.parametrize("catch_up", [lambda: follow(ONCE), lambda: import_files(JOB)])

@@ -16,7 +16,7 @@ from stillme.transfer.models import Run
 from stillme.transfer.sqlite.capture import freeze
 from stillme.transfer.sqlite.capture.freeze import frozen_until
 from stillme.transfer.steps import rehearse
-from stillme.transfer.steps.backup import back_up
+from stillme.transfer.steps.back_up import back_up
 from stillme.transfer.steps.rehearse import Rehearsal, RehearsedStep
 
 from .equal import differences

@@ -10,13 +10,13 @@ import pytest
 from django.core.management import call_command
 from django.db import connections
 
-from stillme.transfer import quarantine
 from stillme.transfer.errors import Busy, TransferError
 from stillme.transfer.models import FileState, QuarantinedRow
 from stillme.transfer.postgresql import locks
 from stillme.transfer.postgresql.locks import exclusive
+from stillme.transfer.quarantine import decisions
 from stillme.transfer.steps.follow import FollowOptions, follow
-from stillme.transfer.steps.syncing import replay
+from stillme.transfer.steps.replaying import replay
 from tests.transfer.load.support import query, wait_until
 
 from .equal import differences
@@ -76,7 +76,7 @@ def test_a_row_is_retried_while_a_follower_runs(bad, data, capsys):
 
 def test_a_retry_waits_for_a_round_and_then_sees_what_it_did(bad, data, monkeypatch):
     """A round has read the mended row and not committed: an old retry must not come after it."""
-    quarantine.edit("default", bad, "title", "old news", "text")
+    decisions.edit("default", bad, "title", "old news", "text")
     reached, go = threading.Event(), threading.Event()
     apply_rows = replay.apply_rows
 
@@ -98,7 +98,7 @@ def test_a_retry_waits_for_a_round_and_then_sees_what_it_did(bad, data, monkeypa
     thread.start()
     assert reached.wait(30)
     threading.Timer(0.3, go.set).start()
-    result = quarantine.retry("default", [bad])
+    result = decisions.retry("default", [bad])
     thread.join(60)
     assert result.loaded == ()
     assert "in the target" in result.still[0][1]
@@ -112,27 +112,27 @@ def test_a_retry_of_a_row_that_changed_in_the_file_is_refused(bad, data):
         "UPDATE rss_fetch_items SET title = CAST(x'62ff' AS TEXT) WHERE id = 3",
     )
     follow(ONCE)
-    result = quarantine.retry("default", [bad])
+    result = decisions.retry("default", [bad])
     assert result.loaded == ()
     with pytest.raises(TransferError, match="changed"):
-        quarantine.edit("default", bad, "title", "x", "text")
+        decisions.edit("default", bad, "title", "x", "text")
     with pytest.raises(TransferError, match="changed"):
-        quarantine.accept("default", [bad], "why")
+        decisions.accept("default", [bad], "why")
 
 
 def test_a_retry_beside_an_import_is_refused_in_a_sentence(bad, monkeypatch):
     monkeypatch.setattr(locks, "_DECISION", "100ms")
     with exclusive("default"), pytest.raises(Busy, match="wait until it has ended"):
-        quarantine.retry("default", [bad])
+        decisions.retry("default", [bad])
     with pytest.raises(SystemExit):
         call_command("quarantine", "retry", str(bad.pk))
 
 
 def test_what_was_retried_cannot_be_accepted_afterwards(bad):
-    quarantine.edit("default", bad, "title", "mended", "text")
-    assert quarantine.retry("default", [bad]).loaded == (bad.pk,)
+    decisions.edit("default", bad, "title", "mended", "text")
+    assert decisions.retry("default", [bad]).loaded == (bad.pk,)
     with pytest.raises(TransferError, match="in the target"):
-        quarantine.accept("default", [bad], "why")
+        decisions.accept("default", [bad], "why")
     assert follow(SWEEP).bypassed is False
 
 
@@ -149,14 +149,14 @@ def test_children_whose_parent_was_retried_are_not_blamed_on_a_writer(data):
     parent = open_rows.get(table="rss_fetch_cycles", key=str(cycle))
     aside = list(open_rows.filter(table="rss_fetch_items", reason="missing_parent"))
     assert {row.key for row in aside} == set(map(str, children))
-    quarantine.accept("default", aside[:1], "not wanted")
-    quarantine.edit("default", parent, "cycle_number", "7", "integer")
-    assert quarantine.retry("default", [parent]).loaded == (parent.pk,)
+    decisions.accept("default", aside[:1], "not wanted")
+    decisions.edit("default", parent, "cycle_number", "7", "integer")
+    assert decisions.retry("default", [parent]).loaded == (parent.pk,)
     write(rss, f"UPDATE rss_fetch_items SET title = title || '!' WHERE cycle_id <> {cycle}")
     swept = follow(SWEEP)
     assert swept.bypassed is False
     assert "bypassed" not in FileState.objects.get(file="rss").details
-    assert quarantine.retry("default", aside[1:]).loaded
+    assert decisions.retry("default", aside[1:]).loaded
     assert follow(SWEEP).bypassed is False
 
 
@@ -182,7 +182,7 @@ def test_edited_rows_are_left_out_of_a_bulk_acceptance(data, capsys):
     )
     follow(ONCE)
     third, fourth = QuarantinedRow.objects.filter(reason="invalid_utf8").order_by("key")
-    quarantine.edit("default", third, "title", "mended", "text")
+    decisions.edit("default", third, "title", "mended", "text")
     with pytest.raises(SystemExit):
         call_command("quarantine", "accept", "--reason", "invalid_utf8", "--note", "gone")
     said = capsys.readouterr().out
@@ -202,4 +202,4 @@ def test_a_row_that_cannot_be_retried_cannot_be_edited(data):
         reason="invalid_utf8", sentence="x",
     )  # fmt: skip
     with pytest.raises(TransferError, match="import_sqlite --file vector"):
-        quarantine.edit("default", row, "document", "x", "text")
+        decisions.edit("default", row, "document", "x", "text")

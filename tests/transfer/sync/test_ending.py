@@ -19,11 +19,11 @@ from stillme.transfer.postgresql.locks import exclusive
 from stillme.transfer.registry import legacy_files
 from stillme.transfer.steps.cutover import CutoverOptions, check_cutover
 from stillme.transfer.steps.follow import FollowOptions, follow
-from stillme.transfer.steps.merging.records import drop_keyless
+from stillme.transfer.steps.following import stopping
+from stillme.transfer.steps.following.pace import Pace
+from stillme.transfer.steps.merging.quarantine_records import drop_keyless
 from stillme.transfer.steps.status import overview
-from stillme.transfer.steps.syncing import stopping
 from stillme.transfer.steps.syncing.live_file import LiveFile
-from stillme.transfer.steps.syncing.pace import Pace
 from tests.transfer.load.support import query
 
 from .equal import differences
@@ -111,8 +111,8 @@ def test_a_stop_ends_a_round_that_waits_for_somebody_elses_lock(data, monkeypatc
 
 
 def test_a_stop_during_the_first_load_ends_it(legacy):
-    from stillme.transfer.selection import Selection
-    from stillme.transfer.steps.capture import install_capture
+    from stillme.transfer.inventory.selection import Selection
+    from stillme.transfer.steps.install_capture import install_capture
 
     legacy()
     install_capture("default", Selection())

@@ -10,16 +10,16 @@ import pytest
 
 from rss.models import FetchItem
 from stillme.transfer.errors import Busy, StateError
+from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.models import FileState, QuarantinedRow
 from stillme.transfer.postgresql.locks import exclusive
-from stillme.transfer.selection import Selection
 from stillme.transfer.sqlite.capture import Health
-from stillme.transfer.steps.capture import capture_reports, install_capture, remove_capture
 from stillme.transfer.steps.cutover import CutoverOptions, check_cutover
 from stillme.transfer.steps.follow import FollowOptions, follow
+from stillme.transfer.steps.install_capture import capture_reports, install_capture, remove_capture
 from stillme.transfer.steps.load import ImportOptions, import_files
-from stillme.transfer.steps.settle import settle_by_replay
-from stillme.transfer.verify.run import VerifyOptions, verify
+from stillme.transfer.steps.wait_for_changes import settle_by_replay
+from stillme.transfer.verify.verification import VerifyOptions, verify
 
 from .equal import differences
 from .files import LEFT_OPEN

@@ -7,9 +7,9 @@ import pytest
 from stillme.transfer.errors import StateError
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.sqlite.capture import Health
-from stillme.transfer.steps.capture import capture_reports, install_capture
 from stillme.transfer.steps.follow import follow
-from stillme.transfer.verify.run import VerifyOptions, verify
+from stillme.transfer.steps.install_capture import capture_reports, install_capture
+from stillme.transfer.verify.verification import VerifyOptions, verify
 
 from .equal import differences
 from .test_follow import ALL, ONCE, write

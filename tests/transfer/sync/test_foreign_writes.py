@@ -9,9 +9,9 @@ import pytest
 from django.core.management import call_command
 
 from stillme.transfer.errors import TransferError
+from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.models import FileState, Run
 from stillme.transfer.registry import legacy_models
-from stillme.transfer.selection import Selection
 from stillme.transfer.steps.cutover import CutoverOptions, check_cutover
 from stillme.transfer.steps.follow import FollowOptions, follow
 from stillme.transfer.steps.load import ImportOptions, import_files

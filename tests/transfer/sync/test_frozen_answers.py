@@ -18,12 +18,12 @@ from knowledge.models import KnowledgeItem
 from knowledge.services import KnowledgeRetention
 from rss.models import FetchCycle, FetchItem
 from rss.services import RSSFetchHistory
-from stillme.demo.samples.legacy_writer import LegacyWriter
+from stillme.demo.samples.writers.legacy_classes import LegacyWriter
+from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.postgresql import capture as reverse
 from stillme.transfer.registry import legacy_files
-from stillme.transfer.selection import Selection
 from stillme.transfer.sqlite.capture import freeze
-from stillme.transfer.steps.capture import install_capture
+from stillme.transfer.steps.install_capture import install_capture
 from stillme.transfer.steps.syncing.live_file import LiveFile
 from stillme.transfer.steps.syncing.target_tables import every_target_table
 

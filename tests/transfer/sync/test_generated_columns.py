@@ -9,14 +9,14 @@ import pytest
 from django.db import connection
 
 from knowledge.models import KnowledgeItem, LearningSession
-from stillme.transfer.models_sync import CarriedCell
+from stillme.transfer.inventory.selection import Selection
+from stillme.transfer.models import CarriedCell
 from stillme.transfer.registry import legacy_models
-from stillme.transfer.selection import Selection
-from stillme.transfer.sqlite.drift import find_drift
-from stillme.transfer.sqlite.huge_cell import HUGE_BYTES
-from stillme.transfer.sqlite.schema import read_schema
-from stillme.transfer.steps.capture import install_capture
+from stillme.transfer.sqlite.reading.huge_cells import HUGE_BYTES
+from stillme.transfer.sqlite.schema.drift import find_drift
+from stillme.transfer.sqlite.schema.found import read_schema
 from stillme.transfer.steps.follow import FollowOptions, follow
+from stillme.transfer.steps.install_capture import install_capture
 from tests.transfer.load.support import run_import
 from tests.transfer.verify.support import judge
 

@@ -22,7 +22,7 @@ from django.db import connection
 
 from accuracy.models import AccuracyScore
 from knowledge.models import KnowledgeItem, LearningSession
-from stillme.demo.samples.writer import expected_state
+from stillme.demo.samples.writers.live import expected_state
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.postgresql.copy import fetch_all
 from stillme.transfer.registry import legacy_files
@@ -43,7 +43,7 @@ def start_writer(data, log, seconds, seed):
     arguments += ["--idle", "0.1"]
     arguments += ["--log", str(log), "--seed", str(seed)]
     return subprocess.Popen(
-        [sys.executable, "-m", "stillme.demo.samples.writer", *arguments],
+        [sys.executable, "-m", "stillme.demo.samples.writers.live", *arguments],
         stdout=subprocess.DEVNULL,
     )
 

@@ -9,7 +9,7 @@ import pytest
 
 from stillme.transfer import kinds
 from stillme.transfer.kinds import Stamp
-from stillme.transfer.sqlite.clock import Clock
+from stillme.transfer.sqlite.clock.file_clock import Clock
 from stillme.transfer.steps.kinds.base import Rendered
 from stillme.transfer.steps.kinds.documents import ascii_json
 from stillme.transfer.steps.switching.legacy_format import extra_cells, render

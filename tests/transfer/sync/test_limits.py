@@ -16,16 +16,16 @@ from django.core.management import call_command
 from django.db import DatabaseError, OperationalError, connection, connections
 
 from knowledge.models import KnowledgeItem
-from stillme.demo.samples.legacy_writer import LegacyWriter
+from stillme.demo.samples.writers.legacy_classes import LegacyWriter
 from stillme.transfer.errors import LegacyFileError, TransferError
 from stillme.transfer.postgresql import capture as reverse
 from stillme.transfer.registry import legacy_files
 from stillme.transfer.sqlite.capture.freeze import FOR_GOOD, frozen_until, has_freeze
-from stillme.transfer.steps import cutover, restore, rollback
+from stillme.transfer.steps import cutover, restore_over_live, rollback
 from stillme.transfer.steps.follow import FollowOptions, follow
 from stillme.transfer.steps.switching import thaw, to_legacy, to_target
 from stillme.transfer.steps.syncing.target_tables import target_tables
-from stillme.transfer.verify.tail import TailJudge
+from stillme.transfer.verify.tables.live_rows import TailJudge
 
 from .equal import differences
 from .old_and_new import assert_files_take_writes
@@ -447,7 +447,7 @@ def test_a_backup_of_files_that_take_writes_says_nothing_of_it(data, tmp_path):
 def test_a_restore_that_cannot_begin_leaves_postgresql_in_charge(live, tmp_path, monkeypatch):
     folder = tmp_path / "backup"
     run("backup_sqlite", "--to", str(folder), "--no-vectors")
-    monkeypatch.setattr(restore, "PATIENCE", 0.3)
+    monkeypatch.setattr(restore_over_live, "PATIENCE", 0.3)
     command = ("rollback_migration", "--to-backup", str(folder), "--yes")
     with locked(live / "accuracy_scores.db"):
         status, text = run(*command)
@@ -457,10 +457,10 @@ def test_a_restore_that_cannot_begin_leaves_postgresql_in_charge(live, tmp_path,
         raise LegacyFileError(f"{path} cannot be written.")
 
     with monkeypatch.context() as patch:
-        patch.setattr(restore, "_copy_over", fail)
+        patch.setattr(restore_over_live, "_copy_over", fail)
         assert run(*command)[0] == 2
     KnowledgeItem.objects.create(content="written", source="y", knowledge_type="z")
-    copy_over = restore._copy_over
+    copy_over = restore_over_live._copy_over
 
     def fail_in_the_middle(copy, path):
         if path.name.startswith("accuracy"):
@@ -468,7 +468,7 @@ def test_a_restore_that_cannot_begin_leaves_postgresql_in_charge(live, tmp_path,
         copy_over(copy, path)
 
     with monkeypatch.context() as patch:
-        patch.setattr(restore, "_copy_over", fail_in_the_middle)
+        patch.setattr(restore_over_live, "_copy_over", fail_in_the_middle)
         status, text = run(*command)
     assert (status, "Restored until then: knowledge, continuum, rss" in text) == (2, True)
     assert reverse.is_frozen("default", target_tables(FILES))

@@ -30,14 +30,14 @@ from hypothesis.stateful import (
 from continuum.models import TierMetric
 from rss.models import FetchCycle, FetchItem
 from stillme.demo.samples.generate import make_samples
+from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.models import FileState
 from stillme.transfer.postgresql import capture as reverse
-from stillme.transfer.selection import Selection
-from stillme.transfer.steps.capture import install_capture
 from stillme.transfer.steps.follow import FollowOptions, follow
+from stillme.transfer.steps.install_capture import install_capture
 from stillme.transfer.steps.load import ImportOptions, import_files
 from stillme.transfer.steps.switching import to_legacy, to_target
-from stillme.transfer.steps.syncing import states
+from stillme.transfer.steps.syncing import file_states
 from stillme.transfer.steps.syncing.target_tables import target_tables
 
 from .equal import differences
@@ -159,7 +159,7 @@ class Migration(RuleBasedStateMachine):
     @precondition(lambda self: not self.live)
     @rule()
     def follower_is_killed(self):
-        with mock.patch.object(states, "advance", killed), suppress(Killed):
+        with mock.patch.object(file_states, "advance", killed), suppress(Killed):
             follow(FollowOptions(once=True))
         connection.close()
 

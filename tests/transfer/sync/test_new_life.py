@@ -13,13 +13,13 @@ from accuracy.models import AccuracyScore
 from continuum.models import TierAudit
 from knowledge.models import KnowledgeItem
 from rss.models import FetchItem
-from stillme.transfer import quarantine
 from stillme.transfer.findings import FindingKind
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.postgresql.capture import as_replay
+from stillme.transfer.quarantine import decisions
 from stillme.transfer.reports.advice import advice
 from stillme.transfer.steps.follow import FollowOptions, follow
-from stillme.transfer.verify.run import VerifyOptions, verify
+from stillme.transfer.verify.verification import VerifyOptions, verify
 
 from .switching import cut_over, roll_back
 from .test_follow import write
@@ -32,7 +32,7 @@ def judge(**options):
 @pytest.fixture
 def decided(data):
     """Followed, nothing open: the judge is content."""
-    quarantine.accept("default", QuarantinedRow.objects.filter(status="open"), "seen")
+    decisions.accept("default", QuarantinedRow.objects.filter(status="open"), "seen")
     assert judge().exit_status == 0
     return data
 
@@ -168,8 +168,8 @@ def test_rows_come_out_of_quarantine_while_live(switched):
     QuarantinedRow.objects.filter(pk=row.pk).update(status="open")
     row.refresh_from_db()
     value = ("0.5", "real") if row.column == "accuracy_score" else ("mended", "text")
-    quarantine.edit("default", row, row.column, *value)
-    quarantine.retry("default", [row])
+    decisions.edit("default", row, row.column, *value)
+    decisions.retry("default", [row])
     assert judge().findings.kept == []
 
 

@@ -9,12 +9,12 @@ from hashlib import sha256
 import pytest
 from django.db import connection
 
+from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.kinds import TextKey
 from stillme.transfer.registry import legacy_models
-from stillme.transfer.selection import Selection
-from stillme.transfer.steps.capture import install_capture
 from stillme.transfer.steps.follow import FollowOptions, follow
-from stillme.transfer.verify.run import VerifyOptions, verify
+from stillme.transfer.steps.install_capture import install_capture
+from stillme.transfer.verify.verification import VerifyOptions, verify
 from tests.transfer.load.support import FILES, run_import
 
 from .equal import differences

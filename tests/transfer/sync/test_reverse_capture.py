@@ -7,7 +7,7 @@ from django.db import DatabaseError, connection, transaction
 
 from knowledge.models import KnowledgeItem
 from rss.models import FetchCycle
-from stillme.transfer.models_sync import ReverseChange
+from stillme.transfer.models import ReverseChange
 from stillme.transfer.postgresql import capture as reverse
 from stillme.transfer.postgresql.capture import Health
 from stillme.transfer.steps.syncing.target_tables import target_tables

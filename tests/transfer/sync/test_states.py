@@ -11,15 +11,15 @@ from django.conf import settings
 
 from stillme.transfer.errors import StateError
 from stillme.transfer.findings import FindingKind
+from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.reports.advice import advice
-from stillme.transfer.selection import Selection
 from stillme.transfer.steps import rollback
-from stillme.transfer.steps.capture import install_capture, remove_capture
 from stillme.transfer.steps.cutover import check_cutover
 from stillme.transfer.steps.follow import FollowOptions, follow
+from stillme.transfer.steps.install_capture import install_capture, remove_capture
 from stillme.transfer.steps.load import ImportOptions, import_files
 from stillme.transfer.steps.status import overview
-from stillme.transfer.steps.syncing.states import NEXT_STEP, WAYS, Action, State, standing
+from stillme.transfer.steps.syncing.file_states import NEXT_STEP, WAYS, Action, State, standing
 
 from .switching import cut_over, options, roll_back
 

@@ -10,7 +10,7 @@ import pytest
 from stillme.transfer.errors import TransferError
 from stillme.transfer.registry import LegacyFile
 from stillme.transfer.sqlite.capture import install
-from stillme.transfer.sqlite.snapshot import take_snapshot
+from stillme.transfer.sqlite.copying.snapshot import take_snapshot
 from stillme.transfer.steps.switching.unseen import Unseen, _Watch
 from stillme.transfer.steps.syncing.live_file import LiveFile
 

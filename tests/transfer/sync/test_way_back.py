@@ -13,14 +13,13 @@ from accuracy.models import AccuracyScore
 from continuum.models import TierMetric
 from knowledge.models import KnowledgeItem
 from rss.models import FetchCycle, FetchItem
-from stillme.transfer import quarantine
 from stillme.transfer.errors import StateError, TransferError
-from stillme.transfer.models import FileState, QuarantinedRow
-from stillme.transfer.models_sync import CarriedCell, ReverseChange
+from stillme.transfer.inventory.selection import Selection
+from stillme.transfer.models import CarriedCell, FileState, QuarantinedRow, ReverseChange
 from stillme.transfer.postgresql import capture as reverse
-from stillme.transfer.selection import Selection
-from stillme.transfer.steps.capture import install_capture
+from stillme.transfer.quarantine import decisions
 from stillme.transfer.steps.follow import FollowOptions, follow
+from stillme.transfer.steps.install_capture import install_capture
 from stillme.transfer.steps.rollback import plan_rollback
 from stillme.transfer.steps.switching import to_legacy
 
@@ -270,9 +269,9 @@ def test_quarantine_can_be_retried_after_the_rollback(data):
     cut_over()
     roll_back()
     row = QuarantinedRow.objects.get(table="rss_fetch_items", key="3", status="open")
-    quarantine.edit("default", row, "title", "mended", "text")
+    decisions.edit("default", row, "title", "mended", "text")
     row.refresh_from_db()
-    assert quarantine.retry("default", [row]).loaded == (row.pk,)
+    assert decisions.retry("default", [row]).loaded == (row.pk,)
     assert FetchItem.objects.get(pk=3).item_title == "mended"
     with pytest.raises(DatabaseError, match="moved back"):
         FetchItem.objects.filter(pk=3).update(item_title="anybody")
@@ -283,9 +282,9 @@ def test_a_quarantine_retry_after_the_cut_over_is_carried_back(data):
     follow(FollowOptions(once=True))
     cut_over()
     row = QuarantinedRow.objects.get(table="rss_fetch_items", key="3", status="open")
-    quarantine.edit("default", row, "title", "mended", "text")
+    decisions.edit("default", row, "title", "mended", "text")
     row.refresh_from_db()
-    assert quarantine.retry("default", [row]).loaded == (row.pk,)
+    assert decisions.retry("default", [row]).loaded == (row.pk,)
     assert ReverseChange.objects.filter(key="3").exists()
 
 

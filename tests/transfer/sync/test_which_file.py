@@ -15,16 +15,16 @@ from django.db import connection
 
 from stillme.demo.samples import make_samples
 from stillme.transfer.errors import LedgerMismatch, StateError, TransferError
+from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.models import FileState
-from stillme.transfer.selection import Selection
 from stillme.transfer.steps import cutover, rollback
-from stillme.transfer.steps.capture import install_capture, remove_capture
 from stillme.transfer.steps.cutover import CutoverOptions, check_cutover
 from stillme.transfer.steps.follow import FollowOptions, follow
+from stillme.transfer.steps.install_capture import install_capture, remove_capture
 from stillme.transfer.steps.load import ImportOptions, import_files
-from stillme.transfer.steps.moving import moved_files
+from stillme.transfer.steps.note_moved import moved_files
 from stillme.transfer.steps.status import overview
-from stillme.transfer.verify.run import VerifyOptions, verify
+from stillme.transfer.verify.verification import VerifyOptions, verify
 
 from .equal import differences
 from .switching import cut_over, options, roll_back
@@ -378,7 +378,7 @@ def test_changes_that_another_target_took_out_of_the_log_are_missed(old):
 
 def test_a_killed_install_is_repeated(legacy, monkeypatch):
     """Killed between the triggers and the ledger: the same command again knows its own file."""
-    from stillme.transfer.steps import capture
+    from stillme.transfer.steps import install_capture as capture
 
     legacy()
     with monkeypatch.context() as patch:

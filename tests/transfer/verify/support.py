@@ -13,12 +13,12 @@ from django.db import connections, transaction
 from django.test import override_settings
 
 from stillme.transfer.findings import Finding
+from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.models import QuarantinedRow
-from stillme.transfer.quarantine import accept
+from stillme.transfer.quarantine.decisions import accept
 from stillme.transfer.registry import legacy_models
-from stillme.transfer.selection import Selection
 from stillme.transfer.verify.result import VerifyResult
-from stillme.transfer.verify.run import VerifyOptions, verify
+from stillme.transfer.verify.verification import VerifyOptions, verify
 from tests.empty_database import delete_rows
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
-from stillme.transfer.selection import Selection
+from stillme.transfer.inventory.selection import Selection
 from tests.transfer.load.support import model_of
 from tests.transfer.load.test_rows import import_whatever, tables
 from tests.transfer.verify.support import empty_target, judge

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stillme.transfer.verify.document_blocks import DocumentBlock
+from stillme.transfer.verify.sides.json_blocks import DocumentBlock
 from tests.transfer.load.support import query
 
 pytestmark = pytest.mark.django_db

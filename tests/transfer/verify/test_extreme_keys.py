@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from stillme.demo.samples import make_samples
+from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.models import KeptCell, Run
-from stillme.transfer.selection import Selection
 from tests.transfer.load.support import change, query, run_import
 from tests.transfer.verify.support import accept_all, judge, undone
 

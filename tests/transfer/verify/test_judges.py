@@ -12,8 +12,10 @@ import pytest
 
 from stillme.demo.samples import make_samples
 from stillme.transfer.errors import TransferError
-from stillme.transfer.verify import files, judges, target_block
+from stillme.transfer.verify import judged_files
 from stillme.transfer.verify.result import VerifyResult
+from stillme.transfer.verify.sides import target_blocks
+from stillme.transfer.verify.tables import judge_processes
 from tests.transfer.load.support import query, run_import
 from tests.transfer.verify.support import judge
 
@@ -28,7 +30,7 @@ def loaded(
     make_samples(tmp_path, rows=60)
     use_legacy_files(tmp_path)
     run_import()
-    monkeypatch.setattr("stillme.transfer.verify.tables.PART_ROWS", 10)
+    monkeypatch.setattr("stillme.transfer.verify.tables.table_levels.PART_ROWS", 10)
 
 
 def said(result: VerifyResult) -> dict[str, Any]:
@@ -61,7 +63,9 @@ def test_the_next_file_is_handed_out_before_one_is_judged(
 ) -> None:
     order: list[str] = []
     for name in ("begin", "end"):
-        monkeypatch.setattr(files.FileWork, name, noted(getattr(files.FileWork, name), order))
+        monkeypatch.setattr(
+            judged_files.FileWork, name, noted(getattr(judged_files.FileWork, name), order)
+        )
     judge(jobs=2)
     assert [each[0] for each in order] == list("bbebebee")
 
@@ -82,7 +86,7 @@ def test_a_killed_process_ends_the_run_with_a_sentence(
     def die(*_: object) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
 
-    monkeypatch.setattr(judges.TableJudge, "judge", die)
+    monkeypatch.setattr(judge_processes.TableJudge, "judge", die)
     before = query("SELECT count(*) FROM transfer.proof")
     with pytest.raises(TransferError, match="killed"):
         judge(jobs=2)
@@ -95,7 +99,7 @@ def test_a_far_server_tells_the_hash_of_its_lines(
     query("UPDATE knowledge.knowledge_items SET source = source || '!' WHERE id % 7 = 0")
     near = judge()
     asked: list[bool] = []
-    monkeypatch.setattr(target_block, "is_near", lambda alias: bool(asked.append(True)))
+    monkeypatch.setattr(target_blocks, "is_near", lambda alias: bool(asked.append(True)))
     assert said(judge()) == said(near)
     assert asked
     assert near.findings.total
@@ -106,8 +110,8 @@ def test_lines_that_are_too_many_bytes_stay_where_they_are(
 ) -> None:
     """Such a block is judged cell by cell."""
     usual = judge()
-    monkeypatch.setattr(target_block, "_MOST_BYTES", 100)
-    monkeypatch.setattr(target_block, "is_near", lambda alias: True)
+    monkeypatch.setattr(target_blocks, "_MOST_BYTES", 100)
+    monkeypatch.setattr(target_blocks, "is_near", lambda alias: True)
     careful = judge()
     assert (careful.verdict, careful.findings.total) == (usual.verdict, usual.findings.total)
     assert sum(t.by_digest for t in careful.tables) < sum(t.by_digest for t in usual.tables)

@@ -8,8 +8,8 @@ import pytest
 
 from stillme.transfer.errors import TransferError
 from stillme.transfer.findings import FindingKind
-from stillme.transfer.verify.keys import verify_keys
-from stillme.transfer.verify.run import VerifyOptions, verify
+from stillme.transfer.verify.tables.chosen_rows import verify_keys
+from stillme.transfer.verify.verification import VerifyOptions, verify
 from tests.transfer.load.support import query
 from tests.transfer.verify.support import undone
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stillme.transfer.verify.sample import confidence_sentence
+from stillme.transfer.verify.tables.sample import confidence_sentence
 from tests.transfer.load.support import change, query
 from tests.transfer.verify.support import judge, legacy_folder, undone
 
@@ -63,7 +63,7 @@ def test_a_text_that_postgresql_cannot_hold_is_judged_alone(
 
 @pytest.fixture
 def in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stillme.transfer.verify.tables.PART_ROWS", 10)
+    monkeypatch.setattr("stillme.transfer.verify.tables.table_levels.PART_ROWS", 10)
 
 
 @pytest.mark.parametrize(

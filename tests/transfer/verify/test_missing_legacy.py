@@ -14,8 +14,8 @@ from django.core.management import call_command
 
 from stillme.transfer.errors import LegacyFileError
 from stillme.transfer.findings import FindingKind
+from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.registry import legacy_models
-from stillme.transfer.selection import Selection
 from stillme.transfer.steps.cutover import CutoverOptions, check_cutover
 from stillme.transfer.steps.status import overview
 from stillme.transfer.verify.result import VerifyResult

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from stillme.demo.samples import make_samples
-from stillme.transfer.verify.document_blocks import DocumentBlock
-from stillme.transfer.verify.documents import expected_tree, is_same_tree, target_tree
+from stillme.transfer.verify.kinds.json_documents import expected_tree, is_same_tree, target_tree
+from stillme.transfer.verify.sides.json_blocks import DocumentBlock
 from tests.transfer.load.support import change, query, run_import
 from tests.transfer.verify.support import (
     close_database,

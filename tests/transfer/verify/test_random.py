@@ -13,10 +13,10 @@ import pytest
 
 from stillme.transfer import kinds
 from stillme.transfer.findings import FindingKind
+from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.legacy import LegacyModel
 from stillme.transfer.mapping import split_table
 from stillme.transfer.registry import legacy_models
-from stillme.transfer.selection import Selection
 from tests.transfer.load.support import query
 from tests.transfer.verify.support import judge, undone
 
@@ -210,7 +210,7 @@ def _documents() -> list[tuple[str, str, bool]]:
 
 @pytest.mark.parametrize(("legacy", "target", "equal"), _documents())
 def test_documents(legacy: str, target: str, equal: bool) -> None:
-    from stillme.transfer.verify.documents import expected_tree, target_tree
+    from stillme.transfer.verify.kinds.json_documents import expected_tree, target_tree
 
     wanted: Any = expected_tree(legacy)[0]
     assert (target_tree(target) == wanted) is equal

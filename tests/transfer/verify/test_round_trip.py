@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from stillme.demo.samples import make_samples
-from stillme.demo.samples.hostile import make_hostile
+from stillme.demo.samples.hostile.files import make_hostile
 from stillme.transfer.findings import FindingKind
 from tests.transfer.load.support import query, run_import
 from tests.transfer.verify.support import judge, undone

@@ -16,11 +16,11 @@ from stillme.demo.samples import make_samples
 from stillme.transfer.kinds import Date, Timestamp
 from stillme.transfer.mapping import TableMapping, map_table
 from stillme.transfer.registry import legacy_models
-from stillme.transfer.sqlite import parts
-from stillme.transfer.sqlite.parts import Scan, scan_in_parts, scan_on
-from stillme.transfer.sqlite.schema import read_schema
-from stillme.transfer.verify.local_clock import find_clock, row_minutes_sql
-from stillme.transfer.verify.units import number_units
+from stillme.transfer.sqlite.reading import scan_parts
+from stillme.transfer.sqlite.reading.scan_parts import Scan, scan_in_parts, scan_on
+from stillme.transfer.sqlite.schema.found import read_schema
+from stillme.transfer.verify.kinds.local_clock import find_clock, row_minutes_sql
+from stillme.transfer.verify.kinds.number_units import number_units
 
 ITEMS = "rss_fetch_items"
 
@@ -36,7 +36,7 @@ def scan(rss: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPa
     """Through the connection that is open, or side by side."""
     if request.param == "one part":
         return request.getfixturevalue("open_file_scan")  # type: ignore[no-any-return]
-    monkeypatch.setattr(parts, "_LEAST_ROWIDS", 10)
+    monkeypatch.setattr(scan_parts, "_LEAST_ROWIDS", 10)
     return partial(scan_in_parts, rss, threads=3)
 
 

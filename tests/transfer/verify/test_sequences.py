@@ -11,7 +11,7 @@ from django.db import connections
 
 from knowledge.models import KnowledgeItem
 from stillme.demo.samples import make_samples
-from stillme.transfer.verify.sequences import check_sequence
+from stillme.transfer.verify.structure.sequences import check_sequence
 from tests.transfer.load.support import change, query, run_import
 from tests.transfer.verify.support import judge
 

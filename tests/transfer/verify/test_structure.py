@@ -13,7 +13,7 @@ import pytest
 from django.db import connection
 
 from stillme.transfer.findings import FindingKind
-from stillme.transfer.selection import Selection
+from stillme.transfer.inventory.selection import Selection
 from tests.transfer.load.support import query
 from tests.transfer.verify.support import file_of, judge, undone
 

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 
-from stillme.transfer import quarantine
-from stillme.transfer.console.figures import page_figures
+from stillme.transfer.console.dashboard.figures import page_figures
 from stillme.transfer.models import QuarantinedRow
+from stillme.transfer.quarantine import decisions
 from tests.transfer.load.support import change, run_import
 from tests.transfer.verify.support import accept_all
 
@@ -76,8 +76,8 @@ def test_all_say_the_same(legacy: Path) -> None:
     assert len(set(before.values())) == 1, before
     mended = QuarantinedRow.objects.filter(table="knowledge_items", column="content")[:2]
     for row in mended:
-        quarantine.edit("default", row, "content", "mended", "text")
-        assert quarantine.retry("default", [row]).loaded
+        decisions.edit("default", row, "content", "mended", "text")
+        assert decisions.retry("default", [row]).loaded
     accept_all()
     after = everywhere()
     assert len(set(after.values())) == 1, after

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from stillme.demo.samples import make_samples
-from stillme.demo.samples.hostile import make_hostile
+from stillme.demo.samples.hostile.files import make_hostile
 from stillme.transfer.mapping import Unfilled
-from stillme.transfer.sqlite.snapshot import take_snapshot
-from stillme.transfer.verify.cases import make_cases
+from stillme.transfer.sqlite.copying.snapshot import take_snapshot
+from stillme.transfer.verify.tables.table_cases import make_cases
 from tests.transfer.load.support import FILES, change, query, run_import
 from tests.transfer.verify.support import accept_all, judge
 

@@ -12,17 +12,18 @@ from django.core.management import call_command
 from django.db import connection
 from django.utils import timezone
 
-from stillme.transfer import proofs, quarantine
-from stillme.transfer.console.figures import page_figures
+from stillme.transfer.console.dashboard.figures import page_figures
 from stillme.transfer.errors import LegacyFileError
-from stillme.transfer.ledger import close_dead_writers, finish_run, start_run
+from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.models import Proof, QuarantinedRow, Run, WriteMark
+from stillme.transfer.quarantine import decisions
+from stillme.transfer.records import proofs
+from stillme.transfer.records.ledger import close_dead_writers, finish_run, start_run
 from stillme.transfer.registry import legacy_files
-from stillme.transfer.selection import Selection
-from stillme.transfer.steps.accounted_lines import RED
-from stillme.transfer.steps.readiness_list import go_list
+from stillme.transfer.steps.readiness.accounted_lines import RED
+from stillme.transfer.steps.readiness.go_no_go import go_list
 from stillme.transfer.steps.status import overview
-from stillme.transfer.verify import run as verification
+from stillme.transfer.verify import verification
 from tests.transfer.load.support import FILES, change, query, run_import
 from tests.transfer.verify.support import accept_all, judge
 
@@ -127,13 +128,13 @@ def _row() -> QuarantinedRow:
 
 def _accepted(data: Path) -> None:
     judge()
-    quarantine.accept("default", [_row()], "again")
+    decisions.accept("default", [_row()], "again")
 
 
 def _edited(data: Path) -> None:
     judge()
     row = _row()
-    quarantine.edit("default", row, row.column, "mended", "text")
+    decisions.edit("default", row, row.column, "mended", "text")
 
 
 def _retried(data: Path) -> None:
@@ -143,9 +144,9 @@ def _retried(data: Path) -> None:
     accept_all()
     judge()
     row = QuarantinedRow.objects.get(table="knowledge_items", key="4")
-    quarantine.edit("default", row, "content", "mended", "text")
+    decisions.edit("default", row, "content", "mended", "text")
     QuarantinedRow.objects.update(decided_at=timezone.now().replace(year=2000))
-    assert quarantine.retry("default", [row]).loaded
+    assert decisions.retry("default", [row]).loaded
 
 
 def _another_place(data: Path) -> None:
@@ -299,7 +300,7 @@ def test_the_identity_may_be_hidden(data: Path) -> None:
         try:
             cursor.execute("CREATE ROLE stillme_blind NOLOGIN")
             cursor.execute("SET ROLE stillme_blind")
-            from stillme.transfer.cluster import cluster_id
+            from stillme.transfer.records.database_identity import cluster_id
 
             assert cluster_id("default").startswith("unknown/")
         finally:

@@ -7,7 +7,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from stillme.demo.story import tell
-from stillme.transfer.command import TransferCommand
+from stillme.transfer.management.base import TransferCommand
 
 
 class Command(TransferCommand):

@@ -8,7 +8,7 @@ from django.core.management import call_command
 from django.core.management.base import CommandParser
 
 from stillme.ops.distribute import Plan, distribute, plan_distribution
-from stillme.transfer.command import TransferCommand
+from stillme.transfer.management.base import TransferCommand
 
 DIFFERENCES = 1
 

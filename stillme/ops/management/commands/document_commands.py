@@ -9,8 +9,8 @@ from django.conf import settings
 from django.core.management.base import CommandParser
 
 from stillme.ops.command_pages import command_page
-from stillme.transfer.command import TransferCommand, given_path
 from stillme.transfer.errors import TransferError
+from stillme.transfer.management.base import TransferCommand, given_path
 
 
 class Command(TransferCommand):

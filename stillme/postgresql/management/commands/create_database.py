@@ -8,8 +8,8 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import DEFAULT_DB_ALIAS
 from django.db.utils import Error
 
+from stillme.postgresql.connecting.explain import explain_operational_error
 from stillme.postgresql.create import create_database
-from stillme.postgresql.explain import explain_operational_error
 
 
 class Command(BaseCommand):

@@ -9,13 +9,13 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import CommandParser
 
-from stillme.transfer.command import A_FILE, TransferCommand, given_path
 from stillme.transfer.errors import TransferError
-from stillme.transfer.reports.progress import RunProgress
-from stillme.transfer.reports.terminal_backup import render_backup, render_check, render_restore
-from stillme.transfer.selection import Selection
-from stillme.transfer.steps.backup import back_up, check_backup
-from stillme.transfer.steps.backup_restore import restore_backup
+from stillme.transfer.inventory.selection import Selection
+from stillme.transfer.management.base import A_FILE, TransferCommand, given_path
+from stillme.transfer.reports.terminal.backups import render_backup, render_check, render_restore
+from stillme.transfer.reports.terminal.progress import RunProgress
+from stillme.transfer.steps.back_up import back_up, check_backup
+from stillme.transfer.steps.restore_backup import restore_backup
 
 
 class Command(TransferCommand):

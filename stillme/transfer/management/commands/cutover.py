@@ -6,16 +6,16 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from stillme.transfer.command import TransferCommand, given_path
 from stillme.transfer.errors import TransferError
+from stillme.transfer.management.base import TransferCommand, given_path
 from stillme.transfer.reports.json_text import print_json
-from stillme.transfer.reports.terminal_switch import render_cutover, render_list
-from stillme.transfer.reports.terminal_sync import SyncProgress
-from stillme.transfer.steps.accounted_lines import YELLOW
+from stillme.transfer.reports.terminal.switching import render_cutover, render_list
+from stillme.transfer.reports.terminal.syncing import SyncProgress
 from stillme.transfer.steps.cutover import CutoverOptions, check_cutover, cut_over
-from stillme.transfer.steps.readiness_list import OVERRIDES, is_go
+from stillme.transfer.steps.readiness.accounted_lines import YELLOW
+from stillme.transfer.steps.readiness.go_no_go import OVERRIDES, is_go
 from stillme.transfer.steps.switching.limit import check_limit
-from stillme.transfer.verify.tail import TailJudge
+from stillme.transfer.verify.tables.live_rows import TailJudge
 
 
 class Command(TransferCommand):

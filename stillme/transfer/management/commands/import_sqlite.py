@@ -9,10 +9,10 @@ from typing import Any
 from django.core.management.base import CommandParser
 from rich.markup import escape
 
-from stillme.transfer.command import A_FILE, TransferCommand
-from stillme.transfer.deletions import FEW, SHARE, Deletion
-from stillme.transfer.reports.terminal_import import ImportProgress, render_import
-from stillme.transfer.selection import Selection
+from stillme.transfer.inventory.deletions import FEW, SHARE, Deletion
+from stillme.transfer.inventory.selection import Selection
+from stillme.transfer.management.base import A_FILE, TransferCommand
+from stillme.transfer.reports.terminal.imports import ImportProgress, render_import
 from stillme.transfer.steps.load import CHUNK_ROWS, ImportOptions, import_files
 
 

@@ -7,12 +7,12 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from stillme.transfer.command import A_FILE, TransferCommand, given_path
 from stillme.transfer.errors import TransferError
-from stillme.transfer.reports.markdown_inspect import inspection_markdown
-from stillme.transfer.reports.schema_doc import schema_document
-from stillme.transfer.reports.terminal_inspect import InspectProgress, render_inspection
-from stillme.transfer.selection import Selection
+from stillme.transfer.inventory.selection import Selection
+from stillme.transfer.management.base import A_FILE, TransferCommand, given_path
+from stillme.transfer.reports.inspection_page import inspection_markdown
+from stillme.transfer.reports.schema.document import schema_document
+from stillme.transfer.reports.terminal.inspection import InspectProgress, render_inspection
 from stillme.transfer.steps.inspect import inspect_files
 
 

@@ -7,12 +7,12 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from stillme.transfer.command import A_FILE, TransferCommand
 from stillme.transfer.errors import TransferError
-from stillme.transfer.inventory import open_lines
-from stillme.transfer.reports.inventory import render_inventory
-from stillme.transfer.steps.loading.readiness import check_target
-from stillme.transfer.take_inventory import leave, live_inventory, reopen
+from stillme.transfer.inventory.entries import open_lines
+from stillme.transfer.inventory.taking import leave, live_inventory, reopen
+from stillme.transfer.management.base import A_FILE, TransferCommand
+from stillme.transfer.reports.terminal.inventory import render_inventory
+from stillme.transfer.steps.loading.target_ready import check_target
 
 
 class Command(TransferCommand):

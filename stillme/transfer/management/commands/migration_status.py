@@ -6,9 +6,9 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from stillme.transfer.command import TransferCommand
+from stillme.transfer.management.base import TransferCommand
 from stillme.transfer.reports.json_text import print_json
-from stillme.transfer.reports.terminal_switch import render_status
+from stillme.transfer.reports.terminal.switching import render_status
 from stillme.transfer.steps.status import overview
 
 

@@ -7,12 +7,12 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from stillme.transfer import quarantine
-from stillme.transfer.command import TransferCommand
 from stillme.transfer.errors import TransferError
 from stillme.transfer.keys import whole_key
-from stillme.transfer.reports import terminal_quarantine as report
-from stillme.transfer.steps.loading.readiness import check_target
+from stillme.transfer.management.base import TransferCommand
+from stillme.transfer.quarantine import decisions
+from stillme.transfer.reports.terminal import quarantine as report
+from stillme.transfer.steps.loading.target_ready import check_target
 
 
 def _row_id(text: str) -> int:
@@ -65,24 +65,24 @@ class Command(TransferCommand):
     def _list(self, options: dict[str, Any]) -> int:
         self.check_positive(options, "limit")
         status = "" if options["status"] == "all" else options["status"]
-        if status not in ("", *quarantine.Status.values):
+        if status not in ("", *decisions.Status.values):
             raise TransferError(f"There is no status {status!r}: open, repaired, accepted or all.")
         self._check_names(options)
-        rows = quarantine.select_rows(
+        rows = decisions.select_rows(
             "default", reason=options["reason"], table=options["table"], status=status
         )
         report.render_list(
             self.console,
             rows[: options["limit"]],
             len(rows),
-            quarantine.summary("default"),
+            decisions.summary("default"),
             options["format"],
         )
         return 0
 
     def _check_names(self, options: dict[str, Any]) -> None:
         """Raises TransferError where no row in quarantine has that reason or table."""
-        found = quarantine.summary("default")
+        found = decisions.summary("default")
         for name in ("reason", "table"):
             known = sorted({str(line[name]) for line in found})
             asked = options[name]
@@ -106,14 +106,14 @@ class Command(TransferCommand):
         storage = options["storage"] if options["value"] is not None else "null"
         rows = self._chosen(options)
         for row in rows:
-            quarantine.edit("default", row, options["column"], options["value"], storage)
+            decisions.edit("default", row, options["column"], options["value"], storage)
         report.render_edits(self.console, rows, options["column"], options["format"])
         return 0
 
     def _retry(self, options: dict[str, Any]) -> int:
         rows = self._chosen(options)
         with self.working(f"Retrying {len(rows):,} rows"):
-            result = quarantine.retry("default", rows)
+            result = decisions.retry("default", rows)
         report.render_retry(self.console, result, options["format"])
         return 1 if result.still else 0
 
@@ -123,7 +123,7 @@ class Command(TransferCommand):
         edited = [] if options["ids"] else [row.pk for row in rows if row.repairs]
         with self.working(f"Accepting {len(rows) - len(edited):,} rows"):
             chosen = [row for row in rows if row.pk not in set(edited)]
-            done = quarantine.accept("default", chosen, options["note"])
+            done = decisions.accept("default", chosen, options["note"])
         report.render_accept(self.console, done, edited, options["format"])
         return 1 if edited else 0
 
@@ -133,6 +133,6 @@ class Command(TransferCommand):
                 "Say which rows: ids, --reason or --table; `manage.py quarantine list` shows them."
             )
         self._check_names(options)
-        return quarantine.select_rows(
+        return decisions.select_rows(
             "default", ids=options["ids"], reason=options["reason"], table=options["table"]
         )

@@ -6,12 +6,12 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from stillme.transfer.command import TransferCommand
-from stillme.transfer.reports.terminal_rehearsal import render_rehearsal
-from stillme.transfer.reports.terminal_sync import SyncProgress
+from stillme.transfer.management.base import TransferCommand
+from stillme.transfer.reports.terminal.rehearsal import render_rehearsal
+from stillme.transfer.reports.terminal.syncing import SyncProgress
 from stillme.transfer.steps.rehearse import rehearse
-from stillme.transfer.verify.run import VerifyOptions, verify
-from stillme.transfer.verify.tail import TailJudge
+from stillme.transfer.verify.tables.live_rows import TailJudge
+from stillme.transfer.verify.verification import VerifyOptions, verify
 
 
 class Command(TransferCommand):

@@ -6,12 +6,12 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from stillme.transfer.command import TransferCommand, given_path
 from stillme.transfer.errors import TransferError
+from stillme.transfer.management.base import TransferCommand, given_path
 from stillme.transfer.reports.json_text import print_json
-from stillme.transfer.reports.terminal_switch import render_restore, render_rollback
-from stillme.transfer.reports.terminal_sync import SyncProgress
-from stillme.transfer.steps.restore import plan_restore, restore
+from stillme.transfer.reports.terminal.switching import render_restore, render_rollback
+from stillme.transfer.reports.terminal.syncing import SyncProgress
+from stillme.transfer.steps.restore_over_live import plan_restore, restore
 from stillme.transfer.steps.rollback import (
     FREEZE_LIMIT,
     finish_interrupted,
@@ -19,7 +19,7 @@ from stillme.transfer.steps.rollback import (
     roll_back,
 )
 from stillme.transfer.steps.switching.limit import check_limit
-from stillme.transfer.verify.tail import TailJudge
+from stillme.transfer.verify.tables.live_rows import TailJudge
 
 _WORD = "restore"
 

@@ -9,17 +9,17 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from stillme.transfer.command import A_FILE, TransferCommand
-from stillme.transfer.interrupts import ending_signals
-from stillme.transfer.reports.terminal_sync import SyncProgress, render_capture, render_follow
-from stillme.transfer.selection import Selection, present_files
-from stillme.transfer.steps.capture import (
+from stillme.transfer.inventory.selection import Selection, present_files
+from stillme.transfer.management.base import A_FILE, TransferCommand
+from stillme.transfer.plumbing.interrupts import ending_signals
+from stillme.transfer.reports.terminal.syncing import SyncProgress, render_capture, render_follow
+from stillme.transfer.steps.follow import FollowOptions, follow
+from stillme.transfer.steps.install_capture import (
     capture_reports,
     install_capture,
     remove_capture,
 )
-from stillme.transfer.steps.follow import FollowOptions, follow
-from stillme.transfer.steps.moving import moved_files
+from stillme.transfer.steps.note_moved import moved_files
 from stillme.transfer.steps.unfreeze import unfreeze_all
 
 

@@ -6,19 +6,19 @@ from typing import Any
 
 from django.core.management.base import CommandParser
 
-from stillme.transfer import ledger
-from stillme.transfer.command import TransferCommand, given_path
 from stillme.transfer.errors import TransferError
-from stillme.transfer.private_file import check_writable
-from stillme.transfer.reports.files_verify import (
+from stillme.transfer.inventory.selection import Selection
+from stillme.transfer.management.base import TransferCommand, given_path
+from stillme.transfer.plumbing.private_file import check_writable
+from stillme.transfer.records import ledger
+from stillme.transfer.reports.proof_files import (
     render_manifest,
     write_files,
 )
-from stillme.transfer.reports.terminal_verify import VerifyProgress, render_verify
-from stillme.transfer.selection import Selection
-from stillme.transfer.steps.settle import settle_by_replay
+from stillme.transfer.reports.terminal.proof import VerifyProgress, render_verify
+from stillme.transfer.steps.wait_for_changes import settle_by_replay
 from stillme.transfer.verify.manifest import check_manifest
-from stillme.transfer.verify.run import VerifyOptions, verify
+from stillme.transfer.verify.verification import VerifyOptions, verify
 
 
 class Command(TransferCommand):

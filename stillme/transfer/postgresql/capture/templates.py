@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 
 from stillme.transfer.conf import conf
-from stillme.transfer.quoting import quoted
+from stillme.transfer.plumbing.quoting import quoted
 
 VERSION = 1
 _OWN = conf().prefix

@@ -21,7 +21,7 @@ from stillme.transfer.sqlite.capture.templates import (
     FREEZE_PREFIX,
     freeze_triggers,
 )
-from stillme.transfer.sqlite.schema import folded
+from stillme.transfer.sqlite.schema.found import folded
 
 MESSAGE = (
     f"{conf().subject} has moved to PostgreSQL and this SQLite file takes no more writes: "

@@ -18,7 +18,7 @@ from stillme.transfer.sqlite.capture.templates import (
     capture_triggers,
     is_own_text,
 )
-from stillme.transfer.sqlite.connect import quoted
+from stillme.transfer.sqlite.reading.connect import quoted
 
 
 class Health(StrEnum):

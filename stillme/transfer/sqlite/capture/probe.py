@@ -24,7 +24,7 @@ from stillme.transfer.sqlite.capture.tables import (
     open_writable,
 )
 from stillme.transfer.sqlite.capture.templates import CHANGE_TABLE
-from stillme.transfer.sqlite.connect import quoted
+from stillme.transfer.sqlite.reading.connect import quoted
 
 _ROWS = 200
 

@@ -10,7 +10,7 @@ from stillme.transfer.keys import Key
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.capture.tables import CapturedTable, UniqueIndex
 from stillme.transfer.sqlite.capture.templates import CHANGE_TABLE
-from stillme.transfer.sqlite.connect import quoted
+from stillme.transfer.sqlite.reading.connect import quoted
 
 
 class UntriedError(Exception):

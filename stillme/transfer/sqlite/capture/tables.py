@@ -11,7 +11,13 @@ from pathlib import Path
 
 from stillme.transfer.errors import LegacyFileError
 from stillme.transfer.mapping import TableMapping
-from stillme.transfer.sqlite.connect import check_readable, explain, quoted, uri, wait_at_most
+from stillme.transfer.sqlite.reading.connect import (
+    check_readable,
+    explain,
+    quoted,
+    uri,
+    wait_at_most,
+)
 
 # A commit waits for readers at least so long, however long the work before it took.
 _FOR_THE_COMMIT = 0.1

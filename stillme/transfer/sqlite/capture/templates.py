@@ -12,7 +12,7 @@ import re
 
 from stillme.transfer.conf import conf
 from stillme.transfer.sqlite.capture.tables import CapturedTable, UniqueIndex
-from stillme.transfer.sqlite.connect import quoted
+from stillme.transfer.sqlite.reading.connect import quoted
 
 VERSION = 1
 _OWN = conf().prefix

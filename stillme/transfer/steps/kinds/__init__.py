@@ -11,7 +11,7 @@ from typing import Any
 
 from stillme.transfer import kinds
 from stillme.transfer.kinds import Kind
-from stillme.transfer.raw_cells import Raw
+from stillme.transfer.plumbing.stored_cells import Raw
 from stillme.transfer.steps.kinds.base import Cell, KindLoader, Refused, RowContext
 from stillme.transfer.steps.kinds.documents import JsonLoader
 from stillme.transfer.steps.kinds.keys import KeyLoader, ReferenceLoader

@@ -19,15 +19,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, TypeVar
 
-from stillme.transfer.csv_format import QUOTE
 from stillme.transfer.key_columns import MappedColumn
 from stillme.transfer.kinds import Kind
 from stillme.transfer.mapping import TableMapping
-from stillme.transfer.raw_cells import Raw
-from stillme.transfer.sqlite.clock import Clock
-from stillme.transfer.sqlite.common import ParentTable
-from stillme.transfer.sqlite.connect import quoted
-from stillme.transfer.sqlite.row_source import RowSource
+from stillme.transfer.plumbing.csv_format import QUOTE
+from stillme.transfer.plumbing.stored_cells import Raw
+from stillme.transfer.sqlite.clock.file_clock import Clock
+from stillme.transfer.sqlite.reading.connect import quoted
+from stillme.transfer.sqlite.reading.other_rows import ParentTable
+from stillme.transfer.sqlite.reading.row_source import RowSource
 
 K = TypeVar("K", bound=Kind)
 # The quote of a CSV line as an SQL literal, so that neighbours become one.

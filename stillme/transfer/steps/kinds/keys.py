@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from stillme.transfer import kinds
 from stillme.transfer.key_columns import MappedColumn
-from stillme.transfer.raw_cells import Raw
-from stillme.transfer.sqlite.common import has_parent, no_earlier
-from stillme.transfer.sqlite.connect import quoted
+from stillme.transfer.plumbing.stored_cells import Raw
+from stillme.transfer.sqlite.reading.connect import quoted
+from stillme.transfer.sqlite.reading.other_rows import has_parent, no_earlier
 from stillme.transfer.steps.kinds.base import Cell, K, KindLoader, Refused, RowContext, Table
 
 

@@ -12,9 +12,9 @@ from typing import Any
 
 from stillme.transfer import kinds
 from stillme.transfer.key_columns import MappedColumn
-from stillme.transfer.raw_cells import Raw
-from stillme.transfer.sqlite.clock import Clock
-from stillme.transfer.sqlite.connect import quoted
+from stillme.transfer.plumbing.stored_cells import Raw
+from stillme.transfer.sqlite.clock.file_clock import Clock
+from stillme.transfer.sqlite.reading.connect import quoted
 from stillme.transfer.steps.kinds.base import (
     Cell,
     KindLoader,

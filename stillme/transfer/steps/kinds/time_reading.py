@@ -12,9 +12,9 @@ from datetime import datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 
 from stillme.transfer.kinds import Stamp
-from stillme.transfer.raw_cells import Raw
-from stillme.transfer.sqlite.clock import Clock, Reading
-from stillme.transfer.sqlite.epochs import JULIAN, MILLISECONDS, SECONDS
+from stillme.transfer.plumbing.stored_cells import Raw
+from stillme.transfer.sqlite.clock.epochs import JULIAN, MILLISECONDS, SECONDS
+from stillme.transfer.sqlite.clock.file_clock import Clock, Reading
 from stillme.transfer.steps.kinds.base import Cell, Refused, RowContext, decode, repaired
 
 _TIME = re.compile(

@@ -14,16 +14,16 @@ from zoneinfo import ZoneInfo
 from stillme.transfer import kinds
 from stillme.transfer.key_columns import MappedColumn
 from stillme.transfer.mapping import TableMapping
-from stillme.transfer.raw_cells import Raw
-from stillme.transfer.sqlite.clock import Clock, format_offset
-from stillme.transfer.sqlite.clock_sql import (
+from stillme.transfer.plumbing.stored_cells import Raw
+from stillme.transfer.sqlite.clock.evidence_sql import (
     FRACTION_GLOB,
     ISO_GLOB,
     iso_shape_sql,
     row_offset_sql,
 )
-from stillme.transfer.sqlite.connect import quoted
-from stillme.transfer.sqlite.zone_sql import offset_in_zone_sql
+from stillme.transfer.sqlite.clock.file_clock import Clock, format_offset
+from stillme.transfer.sqlite.clock.zone_sql import offset_in_zone_sql
+from stillme.transfer.sqlite.reading.connect import quoted
 from stillme.transfer.steps.kinds.base import (
     Cell,
     K,

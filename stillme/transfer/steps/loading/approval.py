@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from stillme.transfer.deletions import NOT_CONFIRMED, Confirm, Deletion, too_much
+from stillme.transfer.inventory.deletions import NOT_CONFIRMED, Confirm, Deletion, too_much
 from stillme.transfer.steps.loading.import_options import ImportOptions, ImportResult
 
 

@@ -17,9 +17,9 @@ from stillme.transfer.mapping import TableMapping, map_table
 from stillme.transfer.models import Chunk, FileState, RunFile
 from stillme.transfer.registry import legacy_models
 from stillme.transfer.sqlite.capture import ChangeLog
-from stillme.transfer.sqlite.connect import quoted
-from stillme.transfer.sqlite.schema import sequence_mark
-from stillme.transfer.sqlite.snapshot import Snapshot
+from stillme.transfer.sqlite.copying.snapshot import Snapshot
+from stillme.transfer.sqlite.reading.connect import quoted
+from stillme.transfer.sqlite.schema.found import sequence_mark
 
 History = dict[str, dict[str, Any]]
 

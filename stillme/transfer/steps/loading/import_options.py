@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from stillme.transfer.deletions import SHARE, Deletion
 from stillme.transfer.identity import TableId
-from stillme.transfer.inventory import InventoryLine, open_lines
-from stillme.transfer.missing import Missing
-from stillme.transfer.processes import default_jobs
-from stillme.transfer.selection import Selection
+from stillme.transfer.inventory.deletions import SHARE, Deletion
+from stillme.transfer.inventory.entries import InventoryLine, open_lines
+from stillme.transfer.inventory.selection import Selection
+from stillme.transfer.plumbing.processes import default_jobs
+from stillme.transfer.records.missing import Missing
 from stillme.transfer.steps.rows.outcome import Outcome
 
 CHUNK_ROWS = 50_000

@@ -14,21 +14,21 @@ from stillme.transfer.conf import time_zone
 from stillme.transfer.errors import NoLegacyFile
 from stillme.transfer.findings import Event, OnEvent
 from stillme.transfer.identity import TableId
+from stillme.transfer.inventory.selection import Selection, present_files
 from stillme.transfer.keys import Key
 from stillme.transfer.mapping import TableMapping, map_table
-from stillme.transfer.processes import usable_cores
+from stillme.transfer.plumbing.processes import usable_cores
+from stillme.transfer.plumbing.zones import ClockRecord
 from stillme.transfer.registry import legacy_models, levels
-from stillme.transfer.selection import Selection, present_files
-from stillme.transfer.sqlite.clock import Clock, read_clock
-from stillme.transfer.sqlite.connect import explain
-from stillme.transfer.sqlite.epochs import read_epoch_units
-from stillme.transfer.sqlite.parts import Scan, scan_in_parts
-from stillme.transfer.sqlite.ranges import KeyRange, key_ranges
-from stillme.transfer.sqlite.room import TEMPORARY, ask_for_room
-from stillme.transfer.sqlite.schema import row_count, sequence_mark
-from stillme.transfer.sqlite.snapshot import Snapshot, take_snapshot
+from stillme.transfer.sqlite.clock.epochs import read_epoch_units
+from stillme.transfer.sqlite.clock.file_clock import Clock, read_clock
+from stillme.transfer.sqlite.copying.room import TEMPORARY, ask_for_room
+from stillme.transfer.sqlite.copying.snapshot import Snapshot, take_snapshot
+from stillme.transfer.sqlite.reading.connect import explain
+from stillme.transfer.sqlite.reading.key_ranges import KeyRange, key_ranges
+from stillme.transfer.sqlite.reading.scan_parts import Scan, scan_in_parts
+from stillme.transfer.sqlite.schema.found import row_count, sequence_mark
 from stillme.transfer.steps.rows.job import TableJob
-from stillme.transfer.zones import ClockRecord
 
 
 @dataclass(slots=True)

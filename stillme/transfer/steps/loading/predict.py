@@ -16,20 +16,20 @@ from typing import Any
 
 from stillme.transfer.keys import whole_key
 from stillme.transfer.mapping import TableMapping
-from stillme.transfer.sqlite.connect import quoted
-from stillme.transfer.sqlite.profile import (
+from stillme.transfer.sqlite.reading.connect import quoted
+from stillme.transfer.sqlite.reading.stored_rows import RawRow
+from stillme.transfer.sqlite.schema.profile import (
     ATTENTION,
     ColumnProfile,
     add_common,
     add_row,
     empty_profiles,
 )
-from stillme.transfer.sqlite.raw import RawRow
 from stillme.transfer.steps.kinds import json_policy, loader_of
 from stillme.transfer.steps.kinds.texts import LONGEST_KEY
-from stillme.transfer.steps.rows.careful import LoadedRow, SetAside, keys_not_taken
 from stillme.transfer.steps.rows.job import TableJob, TableSource
 from stillme.transfer.steps.rows.outcome import Outcome
+from stillme.transfer.steps.rows.unusual_rows import LoadedRow, SetAside, keys_not_taken
 
 MOST_EXAMPLES = 3
 _BATCH_ROWS = 1000

@@ -9,17 +9,17 @@ from dataclasses import dataclass
 from django.db import IntegrityError, connections, transaction
 from django.db.models import QuerySet
 
-from stillme.transfer import ledger
-from stillme.transfer.deletions import Deletion
 from stillme.transfer.errors import TransferError
+from stillme.transfer.inventory.deletions import Deletion
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import KeptCell, QuarantinedRow
+from stillme.transfer.plumbing.stored_cells import unpack_cell
 from stillme.transfer.postgresql.capture import as_replay
 from stillme.transfer.postgresql.copy import create_stage, fetch_all
-from stillme.transfer.raw_cells import unpack_cell
-from stillme.transfer.sqlite.connect import quoted
-from stillme.transfer.sqlite.ranges import KeyRange
-from stillme.transfer.sqlite.stored import is_stored
+from stillme.transfer.records import ledger
+from stillme.transfer.sqlite.reading.connect import quoted
+from stillme.transfer.sqlite.reading.key_ranges import KeyRange
+from stillme.transfer.sqlite.reading.still_stored import is_stored
 from stillme.transfer.steps.merging.merge import delete_keys, find_vanished
 from stillme.transfer.steps.merging.staging import Merged, fill_stage
 from stillme.transfer.steps.rows.job import TableJob, TableSource

@@ -18,12 +18,12 @@ from typing import Any
 
 from django.db import connections
 
-from stillme.transfer import ledger
 from stillme.transfer.findings import Event, OnEvent
 from stillme.transfer.identity import TableId
 from stillme.transfer.models import Chunk, Run
+from stillme.transfer.plumbing.processes import usable_cores
 from stillme.transfer.postgresql import objects
-from stillme.transfer.processes import usable_cores
+from stillme.transfer.records import ledger
 from stillme.transfer.registry import table_label
 from stillme.transfer.steps.loading.history import history_to_note
 from stillme.transfer.steps.loading.import_options import ImportOptions, TableResult

@@ -12,9 +12,9 @@ from typing import Any, Protocol
 from django.db import connections
 
 from stillme.transfer.models import Chunk
+from stillme.transfer.plumbing.processes import process_pool
 from stillme.transfer.postgresql.locks import leave_as_worker, share_as_worker
-from stillme.transfer.processes import process_pool
-from stillme.transfer.sqlite.ranges import KeyRange
+from stillme.transfer.sqlite.reading.key_ranges import KeyRange
 from stillme.transfer.steps.loading.load_range import load_range
 from stillme.transfer.steps.rows.job import TableJob, TableSource
 from stillme.transfer.steps.rows.outcome import Outcome

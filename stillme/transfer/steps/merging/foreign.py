@@ -16,16 +16,16 @@ from typing import Any
 
 from django.db import connections, transaction
 
-from stillme.transfer import ledger
-from stillme.transfer.cluster import WHOLE_XID
 from stillme.transfer.mapping import TableMapping, split_table
 from stillme.transfer.models import RunTable, WriteMark
 from stillme.transfer.postgresql.capture import as_replay
 from stillme.transfer.postgresql.copy import execute, fetch_all, quoted
 from stillme.transfer.postgresql.distributed import knows_writers
+from stillme.transfer.records import ledger
+from stillme.transfer.records.database_identity import WHOLE_XID
 from stillme.transfer.registry import legacy_models
-from stillme.transfer.sqlite.ranges import key_ranges
-from stillme.transfer.steps.merging.compare import compare_range
+from stillme.transfer.sqlite.reading.key_ranges import key_ranges
+from stillme.transfer.steps.merging.differing_keys import compare_range
 from stillme.transfer.steps.merging.merge import OURS
 from stillme.transfer.steps.rows.job import TableSource
 

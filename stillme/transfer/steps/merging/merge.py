@@ -14,16 +14,16 @@ from typing import Any
 
 from django.db import connections
 
-from stillme.transfer.edited_keys import edited_keys
 from stillme.transfer.identity import OF_TABLE
 from stillme.transfer.key_columns import Condition
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import KeptCell, QuarantinedRow
 from stillme.transfer.postgresql.copy import STAGE, create_stage, execute, fetch_all
 from stillme.transfer.postgresql.distributed import NearTable, staged_for
-from stillme.transfer.sqlite.ranges import KeyRange
-from stillme.transfer.steps.merging.difference import merged_columns, rows_differ
+from stillme.transfer.quarantine.edited_keys import edited_keys
+from stillme.transfer.sqlite.reading.key_ranges import KeyRange
 from stillme.transfer.steps.merging.orphans import set_orphans_aside
+from stillme.transfer.steps.merging.row_comparison import merged_columns, rows_differ
 from stillme.transfer.steps.merging.staging import Merged, fill_stage, set_all_aside
 from stillme.transfer.steps.rows.job import TableJob, TableSource
 from stillme.transfer.steps.rows.outcome import MOST_KEYS

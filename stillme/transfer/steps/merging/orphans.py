@@ -16,10 +16,10 @@ from stillme.transfer.key_columns import MappedColumn
 from stillme.transfer.keys import Key
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.postgresql.copy import STAGE, fetch_all, quoted
-from stillme.transfer.sqlite.raw import RawRow
+from stillme.transfer.sqlite.reading.stored_rows import RawRow
 from stillme.transfer.steps.merging.staging import Merged
-from stillme.transfer.steps.rows.careful import SetAside, key_as_text
 from stillme.transfer.steps.rows.job import Source
+from stillme.transfer.steps.rows.unusual_rows import SetAside, key_as_text
 
 FindRaw = Callable[[Iterable[Key]], Iterable[RawRow]]
 # Reasons that are found before any reference is looked at.

@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from stillme.transfer.mapping import TableMapping
-from stillme.transfer.sqlite.clock import Clock
-from stillme.transfer.sqlite.common import ParentTable
-from stillme.transfer.sqlite.connect import quoted
-from stillme.transfer.sqlite.raw import RawReader
-from stillme.transfer.sqlite.row_source import LiveRows, RowSource, SnapshotRows
-from stillme.transfer.sqlite.snapshot import Snapshot
+from stillme.transfer.sqlite.clock.file_clock import Clock
+from stillme.transfer.sqlite.copying.snapshot import Snapshot
+from stillme.transfer.sqlite.reading.connect import quoted
+from stillme.transfer.sqlite.reading.other_rows import ParentTable
+from stillme.transfer.sqlite.reading.row_source import LiveRows, RowSource, SnapshotRows
+from stillme.transfer.sqlite.reading.stored_rows import RawReader
 from stillme.transfer.steps.kinds.base import Table
-from stillme.transfer.steps.rows.careful import CarefulLoader
-from stillme.transfer.steps.rows.common import common_rows
+from stillme.transfer.steps.rows.common_rows import common_rows
+from stillme.transfer.steps.rows.unusual_rows import CarefulLoader
 
 
 @dataclass(frozen=True, slots=True)

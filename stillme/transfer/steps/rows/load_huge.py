@@ -11,8 +11,8 @@ import codecs
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 
-from stillme.transfer.csv_format import QUOTE, quoted_cell
-from stillme.transfer.sqlite.huge_cell import HugeCell
+from stillme.transfer.plumbing.csv_format import QUOTE, quoted_cell
+from stillme.transfer.sqlite.reading.huge_cells import HugeCell
 from stillme.transfer.steps.kinds.base import Refused
 
 TargetCell = str | HugeCell | None

@@ -9,8 +9,8 @@ from functools import cache
 
 from stillme.transfer.errors import TransferError
 from stillme.transfer.mapping import TableMapping
-from stillme.transfer.raw_cells import Raw, pack_cell
-from stillme.transfer.steps.rows.careful import Kept, SetAside
+from stillme.transfer.plumbing.stored_cells import Raw, pack_cell
+from stillme.transfer.steps.rows.unusual_rows import Kept, SetAside
 
 # jsonb holds 2**28 - 1 bytes; a cell is there as base64.
 MOST_KEPT_BYTES = 200_000_000

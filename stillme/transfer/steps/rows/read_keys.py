@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from stillme.transfer.key_columns import Condition
 from stillme.transfer.keys import Key
 from stillme.transfer.mapping import TableMapping
-from stillme.transfer.sqlite.connect import quoted
-from stillme.transfer.sqlite.ranges import KeyRange
-from stillme.transfer.sqlite.raw import RawRow
+from stillme.transfer.sqlite.reading.connect import quoted
+from stillme.transfer.sqlite.reading.key_ranges import KeyRange
+from stillme.transfer.sqlite.reading.stored_rows import RawRow
 from stillme.transfer.steps.rows.job import TableSource
 from stillme.transfer.steps.rows.read_range import RangeReader
 

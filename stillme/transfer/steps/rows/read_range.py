@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 
-from stillme.transfer.sqlite.connect import quoted
-from stillme.transfer.sqlite.ranges import KeyRange
-from stillme.transfer.sqlite.raw import RawRow
+from stillme.transfer.sqlite.reading.connect import quoted
+from stillme.transfer.sqlite.reading.key_ranges import KeyRange
+from stillme.transfer.sqlite.reading.stored_rows import RawRow
 from stillme.transfer.steps.rows.job import TableSource
 from stillme.transfer.steps.rows.load_huge import digest
 from stillme.transfer.steps.rows.stream import CommonStream

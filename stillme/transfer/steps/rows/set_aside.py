@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from django.db import connections, models
 
-from stillme.transfer.csv_format import csv_line
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import KeptCell, QuarantinedRow
+from stillme.transfer.plumbing.csv_format import csv_line
 from stillme.transfer.postgresql.copy import copy_csv
-from stillme.transfer.steps.rows.careful import Kept
 from stillme.transfer.steps.rows.known_records import KnownRecords
 from stillme.transfer.steps.rows.packed import KeptRow, PackedRow
+from stillme.transfer.steps.rows.unusual_rows import Kept
 
 _ROWS_AT_ONCE, _CHARACTERS_AT_ONCE = 2_000, 1_000_000
 _COLUMNS = (

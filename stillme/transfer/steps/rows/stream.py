@@ -9,14 +9,14 @@ from collections.abc import Iterator, Sequence
 from itertools import compress
 from typing import Any
 
-from stillme.transfer.csv_format import QUOTE
 from stillme.transfer.key_columns import Condition
 from stillme.transfer.mapping import TableMapping
-from stillme.transfer.sqlite.connect import quoted
-from stillme.transfer.sqlite.ranges import KeyRange
-from stillme.transfer.sqlite.row_source import RowSource
+from stillme.transfer.plumbing.csv_format import QUOTE
+from stillme.transfer.sqlite.reading.connect import quoted
+from stillme.transfer.sqlite.reading.key_ranges import KeyRange
+from stillme.transfer.sqlite.reading.row_source import RowSource
 from stillme.transfer.steps.kinds.json_policy import all_clean, is_clean_bytes
-from stillme.transfer.steps.rows.common import CommonRows
+from stillme.transfer.steps.rows.common_rows import CommonRows
 
 # What psycopg sends at a time is 128 KiB; larger blocks it cuts, and the processor's cache loses.
 _BLOCK_BYTES = 120_000

@@ -13,14 +13,14 @@ from django.db import connections
 from stillme.transfer.errors import TransferError
 from stillme.transfer.keys import Key
 from stillme.transfer.mapping import EXTRA_COLUMN, TableMapping
-from stillme.transfer.models_sync import CarriedCell
+from stillme.transfer.models import CarriedCell
 from stillme.transfer.postgresql.copy import execute, quoted
-from stillme.transfer.steps.merging.compare import compare_keys
+from stillme.transfer.steps.merging.differing_keys import compare_keys
+from stillme.transfer.steps.replaying.children import children_of
+from stillme.transfer.steps.replaying.replay import Replayed, apply_rows
 from stillme.transfer.steps.switching.carried import Carried
 from stillme.transfer.steps.switching.carry_back import other_fields
-from stillme.transfer.steps.syncing.children import children_of
 from stillme.transfer.steps.syncing.live_file import LiveFile
-from stillme.transfer.steps.syncing.replay import Replayed, apply_rows
 
 
 def align(alias: str, live: LiveFile, by_table: dict[str, Carried], run_id: int) -> None:

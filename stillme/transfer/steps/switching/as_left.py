@@ -6,12 +6,12 @@ import sqlite3
 from collections.abc import Sequence
 
 from stillme.transfer.errors import StateError
-from stillme.transfer.live_identity import require_place
+from stillme.transfer.records.live_files import require_place
 from stillme.transfer.registry import LegacyFile
 from stillme.transfer.sqlite.capture import CapturedTable, ChangeLog
 from stillme.transfer.sqlite.capture.install import own_triggers
 from stillme.transfer.sqlite.capture.templates import FREEZE_PREFIX, freeze_triggers
-from stillme.transfer.steps.syncing import states
+from stillme.transfer.steps.syncing import file_states
 
 
 def require_as_left(
@@ -26,7 +26,7 @@ def require_as_left(
     be overwritten.
     """
     require_place(alias, [file])
-    stand = states.standing(alias, file.name)
+    stand = file_states.standing(alias, file.name)
     log = ChangeLog(connection)
     try:
         what = _what_changed(connection, log, tables, stand)
@@ -46,7 +46,7 @@ def _what_changed(
     connection: sqlite3.Connection,
     log: ChangeLog,
     tables: Sequence[CapturedTable],
-    stand: states.Standing,
+    stand: file_states.Standing,
 ) -> str:
     if log.capture_id() != stand.details.get("capture_id"):
         return "it has another capture"

@@ -21,7 +21,7 @@ from stillme.transfer.postgresql.copy import STAGE, StageWriter, create_stage, f
 from stillme.transfer.registry import legacy_model
 from stillme.transfer.steps.kinds import loader_of
 from stillme.transfer.steps.kinds.base import Stored
-from stillme.transfer.steps.merging.difference import cells_differ
+from stillme.transfer.steps.merging.row_comparison import cells_differ
 from stillme.transfer.steps.merging.staging import Merged, stage_keys
 from stillme.transfer.steps.rows.job import TableSource
 from stillme.transfer.steps.switching.carried import Carried, Lost

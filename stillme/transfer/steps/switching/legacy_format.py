@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from stillme.transfer.kinds import Kind
-from stillme.transfer.sqlite.clock import Clock
+from stillme.transfer.sqlite.clock.file_clock import Clock
 from stillme.transfer.steps.kinds import loader_of
 from stillme.transfer.steps.kinds.base import Rendered, Stored
 

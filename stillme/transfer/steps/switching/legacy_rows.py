@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from stillme.transfer.keys import Key
 from stillme.transfer.mapping import TableMapping
-from stillme.transfer.sqlite.connect import quoted as sqlite_quoted
+from stillme.transfer.sqlite.reading.connect import quoted as sqlite_quoted
 from stillme.transfer.steps.kinds.base import Stored
 from stillme.transfer.steps.switching.legacy_format import RawText
 

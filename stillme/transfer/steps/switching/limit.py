@@ -17,9 +17,9 @@ import psycopg
 from django.db import Error
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from stillme.postgresql.explain import explain_operational_error
+from stillme.postgresql.connecting.explain import explain_operational_error
 from stillme.transfer.errors import LegacyFileError, TransferError
-from stillme.transfer.sqlite.connect import wait_at_most
+from stillme.transfer.sqlite.reading.connect import wait_at_most
 
 # The share of the limit, and at most so many seconds, that is kept for letting writers in again.
 _KEPT_SHARE, _KEPT_MOST = 0.2, 2.0

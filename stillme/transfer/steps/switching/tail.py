@@ -13,8 +13,8 @@ from stillme.transfer.errors import TransferError
 from stillme.transfer.findings import Finding
 from stillme.transfer.keys import Key
 from stillme.transfer.sqlite.capture.log import collapse
-from stillme.transfer.sqlite.connect import quoted
-from stillme.transfer.steps.merging.compare import compare_keys
+from stillme.transfer.sqlite.reading.connect import quoted
+from stillme.transfer.steps.merging.differing_keys import compare_keys
 from stillme.transfer.steps.merging.foreign import foreign_among
 from stillme.transfer.steps.syncing.live_file import LiveFile, Round
 

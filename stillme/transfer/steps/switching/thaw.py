@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from django.db import Error, connections, transaction
 
-from stillme.postgresql.explain import explain_operational_error
+from stillme.postgresql.connecting.explain import explain_operational_error
 from stillme.transfer.errors import LegacyFileError, TransferError
 from stillme.transfer.models import FileState
 from stillme.transfer.postgresql import capture as reverse
@@ -22,7 +22,7 @@ from stillme.transfer.postgresql.copy import execute
 from stillme.transfer.registry import LegacyFile
 from stillme.transfer.sqlite.capture.freeze import FOR_GOOD, frozen_until, unfreeze
 from stillme.transfer.sqlite.capture.tables import write_transaction
-from stillme.transfer.sqlite.connect import open_legacy
+from stillme.transfer.sqlite.reading.connect import open_legacy
 from stillme.transfer.steps.switching.limit import Limit
 
 T = TypeVar("T")

@@ -21,12 +21,11 @@ from dataclasses import dataclass, field
 from django.db import transaction
 from django.db.models import Count
 
-from stillme.transfer import ledger
 from stillme.transfer.errors import StateError, TransferError
 from stillme.transfer.findings import Event, OnEvent
-from stillme.transfer.models import Run
-from stillme.transfer.models_sync import RangeDigest, ReverseChange
+from stillme.transfer.models import RangeDigest, ReverseChange, Run
 from stillme.transfer.postgresql import capture as reverse
+from stillme.transfer.records import ledger
 from stillme.transfer.registry import LegacyFile
 from stillme.transfer.sqlite.capture import CapturedTable, captured_tables
 from stillme.transfer.sqlite.capture.freeze import create_freeze, drop_freeze
@@ -41,9 +40,9 @@ from stillme.transfer.steps.switching.switch import Switch
 from stillme.transfer.steps.switching.tail import Judge, Tail
 from stillme.transfer.steps.switching.thaw import PATIENCE, await_locks, thaw_files, thaw_target
 from stillme.transfer.steps.switching.written_keys import changed_keys, every_key
-from stillme.transfer.steps.syncing import states
+from stillme.transfer.steps.syncing import file_states
+from stillme.transfer.steps.syncing.file_states import State
 from stillme.transfer.steps.syncing.live_file import LiveFile
-from stillme.transfer.steps.syncing.states import State
 from stillme.transfer.steps.syncing.target_tables import every_target_table, target_tables
 
 
@@ -198,15 +197,15 @@ class ToLegacy(Switch):
         self._prove(live, by_table)
         last = live.log.last()
         witness = live.log.witness(last)
-        states.move(
+        file_states.move(
             self.alias,
             name,
             State.ROLLED_BACK,
             witness=None if witness is None else witness.as_list(),
-            rolled_back_at=states.server_now(self.alias),
+            rolled_back_at=file_states.server_now(self.alias),
             decided=live.decisions.signature(),
         )
-        states.restart(self.alias, name, last)
+        file_states.restart(self.alias, name, last)
 
     def _prove(self, live: LiveFile, by_table: dict[str, Carried]) -> None:
         """Every carried row is the same on both sides, says the judge; else nothing is switched."""

@@ -21,25 +21,24 @@ from django.db import transaction
 
 from stillme.transfer.errors import TransferError
 from stillme.transfer.findings import Event, OnEvent
-from stillme.transfer.models import Run
-from stillme.transfer.models_sync import ReverseChange
+from stillme.transfer.models import ReverseChange, Run
 from stillme.transfer.postgresql import capture as reverse
 from stillme.transfer.postgresql.sequences import set_sequence
 from stillme.transfer.registry import LegacyFile
 from stillme.transfer.sqlite.capture.freeze import freeze
-from stillme.transfer.sqlite.schema import sequence_mark
-from stillme.transfer.steps.accounted_lines import Line
+from stillme.transfer.sqlite.schema.found import sequence_mark
+from stillme.transfer.steps.following.follower import Follower, shown_offsets
+from stillme.transfer.steps.following.result import FollowOptions
+from stillme.transfer.steps.readiness.accounted_lines import Line
+from stillme.transfer.steps.replaying.replay import replay_round
 from stillme.transfer.steps.switching.switch import Switch
 from stillme.transfer.steps.switching.tail import Judge, Tail, refuse
 from stillme.transfer.steps.switching.thaw import PATIENCE, await_locks, thaw_files
 from stillme.transfer.steps.switching.unseen import Unseen
 from stillme.transfer.steps.switching.unswitched import refuse_if_it_came, unswitched
-from stillme.transfer.steps.syncing import states
-from stillme.transfer.steps.syncing.follow_result import FollowOptions
-from stillme.transfer.steps.syncing.follower import Follower, shown_offsets
+from stillme.transfer.steps.syncing import file_states
+from stillme.transfer.steps.syncing.file_states import State
 from stillme.transfer.steps.syncing.live_file import LiveFile
-from stillme.transfer.steps.syncing.replay import replay_round
-from stillme.transfer.steps.syncing.states import State
 from stillme.transfer.steps.syncing.target_tables import every_target_table
 
 _ASKED = 3
@@ -140,7 +139,7 @@ class ToTarget(Switch):
         operator takes that risk. What the cut-over's own sweep finds was not shown."""
         if "foreign" not in self.options.overrides:
             return {}
-        stands = states.standings(self.alias, [file.name for file in self.files])
+        stands = file_states.standings(self.alias, [file.name for file in self.files])
         return {name: stand.details.get("foreign") or () for name, stand in stands.items()}
 
     def _timed(self, name: str, step: Callable[[], None]) -> None:
@@ -197,7 +196,7 @@ class ToTarget(Switch):
         for file in self.files:
             live = self._watched(file)
             while True:
-                position = states.standing(self.alias, file.name).position
+                position = file_states.standing(self.alias, file.name).position
                 found = live.look(position, 100_000)
                 if sentence := shown_offsets(live, found):
                     raise TransferError(f"{sentence}.")
@@ -266,9 +265,9 @@ class ToTarget(Switch):
             ).delete()
             reverse.install(self.alias, tables, lock_timeout=self.patience())
             reverse.unfreeze_target(self.alias, tables)
-            now = states.server_now(self.alias)
+            now = file_states.server_now(self.alias)
             for file in self.files:
-                states.move(self.alias, file.name, State.LIVE, live_since=now)
+                file_states.move(self.alias, file.name, State.LIVE, live_since=now)
             self._freeze_for_good()
             refuse_if_it_came(self.files)
             self.limit.left()
@@ -277,7 +276,7 @@ class ToTarget(Switch):
     def _freeze_for_good(self) -> None:
         for file in self.files:
             live = self._watched(file)
-            position = states.standing(self.alias, file.name).position
+            position = file_states.standing(self.alias, file.name).position
             done = freeze(
                 file.path,
                 live.captured(),

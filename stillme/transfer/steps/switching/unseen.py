@@ -20,13 +20,13 @@ from pathlib import Path
 from stillme.transfer.errors import TransferError
 from stillme.transfer.keys import Key
 from stillme.transfer.mapping import TableMapping
-from stillme.transfer.scratch import scratch_folder
+from stillme.transfer.plumbing.scratch import scratch_folder
 from stillme.transfer.sqlite.capture.log import last_sequence
-from stillme.transfer.sqlite.connect import explain, open_legacy, quoted, reading, uri
-from stillme.transfer.sqlite.schema import row_count
-from stillme.transfer.sqlite.snapshot import Snapshot, take_snapshot
+from stillme.transfer.sqlite.copying.snapshot import Snapshot, take_snapshot
+from stillme.transfer.sqlite.reading.connect import explain, open_legacy, quoted, reading, uri
+from stillme.transfer.sqlite.schema.found import row_count
+from stillme.transfer.steps.following.follower import Follower
 from stillme.transfer.steps.switching.tail import Tail, refuse
-from stillme.transfer.steps.syncing.follower import Follower
 from stillme.transfer.steps.syncing.live_file import LiveFile
 
 # SQLite's virtual machine instructions between two looks at the clock: a few milliseconds.

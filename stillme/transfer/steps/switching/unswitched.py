@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from stillme.transfer.errors import TransferError
+from stillme.transfer.inventory.stores import stores
 from stillme.transfer.registry import LegacyFile, legacy_files
-from stillme.transfer.sqlite.snapshot import is_empty
-from stillme.transfer.stores import stores
+from stillme.transfer.sqlite.copying.snapshot import is_empty
 
 
 def unswitched(files: Sequence[LegacyFile]) -> dict[str, str]:

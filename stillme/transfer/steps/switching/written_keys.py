@@ -11,8 +11,8 @@ from django.db.models.fields.json import KeyTransform
 from stillme.transfer.keys import Key
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import QuarantinedRow
+from stillme.transfer.plumbing.stored_cells import unpack_anything
 from stillme.transfer.postgresql.copy import fetch_all
-from stillme.transfer.raw_cells import unpack_anything
 from stillme.transfer.steps.rows.job import TableSource
 
 

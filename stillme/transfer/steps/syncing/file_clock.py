@@ -13,9 +13,14 @@ from collections.abc import Iterable, Sequence
 from stillme.transfer.conf import time_zone
 from stillme.transfer.errors import StateError
 from stillme.transfer.mapping import TableMapping
-from stillme.transfer.recorded_clock import recorded_clock
-from stillme.transfer.sqlite.clock import Clock, clock_of_record, format_offset, read_clock
-from stillme.transfer.zones import AUTO, zone_name
+from stillme.transfer.plumbing.zones import AUTO, zone_name
+from stillme.transfer.records.recorded_clock import recorded_clock
+from stillme.transfer.sqlite.clock.file_clock import (
+    Clock,
+    clock_of_record,
+    format_offset,
+    read_clock,
+)
 
 _AGAIN = "run manage.py import_sqlite again"
 

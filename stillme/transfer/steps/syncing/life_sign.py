@@ -9,7 +9,7 @@ from typing import Any
 
 from stillme.transfer.models import FileState
 from stillme.transfer.postgresql.locks import is_held
-from stillme.transfer.steps.syncing import states
+from stillme.transfer.steps.syncing import file_states
 
 # A follower writes its time down once a second, and less often in a long round. It holds the
 # writer's lock as long as it lives: without that lock it is dead after a few seconds of silence.
@@ -36,7 +36,7 @@ class LifeSign:
 
 def moment(alias: str) -> Moment:
     """Now."""
-    return Moment(_time(states.server_now(alias)), is_held(alias))
+    return Moment(_time(file_states.server_now(alias)), is_held(alias))
 
 
 def life_sign(state: str, details: Mapping[str, Any], at: Moment) -> LifeSign:

@@ -13,24 +13,24 @@ from dataclasses import dataclass, field
 from stillme.transfer.errors import StateError
 from stillme.transfer.keys import Key
 from stillme.transfer.mapping import TableMapping
-from stillme.transfer.proofs import identity
+from stillme.transfer.records.proofs import identity
 from stillme.transfer.registry import LegacyFile, legacy_models
 from stillme.transfer.sqlite.capture import CapturedTable, CaptureStatus, ChangeLog, status
 from stillme.transfer.sqlite.capture.log import Change, Witness, collapse
 from stillme.transfer.sqlite.capture.tables import captured_tables
-from stillme.transfer.sqlite.connect import explain, open_legacy, reading
-from stillme.transfer.sqlite.epochs import end_keys, read_number_ranges, units_of
-from stillme.transfer.sqlite.parts import scan_on
-from stillme.transfer.sqlite.raw import RawRow
-from stillme.transfer.sqlite.schema import FoundSchema, read_schema
-from stillme.transfer.sqlite.snapshot import Snapshot
+from stillme.transfer.sqlite.clock.epochs import end_keys, read_number_ranges, units_of
+from stillme.transfer.sqlite.copying.snapshot import Snapshot
+from stillme.transfer.sqlite.reading.connect import explain, open_legacy, reading
+from stillme.transfer.sqlite.reading.scan_parts import scan_on
+from stillme.transfer.sqlite.reading.stored_rows import RawRow
+from stillme.transfer.sqlite.schema.found import FoundSchema, read_schema
 from stillme.transfer.steps.loading.plan import file_mappings
 from stillme.transfer.steps.rows.job import TableJob, TableSource
 from stillme.transfer.steps.rows.read_keys import MANY, ManyRows, read_many
-from stillme.transfer.steps.syncing.decisions import Decisions
 from stillme.transfer.steps.syncing.file_clock import file_clock
-from stillme.transfer.steps.syncing.same_history import FollowedHistory, require_capture
-from stillme.transfer.steps.syncing.states import Standing
+from stillme.transfer.steps.syncing.file_decisions import Decisions
+from stillme.transfer.steps.syncing.file_states import Standing
+from stillme.transfer.steps.syncing.history import FollowedHistory, require_capture
 
 
 @dataclass(slots=True)

@@ -11,7 +11,7 @@ from typing import Any
 
 from stillme.transfer import kinds
 from stillme.transfer.kinds import Kind
-from stillme.transfer.raw_cells import Raw
+from stillme.transfer.plumbing.stored_cells import Raw
 from stillme.transfer.verify.kinds.base import Expected, KindJudge, MustBeSetAside, Surroundings
 from stillme.transfer.verify.kinds.documents import JsonJudge
 from stillme.transfer.verify.kinds.keys import KeyJudge, ReferenceJudge

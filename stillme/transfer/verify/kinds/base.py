@@ -21,10 +21,10 @@ from typing import Any, ClassVar, Generic, Literal, TypeVar
 from stillme.transfer.key_columns import MappedColumn
 from stillme.transfer.kinds import Kind
 from stillme.transfer.mapping import TableMapping
-from stillme.transfer.raw_cells import Raw
-from stillme.transfer.sqlite.connect import quoted
-from stillme.transfer.verify.cells import show
-from stillme.transfer.verify.local_clock import LocalClock
+from stillme.transfer.plumbing.stored_cells import Raw
+from stillme.transfer.sqlite.reading.connect import quoted
+from stillme.transfer.verify.kinds.cell_comparison import show
+from stillme.transfer.verify.kinds.local_clock import LocalClock
 
 K = TypeVar("K", bound=Kind)
 # A legacy cell: storage class and value, text as bytes.

@@ -8,10 +8,9 @@ from typing import Any
 
 from stillme.transfer import kinds
 from stillme.transfer.key_columns import MappedColumn
-from stillme.transfer.raw_cells import Raw
-from stillme.transfer.sqlite.connect import quoted
-from stillme.transfer.verify import documents
-from stillme.transfer.verify.cells import show_tree
+from stillme.transfer.plumbing.stored_cells import Raw
+from stillme.transfer.sqlite.reading.connect import quoted
+from stillme.transfer.verify.kinds import json_documents
 from stillme.transfer.verify.kinds.base import (
     MARK,
     Expected,
@@ -22,7 +21,8 @@ from stillme.transfer.verify.kinds.base import (
     Table,
     utf8,
 )
-from stillme.transfer.verify.local_clock import LocalClock
+from stillme.transfer.verify.kinds.cell_comparison import show_tree
+from stillme.transfer.verify.kinds.local_clock import LocalClock
 
 
 class JsonJudge(KindJudge[kinds.Json]):
@@ -35,10 +35,10 @@ class JsonJudge(KindJudge[kinds.Json]):
         if storage in ("integer", "real"):
             if storage == "real" and math.isinf(raw):  # type: ignore[arg-type]
                 raise MustBeSetAside("not_a_number")
-            return Expected(documents.number_tree(repr(raw)), "number_in_json")
+            return Expected(json_documents.number_tree(repr(raw)), "number_in_json")
         try:
-            tree, kept = documents.expected_tree(utf8(raw))
-        except documents.Beyond:
+            tree, kept = json_documents.expected_tree(utf8(raw))
+        except json_documents.Beyond:
             raise MustBeSetAside("json_too_large") from None
         return Expected(tree, kept)
 
@@ -56,11 +56,11 @@ class JsonJudge(KindJudge[kinds.Json]):
 
     def read(self, found: Any) -> Any:
         """The tree of PostgreSQL's text."""
-        return documents.target_tree(found)
+        return json_documents.target_tree(found)
 
     def is_same(self, found: Any, wanted: Any) -> bool:
         """The same tree."""
-        return documents.is_same_tree(found, wanted)
+        return json_documents.is_same_tree(found, wanted)
 
     def show(self, value: Any) -> str | None:
         """The tree."""
@@ -80,19 +80,21 @@ class JsonJudge(KindJudge[kinds.Json]):
             return False
         try:
             (before_tree, before_kept), (after_tree, after_kept) = (
-                documents.expected_tree(bytes(cell[1]).decode())  # type: ignore[arg-type]
+                json_documents.expected_tree(bytes(cell[1]).decode())  # type: ignore[arg-type]
                 for cell in (before, after)
             )
-        except (UnicodeDecodeError, documents.Beyond):
+        except (UnicodeDecodeError, json_documents.Beyond):
             return False
-        return before_kept == after_kept and documents.is_same_tree(before_tree, after_tree)
+        return before_kept == after_kept and json_documents.is_same_tree(before_tree, after_tree)
 
 
 def _dumped(text: str) -> str:
     try:
         spelled = json.dumps(json.loads(text))
-        same = documents.is_same_tree(documents.target_tree(spelled), documents.target_tree(text))
-    except (ValueError, documents.Beyond, RecursionError):
+        same = json_documents.is_same_tree(
+            json_documents.target_tree(spelled), json_documents.target_tree(text)
+        )
+    except (ValueError, json_documents.Beyond, RecursionError):
         return text
     return spelled if same else text
 

@@ -10,8 +10,8 @@ from typing import Any
 
 from stillme.transfer import kinds
 from stillme.transfer.key_columns import MappedColumn
-from stillme.transfer.raw_cells import Raw
-from stillme.transfer.sqlite.connect import quoted
+from stillme.transfer.plumbing.stored_cells import Raw
+from stillme.transfer.sqlite.reading.connect import quoted
 from stillme.transfer.verify.kinds.base import (
     MARK,
     Expected,
@@ -23,7 +23,7 @@ from stillme.transfer.verify.kinds.base import (
     or_null,
     utf8,
 )
-from stillme.transfer.verify.local_clock import LocalClock
+from stillme.transfer.verify.kinds.local_clock import LocalClock
 
 
 class IntegerJudge(KindJudge[kinds.Integer]):

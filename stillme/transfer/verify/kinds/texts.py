@@ -6,9 +6,8 @@ from typing import Any
 
 from stillme.transfer import kinds
 from stillme.transfer.key_columns import MappedColumn
-from stillme.transfer.raw_cells import Raw
-from stillme.transfer.sqlite.connect import quoted
-from stillme.transfer.verify.huge_text import HugeText
+from stillme.transfer.plumbing.stored_cells import Raw
+from stillme.transfer.sqlite.reading.connect import quoted
 from stillme.transfer.verify.kinds.base import (
     Expected,
     K,
@@ -22,7 +21,8 @@ from stillme.transfer.verify.kinds.base import (
     sized,
     utf8,
 )
-from stillme.transfer.verify.local_clock import LocalClock
+from stillme.transfer.verify.kinds.local_clock import LocalClock
+from stillme.transfer.verify.sides.huge_text import HugeText
 
 
 class _AnyTextJudge(KindJudge[K]):

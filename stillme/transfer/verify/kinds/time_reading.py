@@ -13,9 +13,9 @@ from datetime import date
 from fractions import Fraction
 
 from stillme.transfer.kinds import Stamp
-from stillme.transfer.raw_cells import Raw
+from stillme.transfer.plumbing.stored_cells import Raw
 from stillme.transfer.verify.kinds.base import Expected, MustBeSetAside, Surroundings, utf8
-from stillme.transfer.verify.local_clock import Shifts
+from stillme.transfer.verify.kinds.local_clock import Shifts
 
 _DAY = 86_400_000_000
 

@@ -8,8 +8,8 @@ from typing import Any
 from stillme.transfer import kinds
 from stillme.transfer.key_columns import MappedColumn
 from stillme.transfer.mapping import TableMapping
-from stillme.transfer.raw_cells import Raw
-from stillme.transfer.sqlite.connect import quoted
+from stillme.transfer.plumbing.stored_cells import Raw
+from stillme.transfer.sqlite.reading.connect import quoted
 from stillme.transfer.verify.kinds.base import (
     Expected,
     K,
@@ -20,13 +20,13 @@ from stillme.transfer.verify.kinds.base import (
     or_dash,
     or_null,
 )
-from stillme.transfer.verify.kinds.time_reading import expected_time
-from stillme.transfer.verify.local_clock import (
+from stillme.transfer.verify.kinds.local_clock import (
     LocalClock,
     row_minutes_sql,
     shape_sql,
     shift_modifier_sql,
 )
+from stillme.transfer.verify.kinds.time_reading import expected_time
 
 _EPOCH = datetime(1970, 1, 1)
 _BEYOND = "beyond the calendar"

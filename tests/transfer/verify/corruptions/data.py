@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from stillme.demo.samples import schema
 from stillme.transfer.models import QuarantinedRow
-from stillme.transfer.quarantine import edit, retry
+from stillme.transfer.quarantine.decisions import edit, retry
 from tests.transfer.load.support import FILES
 
 BERLIN = ZoneInfo("Europe/Berlin")

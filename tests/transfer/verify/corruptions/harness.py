@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from stillme.transfer.selection import Selection
-from stillme.transfer.verify import table, tables
+from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.verify.result import VerifyResult
+from stillme.transfer.verify.tables import table_judge, table_levels
 from tests.transfer.load.support import FILES, query, run_import
 from tests.transfer.verify.corruptions.case import EVERY_FILE, OnLegacy, Step
 from tests.transfer.verify.corruptions.data import make_legacy, settle
@@ -41,8 +41,8 @@ def settled(
         django_db_blocker.unblock(),
         legacy_folder(folder),
     ):
-        patch.setattr(table, "BLOCK_ROWS", 7)
-        patch.setattr(tables, "PART_ROWS", 20)
+        patch.setattr(table_judge, "BLOCK_ROWS", 7)
+        patch.setattr(table_levels, "PART_ROWS", 20)
         empty_target()
         run_import()
         settle()

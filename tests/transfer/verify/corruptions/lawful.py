@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from stillme.transfer.models import QuarantinedRow
-from stillme.transfer.quarantine import accept, edit, retry
+from stillme.transfer.quarantine.decisions import accept, edit, retry
 from tests.transfer.load.support import run_import
 from tests.transfer.verify.corruptions.case import (
     ACCURACY,

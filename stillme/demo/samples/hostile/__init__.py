@@ -1,0 +1,1 @@
+"""Files full of what SQLite takes and PostgreSQL does not, each with what must become of it."""

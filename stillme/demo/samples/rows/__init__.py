@@ -1,0 +1,1 @@
+"""The rows of the sample files, table by table, in the shapes that the old application leaves."""

@@ -1,0 +1,1 @@
+"""Programs that write to sample files as the old application does: one call, one connection."""

@@ -1,0 +1,1 @@
+"""From a database URL to a session: options, settings, silence, sentences for failures."""

@@ -1,0 +1,1 @@
+"""The dashboard: where the migration stands, figures and progress."""

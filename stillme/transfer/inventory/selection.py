@@ -1,0 +1,115 @@
+"""Which legacy files and tables a command works on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from stillme.transfer.conf import conf
+from stillme.transfer.errors import LegacyFileError, NoLegacyFile, TransferError
+from stillme.transfer.findings import Event, OnEvent
+from stillme.transfer.inventory.stores import stores
+from stillme.transfer.registry import LegacyFile, legacy_files, legacy_models
+from stillme.transfer.sqlite.copying.snapshot import is_empty
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which files and tables (legacy names); empty means all.
+
+    A table is named as in its file, which selects it in every file that has one, or after its
+    file: ``rss.rss_fetch_items``.
+    """
+
+    files: tuple[str, ...] = ()
+    tables: tuple[str, ...] = ()
+
+    def check(self, *, with_stores: bool = False) -> None:
+        """Raises TransferError for a name that does not exist, or for a store where none can be."""
+        if not with_stores:
+            for store in stores():
+                if store.name in self.files:
+                    raise TransferError(store.live_refusal)
+        files = [file.name for file in legacy_files()]
+        files += [store.name for store in stores()] if with_stores else []
+        tables = list(dict.fromkeys(model._meta.db_table for model in legacy_models()))
+        full = {str(model.identity()) for model in legacy_models()}
+        for given, known, what in ((self.files, files, "file"), (self.tables, tables, "table")):
+            for name in given:
+                whole = next((s for s in stores() if name.startswith(f"{s.name}_db.")), None)
+                if what == "table" and whole is not None:
+                    raise TransferError(
+                        f"{name} is of the store {whole.name}, which is taken as a whole: "
+                        f"--file {whole.name}."
+                    )
+                if name not in known and not (what == "table" and name in full):
+                    raise TransferError(
+                        f"There is no legacy {what} {name!r}: choose from {', '.join(known)}."
+                    )
+
+        if self.tables and not any(self.wants_file(file.name) for file in legacy_files()):
+            raise TransferError(
+                f"Nothing is selected: no table {', '.join(self.tables)} is in the file "
+                f"{', '.join(self.files)}."
+            )
+
+    @property
+    def only_stores(self) -> bool:
+        """Whether files are named and all of them are stores."""
+        names = {store.name for store in stores()}
+        return bool(self.files) and set(self.files) <= names
+
+    def wants(self, file: str, table: str) -> bool:
+        """Whether the table is selected."""
+        names = (table, f"{file}.{table}")
+        return (not self.files or file in self.files) and (
+            not self.tables or any(name in self.tables for name in names)
+        )
+
+    def wants_file(self, file: str) -> bool:
+        """Whether any table of the file is selected."""
+        return any(self.wants(file, m._meta.db_table) for m in legacy_models(file))
+
+
+def present_files(selection: Selection, notices: list[str]) -> list[LegacyFile]:
+    """The selected files that exist and are not empty.
+
+    Missing and 0-byte files are noted: a feature of the application may be off. Raises NoLegacyFile
+    where none is left.
+    """
+    found = []
+    wanted = [file for file in legacy_files() if selection.wants_file(file.name)]
+    for file in wanted:
+        try:
+            empty = is_empty(file.path)
+        except (FileNotFoundError, NotADirectoryError):
+            notices.append(f"{file.name}: {file.path} does not exist, skipped.")
+            continue
+        except OSError as error:
+            raise LegacyFileError(
+                f"{file.path} cannot be reached ({error.strerror}): check the permissions of "
+                "its folder."
+            ) from error
+        if empty:
+            notices.append(f"{file.name}: {file.path} is empty (0 bytes), skipped.")
+        else:
+            found.append(file)
+    if not found and not selection.only_stores:
+        folders = ", ".join(sorted({str(file.path.parent) for file in wanted}))
+        there = [f"--file {store.name}" for store in stores() if store.is_present()]
+        alone = f", or name what is there: {', '.join(there)}" if there else ""
+        raise NoLegacyFile(
+            f"No legacy file with tables in {folders}: set where the files are "
+            f"({conf().paths}){alone}."
+        )
+    return found
+
+
+def files_at_hand(selection: Selection, on_event: OnEvent) -> list[LegacyFile]:
+    """The same; what is missing or empty is told as notices. Raises TransferError for a name that
+    is unknown."""
+    selection.check()
+    notices: list[str] = []
+    files = present_files(selection, notices)
+    for sentence in notices:
+        on_event(Event("notice", {"message": sentence}))
+    return files

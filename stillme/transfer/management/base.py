@@ -1,0 +1,204 @@
+"""Base of the engine's commands: parse, one call, render, exit with the right status (law 8)."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+import sys
+from argparse import ArgumentTypeError, RawDescriptionHelpFormatter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+import apsw
+import psycopg
+from django.core.management.base import (
+    BaseCommand,
+    CommandError,
+    CommandParser,
+    DjangoHelpFormatter,
+)
+from django.db import Error as DatabaseError
+from django.db.backends.signals import connection_created
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.text import Text
+
+from stillme.postgresql.connecting.explain import explain_exhaustion, explain_operational_error
+from stillme.postgresql.connecting.silence import end_with_client
+from stillme.transfer.conf import conf
+from stillme.transfer.errors import TransferError
+from stillme.transfer.plumbing.interrupts import Interrupted, interruptible
+from stillme.transfer.plumbing.scratch import clear_temporary
+from stillme.visible import is_utf_8, visible
+
+COULD_NOT_RUN = 2
+PIPE_WIDTH = 80
+# For examples: the name of one of the project's own files.
+A_FILE = next(iter(conf().files), "NAME")
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+class _Formatter(DjangoHelpFormatter, RawDescriptionHelpFormatter):
+    """Django's order of options, and examples line by line."""
+
+
+def given_path(text: str) -> Path:
+    """The path that an option names, for `type=`; `~` is the user's home."""
+    try:
+        path = Path(text).expanduser()
+    except RuntimeError as error:
+        raise ArgumentTypeError("the home directory is not known: write the path out") from error
+    if not text.strip():
+        raise ArgumentTypeError("the path is empty: name one, or leave the option out")
+    if not is_utf_8(path):
+        raise ArgumentTypeError(f"{visible(text)} is not UTF-8: name another path")
+    return path
+
+
+class VisibleConsole(Console):
+    """Nothing that a file holds gets to steer the terminal; what is ours is markup, not bytes."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Every text on its way to the terminal, cells of tables included."""
+        return super().render_str(visible(text), **options)
+
+
+class TransferCommand(BaseCommand):
+    """Foreseeable mistakes end in one sentence and status 2; `--traceback` shows the rest.
+
+    Subclasses define `run(options) -> exit status` and may list `examples` for `--help`.
+    """
+
+    examples: tuple[str, ...] = ()
+    requires_system_checks: list[str] = []
+    console: Console
+    quiet = False
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        """Show the examples at the end of `--help`."""
+        if self.examples:
+            kwargs["epilog"] = "Examples:\n" + "\n".join(f"  {line}" for line in self.examples)
+        parser = super().create_parser(prog_name, subcommand, **kwargs)
+        parser.formatter_class = _Formatter
+        return parser
+
+    def add_selection(self, parser: CommandParser) -> None:
+        """--file and --table."""
+        parser.add_argument(
+            "--file", action="append", metavar="NAME", help=f"Only this legacy file, e.g. {A_FILE}."
+        )
+        parser.add_argument(
+            "--table",
+            action="append",
+            metavar="NAME",
+            help="Only this legacy table, in every file that has one, or FILE.NAME.",
+        )
+
+    def add_format(self, parser: CommandParser) -> None:
+        """--format."""
+        parser.add_argument(
+            "--format",
+            choices=("text", "json"),
+            default="text",
+            help="json: one document on standard output, no progress (default text).",
+        )
+
+    @contextmanager
+    def working(self, what: str) -> Iterator[None]:
+        """On a terminal, a sign of life and the time for a call that cannot say how far it is."""
+        if self.quiet or not self.console.is_terminal:
+            yield
+            return
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+        with Progress(*columns, console=self.console, transient=True) as shown:
+            shown.add_task(escape(what), total=None)
+            yield
+
+    def check_positive(self, options: dict[str, Any], name: str) -> None:
+        """Raises TransferError unless the option is 1 or more."""
+        if options[name] < 1:
+            flag = "--" + name.replace("_", "-")
+            raise TransferError(f"{flag} must be 1 or more, not {options[name]}.")
+
+    def run(self, options: dict[str, Any]) -> int:
+        """Do the work; the return value is the exit status."""
+        raise NotImplementedError
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """Run, and turn foreseeable errors into sentences."""
+        self.quiet = options.get("format", "text") != "text"
+        self.console = VisibleConsole(
+            file=self.stdout,  # type: ignore[arg-type]
+            no_color=options.get("no_color") or None,
+            force_terminal=None if self.stdout.isatty() else False,
+            width=None if self.stdout.isatty() else PIPE_WIDTH,
+            highlight=False,
+        )
+        connection_created.connect(end_with_client)
+        try:
+            with interruptible():
+                clear_temporary()
+                status = self.run(options)
+        except KeyboardInterrupt as error:
+            by = f" by {error.signal}" if isinstance(error, Interrupted) else ""
+            sentence = f"Interrupted{by}; what was committed stays: run the same command to go on."
+            raise _could_not_run(sentence) from error
+        except TransferError as error:
+            raise _could_not_run(str(error)) from error
+        except (sqlite3.Error, apsw.Error) as error:
+            # A page that no earlier step had to read.
+            sentence = explain_exhaustion(error) or (
+                f"A legacy file cannot be read to the end ({error}): `manage.py backup_sqlite` "
+                "tells which one, and what can still be read."
+            )
+            raise _could_not_run(sentence) from error
+        except (DatabaseError, psycopg.Error) as error:
+            sentence = explain_operational_error(error)
+            raise _could_not_run(sentence) from error
+        except BrokenPipeError:
+            # Whoever read the output went away (`| head`): there is nobody to tell.
+            _silence(sys.stdout)
+            status = COULD_NOT_RUN
+        except OSError as error:
+            sentence = explain_exhaustion(error) or _explain_os_error(error)
+            raise _could_not_run(sentence) from error
+        except (MemoryError, RuntimeError, ImportError) as error:
+            sentence = explain_exhaustion(error)
+            if not sentence:
+                raise
+            raise _could_not_run(sentence) from error
+        if status:
+            self.stdout.flush()
+            sys.exit(status)
+
+
+def _could_not_run(sentence: str) -> CommandError:
+    return CommandError(visible(sentence), returncode=COULD_NOT_RUN)
+
+
+def _explain_os_error(error: OSError) -> str:
+    """What the operating system refused, and what to do about it."""
+    where = f" ({error.filename})" if error.filename else ""
+    reason = error.strerror or str(error)
+    if error.errno in _NO_ROOM or "usable temporary directory" in reason:
+        return (
+            f"There is no room to write{where}: {reason}; free some space, or set TMPDIR to a "
+            "folder that has it, then run the same command again."
+        )
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"The system refuses access{where}: {reason}; run as the owner or grant access."
+    return f"The system says{where}: {reason}; mend that, then run the same command again."
+
+
+def _silence(stream: TextIO) -> None:
+    """Keep Python from complaining about the closed pipe once more at its end."""
+    try:
+        descriptor = stream.fileno()
+    except (OSError, ValueError):
+        return
+    os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)

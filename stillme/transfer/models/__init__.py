@@ -1,0 +1,39 @@
+"""The tables of the engine, in the schema `transfer`: ledger, quarantine, states, the way back."""
+
+from stillme.transfer.models.ledger import (
+    Chunk,
+    DroppedObject,
+    FileState,
+    KeptCell,
+    Proof,
+    QuarantinedRow,
+    Run,
+    RunFile,
+    RunTable,
+    WriteMark,
+)
+from stillme.transfer.models.switching import (
+    CarriedCell,
+    LagSample,
+    LeftByDecision,
+    RangeDigest,
+    ReverseChange,
+)
+
+__all__ = [
+    "CarriedCell",
+    "Chunk",
+    "DroppedObject",
+    "FileState",
+    "KeptCell",
+    "LagSample",
+    "LeftByDecision",
+    "Proof",
+    "QuarantinedRow",
+    "RangeDigest",
+    "ReverseChange",
+    "Run",
+    "RunFile",
+    "RunTable",
+    "WriteMark",
+]

@@ -1,0 +1,272 @@
+"""The engine's own tables, in the schema `transfer`: the ledger, the quarantine, the states.
+
+Each record is written in the transaction of the work it records (law 5).
+"""
+
+from __future__ import annotations
+
+from django.contrib.postgres.indexes import HashIndex
+from django.db import models
+from django.db.models import F, Q
+from django.db.models.functions import MD5, Mod, Now
+
+
+class Run(models.Model):
+    """One call of a command that changes or proves something."""
+
+    class Status(models.TextChoices):
+        RUNNING = "running"
+        COMPLETED = "completed"
+        FAILED = "failed"
+
+    command = models.TextField()
+    status = models.TextField(choices=Status.choices, default=Status.RUNNING)
+    started_at = models.DateTimeField(db_default=Now())
+    finished_at = models.DateTimeField(null=True)
+    options = models.JSONField(default=dict)
+    versions = models.JSONField(default=dict)
+    summary = models.JSONField(default=dict)
+    message = models.TextField(default="")
+
+    class Meta:
+        db_table = '"transfer"."run"'
+        ordering = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.command} #{self.pk}"
+
+
+class RunFile(models.Model):
+    """A legacy file as one run saw it: digest, size, shape, and what was decided of its clock."""
+
+    run = models.ForeignKey(Run, models.CASCADE, related_name="files")
+    file = models.TextField()
+    path = models.TextField()
+    sha256 = models.TextField()
+    size = models.BigIntegerField()
+    schema_digest = models.TextField()
+    clock = models.JSONField(default=dict)
+    drift = models.JSONField(default=list)
+    history = models.JSONField(default=dict)
+
+    class Meta:
+        db_table = '"transfer"."run_file"'
+        constraints = [models.UniqueConstraint(fields=["run", "file"], name="run_file_once")]
+
+    def __str__(self) -> str:
+        return f"{self.file} in {self.run}"
+
+
+class RunTable(models.Model):
+    """What became of one legacy table in one run: legacy = loaded + repaired + quarantined."""
+
+    run = models.ForeignKey(Run, models.CASCADE, related_name="tables")
+    file = models.TextField()
+    table = models.TextField()
+    target = models.TextField()
+    legacy_rows = models.BigIntegerField(default=0)
+    loaded = models.BigIntegerField(default=0)
+    repaired = models.BigIntegerField(default=0)
+    quarantined = models.BigIntegerField(default=0)
+    inserted = models.BigIntegerField(default=0)
+    updated = models.BigIntegerField(default=0)
+    vanished = models.BigIntegerField(default=0)
+    pruned = models.BigIntegerField(default=0)
+    conflicts = models.BigIntegerField(default=0)
+    seconds = models.FloatField(default=0)
+    digest = models.TextField(default="")
+
+    class Meta:
+        db_table = '"transfer"."run_table"'
+        constraints = [
+            models.UniqueConstraint(fields=["run", "file", "table"], name="run_table_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.table} in {self.run}"
+
+
+class Chunk(models.Model):
+    """A key range of a legacy table as it was last loaded.
+
+    The chunks of a table partition its key space: chunk n covers ``after < key <= upto``, the
+    first has no lower and the last no upper bound. `digest` is of the legacy rows, `xid` the
+    PostgreSQL transaction that wrote the rows together with this record.
+    """
+
+    run = models.ForeignKey(Run, models.CASCADE, related_name="chunks")
+    file = models.TextField()
+    table = models.TextField()
+    number = models.IntegerField()
+    after = models.JSONField(null=True)
+    upto = models.JSONField(null=True)
+    mapping_digest = models.TextField()
+    file_sha256 = models.TextField()
+    legacy_rows = models.BigIntegerField()
+    loaded = models.BigIntegerField()
+    repaired = models.BigIntegerField()
+    quarantined = models.BigIntegerField()
+    digest = models.TextField()
+    xid = models.BigIntegerField()
+    written_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        db_table = '"transfer"."chunk"'
+        constraints = [
+            models.UniqueConstraint(fields=["file", "table", "number"], name="chunk_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.table}[{self.number}]"
+
+
+class WriteMark(models.Model):
+    """A PostgreSQL transaction in which the engine itself wrote target rows.
+
+    A target row whose `xmin` is in no mark was changed by somebody else: a re-import refuses to
+    overwrite it.
+    """
+
+    xid = models.BigIntegerField(primary_key=True)
+    run = models.ForeignKey(Run, models.SET_NULL, null=True)
+
+    class Meta:
+        db_table = '"transfer"."write_mark"'
+        # What a row's 32-bit xmin is compared with.
+        indexes = [models.Index(Mod(F("xid"), 4294967296), name="write_mark_xmin")]
+
+    def __str__(self) -> str:
+        return str(self.xid)
+
+
+class QuarantinedRow(models.Model):
+    """A legacy row that was set aside whole, with the reason.
+
+    `cells` maps each legacy column to ``[storage class, value]``: integers as numbers, reals as
+    ``float.hex()`` text, text and blobs as base64 of their bytes, NULL as null.
+    """
+
+    class Status(models.TextChoices):
+        OPEN = "open"
+        REPAIRED = "repaired"
+        ACCEPTED = "accepted"
+
+    run = models.ForeignKey(Run, models.SET_NULL, null=True, related_name="quarantined")
+    file = models.TextField()
+    table = models.TextField()
+    key = models.TextField(null=True)
+    rowid = models.BigIntegerField(null=True)
+    cells = models.JSONField()
+    reason = models.TextField(db_index=True)
+    column = models.TextField(default="")
+    sentence = models.TextField()
+    status = models.TextField(choices=Status.choices, default=Status.OPEN, db_index=True)
+    repairs = models.JSONField(default=dict)
+    note = models.TextField(default="")
+    decided_by = models.TextField(default="")
+    decided_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        db_table = '"transfer"."quarantined_row"'
+        # A legacy text key may be longer than a btree entry can be.
+        indexes = [
+            HashIndex(fields=["key"], name="quarantined_row_key"),
+            # Whether somebody decided since a proof began; a load writes no entry of it.
+            models.Index(
+                fields=["decided_at"],
+                condition=Q(decided_at__isnull=False),
+                name="quarantined_row_decided",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        # A legacy key may be as long as a document, and this goes into a page's title.
+        return f"{self.table} {(self.key or '')[:60]}: {self.reason}"
+
+
+class KeptCell(models.Model):
+    """The original of a repaired cell: its storage class and bytes, beside the loaded row."""
+
+    run = models.ForeignKey(Run, models.SET_NULL, null=True, related_name="kept_cells")
+    file = models.TextField()
+    table = models.TextField()
+    key = models.TextField()
+    column = models.TextField()
+    storage = models.TextField()
+    value = models.BinaryField(null=True)
+    reason = models.TextField()
+
+    class Meta:
+        db_table = '"transfer"."kept_cell"'
+        constraints = [
+            models.UniqueConstraint("file", "table", MD5("key"), "column", name="kept_cell_once")
+        ]
+        indexes = [HashIndex(fields=["key"], name="kept_cell_key")]
+
+    def __str__(self) -> str:
+        return f"{self.table} {self.key}.{self.column}: {self.reason}"
+
+
+class DroppedObject(models.Model):
+    """An index or constraint that the loader took down, with the definition that brings it back.
+
+    Written in the transaction that drops it, deleted in the one that builds it again (law 9).
+    """
+
+    relation = models.TextField()
+    name = models.TextField()
+    is_constraint = models.BooleanField()
+    definition = models.TextField()
+    run = models.ForeignKey(Run, models.SET_NULL, null=True)
+
+    class Meta:
+        db_table = '"transfer"."dropped_object"'
+        constraints = [
+            models.UniqueConstraint(fields=["relation", "name"], name="dropped_object_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.relation}.{self.name}"
+
+
+class FileState(models.Model):
+    """Where a legacy file stands on its way (the state machine)."""
+
+    class State(models.TextChoices):
+        ABSENT = "absent"
+        CAPTURED = "captured"
+        LOADED = "loaded"
+        FOLLOWING = "following"
+        LIVE = "live"
+        ROLLED_BACK = "rolled back"
+
+    file = models.TextField(primary_key=True)
+    state = models.TextField(choices=State.choices, default=State.ABSENT)
+    position = models.BigIntegerField(default=0)
+    details = models.JSONField(default=dict)
+    changed_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        db_table = '"transfer"."file_state"'
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.state}"
+
+
+class Proof(models.Model):
+    """The outcome of one verification."""
+
+    run = models.OneToOneField(Run, models.CASCADE, related_name="proof")
+    level = models.TextField()
+    verdict = models.TextField()
+    exit_status = models.IntegerField()
+    findings = models.BigIntegerField()
+    report = models.JSONField(default=dict)
+    created_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        db_table = '"transfer"."proof"'
+
+    def __str__(self) -> str:
+        return f"{self.verdict} ({self.level}) in {self.run}"

@@ -1,0 +1,1 @@
+"""What loader and judge share: processes, temporary folders, quoting, stored cells."""

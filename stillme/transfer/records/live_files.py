@@ -1,0 +1,109 @@
+"""Which file on disk a state is about: its path, device and inode, noted when capture begins.
+
+A copy of a captured file has the same triggers, the same change log and the same identity inside.
+So the place decides which of the two is the live one. `transfer.file_state` keeps it, and whoever
+reads or writes a followed file asks here first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from stillme.transfer.conf import conf
+from stillme.transfer.errors import StateError
+from stillme.transfer.models import FileState
+from stillme.transfer.records.proofs import identity
+from stillme.transfer.registry import LegacyFile
+
+State = FileState.State
+
+MOVED = "manage.py sync_sqlite --moved"
+START_OVER = "manage.py sync_sqlite --install, then manage.py import_sqlite --prune --replaced"
+
+
+def place(path: Path) -> dict[str, Any]:
+    """What the ledger notes of a file: ``{"path": ..., "device": ..., "inode": ...}``."""
+    return {"path": str(path), **identity(path)}
+
+
+def other_file(alias: str, file: LegacyFile) -> str | None:
+    """None if the settings name the file that the state is about, else the sentence to say.
+
+    A file that was never captured has no place; neither has one that capture was removed from.
+    """
+    row = FileState.objects.using(alias).filter(pk=file.name).first()
+    if row is None or row.state == State.ABSENT or not row.details.get("path"):
+        return None
+    return other_place(file, row.state, row.details)
+
+
+def require_place(alias: str, files: Iterable[LegacyFile]) -> None:
+    """Raise StateError for a file that is not the one its state is about."""
+    for file in files:
+        if sentence := other_file(alias, file):
+            raise StateError(sentence)
+
+
+def other_place(file: LegacyFile, state: str, noted: dict[str, Any]) -> str | None:
+    """The same for a state that was read already."""
+    known = Path(noted["path"])
+    now = identity(file.path)
+    same_path = is_one_path(known, file.path)
+    if same_path and (not now or "inode" not in noted):
+        return None
+    same_inode = bool(now) and all(noted.get(name) == value for name, value in now.items())
+    if same_path and same_inode:
+        return None
+    if same_path:
+        which = "inode" if noted["inode"] != now["inode"] else "device"
+        return _replaced(file, state, f"{which} {noted.get(which)} then, {now[which]} now")
+    began = f"{file.name} is {state} with {known}, but the settings name {file.path}"
+    if same_inode:
+        return f"{began}, the same file under another path: if it was moved there, run {MOVED}."
+    if not is_gone(known):
+        return (
+            f"{began}, which is another file: set the path back "
+            f"({conf().paths}); if {known} is given up, move it away and run "
+            f"{MOVED}."
+        )
+    return f"{began}, and the former is gone: if it was moved there, run {MOVED}."
+
+
+def is_one_path(one: Path | str, other: Path | str) -> bool:
+    """Whether both are the same absolute path."""
+    return Path(one).absolute() == Path(other).absolute()
+
+
+def is_one_file(one: Path, other: Path) -> bool:
+    """Whether both paths lead to one file, which has no second name.
+
+    SQLite keeps the journal beside the name a file was opened by: under two names, writers do not
+    see each other's (https://www.sqlite.org/howtocorrupt.html, 2.4).
+    """
+    if is_one_path(one, other):
+        return True
+    return identity(one) == identity(other) and other.stat().st_nlink == 1
+
+
+def is_gone(path: Path) -> bool:
+    """Whether nothing is at the path. A path that nobody may look at does not count as gone."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def _replaced(file: LegacyFile, state: str, seen: str) -> str:
+    began = (
+        f"{file.path} is another file than {file.path} was when {file.name} became {state} "
+        f"({seen}): if it was moved there or compacted (VACUUM INTO), "
+        f"run {MOVED}"
+    )
+    if state == State.LIVE:
+        return f"{began}; if it is a copy, put back the file that the cut-over froze."
+    return f"{began}; if it is another one that counts from now on, {START_OVER}."

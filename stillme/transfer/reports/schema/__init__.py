@@ -1,0 +1,1 @@
+"""The schema page of the docs: both schemas, the mapping, diagrams."""

@@ -1,0 +1,178 @@
+"""docs/reference/schema.md: both schemas and the mapping between them, from the models alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from django.apps import apps
+from django.db import models
+
+from stillme.transfer import kinds
+from stillme.transfer.conf import conf
+from stillme.transfer.legacy import Column, LegacyModel
+from stillme.transfer.mapping import split_table
+from stillme.transfer.registry import legacy_models, parents
+from stillme.transfer.reports.inspection_page import markdown_table
+from stillme.transfer.reports.schema.diagram import diagram
+from stillme.transfer.reports.schema.words import (
+    column_type,
+    constraint_words,
+    default_words,
+    index_words,
+)
+
+ENGINE = "transfer"
+COMMAND = "python manage.py inspect_sqlite --schema-doc docs/reference/schema.md"
+
+_INTRODUCTION = """\
+# The schema: legacy files, target, and what goes where
+
+Generated from the models by `{command}`; edit those, not this page. What becomes of each stored
+value is in [values.md](values.md).
+
+A legacy column goes to the target column named beside it. A column of a legacy file that is not
+declared here goes to the target column of the same name if there is one, else into
+`legacy_extra`. A target column without a legacy column takes its default; a time stays NULL."""
+
+
+def schema_document() -> str:
+    """The whole page. Needs no legacy file and no server."""
+    parts = [_INTRODUCTION.format(command=COMMAND), "## The target at a glance", *_diagrams()]
+    for file, entry in conf().files.items():
+        parts += _file(file, entry.path.name)
+    parts += _rest()
+    return "\n\n".join(parts) + "\n"
+
+
+def _diagrams() -> Iterator[str]:
+    """One per schema: nothing refers from one to another."""
+    for schema, found in target_models().items():
+        if schema != ENGINE:
+            yield diagram(schema, found)
+
+
+def target_models() -> dict[str, list[type[models.Model]]]:
+    """Schema -> its models, in the order of their tables' declaration."""
+    found: dict[str, list[type[models.Model]]] = {}
+    for model in apps.get_models():
+        schema, _ = split_table(model._meta.db_table)
+        if '"."' in model._meta.db_table:
+            found.setdefault(schema, []).append(model)
+    return dict(sorted(found.items(), key=lambda item: item[0] == ENGINE))
+
+
+def _file(file: str, name: str) -> Iterator[str]:
+    yield f"## Legacy file `{name}`"
+    for model in legacy_models(file):
+        yield from _table(model)
+
+
+def _table(model: type[LegacyModel]) -> Iterator[str]:
+    target = model.target_model()
+    yield f"### `{model._meta.db_table}` to `{_plain(target)}`"
+    yield first_line(target)
+    fields = {field.column: field for field in target._meta.concrete_fields}
+    rows = [_mapped(column, fields.pop(column.target_name)) for column in model.columns()]
+    rows += [_unmapped(model, field) for field in fields.values()]
+    yield markdown_table(
+        ("legacy column", "declared", "meaning", "target column", "type", "default"), rows
+    )
+    yield from _notes(model)
+    yield from _objects(target)
+
+
+def first_line(model: type[models.Model]) -> str:
+    """The first line of a model's own documentation."""
+    return (model.__doc__ or "").strip().splitlines()[0]
+
+
+def _plain(model: type[models.Model]) -> str:
+    return ".".join(split_table(model._meta.db_table))
+
+
+def _mapped(column: Column, field: models.Field) -> tuple[str, ...]:  # type: ignore[type-arg]
+    return (
+        f"`{column.column}`",
+        f"`{column.declared}`",
+        column.kind.meaning,
+        f"`{field.column}`",
+        column_type(field),
+        default_words(field),
+    )
+
+
+def _unmapped(model: type[LegacyModel], field: models.Field) -> tuple[str, ...]:  # type: ignore[type-arg]
+    return (
+        "",
+        "",
+        _origin(model, field),
+        f"`{field.column}`",
+        column_type(field),
+        default_words(field),
+    )
+
+
+def _origin(model: type[LegacyModel], field: models.Field) -> str:  # type: ignore[type-arg]
+    """Where the value of a target column that the legacy never had comes from."""
+    rule = model.legacy.derived.get(str(field.column))
+    if rule is not None:
+        return f"`{rule.then}` where `{rule.column}` is set, else `{rule.otherwise}`"
+    if field.column == "legacy_extra":
+        return "undeclared columns of the file"
+    if field.null and isinstance(field, models.DateTimeField):
+        return "NULL in imported rows"
+    return "its default in imported rows"
+
+
+def _notes(model: type[LegacyModel]) -> Iterator[str]:
+    if model.legacy.clock is not None:
+        twin = model.legacy.clock
+        yield (
+            f"Clock: `{twin.local}` (local) and `{twin.utc}` (UTC) are stamped by the same INSERT; "
+            "their difference shows the offset of the row."
+        )
+    if model.legacy.indexes:
+        listed = ", ".join(f"`{name}` ({column})" for name, column in model.legacy.indexes.items())
+        yield f"Legacy indexes: {listed}."
+    if parents(model):
+        references = [
+            f"`{c.column}` to `{c.kind.parent}`"
+            for c in model.columns()
+            if isinstance(c.kind, kinds.Reference)
+        ]
+        yield f"References: {', '.join(references)}; a row without its parent is quarantined."
+
+
+def _objects(target: type[models.Model]) -> Iterator[str]:
+    lines = [f"- index {text}" for text in index_words(target)]
+    lines += [f"- constraint {text}" for text in constraint_words(target)]
+    if lines:
+        yield "\n".join([f"In the target `{_plain(target)}`:", "", *lines])
+
+
+def _rest() -> Iterator[str]:
+    """Target tables that no legacy table describes: vectors, and the engine's own."""
+    described = {model.target_model() for model in legacy_models()}
+    for schema, found in target_models().items():
+        rest = [model for model in found if model not in described]
+        if not rest:
+            continue
+        yield f"## Schema `{schema}`"
+        if schema == ENGINE:
+            rows = [(f"`{_plain(model)}`", first_line(model)) for model in rest]
+            yield "The engine's own tables."
+            yield markdown_table(("table", "what it holds"), rows)
+            continue
+        for model in rest:
+            yield from _target_table(model)
+
+
+def _target_table(model: type[models.Model]) -> Iterator[str]:
+    yield f"### `{_plain(model)}`"
+    yield first_line(model)
+    rows = [
+        (f"`{field.column}`", column_type(field), default_words(field))
+        for field in model._meta.concrete_fields
+    ]
+    yield markdown_table(("column", "type", "default"), rows)
+    yield from _objects(model)

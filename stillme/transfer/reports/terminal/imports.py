@@ -1,0 +1,168 @@
+"""The import on a terminal: progress while it runs, a closing table, JSON on request."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from stillme.transfer.identity import TableId
+from stillme.transfer.quarantine.reasons import in_words
+from stillme.transfer.registry import table_label
+from stillme.transfer.reports.json_text import print_json
+from stillme.transfer.reports.terminal.inventory import print_left, print_open
+from stillme.transfer.reports.terminal.progress import RunProgress as ImportProgress
+from stillme.transfer.reports.terminal.tables import plain_table, print_table
+from stillme.transfer.steps.load import ImportResult, TableResult
+from stillme.visible import in_one_line
+
+__all__ = ["ImportProgress", "as_dict", "render_import"]
+
+
+def render_import(console: Console, result: ImportResult, form: str) -> None:
+    """Print the outcome."""
+    if form == "json":
+        print_json(console, as_dict(result))
+        return
+    for notice in result.notices:
+        console.print(f"[yellow]note[/] {escape(notice)}", soft_wrap=True)
+    print_table(console, _table(result))
+    for table in result.tables:
+        _explain(console, table)
+    print_left(console, result.inventory)
+    print_open(console, result.inventory)
+    for line in result.missing:
+        console.print(f"[red]missing[/] {escape(line.sentence)}", soft_wrap=True)
+    if result.returned:
+        console.print(f"{result.returned} rows came back from quarantine: their parent is here.")
+    for deletion in result.deletions:
+        what = "deleted" if deletion.deleted else "would delete" if result.dry_run else "kept"
+        said = f"[red]{what}[/] {escape(in_one_line(deletion.sentence()))}"
+        console.print(said, soft_wrap=True)
+    for sentence in result.refused:
+        console.print(f"[red]{escape(in_one_line(sentence))}[/]", soft_wrap=True)
+    console.print(_verdict(result), soft_wrap=True)
+
+
+def _table(result: ImportResult) -> Table:
+    title = "What an import would do" if result.dry_run else f"Import, run {result.run_id}"
+    figures = ("legacy", "loaded", "repaired", "quarant.", "new", "changed")
+    table = plain_table(title, ("legacy table",), figures)
+    for row in result.tables:
+        outcome = row.outcome
+        counts = (
+            outcome.legacy_rows,
+            outcome.loaded + outcome.quarantined - result.set_aside(row),
+            outcome.repaired,
+            result.set_aside(row),
+            outcome.inserted,
+            outcome.updated,
+        )
+        table.add_row(
+            table_label(TableId(row.file, row.table)), *(f"{count:,}" for count in counts)
+        )
+    return table
+
+
+def _explain(console: Console, table: TableResult) -> None:
+    outcome = table.outcome
+    if outcome.reasons:
+        found = sorted(outcome.reasons.items())
+        reasons = ", ".join(f"{n} {reason} ({in_words(reason)})" for reason, n in found)
+        console.print(f"[red]quarantined[/] in {table.table}: {reasons}", soft_wrap=True)
+    if outcome.conflict_count:
+        keys = _listed(outcome.conflicts)
+        console.print(
+            f"[red]left alone[/] in {table.target}: {outcome.conflict_count} rows that "
+            f"somebody else wrote in PostgreSQL ({keys}) and that differ from the file; "
+            "--overwrite takes the file's values, with --prune it also deletes those that the "
+            "file does not have",
+            soft_wrap=True,
+        )
+    if outcome.vanished_count and not outcome.pruned:
+        keys = _listed(outcome.vanished)
+        console.print(
+            f"[yellow]vanished[/] from {table.table}: {outcome.vanished_count} rows that the "
+            f"target still holds ({keys}); --prune deletes them",
+            soft_wrap=True,
+        )
+
+
+def _listed(keys: list[str]) -> str:
+    return escape(", ".join(map(in_one_line, keys)))
+
+
+def _verdict(result: ImportResult) -> str:
+    rows = sum(table.outcome.legacy_rows for table in result.tables)
+    aside = sum(result.set_aside(table) for table in result.tables)
+    if not result.conserved:
+        return f"[red]{_missing(result)}[/]"
+    what = "would be accounted for" if result.dry_run else "are accounted for"
+    text = f"All {rows:,} legacy rows {what} in {result.seconds:.1f} s"
+    if not rows:
+        text = "There is no legacy row to load"
+    if rows and result.seconds >= 1:
+        text += f" ({rows / result.seconds:,.0f} rows/s)"
+    if aside:
+        text += f"; {aside:,} of them in quarantine: see `manage.py quarantine list`"
+    if result.undecided:
+        names = ", ".join(f"{line.file}.{line.name}" for line in result.undecided)
+        return f"{text}. [red]Not carried, and nobody has decided about it: {escape(names)}.[/]"
+    return text + ("." if result.dry_run else ". Next: `manage.py verify_migration`.")
+
+
+def _missing(result: ImportResult) -> str:
+    """Which table does not add up, and by how much."""
+    table = next(table for table in result.tables if not table.conserved)
+    outcome = table.outcome
+    counted = outcome.legacy_rows if table.counted is None else table.counted
+    sums = f"{outcome.loaded:,} loaded + {outcome.repaired:,} repaired"
+    return escape(
+        f"Rows are missing: a full scan of {table.table} counts {counted:,} rows, which are not "
+        f"{sums} + {outcome.quarantined:,} quarantined. The file is damaged: "
+        "`manage.py backup_sqlite` tells what can be read."
+    )
+
+
+def as_dict(result: ImportResult) -> dict[str, Any]:
+    """Plain data for JSON."""
+    return {
+        "run": result.run_id,
+        "dry_run": result.dry_run,
+        "conserved": result.conserved,
+        "seconds": round(result.seconds, 3),
+        "returned_from_quarantine": result.returned,
+        "exit_status": result.exit_status,
+        "notices": result.notices,
+        "inventory": [line.as_dict() for line in result.inventory],
+        "missing_legacy": [line.as_dict() for line in result.missing],
+        "deletions": [deletion.as_dict() for deletion in result.deletions],
+        "deletions_refused": result.refused,
+        "tables": [
+            {
+                "file": table.file,
+                "table": table.table,
+                "target": table.target,
+                "legacy_rows": table.outcome.legacy_rows,
+                "counted_rows": table.counted,
+                "loaded": table.outcome.loaded,
+                "repaired": table.outcome.repaired,
+                "quarantined": result.set_aside(table),
+                "came_back": table.outcome.quarantined - result.set_aside(table),
+                "reasons": table.outcome.reasons,
+                "inserted": table.outcome.inserted,
+                "updated": table.outcome.updated,
+                "vanished": table.outcome.vanished_count,
+                "vanished_keys": table.outcome.vanished,
+                "pruned": table.outcome.pruned,
+                "conflicts": table.outcome.conflict_count,
+                "conflict_keys": table.outcome.conflicts,
+                "chunks": table.chunks,
+                "skipped_chunks": table.skipped_chunks,
+                "seconds": round(table.seconds, 3),
+            }
+            for table in result.tables
+        ],
+    }

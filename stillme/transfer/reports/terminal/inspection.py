@@ -1,0 +1,177 @@
+"""The inspection on a terminal: what is there, what drifted, what will become of the rows."""
+
+from __future__ import annotations
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from stillme.transfer.identity import TableId
+from stillme.transfer.registry import table_label
+from stillme.transfer.reports.json_text import print_json
+from stillme.transfer.reports.profile_text import bounds, details, storage
+from stillme.transfer.reports.terminal.progress import RunProgress
+from stillme.transfer.sqlite.clock.file_clock import format_offset
+from stillme.transfer.steps.inspect_result import FileInspection, Inspection, TableInspection
+
+_MOST_ZONES = 12
+_WIDTH = 80
+
+
+class InspectProgress(RunProgress):
+    """Bars on a terminal; elsewhere nothing: the report may be what is piped."""
+
+    def __init__(self, console: Console, *, quiet: bool) -> None:
+        super().__init__(console, quiet=quiet or not console.is_terminal)
+
+
+def render_inspection(console: Console, result: Inspection, form: str) -> None:
+    """Print it as text or JSON."""
+    if form == "json":
+        print_json(console, result.as_dict())
+        return
+    for file in result.files:
+        _file(console, file)
+    _others(console, result)
+    for notice in result.notices:
+        _print(console, f"[yellow]note[/] {escape(notice)}")
+    _print(console, _summary(result))
+    for store in result.stores:
+        for reason, rows in sorted(store.outcome.reasons.items()):
+            _print(console, f"[red]quarantined[/] {rows:,} {reason} in {store.table}")
+    for question in result.open_questions:
+        _print(console, f"[yellow]to decide[/] {escape(question)}")
+    _print(console, verdict(result))
+
+
+def _print(console: Console, text: str | Table) -> None:
+    console.print(text, width=min(console.width, _WIDTH))
+
+
+def _file(console: Console, file: FileInspection) -> None:
+    _print(console, f"[bold]== {file.file} ==[/]")
+    _print(console, escape(facts(file)))
+    if file.clock is not None:
+        _print(console, clock_sentence(file))
+    for drift in file.drift:
+        _print(console, f"[yellow]drift[/] {escape(drift.sentence())}")
+    for notice in file.notices:
+        _print(console, f"[yellow]note[/] {escape(notice)}.")
+    for table in file.tables:
+        console.print(_columns(table), width=min(console.width, _WIDTH))
+        _outcome(console, table)
+
+
+def facts(file: FileInspection) -> str:
+    """Where the file is and what it is."""
+    if file.state != "present":
+        return f"{file.path}: {file.state}"
+    return (
+        f"{file.path}: {file.size:,} bytes, journal {file.journal_mode}, "
+        f"user_version {file.user_version}"
+    )
+
+
+def clock_sentence(file: FileInspection) -> str:
+    """The decision about the file's local clock and what it rests on."""
+    clock = file.clock
+    assert clock is not None
+    found = ", ".join(
+        f"{rows:,} rows at {format_offset(minutes)}" for minutes, rows in clock.evidence.items()
+    )
+    evidence = f"evidence: {found}" if found else "no row shows its offset"
+    if clock.zone:
+        return f"local clock: LEGACY_TIME_ZONE={clock.zone}; {evidence}{_zones(file)}"
+    if not clock.evidence and not file.open_clock:
+        return "local clock: no local times in this file"
+    several = "; rows that do not show theirs are read at it, a guess"
+    told = several if len(clock.evidence) > 1 else ""
+    return f"local clock: usually {format_offset(clock.usual)}{told}; {evidence}{_zones(file)}"
+
+
+def _zones(file: FileInspection) -> str:
+    """The zones that fit, ready to paste."""
+    if not file.zones:
+        return "; no time zone fits all of it" if file.clock and file.clock.evidence else ""
+    shown = ", ".join(file.zones[:_MOST_ZONES])
+    left = len(file.zones) - _MOST_ZONES
+    more = f" and {left} more (all of them in --format json)" if left > 0 else ""
+    return f"; it fits LEGACY_TIME_ZONE={file.zones[0]}, or another of {shown}{more}"
+
+
+def _columns(table: TableInspection) -> Table:
+    title = f"{table.table} -> {table.target}: {table.prediction.rows:,} rows"
+    shown = Table(title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False)
+    shown.add_column("column", overflow="fold", max_width=26)
+    shown.add_column("stored", overflow="fold", max_width=14)
+    shown.add_column("from / to", overflow="fold", max_width=12)
+    shown.add_column("what", overflow="fold")
+    for column in table.prediction.columns:
+        cells = (column.name, storage(column), bounds(column), details(column))
+        shown.add_row(*(escape(cell) for cell in cells))
+    return shown
+
+
+def _outcome(console: Console, table: TableInspection) -> None:
+    prediction = table.prediction
+    for (column, reason), cells in sorted(prediction.repairs.items()):
+        _print(console, f"[cyan]kept original[/] {column}: {cells:,} {reason}")
+    for reason, rows in sorted(prediction.reasons.items()):
+        _print(console, f"[red]quarantined[/] {rows:,} {reason}")
+        for example in prediction.examples:
+            if example.reason == reason:
+                where = f"{example.column} of " if example.column else ""
+                text = f"   e.g. {where}row {example.key}: {example.sentence}"
+                _print(console, escape(text))
+    if prediction.long_keys:
+        _print(
+            console,
+            f"[yellow]note[/] {prediction.long_keys} keys are so long that only PostgreSQL can "
+            "tell whether its index takes them",
+        )
+    console.print()
+
+
+def _others(console: Console, result: Inspection) -> None:
+    for other in result.others:
+        text = f"beside them: {other.name}, {other.size:,} bytes ({other.what}): not imported"
+        _print(console, escape(text))
+
+
+def _summary(result: Inspection) -> Table:
+    table = Table(
+        title="What an import will do", title_justify="left", box=SIMPLE_HEAD, show_edge=False
+    )
+    table.add_column("legacy table", overflow="fold")
+    for name in ("rows", "clean", "repaired", "quarantined"):
+        table.add_column(name, justify="right")
+    for name, *counts in summary_rows(result):
+        table.add_row(name, *(f"{count:,}" for count in counts))
+    return table
+
+
+def summary_rows(result: Inspection) -> list[tuple[str, int, int, int, int]]:
+    """Table, rows, clean, repaired, quarantined; the stores' tables last."""
+    rows = []
+    for file in result.files:
+        for table in file.tables:
+            name, found = table_label(TableId(file.file, table.table)), table.prediction
+            rows.append((name, found.rows, found.loaded, found.repaired, found.quarantined))
+    for store in result.stores:
+        o = store.outcome
+        rows.append((store.table, o.legacy_rows, o.loaded, o.repaired, o.quarantined))
+    return rows
+
+
+def verdict(result: Inspection) -> str:
+    """The last line."""
+    counted = summary_rows(result)
+    rows = sum(row[1] for row in counted)
+    repaired = sum(row[3] for row in counted)
+    text = f"{rows:,} rows looked at in {result.seconds:.1f} s: "
+    if result.quarantined:
+        text += f"{result.quarantined:,} will be quarantined, {repaired:,} repaired"
+    else:
+        text += f"all will load, {repaired:,} of them repaired"
+    return text + ". Nothing was written. Next: `manage.py import_sqlite`."

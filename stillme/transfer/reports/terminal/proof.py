@@ -1,0 +1,133 @@
+"""The proof on a terminal and as JSON."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from stillme.transfer.reports.advice import advice, states_of
+from stillme.transfer.reports.json_text import print_json
+from stillme.transfer.reports.terminal.inventory import print_left
+from stillme.transfer.reports.terminal.progress import RunProgress as VerifyProgress
+from stillme.transfer.reports.terminal.tables import plain_table, print_table
+from stillme.transfer.verify.result import TableProof, VerifyResult
+
+__all__ = ["VerifyProgress", "as_dict", "render_verify"]
+
+
+def render_verify(console: Console, result: VerifyResult, form: str, most: int) -> None:
+    """Print what was compared, every finding up to `most`, and the verdict."""
+    if form == "json":
+        print_json(console, as_dict(result))
+        return
+    for notice in result.notices:
+        console.print(f"[yellow]note[/] {escape(notice)}", soft_wrap=True)
+    print_left(console, result.inventory)
+    print_table(console, _table(result))
+    _print_figures(console, result)
+    findings = result.findings
+    for finding in findings.kept[:most]:
+        console.print(f"[red]{escape(finding.sentence())}[/]", soft_wrap=True)
+    if findings.total > most:
+        console.print(f"... and {findings.total - most:,} more: --max-findings, --format json.")
+    for kinds, sentence in advice(result.findings.counts, states_of(result.files)):
+        console.print(f"[yellow]what helps[/] {kinds}: {sentence}", soft_wrap=True)
+    if result.open_rows:
+        console.print(
+            f"[yellow]undecided[/] {result.open_rows:,} rows in quarantine: "
+            "`manage.py quarantine list` shows them; repair, retry or accept them.",
+            soft_wrap=True,
+        )
+        for line in result.quarantine:
+            if line["status"] == "open":
+                reason = f"  {line['table']}: {line['reason']} {line['rows']:,}"
+                console.print(escape(reason), soft_wrap=True)
+    colour = "green" if result.exit_status == 0 else "red"
+    console.print(f"[{colour}]{escape(result.verdict)}[/] ({result.seconds:.1f} s)", soft_wrap=True)
+
+
+def _print_figures(console: Console, result: VerifyResult) -> None:
+    if cells := sum(proof.cells for proof in result.tables):
+        console.print(f"{cells:,} cells compared.")
+    if mended := sum(proof.mended for proof in result.tables):
+        console.print(f"{mended:,} of the rows in the target were edited by hand and loaded.")
+    for proof in result.tables:
+        if proof.written:
+            console.print(
+                f"{proof.target}: {proof.written:,} rows written in PostgreSQL since the cut-over, "
+                "not compared."
+            )
+        if proof.round_trip is not None:
+            words = f"{proof.target}: {proof.round_trip.words}"
+            console.print(f"round trip {escape(words)}", soft_wrap=True)
+
+
+def _table(result: VerifyResult) -> Table:
+    figures = ("legacy", "target", "repaired", "open", "accepted", "findings")
+    table = plain_table(f"Verification, level {result.level}", ("target table",), figures)
+    for proof in result.tables:
+        counts = (
+            proof.legacy_rows,
+            proof.target_rows,
+            proof.repaired,
+            proof.open,
+            proof.accepted,
+            proof.findings.total,
+        )
+        table.add_row(proof.target, *(f"{count:,}" for count in counts))
+    return table
+
+
+def as_dict(result: VerifyResult) -> dict[str, Any]:
+    """Plain data for JSON."""
+    findings = result.findings
+    return {
+        "run": result.run_id,
+        "level": result.level,
+        "verdict": result.verdict,
+        "exit_status": result.exit_status,
+        "seconds": round(result.seconds, 3),
+        "confidence": result.confidence,
+        "started_at": result.started_at,
+        "finished_at": result.finished_at,
+        "database": result.cluster,
+        "versions": result.versions,
+        "files": result.files,
+        "notices": result.notices,
+        "undecided": result.open_rows,
+        "quarantine": result.quarantine,
+        "inventory": [line.as_dict() for line in result.inventory],
+        "findings_by_kind": {kind.value: rows for kind, rows in findings.counts.items()},
+        "findings": [finding.as_dict() for finding in findings.kept],
+        "tables": [_table_dict(proof) for proof in result.tables],
+    }
+
+
+_RANGE = ("after", "upto", "rows", "digest")
+
+
+def _table_dict(proof: TableProof) -> dict[str, Any]:
+    return {
+        "file": proof.file,
+        "table": proof.table,
+        "target": proof.target,
+        "legacy_rows": proof.legacy_rows,
+        "target_rows": proof.target_rows,
+        "rows_by_digest": proof.by_digest,
+        "rows_by_cell": proof.by_cell,
+        "cells": proof.cells,
+        "repaired": proof.repaired,
+        "undecided": proof.open,
+        "accepted": proof.accepted,
+        "mended": proof.mended,
+        "written_since": proof.written,
+        "findings": proof.findings.total,
+        "digest": proof.digest,
+        "ranges": [{name: found[name] for name in _RANGE} for found in proof.ranges],
+        "round_trip": None if proof.round_trip is None else asdict(proof.round_trip),
+        "seconds": round(proof.seconds, 3),
+    }

@@ -1,0 +1,145 @@
+"""The quarantine on a terminal and as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+
+from stillme.transfer.identity import TableId
+from stillme.transfer.models import QuarantinedRow
+from stillme.transfer.plumbing.stored_cells import show_cell, unpack_anything
+from stillme.transfer.quarantine.decisions import Retried
+from stillme.transfer.registry import table_label
+from stillme.transfer.reports.json_text import print_json
+from stillme.transfer.reports.terminal.tables import plain_table, print_table
+from stillme.visible import in_one_line
+
+
+def _label(file: str, table: str) -> str:
+    return table_label(TableId(file, table))
+
+
+def as_dict(row: QuarantinedRow) -> dict[str, Any]:
+    """Plain data of one row, its cells with storage class and bytes."""
+    return {
+        "id": row.pk,
+        "file": row.file,
+        "table": row.table,
+        "key": row.key,
+        "reason": row.reason,
+        "column": row.column,
+        "sentence": row.sentence,
+        "status": row.status,
+        "cells": row.cells,
+        "repairs": row.repairs,
+        "note": row.note,
+        "decided_by": row.decided_by,
+    }
+
+
+def render_list(
+    console: Console,
+    rows: Sequence[QuarantinedRow],
+    total: int,
+    summary: Sequence[dict[str, object]],
+    form: str,
+) -> None:
+    """Counts by reason, then the rows."""
+    if form == "json":
+        data = {"total": total, "summary": list(summary), "rows": [as_dict(r) for r in rows]}
+        print_json(console, data)
+        return
+    if not summary:
+        console.print("Nothing is in quarantine.")
+        return
+    counts = plain_table("Quarantine", ("table", "reason", "status"), ("rows",))
+    for line in summary:
+        counts.add_row(
+            _label(str(line["file"]), str(line["table"])),
+            str(line["reason"]),
+            str(line["status"]),
+            str(line["rows"]),
+        )
+    print_table(console, counts)
+    for row in rows:
+        key = in_one_line(row.key) if row.key is not None else "(no key)"
+        where = f"{_label(row.file, row.table)} {key}"
+        console.print(
+            f"[bold]{row.pk}[/] {escape(where)} [red]{row.reason}[/] "
+            f"{escape(row.column)}: {escape(row.sentence)}",
+            soft_wrap=True,
+        )
+    if total > len(rows):
+        console.print(f"... and {total - len(rows)} more: --limit shows them.")
+
+
+def render_rows(console: Console, rows: Sequence[QuarantinedRow], form: str) -> None:
+    """Rows cell by cell."""
+    if form == "json":
+        _print_rows(console, rows)
+        return
+    for row in rows:
+        _render_row(console, row)
+
+
+def _print_rows(console: Console, rows: Sequence[QuarantinedRow]) -> None:
+    """One document: an object for one row, else a list of them."""
+    found = [as_dict(row) for row in rows]
+    print_json(console, found[0] if len(found) == 1 else found)
+
+
+def _render_row(console: Console, row: QuarantinedRow) -> None:
+    where = f"{_label(row.file, row.table)} {in_one_line(str(row.key))}"
+    console.print(f"[bold]{row.pk}[/] {escape(where)}: {escape(row.sentence)}")
+    table = plain_table("", ("column", "stored as", "value", "edited to"))
+    for name, packed in row.cells.items():
+        storage, raw = unpack_anything(packed)
+        edited = show_cell(*unpack_anything(row.repairs[name])) if name in row.repairs else ""
+        mark = "[red]" if name == row.column else ""
+        table.add_row(
+            f"{mark}{escape(name)}", storage, escape(show_cell(storage, raw)), escape(edited)
+        )
+    print_table(console, table)
+    if row.note:
+        console.print(f"{row.status} by {escape(row.decided_by)}: {escape(row.note)}")
+
+
+def render_retry(console: Console, result: Retried, form: str) -> None:
+    """What a retry came to."""
+    if form == "json":
+        data = {"loaded": list(result.loaded), "still": [list(pair) for pair in result.still]}
+        print_json(console, data)
+        return
+    console.print(f"{len(result.loaded)} rows loaded.")
+    for pk, sentence in result.still:
+        console.print(f"[red]still set aside[/] {pk}: {escape(sentence)}", soft_wrap=True)
+
+
+def render_edits(console: Console, rows: Sequence[QuarantinedRow], column: str, form: str) -> None:
+    """That a cell of each row was edited, and what comes next."""
+    if form == "json":
+        _print_rows(console, rows)
+        return
+    for row in rows:
+        console.print(
+            f"row {row.pk}: {escape(column)} edited; next: manage.py quarantine retry {row.pk}",
+            soft_wrap=True,
+        )
+
+
+def render_accept(console: Console, done: int, edited: Sequence[int], form: str) -> None:
+    """How many rows were accepted; `edited` are those that were left out."""
+    if form == "json":
+        print_json(console, {"accepted": done, "edited": list(edited)})
+        return
+    console.print(f"{done:,} rows accepted: they stay out of the target, explained.")
+    if edited:
+        shown = " ".join(map(str, edited[:5])) + (" ..." if len(edited) > 5 else "")
+        console.print(
+            f"[yellow]left open[/] {len(edited):,} rows that were edited and not retried: "
+            f"manage.py quarantine retry {shown}, or accept them by their numbers",
+            soft_wrap=True,
+        )

@@ -1,0 +1,1 @@
+"""Local times: the file's clock, the evidence for it, zones, and units of numbers."""

@@ -1,0 +1,78 @@
+"""What can be told of a SQLite file without SQLite, and which other ones lie beside it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from stillme.transfer.conf import conf
+from stillme.transfer.sqlite.reading.connect import open_legacy
+
+HEADER = b"SQLite format 3\x00"
+_SUFFIXES = (".db", ".sqlite", ".sqlite3", ".db3")
+
+
+@dataclass(frozen=True, slots=True)
+class OtherFile:
+    """A SQLite file beside the legacy files that no legacy model describes."""
+
+    name: str
+    size: int
+    what: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain data for JSON."""
+        return asdict(self)
+
+
+def journal_mode(path: Path) -> str:
+    """``wal``, ``rollback``, or ``""`` of an empty file. Raises LegacyFileError.
+
+    SQLite is asked: if this process opened the file itself, closing it would drop the locks that
+    its own SQLite connections hold there.
+    """
+    if not path.stat().st_size:
+        return ""
+    connection = open_legacy(path)
+    try:
+        mode = str(connection.execute("PRAGMA journal_mode").fetchone()[0])
+    finally:
+        connection.close()
+    return "wal" if mode == "wal" else "rollback"
+
+
+def journal_mode_of_copy(path: Path) -> str:
+    """The same of a file that nobody else has open, also where SQLite cannot read it."""
+    with path.open("rb") as stream:
+        head = stream.read(20)
+    if len(head) < 20:
+        return ""
+    return "wal" if head[18] == 2 else "rollback"
+
+
+def other_files(folder: Path | None, known: list[Path]) -> list[OtherFile]:
+    """SQLite files in `folder` that are not among `known`, by their name or their first bytes."""
+    if folder is None:
+        return []
+    taken = {path.absolute() for path in known}
+    described = conf().other_files
+    found = []
+    try:
+        paths = sorted(p for p in folder.iterdir() if p.is_file() and p.absolute() not in taken)
+    except OSError:
+        return []
+    for path in paths:
+        if path.suffix in _SUFFIXES and _is_sqlite(path):
+            what = described.get(path.name, "unknown")
+            found.append(OtherFile(path.name, path.stat().st_size, what))
+    return found
+
+
+def _is_sqlite(path: Path) -> bool:
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(len(HEADER))
+    except OSError:
+        return False
+    return head in (HEADER, b"")

@@ -1,0 +1,1 @@
+"""Reading a legacy file: connections, key ranges, stored rows, huge cells."""

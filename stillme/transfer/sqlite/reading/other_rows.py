@@ -1,0 +1,73 @@
+"""SQL of the loader about other rows: is a row the first of its key, and is its parent there.
+
+The kinds of value ask for it (`steps/kinds`), and the reader of raw rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import product
+
+from stillme.transfer.key_columns import MappedColumn
+from stillme.transfer.mapping import TableMapping
+from stillme.transfer.sqlite.reading.connect import EXACT_DOUBLE, quoted
+
+
+@dataclass(frozen=True, slots=True)
+class ParentTable:
+    """Where a reference's parent rows are: the found table and key, and a table of parents that
+    were set aside (`excluded`, in the connection's temp schema), if any."""
+
+    table: str
+    key: str
+    excluded: str | None = None
+
+
+def no_earlier(mapping: TableMapping) -> str:
+    """SQL: no row with a smaller rowid has the same key (for tables without that guarantee).
+
+    Without rowids nothing tells which of two rows is the first: then no other row may have it.
+    """
+    table, keys = quoted(mapping.table), mapping.key_columns
+    before = f" AND earlier.rowid < {table}.rowid" if mapping.has_rowid else ""
+    same, *alike = product(*(_readings(table, column) for column in keys))
+    tests = [
+        f"NOT EXISTS (SELECT 1 FROM {table} AS earlier WHERE {' AND '.join(reading)}{before})"
+        for reading in ((same, *alike) if mapping.has_rowid else alike)
+    ]
+    if not mapping.has_rowid:
+        among = keys.legacy_same("other", table)
+        tests.append(f"(SELECT count(*) FROM {table} AS other WHERE {among}) < 2")
+    return f"({' AND '.join(tests)})"
+
+
+def _readings(table: str, column: MappedColumn) -> tuple[str, ...]:
+    """SQL: the earlier row has the same value in a column of the key, or one that reads alike.
+
+    That is a text and a number that is loaded as that very text; in a form that an index serves.
+    """
+    name = quoted(column.legacy)
+    this, that = f"{table}.{name}", f"earlier.{name}"
+    if not column.holds_text:
+        return (f"{that} = {this}",)
+    number = f"CAST({this} AS NUMERIC), 9e999, -9e999"
+    return (
+        f"{that} = {this}",
+        f"typeof({this}) = 'text' AND {that} IN ({number})"
+        f" AND typeof({that}) IN ('integer', 'real') AND {EXACT_DOUBLE}({that}) = {this}",
+        f"typeof({this}) IN ('integer', 'real') AND {that} = {EXACT_DOUBLE}({this})"
+        f" AND typeof({that}) = 'text'",
+    )
+
+
+def has_parent(name: str, parent: ParentTable | None) -> str:
+    """SQL: the qualified column `name` holds the key of a parent that was not set aside."""
+    if parent is None:
+        return "0"
+    # No table is called so: the name of the row's own table must mean that row.
+    up = quoted("transfer parent")
+    test = f"{up}.{quoted(parent.key)} = {name}"
+    test = f"EXISTS (SELECT 1 FROM {quoted(parent.table)} AS {up} WHERE {test})"
+    if parent.excluded:
+        test += f" AND {name} NOT IN (SELECT key FROM temp.{quoted(parent.excluded)})"
+    return f"({test})"

@@ -1,0 +1,143 @@
+"""Where the stream of common rows comes from: SQL run on a snapshot or on a live connection.
+
+Both print a double so that PostgreSQL reads the same 64 bits. A snapshot is read by APSW, whose
+SQLite prints the shortest exact decimal itself (performance.md has what that saves); a live
+connection belongs to Python's sqlite3, and there Python prints it. A live file is never opened by
+both: the POSIX locks of one library are lost when the other closes its descriptor.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from stillme.transfer.mapping import TableMapping
+from stillme.transfer.sqlite.reading.connect import EXACT_DOUBLE, exact_double, quoted
+from stillme.transfer.sqlite.reading.huge_cells import HugeCell, may_be_huge, open_bounded
+from stillme.transfer.sqlite.reading.snapshot_reader import few_of, open_reader, rows_of
+
+
+class RowSource(Protocol):
+    """Runs the stream's SQL."""
+
+    def joined(self, parts: Sequence[str]) -> str:
+        """SQL: the texts and integers `parts`, one after the other; NULL is nothing."""
+
+    def double_text(self, name: str) -> str:
+        """SQL: the double `name` as text that is the same double when read; NULL for NULL."""
+
+    def keep_keys(self, table: str, keys: Iterable[int]) -> None:
+        """Make the temporary table `table` with one column, `key`, of these keys."""
+
+    def rows(self, query: str, values: Sequence[int | str]) -> Iterator[tuple[Any, ...]]:
+        """The rows of a query. Raises sqlite3.Error where the file is damaged."""
+
+    def bounded(self, query: str, values: Sequence[int | str]) -> Iterator[list[tuple[Any, ...]]]:
+        """The same, as many at a time as surely fit into memory.
+
+        Raises sqlite3.DataError at a row with something large, where this source knows; the rows
+        that would have come with it are still to come.
+        """
+
+    def huge(self, mapping: TableMapping) -> tuple[str, ...]:
+        """The columns whose huge values this source can leave where they are."""
+
+    def cell(self, table: str, column: str, rowid: int) -> HugeCell:
+        """One of them."""
+
+    def close(self) -> None:
+        """Release what this source opened itself."""
+
+
+class SnapshotRows:
+    """Reads a snapshot, which nobody writes, through APSW."""
+
+    def __init__(self, path: Path) -> None:
+        self._connection = open_reader(path)
+        self._bounded = open_bounded(path)
+
+    def joined(self, parts: Sequence[str]) -> str:
+        """One call, which allocates once."""
+        return f"concat({', '.join(parts)})"
+
+    def double_text(self, name: str) -> str:
+        """SQLite's own shortest text. It prints -0.0 as 0.0: the sign is asked for."""
+        zero = f"CASE WHEN atan2({name}, -1) < 0 THEN '-0' ELSE '0' END"
+        return f"CASE WHEN {name} <> 0 THEN {name} WHEN {name} = 0 THEN {zero} END"
+
+    def keep_keys(self, table: str, keys: Iterable[int]) -> None:
+        """As the protocol says."""
+        name, kept = f"temp.{quoted(table)}", list(keys)
+        for connection in (self._connection, self._bounded):
+            connection.execute(f"CREATE TABLE {name} (key INTEGER PRIMARY KEY)")
+            connection.executemany(
+                f"INSERT OR IGNORE INTO {name} VALUES (?)", ((key,) for key in kept)
+            )
+
+    def rows(self, query: str, values: Sequence[int | str]) -> Iterator[tuple[Any, ...]]:
+        """As the protocol says."""
+        return rows_of(self._connection, query, values)
+
+    def bounded(self, query: str, values: Sequence[int | str]) -> Iterator[list[tuple[Any, ...]]]:
+        """As the protocol says."""
+        return few_of(self._bounded, query, values)
+
+    def huge(self, mapping: TableMapping) -> tuple[str, ...]:
+        """As the protocol says."""
+        return may_be_huge(mapping)
+
+    def cell(self, table: str, column: str, rowid: int) -> HugeCell:
+        """As the protocol says."""
+        return HugeCell(self._connection, table, column, rowid)
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._connection.close()
+        self._bounded.close()
+
+
+class LiveRows:
+    """Reads through a connection that somebody else opened and closes."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        connection.create_function(EXACT_DOUBLE, 1, exact_double, deterministic=True)
+
+    def joined(self, parts: Sequence[str]) -> str:
+        """The system's SQLite may be too old for `concat`."""
+        return " || ".join(f"coalesce({part}, '')" for part in parts)
+
+    def double_text(self, name: str) -> str:
+        """Python's shortest text: the system's SQLite may print 15 digits."""
+        return f"{EXACT_DOUBLE}({name})"
+
+    def keep_keys(self, table: str, keys: Iterable[int]) -> None:
+        """As the protocol says."""
+        name = f"temp.{quoted(table)}"
+        self._connection.execute(f"DROP TABLE IF EXISTS {name}")
+        self._connection.execute(f"CREATE TABLE {name} (key INTEGER PRIMARY KEY)")
+        self._connection.executemany(
+            f"INSERT OR IGNORE INTO {name} VALUES (?)", ((key,) for key in keys)
+        )
+
+    def rows(self, query: str, values: Sequence[int | str]) -> Iterator[tuple[Any, ...]]:
+        """As the protocol says."""
+        yield from self._connection.execute(query, values)
+
+    def bounded(self, query: str, values: Sequence[int | str]) -> Iterator[list[tuple[Any, ...]]]:
+        """Whatever their size, and so one at a time."""
+        for row in self.rows(query, values):
+            yield [row]
+
+    def huge(self, mapping: TableMapping) -> tuple[str, ...]:
+        """None: Python's blob handle may be missing, and the system's SQLite too old."""
+        return ()
+
+    def cell(self, table: str, column: str, rowid: int) -> HugeCell:
+        """There is none."""
+        raise AssertionError("a live file is read row by row")
+
+    def close(self) -> None:
+        """The connection stays open: it is not ours."""

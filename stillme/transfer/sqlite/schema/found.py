@@ -1,0 +1,192 @@
+"""The schema found in a legacy file, as data."""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+from dataclasses import dataclass
+
+from stillme.transfer.sqlite.reading.connect import quoted
+from stillme.transfer.sqlite.schema.foreign_names import is_computed_in_vain, names_of
+
+_ASCII = {ord(c): ord(c) + 32 for c in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
+
+
+def folded(name: str) -> str:
+    """A name as SQLite compares names: without the case of A to Z, but Ä and ä are two."""
+    return name.translate(_ASCII)
+
+
+# What table_xinfo says of a column under "hidden".
+_GENERATED = {0: "", 2: "virtual", 3: "stored"}
+
+
+@dataclass(frozen=True, slots=True)
+class FoundColumn:
+    """A column as PRAGMA table_xinfo tells it. `generated` is "virtual" or "stored" where SQLite
+    computes its values (GENERATED ALWAYS AS), and nobody may write them."""
+
+    name: str
+    type: str
+    not_null: bool
+    default: str | None
+    primary_key: int
+    generated: str = ""
+
+    @property
+    def stores_text(self) -> bool:
+        """Whether the column turns numbers into text (SQLite's affinity of its declared type)."""
+        declared = self.type.upper()
+        return "INT" not in declared and any(w in declared for w in ("CHAR", "CLOB", "TEXT"))
+
+
+@dataclass(frozen=True, slots=True)
+class FoundTable:
+    """A table: its columns in file order, its indexes (name -> columns).
+
+    `key_collation` is that of the primary key's own index (each one's, where its columns have
+    several); without an index the key is the rowid.
+    `vain` are virtual generated columns that cannot be computed here; nothing is stored of them,
+    and they are not among the columns. `foreign` names the functions and collations of its
+    declaration that only the program has which wrote the file.
+    """
+
+    name: str
+    sql: str
+    columns: tuple[FoundColumn, ...]
+    indexes: dict[str, tuple[str, ...]]
+    without_rowid: bool
+    key_collation: str | None
+    vain: tuple[str, ...] = ()
+    foreign: str = ""
+
+    def column(self, name: str) -> FoundColumn | None:
+        """The column of that name (SQLite ignores case), or None."""
+        return next((c for c in self.columns if folded(c.name) == folded(name)), None)
+
+    @property
+    def rowid_alias(self) -> str | None:
+        """The column that is the rowid itself (INTEGER PRIMARY KEY), if any.
+
+        `INTEGER PRIMARY KEY DESC` is none: an old slip of SQLite's gives it an index instead.
+        """
+        keys = [c for c in self.columns if c.primary_key]
+        if not self.has_rowid or self.key_collation or len(keys) != 1:
+            return None
+        if keys[0].type.upper() != "INTEGER":
+            return None
+        return keys[0].name
+
+    @property
+    def has_rowid(self) -> bool:
+        """Whether `rowid` names what SQLite means by it, not a column that somebody called so."""
+        return not self.without_rowid and self.column("rowid") is None
+
+    def is_unique(self, *columns: str) -> bool:
+        """Whether the file itself guarantees that no two rows are equal in these columns."""
+        keys = {folded(c.name) for c in self.columns if c.primary_key}
+        return bool(keys) and keys == {folded(column) for column in columns}
+
+
+@dataclass(frozen=True, slots=True)
+class FoundSchema:
+    """All that a file declares."""
+
+    tables: dict[str, FoundTable]
+    others: tuple[tuple[str, str], ...]
+    user_version: int
+    application_id: int
+    journal_mode: str
+
+    def table(self, name: str) -> FoundTable | None:
+        """The table of that name (SQLite ignores case), or None."""
+        wanted = folded(name)
+        return next((t for n, t in self.tables.items() if folded(n) == wanted), None)
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over every declaration."""
+        text = "\n".join(f"{t.name}\0{t.sql}" for t in self.tables.values())
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+def read_schema(connection: sqlite3.Connection) -> FoundSchema:
+    """Read the schema through an open connection. Internal tables (`sqlite_*`) are left out."""
+    rows = connection.execute(
+        "SELECT type, name, tbl_name, coalesce(sql, '') FROM sqlite_master "
+        "WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY type, name"
+    ).fetchall()
+    tables = {
+        name: _read_table(connection, name, sql)
+        for kind, name, _, sql in rows
+        if kind == "table" and not sql.upper().startswith("CREATE VIRTUAL")
+    }
+    others = tuple((kind, name) for kind, name, _, _ in rows if kind in ("view", "trigger"))
+    return FoundSchema(
+        tables=tables,
+        others=others,
+        user_version=_pragma(connection, "user_version"),
+        application_id=_pragma(connection, "application_id"),
+        journal_mode=str(connection.execute("PRAGMA journal_mode").fetchone()[0]),
+    )
+
+
+def _pragma(connection: sqlite3.Connection, name: str) -> int:
+    return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
+
+
+def _read_table(connection: sqlite3.Connection, name: str, sql: str) -> FoundTable:
+    columns = tuple(
+        FoundColumn(row[1], row[2], bool(row[3]), row[4], row[5], _GENERATED[row[6]])
+        for row in connection.execute(f"PRAGMA table_xinfo({quoted(name)})")
+        if row[6] in _GENERATED
+    )
+    vain = tuple(
+        c.name
+        for c in columns
+        if c.generated == "virtual" and is_computed_in_vain(connection, name, c.name)
+    )
+    columns = tuple(c for c in columns if c.name not in vain)
+    foreign = names_of(connection, name, sql, [c.name for c in columns if not c.generated])
+    indexes = {}
+    collation, without_rowid = None, False
+    for row in connection.execute(f"PRAGMA index_list({quoted(name)})").fetchall():
+        if row[3] == "pk":
+            collation, without_rowid = _key_index(connection, str(row[1]))
+        if not str(row[1]).startswith("sqlite_"):
+            info = connection.execute(f"PRAGMA index_info({quoted(row[1])})").fetchall()
+            indexes[str(row[1])] = tuple(str(part[2]) for part in info)
+    return FoundTable(name, sql, columns, indexes, without_rowid, collation, vain, foreign)
+
+
+def _key_index(connection: sqlite3.Connection, index: str) -> tuple[str, bool]:
+    """The columns' collation, and whether the index leads to no rowid (column -1).
+
+    Only that of a table without rowids does not. The text of CREATE TABLE would tell too, but
+    comments and quotes may hide it there.
+    """
+    info = connection.execute(f"PRAGMA index_xinfo({quoted(index)})").fetchall()
+    collations = sorted({str(row[4]) for row in info if row[5]})
+    return " ".join(collations), all(row[1] != -1 for row in info)
+
+
+def row_count(connection: sqlite3.Connection, table: str, database: str = "main") -> int:
+    """The number of rows in a table, counted in the table itself and in no index of it."""
+    query = f"SELECT count(*) FROM {database}.{quoted(table)} NOT INDEXED"
+    return int(connection.execute(query).fetchone()[0])
+
+
+def sequence_mark(connection: sqlite3.Connection, table: str) -> int:
+    """The greatest AUTOINCREMENT mark of a table in sqlite_sequence, 0 where there is none."""
+    exists = connection.execute(
+        "SELECT 1 FROM sqlite_master WHERE name = 'sqlite_sequence'"
+    ).fetchone()
+    if not exists:
+        return 0
+    row = connection.execute(
+        # As AUTOINCREMENT itself reads the mark: the column has no type, and a person may have
+        # set a text there.
+        "SELECT max(CAST(seq AS INTEGER)) FROM sqlite_sequence WHERE name = ? COLLATE NOCASE",
+        (table,),
+    ).fetchone()
+    return int(row[0] or 0)

@@ -1,0 +1,71 @@
+"""Rows in quarantine that may come back: an orphan whose parent has arrived."""
+
+from __future__ import annotations
+
+from django.db import connections, transaction
+
+from stillme.transfer.identity import OF_TABLE
+from stillme.transfer.models import QuarantinedRow
+from stillme.transfer.postgresql.capture import as_replay
+from stillme.transfer.postgresql.copy import fetch_all
+from stillme.transfer.records import ledger
+from stillme.transfer.steps.loading.plan import Plan, PlannedTable
+from stillme.transfer.steps.merging.apply_rows import apply_keys
+from stillme.transfer.steps.rows.job import TableSource
+
+_AT_ONCE = 1000
+
+
+def retry_orphans(alias: str, plan: Plan) -> int:
+    """Load set-aside orphans whose parent is in the target now. Returns how many came back."""
+    returned = 0
+    for planned in plan.tables:
+        came = _retry_table(alias, planned) if planned.job.parents else 0
+        returned += came
+        # Of a table that refers to itself, parents of others may have come back.
+        while came and planned.job.mapping.refers_to_itself:
+            came = _retry_table(alias, planned)
+            returned += came
+    return returned
+
+
+def _retry_table(alias: str, planned: PlannedTable) -> int:
+    keys = planned.job.mapping.key_columns.parsed(_open_orphans(alias, planned))
+    if not keys:
+        return 0
+    source = TableSource(planned.job)
+    returned = 0
+    try:
+        for start in range(0, len(keys), _AT_ONCE):
+            with transaction.atomic(using=alias, durable=True):
+                as_replay(alias)
+                outcome = apply_keys(alias, source, keys[start : start + _AT_ONCE])
+                returned += outcome.inserted
+                ledger.mark_write(alias, planned.job.run_id)
+    finally:
+        source.close()
+    return returned
+
+
+def _open_orphans(alias: str, planned: PlannedTable) -> list[str]:
+    """Keys of open orphans none of whose parents is missing in the target."""
+    mapping = planned.job.mapping
+    found: list[str] = []
+    for column, table in mapping.references():
+        parent = planned.job.parents[table]
+        if parent is None or not parent.key_columns.is_whole:
+            continue
+        # Orphans and parents are asked apart: they may be on different nodes.
+        orphans = fetch_all(
+            connections[alias],
+            f"SELECT key, (cells -> %s ->> 1)::bigint FROM {QuarantinedRow._meta.db_table} "
+            f"WHERE {OF_TABLE} AND reason = 'missing_parent' AND status = 'open' "
+            "AND \"column\" = %s AND cells -> %s ->> 0 = 'integer'",
+            [column.legacy, *mapping.identity, column.legacy, column.legacy],
+        )
+        name = parent.key_columns.target()
+        query = f"SELECT {name} FROM {parent.relation} WHERE {name} = ANY(%s)"
+        wanted = sorted({row[1] for row in orphans})
+        present = {row[0] for row in fetch_all(connections[alias], query, [wanted])}
+        found += [key for key, number in orphans if number in present and key is not None]
+    return sorted(set(found))

@@ -1,0 +1,1 @@
+"""The follower: round after round over all files, with its notes and its signs of life."""

@@ -1,0 +1,99 @@
+"""What a follower tells and writes down: signs of life, lag, counts, rows of other writers."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+
+from django.db import transaction
+
+from stillme.transfer.findings import Event, OnEvent
+from stillme.transfer.registry import LegacyFile
+from stillme.transfer.steps.following.result import FileFollowed
+from stillme.transfer.steps.merging.foreign import MOST, sentence
+from stillme.transfer.steps.replaying.replay import Replayed
+from stillme.transfer.steps.syncing import file_states
+from stillme.transfer.steps.syncing.file_condition import measure_lag
+from stillme.transfer.steps.syncing.live_file import LiveFile, Round
+
+# One commit for all files: each one waits for the disk, and the changes wait with it.
+_EVERY = 1.0
+
+
+class FollowerNotes:
+    """Notes about all files: about once a second, into `transfer.file_state` and as events."""
+
+    def __init__(self, alias: str, files: Sequence[LegacyFile], on_event: OnEvent) -> None:
+        self._alias = alias
+        self._on_event = on_event
+        self.done = {file.name: FileFollowed(file.name) for file in files}
+        self._reported = self._signed = -math.inf
+
+    def say(self, message: str) -> None:
+        """Tell the operator something."""
+        self._on_event(Event("notice", {"message": message}))
+
+    def sign(self, *, ended: bool = False) -> None:
+        """Write down that this follower is alive, or that it ends."""
+        if not ended and time.monotonic() - self._signed < _EVERY:
+            return
+        self._signed = time.monotonic()
+        with transaction.atomic(using=self._alias):
+            now = file_states.server_now(self._alias)
+            for name in self.done:
+                file_states.note(self._alias, name, seen_at=now, ended_at=now if ended else None)
+
+    def report(
+        self, live: Mapping[str, LiveFile], positions: Mapping[str, int], *, force: bool = False
+    ) -> None:
+        """Tell the lag and write it down, which is a sign of life too."""
+        if not force and time.monotonic() - self._reported < _EVERY:
+            return
+        self._reported = self._signed = time.monotonic()
+        lags = {name: measure_lag(file, positions[name]) for name, file in live.items()}
+        with transaction.atomic(using=self._alias):
+            seen_at = file_states.server_now(self._alias)
+            for name, (changes, seconds) in lags.items():
+                file_states.note(
+                    self._alias,
+                    name,
+                    lag_changes=changes,
+                    lag_seconds=round(seconds, 3),
+                    replayed=self.done[name].changes,
+                    seen_at=seen_at,
+                )
+        for name, (changes, seconds) in lags.items():
+            replayed = self.done[name].changes
+            data = {"file": name, "changes": changes, "seconds": seconds, "replayed": replayed}
+            self._on_event(Event("lag", data))
+
+    def count(self, name: str, found: Round, replayed: Replayed, seconds: float) -> None:
+        """Count a round; name the rows that somebody else wrote in PostgreSQL."""
+        done = self.done[name]
+        done.rounds += 1
+        done.changes += found.changes
+        done.outcome.add(replayed.outcome)
+        done.busy += seconds
+        now = time.time()
+        done.lags.extend(max(0.0, now - at) for at in found.times)
+        if replayed.foreign:
+            self._note_foreign(name, replayed.foreign)
+
+    def _note_foreign(self, name: str, found: dict[str, list[str]]) -> None:
+        self.say_foreign(found)
+        self.done[name].foreign += sum(map(len, found.values()))
+        known = file_states.standing(self._alias, name).details.get("foreign") or {}
+        merged = {t: [*known.get(t, []), *found.get(t, [])] for t in {*known, *found}}
+        short = {table: list(dict.fromkeys(keys))[:MOST] for table, keys in merged.items()}
+        with transaction.atomic(using=self._alias):
+            file_states.note(self._alias, name, foreign=short)
+
+    def say_foreign(self, found: Mapping[str, Sequence[str]]) -> None:
+        """Name rows that somebody else wrote, by table."""
+        for table, keys in found.items():
+            self.say(sentence(table, keys))
+
+    def say_swept(self, name: str, ranges: int, bypassed: Mapping[str, Sequence[str]]) -> None:
+        """Tell what a sweep of a file found."""
+        self._on_event(Event("sweep", {"file": name, "ranges": ranges, "keys": bypassed}))

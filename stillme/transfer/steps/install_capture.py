@@ -1,0 +1,240 @@
+"""Capture of a file's writes: `sync_sqlite --install`, `--remove` and `--status`.
+
+Before anything is installed every way of writing is tried on a copy of the file. If one of them is
+not captured, nothing is installed in any file.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import uuid
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from django.db import transaction
+
+from stillme.transfer.errors import StateError
+from stillme.transfer.findings import Event, OnEvent, ignore_event
+from stillme.transfer.inventory.selection import Selection, files_at_hand
+from stillme.transfer.mapping import TableMapping
+from stillme.transfer.models import RangeDigest
+from stillme.transfer.plumbing.scratch import scratch_folder
+from stillme.transfer.postgresql.locks import exclusive
+from stillme.transfer.records.live_files import (
+    is_gone,
+    is_one_path,
+    other_file,
+    place,
+)
+from stillme.transfer.registry import LegacyFile
+from stillme.transfer.sqlite import capture
+from stillme.transfer.sqlite.capture import CaptureStatus, Health, Probe
+from stillme.transfer.sqlite.copying.snapshot import Snapshot, take_snapshot
+from stillme.transfer.sqlite.reading.connect import explain
+from stillme.transfer.sqlite.schema.foreign_names import is_about_a_name
+from stillme.transfer.steps.loading.plan import file_mappings
+from stillme.transfer.steps.syncing import file_states
+from stillme.transfer.steps.syncing.file_condition import condition, history_problem
+from stillme.transfer.steps.syncing.file_states import Action, Standing, State
+from stillme.transfer.steps.syncing.live_file import LiveFile
+
+_PATIENCE = 10.0
+
+
+@dataclass(slots=True)
+class CaptureReport:
+    """Capture in one file: what stands in it, and what the probes said."""
+
+    file: str
+    path: Path
+    health: Health
+    problems: tuple[str, ...] = ()
+    state: str = State.ABSENT
+    changes: int = 0
+    frozen: float | None = None
+    probes: list[Probe] = field(default_factory=list)
+
+
+_ONLY_ITS_OWN = (
+    "Only the program that wrote the file has that function or collation, and the way back would "
+    "need it: do not follow this file. Stop its writers, then import_sqlite. "
+)
+
+
+def install_capture(
+    alias: str, selection: Selection, on_event: OnEvent = ignore_event
+) -> list[CaptureReport]:
+    """Probe a scratch copy of each file, then install. Raises TransferError before any change."""
+    files = files_at_hand(selection, on_event)
+    reports = []
+    file_states.require(alias, [file.name for file in files], Action.INSTALL)
+    for file in files:
+        refuse_copy(alias, file)
+        probes = probe_file(file)
+        failed = [probe for probe in probes if not probe.ok]
+        if failed:
+            first = failed[0]
+            advice = _ONLY_ITS_OWN if is_about_a_name(first.note) else ""
+            raise StateError(
+                f"Capture cannot be trusted with {file.path}: the probe {first.name!r} on "
+                f"{first.table or 'the file'} fails ({first.note}); nothing was installed. "
+                f"{advice}See docs/how-it-works/capture-and-cut-over.md."
+            )
+        reports.append(CaptureReport(file.name, file.path, Health.ABSENT, probes=probes))
+        on_event(Event("probed", {"file": file.name, "probes": len(probes)}))
+    for file, report in zip(files, reports, strict=True):
+        _install_one(alias, file, report)
+    return reports
+
+
+def refuse_copy(alias: str, file: LegacyFile) -> None:
+    """Raise StateError where the settings name another file while the captured one is there."""
+    noted = file_states.standing(alias, file.name).details.get("path")
+    sentence = other_file(alias, file)
+    if sentence and noted and not is_gone(Path(noted)) and not is_one_path(noted, file.path):
+        raise StateError(sentence)
+
+
+def probe_file(file: LegacyFile) -> list[Probe]:
+    """Run the probes on a scratch copy of the file, capture of an earlier install taken out."""
+    with scratch_folder("probe") as folder:
+        snapshot = take_snapshot(file.name, file.path, folder, keep_indexes=True)
+        indexes = _sound_indexes(snapshot)
+        capture.remove(snapshot.path)
+        mappings = list(file_mappings(snapshot, []).values())
+        probes = [indexes, *capture.run_probes(snapshot.path, mappings)]
+        return probes + [_key_order(m) for m in mappings if m.key_columns]
+
+
+def _sound_indexes(snapshot: Snapshot) -> Probe:
+    """Whether the indexes are sound: a follower looks rows up by key, and SQLite trusts them."""
+    try:
+        with closing(snapshot.open()) as connection:
+            found = connection.execute("PRAGMA integrity_check").fetchall()
+    except sqlite3.Error as error:
+        if is_about_a_name(error):
+            return Probe("indexes agree with their tables", "", False, str(error))
+        raise explain(snapshot.source, error) from error
+    # What else it says (a NULL in a required column) does not make a look-up wrong.
+    problems = [text for (text,) in found if " index " in text]
+    note = f"{problems[0]}; stop the application and run REINDEX on the file" if problems else ""
+    return Probe("indexes agree with their tables", "", not problems, note)
+
+
+def _key_order(mapping: TableMapping) -> Probe:
+    """Whether SQLite compares the key byte by byte.
+
+    With a collation 'a' and 'A' can be one key: REPLACE with 'A' deletes row 'a', and no trigger
+    logs 'a'. Without a primary key or a unique index a key may also occur twice.
+    """
+    ok = mapping.key_is_in_order
+    name = ", ".join(mapping.key_columns.names)
+    note = (
+        f"declare {name} TEXT PRIMARY KEY, without a collation, by making the table anew; or do "
+        "not follow: stop the writers, then import_sqlite"
+    )
+    return Probe("keys by their bytes", mapping.table, ok, "" if ok else note)
+
+
+def _install_one(alias: str, file: LegacyFile, report: CaptureReport) -> None:
+    stand = file_states.standing(alias, file.name)
+    live = LiveFile(file, None)
+    try:
+        tables = live.captured()
+        before = live.capture_status()
+        _refuse_other_target(file, stand, before)
+        moved = other_file(alias, file) or history_problem(live, stand)
+        same = before.is_healthy and stand.state != State.ABSENT and not moved
+        # In the ledger first: if this command is killed, the next one knows the file as its own.
+        identity = "" if same else uuid.uuid4().hex
+        if identity:
+            file_states.announce(alias, file.name, installing=identity)
+        after = capture.install(
+            file.path, tables, identity=identity, renew=not same, timeout=_PATIENCE
+        )
+        live.refresh()
+        report.health, report.changes = after.health, live.log.last()
+        if not same:
+            _begin(alias, live, after)
+    finally:
+        live.close()
+    report.state = file_states.standing(alias, file.name).state
+
+
+def _refuse_other_target(file: LegacyFile, stand: Standing, before: CaptureStatus) -> None:
+    """Two targets cannot follow one file: each would trim changes that the other one lacks."""
+    ours = (stand.details.get("capture_id"), stand.details.get("installing"))
+    if before.capture_id and before.capture_id not in ours:
+        raise StateError(
+            f"The changes of {file.path} are captured for another target than this one, and two "
+            "cannot follow one file: run manage.py sync_sqlite --remove with the settings of the "
+            "other one, or with these if it is given up; then manage.py sync_sqlite --install."
+        )
+
+
+def _begin(alias: str, live: LiveFile, status: CaptureStatus) -> None:
+    """Note a new capture. It knows nothing of earlier writes, so the file must be loaded again."""
+    file, last = live.file, live.log.last()
+    witness = live.log.witness(last)
+    with transaction.atomic(using=alias):
+        file_states.move(
+            alias,
+            file.name,
+            State.CAPTURED,
+            capture_id=status.capture_id,
+            captured_at=file_states.server_now(alias),
+            witness=None if witness is None else witness.as_list(),
+            schema_version=live.schema_version,
+            installing=None,
+            bypassed=None,
+            clock=None,
+            **place(file.path),
+        )
+        file_states.restart(alias, file.name, last)
+        RangeDigest.objects.using(alias).filter(file=file.name).delete()
+
+
+def remove_capture(
+    alias: str, selection: Selection, on_event: OnEvent = ignore_event
+) -> list[CaptureReport]:
+    """Take capture out of the files. Raises TransferError (a live file keeps its freeze).
+
+    Not under a follower: what is written from then on would be lost to it without a word.
+    """
+    files = files_at_hand(selection, on_event)
+    with exclusive(alias):
+        return [_remove_one(alias, file, on_event) for file in files]
+
+
+def _remove_one(alias: str, file: LegacyFile, on_event: OnEvent) -> CaptureReport:
+    file_states.require(alias, [file.name], Action.REMOVE)
+    refuse_copy(alias, file)
+    had = capture.remove(file.path, timeout=_PATIENCE)
+    with transaction.atomic(using=alias):
+        if file_states.standing(alias, file.name).state != State.ABSENT:
+            nowhere = {"path": None, "device": None, "inode": None}
+            file_states.move(
+                alias, file.name, State.ABSENT, capture_id=None, witness=None, **nowhere
+            )
+            file_states.restart(alias, file.name, 0)
+        RangeDigest.objects.using(alias).filter(file=file.name).delete()
+    on_event(Event("removed", {"file": file.name, "had": had}))
+    return CaptureReport(file.name, file.path, Health.ABSENT)
+
+
+def capture_reports(
+    alias: str, selection: Selection, on_event: OnEvent = ignore_event
+) -> list[CaptureReport]:
+    """How capture stands in each file; writes nothing to them. Raises LegacyFileError."""
+    reports = []
+    for file in files_at_hand(selection, on_event):
+        found = condition(alias, file)
+        found.require_readable()
+        report = CaptureReport(file.name, file.path, found.capture.health)
+        problems = (*found.capture.problems, found.misplaced or found.history)
+        report.problems = tuple(filter(None, problems))
+        report.state, report.changes = found.stand.state, found.lag.changes
+        report.frozen = found.frozen
+        reports.append(report)
+    return reports

@@ -1,0 +1,88 @@
+"""Bringing single keys up to date: what replay and retry share with the import."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from django.db import connections
+
+from stillme.transfer.keys import Key, spelled_keys
+from stillme.transfer.postgresql.copy import STAGE, StageWriter, create_stage, execute
+from stillme.transfer.sqlite.reading.stored_rows import RawRow
+from stillme.transfer.steps.merging.merge import delete_keys, merge_stage
+from stillme.transfer.steps.merging.orphans import FindRaw, set_orphans_aside
+from stillme.transfer.steps.merging.quarantine_records import drop_records
+from stillme.transfer.steps.merging.staging import Merged, stage_rows
+from stillme.transfer.steps.rows.job import Source, TableSource
+from stillme.transfer.steps.rows.outcome import MOST_KEYS, Outcome
+from stillme.transfer.steps.rows.read_keys import ManyRows
+from stillme.transfer.steps.rows.set_aside import keep_cells, quarantine_rows
+
+
+def apply_keys(alias: str, source: TableSource, keys: Sequence[Key]) -> Outcome:
+    """Read the present legacy rows of `keys` and bring the target to them.
+
+    Every row goes through the checks of the import: upserted, repaired or quarantined. Target
+    rows of keys that the legacy no longer has are deleted, with their kept cells and quarantine
+    entries (`Outcome.pruned`). Runs in the caller's transaction; the caller marks the write
+    (`ledger.mark_write`) in the same transaction.
+    """
+    rows = list(source.raw.keys(keys))
+    outcome = apply_raw(alias, source, rows)
+    columns = source.job.mapping.key_columns
+    present = set(columns.held(columns.of_cells(row.cells) for row in rows))
+    gone = spelled_keys(key for key in columns.held(keys) if key not in present)
+    if gone:
+        outcome.pruned += delete_keys(alias, source.job.mapping, gone)
+        drop_records(alias, source, gone)
+    return outcome
+
+
+def apply_raw(
+    alias: str, source: Source, rows: Sequence[RawRow], *, into_quarantine: bool = True
+) -> Outcome:
+    """Merge raw rows into the target, in the caller's transaction.
+
+    Rows that cannot be loaded are put into the quarantine, unless they come from there
+    (`into_quarantine=False`): then `Outcome.sentences` says why they stay.
+    """
+    mapping = source.job.mapping
+    keys = mapping.key_columns
+    merged = Merged(mapping)
+    connection = connections[alias]
+    create_stage(connection, mapping)
+    stage_rows(StageWriter(connection, mapping.target_columns), source, rows, merged)
+    by_key = {keys.in_target(keys.of_cells(row.cells)): row for row in rows if not row.repeated}
+    find_raw: FindRaw = lambda lost: [by_key[key] for key in lost]  # noqa: E731
+    _bring_in(alias, source, merged, find_raw, into_quarantine=into_quarantine)
+    merged.outcome.sentences += [row.sentence for row in merged.set_aside[:MOST_KEYS]]
+    return merged.outcome
+
+
+def apply_many(alias: str, source: TableSource, many: ManyRows) -> Outcome | None:
+    """The same for the rows of many keys, most of them as a stream; None where PostgreSQL refuses
+    a row of it."""
+    mapping = source.job.mapping
+    merged = Merged(mapping)
+    connection = connections[alias]
+    create_stage(connection, mapping)
+    writer = StageWriter(connection, mapping.target_columns)
+    if not writer.try_blocks(many.blocks):
+        return None
+    merged.outcome.legacy_rows = merged.outcome.loaded = many.common
+    stage_rows(writer, source, many.others, merged)
+    execute(connection, f"ANALYZE {STAGE}")
+    _bring_in(alias, source, merged, source.raw.keys)
+    return merged.outcome
+
+
+def _bring_in(
+    alias: str, source: Source, merged: Merged, find_raw: FindRaw, *, into_quarantine: bool = True
+) -> None:
+    """From the stage into the target, the quarantine and the kept cells."""
+    job = source.job
+    set_orphans_aside(alias, source, merged, find_raw)
+    merge_stage(alias, job, merged)
+    if into_quarantine:
+        quarantine_rows(alias, job.mapping, job.run_id, merged.set_aside)
+    keep_cells(alias, job.mapping, job.run_id, merged.kept.values())

@@ -1,0 +1,110 @@
+"""Do target rows hold what legacy rows say? Legacy rows are staged and compared in PostgreSQL.
+
+For the sweep, the cut-over and the rollback.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from django.db import connections, transaction
+
+from stillme.transfer.keys import Key
+from stillme.transfer.mapping import TableMapping
+from stillme.transfer.models import QuarantinedRow
+from stillme.transfer.plumbing.stored_cells import pack_cell
+from stillme.transfer.postgresql.copy import STAGE, StageWriter, create_stage, fetch_all
+from stillme.transfer.quarantine.edited_keys import keys_of_edited_rows
+from stillme.transfer.sqlite.reading.key_ranges import KeyRange
+from stillme.transfer.steps.merging.orphans import set_orphans_aside
+from stillme.transfer.steps.merging.row_comparison import rows_differ
+from stillme.transfer.steps.merging.staging import Merged, fill_stage, stage_keys
+from stillme.transfer.steps.rows.job import TableSource
+from stillme.transfer.steps.rows.unusual_rows import key_as_text
+
+
+def compare_range(alias: str, source: TableSource, key_range: KeyRange) -> list[str]:
+    """Keys (as text) of a range whose target row is missing, extra or different."""
+    mapping = source.job.mapping
+    if not mapping.key_columns:
+        return []
+    with transaction.atomic(using=alias):
+        create_stage(connections[alias], mapping)
+        merged = Merged(source.job.mapping)
+        fill_stage(alias, source, key_range, merged)
+        set_orphans_aside(alias, source, merged, source.raw.keys)
+        condition, values = key_range.in_target(mapping, "t")
+        return _differing(alias, source, condition, values)
+
+
+def compare_keys(alias: str, source: TableSource, keys: Sequence[Key]) -> list[str]:
+    """The same for the given keys."""
+    mapping = source.job.mapping
+    if not mapping.key_columns:
+        return []
+    connection = connections[alias]
+    with transaction.atomic(using=alias):
+        create_stage(connection, mapping)
+        merged = Merged(source.job.mapping)
+        stage_keys(StageWriter(connection, mapping.target_columns), source, keys, merged)
+        set_orphans_aside(alias, source, merged, source.raw.keys)
+        condition, values = mapping.key_columns.target_among(mapping.key_columns.held(keys), "t")
+        return _differing(alias, source, condition, values)
+
+
+def present_keys(alias: str, mapping: TableMapping, keys: Iterable[Key]) -> set[Key]:
+    """Which of the keys the target has."""
+    columns = mapping.key_columns
+    if not columns:
+        return set()
+    among, values = columns.target_among(columns.held(keys))
+    query = f"SELECT {columns.target()} FROM {mapping.relation} WHERE {among}"
+    return {Key.of(*row) for row in fetch_all(connections[alias], query, values)}
+
+
+def _differing(
+    alias: str, source: TableSource, condition: str, values: Sequence[object]
+) -> list[str]:
+    mapping = source.job.mapping
+    keys = mapping.key_columns
+    absent = [keys.target_null("s"), keys.target_null("t")]
+    name = f"CASE WHEN {absent[0]} THEN {keys.target_text('t')} ELSE {keys.target_text('s')} END"
+    rows = fetch_all(
+        connections[alias],
+        f"SELECT {name}, {', '.join(absent)} FROM {STAGE} AS s "
+        f"FULL JOIN (SELECT * FROM {mapping.relation} AS t WHERE {condition}) AS t "
+        f"ON {keys.target_same('t', 's')} WHERE {' OR '.join(absent)} "
+        f"OR {rows_differ(mapping)} ORDER BY 1",
+        values,
+    )
+    in_target = {name for name, is_absent, _ in rows if is_absent}
+    in_file = [name for name, _, is_absent in rows if is_absent]
+    # A row that was edited in quarantine is in the target only, one that is set aside in the file
+    # only: both are as they should be.
+    explained: set[str] = set()
+    if in_target:
+        explained |= in_target & keys_of_edited_rows(alias, mapping)
+    if in_file:
+        explained |= _still_set_aside(alias, source, in_file)
+    return [name for name, _, _ in rows if name not in explained]
+
+
+def _still_set_aside(alias: str, source: TableSource, keys: Sequence[str]) -> set[str]:
+    """Those of the keys whose row is in quarantine, and in the file just as it was set aside.
+
+    Such a row may be ready to load: a child whose parent was retried, say.
+    """
+    mapping = source.job.mapping
+    records = mapping.identity.of(QuarantinedRow.objects.using(alias)).filter(key__in=keys)
+    kept = {
+        str(key): cells
+        for key, cells in records.exclude(status=QuarantinedRow.Status.REPAIRED).values_list(
+            "key", "cells"
+        )
+    }
+    found = set()
+    for row in source.raw.keys(mapping.key_columns.parsed(kept)):
+        name = str(key_as_text(mapping, row))
+        if kept.get(name) == {column: pack_cell(*cell) for column, cell in row.cells.items()}:
+            found.add(name)
+    return found

@@ -1,0 +1,1 @@
+"""The go/no-go list: what a cut-over asks before it begins."""

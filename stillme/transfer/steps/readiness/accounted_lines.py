@@ -1,0 +1,48 @@
+"""A line of the go/no-go list; the lines that tell whether the legacy side is accounted for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from stillme.transfer.inventory.entries import open_lines
+from stillme.transfer.inventory.taking import readable_inventory
+from stillme.transfer.records.missing import ADVICE, missing_legacy
+
+GREEN, YELLOW, RED = "go", "look", "no-go"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line. `advice` is empty where nothing is to be done.
+
+    `override` names the flag by which somebody may take the risk of a red line, with a reason.
+    """
+
+    colour: str
+    subject: str
+    finding: str
+    advice: str = ""
+    override: str = ""
+
+
+def missing_lines(alias: str) -> list[Line]:
+    """One for each file, table or store that was loaded and is gone. No risk to take: the
+    application would go on without its rows, or with rows that nothing explains."""
+    found = missing_legacy(alias)
+    return [
+        Line(RED, f"{m.file}: legacy", f"{m.path} {m.what}, but {m.known}", ADVICE) for m in found
+    ]
+
+
+def inventory_lines(alias: str) -> list[Line]:
+    """One for each thing that holds data, is not carried, and that nobody decided to leave."""
+    lines, problem = readable_inventory(alias)
+    if problem:
+        return [Line(RED, "inventory", problem, "make it readable, then manage.py inventory")]
+    found = open_lines(lines)
+    if not found:
+        return [Line(GREEN, "inventory", "everything is carried, or left by a decision")]
+    return [
+        Line(RED, f"{line.file}: inventory", f"{line.name}: {line.why}", "manage.py inventory")
+        for line in found
+    ]

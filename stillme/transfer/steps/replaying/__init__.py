@@ -1,0 +1,1 @@
+"""Captured changes into the target: replay, sweep, and rows of other writers."""

@@ -1,0 +1,78 @@
+"""The children of parents that came or went, found in the target and in its quarantine.
+
+The target has an index for each foreign key. A legacy table need not have one
+(`knowledge_relationships` has none): looking there read a whole table for every new parent.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from django.db import connections
+
+from stillme.transfer.identity import OF_TABLE
+from stillme.transfer.key_columns import MappedColumn
+from stillme.transfer.keys import Key
+from stillme.transfer.mapping import TableMapping
+from stillme.transfer.models import QuarantinedRow
+from stillme.transfer.plumbing.stored_cells import unpack_cell
+from stillme.transfer.postgresql.copy import fetch_all, quoted
+from stillme.transfer.steps.syncing.live_file import LiveFile
+
+
+def children_of(
+    alias: str, live: LiveFile, table: str, keys: Sequence[Key]
+) -> dict[str, list[Key]]:
+    """Child table -> keys of its rows that refer to the given rows of `table`."""
+    found: dict[str, list[Key]] = {}
+    # Who refers, refers to a whole key.
+    whole = [value for key in keys if key.is_whole for value in key.values]
+    for child, source in live.tables.items():
+        mapping = source.job.mapping
+        columns = [column for column, parent in mapping.references() if parent == table]
+        if not mapping.key_columns or not columns or not whole:
+            continue
+        wanted: dict[Key, None] = {}
+        for column in columns:
+            wanted.update(dict.fromkeys(_loaded(alias, mapping, column, whole)))
+            wanted.update(dict.fromkeys(_set_aside(alias, mapping, column, whole)))
+        found[child] = list(wanted)
+    return found
+
+
+def _loaded(
+    alias: str, mapping: TableMapping, column: MappedColumn, keys: Sequence[int | str]
+) -> list[Key]:
+    rows = fetch_all(
+        connections[alias],
+        f"SELECT {mapping.key_columns.target()} FROM {mapping.relation} "
+        f"WHERE {quoted(column.target)} = ANY(%s)",
+        [list(keys)],
+    )
+    return [Key.of(*row) for row in rows]
+
+
+def _set_aside(
+    alias: str, mapping: TableMapping, column: MappedColumn, keys: Sequence[int | str]
+) -> list[Key]:
+    parts = ", ".join("cells -> %s" for _ in mapping.key_columns)
+    rows = fetch_all(
+        connections[alias],
+        f"SELECT {parts} FROM {QuarantinedRow._meta.db_table} WHERE {OF_TABLE} "
+        "AND cells -> %s ->> 0 = 'integer' AND (cells -> %s ->> 1)::numeric = ANY(%s)",
+        [
+            *mapping.key_columns.names,
+            *mapping.identity,
+            column.legacy,
+            column.legacy,
+            list(keys),
+        ],
+    )
+    return [Key(tuple(unpack_cell(_parsed(cell)) for cell in row)) for row in rows]
+
+
+def _parsed(cell: object) -> list[Any]:
+    """A JSON value as the cursor gives it: text, where Django registered no loader."""
+    return json.loads(cell) if isinstance(cell, str) else cell  # type: ignore[return-value]

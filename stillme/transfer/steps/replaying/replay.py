@@ -1,0 +1,221 @@
+"""Replaying one round of changes: the rows as they are now, and the position, in one transaction.
+
+An example: the log says that items 7 and 9 and cycle 3 were written. Cycle 3 is there: it goes
+through the checks of the import and is merged. It is new, so items that were quarantined for lack
+of it are read again with items 7 and 9. Item 9 is no longer in the file: it is deleted in the
+target, with what was kept of it.
+
+The log holds keys only and the present row is read, so a round that is replayed twice ends in the
+same rows. The position moves in the transaction of the rows, so no change is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from django.db import connections, transaction
+
+from stillme.transfer.identity import OF_TABLE
+from stillme.transfer.keys import Key, spelled_keys
+from stillme.transfer.mapping import TableMapping
+from stillme.transfer.models import QuarantinedRow
+from stillme.transfer.postgresql.capture import as_replay
+from stillme.transfer.postgresql.copy import (
+    fetch_all,
+)
+from stillme.transfer.postgresql.distributed import commit_lazily
+from stillme.transfer.postgresql.locks import share_rows
+from stillme.transfer.records import ledger
+from stillme.transfer.sqlite.reading.stored_rows import RawRow
+from stillme.transfer.steps.merging.apply_rows import apply_many, apply_raw
+from stillme.transfer.steps.merging.differing_keys import present_keys
+from stillme.transfer.steps.merging.foreign import foreign_among
+from stillme.transfer.steps.merging.merge import delete_keys
+from stillme.transfer.steps.merging.quarantine_records import (
+    drop_keyless,
+    drop_records,
+    unloaded_keys,
+)
+from stillme.transfer.steps.replaying.children import children_of
+from stillme.transfer.steps.replaying.ranges_touched import touch_ranges
+from stillme.transfer.steps.rows.outcome import Outcome
+from stillme.transfer.steps.rows.read_keys import ManyRows
+from stillme.transfer.steps.syncing import file_states
+from stillme.transfer.steps.syncing.live_file import LiveFile, Round
+
+_AT_ONCE = 5_000
+
+
+@dataclass(slots=True)
+class Replayed:
+    """What one round did.
+
+    `foreign` names rows that somebody else wrote in the target: they are left as they are.
+    """
+
+    changes: int = 0
+    outcome: Outcome = field(default_factory=Outcome)
+    foreign: dict[str, list[str]] = field(default_factory=dict)
+
+    def note(self, table: str, outcome: Outcome) -> None:
+        """Add what was done in one table."""
+        self.outcome.add(outcome)
+        if outcome.conflicts:
+            self.foreign.setdefault(table, []).extend(outcome.conflicts)
+
+
+def replay_round(alias: str, live: LiveFile, found: Round) -> Replayed:
+    """Apply a round to the target with its position, in one transaction of its own."""
+    result = Replayed(found.changes)
+    with transaction.atomic(using=alias, durable=True):
+        as_replay(alias)
+        share_rows(alias)
+        # A crash of the server loses rows and position together, and the log still has them:
+        # it is trimmed only after a commit that waited for the disk (Follower.trim).
+        commit_lazily(connections[alias])
+        apply_rows(alias, live, found.keys, found.rows, result, found.many)
+        if any(found.keys.values()):
+            ledger.mark_write(alias, live.run_id)
+        witness = found.witness
+        file_states.advance(
+            alias,
+            found.file,
+            found.start,
+            found.end,
+            witness=None if witness is None else witness.as_list(),
+        )
+    return result
+
+
+def apply_rows(
+    alias: str,
+    live: LiveFile,
+    keys: dict[str, list[Key]],
+    rows: dict[str, list[RawRow]],
+    result: Replayed,
+    many: dict[str, ManyRows] | None = None,
+) -> None:
+    """Bring the target to the given rows, parents first, in the caller's transaction.
+
+    `many` holds the common rows of tables with many keys; `rows` has the others then.
+
+    A parent that came or went changes what its children may be: they are read again.
+    """
+    again: dict[str, dict[Key, None]] = {}
+    for table, source in live.tables.items():
+        wanted = dict.fromkeys(keys.get(table, ()))
+        found, common = rows.get(table, ()), (many or {}).get(table)
+        is_parent = any(
+            table == p for s in live.tables.values() for _, p in s.job.mapping.references()
+        )
+        # Once more as long as rows of a table that refers to itself are its own children.
+        while wanted or again.get(table):
+            extra = [key for key in again.pop(table, ()) if key not in wanted]
+            every = [*wanted, *extra]
+            before = present_keys(alias, source.job.mapping, every) if is_parent else set()
+            every_row = [*found, *live.rows(table, extra)]
+            _TableReplay(alias, live, table, result).apply(every, every_row, common)
+            if is_parent:
+                moved = before ^ present_keys(alias, source.job.mapping, every)
+                for child, child_keys in children_of(alias, live, table, sorted(moved)).items():
+                    again.setdefault(child, {}).update(dict.fromkeys(child_keys))
+            touch_ranges(alias, source.job.mapping.identity, every)
+            wanted, found, common = {}, (), None
+
+
+class _TableReplay:
+    """Brings one table of the target to the rows that the file has of some keys.
+
+    First the rows that are there: the common ones of many keys as a stream, the others one by one.
+    Then the keys without a row: their target rows are deleted, with what was kept of them. Last the
+    rows that were loaded once and are in quarantine now: they leave the target. A target row that
+    somebody else wrote is never deleted; it is named in the result.
+    """
+
+    def __init__(self, alias: str, live: LiveFile, table: str, result: Replayed) -> None:
+        self._alias = alias
+        self._live = live
+        self._table = table
+        self._result = result
+        self._source = live.tables[table]
+        self._mapping = self._source.job.mapping
+
+    def apply(self, keys: Sequence[Key], rows: Sequence[RawRow], many: ManyRows | None) -> None:
+        """`many` holds the common rows, if the keys are many; `rows` begins with its others."""
+        columns = self._mapping.key_columns
+        if not columns:
+            return
+        present: set[Key] = set()
+        if many is not None:
+            rows, present = self._apply_stream(keys, rows, many)
+        for start in range(0, len(rows), _AT_ONCE):
+            batch = rows[start : start + _AT_ONCE]
+            self._result.note(self._table, apply_raw(self._alias, self._source, batch))
+        present.update(columns.of_cells(row.cells) for row in rows)
+        self._delete_absent([key for key in keys if key not in present])
+        self._delete_unloaded(rows, present)
+        if any(key.is_null for key in (*present, *keys)):
+            drop_keyless(self._alias, self._source)
+
+    def _apply_stream(
+        self, keys: Sequence[Key], rows: Sequence[RawRow], many: ManyRows
+    ) -> tuple[Sequence[RawRow], set[Key]]:
+        """(rows that are still to be applied, keys of those that were)."""
+        rest = rows[len(many.others) :]
+        outcome = apply_many(self._alias, self._source, many)
+        if outcome is None:
+            # PostgreSQL refuses one of the common rows: each of them by itself, the others too.
+            whole = [key for key in keys if key.is_whole]
+            return [*self._live.rows(self._table, whole), *rest], set()
+        self._result.note(self._table, outcome)
+        return rest, set(many.present)
+
+    def _delete_absent(self, away: Sequence[Key]) -> None:
+        """Target rows, kept cells and quarantine records of keys that the file no longer has."""
+        columns = self._mapping.key_columns
+        odd = [key for key in away if columns.in_target(key) is None]
+        # A target row whose key is this text belongs to another row.
+        drop_records(self._alias, self._source, spelled_keys(odd))
+        gone = self._ours(spelled_keys(columns.held(away)))
+        for start in range(0, len(gone), _AT_ONCE):
+            batch = gone[start : start + _AT_ONCE]
+            self._delete(batch)
+            drop_records(self._alias, self._source, batch)
+
+    def _delete_unloaded(self, rows: Sequence[RawRow], present: set[Key]) -> None:
+        """Target rows whose legacy row is in quarantine now."""
+        if self._mapping.key_is_rowid:
+            bad = _quarantined(self._alias, self._mapping, spelled_keys(present))
+        else:
+            bad = _fitting(self._mapping, unloaded_keys(self._alias, self._source, rows))
+        if bad := self._ours(bad):
+            self._delete(bad)
+
+    def _delete(self, keys: Sequence[str]) -> None:
+        self._result.outcome.pruned += delete_keys(self._alias, self._mapping, keys)
+
+    def _ours(self, keys: Sequence[str]) -> list[str]:
+        """The keys whose target row the engine wrote; the others are named, and not deleted."""
+        if self._source.job.overwrite:
+            return list(keys)
+        foreign = foreign_among(self._alias, self._mapping, keys)
+        if foreign:
+            self._result.foreign.setdefault(self._table, []).extend(foreign)
+        return [key for key in keys if key not in foreign]
+
+
+def _quarantined(alias: str, mapping: TableMapping, keys: Sequence[str]) -> list[str]:
+    """Those of the keys that are in quarantine now, and may still be in the target."""
+    rows = fetch_all(
+        connections[alias],
+        f"SELECT key FROM {QuarantinedRow._meta.db_table} WHERE {OF_TABLE} "
+        "AND status <> 'repaired' AND key = ANY(%s)",
+        [*mapping.identity, list(keys)],
+    )
+    return _fitting(mapping, [str(row[0]) for row in rows])
+
+
+def _fitting(mapping: TableMapping, keys: Sequence[str]) -> list[str]:
+    """Those keys that the target can hold at all."""
+    return [key for key in keys if mapping.key_columns.parse(key) is not None]

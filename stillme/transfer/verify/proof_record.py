@@ -1,0 +1,83 @@
+"""Records a verification: a run when it begins, and a proof when it ends.
+
+Whatever is loaded or written meanwhile makes the proof void. So the run begins before anything is
+read. A verification that was killed, or could not go on, leaves no proof.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from django.db import DatabaseError, transaction
+from django.db.models.functions import Now
+
+from stillme.transfer.models import Proof, Run
+from stillme.transfer.records.database_identity import cluster_id
+from stillme.transfer.records.proofs import WRITERS
+from stillme.transfer.verify.options import VerifyOptions
+from stillme.transfer.verify.result import VerifyResult
+
+_COMMAND = "verify_migration"
+
+
+@contextmanager
+def proof_run(options: VerifyOptions, result: VerifyResult) -> Iterator[None]:
+    """Record the verification done in the `with` block; `result` gets the run's number."""
+    runs = Run.objects.using(options.database)
+    runs.filter(command=_COMMAND, status=Run.Status.RUNNING).update(
+        status=Run.Status.FAILED, finished_at=Now(), message="The process ended early."
+    )
+    run = runs.create(
+        command=_COMMAND,
+        options={
+            "level": options.level,
+            "files": list(options.selection.files),
+            "tables": list(options.selection.tables),
+        },
+    )
+    # Writers that are at work now: what they write is not all seen.
+    open_runs = runs.filter(command__in=WRITERS, finished_at=None)
+    running = sorted(open_runs.values_list("pk", flat=True))
+    result.run_id = run.pk
+    result.cluster = cluster_id(options.database)
+    try:
+        yield
+    except BaseException as error:
+        # Where the server is gone, the next verification marks this run as ended early.
+        with suppress(DatabaseError):
+            _close(options.database, run, Run.Status.FAILED, str(error)[:500])
+        raise
+    run.refresh_from_db(fields=["started_at"])
+    result.started_at = run.started_at.isoformat(timespec="seconds")
+    run.summary, run.versions = {"verdict": result.verdict}, result.versions
+    with transaction.atomic(using=options.database):
+        _create_proof(options.database, run, result, running)
+        _close(options.database, run, Run.Status.COMPLETED)
+
+
+def _create_proof(alias: str, run: Run, result: VerifyResult, running: list[int]) -> None:
+    Proof.objects.using(alias).create(
+        run=run,
+        level=result.level,
+        verdict=result.verdict,
+        exit_status=result.exit_status,
+        findings=result.findings.total,
+        report={
+            "cluster": result.cluster,
+            "running": running,
+            "files": result.files,
+            "tables": [table.table for table in result.tables],
+            "open": result.open_rows,
+        },
+    )
+
+
+def _close(alias: str, run: Run, status: str, message: str = "") -> None:
+    Run.objects.using(alias).filter(pk=run.pk).update(
+        status=status,
+        finished_at=Now(),
+        message=message,
+        summary=run.summary,
+        versions=run.versions,
+    )

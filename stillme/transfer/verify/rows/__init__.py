@@ -1,0 +1,1 @@
+"""The row judge: what must have become of one legacy row, and what did."""

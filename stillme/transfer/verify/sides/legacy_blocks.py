@@ -1,0 +1,204 @@
+"""The judge's own reading of a legacy table, block by block.
+
+A block is up to 2,000 rows in key order. SQLite gives each plain row as one canonical line
+(`lines`); of those the block keeps a SHA-256, to be compared with PostgreSQL's. The rowids of all
+other rows are noted, and those rows are read as they are stored (`stored_row`) and judged by cell.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sqlite3
+import sys
+from array import array
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import compress, starmap
+from typing import Any, NamedTuple
+
+from stillme.transfer.keys import Key
+from stillme.transfer.mapping import TableMapping
+from stillme.transfer.sqlite.reading.connect import quoted
+from stillme.transfer.sqlite.reading.snapshot_reader import few_of, rows_of
+from stillme.transfer.verify.sides.canonical_lines import Lines
+from stillme.transfer.verify.sides.json_blocks import DocumentBlock
+from stillme.transfer.verify.sides.legacy_rows import Readers, StoredRows
+
+# Rowid, key, documents, doubles, line: each a sequence of one value a row.
+Columns = Sequence[Sequence[Any]]
+# A block of large rows ends early: memory is bounded by bytes.
+_BLOCK_BYTES = 4_000_000
+
+
+class BlockContent(NamedTuple):
+    """What both sides are asked about the same rows: how many they are, the SHA-256 of their lines,
+    and that of the 64 bits of each real column."""
+
+    rows: int
+    lines: str
+    reals: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Block:
+    """Consecutive rows in key order.
+
+    `last` is the last key, `rows` the number of rows, and `more` tells that others may follow.
+    `plain` are the plain rows, column by column, with their `content` and `documents`; `unusual`
+    and `unusual_keys` name the others. All rows of a `broken` block are judged one by one.
+    """
+
+    last: Key | None = None
+    rows: int = 0
+    more: bool = False
+    plain: Columns = ()
+    content: BlockContent = field(default_factory=lambda: BlockContent(0, "", ()))
+    documents: tuple[DocumentBlock, ...] = ()
+    unusual: list[int] = field(default_factory=list)
+    unusual_keys: list[Key] = field(default_factory=list)
+    broken: bool = False
+
+    @property
+    def digest(self) -> str:
+        """Identifies the plain rows as they are stored."""
+        parts = (self.content.lines, *self.content.reals, *(d.stored for d in self.documents))
+        return hashlib.sha256(" ".join(parts).encode()).hexdigest()
+
+
+class LegacySide(StoredRows):
+    """Reads blocks of one table of a snapshot, and its rows as they are stored.
+
+    Without `readers` it reads no blocks: those of a live file.
+    """
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        readers: Readers | None,
+        mapping: TableMapping,
+        lines: Lines,
+        parents: dict[str, str],
+    ) -> None:
+        super().__init__(connection, readers, mapping, parents)
+        self._lines = lines
+        # Of a row of `_query`: its rowid, its key, its documents, its doubles and its line.
+        self._key_places = slice(1, 1 + len(mapping.key_columns.columns))
+        first_real = self._key_places.stop + len(lines.documents)
+        self._document_places = range(self._key_places.stop, first_real)
+        self._real_places = range(first_real, first_real + len(lines.reals))
+
+    def block(
+        self, where: str, values: Sequence[Any], limit: int, noted: Collection[Any] = ()
+    ) -> Block:
+        """Read the next rows that meet the condition: up to `limit`, or a few megabytes of them.
+
+        A row with a `noted` key does not count as plain: a record or an original of it exists.
+        """
+        assert self._readers is not None
+        try:
+            try:
+                few = few_of(self._readers.bounded, self._query(where, limit), values)
+                block = self._read(few, noted)
+            except sqlite3.DataError:
+                # There is something large among them: once more, each asked for its size.
+                rows = rows_of(self._readers.any, self._query(where, limit, sized=True), values)
+                block = self._read(([row] for row in rows), noted)
+        except UnicodeDecodeError:
+            # A key that is no UTF-8.
+            return Block(broken=True)
+        block.more = block.more or block.rows == limit
+        self._sum_up(block)
+        return block
+
+    def _query(self, where: str, limit: int, *, sized: bool = False) -> str:
+        key = self._mapping.key_columns.legacy()
+        lines = self._lines
+        documents, reals = (
+            [legacy for legacy, _ in both] for both in (lines.documents, lines.reals)
+        )
+        test = lines.plain
+        if sized:
+            test = f"{lines.small} AND {test}"
+            documents = [f"CASE WHEN {lines.small} THEN {document} END" for document in documents]
+        line = f"CASE WHEN {test} THEN CAST({lines.legacy} AS BLOB) END"
+        parts = ", ".join(("rowid", key, *documents, *reals, line))
+        table = quoted(self._mapping.table)
+        return f"SELECT {parts} FROM {table} WHERE {where} ORDER BY {key} LIMIT {limit}"
+
+    def _read(self, rows: Iterator[list[tuple[Any, ...]]], noted: Collection[Any]) -> Block:
+        """Read the rows that have a line; note the others in the block."""
+        block = Block()
+        plain: list[list[Any]] = [[] for _ in range(self._real_places.stop + 1)]
+        size = 0
+        for few in rows:
+            columns: Columns = list(zip(*few, strict=False))
+            block.rows += len(few)
+            block.last = Key.of(*few[-1][self._key_places])
+            if noted or None in columns[-1]:
+                fine = [row[-1] is not None and row[self._key_places] not in noted for row in few]
+                columns = self._kept(block, columns, fine)
+            for kept, column in zip(plain, columns, strict=False):
+                kept.extend(column)
+            size += sum(map(len, columns[-1]))
+            for place in self._document_places:
+                size += sum(map(len, filter(None, columns[place])))
+            if size > _BLOCK_BYTES:
+                block.more = True
+                break
+        block.plain = plain
+        return block
+
+    def _sum_up(self, block: Block) -> None:
+        documents = []
+        for place in self._document_places:
+            documents.append(DocumentBlock(block.plain[place]))
+            block.plain = self._kept(block, block.plain, documents[-1].plain)
+        rows = len(block.plain[-1])
+        if any(column.rows != rows for column in documents):
+            documents = [DocumentBlock(block.plain[place]) for place in self._document_places]
+        block.documents = tuple(documents)
+        lines = hashlib.sha256(b"".join(block.plain[-1])).hexdigest()
+        reals = tuple(_bits_digest(block.plain[place]) for place in self._real_places)
+        block.content = BlockContent(rows, lines, reals)
+
+    def _kept(self, block: Block, columns: Columns, fine: Sequence[bool]) -> Columns:
+        """Return the rows that are `fine`; note the others in the block."""
+        if all(fine):
+            return columns
+        others = [not is_fine for is_fine in fine]
+        block.unusual += compress(columns[0], others)
+        keys = zip(*columns[self._key_places], strict=True)
+        block.unusual_keys += starmap(Key.of, compress(keys, others))
+        return [list(compress(column, fine)) for column in columns]
+
+    def only_text(self, block: Block) -> Block:
+        """Return the block with the rows among the unusual ones that PostgreSQL's text cannot hold.
+
+        Only a block that differs is looked at so: lines that equal the target's are text.
+        """
+        lines = block.plain[-1] if block.plain else ()
+        if _is_text(b"".join(lines)):
+            return block
+        others = replace(block, unusual=[*block.unusual], unusual_keys=[*block.unusual_keys])
+        others.plain = self._kept(others, block.plain, [_is_text(line) for line in lines])
+        self._sum_up(others)
+        return others
+
+
+def _is_text(data: bytes) -> bool:
+    """Whether the bytes are UTF-8 without U+0000."""
+    if b"\0" in data:
+        return False
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _bits_digest(doubles: Sequence[float]) -> str:
+    """SHA-256 of the doubles' 64 bits, most significant byte first, as PostgreSQL sends them."""
+    numbers = array("d", doubles)
+    if sys.byteorder == "little":
+        numbers.byteswap()
+    return hashlib.sha256(numbers.tobytes()).hexdigest()

@@ -1,0 +1,154 @@
+"""The judge's own reading of a target table: blocks by checksum, single rows by key."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+from django.db import connections
+
+from stillme.transfer.identity import OF_TABLE
+from stillme.transfer.keys import Key
+from stillme.transfer.mapping import TableMapping
+from stillme.transfer.plumbing.quoting import quoted as _q
+from stillme.transfer.verify.kinds import judge_of
+from stillme.transfer.verify.sides.canonical_lines import Lines
+from stillme.transfer.verify.sides.huge_text import of_target, target_names, target_parts
+from stillme.transfer.verify.sides.legacy_blocks import BlockContent
+from stillme.transfer.verify.sides.target_blocks import read_block
+from stillme.transfer.verify.sides.target_only_columns import told
+
+# A key of the ledger that spells a 64-bit integer; what is cast to one must be asked first.
+_WHOLE = (
+    "CASE WHEN key ~ '^-?[0-9]{1,18}$' THEN TRUE WHEN key ~ '^-?[0-9]{19}$' "
+    "THEN key::numeric BETWEEN -9223372036854775808 AND 9223372036854775807 ELSE FALSE END"
+)
+# Marks the digest of a text column among the columns: no name of PostgreSQL ends so.
+_HUGE = "\0huge"
+
+
+def select(alias: str, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    """Rows of a query."""
+    with connections[alias].cursor() as cursor:
+        cursor.execute(sql, list(values) or None)
+        return list(cursor.fetchall())
+
+
+class TargetSide:
+    """Reads one target table; its blocks by `lines`, and then huge texts by their digests."""
+
+    def __init__(self, alias: str, mapping: TableMapping, lines: Lines | None = None) -> None:
+        self._alias = alias
+        self._mapping = mapping
+        self._lines = lines
+        self._huge = target_names(mapping) if lines else set()
+        # Keys, as text, of which `rows` last found several rows, and how many.
+        self.repeated: dict[str, int] = {}
+        self._keys = mapping.key_columns
+
+    def block(
+        self, after: Key | None, upto: Key | None, without: Sequence[Key]
+    ) -> tuple[BlockContent, tuple[bytes, ...]]:
+        """The content of a key range, some keys left out, and each JSON column as one array."""
+        where, values = self._keys.target_within(after, upto)
+        if without:
+            among, left_out = self._keys.target_among(without)
+            where, values = f"{where} AND NOT {among}", [*values, *left_out]
+        assert self._lines is not None
+        source = f"FROM {self._mapping.relation} WHERE {where} ORDER BY {self._keys.target_order()}"
+        return read_block(self._alias, self._lines, source, values)
+
+    def noted_keys(self, after: Key | None, upto: Key | None) -> set[tuple[Any, ...]]:
+        """The values of a range's keys, or of more, of which something was kept or set aside."""
+        tests: list[str] = [OF_TABLE]
+        values: list[Any] = [*self._mapping.identity]
+        for sign, bound in ((">", after), ("<=", upto)):
+            if bound is not None and self._keys.is_whole:
+                # CASE: the cast must not be tried on other keys.
+                tests.append(f"CASE WHEN {_WHOLE} THEN key::bigint {sign} %s END")
+                values += bound.values
+        found: set[tuple[Any, ...]] = set()
+        for name in ("kept_cell", "quarantined_row"):
+            sql = f"SELECT DISTINCT key FROM transfer.{name} WHERE {' AND '.join(tests)}"
+            texts = (row[0] for row in select(self._alias, sql, values))
+            found.update(key.values for key in self._keys.parsed(texts))
+        return found
+
+    def next_keys(self, after: Key | None, limit: int) -> list[Key]:
+        """The next keys above `after`, in order."""
+        if not self._keys:
+            return []
+        where, values = self._keys.target_within(after, None)
+        found = select(
+            self._alias,
+            f"SELECT {self._keys.target()} FROM {self._mapping.relation} "
+            f"WHERE {where} ORDER BY {self._keys.target_order()} LIMIT {limit}",
+            values,
+        )
+        return [Key.of(*row) for row in found]
+
+    def keys(self, after: Key | None, upto: Key | None) -> list[str]:
+        """The keys of a range, as the ledger spells them."""
+        where, values = self._keys.target_within(after, upto)
+        query = f"SELECT {self._keys.target_text()} FROM {self._mapping.relation} WHERE {where}"
+        return [row[0] for row in select(self._alias, query, values)]
+
+    def rows(self, keys: Sequence[Key]) -> dict[str, dict[str, Any]]:
+        """Key as text -> target column -> value as the judge compares it."""
+        self.repeated = {}
+        if not keys or not self._keys:
+            return {}
+        names, parts = self._columns()
+        among, values = self._keys.target_among(keys)
+        found = select(
+            self._alias,
+            f"SELECT {self._keys.target_text()}, {', '.join(parts)} "
+            f"FROM {self._mapping.relation} WHERE {among}",
+            values,
+        )
+        rows = {row[0]: _row(names, row[1:]) for row in found}
+        if len(rows) < len(found):
+            counted = Counter(row[0] for row in found)
+            self.repeated = {key: n for key, n in counted.items() if n > 1}
+        return rows
+
+    def count(self, keys: Sequence[Key]) -> int:
+        """How many of the keys there are."""
+        if not keys or not self._keys:
+            return 0
+        among, values = self._keys.target_among(keys)
+        query = f"SELECT count(*) FROM {self._mapping.relation} WHERE {among}"
+        return int(select(self._alias, query, values)[0][0])
+
+    def _columns(self) -> tuple[list[str], list[str]]:
+        names: list[str] = []
+        parts: list[str] = []
+        for column in self._mapping.columns:
+            names.append(column.target)
+            if column.target in self._huge:
+                value, huge = target_parts(_q(column.target))
+                names.append(f"{column.target}{_HUGE}")
+                parts += [value, huge]
+                continue
+            parts.append(judge_of(column.kind).compared(_q(column.target)))
+        for name in (*(n for n, _ in self._mapping.derived), *self._mapping.extra_columns):
+            names.append(name)
+            parts.append(f"{_q(name)}::text")
+        for unfilled in self._mapping.unfilled:
+            names.append(unfilled.target)
+            parts.append(told(unfilled))
+        return names, parts
+
+
+def _row(names: Sequence[str], values: Sequence[Any]) -> dict[str, Any]:
+    found = dict(zip(names, map(_plain, values), strict=True))
+    for name in [name for name in names if name.endswith(_HUGE)]:
+        spelled = found.pop(name)
+        if spelled is not None:
+            found[name.removesuffix(_HUGE)] = of_target(spelled)
+    return found
+
+
+def _plain(value: Any) -> Any:
+    return bytes(value) if isinstance(value, memoryview) else value

@@ -1,0 +1,1 @@
+"""Is a target table what its model declares? Structure, definitions, sequences."""

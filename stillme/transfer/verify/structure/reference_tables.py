@@ -1,0 +1,168 @@
+"""What the models declare, as PostgreSQL itself spells it.
+
+The tables of one schema are built a second time, empty and temporary, in a transaction that is
+rolled back; the server then describes both in the same words.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from django.db import DatabaseError, InterfaceError, OperationalError, connections, transaction
+from django.db import models as django_models
+from django.db.models import Model
+
+from stillme.postgresql.connecting.session import spell_plainly
+from stillme.transfer.findings import Finding, FindingKind
+from stillme.transfer.mapping import split_table
+from stillme.transfer.verify.sides.target_table import select
+from stillme.transfer.verify.structure.definition_names import check_names
+from stillme.transfer.verify.structure.table_definition import Described, describe
+
+# Any user may make a temporary table unless somebody took that right away.
+_SCRATCH = "pg_temp"
+_OID = "SELECT to_regclass(%s)::oid"
+
+
+def check_definitions(
+    alias: str,
+    targets: Sequence[type[Model]],
+    wanted: set[type[Model]],
+    notices: list[str] | None = None,
+    own_indexes: str | None = None,
+) -> Iterator[Finding]:
+    """Differences in definition among the `wanted` of `targets`, in both directions.
+
+    Told in `notices`: what changes neither what is read nor what may be written (an index that no
+    model declares; not one whose name begins with `own_indexes`), and that nothing could be
+    compared but names, because the server let no temporary table be made.
+    """
+    notices = [] if notices is None else notices
+    checked = [model for model in targets if model in wanted]
+    if not checked:
+        return
+    spell_plainly(connections[alias])
+    try:
+        pairs = _described(alias, targets, checked)
+    except DatabaseError as error:
+        if isinstance(error, InterfaceError | OperationalError):
+            raise
+        why = str(error).partition("\n")[0]
+        names = ", ".join(model._meta.db_table.replace('"', "") for model in checked)
+        notices.append(
+            "Only types and names were compared, not defaults, identity, collations, sequences and "
+            f"what constraints and indexes say: PostgreSQL made no temporary table ({why}). "
+            f"Tables: {names}."
+        )
+        for model in checked:
+            yield from check_names(alias, model)
+        return
+    for where, declared, found in pairs:
+        yield from _columns(where, declared, found)
+        yield from _constraints(where, declared, found)
+        yield from _indexes(where, declared, found, notices, own_indexes)
+
+
+def _described(
+    alias: str, targets: Sequence[type[Model]], checked: list[type[Model]]
+) -> list[tuple[str, Described, Described]]:
+    """(where, as declared, as found) of each checked table that is there."""
+    needed = _with_parents(targets)
+    schemas = {
+        table: schema for schema, table in (split_table(model._meta.db_table) for model in needed)
+    }
+    statements = _statements(alias, needed, set(schemas.values()))
+    pairs = []
+    with transaction.atomic(using=alias), connections[alias].cursor() as cursor:
+        # For a table whose name has no schema; types may be in any of the others.
+        cursor.execute(
+            "SELECT set_config('search_path', concat_ws(', ', 'pg_temp', "
+            "nullif(current_setting('search_path'), '')), true)"
+        )
+        for statement in statements:
+            cursor.execute(statement)
+        # One path for both, and every name that is not PostgreSQL's own told with its schema.
+        cursor.execute("SET LOCAL search_path = pg_catalog")
+        for model in checked:
+            schema, table = split_table(model._meta.db_table)
+            oid = _oid(alias, schema, table)
+            if oid is None:
+                continue
+            scratch = _oid(alias, _SCRATCH, table)
+            assert scratch is not None
+            declared = describe(alias, scratch, lambda _, name: f"{schemas[name]}.{name}")
+            found = describe(alias, oid, "{}.{}".format)
+            pairs.append((f"{schema}.{table}", declared, found))
+        transaction.set_rollback(True, using=alias)
+    return pairs
+
+
+def _oid(alias: str, schema: str, table: str) -> int | None:
+    found = select(alias, _OID, [f'"{schema}"."{table}"'])[0][0]
+    return None if found is None else int(found)
+
+
+def _with_parents(targets: Sequence[type[Model]]) -> list[type[Model]]:
+    """The models and all that they refer to: a temporary table refers to temporary ones only."""
+    needed = list(targets)
+    for model in needed:
+        for field in model._meta.local_fields:
+            if isinstance(field, django_models.ForeignKey):
+                parent = field.remote_field.model
+                if parent not in needed:
+                    needed.append(parent)
+    return needed
+
+
+def _statements(alias: str, needed: list[type[Model]], schemas: set[str]) -> list[str]:
+    with connections[alias].schema_editor(collect_sql=True, atomic=False) as editor:
+        for model in needed:
+            editor.create_model(model)
+    found = []
+    for statement in map(str, editor.collected_sql or []):
+        if statement.startswith(("CREATE SCHEMA", "--")):
+            continue
+        for schema in schemas:
+            statement = statement.replace(f'"{schema}".', f'"{_SCRATCH}".')
+        found.append(statement)
+    return found
+
+
+def _columns(where: str, declared: Described, found: Described) -> Iterator[Finding]:
+    for (kind, column, what), words in declared.columns.items():
+        # A column or sequence that is not there is said elsewhere.
+        present = found.columns.get((kind, column, what), words)
+        if present != words:
+            note = "it goes back by hand" if kind is FindingKind.SEQUENCE else ""
+            yield Finding(kind, f"{where}:{column}", None, words, present, note)
+
+
+def _constraints(where: str, declared: Described, found: Described) -> Iterator[Finding]:
+    wanted, there = Counter(declared.constraints), Counter(found.constraints)
+    for kind, columns, words in (wanted - there).elements():
+        yield Finding(kind, _at(where, kind, columns), None, words, "none such")
+    for kind, columns, words in (there - wanted).elements():
+        yield Finding(kind, _at(where, kind, columns), None, "no such constraint", words)
+
+
+def _at(where: str, kind: FindingKind, columns: str) -> str:
+    return f"{where}:{columns}" if kind is FindingKind.FOREIGN_KEY else where
+
+
+def _indexes(
+    where: str, declared: Described, found: Described, notices: list[str], own: str | None
+) -> Iterator[Finding]:
+    for name, words in declared.indexes.items():
+        present = found.indexes.get(name, "none")
+        if present != words:
+            yield Finding(FindingKind.INDEX, where, None, f"{name}: {words}", present)
+    for name in found.indexes.keys() - declared.indexes.keys():
+        words = f"{name}: {found.indexes[name]}"
+        if found.indexes[name].startswith("UNIQUE "):
+            note = "it refuses rows that the models allow"
+            yield Finding(FindingKind.INDEX, where, None, "no such index", words, note)
+        elif own is None or not name.startswith(own):
+            notices.append(
+                f"{where} has an index that no model declares, {words}; no value depends on it."
+            )

@@ -1,0 +1,135 @@
+"""A target table's structure: its columns, its constraints' states, what an import took down."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from django.db import connections, models
+
+from stillme.postgresql.connecting.session import spell_plainly
+from stillme.transfer.findings import Finding, FindingKind
+from stillme.transfer.mapping import split_table
+from stillme.transfer.models import DroppedObject
+from stillme.transfer.verify.sides.target_table import select
+from stillme.transfer.verify.structure.target_relation import UNREADABLE, Relation
+
+_UNUSED = "NOT ENFORCED", "NOT VALID"
+
+
+def check_structure(alias: str, model: type[models.Model]) -> Iterator[Finding]:
+    """Yield what is wrong with one target table, apart from its rows.
+
+    The definitions of defaults, constraints, indexes and sequences are compared elsewhere
+    (`check_definitions`).
+    """
+    spell_plainly(connections[alias])
+    schema, table = split_table(model._meta.db_table)
+    found = list(Relation(alias, schema, table).check())
+    yield from found
+    if any(finding.kind is FindingKind.MISSING_TABLE for finding in found):
+        return
+    yield from _columns(alias, model, schema, table)
+    yield from _states(alias, schema, table)
+    yield from _taken_down(alias, schema, table)
+
+
+def forbids_reading(finding: Finding) -> bool:
+    """Whether the rows of the table cannot be read as declared: it is no table, may not be read, or
+    a column is missing or of another type."""
+    if finding.kind is FindingKind.MISSING_TABLE or finding.note == UNREADABLE:
+        return True
+    return finding.kind is FindingKind.COLUMN and (
+        finding.note == "type" or finding.found == "nothing"
+    )
+
+
+def _relation(schema: str, table: str) -> str:
+    return f'"{schema}"."{table}"'
+
+
+def _columns(alias: str, model: type[models.Model], schema: str, table: str) -> Iterator[Finding]:
+    connection = connections[alias]
+    found = {
+        name: (kind, required)
+        for name, kind, required in select(
+            alias,
+            "SELECT attname, format_type(atttypid, atttypmod), attnotnull "
+            "FROM pg_attribute WHERE attrelid = to_regclass(%s) AND attnum > 0 "
+            "AND NOT attisdropped",
+            [_relation(schema, table)],
+        )
+    }
+    for field in model._meta.concrete_fields:
+        where = f"{schema}.{table}:{field.column}"
+        if field.column not in found:
+            yield Finding(FindingKind.COLUMN, where, None, "the column", "nothing")
+            continue
+        kind, required = found.pop(field.column)
+        wanted = _type_name(str(field.db_type(connection)))
+        if kind != wanted:
+            yield Finding(FindingKind.COLUMN, where, None, wanted, kind, "type")
+        if required == field.null and not field.primary_key:
+            words = {True: "NOT NULL", False: "NULL allowed"}
+            yield Finding(FindingKind.COLUMN, where, None, words[not field.null], words[required])
+    for name in found:
+        yield Finding(FindingKind.COLUMN, f"{schema}.{table}:{name}", None, "nothing", "a column")
+
+
+# Django's spelling of a type -> the server's, where they differ.
+_TYPES = {"varchar": "character varying", "char": "character", "time": "time without time zone"}
+
+
+def _type_name(db_type: str) -> str:
+    name, bracket, size = db_type.partition("(")
+    return _TYPES.get(name, name) + bracket + size.replace(" ", "")
+
+
+def _states(alias: str, schema: str, table: str) -> Iterator[Finding]:
+    """Yield constraints that are not validated or not enforced, and indexes that are invalid."""
+    relation, where = _relation(schema, table), f"{schema}.{table}"
+    for name, definition in select(
+        alias,
+        "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint "
+        "WHERE conrelid = to_regclass(%s) AND NOT convalidated ORDER BY conname",
+        [relation],
+    ):
+        words = next((word for word in _UNUSED if word in definition), "NOT VALID")
+        yield Finding(FindingKind.CONSTRAINT, where, None, f"{name} validated", words)
+    for (name,) in select(
+        alias,
+        "SELECT relname FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid "
+        "WHERE indrelid = to_regclass(%s) AND NOT (indisvalid AND indisready AND indislive) "
+        "ORDER BY relname",
+        [relation],
+    ):
+        yield Finding(FindingKind.INDEX, where, None, f"{name} valid", "INVALID")
+
+
+def _taken_down(alias: str, schema: str, table: str) -> Iterator[Finding]:
+    relation = _relation(schema, table)
+    for dropped in DroppedObject.objects.using(alias).filter(relation=relation):
+        note = "taken down by an import that did not end: run it again"
+        kind = FindingKind.CONSTRAINT if dropped.is_constraint else FindingKind.INDEX
+        yield Finding(kind, f"{schema}.{table}", None, dropped.name, "taken down", note)
+
+
+def check_foreign_keys(alias: str, model: type[models.Model]) -> Iterator[Finding]:
+    """Yield each reference to a row that does not exist, whether or not a constraint forbids it."""
+    schema, table = split_table(model._meta.db_table)
+    for field in model._meta.concrete_fields:
+        if not isinstance(field, models.ForeignKey):
+            continue
+        parent = field.remote_field.model._meta
+        # What is wrong with the parent table is said of it.
+        if any(map(forbids_reading, check_structure(alias, field.remote_field.model))):
+            continue
+        rows = select(
+            alias,
+            f'SELECT c."{model._meta.pk.column}"::text, c."{field.column}"::text '
+            f'FROM {_relation(schema, table)} AS c WHERE c."{field.column}" IS NOT NULL '
+            f"AND NOT EXISTS (SELECT 1 FROM {_relation(*split_table(parent.db_table))} AS p "
+            f'WHERE p."{parent.pk.column}" = c."{field.column}")',
+        )
+        for key, value in rows:
+            where = f"{schema}.{table}:{field.column}"
+            yield Finding(FindingKind.FOREIGN_KEY, where, key, "a parent row", f"none for {value}")

@@ -1,0 +1,140 @@
+"""What a target table is, and what acts on its reads and writes without being in a row.
+
+It must be an ordinary, logged table that inherits nothing. No trigger, rule or row-level security
+may change what is read or written, and PostgreSQL's own triggers behind foreign keys must be on.
+The catalogue says all of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from stillme.transfer.conf import conf
+from stillme.transfer.findings import Finding, FindingKind
+from stillme.transfer.verify.sides.target_table import select
+
+_KINDS = {
+    "v": "a view",
+    "m": "a materialized view",
+    "f": "a foreign table",
+    "p": "a partitioned table",
+    "S": "a sequence",
+    "c": "a composite type",
+    "i": "an index",
+    "I": "an index",
+}
+_TABLE = """
+SELECT c.oid::int8, relkind::text, relpersistence::text, relrowsecurity, relforcerowsecurity,
+    has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT'), current_user
+FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = relnamespace
+WHERE nspname = %s AND relname = %s
+"""
+_FAMILY = """
+SELECT inhrelid = %s, nspname || '.' || relname FROM pg_inherits
+JOIN pg_class AS c ON c.oid = CASE WHEN inhrelid = %s THEN inhparent ELSE inhrelid END
+JOIN pg_namespace AS n ON n.oid = relnamespace
+WHERE inhrelid = %s OR inhparent = %s ORDER BY 2
+"""
+_RULES = "SELECT rulename FROM pg_rewrite WHERE ev_class = %s AND rulename <> '_RETURN' ORDER BY 1"
+_TRIGGERS = """
+SELECT tgname, nspname, proname FROM pg_trigger JOIN pg_proc AS f ON f.oid = tgfoid
+JOIN pg_namespace AS n ON n.oid = pronamespace
+WHERE tgrelid = %s AND NOT tgisinternal ORDER BY 1
+"""
+# By constraint: those of a foreign key are on both of its tables.
+_DISABLED = """
+SELECT DISTINCT coalesce(conname, tgname), coalesce(contype::text, ''), conrelid = tgrelid,
+    (SELECT coalesce(string_agg(attname, ',' ORDER BY attname), '')
+     FROM pg_attribute WHERE attrelid = conrelid AND attnum = ANY(conkey))
+FROM pg_trigger LEFT JOIN pg_constraint AS k ON k.oid = tgconstraint
+WHERE tgrelid = %s AND tgisinternal AND tgenabled NOT IN ('O', 'A') ORDER BY 1
+"""
+# The engine's own, each with the function that it calls (capture-and-cut-over.md).
+_OWN_TRIGGERS = {
+    **{
+        f"{conf().prefix}_capture_{event}": "capture_{schema}_{table}"
+        for event in ("insert", "update", "delete", "truncate")
+    },
+    f"{conf().prefix}_freeze": "refuse_write",
+}
+# The note of a finding about a table of which no row may be read.
+UNREADABLE = "no row of it is read"
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """The relation that has the name of a target table, be it a table or not."""
+
+    alias: str
+    schema: str
+    table: str
+
+    @property
+    def where(self) -> str:
+        """The name, as findings give it."""
+        return f"{self.schema}.{self.table}"
+
+    def check(self) -> Iterator[Finding]:
+        """Yield what is wrong with it. If it is not a table, that is the only finding."""
+        found = select(self.alias, _TABLE, [self.schema, self.table])
+        if not found:
+            yield Finding(FindingKind.MISSING_TABLE, self.where, None, "the table", "nothing")
+            return
+        oid, kind, persistence, secured, forced, may_read, user = found[0]
+        if kind != "r":
+            words = _KINDS.get(kind, f"something else (relkind {kind})")
+            yield Finding(FindingKind.MISSING_TABLE, self.where, None, "a table", words, UNREADABLE)
+            return
+        if not may_read:
+            words = f"the role {user} may not read it"
+            yield self._about("a table that may be read", words, UNREADABLE)
+        if persistence != "p":
+            yield self._about("a logged table", "UNLOGGED", "a crash of the server empties it")
+        if secured or forced:
+            words = " and ".join(
+                word for word, on in (("enabled", secured), ("forced", forced)) if on
+            )
+            note = "it may hide rows and refuse writes"
+            yield self._about("no row-level security", f"row-level security {words}", note)
+        yield from self._family(oid)
+        yield from self._acting(oid)
+        yield from self._disabled(oid)
+
+    def _about(self, expected: str, found: str, note: str = "") -> Finding:
+        return Finding(FindingKind.TABLE, self.where, None, expected, found, note)
+
+    def _family(self, oid: int) -> Iterator[Finding]:
+        for is_child, name in select(self.alias, _FAMILY, [oid] * 4):
+            if is_child:
+                words = f"a child or partition of {name}"
+                yield self._about("a table that inherits nothing", words)
+            else:
+                note = "a query of the table reads the rows of both"
+                yield self._about("a table without children", f"the child {name}", note)
+
+    def _acting(self, oid: int) -> Iterator[Finding]:
+        for (name,) in select(self.alias, _RULES, [oid]):
+            yield self._about("no rule", f"the rule {name}", "it changes what is written")
+        for name, schema, function in select(self.alias, _TRIGGERS, [oid]):
+            own = _OWN_TRIGGERS.get(name, "").format(schema=self.schema, table=self.table)
+            if schema != "transfer" or function != own:
+                words = f"the trigger {name}, which calls {schema}.{function}"
+                yield self._about("no trigger", words, "it may change what is written")
+
+    def _disabled(self, oid: int) -> Iterator[Finding]:
+        for name, kind, is_child, columns in select(self.alias, _DISABLED, [oid]):
+            told = FindingKind.FOREIGN_KEY if kind == "f" else FindingKind.CONSTRAINT
+            at = f"{self.where}:{columns}" if kind == "f" and is_child else self.where
+            yield Finding(
+                told,
+                at,
+                None,
+                f"{name} enforced",
+                "its triggers are disabled",
+                "ALTER TABLE ... ENABLE TRIGGER ALL; what was written meanwhile was not checked",
+            )
+        role = select(self.alias, "SELECT current_setting('session_replication_role')")[0][0]
+        if role != "origin":
+            note = "a setting of the role or the database: foreign keys are not checked"
+            yield self._about("session_replication_role origin", str(role), note)

@@ -1,0 +1,78 @@
+"""What has to be judged in one file: for each table found, a `TableCase`.
+
+A case holds the snapshot, the mapping of the table's columns, the file's clock, the units of
+numbers in time columns, and which parent rows are in quarantine. The judge finds clock and units
+itself.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from django.db.models import Q
+
+from stillme.transfer.conf import time_zone
+from stillme.transfer.identity import TableId
+from stillme.transfer.keys import whole_key
+from stillme.transfer.mapping import TableMapping, map_table
+from stillme.transfer.models import QuarantinedRow
+from stillme.transfer.plumbing.processes import usable_cores
+from stillme.transfer.plumbing.zones import zone_name
+from stillme.transfer.records.recorded_clock import recorded_clock
+from stillme.transfer.registry import legacy_models
+from stillme.transfer.sqlite.copying.snapshot import Snapshot
+from stillme.transfer.sqlite.reading.scan_parts import scan_in_parts, scan_on
+from stillme.transfer.verify.kinds.local_clock import find_clock
+from stillme.transfer.verify.kinds.number_units import number_units
+from stillme.transfer.verify.tables.table_judge import TableCase
+
+
+def make_cases(alias: str, snapshot: Snapshot, *, live: bool = False) -> dict[str, TableCase]:
+    """Return the case of each table of one file that was found, by its declared name.
+
+    A `live` file is read by Python's sqlite3 alone: another library would drop its locks.
+    """
+    mappings: dict[str, TableMapping] = {}
+    for model in legacy_models(snapshot.file):
+        mapping = map_table(model, snapshot.schema)
+        if mapping is not None:
+            mappings[model._meta.db_table] = mapping
+    zone = time_zone(snapshot.file)
+    connection = snapshot.open()
+    try:
+        threads = usable_cores()
+        scan = (
+            scan_on(connection) if live else partial(scan_in_parts, snapshot.path, threads=threads)
+        )
+        recorded = recorded_clock(alias, snapshot.file)
+        clock = find_clock(mappings.values(), zone_name(zone), scan, recorded)
+        return {
+            name: TableCase(
+                snapshot,
+                mapping,
+                clock,
+                number_units(scan, mapping),
+                {parent: mappings.get(parent) for _, parent in mapping.references()},
+                {
+                    parent: excluded_keys(
+                        alias, TableId(snapshot.file, parent), mappings.get(parent)
+                    )
+                    for _, parent in mapping.references()
+                },
+            )
+            for name, mapping in mappings.items()
+        }
+    finally:
+        connection.close()
+
+
+def excluded_keys(alias: str, table: TableId, mapping: TableMapping | None) -> tuple[int, ...]:
+    """Return the integer keys of a parent table whose rows are in quarantine."""
+    rows = table.of(QuarantinedRow.objects.using(alias)).filter(key__regex=r"^-?[0-9]{1,19}$")
+    undone = rows.filter(~Q(status=QuarantinedRow.Status.REPAIRED))
+    undone = undone.exclude(reason="bad_key")
+    if mapping is not None and mapping.has_rowid:
+        # The first row of that key is loaded.
+        undone = undone.exclude(reason="duplicate_key")
+    whole = {whole_key(key or "") for key in undone.values_list("key", flat=True)}
+    return tuple(sorted(key for key in whole if key is not None))

@@ -1,0 +1,268 @@
+"""The table judge: one table, or a key range of it, compared block by block.
+
+For each block of up to 2,000 rows:
+
+1. SQLite and PostgreSQL each give the checksum of their plain rows (`lines`), of the doubles and of
+   the documents. Unusual rows, and those of which something is kept or set aside, are left out.
+2. If the checksums are equal, the plain rows are proven, and only the others are judged by cell.
+3. If they differ, every row of the block is judged by cell (`rows`), so that a finding names the
+   row, the column, and both values.
+4. A key that only the target has is an extra row.
+
+Keys are compared as multisets: a key twice on either side is a finding.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Protocol
+
+from stillme.transfer.findings import Finding, FindingKind
+from stillme.transfer.key_columns import Condition
+from stillme.transfer.keys import Key, bound_to_json
+from stillme.transfer.mapping import TableMapping
+from stillme.transfer.quarantine.edited_keys import edited_keys
+from stillme.transfer.sqlite.copying.snapshot import Snapshot
+from stillme.transfer.sqlite.reading.connect import quoted
+from stillme.transfer.sqlite.reading.huge_cells import open_bounded
+from stillme.transfer.sqlite.reading.snapshot_reader import open_reader
+from stillme.transfer.verify.kinds.local_clock import LocalClock
+from stillme.transfer.verify.result import TableProof
+from stillme.transfer.verify.rows.row_judge import RowJudge
+from stillme.transfer.verify.sides.canonical_lines import lines_for
+from stillme.transfer.verify.sides.json_blocks import DocumentBlock
+from stillme.transfer.verify.sides.legacy_blocks import Block, LegacySide
+from stillme.transfer.verify.sides.legacy_rows import Readers, StoredRow
+from stillme.transfer.verify.sides.target_table import TargetSide
+from stillme.transfer.verify.tables.written_since_cutover import NewLife, new_life
+
+BLOCK_ROWS = 2000
+
+
+class Digest(Protocol):
+    """What hashlib gives."""
+
+    def update(self, data: bytes, /) -> None:
+        """Take more bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class TableCase:
+    """One table to be judged. `parents` maps a parent table to its mapping as found, `excluded`
+    to the parent keys that are in quarantine. Of an `is_live` table rows of the new life are not
+    compared: PostgreSQL is in charge of them."""
+
+    snapshot: Snapshot
+    mapping: TableMapping
+    clock: LocalClock
+    units: dict[str, str]
+    parents: dict[str, TableMapping | None] = field(default_factory=dict)
+    excluded: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    is_live: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The rows of a table with ``after < key <= upto``; None is no bound."""
+
+    after: Key | None = None
+    upto: Key | None = None
+
+
+class TableJudge:
+    """Reads both sides of one table through connections of this process."""
+
+    def __init__(self, alias: str, case: TableCase) -> None:
+        self.case = case
+        self._alias = alias
+        self._db = case.snapshot.open()
+        self._readers = self.open_readers()
+        parents = {name: self._parent_test(name) for name in case.parents}
+        self._lines = lines_for(case.mapping, case.clock, parents)
+        self._legacy = LegacySide(self._db, self._readers, case.mapping, self._lines, parents)
+        self._target = TargetSide(alias, case.mapping, self._lines)
+        self._noted: set[tuple[Any, ...]] = set()
+        self._rows = RowJudge(alias, case.mapping, case.clock, case.units, self._target)
+
+    def open_readers(self) -> Readers | None:
+        """The connections that read a snapshot; None for a live file."""
+        path = self.case.snapshot.path
+        return Readers(open_reader(path), open_bounded(path))
+
+    def close(self) -> None:
+        """Close the snapshot."""
+        for reader in self._readers or ():
+            reader.close()
+        self._db.close()
+
+    def _parent_test(self, name: str) -> str:
+        """SQL with ``{}``: the referring column names a parent that is not set aside."""
+        parent = self.case.parents[name]
+        if parent is None or not parent.key_columns.is_whole:
+            return "0"
+        key = parent.key_columns.legacy()
+        # A NULL among them would turn "not among them" into NULL.
+        there = f"SELECT up.{key} FROM {quoted(parent.table)} AS up WHERE up.{key} IS NOT NULL"
+        test = f"{{}} IN ({there})"
+        excluded = self.case.excluded.get(name, ())
+        if excluded:
+            table = f"temp.{quoted('out_' + name)}"
+            for side in (self._db, *(self._readers or ())):
+                side.execute(f"CREATE TABLE {table} (key INTEGER PRIMARY KEY)")
+                values = ((key,) for key in excluded)
+                side.executemany(f"INSERT OR IGNORE INTO {table} VALUES (?)", values)
+            test = f"({test} AND {{0}} NOT IN (SELECT key FROM {table}))".replace("{}", "{0}")
+        return test
+
+    def judge(self, part: Part, on_block: Callable[[int], None] | None = None) -> TableProof:
+        """Judge a part."""
+        mapping = self.case.mapping
+        proof = TableProof(mapping.file, mapping.declared_table, mapping.target)
+        proof.findings.new = self._new
+        digest = hashlib.sha256()
+        if not mapping.key_columns:
+            self._judge_rows(_hashed(self._legacy.rows("1"), digest), proof)
+        else:
+            for after, upto, block in self._digested(part, digest):
+                self._judge_block(after, upto, block, proof)
+                if on_block is not None:
+                    on_block(block.rows)
+        # It need not travel back from a worker.
+        proof.findings.new = NewLife()
+        proof.digest = digest.hexdigest()
+        proof.ranges.append(
+            {
+                "after": bound_to_json(part.after),
+                "upto": bound_to_json(part.upto),
+                "rows": proof.legacy_rows,
+                "digest": proof.digest,
+            }
+        )
+        return proof
+
+    def _digested(
+        self, part: Part, digest: Digest
+    ) -> Iterator[tuple[Key | None, Key | None, Block]]:
+        """The blocks of a part, all that they say of the legacy rows being hashed."""
+        self._noted = self._target.noted_keys(part.after, part.upto)
+        for after, upto, block in self._blocks(part):
+            digest.update(block.digest.encode())
+            if block.broken:
+                where, values = self._within(after, upto)
+                unusual = self._legacy.rows(where, values)
+            else:
+                unusual = self._legacy.by_rowid(block.unusual)
+            for _ in _hashed(unusual, digest):
+                pass
+            yield after, upto, block
+
+    def _blocks(self, part: Part) -> Iterator[tuple[Key | None, Key | None, Block]]:
+        """Blocks that tile the part: the last one reaches to its upper bound."""
+        after = part.after
+        while True:
+            where, values = self._within(after, part.upto)
+            if self.case.mapping.has_rowid:
+                block = self._legacy.block(where, values, BLOCK_ROWS, self._noted)
+            else:
+                block = Block(broken=True)
+            is_last = block.broken or not block.more
+            if not is_last and not self._can_cut(block.last):
+                block, is_last = Block(broken=True), True
+            upto = part.upto if is_last else block.last
+            yield after, upto, block
+            if is_last:
+                return
+            after = block.last
+
+    def _within(self, after: Key | None, upto: Key | None) -> Condition:
+        mapping = self.case.mapping
+        nulls = not mapping.key_is_rowid
+        return mapping.key_columns.legacy_within(after, upto, quoted(mapping.table), nulls=nulls)
+
+    def _can_cut(self, key: Key | None) -> bool:
+        """Whether a block may end at this key: usual keys only, of which there is one row each."""
+        mapping = self.case.mapping
+        is_usual = key is not None and mapping.key_columns.in_target(key) == key
+        return mapping.key_is_unique and mapping.key_is_in_order and is_usual
+
+    def _judge_block(
+        self, after: Key | None, upto: Key | None, block: Block, proof: TableProof
+    ) -> None:
+        mapping = self.case.mapping
+        if not block.broken:
+            if self._is_same(after, upto, block, proof):
+                return
+            text = self._legacy.only_text(block)
+            if text is not block and self._is_same(after, upto, text, proof):
+                return
+        where, values = self._within(after, upto)
+        present = self._target.keys(after, upto)
+        proof.target_rows += len(present)
+        stored = self._counted(self._legacy.rows(where, values), proof)
+        seen = self._rows.judge(stored, proof)
+        for key in present:
+            if key not in seen and key not in self._edited:
+                proof.findings.add(
+                    Finding(FindingKind.EXTRA_ROW, mapping.target, key, "no row", "a row")
+                )
+
+    def _is_same(
+        self, after: Key | None, upto: Key | None, block: Block, proof: TableProof
+    ) -> bool:
+        """Whether the plain rows of a block are the target's; then all of it is judged."""
+        mapping = self.case.mapping
+        without = mapping.key_columns.held(block.unusual_keys)
+        content, documents = self._target.block(after, upto, without)
+        if content != block.content or not _are_same(block.documents, documents):
+            return False
+        proof.legacy_rows += block.rows
+        proof.target_rows += content.rows + self._target.count(without)
+        proof.by_digest += content.rows
+        proof.cells += content.rows * len(mapping.columns)
+        seen = self._rows.judge(self._legacy.by_rowid(block.unusual), proof)
+        self._extra_among(without, seen, proof)
+        return True
+
+    def judge_keys(self, keys: Sequence[Key], proof: TableProof) -> None:
+        """Judge the rows of chosen keys, on either side."""
+        where, values = self.case.mapping.key_columns.legacy_among(keys)
+        rows = self._counted(self._legacy.rows(where, values), proof)
+        seen = self._rows.judge(rows, proof)
+        proof.target_rows += self._target.count(keys)
+        self._extra_among(keys, seen, proof)
+
+    def _extra_among(self, keys: Sequence[Key], seen: set[str], proof: TableProof) -> None:
+        target = self.case.mapping.target
+        for key in keys:
+            name = key.spelled() or ""
+            if name not in seen and name not in self._edited and self._target.count([key]):
+                proof.findings.add(Finding(FindingKind.EXTRA_ROW, target, name, "no row", "a row"))
+
+    @cached_property
+    def _new(self) -> NewLife:
+        return new_life(self._alias, self.case.mapping) if self.case.is_live else NewLife()
+
+    @cached_property
+    def _edited(self) -> set[str]:
+        return edited_keys(self._alias, self.case.mapping)
+
+    def _judge_rows(self, rows: Iterator[StoredRow], proof: TableProof) -> None:
+        self._rows.judge(self._counted(rows, proof), proof)
+
+    def _counted(self, rows: Iterator[StoredRow], proof: TableProof) -> Iterator[StoredRow]:
+        for row in rows:
+            proof.legacy_rows += 1
+            yield row
+
+
+def _hashed(rows: Iterator[StoredRow], digest: Digest) -> Iterator[StoredRow]:
+    for row in rows:
+        digest.update(row.stored)
+        yield row
+
+
+def _are_same(legacy: Sequence[DocumentBlock], target: Sequence[bytes]) -> bool:
+    return all(side.is_same(other) for side, other in zip(legacy, target, strict=True))

@@ -1,0 +1,128 @@
+"""`verify_migration` as a library call."""
+
+from __future__ import annotations
+
+import time
+
+from stillme.transfer.errors import LegacyFileError, NoLegacyFile, TargetError
+from stillme.transfer.findings import Event, OnEvent, ignore_event
+from stillme.transfer.inventory.selection import present_files
+from stillme.transfer.inventory.stores import StoreOptions, wanted_stores
+from stillme.transfer.inventory.taking import with_decisions
+from stillme.transfer.plumbing.scratch import scratch_folder
+from stillme.transfer.records.missing import missing_legacy
+from stillme.transfer.records.proofs import identity
+from stillme.transfer.verify.circumstances import describe
+from stillme.transfer.verify.judged_files import BegunFile, FileWork
+from stillme.transfer.verify.options import VerifyOptions
+from stillme.transfer.verify.proof_record import proof_run
+from stillme.transfer.verify.result import VerifyResult
+from stillme.transfer.verify.rows.unclaimed_records import of_unknown_tables
+from stillme.transfer.verify.sides.target_table import select
+from stillme.transfer.verify.tables.chosen_rows import Settle, settle_findings
+from stillme.transfer.verify.tables.judge_processes import judges
+from stillme.transfer.verify.tables.sample import confidence_sentence
+
+__all__ = ["VerifyOptions", "verify"]
+
+
+def verify(
+    options: VerifyOptions, on_event: OnEvent = ignore_event, settle: Settle | None = None
+) -> VerifyResult:
+    """Compare the legacy files, as they are now, with the target. Raises TransferError.
+
+    While the old application writes, `settle(file)` replays the changes that are on their way.
+    Rows with findings are then judged again before the findings count.
+    """
+    options.selection.check(with_stores=True)
+    _check_migrated(options.database)
+    result = VerifyResult(options.level)
+    with proof_run(options, result):
+        _verify(options, result, on_event, settle)
+    return result
+
+
+def _verify(
+    options: VerifyOptions, result: VerifyResult, on_event: OnEvent, settle: Settle | None
+) -> None:
+    started = time.monotonic()
+    gone = missing_legacy(options.database, options.selection)
+    result.structure.extend(line.as_finding() for line in gone)
+    with scratch_folder("verify") as folder:
+        _verify_files(FileWork(options, folder, result, on_event))
+    _verify_stores(options, result, on_event)
+    if options.level == "full":
+        result.structure.extend(of_unknown_tables(options.database))
+    _refuse_nothing(result)
+    if settle is not None:
+        settle_findings(options.database, result, settle)
+    if options.level == "sample":
+        compared = sum(table.compared for table in result.tables)
+        rows = sum(table.legacy_rows for table in result.tables)
+        result.confidence = confidence_sentence(compared, rows)
+    describe(options.database, result)
+    result.seconds = time.monotonic() - started
+
+
+def _verify_files(work: FileWork) -> None:
+    """Judge file after file. The next one is copied while one is judged."""
+    options = work.options
+    try:
+        files = present_files(options.selection, work.result.notices)
+    except NoLegacyFile:
+        if not work.result.structure.total:
+            raise
+        files = []
+    size = sum(file.path.stat().st_size for file in files if file.path.is_file())
+    with judges(1 if options.level == "counts" else options.workers(size)) as hands:
+        ahead: BegunFile | None = None
+        for file in files:
+            begun = work.begin(file, hands)
+            if ahead is not None:
+                work.end(ahead, hands)
+            ahead = begun
+        if ahead is not None:
+            work.end(ahead, hands)
+
+
+def _verify_stores(options: VerifyOptions, result: VerifyResult, on_event: OnEvent) -> None:
+    """Judge the stores that domains bring in addition to the mapped files."""
+    chosen = StoreOptions(
+        database=options.database,
+        level=options.level,
+        sample=options.sample,
+        jobs=options.most_workers,
+    )
+    selection = options.selection
+    try:
+        present = wanted_stores(selection.files, selection.tables, result.notices)
+    except NoLegacyFile:
+        if not result.structure.total:
+            raise
+        present = []
+    for store in present:
+        on_event(Event("file", {"file": store.name, "path": str(store.path())}))
+        if options.round_trip:
+            result.notices.append(f"{store.name}: not rebuilt, --round-trip is for files.")
+        which = identity(store.path())
+        report = store.prove_store(chosen, on_event)
+        result.tables += report.tables
+        result.structure.extend(report.findings)
+        result.notices += report.notices
+        result.account_for(with_decisions(options.database, report.inventory))
+        result.files.update({name: {**file, **which} for name, file in report.files.items()})
+
+
+def _refuse_nothing(result: VerifyResult) -> None:
+    """Raise LegacyFileError if nothing was compared: then there is no verdict."""
+    if not result.tables and not result.findings.total:
+        looked = ", ".join(str(file["path"]) for file in result.files.values())
+        raise LegacyFileError(
+            f"Nothing was compared: none of the tables asked for is in {looked}: check the paths."
+        )
+
+
+def _check_migrated(alias: str) -> None:
+    known = select(alias, "SELECT to_regclass('transfer.quarantined_row') IS NOT NULL")[0][0]
+    if not known:
+        raise TargetError("The target is not migrated: run `manage.py migrate` first.")

@@ -1,0 +1,1 @@
+"""Collections of a Chroma folder into the target, batch by batch."""

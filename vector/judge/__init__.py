@@ -1,0 +1,1 @@
+"""The proof of the vectors, by its own reading of both sides."""

@@ -1,0 +1,185 @@
+"""The judge of items: every id, document, metadata value, time and float32, one by one.
+
+What is equal is settled by one comparison each; only what is not is looked at again for the reason.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+
+from stillme.transfer.findings import Finding, FindingKind
+from stillme.transfer.models import KeptCell
+from vector import chroma
+from vector.judge import expectation, set_aside
+from vector.judge.nearest import Nearest
+from vector.judge.proof import ItemProof
+from vector.judge.target_reading import TargetItem, TargetReader
+from vector.names import FILE
+
+BATCH_ROWS = 2_000
+
+
+class ItemJudge:
+    """Compares the items of one collection; `queries` are measured against them by the way."""
+
+    def __init__(
+        self,
+        store: chroma.Store,
+        collection: chroma.Collection,
+        target: tuple[str, int],
+        table: str,
+        queries: list[list[float]],
+    ) -> None:
+        self.store, self.collection, self.table = store, collection, table
+        self.alias, self.pk = target
+        self.queries = queries
+        self.proof = ItemProof()
+
+    def judge(self, part: chroma.Part) -> ItemProof:
+        """Compare a part of the collection with the target."""
+        self.proof = proof = ItemProof()
+        before = self.store.rows_read.copy()
+        nearest = Nearest(self.collection.metric.value, self.queries)
+        target = TargetReader(self.alias, self.pk)
+        kept_any = KeptCell.objects.using(self.alias).filter(file=FILE, table=self.table).exists()
+        records = self.store.items(self.collection, part)
+        while batch := list(islice(records, BATCH_ROWS)):
+            items = [r for r in batch if isinstance(r, chroma.Item)]
+            proof.items += len(items)
+            proof.asides += [
+                set_aside.of_problem(self.collection.id, r)
+                for r in batch
+                if isinstance(r, chroma.Problem)
+            ]
+            keys = [item.embedding_id for item in items if "\x00" not in item.embedding_id]
+            found = target.items(keys)
+            kept = self._kept(keys) if kept_any else {}
+            whole = [
+                i
+                for i in items
+                if self._judge_item(i, found.get(i.embedding_id), kept.get(i.embedding_id, []))
+            ]
+            nearest.look_at([i.embedding_id for i in whole], [i.vector for i in whole])
+        proof.nearest = nearest.best
+        proof.rows_read = self.store.rows_read - before
+        return proof
+
+    def _kept(self, keys: list[str]) -> dict[str, list[KeptCell]]:
+        found: dict[str, list[KeptCell]] = {}
+        for cell in KeptCell.objects.using(self.alias).filter(
+            file=FILE, table=self.table, key__in=keys
+        ):
+            found.setdefault(cell.key, []).append(cell)
+        return found
+
+    def _find(
+        self, kind: FindingKind, column: str, key: str, expected: object = None,
+        found: object = None, note: str = "",
+    ) -> None:  # fmt: skip
+        self.proof.findings.append(
+            Finding(
+                kind, f"vector.items:{column}" if column else "vector.items", key,
+                None if expected is None else str(expected),
+                None if found is None else str(found), note,
+            )
+        )  # fmt: skip
+
+    def _judge_item(
+        self, item: chroma.Item, found: TargetItem | None, kept: list[KeptCell]
+    ) -> bool:
+        """Compare one item; whether it is one that the target must hold."""
+        key = item.embedding_id
+        reason = expectation.needs_quarantine(key, item.document, item.metadata)
+        if reason:
+            self.proof.asides.append(set_aside.of_item(self.collection.id, item, reason))
+            if found is not None:
+                self._find(FindingKind.QUARANTINE_KEPT_ROW, "", key)
+            return False
+        self.proof.seen.add(key)
+        if found is None:
+            self._find(FindingKind.MISSING_ROW, "", key, note=self.collection.name)
+            return True
+        before = len(self.proof.findings)
+        repaired = self._judge_metadata(item, found)
+        self._judge_values(item, found)
+        self._judge_vector(item, found)
+        if repaired or kept or item.created_at is None or found.created_at is None:
+            self._judge_kept(item, kept, repaired=repaired)
+        self.proof.equal += len(self.proof.findings) == before
+        return True
+
+    def _judge_metadata(self, item: chroma.Item, found: TargetItem) -> bool:
+        """Compare the metadata; whether a value in it cannot be held as it is."""
+        self.proof.metadata_values += len(item.metadata)
+        content = expectation.read_json(found.metadata)
+        if expectation.is_same_metadata(item.metadata, content):
+            return False
+        expected, repaired = expectation.expected_metadata(item.metadata)
+        if difference := expectation.metadata_difference(expected, content):
+            key = item.embedding_id
+            self._find(FindingKind.VALUE, "metadata", key, note=difference)
+        return repaired
+
+    def _judge_values(self, item: chroma.Item, found: TargetItem) -> None:
+        key = item.embedding_id
+        self.proof.documents += item.document is not None
+        if item.document != found.document:
+            self._find(FindingKind.VALUE, "document", key, item.document, found.document)
+        moment = expectation.expected_time(item.created_at)
+        if moment != found.created_at:
+            self._find(FindingKind.VALUE, "created_at", key, moment, found.created_at)
+        if item.seq_id != found.legacy_seq_id:
+            legacy, target = item.seq_id, found.legacy_seq_id
+            self._find(FindingKind.VALUE, "legacy_seq_id", key, legacy, target)
+
+    def _judge_vector(self, item: chroma.Item, found: TargetItem) -> None:
+        key, origin = item.embedding_id, item.origin.value
+        self.proof.origins[origin] += 1
+        # The import found the original in the queue, and Chroma has purged that since.
+        purged = (origin, found.origin) == ("segment_cosine", "queue")
+        if origin != found.origin and not purged:
+            self._find(FindingKind.VALUE, "origin", key, origin, found.origin)
+        exact = item.origin is not chroma.Origin.SEGMENT_COSINE
+        if found.embedding is None:
+            note = "it is no plain array of float32"
+            self._find(FindingKind.VALUE, "embedding", key, note=note)
+        elif apart := expectation.vector_difference(item.vector, found.embedding, exact):
+            note = f"float32 values are apart by {apart:.3g} of the norm"
+            self._find(FindingKind.VALUE, "embedding", key, note=note)
+        elif exact:
+            self.proof.exact_vectors += 1
+        else:
+            self.proof.near_vectors += 1
+
+    def _judge_kept(self, item: chroma.Item, kept: list[KeptCell], *, repaired: bool) -> None:
+        """A repaired cell has its original beside it, once and as it is; another cell has none."""
+        self.proof.repaired += repaired
+        stamp = item.created_at
+        unreadable = stamp is not None and not expectation.expected_time(stamp)
+        for column in sorted({"metadata", "created_at"} | {cell.column for cell in kept}):
+            cells = [cell for cell in kept if cell.column == column]
+            needed = {"metadata": repaired, "created_at": unreadable}.get(column, False)
+            if needed and not cells:
+                note = "the original is missing"
+            elif cells and not needed:
+                note = "an original is kept of a cell that needs none"
+            elif len(cells) > 1:
+                note = f"the original is kept {len(cells)} times"
+            else:
+                note = "".join(self._kept_difference(item, column, cell) for cell in cells)
+            if note:
+                self._find(FindingKind.KEPT_CELL, column, item.embedding_id, note=note)
+
+    def _kept_difference(self, item: chroma.Item, column: str, cell: KeptCell) -> str:
+        original = bytes(cell.value or b"")
+        if column == "metadata":
+            reasons = expectation.repair_reasons(item.metadata)
+            same = not expectation.metadata_difference(
+                item.metadata, expectation.read_json(original)
+            )
+        else:
+            reasons = {"unreadable_time"}
+            same = original == str(item.created_at).encode("utf-8", "surrogateescape")
+        if not same or cell.storage != "text":
+            return "the kept original is not what the legacy holds"
+        return "" if cell.reason in reasons else f"it is kept for another reason ({cell.reason})"

@@ -1,0 +1,185 @@
+"""The judge of what was set aside and of kept originals: each has its item, and each item its own.
+
+Records are compared with what the store holds, not looked up: one that no item needs, one that
+stands twice, or one with another reason or other cells is a finding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from django.db.models import Count, Q
+
+from stillme.transfer.findings import Finding, FindingKind
+from stillme.transfer.models import KeptCell, QuarantinedRow
+from stillme.transfer.plumbing.stored_cells import unpack_anything
+from vector import chroma
+from vector.judge import expectation
+from vector.judge.proof import ExpectedAside
+from vector.names import FILE
+
+WHERE = "vector.items"
+COLLECTIONS = "vector_db/collections"
+_STATES = set(QuarantinedRow.Status.values)
+_REPAIRED = QuarantinedRow.Status.REPAIRED
+
+
+def of_item(collection_id: str, item: chroma.Item, reason: str) -> ExpectedAside:
+    """The record of an item that PostgreSQL cannot hold."""
+    cells = {
+        "collection_id": collection_id,
+        "embedding_id": item.embedding_id,
+        "document": item.document,
+        "metadata": item.metadata,
+        "origin": item.origin.value,
+        "created_at": item.created_at,
+        "vector": item.vector,
+        "seq_id": item.seq_id,
+    }
+    return ExpectedAside(_spelled(item.embedding_id), None, reason, cells)
+
+
+def of_problem(collection_id: str, problem: chroma.Problem) -> ExpectedAside:
+    """The record of what is no item."""
+    cells: dict[str, Any] = {"collection_id": collection_id, **problem.raw}
+    if "vector" in cells:
+        cells["vector"] = bytes.fromhex(str(cells["vector"]))
+    label, key = problem.raw.get("label"), problem.embedding_id
+    number = label if key is None and isinstance(label, int) else None
+    return ExpectedAside(_spelled(key), number, problem.reason.value, cells)
+
+
+def _spelled(key: str | None) -> str | None:
+    return None if key is None else key.replace("\x00", "\\x00")
+
+
+def compare(
+    records: Iterable[QuarantinedRow], expected: Iterable[ExpectedAside], name: str, *, whole: bool
+) -> Iterator[Finding]:
+    """Differences between the quarantine's records of a collection and what must be there.
+
+    Only where the `whole` collection was read can a record be said to be needless.
+    """
+    found: dict[tuple[str | None, int | None], list[QuarantinedRow]] = {}
+    for record in records:
+        identity = (record.key, record.rowid if record.key is None else None)
+        found.setdefault(identity, []).append(record)
+        if record.status not in _STATES:
+            note = f"a record in quarantine has the unknown status {record.status!r}"
+            yield Finding(FindingKind.CONSERVATION, WHERE, record.key, note=note)
+    for aside in expected:
+        if aside.key is None and aside.number is None:
+            # It is about a whole segment; the ids it touches follow one by one.
+            continue
+        mine = [r for r in found.pop((aside.key, aside.number), []) if r.status != _REPAIRED]
+        note = _difference(mine, aside, name)
+        if note:
+            yield Finding(FindingKind.CONSERVATION, WHERE, aside.key, note=note)
+    for left in found.values() if whole else ():
+        for record in left:
+            # A repaired one is the history of an item that was loaded since.
+            if record.status != _REPAIRED:
+                note = (
+                    f"{record.reason}: it is in quarantine, and {name} has no item that needs it; "
+                    "import_sqlite --file vector --prune removes records of items that are gone"
+                )
+                yield Finding(FindingKind.CONSERVATION, WHERE, record.key, note=note)
+
+
+def _difference(records: list[QuarantinedRow], aside: ExpectedAside, name: str) -> str:
+    if not records:
+        return f"{aside.reason} in {name}, and not in the quarantine"
+    if len(records) > 1:
+        return f"it is in quarantine {len(records)} times"
+    (record,) = records
+    if record.file != FILE:
+        return f"its record in quarantine is of the file {record.file!r}, not {FILE}"
+    if record.reason != aside.reason:
+        return f"it is in quarantine for {record.reason}, not for {aside.reason}"
+    cells = record.cells if isinstance(record.cells, dict) else {}
+    names = sorted(set(cells) | set(aside.cells))
+    changed = [n for n in names if n not in aside.cells or not _same(n, cells, aside.cells)]
+    if changed:
+        return f"its record in quarantine does not hold what the store does: {', '.join(changed)}"
+    return ""
+
+
+def _same(name: str, cells: dict[str, Any], stored: dict[str, Any]) -> bool:
+    storage, value = unpack_anything(cells.get(name))
+    expected = stored[name]
+    purged = stored.get("origin") == "segment_cosine" and unpack_anything(cells.get("origin")) == (
+        "text", b"queue",
+    )  # fmt: skip
+    if name == "origin" and purged:
+        # The import found the original in the queue, and Chroma has purged that since.
+        return True
+    if name == "vector":
+        if storage != "blob" or not isinstance(value, bytes) or len(value) != len(expected):
+            return False
+        if value == expected or len(value) % 4:
+            return bool(value == expected)
+        return bool(purged) and not expectation.vector_difference(expected, value, exact=False)
+    if isinstance(expected, dict):
+        content = expectation.read_json(value) if isinstance(value, bytes) else value
+        return storage == "text" and not expectation.metadata_difference(expected, content)
+    if isinstance(expected, str):
+        return (storage, value) == ("text", expected.encode("utf-8", "surrogateescape"))
+    return bool((storage, value) == ("null" if expected is None else "integer", expected))
+
+
+def needless_originals(alias: str, table: str, seen: set[str]) -> Iterator[Finding]:
+    """Kept cells of a collection that are of none of its items."""
+    cells = KeptCell.objects.using(alias).filter(file=FILE, table=table).order_by("key", "pk")
+    for key, column in cells.values_list("key", "column").iterator():
+        if key not in seen:
+            note = "an original is kept, and the store has no such item"
+            yield Finding(FindingKind.KEPT_CELL, f"{WHERE}:{column}", key, note=note)
+
+
+def of_unknown_tables(alias: str, known: Iterable[str]) -> Iterator[Finding]:
+    """Records and kept cells under the name of no collection of the store."""
+    tables = list(known)
+    ours = Q(table__startswith="vector_db.") | Q(table__startswith="vector_db/")
+    rows = QuarantinedRow.objects.using(alias).filter(ours | Q(file=FILE))
+    for table, count in _counted(rows.exclude(table__in=tables)):
+        note = f"{count:,} records in quarantine are of {table}, which the store has not"
+        yield Finding(FindingKind.CONSERVATION, "vector.collections", table, note=note)
+    cells = KeptCell.objects.using(alias).filter(ours | Q(file=FILE))
+    cells = cells.exclude(table__in=[*tables, COLLECTIONS])
+    for table, count in _counted(cells):
+        note = f"{count:,} originals are kept of {table}, which the store has not"
+        yield Finding(FindingKind.KEPT_CELL, "vector.collections", table, note=note)
+
+
+def _counted(rows: Any) -> Any:
+    return rows.order_by("table").values_list("table").annotate(Count("pk"))
+
+
+def collection_originals(alias: str, collections: Iterable[chroma.Collection]) -> Iterator[Finding]:
+    """The kept metadata of collections: of those whose own cannot be held, and of no other."""
+    kept: dict[str, list[KeptCell]] = {}
+    for cell in (
+        KeptCell.objects.using(alias).filter(file=FILE, table=COLLECTIONS).order_by("key", "pk")
+    ):
+        kept.setdefault(cell.key, []).append(cell)
+    where = "vector.collections:metadata"
+    for collection in collections:
+        stored = dict(collection.metadata)
+        cells = kept.pop(collection.id, [])
+        reasons = expectation.repair_reasons(stored)
+        right = [
+            cell
+            for cell in cells
+            if (cell.column, cell.storage) == ("metadata", "text")
+            and cell.reason in reasons
+            and not expectation.metadata_difference(
+                stored, expectation.read_json(bytes(cell.value or b""))
+            )
+        ]
+        if len(cells) != len(right) or len(right) != bool(reasons):
+            note = "the kept original is missing, needless or not what the legacy holds"
+            yield Finding(FindingKind.KEPT_CELL, where, collection.name, note=note)
+    for key in kept:
+        note = "an original is kept, and the store has no such collection"
+        yield Finding(FindingKind.KEPT_CELL, where, key, note=note)

@@ -1,0 +1,1 @@
+"""What `vector.services` is made of: collections, filters, search, indexes."""

@@ -1,0 +1,84 @@
+"""Collections: made, found, listed and deleted, with their index. Part of `vector.services`."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from django.db import transaction
+
+from vector.models import Collection
+from vector.serving import indexes
+from vector.serving.given_values import PATIENCE, Metadata, VectorError, clean_metadata
+
+TENANT, DATABASE = "default_tenant", "default_database"
+
+
+def create_collection(
+    name: str,
+    *,
+    metric: str = "l2",
+    metadata: Metadata | None = None,
+    dimension: int | None = None,
+    tenant: str = TENANT,
+    database: str = DATABASE,
+) -> Collection:
+    """A new collection; VectorError where the name is taken.
+
+    Its index is made when its dimension is known: now, or with the first item.
+    """
+    if metric not in Collection.Metric.values:
+        raise VectorError(f"{metric!r} is no metric: use l2, cosine or ip.")
+    with transaction.atomic():
+        collection, created = Collection.objects.get_or_create(
+            name=name,
+            tenant=tenant,
+            database=database,
+            defaults={
+                "metric": metric,
+                "metadata": clean_metadata(metadata, "the collection"),
+                "dimension": dimension,
+            },
+        )
+    if not created:
+        raise VectorError(f"There is a collection {name} already.")
+    indexes.drop_index(collection)  # one left there by an emptied collection of the same number
+    if dimension is not None:
+        transaction.on_commit(partial(indexes.ensure_index, collection, patience=PATIENCE))
+    return collection
+
+
+def get_collection(name: str, *, tenant: str = TENANT, database: str = DATABASE) -> Collection:
+    """The collection of that name; VectorError where there is none."""
+    found = Collection.objects.filter(name=name, tenant=tenant, database=database).first()
+    if found is None:
+        raise VectorError(f"There is no collection {name}.")
+    return found
+
+
+def get_or_create_collection(
+    name: str,
+    *,
+    metric: str = "l2",
+    metadata: Metadata | None = None,
+    tenant: str = TENANT,
+    database: str = DATABASE,
+) -> Collection:
+    """The collection of that name, made if need be; an existing one keeps its metric."""
+    try:
+        return get_collection(name, tenant=tenant, database=database)
+    except VectorError:
+        return create_collection(
+            name, metric=metric, metadata=metadata, tenant=tenant, database=database
+        )
+
+
+def list_collections(*, tenant: str = TENANT, database: str = DATABASE) -> list[Collection]:
+    """The collections of a database, by name."""
+    return list(Collection.objects.filter(tenant=tenant, database=database).order_by("name"))
+
+
+def delete_collection(name: str, *, tenant: str = TENANT, database: str = DATABASE) -> None:
+    """Delete a collection with its items and its index."""
+    collection = get_collection(name, tenant=tenant, database=database)
+    indexes.drop_index(collection)
+    collection.delete()

@@ -1,0 +1,155 @@
+"""Checks what callers give: ids, embeddings, documents, metadata, before it reaches a table."""
+
+from __future__ import annotations
+
+import math
+import re
+from array import array
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from django.db import transaction
+
+from vector.models import Collection, Item
+from vector.serving import indexes
+
+Scalar = str | int | float | bool
+Value = Scalar | list[Scalar]
+Metadata = Mapping[str, Value | None]
+Embedding = Sequence[float]
+_NOT_HELD = re.compile("[\0\ud800-\udfff]")
+_SCALARS = (str, int, float, bool)
+# How long an application waits for other writers before it does without the index.
+PATIENCE = "3s"
+
+
+class VectorError(Exception):
+    """A call that cannot be done; the message says why."""
+
+
+def build_items(
+    collection: Collection,
+    ids: Sequence[str],
+    embeddings: Sequence[Embedding],
+    documents: Sequence[str | None] | None,
+    metadatas: Sequence[Metadata | None] | None,
+) -> list[Item]:
+    """Unsaved items from parallel lists, checked."""
+    check_columns(ids, embeddings, documents, metadatas)
+    settle_dimension(collection, embeddings)
+    items = []
+    for n, key in enumerate(ids):
+        document = clean_document(documents[n] if documents else None, key)
+        items.append(
+            Item(
+                collection=collection,
+                embedding_id=key,
+                document=document,
+                metadata=clean_metadata(metadatas[n] if metadatas else None, key),
+                embedding=float32(collection, embeddings[n], key),
+                origin=Item.Origin.TARGET,
+            )
+        )
+    return items
+
+
+def check_columns(ids: Sequence[str], *columns: Sequence[Any] | None) -> None:
+    """VectorError for ids that are none, or for columns of another length."""
+    check_ids(ids)
+    if any(column is not None and len(column) != len(ids) for column in columns):
+        raise VectorError("ids, embeddings, documents and metadatas must be of one length.")
+
+
+def clean_document(document: str | None, what: str) -> str | None:
+    """The document; VectorError for one that cannot be stored."""
+    if document is not None and _is_no_text(document):
+        raise VectorError(f"The document of {what} has {_NO_TEXT}.")
+    return document
+
+
+_NO_TEXT = "a NUL or half of a surrogate pair, which PostgreSQL cannot hold"
+# More than the 131,072 digits of PostgreSQL's numeric.
+_TOO_LONG = 435_411
+
+
+def _is_no_text(value: object) -> bool:
+    return isinstance(value, str) and _NOT_HELD.search(value) is not None
+
+
+def check_ids(ids: Iterable[str]) -> None:
+    """VectorError for an id that is none, or that is given twice."""
+    seen: set[str] = set()
+    for key in ids:
+        if not isinstance(key, str) or not key or _is_no_text(key):
+            raise VectorError(
+                f"{key!r} is no id: use a text that is not empty, without NUL or half of a "
+                "surrogate pair."
+            )
+        if key in seen:
+            raise VectorError(f"The id {key} is given twice.")
+        seen.add(key)
+
+
+def settle_dimension(collection: Collection, embeddings: Sequence[Embedding]) -> None:
+    """The first vector decides a collection's dimension, once for all writers.
+
+    The index that suits it is made when the transaction is through: within it the lock that makes
+    an index would wait for others that wait for this one.
+    """
+    if collection.dimension is not None or len(embeddings) == 0:
+        return
+    unset = Collection.objects.filter(pk=collection.pk, dimension=None)
+    unset.update(dimension=len(embeddings[0]))
+    collection.refresh_from_db(fields=["dimension"])
+    transaction.on_commit(partial(indexes.ensure_index, collection, patience=PATIENCE))
+
+
+def float32(collection: Collection, embedding: Embedding, what: str) -> list[float]:
+    """The embedding as float32; VectorError for a wrong size or a number that is none."""
+    if len(embedding) != collection.dimension:
+        raise VectorError(
+            f"The embedding of {what} has {len(embedding)} dimensions; {collection.name} has "
+            f"{collection.dimension}."
+        )
+    try:
+        values = array("f", embedding).tolist()
+    except (OverflowError, TypeError) as error:
+        raise VectorError(f"The embedding of {what} is not made of float32 numbers.") from error
+    if not all(map(math.isfinite, values)):
+        raise VectorError(f"The embedding of {what} has a number that is not finite.")
+    return values
+
+
+def merged_metadata(
+    old: Mapping[str, Value | None], given: Metadata | None, what: str
+) -> dict[str, Value | None]:
+    """Old metadata with the given over it; a given None takes the key away, as in Chroma."""
+    gone = {key for key, value in (given or {}).items() if value is None}
+    kept = {key: value for key, value in old.items() if key not in gone}
+    return {**kept, **clean_metadata(given, what)}
+
+
+def clean_metadata(metadata: Metadata | None, what: str) -> dict[str, Value]:
+    """Metadata without its None values; VectorError for what cannot be stored.
+
+    A list has values of one type, and at least one, as in Chroma.
+    """
+    clean: dict[str, Value] = {}
+    for key, value in (metadata or {}).items():
+        if value is None:
+            continue
+        named = f"The metadata {key!r} of {what}"
+        values = value if isinstance(value, list) else [value]
+        if not isinstance(key, str) or not all(isinstance(v, _SCALARS) for v in values):
+            raise VectorError(f"{named} is no text, number or boolean, nor a list of such.")
+        if not values or len(set(map(type, values))) > 1:
+            raise VectorError(f"{named} is a list that is empty or mixes types.")
+        if any(map(_is_no_text, [key, *values])):
+            raise VectorError(f"{named} has {_NO_TEXT}.")
+        if any(isinstance(v, int) and v.bit_length() > _TOO_LONG for v in values):
+            raise VectorError(f"{named} is a number of more than 131,072 digits.")
+        if any(isinstance(v, float) and not math.isfinite(v) for v in values):
+            raise VectorError(f"{named} is not finite.")
+        clean[key] = value
+    return clean
