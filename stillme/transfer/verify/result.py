@@ -10,9 +10,20 @@ from typing import Any
 
 from stillme.transfer.findings import OF_ROWS, Finding, FindingKind
 from stillme.transfer.inventory.entries import InventoryLine, open_lines
-from stillme.transfer.verify.tables.written_since_cutover import NewLife
 
 MOST_KEPT = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class NewLife:
+    """The keys, as text, of rows written since; `everything` where the table was emptied."""
+
+    keys: frozenset[str] = frozenset()
+    everything: bool = False
+
+    def has(self, key: str | None) -> bool:
+        """Whether the row of this key is not comparable any more."""
+        return self.everything or (key is not None and key in self.keys)
 
 
 @dataclass(slots=True)

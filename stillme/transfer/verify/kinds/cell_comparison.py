@@ -7,7 +7,7 @@ from typing import Any
 
 from stillme.transfer.models import KeptCell
 from stillme.transfer.plumbing.stored_cells import Raw
-from stillme.transfer.verify.sides.huge_text import HugeText
+from stillme.transfer.verify.kinds.huge_text import HugeText
 
 
 def show_tree(tree: Any) -> str | None:

@@ -21,8 +21,8 @@ from stillme.transfer.verify.kinds.base import (
     sized,
     utf8,
 )
+from stillme.transfer.verify.kinds.huge_text import HugeText
 from stillme.transfer.verify.kinds.local_clock import LocalClock
-from stillme.transfer.verify.sides.huge_text import HugeText
 
 
 class _AnyTextJudge(KindJudge[K]):

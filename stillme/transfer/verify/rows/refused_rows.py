@@ -16,8 +16,8 @@ from stillme.transfer import kinds
 from stillme.transfer.mapping import EXTRA_COLUMN, TableMapping
 from stillme.transfer.plumbing.quoting import quoted
 from stillme.transfer.verify.kinds import judge_of
+from stillme.transfer.verify.kinds.huge_text import HugeText
 from stillme.transfer.verify.rows.row_expectation import Fate
-from stillme.transfer.verify.sides.huge_text import HugeText
 
 _IMAGE = "pg_temp.judged_row"
 TAKEN = "PostgreSQL takes this row"

@@ -14,8 +14,8 @@ from stillme.transfer.mapping import TableMapping
 from stillme.transfer.plumbing.stored_cells import Raw
 from stillme.transfer.verify.kinds import expect, json_documents
 from stillme.transfer.verify.kinds.base import Expected, MustBeSetAside, Surroundings
+from stillme.transfer.verify.kinds.huge_text import HugeText
 from stillme.transfer.verify.kinds.local_clock import LocalClock
-from stillme.transfer.verify.sides.huge_text import HugeText
 from stillme.transfer.verify.sides.legacy_rows import StoredRow
 
 # Originals of times that are kept although the row counts as loaded.

@@ -17,8 +17,8 @@ from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.reading.connect import EXACT_DOUBLE, quoted
 from stillme.transfer.sqlite.reading.huge_cells import HugeCell, is_huge, may_be_huge_text
 from stillme.transfer.sqlite.reading.snapshot_reader import rows_of
+from stillme.transfer.verify.kinds.huge_text import HugeText, of_cell
 from stillme.transfer.verify.kinds.local_clock import row_minutes_sql
-from stillme.transfer.verify.sides.huge_text import HugeText, of_cell
 
 Raw = None | int | float | bytes | HugeText
 

@@ -13,8 +13,8 @@ from stillme.transfer.keys import Key
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.plumbing.quoting import quoted as _q
 from stillme.transfer.verify.kinds import judge_of
+from stillme.transfer.verify.kinds.huge_text import of_target, target_names, target_parts
 from stillme.transfer.verify.sides.canonical_lines import Lines
-from stillme.transfer.verify.sides.huge_text import of_target, target_names, target_parts
 from stillme.transfer.verify.sides.legacy_blocks import BlockContent
 from stillme.transfer.verify.sides.target_blocks import read_block
 from stillme.transfer.verify.sides.target_only_columns import told

@@ -7,25 +7,12 @@ none: then no row of the table can be compared.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import FileState, ReverseChange
 from stillme.transfer.plumbing.quoting import quoted
 from stillme.transfer.sqlite.copying.snapshot import Snapshot
+from stillme.transfer.verify.result import NewLife
 from stillme.transfer.verify.sides.target_table import select
-
-
-@dataclass(frozen=True, slots=True)
-class NewLife:
-    """The keys, as text, of rows written since; `everything` where the table was emptied."""
-
-    keys: frozenset[str] = frozenset()
-    everything: bool = False
-
-    def has(self, key: str | None) -> bool:
-        """Whether the row of this key is not comparable any more."""
-        return self.everything or (key is not None and key in self.keys)
 
 
 def file_state(alias: str, file: str) -> str:
