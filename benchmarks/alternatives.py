@@ -94,8 +94,8 @@ def read(ground: Ground, *, with_apsw: bool) -> float:
     from stillme.transfer.inventory.selection import Selection
     from stillme.transfer.sqlite.reading.key_ranges import KeyRange
     from stillme.transfer.steps.loading.plan import make_plan
-    from stillme.transfer.steps.rows.job import TableSource
     from stillme.transfer.steps.rows.stream import CommonStream
+    from stillme.transfer.steps.rows.table_source import TableSource
 
     with tempfile.TemporaryDirectory(dir=ground.folder) as name:
         plan = make_plan(Selection((), (TABLE,)), Path(name), None, ignore_event)

@@ -109,9 +109,9 @@ def test_json_is_one_document_even_on_a_terminal(
 
 
 def test_tables_of_large_figures_fit_eighty_columns() -> None:
+    from stillme.transfer.records.outcome import Outcome
     from stillme.transfer.reports.terminal.imports import render_import
     from stillme.transfer.steps.load import ImportResult, TableResult
-    from stillme.transfer.steps.rows.outcome import Outcome
 
     outcome = Outcome(legacy_rows=10_000_000, loaded=9_000_000, repaired=900_000)
     outcome.inserted, outcome.updated = 9_900_000, 100_000

@@ -17,7 +17,7 @@ from stillme.transfer.errors import TransferError
 from stillme.transfer.inventory.deletions import Deletion
 from stillme.transfer.models import KeptCell, QuarantinedRow
 from stillme.transfer.records import ledger
-from stillme.transfer.steps.rows.outcome import MOST_KEYS
+from stillme.transfer.records.outcome import MOST_KEYS
 from vector import chroma, models
 from vector.importing import merging
 from vector.importing.conversion import table_name

@@ -16,7 +16,7 @@ from stillme.transfer.errors import TransferError
 from stillme.transfer.identity import OF_TABLE
 from stillme.transfer.models import KeptCell, QuarantinedRow
 from stillme.transfer.postgresql.distributed import staged_for
-from stillme.transfer.steps.rows.outcome import MOST_KEYS, Outcome
+from stillme.transfer.records.outcome import MOST_KEYS, Outcome
 from vector import chroma, models
 from vector.importing.binary_rows import COLUMNS, COPY_HEADER, COPY_TRAILER
 from vector.importing.conversion import TABLES, Aside, Ready, jsonable, original_json

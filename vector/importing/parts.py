@@ -18,7 +18,7 @@ from django.db import connections
 
 from stillme.transfer.plumbing.processes import default_jobs, process_pool
 from stillme.transfer.postgresql.locks import share_as_worker
-from stillme.transfer.steps.rows.outcome import Outcome
+from stillme.transfer.records.outcome import Outcome
 from vector import chroma
 from vector.importing.result import VectorOptions
 

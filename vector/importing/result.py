@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from stillme.transfer.inventory.deletions import Confirm, always
 from stillme.transfer.inventory.entries import InventoryLine
-from stillme.transfer.steps.rows.outcome import Outcome
+from stillme.transfer.records.outcome import Outcome
 from vector.names import FILE
 
 

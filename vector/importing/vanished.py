@@ -12,7 +12,7 @@ from django.db import connections
 
 from stillme.postgresql.statements import execute, fetch_all
 from stillme.transfer.models import KeptCell, QuarantinedRow
-from stillme.transfer.steps.rows.outcome import MOST_KEYS
+from stillme.transfer.records.outcome import MOST_KEYS
 from vector.importing import earlier_collections, merging
 from vector.importing.result import CollectionResult, VectorOptions
 from vector.names import FILE

@@ -29,11 +29,11 @@ from stillme.transfer.models import (
 from stillme.transfer.postgresql.copy import fetch_all
 from stillme.transfer.postgresql.locks import exclusive
 from stillme.transfer.records.database_identity import cluster_id, last_writer
+from stillme.transfer.records.outcome import Outcome
 from stillme.transfer.records.proofs import WRITERS
+from stillme.transfer.records.table_job import TableJob
 from stillme.transfer.sqlite.copying.snapshot import Snapshot
 from stillme.transfer.sqlite.reading.key_ranges import KeyRange
-from stillme.transfer.steps.rows.job import TableJob
-from stillme.transfer.steps.rows.outcome import Outcome
 
 _CHUNK_KEY = ["file", "table", "number"]
 

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from stillme.transfer.inventory.entries import InventoryLine, open_lines
+from stillme.transfer.records.outcome import Outcome
 from stillme.transfer.sqlite.clock.file_clock import Clock
 from stillme.transfer.sqlite.copying.plain_files import OtherFile
 from stillme.transfer.sqlite.schema.drift import Drift
 from stillme.transfer.steps.loading.predict import Prediction
 from stillme.transfer.steps.loading.predict import as_dict as prediction_as_dict
-from stillme.transfer.steps.rows.outcome import Outcome
 
 
 @dataclass(slots=True)

@@ -22,12 +22,13 @@ from stillme.transfer.postgresql.distributed import refuse_where_distributed
 from stillme.transfer.postgresql.locks import exclusive
 from stillme.transfer.postgresql.planner_figures import renew_where_outgrown
 from stillme.transfer.postgresql.sequences import set_sequence
-from stillme.transfer.quarantine.edited_keys import keys_of_edited_rows
 from stillme.transfer.records import ledger
+from stillme.transfer.records.edited_rows import keys_of_edited_rows
 from stillme.transfer.records.guessed_times import ADVICE, guessed_times, sentence
 from stillme.transfer.records.live_files import require_place
 from stillme.transfer.records.missing import missing_legacy
 from stillme.transfer.records.recorded_clock import recorded_clocks
+from stillme.transfer.records.table_job import TableJob
 from stillme.transfer.records.totals import set_aside
 from stillme.transfer.registry import legacy_files
 from stillme.transfer.steps.aside.orphans_back import retry_orphans
@@ -53,7 +54,6 @@ from stillme.transfer.steps.loading.schedule import Schedule, executor
 from stillme.transfer.steps.loading.target_ready import check_target
 from stillme.transfer.steps.loading.workers import workforce
 from stillme.transfer.steps.replaying.foreign_around_import import settle_loaded, settle_restored
-from stillme.transfer.steps.rows.job import TableJob
 from stillme.transfer.steps.syncing import file_states
 from stillme.transfer.steps.syncing.file_states import Action
 

@@ -19,7 +19,7 @@ from stillme.transfer.keys import Key, spelled_keys
 from stillme.transfer.mapping import EXTRA_COLUMN, TableMapping
 from stillme.transfer.models import KeptCell, QuarantinedRow
 from stillme.transfer.plumbing.stored_cells import Raw, unpack_record
-from stillme.transfer.quarantine.edited_keys import keys_of_edited_rows
+from stillme.transfer.records.edited_rows import keys_of_edited_rows
 from stillme.transfer.sqlite.reading.connect import quoted, uri
 from stillme.transfer.sqlite.schema.found import FoundColumn, FoundTable
 from stillme.transfer.verify.kinds import judge_of

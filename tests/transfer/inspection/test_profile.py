@@ -17,15 +17,16 @@ from stillme.demo.samples import make_hostile, make_samples
 from stillme.transfer.findings import ignore_event
 from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.keys import whole_key
+from stillme.transfer.records.outcome import Outcome
+from stillme.transfer.records.table_job import TableJob
 from stillme.transfer.reports.terminal.inspection import clock_sentence
 from stillme.transfer.sqlite.reading.key_ranges import KeyRange
 from stillme.transfer.sqlite.schema.profile_shapes import json_troubles, text_troubles, time_shape
 from stillme.transfer.steps.inspect import inspect_files
 from stillme.transfer.steps.loading.plan import make_plan
 from stillme.transfer.steps.loading.predict import predict_table
-from stillme.transfer.steps.rows.job import TableJob, TableSource
-from stillme.transfer.steps.rows.outcome import Outcome
 from stillme.transfer.steps.rows.read_range import RangeReader
+from stillme.transfer.steps.rows.table_source import TableSource
 from stillme.transfer.steps.rows.unusual_rows import SetAside, keys_not_taken
 from tests.transfer.inspection.support import column, file, table
 from tests.transfer.load.support import FILES, change

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from stillme.transfer.steps.rows.outcome import Outcome
+from stillme.transfer.records.outcome import Outcome
 from tests.transfer.load.support import change, query, run_import
 
 pytestmark = pytest.mark.django_db(transaction=True)

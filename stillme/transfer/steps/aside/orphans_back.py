@@ -11,7 +11,7 @@ from stillme.transfer.postgresql.copy import fetch_all
 from stillme.transfer.records import ledger
 from stillme.transfer.steps.loading.plan import Plan, PlannedTable
 from stillme.transfer.steps.merging.apply_rows import apply_keys
-from stillme.transfer.steps.rows.job import TableSource
+from stillme.transfer.steps.rows.table_source import TableSource
 
 _AT_ONCE = 1000
 

@@ -20,12 +20,12 @@ from stillme.transfer.postgresql.capture import as_replay
 from stillme.transfer.postgresql.locks import deciding
 from stillme.transfer.postgresql.sequences import set_sequence
 from stillme.transfer.records import ledger
+from stillme.transfer.records.table_job import TableJob
 from stillme.transfer.registry import legacy_model, legacy_models
 from stillme.transfer.sqlite.schema.found import FoundColumn, FoundSchema, FoundTable
 from stillme.transfer.steps.aside.file_decisions import decisions_for
 from stillme.transfer.steps.aside.retry_row import OtherRecords, raw_row, taken
 from stillme.transfer.steps.merging.apply_rows import apply_raw
-from stillme.transfer.steps.rows.job import TableJob
 from stillme.transfer.steps.rows.unusual_rows import CarefulLoader, key_as_text
 from stillme.transfer.steps.syncing import file_states
 from stillme.transfer.steps.syncing.file_decisions import Decisions

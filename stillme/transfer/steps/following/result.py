@@ -6,8 +6,8 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from stillme.transfer.inventory.selection import Selection
+from stillme.transfer.records.outcome import Outcome
 from stillme.transfer.steps.replaying.sweep import Swept
-from stillme.transfer.steps.rows.outcome import Outcome
 
 
 @dataclass(frozen=True, slots=True)

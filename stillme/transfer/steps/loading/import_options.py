@@ -10,7 +10,7 @@ from stillme.transfer.inventory.entries import InventoryLine, open_lines
 from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.plumbing.processes import default_jobs
 from stillme.transfer.records.missing import Missing
-from stillme.transfer.steps.rows.outcome import Outcome
+from stillme.transfer.records.outcome import Outcome
 
 CHUNK_ROWS = 50_000
 # Below this many bytes of legacy files a second process costs more than it saves.

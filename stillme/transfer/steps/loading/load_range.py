@@ -21,14 +21,15 @@ from stillme.transfer.postgresql.capture import as_replay
 from stillme.transfer.postgresql.copy import copy_csv, fetch_all, lost_connection
 from stillme.transfer.postgresql.distributed import commit_lazily
 from stillme.transfer.records import ledger
+from stillme.transfer.records.outcome import Outcome
+from stillme.transfer.records.table_job import TableJob
 from stillme.transfer.sqlite.reading.key_ranges import KeyRange
 from stillme.transfer.steps.merging.merge import merge_range
-from stillme.transfer.steps.rows.job import TableJob, TableSource
 from stillme.transfer.steps.rows.load_huge import TargetCell, is_huge, line_pieces
-from stillme.transfer.steps.rows.outcome import Outcome
 from stillme.transfer.steps.rows.packed import KeptRow, PackedRow, pack
 from stillme.transfer.steps.rows.read_range import RangeReader, ReadRange
 from stillme.transfer.steps.rows.set_aside import keep_cells, quarantine_rows
+from stillme.transfer.steps.rows.table_source import TableSource
 from stillme.transfer.steps.rows.unusual_rows import LoadedRow, SetAside
 
 _LINES_AT_ONCE = 200

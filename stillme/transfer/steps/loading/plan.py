@@ -19,6 +19,7 @@ from stillme.transfer.keys import Key
 from stillme.transfer.mapping import TableMapping, map_table
 from stillme.transfer.plumbing.processes import usable_cores
 from stillme.transfer.plumbing.zones import ClockRecord
+from stillme.transfer.records.table_job import TableJob
 from stillme.transfer.registry import legacy_models, levels
 from stillme.transfer.sqlite.clock.epochs import read_epoch_units
 from stillme.transfer.sqlite.clock.file_clock import Clock, read_clock
@@ -28,7 +29,6 @@ from stillme.transfer.sqlite.reading.connect import explain
 from stillme.transfer.sqlite.reading.key_ranges import KeyRange, key_ranges
 from stillme.transfer.sqlite.reading.scan_parts import Scan, scan_in_parts
 from stillme.transfer.sqlite.schema.found import row_count, sequence_mark
-from stillme.transfer.steps.rows.job import TableJob
 
 
 @dataclass(slots=True)

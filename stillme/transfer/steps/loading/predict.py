@@ -16,6 +16,8 @@ from typing import Any
 
 from stillme.transfer.keys import whole_key
 from stillme.transfer.mapping import TableMapping
+from stillme.transfer.records.outcome import Outcome
+from stillme.transfer.records.table_job import TableJob
 from stillme.transfer.sqlite.reading.connect import quoted
 from stillme.transfer.sqlite.reading.stored_rows import RawRow
 from stillme.transfer.sqlite.schema.profile import (
@@ -27,8 +29,7 @@ from stillme.transfer.sqlite.schema.profile import (
 )
 from stillme.transfer.steps.kinds import json_policy, loader_of
 from stillme.transfer.steps.kinds.texts import LONGEST_KEY
-from stillme.transfer.steps.rows.job import TableJob, TableSource
-from stillme.transfer.steps.rows.outcome import Outcome
+from stillme.transfer.steps.rows.table_source import TableSource
 from stillme.transfer.steps.rows.unusual_rows import LoadedRow, SetAside, keys_not_taken
 
 MOST_EXAMPLES = 3

@@ -13,11 +13,11 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from stillme.transfer.identity import TableId
+from stillme.transfer.records.table_job import TableJob
 from stillme.transfer.sqlite.reading.connect import explain
 from stillme.transfer.steps.loading.plan import PlannedTable
 from stillme.transfer.steps.loading.predict import Prediction, predict_table
 from stillme.transfer.steps.loading.self_references import set_aside_of_itself
-from stillme.transfer.steps.rows.job import TableJob
 
 
 @dataclass(frozen=True, slots=True)

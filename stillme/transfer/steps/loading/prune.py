@@ -17,13 +17,14 @@ from stillme.transfer.plumbing.stored_cells import unpack_cell
 from stillme.transfer.postgresql.capture import as_replay
 from stillme.transfer.postgresql.copy import create_stage, fetch_all
 from stillme.transfer.records import ledger
+from stillme.transfer.records.outcome import MOST_KEYS, Outcome
+from stillme.transfer.records.table_job import TableJob
 from stillme.transfer.sqlite.reading.connect import quoted
 from stillme.transfer.sqlite.reading.key_ranges import KeyRange
 from stillme.transfer.sqlite.reading.still_stored import is_stored
 from stillme.transfer.steps.merging.merge import delete_keys, find_vanished
 from stillme.transfer.steps.merging.staging import Merged, fill_stage
-from stillme.transfer.steps.rows.job import TableJob, TableSource
-from stillme.transfer.steps.rows.outcome import MOST_KEYS, Outcome
+from stillme.transfer.steps.rows.table_source import TableSource
 
 _AT_ONCE = 5000
 

@@ -24,6 +24,7 @@ from stillme.transfer.models import Chunk, Run
 from stillme.transfer.plumbing.processes import usable_cores
 from stillme.transfer.postgresql import objects
 from stillme.transfer.records import ledger
+from stillme.transfer.records.outcome import Outcome
 from stillme.transfer.registry import table_label
 from stillme.transfer.steps.loading.history import history_to_note
 from stillme.transfer.steps.loading.import_options import ImportOptions, TableResult
@@ -35,7 +36,6 @@ from stillme.transfer.steps.loading.table_work import (
     table_tasks,
 )
 from stillme.transfer.steps.loading.workers import Inline, Task, Workforce
-from stillme.transfer.steps.rows.outcome import Outcome
 
 
 @dataclass(slots=True)

@@ -11,10 +11,10 @@ from collections.abc import Collection
 from contextlib import closing
 
 from stillme.transfer.mapping import TableMapping
+from stillme.transfer.records.table_job import TableJob
 from stillme.transfer.sqlite.reading.connect import quoted
 from stillme.transfer.sqlite.reading.other_rows import no_earlier
 from stillme.transfer.steps.loading.predict import predict_table
-from stillme.transfer.steps.rows.job import TableJob
 
 _KEYS = "temp.set_aside_here"
 

@@ -16,15 +16,15 @@ from stillme.transfer.postgresql import objects
 from stillme.transfer.postgresql.copy import fetch_all
 from stillme.transfer.postgresql.planner_figures import renew_planner_figures
 from stillme.transfer.postgresql.sequences import set_sequence
-from stillme.transfer.quarantine.edited_keys import keys_of_edited_rows
 from stillme.transfer.records import ledger
+from stillme.transfer.records.edited_rows import keys_of_edited_rows
+from stillme.transfer.records.outcome import Outcome
+from stillme.transfer.records.table_job import TableJob
 from stillme.transfer.sqlite.reading.key_ranges import KeyRange
 from stillme.transfer.steps.loading.import_options import ImportOptions
 from stillme.transfer.steps.loading.plan import PlannedTable
 from stillme.transfer.steps.loading.self_references import set_aside_of_itself
 from stillme.transfer.steps.loading.workers import Task
-from stillme.transfer.steps.rows.job import TableJob
-from stillme.transfer.steps.rows.outcome import Outcome
 from stillme.transfer.steps.rows.unusual_rows import keys_not_taken
 
 # Below this size live indexes cost less than taking them down and building them again.

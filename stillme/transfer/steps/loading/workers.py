@@ -14,10 +14,11 @@ from django.db import connections
 from stillme.transfer.models import Chunk
 from stillme.transfer.plumbing.processes import process_pool
 from stillme.transfer.postgresql.locks import leave_as_worker, share_as_worker
+from stillme.transfer.records.outcome import Outcome
+from stillme.transfer.records.table_job import TableJob
 from stillme.transfer.sqlite.reading.key_ranges import KeyRange
 from stillme.transfer.steps.loading.load_range import load_range
-from stillme.transfer.steps.rows.job import TableJob, TableSource
-from stillme.transfer.steps.rows.outcome import Outcome
+from stillme.transfer.steps.rows.table_source import TableSource
 
 Task = tuple[TableJob, KeyRange, Chunk | None]
 

@@ -8,15 +8,15 @@ from django.db import connections
 
 from stillme.transfer.keys import Key, spelled_keys
 from stillme.transfer.postgresql.copy import STAGE, StageWriter, create_stage, execute
+from stillme.transfer.records.outcome import MOST_KEYS, Outcome
 from stillme.transfer.sqlite.reading.stored_rows import RawRow
 from stillme.transfer.steps.merging.merge import delete_keys, merge_stage
 from stillme.transfer.steps.merging.orphans import FindRaw, set_orphans_aside
 from stillme.transfer.steps.merging.quarantine_records import drop_records
 from stillme.transfer.steps.merging.staging import Merged, stage_rows
-from stillme.transfer.steps.rows.job import Source, TableSource
-from stillme.transfer.steps.rows.outcome import MOST_KEYS, Outcome
 from stillme.transfer.steps.rows.read_keys import ManyRows
 from stillme.transfer.steps.rows.set_aside import keep_cells, quarantine_rows
+from stillme.transfer.steps.rows.table_source import Source, TableSource
 
 
 def apply_keys(alias: str, source: TableSource, keys: Sequence[Key]) -> Outcome:

@@ -14,12 +14,12 @@ from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.plumbing.stored_cells import pack_cell
 from stillme.transfer.postgresql.copy import STAGE, StageWriter, create_stage, fetch_all
-from stillme.transfer.quarantine.edited_keys import keys_of_edited_rows
+from stillme.transfer.records.edited_rows import keys_of_edited_rows
 from stillme.transfer.sqlite.reading.key_ranges import KeyRange
 from stillme.transfer.steps.merging.orphans import set_orphans_aside
 from stillme.transfer.steps.merging.row_comparison import rows_differ
 from stillme.transfer.steps.merging.staging import Merged, fill_stage, stage_keys
-from stillme.transfer.steps.rows.job import TableSource
+from stillme.transfer.steps.rows.table_source import TableSource
 from stillme.transfer.steps.rows.unusual_rows import key_as_text
 
 

@@ -27,7 +27,7 @@ from stillme.transfer.registry import legacy_models
 from stillme.transfer.sqlite.reading.key_ranges import key_ranges
 from stillme.transfer.steps.merging.differing_keys import compare_range
 from stillme.transfer.steps.merging.merge import OURS
-from stillme.transfer.steps.rows.job import TableSource
+from stillme.transfer.steps.rows.table_source import TableSource
 
 MOST = 20
 RANGE_ROWS = 10_000

@@ -20,14 +20,15 @@ from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import KeptCell, QuarantinedRow
 from stillme.transfer.postgresql.copy import STAGE, create_stage, execute, fetch_all
 from stillme.transfer.postgresql.distributed import NearTable, staged_for
-from stillme.transfer.quarantine.edited_keys import edited_keys
+from stillme.transfer.records.edited_rows import edited_keys
+from stillme.transfer.records.outcome import MOST_KEYS
+from stillme.transfer.records.table_job import TableJob
 from stillme.transfer.sqlite.reading.key_ranges import KeyRange
 from stillme.transfer.steps.merging.orphans import set_orphans_aside
 from stillme.transfer.steps.merging.row_comparison import merged_columns, rows_differ
 from stillme.transfer.steps.merging.staging import Merged, fill_stage, set_all_aside
-from stillme.transfer.steps.rows.job import TableJob, TableSource
-from stillme.transfer.steps.rows.outcome import MOST_KEYS
 from stillme.transfer.steps.rows.read_range import ReadRange
+from stillme.transfer.steps.rows.table_source import TableSource
 
 # A row written by somebody else than the engine has an xmin that no mark knows.
 # Correlated, so that few rows ask the index on the expression: a follower leaves a mark a round.

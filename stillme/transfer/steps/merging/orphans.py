@@ -18,7 +18,7 @@ from stillme.transfer.mapping import TableMapping
 from stillme.transfer.postgresql.copy import STAGE, fetch_all, quoted
 from stillme.transfer.sqlite.reading.stored_rows import RawRow
 from stillme.transfer.steps.merging.staging import Merged
-from stillme.transfer.steps.rows.job import Source
+from stillme.transfer.steps.rows.table_source import Source
 from stillme.transfer.steps.rows.unusual_rows import SetAside, key_as_text
 
 FindRaw = Callable[[Iterable[Key]], Iterable[RawRow]]

@@ -15,14 +15,14 @@ from stillme.transfer.keys import Key
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.plumbing.csv_format import csv_line
 from stillme.transfer.postgresql.copy import STAGE, StageWriter, execute
+from stillme.transfer.records.outcome import Outcome
 from stillme.transfer.sqlite.reading.key_ranges import KeyRange
 from stillme.transfer.sqlite.reading.stored_rows import RawRow
-from stillme.transfer.steps.rows.job import Source, TableSource
 from stillme.transfer.steps.rows.load_huge import is_huge, line_pieces
-from stillme.transfer.steps.rows.outcome import Outcome
 from stillme.transfer.steps.rows.packed import KeptRow, PackedRow, pack
 from stillme.transfer.steps.rows.read_keys import MANY, read_many
 from stillme.transfer.steps.rows.read_range import RangeReader, ReadRange
+from stillme.transfer.steps.rows.table_source import Source, TableSource
 from stillme.transfer.steps.rows.unusual_rows import LoadedRow, SetAside
 
 # Rows that need attention are staged so many characters at a time.

@@ -20,7 +20,7 @@ from stillme.transfer.steps.merging.foreign import (
     compare_foreign,
     foreign_writers,
 )
-from stillme.transfer.steps.rows.job import TableSource
+from stillme.transfer.steps.rows.table_source import TableSource
 from stillme.transfer.steps.syncing import file_states
 from stillme.transfer.steps.syncing.live_file import LiveFile
 

@@ -14,13 +14,13 @@ from django.db import transaction
 from stillme.transfer.identity import TableId
 from stillme.transfer.models import Run
 from stillme.transfer.records import ledger
+from stillme.transfer.records.outcome import MOST_KEYS
 from stillme.transfer.registry import LegacyFile
 from stillme.transfer.steps.loading.import_options import ImportResult, TableResult
 from stillme.transfer.steps.loading.plan import Plan, PlannedTable
 from stillme.transfer.steps.merging.foreign import Compared, adopt_equal, compare_foreign, sentence
 from stillme.transfer.steps.replaying.adopt_foreign import settle_foreign
-from stillme.transfer.steps.rows.job import TableSource
-from stillme.transfer.steps.rows.outcome import MOST_KEYS
+from stillme.transfer.steps.rows.table_source import TableSource
 from stillme.transfer.steps.rows.unusual_rows import key_as_text
 from stillme.transfer.steps.syncing import file_states
 from stillme.transfer.steps.syncing.file_condition import history_problem

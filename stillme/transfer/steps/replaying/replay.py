@@ -27,6 +27,7 @@ from stillme.transfer.postgresql.copy import (
 from stillme.transfer.postgresql.distributed import commit_lazily
 from stillme.transfer.postgresql.locks import share_rows
 from stillme.transfer.records import ledger
+from stillme.transfer.records.outcome import Outcome
 from stillme.transfer.sqlite.reading.stored_rows import RawRow
 from stillme.transfer.steps.merging.apply_rows import apply_many, apply_raw
 from stillme.transfer.steps.merging.differing_keys import present_keys
@@ -39,7 +40,6 @@ from stillme.transfer.steps.merging.quarantine_records import (
 )
 from stillme.transfer.steps.replaying.children import children_of
 from stillme.transfer.steps.replaying.ranges_touched import touch_ranges
-from stillme.transfer.steps.rows.outcome import Outcome
 from stillme.transfer.steps.rows.read_keys import ManyRows
 from stillme.transfer.steps.syncing import file_states
 from stillme.transfer.steps.syncing.live_file import LiveFile, Round

@@ -31,7 +31,7 @@ from stillme.transfer.sqlite.reading.key_ranges import KeyRange, key_ranges
 from stillme.transfer.steps.merging.differing_keys import compare_keys, compare_range
 from stillme.transfer.steps.merging.foreign import foreign_among
 from stillme.transfer.steps.replaying.replay import replay_round
-from stillme.transfer.steps.rows.job import TableSource
+from stillme.transfer.steps.rows.table_source import TableSource
 from stillme.transfer.steps.syncing import file_states
 from stillme.transfer.steps.syncing.live_file import LiveFile
 

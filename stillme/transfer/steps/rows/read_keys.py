@@ -15,8 +15,8 @@ from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.reading.connect import quoted
 from stillme.transfer.sqlite.reading.key_ranges import KeyRange
 from stillme.transfer.sqlite.reading.stored_rows import RawRow
-from stillme.transfer.steps.rows.job import TableSource
 from stillme.transfer.steps.rows.read_range import RangeReader
+from stillme.transfer.steps.rows.table_source import TableSource
 
 # Below this the temporary table costs more than it saves.
 MANY = 500

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from stillme.transfer.sqlite.reading.connect import quoted
 from stillme.transfer.sqlite.reading.key_ranges import KeyRange
 from stillme.transfer.sqlite.reading.stored_rows import RawRow
-from stillme.transfer.steps.rows.job import TableSource
 from stillme.transfer.steps.rows.load_huge import digest
 from stillme.transfer.steps.rows.stream import CommonStream
+from stillme.transfer.steps.rows.table_source import TableSource
 
 _ROWIDS_AT_ONCE = 500
 # A range of 50,000 usual rows is 22 MB. The others are larger in memory than in the file.

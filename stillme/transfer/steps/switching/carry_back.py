@@ -23,7 +23,7 @@ from stillme.transfer.steps.kinds import loader_of
 from stillme.transfer.steps.kinds.base import Stored
 from stillme.transfer.steps.merging.row_comparison import cells_differ
 from stillme.transfer.steps.merging.staging import Merged, stage_keys
-from stillme.transfer.steps.rows.job import TableSource
+from stillme.transfer.steps.rows.table_source import TableSource
 from stillme.transfer.steps.switching.carried import Carried, Lost
 from stillme.transfer.steps.switching.legacy_format import (
     UNREADABLE,

@@ -31,7 +31,7 @@ from stillme.transfer.sqlite.capture import CapturedTable, captured_tables
 from stillme.transfer.sqlite.capture.freeze import create_freeze, drop_freeze
 from stillme.transfer.sqlite.capture.install import create_triggers, drop_capture_triggers
 from stillme.transfer.sqlite.capture.tables import write_transaction
-from stillme.transfer.steps.rows.job import TableSource
+from stillme.transfer.steps.rows.table_source import TableSource
 from stillme.transfer.steps.switching.align import align
 from stillme.transfer.steps.switching.as_left import require_as_left
 from stillme.transfer.steps.switching.carried import Carried

@@ -13,7 +13,7 @@ from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.plumbing.stored_cells import unpack_anything
 from stillme.transfer.postgresql.copy import fetch_all
-from stillme.transfer.steps.rows.job import TableSource
+from stillme.transfer.steps.rows.table_source import TableSource
 
 
 def changed_keys(alias: str, mapping: TableMapping) -> tuple[list[Key], bool]:

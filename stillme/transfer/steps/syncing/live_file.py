@@ -14,6 +14,7 @@ from stillme.transfer.errors import StateError
 from stillme.transfer.keys import Key
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.records.proofs import identity
+from stillme.transfer.records.table_job import TableJob
 from stillme.transfer.registry import LegacyFile, legacy_models
 from stillme.transfer.sqlite.capture import CapturedTable, CaptureStatus, ChangeLog, status
 from stillme.transfer.sqlite.capture.log import Change, Witness, collapse
@@ -25,8 +26,8 @@ from stillme.transfer.sqlite.reading.scan_parts import scan_on
 from stillme.transfer.sqlite.reading.stored_rows import RawRow
 from stillme.transfer.sqlite.schema.found import FoundSchema, read_schema
 from stillme.transfer.steps.loading.plan import file_mappings
-from stillme.transfer.steps.rows.job import TableJob, TableSource
 from stillme.transfer.steps.rows.read_keys import MANY, ManyRows, read_many
+from stillme.transfer.steps.rows.table_source import TableSource
 from stillme.transfer.steps.syncing.file_clock import file_clock
 from stillme.transfer.steps.syncing.file_decisions import Decisions
 from stillme.transfer.steps.syncing.file_states import Standing

@@ -24,20 +24,20 @@ from stillme.transfer.findings import Finding, FindingKind
 from stillme.transfer.key_columns import Condition
 from stillme.transfer.keys import Key, bound_to_json
 from stillme.transfer.mapping import TableMapping
-from stillme.transfer.quarantine.edited_keys import edited_keys
+from stillme.transfer.records.edited_rows import edited_keys
 from stillme.transfer.sqlite.copying.snapshot import Snapshot
 from stillme.transfer.sqlite.reading.connect import quoted
 from stillme.transfer.sqlite.reading.huge_cells import open_bounded
 from stillme.transfer.sqlite.reading.snapshot_reader import open_reader
 from stillme.transfer.verify.kinds.local_clock import LocalClock
-from stillme.transfer.verify.result import TableProof
+from stillme.transfer.verify.result import NewLife, TableProof
 from stillme.transfer.verify.rows.row_judge import RowJudge
 from stillme.transfer.verify.sides.canonical_lines import lines_for
 from stillme.transfer.verify.sides.json_blocks import DocumentBlock
 from stillme.transfer.verify.sides.legacy_blocks import Block, LegacySide
 from stillme.transfer.verify.sides.legacy_rows import Readers, StoredRow
 from stillme.transfer.verify.sides.target_table import TargetSide
-from stillme.transfer.verify.tables.written_since_cutover import NewLife, new_life
+from stillme.transfer.verify.tables.written_since_cutover import new_life
 
 BLOCK_ROWS = 2000
 

@@ -1,15 +1,12 @@
-"""What a worker needs to know to load ranges of one table. Plain data: it crosses processes."""
+"""Reading the rows of one table for the loader: common rows as a stream, the others one by one."""
 
 from __future__ import annotations
 
-import hashlib
 import sqlite3
-from dataclasses import dataclass, field
 from typing import Protocol
 
 from stillme.transfer.mapping import TableMapping
-from stillme.transfer.sqlite.clock.file_clock import Clock
-from stillme.transfer.sqlite.copying.snapshot import Snapshot
+from stillme.transfer.records.table_job import TableJob
 from stillme.transfer.sqlite.reading.connect import quoted
 from stillme.transfer.sqlite.reading.other_rows import ParentTable
 from stillme.transfer.sqlite.reading.row_source import LiveRows, RowSource, SnapshotRows
@@ -17,32 +14,6 @@ from stillme.transfer.sqlite.reading.stored_rows import RawReader
 from stillme.transfer.steps.kinds.base import Table
 from stillme.transfer.steps.rows.common_rows import common_rows
 from stillme.transfer.steps.rows.unusual_rows import CarefulLoader
-
-
-@dataclass(frozen=True, slots=True)
-class TableJob:
-    """One table of one snapshot, under one run.
-
-    `parents` maps each declared parent table to its mapping as found (None where the file has
-    none), `set_aside` to the keys of its rows in quarantine.
-    """
-
-    snapshot: Snapshot
-    mapping: TableMapping
-    clock: Clock
-    epoch_units: dict[str, str]
-    run_id: int | None
-    parents: dict[str, TableMapping | None] = field(default_factory=dict)
-    set_aside: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    overwrite: bool = False
-    prune: bool = False
-
-    @property
-    def digest(self) -> str:
-        """Identifies mapping, policy, and the decision about the clock."""
-        units = sorted(self.epoch_units.items())
-        text = repr((self.mapping.digest, self.clock.meaning, units))
-        return hashlib.sha256(text.encode()).hexdigest()[:32]
 
 
 class Source(Protocol):
