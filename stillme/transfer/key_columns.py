@@ -107,11 +107,14 @@ class KeyColumns:
         """Whether two rows have the same key."""
         return _equal(_each(self.names, one), _each(self.names, other))
 
-    def legacy_is(self, key: Key, table: str = "") -> Condition:
-        """Whether a row has that key, NULL too. SQLite takes 7 for 7.0 here, as it compares."""
+    def legacy_is(self, key: Key, table: str = "", sought: str = "") -> Condition:
+        """Whether a row has that key, NULL too. SQLite takes 7 for 7.0 here, as it compares.
+
+        With `sought` "+" no index is used, as one whose order this SQLite does not know would lie.
+        """
         tests, values = [], []
         for name, (mark, value) in zip(_each(self.names, table), key.bindings, strict=True):
-            tests.append(f"{name} IS NULL" if value is None else f"{name} = {mark}")
+            tests.append(f"{sought}{name} " + ("IS NULL" if value is None else f"= {mark}"))
             values += [] if value is None else [value]
         return " AND ".join(tests), values
 

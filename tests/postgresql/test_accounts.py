@@ -21,7 +21,7 @@ NAME = f"stillme{os.getpid()}"
 # Waits for the others at standard input, so that all of them ask at once.
 ASK = """
 import sys
-from stillme.postgresql import accounts
+from stillme.postgresql.embedded import accounts
 accounts.SYSTEM_USER = sys.argv[1]
 sys.stdin.read()
 print(accounts.server_account().uid)

@@ -181,14 +181,14 @@ import os, signal, sys
 from pathlib import Path
 import django
 django.setup()
-from stillme.transfer.steps import backup
-done = backup._back_up_file
+from stillme.transfer.steps import back_up as step
+done = step._back_up_file
 def killed(file, directory, on_event):
     done(file, directory, on_event)
     if file.name == "rss":
         os.kill(os.getpid(), signal.SIGKILL)
-backup._back_up_file = killed
-backup.back_up(Path(sys.argv[1]))
+step._back_up_file = killed
+step.back_up(Path(sys.argv[1]))
 """
 
 

@@ -32,6 +32,25 @@ from tests.transfer.forked import fork_group, kill_after
 _EXACT = (kinds.Key, kinds.TextKey, kinds.Text, kinds.Integer, kinds.Real)
 
 
+# Where the sample files were stamped. The old application goes on in the zone it always had.
+ZONE = "Asia/Ho_Chi_Minh"
+
+
+@contextmanager
+def in_its_zone() -> Iterator[None]:
+    """Python's local clock in this process, as the old application has it."""
+    before = os.environ.get("TZ")
+    os.environ["TZ"] = ZONE
+    time.tzset()
+    try:
+        yield
+    finally:
+        os.environ.pop("TZ")
+        if before is not None:
+            os.environ["TZ"] = before
+        time.tzset()
+
+
 @contextmanager
 def old_application(data: Path, logs: list[Path], *, rate: float, idle: float) -> Iterator[None]:
     """A process per log, each at `rate` calls a second, resting `idle` seconds when refused."""
@@ -40,7 +59,8 @@ def old_application(data: Path, logs: list[Path], *, rate: float, idle: float) -
         arguments = [str(data), "--log", str(log), "--seed", str(seed + 1), "--plain"]
         arguments += ["--seconds", "600", "--rate", str(rate), "--idle", str(idle), "--no-sync"]
         command = [sys.executable, "-m", "stillme.demo.samples.writers.live", *arguments]
-        running.append(subprocess.Popen(command, stdout=subprocess.DEVNULL))
+        environment = {**os.environ, "TZ": ZONE}
+        running.append(subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment))
     try:
         for log in logs:
             while not log.exists() or not log.stat().st_size:
@@ -105,12 +125,13 @@ def _acknowledge(stream, at: int, table: str, key: int, row: dict[str, object]) 
 
 def assert_files_take_writes(data: Path) -> None:
     """A call of the old classes on each file: no freeze is in it, nobody holds its lock."""
-    writer = LegacyWriter(data, synchronous=False)
-    cycle = writer.create_fetch_cycle(1)
-    writer.complete_fetch_cycle(cycle)
-    writer.record_learning_session("chat", "is it free?", 0.5)
-    writer.set_learning_objective("is it free?", 0.5)
-    writer.demote_item("nobody", "L1", "L0", "is it free?")
+    with in_its_zone():
+        writer = LegacyWriter(data, synchronous=False)
+        cycle = writer.create_fetch_cycle(1)
+        writer.complete_fetch_cycle(cycle)
+        writer.record_learning_session("chat", "is it free?", 0.5)
+        writer.set_learning_objective("is it free?", 0.5)
+        writer.demote_item("nobody", "L1", "L0", "is it free?")
 
 
 def assert_nothing_lost(logs: list[Path]) -> int:

@@ -28,6 +28,7 @@ from stillme.transfer.postgresql.copy import fetch_all
 from stillme.transfer.registry import legacy_files
 from stillme.transfer.steps.syncing.live_file import LiveFile
 from tests.transfer.forked import fork_group, kill_after
+from tests.transfer.sync.old_and_new import ZONE
 
 from .equal import differences
 from .switching import DESPITE
@@ -45,6 +46,7 @@ def start_writer(data, log, seconds, seed):
     return subprocess.Popen(
         [sys.executable, "-m", "stillme.demo.samples.writers.live", *arguments],
         stdout=subprocess.DEVNULL,
+        env={**os.environ, "TZ": ZONE},
     )
 
 

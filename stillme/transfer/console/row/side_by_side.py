@@ -135,10 +135,10 @@ def _ask(
     connection: sqlite3.Connection, mapping: TableMapping, key: Key, wanted: list[str]
 ) -> tuple[Any, ...] | None:
     """Expressions of one row."""
-    where, values = mapping.key_columns.legacy_is(key)
     # By the key's index only where that is in an order that this SQLite knows.
-    source = quoted(mapping.table) + ("" if mapping.key_is_in_order else " NOT INDEXED")
-    sql = f"SELECT {', '.join(wanted)} FROM {source} WHERE {where} LIMIT 1"
+    sought = "" if mapping.key_is_in_order else "+"
+    where, values = mapping.key_columns.legacy_is(key, sought=sought)
+    sql = f"SELECT {', '.join(wanted)} FROM {quoted(mapping.table)} WHERE {where} LIMIT 1"
     found: tuple[Any, ...] | None = connection.execute(sql, values).fetchone()
     return found
 
