@@ -95,7 +95,7 @@ class KeyColumns:
 
     def legacy_null(self, table: str = "") -> str:
         """Whether a row has no key."""
-        return _any(f"{name} IS NULL" for name in _each(self.names, table))
+        return f"({' OR '.join(f'{name} IS NULL' for name in _each(self.names, table))})"
 
     def legacy_usual(self, table: str = "") -> str:
         """Whether each part has the storage class of a usual key."""
@@ -292,10 +292,6 @@ def _row(names: Sequence[str]) -> str:
 
 def _marks(key: Key) -> str:
     return _row([mark for mark, _ in key.bindings])
-
-
-def _any(tests: Iterable[str]) -> str:
-    return f"({' OR '.join(tests)})"
 
 
 def _equal(ones: Sequence[str], others: Sequence[str]) -> str:

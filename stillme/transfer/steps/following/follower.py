@@ -53,9 +53,8 @@ class Stopped(Exception):
 class Follower:
     """The rounds over all files. The caller holds the writer's lock.
 
-    `open` checks that every file is the one that was followed; `run` does rounds until it is told
-    to stop. A cut-over takes single steps (`step`, `sweep`), and learns by `on_round` what to
-    prove.
+    `open` checks that every file is the one that was followed; `run` does rounds until it has to
+    stop. A cut-over takes single steps (`step`, `sweep`), and learns by `on_round` what to prove.
     """
 
     def __init__(
