@@ -51,7 +51,7 @@ ONCE = FollowOptions(once=True)
 def options() -> CutoverOptions:
     """Those of a cut-over that nothing but the limit refuses."""
     risks = dict.fromkeys(OVERRIDES, "a benchmark")
-    return CutoverOptions(freeze_limit=60, overrides=risks, judge=TailJudge("default"))
+    return CutoverOptions(freeze_limit=60, overrides=risks)
 
 
 def touch(directory: Path, rows: int) -> None:
@@ -138,9 +138,9 @@ def switch(directory: Path, *, drain_inside: bool) -> None:
     touch(directory, 1_000)
     if drain_inside:
         with mock.patch.object(ToTarget, "_drain_open"):
-            result = cut_over(options())
+            result = cut_over(options(), TailJudge("default"))
     else:
-        result = cut_over(options())
+        result = cut_over(options(), TailJudge("default"))
     where = "inside" if drain_inside else "before"
     steps = ", ".join(f"{name} {seconds:.2f}" for name, seconds in result.steps.items())
     print(
@@ -149,7 +149,7 @@ def switch(directory: Path, *, drain_inside: bool) -> None:
     print(f"  ({steps})")
     keys = list(FetchItem.objects.order_by("-pk").values_list("pk", flat=True)[:10_000])
     FetchItem.objects.filter(pk__in=keys).update(status_reason="written on PostgreSQL")
-    seconds, _ = timed(lambda: roll_back("default", judge=TailJudge("default")))
+    seconds, _ = timed(lambda: roll_back("default", TailJudge("default")))
     print(f"rollback of {len(keys):,} changed rows: {seconds:.2f} s")
 
 
@@ -165,7 +165,7 @@ def switch_under_load(directory: Path, rate: float) -> None:
     )
     try:
         time.sleep(3)
-        result = cut_over(options())
+        result = cut_over(options(), TailJudge("default"))
     finally:
         writer.terminate()
         writer.wait()

@@ -32,6 +32,7 @@ from stillme.transfer.console.dashboard.storage import storage
 from stillme.transfer.errors import StateError
 from stillme.transfer.steps.cutover import CutoverOptions, cut_over
 from stillme.transfer.steps.follow import FollowOptions, follow
+from stillme.transfer.verify.tables.live_rows import TailJudge
 from tests.ops.citus import cluster, complaint
 from tests.transfer.load.support import change, content, query, run_import
 from tests.transfer.verify.support import accept_all, judge
@@ -172,7 +173,7 @@ def test_what_needs_triggers_or_transaction_ids_is_refused(legacy: Path) -> None
     for call in (
         lambda: run_import(prune=True),
         lambda: follow(FollowOptions(once=True)),
-        lambda: cut_over(CutoverOptions()),
+        lambda: cut_over(CutoverOptions(), TailJudge("default")),
     ):
         with pytest.raises(StateError, match="Citus cluster"):
             call()

@@ -15,6 +15,7 @@ from stillme.transfer.records import ledger
 from stillme.transfer.registry import LegacyFile
 from stillme.transfer.steps.readiness.accounted_lines import GREEN, Line, missing_lines
 from stillme.transfer.steps.readiness.go_no_go import go_list, is_go
+from stillme.transfer.steps.switching.tail import Judge
 from stillme.transfer.steps.switching.to_target import CutoverOptions, CutoverResult, ToTarget
 from stillme.transfer.steps.switching.unswitched import unswitched
 from stillme.transfer.steps.syncing import file_states
@@ -43,8 +44,10 @@ def _named(files: Sequence[LegacyFile]) -> list[Line]:
     return lines + [Line(GREEN, f"{name}: not switched", why) for name, why in left.items()]
 
 
-def cut_over(options: CutoverOptions, on_event: OnEvent = ignore_event) -> CutoverResult:
-    """Switch over. Raises TransferError; then everything is as it was before."""
+def cut_over(
+    options: CutoverOptions, judge: Judge, on_event: OnEvent = ignore_event
+) -> CutoverResult:
+    """Switch over; `judge` proves the tail. Raises TransferError; then all is as it was before."""
     alias = options.database
     refuse_where_distributed(connections[alias], "The cut-over")
     files = files_at_hand(Selection(), on_event)
@@ -62,7 +65,7 @@ def cut_over(options: CutoverOptions, on_event: OnEvent = ignore_event) -> Cutov
             {"freeze_limit": options.freeze_limit, "overrides": dict(options.overrides)},
         )
         try:
-            switch = ToTarget(options, files, run, on_event)
+            switch = ToTarget(options, files, run, judge, on_event)
             switch.attempt()
         except BaseException as error:
             ledger.fail_run(alias, run, error)

@@ -80,9 +80,9 @@ Verify = Callable[[], tuple[int, int]]
 
 
 def rehearse(
-    verify: Verify | None = None,
+    verify: Verify | None,
+    judge: Judge,
     on_event: OnEvent = ignore_event,
-    judge: Judge | None = None,
 ) -> Rehearsal:
     """Do the whole day on copies. Raises TransferError where a step cannot run.
 
@@ -117,7 +117,7 @@ def _the_day(
     run: _Run,
     result: Rehearsal,
     verify: Verify | None,
-    judge: Judge | None,
+    judge: Judge,
     left: list[LeftByDecision],
 ) -> None:
     before: dict[str, str] = {}
@@ -211,14 +211,14 @@ def _touch_file(file: LegacyFile) -> int:
     return touched
 
 
-def _cut_over(result: Rehearsal, judge: Judge | None) -> tuple[bool, str]:
+def _cut_over(result: Rehearsal, judge: Judge) -> tuple[bool, str]:
     done = cut_over(
         CutoverOptions(
             database=_ALIAS,
             freeze_limit=60.0,
             overrides=dict.fromkeys(OVERRIDES, "a rehearsal on copies"),
-            judge=judge,
-        )
+        ),
+        judge,
     )
     result.frozen_seconds = done.frozen_seconds
     return True, f"writers locked out for {done.frozen_seconds:.2f} s"
@@ -241,8 +241,8 @@ def _touch_target() -> tuple[bool, str]:
     return True, f"{touched:,} rows touched"
 
 
-def _roll_back(result: Rehearsal, judge: Judge | None) -> tuple[bool, str]:
-    done = roll_back(_ALIAS, judge=judge, freeze_limit=3600.0)
+def _roll_back(result: Rehearsal, judge: Judge) -> tuple[bool, str]:
+    done = roll_back(_ALIAS, judge, freeze_limit=3600.0)
     result.back_seconds = done.frozen_seconds
     keys = sum(len(table.keys) for table in done.tables)
     return not done.unequal, f"{keys:,} rows checked, nobody wrote for {done.frozen_seconds:.2f} s"

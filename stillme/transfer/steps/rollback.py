@@ -66,8 +66,8 @@ def plan_rollback(alias: str, on_event: OnEvent = ignore_event) -> RollbackResul
 
 def roll_back(
     alias: str,
+    judge: Judge,
     on_event: OnEvent = ignore_event,
-    judge: Judge | None = None,
     *,
     freeze_limit: float = FREEZE_LIMIT,
 ) -> RollbackResult:
@@ -82,7 +82,7 @@ def roll_back(
         for file in files:
             require_zone(alias, file.name)
         run = ledger.start_run(alias, "rollback_migration", {"files": [f.name for f in files]})
-        switch = ToLegacy(alias, files, run, on_event, judge, freeze_limit)
+        switch = ToLegacy(alias, files, run, judge, on_event, freeze_limit)
         try:
             switch.attempt()
         except BaseException as error:

@@ -12,16 +12,14 @@ DESPITE = [word for name in OVERRIDES for word in (f"--despite-{name}", "a test"
 
 def options(**given):
     """What a test wants, without backup and proof."""
-    return CutoverOptions(
-        overrides=dict.fromkeys(OVERRIDES, "a test"), judge=TailJudge("default"), **given
-    )
+    return CutoverOptions(overrides=dict.fromkeys(OVERRIDES, "a test"), **given)
 
 
 def cut_over(**given):
     """The real thing."""
-    return cutover.cut_over(options(**given))
+    return cutover.cut_over(options(**given), TailJudge("default"))
 
 
 def roll_back():
     """The way back."""
-    return rollback.roll_back("default", judge=TailJudge("default"))
+    return rollback.roll_back("default", TailJudge("default"))

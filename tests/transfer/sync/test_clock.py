@@ -29,6 +29,7 @@ from stillme.transfer.steps.following.follower import Follower
 from stillme.transfer.steps.install_capture import install_capture
 from stillme.transfer.steps.load import ImportOptions, import_files
 from stillme.transfer.steps.readiness.go_no_go import go_list
+from stillme.transfer.verify.tables.live_rows import TailJudge
 
 from .equal import differences, unequal
 from .switching import cut_over, options, roll_back
@@ -218,7 +219,7 @@ def test_an_unknown_offset_while_the_files_are_frozen_calls_the_cut_over_off(sea
             write(seasons, evidence("2026-04-10 12:00:00", 3))
 
     with pytest.raises(TransferError, match="which no row showed"):
-        cutover.cut_over(options(), late)
+        cutover.cut_over(options(), TailJudge("default"), late)
     assert state("continuum") == "following"
     write(seasons, audit(9003, "2026-05-02T12:00:00"))
     follow(ONCE)

@@ -48,7 +48,7 @@ def cut_over(told=None, **given):
         if told is not None and event.name == "notice":
             told.append(event.data["message"])
 
-    return cutover.cut_over(options(**given), note)
+    return cutover.cut_over(options(**given), TailJudge("default"), note)
 
 
 def roll_back(told=None, **given):
@@ -56,7 +56,7 @@ def roll_back(told=None, **given):
         if told is not None and event.name == "notice":
             told.append(event.data["message"])
 
-    return rollback.roll_back("default", note, TailJudge("default"), **given)
+    return rollback.roll_back("default", TailJudge("default"), note, **given)
 
 
 def freezes():

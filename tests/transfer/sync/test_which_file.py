@@ -24,6 +24,7 @@ from stillme.transfer.steps.install_capture import install_capture, remove_captu
 from stillme.transfer.steps.load import ImportOptions, import_files
 from stillme.transfer.steps.note_moved import moved_files
 from stillme.transfer.steps.status import overview
+from stillme.transfer.verify.tables.live_rows import TailJudge
 from stillme.transfer.verify.verification import VerifyOptions, verify
 
 from .equal import differences
@@ -126,7 +127,7 @@ def test_cut_over_is_refused_or_right(old, evil, moment):
             evil(old)
 
     with suppress(TransferError):
-        cutover.cut_over(options(), at)
+        cutover.cut_over(options(), TailJudge("default"), at)
         legacy, target = cells(old)
         # A write-ahead log that is still there covers what was laid under it.
         assert (evil, legacy) == (restore, target)
@@ -156,7 +157,7 @@ def test_a_captured_change_that_is_set_back_without_capture(old):
                 file.execute("COMMIT")
 
     with pytest.raises(TransferError, match="row 3 is not the same"):
-        cutover.cut_over(options(), at)
+        cutover.cut_over(options(), TailJudge("default"), at)
 
 
 @pytest.mark.parametrize("evil", [bypass, restore, replace])
@@ -182,7 +183,7 @@ def test_writers_while_the_sweep_is_made_are_no_bypass(old):
                 "status) VALUES (1, 'late', 'x', '2026-01-02T03:04:05.678901', 'Error')",
             )
 
-    cutover.cut_over(options(), at)
+    cutover.cut_over(options(), TailJudge("default"), at)
     assert (state("rss"), len(seen)) == ("live", 2)
     legacy, target = cells(old)
     assert legacy == target

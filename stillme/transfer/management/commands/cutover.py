@@ -62,13 +62,12 @@ class Command(TransferCommand):
             freeze_limit=options["freeze_limit"],
             backup=options["backup"],
             overrides={name: reason for name, reason in given.items() if reason},
-            judge=TailJudge("default"),
         )
         if options["dry_run"]:
             lines = check_cutover(wanted, progress.on_event)
             render_list(self.console, lines, options["format"])
             return 0 if is_go(lines) else 1
-        result = cut_over(wanted, progress.on_event)
+        result = cut_over(wanted, TailJudge("default"), progress.on_event)
         if options["format"] == "json":
             print_json(
                 self.console,

@@ -32,7 +32,7 @@ class Command(TransferCommand):
         """0 where every step went well, 1 else."""
         progress = SyncProgress(self.console, quiet=options["format"] == "json")
         proof = None if options["no_proof"] else _proof
-        result = rehearse(proof, progress.on_event, TailJudge("default"))
+        result = rehearse(proof, TailJudge("default"), progress.on_event)
         render_rehearsal(self.console, result, options["format"])
         return 0 if result.ok else 1
 

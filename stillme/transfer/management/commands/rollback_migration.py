@@ -68,8 +68,8 @@ class Command(TransferCommand):
                 return 0
             result = roll_back(
                 "default",
-                progress.on_event,
                 TailJudge("default"),
+                progress.on_event,
                 freeze_limit=options["freeze_limit"],
             )
         render_rollback(self.console, result, options["format"])

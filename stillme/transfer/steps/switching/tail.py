@@ -14,7 +14,6 @@ from stillme.transfer.findings import Finding
 from stillme.transfer.keys import Key
 from stillme.transfer.sqlite.capture.log import collapse
 from stillme.transfer.sqlite.reading.connect import quoted
-from stillme.transfer.steps.merging.differing_keys import compare_keys
 from stillme.transfer.steps.merging.foreign import foreign_among
 from stillme.transfer.steps.syncing.live_file import LiveFile, Round
 
@@ -40,7 +39,7 @@ class Tail:
     """Which rows are still to be proven: declared table -> keys, per file."""
 
     def __init__(
-        self, alias: str, judge: Judge | None, decided: Mapping[str, Collection[str]] | None = None
+        self, alias: str, judge: Judge, decided: Mapping[str, Collection[str]] | None = None
     ) -> None:
         """`decided` maps a file to its tables in which foreign rows stay, by a decision.
 
@@ -60,8 +59,7 @@ class Tail:
 
     def decide_again(self, live: LiveFile) -> None:
         """The judge finds what holds for the whole file: its clock may have changed."""
-        if self._judge is not None:
-            self._judge.prepare(live.file.name, live.file.path)
+        self._judge.prepare(live.file.name, live.file.path)
 
     def note(self, found: Round) -> None:
         """A round was replayed: its rows are to be proven."""
@@ -88,7 +86,8 @@ class Tail:
         for table in live.tables:
             columns = live.tables[table].job.mapping.key_columns
             keys = columns.held(self._touched.pop((live.file.name, table), {}))
-            found = self._ask(live, table, keys)
+            findings = self._judge.judge(live.file.name, table, keys)
+            found = [(str(finding.key), finding.sentence()) for finding in findings]
             if found and table in self._decided.get(live.file.name, ()):
                 mapping = live.tables[table].job.mapping
                 left = set(foreign_among(self._alias, mapping, [key for key, _ in found]))
@@ -99,13 +98,6 @@ class Tail:
                 f"{table} row {key} is not the same on both sides ({why})" for key, why in found
             ]
         return sentences
-
-    def _ask(self, live: LiveFile, table: str, keys: Sequence[Key]) -> list[tuple[str, str]]:
-        if self._judge is None:
-            unequal = compare_keys(self._alias, live.tables[table], keys)
-            return [(key, "compared, not judged") for key in unequal]
-        findings = self._judge.judge(live.file.name, table, keys)
-        return [(str(f.key), f.sentence()) for f in findings]
 
 
 def _named(keys: Sequence[Key], names: Sequence[str]) -> list[Key]:

@@ -83,8 +83,8 @@ class ToLegacy(Switch):
         alias: str,
         files: Sequence[LegacyFile],
         run: Run,
+        judge: Judge,
         on_event: OnEvent,
-        judge: Judge | None,
         freeze_limit: float,
     ) -> None:
         super().__init__(alias, files, run, on_event, freeze_limit)
@@ -209,8 +209,7 @@ class ToLegacy(Switch):
 
     def _prove(self, live: LiveFile, by_table: dict[str, Carried]) -> None:
         """Every carried row is the same on both sides, says the judge; else nothing is switched."""
-        if self.judge is not None:
-            self.judge.patience = self.limit.left()
+        self.judge.patience = self.limit.left()
         tail = Tail(self.alias, self.judge)
         tail.prepare(live)
         for table, carried in by_table.items():

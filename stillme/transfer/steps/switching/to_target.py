@@ -49,15 +49,13 @@ _LEFT_TO_THE_FREEZE = 1_000
 class CutoverOptions:
     """`freeze_limit` is the longest the writers may be locked out, in seconds, undoing included.
 
-    `overrides` maps the subject of a red line that may be overridden to the reason why it was;
-    `judge` proves the tail (without one the loader's own comparison does).
+    `overrides` maps the subject of a red line that may be overridden to the reason why it was.
     """
 
     freeze_limit: float = 10.0
     backup: Path | None = None
     database: str = "default"
     overrides: Mapping[str, str] = field(default_factory=dict)
-    judge: Judge | None = None
 
 
 @dataclass(slots=True)
@@ -88,14 +86,19 @@ class ToTarget(Switch):
     )
 
     def __init__(
-        self, options: CutoverOptions, files: Sequence[LegacyFile], run: Run, on_event: OnEvent
+        self,
+        options: CutoverOptions,
+        files: Sequence[LegacyFile],
+        run: Run,
+        judge: Judge,
+        on_event: OnEvent,
     ) -> None:
         super().__init__(options.database, files, run, on_event, options.freeze_limit)
-        self.options = options
+        self.options, self.judge = options, judge
         names = [file.name for file in files]
         self.result = CutoverResult(run.pk, files=names, unswitched=unswitched(files))
         self.follower = Follower(FollowOptions(database=self.alias), files, run, on_event)
-        self.tail = Tail(self.alias, options.judge, self._decided_foreign())
+        self.tail = Tail(self.alias, judge, self._decided_foreign())
         self.follower.on_round = self.tail.note
         self.follower.on_decision = self.tail.decide_again
         self.follower.keeps_log = True
@@ -239,8 +242,7 @@ class ToTarget(Switch):
         for file in self.files:
             live = self._watched(file)
             self.unseen.touch(live, self.tail, self.limit.left)
-            if self.options.judge is not None:
-                self.options.judge.patience = self.limit.left()
+            self.judge.patience = self.limit.left()
             refuse(self.tail.differing(live))
         self.result.verified = self.tail.verified
 
