@@ -89,6 +89,10 @@ class Key:
             return json.dumps([_in_list(*part) for part in self.parts], ensure_ascii=False)
         return None if self.is_null else _text(self.parts[0][1])
 
+    def __str__(self) -> str:
+        """As in a message."""
+        return self.shown()
+
     def shown(self) -> str:
         """For a terminal or a page: nothing in it moves what is shown."""
         return in_one_line(self.spelled() or "NULL")

@@ -184,7 +184,7 @@ def test_whatever_is_written_on_postgresql_goes_back(hostile, seed):
         with suppress(DatabaseError), transaction.atomic(), connection.cursor() as cursor:
             cursor.execute(target_write(rng))
     before = target_rows()
-    carried = {(t.table, str(key)) for t in roll_back().tables for key in t.keys}
+    carried = {(t.table, key.spelled()) for t in roll_back().tables for key in t.keys}
     told = set(CarriedCell.objects.values_list("table", "key"))
     orphans = undecided.filter(reason="missing_parent").values_list("table", "key")
     after = target_rows()

@@ -79,10 +79,12 @@ class Bench:
         """Start a command, and send its process alone the signal at some moment of its work."""
         command = arguments[0]
         process = self.start(*arguments)
-        begun = self.workers if "--jobs" in arguments else self.sessions
+        within = self.within.setdefault(command, 1.0)
+        # On a busy machine the workers' part may be over before it is seen: then earlier.
+        begun = self.workers if "--jobs" in arguments and within > 0.05 else self.sessions
         while not begun() and process.poll() is None:
             time.sleep(0.01)
-        time.sleep(self.rng.uniform(0, self.within.setdefault(command, 1.0)))
+        time.sleep(self.rng.uniform(0, within))
         process.send_signal(number)
         said, errors = process.communicate(timeout=60)
         is_too_late = process.returncode == -number and any(last in said for last in LAST_WORDS)
