@@ -17,6 +17,7 @@ from django.templatetags.static import static
 from django.utils.functional import SimpleLazyObject
 
 from stillme.environment import Environment
+from stillme.ops.logs import logging_settings
 from stillme.postgresql.connecting.configuration import default_cluster_directory, target_database
 from stillme.secret import local_secret_key
 from stillme.services.zones import AUTO, known_zone
@@ -285,27 +286,7 @@ LANGUAGE_CODE = "en-us"
 FORMAT_MODULE_PATH = "stillme.formats"
 LOGIN_REDIRECT_URL = "admin:index"
 
-LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
-LOGGING = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "filters": {"context": {"()": "stillme.ops.logs.ContextFilter"}},
-    "formatters": {
-        "plain": {
-            "format": "%(asctime)s %(levelname)s %(name)s [%(request_id)s %(run_id)s]: %(message)s"
-        },
-        "json": {"()": "stillme.ops.logs.JsonFormatter"},
-    },
-    "handlers": {
-        "stderr": {
-            "class": "logging.StreamHandler",
-            "formatter": env.choice("LOG_FORMAT", ("plain", "json")),
-            "filters": ["context"],
-        }
-    },
-    "root": {"handlers": ["stderr"], "level": env.choice("LOG_LEVEL", LOG_LEVELS)},
-    "loggers": {
-        # The pool logs every attempt to reach a server that is down; a command says it once.
-        "psycopg.pool": {"level": "ERROR"},
-    },
-}
+LOGGING = logging_settings(
+    env.choice("LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")),
+    env.choice("LOG_FORMAT", ("plain", "json")),
+)

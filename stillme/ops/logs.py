@@ -6,6 +6,7 @@ import json
 import logging
 import os
 from datetime import UTC, datetime
+from typing import Any
 
 from stillme.ops.context import request_id, run_id
 
@@ -37,3 +38,24 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False)
+
+
+def logging_settings(level: str, form: str) -> dict[str, Any]:
+    """Django's LOGGING: everything to standard error, from `level` on, `form` "plain" or "json"."""
+    plain = "%(asctime)s %(levelname)s %(name)s [%(request_id)s %(run_id)s]: %(message)s"
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "filters": {"context": {"()": ContextFilter}},
+        "formatters": {"plain": {"format": plain}, "json": {"()": JsonFormatter}},
+        "handlers": {
+            "stderr": {
+                "class": "logging.StreamHandler",
+                "formatter": form,
+                "filters": ["context"],
+            }
+        },
+        "root": {"handlers": ["stderr"], "level": level},
+        # The pool logs every attempt to reach a server that is down; a command says it once.
+        "loggers": {"psycopg.pool": {"level": "ERROR"}},
+    }

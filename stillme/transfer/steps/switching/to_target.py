@@ -225,9 +225,8 @@ class ToTarget(Switch):
         """
         before: set[str] = set()
         for attempt in range(_ASKED):
-            sentences = [
-                s for live in self.follower.live.values() for s in self.tail.differing(live)
-            ]
+            open_files = self.follower.live.values()
+            sentences = [said for live in open_files for said in self.tail.differing(live)]
             if not sentences:
                 return
             settled = [sentence for sentence in sentences if sentence in before]
