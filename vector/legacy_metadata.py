@@ -1,4 +1,4 @@
-"""The metadata and the document of one item as ChromaDB's tables hold them, beside the target's.
+"""The metadata and the document of one item as ChromaDB's tables hold them, next to the target's.
 
 Chroma stores a value a row, `('topic', 'light')`, in one of four columns; the document is the value
 of a key of its own. Since 2026 lists have a table of their own, a row an element.

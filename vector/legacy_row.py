@@ -1,4 +1,4 @@
-"""An item or a collection as ChromaDB's own tables hold it, beside its target row.
+"""An item or a collection as ChromaDB's own tables hold it, next to its target row.
 
 Read live and read-only from `chroma.sqlite3`, by key: one item's rows, not the store. A vector is
 compared where the queue still has it; in a segment's binary files `verify_migration` reads it.

@@ -1,7 +1,7 @@
 """Which tables are on other nodes: a Citus cluster keeps only an empty shell of them here.
 
 A statement that names such a table goes whole to the node that has it, and cannot name a table of
-this node beside it; rows there carry the transaction ids of that node. Whoever needs either asks
+this node next to it; rows there carry the transaction ids of that node. Whoever needs either asks
 here and takes another road (docs/howto/run-and-scale.md has the list). Without Citus the answer
 costs one look into the catalog a minute.
 """

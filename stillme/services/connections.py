@@ -54,7 +54,7 @@ def connections_returned() -> Iterator[None]:
             if connection.alias not in open_before and _is_pooled(connection):
                 connection.close()
             elif connection.errors_occurred:
-                # A server that restarted: the next call connects anew.
+                # A server that restarted: the next call connects again.
                 connection.close_if_unusable_or_obsolete()
 
 

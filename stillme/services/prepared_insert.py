@@ -1,6 +1,6 @@
 """One row stored with an INSERT that is compiled once per model and columns.
 
-Django compiles the statement anew for every object; in a service that stores one row per call that
+Django compiles the statement again for every object; in a service that stores one row per call that
 took three quarters of the call's processor time (benchmarks/services_load.py). Values go through
 their fields as in `Model.save`, errors are Django's; signals are not sent, and a column that is
 not named gets the field's default, the database's default, or NULL.

@@ -1,6 +1,6 @@
 """Reads that are asked for all the time: prepared by the server, answered in binary.
 
-Django compiles a queryset anew for every call and parses every time in Python; of a page of fifty
+Django compiles a queryset again for every call and parses every time in Python; of a page of fifty
 rows that was nine tenths of the call (benchmarks/services_load.py). The statement is written over
 the names of a model's fields, so the model stays the definition.
 """

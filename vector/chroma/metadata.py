@@ -132,7 +132,7 @@ def _stored(source: Source, table: str, row_id: int, name: str) -> str:
 
 
 class _Lists:
-    """The list metadata of each entry, read beside the entries in the same order."""
+    """The list metadata of each entry, read next to the entries in the same order."""
 
     def __init__(self, source: Source, after: int, upto: int) -> None:
         self.source = source

@@ -75,7 +75,7 @@ def _copy_beside(folder: Path, target: Path) -> bool:
     """Copy database and segments; whether somebody wrote the database meanwhile."""
     database = folder / DATABASE
     # A store that cannot be read where it is (a writer died amid a transaction, a read-only
-    # folder) is read from a private copy; then no reader of ours makes a -wal beside it.
+    # folder) is read from a private copy; then no reader of ours makes a -wal next to it.
     log = _log_state(database)
     origin = open_legacy(database)
     try:

@@ -145,7 +145,7 @@ class Store:
                 vectors.close()
 
     def _vectors_for(self, collection: Collection, part: Part) -> Vectors:
-        """Looking where the vectors are is not done anew for every part."""
+        """Looking where the vectors are is not done again for every part."""
         if part == WHOLE:
             return self.vectors(collection)
         if self._kept is None or self._kept.collection.id != collection.id:

@@ -37,7 +37,7 @@ BATCH_ROWS = 10_000
 # A process needs a third of a second to look where the vectors are.
 PART_ROWS = 12_500
 # An index takes a row in milliseconds and is built at a fifth of one a row: where many are new it
-# is built anew. Should the import be broken off meanwhile, the next one builds it.
+# is built again. Should the import be broken off meanwhile, the next one builds it.
 GROWN_ROWS, GROWN_SHARE = 2_000, 0.25
 Record = chroma.Item | chroma.Problem
 

@@ -1,6 +1,6 @@
 """From an item of the store to a row of the target: loaded, repaired, or set aside.
 
-Metadata values that jsonb cannot hold are replaced and the original is kept whole beside the row;
+Metadata values that jsonb cannot hold are replaced and the original is kept whole next to the row;
 a document or id that PostgreSQL's text cannot hold sets the row aside.
 """
 
@@ -42,7 +42,7 @@ class Kept:
 
 @dataclass(slots=True)
 class Ready:
-    """A row for COPY and what is kept beside it."""
+    """A row for COPY and what is kept next to it."""
 
     key: str
     row: bytes

@@ -1,6 +1,6 @@
 """Collections that an earlier import left in the target and the store has no longer as they were.
 
-Chroma knows a collection by its UUID: one that was deleted and made anew under the same name is
+Chroma knows a collection by its UUID: one that was deleted and made again under the same name is
 another one, and StillMe does that when it resets its store. What was imported is told from what
 was made here by `created_at`, for which the legacy has nothing.
 """
@@ -85,7 +85,7 @@ def make_room(
             "confirmed it or --prune-share forbids it. Give --yes, and --prune-share 100."
         )
     items = remove(other, options, run_id)
-    what = f"The collection {name} was deleted and made anew in the vector store"
+    what = f"The collection {name} was deleted and made again in the vector store"
     return f"{what}: the {items:,} items of the earlier one were deleted here too."
 
 

@@ -94,7 +94,7 @@ def _copy(alias: str, relation: str, rows: Iterable[Ready]) -> int:
 
 
 def _forget_old(alias: str, table: str) -> None:
-    """Kept cells of staged rows are written anew; their quarantine entries are resolved."""
+    """Kept cells of staged rows are written again; their quarantine entries are resolved."""
     staged = f"SELECT s.embedding_id FROM {STAGE} AS s"
     execute(
         connections[alias],
@@ -111,7 +111,7 @@ def _forget_old(alias: str, table: str) -> None:
 
 
 def keep_cells(alias: str, table: str, run_id: int | None, rows: Sequence[Ready]) -> None:
-    """The originals of repaired cells, beside the rows."""
+    """The originals of repaired cells, next to the rows."""
     records = [
         KeptCell(
             run_id=run_id, file=FILE, table=table, key=row.key, column=kept.column, storage="text",

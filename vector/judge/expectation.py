@@ -51,7 +51,7 @@ def _bits(value: Any) -> tuple[str, Any]:
 
 
 def repair_reasons(stored: dict[str, Any]) -> set[str]:
-    """Why metadata cannot be held as it is; any of these may stand beside the kept original."""
+    """Why metadata cannot be held as it is; any of these may stand next to the kept original."""
     found = set()
     for key, value in stored.items():
         for each in [key, *(value if isinstance(value, list) else [value])]:

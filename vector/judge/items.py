@@ -152,7 +152,7 @@ class ItemJudge:
             self.proof.near_vectors += 1
 
     def _judge_kept(self, item: chroma.Item, kept: list[KeptCell], *, repaired: bool) -> None:
-        """A repaired cell has its original beside it, once and as it is; another cell has none."""
+        """A repaired cell has its original next to it, once and as it is; another cell has none."""
         self.proof.repaired += repaired
         stamp = item.created_at
         unreadable = stamp is not None and not expectation.expected_time(stamp)

@@ -1,4 +1,4 @@
-"""The parts of a large collection, judged by several processes beside each other.
+"""The parts of a large collection, judged by several processes in parallel.
 
 Each opens the copied store and a database session of its own; what they found is put together.
 """

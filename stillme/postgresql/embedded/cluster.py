@@ -222,7 +222,7 @@ def server_environment() -> dict[str, str]:
 
 
 def copy_programs(installed: Path, copy: Path) -> None:
-    """Copy the programs to where everybody can run them, with the libraries beside the package.
+    """Copy the programs to where everybody can run them, with the libraries next to the package.
 
     They find those by a path relative to themselves, so the copy keeps the wheel's layout.
     """

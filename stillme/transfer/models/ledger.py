@@ -186,7 +186,7 @@ class QuarantinedRow(models.Model):
 
 
 class KeptCell(models.Model):
-    """The original of a repaired cell: its storage class and bytes, beside the loaded row."""
+    """The original of a repaired cell: its storage class and bytes, next to the loaded row."""
 
     run = models.ForeignKey(Run, models.SET_NULL, null=True, related_name="kept_cells")
     file = models.TextField()

@@ -20,7 +20,7 @@ class DamagedCell(TransferError):
     def __init__(self, packed: Any) -> None:
         super().__init__(
             f"A record in quarantine was changed by hand and cannot be read ({repr(packed)[:60]}): "
-            "`manage.py import_sqlite --overwrite` writes it anew from the legacy file."
+            "`manage.py import_sqlite --overwrite` writes it again from the legacy file."
         )
 
 

@@ -69,7 +69,7 @@ def dropped_objects(alias: str, relation: str | None = None) -> list[DroppedObje
 def build_again(alias: str, dropped: DroppedObject, *, helped: bool = True) -> None:
     """Build one object as it was, and forget its record, in one transaction.
 
-    An index is `helped` by parallel workers of the server unless others are built beside it.
+    An index is `helped` by parallel workers of the server unless others are built next to it.
     Raises IntegrityError where rows do not keep a foreign key: it stays down and recorded.
     """
     connection = connections[alias]

@@ -15,7 +15,7 @@ _MANY = 1_000
 
 
 def renew_where_outgrown(alias: str, relation: str, rows: int) -> None:
-    """The same for a table beside the target's, once it holds twice the rows the planner knows of.
+    """The same for a table next to the target's, once it holds twice the rows the planner knows of.
 
     Without figures PostgreSQL reads all of the quarantine for every two thousand keys.
     """

@@ -79,7 +79,7 @@ def is_one_path(one: Path | str, other: Path | str) -> bool:
 def is_one_file(one: Path, other: Path) -> bool:
     """Whether both paths lead to one file, which has no second name.
 
-    SQLite keeps the journal beside the name a file was opened by: under two names, writers do not
+    SQLite keeps the journal next to the name a file was opened by: under two names, writers do not
     see each other's (https://www.sqlite.org/howtocorrupt.html, 2.4).
     """
     if is_one_path(one, other):

@@ -11,7 +11,7 @@ class Outcome:
 
     `conflicts` are keys that the target side changed after the import and that were left alone,
     `vanished` keys that were loaded once and are gone from the legacy; both hold at most
-    `MOST_KEYS` examples beside their counts.
+    `MOST_KEYS` examples in addition to their counts.
     """
 
     legacy_rows: int = 0

@@ -33,7 +33,7 @@ def inspection_markdown(result: Inspection) -> str:
     for file in result.files:
         parts += _file(file)
     if result.others:
-        parts.append("## Other SQLite files beside them")
+        parts.append("## Other SQLite files next to them")
         rows = [(other.name, f"{other.size:,}", other.what) for other in result.others]
         parts.append(markdown_table(("file", "bytes", "what"), rows))
     return "\n\n".join(parts) + "\n"

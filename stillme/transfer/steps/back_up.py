@@ -30,7 +30,7 @@ from stillme.transfer.sqlite.copying.room import ask_for_room
 from stillme.transfer.sqlite.copying.sparse import bytes_on_disk, copy_sparse, file_sha256
 
 _OF_SQLITE = ("-wal", "-shm", "-journal")
-# A folder that is there, and locked, while a backup is made beside it; a killed one leaves it.
+# A folder that is there, and locked, while a backup is made next to it; a killed one leaves it.
 _UNFINISHED = "backup"
 _MARK = f"{conf().prefix}-backup-"
 

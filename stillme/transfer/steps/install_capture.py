@@ -131,7 +131,7 @@ def _key_order(mapping: TableMapping) -> Probe:
     ok = mapping.key_is_in_order
     name = ", ".join(mapping.key_columns.names)
     note = (
-        f"declare {name} TEXT PRIMARY KEY, without a collation, by making the table anew; or do "
+        f"declare {name} TEXT PRIMARY KEY, without a collation, by making the table again; or do "
         "not follow: stop the writers, then import_sqlite"
     )
     return Probe("keys by their bytes", mapping.table, ok, "" if ok else note)

@@ -1,4 +1,4 @@
-// A button beside every key of a list or a row that copies it.
+// A button next to every key of a list or a row that copies it.
 document.addEventListener("DOMContentLoaded", () => {
   // On plain http beyond localhost a browser gives no clipboard: the older way by a selection is left.
   const select = (text) => {

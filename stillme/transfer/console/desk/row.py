@@ -27,7 +27,7 @@ _LINE = (
 
 
 def stored_row(row: QuarantinedRow) -> SafeString:
-    """Cell by cell; the one at fault is marked, an edit stands beside its original."""
+    """Cell by cell; the one at fault is marked, an edit stands next to its original."""
     return format_html(_TABLE, format_html_join("", _LINE, _lines(row)))
 
 

@@ -1,4 +1,4 @@
-"""The legacy row beside its target row: as stored, read live and read-only, differences marked."""
+"""The legacy row next to its target row: as stored, read live and read-only, differences marked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The table of a legacy row beside its target row: a line per cell, what differs is marked."""
+"""The table of a legacy row next to its target row: a line per cell, what differs is marked."""
 
 from __future__ import annotations
 

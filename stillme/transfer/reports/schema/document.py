@@ -30,7 +30,7 @@ _INTRODUCTION = """\
 Generated from the models by `{command}`; edit those, not this page. What becomes of each stored
 value is in [values.md](values.md).
 
-A legacy column goes to the target column named beside it. A column of a legacy file that is not
+A legacy column goes to the target column named next to it. A column of a legacy file that is not
 declared here goes to the target column of the same name if there is one, else into
 `legacy_extra`. A target column without a legacy column takes its default; a time stays NULL."""
 

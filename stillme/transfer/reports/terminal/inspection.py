@@ -135,7 +135,7 @@ def _outcome(console: Console, table: TableInspection) -> None:
 
 def _others(console: Console, result: Inspection) -> None:
     for other in result.others:
-        text = f"beside them: {other.name}, {other.size:,} bytes ({other.what}): not imported"
+        text = f"next to them: {other.name}, {other.size:,} bytes ({other.what}): not imported"
         _print(console, escape(text))
 
 

@@ -119,7 +119,7 @@ def _last_number(connection: sqlite3.Connection) -> int:
     try:
         row = connection.execute(f"SELECT max(sequence) FROM {CHANGE_TABLE}").fetchone()
     except sqlite3.OperationalError:
-        # Somebody made the table anew, without that column.
+        # Somebody made the table again, without that column.
         return 0
     return int(row[0] or 0)
 

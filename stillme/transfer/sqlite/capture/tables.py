@@ -121,5 +121,5 @@ def _explain_write(path: Path, error: sqlite3.Error) -> LegacyFileError:
             f"No permission to write {path}: capture and rollback need the file's owner."
         )
     if "full" in text:
-        return LegacyFileError(f"No space left beside {path}: free some and run again.")
+        return LegacyFileError(f"No space left next to {path}: free some and run again.")
     return explain(path, error)

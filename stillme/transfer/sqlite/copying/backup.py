@@ -161,7 +161,7 @@ def _by_bytes(source: Path, copy: Path) -> Copied:
 
 
 def _recover(copy: Path) -> None:
-    """Let SQLite apply or roll back what lies beside the copy, where the damage permits it."""
+    """Let SQLite apply or roll back what lies next to the copy, where the damage permits it."""
     try:
         connection = sqlite3.connect(copy, isolation_level=None)
         try:

@@ -62,7 +62,7 @@ class Soundness:
 
 
 def open_copy(path: Path) -> sqlite3.Connection:
-    """A copy that nobody writes: opened without leaving anything beside it."""
+    """A copy that nobody writes: opened without leaving anything next to it."""
     connection = sqlite3.connect(uri(path) + "&immutable=1", uri=True, isolation_level=None)
     # Damaged text must not stop the reading of a row.
     connection.text_factory = bytes

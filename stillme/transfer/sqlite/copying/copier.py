@@ -1,7 +1,7 @@
 """Copies a file and prints the SHA-256 of what it wrote: `python copier.py SOURCE COPY PARENT`.
 
 A program of its own, which needs the standard library only (`sqlite.snapshot` says why and starts
-it). The digest is made beside the copying, of the very bytes that are written. Exits with 1 where
+it). The digest is made while copying, of the very bytes that are written. Exits with 1 where
 the source cannot be read or the copy not be written, or when the process PARENT (its pid), which
 started it, has ended: nobody will use the copy then.
 
@@ -44,7 +44,7 @@ def copy_file(source: str, copy: str, parent: "int | None" = None) -> str:
 
 
 def copy_with_companions(source: str, copy: str, parent: "int | None" = None) -> bool:
-    """Copy a database and what lies beside it; False where a writer has it. Raises OSError."""
+    """Copy a database and what lies next to it; False where a writer has it. Raises OSError."""
     origin = os.open(source, os.O_RDONLY)
     try:
         if not _share(origin):

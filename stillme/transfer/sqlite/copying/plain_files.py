@@ -1,4 +1,4 @@
-"""What can be told of a SQLite file without SQLite, and which other ones lie beside it."""
+"""What can be told of a SQLite file without SQLite, and which other ones lie next to it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SUFFIXES = (".db", ".sqlite", ".sqlite3", ".db3")
 
 @dataclass(frozen=True, slots=True)
 class OtherFile:
-    """A SQLite file beside the legacy files that no legacy model describes."""
+    """A SQLite file next to the legacy files that no legacy model describes."""
 
     name: str
     size: int

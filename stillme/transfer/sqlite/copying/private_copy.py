@@ -32,7 +32,7 @@ def needs_private_copy(error: sqlite3.Error) -> bool:
 
 
 def copy_with_companions(source: Path, copy: Path, *, patience: float = 5.0) -> None:
-    """Copy a database and the `-journal` and `-wal` beside it, all of one moment.
+    """Copy a database and the `-journal` and `-wal` next to it, all of one moment.
 
     SQLite's read lock keeps a writer from rolling back, or writing to, the file meanwhile. Writers
     in WAL mode take other locks, so size, time and inode of each file are compared as well. Tries
@@ -58,12 +58,12 @@ def copy_with_companions(source: Path, copy: Path, *, patience: float = 5.0) -> 
 
 
 def bytes_with_companions(source: Path) -> int:
-    """The size of a database with what lies beside it."""
+    """The size of a database with what lies next to it."""
     return sum(size for _, size, _, _ in _seen(source.resolve()))
 
 
 def forget(copy: Path) -> None:
-    """Remove a copy and what was copied beside it."""
+    """Remove a copy and what was copied next to it."""
     for suffix in ("", *copier.COMPANIONS):
         copy.with_name(copy.name + suffix).unlink(missing_ok=True)
 
@@ -120,6 +120,6 @@ def _not_copied(source: Path, copy: Path, why: str) -> LegacyFileError:
     forget(copy)
     return LegacyFileError(
         f"{source} cannot be opened where it is, nor copied to {copy.parent} ({why}): give read "
-        "access to the file and what lies beside it (-journal, -wal), and room for the copy, then "
+        "access to the file and what lies next to it (-journal, -wal), and room for the copy, then "
         "run the same command again."
     )

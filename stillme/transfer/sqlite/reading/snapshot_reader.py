@@ -17,7 +17,7 @@ import apsw
 
 from stillme.transfer.sqlite.reading.connect import EXACT_DOUBLE, exact_double, uri
 
-# As many rows of LARGE_BYTES, with their documents beside them, are 17 MB.
+# As many rows of LARGE_BYTES, with their documents next to them, are 17 MB.
 FEW, LARGE_BYTES = 32, 256 << 10
 
 

@@ -198,13 +198,13 @@ class Follower:
     def decides_otherwise(self, name: str, found: Round) -> bool:
         """Whether, with this round, rows mean something else that nobody wrote to."""
         live, watch = self.live[name], self._watches[name]
-        # Where the schema has changed, the file was read anew on the way.
+        # Where the schema has changed, the file was read again on the way.
         if watch.decisions.means_the_same(live.decisions):
             if not watch.may_change(found):
                 return False
             decisions = live.decide()
             if watch.decisions.means_the_same(decisions):
-                # Counted anew: the next rounds need not be asked about again.
+                # They are counted now: the next rounds need not be asked about them again.
                 self._watches[name] = DecisionWatch(decisions, live.mappings)
                 return False
         return True

@@ -16,6 +16,7 @@ The judge (`verify/kinds`) has classes of its own for the same kinds and uses no
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -73,7 +74,7 @@ class RowContext:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """What the SQL of a column's common values depends on beside the column.
+    """What the SQL of a column's common values depends on besides the column.
 
     `parents` maps each declared parent table to where it was found (None where it was not).
     """
@@ -92,7 +93,7 @@ class Rendered:
     lost: str = ""
 
 
-class KindLoader(Generic[K]):
+class KindLoader(ABC, Generic[K]):
     """What the loader does with the values of one kind. The defaults are those of a plain value:
     SQLite prints it as PostgreSQL reads it, and stores what PostgreSQL's driver returns."""
 
@@ -116,9 +117,9 @@ class KindLoader(Generic[K]):
         """SQL for what `common_test` leaves to PostgreSQL, which refuses it; "" for nothing."""
         return ""
 
+    @abstractmethod
     def convert(self, storage: str, raw: Raw, row: RowContext) -> Cell:
         """What becomes of a stored value that is not NULL; text is bytes. Raises Refused."""
-        raise NotImplementedError
 
     def read_target(self, name: str) -> str:
         """SQL that reads a (quoted, qualified) target column in a form Python can take whole."""
@@ -148,7 +149,7 @@ def shape_test(column: MappedColumn, shape: str) -> str:
 
 
 def text_cell(column: MappedColumn) -> tuple[str, ...]:
-    """A quoted cell, NULL for NULL; what is never NULL is copied once, with the quotes beside it.
+    """A quoted cell, NULL for NULL; what is never NULL is copied once, with the quotes next to it.
 
     Texts that hold the quote are told apart by the predicate or by the stream.
     """

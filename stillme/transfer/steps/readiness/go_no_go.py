@@ -241,7 +241,7 @@ def _disk(files: Sequence[LegacyFile]) -> list[Line]:
     for folder in sorted({file.path.parent for file in files}):
         size = sum(f.path.stat().st_size for f in files if f.path.parent == folder)
         free = shutil.disk_usage(folder).free
-        text = f"{free / 2**30:,.1f} GiB free beside the files"
+        text = f"{free / 2**30:,.1f} GiB free next to the files"
         if free < size * 2:
             advice = "free some: the way back needs room for a journal of the files"
             lines.append(Line(RED, "disk", text, advice))

@@ -1,4 +1,4 @@
-"""What goes beside the rows, as small as it gets: it may come of every row of a range."""
+"""Quarantined rows and kept originals of a range, packed small: every row may need one."""
 
 from __future__ import annotations
 

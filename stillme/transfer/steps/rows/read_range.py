@@ -15,7 +15,7 @@ from stillme.transfer.steps.rows.table_source import TableSource
 _ROWIDS_AT_ONCE = 500
 # A range of 50,000 usual rows is 22 MB. The others are larger in memory than in the file.
 _KEPT_BYTES, _KEPT_OTHERS = 32_000_000, 12_000_000
-# What Python needs for a raw row and for each of its cells beside the values.
+# What Python needs for a raw row and for each of its cells in addition to the values.
 _ROW_BYTES, _CELL_BYTES = 200, 110
 
 

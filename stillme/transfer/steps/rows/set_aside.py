@@ -1,4 +1,4 @@
-"""Writing what a loaded row leaves beside it: quarantined rows and kept cells."""
+"""Writing what a loaded row leaves next to it: quarantined rows and kept cells."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def key_as_text(mapping: TableMapping, row: RawRow) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """The original of one cell, to be kept beside the loaded row."""
+    """The original of one cell, to be kept next to the loaded row."""
 
     column: str
     storage: str

@@ -15,6 +15,7 @@ The loader (`steps/kinds`) has classes of its own for the same kinds; none of th
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 
@@ -29,7 +30,7 @@ from stillme.transfer.verify.kinds.local_clock import LocalClock
 K = TypeVar("K", bound=Kind)
 # A legacy cell: storage class and value, text as bytes.
 Stored = tuple[str, Raw]
-# Stands in a line for a value that is compared beside it.
+# Stands in a line for a value that is compared apart from it.
 MARK = "v"
 
 
@@ -64,7 +65,7 @@ class Surroundings:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """What a plain value depends on beside its column. `parents` maps a parent table to an SQL
+    """What a plain value depends on besides its column. `parents` maps a parent table to an SQL
     test with ``{}`` for the referring column."""
 
     mapping: TableMapping
@@ -72,21 +73,24 @@ class Table:
     parents: dict[str, str]
 
 
-class KindJudge(Generic[K]):
-    """The judge's reading of one kind. The defaults are those of a number: both databases print it
-    alike, and the driver returns what is compared."""
+class KindJudge(ABC, Generic[K]):
+    """The judge's reading of one kind.
+
+    The defaults are those of a number: both databases print it in the same way, and the driver
+    returns what is compared.
+    """
 
     # Whether `expect` decides about binary data; else its row must be set aside.
     decides_blobs: ClassVar[bool] = False
-    # A plain line may hold a mark only: then its 64 bits, or its document, are compared beside it.
-    beside: ClassVar[Literal["", "bits", "document"]] = ""
+    # A plain line may hold only a mark: then the 64 bits, or the document, are compared apart.
+    compared_apart: ClassVar[Literal["", "bits", "document"]] = ""
 
     def __init__(self, kind: K) -> None:
         self.kind = kind
 
+    @abstractmethod
     def expect(self, storage: str, raw: Raw, around: Surroundings) -> Expected:
         """The expectation for a value that is not NULL. Raises MustBeSetAside."""
-        raise NotImplementedError
 
     def plain_test(self, column: MappedColumn, table: Table) -> str:
         """SQL of the legacy side: the value is plain, so that its line says all of it."""

@@ -28,7 +28,7 @@ from stillme.transfer.verify.kinds.local_clock import LocalClock
 class JsonJudge(KindJudge[kinds.Json]):
     """A document."""
 
-    beside = "document"
+    compared_apart = "document"
 
     def expect(self, storage: str, raw: Raw, around: Surroundings) -> Expected:
         """The tree of the document, mended where docs/reference/values.md says so."""
@@ -43,7 +43,7 @@ class JsonJudge(KindJudge[kinds.Json]):
         return Expected(tree, kept)
 
     def legacy_piece(self, column: MappedColumn, table: Table) -> str:
-        """A mark: the document is compared beside the line."""
+        """A mark: the document is compared apart from the line."""
         return f"iif({quoted(column.legacy)} IS NULL, '-', '{MARK}')"
 
     def target_piece(self, name: str) -> str:

@@ -66,7 +66,7 @@ class RealJudge(KindJudge[kinds.Real]):
     """A double. Its bits tell -0.0 from 0.0."""
 
     decides_blobs = True
-    beside = "bits"
+    compared_apart = "bits"
 
     def expect(self, storage: str, raw: Raw, around: Surroundings) -> Expected:
         """The 64 bits of the double that is meant."""
@@ -86,7 +86,7 @@ class RealJudge(KindJudge[kinds.Real]):
         raise MustBeSetAside("not_a_number")
 
     def legacy_piece(self, column: MappedColumn, table: Table) -> str:
-        """A mark: the bits are compared beside the line."""
+        """A mark: the bits are compared apart from the line."""
         return f"iif({quoted(column.legacy)} IS NULL, '-', '{MARK}')"
 
     def target_piece(self, name: str) -> str:

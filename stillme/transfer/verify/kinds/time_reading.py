@@ -1,7 +1,7 @@
 """The judge's reading of a stored time: microseconds since 1970, in UTC.
 
 Written without the loader's reading (law 3): the text is taken apart by position, the number is an
-exact fraction. What a local time (``2025-11-20T10:11:12``) depends on beside its text is in
+exact fraction. What a local time (``2025-11-20T10:11:12``) depends on besides its text is in
 `Surroundings`.
 """
 

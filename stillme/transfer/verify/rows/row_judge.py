@@ -26,7 +26,6 @@ from stillme.transfer.models import KeptCell, QuarantinedRow
 from stillme.transfer.plumbing.stored_cells import unpack_record
 from stillme.transfer.records.guessed_times import REASON
 from stillme.transfer.verify.kinds import judge_of
-from stillme.transfer.verify.kinds.base import KindJudge
 from stillme.transfer.verify.kinds.cell_comparison import same_kept, show
 from stillme.transfer.verify.kinds.local_clock import LocalClock
 from stillme.transfer.verify.result import TableProof
@@ -38,7 +37,7 @@ from stillme.transfer.verify.sides.target_table import TargetSide
 
 NEVER_HAD = "the legacy file has nothing for this column: set it back by hand"
 # For target columns of a rule or a default, which are compared as text.
-_UNDECLARED = KindJudge(kinds.Text())
+_UNDECLARED = judge_of(kinds.Text())
 _ASIDE = FindingKind.QUARANTINE_KEPT_ROW
 _AT_ONCE = 500
 _BYTES_AT_ONCE = 4_000_000

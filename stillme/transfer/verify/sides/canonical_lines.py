@@ -85,7 +85,7 @@ def _without_legacy(mapping: TableMapping) -> tuple[Unfilled, ...]:
 
 def _beside(mapping: TableMapping, what: str) -> list[MappedColumn]:
     """The columns of which the line holds a mark only."""
-    return [c for c in mapping.columns if judge_of(c.kind).beside == what]
+    return [c for c in mapping.columns if judge_of(c.kind).compared_apart == what]
 
 
 def _both_reals(column: MappedColumn) -> tuple[str, str]:

@@ -138,7 +138,7 @@ def _problem_of(sequence: _Sequence, error: DatabaseError) -> str:
     """What a refused insert says; "" where it refuses the copy, not every row that may come."""
     cause = error.__cause__
     if isinstance(cause, psycopg.errors.UniqueViolation):
-        # A copy may repeat what is unique beside the key.
+        # A copy may repeat what is unique besides the key.
         detail = cause.diag.message_detail or ""
         return "an id that is taken" if detail.startswith(f"Key ({sequence.column})=") else ""
     if isinstance(cause, psycopg.errors.SequenceGeneratorLimitExceeded):
