@@ -67,7 +67,7 @@ def _doubles() -> list[CheckMessage]:
 
 def _problems(model: type[LegacyModel]) -> list[CheckMessage]:
     target = model.target_model()
-    names = {field.column for field in target._meta.concrete_fields}
+    names = {field.column for field in target._meta.local_concrete_fields}
     tables = {m._meta.db_table for m in legacy_models(model.legacy.file)}
     problems: list[CheckMessage] = []
     for column in model.columns():

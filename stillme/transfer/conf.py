@@ -11,13 +11,15 @@ entry has a default; docs/reference/settings.md lists them.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
+
+from stillme.transfer.kinds import Kind
 
 VIEW, DECIDE, CORRECT = "view", "decide", "correct"
 _PREFIX = re.compile(r"[a-z][a-z_]{0,15}")
@@ -46,6 +48,10 @@ class TransferSettings:
     while a file is captured. `groups` are the staff groups that `migrate` makes, with what each may
     do (view, decide, correct). `paths` says how an operator sets a file's path. `data_dir` is
     looked through for other SQLite files, `other_files` describes those that are known.
+
+    Where the project's own models are the mapping, `leave_out` names models (``shop.Product``) and
+    apps (``sessions``) that stay behind, and `fields` says of field classes of others
+    (``shop.fields.MoneyField``) what their values mean.
     """
 
     files: Mapping[str, FileSettings] = field(default_factory=dict)
@@ -62,6 +68,8 @@ class TransferSettings:
     paths: str = 'TRANSFER["FILES"]'
     data_dir: Path | None = None
     other_files: Mapping[str, str] = field(default_factory=dict)
+    leave_out: tuple[str, ...] = ()
+    fields: Mapping[str, Kind | Callable[[Any], Kind]] = field(default_factory=dict)
     backup_dir: Path | None = None
 
     @property

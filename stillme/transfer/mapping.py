@@ -168,7 +168,7 @@ def map_table(model: type[LegacyModel], schema: FoundSchema) -> TableMapping | N
 
 def holds_extra(target: type[models.Model]) -> bool:
     """Whether a target has the column that keeps undeclared legacy columns."""
-    return any(field.column == EXTRA_COLUMN for field in target._meta.concrete_fields)
+    return any(field.column == EXTRA_COLUMN for field in target._meta.local_concrete_fields)
 
 
 def _is_key(column: MappedColumn) -> bool:
@@ -205,7 +205,7 @@ def _place(
     model: type[LegacyModel], table: FoundTable, target: type[models.Model]
 ) -> tuple[list[MappedColumn], list[str]]:
     """Give every found column its target; declared names first, so that they win."""
-    fields = {f.column: f for f in target._meta.concrete_fields if f.column}
+    fields = {f.column: f for f in target._meta.local_concrete_fields if f.column}
     placed: list[MappedColumn] = []
     taken: set[str] = set()
     found = {folded(c.name): c.name for c in table.columns}
@@ -244,7 +244,7 @@ def _kind_of_target(model: type[LegacyModel], name: str, field: models.Field) ->
 
 
 def _left_over(target: type[models.Model], taken: set[str]) -> list[models.Field]:  # type: ignore[type-arg]
-    return [f for f in target._meta.concrete_fields if f.column not in taken | {EXTRA_COLUMN}]
+    return [f for f in target._meta.local_concrete_fields if f.column not in taken | {EXTRA_COLUMN}]
 
 
 def _unfilled(field: models.Field) -> Unfilled | None:  # type: ignore[type-arg]

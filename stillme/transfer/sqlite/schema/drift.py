@@ -60,7 +60,7 @@ def find_drift(file: str, models: Sequence[type[LegacyModel]], schema: FoundSche
 
 def _columns(file: str, model: type[LegacyModel], table: FoundTable) -> Iterator[Drift]:
     declared = {folded(str(c.column)): c for c in model.columns()}
-    targets = {c.column for c in model.target_model()._meta.concrete_fields}
+    targets = {c.column for c in model.target_model()._meta.local_concrete_fields}
     # A target may do without the column that keeps what nobody declared.
     lost = "goes to legacy_extra" if EXTRA_COLUMN in targets else "is not carried"
     for column in model.columns():
