@@ -134,13 +134,14 @@ def map_table(model: type[LegacyModel], schema: FoundSchema) -> TableMapping | N
     target = model.target_model()
     placed, undeclared = _place(model, table, target)
     keeps = holds_extra(target)
-    columns = tuple(sorted(placed, key=lambda c: not _is_key(c)))
+    key_names = {column.target_name for column in model.columns() if column.is_key}
+    columns = tuple(sorted(placed, key=lambda c: c.target not in key_names))
     taken = {c.target for c in columns}
     derived = tuple(
         (name, rule) for name, rule in model.legacy.derived.items() if name not in taken
     )
     left = _left_over(target, taken | {name for name, _ in derived})
-    keys = KeyColumns(tuple(c for c in columns if _is_key(c)))
+    keys = KeyColumns(tuple(c for c in columns if c.target in key_names))
     schema_name, target_table = split_table(target._meta.db_table)
     return TableMapping(
         file=model.legacy.file,
@@ -169,10 +170,6 @@ def map_table(model: type[LegacyModel], schema: FoundSchema) -> TableMapping | N
 def holds_extra(target: type[models.Model]) -> bool:
     """Whether a target has the column that keeps undeclared legacy columns."""
     return any(field.column == EXTRA_COLUMN for field in target._meta.local_concrete_fields)
-
-
-def _is_key(column: MappedColumn) -> bool:
-    return column.kind.is_key
 
 
 def _is_unique(table: FoundTable, keys: KeyColumns) -> bool:

@@ -61,7 +61,8 @@ class TableSource:
             )
             if isinstance(self.stream, SnapshotRows):
                 self.stream.keep_keys(excluded, keys)
-        return ParentTable(mapping.table, mapping.key_columns.names[0], excluded)
+        key = mapping.key_columns.names[0]
+        return ParentTable(mapping.table, key, excluded, mapping.key_is_rowid)
 
     def close(self) -> None:
         """Close what reads."""

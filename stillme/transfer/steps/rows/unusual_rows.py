@@ -124,7 +124,7 @@ class CarefulLoader:
         unit, earlier = self._units.get(column.legacy), self._earlier(column, row)
         context = RowContext(self._clock, row.row_offset, unit, earlier)
         cell = convert(column.kind, column.required, storage, raw, context)
-        if column.kind.is_key and row.repeated:
+        if row.repeated and column in self._mapping.key_columns.columns:
             raise Refused("duplicate_key", f"An earlier row has the key {cell.text}.")
         if column.legacy in row.orphaned and storage != "null":
             parent = getattr(column.kind, "parent", "the parent table")

@@ -84,7 +84,7 @@ class Oracle:
                 raise MustBeSetAside(raw.fault)
             return Expected(raw)
         cell = expect(column.kind, column.required, storage, raw, around)
-        if row.is_repeat and column.kind.is_key:
+        if row.is_repeat and column in self._mapping.key_columns.columns:
             raise MustBeSetAside("duplicate_key")
         if column.legacy in row.lost_parents and storage != "null":
             raise MustBeSetAside("missing_parent")
