@@ -52,11 +52,12 @@ def _integer(field: Field) -> Kind:
 
 
 def _moment(field: Field) -> Kind:
-    return kinds.Moment(settings.USE_TZ, settings.TIME_ZONE)
+    # An aware time is stored in UTC, a naive one is of the project's own zone.
+    return kinds.Moment(settings.USE_TZ, "UTC" if settings.USE_TZ else settings.TIME_ZONE)
 
 
 def _limited_text(field: Field) -> Kind:
-    return kinds.Text()
+    return kinds.Text(max_length=field.max_length)
 
 
 _RULES: dict[type, Rule] = {

@@ -118,16 +118,22 @@ def _declaration(field: Any) -> str:
 
 
 def _key(field: Any) -> Kind:
-    if field.is_relation:
-        return _value(field)
-    kind = kind_of(field)
-    return kinds.Key() if isinstance(kind, kinds.Integer) else kinds.TextKey()
+    """The kind of a primary key: integers and texts are keys of their own kinds."""
+    kind = _value(field)
+    if isinstance(kind, kinds.Integer):
+        return kinds.Key()
+    return kinds.TextKey() if isinstance(kind, kinds.Text) else kind
 
 
 def _value(field: Any) -> Kind:
     if not field.is_relation:
         return kind_of(field)
-    parent, target = field.remote_field.model, field.target_field
-    if not field.db_constraint:
+    target = field.target_field
+    if not vars(field)["db_constraint"]:
         return _value(target)
-    return kinds.Reference(legacy_table(parent))
+    if not target.primary_key:
+        raise UnknownField(
+            f"{field.model._meta.label}.{field.name} refers to {target.model._meta.label}."
+            f"{target.name}, which is not the primary key: leave both models out"
+        )
+    return kinds.Reference(legacy_table(target.model), _key(target))
