@@ -11,6 +11,7 @@ from django.db import models
 
 from stillme.transfer.kinds import Reference, Timestamp
 from stillme.transfer.legacy import LegacyModel
+from stillme.transfer.project.models import problems
 from stillme.transfer.registry import circle, circle_sentence, legacy_models, registered
 
 
@@ -23,9 +24,14 @@ def mappings_have_targets(
     Where references go in a circle, or two models mean one table or one target, that is said alone:
     nothing else can be asked then.
     """
-    if alone := _circles() or _doubles():
+    if alone := _own_models() or _circles() or _doubles():
         return alone
     return [p for model in legacy_models() for p in (*_problems(model), *_orders(model))]
+
+
+def _own_models() -> list[CheckMessage]:
+    """What keeps the project's own models from being the mapping."""
+    return [Error(f"{sentence}.", id="transfer.E007") for sentence in problems]
 
 
 def _circles() -> list[CheckMessage]:

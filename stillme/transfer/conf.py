@@ -11,15 +11,13 @@ entry has a default; docs/reference/settings.md lists them.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
-
-from stillme.transfer.kinds import Kind
 
 VIEW, DECIDE, CORRECT = "view", "decide", "correct"
 _PREFIX = re.compile(r"[a-z][a-z_]{0,15}")
@@ -69,7 +67,7 @@ class TransferSettings:
     data_dir: Path | None = None
     other_files: Mapping[str, str] = field(default_factory=dict)
     leave_out: tuple[str, ...] = ()
-    fields: Mapping[str, Kind | Callable[[Any], Kind]] = field(default_factory=dict)
+    fields: Mapping[str, Any] = field(default_factory=dict)
     backup_dir: Path | None = None
 
     @property

@@ -16,23 +16,31 @@ from django.db.backends.sqlite3.base import DatabaseWrapper
 
 from stillme.transfer import kinds
 from stillme.transfer.conf import conf
+from stillme.transfer.errors import TransferError
 from stillme.transfer.kinds import Kind
 from stillme.transfer.legacy import Column, LegacyModel
 from stillme.transfer.project.fields import UnknownField, kind_of
 from stillme.transfer.registry import legacy_files, registered
 
 ENGINE = "transfer"
+# Where Django records which migrations were applied.
+APPLIED = "django_migrations"
 Model = type[models.Model]
 # It is asked for the types that Django gives its columns, and never opened.
 _SQLITE = DatabaseWrapper({"NAME": ":memory:", "OPTIONS": {}}, "transfer_types")
 
 # What keeps the mapping from being complete, as sentences: for the system checks and the commands.
 problems: list[str] = []
+_built: set[str] = set()
+
+
+def built_file() -> str | None:
+    """The file that has the project's own models, if one has."""
+    return next(iter(_built), None)
 
 
 def build() -> None:
     """Build the legacy models of the file that nobody declared any for."""
-    problems.clear()
     declared = {model.legacy.file for model in registered()}
     files = [file.name for file in legacy_files() if file.name not in declared]
     if len(files) > 1:
@@ -41,8 +49,35 @@ def build() -> None:
             f"({', '.join(files)}): one file can have the project's own models"
         )
     elif files:
-        for model in carried_models():
+        _built.add(files[0])
+        carried = carried_models()
+        problems.extend(_unknown_names())
+        for model in carried:
             _build(model, files[0])
+        problems.extend(_left_parents(carried))
+
+
+def decision_about(file: str, table: str) -> str:
+    """The project's own reason to leave a table of its file behind; "" where it has none."""
+    if file != built_file():
+        return ""
+    if table == APPLIED:
+        return "Django's record of migrations: the target has its own, and the two were compared"
+    left = [m for m in project_models() if legacy_table(m) == table and is_left_out(m)]
+    return f'TRANSFER["LEAVE_OUT"] leaves {left[0]._meta.label} out' if left else ""
+
+
+def unmanaged(table: str) -> str:
+    """The label of the model that has the table and leaves it to somebody else, or ""."""
+    found = [m for m in apps.get_models() if not m._meta.managed and legacy_table(m) == table]
+    return found[0]._meta.label if found else ""
+
+
+def require_complete() -> None:
+    """Raises TransferError, with the first sentence, where the mapping has problems."""
+    if problems:
+        more = f" ({len(problems) - 1} more: `manage.py check`)" if len(problems) > 1 else ""
+        raise TransferError(f"{problems[0]}.{more}")
 
 
 def carried_models() -> list[Model]:
@@ -66,8 +101,11 @@ def project_models() -> list[Model]:
 
 def is_left_out(model: Model) -> bool:
     """Whether TRANSFER["LEAVE_OUT"] names the model or its app."""
-    names = {name.lower() for name in conf().leave_out}
-    return bool({model._meta.label_lower, model._meta.app_label.lower()} & names)
+    return bool(_names(model) & {name.lower() for name in conf().leave_out})
+
+
+def _names(model: Model) -> set[str]:
+    return {model._meta.label_lower, model._meta.app_label.lower()}
 
 
 def legacy_table(model: Model) -> str:
@@ -103,6 +141,42 @@ def _build(model: Model, file: str) -> None:
             **columns,
         },
     )
+
+
+def _unknown_names() -> list[str]:
+    known = {name for m in apps.get_models(include_auto_created=True) for name in _names(m)}
+    return [
+        f'TRANSFER["LEAVE_OUT"] names {name!r}, which is no model and no app of the project'
+        for name in conf().leave_out
+        if name.lower() not in known | {config.label.lower() for config in apps.get_app_configs()}
+    ]
+
+
+def _left_parents(carried: list[Model]) -> list[str]:
+    """References to rows that stay behind."""
+    return [
+        f"{model._meta.label}.{field.name} refers to {parent._meta.label}, which is not carried "
+        f'({_why_not(parent)}): name {model._meta.label} in TRANSFER["LEAVE_OUT"], too'
+        for model in carried
+        for field, parent in _parents(model)
+        if parent not in carried
+    ]
+
+
+def _parents(model: Model) -> list[tuple[Any, Model]]:
+    """The fields of a model that PostgreSQL holds to a parent row, and the parent."""
+    fields: list[Any] = list(model._meta.local_concrete_fields)
+    return [
+        (field, field.target_field.model)
+        for field in fields
+        if field.is_relation and vars(field)["db_constraint"]
+    ]
+
+
+def _why_not(model: Model) -> str:
+    if is_left_out(model):
+        return "it is left out"
+    return "managed = False" if not model._meta.managed else "it has no table here"
 
 
 def _attribute(field: Any) -> str:

@@ -117,7 +117,7 @@ def _with_parents(targets: Sequence[type[Model]]) -> list[type[Model]]:
     for model in needed:
         for relation in model._meta.local_many_to_many:
             through = relation.remote_field.through
-            if through._meta.auto_created and through not in needed:
+            if through is not None and through._meta.auto_created and through not in needed:
                 needed.append(through)
         for field in model._meta.local_fields:
             if isinstance(field, django_models.ForeignKey):
