@@ -33,8 +33,9 @@ def kind_of(field: Field) -> Kind:
     """The kind of a field that is no relation. Raises UnknownField."""
     given = conf().fields
     for ancestor in type(field).__mro__:
-        if (rule := given.get(f"{ancestor.__module__}.{ancestor.__qualname__}")) is not None:
-            return rule if isinstance(rule, Kind) else rule(field)
+        name = f"{ancestor.__module__}.{ancestor.__qualname__}"
+        if name in given:
+            return _given(name, given[name], field)
         if ancestor in _RULES:
             return _RULES[ancestor](field)
         if "db_type" in vars(ancestor):
@@ -44,6 +45,17 @@ def kind_of(field: Field) -> Kind:
         f"{field.model._meta.label}.{field.name} is a {name}, whose values nobody here knows: say "
         f'what they are in TRANSFER["FIELDS"][{name!r}], or name {field.model._meta.label} in '
         'TRANSFER["LEAVE_OUT"]'
+    )
+
+
+def _given(name: str, rule: Any, field: Field) -> Kind:
+    """What the setting says. Raises UnknownField where it says no kind."""
+    kind = rule if isinstance(rule, Kind) or not callable(rule) else rule(field)
+    if isinstance(kind, Kind):
+        return kind
+    raise UnknownField(
+        f'TRANSFER["FIELDS"][{name!r}] says {kind!r}: give a kind of stillme.transfer.kinds, or a '
+        "function that takes the field and returns one"
     )
 
 

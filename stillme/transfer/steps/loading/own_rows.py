@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from django.apps import apps
-from django.db import connections, models, transaction
+from django.db import connections, transaction
 
 from stillme.transfer.errors import TargetError
 from stillme.transfer.mapping import split_table
@@ -41,27 +41,23 @@ def clear_own_rows(alias: str, snapshots: Iterable[Snapshot]) -> list[str]:
     notices = []
     with transaction.atomic(using=alias, durable=True):
         for label in chosen:
-            relation = _relation(apps.get_model(label))
-            _refuse_referred(alias, relation)
+            table = apps.get_model(label)._meta.db_table
+            relation = ".".join(map(quoted, split_table(table)))
+            _refuse_referred(alias, table, relation)
             if count := execute(connections[alias], f"DELETE FROM {relation}", []):
-                notices.append(
-                    f"{label}: {count} rows that `migrate` had made gave way to the file's."
-                )
+                rows = "1 row" if count == 1 else f"{count} rows"
+                notices.append(f"{rows} of {label} that `migrate` had made gave way to the file's.")
     return notices
 
 
-def _refuse_referred(alias: str, relation: str) -> None:
+def _refuse_referred(alias: str, name: str, relation: str) -> None:
     connection = connections[alias]
     for table, column in fetch_all(connection, _REFERRING, [relation]):
         referring = f"SELECT count(*) FROM {table} WHERE {quoted(column)} IS NOT NULL"
         count = fetch_all(connection, referring)[0][0]
         if count:
             raise TargetError(
-                f"{count} rows of {table} in PostgreSQL refer to rows of {relation} that `migrate` "
-                f"made, and the file's are to take their place: delete those {count} rows, or "
-                "begin with an empty database."
+                f"{count} rows of {table} in PostgreSQL refer to rows of {name} that `migrate` "
+                "made, and the file's are to take their place: delete those "
+                f"{count} rows of {table}, or begin with an empty database."
             )
-
-
-def _relation(model: type[models.Model]) -> str:
-    return ".".join(map(quoted, split_table(model._meta.db_table)))
