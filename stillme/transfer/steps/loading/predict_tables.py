@@ -40,7 +40,7 @@ def predict_tables(
 
     `edited` gives the keys of bad rows that are in the target all the same.
     """
-    aside: dict[TableId, tuple[int, ...]] = {}
+    aside: dict[TableId, tuple[int | str, ...]] = {}
     for planned in tables:
         began, file = time.monotonic(), planned.identity.file
         known = {name: aside.get(TableId(file, name), ()) for name in planned.job.parents}

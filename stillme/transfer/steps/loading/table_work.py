@@ -9,7 +9,7 @@ from django.db import IntegrityError, connections
 
 from stillme.transfer.errors import TransferError
 from stillme.transfer.identity import TableId
-from stillme.transfer.keys import bound_from_json, whole_key
+from stillme.transfer.keys import bound_from_json
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import Chunk, DroppedObject, QuarantinedRow
 from stillme.transfer.postgresql import objects
@@ -84,7 +84,7 @@ def _is_empty(alias: str, relation: str) -> bool:
     return not fetch_all(connections[alias], f"SELECT 1 FROM {relation} LIMIT 1")
 
 
-def set_aside_parents(alias: str, job: TableJob) -> dict[str, tuple[int, ...]]:
+def set_aside_parents(alias: str, job: TableJob) -> dict[str, tuple[int | str, ...]]:
     """Parent table -> keys of its rows that are in quarantine, or will be: of the table itself."""
     mapping = job.mapping
     found = {
@@ -98,13 +98,17 @@ def set_aside_parents(alias: str, job: TableJob) -> dict[str, tuple[int, ...]]:
     return set_aside_of_itself(job, keys_of_edited_rows(alias, mapping))
 
 
-def _set_aside_keys(alias: str, table: TableId, mapping: TableMapping | None) -> tuple[int, ...]:
+def _set_aside_keys(
+    alias: str, table: TableId, mapping: TableMapping | None
+) -> tuple[int | str, ...]:
+    if mapping is None or not mapping.key_columns.is_single:
+        return ()
     rows = table.of(QuarantinedRow.objects.using(alias))
-    if mapping is not None:
-        rows = rows.exclude(reason__in=keys_not_taken(mapping))
+    rows = rows.exclude(reason__in=keys_not_taken(mapping))
+    # A blob that reads like a text key is no key.
+    rows = rows.exclude(reason="blob", column=mapping.key_columns.names[0])
     keys = rows.exclude(status=QuarantinedRow.Status.REPAIRED).values_list("key", flat=True)
-    whole = (whole_key(key) for key in keys if key is not None)
-    return tuple(sorted(key for key in whole if key is not None))
+    return mapping.key_columns.referred(keys)
 
 
 def finish_table(

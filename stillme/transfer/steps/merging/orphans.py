@@ -7,7 +7,7 @@ cycle 3 comes back.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from django.db import connections
@@ -55,7 +55,8 @@ def _take_out(alias: str, source: Source, merged: Merged, find_raw: FindRaw) -> 
         some = True
         orphans = fetch_all(
             connections[alias],
-            f"DELETE FROM {STAGE} WHERE {name} = ANY(%s) RETURNING {keys.target()}",
+            f"DELETE FROM {STAGE} WHERE {name} = ANY(%s::{parent.key_columns.columns[0].array}) "
+            f"RETURNING {keys.target()}",
             [lost],
         )
         for raw in find_raw(Key.of(*row) for row in orphans):
@@ -72,23 +73,27 @@ def _references(source: Source) -> Iterator[tuple[MappedColumn, TableMapping]]:
     """References whose parent table is there; without it the row was set aside before."""
     for column, table in source.job.mapping.references():
         parent = source.job.parents[table]
-        if parent is not None and parent.key_columns.is_whole:
+        if parent is not None and parent.key_columns.is_single:
             yield column, parent
 
 
-def _absent(alias: str, mapping: TableMapping, parent: TableMapping, keys: list[int]) -> list[int]:
+def _absent(
+    alias: str, mapping: TableMapping, parent: TableMapping, keys: Sequence[int | str]
+) -> list[int | str]:
     """Those of the keys that the parent table does not have in the target.
 
     Where the table refers to itself, the staged rows count as present.
     """
     if not keys:
         return []
+    among, values = parent.key_columns.target_among([(key,) for key in keys])
     key = parent.key_columns.target()
-    query = f"SELECT {key} FROM {parent.relation} WHERE {key} = ANY(%s)"
-    present = {row[0] for row in fetch_all(connections[alias], query, [keys])}
-    if parent.identity == mapping.identity:
-        query = f"SELECT {key} FROM {STAGE} WHERE {key} = ANY(%s)"
-        present |= {row[0] for row in fetch_all(connections[alias], query, [keys])}
+    tables = [parent.relation] + [STAGE] * (parent.identity == mapping.identity)
+    present = {
+        row[0]
+        for table in tables
+        for row in fetch_all(connections[alias], f"SELECT {key} FROM {table} WHERE {among}", values)
+    }
     return [each for each in keys if each not in present]
 
 
@@ -110,7 +115,7 @@ def _give_first_reason(alias: str, source: Source, merged: Merged) -> None:
             for place, row in enumerate(merged.set_aside)
             if row.reason not in _FIRST and places[row.column] > places[column.legacy]
             for name, value in row.references
-            if name == column.legacy and isinstance(value, int)
+            if name == column.legacy and value is not None
         }
         absent = set(_absent(alias, mapping, parent, list(later.values())))
         for place, value in later.items():

@@ -48,14 +48,14 @@ class TableSource:
         self.careful = CarefulLoader(job.mapping, job.clock, job.epoch_units)
 
     def _parent(self, table: str, mapping: TableMapping | None) -> ParentTable | None:
-        if mapping is None or not mapping.key_columns.is_whole:
+        if mapping is None or not mapping.key_columns.is_single:
             return None
         excluded = None
         if keys := self.job.set_aside.get(table, ()):
             excluded = f"set_aside_{table}"
             name = f"temp.{quoted(excluded)}"
             self.connection.execute(f"DROP TABLE IF EXISTS {name}")
-            self.connection.execute(f"CREATE TABLE {name} (key INTEGER PRIMARY KEY)")
+            self.connection.execute(f"CREATE TABLE {name} (key PRIMARY KEY)")
             self.connection.executemany(
                 f"INSERT OR IGNORE INTO {name} VALUES (?)", ((key,) for key in keys)
             )

@@ -21,7 +21,7 @@ from stillme.transfer.findings import Finding, FindingKind
 from stillme.transfer.mapping import split_table
 from stillme.transfer.verify.sides.target_table import select
 
-_TOP = 2**63 - 1
+_TOP = "SELECT seqmax FROM pg_sequence WHERE seqrelid = %s::regclass"
 _EXHAUSTED = "no id left in the sequence"
 _SET_BACK = "import_sqlite sets it back behind the ids that are in use"
 # Not about the id: a standby, a frozen table, a role that may only read, somebody's lock.
@@ -61,9 +61,11 @@ def check_sequence(alias: str, model: type[models.Model], legacy_mark: int) -> I
     last, called = _position(sequence)
     coming = last + 1 if called else last
     highest = select(alias, f'SELECT max("{key.column}") FROM {relation}')[0][0] or 0
-    needed = max(int(highest), legacy_mark)
-    # At the top of 64 bits no id is left, on either side.
-    if needed >= _TOP:
+    top = int(select(alias, _TOP, [name])[0][0])
+    # No row of the target has an id beyond the top, whatever the legacy gave.
+    needed = max(int(highest), legacy_mark if legacy_mark <= top else 0)
+    # At the top no id is left, on either side.
+    if needed >= top:
         return
     problem = _tried(sequence, needed) if coming > needed else f"next id {coming}"
     if problem:
