@@ -93,7 +93,9 @@ def _open_columns(
     table, mapping = schema.table(model._meta.db_table), map_table(model, schema)
     assert table is not None
     assert mapping is not None
-    why = {**dict.fromkeys(table.vain, _VAIN), **dict.fromkeys(mapping.not_carried, _NOT_KEPT)}
+    computed = {f.column for f in model.target_model()._meta.local_concrete_fields if f.generated}
+    vain = [name for name in table.vain if name not in computed]
+    why = {**dict.fromkeys(vain, _VAIN), **dict.fromkeys(mapping.not_carried, _NOT_KEPT)}
     for column, sentence in why.items():
         yield InventoryLine(file, f"{table.name}.{column}", None, "open", why=sentence)
 

@@ -117,6 +117,9 @@ def _build(model: Model, file: str) -> None:
     label = model._meta.label
     columns = {}
     for field in model._meta.local_concrete_fields:
+        if field.generated:
+            # PostgreSQL computes it by itself.
+            continue
         try:
             columns[_attribute(field)] = Column(
                 _key(field) if field.primary_key else _value(field),

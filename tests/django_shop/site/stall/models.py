@@ -7,7 +7,7 @@ from django.contrib.contenttypes.fields import GenericForeignKey
 from django.contrib.contenttypes.models import ContentType
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.db.models.functions import Lower
 
 from stall.fields import CentsField
@@ -70,6 +70,9 @@ class Item(models.Model):
     notes = models.TextField(null=True)
     created = models.DateTimeField(auto_now_add=True)
     seen = models.DateTimeField(null=True)
+    twice = models.GeneratedField(
+        expression=F("stock") * 2, output_field=models.BigIntegerField(), db_persist=True
+    )
 
     class Meta:
         constraints = [
