@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from contextlib import closing
 
+from django.db import connections
+from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
 
 from stillme.transfer.conf import conf
@@ -44,6 +46,15 @@ def refuse_other_migrations(snapshot: Snapshot) -> None:
             f"{file}: the file has migrations that the project has not ({_listed(unknown)}): "
             "take the version of the project that wrote the file."
         )
+
+
+def unapplied_migrations(alias: str) -> list[str]:
+    """The migrations that the target waits for, where a file has the project's own models."""
+    if built_file() is None:
+        return []
+    executor = MigrationExecutor(connections[alias])
+    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    return [f"{migration.app_label}.{migration.name}" for migration, _ in plan]
 
 
 def _of_project(asked: set[str], applied: set[tuple[str, str]]) -> set[tuple[str, str]]:
