@@ -69,7 +69,8 @@ def make_item(n, shelf):
         released=date(1900 + n, 1, 1) if n % 5 else None,
         data=[{"a": [n, {"b": "ü"}], "n": None}, [], "text", 7, 1.5, True, {}][n % 7],
         more=[None, {"at": n}, JSON_NULL][n % 3], blob=dice.randbytes(n % 40) if n % 6 else None,
-        ip=[None, f"10.0.0.{n}", "2001:db8::1", "::ffff:10.0.0.1"][n % 4], picture=f"p/{n}.png",
+        ip=[None, f"10.0.0.{n % 256}", "2001:db8::1", "::ffff:10.0.0.1"][n % 4],
+        picture=f"p/{n}.png",
         notes="line\nline\r\n" * (n % 3) if n % 2 else None, seen=moment(n) if n % 3 else None,
         **more,
     )  # fmt: skip
@@ -101,7 +102,7 @@ def make_others(customers, makers, items):
 
 def write(times):
     """Writes of a busy day on whatever database: new, changed and deleted objects of each model."""
-    dice.seed(times)
+    dice.seed(f"write {times}")
     items, customers = list(Item.objects.order_by("pk")), list(Customer.objects.order_by("pk"))
     makers = list(Maker.objects.order_by("pk"))
     shelves = list(Shelf.objects.order_by("pk"))

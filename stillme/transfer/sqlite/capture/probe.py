@@ -184,6 +184,7 @@ def _vacuum(copy: Path, mappings: list[TableMapping]) -> Probe:
     """VACUUM renumbers rowids of tables without INTEGER PRIMARY KEY: the log must not care."""
     connection = open_writable(copy)
     try:
+        connection.execute(f"DELETE FROM {CHANGE_TABLE} WHERE sequence > 0")
         connection.execute(
             f"INSERT INTO {CHANGE_TABLE} (sequence, name, key) VALUES (77, 'vacuum', 5)"
         )

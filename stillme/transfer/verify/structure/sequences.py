@@ -56,7 +56,8 @@ def check_sequence(alias: str, model: type[models.Model], legacy_mark: int) -> I
         if isinstance(key, models.AutoField | models.BigAutoField):
             yield Finding(FindingKind.SEQUENCE, where, None, "an identity sequence", "none")
         return
-    others = tuple(str(f.column) for f in model._meta.local_concrete_fields if f is not key)
+    fields = model._meta.local_concrete_fields
+    others = tuple(str(f.column) for f in fields if f is not key and not f.generated)
     sequence = _Sequence(alias, relation, str(key.column), name, others)
     last, called = _position(sequence)
     coming = last + 1 if called else last

@@ -87,7 +87,7 @@ def _columns(alias: str, model: type[models.Model], schema: str, table: str) -> 
             wanted = "bigint"
         if kind != wanted:
             yield Finding(FindingKind.COLUMN, where, None, wanted, kind, "type")
-        if required == field.null and not field.primary_key:
+        if required == field.null and not (field.primary_key or field.generated):
             words = {True: "NOT NULL", False: "NULL allowed"}
             yield Finding(FindingKind.COLUMN, where, None, words[not field.null], words[required])
     for name in found:
