@@ -44,20 +44,27 @@ class _FreeTextLoader(KindLoader[K]):
 
 
 class TextLoader(_FreeTextLoader[kinds.Text]):
-    """A text may have to be one of a few choices, which the target enforces."""
+    """A text may have to be short, or one of a few choices, which the target enforces."""
 
     def common_test(self, column: MappedColumn, table: Table) -> str:
-        """A text, and one of the choices."""
-        test = storage_test(column)
+        """A text, short enough, and one of the choices.
+
+        PostgreSQL would cut spaces off that are too many for a varchar.
+        """
+        test, name = storage_test(column), quoted(column.legacy)
+        if self.kind.max_length is not None:
+            test += f" AND ifnull(length({name}) <= {self.kind.max_length}, 1)"
         if not self.kind.choices:
             return test
-        name = quoted(column.legacy)
         listed = ", ".join("'" + choice.replace("'", "''") + "'" for choice in self.kind.choices)
         return f"{test} AND ({name} IS NULL OR {name} IN ({listed}))"
 
     def convert(self, storage: str, raw: Raw, row: RowContext) -> Cell:
-        """As any text; what is none of the choices is refused."""
+        """As any text; what is too long, or none of the choices, is refused."""
         cell = super().convert(storage, raw, row)
+        most, length = self.kind.max_length, len(cell.text or "")
+        if most is not None and length > most:
+            raise Refused("too_long", f"{length} characters, and the column takes {most}.")
         if self.kind.choices and cell.text not in self.kind.choices:
             raise Refused("not_a_choice", f"The value is none of {', '.join(self.kind.choices)}.")
         return cell

@@ -148,9 +148,7 @@ def _batches(streamed: TableSource, prediction: Prediction) -> Iterator[list[int
 def _texts(mapping: TableMapping) -> str:
     """All text cells of a row in one, apart from each other so that no bytes join."""
     names = [
-        f"coalesce({quoted(c.legacy)}, '')"
-        for c in mapping.columns
-        if c.kind.is_free_text or c.kind.is_document
+        f"coalesce({quoted(c.legacy)}, '')" for c in mapping.columns if c.kind.storage == "text"
     ]
     return " || '|' || ".join(names) or "''"
 
