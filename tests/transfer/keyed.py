@@ -119,6 +119,41 @@ class Folder(Keyed):
         db_table = "k_folder"
 
 
+class Album(Keyed):
+    """Refers to a photo, which refers to an album; and to the album that it is in."""
+
+    code = models.CharField(max_length=20, primary_key=True)
+    cover = models.ForeignKey("Photo", models.CASCADE, null=True, related_name="+")
+    within = models.ForeignKey("self", models.CASCADE, null=True)
+    name = models.CharField(max_length=40)
+
+    class Meta(Keyed.Meta):
+        db_table = "k_album"
+
+
+class Photo(Keyed):
+    """Refers to an album."""
+
+    id = models.BigAutoField(primary_key=True)
+    album = models.ForeignKey(Album, models.CASCADE)
+    name = models.CharField(max_length=40)
+
+    class Meta(Keyed.Meta):
+        db_table = "k_photo"
+
+
+class Print(Keyed):
+    """Refers to a table of the circle."""
+
+    id = models.BigAutoField(primary_key=True)
+    photo = models.ForeignKey(Photo, models.CASCADE)
+    name = models.CharField(max_length=40)
+
+    class Meta(Keyed.Meta):
+        db_table = "k_print"
+
+
+CIRCLE: list[type[models.Model]] = [Album, Photo, Print]
 SHAPES: list[type[models.Model]] = [
     Account, Profile, Avatar, Token, Place, Restaurant, Seat, Folder,
 ]  # fmt: skip

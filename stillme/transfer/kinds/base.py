@@ -43,6 +43,7 @@ class Kind:
     words: ClassVar[str] = ""
     storage: ClassVar[str] = "text"
     is_key: ClassVar[bool] = False
+    may_be_key: ClassVar[bool] = False
     is_free_text: ClassVar[bool] = False
     is_document: ClassVar[bool] = False
     is_time: ClassVar[bool] = False

@@ -13,6 +13,7 @@ class Key(Kind):
     """A 64-bit integer primary key; its column is SQLite's rowid."""
 
     words: ClassVar[str] = "key, the rowid"
+    may_be_key: ClassVar[bool] = True
     storage: ClassVar[str] = "integer"
     is_key: ClassVar[bool] = True
 
@@ -22,6 +23,7 @@ class TextKey(Kind):
     """A text primary key."""
 
     words: ClassVar[str] = "text key"
+    may_be_key: ClassVar[bool] = True
     is_key: ClassVar[bool] = True
     is_free_text: ClassVar[bool] = True
 

@@ -7,7 +7,7 @@ cycle 3 comes back.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from django.db import connections
@@ -26,25 +26,36 @@ FindRaw = Callable[[Iterable[Key]], Iterable[RawRow]]
 _FIRST = ("no_key", "missing_column", "refused_by_target", "missing_parent")
 
 
-def set_orphans_aside(alias: str, source: Source, merged: Merged, find_raw: FindRaw) -> None:
+def set_orphans_aside(
+    alias: str,
+    source: Source,
+    merged: Merged,
+    find_raw: FindRaw,
+    later: Collection[str] = (),
+) -> None:
     """Take staged rows whose parent is not in the target out of the stage.
 
+    For rows of tables that come `later` the caller asks itself, when they are there.
     The ledger may say that the parent was loaded although somebody deleted it in the target.
     `find_raw` gives the raw rows of keys. Stage and parents are asked by two statements, because
     they may be on different nodes.
     """
-    while _take_out(alias, source, merged, find_raw) and source.job.mapping.refers_to_itself:
+    while _take_out(alias, source, merged, find_raw, later) and source.job.mapping.refers_to_itself:
         # What was taken out may have been a parent of what is left.
         continue
     _give_first_reason(alias, source, merged)
 
 
-def _take_out(alias: str, source: Source, merged: Merged, find_raw: FindRaw) -> bool:
+def _take_out(
+    alias: str, source: Source, merged: Merged, find_raw: FindRaw, later: Collection[str]
+) -> bool:
     """Whether any row was taken out."""
     mapping = source.job.mapping
     keys = mapping.key_columns
     some = False
     for column, parent in _references(source):
+        if parent.declared_table in later:
+            continue
         name = quoted(column.target)
         staged = fetch_all(
             connections[alias], f"SELECT DISTINCT {name} FROM {STAGE} WHERE {name} IS NOT NULL"
@@ -65,7 +76,9 @@ def _take_out(alias: str, source: Source, merged: Merged, find_raw: FindRaw) -> 
                 continue
             key = key_as_text(mapping, raw)
             merged.take_back(key or "")
-            merged.note(SetAside(key, raw, "missing_parent", column.legacy, _sentence(parent)))
+            merged.note(
+                SetAside(key, raw, "missing_parent", column.legacy, parent_sentence(parent))
+            )
     return some
 
 
@@ -73,6 +86,8 @@ def _references(source: Source) -> Iterator[tuple[MappedColumn, TableMapping]]:
     """References whose parent table is there; without it the row was set aside before."""
     for column, table in source.job.mapping.references():
         parent = source.job.parents[table]
+        if table in source.job.later:
+            continue
         if parent is not None and parent.key_columns.is_single:
             yield column, parent
 
@@ -97,7 +112,8 @@ def _absent(
     return [each for each in keys if each not in present]
 
 
-def _sentence(parent: TableMapping) -> str:
+def parent_sentence(parent: TableMapping) -> str:
+    """Why such a row is set aside."""
     return f"{parent.target} has no such row any more."
 
 
@@ -127,6 +143,6 @@ def _give_first_reason(alias: str, source: Source, merged: Merged) -> None:
                         row,
                         reason="missing_parent",
                         column=column.legacy,
-                        sentence=_sentence(parent),
+                        sentence=parent_sentence(parent),
                     ),
                 )
