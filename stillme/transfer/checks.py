@@ -104,7 +104,7 @@ def _keys(model: type[LegacyModel]) -> Iterator[CheckMessage]:
         )
     for column in keys:
         kind = column.kind.key if isinstance(column.kind, Reference) else column.kind
-        if not kind.may_be_key:
+        if not kind.key_type:
             yield Error(
                 f"{model.__name__}.{column.name} is a key of the kind {kind.name!r}: a key is a "
                 "whole number, a text or a UUID.",

@@ -19,37 +19,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from stillme.transfer.keys import Key, Part, Raw, listed_key, real_key, whole_key
-from stillme.transfer.kinds import Kind
+from stillme.transfer.keys import Key, listed_key, real_key, whole_key
+from stillme.transfer.mapped_column import MappedColumn, held_part
 from stillme.transfer.plumbing.column_sql import each, equal, stored_part
 from stillme.transfer.plumbing.column_sql import row as row_of
 
 Condition = tuple[str, list[Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class MappedColumn:
-    """A legacy column as found, its meaning, and its target column."""
-
-    legacy: str
-    target: str
-    kind: Kind
-    required: bool
-
-    @property
-    def holds_text(self) -> bool:
-        """Whether the target's values are text; a key column holds integers else."""
-        return self.kind.is_free_text
-
-    @property
-    def key_classes(self) -> tuple[str, ...]:
-        """The storage classes of which the target can hold a key's value."""
-        return ("text", "integer", "real") if self.holds_text else ("integer",)
-
-    @property
-    def array(self) -> str:
-        """The type of an array of a key's values in PostgreSQL."""
-        return "text[]" if self.holds_text else "bigint[]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,17 +150,18 @@ class KeyColumns:
     # The target side.
 
     def target(self, table: str = "") -> str:
-        """The columns, for a select list."""
+        """The columns as `Key.of` reads them, for a select list."""
+        names = each(self.targets, table)
+        return ", ".join(c.shown(name) for c, name in zip(self.columns, names, strict=True))
+
+    def target_names(self, table: str = "") -> str:
+        """The columns themselves, for an index and an order."""
         return ", ".join(each(self.targets, table))
 
     def target_text(self, table: str = "") -> str:
         """The key as the ledger spells it (`Key.spelled`)."""
-        names = each(self.targets, table)
-        return (
-            f"{names[0]}::text"
-            if len(names) == 1
-            else f"json_build_array({', '.join(names)})::text"
-        )
+        shown = self.target(table)
+        return f"{shown}::text" if len(self.columns) == 1 else f"json_build_array({shown})::text"
 
     def target_order(self, table: str = "") -> str:
         """The columns in SQLite's order: text by its bytes."""
@@ -212,7 +188,7 @@ class KeyColumns:
     def target_within(self, after: Key | None, upto: Key | None, table: str = "") -> Condition:
         """Whether ``after < key <= upto`` in SQLite's order; None is no bound."""
         row = row_of(self._by_bytes(table))
-        marks = row_of(["%s"] * len(self.columns))
+        marks = row_of(["%s::uuid" if c.is_uuid else "%s" for c in self.columns])
         bounds = [
             (sign, bound) for sign, bound in ((">", after), ("<=", upto)) if bound is not None
         ]
@@ -229,7 +205,7 @@ class KeyColumns:
             return key if key.is_whole else None
         if not self.columns:
             return None
-        parts = [_held(c, *part) for c, part in zip(self.columns, key.parts, strict=True)]
+        parts = [held_part(c, *part) for c, part in zip(self.columns, key.parts, strict=True)]
         found = tuple(part for part in parts if part is not None)
         return Key(found) if len(found) == len(parts) else None
 
@@ -248,7 +224,7 @@ class KeyColumns:
             fits = key is not None and len(key.parts) == len(self.columns)
             return key if fits and key is not None and self.in_target(key) == key else None
         if self.columns[0].holds_text:
-            return None if "\0" in text else Key.of(text)
+            return self.in_target(Key.of(text))
         number = whole_key(text)
         return None if number is None else Key.of(number)
 
@@ -270,30 +246,15 @@ class KeyColumns:
 
     def _by_bytes(self, table: str) -> list[str]:
         names = zip(each(self.targets, table), self.columns, strict=True)
-        return [f'{name} COLLATE "C"' if c.holds_text else name for name, c in names]
+        # PostgreSQL orders UUIDs as SQLite orders their digits.
+        is_text = [c.holds_text and not c.is_uuid for c in self.columns]
+        return [
+            f'{name} COLLATE "C"' if text else name
+            for (name, _), text in zip(names, is_text, strict=True)
+        ]
 
     def _several(self, sql: str) -> str:
         return sql if len(self.columns) > 1 else ""
-
-
-def referred_key(column: MappedColumn, storage: str, raw: Raw) -> int | str | None:
-    """The parent's key that a reference holds; None where it holds none."""
-    part = _held(column, storage, raw) if storage == column.kind.storage else None
-    return None if part is None else Key((part,)).values[0]
-
-
-def _held(column: MappedColumn, storage: str, raw: Raw) -> Part | None:
-    if not column.holds_text:
-        return (storage, raw) if storage == "integer" else None
-    if storage in ("integer", "real"):
-        return "text", repr(raw).encode()
-    if storage != "text" or not isinstance(raw, bytes) or b"\0" in raw:
-        return None
-    try:
-        raw.decode()
-    except UnicodeDecodeError:
-        return None
-    return storage, raw
 
 
 def _marks(key: Key) -> str:

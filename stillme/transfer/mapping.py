@@ -18,9 +18,10 @@ from django.db.models import Value
 
 from stillme.transfer import kinds
 from stillme.transfer.identity import TableId
-from stillme.transfer.key_columns import KeyColumns, MappedColumn
+from stillme.transfer.key_columns import KeyColumns
 from stillme.transfer.kinds import Kind, Twin, WhenSet
 from stillme.transfer.legacy import LegacyModel
+from stillme.transfer.mapped_column import MappedColumn
 from stillme.transfer.sqlite.schema.found import FoundSchema, FoundTable, folded
 
 EXTRA_COLUMN = "legacy_extra"
@@ -124,6 +125,13 @@ def split_table(db_table: str) -> tuple[str, str]:
     """``'"rss"."fetch_items"'`` -> ``("rss", "fetch_items")``; schema "public" if unqualified."""
     parts = db_table.replace('"', "").split(".")
     return ("public", parts[0]) if len(parts) == 1 else (parts[0], parts[1])
+
+
+def is_uuid(key: models.Field) -> bool:  # type: ignore[type-arg]
+    """Whether the target's primary key holds UUIDs, or refers to one that does."""
+    while key.remote_field is not None:
+        key = key.target_field  # type: ignore[attr-defined]
+    return isinstance(key, models.UUIDField)
 
 
 def map_table(model: type[LegacyModel], schema: FoundSchema) -> TableMapping | None:

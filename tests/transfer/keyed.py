@@ -15,7 +15,7 @@ from django.apps.registry import Apps
 from django.db import connection, models
 from django.db.utils import ConnectionHandler
 
-from stillme.transfer.kinds import Integer, Key, Kind, Reference, Text, TextKey
+from stillme.transfer.kinds import Integer, Key, Kind, Reference, Text, TextKey, Uuid
 from stillme.transfer.legacy import Column, LegacyModel
 from stillme.transfer.postgresql import capture as reverse
 from stillme.transfer.steps.syncing.target_tables import target_tables
@@ -119,6 +119,37 @@ class Folder(Keyed):
         db_table = "k_folder"
 
 
+class Device(Keyed):
+    """A UUID as its key."""
+
+    id = models.UUIDField(primary_key=True)
+    name = models.CharField(max_length=40)
+
+    class Meta(Keyed.Meta):
+        db_table = "k_device"
+
+
+class Plate(Keyed):
+    """A key that refers to such a key."""
+
+    device = models.OneToOneField(Device, models.CASCADE, primary_key=True)
+    name = models.CharField(max_length=40)
+
+    class Meta(Keyed.Meta):
+        db_table = "k_plate"
+
+
+class Reading(Keyed):
+    """A reference to such a key, which may be NULL."""
+
+    id = models.BigAutoField(primary_key=True)
+    device = models.ForeignKey(Device, models.CASCADE, null=True)
+    name = models.CharField(max_length=40)
+
+    class Meta(Keyed.Meta):
+        db_table = "k_reading"
+
+
 class Album(Keyed):
     """Refers to a photo, which refers to an album; and to the album that it is in."""
 
@@ -155,7 +186,7 @@ class Print(Keyed):
 
 CIRCLE: list[type[models.Model]] = [Album, Photo, Print]
 SHAPES: list[type[models.Model]] = [
-    Account, Profile, Avatar, Token, Place, Restaurant, Seat, Folder,
+    Account, Profile, Avatar, Token, Place, Restaurant, Seat, Folder, Device, Plate, Reading,
 ]  # fmt: skip
 
 
@@ -167,6 +198,8 @@ def kind_of(field: Any) -> Kind:
         return Key()
     if isinstance(field, models.IntegerField):
         return Integer()
+    if isinstance(field, models.UUIDField):
+        return Uuid()
     return TextKey() if field.primary_key else Text()
 
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -22,6 +23,7 @@ from tests.transfer.sync.switching import cut_over, roll_back
 from tests.transfer.verify.support import judge, undone
 
 OURS = Selection(files=("accuracy",))
+U1, U2, U3, U4 = (f"{n}f1c3a2bd6d94c0fb8b8a0a4c3a6f{n}e1" for n in "9a0b")
 ROWS = {
     "k_account": [("ann", "Ann"), ("bob", "Bob"), ("Ann", "another"), ("ö'\"\\", "odd")],
     "k_profile": [("ann", "p"), ("ö'\"\\", "q")],
@@ -30,6 +32,9 @@ ROWS = {
     "k_place": [(1, "one"), (2, "two"), (9, "nine")],
     "k_restaurant": [(2, "r2"), (9, "r9")],
     "k_seat": [(1, 2, "ann", ""), (2, 9, "bob", ""), (5, 9, "Ann", "")],
+    "k_device": [(U1, "one"), (U2, "two"), (U3, "three")],
+    "k_plate": [(U1, "p"), (U3, "q")],
+    "k_reading": [(1, U1, ""), (2, None, ""), (3, U3, "")],
     "k_folder": [("/a/b", "/a", "b"), ("/a", "/", "a"), ("/", None, "root")],
 }  # fmt: skip
 
@@ -55,12 +60,17 @@ def folder(
 
 
 def target() -> dict[str, list[tuple[Any, ...]]]:
-    return {t: sorted(query(f"SELECT * FROM {t}"), key=str) for t in ROWS}
+    return {t: _sorted(query(f"SELECT * FROM {t}")) for t in ROWS}
 
 
 def stored(folder: Path) -> dict[str, list[tuple[Any, ...]]]:
     with closing(sqlite3.connect(folder / "accuracy_scores.db")) as db:
-        return {t: sorted(db.execute(f"SELECT * FROM {t}").fetchall(), key=str) for t in ROWS}
+        return {t: _sorted(db.execute(f"SELECT * FROM {t}").fetchall()) for t in ROWS}
+
+
+def _sorted(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    plain = [tuple(v.hex if isinstance(v, UUID) else v for v in row) for row in rows]
+    return sorted(plain, key=str)
 
 
 def aside() -> dict[tuple[str, str | None], str]:
@@ -93,6 +103,10 @@ def test_the_whole_journey(folder: Path) -> None:
         "INSERT INTO k_seat VALUES (6, 9, 'new', '')",
         "UPDATE k_folder SET within_id = '/a' WHERE path = '/'",
         "INSERT INTO k_folder VALUES ('/c', '/a/b', 'c')",
+        f"INSERT INTO k_device VALUES ('{U4}', 'four')",
+        f"UPDATE k_reading SET device_id = '{U4}' WHERE id = 2",
+        f"DELETE FROM k_plate WHERE device_id = '{U3}'",
+        f"UPDATE k_device SET name = 'other' WHERE id = '{U2}'",
     )
     follow(FollowOptions(OURS, once=True))
     assert target() == stored(folder)
@@ -109,6 +123,10 @@ def test_the_whole_journey(folder: Path) -> None:
         "INSERT INTO k_restaurant VALUES (10, 'r10')",
         "INSERT INTO k_seat (restaurant_id, account_id, name) VALUES (10, 'late', '')",
         "UPDATE k_folder SET path = '/d' WHERE path = '/c'",
+        f"DELETE FROM k_device WHERE id = '{U2}'",
+        "INSERT INTO k_device VALUES ('00000000-0000-4000-8000-00000000000A', 'new')",
+        "INSERT INTO k_plate VALUES ('0000000000004000800000000000000a', 'new')",
+        "INSERT INTO k_reading (device_id, name) VALUES ('0000000000004000800000000000000a', '')",
     ):
         query(sql)
     roll_back()
@@ -166,6 +184,30 @@ HOSTILE: dict[str, tuple[list[str], dict[tuple[str, str | None], str]]] = {
         ["INSERT INTO k_place VALUES (3000000000, 'far')"],
         {("k_place", "3000000000"): "refused_by_target"},
     ),
+    "a UUID with dashes, in upper case, and none": (
+        [
+            "INSERT INTO k_device VALUES ('9f1c3a2b-d6d9-4c0f-b8b8-a0a4c3a6f9e1', 'dashes')",
+            f"INSERT INTO k_device VALUES ('{U4.upper()}', 'upper')",
+            "INSERT INTO k_device VALUES ('none', 'no')",
+            f"INSERT INTO k_reading VALUES (11, '{U4.upper()}', '')",
+            f"INSERT INTO k_reading VALUES (12, '{U4}', '')",
+        ],
+        {
+            ("k_device", "9f1c3a2b-d6d9-4c0f-b8b8-a0a4c3a6f9e1"): "bad_key",
+            ("k_device", U4.upper()): "bad_key",
+            ("k_device", "none"): "not_a_uuid",
+            ("k_reading", "11"): "bad_key",
+            ("k_reading", "12"): "missing_parent",
+        },
+    ),
+    "a bad device takes its plate and readings with it": (
+        [f"UPDATE k_device SET name = CAST(x'610062' AS TEXT) WHERE id = '{U3}'"],
+        {
+            ("k_device", U3): "nul_in_text",
+            ("k_plate", U3): "missing_parent",
+            ("k_reading", "3"): "missing_parent",
+        },
+    ),
     "a folder's folder is gone": (
         [
             "INSERT INTO k_folder VALUES ('/x/y/z', '/x/y', '')",
@@ -195,6 +237,9 @@ MENDED = [
     "DELETE FROM k_place WHERE id > 2147483647",
     "DELETE FROM k_folder WHERE path LIKE '/x%'",
     "UPDATE k_folder SET name = '' WHERE path = '/'",
+    f"DELETE FROM k_device WHERE id NOT IN ('{U1}', '{U2}', '{U3}')",
+    f"UPDATE k_device SET name = '' WHERE id = '{U3}'",
+    "DELETE FROM k_reading WHERE id > 10",
 ]
 
 
@@ -231,6 +276,10 @@ CORRUPTIONS = [
     ("UPDATE k_restaurant SET place_ptr_id = 1 WHERE place_ptr_id = 2", ("k_restaurant", "1")),
     ("UPDATE k_seat SET restaurant_id = 9 WHERE id = 1", ("k_seat", "1")),
     ("UPDATE k_folder SET within_id = '/' WHERE path = '/a/b'", ("k_folder", "/a/b")),
+    (f"UPDATE k_reading SET device_id = '{U2}' WHERE id = 1", ("k_reading", "1")),
+    (f"DELETE FROM k_plate WHERE device_id = '{U1}'", ("k_plate", U1)),
+    (f"UPDATE k_plate SET device_id = '{U2}' WHERE device_id = '{U3}'", ("k_plate", U2)),
+    (f"UPDATE k_device SET name = 'x' WHERE id = '{U2}'", ("k_device", U2)),
 ]  # fmt: skip
 
 

@@ -13,7 +13,7 @@ class Key(Kind):
     """A 64-bit integer primary key; its column is SQLite's rowid."""
 
     words: ClassVar[str] = "key, the rowid"
-    may_be_key: ClassVar[bool] = True
+    key_type: ClassVar[str] = "bigint"
     storage: ClassVar[str] = "integer"
     is_key: ClassVar[bool] = True
 
@@ -23,7 +23,7 @@ class TextKey(Kind):
     """A text primary key."""
 
     words: ClassVar[str] = "text key"
-    may_be_key: ClassVar[bool] = True
+    key_type: ClassVar[str] = "text"
     is_key: ClassVar[bool] = True
     is_free_text: ClassVar[bool] = True
 
@@ -57,6 +57,11 @@ class Reference(Kind):
     def storage(self) -> str:  # type: ignore[override]
         """That of the parent's key."""
         return self.key.storage
+
+    @property
+    def key_type(self) -> str:  # type: ignore[override]
+        """That of the parent's key."""
+        return self.key.key_type
 
     @property
     def is_free_text(self) -> bool:  # type: ignore[override]

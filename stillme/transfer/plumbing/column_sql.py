@@ -27,3 +27,8 @@ def row(names: Sequence[str]) -> str:
 def equal(ones: Sequence[str], others: Sequence[str]) -> str:
     """Whether each of the ones equals its other one."""
     return " AND ".join(f"{one} = {other}" for one, other in zip(ones, others, strict=True))
+
+
+def digits_of(name: str) -> str:
+    """PostgreSQL: a UUID as the 32 digits that Django stores in SQLite."""
+    return f"replace({name}::text, '-', '')"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from django.db import connections, transaction
 
 from stillme.transfer.identity import OF_TABLE
-from stillme.transfer.key_columns import referred_key
 from stillme.transfer.keys import Key
+from stillme.transfer.mapped_column import referred_key
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.plumbing.stored_cells import unpack_json
 from stillme.transfer.postgresql.capture import as_replay

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from stillme.transfer import kinds
-from stillme.transfer.key_columns import MappedColumn
+from stillme.transfer.mapped_column import MappedColumn
 from stillme.transfer.plumbing.stored_cells import Raw
 from stillme.transfer.sqlite.clock.file_clock import Clock
 from stillme.transfer.sqlite.reading.connect import quoted
@@ -22,6 +22,8 @@ from stillme.transfer.steps.kinds.base import (
     RowContext,
     Table,
 )
+
+OTHER_SPELLING = "A key in another spelling could be another row's key once converted."
 
 
 class KeyLoader(KindLoader[kinds.Key]):
@@ -59,7 +61,8 @@ class ReferenceLoader(KindLoader[kinds.Reference]):
         """The key of a loaded row of the parent table, stored as a key is."""
         name = f"{quoted(table.mapping.table)}.{quoted(column.legacy)}"
         parent = table.parents[self.kind.parent]
-        whole = f"typeof({name}) = '{self.kind.storage}' AND {has_parent(name, parent)}"
+        tests = [self._key.common_test(column, table), has_parent(name, parent)]
+        whole = " AND ".join(test for test in tests if test)
         return whole if column.required else f"({name} IS NULL OR ({whole}))"
 
     def cell(self, column: MappedColumn, table: Table) -> tuple[str, ...]:
@@ -71,12 +74,15 @@ class ReferenceLoader(KindLoader[kinds.Reference]):
         return self._key.strict_test(name)
 
     def convert(self, storage: str, raw: Raw, row: RowContext) -> Cell:
-        """As a key's, which must be stored as its kind is."""
+        """As a key's, which must be stored as its kind is and is never repaired."""
         if storage != self.kind.storage:
             raise Refused(
                 "bad_key", f"A key here is stored as {self.kind.storage}, this one as {storage}."
             )
-        return self._key.convert(storage, raw, row)
+        cell = self._key.convert(storage, raw, row)
+        if cell.reason:
+            raise Refused("bad_key", OTHER_SPELLING)
+        return cell
 
     def read_target(self, name: str) -> str:
         """As a key's."""

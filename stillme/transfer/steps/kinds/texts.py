@@ -7,7 +7,7 @@ kept as ``number_in_text``. PostgreSQL's text holds no U+0000: such a row is qua
 from __future__ import annotations
 
 from stillme.transfer import kinds
-from stillme.transfer.key_columns import MappedColumn
+from stillme.transfer.mapped_column import MappedColumn
 from stillme.transfer.plumbing.stored_cells import Raw
 from stillme.transfer.sqlite.reading.connect import quoted
 from stillme.transfer.steps.kinds.base import (

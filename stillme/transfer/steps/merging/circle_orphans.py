@@ -11,8 +11,9 @@ from collections.abc import Collection, Iterator, Mapping
 
 from django.db import connections
 
-from stillme.transfer.key_columns import Condition, MappedColumn
+from stillme.transfer.key_columns import Condition
 from stillme.transfer.keys import Key, spelled_keys
+from stillme.transfer.mapped_column import MappedColumn
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.postgresql.copy import fetch_all, quoted
 from stillme.transfer.steps.merging.merge import delete_keys

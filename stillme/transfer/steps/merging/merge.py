@@ -122,7 +122,7 @@ def find_vanished(
         # A row that was edited in quarantine is in the target in place of its bad legacy row.
         f"AND NOT EXISTS (SELECT 1 FROM {QuarantinedRow._meta.db_table} AS q "
         f"WHERE q.key = {name} AND {OF_TABLE} AND q.status = 'repaired' "
-        f"AND q.repairs <> '{{}}'::jsonb) AND {name} <> ALL(%s) ORDER BY {keys.target('t')}",
+        f"AND q.repairs <> '{{}}'::jsonb) AND {name} <> ALL(%s) ORDER BY {keys.target_names('t')}",
         [*values, *mapping.identity, edited],
     )
     names = [row[0] for row in gone]

@@ -12,8 +12,8 @@ from dataclasses import replace
 
 from django.db import connections
 
-from stillme.transfer.key_columns import MappedColumn
 from stillme.transfer.keys import Key
+from stillme.transfer.mapped_column import MappedColumn
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.postgresql.copy import STAGE, fetch_all, quoted
 from stillme.transfer.sqlite.reading.stored_rows import RawRow
@@ -58,7 +58,8 @@ def _take_out(
             continue
         name = quoted(column.target)
         staged = fetch_all(
-            connections[alias], f"SELECT DISTINCT {name} FROM {STAGE} WHERE {name} IS NOT NULL"
+            connections[alias],
+            f"SELECT DISTINCT {column.shown(name)} FROM {STAGE} WHERE {name} IS NOT NULL",
         )
         lost = _absent(alias, mapping, parent, [row[0] for row in staged])
         if not lost:

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from django.db import connections
 
 from stillme.transfer.identity import OF_TABLE
-from stillme.transfer.key_columns import MappedColumn
 from stillme.transfer.keys import Key
+from stillme.transfer.mapped_column import MappedColumn
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.plumbing.stored_cells import pack_cell, unpack_json

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from stillme.transfer.errors import TransferError
-from stillme.transfer.key_columns import referred_key
+from stillme.transfer.mapped_column import referred_key
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.plumbing.stored_cells import Raw, pack_cell
 from stillme.transfer.steps.rows.unusual_rows import Kept, SetAside

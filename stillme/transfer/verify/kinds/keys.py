@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from stillme.transfer import kinds
-from stillme.transfer.key_columns import MappedColumn
+from stillme.transfer.mapped_column import MappedColumn
 from stillme.transfer.plumbing.stored_cells import Raw
 from stillme.transfer.sqlite.reading.connect import quoted
 from stillme.transfer.verify.kinds.base import (
@@ -54,14 +54,16 @@ class ReferenceJudge(KindJudge[kinds.Reference]):
         """What the parent's key is read as; it must be stored as one."""
         if storage != self.kind.key.storage:
             raise MustBeSetAside("bad_key")
-        return self._key.expect(storage, raw, around)
+        expected = self._key.expect(storage, raw, around)
+        if expected.kept:
+            raise MustBeSetAside("bad_key")
+        return expected
 
     def plain_test(self, column: MappedColumn, table: Table) -> str:
         """Stored as a key, with a parent."""
         name = quoted(column.legacy)
         has_parent = table.parents[self.kind.parent].format(f"{quoted(table.mapping.table)}.{name}")
-        storage = self.kind.key.storage
-        return or_null(column, f"typeof({name}) = '{storage}' AND {has_parent}")
+        return or_null(column, f"({self._key.plain_test(column, table)}) AND {has_parent}")
 
     def legacy_piece(self, column: MappedColumn, table: Table) -> str:
         """As a key's."""
