@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
+from stillme.postgresql.unowned import PAGE
 from stillme.transfer.reports.json_text import print_json
 from stillme.transfer.reports.terminal.tables import plain_table, print_table
 from stillme.transfer.steps.cutover import CutoverResult
@@ -216,3 +217,7 @@ def _print_problems(console: Console, found: Overview) -> None:
             console.print(f"[yellow]{store.store}[/] {escape(store.problem)}", soft_wrap=True)
     for sentence in found.inventory_open:
         console.print(f"[red]not carried[/] {escape(sentence)}", soft_wrap=True)
+    if found.unowned_tables:
+        console.print(
+            f"[yellow]tables[/] {escape(found.unowned_tables)}: see {PAGE}", soft_wrap=True
+        )
