@@ -104,7 +104,7 @@ def tables_have_owners(
     databases: Collection[str] | None = None,
     **kwargs: Any,
 ) -> list[CheckMessage]:
-    """Every table of the database is of an installed app (`check --database default`, `migrate`)."""
+    """Every table is of an installed app: asked by `check --database default` and `migrate`."""
     if "default" not in (databases or ()):
         return []
     sentence = unowned_sentence(unowned_tables(connections["default"], {ENGINE}))

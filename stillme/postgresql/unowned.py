@@ -38,8 +38,8 @@ def unowned_tables(connection: BaseDatabaseWrapper, ours: Collection[str]) -> li
     DatabaseError.
     """
     models = apps.get_models(include_auto_created=True, include_swapped=True)
-    names = [model._meta.db_table for model in (*models, MigrationRecorder.Migration)]
-    owned = {Table.parse(name) for name in names}
+    owned = {Table.parse(model._meta.db_table) for model in models}
+    owned.add(Table.parse(MigrationRecorder.Migration._meta.db_table))
     with connection.cursor() as cursor:
         cursor.execute(_TABLES)
         rows = cursor.fetchall()

@@ -9,9 +9,14 @@ from django.core.management.base import CommandParser
 from stillme.transfer.errors import TransferError
 from stillme.transfer.management.base import TransferCommand, given_path
 from stillme.transfer.reports.json_text import print_json
-from stillme.transfer.reports.terminal.switching import render_cutover, render_list
+from stillme.transfer.reports.terminal.switching import render_cutover, render_list, render_sealed
 from stillme.transfer.reports.terminal.syncing import SyncProgress
-from stillme.transfer.steps.cutover import CutoverOptions, check_cutover, cut_over
+from stillme.transfer.steps.cutover import (
+    CutoverOptions,
+    check_cutover,
+    cut_over,
+    finish_interrupted,
+)
 from stillme.transfer.steps.readiness.accounted_lines import YELLOW
 from stillme.transfer.steps.readiness.go_no_go import OVERRIDES, is_go
 from stillme.transfer.steps.switching.limit import check_limit
@@ -67,6 +72,12 @@ class Command(TransferCommand):
             lines = check_cutover(wanted, progress.on_event)
             render_list(self.console, lines, options["format"])
             return 0 if is_go(lines) else 1
+        if sealed := finish_interrupted("default"):
+            if options["format"] == "json":
+                print_json(self.console, {"files": sealed.files, "not_sealed": sealed.unsealed})
+            else:
+                render_sealed(self.console, sealed)
+            return 0
         result = cut_over(wanted, TailJudge("default"), progress.on_event)
         if options["format"] == "json":
             print_json(
@@ -76,6 +87,7 @@ class Command(TransferCommand):
                     "steps": result.steps,
                     "files": result.files,
                     "not_switched": result.unswitched,
+                    "not_sealed": result.unsealed,
                     "drained": result.drained,
                     "verified": result.verified,
                     "risks": [

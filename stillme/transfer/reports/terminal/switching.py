@@ -72,6 +72,19 @@ def render_cutover(console: Console, result: CutoverResult) -> None:
         "The way back, without loss: manage.py rollback_migration",
         soft_wrap=True,
     )
+    render_sealed(console, result)
+
+
+def render_sealed(console: Console, result: CutoverResult) -> None:
+    """What is read-only now, and whom that does not stop."""
+    for sentence in result.unsealed:
+        console.print(f"[yellow]not read-only[/] {escape(sentence)}", soft_wrap=True)
+    console.print(
+        "The files have no write permission any more; a rollback gives it back. That does not stop "
+        "a process of root, nor one that deletes files. What still opens them: "
+        "docs/howto/moving-the-application.md",
+        soft_wrap=True,
+    )
 
 
 def render_rollback(console: Console, result: RollbackResult, form: str) -> None:
@@ -217,6 +230,8 @@ def _print_problems(console: Console, found: Overview) -> None:
             console.print(f"[yellow]{store.store}[/] {escape(store.problem)}", soft_wrap=True)
     for sentence in found.inventory_open:
         console.print(f"[red]not carried[/] {escape(sentence)}", soft_wrap=True)
+    for sentence in found.broken_seals:
+        console.print(f"[red]seal[/] {escape(sentence)}", soft_wrap=True)
     if found.unowned_tables:
         console.print(
             f"[yellow]tables[/] {escape(found.unowned_tables)}: see {PAGE}", soft_wrap=True
