@@ -9,7 +9,7 @@ import pytest
 from django.db import OperationalError, connection, transaction
 
 from stillme.ops.health import DATABASE_AWAY
-from stillme.ops.stores import UNUSABLE, store_health
+from stillme.ops.store_health import UNUSABLE, store_health
 from tests.domains.queries import statements
 
 pytestmark = pytest.mark.django_db
@@ -64,7 +64,7 @@ def test_nobody_to_ask_is_asked_once(
         asked.append(args)
         raise OperationalError('connection to server at "h", port 1 failed: Connection refused')
 
-    monkeypatch.setattr("stillme.ops.stores.savepoint", refuse)
+    monkeypatch.setattr("stillme.ops.store_health.savepoint", refuse)
     answer = store_health()
     assert answer["database"]["databases"] == stores(dict.fromkeys(FOUR, DATABASE_AWAY))
     assert answer["vector_db"] == {"status": "error", "error": DATABASE_AWAY}
