@@ -1,4 +1,4 @@
-"""The same file after other hands wrote to it: every odd value ends as docs/reference/values.md says.
+"""The file after other hands wrote to it: every odd value ends as docs/reference/values.md says.
 
 A row is *repaired* (loaded, the original of the cell kept under the reason) or *quarantined* (set
 aside whole, with the reason); the judge agrees with the loader about each.
