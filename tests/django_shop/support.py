@@ -83,7 +83,7 @@ class Project:
             },
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=600,
         )
         said = ended.stdout + ended.stderr
         assert ended.returncode == status, f"{command} ended {ended.returncode}: {said}"
