@@ -71,7 +71,7 @@ class Replicas:
         self._problems: dict[str, str] = {}
         self._process = 0
         self._lock = threading.RLock()
-        # A fork waits for it: the child would inherit a lock that no thread of the child's releases.
+        # A fork waits for it: the child would inherit a lock that no thread of its own releases.
         os.register_at_fork(
             before=self._lock.acquire,
             after_in_parent=self._lock.release,

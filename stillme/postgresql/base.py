@@ -150,7 +150,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         return connection
 
     def _new_or_pooled(self, conn_params: dict[str, Any]) -> Any:
-        """Django's; a fork in another thread closes the pool (`forks`), and the next one is asked."""
+        """Django's; where a fork in another thread closed the pool (`forks`), the next one's."""
         while True:
             pool = self._connection_pools.get(self.alias)
             try:
