@@ -20,6 +20,7 @@ from continuum.scoring import Move, Standing, demotion, promotion
 from stillme.services.arguments import limited, plain, real, whole
 from stillme.services.connections import borrows_connection
 from stillme.services.times import days_ago_local_date, instant, iso_text, local_zone
+from stillme.services.updates import update
 
 AUDIT_COLUMNS = (
     "id",
@@ -150,7 +151,7 @@ def _evaluate(
 def item_set_cycle(*, item_id: str, cycle: int) -> bool:
     """Note the cycle in which an item was last updated; False where it has no metrics row."""
     found = TierMetric.objects.filter(pk=plain(item_id))
-    return bool(found.update(last_update_cycle=whole(cycle), updated_at=Now()))
+    return update(found, lambda: {"last_update_cycle": whole(cycle), "updated_at": Now()})
 
 
 @borrows_connection

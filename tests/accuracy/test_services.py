@@ -120,6 +120,12 @@ def test_metrics() -> None:
     }
 
 
+def test_methods_come_in_the_order_of_their_names() -> None:
+    for number, method in enumerate(("é", "b", "a", "B", "_", "a")):
+        score(0.5, method, number)
+    assert list(scorer.get_accuracy_metrics()["method_breakdown"]) == ["B", "_", "a", "b", "é"]
+
+
 def test_one_row_is_both_halves() -> None:
     score(0.4)
     found = scorer.get_accuracy_metrics()
@@ -204,10 +210,14 @@ def test_days_are_read_as_sqlite_reads_them(days: Any) -> None:
     assert (found["period_days"], found["total_responses"]) == (days, 1)
 
 
-@pytest.mark.parametrize("score", [None, "high", b"1"])
+@pytest.mark.parametrize("score", [None, "high", b"1", "1_0", "inf", "nan", "５"])
 def test_a_score_that_compares_with_nothing_changes_nothing(score: Any) -> None:
     key = scorer.set_learning_objective("o", 0.5)
+    with pytest.raises(ValueError):
+        api.objective_progress(objective_id=key, current_score=score)
     assert scorer.update_objective_progress(key, score) is False
+    assert scorer.update_objective_progress(key + 1, score) is True
+    assert scorer.update_objective_progress(key + 1, [score]) is False  # type: ignore[arg-type]
     assert LearningObjective.objects.get().current_score == 0.0
     assert scorer.update_objective_progress("no id", 0.9) is True  # type: ignore[arg-type]
 

@@ -140,7 +140,8 @@ def test_update_tier_cycle() -> None:
     row.refresh_from_db()
     assert row.last_update_cycle == 42
     assert timezone.now() - row.updated_at < timedelta(minutes=1)
-    assert TieredUpdateIsolation().update_tier_cycle("unknown", "L0", 1) is True
+    for cycle in (1, "x", 4.5, math.nan):
+        assert TieredUpdateIsolation().update_tier_cycle("unknown", "L0", cycle) is True  # type: ignore[arg-type]
     assert TieredUpdateIsolation().update_tier_cycle("k", "L0", "x") is False  # type: ignore[arg-type]
     assert TieredUpdateIsolation().update_tier_cycle("k", "L0", 4.5) is False  # type: ignore[arg-type]
 
@@ -210,6 +211,13 @@ def test_surprise_falls_back_on_the_given_figures(monkeypatch: pytest.MonkeyPatc
     memory = ContinuumMemory()
     assert memory.calculate_surprise_score("k", "c", 0.5, 0.5, 1.0, 0.0) == pytest.approx(0.5)
     assert memory.calculate_surprise_score("k", "c", 9, 9, 9, 9) == 1.0
+
+
+@pytest.mark.parametrize("content", [5, ["alpha"], b"alpha"])
+def test_the_given_figures_stand_in_for_a_content_that_is_no_text(content: Any) -> None:
+    found = ContinuumMemory().calculate_surprise_score("k", content, 0.5, 0.5, 1.0, 0.0)
+    assert found == pytest.approx(0.5)
+    assert PromotionManager().calculate_rarity_score(content) == 0.0
 
 
 # --- promotion and demotion ----------------------------------------------------------------------

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -91,10 +92,33 @@ def test_a_null_counter_counts_from_zero() -> None:
     assert FetchCycle.objects.get().items_fetched == 1
 
 
-def test_an_unknown_cycle_stores_nothing() -> None:
-    with pytest.raises(api.UnknownCycleError, match="no fetch cycle 99"):
-        add(99)
+@pytest.mark.parametrize(
+    "cycle",
+    [
+        *(99, None, -1, 2**40, 1.5, math.nan, math.inf, True, False, b"1", date(2025, 1, 2)),
+        *("1.0", "1e0", "x", "", "inf", "nan", "1_0", "１", "0x1", str(2**70)),
+    ],
+)
+def test_an_unknown_cycle_stores_nothing(cycle: Any) -> None:
+    FetchCycle.objects.create(id=1, cycle_number=1, started_at=timezone.now())
+    with pytest.raises(api.UnknownCycleError, match=re.escape(f"no fetch cycle {cycle!r}")):
+        add(cycle)
     assert not FetchItem.objects.exists()
+    assert FetchCycle.objects.get().items_fetched == 0
+
+
+@pytest.mark.parametrize("cycle", [7, "7", 7.0, " +7 "])
+def test_a_cycle_is_named_by_its_whole_number(cycle: Any) -> None:
+    FetchCycle.objects.create(id=7, cycle_number=1, started_at=timezone.now())
+    add(cycle)
+    assert FetchItem.objects.get().cycle_id == 7
+    assert FetchCycle.objects.get().items_fetched == 1
+
+
+@pytest.mark.parametrize(("cycle", "error"), [(2**63, OverflowError), ([1], TypeError)])
+def test_what_sqlite_could_not_bind_raises(cycle: Any, error: type[Exception]) -> None:
+    with pytest.raises(error):
+        add(cycle)
 
 
 def test_a_refused_item_raises_and_counts_nothing() -> None:
@@ -225,7 +249,9 @@ def test_stats_count_exact_words() -> None:
     with statements(1):
         assert history.get_fetch_stats(cycle) == expected
     assert history.get_fetch_stats() == expected
-    assert history.get_fetch_stats(0) == expected
+    for latest in (0, None, "", 0.0, False):
+        assert history.get_fetch_stats(latest) == expected  # type: ignore[arg-type]
+    assert history.get_fetch_stats("0") == NOTHING  # type: ignore[arg-type]
     assert history.get_fetch_stats(99) == NOTHING
     assert history.get_fetch_stats("x") == NOTHING  # type: ignore[arg-type]
     assert history.get_fetch_stats(cycle + 0.5) == NOTHING  # type: ignore[arg-type]
