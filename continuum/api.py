@@ -34,7 +34,23 @@ AUDIT_COLUMNS = (
     "performed_by",
     "created_at",
 )
+STATE_COLUMNS = (
+    "tier",
+    "surprise_score",
+    "retrieval_count_7d",
+    "retrieval_count_30d",
+    "validator_overlap",
+    "access_count",
+)
 RECENT_DAYS = 7
+
+
+class UnknownItemError(LookupError):
+    """No item of this id has a metrics row: an endpoint answers 404."""
+
+
+class NoSuchTierError(ValueError):
+    """The item is in the highest or lowest tier already: an endpoint answers 400."""
 
 
 @borrows_connection
@@ -107,21 +123,58 @@ def item_move(
 
 
 @borrows_connection
+def item_step_up(*, item_id: str, reason: str | None = None) -> Move:
+    """Promote an item by one tier (L0 to L1 to L2 to L3) and audit it, in one transaction.
+
+    What an endpoint calls for "promote this item". The item's row is locked, so that the audit
+    row has the tier and the figures that the item really had, whoever moves it at the same time.
+    Without a reason the audit says "Manual promotion from L0 to L1". Raises UnknownItemError, and
+    NoSuchTierError for an item in L3.
+    """
+    return _step(item_id, 1, "promotion", reason, "last_promoted_at")
+
+
+@borrows_connection
+def item_step_down(*, item_id: str, reason: str | None = None) -> Move:
+    """Demote an item by one tier (L3 to L2 to L1 to L0) and audit it: as `item_step_up`.
+
+    Raises UnknownItemError, and NoSuchTierError for an item in L0.
+    """
+    return _step(item_id, -1, "demotion", reason, "last_demoted_at")
+
+
+def _step(item_id: str, by: int, what: str, reason: str | None, stamp: str) -> Move:
+    def rule(standing: Standing) -> Move:
+        place = TIERS.index(standing.tier) + by
+        if place not in range(len(TIERS)):
+            raise NoSuchTierError(f"There is no {what} from {standing.tier}.")
+        path = f"from {standing.tier} to {TIERS[place]}"
+        said = reason or f"Manual {what} {path}"
+        return Move(standing.tier, TIERS[place], said, said)
+
+    move = _decide(item_id, rule, stamp)
+    if move is None:
+        raise UnknownItemError(f"No item {item_id!r} is in any tier.")
+    return move
+
+
+@borrows_connection
 def promotion_evaluate(*, item_id: str, threshold: float) -> Move | None:
     """Promote an item that has earned it. Of several callers at once, one promotes."""
-    return _evaluate(item_id, promotion, threshold, "last_promoted_at")
+    return _decide(item_id, lambda standing: promotion(standing, threshold), "last_promoted_at")
 
 
 @borrows_connection
 def demotion_evaluate(*, item_id: str, threshold: float) -> Move | None:
     """Demote an item that is due. Of several callers at once, one demotes."""
-    return _evaluate(item_id, demotion, threshold, "last_demoted_at")
+    return _decide(item_id, lambda standing: demotion(standing, threshold), "last_demoted_at")
 
 
-def _evaluate(
-    item_id: str, rule: Callable[[Standing, float], Move | None], threshold: float, stamp: str
-) -> Move | None:
-    """Decide and move under a lock of the item's row: what was read is what is acted upon."""
+def _decide(item_id: str, rule: Callable[[Standing], Move | None], stamp: str) -> Move | None:
+    """Decide and move under a lock of the item's row: what was read is what is acted upon.
+
+    None where the rule says so, and for an item without a metrics row.
+    """
     with transaction.atomic(using=router.db_for_write(TierMetric)):
         row = TierMetric.objects.select_for_update().filter(pk=plain(item_id)).first()
         if row is None:
@@ -132,7 +185,7 @@ def _evaluate(
             row.retrieval_count_7d or 0,
             row.validator_overlap or 0.0,
         )
-        move = rule(standing, threshold)
+        move = rule(standing)
         if move is not None:
             item_move(
                 stamp=stamp,
@@ -159,6 +212,17 @@ def item_figures(*, item_id: str) -> dict[str, Any]:
     """Retrieval counts and overlap of an item; empty where it has no metrics row."""
     names = ("retrieval_count_7d", "retrieval_count_30d", "validator_overlap")
     return TierMetric.objects.filter(pk=plain(item_id)).values(*names).first() or {}
+
+
+@borrows_connection
+def item_state(*, item_id: str) -> dict[str, Any] | None:
+    """Tier, scores and counts of an item, NULL as 0; None where it has no metrics row.
+
+    {"tier": "L1", "surprise_score": 0.8, "retrieval_count_7d": 3, "retrieval_count_30d": 9,
+    "validator_overlap": 0.5, "access_count": 0}
+    """
+    found = TierMetric.objects.filter(pk=plain(item_id)).values(*STATE_COLUMNS).first()
+    return found and {name: 0 if value is None else value for name, value in found.items()}
 
 
 @borrows_connection
