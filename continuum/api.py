@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from django.db import router, transaction
 from django.db.models import Avg, Count, F, Min, Q
@@ -68,21 +68,27 @@ def tier_count() -> dict[str, int]:
     return {**counts, **moves}
 
 
-@borrows_connection
-def item_promote(**move: Any) -> bool:
-    """Move an item up and audit it, in one transaction; False where it has no metrics row.
+class Moved(TypedDict):
+    """The arguments of a move: what its audit row says."""
 
-    Keyword arguments as `item_move` without `stamp`.
-    """
+    item_id: str
+    from_tier: str | None
+    to_tier: str
+    reason: str
+    surprise_score: float | None
+    retrieval_count_7d: int | None
+    validator_overlap: float | None
+
+
+@borrows_connection
+def item_promote(**move: Unpack[Moved]) -> bool:
+    """Move an item up and audit it, in one transaction; False where it has no metrics row."""
     return item_move(stamp="last_promoted_at", **move)
 
 
 @borrows_connection
-def item_demote(**move: Any) -> bool:
-    """Move an item down and audit it, in one transaction; False where it has no metrics row.
-
-    Keyword arguments as `item_move` without `stamp`.
-    """
+def item_demote(**move: Unpack[Moved]) -> bool:
+    """Move an item down and audit it, in one transaction; False where it has no metrics row."""
     return item_move(stamp="last_demoted_at", **move)
 
 

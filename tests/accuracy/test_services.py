@@ -7,13 +7,12 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
 from django.utils import timezone
 
 from accuracy import api, scoring
 from accuracy.models import AccuracyScore, LearningObjective
 from accuracy.services import AccuracyScorer
-from tests.domains.queries import plans, statements
+from tests.domains.queries import statements
 
 pytestmark = pytest.mark.django_db
 scorer = AccuracyScorer()
@@ -181,20 +180,6 @@ def test_progress() -> None:
     assert timezone.now() - row.achieved_at < timedelta(minutes=1)
     assert scorer.update_objective_progress(10**9, 0.9) is True
     assert scorer.update_objective_progress(key, "high") is False  # type: ignore[arg-type]
-
-
-def test_the_window_is_read_off_its_index() -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO accuracy.accuracy_scores (question, actual_answer, accuracy_score, "
-            "scoring_method, created_at) SELECT 'q', 'a', 0.5, 'm', now() - n * interval '1 hour' "
-            "FROM generate_series(1, 20000) n"
-        )
-        cursor.execute("ANALYZE accuracy.accuracy_scores")
-    found = plans(scorer.get_accuracy_metrics)
-    assert len(found) == 3
-    for plan in found:
-        assert "idx_accuracy_scores_created_at" in plan, plan
 
 
 @pytest.mark.parametrize("days", [None, -1, math.nan, math.inf, "x", 10**7])

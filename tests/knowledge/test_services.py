@@ -15,7 +15,7 @@ from django.utils import timezone
 from knowledge import api, services
 from knowledge.models import KnowledgeItem, KnowledgeRelationship, LearningSession
 from knowledge.services import KnowledgeRetention
-from tests.domains.queries import plans, statements
+from tests.domains.queries import statements
 
 pytestmark = pytest.mark.django_db
 retention = KnowledgeRetention()
@@ -329,18 +329,3 @@ def test_a_method_that_fails_leaves_the_callers_transaction_usable() -> None:
         assert retention.add_knowledge(None, "s") == -1  # type: ignore[arg-type]
         assert retention.add_knowledge("c", "s") > 0
     assert KnowledgeItem.objects.count() == 1
-
-
-def test_plan_of_the_retained_page_is_read_off_the_index() -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO knowledge.knowledge_items (content, source, knowledge_type, "
-            "retention_score, created_at) SELECT 'c', 's', 't' || n % 5, random(), "
-            "now() - n * interval '1 minute' FROM generate_series(1, 20000) n"
-        )
-        cursor.execute("ANALYZE knowledge.knowledge_items")
-    [plan] = plans(api.item_list_retained)
-    assert "idx_knowledge_items_retention_score" in plan
-    assert "Sort" not in plan
-    [plan] = plans(lambda: api.item_list_retained(knowledge_type="t3"))
-    assert "idx_knowledge_items_retention_score" in plan
