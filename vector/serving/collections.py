@@ -6,6 +6,7 @@ from functools import partial
 
 from django.db import transaction
 
+from stillme.services.connections import borrows_connection
 from vector.models import Collection
 from vector.serving import indexes
 from vector.serving.given_values import PATIENCE, Metadata, VectorError, clean_metadata
@@ -13,6 +14,7 @@ from vector.serving.given_values import PATIENCE, Metadata, VectorError, clean_m
 TENANT, DATABASE = "default_tenant", "default_database"
 
 
+@borrows_connection
 def create_collection(
     name: str,
     *,
@@ -47,6 +49,7 @@ def create_collection(
     return collection
 
 
+@borrows_connection
 def get_collection(name: str, *, tenant: str = TENANT, database: str = DATABASE) -> Collection:
     """The collection of that name; VectorError where there is none."""
     found = Collection.objects.filter(name=name, tenant=tenant, database=database).first()
@@ -55,6 +58,7 @@ def get_collection(name: str, *, tenant: str = TENANT, database: str = DATABASE)
     return found
 
 
+@borrows_connection
 def get_or_create_collection(
     name: str,
     *,
@@ -72,11 +76,13 @@ def get_or_create_collection(
         )
 
 
+@borrows_connection
 def list_collections(*, tenant: str = TENANT, database: str = DATABASE) -> list[Collection]:
     """The collections of a database, by name."""
     return list(Collection.objects.filter(tenant=tenant, database=database).order_by("name"))
 
 
+@borrows_connection
 def delete_collection(name: str, *, tenant: str = TENANT, database: str = DATABASE) -> None:
     """Delete a collection with its items and its index."""
     collection = get_collection(name, tenant=tenant, database=database)
