@@ -145,11 +145,18 @@ def _integral_text(text: str) -> int | None:
 
 
 def real(number: Any) -> float | None:
-    """A double; NaN becomes None, as SQLite stores it."""
+    """A double; "0.5" is one, NaN becomes None, as SQLite stores them.
+
+    Raises ValueError for what SQLite kept as it was and a double cannot hold: bytes, a time, a
+    word. Python's own words for numbers ("inf", "nan", "1_0", "５") are words. Raises TypeError
+    for what SQLite could not bind.
+    """
     if number is None:
         return None
-    if isinstance(number, bytes | bytearray):
-        raise TypeError("A number is needed here, not bytes.")
+    if isinstance(number, bytes | bytearray | date) or (
+        isinstance(number, str) and not _NUMBER.fullmatch(number)
+    ):
+        raise ValueError(f"A number is needed here, not {number!r}.")
     value = float(number)
     return None if math.isnan(value) else value
 
