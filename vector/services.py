@@ -19,8 +19,10 @@ from vector.serving.collections import (
     create_collection,
     delete_collection,
     get_collection,
+    get_collection_by_uuid,
     get_or_create_collection,
     list_collections,
+    modify_collection,
 )
 from vector.serving.filters import document_condition, where_condition
 from vector.serving.given_values import (
@@ -47,8 +49,10 @@ __all__ = [
     "delete_collection",
     "get",
     "get_collection",
+    "get_collection_by_uuid",
     "get_or_create_collection",
     "list_collections",
+    "modify_collection",
     "query",
     "search_state",
     "update",
@@ -184,12 +188,13 @@ def query(
     embedding: Embedding,
     n_results: int = 10,
     *,
+    ids: Sequence[str] | None = None,
     where: Where | None = None,
     where_document: Where | None = None,
     exact: bool = False,
     embeddings: bool = False,
 ) -> list[Record]:
-    """The nearest items with Chroma's distances, nearest first.
+    """The nearest items with Chroma's distances, nearest first; `ids` are those to search among.
 
     Uses the HNSW index where there is one; `exact` never does.
     """
@@ -198,8 +203,8 @@ def query(
     if collection.dimension is None:
         return []
     vector = float32(collection, embedding, "the query")
-    chosen = _chosen(collection, None, where, where_document, embeddings)
-    filtered = where is not None or where_document is not None
+    chosen = _chosen(collection, ids, where, where_document, embeddings)
+    filtered = any(given is not None for given in (ids, where, where_document))
     found = nearest(chosen, collection, vector, n_results, exact=exact, filtered=filtered)
     return [_record(item, embeddings, distance) for item, distance in found]
 

@@ -28,6 +28,14 @@ class VectorError(Exception):
     """A call that cannot be done; the message says why."""
 
 
+class CollectionMissing(VectorError):
+    """There is no such collection, or it was deleted."""
+
+
+class CollectionExists(VectorError):
+    """Another collection has the name."""
+
+
 def build_items(
     collection: Collection,
     ids: Sequence[str],
