@@ -13,6 +13,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import QuerySet
 
+from stillme.services.connections import borrows_connection
 from vector.models import Collection, Item
 from vector.serving import indexes
 from vector.serving.collections import (
@@ -36,7 +37,7 @@ from vector.serving.given_values import (
     float32,
     merged_metadata,
 )
-from vector.serving.search import nearest
+from vector.serving.search import distance_of, nearest
 
 __all__ = [
     "Record",
@@ -47,6 +48,7 @@ __all__ = [
     "create_collection",
     "delete",
     "delete_collection",
+    "distance_of",
     "get",
     "get_collection",
     "get_collection_by_uuid",
@@ -76,6 +78,7 @@ class Record:
     distance: float | None = None
 
 
+@borrows_connection
 def add(
     collection: Collection,
     ids: Sequence[str],
@@ -96,6 +99,7 @@ def add(
     return len(fresh)
 
 
+@borrows_connection
 def upsert(
     collection: Collection,
     ids: Sequence[str],
@@ -133,6 +137,7 @@ def _merge_into(item: Item, old: Item | None, given: Metadata | None) -> None:
         item.document = old.document
 
 
+@borrows_connection
 def update(
     collection: Collection,
     ids: Sequence[str],
@@ -165,6 +170,7 @@ def update(
     return len(items)
 
 
+@borrows_connection
 def get(
     collection: Collection,
     ids: Sequence[str] | None = None,
@@ -183,6 +189,7 @@ def get(
     return [_record(item, embeddings) for item in chosen[offset:end]]
 
 
+@borrows_connection
 def query(
     collection: Collection,
     embedding: Embedding,
@@ -209,6 +216,7 @@ def query(
     return [_record(item, embeddings, distance) for item, distance in found]
 
 
+@borrows_connection
 def delete(
     collection: Collection,
     ids: Sequence[str] | None = None,
@@ -223,11 +231,13 @@ def delete(
     return deleted
 
 
+@borrows_connection
 def count(collection: Collection) -> int:
     """How many items a collection has."""
     return Item.objects.filter(collection=collection).count()
 
 
+@borrows_connection
 def search_state(collection: Collection) -> str:
     """A sentence on how this collection is searched: by index, or exactly and why."""
     if indexes.has_index(collection):
@@ -238,6 +248,7 @@ def search_state(collection: Collection) -> str:
     return f"{collection.name} is searched exactly: pgvector is {state}."
 
 
+@borrows_connection
 def build_index(collection: Collection) -> str:
     """Build the index if it is not there; a sentence on what came of it. Writers wait meanwhile."""
     return indexes.ensure_index(collection).sentence

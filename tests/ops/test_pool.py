@@ -17,36 +17,21 @@ from knowledge.services import KnowledgeRetention
 from stillme.postgresql import base
 from stillme.postgresql.connecting.configuration import target_database
 from stillme.postgresql.connecting.explain import explain_operational_error
-from tests.ops.servers import wait_until
 from tests.ops.threads import in_threads
+from tests.pools import PATIENCE, pool_becomes_whole, pool_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 SIZE = 3
-PATIENCE = 60.0  # seconds; a machine that stands still for a few is no failure
 
 
 @pytest.fixture
 def pool() -> Iterator[None]:
-    """The default alias with a pool of three, as the settings would make it."""
-    settings = connections["default"].settings_dict
-    before = dict(settings["OPTIONS"]), settings["CONN_MAX_AGE"]
-    connections["default"].close()
-    settings["OPTIONS"]["pool"] = {"min_size": 1, "max_size": SIZE, "timeout": PATIENCE}
-    settings["CONN_MAX_AGE"] = 0
-    yield
-    connections["default"].close()
-    connections["default"].close_pool()
-    settings["OPTIONS"], settings["CONN_MAX_AGE"] = before
+    with pool_of(SIZE):
+        yield
 
 
 def free() -> int:
     return int(connections["default"].pool.get_stats()["pool_available"])
-
-
-def settled() -> None:
-    """Wait for the sessions that the pool is opening in threads of its own, so that it has all."""
-    stats = connections["default"].pool.get_stats
-    wait_until(lambda: stats()["pool_available"] == stats()["pool_size"], PATIENCE)
 
 
 def test_the_settings_of_a_pool(tmp_path) -> None:
@@ -110,7 +95,7 @@ def test_connections_that_died_are_replaced(pool: None, monkeypatch: pytest.Monk
     monkeypatch.setattr(base, "BELIEVED", 0)
     retention = KnowledgeRetention()
     retention.add_knowledge("c", "s")
-    settled()
+    pool_becomes_whole()
     kill_others()
     assert retention.add_knowledge("d", "s") > 0
 
@@ -121,7 +106,7 @@ def test_a_connection_that_died_a_moment_after_its_last_use_fails_one_call(
     monkeypatch.setattr(base, "BELIEVED", 60)
     retention = KnowledgeRetention()
     retention.add_knowledge("c", "s")
-    settled()
+    pool_becomes_whole()
     kill_others()
     assert retention.add_knowledge("d", "s") == -1
     assert retention.add_knowledge("e", "s") > 0

@@ -23,6 +23,7 @@ from vector.serving.given_values import (
 TENANT, DATABASE = "default_tenant", "default_database"
 
 
+@borrows_connection
 def create_collection(
     name: str,
     *,
@@ -57,6 +58,7 @@ def create_collection(
     return collection
 
 
+@borrows_connection
 def get_collection(name: str, *, tenant: str = TENANT, database: str = DATABASE) -> Collection:
     """The collection of that name; CollectionMissing, a VectorError, where there is none."""
     found = Collection.objects.filter(name=name, tenant=tenant, database=database).first()
@@ -74,6 +76,7 @@ def get_collection_by_uuid(uuid: UUID) -> Collection:
     return found
 
 
+@borrows_connection
 def get_or_create_collection(
     name: str,
     *,
@@ -116,11 +119,13 @@ def modify_collection(
     return get_collection_by_uuid(collection.uuid)
 
 
+@borrows_connection
 def list_collections(*, tenant: str = TENANT, database: str = DATABASE) -> list[Collection]:
     """The collections of a database, by name."""
     return list(Collection.objects.filter(tenant=tenant, database=database).order_by("name"))
 
 
+@borrows_connection
 def delete_collection(name: str, *, tenant: str = TENANT, database: str = DATABASE) -> None:
     """Delete a collection with its items and its index."""
     collection = get_collection(name, tenant=tenant, database=database)

@@ -13,6 +13,7 @@ from django.db import DataError, connections, transaction
 from django.db.models import F, FloatField, Func, QuerySet, Value
 
 from stillme.postgresql.statements import execute
+from stillme.services.connections import borrows_connection
 from vector.fields import EmbeddingField
 from vector.models import Collection, Item
 from vector.serving import indexes
@@ -118,6 +119,7 @@ def _metric(collection: Collection) -> Collection.Metric:
     return Collection.Metric(collection.metric)
 
 
+@borrows_connection
 def distance_of(collection: Collection, vector: Sequence[float], *, exact: bool = False) -> Any:
     """pgvector's distance as an expression, for queries of one's own through the ORM.
 
