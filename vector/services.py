@@ -27,6 +27,8 @@ from vector.serving.collections import (
 )
 from vector.serving.filters import document_condition, where_condition
 from vector.serving.given_values import (
+    CollectionExists,
+    CollectionMissing,
     Embedding,
     Metadata,
     Value,
@@ -35,11 +37,14 @@ from vector.serving.given_values import (
     check_columns,
     clean_document,
     float32,
+    is_no_text,
     merged_metadata,
 )
 from vector.serving.search import distance_of, nearest
 
 __all__ = [
+    "CollectionExists",
+    "CollectionMissing",
     "Record",
     "VectorError",
     "add",
@@ -265,7 +270,7 @@ def _chosen(
     if not embeddings:
         chosen = chosen.defer("embedding")
     if ids is not None:
-        chosen = chosen.filter(embedding_id__in=list(ids))
+        chosen = chosen.filter(embedding_id__in=[key for key in ids if not is_no_text(key)])
     if where is not None:
         chosen = chosen.filter(where_condition(where))
     if where_document is not None:

@@ -71,8 +71,8 @@ def several_ids(given: Any) -> list[str] | None:
         return None
     if not ids:
         raise InvalidArgumentError("The list of ids is empty: give at least one, or none at all.")
-    if wrong := next((each for each in ids if not isinstance(each, str)), None):
-        raise InvalidArgumentError(f"An id is a text, not {wrong!r}.")
+    if wrong := [each for each in ids if not isinstance(each, str)]:
+        raise InvalidArgumentError(f"An id is a text, not {wrong[0]!r}.")
     if len(set(ids)) < len(ids):
         twice = sorted({each for each in ids if ids.count(each) > 1})[:10]
         raise DuplicateIDError(f"Give each id once; given twice: {', '.join(twice)}.")
@@ -170,4 +170,11 @@ def check_n_results(n_results: Any) -> int:
         raise InvalidArgumentError(f"n_results is a whole number, not {n_results!r}.")
     if n_results < 1:
         raise TypeError(f"n_results is at least 1, not {n_results}.")
-    return n_results
+    return check_whole(n_results, "n_results")
+
+
+def check_whole(number: Any, what: str) -> int:
+    """A limit or an offset."""
+    if not isinstance(number, int) or not 0 <= number < 2**32:
+        raise InvalidArgumentError(f"{what} is a whole number from 0 to 2^32, not {number!r}.")
+    return number

@@ -137,8 +137,8 @@ class Collection:
             arguments.several_ids(ids),
             where=where,
             where_document=where_document,
-            limit=limit,
-            offset=offset or 0,
+            limit=None if limit is None else arguments.check_whole(limit, "limit"),
+            offset=arguments.check_whole(offset or 0, "offset"),
             embeddings="embeddings" in parts,
         )
         return answers.of_get(found, parts)

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from django.db import IntegrityError
+
+from vector import models
 from vector.serving.filters import FilterError
 from vector.serving.given_values import CollectionExists, CollectionMissing, VectorError
 
@@ -46,5 +49,7 @@ def translated() -> Iterator[None]:
         raise NotFoundError(str(error)) from error
     except CollectionExists as error:
         raise UniqueConstraintError(str(error)) from error
+    except (IntegrityError, models.Collection.DoesNotExist) as error:
+        raise NotFoundError("The collection was deleted by another meanwhile.") from error
     except (VectorError, FilterError) as error:
         raise InvalidArgumentError(str(error)) from error

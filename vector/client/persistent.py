@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import time
-from itertools import islice
 from typing import Any
 
 from vector import services
-from vector.client.arguments import EmbeddingFunction, check_metadata, check_name
+from vector.client.arguments import EmbeddingFunction, check_metadata, check_name, check_whole
 from vector.client.collection import Collection
 from vector.client.errors import AuthorizationError, InvalidArgumentError, translated
 
@@ -38,9 +37,9 @@ class Client:
     ) -> list[Collection]:
         """The collections by name; Chroma's order is by chance."""
         rows = services.list_collections(tenant=self.tenant, database=self.database)
-        first = offset or 0
-        end = None if limit is None else first + limit
-        return [Collection(row) for row in islice(rows, first, end)]
+        first = check_whole(offset or 0, "offset")
+        end = None if limit is None else first + check_whole(limit, "limit")
+        return [Collection(row) for row in rows[first:end]]
 
     def count_collections(self) -> int:
         """How many collections there are."""
