@@ -65,7 +65,8 @@ def test_without_numpy_only_embeddings_cannot_be_had(things, monkeypatch):
 UNUSABLE = [
     {"where": {"s": "a\0"}}, {"where": {"s\0": {"$gt": 1}}}, {"where": {"s": {"$in": ["\ud800"]}}},
     {"where": {1: 1}}, {"where": {"k": {"$lt": float("inf")}}},
-    {"where_document": {"$contains": "\0"}}, {"where_document": {"$regex": "("}}, {"limit": 10**30}, {"offset": -1}, {"limit": "3"},
+    {"where_document": {"$contains": "\0"}}, {"where_document": {"$regex": "("}},
+    {"limit": 10**30}, {"offset": -1}, {"limit": "3"},
     {"ids": [None]}, {"ids": ("a", "b")}, {"include": None},
 ]  # fmt: skip
 
