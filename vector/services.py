@@ -25,7 +25,7 @@ from vector.serving.collections import (
     list_collections,
     modify_collection,
 )
-from vector.serving.filters import document_condition, where_condition
+from vector.serving.filters import check_depth, document_condition, where_condition
 from vector.serving.given_values import (
     CollectionExists,
     CollectionMissing,
@@ -272,8 +272,10 @@ def _chosen(
     if ids is not None:
         chosen = chosen.filter(embedding_id__in=[key for key in ids if not is_no_text(key)])
     if where is not None:
+        check_depth(where, "where")
         chosen = chosen.filter(where_condition(where))
     if where_document is not None:
+        check_depth(where_document, "where_document")
         chosen = chosen.filter(document_condition(where_document))
     return chosen
 
