@@ -25,7 +25,7 @@ from vector.serving.collections import (
     list_collections,
     modify_collection,
 )
-from vector.serving.filters import check_depth, document_condition, where_condition
+from vector.serving.filters import FilterError, check_depth, document_condition, where_condition
 from vector.serving.given_values import (
     CollectionExists,
     CollectionMissing,
@@ -45,6 +45,7 @@ from vector.serving.search import distance_of, nearest
 __all__ = [
     "CollectionExists",
     "CollectionMissing",
+    "FilterError",
     "Record",
     "VectorError",
     "add",

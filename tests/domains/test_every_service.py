@@ -10,9 +10,11 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple, get_type_hints
+from uuid import UUID
 
 import pytest
 from django.db import transaction
@@ -27,6 +29,8 @@ import rss.api
 import rss.services
 from tests.domains.many_rows import fill_tables
 from tests.domains.queries import plans
+from tests.services.calls import public_functions as every_function
+from vector import services as vectors
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "services.md"
 MODULES = {
@@ -38,7 +42,7 @@ MODULES = {
 ALL_ROWS = "all rows"
 _NAME = re.compile(r"`([\w.]+)`")
 _FOUND_BY = re.compile(
-    r"(?:Index Scan|Index Only Scan|Bitmap Index Scan)[a-zA-Z ]* (?:using|on) (\w+)"
+    r"(?:Index Scan|Index Only Scan|Bitmap Index Scan)[a-zA-Z ]* (?:using|on) \"?([\w-]+)"
 )
 
 
@@ -67,7 +71,8 @@ def public_methods(module: ModuleType) -> Iterator[tuple[str, Callable[..., Any]
 
 FUNCTIONS = dict(pair for api, _ in MODULES.values() for pair in public_functions(api))
 METHODS = dict(pair for _, services in MODULES.values() for pair in public_methods(services))
-EVERY = {**FUNCTIONS, **METHODS}
+VECTORS = {n: f for n, f in every_function().items() if n.startswith("vector.services.")}
+EVERY = {**FUNCTIONS, **METHODS, **VECTORS}
 
 
 def documented() -> dict[str, Cost]:
@@ -91,7 +96,10 @@ def measured(call: Callable[[], object]) -> Cost:
         transaction.set_rollback(True)
     # Django gives a text key a second index, which the planner takes as well.
     by = {re.sub(r"_item_id_\w+_like$", "_pkey", i) for p in made for i in _FOUND_BY.findall(p)}
-    return Cost(len(made), frozenset(by | {ALL_ROWS for plan in made if "Seq Scan" in plan}))
+    # A collection's index is named by its number. PostgreSQL's own tables do not count.
+    by = {re.sub(r"-?\d+$", "n", name) for name in by if not name.startswith("pg_")}
+    everything = {ALL_ROWS for plan in made if re.search(r"Seq Scan on (?!pg_)", plan)}
+    return Cost(len(made), frozenset(by | everything))
 
 
 RETAINED = "idx_knowledge_items_retention_score"
@@ -167,6 +175,23 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "RSSFetchHistory.get_fetch_stats": {"cycle_id": -7},
 }
 
+VECTOR = {"ids": ["i6500", "new"], "embeddings": [[1.0, 2.0]] * 2}
+ARGUMENTS |= {
+    "vector.services.create_collection": {"name": "new"},
+    "vector.services.get_collection": {"name": "c7"},
+    "vector.services.get_collection_by_uuid": {"uuid": UUID(int=7)},
+    "vector.services.get_or_create_collection": {"name": "c7"},
+    "vector.services.modify_collection": {"name": "another"},
+    "vector.services.delete_collection": {"name": "c7"},
+    "vector.services.add": VECTOR,
+    "vector.services.upsert": VECTOR,
+    "vector.services.update": {"ids": ["i6500"], "documents": ["other"]},
+    "vector.services.get": {"limit": 10},
+    "vector.services.query": {"embedding": [1.0, 2.0]},
+    "vector.services.delete": {"ids": ["i6500"]},
+    "vector.services.distance_of": {"vector": [1.0, 2.0]},
+}
+
 # Calls with other arguments, which find their rows by other indexes than the row of the table says.
 OTHERWISE = [
     ("continuum.api.audit_list", {"item_id": "i7"}, "idx_tier_audit_item_id"),
@@ -180,6 +205,11 @@ def call_of(name: str) -> Callable[[], object]:
     arguments = ARGUMENTS.get(name, {})
     if name in FUNCTIONS:
         return lambda: FUNCTIONS[name](**arguments)
+    if name in VECTORS:
+        function = VECTORS[name]
+        if "collection" in inspect.signature(function).parameters:
+            arguments = {"collection": vectors.get_collection("c7"), **arguments}
+        return lambda: function(**arguments)
     method = METHODS[name]
     instance = vars(inspect.getmodule(method))[name.partition(".")[0]]()
     return lambda: method(instance, **arguments)
@@ -193,13 +223,23 @@ def test_the_table_names_every_function_and_no_other() -> None:
 def test_statements_and_plans_are_as_the_table_says(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(continuum.services, "ENABLE_CONTINUUM_MEMORY", True)
     fill_tables()
-    found = {name: measured(call_of(name)) for name in EVERY}
+    vectors.build_index(vectors.get_collection("c7"))
+    # A server without pgvector has no plans of its indexes to show.
+    has_index = "through" in vectors.search_state(vectors.get_collection("c7"))
+    names = EVERY if has_index else {**FUNCTIONS, **METHODS}
+    found = {name: measured(call_of(name)) for name in names}
     expected = documented()
     assert {n: c for n, c in found.items() if c != expected[n]} == {}
     for name, arguments, index in OTHERWISE:
         *_, plan = plans(lambda name=name, arguments=arguments: FUNCTIONS[name](**arguments))
         assert index in plan, plan
         assert "Seq Scan" not in plan, plan
+    for given, index in (
+        ({"where": {"k": 2}}, "idx_vector_items_collection"),
+        ({"ids": ["i6500"]}, "items_id_once"),
+    ):
+        found_by = measured(partial(vectors.get, vectors.get_collection("c7"), **given))
+        assert found_by == Cost(1, frozenset({index}))
     [page] = plans(knowledge.api.item_list_retained)
     assert "Sort" not in page, page
 
