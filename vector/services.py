@@ -24,6 +24,7 @@ from vector.serving.collections import (
     get_or_create_collection,
     list_collections,
     modify_collection,
+    on_primary,
 )
 from vector.serving.filters import FilterError, check_depth, document_condition, where_condition
 from vector.serving.given_values import (
@@ -257,6 +258,7 @@ def search_state(collection: Collection) -> str:
 @borrows_connection
 def build_index(collection: Collection) -> str:
     """Build the index if it is not there; a sentence on what came of it. Writers wait meanwhile."""
+    on_primary(collection)
     return indexes.ensure_index(collection).sentence
 
 
