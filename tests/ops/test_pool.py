@@ -6,6 +6,7 @@ import logging
 import os
 from collections.abc import Iterator
 from threading import Barrier, Event
+from unittest.mock import patch
 
 import psycopg
 import pytest
@@ -38,6 +39,18 @@ def test_the_settings_of_a_pool(tmp_path) -> None:
     config = target_database("", embedded_directory=tmp_path, pool_sizes=(2, 8, 1.5))
     assert config["OPTIONS"]["pool"] == {"min_size": 2, "max_size": 8, "timeout": 1.5}
     assert config["CONN_MAX_AGE"] == 0
+
+
+def test_a_pool_tries_to_connect_in_even_intervals(pool: None) -> None:
+    api.item_list_retained()
+    steady, waits = connections["default"].pool, []
+    down = patch.object(steady, "_connect", side_effect=psycopg.OperationalError("down"))
+    with down, patch.object(steady, "schedule_task", lambda *made: waits.append(made)):
+        attempt = None
+        for _ in range(8):
+            steady._add_connection(attempt)
+            attempt = waits[-1][0].attempt
+    assert max(seconds for _, seconds in waits) < 1
 
 
 def test_a_plain_thread_gives_its_connection_back(pool: None) -> None:

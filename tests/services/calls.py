@@ -19,6 +19,7 @@ from accuracy import api as accuracy
 from continuum.models import TierMetric
 from knowledge import api as knowledge
 from rss import api as rss
+from stillme.services.connections import borrows_connection
 from vector import services as vectors
 
 # The modules of a domain that the application calls.
@@ -45,6 +46,11 @@ def cycle() -> int:
 
 def knowledge_item() -> int:
     return knowledge.item_add(content="c", source="s")
+
+
+@borrows_connection
+def item_in_a_tier() -> str:
+    return str(TierMetric.objects.create(item_id=new_name(), tier="L1").pk)
 
 
 def given(*arguments: Any, **named: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -78,6 +84,9 @@ CALLS = {
     "continuum.api.demotion_evaluate": given(item_id=ITEM, threshold=0.5),
     "continuum.api.item_set_cycle": given(item_id=ITEM, cycle=3),
     "continuum.api.item_figures": given(item_id=ITEM),
+    "continuum.api.item_state": given(item_id=ITEM),
+    "continuum.api.item_step_up": given(item_id=item_in_a_tier),
+    "continuum.api.item_step_down": given(item_id=item_in_a_tier),
     "continuum.api.audit_list": given(limit=3),
     "continuum.api.forgetting_record": given(
         regression_item_id=ITEM, regression_query="q", recall_before=0.5, recall_after=0.4
