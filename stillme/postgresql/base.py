@@ -42,7 +42,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
     @property
     def pool(self) -> Any:
         """Django's, None without the option `pool`; not open yet, so it may become another kind."""
-        pool = super().pool  # type: ignore[misc]
+        pool = super().pool
         if type(pool) is ConnectionPool:
             pool.__class__ = SteadyPool
         return pool

@@ -19,8 +19,9 @@ import stillme
 stillme.setup()
 
 from asgiref.sync import sync_to_async  # noqa: E402
-from django.db import connections  # noqa: E402
-from fastapi import FastAPI  # noqa: E402
+from django.db import Error, connections  # noqa: E402
+from fastapi import FastAPI, Request  # noqa: E402
+from fastapi.responses import JSONResponse  # noqa: E402
 
 from accuracy.services import AccuracyScorer  # noqa: E402
 from continuum.services import ContinuumMemory, PromotionManager  # noqa: E402
@@ -41,6 +42,12 @@ async def reports_its_pool(_: FastAPI) -> AsyncIterator[None]:
 
 
 app = FastAPI(lifespan=reports_its_pool)
+
+
+@app.exception_handler(Error)
+def unavailable(request: Request, error: Exception) -> JSONResponse:
+    """For the calls that raise. Left alone, uvicorn would close the client's connection."""
+    return JSONResponse(str(error), status_code=503)
 
 
 @app.post("/items")
