@@ -20,11 +20,15 @@ from vector.serving.collections import (
     create_collection,
     delete_collection,
     get_collection,
+    get_collection_by_uuid,
     get_or_create_collection,
     list_collections,
+    modify_collection,
 )
 from vector.serving.filters import document_condition, where_condition
 from vector.serving.given_values import (
+    CollectionExists,
+    CollectionMissing,
     Embedding,
     Metadata,
     Value,
@@ -33,11 +37,14 @@ from vector.serving.given_values import (
     check_columns,
     clean_document,
     float32,
+    is_no_text,
     merged_metadata,
 )
 from vector.serving.search import distance_of, nearest
 
 __all__ = [
+    "CollectionExists",
+    "CollectionMissing",
     "Record",
     "VectorError",
     "add",
@@ -49,8 +56,10 @@ __all__ = [
     "distance_of",
     "get",
     "get_collection",
+    "get_collection_by_uuid",
     "get_or_create_collection",
     "list_collections",
+    "modify_collection",
     "query",
     "search_state",
     "update",
@@ -191,12 +200,13 @@ def query(
     embedding: Embedding,
     n_results: int = 10,
     *,
+    ids: Sequence[str] | None = None,
     where: Where | None = None,
     where_document: Where | None = None,
     exact: bool = False,
     embeddings: bool = False,
 ) -> list[Record]:
-    """The nearest items with Chroma's distances, nearest first.
+    """The nearest items with Chroma's distances, nearest first; `ids` are those to search among.
 
     Uses the HNSW index where there is one; `exact` never does.
     """
@@ -205,8 +215,8 @@ def query(
     if collection.dimension is None:
         return []
     vector = float32(collection, embedding, "the query")
-    chosen = _chosen(collection, None, where, where_document, embeddings)
-    filtered = where is not None or where_document is not None
+    chosen = _chosen(collection, ids, where, where_document, embeddings)
+    filtered = any(given is not None for given in (ids, where, where_document))
     found = nearest(chosen, collection, vector, n_results, exact=exact, filtered=filtered)
     return [_record(item, embeddings, distance) for item, distance in found]
 
@@ -260,7 +270,7 @@ def _chosen(
     if not embeddings:
         chosen = chosen.defer("embedding")
     if ids is not None:
-        chosen = chosen.filter(embedding_id__in=list(ids))
+        chosen = chosen.filter(embedding_id__in=[key for key in ids if not is_no_text(key)])
     if where is not None:
         chosen = chosen.filter(where_condition(where))
     if where_document is not None:

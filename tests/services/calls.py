@@ -21,10 +21,16 @@ from knowledge import api as knowledge
 from rss import api as rss
 from stillme.services.connections import borrows_connection
 from vector import services as vectors
+from vector.client import Client
+from vector.client import Collection as ChromaCollection
 
 # The modules of a domain that the application calls.
 ROOMS = ("api", "services", "client")
 ITEM = "item"
+# Their methods are called with an instance.
+MADE_BY_OTHERS = (ChromaCollection,)
+# Always raises, and asks no database.
+REFUSED = ("vector.client.Client.reset",)
 
 
 def new_name() -> str:
@@ -48,9 +54,14 @@ def knowledge_item() -> int:
     return knowledge.item_add(content="c", source="s")
 
 
+def chroma() -> Any:
+    return Client().get_collection("things")
+
+
 @borrows_connection
-def item_in_a_tier() -> str:
-    return str(TierMetric.objects.create(item_id=new_name(), tier="L1").pk)
+def middle_item() -> str:
+    """One that can go up and down."""
+    return TierMetric.objects.create(item_id=new_name(), tier="L1").item_id
 
 
 def given(*arguments: Any, **named: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -85,8 +96,8 @@ CALLS = {
     "continuum.api.item_set_cycle": given(item_id=ITEM, cycle=3),
     "continuum.api.item_figures": given(item_id=ITEM),
     "continuum.api.item_state": given(item_id=ITEM),
-    "continuum.api.item_step_up": given(item_id=item_in_a_tier),
-    "continuum.api.item_step_down": given(item_id=item_in_a_tier),
+    "continuum.api.item_step_up": given(item_id=middle_item),
+    "continuum.api.item_step_down": given(item_id=middle_item),
     "continuum.api.audit_list": given(limit=3),
     "continuum.api.forgetting_record": given(
         regression_item_id=ITEM, regression_query="q", recall_before=0.5, recall_after=0.4
@@ -135,6 +146,8 @@ CALLS = {
     "vector.services.create_collection": given(new_name, metric="cosine"),
     "vector.services.get_collection": given("things"),
     "vector.services.get_or_create_collection": given(new_name),
+    "vector.services.get_collection_by_uuid": given(lambda: collection().uuid),
+    "vector.services.modify_collection": given(collection, metadata={"k": 1}),
     "vector.services.list_collections": given(),
     "vector.services.delete_collection": given(unwanted_collection),
     "vector.services.add": given(collection, ["a"], VECTORS, ["text"], [{"k": 1}]),
@@ -147,13 +160,31 @@ CALLS = {
     "vector.services.search_state": given(collection),
     "vector.services.build_index": given(collection),
     "vector.services.distance_of": given(collection, [0.5, 0.5]),
+    "vector.client.PersistentClient": given("path"),
+    "vector.client.Client.heartbeat": given(),
+    "vector.client.Client.list_collections": given(),
+    "vector.client.Client.count_collections": given(),
+    "vector.client.Client.create_collection": given(new_name, metadata={"hnsw:space": "cosine"}),
+    "vector.client.Client.get_collection": given("things"),
+    "vector.client.Client.get_or_create_collection": given(new_name),
+    "vector.client.Client.delete_collection": given(unwanted_collection),
+    "vector.client.Collection.count": given(chroma),
+    "vector.client.Collection.add": given(chroma, ["a"], VECTORS, [{"k": 1}], ["text"]),
+    "vector.client.Collection.upsert": given(chroma, ["a"], VECTORS),
+    "vector.client.Collection.update": given(chroma, ["a"], metadatas=[{"k": 2}]),
+    "vector.client.Collection.get": given(chroma, ["a"], where={"k": {"$gt": 0}}),
+    "vector.client.Collection.peek": given(chroma),
+    "vector.client.Collection.query": given(chroma, [VECTORS[0], VECTORS[0]]),
+    "vector.client.Collection.delete": given(chroma, ["nobody"]),
+    "vector.client.Collection.modify": given(chroma, metadata={"k": 1}),
 }
 
 
 def public_functions() -> dict[str, Callable[..., Any]]:
     """What the application may call, by its full name; methods on an instance of their class."""
     rooms = [f"{domain}.{room}" for domain in settings.DOMAINS for room in ROOMS]
-    return dict(found for room in rooms if find_spec(room) for found in _of_module(room))
+    found = dict(each for room in rooms if find_spec(room) for each in _of_module(room))
+    return {name: function for name, function in found.items() if name not in REFUSED}
 
 
 def _of_module(name: str) -> Iterator[tuple[str, Callable[..., Any]]]:
@@ -170,7 +201,7 @@ def _of_module(name: str) -> Iterator[tuple[str, Callable[..., Any]]]:
 def _of_class(name: str, kind: type) -> Iterator[tuple[str, Callable[..., Any]]]:
     for key, value in vars(kind).items():
         if inspect.isfunction(value) and not key.startswith("_"):
-            yield f"{name}.{key}", getattr(kind(), key)
+            yield f"{name}.{key}", value if kind in MADE_BY_OTHERS else getattr(kind(), key)
 
 
 def prepare() -> None:

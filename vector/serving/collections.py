@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
+from uuid import UUID
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 
 from stillme.services.connections import borrows_connection
 from vector.models import Collection
 from vector.serving import indexes
-from vector.serving.given_values import PATIENCE, Metadata, VectorError, clean_metadata
+from vector.serving.given_values import (
+    PATIENCE,
+    CollectionExists,
+    CollectionMissing,
+    Metadata,
+    VectorError,
+    clean_metadata,
+)
 
 TENANT, DATABASE = "default_tenant", "default_database"
 
@@ -42,7 +51,7 @@ def create_collection(
             },
         )
     if not created:
-        raise VectorError(f"There is a collection {name} already.")
+        raise CollectionExists(f"There is a collection {name} already.")
     indexes.drop_index(collection)  # one left there by an emptied collection of the same number
     if dimension is not None:
         transaction.on_commit(partial(indexes.ensure_index, collection, patience=PATIENCE))
@@ -51,10 +60,19 @@ def create_collection(
 
 @borrows_connection
 def get_collection(name: str, *, tenant: str = TENANT, database: str = DATABASE) -> Collection:
-    """The collection of that name; VectorError where there is none."""
+    """The collection of that name; CollectionMissing, a VectorError, where there is none."""
     found = Collection.objects.filter(name=name, tenant=tenant, database=database).first()
     if found is None:
-        raise VectorError(f"There is no collection {name}.")
+        raise CollectionMissing(f"There is no collection {name}.")
+    return found
+
+
+@borrows_connection
+def get_collection_by_uuid(uuid: UUID) -> Collection:
+    """The collection as it is now, whatever its name is; CollectionMissing if it was deleted."""
+    found = Collection.objects.filter(uuid=uuid).first()
+    if found is None:
+        raise CollectionMissing(f"There is no collection {uuid} (any more).")
     return found
 
 
@@ -70,10 +88,35 @@ def get_or_create_collection(
     """The collection of that name, made if need be; an existing one keeps its metric."""
     try:
         return get_collection(name, tenant=tenant, database=database)
-    except VectorError:
+    except CollectionMissing:
+        pass
+    try:
         return create_collection(
             name, metric=metric, metadata=metadata, tenant=tenant, database=database
         )
+    except CollectionExists:  # another process made it meanwhile
+        return get_collection(name, tenant=tenant, database=database)
+
+
+@borrows_connection
+def modify_collection(
+    collection: Collection, *, name: str | None = None, metadata: Metadata | None = None
+) -> Collection:
+    """Give a collection another name, or other metadata in place of what it has.
+
+    The collection as it is then. CollectionExists where the name is taken, CollectionMissing where
+    the collection was deleted.
+    """
+    changes: dict[str, Any] = {} if name is None else {"name": name}
+    if metadata is not None:
+        changes["metadata"] = clean_metadata(metadata, "the collection")
+    if changes:
+        try:
+            with transaction.atomic():
+                Collection.objects.filter(pk=collection.pk).update(**changes)
+        except IntegrityError as error:
+            raise CollectionExists(f"There is a collection {name} already.") from error
+    return get_collection_by_uuid(collection.uuid)
 
 
 @borrows_connection
