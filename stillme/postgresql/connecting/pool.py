@@ -1,18 +1,12 @@
-"""The connection pool of a process: psycopg's, back within a second after an outage."""
+"""The connection pool of a process: psycopg's, back in half a second after an outage."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from psycopg_pool import ConnectionPool
-from psycopg_pool.base import AttemptWithBackoff
 
-
-class SteadyAttempts(AttemptWithBackoff):
-    """Attempts to connect, half a second apart."""
-
-    INITIAL_DELAY = 0.5
-    DELAY_BACKOFF = 1.0
+AGAIN = 0.5  # seconds between two attempts to connect
 
 
 class SteadyPool(ConnectionPool[Any]):
@@ -23,7 +17,6 @@ class SteadyPool(ConnectionPool[Any]):
     DB_POOL_TIMEOUT were refused.
     """
 
-    def _add_connection(self, attempt: AttemptWithBackoff | None, growing: bool = False) -> None:
-        super()._add_connection(
-            attempt or SteadyAttempts(timeout=self.reconnect_timeout), growing=growing
-        )
+    def schedule_task(self, task: Any, delay: float) -> None:
+        """Psycopg's; a task that has an `attempt` is the next attempt to connect."""
+        super().schedule_task(task, min(delay, AGAIN) if hasattr(task, "attempt") else delay)
