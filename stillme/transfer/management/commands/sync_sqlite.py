@@ -82,9 +82,10 @@ class Command(TransferCommand):
         """0 fine, 1 where capture is not healthy, in another file, or was bypassed."""
         selection = Selection(files=tuple(options["file"] or ()))
         form = options["format"]
-        progress = SyncProgress(self.console, quiet=form == "json")
         if options["follow"] or options["once"] or options["sweep"]:
-            return self._follow(selection, options, progress)
+            live = SyncProgress(self.console, quiet=form == "json", live=options["follow"])
+            return self._follow(selection, options, live)
+        progress = SyncProgress(self.console, quiet=form == "json")
         if options["unfreeze"]:
             unfreeze_all("default", present_files(selection, []), progress.on_event)
             render_capture(self.console, capture_reports("default", selection), form)
@@ -116,7 +117,8 @@ class Command(TransferCommand):
                 sweep_every=options["sweep_every"] if options["follow"] else 0.0,
                 interval=max(0.001, options["interval"]),
             )
-            result = follow(wanted, progress.on_event, stop)
+            with progress:
+                result = follow(wanted, progress.on_event, stop)
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
