@@ -222,7 +222,10 @@ class ContinuumMemory(_Switched):
         if not ENABLE_CONTINUUM_MEMORY:
             return 0.0
         try:
-            return PromotionManager(self.db_path).calculate_surprise_score(item_id, content)
+            manager = PromotionManager(self.db_path)
+            if content and not isinstance(content, str):
+                raise TypeError("The content is no text.")
+            return manager.calculate_surprise_score(item_id, content)
         except Exception as error:
             logger.warning("The given figures are used: %s", error, exc_info=True)
             given = (rarity_score, novelty_score, retrieval_frequency, validator_overlap)

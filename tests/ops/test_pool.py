@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier, Event
 
 import psycopg
@@ -17,6 +19,8 @@ from knowledge.services import KnowledgeRetention
 from stillme.postgresql import base
 from stillme.postgresql.connecting.configuration import target_database
 from stillme.postgresql.connecting.explain import explain_operational_error
+from stillme.postgresql.embedded import server
+from tests.ops.servers import wait_until
 from tests.ops.threads import in_threads
 from tests.pools import PATIENCE, pool_becomes_whole, pool_of
 
@@ -45,8 +49,6 @@ def test_a_plain_thread_gives_its_connection_back(pool: None) -> None:
     assert retention.add_knowledge("c", "s") > 0
     assert connections["default"].connection is None
     # Twenty threads that never close anything, on three connections.
-    from concurrent.futures import ThreadPoolExecutor
-
     with ThreadPoolExecutor(20) as threads:
         keys = list(threads.map(lambda n: retention.add_knowledge(f"{n}", "s"), range(60)))
     assert min(keys) > 0
@@ -156,6 +158,50 @@ def test_a_fork_starts_without_pool_or_session(pool: None) -> None:
     # The parent's own session went through it unharmed.
     assert connections["default"].connection is parents
     assert KnowledgeItem.objects.count() == 0
+
+
+def test_who_waits_for_a_connection_goes_on_after_a_fork(pool: None) -> None:
+    release, all_held = Event(), Barrier(SIZE + 2, timeout=PATIENCE)
+
+    def hold(number: int) -> int:
+        if number == SIZE:
+            all_held.wait()
+            return len(api.item_list_retained())
+        with transaction.atomic():
+            KnowledgeItem.objects.count()
+            all_held.wait()
+            release.wait(PATIENCE)
+        return 0
+
+    with ThreadPoolExecutor(SIZE + 1) as threads:
+        held = [threads.submit(hold, n) for n in range(SIZE + 1)]
+        all_held.wait()
+        stats = connections["default"].pool.get_stats
+        wait_until(lambda: stats()["requests_waiting"] == 1, PATIENCE)
+        child = os.fork()
+        if child == 0:
+            os._exit(0)
+        os.waitpid(child, 0)
+        assert held[SIZE].result(PATIENCE) == 0
+        release.set()
+        assert [each.result() for each in held[:SIZE]] == [0] * SIZE
+
+
+def test_a_fork_does_not_inherit_the_lock_of_the_embedded_server() -> None:
+    started = Event()
+
+    def start_slowly() -> None:
+        with server._guard:
+            started.set()
+            time.sleep(0.1)
+
+    with ThreadPoolExecutor(1) as threads:
+        threads.submit(start_slowly)
+        started.wait(PATIENCE)
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if server._guard.acquire(timeout=1) else 1)
+        assert os.waitpid(child, 0)[1] == 0
 
 
 def test_one_statement_borrows_its_session_and_gives_it_back_in_any_case(pool: None) -> None:

@@ -19,6 +19,7 @@ from accuracy import api as accuracy
 from continuum.models import TierMetric
 from knowledge import api as knowledge
 from rss import api as rss
+from stillme.services.connections import borrows_connection
 from vector import services as vectors
 from vector.client import ClientAPI
 from vector.client import Collection as ChromaCollection
@@ -57,6 +58,12 @@ def chroma() -> Any:
     return ClientAPI().get_collection("things")
 
 
+@borrows_connection
+def middle_item() -> str:
+    """One that can go up and down."""
+    return TierMetric.objects.create(item_id=new_name(), tier="L1").item_id
+
+
 def given(*arguments: Any, **named: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
     return arguments, named
 
@@ -88,6 +95,9 @@ CALLS = {
     "continuum.api.demotion_evaluate": given(item_id=ITEM, threshold=0.5),
     "continuum.api.item_set_cycle": given(item_id=ITEM, cycle=3),
     "continuum.api.item_figures": given(item_id=ITEM),
+    "continuum.api.item_state": given(item_id=ITEM),
+    "continuum.api.item_step_up": given(item_id=middle_item),
+    "continuum.api.item_step_down": given(item_id=middle_item),
     "continuum.api.audit_list": given(limit=3),
     "continuum.api.forgetting_record": given(
         regression_item_id=ITEM, regression_query="q", recall_before=0.5, recall_after=0.4

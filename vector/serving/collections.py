@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, router, transaction
 
 from stillme.services.connections import borrows_connection
 from vector.models import Collection
@@ -129,5 +129,11 @@ def list_collections(*, tenant: str = TENANT, database: str = DATABASE) -> list[
 def delete_collection(name: str, *, tenant: str = TENANT, database: str = DATABASE) -> None:
     """Delete a collection with its items and its index."""
     collection = get_collection(name, tenant=tenant, database=database)
+    on_primary(collection)
     indexes.drop_index(collection)
     collection.delete()
+
+
+def on_primary(collection: Collection) -> None:
+    """Let the index be made or dropped where rows are written, also if a replica gave the row."""
+    collection._state.db = router.db_for_write(Collection)
