@@ -54,6 +54,10 @@ def test_a_collection_that_a_replica_gave_is_written_on_the_primary(replicas: No
         # Of the primary, which has it, not of a replica that lags.
         assert things._state.db == "default"
     with module.task():
+        things = services.modify_collection(services.get_collection("things"), metadata={"k": 1})
+        # Read where it was written.
+        assert (things._state.db, things.metadata) == ("default", {"k": 1})
+    with module.task():
         things = services.get_collection("things")
         assert "read-only" not in services.build_index(things)
         services.delete_collection("things")
