@@ -140,7 +140,7 @@ def test_conditions_within_conditions_have_a_limit(collection):
     assert [r.id for r in services.get(collection, where=where, where_document=document)] == [
         "int5"
     ]
-    for deeper in ({"where": {"$or": [where]}}, {"where_document": {"$and": [document]}}):
+    for deeper in ({"where": {"$or": (where,)}}, {"where_document": {"$and": [document]}}):
         with pytest.raises(FilterError, match="nested too deep"):
             services.query(collection, [0, 0, 0], **deeper)
 
