@@ -24,8 +24,9 @@ from vector.serving.collections import (
     get_or_create_collection,
     list_collections,
     modify_collection,
+    on_primary,
 )
-from vector.serving.filters import document_condition, where_condition
+from vector.serving.filters import FilterError, check_depth, document_condition, where_condition
 from vector.serving.given_values import (
     CollectionExists,
     CollectionMissing,
@@ -45,6 +46,7 @@ from vector.serving.search import distance_of, nearest
 __all__ = [
     "CollectionExists",
     "CollectionMissing",
+    "FilterError",
     "Record",
     "VectorError",
     "add",
@@ -256,6 +258,7 @@ def search_state(collection: Collection) -> str:
 @borrows_connection
 def build_index(collection: Collection) -> str:
     """Build the index if it is not there; a sentence on what came of it. Writers wait meanwhile."""
+    on_primary(collection)
     return indexes.ensure_index(collection).sentence
 
 
@@ -272,8 +275,10 @@ def _chosen(
     if ids is not None:
         chosen = chosen.filter(embedding_id__in=[key for key in ids if not is_no_text(key)])
     if where is not None:
+        check_depth(where, "where")
         chosen = chosen.filter(where_condition(where))
     if where_document is not None:
+        check_depth(where_document, "where_document")
         chosen = chosen.filter(document_condition(where_document))
     return chosen
 

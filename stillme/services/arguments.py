@@ -20,6 +20,11 @@ LARGEST = 2**63 - 1
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
 _WHOLE = re.compile(r"\s*[+-]?\d{1,400}\s*", re.ASCII)
 _KEY = re.compile(r"-?[0-9]{1,19}")
+# Python counts the levels of a document together with the calls that it is in, 1,000 in all.
+TOO_DEEP = (
+    f"A document has at most {DEEPEST} levels, fewer where the call is made from within more than "
+    f"{DEEPEST - 50} others: give it fewer levels."
+)
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 # In what json.dumps prints, all ASCII: a pair of surrogates, half of one or U+0000, another escape.
 _ESCAPE = re.compile(
@@ -169,12 +174,15 @@ def document(value: Any) -> Any:
     """
     if not value:
         return {}
-    text = json.dumps(value)
-    if "\\u" in text:
-        text = _ESCAPE.sub(lambda found: r"\ufffd" if found["bad"] else found[0], text)
-    made = json.loads(text, parse_constant=lambda _: None)
+    try:
+        text = json.dumps(value)
+        if "\\u" in text:
+            text = _ESCAPE.sub(lambda found: r"\ufffd" if found["bad"] else found[0], text)
+        made = json.loads(text, parse_constant=lambda _: None)
+    except RecursionError as error:
+        raise ValueError(TOO_DEEP) from error
     if text.count("[") + text.count("{") >= DEEPEST and is_deeper(made, DEEPEST):
-        raise ValueError(f"A document has at most {DEEPEST} levels.")
+        raise ValueError(TOO_DEEP)
     return made
 
 

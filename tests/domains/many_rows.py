@@ -1,4 +1,4 @@
-"""So many rows in the tables of the four domains that the planner prefers their indexes."""
+"""So many rows in the tables of all domains that the planner prefers their indexes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,13 @@ MANY = (
     "CASE WHEN n % 3 = 0 THEN 'Added to RAG' ELSE 'Filtered: Duplicate' END, "
     "now() - n * interval '1 minute', now() - n * interval '1 minute' "
     "FROM generate_series(1, 20000) n",
-    "ANALYZE knowledge.knowledge_items, knowledge.knowledge_relationships, "
+    "INSERT INTO vector.collections (id, uuid, name, dimension, configuration) "
+    "SELECT -n, lpad(n::text, 32, '0')::uuid, 'c' || n, 2, NULL FROM generate_series(1, 5000) n",
+    "INSERT INTO vector.items (collection_id, embedding_id, document, metadata, embedding) "
+    "SELECT -1 - n / 1000, 'i' || n, 'text', '{\"k\": 1}', ARRAY[n % 97, n % 89]::real[] "
+    "FROM generate_series(1, 10000) n",
+    "ANALYZE vector.collections, vector.items, "
+    "knowledge.knowledge_items, knowledge.knowledge_relationships, "
     "knowledge.learning_sessions, accuracy.accuracy_scores, accuracy.learning_objectives, "
     "continuum.tier_metrics, continuum.tier_audit, continuum.forgetting_metrics, "
     "rss.fetch_cycles, rss.fetch_items",

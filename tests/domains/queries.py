@@ -9,6 +9,8 @@ from typing import Any
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+# What PostgreSQL has no plan of.
+UTILITY = ("SET ", "DROP ", "CREATE ")
 AROUND = ("SAVEPOINT", "RELEASE", "ROLLBACK", "BEGIN", "COMMIT")
 
 
@@ -24,7 +26,7 @@ def statements(expected: int) -> Iterator[None]:
 def plans(call: Callable[[], object], only: str = "SELECT") -> list[str]:
     """PostgreSQL's plan of every statement that a call makes and that begins with `only`.
 
-    Those around a transaction do not count; `only=""` is all others.
+    Those around a transaction do not count; `only=""` is all others. Empty for one without a plan.
     """
     made: list[str] = []
 
@@ -40,5 +42,7 @@ def plans(call: Callable[[], object], only: str = "SELECT") -> list[str]:
 
 
 def _plan(cursor: Any, sql: str, params: Any) -> str:
+    if sql.startswith(UTILITY):
+        return ""
     cursor.execute(f"EXPLAIN {sql}", params)
     return "\n".join(line for (line,) in cursor.fetchall())

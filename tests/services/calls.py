@@ -21,7 +21,7 @@ from knowledge import api as knowledge
 from rss import api as rss
 from stillme.services.connections import borrows_connection
 from vector import services as vectors
-from vector.client import Client
+from vector.client import ClientAPI
 from vector.client import Collection as ChromaCollection
 
 # The modules of a domain that the application calls.
@@ -30,7 +30,7 @@ ITEM = "item"
 # Their methods are called with an instance.
 MADE_BY_OTHERS = (ChromaCollection,)
 # Always raises, and asks no database.
-REFUSED = ("vector.client.Client.reset",)
+REFUSED = ("vector.client.ClientAPI.reset",)
 
 
 def new_name() -> str:
@@ -55,7 +55,7 @@ def knowledge_item() -> int:
 
 
 def chroma() -> Any:
-    return Client().get_collection("things")
+    return ClientAPI().get_collection("things")
 
 
 @borrows_connection
@@ -161,13 +161,13 @@ CALLS = {
     "vector.services.build_index": given(collection),
     "vector.services.distance_of": given(collection, [0.5, 0.5]),
     "vector.client.PersistentClient": given("path"),
-    "vector.client.Client.heartbeat": given(),
-    "vector.client.Client.list_collections": given(),
-    "vector.client.Client.count_collections": given(),
-    "vector.client.Client.create_collection": given(new_name, metadata={"hnsw:space": "cosine"}),
-    "vector.client.Client.get_collection": given("things"),
-    "vector.client.Client.get_or_create_collection": given(new_name),
-    "vector.client.Client.delete_collection": given(unwanted_collection),
+    "vector.client.ClientAPI.heartbeat": given(),
+    "vector.client.ClientAPI.list_collections": given(),
+    "vector.client.ClientAPI.count_collections": given(),
+    "vector.client.ClientAPI.create_collection": given(new_name, metadata={"hnsw:space": "cosine"}),
+    "vector.client.ClientAPI.get_collection": given("things"),
+    "vector.client.ClientAPI.get_or_create_collection": given(new_name),
+    "vector.client.ClientAPI.delete_collection": given(unwanted_collection),
     "vector.client.Collection.count": given(chroma),
     "vector.client.Collection.add": given(chroma, ["a"], VECTORS, [{"k": 1}], ["text"]),
     "vector.client.Collection.upsert": given(chroma, ["a"], VECTORS),

@@ -77,6 +77,11 @@ def test_what_cannot_be_asked_is_refused_in_a_sentence(things, arguments):
         things.get(**arguments)
 
 
+def test_a_query_among_what_is_no_id_is_refused(things):
+    with pytest.raises(InvalidArgumentError, match="not 1"):
+        things.query([1, 0], ids=[1])
+
+
 def test_an_id_that_cannot_be_is_not_there(things):
     assert things.get(["a", "b\0", "\ud800", "x" * 9000])["ids"] == ["a"]
     things.delete(["b\0"])

@@ -116,12 +116,33 @@ def test_add_leaves_what_exists_and_upsert_merges(collection):
 
 
 def test_float_metadata_keeps_its_type(collection):
-    values = {"a": 1.0, "b": 1, "c": 1e22, "d": 1e-7, "e": False}
+    values = {"a": 1.0, "b": 1, "c": 1e22, "d": 1e-7, "e": False, "f": 1e16, "g": [-1e16, 2.5]}
     services.add(collection, ["typed"], [[0, 0, 0]], None, [values])
-    found = services.get(collection, ["typed"])[0].metadata
-    assert {k: (type(v), v) for k, v in found.items()} == {
-        k: (type(v), v) for k, v in values.items()
-    }
+    for change in (
+        lambda: None,
+        lambda: services.upsert(collection, ["typed"], [[0, 0, 0]], None, [values]),
+        lambda: services.update(collection, ["typed"], metadatas=[values]),
+    ):
+        change()
+        found = services.get(collection, ["typed"])[0].metadata
+        assert {k: repr(v) for k, v in found.items()} == {k: repr(v) for k, v in values.items()}
+    # jsonb has no negative zero, and what SQLite kept of Chroma's had no sign either.
+    services.update(collection, ["typed"], metadatas=[{"zero": -0.0}])
+    assert repr(services.get(collection, ["typed"])[0].metadata["zero"]) == "0.0"
+    made = services.create_collection("floats", metadata=values)
+    assert repr(services.get_collection(made.name).metadata["f"]) == "1e+16"
+
+
+def test_conditions_within_conditions_have_a_limit(collection):
+    where, document = {"k": 5}, {"$contains": "xy"}
+    for _ in range(99):
+        where, document = {"$and": [where]}, {"$or": [document]}
+    assert [r.id for r in services.get(collection, where=where, where_document=document)] == [
+        "int5"
+    ]
+    for deeper in ({"where": {"$or": [where]}}, {"where_document": {"$and": [document]}}):
+        with pytest.raises(FilterError, match="nested too deep"):
+            services.query(collection, [0, 0, 0], **deeper)
 
 
 @pytest.mark.parametrize(

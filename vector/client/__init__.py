@@ -11,6 +11,6 @@ different from chromadb 1.4.1 is in docs/reference/vectors.md. The package chrom
 from vector.client import errors
 from vector.client.collection import Collection
 from vector.client.config import Settings
-from vector.client.persistent import Client, PersistentClient
+from vector.client.persistent import ClientAPI, PersistentClient
 
-__all__ = ["Client", "Collection", "PersistentClient", "Settings", "errors"]
+__all__ = ["ClientAPI", "Collection", "PersistentClient", "Settings", "errors"]

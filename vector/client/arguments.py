@@ -7,6 +7,7 @@ of one or two dimensions. Raises InvalidArgumentError with a sentence for anythi
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -36,7 +37,7 @@ def records(
     """What `add`, `update` and `upsert` were given: unpacked, of one length, ids once each."""
     refuse_media(images, uris)
     given = Records(
-        several_ids(ids) or [],
+        ids_once(ids) or [],
         vectors(embeddings),
         several(metadatas),
         several(documents),
@@ -64,18 +65,23 @@ def several(given: Any) -> list[Any] | None:
     return given if given is None or isinstance(given, list) else [given]
 
 
-def several_ids(given: Any) -> list[str] | None:
-    """One id or a list of them; an empty list, an id that is no text, or one twice is refused."""
+def ids_among(given: Any) -> list[str] | None:
+    """The ids that a query searches among: none, or one twice, is as good as any."""
     ids = several(given)
+    if wrong := [each for each in ids or [] if not isinstance(each, str)]:
+        raise InvalidArgumentError(f"An id is a text, not {wrong[0]!r}.")
+    return ids
+
+
+def ids_once(given: Any) -> list[str] | None:
+    """One id or a list of them; an empty list or an id that is given twice is refused."""
+    ids = ids_among(given)
     if ids is None:
         return None
     if not ids:
-        raise InvalidArgumentError("The list of ids is empty: give at least one, or none at all.")
-    if wrong := [each for each in ids if not isinstance(each, str)]:
-        raise InvalidArgumentError(f"An id is a text, not {wrong[0]!r}.")
-    if len(set(ids)) < len(ids):
-        twice = sorted({each for each in ids if ids.count(each) > 1})[:10]
-        raise DuplicateIDError(f"Give each id once; given twice: {', '.join(twice)}.")
+        raise InvalidArgumentError("The list of ids is empty: give at least one, or leave it out.")
+    if twice := [each for each, times in Counter(ids).items() if times > 1]:
+        raise DuplicateIDError(f"Give each id once; given twice: {', '.join(twice[:10])}.")
     return ids
 
 
@@ -115,6 +121,12 @@ def check_metadata(metadata: Any) -> None:
         )
     if _RESERVED in metadata:
         raise InvalidArgumentError(f"The metadata key {_RESERVED} is reserved: use another.")
+
+
+def refuse_extras(schema: Any, data_loader: Any) -> None:
+    """InvalidArgumentError where a collection is to have what has no place here."""
+    if schema is not None or data_loader is not None:
+        raise InvalidArgumentError("Schemas and data loaders have no place here: leave them out.")
 
 
 def refuse_media(images: Any, uris: Any) -> None:

@@ -134,7 +134,7 @@ class Collection:
         parts = arguments.check_include(include, "distances")
         found = services.get(
             self._fresh(),
-            arguments.several_ids(ids),
+            arguments.ids_once(ids),
             where=where,
             where_document=where_document,
             limit=None if limit is None else arguments.check_whole(limit, "limit"),
@@ -168,7 +168,8 @@ class Collection:
         if vectors is None:
             function = arguments.as_query(self._embedding_function)
             vectors = arguments.embedded(function, arguments.several(query_texts))
-        row, chosen = self._fresh(), arguments.several(ids)
+        chosen = arguments.ids_among(ids)
+        row = self._fresh()
         found = [
             services.query(
                 row,
@@ -193,7 +194,7 @@ class Collection:
         """Delete items by id and filters; an id that is not there is passed over."""
         services.delete(
             self._fresh(),
-            arguments.several_ids(ids),
+            arguments.ids_once(ids),
             where=where,
             where_document=where_document,
         )

@@ -6,21 +6,26 @@ import time
 from typing import Any
 
 from vector import services
-from vector.client.arguments import EmbeddingFunction, check_metadata, check_name, check_whole
+from vector.client.arguments import (
+    EmbeddingFunction,
+    check_metadata,
+    check_name,
+    check_whole,
+    refuse_extras,
+)
 from vector.client.collection import Collection
-from vector.client.errors import AuthorizationError, InvalidArgumentError, translated
-
-TENANT, DATABASE = "default_tenant", "default_database"
+from vector.client.errors import AuthorizationError, translated
+from vector.serving.collections import DATABASE, TENANT
 
 
 def PersistentClient(  # noqa: N802 - as chromadb spells it
     path: object = None, settings: object = None, tenant: str = TENANT, database: str = DATABASE
-) -> Client:
+) -> ClientAPI:
     """The client. `path` and `settings` are taken as callers give them, and choose nothing."""
-    return Client(str(tenant), str(database))
+    return ClientAPI(str(tenant), str(database))
 
 
-class Client:
+class ClientAPI:
     """The collections of one tenant's database. Making one neither connects nor writes."""
 
     def __init__(self, tenant: str = TENANT, database: str = DATABASE) -> None:
@@ -63,10 +68,7 @@ class Client:
         """
         check_name(name)
         check_metadata(metadata)
-        if schema is not None or data_loader is not None:
-            raise InvalidArgumentError(
-                "Schemas and data loaders have no place here: leave them out."
-            )
+        refuse_extras(schema, data_loader)
         function = embedding_function or (configuration or {}).get("embedding_function")
         make = services.get_or_create_collection if get_or_create else services.create_collection
         row = make(
@@ -86,6 +88,7 @@ class Client:
         data_loader: object = None,
     ) -> Collection:
         """The collection of that name; NotFoundError where there is none."""
+        refuse_extras(None, data_loader)
         row = services.get_collection(name, tenant=self.tenant, database=self.database)
         return Collection(row, embedding_function)
 

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, router, transaction
 
 from stillme.services.connections import borrows_connection
 from vector.models import Collection
@@ -33,10 +33,25 @@ def create_collection(
     tenant: str = TENANT,
     database: str = DATABASE,
 ) -> Collection:
-    """A new collection; VectorError where the name is taken.
+    """A new collection; CollectionExists, a VectorError, where the name is taken.
 
     Its index is made when its dimension is known: now, or with the first item.
     """
+    collection, created = _made(name, metric, metadata, dimension, tenant, database)
+    if not created:
+        raise CollectionExists(f"There is a collection {name} already.")
+    return collection
+
+
+def _made(
+    name: str,
+    metric: str,
+    metadata: Metadata | None,
+    dimension: int | None,
+    tenant: str,
+    database: str,
+) -> tuple[Collection, bool]:
+    """The collection of that name, and whether it was made just now."""
     if metric not in Collection.Metric.values:
         raise VectorError(f"{metric!r} is no metric: use l2, cosine or ip.")
     with transaction.atomic():
@@ -50,12 +65,12 @@ def create_collection(
                 "dimension": dimension,
             },
         )
-    if not created:
-        raise CollectionExists(f"There is a collection {name} already.")
-    indexes.drop_index(collection)  # one left there by an emptied collection of the same number
-    if dimension is not None:
-        transaction.on_commit(partial(indexes.ensure_index, collection, patience=PATIENCE))
-    return collection
+    if created:
+        # One left there by an emptied collection of the same number.
+        indexes.drop_index(collection)
+        if dimension is not None:
+            transaction.on_commit(partial(indexes.ensure_index, collection, patience=PATIENCE))
+    return collection, created
 
 
 @borrows_connection
@@ -89,13 +104,7 @@ def get_or_create_collection(
     try:
         return get_collection(name, tenant=tenant, database=database)
     except CollectionMissing:
-        pass
-    try:
-        return create_collection(
-            name, metric=metric, metadata=metadata, tenant=tenant, database=database
-        )
-    except CollectionExists:  # another process made it meanwhile
-        return get_collection(name, tenant=tenant, database=database)
+        return _made(name, metric, metadata, None, tenant, database)[0]
 
 
 @borrows_connection
@@ -110,13 +119,17 @@ def modify_collection(
     changes: dict[str, Any] = {} if name is None else {"name": name}
     if metadata is not None:
         changes["metadata"] = clean_metadata(metadata, "the collection")
+    there = Collection.objects.using(router.db_for_write(Collection)).filter(pk=collection.pk)
     if changes:
         try:
-            with transaction.atomic():
-                Collection.objects.filter(pk=collection.pk).update(**changes)
+            with transaction.atomic(using=there.db):
+                there.update(**changes)
         except IntegrityError as error:
             raise CollectionExists(f"There is a collection {name} already.") from error
-    return get_collection_by_uuid(collection.uuid)
+    found = there.first()
+    if found is None:
+        raise CollectionMissing(f"There is no collection {collection.name} (any more).")
+    return found
 
 
 @borrows_connection
@@ -129,5 +142,11 @@ def list_collections(*, tenant: str = TENANT, database: str = DATABASE) -> list[
 def delete_collection(name: str, *, tenant: str = TENANT, database: str = DATABASE) -> None:
     """Delete a collection with its items and its index."""
     collection = get_collection(name, tenant=tenant, database=database)
+    on_primary(collection)
     indexes.drop_index(collection)
     collection.delete()
+
+
+def on_primary(collection: Collection) -> None:
+    """Let the index be made or dropped where rows are written, also if a replica gave the row."""
+    collection._state.db = router.db_for_write(Collection)

@@ -18,6 +18,7 @@ from django.db import DataError, connection, transaction
 from django.db.models import BooleanField, F, Func, Q, Value
 from django.db.models.functions import Coalesce
 
+from stillme.postgresql.json_depth import is_deeper
 from stillme.postgresql.statements import fetch_all
 from vector.fields import MetadataEncoder
 from vector.regex import RegexError, translate
@@ -25,6 +26,8 @@ from vector.serving.given_values import is_no_text
 
 Scalar = str | int | float | bool
 _COMPARISONS = {"$gt": ">", "$gte": ">=", "$lt": "<", "$lte": "<="}
+# A condition is two: the mapping of `$and`, and its list. Django needs some three calls for each.
+MOST_LEVELS = 200
 _JOINS: dict[str, Callable[[Q, Q], Q]] = {"$and": and_, "$or": or_}
 
 
@@ -44,6 +47,12 @@ class _HasPoint(Func):
 
     template = "coalesce(strpos(jsonb_extract_path_text(%(expressions)s), '.') > 0, FALSE)"
     output_field = BooleanField()
+
+
+def check_depth(where: Mapping[str, Any], what: str) -> None:
+    """FilterError for conditions within conditions so deep that Python could not compile them."""
+    if is_deeper(where, MOST_LEVELS):
+        raise FilterError(f"{what} is nested too deep: 100 conditions within each other at most.")
 
 
 def where_condition(where: Mapping[str, Any]) -> Q:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from django.db import transaction
+from django.db import router, transaction
 
 from vector.fields import LONGEST_ID
 from vector.models import Collection, Item
@@ -113,7 +113,7 @@ def settle_dimension(collection: Collection, embeddings: Sequence[Embedding]) ->
         return
     unset = Collection.objects.filter(pk=collection.pk, dimension=None)
     unset.update(dimension=len(embeddings[0]))
-    collection.refresh_from_db(fields=["dimension"])
+    collection.refresh_from_db(fields=["dimension"], using=router.db_for_write(Collection))
     transaction.on_commit(partial(indexes.ensure_index, collection, patience=PATIENCE))
 
 

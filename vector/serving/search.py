@@ -88,6 +88,7 @@ def nearest(
     Where the index comes back with too few, the search is done again exactly: a filter leaves some
     out, and so do deleted items that are not yet vacuumed. `filtered` says there is a filter.
     """
+    items = items.using(items.db)  # each look at `db` may name another replica
     pgvector = extension.usable(items.db)
     if pgvector is not None:
         goes_on = filtered and pgvector.version >= indexes.GOES_ON

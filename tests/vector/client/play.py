@@ -94,7 +94,9 @@ def record() -> None:
             for line, answer in zip(lines, answers, strict=True):
                 if isinstance(answer, dict) and "raises" in answer:
                     answer = {"raises": answer["raises"][:1]}
-                print(json.dumps([name, line, answer], ensure_ascii=False), file=file)
+                print(
+                    json.dumps([name, line, answer], ensure_ascii=False, sort_keys=True), file=file
+                )
 
 
 def recorded() -> dict[str, list[tuple[str, Any]]]:
