@@ -104,7 +104,7 @@ def _methods(window: Any) -> list[dict[str, Any]]:
     grouped = window.order_by().values("scoring_method")
     found = grouped.annotate(count=Count("*"), sum=Sum(score), max=Max(score), min=Min(score))
     # Here and not by the database, whose order depends on its language.
-    return sorted(found, key=lambda method: str(method["scoring_method"]))
+    return sorted(found, key=lambda method: method["scoring_method"])
 
 
 def _halves(window: Any, total: int, average: float) -> tuple[float, float]:

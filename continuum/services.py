@@ -266,7 +266,7 @@ class ContinuumMemory(_Switched):
             recall_after=recall_at_k_after,
             faithfulness_score=faithfulness_score,
             overlap_score=overlap_score,
-            knowledge_update_timestamp=knowledge_update_timestamp,
+            knowledge_update_timestamp=knowledge_update_timestamp or None,
         )
 
     @answers([])

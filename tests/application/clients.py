@@ -41,10 +41,13 @@ def client(socket: Path) -> httpx.Client:
     )
 
 
-def load(socket: Path, cycle: int, clients: int, told: Told, over: Event) -> None:
+def load(sockets: list[Path], cycle: int, clients: int, told: Told, over: Event) -> None:
     """So many clients at once, none with a pause, until it is over; a read after two writes."""
     with ThreadPoolExecutor(clients) as threads:
-        for ended in [threads.submit(_write, socket, n, cycle, told, over) for n in range(clients)]:
+        for ended in [
+            threads.submit(_write, sockets[n % len(sockets)], n, cycle, told, over)
+            for n in range(clients)
+        ]:
             ended.result()
 
 

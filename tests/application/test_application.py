@@ -1,6 +1,6 @@
 """An application like the old one runs on the services while its PostgreSQL is restarted twice.
 
-FastAPI under uvicorn with two processes, a scheduler in a third, each with a pool of two. Every
+FastAPI under uvicorn in two processes, a scheduler in a third, each with a pool of two. Every
 acknowledged write is there, once; counters equal what they count; no pool was ever exhausted; no
 connection is left. `pytest -m slow tests/application` loads it for 30 seconds.
 """
@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -33,7 +33,7 @@ from tests.application.clients import Told, client, load
 
 pytestmark = pytest.mark.embedded
 ROOT = Path(__file__).resolve().parents[2]
-POOL, WORKERS, CLIENTS = 2, 2, 6
+POOL, WEB_PROCESSES, CLIENTS = 2, 2, 6
 # Where each kind of write is found again, by its key.
 STORED = {
     "items": "SELECT content FROM knowledge.knowledge_items WHERE source = 'application'",
@@ -69,7 +69,7 @@ def test_the_application_goes_on_while_its_server_is_restarted(seconds: float) -
             check_rows(server, told)
         finally:
             server.stop("immediate")
-    assert len(pools) == WORKERS + 1
+    assert len(pools) == WEB_PROCESSES + 1
     for pool in pools:
         # A caller that waited in vain, or a connection that never came back.
         assert pool.get("requests_errors", 0) == 0, pool
@@ -85,22 +85,23 @@ def run_application(
     subprocess.run(
         [sys.executable, "manage.py", "migrate", "-v0"], env=environment, cwd=ROOT, check=True
     )
-    socket, log = folder / "application.sock", folder / "log"
-    with web_processes(socket, log, environment), scheduler(environment) as cycles:
+    with ExitStack() as running:
+        webs = [web_process(folder, number, environment) for number in range(WEB_PROCESSES)]
+        sockets = [running.enter_context(web) for web in webs]
+        cycles = running.enter_context(scheduler(environment))
         wait_until(lambda: server.ask(SCHEDULED))
-        with client(socket) as http:
+        with client(sockets[0]) as http:
             cycle = http.post("/cycles").json()
         told, over = Told(), Event()
         with ThreadPoolExecutor(1) as thread:
-            loaded = thread.submit(load, socket, cycle, CLIENTS, told, over)
+            loaded = thread.submit(load, sockets, cycle, CLIENTS, told, over)
             try:
                 restart_twice(server, seconds, told)
             finally:
                 over.set()
             loaded.result()
-        assert server.ask(SESSIONS) <= POOL * (WORKERS + 1)  # type: ignore[operator]
+        assert server.ask(SESSIONS) <= POOL * (WEB_PROCESSES + 1)  # type: ignore[operator]
         scheduled = json.loads(cycles.communicate("", timeout=60)[0])
-    assert "No connection of the pool came free" not in log.read_text()
     told.acknowledged["fetched"].update(scheduled["acknowledged"])
     told.unknown["fetched"].update(scheduled["unknown"])
     reports = [json.loads(path.read_text()) for path in folder.glob("web-*.json")]
@@ -137,22 +138,23 @@ def environment_of(server: Server, folder: Path) -> dict[str, str]:
 
 
 @contextmanager
-def web_processes(socket: Path, log: Path, environment: dict[str, str]) -> Iterator[None]:
-    """uvicorn with its worker processes, until they answer; stopped as a deployment stops them."""
-    command = [sys.executable, "-m", "uvicorn", "tests.application.web:app"]
-    command += ["--uds", str(socket), "--workers", str(WORKERS), "--no-access-log"]
-    # A loop that waits for the server has not gone idle, and a busy machine is no dead worker.
-    command += ["--timeout-keep-alive", "60", "--timeout-worker-healthcheck", "60"]
+def web_process(folder: Path, number: int, environment: dict[str, str]) -> Iterator[Path]:
+    """uvicorn behind a socket, once it answers; stopped as a deployment stops it."""
+    socket, log = folder / f"web-{number}.sock", folder / f"web-{number}.log"
+    command = [sys.executable, "-m", "uvicorn", "tests.application.web:app", "--uds", str(socket)]
+    # A loop that waits for the server has not gone idle.
+    command += ["--no-access-log", "--timeout-keep-alive", "60"]
     with log.open("w") as output:
         process = subprocess.Popen(
             command, env=environment, cwd=ROOT, stdout=output, stderr=subprocess.STDOUT
         )
         try:
-            wait_until(lambda: log.read_text().count("startup complete") == WORKERS)
-            yield
+            wait_until(lambda: "startup complete" in log.read_text())
+            yield socket
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(60)
+    assert "No connection of the pool came free" not in log.read_text()
 
 
 @contextmanager

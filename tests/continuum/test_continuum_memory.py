@@ -137,6 +137,12 @@ def test_forgetting_trends_by_local_date(settings: Any) -> None:
     assert ContinuumMemory().get_forgetting_trends(days=-3) == []
 
 
+@pytest.mark.parametrize("nothing", [None, "", 0, False])
+def test_an_update_need_have_no_time(nothing: Any) -> None:
+    key = ContinuumMemory().record_forgetting_metric("i", "q", 1, 0, None, None, nothing)
+    assert ForgettingMetric.objects.get(pk=key).knowledge_update_timestamp is None
+
+
 def test_an_updates_date_is_enough() -> None:
     key = ContinuumMemory().record_forgetting_metric("i", "q", 1, 0, None, None, date(2025, 1, 2))
     found = ForgettingMetric.objects.get(pk=key).knowledge_update_timestamp

@@ -10,31 +10,37 @@ from packaging.utils import canonicalize_name
 
 from tests.conftest import ROOT
 
-PINS = ("requirements.txt", "requirements-dev.txt")
-# Which file pins what: `.ci/run` installs both, README.md's commands the first.
-LINT = "lint"
+# File -> the one extra that it pins; None: what always runs, and all other extras.
+PINS = {
+    "requirements.txt": None,
+    "requirements-dev.txt": "lint",
+    "requirements-chromadb.txt": "chromadb",
+}
 
 
-def ranges(*, lint: bool) -> dict[str, Requirement]:
-    """Name -> range, of what runs and is tested, or of the linters."""
+def ranges(only: str | None) -> dict[str, Requirement]:
+    """Name -> range, of one extra or of all that has no file of its own."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    lines = extras[LINT] if lint else [*project["dependencies"]]
-    if not lint:
-        lines += [line for name, extra in extras.items() if name != LINT for line in extra]
+    if only is not None:
+        return by_name(extras[only])
+    own = [extra for name, extra in extras.items() if name not in PINS.values()]
+    return by_name(sum(own, project["dependencies"]))
+
+
+def by_name(lines: list[str]) -> dict[str, Requirement]:
     return {canonicalize_name(given.name): given for given in map(Requirement, lines)}
 
 
 def pins(file: str) -> dict[str, Requirement]:
     """Name -> pin."""
     lines = [line.partition("#")[0].strip() for line in (ROOT / file).read_text().splitlines()]
-    found = [Requirement(line) for line in lines if line and not line.startswith("-r ")]
-    return {canonicalize_name(given.name): given for given in found}
+    return by_name([line for line in lines if line and not line.startswith("-r ")])
 
 
 @pytest.mark.parametrize("file", PINS)
 def test_every_pin_is_of_its_range(file: str) -> None:
-    allowed, pinned = ranges(lint=file != PINS[0]), pins(file)
+    allowed, pinned = ranges(PINS[file]), pins(file)
     assert sorted(pinned) == sorted(allowed)
     for name, pin in pinned.items():
         (exact,) = pin.specifier
@@ -48,4 +54,4 @@ def test_what_the_old_application_pins_is_allowed(line: str) -> None:
     """Or the two could not be installed into one environment."""
     theirs = Requirement(line)
     (exact,) = theirs.specifier
-    assert ranges(lint=False)[theirs.name].specifier.contains(exact.version)
+    assert ranges(None)[theirs.name].specifier.contains(exact.version)

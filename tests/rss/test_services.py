@@ -130,8 +130,9 @@ def test_a_refused_item_raises_and_counts_nothing() -> None:
     cycle = history.create_fetch_cycle(1)
     with pytest.raises(IntegrityError):
         history.add_fetch_item(cycle, None, "f", "l", "s", "Added to RAG")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="soon"):
-        add(cycle, added_to_rag_at="soon")
+    for time in ("soon", "5", 5, True, math.nan, b"2025-11-07"):
+        with pytest.raises(ValueError, match=re.escape(str(time))):
+            add(cycle, added_to_rag_at=time)
     assert FetchCycle.objects.get().items_fetched == 0
 
 
