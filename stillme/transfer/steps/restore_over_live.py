@@ -28,6 +28,7 @@ from stillme.transfer.sqlite.reading.connect import explain, open_legacy
 from stillme.transfer.sqlite.schema.found import read_schema, row_count
 from stillme.transfer.steps.back_up import check_backup
 from stillme.transfer.steps.install_capture import refuse_copy
+from stillme.transfer.steps.sealing.seal import forget, unseal
 from stillme.transfer.steps.switching.thaw import PATIENCE, await_locks, thaw_target
 from stillme.transfer.steps.syncing import file_states
 from stillme.transfer.steps.syncing.file_states import State
@@ -117,6 +118,7 @@ def restore(alias: str, plan: Restore, on_event: OnEvent = ignore_event) -> None
         plan.run_id = run.pk
         live = [n for n in names if file_states.standing(alias, n).state == State.LIVE]
         files = [file for file in legacy_files() if file.name in plan.copies]
+        unseal(alias)
         await_locks(files, PATIENCE)
         if live:
             with transaction.atomic(using=alias, durable=True):
@@ -126,6 +128,7 @@ def restore(alias: str, plan: Restore, on_event: OnEvent = ignore_event) -> None
             for name in names:
                 _note(alias, name, plan.directory)
             reverse.remove(alias, tables)
+            forget(alias)
         run.summary = {"lost": plan.written}
         ledger.finish_run(alias, run, failed=False)
 

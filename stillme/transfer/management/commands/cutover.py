@@ -11,11 +11,17 @@ from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.management.base import TransferCommand, given_path
 from stillme.transfer.reports.json_text import print_json
 from stillme.transfer.reports.terminal.proof import render_verify
-from stillme.transfer.reports.terminal.switching import render_cutover, render_list
+from stillme.transfer.reports.terminal.switching import render_cutover, render_list, render_sealed
 from stillme.transfer.reports.terminal.syncing import SyncProgress
 from stillme.transfer.sqlite.capture import Health
 from stillme.transfer.steps.back_up import back_up
-from stillme.transfer.steps.cutover import CutoverOptions, CutoverResult, check_cutover, cut_over
+from stillme.transfer.steps.cutover import (
+    CutoverOptions,
+    CutoverResult,
+    check_cutover,
+    cut_over,
+    finish_interrupted,
+)
 from stillme.transfer.steps.follow import FollowOptions, follow
 from stillme.transfer.steps.install_capture import (
     capture_reports,
@@ -87,6 +93,12 @@ class Command(TransferCommand):
             lines = check_cutover(wanted, progress.on_event)
             render_list(self.console, lines, options["format"])
             return 0 if is_go(lines) else 1
+        if sealed := finish_interrupted("default"):
+            if options["format"] == "json":
+                print_json(self.console, {"files": sealed.files, "not_sealed": sealed.unsealed})
+            else:
+                render_sealed(self.console, sealed)
+            return 0
         if options["stopped"]:
             result = self._switch_stopped(wanted, progress)
         else:
@@ -99,6 +111,7 @@ class Command(TransferCommand):
                     "steps": result.steps,
                     "files": result.files,
                     "not_switched": result.unswitched,
+                    "not_sealed": result.unsealed,
                     "drained": result.drained,
                     "verified": result.verified,
                     "risks": [

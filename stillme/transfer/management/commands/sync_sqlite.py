@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import signal
-import threading
-from types import FrameType
 from typing import Any
 
 from django.core.management.base import CommandParser
 
 from stillme.transfer.inventory.selection import Selection, present_files
 from stillme.transfer.management.base import A_FILE, TransferCommand
-from stillme.transfer.plumbing.interrupts import ending_signals
+from stillme.transfer.plumbing.interrupts import StopSignal, ending_signals
 from stillme.transfer.reports.terminal.syncing import SyncProgress, render_capture, render_follow
 from stillme.transfer.steps.follow import FollowOptions, follow
 from stillme.transfer.steps.install_capture import (
@@ -103,12 +101,8 @@ class Command(TransferCommand):
         return 0 if healthy or options["remove"] else 1
 
     def _follow(self, selection: Selection, options: dict[str, Any], progress: SyncProgress) -> int:
-        stop = threading.Event()
-
-        def end(number: int, frame: FrameType | None) -> None:
-            stop.set()
-
-        before = {n: signal.signal(n, end) for n in ending_signals()}
+        stop = StopSignal()
+        before = {n: signal.signal(n, stop.on_signal) for n in ending_signals()}
         try:
             wanted = FollowOptions(
                 selection=selection,
@@ -122,5 +116,6 @@ class Command(TransferCommand):
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+            stop.close()
         render_follow(self.console, result, options["format"])
         return 1 if result.bypassed else 0

@@ -32,6 +32,7 @@ from stillme.transfer.steps.readiness.accounted_lines import (
     Line,
     inventory_lines,
     missing_lines,
+    unowned_lines,
 )
 from stillme.transfer.steps.readiness.file_lines import file_lines
 from stillme.transfer.steps.syncing.file_condition import Condition, condition
@@ -62,6 +63,7 @@ def go_list(
     lines += [*_quarantine(alias), *_guesses(alias), *_foreign(alias, found)]
     lines += _proof(alias, files)
     lines += [*_sequences(alias, files), *_server(alias), *_indexes(alias)]
+    lines += unowned_lines(alias)
     lines += _reverse_log(alias, files)
     lines += [*_disk(files), _backup(files, backup)]
     return [_overridden(line, overrides or {}) for line in lines]
