@@ -11,10 +11,11 @@ from typing import Any, ClassVar
 import psycopg
 from django.db.backends.postgresql import base
 from psycopg.pq import Format
-from psycopg_pool import PoolClosed
+from psycopg_pool import ConnectionPool, PoolClosed
 
 from stillme.postgresql.client import DatabaseClient
 from stillme.postgresql.connecting import session
+from stillme.postgresql.connecting.pool import SteadyPool
 from stillme.postgresql.embedded.server import ensure_server, revive_server
 from stillme.postgresql.introspection import DatabaseIntrospection
 from stillme.postgresql.operations import DatabaseOperations
@@ -37,6 +38,14 @@ class DatabaseWrapper(base.DatabaseWrapper):
     client_class = DatabaseClient
     introspection_class = DatabaseIntrospection
     ops_class = DatabaseOperations
+
+    @property
+    def pool(self) -> Any:
+        """Django's, None without the option `pool`; not open yet, so it may become another kind."""
+        pool = super().pool
+        if type(pool) is ConnectionPool:
+            pool.__class__ = SteadyPool
+        return pool
 
     def get_connection_params(self) -> dict[str, Any]:
         """Django's parameters; the embedded server runs when this returns."""

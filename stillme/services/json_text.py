@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 # A text, which stays as it is, or a number with a positive exponent, as Python prints 1e16.
-_LARGE = re.compile(r'"(?:[^"\\]|\\.)*"|-?[\d.]+e\+\d+')
+_LARGE = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|-?[\d.]+e\+\d+')
 
 
 def json_text(value: Any) -> str:

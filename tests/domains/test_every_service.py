@@ -9,36 +9,22 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from types import ModuleType
 from typing import Any, NamedTuple, get_type_hints
 from uuid import UUID
 
 import pytest
 from django.db import transaction
 
-import accuracy.api
-import accuracy.services
-import continuum.api
-import continuum.services
-import knowledge.api
-import knowledge.services
-import rss.api
-import rss.services
+from continuum import services
 from tests.domains.many_rows import fill_tables
 from tests.domains.queries import plans
-from tests.services.calls import public_functions as every_function
+from tests.services.calls import public_functions
 from vector import services as vectors
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "services.md"
-MODULES = {
-    "knowledge": (knowledge.api, knowledge.services),
-    "accuracy": (accuracy.api, accuracy.services),
-    "continuum": (continuum.api, continuum.services),
-    "rss": (rss.api, rss.services),
-}
 ALL_ROWS = "all rows"
 _NAME = re.compile(r"`([\w.]+)`")
 _FOUND_BY = re.compile(
@@ -53,26 +39,20 @@ class Cost(NamedTuple):
     found_by: frozenset[str]
 
 
-def public_functions(module: ModuleType) -> Iterator[tuple[str, Callable[..., Any]]]:
-    """`("knowledge.api.item_add", function)` of each that the module defines."""
-    for name, found in inspect.getmembers(module, inspect.isfunction):
-        if found.__module__ == module.__name__ and not name.startswith("_"):
-            yield f"{module.__name__}.{name}", found
+def every_function() -> dict[str, Callable[..., Any]]:
+    """`knowledge.api.item_add`, `KnowledgeRetention.add_knowledge`, `vector.services.add`, ...
+
+    All but `vector.client`, whose every call is one of `vector.services` and a look at the row.
+    """
+    found = public_functions().items()
+    return {_short(name): call for name, call in found if not name.startswith("vector.client.")}
 
 
-def public_methods(module: ModuleType) -> Iterator[tuple[str, Callable[..., Any]]]:
-    """`("KnowledgeRetention.add_knowledge", function)` of each class that the module defines."""
-    for class_name, found in inspect.getmembers(module, inspect.isclass):
-        if found.__module__ == module.__name__ and not class_name.startswith("_"):
-            for name, method in vars(found).items():
-                if inspect.isfunction(method) and not name.startswith("_"):
-                    yield f"{class_name}.{name}", method
+def _short(name: str) -> str:
+    return name if name.startswith("vector.") else name.rpartition(".services.")[2]
 
 
-FUNCTIONS = dict(pair for api, _ in MODULES.values() for pair in public_functions(api))
-METHODS = dict(pair for _, services in MODULES.values() for pair in public_methods(services))
-VECTORS = {n: f for n, f in every_function().items() if n.startswith("vector.services.")}
-EVERY = {**FUNCTIONS, **METHODS, **VECTORS}
+NAMES = list(every_function())
 
 
 def documented() -> dict[str, Cost]:
@@ -197,59 +177,51 @@ OTHERWISE = [
     ("continuum.api.audit_list", {"item_id": "i7"}, "idx_tier_audit_item_id"),
     ("knowledge.api.item_list_retained", {"knowledge_type": "t3"}, RETAINED),
     ("rss.api.item_list_latest", {"limit": 10}, "idx_rss_fetch_items_cycle_id"),
+    ("vector.services.get", {"limit": None, "where": {"k": 2}}, "idx_vector_items_collection"),
+    ("vector.services.get", {"limit": None, "ids": ["i6500"]}, "items_id_once"),
 ]
 
 
-def call_of(name: str) -> Callable[[], object]:
-    """A usual call of a function, or of a method of a new instance."""
-    arguments = ARGUMENTS.get(name, {})
-    if name in FUNCTIONS:
-        return lambda: FUNCTIONS[name](**arguments)
-    if name in VECTORS:
-        function = VECTORS[name]
-        if "collection" in inspect.signature(function).parameters:
-            arguments = {"collection": vectors.get_collection("c7"), **arguments}
-        return lambda: function(**arguments)
-    method = METHODS[name]
-    instance = vars(inspect.getmodule(method))[name.partition(".")[0]]()
-    return lambda: method(instance, **arguments)
+def usual_calls() -> dict[str, Callable[..., Any]]:
+    """Each with its arguments; the vectors' on a collection that has its index."""
+    collection = vectors.get_collection("c7")
+    vectors.build_index(collection)
+    calls: dict[str, Callable[..., Any]] = {}
+    for name, function in every_function().items():
+        first = "collection" in inspect.signature(function).parameters
+        calls[name] = partial(function, *([collection] if first else []), **ARGUMENTS.get(name, {}))
+    if "through" not in vectors.search_state(collection):
+        # A server without pgvector has no plan of its index to show.
+        calls = {n: call for n, call in calls.items() if not n.startswith("vector.")}
+    return calls
 
 
 def test_the_table_names_every_function_and_no_other() -> None:
-    assert sorted(documented()) == sorted(EVERY)
+    assert sorted(documented()) == sorted(NAMES)
 
 
 @pytest.mark.django_db
 def test_statements_and_plans_are_as_the_table_says(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(continuum.services, "ENABLE_CONTINUUM_MEMORY", True)
+    monkeypatch.setattr(services, "ENABLE_CONTINUUM_MEMORY", True)
     fill_tables()
-    vectors.build_index(vectors.get_collection("c7"))
-    # A server without pgvector has no plans of its indexes to show.
-    has_index = "through" in vectors.search_state(vectors.get_collection("c7"))
-    names = EVERY if has_index else {**FUNCTIONS, **METHODS}
-    found = {name: measured(call_of(name)) for name in names}
+    calls = usual_calls()
+    found = {name: measured(call) for name, call in calls.items()}
     expected = documented()
     assert {n: c for n, c in found.items() if c != expected[n]} == {}
-    for name, arguments, index in OTHERWISE:
-        *_, plan = plans(lambda name=name, arguments=arguments: FUNCTIONS[name](**arguments))
+    for name, arguments, index in [each for each in OTHERWISE if each[0] in calls]:
+        *_, plan = plans(partial(calls[name], **arguments))
         assert index in plan, plan
         assert "Seq Scan" not in plan, plan
-    for given, index in (
-        ({"where": {"k": 2}}, "idx_vector_items_collection"),
-        ({"ids": ["i6500"]}, "items_id_once"),
-    ):
-        found_by = measured(partial(vectors.get, vectors.get_collection("c7"), **given))
-        assert found_by == Cost(1, frozenset({index}))
-    [page] = plans(knowledge.api.item_list_retained)
+    [page] = plans(calls["knowledge.api.item_list_retained"])
     assert "Sort" not in page, page
 
 
-@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("name", NAMES)
 def test_it_is_documented_and_typed(name: str) -> None:
-    function = EVERY[name]
+    function = every_function()[name]
     signature, hints = inspect.signature(function), get_type_hints(function)
     assert inspect.getdoc(function)
-    given = [each for each in signature.parameters.values() if each.name != "self"]
-    assert {each.name for each in given} | {"return"} == set(hints)
-    if name in FUNCTIONS:
-        assert all(each.kind in (each.KEYWORD_ONLY, each.VAR_KEYWORD) for each in given)
+    assert {*signature.parameters, "return"} == set(hints)
+    if ".api." in name:
+        kinds = {each.kind for each in signature.parameters.values()}
+        assert kinds <= {inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.VAR_KEYWORD}

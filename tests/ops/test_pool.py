@@ -8,10 +8,12 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier, Event
+from unittest.mock import patch
 
 import psycopg
 import pytest
 from django.db import DataError, OperationalError, connections, transaction
+from psycopg_pool import ConnectionPool
 
 from knowledge import api
 from knowledge.models import KnowledgeItem
@@ -19,6 +21,7 @@ from knowledge.services import KnowledgeRetention
 from stillme.postgresql import base
 from stillme.postgresql.connecting.configuration import target_database
 from stillme.postgresql.connecting.explain import explain_operational_error
+from stillme.postgresql.connecting.pool import AGAIN
 from stillme.postgresql.embedded import server
 from tests.ops.servers import wait_until
 from tests.ops.threads import in_threads
@@ -42,6 +45,18 @@ def test_the_settings_of_a_pool(tmp_path) -> None:
     config = target_database("", embedded_directory=tmp_path, pool_sizes=(2, 8, 1.5))
     assert config["OPTIONS"]["pool"] == {"min_size": 2, "max_size": 8, "timeout": 1.5}
     assert config["CONN_MAX_AGE"] == 0
+
+
+def test_a_pool_tries_to_connect_in_even_intervals(pool: None) -> None:
+    api.item_list_retained()
+    steady, waits = connections["default"].pool, []
+    down = patch.object(steady, "_connect", side_effect=psycopg.OperationalError("down"))
+    with down, patch.object(ConnectionPool, "schedule_task", lambda *made: waits.append(made)):
+        attempt = None
+        for _ in range(8):
+            steady._add_connection(attempt)
+            attempt = waits[-1][1].attempt
+    assert max(seconds for _, _, seconds in waits) == AGAIN
 
 
 def test_a_plain_thread_gives_its_connection_back(pool: None) -> None:

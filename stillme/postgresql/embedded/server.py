@@ -24,7 +24,12 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from stillme.postgresql.embedded.cluster import PORT, Cluster, server_environment
+from stillme.postgresql.embedded.cluster import (
+    PORT,
+    Cluster,
+    server_environment,
+    wheel_programs,
+)
 from stillme.postgresql.embedded.errors import EmbeddedServerError
 
 try:
@@ -70,6 +75,7 @@ def _join(directory: Path, database: str | None) -> None:
             "There is no embedded PostgreSQL on this platform: set DATABASE_URL to a PostgreSQL "
             "server (14 or newer)."
         )
+    wheel_programs()  # refuses before anything is made
     cluster = Cluster.at(directory)
     users = _open_lock(cluster.directory / "users.lock")
     try:
