@@ -3,7 +3,7 @@
 By docs/reference/values.md such a row can be loaded, and the loader says that PostgreSQL refused
 it: a key is longer than an index entry can be, say. The judge does not believe that. It inserts the
 row into an empty temporary copy of the table, then next to the other rows of the table itself (what
-is unique may be taken), and rolls back.
+is unique may be taken), and rolls back. A table that is frozen for a cut-over cannot be tried.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from django.db import DatabaseError, connections, transaction
 from stillme.transfer import kinds
 from stillme.transfer.mapping import EXTRA_COLUMN, TableMapping
 from stillme.transfer.plumbing.quoting import quoted
-from stillme.transfer.postgresql.capture import as_replay
 from stillme.transfer.verify.kinds import judge_of
 from stillme.transfer.verify.kinds.huge_text import HugeText
 from stillme.transfer.verify.rows.row_expectation import Fate
@@ -51,7 +50,6 @@ def takes_row(alias: str, mapping: TableMapping, fate: Fate) -> str:
             )
             cursor.execute(f"INSERT INTO {_IMAGE} {into}", values)
             cursor.execute("SET LOCAL lock_timeout = '5s'")
-            as_replay(alias)
             cursor.execute(f"INSERT INTO {mapping.relation} {into}", values)
             transaction.set_rollback(True, using=alias)
     except (psycopg.Error, DatabaseError) as error:
