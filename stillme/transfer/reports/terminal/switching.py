@@ -10,6 +10,7 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
+from stillme.postgresql.unowned import PAGE
 from stillme.transfer.reports.json_text import print_json
 from stillme.transfer.reports.terminal.tables import plain_table, print_table
 from stillme.transfer.steps.cutover import CutoverResult
@@ -69,6 +70,19 @@ def render_cutover(console: Console, result: CutoverResult) -> None:
     console.print(
         "These legacy files stay as they are and refuse writes. "
         "The way back, without loss: manage.py rollback_migration",
+        soft_wrap=True,
+    )
+    render_sealed(console, result)
+
+
+def render_sealed(console: Console, result: CutoverResult) -> None:
+    """What is read-only now, and whom that does not stop."""
+    for sentence in result.unsealed:
+        console.print(f"[yellow]not read-only[/] {escape(sentence)}", soft_wrap=True)
+    console.print(
+        "The files have no write permission any more; a rollback gives it back. That does not stop "
+        "a process of root, nor one that deletes files. What still opens them: "
+        "docs/howto/moving-the-application.md",
         soft_wrap=True,
     )
 
@@ -216,3 +230,9 @@ def _print_problems(console: Console, found: Overview) -> None:
             console.print(f"[yellow]{store.store}[/] {escape(store.problem)}", soft_wrap=True)
     for sentence in found.inventory_open:
         console.print(f"[red]not carried[/] {escape(sentence)}", soft_wrap=True)
+    for sentence in found.broken_seals:
+        console.print(f"[red]seal[/] {escape(sentence)}", soft_wrap=True)
+    if found.unowned_tables:
+        console.print(
+            f"[yellow]tables[/] {escape(found.unowned_tables)}: see {PAGE}", soft_wrap=True
+        )

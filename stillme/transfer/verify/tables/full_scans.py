@@ -21,7 +21,7 @@ from stillme.transfer.findings import Finding, FindingKind
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.reading.connect import quoted
 from stillme.transfer.verify.result import TableProof
-from stillme.transfer.verify.sides.target_table import select
+from stillme.transfer.verify.sides.target_table import select_all
 from stillme.transfer.verify.tables.table_judge import TableCase
 
 _MOST_NAMED = 20
@@ -81,7 +81,7 @@ def _target(alias: str, mapping: TableMapping) -> Iterator[Finding]:
     with transaction.atomic(using=alias):
         if is_alone:
             # Writers may be at work: both scans see one moment.
-            _run(alias, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            select_all(alias, ["SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"])
         scanned = _planned(alias, _BY_INDEX, f"{sums} {mapping.relation}")[0]
         by_index = _planned(alias, _BY_SCAN, f"{sums} {ordered}")[0]
         if scanned != by_index:
@@ -126,15 +126,7 @@ def _different(alias: str, mapping: TableMapping, scanned: int, by_index: int) -
 
 def _planned(alias: str, off: tuple[str, ...], sql: str) -> list[tuple[Any, ...]]:
     """The rows of a query, some ways of the planner switched off for it."""
-    for name in off:
-        _run(alias, f"SET LOCAL {name} = off")
-    rows = select(alias, sql)
-    for name in off:
-        # Inside a caller's transaction they would stay.
-        _run(alias, f"SET LOCAL {name} TO DEFAULT")
-    return rows
-
-
-def _run(alias: str, sql: str) -> None:
-    with connections[alias].cursor() as cursor:
-        cursor.execute(sql)
+    switched_off = [f"SET LOCAL {name} = off" for name in off]
+    # Inside a caller's transaction they would stay.
+    back = [f"SET LOCAL {name} TO DEFAULT" for name in off]
+    return select_all(alias, [*switched_off, sql, *back])[len(off)]
