@@ -13,6 +13,7 @@ from typing import Any
 
 from django.apps.registry import Apps
 from django.db import connection, models
+from django.db.models.functions import Lower
 from django.db.utils import ConnectionHandler
 
 from stillme.transfer.kinds import Integer, Key, Kind, Reference, Text, TextKey, Uuid
@@ -182,6 +183,31 @@ class Print(Keyed):
 
     class Meta(Keyed.Meta):
         db_table = "k_print"
+
+
+class Item(Keyed):
+    """Every constraint that a model can declare."""
+
+    id = models.BigAutoField(primary_key=True)
+    code = models.CharField(max_length=10, unique=True)
+    a = models.IntegerField()
+    b = models.IntegerField()
+    name = models.CharField(max_length=40)
+
+    class Meta(Keyed.Meta):
+        db_table = "k_item"
+        indexes = [
+            models.Index(Lower("code"), name="k_item_lower_code"),
+            models.Index(fields=["a"], condition=models.Q(b__gt=0), name="k_item_some"),
+        ]
+        constraints = [
+            models.UniqueConstraint(fields=["a", "b"], name="k_item_pair"),
+            models.UniqueConstraint(Lower("name"), name="k_item_lower"),
+            models.UniqueConstraint(
+                fields=["b"], condition=models.Q(b__gt=10), name="k_item_large_b"
+            ),
+            models.CheckConstraint(condition=models.Q(a__lt=models.F("b")), name="k_item_order"),
+        ]
 
 
 CIRCLE: list[type[models.Model]] = [Album, Photo, Print]

@@ -96,7 +96,7 @@ def _bring_in(
     """From the stage into the target, the quarantine and the kept cells."""
     job = source.job
     set_orphans_aside(alias, source, merged, find_raw, later)
-    merge_stage(alias, job, merged)
+    merge_stage(alias, job, merged, find_raw)
     if into_quarantine:
         quarantine_rows(alias, job.mapping, job.run_id, merged.set_aside)
     keep_cells(alias, job.mapping, job.run_id, merged.kept.values())

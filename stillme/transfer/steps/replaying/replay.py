@@ -154,10 +154,10 @@ def _ask(
 class _TableReplay:
     """Brings one table of the target to the rows that the file has of some keys.
 
-    First the rows that are there: the common ones of many keys as a stream, the others one by one.
-    Then the keys without a row: their target rows are deleted, with what was kept of them. Last the
-    rows that were loaded once and are in quarantine now: they leave the target. A target row that
-    somebody else wrote is never deleted; it is named in the result.
+    First the keys without a row: their target rows are deleted, with what was kept of them. Then
+    the rows that are there: the common ones of many keys as a stream, the others one by one. Last
+    the rows that were loaded once and are in quarantine now: they leave the target. A target row
+    that somebody else wrote is never deleted; it is named in the result.
     """
 
     def __init__(
@@ -188,31 +188,32 @@ class _TableReplay:
         columns = self._mapping.key_columns
         if not columns:
             return
-        present: set[Key] = set()
+        present = {columns.of_cells(row.cells) for row in rows}
+        present |= set(many.present) if many is not None else set()
+        # First: a new row may have what is unique of one that is gone.
+        self._delete_absent([key for key in keys if key not in present])
         if many is not None:
-            rows, present = self._apply_stream(keys, rows, many)
+            rows = self._apply_stream(keys, rows, many)
         for start in range(0, len(rows), _AT_ONCE):
             batch = rows[start : start + _AT_ONCE]
             outcome = apply_raw(self._alias, self._source, batch, later=self._later)
             self._result.note(self._table, outcome)
-        present.update(columns.of_cells(row.cells) for row in rows)
-        self._delete_absent([key for key in keys if key not in present])
         self._delete_unloaded(rows, present)
         if any(key.is_null for key in (*present, *keys)):
             drop_keyless(self._alias, self._source)
 
     def _apply_stream(
         self, keys: Sequence[Key], rows: Sequence[RawRow], many: ManyRows
-    ) -> tuple[Sequence[RawRow], set[Key]]:
-        """(rows that are still to be applied, keys of those that were)."""
+    ) -> Sequence[RawRow]:
+        """The rows that are still to be applied."""
         rest = rows[len(many.others) :]
         outcome = apply_many(self._alias, self._source, many, self._later)
         if outcome is None:
             # PostgreSQL refuses one of the common rows: each of them by itself, the others too.
             whole = [key for key in keys if key.is_whole]
-            return [*self._live.rows(self._table, whole), *rest], set()
+            return [*self._live.rows(self._table, whole), *rest]
         self._result.note(self._table, outcome)
-        return rest, set(many.present)
+        return rest
 
     def _delete_absent(self, away: Sequence[Key]) -> None:
         """Target rows, kept cells and quarantine records of keys that the file no longer has."""

@@ -232,11 +232,15 @@ class TableJudge:
 
     def judge_keys(self, keys: Sequence[Key], proof: TableProof) -> None:
         """Judge the rows of chosen keys, on either side."""
-        where, values = self.case.mapping.key_columns.legacy_among(keys)
-        rows = self._counted(self._legacy.rows(where, values), proof)
+        rows = self._counted(self.stored(keys), proof)
         seen = self._rows.judge(rows, proof)
         proof.target_rows += self._target.count(keys)
         self._extra_among(keys, seen, proof)
+
+    def stored(self, keys: Sequence[Key]) -> Iterator[StoredRow]:
+        """The legacy rows of chosen keys."""
+        where, values = self.case.mapping.key_columns.legacy_among(keys)
+        yield from self._legacy.rows(where, values)
 
     def _extra_among(self, keys: Sequence[Key], seen: set[str], proof: TableProof) -> None:
         target = self.case.mapping.target
