@@ -38,7 +38,9 @@ class TimeOfDayLoader(KindLoader[kinds.TimeOfDay]):
         """A time that Django writes. PostgreSQL would take 24:00:00 and 23:59:60, too."""
         name, whole = quoted(column.legacy), "[0-2][0-9]:[0-5][0-9]:[0-5][0-9]"
         fine = f"({name} GLOB '{whole}{FRACTION_GLOB}' AND substr({name}, 10) <> '000000')"
-        return shape_test(column, f"({fine} OR {name} GLOB '{whole}') AND {name} < '24'")
+        # Not the column itself: in one of numeric affinity '24' would be the number.
+        within = f"substr({name}, 1, 2) < '24'"
+        return shape_test(column, f"({fine} OR {name} GLOB '{whole}') AND {within}")
 
     def convert(self, storage: str, raw: Raw, row: RowContext) -> Cell:
         """The time of day."""
