@@ -213,6 +213,26 @@ REFUSED: list[tuple[kinds.Kind, Raw | str, str]] = [
     (SLUG, "a\x00bcde", "nul_in_text"),
 ]  # fmt: skip
 
+# kind, what somebody wrote into PostgreSQL -> what goes into the file, why that is not all of it
+BEYOND: list[tuple[kinds.Kind, str, Any, str]] = [
+    (SPAN, "1 mon 2 days", 32 * 86_400_000_000, "months"),
+    (SPAN, "-1 year -1 hours", -(365 * 24 + 1) * 3_600_000_000, "months"),
+    (SPAN, "300000000 days", "25920000000000000000", "not_a_number"),
+    (SPAN, "30 hours", 108_000_000_000, ""),
+    (MONEY, "NaN", None, "not_a_number"),
+    (WIDE, "12345678901234567.8901", 12345678901234567.8901, "beyond_places"),
+    (WIDE, "9223372036854775808", 2.0**63, "beyond_places"),
+    (HOST, "10.0.0.0/8", "10.0.0.0/8", "not_an_address"),
+    (TIME, "24:00:00", "24:00:00", "beyond_the_calendar"),
+    (DAY, "10000-01-01", "10000-01-01", "beyond_the_calendar"),
+    (DAY, "0044-03-15 BC", "0044-03-15 BC", "beyond_the_calendar"),
+    (DAY, "-infinity", "-infinity", "beyond_the_calendar"),
+    (UTC, "infinity", "infinity", "beyond_the_calendar"),
+    (UTC, "10000-01-01 00:00:00+00", "10000-01-01 00:00:00+00", "beyond_the_calendar"),
+    (BERLIN, "9999-12-31 23:30:00+00", "9999-12-31 23:30:00.000000+00", ""),
+    (BERLIN, "2025-07-01 10:00:00+00", "2025-07-01 12:00:00", ""),
+]  # fmt: skip
+
 AROUND = (RowContext(epoch_unit="seconds"), Surroundings(LocalClock(), None, "seconds"))
 NOTHING = (RowContext(), Surroundings(LocalClock()))
 TYPES = {
@@ -296,6 +316,42 @@ def test_refused(kind: kinds.Kind, value: Raw | str, reason: str) -> None:
     with pytest.raises(MustBeSetAside) as aside:
         expect(kind, False, *stored(value), NOTHING[1])
     assert aside.value.reason == reason
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("kind", "written", "spelled", "lost"), BEYOND)
+def test_the_way_back(kind: kinds.Kind, written: str, spelled: Any, lost: str) -> None:
+    """What the file cannot say is told, and the judge takes it for no value of the file."""
+    loader, judge = loader_of(kind), judge_of(kind)
+    text, read, found = in_target(
+        kind, written, "v::text", loader.read_target("v"), judge.compared("v")
+    )
+    back = loader.spell_back(read, RowContext().clock, required=False, explicit=False)
+    assert (back.value, back.lost) == (spelled, lost)
+    if lost not in ("", "months", "not_a_number"):
+        assert str(read).startswith(text[:19]), "the text that is kept"
+    assert judge.show(judge.read(found))
+    again = loaded(kind, back.value)[1]
+    if not lost:
+        assert target(kind, str(again), judge.compared("v")) == found
+    elif again is not None:
+        assert not judge.is_same(judge.read(found), judged(kind, back.value)[1])
+
+
+def test_a_second_hour_is_written_with_its_offset() -> None:
+    """In the hour that comes twice the wall time alone means the other one."""
+    for kind, instant, spelled in (
+        (BERLIN, "2025-10-26 01:30:00.000000", "2025-10-26 02:30:00+01:00"),
+        (NAIVE, "2025-10-26 00:30:00.000000", "2025-10-26 02:30:00+02:00"),
+    ):
+        clock, loader = RowContext().clock, loader_of(kind)
+        wall, exact = (
+            loader.spell_back(instant, clock, required=True, explicit=explicit).value
+            for explicit in (False, True)
+        )
+        assert (wall, exact) == ("2025-10-26 02:30:00", spelled)
+        assert loaded(kind, cast("str", exact))[1] == f"{instant[:19]}+00"
+        assert loaded(kind, cast("str", wall))[1] != f"{instant[:19]}+00"
 
 
 def variants(kind: kinds.Kind, rng: random.Random) -> list[Raw | str]:
