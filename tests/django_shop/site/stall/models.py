@@ -77,12 +77,13 @@ class Item(models.Model):
     class Meta:
         constraints = [
             models.UniqueConstraint(fields=["shelf", "name"], name="one_name_on_a_shelf"),
+            models.UniqueConstraint(Lower("slug"), name="slug_once"),
             models.UniqueConstraint(fields=["rank"], condition=Q(rank__gt=0), name="one_of_a_rank"),
             models.CheckConstraint(condition=Q(price__gte=0), name="price_not_negative"),
         ]
         indexes = [
             models.Index(fields=["name", "-created"], name="item_by_name"),
-            models.Index(Lower("slug"), name="item_by_slug"),
+            models.Index(Lower("mail"), name="item_by_mail"),
         ]
 
 
