@@ -51,3 +51,15 @@ def test_rows_that_something_refers_to_stay(small: Project) -> None:
     small.target("WITH gone AS (DELETE FROM auth_group RETURNING 1) SELECT 1")
     small.new("import_sqlite")
     assert "PROVEN: all" in small.new("verify_migration")
+
+
+def test_rows_of_a_data_migration_are_told_and_taken_out(small: Project) -> None:
+    """Group 2 has the name of the file's group 1."""
+    code = "from django.contrib.auth.models import Group; make = Group.objects.create; "
+    small.shell("new", code + "make(name='a'); make(name='editors')")
+    said = small.new("import_sqlite", status=1)
+    assert "auth.Group has 2 rows in PostgreSQL that no import wrote" in said
+    assert "NOT PROVEN" in small.new("verify_migration", status=1)
+    small.new("empty_target", "--yes")
+    small.new("import_sqlite")
+    assert "PROVEN: all" in small.new("verify_migration")

@@ -13,9 +13,11 @@ from django.apps import apps
 from django.db import connections, transaction
 
 from stillme.transfer.errors import TargetError
+from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.mapping import split_table
 from stillme.transfer.models import Chunk
 from stillme.transfer.postgresql.copy import execute, fetch_all, quoted
+from stillme.transfer.project.models import built_file
 from stillme.transfer.registry import legacy_models
 from stillme.transfer.sqlite.copying.snapshot import Snapshot
 
@@ -28,22 +30,29 @@ WHERE contype = 'f' AND confrelid = to_regclass(%s) ORDER BY 1, 2
 """
 
 
-def clear_own_rows(alias: str, snapshots: Iterable[Snapshot]) -> list[str]:
-    """Delete them, all or none; returns a sentence for each table. Raises TargetError."""
+def clear_own_rows(alias: str, snapshots: Iterable[Snapshot], selection: Selection) -> list[str]:
+    """Delete those of the selected tables, all or none; returns a sentence for each table.
+
+    Rows of other tables stay, and are told. Only where the project's own models are the mapping.
+    Raises TargetError.
+    """
     loaded = set(Chunk.objects.using(alias).values_list("file", "table").distinct())
     carried = {
         model.legacy.target: model
         for snapshot in snapshots
+        if snapshot.file == built_file()
         for model in legacy_models(snapshot.file)
-        if snapshot.schema.table(model._meta.db_table) and model.identity() not in loaded
+        if snapshot.schema.table(model._meta.db_table)
+        and selection.wants(snapshot.file, model._meta.db_table)
+        and model.identity() not in loaded
     }
     chosen = [label for label in MADE_BY_MIGRATE if label in carried]
-    notices = []
+    others = sorted(carried.keys() - set(MADE_BY_MIGRATE))
+    notices = [_told(alias, label) for label in others if _count(alias, label)]
     with transaction.atomic(using=alias, durable=True):
         for label in chosen:
-            table = apps.get_model(label)._meta.db_table
-            relation = ".".join(map(quoted, split_table(table)))
-            _refuse_referred(alias, table, relation)
+            relation = _relation(label)
+            _refuse_referred(alias, apps.get_model(label)._meta.db_table, relation)
             if count := execute(connections[alias], f"DELETE FROM {relation}", []):
                 rows = "1 row" if count == 1 else f"{count} rows"
                 notices.append(f"{rows} of {label} that `migrate` had made gave way to the file's.")
@@ -61,3 +70,19 @@ def _refuse_referred(alias: str, name: str, relation: str) -> None:
                 "made, and the file's are to take their place: delete those "
                 f"{count} rows of {table}, or begin with an empty database."
             )
+
+
+def _told(alias: str, label: str) -> str:
+    return (
+        f"{label} has {_count(alias, label):,} rows in PostgreSQL that no import wrote (a "
+        "migration of the project, say). Where they are not the file's, `manage.py empty_target` "
+        "takes them out; then import again."
+    )
+
+
+def _count(alias: str, label: str) -> int:
+    return int(fetch_all(connections[alias], f"SELECT count(*) FROM {_relation(label)}")[0][0])
+
+
+def _relation(label: str) -> str:
+    return ".".join(map(quoted, split_table(apps.get_model(label)._meta.db_table)))
