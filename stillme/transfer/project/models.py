@@ -129,7 +129,10 @@ def _build(model: Model, file: str) -> None:
         except UnknownField as error:
             problems.append(str(error))
     if type(model._meta.pk).__name__ == "CompositePrimaryKey":
-        problems.append(f"{label} has a key of several columns")
+        problems.append(
+            f"{label} has a key of several columns, which cannot be captured or carried back: name "
+            f'{label} in TRANSFER["LEAVE_OUT"]'
+        )
     type(LegacyModel)(
         f"Legacy{model._meta.object_name}",
         (LegacyModel,),
@@ -203,14 +206,18 @@ def _key(field: Any) -> Kind:
 
 
 def _value(field: Any) -> Kind:
+    """The kind of any column; a reference that PostgreSQL does not check is a plain value."""
     if not field.is_relation:
         return kind_of(field)
     target = field.target_field
     if not vars(field)["db_constraint"]:
-        return _value(target)
+        while target.is_relation:
+            target = target.target_field
+        return kind_of(target)
     if not target.primary_key:
+        label = field.model._meta.label
         raise UnknownField(
-            f"{field.model._meta.label}.{field.name} refers to {target.model._meta.label}."
-            f"{target.name}, which is not the primary key: leave both models out"
+            f"{label}.{field.name} refers to {target.model._meta.label}.{target.name}, which is "
+            f'not the primary key: name {label} in TRANSFER["LEAVE_OUT"]'
         )
     return kinds.Reference(legacy_table(target.model), _key(target))
