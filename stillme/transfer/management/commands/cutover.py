@@ -7,20 +7,33 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from stillme.transfer.errors import TransferError
+from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.management.base import TransferCommand, given_path
 from stillme.transfer.reports.json_text import print_json
+from stillme.transfer.reports.terminal.proof import render_verify
 from stillme.transfer.reports.terminal.switching import render_cutover, render_list, render_sealed
 from stillme.transfer.reports.terminal.syncing import SyncProgress
+from stillme.transfer.sqlite.capture import Health
+from stillme.transfer.steps.back_up import back_up
 from stillme.transfer.steps.cutover import (
     CutoverOptions,
+    CutoverResult,
     check_cutover,
     cut_over,
     finish_interrupted,
 )
+from stillme.transfer.steps.follow import FollowOptions, follow
+from stillme.transfer.steps.install_capture import (
+    capture_reports,
+    install_capture,
+    remove_capture,
+)
 from stillme.transfer.steps.readiness.accounted_lines import YELLOW
 from stillme.transfer.steps.readiness.go_no_go import OVERRIDES, is_go
 from stillme.transfer.steps.switching.limit import check_limit
+from stillme.transfer.steps.wait_for_changes import settle_by_replay
 from stillme.transfer.verify.tables.live_rows import TailJudge
+from stillme.transfer.verify.verification import VerifyOptions, verify
 
 
 class Command(TransferCommand):
@@ -33,11 +46,19 @@ class Command(TransferCommand):
     examples = (
         "manage.py cutover --dry-run       # the go/no-go list; changes nothing",
         "manage.py cutover --backup DIR    # the real thing",
+        "manage.py cutover --stopped --backup DIR   # the application is stopped",
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Options."""
-        parser.add_argument("--dry-run", action="store_true", help="Only the go/no-go list.")
+        way = parser.add_mutually_exclusive_group()
+        way.add_argument("--dry-run", action="store_true", help="Only the go/no-go list.")
+        way.add_argument(
+            "--stopped",
+            action="store_true",
+            help="The old application is stopped: make the backup where DIR is not there yet, "
+            "capture the files, load, verify all of it, then look at the list and switch.",
+        )
         parser.add_argument(
             "--freeze-limit",
             type=float,
@@ -78,7 +99,10 @@ class Command(TransferCommand):
             else:
                 render_sealed(self.console, sealed)
             return 0
-        result = cut_over(wanted, TailJudge("default"), progress.on_event)
+        if options["stopped"]:
+            result = self._switch_stopped(wanted, progress)
+        else:
+            result = cut_over(wanted, TailJudge("default"), progress.on_event)
         if options["format"] == "json":
             print_json(
                 self.console,
@@ -100,3 +124,24 @@ class Command(TransferCommand):
         else:
             render_cutover(self.console, result)
         return 0
+
+    def _switch_stopped(self, wanted: CutoverOptions, progress: SyncProgress) -> CutoverResult:
+        """Everything between an import and the switch, in one go, as nobody writes.
+
+        Capture, which the way back needs, is taken out again where the switch is not made.
+        """
+        if wanted.backup is not None and not wanted.backup.exists():
+            back_up(wanted.backup, on_event=progress.on_event)
+        before = capture_reports("default", Selection())
+        install_capture("default", Selection(), progress.on_event)
+        try:
+            follow(FollowOptions(once=True), progress.on_event)
+            with self.working("Verifying every row"):
+                proof = verify(VerifyOptions(), settle=settle_by_replay("default"))
+            if not self.quiet:
+                render_verify(self.console, proof, "text", 20)
+            return cut_over(wanted, TailJudge("default"), progress.on_event)
+        except BaseException:
+            if all(report.health == Health.ABSENT for report in before):
+                remove_capture("default", Selection(), progress.on_event)
+            raise
