@@ -171,6 +171,17 @@ def test_a_rollback_that_is_given_up_seals_again(
     assert modes(sealed) == MODES
 
 
+def test_a_rollback_that_is_given_up_seals_nothing_that_was_not(
+    live: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a rehearsal: the vector store that `seal` would find is the real one."""
+    give_modes(live)
+    monkeypatch.setattr(to_legacy.ToLegacy, "_freeze_target", lambda self: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        roll_back()
+    assert (modes(live), Seal.objects.count()) == (MODES, 0)
+
+
 def test_staying_on_postgresql_seals_again(sealed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def kill(*arguments: object) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
