@@ -22,6 +22,7 @@ from stillme.transfer.findings import ignore_event
 from stillme.transfer.models import Seal
 from stillme.transfer.plumbing import permissions
 from stillme.transfer.registry import legacy_files
+from stillme.transfer.sqlite.capture.tables import write_transaction
 from stillme.transfer.steps import cutover, rehearse
 from stillme.transfer.steps.note_moved import Selection, moved_files
 from stillme.transfer.steps.restore_over_live import plan_restore, restore
@@ -410,6 +411,9 @@ def test_the_whole_way_where_permissions_count(sealed: Path) -> None:
         obey_permissions()
         for path in sorted(sealed.glob("*.db")):
             assert refused(path) == "attempt to write a readonly database"
+            with pytest.raises(LegacyFileError, match=r"chmod u\+w"):
+                with write_transaction(path):
+                    pass
         assert said() == ""
         assert cutover.finish_interrupted("default") is None
         assert plan_rollback("default").unequal == 0
