@@ -412,8 +412,8 @@ def test_the_whole_way_where_permissions_count(sealed: Path) -> None:
         for path in sorted(sealed.glob("*.db")):
             assert refused(path) == "attempt to write a readonly database"
             with pytest.raises(LegacyFileError, match=r"chmod u\+w"):
-                with write_transaction(path):
-                    pass
+                with write_transaction(path) as connection:
+                    connection.execute("CREATE TABLE made_since (a)")
         assert said() == ""
         assert cutover.finish_interrupted("default") is None
         assert plan_rollback("default").unequal == 0
