@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 
 from continuum import api
 from continuum.models import TierAudit, TierMetric
@@ -81,7 +81,10 @@ def test_an_unknown_item_is_not_audited(call: Any) -> None:
 
 
 def test_items_are_found_by_their_key() -> None:
-    TierMetric.objects.create(item_id="k", tier="L0")
+    keys = ("k", *(f"k{n}" for n in range(2000)))
+    TierMetric.objects.bulk_create(TierMetric(item_id=key, tier="L0") for key in keys)
+    with connection.cursor() as cursor:
+        cursor.execute('ANALYZE "continuum"."tier_metrics"')
     for call in (api.item_state, api.item_step_up):
         (plan,) = plans(lambda call=call: call(item_id="k"))
         assert "Index Cond: (item_id = 'k'" in plan
