@@ -42,6 +42,7 @@ from vector.serving.given_values import (
     merged_metadata,
 )
 from vector.serving.search import distance_of, nearest
+from vector.serving.upserting import add_or_merge
 
 __all__ = [
     "CollectionExists",
@@ -117,31 +118,8 @@ def upsert(
     """Add items or change them: as in Chroma, metadata is merged and a missing document stays."""
     with transaction.atomic():
         items = build_items(collection, ids, embeddings, documents, metadatas)
-        known = {
-            item.embedding_id: item
-            for item in Item.objects.select_for_update().filter(
-                collection=collection, embedding_id__in=ids
-            )
-        }
-        for n, item in enumerate(items):
-            _merge_into(item, known.get(item.embedding_id), metadatas[n] if metadatas else None)
-        changed = ["document", "metadata", "embedding", "origin"]
-        Item.objects.bulk_create(
-            items,
-            update_conflicts=True,
-            unique_fields=["collection", "embedding_id"],
-            update_fields=changed,
-            batch_size=1000,
-        )
+        add_or_merge(collection, items, metadatas)
     return len(items)
-
-
-def _merge_into(item: Item, old: Item | None, given: Metadata | None) -> None:
-    if old is None:
-        return
-    item.metadata = merged_metadata(old.metadata, given, item.embedding_id)
-    if item.document is None:
-        item.document = old.document
 
 
 @borrows_connection

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.vector.client.play import chroma_client, play, recorded, same, scenes
+from tests.vector.client.play import VERSION, chroma_client, play, recorded, same, scenes
 from tests.vector.client.random_calls import random_lines
 from vector.client import PersistentClient
 from vector.importing.run import import_vectors
@@ -80,7 +80,9 @@ def test_a_planted_difference_is_seen():
 @pytest.fixture
 def chroma(tmp_path):
     """A client of chromadb itself."""
-    pytest.importorskip("chromadb", reason="the package chromadb is not installed")
+    chromadb = pytest.importorskip("chromadb", reason="the package chromadb is not installed")
+    if chromadb.__version__ != VERSION:
+        pytest.skip(f"compared with chromadb {VERSION}; {chromadb.__version__} is installed")
     return chroma_client(str(tmp_path))
 
 
