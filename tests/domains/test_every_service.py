@@ -26,6 +26,7 @@ from vector import services as vectors
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "services.md"
 ALL_ROWS = "all rows"
+ELSEWHERE = ("vector.client.", "stillme.")
 _NAME = re.compile(r"`([\w.]+)`")
 _FOUND_BY = re.compile(
     r"(?:Index Scan|Index Only Scan|Bitmap Index Scan)[a-zA-Z ]* (?:using|on) \"?([\w-]+)"
@@ -42,10 +43,11 @@ class Cost(NamedTuple):
 def every_function() -> dict[str, Callable[..., Any]]:
     """`knowledge.api.item_add`, `KnowledgeRetention.add_knowledge`, `vector.services.add`, ...
 
-    All but `vector.client`, whose every call is one of `vector.services` and a look at the row.
+    All but `vector.client`, whose every call is one of `vector.services` and a look at the row, and
+    what asks every table (`store_health`).
     """
     found = public_functions().items()
-    return {_short(name): call for name, call in found if not name.startswith("vector.client.")}
+    return {_short(name): call for name, call in found if not name.startswith(ELSEWHERE)}
 
 
 def _short(name: str) -> str:

@@ -143,6 +143,7 @@ CALLS = {
     "accuracy.services.AccuracyScorer.get_accuracy_metrics": given(),
     "accuracy.services.AccuracyScorer.set_learning_objective": given("o", 0.5),
     "accuracy.services.AccuracyScorer.update_objective_progress": given(1, 0.5),
+    "stillme.ops.store_health.store_health": given(),
     "vector.services.create_collection": given(new_name, metric="cosine"),
     "vector.services.get_collection": given("things"),
     "vector.services.get_or_create_collection": given(new_name),
@@ -183,6 +184,7 @@ CALLS = {
 def public_functions() -> dict[str, Callable[..., Any]]:
     """What the application may call, by its full name; methods on an instance of their class."""
     rooms = [f"{domain}.{room}" for domain in settings.DOMAINS for room in ROOMS]
+    rooms.append("stillme.ops.store_health")
     found = dict(each for room in rooms if find_spec(room) for each in _of_module(room))
     return {name: function for name, function in found.items() if name not in REFUSED}
 
