@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from django.db import router, transaction
 from django.db.models import Avg, Count, F, Min, Q
@@ -20,6 +20,7 @@ from continuum.scoring import Move, Standing, demotion, promotion
 from stillme.services.arguments import limited, plain, real, whole
 from stillme.services.connections import borrows_connection
 from stillme.services.times import days_ago_local_date, instant, iso_text, local_zone
+from stillme.services.updates import update
 
 AUDIT_COLUMNS = (
     "id",
@@ -67,21 +68,27 @@ def tier_count() -> dict[str, int]:
     return {**counts, **moves}
 
 
-@borrows_connection
-def item_promote(**move: Any) -> bool:
-    """Move an item up and audit it, in one transaction; False where it has no metrics row.
+class Moved(TypedDict):
+    """The arguments of a move: what its audit row says."""
 
-    Keyword arguments as `item_move` without `stamp`.
-    """
+    item_id: str
+    from_tier: str | None
+    to_tier: str
+    reason: str
+    surprise_score: float | None
+    retrieval_count_7d: int | None
+    validator_overlap: float | None
+
+
+@borrows_connection
+def item_promote(**move: Unpack[Moved]) -> bool:
+    """Move an item up and audit it, in one transaction; False where it has no metrics row."""
     return item_move(stamp="last_promoted_at", **move)
 
 
 @borrows_connection
-def item_demote(**move: Any) -> bool:
-    """Move an item down and audit it, in one transaction; False where it has no metrics row.
-
-    Keyword arguments as `item_move` without `stamp`.
-    """
+def item_demote(**move: Unpack[Moved]) -> bool:
+    """Move an item down and audit it, in one transaction; False where it has no metrics row."""
     return item_move(stamp="last_demoted_at", **move)
 
 
@@ -203,7 +210,7 @@ def _decide(item_id: str, rule: Callable[[Standing], Move | None], stamp: str) -
 def item_set_cycle(*, item_id: str, cycle: int) -> bool:
     """Note the cycle in which an item was last updated; False where it has no metrics row."""
     found = TierMetric.objects.filter(pk=plain(item_id))
-    return bool(found.update(last_update_cycle=whole(cycle), updated_at=Now()))
+    return update(found, lambda: {"last_update_cycle": whole(cycle), "updated_at": Now()})
 
 
 @borrows_connection

@@ -39,7 +39,11 @@ except ImportError:  # no such locks on Windows, and no wheel that could use the
 
 WATCHER = Path(__file__).with_name("watcher.py")
 
-_guard = threading.Lock()
+_guard = threading.RLock()
+# A fork waits for it: the child would inherit a lock that no thread of the child's releases.
+os.register_at_fork(
+    before=_guard.acquire, after_in_parent=_guard.release, after_in_child=_guard.release
+)
 _clusters: dict[Path, Cluster] = {}
 _handles: dict[Path, int] = {}
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from django.db import connections, transaction
 
-from stillme.transfer.errors import LegacyFileError, TransferError
+from stillme.transfer.errors import LegacyFileError, StateError, TransferError
 from stillme.transfer.findings import Event, OnEvent, ignore_event
 from stillme.transfer.postgresql import capture as reverse
 from stillme.transfer.postgresql.copy import fetch_all
@@ -72,6 +72,8 @@ def plan_restore(alias: str, directory: Path) -> Restore:
     names = {entry.name for entry in manifest.files if entry.size}
     for file in legacy_files():
         if file.path.name in names:
+            if file_states.standing(alias, file.name).state == State.FINISHED:
+                raise StateError(file_states.FINISHED.format(file.name))
             refuse_copy(alias, file)
             copy = directory / file.path.name
             plan.copies[file.name] = copy

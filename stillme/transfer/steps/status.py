@@ -98,7 +98,8 @@ def overview(alias: str, counted: int | None = None) -> Overview:
     for store in stores():
         found.stores.append(_store(alias, store, [t for t in tables if t.file == store.name]))
     for status in found.files:
-        _note_missing(status, [line for line in gone if line.file == status.file])
+        if status.state != State.FINISHED:
+            _note_missing(status, [line for line in gone if line.file == status.file])
     for kept in found.stores:
         _note_missing(kept, [line for line in gone if line.file == kept.store])
     found.proof, found.proof_status, found.proof_counts = proof_sentence(alias)

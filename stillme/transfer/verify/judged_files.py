@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
+from stillme.transfer.errors import StateError
 from stillme.transfer.findings import Event, OnEvent
 from stillme.transfer.inventory.taking import inventory_of
 from stillme.transfer.models import FileState
@@ -58,13 +59,18 @@ class FileWork:
     def begin(self, file: LegacyFile, judges: Judges) -> BegunFile:
         """Copy a file, look at its structure, hand out its rows. Raises TransferError."""
         self.on_event(Event("file", {"file": file.name, "path": str(file.path)}))
+        state = file_state(self.options.database, file.name)
+        if state == FileState.State.FINISHED:
+            raise StateError(
+                f"The migration of {file.name} is finished: since then nothing notes what the "
+                "application writes in PostgreSQL, so a write cannot be told from a loss."
+            )
         require_place(self.options.database, [file])
         which = identity(file.path)
         snapshot = take_snapshot(file.name, file.path, self.directory)
         check_converted(snapshot)
         self.result.account_for(inventory_of(snapshot, self.options.database))
         self.result.notices += [f"{file.name}: {sentence}." for sentence in snapshot.notices]
-        state = file_state(self.options.database, file.name)
         is_live = state == FileState.State.LIVE
         cases = {
             name: replace(case, is_live=is_live)

@@ -41,10 +41,10 @@ def plan_emptying(alias: str) -> Emptying:
     """What would go. Raises StateError while a file is captured or PostgreSQL is in charge."""
     for file in legacy_files():
         stand = file_states.standing(alias, file.name)
-        if stand.state == State.LIVE:
+        if stand.state in file_states.TARGET_IN_CHARGE:
             raise StateError(
-                f"{file.name} is live: PostgreSQL holds the only copy of what was written since "
-                "the cut-over. The way back is manage.py rollback_migration."
+                f"{file.name} is {stand.state}: PostgreSQL holds the only copy of what was written "
+                f"since the cut-over. Next: {stand.next_step}."
             )
         if stand.state != State.ABSENT:
             raise StateError(
