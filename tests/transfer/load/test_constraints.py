@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from stillme.transfer import registry
+from stillme.transfer.errors import TransferError
 from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.steps.follow import FollowOptions, follow
@@ -161,3 +162,18 @@ def test_what_a_constraint_refuses_is_set_aside_by_the_follower(folder: Path) ->
     change(folder, "accuracy", *(sql for sql, *_ in UNLAWFUL))
     follow(FollowOptions(OURS, once=True))
     check_unlawful()
+
+
+def test_rows_are_not_rewritten_where_others_would_go_with_them(folder: Path) -> None:
+    run_import(selection=OURS)
+    query("CREATE TABLE k_child (item_id bigint REFERENCES k_item (id) ON DELETE CASCADE)")
+    query("INSERT INTO k_child VALUES (1), (2)")
+    before = target()
+    change(folder, "accuracy", *LAWFUL["two rows change places"])
+    try:
+        with pytest.raises(TransferError, match="k_child deletes or changes its own rows"):
+            run_import(selection=OURS)
+        assert target() == before
+        assert query("SELECT count(*) FROM k_child") == [(2,)]
+    finally:
+        query("DROP TABLE k_child")
