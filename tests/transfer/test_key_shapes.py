@@ -291,3 +291,42 @@ def test_planted_corruptions_are_found(folder: Path) -> None:
             query(sql)
             found = {(f.where.split(":")[0], f.key) for f in judge(selection=OURS).findings.kept}
         assert (f"public.{table}", key) in found, sql
+
+
+SERIAL = [
+    "ALTER TABLE k_seat ALTER id DROP IDENTITY",
+    "CREATE SEQUENCE k_seat_serial OWNED BY k_seat.id",
+    "ALTER TABLE k_seat ALTER id SET DEFAULT nextval('k_seat_serial')",
+]
+
+
+def marks(folder: Path) -> dict[str, int]:
+    with closing(sqlite3.connect(folder / "accuracy_scores.db")) as db:
+        return dict(db.execute("SELECT name, seq FROM sqlite_sequence WHERE name LIKE 'k%'"))
+
+
+def test_no_id_is_given_twice_on_either_side(folder: Path) -> None:
+    """AUTOINCREMENT's mark is above the greatest id: identity column and serial go on there."""
+    for sql in SERIAL:
+        query(sql)
+    change(
+        folder,
+        "accuracy",
+        "DELETE FROM k_place WHERE id = 9",
+        "DELETE FROM k_restaurant WHERE place_ptr_id = 9",
+        "DELETE FROM k_seat WHERE restaurant_id = 9",
+        "UPDATE sqlite_sequence SET seq = 70 WHERE name = 'k_seat'",
+    )
+    before = marks(folder)
+    assert (before["k_place"], before["k_seat"]) == (9, 70)
+    install_capture("default", OURS)
+    run_import(selection=OURS)
+    follow(FollowOptions(OURS, once=True))
+    cut_over()
+    assert query("INSERT INTO k_place (name) VALUES ('a'), ('b') RETURNING id") == [(10,), (11,)]
+    new = "INSERT INTO k_seat (restaurant_id, account_id, name) VALUES (2, 'bob', '') RETURNING id"
+    assert query(new) == [(71,)]
+    query("DELETE FROM k_place WHERE id = 11")
+    query("DELETE FROM k_seat WHERE id = 71")
+    roll_back()
+    assert marks(folder) == {**before, "k_place": 11, "k_seat": 71}

@@ -1,6 +1,9 @@
-"""Rows in quarantine that may come back: an orphan whose parent has arrived."""
+"""Rows in quarantine that may come back: an orphan whose parent has arrived, or a row whose unique
+value was another row's that was pruned since."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from django.db import connections, transaction
 
@@ -21,10 +24,10 @@ _AT_ONCE = 1000
 
 
 def retry_orphans(alias: str, plan: Plan) -> int:
-    """Load set-aside orphans whose parent is in the target now. Returns how many came back."""
+    """Load set-aside rows whose parent is there now, or whose value is free. How many came back."""
     returned = 0
     for planned in plan.tables:
-        came = _retry_table(alias, planned) if planned.job.parents else 0
+        came = _retry_table(alias, planned)
         returned += came
         # Of a table that refers to itself, parents of others may have come back.
         while came and planned.job.mapping.refers_to_itself:
@@ -34,10 +37,12 @@ def retry_orphans(alias: str, plan: Plan) -> int:
 
 
 def _retry_table(alias: str, planned: PlannedTable) -> int:
-    keys = planned.job.mapping.key_columns.parsed(_open_orphans(alias, planned))
+    retried = [*_open_orphans(alias, planned), *_open_clashes(alias, planned)]
+    keys = planned.job.mapping.key_columns.parsed(retried)
     if not keys:
         return 0
-    source = TableSource(planned.job)
+    # Every parent is asked for in the target, where some may have arrived.
+    source = TableSource(replace(planned.job, set_aside={}, later=frozenset()))
     returned = 0
     try:
         for start in range(0, len(keys), _AT_ONCE):
@@ -49,6 +54,14 @@ def _retry_table(alias: str, planned: PlannedTable) -> int:
     finally:
         source.close()
     return returned
+
+
+def _open_clashes(alias: str, planned: PlannedTable) -> list[str]:
+    """Keys of open rows that PostgreSQL refused because another row had what is unique."""
+    rows = planned.identity.of(QuarantinedRow.objects.using(alias))
+    rows = rows.filter(reason="refused_by_target", status=QuarantinedRow.Status.OPEN)
+    found = rows.filter(sentence__contains="unique constraint").values_list("key", flat=True)
+    return sorted({key for key in found if key is not None})
 
 
 def _open_orphans(alias: str, planned: PlannedTable) -> list[str]:

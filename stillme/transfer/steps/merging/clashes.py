@@ -18,6 +18,7 @@ from typing import Any
 import psycopg
 from django.db import IntegrityError, connections, transaction
 
+from stillme.transfer.errors import TransferError
 from stillme.transfer.key_columns import Condition
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.postgresql.copy import STAGE, execute, fetch_all, quoted
@@ -40,11 +41,15 @@ class Clashes:
 def find_clashes(
     alias: str, mapping: TableMapping, changed: Sequence[Row], merge: Callable[[], object]
 ) -> Clashes:
-    """Try to `merge` the stage, in which the rows of the keys `changed` differ from the target."""
+    """Try to `merge` the stage, in which the rows of the keys `changed` differ from the target.
+
+    Raises TransferError where deleting a row would delete those that refer to it.
+    """
     if not _has_unique_index(alias, mapping):
         return Clashes()
     if _refusal(alias, mapping, merge) is None:
         return Clashes()
+    _refuse_cascades(alias, mapping)
     refused: list[tuple[Row, str]] = []
 
     def try_one_by_one() -> None:
@@ -73,6 +78,20 @@ def _has_unique_index(alias: str, mapping: TableMapping) -> bool:
         "AND (indisunique OR indisexclusion) AND NOT indisprimary)"
     )
     return bool(fetch_all(connections[alias], query, [mapping.relation])[0][0])
+
+
+def _refuse_cascades(alias: str, mapping: TableMapping) -> None:
+    query = (
+        "SELECT conrelid::regclass::text FROM pg_constraint WHERE confrelid = %s::regclass "
+        "AND contype = 'f' AND confdeltype <> 'a'"
+    )
+    if found := fetch_all(connections[alias], query, [mapping.relation]):
+        raise TransferError(
+            f"Rows of {mapping.target} clash over a unique index, and would have to be deleted and "
+            f"inserted again; but {found[0][0]} deletes or changes its own rows with them (ON "
+            "DELETE): nothing was changed. Take that rule off its foreign key, then run the same "
+            "command again."
+        )
 
 
 def _refusal(alias: str, mapping: TableMapping, work: Callable[[], object]) -> str | None:

@@ -112,7 +112,8 @@ def apply_rows(
     unasked: dict[str, dict[Key, None]] = {t: {} for t in live.tables if circles[t]}
     while table := next((t for t in live.tables if t in given or again[t]), ""):
         wanted, found, common = given.pop(table, ((), (), None))
-        extra = [key for key in again[table] if key not in set(wanted)]
+        known = set(wanted)
+        extra = [key for key in again[table] if key not in known]
         again[table] = {}
         every = list(dict.fromkeys([*wanted, *extra]))
         if every:
@@ -194,13 +195,22 @@ class _TableReplay:
         self._delete_absent([key for key in keys if key not in present])
         if many is not None:
             rows = self._apply_stream(keys, rows, many)
+        refused = self._apply_each(rows)
+        if self._delete_unloaded(rows, present) and refused:
+            # What is unique of a row that has left is free now.
+            self._apply_each(rows)
+        if any(key.is_null for key in (*present, *keys)):
+            drop_keyless(self._alias, self._source)
+
+    def _apply_each(self, rows: Sequence[RawRow]) -> int:
+        """Return how many rows PostgreSQL refused."""
+        refused = 0
         for start in range(0, len(rows), _AT_ONCE):
             batch = rows[start : start + _AT_ONCE]
             outcome = apply_raw(self._alias, self._source, batch, later=self._later)
             self._result.note(self._table, outcome)
-        self._delete_unloaded(rows, present)
-        if any(key.is_null for key in (*present, *keys)):
-            drop_keyless(self._alias, self._source)
+            refused += outcome.reasons.get("refused_by_target", 0)
+        return refused
 
     def _apply_stream(
         self, keys: Sequence[Key], rows: Sequence[RawRow], many: ManyRows
@@ -227,14 +237,15 @@ class _TableReplay:
             self._delete(batch)
             drop_records(self._alias, self._source, batch)
 
-    def _delete_unloaded(self, rows: Sequence[RawRow], present: set[Key]) -> None:
-        """Target rows whose legacy row is in quarantine now."""
+    def _delete_unloaded(self, rows: Sequence[RawRow], present: set[Key]) -> bool:
+        """Target rows whose legacy row is in quarantine now; whether there were any."""
         if self._mapping.key_is_rowid:
             bad = _quarantined(self._alias, self._mapping, spelled_keys(present))
         else:
             bad = _fitting(self._mapping, unloaded_keys(self._alias, self._source, rows))
         if bad := self._ours(bad):
             self._delete(bad)
+        return bool(bad)
 
     def _delete(self, keys: Sequence[str]) -> None:
         self._result.outcome.pruned += delete_keys(self._alias, self._mapping, keys)
