@@ -30,6 +30,7 @@ from stillme.services.arguments import document, plain, real, whole
 from stillme.services.connections import borrows_connection
 from stillme.services.prepared_insert import insert
 from stillme.services.times import days_ago
+from stillme.services.updates import update
 
 
 class NoScoresError(LookupError):
@@ -67,8 +68,8 @@ def response_score(
 def accuracy_measure(*, days: float = 7) -> dict[str, Any]:
     """The scores of the last `days`: averages, methods, and the newer half against the older.
 
-    Three statements that aggregate in the database, whatever the number of rows. Raises
-    NoScoresError for an empty window.
+    Three statements that aggregate in the database, whatever the number of rows. The methods come
+    in the order of their names. Raises NoScoresError for an empty window.
     """
     since = days_ago(days)
     if since is None:
@@ -100,8 +101,10 @@ def accuracy_measure(*, days: float = 7) -> dict[str, Any]:
 
 def _methods(window: Any) -> list[dict[str, Any]]:
     score = "accuracy_score"
-    grouped = window.order_by().values("scoring_method").order_by("scoring_method")
-    return list(grouped.annotate(count=Count("*"), sum=Sum(score), max=Max(score), min=Min(score)))
+    grouped = window.order_by().values("scoring_method")
+    found = grouped.annotate(count=Count("*"), sum=Sum(score), max=Max(score), min=Min(score))
+    # Here and not by the database, whose order depends on its language.
+    return sorted(found, key=lambda method: method["scoring_method"])
 
 
 def _halves(window: Any, total: int, average: float) -> tuple[float, float]:
@@ -134,12 +137,19 @@ def objective_set(*, objective_text: str, target_score: float | None, metadata: 
 
 
 @borrows_connection
-def objective_progress(*, objective_id: int, current_score: float | None) -> bool:
+def objective_progress(*, objective_id: int, current_score: float) -> bool:
     """Set the score reached, and whether that achieves the objective, in one statement.
 
     False where there is no such objective. An achieved objective stays achieved; each score that
-    meets the target stamps it anew.
+    meets the target stamps it again. Raises ValueError for None, which meets no target.
     """
+    found = LearningObjective.objects.filter(pk=whole(objective_id))
+    return update(found, lambda: _progress(current_score))
+
+
+def _progress(current_score: float) -> dict[str, Any]:
+    if current_score is None:
+        raise ValueError("Nothing cannot be compared with the target of an objective.")
     score = real(current_score)
     # A moment, not Now(): Citus takes no function of time within a CASE.
     now = Value(timezone.now(), output_field=DateTimeField())
@@ -149,4 +159,4 @@ def objective_progress(*, objective_id: int, current_score: float | None) -> boo
         achieved = When(target_score__lte=score, then=Value(LearningObjective.Status.ACHIEVED))
         changes["status"] = Case(achieved, default=F("status"), output_field=TextField())
         changes["achieved_at"] = Case(met, default=F("achieved_at"))
-    return bool(LearningObjective.objects.filter(pk=whole(objective_id)).update(**changes))
+    return changes

@@ -67,9 +67,6 @@ class AccuracyScorer:
     def update_objective_progress(self, objective_id: int, current_accuracy: float) -> bool:
         """True also for an unknown objective, False on error."""
         key = row_key(objective_id)
-        if key is None:
-            return True
-        if current_accuracy is None:
-            raise TypeError("Nothing cannot be compared with the target of an objective.")
-        api.objective_progress(objective_id=key, current_score=current_accuracy)
+        if key is not None:
+            api.objective_progress(objective_id=key, current_score=current_accuracy)
         return True

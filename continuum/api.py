@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from django.db import router, transaction
 from django.db.models import Avg, Count, F, Min, Q
@@ -20,6 +20,7 @@ from continuum.scoring import Move, Standing, demotion, promotion
 from stillme.services.arguments import limited, plain, real, whole
 from stillme.services.connections import borrows_connection
 from stillme.services.times import days_ago_local_date, instant, iso_text, local_zone
+from stillme.services.updates import update
 
 AUDIT_COLUMNS = (
     "id",
@@ -33,7 +34,23 @@ AUDIT_COLUMNS = (
     "performed_by",
     "created_at",
 )
+STATE_COLUMNS = (
+    "tier",
+    "surprise_score",
+    "retrieval_count_7d",
+    "retrieval_count_30d",
+    "validator_overlap",
+    "access_count",
+)
 RECENT_DAYS = 7
+
+
+class UnknownItemError(LookupError):
+    """No item of this id has a metrics row: an endpoint answers 404."""
+
+
+class NoSuchTierError(ValueError):
+    """The item is in the highest or lowest tier already: an endpoint answers 400."""
 
 
 @borrows_connection
@@ -51,21 +68,27 @@ def tier_count() -> dict[str, int]:
     return {**counts, **moves}
 
 
-@borrows_connection
-def item_promote(**move: Any) -> bool:
-    """Move an item up and audit it, in one transaction; False where it has no metrics row.
+class Moved(TypedDict):
+    """The arguments of a move: what its audit row says."""
 
-    Keyword arguments as `item_move` without `stamp`.
-    """
+    item_id: str
+    from_tier: str | None
+    to_tier: str
+    reason: str
+    surprise_score: float | None
+    retrieval_count_7d: int | None
+    validator_overlap: float | None
+
+
+@borrows_connection
+def item_promote(**move: Unpack[Moved]) -> bool:
+    """Move an item up and audit it, in one transaction; False where it has no metrics row."""
     return item_move(stamp="last_promoted_at", **move)
 
 
 @borrows_connection
-def item_demote(**move: Any) -> bool:
-    """Move an item down and audit it, in one transaction; False where it has no metrics row.
-
-    Keyword arguments as `item_move` without `stamp`.
-    """
+def item_demote(**move: Unpack[Moved]) -> bool:
+    """Move an item down and audit it, in one transaction; False where it has no metrics row."""
     return item_move(stamp="last_demoted_at", **move)
 
 
@@ -106,21 +129,58 @@ def item_move(
 
 
 @borrows_connection
+def item_step_up(*, item_id: str, reason: str | None = None) -> Move:
+    """Promote an item by one tier (L0 to L1 to L2 to L3) and audit it, in one transaction.
+
+    What an endpoint calls for "promote this item". The item's row is locked, so that the audit
+    row has the tier and the figures that the item really had, whoever moves it at the same time.
+    Without a reason the audit says "Manual promotion from L0 to L1". Raises UnknownItemError, and
+    NoSuchTierError for an item in L3.
+    """
+    return _step(item_id, 1, "promotion", reason, "last_promoted_at")
+
+
+@borrows_connection
+def item_step_down(*, item_id: str, reason: str | None = None) -> Move:
+    """Demote an item by one tier (L3 to L2 to L1 to L0) and audit it: as `item_step_up`.
+
+    Raises UnknownItemError, and NoSuchTierError for an item in L0.
+    """
+    return _step(item_id, -1, "demotion", reason, "last_demoted_at")
+
+
+def _step(item_id: str, by: int, what: str, reason: str | None, stamp: str) -> Move:
+    def rule(standing: Standing) -> Move:
+        place = TIERS.index(standing.tier) + by
+        if place not in range(len(TIERS)):
+            raise NoSuchTierError(f"There is no {what} from {standing.tier}.")
+        path = f"from {standing.tier} to {TIERS[place]}"
+        said = reason or f"Manual {what} {path}"
+        return Move(standing.tier, TIERS[place], said, said)
+
+    move = _decide(item_id, rule, stamp)
+    if move is None:
+        raise UnknownItemError(f"No item {item_id!r} is in any tier.")
+    return move
+
+
+@borrows_connection
 def promotion_evaluate(*, item_id: str, threshold: float) -> Move | None:
     """Promote an item that has earned it. Of several callers at once, one promotes."""
-    return _evaluate(item_id, promotion, threshold, "last_promoted_at")
+    return _decide(item_id, lambda standing: promotion(standing, threshold), "last_promoted_at")
 
 
 @borrows_connection
 def demotion_evaluate(*, item_id: str, threshold: float) -> Move | None:
     """Demote an item that is due. Of several callers at once, one demotes."""
-    return _evaluate(item_id, demotion, threshold, "last_demoted_at")
+    return _decide(item_id, lambda standing: demotion(standing, threshold), "last_demoted_at")
 
 
-def _evaluate(
-    item_id: str, rule: Callable[[Standing, float], Move | None], threshold: float, stamp: str
-) -> Move | None:
-    """Decide and move under a lock of the item's row: what was read is what is acted upon."""
+def _decide(item_id: str, rule: Callable[[Standing], Move | None], stamp: str) -> Move | None:
+    """Decide and move under a lock of the item's row: what was read is what is acted upon.
+
+    None where the rule says so, and for an item without a metrics row.
+    """
     with transaction.atomic(using=router.db_for_write(TierMetric)):
         row = TierMetric.objects.select_for_update().filter(pk=plain(item_id)).first()
         if row is None:
@@ -131,7 +191,7 @@ def _evaluate(
             row.retrieval_count_7d or 0,
             row.validator_overlap or 0.0,
         )
-        move = rule(standing, threshold)
+        move = rule(standing)
         if move is not None:
             item_move(
                 stamp=stamp,
@@ -150,7 +210,7 @@ def _evaluate(
 def item_set_cycle(*, item_id: str, cycle: int) -> bool:
     """Note the cycle in which an item was last updated; False where it has no metrics row."""
     found = TierMetric.objects.filter(pk=plain(item_id))
-    return bool(found.update(last_update_cycle=whole(cycle), updated_at=Now()))
+    return update(found, lambda: {"last_update_cycle": whole(cycle), "updated_at": Now()})
 
 
 @borrows_connection
@@ -158,6 +218,17 @@ def item_figures(*, item_id: str) -> dict[str, Any]:
     """Retrieval counts and overlap of an item; empty where it has no metrics row."""
     names = ("retrieval_count_7d", "retrieval_count_30d", "validator_overlap")
     return TierMetric.objects.filter(pk=plain(item_id)).values(*names).first() or {}
+
+
+@borrows_connection
+def item_state(*, item_id: str) -> dict[str, Any] | None:
+    """Tier, scores and counts of an item, NULL as 0; None where it has no metrics row.
+
+    {"tier": "L1", "surprise_score": 0.8, "retrieval_count_7d": 3, "retrieval_count_30d": 9,
+    "validator_overlap": 0.5, "access_count": 0}
+    """
+    found = TierMetric.objects.filter(pk=plain(item_id)).values(*STATE_COLUMNS).first()
+    return found and {name: 0 if value is None else value for name, value in found.items()}
 
 
 @borrows_connection

@@ -222,7 +222,10 @@ class ContinuumMemory(_Switched):
         if not ENABLE_CONTINUUM_MEMORY:
             return 0.0
         try:
-            return PromotionManager(self.db_path).calculate_surprise_score(item_id, content)
+            manager = PromotionManager(self.db_path)
+            if content and not isinstance(content, str):
+                raise TypeError("The content is no text.")
+            return manager.calculate_surprise_score(item_id, content)
         except Exception as error:
             logger.warning("The given figures are used: %s", error, exc_info=True)
             given = (rarity_score, novelty_score, retrieval_frequency, validator_overlap)
@@ -263,7 +266,7 @@ class ContinuumMemory(_Switched):
             recall_after=recall_at_k_after,
             faithfulness_score=faithfulness_score,
             overlap_score=overlap_score,
-            knowledge_update_timestamp=knowledge_update_timestamp,
+            knowledge_update_timestamp=knowledge_update_timestamp or None,
         )
 
     @answers([])

@@ -18,6 +18,7 @@ from stillme.services.connections import borrows_connection
 from stillme.services.prepared_insert import insert
 from stillme.services.prepared_select import fetch, limit_clause, select
 from stillme.services.times import days_ago, sql_text
+from stillme.services.updates import update
 
 HIGH_RETENTION = 0.7
 RECENT_DAYS = 7
@@ -47,8 +48,7 @@ def item_add(
 def item_rescore(*, item_id: int, retention_score: float | None) -> bool:
     """Set the retention score and the time of last access; False where there is no such item."""
     found = KnowledgeItem.objects.filter(pk=whole(item_id))
-    changed = found.update(retention_score=real(retention_score), last_accessed=Now())
-    return bool(changed)
+    return update(found, lambda: {"retention_score": real(retention_score), "last_accessed": Now()})
 
 
 @borrows_connection
@@ -60,7 +60,7 @@ def item_list_retained(
 ) -> list[dict[str, Any]]:
     """The best retained items first; ties by access count, then in the order of their ids."""
     sql = _RETAINED
-    parameters: list[Any] = [float(min_retention_score)]
+    parameters: list[Any] = [real(min_retention_score)]
     if knowledge_type:
         sql, parameters = _RETAINED_OF_TYPE, [*parameters, plain(knowledge_type)]
     found = fetch(KnowledgeItem, sql + _BEST_FIRST + limit_clause(limit), parameters)

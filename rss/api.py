@@ -13,7 +13,7 @@ from django.db.models.functions import Now
 from django.utils import timezone
 
 from rss.models import FetchCycle, FetchItem
-from stillme.services.arguments import plain, whole
+from stillme.services.arguments import plain, row_key, whole
 from stillme.services.connections import borrows_connection
 from stillme.services.prepared_insert import insert, insert_from
 from stillme.services.prepared_select import fetch, from_table, limit_clause, select
@@ -71,26 +71,35 @@ def item_add(
     The old code counted in a transaction of its own, read-modify-write, and lost counts. Raises
     UnknownCycleError where there is no such cycle.
     """
-    key = insert_from(
-        FetchItem,
-        _COUNTED[COUNTERS.get(status, ())],
-        (cycle_id,),
-        {
-            "cycle_id": cycle_id,
-            "item_title": plain(title),
-            "feed_url": plain(feed_url),
-            "item_link": plain(link),
-            "summary": plain(summary),
-            "status": plain(status),
-            "status_reason": plain(status_reason),
-            "vector_id": plain(vector_id),
-            "added_to_rag_at": instant(added_to_rag_at),
-            "fetch_timestamp": timezone.now(),
-        },
-    )
+    cycle = _cycle_key(cycle_id)
+    values = {
+        "cycle_id": cycle,
+        "item_title": plain(title),
+        "feed_url": plain(feed_url),
+        "item_link": plain(link),
+        "summary": plain(summary),
+        "status": plain(status),
+        "status_reason": plain(status_reason),
+        "vector_id": plain(vector_id),
+        "added_to_rag_at": instant(added_to_rag_at),
+        "fetch_timestamp": timezone.now(),
+    }
+    counted = _COUNTED[COUNTERS.get(status, ())]
+    key = None if cycle is None else insert_from(FetchItem, counted, (cycle,), values)
     if key is None:
-        raise UnknownCycleError(f"There is no fetch cycle {cycle_id}: open it first.")
+        raise UnknownCycleError(f"There is no fetch cycle {cycle_id!r}: open it first.")
     return key
+
+
+def _cycle_key(cycle_id: Any) -> int | None:
+    """The id of the cycle that an item names; None where that can be none.
+
+    Stricter than SQLite, which counted `True` in cycle 1 and "2.0" in cycle 2: an item must name
+    the cycle that was opened for it.
+    """
+    if isinstance(cycle_id, bool) or (isinstance(cycle_id, str) and set(cycle_id) & set(".eE")):
+        return None
+    return row_key(cycle_id)
 
 
 def _counting(names: tuple[str, ...]) -> str:
@@ -170,8 +179,8 @@ def _page(order: str, limit: int | None, *parameters: Any) -> list[dict[str, Any
 def item_count(*, cycle_id: int | None = None) -> dict[str, int]:
     """How many items of a cycle (by default the latest) have each status."""
     counts = dict.fromkeys([*STATISTICS.values(), "total"], 0)
-    chosen = cycle_id or cycle_latest()
-    if not chosen:
+    chosen = cycle_latest() if cycle_id is None else cycle_id
+    if chosen is None:
         return counts
     for status, count in fetch(FetchItem, _BY_STATUS, [whole(chosen)]):
         counts["total"] += count

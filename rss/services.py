@@ -81,5 +81,7 @@ class RSSFetchHistory:
     @answers(NO_STATISTICS)
     def get_fetch_stats(self, cycle_id: int | None = None) -> dict[str, int]:
         """Items by status, of a cycle or the latest; all zero where there is none."""
-        key = row_key(cycle_id) if cycle_id else 0
+        if not cycle_id:
+            return api.item_count()
+        key = row_key(cycle_id)
         return dict(NO_STATISTICS) if key is None else api.item_count(cycle_id=key)

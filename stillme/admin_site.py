@@ -8,12 +8,18 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.apps import apps
 from django.contrib import admin
-from unfold.sites import UnfoldAdminSite
+
+Base: Any = admin.AdminSite
+if apps.is_installed("unfold"):
+    import unfold.sites
+
+    Base = unfold.sites.UnfoldAdminSite
 
 
-class Site(UnfoldAdminSite):  # type: ignore[misc]  # the package has no types
-    """Unfold's, with a registry that fills itself."""
+class Site(Base):  # type: ignore[misc]  # unfold has no types
+    """Unfold's where it is installed, else Django's, with a registry that fills itself."""
 
     _discovered = False
     _pages: dict[Any, Any]

@@ -7,7 +7,8 @@ holds the two together. Nothing here connects to a database or starts a server.
 from __future__ import annotations
 
 import os
-import warnings
+from collections import ChainMap
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -16,13 +17,13 @@ from django.core.exceptions import ImproperlyConfigured
 from django.templatetags.static import static
 from django.utils.functional import SimpleLazyObject
 
+import stillme
 from stillme.environment import Environment
+from stillme.home import home
 from stillme.ops.logs import logging_settings
 from stillme.postgresql.connecting.configuration import default_cluster_directory, target_database
 from stillme.secret import local_secret_key
 from stillme.services.zones import AUTO, known_zone
-
-BASE_DIR = Path(__file__).resolve().parent.parent
 
 # --- the environment -----------------------------------------------------------------------------
 
@@ -59,6 +60,10 @@ env = Environment(
     LEGACY_TIME_ZONE=(str, "auto"),
     STILLME_MIGRATION=(bool, True),
 )
+BASE_DIR = home()
+if stillme.is_guest:
+    # What `.env` says is for this project, not for the application whose process this is.
+    Environment.ENVIRON = ChainMap({}, os.environ)
 Environment.read_env(BASE_DIR / ".env")
 
 # --- safety --------------------------------------------------------------------------------------
@@ -94,17 +99,27 @@ DOMAINS = ("knowledge", "continuum", "rss", "accuracy", "vector")
 # Off once the move is over: then nothing of the engine is imported, and no legacy file is named.
 MIGRATION = env("STILLME_MIGRATION")
 
+
+def _if_installed(*names: str) -> list[str]:
+    """Return those of the extra `console` that are installed.
+
+    Without unfold the pages look like Django's own. Without whitenoise the web server in front has
+    to serve STATIC_ROOT.
+    """
+    return [name for name in names if find_spec(name.partition(".")[0])]
+
+
 INSTALLED_APPS = [
-    "unfold.apps.BasicAppConfig",
+    *_if_installed("unfold.apps.BasicAppConfig"),
     "stillme.apps.AdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
     "django.contrib.messages",
-    "whitenoise.runserver_nostatic",
+    *_if_installed("whitenoise.runserver_nostatic"),
     "django.contrib.staticfiles",
     "django.contrib.humanize",
-    "django_extensions",
+    *_if_installed("django_extensions"),
     "stillme.postgresql",
     "stillme.pages",
     *(["stillme.transfer", "stillme.demo"] if MIGRATION else []),
@@ -115,7 +130,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "stillme.ops.middleware.OperationsMiddleware",
     "django.middleware.security.SecurityMiddleware",
-    "whitenoise.middleware.WhiteNoiseMiddleware",
+    *_if_installed("whitenoise.middleware.WhiteNoiseMiddleware"),
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -128,7 +143,7 @@ TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
         # Pages of errors, and those of unfold's that are worded otherwise here.
-        "DIRS": [BASE_DIR / "stillme" / "templates"],
+        "DIRS": [Path(__file__).with_name("templates")],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -146,8 +161,6 @@ ASGI_APPLICATION = "stillme.asgi.application"
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
 WHITENOISE_USE_FINDERS = True
-# With the finders `collectstatic` is optional, and its directory may not be there.
-warnings.filterwarnings("ignore", message="No directory at", category=UserWarning)
 UNFOLD = {
     "SITE_TITLE": "StillMe",
     "SITE_HEADER": "StillMe",
@@ -286,7 +299,9 @@ LANGUAGE_CODE = "en-us"
 FORMAT_MODULE_PATH = "stillme.formats"
 LOGIN_REDIRECT_URL = "admin:index"
 
-LOGGING = logging_settings(
-    env.choice("LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")),
-    env.choice("LOG_FORMAT", ("plain", "json")),
-)
+# A guest's logging is the application's own, and so is what LOG_LEVEL means to it.
+if not stillme.is_guest:
+    LOGGING = logging_settings(
+        env.choice("LOG_LEVEL", ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")),
+        env.choice("LOG_FORMAT", ("plain", "json")),
+    )

@@ -11,6 +11,9 @@ from typing import Any
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
+# Of an item's id, in bytes: a btree entry has at most 2,704.
+LONGEST_ID = 2_000
+
 
 class Real4Field(models.FloatField):  # type: ignore[type-arg]
     """PostgreSQL's `real`: 32 bits. Django's FloatField would be `double precision`."""

@@ -62,6 +62,12 @@ class VectorStore:
 
         return items_by_table(alias)
 
+    def empty(self, alias: str) -> None:
+        """Delete items, collections and the index of each."""
+        from vector.store_work import empty_tables
+
+        empty_tables(alias)
+
     def digest(self, path: Path) -> str:
         """SHA-256 over a folder. Raises LegacyFileError where it cannot be read."""
         from vector.store_work import digest_now

@@ -13,17 +13,23 @@ from typing import Any
 from django.db import transaction
 from django.db.models import QuerySet
 
+from stillme.services.connections import borrows_connection
 from vector.models import Collection, Item
 from vector.serving import indexes
 from vector.serving.collections import (
     create_collection,
     delete_collection,
     get_collection,
+    get_collection_by_uuid,
     get_or_create_collection,
     list_collections,
+    modify_collection,
+    on_primary,
 )
-from vector.serving.filters import document_condition, where_condition
+from vector.serving.filters import FilterError, check_depth, document_condition, where_condition
 from vector.serving.given_values import (
+    CollectionExists,
+    CollectionMissing,
     Embedding,
     Metadata,
     Value,
@@ -32,11 +38,17 @@ from vector.serving.given_values import (
     check_columns,
     clean_document,
     float32,
+    is_no_text,
     merged_metadata,
+    settle_dimension,
 )
-from vector.serving.search import nearest
+from vector.serving.search import distance_of, nearest
+from vector.serving.upserting import add_or_merge
 
 __all__ = [
+    "CollectionExists",
+    "CollectionMissing",
+    "FilterError",
     "Record",
     "VectorError",
     "add",
@@ -45,10 +57,13 @@ __all__ = [
     "create_collection",
     "delete",
     "delete_collection",
+    "distance_of",
     "get",
     "get_collection",
+    "get_collection_by_uuid",
     "get_or_create_collection",
     "list_collections",
+    "modify_collection",
     "query",
     "search_state",
     "update",
@@ -72,6 +87,7 @@ class Record:
     distance: float | None = None
 
 
+@borrows_connection
 def add(
     collection: Collection,
     ids: Sequence[str],
@@ -92,6 +108,7 @@ def add(
     return len(fresh)
 
 
+@borrows_connection
 def upsert(
     collection: Collection,
     ids: Sequence[str],
@@ -102,33 +119,11 @@ def upsert(
     """Add items or change them: as in Chroma, metadata is merged and a missing document stays."""
     with transaction.atomic():
         items = build_items(collection, ids, embeddings, documents, metadatas)
-        known = {
-            item.embedding_id: item
-            for item in Item.objects.select_for_update().filter(
-                collection=collection, embedding_id__in=ids
-            )
-        }
-        for n, item in enumerate(items):
-            _merge_into(item, known.get(item.embedding_id), metadatas[n] if metadatas else None)
-        changed = ["document", "metadata", "embedding", "origin"]
-        Item.objects.bulk_create(
-            items,
-            update_conflicts=True,
-            unique_fields=["collection", "embedding_id"],
-            update_fields=changed,
-            batch_size=1000,
-        )
+        add_or_merge(collection, items, metadatas)
     return len(items)
 
 
-def _merge_into(item: Item, old: Item | None, given: Metadata | None) -> None:
-    if old is None:
-        return
-    item.metadata = merged_metadata(old.metadata, given, item.embedding_id)
-    if item.document is None:
-        item.document = old.document
-
-
+@borrows_connection
 def update(
     collection: Collection,
     ids: Sequence[str],
@@ -142,6 +137,8 @@ def update(
     """
     check_columns(ids, embeddings, documents, metadatas)
     vectors = [] if embeddings is None else ["embedding", "origin"]
+    if embeddings is not None:
+        settle_dimension(collection)
     fields = [*vectors, *(["document"] if documents else []), *(["metadata"] if metadatas else [])]
     with transaction.atomic():
         known = _chosen(collection, ids, None, None, bool(vectors)).select_for_update()
@@ -161,6 +158,7 @@ def update(
     return len(items)
 
 
+@borrows_connection
 def get(
     collection: Collection,
     ids: Sequence[str] | None = None,
@@ -179,31 +177,35 @@ def get(
     return [_record(item, embeddings) for item in chosen[offset:end]]
 
 
+@borrows_connection
 def query(
     collection: Collection,
     embedding: Embedding,
     n_results: int = 10,
     *,
+    ids: Sequence[str] | None = None,
     where: Where | None = None,
     where_document: Where | None = None,
     exact: bool = False,
     embeddings: bool = False,
 ) -> list[Record]:
-    """The nearest items with Chroma's distances, nearest first.
+    """The nearest items with Chroma's distances, nearest first; `ids` are those to search among.
 
     Uses the HNSW index where there is one; `exact` never does.
     """
     if n_results < 1:
         raise VectorError("n_results must be at least 1.")
+    settle_dimension(collection)
     if collection.dimension is None:
         return []
     vector = float32(collection, embedding, "the query")
-    chosen = _chosen(collection, None, where, where_document, embeddings)
-    filtered = where is not None or where_document is not None
+    chosen = _chosen(collection, ids, where, where_document, embeddings)
+    filtered = any(given is not None for given in (ids, where, where_document))
     found = nearest(chosen, collection, vector, n_results, exact=exact, filtered=filtered)
     return [_record(item, embeddings, distance) for item, distance in found]
 
 
+@borrows_connection
 def delete(
     collection: Collection,
     ids: Sequence[str] | None = None,
@@ -218,11 +220,13 @@ def delete(
     return deleted
 
 
+@borrows_connection
 def count(collection: Collection) -> int:
     """How many items a collection has."""
     return Item.objects.filter(collection=collection).count()
 
 
+@borrows_connection
 def search_state(collection: Collection) -> str:
     """A sentence on how this collection is searched: by index, or exactly and why."""
     if indexes.has_index(collection):
@@ -233,8 +237,10 @@ def search_state(collection: Collection) -> str:
     return f"{collection.name} is searched exactly: pgvector is {state}."
 
 
+@borrows_connection
 def build_index(collection: Collection) -> str:
     """Build the index if it is not there; a sentence on what came of it. Writers wait meanwhile."""
+    on_primary(collection)
     return indexes.ensure_index(collection).sentence
 
 
@@ -249,10 +255,12 @@ def _chosen(
     if not embeddings:
         chosen = chosen.defer("embedding")
     if ids is not None:
-        chosen = chosen.filter(embedding_id__in=list(ids))
+        chosen = chosen.filter(embedding_id__in=[key for key in ids if not is_no_text(key)])
     if where is not None:
+        check_depth(where, "where")
         chosen = chosen.filter(where_condition(where))
     if where_document is not None:
+        check_depth(where_document, "where_document")
         chosen = chosen.filter(document_condition(where_document))
     return chosen
 

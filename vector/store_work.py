@@ -7,8 +7,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from django.db import connections
 from django.db.models import Count
 
+from stillme.postgresql.statements import execute
 from stillme.transfer.findings import FindingKind, OnEvent
 from stillme.transfer.inventory.entries import InventoryLine
 from stillme.transfer.inventory.stores import StoreOptions, StoreReport
@@ -20,8 +22,9 @@ from vector.chroma.snapshot import copy_digest, copy_store
 from vector.importing.conversion import table_name
 from vector.importing.run import VectorOptions, import_vectors
 from vector.judge.run import CollectionProof, prove_vectors
-from vector.models import Item
+from vector.models import Collection, Item
 from vector.names import DATABASE, FILE
+from vector.serving.indexes import drop_index
 
 
 def import_folder(folder: Path, options: StoreOptions, run: Any, on_event: OnEvent) -> StoreReport:
@@ -41,6 +44,14 @@ def import_folder(folder: Path, options: StoreOptions, run: Any, on_event: OnEve
     notices = [f"{FILE}: {notice}" for notice in result.notices]
     indexes = [f"{FILE}: {table.index}" for table in result.tables if table.index]
     return StoreReport(list(result.tables), notices=notices + indexes, inventory=result.inventory)
+
+
+def empty_tables(alias: str) -> None:
+    """Delete items, collections and the index of each, in the caller's transaction."""
+    for collection in Collection.objects.using(alias):
+        drop_index(collection)
+    names = ", ".join(model._meta.db_table for model in (Item, Collection))
+    execute(connections[alias], f"TRUNCATE {names} RESTART IDENTITY")
 
 
 def prove_folder(folder: Path, options: StoreOptions, on_event: OnEvent) -> StoreReport:

@@ -18,6 +18,7 @@ from stillme.transfer.registry import legacy_files, legacy_models
 from stillme.transfer.reports.terminal.imports import render_import
 from stillme.transfer.reports.terminal.proof import render_verify
 from stillme.transfer.steps.load import ImportOptions, import_files
+from stillme.transfer.verify.result import VerifyResult
 from stillme.transfer.verify.verification import VerifyOptions, verify
 
 MARKER = ".made-by-demo"
@@ -38,22 +39,24 @@ def tell(console: Console, *, rows: int, seed: int) -> int:
     (directory / MARKER).write_text("These files are samples made by `manage.py demo`.\n")
     console.print(f"{summary.total:,} rows in four SQLite files in {directory}", soft_wrap=True)
     console.rule("3. manage.py import_sqlite")
-    render_import(
-        console, import_files(ImportOptions(prune=True, overwrite=True, moved=True)), "text"
-    )
+    # Whatever an earlier demo loaded.
+    wanted = ImportOptions(prune=True, overwrite=True, moved=True, replaced=True)
+    render_import(console, import_files(wanted), "text")
     console.rule("4. manage.py quarantine: decide about the rows that cannot be loaded")
     accept_what_cannot_be_loaded(console)
     console.rule("5. manage.py verify_migration")
-    if not proven(console):
+    whole = verified(console)
+    if whole.exit_status:
         return 1
     console.rule("6. one cell changed behind our back, and verified again")
     key, before = change_one_cell()
-    found = not proven(console, "rss_fetch_items")
+    found = verified(console, "rss_fetch_items").exit_status != 0
     restore_cell(key, before)
     console.rule("7. the cell restored, and verified again")
-    if not (proven(console, "rss_fetch_items") and found):
+    if verified(console, "rss_fetch_items").exit_status or not found:
         return 1
     say_how_to_go_on(console)
+    say_the_good_news(console, whole)
     return 0
 
 
@@ -98,11 +101,11 @@ def accept_what_cannot_be_loaded(console: Console) -> None:
         console.print(f"{len(rows)} rows looked at and accepted: they stay out, explained.")
 
 
-def proven(console: Console, *tables: str) -> bool:
+def verified(console: Console, *tables: str) -> VerifyResult:
     """Verify (all tables, or these) and show the result."""
     result = verify(VerifyOptions(selection=Selection(tables=tables)))
     render_verify(console, result, "text", 5)
-    return result.exit_status == 0
+    return result
 
 
 def change_one_cell() -> tuple[int, str]:
@@ -132,7 +135,20 @@ def say_how_to_go_on(console: Console) -> None:
         "  .venv/bin/python manage.py runserver\n"
         "  then open http://127.0.0.1:8000/admin/\n"
         "Your own files: set LEGACY_DATA_DIR to their folder (see .env.example), then\n"
+        "  .venv/bin/python manage.py empty_target     # the samples go; it asks first\n"
         "  .venv/bin/python manage.py import_sqlite",
         markup=False,
         highlight=False,
+    )
+
+
+def say_the_good_news(console: Console, whole: VerifyResult) -> None:
+    """The last line: what became of all rows, in the words of a newcomer."""
+    loaded = sum(table.target_rows for table in whole.tables)
+    kept = sum(table.accepted for table in whole.tables)
+    console.rule("in short")
+    console.print(
+        f"PROVEN: {loaded:,} rows are in PostgreSQL, equal value for value; {kept:,} could not be "
+        "loaded and are kept, each with its reason.",
+        soft_wrap=True,
     )

@@ -1,18 +1,24 @@
-"""Accounts and groups, with unfold's forms: Django's own have no visible fields in its pages."""
+"""Accounts and groups, with unfold's forms in unfold's pages: Django's are invisible there."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from django.apps import apps
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin as DjangosGroupAdmin
 from django.contrib.auth.admin import UserAdmin as DjangosUserAdmin
 from django.contrib.auth.models import Group, User
 from django.http import HttpRequest
-from unfold.admin import ModelAdmin
-from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from stillme.pages.lists.checked_list import CheckedAdmin
+from stillme.pages.looks import ModelAdmin
+
+if apps.is_installed("unfold"):
+    from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+else:
+    from django.contrib.auth.forms import AdminPasswordChangeForm, UserChangeForm
+    from django.contrib.auth.forms import AdminUserCreationForm as UserCreationForm
 
 admin.site.unregister(User)
 admin.site.unregister(Group)

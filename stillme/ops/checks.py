@@ -1,21 +1,25 @@
-"""System checks: what keeps a domain's schema from moving to another node.
+"""System checks: what keeps a domain's schema from moving to another node; whose the tables are.
 
 docs/howto/run-and-scale.md says what a distributed schema can and cannot do.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from django.apps import apps
-from django.core.checks import CheckMessage, Error, register
-from django.db import models
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.db import connections, models
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.operations import AlterField
 
 from stillme.ops.replicas import DOMAINS
 from stillme.postgresql.names import Table
+from stillme.postgresql.unowned import PAGE, unowned_sentence, unowned_tables
+
+# The migration engine's schema: its tables stay when it is switched off.
+ENGINE = "transfer"
 
 
 @register("ops")
@@ -92,3 +96,17 @@ def keys_keep_their_types(
         for operation in migration.operations
         if isinstance(operation, AlterField) and operation.field.primary_key
     ]
+
+
+@register(Tags.database)
+def tables_have_owners(
+    app_configs: Sequence[Any] | None = None,
+    databases: Collection[str] | None = None,
+    **kwargs: Any,
+) -> list[CheckMessage]:
+    """Every table is of an installed app: asked by `check --database default` and `migrate`."""
+    if "default" not in (databases or ()):
+        return []
+    sentence = unowned_sentence(unowned_tables(connections["default"], {ENGINE}))
+    hint = f"See {PAGE}: point that program at a database of its own, or drop the tables."
+    return [Warning(f"{sentence}.", hint=hint, id="ops.W006")] if sentence else []

@@ -1,12 +1,12 @@
 """From one node to many: each domain's schema to a node of a Citus cluster.
 
-Order of life: import, cut over, close the rollback window (which removes the reverse capture's
-triggers), then distribute. The schema `transfer` and Django's own tables stay on the coordinator.
+Order of life: import, cut over, `cutover --finish` (which removes the reverse capture's triggers),
+then distribute. The schema `transfer` and Django's own tables stay on the coordinator.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -44,6 +44,11 @@ FOREIGN_KEYS = """
     WHERE k.contype = 'f' AND c.relnamespace <> r.relnamespace
       AND (c.relnamespace::regnamespace::text = ANY(%s)
            OR r.relnamespace::regnamespace::text = ANY(%s)) ORDER BY 1
+"""
+TABLES = """
+    SELECT format('%%I.%%I', nspname, relname) FROM pg_class c
+    JOIN pg_namespace n ON n.oid = relnamespace
+    WHERE nspname = ANY(%s) AND relkind IN ('r', 'p') ORDER BY 1
 """
 FOLLOWED = """
     SELECT file, state FROM "transfer"."file_state"
@@ -93,7 +98,8 @@ def _problems(cursor: CursorWrapper, version: str, workers: int, schemas: list[s
     if not schemas:
         found.append("There is no domain schema with tables: run `python manage.py migrate`.")
     found += [
-        f"The trigger {trigger} is in the way: close the rollback window, which removes it."
+        f"The trigger {trigger} is in the way: manage.py cutover --finish closes the rollback "
+        "window and removes the engine's."
         for trigger in _column(cursor, TRIGGERS, schemas)
     ]
     found += [
@@ -104,10 +110,17 @@ def _problems(cursor: CursorWrapper, version: str, workers: int, schemas: list[s
         return found
     cursor.execute(FOLLOWED)
     found += [
-        f"The file {file} is still {state}: import, cut over and close the rollback window first."
+        f"The file {file} is still {state}: import, cut over, then manage.py cutover --finish."
         for file, state in cursor.fetchall()
     ]
     return found
+
+
+def row_counts(schemas: Sequence[str], alias: str = "default") -> dict[str, int]:
+    """Rows of each table of these schemas, by ``schema.table``."""
+    with connections[alias].cursor() as cursor:
+        tables = _column(cursor, TABLES, sorted(schemas))
+        return {table: int(_first(cursor, f"SELECT count(*) FROM {table}")) for table in tables}
 
 
 def distribute(plan: Plan, on_event: Callable[[str], None], alias: str = "default") -> None:

@@ -1,4 +1,4 @@
-"""How far the followers of the migration are behind, for `/readyz`; only while it is installed."""
+"""What `/readyz` says of the migration, while it is installed: lags of followers, broken seals."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 from django.conf import settings
 
 from stillme.transfer.models import FileState
+from stillme.transfer.steps.sealing.broken import broken_seals
 from stillme.transfer.steps.syncing.life_sign import Moment, life_sign, moment
 
 
@@ -24,3 +25,8 @@ def _lag(details: dict[str, Any], now: Moment) -> dict[str, Any]:
     if not problem and seconds is not None and seconds > settings.FOLLOWER_MAX_LAG:
         problem = f"the follower is {seconds} seconds behind"
     return {"seconds": seconds, "changes": details.get("lag_changes"), "problem": problem}
+
+
+def seal_warnings() -> list[str]:
+    """What somebody did to the old files since the cut-over; names, no folders."""
+    return [broken.public for broken in broken_seals("default")]

@@ -27,14 +27,16 @@ def readyz(request: HttpRequest) -> JsonResponse:
     """Ready: the database answers, its migrations are applied, the follower keeps up.
 
     503 with the reasons otherwise. Replicas that are left out are named, and no reason: the
-    primary does their work.
+    primary does their work. Neither are `warnings`, which are there where a program still works
+    on the old files: PostgreSQL is in charge and serves.
     """
     problems: list[str] = []
     lags: dict[str, Any] = {}
+    warnings: list[str] = []
     try:
         problems += unapplied()
         if not problems:
-            lags = follower_lags()
+            lags, warnings = follower_lags(), seal_warnings()
             problems += [
                 f"{file}: {lag['problem']}" for file, lag in lags.items() if lag["problem"]
             ]
@@ -47,6 +49,7 @@ def readyz(request: HttpRequest) -> JsonResponse:
         "problems": problems,
         "followers": lags,
         "replicas": replicas.states(),
+        **({"warnings": warnings} if warnings else {}),
     }
     return JsonResponse(body, status=503 if problems else 200)
 
@@ -67,3 +70,12 @@ def follower_lags() -> dict[str, dict[str, Any]]:
     from stillme.ops import followers
 
     return followers.follower_lags()
+
+
+def seal_warnings() -> list[str]:
+    """What is wrong with the old files since the cut-over; none without the migration engine."""
+    if not apps.is_installed("stillme.transfer"):
+        return []
+    from stillme.ops import followers
+
+    return followers.seal_warnings()

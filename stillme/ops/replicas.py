@@ -70,7 +70,13 @@ class Replicas:
     def __init__(self) -> None:
         self._problems: dict[str, str] = {}
         self._process = 0
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
+        # A fork waits for it: the child would inherit a lock that no thread of its own releases.
+        os.register_at_fork(
+            before=self._lock.acquire,
+            after_in_parent=self._lock.release,
+            after_in_child=self._lock.release,
+        )
 
     def aliases(self) -> list[str]:
         """The aliases of all configured replicas."""

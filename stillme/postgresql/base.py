@@ -11,9 +11,11 @@ from typing import Any, ClassVar
 import psycopg
 from django.db.backends.postgresql import base
 from psycopg.pq import Format
+from psycopg_pool import ConnectionPool, PoolClosed
 
 from stillme.postgresql.client import DatabaseClient
 from stillme.postgresql.connecting import session
+from stillme.postgresql.connecting.pool import SteadyPool
 from stillme.postgresql.embedded.server import ensure_server, revive_server
 from stillme.postgresql.introspection import DatabaseIntrospection
 from stillme.postgresql.operations import DatabaseOperations
@@ -36,6 +38,14 @@ class DatabaseWrapper(base.DatabaseWrapper):
     client_class = DatabaseClient
     introspection_class = DatabaseIntrospection
     ops_class = DatabaseOperations
+
+    @property
+    def pool(self) -> Any:
+        """Django's, None without the option `pool`; not open yet, so it may become another kind."""
+        pool = super().pool
+        if type(pool) is ConnectionPool:
+            pool.__class__ = SteadyPool
+        return pool
 
     def get_connection_params(self) -> dict[str, Any]:
         """Django's parameters; the embedded server runs when this returns."""
@@ -139,14 +149,24 @@ class DatabaseWrapper(base.DatabaseWrapper):
         insert: an idle session has nothing to say, so one whose socket can be read was ended by
         the server, or is asked; one that was quiet a moment ago is believed.
         """
-        connection = super().get_new_connection(conn_params)
+        connection = self._new_or_pooled(conn_params)
         if not self.settings_dict["OPTIONS"].get("pool"):
             return connection
         while not seen_alive_lately(connection) and is_dead(connection):
             connection.close()
             connection._pool.putconn(connection)
-            connection = super().get_new_connection(conn_params)
+            connection = self._new_or_pooled(conn_params)
         return connection
+
+    def _new_or_pooled(self, conn_params: dict[str, Any]) -> Any:
+        """Django's; where a fork in another thread closed the pool (`forks`), the next one's."""
+        while True:
+            pool = self._connection_pools.get(self.alias)
+            try:
+                return super().get_new_connection(conn_params)
+            except PoolClosed:
+                if pool is not None and pool is self._connection_pools.get(self.alias):
+                    raise  # nobody made a next one
 
 
 def seen_alive_lately(connection: psycopg.Connection[Any]) -> bool:

@@ -42,3 +42,4 @@ def forget_sessions() -> None:
             connection.savepoint_ids = []
             connection.atomic_blocks = []
             connection.needs_rollback = False
+            connection.run_on_commit = []

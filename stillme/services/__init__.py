@@ -5,9 +5,10 @@ call meets them:
 
 - `failures`: an error is logged and a fallback is the answer, where the old class did so;
 - `coroutines` and `connections`: the call works in `async def`, and returns what it borrowed;
-- `arguments`: ids, limits, texts, numbers and documents as SQLite took them;
+- `arguments` and `json_text`: ids, limits, texts, numbers and documents as SQLite took them;
 - `times`: instants to the texts that the old callers expect, and back;
-- `prepared_select` and `prepared_insert`: statements that PostgreSQL compiles once.
+- `prepared_select` and `prepared_insert`: statements that PostgreSQL compiles once;
+- `updates`: a row that is not there takes any value, as it did in SQLite.
 
 `model_parts` holds what the models share. Nothing here knows the migration: the package works
 after `stillme.transfer` has been removed.

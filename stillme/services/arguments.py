@@ -20,6 +20,11 @@ LARGEST = 2**63 - 1
 _NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
 _WHOLE = re.compile(r"\s*[+-]?\d{1,400}\s*", re.ASCII)
 _KEY = re.compile(r"-?[0-9]{1,19}")
+# Python counts the levels of a document together with the calls that it is in, 1,000 in all.
+TOO_DEEP = (
+    f"A document has at most {DEEPEST} levels, fewer where the call is made from within more than "
+    f"{DEEPEST - 50} others: give it fewer levels."
+)
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 # In what json.dumps prints, all ASCII: a pair of surrogates, half of one or U+0000, another escape.
 _ESCAPE = re.compile(
@@ -145,11 +150,18 @@ def _integral_text(text: str) -> int | None:
 
 
 def real(number: Any) -> float | None:
-    """A double; NaN becomes None, as SQLite stores it."""
+    """A double; "0.5" is one, NaN becomes None, as SQLite stores them.
+
+    Raises ValueError for what SQLite kept as it was and a double cannot hold: bytes, a time, a
+    word. Python's own words for numbers ("inf", "nan", "1_0", "５") are words. Raises TypeError
+    for what SQLite could not bind.
+    """
     if number is None:
         return None
-    if isinstance(number, bytes | bytearray):
-        raise TypeError("A number is needed here, not bytes.")
+    if isinstance(number, bytes | bytearray | date) or (
+        isinstance(number, str) and not _NUMBER.fullmatch(number)
+    ):
+        raise ValueError(f"A number is needed here, not {number!r}.")
     value = float(number)
     return None if math.isnan(value) else value
 
@@ -162,12 +174,15 @@ def document(value: Any) -> Any:
     """
     if not value:
         return {}
-    text = json.dumps(value)
-    if "\\u" in text:
-        text = _ESCAPE.sub(lambda found: r"\ufffd" if found["bad"] else found[0], text)
-    made = json.loads(text, parse_constant=lambda _: None)
+    try:
+        text = json.dumps(value)
+        if "\\u" in text:
+            text = _ESCAPE.sub(lambda found: r"\ufffd" if found["bad"] else found[0], text)
+        made = json.loads(text, parse_constant=lambda _: None)
+    except RecursionError as error:
+        raise ValueError(TOO_DEEP) from error
     if text.count("[") + text.count("{") >= DEEPEST and is_deeper(made, DEEPEST):
-        raise ValueError(f"A document has at most {DEEPEST} levels.")
+        raise ValueError(TOO_DEEP)
     return made
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cache, wraps
+from inspect import isasyncgenfunction, iscoroutinefunction, isgeneratorfunction
 from typing import ParamSpec, TypeVar
 
 from django.db import connections, transaction
@@ -23,12 +24,15 @@ def savepoint(alias: str = "default") -> AbstractContextManager[None]:
 
 
 def borrows_connection(function: Callable[P, R]) -> Callable[P, R]:
-    """A function that gives back the pooled connections that it opened.
+    """The one way into a service: a function that gives back the pooled connections it opened.
 
     Within a request, a transaction or an iteration the connection is the caller's, and stays. In
     a plain thread nobody would return it, and a pool of ten would be empty after ten threads. In a
-    coroutine a thread makes the call (`coroutines`).
+    coroutine a thread makes the call (`coroutines`). TypeError for a generator or a coroutine,
+    which would read only after the call has ended.
     """
+    if any(kind(function) for kind in _READS_LATER):
+        raise TypeError(f"{function.__qualname__} must answer when it returns: give a list.")
 
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -41,9 +45,15 @@ def borrows_connection(function: Callable[P, R]) -> Callable[P, R]:
     return call
 
 
+_READS_LATER = (isgeneratorfunction, iscoroutinefunction, isasyncgenfunction)
+
+
 @contextmanager
 def connections_returned() -> Iterator[None]:
-    """Close on leaving what was opened within; return it to its pool, that is."""
+    """Close on leaving what was opened within; return it to its pool, that is.
+
+    Also for code of your own that opens transactions or asks models in threads.
+    """
     open_before = [c.alias for c in _connections() if c.connection is not None]
     try:
         yield
@@ -54,8 +64,19 @@ def connections_returned() -> Iterator[None]:
             if connection.alias not in open_before and _is_pooled(connection):
                 connection.close()
             elif connection.errors_occurred:
-                # A server that restarted: the next call connects again.
-                connection.close_if_unusable_or_obsolete()
+                _close_if_dead(connection)
+
+
+def _close_if_dead(connection: BaseDatabaseWrapper) -> None:
+    """After a restart of the server the next call connects again.
+
+    A living connection stays open, whatever its age (Django's `close_if_unusable_or_obsolete`
+    looks at that, too): the caller may be reading from it.
+    """
+    if connection.is_usable():
+        connection.errors_occurred = False
+    else:
+        connection.close()
 
 
 def _connections() -> list[BaseDatabaseWrapper]:

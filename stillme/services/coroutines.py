@@ -31,10 +31,13 @@ def in_coroutine() -> bool:
 
 def call_in_thread(call: Callable[[], Any]) -> Any:
     """The answer of a call that a thread makes, with the caller's context; blocks."""
-    return _threads(os.getpid()).submit(copy_context().run, call).result()
+    return _threads().submit(copy_context().run, call).result()
 
 
 @cache
-def _threads(process: int) -> ThreadPoolExecutor:
-    """Those of this process: threads do not survive a fork."""
-    return ThreadPoolExecutor(_THREADS, thread_name_prefix=f"services-{process}")
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(_THREADS, thread_name_prefix="services")
+
+
+# Threads do not survive a fork: a child makes its own.
+os.register_at_fork(after_in_child=_threads.cache_clear)

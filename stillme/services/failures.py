@@ -11,6 +11,7 @@ from typing import Any, ParamSpec, TypeVar
 from django.db.utils import OperationalError
 
 from stillme.postgresql.connecting.explain import explain_operational_error
+from stillme.services.arguments import TOO_DEEP
 from stillme.services.connections import savepoint
 
 P = ParamSpec("P")
@@ -42,7 +43,10 @@ def answers(fallback: Any, *, database: bool = True) -> Callable[[Callable[P, R]
 
 
 def _said(error: Exception) -> str:
-    """What went wrong; of the database (down, pool exhausted, ...) as a sentence."""
+    """What went wrong as a sentence: a database that is down, a pool exhausted, too many levels."""
     if isinstance(error, OperationalError):
         return explain_operational_error(error)
+    if isinstance(error, RecursionError):
+        # Where a document is written or read, a few calls deeper than `document`.
+        return f"{TOO_DEEP} Python says: {error}."
     return str(error)

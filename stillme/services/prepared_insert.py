@@ -12,11 +12,13 @@ from functools import cache
 from typing import Any, NamedTuple, cast
 
 from django.db import connections, models, router, transaction
+from psycopg.types.json import Jsonb
 
 from stillme.postgresql.base import DatabaseWrapper
 from stillme.postgresql.distributed import is_distributed
 from stillme.postgresql.names import Table
 from stillme.services.connections import savepoint
+from stillme.services.json_text import json_text
 
 
 class _Insert(NamedTuple):
@@ -48,14 +50,21 @@ def insert_from(
     before = f"WITH given AS ({given})" if given else ""
     statement = _compiled(alias, model, before, tuple(values))
     cells = [
-        field.get_db_prep_save(
-            values[field.attname] if field.attname in values else field.get_default(), connection
-        )
-        for field in statement.fields
+        _cell(field, values.get(field.attname, _ABSENT), connection) for field in statement.fields
     ]
     with savepoint(alias):
         rows = connection.fetch_prepared(statement.sql, [*parameters, *cells])
     return int(rows[0][0]) if rows else None
+
+
+_ABSENT = object()
+
+
+def _cell(field: models.Field[Any, Any], value: Any, connection: DatabaseWrapper) -> Any:
+    given = field.get_default() if value is _ABSENT else value
+    cell = field.get_db_prep_save(given, connection)
+    plain = isinstance(cell, Jsonb) and getattr(field, "encoder", None) is None
+    return Jsonb(cell.obj, dumps=json_text) if plain else cell
 
 
 @cache

@@ -72,10 +72,12 @@ def instant(value: date | str | None) -> datetime | None:
     """The instant of a stored text, of a date or of a datetime, by the rule of the legacy files.
 
     A space (or a date alone) means UTC, a ``T`` without offset means local, an offset speaks for
-    itself; a naive datetime is local. Raises ValueError for a text that is no time.
+    itself; a naive datetime is local. Raises ValueError for what is no time.
     """
     if value is None or value == "":
         return None
+    if not isinstance(value, str | date):
+        raise ValueError(f"A time is needed here, not {value!r}.")
     given = value if isinstance(value, str | datetime) else value.isoformat()
     moment = datetime.fromisoformat(given) if isinstance(given, str) else given
     if moment.tzinfo is not None:

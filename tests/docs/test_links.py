@@ -46,6 +46,20 @@ def test_every_page_that_the_code_names_is_there() -> None:
     assert [pair for pair in sorted(named) if not (ROOT / pair[0]).is_file()] == []
 
 
+def test_every_module_that_a_page_names_is_there() -> None:
+    found = [ROOT / "manage.py", *(p for folder in CODE for p in (ROOT / folder).rglob("*.py"))]
+    modules = [f"/{path.relative_to(ROOT)}" for path in found]
+    named = {
+        (name, page.name)
+        for page in pages()
+        if page.name != "CHANGELOG.md"
+        for name in re.findall(r"`(\w+/[\w/]*\.py)`", page.read_text(encoding="utf-8"))
+    }
+    assert len(named) > 20
+    gone = [pair for pair in sorted(named) if not any(m.endswith(f"/{pair[0]}") for m in modules)]
+    assert not gone
+
+
 def test_every_kind_of_finding_has_its_line() -> None:
     page = (DOCS / "reference" / "reports.md").read_text(encoding="utf-8")
     lines = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]

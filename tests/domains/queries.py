@@ -9,6 +9,8 @@ from typing import Any
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
+# What PostgreSQL has no plan of.
+UTILITY = ("SET ", "DROP ", "CREATE ")
 AROUND = ("SAVEPOINT", "RELEASE", "ROLLBACK", "BEGIN", "COMMIT")
 
 
@@ -21,21 +23,26 @@ def statements(expected: int) -> Iterator[None]:
     assert len(made) == expected, "\n".join(made)
 
 
-def plans(call: Callable[[], object]) -> list[str]:
-    """PostgreSQL's plan of every SELECT that a call makes."""
-    made: list[tuple[str, Any]] = []
+def plans(call: Callable[[], object], only: str = "SELECT") -> list[str]:
+    """PostgreSQL's plan of every statement that a call makes and that begins with `only`.
+
+    Those around a transaction do not count; `only=""` is all others. Empty for one without a plan.
+    """
+    made: list[str] = []
 
     def note(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
-        if sql.startswith("SELECT"):
-            made.append((sql, params))
+        if sql.startswith(only) and not sql.startswith(AROUND):
+            with connection.connection.cursor() as cursor:
+                made.append(_plan(cursor, sql, params))
         return execute(sql, params, many, context)
 
     with connection.execute_wrapper(note):
         call()
-    with connection.cursor() as cursor:
-        return [_plan(cursor, sql, params) for sql, params in made]
+    return made
 
 
 def _plan(cursor: Any, sql: str, params: Any) -> str:
+    if sql.startswith(UTILITY):
+        return ""
     cursor.execute(f"EXPLAIN {sql}", params)
     return "\n".join(line for (line,) in cursor.fetchall())

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
+from knowledge import api
 from knowledge.models import KnowledgeItem
 from knowledge.services import KnowledgeRetention
 from tests.console.support import staff
@@ -46,6 +49,36 @@ def test_a_service_refuses_a_deeper_one_as_any_failure(levels: int) -> None:
         document = [document]
     assert retention.add_knowledge("c", "s", metadata=document) == -1
     assert not KnowledgeItem.objects.exists()
+
+
+def called_within(calls: int, function: Callable[[], Any]) -> Any:
+    return called_within(calls - 1, function) if calls else function()
+
+
+def test_a_document_too_deep_for_the_place_of_its_call_is_refused_in_a_sentence(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    retention.add_knowledge("c", "s", metadata=nested(500))
+    write = partial(retention.add_knowledge, "c", "s", metadata=nested(500))
+    read = partial(retention.get_retained_knowledge, min_retention_score=0)
+    for call, fallback in ((write, -1), (read, [])):
+        caplog.clear()
+        assert called_within(500, call) == fallback
+        assert "A document has at most 500 levels, fewer where" in caplog.text
+    with pytest.raises(ValueError, match="at most 500 levels"):
+        called_within(500, lambda: api.item_add(content="c", source="s", metadata=nested(500)))
+    assert KnowledgeItem.objects.count() == 1
+
+
+FLOATS = {"a": 1e16, "b": -1.5e300, "1e+16": "1e+16", '\\"1e+16': [1e22, 10**16, 1e-7, 1.0]}
+
+
+def test_a_float_stays_a_float() -> None:
+    key = retention.add_knowledge("c", "s", metadata={**FLOATS, "zero": -0.0})
+    assert repr(stored(key)["a"]) == "1e+16"
+    # Keys of jsonb come in PostgreSQL's order; 1e16 and 10**16 are equal, their texts are not.
+    text = json.dumps({**FLOATS, "zero": 0.0}, sort_keys=True)
+    assert json.dumps(stored(key), sort_keys=True) == text
 
 
 def test_half_surrogates_pairs_and_backslashes_are_told_apart() -> None:

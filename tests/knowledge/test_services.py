@@ -15,7 +15,7 @@ from django.utils import timezone
 from knowledge import api, services
 from knowledge.models import KnowledgeItem, KnowledgeRelationship, LearningSession
 from knowledge.services import KnowledgeRetention
-from tests.domains.queries import plans, statements
+from tests.domains.queries import statements
 
 pytestmark = pytest.mark.django_db
 retention = KnowledgeRetention()
@@ -162,6 +162,33 @@ def test_update_retention_score() -> None:
     assert retention.update_retention_score(row.pk, "high") is False  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("score", ["0.5", " 5e-1 ", "+.5", 0.5])
+def test_a_score_may_be_a_number_as_text(score: Any) -> None:
+    row = item(0.1)
+    assert retention.update_retention_score(row.pk, score) is True
+    assert KnowledgeItem.objects.get().retention_score == 0.5
+    assert len(retention.get_retained_knowledge(min_retention_score=score)) == 1
+
+
+@pytest.mark.parametrize("word", [*["x", "５"], "1_0", "inf", "nan", "0x1", "1e", "", b"1"])
+def test_a_word_as_a_score_is_refused_where_a_row_would_take_it(word: Any) -> None:
+    row = item(0.1)
+    assert retention.update_retention_score(row.pk, word) is False
+    assert retention.update_retention_score(10**9, word) is True
+    assert retention.add_knowledge("c", "s", confidence_score=word) == -1
+    assert retention.get_retained_knowledge(min_retention_score=word) == []
+    assert retention.cleanup_old_knowledge(0, word) == 0
+    assert KnowledgeItem.objects.get().retention_score == 0.1
+
+
+@pytest.mark.parametrize("score", [None, math.nan])
+def test_no_score_is_null_in_a_row_and_below_every_page(score: Any) -> None:
+    row = item(0.9)
+    assert retention.get_retained_knowledge(min_retention_score=score) == []
+    assert retention.update_retention_score(row.pk, score) is True
+    assert KnowledgeItem.objects.get().retention_score is None
+
+
 def test_retained_keys_order_and_strings() -> None:
     equal = [item(0.8, access_count=n) for n in (0, None, 3, 3)]
     best = item(0.95, metadata={"x": 1})
@@ -302,18 +329,3 @@ def test_a_method_that_fails_leaves_the_callers_transaction_usable() -> None:
         assert retention.add_knowledge(None, "s") == -1  # type: ignore[arg-type]
         assert retention.add_knowledge("c", "s") > 0
     assert KnowledgeItem.objects.count() == 1
-
-
-def test_plan_of_the_retained_page_is_read_off_the_index() -> None:
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "INSERT INTO knowledge.knowledge_items (content, source, knowledge_type, "
-            "retention_score, created_at) SELECT 'c', 's', 't' || n % 5, random(), "
-            "now() - n * interval '1 minute' FROM generate_series(1, 20000) n"
-        )
-        cursor.execute("ANALYZE knowledge.knowledge_items")
-    [plan] = plans(api.item_list_retained)
-    assert "idx_knowledge_items_retention_score" in plan
-    assert "Sort" not in plan
-    [plan] = plans(lambda: api.item_list_retained(knowledge_type="t3"))
-    assert "idx_knowledge_items_retention_score" in plan

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier, Event
+from unittest.mock import patch
 
 import psycopg
 import pytest
 from django.db import DataError, OperationalError, connections, transaction
+from psycopg_pool import ConnectionPool
 
 from knowledge import api
 from knowledge.models import KnowledgeItem
@@ -17,36 +21,24 @@ from knowledge.services import KnowledgeRetention
 from stillme.postgresql import base
 from stillme.postgresql.connecting.configuration import target_database
 from stillme.postgresql.connecting.explain import explain_operational_error
+from stillme.postgresql.connecting.pool import AGAIN
+from stillme.postgresql.embedded import server
 from tests.ops.servers import wait_until
 from tests.ops.threads import in_threads
+from tests.pools import PATIENCE, pool_becomes_whole, pool_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 SIZE = 3
-PATIENCE = 60.0  # seconds; a machine that stands still for a few is no failure
 
 
 @pytest.fixture
 def pool() -> Iterator[None]:
-    """The default alias with a pool of three, as the settings would make it."""
-    settings = connections["default"].settings_dict
-    before = dict(settings["OPTIONS"]), settings["CONN_MAX_AGE"]
-    connections["default"].close()
-    settings["OPTIONS"]["pool"] = {"min_size": 1, "max_size": SIZE, "timeout": PATIENCE}
-    settings["CONN_MAX_AGE"] = 0
-    yield
-    connections["default"].close()
-    connections["default"].close_pool()
-    settings["OPTIONS"], settings["CONN_MAX_AGE"] = before
+    with pool_of(SIZE):
+        yield
 
 
 def free() -> int:
     return int(connections["default"].pool.get_stats()["pool_available"])
-
-
-def settled() -> None:
-    """Wait for the sessions that the pool is opening in threads of its own, so that it has all."""
-    stats = connections["default"].pool.get_stats
-    wait_until(lambda: stats()["pool_available"] == stats()["pool_size"], PATIENCE)
 
 
 def test_the_settings_of_a_pool(tmp_path) -> None:
@@ -55,13 +47,23 @@ def test_the_settings_of_a_pool(tmp_path) -> None:
     assert config["CONN_MAX_AGE"] == 0
 
 
+def test_a_pool_tries_to_connect_in_even_intervals(pool: None) -> None:
+    api.item_list_retained()
+    steady, waits = connections["default"].pool, []
+    down = patch.object(steady, "_connect", side_effect=psycopg.OperationalError("down"))
+    with down, patch.object(ConnectionPool, "schedule_task", lambda *made: waits.append(made)):
+        attempt = None
+        for _ in range(8):
+            steady._add_connection(attempt)
+            attempt = waits[-1][1].attempt
+    assert max(seconds for _, _, seconds in waits) == AGAIN
+
+
 def test_a_plain_thread_gives_its_connection_back(pool: None) -> None:
     retention = KnowledgeRetention()
     assert retention.add_knowledge("c", "s") > 0
     assert connections["default"].connection is None
     # Twenty threads that never close anything, on three connections.
-    from concurrent.futures import ThreadPoolExecutor
-
     with ThreadPoolExecutor(20) as threads:
         keys = list(threads.map(lambda n: retention.add_knowledge(f"{n}", "s"), range(60)))
     assert min(keys) > 0
@@ -110,7 +112,7 @@ def test_connections_that_died_are_replaced(pool: None, monkeypatch: pytest.Monk
     monkeypatch.setattr(base, "BELIEVED", 0)
     retention = KnowledgeRetention()
     retention.add_knowledge("c", "s")
-    settled()
+    pool_becomes_whole()
     kill_others()
     assert retention.add_knowledge("d", "s") > 0
 
@@ -121,7 +123,7 @@ def test_a_connection_that_died_a_moment_after_its_last_use_fails_one_call(
     monkeypatch.setattr(base, "BELIEVED", 60)
     retention = KnowledgeRetention()
     retention.add_knowledge("c", "s")
-    settled()
+    pool_becomes_whole()
     kill_others()
     assert retention.add_knowledge("d", "s") == -1
     assert retention.add_knowledge("e", "s") > 0
@@ -171,6 +173,50 @@ def test_a_fork_starts_without_pool_or_session(pool: None) -> None:
     # The parent's own session went through it unharmed.
     assert connections["default"].connection is parents
     assert KnowledgeItem.objects.count() == 0
+
+
+def test_who_waits_for_a_connection_goes_on_after_a_fork(pool: None) -> None:
+    release, all_held = Event(), Barrier(SIZE + 2, timeout=PATIENCE)
+
+    def hold(number: int) -> int:
+        if number == SIZE:
+            all_held.wait()
+            return len(api.item_list_retained())
+        with transaction.atomic():
+            KnowledgeItem.objects.count()
+            all_held.wait()
+            release.wait(PATIENCE)
+        return 0
+
+    with ThreadPoolExecutor(SIZE + 1) as threads:
+        held = [threads.submit(hold, n) for n in range(SIZE + 1)]
+        all_held.wait()
+        stats = connections["default"].pool.get_stats
+        wait_until(lambda: stats()["requests_waiting"] == 1, PATIENCE)
+        child = os.fork()
+        if child == 0:
+            os._exit(0)
+        os.waitpid(child, 0)
+        assert held[SIZE].result(PATIENCE) == 0
+        release.set()
+        assert [each.result() for each in held[:SIZE]] == [0] * SIZE
+
+
+def test_a_fork_does_not_inherit_the_lock_of_the_embedded_server() -> None:
+    started = Event()
+
+    def start_slowly() -> None:
+        with server._guard:
+            started.set()
+            time.sleep(0.1)
+
+    with ThreadPoolExecutor(1) as threads:
+        threads.submit(start_slowly)
+        started.wait(PATIENCE)
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if server._guard.acquire(timeout=1) else 1)
+        assert os.waitpid(child, 0)[1] == 0
 
 
 def test_one_statement_borrows_its_session_and_gives_it_back_in_any_case(pool: None) -> None:

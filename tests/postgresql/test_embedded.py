@@ -235,7 +235,7 @@ def test_a_private_directory_is_refused_for_root(directory: Path) -> None:
 
 def test_without_the_wheel_it_says_to_set_the_url(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(EmbeddedServerError, match="set DATABASE_URL"):
+    with pytest.raises(EmbeddedServerError, match="Set DATABASE_URL"):
         cluster.wheel_programs()
 
 

@@ -14,6 +14,8 @@ import termios
 from dataclasses import dataclass
 from pathlib import Path
 
+import pyte
+
 ROOT = Path(__file__).resolve().parents[2]
 WIDTH = 80
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -35,17 +37,28 @@ class Screen:
     def coloured(self) -> bool:
         return COLOUR.search(self.raw) is not None
 
+    def shown(self, width: int = 80) -> list[str]:
+        """What is on the screen in the end, as a terminal emulator draws it."""
+        screen = pyte.Screen(width, 400)
+        pyte.Stream(screen).feed(self.raw)
+        return "\n".join(line.rstrip() for line in screen.display).rstrip().splitlines()
+
     @property
     def drawn(self) -> list[str]:
         """Every line as it was drawn, one over the other or not."""
         return [line for line in re.split(r"[\r\n]+", self.text) if line.strip()]
 
 
-def on_terminal(environment: dict[str, str], *arguments: str) -> Screen:
-    """Run `manage.py` with its standard streams on a terminal of its own."""
+def on_terminal(
+    environment: dict[str, str], *arguments: str, width: int = WIDTH, interrupt: bytes = b""
+) -> Screen:
+    """Run `manage.py` with its standard streams on a terminal of its own.
+
+    Ctrl-C is typed as soon as the output contains `interrupt`.
+    """
     kept = {k: v for k, v in environment.items() if k not in ("COLUMNS", "LINES")}
     ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, WIDTH, 0, 0))
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, width, 0, 0))
     process = subprocess.Popen(
         [sys.executable, str(ROOT / "manage.py"), *arguments],
         env={"TERM": "xterm-256color", **kept},
@@ -53,15 +66,21 @@ def on_terminal(environment: dict[str, str], *arguments: str) -> Screen:
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,
-        start_new_session=True,
+        preexec_fn=_own_the_terminal,
     )
     os.close(theirs)
-    raw = _read_all(ours)
+    raw = _read_all(ours, interrupt)
     os.close(ours)
     return Screen(process.wait(timeout=120), raw.decode("utf-8", "replace"))
 
 
-def _read_all(descriptor: int) -> bytes:
+def _own_the_terminal() -> None:
+    """A session whose terminal this is: Ctrl-C becomes a signal."""
+    os.setsid()
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+
+
+def _read_all(descriptor: int, interrupt: bytes) -> bytes:
     """Until the last process has closed the terminal, which Linux tells as an input error."""
     found = b""
     while True:
@@ -74,6 +93,9 @@ def _read_all(descriptor: int) -> bytes:
         if not part:
             return found
         found += part
+        if interrupt and interrupt in found:
+            os.write(descriptor, b"\x03")
+            interrupt = b""
 
 
 def on_pipe(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from io import StringIO
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,43 @@ def test_reports_without_a_target_show_bars_too(
     assert RATE.search(backed_up.text)
     checked = on_terminal(environment, "backup_sqlite", "--check", str(backup))
     assert checked.status == 0
+
+
+@pytest.mark.parametrize("width", [80, pytest.param(60, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("import_sqlite",),
+        ("verify_migration",),
+        pytest.param(("inspect_sqlite",), marks=pytest.mark.slow),
+        pytest.param(("sync_sqlite", "--install"), marks=pytest.mark.slow),
+        pytest.param(("cutover",), marks=pytest.mark.slow),
+    ],
+)
+def test_no_frame_of_a_bar_and_no_broken_word_stays(
+    environment: dict[str, str], arguments: tuple[str, ...], width: int
+) -> None:
+    piped = on_pipe(environment, *arguments)
+    if arguments == ("import_sqlite",):
+        assert on_pipe(environment, "empty_target", "--yes").returncode == 0
+    shown = on_terminal(environment, *arguments, width=width).shown(width)
+    assert not [line for line in shown if "━" in line or RATE.fullmatch(line.strip())]
+    assert not [line for line, after in pairwise(shown) if not line and not after]
+    if width < 80 or arguments == ("inspect_sqlite",):
+        # Names in tables are wider than their columns.
+        return
+    sentences = {word for line in shown if "  " not in line for word in line.split()}
+    broken = sentences - set((piped.stdout + piped.stderr).split())
+    assert not {word for word in broken if word.isalpha()}
+
+
+def test_ctrl_c_ends_a_follower_without_remains(environment: dict[str, str]) -> None:
+    assert on_terminal(environment, "sync_sqlite", "--install").status == 0
+    screen = on_terminal(environment, "sync_sqlite", "--follow", interrupt=b"replayed ")
+    assert screen.status == 0
+    shown = screen.shown()
+    assert "Traceback" not in screen.text
+    assert any(line.startswith("Replayed, run") for line in shown)
 
 
 def test_no_color(environment: dict[str, str]) -> None:

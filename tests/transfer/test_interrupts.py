@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import sqlite3
+import subprocess
+import sys
 import threading
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +21,7 @@ from stillme.transfer.management.base import TransferCommand
 from stillme.transfer.plumbing import interrupts
 from stillme.transfer.plumbing.interrupts import Interrupted, interruptible
 
+ROOT = Path(__file__).resolve().parents[2]
 SIGNALS = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
 
 
@@ -127,3 +131,20 @@ def test_ctrl_c_before_and_beside_our_commands(
     assert capsys.readouterr().err == "Interrupted; run the same command to go on.\n"
     with pytest.raises(KeyboardInterrupt):
         command_line.run(["manage.py", "migrate", "--traceback"])
+
+
+def test_a_signal_that_interrupts_the_waiting_ends_it() -> None:
+    """An Event would be stuck: its `wait` holds the lock that its `set` in the handler wants."""
+    script = """
+import random, signal
+from stillme.transfer.plumbing.interrupts import StopSignal
+for _ in range(500):
+    stop = StopSignal()
+    signal.signal(signal.SIGALRM, stop.on_signal)
+    signal.setitimer(signal.ITIMER_REAL, random.uniform(0.00001, 0.0003))
+    while not stop.is_set():
+        stop.wait(0.00001)
+    stop.close()
+"""
+    ended = subprocess.run([sys.executable, "-c", script], cwd=ROOT, timeout=60)
+    assert ended.returncode == 0

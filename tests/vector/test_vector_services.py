@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from array import array
+from threading import Thread
 
 import pytest
+from django.db import connection, transaction
 
 from vector import services
 from vector.models import Item
 from vector.services import VectorError
-from vector.serving import indexes
+from vector.serving import indexes, upserting
 from vector.serving.filters import FilterError
 
 pytestmark = pytest.mark.django_db
@@ -116,12 +118,33 @@ def test_add_leaves_what_exists_and_upsert_merges(collection):
 
 
 def test_float_metadata_keeps_its_type(collection):
-    values = {"a": 1.0, "b": 1, "c": 1e22, "d": 1e-7, "e": False}
+    values = {"a": 1.0, "b": 1, "c": 1e22, "d": 1e-7, "e": False, "f": 1e16, "g": [-1e16, 2.5]}
     services.add(collection, ["typed"], [[0, 0, 0]], None, [values])
-    found = services.get(collection, ["typed"])[0].metadata
-    assert {k: (type(v), v) for k, v in found.items()} == {
-        k: (type(v), v) for k, v in values.items()
-    }
+    for change in (
+        lambda: None,
+        lambda: services.upsert(collection, ["typed"], [[0, 0, 0]], None, [values]),
+        lambda: services.update(collection, ["typed"], metadatas=[values]),
+    ):
+        change()
+        found = services.get(collection, ["typed"])[0].metadata
+        assert {k: repr(v) for k, v in found.items()} == {k: repr(v) for k, v in values.items()}
+    # jsonb has no negative zero, and what SQLite kept of Chroma's had no sign either.
+    services.update(collection, ["typed"], metadatas=[{"zero": -0.0}])
+    assert repr(services.get(collection, ["typed"])[0].metadata["zero"]) == "0.0"
+    made = services.create_collection("floats", metadata=values)
+    assert repr(services.get_collection(made.name).metadata["f"]) == "1e+16"
+
+
+def test_conditions_within_conditions_have_a_limit(collection):
+    where, document = {"k": 5}, {"$contains": "xy"}
+    for _ in range(99):
+        where, document = {"$and": [where]}, {"$or": [document]}
+    assert [r.id for r in services.get(collection, where=where, where_document=document)] == [
+        "int5"
+    ]
+    for deeper in ({"where": {"$or": (where,)}}, {"where_document": {"$and": [document]}}):
+        with pytest.raises(FilterError, match="nested too deep"):
+            services.query(collection, [0, 0, 0], **deeper)
 
 
 @pytest.mark.parametrize(
@@ -243,3 +266,61 @@ def test_embeddings_may_be_arrays_of_numpy():
     services.add(made, ["a", "b"], numpy.array([[1.5, 2.0], [0.0, 1.0]], "f4"))
     services.update(made, ["b"], numpy.array([[4.0, 4.0]], "f4"))
     assert [r.id for r in services.query(made, numpy.array([4.0, 4.0], "f4"), 1)] == ["b"]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("theirs", [None, {"theirs": 1}], ids=["without metadata", "with metadata"])
+def test_an_upsert_merges_with_what_another_adds_meanwhile(monkeypatch, theirs):
+    """The other adds its item after this call has looked, and before it writes."""
+    things = services.create_collection("things")
+    services.add(things, ["first"], [[0.0, 1.0]])
+    look = upserting._locked
+
+    def look_and_wait(*arguments):
+        found = look(*arguments)
+        monkeypatch.setattr(upserting, "_locked", look)
+        another = Thread(target=add_from_elsewhere)
+        another.start()
+        another.join()
+        return found
+
+    def add_from_elsewhere():
+        services.add(things, ["a"], [[1.0, 1.0]], ["their text"], [theirs])
+        connection.close()
+
+    monkeypatch.setattr(upserting, "_locked", look_and_wait)
+    services.upsert(things, ["a", "b"], [[2.0, 2.0], [3.0, 3.0]], None, [{"ours": 2}, None])
+    a, b = services.get(things, ["a", "b"], embeddings=True)
+    assert (a.document, a.metadata) == ("their text", {"ours": 2, **(theirs or {})})
+    assert (a.embedding, b.embedding) == ([2.0, 2.0], [3.0, 3.0])
+
+
+def test_an_upsert_that_changes_only_a_type_is_written(collection):
+    for value in (1, True, 1.0):
+        services.upsert(collection, ["int1"], [[0.0, 0.0, 1.0]], None, [{"k": value}])
+        found = services.get(collection, ["int1"])[0].metadata["k"]
+        assert (found, type(found)) == (value, type(value))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_dimension_of_an_add_that_failed_is_not_kept():
+    things = services.create_collection("things")
+    with pytest.raises(VectorError):
+        services.add(things, ["a", "b"], [[1.0, 2.0, 3.0], [1.0, 2.0]])
+    with pytest.raises(VectorError), transaction.atomic():
+        services.add(things, ["a"], [[1.0, 2.0, 3.0]])
+        assert services.query(things, [1.0, 2.0, 3.0])[0].id == "a"
+        raise VectorError("the caller's own")
+    assert services.query(things, [1.0, 2.0, 3.0]) == []
+    services.add(things, ["a"], [[1.0, 2.0]])
+    for each in (things, services.get_collection("things")):
+        assert each.dimension == 2
+        assert [found.id for found in services.query(each, [1.0, 2.0])] == ["a"]
+        assert indexes.has_index(each) == (indexes.extension_state() == "installed")
+
+
+def test_an_object_that_was_there_before_the_first_item_finds_it(collection):
+    there = services.create_collection("others")
+    services.add(services.get_collection("others"), ["a"], [[1.0, 2.0]])
+    assert services.query(there, [1.0, 2.0])[0].id == "a"
+    assert services.update(there, ["a"], [[2.0, 2.0]]) == 1

@@ -19,12 +19,10 @@ import orjson
 from stillme.transfer.plumbing.stored_cells import pack_cell
 from vector.chroma import Collection, Item, Problem
 from vector.chroma.records import Scalar, Value
-from vector.fields import MetadataEncoder
+from vector.fields import LONGEST_ID, MetadataEncoder
 from vector.importing.binary_rows import row_bytes, stamp
 
 TABLES = "vector_db"
-# A btree entry has at most 2,704 bytes.
-LONGEST_ID = 2_000
 # What may make a JSON text something that jsonb refuses or changes; seldom there. NaN and the
 # infinities are printed as null.
 _NEEDS_CARE = re.compile(rb"\\u0000|null|-0\.0|\de[+\d]").search

@@ -8,6 +8,7 @@ the key or document. A list is found by `$contains` alone, and there 1 is not 1.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 from operator import and_, or_
@@ -17,12 +18,16 @@ from django.db import DataError, connection, transaction
 from django.db.models import BooleanField, F, Func, Q, Value
 from django.db.models.functions import Coalesce
 
+from stillme.postgresql.json_depth import is_deeper
 from stillme.postgresql.statements import fetch_all
 from vector.fields import MetadataEncoder
 from vector.regex import RegexError, translate
+from vector.serving.given_values import is_no_text
 
 Scalar = str | int | float | bool
 _COMPARISONS = {"$gt": ">", "$gte": ">=", "$lt": "<", "$lte": "<="}
+# A condition is two: the mapping of `$and`, and its list. Django needs some three calls for each.
+MOST_LEVELS = 200
 _JOINS: dict[str, Callable[[Q, Q], Q]] = {"$and": and_, "$or": or_}
 
 
@@ -42,6 +47,12 @@ class _HasPoint(Func):
 
     template = "coalesce(strpos(jsonb_extract_path_text(%(expressions)s), '.') > 0, FALSE)"
     output_field = BooleanField()
+
+
+def check_depth(where: Mapping[str, Any], what: str) -> None:
+    """FilterError for conditions within conditions so deep that Python could not compile them."""
+    if is_deeper(where, MOST_LEVELS):
+        raise FilterError(f"{what} is nested too deep: 100 conditions within each other at most.")
 
 
 def where_condition(where: Mapping[str, Any]) -> Q:
@@ -64,6 +75,7 @@ def document_condition(where: Mapping[str, Any]) -> Q:
         return _joined(operator, operand, document_condition)
     if not isinstance(operand, str) or not operand:
         raise FilterError(f"The operand of {operator} in where_document must be a text.")
+    _held(operand, f"The operand of {operator} in where_document")
     if operator in ("$contains", "$not_contains"):
         found = Q(document__contains=operand)
     elif operator in ("$regex", "$not_regex"):
@@ -79,8 +91,6 @@ def document_condition(where: Mapping[str, Any]) -> Q:
 def _pattern(given: str, operator: str) -> str:
     """Chroma's pattern as PostgreSQL's, which is asked whether it takes it."""
     what = f"The pattern {given[:60]!r} of {operator}"
-    if "\0" in given:
-        raise FilterError(f"{what} has a NUL, which no document has.")
     try:
         pattern = translate(given)
         with transaction.atomic():
@@ -98,7 +108,10 @@ def _only(mapping: Mapping[str, Any], what: str) -> tuple[str, Any]:
     if not isinstance(mapping, Mapping) or len(mapping) != 1:
         raise FilterError(f"Expected exactly one key in {what}, got {mapping!r}.")
     ((key, value),) = mapping.items()
-    return str(key), value
+    if not isinstance(key, str):
+        raise FilterError(f"The key in {what} is a text, not {key!r}.")
+    _held(key, f"The key in {what}")
+    return key, value
 
 
 def _joined(operator: str, operand: Any, condition: Callable[[Mapping[str, Any]], Q]) -> Q:
@@ -107,8 +120,15 @@ def _joined(operator: str, operand: Any, condition: Callable[[Mapping[str, Any]]
     return reduce(_JOINS[operator], [condition(part) for part in operand])
 
 
+def _held(text: object, what: str) -> None:
+    """FilterError for a text that no item can have."""
+    if is_no_text(text):
+        raise FilterError(f"{what} has a NUL or half of a surrogate pair, which no item has.")
+
+
 def _scalar(value: Any) -> Scalar:
-    if isinstance(value, str | int | float | bool) and value == value:
+    _held(value, "A value in where")
+    if isinstance(value, str | int) or (isinstance(value, float) and math.isfinite(value)):
         return value
     raise FilterError(f"A metadata filter compares with a text, number or boolean, not {value!r}.")
 

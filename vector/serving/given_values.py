@@ -9,8 +9,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from django.db import transaction
+from django.db import router, transaction
 
+from vector.fields import LONGEST_ID
 from vector.models import Collection, Item
 from vector.serving import indexes
 
@@ -26,6 +27,14 @@ PATIENCE = "3s"
 
 class VectorError(Exception):
     """A call that cannot be done; the message says why."""
+
+
+class CollectionMissing(VectorError):
+    """There is no such collection, or it was deleted."""
+
+
+class CollectionExists(VectorError):
+    """Another collection has the name."""
 
 
 def build_items(
@@ -63,7 +72,7 @@ def check_columns(ids: Sequence[str], *columns: Sequence[Any] | None) -> None:
 
 def clean_document(document: str | None, what: str) -> str | None:
     """The document; VectorError for one that cannot be stored."""
-    if document is not None and _is_no_text(document):
+    if is_no_text(document):
         raise VectorError(f"The document of {what} has {_NO_TEXT}.")
     return document
 
@@ -73,7 +82,8 @@ _NO_TEXT = "a NUL or half of a surrogate pair, which PostgreSQL cannot hold"
 _TOO_LONG = 435_411
 
 
-def _is_no_text(value: object) -> bool:
+def is_no_text(value: object) -> bool:
+    """Whether it is a text that PostgreSQL cannot hold."""
     return isinstance(value, str) and _NOT_HELD.search(value) is not None
 
 
@@ -81,28 +91,39 @@ def check_ids(ids: Iterable[str]) -> None:
     """VectorError for an id that is none, or that is given twice."""
     seen: set[str] = set()
     for key in ids:
-        if not isinstance(key, str) or not key or _is_no_text(key):
+        if not isinstance(key, str) or not key or is_no_text(key):
             raise VectorError(
                 f"{key!r} is no id: use a text that is not empty, without NUL or half of a "
                 "surrogate pair."
             )
         if key in seen:
             raise VectorError(f"The id {key} is given twice.")
+        if len(key.encode()) > LONGEST_ID:
+            raise VectorError(f"The id {key[:60]}... is longer than {LONGEST_ID} bytes.")
         seen.add(key)
 
 
-def settle_dimension(collection: Collection, embeddings: Sequence[Embedding]) -> None:
+def settle_dimension(collection: Collection, embeddings: Sequence[Embedding] = ()) -> None:
     """The first vector decides a collection's dimension, once for all writers.
 
-    The index that suits it is made when the transaction is through: within it the lock that makes
-    an index would wait for others that wait for this one.
+    The object's dimension is read again until the transaction that decided it is through: one that
+    is rolled back decides nothing. The index is made then: within the transaction the lock that
+    makes an index would wait for others that wait for this one.
     """
-    if collection.dimension is not None or len(embeddings) == 0:
+    if collection.dimension is not None and not collection.undecided:
         return
-    unset = Collection.objects.filter(pk=collection.pk, dimension=None)
-    unset.update(dimension=len(embeddings[0]))
-    collection.refresh_from_db(fields=["dimension"])
-    transaction.on_commit(partial(indexes.ensure_index, collection, patience=PATIENCE))
+    if len(embeddings) > 0:
+        unset = Collection.objects.filter(pk=collection.pk, dimension=None)
+        unset.update(dimension=len(embeddings[0]))
+    collection.refresh_from_db(fields=["dimension"], using=router.db_for_write(Collection))
+    if len(embeddings) > 0:
+        collection.undecided = True
+        transaction.on_commit(partial(_decided, collection))
+
+
+def _decided(collection: Collection) -> None:
+    collection.undecided = False
+    indexes.ensure_index(collection, patience=PATIENCE)
 
 
 def float32(collection: Collection, embedding: Embedding, what: str) -> list[float]:
@@ -145,7 +166,7 @@ def clean_metadata(metadata: Metadata | None, what: str) -> dict[str, Value]:
             raise VectorError(f"{named} is no text, number or boolean, nor a list of such.")
         if not values or len(set(map(type, values))) > 1:
             raise VectorError(f"{named} is a list that is empty or mixes types.")
-        if any(map(_is_no_text, [key, *values])):
+        if any(map(is_no_text, [key, *values])):
             raise VectorError(f"{named} has {_NO_TEXT}.")
         if any(isinstance(v, int) and v.bit_length() > _TOO_LONG for v in values):
             raise VectorError(f"{named} is a number of more than 131,072 digits.")

@@ -13,6 +13,7 @@ from django.db import DataError, connections, transaction
 from django.db.models import F, FloatField, Func, QuerySet, Value
 
 from stillme.postgresql.statements import execute
+from stillme.services.connections import borrows_connection
 from vector.fields import EmbeddingField
 from vector.models import Collection, Item
 from vector.serving import indexes
@@ -87,6 +88,7 @@ def nearest(
     Where the index comes back with too few, the search is done again exactly: a filter leaves some
     out, and so do deleted items that are not yet vacuumed. `filtered` says there is a filter.
     """
+    items = items.using(items.db)  # each look at `db` may name another replica
     pgvector = extension.usable(items.db)
     if pgvector is not None:
         goes_on = filtered and pgvector.version >= indexes.GOES_ON
@@ -118,6 +120,7 @@ def _metric(collection: Collection) -> Collection.Metric:
     return Collection.Metric(collection.metric)
 
 
+@borrows_connection
 def distance_of(collection: Collection, vector: Sequence[float], *, exact: bool = False) -> Any:
     """pgvector's distance as an expression, for queries of one's own through the ORM.
 

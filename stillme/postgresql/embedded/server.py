@@ -24,7 +24,12 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
-from stillme.postgresql.embedded.cluster import PORT, Cluster, server_environment
+from stillme.postgresql.embedded.cluster import (
+    PORT,
+    Cluster,
+    server_environment,
+    wheel_programs,
+)
 from stillme.postgresql.embedded.errors import EmbeddedServerError
 
 try:
@@ -34,7 +39,11 @@ except ImportError:  # no such locks on Windows, and no wheel that could use the
 
 WATCHER = Path(__file__).with_name("watcher.py")
 
-_guard = threading.Lock()
+_guard = threading.RLock()
+# A fork waits for it: the child would inherit a lock that no thread of the child's releases.
+os.register_at_fork(
+    before=_guard.acquire, after_in_parent=_guard.release, after_in_child=_guard.release
+)
 _clusters: dict[Path, Cluster] = {}
 _handles: dict[Path, int] = {}
 
@@ -66,6 +75,7 @@ def _join(directory: Path, database: str | None) -> None:
             "There is no embedded PostgreSQL on this platform: set DATABASE_URL to a PostgreSQL "
             "server (14 or newer)."
         )
+    wheel_programs()  # refuses before anything is made
     cluster = Cluster.at(directory)
     users = _open_lock(cluster.directory / "users.lock")
     try:

@@ -76,6 +76,9 @@ class Store(Protocol):
     def target_rows(self, alias: str) -> dict[str, int]:
         """Rows that the target holds of it, by table as its import names them."""
 
+    def empty(self, alias: str) -> None:
+        """Delete everything that imports of it made, in the caller's transaction."""
+
     def digest(self, path: Path) -> str:
         """SHA-256 of a store at `path`, as the proof's `files` give it. Raises LegacyFileError."""
 

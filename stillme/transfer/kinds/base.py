@@ -33,7 +33,9 @@ class Kind:
 
     `words` are those of docs/reference/schema.md. `storage` is SQLite's storage class of the usual
     value.
-    `is_key`: such a column is the table's key. `is_free_text`: any characters may stand in it.
+    `is_key`: such a column is always the table's key; one of another kind is where it is declared
+    `primary_key`. `key_type`: PostgreSQL's type of such a key; "" where no key can be of the kind.
+    `is_free_text`: any characters may stand in it.
     `is_document`: a JSON document. `is_time`: a time, which has a `shape` and may be stored as a
     number.
     `depends_on_clock`: what a value means depends on the clock of the machine that wrote it.
@@ -42,6 +44,7 @@ class Kind:
     words: ClassVar[str] = ""
     storage: ClassVar[str] = "text"
     is_key: ClassVar[bool] = False
+    key_type: ClassVar[str] = ""
     is_free_text: ClassVar[bool] = False
     is_document: ClassVar[bool] = False
     is_time: ClassVar[bool] = False

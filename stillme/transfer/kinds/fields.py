@@ -112,6 +112,7 @@ class Uuid(Kind):
     """A UUID as 32 lower-case hex digits; the target's `uuid`."""
 
     words: ClassVar[str] = "UUID, 32 hex digits"
+    key_type: ClassVar[str] = "uuid"
 
     def sample(self, number: int) -> str:
         """A UUID that no generator gives out."""

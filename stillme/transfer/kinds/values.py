@@ -13,6 +13,7 @@ class Key(Kind):
     """A 64-bit integer primary key; its column is SQLite's rowid."""
 
     words: ClassVar[str] = "key, the rowid"
+    key_type: ClassVar[str] = "bigint"
     storage: ClassVar[str] = "integer"
     is_key: ClassVar[bool] = True
 
@@ -22,6 +23,7 @@ class TextKey(Kind):
     """A text primary key."""
 
     words: ClassVar[str] = "text key"
+    key_type: ClassVar[str] = "text"
     is_key: ClassVar[bool] = True
     is_free_text: ClassVar[bool] = True
 
@@ -32,15 +34,39 @@ class TextKey(Kind):
 
 @dataclass(frozen=True, slots=True)
 class Reference(Kind):
-    """A 64-bit integer that names a row of `parent`, a legacy table of the same file."""
+    """Names a row of `parent`, a legacy table of the same file. `key` is the kind of that key.
 
-    storage: ClassVar[str] = "integer"
+    Where that key is a reference in turn (a one-to-one reference as primary key), `key` is the
+    kind of the key at the end of the chain.
+    """
+
     parent: str
+    key: Kind = Key()
+
+    def __post_init__(self) -> None:
+        """Go to the end of the chain."""
+        if isinstance(self.key, Reference):
+            object.__setattr__(self, "key", self.key.key)
 
     @property
     def meaning(self) -> str:
         """The kind in the words of docs/reference/schema.md."""
         return f"key of `{self.parent}`"
+
+    @property
+    def storage(self) -> str:  # type: ignore[override]
+        """That of the parent's key."""
+        return self.key.storage
+
+    @property
+    def key_type(self) -> str:  # type: ignore[override]
+        """That of the parent's key."""
+        return self.key.key_type
+
+    @property
+    def is_free_text(self) -> bool:  # type: ignore[override]
+        """Whether the parent's key is."""
+        return self.key.is_free_text
 
 
 @dataclass(frozen=True, slots=True)

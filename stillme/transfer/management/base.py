@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import sqlite3
 import sys
-from argparse import ArgumentTypeError, RawDescriptionHelpFormatter
+import textwrap
+from argparse import (
+    ArgumentError,
+    ArgumentParser,
+    ArgumentTypeError,
+    Namespace,
+    RawDescriptionHelpFormatter,
+    _StoreAction,
+)
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,14 +42,35 @@ from stillme.transfer.conf import conf
 from stillme.transfer.errors import TransferError
 from stillme.transfer.plumbing.interrupts import Interrupted, interruptible
 from stillme.transfer.plumbing.scratch import clear_temporary
+from stillme.transfer.project.models import require_complete
 from stillme.visible import is_utf_8, visible
 
 COULD_NOT_RUN = 2
+# Among the parsed options: those that were given, as each may be given once.
+GIVEN = "options_given"
 PIPE_WIDTH = 80
 # For examples: the name of one of the project's own files.
 A_FILE = next(iter(conf().files), "NAME")
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+class _Once(_StoreAction):
+    """An option with one value: the second time it is a mistake, not the one that counts."""
+
+    def __call__(
+        self,
+        parser: ArgumentParser,
+        namespace: Namespace,
+        values: Any,
+        option_string: str | None = None,
+    ) -> None:
+        """Note the value."""
+        given = namespace.__dict__.setdefault(GIVEN, set())
+        if self.dest in given:
+            raise ArgumentError(self, "given twice: which one counts?")
+        given.add(self.dest)
+        setattr(namespace, self.dest, values)
 
 
 class _Formatter(DjangoHelpFormatter, RawDescriptionHelpFormatter):
@@ -62,6 +92,10 @@ def given_path(text: str) -> Path:
 
 class VisibleConsole(Console):
     """Nothing that a file holds gets to steer the terminal; what is ours is markup, not bytes."""
+
+    def print(self, *objects: Any, soft_wrap: bool | None = None, **options: Any) -> None:
+        """Long lines break between words on a terminal; elsewhere whoever reads wraps them."""
+        super().print(*objects, soft_wrap=soft_wrap and not self.is_terminal, **options)
 
     def render_str(self, text: str, **options: Any) -> Text:
         """Every text on its way to the terminal, cells of tables included."""
@@ -85,6 +119,9 @@ class TransferCommand(BaseCommand):
             kwargs["epilog"] = "Examples:\n" + "\n".join(f"  {line}" for line in self.examples)
         parser = super().create_parser(prog_name, subcommand, **kwargs)
         parser.formatter_class = _Formatter
+        for action in parser._actions:
+            if type(action) is _StoreAction and action.option_strings:
+                action.__class__ = _Once
         return parser
 
     def add_selection(self, parser: CommandParser) -> None:
@@ -131,7 +168,10 @@ class TransferCommand(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         """Run, and turn foreseeable errors into sentences."""
+        options.pop(GIVEN, None)
         self.quiet = options.get("format", "text") != "text"
+        # Django ends each piece that is written with a line break, frames of a bar among them.
+        self.stdout.ending = ""
         self.console = VisibleConsole(
             file=self.stdout,  # type: ignore[arg-type]
             no_color=options.get("no_color") or None,
@@ -143,6 +183,7 @@ class TransferCommand(BaseCommand):
         try:
             with interruptible():
                 clear_temporary()
+                require_complete()
                 status = self.run(options)
         except KeyboardInterrupt as error:
             by = f" by {error.signal}" if isinstance(error, Interrupted) else ""
@@ -178,7 +219,16 @@ class TransferCommand(BaseCommand):
 
 
 def _could_not_run(sentence: str) -> CommandError:
-    return CommandError(visible(sentence), returncode=COULD_NOT_RUN)
+    sentence = visible(sentence)
+    if sys.stderr.isatty():
+        # Django writes it after its own first word, and breaks no line.
+        width = shutil.get_terminal_size().columns
+        first = f"{CommandError.__name__}: "
+        lines = textwrap.wrap(
+            first + sentence, width, break_long_words=False, break_on_hyphens=False
+        )
+        sentence = "\n".join(lines).removeprefix(first)
+    return CommandError(sentence, returncode=COULD_NOT_RUN)
 
 
 def _explain_os_error(error: OSError) -> str:

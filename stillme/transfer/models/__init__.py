@@ -18,6 +18,7 @@ from stillme.transfer.models.switching import (
     LeftByDecision,
     RangeDigest,
     ReverseChange,
+    Seal,
 )
 
 __all__ = [
@@ -35,5 +36,6 @@ __all__ = [
     "Run",
     "RunFile",
     "RunTable",
+    "Seal",
     "WriteMark",
 ]

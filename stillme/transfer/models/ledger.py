@@ -240,6 +240,7 @@ class FileState(models.Model):
         FOLLOWING = "following"
         LIVE = "live"
         ROLLED_BACK = "rolled back"
+        FINISHED = "finished"
 
     file = models.TextField(primary_key=True)
     state = models.TextField(choices=State.choices, default=State.ABSENT)

@@ -116,3 +116,24 @@ class LeftByDecision(models.Model):
 
     def __str__(self) -> str:
         return f"{self.file}: {self.name}"
+
+
+class Seal(models.Model):
+    """A path of the legacy side as the cut-over left it.
+
+    `mode` is the permission that a file or folder had before its write permission was taken, which
+    a rollback gives back; NULL for a folder that is only looked at. `seen` is what was found then:
+    device, inode, size, time; of a folder that is only looked at, the names of the databases in it.
+    """
+
+    path = models.TextField(primary_key=True)
+    file = models.TextField()
+    mode = models.IntegerField(null=True)
+    seen = models.JSONField(default=dict)
+    sealed_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        db_table = '"transfer"."seal"'
+
+    def __str__(self) -> str:
+        return self.path

@@ -6,18 +6,65 @@ copies. Here the signal becomes an exception, as Ctrl-C is one already.
 
 from __future__ import annotations
 
+import os
+import select
 import signal
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import Protocol
 
 from stillme.transfer.errors import TransferError
 
 # Seconds in which more signals are one: a closed terminal sends SIGHUP twice, and an impatient
 # operator's second Ctrl-C must not cut short what the first one began to undo.
 _ONE = 5.0
+
+
+class Stop(Protocol):
+    """Whether somebody asked a long run to end: a `threading.Event`, or a `StopSignal`."""
+
+    def is_set(self) -> bool:
+        """Whether it was asked."""
+
+    def wait(self, timeout: float) -> bool:
+        """Wait for it, so many seconds at most; whether it was asked."""
+
+
+class StopSignal:
+    """A `Stop` that a signal handler may set.
+
+    An Event may not be set there. The handler runs in the main thread, which may be inside
+    `Event.wait` and hold the lock that `Event.set` waits for: then neither goes on.
+    """
+
+    def __init__(self) -> None:
+        self._is_set = False
+        self._read, self._write = os.pipe()
+        os.set_blocking(self._write, False)
+
+    def on_signal(self, number: int, frame: FrameType | None) -> None:
+        """The handler."""
+        self._is_set = True
+        # A full pipe wakes whoever waits as well.
+        with suppress(BlockingIOError):
+            os.write(self._write, b".")
+
+    def is_set(self) -> bool:
+        """Whether a signal came."""
+        return self._is_set
+
+    def wait(self, timeout: float) -> bool:
+        """Wait for a signal, so many seconds at most."""
+        select.select([self._read], [], [], timeout)
+        return self._is_set
+
+    def close(self) -> None:
+        """Give the pipe back, once no handler is left."""
+        os.close(self._read)
+        os.close(self._write)
 
 
 class Interrupted(KeyboardInterrupt):

@@ -167,8 +167,8 @@ def refuse_other_files(alias: str, snapshots: Iterable[Snapshot]) -> None:
             continue
         raise LedgerMismatch(
             f"The target was loaded from {seen.path}, and {here} is another file: set "
-            f"the path back ({conf().paths}), take an empty database, or, where it is the same "
-            "file at a new place, give --moved."
+            f"the path back ({conf().paths}); or delete what was loaded (manage.py empty_target "
+            "asks first); or, where it is the same file at a new place, give --moved."
         )
 
 

@@ -73,6 +73,9 @@ def advice(found: Collection[str], states: Collection[str] = ()) -> list[tuple[s
     `states` are those of the files: what a state refuses is not advised.
     """
     chosen = _ADVICE
+    if "finished" in states:
+        # Nothing is compared any more, and nothing is done.
+        return []
     if "live" in states:
         answered = {kind for kinds, _ in _LIVE for kind in kinds}
         rest = tuple(pair for pair in _ADVICE if not answered & set(pair[0]))

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from django.db import connections
+from django.db import Error, connections
 
-from stillme.transfer.errors import NoLegacyFile, StateError
+from stillme.postgresql.connecting.explain import explain_operational_error
+from stillme.transfer.errors import NoLegacyFile, StateError, TransferError
 from stillme.transfer.findings import OnEvent, ignore_event
 from stillme.transfer.inventory.selection import Selection, files_at_hand
 from stillme.transfer.postgresql.distributed import refuse_where_distributed
 from stillme.transfer.postgresql.locks import exclusive
 from stillme.transfer.records import ledger
-from stillme.transfer.registry import LegacyFile
+from stillme.transfer.records.live_files import require_place
+from stillme.transfer.registry import LegacyFile, legacy_files
 from stillme.transfer.steps.readiness.accounted_lines import GREEN, Line, missing_lines
 from stillme.transfer.steps.readiness.go_no_go import go_list, is_go
+from stillme.transfer.steps.sealing.broken import AGAIN, unsealed
+from stillme.transfer.steps.sealing.seal import seal, unsealed_stores
 from stillme.transfer.steps.switching.tail import Judge
 from stillme.transfer.steps.switching.to_target import CutoverOptions, CutoverResult, ToTarget
 from stillme.transfer.steps.switching.unswitched import unswitched
 from stillme.transfer.steps.syncing import file_states
-from stillme.transfer.steps.syncing.file_states import Action
+from stillme.transfer.steps.syncing.file_states import Action, State
 from stillme.transfer.steps.unfreeze import lift_stale_freezes
 
-__all__ = ["CutoverOptions", "CutoverResult", "check_cutover", "cut_over"]
+__all__ = ["CutoverOptions", "CutoverResult", "check_cutover", "cut_over", "finish_interrupted"]
 
 
 def check_cutover(options: CutoverOptions, on_event: OnEvent = ignore_event) -> list[Line]:
@@ -75,4 +79,31 @@ def cut_over(
         result.frozen_seconds = switch.locked_out
         run.summary = {"frozen_seconds": result.frozen_seconds, "steps": result.steps}
         ledger.finish_run(alias, run, failed=False)
+        if options.seal:
+            result.unsealed = _sealed(alias, files)
+    return result
+
+
+def _sealed(alias: str, files: Sequence[LegacyFile]) -> list[str]:
+    """Seal; what fails is told. The switch stands, so nothing here may look like its failure."""
+    try:
+        return seal(alias, files, ignore_event)
+    except (Error, OSError, ValueError, TransferError) as error:
+        why = explain_operational_error(error) if isinstance(error, Error) else str(error)
+        return [f"the files could not be made read-only ({why.rstrip('.')}): {AGAIN}"]
+
+
+def finish_interrupted(alias: str) -> CutoverResult | None:
+    """Seal what a cut-over left unsealed: it was killed after its mark, or a store is proven now.
+
+    None where nothing is left to be sealed.
+    """
+    stands = file_states.standings(alias, [file.name for file in legacy_files()])
+    live = [f for f in legacy_files() if stands[f.name].state == State.LIVE and f.path.exists()]
+    if not live or not (unsealed(alias) or unsealed_stores(alias)):
+        return None
+    require_place(alias, live)
+    with exclusive(alias):
+        result = CutoverResult(None, files=[file.name for file in live])
+        result.unsealed = _sealed(alias, live)
     return result

@@ -11,6 +11,7 @@ from django.db import connections
 from stillme.transfer.errors import Busy
 from stillme.transfer.findings import Event, OnEvent, ignore_event
 from stillme.transfer.inventory.selection import Selection, files_at_hand
+from stillme.transfer.plumbing.interrupts import Stop
 from stillme.transfer.postgresql.distributed import refuse_where_distributed
 from stillme.transfer.postgresql.locks import exclusive
 from stillme.transfer.records import ledger
@@ -30,7 +31,7 @@ __all__ = ["FollowOptions", "FollowResult", "follow"]
 def follow(
     options: FollowOptions,
     on_event: OnEvent = ignore_event,
-    stop: threading.Event | None = None,
+    stop: Stop | None = None,
 ) -> FollowResult:
     """Replay changes until `stop` is set (or, with `once`, until none is left).
 

@@ -14,6 +14,7 @@ from stillme.transfer.postgresql.locks import exclusive
 from stillme.transfer.records.live_files import is_gone, is_one_file, other_file, place
 from stillme.transfer.registry import LegacyFile
 from stillme.transfer.steps.install_capture import CaptureReport, capture_reports
+from stillme.transfer.steps.sealing.seal import seal
 from stillme.transfer.steps.syncing import file_states
 from stillme.transfer.steps.syncing.file_condition import history_problem
 from stillme.transfer.steps.syncing.file_states import State
@@ -57,5 +58,7 @@ def _move_one(alias: str, file: LegacyFile, on_event: OnEvent) -> None:
     with transaction.atomic(using=alias):
         file_states.note(alias, file.name, schema_version=-1, **place(file.path))
         RangeDigest.objects.using(alias).filter(file=file.name).update(dirty=True)
+    if stand.state == State.LIVE:
+        seal(alias, [file], on_event)
     message = f"{file.name}: {file.path} is the followed file now (it was {former})."
     on_event(Event("notice", {"message": message}))

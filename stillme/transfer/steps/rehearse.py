@@ -217,6 +217,7 @@ def _cut_over(result: Rehearsal, judge: Judge) -> tuple[bool, str]:
             database=_ALIAS,
             freeze_limit=60.0,
             overrides=dict.fromkeys(OVERRIDES, "a rehearsal on copies"),
+            seal=False,
         ),
         judge,
     )

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from django.db import connections, transaction
 
-from stillme.transfer.errors import LegacyFileError, TransferError
+from stillme.transfer.errors import LegacyFileError, StateError, TransferError
 from stillme.transfer.findings import Event, OnEvent, ignore_event
 from stillme.transfer.postgresql import capture as reverse
 from stillme.transfer.postgresql.copy import fetch_all
@@ -28,6 +28,7 @@ from stillme.transfer.sqlite.reading.connect import explain, open_legacy
 from stillme.transfer.sqlite.schema.found import read_schema, row_count
 from stillme.transfer.steps.back_up import check_backup
 from stillme.transfer.steps.install_capture import refuse_copy
+from stillme.transfer.steps.sealing.seal import forget, unseal
 from stillme.transfer.steps.switching.thaw import PATIENCE, await_locks, thaw_target
 from stillme.transfer.steps.syncing import file_states
 from stillme.transfer.steps.syncing.file_states import State
@@ -71,6 +72,8 @@ def plan_restore(alias: str, directory: Path) -> Restore:
     names = {entry.name for entry in manifest.files if entry.size}
     for file in legacy_files():
         if file.path.name in names:
+            if file_states.standing(alias, file.name).state == State.FINISHED:
+                raise StateError(file_states.FINISHED.format(file.name))
             refuse_copy(alias, file)
             copy = directory / file.path.name
             plan.copies[file.name] = copy
@@ -117,6 +120,7 @@ def restore(alias: str, plan: Restore, on_event: OnEvent = ignore_event) -> None
         plan.run_id = run.pk
         live = [n for n in names if file_states.standing(alias, n).state == State.LIVE]
         files = [file for file in legacy_files() if file.name in plan.copies]
+        unseal(alias)
         await_locks(files, PATIENCE)
         if live:
             with transaction.atomic(using=alias, durable=True):
@@ -126,6 +130,7 @@ def restore(alias: str, plan: Restore, on_event: OnEvent = ignore_event) -> None
             for name in names:
                 _note(alias, name, plan.directory)
             reverse.remove(alias, tables)
+            forget(alias)
         run.summary = {"lost": plan.written}
         ledger.finish_run(alias, run, failed=False)
 

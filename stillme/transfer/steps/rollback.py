@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+
+from django.db import Error
 
 from stillme.transfer.errors import StateError, TransferError
 from stillme.transfer.findings import Event, OnEvent, ignore_event
+from stillme.transfer.models import Seal
 from stillme.transfer.plumbing.scratch import scratch_folder
 from stillme.transfer.postgresql.locks import exclusive
 from stillme.transfer.records import ledger
@@ -16,6 +19,7 @@ from stillme.transfer.sqlite.capture.freeze import drop_freeze, has_freeze
 from stillme.transfer.sqlite.capture.install import drop_capture_triggers
 from stillme.transfer.sqlite.capture.tables import open_writable, write_transaction
 from stillme.transfer.sqlite.copying.snapshot import take_snapshot
+from stillme.transfer.steps.sealing.seal import seal, unseal
 from stillme.transfer.steps.switching.as_left import require_as_left
 from stillme.transfer.steps.switching.tail import Judge
 from stillme.transfer.steps.switching.thaw import PATIENCE, thaw_files
@@ -84,9 +88,11 @@ def roll_back(
         run = ledger.start_run(alias, "rollback_migration", {"files": [f.name for f in files]})
         switch = ToLegacy(alias, files, run, judge, on_event, freeze_limit)
         try:
+            unseal(alias)
             switch.attempt()
         except BaseException as error:
             ledger.fail_run(alias, run, error)
+            _seal_again(alias, files, on_event)
             raise
         left, result = switch.let_files_go(), switch.result
         result.frozen_seconds = switch.limit.spent
@@ -94,6 +100,22 @@ def roll_back(
         ledger.finish_run(alias, run, failed=False)
         _refuse_frozen(left)
     return result
+
+
+def _seal_again(alias: str, files: Sequence[LegacyFile], on_event: OnEvent) -> None:
+    """After a rollback that was given up PostgreSQL stays in charge, and the files read-only.
+
+    Only where they were: a rehearsal has copies that never were, and must not seal the real store.
+    If PostgreSQL does not answer, nobody knows who is in charge. Then the files stay frozen, and
+    `migration_status` says that they may be written.
+    """
+    try:
+        names = [file.name for file in files]
+        states = {each.state for each in file_states.standings(alias, names).values()}
+        if states == {State.LIVE} and Seal.objects.using(alias).exists():
+            seal(alias, files, on_event, renew=True)
+    except (Error, OSError) as error:
+        on_event(Event("notice", {"message": f"The files were not made read-only again: {error}."}))
 
 
 def _refuse_frozen(left: Mapping[str, str]) -> None:

@@ -14,6 +14,8 @@ from stillme.transfer.records.missing import ADVICE, Missing, missing_legacy
 from stillme.transfer.records.proofs import files_to_prove, standing_proof
 from stillme.transfer.records.totals import Totals, added_up, table_totals
 from stillme.transfer.registry import LegacyFile, legacy_files
+from stillme.transfer.steps.readiness.accounted_lines import others_tables
+from stillme.transfer.steps.sealing.broken import broken_seals
 from stillme.transfer.steps.syncing.file_condition import condition
 from stillme.transfer.steps.syncing.file_states import State
 from stillme.transfer.steps.syncing.life_sign import Moment, moment
@@ -76,6 +78,8 @@ class Overview:
     target_frozen: bool = False
     carried_cells: int = 0
     inventory_open: list[str] = field(default_factory=list)
+    unowned_tables: str = ""
+    broken_seals: list[str] = field(default_factory=list)
 
     def as_dict(self) -> dict[str, Any]:
         """Plain data."""
@@ -94,7 +98,8 @@ def overview(alias: str, counted: int | None = None) -> Overview:
     for store in stores():
         found.stores.append(_store(alias, store, [t for t in tables if t.file == store.name]))
     for status in found.files:
-        _note_missing(status, [line for line in gone if line.file == status.file])
+        if status.state != State.FINISHED:
+            _note_missing(status, [line for line in gone if line.file == status.file])
     for kept in found.stores:
         _note_missing(kept, [line for line in gone if line.file == kept.store])
     found.proof, found.proof_status, found.proof_counts = proof_sentence(alias)
@@ -106,6 +111,8 @@ def overview(alias: str, counted: int | None = None) -> Overview:
     # A folder of vectors takes its time: a page looks at the files only.
     lines, problem = readable_inventory(alias, with_stores=counted is None)
     found.inventory_open = [line.sentence for line in open_lines(lines)] + [problem] * bool(problem)
+    found.broken_seals = [broken.sentence for broken in broken_seals(alias)]
+    found.unowned_tables = others_tables(alias)
     found.carried_cells = CarriedCell.objects.using(alias)[:counted].count()
     return found
 

@@ -13,6 +13,7 @@ from stillme.transfer.records.live_files import require_place
 from stillme.transfer.registry import LegacyFile, legacy_files
 from stillme.transfer.sqlite.capture.freeze import drop_freeze, has_freeze
 from stillme.transfer.sqlite.capture.tables import open_writable, write_transaction
+from stillme.transfer.steps.sealing.seal import seal
 from stillme.transfer.steps.syncing import file_states
 from stillme.transfer.steps.syncing.file_states import State
 from stillme.transfer.steps.syncing.target_tables import every_target_table
@@ -50,13 +51,12 @@ def unfreeze_all(alias: str, files: Sequence[LegacyFile], on_event: OnEvent) -> 
     tables = every_target_table()
     with exclusive(alias):
         lift_stale_freezes(alias, files, on_event)
-        live = [
-            f.name
-            for f in legacy_files()
-            if file_states.standing(alias, f.name).state == State.LIVE
-        ]
+        stands = file_states.standings(alias, [file.name for file in legacy_files()])
+        live = [file for file in legacy_files() if stands[file.name].state == State.LIVE]
         if live and reverse.is_frozen(alias, tables):
             with transaction.atomic(using=alias):
                 reverse.disable_freeze(alias, tables)
             message = "PostgreSQL takes writes again: a rollback had left it frozen."
             on_event(Event("notice", {"message": message}))
+            # The rollback had made the files writable, and may have written to some.
+            seal(alias, [file for file in live if file.path.exists()], on_event, renew=True)

@@ -9,7 +9,9 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
+from stillme.transfer.errors import StateError
 from stillme.transfer.findings import Event, OnEvent
+from stillme.transfer.inventory.applied_migrations import refuse_other_migrations
 from stillme.transfer.inventory.taking import inventory_of
 from stillme.transfer.models import FileState
 from stillme.transfer.records.guessed_times import ADVICE, sentence
@@ -23,6 +25,7 @@ from stillme.transfer.verify.round_trip import round_trip
 from stillme.transfer.verify.sides.utf16_copy import check_converted
 from stillme.transfer.verify.structure.reference_tables import check_definitions
 from stillme.transfer.verify.structure.table_structure import check_structure, forbids_reading
+from stillme.transfer.verify.tables.circle_records import groundless_records
 from stillme.transfer.verify.tables.judge_processes import Judges
 from stillme.transfer.verify.tables.table_cases import make_cases
 from stillme.transfer.verify.tables.table_judge import TableCase
@@ -58,13 +61,19 @@ class FileWork:
     def begin(self, file: LegacyFile, judges: Judges) -> BegunFile:
         """Copy a file, look at its structure, hand out its rows. Raises TransferError."""
         self.on_event(Event("file", {"file": file.name, "path": str(file.path)}))
+        state = file_state(self.options.database, file.name)
+        if state == FileState.State.FINISHED:
+            raise StateError(
+                f"The migration of {file.name} is finished: since then nothing notes what the "
+                "application writes in PostgreSQL, so a write cannot be told from a loss."
+            )
         require_place(self.options.database, [file])
         which = identity(file.path)
         snapshot = take_snapshot(file.name, file.path, self.directory)
+        refuse_other_migrations(snapshot)
         check_converted(snapshot)
         self.result.account_for(inventory_of(snapshot, self.options.database))
         self.result.notices += [f"{file.name}: {sentence}." for sentence in snapshot.notices]
-        state = file_state(self.options.database, file.name)
         is_live = state == FileState.State.LIVE
         cases = {
             name: replace(case, is_live=is_live)
@@ -144,6 +153,10 @@ class FileWork:
                     "done", {"table": table_label(case.mapping.identity), "rows": proof.legacy_rows}
                 )
             )
+
+        proofs = {(proof.file, proof.table): proof for proof in self.result.tables}
+        for name, finding in groundless_records(self.options.database, file.cases):
+            proofs[file.snapshot.file, name].findings.add(finding)
 
     def _proof(self, name: str, case: TableCase, begun: Begun | None, judges: Judges) -> TableProof:
         if begun is None:

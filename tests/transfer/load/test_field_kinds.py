@@ -16,7 +16,7 @@ import pytest
 from django.db import DatabaseError, connection, transaction
 
 from stillme.transfer import kinds
-from stillme.transfer.key_columns import MappedColumn
+from stillme.transfer.mapped_column import MappedColumn
 from stillme.transfer.plumbing.csv_format import QUOTE
 from stillme.transfer.plumbing.stored_cells import Raw
 from stillme.transfer.steps.kinds import convert, loader_of

@@ -28,6 +28,7 @@ from typing import Any
 from stillme.demo.samples.writers.legacy_classes import LegacyWriter
 from stillme.demo.samples.writers.mix import Mix
 from stillme.demo.samples.writers.transactions import Acknowledged, Key
+from stillme.transfer.plumbing.interrupts import Stop, StopSignal
 
 __all__ = ["LegacyWriter", "WriterResult", "expected_state", "read_log", "run_writer"]
 
@@ -73,7 +74,7 @@ def run_writer(
     synchronous: bool = True,
     idle: float = 0.0,
     pathologies: bool = True,
-    stop: threading.Event | None = None,
+    stop: Stop | None = None,
 ) -> WriterResult:
     """Write for some seconds or a number of writes, at most `rate` a second, keeping the log.
 
@@ -145,8 +146,8 @@ def main(arguments: list[str] | None = None) -> int:
     # Every refused write keeps its connection, and with it an open file.
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    stop = threading.Event()
-    before = signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    stop = StopSignal()
+    before = signal.signal(signal.SIGTERM, stop.on_signal)
     try:
         result = run_writer(
             given.directory,
@@ -162,6 +163,7 @@ def main(arguments: list[str] | None = None) -> int:
         )
     finally:
         signal.signal(signal.SIGTERM, before)
+        stop.close()
         gc.enable()
     sys.stdout.write(json.dumps(asdict(result)) + "\n")
     return 0

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management import call_command
 from django.core.management.base import CommandParser
 
-from stillme.ops.distribute import Plan, distribute, plan_distribution
+from stillme.ops.distribute import Plan, distribute, plan_distribution, row_counts
 from stillme.transfer.management.base import TransferCommand
 
 DIFFERENCES = 1
@@ -25,7 +24,7 @@ class Command(TransferCommand):
         parser.add_argument(
             "--no-verify",
             action="store_true",
-            help="Leave out the comparison of the row counts with the legacy files.",
+            help="Leave out the comparison of the row counts before and after.",
         )
 
     def run(self, options: dict[str, Any]) -> int:
@@ -36,10 +35,18 @@ class Command(TransferCommand):
             return DIFFERENCES
         if options["dry_run"] or not plan.move:
             return 0
+        before = {} if options["no_verify"] else row_counts(plan.move)
         distribute(plan, on_event=lambda schema: self.console.print(f"Distributed {schema}."))
-        if not options["no_verify"]:
-            call_command("verify_migration", level="counts")
-        return 0
+        return 0 if options["no_verify"] else self._compare(before, row_counts(plan.move))
+
+    def _compare(self, before: dict[str, int], after: dict[str, int]) -> int:
+        """Say what differs: rows that somebody wrote meanwhile, or a table that is not whole."""
+        differing = [name for name in before if before[name] != after.get(name)]
+        for name in differing:
+            self.console.print(f"{name}: {before[name]:,} rows before, {after.get(name, 0):,} now.")
+        if not differing:
+            self.console.print(f"{len(after)} tables hold as many rows as before.")
+        return DIFFERENCES if differing else 0
 
     def _show(self, plan: Plan) -> None:
         self.console.print(f"Citus {plan.version} with {plan.workers} active workers.")

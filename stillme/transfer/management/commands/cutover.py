@@ -4,18 +4,41 @@ from __future__ import annotations
 
 from typing import Any
 
+from django.core.management import call_command
 from django.core.management.base import CommandParser
 
 from stillme.transfer.errors import TransferError
+from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.management.base import TransferCommand, given_path
+from stillme.transfer.models import FileState
+from stillme.transfer.plumbing.private_file import check_writable
 from stillme.transfer.reports.json_text import print_json
-from stillme.transfer.reports.terminal.switching import render_cutover, render_list
+from stillme.transfer.reports.terminal.proof import render_verify
+from stillme.transfer.reports.terminal.switching import render_cutover, render_list, render_sealed
 from stillme.transfer.reports.terminal.syncing import SyncProgress
-from stillme.transfer.steps.cutover import CutoverOptions, check_cutover, cut_over
+from stillme.transfer.sqlite.capture import Health
+from stillme.transfer.steps.back_up import back_up
+from stillme.transfer.steps.cutover import (
+    CutoverOptions,
+    CutoverResult,
+    check_cutover,
+    cut_over,
+    finish_interrupted,
+)
+from stillme.transfer.steps.follow import FollowOptions, follow
+from stillme.transfer.steps.install_capture import (
+    capture_reports,
+    install_capture,
+    remove_capture,
+)
 from stillme.transfer.steps.readiness.accounted_lines import YELLOW
 from stillme.transfer.steps.readiness.go_no_go import OVERRIDES, is_go
+from stillme.transfer.steps.switching.finish import finish, finishable
 from stillme.transfer.steps.switching.limit import check_limit
+from stillme.transfer.steps.wait_for_changes import settle_by_replay
 from stillme.transfer.verify.tables.live_rows import TailJudge
+from stillme.transfer.verify.tables.written_since_cutover import file_state
+from stillme.transfer.verify.verification import VerifyOptions, verify
 
 
 class Command(TransferCommand):
@@ -28,11 +51,34 @@ class Command(TransferCommand):
     examples = (
         "manage.py cutover --dry-run       # the go/no-go list; changes nothing",
         "manage.py cutover --backup DIR    # the real thing",
+        "manage.py cutover --stopped --backup DIR   # the application is stopped",
+        "manage.py cutover --finish        # weeks later: close the way back",
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Options."""
-        parser.add_argument("--dry-run", action="store_true", help="Only the go/no-go list.")
+        way = parser.add_mutually_exclusive_group()
+        way.add_argument("--dry-run", action="store_true", help="Only the go/no-go list.")
+        way.add_argument(
+            "--stopped",
+            action="store_true",
+            help="The old application is stopped: make the backup where DIR is not there yet, "
+            "capture the files, load, verify all of it, then look at the list and switch.",
+        )
+        way.add_argument(
+            "--finish",
+            action="store_true",
+            help="The files are live and nobody wants to go back: verify, ask, then remove what "
+            "the engine left in PostgreSQL and in the files.",
+        )
+        parser.add_argument("--yes", action="store_true", help="With --finish: do not ask.")
+        parser.add_argument(
+            "--archive",
+            type=given_path,
+            metavar="FILE",
+            help="With --finish: write the migration's records (quarantine, originals, proofs) to "
+            "FILE as JSON, and drop the schema transfer.",
+        )
         parser.add_argument(
             "--freeze-limit",
             type=float,
@@ -63,11 +109,22 @@ class Command(TransferCommand):
             backup=options["backup"],
             overrides={name: reason for name, reason in given.items() if reason},
         )
+        if options["finish"]:
+            return self._finish(options, progress)
         if options["dry_run"]:
             lines = check_cutover(wanted, progress.on_event)
             render_list(self.console, lines, options["format"])
             return 0 if is_go(lines) else 1
-        result = cut_over(wanted, TailJudge("default"), progress.on_event)
+        if sealed := finish_interrupted("default"):
+            if options["format"] == "json":
+                print_json(self.console, {"files": sealed.files, "not_sealed": sealed.unsealed})
+            else:
+                render_sealed(self.console, sealed)
+            return 0
+        if options["stopped"]:
+            result = self._switch_stopped(wanted, progress)
+        else:
+            result = cut_over(wanted, TailJudge("default"), progress.on_event)
         if options["format"] == "json":
             print_json(
                 self.console,
@@ -76,6 +133,7 @@ class Command(TransferCommand):
                     "steps": result.steps,
                     "files": result.files,
                     "not_switched": result.unswitched,
+                    "not_sealed": result.unsealed,
                     "drained": result.drained,
                     "verified": result.verified,
                     "risks": [
@@ -88,3 +146,69 @@ class Command(TransferCommand):
         else:
             render_cutover(self.console, result)
         return 0
+
+    def _switch_stopped(self, wanted: CutoverOptions, progress: SyncProgress) -> CutoverResult:
+        """Everything between an import and the switch, in one go, as nobody writes.
+
+        Capture, which the way back needs, is taken out again where the switch is not made.
+        """
+        if wanted.backup is not None and not wanted.backup.exists():
+            back_up(wanted.backup, on_event=progress.on_event)
+        before = capture_reports("default", Selection())
+        install_capture("default", Selection(), progress.on_event)
+        try:
+            follow(FollowOptions(once=True), progress.on_event)
+            with self.working("Verifying every row"):
+                proof = verify(VerifyOptions(), settle=settle_by_replay("default"))
+            if not self.quiet:
+                render_verify(self.console, proof, "text", 20)
+            return cut_over(wanted, TailJudge("default"), progress.on_event)
+        except BaseException:
+            if all(report.health == Health.ABSENT for report in before):
+                remove_capture("default", Selection(), progress.on_event)
+            raise
+
+    def _finish(self, options: dict[str, Any], progress: SyncProgress) -> int:
+        """0 finished, 1 where the last proof fails and nothing was changed."""
+        if options["archive"]:
+            check_writable(options["archive"])
+        files = [file.name for file in finishable("default")]
+        unproven = [n for n in files if file_state("default", n) == FileState.State.LIVE]
+        if unproven:
+            with self.working("Verifying every row that was not written since"):
+                proof = verify(VerifyOptions(selection=Selection(files=tuple(unproven))))
+            if not self.quiet:
+                render_verify(self.console, proof, "text", 20)
+            if proof.exit_status:
+                self.console.print("Nothing was finished: the files are the only witnesses.")
+                return proof.exit_status
+        if not options["yes"]:
+            self._confirm(files)
+        done = finish("default", progress.on_event)
+        if options["archive"]:
+            call_command("dumpdata", "transfer", output=str(options["archive"]), verbosity=0)
+            call_command("migrate", "transfer", "zero", verbosity=0, interactive=False)
+        if self.quiet:
+            print_json(self.console, {"finished": done, "archive": _text(options["archive"])})
+            return 0
+        told = f"Its records are in {options['archive']}. " if options["archive"] else ""
+        self.console.print(
+            f"Finished: {', '.join(done)}. {told}The old files are archives, and read-only. "
+            "Set STILLME_MIGRATION=off and restart: the engine is left out (docs/howto/finish.md).",
+            soft_wrap=True,
+        )
+        return 0
+
+    def _confirm(self, files: list[str]) -> None:
+        if self.quiet:
+            raise TransferError("Nothing was finished: --format json does not ask, give --yes.")
+        try:
+            given = input(f"There will be no way back for {', '.join(files)}. Type 'finish': ")
+        except EOFError:
+            given = ""
+        if given.strip() != "finish":
+            raise TransferError("Nothing was finished: the word was not typed (or give --yes).")
+
+
+def _text(path: Any) -> str | None:
+    return None if path is None else str(path)

@@ -28,6 +28,7 @@ class Command(TransferCommand):
 
     help = "List, show, edit, retry or accept the legacy rows that were set aside."
     examples = (
+        "manage.py quarantine              # what is open, and what to do about it",
         "manage.py quarantine list --reason nul_in_text",
         "manage.py quarantine show 17",
         "manage.py quarantine edit 17 --column title --value 'A title'",
@@ -38,7 +39,11 @@ class Command(TransferCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         """One verb, then which rows."""
         parser.add_argument(
-            "verb", choices=("list", "show", "edit", "retry", "accept"), help="What to do."
+            "verb",
+            nargs="?",
+            default="list",
+            choices=("list", "show", "edit", "retry", "accept"),
+            help="What to do (default: list).",
         )
         parser.add_argument("ids", nargs="*", type=_row_id, metavar="ID", help="Quarantined rows.")
         parser.add_argument("--reason", default="", help="All open rows of this reason.")
@@ -46,7 +51,7 @@ class Command(TransferCommand):
             "--table", default="", help="All open rows of this legacy table: NAME or FILE.NAME."
         )
         parser.add_argument("--status", default="open", help="list: open, repaired, accepted, all.")
-        parser.add_argument("--limit", type=int, default=50, help="list: at most so many rows.")
+        parser.add_argument("--limit", type=int, default=20, help="list: at most so many rows.")
         parser.add_argument("--column", default="", help="edit: the legacy column.")
         parser.add_argument("--value", help="edit: the new value; leave it out for NULL.")
         parser.add_argument(

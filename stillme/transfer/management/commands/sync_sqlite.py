@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import signal
-import threading
-from types import FrameType
 from typing import Any
 
 from django.core.management.base import CommandParser
 
 from stillme.transfer.inventory.selection import Selection, present_files
 from stillme.transfer.management.base import A_FILE, TransferCommand
-from stillme.transfer.plumbing.interrupts import ending_signals
+from stillme.transfer.plumbing.interrupts import StopSignal, ending_signals
 from stillme.transfer.reports.terminal.syncing import SyncProgress, render_capture, render_follow
 from stillme.transfer.steps.follow import FollowOptions, follow
 from stillme.transfer.steps.install_capture import (
@@ -82,9 +80,10 @@ class Command(TransferCommand):
         """0 fine, 1 where capture is not healthy, in another file, or was bypassed."""
         selection = Selection(files=tuple(options["file"] or ()))
         form = options["format"]
-        progress = SyncProgress(self.console, quiet=form == "json")
         if options["follow"] or options["once"] or options["sweep"]:
-            return self._follow(selection, options, progress)
+            live = SyncProgress(self.console, quiet=form == "json", live=options["follow"])
+            return self._follow(selection, options, live)
+        progress = SyncProgress(self.console, quiet=form == "json")
         if options["unfreeze"]:
             unfreeze_all("default", present_files(selection, []), progress.on_event)
             render_capture(self.console, capture_reports("default", selection), form)
@@ -102,12 +101,8 @@ class Command(TransferCommand):
         return 0 if healthy or options["remove"] else 1
 
     def _follow(self, selection: Selection, options: dict[str, Any], progress: SyncProgress) -> int:
-        stop = threading.Event()
-
-        def end(number: int, frame: FrameType | None) -> None:
-            stop.set()
-
-        before = {n: signal.signal(n, end) for n in ending_signals()}
+        stop = StopSignal()
+        before = {n: signal.signal(n, stop.on_signal) for n in ending_signals()}
         try:
             wanted = FollowOptions(
                 selection=selection,
@@ -116,9 +111,11 @@ class Command(TransferCommand):
                 sweep_every=options["sweep_every"] if options["follow"] else 0.0,
                 interval=max(0.001, options["interval"]),
             )
-            result = follow(wanted, progress.on_event, stop)
+            with progress:
+                result = follow(wanted, progress.on_event, stop)
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+            stop.close()
         render_follow(self.console, result, options["format"])
         return 1 if result.bypassed else 0

@@ -17,6 +17,13 @@ from stillme.transfer.reports.json_text import print_json
 from stillme.transfer.reports.terminal.tables import plain_table, print_table
 from stillme.visible import in_one_line
 
+_WHAT_TO_DO = """
+Decide about what is open, row by row (ID) or for all of a --reason or --table:
+  see every cell of it   manage.py quarantine show ID
+  put a value right      manage.py quarantine edit ID --column NAME --value TEXT
+  load it now            manage.py quarantine retry ID
+  leave it out           manage.py quarantine accept --reason NAME --note "why\""""
+
 
 def _label(file: str, table: str) -> str:
     return table_label(TableId(file, table))
@@ -74,6 +81,8 @@ def render_list(
         )
     if total > len(rows):
         console.print(f"... and {total - len(rows)} more: --limit shows them.")
+    if any(line["status"] == QuarantinedRow.Status.OPEN for line in summary):
+        console.print(_WHAT_TO_DO, markup=False)
 
 
 def render_rows(console: Console, rows: Sequence[QuarantinedRow], form: str) -> None:

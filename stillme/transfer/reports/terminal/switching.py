@@ -10,6 +10,8 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
+from stillme.postgresql.unowned import PAGE
+from stillme.transfer.project.models import built_file
 from stillme.transfer.reports.json_text import print_json
 from stillme.transfer.reports.terminal.tables import plain_table, print_table
 from stillme.transfer.steps.cutover import CutoverResult
@@ -59,16 +61,32 @@ def render_cutover(console: Console, result: CutoverResult) -> None:
         if line.override and line.colour == YELLOW:
             risk = escape(f"{line.subject}: {line.finding}")
             console.print(f"[yellow]risk taken[/] {risk}", soft_wrap=True)
-    console.print("Now, in the application's environment:")
-    console.print("  DATABASE_URL=postgresql://...   (the database of this project)")
-    console.print(
-        "  and the data classes of this project in place of the old ones "
-        f"({', '.join(result.files)}: services)",
-        soft_wrap=True,
-    )
+    if built_file() in result.files:
+        console.print("Now start the project with these settings, on PostgreSQL.")
+    else:
+        console.print("Now, in the application's environment:")
+        console.print("  DATABASE_URL=postgresql://...   (the database of this project)")
+        console.print(
+            "  and the data classes of this project in place of the old ones "
+            f"({', '.join(result.files)}: services)",
+            soft_wrap=True,
+        )
     console.print(
         "These legacy files stay as they are and refuse writes. "
         "The way back, without loss: manage.py rollback_migration",
+        soft_wrap=True,
+    )
+    render_sealed(console, result)
+
+
+def render_sealed(console: Console, result: CutoverResult) -> None:
+    """What is read-only now, and whom that does not stop."""
+    for sentence in result.unsealed:
+        console.print(f"[yellow]not read-only[/] {escape(sentence)}", soft_wrap=True)
+    console.print(
+        "The files have no write permission any more; a rollback gives it back. That does not stop "
+        "a process of root, nor one that deletes files. What still opens them: "
+        "docs/howto/moving-the-application.md",
         soft_wrap=True,
     )
 
@@ -216,3 +234,9 @@ def _print_problems(console: Console, found: Overview) -> None:
             console.print(f"[yellow]{store.store}[/] {escape(store.problem)}", soft_wrap=True)
     for sentence in found.inventory_open:
         console.print(f"[red]not carried[/] {escape(sentence)}", soft_wrap=True)
+    for sentence in found.broken_seals:
+        console.print(f"[red]seal[/] {escape(sentence)}", soft_wrap=True)
+    if found.unowned_tables:
+        console.print(
+            f"[yellow]tables[/] {escape(found.unowned_tables)}: see {PAGE}", soft_wrap=True
+        )

@@ -5,9 +5,11 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import datetime
 
 from rich.console import Console
 from rich.markup import escape
+from rich.status import Status
 
 from stillme.transfer.findings import Event
 from stillme.transfer.reports.json_text import print_json
@@ -19,12 +21,27 @@ _LAG_EVERY = 5.0
 
 
 class SyncProgress:
-    """One line per event; the lag of a file at most every few seconds while nothing changes."""
+    """One line per event; the lag of a file at most every few seconds while nothing changes.
 
-    def __init__(self, console: Console, *, quiet: bool) -> None:
+    With `live`, on a terminal, the lags of all files are one line with a clock that redraws itself:
+    ``13:45:02  files 4, replayed 1,204, waiting 0, behind 0.05 s``.
+    """
+
+    def __init__(self, console: Console, *, quiet: bool, live: bool = False) -> None:
         self._console = console
         self._quiet = quiet
         self._told: dict[str, tuple[float, int]] = {}
+        self._lags: dict[str, tuple[int, float, int]] = {}
+        self._status: Status | None = None
+        if live and console.is_terminal and not quiet:
+            self._status = Status("", console=console)
+
+    def __enter__(self) -> SyncProgress:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._status:
+            self._status.stop()
 
     def on_event(self, event: Event) -> None:
         """Show one event."""
@@ -36,6 +53,9 @@ class SyncProgress:
                 self._line(data["message"])
             case "probed":
                 self._line(f"{data['file']}: {data['probes']} probes passed on a copy")
+            case "lag" if self._status:
+                self._lags[data["file"]] = (data["changes"], data["seconds"], data["replayed"])
+                self._redraw(self._status)
             case "lag":
                 self._lag(data["file"], data["changes"], data["seconds"], data["replayed"])
             case "sweep":
@@ -49,6 +69,15 @@ class SyncProgress:
 
     def _line(self, text: str) -> None:
         self._console.print(text, soft_wrap=True)
+
+    def _redraw(self, status: Status) -> None:
+        waiting, behind, replayed = zip(*self._lags.values(), strict=True)
+        # The thread that draws starts with the first line: before it workers may be forked.
+        status.start()
+        status.update(
+            f"{datetime.now():%H:%M:%S}  files {len(self._lags)}, replayed {sum(replayed):,}, "
+            f"waiting {sum(waiting):,}, behind {max(behind):.2f} s"
+        )
 
     def _lag(self, file: str, changes: int, seconds: float, replayed: int) -> None:
         at, before = self._told.get(file, (0.0, -1))

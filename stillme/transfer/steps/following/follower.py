@@ -22,6 +22,7 @@ from django.db import transaction
 from stillme.transfer.errors import LegacyFileError
 from stillme.transfer.findings import OnEvent
 from stillme.transfer.models import Run
+from stillme.transfer.plumbing.interrupts import Stop
 from stillme.transfer.records.live_files import place
 from stillme.transfer.registry import LegacyFile
 from stillme.transfer.steps.following.followed_file import FileWatch
@@ -72,7 +73,7 @@ class Follower:
         self._sweeping = False
         # A cut-over tells by the log what was written since its sweep: no trim then.
         self.keeps_log = False
-        self.stop = threading.Event()
+        self.stop: Stop = threading.Event()
         self.on_round: Callable[[Round], None] = lambda found: None
         self.on_decision: Callable[[LiveFile], None] = lambda live: None
         self._watches: dict[str, DecisionWatch] = {}
@@ -133,7 +134,7 @@ class Follower:
         for live in self.live.values():
             live.close()
 
-    def run(self, stop: threading.Event) -> FollowResult:
+    def run(self, stop: Stop) -> FollowResult:
         """Rounds until told to stop, or drained."""
         self.stop = stop
         result = FollowResult(self.run_id, list(self.notes.done.values()))

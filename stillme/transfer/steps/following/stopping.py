@@ -17,13 +17,14 @@ from django.db import OperationalError, connections
 
 from stillme.transfer.errors import LegacyFileError
 from stillme.transfer.findings import Event, OnEvent
+from stillme.transfer.plumbing.interrupts import Stop
 from stillme.transfer.steps.following.follower import Follower, Stopped
 
 GRACE = 2.0
 _AGAIN = 0.5
 
 
-def until(stop: threading.Event, on_event: OnEvent) -> OnEvent:
+def until(stop: Stop, on_event: OnEvent) -> OnEvent:
     """`on_event`, but it raises Stopped once `stop` is set."""
 
     def watched(event: Event) -> None:
@@ -35,7 +36,7 @@ def until(stop: threading.Event, on_event: OnEvent) -> OnEvent:
 
 
 @contextmanager
-def cancelling(stop: threading.Event, alias: str, follower: Follower) -> Iterator[None]:
+def cancelling(stop: Stop, alias: str, follower: Follower) -> Iterator[None]:
     """Cancel what still runs some seconds after `stop` was set, and raise Stopped for its error."""
     ended = threading.Event()
     connection = connections[alias]

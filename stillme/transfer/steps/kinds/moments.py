@@ -14,7 +14,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from stillme.transfer import kinds
-from stillme.transfer.key_columns import MappedColumn
+from stillme.transfer.mapped_column import MappedColumn
 from stillme.transfer.plumbing.stored_cells import Raw
 from stillme.transfer.sqlite.clock.evidence_sql import FRACTION_GLOB, SQL_GLOB
 from stillme.transfer.sqlite.clock.file_clock import Clock, format_offset

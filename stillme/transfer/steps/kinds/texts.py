@@ -7,10 +7,9 @@ kept as ``number_in_text``. PostgreSQL's text holds no U+0000: such a row is qua
 from __future__ import annotations
 
 from stillme.transfer import kinds
-from stillme.transfer.key_columns import MappedColumn
+from stillme.transfer.mapped_column import MappedColumn
 from stillme.transfer.plumbing.stored_cells import Raw
 from stillme.transfer.sqlite.reading.connect import quoted
-from stillme.transfer.sqlite.reading.other_rows import no_earlier
 from stillme.transfer.steps.kinds.base import (
     Cell,
     K,
@@ -72,12 +71,11 @@ class TextLoader(_FreeTextLoader[kinds.Text]):
 
 
 class TextKeyLoader(_FreeTextLoader[kinds.TextKey]):
-    """A text key must also be the first of its text, and short enough for PostgreSQL's index."""
+    """A text key must be short enough for PostgreSQL's index."""
 
     def common_test(self, column: MappedColumn, table: Table) -> str:
-        """A text that no earlier row has as its key."""
-        unique = "" if table.mapping.key_is_unique else f" AND {no_earlier(table.mapping)}"
-        return f"typeof({quoted(column.legacy)}) = 'text'{unique}"
+        """A text. `common_rows` asks whether it is the first of its key."""
+        return f"typeof({quoted(column.legacy)}) = 'text'"
 
     def strict_test(self, name: str) -> str:
         """Fits an index entry."""

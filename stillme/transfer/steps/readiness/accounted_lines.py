@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from django.db import connections
+
+from stillme.postgresql.unowned import PAGE, unowned_sentence, unowned_tables
 from stillme.transfer.inventory.entries import open_lines
 from stillme.transfer.inventory.taking import readable_inventory
 from stillme.transfer.records.missing import ADVICE, missing_legacy
 
 GREEN, YELLOW, RED = "go", "look", "no-go"
+# The engine's own schema: tables of an older version may stand in it.
+ENGINE = "transfer"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,3 +51,14 @@ def inventory_lines(alias: str) -> list[Line]:
         Line(RED, f"{line.file}: inventory", f"{line.name}: {line.why}", "manage.py inventory")
         for line in found
     ]
+
+
+def others_tables(alias: str) -> str:
+    """A sentence about the tables in the target that no installed app has; "" for none."""
+    return unowned_sentence(unowned_tables(connections[alias], {ENGINE}))
+
+
+def unowned_lines(alias: str) -> list[Line]:
+    """One where another program keeps tables in the target. It may well: nobody is refused."""
+    sentence = others_tables(alias)
+    return [Line(YELLOW, "tables", sentence, f"see {PAGE}")] if sentence else []

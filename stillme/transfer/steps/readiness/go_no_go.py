@@ -32,10 +32,11 @@ from stillme.transfer.steps.readiness.accounted_lines import (
     Line,
     inventory_lines,
     missing_lines,
+    unowned_lines,
 )
 from stillme.transfer.steps.readiness.file_lines import file_lines
 from stillme.transfer.steps.syncing.file_condition import Condition, condition
-from stillme.transfer.steps.syncing.file_states import State
+from stillme.transfer.steps.syncing.file_states import TARGET_IN_CHARGE
 from stillme.transfer.steps.syncing.life_sign import moment
 from stillme.transfer.steps.syncing.target_tables import target_tables
 
@@ -56,12 +57,13 @@ def go_list(
     found = [condition(alias, file, at, with_clock=True) for file in files]
     lines = [*missing_lines(alias), *inventory_lines(alias), *_elsewhere(alias, files)]
     lines += [line for each in found for line in file_lines(each)]
-    if any(each.stand.state == State.LIVE for each in found):
+    if any(each.stand.state in TARGET_IN_CHARGE for each in found):
         # The switch was made. What the other lines advise is refused now.
         return lines
     lines += [*_quarantine(alias), *_guesses(alias), *_foreign(alias, found)]
     lines += _proof(alias, files)
     lines += [*_sequences(alias, files), *_server(alias), *_indexes(alias)]
+    lines += unowned_lines(alias)
     lines += _reverse_log(alias, files)
     lines += [*_disk(files), _backup(files, backup)]
     return [_overridden(line, overrides or {}) for line in lines]

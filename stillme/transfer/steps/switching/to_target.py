@@ -47,25 +47,25 @@ _LEFT_TO_THE_FREEZE = 1_000
 
 @dataclass(frozen=True, slots=True)
 class CutoverOptions:
-    """`freeze_limit` is the longest the writers may be locked out, in seconds, undoing included.
-
-    `overrides` maps the subject of a red line that may be overridden to the reason why it was.
-    """
+    """`freeze_limit`: seconds that writers may be locked out, with undoing. `overrides`: subject of
+    a red line -> why it was overridden. `seal` is off in a rehearsal: the vector store is real."""
 
     freeze_limit: float = 10.0
     backup: Path | None = None
     database: str = "default"
     overrides: Mapping[str, str] = field(default_factory=dict)
+    seal: bool = True
 
 
 @dataclass(slots=True)
 class CutoverResult:
-    """How it went. `unswitched` maps what the cut-over leaves as it is to the reason."""
+    """How it went. `unswitched`: left as it is, and why. `unsealed`: what stays writable."""
 
     run_id: int | None
     lines: list[Line] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
     unswitched: dict[str, str] = field(default_factory=dict)
+    unsealed: list[str] = field(default_factory=list)
     frozen_seconds: float = 0.0
     steps: dict[str, float] = field(default_factory=dict)
     drained: int = 0

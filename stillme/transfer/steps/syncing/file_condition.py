@@ -24,7 +24,7 @@ from stillme.transfer.sqlite.capture import CaptureStatus, Health, frozen_until
 from stillme.transfer.sqlite.capture.freeze import FOR_GOOD
 from stillme.transfer.steps.syncing import file_states
 from stillme.transfer.steps.syncing.file_clock import clock_problem, require_zone
-from stillme.transfer.steps.syncing.file_states import Standing, State
+from stillme.transfer.steps.syncing.file_states import TARGET_IN_CHARGE, Standing, State
 from stillme.transfer.steps.syncing.history import other_history, require_capture
 from stillme.transfer.steps.syncing.life_sign import START, LifeSign, Moment, life_sign
 from stillme.transfer.steps.syncing.live_file import LiveFile
@@ -71,12 +71,14 @@ class Condition:
     @property
     def was_left_frozen(self) -> bool:
         """Whether a killed cut-over or rollback keeps the writers out of a file in charge."""
-        in_charge = self.stand.state != State.LIVE and not self.misplaced
+        in_charge = self.stand.state not in TARGET_IN_CHARGE and not self.misplaced
         return in_charge and self.frozen == FOR_GOOD
 
     @property
     def problem(self) -> str:
         """What is wrong, the worst first; "" for nothing."""
+        if self.stand.state == State.FINISHED:
+            return ""
         if self.was_left_frozen:
             return "frozen by a cut-over or rollback that was broken off"
         found = (self.misplaced, self.absence, self.unreadable, *self.capture.problems)
@@ -85,6 +87,8 @@ class Condition:
     @property
     def next_step(self) -> str:
         """What to do, with the command: one that the state allows."""
+        if self.stand.state == State.FINISHED:
+            return self.stand.next_step
         if self.misplaced:
             return "read the problem: it names the file and the way"
         if self.absence:

@@ -2,8 +2,9 @@
 
 A file starts *absent*. `sync_sqlite --install` makes it *captured*, a complete import *loaded*, a
 follower *following*, the cut-over *live*; the way back makes it *rolled back*, and following starts
-again from there. `WAYS` is the whole machine: commands, dry runs, `migration_status`, the dashboard
-and the go/no-go list ask it, and no message advises what it does not allow.
+again from there. `cutover --finish` makes a live file *finished*, and nothing leads on. `WAYS` is
+the whole machine: commands, dry runs, `migration_status`, the dashboard and the go/no-go list ask
+it, and no message advises what it does not allow.
 """
 
 from __future__ import annotations
@@ -32,11 +33,12 @@ class Action(StrEnum):
     FOLLOW = "following"
     CUT_OVER = "the cut-over"
     ROLL_BACK = "the way back"
+    FINISH = "finishing"
 
 
 # State -> what can be done in it -> the state that this leads to. Capture that is installed again
 # and is still the same leaves the state as it is. `sync_sqlite --unfreeze` and
-# `rollback_migration --to-backup` are possible in every state.
+# `rollback_migration --to-backup` are possible in every state but finished.
 WAYS: dict[str, dict[Action, State]] = {
     State.ABSENT: {
         Action.INSTALL: State.CAPTURED,
@@ -63,7 +65,8 @@ WAYS: dict[str, dict[Action, State]] = {
         Action.FOLLOW: State.FOLLOWING,
         Action.CUT_OVER: State.LIVE,
     },
-    State.LIVE: {Action.ROLL_BACK: State.ROLLED_BACK},
+    State.LIVE: {Action.ROLL_BACK: State.ROLLED_BACK, Action.FINISH: State.FINISHED},
+    State.FINISHED: {},
     State.ROLLED_BACK: {
         Action.INSTALL: State.CAPTURED,
         Action.REMOVE: State.ABSENT,
@@ -72,6 +75,12 @@ WAYS: dict[str, dict[Action, State]] = {
     },
 }
 
+# PostgreSQL holds the only copy of what was written since.
+TARGET_IN_CHARGE = (State.LIVE, State.FINISHED)
+FINISHED = (
+    "{} is finished: PostgreSQL is in charge, and cutover --finish closed the way back. "
+    "The old file is an archive."
+)
 MEANING = {
     State.ABSENT: "no capture installed; a file that is still written needs it to be followed",
     State.CAPTURED: "writes are captured",
@@ -79,6 +88,7 @@ MEANING = {
     State.FOLLOWING: "writes are replayed",
     State.LIVE: "PostgreSQL is in charge",
     State.ROLLED_BACK: "the file is in charge again",
+    State.FINISHED: "PostgreSQL is in charge, and the way back is closed",
 }
 
 NEXT_STEP = {
@@ -88,6 +98,7 @@ NEXT_STEP = {
     State.FOLLOWING: "check the list: manage.py cutover --dry-run",
     State.LIVE: "nothing to do; the way back is manage.py rollback_migration",
     State.ROLLED_BACK: "follow the files again: manage.py sync_sqlite --follow",
+    State.FINISHED: "nothing to do; STILLME_MIGRATION=off leaves the engine out",
 }
 
 
@@ -103,7 +114,7 @@ class Standing:
     @property
     def is_captured(self) -> bool:
         """Whether the file is in charge and its writes are captured for this target."""
-        return self.state not in (State.ABSENT, State.LIVE)
+        return self.state != State.ABSENT and self.state not in TARGET_IN_CHARGE
 
     @property
     def capture_id(self) -> str:
@@ -123,6 +134,8 @@ class Standing:
         """Why it cannot be done now, with the next step; "" where it can."""
         if self.allows(action):
             return ""
+        if self.state == State.FINISHED:
+            return FINISHED.format(self.file)
         if action is Action.IMPORT:
             return (
                 f"{self.file} is live on PostgreSQL since the cut-over: an import would bring back "

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from stillme.transfer.key_columns import MappedColumn
+from stillme.transfer.mapped_column import MappedColumn
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.plumbing.stored_cells import Raw
 from stillme.transfer.verify.kinds import expect, json_documents
@@ -37,6 +37,9 @@ class Oracle:
 
     def __init__(self, mapping: TableMapping, clock: LocalClock, units: dict[str, str]) -> None:
         self._mapping, self._clock, self._units = mapping, clock, units
+        found = {c: mapping.column(getattr(c.kind, "after", None) or "") for c in mapping.columns}
+        # The column whose moment was never later, by the name of the one it belongs to.
+        self._earlier = {c.legacy: other.legacy for c, other in found.items() if other}
 
     def fate(self, row: StoredRow) -> Fate:
         """What docs/reference/values.md says must become of the row."""
@@ -67,8 +70,8 @@ class Oracle:
         return Fate(values, kept, repaired)
 
     def _around(self, column: MappedColumn, row: StoredRow) -> Surroundings:
-        earlier = self._mapping.column(getattr(column.kind, "after", None) or "")
-        start: Any = None if earlier is None else row.cells[earlier.legacy]
+        earlier = self._earlier.get(column.legacy)
+        start: Any = None if earlier is None else row.cells[earlier]
         return Surroundings(self._clock, row.minutes, self._units.get(column.legacy), start)
 
     def _cell(
@@ -84,7 +87,10 @@ class Oracle:
                 raise MustBeSetAside(raw.fault)
             return Expected(raw)
         cell = expect(column.kind, column.required, storage, raw, around)
-        if row.is_repeat and column.kind.is_key:
+        is_key = column in self._mapping.key_columns.columns
+        if is_key and cell.kept and not column.kind.is_free_text:
+            raise MustBeSetAside("bad_key")
+        if row.is_repeat and is_key:
             raise MustBeSetAside("duplicate_key")
         if column.legacy in row.lost_parents and storage != "null":
             raise MustBeSetAside("missing_parent")

@@ -35,6 +35,17 @@ def select(alias: str, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, 
         return list(cursor.fetchall())
 
 
+def select_all(alias: str, queries: Sequence[str]) -> list[list[tuple[Any, ...]]]:
+    """Rows of each of several statements without parameters, asked for in one round trip."""
+    found = []
+    with connections[alias].cursor() as cursor:
+        cursor.execute(";\n".join(queries))
+        while True:
+            found.append(list(cursor.fetchall()) if cursor.description else [])
+            if not cursor.nextset():
+                return found
+
+
 class TargetSide:
     """Reads one target table; its blocks by `lines`, and then huge texts by their digests."""
 

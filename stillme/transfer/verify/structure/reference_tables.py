@@ -16,13 +16,17 @@ from django.db.models import Model
 from stillme.postgresql.connecting.session import spell_plainly
 from stillme.transfer.findings import Finding, FindingKind
 from stillme.transfer.mapping import split_table
-from stillme.transfer.verify.sides.target_table import select
+from stillme.transfer.verify.sides.target_table import select, select_all
 from stillme.transfer.verify.structure.definition_names import check_names
-from stillme.transfer.verify.structure.table_definition import Described, describe
+from stillme.transfer.verify.structure.table_definition import Described, Named, describe
+from stillme.transfer.verify.structure.table_structure import has_wide_key
 
 # Any user may make a temporary table unless somebody took that right away.
 _SCRATCH = "pg_temp"
-_OID = "SELECT to_regclass(%s)::oid"
+_OIDS = """
+SELECT to_regclass(name)::int8 FROM unnest(%s::text[]) WITH ORDINALITY AS n(name, place)
+ORDER BY place
+"""
 
 
 def check_definitions(
@@ -80,33 +84,43 @@ def _described(
             "SELECT set_config('search_path', concat_ws(', ', 'pg_temp', "
             "nullif(current_setting('search_path'), '')), true)"
         )
-        for statement in statements:
-            cursor.execute(statement)
+        for model in (m for m in checked if has_wide_key(alias, m)):
+            name = split_table(model._meta.db_table)[1]
+            statements.append(f'ALTER TABLE {_SCRATCH}."{name}" ALTER id TYPE bigint')
         # One path for both, and every name that is not PostgreSQL's own told with its schema.
-        cursor.execute("SET LOCAL search_path = pg_catalog")
-        for model in checked:
-            schema, table = split_table(model._meta.db_table)
-            oid = _oid(alias, schema, table)
-            if oid is None:
-                continue
-            scratch = _oid(alias, _SCRATCH, table)
-            assert scratch is not None
-            declared = describe(alias, scratch, lambda _, name: f"{schemas[name]}.{name}")
-            found = describe(alias, oid, "{}.{}".format)
-            pairs.append((f"{schema}.{table}", declared, found))
+        select_all(alias, [*statements, "SET LOCAL search_path = pg_catalog"])
+        names = [split_table(model._meta.db_table) for model in checked]
+        there = _oids(alias, names)
+        scratch = _oids(alias, [(_SCRATCH, table) for _, table in names])
+        tables: dict[int, Named] = {oid: "{}.{}".format for oid in there if oid}
+        tables |= {oid: lambda _, name: f"{schemas[name]}.{name}" for oid in scratch if oid}
+        described = describe(alias, tables)
+        for (schema, table), found, declared in zip(names, there, scratch, strict=True):
+            if found is not None:
+                assert declared is not None
+                pairs.append((f"{schema}.{table}", described[declared], described[found]))
         transaction.set_rollback(True, using=alias)
     return pairs
 
 
-def _oid(alias: str, schema: str, table: str) -> int | None:
-    found = select(alias, _OID, [f'"{schema}"."{table}"'])[0][0]
-    return None if found is None else int(found)
+def _oids(alias: str, tables: list[tuple[str, str]]) -> list[int | None]:
+    """The oid of each table, None where there is none of that name."""
+    names = [f'"{schema}"."{table}"' for schema, table in tables]
+    return [oid for (oid,) in select(alias, _OIDS, [names])]
 
 
 def _with_parents(targets: Sequence[type[Model]]) -> list[type[Model]]:
-    """The models and all that they refer to: a temporary table refers to temporary ones only."""
+    """The models and all that they refer to: a temporary table refers to temporary ones only.
+
+    The tables that Django makes for many-to-many fields are among them: it makes them with the
+    table of the model that has the field.
+    """
     needed = list(targets)
     for model in needed:
+        for relation in model._meta.local_many_to_many:
+            through = relation.remote_field.through
+            if through is not None and through._meta.auto_created and through not in needed:
+                needed.append(through)
         for field in model._meta.local_fields:
             if isinstance(field, django_models.ForeignKey):
                 parent = field.remote_field.model
@@ -118,7 +132,8 @@ def _with_parents(targets: Sequence[type[Model]]) -> list[type[Model]]:
 def _statements(alias: str, needed: list[type[Model]], schemas: set[str]) -> list[str]:
     with connections[alias].schema_editor(collect_sql=True, atomic=False) as editor:
         for model in needed:
-            editor.create_model(model)
+            if not model._meta.auto_created:
+                editor.create_model(model)
     found = []
     for statement in map(str, editor.collected_sql or []):
         if statement.startswith(("CREATE SCHEMA", "--")):

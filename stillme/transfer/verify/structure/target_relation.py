@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from stillme.transfer.conf import conf
 from stillme.transfer.findings import Finding, FindingKind
-from stillme.transfer.verify.sides.target_table import select
+from stillme.transfer.verify.sides.target_table import select, select_all
 
 _KINDS = {
     "v": "a view",
@@ -31,16 +32,18 @@ FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = relnamespace
 WHERE nspname = %s AND relname = %s
 """
 _FAMILY = """
-SELECT inhrelid = %s, nspname || '.' || relname FROM pg_inherits
-JOIN pg_class AS c ON c.oid = CASE WHEN inhrelid = %s THEN inhparent ELSE inhrelid END
+SELECT inhrelid = {oid}, nspname || '.' || relname FROM pg_inherits
+JOIN pg_class AS c ON c.oid = CASE WHEN inhrelid = {oid} THEN inhparent ELSE inhrelid END
 JOIN pg_namespace AS n ON n.oid = relnamespace
-WHERE inhrelid = %s OR inhparent = %s ORDER BY 2
+WHERE inhrelid = {oid} OR inhparent = {oid} ORDER BY 2
 """
-_RULES = "SELECT rulename FROM pg_rewrite WHERE ev_class = %s AND rulename <> '_RETURN' ORDER BY 1"
+_RULES = """
+SELECT rulename FROM pg_rewrite WHERE ev_class = {oid} AND rulename <> '_RETURN' ORDER BY 1
+"""
 _TRIGGERS = """
 SELECT tgname, nspname, proname FROM pg_trigger JOIN pg_proc AS f ON f.oid = tgfoid
 JOIN pg_namespace AS n ON n.oid = pronamespace
-WHERE tgrelid = %s AND NOT tgisinternal ORDER BY 1
+WHERE tgrelid = {oid} AND NOT tgisinternal ORDER BY 1
 """
 # By constraint: those of a foreign key are on both of its tables.
 _DISABLED = """
@@ -48,8 +51,9 @@ SELECT DISTINCT coalesce(conname, tgname), coalesce(contype::text, ''), conrelid
     (SELECT coalesce(string_agg(attname, ',' ORDER BY attname), '')
      FROM pg_attribute WHERE attrelid = conrelid AND attnum = ANY(conkey))
 FROM pg_trigger LEFT JOIN pg_constraint AS k ON k.oid = tgconstraint
-WHERE tgrelid = %s AND tgisinternal AND tgenabled NOT IN ('O', 'A') ORDER BY 1
+WHERE tgrelid = {oid} AND tgisinternal AND tgenabled NOT IN ('O', 'A') ORDER BY 1
 """
+_ROLE = "SELECT current_setting('session_replication_role')"
 # The engine's own, each with the function that it calls (capture-and-cut-over.md).
 _OWN_TRIGGERS = {
     **{
@@ -58,6 +62,7 @@ _OWN_TRIGGERS = {
     },
     f"{conf().prefix}_freeze": "refuse_write",
 }
+Rows = list[tuple[Any, ...]]
 # The note of a finding about a table of which no row may be read.
 UNREADABLE = "no row of it is read"
 
@@ -97,15 +102,21 @@ class Relation:
             )
             note = "it may hide rows and refuse writes"
             yield self._about("no row-level security", f"row-level security {words}", note)
-        yield from self._family(oid)
-        yield from self._acting(oid)
-        yield from self._disabled(oid)
+        asked = (_FAMILY, _RULES, _TRIGGERS, _DISABLED, _ROLE)
+        answers = select_all(self.alias, [query.format(oid=oid) for query in asked])
+        family, rules, triggers, disabled, [(role,)] = answers
+        yield from self._family(family)
+        yield from self._acting(rules, triggers)
+        yield from self._disabled(disabled)
+        if role != "origin":
+            note = "a setting of the role or the database: foreign keys are not checked"
+            yield self._about("session_replication_role origin", str(role), note)
 
     def _about(self, expected: str, found: str, note: str = "") -> Finding:
         return Finding(FindingKind.TABLE, self.where, None, expected, found, note)
 
-    def _family(self, oid: int) -> Iterator[Finding]:
-        for is_child, name in select(self.alias, _FAMILY, [oid] * 4):
+    def _family(self, rows: Rows) -> Iterator[Finding]:
+        for is_child, name in rows:
             if is_child:
                 words = f"a child or partition of {name}"
                 yield self._about("a table that inherits nothing", words)
@@ -113,17 +124,17 @@ class Relation:
                 note = "a query of the table reads the rows of both"
                 yield self._about("a table without children", f"the child {name}", note)
 
-    def _acting(self, oid: int) -> Iterator[Finding]:
-        for (name,) in select(self.alias, _RULES, [oid]):
+    def _acting(self, rules: Rows, triggers: Rows) -> Iterator[Finding]:
+        for (name,) in rules:
             yield self._about("no rule", f"the rule {name}", "it changes what is written")
-        for name, schema, function in select(self.alias, _TRIGGERS, [oid]):
+        for name, schema, function in triggers:
             own = _OWN_TRIGGERS.get(name, "").format(schema=self.schema, table=self.table)
             if schema != "transfer" or function != own:
                 words = f"the trigger {name}, which calls {schema}.{function}"
                 yield self._about("no trigger", words, "it may change what is written")
 
-    def _disabled(self, oid: int) -> Iterator[Finding]:
-        for name, kind, is_child, columns in select(self.alias, _DISABLED, [oid]):
+    def _disabled(self, rows: Rows) -> Iterator[Finding]:
+        for name, kind, is_child, columns in rows:
             told = FindingKind.FOREIGN_KEY if kind == "f" else FindingKind.CONSTRAINT
             at = f"{self.where}:{columns}" if kind == "f" and is_child else self.where
             yield Finding(
@@ -134,7 +145,3 @@ class Relation:
                 "its triggers are disabled",
                 "ALTER TABLE ... ENABLE TRIGGER ALL; what was written meanwhile was not checked",
             )
-        role = select(self.alias, "SELECT current_setting('session_replication_role')")[0][0]
-        if role != "origin":
-            note = "a setting of the role or the database: foreign keys are not checked"
-            yield self._about("session_replication_role origin", str(role), note)

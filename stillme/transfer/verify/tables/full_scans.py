@@ -21,12 +21,17 @@ from stillme.transfer.findings import Finding, FindingKind
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.reading.connect import quoted
 from stillme.transfer.verify.result import TableProof
-from stillme.transfer.verify.sides.target_table import select
+from stillme.transfer.verify.sides.target_table import select_all
 from stillme.transfer.verify.tables.table_judge import TableCase
 
 _MOST_NAMED = 20
 _MOST_LISTED = 1_000_000
 # Without these a table is scanned, and without those it is read in the order of its index.
+_DIGESTS = {
+    "bigint": "hashint8extended",
+    "text": "hashtextextended",
+    "uuid": "uuid_hash_extended",
+}
 _BY_INDEX = ("enable_indexscan", "enable_indexonlyscan", "enable_bitmapscan")
 _BY_SCAN = ("enable_seqscan", "enable_bitmapscan", "enable_sort", "enable_incremental_sort")
 
@@ -67,8 +72,8 @@ def _target(alias: str, mapping: TableMapping) -> Iterator[Finding]:
         # On a cluster each node plans by its own settings.
         return
     keys = mapping.key_columns
-    key = keys.target()
-    digest = "hashtextextended" if keys.holds_text else "hashint8extended"
+    key = keys.target_names()
+    digest = _DIGESTS[keys.columns[0].kind.key_type if keys.is_single else "text"]
     text = key if len(keys.columns) == 1 else keys.target_text()
     sums = f"SELECT count(*), sum({digest}({text}, 0)), count(*) - count({text}) FROM"
     ordered = f"(SELECT {key} FROM {mapping.relation} ORDER BY {key} OFFSET 0) AS ordered"
@@ -76,7 +81,7 @@ def _target(alias: str, mapping: TableMapping) -> Iterator[Finding]:
     with transaction.atomic(using=alias):
         if is_alone:
             # Writers may be at work: both scans see one moment.
-            _run(alias, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            select_all(alias, ["SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"])
         scanned = _planned(alias, _BY_INDEX, f"{sums} {mapping.relation}")[0]
         by_index = _planned(alias, _BY_SCAN, f"{sums} {ordered}")[0]
         if scanned != by_index:
@@ -100,7 +105,7 @@ def _different(alias: str, mapping: TableMapping, scanned: int, by_index: int) -
     )
     if scanned > _MOST_LISTED:
         return
-    key = keys.target()
+    key = keys.target_names()
     ordered = f"(SELECT {key} FROM {mapping.relation} ORDER BY {key} OFFSET 0) AS ordered"
     names = f"SELECT {keys.target_text()} FROM {ordered}"
     there = Counter(row[0] for row in _planned(alias, _BY_INDEX, names))
@@ -121,15 +126,7 @@ def _different(alias: str, mapping: TableMapping, scanned: int, by_index: int) -
 
 def _planned(alias: str, off: tuple[str, ...], sql: str) -> list[tuple[Any, ...]]:
     """The rows of a query, some ways of the planner switched off for it."""
-    for name in off:
-        _run(alias, f"SET LOCAL {name} = off")
-    rows = select(alias, sql)
-    for name in off:
-        # Inside a caller's transaction they would stay.
-        _run(alias, f"SET LOCAL {name} TO DEFAULT")
-    return rows
-
-
-def _run(alias: str, sql: str) -> None:
-    with connections[alias].cursor() as cursor:
-        cursor.execute(sql)
+    switched_off = [f"SET LOCAL {name} = off" for name in off]
+    # Inside a caller's transaction they would stay.
+    back = [f"SET LOCAL {name} TO DEFAULT" for name in off]
+    return select_all(alias, [*switched_off, sql, *back])[len(off)]

@@ -1,0 +1,51 @@
+"""manage.py empty_target: take out everything that a migration loaded, to begin again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import CommandParser
+
+from stillme.transfer.errors import TransferError
+from stillme.transfer.management.base import TransferCommand
+from stillme.transfer.steps.syncing.empty_target import Emptying, empty_target, plan_emptying
+
+
+class Command(TransferCommand):
+    """Say what goes, ask, delete."""
+
+    help = (
+        "Delete every row that was loaded into PostgreSQL, and the quarantine, decisions and "
+        "history of the migration. Staff accounts stay, the legacy files are not touched. Refused "
+        "while a file is captured and after the cut-over. Asks first."
+    )
+    examples = ("manage.py empty_target", "manage.py empty_target --yes")
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Options."""
+        parser.add_argument("--yes", action="store_true", help="Do not ask.")
+
+    def run(self, options: dict[str, Any]) -> int:
+        """0 when the target is empty."""
+        plan = plan_emptying("default")
+        for table, rows in plan.rows.items():
+            self.console.print(f"{table}: {rows:,} rows", markup=False)
+        if not options["yes"]:
+            self._confirm(plan)
+        empty_target("default")
+        self.console.print(
+            f"{plan.database} is empty: {plan.total:,} rows deleted. Next: "
+            "`manage.py import_sqlite`.",
+            soft_wrap=True,
+        )
+        return 0
+
+    def _confirm(self, plan: Emptying) -> None:
+        try:
+            given = input(f"Type {plan.database} to delete these {plan.total:,} rows: ")
+        except EOFError:
+            given = ""
+        if given.strip() != plan.database:
+            raise TransferError(
+                "Nothing was deleted: the database's name was not typed (or give --yes)."
+            )

@@ -1,0 +1,80 @@
+"""`empty_target`: every row that a migration loaded goes, and everything the engine knows of it.
+
+For whoever tried on samples, or wants to begin again, and may not make a database. The legacy files
+are not touched.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.apps import apps
+from django.db import connections, transaction
+from django.db.models import Model
+
+from stillme.transfer.errors import StateError
+from stillme.transfer.inventory.stores import stores
+from stillme.transfer.mapping import split_table
+from stillme.transfer.postgresql import capture as reverse
+from stillme.transfer.postgresql.copy import execute, fetch_all
+from stillme.transfer.postgresql.locks import exclusive
+from stillme.transfer.registry import legacy_files, legacy_models
+from stillme.transfer.steps.syncing import file_states
+from stillme.transfer.steps.syncing.file_states import State
+from stillme.transfer.steps.syncing.target_tables import every_target_table
+
+
+@dataclass(frozen=True, slots=True)
+class Emptying:
+    """What goes: the database's name, and the rows of each target table that has some."""
+
+    database: str
+    rows: dict[str, int]
+
+    @property
+    def total(self) -> int:
+        """All rows."""
+        return sum(self.rows.values())
+
+
+def plan_emptying(alias: str) -> Emptying:
+    """What would go. Raises StateError while a file is captured or PostgreSQL is in charge."""
+    for file in legacy_files():
+        stand = file_states.standing(alias, file.name)
+        if stand.state in file_states.TARGET_IN_CHARGE:
+            raise StateError(
+                f"{file.name} is {stand.state}: PostgreSQL holds the only copy of what was written "
+                f"since the cut-over. Next: {stand.next_step}."
+            )
+        if stand.state != State.ABSENT:
+            raise StateError(
+                f"{file.name} is {stand.state}: take its triggers out first, with "
+                "manage.py sync_sqlite --remove."
+            )
+    connection = connections[alias]
+    counts = {}
+    for model in legacy_models():
+        relation = _relation(model.target_model())
+        name = relation.replace('"', "")
+        counts[name] = int(fetch_all(connection, f"SELECT count(*) FROM {relation}")[0][0])
+    for store in stores():
+        counts |= store.target_rows(alias)
+    database = str(fetch_all(connection, "SELECT current_database()")[0][0])
+    return Emptying(database, {table: rows for table, rows in counts.items() if rows})
+
+
+def empty_target(alias: str) -> None:
+    """Delete all of it in one transaction; ids begin at 1 again. Raises as `plan_emptying`."""
+    with exclusive(alias), transaction.atomic(using=alias):
+        plan_emptying(alias)
+        reverse.unfreeze_target(alias, every_target_table())
+        for store in stores():
+            store.empty(alias)
+        loaded = [model.target_model() for model in legacy_models()]
+        own = apps.get_app_config("transfer").get_models()
+        names = ", ".join(map(_relation, [*loaded, *own]))
+        execute(connections[alias], f"TRUNCATE {names} RESTART IDENTITY")
+
+
+def _relation(model: type[Model]) -> str:
+    return '"{}"."{}"'.format(*split_table(model._meta.db_table))

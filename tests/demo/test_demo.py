@@ -1,0 +1,36 @@
+"""`manage.py demo`, and then what its last screen says, to the letter, with files of one's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from stillme.demo.samples import make_samples
+from tests.terminal.screen import on_pipe
+
+
+def test_the_story_and_then_files_of_ones_own(
+    tmp_path: Path, target_environment: dict[str, str], transactional_db: None
+) -> None:
+    plain = {k: v for k, v in target_environment.items() if not k.startswith("LEGACY_")}
+    samples = {**plain, "LEGACY_DATA_DIR": str(tmp_path / "demo")}
+    told = on_pipe(samples, "demo", "--rows", "40")
+    assert told.returncode == 0, told.stdout + told.stderr
+    lines = told.stdout.splitlines()
+    assert lines[-1].startswith("PROVEN: ")
+    assert "could not be loaded and are kept, each with its reason." in lines[-1]
+    verdicts = [line.split(":")[0] for line in lines if line.startswith(("PROVEN", "NOT PROVEN"))]
+    assert verdicts == ["PROVEN", "NOT PROVEN", "PROVEN", "PROVEN"]
+    again = on_pipe(samples, "demo", "--rows", "30")
+    assert again.returncode == 0, again.stdout + again.stderr
+    make_samples(tmp_path / "own", rows=20, variant="clean")
+    own = {**plain, "LEGACY_DATA_DIR": str(tmp_path / "own")}
+    advised = [line.split("manage.py ")[1] for line in lines if line.startswith("  .venv")]
+    assert [line.split()[0] for line in advised] == [
+        "createsuperuser", "runserver", "empty_target", "import_sqlite",
+    ]  # fmt: skip
+    refused = on_pipe(own, "import_sqlite")
+    assert (refused.returncode, "empty_target" in refused.stderr) == (2, True)
+    assert on_pipe(own, "empty_target", "--yes").returncode == 0
+    assert on_pipe(own, "import_sqlite").returncode == 0
+    assert on_pipe(own, "quarantine", "accept", "--reason", "missing_parent", "--note", "x")
+    assert "PROVEN" in on_pipe(own, "verify_migration").stdout
