@@ -338,6 +338,23 @@ def test_the_way_back(kind: kinds.Kind, written: str, spelled: Any, lost: str) -
         assert not judge.is_same(judge.read(found), judged(kind, back.value)[1])
 
 
+@pytest.mark.django_db
+@pytest.mark.parametrize("kind", [DAY, TIME, UTC, SPAN, BYTES, HOST, MONEY])
+def test_the_session_prints_otherwise(kind: kinds.Kind) -> None:
+    """Neither what is loaded nor what goes back depends on how the server prints values."""
+    loader, judge = loader_of(kind), judge_of(kind)
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL DateStyle = 'German'")
+        cursor.execute("SET LOCAL IntervalStyle = 'sql_standard'")
+        cursor.execute("SET LOCAL bytea_output = 'escape'")
+    for _, value, _, _ in (case for case in ACCEPTED if case[0] is kind and not case[3]):
+        forms = (judge.compared("v"), loader.read_target("v"))
+        found, read = in_target(kind, loaded(kind, value)[1], *forms)
+        assert judge.is_same(judge.read(found), judged(kind, value)[1]), value
+        back = loader.spell_back(read, RowContext().clock, required=False, explicit=False)
+        assert (stored(back.value), back.lost) == (stored(value), "")
+
+
 def test_a_second_hour_is_written_with_its_offset() -> None:
     """In the hour that comes twice the wall time alone means the other one."""
     for kind, instant, spelled in (

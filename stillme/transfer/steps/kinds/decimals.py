@@ -72,7 +72,8 @@ class DecimalLoader(KindLoader[kinds.Decimal]):
     def common_test(self, column: MappedColumn, table: Table) -> str:
         """An integer in range, or the double of a number with 15 digits and with these places.
 
-        Rounded to the places such a double stays what it is.
+        That is one which n / 100 gives for a whole n: SQLite divides as IEEE 754 says, to the
+        nearest double. (Half the time of `round(x, 2)`, which prints and reads the number.)
         """
         name, places = quoted(column.legacy), self.kind.places
         most = min(10 ** (self.kind.digits - places) - 1, 2**63 - 1)
@@ -80,7 +81,7 @@ class DecimalLoader(KindLoader[kinds.Decimal]):
         real = "0"
         if 0 < places <= _EXACT_DIGITS:
             limit = f"1e{min(self.kind.digits, _EXACT_DIGITS) - places}"
-            real = f"abs({name}) < {limit} AND round({name}, {places}) = {name}"
+            real = f"abs({name}) < {limit} AND round({name} * 1e{places}) / 1e{places} = {name}"
             real += f" AND {name} <> CAST({name} AS INTEGER)"
         null = "" if column.required else " WHEN 'null' THEN 1"
         either = f"WHEN 'integer' THEN {whole} WHEN 'real' THEN {real}"

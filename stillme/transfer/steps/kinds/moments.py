@@ -149,8 +149,9 @@ class DayLoader(KindLoader[kinds.Day]):
         return Cell(day) if match[4] is None else repaired(day, "time_shape")
 
     def read_target(self, name: str) -> str:
-        """Python knows the years 1 to 9999 only; what is beyond comes as PostgreSQL's text."""
-        return f"{name}::text"
+        """What is beyond Python's calendar comes as PostgreSQL's text, in the session's style."""
+        within = f"{name} BETWEEN '0001-01-01' AND '9999-12-31'"
+        return f"CASE WHEN {within} THEN to_char({name}, 'YYYY-MM-DD') ELSE {name}::text END"
 
     def spell_back(self, value: Any, clock: Clock, *, required: bool, explicit: bool) -> Rendered:
         """PostgreSQL's own spelling, which is Django's."""
