@@ -74,6 +74,7 @@ class FileWork:
         check_converted(snapshot)
         self.result.account_for(inventory_of(snapshot, self.options.database))
         self.result.notices += [f"{file.name}: {sentence}." for sentence in snapshot.notices]
+        self.result.notices += _computed(file.name)
         is_live = state == FileState.State.LIVE
         cases = {
             name: replace(case, is_live=is_live)
@@ -175,3 +176,13 @@ class FileWork:
                 f"{file} is followed: its next ids are not looked at, the cut-over sets them."
             )
         return followed
+
+
+def _computed(file: str) -> list[str]:
+    """A notice for each target column that PostgreSQL computes by itself."""
+    return [
+        f"{model._meta.db_table}.{field.column}: PostgreSQL computes it, it was not compared."
+        for model in legacy_models(file)
+        for field in model.target_model()._meta.local_concrete_fields
+        if field.generated
+    ]

@@ -133,10 +133,13 @@ def _taken_down(alias: str, schema: str, table: str) -> Iterator[Finding]:
 
 
 def check_foreign_keys(alias: str, model: type[models.Model]) -> Iterator[Finding]:
-    """Yield each reference to a row that does not exist, whether or not a constraint forbids it."""
+    """Yield each reference to a row that does not exist, whether or not its constraint is there.
+
+    A field that is declared without one (`db_constraint=False`) may name a row that is gone.
+    """
     schema, table = split_table(model._meta.db_table)
     for field in model._meta.local_concrete_fields:
-        if not isinstance(field, models.ForeignKey):
+        if not isinstance(field, models.ForeignKey) or not vars(field)["db_constraint"]:
             continue
         parent = field.remote_field.model._meta
         # What is wrong with the parent table is said of it.
