@@ -11,6 +11,7 @@ from pathlib import Path
 
 from stillme.transfer.errors import StateError
 from stillme.transfer.findings import Event, OnEvent
+from stillme.transfer.inventory.applied_migrations import refuse_other_migrations
 from stillme.transfer.inventory.taking import inventory_of
 from stillme.transfer.models import FileState
 from stillme.transfer.records.guessed_times import ADVICE, sentence
@@ -24,6 +25,7 @@ from stillme.transfer.verify.round_trip import round_trip
 from stillme.transfer.verify.sides.utf16_copy import check_converted
 from stillme.transfer.verify.structure.reference_tables import check_definitions
 from stillme.transfer.verify.structure.table_structure import check_structure, forbids_reading
+from stillme.transfer.verify.tables.circle_records import groundless_records
 from stillme.transfer.verify.tables.judge_processes import Judges
 from stillme.transfer.verify.tables.table_cases import make_cases
 from stillme.transfer.verify.tables.table_judge import TableCase
@@ -68,6 +70,7 @@ class FileWork:
         require_place(self.options.database, [file])
         which = identity(file.path)
         snapshot = take_snapshot(file.name, file.path, self.directory)
+        refuse_other_migrations(snapshot)
         check_converted(snapshot)
         self.result.account_for(inventory_of(snapshot, self.options.database))
         self.result.notices += [f"{file.name}: {sentence}." for sentence in snapshot.notices]
@@ -150,6 +153,10 @@ class FileWork:
                     "done", {"table": table_label(case.mapping.identity), "rows": proof.legacy_rows}
                 )
             )
+
+        proofs = {(proof.file, proof.table): proof for proof in self.result.tables}
+        for name, finding in groundless_records(self.options.database, file.cases):
+            proofs[file.snapshot.file, name].findings.add(finding)
 
     def _proof(self, name: str, case: TableCase, begun: Begun | None, judges: Judges) -> TableProof:
         if begun is None:

@@ -5,12 +5,16 @@ from __future__ import annotations
 from django.db import connections, transaction
 
 from stillme.transfer.identity import OF_TABLE
+from stillme.transfer.keys import Key
+from stillme.transfer.mapped_column import referred_key
 from stillme.transfer.models import QuarantinedRow
+from stillme.transfer.plumbing.stored_cells import unpack_json
 from stillme.transfer.postgresql.capture import as_replay
 from stillme.transfer.postgresql.copy import fetch_all
 from stillme.transfer.records import ledger
 from stillme.transfer.steps.loading.plan import Plan, PlannedTable
 from stillme.transfer.steps.merging.apply_rows import apply_keys
+from stillme.transfer.steps.merging.differing_keys import present_keys
 from stillme.transfer.steps.rows.table_source import TableSource
 
 _AT_ONCE = 1000
@@ -53,19 +57,17 @@ def _open_orphans(alias: str, planned: PlannedTable) -> list[str]:
     found: list[str] = []
     for column, table in mapping.references():
         parent = planned.job.parents[table]
-        if parent is None or not parent.key_columns.is_whole:
+        if parent is None or not parent.key_columns.is_single:
             continue
         # Orphans and parents are asked apart: they may be on different nodes.
         orphans = fetch_all(
             connections[alias],
-            f"SELECT key, (cells -> %s ->> 1)::bigint FROM {QuarantinedRow._meta.db_table} "
+            f"SELECT key, cells -> %s FROM {QuarantinedRow._meta.db_table} "
             f"WHERE {OF_TABLE} AND reason = 'missing_parent' AND status = 'open' "
-            "AND \"column\" = %s AND cells -> %s ->> 0 = 'integer'",
-            [column.legacy, *mapping.identity, column.legacy, column.legacy],
+            'AND "column" = %s',
+            [column.legacy, *mapping.identity, column.legacy],
         )
-        name = parent.key_columns.target()
-        query = f"SELECT {name} FROM {parent.relation} WHERE {name} = ANY(%s)"
-        wanted = sorted({row[1] for row in orphans})
-        present = {row[0] for row in fetch_all(connections[alias], query, [wanted])}
-        found += [key for key, number in orphans if number in present and key is not None]
+        wanted = {key: referred_key(column, *unpack_json(cell)) for key, cell in orphans if key}
+        present = present_keys(alias, parent, [Key.of(v) for v in set(wanted.values())])
+        found += [key for key, value in wanted.items() if Key.of(value) in present]
     return sorted(set(found))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from stillme.transfer import kinds
-from stillme.transfer.key_columns import MappedColumn
+from stillme.transfer.mapped_column import MappedColumn
 from stillme.transfer.plumbing.stored_cells import Raw
 from stillme.transfer.sqlite.reading.connect import quoted
 from stillme.transfer.verify.kinds.base import (
@@ -53,16 +53,20 @@ class TextJudge(_AnyTextJudge[kinds.Text]):
     """A text, perhaps one of a few choices, perhaps a huge one."""
 
     def expect(self, storage: str, raw: Raw, around: Surroundings) -> Expected:
-        """As any text; only a choice where there are choices."""
+        """As any text; of the length that fits; only a choice where there are choices."""
         expected = super().expect(storage, raw, around)
+        if self.kind.max_length is not None and len(expected.value) > self.kind.max_length:
+            raise MustBeSetAside("too_long")
         if self.kind.choices and expected.value not in self.kind.choices:
             raise MustBeSetAside("not_a_choice")
         return expected
 
     def plain_test(self, column: MappedColumn, table: Table) -> str:
-        """A text, one of the choices. U+0000 is looked for in the finished lines."""
+        """A text that fits, one of the choices. U+0000 is looked for in the finished lines."""
         name = quoted(column.legacy)
         test = f"typeof({name}) = 'text'"
+        if self.kind.max_length is not None:
+            test += f" AND length({name}) <= {self.kind.max_length}"
         if self.kind.choices:
             listed = ", ".join("'" + c.replace("'", "''") + "'" for c in self.kind.choices)
             test += f" AND {name} IN ({listed})"
