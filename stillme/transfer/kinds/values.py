@@ -20,12 +20,13 @@ class Key(Kind):
 
 @dataclass(frozen=True, slots=True)
 class TextKey(Kind):
-    """A text primary key."""
+    """A text primary key. `max_length` is in code points, and enforced by the target."""
 
     words: ClassVar[str] = "text key"
     key_type: ClassVar[str] = "text"
     is_key: ClassVar[bool] = True
     is_free_text: ClassVar[bool] = True
+    max_length: int | None = None
 
     def sample(self, number: int) -> str:
         """A key that no table has."""

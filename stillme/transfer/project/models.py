@@ -202,7 +202,7 @@ def _key(field: Any) -> Kind:
     kind = _value(field)
     if isinstance(kind, kinds.Integer):
         return kinds.Key()
-    return kinds.TextKey() if isinstance(kind, kinds.Text) else kind
+    return kinds.TextKey(kind.max_length) if isinstance(kind, kinds.Text) else kind
 
 
 def _value(field: Any) -> Kind:

@@ -32,6 +32,8 @@ NAIVE = kinds.Moment(aware=False, zone="Europe/Berlin")
 DAY, TIME, SPAN = kinds.Day(), kinds.TimeOfDay(), kinds.Duration()
 UUID, BYTES, HOST, SLUG = kinds.Uuid(), kinds.Binary(), kinds.Address(), kinds.Text(max_length=4)
 
+SHORT_KEY = kinds.TextKey(max_length=4)
+
 HEX = "0123456789abcdef0123456789abcdef"
 DASHED = "01234567-89ab-cdef-0123-456789abcdef"
 
@@ -210,6 +212,8 @@ REFUSED: list[tuple[kinds.Kind, Raw | str, str]] = [
     (HOST, 1, "not_an_address"),
     (SLUG, "äß🧠é ", "too_long"),
     (SLUG, 12345, "too_long"),
+    (SHORT_KEY, "abcd ", "too_long"),
+    (kinds.Reference("p", SHORT_KEY), "abcd ", "too_long"),
     (SLUG, "a\x00bcde", "nul_in_text"),
 ]  # fmt: skip
 

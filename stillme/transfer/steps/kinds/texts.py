@@ -51,9 +51,8 @@ class TextLoader(_FreeTextLoader[kinds.Text]):
 
         PostgreSQL would cut spaces off that are too many for a varchar.
         """
-        test, name = storage_test(column), quoted(column.legacy)
-        if self.kind.max_length is not None:
-            test += f" AND ifnull(length({name}) <= {self.kind.max_length}, 1)"
+        name = quoted(column.legacy)
+        test = storage_test(column) + _fits(name, self.kind.max_length)
         if not self.kind.choices:
             return test
         listed = ", ".join("'" + choice.replace("'", "''") + "'" for choice in self.kind.choices)
@@ -61,22 +60,37 @@ class TextLoader(_FreeTextLoader[kinds.Text]):
 
     def convert(self, storage: str, raw: Raw, row: RowContext) -> Cell:
         """As any text; what is too long, or none of the choices, is refused."""
-        cell = super().convert(storage, raw, row)
-        most, length = self.kind.max_length, len(cell.text or "")
-        if most is not None and length > most:
-            raise Refused("too_long", f"{length} characters, and the column takes {most}.")
+        cell = _fitting(super().convert(storage, raw, row), self.kind.max_length)
         if self.kind.choices and cell.text not in self.kind.choices:
             raise Refused("not_a_choice", f"The value is none of {', '.join(self.kind.choices)}.")
         return cell
 
 
 class TextKeyLoader(_FreeTextLoader[kinds.TextKey]):
-    """A text key must be short enough for PostgreSQL's index."""
+    """A text key must be short enough for its column and for PostgreSQL's index."""
 
     def common_test(self, column: MappedColumn, table: Table) -> str:
         """A text. `common_rows` asks whether it is the first of its key."""
-        return f"typeof({quoted(column.legacy)}) = 'text'"
+        name = quoted(column.legacy)
+        return f"typeof({name}) = 'text'{_fits(name, self.kind.max_length)}"
+
+    def convert(self, storage: str, raw: Raw, row: RowContext) -> Cell:
+        """As any text; what is too long is refused."""
+        return _fitting(super().convert(storage, raw, row), self.kind.max_length)
 
     def strict_test(self, name: str) -> str:
         """Fits an index entry."""
         return f"length(CAST({name} AS BLOB)) <= {LONGEST_KEY}"
+
+
+def _fits(name: str, most: int | None) -> str:
+    """SQL: and no longer than that; PostgreSQL would cut spaces off that are too many."""
+    return "" if most is None else f" AND ifnull(length({name}) <= {most}, 1)"
+
+
+def _fitting(cell: Cell, most: int | None) -> Cell:
+    """The cell. Raises Refused if its text is longer than that."""
+    length = len(cell.text or "")
+    if most is not None and length > most:
+        raise Refused("too_long", f"{length} characters, and the column takes {most}.")
+    return cell

@@ -27,12 +27,16 @@ from stillme.transfer.verify.kinds.local_clock import LocalClock
 
 class _AnyTextJudge(KindJudge[K]):
     def expect(self, storage: str, raw: Raw, around: Surroundings) -> Expected:
-        """The text, or the digits of a number; PostgreSQL's text has no U+0000."""
+        """The text, or the digits of a number; PostgreSQL's text has no U+0000, and its varchar no
+        text that is longer than the column."""
         expected = (
             Expected(utf8(raw)) if storage == "text" else Expected(str(raw), "number_in_text")
         )
         if "\x00" in expected.value:
             raise MustBeSetAside("nul_in_text")
+        most = getattr(self.kind, "max_length", None)
+        if most is not None and len(expected.value) > most:
+            raise MustBeSetAside("too_long")
         return expected
 
     def legacy_piece(self, column: MappedColumn, table: Table) -> str:
@@ -53,10 +57,8 @@ class TextJudge(_AnyTextJudge[kinds.Text]):
     """A text, perhaps one of a few choices, perhaps a huge one."""
 
     def expect(self, storage: str, raw: Raw, around: Surroundings) -> Expected:
-        """As any text; of the length that fits; only a choice where there are choices."""
+        """As any text; only a choice where there are choices."""
         expected = super().expect(storage, raw, around)
-        if self.kind.max_length is not None and len(expected.value) > self.kind.max_length:
-            raise MustBeSetAside("too_long")
         if self.kind.choices and expected.value not in self.kind.choices:
             raise MustBeSetAside("not_a_choice")
         return expected
