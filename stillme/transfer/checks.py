@@ -11,6 +11,7 @@ from django.db import models
 
 from stillme.transfer.kinds import Reference, Timestamp
 from stillme.transfer.legacy import LegacyModel
+from stillme.transfer.project.models import problems as own_problems
 from stillme.transfer.registry import legacy_models, registered
 
 
@@ -23,9 +24,14 @@ def mappings_have_targets(
     Where two models mean one table or one target, that is said alone: nothing else can be asked
     then.
     """
-    if alone := _doubles():
+    if alone := _own_models() or _doubles():
         return alone
     return [p for model in legacy_models() for p in (*_problems(model), *_orders(model))]
+
+
+def _own_models() -> list[CheckMessage]:
+    """What keeps the project's own models from being the mapping."""
+    return [Error(f"{sentence}.", id="transfer.E009") for sentence in own_problems]
 
 
 def _doubles() -> list[CheckMessage]:
@@ -50,7 +56,7 @@ def _doubles() -> list[CheckMessage]:
 
 def _problems(model: type[LegacyModel]) -> list[CheckMessage]:
     target = model.target_model()
-    names = {field.column for field in target._meta.concrete_fields}
+    names = {field.column for field in target._meta.local_concrete_fields}
     tables = {m._meta.db_table for m in legacy_models(model.legacy.file)}
     problems: list[CheckMessage] = list(_keys(model))
     for column in model.columns():

@@ -177,7 +177,7 @@ def map_table(model: type[LegacyModel], schema: FoundSchema) -> TableMapping | N
 
 def holds_extra(target: type[models.Model]) -> bool:
     """Whether a target has the column that keeps undeclared legacy columns."""
-    return any(field.column == EXTRA_COLUMN for field in target._meta.concrete_fields)
+    return any(field.column == EXTRA_COLUMN for field in target._meta.local_concrete_fields)
 
 
 def _is_unique(table: FoundTable, keys: KeyColumns) -> bool:
@@ -209,8 +209,11 @@ def _stores_text(table: FoundTable, keys: KeyColumns) -> bool:
 def _place(
     model: type[LegacyModel], table: FoundTable, target: type[models.Model]
 ) -> tuple[list[MappedColumn], list[str]]:
-    """Give every found column its target; declared names first, so that they win."""
-    fields = {f.column: f for f in target._meta.concrete_fields if f.column}
+    """Give every found column its target; declared names first, so that they win.
+
+    A column that PostgreSQL computes by itself gets nothing.
+    """
+    fields = {f.column: f for f in target._meta.local_concrete_fields if not f.generated}
     placed: list[MappedColumn] = []
     taken: set[str] = set()
     found = {folded(c.name): c.name for c in table.columns}
@@ -221,7 +224,10 @@ def _place(
             placed.append(MappedColumn(name, str(field.column), declared.kind, not field.null))
             taken.add(str(field.column))
     extra: list[str] = []
+    computed = {folded(str(f.column)) for f in target._meta.local_concrete_fields if f.generated}
     for lowered, name in found.items():
+        if lowered in computed:
+            continue
         same = fields.get(lowered)
         if same is None or lowered in taken or lowered == EXTRA_COLUMN:
             extra.append(name)
@@ -249,7 +255,9 @@ def _kind_of_target(model: type[LegacyModel], name: str, field: models.Field) ->
 
 
 def _left_over(target: type[models.Model], taken: set[str]) -> list[models.Field]:  # type: ignore[type-arg]
-    return [f for f in target._meta.concrete_fields if f.column not in taken | {EXTRA_COLUMN}]
+    not_left = taken | {EXTRA_COLUMN}
+    fields = target._meta.local_concrete_fields
+    return [f for f in fields if f.column not in not_left and not f.generated]
 
 
 def _unfilled(field: models.Field) -> Unfilled | None:  # type: ignore[type-arg]

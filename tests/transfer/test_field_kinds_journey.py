@@ -23,7 +23,7 @@ from django.db.backends.sqlite3.base import DatabaseWrapper
 from stillme.transfer import kinds, registry
 from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.legacy import Column, LegacyModel
-from stillme.transfer.models import KeptCell, QuarantinedRow
+from stillme.transfer.models import CarriedCell, KeptCell, QuarantinedRow
 from stillme.transfer.postgresql import capture as reverse
 from stillme.transfer.steps.follow import FollowOptions, follow
 from stillme.transfer.steps.inspect import inspect_files
@@ -310,4 +310,29 @@ def test_there_and_back(file: Path) -> None:
     ]
     # Copies of rows have the same cells, to the bit.
     assert [after[key] for key in range(7, 13)] == [row[1:] for row in before]
+    check_equal()
+
+
+def test_what_the_file_cannot_say_is_kept(file: Path) -> None:
+    install_capture("default", OURS)
+    run_import(selection=OURS)
+    follow(FollowOptions(OURS, once=True))
+    cut_over()
+    query(f"UPDATE {TABLE} SET span = '1 mon', raw = 'new' WHERE id = 2")
+    query(f"UPDATE {TABLE} SET host = '10.0.0.0/8' WHERE id = 3")
+    query(f"UPDATE {TABLE} SET price = 'NaN', clock = '24:00' WHERE id = 4")
+    roll_back()
+    told = CarriedCell.objects.values_list("key", "column", "value", "reason")
+    assert set(told) == {
+        ("2", "span", "1 mon = 2592000000000", "months"),
+        ("3", "host", "10.0.0.0/8", "not_an_address"),
+        ("4", "price", "NaN", "not_a_number"),
+        ("4", "clock", "24:00:00", "beyond_the_calendar"),
+    }
+    second = OldThing.objects.using("old").get(pk=2)
+    assert (second.span, bytes(second.raw)) == (timedelta(30), b"new")
+    # The target now says what the file says.
+    assert query(f"SELECT span::text FROM {TABLE} WHERE id = 2") == [("30 days",)]
+    aside = {row.key: (row.column, row.reason) for row in QuarantinedRow.objects.all()}
+    assert aside == {"3": ("host", "not_an_address"), "4": ("clock", "unreadable_time")}
     check_equal()

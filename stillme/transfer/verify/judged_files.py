@@ -11,6 +11,7 @@ from pathlib import Path
 
 from stillme.transfer.errors import StateError
 from stillme.transfer.findings import Event, OnEvent
+from stillme.transfer.inventory.applied_migrations import refuse_other_migrations
 from stillme.transfer.inventory.taking import inventory_of
 from stillme.transfer.models import FileState
 from stillme.transfer.records.guessed_times import ADVICE, sentence
@@ -69,6 +70,7 @@ class FileWork:
         require_place(self.options.database, [file])
         which = identity(file.path)
         snapshot = take_snapshot(file.name, file.path, self.directory)
+        refuse_other_migrations(snapshot)
         check_converted(snapshot)
         self.result.account_for(inventory_of(snapshot, self.options.database))
         self.result.notices += [f"{file.name}: {sentence}." for sentence in snapshot.notices]

@@ -165,7 +165,8 @@ def _explain_write(path: Path, error: sqlite3.Error) -> LegacyFileError:
     text = str(error)
     if "readonly" in text or "read-only" in text:
         return LegacyFileError(
-            f"No permission to write {path}: capture and rollback need the file's owner."
+            f"No permission to write {path}: run this as the file's owner. If a cut-over made it "
+            "read-only and its database is gone, give the permission back: chmod u+w."
         )
     if "full" in text:
         return LegacyFileError(f"No space left next to {path}: free some and run again.")

@@ -38,7 +38,9 @@ class TimeOfDayLoader(KindLoader[kinds.TimeOfDay]):
         """A time that Django writes. PostgreSQL would take 24:00:00 and 23:59:60, too."""
         name, whole = quoted(column.legacy), "[0-2][0-9]:[0-5][0-9]:[0-5][0-9]"
         fine = f"({name} GLOB '{whole}{FRACTION_GLOB}' AND substr({name}, 10) <> '000000')"
-        return shape_test(column, f"({fine} OR {name} GLOB '{whole}') AND {name} < '24'")
+        # Not the column itself: in one of numeric affinity '24' would be the number.
+        within = f"substr({name}, 1, 2) < '24'"
+        return shape_test(column, f"({fine} OR {name} GLOB '{whole}') AND {within}")
 
     def convert(self, storage: str, raw: Raw, row: RowContext) -> Cell:
         """The time of day."""
@@ -66,11 +68,11 @@ class TimeOfDayLoader(KindLoader[kinds.TimeOfDay]):
 class DurationLoader(KindLoader[kinds.Duration]):
     """Microseconds, given to PostgreSQL as Django gives them: days, and the rest of a day.
 
-    Two intervals are the same if Django reads the same from them: 25 hours are a day and an hour.
+    25 hours are a day and an hour, to Django as to PostgreSQL; a month is not 30 days.
     """
 
     decides_blobs = True
-    compared = "{}"
+    compared = "(extract(year FROM {0}) * 12 + extract(month FROM {0}), {0})"
 
     def common_test(self, column: MappedColumn, table: Table) -> str:
         """An integer; at the ends of 64 bits the arithmetic of `cell` could overflow."""
@@ -92,21 +94,19 @@ class DurationLoader(KindLoader[kinds.Duration]):
         return Cell(f"{days} days +{rest} microseconds", whole.reason, whole.repaired)
 
     def read_target(self, name: str) -> str:
-        """Its microseconds; ``~`` before those of one that counts months, as Django reads it."""
+        """Its microseconds; ``1 mon = 2592000000000`` of one that counts months, as Django reads
+        it: a month has no fixed length."""
         months = f"365 * extract(year FROM {name}) + 30 * extract(month FROM {name})"
         rest = f"extract(epoch FROM {name} - date_trunc('month', {name}))"
         return (
             f"CASE WHEN NOT isfinite({name}) THEN {name}::text "
             f"WHEN {months} = 0 THEN trunc(extract(epoch FROM {name}) * 1000000)::text "
-            f"ELSE '~' || trunc(({rest} + 86400 * ({months})) * 1000000) END"
+            f"ELSE {name}::text || ' = ' || trunc(({rest} + 86400 * ({months})) * 1000000) END"
         )
 
     def spell_back(self, value: Any, clock: Clock, *, required: bool, explicit: bool) -> Rendered:
-        """The number; a month, which has no fixed length, is kept aside."""
-        text = str(value)
-        if text.endswith("infinity"):
-            return Rendered(text, "not_a_number")
-        micros = int(text.removeprefix("~"))
-        if not -(2**63) <= micros < 2**63:
-            return Rendered(text, "not_a_number")
-        return Rendered(micros, "months" if text.startswith("~") else "")
+        """The number; a duration that counts months is kept aside as well."""
+        _, has_months, number = str(value).rpartition(" = ")
+        if number.endswith("infinity") or not -(2**63) <= int(number) < 2**63:
+            return Rendered(number, "not_a_number")
+        return Rendered(int(number), "months" if has_months else "")

@@ -39,9 +39,8 @@ class UuidLoader(KindLoader[kinds.Uuid]):
     compared = "{}"
 
     def common_test(self, column: MappedColumn, table: Table) -> str:
-        """32 digits."""
-        name = quoted(column.legacy)
-        return shape_test(column, f"length({name}) = 32 AND {name} NOT GLOB '*[^0-9a-f]*'")
+        """32 digits. (``NOT GLOB '*[^0-9a-f]*'`` takes twice as long.)"""
+        return shape_test(column, f"{quoted(column.legacy)} GLOB '{'[0-9a-f]' * 32}'")
 
     def convert(self, storage: str, raw: Raw, row: RowContext) -> Cell:
         """Dashes, upper case, braces and ``urn:uuid:`` are other spellings."""
@@ -63,17 +62,13 @@ class AddressLoader(KindLoader[kinds.Address]):
     compared = "{}"
 
     def common_test(self, column: MappedColumn, table: Table) -> str:
-        """An address in the spelling that Django writes; of IPv4 too large a part is left to
-        PostgreSQL, of IPv6 the forms are `_SHORT_V6`."""
+        """An address in the spelling that Django writes, or a text that PostgreSQL refuses."""
         name = quoted(column.legacy)
-        v4, v6 = (" AND ".join(test.format(name) for test in tests) for tests in (_V4, _SHORT_V6))
-        return shape_test(column, f"CASE WHEN instr({name}, ':') THEN {v6} ELSE {v4} END")
+        return shape_test(column, _COMMON.format(name))
 
     def strict_test(self, name: str) -> str:
-        """No part of an IPv4 address is above 255."""
-        large = ("[3-9][0-9][0-9]", "2[6-9][0-9]", "25[6-9]")
-        parts = (f"{name} NOT GLOB '{start}{number}*'" for number in large for start in ("", "*."))
-        return f"(instr({name}, ':') OR ({' AND '.join(parts)}))"
+        """What PostgreSQL takes: 4 numbers up to 255, or 8 groups of up to 4 digits."""
+        return _STRICT.format(name)
 
     def convert(self, storage: str, raw: Raw, row: RowContext) -> Cell:
         """Any spelling of an address, but none with a mask or a zone."""
@@ -97,31 +92,29 @@ class AddressLoader(KindLoader[kinds.Address]):
             return Rendered(text, "not_an_address")
 
 
-_V4 = (
-    "{0} GLOB '[0-9]*.[0-9]*.[0-9]*.[0-9]*'",
-    "{0} NOT GLOB '*[^0-9.]*'",
-    "{0} NOT GLOB '*.*.*.*.*'",
-    "{0} NOT GLOB '*[0-9][0-9][0-9][0-9]*'",
-    "{0} NOT GLOB '0[0-9]*'",
-    "{0} NOT GLOB '*.0[0-9]*'",
-)
-# The shortest spelling, of addresses that have one ``::`` and no other zeros in a row, or neither.
+# A part that begins with 0 is looked at once more. Of IPv6 it may be a single 0, and not where a
+# ``::`` should take it in; a ``::`` stands for two groups or more. The characters are such that the
+# value needs no quotes.
 _GROUPS = "(length({0}) - length(replace({0}, ':', '')))"
-_SHORT_V6 = (
-    "{0} NOT GLOB '*[^0-9a-f:]*'",
-    "{0} NOT GLOB '*[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]*'",
-    "{0} NOT GLOB '0[0-9a-f]*'",
-    "{0} NOT GLOB '*:0[0-9a-f]*'",
-    "{0} NOT GLOB '0:0*'",
-    "{0} NOT GLOB '*:0:0*'",
-    "{0} NOT GLOB '::ffff:*'",
-    "CASE WHEN instr({0}, '::') THEN "
-    f"{_GROUPS} BETWEEN 2 AND 6"
-    " AND {0} NOT GLOB '*::*::*' AND {0} NOT GLOB '*:::*' AND {0} NOT GLOB '*:0::*'"
-    " AND {0} NOT GLOB '*::0' AND {0} NOT GLOB '*::0:*' AND {0} NOT GLOB '0::*'"
-    " AND {0} NOT GLOB '*[^:]:' AND {0} NOT GLOB ':[^:]*' ELSE "
-    f"{_GROUPS} = 7"
-    " AND {0} NOT GLOB ':*' AND {0} NOT GLOB '*:' END",
+_COMMON = (
+    "CASE WHEN instr({0}, ':') THEN {0} NOT GLOB '*[^0-9a-f:]*' AND {0} NOT GLOB '::ffff:*'"
+    f" AND (instr({{0}}, '::') = 0 OR {_GROUPS} <= 6)"
+    " AND CASE WHEN instr(':' || {0}, ':0') = 0 THEN 1 ELSE"
+    " {0} NOT GLOB '0[0-9a-f]*' AND {0} NOT GLOB '*:0[0-9a-f]*'"
+    " AND {0} NOT GLOB '0:0*' AND {0} NOT GLOB '*:0:0*' AND {0} NOT GLOB '*:0::*'"
+    " AND {0} NOT GLOB '*::0' AND {0} NOT GLOB '*::0:*' AND {0} NOT GLOB '0::*' END"
+    " ELSE {0} GLOB '[0-9]*' AND {0} NOT GLOB '*[^0-9.]*'"
+    " AND CASE WHEN instr('.' || {0}, '.0') = 0 THEN 1 ELSE"
+    " {0} NOT GLOB '0[0-9]*' AND {0} NOT GLOB '*.0[0-9]*' END END"
+)
+_STRICT = (
+    "CASE WHEN instr({0}, ':') THEN"
+    " {0} NOT GLOB '*[0-9a-f][0-9a-f][0-9a-f][0-9a-f][0-9a-f]*' AND {0} NOT GLOB '*::*::*'"
+    " AND {0} NOT GLOB '*:::*' AND {0} NOT GLOB '*[^:]:' AND {0} NOT GLOB ':[^:]*'"
+    f" AND (instr({{0}}, '::') OR {_GROUPS} = 7)"
+    " ELSE {0} GLOB '[0-9]*.[0-9]*.[0-9]*.[0-9]*' AND {0} NOT GLOB '*.*.*.*.*'"
+    " AND {0} NOT GLOB '*[0-9][0-9][0-9][0-9]*' AND '.' || {0} NOT GLOB '*.[3-9][0-9][0-9]*'"
+    " AND '.' || {0} NOT GLOB '*.2[6-9][0-9]*' AND '.' || {0} NOT GLOB '*.25[6-9]*' END"
 )
 
 

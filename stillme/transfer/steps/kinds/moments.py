@@ -97,7 +97,8 @@ class MomentLoader(InstantLoader[kinds.Moment]):
         try:
             aware = instant.replace(tzinfo=UTC).astimezone(ZoneInfo(self.kind.zone))
         except OverflowError:
-            return Rendered(f"{value}+00", "beyond_the_calendar")
+            # The zone's wall time is beyond the calendar, the instant is not.
+            return Rendered(f"{value}+00")
         if explicit:
             return Rendered(str(aware))
         return Rendered(str(aware.replace(tzinfo=None)))

@@ -147,7 +147,7 @@ def _test_and_cell(
 def day_exists(name: str) -> str:
     """SQL: a text that begins like a date begins with a day of the calendar, from the year 1."""
     day = f"substr({name}, 1, 10)"
-    return f"(date({day}, {_AGAIN}) = {day} AND {name} >= '0001')"
+    return f"(date({day}, {_AGAIN}) = {day} AND {day} >= '0001')"
 
 
 def _offset(name: str, clock: Clock) -> str:

@@ -187,7 +187,9 @@ def other_fields(mapping: TableMapping) -> list[models.Field[Any, Any]]:
     """The target's fields that no legacy column of this file feeds."""
     target = legacy_model(*mapping.identity).target_model()
     fed = {c.target for c in mapping.columns}
-    return [f for f in target._meta.concrete_fields if f.column not in fed]
+    return [
+        f for f in target._meta.local_concrete_fields if f.column not in fed and not f.generated
+    ]
 
 
 def _write_rows(

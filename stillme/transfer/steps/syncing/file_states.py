@@ -38,7 +38,7 @@ class Action(StrEnum):
 
 # State -> what can be done in it -> the state that this leads to. Capture that is installed again
 # and is still the same leaves the state as it is. `sync_sqlite --unfreeze` and
-# `rollback_migration --to-backup` are possible in every state.
+# `rollback_migration --to-backup` are possible in every state but finished.
 WAYS: dict[str, dict[Action, State]] = {
     State.ABSENT: {
         Action.INSTALL: State.CAPTURED,

@@ -48,7 +48,7 @@ class MomentJudge(InstantJudge[kinds.Moment]):
         """A time that Django writes, on a day on which the zone keeps its offset."""
         name = quoted(column.legacy)
         wall = f"substr({name}, 1, 19)"
-        test = f"datetime({wall}) = {wall} AND substr({name}, 12, 2) < '24' AND {name} > '0001'"
+        test = f"datetime({wall}) = {wall} AND substr({name}, 12, 2) < '24' AND {wall} > '0001'"
         test += f" AND {_whole_or_fine(name, 19)}"
         if self.kind.zone != "UTC":
             test += f" AND {name} > '0001-01-04' AND {name} < '9999-12-28'"
@@ -84,7 +84,7 @@ class DayJudge(KindJudge[kinds.Day]):
     def plain_test(self, column: MappedColumn, table: Table) -> str:
         """A day that the calendar has, in ten characters."""
         name = quoted(column.legacy)
-        exists = f"date({name}) = {name} AND length({name}) = 10 AND {name} > '0001'"
+        exists = f"date({name}) = {name} AND length({name}) = 10 AND {name} > '0001-01-00'"
         # 3.40 prints 30 February as it was given.
         exists += f" AND date({name}, '+0 days') = {name}"
         return or_null(column, f"typeof({name}) = 'text' AND {exists}")

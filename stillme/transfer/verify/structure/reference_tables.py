@@ -19,6 +19,7 @@ from stillme.transfer.mapping import split_table
 from stillme.transfer.verify.sides.target_table import select, select_all
 from stillme.transfer.verify.structure.definition_names import check_names
 from stillme.transfer.verify.structure.table_definition import Described, Named, describe
+from stillme.transfer.verify.structure.table_structure import has_wide_key
 
 # Any user may make a temporary table unless somebody took that right away.
 _SCRATCH = "pg_temp"
@@ -83,6 +84,9 @@ def _described(
             "SELECT set_config('search_path', concat_ws(', ', 'pg_temp', "
             "nullif(current_setting('search_path'), '')), true)"
         )
+        for model in (m for m in checked if has_wide_key(alias, m)):
+            name = split_table(model._meta.db_table)[1]
+            statements.append(f'ALTER TABLE {_SCRATCH}."{name}" ALTER id TYPE bigint')
         # One path for both, and every name that is not PostgreSQL's own told with its schema.
         select_all(alias, [*statements, "SET LOCAL search_path = pg_catalog"])
         names = [split_table(model._meta.db_table) for model in checked]
@@ -106,9 +110,17 @@ def _oids(alias: str, tables: list[tuple[str, str]]) -> list[int | None]:
 
 
 def _with_parents(targets: Sequence[type[Model]]) -> list[type[Model]]:
-    """The models and all that they refer to: a temporary table refers to temporary ones only."""
+    """The models and all that they refer to: a temporary table refers to temporary ones only.
+
+    The tables that Django makes for many-to-many fields are among them: it makes them with the
+    table of the model that has the field.
+    """
     needed = list(targets)
     for model in needed:
+        for relation in model._meta.local_many_to_many:
+            through = relation.remote_field.through
+            if through is not None and through._meta.auto_created and through not in needed:
+                needed.append(through)
         for field in model._meta.local_fields:
             if isinstance(field, django_models.ForeignKey):
                 parent = field.remote_field.model
@@ -120,7 +132,8 @@ def _with_parents(targets: Sequence[type[Model]]) -> list[type[Model]]:
 def _statements(alias: str, needed: list[type[Model]], schemas: set[str]) -> list[str]:
     with connections[alias].schema_editor(collect_sql=True, atomic=False) as editor:
         for model in needed:
-            editor.create_model(model)
+            if not model._meta.auto_created:
+                editor.create_model(model)
     found = []
     for statement in map(str, editor.collected_sql or []):
         if statement.startswith(("CREATE SCHEMA", "--")):
