@@ -38,10 +38,25 @@ def kind_of(field: Field) -> Kind:
             return _given(name, given[name], field)
         if ancestor in _RULES:
             return _RULES[ancestor](field)
+        if ancestor is models.Field:
+            # No column type of its own: Django takes that of the class it names (a CharField, say).
+            return _by_internal_type(field)
         if "db_type" in vars(ancestor):
             break
+    raise _unknown(field)
+
+
+def _by_internal_type(field: Field) -> Kind:
+    named = getattr(models, field.get_internal_type(), None)
+    for ancestor in named.__mro__ if isinstance(named, type) else ():
+        if ancestor in _RULES:
+            return _RULES[ancestor](field)
+    raise _unknown(field)
+
+
+def _unknown(field: Field) -> UnknownField:
     name = f"{type(field).__module__}.{type(field).__qualname__}"
-    raise UnknownField(
+    return UnknownField(
         f"{field.model._meta.label}.{field.name} is a {name}, whose values nobody here knows: say "
         f'what they are in TRANSFER["FIELDS"][{name!r}], or name {field.model._meta.label} in '
         'TRANSFER["LEAVE_OUT"]'

@@ -14,6 +14,7 @@ from stillme.transfer.findings import Event, OnEvent
 from stillme.transfer.inventory.applied_migrations import refuse_other_migrations
 from stillme.transfer.inventory.taking import inventory_of
 from stillme.transfer.models import FileState
+from stillme.transfer.project.models import built_file
 from stillme.transfer.records.guessed_times import ADVICE, sentence
 from stillme.transfer.records.live_files import require_place
 from stillme.transfer.records.proofs import identity
@@ -122,13 +123,15 @@ class FileWork:
             if name not in names:
                 continue
             wanted.add(target)
-            found = list(check_structure(alias, target))
-            self.result.structure.extend(found)
-            if any(forbids_reading(finding) for finding in found):
+            wrong = list(check_structure(alias, target))
+            self.result.structure.extend(wrong)
+            if any(forbids_reading(finding) for finding in wrong):
                 unfit.add(name)
         everything = [model.target_model() for model in legacy_models(file)]
         notices = self.result.notices
-        self.result.structure.extend(check_definitions(alias, everything, wanted, notices))
+        by_others = file == built_file()
+        found = check_definitions(alias, everything, wanted, notices, by_others=by_others)
+        self.result.structure.extend(found)
         return unfit
 
     def end(self, file: BegunFile, judges: Judges) -> None:

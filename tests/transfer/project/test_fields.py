@@ -28,6 +28,13 @@ class Boxed(models.CharField):  # type: ignore[type-arg]
         return "box"
 
 
+class Named(models.Field):  # type: ignore[type-arg]
+    """No child of CharField, in a column of one."""
+
+    def get_internal_type(self) -> str:
+        return "CharField"
+
+
 KINDS = [
     (models.AutoField(primary_key=True), kinds.Integer()),
     (models.BigIntegerField(), kinds.Integer(*WIDE)),
@@ -54,6 +61,7 @@ KINDS = [
     (models.JSONField(), kinds.Json()),
     (models.GenericIPAddressField(), kinds.Address()),
     (Shouted(max_length=3), kinds.Text(max_length=3)),
+    (Named(max_length=3), kinds.Text(max_length=3)),
 ]
 
 

@@ -67,8 +67,9 @@ def _refuse_referred(alias: str, name: str, relation: str) -> None:
         if count:
             raise TargetError(
                 f"{count} rows of {table} in PostgreSQL refer to rows of {name} that `migrate` "
-                "made, and the file's are to take their place: delete those "
-                f"{count} rows of {table}, or begin with an empty database."
+                "made, and the file's are to take their place. If nothing in these tables was made "
+                "by hand, `manage.py empty_target` takes it all out (it shows the rows, and asks); "
+                f"else delete those {count} rows of {table}."
             )
 
 

@@ -35,12 +35,17 @@ def check_definitions(
     wanted: set[type[Model]],
     notices: list[str] | None = None,
     own_indexes: str | None = None,
+    *,
+    by_others: bool = False,
 ) -> Iterator[Finding]:
     """Differences in definition among the `wanted` of `targets`, in both directions.
 
     Told in `notices`: what changes neither what is read nor what may be written (an index that no
     model declares; not one whose name begins with `own_indexes`), and that nothing could be
     compared but names, because the server let no temporary table be made.
+
+    Migrations of others (`by_others`) do not always make what their models declare: an index that
+    is not unique and is missing, or another collation, is then told in `notices`, too.
     """
     notices = [] if notices is None else notices
     checked = [model for model in targets if model in wanted]
@@ -63,6 +68,8 @@ def check_definitions(
             yield from check_names(alias, model)
         return
     for where, declared, found in pairs:
+        if by_others:
+            notices += _without_drift(where, declared, found)
         yield from _columns(where, declared, found)
         yield from _constraints(where, declared, found)
         yield from _indexes(where, declared, found, notices, own_indexes)
@@ -142,6 +149,18 @@ def _statements(alias: str, needed: list[type[Model]], schemas: set[str]) -> lis
             statement = statement.replace(f'"{schema}".', f'"{_SCRATCH}".')
         found.append(statement)
     return found
+
+
+def _without_drift(where: str, declared: Described, found: Described) -> Iterator[str]:
+    """Tell what no value depends on, and take it out of both."""
+    for key in [key for key in declared.columns if key[2] == "collation"]:
+        words, present = declared.columns.pop(key), found.columns.pop(key, None)
+        if present not in (words, None):
+            yield f"{where}:{key[1]} has the {present}, its model declares {words}."
+    for name, words in list(declared.indexes.items()):
+        if name not in found.indexes and not words.startswith("UNIQUE "):
+            del declared.indexes[name]
+            yield f"{where} has no index {name} ({words}), which its model declares."
 
 
 def _columns(where: str, declared: Described, found: Described) -> Iterator[Finding]:

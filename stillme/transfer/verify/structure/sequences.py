@@ -121,6 +121,9 @@ def _insert(sequence: _Sequence, needed: int) -> str:
 
 def _copy_a_row(sequence: _Sequence) -> int | None:
     """Insert a copy of some row and return its id; None if the table is empty."""
+    if not sequence.others:
+        into = f"INSERT INTO {sequence.relation} DEFAULT VALUES"
+        return int(select(sequence.alias, f'{into} RETURNING "{sequence.column}"')[0][0])
     names = ", ".join(f'"{name}"' for name in sequence.others)
     chosen = f"FROM {sequence.relation} LIMIT 1"
     into = f"INSERT INTO {sequence.relation} ({names})"
