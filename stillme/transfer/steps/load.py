@@ -239,7 +239,7 @@ def _load_files(
             ledger.refuse_other_files(alias, snapshots)
         if not options.replaced:
             refuse_other_history(alias, snapshots, prune=options.prune)
-        result.notices += clear_own_rows(alias, snapshots, selection)
+        result.notices += clear_own_rows(alias, snapshots, selection, keep_others=options.overwrite)
         cut = Cut(options.chunk_rows, ledger.known_bounds_of_all(alias))
         planner = Planner(selection, run.pk, threads, cut, recorded_clocks(alias))
         schedule = Schedule(options, run, hands, finishing, on_event)

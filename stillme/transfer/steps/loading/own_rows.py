@@ -30,10 +30,13 @@ WHERE contype = 'f' AND confrelid = to_regclass(%s) ORDER BY 1, 2
 """
 
 
-def clear_own_rows(alias: str, snapshots: Iterable[Snapshot], selection: Selection) -> list[str]:
+def clear_own_rows(
+    alias: str, snapshots: Iterable[Snapshot], selection: Selection, *, keep_others: bool
+) -> list[str]:
     """Delete those of the selected tables, all or none; returns a sentence for each table.
 
-    Rows of other tables stay, and are told. Only where the project's own models are the mapping.
+    Rows of other tables, which a migration or a person wrote, are no rows of the file: they are
+    refused, or with `keep_others` told. Only where the project's own models are the mapping.
     Raises TargetError.
     """
     loaded = set(Chunk.objects.using(alias).values_list("file", "table").distinct())
@@ -48,7 +51,10 @@ def clear_own_rows(alias: str, snapshots: Iterable[Snapshot], selection: Selecti
     }
     chosen = [label for label in MADE_BY_MIGRATE if label in carried]
     others = sorted(carried.keys() - set(MADE_BY_MIGRATE))
-    notices = [_told(alias, label) for label in others if _count(alias, label)]
+    written = {label: rows for label in others if (rows := _count(alias, label))}
+    if written and not keep_others:
+        raise TargetError(_sentence(written))
+    notices = [_sentence(written)] if written else []
     with transaction.atomic(using=alias, durable=True):
         for label in chosen:
             relation = _relation(label)
@@ -73,11 +79,13 @@ def _refuse_referred(alias: str, name: str, relation: str) -> None:
             )
 
 
-def _told(alias: str, label: str) -> str:
+def _sentence(written: dict[str, int]) -> str:
+    some = ", ".join(f"{label} {rows:,}" for label, rows in list(written.items())[:5])
+    more = ", ..." if len(written) > 5 else ""
     return (
-        f"{label} has {_count(alias, label):,} rows in PostgreSQL that no import wrote (a "
-        "migration of the project, say). Where they are not the file's, `manage.py empty_target` "
-        "takes them out; then import again."
+        f"PostgreSQL has rows that no import wrote ({some}{more}): a migration of the project made "
+        "them, or somebody. `manage.py empty_target` shows them, asks, and takes them out; then "
+        "import again. With --overwrite they stay, and those with a key of the file get its values."
     )
 
 
