@@ -13,6 +13,7 @@ add_charts(
         model=TierMetric,
         time="created_at",
         by="tier",
+        by_name=True,
     ),
     Chart(
         name="flow",
@@ -21,6 +22,7 @@ add_charts(
         model=TierAudit,
         time="created_at",
         by="from_tier",
+        by_name=True,
         split="to_tier",
     ),
     Chart(

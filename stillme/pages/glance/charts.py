@@ -20,6 +20,7 @@ class Chart:
     `time` is an indexed column. Rows are grouped by day, month or year of it, or by the values of
     `by`, and counted for each value of `split`. With `averages` (label: column) the means of those
     columns are shown instead; together with `split`, the mean of one column for each value.
+    The largest values come first, or with `by_name` those of `by` in the order of their names.
     `words` puts several values of `split` under one word.
     """
 
@@ -30,6 +31,7 @@ class Chart:
     model: type[models.Model]
     time: str
     by: str = ""
+    by_name: bool = False
     split: str = ""
     words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     averages: Mapping[str, str] = field(default_factory=dict)

@@ -39,8 +39,9 @@ class Figure:
     notes: list[str] = field(default_factory=list)
     is_line: bool = False
     is_stacked: bool = False
-    # What the labels are: day, month, a column's name.
+    # What the labels are: day, month, a column's name; and whether they are times.
     axis: str = ""
+    is_time: bool = False
 
     @property
     def table(self) -> list[tuple[str, list[Point]]]:
@@ -53,6 +54,7 @@ class Figure:
         return {
             "line": self.is_line,
             "stacked": self.is_stacked,
+            "time": self.is_time,
             "labels": self.labels,
             "series": [
                 {

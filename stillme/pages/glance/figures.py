@@ -93,6 +93,7 @@ def _by_time(chart: Chart, rows: QuerySet[Any], period: Period) -> Figure:
         is_line=bool(chart.averages),
         is_stacked=not chart.averages,
         axis=unit,
+        is_time=True,
     )
 
 
@@ -103,6 +104,8 @@ def _by_value(chart: Chart, rows: QuerySet[Any], period: Period) -> Figure:
         return _nothing(chart, rows, [])
     period, cut = _cut(found, period)
     values = _largest(found, lambda group: group.x)
+    if chart.by_name:
+        values.sort(key=lambda place: (place[0], str(place[1] or "")))
 
     def narrowed(place: Place) -> dict[str, Any] | None:
         is_other, text = place

@@ -17,6 +17,9 @@
       const label = this.getLabelForValue(value);
       return label.length > 18 ? `${label.slice(0, 17)}…` : label;
     };
+    const legend = figure.line
+      ? { color: text, usePointStyle: true, pointStyle: "line", pointStyleWidth: 40 }
+      : { color: text, boxWidth: 14 };
     return {
       animation: false,
       maintainAspectRatio: false,
@@ -29,9 +32,9 @@
         const link = hit.length && chart.data.datasets[hit[0].datasetIndex].links[hit[0].index];
         chart.canvas.style.cursor = link ? "pointer" : "";
       },
-      plugins: { legend: { display: figure.series.length > 1, labels: { color: text, boxWidth: 14 } } },
+      plugins: { legend: { display: figure.series.length > 1, labels: legend } },
       scales: {
-        x: axis({ maxRotation: 45, autoSkip: true, callback: short }),
+        x: axis(figure.time ? { maxTicksLimit: 6, maxRotation: 0 } : { maxRotation: 45, callback: short }),
         y: { ...axis({}), beginAtZero: true },
       },
     };
