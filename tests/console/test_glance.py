@@ -21,6 +21,7 @@ from stillme.pages.glance import figures, grouped
 from stillme.pages.glance.charts import all_charts
 from stillme.pages.glance.figure import Figure
 from stillme.pages.glance.periods import Period
+from stillme.pages.lists import big_list
 from tests.console.support import HOSTILE, staff
 
 pytestmark = pytest.mark.django_db
@@ -200,6 +201,20 @@ def test_an_empty_chart_says_so(app: str, name: str) -> None:
     assert (found.series, found.notes) == ([], ["No rows yet."])
 
 
+def test_a_statement_that_takes_too_long_is_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    items((at(1), "fact", 1))
+
+    def slow(*given: Any) -> Figure:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_sleep(60)")
+        raise AssertionError("PostgreSQL let it run")
+
+    monkeypatch.setattr(grouped, "TIMEOUT", 50)
+    monkeypatch.setattr(figures, "_by_time", slow)
+    found = figure("knowledge", "growth-by-type")
+    assert found.notes == ["This took PostgreSQL too long: choose a shorter period."]
+
+
 def test_a_period_without_rows_names_the_newest() -> None:
     items((at(1), "fact", 1))
     found = figure("knowledge", "growth-by-type", Period(at(1, month=5)))
@@ -248,6 +263,24 @@ def test_rows_of_an_old_period_are_found_among_many(client: Any, django_user_mod
     (link, _), *_ = links(figure("knowledge", "growth-by-type", Period(end=at(2))))
     cl = client.get(link).context["cl"]
     assert [row.knowledge_type for row in cl.result_list] == ["old"]
+
+
+def test_no_key_of_a_long_period_is_left_out_where_keys_are_texts(
+    client: Any, django_user_model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The newest item has the least key; the window must not begin there."""
+    monkeypatch.setattr(big_list, "WINDOW", 2)
+    for key, day in (("a", 4), ("b", 3), ("c", 2), ("d", 1)):
+        TierMetric.objects.create(item_id=key, tier="L0", created_at=at(day))
+    staff(client, django_user_model, "view_tiermetric")
+    (link, number), *_ = links(figure("continuum", "tiers", Period(end=at(5))))
+    cl = client.get(link).context["cl"]
+    seen = [row.pk for row in cl.result_list]
+    assert (number, seen) == (4, ["d", "c"])
+    assert [row.pk for row in client.get(link + "&before=c").context["cl"].result_list] == [
+        "b",
+        "a",
+    ]
 
 
 @pytest.mark.parametrize(

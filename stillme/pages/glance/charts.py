@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 
 from django.db import models
 from django.utils.module_loading import autodiscover_modules
@@ -62,5 +63,11 @@ def add_charts(*charts: AnyChart) -> None:
 
 def all_charts() -> dict[tuple[str, str], AnyChart]:
     """The charts of all installed apps by app label and name."""
-    autodiscover_modules("glance")
+    _discover()
     return _charts
+
+
+@cache
+def _discover() -> None:
+    """Once: Python looks for a module that is not there again and again."""
+    autodiscover_modules("glance")

@@ -16,7 +16,6 @@ from django.utils.formats import date_format
 from stillme.pages.glance.charts import AnyChart, Chart, NewestRows
 from stillme.pages.glance.figure import Figure, Point, Series
 from stillme.pages.glance.grouped import (
-    BUCKETS,
     ROWS,
     VALUES,
     Group,
@@ -57,8 +56,9 @@ def figure_of(chart: AnyChart, period: Period) -> Figure:
             return _by_value(chart, rows, period) if chart.by else _by_time(chart, rows, period)
     except TooLongError:
         return Figure(notes=["This took PostgreSQL too long: choose a shorter period."])
-    except DataError:
-        return Figure(notes=["Numbers here are too large to be added up: choose another period."])
+    except DataError as error:
+        why = str(error).partition("\n")[0]
+        return Figure(notes=[f"These values cannot be added up ({why}): choose another period."])
 
 
 def _by_time(chart: Chart, rows: QuerySet[Any], period: Period) -> Figure:
@@ -76,7 +76,7 @@ def _by_time(chart: Chart, rows: QuerySet[Any], period: Period) -> Figure:
         timed = timed.filter(**{f"{chart.time}__gte": start})
         notes = [f"The last {MOST_YEARS} years that have rows, from {start.year} on."]
     x = Trunc(chart.time, unit, output_field=models.DateTimeField())
-    found = groups(_columns(chart, timed, x), len(chart.averages), most=BUCKETS)
+    found = groups(_columns(chart, timed, x), len(chart.averages), most=None)
     period, cut = _cut(found, period)
     # PostgreSQL gives the beginning of a bucket as the local time that it is.
     found = [replace(g, x=(False, timezone.make_aware(g.x[1]))) for g in found]

@@ -20,8 +20,8 @@ from stillme.postgresql.statements import execute
 
 # So many are counted within 300 ms even if each has a value of its own.
 ROWS = 100_000
-# Groups of one direction: values of a column, and the buckets of a time axis.
-VALUES, SPLITS, BUCKETS = 12, 8, 200
+# The largest groups of each direction.
+VALUES, SPLITS = 12, 8
 TIMEOUT = 2_000
 # Groups of as many rows stay in memory; with 4 MB they go to disk, which doubles the time.
 MEMORY = "32MB"
@@ -55,29 +55,32 @@ WITH grouped AS (
 ), xs AS (
   SELECT x, sum(n) FROM grouped GROUP BY x ORDER BY 2 DESC, 1 LIMIT %s
 ), splits AS (
-  SELECT split, sum(n) FROM grouped GROUP BY split ORDER BY 2 DESC, 1 LIMIT %s
+  SELECT split, sum(n) FROM grouped GROUP BY split ORDER BY 2 DESC, split COLLATE "C" LIMIT %s
 )
-SELECT xs.sum IS NULL, xs.x, splits.sum IS NULL, splits.split,
+SELECT {x}, splits.sum IS NULL, splits.split,
        sum(n)::bigint, min(oldest){means}
-FROM grouped
-LEFT JOIN xs ON (xs.x IS NULL) = (grouped.x IS NULL)
-            AND coalesce(xs.x::text, '') = coalesce(grouped.x::text, '')
+FROM grouped{join_x}
 LEFT JOIN splits ON (splits.split IS NULL) = (grouped.split IS NULL)
                 AND coalesce(splits.split, '') = coalesce(grouped.split, '')
 GROUP BY 1, 2, 3, 4
 """
+_JOIN_X = """
+LEFT JOIN xs ON (xs.x IS NULL) = (grouped.x IS NULL)
+            AND coalesce(xs.x, '') = coalesce(grouped.x, '')"""
 
 
-def groups(rows: QuerySet[Any], averaged: int, *, most: int) -> list[Group]:
+def groups(rows: QuerySet[Any], averaged: int, *, most: int | None) -> list[Group]:
     """The groups of rows with columns `x`, `split`, `at`, `mean_0`, `mean_1` ...
 
-    `most` limits the values of `x`. Raises what the database raises.
+    `most` limits the values of `x`, which are texts then. Raises what the database raises.
     """
     numbers = range(averaged)
     names = ("x", "split", "at", *(f"mean_{number}" for number in numbers))
     inner, given = rows.values_list(*names)[:ROWS].query.sql_with_params()
     sql = _SQL.format(
         rows=inner,
+        x="false, grouped.x" if most is None else "xs.sum IS NULL, xs.x",
+        join_x="" if most is None else _JOIN_X,
         sums="".join(f", sum(mean_{n}) AS sum_{n}, count(mean_{n}) AS count_{n}" for n in numbers),
         means="".join(f", sum(sum_{n}) / nullif(sum(count_{n}), 0)::float8" for n in numbers),
     )

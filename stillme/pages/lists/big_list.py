@@ -158,7 +158,8 @@ class BigChangeList(CheckedChangeList):
         rows = self.root_queryset.order_by("-pk")
         if place is not None:
             rows = rows.filter(pk__lt=place)
-        elif (period := self._period()) is not None:
+        elif self._has_number_keys() and (period := self._period()) is not None:
+            # Texts do not grow with time: the newest row's key may be the least.
             name = self.date_hierarchy
             within = {f"{name}__gte": period[0], f"{name}__lt": period[1]}
             rows = self.root_queryset.filter(**within).order_by(self._newest_first(str(name)))

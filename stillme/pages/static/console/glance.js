@@ -34,7 +34,7 @@
       },
       plugins: { legend: { display: figure.series.length > 1, labels: legend } },
       scales: {
-        x: axis(figure.time ? { maxTicksLimit: 6, maxRotation: 0 } : { maxRotation: 45, callback: short }),
+        x: axis(figure.time ? { maxTicksLimit: 5, maxRotation: 0 } : { maxRotation: 45, callback: short }),
         y: { ...axis({}), beginAtZero: true },
       },
     };
