@@ -183,7 +183,7 @@ def test_what_is_beyond_the_newest_rows_is_said(monkeypatch: pytest.MonkeyPatch)
 
 def test_rows_without_a_time_are_said() -> None:
     items((at(1), "fact", 1), (None, "fact", 1))
-    said = "Without a time, so not shown here: 1 rows."
+    said = "Rows without a time, which are not shown here: 1."
     assert figure("knowledge", "growth-by-type").notes == [said]
     assert figure("knowledge", "growth-by-type", Period(at(1))).notes == []
 

@@ -24,7 +24,7 @@ from stillme.pages.glance.grouped import (
     groups,
     limited,
 )
-from stillme.pages.glance.links import filtered, list_address, row_address
+from stillme.pages.glance.links import LONGEST, filtered, list_address, row_address
 from stillme.pages.glance.periods import (
     MOST_YEARS,
     Period,
@@ -36,8 +36,6 @@ from stillme.pages.glance.periods import (
 from stillme.pages.lists.dates import by_time
 
 NEWEST = 20
-# Letters of a value that stand for it; a longer one is found by its beginning.
-LONGEST = 200
 LABEL = 60
 OTHERS = "all others"
 # The filters of a place on the axis; None where no filter chooses its rows.
@@ -77,6 +75,9 @@ def _by_time(chart: Chart, rows: QuerySet[Any], period: Period) -> Figure:
         notes = [f"The last {MOST_YEARS} years that have rows, from {start.year} on."]
     x = Trunc(chart.time, unit, output_field=models.DateTimeField())
     found = groups(_columns(chart, timed, x), len(chart.averages), most=None)
+    if not found:
+        # They were deleted since.
+        return _nothing(chart, rows, untimed)
     period, cut = _cut(found, period)
     # PostgreSQL gives the beginning of a bucket as the local time that it is.
     found = [replace(g, x=(False, timezone.make_aware(g.x[1]))) for g in found]
@@ -207,8 +208,10 @@ def _untimed(chart: Chart, rows: QuerySet[Any]) -> list[str]:
     """How many rows have no time, counted so far as that is cheap."""
     without = rows.filter(**{f"{chart.time}__isnull": True}).values("pk")[: ROWS + 1]
     number = without.aggregate(n=Count("pk"))["n"]
+    if not number:
+        return []
     said = f"more than {ROWS:,}" if number > ROWS else f"{number:,}"
-    return [f"Without a time, so not shown here: {said} rows."] if number else []
+    return [f"Rows without a time, which are not shown here: {said}."]
 
 
 def _nothing(chart: AnyChart, rows: QuerySet[Any], notes: list[str]) -> Figure:

@@ -11,6 +11,7 @@ from django.contrib.admin.utils import quote
 from django.db import models
 from django.urls import reverse
 
+# Letters of a value that stand for it; a longer one is found by its beginning.
 LONGEST = 200
 
 
