@@ -147,6 +147,10 @@ def photograph(browser: Browser, address: str) -> None:
     take(page, "dashboard-files")
     page.evaluate("document.getElementById('lag-said').parentElement.scrollIntoView()")
     take(page, "dashboard-lag")
+    glance(page)
+    take(page, "glance")
+    page.get_by_role("heading", name="Flow between tiers").scroll_into_view_if_needed()
+    take(page, "glance-tiers")
     page.goto("/admin/knowledge/knowledgeitem/")
     take(page, "list")
     page.locator("#result_list tbody tr a").first.click()
@@ -161,10 +165,21 @@ def photograph(browser: Browser, address: str) -> None:
     dark.goto("/admin/transfer/dashboard/")
     dark.wait_for_function("document.getElementById('lag-said').textContent.includes('Last seen')")
     take(dark, "dashboard-dark")
+    glance(dark)
+    dark.get_by_role("heading", name="Outcome over time").scroll_into_view_if_needed()
+    take(dark, "glance-dark")
     phone = logged_in(browser, address, PHONE, "light")
+    glance(phone)
+    take(phone, "glance-phone")
     phone.goto("/admin/transfer/dashboard/")
     phone.wait_for_timeout(500)
     take(phone, "dashboard-phone")
+
+
+def glance(page: Page) -> None:
+    """The charts, all of them answered."""
+    page.goto("/admin/glance/")
+    page.wait_for_function("!document.querySelector('[aria-busy]')")
 
 
 def logged_in(browser: Browser, address: str, size: dict[str, int], scheme: str) -> Page:

@@ -21,6 +21,7 @@ def _engine_pages() -> list[URLPattern | URLResolver]:
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     *_engine_pages(),
+    path("admin/glance/", include("stillme.pages.glance.urls")),
     path("admin/", admin.site.urls),
     path("", include("stillme.ops.urls")),
 ]

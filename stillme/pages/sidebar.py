@@ -1,4 +1,4 @@
-"""The admin's sidebar: the apps' tables, then accounts."""
+"""The admin's sidebar: the charts, the apps' tables, then accounts."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ from typing import Any
 
 from django.contrib import admin
 from django.http import HttpRequest
+from django.urls import reverse
+
+from stillme.pages.glance.views import seen_charts
 
 ACCOUNTS = "auth"
 _ICONS = {"User": "person", "Group": "group"}
@@ -14,7 +17,16 @@ _ICONS = {"User": "person", "Group": "group"}
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     """Groups of links for unfold; Django's own list of apps decides what is allowed."""
     apps = sorted(admin.site.get_app_list(request), key=lambda app: app["app_label"] == ACCOUNTS)
-    return [group for app in apps if (group := _group(app))["items"]]
+    tables = [group for app in apps if (group := _group(app))["items"]]
+    return [*_glance(request), *tables]
+
+
+def _glance(request: HttpRequest) -> list[dict[str, Any]]:
+    """The link to the charts, for whoever may see one."""
+    if next(seen_charts(request), None) is None:
+        return []
+    link = {"title": "Knowledge at a glance", "icon": "insights", "link": reverse("glance")}
+    return [{"items": [link], "app": "glance"}]
 
 
 def _group(app: dict[str, Any]) -> dict[str, Any]:

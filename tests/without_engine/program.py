@@ -7,6 +7,7 @@ Run as a process of its own by test_without_engine.py, on a database that holds 
 import asyncio
 import inspect
 import logging
+import re
 import sys
 from importlib.abc import MetaPathFinder
 
@@ -140,6 +141,11 @@ def pages() -> None:
         page = browser.get(reverse(f"{name}_change", args=[row.pk]))
         assert page.status_code == 200, model
         assert "legacy row as stored" not in page.content.decode()
+    overview = browser.get("/admin/glance/").content.decode()
+    charts = re.findall(r'data-chart="([^"]+)"', overview)
+    assert len(charts) > 10, overview
+    for chart in charts:
+        assert "<table>" in browser.get(chart).content.decode(), chart
     assert browser.get("/admin/transfer/dashboard/").status_code == 404
     assert browser.get("/metrics").status_code == 200
     assert browser.get("/healthz").json() == {"status": "alive"}

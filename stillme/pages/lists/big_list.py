@@ -7,7 +7,7 @@ order by another column than the key looks at `WINDOW` rows at a time, and says 
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from django.contrib.admin.options import IncorrectLookupParameters
@@ -19,6 +19,7 @@ from django.db.models.expressions import OrderBy
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.dateparse import parse_datetime
 
 from stillme.pages.lists.checked_list import CheckedChangeList
 from stillme.pages.lists.dates import by_time, next_period
@@ -52,6 +53,9 @@ class BigChangeList(CheckedChangeList):
             if self._is_of_few():
                 rows = rows.order_by(newest_of_few())
             return rows if place is None else rows.filter(pk__lt=place)
+        if self._is_short_period():
+            rows = rows if place is None else rows.filter(pk__lt=place)
+            return _sorted_here(rows, by_key_too=True)
         top = self._newest(place)
         if top is None:
             return rows.none()
@@ -154,7 +158,8 @@ class BigChangeList(CheckedChangeList):
         rows = self.root_queryset.order_by("-pk")
         if place is not None:
             rows = rows.filter(pk__lt=place)
-        elif (period := self._period()) is not None:
+        elif self._has_number_keys() and (period := self._period()) is not None:
+            # Texts do not grow with time: the newest row's key may be the least.
             name = self.date_hierarchy
             within = {f"{name}__gte": period[0], f"{name}__lt": period[1]}
             rows = self.root_queryset.filter(**within).order_by(self._newest_first(str(name)))
@@ -169,7 +174,9 @@ class BigChangeList(CheckedChangeList):
         return last if last is not None else ""
 
     def _period(self) -> tuple[datetime, datetime] | None:
-        """The year, month or day of the date drill-down."""
+        """The year, month or day of the date drill-down, or two moments (`__gte`, `__lt`)."""
+        if (ends := self._two_moments()) is not None:
+            return ends
         given = [self.params.get(f"{self.date_hierarchy}__{part}") for part in _PARTS]
         numbers = []
         for text in given:
@@ -186,8 +193,34 @@ class BigChangeList(CheckedChangeList):
         except (ValueError, OverflowError) as error:
             raise IncorrectLookupParameters(error) from error
 
+    def _is_short_period(self) -> bool:
+        """Whether a period was chosen of which all rows can be looked at, whatever their keys."""
+        period, name = self._period(), self.date_hierarchy
+        if period is None:
+            return False
+        within = {f"{name}__gte": period[0], f"{name}__lt": period[1]}
+        first = self.root_queryset.filter(**within).order_by(self._newest_first(str(name)))
+        # Read off the index of the time; the next one would be one too many.
+        return not first.values_list(name)[WINDOW : WINDOW + 1].exists()
+
+    def _two_moments(self) -> tuple[datetime, datetime] | None:
+        """From, and up to but not including; one of them may be open."""
+        given = [str(self.params.get(f"{self.date_hierarchy}__{end}") or "") for end in _ENDS]
+        if not self.date_hierarchy or not any(given):
+            return None
+        try:
+            start, end = (
+                parse_datetime(text) if text else open_end
+                for text, open_end in zip(given, (_FIRST, _LAST), strict=True)
+            )
+        except ValueError as error:
+            raise IncorrectLookupParameters(error) from error
+        return None if start is None or end is None else (start, end)
+
 
 _PARTS = ("year", "month", "day")
+_ENDS = ("gte", "lt")
+_FIRST, _LAST = (moment.replace(tzinfo=UTC) for moment in (datetime.min, datetime.max))
 
 
 def key_ordered(model: type[models.Model]) -> set[str]:
@@ -215,14 +248,15 @@ def newest_window(rows: QuerySet[Any], typed: str) -> QuerySet[Any]:
     return rows.filter(inside)
 
 
-def _sorted_here(rows: QuerySet[Any]) -> QuerySet[Any]:
+def _sorted_here(rows: QuerySet[Any], *, by_key_too: bool = False) -> QuerySet[Any]:
     """The window's rows sorted, where PostgreSQL would walk the index of the column to sort by.
 
     That is in the order wanted, but through all rows outside of the window.
     """
     orders = rows.query.order_by
     first = orders[0] if orders else "pk"
-    if not isinstance(first, str) or first.lstrip("-") in ("pk", rows.model._meta.pk.name):
+    is_key = first in ("pk", "-pk") or str(first).lstrip("-") == rows.model._meta.pk.name
+    if not isinstance(first, str) or (is_key and not by_key_too):
         return rows
     name = first.lstrip("-")
     opaque = OrderBy(Coalesce(F(name), F(name)), descending=first.startswith("-"))
