@@ -13,6 +13,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html
 
+from stillme.pages.figures import column
 from stillme.pages.panels import add_panel
 from stillme.transfer.console.desk.page import QuarantinedRowAdmin as QuarantinedRowAdmin
 from stillme.transfer.console.read_only import ReadOnlyAdmin
@@ -28,7 +29,13 @@ add_panel("legacy_row", "legacy row as stored", legacy_html)
 class RunAdmin(ReadOnlyAdmin):
     """The history of runs."""
 
-    list_display = ("id", "command", "status", "started_at", "finished_at")
+    list_display = (
+        "id",
+        "command",
+        "status",
+        column(Run._meta.get_field("started_at")),
+        column(Run._meta.get_field("finished_at")),
+    )
     list_filter = ("status",)
     fields = ("command", "status", "started_at", "finished_at", "message", "details")
     readonly_fields = ("details",)
@@ -48,7 +55,13 @@ class RunAdmin(ReadOnlyAdmin):
 class ProofAdmin(ReadOnlyAdmin):
     """Verdicts with their reports."""
 
-    list_display = ("id", "verdict", "level", "findings", "created_at")
+    list_display = (
+        "id",
+        "verdict",
+        "level",
+        column(Proof._meta.get_field("findings")),
+        column(Proof._meta.get_field("created_at")),
+    )
     fields = ("run", "verdict", "level", "exit_status", "findings", "created_at", "report_text")
     readonly_fields = ("report_text",)
 
