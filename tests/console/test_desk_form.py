@@ -203,9 +203,14 @@ def test_nul_is_replaced_in_bulk_after_a_preview(
 def test_nul_is_replaced_from_the_rows_page(
     admin_client: Any, with_nul: list[QuarantinedRow]
 ) -> None:
-    row = with_nul[0]
-    assert 'value="nul"' in admin_client.get(page_of(row)).content.decode()
-    answer = admin_client.post(page_of(row), {**ASKED, "decision": "nul"}, follow=True)
-    assert "1 loaded" in answer.content.decode()
-    row.refresh_from_db()
-    assert (row.status, row.repairs["title"]) == ("repaired", text("<b>\ufffdé"))
+    assert 'value="nul"' in admin_client.get(page_of(with_nul[0])).content.decode()
+    # The second row: one text is edited by hand in the same step, the other one replaced.
+    for row, by_hand, title in (
+        (with_nul[0], {}, "<b>\ufffdé"),
+        (with_nul[1], {"cell": "title", "value": "by hand"}, "by hand"),
+    ):
+        asked = {**ASKED, "decision": "nul", **by_hand}
+        assert "1 loaded" in admin_client.post(page_of(row), asked, follow=True).content.decode()
+        row.refresh_from_db()
+        assert (row.status, row.repairs["title"]) == ("repaired", text(title))
+        assert row.repairs["summary"] == text("\ufffd")

@@ -48,7 +48,7 @@ def without_nul(row: QuarantinedRow) -> dict[str, tuple[str, str]]:
 def repair(row: QuarantinedRow, who: str) -> decisions.Retried:
     """Put U+FFFD in the place of every NUL and retry the row. Raises TransferError."""
     found = without_nul(row)
-    if not found:
+    if not found and not row.repairs:
         raise TransferError(f"Row {row.pk} has no text with U+0000 that is UTF-8: edit its cell.")
     with transaction.atomic():
         for column, (_, mended) in found.items():
