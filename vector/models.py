@@ -34,6 +34,8 @@ class Collection(models.Model):
     configuration = models.TextField(null=True, blank=True)
     schema = models.TextField(null=True, blank=True)
     created_at = models.DateTimeField(null=True, db_default=Now())
+    # No column: whether this object has its dimension of a transaction that is not through.
+    undecided = False
 
     class Meta:
         db_table = '"vector"."collections"'

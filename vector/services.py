@@ -40,6 +40,7 @@ from vector.serving.given_values import (
     float32,
     is_no_text,
     merged_metadata,
+    settle_dimension,
 )
 from vector.serving.search import distance_of, nearest
 from vector.serving.upserting import add_or_merge
@@ -136,6 +137,8 @@ def update(
     """
     check_columns(ids, embeddings, documents, metadatas)
     vectors = [] if embeddings is None else ["embedding", "origin"]
+    if embeddings is not None:
+        settle_dimension(collection)
     fields = [*vectors, *(["document"] if documents else []), *(["metadata"] if metadatas else [])]
     with transaction.atomic():
         known = _chosen(collection, ids, None, None, bool(vectors)).select_for_update()
@@ -192,6 +195,7 @@ def query(
     """
     if n_results < 1:
         raise VectorError("n_results must be at least 1.")
+    settle_dimension(collection)
     if collection.dimension is None:
         return []
     vector = float32(collection, embedding, "the query")

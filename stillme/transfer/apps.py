@@ -21,9 +21,16 @@ class TransferConfig(AppConfig):
         """
         from stillme.transfer import checks  # noqa: F401
         from stillme.transfer.conf import conf
+        from stillme.transfer.project.models import build
+        from stillme.transfer.registry import registered
 
         chosen = conf().apps
         for config in apps.get_app_configs():
             wanted = chosen is None or config.label in chosen
             if wanted and config.module and module_has_submodule(config.module, "legacy"):
                 import_module(f"{config.name}.legacy")
+        build()
+        if any(model.legacy.target == "contenttypes.ContentType" for model in registered()):
+            # Then `migrate` makes no content types and permissions of the engine's models: their
+            # ids are those that the file will give to its own.
+            self.models_module = None

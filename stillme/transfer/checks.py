@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from django.core.checks import CheckMessage, Error, register
@@ -11,7 +11,8 @@ from django.db import models
 
 from stillme.transfer.kinds import Reference, Timestamp
 from stillme.transfer.legacy import LegacyModel
-from stillme.transfer.registry import circle, circle_sentence, legacy_models, registered
+from stillme.transfer.project.models import problems as own_problems
+from stillme.transfer.registry import legacy_models, registered
 
 
 @register("transfer")
@@ -20,29 +21,17 @@ def mappings_have_targets(
 ) -> list[CheckMessage]:
     """Every legacy column has a home in the target, every reference a parent.
 
-    Where references go in a circle, or two models mean one table or one target, that is said alone:
-    nothing else can be asked then.
+    Where two models mean one table or one target, that is said alone: nothing else can be asked
+    then.
     """
-    if alone := _circles() or _doubles():
+    if alone := _own_models() or _doubles():
         return alone
     return [p for model in legacy_models() for p in (*_problems(model), *_orders(model))]
 
 
-def _circles() -> list[CheckMessage]:
-    """One for each circle of tables."""
-    found: dict[tuple[str, frozenset[str]], CheckMessage] = {}
-    for model in sorted(registered(), key=lambda model: model._meta.label):
-        if tables := circle(model):
-            found.setdefault(
-                (model.legacy.file, frozenset(tables)),
-                Error(
-                    circle_sentence(model, tables),
-                    hint="Declare one of these columns as Integer() instead of Reference(...).",
-                    obj=model,
-                    id="transfer.E004",
-                ),
-            )
-    return list(found.values())
+def _own_models() -> list[CheckMessage]:
+    """What keeps the project's own models from being the mapping."""
+    return [Error(f"{sentence}.", id="transfer.E009") for sentence in own_problems]
 
 
 def _doubles() -> list[CheckMessage]:
@@ -67,9 +56,9 @@ def _doubles() -> list[CheckMessage]:
 
 def _problems(model: type[LegacyModel]) -> list[CheckMessage]:
     target = model.target_model()
-    names = {field.column for field in target._meta.concrete_fields}
+    names = {field.column for field in target._meta.local_concrete_fields}
     tables = {m._meta.db_table for m in legacy_models(model.legacy.file)}
-    problems: list[CheckMessage] = []
+    problems: list[CheckMessage] = list(_keys(model))
     for column in model.columns():
         if column.target_name not in names:
             problems.append(
@@ -99,6 +88,30 @@ def _problems(model: type[LegacyModel]) -> list[CheckMessage]:
             )
         )
     return problems
+
+
+def _keys(model: type[LegacyModel]) -> Iterator[CheckMessage]:
+    """A key of several columns, or of a kind that no key can have."""
+    keys = [column for column in model.columns() if column.is_key]
+    if len(keys) > 1:
+        names = ", ".join(column.name for column in keys)
+        yield Error(
+            f"{model.__name__} has a key of several columns ({names}), which cannot be captured "
+            "or carried back.",
+            hint="Give the table a key of one column, or leave it out.",
+            obj=model,
+            id="transfer.E007",
+        )
+    for column in keys:
+        kind = column.kind.key if isinstance(column.kind, Reference) else column.kind
+        if not kind.key_type:
+            yield Error(
+                f"{model.__name__}.{column.name} is a key of the kind {kind.name!r}: a key is a "
+                "whole number, a text or a UUID.",
+                hint="Give the table another key, or leave it out.",
+                obj=model,
+                id="transfer.E008",
+            )
 
 
 def _orders(model: type[LegacyModel]) -> list[CheckMessage]:

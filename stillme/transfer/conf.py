@@ -46,6 +46,10 @@ class TransferSettings:
     while a file is captured. `groups` are the staff groups that `migrate` makes, with what each may
     do (view, decide, correct). `paths` says how an operator sets a file's path. `data_dir` is
     looked through for other SQLite files, `other_files` describes those that are known.
+
+    Where the project's own models are the mapping, `leave_out` names models (``shop.Product``) and
+    apps (``sessions``) that stay behind, and `fields` says of field classes of others
+    (``shop.fields.MoneyField``) what their values mean.
     """
 
     files: Mapping[str, FileSettings] = field(default_factory=dict)
@@ -62,6 +66,8 @@ class TransferSettings:
     paths: str = 'TRANSFER["FILES"]'
     data_dir: Path | None = None
     other_files: Mapping[str, str] = field(default_factory=dict)
+    leave_out: tuple[str, ...] = ()
+    fields: Mapping[str, Any] = field(default_factory=dict)
     backup_dir: Path | None = None
 
     @property

@@ -19,31 +19,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from stillme.transfer.keys import Key, Part, Raw, listed_key, real_key, whole_key
-from stillme.transfer.kinds import Kind
-from stillme.transfer.plumbing.quoting import quoted
+from stillme.transfer.keys import Key, listed_key, real_key, whole_key
+from stillme.transfer.mapped_column import MappedColumn, held_part
+from stillme.transfer.plumbing.column_sql import each, equal, stored_part
+from stillme.transfer.plumbing.column_sql import row as row_of
 
 Condition = tuple[str, list[Any]]
-
-
-@dataclass(frozen=True, slots=True)
-class MappedColumn:
-    """A legacy column as found, its meaning, and its target column."""
-
-    legacy: str
-    target: str
-    kind: Kind
-    required: bool
-
-    @property
-    def holds_text(self) -> bool:
-        """Whether the target's values are text; a key column holds integers else."""
-        return self.kind.is_free_text
-
-    @property
-    def key_classes(self) -> tuple[str, ...]:
-        """The storage classes of which the target can hold a key's value."""
-        return ("text", "integer", "real") if self.holds_text else ("integer",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +60,11 @@ class KeyColumns:
         return len(self.columns) == 1 and not self.columns[0].holds_text
 
     @property
+    def is_single(self) -> bool:
+        """Whether the key is one column: then other tables may refer to it."""
+        return len(self.columns) == 1
+
+    @property
     def holds_text(self) -> bool:
         """Whether a column holds text, which the two sides may order otherwise."""
         return any(column.holds_text for column in self.columns)
@@ -87,25 +73,25 @@ class KeyColumns:
 
     def legacy(self, table: str = "") -> str:
         """The columns, for a select list or an ORDER BY."""
-        return ", ".join(_each(self.names, table))
+        return ", ".join(each(self.names, table))
 
     def legacy_parts(self, table: str = "") -> str:
         """The columns as `Key.of_flat` reads them: each one's storage class and value."""
-        return ", ".join(map(stored_part, _each(self.names, table)))
+        return ", ".join(map(stored_part, each(self.names, table)))
 
     def legacy_null(self, table: str = "") -> str:
         """Whether a row has no key."""
-        return f"({' OR '.join(f'{name} IS NULL' for name in _each(self.names, table))})"
+        return f"({' OR '.join(f'{name} IS NULL' for name in each(self.names, table))})"
 
     def legacy_usual(self, table: str = "") -> str:
         """Whether each part has the storage class of a usual key."""
         classes = ("text" if column.holds_text else "integer" for column in self.columns)
-        names = _each(self.names, table)
+        names = each(self.names, table)
         return " AND ".join(f"typeof({n}) = '{c}'" for n, c in zip(names, classes, strict=True))
 
     def legacy_same(self, one: str, other: str) -> str:
         """Whether two rows have the same key."""
-        return _equal(_each(self.names, one), _each(self.names, other))
+        return equal(each(self.names, one), each(self.names, other))
 
     def legacy_is(self, key: Key, table: str = "", sought: str = "") -> Condition:
         """Whether a row has that key, NULL too. SQLite takes 7 for 7.0 here, as it compares.
@@ -113,7 +99,7 @@ class KeyColumns:
         With `sought` "+" no index is used, as one whose order this SQLite does not know would lie.
         """
         tests, values = [], []
-        for name, (mark, value) in zip(_each(self.names, table), key.bindings, strict=True):
+        for name, (mark, value) in zip(each(self.names, table), key.bindings, strict=True):
             tests.append(f"{sought}{name} " + ("IS NULL" if value is None else f"= {mark}"))
             values += [] if value is None else [value]
         return " AND ".join(tests), values
@@ -123,13 +109,13 @@ class KeyColumns:
         marks = ", ".join(map(_marks, keys))
         values = [value for key in keys for _, value in key.bindings]
         several = self._several("VALUES ")
-        return f"{_row(_each(self.names, table))} IN ({several if keys else ''}{marks})", values
+        return f"{row_of(each(self.names, table))} IN ({several if keys else ''}{marks})", values
 
     def legacy_exactly(self, key: Key) -> Condition:
         """Whether a row has that very key, whatever the column's affinity and collation."""
         tests, values = [], []
         for name, (storage, _), binding in zip(
-            _each(self.names, ""), key.parts, key.bindings, strict=True
+            each(self.names, ""), key.parts, key.bindings, strict=True
         ):
             # The first comparison is the index's, the second has no collation but the bytes.
             tests.append(f"typeof({name}) = '{storage}' AND {name} IS {binding[0]}")
@@ -145,7 +131,7 @@ class KeyColumns:
         A rowid is never NULL: without `nulls` SQLite stops at the range's end, with them it would
         go through the whole table.
         """
-        row, null = _row(_each(self.names, table)), self.legacy_null(table)
+        row, null = row_of(each(self.names, table)), self.legacy_null(table)
         tests, values = [], []
         if after is not None:
             # (1, NULL) > (0, 5) holds, and a row with a NULL is in the first range already.
@@ -164,17 +150,18 @@ class KeyColumns:
     # The target side.
 
     def target(self, table: str = "") -> str:
-        """The columns, for a select list."""
-        return ", ".join(_each(self.targets, table))
+        """The columns as `Key.of` reads them, for a select list."""
+        names = each(self.targets, table)
+        return ", ".join(c.shown(name) for c, name in zip(self.columns, names, strict=True))
+
+    def target_names(self, table: str = "") -> str:
+        """The columns themselves, for an index and an order."""
+        return ", ".join(each(self.targets, table))
 
     def target_text(self, table: str = "") -> str:
         """The key as the ledger spells it (`Key.spelled`)."""
-        names = _each(self.targets, table)
-        return (
-            f"{names[0]}::text"
-            if len(names) == 1
-            else f"json_build_array({', '.join(names)})::text"
-        )
+        shown = self.target(table)
+        return f"{shown}::text" if len(self.columns) == 1 else f"json_build_array({shown})::text"
 
     def target_order(self, table: str = "") -> str:
         """The columns in SQLite's order: text by its bytes."""
@@ -182,26 +169,26 @@ class KeyColumns:
 
     def target_null(self, table: str) -> str:
         """Whether an outer join found no row of that table."""
-        return f"{_each(self.targets, table)[0]} IS NULL"
+        return f"{each(self.targets, table)[0]} IS NULL"
 
     def target_same(self, one: str, other: str) -> str:
         """Whether two rows have the same key."""
-        return _equal(_each(self.targets, one), _each(self.targets, other))
+        return equal(each(self.targets, one), each(self.targets, other))
 
     def target_among(self, keys: Iterable[Key | tuple[Any, ...]], table: str = "") -> Condition:
         """Whether a row has one of the keys, by the index. Rows of a SELECT may stand for keys."""
         rows = [key.values if isinstance(key, Key) else key for key in keys]
         values: list[Any] = [[row[n] for row in rows] for n in range(len(self.columns))]
-        arrays = ", ".join(f"%s::{'text' if c.holds_text else 'bigint'}[]" for c in self.columns)
-        names = _each(self.targets, table)
+        arrays = ", ".join(f"%s::{c.array}" for c in self.columns)
+        names = each(self.targets, table)
         if len(names) == 1:
             return f"{names[0]} = ANY({arrays})", values
-        return f"{_row(names)} IN (SELECT * FROM unnest({arrays}))", values
+        return f"{row_of(names)} IN (SELECT * FROM unnest({arrays}))", values
 
     def target_within(self, after: Key | None, upto: Key | None, table: str = "") -> Condition:
         """Whether ``after < key <= upto`` in SQLite's order; None is no bound."""
-        row = _row(self._by_bytes(table))
-        marks = _row(["%s"] * len(self.columns))
+        row = row_of(self._by_bytes(table))
+        marks = row_of(["%s::uuid" if c.is_uuid else "%s" for c in self.columns])
         bounds = [
             (sign, bound) for sign, bound in ((">", after), ("<=", upto)) if bound is not None
         ]
@@ -218,7 +205,7 @@ class KeyColumns:
             return key if key.is_whole else None
         if not self.columns:
             return None
-        parts = [_held(c, *part) for c, part in zip(self.columns, key.parts, strict=True)]
+        parts = [held_part(c, *part) for c, part in zip(self.columns, key.parts, strict=True)]
         found = tuple(part for part in parts if part is not None)
         return Key(found) if len(found) == len(parts) else None
 
@@ -237,7 +224,7 @@ class KeyColumns:
             fits = key is not None and len(key.parts) == len(self.columns)
             return key if fits and key is not None and self.in_target(key) == key else None
         if self.columns[0].holds_text:
-            return None if "\0" in text else Key.of(text)
+            return self.in_target(Key.of(text))
         number = whole_key(text)
         return None if number is None else Key.of(number)
 
@@ -249,50 +236,26 @@ class KeyColumns:
         readings = (whole_key(text), real_key(text), text, text.encode())
         return [Key.of(value) for value in readings if value is not None]
 
+    def referred(self, texts: Iterable[str | None]) -> tuple[int | str, ...]:
+        """What references to rows of these keys hold. For a key of one column."""
+        return tuple(sorted({key.values[0] for key in self.parsed(texts)}))
+
     def parsed(self, texts: Iterable[str | None]) -> list[Key]:
         """The keys of those texts that spell one of the table's."""
         return [key for key in map(self.parse, texts) if key is not None]
 
     def _by_bytes(self, table: str) -> list[str]:
-        names = zip(_each(self.targets, table), self.columns, strict=True)
-        return [f'{name} COLLATE "C"' if c.holds_text else name for name, c in names]
+        names = zip(each(self.targets, table), self.columns, strict=True)
+        # PostgreSQL orders UUIDs as SQLite orders their digits.
+        is_text = [c.holds_text and not c.is_uuid for c in self.columns]
+        return [
+            f'{name} COLLATE "C"' if text else name
+            for (name, _), text in zip(names, is_text, strict=True)
+        ]
 
     def _several(self, sql: str) -> str:
         return sql if len(self.columns) > 1 else ""
 
 
-def _held(column: MappedColumn, storage: str, raw: Raw) -> Part | None:
-    if not column.holds_text:
-        return (storage, raw) if storage == "integer" else None
-    if storage in ("integer", "real"):
-        return "text", repr(raw).encode()
-    if storage != "text" or not isinstance(raw, bytes) or b"\0" in raw:
-        return None
-    try:
-        raw.decode()
-    except UnicodeDecodeError:
-        return None
-    return storage, raw
-
-
-def _each(names: Sequence[str], table: str) -> list[str]:
-    before = f"{table}." if table else ""
-    return [before + quoted(name) for name in names]
-
-
-def stored_part(name: str) -> str:
-    """A column's storage class and value; text as its bytes, which Python might refuse as text."""
-    value = f"CASE typeof({name}) WHEN 'text' THEN CAST({name} AS BLOB) ELSE {name} END"
-    return f"typeof({name}), {value}"
-
-
-def _row(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"({', '.join(names)})"
-
-
 def _marks(key: Key) -> str:
-    return _row([mark for mark, _ in key.bindings])
-
-
-def _equal(ones: Sequence[str], others: Sequence[str]) -> str:
-    return " AND ".join(f"{one} = {other}" for one, other in zip(ones, others, strict=True))
+    return row_of([mark for mark, _ in key.bindings])

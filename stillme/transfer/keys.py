@@ -14,6 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import total_ordering
 from typing import Any
+from uuid import UUID
 
 from stillme.services.arguments import whole_key as whole_key
 from stillme.visible import in_one_line
@@ -35,8 +36,8 @@ class Key:
     parts: tuple[Part, ...]
 
     @classmethod
-    def of(cls, *values: int | float | str | bytes | None) -> Key:
-        """The key of Python's values: str is text, bytes are a blob."""
+    def of(cls, *values: int | float | str | bytes | UUID | None) -> Key:
+        """The key of Python's values: str is text, bytes are a blob, a UUID is its 32 digits."""
         return cls(tuple(_part(value) for value in values))
 
     @classmethod
@@ -117,7 +118,9 @@ def bound_from_json(kept: Any) -> Key | None:
     return Key.of(*(kept if isinstance(kept, list) else [kept]))
 
 
-def _part(value: int | float | str | bytes | None) -> Part:
+def _part(value: Any) -> Part:
+    if isinstance(value, UUID):
+        return "text", value.hex.encode()
     if isinstance(value, str):
         return "text", value.encode("utf-8", "surrogatepass")
     return _CLASSES[type(value)], value

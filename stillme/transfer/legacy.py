@@ -41,6 +41,11 @@ class Column(models.Field):  # type: ignore[type-arg]
         super().__init__(null="NOT NULL" not in declared, **options)
 
     @property
+    def is_key(self) -> bool:
+        """Whether it is (part of) the table's key: by its kind, or as `primary_key` says."""
+        return self.kind.is_key or self.primary_key
+
+    @property
     def target_name(self) -> str:
         """The target column's name."""
         return self.to or str(self.column)

@@ -18,9 +18,10 @@ from django.db.models import Value
 
 from stillme.transfer import kinds
 from stillme.transfer.identity import TableId
-from stillme.transfer.key_columns import KeyColumns, MappedColumn
+from stillme.transfer.key_columns import KeyColumns
 from stillme.transfer.kinds import Kind, Twin, WhenSet
 from stillme.transfer.legacy import LegacyModel
+from stillme.transfer.mapped_column import MappedColumn
 from stillme.transfer.sqlite.schema.found import FoundSchema, FoundTable, folded
 
 EXTRA_COLUMN = "legacy_extra"
@@ -126,6 +127,13 @@ def split_table(db_table: str) -> tuple[str, str]:
     return ("public", parts[0]) if len(parts) == 1 else (parts[0], parts[1])
 
 
+def is_uuid(key: models.Field) -> bool:  # type: ignore[type-arg]
+    """Whether the target's primary key holds UUIDs, or refers to one that does."""
+    while key.remote_field is not None:
+        key = key.target_field  # type: ignore[attr-defined]
+    return isinstance(key, models.UUIDField)
+
+
 def map_table(model: type[LegacyModel], schema: FoundSchema) -> TableMapping | None:
     """The mapping of `model` onto the table found in the file; None where the table is missing."""
     table = schema.table(model._meta.db_table)
@@ -134,13 +142,14 @@ def map_table(model: type[LegacyModel], schema: FoundSchema) -> TableMapping | N
     target = model.target_model()
     placed, undeclared = _place(model, table, target)
     keeps = holds_extra(target)
-    columns = tuple(sorted(placed, key=lambda c: not _is_key(c)))
+    key_names = {column.target_name for column in model.columns() if column.is_key}
+    columns = tuple(sorted(placed, key=lambda c: c.target not in key_names))
     taken = {c.target for c in columns}
     derived = tuple(
         (name, rule) for name, rule in model.legacy.derived.items() if name not in taken
     )
     left = _left_over(target, taken | {name for name, _ in derived})
-    keys = KeyColumns(tuple(c for c in columns if _is_key(c)))
+    keys = KeyColumns(tuple(c for c in columns if c.target in key_names))
     schema_name, target_table = split_table(target._meta.db_table)
     return TableMapping(
         file=model.legacy.file,
@@ -168,11 +177,7 @@ def map_table(model: type[LegacyModel], schema: FoundSchema) -> TableMapping | N
 
 def holds_extra(target: type[models.Model]) -> bool:
     """Whether a target has the column that keeps undeclared legacy columns."""
-    return any(field.column == EXTRA_COLUMN for field in target._meta.concrete_fields)
-
-
-def _is_key(column: MappedColumn) -> bool:
-    return column.kind.is_key
+    return any(field.column == EXTRA_COLUMN for field in target._meta.local_concrete_fields)
 
 
 def _is_unique(table: FoundTable, keys: KeyColumns) -> bool:
@@ -204,8 +209,11 @@ def _stores_text(table: FoundTable, keys: KeyColumns) -> bool:
 def _place(
     model: type[LegacyModel], table: FoundTable, target: type[models.Model]
 ) -> tuple[list[MappedColumn], list[str]]:
-    """Give every found column its target; declared names first, so that they win."""
-    fields = {f.column: f for f in target._meta.concrete_fields if f.column}
+    """Give every found column its target; declared names first, so that they win.
+
+    A column that PostgreSQL computes by itself gets nothing.
+    """
+    fields = {f.column: f for f in target._meta.local_concrete_fields if not f.generated}
     placed: list[MappedColumn] = []
     taken: set[str] = set()
     found = {folded(c.name): c.name for c in table.columns}
@@ -216,7 +224,10 @@ def _place(
             placed.append(MappedColumn(name, str(field.column), declared.kind, not field.null))
             taken.add(str(field.column))
     extra: list[str] = []
+    computed = {folded(str(f.column)) for f in target._meta.local_concrete_fields if f.generated}
     for lowered, name in found.items():
+        if lowered in computed:
+            continue
         same = fields.get(lowered)
         if same is None or lowered in taken or lowered == EXTRA_COLUMN:
             extra.append(name)
@@ -244,7 +255,9 @@ def _kind_of_target(model: type[LegacyModel], name: str, field: models.Field) ->
 
 
 def _left_over(target: type[models.Model], taken: set[str]) -> list[models.Field]:  # type: ignore[type-arg]
-    return [f for f in target._meta.concrete_fields if f.column not in taken | {EXTRA_COLUMN}]
+    not_left = taken | {EXTRA_COLUMN}
+    fields = target._meta.local_concrete_fields
+    return [f for f in fields if f.column not in not_left and not f.generated]
 
 
 def _unfilled(field: models.Field) -> Unfilled | None:  # type: ignore[type-arg]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from stillme.transfer.conf import conf
-from stillme.transfer.errors import TransferError
 from stillme.transfer.identity import TableId
 from stillme.transfer.kinds import Reference
 from stillme.transfer.legacy import LegacyModel, legacy_apps
@@ -65,50 +65,55 @@ def parents(model: type[LegacyModel]) -> set[str]:
     return found - {model._meta.db_table}
 
 
-def circle(model: type[LegacyModel]) -> list[str]:
-    """The tables of a circle of references that starts at `model`; none where there is no such.
+def circle(file: str, table: str) -> frozenset[str]:
+    """The tables that a table refers to and is referred to by, over others or not, itself included.
 
-    A table that refers to itself makes none: its rows are loaded together.
+    Empty for a table in no circle. A table that only refers to itself makes none.
     """
-    known, start = _by_identity(), model._meta.db_table
-    paths = [[start]]
-    seen: set[str] = set()
-    while paths:
-        path = paths.pop()
-        here = known.get(TableId(model.legacy.file, path[-1]))
-        for table in sorted(parents(here)) if here else []:
-            if table == start:
-                return path
-            if table not in seen:
-                seen.add(table)
-                paths.append([*path, table])
-    return []
+    return _order(frozenset(registered()))[TableId(file, table)].circle
 
 
 def depth(model: type[LegacyModel]) -> int:
     """0 for a table without parents, else one more than its deepest parent.
 
-    Raises TransferError for tables that refer to each other in a circle.
+    Tables that refer to each other in a circle have one depth.
     """
-    if found := circle(model):
-        raise TransferError(circle_sentence(model, found))
-    known = _by_identity()
-    return max(
-        (1 + depth(known[TableId(model.legacy.file, table)]) for table in parents(model)), default=0
-    )
+    return _order(frozenset(registered()))[model.identity()].depth
 
 
-def circle_sentence(model: type[LegacyModel], tables: list[str]) -> str:
-    """What a circle means."""
-    path = " -> ".join([*tables, tables[0]])
-    return (
-        f"{model.legacy.file}: tables refer to each other in a circle ({path}), which no order of "
-        "loading satisfies."
-    )
+@dataclass(frozen=True, slots=True)
+class _Place:
+    depth: int
+    circle: frozenset[str]
+
+
+@lru_cache(maxsize=8)
+def _order(models: frozenset[type[LegacyModel]]) -> dict[TableId, _Place]:
+    """Where each table stands among all."""
+    graph = {m.identity(): {TableId(m.legacy.file, t) for t in parents(m)} for m in models}
+    above = {table: _above(graph, table) for table in graph}
+    places: dict[TableId, _Place] = {}
+    # Whoever is in a circle has the same tables above as the others; children have more.
+    for table in sorted(graph, key=lambda table: len(above[table])):
+        mutual = {other for other in above[table] if table in above.get(other, ())}
+        outside = above[table] - mutual
+        depth = max((1 + places[other].depth for other in outside if other in places), default=0)
+        places[table] = _Place(depth, frozenset(other.table for other in mutual))
+    return places
+
+
+def _above(graph: dict[TableId, set[TableId]], table: TableId) -> set[TableId]:
+    """Parents, their parents, and so on: the table itself only where it is in a circle."""
+    found: set[TableId] = set()
+    news = set(graph[table])
+    while news:
+        found |= news
+        news = {up for each in news for up in graph.get(each, ())} - found
+    return found
 
 
 def levels(models: Iterable[type[LegacyModel]]) -> list[list[type[LegacyModel]]]:
-    """The models grouped by depth: a group may be loaded in parallel."""
+    """The models grouped by depth, parents first."""
     grouped: dict[int, list[type[LegacyModel]]] = {}
     for model in models:
         grouped.setdefault(depth(model), []).append(model)

@@ -26,13 +26,14 @@ class Told:
 
     acknowledged: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
     unknown: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
-    last: float = 0.0  # when something was last acknowledged, by time.monotonic()
+    # When a write of this kind was last acknowledged, by time.monotonic().
+    last: dict[str, float] = field(default_factory=lambda: dict.fromkeys(WRITES, 0.0))
 
     def note(self, kind: str, key: str, stored: bool) -> None:
         """One answer."""
         (self.acknowledged if stored else self.unknown)[kind].add(key)
         if stored:
-            self.last = time.monotonic()
+            self.last[kind] = time.monotonic()
 
 
 def client(socket: Path) -> httpx.Client:

@@ -18,6 +18,7 @@ stillme.setup()
 from django.db import Error, connections  # noqa: E402
 
 from rss.services import RSSFetchHistory  # noqa: E402
+from tests.pools import pool_becomes_whole  # noqa: E402
 
 history = RSSFetchHistory()
 STATUSES = ("Added to RAG", "Filtered: Duplicate", "Filtered: Low Score", "Fetched (not added)")
@@ -49,6 +50,7 @@ def main() -> None:
     over = Event()
     Thread(target=lambda: (sys.stdin.read(), over.set()), daemon=True).start()
     said = asyncio.run(cycles(over))
+    pool_becomes_whole()
     print(json.dumps({**said, "pool": connections["default"].pool.get_stats()}))
 
 

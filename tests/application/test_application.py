@@ -71,8 +71,9 @@ def test_the_application_goes_on_while_its_server_is_restarted(seconds: float) -
             server.stop("immediate")
     assert len(pools) == WEB_PROCESSES + 1
     for pool in pools:
-        # A caller that waited in vain, or a connection that never came back.
+        # A caller that waited in vain, or a connection that nobody gave back.
         assert pool.get("requests_errors", 0) == 0, pool
+        assert pool["pool_available"] == pool["pool_size"], pool
         assert pool.get("requests_waiting", 0) == 0, pool
         assert pool["pool_size"] <= POOL, pool
 
@@ -119,7 +120,7 @@ def restart_twice(server: Server, seconds: float, told: Told) -> None:
         server.start()
         restarted, scheduled = time.monotonic(), server.ask(SCHEDULED)
         time.sleep(seconds / 3)
-        wait_until(lambda restarted=restarted: told.last > restarted)
+        wait_until(lambda restarted=restarted: min(told.last.values()) > restarted)
         wait_until(lambda scheduled=scheduled: server.ask(SCHEDULED) > scheduled)
 
 

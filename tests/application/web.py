@@ -27,6 +27,7 @@ from accuracy.services import AccuracyScorer  # noqa: E402
 from continuum.services import ContinuumMemory, PromotionManager  # noqa: E402
 from knowledge.services import KnowledgeRetention  # noqa: E402
 from rss.services import RSSFetchHistory  # noqa: E402
+from tests.pools import pool_becomes_whole  # noqa: E402
 from vector import services as vectors  # noqa: E402
 
 retention, scorer, history = KnowledgeRetention(), AccuracyScorer(), RSSFetchHistory()
@@ -36,6 +37,7 @@ memory, promotions = ContinuumMemory(), PromotionManager()
 @asynccontextmanager
 async def reports_its_pool(_: FastAPI) -> AsyncIterator[None]:
     yield
+    pool_becomes_whole()
     figures = connections["default"].pool.get_stats()
     report = Path(os.environ["POOL_REPORTS"]) / f"web-{os.getpid()}.json"
     report.write_text(json.dumps(figures))

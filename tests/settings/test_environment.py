@@ -232,6 +232,13 @@ def test_a_value_that_is_none_is_a_sentence(name: str, value: str, said: str) ->
     assert answer.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("level", ["info", "Warning", " debug\n"])
+def test_a_log_level_may_be_written_in_any_case(level: str) -> None:
+    show = "from django.conf import settings; print(settings.LOGGING['root']['level'])"
+    answer = process("-c", show, LOG_LEVEL=level)
+    assert answer.stdout == f"{level.strip().upper()}\n", answer.stderr
+
+
 def test_help_and_check_need_no_server(tmp_path: Path) -> None:
     cluster = tmp_path / "cluster"
     for command in (["help"], ["check"]):

@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stillme.transfer import kinds
-from stillme.transfer.key_columns import KeyColumns, MappedColumn
+from stillme.transfer.key_columns import KeyColumns
 from stillme.transfer.keys import Key, bound_from_json, bound_to_json, spelled_keys
+from stillme.transfer.mapped_column import MappedColumn
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.reading.connect import EXACT_DOUBLE, exact_double
 from stillme.transfer.sqlite.reading.key_ranges import key_ranges

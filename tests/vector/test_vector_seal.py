@@ -74,6 +74,30 @@ def test_what_is_not_proven_stays_writable_until_it_is(folder: Path) -> None:
     assert not may_be_written(folder)
 
 
+def test_a_folder_that_was_moved_keeps_its_permissions(folder: Path, settings, tmp_path) -> None:  # type: ignore[no-untyped-def]
+    proven()
+    before = {path.name: mode_of(path) for path in paths(folder)}
+    seal("default", [], ignore_event)
+    settings.LEGACY_VECTOR_DIR = folder.rename(tmp_path / "elsewhere")
+    before["elsewhere"] = before.pop("vector_db")
+    assert seal("default", [], ignore_event) == []
+    assert broken_seals("default") == []
+    assert not Seal.objects.filter(path__startswith=str(folder)).exists()
+    unseal("default")
+    assert {path.name: mode_of(path) for path in paths(tmp_path / "elsewhere")} == before
+
+
+def test_sealing_again_hides_nothing(folder: Path) -> None:
+    proven()
+    seal("default", [], ignore_event)
+    (folder / "chroma.sqlite3").unlink()
+    (folder / "new").touch()
+    said = [broken.public for broken in broken_seals("default")]
+    assert len(said) == 2
+    seal("default", [], ignore_event)
+    assert [broken.public for broken in broken_seals("default")] == said
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [

@@ -7,7 +7,7 @@ from array import array
 from threading import Thread
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from vector import services
 from vector.models import Item
@@ -300,3 +300,27 @@ def test_an_upsert_that_changes_only_a_type_is_written(collection):
         services.upsert(collection, ["int1"], [[0.0, 0.0, 1.0]], None, [{"k": value}])
         found = services.get(collection, ["int1"])[0].metadata["k"]
         assert (found, type(found)) == (value, type(value))
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_dimension_of_an_add_that_failed_is_not_kept():
+    things = services.create_collection("things")
+    with pytest.raises(VectorError):
+        services.add(things, ["a", "b"], [[1.0, 2.0, 3.0], [1.0, 2.0]])
+    with pytest.raises(VectorError), transaction.atomic():
+        services.add(things, ["a"], [[1.0, 2.0, 3.0]])
+        assert services.query(things, [1.0, 2.0, 3.0])[0].id == "a"
+        raise VectorError("the caller's own")
+    assert services.query(things, [1.0, 2.0, 3.0]) == []
+    services.add(things, ["a"], [[1.0, 2.0]])
+    for each in (things, services.get_collection("things")):
+        assert each.dimension == 2
+        assert [found.id for found in services.query(each, [1.0, 2.0])] == ["a"]
+        assert indexes.has_index(each) == (indexes.extension_state() == "installed")
+
+
+def test_an_object_that_was_there_before_the_first_item_finds_it(collection):
+    there = services.create_collection("others")
+    services.add(services.get_collection("others"), ["a"], [[1.0, 2.0]])
+    assert services.query(there, [1.0, 2.0])[0].id == "a"
+    assert services.update(there, ["a"], [[2.0, 2.0]]) == 1

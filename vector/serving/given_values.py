@@ -103,18 +103,27 @@ def check_ids(ids: Iterable[str]) -> None:
         seen.add(key)
 
 
-def settle_dimension(collection: Collection, embeddings: Sequence[Embedding]) -> None:
+def settle_dimension(collection: Collection, embeddings: Sequence[Embedding] = ()) -> None:
     """The first vector decides a collection's dimension, once for all writers.
 
-    The index that suits it is made when the transaction is through: within it the lock that makes
-    an index would wait for others that wait for this one.
+    The object's dimension is read again until the transaction that decided it is through: one that
+    is rolled back decides nothing. The index is made then: within the transaction the lock that
+    makes an index would wait for others that wait for this one.
     """
-    if collection.dimension is not None or len(embeddings) == 0:
+    if collection.dimension is not None and not collection.undecided:
         return
-    unset = Collection.objects.filter(pk=collection.pk, dimension=None)
-    unset.update(dimension=len(embeddings[0]))
+    if len(embeddings) > 0:
+        unset = Collection.objects.filter(pk=collection.pk, dimension=None)
+        unset.update(dimension=len(embeddings[0]))
     collection.refresh_from_db(fields=["dimension"], using=router.db_for_write(Collection))
-    transaction.on_commit(partial(indexes.ensure_index, collection, patience=PATIENCE))
+    if len(embeddings) > 0:
+        collection.undecided = True
+        transaction.on_commit(partial(_decided, collection))
+
+
+def _decided(collection: Collection) -> None:
+    collection.undecided = False
+    indexes.ensure_index(collection, patience=PATIENCE)
 
 
 def float32(collection: Collection, embedding: Embedding, what: str) -> list[float]:

@@ -9,7 +9,7 @@ from django.contrib.auth.management import create_permissions
 from django.contrib.contenttypes.management import create_contenttypes
 
 from stillme.transfer.conf import CORRECT, DECIDE, VIEW, conf
-from stillme.transfer.registry import legacy_models
+from stillme.transfer.registry import legacy_models, registered
 
 ENGINE = "transfer"
 DECIDES = "change_quarantinedrow"
@@ -20,8 +20,11 @@ def make_groups(apps: Any, alias: str) -> None:
 
     By default a viewer may look at everything; an operator may decide about quarantined rows as
     well; an administrator may correct target rows, too. Permissions come after all migrations
-    otherwise, so they are made here.
+    otherwise, so they are made here. None are made where the file's own groups are carried: their
+    ids are the file's.
     """
+    if "auth.Group" in {model.legacy.target for model in registered()}:
+        return
     targets = target_apps()
     for label in (*targets, ENGINE):
         config = real_apps.get_app_config(label)

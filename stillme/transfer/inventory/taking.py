@@ -18,6 +18,7 @@ from stillme.transfer.inventory.stores import stores
 from stillme.transfer.legacy import LegacyModel
 from stillme.transfer.mapping import map_table, split_table
 from stillme.transfer.models import LeftByDecision
+from stillme.transfer.project.models import decision_about, unmanaged
 from stillme.transfer.registry import LegacyFile, legacy_files, legacy_models
 from stillme.transfer.sqlite.capture.templates import CHANGE_TABLE, CHANGE_TABLE_SQL
 from stillme.transfer.sqlite.copying.snapshot import Snapshot, is_empty
@@ -77,6 +78,8 @@ def _lines(file: str, schema: FoundSchema, found: Sequence[Content]) -> list[Inv
             target = ".".join(split_table(declared[name].target_model()._meta.db_table))
             lines.append(InventoryLine(file, content.name, content.rows, "carried", target))
             lines += _open_columns(file, declared[name], schema)
+        elif reason := decision_about(file, content.name):
+            lines.append(InventoryLine(file, content.name, content.rows, "left", why=reason))
         elif content.what != "view" or name in missing:
             why = _why(content, schema, missing)
             lines.append(InventoryLine(file, content.name, content.rows, "open", why=why))
@@ -90,7 +93,9 @@ def _open_columns(
     table, mapping = schema.table(model._meta.db_table), map_table(model, schema)
     assert table is not None
     assert mapping is not None
-    why = {**dict.fromkeys(table.vain, _VAIN), **dict.fromkeys(mapping.not_carried, _NOT_KEPT)}
+    computed = {f.column for f in model.target_model()._meta.local_concrete_fields if f.generated}
+    vain = [name for name in table.vain if name not in computed]
+    why = {**dict.fromkeys(vain, _VAIN), **dict.fromkeys(mapping.not_carried, _NOT_KEPT)}
     for column, sentence in why.items():
         yield InventoryLine(file, f"{table.name}.{column}", None, "open", why=sentence)
 
@@ -98,6 +103,8 @@ def _open_columns(
 def _why(content: Content, schema: FoundSchema, missing: Iterable[str]) -> str:
     if content.what == "view":
         return f"a view stands where the table is declared; {DECIDE}"
+    if label := unmanaged(content.name):
+        return f"its model {label} is unmanaged (managed = False); {DECIDE}"
     table = schema.table(content.name)
     names = {folded(c.name) for c in table.columns} if table else set()
     for each in sorted(missing):

@@ -42,6 +42,7 @@ from stillme.transfer.conf import conf
 from stillme.transfer.errors import TransferError
 from stillme.transfer.plumbing.interrupts import Interrupted, interruptible
 from stillme.transfer.plumbing.scratch import clear_temporary
+from stillme.transfer.project.models import require_complete
 from stillme.visible import is_utf_8, visible
 
 COULD_NOT_RUN = 2
@@ -182,6 +183,7 @@ class TransferCommand(BaseCommand):
         try:
             with interruptible():
                 clear_temporary()
+                require_complete()
                 status = self.run(options)
         except KeyboardInterrupt as error:
             by = f" by {error.signal}" if isinstance(error, Interrupted) else ""

@@ -22,6 +22,11 @@ UPDATE transfer.{records} SET file = %s WHERE file = '' AND "table" LIKE %s
 """
 
 
+def _drop_index(name):
+    """Django's own backend looks for an index of another schema in vain, and says nothing."""
+    return migrations.RunSQL(f"DROP INDEX IF EXISTS transfer.{name}", migrations.RunSQL.noop)
+
+
 def fill(apps, schema_editor):
     """Give every record its file; one that nothing knows keeps '' and is not lost."""
     from stillme.transfer.inventory.stores import stores
@@ -58,6 +63,7 @@ class Migration(migrations.Migration):
         ),
         migrations.RunPython(fill, migrations.RunPython.noop, elidable=True),
         migrations.RemoveConstraint("keptcell", "kept_cell_once"),
+        _drop_index("kept_cell_once"),
         migrations.AddConstraint(
             "keptcell",
             models.UniqueConstraint("file", "table", MD5("key"), "column", name="kept_cell_once"),
@@ -85,6 +91,7 @@ class Migration(migrations.Migration):
             models.UniqueConstraint(fields=["file", "table", "number"], name="range_digest_once"),
         ),
         migrations.RemoveIndex("carriedcell", "carried_cell_key"),
+        _drop_index("carried_cell_key"),
         migrations.AddIndex(
             "carriedcell", models.Index(fields=["file", "table", "key"], name="carried_cell_key")
         ),

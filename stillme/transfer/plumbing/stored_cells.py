@@ -7,6 +7,7 @@ as base64 of their bytes, NULL as null. Nothing is lost on the way there and bac
 from __future__ import annotations
 
 import base64
+import json
 from typing import Any
 
 from stillme.transfer.errors import TransferError
@@ -48,6 +49,11 @@ def unpack_cell(packed: Any) -> tuple[str, Raw]:
     except (TypeError, ValueError, OverflowError) as error:
         raise DamagedCell(packed) from error
     raise DamagedCell(packed)
+
+
+def unpack_json(packed: Any) -> tuple[str, Raw]:
+    """`unpack_cell` of a JSON value that a cursor gave: text, where Django registered no loader."""
+    return unpack_cell(json.loads(packed) if isinstance(packed, str) else packed)
 
 
 def unpack_anything(packed: Any) -> tuple[str, Raw]:

@@ -40,7 +40,7 @@ def create_stage(connection: BaseDatabaseWrapper, mapping: TableMapping) -> None
             f"DROP TABLE IF EXISTS pg_temp.{STAGE}; "
             f"CREATE TEMPORARY TABLE {STAGE} (LIKE {mapping.relation} "
             "INCLUDING DEFAULTS INCLUDING CONSTRAINTS) ON COMMIT DROP; "
-            f"CREATE UNIQUE INDEX ON {STAGE} ({mapping.key_columns.target()})"
+            f"CREATE UNIQUE INDEX ON {STAGE} ({mapping.key_columns.target_names()})"
         )
 
 

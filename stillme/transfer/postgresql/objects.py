@@ -17,8 +17,16 @@ from stillme.transfer.plumbing.processes import usable_cores
 from stillme.transfer.postgresql.copy import execute, fetch_all, quoted
 
 
-def take_down(alias: str, relation: str, run_id: int | None, *, foreign_keys: bool = True) -> int:
-    """Drop secondary indexes on, and where asked the foreign keys of, `relation`.
+def take_down(
+    alias: str,
+    relation: str,
+    run_id: int | None,
+    *,
+    indexes: bool = True,
+    foreign_keys: bool = True,
+    parents: Sequence[str] = (),
+) -> int:
+    """Drop the secondary indexes of `relation` and its foreign keys, or those to `parents` only.
 
     Returns how many objects.
     """
@@ -26,26 +34,27 @@ def take_down(alias: str, relation: str, run_id: int | None, *, foreign_keys: bo
     constraints = fetch_all(
         connection,
         "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint "
-        "WHERE conrelid = %s::regclass AND contype = 'f' AND %s ORDER BY conname",
-        [relation, foreign_keys],
+        "WHERE conrelid = %s::regclass AND contype = 'f' "
+        "AND (%s OR confrelid = ANY(%s::text[]::regclass[])) ORDER BY conname",
+        [relation, foreign_keys, list(parents)],
     )
-    indexes = fetch_all(
+    found = fetch_all(
         connection,
         "SELECT c.relname, pg_get_indexdef(i.indexrelid) FROM pg_index AS i "
         "JOIN pg_class AS c ON c.oid = i.indexrelid WHERE i.indrelid = %s::regclass "
         "AND NOT EXISTS (SELECT 1 FROM pg_constraint AS k WHERE k.conindid = i.indexrelid) "
-        "AND NOT i.indisunique ORDER BY c.relname",
-        [relation],
+        "AND NOT i.indisunique AND %s ORDER BY c.relname",
+        [relation, indexes],
     )
     schema = relation.split(".")[0]
     with transaction.atomic(using=alias, durable=True):
         for name, definition in constraints:
             _remember(alias, relation, name, True, definition, run_id)
             execute(connection, f"ALTER TABLE {relation} DROP CONSTRAINT {quoted(name)}")
-        for name, definition in indexes:
+        for name, definition in found:
             _remember(alias, relation, name, False, definition, run_id)
             execute(connection, f"DROP INDEX {schema}.{quoted(name)}")
-    return len(constraints) + len(indexes)
+    return len(constraints) + len(found)
 
 
 def _remember(

@@ -23,8 +23,10 @@ from stillme.transfer.findings import Finding, FindingKind
 from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.inventory.stores import Store, stores
 from stillme.transfer.legacy import LegacyModel
-from stillme.transfer.mapping import map_table, split_table
+from stillme.transfer.mapping import is_uuid, map_table, split_table
 from stillme.transfer.models import FileState, QuarantinedRow, ReverseChange, RunFile, RunTable
+from stillme.transfer.plumbing.column_sql import digits_of
+from stillme.transfer.plumbing.quoting import quoted
 from stillme.transfer.registry import LegacyFile, legacy_files, legacy_models
 from stillme.transfer.sqlite.reading.connect import open_legacy
 from stillme.transfer.sqlite.schema.found import read_schema
@@ -133,7 +135,9 @@ def _of_table(alias: str, file: LegacyFile, model: type[LegacyModel], what: str)
     target = model.target_model()
     schema, name = split_table(target._meta.db_table)
     assert target._meta.pk is not None
-    rows = _rows(alias, f"{schema}.{name}", f'"{schema}"."{name}"', str(target._meta.pk.column))
+    key = quoted(str(target._meta.pk.column))
+    key = digits_of(key) if is_uuid(target._meta.pk) else f"{key}::text"
+    rows = _rows(alias, f"{schema}.{name}", f'"{schema}"."{name}"', key)
     aside = QuarantinedRow.objects.using(alias).filter(file=file.name, table=table).count()
     loaded, loaded_rows = _loaded_table(alias, file.name, table)
     if not (rows or aside or loaded_rows):
@@ -153,7 +157,7 @@ def _rows(alias: str, name: str, relation: str, key: str) -> int:
         cursor.execute("SELECT to_regclass(%s)", [relation])
         if cursor.fetchone()[0] is None:
             return 0
-        cursor.execute(f'SELECT count(*) FROM {relation} WHERE "{key}"::text <> ALL(%s)', [written])
+        cursor.execute(f"SELECT count(*) FROM {relation} WHERE {key} <> ALL(%s)", [written])
         return int(cursor.fetchone()[0])
 
 

@@ -15,7 +15,8 @@ class TableJob:
     """One table of one snapshot, under one run.
 
     `parents` maps each declared parent table to its mapping as found (None where the file has
-    none), `set_aside` to the keys of its rows in quarantine.
+    none), `set_aside` to the keys of its rows in quarantine, as references spell them. Rows of the
+    parents in `later` are loaded later: tables that refer to each other in a circle.
     """
 
     snapshot: Snapshot
@@ -24,7 +25,8 @@ class TableJob:
     epoch_units: dict[str, str]
     run_id: int | None
     parents: dict[str, TableMapping | None] = field(default_factory=dict)
-    set_aside: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    set_aside: dict[str, tuple[int | str, ...]] = field(default_factory=dict)
+    later: frozenset[str] = frozenset()
     overwrite: bool = False
     prune: bool = False
 

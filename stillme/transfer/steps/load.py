@@ -27,10 +27,11 @@ from stillme.transfer.records.edited_rows import keys_of_edited_rows
 from stillme.transfer.records.guessed_times import ADVICE, guessed_times, sentence
 from stillme.transfer.records.live_files import require_place
 from stillme.transfer.records.missing import missing_legacy
+from stillme.transfer.records.outcome import Outcome
 from stillme.transfer.records.recorded_clock import recorded_clocks
 from stillme.transfer.records.table_job import TableJob
 from stillme.transfer.records.totals import set_aside
-from stillme.transfer.registry import legacy_files
+from stillme.transfer.registry import circle, legacy_files
 from stillme.transfer.steps.aside.orphans_back import retry_orphans
 from stillme.transfer.steps.loading.approval import Approval
 from stillme.transfer.steps.loading.history import refuse_other_history
@@ -40,6 +41,7 @@ from stillme.transfer.steps.loading.import_options import (
     ImportResult,
     TableResult,
 )
+from stillme.transfer.steps.loading.own_rows import clear_own_rows
 from stillme.transfer.steps.loading.plan import (
     Cut,
     Plan,
@@ -49,7 +51,7 @@ from stillme.transfer.steps.loading.plan import (
     take_snapshots,
 )
 from stillme.transfer.steps.loading.predict_tables import predict_tables
-from stillme.transfer.steps.loading.prune import dry_vanished, find_gone, prune_gone
+from stillme.transfer.steps.loading.prune import Gone, dry_vanished, find_gone, prune_gone
 from stillme.transfer.steps.loading.schedule import Schedule, executor
 from stillme.transfer.steps.loading.target_ready import check_target
 from stillme.transfer.steps.loading.workers import workforce
@@ -237,6 +239,7 @@ def _load_files(
             ledger.refuse_other_files(alias, snapshots)
         if not options.replaced:
             refuse_other_history(alias, snapshots, prune=options.prune)
+        result.notices += clear_own_rows(alias, snapshots, selection)
         cut = Cut(options.chunk_rows, ledger.known_bounds_of_all(alias))
         planner = Planner(selection, run.pk, threads, cut, recorded_clocks(alias))
         schedule = Schedule(options, run, hands, finishing, on_event)
@@ -265,9 +268,16 @@ def _prune(alias: str, run: Run, plan: Plan, result: ImportResult, approval: App
     ]
     if not approval([gone.deletion for gone in found]):
         return
+    groups: dict[object, list[tuple[Gone, Outcome]]] = {}
+    for gone in found:
+        identity = gone.job.mapping.identity
+        members = circle(*identity) or frozenset([identity.table])
+        pruned = (gone, by_name[identity].outcome)
+        groups.setdefault((identity.file, members), []).append(pruned)
+    for group in groups.values():
+        prune_gone(alias, group)
     for planned, gone in zip(planned_tables, found, strict=True):
         table = by_name[planned.identity]
-        prune_gone(alias, gone, table.outcome)
         if gone.keys:
             # The greatest id of all may be gone.
             set_sequence(alias, planned.job.mapping, planned.sequence_mark)

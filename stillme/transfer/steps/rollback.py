@@ -9,6 +9,7 @@ from django.db import Error
 
 from stillme.transfer.errors import StateError, TransferError
 from stillme.transfer.findings import Event, OnEvent, ignore_event
+from stillme.transfer.models import Seal
 from stillme.transfer.plumbing.scratch import scratch_folder
 from stillme.transfer.postgresql.locks import exclusive
 from stillme.transfer.records import ledger
@@ -104,12 +105,14 @@ def roll_back(
 def _seal_again(alias: str, files: Sequence[LegacyFile], on_event: OnEvent) -> None:
     """After a rollback that was given up PostgreSQL stays in charge, and the files read-only.
 
+    Only where they were: a rehearsal has copies that never were, and must not seal the real store.
     If PostgreSQL does not answer, nobody knows who is in charge. Then the files stay frozen, and
     `migration_status` says that they may be written.
     """
     try:
         names = [file.name for file in files]
-        if {each.state for each in file_states.standings(alias, names).values()} == {State.LIVE}:
+        states = {each.state for each in file_states.standings(alias, names).values()}
+        if states == {State.LIVE} and Seal.objects.using(alias).exists():
             seal(alias, files, on_event, renew=True)
     except (Error, OSError) as error:
         on_event(Event("notice", {"message": f"The files were not made read-only again: {error}."}))

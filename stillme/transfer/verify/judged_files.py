@@ -11,8 +11,10 @@ from pathlib import Path
 
 from stillme.transfer.errors import StateError
 from stillme.transfer.findings import Event, OnEvent
+from stillme.transfer.inventory.applied_migrations import refuse_other_migrations
 from stillme.transfer.inventory.taking import inventory_of
 from stillme.transfer.models import FileState
+from stillme.transfer.project.models import built_file
 from stillme.transfer.records.guessed_times import ADVICE, sentence
 from stillme.transfer.records.live_files import require_place
 from stillme.transfer.records.proofs import identity
@@ -24,6 +26,7 @@ from stillme.transfer.verify.round_trip import round_trip
 from stillme.transfer.verify.sides.utf16_copy import check_converted
 from stillme.transfer.verify.structure.reference_tables import check_definitions
 from stillme.transfer.verify.structure.table_structure import check_structure, forbids_reading
+from stillme.transfer.verify.tables.circle_records import groundless_records
 from stillme.transfer.verify.tables.judge_processes import Judges
 from stillme.transfer.verify.tables.table_cases import make_cases
 from stillme.transfer.verify.tables.table_judge import TableCase
@@ -68,9 +71,11 @@ class FileWork:
         require_place(self.options.database, [file])
         which = identity(file.path)
         snapshot = take_snapshot(file.name, file.path, self.directory)
+        refuse_other_migrations(snapshot)
         check_converted(snapshot)
         self.result.account_for(inventory_of(snapshot, self.options.database))
         self.result.notices += [f"{file.name}: {sentence}." for sentence in snapshot.notices]
+        self.result.notices += _computed(file.name)
         is_live = state == FileState.State.LIVE
         cases = {
             name: replace(case, is_live=is_live)
@@ -118,13 +123,15 @@ class FileWork:
             if name not in names:
                 continue
             wanted.add(target)
-            found = list(check_structure(alias, target))
-            self.result.structure.extend(found)
-            if any(forbids_reading(finding) for finding in found):
+            wrong = list(check_structure(alias, target))
+            self.result.structure.extend(wrong)
+            if any(forbids_reading(finding) for finding in wrong):
                 unfit.add(name)
         everything = [model.target_model() for model in legacy_models(file)]
         notices = self.result.notices
-        self.result.structure.extend(check_definitions(alias, everything, wanted, notices))
+        by_others = file == built_file()
+        found = check_definitions(alias, everything, wanted, notices, by_others=by_others)
+        self.result.structure.extend(found)
         return unfit
 
     def end(self, file: BegunFile, judges: Judges) -> None:
@@ -151,6 +158,10 @@ class FileWork:
                 )
             )
 
+        proofs = {(proof.file, proof.table): proof for proof in self.result.tables}
+        for name, finding in groundless_records(self.options.database, file.cases):
+            proofs[file.snapshot.file, name].findings.add(finding)
+
     def _proof(self, name: str, case: TableCase, begun: Begun | None, judges: Judges) -> TableProof:
         if begun is None:
             return verify_lightly(self.options, case, judges)
@@ -168,3 +179,13 @@ class FileWork:
                 f"{file} is followed: its next ids are not looked at, the cut-over sets them."
             )
         return followed
+
+
+def _computed(file: str) -> list[str]:
+    """A notice for each target column that PostgreSQL computes by itself."""
+    return [
+        f"{model._meta.db_table}.{field.column}: PostgreSQL computes it, it was not compared."
+        for model in legacy_models(file)
+        for field in model.target_model()._meta.local_concrete_fields
+        if field.generated
+    ]

@@ -18,6 +18,7 @@ from stillme.transfer.steps.kinds.base import Refused, RowContext
 from stillme.transfer.verify.kinds import expect, judge_of
 from stillme.transfer.verify.kinds.base import Surroundings
 from stillme.transfer.verify.kinds.local_clock import LocalClock
+from tests.transfer.load import test_field_kinds
 
 HANOI = RowContext(Clock(usual=420, evidence={420: 9}), 420)
 BERLIN = RowContext(Clock(zone="Europe/Berlin"))
@@ -276,6 +277,8 @@ def test_every_documented_reason_is_tested() -> None:
     cells = [row[4] for row in rows if len(row) >= 7]
     documented = {reason for cell in cells for reason in re.findall(r"`(\w+)`", cell)}
     here = {case[4] for case in ACCEPTED} | {case[3] for case in REFUSED}
+    here |= {case[3] for case in test_field_kinds.ACCEPTED}
+    here |= {case[2] for case in test_field_kinds.REFUSED}
     here |= {"null_in_required", "epoch", "clock_gap", "clock_offset", "clock_guess"}
     # These are about a row, not a cell: test_rows.py.
     rowwise = {"duplicate_key", "no_key", "missing_column", "missing_parent", "refused_by_target"}

@@ -6,7 +6,8 @@ import sqlite3
 from pathlib import Path
 
 from stillme.transfer import kinds
-from stillme.transfer.key_columns import KeyColumns, MappedColumn
+from stillme.transfer.key_columns import KeyColumns
+from stillme.transfer.mapped_column import MappedColumn
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.schema.found import read_schema
 

@@ -295,13 +295,22 @@ def test_probes_pass_on_the_declared_tables(tmp_path):
     assert health(path).health is Health.ABSENT
 
 
-def test_probes_see_what_triggers_cannot(tmp_path):
+@pytest.mark.parametrize(
+    ("terms", "failing"),
+    [
+        ("lower(link)", set()),
+        ("lower(link), title COLLATE NOCASE DESC", set()),
+        ("(link || ',)('), \"title\" ASC) WHERE (length(link) > 2", set()),
+        ("lower(link) /* , ( */", {"replace over u"}),
+    ],
+)
+def test_a_replace_over_an_expression_is_seen_or_refused(tmp_path, terms, failing):
     path = make_file(tmp_path / "a.db")
     connection = sqlite3.connect(path)
-    connection.execute("CREATE UNIQUE INDEX u ON rss_fetch_items (lower(link))")
+    connection.execute(f"CREATE UNIQUE INDEX u ON rss_fetch_items ({terms})")
     connection.close()
     failed = [p for p in run_probes(path, mappings_of(path)) if not p.ok]
-    assert {p.name for p in failed} == {"replace over u"}
+    assert {p.name for p in failed} == failing
 
 
 def test_marks_of_tables_that_are_no_more_do_not_keep_capture_out(tmp_path):

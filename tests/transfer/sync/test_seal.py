@@ -22,6 +22,7 @@ from stillme.transfer.findings import ignore_event
 from stillme.transfer.models import Seal
 from stillme.transfer.plumbing import permissions
 from stillme.transfer.registry import legacy_files
+from stillme.transfer.sqlite.capture.tables import write_transaction
 from stillme.transfer.steps import cutover, rehearse
 from stillme.transfer.steps.note_moved import Selection, moved_files
 from stillme.transfer.steps.restore_over_live import plan_restore, restore
@@ -171,6 +172,17 @@ def test_a_rollback_that_is_given_up_seals_again(
     assert modes(sealed) == MODES
 
 
+def test_a_rollback_that_is_given_up_seals_nothing_that_was_not(
+    live: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a rehearsal: the vector store that `seal` would find is the real one."""
+    give_modes(live)
+    monkeypatch.setattr(to_legacy.ToLegacy, "_freeze_target", lambda self: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        roll_back()
+    assert (modes(live), Seal.objects.count()) == (MODES, 0)
+
+
 def test_staying_on_postgresql_seals_again(sealed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def kill(*arguments: object) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -247,9 +259,13 @@ def test_moved_files_keep_their_seal(sealed: Path, tmp_path: Path, use_legacy_fi
     for path in sealed.iterdir():
         path.rename(elsewhere / path.name)
     use_legacy_files(elsewhere)
-    moved_files("default", Selection())
-    assert "test_moved" not in said()
-    roll_back()
+    sealed.rmdir()
+    try:
+        moved_files("default", Selection())
+        assert said() == ""
+        roll_back()
+    finally:
+        sealed.mkdir()
     assert modes(elsewhere) == MODES
 
 
@@ -395,6 +411,9 @@ def test_the_whole_way_where_permissions_count(sealed: Path) -> None:
         obey_permissions()
         for path in sorted(sealed.glob("*.db")):
             assert refused(path) == "attempt to write a readonly database"
+            with pytest.raises(LegacyFileError, match=r"chmod u\+w"):
+                with write_transaction(path) as connection:
+                    connection.execute("CREATE TABLE made_since (a)")
         assert said() == ""
         assert cutover.finish_interrupted("default") is None
         assert plan_rollback("default").unequal == 0

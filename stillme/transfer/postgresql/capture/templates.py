@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 
 from stillme.transfer.conf import conf
+from stillme.transfer.plumbing.column_sql import digits_of
 from stillme.transfer.plumbing.quoting import quoted
 
 VERSION = 1
@@ -26,11 +27,12 @@ _MARK = re.compile(rf"/\* {_OWN} (\w+) v(\d+) sha256:([0-9a-f]{{16}}) \*/")
 
 @dataclass(frozen=True, slots=True)
 class TargetTable:
-    """A target table and its key column."""
+    """A target table and its key column, of which a UUID is logged as its 32 digits."""
 
     schema: str
     table: str
     key: str
+    key_is_uuid: bool = False
 
     @property
     def relation(self) -> str:
@@ -56,14 +58,14 @@ BEGIN
     END IF;
     IF TG_OP = 'INSERT' THEN
         INSERT INTO transfer.reverse_change (relation, key)
-        SELECT {name}, {key}::text FROM new_rows;
+        SELECT {name}, {key} FROM new_rows;
     ELSIF TG_OP = 'UPDATE' THEN
         INSERT INTO transfer.reverse_change (relation, key)
-        SELECT {name}, {key}::text FROM new_rows
-        UNION SELECT {name}, {key}::text FROM old_rows;
+        SELECT {name}, {key} FROM new_rows
+        UNION SELECT {name}, {key} FROM old_rows;
     ELSIF TG_OP = 'DELETE' THEN
         INSERT INTO transfer.reverse_change (relation, key)
-        SELECT {name}, {key}::text FROM old_rows;
+        SELECT {name}, {key} FROM old_rows;
     ELSE
         INSERT INTO transfer.reverse_change (relation, key) VALUES ({name}, NULL);
     END IF;
@@ -94,7 +96,7 @@ EVENTS = {
 
 def capture_body(table: TargetTable) -> str:
     """The body of a table's capture function."""
-    key = quoted(table.key)
+    key = digits_of(quoted(table.key)) if table.key_is_uuid else f"{quoted(table.key)}::text"
     name = "'" + table.name.replace("'", "''") + "'"
     return _marked(
         "capture", _CAPTURE_BODY.format(mark="{mark}", origin=ORIGIN, name=name, key=key)

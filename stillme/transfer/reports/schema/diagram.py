@@ -25,7 +25,7 @@ def _name(model: type[models.Model]) -> str:
 
 def _entity(model: type[models.Model]) -> list[str]:
     lines = [f"    {_name(model)} {{"]
-    for field in model._meta.concrete_fields:
+    for field in model._meta.local_concrete_fields:
         mark = " PK" if field.primary_key else " FK" if field.is_relation else ""
         lines.append(f"        {_type(field)} {field.column}{mark}")
     return [*lines, "    }"]
@@ -41,6 +41,6 @@ def _type(field: models.Field) -> str:  # type: ignore[type-arg]
 def _relations(model: type[models.Model]) -> list[str]:
     return [
         f"    {_name(field.related_model)} ||--o{{ {_name(model)} : {field.column}"
-        for field in model._meta.concrete_fields
+        for field in model._meta.local_concrete_fields
         if isinstance(field, models.ForeignKey)
     ]

@@ -71,7 +71,7 @@ def _table(model: type[LegacyModel]) -> Iterator[str]:
     target = model.target_model()
     yield f"### `{model._meta.db_table}` to `{_plain(target)}`"
     yield first_line(target)
-    fields = {field.column: field for field in target._meta.concrete_fields}
+    fields = {field.column: field for field in target._meta.local_concrete_fields}
     rows = [_mapped(column, fields.pop(column.target_name)) for column in model.columns()]
     rows += [_unmapped(model, field) for field in fields.values()]
     yield markdown_table(
@@ -172,7 +172,7 @@ def _target_table(model: type[models.Model]) -> Iterator[str]:
     yield first_line(model)
     rows = [
         (f"`{field.column}`", column_type(field), default_words(field))
-        for field in model._meta.concrete_fields
+        for field in model._meta.local_concrete_fields
     ]
     yield markdown_table(("column", "type", "default"), rows)
     yield from _objects(model)

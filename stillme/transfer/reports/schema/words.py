@@ -42,7 +42,7 @@ def index_words(model: type[models.Model]) -> Iterator[str]:
         if index.include:
             text += f" including {', '.join(index.include)}"
         yield text + (" where " + _condition(index.condition) if index.condition else "")
-    for field in model._meta.concrete_fields:
+    for field in model._meta.local_concrete_fields:
         if getattr(field, "db_index", False) and not field.unique:
             yield f"on {field.column}"
 
@@ -71,7 +71,7 @@ def _expression_words(model: type[models.Model], expression: Any) -> str:
 
 def constraint_words(model: type[models.Model]) -> Iterator[str]:
     """Foreign keys, checks and uniques."""
-    for field in model._meta.concrete_fields:
+    for field in model._meta.local_concrete_fields:
         if isinstance(field, models.ForeignKey):
             parent = field.related_model._meta.db_table.replace('"', "")
             yield f"{field.column} references {parent}"

@@ -24,7 +24,7 @@ def print_left(console: Console, lines: Sequence[InventoryLine]) -> None:
     """One line for everything that somebody decided to leave."""
     for line in lines:
         if line.fate == "left":
-            who = f" ({line.who}, {line.when})"
+            who = f" ({line.who}, {line.when})" if line.who else ""
             console.print(f"[yellow]left[/] {escape(line.sentence + who)}", soft_wrap=True)
 
 

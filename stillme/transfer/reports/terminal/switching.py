@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from stillme.postgresql.unowned import PAGE
+from stillme.transfer.project.models import built_file
 from stillme.transfer.reports.json_text import print_json
 from stillme.transfer.reports.terminal.tables import plain_table, print_table
 from stillme.transfer.steps.cutover import CutoverResult
@@ -60,13 +61,16 @@ def render_cutover(console: Console, result: CutoverResult) -> None:
         if line.override and line.colour == YELLOW:
             risk = escape(f"{line.subject}: {line.finding}")
             console.print(f"[yellow]risk taken[/] {risk}", soft_wrap=True)
-    console.print("Now, in the application's environment:")
-    console.print("  DATABASE_URL=postgresql://...   (the database of this project)")
-    console.print(
-        "  and the data classes of this project in place of the old ones "
-        f"({', '.join(result.files)}: services)",
-        soft_wrap=True,
-    )
+    if built_file() in result.files:
+        console.print("Now start the project with these settings, on PostgreSQL.")
+    else:
+        console.print("Now, in the application's environment:")
+        console.print("  DATABASE_URL=postgresql://...   (the database of this project)")
+        console.print(
+            "  and the data classes of this project in place of the old ones "
+            f"({', '.join(result.files)}: services)",
+            soft_wrap=True,
+        )
     console.print(
         "These legacy files stay as they are and refuse writes. "
         "The way back, without loss: manage.py rollback_migration",

@@ -111,6 +111,7 @@ def _one(
     connection: sqlite3.Connection, name: str, tries: Tries, attempt: Callable[[], set[Key]]
 ) -> Probe:
     connection.execute("BEGIN IMMEDIATE")
+    tries.taken.clear()
     try:
         expected = attempt()
         changes = ChangeLog(connection).after(0, 2**31)
@@ -127,14 +128,15 @@ def _one(
 def _frozen(connection: sqlite3.Connection, tries: Tries) -> Probe:
     """A frozen table refuses every verb, the forgiving ones too, and ends the writer's transaction:
     a lock that it kept would lock everybody else out."""
+    tries.taken.clear()
     try:
-        key = tries.put(tries.row(1))
+        key, other = tries.put(tries.row(1)), tries.row(2)
         create_freeze(connection, [tries.table], seconds=None)
         before = last_sequence(connection)
         where = f" WHERE {tries.key} = ?"
         change = f"UPDATE {tries.name} SET {tries.key} = {tries.key}{where}"
         attempts: dict[str, Callable[[], object]] = {
-            verb: partial(tries.put, tries.row(2), verb)
+            verb: partial(tries.put, other, verb)
             for verb in ("INSERT", "INSERT OR IGNORE", "INSERT OR REPLACE")
         }
         attempts["UPDATE"] = partial(connection.execute, change, key.values)
@@ -143,7 +145,7 @@ def _frozen(connection: sqlite3.Connection, tries: Tries) -> Probe:
         passed = [verb for verb, attempt in attempts.items() if not _refused(connection, attempt)]
         ok = not passed and last_sequence(connection) == before
         drop_freeze(connection)
-        connection.execute(delete, key.values)
+        tries.put(other)
         return Probe("freeze", tries.table.name, ok, f"let through: {passed}" if passed else "")
     except sqlite3.Error as error:
         return Probe("freeze", tries.table.name, False, str(error))
@@ -164,6 +166,7 @@ def _refused(connection: sqlite3.Connection, attempt: Callable[[], object]) -> b
 def _side_effects(connection: sqlite3.Connection, tries: Tries) -> Probe:
     """The application's lastrowid and rowcount are those of its own statement."""
     connection.execute("BEGIN IMMEDIATE")
+    tries.taken.clear()
     try:
         row = tries.row(1)
         tries.put(row)
@@ -181,6 +184,7 @@ def _vacuum(copy: Path, mappings: list[TableMapping]) -> Probe:
     """VACUUM renumbers rowids of tables without INTEGER PRIMARY KEY: the log must not care."""
     connection = open_writable(copy)
     try:
+        connection.execute(f"DELETE FROM {CHANGE_TABLE} WHERE sequence > 0")
         connection.execute(
             f"INSERT INTO {CHANGE_TABLE} (sequence, name, key) VALUES (77, 'vacuum', 5)"
         )

@@ -8,6 +8,7 @@ from functools import partial
 
 from stillme.transfer.keys import Key
 from stillme.transfer.mapping import TableMapping
+from stillme.transfer.sqlite.capture.log import last_sequence
 from stillme.transfer.sqlite.capture.tables import CapturedTable, UniqueIndex
 from stillme.transfer.sqlite.capture.templates import CHANGE_TABLE
 from stillme.transfer.sqlite.reading.connect import quoted
@@ -24,10 +25,16 @@ class Tries:
         self, connection: sqlite3.Connection, mapping: TableMapping, table: CapturedTable
     ) -> None:
         self.connection = connection
+        # Invented values may break the file's own rules, which are not what is tried.
+        connection.execute("PRAGMA ignore_check_constraints = ON")
         self.mapping = mapping
         self.table = table
         self.name = quoted(table.name)
         self.key = quoted(table.key or "")
+        # The keys of the rows of the present try.
+        self.taken: list[object] = []
+        # The triggers are tried, not the checks, which samples may break.
+        connection.execute("PRAGMA ignore_check_constraints = ON")
 
     def all(self) -> Iterator[tuple[str, Callable[[], set[Key]]]]:
         """(name, try) pairs."""
@@ -43,7 +50,34 @@ class Tries:
             yield "replace over the rowid", self.replace_rowid
 
     def row(self, number: int) -> dict[str, object]:
-        """A row that the table's declaration takes, with a key of its own."""
+        """A row of the file, taken out of its table, so that it can be written again.
+
+        A table's checks and unique indexes take it, as they may not take invented values. Where no
+        row is left, it is the `number`-th of samples.
+        """
+        names = self._written()
+        listed = ", ".join(map(quoted, names))
+        usual = self.mapping.key_columns.legacy_usual()
+        marks = ", ".join("?" * len(self.taken))
+        query = f"SELECT {listed} FROM {self.name} NOT INDEXED WHERE {usual} "
+        query += f"AND {self.key} NOT IN ({marks}) LIMIT 1"
+        found = self.connection.execute(query, self.taken).fetchone()
+        row = self._sample(number) if found is None else dict(zip(names, found, strict=True))
+        self.taken.append(row[str(self.table.key)])
+        before = last_sequence(self.connection)
+        self.connection.execute(
+            f"DELETE FROM {self.name} WHERE {self.key} = ?", (row[str(self.table.key)],)
+        )
+        self.connection.execute(f"DELETE FROM {CHANGE_TABLE} WHERE sequence > ?", (before,))
+        return row
+
+    def _written(self) -> list[str]:
+        """The columns that SQLite does not compute."""
+        info = self.connection.execute(f"PRAGMA table_xinfo({self.name})").fetchall()
+        return [str(column[1]) for column in info if column[6] == 0]
+
+    def _sample(self, number: int) -> dict[str, object]:
+        """A row of usual values, with a key of its own."""
         row: dict[str, object] = {
             c.legacy: c.kind.sample(number)
             for c in self.mapping.columns
@@ -87,7 +121,7 @@ class Tries:
     def rekey(self) -> set[Key]:
         key = self.start(1)
         (old,) = key.values
-        new = old + 7 if isinstance(old, int) else "transfer-probe-moved"
+        new = self.free_key() if isinstance(old, int) else "transfer-probe-moved"
         self.connection.execute(
             f"UPDATE {self.name} SET {self.key} = ? WHERE {self.key} = ?", (new, old)
         )
@@ -119,12 +153,18 @@ class Tries:
 
     def replace_unique(self, index: UniqueIndex) -> set[Key]:
         first, second = self.row(1), self.row(2)
-        columns = index.columns
-        if index.by_expression:
-            raise UntriedError("a unique index over an expression: a REPLACE over it goes unseen")
-        for column, _ in columns:
+        if not index.columns:
+            raise UntriedError("a unique index that is not understood: a REPLACE goes unseen")
+        # An expression may be of any columns.
+        every = [name for name in first if name != self.table.key]
+        columns = every if index.by_expression else [column for column, _ in index.columns]
+        sample = self._sample(1)
+        for column in columns:
+            # A NULL clashes with nothing.
+            if first.get(column) is None:
+                first[column] = sample.get(column)
             second[column] = first.get(column)
-        if all(first.get(c) is None for c, _ in columns):
+        if all(first.get(column) is None for column in columns):
             raise UntriedError("no value to clash over")
         keys = {self.put(first)}
         self.clear()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -25,11 +26,16 @@ _FOR_THE_COMMIT = 0.1
 
 @dataclass(frozen=True, slots=True)
 class UniqueIndex:
-    """A unique index besides the key: (column, collation) pairs, NOCASE and the like included."""
+    """A unique index besides the key: (column, collation) pairs, NOCASE and the like included.
+
+    Of an index over expressions (`by_expression`) the first of each pair is the expression, and
+    `of_table` the columns it may name. There are no pairs where its SQL was not understood.
+    """
 
     name: str
     columns: tuple[tuple[str, str], ...]
     by_expression: bool = False
+    of_table: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +78,49 @@ def _uniques(
         expression = any(p[5] and p[1] == -2 for p in parts)
         # NEW's own key is logged anyhow; under NOCASE the row pushed out may have another one.
         if expression or [(c.lower(), o) for c, o in columns] != [((key or "").lower(), "BINARY")]:
-            found.append(UniqueIndex(name, columns, expression))
+            found.append(
+                _by_expression(connection, table, name, [str(p[4]) for p in parts if p[5]])
+                if expression
+                else UniqueIndex(name, columns)
+            )
     return tuple(sorted(found, key=lambda index: index.name))
+
+
+def _by_expression(
+    connection: sqlite3.Connection, table: str, name: str, collations: list[str]
+) -> UniqueIndex:
+    sql = connection.execute("SELECT sql FROM sqlite_master WHERE name = ?", (name,)).fetchone()[0]
+    terms = _terms(sql)
+    if len(terms) != len(collations):
+        return UniqueIndex(name, (), by_expression=True)
+    pairs = tuple(zip(terms, collations, strict=True))
+    info = connection.execute(f"PRAGMA table_info({quoted(table)})")
+    return UniqueIndex(name, pairs, True, tuple(str(row[1]) for row in info))
+
+
+# A quoted name or text as a whole, else one character.
+_TOKEN = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`[^`]*`|\[[^\]]*\]|.""", re.DOTALL)
+
+
+def _terms(sql: str) -> list[str]:
+    """What a CREATE INDEX lists in its first parentheses: columns and expressions, unordered.
+
+    Nothing where a comment stands among them.
+    """
+    terms, depth, pieces = [""], 0, _TOKEN.findall(sql)
+    bare = "".join(piece for piece in pieces if len(piece) == 1)
+    if "--" in bare or "/*" in bare:
+        return []
+    for piece in pieces:
+        depth -= piece == ")"
+        if piece == ")" and not depth:
+            break
+        if piece == "," and depth == 1:
+            terms.append("")
+        elif depth:
+            terms[-1] += piece
+        depth += piece == "("
+    return [re.sub(r"\s+(ASC|DESC)\s*$", "", term, flags=re.IGNORECASE).strip() for term in terms]
 
 
 def open_writable(path: Path, *, timeout: float = 5.0) -> sqlite3.Connection:
@@ -118,7 +165,8 @@ def _explain_write(path: Path, error: sqlite3.Error) -> LegacyFileError:
     text = str(error)
     if "readonly" in text or "read-only" in text:
         return LegacyFileError(
-            f"No permission to write {path}: capture and rollback need the file's owner."
+            f"No permission to write {path}: run this as the file's owner. If a cut-over made it "
+            "read-only and its database is gone, give the permission back: chmod u+w."
         )
     if "full" in text:
         return LegacyFileError(f"No space left next to {path}: free some and run again.")

@@ -88,7 +88,7 @@ def _pushed_rows(table: CapturedTable) -> str:
     if table.key is None:
         return ""
     name, key = quoted(table.name), quoted(table.key)
-    clashes = [_same_values(index) for index in table.uniques if not index.by_expression]
+    clashes = [_same_values(index) for index in table.uniques if index.columns]
     if table.has_rowid and not table.key_is_rowid:
         clashes.append("rowid = NEW.rowid")
     return " ".join(
@@ -99,6 +99,13 @@ def _pushed_rows(table: CapturedTable) -> str:
 
 
 def _same_values(index: UniqueIndex) -> str:
+    if index.by_expression:
+        # The expression names columns: once those of the table, once those of this one row.
+        new = ", ".join(f"NEW.{quoted(name)} AS {quoted(name)}" for name in index.of_table)
+        return " AND ".join(
+            f"{term} = (SELECT {term} FROM (SELECT {new})) COLLATE {quoted(collation)}"
+            for term, collation in index.columns
+        )
     return " AND ".join(
         f"{quoted(column)} = NEW.{quoted(column)} COLLATE {quoted(collation)}"
         for column, collation in index.columns

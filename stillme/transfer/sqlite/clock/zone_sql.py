@@ -33,9 +33,15 @@ def zone_ranges(name: str) -> tuple[Range, ...]:
     return (*ranges, _range(datetime(_LAST_YEAR, 1, 1, tzinfo=UTC), None))
 
 
-def offset_in_zone_sql(column: str, zone: str, spell: Callable[[int], str]) -> str:
-    """SQL for the offset of a stamp in `column` (quoted), as `spell` writes minutes, or NULL."""
-    return _look_up(column, [("", None), *zone_ranges(zone)], spell)
+def offset_in_zone_sql(
+    column: str, zone: str, spell: Callable[[int], str], separator: str = "T"
+) -> str:
+    """SQL for the offset of a stamp in `column` (quoted), as `spell` writes minutes, or NULL.
+
+    `separator` stands between the date and the time of the stamp.
+    """
+    starts = ((start.replace("T", separator), offset) for start, offset in zone_ranges(zone))
+    return _look_up(column, [("", None), *starts], spell)
 
 
 def _look_up(column: str, ranges: Sequence[Range], spell: Callable[[int], str]) -> str:

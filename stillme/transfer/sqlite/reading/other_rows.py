@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import product
 
-from stillme.transfer.key_columns import MappedColumn
+from stillme.transfer.mapped_column import MappedColumn
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.reading.connect import EXACT_DOUBLE, quoted
 
@@ -16,11 +16,13 @@ from stillme.transfer.sqlite.reading.connect import EXACT_DOUBLE, quoted
 @dataclass(frozen=True, slots=True)
 class ParentTable:
     """Where a reference's parent rows are: the found table and key, and a table of parents that
-    were set aside (`excluded`, in the connection's temp schema), if any."""
+    were set aside (`excluded`, in the connection's temp schema), if any. A key that is the rowid
+    holds integers only; any other one may hold 7.0 for 7, or compare texts without case."""
 
     table: str
     key: str
     excluded: str | None = None
+    key_is_rowid: bool = False
 
 
 def no_earlier(mapping: TableMapping) -> str:
@@ -66,8 +68,13 @@ def has_parent(name: str, parent: ParentTable | None) -> str:
         return "0"
     # No table is called so: the name of the row's own table must mean that row.
     up = quoted("transfer parent")
-    test = f"{up}.{quoted(parent.key)} = {name}"
+    key = f"{up}.{quoted(parent.key)}"
+    # The first comparison is the index's, the others are those of the target.
+    test = f"{key} = {name}"
+    if not parent.key_is_rowid:
+        test += f" AND {key} = {name} COLLATE BINARY AND typeof({key}) = typeof({name})"
     test = f"EXISTS (SELECT 1 FROM {quoted(parent.table)} AS {up} WHERE {test})"
     if parent.excluded:
-        test += f" AND {name} NOT IN (SELECT key FROM temp.{quoted(parent.excluded)})"
+        listed = f"SELECT key FROM temp.{quoted(parent.excluded)}"
+        test += f" AND {name} COLLATE BINARY NOT IN ({listed})"
     return f"({test})"

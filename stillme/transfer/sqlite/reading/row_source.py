@@ -28,7 +28,7 @@ class RowSource(Protocol):
     def double_text(self, name: str) -> str:
         """SQL: the double `name` as text that is the same double when read; NULL for NULL."""
 
-    def keep_keys(self, table: str, keys: Iterable[int]) -> None:
+    def keep_keys(self, table: str, keys: Iterable[int | str]) -> None:
         """Make the temporary table `table` with one column, `key`, of these keys."""
 
     def rows(self, query: str, values: Sequence[int | str]) -> Iterator[tuple[Any, ...]]:
@@ -67,11 +67,11 @@ class SnapshotRows:
         zero = f"CASE WHEN atan2({name}, -1) < 0 THEN '-0' ELSE '0' END"
         return f"CASE WHEN {name} <> 0 THEN {name} WHEN {name} = 0 THEN {zero} END"
 
-    def keep_keys(self, table: str, keys: Iterable[int]) -> None:
+    def keep_keys(self, table: str, keys: Iterable[int | str]) -> None:
         """As the protocol says."""
         name, kept = f"temp.{quoted(table)}", list(keys)
         for connection in (self._connection, self._bounded):
-            connection.execute(f"CREATE TABLE {name} (key INTEGER PRIMARY KEY)")
+            connection.execute(f"CREATE TABLE {name} (key PRIMARY KEY)")
             connection.executemany(
                 f"INSERT OR IGNORE INTO {name} VALUES (?)", ((key,) for key in kept)
             )
@@ -113,11 +113,11 @@ class LiveRows:
         """Python's shortest text: the system's SQLite may print 15 digits."""
         return f"{EXACT_DOUBLE}({name})"
 
-    def keep_keys(self, table: str, keys: Iterable[int]) -> None:
+    def keep_keys(self, table: str, keys: Iterable[int | str]) -> None:
         """As the protocol says."""
         name = f"temp.{quoted(table)}"
         self._connection.execute(f"DROP TABLE IF EXISTS {name}")
-        self._connection.execute(f"CREATE TABLE {name} (key INTEGER PRIMARY KEY)")
+        self._connection.execute(f"CREATE TABLE {name} (key PRIMARY KEY)")
         self._connection.executemany(
             f"INSERT OR IGNORE INTO {name} VALUES (?)", ((key,) for key in keys)
         )

@@ -10,6 +10,7 @@ from typing import Any
 
 from stillme.transfer.legacy import Column, LegacyModel
 from stillme.transfer.mapping import EXTRA_COLUMN
+from stillme.transfer.project.models import built_file, decision_about
 from stillme.transfer.sqlite.capture.templates import CHANGE_TABLE, FREEZE_PREFIX, PREFIX
 from stillme.transfer.sqlite.schema.found import FoundColumn, FoundSchema, FoundTable, folded
 
@@ -53,14 +54,16 @@ def find_drift(file: str, models: Sequence[type[LegacyModel]], schema: FoundSche
             found.append(Drift(file, name, "missing table", "", effect=effect))
             continue
         found += _columns(file, model, table)
-        found += _indexes(file, model, table)
+        if file != built_file():
+            # Django's migrations make the same ones on both sides.
+            found += _indexes(file, model, table)
     found += _others(file, {folded(m._meta.db_table) for m in models}, schema)
     return found
 
 
 def _columns(file: str, model: type[LegacyModel], table: FoundTable) -> Iterator[Drift]:
     declared = {folded(str(c.column)): c for c in model.columns()}
-    targets = {c.column for c in model.target_model()._meta.concrete_fields}
+    targets = {c.column for c in model.target_model()._meta.local_concrete_fields}
     # A target may do without the column that keeps what nobody declared.
     lost = "goes to legacy_extra" if EXTRA_COLUMN in targets else "is not carried"
     for column in model.columns():
@@ -85,7 +88,7 @@ def _columns(file: str, model: type[LegacyModel], table: FoundTable) -> Iterator
 def _table_facts(file: str, model: type[LegacyModel], table: FoundTable) -> Iterator[Drift]:
     order = [folded(c.name) for c in table.columns]
     shared = [folded(str(c.column)) for c in model.columns() if folded(str(c.column)) in order]
-    if [name for name in order if name in shared] != shared:
+    if [name for name in order if name in shared] != shared and file != built_file():
         yield Drift(file, table.name, "other order", "", effect="columns go by name: no effect")
     if not table.has_rowid:
         found = "WITHOUT ROWID" if table.without_rowid else "a column named rowid"
@@ -176,7 +179,7 @@ def _indexes(file: str, model: type[LegacyModel], table: FoundTable) -> Iterator
 
 def _others(file: str, known: set[str], schema: FoundSchema) -> Iterator[Drift]:
     for name in schema.tables:
-        if folded(name) not in known and name != CHANGE_TABLE:
+        if folded(name) not in known and name != CHANGE_TABLE and not decision_about(file, name):
             yield Drift(file, name, "extra table", "", effect="no model carries it")
     for what, name in schema.others:
         if not name.startswith((PREFIX, FREEZE_PREFIX)):

@@ -19,6 +19,7 @@ from stillme.transfer.sqlite.schema.profile_shapes import (
     DATE_ONLY,
     ISO_FRACTION,
     ISO_TIME,
+    SQL_FRACTION,
     SQL_TIME,
     UNREADABLE,
     json_troubles,
@@ -121,9 +122,12 @@ def add_common(
 def _aggregates(kind: Kind, name: str) -> list[str]:
     """Four per column: how many are not NULL, and three that depend on the kind."""
     filled = f"count({name})"
+    if kind.storage == "blob":
+        return [filled, "0", "0", f"max(length({name}))"]
     if kind.storage != "text":
-        return [filled, f"min({name})", f"max({name})", "0"]
-    if kind.shape is Stamp.ISO:
+        # Whole decimal numbers are stored as integers.
+        return [filled, f"min({name})", f"max({name})", f"sum(typeof({name}) = 'integer')"]
+    if kind.shape in (Stamp.ISO, Stamp.DJANGO):
         return [filled, f"min({name})", f"max({name})", f"sum(length({name}) = 19)"]
     if kind.shape is Stamp.MIXED:
         return [filled, f"min({name})", f"max({name})", f"sum(substr({name}, 11, 1) = ' ')"]
@@ -139,10 +143,13 @@ def _note_common(
     if not filled:
         return
     first, second, third = (v.decode() if isinstance(v, bytes) else v for v in found)
-    profile.storage[kind.storage] += filled
-    if kind.storage != "text":
+    if kind.storage in ("integer", "real"):
+        whole = int(third)
+        profile.storage["integer"] += whole
+        profile.storage["real"] += filled - whole
         profile.widen(first, second)
         return
+    profile.storage[kind.storage] += filled
     if kind.is_time:
         profile.widen(first, second)
         profile.longest = max(profile.longest, len(first), len(second))
@@ -160,7 +167,8 @@ def _shapes(kind: Kind, filled: int, short: int) -> list[tuple[str, int]]:
     if kind.shape is Stamp.SQL:
         return [(SQL_TIME, filled)]
     whole = ISO_TIME if kind.shape is Stamp.ISO else SQL_TIME
-    return [(whole, short), (ISO_FRACTION, filled - short)]
+    fine = SQL_FRACTION if kind.shape is Stamp.DJANGO else ISO_FRACTION
+    return [(whole, short), (fine, filled - short)]
 
 
 def add_row(mapping: TableMapping, profiles: dict[str, ColumnProfile], row: RawRow) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from datetime import datetime
 
 SQL_TIME = "sql"
+SQL_FRACTION = "sql with fraction"
 ISO_TIME = "iso"
 ISO_FRACTION = "iso with fraction"
 WITH_OFFSET = "with offset"
@@ -24,6 +25,7 @@ UNREADABLE = "unreadable"
 
 _FORMS = (
     (SQL_TIME, r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"),
+    (SQL_FRACTION, r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+"),
     (ISO_TIME, r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d"),
     (ISO_FRACTION, r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+"),
     (WITH_OFFSET, r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d(:\d\d(\.\d+)?)? ?(Z|[+-]\d\d(:?\d\d)?)"),

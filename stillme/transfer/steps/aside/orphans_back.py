@@ -1,26 +1,33 @@
-"""Rows in quarantine that may come back: an orphan whose parent has arrived."""
+"""Rows in quarantine that may come back: an orphan whose parent has arrived, or a row whose unique
+value was another row's that was pruned since."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from django.db import connections, transaction
 
 from stillme.transfer.identity import OF_TABLE
+from stillme.transfer.keys import Key
+from stillme.transfer.mapped_column import referred_key
 from stillme.transfer.models import QuarantinedRow
+from stillme.transfer.plumbing.stored_cells import unpack_json
 from stillme.transfer.postgresql.capture import as_replay
 from stillme.transfer.postgresql.copy import fetch_all
 from stillme.transfer.records import ledger
 from stillme.transfer.steps.loading.plan import Plan, PlannedTable
 from stillme.transfer.steps.merging.apply_rows import apply_keys
+from stillme.transfer.steps.merging.differing_keys import present_keys
 from stillme.transfer.steps.rows.table_source import TableSource
 
 _AT_ONCE = 1000
 
 
 def retry_orphans(alias: str, plan: Plan) -> int:
-    """Load set-aside orphans whose parent is in the target now. Returns how many came back."""
+    """Load set-aside rows whose parent is there now, or whose value is free. How many came back."""
     returned = 0
     for planned in plan.tables:
-        came = _retry_table(alias, planned) if planned.job.parents else 0
+        came = _retry_table(alias, planned)
         returned += came
         # Of a table that refers to itself, parents of others may have come back.
         while came and planned.job.mapping.refers_to_itself:
@@ -30,10 +37,12 @@ def retry_orphans(alias: str, plan: Plan) -> int:
 
 
 def _retry_table(alias: str, planned: PlannedTable) -> int:
-    keys = planned.job.mapping.key_columns.parsed(_open_orphans(alias, planned))
+    retried = [*_open_orphans(alias, planned), *_open_clashes(alias, planned)]
+    keys = planned.job.mapping.key_columns.parsed(retried)
     if not keys:
         return 0
-    source = TableSource(planned.job)
+    # Every parent is asked for in the target, where some may have arrived.
+    source = TableSource(replace(planned.job, set_aside={}, later=frozenset()))
     returned = 0
     try:
         for start in range(0, len(keys), _AT_ONCE):
@@ -47,25 +56,31 @@ def _retry_table(alias: str, planned: PlannedTable) -> int:
     return returned
 
 
+def _open_clashes(alias: str, planned: PlannedTable) -> list[str]:
+    """Keys of open rows that PostgreSQL refused because another row had what is unique."""
+    rows = planned.identity.of(QuarantinedRow.objects.using(alias))
+    rows = rows.filter(reason="refused_by_target", status=QuarantinedRow.Status.OPEN)
+    found = rows.filter(sentence__contains="unique constraint").values_list("key", flat=True)
+    return sorted({key for key in found if key is not None})
+
+
 def _open_orphans(alias: str, planned: PlannedTable) -> list[str]:
     """Keys of open orphans none of whose parents is missing in the target."""
     mapping = planned.job.mapping
     found: list[str] = []
     for column, table in mapping.references():
         parent = planned.job.parents[table]
-        if parent is None or not parent.key_columns.is_whole:
+        if parent is None or not parent.key_columns.is_single:
             continue
         # Orphans and parents are asked apart: they may be on different nodes.
         orphans = fetch_all(
             connections[alias],
-            f"SELECT key, (cells -> %s ->> 1)::bigint FROM {QuarantinedRow._meta.db_table} "
+            f"SELECT key, cells -> %s FROM {QuarantinedRow._meta.db_table} "
             f"WHERE {OF_TABLE} AND reason = 'missing_parent' AND status = 'open' "
-            "AND \"column\" = %s AND cells -> %s ->> 0 = 'integer'",
-            [column.legacy, *mapping.identity, column.legacy, column.legacy],
+            'AND "column" = %s',
+            [column.legacy, *mapping.identity, column.legacy],
         )
-        name = parent.key_columns.target()
-        query = f"SELECT {name} FROM {parent.relation} WHERE {name} = ANY(%s)"
-        wanted = sorted({row[1] for row in orphans})
-        present = {row[0] for row in fetch_all(connections[alias], query, [wanted])}
-        found += [key for key, number in orphans if number in present and key is not None]
+        wanted = {key: referred_key(column, *unpack_json(cell)) for key, cell in orphans if key}
+        present = present_keys(alias, parent, [Key.of(v) for v in set(wanted.values())])
+        found += [key for key, value in wanted.items() if Key.of(value) in present]
     return sorted(set(found))

@@ -13,8 +13,12 @@ from stillme.transfer import kinds
 from stillme.transfer.kinds import Kind
 from stillme.transfer.plumbing.stored_cells import Raw
 from stillme.transfer.steps.kinds.base import Cell, KindLoader, Refused, RowContext
+from stillme.transfer.steps.kinds.decimals import BooleanLoader, DecimalLoader
 from stillme.transfer.steps.kinds.documents import JsonLoader
+from stillme.transfer.steps.kinds.durations import DurationLoader, TimeOfDayLoader
+from stillme.transfer.steps.kinds.identifiers import AddressLoader, BinaryLoader, UuidLoader
 from stillme.transfer.steps.kinds.keys import KeyLoader, ReferenceLoader
+from stillme.transfer.steps.kinds.moments import DayLoader, MomentLoader
 from stillme.transfer.steps.kinds.numbers import IntegerLoader, RealLoader
 from stillme.transfer.steps.kinds.texts import TextKeyLoader, TextLoader
 from stillme.transfer.steps.kinds.times import DateLoader, TimestampLoader
@@ -29,6 +33,15 @@ LOADERS: dict[type[Kind], type[KindLoader[Any]]] = {
     kinds.Json: JsonLoader,
     kinds.Timestamp: TimestampLoader,
     kinds.Date: DateLoader,
+    kinds.Boolean: BooleanLoader,
+    kinds.Decimal: DecimalLoader,
+    kinds.Moment: MomentLoader,
+    kinds.Day: DayLoader,
+    kinds.TimeOfDay: TimeOfDayLoader,
+    kinds.Duration: DurationLoader,
+    kinds.Uuid: UuidLoader,
+    kinds.Binary: BinaryLoader,
+    kinds.Address: AddressLoader,
 }
 
 

@@ -20,8 +20,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, TypeVar
 
-from stillme.transfer.key_columns import MappedColumn
 from stillme.transfer.kinds import Kind
+from stillme.transfer.mapped_column import MappedColumn
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.plumbing.csv_format import QUOTE
 from stillme.transfer.plumbing.stored_cells import Raw

@@ -1,22 +1,42 @@
 """Keys and references: 64-bit integers, handed over as they are and never repaired.
 
 A key that is stored as anything else ('7', 7.0) could be another row's key once converted, so its
-row is quarantined as ``bad_key``.
+row is quarantined as ``bad_key``. A reference to a text key must be text for the same reason.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 from stillme.transfer import kinds
-from stillme.transfer.key_columns import MappedColumn
+from stillme.transfer.mapped_column import MappedColumn
 from stillme.transfer.plumbing.stored_cells import Raw
+from stillme.transfer.sqlite.clock.file_clock import Clock
 from stillme.transfer.sqlite.reading.connect import quoted
-from stillme.transfer.sqlite.reading.other_rows import has_parent, no_earlier
-from stillme.transfer.steps.kinds.base import Cell, K, KindLoader, Refused, RowContext, Table
+from stillme.transfer.sqlite.reading.other_rows import has_parent
+from stillme.transfer.steps.kinds.base import (
+    Cell,
+    KindLoader,
+    Refused,
+    Rendered,
+    RowContext,
+    Table,
+)
+
+OTHER_SPELLING = "A key in another spelling could be another row's key once converted."
 
 
-class _WholeKeyLoader(KindLoader[K]):
+class KeyLoader(KindLoader[kinds.Key]):
+    """A 64-bit integer. `common_rows` asks whether it is the first of its number."""
+
     decides_blobs = True
     compared = "{}"
+
+    def common_test(self, column: MappedColumn, table: Table) -> str:
+        """Nothing for a rowid alias: it is an integer by construction."""
+        if table.mapping.key_is_rowid and column in table.mapping.key_columns.columns:
+            return ""
+        return f"typeof({quoted(column.legacy)}) = 'integer'"
 
     def convert(self, storage: str, raw: Raw, row: RowContext) -> Cell:
         """An integer stays, anything else is refused."""
@@ -25,24 +45,49 @@ class _WholeKeyLoader(KindLoader[K]):
         return Cell(str(raw))
 
 
-class KeyLoader(_WholeKeyLoader[kinds.Key]):
-    """A key must also be the first of its number."""
+class ReferenceLoader(KindLoader[kinds.Reference]):
+    """A value of the kind of the parent's key, and a parent that was not set aside."""
+
+    decides_blobs = True
+    compared = "{}"
+
+    @property
+    def _key(self) -> KindLoader[Any]:
+        from stillme.transfer.steps.kinds import loader_of
+
+        return loader_of(self.kind.key)
 
     def common_test(self, column: MappedColumn, table: Table) -> str:
-        """Nothing for a rowid alias: it is an integer and unique by construction."""
-        mapping = table.mapping
-        if mapping.key_is_unique and mapping.key_is_rowid:
-            return ""
-        unique = "" if mapping.key_is_unique else f" AND {no_earlier(mapping)}"
-        return f"typeof({quoted(column.legacy)}) = 'integer'{unique}"
-
-
-class ReferenceLoader(_WholeKeyLoader[kinds.Reference]):
-    """A reference needs a parent that was not set aside."""
-
-    def common_test(self, column: MappedColumn, table: Table) -> str:
-        """An integer that is the key of a loaded row of the parent table."""
+        """The key of a loaded row of the parent table, stored as a key is."""
         name = f"{quoted(table.mapping.table)}.{quoted(column.legacy)}"
         parent = table.parents[self.kind.parent]
-        whole = f"typeof({name}) = 'integer' AND {has_parent(name, parent)}"
+        tests = [self._key.common_test(column, table), has_parent(name, parent)]
+        whole = " AND ".join(test for test in tests if test)
         return whole if column.required else f"({name} IS NULL OR ({whole}))"
+
+    def cell(self, column: MappedColumn, table: Table) -> tuple[str, ...]:
+        """As a key's."""
+        return self._key.cell(column, table)
+
+    def strict_test(self, name: str) -> str:
+        """As a key's."""
+        return self._key.strict_test(name)
+
+    def convert(self, storage: str, raw: Raw, row: RowContext) -> Cell:
+        """As a key's, which must be stored as its kind is and is never repaired."""
+        if storage != self.kind.storage:
+            raise Refused(
+                "bad_key", f"A key here is stored as {self.kind.storage}, this one as {storage}."
+            )
+        cell = self._key.convert(storage, raw, row)
+        if cell.reason:
+            raise Refused("bad_key", OTHER_SPELLING)
+        return cell
+
+    def read_target(self, name: str) -> str:
+        """As a key's."""
+        return self._key.read_target(name)
+
+    def spell_back(self, value: Any, clock: Clock, *, required: bool, explicit: bool) -> Rendered:
+        """As a key's."""
+        return self._key.spell_back(value, clock, required=required, explicit=explicit)

@@ -11,7 +11,7 @@ import re
 from typing import Any
 
 from stillme.transfer import kinds
-from stillme.transfer.key_columns import MappedColumn
+from stillme.transfer.mapped_column import MappedColumn
 from stillme.transfer.plumbing.stored_cells import Raw
 from stillme.transfer.sqlite.clock.file_clock import Clock
 from stillme.transfer.sqlite.reading.connect import quoted

@@ -7,10 +7,9 @@ kept as ``number_in_text``. PostgreSQL's text holds no U+0000: such a row is qua
 from __future__ import annotations
 
 from stillme.transfer import kinds
-from stillme.transfer.key_columns import MappedColumn
+from stillme.transfer.mapped_column import MappedColumn
 from stillme.transfer.plumbing.stored_cells import Raw
 from stillme.transfer.sqlite.reading.connect import quoted
-from stillme.transfer.sqlite.reading.other_rows import no_earlier
 from stillme.transfer.steps.kinds.base import (
     Cell,
     K,
@@ -45,33 +44,53 @@ class _FreeTextLoader(KindLoader[K]):
 
 
 class TextLoader(_FreeTextLoader[kinds.Text]):
-    """A text may have to be one of a few choices, which the target enforces."""
+    """A text may have to be short, or one of a few choices, which the target enforces."""
 
     def common_test(self, column: MappedColumn, table: Table) -> str:
-        """A text, and one of the choices."""
-        test = storage_test(column)
+        """A text, short enough, and one of the choices.
+
+        PostgreSQL would cut spaces off that are too many for a varchar.
+        """
+        name = quoted(column.legacy)
+        test = storage_test(column) + _fits(name, self.kind.max_length)
         if not self.kind.choices:
             return test
-        name = quoted(column.legacy)
         listed = ", ".join("'" + choice.replace("'", "''") + "'" for choice in self.kind.choices)
         return f"{test} AND ({name} IS NULL OR {name} IN ({listed}))"
 
     def convert(self, storage: str, raw: Raw, row: RowContext) -> Cell:
-        """As any text; what is none of the choices is refused."""
-        cell = super().convert(storage, raw, row)
+        """As any text; what is too long, or none of the choices, is refused."""
+        cell = _fitting(super().convert(storage, raw, row), self.kind.max_length)
         if self.kind.choices and cell.text not in self.kind.choices:
             raise Refused("not_a_choice", f"The value is none of {', '.join(self.kind.choices)}.")
         return cell
 
 
 class TextKeyLoader(_FreeTextLoader[kinds.TextKey]):
-    """A text key must also be the first of its text, and short enough for PostgreSQL's index."""
+    """A text key must be short enough for its column and for PostgreSQL's index."""
 
     def common_test(self, column: MappedColumn, table: Table) -> str:
-        """A text that no earlier row has as its key."""
-        unique = "" if table.mapping.key_is_unique else f" AND {no_earlier(table.mapping)}"
-        return f"typeof({quoted(column.legacy)}) = 'text'{unique}"
+        """A text. `common_rows` asks whether it is the first of its key."""
+        name = quoted(column.legacy)
+        return f"typeof({name}) = 'text'{_fits(name, self.kind.max_length)}"
+
+    def convert(self, storage: str, raw: Raw, row: RowContext) -> Cell:
+        """As any text; what is too long is refused."""
+        return _fitting(super().convert(storage, raw, row), self.kind.max_length)
 
     def strict_test(self, name: str) -> str:
         """Fits an index entry."""
         return f"length(CAST({name} AS BLOB)) <= {LONGEST_KEY}"
+
+
+def _fits(name: str, most: int | None) -> str:
+    """SQL: and no longer than that; PostgreSQL would cut spaces off that are too many."""
+    return "" if most is None else f" AND ifnull(length({name}) <= {most}, 1)"
+
+
+def _fitting(cell: Cell, most: int | None) -> Cell:
+    """The cell. Raises Refused if its text is longer than that."""
+    length = len(cell.text or "")
+    if most is not None and length > most:
+        raise Refused("too_long", f"{length} characters, and the column takes {most}.")
+    return cell

@@ -17,7 +17,7 @@ from stillme.transfer.sqlite.clock.epochs import JULIAN, MILLISECONDS, SECONDS
 from stillme.transfer.sqlite.clock.file_clock import Clock, Reading
 from stillme.transfer.steps.kinds.base import Cell, Refused, RowContext, decode, repaired
 
-_TIME = re.compile(
+TIME = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)"
     r"(?:([ T])(\d\d):(\d\d)(?::(\d\d)(?:\.(\d+))?)?(?: ?(Z|[+-]\d\d(?::?\d\d)?))?)?\Z",
     re.ASCII,
@@ -29,15 +29,15 @@ def read_time(shape: Stamp | None, storage: str, raw: Raw, row: RowContext) -> C
     """The cell of a stored time; `shape` is the usual one of its column. Raises Refused."""
     if storage in ("integer", "real"):
         assert isinstance(raw, int | float)
-        return repaired(_epoch(raw, row.epoch_unit), "epoch")
+        return repaired(instant_of_number(raw, row.epoch_unit), "epoch")
     text = decode(raw)
-    match = _TIME.match(text)
+    match = TIME.match(text)
     if match is None:
         raise Refused("unreadable_time", f"{text[:40]!r} is no readable time.")
-    local = _wall_time(match, text)
+    local = wall_time(match, text)
     reading = _reading(match, local, row)
     offset = _in_order(local, reading, row)
-    instant = _format(local, offset)
+    instant = instant_text(local, offset)
     if reading.is_gap:
         return repaired(instant, "clock_gap")
     if _is_guess(reading, offset, row.clock):
@@ -49,21 +49,25 @@ def read_time(shape: Stamp | None, storage: str, raw: Raw, row: RowContext) -> C
     return Cell(instant, "" if usual or match[4] != "T" else "clock_offset")
 
 
-def _wall_time(match: re.Match[str], text: str) -> datetime:
+def wall_time(match: re.Match[str], text: str) -> datetime:
+    """What a clock showed, of a match of `TIME` in `text`. Raises Refused."""
     fraction = match[8] or ""
-    if fraction[6:].strip("0"):
-        raise Refused("beyond_microseconds", f"{text[:60]!r} is finer than microseconds.")
+    if match[9]:
+        explicit_offset(match[9])
     try:
         year, month, day, hour, minute, second = (int(match[i] or 0) for i in (1, 2, 3, 5, 6, 7))
         micros = int(fraction[:6].ljust(6, "0")) if fraction else 0
-        return datetime(year, month, day, hour, minute, second, micros)
+        shown = datetime(year, month, day, hour, minute, second, micros)
     except ValueError as error:
         raise Refused("unreadable_time", f"{text[:40]!r} is no time: {error}.") from error
+    if fraction[6:].strip("0"):
+        raise Refused("beyond_microseconds", f"{text[:60]!r} is finer than microseconds.")
+    return shown
 
 
 def _reading(match: re.Match[str], local: datetime, row: RowContext) -> Reading:
     if match[9]:
-        return Reading((_explicit_offset(match[9]),))
+        return Reading((explicit_offset(match[9]),))
     if match[4] == "T":
         return row.clock.read(local, row.row_offset)
     return Reading((timedelta(),))
@@ -82,11 +86,11 @@ def _in_order(local: datetime, reading: Reading, row: RowContext) -> timedelta:
 
 def _moment_of(storage: str, raw: Raw, row: RowContext) -> timedelta | None:
     """The moment of a text that can be read, since the year 1."""
-    match = _TIME.match(raw.decode(errors="replace")) if isinstance(raw, bytes) else None
+    match = TIME.match(raw.decode(errors="replace")) if isinstance(raw, bytes) else None
     if storage != "text" or match is None:
         return None
     try:
-        local = _wall_time(match, match[0])
+        local = wall_time(match, match[0])
         return _seconds(local) - _reading(match, local, row).offsets[0]
     except Refused:
         return None
@@ -102,7 +106,8 @@ def _is_guess(reading: Reading, offset: timedelta, clock: Clock) -> bool:
     return not reading.is_sure and not by_order
 
 
-def _explicit_offset(text: str) -> timedelta:
+def explicit_offset(text: str) -> timedelta:
+    """The offset ``Z``, ``+HH``, ``+HHMM`` or ``+HH:MM``. Raises Refused."""
     if text == "Z":
         return timedelta()
     digits = text[1:].replace(":", "")
@@ -129,7 +134,7 @@ def _is_usual(shape: Stamp | None, match: re.Match[str]) -> bool:
     return fine or (match[4] == "T" and fraction is None)
 
 
-def _format(local: datetime, offset: timedelta) -> str:
+def instant_text(local: datetime, offset: timedelta) -> str:
     """PostgreSQL's input for the instant. Raises Refused outside the years 1 to 9999."""
     try:
         return f"{(local - offset).isoformat(sep=' ')}+00"
@@ -137,7 +142,8 @@ def _format(local: datetime, offset: timedelta) -> str:
         raise Refused("unreadable_time", "The instant is outside the years 1 to 9999.") from error
 
 
-def _epoch(number: int | float, unit: str | None) -> str:
+def instant_of_number(number: int | float, unit: str | None) -> str:
+    """PostgreSQL's input for a number of that unit. Raises Refused."""
     exact = Decimal(number)
     if unit == SECONDS:
         micros = exact * 1_000_000
@@ -156,4 +162,4 @@ def _epoch(number: int | float, unit: str | None) -> str:
         instant = _EPOCH + timedelta(microseconds=whole)
     except OverflowError as error:
         raise Refused("unreadable_time", "The instant is outside the years 1 to 9999.") from error
-    return _format(instant, timedelta())
+    return instant_text(instant, timedelta())

@@ -8,11 +8,11 @@ instant it means, with the original kept as ``time_shape``.
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 from zoneinfo import ZoneInfo
 
 from stillme.transfer import kinds
-from stillme.transfer.key_columns import MappedColumn
+from stillme.transfer.mapped_column import MappedColumn
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.plumbing.stored_cells import Raw
 from stillme.transfer.sqlite.clock.evidence_sql import (
@@ -39,23 +39,27 @@ from stillme.transfer.steps.kinds.time_reading import read_time
 _AGAIN = "'+0 days'"
 
 
-class _TimeLoader(KindLoader[K]):
+class InstantLoader(KindLoader[K]):
+    """Any instant of the target. Python knows the years 1 to 9999 only, in every zone."""
+
     compared = "{}"
+    first: ClassVar[str] = "0001-01-03 00:00+00"
+    after_last: ClassVar[str] = "9999-12-29 00:00+00"
 
     def convert(self, storage: str, raw: Raw, row: RowContext) -> Cell:
         """The instant, with the original kept where it would not be written so again."""
         return read_time(self.kind.shape, storage, raw, row)
 
     def read_target(self, name: str) -> str:
-        """Python knows the years 1 to 9999 only; what is beyond comes as PostgreSQL's text."""
+        """What is beyond Python's calendar comes as PostgreSQL's text."""
         return (
-            f"CASE WHEN {name} >= '0001-01-03 00:00+00' AND {name} < '9999-12-29 00:00+00' "
+            f"CASE WHEN {name} >= '{self.first}' AND {name} < '{self.after_last}' "
             f"THEN to_char({name} AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US') "
             f"ELSE {name}::text END"
         )
 
 
-class TimestampLoader(_TimeLoader[kinds.Timestamp]):
+class TimestampLoader(InstantLoader[kinds.Timestamp]):
     """An instant in the shape that the column's stamp names."""
 
     def common_test(self, column: MappedColumn, table: Table) -> str:
@@ -80,7 +84,7 @@ class TimestampLoader(_TimeLoader[kinds.Timestamp]):
 
     def spell_back(self, value: Any, clock: Clock, *, required: bool, explicit: bool) -> Rendered:
         """In the shape that the stamp names, on the file's clock."""
-        stamp, instant = self.kind.stamp, _parse(value)
+        stamp, instant = self.kind.stamp, parsed_instant(value)
         if instant is None or instant.tzinfo is not None:
             return Rendered(str(value), "beyond_the_calendar")
         whole = instant.microsecond == 0
@@ -93,7 +97,7 @@ class TimestampLoader(_TimeLoader[kinds.Timestamp]):
         return Rendered((instant + offset).isoformat())
 
 
-class DateLoader(_TimeLoader[kinds.Date]):
+class DateLoader(InstantLoader[kinds.Date]):
     """A date; the target holds its midnight in UTC."""
 
     def common_test(self, column: MappedColumn, table: Table) -> str:
@@ -107,11 +111,11 @@ class DateLoader(_TimeLoader[kinds.Date]):
 
     def strict_test(self, name: str) -> str:
         """A day that the calendar has, from the year 1."""
-        return f"(date({name}, {_AGAIN}) = {name} AND substr({name}, 1, 4) >= '0001')"
+        return day_exists(name)
 
     def spell_back(self, value: Any, clock: Clock, *, required: bool, explicit: bool) -> Rendered:
         """The date, with a time of day where it has one."""
-        instant = _parse(value)
+        instant = parsed_instant(value)
         if instant is None:
             return Rendered(str(value), "beyond_the_calendar")
         if instant.time() == datetime.min.time():
@@ -138,6 +142,12 @@ def _test_and_cell(
     # By the T: of a year before Christ, which SQLite prints too, another character is the eleventh.
     cell = f"CASE substr({name}, 11, 1) WHEN 'T' THEN {iso_cell} ELSE {sql_cell} END"
     return shape_test(column, f"({sql_test} OR {iso_test})"), cell
+
+
+def day_exists(name: str) -> str:
+    """SQL: a text that begins like a date begins with a day of the calendar, from the year 1."""
+    day = f"substr({name}, 1, 10)"
+    return f"(date({day}, {_AGAIN}) = {day} AND {day} >= '0001')"
 
 
 def _offset(name: str, clock: Clock) -> str:
@@ -186,7 +196,8 @@ def _offset_back(instant: datetime, clock: Clock) -> timedelta | None:
     return offset if clock.read(instant + offset, None).offsets[0] == offset else None
 
 
-def _parse(text: str) -> datetime | None:
+def parsed_instant(text: str) -> datetime | None:
+    """What was read with `InstantLoader.read_target`; None beyond Python's calendar."""
     try:
         return datetime.fromisoformat(text)
     except ValueError:

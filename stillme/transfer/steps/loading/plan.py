@@ -14,6 +14,7 @@ from stillme.transfer.conf import time_zone
 from stillme.transfer.errors import NoLegacyFile
 from stillme.transfer.findings import Event, OnEvent
 from stillme.transfer.identity import TableId
+from stillme.transfer.inventory.applied_migrations import refuse_other_migrations
 from stillme.transfer.inventory.selection import Selection, present_files
 from stillme.transfer.keys import Key
 from stillme.transfer.mapping import TableMapping, map_table
@@ -172,7 +173,7 @@ def take_snapshots(
 ) -> list[Snapshot]:
     """Copy the selected files that are there into `directory`, side by side.
 
-    Raises LegacyFileError where a file cannot be read.
+    Raises LegacyFileError where a file cannot be read, or has other migrations than the project.
     """
     selection.check(with_stores=True)
     files = present_files(selection, notices)
@@ -182,7 +183,10 @@ def take_snapshots(
     ask_for_room(directory, needed, "The snapshot of the legacy files", TEMPORARY)
     with ThreadPoolExecutor(max_workers=threads) as pool:
         copies = [pool.submit(take_snapshot, file.name, file.path, directory) for file in files]
-        return [copy.result() for copy in copies]
+        snapshots = [copy.result() for copy in copies]
+    for snapshot in snapshots:
+        refuse_other_migrations(snapshot)
+    return snapshots
 
 
 def make_plan(selection: Selection, directory: Path, run_id: int | None, on_event: OnEvent) -> Plan:
@@ -235,7 +239,7 @@ def file_mappings(snapshot: Snapshot, notices: list[str]) -> dict[str, TableMapp
         if mapping.extra:
             names = ", ".join(mapping.extra)
             notices.append(f"{mapping.table}: undeclared columns go to legacy_extra: {names}.")
-        if mapping.generated:
-            names = ", ".join(mapping.generated)
+        if read := [c.legacy for c in mapping.columns if c.legacy in mapping.generated]:
+            names = ", ".join(read)
             notices.append(f"{mapping.table}: values that SQLite computes are loaded: {names}.")
     return found

@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from stillme.transfer.keys import whole_key
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.records.outcome import Outcome
 from stillme.transfer.records.table_job import TableJob
@@ -65,7 +64,7 @@ class Prediction:
     examples: list[Example] = field(default_factory=list)
     columns: list[ColumnProfile] = field(default_factory=list)
     long_keys: int = 0
-    aside: list[int] = field(default_factory=list)
+    aside: list[int | str] = field(default_factory=list)
 
     @property
     def loaded(self) -> int:
@@ -149,9 +148,7 @@ def _batches(streamed: TableSource, prediction: Prediction) -> Iterator[list[int
 def _texts(mapping: TableMapping) -> str:
     """All text cells of a row in one, apart from each other so that no bytes join."""
     names = [
-        f"coalesce({quoted(c.legacy)}, '')"
-        for c in mapping.columns
-        if c.kind.is_free_text or c.kind.is_document
+        f"coalesce({quoted(c.legacy)}, '')" for c in mapping.columns if c.kind.storage == "text"
     ]
     return " || '|' || ".join(names) or "''"
 
@@ -227,9 +224,10 @@ def _note(prediction: Prediction, job: TableJob, row: LoadedRow | SetAside) -> N
     prediction.reasons[row.reason] += 1
     if prediction.reasons[row.reason] <= MOST_EXAMPLES:
         prediction.examples.append(Example(row.key, row.column, row.reason, row.sentence))
-    not_taken = row.key is None or row.reason in keys_not_taken(job.mapping)
-    if not not_taken and (key := whole_key(row.key or "")) is not None:
-        prediction.aside.append(key)
+    keys = job.mapping.key_columns
+    is_blob = row.reason == "blob" and row.column in keys.names
+    if keys.is_single and not is_blob and row.reason not in keys_not_taken(job.mapping):
+        prediction.aside += keys.referred([row.key])
 
 
 def as_dict(prediction: Prediction) -> dict[str, Any]:

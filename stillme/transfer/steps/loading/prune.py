@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from django.db import IntegrityError, connections, transaction
@@ -82,32 +82,45 @@ def dry_vanished(alias: str, job: TableJob) -> Outcome:
     return merged.outcome
 
 
-def prune_gone(alias: str, gone: Gone, outcome: Outcome) -> None:
-    """Delete it, some thousand keys a transaction. Call it children first.
+def prune_gone(alias: str, group: Sequence[tuple[Gone, Outcome]]) -> None:
+    """Delete what is gone of a table, or of the tables of a circle. Call it children first.
 
     Raises TransferError where the target side has rows that refer to one of them.
     """
-    job = gone.job
-    # Parents and children of one table go together: their foreign key is looked at in the end.
-    at_once = len(gone.keys) if job.mapping.refers_to_itself else _AT_ONCE
-    for start in range(0, len(gone.keys), at_once or 1):
+    for batch in _batches(group):
         try:
             with transaction.atomic(using=alias, durable=True):
                 # After a rollback the target refuses every other writer.
                 as_replay(alias)
-                outcome.pruned += delete_keys(
-                    alias, job.mapping, gone.keys[start : start + at_once]
-                )
-                ledger.mark_write(alias, job.run_id)
+                for gone, outcome, keys in batch:
+                    outcome.pruned += delete_keys(alias, gone.job.mapping, keys)
+                    ledger.mark_write(alias, gone.job.run_id)
         except IntegrityError as error:
+            tables = ", ".join(gone.job.mapping.table for gone, *_ in batch)
             raise TransferError(
-                f"Rows that vanished from {job.mapping.table} cannot be pruned: rows of the "
+                f"Rows that vanished from {tables} cannot be pruned: rows of the "
                 "target side still refer to them; delete those first, or import without --prune."
             ) from error
-    identity = job.mapping.identity
-    identity.of(QuarantinedRow.objects.using(alias)).filter(pk__in=gone.records).delete()
-    identity.of(KeptCell.objects.using(alias)).filter(key__in=gone.cells).delete()
-    gone.deletion.deleted = True
+    for gone, _ in group:
+        identity = gone.job.mapping.identity
+        identity.of(QuarantinedRow.objects.using(alias)).filter(pk__in=gone.records).delete()
+        identity.of(KeptCell.objects.using(alias)).filter(key__in=gone.cells).delete()
+        gone.deletion.deleted = True
+
+
+def _batches(
+    group: Sequence[tuple[Gone, Outcome]],
+) -> Iterator[list[tuple[Gone, Outcome, Sequence[str]]]]:
+    """What goes in one transaction: some thousand keys.
+
+    Rows that may refer to each other go together: their foreign keys are looked at in the end.
+    """
+    if len(group) > 1 or group[0][0].job.mapping.refers_to_itself:
+        yield [(gone, outcome, gone.keys) for gone, outcome in group]
+        return
+    ((gone, outcome),) = group
+    for start in range(0, len(gone.keys), _AT_ONCE):
+        yield [(gone, outcome, gone.keys[start : start + _AT_ONCE])]
 
 
 def _gone_records(alias: str, job: TableJob) -> tuple[list[int], list[str]]:

@@ -2,7 +2,8 @@
 
 A file is planned while others are loaded. A table waits for the rows of its parents and for
 nothing else; its indexes are built, and its foreign keys after those of its parents, while other
-tables are loaded. The largest tables come early, so that the end is small work for everybody.
+tables are loaded. Tables that refer to each other in a circle are loaded side by side, as a group.
+The largest tables come early, so that the end is small work for everybody.
 """
 
 from __future__ import annotations
@@ -25,28 +26,35 @@ from stillme.transfer.plumbing.processes import usable_cores
 from stillme.transfer.postgresql import objects
 from stillme.transfer.records import ledger
 from stillme.transfer.records.outcome import Outcome
-from stillme.transfer.registry import table_label
+from stillme.transfer.registry import circle, table_label
 from stillme.transfer.steps.loading.history import history_to_note
 from stillme.transfer.steps.loading.import_options import ImportOptions, TableResult
 from stillme.transfer.steps.loading.plan import PlannedFile, PlannedTable
 from stillme.transfer.steps.loading.table_work import (
+    as_tasks,
+    complete_jobs,
     finish_table,
     is_fresh,
     prepare_table,
-    table_tasks,
+    settle_circle,
 )
 from stillme.transfer.steps.loading.workers import Inline, Task, Workforce
 
 
 @dataclass(slots=True)
 class _Table:
-    """A table on its way. `open` counts the ranges that are not loaded yet, None before them."""
+    """A table on its way. `open` counts the ranges that are not loaded yet, None before them.
+
+    `group` are the tables of its circle, which have the same parents; most often itself alone.
+    """
 
     planned: PlannedTable
     chunks: list[Chunk]
     result: TableResult
     parents: list[_Table] = field(default_factory=list)
     children: list[_Table] = field(default_factory=list)
+    group: list[_Table] = field(default_factory=list)
+    settled: bool = False
     begun: float = 0.0
     open: int | None = None
     finishing: bool = False
@@ -60,6 +68,11 @@ class _Table:
     @property
     def loaded(self) -> bool:
         return self.open == 0
+
+    @property
+    def before(self) -> list[_Table]:
+        """Whose foreign keys are built first: parents, and the tables of the group in order."""
+        return [*self.parents, *self.group[: self.group.index(self)]]
 
     @property
     def urgency(self) -> tuple[bool, int, str]:
@@ -126,18 +139,32 @@ class Schedule:
         rows = {str(name): table.planned.rows for name, table in self._tables.items()}
         ledger.note_plan(self._alias, self._run, rows)
         for table in added:
-            for name in table.planned.job.parents:
-                parent = file.tables.get(name)
-                if parent is not None and parent is not table.planned:
-                    table.parents.append(self._tables[parent.identity])
-                    self._tables[parent.identity].children.append(table)
+            names = circle(*table.planned.identity) | {table.planned.name}
+            table.group = [other for other in added if other.planned.name in names]
+        for table in added:
+            self._find_parents(table)
         fresh = {t.result.table for t in added if is_fresh(self._alias, t.planned, t.chunks)}
         for table in added:
             parents = {name for name, found in table.planned.job.parents.items() if found}
-            prepare_table(self._alias, table.planned, table.chunks, with_parents=parents <= fresh)
+            others = [each.planned for each in table.group] if len(table.group) > 1 else []
+            prepare_table(
+                self._alias,
+                table.planned,
+                table.chunks,
+                with_parents=parents <= fresh,
+                circle=others,
+            )
         for table in added:
             if not table.parents:
                 self._start(table)
+
+    def _find_parents(self, table: _Table) -> None:
+        """Those of the whole group: its tables begin at the same time."""
+        for name in {name for each in table.group for name in each.planned.job.parents}:
+            parent = self._tables.get(TableId(table.planned.identity.file, name))
+            if parent is not None and parent not in table.group:
+                table.parents.append(parent)
+                parent.children.append(table)
 
     def _add_table(self, planned: PlannedTable) -> _Table:
         mapping = planned.job.mapping
@@ -150,8 +177,14 @@ class Schedule:
         return table
 
     def _start(self, table: _Table) -> None:
+        if table is table.group[0] and table.open is None:
+            complete_jobs(self._options, [each.planned for each in table.group])
+            for each in table.group:
+                self._queue_ranges(each)
+
+    def _queue_ranges(self, table: _Table) -> None:
         table.begun = time.monotonic()
-        tasks = table_tasks(self._options, table.planned, table.chunks)
+        tasks = as_tasks(table.planned.job, table.planned.ranges, table.chunks)
         table.open = len(tasks)
         for number, task in enumerate(tasks):
             heapq.heappush(self._queue, (table.urgency, number, task))
@@ -166,15 +199,32 @@ class Schedule:
         result.seconds = time.monotonic() - table.begun
         progress = {"table": table.label, "rows": result.outcome.legacy_rows}
         self._on_event(Event("progress", progress))
-        if table.loaded:
+        if len(table.group) == 1 and table.loaded:
+            self._settled(table.group, {})
+        elif all(each.loaded for each in table.group):
+            tables = [each.planned for each in table.group]
+            future = self._finishing.submit(settle_circle, self._alias, tables)
+            self._watched[future] = partial(self._settled, table.group)
+
+    def _settled(self, group: list[_Table], taken_out: dict[str, int]) -> None:
+        """Every row of the group that is in the target stays there: its children may come."""
+        for table in group:
+            table.settled = True
+            outcome, number = table.result.outcome, taken_out.get(table.planned.name, 0)
+            if number:
+                outcome.loaded -= number
+                outcome.quarantined += number
+                missing = outcome.reasons.get("missing_parent", 0)
+                outcome.reasons["missing_parent"] = missing + number
+        for table in group:
             for child in table.children:
-                if all(parent.loaded for parent in child.parents):
+                if all(parent.settled for parent in child.parents):
                     self._start(child)
             self._finish_when_due(table)
 
     def _finish_when_due(self, table: _Table) -> None:
         """Not before its parents: a foreign key is built under a lock of the parent too."""
-        due = table.loaded and all(parent.finished for parent in table.parents)
+        due = table.settled and all(other.finished for other in table.before)
         if not due or table.finishing:
             return
         table.finishing = True
@@ -199,8 +249,8 @@ class Schedule:
             self._alias, self._run, table.planned.job, result.outcome, result.seconds
         )
         self._on_event(Event("done", {"table": table.label, "rows": result.outcome.legacy_rows}))
-        for child in table.children:
-            self._finish_when_due(child)
+        for other in (*table.group, *table.children):
+            self._finish_when_due(other)
 
 
 @contextmanager

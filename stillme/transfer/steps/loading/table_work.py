@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from django.db import IntegrityError, connections
+from django.db import IntegrityError, connections, transaction
 
 from stillme.transfer.errors import TransferError
 from stillme.transfer.identity import TableId
-from stillme.transfer.keys import bound_from_json, whole_key
+from stillme.transfer.keys import bound_from_json
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import Chunk, DroppedObject, QuarantinedRow
 from stillme.transfer.postgresql import objects
+from stillme.transfer.postgresql.capture import as_replay
 from stillme.transfer.postgresql.copy import fetch_all
 from stillme.transfer.postgresql.planner_figures import renew_planner_figures
 from stillme.transfer.postgresql.sequences import set_sequence
@@ -21,10 +22,12 @@ from stillme.transfer.records.edited_rows import keys_of_edited_rows
 from stillme.transfer.records.outcome import Outcome
 from stillme.transfer.records.table_job import TableJob
 from stillme.transfer.sqlite.reading.key_ranges import KeyRange
+from stillme.transfer.steps.loading.circles import SetAsideKeys, set_aside_in_circle
 from stillme.transfer.steps.loading.import_options import ImportOptions
 from stillme.transfer.steps.loading.plan import PlannedTable
-from stillme.transfer.steps.loading.self_references import set_aside_of_itself
 from stillme.transfer.steps.loading.workers import Task
+from stillme.transfer.steps.merging.circle_orphans import take_out_orphans
+from stillme.transfer.steps.rows.table_source import TableSource
 from stillme.transfer.steps.rows.unusual_rows import keys_not_taken
 
 # Below this size live indexes cost less than taking them down and building them again.
@@ -32,17 +35,32 @@ LARGE_TABLE_ROWS = 100_000
 
 
 def prepare_table(
-    alias: str, planned: PlannedTable, chunks: Sequence[Chunk], *, with_parents: bool
+    alias: str,
+    planned: PlannedTable,
+    chunks: Sequence[Chunk],
+    *,
+    with_parents: bool,
+    circle: Sequence[PlannedTable] = (),
 ) -> None:
     """Take down what slows the load of a large, empty table; forget chunks beyond the ranges.
+
+    The foreign keys between tables of a `circle` are taken down in any case.
 
     Before anything of its file is loaded: a foreign key is dropped under a lock of its parent
     too, and only `with_parents`, which this run loads from the first row: parents that were
     there before may have lost rows.
     """
     mapping = planned.job.mapping
-    if planned.rows >= LARGE_TABLE_ROWS and is_fresh(alias, planned, chunks):
-        objects.take_down(alias, mapping.relation, planned.job.run_id, foreign_keys=with_parents)
+    is_large = planned.rows >= LARGE_TABLE_ROWS and is_fresh(alias, planned, chunks)
+    if is_large or circle:
+        objects.take_down(
+            alias,
+            mapping.relation,
+            planned.job.run_id,
+            indexes=is_large,
+            foreign_keys=is_large and with_parents,
+            parents=[other.job.mapping.relation for other in circle],
+        )
     ledger.drop_chunks_from(alias, mapping.identity, len(planned.ranges))
 
 
@@ -51,18 +69,31 @@ def is_fresh(alias: str, planned: PlannedTable, chunks: Sequence[Chunk]) -> bool
     return not chunks and _is_empty(alias, planned.job.mapping.relation)
 
 
-def table_tasks(
-    options: ImportOptions, planned: PlannedTable, chunks: Sequence[Chunk]
-) -> list[Task]:
-    """The ranges to load, each with its record of an earlier run. Its parents are loaded."""
+def complete_jobs(options: ImportOptions, tables: Sequence[PlannedTable]) -> None:
+    """Say in the jobs of a table, or of a circle of tables, what is set aside of their parents.
+
+    Parents that are in no circle with them are loaded.
+    """
     alias = options.database
-    planned.job = replace(
-        planned.job,
-        overwrite=options.overwrite,
-        prune=options.prune,
-        set_aside=set_aside_parents(alias, planned.job),
-    )
-    return as_tasks(planned.job, planned.ranges, chunks)
+    names = frozenset(planned.name for planned in tables)
+    jobs = {
+        planned.name: replace(
+            planned.job,
+            overwrite=options.overwrite,
+            prune=options.prune,
+            set_aside=_of_other_parents(alias, planned.job, names),
+            later=names - {planned.name},
+        )
+        for planned in tables
+    }
+    inside: SetAsideKeys = {}
+    if any(names & job.parents.keys() for job in jobs.values()):
+        edited = {name: keys_of_edited_rows(alias, job.mapping) for name, job in jobs.items()}
+        inside = set_aside_in_circle(jobs, edited)
+    for planned in tables:
+        job = jobs[planned.name]
+        own = {name: keys for name, keys in inside.items() if name in job.parents}
+        planned.job = replace(job, set_aside={**job.set_aside, **own})
 
 
 def as_tasks(job: TableJob, ranges: Sequence[KeyRange], chunks: Sequence[Chunk]) -> list[Task]:
@@ -80,31 +111,49 @@ def _stand_in(key_range: KeyRange, chunks: Sequence[Chunk]) -> Chunk | None:
     return Chunk(mapping_digest="", file_sha256="", digest="") if overlaps else None
 
 
+def settle_circle(alias: str, tables: Sequence[PlannedTable]) -> dict[str, int]:
+    """Take rows out whose parents PostgreSQL refused. Table -> how many."""
+    sources = {planned.name: TableSource(planned.job) for planned in tables}
+    taken = dict.fromkeys(sources, 0)
+    try:
+        with transaction.atomic(using=alias, durable=True):
+            as_replay(alias)
+            some = True
+            while some:
+                found = {table: len(take_out_orphans(alias, sources, table)) for table in sources}
+                taken = {table: taken[table] + number for table, number in found.items()}
+                some = any(found.values())
+            ledger.mark_write(alias, tables[0].job.run_id)
+    finally:
+        for source in sources.values():
+            source.close()
+    return taken
+
+
 def _is_empty(alias: str, relation: str) -> bool:
     return not fetch_all(connections[alias], f"SELECT 1 FROM {relation} LIMIT 1")
 
 
-def set_aside_parents(alias: str, job: TableJob) -> dict[str, tuple[int, ...]]:
-    """Parent table -> keys of its rows that are in quarantine, or will be: of the table itself."""
-    mapping = job.mapping
-    found = {
-        name: _set_aside_keys(alias, TableId(mapping.file, name), parent)
+def _of_other_parents(alias: str, job: TableJob, names: frozenset[str]) -> SetAsideKeys:
+    """Parent table -> keys of its rows that are in quarantine."""
+    return {
+        name: _set_aside_keys(alias, TableId(job.mapping.file, name), parent)
         for name, parent in job.parents.items()
-        if name != mapping.declared_table
+        if name not in names
     }
-    job = replace(job, set_aside=found)
-    if not mapping.refers_to_itself:
-        return found
-    return set_aside_of_itself(job, keys_of_edited_rows(alias, mapping))
 
 
-def _set_aside_keys(alias: str, table: TableId, mapping: TableMapping | None) -> tuple[int, ...]:
+def _set_aside_keys(
+    alias: str, table: TableId, mapping: TableMapping | None
+) -> tuple[int | str, ...]:
+    if mapping is None or not mapping.key_columns.is_single:
+        return ()
     rows = table.of(QuarantinedRow.objects.using(alias))
-    if mapping is not None:
-        rows = rows.exclude(reason__in=keys_not_taken(mapping))
+    rows = rows.exclude(reason__in=keys_not_taken(mapping))
+    # A blob that reads like a text key is no key.
+    rows = rows.exclude(reason="blob", column=mapping.key_columns.names[0])
     keys = rows.exclude(status=QuarantinedRow.Status.REPAIRED).values_list("key", flat=True)
-    whole = (whole_key(key) for key in keys if key is not None)
-    return tuple(sorted(key for key in whole if key is not None))
+    return mapping.key_columns.referred(keys)
 
 
 def finish_table(

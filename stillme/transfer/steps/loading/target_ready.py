@@ -6,6 +6,7 @@ from django.db import connections
 from django.db.models import Model
 
 from stillme.transfer.errors import TargetError
+from stillme.transfer.inventory.applied_migrations import unapplied_migrations
 from stillme.transfer.mapping import split_table
 from stillme.transfer.models import Run
 from stillme.transfer.postgresql.copy import fetch_all
@@ -26,4 +27,9 @@ def check_target(alias: str) -> None:
         schema, table = missing[0]
         raise TargetError(
             f"The target has no table {schema}.{table}: run `manage.py migrate` first."
+        )
+    if waiting := unapplied_migrations(alias):
+        raise TargetError(
+            f"Migrations of the project wait for the target ({', '.join(waiting[:3])}"
+            f"{', ...' if len(waiting) > 3 else ''}): run `manage.py migrate` first."
         )

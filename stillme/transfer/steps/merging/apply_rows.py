@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from django.db import connections
 
@@ -39,10 +39,16 @@ def apply_keys(alias: str, source: TableSource, keys: Sequence[Key]) -> Outcome:
 
 
 def apply_raw(
-    alias: str, source: Source, rows: Sequence[RawRow], *, into_quarantine: bool = True
+    alias: str,
+    source: Source,
+    rows: Sequence[RawRow],
+    *,
+    into_quarantine: bool = True,
+    later: Collection[str] = (),
 ) -> Outcome:
     """Merge raw rows into the target, in the caller's transaction.
 
+    Whether parents in the tables `later` are there is asked by the caller (`set_orphans_aside`).
     Rows that cannot be loaded are put into the quarantine, unless they come from there
     (`into_quarantine=False`): then `Outcome.sentences` says why they stay.
     """
@@ -54,12 +60,14 @@ def apply_raw(
     stage_rows(StageWriter(connection, mapping.target_columns), source, rows, merged)
     by_key = {keys.in_target(keys.of_cells(row.cells)): row for row in rows if not row.repeated}
     find_raw: FindRaw = lambda lost: [by_key[key] for key in lost]  # noqa: E731
-    _bring_in(alias, source, merged, find_raw, into_quarantine=into_quarantine)
+    _bring_in(alias, source, merged, find_raw, into_quarantine=into_quarantine, later=later)
     merged.outcome.sentences += [row.sentence for row in merged.set_aside[:MOST_KEYS]]
     return merged.outcome
 
 
-def apply_many(alias: str, source: TableSource, many: ManyRows) -> Outcome | None:
+def apply_many(
+    alias: str, source: TableSource, many: ManyRows, later: Collection[str] = ()
+) -> Outcome | None:
     """The same for the rows of many keys, most of them as a stream; None where PostgreSQL refuses
     a row of it."""
     mapping = source.job.mapping
@@ -72,17 +80,23 @@ def apply_many(alias: str, source: TableSource, many: ManyRows) -> Outcome | Non
     merged.outcome.legacy_rows = merged.outcome.loaded = many.common
     stage_rows(writer, source, many.others, merged)
     execute(connection, f"ANALYZE {STAGE}")
-    _bring_in(alias, source, merged, source.raw.keys)
+    _bring_in(alias, source, merged, source.raw.keys, later=later)
     return merged.outcome
 
 
 def _bring_in(
-    alias: str, source: Source, merged: Merged, find_raw: FindRaw, *, into_quarantine: bool = True
+    alias: str,
+    source: Source,
+    merged: Merged,
+    find_raw: FindRaw,
+    *,
+    into_quarantine: bool = True,
+    later: Collection[str] = (),
 ) -> None:
     """From the stage into the target, the quarantine and the kept cells."""
     job = source.job
-    set_orphans_aside(alias, source, merged, find_raw)
-    merge_stage(alias, job, merged)
+    set_orphans_aside(alias, source, merged, find_raw, later)
+    merge_stage(alias, job, merged, find_raw)
     if into_quarantine:
         quarantine_rows(alias, job.mapping, job.run_id, merged.set_aside)
     keep_cells(alias, job.mapping, job.run_id, merged.kept.values())

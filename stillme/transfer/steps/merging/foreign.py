@@ -51,7 +51,7 @@ def foreign_rows(alias: str, mapping: TableMapping) -> list[str]:
     rows = fetch_all(
         connections[alias],
         f"SELECT {mapping.key_columns.target_text('t')} FROM {mapping.relation} AS t "
-        f"WHERE NOT {OURS} ORDER BY {mapping.key_columns.target('t')} LIMIT {MOST}",
+        f"WHERE NOT {OURS} ORDER BY {mapping.key_columns.target_names('t')} LIMIT {MOST}",
     )
     return [row[0] for row in rows]
 

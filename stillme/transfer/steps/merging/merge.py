@@ -16,6 +16,7 @@ from django.db import connections
 
 from stillme.transfer.identity import OF_TABLE
 from stillme.transfer.key_columns import Condition
+from stillme.transfer.keys import Key
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import KeptCell, QuarantinedRow
 from stillme.transfer.postgresql.copy import STAGE, create_stage, execute, fetch_all
@@ -24,11 +25,13 @@ from stillme.transfer.records.edited_rows import edited_keys
 from stillme.transfer.records.outcome import MOST_KEYS
 from stillme.transfer.records.table_job import TableJob
 from stillme.transfer.sqlite.reading.key_ranges import KeyRange
-from stillme.transfer.steps.merging.orphans import set_orphans_aside
+from stillme.transfer.steps.merging.clashes import Clashes, delete_rows, find_clashes, unstage
+from stillme.transfer.steps.merging.orphans import FindRaw, set_orphans_aside
 from stillme.transfer.steps.merging.row_comparison import merged_columns, rows_differ
 from stillme.transfer.steps.merging.staging import Merged, fill_stage, set_all_aside
 from stillme.transfer.steps.rows.read_range import ReadRange
 from stillme.transfer.steps.rows.table_source import TableSource
+from stillme.transfer.steps.rows.unusual_rows import SetAside, key_as_text
 
 # A row written by somebody else than the engine has an xmin that no mark knows.
 # Correlated, so that few rows ask the index on the expression: a follower leaves a mark a round.
@@ -57,7 +60,7 @@ def merge_range(
     table = staged_table(alias, mapping)
     if table.is_near:
         find_vanished(alias, source.job, merged, *within)
-    merge_stage(alias, source.job, merged, within, table)
+    merge_stage(alias, source.job, merged, source.raw.keys, within, table)
     return merged
 
 
@@ -65,11 +68,13 @@ def merge_stage(
     alias: str,
     job: TableJob,
     merged: Merged,
+    find_raw: FindRaw,
     within: Condition = ("TRUE", []),
     table: NearTable | None = None,
 ) -> None:
     """Insert and update from the stage; rows that the target side changed are left alone.
 
+    Rows that clash with others over a unique index are set aside; `find_raw` gives their raw rows.
     `within` is a condition on the target `t`, with its parameters, that holds for every staged
     key: it spares the server a look at the whole table.
     """
@@ -89,11 +94,42 @@ def merge_stage(
     conflicts = [name for ours, name, *_ in changed if not ours]
     merged.outcome.conflict_count += len(conflicts)
     merged.outcome.conflicts += conflicts[:MOST_KEYS]
+    to_update = [tuple(key) for ours, _, *key in changed if ours]
+
+    def merge() -> tuple[int, int]:
+        updated = 0
+        if to_update:
+            chosen, among = keys.target_among(to_update, "s")
+            updated = table.update(merged_columns(mapping), chosen, among)
+        return updated, table.insert(mapping.target_columns, condition, values)
+
+    clashes = find_clashes(alias, mapping, to_update, merge) if table.is_near else Clashes()
+    _set_clashing_aside(alias, mapping, clashes, merged, find_raw)
     _forget_old(alias, job)
-    if to_update := [tuple(key) for ours, _, *key in changed if ours]:
-        chosen, among = keys.target_among(to_update, "s")
-        merged.outcome.updated += table.update(merged_columns(mapping), chosen, among)
-    merged.outcome.inserted += table.insert(mapping.target_columns, condition, values)
+    if clashes.rewrite:
+        delete_rows(alias, mapping, to_update)
+        refused = {key for key, _ in clashes.refused}
+        to_update = [key for key in to_update if key not in refused]
+        merged.outcome.updated += len(to_update)
+        merged.outcome.inserted -= len(to_update)
+        to_update = []
+    updated, inserted = merge()
+    merged.outcome.updated += updated
+    merged.outcome.inserted += inserted
+
+
+def _set_clashing_aside(
+    alias: str, mapping: TableMapping, clashes: Clashes, merged: Merged, find_raw: FindRaw
+) -> None:
+    for key, message in clashes.refused:
+        for raw in find_raw([Key.of(*key)]):
+            if raw.repeated:
+                continue
+            name = key_as_text(mapping, raw)
+            merged.take_back(name or "")
+            sentence = f"PostgreSQL refuses the row: {message}"
+            merged.note(SetAside(name, raw, "refused_by_target", "", sentence))
+    unstage(alias, mapping, [key for key, _ in clashes.refused])
 
 
 def staged_table(alias: str, mapping: TableMapping) -> NearTable:
@@ -122,7 +158,7 @@ def find_vanished(
         # A row that was edited in quarantine is in the target in place of its bad legacy row.
         f"AND NOT EXISTS (SELECT 1 FROM {QuarantinedRow._meta.db_table} AS q "
         f"WHERE q.key = {name} AND {OF_TABLE} AND q.status = 'repaired' "
-        f"AND q.repairs <> '{{}}'::jsonb) AND {name} <> ALL(%s) ORDER BY {keys.target('t')}",
+        f"AND q.repairs <> '{{}}'::jsonb) AND {name} <> ALL(%s) ORDER BY {keys.target_names('t')}",
         [*values, *mapping.identity, edited],
     )
     names = [row[0] for row in gone]

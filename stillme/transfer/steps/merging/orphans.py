@@ -7,13 +7,13 @@ cycle 3 comes back.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from django.db import connections
 
-from stillme.transfer.key_columns import MappedColumn
 from stillme.transfer.keys import Key
+from stillme.transfer.mapped_column import MappedColumn
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.postgresql.copy import STAGE, fetch_all, quoted
 from stillme.transfer.sqlite.reading.stored_rows import RawRow
@@ -26,28 +26,40 @@ FindRaw = Callable[[Iterable[Key]], Iterable[RawRow]]
 _FIRST = ("no_key", "missing_column", "refused_by_target", "missing_parent")
 
 
-def set_orphans_aside(alias: str, source: Source, merged: Merged, find_raw: FindRaw) -> None:
+def set_orphans_aside(
+    alias: str,
+    source: Source,
+    merged: Merged,
+    find_raw: FindRaw,
+    later: Collection[str] = (),
+) -> None:
     """Take staged rows whose parent is not in the target out of the stage.
 
+    For rows of tables that come `later` the caller asks itself, when they are there.
     The ledger may say that the parent was loaded although somebody deleted it in the target.
     `find_raw` gives the raw rows of keys. Stage and parents are asked by two statements, because
     they may be on different nodes.
     """
-    while _take_out(alias, source, merged, find_raw) and source.job.mapping.refers_to_itself:
+    while _take_out(alias, source, merged, find_raw, later) and source.job.mapping.refers_to_itself:
         # What was taken out may have been a parent of what is left.
         continue
     _give_first_reason(alias, source, merged)
 
 
-def _take_out(alias: str, source: Source, merged: Merged, find_raw: FindRaw) -> bool:
+def _take_out(
+    alias: str, source: Source, merged: Merged, find_raw: FindRaw, later: Collection[str]
+) -> bool:
     """Whether any row was taken out."""
     mapping = source.job.mapping
     keys = mapping.key_columns
     some = False
     for column, parent in _references(source):
+        if parent.declared_table in later:
+            continue
         name = quoted(column.target)
         staged = fetch_all(
-            connections[alias], f"SELECT DISTINCT {name} FROM {STAGE} WHERE {name} IS NOT NULL"
+            connections[alias],
+            f"SELECT DISTINCT {column.shown(name)} FROM {STAGE} WHERE {name} IS NOT NULL",
         )
         lost = _absent(alias, mapping, parent, [row[0] for row in staged])
         if not lost:
@@ -55,7 +67,8 @@ def _take_out(alias: str, source: Source, merged: Merged, find_raw: FindRaw) -> 
         some = True
         orphans = fetch_all(
             connections[alias],
-            f"DELETE FROM {STAGE} WHERE {name} = ANY(%s) RETURNING {keys.target()}",
+            f"DELETE FROM {STAGE} WHERE {name} = ANY(%s::{parent.key_columns.columns[0].array}) "
+            f"RETURNING {keys.target()}",
             [lost],
         )
         for raw in find_raw(Key.of(*row) for row in orphans):
@@ -64,7 +77,9 @@ def _take_out(alias: str, source: Source, merged: Merged, find_raw: FindRaw) -> 
                 continue
             key = key_as_text(mapping, raw)
             merged.take_back(key or "")
-            merged.note(SetAside(key, raw, "missing_parent", column.legacy, _sentence(parent)))
+            merged.note(
+                SetAside(key, raw, "missing_parent", column.legacy, parent_sentence(parent))
+            )
     return some
 
 
@@ -72,27 +87,34 @@ def _references(source: Source) -> Iterator[tuple[MappedColumn, TableMapping]]:
     """References whose parent table is there; without it the row was set aside before."""
     for column, table in source.job.mapping.references():
         parent = source.job.parents[table]
-        if parent is not None and parent.key_columns.is_whole:
+        if table in source.job.later:
+            continue
+        if parent is not None and parent.key_columns.is_single:
             yield column, parent
 
 
-def _absent(alias: str, mapping: TableMapping, parent: TableMapping, keys: list[int]) -> list[int]:
+def _absent(
+    alias: str, mapping: TableMapping, parent: TableMapping, keys: Sequence[int | str]
+) -> list[int | str]:
     """Those of the keys that the parent table does not have in the target.
 
     Where the table refers to itself, the staged rows count as present.
     """
     if not keys:
         return []
+    among, values = parent.key_columns.target_among([(key,) for key in keys])
     key = parent.key_columns.target()
-    query = f"SELECT {key} FROM {parent.relation} WHERE {key} = ANY(%s)"
-    present = {row[0] for row in fetch_all(connections[alias], query, [keys])}
-    if parent.identity == mapping.identity:
-        query = f"SELECT {key} FROM {STAGE} WHERE {key} = ANY(%s)"
-        present |= {row[0] for row in fetch_all(connections[alias], query, [keys])}
+    tables = [parent.relation] + [STAGE] * (parent.identity == mapping.identity)
+    present = {
+        row[0]
+        for table in tables
+        for row in fetch_all(connections[alias], f"SELECT {key} FROM {table} WHERE {among}", values)
+    }
     return [each for each in keys if each not in present]
 
 
-def _sentence(parent: TableMapping) -> str:
+def parent_sentence(parent: TableMapping) -> str:
+    """Why such a row is set aside."""
     return f"{parent.target} has no such row any more."
 
 
@@ -110,7 +132,7 @@ def _give_first_reason(alias: str, source: Source, merged: Merged) -> None:
             for place, row in enumerate(merged.set_aside)
             if row.reason not in _FIRST and places[row.column] > places[column.legacy]
             for name, value in row.references
-            if name == column.legacy and isinstance(value, int)
+            if name == column.legacy and value is not None
         }
         absent = set(_absent(alias, mapping, parent, list(later.values())))
         for place, value in later.items():
@@ -122,6 +144,6 @@ def _give_first_reason(alias: str, source: Source, merged: Merged) -> None:
                         row,
                         reason="missing_parent",
                         column=column.legacy,
-                        sentence=_sentence(parent),
+                        sentence=parent_sentence(parent),
                     ),
                 )

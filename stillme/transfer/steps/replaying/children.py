@@ -6,18 +6,16 @@ The target has an index for each foreign key. A legacy table need not have one
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from typing import Any
 
 from django.db import connections
 
 from stillme.transfer.identity import OF_TABLE
-from stillme.transfer.key_columns import MappedColumn
 from stillme.transfer.keys import Key
+from stillme.transfer.mapped_column import MappedColumn
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import QuarantinedRow
-from stillme.transfer.plumbing.stored_cells import unpack_cell
+from stillme.transfer.plumbing.stored_cells import pack_cell, unpack_json
 from stillme.transfer.postgresql.copy import fetch_all, quoted
 from stillme.transfer.steps.syncing.live_file import LiveFile
 
@@ -27,17 +25,18 @@ def children_of(
 ) -> dict[str, list[Key]]:
     """Child table -> keys of its rows that refer to the given rows of `table`."""
     found: dict[str, list[Key]] = {}
-    # Who refers, refers to a whole key.
-    whole = [value for key in keys if key.is_whole for value in key.values]
+    columns_of_key = live.tables[table].job.mapping.key_columns
+    wanted_keys = columns_of_key.held(keys) if columns_of_key.is_single else []
+    values = [key.values[0] for key in wanted_keys]
     for child, source in live.tables.items():
         mapping = source.job.mapping
         columns = [column for column, parent in mapping.references() if parent == table]
-        if not mapping.key_columns or not columns or not whole:
+        if not mapping.key_columns or not columns or not values:
             continue
         wanted: dict[Key, None] = {}
         for column in columns:
-            wanted.update(dict.fromkeys(_loaded(alias, mapping, column, whole)))
-            wanted.update(dict.fromkeys(_set_aside(alias, mapping, column, whole)))
+            wanted.update(dict.fromkeys(_loaded(alias, mapping, column, values)))
+            wanted.update(dict.fromkeys(_set_aside(alias, mapping, column, wanted_keys)))
         found[child] = list(wanted)
     return found
 
@@ -48,31 +47,27 @@ def _loaded(
     rows = fetch_all(
         connections[alias],
         f"SELECT {mapping.key_columns.target()} FROM {mapping.relation} "
-        f"WHERE {quoted(column.target)} = ANY(%s)",
+        f"WHERE {quoted(column.target)} = ANY(%s::{column.array})",
         [list(keys)],
     )
     return [Key.of(*row) for row in rows]
 
 
 def _set_aside(
-    alias: str, mapping: TableMapping, column: MappedColumn, keys: Sequence[int | str]
+    alias: str, mapping: TableMapping, column: MappedColumn, keys: Sequence[Key]
 ) -> list[Key]:
     parts = ", ".join("cells -> %s" for _ in mapping.key_columns)
     rows = fetch_all(
         connections[alias],
         f"SELECT {parts} FROM {QuarantinedRow._meta.db_table} WHERE {OF_TABLE} "
-        "AND cells -> %s ->> 0 = 'integer' AND (cells -> %s ->> 1)::numeric = ANY(%s)",
+        "AND cells -> %s ->> 0 = %s AND cells -> %s ->> 1 = ANY(%s::text[])",
         [
             *mapping.key_columns.names,
             *mapping.identity,
             column.legacy,
+            column.kind.storage,
             column.legacy,
-            list(keys),
+            [str(pack_cell(*key.parts[0])[1]) for key in keys],
         ],
     )
-    return [Key(tuple(unpack_cell(_parsed(cell)) for cell in row)) for row in rows]
-
-
-def _parsed(cell: object) -> list[Any]:
-    """A JSON value as the cursor gives it: text, where Django registered no loader."""
-    return json.loads(cell) if isinstance(cell, str) else cell  # type: ignore[return-value]
+    return [Key(tuple(map(unpack_json, row))) for row in rows]

@@ -28,8 +28,10 @@ from stillme.transfer.postgresql.distributed import commit_lazily
 from stillme.transfer.postgresql.locks import share_rows
 from stillme.transfer.records import ledger
 from stillme.transfer.records.outcome import Outcome
+from stillme.transfer.registry import circle
 from stillme.transfer.sqlite.reading.stored_rows import RawRow
 from stillme.transfer.steps.merging.apply_rows import apply_many, apply_raw
+from stillme.transfer.steps.merging.circle_orphans import take_out_orphans
 from stillme.transfer.steps.merging.differing_keys import present_keys
 from stillme.transfer.steps.merging.foreign import foreign_among
 from stillme.transfer.steps.merging.merge import delete_keys
@@ -102,74 +104,126 @@ def apply_rows(
 
     A parent that came or went changes what its children may be: they are read again.
     """
-    again: dict[str, dict[Key, None]] = {}
-    for table, source in live.tables.items():
-        wanted = dict.fromkeys(keys.get(table, ()))
-        found, common = rows.get(table, ()), (many or {}).get(table)
-        is_parent = any(
-            table == p for s in live.tables.values() for _, p in s.job.mapping.references()
-        )
-        # Once more as long as rows of a table that refers to itself are its own children.
-        while wanted or again.get(table):
-            extra = [key for key in again.pop(table, ()) if key not in wanted]
-            every = [*wanted, *extra]
-            before = present_keys(alias, source.job.mapping, every) if is_parent else set()
-            every_row = [*found, *live.rows(table, extra)]
-            _TableReplay(alias, live, table, result).apply(every, every_row, common)
-            if is_parent:
-                moved = before ^ present_keys(alias, source.job.mapping, every)
-                for child, child_keys in children_of(alias, live, table, sorted(moved)).items():
-                    again.setdefault(child, {}).update(dict.fromkeys(child_keys))
-            touch_ranges(alias, source.job.mapping.identity, every)
-            wanted, found, common = {}, (), None
+    given = {t: (keys.get(t, ()), rows.get(t, ()), (many or {}).get(t)) for t in live.tables}
+    again: dict[str, dict[Key, None]] = {t: {} for t in live.tables}
+    circles = {t: circle(live.file.name, t) & live.tables.keys() for t in live.tables}
+    # Rows of tables in a circle are brought in without asking for each other's. When all are
+    # there, those without a parent go again, and from then on every parent is asked for.
+    unasked: dict[str, dict[Key, None]] = {t: {} for t in live.tables if circles[t]}
+    while table := next((t for t in live.tables if t in given or again[t]), ""):
+        wanted, found, common = given.pop(table, ((), (), None))
+        known = set(wanted)
+        extra = [key for key in again[table] if key not in known]
+        again[table] = {}
+        every = list(dict.fromkeys([*wanted, *extra]))
+        if every:
+            later = circles[table] - {table} if table in unasked else frozenset()
+            replay = _TableReplay(alias, live, table, result, later)
+            moved = replay.apply(every, [*found, *live.rows(table, extra)], common)
+            _note_children(alias, live, table, moved, again)
+            touch_ranges(alias, live.tables[table].job.mapping.identity, every)
+            if table in unasked:
+                unasked[table].update(dict.fromkeys(every))
+        if not any(t in given or again[t] for t in circles[table]):
+            _ask(alias, live, {t: unasked.pop(t, {}) for t in circles[table]}, again, result)
+
+
+def _note_children(
+    alias: str, live: LiveFile, table: str, moved: set[Key], again: dict[str, dict[Key, None]]
+) -> None:
+    """The children of rows that came or went are read again."""
+    for child, keys in children_of(alias, live, table, sorted(moved)).items():
+        again[child].update(dict.fromkeys(keys))
+
+
+def _ask(
+    alias: str,
+    live: LiveFile,
+    unasked: dict[str, dict[Key, None]],
+    again: dict[str, dict[Key, None]],
+    result: Replayed,
+) -> None:
+    """Take out those rows of a circle's tables that lack a parent."""
+    sources = {table: live.tables[table] for table in unasked}
+    for table, keys in unasked.items():
+        taken = take_out_orphans(alias, sources, table, keys) if keys else []
+        result.outcome.loaded -= len(taken)
+        result.outcome.quarantined += len(taken)
+        _note_children(alias, live, table, set(taken), again)
 
 
 class _TableReplay:
     """Brings one table of the target to the rows that the file has of some keys.
 
-    First the rows that are there: the common ones of many keys as a stream, the others one by one.
-    Then the keys without a row: their target rows are deleted, with what was kept of them. Last the
-    rows that were loaded once and are in quarantine now: they leave the target. A target row that
-    somebody else wrote is never deleted; it is named in the result.
+    First the keys without a row: their target rows are deleted, with what was kept of them. Then
+    the rows that are there: the common ones of many keys as a stream, the others one by one. Last
+    the rows that were loaded once and are in quarantine now: they leave the target. A target row
+    that somebody else wrote is never deleted; it is named in the result.
     """
 
-    def __init__(self, alias: str, live: LiveFile, table: str, result: Replayed) -> None:
+    def __init__(
+        self, alias: str, live: LiveFile, table: str, result: Replayed, later: frozenset[str]
+    ) -> None:
         self._alias = alias
         self._live = live
         self._table = table
         self._result = result
         self._source = live.tables[table]
         self._mapping = self._source.job.mapping
+        self._later = later
 
-    def apply(self, keys: Sequence[Key], rows: Sequence[RawRow], many: ManyRows | None) -> None:
-        """`many` holds the common rows, if the keys are many; `rows` begins with its others."""
+    def apply(self, keys: Sequence[Key], rows: Sequence[RawRow], many: ManyRows | None) -> set[Key]:
+        """Return the keys that came or went, of a table that others refer to.
+
+        `many` holds the common rows, if the keys are many; `rows` begins with its others.
+        """
+        parents = {p for s in self._live.tables.values() for _, p in s.job.mapping.references()}
+        if self._table not in parents:
+            self._apply(keys, rows, many)
+            return set()
+        before = present_keys(self._alias, self._mapping, keys)
+        self._apply(keys, rows, many)
+        return before ^ present_keys(self._alias, self._mapping, keys)
+
+    def _apply(self, keys: Sequence[Key], rows: Sequence[RawRow], many: ManyRows | None) -> None:
         columns = self._mapping.key_columns
         if not columns:
             return
-        present: set[Key] = set()
-        if many is not None:
-            rows, present = self._apply_stream(keys, rows, many)
-        for start in range(0, len(rows), _AT_ONCE):
-            batch = rows[start : start + _AT_ONCE]
-            self._result.note(self._table, apply_raw(self._alias, self._source, batch))
-        present.update(columns.of_cells(row.cells) for row in rows)
+        present = {columns.of_cells(row.cells) for row in rows}
+        present |= set(many.present) if many is not None else set()
+        # First: a new row may have what is unique of one that is gone.
         self._delete_absent([key for key in keys if key not in present])
-        self._delete_unloaded(rows, present)
+        if many is not None:
+            rows = self._apply_stream(keys, rows, many)
+        refused = self._apply_each(rows)
+        if self._delete_unloaded(rows, present) and refused:
+            # What is unique of a row that has left is free now.
+            self._apply_each(rows)
         if any(key.is_null for key in (*present, *keys)):
             drop_keyless(self._alias, self._source)
 
+    def _apply_each(self, rows: Sequence[RawRow]) -> int:
+        """Return how many rows PostgreSQL refused."""
+        refused = 0
+        for start in range(0, len(rows), _AT_ONCE):
+            batch = rows[start : start + _AT_ONCE]
+            outcome = apply_raw(self._alias, self._source, batch, later=self._later)
+            self._result.note(self._table, outcome)
+            refused += outcome.reasons.get("refused_by_target", 0)
+        return refused
+
     def _apply_stream(
         self, keys: Sequence[Key], rows: Sequence[RawRow], many: ManyRows
-    ) -> tuple[Sequence[RawRow], set[Key]]:
-        """(rows that are still to be applied, keys of those that were)."""
+    ) -> Sequence[RawRow]:
+        """The rows that are still to be applied."""
         rest = rows[len(many.others) :]
-        outcome = apply_many(self._alias, self._source, many)
+        outcome = apply_many(self._alias, self._source, many, self._later)
         if outcome is None:
             # PostgreSQL refuses one of the common rows: each of them by itself, the others too.
             whole = [key for key in keys if key.is_whole]
-            return [*self._live.rows(self._table, whole), *rest], set()
+            return [*self._live.rows(self._table, whole), *rest]
         self._result.note(self._table, outcome)
-        return rest, set(many.present)
+        return rest
 
     def _delete_absent(self, away: Sequence[Key]) -> None:
         """Target rows, kept cells and quarantine records of keys that the file no longer has."""
@@ -183,14 +237,15 @@ class _TableReplay:
             self._delete(batch)
             drop_records(self._alias, self._source, batch)
 
-    def _delete_unloaded(self, rows: Sequence[RawRow], present: set[Key]) -> None:
-        """Target rows whose legacy row is in quarantine now."""
+    def _delete_unloaded(self, rows: Sequence[RawRow], present: set[Key]) -> bool:
+        """Target rows whose legacy row is in quarantine now; whether there were any."""
         if self._mapping.key_is_rowid:
             bad = _quarantined(self._alias, self._mapping, spelled_keys(present))
         else:
             bad = _fitting(self._mapping, unloaded_keys(self._alias, self._source, rows))
         if bad := self._ours(bad):
             self._delete(bad)
+        return bool(bad)
 
     def _delete(self, keys: Sequence[str]) -> None:
         self._result.outcome.pruned += delete_keys(self._alias, self._mapping, keys)

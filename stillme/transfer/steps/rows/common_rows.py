@@ -16,6 +16,7 @@ from stillme.transfer.mapping import TableMapping
 from stillme.transfer.plumbing.csv_format import quoted_cell
 from stillme.transfer.sqlite.reading.connect import quoted
 from stillme.transfer.sqlite.reading.huge_cells import none_is_huge
+from stillme.transfer.sqlite.reading.other_rows import no_earlier
 from stillme.transfer.steps.kinds import loader_of
 from stillme.transfer.steps.kinds.base import QUOTE_SQL, Table
 
@@ -56,6 +57,8 @@ def common_rows(table: Table) -> CommonRows:
         cells.append(("''",))
     if not mapping.key_columns or mapping.impossible:
         tests = ["0"]
+    elif not mapping.key_is_unique:
+        tests.append(no_earlier(mapping))
     texts = [c for c in mapping.columns if c.kind.is_free_text]
     constant = all(column.required for column in texts)
     if not constant:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from stillme.transfer.errors import TransferError
+from stillme.transfer.mapped_column import referred_key
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.plumbing.stored_cells import Raw, pack_cell
 from stillme.transfer.steps.rows.unusual_rows import Kept, SetAside
@@ -20,7 +21,7 @@ MOST_KEPT_BYTES = 200_000_000
 class PackedRow:
     """A row for the quarantine: `stored` are its cells in the order of `names`, marshalled.
 
-    `references` are the values of the columns that refer to other rows.
+    `references` are the values of the columns that refer to other rows, None for what is no key.
     """
 
     key: str | None
@@ -30,7 +31,7 @@ class PackedRow:
     reason: str
     column: str
     sentence: str
-    references: tuple[tuple[str, Raw], ...]
+    references: tuple[tuple[str, int | str | None], ...]
 
     def cells(self) -> str:
         """The JSON that the quarantine stores, spelled as jsonb prints it."""
@@ -53,7 +54,9 @@ def pack(mapping: TableMapping, row: SetAside) -> PackedRow:
     _check_room(mapping, row, cells)
     names = _as_jsonb_orders(tuple(cells))
     stored = marshal.dumps([cells[name] for name in names])
-    references = tuple((c.legacy, cells[c.legacy][1]) for c, _ in mapping.references())
+    references = tuple(
+        (c.legacy, referred_key(c, *cells[c.legacy])) for c, _ in mapping.references()
+    )
     return PackedRow(
         row.key, row.raw.rowid, names, stored, row.reason, row.column, row.sentence, references
     )

@@ -48,20 +48,21 @@ class TableSource:
         self.careful = CarefulLoader(job.mapping, job.clock, job.epoch_units)
 
     def _parent(self, table: str, mapping: TableMapping | None) -> ParentTable | None:
-        if mapping is None or not mapping.key_columns.is_whole:
+        if mapping is None or not mapping.key_columns.is_single:
             return None
         excluded = None
         if keys := self.job.set_aside.get(table, ()):
             excluded = f"set_aside_{table}"
             name = f"temp.{quoted(excluded)}"
             self.connection.execute(f"DROP TABLE IF EXISTS {name}")
-            self.connection.execute(f"CREATE TABLE {name} (key INTEGER PRIMARY KEY)")
+            self.connection.execute(f"CREATE TABLE {name} (key PRIMARY KEY)")
             self.connection.executemany(
                 f"INSERT OR IGNORE INTO {name} VALUES (?)", ((key,) for key in keys)
             )
             if isinstance(self.stream, SnapshotRows):
                 self.stream.keep_keys(excluded, keys)
-        return ParentTable(mapping.table, mapping.key_columns.names[0], excluded)
+        key = mapping.key_columns.names[0]
+        return ParentTable(mapping.table, key, excluded, mapping.key_is_rowid)
 
     def close(self) -> None:
         """Close what reads."""

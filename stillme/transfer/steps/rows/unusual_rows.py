@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
-from stillme.transfer.key_columns import MappedColumn
+from stillme.transfer.mapped_column import MappedColumn
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.plumbing.stored_cells import Raw, cell_bytes
 from stillme.transfer.sqlite.clock.file_clock import Clock
 from stillme.transfer.sqlite.reading.stored_rows import RawRow
 from stillme.transfer.steps.kinds import convert
 from stillme.transfer.steps.kinds.base import Cell, Refused, RowContext
+from stillme.transfer.steps.kinds.keys import OTHER_SPELLING
 from stillme.transfer.steps.rows.load_huge import TargetCell, check_text
 
 
@@ -124,7 +125,10 @@ class CarefulLoader:
         unit, earlier = self._units.get(column.legacy), self._earlier(column, row)
         context = RowContext(self._clock, row.row_offset, unit, earlier)
         cell = convert(column.kind, column.required, storage, raw, context)
-        if column.kind.is_key and row.repeated:
+        is_key = column in self._mapping.key_columns.columns
+        if is_key and cell.reason and not column.kind.is_free_text:
+            raise Refused("bad_key", OTHER_SPELLING)
+        if row.repeated and is_key:
             raise Refused("duplicate_key", f"An earlier row has the key {cell.text}.")
         if column.legacy in row.orphaned and storage != "null":
             parent = getattr(column.kind, "parent", "the parent table")

@@ -51,14 +51,16 @@ def seal(
     rows = [_of_file(file, known, renew=renew) for file in files]
     left = []
     for store in stores():
-        if any(row.file == store.name for row in known.values()) or _is_proven(alias, store):
-            rows += _of_store(store, known)
+        before = [row for row in known.values() if row.file == store.name]
+        if before or _is_proven(alias, store):
+            rows += _of_store(store, before)
         elif store.is_present():
             left.append(_stays_writable(store))
-    folders = _folders()
+    folders = [folder for folder in _folders() if folder.is_dir()]
     rows += [_of_folder(folder, known) for folder in folders]
     with transaction.atomic(using=alias):
-        Seal.objects.using(alias).filter(file__in=[f.name for f in files]).delete()
+        former = [path for path, row in known.items() if _is_former(row, files)]
+        Seal.objects.using(alias).filter(path__in=former).delete()
         for row in rows:
             row.save(using=alias)
     for row in rows:
@@ -124,12 +126,21 @@ def companions(path: Path) -> dict[str, int]:
     return {suffix: place.stat().st_size for suffix, place in beside if place.exists()}
 
 
-def _of_store(store: Store, known: dict[str, Seal]) -> Iterator[Seal]:
-    """The notes of a store's folder and of all that is in it; links are not followed."""
-    for path in walked(store.path().resolve()):
-        yield known.get(str(path)) or Seal(
-            path=str(path), file=store.name, mode=mode_of(path), seen=seen_at(path)
-        )
+def _of_store(store: Store, before: Sequence[Seal]) -> Iterator[Seal]:
+    """The notes of a store's folder and of all that is in it; links are not followed.
+
+    One that was moved since keeps the permissions that it had.
+    """
+    folder = store.path().resolve()
+    former = min((Path(row.path) for row in before), default=folder)
+    noted = {Path(row.path).relative_to(former): row for row in before}
+    for path in walked(folder):
+        row = noted.get(path.relative_to(folder))
+        if row is not None and former == folder:
+            yield row
+        else:
+            mode = mode_of(path) if row is None else row.mode
+            yield Seal(path=str(path), file=store.name, mode=mode, seen=seen_at(path))
 
 
 def _of_folder(folder: Path, known: dict[str, Seal]) -> Seal:
@@ -172,8 +183,17 @@ def databases_in(folder: Path) -> dict[str, int]:
 def _folders() -> list[Path]:
     """Where legacy files and stores are, or would be made."""
     places = {file.path.resolve().parent for file in legacy_files()}
-    places |= {store.path().resolve().parent for store in stores()}
-    return sorted(place for place in places if place.is_dir())
+    return sorted(places | {store.path().resolve().parent for store in stores()})
+
+
+def _is_former(row: Seal, files: Sequence[LegacyFile]) -> bool:
+    """Whether a note is of a place where one of these files, a store or a folder is no more."""
+    path = Path(row.path)
+    if not row.file:
+        return path not in _folders()
+    present = [place.path for place in files if place.name == row.file]
+    present += [store.path() for store in stores() if store.name == row.file]
+    return bool(present) and not path.is_relative_to(present[0].resolve())
 
 
 def _settle(path: Path) -> bool:

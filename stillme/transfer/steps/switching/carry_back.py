@@ -8,7 +8,7 @@ fraction of a second) is returned, to be kept in `transfer.carried_cell`.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -60,28 +60,32 @@ def carry_table(
     mapping = source.job.mapping
     carried = Carried(*mapping.identity, mapping.key_columns.held(keys))
     writer = LegacyRows(writable, mapping)
-    for start in range(0, len(carried.keys), AT_ONCE):
-        batch = carried.keys[start : start + AT_ONCE]
-        _carry_batch(alias, source, writer, batch, carried)
+    for batch in _batches(carried):
+        rows, legacy = _target_rows(alias, source, batch)
+        _write_rows(source, writer, rows, legacy, carried, explicit=False)
+        present = {row.key for row in rows}
+        carried.deleted += writer.delete([k for k in batch if k not in present and k in legacy])
     writer.raise_sequence(carried.keys)
     return carried
 
 
-def _carry_batch(
-    alias: str,
-    source: TableSource,
-    writer: LegacyRows,
-    keys: Sequence[Key],
-    carried: Carried,
+def read_back(
+    alias: str, source: TableSource, writable: sqlite3.Connection, carried: Carried
 ) -> None:
-    mapping = source.job.mapping
-    rows, legacy = _target_rows(alias, source, keys)
-    _write_rows(source, writer, rows, legacy, carried, explicit=False)
-    present = {row.key for row in rows}
-    carried.deleted += writer.delete([k for k in keys if k not in present and k in legacy])
-    if mapping.generated:
-        _note_computed(alias, source, keys, carried)
-    _write_misread(alias, source, writer, keys, carried)
+    """Compare what `carry_table` wrote with the target.
+
+    When all tables of the file are written: a row may have come before its parent.
+    """
+    writer = LegacyRows(writable, source.job.mapping)
+    for batch in _batches(carried):
+        if source.job.mapping.generated:
+            _note_computed(alias, source, batch, carried)
+        _write_misread(alias, source, writer, batch, carried)
+
+
+def _batches(carried: Carried) -> Iterator[Sequence[Key]]:
+    for start in range(0, len(carried.keys), AT_ONCE):
+        yield carried.keys[start : start + AT_ONCE]
 
 
 def _note_computed(alias: str, source: TableSource, keys: Sequence[Key], carried: Carried) -> None:
@@ -183,7 +187,9 @@ def other_fields(mapping: TableMapping) -> list[models.Field[Any, Any]]:
     """The target's fields that no legacy column of this file feeds."""
     target = legacy_model(*mapping.identity).target_model()
     fed = {c.target for c in mapping.columns}
-    return [f for f in target._meta.concrete_fields if f.column not in fed]
+    return [
+        f for f in target._meta.local_concrete_fields if f.column not in fed and not f.generated
+    ]
 
 
 def _write_rows(

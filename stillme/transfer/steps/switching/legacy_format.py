@@ -12,7 +12,9 @@ from stillme.transfer.steps.kinds import loader_of
 from stillme.transfer.steps.kinds.base import Rendered, Stored
 
 # A row with such a value is in the file as told, and would be set aside by a load.
-UNREADABLE = frozenset({"beyond_the_calendar", "not_a_number", "json_too_large"})
+UNREADABLE = frozenset(
+    {"beyond_the_calendar", "beyond_places", "json_too_large", "not_a_number", "not_an_address"}
+)
 
 
 class RawText(bytes):

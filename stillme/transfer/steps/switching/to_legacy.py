@@ -35,7 +35,7 @@ from stillme.transfer.steps.rows.table_source import TableSource
 from stillme.transfer.steps.switching.align import align
 from stillme.transfer.steps.switching.as_left import require_as_left
 from stillme.transfer.steps.switching.carried import Carried
-from stillme.transfer.steps.switching.carry_back import carry_table
+from stillme.transfer.steps.switching.carry_back import carry_table, read_back
 from stillme.transfer.steps.switching.switch import Switch
 from stillme.transfer.steps.switching.tail import Judge, Tail
 from stillme.transfer.steps.switching.thaw import PATIENCE, await_locks, thaw_files, thaw_target
@@ -247,14 +247,17 @@ def carry_file(
 ) -> list[Carried]:
     """Write into one file what PostgreSQL received, in the caller's transaction of the file."""
     found: dict[str, Carried] = {}
+    sources: dict[str, TableSource] = {}
     with closing(LiveFile(file, run_id, alias=alias)) as live:
         for table, source in live.tables.items():
             if not source.job.mapping.key_columns:
                 continue
-            through = TableSource(source.job, writable)
+            through = sources[table] = TableSource(source.job, writable)
             keys, everything = changed_keys(alias, source.job.mapping)
             wanted = list(every_key(alias, through)) if everything else keys
             found[table] = carry_table(alias, through, writable, wanted)
+        for table, through in sources.items():
+            read_back(alias, through, writable, found[table])
     for table, carried in found.items():
         on_event(Event("carried", {"file": file.name, "table": table, "carried": carried}))
     return list(found.values())

@@ -23,6 +23,11 @@ from stillme.transfer.steps.syncing import file_states
 from stillme.transfer.steps.syncing.file_states import State
 from stillme.transfer.steps.syncing.target_tables import every_target_table
 
+_REFERRING = (
+    "SELECT DISTINCT conrelid::regclass::text FROM pg_constraint WHERE contype = 'f' "
+    "AND confrelid = ANY(%s::regclass[]) AND conrelid <> ALL(%s::regclass[]) ORDER BY 1"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Emptying:
@@ -72,8 +77,30 @@ def empty_target(alias: str) -> None:
             store.empty(alias)
         loaded = [model.target_model() for model in legacy_models()]
         own = apps.get_app_config("transfer").get_models()
-        names = ", ".join(map(_relation, [*loaded, *own]))
+        relations = [_relation(model) for model in [*loaded, *own]]
+        names = ", ".join([*relations, *_referring(alias, relations)])
         execute(connections[alias], f"TRUNCATE {names} RESTART IDENTITY")
+
+
+def _referring(alias: str, relations: list[str]) -> list[str]:
+    """Empty tables that refer to these: they must be named with them, or PostgreSQL refuses.
+
+    Such is the table of a model that is left out. Raises StateError where one has rows.
+    """
+    found: list[str] = []
+    while True:
+        known = [*relations, *found]
+        rows = fetch_all(connections[alias], _REFERRING, [known, known])
+        if not rows:
+            return found
+        for (name,) in rows:
+            count = fetch_all(connections[alias], f"SELECT count(*) FROM {name}")[0][0]
+            if count:
+                raise StateError(
+                    f"{name} is not carried, and its {count:,} rows refer to tables that are: "
+                    "delete them first."
+                )
+            found.append(name)
 
 
 def _relation(model: type[Model]) -> str:

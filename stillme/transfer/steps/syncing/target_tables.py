@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from stillme.transfer.mapping import split_table
+from stillme.transfer.mapping import is_uuid, split_table
 from stillme.transfer.postgresql.capture import TargetTable
 from stillme.transfer.registry import legacy_files, legacy_models
 
@@ -16,8 +16,9 @@ def target_tables(files: Sequence[str]) -> list[TargetTable]:
         for model in legacy_models(name):
             target = model.target_model()
             schema, table = split_table(target._meta.db_table)
-            assert target._meta.pk is not None
-            found.append(TargetTable(schema, table, str(target._meta.pk.column)))
+            pk = target._meta.pk
+            assert pk is not None
+            found.append(TargetTable(schema, table, str(pk.column), is_uuid(pk)))
     return found
 
 

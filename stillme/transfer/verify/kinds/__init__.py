@@ -14,8 +14,16 @@ from stillme.transfer.kinds import Kind
 from stillme.transfer.plumbing.stored_cells import Raw
 from stillme.transfer.verify.kinds.base import Expected, KindJudge, MustBeSetAside, Surroundings
 from stillme.transfer.verify.kinds.documents import JsonJudge
+from stillme.transfer.verify.kinds.identifiers import AddressJudge, BinaryJudge, UuidJudge
 from stillme.transfer.verify.kinds.keys import KeyJudge, ReferenceJudge
-from stillme.transfer.verify.kinds.numbers import IntegerJudge, RealJudge
+from stillme.transfer.verify.kinds.moments import DayJudge, MomentJudge, TimeOfDayJudge
+from stillme.transfer.verify.kinds.numbers import (
+    BooleanJudge,
+    DecimalJudge,
+    DurationJudge,
+    IntegerJudge,
+    RealJudge,
+)
 from stillme.transfer.verify.kinds.texts import TextJudge, TextKeyJudge
 from stillme.transfer.verify.kinds.times import DateJudge, TimestampJudge
 
@@ -29,6 +37,15 @@ JUDGES: dict[type[Kind], type[KindJudge[Any]]] = {
     kinds.Json: JsonJudge,
     kinds.Timestamp: TimestampJudge,
     kinds.Date: DateJudge,
+    kinds.Boolean: BooleanJudge,
+    kinds.Decimal: DecimalJudge,
+    kinds.Moment: MomentJudge,
+    kinds.Day: DayJudge,
+    kinds.TimeOfDay: TimeOfDayJudge,
+    kinds.Duration: DurationJudge,
+    kinds.Uuid: UuidJudge,
+    kinds.Binary: BinaryJudge,
+    kinds.Address: AddressJudge,
 }
 
 

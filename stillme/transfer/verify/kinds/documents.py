@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 from stillme.transfer import kinds
-from stillme.transfer.key_columns import MappedColumn
+from stillme.transfer.mapped_column import MappedColumn
 from stillme.transfer.plumbing.stored_cells import Raw
 from stillme.transfer.sqlite.reading.connect import quoted
 from stillme.transfer.verify.kinds import json_documents

@@ -1,15 +1,17 @@
-"""The judge's reading of numbers: whole ones as exact fractions, doubles as their 64 bits."""
+"""The judge's reading of numbers: whole ones as exact fractions, doubles as their 64 bits,
+decimal ones digit by digit."""
 
 from __future__ import annotations
 
 import math
 import re
 import struct
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
 from stillme.transfer import kinds
-from stillme.transfer.key_columns import MappedColumn
+from stillme.transfer.mapped_column import MappedColumn
 from stillme.transfer.plumbing.stored_cells import Raw
 from stillme.transfer.sqlite.reading.connect import quoted
 from stillme.transfer.verify.kinds.base import (
@@ -20,6 +22,7 @@ from stillme.transfer.verify.kinds.base import (
     Stored,
     Surroundings,
     Table,
+    or_dash,
     or_null,
     utf8,
 )
@@ -45,6 +48,68 @@ class IntegerJudge(KindJudge[kinds.Integer]):
         name = quoted(column.legacy)
         within = f"{name} >= {self.kind.low} AND {name} <= {self.kind.high}"
         return or_null(column, f"typeof({name}) = 'integer' AND {within}")
+
+
+class BooleanJudge(KindJudge[kinds.Boolean]):
+    """False or true."""
+
+    def expect(self, storage: str, raw: Raw, around: Surroundings) -> Expected:
+        """What 0 and 1, or a word, mean."""
+        if storage == "text":
+            meant = {"0": False, "1": True, "false": False, "true": True}.get(utf8(raw).lower())
+            kept = "numeric_text" if utf8(raw) in ("0", "1") else "boolean_text"
+        else:
+            meant = {0: False, 1: True}.get(raw)  # type: ignore[arg-type]
+            kept = "" if storage == "integer" else "real_in_integer"
+        if meant is None:
+            raise MustBeSetAside("not_a_boolean")
+        return Expected(meant, kept)
+
+    def plain_test(self, column: MappedColumn, table: Table) -> str:
+        """0 or 1."""
+        name = quoted(column.legacy)
+        return or_null(column, f"typeof({name}) = 'integer' AND {name} >= 0 AND {name} <= 1")
+
+    def target_piece(self, name: str) -> str:
+        """0 or 1."""
+        return f"coalesce({name}::int || ';', '-')"
+
+    def rebuilt(self, value: Any, clock: LocalClock) -> Stored:
+        """0 or 1."""
+        return "integer", int(value)
+
+
+class DurationJudge(KindJudge[kinds.Duration]):
+    """Microseconds. A duration that counts months is none of the legacy's."""
+
+    decides_blobs = True
+
+    def expect(self, storage: str, raw: Raw, around: Surroundings) -> Expected:
+        """The number that is meant, within 64 bits."""
+        return IntegerJudge(kinds.Integer(-(2**63), 2**63 - 1)).expect(storage, raw, around)
+
+    def target_piece(self, name: str) -> str:
+        """The microseconds."""
+        return f"coalesce({self.compared(name)} || ';', '-')"
+
+    def compared(self, name: str) -> str:
+        """Microseconds; PostgreSQL's own text of what counts months or has no end."""
+        months = f"extract(year FROM {name}) = 0 AND extract(month FROM {name}) = 0"
+        micros = f"trunc(extract(epoch FROM {name}) * 1000000)::text"
+        return f"CASE WHEN isfinite({name}) AND {months} THEN {micros} ELSE {name}::text END"
+
+    def read(self, found: Any) -> Any:
+        """The number; a text stays a text."""
+        return int(found) if found is not None and re.fullmatch("-?[0-9]+", found) else found
+
+    def parameter(self, value: Any) -> Any:
+        """The microseconds."""
+        return f"{value} microseconds"
+
+    def rebuilt(self, value: Any, clock: LocalClock) -> Stored:
+        """The microseconds."""
+        number = self.read(value)
+        return ("integer", number) if isinstance(number, int) else ("text", number.encode())
 
 
 def _fraction(storage: str, raw: Raw) -> tuple[Fraction, str]:
@@ -108,3 +173,104 @@ class RealJudge(KindJudge[kinds.Real]):
 
 def _bits(number: float) -> bytes:
     return struct.pack(">d", number)
+
+
+class DecimalJudge(KindJudge[kinds.Decimal]):
+    """A decimal number. Its digits are counted where they stand in the text of it."""
+
+    decides_blobs = True
+
+    def expect(self, storage: str, raw: Raw, around: Surroundings) -> Expected:
+        """The number that is meant, if the column has such numbers."""
+        if storage == "text":
+            text, kept, is_all = utf8(raw), "numeric_text", True
+        elif storage == "integer":
+            text, kept, is_all = str(raw), "", True
+        elif storage == "real":
+            text, kept, is_all = _real_text(raw)  # type: ignore[arg-type]
+        else:
+            raise MustBeSetAside("not_a_number")
+        sign, digits, point = _digits(text)
+        places = self.kind.places
+        if point > self.kind.digits - places:
+            raise MustBeSetAside("out_of_range")
+        cut = point + places
+        if not is_all or digits[max(cut, 0) :]:
+            if not self.kind.rounded:
+                raise MustBeSetAside("beyond_places")
+            kept = "rounded"
+        number = _nearest(digits, cut)
+        if number >= 10**self.kind.digits:
+            raise MustBeSetAside("out_of_range")
+        return Expected(Decimal(f"{sign if number else ''}{number}e-{places}"), kept)
+
+    def plain_test(self, column: MappedColumn, table: Table) -> str:
+        """An integer, or the nearest double of a number with so many places, within 15 digits."""
+        name, places, digits = quoted(column.legacy), self.kind.places, self.kind.digits
+        limit = 10 ** (digits - places)
+        test = f"typeof({name}) = 'integer'"
+        if limit < 2**63:
+            test += f" AND {name} > -{limit} AND {name} < {limit}"
+        if 0 < places <= 15:
+            within = f"abs({name}) < 1e{min(digits, 15) - places}"
+            same = f"CAST({self._format(name)} AS REAL) = {name}"
+            has_fraction = f"{name} - CAST({name} AS INTEGER) <> 0"
+            real = f"typeof({name}) = 'real' AND {within} AND {has_fraction} AND {same}"
+            test = f"({test}) OR ({real})"
+        return or_null(column, test)
+
+    def _format(self, name: str) -> str:
+        return f"format('%.{self.kind.places}f', {name})"
+
+    def legacy_piece(self, column: MappedColumn, table: Table) -> str:
+        """With all places, as PostgreSQL prints it."""
+        name, zeros = quoted(column.legacy), "0" * self.kind.places
+        if not zeros:
+            return or_dash(column, name, "';'")
+        whole = f"{name} || '.{zeros}'"
+        piece = f"iif(typeof({name}) = 'integer', {whole}, {self._format(name)})"
+        return or_dash(column, f"iif({name} IS NULL, NULL, {piece})", "';'")
+
+    def show(self, value: Any) -> str | None:
+        """Its digits."""
+        return str(value)
+
+    def rebuilt(self, value: Any, clock: LocalClock) -> Stored:
+        """What SQLite makes of it in a column of numbers."""
+        if not value.is_finite():
+            return "text", str(value).encode()
+        if value % 1 == 0 and abs(value) < 2**63:
+            return "integer", int(value)
+        return "real", float(value)
+
+
+def _real_text(number: float) -> tuple[str, str, bool]:
+    """15 digits of a double, why its original is kept, and whether they are all of it."""
+    if math.isinf(number):
+        raise MustBeSetAside("out_of_range")
+    text = f"{number:.15g}"
+    if number == 0:
+        return "0", "negative_zero" if text.startswith("-") else "real_in_integer", True
+    return text, "real_in_integer" if number % 1 == 0 else "", float(text) == number
+
+
+def _digits(text: str) -> tuple[str, str, int]:
+    """Sign, digits without zeros at either end, and where the point is: 0.digits times 10^point."""
+    parts = re.fullmatch(r"([+-]?)([0-9]*)\.?([0-9]*)(?:[eE]([+-]?)0*([0-9]*))?", text)
+    if parts is None or not parts[2] + parts[3] or re.search("[eE][+-]?$", text):
+        raise MustBeSetAside("not_a_number")
+    both = parts[2] + parts[3]
+    digits = both.lstrip("0")
+    # No stored text is long enough to make up for an exponent of ten digits.
+    exponent = int((parts[5] or "0")[:10]) if parts[4] != "-" else -int((parts[5] or "0")[:10])
+    point = len(parts[2]) - (len(both) - len(digits)) + exponent
+    digits = digits.rstrip("0")
+    return parts[1].replace("+", ""), digits, point if digits else 0
+
+
+def _nearest(digits: str, cut: int) -> int:
+    """The digits before `cut`, as a whole number; rounded half to even by those after it."""
+    before = digits[: max(cut, 0)].ljust(cut, "0")
+    after = "0" if cut < 0 else digits[cut:]
+    number = int(before or "0")
+    return number + (after > "5" or (after == "5" and number % 2 == 1))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from stillme.transfer import kinds
-from stillme.transfer.key_columns import MappedColumn
+from stillme.transfer.mapped_column import MappedColumn
 from stillme.transfer.plumbing.stored_cells import Raw
 from stillme.transfer.sqlite.reading.connect import quoted
 from stillme.transfer.verify.kinds.base import (
@@ -27,12 +27,16 @@ from stillme.transfer.verify.kinds.local_clock import LocalClock
 
 class _AnyTextJudge(KindJudge[K]):
     def expect(self, storage: str, raw: Raw, around: Surroundings) -> Expected:
-        """The text, or the digits of a number; PostgreSQL's text has no U+0000."""
+        """The text, or the digits of a number; PostgreSQL's text has no U+0000, and its varchar no
+        text that is longer than the column."""
         expected = (
             Expected(utf8(raw)) if storage == "text" else Expected(str(raw), "number_in_text")
         )
         if "\x00" in expected.value:
             raise MustBeSetAside("nul_in_text")
+        most = getattr(self.kind, "max_length", None)
+        if most is not None and len(expected.value) > most:
+            raise MustBeSetAside("too_long")
         return expected
 
     def legacy_piece(self, column: MappedColumn, table: Table) -> str:
@@ -60,9 +64,11 @@ class TextJudge(_AnyTextJudge[kinds.Text]):
         return expected
 
     def plain_test(self, column: MappedColumn, table: Table) -> str:
-        """A text, one of the choices. U+0000 is looked for in the finished lines."""
+        """A text that fits, one of the choices. U+0000 is looked for in the finished lines."""
         name = quoted(column.legacy)
         test = f"typeof({name}) = 'text'"
+        if self.kind.max_length is not None:
+            test += f" AND length({name}) <= {self.kind.max_length}"
         if self.kind.choices:
             listed = ", ".join("'" + c.replace("'", "''") + "'" for c in self.kind.choices)
             test += f" AND {name} IN ({listed})"

@@ -15,7 +15,7 @@ from fractions import Fraction
 from stillme.transfer.kinds import Stamp
 from stillme.transfer.plumbing.stored_cells import Raw
 from stillme.transfer.verify.kinds.base import Expected, MustBeSetAside, Surroundings, utf8
-from stillme.transfer.verify.kinds.local_clock import Shifts
+from stillme.transfer.verify.kinds.local_clock import LocalClock, Shifts
 
 _DAY = 86_400_000_000
 
@@ -40,6 +40,46 @@ def expected_time(shape: Stamp | None, storage: str, raw: Raw, around: Surroundi
     if is_local and zone is None and shift != around.clock.usual * 60_000_000:
         return Expected(instant, "clock_offset")
     return Expected(instant)
+
+
+def expected_moment(
+    zone: str, storage: str, raw: Raw, unit: str | None, *, is_aware: bool
+) -> Expected:
+    """The instant that a Django date and time means, which is a wall time of `zone`.
+
+    Of the two of an hour that comes twice it is the second where times are naive: what PostgreSQL
+    makes of a naive time.
+    """
+    if storage in ("integer", "real"):
+        return Expected(_in_calendar(_from_number(raw, unit)), "epoch")
+    wall, _, offset, default_for = _take_apart(utf8(raw))
+    if offset is not None:
+        return Expected(_in_calendar(wall - offset * 60_000_000), "time_shape")
+    shifts = LocalClock(zone=zone).shifts(wall, None)
+    instant = _in_calendar(wall - shifts.choices[0 if is_aware else -1])
+    if not shifts.exists:
+        return Expected(instant, "clock_gap")
+    if is_aware and not shifts.settled:
+        return Expected(instant, "clock_guess")
+    return Expected(instant, "" if "django" in default_for else "time_shape")
+
+
+def expected_day(raw: Raw) -> Expected:
+    """The date of a text, in days since 1970."""
+    wall, separator, offset, _ = _take_apart(utf8(raw))
+    if offset is not None or wall % _DAY:
+        raise MustBeSetAside("unreadable_time")
+    return Expected(wall // _DAY, "time_shape" if separator else "")
+
+
+def expected_time_of_day(raw: Raw) -> Expected:
+    """The time of day of a text, in microseconds."""
+    clock, offset = _split_offset(utf8(raw))
+    micros, seconds_given, fraction = _time_of_day(clock)
+    if offset is not None:
+        raise MustBeSetAside("unreadable_time")
+    usual = seconds_given and (fraction is None or _is_fine(fraction))
+    return Expected(micros, "" if usual else "time_shape")
 
 
 def _shifts(wall: int, separator: str, offset: int | None, around: Surroundings) -> Shifts:
@@ -85,19 +125,26 @@ def _take_apart(text: str) -> tuple[int, str, int | None, frozenset[str]]:
     if not rest:
         return wall, "", None, frozenset(["date"])
     separator, rest = rest[0], rest[1:]
-    clock, offset = _split_offset(rest)
-    micros, seconds_given, fraction = _time_of_day(clock)
     if separator not in (" ", "T"):
         raise MustBeSetAside("unreadable_time")
+    clock, offset = _split_offset(rest)
+    micros, seconds_given, fraction = _time_of_day(clock)
     default: set[str] = set()
     if offset is None and seconds_given:
         if separator == " " and fraction is None:
-            default = {"sql", "mixed"}
+            default = {"sql", "mixed", "django"}
+        elif separator == " " and _is_fine(fraction):
+            default = {"django"}
         elif separator == "T" and fraction is None:
             default = {"iso"}
-        elif separator == "T" and fraction and len(fraction) == 6 and int(fraction):
+        elif separator == "T" and _is_fine(fraction):
             default = {"iso", "mixed"}
     return wall + micros, separator, offset, frozenset(default)
+
+
+def _is_fine(fraction: str | None) -> bool:
+    """Whether Python writes such a fraction of a second."""
+    return fraction is not None and len(fraction) == 6 and fraction != "000000"
 
 
 def _day(year: str, month: str, day: str) -> int:
@@ -134,10 +181,10 @@ def _time_of_day(clock: str) -> tuple[int, bool, str | None]:
     if not well_formed or (dot and not (len(parts) == 3 and re.fullmatch("[0-9]+", fraction))):
         raise MustBeSetAside("unreadable_time")
     hour, minute, second = (int(p) for p in [*parts, "0"][:3])
-    if dot and fraction[6:].strip("0"):
-        raise MustBeSetAside("beyond_microseconds")
     if hour > 23 or minute > 59 or second > 59:
         raise MustBeSetAside("unreadable_time")
+    if dot and fraction[6:].strip("0"):
+        raise MustBeSetAside("beyond_microseconds")
     micros = int((fraction + "000000")[:6]) if dot else 0
     total = ((hour * 60 + minute) * 60 + second) * 1_000_000 + micros
     return total, len(parts) == 3, fraction if dot else None

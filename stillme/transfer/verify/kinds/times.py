@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from stillme.transfer import kinds
-from stillme.transfer.key_columns import MappedColumn
+from stillme.transfer.mapped_column import MappedColumn
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.plumbing.stored_cells import Raw
 from stillme.transfer.sqlite.reading.connect import quoted
@@ -34,7 +34,9 @@ _BEYOND = "beyond the calendar"
 _NEVER = 2**63 - 1
 
 
-class _TimeJudge(KindJudge[K]):
+class InstantJudge(KindJudge[K]):
+    """Any instant of the target."""
+
     def expect(self, storage: str, raw: Raw, around: Surroundings) -> Expected:
         """The instant."""
         return expected_time(self.kind.shape, storage, raw, around)
@@ -65,7 +67,7 @@ class _TimeJudge(KindJudge[K]):
             return _BEYOND
 
 
-class TimestampJudge(_TimeJudge[kinds.Timestamp]):
+class TimestampJudge(InstantJudge[kinds.Timestamp]):
     """An instant."""
 
     def plain_test(self, column: MappedColumn, table: Table) -> str:
@@ -92,7 +94,7 @@ class TimestampJudge(_TimeJudge[kinds.Timestamp]):
             return _BEYOND
 
 
-class DateJudge(_TimeJudge[kinds.Date]):
+class DateJudge(InstantJudge[kinds.Date]):
     """A date, which is its midnight in UTC."""
 
     def plain_test(self, column: MappedColumn, table: Table) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from stillme.transfer.key_columns import MappedColumn
+from stillme.transfer.mapped_column import MappedColumn
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.plumbing.stored_cells import Raw
 from stillme.transfer.verify.kinds import expect, json_documents
@@ -87,7 +87,10 @@ class Oracle:
                 raise MustBeSetAside(raw.fault)
             return Expected(raw)
         cell = expect(column.kind, column.required, storage, raw, around)
-        if row.is_repeat and column.kind.is_key:
+        is_key = column in self._mapping.key_columns.columns
+        if is_key and cell.kept and not column.kind.is_free_text:
+            raise MustBeSetAside("bad_key")
+        if row.is_repeat and is_key:
             raise MustBeSetAside("duplicate_key")
         if column.legacy in row.lost_parents and storage != "null":
             raise MustBeSetAside("missing_parent")

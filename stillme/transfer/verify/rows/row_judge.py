@@ -16,6 +16,7 @@ the reason `numeric_text`.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from stillme.transfer import kinds
@@ -141,7 +142,7 @@ class RowJudge:
             proof.records.append(record.pk)
             yield from self._set_aside(row, record, proof)
             if not record.repairs:
-                yield from self._reason(key, record.reason, fate)
+                yield from self._reason(row, record.reason, fate)
             if record.status == record.Status.REPAIRED:
                 yield from self._edited(row, record, target, proof)
             elif target is not None and not row.is_repeat:
@@ -161,18 +162,21 @@ class RowJudge:
         yield from self._values(key, fate.values, target)
         yield from self._kept_cells(key, fate, kept, proof)
 
-    def _reason(self, key: str | None, reason: str, fate: Fate) -> Iterator[Finding]:
+    def _reason(self, row: StoredRow, reason: str, fate: Fate) -> Iterator[Finding]:
         """The record must give the reason of docs/reference/values.md. If the loader says that
-        PostgreSQL refused the row, PostgreSQL is asked to take it once more."""
+        PostgreSQL refused the row, PostgreSQL is asked to take it once more, with its parents or
+        without."""
         if reason == fate.reason:
             return
         wanted = fate.reason or "no reason: the row can be loaded"
         note = "the reason why the row was set aside"
-        if reason == "refused_by_target" and not fate.reason:
-            note = takes_row(self._alias, self._mapping, fate)
-            if not note:
-                return
-        yield self._finding(_ASIDE, key, "", wanted, reason, note)
+        if reason == "refused_by_target":
+            alone = self._oracle.fate(replace(row, lost_parents=frozenset()))
+            if not alone.reason:
+                note = takes_row(self._alias, self._mapping, alone)
+                if not note:
+                    return
+        yield self._finding(_ASIDE, self.key_text(row), "", wanted, reason, note)
 
     def _set_aside(
         self, row: StoredRow, record: QuarantinedRow, proof: TableProof

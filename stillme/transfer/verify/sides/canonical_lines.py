@@ -15,8 +15,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from stillme.transfer.key_columns import MappedColumn
 from stillme.transfer.kinds import WhenSet
+from stillme.transfer.mapped_column import MappedColumn
 from stillme.transfer.mapping import TableMapping, Unfilled
 from stillme.transfer.plumbing.quoting import quoted as _q
 from stillme.transfer.sqlite.reading.connect import quoted as legacy_name

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import apsw
 
-from stillme.transfer.key_columns import MappedColumn
+from stillme.transfer.mapped_column import MappedColumn
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.reading.connect import EXACT_DOUBLE, quoted
 from stillme.transfer.sqlite.reading.huge_cells import HugeCell, is_huge, may_be_huge_text

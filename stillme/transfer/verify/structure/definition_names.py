@@ -32,7 +32,7 @@ def check_names(alias: str, model: type[models.Model]) -> Iterator[Finding]:
     if (model._meta.pk.column,) not in keys:
         yield Finding(FindingKind.CONSTRAINT, where, None, "the primary key", "none")
     references = {tuple(columns) for _, kind, columns in rows if kind == "f"}
-    for field in model._meta.concrete_fields:
+    for field in model._meta.local_concrete_fields:
         constrained = isinstance(field, models.ForeignKey) and vars(field)["db_constraint"]
         if constrained and (field.column,) not in references:
             at = f"{where}:{field.column}"

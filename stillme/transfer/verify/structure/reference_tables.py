@@ -19,6 +19,7 @@ from stillme.transfer.mapping import split_table
 from stillme.transfer.verify.sides.target_table import select, select_all
 from stillme.transfer.verify.structure.definition_names import check_names
 from stillme.transfer.verify.structure.table_definition import Described, Named, describe
+from stillme.transfer.verify.structure.table_structure import has_wide_key
 
 # Any user may make a temporary table unless somebody took that right away.
 _SCRATCH = "pg_temp"
@@ -34,12 +35,17 @@ def check_definitions(
     wanted: set[type[Model]],
     notices: list[str] | None = None,
     own_indexes: str | None = None,
+    *,
+    by_others: bool = False,
 ) -> Iterator[Finding]:
     """Differences in definition among the `wanted` of `targets`, in both directions.
 
     Told in `notices`: what changes neither what is read nor what may be written (an index that no
     model declares; not one whose name begins with `own_indexes`), and that nothing could be
     compared but names, because the server let no temporary table be made.
+
+    Migrations of others (`by_others`) do not always make what their models declare: an index that
+    is not unique and is missing, or another collation, is then told in `notices`, too.
     """
     notices = [] if notices is None else notices
     checked = [model for model in targets if model in wanted]
@@ -62,6 +68,8 @@ def check_definitions(
             yield from check_names(alias, model)
         return
     for where, declared, found in pairs:
+        if by_others:
+            notices += _without_drift(where, declared, found)
         yield from _columns(where, declared, found)
         yield from _constraints(where, declared, found)
         yield from _indexes(where, declared, found, notices, own_indexes)
@@ -83,6 +91,9 @@ def _described(
             "SELECT set_config('search_path', concat_ws(', ', 'pg_temp', "
             "nullif(current_setting('search_path'), '')), true)"
         )
+        for model in (m for m in checked if has_wide_key(alias, m)):
+            name = split_table(model._meta.db_table)[1]
+            statements.append(f'ALTER TABLE {_SCRATCH}."{name}" ALTER id TYPE bigint')
         # One path for both, and every name that is not PostgreSQL's own told with its schema.
         select_all(alias, [*statements, "SET LOCAL search_path = pg_catalog"])
         names = [split_table(model._meta.db_table) for model in checked]
@@ -106,9 +117,17 @@ def _oids(alias: str, tables: list[tuple[str, str]]) -> list[int | None]:
 
 
 def _with_parents(targets: Sequence[type[Model]]) -> list[type[Model]]:
-    """The models and all that they refer to: a temporary table refers to temporary ones only."""
+    """The models and all that they refer to: a temporary table refers to temporary ones only.
+
+    The tables that Django makes for many-to-many fields are among them: it makes them with the
+    table of the model that has the field.
+    """
     needed = list(targets)
     for model in needed:
+        for relation in model._meta.local_many_to_many:
+            through = relation.remote_field.through
+            if through is not None and through._meta.auto_created and through not in needed:
+                needed.append(through)
         for field in model._meta.local_fields:
             if isinstance(field, django_models.ForeignKey):
                 parent = field.remote_field.model
@@ -120,7 +139,8 @@ def _with_parents(targets: Sequence[type[Model]]) -> list[type[Model]]:
 def _statements(alias: str, needed: list[type[Model]], schemas: set[str]) -> list[str]:
     with connections[alias].schema_editor(collect_sql=True, atomic=False) as editor:
         for model in needed:
-            editor.create_model(model)
+            if not model._meta.auto_created:
+                editor.create_model(model)
     found = []
     for statement in map(str, editor.collected_sql or []):
         if statement.startswith(("CREATE SCHEMA", "--")):
@@ -129,6 +149,18 @@ def _statements(alias: str, needed: list[type[Model]], schemas: set[str]) -> lis
             statement = statement.replace(f'"{schema}".', f'"{_SCRATCH}".')
         found.append(statement)
     return found
+
+
+def _without_drift(where: str, declared: Described, found: Described) -> Iterator[str]:
+    """Tell what no value depends on, and take it out of both."""
+    for key in [key for key in declared.columns if key[2] == "collation"]:
+        words, present = declared.columns.pop(key), found.columns.pop(key, None)
+        if present not in (words, None):
+            yield f"{where}:{key[1]} has the {present}, its model declares {words}."
+    for name, words in list(declared.indexes.items()):
+        if name not in found.indexes and not words.startswith("UNIQUE "):
+            del declared.indexes[name]
+            yield f"{where} has no index {name} ({words}), which its model declares."
 
 
 def _columns(where: str, declared: Described, found: Described) -> Iterator[Finding]:

@@ -21,7 +21,7 @@ from stillme.transfer.findings import Finding, FindingKind
 from stillme.transfer.mapping import split_table
 from stillme.transfer.verify.sides.target_table import select, select_all
 
-_TOP = 2**63 - 1
+_TOP = "SELECT seqmax FROM pg_sequence WHERE seqrelid = '{}'::regclass"
 _POSITION = "SELECT last_value, is_called FROM {}"
 _EXHAUSTED = "no id left in the sequence"
 _SET_BACK = "import_sqlite sets it back behind the ids that are in use"
@@ -57,14 +57,17 @@ def check_sequence(alias: str, model: type[models.Model], legacy_mark: int) -> I
         if isinstance(key, models.AutoField | models.BigAutoField):
             yield Finding(FindingKind.SEQUENCE, where, None, "an identity sequence", "none")
         return
-    others = tuple(str(f.column) for f in model._meta.concrete_fields if f is not key)
+    fields = model._meta.local_concrete_fields
+    others = tuple(str(f.column) for f in fields if f is not key and not f.generated)
     sequence = _Sequence(alias, relation, str(key.column), name, others)
     highest = f'SELECT coalesce(max("{key.column}"), 0) FROM {relation}'
-    [(last, called)], [(top,)] = select_all(alias, [_POSITION.format(name), highest])
+    asked = [_POSITION.format(name), highest, _TOP.format(name.replace("'", "''"))]
+    [(last, called)], [(greatest,)], [(top,)] = select_all(alias, asked)
     coming = last + 1 if called else last
-    needed = max(int(top), legacy_mark)
-    # At the top of 64 bits no id is left, on either side.
-    if needed >= _TOP:
+    # No row of the target has an id beyond the top, whatever the legacy gave.
+    needed = max(int(greatest), legacy_mark if legacy_mark <= top else 0)
+    # At the top no id is left, on either side.
+    if needed >= top:
         return
     problem = _tried(sequence, needed) if coming > needed else f"next id {coming}"
     if problem:
@@ -118,6 +121,9 @@ def _insert(sequence: _Sequence, needed: int) -> str:
 
 def _copy_a_row(sequence: _Sequence) -> int | None:
     """Insert a copy of some row and return its id; None if the table is empty."""
+    if not sequence.others:
+        into = f"INSERT INTO {sequence.relation} DEFAULT VALUES"
+        return int(select(sequence.alias, f'{into} RETURNING "{sequence.column}"')[0][0])
     names = ", ".join(f'"{name}"' for name in sequence.others)
     chosen = f"FROM {sequence.relation} LIMIT 1"
     into = f"INSERT INTO {sequence.relation} ({names})"

@@ -43,6 +43,23 @@ def forbids_reading(finding: Finding) -> bool:
     )
 
 
+def has_wide_key(alias: str, model: type[models.Model]) -> bool:
+    """Whether a table that Django made for a many-to-many field has an id of 64 bits.
+
+    Migrations give it that of DEFAULT_AUTO_FIELD, although its app may declare another one: the id
+    of `auth_group_permissions` is a bigint in a project whose default is BigAutoField.
+    """
+    if not model._meta.auto_created:
+        return False
+    found = select(
+        alias,
+        "SELECT format_type(atttypid, atttypmod) FROM pg_attribute "
+        "WHERE attrelid = to_regclass(%s) AND attname = 'id'",
+        [_relation(*split_table(model._meta.db_table))],
+    )
+    return found == [("bigint",)]
+
+
 def _relation(schema: str, table: str) -> str:
     return f'"{schema}"."{table}"'
 
@@ -59,16 +76,18 @@ def _columns(alias: str, model: type[models.Model], schema: str, table: str) -> 
             [_relation(schema, table)],
         )
     }
-    for field in model._meta.concrete_fields:
+    for field in model._meta.local_concrete_fields:
         where = f"{schema}.{table}:{field.column}"
         if field.column not in found:
             yield Finding(FindingKind.COLUMN, where, None, "the column", "nothing")
             continue
         kind, required = found.pop(field.column)
         wanted = _type_name(str(field.db_type(connection)))
+        if field.primary_key and has_wide_key(alias, model):
+            wanted = "bigint"
         if kind != wanted:
             yield Finding(FindingKind.COLUMN, where, None, wanted, kind, "type")
-        if required == field.null and not field.primary_key:
+        if required == field.null and not (field.primary_key or field.generated):
             words = {True: "NOT NULL", False: "NULL allowed"}
             yield Finding(FindingKind.COLUMN, where, None, words[not field.null], words[required])
     for name in found:
@@ -114,10 +133,13 @@ def _taken_down(alias: str, schema: str, table: str) -> Iterator[Finding]:
 
 
 def check_foreign_keys(alias: str, model: type[models.Model]) -> Iterator[Finding]:
-    """Yield each reference to a row that does not exist, whether or not a constraint forbids it."""
+    """Yield each reference to a row that does not exist, whether or not its constraint is there.
+
+    A field that is declared without one (`db_constraint=False`) may name a row that is gone.
+    """
     schema, table = split_table(model._meta.db_table)
-    for field in model._meta.concrete_fields:
-        if not isinstance(field, models.ForeignKey):
+    for field in model._meta.local_concrete_fields:
+        if not isinstance(field, models.ForeignKey) or not vars(field)["db_constraint"]:
             continue
         parent = field.remote_field.model._meta
         # What is wrong with the parent table is said of it.

@@ -27,6 +27,11 @@ from stillme.transfer.verify.tables.table_judge import TableCase
 _MOST_NAMED = 20
 _MOST_LISTED = 1_000_000
 # Without these a table is scanned, and without those it is read in the order of its index.
+_DIGESTS = {
+    "bigint": "hashint8extended",
+    "text": "hashtextextended",
+    "uuid": "uuid_hash_extended",
+}
 _BY_INDEX = ("enable_indexscan", "enable_indexonlyscan", "enable_bitmapscan")
 _BY_SCAN = ("enable_seqscan", "enable_bitmapscan", "enable_sort", "enable_incremental_sort")
 
@@ -67,8 +72,8 @@ def _target(alias: str, mapping: TableMapping) -> Iterator[Finding]:
         # On a cluster each node plans by its own settings.
         return
     keys = mapping.key_columns
-    key = keys.target()
-    digest = "hashtextextended" if keys.holds_text else "hashint8extended"
+    key = keys.target_names()
+    digest = _DIGESTS[keys.columns[0].kind.key_type if keys.is_single else "text"]
     text = key if len(keys.columns) == 1 else keys.target_text()
     sums = f"SELECT count(*), sum({digest}({text}, 0)), count(*) - count({text}) FROM"
     ordered = f"(SELECT {key} FROM {mapping.relation} ORDER BY {key} OFFSET 0) AS ordered"
@@ -100,7 +105,7 @@ def _different(alias: str, mapping: TableMapping, scanned: int, by_index: int) -
     )
     if scanned > _MOST_LISTED:
         return
-    key = keys.target()
+    key = keys.target_names()
     ordered = f"(SELECT {key} FROM {mapping.relation} ORDER BY {key} OFFSET 0) AS ordered"
     names = f"SELECT {keys.target_text()} FROM {ordered}"
     there = Counter(row[0] for row in _planned(alias, _BY_INDEX, names))

@@ -13,7 +13,6 @@ from django.db.models import Q
 
 from stillme.transfer.conf import time_zone
 from stillme.transfer.identity import TableId
-from stillme.transfer.keys import whole_key
 from stillme.transfer.mapping import TableMapping, map_table
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.plumbing.processes import usable_cores
@@ -66,13 +65,19 @@ def make_cases(alias: str, snapshot: Snapshot, *, live: bool = False) -> dict[st
         connection.close()
 
 
-def excluded_keys(alias: str, table: TableId, mapping: TableMapping | None) -> tuple[int, ...]:
-    """Return the integer keys of a parent table whose rows are in quarantine."""
-    rows = table.of(QuarantinedRow.objects.using(alias)).filter(key__regex=r"^-?[0-9]{1,19}$")
-    undone = rows.filter(~Q(status=QuarantinedRow.Status.REPAIRED))
-    undone = undone.exclude(reason="bad_key")
-    if mapping is not None and mapping.has_rowid:
+def excluded_keys(
+    alias: str, table: TableId, mapping: TableMapping | None
+) -> tuple[int | str, ...]:
+    """Return the keys of a parent table whose rows are in quarantine, as its children hold them."""
+    if mapping is None or not mapping.key_columns.is_single:
+        return ()
+    (key,) = mapping.key_columns
+    undone = table.of(QuarantinedRow.objects.using(alias)).filter(
+        ~Q(status=QuarantinedRow.Status.REPAIRED)
+    )
+    # Binary data is spelled like a text, and is the key of no child.
+    undone = undone.exclude(Q(reason="bad_key") | Q(reason="blob", column=key.legacy))
+    if mapping.has_rowid:
         # The first row of that key is loaded.
         undone = undone.exclude(reason="duplicate_key")
-    whole = {whole_key(key or "") for key in undone.values_list("key", flat=True)}
-    return tuple(sorted(key for key in whole if key is not None))
+    return mapping.key_columns.referred(undone.values_list("key", flat=True))

@@ -60,7 +60,7 @@ class TableCase:
     clock: LocalClock
     units: dict[str, str]
     parents: dict[str, TableMapping | None] = field(default_factory=dict)
-    excluded: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    excluded: dict[str, tuple[int | str, ...]] = field(default_factory=dict)
     is_live: bool = False
 
 
@@ -101,20 +101,24 @@ class TableJudge:
     def _parent_test(self, name: str) -> str:
         """SQL with ``{}``: the referring column names a parent that is not set aside."""
         parent = self.case.parents[name]
-        if parent is None or not parent.key_columns.is_whole:
+        if parent is None or not parent.key_columns.is_single:
             return "0"
         key = parent.key_columns.legacy()
         # A NULL among them would turn "not among them" into NULL.
-        there = f"SELECT up.{key} FROM {quoted(parent.table)} AS up WHERE up.{key} IS NOT NULL"
-        test = f"{{}} IN ({there})"
+        there = f"FROM {quoted(parent.table)} AS up WHERE up.{key} IS NOT NULL"
+        test = f"{{0}} IN (SELECT up.{key} {there})"
+        if not parent.key_is_rowid:
+            # 'a' is not 'A' and 7 not 7.0, whatever the two columns are declared as.
+            test = "(typeof({0}), {0} COLLATE BINARY) "
+            test += f"IN (SELECT typeof(up.{key}), up.{key} {there})"
         excluded = self.case.excluded.get(name, ())
         if excluded:
             table = f"temp.{quoted('out_' + name)}"
             for side in (self._db, *(self._readers or ())):
-                side.execute(f"CREATE TABLE {table} (key INTEGER PRIMARY KEY)")
+                side.execute(f"CREATE TABLE {table} (key PRIMARY KEY)")
                 values = ((key,) for key in excluded)
                 side.executemany(f"INSERT OR IGNORE INTO {table} VALUES (?)", values)
-            test = f"({test} AND {{0}} NOT IN (SELECT key FROM {table}))".replace("{}", "{0}")
+            test = f"({test} AND {{0}} COLLATE BINARY NOT IN (SELECT key FROM {table}))"
         return test
 
     def judge(self, part: Part, on_block: Callable[[int], None] | None = None) -> TableProof:
@@ -228,11 +232,15 @@ class TableJudge:
 
     def judge_keys(self, keys: Sequence[Key], proof: TableProof) -> None:
         """Judge the rows of chosen keys, on either side."""
-        where, values = self.case.mapping.key_columns.legacy_among(keys)
-        rows = self._counted(self._legacy.rows(where, values), proof)
+        rows = self._counted(self.stored(keys), proof)
         seen = self._rows.judge(rows, proof)
         proof.target_rows += self._target.count(keys)
         self._extra_among(keys, seen, proof)
+
+    def stored(self, keys: Sequence[Key]) -> Iterator[StoredRow]:
+        """The legacy rows of chosen keys."""
+        where, values = self.case.mapping.key_columns.legacy_among(keys)
+        yield from self._legacy.rows(where, values)
 
     def _extra_among(self, keys: Sequence[Key], seen: set[str], proof: TableProof) -> None:
         target = self.case.mapping.target

@@ -1,75 +1,11 @@
-"""What a legacy value MEANS. Pure data: no converter stands here (law 3).
-
-The loader turns a kind into a COPY, the judge turns it into an expectation; each in its own
-way, so that a mistake in one is seen by the other.
-"""
+"""The kinds of StillMe's own files: keys, references, texts, numbers, documents, times."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import ClassVar
 
-
-class Stamp(StrEnum):
-    """Which shape of time the old application wrote into a column.
-
-    `SQL` is SQLite's CURRENT_TIMESTAMP (``YYYY-MM-DD HH:MM:SS``, UTC, whole seconds), `ISO` is
-    Python's naive ``datetime.isoformat()`` of the local clock, `MIXED` holds both, `DATE` is a
-    date alone. The shape decides what is rebuilt on the way back; the clock of a value is always
-    read off the value: a space means UTC, a ``T`` without offset means local, an offset says so
-    itself.
-    """
-
-    SQL = "sql"
-    ISO = "iso"
-    MIXED = "mixed"
-    DATE = "date"
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """Base of all meanings. What the class attributes say holds for every value of the kind.
-
-    `words` are those of docs/reference/schema.md. `storage` is SQLite's storage class of the usual
-    value.
-    `is_key`: such a column is the table's key. `is_free_text`: any characters may stand in it.
-    `is_document`: a JSON document. `is_time`: a time, which has a `shape` and may be stored as a
-    number.
-    `depends_on_clock`: what a value means depends on the clock of the machine that wrote it.
-    """
-
-    words: ClassVar[str] = ""
-    storage: ClassVar[str] = "text"
-    is_key: ClassVar[bool] = False
-    is_free_text: ClassVar[bool] = False
-    is_document: ClassVar[bool] = False
-    is_time: ClassVar[bool] = False
-    depends_on_clock: ClassVar[bool] = False
-
-    @property
-    def name(self) -> str:
-        """The kind's word in output, e.g. ``timestamp``."""
-        return type(self).__name__.lower()
-
-    @property
-    def meaning(self) -> str:
-        """The kind in the words of docs/reference/schema.md."""
-        return self.words or self.name
-
-    @property
-    def shape(self) -> Stamp | None:
-        """The shape of a time; None for what is no time."""
-        return None
-
-    @property
-    def may_be_huge(self) -> bool:
-        """Whether it is text that may be so large that it is read in pieces."""
-        return False
-
-    def sample(self, number: int) -> int | float | str:
-        """A stored value of the usual shape, for `number` from 1 to 9."""
-        return f"probe{number}" if self.storage == "text" else number
+from stillme.transfer.kinds.base import Kind, Stamp
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,17 +13,20 @@ class Key(Kind):
     """A 64-bit integer primary key; its column is SQLite's rowid."""
 
     words: ClassVar[str] = "key, the rowid"
+    key_type: ClassVar[str] = "bigint"
     storage: ClassVar[str] = "integer"
     is_key: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, slots=True)
 class TextKey(Kind):
-    """A text primary key."""
+    """A text primary key. `max_length` is in code points, and enforced by the target."""
 
     words: ClassVar[str] = "text key"
+    key_type: ClassVar[str] = "text"
     is_key: ClassVar[bool] = True
     is_free_text: ClassVar[bool] = True
+    max_length: int | None = None
 
     def sample(self, number: int) -> str:
         """A key that no table has."""
@@ -96,37 +35,69 @@ class TextKey(Kind):
 
 @dataclass(frozen=True, slots=True)
 class Reference(Kind):
-    """A 64-bit integer that names a row of `parent`, a legacy table of the same file."""
+    """Names a row of `parent`, a legacy table of the same file. `key` is the kind of that key.
 
-    storage: ClassVar[str] = "integer"
+    Where that key is a reference in turn (a one-to-one reference as primary key), `key` is the
+    kind of the key at the end of the chain.
+    """
+
     parent: str
+    key: Kind = Key()
+
+    def __post_init__(self) -> None:
+        """Go to the end of the chain."""
+        if isinstance(self.key, Reference):
+            object.__setattr__(self, "key", self.key.key)
 
     @property
     def meaning(self) -> str:
         """The kind in the words of docs/reference/schema.md."""
         return f"key of `{self.parent}`"
 
+    @property
+    def storage(self) -> str:  # type: ignore[override]
+        """That of the parent's key."""
+        return self.key.storage
+
+    @property
+    def key_type(self) -> str:  # type: ignore[override]
+        """That of the parent's key."""
+        return self.key.key_type
+
+    @property
+    def is_free_text(self) -> bool:  # type: ignore[override]
+        """Whether the parent's key is."""
+        return self.key.is_free_text
+
 
 @dataclass(frozen=True, slots=True)
 class Text(Kind):
-    """Unicode text, kept code point for code point. `choices` are enforced by the target."""
+    """Unicode text, kept code point for code point.
+
+    `choices` are enforced by the target, and so is `max_length`, in code points.
+    """
 
     is_free_text: ClassVar[bool] = True
     choices: tuple[str, ...] = ()
+    max_length: int | None = None
 
     @property
     def meaning(self) -> str:
         """The kind in the words of docs/reference/schema.md."""
-        return "text, one of " + ", ".join(self.choices) if self.choices else "text"
+        if self.choices:
+            return "text, one of " + ", ".join(self.choices)
+        return "text" if self.max_length is None else f"text of at most {self.max_length}"
 
     @property
     def may_be_huge(self) -> bool:
-        """Free text may, a choice may not."""
-        return not self.choices
+        """Free text may, a choice or a text of limited length may not."""
+        return not self.choices and self.max_length is None
 
     def sample(self, number: int) -> str:
         """One of the choices, if there are any."""
-        return self.choices[0] if self.choices else f"probe{number}"
+        if self.choices:
+            return self.choices[0]
+        return f"probe{number}"[-self.max_length :] if self.max_length else f"probe{number}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,77 @@
+"""Whether a file of the project's own models was migrated as far as the project is.
+
+Its `django_migrations` is compared with the migrations that the project has. A table of other
+migrations has other columns than the models say, so a difference is refused, with both lists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from contextlib import closing
+
+from django.db import connections
+from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.loader import MigrationLoader
+
+from stillme.transfer.conf import conf
+from stillme.transfer.errors import LegacyFileError
+from stillme.transfer.project.models import APPLIED, ENGINE, built_file, project_models
+from stillme.transfer.sqlite.copying.snapshot import Snapshot
+
+_SHOWN = 8
+
+
+def refuse_other_migrations(snapshot: Snapshot) -> None:
+    """Raises LegacyFileError where the file's migrations are not the project's.
+
+    Of apps that have no table in the project, or are left out, nothing is asked; nor of an app
+    that is not installed: its tables are open in the inventory.
+    """
+    file = snapshot.file
+    if file != built_file() or snapshot.schema.table(APPLIED) is None:
+        return
+    asked = {m._meta.app_label for m in project_models()} - {ENGINE} - set(conf().leave_out)
+    with closing(snapshot.open()) as connection:
+        rows = connection.execute(f"SELECT app, name FROM {APPLIED}").fetchall()
+    applied = {(str(app), str(name)) for app, name in rows if app in asked}
+    here = _of_project(asked, applied)
+    if missing := here - applied:
+        raise LegacyFileError(
+            f"{file}: the file lacks migrations of the project ({_listed(missing)})"
+            + (f" and has others ({_listed(applied - here)})" if applied - here else "")
+            + ": run `manage.py migrate` on the SQLite file with the project as it is now."
+        )
+    if unknown := applied - here:
+        raise LegacyFileError(
+            f"{file}: the file has migrations that the project has not ({_listed(unknown)}): "
+            "take the version of the project that wrote the file."
+        )
+
+
+def unapplied_migrations(alias: str) -> list[str]:
+    """The migrations that the target waits for, where a file has the project's own models."""
+    if built_file() is None:
+        return []
+    executor = MigrationExecutor(connections[alias])
+    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    return [f"{migration.app_label}.{migration.name}" for migration, _ in plan]
+
+
+def _of_project(asked: set[str], applied: set[tuple[str, str]]) -> set[tuple[str, str]]:
+    """The migrations that a file of this project has recorded.
+
+    A squashed migration counts as applied where those that it replaces are, as Django counts it.
+    """
+    loader = MigrationLoader(None, ignore_no_migrations=True)
+    found = {key for key in loader.disk_migrations if key[0] in asked}
+    for key, migration in loader.disk_migrations.items():
+        replaced = set(migration.replaces)
+        if replaced and key in found:
+            found -= {key} if replaced <= applied and key not in applied else replaced - applied
+    return found
+
+
+def _listed(names: Iterable[tuple[str, str]]) -> str:
+    listed = [".".join(name) for name in sorted(names)]
+    more = f", and {len(listed) - _SHOWN} more" if len(listed) > _SHOWN else ""
+    return ", ".join(listed[:_SHOWN]) + more

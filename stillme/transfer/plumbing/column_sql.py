@@ -1,0 +1,34 @@
+"""Pieces of SQL about several columns at once, for both sides."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from stillme.transfer.plumbing.quoting import quoted
+
+
+def each(names: Sequence[str], table: str) -> list[str]:
+    """The columns, quoted, of that table or alias ("" for none)."""
+    before = f"{table}." if table else ""
+    return [before + quoted(name) for name in names]
+
+
+def stored_part(name: str) -> str:
+    """A column's storage class and value; text as its bytes, which Python might refuse as text."""
+    value = f"CASE typeof({name}) WHEN 'text' THEN CAST({name} AS BLOB) ELSE {name} END"
+    return f"typeof({name}), {value}"
+
+
+def row(names: Sequence[str]) -> str:
+    """A row value of several, one as it is."""
+    return names[0] if len(names) == 1 else f"({', '.join(names)})"
+
+
+def equal(ones: Sequence[str], others: Sequence[str]) -> str:
+    """Whether each of the ones equals its other one."""
+    return " AND ".join(f"{one} = {other}" for one, other in zip(ones, others, strict=True))
+
+
+def digits_of(name: str) -> str:
+    """PostgreSQL: a UUID as the 32 digits that Django stores in SQLite."""
+    return f"replace({name}::text, '-', '')"

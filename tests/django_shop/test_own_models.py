@@ -1,0 +1,55 @@
+"""The project's own models as the mapping: what is refused, and what is said of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.django_shop.support import CENTS, Project
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+REFUSED = [
+    ('{"FIELDS": {}}', "stall.Item.cents is a stall.fields.CentsField, whose values nobody here"),
+    ('{"FIELDS": {"stall.fields.CentsField": 1}}', "says 1: give a kind of stillme.transfer.kinds"),
+    (f'{{"FIELDS": {CENTS}, "LEAVE_OUT": ["nothing"]}}', "'nothing', which is no model and no app"),
+    (
+        f'{{"FIELDS": {CENTS}, "LEAVE_OUT": ["stall.Ticket"]}}',
+        "stall.Opinion.ticket refers to stall.Ticket, which is not carried (it is left out)",
+    ),
+    (
+        f'{{"FIELDS": {CENTS}, "FILES": {{"a": {{"path": "a.db"}}, "b": {{"path": "b.db"}}}}}}',
+        "TRANSFER names 2 files of which no app declares a LegacyModel (a, b)",
+    ),
+]
+
+
+@pytest.mark.parametrize(("transfer", "sentence"), REFUSED)
+def test_a_mapping_that_is_not_whole_is_refused(
+    project: Project, transfer: str, sentence: str
+) -> None:
+    project.transfer = transfer
+    assert sentence in project.new("check", status=1)
+    assert sentence in project.new("import_sqlite", status=2)
+
+
+MIGRATIONS = [
+    (
+        "DELETE FROM django_migrations WHERE app = 'stall'",
+        "the file lacks migrations of the project (stall.0001_initial): run `manage.py migrate`",
+    ),
+    (
+        "UPDATE django_migrations SET name = '0001_first' WHERE app = 'stall'",
+        "the file lacks migrations of the project (stall.0001_initial) and has others "
+        "(stall.0001_first): run `manage.py migrate`",
+    ),
+    (
+        "INSERT INTO django_migrations (app, name, applied) VALUES ('stall', '0002_later', '2026')",
+        "the file has migrations that the project has not (stall.0002_later): take the version",
+    ),
+]
+
+
+@pytest.mark.parametrize(("change", "sentence"), MIGRATIONS)
+def test_other_migrations_are_refused(project: Project, change: str, sentence: str) -> None:
+    project.legacy(change)
+    assert sentence in project.new("import_sqlite", "--dry-run", status=2)
