@@ -93,7 +93,8 @@ def _parent(row: models.Model, field: models.Field[Any, Any]) -> SafeString:
     key = getattr(row, field.attname)
     if key is None:
         return SafeString("—")
-    parent = getattr(row, field.name)
+    # As the list or the page fetched it: None where a reference without constraint leads nowhere.
+    parent = field.get_cached_value(row, default=None)  # type: ignore[attr-defined]
     return parent_html(field, key, None if parent is None else str(parent))
 
 

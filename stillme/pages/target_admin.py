@@ -147,7 +147,8 @@ class TargetAdmin(ModelAdmin):  # type: ignore[misc]
         for field in self.opts.concrete_fields if row is not None else ():
             if field.is_relation and (parent := getattr(row, field.attname)) is not None:
                 parents = clip(field.related_model._default_manager.all(), EXCERPT)
-                setattr(row, field.name, parents.filter(pk=parent).first())
+                # Not by setattr, which would take the key away where it leads nowhere.
+                field.set_cached_value(row, parents.filter(pk=parent).first())
         return row
 
     def formfield_for_foreignkey(

@@ -109,6 +109,23 @@ def test_a_number_and_a_time_are_exact_on_hover(
             assert f'title="{exact}">{shown}</span>' in html
 
 
+def test_a_reference_that_leads_nowhere_shows_its_key(
+    client: Client, related: KnowledgeRelationship
+) -> None:
+    # As in a table of a project whose reference has no constraint.
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL DEFERRED")
+        cursor.execute("UPDATE knowledge.knowledge_relationships SET target_id = 4711")
+    for html in (
+        page(client, "knowledgerelationship"),
+        page(client, "knowledgerelationship", related.pk),
+        page(client, "knowledgeitem", related.source_id),
+    ):
+        assert "<bdi>#4711</bdi>" in html
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM knowledge.knowledge_relationships")
+
+
 def test_an_export_is_exact(client: Client, related: KnowledgeRelationship) -> None:
     answer = client.get(reverse("admin:knowledge_knowledgerelationship_export", args=["json"]))
     (row,) = json.loads(b"".join(answer.streaming_content))  # type: ignore[attr-defined]
