@@ -73,7 +73,6 @@ class ItemAdmin(TargetAdmin):
         ("collection", CollectionFilter),
         ("origin", FrequentValuesFilter),
     ]
-    list_select_related = ["collection"]
     search_fields = ["document", "embedding_id", "=id"]
     autocomplete_fields = ["collection"]
 
@@ -89,8 +88,7 @@ class ItemAdmin(TargetAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Item]:
         """Without the embeddings: a list has no use for them."""
         rows: QuerySet[Item] = super().get_queryset(request)
-        heavy = ("metadata", "configuration", "schema")
-        return rows.defer("embedding", *(f"collection__{name}" for name in heavy))
+        return rows.defer("embedding")
 
     @admin.display(description="Embedding")
     def embedding_start(self, item: Item) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from django.apps import apps
@@ -19,6 +20,7 @@ from django.utils.safestring import SafeString
 
 from stillme.pages.cells import READ, foldable, target_html, text_html
 from stillme.pages.clipped import texts
+from stillme.pages.figures import figure_html, names_of, parent_html
 from stillme.pages.lists.big_list import key_ordered, newest_of_few
 from stillme.pages.once import once
 
@@ -57,7 +59,8 @@ def related_table(related: Related, row: models.Model) -> SafeString:
         return SafeString("none")
     place = f"admin:{model._meta.app_label}_{model._meta.model_name}"
     head = format_html_join("", '<th scope="col">{}</th>', ((n,) for n in ("id", *related.columns)))
-    body = format_html_join("", "<tr>{}</tr>", ((_cells(place, row),) for row in values[:SHOWN]))
+    shown = _readable(model, related.columns, values[:SHOWN])
+    body = format_html_join("", "<tr>{}</tr>", ((_cells(place, row),) for row in shown))
     table = format_html(
         '<div class="console-wide" tabindex="0" role="region" aria-label="{}"><table>'
         "<thead><tr>{}</tr></thead><tbody>{}</tbody></table></div>",
@@ -77,10 +80,29 @@ def _columns(model: type[models.Model], related: Related) -> list[Any]:
     return [Left(F(n), READ + 1) if n in long else n for n in related.columns]
 
 
+def _readable(
+    model: type[models.Model], columns: tuple[str, ...], rows: list[tuple[Any, ...]]
+) -> Iterator[tuple[Any, ...]]:
+    """The key of each row and its cells as HTML; a reference by its parent's name."""
+    fields = {f.attname: f for f in model._meta.concrete_fields}
+    names: dict[str, dict[Any, str]] = {}
+    for at, column in enumerate(columns, 1):
+        if column in fields and (parent := fields[column].related_model) is not None:
+            names[column] = names_of(parent, (row[at] for row in rows))
+    for key, *values in rows:
+        cells = (
+            parent_html(fields[column], value, names[column].get(value))
+            if column in names and value is not None
+            else _shown(value)
+            for column, value in zip(columns, values, strict=True)
+        )
+        yield key, *cells
+
+
 def _cells(place: str, row: tuple[Any, ...]) -> SafeString:
     page = reverse(f"{place}_change", args=[quote(row[0])])
     link = format_html('<a href="{}">{}</a>', page, row[0])
-    cells = format_html_join("", "<td>{}</td>", ((_shown(value),) for value in row[1:]))
+    cells = format_html_join("", "<td>{}</td>", ((cell,) for cell in row[1:]))
     return format_html('<th scope="row">{}</th>{}', link, cells)
 
 
@@ -88,4 +110,6 @@ def _shown(value: Any) -> SafeString:
     """A text that was cut says so."""
     if isinstance(value, str) and len(value) > READ:
         return foldable(repr(value[:READ]), "the beginning")
+    if isinstance(value, int | float | datetime) and not isinstance(value, bool):
+        return figure_html(value)
     return text_html(value) if isinstance(value, str) else target_html(value)

@@ -31,6 +31,7 @@ from django.utils.html import format_html
 from stillme.pages.cells import Clipped, json_html, json_text_html, text_html
 from stillme.pages.clipped import clip, clipped_row, pieces
 from stillme.pages.document_field import DocumentField
+from stillme.pages.figures import column, is_figure, with_parents
 from stillme.pages.lists.big_list import BEFORE, BigChangeList, newest_window
 from stillme.pages.lists.dates import SparseDates
 from stillme.pages.lists.export import export_response
@@ -113,7 +114,20 @@ class TargetAdmin(ModelAdmin):  # type: ignore[misc]
         if not self._is_list(request):
             return rows
         heavy = [f.name for f in self.opts.concrete_fields if isinstance(f, models.JSONField)]
-        return clip(SparseDates.of(rows).defer(*heavy), EXCERPT)
+        cut = clip(SparseDates.of(rows).defer(*heavy), EXCERPT)
+        return (
+            cut if self._is_asked(request, "autocomplete") else with_parents(cut, self.list_display)
+        )
+
+    def get_list_display(self, request: HttpRequest) -> list[Any]:
+        """Numbers, times and references in a reader's form."""
+        return [self._columns.get(name, name) for name in super().get_list_display(request)]
+
+    @cached_property
+    def _columns(self) -> dict[Any, Callable[..., str]]:
+        """By the names that a reference may be listed under."""
+        fields = [f for f in self.opts.concrete_fields if f.is_relation or is_figure(f)]
+        return {name: column(f) for f in fields for name in (f.name, f.attname)}
 
     def _key(self, address: str) -> Any:
         """The key that an address of the console names; None where no row can have it."""
@@ -133,7 +147,8 @@ class TargetAdmin(ModelAdmin):  # type: ignore[misc]
         for field in self.opts.concrete_fields if row is not None else ():
             if field.is_relation and (parent := getattr(row, field.attname)) is not None:
                 parents = clip(field.related_model._default_manager.all(), EXCERPT)
-                setattr(row, field.name, parents.filter(pk=parent).first())
+                # Not by setattr, which would take the key away where it leads nowhere.
+                field.set_cached_value(row, parents.filter(pk=parent).first())
         return row
 
     def formfield_for_foreignkey(
@@ -203,16 +218,19 @@ class TargetAdmin(ModelAdmin):  # type: ignore[misc]
         return newest_window(found, search_term), repeats
 
     def _is_list(self, request: HttpRequest) -> bool:
+        return self._is_asked(request, "_changelist", "_export", "autocomplete")
+
+    def _is_asked(self, request: HttpRequest, *ends: str) -> bool:
         match = request.resolver_match
-        ends = ("_changelist", "_export", "autocomplete")
         return match is not None and str(match.url_name or "").endswith(ends)
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
-        """Every column; JSON in its readable form where it cannot be edited."""
+        """Every column; in its readable form where it cannot be edited."""
         names = [f.name for f in self.opts.concrete_fields]
         editable = self.has_change_permission(request, obj)
         read = [n for n in names if not editable or n in self._clipped(obj)]
-        shown = [self._readables.get(n, n) if n in read else n for n in names]
+        forms = {**self._columns, **self._readables}
+        shown = [forms.get(n, n) if n in read else n for n in names]
         return [*shown, *self._related_fields, *panels()]
 
     @cached_property

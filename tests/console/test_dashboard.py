@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -242,7 +243,7 @@ def test_the_figures_cost_few_queries_and_write_nothing(admin_client: Any) -> No
     assert found["lag"]["files"] == {"rss": [1.5]}
     statements = [query["sql"] for query in asked]
     # Session and user, newest import, its lock, lag.
-    assert len(statements) <= 5
+    assert len(statements) <= 6
     assert all(statement.lstrip().startswith("SELECT") for statement in statements)
 
 
@@ -270,6 +271,75 @@ def test_go_and_no_go_have_a_colour_and_a_word(admin_client: Any) -> None:
     assert 'class="word no-go"' in page
     assert 'class="word go"' in page
     assert "lines refuse" in checks
+
+
+@pytest.mark.parametrize(
+    ("state", "is_loaded", "word"),
+    [
+        (None, False, "not loaded : no capture installed"),
+        (None, True, "loaded, not captured : what is written to the file from now on is not"),
+        ("captured", False, "captured : writes are captured"),
+        ("following", True, "following : writes are replayed"),
+        ("rolled back", True, "rolled back : the file is in charge again"),
+    ],
+)
+def test_a_state_is_said_in_words(
+    admin_client: Any, state: str | None, is_loaded: bool, word: str
+) -> None:
+    if state:
+        FileState.objects.create(file="rss", state=state)
+    if is_loaded:
+        _table(_run(), "rss_fetch_items", 3, 3, 0)
+    page = _page(admin_client)
+    assert word in _text(page, "files")
+    assert "absent" not in page
+
+
+SEEN = "2025-03-04T05:06:07+00:00"
+
+
+@pytest.mark.parametrize(
+    ("states", "said"),
+    [
+        ({}, ""),
+        ({"rss": {}, "knowledge": {}}, ""),
+        ({"rss": {"seen_at": SEEN}}, "to rss: the follower's last sign was at 2025-03-04 05:06:07"),
+        ({"rss": {"seen_at": SEEN}, "knowledge": {"seen_at": SEEN}}, "written to knowledge, rss:"),
+        ({"rss": {"seen_at": SEEN, "ended_at": SEEN}}, "manage.py sync_sqlite --follow"),
+    ],
+)
+def test_one_red_card_for_a_dead_follower(
+    admin_client: Any, states: dict[str, dict[str, str]], said: str
+) -> None:
+    for file, details in states.items():
+        FileState.objects.create(file=file, state="following", details=details)
+    card = _page(admin_client).split('<p id="dead"', 1)[1].split("</p>")[0]
+    assert ("hidden" in card) is (said == "")
+    assert card.count("Nobody brings over") == (said != "")
+    assert said in unescape(card)
+    assert said in _ask(admin_client)["dead"]
+    assert bool(_ask(admin_client)["dead"]) is bool(said)
+
+
+def test_a_live_file_has_no_dead_follower(admin_client: Any) -> None:
+    FileState.objects.create(file="rss", state="live", details={"seen_at": SEEN})
+    assert _ask(admin_client)["dead"] == ""
+
+
+def test_totals_are_the_sums_of_the_table_each_with_its_moment(admin_client: Any) -> None:
+    run = _run(started_at=datetime.fromisoformat(SEEN))
+    _table(run, "rss_fetch_items", 1200, 1000, 200)
+    _table(run, "rss_fetch_cycles", 30, 29, 1)
+    quarantined_row()
+    page = _page(admin_client)
+    moved = _text(page, "moved")
+    assert "rss_fetch_items 1,200 1,000 0 1,200 0 rss.rss_fetch_items 2025-03-04 05:06:07" in moved
+    assert "rss_fetch_cycles 30 29 0 29 1" in moved
+    assert "together 1,230 1,029 0 1,229 1" in moved
+    answers = _text(page, "answers")
+    assert "1,229 of 1,230 legacy rows, 1 set aside. as of the last import, 2025-03-04" in answers
+    assert re.search(r"as of now, \d\d:\d\d:\d\d UTC", answers)
+    assert "1,029 loaded, 0 repaired as of 2025-03-04 05:06 UTC" in _text(page, "files")
 
 
 def test_a_file_that_is_not_there_is_a_sentence(

@@ -11,6 +11,7 @@ from stillme.pages import sidebar
 from stillme.transfer.models import Proof, QuarantinedRow, Run
 
 ENGINE = "transfer"
+MOST = 1000
 _PAGES = [
     ("Quarantine", "rule", QuarantinedRow),
     ("Runs", "history", Run),
@@ -30,8 +31,19 @@ def _own(request: HttpRequest) -> list[dict[str, Any]]:
         name = model._meta.model_name
         permission = f"{ENGINE}.view_{name}"
         wanted.append((title, icon, f"admin:{ENGINE}_{name}_changelist", permission))
-    return [
+    links: list[dict[str, Any]] = [
         {"title": title, "icon": icon, "link": reverse(name)}
         for title, icon, name, permission in wanted
         if request.user.has_perm(permission)
     ]
+    for link in links:
+        if link["title"] == "Quarantine" and (count := _open()):
+            link |= {"badge": f"{count} open", "badge_variant": "danger"}
+    return links
+
+
+def _open() -> str:
+    """How many quarantined rows wait for a decision, "" for none; not counted on beyond `MOST`."""
+    rows = QuarantinedRow.objects.filter(status=QuarantinedRow.Status.OPEN)
+    found = rows.order_by().values("pk")[: MOST + 1].count()
+    return f"{MOST:,}+" if found > MOST else f"{found:,}" if found else ""

@@ -47,7 +47,12 @@ class Standing:
 def standing_proof(alias: str, files: Mapping[str, Path]) -> Standing:
     """The proof of these files and stores (name -> where it is now)."""
     here = cluster_id(alias)
-    proofs = Proof.objects.using(alias).select_related("run").order_by("-pk")[:_NEWEST]
+    proofs = (
+        Proof.objects.using(alias)
+        .select_related("run")
+        .defer("run__summary")
+        .order_by("-pk")[:_NEWEST]
+    )
     seen = [proof for proof in proofs if _looked_at(proof) & files.keys() or not _looked_at(proof)]
     ours = [proof for proof in seen if proof.report.get("cluster") == here]
     if not ours:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import Any
 
 from django.db import DatabaseError, transaction
 from django.db.models.functions import Now
@@ -17,8 +18,11 @@ from stillme.transfer.records.database_identity import cluster_id
 from stillme.transfer.records.proofs import WRITERS
 from stillme.transfer.verify.options import VerifyOptions
 from stillme.transfer.verify.result import VerifyResult
+from stillme.visible import in_one_line
 
 _COMMAND = "verify_migration"
+# Findings that are recorded, and characters of each of their texts.
+KEPT, LONGEST = 500, 300
 
 
 @contextmanager
@@ -50,10 +54,26 @@ def proof_run(options: VerifyOptions, result: VerifyResult) -> Iterator[None]:
         raise
     run.refresh_from_db(fields=["started_at"])
     result.started_at = run.started_at.isoformat(timespec="seconds")
-    run.summary, run.versions = {"verdict": result.verdict}, result.versions
+    run.summary = {"verdict": result.verdict, "findings": _kept(result)}
+    run.versions = result.versions
     with transaction.atomic(using=options.database):
         _create_proof(options.database, run, result, running)
         _close(options.database, run, Run.Status.COMPLETED)
+
+
+def _kept(result: VerifyResult) -> list[dict[str, Any]]:
+    """The first findings, for the page of the proof; as people read them, so that jsonb holds them.
+
+    What has no shape (U+0000, half of a surrogate pair) is spelled out, a long text cut.
+    """
+    kept = result.findings.kept[:KEPT]
+    return [{name: _said(value) for name, value in each.as_dict().items()} for each in kept]
+
+
+def _said(value: str | None) -> str | None:
+    if value is None:
+        return None
+    return in_one_line(value if len(value) <= LONGEST else f"{value[:LONGEST]}…")
 
 
 def _create_proof(alias: str, run: Run, result: VerifyResult, running: list[int]) -> None:

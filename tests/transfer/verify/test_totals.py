@@ -57,7 +57,8 @@ def aside() -> set[int]:
     verified = told("verify_migration", "--jobs", "1")["tables"]
     return {
         sum(table["quarantined"] for table in imported["tables"]),
-        page["quarantined"],
+        page["aside"],
+        sum(line["aside"] for line in page["tables"]),
         page["legacy_rows"] - page["in_target"],
         sum(table["undecided"] + table["accepted"] for table in verified),
         sum(table["legacy_rows"] - table["target_rows"] for table in verified),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.db import connections
 from django.utils import timezone
 
 from stillme.transfer.console.dashboard.progress import duration, progress
+from stillme.transfer.console.dashboard.states import dead_follower, state_of, steps
 from stillme.transfer.console.dashboard.storage import storage
 from stillme.transfer.inventory.stores import Store, stores
 from stillme.transfer.models import QuarantinedRow, Run
@@ -15,7 +17,6 @@ from stillme.transfer.quarantine.reasons import in_words
 from stillme.transfer.records.proofs import Standing, files_to_prove, standing_proof
 from stillme.transfer.records.totals import Totals, added_up, table_totals
 from stillme.transfer.steps.status import FileStatus, StoreStatus, overview
-from stillme.transfer.steps.syncing.file_states import MEANING, State
 from stillme.transfer.steps.syncing.lag_history import lag_plot
 
 REASONS = 20
@@ -36,6 +37,7 @@ def live_figures(alias: str) -> dict[str, Any]:
     return {
         "progress": progress(alias),
         "lag": lag_plot(alias),
+        "dead": dead_follower(alias),
     }
 
 
@@ -47,6 +49,7 @@ def page_figures(alias: str) -> dict[str, Any]:
         "files": [_file(status) for status in found.files],
         "stores": [_store(*pair) for pair in zip(stores(), found.stores, strict=True)],
         "overview": found,
+        "now": timezone.now(),
         "moved": _moved(tables),
         "quarantine": _set_aside(alias, tables),
         "proof": _proof(alias),
@@ -58,11 +61,16 @@ def page_figures(alias: str) -> dict[str, Any]:
 
 def _file(status: FileStatus) -> dict[str, Any]:
     before, command, after = split_command(status.next_step)
+    word, meaning = state_of(status)
+    as_of = datetime.fromisoformat(status.as_of) if status.as_of else None
     return {
         "status": status,
         "open": _up_to(status.quarantine_open),
         "written": _up_to(status.written_since_cutover),
-        "steps": _steps(status.state),
+        "steps": steps(status.state),
+        "word": word,
+        "meaning": meaning,
+        "as_of": as_of,
         "before": before,
         "command": command,
         "after": after,
@@ -88,14 +96,6 @@ def _store(store: Store, status: StoreStatus) -> dict[str, Any]:
     }
 
 
-def _steps(present: str) -> list[dict[str, Any]]:
-    at = list(MEANING).index(State(present))
-    return [
-        {"name": name, "meaning": meaning, "now": place == at, "done": 0 < place < at}
-        for place, (name, meaning) in enumerate(MEANING.items())
-    ]
-
-
 def split_command(sentence: str) -> tuple[str, str, str]:
     """What is before, in and after the command that a sentence names."""
     start = sentence.find("manage.py")
@@ -107,22 +107,42 @@ def split_command(sentence: str) -> tuple[str, str, str]:
 
 
 def _moved(tables: list[Totals]) -> dict[str, Any] | None:
-    """What became of every legacy row of each table's last import; set aside is as of now."""
-    found = [table for table in tables if table.as_of is not None][:TABLES]
-    if not found:
+    """What became of every legacy row of each table's last import; set aside is as of now.
+
+    The totals are the sums of the lines, so that they agree with them. A table that no import
+    names has a line if rows of it are set aside.
+    """
+    if not any(table.as_of for table in tables):
         return None
-    whole = added_up(found)
+    found = [table for table in tables if table.as_of or table.set_aside][:TABLES]
     # A quarantine beyond what a page counts: as the import left it.
     now = added_up(tables)
     beyond = now.set_aside + now.mended >= COUNTED
-    aside = whole.quarantined if beyond else now.set_aside
+    lines = [_line(table, table.quarantined if beyond else table.set_aside) for table in found]
+    names = ("legacy_rows", "loaded", "repaired", "aside")
+    totals = {name: sum(line[name] for line in lines) for name in names}
+    whole = added_up(found)
     return {
-        "tables": found,
-        "legacy_rows": whole.legacy_rows,
-        "quarantined": aside,
-        "in_target": whole.legacy_rows - aside,
+        "tables": lines,
+        **totals,
+        "in_target": max(0, totals["legacy_rows"] - totals["aside"]),
         "as_of": whole.as_of,
         "accounted": whole.accounted,
+        "aside_as_of": "as the import left it" if beyond else "as of now",
+    }
+
+
+def _line(table: Totals, aside: int) -> dict[str, Any]:
+    """Legacy rows are those in the target and those set aside."""
+    return {
+        "table": table.table,
+        "legacy_rows": table.legacy_rows,
+        "loaded": table.loaded,
+        "repaired": table.repaired,
+        "aside": aside,
+        "in_target": max(0, table.legacy_rows - aside),
+        "target": table.target,
+        "as_of": table.as_of,
     }
 
 

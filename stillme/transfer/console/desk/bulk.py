@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 from django.contrib import messages
@@ -25,19 +26,27 @@ SECONDS = 20.0
 RETRIED = 500
 ACCEPTED = 10_000
 TOLD = 5
+# Characters of a sentence that a message has.
+SAID = 1000
 GROUPS = 10
 
 Rows = QuerySet[QuarantinedRow]
+Decision = Callable[[QuarantinedRow, str], decisions.Retried]
 
 
 def retry_some(page: Any, request: HttpRequest, rows: Rows) -> None:
-    """Retry open rows until the time or the limit is reached; say what came of it."""
-    ids = _open_ids(rows, RETRIED)
+    """Retry open rows as they are, with their edits."""
+    put_through(page, request, rows, retry_one)
+
+
+def put_through(page: Any, request: HttpRequest, rows: Rows, one: Decision) -> None:
+    """Do `one` with open rows until the time or the limit is reached; say what came of it."""
+    ids = open_ids(rows, RETRIED)
     started = time.monotonic()
     loaded: list[int] = []
     still: list[tuple[int, str]] = []
     while ids and time.monotonic() - started < SECONDS:
-        outcome = _retry(ids.pop(0), request.user.get_username())
+        outcome = _outcome(ids.pop(0), request.user.get_username(), one)
         loaded += outcome.loaded
         still += outcome.still
     _log(
@@ -46,7 +55,7 @@ def retry_some(page: Any, request: HttpRequest, rows: Rows) -> None:
     level = messages.SUCCESS if loaded else messages.WARNING
     page.message_user(request, f"{len(loaded)} loaded, {len(still)} set aside.", level)
     for key, sentence in still[:TOLD]:
-        page.message_user(request, f"Row {key}: {sentence}"[:300], messages.WARNING)
+        page.message_user(request, f"Row {key}: {sentence}"[:SAID], messages.WARNING)
     if len(still) > TOLD:
         page.message_user(request, f"And {len(still) - TOLD} more.", messages.WARNING)
     if ids:
@@ -54,13 +63,20 @@ def retry_some(page: Any, request: HttpRequest, rows: Rows) -> None:
         page.message_user(request, said, messages.WARNING)
 
 
-def _retry(key: int, who: str) -> decisions.Retried:
+def _outcome(key: int, who: str, one: Decision) -> decisions.Retried:
     """One row at a time: its cells may be long, and what it comes to stops no other."""
-    row = QuarantinedRow.objects.get(pk=key)
     try:
-        return decisions.retry("default", [row], who)
+        row = QuarantinedRow.objects.filter(pk=key).first()
+        if row is None:
+            return decisions.Retried((), ((key, "changed or deleted in the file meanwhile."),))
+        return one(row, who)
     except TransferError as error:
         return decisions.Retried((), ((key, str(error)),))
+
+
+def retry_one(row: QuarantinedRow, who: str) -> decisions.Retried:
+    """One row as it is, with its edits. Raises TransferError."""
+    return decisions.retry("default", [row], who)
 
 
 def accept_page(page: Any, request: HttpRequest, rows: Rows) -> HttpResponse | None:
@@ -116,7 +132,7 @@ def _count(rows: Rows) -> int:
 
 
 def _accept(page: Any, request: HttpRequest, rows: Rows, reason: str) -> None:
-    ids = _open_ids(rows.filter(repairs={}), ACCEPTED)
+    ids = open_ids(rows.filter(repairs={}), ACCEPTED)
     with transaction.atomic():
         # The decision and its history commit together.
         done = decisions.accept_ids("default", ids, reason, request.user.get_username())
@@ -131,7 +147,8 @@ def _accept(page: Any, request: HttpRequest, rows: Rows, reason: str) -> None:
         page.message_user(request, f"Still open of these: {more} rows.", messages.WARNING)
 
 
-def _open_ids(rows: Rows, limit: int) -> list[int]:
+def open_ids(rows: Rows, limit: int) -> list[int]:
+    """The first open rows of these."""
     chosen = rows.filter(status=QuarantinedRow.Status.OPEN)
     return list(chosen.order_by("pk").values_list("pk", flat=True)[:limit])
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import quote
 
 from django import forms
+from django.utils.html import format_html, format_html_join
 
 from stillme.pages.looks import Select, Textarea
+from stillme.transfer.console.desk.shown import ShownCell, shown_cell
 from stillme.transfer.models import QuarantinedRow
 
 STORAGES = [(name, name) for name in ("text", "integer", "real", "null")]
@@ -15,6 +18,10 @@ DECISIONS = [
     ("retry", "retry: put the row, with its mended cells, through the import's checks again"),
     ("accept", "accept: leave the row out for good"),
 ]
+# The reason of rows with U+0000 in a text.
+NUL_IN_TEXT = "nul_in_text"
+WITHOUT_NUL = ("nul", "replace: U+FFFD for each NUL in its texts, then retry")
+_OTHERS = "This is the text of {}: choose that cell, or open the content of the other one."
 
 
 class DeskForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -35,6 +42,8 @@ class DeskForm(forms.ModelForm):  # type: ignore[type-arg]
         label="New value",
         help_text="Of the cell to mend; nothing for null.",
     )
+    # The cell whose content the form came with.
+    came_with = forms.CharField(required=False, strip=False, widget=forms.HiddenInput, label="")
     decision = forms.ChoiceField(choices=DECISIONS, required=False, widget=Select)
     reason_given = forms.CharField(
         required=False,
@@ -47,12 +56,55 @@ class DeskForm(forms.ModelForm):  # type: ignore[type-arg]
         model = QuarantinedRow
         fields: tuple[str, ...] = ()
 
+    # The cell that the address asks for; the one at fault where it asks for none.
+    chosen = ""
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         # What was done, for the history; the desk fills it.
         self.outcome: list[str] = []
         if "cell" in self.fields:
             self.fields["cell"].choices = self._cells()  # type: ignore[attr-defined]
+            self._fill_in()
+            if self.instance.reason == NUL_IN_TEXT:
+                self.fields["decision"].choices = [*DECISIONS, WITHOUT_NUL]  # type: ignore[attr-defined]
+
+    def _fill_in(self) -> None:
+        """The cell with its content; one that a form would change is chosen by a person only."""
+        name = self.chosen or self.instance.column
+        if (shown := self._shown(name)) is None:
+            return
+        chosen = name if self.chosen or not shown.note else ""
+        given = {"cell": chosen, "storage": shown.storage, "value": shown.text, "came_with": name}
+        self.initial.update(given)
+        links = format_html_join(
+            " · ",
+            '<a href="?cell={}#id_value">{}</a>',
+            ((quote(c, safe=""), c) for c, _ in self._cells()[1:]),
+        )
+        help_text = self.fields["cell"].help_text
+        self.fields["cell"].help_text = format_html(
+            '{} <span class="console">Show the content of: {}</span>', help_text, links
+        )
+        self.fields["value"].help_text = f"Of {name}. {shown.note}"
+
+    def _shown(self, name: str) -> ShownCell | None:
+        cells = {**(self.instance.cells or {}), **(self.instance.repairs or {})}
+        return shown_cell(cells[name]) if name in cells else None
+
+    @property
+    def edits(self) -> bool:
+        """Whether a cell is to get another content than it has."""
+        given = self.cleaned_data
+        shown = self._shown(given.get("cell", ""))
+        if shown is None or shown.note:
+            return shown is not None
+        value = "" if given["storage"] == "null" else given["value"]
+        return (given["storage"], value) != (shown.storage, shown.text)
+
+    def clean_value(self) -> str:
+        """Browsers send every line break of a text as two characters."""
+        return str(self.cleaned_data["value"]).replace("\r\n", "\n")
 
     def _cells(self) -> list[tuple[str, str]]:
         at_fault = self.instance.column
@@ -65,6 +117,11 @@ class DeskForm(forms.ModelForm):  # type: ignore[type-arg]
         given: dict[str, Any] = super().clean() or {}
         if given.get("decision") == "accept" and not given.get("reason_given", "").strip():
             self.add_error("reason_given", "Say why the row is left out.")
+        came_with = given.get("came_with", "")
+        if came_with and given.get("cell") not in ("", came_with):
+            shown = self._shown(came_with)
+            if shown is not None and given.get("value") and given["value"] == shown.text:
+                self.add_error("value", _OTHERS.format(came_with))
         return given
 
 

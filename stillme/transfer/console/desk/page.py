@@ -6,7 +6,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import F, QuerySet
+from django.db.models import Case, F, QuerySet, When
 from django.db.models.functions import Left
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import path, reverse
@@ -15,8 +15,9 @@ from django.utils.http import urlencode
 
 from stillme.pages.lists.frequent import FrequentValuesFilter
 from stillme.pages.once import once
-from stillme.transfer.console.desk.bulk import accept_page, retry_some
+from stillme.transfer.console.desk.bulk import accept_page, retry_one, retry_some
 from stillme.transfer.console.desk.form import DeskForm
+from stillme.transfer.console.desk.nul import repair, repair_page
 from stillme.transfer.console.desk.row import stored_row
 from stillme.transfer.console.read_only import ReadOnlyAdmin
 from stillme.transfer.errors import TransferError
@@ -28,7 +29,7 @@ from stillme.transfer.quarantine.reasons import in_words
 Status = QuarantinedRow.Status
 _MARKS = {Status.OPEN: "✗ open", Status.REPAIRED: "✓ repaired", Status.ACCEPTED: "– accepted"}
 # Of a text that a list shows, the beginning is cut off by the database.
-KEY, SENTENCE = 60, 160
+KEY, SENTENCE = 60, 1000
 WHOLE = 4000
 
 
@@ -55,8 +56,9 @@ class QuarantinedRowAdmin(ReadOnlyAdmin):
     )
     search_fields = ("key__exact",)
     search_help_text = "A legacy key, exactly"
-    ordering = ("-id",)
-    actions = ("retry_rows", "accept_rows")
+    # What waits for a decision comes first.
+    ordering = (Case(When(status=Status.OPEN, then=0), default=1), "-id")
+    actions = ("retry_rows", "replace_nul", "accept_rows")
     shown = (
         "file",
         "table",
@@ -68,7 +70,7 @@ class QuarantinedRowAdmin(ReadOnlyAdmin):
         "decided",
         "same_fault",
     )
-    asked = ("cell", "storage", "value", "decision", "reason_given")
+    asked = ("cell", "storage", "value", "came_with", "decision", "reason_given")
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Operators may decide."""
@@ -90,6 +92,14 @@ class QuarantinedRowAdmin(ReadOnlyAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         """The record itself is never edited."""
         return self.shown
+
+    def get_form(
+        self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
+    ) -> type[DeskForm]:
+        """The form comes with the content of the cell that the address names."""
+        form: type[DeskForm] = super().get_form(request, obj, change=change, **kwargs)
+        form.chosen = request.GET.get("cell", "")
+        return form
 
     def get_urls(self) -> list[Any]:
         """Beside Django's pages: the bytes of a cell."""
@@ -196,19 +206,21 @@ class QuarantinedRowAdmin(ReadOnlyAdmin):
 
     def _decide(self, request: HttpRequest, row: QuarantinedRow, form: DeskForm) -> None:
         given, who = form.cleaned_data, request.user.get_username()
-        if column := given.get("cell"):
+        if edits := form.edits:
+            column = given["cell"]
             decisions.edit("default", row, column, given["value"], given["storage"], who)
             form.outcome.append(f"Edited {column} ({given['storage']}).")
         if given.get("decision") == "accept":
             decisions.accept("default", [row], given["reason_given"], who)
             self._say(request, form, f"Accepted as left out: {given['reason_given'].strip()}")
-        elif given.get("decision") == "retry":
-            retried = decisions.retry("default", [row], who)
+        elif given.get("decision") in ("retry", "nul"):
+            retry = repair if given["decision"] == "nul" else retry_one
+            retried = retry(row, who)
             if retried.loaded:
                 self._say(request, form, "1 loaded: the row is in the target now.")
             for _, sentence in retried.still:
                 self._say(request, form, f"Still set aside: {sentence}", messages.WARNING)
-        elif given.get("cell"):
+        elif edits:
             self._say(request, form, "The cell is saved; the row is not in the target yet.")
 
     def _say(
@@ -231,6 +243,13 @@ class QuarantinedRowAdmin(ReadOnlyAdmin):
     def retry_rows(self, request: HttpRequest, rows: QuerySet[QuarantinedRow]) -> None:
         """Retry what is selected, as many as a page may wait for."""
         retry_some(self, request, rows)
+
+    @admin.action(description="Replace NUL by U+FFFD, then retry", permissions=["change"])
+    def replace_nul(
+        self, request: HttpRequest, rows: QuerySet[QuarantinedRow]
+    ) -> HttpResponse | None:
+        """Show what would become of the texts, then do it."""
+        return repair_page(self, request, rows)
 
     @admin.action(description="Accept as left out, with a reason", permissions=["change"])
     def accept_rows(

@@ -23,6 +23,13 @@
     wasRunning = !bar.hidden;
   };
 
+  const showDead = (said) => {
+    const card = document.getElementById("dead");
+    const text = said && `✗ ${said}`;
+    if (card.textContent !== text) card.textContent = text;
+    card.hidden = !said;
+  };
+
   const colours = () => {
     const dark = document.documentElement.classList.contains("dark");
     return { text: dark ? "#e5e7eb" : "#374151", grid: dark ? "#ffffff22" : "#00000018" };
@@ -90,6 +97,7 @@
       const figures = await answer.json();
       showProgress(figures.progress);
       showLag(figures.lag);
+      showDead(figures.dead);
     } catch (error) {
       say(`The server does not answer (${error.message}); asked again in some seconds.`);
     }
