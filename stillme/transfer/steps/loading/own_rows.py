@@ -51,7 +51,7 @@ def clear_own_rows(
     }
     chosen = [label for label in MADE_BY_MIGRATE if label in carried]
     others = sorted(carried.keys() - set(MADE_BY_MIGRATE))
-    written = {label: rows for label in others if (rows := _count(alias, label))}
+    written = {label: count for label in others if (count := _count(alias, label))}
     if written and not keep_others:
         raise TargetError(_sentence(written))
     notices = [_sentence(written)] if written else []
