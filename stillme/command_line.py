@@ -7,9 +7,10 @@ import gc
 import io
 import os
 import sys
+import textwrap
 
 from django.core.exceptions import ImproperlyConfigured
-from django.core.management import execute_from_command_line, get_commands
+from django.core.management import ManagementUtility, get_commands
 from django.db.migrations.exceptions import MigrationSchemaMissing
 from django.db.utils import DatabaseError, InterfaceError, OperationalError
 
@@ -33,6 +34,22 @@ _EXPLAINED = (
 )
 
 
+class _Commands(ManagementUtility):
+    """Django's, whose help begins with the commands that this project is about."""
+
+    def main_help_text(self, commands_only: bool = False) -> str:
+        """The text of `manage.py help`; with `commands_only` the names, for shells."""
+        if commands_only:
+            return super().main_help_text(commands_only)
+        from stillme.ops.command_pages import own_commands
+
+        lines = []
+        for name, command in own_commands().items():
+            sentence = " ".join(command.help.split()).split(". ")[0].rstrip(".")
+            lines.append(f"    {name:<20} {textwrap.shorten(sentence, 54, placeholder=' ...')}")
+        return "\n".join(["[this project]", *lines, "", super().main_help_text()])
+
+
 def run(arguments: list[str]) -> None:
     """Run the command named in `arguments`; `--traceback` shows what lies below a sentence."""
     _spare_the_collector()
@@ -44,7 +61,7 @@ def run(arguments: list[str]) -> None:
         # Django has a variable of its own for its error lines and help pages.
         os.environ.setdefault("DJANGO_COLORS", "nocolor")
     try:
-        execute_from_command_line(arguments)
+        _Commands(arguments).execute()
     except SystemExit as ended:
         # Django ends with 1 where there is no such command; 1 means differences here.
         if ended.code == 1 and _is_unknown(arguments):

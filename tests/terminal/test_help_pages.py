@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+import subprocess
+import sys
 from io import StringIO
 from pathlib import Path
 
@@ -84,3 +86,19 @@ def test_every_command_line_of_the_documentation_parses() -> None:
             parser.parse_args(arguments)
         except (SystemExit, CommandError) as error:
             pytest.fail(f"{page}: manage.py {line}: {error}")
+
+
+def test_help_begins_with_the_commands_of_this_project() -> None:
+    ended = subprocess.run(
+        [sys.executable, str(ROOT / "manage.py"), "help"], capture_output=True, text=True
+    )
+    assert ended.returncode == 0
+    first, rest = ended.stdout.split("Type 'manage.py help", 1)
+    assert {"import_sqlite", "verify_migration", "cutover"} <= set(first.split())
+    assert max(map(len, first.splitlines())) <= 80
+    assert "runserver" in rest
+    names = subprocess.run(
+        [sys.executable, str(ROOT / "manage.py"), "help", "--commands"],
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert all(len(line.split()) == 1 for line in names.stdout.splitlines())

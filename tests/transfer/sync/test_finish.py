@@ -17,7 +17,7 @@ from stillme.ops import distribute
 from stillme.transfer.models import FileState, ReverseChange
 from stillme.transfer.quarantine import decisions
 from stillme.transfer.registry import legacy_files
-from stillme.transfer.steps.switching import finish as finishing
+from stillme.transfer.steps.sealing import finish as finishing
 
 from .test_commands import run
 

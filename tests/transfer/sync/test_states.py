@@ -18,8 +18,8 @@ from stillme.transfer.steps.cutover import check_cutover
 from stillme.transfer.steps.follow import FollowOptions, follow
 from stillme.transfer.steps.install_capture import install_capture, remove_capture
 from stillme.transfer.steps.load import ImportOptions, import_files
+from stillme.transfer.steps.sealing.finish import finish
 from stillme.transfer.steps.status import overview
-from stillme.transfer.steps.switching.finish import finish
 from stillme.transfer.steps.syncing.file_states import NEXT_STEP, WAYS, Action, State, standing
 
 from .switching import cut_over, options, roll_back

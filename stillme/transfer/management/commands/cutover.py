@@ -33,7 +33,7 @@ from stillme.transfer.steps.install_capture import (
 )
 from stillme.transfer.steps.readiness.accounted_lines import YELLOW
 from stillme.transfer.steps.readiness.go_no_go import OVERRIDES, is_go
-from stillme.transfer.steps.switching.finish import finish, finishable
+from stillme.transfer.steps.sealing.finish import finish, finishable
 from stillme.transfer.steps.switching.limit import check_limit
 from stillme.transfer.steps.wait_for_changes import settle_by_replay
 from stillme.transfer.verify.tables.live_rows import TailJudge
