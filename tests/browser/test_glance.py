@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.browser.conftest import PATIENCE
 from tests.transfer.load.support import run_import
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -19,7 +20,8 @@ Visit = Callable[..., Page]
 def opened(page: Page) -> None:
     """The page with every chart answered."""
     page.goto("/admin/glance/")
-    expect(page.locator("[aria-busy]")).to_have_count(0)
+    # Some fifteen answers, one after the other.
+    expect(page.locator("[aria-busy]")).to_have_count(0, timeout=3 * PATIENCE)
 
 
 def test_a_bar_leads_to_its_rows(visit: Visit, viewer: Any, files: Path) -> None:
