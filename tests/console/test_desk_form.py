@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.contrib import admin
 from django.contrib.admin.models import LogEntry
 from django.urls import reverse
 
@@ -117,6 +118,23 @@ def test_open_rows_come_first_and_are_counted(admin_client: Any, monkeypatch: An
     assert "2 open </span>" in " ".join(answer.content.decode().split())
     monkeypatch.setattr(sidebar, "MOST", 1)
     assert "1+ open" in admin_client.get(reverse(LIST)).content.decode()
+
+
+def test_open_rows_come_first_over_all_pages(admin_client: Any, monkeypatch: Any) -> None:
+    monkeypatch.setattr(admin.site._registry[QuarantinedRow], "list_per_page", 3)
+    states = ("open", "accepted", "repaired") * 4
+    rows = [quarantined_row(key=str(n), status=status) for n, status in enumerate(states)]
+    wanted = [row.pk for row in sorted(rows, key=lambda row: (row.status != "open", -row.pk))]
+
+    def listed(query: str) -> list[int]:
+        found = admin_client.get(f"{reverse(LIST)}?{query}").context["cl"].result_list
+        return [row.pk for row in found]
+
+    assert [key for number in (1, 2, 3, 4) for key in listed(f"p={number}")] == wanted
+    assert listed("status__exact=open&p=2") == wanted[3:4]
+    assert listed("status__exact=accepted") == [row.pk for row in rows[10::-3][:3]]
+    # An order that a person chose stays: the first column is the key.
+    assert listed("o=1") == [row.pk for row in rows[:3]]
 
 
 def test_a_sentence_is_shown_whole(admin_client: Any) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
-from django.db.models import Case, F, QuerySet, When
+from django.db.models import F, QuerySet
 from django.db.models.functions import Left
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import path, reverse
@@ -18,6 +18,7 @@ from stillme.pages.once import once
 from stillme.transfer.console.desk.bulk import accept_page, retry_one, retry_some
 from stillme.transfer.console.desk.form import DeskForm
 from stillme.transfer.console.desk.nul import repair, repair_page
+from stillme.transfer.console.desk.open_first import OpenFirst
 from stillme.transfer.console.desk.row import stored_row
 from stillme.transfer.console.read_only import ReadOnlyAdmin
 from stillme.transfer.errors import TransferError
@@ -56,8 +57,7 @@ class QuarantinedRowAdmin(ReadOnlyAdmin):
     )
     search_fields = ("key__exact",)
     search_help_text = "A legacy key, exactly"
-    # What waits for a decision comes first.
-    ordering = (Case(When(status=Status.OPEN, then=0), default=1), "-id")
+    ordering = ("-id",)
     actions = ("retry_rows", "replace_nul", "accept_rows")
     shown = (
         "file",
@@ -92,6 +92,10 @@ class QuarantinedRowAdmin(ReadOnlyAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         """The record itself is never edited."""
         return self.shown
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[OpenFirst]:
+        """What waits for a decision comes first."""
+        return OpenFirst
 
     def get_form(
         self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any
