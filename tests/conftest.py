@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from django.test import TransactionTestCase
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
 
+from stillme.services import coroutines
 from tests.empty_database import empty_after_test
 from tests.scenes import Stage
 from tests.template_database import cloned_database
@@ -60,6 +62,26 @@ def django_db_setup(django_test_environment: None, django_db_blocker: Any) -> It
     worker = os.environ.get("PYTEST_XDIST_WORKER", "main")
     with django_db_blocker.unblock(), cloned_database(f"test_stillme_{worker}"):
         yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def coroutine_threads_let_go() -> Iterator[None]:
+    """The threads that services called in coroutines leave keep a session each, without a pool.
+
+    The database of a test that is still in use cannot be copied.
+    """
+    yield
+    if not coroutines._threads.cache_info().currsize:
+        return
+    pool = coroutines._threads()
+    alive = len(pool._threads)
+    together = threading.Barrier(alive)
+
+    def let_go(_: int) -> None:
+        connections.close_all()
+        together.wait(30)
+
+    list(pool.map(let_go, range(alive)))
 
 
 @pytest.fixture(scope="session")
