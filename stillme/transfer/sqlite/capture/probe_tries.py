@@ -13,6 +13,8 @@ from stillme.transfer.sqlite.capture.tables import CapturedTable, UniqueIndex
 from stillme.transfer.sqlite.capture.templates import CHANGE_TABLE
 from stillme.transfer.sqlite.reading.connect import quoted
 
+_UNREADABLE = "\ufffd"
+
 
 class UntriedError(Exception):
     """The try cannot be made, or must fail."""
@@ -25,8 +27,6 @@ class Tries:
         self, connection: sqlite3.Connection, mapping: TableMapping, table: CapturedTable
     ) -> None:
         self.connection = connection
-        # Invented values may break the file's own rules, which are not what is tried.
-        connection.execute("PRAGMA ignore_check_constraints = ON")
         self.mapping = mapping
         self.table = table
         self.name = quoted(table.name)
@@ -61,8 +61,11 @@ class Tries:
         marks = ", ".join("?" * len(self.taken))
         query = f"SELECT {listed} FROM {self.name} NOT INDEXED WHERE {usual} "
         query += f"AND {self.key} NOT IN ({marks}) LIMIT 1"
-        found = self.connection.execute(query, self.taken).fetchone()
+        found = self._readable(query)
         row = self._sample(number) if found is None else dict(zip(names, found, strict=True))
+        if _UNREADABLE in str(row[str(self.table.key)]):
+            # Not the bytes that are stored: such a key would find no row.
+            row = self._sample(number)
         self.taken.append(row[str(self.table.key)])
         before = last_sequence(self.connection)
         self.connection.execute(
@@ -70,6 +73,16 @@ class Tries:
         )
         self.connection.execute(f"DELETE FROM {CHANGE_TABLE} WHERE sequence > ?", (before,))
         return row
+
+    def _readable(self, query: str) -> tuple[object, ...] | None:
+        """A row, bytes that are no UTF-8 replaced: what a trigger does is no matter of them."""
+        before = self.connection.text_factory
+        self.connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
+        try:
+            found: tuple[object, ...] | None = self.connection.execute(query, self.taken).fetchone()
+        finally:
+            self.connection.text_factory = before
+        return found
 
     def _written(self) -> list[str]:
         """The columns that SQLite does not compute."""

@@ -239,7 +239,8 @@ def file_mappings(snapshot: Snapshot, notices: list[str]) -> dict[str, TableMapp
         if mapping.extra:
             names = ", ".join(mapping.extra)
             notices.append(f"{mapping.table}: undeclared columns go to legacy_extra: {names}.")
-        if read := [c.legacy for c in mapping.columns if c.legacy in mapping.generated]:
+        carried = (*(column.legacy for column in mapping.columns), *mapping.extra)
+        if read := [name for name in carried if name in mapping.generated]:
             names = ", ".join(read)
             notices.append(f"{mapping.table}: values that SQLite computes are loaded: {names}.")
     return found
