@@ -120,10 +120,10 @@ def test_ctrl_c_before_and_beside_our_commands(
 ) -> None:
     """Django's own commands, and the time before a command begins."""
 
-    def interrupted(arguments: list[str]) -> None:
+    def interrupted(commands: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(command_line, "execute_from_command_line", interrupted)
+    monkeypatch.setattr(command_line._Commands, "execute", interrupted)
     monkeypatch.setattr(command_line, "_spare_the_collector", lambda: None)
     with pytest.raises(SystemExit) as ended:
         command_line.run(["manage.py", "migrate"])
