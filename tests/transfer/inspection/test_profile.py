@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-from collections import Counter
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
@@ -176,11 +175,11 @@ def test_troubles() -> None:
     assert json_troubles('{"a": 1e999999, "b": -Infinity}') == ["NaN or Infinity"]
 
 
-def every_row_asked(job: TableJob) -> tuple[Outcome, tuple[int | str, ...]]:
+def every_row_asked(job: TableJob) -> tuple[Outcome, tuple[int, ...]]:
     """The outcome where every row goes the careful way, and the keys of those set aside."""
     source = TableSource(job)
     outcome = Outcome()
-    aside: list[int | str] = []
+    aside: list[int] = []
     try:
         for raw in RangeReader(source, KeyRange(0)).everything():
             row = source.careful.convert(raw)
@@ -198,16 +197,16 @@ def every_row_asked(job: TableJob) -> tuple[Outcome, tuple[int | str, ...]]:
     return outcome, tuple(aside)
 
 
-def _key_taken(job: TableJob, row: SetAside) -> int | str | None:
+def _key_taken(job: TableJob, row: SetAside) -> int | None:
     if row.key is None or row.reason in keys_not_taken(job.mapping):
         return None
-    return row.key if job.mapping.key_columns.holds_text else whole_key(row.key)
+    return whole_key(row.key)
 
 
 def agree(folder: Path) -> None:
     """The fast prediction equals the policy asked for every row of every table."""
     plan = make_plan(Selection(), folder, None, ignore_event)
-    aside: dict[str, tuple[int | str, ...]] = {}
+    aside: dict[str, tuple[int, ...]] = {}
     for planned in plan.tables:
         known = {parent: aside.get(parent, ()) for parent in planned.job.parents}
         job = replace(planned.job, set_aside=known)
@@ -215,11 +214,10 @@ def agree(folder: Path) -> None:
         outcome, keys = every_row_asked(job)
         aside[job.mapping.declared_table] = keys
         # What an index takes is asked of keys by the prediction alone.
-        refused = prediction.reasons.pop("refused_by_target", 0)
-        prediction.quarantined -= refused
-        predicted, asked = Counter(prediction.aside), Counter(keys)
-        assert not asked - predicted
-        assert (predicted - asked).total() <= refused
+        prediction.quarantined -= prediction.reasons.pop("refused_by_target", 0)
+        if not job.mapping.key_columns.holds_text:
+            # A text key may be spelled like another one that is bytes.
+            assert sorted(prediction.aside) == sorted(keys)
         assert dict(prediction.reasons) == outcome.reasons
         assert (prediction.rows, prediction.repaired, prediction.quarantined) == (
             outcome.legacy_rows,
