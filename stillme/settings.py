@@ -197,24 +197,13 @@ def _legacy_path(name: str, *overrides: str) -> Path:
 
 
 _LEGACY_FILES: dict[str, dict[str, Any]] = {
-    "knowledge": {
-        "alias": "legacy_knowledge",
-        "path": _legacy_path("knowledge_retention.db", "LEGACY_KNOWLEDGE_PATH"),
-    },
-    "continuum": {
-        "alias": "legacy_continuum",
-        "path": _legacy_path("continuum_memory.db", "LEGACY_CONTINUUM_PATH"),
-    },
-    "rss": {
-        "alias": "legacy_rss",
-        "path": _legacy_path(
-            "rss_fetch_history.db", "LEGACY_RSS_PATH", "RSS_FETCH_HISTORY_DB_PATH"
-        ),
-    },
-    "accuracy": {
-        "alias": "legacy_accuracy",
-        "path": _legacy_path("accuracy_scores.db", "LEGACY_ACCURACY_PATH"),
-    },
+    name: {"alias": f"legacy_{name}", "path": _legacy_path(file, *variables)}
+    for name, file, *variables in (
+        ("knowledge", "knowledge_retention.db", "LEGACY_KNOWLEDGE_PATH"),
+        ("continuum", "continuum_memory.db", "LEGACY_CONTINUUM_PATH"),
+        ("rss", "rss_fetch_history.db", "LEGACY_RSS_PATH", "RSS_FETCH_HISTORY_DB_PATH"),
+        ("accuracy", "accuracy_scores.db", "LEGACY_ACCURACY_PATH"),
+    )
 }
 LEGACY_VECTOR_DIR = _legacy_path("vector_db", "LEGACY_VECTOR_DIR", "CHROMA_DB_PATH")
 # Other SQLite files of the old application: inspect_sqlite names them, nothing imports them.

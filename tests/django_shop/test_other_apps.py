@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -43,3 +44,8 @@ def test_it_moves_and_goes_back(project: Project) -> None:
     project.new("rollback_migration")
     assert project.objects("old") == moved
     assert "PROVEN: all" in project.new("verify_migration")
+    project.new("cutover", "--stopped", "--backup", str(project.file.parent / "second"))
+    kept = project.file.parent / "records.json"
+    project.new("cutover", "--finish", "--yes", "--archive", str(kept))
+    kinds = {row["model"] for row in json.loads(kept.read_text())}
+    assert {"transfer.run", "transfer.proof"} <= kinds

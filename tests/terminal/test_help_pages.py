@@ -88,6 +88,15 @@ def test_every_command_line_of_the_documentation_parses() -> None:
             pytest.fail(f"{page}: manage.py {line}: {error}")
 
 
+@pytest.mark.parametrize("options", ["--level counts --level full", "--level=full --level full"])
+def test_an_option_given_twice_is_an_error(options: str) -> None:
+    parser = own_commands()["verify_migration"].create_parser("manage.py", "verify_migration")
+    with pytest.raises(CommandError, match="given twice"):
+        parser.parse_args(options.split())
+    both = parser.parse_args(["--table", "a", "--table", "b"])
+    assert both.table == ["a", "b"]
+
+
 def test_help_begins_with_the_commands_of_this_project() -> None:
     ended = subprocess.run(
         [sys.executable, str(ROOT / "manage.py"), "help"], capture_output=True, text=True

@@ -21,8 +21,10 @@ from stillme.transfer.sqlite.copying.snapshot import Snapshot
 _SHOWN = 8
 
 
-def refuse_other_migrations(snapshot: Snapshot) -> None:
+def refuse_other_migrations(snapshot: Snapshot, *, is_live: bool = False) -> None:
     """Raises LegacyFileError where the file's migrations are not the project's.
+
+    After the cut-over (`is_live`) the project goes on, and the frozen file does not.
 
     Of apps that have no table in the project, or are left out, nothing is asked; nor of an app
     that is not installed: its tables are open in the inventory.
@@ -35,7 +37,15 @@ def refuse_other_migrations(snapshot: Snapshot) -> None:
         rows = connection.execute(f"SELECT app, name FROM {APPLIED}").fetchall()
     applied = {(str(app), str(name)) for app, name in rows if app in asked}
     here = _of_project(asked, applied)
-    if missing := here - applied:
+    missing = here - applied
+    if missing and is_live:
+        raise LegacyFileError(
+            f"{file}: the project has migrations that came after the cut-over "
+            f"({_listed(missing)}), so its models do not describe the file. Verify with the "
+            "version of the project that was switched, or give the way back up: "
+            "manage.py cutover --finish --despite-proof REASON."
+        )
+    if missing:
         raise LegacyFileError(
             f"{file}: the file lacks migrations of the project ({_listed(missing)})"
             + (f" and has others ({_listed(applied - here)})" if applied - here else "")

@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from stillme.transfer.errors import TransferError
 
@@ -29,7 +32,14 @@ def check_writable(path: Path) -> None:
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write a file with mode 0600 in one step; one that is there is replaced, whatever its mode.
+    """Write a file with mode 0600 in one step. Raises as `private_file`."""
+    with private_file(path) as stream:
+        stream.write(text)
+
+
+@contextmanager
+def private_file(path: Path) -> Iterator[TextIO]:
+    """A file with mode 0600, in its place when the block ends; one that is there is replaced.
 
     The new file is made under a name that nobody can guess and then moved: no reader sees a half,
     and no link is followed. Raises TransferError for what `check_writable` refuses, and OSError.
@@ -39,7 +49,7 @@ def write_private(path: Path, text: str) -> None:
     try:
         # A legacy text may hold what UTF-8 cannot.
         with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as stream:
-            stream.write(text)
+            yield stream
             stream.flush()
             os.fsync(stream.fileno())
         Path(draft).replace(path)

@@ -71,7 +71,7 @@ class FileWork:
         require_place(self.options.database, [file])
         which = identity(file.path)
         snapshot = take_snapshot(file.name, file.path, self.directory)
-        refuse_other_migrations(snapshot)
+        refuse_other_migrations(snapshot, is_live=state == FileState.State.LIVE)
         check_converted(snapshot)
         self.result.account_for(inventory_of(snapshot, self.options.database))
         self.result.notices += [f"{file.name}: {sentence}." for sentence in snapshot.notices]

@@ -8,13 +8,14 @@ import stat
 from contextlib import closing
 
 import pytest
+from django.apps import apps
 from django.core.management import call_command
 from django.db import connection
 
 from knowledge.models import KnowledgeItem
 from rss.models import FetchItem
 from stillme.ops import distribute
-from stillme.transfer.models import FileState, ReverseChange
+from stillme.transfer.models import FileState, ReverseChange, Run
 from stillme.transfer.quarantine import decisions
 from stillme.transfer.registry import legacy_files
 from stillme.transfer.steps.sealing import finish as finishing
@@ -112,6 +113,15 @@ def test_a_loss_is_found_before_anything_is_given_up(decided):
     assert names_of("triggers")
 
 
+def test_the_loss_may_be_taken_by_name(decided):
+    FetchItem.objects.order_by("pk").first().delete()
+    ReverseChange.objects.all().delete()
+    found = run("cutover", "--finish", "--yes", "--format", "json")
+    assert (found[0], json.loads(found[1])["exit_status"]) == (1, 1)
+    assert run("cutover", "--finish", "--yes", "--despite-proof", "it was us")[0] == 0
+    assert Run.objects.filter(options__unproven="it was us").exists()
+
+
 def test_it_asks_and_takes_no_other_word(decided, monkeypatch):
     monkeypatch.setattr("builtins.input", lambda prompt: "yes")
     assert run("cutover", "--finish")[0] == 2
@@ -122,10 +132,10 @@ def test_it_asks_and_takes_no_other_word(decided, monkeypatch):
 def test_killed_after_the_mark_it_goes_on(decided, monkeypatch):
     real = finishing._finish_file
 
-    def dies(alias, file, on_event):
+    def dies(alias, file):
         if file.name == "rss":
             raise KeyboardInterrupt
-        real(alias, file, on_event)
+        real(alias, file)
 
     monkeypatch.setattr(finishing, "_finish_file", dies)
     assert run("cutover", "--finish", "--yes")[0] == 2
@@ -144,10 +154,15 @@ def test_only_a_live_file_is_finished(data):
 
 def test_the_records_go_into_an_archive_and_the_schema_goes(decided, tmp_path):
     kept = tmp_path / "records.json"
+    assert run("cutover", "--archive", str(kept))[0] == 2
+    assert run("cutover", "--finish", "--yes")[0] == 0
+    held = sum(m.objects.count() for m in apps.get_app_config("transfer").get_models())
     try:
         status, text = run("cutover", "--finish", "--yes", "--archive", str(kept))
         assert status == 0, text
+        assert kept.stat().st_mode & 0o777 == 0o600
         rows = json.loads(kept.read_text(encoding="utf-8"))
+        assert len(rows) == held
         assert {"transfer.quarantinedrow", "transfer.proof"} <= {row["model"] for row in rows}
         with connection.cursor() as cursor:
             cursor.execute(

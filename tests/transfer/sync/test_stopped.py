@@ -9,10 +9,13 @@ from django.contrib.auth import get_user_model
 from django.db import connection
 
 from knowledge.models import KnowledgeItem
+from stillme.transfer.errors import StateError
 from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.models import FileState, QuarantinedRow, Run
 from stillme.transfer.quarantine import decisions
 from stillme.transfer.registry import legacy_files, legacy_models
+from stillme.transfer.steps import cutover as cutover_step
+from stillme.transfer.steps import install_capture as install_step
 from stillme.transfer.steps.install_capture import capture_reports, remove_capture
 from tests.transfer.verify.support import judge
 
@@ -80,6 +83,35 @@ def test_a_refusal_takes_capture_out_again(legacy, tmp_path, arguments, decided,
     assert set(states().values()) == {States.ABSENT}
     assert {report.health for report in capture_reports("default", Selection())} == {"absent"}
     assert before.keys() == {path.name for path in data.iterdir()}
+
+
+def test_a_file_that_cannot_be_captured_leaves_no_triggers_in_the_others(legacy, monkeypatch):
+    legacy()
+    real = install_step._install_one
+
+    def fails(alias, file, report):
+        if file.name == "rss":
+            raise StateError("the second one fails")
+        real(alias, file, report)
+
+    monkeypatch.setattr(install_step, "_install_one", fails)
+    assert run("cutover", "--stopped")[0] == 2
+    assert {report.health for report in capture_reports("default", Selection())} == {"absent"}
+
+
+def test_what_fails_after_the_mark_takes_nothing_back(legacy, tmp_path, monkeypatch):
+    legacy()
+    assert run("import_sqlite")[0] == 0
+    accept_everything()
+
+    def dies(alias, files):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cutover_step, "_sealed", dies)
+    status, text = run("cutover", "--stopped", "--backup", str(tmp_path / "backup"))
+    assert (status, "Interrupted" in text) == (2, True)
+    assert set(states().values()) == {States.LIVE}
+    assert {report.health for report in capture_reports("default", Selection())} == {"healthy"}
 
 
 def test_capture_that_was_there_stays_where_it_is_refused(data):

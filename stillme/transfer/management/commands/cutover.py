@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management import call_command
 from django.core.management.base import CommandParser
 
 from stillme.transfer.errors import TransferError
@@ -12,6 +11,7 @@ from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.management.base import TransferCommand, given_path
 from stillme.transfer.models import FileState
 from stillme.transfer.plumbing.private_file import check_writable
+from stillme.transfer.registry import legacy_files
 from stillme.transfer.reports.json_text import print_json
 from stillme.transfer.reports.terminal.proof import render_verify
 from stillme.transfer.reports.terminal.switching import render_cutover, render_list, render_sealed
@@ -34,7 +34,9 @@ from stillme.transfer.steps.install_capture import (
 from stillme.transfer.steps.readiness.accounted_lines import YELLOW
 from stillme.transfer.steps.readiness.go_no_go import OVERRIDES, is_go
 from stillme.transfer.steps.sealing.finish import finish, finishable
+from stillme.transfer.steps.sealing.records_archive import archive_records
 from stillme.transfer.steps.switching.limit import check_limit
+from stillme.transfer.steps.syncing import file_states
 from stillme.transfer.steps.wait_for_changes import settle_by_replay
 from stillme.transfer.verify.tables.live_rows import TailJudge
 from stillme.transfer.verify.tables.written_since_cutover import file_state
@@ -109,6 +111,8 @@ class Command(TransferCommand):
             backup=options["backup"],
             overrides={name: reason for name, reason in given.items() if reason},
         )
+        if (options["archive"] or options["yes"]) and not options["finish"]:
+            raise TransferError("--archive and --yes go with --finish.")
         if options["finish"]:
             return self._finish(options, progress)
         if options["dry_run"]:
@@ -155,8 +159,8 @@ class Command(TransferCommand):
         if wanted.backup is not None and not wanted.backup.exists():
             back_up(wanted.backup, on_event=progress.on_event)
         before = capture_reports("default", Selection())
-        install_capture("default", Selection(), progress.on_event)
         try:
+            install_capture("default", Selection(), progress.on_event)
             follow(FollowOptions(once=True), progress.on_event)
             with self.working("Verifying every row"):
                 proof = verify(VerifyOptions(), settle=settle_by_replay("default"))
@@ -164,51 +168,77 @@ class Command(TransferCommand):
                 render_verify(self.console, proof, "text", 20)
             return cut_over(wanted, TailJudge("default"), progress.on_event)
         except BaseException:
-            if all(report.health == Health.ABSENT for report in before):
+            if all(report.health == Health.ABSENT for report in before) and not _is_switched():
                 remove_capture("default", Selection(), progress.on_event)
             raise
 
     def _finish(self, options: dict[str, Any], progress: SyncProgress) -> int:
         """0 finished, 1 where the last proof fails and nothing was changed."""
-        if options["archive"]:
-            check_writable(options["archive"])
+        archive, unproven = options["archive"], options["despite_proof"] or ""
+        if archive:
+            check_writable(archive)
         files = [file.name for file in finishable("default")]
-        unproven = [n for n in files if file_state("default", n) == FileState.State.LIVE]
-        if unproven:
-            with self.working("Verifying every row that was not written since"):
-                proof = verify(VerifyOptions(selection=Selection(files=tuple(unproven))))
-            if not self.quiet:
-                render_verify(self.console, proof, "text", 20)
-            if proof.exit_status:
-                self.console.print("Nothing was finished: the files are the only witnesses.")
-                return proof.exit_status
-        if not options["yes"]:
+        if files and not unproven and (status := self._last_proof(files)):
+            return status
+        if (files or archive) and not options["yes"]:
             self._confirm(files)
-        done = finish("default", progress.on_event)
-        if options["archive"]:
-            call_command("dumpdata", "transfer", output=str(options["archive"]), verbosity=0)
-            call_command("migrate", "transfer", "zero", verbosity=0, interactive=False)
+        done = []
+        if files or not archive:
+            done = finish("default", progress.on_event, unproven=unproven)
+        records = archive_records("default", archive) if archive else 0
         if self.quiet:
-            print_json(self.console, {"finished": done, "archive": _text(options["archive"])})
+            print_json(self.console, {"finished": done, "archived": records})
             return 0
-        told = f"Its records are in {options['archive']}. " if options["archive"] else ""
+        if done:
+            self.console.print(
+                f"Finished: {', '.join(done)}. The old files are archives, and read-only.",
+                soft_wrap=True,
+            )
+        if archive:
+            self.console.print(
+                f"{records:,} records are in {archive}; the schema transfer is gone.",
+                soft_wrap=True,
+            )
         self.console.print(
-            f"Finished: {', '.join(done)}. {told}The old files are archives, and read-only. "
-            "Set STILLME_MIGRATION=off and restart: the engine is left out (docs/howto/finish.md).",
+            "Set STILLME_MIGRATION=off, or take stillme.transfer out of the installed apps, and "
+            "restart (docs/howto/finish.md).",
             soft_wrap=True,
         )
         return 0
+
+    def _last_proof(self, files: list[str]) -> int:
+        """The exit status of a verification of what was not written since."""
+        wanted = [n for n in files if file_state("default", n) == FileState.State.LIVE]
+        if not wanted:
+            return 0
+        with self.working("Verifying every row that was not written since"):
+            proof = verify(VerifyOptions(selection=Selection(files=tuple(wanted))))
+        if not self.quiet:
+            render_verify(self.console, proof, "text", 20)
+        elif proof.exit_status:
+            render_verify(self.console, proof, "json", 20)
+        if proof.exit_status and not self.quiet:
+            self.console.print(
+                "Nothing was finished: without the files nobody can look again. Or take the risk: "
+                "--despite-proof REASON.",
+                soft_wrap=True,
+            )
+        return proof.exit_status
 
     def _confirm(self, files: list[str]) -> None:
         if self.quiet:
             raise TransferError("Nothing was finished: --format json does not ask, give --yes.")
         try:
-            given = input(f"There will be no way back for {', '.join(files)}. Type 'finish': ")
+            what = f"There will be no way back for {', '.join(files)}" if files else "Records go"
+            given = input(f"{what}. Type 'finish': ")
         except EOFError:
             given = ""
         if given.strip() != "finish":
             raise TransferError("Nothing was finished: the word was not typed (or give --yes).")
 
 
-def _text(path: Any) -> str | None:
-    return None if path is None else str(path)
+def _is_switched() -> bool:
+    """Whether the mark was set: then PostgreSQL is in charge, whatever failed after it."""
+    return any(
+        file_state("default", file.name) in file_states.TARGET_IN_CHARGE for file in legacy_files()
+    )

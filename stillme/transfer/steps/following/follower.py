@@ -5,8 +5,7 @@ is read from the position on, and with it the rows of the changed keys as they a
 read. The rows go through the loader's conversions into a stage and are merged into the target; the
 position moves in the same transaction, so no change is left out or done twice. Every ten seconds
 the log is cut behind the position. Now and then a sweep compares digests of key ranges, to find
-what was written without the triggers.
-A killed follower loses nothing: the next one begins at the committed position.
+what was written without the triggers. A killed follower loses nothing.
 """
 
 from __future__ import annotations

@@ -9,11 +9,13 @@ archives now. Nothing leads back from here but a backup.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from django.db import connections, transaction
 
 from stillme.transfer.errors import StateError
 from stillme.transfer.findings import Event, OnEvent
-from stillme.transfer.models import RangeDigest, ReverseChange
+from stillme.transfer.models import RangeDigest, ReverseChange, Seal
 from stillme.transfer.plumbing.permissions import take_write
 from stillme.transfer.postgresql import capture as reverse
 from stillme.transfer.postgresql.copy import execute
@@ -30,7 +32,10 @@ _PATIENCE = 10.0
 
 
 def finishable(alias: str) -> list[LegacyFile]:
-    """The files that are live, or whose finish was broken off. Raises StateError for others."""
+    """The files that are live, or whose finish was broken off; none where all is finished.
+
+    Raises StateError where another file stands in the way, or none was ever live.
+    """
     stands = file_states.standings(alias, [file.name for file in legacy_files()])
     found = []
     for file in legacy_files():
@@ -39,31 +44,35 @@ def finishable(alias: str) -> list[LegacyFile]:
             found.append(file)
         elif stand.state not in (State.ABSENT, State.FINISHED):
             raise StateError(stand.refusal(Action.FINISH))
-    if not found:
-        done = any(stand.state == State.FINISHED for stand in stands.values())
+    if not found and all(stand.state == State.ABSENT for stand in stands.values()):
         raise StateError(
-            "The migration is finished already."
-            if done
-            else "No file is live on PostgreSQL, so there is nothing to finish: "
+            "No file is live on PostgreSQL, so there is nothing to finish: "
             "see manage.py migration_status."
         )
     return found
 
 
-def finish(alias: str, on_event: OnEvent) -> list[str]:
+def finish(alias: str, on_event: OnEvent, *, unproven: str = "") -> list[str]:
     """Close the way back; the names of the files. Raises TransferError; again goes on.
 
     First PostgreSQL, in one transaction: from its commit on no rollback begins. Then the files.
+    `unproven` is the reason why nobody verified before.
     """
     files = finishable(alias)
+    if not files:
+        raise StateError("The migration is finished already.")
     names = [file.name for file in files]
     with exclusive(alias):
-        run = ledger.start_run(alias, "cutover", {"finish": names})
+        run = ledger.start_run(alias, "cutover", {"finish": names, "unproven": unproven})
+        sealed = [Path(row.path) for row in Seal.objects.using(alias).exclude(mode=None)]
         try:
             _finish_target(alias, names)
             unseal(alias)
             for file in files:
-                _finish_file(alias, file, on_event)
+                _finish_file(alias, file)
+            for path in {*sealed, *(file.path for file in files)}:
+                if path.exists() and (why := take_write(path)):
+                    on_event(Event("notice", {"message": f"{path} {why}."}))
             forget(alias)
         except BaseException as error:
             ledger.fail_run(alias, run, error)
@@ -83,10 +92,8 @@ def _finish_target(alias: str, names: list[str]) -> None:
             file_states.move(alias, name, State.FINISHED, finishing=True, **gone)
 
 
-def _finish_file(alias: str, file: LegacyFile, on_event: OnEvent) -> None:
+def _finish_file(alias: str, file: LegacyFile) -> None:
     if file.path.exists():
         capture.remove(file.path, timeout=_PATIENCE)
-        if why := take_write(file.path):
-            on_event(Event("notice", {"message": f"{file.path} {why}."}))
     with transaction.atomic(using=alias):
         file_states.note(alias, file.name, finishing=None)
