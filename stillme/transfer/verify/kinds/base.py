@@ -16,13 +16,15 @@ The loader (`steps/kinds`) has classes of its own for the same kinds; none of th
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 from stillme.transfer.kinds import Kind
 from stillme.transfer.mapped_column import MappedColumn
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.plumbing.stored_cells import Raw
+from stillme.transfer.sqlite.clock.time_spans import Span
 from stillme.transfer.sqlite.reading.connect import quoted
 from stillme.transfer.verify.kinds.cell_comparison import show
 from stillme.transfer.verify.kinds.local_clock import LocalClock
@@ -66,11 +68,13 @@ class Surroundings:
 @dataclass(frozen=True, slots=True)
 class Table:
     """What a plain value depends on besides its column. `parents` maps a parent table to an SQL
-    test with ``{}`` for the referring column."""
+    test with ``{}`` for the referring column, `spans` a column of times to the days between which
+    most of them lie."""
 
     mapping: TableMapping
     clock: LocalClock
     parents: dict[str, str]
+    spans: Mapping[str, Span] = field(default_factory=dict)
 
 
 class KindJudge(ABC, Generic[K]):

@@ -45,14 +45,14 @@ class MomentJudge(InstantJudge[kinds.Moment]):
         return expected_moment(kind.zone, storage, raw, around.unit, is_aware=kind.aware)
 
     def plain_test(self, column: MappedColumn, table: Table) -> str:
-        """A time that Django writes, on a day on which the zone keeps its offset."""
+        """A time that Django writes, at an hour in which the zone keeps its offset."""
         name = quoted(column.legacy)
         wall = f"substr({name}, 1, 19)"
         test = f"datetime({wall}) = {wall} AND substr({name}, 12, 2) < '24' AND {wall} > '0001'"
         test += f" AND {_whole_or_fine(name, 19)}"
         if self.kind.zone != "UTC":
             test += f" AND {name} > '0001-01-04' AND {name} < '9999-12-28'"
-            test += f" AND {shift_modifier_sql(name, self._clock)} IS NOT NULL"
+            test += f" AND {self._shift(column, table)} IS NOT NULL"
         return or_null(column, f"typeof({name}) = 'text' AND {test}")
 
     def legacy_piece(self, column: MappedColumn, table: Table) -> str:
@@ -60,8 +60,12 @@ class MomentJudge(InstantJudge[kinds.Moment]):
         name = quoted(column.legacy)
         moved = f"substr({name}, 1, 19)"
         if self.kind.zone != "UTC":
-            moved = f"datetime({moved}, {shift_modifier_sql(name, self._clock)})"
+            moved = f"datetime({moved}, {self._shift(column, table)})"
         return or_dash(column, f"{moved} || rtrim(substr({name}, 20), '0')", "'+00;'")
+
+    def _shift(self, column: MappedColumn, table: Table) -> str:
+        span = table.spans.get(column.legacy)
+        return shift_modifier_sql(quoted(column.legacy), self._clock, " ", span)
 
     def rebuilt(self, value: Any, clock: LocalClock) -> Stored:
         """The wall time."""

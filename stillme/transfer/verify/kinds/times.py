@@ -7,7 +7,6 @@ from typing import Any
 
 from stillme.transfer import kinds
 from stillme.transfer.mapped_column import MappedColumn
-from stillme.transfer.mapping import TableMapping
 from stillme.transfer.plumbing.stored_cells import Raw
 from stillme.transfer.sqlite.reading.connect import quoted
 from stillme.transfer.verify.kinds.base import (
@@ -72,11 +71,11 @@ class TimestampJudge(InstantJudge[kinds.Timestamp]):
 
     def plain_test(self, column: MappedColumn, table: Table) -> str:
         """A time in the shape that the stamp names, whose offset is surely known."""
-        return _test_and_piece(column, self.kind, table.mapping, table.clock)[0]
+        return _test_and_piece(column, self.kind, table)[0]
 
     def legacy_piece(self, column: MappedColumn, table: Table) -> str:
         """The time moved to UTC."""
-        return _test_and_piece(column, self.kind, table.mapping, table.clock)[1]
+        return _test_and_piece(column, self.kind, table)[1]
 
     def rebuilt(self, value: Any, clock: LocalClock) -> Stored:
         """In the shape that the column's stamp names."""
@@ -115,9 +114,7 @@ class DateJudge(InstantJudge[kinds.Date]):
             return "text", _BEYOND.encode()
 
 
-def _test_and_piece(
-    column: MappedColumn, kind: kinds.Timestamp, mapping: TableMapping, clock: LocalClock
-) -> tuple[str, str]:
+def _test_and_piece(column: MappedColumn, kind: kinds.Timestamp, table: Table) -> tuple[str, str]:
     """A test of a plain time, and its part of the line."""
     name, stamp = quoted(column.legacy), kind.stamp
     # Only text of this shape, of a day that exists, is what SQLite prints for it; the hour 24
@@ -125,8 +122,9 @@ def _test_and_piece(
     utc_test = f"datetime({name}) = {name} AND substr({name}, 12, 2) < '24'"
     if stamp is kinds.Stamp.SQL:
         return or_null(column, utc_test), or_dash(column, name, "'+00;'")
-    local_test = _local_test(name, kind, mapping, clock)
-    moved = f"datetime(substr({name}, 1, 19), {shift_modifier_sql(name, clock)})"
+    shift = shift_modifier_sql(name, table.clock, span=table.spans.get(column.legacy))
+    local_test = _local_test(name, kind, table, shift)
+    moved = f"datetime(substr({name}, 1, 19), {shift})"
     local_piece = f"{moved} || rtrim(substr({name}, 20), '0') || '+00;'"
     if stamp is kinds.Stamp.ISO:
         return or_null(column, local_test), f"ifnull({local_piece}, '-')"
@@ -135,14 +133,15 @@ def _test_and_piece(
     return or_null(column, test), f"ifnull({piece}, '-')"
 
 
-def _local_test(name: str, kind: kinds.Timestamp, mapping: TableMapping, clock: LocalClock) -> str:
-    """A local stamp whose offset is surely the usual one, or the zone's of that day."""
+def _local_test(name: str, kind: kinds.Timestamp, table: Table, shift: str) -> str:
+    """A local stamp whose offset is surely the usual one, or the zone's at that hour."""
+    mapping, clock = table.mapping, table.clock
     exists = f"datetime(substr({name}, 1, 19)) = replace(substr({name}, 1, 19), 'T', ' ')"
     test = f"{shape_sql(name)} AND {exists} AND {name} > '0001-01-04' AND {name} < '9999-12-28'"
     if kind.stamp is kinds.Stamp.MIXED:
         test += f" AND length({name}) = 26"
     if clock.zone is not None:
-        return f"{test} AND {shift_modifier_sql(name, clock)} IS NOT NULL"
+        return f"{test} AND {shift} IS NOT NULL"
     if len(clock.offsets) <= 1:
         return test
     if mapping.clock is None:

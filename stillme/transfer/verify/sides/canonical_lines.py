@@ -23,9 +23,6 @@ from stillme.transfer.sqlite.reading.connect import quoted as legacy_name
 from stillme.transfer.sqlite.reading.huge_cells import may_be_huge_text, none_is_huge
 from stillme.transfer.verify.kinds import judge_of
 from stillme.transfer.verify.kinds.base import Table, sized
-from stillme.transfer.verify.kinds.local_clock import (
-    LocalClock,
-)
 from stillme.transfer.verify.sides.target_only_columns import all_untouched
 
 
@@ -47,13 +44,12 @@ class Lines:
     documents: tuple[tuple[str, str], ...]
 
 
-def lines_for(mapping: TableMapping, clock: LocalClock, parents: dict[str, str]) -> Lines:
-    """The SQL of both sides. `parents` maps a parent table to an SQL test with ``{}`` for the
-    referring column."""
+def lines_for(table: Table) -> Lines:
+    """The SQL of both sides."""
+    mapping = table.mapping
     tests: list[str] = []
     pieces: list[str] = []
     target: list[str] = []
-    table = Table(mapping, clock, parents)
     for column in mapping.columns:
         judge = judge_of(column.kind)
         tests.append(judge.plain_test(column, table))

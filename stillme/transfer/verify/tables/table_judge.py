@@ -25,10 +25,12 @@ from stillme.transfer.key_columns import Condition
 from stillme.transfer.keys import Key, bound_to_json
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.records.edited_rows import edited_keys
+from stillme.transfer.sqlite.clock.time_spans import time_spans
 from stillme.transfer.sqlite.copying.snapshot import Snapshot
 from stillme.transfer.sqlite.reading.connect import quoted
 from stillme.transfer.sqlite.reading.huge_cells import open_bounded
 from stillme.transfer.sqlite.reading.snapshot_reader import open_reader
+from stillme.transfer.verify.kinds.base import Table
 from stillme.transfer.verify.kinds.local_clock import LocalClock
 from stillme.transfer.verify.result import NewLife, TableProof
 from stillme.transfer.verify.rows.row_judge import RowJudge
@@ -81,7 +83,8 @@ class TableJudge:
         self._db = case.snapshot.open()
         self._readers = self.open_readers()
         parents = {name: self._parent_test(name) for name in case.parents}
-        self._lines = lines_for(case.mapping, case.clock, parents)
+        spans = time_spans(self._db.execute, case.mapping)
+        self._lines = lines_for(Table(case.mapping, case.clock, parents, spans))
         self._legacy = LegacySide(self._db, self._readers, case.mapping, self._lines, parents)
         self._target = TargetSide(alias, case.mapping, self._lines)
         self._noted: set[tuple[Any, ...]] = set()
