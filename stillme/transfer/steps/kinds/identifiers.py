@@ -107,7 +107,7 @@ class AddressLoader(KindLoader[kinds.Address]):
 _GROUPS = "(length({0}) - length(replace({0}, ':', '')))"
 _COMMON = (
     "CASE WHEN instr({0}, ':') THEN {0} NOT GLOB '*[^0-9a-f:]*' AND {0} NOT GLOB '::ffff:*'"
-    f" AND (instr({{0}}, '::') = 0 OR {_GROUPS} <= 6)"
+    " AND (instr({0}, '::') = 0 OR {0} NOT GLOB '*:*:*:*:*:*:*:*')"
     " AND CASE WHEN instr(':' || {0}, ':0') = 0 THEN 1 ELSE"
     " {0} NOT GLOB '0[0-9a-f]*' AND {0} NOT GLOB '*:0[0-9a-f]*'"
     " AND {0} NOT GLOB '0:0*' AND {0} NOT GLOB '*:0:0*' AND {0} NOT GLOB '*:0::*'"

@@ -42,8 +42,11 @@ class IntegerLoader(KindLoader[kinds.Integer]):
         """An integer within the bounds."""
         name = quoted(column.legacy)
         low, high = self.kind.low, self.kind.high
-        within = f"({name} IS NULL OR {name} BETWEEN {low} AND {high})"
-        return f"{super().common_test(column, table)} AND {within}"
+        test = super().common_test(column, table)
+        if (low, high) == (-(2**63), 2**63 - 1):
+            return test
+        within = f"{name} BETWEEN {low} AND {high}"
+        return f"{test} AND {within if column.required else f'({name} IS NULL OR {within})'}"
 
     def mends(self, column: MappedColumn, table: Table) -> tuple[Mend, ...]:
         """A double without a fraction, a text of digits."""

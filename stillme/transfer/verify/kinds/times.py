@@ -13,6 +13,7 @@ from stillme.transfer.verify.kinds.base import (
     Expected,
     K,
     KindJudge,
+    Mend,
     Stored,
     Surroundings,
     Table,
@@ -25,6 +26,7 @@ from stillme.transfer.verify.kinds.local_clock import (
     shape_sql,
     shift_modifier_sql,
 )
+from stillme.transfer.verify.kinds.other_times import counted, date_alone, other_shapes
 from stillme.transfer.verify.kinds.time_reading import expected_time
 
 _EPOCH = datetime(1970, 1, 1)
@@ -77,6 +79,10 @@ class TimestampJudge(InstantJudge[kinds.Timestamp]):
         """The time moved to UTC."""
         return _test_and_piece(column, self.kind, table)[1]
 
+    def mends(self, column: MappedColumn, table: Table) -> tuple[Mend, ...]:
+        """Other shapes, a date alone, numbers."""
+        return (*_local_shapes(column, table), *date_alone(column), *counted(column, table))
+
     def rebuilt(self, value: Any, clock: LocalClock) -> Stored:
         """In the shape that the column's stamp names."""
         return "text", self._stamp(value, clock).encode()
@@ -106,6 +112,10 @@ class DateJudge(InstantJudge[kinds.Date]):
         """Its midnight."""
         return f"ifnull({quoted(column.legacy)} || ' 00:00:00+00;', '-')"
 
+    def mends(self, column: MappedColumn, table: Table) -> tuple[Mend, ...]:
+        """Times, numbers."""
+        return (*_local_shapes(column, table), *counted(column, table))
+
     def rebuilt(self, value: Any, clock: LocalClock) -> Stored:
         """Not strftime: it writes the year 1 as 1."""
         try:
@@ -131,6 +141,13 @@ def _test_and_piece(column: MappedColumn, kind: kinds.Timestamp, table: Table) -
     piece = f"iif(substr({name}, 11, 1) = 'T', {local_piece}, {name} || '+00;')"
     test = f"({utc_test}) OR ({local_test})"
     return or_null(column, test), f"ifnull({piece}, '-')"
+
+
+def _local_shapes(column: MappedColumn, table: Table) -> tuple[Mend, ...]:
+    clock = table.clock
+    sure = clock.zone is not None or len(clock.offsets) <= 1
+    shift = shift_modifier_sql(quoted(column.legacy), clock, span=table.spans.get(column.legacy))
+    return other_shapes(column, spaced="'+0 days'", local=shift if sure else None)
 
 
 def _local_test(name: str, kind: kinds.Timestamp, table: Table, shift: str) -> str:

@@ -13,7 +13,9 @@ line: it is judged cell by cell.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from stillme.transfer.kinds import WhenSet
 from stillme.transfer.mapped_column import MappedColumn
@@ -44,16 +46,19 @@ class Lines:
     documents: tuple[tuple[str, str], ...]
 
 
-def lines_for(table: Table) -> Lines:
-    """The SQL of both sides."""
+def lines_for(table: Table, other_pieces: Mapping[str, str] = MappingProxyType({})) -> Lines:
+    """The SQL of both sides; columns that have `other_pieces` are not tested."""
     mapping = table.mapping
     tests: list[str] = []
     pieces: list[str] = []
     target: list[str] = []
     for column in mapping.columns:
         judge = judge_of(column.kind)
-        tests.append(judge.plain_test(column, table))
-        pieces.append(judge.legacy_piece(column, table))
+        if column.legacy in other_pieces:
+            pieces.append(other_pieces[column.legacy])
+        else:
+            tests.append(judge.plain_test(column, table))
+            pieces.append(judge.legacy_piece(column, table))
         target.append(judge.target_piece(_q(column.target)))
     for name, rule in mapping.derived:
         pieces.append(_derived(mapping, rule))
@@ -85,9 +90,9 @@ def _beside(mapping: TableMapping, what: str) -> list[MappedColumn]:
 
 
 def _both_reals(column: MappedColumn) -> tuple[str, str]:
-    # The line tells NULL from 0.
+    # The line tells NULL from 0. What is no double is none of a plain line.
     legacy, target = legacy_name(column.legacy), _q(column.target)
-    return f"ifnull({legacy}, 0.0)", f"float8send(coalesce({target}, 0))"
+    return f"ifnull(CAST({legacy} AS REAL), 0.0)", f"float8send(coalesce({target}, 0))"
 
 
 def _both_documents(column: MappedColumn) -> tuple[str, str]:
