@@ -51,10 +51,10 @@ def mended_lines(table: Table) -> MendedLines | None:
         found = (f"WHEN {n} THEN {mend.piece}" for n, mend in enumerate(mends, start=1))
         usual = f"WHEN 0 THEN concat({judge.legacy_piece(column, table)})"
         pieces[column.legacy] = f"CASE {shape} {usual} {' '.join(found)} END"
-        reasons = (f"WHEN {n} THEN '{mend.reason}'" for n, mend in enumerate(mends, start=1))
-        kept.append(
-            _original(keys.legacy(), column.legacy, f"CASE {shape} {' '.join(reasons)} END")
-        )
+        told = (f"WHEN {n} THEN '{mend.reason}'" for n, mend in enumerate(mends, start=1))
+        reason = f"CASE {shape} {' '.join(told)} END"
+        original = _original(keys.legacy(), column.legacy, reason)
+        kept.append(f"iif({shape} > 0, {original}, NULL)")
     if not shapes:
         return None
     lines = lines_for(table, pieces)

@@ -239,7 +239,7 @@ class TableJudge:
         columns = len(mapping.columns)
         proof.cells += content.rows * columns
         rowids = [*block.unusual]
-        if block.mended and not are_mended(self._target, block, columns, proof):
+        if block.mended and not are_mended(self._target, block, mended, columns, proof):
             rowids += block.mended.plain[0]
             without = [*without, *mended]
             proof.target_rows += self._target.count(mended)
