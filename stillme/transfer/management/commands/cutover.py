@@ -64,8 +64,8 @@ class Command(TransferCommand):
         way.add_argument(
             "--stopped",
             action="store_true",
-            help="The old application is stopped: make the backup if DIR does not exist, "
-            "capture the files, load, verify all of it, check the go/no-go list, switch.",
+            help="The old application is stopped: make the backup where DIR is not there yet, "
+            "capture the files, load, verify all of it, then look at the list and switch.",
         )
         way.add_argument(
             "--finish",
@@ -86,8 +86,7 @@ class Command(TransferCommand):
             type=float,
             default=10.0,
             metavar="SECONDS",
-            help="Give up if writers would be locked out for longer; the files take writes again "
-            "(default 10).",
+            help="Give up, unharmed, where writers would be locked out for longer (default 10).",
         )
         parser.add_argument(
             "--backup", type=given_path, metavar="DIR", help="A folder of backup_sqlite."

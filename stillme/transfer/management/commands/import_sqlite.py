@@ -70,8 +70,8 @@ class Command(TransferCommand):
         parser.add_argument(
             "--replaced",
             action="store_true",
-            help="Go on with a file that took the place of the loaded one (another installation, "
-            "an older backup).",
+            help="A file has other rows than the one that was loaded from its place (another "
+            "installation, an older backup): it is to take that one's place.",
         )
         self.add_format(parser)
 

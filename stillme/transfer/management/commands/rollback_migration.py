@@ -45,8 +45,7 @@ class Command(TransferCommand):
             type=float,
             default=FREEZE_LIMIT,
             metavar="SECONDS",
-            help="Give up if nobody could write for longer; PostgreSQL takes writes again "
-            "(default 60).",
+            help="Give up, PostgreSQL unharmed, where nobody could write for longer (default 60).",
         )
         parser.add_argument(
             "--to-backup", type=given_path, metavar="DIR", help="Restore this backup."

@@ -193,7 +193,7 @@ def explain(path: Path, error: sqlite3.Error) -> LegacyFileError:
     elif "malformed" in text or "disk image" in text or "disk I/O" in text:
         what = (
             f"is damaged or truncated ({text}): restore it from a backup, "
-            "or run `manage.py backup_sqlite`, which says what can still be read"
+            "or see `manage.py backup_sqlite` for what can still be read"
         )
     elif "not a database" in text:
         what = "is not a SQLite database (or it is encrypted): name the right file"

@@ -24,7 +24,7 @@ from stillme.transfer.verify.sides.target_table import select, select_all
 _TOP = "SELECT seqmax FROM pg_sequence WHERE seqrelid = '{}'::regclass"
 _POSITION = "SELECT last_value, is_called FROM {}"
 _EXHAUSTED = "no id left in the sequence"
-_SET_BACK = "import_sqlite sets it back to the greatest id in use"
+_SET_BACK = "import_sqlite sets it back behind the ids that are in use"
 # Not about the id: a standby, a frozen table, a role that may only read, somebody's lock.
 _CANNOT_TRY = (
     psycopg.errors.ReadOnlySqlTransaction,
