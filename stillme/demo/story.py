@@ -48,7 +48,7 @@ def tell(console: Console, *, rows: int, seed: int) -> int:
     whole = verified(console)
     if whole.exit_status:
         return 1
-    console.rule("6. one cell changed behind our back, and verified again")
+    console.rule("6. one cell changed by hand in PostgreSQL, and verified again")
     key, before = change_one_cell()
     found = verified(console, "rss_fetch_items").exit_status != 0
     restore_cell(key, before)

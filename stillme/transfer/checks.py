@@ -73,7 +73,7 @@ def _problems(model: type[LegacyModel]) -> list[CheckMessage]:
             problems.append(
                 Error(
                     f"{model.__name__}.{column.name} refers to {column.kind.parent!r}, "
-                    "which is no legacy table of the same file.",
+                    "which is not a legacy table of the same file.",
                     obj=model,
                     id="transfer.E002",
                 )
@@ -119,7 +119,7 @@ def _orders(model: type[LegacyModel]) -> list[CheckMessage]:
     times = {c.column: c.kind for c in model.columns() if isinstance(c.kind, Timestamp)}
     return [
         Error(
-            f"{model.__name__}.{name} comes after {kind.after!r}, which is no time of that table.",
+            f"{model.__name__}.{name} comes after {kind.after!r}, not a time of that table.",
             obj=model,
             id="transfer.E006",
         )

@@ -63,7 +63,7 @@ class Missing:
         if self.aside:
             held += f", the quarantine {self.aside:,}"
         if not self.loaded:
-            return f"{held}, which no legacy explains and the ledger knows nothing of"
+            return f"{held}, though no legacy file holds them and no import is recorded"
         return f"{held}, which was {self.loaded}"
 
     @property

@@ -20,7 +20,7 @@ class Command(TransferCommand):
     """Parse, one call, render, exit."""
 
     help = (
-        "Compare the legacy files with their declared schema, profile what is stored, and foretell "
+        "Compare the legacy files with their declared schema, profile what is stored, and predict "
         "what import_sqlite will load, repair and quarantine. Writes nothing. Ends 0 when "
         "everything will load or be repaired, 1 when rows will be quarantined or something is to "
         "be decided, 2 when it could not run."

@@ -85,7 +85,7 @@ def clock_sentence(file: FileInspection) -> str:
         return f"local clock: LEGACY_TIME_ZONE={clock.zone}; {evidence}{_zones(file)}"
     if not clock.evidence and not file.open_clock:
         return "local clock: no local times in this file"
-    several = "; rows that do not show theirs are read at it, a guess"
+    several = "; rows that show no offset are read at this one, which is a guess"
     told = several if len(clock.evidence) > 1 else ""
     return f"local clock: usually {format_offset(clock.usual)}{told}; {evidence}{_zones(file)}"
 

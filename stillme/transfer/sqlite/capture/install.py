@@ -93,7 +93,7 @@ def install(
         after = status(connection, tables)
         if not after.is_healthy:
             raise LegacyFileError(
-                f"Capture in {path} does not come out as written ({after.problems[0]}): "
+                f"The triggers in {path} differ from what was written ({after.problems[0]}): "
                 "nothing was changed; see docs/how-it-works/capture-and-cut-over.md."
             )
     return after

@@ -205,9 +205,9 @@ class ToTarget(Switch):
                     raise TransferError(f"{sentence}.")
                 if self.follower.decides_otherwise(file.name, found):
                     raise TransferError(
-                        f"{file.name}: what was written last (a number of another unit, another "
-                        "column) changes what other rows mean; run manage.py sync_sqlite --once, "
-                        "then cut over again."
+                        f"{file.name}: the last writes (a number of another unit, another column) "
+                        "change how other rows are read; run manage.py sync_sqlite --once, then "
+                        "cut over again."
                     )
                 if not found.changes:
                     break

@@ -60,7 +60,7 @@ def _legacy(case: TableCase, proof: TableProof) -> Iterator[Finding]:
         connection.close()
     if rows != proof.legacy_rows or lost:
         found = f"{proof.legacy_rows:,} compared, {lost:,} not to be found by their key"
-        note = "the legacy file is damaged: see `manage.py backup_sqlite`"
+        note = "the legacy file is damaged: `manage.py backup_sqlite` says what can still be read"
         yield Finding(
             FindingKind.CONSERVATION, mapping.target, None, f"{rows:,} legacy rows", found, note
         )
@@ -99,8 +99,8 @@ def _different(alias: str, mapping: TableMapping, scanned: int, by_index: int) -
         where,
         None,
         f"{scanned:,} rows by a full scan",
-        f"{by_index:,} rows by the primary key's index, or other ones",
-        "REINDEX the table, then verify_migration says what its rows are",
+        f"{by_index:,} rows by the primary key's index, or rows with other keys",
+        "REINDEX the table, then run verify_migration again: it compares the rows",
     )
     if scanned > _MOST_LISTED:
         return
