@@ -19,7 +19,9 @@ from hypothesis import settings as hypothesis_settings
 
 from stillme.services import coroutines
 from tests.empty_database import empty_after_test
+from tests.in_memory import give_back, use_memory
 from tests.scenes import Stage
+from tests.sorts import mark_later_cases
 from tests.template_database import cloned_database
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -38,8 +40,20 @@ hypothesis_settings.load_profile("same")
 TransactionTestCase._fixture_teardown = empty_after_test
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Temporary files and the server in memory, before the processes of the tests are started."""
+    if not hasattr(config, "workerinput") and (folder := use_memory()):
+        config.add_cleanup(lambda: give_back(folder))
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with slow tests first, so that no process is left with one at the end."""
+    """Mark the later cases of long tables slow; files with slow tests first.
+
+    So no process is left with a slow one at the end. Before pytest looks at `-m`, in this hook too.
+    """
+    mark_later_cases(items)
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
 

@@ -23,6 +23,7 @@ REFUSED = [
 ]
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize(("transfer", "sentence"), REFUSED)
 def test_a_mapping_that_is_not_whole_is_refused(
     project: Project, transfer: str, sentence: str

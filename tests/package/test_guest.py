@@ -170,6 +170,7 @@ def ran(
     )
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize("case", CASES)
 def test_the_process_does_not_notice(case: str, target_environment: dict[str, str]) -> None:
     pool = {"DB_POOL_MAX_SIZE": "2"}
@@ -183,6 +184,7 @@ def test_the_process_does_not_notice(case: str, target_environment: dict[str, st
 THEIRS = [{"LOG_LEVEL": "info"}, {"LOG_LEVEL": "trace"}, {"LOG_FORMAT": "logfmt"}, {"TZ": ":UTC"}]
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize("variables", THEIRS, ids=str)
 def test_its_own_variables_stay_its_own(variables: dict[str, str]) -> None:
     ended = ran(

@@ -48,6 +48,7 @@ def bits(item: Item) -> bytes:
     return array("f", item.embedding).tobytes()
 
 
+@pytest.mark.slow_after(1, by="space")
 @pytest.mark.parametrize("space", [None, "cosine", "ip"])
 @pytest.mark.parametrize("flushed", [False, True])
 def test_imports_and_proves_every_metric_and_place(files, space, flushed):
@@ -306,6 +307,7 @@ def test_verify_says_what_is_missing_before_the_import(modern):
     assert (finding.kind, finding.where) == (FindingKind.MISSING_ROW, "vector.collections")
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("name", ["chroma_mixed", "chroma_0_4", "current", "old"])
 def test_samples(samples, tmp_path, name):
     import shutil

@@ -64,6 +64,7 @@ def announced_equals_imported(folder: Path) -> Inspection:
     return inspection
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize("variant", ["clean", "current", "old", "wal", "disabled"])
 def test_made_samples(variant: str, tmp_path: Path, use_legacy_files: UseFiles) -> None:
     summary = make_samples(tmp_path, rows=90, variant=variant)
@@ -73,6 +74,7 @@ def test_made_samples(variant: str, tmp_path: Path, use_legacy_files: UseFiles) 
     assert rows == {table: summary.rows[table] for table in rows}
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("name", ["clean", "current", "old", "wal", "disabled"])
 def test_real_samples(name: str, samples: Path, tmp_path: Path, use_legacy_files: UseFiles) -> None:
     folder = tmp_path / "data"

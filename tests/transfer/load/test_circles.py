@@ -125,6 +125,7 @@ def check(folder: Path, out: set[str]) -> None:
     assert not proof.findings.total, [f.sentence() for f in proof.findings.kept]
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("case", CASES)
 def test_import_follow_and_import_again(folder: Path, case: str) -> None:
     statements, out = CASES[case]
@@ -145,6 +146,7 @@ def test_import_follow_and_import_again(folder: Path, case: str) -> None:
     assert foreign_keys() == before
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(("case", "jobs"), list(zip(CASES, [1, 2, 1, 2], strict=True)))
 def test_a_first_import(folder: Path, case: str, jobs: int) -> None:
     """With ranges of two rows, so that parents come after their children."""

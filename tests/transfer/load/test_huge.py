@@ -113,6 +113,7 @@ def texts() -> Iterator[Any]:
             yield pytest.param(before + middle + "y" * HUGE, id=f"{name} at {shift}")
 
 
+@pytest.mark.slow_after(3)
 @pytest.mark.parametrize("text", list(texts()))
 def test_a_huge_text_arrives(legacy: Path, never_whole: None, text: str) -> None:
     put(legacy, question=text)
@@ -141,6 +142,7 @@ def test_two_in_one_row_beside_neighbours(legacy: Path, never_whole: None, stage
     assert not judged().findings.total
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("start", range(5))
 def test_large_rows_among_usual_ones(
     legacy: Path, monkeypatch: pytest.MonkeyPatch, start: int
@@ -168,6 +170,7 @@ def test_large_rows_among_usual_ones(
     assert not judged().findings.total
 
 
+@pytest.mark.slow_after(1, by="reason")
 @pytest.mark.parametrize("shift", range(-4, 3))
 @pytest.mark.parametrize(
     ("bad", "reason", "place"),
@@ -255,6 +258,7 @@ def test_a_changed_one_is_updated(legacy: Path, never_whole: None, text: str) ->
     assert not judged().findings.total
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(
     "changed",
     [

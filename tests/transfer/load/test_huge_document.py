@@ -49,6 +49,7 @@ CLEAN = {
 }
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize("document", CLEAN.values(), ids=CLEAN.keys())
 def test_a_clean_one_is_loaded_unchanged(legacy: Path, low: None, document: str) -> None:
     put(legacy, metadata=document)
@@ -83,6 +84,7 @@ UNCLEAN = {
 }  # fmt: skip
 
 
+@pytest.mark.slow_after(1, by="reason")
 @pytest.mark.parametrize("shift", [0, 1, 17])
 @pytest.mark.parametrize(("document", "reason"), UNCLEAN.values(), ids=UNCLEAN.keys())
 def test_one_that_needs_a_repair_gets_that_of_any(
@@ -101,6 +103,7 @@ def test_one_that_needs_a_repair_gets_that_of_any(
     assert not judged().findings.total
 
 
+@pytest.mark.slow_after(1, by="reason")
 @pytest.mark.parametrize(
     ("document", "reason"),
     [
@@ -140,6 +143,7 @@ def test_a_blob_is_set_aside(legacy: Path, low: None) -> None:
     assert not judged().findings.total
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("new", ["{}", None, json.dumps([2] * 300), filled('{"b": {FILL}}')])
 def test_a_changed_one_is_updated(legacy: Path, low: None, new: str | None) -> None:
     put(legacy, metadata=filled("{FILL}"))

@@ -45,6 +45,7 @@ def loaded(legacy: Path) -> int:
     return int(query(COUNT)[0][0])
 
 
+@pytest.mark.slow_after(3)
 @pytest.mark.parametrize(
     ("damage", "options", "status", "says", "is_deleted"),
     [
@@ -208,6 +209,7 @@ ORDINARY: dict[str, Callable[[Path], None]] = {
 }
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("what", ORDINARY)
 def test_a_file_that_lived_on_is_the_same(legacy: Path, loaded: int, what: str) -> None:
     ORDINARY[what](legacy)

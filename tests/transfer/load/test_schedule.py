@@ -114,6 +114,7 @@ def test_inline_raises_where_it_is_asked() -> None:
     assert _Hands("default").room == 1
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize("threads", [1, 2, 3, 5])
 def test_a_scan_in_parts_sees_every_row_once(
     tmp_path: Path,

@@ -310,6 +310,7 @@ TOUCHED = [
 ]
 
 
+@pytest.mark.slow_after(3)
 @pytest.mark.parametrize(("change", "sentence"), TOUCHED)
 def test_whoever_touches_the_files_is_told_of(
     sealed: Path, client: Client, change: object, sentence: str

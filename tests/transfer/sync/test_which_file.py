@@ -118,6 +118,7 @@ def make_old(journal, directory):
     follow(ONCE)
 
 
+@pytest.mark.slow_after(1, by="evil")
 @pytest.mark.parametrize("journal", ["delete", "wal"])
 @pytest.mark.parametrize("moment", ["sweep", "drain what came meanwhile", "verify the tail"])
 @pytest.mark.parametrize("evil", [bypass, restore, replace])
@@ -189,6 +190,7 @@ def test_writers_while_the_sweep_is_made_are_no_bypass(old):
     assert legacy == target
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("journal", ["delete", "wal"])
 @pytest.mark.parametrize("evil", [restore, replace])
 def test_follower_stops_and_leaves_the_log_alone(old, evil):

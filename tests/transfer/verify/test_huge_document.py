@@ -50,6 +50,7 @@ CHANGES = {
 }
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
 def test_the_judge_finds_a_change(legacy: Path, low: None, change: str) -> None:
     put(legacy, metadata=filled('{FILL, "n": 1.5, "list": [1, 2, 3]}'))

@@ -108,6 +108,7 @@ def missing(result: VerifyResult) -> list[str]:
 ASKED: list[dict[str, Any]] = [{}, {"level": "counts"}, {"selection": RSS}, {"selection": ITEMS}]
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize("goes", GONE)
 def test_everybody_says_so_and_nothing_is_deleted(data: Path, goes: Callable[[Path], None]) -> None:
     goes(data)
@@ -134,6 +135,7 @@ def test_everybody_says_so_and_nothing_is_deleted(data: Path, goes: Callable[[Pa
     assert content() == before
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("goes", [deleted, emptied, dropped, wrong_path])
 def test_only_what_was_asked_for_counts(data: Path, goes: Callable[[Path], None]) -> None:
     goes(data)
@@ -159,6 +161,7 @@ def test_nothing_was_ever_loaded_and_nothing_is_there(legacy: Path) -> None:
             work()
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("goes", [deleted, emptied, dropped, wrong_path])
 def test_a_feature_that_was_never_on_is_a_notice(
     legacy: Path, goes: Callable[[Path], None]

@@ -167,6 +167,7 @@ MANGLED = {
 }
 
 
+@pytest.mark.slow_after(4)
 @pytest.mark.parametrize("how", MANGLED)
 def test_a_mangled_manifest_is_one_sentence(
     proven: Path, tmp_path: Path, manifest: dict[str, Any], how: str

@@ -41,6 +41,7 @@ def test_the_variants(tmp_path: Path, use_legacy_files: UseFiles, variant: str) 
     check(tmp_path / "files", use_legacy_files)
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize(
     ("where", "sql"),
     [

@@ -40,6 +40,7 @@ def test_the_hostile_files(tmp_path: Path, use_legacy_files: UseFiles) -> None:
     check(tmp_path, use_legacy_files)
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize("variant", ["clean", "current", "old", "wal", "disabled"])
 def test_the_variants_of_the_sample(
     tmp_path: Path, use_legacy_files: UseFiles, variant: str
@@ -57,6 +58,7 @@ def test_a_zone_that_was_given(
     check(tmp_path, use_legacy_files)
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("name", ["clean", "current", "disabled", "old", "wal"])
 def test_the_real_files(
     samples: Path, tmp_path: Path, use_legacy_files: UseFiles, name: str
