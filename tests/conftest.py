@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from django.conf import settings
 from django.db import connections
 from django.test import TransactionTestCase
 from hypothesis import HealthCheck
@@ -19,12 +20,14 @@ from hypothesis import settings as hypothesis_settings
 
 from stillme.services import coroutines
 from tests.empty_database import empty_after_test
-from tests.in_memory import give_back, use_memory
+from tests.in_memory import give_back, keep_compiled, use_memory
 from tests.scenes import Stage
 from tests.sorts import mark_later_cases
 from tests.template_database import cloned_database
 
 ROOT = Path(__file__).resolve().parent.parent
+
+FAST_HASH = "django.contrib.auth.hashers.MD5PasswordHasher"
 
 # Neither luck nor a slow machine decides: the same examples every time, however long one takes.
 # `pytest --hypothesis-profile=search` looks for others.
@@ -43,6 +46,9 @@ TransactionTestCase._fixture_teardown = empty_after_test
 @pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Temporary files and the server in memory, before the processes of the tests are started."""
+    keep_compiled()
+    # The hash that guards real passwords takes a third of a second, for each test that logs in.
+    settings.PASSWORD_HASHERS = [FAST_HASH, *settings.PASSWORD_HASHERS]
     if not hasattr(config, "workerinput") and (folder := use_memory()):
         config.add_cleanup(lambda: give_back(folder))
 

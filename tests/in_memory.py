@@ -1,7 +1,8 @@
-"""Where memory is plenty, temporary files and the embedded server's cluster lie in it.
+"""What makes the tests faster and decides nothing: memory in place of the disk, compiled modules.
 
-The disk that each commit of each sample file waits for decides nothing here: tests kill processes,
-not machines. Waiting for it took a third of the time.
+Where memory is plenty, temporary files and the embedded server's cluster lie in it. Each commit of
+each sample file waits for the disk, which took a third of the time; tests kill processes, not
+machines.
 """
 
 from __future__ import annotations
@@ -18,6 +19,11 @@ from django.conf import settings
 SHARED_MEMORY = Path("/dev/shm")
 CLUSTER = "postgresql"
 ENOUGH = 8 * 2**30  # bytes: the slow tests make files of hundreds of megabytes
+
+
+def keep_compiled() -> None:
+    """Let the commands that tests start find the modules compiled: a third of their start."""
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def use_memory() -> Path | None:

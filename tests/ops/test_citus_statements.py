@@ -122,6 +122,7 @@ def test_import_and_proof(legacy: Path) -> None:
     assert all(t.skipped_chunks == t.chunks for t in again.tables)
 
 
+@pytest.mark.slow
 def test_a_changed_file_is_taken_only_with_overwrite(legacy: Path) -> None:
     run_import()
     change(
@@ -150,6 +151,7 @@ def test_a_changed_file_is_taken_only_with_overwrite(legacy: Path) -> None:
     assert judge().exit_status == 0
 
 
+@pytest.mark.slow
 def test_an_orphan_comes_back_with_its_parent(legacy: Path) -> None:
     change(
         legacy,
@@ -179,6 +181,7 @@ def test_what_needs_triggers_or_transaction_ids_is_refused(legacy: Path) -> None
             call()
 
 
+@pytest.mark.slow
 def test_vectors(tmp_path: Path) -> None:
     files = ChromaFiles(tmp_path / "vector_db", "1.x")
     made = files.collection("stillme_knowledge")

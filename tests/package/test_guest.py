@@ -193,6 +193,7 @@ def test_its_own_variables_stay_its_own(variables: dict[str, str]) -> None:
     assert (ended.returncode, ended.stderr) == (0, "")
 
 
+@pytest.mark.slow
 def test_what_the_env_file_says_is_not_told_to_the_application(tmp_path: Path) -> None:
     """Its Alembic would take our DATABASE_URL for its own."""
     (tmp_path / ".env").write_text("DATABASE_URL=postgresql://me@db/x\nSECRET_KEY=s\n")
@@ -239,6 +240,7 @@ except ImproperlyConfigured as error:
     assert said.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_settings_made_from_ours_are_taken(tmp_path: Path) -> None:
     (tmp_path / "theirs.py").write_text("from stillme.settings import *\nDEBUG_OF_MINE = 7\n")
     program = (
@@ -250,6 +252,7 @@ def test_settings_made_from_ours_are_taken(tmp_path: Path) -> None:
     assert ended.stdout == "7\n", ended.stderr
 
 
+@pytest.mark.slow
 def test_after_djangos_own_setup_it_changes_nothing() -> None:
     """A command of the project, or a test under pytest-django, may call it."""
     program = (

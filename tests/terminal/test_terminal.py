@@ -57,6 +57,7 @@ def test_import_and_proof_show_bars_on_a_terminal(environment: dict[str, str]) -
         assert not too_wide
 
 
+@pytest.mark.slow
 def test_reports_without_a_target_show_bars_too(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
@@ -177,6 +178,7 @@ def test_a_long_table_is_told_now_and_then_on_a_pipe(
     assert capsys.readouterr().out == "  t: 500 of 1,000 rows, 25/s, about 20 s left\n"
 
 
+@pytest.mark.slow
 def test_a_closed_pipe_is_no_traceback(environment: dict[str, str]) -> None:
     command = f"{sys.executable} {ROOT / 'manage.py'} inspect_sqlite | head -1"
     done = subprocess.run(
@@ -190,6 +192,7 @@ def test_a_closed_pipe_is_no_traceback(environment: dict[str, str]) -> None:
     assert "BrokenPipe" not in done.stderr
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(
     ("words", "expected"),
     [

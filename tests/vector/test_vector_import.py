@@ -94,6 +94,7 @@ def test_values_arrive_bit_by_bit_and_type_by_type(modern):
     assert not KeptCell.objects.exists()
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("space", ["l2", "cosine", "ip"])
 def test_everything_works_without_numpy_and_without_pgvector(modern, monkeypatch, space):
     from vector.chroma import segment
@@ -208,6 +209,7 @@ def test_second_import_changes_nothing_and_follows_changes(modern):
     assert verify_vectors(modern.folder) == []
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_rows_that_the_target_changed_are_left_alone(modern):
     fill(modern, 3)
@@ -246,6 +248,7 @@ def test_a_broken_import_ends_the_same_when_it_is_repeated(modern, monkeypatch):
     assert verify_vectors(modern.folder) == []
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_an_exact_vector_is_not_given_up_when_chroma_purges_its_queue(modern):
     made = fill(modern, 6, space="cosine")

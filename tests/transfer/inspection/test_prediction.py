@@ -116,6 +116,7 @@ def test_what_only_postgresql_would_notice(legacy: Path) -> None:
     assert reasons["learning_sessions"]["json_too_large"] == 2
 
 
+@pytest.mark.slow
 def test_tables_without_the_declared_key(legacy: Path) -> None:
     """A key stored twice: the first row is loaded, and its children with it."""
     change(
@@ -137,6 +138,7 @@ def test_tables_without_the_declared_key(legacy: Path) -> None:
     assert open_rows.count() == inspection.quarantined
 
 
+@pytest.mark.slow
 def test_the_hour_24_is_quarantined_even_alone_in_its_chunk(legacy: Path) -> None:
     """PostgreSQL would take it for the next day, and 3.40's datetime() prints it as it is."""
     change(
@@ -149,6 +151,7 @@ def test_the_hour_24_is_quarantined_even_alone_in_its_chunk(legacy: Path) -> Non
     assert goals.reasons == {"unreadable_time": 1}
 
 
+@pytest.mark.slow
 def test_nesting_too_deep_is_quarantined_even_alone_in_its_chunk(legacy: Path) -> None:
     deep = '{"n": ' + "[" * 600 + "]" * 600 + "}"
     change(legacy, "accuracy", f"UPDATE learning_objectives SET metadata = '{deep}' WHERE id = 3")

@@ -150,6 +150,7 @@ def test_a_decision_closes_it_and_can_be_taken_back(legacy: Path) -> None:
     assert judge().exit_status == 1
 
 
+@pytest.mark.slow
 def test_a_decision_is_about_one_file(legacy: Path) -> None:
     for file in ("accuracy", "rss"):
         change(legacy, file, *RATINGS)
@@ -188,6 +189,7 @@ def test_reports_list_it(legacy: Path, tmp_path: Path) -> None:
     assert "user_ratings" in page.read_text()
 
 
+@pytest.mark.slow
 def test_rows_are_counted_by_a_way_of_its_own(
     legacy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

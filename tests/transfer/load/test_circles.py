@@ -162,6 +162,7 @@ def test_a_first_import(folder: Path, case: str, jobs: int) -> None:
         assert sum(t.prediction.quarantined for t in predicted) == len(out)
 
 
+@pytest.mark.slow
 def test_the_way_back(folder: Path) -> None:
     install_capture("default", OURS)
     run_import(selection=OURS)
@@ -178,6 +179,7 @@ def test_the_way_back(folder: Path) -> None:
     check(folder, set())
 
 
+@pytest.mark.slow
 def test_good_rows_that_are_set_aside_for_each_other_are_found(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -127,6 +127,7 @@ def test_indexes_taken_down_by_a_killed_run_are_built_again(
     assert not DroppedObject.objects.exists()
 
 
+@pytest.mark.slow
 def test_large_tables_have_their_indexes_back(
     legacy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -138,6 +139,7 @@ def test_large_tables_have_their_indexes_back(
     assert schema() == declared
 
 
+@pytest.mark.slow
 def test_a_failure_while_indexes_are_down_is_mended_by_the_next_run(
     legacy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -139,6 +139,7 @@ def test_such_a_file_is_not_followed(legacy: Path, what: str) -> None:
         install_capture("default", Selection(files=(file,)))
 
 
+@pytest.mark.slow
 def test_a_proof_sees_what_the_index_hid_from_an_older_import(legacy: Path) -> None:
     run_import()
     path = legacy / FILES["continuum"]

@@ -135,6 +135,7 @@ def test_following_says_what_is_in_the_way(case: str, tmp_path: Path) -> None:
     assert (tmp_path / FILES["continuum"]).read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_column_whose_expression_fails(
     tmp_path: Path, use_legacy_files: Callable[[Path], None]
 ) -> None:
@@ -155,6 +156,7 @@ def test_a_column_whose_expression_fails(
     assert (finding.kind, finding.where) == (FindingKind.INVENTORY, "continuum.tier_metrics.js")
 
 
+@pytest.mark.slow
 def test_a_trigger_that_came_since_is_seen_on_the_same_connection(tmp_path: Path) -> None:
     """A compiled EXPLAIN must not be used again: its table may have been freed (a crash)."""
     declared = "CREATE TABLE t (a)"

@@ -62,6 +62,7 @@ def test_a_clean_one_is_loaded_unchanged(legacy: Path, low: None, document: str)
     assert not judged().findings.total
 
 
+@pytest.mark.slow
 def test_two_in_one_row_and_a_huge_text(legacy: Path, low: None) -> None:
     """One at a time is read; each that needs no repair is copied from the file."""
     put(legacy, metadata=filled("{FILL}"), question="q" * HUGE * 2)
@@ -126,6 +127,7 @@ def test_one_that_is_no_document_of_jsonbs_is_set_aside(
     assert not judged().findings.total
 
 
+@pytest.mark.slow
 def test_one_that_postgresql_refuses_is_set_aside(
     legacy: Path, low: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -136,6 +138,7 @@ def test_one_that_postgresql_refuses_is_set_aside(
     assert kept()[0] == "refused_by_target"
 
 
+@pytest.mark.slow
 def test_a_blob_is_set_aside(legacy: Path, low: None) -> None:
     put(legacy, metadata=bytearray(b"{" + FILL.encode() + b"}"))
     load()

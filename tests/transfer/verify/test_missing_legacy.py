@@ -144,6 +144,7 @@ def test_only_what_was_asked_for_counts(data: Path, goes: Callable[[Path], None]
         assert not run_import(selection=selection).missing
 
 
+@pytest.mark.slow
 def test_no_file_at_all_is_left(data: Path) -> None:
     shutil.rmtree(data)
     result = judge()
@@ -176,6 +177,7 @@ def test_a_feature_that_was_never_on_is_a_notice(
     assert not [x for x in check_cutover(CutoverOptions()) if x.subject == "rss: legacy"]
 
 
+@pytest.mark.slow
 def test_a_loaded_file_without_rows(legacy: Path) -> None:
     change(legacy, "rss", "DELETE FROM rss_fetch_items", "DELETE FROM rss_fetch_cycles")
     run_import()
@@ -184,6 +186,7 @@ def test_a_loaded_file_without_rows(legacy: Path) -> None:
     assert "it was loaded from" in named
 
 
+@pytest.mark.slow
 def test_rows_of_the_new_life_are_not_missing(data: Path) -> None:
     """A feature that was switched on after the cut-over has no file, and never had."""
     ledger_forgotten(data)

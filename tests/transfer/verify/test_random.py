@@ -171,6 +171,7 @@ def test_a_thousand_random_corruptions(proven: Path, table: str) -> None:
     raise AssertionError(real)
 
 
+@pytest.mark.slow
 def test_neighbours_that_change_places(proven: Path) -> None:
     swap = (
         "UPDATE knowledge.knowledge_items a SET source = b.source FROM knowledge.knowledge_items b "

@@ -62,12 +62,14 @@ def test_a_shifted_hour(legacy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert {"knowledge.knowledge_items:created_at", "accuracy.accuracy_scores:created_at"} <= found
 
 
+@pytest.mark.slow
 def test_a_shifted_local_hour(legacy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(times, "format_offset", lambda minutes: "+08")
     found = _columns_found()
     assert any(where.startswith("rss.fetch_items:") for where in found)
 
 
+@pytest.mark.slow
 def test_dropped_microseconds(legacy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stamps = r"([0-9T: -]{19})\.[0-9]+"
     original = CommonStream._block
@@ -84,6 +86,7 @@ def test_rounded_floats(legacy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "accuracy.accuracy_scores:accuracy_score" in _columns_found()
 
 
+@pytest.mark.slow
 def test_swapped_columns(legacy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     swap = {'"source"': '"knowledge_type"', '"knowledge_type"': '"source"'}
     _in_cell(

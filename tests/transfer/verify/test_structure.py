@@ -340,6 +340,7 @@ def test_a_role_that_may_make_nothing_is_told_what_was_not_compared(guest: None)
     assert ITEMS in said
 
 
+@pytest.mark.slow
 def test_a_role_that_may_make_nothing_sees_what_is_gone(guest: None) -> None:
     query("DROP INDEX knowledge.idx_knowledge_items_created_at")
     query("ALTER TABLE knowledge.learning_sessions DROP CONSTRAINT learning_sessions_pkey")

@@ -49,6 +49,7 @@ def test_the_variants_of_the_sample(
     check(tmp_path / "files", use_legacy_files)
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("zone", ["Asia/Ho_Chi_Minh", "Europe/Berlin"])
 def test_a_zone_that_was_given(
     tmp_path: Path, use_legacy_files: UseFiles, settings: object, zone: str
@@ -68,6 +69,7 @@ def test_the_real_files(
     check(tmp_path / name, use_legacy_files)
 
 
+@pytest.mark.slow
 def test_a_file_that_has_the_column_fills_it(
     legacy: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

@@ -256,6 +256,7 @@ def test_what_does_not(data: Path, happens: Callable[[Path], None]) -> None:
     assert why() == ""
 
 
+@pytest.mark.slow
 def test_the_run_spans_the_verification(data: Path) -> None:
     before = timezone.now()
     result = judge()
@@ -269,6 +270,7 @@ def test_the_run_spans_the_verification(data: Path) -> None:
     assert (noted["device"], noted["inode"]) == (found.st_dev, found.st_ino)
 
 
+@pytest.mark.slow
 def test_marks_of_another_cluster_are_forgotten(data: Path) -> None:
     assert WriteMark.objects.exists()
     Run.objects.update(versions={"cluster": "1/2"})
