@@ -22,7 +22,7 @@ from stillme.services import coroutines
 from tests.empty_database import empty_after_test
 from tests.in_memory import give_back, keep_compiled, use_memory
 from tests.scenes import Stage
-from tests.sorts import mark_later_cases
+from tests.sorts import keep_first_cases, mark_later_cases
 from tests.template_database import cloned_database
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -49,17 +49,27 @@ def pytest_configure(config: pytest.Config) -> None:
     keep_compiled()
     # The hash that guards real passwords takes a third of a second, for each test that logs in.
     settings.PASSWORD_HASHERS = [FAST_HASH, *settings.PASSWORD_HASHERS]
-    if not hasattr(config, "workerinput") and (folder := use_memory()):
+    if hasattr(config, "workerinput"):
+        return
+    whole = config.args_source is not pytest.Config.ArgsSource.ARGS
+    if folder := use_memory(with_server=whole):
         config.add_cleanup(lambda: give_back(folder))
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--first-cases`: for a second server, on which statements can differ and values do not."""
+    parser.addoption("--first-cases", action="store_true", help="one case of each test")
+
+
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Mark the later cases of long tables slow; files with slow tests first.
 
     So no process is left with a slow one at the end. Before pytest looks at `-m`, in this hook too.
     """
     mark_later_cases(items)
+    if config.getoption("first_cases"):
+        keep_first_cases(items)
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
 

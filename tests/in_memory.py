@@ -12,6 +12,7 @@ import shutil
 import signal
 import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from django.conf import settings
@@ -26,11 +27,12 @@ def keep_compiled() -> None:
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
-def use_memory() -> Path | None:
-    """Move temporary files, and the cluster unless a server is named, into memory if it has room.
+def use_memory(with_server: bool) -> Path | None:
+    """Move temporary files into memory if it has room, and the cluster unless a server is named.
 
-    Answers the folder, which `give_back` removes. The processes of the tests inherit what this
-    sets, so only the first one calls it.
+    A new cluster takes some seconds: not worth it for a run of some files, which finds the usual
+    one with its template. Answers the folder, which `give_back` removes. The processes of the
+    tests inherit what this sets, so only the first one calls it.
     """
     if "TMPDIR" in os.environ or not _has_room(SHARED_MEMORY):
         return None
@@ -39,7 +41,7 @@ def use_memory() -> Path | None:
     folder.chmod(0o755)
     os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
     target = settings.DATABASES["default"]
-    if "EMBEDDED" in target and "EMBEDDED_POSTGRES_DIR" not in os.environ:
+    if with_server and "EMBEDDED" in target and "EMBEDDED_POSTGRES_DIR" not in os.environ:
         cluster = folder / CLUSTER
         os.environ["EMBEDDED_POSTGRES_DIR"] = str(cluster)
         settings.EMBEDDED_POSTGRES_DIR = cluster
@@ -53,7 +55,8 @@ def give_back(folder: Path) -> None:
     deadline = time.monotonic() + 30
     while lock.exists() and time.monotonic() < deadline:
         # At once, with whatever a killed test left connected. It removes the file at its end.
-        os.kill(int(lock.read_text().split()[0]), signal.SIGQUIT)
+        with suppress(FileNotFoundError, ProcessLookupError):
+            os.kill(int(lock.read_text().split()[0]), signal.SIGQUIT)
         time.sleep(0.1)
     shutil.rmtree(folder, ignore_errors=True)
 

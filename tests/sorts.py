@@ -42,7 +42,23 @@ def mark_later_cases(items: Iterable[pytest.Item]) -> None:
             continue
         values = item.callspec.params  # type: ignore[attr-defined]
         by = mark.kwargs.get("by", "")
-        sort = (item.nodeid.split("[")[0], *(str(values[name]) for name in by.split()))
+        sort = (_test(item), *(str(values[name]) for name in by.split()))
         seen[sort] += 1
         if seen[sort] > mark.args[0]:
             item.add_marker(pytest.mark.slow)
+
+
+def keep_first_cases(items: list[pytest.Item]) -> None:
+    """Leave of each test its first case, or those of its long table that run always."""
+    with_rest = {_test(item) for item in items if item.get_closest_marker("slow")}
+    seen: set[str] = set()
+    kept = []
+    for item in items:
+        if _test(item) not in seen or _test(item) in with_rest:
+            kept.append(item)
+        seen.add(_test(item))
+    items[:] = kept
+
+
+def _test(item: pytest.Item) -> str:
+    return item.nodeid.split("[")[0]
