@@ -23,7 +23,6 @@ from knowledge.services import KnowledgeRetention
 from rss import api as rss_api
 from rss.models import FetchCycle, FetchItem
 from rss.services import RSSFetchHistory
-from stillme.demo.samples import make_samples
 from stillme.pages.lists.paginator import _remote_plan
 from stillme.pages.target_admin import TargetAdmin
 from stillme.postgresql import distributed
@@ -33,6 +32,7 @@ from stillme.transfer.errors import StateError
 from stillme.transfer.steps.cutover import CutoverOptions, cut_over
 from stillme.transfer.steps.follow import FollowOptions, follow
 from stillme.transfer.verify.tables.live_rows import TailJudge
+from tests.made_once import put_samples
 from tests.ops.citus import cluster, complaint
 from tests.transfer.load.support import change, content, query, run_import
 from tests.transfer.verify.support import accept_all, judge
@@ -47,7 +47,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 
 @pytest.fixture
 def legacy(tmp_path: Path, use_legacy_files: Any) -> Path:
-    make_samples(tmp_path, rows=60)
+    put_samples(tmp_path, rows=60)
     use_legacy_files(tmp_path)
     return tmp_path
 

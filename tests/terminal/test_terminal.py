@@ -15,11 +15,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from stillme.demo.samples import make_samples
 from stillme.transfer.findings import Event
 from stillme.transfer.reports.terminal import progress as reports_progress
 from stillme.transfer.reports.terminal.progress import RunProgress
 from tests.conftest import legacy_variables
+from tests.made_once import put_samples
 from tests.terminal.screen import COLOUR, ROOT, WIDTH, on_pipe, on_terminal
 
 RATE = re.compile(r"[\d,]+/s")
@@ -36,7 +36,7 @@ def environment(
     transactional_db: None,
 ) -> dict[str, str]:
     """Legacy files of 60 rows a table and the empty test database."""
-    make_samples(tmp_path / "data", rows=60)
+    put_samples(tmp_path / "data", rows=60)
     use_legacy_files(tmp_path / "data")
     from django.conf import settings as current
 

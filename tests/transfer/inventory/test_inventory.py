@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from stillme.demo.samples import make_samples
 from stillme.transfer.console.dashboard.figures import page_figures
 from stillme.transfer.findings import FindingKind
 from stillme.transfer.models import LeftByDecision
@@ -20,6 +19,7 @@ from stillme.transfer.sqlite.reading.key_ranges import KeyRange, key_ranges
 from stillme.transfer.steps.inspect import inspect_files
 from stillme.transfer.steps.loading import plan
 from stillme.transfer.steps.readiness.go_no_go import go_list
+from tests.made_once import put_samples
 from tests.transfer.load.support import change, run_import
 from tests.transfer.verify.support import accept_all, judge
 
@@ -33,7 +33,7 @@ RATINGS = (
 
 @pytest.fixture
 def legacy(tmp_path: Path, use_legacy_files: Callable[[Path], None]) -> Path:
-    make_samples(tmp_path, rows=20)
+    put_samples(tmp_path, rows=20)
     use_legacy_files(tmp_path)
     return tmp_path
 

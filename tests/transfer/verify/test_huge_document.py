@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 
-from stillme.demo.samples import make_samples
 from stillme.transfer.models import QuarantinedRow
+from tests.made_once import put_samples
 from tests.transfer.load.huge_documents import (
     HUGE,
     filled,
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def legacy(tmp_path: Path, use_legacy_files: Any) -> Path:
-    make_samples(tmp_path, rows=5, variant="clean")
+    put_samples(tmp_path, rows=5, variant="clean")
     use_legacy_files(tmp_path)
     return tmp_path
 

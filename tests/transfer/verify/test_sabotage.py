@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from stillme.demo.samples import make_samples
 from stillme.transfer import kinds
 from stillme.transfer.findings import FindingKind
 from stillme.transfer.steps.kinds import LOADERS, times
 from stillme.transfer.steps.rows.stream import CommonStream
+from tests.made_once import put_samples
 from tests.transfer.load.support import run_import
 from tests.transfer.verify.support import judge
 
@@ -25,7 +25,7 @@ UseFiles = Callable[[Path], None]
 @pytest.fixture
 def legacy(tmp_path: Path, use_legacy_files: UseFiles) -> Path:
     """The variant "clean": nothing is quarantined."""
-    make_samples(tmp_path, rows=40, variant="clean")
+    put_samples(tmp_path, rows=40, variant="clean")
     use_legacy_files(tmp_path)
     return tmp_path
 
