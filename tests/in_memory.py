@@ -19,6 +19,7 @@ from django.conf import settings
 
 SHARED_MEMORY = Path("/dev/shm")
 CLUSTER = "postgresql"
+PREFIX = "stillme-tests-"
 ENOUGH = 8 * 2**30  # bytes: the slow tests make files of hundreds of megabytes
 
 
@@ -36,7 +37,7 @@ def use_memory(with_server: bool) -> Path | None:
     """
     if "TMPDIR" in os.environ or not _has_room(SHARED_MEMORY):
         return None
-    folder = Path(tempfile.mkdtemp(prefix="stillme-tests-", dir=SHARED_MEMORY))
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=SHARED_MEMORY))
     # The server's account has to reach its cluster.
     folder.chmod(0o755)
     os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
@@ -47,6 +48,12 @@ def use_memory(with_server: bool) -> Path | None:
         settings.EMBEDDED_POSTGRES_DIR = cluster
         target["EMBEDDED"]["directory"] = str(cluster)
     return folder
+
+
+def public_place() -> str:
+    """Where a folder can be made that the account of an embedded server reaches."""
+    place = tempfile.gettempdir()
+    return place if Path(place).name.startswith(PREFIX) else "/var/tmp"
 
 
 def give_back(folder: Path) -> None:

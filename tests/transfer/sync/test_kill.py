@@ -34,7 +34,7 @@ from .equal import differences
 from .switching import DESPITE
 from .test_follow import state
 
-KILLS = int(os.environ.get("STILLME_KILLS", "50"))
+KILLS = int(os.environ.get("STILLME_KILLS", "20"))
 RATE = 400
 
 

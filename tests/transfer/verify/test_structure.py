@@ -236,7 +236,7 @@ def _needs(version: int, planted: Planted) -> object:
     return pytest.param(*planted, version, id=planted[0])
 
 
-@pytest.mark.slow_after(2, by="kind")
+@pytest.mark.slow_after(1, by="kind")
 @pytest.mark.parametrize(
     ("what", "kind", "where", "sql", "version"),
     [*(_needs(15, each) for each in PLANTED), *(_needs(18, each) for each in PLANTED_ON_18)],
@@ -299,7 +299,7 @@ LEGAL: list[tuple[str, str, Sequence[str]]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.slow_after(3, by="notice")
+@pytest.mark.slow_after(1, by="notice")
 @pytest.mark.parametrize(("what", "notice", "sql"), [pytest.param(*x, id=x[0]) for x in LEGAL])
 def test_a_legal_difference_is_no_finding(
     proven: Path, what: str, notice: str, sql: Sequence[str]
