@@ -63,15 +63,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark the later cases of long tables slow; files with slow tests first.
+    """Mark the later cases of long tables slow; campaigns first, then files with slow tests.
 
-    So no process is left with a slow one at the end. Before pytest looks at `-m`, in this hook too.
+    So no process is left with a long one at the end. Before pytest looks at `-m`, in this hook too.
     """
     mark_later_cases(items)
     if config.getoption("first_cases"):
         keep_first_cases(items)
-    slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    slow = [(item.path, mark) for item in items if (mark := item.get_closest_marker("slow"))]
+    campaigns = {path for path, mark in slow if mark.kwargs.get("campaign")}
+    others = {path for path, _ in slow}
+    items.sort(key=lambda item: (item.path not in campaigns, item.path not in others))
 
 
 @pytest.fixture(scope="session", autouse=True)

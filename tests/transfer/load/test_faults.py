@@ -95,7 +95,7 @@ def settle() -> None:
     wait_until(lambda: query(others) == [(0,)], "the sessions of killed processes end")
 
 
-@pytest.mark.slow
+@pytest.mark.slow(campaign=True)
 def test_killed_at_forty_moments(legacy: Path) -> None:
     """At chunk boundaries and inside chunks: the kills are spread over the whole run."""
     wanted, declared = expected(legacy), schema()

@@ -21,7 +21,7 @@ import pytest
 from stillme.demo.samples import make_bulk
 from tests.in_memory import public_place
 
-pytestmark = [pytest.mark.embedded, pytest.mark.slow]
+pytestmark = [pytest.mark.embedded, pytest.mark.slow(campaign=True)]
 ROOT = Path(__file__).parents[3]
 # Most for a document that differs: the judge holds both sides as trees.
 MOST_MB = {"content": 100, "metadata": 1_400}

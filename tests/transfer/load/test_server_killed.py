@@ -20,7 +20,7 @@ import pytest
 from stillme.demo.samples import make_samples
 from tests.in_memory import public_place
 
-pytestmark = [pytest.mark.embedded, pytest.mark.slow]
+pytestmark = [pytest.mark.embedded, pytest.mark.slow(campaign=True)]
 ROOT = Path(__file__).parents[3]
 
 

@@ -132,7 +132,7 @@ def check_table(db, table, rows, mapping):
         assert (key in target or str(key) in aside) == (row is not None), (table, key)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(campaign=True)
 def test_killed_at_any_moment(legacy, target_environment, tmp_path):
     rng = random.Random(5)
     data = legacy(rows=120, variant="current")

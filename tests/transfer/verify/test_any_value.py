@@ -37,7 +37,7 @@ def test_some_values_in_any_column(
     check_any(tmp_path, made)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(campaign=True)
 @given(tables())
 @settings(max_examples=100)
 def test_any_value_in_any_column(

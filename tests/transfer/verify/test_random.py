@@ -160,7 +160,7 @@ def test_random_corruptions(proven: Path, table: str) -> None:
     assert check(table, rounds=3, seed=1) > 30
 
 
-@pytest.mark.slow
+@pytest.mark.slow(campaign=True)
 @pytest.mark.parametrize("table", TABLES)
 def test_hundreds_of_random_corruptions(proven: Path, table: str) -> None:
     real = 0
