@@ -22,7 +22,7 @@ from stillme.services import coroutines
 from tests.empty_database import empty_after_test
 from tests.in_memory import give_back, keep_compiled, use_memory
 from tests.scenes import Stage
-from tests.sorts import keep_first_cases, mark_later_cases
+from tests.sorts import later_cases, mark_later_cases
 from tests.template_database import cloned_database
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -69,7 +69,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """
     mark_later_cases(items)
     if config.getoption("first_cases"):
-        keep_first_cases(items)
+        later = set(later_cases(items))
+        config.hook.pytest_deselected(items=list(later))
+        items[:] = [item for item in items if item not in later]
     slow = [(item.path, mark) for item in items if (mark := item.get_closest_marker("slow"))]
     campaigns = {path for path, mark in slow if mark.kwargs.get("campaign")}
     others = {path for path, _ in slow}

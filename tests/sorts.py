@@ -48,16 +48,16 @@ def mark_later_cases(items: Iterable[pytest.Item]) -> None:
             item.add_marker(pytest.mark.slow)
 
 
-def keep_first_cases(items: list[pytest.Item]) -> None:
-    """Leave of each test its first case, or those of its long table that run always."""
+def later_cases(items: Iterable[pytest.Item]) -> list[pytest.Item]:
+    """All but the first case of each test, or but those of its long table that run always."""
     with_rest = {_test(item) for item in items if item.get_closest_marker("slow")}
     seen: set[str] = set()
-    kept = []
+    later = []
     for item in items:
-        if _test(item) not in seen or _test(item) in with_rest:
-            kept.append(item)
+        if _test(item) in seen and _test(item) not in with_rest:
+            later.append(item)
         seen.add(_test(item))
-    items[:] = kept
+    return later
 
 
 def _test(item: pytest.Item) -> str:
