@@ -170,7 +170,7 @@ def ran(
     )
 
 
-@pytest.mark.slow_after(2)
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("case", CASES)
 def test_the_process_does_not_notice(case: str, target_environment: dict[str, str]) -> None:
     pool = {"DB_POOL_MAX_SIZE": "2"}
@@ -184,7 +184,7 @@ def test_the_process_does_not_notice(case: str, target_environment: dict[str, st
 THEIRS = [{"LOG_LEVEL": "info"}, {"LOG_LEVEL": "trace"}, {"LOG_FORMAT": "logfmt"}, {"TZ": ":UTC"}]
 
 
-@pytest.mark.slow_after(2)
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("variables", THEIRS, ids=str)
 def test_its_own_variables_stay_its_own(variables: dict[str, str]) -> None:
     ended = ran(
@@ -225,6 +225,7 @@ sys.modules['theirs'] = types.ModuleType('theirs')
 }
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("case", REFUSED)
 def test_django_settings_of_another_project_are_a_sentence(case: str) -> None:
     program = f"""{STATE}{REFUSED[case]}
@@ -278,6 +279,7 @@ check(before)
 """
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.embedded
 @pytest.mark.parametrize(
     ("ignored", "said"), [("SIGTERM", "18\n"), ("SIGCHLD", "process that ignores SIGCHLD: ")]

@@ -96,7 +96,7 @@ NOTHING: dict[str, tuple[str, ...]] = {
 }
 
 
-@pytest.mark.slow_after(3)
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize("what", OPEN)
 def test_what_nobody_declared_is_open_everywhere(legacy: Path, what: str) -> None:
     statements, expected = OPEN[what]

@@ -17,7 +17,7 @@ def again() -> Outcome:
     return next(t for t in run_import().tables if t.table == ITEMS).outcome
 
 
-@pytest.mark.slow_after(3)
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize(
     ("before", "after"),
     [
