@@ -43,7 +43,6 @@ def sort(case: Corruption) -> tuple[object, ...]:
     return case.kinds, bool(case.legacy)
 
 
-@pytest.mark.slow_after(12)
 @pytest.mark.parametrize("case", one_of_each(CORRUPTIONS, sort, name=lambda case: case.what))
 def test_a_corruption_is_found(settled: Path, tmp_path: Path, case: Corruption) -> None:
     folder = plant_in_copy(case.legacy, settled, tmp_path / "copy")
