@@ -38,6 +38,7 @@ def test_an_ascii_terminal_stops_no_command() -> None:
     assert "Traceback" not in refused.stderr
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("option", ["--html", "--manifest", "--check-manifest"])
 def test_a_path_that_is_none(option: str) -> None:
     for given in (b"d\xe9.html", b""):

@@ -292,6 +292,7 @@ PLANTS = {
 }  # fmt: skip
 
 
+@pytest.mark.slow_after(10)
 @pytest.mark.parametrize("name", PLANTS)
 def test_what_is_planted_is_found(imported, name):
     statement, kind, where = PLANTS[name]
@@ -321,6 +322,7 @@ LEGAL = {
 }
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize("name", LEGAL)
 def test_a_legal_difference_is_no_alarm(imported, name):
     plant(LEGAL[name])
@@ -355,6 +357,7 @@ INDEX_PLANTS = {
 }
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("name", INDEX_PLANTS)
 def test_an_index_over_something_else_is_found(imported, name):
     if indexes.ensure_extension():
