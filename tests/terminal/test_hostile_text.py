@@ -105,7 +105,7 @@ def test_a_sentence_of_refusal(legacy: Path) -> None:
 def test_the_list_before_a_cut_over() -> None:
     out = StringIO()
     line = Line(RED, "a [b] file", "key '[/b]\x1b[1m'", "look at [/c]")
-    render_list(VisibleConsole(file=out, width=80), [line], "text")
+    render_list(VisibleConsole(file=out, width=80), "text", [line])
     assert r"a [b] file: key '[/b]\x1b[1m' -> look at [/c]" in out.getvalue()
 
 

@@ -40,6 +40,7 @@ from stillme.postgresql.connecting.explain import explain_exhaustion, explain_op
 from stillme.postgresql.connecting.silence import end_with_client
 from stillme.transfer.conf import conf
 from stillme.transfer.errors import TransferError
+from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.plumbing.interrupts import Interrupted, interruptible
 from stillme.transfer.plumbing.scratch import clear_temporary
 from stillme.transfer.project.models import require_complete
@@ -111,7 +112,7 @@ class TransferCommand(BaseCommand):
     examples: tuple[str, ...] = ()
     requires_system_checks: list[str] = []
     console: Console
-    quiet = False
+    form = "text"
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         """Show the examples at the end of `--help`."""
@@ -124,17 +125,27 @@ class TransferCommand(BaseCommand):
                 action.__class__ = _Once
         return parser
 
-    def add_selection(self, parser: CommandParser) -> None:
+    @property
+    def quiet(self) -> bool:
+        """Whether standard output is for one document, and nothing else."""
+        return self.form != "text"
+
+    def add_selection(self, parser: CommandParser, *, tables: bool = True) -> None:
         """--file and --table."""
         parser.add_argument(
             "--file", action="append", metavar="NAME", help=f"Only this legacy file, e.g. {A_FILE}."
         )
-        parser.add_argument(
-            "--table",
-            action="append",
-            metavar="NAME",
-            help="Only this legacy table, in every file that has one, or FILE.NAME.",
-        )
+        if tables:
+            parser.add_argument(
+                "--table",
+                action="append",
+                metavar="NAME",
+                help="Only this legacy table, in every file that has one, or FILE.NAME.",
+            )
+
+    def selection(self, options: dict[str, Any]) -> Selection:
+        """What --file and --table name."""
+        return Selection(tuple(options["file"] or ()), tuple(options.get("table") or ()))
 
     def add_format(self, parser: CommandParser) -> None:
         """--format."""
@@ -162,6 +173,17 @@ class TransferCommand(BaseCommand):
             flag = "--" + name.replace("_", "-")
             raise TransferError(f"{flag} must be 1 or more, not {options[name]}.")
 
+    def confirm(self, question: str, word: str, otherwise: str) -> None:
+        """Raises TransferError, which begins with `otherwise`, unless a person types the word."""
+        if self.quiet:
+            raise TransferError(f"{otherwise}: --format json does not ask, give --yes.")
+        try:
+            given = input(question)
+        except EOFError:
+            given = ""
+        if given.strip() != word:
+            raise TransferError(f"{otherwise}: {word} was not typed (or give --yes).")
+
     def run(self, options: dict[str, Any]) -> int:
         """Do the work; the return value is the exit status."""
         raise NotImplementedError
@@ -169,7 +191,7 @@ class TransferCommand(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Run, and turn foreseeable errors into sentences."""
         options.pop(GIVEN, None)
-        self.quiet = options.get("format", "text") != "text"
+        self.form = options.get("format", "text")
         # Django ends each piece that is written with a line break, frames of a bar among them.
         self.stdout.ending = ""
         self.console = VisibleConsole(

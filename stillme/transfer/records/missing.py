@@ -11,9 +11,8 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from django.db import connections
 
@@ -76,10 +75,6 @@ class Missing:
         where = self.target or self.file
         expected = f"{self.table or self.file} in {self.path}"
         return Finding(FindingKind.MISSING_LEGACY, where, None, expected, self.what, self.known)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
-        return asdict(self)
 
 
 def missing_legacy(alias: str, selection: Selection | None = None) -> list[Missing]:

@@ -10,8 +10,7 @@ from django.conf import settings
 from django.core.management.base import CommandParser
 
 from stillme.transfer.errors import TransferError
-from stillme.transfer.inventory.selection import Selection
-from stillme.transfer.management.base import A_FILE, TransferCommand, given_path
+from stillme.transfer.management.base import TransferCommand, given_path
 from stillme.transfer.reports.terminal.backups import render_backup, render_check, render_restore
 from stillme.transfer.reports.terminal.progress import RunProgress
 from stillme.transfer.steps.back_up import back_up, check_backup
@@ -34,10 +33,7 @@ class Command(TransferCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Options."""
-        parser.add_argument(
-            "--file", action="append", metavar="NAME", help=f"Only this legacy file, e.g. {A_FILE}."
-        )
+        self.add_selection(parser, tables=False)
         parser.add_argument(
             "--to",
             type=given_path,
@@ -64,32 +60,30 @@ class Command(TransferCommand):
 
     def run(self, options: dict[str, Any]) -> int:
         """0 when the backup is sound, 1 otherwise."""
-        form = options["format"]
-        if options["check"]:
-            directory = Path(options["check"])
+        if directory := options["check"]:
             with self.working(f"Reading {directory} again"):
                 problems = check_backup(directory)
-            render_check(self.console, problems, directory, form)
+            render_check(self.console, self.form, problems, directory)
             return 1 if problems else 0
         if options["restore"]:
             return self._restore(options)
-        names = tuple(options["file"] or ())
-        Selection(names).check()
-        directory = Path(options["to"]) if options["to"] else default_directory()
-        with RunProgress(self.console, quiet=form == "json") as progress:
+        chosen, stores = self.selection(options), not options["no_vectors"]
+        chosen.check()
+        directory = options["to"] or default_directory()
+        with RunProgress(self.console, quiet=self.quiet) as progress:
             manifest = back_up(
-                directory, names, with_stores=not options["no_vectors"], on_event=progress.on_event
+                directory, chosen.files, with_stores=stores, on_event=progress.on_event
             )
-        render_backup(self.console, manifest, directory, form)
+        render_backup(self.console, self.form, manifest, directory)
         return 0 if manifest.sound else 1
 
     def _restore(self, options: dict[str, Any]) -> int:
         if not options["to"]:
             raise TransferError("Name the data directory to restore into: --to DIR.")
-        directory, target = Path(options["restore"]), Path(options["to"])
+        directory = options["restore"]
         with self.working(f"Restoring {directory}"):
-            restored = restore_backup(directory, target, overwrite=options["yes"])
-        render_restore(self.console, restored, directory, options["format"])
+            restored = restore_backup(directory, options["to"], overwrite=options["yes"])
+        render_restore(self.console, self.form, restored, directory)
         return 0
 
 

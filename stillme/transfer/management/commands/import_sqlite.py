@@ -10,9 +10,9 @@ from django.core.management.base import CommandParser
 from rich.markup import escape
 
 from stillme.transfer.inventory.deletions import FEW, SHARE, Deletion
-from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.management.base import A_FILE, TransferCommand
-from stillme.transfer.reports.terminal.imports import ImportProgress, render_import
+from stillme.transfer.reports.terminal.imports import render_import
+from stillme.transfer.reports.terminal.progress import RunProgress
 from stillme.transfer.steps.load import CHUNK_ROWS, ImportOptions, import_files
 
 
@@ -30,7 +30,6 @@ class Command(TransferCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Options."""
         self.add_selection(parser)
         parser.add_argument(
             "--dry-run", action="store_true", help="Read and convert, write nothing."
@@ -79,7 +78,7 @@ class Command(TransferCommand):
         """0 all is accounted for; 1 something was left alone, refused, or is undecided."""
         self.check_positive(options, "chunk_rows")
         wanted = ImportOptions(
-            selection=Selection(tuple(options["file"] or ()), tuple(options["table"] or ())),
+            selection=self.selection(options),
             jobs=max(0, options["jobs"]),
             dry_run=options["dry_run"],
             prune=options["prune"],
@@ -89,19 +88,19 @@ class Command(TransferCommand):
             moved=options["moved"],
             chunk_rows=options["chunk_rows"],
         )
-        with ImportProgress(self.console, quiet=options["format"] == "json") as progress:
+        with RunProgress(self.console, quiet=self.quiet) as progress:
 
             def confirm(found: Sequence[Deletion]) -> bool:
                 progress.stop()
-                return bool(options["yes"]) or self._asked(found, options["format"])
+                return bool(options["yes"]) or self._asked(found)
 
             result = import_files(wanted, progress.on_event, confirm)
-        render_import(self.console, result, options["format"])
+        render_import(self.console, self.form, result)
         return result.exit_status
 
-    def _asked(self, found: Sequence[Deletion], form: str) -> bool:
+    def _asked(self, found: Sequence[Deletion]) -> bool:
         """Whether a person at a terminal says yes; False where there is none."""
-        if form == "json" or not (self.console.is_terminal and sys.stdin.isatty()):
+        if self.quiet or not (self.console.is_terminal and sys.stdin.isatty()):
             return False
         for deletion in found:
             self.console.print(f"  {escape(deletion.sentence())}", soft_wrap=True)

@@ -8,11 +8,11 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from stillme.transfer.errors import TransferError
-from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.management.base import A_FILE, TransferCommand, given_path
 from stillme.transfer.reports.inspection_page import inspection_markdown
 from stillme.transfer.reports.schema.document import schema_document
-from stillme.transfer.reports.terminal.inspection import InspectProgress, render_inspection
+from stillme.transfer.reports.terminal.inspection import render_inspection
+from stillme.transfer.reports.terminal.progress import RunProgress
 from stillme.transfer.steps.inspect import inspect_files
 
 
@@ -33,7 +33,6 @@ class Command(TransferCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Options."""
         self.add_selection(parser)
         parser.add_argument(
             "--format",
@@ -56,17 +55,17 @@ class Command(TransferCommand):
     def run(self, options: dict[str, Any]) -> int:
         """0 when everything will load or be repaired, 1 otherwise."""
         if options["schema_doc"]:
-            return self._document(Path(options["schema_doc"]), check=options["check"])
+            return self._document(options["schema_doc"], check=options["check"])
         if options["check"]:
             raise TransferError("--check belongs to --schema-doc FILE: name the file.")
-        form = options["format"]
-        selection = Selection(tuple(options["file"] or ()), tuple(options["table"] or ()))
-        with InspectProgress(self.console, quiet=form != "text") as progress:
-            result = inspect_files(selection, progress.on_event)
-        if form == "markdown":
+        # The report may be what is piped.
+        quiet = self.quiet or not self.console.is_terminal
+        with RunProgress(self.console, quiet=quiet) as progress:
+            result = inspect_files(self.selection(options), progress.on_event)
+        if self.form == "markdown":
             self.console.out(inspection_markdown(result), end="")
         else:
-            render_inspection(self.console, result, form)
+            render_inspection(self.console, self.form, result)
         return 0 if result.clean else 1
 
     def _document(self, path: Path, *, check: bool) -> int:

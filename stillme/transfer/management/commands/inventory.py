@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from django.core.management.base import CommandParser
@@ -59,9 +58,5 @@ class Command(TransferCommand):
         elif verb == "reopen":
             reopen("default", names)
         lines = live_inventory("default")
-        if options["format"] == "json":
-            found = {"open": len(open_lines(lines)), "lines": [line.as_dict() for line in lines]}
-            self.console.out(json.dumps(found, indent=2, ensure_ascii=False))
-        else:
-            render_inventory(self.console, lines)
+        render_inventory(self.console, self.form, lines)
         return 1 if open_lines(lines) else 0

@@ -76,13 +76,8 @@ class Command(TransferCommand):
         rows = decisions.select_rows(
             "default", reason=options["reason"], table=options["table"], status=status
         )
-        report.render_list(
-            self.console,
-            rows[: options["limit"]],
-            len(rows),
-            decisions.summary("default"),
-            options["format"],
-        )
+        shown, counted = rows[: options["limit"]], decisions.summary("default")
+        report.render_list(self.console, self.form, shown, len(rows), counted)
         return 0
 
     def _check_names(self, options: dict[str, Any]) -> None:
@@ -102,7 +97,7 @@ class Command(TransferCommand):
                 )
 
     def _show(self, options: dict[str, Any]) -> int:
-        report.render_rows(self.console, self._chosen(options), options["format"])
+        report.render_rows(self.console, self.form, self._chosen(options))
         return 0
 
     def _edit(self, options: dict[str, Any]) -> int:
@@ -112,14 +107,14 @@ class Command(TransferCommand):
         rows = self._chosen(options)
         for row in rows:
             decisions.edit("default", row, options["column"], options["value"], storage)
-        report.render_edits(self.console, rows, options["column"], options["format"])
+        report.render_edits(self.console, self.form, rows, options["column"])
         return 0
 
     def _retry(self, options: dict[str, Any]) -> int:
         rows = self._chosen(options)
         with self.working(f"Retrying {len(rows):,} rows"):
             result = decisions.retry("default", rows)
-        report.render_retry(self.console, result, options["format"])
+        report.render_retry(self.console, self.form, result)
         return 1 if result.still else 0
 
     def _accept(self, options: dict[str, Any]) -> int:
@@ -129,7 +124,7 @@ class Command(TransferCommand):
         with self.working(f"Accepting {len(rows) - len(edited):,} rows"):
             chosen = [row for row in rows if row.pk not in set(edited)]
             done = decisions.accept("default", chosen, options["note"])
-        report.render_accept(self.console, done, edited, options["format"])
+        report.render_accept(self.console, self.form, done, edited)
         return 1 if edited else 0
 
     def _chosen(self, options: dict[str, Any]) -> list[Any]:

@@ -24,16 +24,15 @@ class Command(TransferCommand):
     examples = ("manage.py rehearse_migration", "manage.py rehearse_migration --format json")
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Options."""
         parser.add_argument("--no-proof", action="store_true", help="Leave verify_migration out.")
         self.add_format(parser)
 
     def run(self, options: dict[str, Any]) -> int:
         """0 where every step went well, 1 else."""
-        progress = SyncProgress(self.console, quiet=options["format"] == "json")
+        progress = SyncProgress(self.console, quiet=self.quiet)
         proof = None if options["no_proof"] else _proof
         result = rehearse(proof, TailJudge("default"), progress.on_event)
-        render_rehearsal(self.console, result, options["format"])
+        render_rehearsal(self.console, self.form, result)
         return 0 if result.ok else 1
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from django.core.management.base import CommandParser
 
 from stillme.transfer.inventory.selection import Selection, present_files
-from stillme.transfer.management.base import A_FILE, TransferCommand
+from stillme.transfer.management.base import TransferCommand
 from stillme.transfer.plumbing.interrupts import StopSignal, ending_signals
 from stillme.transfer.reports.terminal.syncing import SyncProgress, render_capture, render_follow
 from stillme.transfer.steps.follow import FollowOptions, follow
@@ -37,7 +37,6 @@ class Command(TransferCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """Options."""
         mode = parser.add_mutually_exclusive_group(required=True)
         mode.add_argument("--install", action="store_true", help="Install or renew the triggers.")
         mode.add_argument("--status", action="store_true", help="Tell how capture stands.")
@@ -57,9 +56,7 @@ class Command(TransferCommand):
             action="store_true",
             help="Note that captured files are at another place, after looking at their history.",
         )
-        parser.add_argument(
-            "--file", action="append", metavar="NAME", help=f"Only this legacy file, e.g. {A_FILE}."
-        )
+        self.add_selection(parser, tables=False)
         parser.add_argument(
             "--sweep-every",
             type=float,
@@ -78,15 +75,14 @@ class Command(TransferCommand):
 
     def run(self, options: dict[str, Any]) -> int:
         """0 fine, 1 where capture is not healthy, in another file, or was bypassed."""
-        selection = Selection(files=tuple(options["file"] or ()))
-        form = options["format"]
+        selection = self.selection(options)
         if options["follow"] or options["once"] or options["sweep"]:
-            live = SyncProgress(self.console, quiet=form == "json", live=options["follow"])
+            live = SyncProgress(self.console, quiet=self.quiet, live=options["follow"])
             return self._follow(selection, options, live)
-        progress = SyncProgress(self.console, quiet=form == "json")
+        progress = SyncProgress(self.console, quiet=self.quiet)
         if options["unfreeze"]:
             unfreeze_all("default", present_files(selection, []), progress.on_event)
-            render_capture(self.console, capture_reports("default", selection), form)
+            render_capture(self.console, self.form, capture_reports("default", selection))
             return 0
         if options["install"]:
             reports = install_capture("default", selection, progress.on_event)
@@ -96,7 +92,7 @@ class Command(TransferCommand):
             reports = remove_capture("default", selection, progress.on_event)
         else:
             reports = capture_reports("default", selection, progress.on_event)
-        render_capture(self.console, reports, form)
+        render_capture(self.console, self.form, reports)
         healthy = all(r.health == "healthy" and not r.problems for r in reports)
         return 0 if healthy or options["remove"] else 1
 
@@ -117,5 +113,5 @@ class Command(TransferCommand):
             for number, handler in before.items():
                 signal.signal(number, handler)
             stop.close()
-        render_follow(self.console, result, options["format"])
+        render_follow(self.console, self.form, result)
         return 1 if result.bypassed else 0

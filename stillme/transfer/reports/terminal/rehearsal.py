@@ -6,22 +6,19 @@ from dataclasses import asdict
 
 from rich.console import Console
 
-from stillme.transfer.reports.json_text import print_json
-from stillme.transfer.reports.terminal.tables import plain_table, print_table
+from stillme.transfer.reports.json_text import or_json
+from stillme.transfer.reports.terminal.tables import print_rows
 from stillme.transfer.steps.rehearse import Rehearsal
 
 
-def render_rehearsal(console: Console, result: Rehearsal, form: str) -> None:
+@or_json(lambda result: {**asdict(result), "ok": result.ok})
+def render_rehearsal(console: Console, result: Rehearsal) -> None:
     """Print the day."""
-    if form == "json":
-        print_json(console, {**asdict(result), "ok": result.ok})
-        return
-    table = plain_table("Rehearsal", ("step",), ("seconds",))
-    table.add_column("outcome", overflow="fold")
-    for step in result.steps:
-        colour = "green" if step.ok else "red"
-        table.add_row(step.name, f"{step.seconds:.2f}", f"[{colour}]{step.outcome}[/]")
-    print_table(console, table)
+    rows = [
+        (step.name, f"{step.seconds:.2f}", f"[{'green' if step.ok else 'red'}]{step.outcome}[/]")
+        for step in result.steps
+    ]
+    print_rows(console, "Rehearsal", ("step",), ("seconds",), rows, last=("outcome",))
     console.print(
         f"The real day: {result.rows:,} rows, {result.seconds:.0f} s of work in all; the old "
         f"application is locked out for {result.frozen_seconds:.2f} s at the cut-over and for "

@@ -5,9 +5,8 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from stillme.transfer.sqlite.capture.freeze import FOR_GOOD, frozen_until
 from stillme.transfer.sqlite.reading.connect import quoted, uri
@@ -34,16 +33,13 @@ class Readable:
     ranges: list[tuple[int, int]] = field(default_factory=list)
     error: str = ""
 
-    def as_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
-        return asdict(self)
 
-
-@dataclass(slots=True)
+@dataclass
 class Soundness:
     """What SQLite says of a copy. `integrity` is ``["ok"]`` for a sound one.
 
-    `unchecked` lists foreign collations and functions: indexes by them were not compared.
+    `rows` maps each table to its count, None where it cannot be counted. `unchecked` lists foreign
+    collations and functions: indexes by them were not compared.
     """
 
     integrity: list[str] = field(default_factory=list)
@@ -78,8 +74,9 @@ def check_copy(path: Path) -> Soundness:
     with closing(open_copy(path)) as connection:
         found.integrity, found.unchecked = _messages(connection)
         found.foreign_keys = _foreign_keys(connection)
-        for name in ("page_count", "page_size", "user_version"):
-            setattr(found, {"page_count": "pages"}.get(name, name), _number(connection, name))
+        found.pages = _number(connection, "page_count")
+        found.page_size = _number(connection, "page_size")
+        found.user_version = _number(connection, "user_version")
         tables = _tables(connection)
         found.rows = {table: _count(connection, table) for table in tables}
         if not found.sound:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from stillme.transfer.conf import conf
 from stillme.transfer.sqlite.reading.connect import open_legacy
@@ -20,10 +19,6 @@ class OtherFile:
     name: str
     size: int
     what: str
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
-        return asdict(self)
 
 
 def journal_mode(path: Path) -> str:

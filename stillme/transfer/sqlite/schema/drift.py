@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from stillme.transfer.legacy import Column, LegacyModel
 from stillme.transfer.mapping import EXTRA_COLUMN
@@ -37,10 +36,6 @@ class Drift:
         sides += [f"found {self.found}"] if self.found else []
         text = f"{self.what}: {where}" + (f" ({', '.join(sides)})" if sides else "")
         return f"{text}: {self.effect}" if self.effect else text
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
-        return asdict(self)
 
 
 def find_drift(file: str, models: Sequence[type[LegacyModel]], schema: FoundSchema) -> list[Drift]:
