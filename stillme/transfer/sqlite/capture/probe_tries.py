@@ -128,14 +128,14 @@ class Tries:
         return {self.put(self.row(1))}
 
     def update(self) -> set[Key]:
-        key = self.start(1)
+        key = self.start()
         self.connection.execute(
             f"UPDATE {self.name} SET {self.key} = {self.key} WHERE {self.key} = ?", key.values
         )
         return {key}
 
     def rekey(self) -> set[Key]:
-        key = self.start(1)
+        key = self.start()
         (old,) = key.values
         new = self.free_key() if isinstance(old, int) else "transfer-probe-moved"
         self.connection.execute(
@@ -144,7 +144,7 @@ class Tries:
         return {key, Key.of(new)}
 
     def delete(self) -> set[Key]:
-        key = self.start(1)
+        key = self.start()
         self.connection.execute(f"DELETE FROM {self.name} WHERE {self.key} = ?", key.values)
         return {key}
 
@@ -192,8 +192,8 @@ class Tries:
         self.clear()
         return {key, self.put(self.row(2), "INSERT OR REPLACE", rowid=rowid)}
 
-    def start(self, number: int) -> Key:
-        key = self.put(self.row(number))
+    def start(self) -> Key:
+        key = self.put(self.row(1))
         self.clear()
         return key
 

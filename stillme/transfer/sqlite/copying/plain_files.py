@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,11 +30,8 @@ def journal_mode(path: Path) -> str:
     """
     if not path.stat().st_size:
         return ""
-    connection = open_legacy(path)
-    try:
-        mode = str(connection.execute("PRAGMA journal_mode").fetchone()[0])
-    finally:
-        connection.close()
+    with closing(open_legacy(path)) as connection:
+        mode = connection.execute("PRAGMA journal_mode").fetchone()[0]
     return "wal" if mode == "wal" else "rollback"
 
 

@@ -105,7 +105,7 @@ def compare_bytes(connection: apsw.Connection) -> set[str]:
     changed = [
         (_COLLATE.sub(native, sql), kind, name) for kind, name, _, sql in _declared(connection)
     ]
-    with _writable_schema(connection):
+    with writable_schema(connection):
         connection.executemany(
             "UPDATE sqlite_schema SET sql = ? WHERE type = ? AND name = ?", changed
         )
@@ -117,7 +117,8 @@ def compare_bytes(connection: apsw.Connection) -> set[str]:
 
 
 @contextmanager
-def _writable_schema(connection: apsw.Connection) -> Iterator[None]:
+def writable_schema(connection: apsw.Connection) -> Iterator[None]:
+    """Let the declarations in a private copy be changed."""
     version = int(connection.pragma("schema_version"))
     connection.execute("PRAGMA writable_schema = ON")
     yield

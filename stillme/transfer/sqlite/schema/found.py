@@ -172,8 +172,12 @@ def _key_index(connection: sqlite3.Connection, index: str) -> tuple[str, bool]:
 
 def row_count(connection: sqlite3.Connection, table: str, database: str = "main") -> int:
     """The number of rows in a table, counted in the table itself and in no index of it."""
-    query = f"SELECT count(*) FROM {database}.{quoted(table)} NOT INDEXED"
-    return int(connection.execute(query).fetchone()[0])
+    return int(connection.execute(row_count_sql(table, database)).fetchone()[0])
+
+
+def row_count_sql(table: str, database: str = "main") -> str:
+    """The query of `row_count`."""
+    return f"SELECT count(*) FROM {database}.{quoted(table)} NOT INDEXED"
 
 
 def sequence_mark(connection: sqlite3.Connection, table: str) -> int:
