@@ -9,7 +9,7 @@ from __future__ import annotations
 import getpass
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 
 from stillme.transfer.errors import TransferError
@@ -163,10 +163,9 @@ def _chosen(name: str, lines: Sequence[InventoryLine]) -> InventoryLine:
 
 
 def _who() -> str:
-    try:
+    with suppress(KeyError, OSError):
         return getpass.getuser()
-    except (KeyError, OSError):
-        return "unknown"
+    return "unknown"
 
 
 def readable_inventory(

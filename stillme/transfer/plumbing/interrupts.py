@@ -103,8 +103,8 @@ def interruptible() -> Iterator[None]:
 
 def ending_signals() -> list[signal.Signals]:
     """Those that ask a run to end, except what this process was started to ignore (`nohup`)."""
-    known = [signal.Signals[n] for n in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, n)]
-    return [number for number in known if signal.getsignal(number) is not signal.SIG_IGN]
+    asked = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    return [number for number in asked if signal.getsignal(number) is not signal.SIG_IGN]
 
 
 class _Ending:

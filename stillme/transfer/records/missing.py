@@ -14,7 +14,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from django.db import connections
+from django.db import connections, models
 
 from stillme.transfer.conf import conf
 from stillme.transfer.errors import LegacyFileError
@@ -128,26 +128,27 @@ def _undone(path: Path, models: list[type[LegacyModel]]) -> list[type[LegacyMode
 def _of_table(alias: str, file: LegacyFile, model: type[LegacyModel], what: str) -> Missing | None:
     table = model._meta.db_table
     target = model.target_model()
-    schema, name = split_table(target._meta.db_table)
-    assert target._meta.pk is not None
-    key = quoted(str(target._meta.pk.column))
-    key = digits_of(key) if is_uuid(target._meta.pk) else f"{key}::text"
-    rows = _rows(alias, f"{schema}.{name}", f'"{schema}"."{name}"', key)
+    name = ".".join(split_table(target._meta.db_table))
+    rows = _rows(alias, name, target)
     aside = QuarantinedRow.objects.using(alias).filter(file=file.name, table=table).count()
     loaded, loaded_rows = _loaded_table(alias, file.name, table)
     if not (rows or aside or loaded_rows):
         return None
     what = what or f"has no table {table}"
     path = str(file.path)
-    return Missing(file.name, table, f"{schema}.{name}", path, what, rows, aside, loaded)
+    return Missing(file.name, table, name, path, what, rows, aside, loaded)
 
 
-def _rows(alias: str, name: str, relation: str, key: str) -> int:
+def _rows(alias: str, name: str, target: type[models.Model]) -> int:
     """The target's rows that were not written by the application after a cut-over."""
     changes = ReverseChange.objects.using(alias).filter(relation=name)
     written = list(changes.values_list("key", flat=True).distinct())
     if None in written:
         return 0
+    relation = ".".join(map(quoted, name.split(".")))
+    assert target._meta.pk is not None
+    key = quoted(str(target._meta.pk.column))
+    key = digits_of(key) if is_uuid(target._meta.pk) else f"{key}::text"
     with connections[alias].cursor() as cursor:
         cursor.execute("SELECT to_regclass(%s)", [relation])
         if cursor.fetchone()[0] is None:
