@@ -23,8 +23,7 @@ from stillme.transfer.registry import LegacyFile, legacy_files, legacy_models
 from stillme.transfer.sqlite.capture.templates import CHANGE_TABLE, CHANGE_TABLE_SQL
 from stillme.transfer.sqlite.copying.snapshot import Snapshot, is_empty
 from stillme.transfer.sqlite.reading.connect import open_legacy
-from stillme.transfer.sqlite.schema.contents import Content, contents
-from stillme.transfer.sqlite.schema.found import FoundSchema, folded, read_schema
+from stillme.transfer.sqlite.schema.found import Content, FoundSchema, contents, folded, read_schema
 
 DECIDE = "decide with `manage.py inventory`"
 _VAIN = (

@@ -9,16 +9,11 @@ import sqlite3
 import sys
 import textwrap
 from argparse import (
-    ArgumentError,
-    ArgumentParser,
-    ArgumentTypeError,
-    Namespace,
     RawDescriptionHelpFormatter,
     _StoreAction,
 )
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, TextIO
 
 import apsw
@@ -38,57 +33,22 @@ from rich.text import Text
 
 from stillme.postgresql.connecting.explain import explain_exhaustion, explain_operational_error
 from stillme.postgresql.connecting.silence import end_with_client
-from stillme.transfer.conf import conf
 from stillme.transfer.errors import TransferError
 from stillme.transfer.inventory.selection import Selection
+from stillme.transfer.management.options import GIVEN, Once, OneOf, Option
 from stillme.transfer.plumbing.interrupts import Interrupted, interruptible
 from stillme.transfer.plumbing.scratch import clear_temporary
 from stillme.transfer.project.models import require_complete
-from stillme.visible import is_utf_8, visible
+from stillme.visible import visible
 
 COULD_NOT_RUN = 2
-# Among the parsed options: those that were given, as each may be given once.
-GIVEN = "options_given"
 PIPE_WIDTH = 80
-# For examples: the name of one of the project's own files.
-A_FILE = next(iter(conf().files), "NAME")
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
-class _Once(_StoreAction):
-    """An option with one value: the second time it is a mistake, not the one that counts."""
-
-    def __call__(
-        self,
-        parser: ArgumentParser,
-        namespace: Namespace,
-        values: Any,
-        option_string: str | None = None,
-    ) -> None:
-        """Note the value."""
-        given = namespace.__dict__.setdefault(GIVEN, set())
-        if self.dest in given:
-            raise ArgumentError(self, "given twice: which one counts?")
-        given.add(self.dest)
-        setattr(namespace, self.dest, values)
-
-
 class _Formatter(DjangoHelpFormatter, RawDescriptionHelpFormatter):
     """Django's order of options, and examples line by line."""
-
-
-def given_path(text: str) -> Path:
-    """The path that an option names, for `type=`; `~` is the user's home."""
-    try:
-        path = Path(text).expanduser()
-    except RuntimeError as error:
-        raise ArgumentTypeError("the home directory is not known: write the path out") from error
-    if not text.strip():
-        raise ArgumentTypeError("the path is empty: name one, or leave the option out")
-    if not is_utf_8(path):
-        raise ArgumentTypeError(f"{visible(text)} is not UTF-8: name another path")
-    return path
 
 
 class VisibleConsole(Console):
@@ -106,9 +66,11 @@ class VisibleConsole(Console):
 class TransferCommand(BaseCommand):
     """Foreseeable mistakes end in one sentence and status 2; `--traceback` shows the rest.
 
-    Subclasses define `run(options) -> exit status` and may list `examples` for `--help`.
+    Subclasses list their `options`, define `run(options) -> exit status` and may list `examples`
+    for `--help`.
     """
 
+    options: Sequence[Option | OneOf] = ()
     examples: tuple[str, ...] = ()
     requires_system_checks: list[str] = []
     console: Console
@@ -122,7 +84,7 @@ class TransferCommand(BaseCommand):
         parser.formatter_class = _Formatter
         for action in parser._actions:
             if type(action) is _StoreAction and action.option_strings:
-                action.__class__ = _Once
+                action.__class__ = Once
         return parser
 
     @property
@@ -130,31 +92,14 @@ class TransferCommand(BaseCommand):
         """Whether standard output is for one document, and nothing else."""
         return self.form != "text"
 
-    def add_selection(self, parser: CommandParser, *, tables: bool = True) -> None:
-        """--file and --table."""
-        parser.add_argument(
-            "--file", action="append", metavar="NAME", help=f"Only this legacy file, e.g. {A_FILE}."
-        )
-        if tables:
-            parser.add_argument(
-                "--table",
-                action="append",
-                metavar="NAME",
-                help="Only this legacy table, in every file that has one, or FILE.NAME.",
-            )
-
     def selection(self, options: dict[str, Any]) -> Selection:
         """What --file and --table name."""
         return Selection(tuple(options["file"] or ()), tuple(options.get("table") or ()))
 
-    def add_format(self, parser: CommandParser) -> None:
-        """--format."""
-        parser.add_argument(
-            "--format",
-            choices=("text", "json"),
-            default="text",
-            help="json: one document on standard output, no progress (default text).",
-        )
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Those of `options`."""
+        for each in self.options:
+            each.add_to(parser)
 
     @contextmanager
     def working(self, what: str) -> Iterator[None]:

@@ -13,7 +13,6 @@ from stillme.transfer.errors import TransferError
 from stillme.transfer.identity import TableId
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.plumbing.stored_cells import pack_cell
-from stillme.transfer.registry import legacy_models
 from stillme.transfer.steps.aside.retry_rows import (
     CHANGED,
     Retried,
@@ -28,11 +27,9 @@ __all__ = [
     "accept",
     "accept_ids",
     "edit",
-    "known_reasons",
     "retry",
     "select_rows",
     "summary",
-    "tables",
 ]
 
 Status = QuarantinedRow.Status
@@ -146,13 +143,3 @@ def _pack(value: str | None, storage: str) -> list[object]:
         return pack_cell("text", value.encode("utf-8"))
     except ValueError as error:
         raise TransferError(f"{value[:60]!a} is no {storage} that SQLite can store.") from error
-
-
-def known_reasons(alias: str) -> list[str]:
-    """The reasons that occur."""
-    return sorted(set(QuarantinedRow.objects.using(alias).values_list("reason", flat=True)))
-
-
-def tables() -> list[str]:
-    """The legacy tables, for a command line's choices."""
-    return [model._meta.db_table for model in legacy_models()]

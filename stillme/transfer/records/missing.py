@@ -24,8 +24,7 @@ from stillme.transfer.inventory.stores import Store, stores
 from stillme.transfer.legacy import LegacyModel
 from stillme.transfer.mapping import is_uuid, map_table, split_table
 from stillme.transfer.models import FileState, QuarantinedRow, ReverseChange, RunFile, RunTable
-from stillme.transfer.plumbing.column_sql import digits_of
-from stillme.transfer.plumbing.quoting import quoted
+from stillme.transfer.plumbing.quoting import digits_of, quoted
 from stillme.transfer.registry import LegacyFile, legacy_files, legacy_models
 from stillme.transfer.sqlite.reading.connect import open_legacy
 from stillme.transfer.sqlite.schema.found import read_schema

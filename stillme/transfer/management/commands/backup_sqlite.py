@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import CommandParser
 
 from stillme.transfer.errors import TransferError
-from stillme.transfer.management.base import TransferCommand, given_path
+from stillme.transfer.management.base import TransferCommand
+from stillme.transfer.management.options import FILE, FORMAT, given_path, one_of, option
 from stillme.transfer.reports.terminal.backups import render_backup, render_check, render_restore
 from stillme.transfer.reports.terminal.progress import RunProgress
 from stillme.transfer.steps.back_up import back_up, check_backup
@@ -32,31 +32,28 @@ class Command(TransferCommand):
         "manage.py backup_sqlite --restore /backups/legacy --to data --yes",
     )
 
-    def add_arguments(self, parser: CommandParser) -> None:
-        self.add_selection(parser, tables=False)
-        parser.add_argument(
+    options = (
+        FILE,
+        option(
             "--to",
             type=given_path,
             metavar="DIR",
             help="The new folder of the backup (default: backups/<time>); "
             "with --restore: the data directory.",
-        )
-        parser.add_argument(
-            "--no-vectors", action="store_true", help="Leave the vector folder out."
-        )
-        group = parser.add_mutually_exclusive_group()
-        group.add_argument(
-            "--check", type=given_path, metavar="DIR", help="Check a backup against its manifest."
-        )
-        group.add_argument(
-            "--restore", type=given_path, metavar="DIR", help="Restore a backup into --to."
-        )
-        parser.add_argument(
-            "--yes",
-            action="store_true",
-            help="With --restore: set the files that are there aside, and restore.",
-        )
-        self.add_format(parser)
+        ),
+        option("--no-vectors", help="Leave the vector folder out."),
+        one_of(
+            option(
+                "--check",
+                type=given_path,
+                metavar="DIR",
+                help="Check a backup against its manifest.",
+            ),
+            option("--restore", type=given_path, metavar="DIR", help="Restore a backup into --to."),
+        ),
+        option("--yes", help="With --restore: set the files that are there aside, and restore."),
+        FORMAT,
+    )
 
     def run(self, options: dict[str, Any]) -> int:
         """0 when the backup is sound, 1 otherwise."""

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import CommandParser
-
 from stillme.transfer.errors import TransferError
 from stillme.transfer.inventory.selection import Selection
-from stillme.transfer.management.base import TransferCommand, given_path
+from stillme.transfer.management.base import TransferCommand
+from stillme.transfer.management.options import FORMAT, given_path, one_of, option
 from stillme.transfer.models import FileState
 from stillme.transfer.plumbing.private_file import check_writable
 from stillme.transfer.registry import legacy_files
@@ -56,46 +55,46 @@ class Command(TransferCommand):
         "manage.py cutover --finish        # weeks later: close the way back",
     )
 
-    def add_arguments(self, parser: CommandParser) -> None:
-        way = parser.add_mutually_exclusive_group()
-        way.add_argument("--dry-run", action="store_true", help="Only the go/no-go list.")
-        way.add_argument(
-            "--stopped",
-            action="store_true",
-            help="The old application is stopped: make the backup where DIR is not there yet, "
-            "capture the files, load, verify all of it, then look at the list and switch.",
-        )
-        way.add_argument(
-            "--finish",
-            action="store_true",
-            help="The files are live and nobody wants to go back: verify, ask, then remove what "
-            "the engine left in PostgreSQL and in the files.",
-        )
-        parser.add_argument("--yes", action="store_true", help="With --finish: do not ask.")
-        parser.add_argument(
+    options = (
+        one_of(
+            option("--dry-run", help="Only the go/no-go list."),
+            option(
+                "--stopped",
+                help="The old application is stopped: make the backup where DIR is not there yet, "
+                "capture the files, load, verify all of it, then look at the list and switch.",
+            ),
+            option(
+                "--finish",
+                help="The files are live and nobody wants to go back: verify, ask, then remove "
+                "what the engine left in PostgreSQL and in the files.",
+            ),
+        ),
+        option("--yes", help="With --finish: do not ask."),
+        option(
             "--archive",
             type=given_path,
             metavar="FILE",
             help="With --finish: write the migration's records (quarantine, originals, proofs) to "
             "FILE as JSON, and drop the schema transfer.",
-        )
-        parser.add_argument(
+        ),
+        option(
             "--freeze-limit",
             type=float,
             default=10.0,
             metavar="SECONDS",
             help="Give up, unharmed, where writers would be locked out for longer (default 10).",
-        )
-        parser.add_argument(
-            "--backup", type=given_path, metavar="DIR", help="A folder of backup_sqlite."
-        )
-        for name in OVERRIDES:
-            parser.add_argument(
+        ),
+        option("--backup", type=given_path, metavar="DIR", help="A folder of backup_sqlite."),
+        *(
+            option(
                 f"--despite-{name}",
                 metavar="REASON",
                 help=f"Cut over although the line '{name}' is red; the reason is recorded.",
             )
-        self.add_format(parser)
+            for name in OVERRIDES
+        ),
+        FORMAT,
+    )
 
     def run(self, options: dict[str, Any]) -> int:
         """0 switched (or go), 1 no-go."""

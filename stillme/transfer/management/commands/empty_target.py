@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import CommandParser
-
 from stillme.transfer.management.base import TransferCommand
+from stillme.transfer.management.options import option
 from stillme.transfer.steps.syncing.empty_target import empty_target, plan_emptying
 
 
@@ -20,8 +19,7 @@ class Command(TransferCommand):
     )
     examples = ("manage.py empty_target", "manage.py empty_target --yes")
 
-    def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--yes", action="store_true", help="Do not ask.")
+    options = (option("--yes", help="Do not ask."),)
 
     def run(self, options: dict[str, Any]) -> int:
         """0 when the target is empty."""

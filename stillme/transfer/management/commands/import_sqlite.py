@@ -6,11 +6,11 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from django.core.management.base import CommandParser
 from rich.markup import escape
 
 from stillme.transfer.inventory.deletions import FEW, SHARE, Deletion
-from stillme.transfer.management.base import A_FILE, TransferCommand
+from stillme.transfer.management.base import TransferCommand
+from stillme.transfer.management.options import A_FILE, FORMAT, SELECTION, option
 from stillme.transfer.reports.terminal.imports import render_import
 from stillme.transfer.reports.terminal.progress import RunProgress
 from stillme.transfer.steps.load import CHUNK_ROWS, ImportOptions, import_files
@@ -29,50 +29,42 @@ class Command(TransferCommand):
         "manage.py import_sqlite --dry-run --format json",
     )
 
-    def add_arguments(self, parser: CommandParser) -> None:
-        self.add_selection(parser)
-        parser.add_argument(
-            "--dry-run", action="store_true", help="Read and convert, write nothing."
-        )
-        parser.add_argument(
+    options = (
+        *SELECTION,
+        option("--dry-run", help="Read and convert, write nothing."),
+        option(
             "--jobs", type=int, default=0, metavar="N", help="Worker processes (default: per core)."
-        )
-        parser.add_argument(
+        ),
+        option(
             "--chunk-rows", type=int, default=CHUNK_ROWS, metavar="N", help="Rows per transaction."
-        )
-        parser.add_argument(
+        ),
+        option(
             "--prune",
-            action="store_true",
             help="Delete target rows that vanished from the legacy; it says which, and asks.",
-        )
-        parser.add_argument(
-            "--yes", action="store_true", help="With --prune: delete without asking."
-        )
-        parser.add_argument(
+        ),
+        option("--yes", help="With --prune: delete without asking."),
+        option(
             "--prune-share",
             type=float,
             default=SHARE,
             metavar="PERCENT",
             help="With --prune: delete nothing where a table would lose more than this share of "
             f"its rows, and more than {FEW} rows (default {SHARE:g}).",
-        )
-        parser.add_argument(
-            "--overwrite",
-            action="store_true",
-            help="Also overwrite rows that the target side changed after the import.",
-        )
-        parser.add_argument(
+        ),
+        option(
+            "--overwrite", help="Also overwrite rows that the target side changed after the import."
+        ),
+        option(
             "--moved",
-            action="store_true",
             help="The files are the same ones at another place than the last import read them.",
-        )
-        parser.add_argument(
+        ),
+        option(
             "--replaced",
-            action="store_true",
             help="A file has other rows than the one that was loaded from its place (another "
             "installation, an older backup): it is to take that one's place.",
-        )
-        self.add_format(parser)
+        ),
+        FORMAT,
+    )
 
     def run(self, options: dict[str, Any]) -> int:
         """0 all is accounted for; 1 something was left alone, refused, or is undecided."""

@@ -5,10 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import CommandParser
-
 from stillme.transfer.errors import TransferError
-from stillme.transfer.management.base import A_FILE, TransferCommand, given_path
+from stillme.transfer.management.base import TransferCommand
+from stillme.transfer.management.options import A_FILE, SELECTION, given_path, option
 from stillme.transfer.reports.inspection_page import inspection_markdown
 from stillme.transfer.reports.schema.document import schema_document
 from stillme.transfer.reports.terminal.inspection import render_inspection
@@ -32,25 +31,24 @@ class Command(TransferCommand):
         "manage.py inspect_sqlite --schema-doc docs/reference/schema.md --check",
     )
 
-    def add_arguments(self, parser: CommandParser) -> None:
-        self.add_selection(parser)
-        parser.add_argument(
+    options = (
+        *SELECTION,
+        option(
             "--format",
             choices=("text", "json", "markdown"),
             default="text",
             help="json or markdown: the document alone, no progress (default text).",
-        )
-        parser.add_argument(
+        ),
+        option(
             "--schema-doc",
             type=given_path,
             metavar="FILE",
             help="Write the documentation of both schemas instead; needs no files and no server.",
-        )
-        parser.add_argument(
-            "--check",
-            action="store_true",
-            help="With --schema-doc: write nothing, end 1 where FILE is not up to date.",
-        )
+        ),
+        option(
+            "--check", help="With --schema-doc: write nothing, end 1 where FILE is not up to date."
+        ),
+    )
 
     def run(self, options: dict[str, Any]) -> int:
         """0 when everything will load or be repaired, 1 otherwise."""

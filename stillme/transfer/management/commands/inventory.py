@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import CommandParser
-
 from stillme.transfer.errors import TransferError
 from stillme.transfer.inventory.entries import open_lines
 from stillme.transfer.inventory.taking import leave, live_inventory, reopen
-from stillme.transfer.management.base import A_FILE, TransferCommand
+from stillme.transfer.management.base import TransferCommand
+from stillme.transfer.management.options import A_FILE, FORMAT, option
 from stillme.transfer.reports.terminal.inventory import render_inventory
 from stillme.transfer.steps.loading.target_ready import check_target
 
@@ -27,20 +26,18 @@ class Command(TransferCommand):
         f"manage.py inventory reopen {A_FILE}.ratings",
     )
 
-    def add_arguments(self, parser: CommandParser) -> None:
-        """One verb, then which things."""
-        parser.add_argument(
+    options = (
+        option(
             "verb",
             nargs="?",
             default="list",
             choices=("list", "leave", "reopen"),
             help="What to do (default list).",
-        )
-        parser.add_argument(
-            "names", nargs="*", metavar="FILE.NAME", help="Things, as the list names them."
-        )
-        parser.add_argument("--note", default="", help="leave: the reason, kept with the decision.")
-        self.add_format(parser)
+        ),
+        option("names", nargs="*", metavar="FILE.NAME", help="Things, as the list names them."),
+        option("--note", default="", help="leave: the reason, kept with the decision."),
+        FORMAT,
+    )
 
     def run(self, options: dict[str, Any]) -> int:
         """1 while something is open."""

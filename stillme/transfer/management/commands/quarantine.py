@@ -5,11 +5,10 @@ from __future__ import annotations
 from argparse import ArgumentTypeError
 from typing import Any
 
-from django.core.management.base import CommandParser
-
 from stillme.transfer.errors import TransferError
 from stillme.transfer.keys import whole_key
 from stillme.transfer.management.base import TransferCommand
+from stillme.transfer.management.options import FORMAT, option
 from stillme.transfer.quarantine import decisions
 from stillme.transfer.reports.terminal import quarantine as report
 from stillme.transfer.steps.loading.target_ready import check_target
@@ -36,30 +35,33 @@ class Command(TransferCommand):
         "manage.py quarantine accept --reason missing_parent --note 'items were cleaned up'",
     )
 
-    def add_arguments(self, parser: CommandParser) -> None:
-        """One verb, then which rows."""
-        parser.add_argument(
+    options = (
+        option(
             "verb",
             nargs="?",
             default="list",
             choices=("list", "show", "edit", "retry", "accept"),
             help="What to do (default: list).",
-        )
-        parser.add_argument("ids", nargs="*", type=_row_id, metavar="ID", help="Quarantined rows.")
-        parser.add_argument("--reason", default="", help="All open rows of this reason.")
-        parser.add_argument(
+        ),
+        option("ids", nargs="*", type=_row_id, metavar="ID", help="Quarantined rows."),
+        option("--reason", default="", help="All open rows of this reason."),
+        option(
             "--table", default="", help="All open rows of this legacy table: NAME or FILE.NAME."
-        )
-        parser.add_argument("--status", default="open", help="list: open, repaired, accepted, all.")
-        parser.add_argument("--limit", type=int, default=20, help="list: at most so many rows.")
-        parser.add_argument("--column", default="", help="edit: the legacy column.")
-        parser.add_argument("--value", help="edit: the new value; leave it out for NULL.")
-        parser.add_argument(
-            "--as", dest="storage", choices=("text", "integer", "real"), default="text",
+        ),
+        option("--status", default="open", help="list: open, repaired, accepted, all."),
+        option("--limit", type=int, default=20, help="list: at most so many rows."),
+        option("--column", default="", help="edit: the legacy column."),
+        option("--value", help="edit: the new value; leave it out for NULL.", default=None),
+        option(
+            "--as",
+            dest="storage",
+            choices=("text", "integer", "real"),
+            default="text",
             help="edit: the storage class of the new value.",
-        )  # fmt: skip
-        parser.add_argument("--note", default="", help="accept: the reason, kept with the row.")
-        self.add_format(parser)
+        ),
+        option("--note", default="", help="accept: the reason, kept with the row."),
+        FORMAT,
+    )
 
     def run(self, options: dict[str, Any]) -> int:
         """Exit status 1 where a retried row is still set aside, or an edited one was left out."""

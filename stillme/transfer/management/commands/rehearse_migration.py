@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import CommandParser
-
 from stillme.transfer.management.base import TransferCommand
-from stillme.transfer.reports.terminal.rehearsal import render_rehearsal
+from stillme.transfer.management.options import FORMAT, option
+from stillme.transfer.reports.terminal.switching import render_rehearsal
 from stillme.transfer.reports.terminal.syncing import SyncProgress
 from stillme.transfer.steps.rehearse import rehearse
 from stillme.transfer.verify.tables.live_rows import TailJudge
@@ -23,9 +22,10 @@ class Command(TransferCommand):
     )
     examples = ("manage.py rehearse_migration", "manage.py rehearse_migration --format json")
 
-    def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--no-proof", action="store_true", help="Leave verify_migration out.")
-        self.add_format(parser)
+    options = (
+        option("--no-proof", help="Leave verify_migration out."),
+        FORMAT,
+    )
 
     def run(self, options: dict[str, Any]) -> int:
         """0 where every step went well, 1 else."""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import CommandParser
-
-from stillme.transfer.management.base import TransferCommand, given_path
+from stillme.transfer.management.base import TransferCommand
+from stillme.transfer.management.options import FORMAT, given_path, option
 from stillme.transfer.reports.json_text import print_json
 from stillme.transfer.reports.terminal.switching import render_restore, render_rollback
 from stillme.transfer.reports.terminal.syncing import SyncProgress
@@ -36,20 +35,19 @@ class Command(TransferCommand):
         "manage.py rollback_migration --to-backup DIR  # restore a backup; says what is lost",
     )
 
-    def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("--dry-run", action="store_true", help="Change nothing.")
-        parser.add_argument(
+    options = (
+        option("--dry-run", help="Change nothing."),
+        option(
             "--freeze-limit",
             type=float,
             default=FREEZE_LIMIT,
             metavar="SECONDS",
             help="Give up, PostgreSQL unharmed, where nobody could write for longer (default 60).",
-        )
-        parser.add_argument(
-            "--to-backup", type=given_path, metavar="DIR", help="Restore this backup."
-        )
-        parser.add_argument("--yes", action="store_true", help="Do not ask before --to-backup.")
-        self.add_format(parser)
+        ),
+        option("--to-backup", type=given_path, metavar="DIR", help="Restore this backup."),
+        option("--yes", help="Do not ask before --to-backup."),
+        FORMAT,
+    )
 
     def run(self, options: dict[str, Any]) -> int:
         """0 fine, 1 where a row would not read back equal."""

@@ -5,10 +5,9 @@ from __future__ import annotations
 import signal
 from typing import Any
 
-from django.core.management.base import CommandParser
-
 from stillme.transfer.inventory.selection import Selection, present_files
 from stillme.transfer.management.base import TransferCommand
+from stillme.transfer.management.options import FILE, FORMAT, one_of, option
 from stillme.transfer.plumbing.interrupts import StopSignal, ending_signals
 from stillme.transfer.reports.terminal.syncing import SyncProgress, render_capture, render_follow
 from stillme.transfer.steps.follow import FollowOptions, follow
@@ -36,42 +35,43 @@ class Command(TransferCommand):
         "manage.py sync_sqlite --status    # how capture stands",
     )
 
-    def add_arguments(self, parser: CommandParser) -> None:
-        mode = parser.add_mutually_exclusive_group(required=True)
-        mode.add_argument("--install", action="store_true", help="Install or renew the triggers.")
-        mode.add_argument("--status", action="store_true", help="Tell how capture stands.")
-        mode.add_argument("--remove", action="store_true", help="Take the triggers out again.")
-        mode.add_argument("--follow", action="store_true", help="Replay until stopped (SIGTERM).")
-        mode.add_argument("--once", action="store_true", help="Replay what is there, then end.")
-        mode.add_argument(
-            "--sweep", action="store_true", help="Replay, then look for bypassed capture."
-        )
-        mode.add_argument(
-            "--unfreeze",
-            action="store_true",
-            help="Lift a freeze that a broken cut-over or rollback left, on the side in charge.",
-        )
-        mode.add_argument(
-            "--moved",
-            action="store_true",
-            help="Note that captured files are at another place, after looking at their history.",
-        )
-        self.add_selection(parser, tables=False)
-        parser.add_argument(
+    options = (
+        one_of(
+            option("--install", help="Install or renew the triggers."),
+            option("--status", help="Tell how capture stands."),
+            option("--remove", help="Take the triggers out again."),
+            option("--follow", help="Replay until stopped (SIGTERM)."),
+            option("--once", help="Replay what is there, then end."),
+            option("--sweep", help="Replay, then look for bypassed capture."),
+            option(
+                "--unfreeze",
+                help="Lift a freeze that a broken cut-over or rollback left, on the side in "
+                "charge.",
+            ),
+            option(
+                "--moved",
+                help="Note that captured files are at another place, after looking at their "
+                "history.",
+            ),
+            required=True,
+        ),
+        FILE,
+        option(
             "--sweep-every",
             type=float,
             default=300.0,
             metavar="SECONDS",
             help="With --follow: look for writes that bypassed capture (default 300; 0 is never).",
-        )
-        parser.add_argument(
+        ),
+        option(
             "--interval",
             type=float,
             default=0.05,
             metavar="SECONDS",
             help="With --follow: look for new changes this often (default 0.05).",
-        )
-        self.add_format(parser)
+        ),
+        FORMAT,
+    )
 
     def run(self, options: dict[str, Any]) -> int:
         """0 fine, 1 where capture is not healthy, in another file, or was bypassed."""

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import CommandParser
-
 from stillme.transfer.errors import TransferError
-from stillme.transfer.management.base import TransferCommand, given_path
+from stillme.transfer.management.base import TransferCommand
+from stillme.transfer.management.options import FORMAT, SELECTION, given_path, option
 from stillme.transfer.plumbing.private_file import check_writable
 from stillme.transfer.records import ledger
 from stillme.transfer.reports.proof_files import render_manifest, write_files
@@ -31,48 +30,46 @@ class Command(TransferCommand):
         "manage.py verify_migration --level counts",
     )
 
-    def add_arguments(self, parser: CommandParser) -> None:
-        self.add_selection(parser)
-        parser.add_argument(
+    options = (
+        *SELECTION,
+        option(
             "--level",
             choices=("counts", "sample", "full"),
             default="full",
             help="counts: rows only; sample: some key ranges in full; full: every cell (default).",
-        )
-        parser.add_argument(
+        ),
+        option(
             "--sample",
             type=int,
             default=0,
             metavar="N",
             help="Level sample: compare about N rows of each table (default 3000).",
-        )
-        parser.add_argument(
+        ),
+        option(
             "--jobs", type=int, default=0, metavar="N", help="Worker processes (default: per core)."
-        )
-        parser.add_argument(
+        ),
+        option(
             "--max-findings", type=int, default=20, metavar="N", help="Print at most N findings."
-        )
-        parser.add_argument(
+        ),
+        option(
             "--round-trip",
-            action="store_true",
             help="Also rebuild the legacy files from PostgreSQL and compare them byte by byte.",
-        )
-        parser.add_argument(
-            "--html", type=given_path, metavar="FILE", help="Also write an HTML page."
-        )
-        parser.add_argument(
+        ),
+        option("--html", type=given_path, metavar="FILE", help="Also write an HTML page."),
+        option(
             "--manifest",
             type=given_path,
             metavar="FILE",
             help="Also write SHA-256 of inputs and results.",
-        )
-        parser.add_argument(
+        ),
+        option(
             "--check-manifest",
             type=given_path,
             metavar="FILE",
             help="Verify nothing: tell whether the legacy files are still those of this manifest.",
-        )
-        self.add_format(parser)
+        ),
+        FORMAT,
+    )
 
     def run(self, options: dict[str, Any]) -> int:
         """The verdict's exit status."""

@@ -8,9 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from stillme.transfer.conf import conf
-from stillme.transfer.plumbing.column_sql import digits_of
 from stillme.transfer.plumbing.own_sql import OWN, literal, marked
-from stillme.transfer.plumbing.quoting import quoted
+from stillme.transfer.plumbing.quoting import digits_of, quoted
 
 VERSION = 1
 # A setting of the session, by which the triggers know the engine's own writes.

@@ -13,11 +13,11 @@ from stillme.transfer.legacy import Column, LegacyModel
 from stillme.transfer.mapping import split_table
 from stillme.transfer.registry import legacy_models, parents
 from stillme.transfer.reports.inspection_page import markdown_table
-from stillme.transfer.reports.schema.diagram import diagram
 from stillme.transfer.reports.schema.words import (
     column_type,
     constraint_words,
     default_words,
+    diagram,
     index_words,
 )
 

@@ -1,4 +1,4 @@
-"""The inspection on a terminal: what is there, what drifted, what will become of the rows."""
+"""The inspection in words, and on a terminal: what is there, what drifted, what will load."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from rich.markup import escape
 from stillme.transfer.identity import TableId
 from stillme.transfer.registry import table_label
 from stillme.transfer.reports.json_text import or_json
-from stillme.transfer.reports.profile_text import bounds, details, storage
 from stillme.transfer.reports.terminal.tables import WIDTH, print_rows
 from stillme.transfer.sqlite.clock.file_clock import format_offset
+from stillme.transfer.sqlite.schema.profile import Bound, ColumnProfile
 from stillme.transfer.steps.inspect_result import FileInspection, Inspection, TableInspection
 
 _MOST_ZONES = 12
@@ -145,3 +145,47 @@ def verdict(result: Inspection) -> str:
     else:
         text += f"all will load, {repaired:,} of them repaired"
     return text + ". Nothing was written. Next: `manage.py import_sqlite`."
+
+
+# Of a time the day is shown; JSON has the whole value.
+_DAY = 10
+
+
+def storage(column: ColumnProfile) -> str:
+    """``text 290, null 10``."""
+    found = sorted(column.storage.items(), key=lambda item: -item[1])
+    return ", ".join(f"{name} {rows:,}" for name, rows in found if rows)
+
+
+def bounds(column: ColumnProfile) -> str:
+    """Least and greatest value, where the kind has an order."""
+    if column.low is None:
+        return ""
+    low, high = _bound(column.low), _bound(column.high)
+    return low if low == high else f"{low} {high}" if _is_day(column) else f"{low} / {high}"
+
+
+def details(column: ColumnProfile) -> str:
+    """Kind, longest text, shapes and troubles."""
+    parts = [column.kind if column.target == column.name else f"{column.kind} -> {column.target}"]
+    if column.longest:
+        parts.append(f"longest {column.longest:,}")
+    parts += [f"{shape} {rows:,}" for shape, rows in sorted(column.shapes.items())]
+    parts += [f"{trouble} {rows:,}" for trouble, rows in sorted(column.troubles.items())]
+    if column.orphans:
+        parts.append(f"orphans {column.orphans:,}")
+    if column.repeats:
+        parts.append(f"keys stored twice {column.repeats:,}")
+    return "; ".join(parts)
+
+
+def _bound(value: Bound) -> str:
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return (value or "")[:_DAY]
+
+
+def _is_day(column: ColumnProfile) -> bool:
+    return isinstance(column.low, str)

@@ -1,9 +1,10 @@
-"""Go/no-go list, cut-over, rollback, restore and status on a terminal; JSON on request."""
+"""Go/no-go list, cut-over, rollback, restore, rehearsal and status: on a terminal, as JSON."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
@@ -16,6 +17,7 @@ from stillme.transfer.reports.terminal.tables import print_rows, say
 from stillme.transfer.steps.cutover import CutoverResult
 from stillme.transfer.steps.readiness.accounted_lines import YELLOW, Line
 from stillme.transfer.steps.readiness.go_no_go import is_go
+from stillme.transfer.steps.rehearse import Rehearsal
 from stillme.transfer.steps.restore_over_live import Restore
 from stillme.transfer.steps.rollback import RollbackResult
 from stillme.transfer.steps.status import Overview
@@ -239,3 +241,21 @@ def _print_problems(console: Console, found: Overview) -> None:
         console.print(
             f"[yellow]tables[/] {escape(found.unowned_tables)}: see {PAGE}", soft_wrap=True
         )
+
+
+@or_json(lambda result: {**asdict(result), "ok": result.ok})
+def render_rehearsal(console: Console, result: Rehearsal) -> None:
+    """Print the day."""
+    rows = [
+        (step.name, f"{step.seconds:.2f}", f"[{'green' if step.ok else 'red'}]{step.outcome}[/]")
+        for step in result.steps
+    ]
+    print_rows(console, "Rehearsal", ("step",), ("seconds",), rows, last=("outcome",))
+    console.print(
+        f"The real day: {result.rows:,} rows, {result.seconds:.0f} s of work in all; the old "
+        f"application is locked out for {result.frozen_seconds:.2f} s at the cut-over and for "
+        f"{result.back_seconds:.2f} s at a rollback. Room: {result.bytes / 2**20:,.0f} MiB for a "
+        f"backup, about three times that in PostgreSQL.",
+        soft_wrap=True,
+    )
+    console.print("The scratch database and the copies are gone; nothing else was touched.")

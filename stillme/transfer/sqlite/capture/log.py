@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stillme.transfer.keys import Key
-from stillme.transfer.plumbing.column_sql import stored_part
+from stillme.transfer.plumbing.quoting import stored_part
 from stillme.transfer.sqlite.capture.tables import open_writable
 from stillme.transfer.sqlite.capture.templates import CHANGE_TABLE
 
