@@ -132,8 +132,12 @@ def leave(alias: str, wanted: Sequence[str], note: str) -> list[InventoryLine]:
     """Decide that ``file.name``s stay behind, with the reason. Raises TransferError."""
     if not note.strip():
         raise TransferError("Leaving something behind needs a reason: give --note TEXT.")
-    lines = open_lines(live_inventory(alias))
-    chosen = [_chosen(name, lines) for name in wanted]
+    lines = {f"{line.file}.{line.name}": line for line in open_lines(live_inventory(alias))}
+    for name in wanted:
+        if name not in lines:
+            known = ", ".join(lines) or "nothing is open"
+            raise TransferError(f"{name!r} is not open in the inventory: {known}.")
+    chosen = [lines[name] for name in wanted]
     for line in chosen:
         LeftByDecision.objects.using(alias).create(
             file=line.file, name=line.name, rows=line.rows, note=note.strip(), decided_by=_who()
@@ -151,14 +155,6 @@ def reopen(alias: str, wanted: Sequence[str]) -> int:
     for name in wanted:
         decided[name].delete(using=alias)
     return len(wanted)
-
-
-def _chosen(name: str, lines: Sequence[InventoryLine]) -> InventoryLine:
-    for line in lines:
-        if name == f"{line.file}.{line.name}":
-            return line
-    known = ", ".join(f"{line.file}.{line.name}" for line in lines) or "nothing is open"
-    raise TransferError(f"{name!r} is not open in the inventory: {known}.")
 
 
 def _who() -> str:

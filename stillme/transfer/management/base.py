@@ -13,8 +13,8 @@ from argparse import (
     _StoreAction,
 )
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any, TextIO
+from contextlib import contextmanager, suppress
+from typing import Any
 
 import apsw
 import psycopg
@@ -170,7 +170,9 @@ class TransferCommand(BaseCommand):
             raise _could_not_run(sentence) from error
         except BrokenPipeError:
             # Whoever read the output went away (`| head`): there is nobody to tell.
-            _silence(sys.stdout)
+            # Python must not complain about the closed pipe once more at its end.
+            with suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             status = COULD_NOT_RUN
         except OSError as error:
             sentence = explain_exhaustion(error) or _explain_os_error(error)
@@ -210,12 +212,3 @@ def _explain_os_error(error: OSError) -> str:
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return f"The system refuses access{where}: {reason}; run as the owner or grant access."
     return f"The system says{where}: {reason}; mend that, then run the same command again."
-
-
-def _silence(stream: TextIO) -> None:
-    """Keep Python from complaining about the closed pipe once more at its end."""
-    try:
-        descriptor = stream.fileno()
-    except (OSError, ValueError):
-        return
-    os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)

@@ -57,7 +57,8 @@ class Command(TransferCommand):
 
     def run(self, options: dict[str, Any]) -> int:
         """0 when the backup is sound, 1 otherwise."""
-        if directory := options["check"]:
+        if options["check"]:
+            directory = Path(options["check"])
             with self.working(f"Reading {directory} again"):
                 problems = check_backup(directory)
             render_check(self.console, self.form, problems, directory)
@@ -66,7 +67,7 @@ class Command(TransferCommand):
             return self._restore(options)
         chosen, stores = self.selection(options), not options["no_vectors"]
         chosen.check()
-        directory = options["to"] or default_directory()
+        directory = Path(options["to"] or default_directory())
         with RunProgress(self.console, quiet=self.quiet) as progress:
             manifest = back_up(
                 directory, chosen.files, with_stores=stores, on_event=progress.on_event
@@ -77,9 +78,9 @@ class Command(TransferCommand):
     def _restore(self, options: dict[str, Any]) -> int:
         if not options["to"]:
             raise TransferError("Name the data directory to restore into: --to DIR.")
-        directory = options["restore"]
+        directory, target = Path(options["restore"]), Path(options["to"])
         with self.working(f"Restoring {directory}"):
-            restored = restore_backup(directory, options["to"], overwrite=options["yes"])
+            restored = restore_backup(directory, target, overwrite=options["yes"])
         render_restore(self.console, self.form, restored, directory)
         return 0
 

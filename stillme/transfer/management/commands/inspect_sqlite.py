@@ -53,7 +53,7 @@ class Command(TransferCommand):
     def run(self, options: dict[str, Any]) -> int:
         """0 when everything will load or be repaired, 1 otherwise."""
         if options["schema_doc"]:
-            return self._document(options["schema_doc"], check=options["check"])
+            return self._document(Path(options["schema_doc"]), check=options["check"])
         if options["check"]:
             raise TransferError("--check belongs to --schema-doc FILE: name the file.")
         # The report may be what is piped.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
 from stillme.transfer.errors import LegacyFileError
@@ -84,12 +85,11 @@ def create_log(connection: sqlite3.Connection, identity: str) -> None:
 
 
 def _last_number(connection: sqlite3.Connection) -> int:
-    try:
+    # Somebody may have made the table again, without that column.
+    with suppress(sqlite3.OperationalError):
         row = connection.execute(f"SELECT max(sequence) FROM {CHANGE_TABLE}").fetchone()
-    except sqlite3.OperationalError:
-        # Somebody made the table again, without that column.
-        return 0
-    return int(row[0] or 0)
+        return int(row[0] or 0)
+    return 0
 
 
 def create_triggers(connection: sqlite3.Connection, tables: list[CapturedTable]) -> None:

@@ -95,7 +95,6 @@ class FoundSchema:
     tables: dict[str, FoundTable]
     others: tuple[tuple[str, str], ...]
     user_version: int
-    application_id: int
     journal_mode: str
 
     def table(self, name: str) -> FoundTable | None:
@@ -125,14 +124,9 @@ def read_schema(connection: sqlite3.Connection) -> FoundSchema:
     return FoundSchema(
         tables=tables,
         others=others,
-        user_version=_pragma(connection, "user_version"),
-        application_id=_pragma(connection, "application_id"),
+        user_version=int(connection.execute("PRAGMA user_version").fetchone()[0]),
         journal_mode=str(connection.execute("PRAGMA journal_mode").fetchone()[0]),
     )
-
-
-def _pragma(connection: sqlite3.Connection, name: str) -> int:
-    return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
 
 
 def _read_table(connection: sqlite3.Connection, name: str, sql: str) -> FoundTable:
@@ -227,19 +221,15 @@ def contents(connection: sqlite3.Connection, *, count: bool = True) -> list[Cont
     virtual = {name for _, name, sql in named if sql.startswith("CREATE VIRTUAL")}
     shadows = {f"{name}_{end}" for name in virtual for end in _SHADOWS}
     for kind, name, _ in named:
+        has_row = f"SELECT 1 FROM {quoted(name)} NOT INDEXED LIMIT 1"
         if kind == "view":
             found.append(Content(name, "view", None))
         elif name in virtual:
             found += _virtual(connection, name)
-        elif name not in shadows and _has_row(connection, name):
+        elif name not in shadows and connection.execute(has_row).fetchone():
             rows = row_count(connection, name) if count else None
             found.append(Content(name, "table", rows))
     return found
-
-
-def _has_row(connection: sqlite3.Connection, table: str) -> bool:
-    query = f"SELECT 1 FROM {quoted(table)} NOT INDEXED LIMIT 1"
-    return connection.execute(query).fetchone() is not None
 
 
 def _virtual(connection: sqlite3.Connection, name: str) -> list[Content]:
