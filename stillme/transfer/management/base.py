@@ -127,7 +127,7 @@ class TransferCommand(BaseCommand):
         except EOFError:
             given = ""
         if given.strip() != word:
-            raise TransferError(f"{otherwise}: {word} was not typed (or give --yes).")
+            raise TransferError(f"{otherwise}: {word!r} was not typed (or give --yes).")
 
     def run(self, options: dict[str, Any]) -> int:
         """Do the work; the return value is the exit status."""

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from django.db import connections, models
 
+from stillme.postgresql.statements import fetch_all
 from stillme.transfer.conf import conf
 from stillme.transfer.errors import LegacyFileError
 from stillme.transfer.findings import Finding, FindingKind
@@ -91,15 +92,14 @@ def missing_legacy(alias: str, selection: Selection | None = None) -> list[Missi
 
 
 def _of_file(alias: str, file: LegacyFile, selection: Selection) -> Iterator[Missing]:
-    models = [m for m in legacy_models(file.name) if selection.wants(file.name, m._meta.db_table)]
+    wanted = [m for m in legacy_models(file.name) if selection.wants(file.name, m._meta.db_table)]
     what = _absence(file.path)
     if what is None:
         return
-    gone = models if what else _undone(file.path, models)
+    gone = wanted if what else _undone(file.path, wanted)
     lines = [line for model in gone if (line := _of_table(alias, file, model, what)) is not None]
     yield from lines
-    loaded = _loaded(alias, file.name)
-    if what and loaded and not lines:
+    if what and not lines and (loaded := _loaded(alias, file.name)):
         yield Missing(file.name, "", "", str(file.path), what, loaded=loaded)
 
 
@@ -148,23 +148,19 @@ def _rows(alias: str, name: str, target: type[models.Model]) -> int:
     assert target._meta.pk is not None
     key = quoted(str(target._meta.pk.column))
     key = digits_of(key) if is_uuid(target._meta.pk) else f"{key}::text"
-    with connections[alias].cursor() as cursor:
-        cursor.execute("SELECT to_regclass(%s)", [relation])
-        if cursor.fetchone()[0] is None:
-            return 0
-        cursor.execute(f"SELECT count(*) FROM {relation} WHERE {key} <> ALL(%s)", [written])
-        return int(cursor.fetchone()[0])
+    connection = connections[alias]
+    if fetch_all(connection, "SELECT to_regclass(%s)", [relation])[0][0] is None:
+        return 0
+    query = f"SELECT count(*) FROM {relation} WHERE {key} <> ALL(%s)"
+    return int(fetch_all(connection, query, [written])[0][0])
 
 
 def _of_store(alias: str, store: Store) -> Iterator[Missing]:
     held = store.target_rows(alias)
-    tables = RunTable.objects.using(alias).filter(file=store.name).order_by("-run_id")
-    last = tables.first()
-    names = set(held)
-    if last is not None:
-        then = tables.filter(run_id=last.run_id, legacy_rows__gt=0)
-        names |= set(then.values_list("table", flat=True))
-    for table in sorted(names):
+    tables = RunTable.objects.using(alias).filter(file=store.name)
+    last = tables.order_by("-run_id").values("run_id")[:1]
+    then = tables.filter(run_id=last, legacy_rows__gt=0)
+    for table in sorted({*held, *then.values_list("table", flat=True)}):
         aside = QuarantinedRow.objects.using(alias).filter(file=store.name, table=table).count()
         loaded, _ = _loaded_table(alias, store.name, table)
         rows = held.get(table, 0)

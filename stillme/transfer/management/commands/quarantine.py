@@ -85,14 +85,10 @@ class Command(TransferCommand):
     def _check_names(self, options: dict[str, Any]) -> None:
         """Raises TransferError where no row in quarantine has that reason or table."""
         found = decisions.summary("default")
-        for name in ("reason", "table"):
+        full = {"", *(f"{line['file']}.{line['table']}" for line in found)}
+        for name, others in (("reason", {""}), ("table", full)):
             known = sorted({str(line[name]) for line in found})
-            asked = options[name]
-            if name == "table" and any(
-                asked == f"{line['file']}.{line['table']}" for line in found
-            ):
-                continue
-            if found and asked and asked not in known:
+            if found and options[name] not in others.union(known):
                 raise TransferError(
                     f"No row in quarantine has the {name} {options[name]!r}: "
                     f"choose from {', '.join(known)}."

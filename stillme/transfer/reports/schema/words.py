@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from django.contrib.postgres.indexes import PostgresIndex
 from django.db import connections, models
-from django.db.models.expressions import OrderBy
 from django.db.models.functions import Now
 
 from stillme.transfer.mapping import split_table
@@ -33,66 +31,22 @@ def default_words(field: models.Field) -> str:  # type: ignore[type-arg]
     return f"`{value}`"
 
 
-def index_words(model: type[models.Model]) -> Iterator[str]:
-    """One line per declared index, and per foreign key with an index of its own."""
-    for index in model._meta.indexes:
-        parts = [_field_words(model, name, order) for name, order in index.fields_orders]
-        parts += [_expression_words(model, expression) for expression in index.expressions]
-        text = f"`{index.name}` ({', '.join(parts)})"
-        if isinstance(index, PostgresIndex):
-            text += f" using {type(index).__name__.removesuffix('Index').lower()}"
-        if index.include:
-            text += f" including {', '.join(index.include)}"
-        yield text + (" where " + _condition(index.condition) if index.condition else "")
-    for field in model._meta.local_concrete_fields:
-        if getattr(field, "db_index", False) and not field.unique:
-            yield f"on {field.column}"
-
-
-def _condition(condition: models.Q) -> str:
-    return " and ".join(
-        f"{name} = {value!r}" if isinstance(value, str) else f"{name}: {value}"
-        for name, value in (child for child in condition.children if isinstance(child, tuple))
-    )
-
-
-def _field_words(model: type[models.Model], name: str, order: str) -> str:
-    column = model._meta.get_field(name).column  # type: ignore[union-attr]
-    return f"{column} {order.lower()}".strip()
-
-
-def _expression_words(model: type[models.Model], expression: Any) -> str:
-    if not isinstance(expression, OrderBy):
-        return str(expression)
-    inner: Any = expression.expression
-    words = [str(model._meta.get_field(inner.name).column)]  # type: ignore[union-attr]
-    words += ["desc"] if expression.descending else []
-    words += ["nulls last"] if expression.nulls_last else []
-    return " ".join(words)
-
-
-def constraint_words(model: type[models.Model]) -> Iterator[str]:
-    """Foreign keys, checks and uniques."""
+def objects(model: type[models.Model]) -> Iterator[str]:
+    """Indexes and constraints, a line each: what Django makes by the model's Meta as its SQL."""
+    connection = connections["default"]
+    editor = connection.SchemaEditorClass(connection, collect_sql=True, atomic=False)
+    for each in model._meta.indexes:
+        yield f"`{each.create_sql(model, editor)}`"
     for field in model._meta.local_concrete_fields:
         if isinstance(field, models.ForeignKey):
             parent = field.related_model._meta.db_table.replace('"', "")
             yield f"{field.column} references {parent}"
-        elif field.unique and not field.primary_key:
+        if field.unique and not field.primary_key:
             yield f"{field.column} is unique"
+        elif getattr(field, "db_index", False) and not field.unique:
+            yield f"index on {field.column}"
     for constraint in model._meta.constraints:
-        if isinstance(constraint, models.UniqueConstraint):
-            yield f"`{constraint.name}`: {', '.join(constraint.fields)} together are unique"
-        elif isinstance(constraint, models.CheckConstraint):
-            yield f"`{constraint.name}`: {_check(constraint.condition)}"
-
-
-def _check(condition: Any) -> str:
-    parts = []
-    for name, value in (child for child in condition.children if isinstance(child, tuple)):
-        column, _, lookup = name.partition("__")
-        listed = ", ".join(map(str, value)) if lookup == "in" else str(value)
-        parts.append(f"{column} is one of {listed}" if lookup == "in" else f"{name} {listed}")
-    return " and ".join(parts) or "a condition"
+        yield f"`{constraint.create_sql(model, editor)}`"
 
 
 def diagram(schema: str, found: Sequence[type[models.Model]]) -> str:

@@ -110,11 +110,9 @@ def frozen_until(connection: sqlite3.Connection) -> float | None:
     triggers = own_triggers(connection, FREEZE_PREFIX)
     if not triggers:
         return None
-    left = []
-    for sql in triggers.values():
-        match = _UNTIL.search(sql)
-        if match is None:
-            return FOR_GOOD
-        now = float(connection.execute("SELECT julianday('now')").fetchone()[0])
-        left.append((float(match[1]) - now) * 86_400)
-    return max(left) if max(left) > 0 else None
+    until = [_UNTIL.search(sql) for sql in triggers.values()]
+    if None in until:
+        return FOR_GOOD
+    last = max(float(match[1]) for match in until if match)
+    left = connection.execute("SELECT (? - julianday('now')) * 86400.0", (last,)).fetchone()[0]
+    return float(left) if left > 0 else None

@@ -28,6 +28,7 @@ from stillme.transfer.sqlite.schema.foreign_names import (
     writable_schema,
 )
 
+_CONSTRAINED = "SELECT DISTINCT tbl_name FROM sqlite_schema WHERE type = 'index' AND sql IS NULL"
 _DISAGREES = (
     "an index of {table} disagrees with its table ({problem}): the rows were read from the table. "
     "The old application may not see all of them. Stop it, then run REINDEX on a copy of the file, "
@@ -49,7 +50,9 @@ def distrust_indexes(copy: Path, source: Path) -> tuple[str, ...]:
     with as_sqlite3_errors(), closing(open_scratch(copy)) as connection:
         foreign = compare_bytes(connection)
         bad = {}
-        for table in sorted(set(_constrained(connection)) - foreign):
+        # An index that a constraint made has no statement of its own.
+        constrained = {str(name) for (name,) in connection.execute(_CONSTRAINED)}
+        for table in sorted(constrained - foreign):
             problem, unknown = with_functions(connection, partial(_problem, connection, table))
             if unknown:
                 foreign.add(table)
@@ -59,16 +62,6 @@ def distrust_indexes(copy: Path, source: Path) -> tuple[str, ...]:
         for table in (*bad, *sorted(foreign)):
             _rebuild(connection, source, table, bad.get(table, "built again"))
     return tuple(_DISAGREES.format(table=t, problem=p) for t, p in bad.items())
-
-
-def _constrained(connection: apsw.Connection) -> list[str]:
-    """The tables with an index that a constraint made: it has no statement of its own."""
-    return [
-        str(name)
-        for (name,) in connection.execute(
-            "SELECT DISTINCT tbl_name FROM sqlite_schema WHERE type = 'index' AND sql IS NULL"
-        )
-    ]
 
 
 def _problem(connection: apsw.Connection, table: str) -> str:

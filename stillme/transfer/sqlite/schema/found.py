@@ -71,11 +71,9 @@ class FoundTable:
         `INTEGER PRIMARY KEY DESC` is none: an old slip of SQLite's gives it an index instead.
         """
         keys = [c for c in self.columns if c.primary_key]
-        if not self.has_rowid or self.key_collation or len(keys) != 1:
-            return None
-        if keys[0].type.upper() != "INTEGER":
-            return None
-        return keys[0].name
+        types = [key.type.upper() for key in keys]
+        is_rowid = self.has_rowid and not self.key_collation and types == ["INTEGER"]
+        return keys[0].name if is_rowid else None
 
     @property
     def has_rowid(self) -> bool:
