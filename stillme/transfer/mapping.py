@@ -152,6 +152,7 @@ def map_table(model: type[LegacyModel], schema: FoundSchema) -> TableMapping | N
     left = _left_over(target, taken | {name for name, _ in derived})
     keys = KeyColumns(tuple(c for c in columns if c.target in key_names))
     schema_name, target_table = split_table(target._meta.db_table)
+    clock = model.legacy.clock
     return TableMapping(
         file=model.legacy.file,
         table=table.name,
@@ -164,7 +165,7 @@ def map_table(model: type[LegacyModel], schema: FoundSchema) -> TableMapping | N
         derived=derived,
         nulls=tuple(str(f.column) for f in left if f.null and isinstance(f, models.DateTimeField)),
         impossible=tuple(str(f.column) for f in left if _cannot_be_filled(f)),
-        clock=_found_clock(model, table),
+        clock=clock if clock and table.column(clock.local) and table.column(clock.utc) else None,
         # A text key whose column also stores numbers may hold 5 and '5', which become one text.
         key_is_unique=table.is_unique(*keys.names) and _stores_text(table, keys),
         key_is_in_order=bool(keys) and _is_in_order(table, keys),
@@ -266,10 +267,3 @@ def _cannot_be_filled(field: models.Field) -> bool:  # type: ignore[type-arg]
     """A required column whose value would have to be invented: no default, or the time "now"."""
     has_default = field.has_db_default() and not isinstance(field, models.DateTimeField)
     return not field.null and not has_default
-
-
-def _found_clock(model: type[LegacyModel], table: FoundTable) -> Twin | None:
-    clock = model.legacy.clock
-    if clock is None or not (table.column(clock.local) and table.column(clock.utc)):
-        return None
-    return clock

@@ -67,7 +67,9 @@ class Command(TransferCommand):
             return self._restore(options)
         chosen, stores = self.selection(options), not options["no_vectors"]
         chosen.check()
-        directory = Path(options["to"] or default_directory())
+        # A new folder per second, outside of version control.
+        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+        directory = Path(options["to"] or Path(settings.BASE_DIR) / "backups" / stamp)
         with RunProgress(self.console, quiet=self.quiet) as progress:
             manifest = back_up(
                 directory, chosen.files, with_stores=stores, on_event=progress.on_event
@@ -83,9 +85,3 @@ class Command(TransferCommand):
             restored = restore_backup(directory, target, overwrite=options["yes"])
         render_restore(self.console, self.form, restored, directory)
         return 0
-
-
-def default_directory() -> Path:
-    """A new folder per second, outside of version control."""
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    return Path(settings.BASE_DIR) / "backups" / stamp

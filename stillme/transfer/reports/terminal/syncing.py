@@ -16,6 +16,13 @@ from stillme.transfer.steps.follow import FollowResult
 from stillme.transfer.steps.install_capture import CaptureReport
 
 _LAG_EVERY = 5.0
+_SAID = {
+    "notice": "{message}",
+    "probed": "{file}: {probes} probes passed on a copy",
+    "step": "{name}: {seconds:.2f} s",
+    "unfrozen": "{file}: the file takes writes again",
+    "restored": "{file}: restored to {path}",
+}
 
 
 class SyncProgress:
@@ -43,14 +50,12 @@ class SyncProgress:
 
     def on_event(self, event: Event) -> None:
         """Show one event."""
+        data = event.data
         if self._quiet:
             return
-        data = event.data
+        if event.name in _SAID:
+            self._line(_SAID[event.name].format(**data))
         match event.name:
-            case "notice":
-                self._line(data["message"])
-            case "probed":
-                self._line(f"{data['file']}: {data['probes']} probes passed on a copy")
             case "lag" if self._status:
                 self._lags[data["file"]] = (data["changes"], data["seconds"], data["replayed"])
                 self._redraw(self._status)
@@ -58,12 +63,6 @@ class SyncProgress:
                 self._lag(data["file"], data["changes"], data["seconds"], data["replayed"])
             case "sweep":
                 self._sweep(data["file"], data["ranges"], data["keys"])
-            case "step":
-                self._line(f"{data['name']}: {data['seconds']:.2f} s")
-            case "unfrozen":
-                self._line(f"{data['file']}: the file takes writes again")
-            case "restored":
-                self._line(f"{data['file']}: restored to {data['path']}")
 
     def _line(self, text: str) -> None:
         self._console.print(text, soft_wrap=True)
