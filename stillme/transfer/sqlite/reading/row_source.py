@@ -46,11 +46,11 @@ class RowSource:
         """Make the temporary table `table` with one column, `key`, of these keys."""
         _keep_keys(self._connection, table, keys)
 
-    def rows(self, query: str, values: Sequence[int | str]) -> Iterator[tuple[Any, ...]]:
+    def rows(self, query: str, values: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
         """The rows of a query. Raises sqlite3.Error where the file is damaged."""
         yield from self._connection.execute(query, values)
 
-    def bounded(self, query: str, values: Sequence[int | str]) -> Iterator[list[tuple[Any, ...]]]:
+    def bounded(self, query: str, values: Sequence[Any]) -> Iterator[list[tuple[Any, ...]]]:
         """The same, as many at a time as surely fit into memory: here one, whatever its size.
 
         Raises sqlite3.DataError at a row with something large, where this source knows; the rows
@@ -95,10 +95,10 @@ class SnapshotRows(RowSource):
         for connection in (self._reader, self._bounded):
             _keep_keys(connection, table, kept)
 
-    def rows(self, query: str, values: Sequence[int | str]) -> Iterator[tuple[Any, ...]]:
+    def rows(self, query: str, values: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
         return rows_of(self._reader, query, values)
 
-    def bounded(self, query: str, values: Sequence[int | str]) -> Iterator[list[tuple[Any, ...]]]:
+    def bounded(self, query: str, values: Sequence[Any]) -> Iterator[list[tuple[Any, ...]]]:
         return few_of(self._bounded, query, values)
 
     def huge(self, mapping: TableMapping) -> tuple[str, ...]:

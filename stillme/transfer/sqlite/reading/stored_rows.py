@@ -59,9 +59,8 @@ class RawReader:
         parents: dict[str, ParentTable | None],
         source: RowSource | None = None,
     ) -> None:
-        self._connection = connection
-        self._source = source
-        self._huge = source.huge(mapping) if source else ()
+        self._source = source or RowSource(connection)
+        self._huge = self._source.huge(mapping)
         self._mapping = mapping
         self._names = [c.legacy for c in mapping.columns] + list(mapping.extra)
         self._references = [c.legacy for c, _ in mapping.references()]
@@ -92,17 +91,12 @@ class RawReader:
             parts.append(value)
         return parts
 
-    def _run(self, query: str, values: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
-        if self._source is not None:
-            return self._source.rows(query, values)
-        return self._connection.execute(query, values)
-
     def where(self, condition: str, values: Iterable[object] = ()) -> Iterator[RawRow]:
         """The rows that meet an SQL condition, in key order."""
         mapping = self._mapping
         order = mapping.key_columns.legacy() or "1"
         query = f"{self._select} WHERE {condition} ORDER BY {order}"
-        for row in self._run(query, tuple(values)):
+        for row in self._source.rows(query, list(values)):
             yield self._row(row)
 
     def keys(self, keys: Iterable[Key]) -> Iterator[RawRow]:
@@ -110,18 +104,14 @@ class RawReader:
         columns, table = self._mapping.key_columns, quoted(self._mapping.table)
         for key in keys:
             where, values = columns.legacy_is(key, table)
-            for row in self._run(f"{self._select} WHERE {where}", tuple(values)):
+            for row in self._source.rows(f"{self._select} WHERE {where}", values):
                 yield self._row(row)
 
     def _row(self, row: tuple[object, ...]) -> RawRow:
         rowid, offset, repeated = row[:3]
         start = 3 + len(self._references)
-        cells = {
-            name: (_CLASSES[row[place]], row[place + 1])  # type: ignore[index]
-            for name, place in zip(
-                self._names, range(start, start + 2 * len(self._names), 2), strict=True
-            )
-        }
+        stored = zip(self._names, row[start::2], row[start + 1 :: 2], strict=True)
+        cells = {name: (_CLASSES[storage], raw) for name, storage, raw in stored}  # type: ignore[index]
         orphaned = self._orphaned(row[3:start])
         return RawRow(
             rowid,  # type: ignore[arg-type]
@@ -141,13 +131,9 @@ class RawReader:
         return found
 
     def _left(self, rowid: Any, cells: dict[str, tuple[str, object]]) -> dict[str, HugeCell]:
-        if self._source is None or not self._huge:
-            return _NONE_HUGE
-        table = self._mapping.table
         left = [name for name in self._huge if cells[name] == ("text", None)]
-        if not left:
-            return _NONE_HUGE
-        return {name: self._source.cell(table, name, rowid) for name in left}
+        table = self._mapping.table
+        return {n: self._source.cell(table, n, rowid) for n in left} if left else _NONE_HUGE
 
 
 def is_stored(
