@@ -140,7 +140,11 @@ def leave(alias: str, wanted: Sequence[str], note: str) -> list[InventoryLine]:
     chosen = [lines[name] for name in wanted]
     for line in chosen:
         LeftByDecision.objects.using(alias).create(
-            file=line.file, name=line.name, rows=line.rows, note=note.strip(), decided_by=_who()
+            file=line.file,
+            name=line.name,
+            rows=line.rows,
+            note=note.strip(),
+            decided_by=who_decides(),
         )
     return with_decisions(alias, chosen)
 
@@ -157,7 +161,8 @@ def reopen(alias: str, wanted: Sequence[str]) -> int:
     return len(wanted)
 
 
-def _who() -> str:
+def who_decides() -> str:
+    """The operating system's name of who runs this."""
     with suppress(KeyError, OSError):
         return getpass.getuser()
     return "unknown"

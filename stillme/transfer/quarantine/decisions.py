@@ -11,6 +11,7 @@ from django.db.models.functions import Now
 from stillme.services.arguments import stored_integer, stored_real
 from stillme.transfer.errors import TransferError
 from stillme.transfer.identity import TableId
+from stillme.transfer.inventory.taking import who_decides
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.plumbing.stored_cells import pack_cell
 from stillme.transfer.steps.aside.retry_rows import (
@@ -19,7 +20,6 @@ from stillme.transfer.steps.aside.retry_rows import (
     locked_records,
     refuse_store,
     retry,
-    who_decides,
 )
 
 __all__ = [

@@ -8,14 +8,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from stillme.transfer.keys import Key
+from stillme.transfer.keys import Raw as Raw
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.clock.evidence_sql import row_offset_sql
 from stillme.transfer.sqlite.reading.connect import quoted
 from stillme.transfer.sqlite.reading.huge_cells import HugeCell, is_huge
 from stillme.transfer.sqlite.reading.other_rows import ParentTable, has_parent, no_earlier
 from stillme.transfer.sqlite.reading.row_source import RowSource
-
-Raw = None | int | float | bytes
 
 # A range may be held as raw rows: what all of them share is there once.
 _CLASSES = {name: name for name in ("null", "integer", "real", "text", "blob")}
