@@ -55,6 +55,7 @@ def html_page(report: dict[str, Any]) -> str:
     helpful = advice(counts, states_of(report["files"]))
     context = {
         "report": report,
+        "run": str(report["run"] or ""),
         "grids": [
             (title, heads, [list(map(_cell, row)) for row in rows])
             for title, heads, rows in _grids(report)
