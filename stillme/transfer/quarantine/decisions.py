@@ -51,10 +51,8 @@ def select_rows(
         if missing:
             raise TransferError(f"There is no quarantined row {missing[0]}.")
         return found
-    if status:
-        rows = rows.filter(status=status)
-    if reason:
-        rows = rows.filter(reason=reason)
+    wanted = {"status": status, "reason": reason}
+    rows = rows.filter(**{name: value for name, value in wanted.items() if value})
     return list(rows.filter(_named(table)) if table else rows)
 
 

@@ -19,6 +19,8 @@ from stillme.transfer.steps.install_capture import (
 from stillme.transfer.steps.note_moved import moved_files
 from stillme.transfer.steps.unfreeze import unfreeze_all
 
+_CHANGES = {"install": install_capture, "moved": moved_files, "remove": remove_capture}
+
 
 class Command(TransferCommand):
     """Parse, one call, render, exit."""
@@ -84,14 +86,8 @@ class Command(TransferCommand):
             unfreeze_all("default", present_files(selection, []), progress.on_event)
             render_capture(self.console, self.form, capture_reports("default", selection))
             return 0
-        if options["install"]:
-            reports = install_capture("default", selection, progress.on_event)
-        elif options["moved"]:
-            reports = moved_files("default", selection, progress.on_event)
-        elif options["remove"]:
-            reports = remove_capture("default", selection, progress.on_event)
-        else:
-            reports = capture_reports("default", selection, progress.on_event)
+        change = next((call for name, call in _CHANGES.items() if options[name]), capture_reports)
+        reports = change("default", selection, progress.on_event)
         render_capture(self.console, self.form, reports)
         healthy = all(r.health == "healthy" and not r.problems for r in reports)
         return 0 if healthy or options["remove"] else 1
