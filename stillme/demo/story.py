@@ -41,7 +41,7 @@ def tell(console: Console, *, rows: int, seed: int) -> int:
     console.rule("3. manage.py import_sqlite")
     # Whatever an earlier demo loaded.
     wanted = ImportOptions(prune=True, overwrite=True, moved=True, replaced=True)
-    render_import(console, import_files(wanted), "text")
+    render_import(console, "text", import_files(wanted))
     console.rule("4. manage.py quarantine: decide about the rows that cannot be loaded")
     accept_what_cannot_be_loaded(console)
     console.rule("5. manage.py verify_migration")
@@ -104,7 +104,7 @@ def accept_what_cannot_be_loaded(console: Console) -> None:
 def verified(console: Console, *tables: str) -> VerifyResult:
     """Verify (all tables, or these) and show the result."""
     result = verify(VerifyOptions(selection=Selection(tables=tables)))
-    render_verify(console, result, "text", 5)
+    render_verify(console, "text", result, 5)
     return result
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import json
 import math
+from dataclasses import asdict
 
 import pytest
 from django.db import connection
@@ -301,7 +302,7 @@ def test_what_is_planted_is_found(imported, name):
     of_tables = [finding for table in report.tables for finding in table.findings.kept]
     findings = [*report.findings, *of_tables]
     assert (kind, f"vector.{where}") in {(f.kind.value, f.where) for f in findings}
-    assert json.dumps([f.as_dict() for f in findings])
+    assert json.dumps([asdict(f) for f in findings])
 
 
 LEGAL = {
