@@ -99,7 +99,7 @@ def plan_distribution(tables: Sequence[str] = (), alias: str = "default") -> Pla
             raise TargetError(
                 "This database has no Citus extension: run CREATE EXTENSION citus on every node "
                 "and citus_add_node for each worker, or stay on one node "
-                "(docs/howto/run-and-scale.md)."
+                "(docs/howto/run-on-a-cluster.md)."
             )
         present = _column(cursor, SCHEMAS, sorted(DOMAINS))
         moved = _column(cursor, DISTRIBUTED)
