@@ -5,8 +5,8 @@ While the tables of one file are judged, the next file is copied already (`begin
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 
 from stillme.transfer.errors import StateError
@@ -27,11 +27,10 @@ from stillme.transfer.verify.sides.utf16_copy import check_converted
 from stillme.transfer.verify.structure.reference_tables import check_definitions
 from stillme.transfer.verify.structure.table_structure import check_structure, forbids_reading
 from stillme.transfer.verify.tables.circle_records import groundless_records
-from stillme.transfer.verify.tables.judge_processes import Judges
+from stillme.transfer.verify.tables.judge_processes import HandOut
 from stillme.transfer.verify.tables.table_cases import make_cases
 from stillme.transfer.verify.tables.table_judge import TableCase
 from stillme.transfer.verify.tables.table_levels import (
-    Begun,
     begin_full,
     check_keys,
     end_full,
@@ -47,7 +46,7 @@ class BegunFile:
 
     snapshot: Snapshot
     cases: dict[str, TableCase]
-    begun: dict[str, Begun] = field(default_factory=dict)
+    begun: dict[str, Iterator[TableProof]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +57,9 @@ class FileWork:
     directory: Path
     result: VerifyResult
     on_event: OnEvent
+    hand_out: HandOut
 
-    def begin(self, file: LegacyFile, judges: Judges) -> BegunFile:
+    def begin(self, file: LegacyFile) -> BegunFile:
         """Copy a file, look at its structure, hand out its rows. Raises TransferError."""
         self.on_event(Event("file", {"file": file.name, "path": str(file.path)}))
         state = file_state(self.options.database, file.name)
@@ -91,7 +91,7 @@ class FileWork:
         found = BegunFile(snapshot, self._fit(file.name, cases))
         if self.options.level == "full":
             for name, case in found.cases.items():
-                found.begun[name] = begin_full(self.options.database, case, judges)
+                found.begun[name] = begin_full(self.options.database, case, self.hand_out)
         return found
 
     def _fit(self, file: str, cases: dict[str, TableCase]) -> dict[str, TableCase]:
@@ -134,43 +134,33 @@ class FileWork:
         self.result.structure.extend(found)
         return unfit
 
-    def end(self, file: BegunFile, judges: Judges) -> None:
+    def end(self, file: BegunFile) -> None:
         """Judge the tables of a file. Raises TransferError."""
+        alias, result = self.options.database, self.result
         followed = self._is_followed(file.snapshot.file)
+        proofs = {}
         for name, case in file.cases.items():
-            self.on_event(
-                Event(
-                    "table",
-                    {"table": table_label(case.mapping.identity), "total": legacy_rows(case)},
-                )
-            )
-            proof = self._proof(name, case, file.begun.get(name), judges)
-            check_keys(self.options.database, case, proof, followed=followed)
+            label = table_label(case.mapping.identity)
+            self.on_event(Event("table", {"table": label, "total": legacy_rows(case)}))
+            proofs[name] = proof = self._proof(label, case, file.begun.get(name))
+            check_keys(alias, case, proof, followed=followed)
             if self.options.round_trip:
-                round_trip(self.options.database, case, self.directory, proof)
-            self.result.tables.append(proof)
+                round_trip(alias, case, self.directory, proof)
+            result.tables.append(proof)
             if proof.guessed:
-                told = f"{name}: {sentence(proof.guessed)}: {ADVICE}."
-                self.result.notices.append(told)
-            self.on_event(
-                Event(
-                    "done", {"table": table_label(case.mapping.identity), "rows": proof.legacy_rows}
-                )
-            )
+                result.notices.append(f"{name}: {sentence(proof.guessed)}: {ADVICE}.")
+            self.on_event(Event("done", {"table": label, "rows": proof.legacy_rows}))
+        for name, finding in groundless_records(alias, file.cases):
+            proofs[name].findings.add(finding)
 
-        proofs = {(proof.file, proof.table): proof for proof in self.result.tables}
-        for name, finding in groundless_records(self.options.database, file.cases):
-            proofs[file.snapshot.file, name].findings.add(finding)
-
-    def _proof(self, name: str, case: TableCase, begun: Begun | None, judges: Judges) -> TableProof:
+    def _proof(self, label: str, case: TableCase, begun: Iterator[TableProof] | None) -> TableProof:
         if begun is None:
-            return verify_lightly(self.options, case, judges)
-        return end_full(
-            self.options, begun, partial(self._tell_rows, table_label(case.mapping.identity))
-        )
+            return verify_lightly(self.options, case, self.hand_out)
 
-    def _tell_rows(self, table: str, rows: int) -> None:
-        self.on_event(Event("progress", {"table": table, "rows": rows}))
+        def tell(rows: int) -> None:
+            self.on_event(Event("progress", {"table": label, "rows": rows}))
+
+        return end_full(self.options.database, case, begun, tell)
 
     def _is_followed(self, file: str) -> bool:
         followed = bool(self.result.files[file]["state"] == FileState.State.FOLLOWING)
