@@ -95,55 +95,43 @@ class FileWork:
         return found
 
     def _fit(self, file: str, cases: dict[str, TableCase]) -> dict[str, TableCase]:
-        """Return the selected tables that exist and whose target can be read; note the others."""
-        unfit = self._check_structure(file)
-        fit = {}
-        for name in self._wanted(file):
-            if name not in cases:
-                self.result.notices.append(f"{file}: has no table {name}.")
-            elif name in unfit:
-                self.result.notices.append(
-                    f"{name}: rows not compared, the target table is not as declared."
-                )
-            else:
-                fit[name] = cases[name]
-        return fit
-
-    def _wanted(self, file: str) -> list[str]:
-        names = [model._meta.db_table for model in legacy_models(file)]
-        return [name for name in names if self.options.selection.wants(file, name)]
-
-    def _check_structure(self, file: str) -> set[str]:
-        """Check the selected target tables of a file; return those whose rows cannot be read."""
-        alias = self.options.database
-        wanted, unfit = set(), set()
-        names = self._wanted(file)
+        """Check the selected target tables of a file; return the cases whose rows can be read."""
+        alias, notices = self.options.database, self.result.notices
+        fit, wanted = {}, set()
         for model in legacy_models(file):
             name, target = model._meta.db_table, model.target_model()
-            if name not in names:
+            if not self.options.selection.wants(file, name):
                 continue
             wanted.add(target)
             wrong = list(check_structure(alias, target))
             self.result.structure.extend(wrong)
-            if any(forbids_reading(finding) for finding in wrong):
-                unfit.add(name)
+            if name not in cases:
+                notices.append(f"{file}: has no table {name}.")
+            elif any(map(forbids_reading, wrong)):
+                notices.append(f"{name}: rows not compared, the target table is not as declared.")
+            else:
+                fit[name] = cases[name]
         everything = [model.target_model() for model in legacy_models(file)]
-        notices = self.result.notices
         by_others = file == built_file()
         found = check_definitions(alias, everything, wanted, notices, by_others=by_others)
         self.result.structure.extend(found)
-        return unfit
+        return fit
 
     def end(self, file: BegunFile) -> None:
         """Judge the tables of a file. Raises TransferError."""
         alias, result = self.options.database, self.result
-        followed = self._is_followed(file.snapshot.file)
+        state = result.files[file.snapshot.file]["state"]
+        if state == FileState.State.FOLLOWING:
+            result.notices.append(
+                f"{file.snapshot.file} is followed: its next ids are not looked at, the cut-over "
+                "sets them."
+            )
         proofs = {}
         for name, case in file.cases.items():
             label = table_label(case.mapping.identity)
             self.on_event(Event("table", {"table": label, "total": legacy_rows(case)}))
             proofs[name] = proof = self._proof(label, case, file.begun.get(name))
-            check_keys(alias, case, proof, followed=followed)
+            check_keys(alias, case, proof, state)
             if self.options.round_trip:
                 round_trip(alias, case, self.directory, proof)
             result.tables.append(proof)
@@ -161,14 +149,6 @@ class FileWork:
             self.on_event(Event("progress", {"table": label, "rows": rows}))
 
         return end_full(self.options.database, case, begun, tell)
-
-    def _is_followed(self, file: str) -> bool:
-        followed = bool(self.result.files[file]["state"] == FileState.State.FOLLOWING)
-        if followed:
-            self.result.notices.append(
-                f"{file} is followed: its next ids are not looked at, the cut-over sets them."
-            )
-        return followed
 
 
 def _computed(file: str) -> list[str]:

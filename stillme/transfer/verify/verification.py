@@ -13,12 +13,11 @@ from stillme.transfer.inventory.taking import with_decisions
 from stillme.transfer.plumbing.scratch import scratch_folder
 from stillme.transfer.records.missing import missing_legacy
 from stillme.transfer.records.proofs import identity
-from stillme.transfer.verify.circumstances import describe
 from stillme.transfer.verify.judged_files import FileWork
 from stillme.transfer.verify.options import VerifyOptions
-from stillme.transfer.verify.proof_record import proof_run
+from stillme.transfer.verify.proof_record import describe, proof_run
 from stillme.transfer.verify.result import VerifyResult
-from stillme.transfer.verify.rows.unclaimed_records import of_unknown_tables
+from stillme.transfer.verify.rows.quarantine_records import of_unknown_tables
 from stillme.transfer.verify.sides.target_table import select
 from stillme.transfer.verify.tables.chosen_rows import Settle, settle_findings
 from stillme.transfer.verify.tables.judge_processes import judges

@@ -18,7 +18,7 @@ from stillme.transfer.plumbing.scratch import scratch_folder
 from stillme.transfer.registry import legacy_files
 from stillme.transfer.sqlite.copying.snapshot import take_snapshot
 from stillme.transfer.verify.result import Findings, TableProof, VerifyResult
-from stillme.transfer.verify.rows.unclaimed_records import unclaimed
+from stillme.transfer.verify.rows.quarantine_records import unclaimed
 from stillme.transfer.verify.sides.utf16_copy import check_converted
 from stillme.transfer.verify.tables.table_cases import make_cases
 from stillme.transfer.verify.tables.table_judge import TableCase, TableJudge

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 
 from stillme.transfer.findings import Finding, FindingKind
@@ -15,7 +16,7 @@ from stillme.transfer.sqlite.reading.connect import quoted
 from stillme.transfer.sqlite.schema.found import row_count, sequence_mark
 from stillme.transfer.verify.options import VerifyOptions
 from stillme.transfer.verify.result import COMPARED, TableProof
-from stillme.transfer.verify.rows.unclaimed_records import unclaimed
+from stillme.transfer.verify.rows.quarantine_records import unclaimed
 from stillme.transfer.verify.sides.target_table import select
 from stillme.transfer.verify.structure.sequences import check_sequence
 from stillme.transfer.verify.structure.table_structure import check_foreign_keys
@@ -24,7 +25,6 @@ from stillme.transfer.verify.tables.judge_processes import HandOut, PartTask
 from stillme.transfer.verify.tables.sample import sample_parts
 from stillme.transfer.verify.tables.table_judge import Part, TableCase
 from stillme.transfer.verify.tables.written_since_cutover import (
-    file_state,
     legacy_among,
     new_life,
     target_among,
@@ -36,11 +36,8 @@ OnRows = Callable[[int], None]
 
 def legacy_rows(case: TableCase) -> int:
     """How many rows the legacy table has."""
-    connection = case.snapshot.open()
-    try:
+    with closing(case.snapshot.open()) as connection:
         return row_count(connection, case.mapping.table)
-    finally:
-        connection.close()
 
 
 def begin_full(alias: str, case: TableCase, hand_out: HandOut) -> Iterator[TableProof]:
@@ -92,22 +89,19 @@ def _empty_proof(alias: str, case: TableCase) -> TableProof:
     return proof
 
 
-def check_keys(alias: str, case: TableCase, proof: TableProof, *, followed: bool) -> None:
+def check_keys(alias: str, case: TableCase, proof: TableProof, state: str) -> None:
     """Foreign keys and the sequence, which can change without any row of the table.
 
     Not the sequence of a file that is followed: the cut-over sets it, when ids are given out here.
     """
     model = legacy_model(*case.mapping.identity).target_model()
     proof.findings.extend(check_foreign_keys(alias, model))
-    if followed:
+    if state == FileState.State.FOLLOWING:
         return
-    connection = case.snapshot.open()
-    try:
+    with closing(case.snapshot.open()) as connection:
         mark = sequence_mark(connection, case.mapping.table)
-    finally:
-        connection.close()
     found = check_sequence(alias, model, mark)
-    if file_state(alias, case.mapping.file) == FileState.State.LIVE:
+    if state == FileState.State.LIVE:
         # Its note advises an import, which is refused now: what helps is said below the findings.
         found = (replace(finding, note="") for finding in found)
     proof.findings.extend(found)
@@ -157,8 +151,7 @@ def _parts(case: TableCase) -> list[Part]:
         return [Part()]
     keys, table = mapping.key_columns, quoted(mapping.table)
     edges: list[Key | None] = [None]
-    connection = case.snapshot.open()
-    try:
+    with closing(case.snapshot.open()) as connection:
         while True:
             where, values = keys.legacy_within(edges[-1], None)
             row = connection.execute(
@@ -170,7 +163,5 @@ def _parts(case: TableCase) -> list[Part]:
             if row is None or keys.in_target(Key.of_flat(row)) is None:
                 break
             edges.append(Key.of_flat(row))
-    finally:
-        connection.close()
     edges.append(None)
     return [Part(edges[i], edges[i + 1]) for i in range(len(edges) - 1)]
