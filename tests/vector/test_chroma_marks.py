@@ -45,6 +45,7 @@ def set_mark(files: ChromaFiles, segment: str, value: object) -> None:
     files.db.execute("INSERT OR REPLACE INTO max_seq_id VALUES (?, ?)", (segment, value))
 
 
+@pytest.mark.slow_after(1, by="wrong")
 @pytest.mark.parametrize("wrong", WRONG)
 @pytest.mark.parametrize("flush", ["no", "kept", "purged"])
 def test_operations_that_wait_are_read_in_spite_of_the_mark(

@@ -50,6 +50,7 @@ def store(folder, space: str) -> ChromaFiles:
     return files
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("space", ["l2", "cosine", "ip"])
 def test_import_proof_and_search_with_pgvector_elsewhere(tmp_path, elsewhere, space):
     assert pgvector.installed().schema == elsewhere
@@ -77,6 +78,7 @@ def test_an_index_that_is_missing_elsewhere_is_found(tmp_path, elsewhere):
     assert finding.found == "no index"
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("withheld", ["schema", "type"])
 def test_a_role_that_may_not_use_pgvector_does_without(withheld, elsewhere):
     schema = '"' + elsewhere.replace('"', '""') + '"'

@@ -28,6 +28,7 @@ def made(folder, space, scale, count=40):
     return files, collection
 
 
+@pytest.mark.slow_after(1, by="space")
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("space", ["l2", "cosine", "ip"])
 def test_extreme_vectors_are_proven(tmp_path, space, scale):

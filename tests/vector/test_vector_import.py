@@ -48,6 +48,7 @@ def bits(item: Item) -> bytes:
     return array("f", item.embedding).tobytes()
 
 
+@pytest.mark.slow_after(1, by="space")
 @pytest.mark.parametrize("space", [None, "cosine", "ip"])
 @pytest.mark.parametrize("flushed", [False, True])
 def test_imports_and_proves_every_metric_and_place(files, space, flushed):
@@ -93,6 +94,7 @@ def test_values_arrive_bit_by_bit_and_type_by_type(modern):
     assert not KeptCell.objects.exists()
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("space", ["l2", "cosine", "ip"])
 def test_everything_works_without_numpy_and_without_pgvector(modern, monkeypatch, space):
     from vector.chroma import segment
@@ -207,6 +209,7 @@ def test_second_import_changes_nothing_and_follows_changes(modern):
     assert verify_vectors(modern.folder) == []
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_rows_that_the_target_changed_are_left_alone(modern):
     fill(modern, 3)
@@ -245,6 +248,7 @@ def test_a_broken_import_ends_the_same_when_it_is_repeated(modern, monkeypatch):
     assert verify_vectors(modern.folder) == []
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_an_exact_vector_is_not_given_up_when_chroma_purges_its_queue(modern):
     made = fill(modern, 6, space="cosine")
@@ -306,6 +310,7 @@ def test_verify_says_what_is_missing_before_the_import(modern):
     assert (finding.kind, finding.where) == (FindingKind.MISSING_ROW, "vector.collections")
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("name", ["chroma_mixed", "chroma_0_4", "current", "old"])
 def test_samples(samples, tmp_path, name):
     import shutil

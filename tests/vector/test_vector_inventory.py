@@ -268,6 +268,7 @@ def test_parts_count_their_rows(folder, monkeypatch):
     assert open_lines(prove_vectors(folder, jobs=1).inventory) == []
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("name", ["chroma_mixed", "chroma_0_4", "current", "old"])
 def test_samples_have_nothing_open(samples, folder, name):
     shutil.copytree(samples / name / "data" / "vector_db", folder)

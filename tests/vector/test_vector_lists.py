@@ -121,6 +121,7 @@ HOSTILE = {
 }  # fmt: skip
 
 
+@pytest.mark.slow_after(3)
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_row_is_set_aside_with_what_it_holds(modern, name):
     made = modern.collection("c")
@@ -148,6 +149,7 @@ PLANTED = {
 }
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize("name", PLANTED)
 def test_a_changed_list_is_found(modern, name):
     made = modern.collection("c")

@@ -94,6 +94,7 @@ def test_the_same_rows_whoever_loads_them(modern):
     assert one.queries == one.queries_equal == two.queries_equal > 0
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_difference_in_any_part_is_found(modern, jobs):
     every_kind(modern)
@@ -109,6 +110,7 @@ def test_a_difference_in_any_part_is_found(modern, jobs):
     assert [f.key for f in found if f.kind is FindingKind.MISSING_ROW] == ["k015"]
 
 
+@pytest.mark.slow
 def test_what_vanished_is_seen_by_all_parts_together(modern):
     made = fill(modern, 30)
     import_vectors(modern.folder, options=TOGETHER)
@@ -121,6 +123,7 @@ def test_what_vanished_is_seen_by_all_parts_together(modern):
     assert verify_vectors(modern.folder) == []
 
 
+@pytest.mark.slow
 def test_a_killed_part_is_said_and_repeated(modern, monkeypatch):
     fill(modern, 30)
     parent, write = os.getpid(), merging.write_fresh

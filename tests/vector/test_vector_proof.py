@@ -109,6 +109,7 @@ CORRUPTIONS = {
 }
 
 
+@pytest.mark.slow_after(4)
 @pytest.mark.parametrize("name", CORRUPTIONS)
 def test_every_corruption_is_found(modern, name):
     made = fill(modern, 8, space="cosine")

@@ -73,6 +73,7 @@ def test_the_store_of_another_folder_prunes_nothing(folder):
     assert [c.name for c in Collection.objects.all()] == ["theirs"]
 
 
+@pytest.mark.slow
 def test_a_collection_made_anew_takes_the_place_of_the_earlier_one_with_prune(folder):
     files = make(folder, "knowledge", count=5)
     files.collection("other").write(ADD, "nul", vector(1), "d\0")
@@ -88,6 +89,7 @@ def test_a_collection_made_anew_takes_the_place_of_the_earlier_one_with_prune(fo
     assert not QuarantinedRow.objects.exists()
 
 
+@pytest.mark.slow
 def test_a_quarantined_row_whose_item_is_gone_is_pruned(folder):
     files = make(folder, "knowledge")
     made = files.collection("more")
@@ -103,6 +105,7 @@ def test_a_quarantined_row_whose_item_is_gone_is_pruned(folder):
     assert verify_vectors(folder) == []
 
 
+@pytest.mark.slow
 def test_items_written_here_are_not_deleted_with_their_collection(folder):
     import_vectors(make(folder, "knowledge", "more").close())
     services.add(services.get_collection("knowledge"), ["mine"], [vector(9)])
@@ -113,6 +116,7 @@ def test_items_written_here_are_not_deleted_with_their_collection(folder):
     assert verify_vectors(folder) == []
 
 
+@pytest.mark.slow
 def test_names_that_were_changed_round_and_what_is_kept_with_them(folder):
     files = make(folder, "one", "two")
     files.collection("three").write(ADD, "inf", vector(2), "d", {"x": float("inf")})
@@ -125,6 +129,7 @@ def test_names_that_were_changed_round_and_what_is_kept_with_them(folder):
     assert [cell.table for cell in KeptCell.objects.all()] == ["vector_db.two"]
 
 
+@pytest.mark.slow
 def test_a_collection_that_has_grown_much_gets_its_index_anew(folder, monkeypatch):
     monkeypatch.setattr(collection, "GROWN_ROWS", 4)
     files = make(folder, "knowledge", count=3)
@@ -161,6 +166,7 @@ class Reopened:
         self.write = self.made.write
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("dry_run", [False, True])
 def test_nothing_is_deleted_that_was_not_approved(folder, dry_run):
     import_vectors(make(folder, "knowledge", "goes", count=4).close())

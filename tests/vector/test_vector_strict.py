@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import json
 import math
+from dataclasses import asdict
 
 import pytest
 from django.db import connection
@@ -291,6 +292,7 @@ PLANTS = {
 }  # fmt: skip
 
 
+@pytest.mark.slow_after(10)
 @pytest.mark.parametrize("name", PLANTS)
 def test_what_is_planted_is_found(imported, name):
     statement, kind, where = PLANTS[name]
@@ -299,7 +301,7 @@ def test_what_is_planted_is_found(imported, name):
     of_tables = [finding for table in report.tables for finding in table.findings.kept]
     findings = [*report.findings, *of_tables]
     assert (kind, f"vector.{where}") in {(f.kind.value, f.where) for f in findings}
-    assert json.dumps([f.as_dict() for f in findings])
+    assert json.dumps([asdict(f) for f in findings])
 
 
 LEGAL = {
@@ -320,6 +322,7 @@ LEGAL = {
 }
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize("name", LEGAL)
 def test_a_legal_difference_is_no_alarm(imported, name):
     plant(LEGAL[name])
@@ -353,6 +356,7 @@ INDEX_PLANTS = {
 }
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("name", INDEX_PLANTS)
 def test_an_index_over_something_else_is_found(imported, name):
     if indexes.ensure_extension():

@@ -10,6 +10,7 @@ import platform
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from typing import Any
 
 import django
@@ -74,7 +75,7 @@ def _kept(result: VerifyResult) -> list[dict[str, Any]]:
     What has no shape (U+0000, half of a surrogate pair) is spelled out, a long text cut.
     """
     kept = result.findings.kept[:KEPT]
-    return [{name: _said(value) for name, value in each.as_dict().items()} for each in kept]
+    return [{name: _said(value) for name, value in asdict(each).items()} for each in kept]
 
 
 def _said(value: str | None) -> str | None:

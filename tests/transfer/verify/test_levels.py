@@ -67,6 +67,7 @@ def in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stillme.transfer.verify.tables.table_levels.PART_ROWS", 10)
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize(
     "sql",
     [

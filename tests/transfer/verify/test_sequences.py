@@ -81,6 +81,7 @@ def test_a_standby_is_not_written_to(imported: None) -> None:
     assert state() == before
 
 
+@pytest.mark.slow
 def test_a_locked_table_is_not_waited_for(imported: None) -> None:
     other = connections.create_connection("default")
     try:
@@ -117,6 +118,7 @@ def at_the_end(tmp_path: Path, use_legacy_files: Callable[[Path], None]) -> Path
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_sequence_at_its_end_goes_back_when_the_row_is_pruned(at_the_end: Path) -> None:
     run_import(prune=True)
     assert judge().findings.total == 0
@@ -133,6 +135,7 @@ def test_an_exhausted_sequence_is_named_with_the_way_out(at_the_end: Path) -> No
     assert judge().findings.total == 0
 
 
+@pytest.mark.slow
 def test_it_goes_back_behind_the_ids_in_quarantine(at_the_end: Path) -> None:
     change(
         at_the_end,
@@ -145,6 +148,7 @@ def test_it_goes_back_behind_the_ids_in_quarantine(at_the_end: Path) -> None:
     assert last_value() == 70000
 
 
+@pytest.mark.slow
 def test_it_stays_while_the_legacy_gives_no_id_either(at_the_end: Path) -> None:
     change(
         at_the_end,

@@ -147,7 +147,7 @@ def _from_text(storage: str, raw: Raw) -> Exact:
     text = decode(raw) if storage == "text" else ""
     match = _DECIMAL.match(text)
     if match is None:
-        raise Refused("not_a_number", f"Stored as {storage} that is no finite number.")
+        raise Refused("not_a_number", f"Stored as {storage} that is not a finite number.")
     exponent = (match[4] or "0").lstrip("+-").lstrip("0")
     if len(exponent) < 10:
         return Exact(text)

@@ -62,7 +62,9 @@ class TextLoader(_FreeTextLoader[kinds.Text]):
         """As any text; what is too long, or none of the choices, is refused."""
         cell = _fitting(super().convert(storage, raw, row), self.kind.max_length)
         if self.kind.choices and cell.text not in self.kind.choices:
-            raise Refused("not_a_choice", f"The value is none of {', '.join(self.kind.choices)}.")
+            raise Refused(
+                "not_a_choice", f"The value is not one of: {', '.join(self.kind.choices)}."
+            )
         return cell
 
 

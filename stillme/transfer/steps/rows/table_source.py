@@ -9,7 +9,7 @@ from stillme.transfer.mapping import TableMapping
 from stillme.transfer.records.table_job import TableJob
 from stillme.transfer.sqlite.reading.connect import quoted
 from stillme.transfer.sqlite.reading.other_rows import ParentTable
-from stillme.transfer.sqlite.reading.row_source import LiveRows, RowSource, SnapshotRows
+from stillme.transfer.sqlite.reading.row_source import RowSource, SnapshotRows
 from stillme.transfer.sqlite.reading.stored_rows import RawReader
 from stillme.transfer.steps.kinds.base import Table
 from stillme.transfer.steps.rows.common_rows import common_rows
@@ -38,7 +38,7 @@ class TableSource:
             self.stream = SnapshotRows(job.snapshot.path)
         else:
             self.connection = connection
-            self.stream = LiveRows(connection)
+            self.stream = RowSource(connection)
         self.parents = {
             table: self._parent(table, mapping) for table, mapping in job.parents.items()
         }
