@@ -68,6 +68,10 @@ def exact_double(value: Any) -> str | None:
     return None if value is None else repr(value)
 
 
+# SQL function: a double as the ledger spells it (`plumbing.stored_cells`).
+EXACT_HEX = "exact_hex"
+
+
 def uri(path: Path, mode: str = "ro") -> str:
     """The SQLite URI of a file, percent-encoded."""
     return f"file:{quote(bytes(path.absolute()))}?mode={mode}"

@@ -15,7 +15,7 @@ from typing import Any
 
 import apsw
 
-from stillme.transfer.sqlite.reading.connect import EXACT_DOUBLE, exact_double, uri
+from stillme.transfer.sqlite.reading.connect import EXACT_DOUBLE, EXACT_HEX, exact_double, uri
 
 # As many rows of LARGE_BYTES, with their documents next to them, are 17 MB.
 FEW, LARGE_BYTES = 32, 256 << 10
@@ -36,6 +36,7 @@ def open_reader(path: Path) -> apsw.Connection:
     connection.create_scalar_function(
         EXACT_DOUBLE, lambda *v: exact_double(*v), 1, deterministic=True
     )
+    connection.create_scalar_function(EXACT_HEX, lambda *v: float.hex(v[0]), 1, deterministic=True)
     return connection
 
 

@@ -25,18 +25,21 @@ from stillme.transfer.key_columns import Condition
 from stillme.transfer.keys import Key, bound_to_json
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.records.edited_rows import edited_keys
+from stillme.transfer.sqlite.clock.time_spans import time_spans
 from stillme.transfer.sqlite.copying.snapshot import Snapshot
 from stillme.transfer.sqlite.reading.connect import quoted
 from stillme.transfer.sqlite.reading.huge_cells import open_bounded
 from stillme.transfer.sqlite.reading.snapshot_reader import open_reader
+from stillme.transfer.verify.kinds.base import Table
 from stillme.transfer.verify.kinds.local_clock import LocalClock
 from stillme.transfer.verify.result import NewLife, TableProof
 from stillme.transfer.verify.rows.row_judge import RowJudge
 from stillme.transfer.verify.sides.canonical_lines import lines_for
-from stillme.transfer.verify.sides.json_blocks import DocumentBlock
 from stillme.transfer.verify.sides.legacy_blocks import Block, LegacySide
 from stillme.transfer.verify.sides.legacy_rows import Readers, StoredRow
+from stillme.transfer.verify.sides.mended_lines import mended_lines
 from stillme.transfer.verify.sides.target_table import TargetSide
+from stillme.transfer.verify.tables.mended_rows import are_mended, are_same
 from stillme.transfer.verify.tables.written_since_cutover import new_life
 
 BLOCK_ROWS = 2000
@@ -81,10 +84,15 @@ class TableJudge:
         # Of a live file no blocks: a second SQLite library here would drop the first one's locks.
         self._readers = None if live else Readers(open_reader(path), open_bounded(path))
         parents = {name: self._parent_test(name) for name in case.parents}
-        self._lines = lines_for(case.mapping, case.clock, parents)
-        self._legacy = LegacySide(self._db, self._readers, case.mapping, self._lines, parents)
+        spans = time_spans(self._db.execute, case.mapping)
+        table = Table(case.mapping, case.clock, parents, spans, case.units)
+        self._lines = lines_for(table)
+        self._legacy = LegacySide(
+            self._db, self._readers, case.mapping, self._lines, parents, mended_lines(table)
+        )
         self._target = TargetSide(alias, case.mapping, self._lines)
-        self._noted: set[tuple[Any, ...]] = set()
+        self._kept: set[tuple[Any, ...]] = set()
+        self._aside: set[tuple[Any, ...]] = set()
         self._rows = RowJudge(alias, case.mapping, case.clock, case.units, self._target)
 
     def close(self) -> None:
@@ -138,7 +146,7 @@ class TableJudge:
         self, part: Part, digest: Hashed
     ) -> Iterator[tuple[Key | None, Key | None, Block]]:
         """The blocks of a part, all that they say of the legacy rows being hashed."""
-        self._noted = self._target.noted_keys(part.after, part.upto)
+        self._kept, self._aside = self._target.noted_keys(part.after, part.upto)
         for after, upto, block in self._blocks(part):
             digest(block.digest.encode())
             if block.broken:
@@ -156,7 +164,9 @@ class TableJudge:
         while True:
             where, values = self._within(after, part.upto)
             if self.case.mapping.has_rowid:
-                block = self._legacy.block(where, values, BLOCK_ROWS, self._noted)
+                block = self._legacy.block(where, values, BLOCK_ROWS, self._kept | self._aside)
+                if self._kept:
+                    self._legacy.tell_mended(block, self._aside)
             else:
                 block = Block(broken=True)
             is_last = block.broken or not block.more
@@ -201,14 +211,21 @@ class TableJudge:
         """Whether the plain rows of a block are the target's; then all of it is judged."""
         mapping = self.case.mapping
         without = mapping.key_columns.held(block.unusual_keys)
-        content, documents = self._target.block(after, upto, without)
-        if content != block.content or not _are_same(block.documents, documents):
+        mended = [] if block.mended is None else block.mended.keys
+        content, documents = self._target.block(after, upto, [*without, *mended])
+        if content != block.content or not are_same(block.documents, documents):
             return False
         proof.legacy_rows += block.rows
         proof.target_rows += content.rows + self._target.count(without)
         proof.by_digest += content.rows
-        proof.cells += content.rows * len(mapping.columns)
-        seen = self._rows.judge(self._legacy.by_rowid(block.unusual), proof)
+        columns = len(mapping.columns)
+        proof.cells += content.rows * columns
+        rowids = [*block.unusual]
+        if block.mended and not are_mended(self._target, block, mended, columns, proof):
+            rowids += block.mended.plain[0]
+            without = [*without, *mended]
+            proof.target_rows += self._target.count(mended)
+        seen = self._rows.judge(self._legacy.by_rowid(rowids), proof)
         self._extra_among(without, seen, proof)
         return True
 
@@ -254,7 +271,3 @@ def _hashed(rows: Iterator[StoredRow], digest: Hashed) -> Iterator[StoredRow]:
     for row in rows:
         digest(row.stored)
         yield row
-
-
-def _are_same(legacy: Sequence[DocumentBlock], target: Sequence[bytes]) -> bool:
-    return all(side.is_same(other) for side, other in zip(legacy, target, strict=True))
