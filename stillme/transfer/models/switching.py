@@ -50,32 +50,6 @@ class CarriedCell(models.Model):
         return f"{self.table} {self.key}.{self.column}: {self.reason}"
 
 
-class RangeDigest(models.Model):
-    """The digest of a key range of a legacy table as the last sweep found it.
-
-    `dirty` is set by a replay that touched the range: only where it is not set may a changed
-    digest be blamed on a writer that bypassed capture.
-    """
-
-    file = models.TextField()
-    table = models.TextField()
-    number = models.IntegerField()
-    after = models.JSONField(null=True)
-    upto = models.JSONField(null=True)
-    digest = models.TextField()
-    rows = models.BigIntegerField()
-    dirty = models.BooleanField(default=False)
-
-    class Meta:
-        db_table = '"transfer"."range_digest"'
-        constraints = [
-            models.UniqueConstraint(fields=["file", "table", "number"], name="range_digest_once")
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.table}[{self.number}]"
-
-
 class LagSample(models.Model):
     """How far the target was behind a file at one moment; the follower writes it, hours are kept.
 

@@ -18,7 +18,6 @@ from stillme.transfer.errors import StateError
 from stillme.transfer.findings import Event, OnEvent, ignore_event
 from stillme.transfer.inventory.selection import Selection, files_at_hand
 from stillme.transfer.mapping import TableMapping
-from stillme.transfer.models import RangeDigest
 from stillme.transfer.plumbing.scratch import scratch_folder
 from stillme.transfer.postgresql.locks import exclusive
 from stillme.transfer.records.live_files import (
@@ -192,7 +191,6 @@ def _begin(alias: str, live: LiveFile, status: CaptureStatus) -> None:
             **place(file.path),
         )
         file_states.restart(alias, file.name, last)
-        RangeDigest.objects.using(alias).filter(file=file.name).delete()
 
 
 def remove_capture(
@@ -218,7 +216,6 @@ def _remove_one(alias: str, file: LegacyFile, on_event: OnEvent) -> CaptureRepor
                 alias, file.name, State.ABSENT, capture_id=None, witness=None, **nowhere
             )
             file_states.restart(alias, file.name, 0)
-        RangeDigest.objects.using(alias).filter(file=file.name).delete()
     on_event(Event("removed", {"file": file.name, "had": had}))
     return CaptureReport(file.name, file.path, Health.ABSENT)
 

@@ -9,7 +9,6 @@ from django.db import transaction
 from stillme.transfer.errors import StateError
 from stillme.transfer.findings import Event, OnEvent, ignore_event
 from stillme.transfer.inventory.selection import Selection, files_at_hand
-from stillme.transfer.models import RangeDigest
 from stillme.transfer.postgresql.locks import exclusive
 from stillme.transfer.records.live_files import is_gone, is_one_file, other_file, place
 from stillme.transfer.registry import LegacyFile
@@ -28,7 +27,7 @@ def moved_files(
     """Note that captured files are at other places now. Raises StateError.
 
     A file must bring the history that was replayed, and nothing else may be left at its former
-    place. Its rows are compared again, all of them, by the next sweep.
+    place. The next sweep compares all its rows.
     """
     files = files_at_hand(selection, on_event)
     with exclusive(alias):
@@ -57,7 +56,6 @@ def _move_one(alias: str, file: LegacyFile, on_event: OnEvent) -> None:
         raise StateError(other)
     with transaction.atomic(using=alias):
         file_states.note(alias, file.name, schema_version=-1, **place(file.path))
-        RangeDigest.objects.using(alias).filter(file=file.name).update(dirty=True)
     if stand.state == State.LIVE:
         seal(alias, [file], on_event)
     message = f"{file.name}: {file.path} is the followed file now (it was {former})."

@@ -7,6 +7,9 @@ gone at the end, whatever happens.
 
 from __future__ import annotations
 
+import hashlib
+import marshal
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -20,6 +23,7 @@ from django.db import connections
 
 from stillme.transfer.findings import Event, OnEvent, ignore_event
 from stillme.transfer.inventory.selection import Selection, present_files
+from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import LeftByDecision
 from stillme.transfer.plumbing.scratch import scratch_folder
 from stillme.transfer.postgresql.copy import execute, quoted
@@ -29,13 +33,11 @@ from stillme.transfer.sqlite.capture.install import remove
 from stillme.transfer.sqlite.capture.tables import open_writable
 from stillme.transfer.sqlite.copying.snapshot import take_snapshot
 from stillme.transfer.sqlite.reading.connect import quoted as sqlite_quoted
-from stillme.transfer.sqlite.reading.key_ranges import KeyRange
 from stillme.transfer.steps.cutover import CutoverOptions, cut_over
 from stillme.transfer.steps.follow import FollowOptions, follow
 from stillme.transfer.steps.install_capture import install_capture
 from stillme.transfer.steps.load import ImportOptions, import_files
 from stillme.transfer.steps.readiness.go_no_go import OVERRIDES
-from stillme.transfer.steps.replaying.sweep import range_digest
 from stillme.transfer.steps.rollback import roll_back
 from stillme.transfer.steps.switching.tail import Judge
 from stillme.transfer.steps.syncing.live_file import LiveFile
@@ -254,10 +256,25 @@ def _digests(found: dict[str, str]) -> tuple[bool, str]:
         live = LiveFile(file, None)
         for table, mapping in live.mappings.items():
             if mapping.key_columns:
-                whole = KeyRange(0)
-                found[table] = range_digest(live.connection, mapping, whole)[0]
+                found[table] = table_digest(live.connection, mapping)
         live.close()
     return True, f"{len(found)} tables"
+
+
+def table_digest(connection: sqlite3.Connection, mapping: TableMapping) -> str:
+    """The digest of every stored value of a table, with its storage class."""
+    names = [sqlite_quoted(n) for n in (*(c.legacy for c in mapping.columns), *mapping.extra)]
+    # Text as bytes: what is not UTF-8 has a digest too.
+    cells = ", ".join(
+        f"typeof({name}), CASE typeof({name}) WHEN 'text' THEN CAST({name} AS BLOB) ELSE {name} END"
+        for name in names
+    )
+    table, key = sqlite_quoted(mapping.table), mapping.key_columns.legacy()
+    digest = hashlib.blake2b(digest_size=16)
+    for row in connection.execute(f"SELECT {cells} FROM {table} ORDER BY {key}"):
+        # Version 2 has no back references, so equal rows give equal bytes.
+        digest.update(marshal.dumps(row, 2))
+    return digest.hexdigest()
 
 
 def _same(before: dict[str, str]) -> tuple[bool, str]:

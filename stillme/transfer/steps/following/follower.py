@@ -266,7 +266,7 @@ class Follower:
             self.positions[name] = file_states.standing(self.alias, name).position
             found.append(swept)
             self._note_sweep(live, swept)
-            self.notes.say_swept(name, swept.ranges, swept.bypassed)
+            self.notes.say_swept(name, swept.bypassed)
         return found
 
     def _note_sweep(self, live: LiveFile, swept: Swept) -> None:

@@ -94,6 +94,6 @@ class FollowerNotes:
         for table, keys in found.items():
             self.say(sentence(table, keys))
 
-    def say_swept(self, name: str, ranges: int, bypassed: Mapping[str, Sequence[str]]) -> None:
+    def say_swept(self, name: str, bypassed: Mapping[str, Sequence[str]]) -> None:
         """Tell what a sweep of a file found."""
-        self._on_event(Event("sweep", {"file": name, "ranges": ranges, "keys": bypassed}))
+        self._on_event(Event("sweep", {"file": name, "keys": bypassed}))

@@ -5,7 +5,7 @@ For the sweep, the cut-over and the rollback.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from django.db import connections, transaction
 
@@ -15,16 +15,33 @@ from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.plumbing.stored_cells import pack_cell
 from stillme.transfer.postgresql.copy import STAGE, StageWriter, create_stage, fetch_all
 from stillme.transfer.records.edited_rows import keys_of_edited_rows
-from stillme.transfer.sqlite.reading.key_ranges import KeyRange
+from stillme.transfer.sqlite.reading.key_ranges import KeyRange, key_ranges
 from stillme.transfer.steps.merging.orphans import set_orphans_aside
 from stillme.transfer.steps.merging.row_comparison import rows_differ
 from stillme.transfer.steps.merging.staging import Merged, fill_stage, stage_keys
 from stillme.transfer.steps.rows.table_source import TableSource
 from stillme.transfer.steps.rows.unusual_rows import key_as_text
 
+_RANGE_ROWS = 10_000
+
+
+def compare_table(
+    alias: str, source: TableSource, between: Callable[[], None] = lambda: None
+) -> list[str]:
+    """Keys (as text) whose target row is missing, extra or different.
+
+    `between` is called before each range of 10,000 keys.
+    """
+    differing: list[str] = []
+    if source.job.mapping.key_columns:
+        for key_range in key_ranges(source.connection, source.job.mapping, _RANGE_ROWS):
+            between()
+            differing += compare_range(alias, source, key_range)
+    return differing
+
 
 def compare_range(alias: str, source: TableSource, key_range: KeyRange) -> list[str]:
-    """Keys (as text) of a range whose target row is missing, extra or different."""
+    """The same for one range of keys."""
     mapping = source.job.mapping
     if not mapping.key_columns:
         return []

@@ -41,7 +41,6 @@ from stillme.transfer.steps.merging.quarantine_records import (
     unloaded_keys,
 )
 from stillme.transfer.steps.replaying.children import children_of
-from stillme.transfer.steps.replaying.ranges_touched import touch_ranges
 from stillme.transfer.steps.rows.read_keys import ManyRows
 from stillme.transfer.steps.syncing import file_states
 from stillme.transfer.steps.syncing.live_file import LiveFile, Round
@@ -121,7 +120,6 @@ def apply_rows(
             replay = _TableReplay(alias, live, table, result, later)
             moved = replay.apply(every, [*found, *live.rows(table, extra)], common)
             _note_children(alias, live, table, moved, again)
-            touch_ranges(alias, live.tables[table].job.mapping.identity, every)
             if table in unasked:
                 unasked[table].update(dict.fromkeys(every))
         if not any(t in given or again[t] for t in circles[table]):

@@ -15,7 +15,7 @@ from django.db import connections, transaction
 
 from stillme.transfer.errors import StateError
 from stillme.transfer.findings import Event, OnEvent
-from stillme.transfer.models import RangeDigest, ReverseChange, Seal
+from stillme.transfer.models import ReverseChange, Seal
 from stillme.transfer.plumbing.permissions import take_write
 from stillme.transfer.postgresql import capture as reverse
 from stillme.transfer.postgresql.copy import execute
@@ -86,7 +86,6 @@ def _finish_target(alias: str, names: list[str]) -> None:
         reverse.remove(alias, every_target_table())
         reverse.unfreeze_target(alias, every_target_table())
         execute(connections[alias], f"TRUNCATE {ReverseChange._meta.db_table} RESTART IDENTITY")
-        RangeDigest.objects.using(alias).filter(file__in=names).delete()
         for name in names:
             gone = dict.fromkeys(("capture_id", "witness", "path", "device", "inode"))
             file_states.move(alias, name, State.FINISHED, finishing=True, **gone)

@@ -23,7 +23,7 @@ from django.db.models import Count
 
 from stillme.transfer.errors import StateError, TransferError
 from stillme.transfer.findings import Event, OnEvent
-from stillme.transfer.models import RangeDigest, ReverseChange, Run, Seal
+from stillme.transfer.models import ReverseChange, Run, Seal
 from stillme.transfer.postgresql import capture as reverse
 from stillme.transfer.records import ledger
 from stillme.transfer.registry import LegacyFile
@@ -188,7 +188,6 @@ class ToLegacy(Switch):
         self.result.homeless = homeless_rows(self.alias, names)
         carried = [table.name for table in target_tables(names)]
         ReverseChange.objects.using(self.alias).filter(relation__in=carried).delete()
-        RangeDigest.objects.using(self.alias).filter(file__in=names).update(dirty=True)
         Seal.objects.using(self.alias).all().delete()
 
     def _mark_file(self, live: LiveFile) -> None:

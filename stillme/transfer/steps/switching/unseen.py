@@ -49,8 +49,8 @@ class Unseen:
             self._snapshots[swept.file] = swept.snapshot
             refuse(
                 [
-                    f"{table} row {key} is not the same on both sides (the sweep found it; it was "
-                    "written without capture)"
+                    f"{table} row {key} is not the same on both sides (the sweep found it; no "
+                    "captured write tells why)"
                     for table, keys in swept.bypassed.items()
                     for key in keys
                 ]
