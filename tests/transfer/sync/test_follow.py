@@ -15,10 +15,9 @@ from stillme.transfer.models import FileState, QuarantinedRow
 from stillme.transfer.postgresql.locks import exclusive
 from stillme.transfer.sqlite.capture import Health
 from stillme.transfer.steps.cutover import CutoverOptions, check_cutover, cut_over
-from stillme.transfer.steps.follow import FollowOptions, follow
+from stillme.transfer.steps.follow import FollowOptions, follow, settle_by_replay
 from stillme.transfer.steps.install_capture import capture_reports, install_capture, remove_capture
 from stillme.transfer.steps.load import ImportOptions, import_files
-from stillme.transfer.steps.wait_for_changes import settle_by_replay
 from stillme.transfer.verify.tables.live_rows import TailJudge
 from stillme.transfer.verify.verification import VerifyOptions, verify
 from tests.transfer.load.support import query

@@ -16,7 +16,7 @@ from stillme.transfer.reports.proof_files import (
     write_files,
 )
 from stillme.transfer.reports.terminal.proof import VerifyProgress, render_verify
-from stillme.transfer.steps.wait_for_changes import settle_by_replay
+from stillme.transfer.steps.follow import settle_by_replay
 from stillme.transfer.verify.manifest import check_manifest
 from stillme.transfer.verify.verification import VerifyOptions, verify
 

@@ -22,7 +22,6 @@ from stillme.transfer.steps.merging.differing_keys import compare_keys, compare_
 from stillme.transfer.steps.merging.foreign import foreign_among
 from stillme.transfer.steps.replaying.replay import replay_round
 from stillme.transfer.steps.rows.table_source import TableSource
-from stillme.transfer.steps.syncing import file_states
 from stillme.transfer.steps.syncing.live_file import LiveFile
 
 
@@ -61,7 +60,7 @@ def sweep_file(
         with closing(snapshot.open()) as connection:
             log = ChangeLog(connection)
             # What was copied is what was followed: nothing of another file is compared.
-            live.check_history(file_states.standing(alias, live.file.name).position, log)
+            live.check_history(log, live.standing())
             last = log.last()
             _replay_until(alias, live, last)
             for table, source in live.tables.items():
@@ -75,8 +74,8 @@ def sweep_file(
 
 def _replay_until(alias: str, live: LiveFile, last: int) -> None:
     """Replay what the snapshot has, and no more."""
-    while (position := file_states.standing(alias, live.file.name).position) < last:
-        found = live.look(position, last - position)
+    while (left := last - live.standing().position) > 0:
+        found = live.look(left)
         if not found.changes:
             return
         replay_round(alias, live, found)
