@@ -1,4 +1,4 @@
-"""Capture of a file's writes: `sync_sqlite --install`, `--remove` and `--status`.
+"""Capture of a file's writes: `sync_sqlite --install`, `--moved`, `--remove` and `--status`.
 
 Before anything is installed every way of writing is tried on a copy of the file. If one of them is
 not captured, nothing is installed in any file.

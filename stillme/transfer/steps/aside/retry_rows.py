@@ -1,7 +1,8 @@
 """Quarantined rows, with their edits, through the checks of the import again.
 
 Each row in a transaction of its own, with its record locked: what becomes of one does not depend on
-its neighbours, and a follower that resolves the record waits.
+its neighbours, and a follower that resolves the record waits. It must not take another row's
+place: neither a key that the target has, nor the record of another row with the same key.
 """
 
 from __future__ import annotations

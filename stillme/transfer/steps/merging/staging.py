@@ -2,6 +2,10 @@
 
 Common rows come as a stream of COPY lines; the others are converted cell by cell. What cannot be
 loaded, or what PostgreSQL refuses, is set aside. `Merged` counts what became of each row.
+
+`rows_differ` is the one comparison of staged rows `s` with target rows `t` that the merge, the
+sweep, the cut-over and the way back use. It shares the loader's conversions, so it is no proof:
+that is the judge's (`verify_migration`).
 """
 
 from __future__ import annotations

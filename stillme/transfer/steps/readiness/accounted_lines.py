@@ -1,4 +1,7 @@
-"""A line of the go/no-go list; the lines that tell whether the legacy side is accounted for."""
+"""A line of the go/no-go list; the lines that tell whether the legacy side is accounted for.
+
+And what a cut-over leaves as it is: files that are absent, and stores such as the vector folder.
+"""
 
 from __future__ import annotations
 

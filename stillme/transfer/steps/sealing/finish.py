@@ -5,6 +5,10 @@
 PostgreSQL loses the triggers that note its writes, and their log. The old files lose the triggers
 and the table of capture, which leaves the schema that they had before, and stay read-only: they are
 archives now. Nothing leads back from here but a backup.
+
+With `--archive` the records go, too. One JSON list of Django's serializer, which `loaddata` reads,
+keeps them: quarantined rows, originals, decisions, runs, proofs. They hold values of rows, so the
+file is its owner's alone.
 """
 
 from __future__ import annotations

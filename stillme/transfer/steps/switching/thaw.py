@@ -1,7 +1,8 @@
 """Letting writers in again after a switch was made or given up, and saying what is still locked.
 
 A file takes writes again once the transaction that drops its freeze is committed. That transaction
-needs the write lock, so it also shows that no other process keeps writers out.
+needs the write lock, so it also shows that no other process keeps writers out. What a switch left
+frozen when it was killed is lifted by the next command, or by `sync_sqlite --unfreeze`.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@
 
 The witness of a position is the change that has that number in the log: its key and its time. A
 restored file, or another one laid over ours, does not have it. It is asked for inside the read that
-relies on it, every time.
+relies on it, every time. A rollback, which writes into the file, asks whether it is as the cut-over
+left it.
 """
 
 from __future__ import annotations
