@@ -10,8 +10,8 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from stillme.postgresql.connecting.explain import explain_exhaustion
-from stillme.transfer.management.base import given_path
 from stillme.transfer.management.commands import inventory
+from stillme.transfer.management.options import given_path
 from tests.conftest import ROOT
 
 

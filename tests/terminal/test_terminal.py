@@ -159,7 +159,7 @@ def test_tables_of_large_figures_fit_eighty_columns() -> None:
     outcome.inserted, outcome.updated = 9_900_000, 100_000
     table = TableResult("knowledge", "knowledge_relationships", "x", outcome, 60.0)
     console = Console(width=WIDTH, record=True, file=StringIO())
-    render_import(console, ImportResult(1, [table]), "text")
+    render_import(console, "text", ImportResult(1, [table]))
     shown = console.export_text().splitlines()
     row = next(line for line in shown if line.startswith("knowledge_relationships"))
     assert len(row) <= WIDTH

@@ -104,7 +104,7 @@ def test_the_manifest_is_checked(proven: Path, tmp_path: Path) -> None:
     status, text = command("--check-manifest", str(path))
     assert (status, "the manifest itself" in text) == (1, True)
     path.write_text("{}")
-    with pytest.raises(CommandError, match="no manifest"):
+    with pytest.raises(CommandError, match="not a manifest"):
         command("--check-manifest", str(path))
 
 
