@@ -144,6 +144,7 @@ def test_without_overwrite_a_prune_leaves_rows_of_others(data):
     assert not is_green()
 
 
+@pytest.mark.slow
 def test_equal_rows_are_adopted_without_being_written(data):
     query("UPDATE rss.fetch_items SET item_title = item_title")
     before = query("SELECT id, xmin::text FROM rss.fetch_items ORDER BY 1")

@@ -371,6 +371,7 @@ def test_a_file_that_cannot_be_let_go_after_the_mark(live, monkeypatch):
     assert set(freezes().values()) == {None}
 
 
+@pytest.mark.slow
 def test_a_killed_rollback_is_seen_and_can_be_undone(live):
     """Killed before its mark: neither side takes writes until somebody says which one is to."""
     from django.db import transaction

@@ -95,6 +95,7 @@ def test_text_keys_and_their_case(compared):
     assert {"a", "7"} < set(found["tier_metrics"])
 
 
+@pytest.mark.slow
 def test_the_limit_ends_the_comparison(compared):
     looks = itertools.count()
 

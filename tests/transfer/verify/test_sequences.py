@@ -44,6 +44,7 @@ def test_a_look_leaves_nothing_behind(imported: None) -> None:
     assert key == before[0][0] + 1
 
 
+@pytest.mark.slow
 def test_an_empty_table_gives_an_id_too(imported: None) -> None:
     query(f"TRUNCATE {ITEMS} RESTART IDENTITY CASCADE")
     before = state()
