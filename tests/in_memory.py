@@ -37,7 +37,8 @@ def use_memory(with_server: bool) -> Path | None:
     """
     if "TMPDIR" in os.environ or not _has_room(SHARED_MEMORY):
         return None
-    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=SHARED_MEMORY))
+    _clear_leftovers()
+    folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=SHARED_MEMORY))
     # The server's account has to reach its cluster.
     folder.chmod(0o755)
     os.environ["TMPDIR"] = tempfile.tempdir = str(folder)
@@ -66,6 +67,14 @@ def give_back(folder: Path) -> None:
             os.kill(int(lock.read_text().split()[0]), signal.SIGQUIT)
         time.sleep(0.1)
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _clear_leftovers() -> None:
+    """Give back what killed runs have left: nobody else will before the machine starts again."""
+    for folder in SHARED_MEMORY.glob(f"{PREFIX}*"):
+        process = folder.name.removeprefix(PREFIX).split("-")[0]
+        if process.isdigit() and not Path("/proc", process).exists():
+            give_back(folder)
 
 
 def _has_room(folder: Path) -> bool:

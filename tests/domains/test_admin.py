@@ -69,7 +69,6 @@ def counts(queries: CaptureQueriesContext) -> list[str]:
     ]
 
 
-@pytest.mark.slow_after(4)
 @pytest.mark.parametrize("model", TARGETS, ids=lambda m: m.__name__)
 def test_list_search_and_row(browser: Client, model: type[models.Model]) -> None:
     fill(model)

@@ -32,6 +32,7 @@ from stillme.transfer.console.dashboard import figures
 from stillme.transfer.console.dashboard.storage import storage
 from stillme.transfer.errors import StateError
 from stillme.transfer.inventory.selection import Selection
+from stillme.transfer.inventory.stores import StoreOptions
 from stillme.transfer.registry import legacy_files
 from stillme.transfer.steps.cutover import CutoverOptions, cut_over
 from stillme.transfer.steps.follow import FollowOptions, follow
@@ -44,8 +45,7 @@ from tests.ops.citus import cluster, complaint
 from tests.transfer.load.support import change, content, query, run_import
 from tests.transfer.verify.support import accept_all, judge
 from tests.vector.chroma_files import ADD, ChromaFiles
-from vector.importing.run import VectorOptions, import_vectors
-from vector.judge.run import verify_vectors
+from tests.vector.moving import import_vectors, verify_vectors
 from vector.models import Item
 
 assert cluster
@@ -235,7 +235,7 @@ def test_vectors(tmp_path: Path) -> None:
     Item.objects.filter(embedding_id="k2").delete()
     outcome = import_vectors(path).tables[0].outcome
     assert (outcome.inserted, outcome.updated, outcome.conflict_count) == (1, 0, 1)
-    outcome = import_vectors(path, options=VectorOptions(overwrite=True)).tables[0].outcome
+    outcome = import_vectors(path, options=StoreOptions(overwrite=True)).tables[0].outcome
     assert (outcome.inserted, outcome.updated, outcome.conflict_count) == (0, 1, 0)
     assert verify_vectors(path) == []
 

@@ -8,8 +8,7 @@ import pytest
 
 from stillme.transfer.findings import FindingKind
 from tests.vector.chroma_files import ADD, ChromaFiles
-from vector.importing.run import import_vectors
-from vector.judge.run import prove_vectors
+from tests.vector.moving import import_vectors, prove_vectors
 from vector.models import Item
 from vector.serving import pgvector
 

@@ -10,10 +10,9 @@ from django.db import connection
 from stillme.transfer.findings import FindingKind
 from stillme.transfer.models import KeptCell, QuarantinedRow
 from tests.vector.chroma_files import ADD, UPDATE, ChromaFiles
+from tests.vector.moving import import_vectors, verify_vectors
 from tests.vector.test_vector_import import vector
 from vector import services
-from vector.importing.run import import_vectors
-from vector.judge.run import verify_vectors
 from vector.models import Item
 from vector.services import VectorError
 from vector.serving.filters import FilterError

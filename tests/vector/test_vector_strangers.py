@@ -9,19 +9,19 @@ import pytest
 
 from stillme.transfer.errors import TransferError
 from stillme.transfer.findings import FindingKind
+from stillme.transfer.inventory.stores import StoreOptions
 from stillme.transfer.models import KeptCell, QuarantinedRow
 from tests.vector.chroma_files import ADD, DELETE, ChromaFiles
+from tests.vector.moving import import_vectors, verify_vectors
 from tests.vector.test_vector_import import fill, vector
 from vector import services
 from vector.importing import collection
-from vector.importing.run import VectorOptions, import_vectors
-from vector.judge.run import verify_vectors
 from vector.models import Collection, Item
 from vector.serving import indexes
 
 # The rows of savepoints, which a test in one transaction makes, are no write mark's.
 pytestmark = pytest.mark.django_db(transaction=True)
-PRUNE = VectorOptions(prune=True)
+PRUNE = StoreOptions(prune=True)
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_the_store_of_another_folder_prunes_nothing(folder):
     with pytest.raises(TransferError, match=r"None of the 2 collections .* set LEGACY_VECTOR_DIR"):
         import_vectors(folder, options=PRUNE)
     assert {c.name for c in Collection.objects.all()} == {"ours", "also"}
-    emptied = import_vectors(folder, options=VectorOptions(prune=True, moved=True))
+    emptied = import_vectors(folder, options=StoreOptions(prune=True, moved=True))
     assert emptied.conserved
     assert [c.name for c in Collection.objects.all()] == ["theirs"]
 
@@ -112,7 +112,7 @@ def test_items_written_here_are_not_deleted_with_their_collection(folder):
     make(folder, "more").close()
     with pytest.raises(TransferError, match="1 items here that were written since the import"):
         import_vectors(folder, options=PRUNE)
-    import_vectors(folder, options=VectorOptions(prune=True, overwrite=True))
+    import_vectors(folder, options=StoreOptions(prune=True, overwrite=True))
     assert verify_vectors(folder) == []
 
 
@@ -177,7 +177,7 @@ def test_nothing_is_deleted_that_was_not_approved(folder, dry_run):
         asked.extend(found)
         return dry_run
 
-    import_vectors(folder, options=VectorOptions(prune=True, approve=approve, dry_run=dry_run))
+    import_vectors(folder, options=StoreOptions(prune=True, approve=approve, dry_run=dry_run))
     whole, part = (next(each for each in asked if each.rows == rows) for rows in (4, 1))
     assert (part.table, part.of, part.deleted) == ("vector_db.knowledge", 4, False)
     assert (whole.table, whole.of, whole.deleted) == ("vector_db.goes", 8, False)

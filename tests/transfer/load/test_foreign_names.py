@@ -100,7 +100,7 @@ def case(request: Any, tmp_path: Path, use_legacy_files: Callable[[Path], None])
     return str(request.param)
 
 
-@pytest.mark.slow_after(3)
+@pytest.mark.slow_after(1)
 def test_every_row_is_loaded_and_proven(case: str, tmp_path: Path, admin_client: Client) -> None:
     path = tmp_path / FILES["continuum"]
     before = path.read_bytes()
@@ -122,7 +122,7 @@ def test_every_row_is_loaded_and_proven(case: str, tmp_path: Path, admin_client:
     assert path.read_bytes() == before
 
 
-@pytest.mark.slow_after(3)
+@pytest.mark.slow_after(2)
 def test_following_says_what_is_in_the_way(case: str, tmp_path: Path) -> None:
     """What our SQLite cannot write, the way back could not either."""
     if case == "view":

@@ -24,7 +24,7 @@ def count(path: Path, table: str) -> int:
         return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
 
 
-@pytest.mark.slow_after(3)
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize("variant", ["clean", "current", "old", "wal", "disabled"])
 def test_every_row_is_accounted_for(
     variant: str, tmp_path: Path, use_legacy_files: Callable[[Path], None]

@@ -57,7 +57,7 @@ def check_proven() -> None:
     assert not proof.findings.total, [f.sentence() for f in proof.findings.kept]
 
 
-@pytest.mark.slow_after(3)
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(
     ("bad", "out"),
     [
@@ -155,7 +155,7 @@ WRITES = {
 }
 
 
-@pytest.mark.slow_after(2)
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("write", WRITES)
 def test_what_is_followed_is_what_an_import_gives(folder: Path, write: str) -> None:
     path = make_tree(folder, ROWS, {5})

@@ -45,7 +45,7 @@ def loaded(legacy: Path) -> int:
     return int(query(COUNT)[0][0])
 
 
-@pytest.mark.slow_after(3)
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize(
     ("damage", "options", "status", "says", "is_deleted"),
     [

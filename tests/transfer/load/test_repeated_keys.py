@@ -97,6 +97,7 @@ def test_a_new_key_must_be_free(legacy: Path) -> None:
     assert [(f.key, f.found) for f in judge().findings.kept] == [("900003", "'other'")]
 
 
+@pytest.mark.slow
 def test_a_row_without_a_key_gets_one(legacy: Path) -> None:
     change(legacy, "knowledge", ROW % ("NULL", "'keyless'"))
     run_import()
@@ -128,6 +129,7 @@ def test_the_first_is_mended_and_the_second_stays_open(legacy: Path) -> None:
     assert judge().findings.total == 0
 
 
+@pytest.mark.slow
 def test_a_sweep_takes_no_edited_row_for_a_bypass(legacy: Path) -> None:
     again(legacy)
     change(legacy, "knowledge", "UPDATE knowledge_items SET content = x'00' WHERE id = 900002")

@@ -216,6 +216,7 @@ def test_without_any_evidence_the_offset_found_before_stays(legacy):
     assert dict(TierAudit.objects.values_list("pk", "created_at")) == before
 
 
+@pytest.mark.slow
 def test_an_unknown_offset_while_the_files_are_frozen_calls_the_cut_over_off(seasons):
     from stillme.transfer.steps import cutover
 
@@ -296,6 +297,7 @@ def retried(path, key, statement):
     assert decisions.retry("default", [row]).still == ()
 
 
+@pytest.mark.slow
 def test_a_retried_row_is_read_as_the_import_reads(seasons):
     bad = audit(9006, "2026-08-21T12:00:00").replace("'b'", "CAST(x'c328' AS TEXT)")
     retried(seasons, 9006, bad)

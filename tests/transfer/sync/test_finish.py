@@ -106,6 +106,7 @@ def test_the_backup_is_not_laid_over_it_and_the_status_is_calm(decided, tmp_path
         assert (file["state"], file["problem"]) == ("finished", ""), file
 
 
+@pytest.mark.slow
 def test_a_loss_is_found_before_anything_is_given_up(decided):
     FetchItem.objects.order_by("pk").first().delete()
     ReverseChange.objects.all().delete()

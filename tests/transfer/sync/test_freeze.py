@@ -14,7 +14,7 @@ from .files import LEFT_OPEN, make_file
 from .test_capture import INSERT, METRIC, tables_of
 
 
-@pytest.fixture(params=["delete", "wal"])
+@pytest.fixture(params=["wal", pytest.param("delete", marks=pytest.mark.slow)])
 def path(tmp_path, request):
     path = make_file(tmp_path / "a.db", journal=request.param)
     install(path, tables_of(path))

@@ -69,6 +69,7 @@ def test_a_huge_text_beside_them(data):
     assert judge(round_trip=True).findings.total == 0
 
 
+@pytest.mark.slow
 def test_the_way_back_leaves_them_to_sqlite(data):
     install_capture("default", Selection())
     follow(FollowOptions(once=True))

@@ -168,6 +168,7 @@ def test_it_asks_for_the_name_of_the_database(data, monkeypatch):
     assert not KnowledgeItem.objects.exists()
 
 
+@pytest.mark.slow
 def test_bare_quarantine_lists_and_says_what_to_do(data):
     status, text = run("quarantine")
     assert status == 0

@@ -160,6 +160,7 @@ def test_what_sqlite_cannot_hold_keeps_nobody_from_going_back(live):
     ]
 
 
+@pytest.mark.slow
 def test_truncate_bulk_and_raw_sql_are_captured(live):
     with connection.cursor() as cursor:
         cursor.execute(

@@ -12,7 +12,7 @@ import sqlite3
 import sys
 from array import array
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import compress, starmap
 from typing import Any, NamedTuple
 
@@ -212,30 +212,6 @@ class LegacySide(StoredRows):
         keys = zip(*columns[self._key_places], strict=True)
         block.unusual_keys += starmap(Key.of, compress(keys, others))
         return [list(compress(column, fine)) for column in columns]
-
-    def only_text(self, block: Block) -> Block:
-        """Return the block with the rows among the unusual ones that PostgreSQL's text cannot hold.
-
-        Only a block that differs is looked at so: lines that equal the target's are text.
-        """
-        lines = block.plain[-1] if block.plain else ()
-        if _is_text(b"".join(lines)):
-            return block
-        others = replace(block, unusual=[*block.unusual], unusual_keys=[*block.unusual_keys])
-        others.plain = self._kept(others, block.plain, [_is_text(line) for line in lines])
-        self._sum_up(others)
-        return others
-
-
-def _is_text(data: bytes) -> bool:
-    """Whether the bytes are UTF-8 without U+0000."""
-    if b"\0" in data:
-        return False
-    try:
-        data.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _bits_digest(doubles: Sequence[float]) -> str:
