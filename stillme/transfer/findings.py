@@ -30,7 +30,6 @@ class FindingKind(StrEnum):
     INDEX = "index"
     FOREIGN_KEY = "foreign_key"
     SEQUENCE = "sequence"
-    DIGEST = "digest"
     ROUND_TRIP = "round_trip"
 
 

@@ -16,7 +16,6 @@ from stillme.transfer.models.switching import (
     CarriedCell,
     LagSample,
     LeftByDecision,
-    RangeDigest,
     ReverseChange,
     Seal,
 )
@@ -31,7 +30,6 @@ __all__ = [
     "LeftByDecision",
     "Proof",
     "QuarantinedRow",
-    "RangeDigest",
     "ReverseChange",
     "Run",
     "RunFile",

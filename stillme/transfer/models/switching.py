@@ -44,27 +44,6 @@ class CarriedCell(OfTable):
         indexes = [models.Index(fields=["file", "table", "key"], name="carried_cell_key")]
 
 
-class RangeDigest(OfTable):
-    """The digest of a key range of a legacy table as the last sweep found it.
-
-    `dirty` is set by a replay that touched the range: only where it is not set may a changed
-    digest be blamed on a writer that bypassed capture.
-    """
-
-    number = models.IntegerField()
-    after = models.JSONField(null=True)
-    upto = models.JSONField(null=True)
-    digest = models.TextField()
-    rows = models.BigIntegerField()
-    dirty = models.BooleanField(default=False)
-
-    class Meta:
-        db_table = '"transfer"."range_digest"'
-        constraints = [
-            models.UniqueConstraint(fields=["file", "table", "number"], name="range_digest_once")
-        ]
-
-
 class LagSample(Record):
     """How far the target was behind a file at one moment; the follower writes it, hours are kept.
 

@@ -19,8 +19,7 @@ from stillme.transfer.postgresql.locks import exclusive
 from stillme.transfer.registry import legacy_files
 from stillme.transfer.steps.cutover import CutoverOptions, check_cutover
 from stillme.transfer.steps.follow import FollowOptions, follow
-from stillme.transfer.steps.following import stopping
-from stillme.transfer.steps.following.pace import Pace
+from stillme.transfer.steps.following.followed_file import Pace
 from stillme.transfer.steps.merging.quarantine_records import drop_keyless
 from stillme.transfer.steps.status import overview
 from stillme.transfer.steps.syncing.live_file import LiveFile
@@ -99,7 +98,7 @@ def locked_row():
 
 
 def test_a_stop_ends_a_round_that_waits_for_somebody_elses_lock(data, monkeypatch):
-    monkeypatch.setattr(stopping, "GRACE", 0.1)
+    monkeypatch.setattr("stillme.transfer.steps.follow.GRACE", 0.1)
     write(data / "rss_fetch_history.db", "UPDATE rss_fetch_items SET title = 'new' WHERE id = 3")
     stop = threading.Event()
     with locked_row():

@@ -157,7 +157,7 @@ def test_equal_rows_are_adopted_without_being_written(data):
 def test_a_row_written_during_the_comparison_keeps_its_writer(data, monkeypatch):
     from stillme.transfer.steps.merging import foreign
 
-    compare = foreign.compare_range
+    compare = foreign.compare_table
     query("UPDATE rss.fetch_items SET item_title = item_title")
 
     def and_somebody_writes(alias, source, key_range):
@@ -166,7 +166,7 @@ def test_a_row_written_during_the_comparison_keeps_its_writer(data, monkeypatch)
             query("UPDATE rss.fetch_items SET item_title = 'mine' WHERE id = 7")
         return found
 
-    monkeypatch.setattr(foreign, "compare_range", and_somebody_writes)
+    monkeypatch.setattr(foreign, "compare_table", and_somebody_writes)
     follow(SWEEP)
     assert not is_green()
     monkeypatch.undo()

@@ -78,7 +78,7 @@ class Migration(RuleBasedStateMachine):
             cursor.execute(
                 "TRUNCATE rss.fetch_cycles, continuum.tier_metrics, continuum.tier_audit, "
                 "continuum.forgetting_metrics, transfer.run, transfer.file_state, "
-                "transfer.reverse_change, transfer.carried_cell, transfer.range_digest, "
+                "transfer.reverse_change, transfer.carried_cell, "
                 "transfer.quarantined_row, transfer.kept_cell, transfer.chunk RESTART IDENTITY "
                 "CASCADE"
             )

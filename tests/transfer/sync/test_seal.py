@@ -24,13 +24,13 @@ from stillme.transfer.plumbing import permissions
 from stillme.transfer.registry import legacy_files
 from stillme.transfer.sqlite.capture.tables import write_transaction
 from stillme.transfer.steps import cutover, rehearse
-from stillme.transfer.steps.note_moved import Selection, moved_files
+from stillme.transfer.steps.install_capture import Selection, moved_files
 from stillme.transfer.steps.restore_over_live import plan_restore, restore
 from stillme.transfer.steps.rollback import plan_rollback
 from stillme.transfer.steps.sealing import seal as sealing
 from stillme.transfer.steps.sealing.broken import broken_seals
 from stillme.transfer.steps.switching import to_legacy
-from stillme.transfer.steps.unfreeze import unfreeze_all
+from stillme.transfer.steps.switching.thaw import unfreeze_all
 from tests.transfer.forked import fork_group
 
 from .switching import cut_over, roll_back

@@ -20,9 +20,8 @@ from stillme.transfer.models import FileState
 from stillme.transfer.steps import cutover, rollback
 from stillme.transfer.steps.cutover import CutoverOptions, check_cutover
 from stillme.transfer.steps.follow import FollowOptions, follow
-from stillme.transfer.steps.install_capture import install_capture, remove_capture
+from stillme.transfer.steps.install_capture import install_capture, moved_files, remove_capture
 from stillme.transfer.steps.load import ImportOptions, import_files
-from stillme.transfer.steps.note_moved import moved_files
 from stillme.transfer.steps.status import overview
 from stillme.transfer.verify.tables.live_rows import TailJudge
 from stillme.transfer.verify.verification import VerifyOptions, verify

@@ -24,18 +24,16 @@ from stillme.transfer.steps.cutover import (
     cut_over,
     finish_interrupted,
 )
-from stillme.transfer.steps.follow import FollowOptions, follow
+from stillme.transfer.steps.follow import FollowOptions, follow, settle_by_replay
 from stillme.transfer.steps.install_capture import (
     capture_reports,
     install_capture,
     remove_capture,
 )
 from stillme.transfer.steps.readiness.go_no_go import OVERRIDES, is_go
-from stillme.transfer.steps.sealing.finish import finish, finishable
-from stillme.transfer.steps.sealing.records_archive import archive_records
+from stillme.transfer.steps.sealing.finish import archive_records, finish, finishable
 from stillme.transfer.steps.switching.limit import check_limit
 from stillme.transfer.steps.syncing import file_states
-from stillme.transfer.steps.wait_for_changes import settle_by_replay
 from stillme.transfer.verify.tables.live_rows import TailJudge
 from stillme.transfer.verify.tables.written_since_cutover import file_state
 from stillme.transfer.verify.verification import VerifyOptions, verify

@@ -14,10 +14,10 @@ from stillme.transfer.steps.follow import FollowOptions, follow
 from stillme.transfer.steps.install_capture import (
     capture_reports,
     install_capture,
+    moved_files,
     remove_capture,
 )
-from stillme.transfer.steps.note_moved import moved_files
-from stillme.transfer.steps.unfreeze import unfreeze_all
+from stillme.transfer.steps.switching.thaw import unfreeze_all
 
 _CHANGES = {"install": install_capture, "moved": moved_files, "remove": remove_capture}
 

@@ -12,7 +12,7 @@ from stillme.transfer.records import ledger
 from stillme.transfer.reports.proof_files import render_manifest, write_files
 from stillme.transfer.reports.terminal.progress import RunProgress
 from stillme.transfer.reports.terminal.proof import render_verify
-from stillme.transfer.steps.wait_for_changes import settle_by_replay
+from stillme.transfer.steps.follow import settle_by_replay
 from stillme.transfer.verify.manifest import check_manifest
 from stillme.transfer.verify.verification import VerifyOptions, verify
 

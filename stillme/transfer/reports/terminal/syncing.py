@@ -62,7 +62,7 @@ class SyncProgress:
             case "lag":
                 self._lag(data["file"], data["changes"], data["seconds"], data["replayed"])
             case "sweep":
-                self._sweep(data["file"], data["ranges"], data["keys"])
+                self._sweep(data["file"], data["keys"])
 
     def _line(self, text: str) -> None:
         self._console.print(text, soft_wrap=True)
@@ -88,15 +88,16 @@ class SyncProgress:
             f"{file}: {changes:,} changes, {seconds:.2f} s behind; {replayed:,} replayed{speed}"
         )
 
-    def _sweep(self, file: str, ranges: int, keys: dict[str, list[str]]) -> None:
+    def _sweep(self, file: str, keys: dict[str, list[str]]) -> None:
         if not keys:
-            self._line(f"{file}: sweep of {ranges} ranges, nothing bypassed capture")
+            self._line(f"{file}: every row swept, nothing bypassed capture")
             return
         for table, found in keys.items():
             shown = ", ".join(found[:5])
             self._line(
-                f"[red]bypassed[/] {file}: {len(found)} rows of {table} were written without "
-                f"capture ({shown}): a restored file, or a writer with triggers off; "
+                f"[red]bypassed[/] {file}: {len(found)} rows of {table} differ, and no "
+                f"captured write tells why ({shown}): a restored file, a writer with triggers off, "
+                "or one who deleted rows in PostgreSQL; "
                 "install capture again and load: manage.py sync_sqlite --install"
             )
 

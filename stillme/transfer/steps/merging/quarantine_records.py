@@ -41,7 +41,11 @@ def unloaded_keys(alias: str, source: TableSource, rows: Sequence[RawRow]) -> li
         key = str(record.key)
         if record.cells in loaded[key]:
             loaded[key].remove(record.cells)
-        elif record.cells in every[key] or not _is_there(source, record):
+            continue
+        cells = {name: unpack_cell(cell) for name, cell in record.cells.items()}
+        if record.cells in every[key] or not is_stored(
+            source.connection, mapping, cells, record.rowid
+        ):
             record.delete(using=alias)
     return [key for key, left in loaded.items() if not left and key in real]
 
@@ -52,7 +56,12 @@ def drop_records(alias: str, source: TableSource, keys: Sequence[str]) -> None:
     if mapping.key_is_rowid:
         mapping.identity.of(QuarantinedRow.objects.using(alias)).filter(key__in=keys).delete()
         return
-    _drop_gone(alias, source, key__in=keys)
+
+    def there(cells: dict[str, list[Any]]) -> list[int | None]:
+        unpacked = {name: unpack_cell(cell) for name, cell in cells.items()}
+        return stored_rowids(source.connection, mapping, unpacked)
+
+    _drop_surplus(alias, mapping, there, key__in=keys)
 
 
 def drop_keyless(alias: str, source: TableSource) -> None:
@@ -72,14 +81,6 @@ def drop_keyless(alias: str, source: TableSource) -> None:
         return by_shape[shape].get(_text(cells, shape), [])
 
     _drop_surplus(alias, mapping, there, key=None)
-
-
-def _drop_gone(alias: str, source: TableSource, **which: Any) -> None:
-    def there(cells: dict[str, list[Any]]) -> list[int | None]:
-        unpacked = {name: unpack_cell(cell) for name, cell in cells.items()}
-        return stored_rowids(source.connection, source.job.mapping, unpacked)
-
-    _drop_surplus(alias, source.job.mapping, there, **which)
 
 
 def _drop_surplus(
@@ -118,8 +119,3 @@ def _undone(
     here = {row.rowid for row in rows}
     undone = records.exclude(status=QuarantinedRow.Status.REPAIRED)
     return sorted(undone, key=lambda record: record.rowid not in here)
-
-
-def _is_there(source: TableSource, record: QuarantinedRow) -> bool:
-    cells = {name: unpack_cell(cell) for name, cell in record.cells.items()}
-    return is_stored(source.connection, source.job.mapping, cells, record.rowid)

@@ -164,7 +164,7 @@ def _look_into(live: LiveFile, found: Condition) -> Condition:
         capture=capture,
         history=history,
         frozen=frozen_until(live.connection),
-        lag=measure_lag(live, found.stand.position) if has_log else Lag(),
+        lag=measure_lag(live, found.stand) if has_log else Lag(),
         schema_version=live.schema_version,
         mappings=live.mappings,
     )
@@ -174,12 +174,10 @@ def history_problem(live: LiveFile, stand: Standing) -> str:
     """The sentence for a captured file whose log is not the one that was followed, or ""."""
     if stand.state == State.ABSENT or not stand.capture_id:
         return ""
-    other = other_history(
-        live.file, live.log, stand.capture_id, stand.details.get("witness"), stand.position
-    )
+    other = other_history(live.file, live.log, stand.capture_id, stand)
     if other and stand.state == State.LIVE:
         return f"{live.file.path} is not the file that the cut-over froze: put that one back."
-    return other or ""
+    return other
 
 
 def require_followable(alias: str, live: LiveFile) -> Standing:
@@ -194,8 +192,8 @@ def require_followable(alias: str, live: LiveFile) -> Standing:
     return stand
 
 
-def measure_lag(live: LiveFile, position: int) -> Lag:
-    """How far the target, which has the changes up to `position`, is behind the file."""
-    changes = max(0, live.log.last() - position)
-    oldest = live.log.oldest_after(position) if changes else None
+def measure_lag(live: LiveFile, stand: Standing) -> Lag:
+    """How far the target is behind the file."""
+    changes = max(0, live.log.last() - stand.position)
+    oldest = live.log.oldest_after(stand.position) if changes else None
     return Lag(changes, 0.0 if oldest is None else max(0.0, time.time() - oldest))
