@@ -2,10 +2,25 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 from stillme.demo.samples import make_samples
-from tests.terminal.screen import on_pipe
+from tests.conftest import ROOT
+
+
+def program(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run `manage.py` as a shell does: it reads the environment, which names other files here."""
+    return subprocess.run(
+        [sys.executable, str(ROOT / "manage.py"), *arguments],
+        cwd=ROOT,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
 
 
 def test_the_story_and_then_files_of_ones_own(
@@ -13,14 +28,14 @@ def test_the_story_and_then_files_of_ones_own(
 ) -> None:
     plain = {k: v for k, v in target_environment.items() if not k.startswith("LEGACY_")}
     samples = {**plain, "LEGACY_DATA_DIR": str(tmp_path / "demo")}
-    told = on_pipe(samples, "demo", "--rows", "40")
+    told = program(samples, "demo", "--rows", "40")
     assert told.returncode == 0, told.stdout + told.stderr
     lines = told.stdout.splitlines()
     assert lines[-1].startswith("PROVEN: ")
     assert "could not be loaded and are kept, each with its reason." in lines[-1]
     verdicts = [line.split(":")[0] for line in lines if line.startswith(("PROVEN", "NOT PROVEN"))]
     assert verdicts == ["PROVEN", "NOT PROVEN", "PROVEN", "PROVEN"]
-    again = on_pipe(samples, "demo", "--rows", "30")
+    again = program(samples, "demo", "--rows", "30")
     assert again.returncode == 0, again.stdout + again.stderr
     make_samples(tmp_path / "own", rows=20, variant="clean")
     own = {**plain, "LEGACY_DATA_DIR": str(tmp_path / "own")}
@@ -28,9 +43,9 @@ def test_the_story_and_then_files_of_ones_own(
     assert [line.split()[0] for line in advised] == [
         "createsuperuser", "runserver", "empty_target", "import_sqlite",
     ]  # fmt: skip
-    refused = on_pipe(own, "import_sqlite")
+    refused = program(own, "import_sqlite")
     assert (refused.returncode, "empty_target" in refused.stderr) == (2, True)
-    assert on_pipe(own, "empty_target", "--yes").returncode == 0
-    assert on_pipe(own, "import_sqlite").returncode == 0
-    assert on_pipe(own, "quarantine", "accept", "--reason", "missing_parent", "--note", "x")
-    assert "PROVEN" in on_pipe(own, "verify_migration").stdout
+    assert program(own, "empty_target", "--yes").returncode == 0
+    assert program(own, "import_sqlite").returncode == 0
+    assert program(own, "quarantine", "accept", "--reason", "missing_parent", "--note", "x")
+    assert "PROVEN" in program(own, "verify_migration").stdout

@@ -94,7 +94,7 @@ def _read_all(descriptor: int, interrupt: bytes) -> bytes:
 
 
 def on_pipe(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the command with its output on no terminal."""
+    """Run the command with its output on no terminal; files and database are the test's."""
     with Path(os.devnull).open() as none, TemporaryFile("w+") as out, TemporaryFile("w+") as err:
         streams = (none.fileno(), out.fileno(), err.fileno())
         status = wait_for(start_command(arguments, environment, streams))

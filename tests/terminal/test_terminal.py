@@ -134,8 +134,8 @@ def test_a_pipe_gets_plain_lines(environment: dict[str, str]) -> None:
     "arguments",
     [
         ("import_sqlite",),
-        ("verify_migration",),
-        ("migration_status",),
+        pytest.param(("verify_migration",), marks=pytest.mark.slow),
+        pytest.param(("migration_status",), marks=pytest.mark.slow),
         pytest.param(("inspect_sqlite",), marks=pytest.mark.slow),
         pytest.param(("import_sqlite", "--dry-run"), marks=pytest.mark.slow),
         pytest.param(("quarantine", "list"), marks=pytest.mark.slow),

@@ -321,7 +321,7 @@ TOUCHED = [
 ]
 
 
-@pytest.mark.slow_after(3)
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(("change", "sentence"), TOUCHED)
 def test_whoever_touches_the_files_is_told_of(
     sealed: Path, client: Client, change: object, sentence: str
@@ -363,6 +363,7 @@ def test_an_empty_file_of_a_feature_that_was_off(sealed: Path) -> None:
     assert [broken.what[:12] for broken in broken_seals("default")] == ["was empty at"]
 
 
+@pytest.mark.slow
 def test_reading_breaks_no_seal(sealed: Path) -> None:
     call_command("backup_sqlite", to=str(sealed.parent / "read"), stdout=io.StringIO())
     call_command("rollback_migration", "--dry-run", stdout=io.StringIO())
@@ -420,6 +421,7 @@ def refused(path: Path) -> str:
     return str(caught.value)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="capabilities are Linux's")
 def test_the_whole_way_where_permissions_count(sealed: Path) -> None:
     def work() -> None:
