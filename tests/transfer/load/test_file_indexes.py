@@ -12,6 +12,7 @@ import pytest
 from stillme.demo.samples import schema
 from stillme.transfer.errors import LegacyFileError, StateError
 from stillme.transfer.inventory.selection import Selection
+from stillme.transfer.sqlite.copying.file_indexes import distrust_indexes
 from stillme.transfer.steps.inspect import inspect_files
 from stillme.transfer.steps.install_capture import install_capture
 from tests.transfer.load.support import FILES, query, run_import
@@ -160,3 +161,26 @@ def test_a_key_that_stands_twice_past_its_index_is_a_sentence(legacy: Path) -> N
     assert "snapshot" not in str(refused.value)
     with pytest.raises(LegacyFileError, match="forbids"):
         judge()
+
+
+def test_pages_that_two_places_claim_are_no_rows(tmp_path: Path) -> None:
+    """Reading goes through: only SQLite's own check of the table's pages tells."""
+    path = tmp_path / "crossed.db"
+    with closing(sqlite3.connect(path)) as file:
+        file.execute("PRAGMA page_size = 512")
+        file.execute("CREATE TABLE notes (id INTEGER PRIMARY KEY, code TEXT UNIQUE, body TEXT)")
+        rows = [(n, f"c{n}", "x" * 200) for n in range(1, 60)]
+        file.executemany("INSERT INTO notes VALUES (?, ?, ?)", rows)
+        file.commit()
+        (root,) = file.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'notes'").fetchone()
+    pages = bytearray(path.read_bytes())
+    start = (root - 1) * 512
+    assert pages[start] == 5  # an interior page of a table
+    cells = [int.from_bytes(pages[at : at + 2], "big") for at in (start + 12, start + 14)]
+    first, second = (start + cell for cell in cells)
+    pages[second : second + 4] = pages[first : first + 4]
+    path.write_bytes(pages)
+    with closing(sqlite3.connect(path)) as file:
+        assert len(file.execute("SELECT * FROM notes NOT INDEXED").fetchall()) > 50
+    with pytest.raises(sqlite3.DatabaseError, match="malformed: notes"):
+        distrust_indexes(path, path)

@@ -12,6 +12,7 @@ that index the table has five rows; after `distrust_indexes` it has seven.
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from contextlib import closing
 from functools import partial
@@ -40,6 +41,8 @@ _CANNOT = (
     "surplus rows in it until `REINDEX` succeeds, and import the copy."
 )
 
+_TREE = re.compile(r"(?:On tree page|Tree|On page) ")
+
 
 def distrust_indexes(copy: Path, source: Path) -> tuple[str, ...]:
     """Make reads of a private copy independent of the file's indexes; a sentence per bad one.
@@ -65,11 +68,17 @@ def distrust_indexes(copy: Path, source: Path) -> tuple[str, ...]:
 
 
 def _problem(connection: apsw.Connection, table: str) -> str:
-    """What SQLite's own check says of a table and its indexes; "" where they agree."""
-    found = connection.execute(f"PRAGMA integrity_check({quoted(table)})").fetchone()
-    text = str(found[0]) if found else ""
+    """What SQLite's own check says of a table's indexes; "" where they agree with it.
+
+    Raises sqlite3.DatabaseError where the pages of the table are damaged: what they have lost, no
+    index brings back.
+    """
+    found = [text for (text,) in connection.execute(f"PRAGMA integrity_check({quoted(table)})")]
+    for text in found:
+        if _TREE.match(text):
+            raise sqlite3.DatabaseError(f"database disk image is malformed: {table}: {text}")
     # A check that finds a NULL or a wrong type says nothing about an index.
-    return text if "index" in text else ""
+    return next((text for text in found if "index" in text), "")
 
 
 def _drop_named(connection: apsw.Connection) -> None:
