@@ -47,7 +47,7 @@ def _points(rows: list[tuple[int, str, list[float]]]) -> list[list[Any]]:
     vectors = np.array([row[2] for row in rows], dtype=np.float64)
     if len(vectors) < 2:
         return []
-    sound = np.isfinite(vectors).all(axis=1)
+    sound: Any = np.isfinite(vectors).all(axis=1)
     kept = vectors[sound]
     if len(kept) < 2:
         return []
