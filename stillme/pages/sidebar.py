@@ -30,6 +30,8 @@ def _overviews(request: HttpRequest) -> list[dict[str, Any]]:
     if next(seen_charts(request), None) is not None:
         place = reverse("glance")
         links.append({"title": "Knowledge at a glance", "icon": "insights", "link": place})
+    if request.user.is_superuser:
+        links.append({"title": "SQL, read-only", "icon": "terminal", "link": reverse("sql")})
     return [{"items": links, "app": "overviews"}] if links else []
 
 

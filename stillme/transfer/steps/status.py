@@ -47,6 +47,13 @@ class FileStatus:
     seen_at: str = ""
     silent: str = ""
 
+    @property
+    def word(self) -> str:
+        """The state as a person says it; the ledger calls every file without capture absent."""
+        if self.state != State.ABSENT:
+            return self.state
+        return "loaded" if self.as_of else "not loaded"
+
 
 @dataclass(slots=True)
 class StoreStatus:

@@ -34,7 +34,7 @@ def work(request: HttpRequest) -> HttpResponse:
         "kinds": [(kind, " ".join(argv), says) for kind, (argv, says) in KINDS.items()],
         "may_start": request.user.has_perm(STARTS),
         "newest": _shown(newest[0]) if newest else None,
-        "history": [_shown(row) for row in newest],
+        "history": [_shown(row) for row in newest[1:]],
     }
     return render(request, "console/work.html", context)
 

@@ -185,13 +185,13 @@ def render_status(console: Console, found: Overview) -> None:
     table = plain_table("Migration status", ("file", "state", "capture"), figures)
     for row in found.files:
         behind = f"{row.lag_changes:,} / {row.lag_seconds:.1f} s"
-        state = f"{row.state}, frozen" if row.frozen else row.state
+        state = f"{row.word}, frozen" if row.frozen else row.word
         if row.silent:
             state = f"[red]{state}, silent[/]"
         table.add_row(
             row.file,
             state,
-            row.capture,
+            _none(row.capture),
             behind,
             f"{row.loaded:,}",
             f"{row.repaired:,}",
@@ -199,7 +199,7 @@ def render_status(console: Console, found: Overview) -> None:
         )
     for store in found.stores:
         counts = [f"{n:,}" for n in (store.loaded, store.repaired, store.quarantine_open)]
-        table.add_row(store.store, "loaded" if store.tables else "absent", "none", "", *counts)
+        table.add_row(store.store, "loaded" if store.tables else "not loaded", "none", "", *counts)
     print_table(console, table)
     console.print("loaded, repaired: as of the last import; in quarantine, undecided: as of now.")
     decided = [(row.accepted, row.mended) for row in found.files]
@@ -211,13 +211,18 @@ def render_status(console: Console, found: Overview) -> None:
         )
     _print_problems(console, found)
     console.print(f"last proof: {escape(found.proof)}", soft_wrap=True)
-    console.print(f"reverse capture: {found.reverse_capture}")
+    console.print(f"reverse capture: {_none(found.reverse_capture)}")
     if found.target_frozen:
         console.print("PostgreSQL refuses writes.")
     for row in found.files:
         console.print(f"next, {row.file}: {escape(row.next_step)}", soft_wrap=True)
     for store in found.stores:
         console.print(f"next, {store.store}: {escape(store.next_step)}", soft_wrap=True)
+
+
+def _none(capture: str) -> str:
+    """What is absent is none."""
+    return "none" if capture == "absent" else capture
 
 
 def _print_problems(console: Console, found: Overview) -> None:
