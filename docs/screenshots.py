@@ -1,7 +1,8 @@
 """Makes the pictures of docs/reference/console.md: sample data, a server of its own, Chromium.
 
 Run it with `python docs/screenshots.py`; it needs requirements.txt and Debian's `chromium`, and
-leaves docs/images/*.png behind, nothing else. The lag samples and the vectors are made up and one cell is changed
+leaves docs/images/*.png behind, nothing else. The lag samples and the vectors are made up and one
+cell is changed
 after the proof; the rest is what the commands made of the sample files.
 """
 
