@@ -2,8 +2,7 @@
 
 Run it with `python docs/screenshots.py`; it needs requirements.txt and Debian's `chromium`, and
 leaves docs/images/*.png behind, nothing else. The lag samples and the vectors are made up and one
-cell is changed
-after the proof; the rest is what the commands made of the sample files.
+cell is changed after the proof; the rest is what the commands made of the sample files.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 IMAGES = ROOT / "docs" / "images"
 DESK = {"width": 1280, "height": 680}
 PHONE = {"width": 390, "height": 844}
-LARGEST = 150_000
+LARGEST = 210_000
 PASSWORD = "only-for-pictures"  # noqa: S105 of an account on a server that ends with this script
 
 SAMPLES = """
@@ -169,12 +168,12 @@ def photograph(browser: Browser, address: str) -> None:
     page.locator("#result_list tbody tr a").first.click()
     page.get_by_role("region", name="Legacy row").scroll_into_view_if_needed()
     take(page, "row")
-    page.goto("/admin/search/?q=hoc")
+    page.goto("/admin/search/?q=triet+hoc+may")
     take(page, "search")
     page.goto("/admin/vector/item/")
     page.locator("#result_list tbody tr a").first.click()
     page.get_by_role("link", name="items that are similar to this one").click()
-    page.get_by_role("heading", name="Map", exact=True).scroll_into_view_if_needed()
+    page.locator("#map").scroll_into_view_if_needed()
     take(page, "meaning")
     started(page)
     take(page, "work")
