@@ -55,6 +55,7 @@ class RangeFilter(admin.FieldListFilter):
         texts = [text[:10] if self.is_time else text for text in self.given]
         yield {
             "selected": any(self.given),
+            "display": "Any",
             "kind": "date" if self.is_time else "number",
             "step": "any" if isinstance(self.field, models.FloatField) else "1",
             "inputs": list(zip(self.ends, labels, texts, strict=True)),
