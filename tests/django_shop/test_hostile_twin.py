@@ -59,6 +59,7 @@ ORPHANS = (
 )
 
 
+@pytest.mark.slow
 def test_every_odd_value_ends_as_the_table_says(project: Project) -> None:
     """One import, one proof; the outcomes are compared in one list, so that a slip names itself."""
     project.legacy("PRAGMA journal_mode = DELETE")

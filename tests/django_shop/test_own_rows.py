@@ -37,6 +37,7 @@ def test_the_ids_of_the_file_win(small: Project) -> None:
     assert "PROVEN: all" in small.new("verify_migration")
 
 
+@pytest.mark.slow
 def test_rows_that_something_refers_to_stay(small: Project) -> None:
     code = (
         "from django.contrib.auth.models import Group, Permission; "

@@ -54,6 +54,7 @@ def test_a_project_moves_and_goes_back(project: Project) -> None:
     project.new("verify_migration", status=1)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not STRANGERS.is_dir(), reason="../shared/strangers is not there")
 def test_the_shared_project_is_proven(tmp_path: Path, django_db_setup: None) -> None:
     site, file = tmp_path / "site", tmp_path / "db.sqlite3"

@@ -6,13 +6,12 @@ over `embedding::vector(n)` with the metric's operator class.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from django.db import DatabaseError, connections, transaction
 
 from stillme.postgresql.connecting.explain import first_line
 from stillme.postgresql.connecting.session import spell_plainly
 from stillme.postgresql.statements import execute, fetch_all
+from stillme.postgresql.transaction_settings import set_local
 from vector.models import Collection, Item
 from vector.serving import pgvector as extension
 
@@ -26,19 +25,7 @@ EF_CONSTRUCTION = 64
 LEAST_BUILD_MB, MOST_BUILD_MB = 64, 1_024
 # A parallel build takes all of it from shared memory at once: not for a small collection.
 PARALLEL_ROWS = 20_000
-OPERATOR_CLASS = {
-    Collection.Metric.L2: "vector_l2_ops",
-    Collection.Metric.COSINE: "vector_cosine_ops",
-    Collection.Metric.IP: "vector_ip_ops",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class IndexState:
-    """Whether a collection has its index, and a sentence about it."""
-
-    present: bool
-    sentence: str
+OPERATOR_CLASS = {"l2": "vector_l2_ops", "cosine": "vector_cosine_ops", "ip": "vector_ip_ops"}
 
 
 def extension_state(alias: str = "default") -> str:
@@ -89,8 +76,8 @@ def has_index(collection: Collection) -> bool:
     return found is not None and _fits(collection, found)
 
 
-def ensure_index(collection: Collection, *, patience: str = "0") -> IndexState:
-    """Build the collection's HNSW index if it can have one and has it not.
+def ensure_index(collection: Collection, *, patience: str = "0") -> str:
+    """Build the collection's HNSW index if it can have one and has it not; what came of it.
 
     Writers of the table wait while it is built; `patience` is how long it waits for them, 0 for as
     long as it takes.
@@ -98,23 +85,23 @@ def ensure_index(collection: Collection, *, patience: str = "0") -> IndexState:
     alias = collection._state.db or "default"
     refusal = _why_not(collection, alias)
     if refusal:
-        return IndexState(False, refusal)
+        return refusal
     found = _definition(collection)
     if found is not None and _fits(collection, found):
-        return IndexState(True, f"{collection.name}: {index_name(collection)} is there.")
+        return f"{collection.name}: {index_name(collection)} is there."
     rows = Item.objects.using(alias).filter(collection_id=collection.pk).count()
     why = ""
     # Where shared memory is scarce (a container's 64 MB) only a build without workers succeeds.
     for workers in (2, 0) if rows >= PARALLEL_ROWS else (0,):
         try:
             with transaction.atomic(using=alias):
-                execute(connections[alias], f"SET LOCAL lock_timeout = '{patience}'")
+                set_local(connections[alias], {"lock_timeout": patience})
                 _build(collection, alias, rows, workers, replace=found is not None)
         except DatabaseError as error:
             why = str(error).partition("\n")[0]
         else:
-            return IndexState(True, f"{collection.name}: {index_name(collection)} built.")
-    return IndexState(False, f"No index for {collection.name}: PostgreSQL says {why}.")
+            return f"{collection.name}: {index_name(collection)} built."
+    return f"No index for {collection.name}: PostgreSQL says {why}."
 
 
 def drop_index(collection: Collection) -> None:
@@ -148,12 +135,12 @@ def _build(collection: Collection, alias: str, rows: int, workers: int, *, repla
     execute(connection, "SET CONSTRAINTS ALL IMMEDIATE")
     execute(connection, "SET CONSTRAINTS ALL DEFERRED")
     memory = build_megabytes(rows, collection.dimension or 0)
-    execute(connection, f"SET LOCAL maintenance_work_mem = '{memory}MB'")
-    execute(connection, f"SET LOCAL max_parallel_maintenance_workers = {workers}")
+    set_local(connection, {"maintenance_work_mem": f"{memory}MB"})
+    set_local(connection, {"max_parallel_maintenance_workers": workers})
     pgvector = extension.installed(alias)
     if pgvector is None:
         raise DatabaseError("the extension vector is not there any more")
-    operators = pgvector.named(OPERATOR_CLASS[Collection.Metric(collection.metric)])
+    operators = pgvector.named(OPERATOR_CLASS[collection.metric])
     execute(
         connection,
         f'CREATE INDEX "{index_name(collection)}" ON "vector"."items" '
@@ -178,7 +165,7 @@ def _definition(collection: Collection) -> str | None:
 
 def _fits(collection: Collection, definition: str) -> bool:
     # pg_get_indexdef leaves the default operator class (l2) out.
-    operators = OPERATOR_CLASS[Collection.Metric(collection.metric)]
+    operators = OPERATOR_CLASS[collection.metric]
     named = operators in definition or (
         operators == "vector_l2_ops" and "_ops)" not in definition and "_ops " not in definition
     )

@@ -17,7 +17,6 @@ from stillme.transfer.models.switching import (
     CarriedCell,
     LagSample,
     LeftByDecision,
-    RangeDigest,
     ReverseChange,
     Seal,
 )
@@ -32,7 +31,6 @@ __all__ = [
     "LeftByDecision",
     "Proof",
     "QuarantinedRow",
-    "RangeDigest",
     "ReverseChange",
     "Run",
     "RunFile",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import platform
 import sqlite3
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import django
@@ -58,6 +58,18 @@ def start_run(alias: str, command: str, options: dict[str, Any]) -> Run:
         options=options,
         versions={**_versions(alias), "cluster": cluster_id(alias)},
     )
+
+
+@contextmanager
+def running(alias: str, command: str, options: dict[str, Any]) -> Iterator[Run]:
+    """A run that is completed at the end of the block, or failed by what the block raises."""
+    run = start_run(alias, command, options)
+    try:
+        yield run
+    except BaseException as error:
+        fail_run(alias, run, error)
+        raise
+    finish_run(alias, run, failed=False)
 
 
 def _note_restored(alias: str) -> None:
@@ -132,9 +144,7 @@ def _versions(alias: str) -> dict[str, str]:
     }
 
 
-def record_file(
-    alias: str, run: Run, job: TableJob, drift: list[dict[str, Any]], history: dict[str, Any]
-) -> None:
+def record_file(alias: str, run: Run, job: TableJob, history: dict[str, Any]) -> None:
     """Note a file as this run saw it."""
     snapshot = job.snapshot
     RunFile.objects.using(alias).update_or_create(
@@ -146,7 +156,6 @@ def record_file(
             "size": snapshot.size,
             "schema_digest": snapshot.schema.digest,
             "clock": job.clock.as_dict(),
-            "drift": drift,
             "history": history,
         },
     )

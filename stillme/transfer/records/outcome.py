@@ -26,7 +26,6 @@ class Outcome:
     conflicts: list[str] = field(default_factory=list)
     vanished: list[str] = field(default_factory=list)
     reasons: dict[str, int] = field(default_factory=dict)
-    sentences: list[str] = field(default_factory=list)
     to_prune: list[str] = field(default_factory=list)
     skipped: bool = False
     digest: str = ""

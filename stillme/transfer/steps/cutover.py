@@ -14,17 +14,16 @@ from stillme.transfer.postgresql.distributed import refuse_where_distributed
 from stillme.transfer.postgresql.locks import exclusive
 from stillme.transfer.records import ledger
 from stillme.transfer.records.live_files import require_place
-from stillme.transfer.registry import LegacyFile, legacy_files
-from stillme.transfer.steps.readiness.accounted_lines import GREEN, Line, missing_lines
+from stillme.transfer.registry import LegacyFile
+from stillme.transfer.steps.readiness.accounted_lines import GREEN, Line, missing_lines, unswitched
 from stillme.transfer.steps.readiness.go_no_go import go_list, is_go
 from stillme.transfer.steps.sealing.broken import AGAIN, unsealed
 from stillme.transfer.steps.sealing.seal import seal, unsealed_stores
 from stillme.transfer.steps.switching.tail import Judge
+from stillme.transfer.steps.switching.thaw import lift_stale_freezes
 from stillme.transfer.steps.switching.to_target import CutoverOptions, CutoverResult, ToTarget
-from stillme.transfer.steps.switching.unswitched import unswitched
 from stillme.transfer.steps.syncing import file_states
 from stillme.transfer.steps.syncing.file_states import Action, State
-from stillme.transfer.steps.unfreeze import lift_stale_freezes
 
 __all__ = ["CutoverOptions", "CutoverResult", "check_cutover", "cut_over", "finish_interrupted"]
 
@@ -63,22 +62,14 @@ def cut_over(
             red = next(line for line in lines if line.colour == "no-go")
             risk = f" Or take the risk: --despite-{red.override} REASON." if red.override else ""
             raise StateError(f"{red.subject}: {red.finding}. {red.advice}.{risk}")
-        run = ledger.start_run(
-            alias,
-            "cutover",
-            {"freeze_limit": options.freeze_limit, "overrides": dict(options.overrides)},
-        )
-        try:
+        described = {"freeze_limit": options.freeze_limit, "overrides": dict(options.overrides)}
+        with ledger.running(alias, "cutover", described) as run:
             switch = ToTarget(options, files, run, judge, on_event)
             switch.attempt()
-        except BaseException as error:
-            ledger.fail_run(alias, run, error)
-            raise
-        result = switch.result
-        result.lines = [*_named(files), *lines]
-        result.frozen_seconds = switch.locked_out
-        run.summary = {"frozen_seconds": result.frozen_seconds, "steps": result.steps}
-        ledger.finish_run(alias, run, failed=False)
+            result = switch.result
+            result.lines = [*_named(files), *lines]
+            result.frozen_seconds = switch.locked_out
+            run.summary = {"frozen_seconds": result.frozen_seconds, "steps": result.steps}
         if options.seal:
             result.unsealed = _sealed(alias, files)
     return result
@@ -98,8 +89,7 @@ def finish_interrupted(alias: str) -> CutoverResult | None:
 
     None where nothing is left to be sealed.
     """
-    stands = file_states.standings(alias, [file.name for file in legacy_files()])
-    live = [f for f in legacy_files() if stands[f.name].state == State.LIVE and f.path.exists()]
+    live = [f for f in file_states.files_in(alias, State.LIVE) if f.path.exists()]
     if not live or not (unsealed(alias) or unsealed_stores(alias)):
         return None
     require_place(alias, live)

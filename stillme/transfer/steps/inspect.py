@@ -57,7 +57,7 @@ def inspect_files(
 def _inspect_databases(wanted: Selection, result: Inspection, on_event: OnEvent) -> None:
     with scratch_folder("inspect") as folder:
         plan = make_plan(wanted, folder, None, on_event)
-        result.order = _order(plan)
+        result.order = [[table_label(p.identity) for p in level] for level in plan.levels]
         tables = _predict(plan, on_event)
         for file in legacy_files():
             if wanted.wants_file(file.name):
@@ -78,10 +78,6 @@ def _inspect_stores(wanted: Selection, result: Inspection) -> None:
             result.stores.append(
                 StoreInspection(store.name, table.table, table.target, table.outcome)
             )
-
-
-def _order(plan: Plan) -> list[list[str]]:
-    return [[table_label(planned.identity) for planned in level] for level in plan.levels]
 
 
 def _predict(plan: Plan, on_event: OnEvent) -> dict[TableId, TableInspection]:

@@ -1,4 +1,4 @@
-"""Capture of a file's writes: `sync_sqlite --install`, `--remove` and `--status`.
+"""Capture of a file's writes: `sync_sqlite --install`, `--moved`, `--remove` and `--status`.
 
 Before anything is installed every way of writing is tried on a copy of the file. If one of them is
 not captured, nothing is installed in any file.
@@ -12,17 +12,18 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from django.db import transaction
+from django.db import connections
 
 from stillme.transfer.errors import StateError
 from stillme.transfer.findings import Event, OnEvent, ignore_event
 from stillme.transfer.inventory.selection import Selection, files_at_hand
 from stillme.transfer.mapping import TableMapping
-from stillme.transfer.models import RangeDigest
 from stillme.transfer.plumbing.scratch import scratch_folder
+from stillme.transfer.postgresql.distributed import refuse_where_distributed
 from stillme.transfer.postgresql.locks import exclusive
 from stillme.transfer.records.live_files import (
     is_gone,
+    is_one_file,
     is_one_path,
     other_file,
     place,
@@ -34,9 +35,11 @@ from stillme.transfer.sqlite.copying.snapshot import Snapshot, take_snapshot
 from stillme.transfer.sqlite.reading.connect import explain
 from stillme.transfer.sqlite.schema.foreign_names import is_about_a_name
 from stillme.transfer.steps.loading.plan import file_mappings
+from stillme.transfer.steps.sealing.seal import seal
 from stillme.transfer.steps.syncing import file_states
 from stillme.transfer.steps.syncing.file_condition import condition, history_problem
 from stillme.transfer.steps.syncing.file_states import Action, Standing, State
+from stillme.transfer.steps.syncing.history import require_capture
 from stillme.transfer.steps.syncing.live_file import LiveFile
 
 _PATIENCE = 10.0
@@ -69,6 +72,8 @@ def install_capture(
     files = files_at_hand(selection, on_event)
     reports = []
     file_states.require(alias, [file.name for file in files], Action.INSTALL)
+    # The follower and the cut-over, which capture is for, are refused there.
+    refuse_where_distributed(connections[alias], "Capture")
     for file in files:
         refuse_copy(alias, file)
         probes = probe_file(file)
@@ -139,8 +144,7 @@ def _key_order(mapping: TableMapping) -> Probe:
 
 def _install_one(alias: str, file: LegacyFile, report: CaptureReport) -> None:
     stand = file_states.standing(alias, file.name)
-    live = LiveFile(file, None)
-    try:
+    with closing(LiveFile(file, None)) as live:
         tables = live.captured()
         before = live.capture_status()
         _refuse_other_target(file, stand, before)
@@ -149,7 +153,7 @@ def _install_one(alias: str, file: LegacyFile, report: CaptureReport) -> None:
         # In the ledger first: if this command is killed, the next one knows the file as its own.
         identity = "" if same else uuid.uuid4().hex
         if identity:
-            file_states.announce(alias, file.name, installing=identity)
+            file_states.move(alias, file.name, stand.state, installing=identity)
         after = capture.install(
             file.path, tables, identity=identity, renew=not same, timeout=_PATIENCE
         )
@@ -157,8 +161,6 @@ def _install_one(alias: str, file: LegacyFile, report: CaptureReport) -> None:
         report.health, report.changes = after.health, live.log.last()
         if not same:
             _begin(alias, live, after)
-    finally:
-        live.close()
     report.state = file_states.standing(alias, file.name).state
 
 
@@ -177,22 +179,20 @@ def _begin(alias: str, live: LiveFile, status: CaptureStatus) -> None:
     """Note a new capture. It knows nothing of earlier writes, so the file must be loaded again."""
     file, last = live.file, live.log.last()
     witness = live.log.witness(last)
-    with transaction.atomic(using=alias):
-        file_states.move(
-            alias,
-            file.name,
-            State.CAPTURED,
-            capture_id=status.capture_id,
-            captured_at=file_states.server_now(alias),
-            witness=None if witness is None else witness.as_list(),
-            schema_version=live.schema_version,
-            installing=None,
-            bypassed=None,
-            clock=None,
-            **place(file.path),
-        )
-        file_states.restart(alias, file.name, last)
-        RangeDigest.objects.using(alias).filter(file=file.name).delete()
+    file_states.move(
+        alias,
+        file.name,
+        State.CAPTURED,
+        position=last,
+        capture_id=status.capture_id,
+        captured_at=file_states.server_now(alias),
+        witness=None if witness is None else witness.as_list(),
+        schema_version=live.schema_version,
+        installing=None,
+        bypassed=None,
+        clock=None,
+        **place(file.path),
+    )
 
 
 def remove_capture(
@@ -211,14 +211,9 @@ def _remove_one(alias: str, file: LegacyFile, on_event: OnEvent) -> CaptureRepor
     file_states.require(alias, [file.name], Action.REMOVE)
     refuse_copy(alias, file)
     had = capture.remove(file.path, timeout=_PATIENCE)
-    with transaction.atomic(using=alias):
-        if file_states.standing(alias, file.name).state != State.ABSENT:
-            nowhere = {"path": None, "device": None, "inode": None}
-            file_states.move(
-                alias, file.name, State.ABSENT, capture_id=None, witness=None, **nowhere
-            )
-            file_states.restart(alias, file.name, 0)
-        RangeDigest.objects.using(alias).filter(file=file.name).delete()
+    if file_states.standing(alias, file.name).state != State.ABSENT:
+        gone = dict.fromkeys(("capture_id", "witness", "path", "device", "inode"))
+        file_states.move(alias, file.name, State.ABSENT, position=0, **gone)
     on_event(Event("removed", {"file": file.name, "had": had}))
     return CaptureReport(file.name, file.path, Health.ABSENT)
 
@@ -231,10 +226,52 @@ def capture_reports(
     for file in files_at_hand(selection, on_event):
         found = condition(alias, file)
         found.require_readable()
-        report = CaptureReport(file.name, file.path, found.capture.health)
-        problems = (*found.capture.problems, found.misplaced or found.history)
-        report.problems = tuple(filter(None, problems))
-        report.state, report.changes = found.stand.state, found.lag.changes
-        report.frozen = found.frozen
-        reports.append(report)
+        problems = filter(None, (*found.capture.problems, found.misplaced or found.history))
+        reports.append(
+            CaptureReport(
+                file.name,
+                file.path,
+                found.capture.health,
+                tuple(problems),
+                found.stand.state,
+                found.lag.changes,
+                found.frozen,
+            )
+        )
     return reports
+
+
+def moved_files(
+    alias: str, selection: Selection, on_event: OnEvent = ignore_event
+) -> list[CaptureReport]:
+    """Note that captured files are at other places now. Raises StateError.
+
+    A file must bring the history that was replayed, and nothing else may be left at its former
+    place. The next sweep compares all its rows.
+    """
+    files = files_at_hand(selection, on_event)
+    with exclusive(alias):
+        for file in files:
+            _move_one(alias, file, on_event)
+    return capture_reports(alias, selection)
+
+
+def _move_one(alias: str, file: LegacyFile, on_event: OnEvent) -> None:
+    stand = file_states.standing(alias, file.name)
+    if stand.state == State.ABSENT or other_file(alias, file) is None:
+        return
+    former = Path(stand.details["path"])
+    if not is_gone(former) and not is_one_file(former, file.path):
+        raise StateError(
+            f"{former} is still there, and so is {file.path}: the application may write to "
+            f"either. Move {former} away, or set the path of {file.name} back to it."
+        )
+    with closing(LiveFile(file, None)) as live:
+        require_capture(file, live.capture_status())
+        if other := history_problem(live, stand):
+            raise StateError(other)
+    file_states.note(alias, file.name, schema_version=-1, **place(file.path))
+    if stand.state == State.LIVE:
+        seal(alias, [file], on_event)
+    message = f"{file.name}: {file.path} is the followed file now (it was {former})."
+    on_event(Event("notice", {"message": message}))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from django.db import connections, transaction
@@ -55,7 +55,7 @@ from stillme.transfer.steps.loading.prune import Gone, dry_vanished, find_gone, 
 from stillme.transfer.steps.loading.schedule import Schedule, executor
 from stillme.transfer.steps.loading.target_ready import check_target
 from stillme.transfer.steps.loading.workers import workforce
-from stillme.transfer.steps.replaying.foreign_around_import import settle_loaded, settle_restored
+from stillme.transfer.steps.replaying.settle_foreign import settle_loaded, settle_restored
 from stillme.transfer.steps.syncing import file_states
 from stillme.transfer.steps.syncing.file_states import Action
 
@@ -169,10 +169,10 @@ def _import(
     options: ImportOptions, directory: Path, on_event: OnEvent, confirm: Confirm
 ) -> ImportResult:
     alias = options.database
-    wanted = [f.name for f in legacy_files() if options.selection.wants_file(f.name)]
-    file_states.require(alias, wanted, Action.IMPORT)
-    require_place(alias, [file for file in legacy_files() if file.name in wanted])
-    workers = options.workers(_legacy_bytes(options))
+    files = [file for file in legacy_files() if options.selection.wants_file(file.name)]
+    file_states.require(alias, [file.name for file in files], Action.IMPORT)
+    require_place(alias, files)
+    workers = options.workers(sum(f.path.stat().st_size for f in files if f.path.is_file()))
     run = ledger.start_run(alias, "import_sqlite", _describe(options, workers))
     result = ImportResult(run.pk)
     approval = Approval(options, result, confirm)
@@ -180,7 +180,7 @@ def _import(
         restored = objects.restore_all(alias)
         if restored:
             on_event(Event("notice", {"message": f"{restored} indexes of a broken run built."}))
-        settle_restored(alias, [f for f in legacy_files() if f.name in wanted], run)
+        settle_restored(alias, files, run)
         plan = _load_files(options, directory, run, result, workers, on_event)
         if options.prune:
             _prune(alias, run, plan, result, approval)
@@ -192,11 +192,11 @@ def _import(
         ledger.fail_run(alias, run, error)
         raise
     ledger.prune_marks(alias)
-    undecided = [line.as_dict() for line in result.undecided]
+    undecided = list(map(asdict, result.undecided))
     run.summary = {
         "returned": result.returned,
         "undecided": undecided,
-        "deletions": [deletion.as_dict() for deletion in result.deletions],
+        "deletions": list(map(asdict, result.deletions)),
         "refused": result.refused,
     }
     with transaction.atomic(using=alias):
@@ -211,11 +211,6 @@ def _renew_figures_beside(alias: str, result: ImportResult) -> None:
     aside, repaired = (sum(o.quarantined for o in outcomes), sum(o.repaired for o in outcomes))
     renew_where_outgrown(alias, QuarantinedRow._meta.db_table, aside)
     renew_where_outgrown(alias, KeptCell._meta.db_table, repaired)
-
-
-def _legacy_bytes(options: ImportOptions) -> int:
-    wanted = [f.path for f in legacy_files() if options.selection.wants_file(f.name)]
-    return sum(path.stat().st_size for path in wanted if path.is_file())
 
 
 def _load_files(

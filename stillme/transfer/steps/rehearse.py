@@ -7,8 +7,11 @@ gone at the end, whatever happens.
 
 from __future__ import annotations
 
+import hashlib
+import marshal
+import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +23,7 @@ from django.db import connections
 
 from stillme.transfer.findings import Event, OnEvent, ignore_event
 from stillme.transfer.inventory.selection import Selection, present_files
+from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import LeftByDecision
 from stillme.transfer.plumbing.scratch import scratch_folder
 from stillme.transfer.postgresql.copy import execute, quoted
@@ -28,14 +32,13 @@ from stillme.transfer.registry import LegacyFile, legacy_files
 from stillme.transfer.sqlite.capture.install import remove
 from stillme.transfer.sqlite.capture.tables import open_writable
 from stillme.transfer.sqlite.copying.snapshot import take_snapshot
+from stillme.transfer.sqlite.reading.connect import open_legacy
 from stillme.transfer.sqlite.reading.connect import quoted as sqlite_quoted
-from stillme.transfer.sqlite.reading.key_ranges import KeyRange
 from stillme.transfer.steps.cutover import CutoverOptions, cut_over
 from stillme.transfer.steps.follow import FollowOptions, follow
 from stillme.transfer.steps.install_capture import install_capture
 from stillme.transfer.steps.load import ImportOptions, import_files
 from stillme.transfer.steps.readiness.go_no_go import OVERRIDES
-from stillme.transfer.steps.replaying.sweep import range_digest
 from stillme.transfer.steps.rollback import roll_back
 from stillme.transfer.steps.switching.tail import Judge
 from stillme.transfer.steps.syncing.live_file import LiveFile
@@ -77,6 +80,8 @@ class Rehearsal:
 
 # Proves the scratch target: how many findings there are, and how many undecided rows.
 Verify = Callable[[], tuple[int, int]]
+# Whether a step ended well, and what came out.
+Step = Callable[[], tuple[bool, str]]
 
 
 def rehearse(
@@ -90,50 +95,42 @@ def rehearse(
     """
     result = Rehearsal()
     with scratch_folder("rehearsal") as folder:
-        run = _Run(result, on_event)
-        run.step("backup of the live files", lambda: _copy_files(folder, result))
+        copied = {"backup of the live files": lambda: _copy_files(folder, result)}
+        _do(copied, result, on_event)
         left = _left_by_decision()
         with scratch_database(_ALIAS), other_files(folder):
-            _the_day(run, result, verify, judge, left)
+            _do(_the_day(result, verify, judge, left), result, on_event)
     return result
 
 
-class _Run:
-    """Times each step and tells it."""
-
-    def __init__(self, result: Rehearsal, on_event: OnEvent) -> None:
-        self.result = result
-        self.on_event = on_event
-
-    def step(self, name: str, work: Callable[[], tuple[bool, str]]) -> None:
+def _do(steps: Mapping[str, Step], result: Rehearsal, on_event: OnEvent) -> None:
+    """Do the steps; time and tell each."""
+    for name, step in steps.items():
         began = time.monotonic()
-        ok, outcome = work()
+        ok, outcome = step()
         done = RehearsedStep(name, time.monotonic() - began, ok, outcome)
-        self.result.steps.append(done)
-        self.on_event(Event("step", {"name": name, "seconds": done.seconds}))
+        result.steps.append(done)
+        on_event(Event("step", {"name": name, "seconds": done.seconds}))
 
 
 def _the_day(
-    run: _Run,
-    result: Rehearsal,
-    verify: Verify | None,
-    judge: Judge,
-    left: list[LeftByDecision],
-) -> None:
+    result: Rehearsal, verify: Verify | None, judge: Judge, left: list[LeftByDecision]
+) -> dict[str, Step]:
     before: dict[str, str] = {}
-    run.step("migrate", lambda: _migrate(left))
-    run.step("capture: probes and triggers", _install)
-    run.step("import", lambda: _import(result))
-    if verify is not None:
-        run.step("proof", lambda: proven(*verify()))
-    run.step("writes on the files, followed", _follow)
-    run.step("cut-over", lambda: _cut_over(result, judge))
-    run.step("digests of the frozen files", lambda: _digests(before))
-    run.step("writes on PostgreSQL", _touch_target)
-    run.step("rollback", lambda: _roll_back(result, judge))
-    run.step("files as before the cut-over", lambda: _same(before))
-    if verify is not None:
-        run.step("proof after the rollback", lambda: proven(*verify()))
+    steps: dict[str, Step | None] = {
+        "migrate": lambda: _migrate(left),
+        "capture: probes and triggers": _install,
+        "import": lambda: _import(result),
+        "proof": verify and (lambda: proven(*verify())),
+        "writes on the files, followed": _follow,
+        "cut-over": lambda: _cut_over(result, judge),
+        "digests of the frozen files": lambda: _digests(before),
+        "writes on PostgreSQL": _touch_target,
+        "rollback": lambda: _roll_back(result, judge),
+        "files as before the cut-over": lambda: _same(before),
+        "proof after the rollback": verify and (lambda: proven(*verify())),
+    }
+    return {name: step for name, step in steps.items() if step is not None}
 
 
 def _copy_files(folder: Path, result: Rehearsal) -> tuple[bool, str]:
@@ -192,18 +189,20 @@ def _follow() -> tuple[bool, str]:
     return replayed == touched and not done.bypassed, f"{replayed:,} changes replayed"
 
 
+def _keyed(file: LegacyFile) -> list[TableMapping]:
+    """The tables of a file whose rows have keys."""
+    with closing(LiveFile(file, None)) as live:
+        return [mapping for mapping in live.mappings.values() if mapping.key_columns]
+
+
 def _touch_file(file: LegacyFile) -> int:
     """Writes that change nothing, but that capture must see."""
-    live = LiveFile(file, None)
-    mappings = [m for m in live.mappings.values() if m.key_columns and m.has_rowid]
-    live.close()
     touched = 0
     with closing(open_writable(file.path)) as connection:
-        for mapping in mappings:
-            table, key = (
-                sqlite_quoted(mapping.table),
-                sqlite_quoted(mapping.key_columns.names[0]),
-            )
+        for mapping in _keyed(file):
+            if not mapping.has_rowid:
+                continue
+            table, key = (sqlite_quoted(n) for n in (mapping.table, mapping.key_columns.names[0]))
             touched += connection.execute(
                 f"UPDATE {table} SET {key} = {key} WHERE rowid IN "
                 f"(SELECT rowid FROM {table} LIMIT {_TOUCHED})"
@@ -228,17 +227,14 @@ def _cut_over(result: Rehearsal, judge: Judge) -> tuple[bool, str]:
 def _touch_target() -> tuple[bool, str]:
     touched = 0
     for file in present_files(Selection(), []):
-        live = LiveFile(file, None)
-        for mapping in live.mappings.values():
-            if mapping.key_columns:
-                keys, relation = mapping.key_columns.target(), mapping.relation
-                key = quoted(mapping.key_columns.targets[0])
-                touched += execute(
-                    connections[_ALIAS],
-                    f"UPDATE {relation} SET {key} = {key} WHERE ({keys}) IN "
-                    f"(SELECT {keys} FROM {relation} LIMIT {_TOUCHED})",
-                )
-        live.close()
+        for mapping in _keyed(file):
+            keys, relation = mapping.key_columns.target(), mapping.relation
+            key = quoted(mapping.key_columns.targets[0])
+            touched += execute(
+                connections[_ALIAS],
+                f"UPDATE {relation} SET {key} = {key} WHERE ({keys}) IN "
+                f"(SELECT {keys} FROM {relation} LIMIT {_TOUCHED})",
+            )
     return True, f"{touched:,} rows touched"
 
 
@@ -251,13 +247,26 @@ def _roll_back(result: Rehearsal, judge: Judge) -> tuple[bool, str]:
 
 def _digests(found: dict[str, str]) -> tuple[bool, str]:
     for file in present_files(Selection(), []):
-        live = LiveFile(file, None)
-        for table, mapping in live.mappings.items():
-            if mapping.key_columns:
-                whole = KeyRange(0)
-                found[table] = range_digest(live.connection, mapping, whole)[0]
-        live.close()
+        with closing(open_legacy(file.path)) as connection:
+            for mapping in _keyed(file):
+                found[mapping.declared_table] = table_digest(connection, mapping)
     return True, f"{len(found)} tables"
+
+
+def table_digest(connection: sqlite3.Connection, mapping: TableMapping) -> str:
+    """The digest of every stored value of a table, with its storage class."""
+    names = [sqlite_quoted(n) for n in (*(c.legacy for c in mapping.columns), *mapping.extra)]
+    # Text as bytes: what is not UTF-8 has a digest too.
+    cells = ", ".join(
+        f"typeof({name}), CASE typeof({name}) WHEN 'text' THEN CAST({name} AS BLOB) ELSE {name} END"
+        for name in names
+    )
+    table, key = sqlite_quoted(mapping.table), mapping.key_columns.legacy()
+    digest = hashlib.blake2b(digest_size=16)
+    for row in connection.execute(f"SELECT {cells} FROM {table} ORDER BY {key}"):
+        # Version 2 has no back references, so equal rows give equal bytes.
+        digest.update(marshal.dumps(row, 2))
+    return digest.hexdigest()
 
 
 def _same(before: dict[str, str]) -> tuple[bool, str]:

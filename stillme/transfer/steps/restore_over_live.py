@@ -115,8 +115,8 @@ def restore(alias: str, plan: Restore, on_event: OnEvent = ignore_event) -> None
     """Lay the backup over the live files, through SQLite, and end the capture in them."""
     names = list(plan.copies)
     tables = every_target_table()
-    with exclusive(alias):
-        run = ledger.start_run(alias, "rollback_migration", {"to_backup": str(plan.directory)})
+    described = {"to_backup": str(plan.directory)}
+    with exclusive(alias), ledger.running(alias, "rollback_migration", described) as run:
         plan.run_id = run.pk
         live = [n for n in names if file_states.standing(alias, n).state == State.LIVE]
         files = [file for file in legacy_files() if file.name in plan.copies]
@@ -132,7 +132,6 @@ def restore(alias: str, plan: Restore, on_event: OnEvent = ignore_event) -> None
             reverse.remove(alias, tables)
             forget(alias)
         run.summary = {"lost": plan.written}
-        ledger.finish_run(alias, run, failed=False)
 
 
 def _lay(
@@ -179,11 +178,9 @@ def _note(alias: str, name: str, directory: Path) -> None:
         "restored_from": str(directory),
         "restored_at": file_states.server_now(alias),
     }
-    if present == State.LIVE:
-        file_states.move(alias, name, State.ROLLED_BACK, **details)
-    elif present != State.ABSENT:
-        file_states.move(alias, name, State.ABSENT, **details)
-    file_states.restart(alias, name, 0)
+    if present != State.ABSENT:
+        now = State.ROLLED_BACK if present == State.LIVE else State.ABSENT
+        file_states.move(alias, name, now, position=0, **details)
 
 
 def _copy_over(copy: Path, live: Path) -> None:

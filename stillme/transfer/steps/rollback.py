@@ -14,15 +14,14 @@ from stillme.transfer.plumbing.scratch import scratch_folder
 from stillme.transfer.postgresql.locks import exclusive
 from stillme.transfer.records import ledger
 from stillme.transfer.records.live_files import require_place
-from stillme.transfer.registry import LegacyFile, legacy_files
-from stillme.transfer.sqlite.capture.freeze import drop_freeze, has_freeze
+from stillme.transfer.registry import LegacyFile
+from stillme.transfer.sqlite.capture.freeze import drop_freeze
 from stillme.transfer.sqlite.capture.install import drop_capture_triggers
-from stillme.transfer.sqlite.capture.tables import open_writable, write_transaction
+from stillme.transfer.sqlite.capture.tables import write_transaction
 from stillme.transfer.sqlite.copying.snapshot import take_snapshot
 from stillme.transfer.steps.sealing.seal import seal, unseal
-from stillme.transfer.steps.switching.as_left import require_as_left
 from stillme.transfer.steps.switching.tail import Judge
-from stillme.transfer.steps.switching.thaw import PATIENCE, thaw_files
+from stillme.transfer.steps.switching.thaw import PATIENCE, is_frozen, thaw_files
 from stillme.transfer.steps.switching.to_legacy import (
     RollbackResult,
     ToLegacy,
@@ -32,7 +31,8 @@ from stillme.transfer.steps.switching.to_legacy import (
 )
 from stillme.transfer.steps.syncing import file_states
 from stillme.transfer.steps.syncing.file_clock import require_zone
-from stillme.transfer.steps.syncing.file_states import Action, State
+from stillme.transfer.steps.syncing.file_states import State
+from stillme.transfer.steps.syncing.history import require_as_left
 
 __all__ = ["FREEZE_LIMIT", "RollbackResult", "finish_interrupted", "plan_rollback", "roll_back"]
 
@@ -41,8 +41,7 @@ FREEZE_LIMIT = 60.0
 
 def live_files(alias: str) -> list[LegacyFile]:
     """The files whose target is live. Raises StateError where there is none."""
-    stands = file_states.standings(alias, [file.name for file in legacy_files()])
-    found = [f for f in legacy_files() if stands[f.name].allows(Action.ROLL_BACK)]
+    found = file_states.files_in(alias, State.LIVE)
     if not found:
         raise StateError(
             "No file is live on PostgreSQL, so there is nothing to roll back: "
@@ -85,19 +84,18 @@ def roll_back(
     with exclusive(alias):
         for file in files:
             require_zone(alias, file.name)
-        run = ledger.start_run(alias, "rollback_migration", {"files": [f.name for f in files]})
-        switch = ToLegacy(alias, files, run, judge, on_event, freeze_limit)
+        described = {"files": [file.name for file in files]}
         try:
-            unseal(alias)
-            switch.attempt()
-        except BaseException as error:
-            ledger.fail_run(alias, run, error)
+            with ledger.running(alias, "rollback_migration", described) as run:
+                switch = ToLegacy(alias, files, run, judge, on_event, freeze_limit)
+                unseal(alias)
+                switch.attempt()
+                left, result = switch.let_files_go(), switch.result
+                result.frozen_seconds = switch.limit.spent
+                run.summary = {"seconds": result.frozen_seconds}
+        except BaseException:
             _seal_again(alias, files, on_event)
             raise
-        left, result = switch.let_files_go(), switch.result
-        result.frozen_seconds = switch.limit.spent
-        run.summary = {"seconds": result.frozen_seconds}
-        ledger.finish_run(alias, run, failed=False)
         _refuse_frozen(left)
     return result
 
@@ -110,8 +108,7 @@ def _seal_again(alias: str, files: Sequence[LegacyFile], on_event: OnEvent) -> N
     `migration_status` says that they may be written.
     """
     try:
-        names = [file.name for file in files]
-        states = {each.state for each in file_states.standings(alias, names).values()}
+        states = {file_states.standing(alias, file.name).state for file in files}
         if states == {State.LIVE} and Seal.objects.using(alias).exists():
             seal(alias, files, on_event, renew=True)
     except (Error, OSError) as error:
@@ -131,10 +128,7 @@ def finish_interrupted(alias: str, on_event: OnEvent = ignore_event) -> list[str
 
     Raises TransferError where one cannot be let go.
     """
-    back = [
-        f for f in legacy_files() if file_states.standing(alias, f.name).state == State.ROLLED_BACK
-    ]
-    frozen = [file for file in back if _is_frozen(file)]
+    frozen = [file for file in file_states.files_in(alias, State.ROLLED_BACK) if is_frozen(file)]
     if not frozen:
         return []
     require_place(alias, frozen)
@@ -145,11 +139,3 @@ def finish_interrupted(alias: str, on_event: OnEvent = ignore_event) -> list[str
         on_event(Event("unfrozen", {"file": name}))
     _refuse_frozen(left)
     return done
-
-
-def _is_frozen(file: LegacyFile) -> bool:
-    connection = open_writable(file.path)
-    try:
-        return has_freeze(connection)
-    finally:
-        connection.close()

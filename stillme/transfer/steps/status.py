@@ -22,28 +22,40 @@ from stillme.transfer.steps.syncing.life_sign import Moment, moment
 from stillme.transfer.steps.syncing.target_tables import target_tables
 
 
-@dataclass(slots=True)
-class FileStatus:
-    """One legacy file. `loaded` and `repaired` are of the last import of its tables, at `as_of`;
-    what is in quarantine is of now: open, accepted, mended by hand and loaded. `silent` says that
-    nobody follows a file that is to be followed."""
+@dataclass(kw_only=True)
+class _Status:
+    """Of a file or a store. `loaded` and `repaired` are of the last import of its tables, at
+    `as_of`; what is in quarantine is of now: open, accepted, mended by hand and loaded."""
 
-    file: str
     path: str
-    state: str
-    next_step: str
-    capture: str = "absent"
-    frozen: bool = False
-    lag_changes: int = 0
-    lag_seconds: float = 0.0
     loaded: int = 0
     repaired: int = 0
     as_of: str = ""
     quarantine_open: int = 0
     accepted: int = 0
     mended: int = 0
-    written_since_cutover: int = 0
+    next_step: str = ""
     problem: str = ""
+
+    def note_totals(self, totals: Totals) -> None:
+        """What was loaded and set aside."""
+        self.loaded, self.repaired = totals.loaded, totals.repaired
+        self.as_of = "" if totals.as_of is None else totals.as_of.isoformat(timespec="seconds")
+        self.quarantine_open, self.accepted = totals.open, totals.accepted
+        self.mended = totals.mended
+
+
+@dataclass
+class FileStatus(_Status):
+    """One legacy file. `silent` says that nobody follows a file that is to be followed."""
+
+    file: str
+    state: str
+    capture: str = "absent"
+    frozen: bool = False
+    lag_changes: int = 0
+    lag_seconds: float = 0.0
+    written_since_cutover: int = 0
     seen_at: str = ""
     silent: str = ""
 
@@ -55,21 +67,12 @@ class FileStatus:
         return "loaded" if self.as_of else "not loaded"
 
 
-@dataclass(slots=True)
-class StoreStatus:
+@dataclass
+class StoreStatus(_Status):
     """A store of another kind (the vector folder): no capture, it is moved with writers stopped."""
 
     store: str
-    path: str
     tables: int = 0
-    loaded: int = 0
-    repaired: int = 0
-    as_of: str = ""
-    quarantine_open: int = 0
-    accepted: int = 0
-    mended: int = 0
-    next_step: str = ""
-    problem: str = ""
 
 
 @dataclass(slots=True)
@@ -95,32 +98,30 @@ class Overview:
 
 def overview(alias: str, counted: int | None = None) -> Overview:
     """Read everything; writes nothing. A page counts no further than `counted` rows of a kind."""
-    found = Overview()
     gone = missing_legacy(alias)
-    names = [file.name for file in legacy_files()]
     tables = table_totals(alias, counted)
     now = moment(alias)
-    for file in legacy_files():
-        found.files.append(_file(alias, file, added_up(tables, file.name), counted, now))
-    for store in stores():
-        found.stores.append(_store(alias, store, [t for t in tables if t.file == store.name]))
+    relations = target_tables([file.name for file in legacy_files()])
+    # A folder of vectors takes its time: a page looks at the files only.
+    lines, problem = readable_inventory(alias, with_stores=counted is None)
+    found = Overview(
+        [_file(alias, f, added_up(tables, f.name), counted, now) for f in legacy_files()],
+        [_store(alias, s, [t for t in tables if t.file == s.name]) for s in stores()],
+        *proof_sentence(alias),
+        reverse_capture=str(reverse.status(alias, relations).health),
+        target_frozen=reverse.is_frozen(alias, relations),
+        carried_cells=CarriedCell.objects.using(alias)[:counted].count(),
+        inventory_open=[line.sentence for line in open_lines(lines)] + [problem] * bool(problem),
+        unowned_tables=others_tables(alias),
+        broken_seals=[broken.sentence for broken in broken_seals(alias)],
+    )
     for status in found.files:
         if status.state != State.FINISHED:
             _note_missing(status, [line for line in gone if line.file == status.file])
     for kept in found.stores:
         _note_missing(kept, [line for line in gone if line.file == kept.store])
-    found.proof, found.proof_status, found.proof_counts = proof_sentence(alias)
-    relations = target_tables(names)
-    found.reverse_capture = str(reverse.status(alias, relations).health)
-    found.target_frozen = reverse.is_frozen(alias, relations)
     if found.target_frozen:
         _note_broken_rollback(found)
-    # A folder of vectors takes its time: a page looks at the files only.
-    lines, problem = readable_inventory(alias, with_stores=counted is None)
-    found.inventory_open = [line.sentence for line in open_lines(lines)] + [problem] * bool(problem)
-    found.broken_seals = [broken.sentence for broken in broken_seals(alias)]
-    found.unowned_tables = others_tables(alias)
-    found.carried_cells = CarriedCell.objects.using(alias)[:counted].count()
     return found
 
 
@@ -135,7 +136,7 @@ def _note_broken_rollback(found: Overview) -> None:
             )
 
 
-def _note_missing(status: FileStatus | StoreStatus, gone: list[Missing]) -> None:
+def _note_missing(status: _Status, gone: list[Missing]) -> None:
     if gone:
         first = gone[0]
         more = f" (and {len(gone) - 1} more tables)" if len(gone) > 1 else ""
@@ -158,8 +159,8 @@ def proof_sentence(alias: str) -> tuple[str, int | None, bool]:
 
 def _store(alias: str, store: Store, tables: list[Totals]) -> StoreStatus:
     imported = [table for table in tables if table.as_of is not None]
-    status = StoreStatus(store.name, str(store.path()), len(imported))
-    _note_totals(status, added_up(tables))
+    status = StoreStatus(store.name, len(imported), path=str(store.path()))
+    status.note_totals(added_up(tables))
     if not store.is_present():
         status.next_step = "nothing: there is no such store"
     elif not imported:
@@ -178,23 +179,23 @@ def _is_proven(alias: str, store: Store) -> bool:
     return not standing.why and standing.proof is not None and standing.proof.exit_status == 0
 
 
-def _note_totals(status: FileStatus | StoreStatus, totals: Totals) -> None:
-    status.loaded, status.repaired = totals.loaded, totals.repaired
-    status.as_of = "" if totals.as_of is None else totals.as_of.isoformat(timespec="seconds")
-    status.quarantine_open, status.accepted = totals.open, totals.accepted
-    status.mended = totals.mended
-
-
 def _file(
     alias: str, file: LegacyFile, totals: Totals, counted: int | None, now: Moment
 ) -> FileStatus:
     found = condition(alias, file, now)
-    status = FileStatus(file.name, str(file.path), found.stand.state, found.next_step)
-    status.seen_at = str(found.stand.details.get("seen_at", ""))
-    status.silent, status.problem = found.sign.problem, found.problem
-    status.capture, status.frozen = str(found.capture.health), found.frozen is not None
-    status.lag_changes, status.lag_seconds = found.lag
-    _note_totals(status, totals)
+    status = FileStatus(
+        file.name,
+        found.stand.state,
+        str(found.capture.health),
+        found.frozen is not None,
+        *found.lag,
+        path=str(file.path),
+        next_step=found.next_step,
+        problem=found.problem,
+        seen_at=str(found.stand.details.get("seen_at", "")),
+        silent=found.sign.problem,
+    )
+    status.note_totals(totals)
     if found.stand.state == State.LIVE:
         relations = [t.name for t in target_tables([file.name])]
         written = ReverseChange.objects.using(alias).filter(relation__in=relations)

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from stillme.demo.samples import make_samples
 from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.steps.inspect import inspect_files
+from tests.made_once import put_samples
 from tests.transfer.load.support import FILES, change, content, query, run_import
 from tests.transfer.verify.support import judge
 
@@ -27,7 +27,7 @@ LEAST = -(2**63)
 
 @pytest.fixture
 def files(tmp_path: Path, use_legacy_files: Callable[[Path], None]) -> Path:
-    make_samples(tmp_path, rows=5, variant="clean")
+    put_samples(tmp_path, rows=5, variant="clean")
     use_legacy_files(tmp_path)
     return tmp_path
 
@@ -65,6 +65,7 @@ def test_a_descending_key_is_no_rowid(files: Path) -> None:
     assert query("SELECT id, metric_name FROM accuracy.performance_trends") == [(1, "a")]
 
 
+@pytest.mark.slow
 def test_rowids_are_missed_behind_a_comment(files: Path) -> None:
     rows = (f"{LEAST}, 'a', 'x', '2025-01-01'", "7, 'b', 0.5, '2025-01-01'")
     trends(files, " PRIMARY KEY", "", "WITHOUT /* ) */ ROWID", *rows)
@@ -93,6 +94,7 @@ def test_a_column_called_rowid(files: Path) -> None:
     prove(("learning_sessions", "2", "not_a_number"))
 
 
+@pytest.mark.slow
 def test_numbers_and_texts_that_read_alike(files: Path) -> None:
     """Without a type the file keeps 5 and '5' apart; a text key in the target cannot."""
     change(
@@ -149,6 +151,7 @@ def test_an_old_record_goes_with_its_row(files: Path) -> None:
     assert [f.sentence() for f in judge(round_trip=True).findings.kept] == []
 
 
+@pytest.mark.slow
 def test_a_record_of_a_text_that_a_real_resembles(files: Path) -> None:
     """In a text column the number infinity is stored as Inf, which is not the key inf."""
     change(files, "continuum", TIER % "'inf'", TIER % "9e999")
@@ -161,6 +164,7 @@ def test_a_record_of_a_text_that_a_real_resembles(files: Path) -> None:
     assert not QuarantinedRow.objects.filter(key="inf").exists()
 
 
+@pytest.mark.slow
 def test_a_mark_that_somebody_wrote_as_text(files: Path) -> None:
     change(files, "rss", "UPDATE sqlite_sequence SET seq = '777' WHERE name = 'rss_fetch_items'")
     run_import()
@@ -168,6 +172,7 @@ def test_a_mark_that_somebody_wrote_as_text(files: Path) -> None:
     assert last == 778
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("zone", ["America/St_Johns", "Asia/Ho_Chi_Minh"])
 def test_local_times_at_both_ends_of_the_calendar(files: Path, settings: Any, zone: str) -> None:
     settings.LEGACY_TIME_ZONE = zone
@@ -178,6 +183,7 @@ def test_local_times_at_both_ends_of_the_calendar(files: Path, settings: Any, zo
     prove(early if zone.startswith("Asia") else late)
 
 
+@pytest.mark.slow
 def test_a_far_stamp_says_nothing_about_the_summer_before(files: Path, settings: Any) -> None:
     """As a number, which is how a TIMESTAMP column compares it, 9999 is less than any text."""
     settings.LEGACY_TIME_ZONE = "Europe/Berlin"
@@ -191,6 +197,7 @@ def test_a_far_stamp_says_nothing_about_the_summer_before(files: Path, settings:
     assert sorted(moment.hour for (moment,) in found) == [8, 9]
 
 
+@pytest.mark.slow
 def test_a_record_keeps_its_row_when_rowids_move(files: Path) -> None:
     """A key with U+0000 is told by its cells: nobody else has just these."""
     bad = "INSERT OR REPLACE INTO tier_metrics (item_id, tier) VALUES (CAST(x'6b00' AS TEXT), 'L1')"
@@ -229,6 +236,7 @@ def test_names_that_differ_in_a_letter_beyond_ascii(files: Path) -> None:
     assert json.loads(extra) == {"Ä": 1, "ä": "two", "\u212a": "Kelvin"}
 
 
+@pytest.mark.slow
 def test_a_row_that_is_there_twice_and_has_no_parent_any_more(files: Path) -> None:
     """Each of the two has its own record, and its own reason."""
     change(

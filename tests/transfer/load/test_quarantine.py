@@ -88,6 +88,7 @@ def test_accepting_needs_a_reason_and_survives_the_next_import(
     assert (bad.status, bad.note) == ("accepted", "a broken feed")
 
 
+@pytest.mark.slow
 def test_a_changed_bad_row_is_open_again(bad: QuarantinedRow, legacy: Path) -> None:
     command("accept", str(bad.pk), "--note", "a broken feed")
     change(
@@ -131,6 +132,7 @@ def test_editing_a_column_that_is_not_there(bad: QuarantinedRow) -> None:
         command("edit", str(bad.pk), "--column", "cycle_id", "--value", "x", "--as", "integer")
 
 
+@pytest.mark.slow
 def test_a_row_too_large_to_be_kept_stops_the_import(
     legacy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -144,6 +146,7 @@ def test_a_row_too_large_to_be_kept_stops_the_import(
     assert QuarantinedRow.objects.filter(table="rss_fetch_items", key="2").exists()
 
 
+@pytest.mark.slow
 def test_a_record_that_was_changed_by_hand_is_written_anew(bad: QuarantinedRow) -> None:
     original = bad.cells["title"]
     query("UPDATE transfer.quarantined_row SET cells = jsonb_set(cells, '{title}', '[7]')")

@@ -18,6 +18,7 @@ from tests.transfer.load.test_faults import empty_target
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("kept", [0, 2_000, 32_000_000])
 def test_what_is_kept_is_what_is_read(
     legacy: Path, monkeypatch: pytest.MonkeyPatch, kept: int
@@ -43,6 +44,7 @@ def test_what_is_kept_is_what_is_read(
             assert again[table] == rows
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(("kept", "passes"), [(32_000_000, 1), (0, 2)])
 def test_how_often_a_changed_range_is_read(
     legacy: Path, monkeypatch: pytest.MonkeyPatch, kept: int, passes: int
@@ -82,6 +84,7 @@ def test_a_child_alone_keeps_its_foreign_key(legacy: Path, monkeypatch: pytest.M
     assert schema() == declared
 
 
+@pytest.mark.slow
 def test_a_parent_that_lost_a_row_before_the_child_came(
     legacy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

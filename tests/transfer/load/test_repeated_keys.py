@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from stillme.demo.samples import make_samples
 from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.quarantine import decisions
 from stillme.transfer.steps.follow import FollowOptions, follow
 from stillme.transfer.steps.install_capture import install_capture
+from tests.made_once import put_samples
 from tests.transfer.load.support import FILES, change, query, run_import
 from tests.transfer.verify.support import judge
 
@@ -26,7 +26,7 @@ ROW = "INSERT INTO knowledge_items (id, content, source, knowledge_type) VALUES 
 @pytest.fixture
 def legacy(tmp_path: Path, use_legacy_files: Callable[[Path], None]) -> Path:
     """Items 900000 to 900002, a relationship of the first two, and no primary key."""
-    make_samples(tmp_path, rows=5, variant="clean")
+    put_samples(tmp_path, rows=5, variant="clean")
     with closing(sqlite3.connect(tmp_path / FILES["knowledge"])) as file:
         file.execute("PRAGMA legacy_alter_table = 1")
         (sql,) = file.execute(
@@ -97,6 +97,7 @@ def test_a_new_key_must_be_free(legacy: Path) -> None:
     assert [(f.key, f.found) for f in judge().findings.kept] == [("900003", "'other'")]
 
 
+@pytest.mark.slow
 def test_a_row_without_a_key_gets_one(legacy: Path) -> None:
     change(legacy, "knowledge", ROW % ("NULL", "'keyless'"))
     run_import()
@@ -128,6 +129,7 @@ def test_the_first_is_mended_and_the_second_stays_open(legacy: Path) -> None:
     assert judge().findings.total == 0
 
 
+@pytest.mark.slow
 def test_a_sweep_takes_no_edited_row_for_a_bypass(legacy: Path) -> None:
     again(legacy)
     change(legacy, "knowledge", "UPDATE knowledge_items SET content = x'00' WHERE id = 900002")

@@ -42,6 +42,7 @@ def test_the_hostile_files_are_accounted_for(hostile: Any) -> None:
             assert (case.table, str(case.key)) in aside or _in_target(case.table, case.key), case
 
 
+@pytest.mark.slow
 def test_the_hostile_files_twice_are_the_same(hostile: Any) -> None:
     run_import()
     before = content()

@@ -88,6 +88,7 @@ def utf16(tmp_path: Path, encoding: str, use_legacy_files: Callable[[Path], None
     return tmp_path
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.django_db(transaction=True)
 def test_import_and_proof(utf16: Path, encoding: str) -> None:
     assert run_import().exit_status == 0
@@ -105,6 +106,7 @@ def test_import_and_proof(utf16: Path, encoding: str) -> None:
     assert any(encoding in notice for notice in verdict.notices)
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.django_db(transaction=True)
 def test_a_row_that_was_set_aside_is_mended(utf16: Path) -> None:
     """Its key, its original and its cells are found again in the converted copy."""
@@ -118,6 +120,7 @@ def test_a_row_that_was_set_aside_is_mended(utf16: Path) -> None:
     assert judge().exit_status == 0
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.django_db(transaction=True)
 def test_a_changed_cell_is_found(utf16: Path) -> None:
     run_import()
@@ -126,6 +129,7 @@ def test_a_changed_cell_is_found(utf16: Path) -> None:
     assert judge().exit_status == 1
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_hostile_files(
     tmp_path: Path,
@@ -254,6 +258,7 @@ def test_two_roads(raw: bytes, encoding: str) -> None:
     assert units(utf8_bytes(stored, encoding), "UTF-8") == units(stored, encoding) == raw
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.django_db(transaction=True)
 def test_what_needs_utf_8_says_so(utf16: Path, encoding: str, capsys: Any) -> None:
     run_import()
@@ -265,6 +270,7 @@ def test_what_needs_utf_8_says_so(utf16: Path, encoding: str, capsys: Any) -> No
     assert "cannot be followed" in capsys.readouterr().out
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.django_db(transaction=True)
 def test_backup_and_console(utf16: Path, tmp_path: Path) -> None:
     from knowledge.models import KnowledgeItem

@@ -46,6 +46,7 @@ def test_the_neighbours_of_a_refused_row_can_be_updated_and_pruned(legacy: Path)
     assert query(f"SELECT id FROM knowledge.{TABLE} WHERE id = 7") == []
 
 
+@pytest.mark.slow
 def test_a_row_changed_on_the_target_side_is_still_told_apart(legacy: Path) -> None:
     change(legacy, "knowledge", f"UPDATE {TABLE} SET metadata = '{REFUSED}' WHERE id = 5")
     run_import()

@@ -23,6 +23,7 @@ def test_workers_that_ended_hold_nothing() -> None:
         assert not is_held("default", WORKER)
 
 
+@pytest.mark.slow
 def test_a_session_that_ends_late_is_waited_for() -> None:
     killed = connections["default"].copy()
     share_as_worker(killed)

@@ -32,6 +32,7 @@ def refused(*arguments: str) -> str:
     return str(caught.value)
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("command", ["import_sqlite", "verify_migration"])
 def test_a_file_that_is_no_database(legacy: Path, command: str) -> None:
     (legacy / "rss_fetch_history.db").write_text("this is not a database, it is a letter")
@@ -82,6 +83,7 @@ def test_names_that_do_not_exist(legacy: Path) -> None:
     assert "--chunk-rows must be 1 or more" in refused("import_sqlite", "--chunk-rows", "0")
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("zone", ["Mars/Olympus", "America", "../../etc"])
 def test_a_time_zone_that_does_not_exist(legacy: Path, settings: Any, zone: str) -> None:
     settings.LEGACY_TIME_ZONE = zone

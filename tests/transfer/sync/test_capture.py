@@ -47,7 +47,7 @@ def schema(path):
     return rows
 
 
-@pytest.fixture(params=["delete", "wal"])
+@pytest.fixture(params=["wal", pytest.param("delete", marks=pytest.mark.slow)])
 def captured(tmp_path, request):
     path = make_file(tmp_path / "a.db", journal=request.param)
     install(path, tables_of(path))

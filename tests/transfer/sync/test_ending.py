@@ -19,8 +19,7 @@ from stillme.transfer.postgresql.locks import exclusive
 from stillme.transfer.registry import legacy_files
 from stillme.transfer.steps.cutover import CutoverOptions, check_cutover
 from stillme.transfer.steps.follow import FollowOptions, follow
-from stillme.transfer.steps.following import stopping
-from stillme.transfer.steps.following.pace import Pace
+from stillme.transfer.steps.following.followed_file import Pace
 from stillme.transfer.steps.merging.quarantine_records import drop_keyless
 from stillme.transfer.steps.status import overview
 from stillme.transfer.steps.syncing.live_file import LiveFile
@@ -63,6 +62,7 @@ def test_a_dead_follower_is_red_everywhere(data):
     assert any(re.search(said, problem) for problem in answer.json()["problems"])
 
 
+@pytest.mark.slow
 def test_a_follower_in_a_long_round_is_not_called_dead(data):
     silence(10)
     with exclusive("default"):
@@ -98,7 +98,7 @@ def locked_row():
 
 
 def test_a_stop_ends_a_round_that_waits_for_somebody_elses_lock(data, monkeypatch):
-    monkeypatch.setattr(stopping, "GRACE", 0.1)
+    monkeypatch.setattr("stillme.transfer.steps.follow.GRACE", 0.1)
     write(data / "rss_fetch_history.db", "UPDATE rss_fetch_items SET title = 'new' WHERE id = 3")
     stop = threading.Event()
     with locked_row():
@@ -110,6 +110,7 @@ def test_a_stop_ends_a_round_that_waits_for_somebody_elses_lock(data, monkeypatc
     assert differences() == {}
 
 
+@pytest.mark.slow
 def test_a_stop_during_the_first_load_ends_it(legacy):
     from stillme.transfer.inventory.selection import Selection
     from stillme.transfer.steps.install_capture import install_capture
@@ -124,6 +125,7 @@ def test_a_stop_during_the_first_load_ends_it(legacy):
     assert differences() == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rows", [10, 60])
 def test_rows_without_a_key_are_read_once_a_round(data, rows):
     insert = "INSERT INTO tier_metrics (item_id, tier) VALUES (NULL, 'L%d')"
@@ -173,6 +175,7 @@ def test_a_locked_file_is_waited_for_longer_and_longer():
     assert pace.wait() <= 0.15
 
 
+@pytest.mark.slow
 def test_the_same_rows_again_after_small_rounds(data):
     write(data / "rss_fetch_history.db", "UPDATE rss_fetch_items SET title = title || '!'")
     follow(FollowOptions(once=True, batch=7))

@@ -39,6 +39,7 @@ def test_text_keys_of_every_kind(clean_data):
     assert differences() == {}
 
 
+@pytest.mark.slow
 def test_rows_that_read_alike_are_followed_apart(legacy):
     """A text key and a blob, a number and a text, a key twice: each is told by its cells."""
     data = legacy()

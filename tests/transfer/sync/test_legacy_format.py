@@ -12,7 +12,7 @@ from stillme.transfer.kinds import Stamp
 from stillme.transfer.sqlite.clock.file_clock import Clock
 from stillme.transfer.steps.kinds.base import Rendered
 from stillme.transfer.steps.kinds.documents import ascii_json
-from stillme.transfer.steps.switching.legacy_format import extra_cells, render
+from stillme.transfer.steps.switching.legacy_rows import extra_cells, render
 
 HANOI = Clock(usual=420, evidence={420: 5})
 SQL, ISO, MIXED = (kinds.Timestamp(s) for s in (Stamp.SQL, Stamp.ISO, Stamp.MIXED))

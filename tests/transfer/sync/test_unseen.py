@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 from contextlib import closing
 
 import pytest
 
-from stillme.transfer.errors import TransferError
+from stillme.transfer.errors import LegacyFileError, TransferError
 from stillme.transfer.registry import LegacyFile
 from stillme.transfer.sqlite.capture import install
 from stillme.transfer.sqlite.copying.snapshot import take_snapshot
@@ -33,7 +34,7 @@ class Touched(dict):
 def compared(db, legacy, tmp_path):
     """`compared(file, *statements)`: what is touched after them, and whether it was quiet."""
 
-    def run(file, *statements, check_time=lambda: None):
+    def run(file, *statements, watch=lambda connection: None):
         name = {"continuum": "continuum_memory.db", "rss": "rss_fetch_history.db"}[file]
         path = legacy() / name
         install(path, tables_of(path))
@@ -44,7 +45,7 @@ def compared(db, legacy, tmp_path):
         write(path, *statements)
         unseen.at_lock(file)
         try:
-            unseen.touch(live, tail, check_time)
+            unseen.touch(live, tail, watch)
         finally:
             unseen.close()
             live.close()
@@ -71,6 +72,7 @@ def test_rows_of_either_side(compared):
     assert found == {"rss_fetch_items": [-1, 3, 4, 5, 9000]}
 
 
+@pytest.mark.slow
 def test_as_many_rows_gone_as_come(compared):
     """A count alone would not tell."""
     found = compared(
@@ -81,6 +83,7 @@ def test_as_many_rows_gone_as_come(compared):
     assert found == {"rss_fetch_items": [4, 5, 9000, 9001]}
 
 
+@pytest.mark.slow
 def test_text_keys_and_their_case(compared):
     found = compared(
         "continuum",
@@ -92,16 +95,19 @@ def test_text_keys_and_their_case(compared):
     assert {"a", "7"} < set(found["tier_metrics"])
 
 
-def test_the_limit_ends_the_comparison(compared, monkeypatch):
-    monkeypatch.setattr("stillme.transfer.steps.switching.unseen._STEPS", 10)
+@pytest.mark.slow
+def test_the_limit_ends_the_comparison(compared):
+    looks = itertools.count()
 
-    def late():
-        raise TransferError("too long")
+    def watch(connection):
+        """Breaks off what runs, but for the first statements."""
+        connection.set_progress_handler(lambda: next(looks) > 50, 10)
 
-    with pytest.raises(TransferError, match="too long"):
-        compared("rss", "UPDATE rss_fetch_items SET title = 'x'", check_time=late)
+    with pytest.raises(LegacyFileError, match="interrupted"):
+        compared("rss", "UPDATE rss_fetch_items SET title = 'x'", watch=watch)
 
 
+@pytest.mark.slow
 def test_a_table_that_went_away(compared):
     with pytest.raises(TransferError, match="other tables or columns"):
         compared("rss", "ALTER TABLE rss_fetch_items DROP COLUMN summary")

@@ -179,7 +179,6 @@ ELSEWHERE = {
         "transfer/verify/test_missing_legacy.py",
         "FindingKind.MISSING_LEGACY",
     ),
-    FindingKind.DIGEST: ("transfer/sync/test_follow.py", ".bypassed"),
 }
 
 

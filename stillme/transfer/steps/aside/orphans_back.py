@@ -3,6 +3,7 @@ value was another row's that was pruned since."""
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import replace
 
 from django.db import connections, transaction
@@ -42,17 +43,15 @@ def _retry_table(alias: str, planned: PlannedTable) -> int:
     if not keys:
         return 0
     # Every parent is asked for in the target, where some may have arrived.
-    source = TableSource(replace(planned.job, set_aside={}, later=frozenset()))
+    job = replace(planned.job, set_aside={}, later=frozenset())
     returned = 0
-    try:
+    with closing(TableSource(job)) as source:
         for start in range(0, len(keys), _AT_ONCE):
             with transaction.atomic(using=alias, durable=True):
                 as_replay(alias)
                 outcome = apply_keys(alias, source, keys[start : start + _AT_ONCE])
                 returned += outcome.inserted
-                ledger.mark_write(alias, planned.job.run_id)
-    finally:
-        source.close()
+                ledger.mark_write(alias, job.run_id)
     return returned
 
 

@@ -12,11 +12,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-
-from django.db import transaction
 
 from stillme.transfer.errors import LegacyFileError
 from stillme.transfer.findings import OnEvent
@@ -24,23 +22,19 @@ from stillme.transfer.models import Run
 from stillme.transfer.plumbing.interrupts import Stop
 from stillme.transfer.records.live_files import place
 from stillme.transfer.registry import LegacyFile
-from stillme.transfer.steps.following.followed_file import FileWatch
-from stillme.transfer.steps.following.notes import FollowerNotes
-from stillme.transfer.steps.following.pace import Pace
-from stillme.transfer.steps.following.result import FollowOptions, FollowResult
-from stillme.transfer.steps.replaying.adopt_foreign import settle_foreign
-from stillme.transfer.steps.replaying.decision_watch import DecisionWatch
-from stillme.transfer.steps.replaying.read_again import read_again
-from stillme.transfer.steps.replaying.replay import replay_round
+from stillme.transfer.steps.following.followed_file import FollowedFile
+from stillme.transfer.steps.following.notes import FollowerNotes, FollowOptions, FollowResult
+from stillme.transfer.steps.replaying.replay import read_again, replay_round
+from stillme.transfer.steps.replaying.settle_foreign import settle_foreign
 from stillme.transfer.steps.replaying.sweep import Swept, sweep_file
 from stillme.transfer.steps.syncing import file_states
 from stillme.transfer.steps.syncing.file_clock import clock_problem, unknown_offsets
 from stillme.transfer.steps.syncing.file_condition import require_followable
 from stillme.transfer.steps.syncing.file_decisions import (
-    Change,
-    change_between,
+    Signature,
     change_since,
     loaded_signature,
+    may_change,
 )
 from stillme.transfer.steps.syncing.file_states import State
 from stillme.transfer.steps.syncing.live_file import LiveFile, Round
@@ -66,16 +60,13 @@ class Follower:
         self.run_id = run.pk
         self.notes = FollowerNotes(self.alias, files, on_event)
         self.live: dict[str, LiveFile] = {}
-        self.positions: dict[str, int] = {}
-        self._seen: dict[str, FileWatch] = {}
-        self._paces: dict[str, Pace] = {}
+        self._followed: dict[str, FollowedFile] = {}
         self._sweeping = False
         # A cut-over tells by the log what was written since its sweep: no trim then.
         self.keeps_log = False
         self.stop: Stop = threading.Event()
         self.on_round: Callable[[Round], None] = lambda found: None
         self.on_decision: Callable[[LiveFile], None] = lambda live: None
-        self._watches: dict[str, DecisionWatch] = {}
         self._told: set[str] = set()
 
     def open(self) -> None:
@@ -85,35 +76,27 @@ class Follower:
             self.live[file.name] = live
             require_followable(self.alias, live)
         self._settle_restored()
-        for file in self.files:
-            live = self.live[file.name]
-            stand = file_states.standing(self.alias, file.name)
-            live.follow_from(stand)
-            judged = stand.details.get("decided") or loaded_signature(self.alias, file.name)
-            if judged is not None:
-                now, schema = live.decisions, live.schema.digest
-                self._read_again(live, change_since(judged, now, live.mappings, schema))
-            self._watches[file.name] = DecisionWatch(live.decisions, live.mappings)
-            tables = list(live.mappings.values())
-            self._tell_offsets(clock_problem(self.alias, file.name, live.connection, tables))
-            decided = live.decisions.signature()
-            with transaction.atomic(using=self.alias):
-                # A ledger of an earlier version knows the path only.
-                known = {} if "inode" in stand.details else place(file.path)
-                seen_at = file_states.server_now(self.alias)
-                file_states.move(
-                    self.alias, file.name, State.FOLLOWING,
-                    decided=decided, seen_at=seen_at, ended_at=None, **known,
-                )  # fmt: skip
-            self.positions[file.name] = stand.position
-            schema_version = int(stand.details.get("schema_version", -1))
-            self._seen[file.name] = FileWatch(live, stand.position, schema_version)
-            self._paces[file.name] = Pace(self.options.batch)
+        for live in self.live.values():
+            self._take_up(live)
+
+    def _take_up(self, live: LiveFile) -> None:
+        name, stand = live.file.name, live.follow()
+        judged = stand.details.get("decided") or loaded_signature(self.alias, name)
+        if judged is not None:
+            self._read_again(live, judged)
+        tables = list(live.mappings.values())
+        self._tell_offsets(clock_problem(self.alias, name, live.connection, tables))
+        # A ledger of an earlier version knows the path only.
+        known = {} if "inode" in stand.details else place(live.file.path)
+        file_states.move(
+            self.alias, name, State.FOLLOWING, decided=live.decisions.signature(),
+            seen_at=file_states.server_now(self.alias), ended_at=None, **known,
+        )  # fmt: skip
+        self._followed[name] = FollowedFile(live, stand, self.options.batch)
 
     def _settle_restored(self) -> None:
         """In a database restored from a dump nobody knows who wrote the rows: compare them."""
-        stands = file_states.standings(self.alias, list(self.live))
-        if not any("restored" in stand.details for stand in stands.values()):
+        if not any("restored" in live.standing().details for live in self.live.values()):
             return
         self.notes.say("The database was restored from a dump: comparing every row with the files.")
         self._settle_foreign()
@@ -133,16 +116,24 @@ class Follower:
         for live in self.live.values():
             live.close()
 
+    def goals(self) -> dict[str, int]:
+        """The number of the last change in each file now."""
+        return {name: live.log.last() for name, live in self.live.items()}
+
+    def behind(self, goals: Mapping[str, int]) -> list[LiveFile]:
+        """The files that are not replayed up to these numbers."""
+        return [live for n, live in self.live.items() if live.standing().position < goals[n]]
+
     def run(self, stop: Stop) -> FollowResult:
         """Rounds until told to stop, or drained."""
         self.stop = stop
         result = FollowResult(self.run_id, list(self.notes.done.values()))
-        goals = {name: live.log.last() for name, live in self.live.items()}
+        goals = self.goals()
         next_sweep = time.monotonic() + self.options.sweep_every
         while not stop.is_set():
             replayed = sum(self.step(name) for name in self.live)
-            self.report()
-            if self.options.once and all(self.positions[n] >= goals[n] for n in goals):
+            self.notes.report(self.live)
+            if self.options.once and not self.behind(goals):
                 break
             if self.options.sweep_every and (time.monotonic() >= next_sweep or self.sweep_is_due()):
                 result.swept += self.sweep()
@@ -152,17 +143,17 @@ class Follower:
         if self.options.sweep and not stop.is_set():
             result.swept += self.sweep()
         self.trim_all()
-        self.report(force=True)
+        self.notes.report(self.live, force=True)
         self.notes.sign(ended=True)
         return result
 
     def step(self, name: str) -> int:
         """One round on one file: the number of changes replayed. A locked file waits its turn."""
-        pace = self._paces[name]
+        pace = self._followed[name].pace
         if pace.is_waiting:
             return 0
         try:
-            replayed = self._round(name)
+            replayed = self._round(self._followed[name])
         except LegacyFileError as error:
             if "is locked" not in str(error):
                 raise
@@ -172,52 +163,50 @@ class Follower:
         pace.go_on()
         return replayed
 
-    def _round(self, name: str) -> int:
-        live, seen, pace = self.live[name], self._seen[name], self._paces[name]
-        version = seen.new_version(self.positions[name])
+    def _round(self, followed: FollowedFile) -> int:
+        live, pace = followed.live, followed.pace
+        version = followed.new_version()
         if version is None:
             return 0
         began, limit = time.monotonic(), pace.limit
-        found = live.look(self.positions[name], limit)
+        found = live.look(limit)
         if found.changes:
             replayed = replay_round(self.alias, live, found)
             self.on_round(found)
             self._tell_offsets(shown_offsets(live, found))
-            self.positions[name] = found.end
-            seconds = time.monotonic() - began
-            self.notes.count(name, found, replayed, seconds)
-            pace.note_round(found.changes, seconds)
-        if self.decides_otherwise(name, found):
-            self._decide_again(name)
+            self.notes.count(found, replayed)
+            pace.note_round(found.changes, time.monotonic() - began)
+        if self.decides_otherwise(found):
+            self._decide_again(followed)
         if found.changes < limit:
-            seen.version = version
-        if seen.may_be_trimmed(self.positions[name]):
-            self._trim(name)
+            followed.version = version
+        if followed.may_be_trimmed(found.end):
+            self._trim(followed)
         return found.changes
 
-    def decides_otherwise(self, name: str, found: Round) -> bool:
+    def decides_otherwise(self, found: Round) -> bool:
         """Whether, with this round, rows mean something else that nobody wrote to."""
-        live, watch = self.live[name], self._watches[name]
+        followed = self._followed[found.file]
+        live, decided = followed.live, followed.decided
         # Where the schema has changed, the file was read again on the way.
-        if watch.decisions.means_the_same(live.decisions):
-            if not watch.may_change(found):
+        if decided.means_the_same(live.decisions):
+            if not may_change(decided, live.mappings, found.keys, found.rows):
                 return False
             decisions = live.decide()
-            if watch.decisions.means_the_same(decisions):
+            if decided.means_the_same(decisions):
                 # They are counted now: the next rounds need not be asked about them again.
-                self._watches[name] = DecisionWatch(decisions, live.mappings)
+                followed.decided = decisions
                 return False
         return True
 
-    def _decide_again(self, name: str) -> None:
-        live, before = self.live[name], self._watches[name].decisions
+    def _decide_again(self, followed: FollowedFile) -> None:
+        live, before = followed.live, followed.decided.signature()
         live.forget()
         live.refresh()
-        self._watches[name] = DecisionWatch(live.decisions, live.mappings)
-        if self._read_again(live, change_between(before, live.decisions, live.mappings)):
+        followed.decided = live.decisions
+        if self._read_again(live, before):
             self.on_decision(live)
-        with transaction.atomic(using=self.alias):
-            file_states.note(self.alias, name, decided=live.decisions.signature())
+        file_states.note(self.alias, live.file.name, decided=live.decisions.signature())
 
     def _tell_offsets(self, sentence: str) -> None:
         """Once for each sentence: rows with twins are read right, others wait for an import."""
@@ -225,73 +214,56 @@ class Follower:
             self._told.add(sentence)
             self.notes.say(f"{sentence}.")
 
-    def _read_again(self, live: LiveFile, change: Change) -> bool:
+    def _read_again(self, live: LiveFile, judged: Signature) -> bool:
+        """Read rows again that mean something else than under these decisions, if any do."""
+        change = change_since(judged, live.decisions, live.mappings, live.schema.digest)
         if change:
             self.notes.say(f"{live.file.name}: {change.sentence()}, reading again.")
             read_again(self.alias, live, change, self._breathe)
         return bool(change)
 
-    def _trim(self, name: str) -> None:
+    def _trim(self, followed: FollowedFile) -> None:
         """Delete what was replayed from a file's change log."""
         if self._sweeping or self.keeps_log:
             # The sweep tells by the log what was written since its snapshot.
             return
-        position = self.positions[name]
-        with transaction.atomic(using=self.alias):
-            # This commit waits for the disk, and with it every round before.
-            file_states.note(self.alias, name, trimmed_to=position)
-        self._seen[name].trim(position)
+        stand = followed.live.standing()
+        # This commit waits for the disk, and with it every round before.
+        file_states.note(self.alias, stand.file, trimmed_to=stand.position)
+        followed.trim(stand)
 
     def trim_all(self) -> None:
         """Trim every log, as far as the writers let us."""
-        for name in self.live:
+        for followed in self._followed.values():
             with suppress(LegacyFileError):
-                self._trim(name)
+                self._trim(followed)
 
     def sweep_is_due(self) -> bool:
         """Whether a file's schema changed since its last sweep: a table may have been rebuilt with
         the triggers put back, and no trigger tells what that did to its rows."""
-        return any(seen.live.schema_version != seen.swept_under for seen in self._seen.values())
+        return any(f.live.schema_version != f.swept_under for f in self._followed.values())
 
     def sweep(self, directory: Path | None = None) -> list[Swept]:
         """Sweep every file and note the outcome; the snapshots stay in `directory`."""
         found = []
         self._settle_foreign()
-        for name, live in self.live.items():
+        for followed in self._followed.values():
             self._sweeping = True
             try:
-                swept = sweep_file(self.alias, live, self._keep_up, directory)
+                swept = sweep_file(self.alias, followed.live, self._keep_up, directory)
             finally:
                 self._sweeping = False
-            self.positions[name] = file_states.standing(self.alias, name).position
             found.append(swept)
-            self._note_sweep(live, swept)
-            self.notes.say_swept(name, swept.ranges, swept.bypassed)
+            followed.swept_under = swept.schema_version
+            self.notes.sweep(swept)
         return found
-
-    def _note_sweep(self, live: LiveFile, swept: Swept) -> None:
-        name = live.file.name
-        self._seen[name].swept_under = swept.schema_version
-        with transaction.atomic(using=self.alias):
-            file_states.note(
-                self.alias,
-                name,
-                swept_at=file_states.server_now(self.alias),
-                schema_version=swept.schema_version,
-                bypassed={t: k[:20] for t, k in swept.bypassed.items()} or None,
-            )
 
     def _keep_up(self) -> None:
         """A round on every file between two ranges: a sweep takes seconds, the lag must not."""
         self._breathe()
         for name in self.live:
-            self.positions[name] = file_states.standing(self.alias, name).position
             self.step(name)
-        self.report()
-
-    def report(self, *, force: bool = False) -> None:
-        """Tell the lag and write it down, about once a second."""
-        self.notes.report(self.live, self.positions, force=force)
+        self.notes.report(self.live)
 
 
 def shown_offsets(live: LiveFile, found: Round) -> str:

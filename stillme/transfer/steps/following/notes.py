@@ -1,21 +1,77 @@
-"""What a follower tells and writes down: signs of life, lag, counts, rows of other writers."""
+"""How to follow, what a follower did, and what it tells and writes down meanwhile."""
 
 from __future__ import annotations
 
 import math
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from django.db import transaction
 
 from stillme.transfer.findings import Event, OnEvent
+from stillme.transfer.inventory.selection import Selection
+from stillme.transfer.records.outcome import Outcome
 from stillme.transfer.registry import LegacyFile
-from stillme.transfer.steps.following.result import FileFollowed
 from stillme.transfer.steps.merging.foreign import MOST, sentence
 from stillme.transfer.steps.replaying.replay import Replayed
+from stillme.transfer.steps.replaying.sweep import Swept
 from stillme.transfer.steps.syncing import file_states
 from stillme.transfer.steps.syncing.file_condition import measure_lag
 from stillme.transfer.steps.syncing.live_file import LiveFile, Round
+
+
+@dataclass(frozen=True, slots=True)
+class FollowOptions:
+    """How to follow. `once` ends when what was there at the start is replayed."""
+
+    selection: Selection = field(default_factory=Selection)
+    once: bool = False
+    sweep: bool = False
+    sweep_every: float = 0.0
+    interval: float = 0.05
+    batch: int = 100_000
+    database: str = "default"
+
+
+@dataclass(slots=True)
+class FileFollowed:
+    """What was done for one file."""
+
+    file: str
+    changes: int = 0
+    rounds: int = 0
+    outcome: Outcome = field(default_factory=Outcome)
+    foreign: int = 0
+    lags: deque[float] = field(default_factory=lambda: deque(maxlen=100_000))
+
+    @property
+    def lag_p99(self) -> float:
+        """Seconds from a write to its commit in PostgreSQL."""
+        ordered = sorted(self.lags)
+        return ordered[min(len(ordered) - 1, int(len(ordered) * 0.99))] if ordered else 0.0
+
+
+@dataclass(slots=True)
+class FollowResult:
+    """What a follower did in its life."""
+
+    run_id: int | None
+    files: list[FileFollowed] = field(default_factory=list)
+    swept: list[Swept] = field(default_factory=list)
+    seconds: float = 0.0
+
+    @property
+    def bypassed(self) -> bool:
+        """Whether a sweep found writes that capture never saw."""
+        return any(swept.bypassed for swept in self.swept)
+
+    @property
+    def foreign(self) -> int:
+        """Rows that somebody else wrote in the target, and that were left as they are."""
+        return sum(file.foreign for file in self.files)
+
 
 # One commit for all files: each one waits for the disk, and the changes wait with it.
 _EVERY = 1.0
@@ -44,14 +100,12 @@ class FollowerNotes:
             for name in self.done:
                 file_states.note(self._alias, name, seen_at=now, ended_at=now if ended else None)
 
-    def report(
-        self, live: Mapping[str, LiveFile], positions: Mapping[str, int], *, force: bool = False
-    ) -> None:
+    def report(self, live: Mapping[str, LiveFile], *, force: bool = False) -> None:
         """Tell the lag and write it down, which is a sign of life too."""
         if not force and time.monotonic() - self._reported < _EVERY:
             return
         self._reported = self._signed = time.monotonic()
-        lags = {name: measure_lag(file, positions[name]) for name, file in live.items()}
+        lags = {name: measure_lag(file, file.standing()) for name, file in live.items()}
         with transaction.atomic(using=self._alias):
             seen_at = file_states.server_now(self._alias)
             for name, (changes, seconds) in lags.items():
@@ -68,17 +122,16 @@ class FollowerNotes:
             data = {"file": name, "changes": changes, "seconds": seconds, "replayed": replayed}
             self._on_event(Event("lag", data))
 
-    def count(self, name: str, found: Round, replayed: Replayed, seconds: float) -> None:
+    def count(self, found: Round, replayed: Replayed) -> None:
         """Count a round; name the rows that somebody else wrote in PostgreSQL."""
-        done = self.done[name]
+        done = self.done[found.file]
         done.rounds += 1
         done.changes += found.changes
         done.outcome.add(replayed.outcome)
-        done.busy += seconds
         now = time.time()
         done.lags.extend(max(0.0, now - at) for at in found.times)
         if replayed.foreign:
-            self._note_foreign(name, replayed.foreign)
+            self._note_foreign(found.file, replayed.foreign)
 
     def _note_foreign(self, name: str, found: dict[str, list[str]]) -> None:
         self.say_foreign(found)
@@ -86,14 +139,20 @@ class FollowerNotes:
         known = file_states.standing(self._alias, name).details.get("foreign") or {}
         merged = {t: [*known.get(t, []), *found.get(t, [])] for t in {*known, *found}}
         short = {table: list(dict.fromkeys(keys))[:MOST] for table, keys in merged.items()}
-        with transaction.atomic(using=self._alias):
-            file_states.note(self._alias, name, foreign=short)
+        file_states.note(self._alias, name, foreign=short)
 
     def say_foreign(self, found: Mapping[str, Sequence[str]]) -> None:
         """Name rows that somebody else wrote, by table."""
         for table, keys in found.items():
             self.say(sentence(table, keys))
 
-    def say_swept(self, name: str, ranges: int, bypassed: Mapping[str, Sequence[str]]) -> None:
-        """Tell what a sweep of a file found."""
-        self._on_event(Event("sweep", {"file": name, "ranges": ranges, "keys": bypassed}))
+    def sweep(self, swept: Swept) -> None:
+        """Write down and tell what a sweep of a file found."""
+        file_states.note(
+            self._alias,
+            swept.file,
+            swept_at=file_states.server_now(self._alias),
+            schema_version=swept.schema_version,
+            bypassed={t: k[:20] for t, k in swept.bypassed.items()} or None,
+        )
+        self._on_event(Event("sweep", {"file": swept.file, "keys": swept.bypassed}))

@@ -5,7 +5,7 @@ For the sweep, the cut-over and the rollback.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from django.db import connections, transaction
 
@@ -13,43 +13,58 @@ from stillme.transfer.keys import Key
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.plumbing.stored_cells import pack_cell
-from stillme.transfer.postgresql.copy import STAGE, StageWriter, create_stage, fetch_all
+from stillme.transfer.postgresql.copy import STAGE, fetch_all
 from stillme.transfer.records.edited_rows import keys_of_edited_rows
-from stillme.transfer.sqlite.reading.key_ranges import KeyRange
+from stillme.transfer.sqlite.reading.key_ranges import KeyRange, key_ranges
 from stillme.transfer.steps.merging.orphans import set_orphans_aside
-from stillme.transfer.steps.merging.row_comparison import rows_differ
-from stillme.transfer.steps.merging.staging import Merged, fill_stage, stage_keys
+from stillme.transfer.steps.merging.staging import (
+    Merged,
+    begin_stage,
+    fill_stage,
+    rows_differ,
+    stage_keys,
+)
 from stillme.transfer.steps.rows.table_source import TableSource
 from stillme.transfer.steps.rows.unusual_rows import key_as_text
 
+_RANGE_ROWS = 10_000
+
+
+def compare_table(
+    alias: str, source: TableSource, between: Callable[[], None] = lambda: None
+) -> list[str]:
+    """Keys (as text) whose target row is missing, extra or different.
+
+    `between` is called before each range of 10,000 keys.
+    """
+    differing: list[str] = []
+    if source.job.mapping.key_columns:
+        for key_range in key_ranges(source.connection, source.job.mapping, _RANGE_ROWS):
+            between()
+            differing += compare_range(alias, source, key_range)
+    return differing
+
 
 def compare_range(alias: str, source: TableSource, key_range: KeyRange) -> list[str]:
-    """Keys (as text) of a range whose target row is missing, extra or different."""
+    """The same for one range of keys."""
     mapping = source.job.mapping
     if not mapping.key_columns:
         return []
     with transaction.atomic(using=alias):
-        create_stage(connections[alias], mapping)
-        merged = Merged(source.job.mapping)
+        _, merged = begin_stage(alias, mapping)
         fill_stage(alias, source, key_range, merged)
-        set_orphans_aside(alias, source, merged, source.raw.keys)
-        condition, values = key_range.in_target(mapping, "t")
-        return _differing(alias, source, condition, values)
+        return _differing(alias, source, merged, *key_range.in_target(mapping, "t"))
 
 
 def compare_keys(alias: str, source: TableSource, keys: Sequence[Key]) -> list[str]:
     """The same for the given keys."""
-    mapping = source.job.mapping
-    if not mapping.key_columns:
+    columns = source.job.mapping.key_columns
+    if not columns:
         return []
-    connection = connections[alias]
     with transaction.atomic(using=alias):
-        create_stage(connection, mapping)
-        merged = Merged(source.job.mapping)
-        stage_keys(StageWriter(connection, mapping.target_columns), source, keys, merged)
-        set_orphans_aside(alias, source, merged, source.raw.keys)
-        condition, values = mapping.key_columns.target_among(mapping.key_columns.held(keys), "t")
-        return _differing(alias, source, condition, values)
+        writer, merged = begin_stage(alias, source.job.mapping)
+        stage_keys(writer, source, keys, merged)
+        return _differing(alias, source, merged, *columns.target_among(columns.held(keys), "t"))
 
 
 def present_keys(alias: str, mapping: TableMapping, keys: Iterable[Key]) -> set[Key]:
@@ -63,8 +78,9 @@ def present_keys(alias: str, mapping: TableMapping, keys: Iterable[Key]) -> set[
 
 
 def _differing(
-    alias: str, source: TableSource, condition: str, values: Sequence[object]
+    alias: str, source: TableSource, merged: Merged, condition: str, values: Sequence[object]
 ) -> list[str]:
+    set_orphans_aside(alias, source, merged, source.raw.keys)
     mapping = source.job.mapping
     keys = mapping.key_columns
     absent = [keys.target_null("s"), keys.target_null("t")]

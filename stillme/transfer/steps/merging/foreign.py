@@ -24,13 +24,11 @@ from stillme.transfer.postgresql.distributed import knows_writers
 from stillme.transfer.records import ledger
 from stillme.transfer.records.database_identity import WHOLE_XID
 from stillme.transfer.registry import legacy_models
-from stillme.transfer.sqlite.reading.key_ranges import key_ranges
-from stillme.transfer.steps.merging.differing_keys import compare_range
+from stillme.transfer.steps.merging.differing_keys import compare_table
 from stillme.transfer.steps.merging.merge import OURS
 from stillme.transfer.steps.rows.table_source import TableSource
 
 MOST = 20
-RANGE_ROWS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +99,7 @@ def compare_foreign(
     """
     mapping = source.job.mapping
     writers = foreign_writers(alias, mapping)
-    differing: list[str] = []
-    for key_range in key_ranges(source.connection, mapping, RANGE_ROWS, ()) if writers else ():
-        between()
-        differing += compare_range(alias, source, key_range)
+    differing = compare_table(alias, source, between) if writers else []
     others = [
         key
         for key, writer in _foreign_writers(alias, mapping, differing)

@@ -27,8 +27,13 @@ from stillme.transfer.records.table_job import TableJob
 from stillme.transfer.sqlite.reading.key_ranges import KeyRange
 from stillme.transfer.steps.merging.clashes import Clashes, delete_rows, find_clashes, unstage
 from stillme.transfer.steps.merging.orphans import FindRaw, set_orphans_aside
-from stillme.transfer.steps.merging.row_comparison import merged_columns, rows_differ
-from stillme.transfer.steps.merging.staging import Merged, fill_stage, set_all_aside
+from stillme.transfer.steps.merging.staging import (
+    Merged,
+    fill_stage,
+    merged_columns,
+    rows_differ,
+    set_all_aside,
+)
 from stillme.transfer.steps.rows.read_range import ReadRange
 from stillme.transfer.steps.rows.table_source import TableSource
 from stillme.transfer.steps.rows.unusual_rows import SetAside, key_as_text
@@ -71,12 +76,15 @@ def merge_stage(
     find_raw: FindRaw,
     within: Condition = ("TRUE", []),
     table: NearTable | None = None,
+    *,
+    resolves: bool = True,
 ) -> None:
     """Insert and update from the stage; rows that the target side changed are left alone.
 
     Rows that clash with others over a unique index are set aside; `find_raw` gives their raw rows.
     `within` is a condition on the target `t`, with its parameters, that holds for every staged
-    key: it spares the server a look at the whole table.
+    key: it spares the server a look at the whole table. With `resolves` the quarantine records
+    of staged rows are marked as repaired.
     """
     condition, values = within
     mapping = job.mapping
@@ -105,7 +113,9 @@ def merge_stage(
 
     clashes = find_clashes(alias, mapping, to_update, merge) if table.is_near else Clashes()
     _set_clashing_aside(alias, mapping, clashes, merged, find_raw)
-    _forget_old(alias, job)
+    _forget_kept(alias, mapping)
+    if resolves:
+        _resolve(alias, mapping)
     if clashes.rewrite:
         delete_rows(alias, mapping, to_update)
         refused = {key for key, _ in clashes.refused}
@@ -175,26 +185,27 @@ def delete_keys(alias: str, mapping: TableMapping, keys: Sequence[str]) -> int:
     return execute(connections[alias], f"DELETE FROM {mapping.relation} WHERE {among}", values)
 
 
-def _forget_old(alias: str, job: TableJob) -> None:
-    """Delete the kept cells of staged rows, and mark their quarantine records as repaired.
+def _forget_kept(alias: str, mapping: TableMapping) -> None:
+    """Delete the kept cells of staged rows: they are written again."""
+    staged = f"SELECT {mapping.key_columns.target_text('s')} FROM {STAGE} AS s"
+    query = f"DELETE FROM {KeptCell._meta.db_table} WHERE {OF_TABLE} AND key IN ({staged})"
+    execute(connections[alias], query, mapping.identity)
 
-    The kept cells are written again. A record of a row whose key cannot be a staged row's (a blob
-    that reads like it, say) is left alone.
+
+def _resolve(alias: str, mapping: TableMapping) -> None:
+    """Mark the quarantine records of staged rows as repaired.
+
+    A record of a row whose key cannot be a staged row's (a blob that reads like it, say) is left
+    alone.
     """
-    connection = connections[alias]
-    keys = job.mapping.key_columns
-    staged = f"SELECT {keys.target_text('s')} FROM {STAGE} AS s"
+    keys = mapping.key_columns
     own = "".join(" AND coalesce(cells -> %s ->> 0, 'integer') = ANY(%s)" for _ in keys)
     classes = [part for c in keys for part in (c.legacy, list(c.key_classes))]
     execute(
-        connection,
-        f"DELETE FROM {KeptCell._meta.db_table} WHERE {OF_TABLE} AND key IN ({staged})",
-        job.mapping.identity,
-    )
-    execute(
-        connection,
+        connections[alias],
         f"UPDATE {QuarantinedRow._meta.db_table} SET status = 'repaired', decided_at = now(), "
-        f"note = 'The legacy row loads now.' WHERE {OF_TABLE} AND key IN ({staged}) "
+        f"note = 'The legacy row loads now.' WHERE {OF_TABLE} "
+        f"AND key IN (SELECT {keys.target_text('s')} FROM {STAGE} AS s) "
         f"AND status <> 'repaired'{own}",
-        [*job.mapping.identity, *classes],
+        [*mapping.identity, *classes],
     )

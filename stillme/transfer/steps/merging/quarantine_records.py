@@ -15,8 +15,7 @@ from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.plumbing.stored_cells import pack_cell, unpack_cell
 from stillme.transfer.sqlite.reading.connect import quoted
-from stillme.transfer.sqlite.reading.still_stored import is_stored, stored_rowids
-from stillme.transfer.sqlite.reading.stored_rows import RawRow
+from stillme.transfer.sqlite.reading.stored_rows import RawRow, is_stored, stored_rowids
 from stillme.transfer.steps.rows.table_source import TableSource
 from stillme.transfer.steps.rows.unusual_rows import key_as_text
 
@@ -42,7 +41,11 @@ def unloaded_keys(alias: str, source: TableSource, rows: Sequence[RawRow]) -> li
         key = str(record.key)
         if record.cells in loaded[key]:
             loaded[key].remove(record.cells)
-        elif record.cells in every[key] or not _is_there(source, record):
+            continue
+        cells = {name: unpack_cell(cell) for name, cell in record.cells.items()}
+        if record.cells in every[key] or not is_stored(
+            source.connection, mapping, cells, record.rowid
+        ):
             record.delete(using=alias)
     return [key for key, left in loaded.items() if not left and key in real]
 
@@ -53,7 +56,12 @@ def drop_records(alias: str, source: TableSource, keys: Sequence[str]) -> None:
     if mapping.key_is_rowid:
         mapping.identity.of(QuarantinedRow.objects.using(alias)).filter(key__in=keys).delete()
         return
-    _drop_gone(alias, source, key__in=keys)
+
+    def there(cells: dict[str, list[Any]]) -> list[int | None]:
+        unpacked = {name: unpack_cell(cell) for name, cell in cells.items()}
+        return stored_rowids(source.connection, mapping, unpacked)
+
+    _drop_surplus(alias, mapping, there, key__in=keys)
 
 
 def drop_keyless(alias: str, source: TableSource) -> None:
@@ -73,14 +81,6 @@ def drop_keyless(alias: str, source: TableSource) -> None:
         return by_shape[shape].get(_text(cells, shape), [])
 
     _drop_surplus(alias, mapping, there, key=None)
-
-
-def _drop_gone(alias: str, source: TableSource, **which: Any) -> None:
-    def there(cells: dict[str, list[Any]]) -> list[int | None]:
-        unpacked = {name: unpack_cell(cell) for name, cell in cells.items()}
-        return stored_rowids(source.connection, source.job.mapping, unpacked)
-
-    _drop_surplus(alias, source.job.mapping, there, **which)
 
 
 def _drop_surplus(
@@ -119,8 +119,3 @@ def _undone(
     here = {row.rowid for row in rows}
     undone = records.exclude(status=QuarantinedRow.Status.REPAIRED)
     return sorted(undone, key=lambda record: record.rowid not in here)
-
-
-def _is_there(source: TableSource, record: QuarantinedRow) -> bool:
-    cells = {name: unpack_cell(cell) for name, cell in record.cells.items()}
-    return is_stored(source.connection, source.job.mapping, cells, record.rowid)

@@ -2,6 +2,10 @@
 
 Common rows come as a stream of COPY lines; the others are converted cell by cell. What cannot be
 loaded, or what PostgreSQL refuses, is set aside. `Merged` counts what became of each row.
+
+`rows_differ` is the one comparison of staged rows `s` with target rows `t` that the merge, the
+sweep, the cut-over and the way back use. It shares the loader's conversions, so it is no proof:
+that is the judge's (`verify_migration`).
 """
 
 from __future__ import annotations
@@ -14,10 +18,11 @@ from django.db import connections
 from stillme.transfer.keys import Key
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.plumbing.csv_format import csv_line
-from stillme.transfer.postgresql.copy import STAGE, StageWriter, execute
+from stillme.transfer.postgresql.copy import STAGE, StageWriter, create_stage, execute, quoted
 from stillme.transfer.records.outcome import Outcome
 from stillme.transfer.sqlite.reading.key_ranges import KeyRange
 from stillme.transfer.sqlite.reading.stored_rows import RawRow
+from stillme.transfer.steps.kinds import loader_of
 from stillme.transfer.steps.rows.load_huge import is_huge, line_pieces
 from stillme.transfer.steps.rows.packed import KeptRow, PackedRow, pack
 from stillme.transfer.steps.rows.read_keys import MANY, read_many
@@ -66,6 +71,12 @@ class Merged:
         self.set_aside[place] = new
         self.outcome.reasons[old.reason] -= 1
         self.outcome.reasons[new.reason] = self.outcome.reasons.get(new.reason, 0) + 1
+
+
+def begin_stage(alias: str, mapping: TableMapping) -> tuple[StageWriter, Merged]:
+    """An empty stage, by its writer, and the count of what becomes of its rows."""
+    create_stage(connections[alias], mapping)
+    return StageWriter(connections[alias], mapping.target_columns), Merged(mapping)
 
 
 def fill_stage(
@@ -142,3 +153,26 @@ def set_all_aside(source: TableSource, key_range: KeyRange, merged: Merged) -> N
     """Count the rows of a table without a key, none of which can be loaded."""
     for raw in RangeReader(source, key_range).everything():
         merged.note(source.careful.convert(raw))
+
+
+def merged_columns(mapping: TableMapping) -> list[str]:
+    """The target columns that a merge brings to the staged values.
+
+    `legacy_extra` in any case: the file may have lost the columns that were in it.
+    """
+    return [*dict.fromkeys([*mapping.target_columns, *mapping.extra_columns])]
+
+
+def rows_differ(mapping: TableMapping) -> str:
+    """A condition on `s` and `t`: some column that the import writes is not the same."""
+    tests = [cells_differ(mapping, name) for name in merged_columns(mapping)]
+    return f"({' OR '.join(tests)})"
+
+
+def cells_differ(mapping: TableMapping, name: str) -> str:
+    """The same of one target column."""
+    known = {column.target: loader_of(column.kind).compared for column in mapping.columns}
+    # A column of a rule has no kind; its text is exact for every type.
+    form = known.get(name, "{}::text")
+    staged, present = (form.format(f"{side}.{quoted(name)}") for side in ("s", "t"))
+    return f"{staged} IS DISTINCT FROM {present}"

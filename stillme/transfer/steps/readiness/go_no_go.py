@@ -14,8 +14,8 @@ from django.utils import timezone
 from stillme.transfer.conf import conf
 from stillme.transfer.errors import LegacyFileError
 from stillme.transfer.models import DroppedObject, QuarantinedRow
-from stillme.transfer.postgresql import capture as reverse
-from stillme.transfer.postgresql.copy import fetch_all, quoted
+from stillme.transfer.postgresql.copy import fetch_all
+from stillme.transfer.postgresql.distributed import why_not_distributed
 from stillme.transfer.records.guessed_times import ADVICE, guessed_times
 from stillme.transfer.records.guessed_times import sentence as sentence_of_guesses
 from stillme.transfer.records.ledger import is_another_cluster
@@ -37,8 +37,7 @@ from stillme.transfer.steps.readiness.accounted_lines import (
 from stillme.transfer.steps.readiness.file_lines import file_lines
 from stillme.transfer.steps.syncing.file_condition import Condition, condition
 from stillme.transfer.steps.syncing.file_states import TARGET_IN_CHARGE
-from stillme.transfer.steps.syncing.life_sign import moment
-from stillme.transfer.steps.syncing.target_tables import target_tables
+from stillme.transfer.steps.syncing.life_sign import age, moment
 
 OLDEST_PROOF = timedelta(hours=24)
 OLDEST_BACKUP = timedelta(hours=24)
@@ -55,6 +54,10 @@ def go_list(
     """All lines. A red one refuses the cut-over, unless it was overridden with a reason."""
     at = moment(alias)
     found = [condition(alias, file, at, with_clock=True) for file in files]
+    refusal = why_not_distributed(connections[alias], "The cut-over")
+    if refusal and not any(each.stand.state in TARGET_IN_CHARGE for each in found):
+        # What the other lines advise is refused, too.
+        return [Line(RED, "cluster", "tables are distributed", refusal)]
     lines = [*missing_lines(alias), *inventory_lines(alias), *_elsewhere(alias, files)]
     lines += [line for each in found for line in file_lines(each)]
     if any(each.stand.state in TARGET_IN_CHARGE for each in found):
@@ -62,9 +65,7 @@ def go_list(
         return lines
     lines += [*_quarantine(alias), *_guesses(alias), *_foreign(alias, found)]
     lines += _proof(alias, files)
-    lines += [*_sequences(alias, files), *_server(alias), *_indexes(alias)]
-    lines += unowned_lines(alias)
-    lines += _reverse_log(alias, files)
+    lines += [*_server(alias), *_indexes(alias), *unowned_lines(alias)]
     lines += [*_disk(files), _backup(files, backup)]
     return [_overridden(line, overrides or {}) for line in lines]
 
@@ -152,14 +153,15 @@ def _proof(alias: str, files: Sequence[LegacyFile]) -> list[Line]:
     standing = standing_proof(alias, wanted)
     proof = standing.proof
     if proof is None:
-        return [Line(RED, "last proof", "there is none of all files", advice, "proof")]
-    age = timezone.now() - proof.run.started_at
-    text = f"{proof.verdict} ({proof.level}), {_age(age)} old, findings: {proof.findings}"
+        return [Line(RED, "last proof", "there is no proof of all files", advice, "proof")]
+    past = timezone.now() - proof.run.started_at
+    old = age(past.total_seconds())
+    text = f"{proof.verdict} ({proof.level}), {old} old, findings: {proof.findings}"
     if standing.why:
         return [Line(RED, "last proof", f"{text}; {standing.why}", advice, "proof")]
     if proof.findings:
         return [Line(RED, "last proof", text, f"read its findings: {advice}", "proof")]
-    if age > OLDEST_PROOF:
+    if past > OLDEST_PROOF:
         return [Line(RED, "last proof", text, advice, "proof")]
     return [Line(GREEN, "last proof", text) if standing.is_proven else _undecided(alias, text)]
 
@@ -176,49 +178,21 @@ def _undecided(alias: str, text: str) -> Line:
     return Line(YELLOW, "last proof", text, f"manage.py quarantine list; decide, then {advice}")
 
 
-def _age(age: timedelta) -> str:
-    minutes = int(age.total_seconds() // 60)
-    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h"
-
-
-def _sequences(alias: str, files: Sequence[LegacyFile]) -> list[Line]:
-    connection = connections[alias]
-    behind = []
-    for table in target_tables([file.name for file in files]):
-        sequence = fetch_all(
-            connection, "SELECT pg_get_serial_sequence(%s, %s)", [table.relation, table.key]
-        )[0][0]
-        if sequence is None:
-            continue
-        top = fetch_all(connection, f"SELECT max({quoted(table.key)}) FROM {table.relation}")[0][0]
-        last = fetch_all(connection, f"SELECT last_value FROM {sequence}")[0][0]
-        if top is not None and top > last:
-            behind.append(table.name)
-    if behind:
-        text = f"behind in {', '.join(behind)}; the cut-over sets them"
-        return [Line(GREEN, "sequences", text)]
-    return [Line(GREEN, "sequences", "ahead of every key")]
-
-
 def _server(alias: str) -> list[Line]:
-    connection = connections[alias]
-    found = {
-        name: fetch_all(connection, f"SHOW {name}")[0][0]
-        for name in ("fsync", "full_page_writes", "default_transaction_read_only")
-    }
-    lines = []
-    for name, wanted in (
-        ("fsync", "on"),
-        ("full_page_writes", "on"),
-        ("default_transaction_read_only", "off"),
-    ):
-        if found[name] != wanted:
-            advice = f"set {name} = {wanted} in postgresql.conf"
-            lines.append(Line(RED, f"server: {name}", found[name], advice))
-    recovery = fetch_all(connection, "SELECT pg_is_in_recovery()")[0][0]
-    if recovery:
+    wanted = {"fsync": "on", "full_page_writes": "on", "default_transaction_read_only": "off"}
+    found = {name: _answer(alias, f"SHOW {name}") for name in wanted}
+    lines = [
+        Line(RED, f"server: {n}", str(found[n]), f"set {n} = {value} in postgresql.conf")
+        for n, value in wanted.items()
+        if found[n] != value
+    ]
+    if _answer(alias, "SELECT pg_is_in_recovery()"):
         lines.append(Line(RED, "server", "a standby", "point DATABASE_URL at the primary"))
     return lines or [Line(GREEN, "server", "durable, writable")]
+
+
+def _answer(alias: str, query: str) -> object:
+    return fetch_all(connections[alias], query)[0][0]
 
 
 def _indexes(alias: str) -> list[Line]:
@@ -227,15 +201,6 @@ def _indexes(alias: str) -> list[Line]:
         advice = "manage.py import_sqlite builds them again"
         return [Line(RED, "indexes", f"{down} are taken down", advice)]
     return [Line(GREEN, "indexes", "all there")]
-
-
-def _reverse_log(alias: str, files: Sequence[LegacyFile]) -> list[Line]:
-    tables = target_tables([file.name for file in files])
-    health = reverse.status(alias, tables).health
-    if health not in (reverse.Health.ABSENT, reverse.Health.HEALTHY):
-        text = f"left-over triggers: {health}"
-        return [Line(YELLOW, "reverse capture", text, "the cut-over renews them")]
-    return [Line(GREEN, "reverse capture", "will be installed before traffic moves")]
 
 
 def _disk(files: Sequence[LegacyFile]) -> list[Line]:
@@ -258,11 +223,9 @@ def _backup(files: Sequence[LegacyFile], directory: Path | None) -> Line:
     if directory is None:
         return Line(RED, "backup", "none was named", advice, "backup")
     try:
-        problems = check_backup(directory)
-        if not problems:
-            problems = _unfit(files, directory)
+        problems = check_backup(directory) or _unfit(files, directory)
     except LegacyFileError as error:
-        return Line(RED, "backup", str(error), advice, "backup")
+        problems = [str(error)]
     if problems:
         return Line(RED, "backup", f"{directory}: {problems[0]}", advice, "backup")
     return Line(GREEN, "backup", f"{directory} is there and sound")
@@ -272,9 +235,9 @@ def _unfit(files: Sequence[LegacyFile], directory: Path) -> list[str]:
     """Why a sound backup is not the one to have at hand: too old, or of other files."""
     manifest = read_manifest(directory)
     found = []
-    age = datetime.now(UTC) - datetime.fromisoformat(manifest.made_at).astimezone(UTC)
-    if age > OLDEST_BACKUP:
-        found.append(f"it is {_age(age)} old")
+    past = datetime.now(UTC) - datetime.fromisoformat(manifest.made_at).astimezone(UTC)
+    if past > OLDEST_BACKUP:
+        found.append(f"it is {age(past.total_seconds())} old")
     held = {entry.file for entry in manifest.files}
     found += [f"{file.name} is not in it" for file in files if file.name not in held]
     return found

@@ -11,7 +11,8 @@ same rows. The position moves in the transaction of the rows, so no change is le
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sqlite3
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from django.db import connections, transaction
@@ -21,29 +22,28 @@ from stillme.transfer.keys import Key, spelled_keys
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.postgresql.capture import as_replay
-from stillme.transfer.postgresql.copy import (
-    fetch_all,
-)
+from stillme.transfer.postgresql.copy import fetch_all
 from stillme.transfer.postgresql.distributed import commit_lazily
 from stillme.transfer.postgresql.locks import share_rows
 from stillme.transfer.records import ledger
 from stillme.transfer.records.outcome import Outcome
 from stillme.transfer.registry import circle
+from stillme.transfer.sqlite.reading.connect import quoted
 from stillme.transfer.sqlite.reading.stored_rows import RawRow
 from stillme.transfer.steps.merging.apply_rows import apply_many, apply_raw
 from stillme.transfer.steps.merging.circle_orphans import take_out_orphans
 from stillme.transfer.steps.merging.differing_keys import present_keys
 from stillme.transfer.steps.merging.foreign import foreign_among
 from stillme.transfer.steps.merging.merge import delete_keys
+from stillme.transfer.steps.merging.orphans import children_of
 from stillme.transfer.steps.merging.quarantine_records import (
     drop_keyless,
     drop_records,
     unloaded_keys,
 )
-from stillme.transfer.steps.replaying.children import children_of
-from stillme.transfer.steps.replaying.ranges_touched import touch_ranges
 from stillme.transfer.steps.rows.read_keys import ManyRows
 from stillme.transfer.steps.syncing import file_states
+from stillme.transfer.steps.syncing.file_decisions import Change
 from stillme.transfer.steps.syncing.live_file import LiveFile, Round
 
 _AT_ONCE = 5_000
@@ -56,7 +56,6 @@ class Replayed:
     `foreign` names rows that somebody else wrote in the target: they are left as they are.
     """
 
-    changes: int = 0
     outcome: Outcome = field(default_factory=Outcome)
     foreign: dict[str, list[str]] = field(default_factory=dict)
 
@@ -69,49 +68,70 @@ class Replayed:
 
 def replay_round(alias: str, live: LiveFile, found: Round) -> Replayed:
     """Apply a round to the target with its position, in one transaction of its own."""
-    result = Replayed(found.changes)
+    result = Replayed()
     with transaction.atomic(using=alias, durable=True):
         as_replay(alias)
         share_rows(alias)
         # A crash of the server loses rows and position together, and the log still has them:
         # it is trimmed only after a commit that waited for the disk (Follower.trim).
         commit_lazily(connections[alias])
-        apply_rows(alias, live, found.keys, found.rows, result, found.many)
+        apply_rows(alias, live, found, result)
         if any(found.keys.values()):
             ledger.mark_write(alias, live.run_id)
-        witness = found.witness
-        file_states.advance(
-            alias,
-            found.file,
-            found.start,
-            found.end,
-            witness=None if witness is None else witness.as_list(),
-        )
+        witness = found.witness and found.witness.as_list()
+        file_states.advance(alias, found.file, found.start, found.end, witness=witness)
     return result
 
 
-def apply_rows(
-    alias: str,
-    live: LiveFile,
-    keys: dict[str, list[Key]],
-    rows: dict[str, list[RawRow]],
-    result: Replayed,
-    many: dict[str, ManyRows] | None = None,
+def read_again(
+    alias: str, live: LiveFile, change: Change, between: Callable[[], None] = lambda: None
 ) -> None:
-    """Bring the target to the given rows, parents first, in the caller's transaction.
+    """Apply the rows again that may mean something else, although nobody wrote to them.
 
-    `many` holds the common rows of tables with many keys; `rows` has the others then.
+    In short reads, so that writers are not kept waiting: what is written meanwhile is in the log.
+    `between` is called between two reads.
+    """
+    for table, mapping in live.mappings.items():
+        keys = _concerned_keys(live.connection, mapping, change)
+        for start in range(0, len(keys), _AT_ONCE):
+            between()
+            found = live.read({table: keys[start : start + _AT_ONCE]})
+            with transaction.atomic(using=alias, durable=True):
+                as_replay(alias)
+                share_rows(alias)
+                apply_rows(alias, live, found, Replayed())
+                ledger.mark_write(alias, live.run_id)
+
+
+def _concerned_keys(
+    connection: sqlite3.Connection, mapping: TableMapping, change: Change
+) -> list[Key]:
+    """The keys of the rows that a change concerns; none in a table without a key."""
+    if not mapping.key_columns:
+        return []
+    numbers = change.numbers.get(mapping.declared_table, ())
+    which = " OR ".join(f"typeof({quoted(n)}) IN ('integer', 'real')" for n in numbers) or "0"
+    if mapping.declared_table in change.whole:
+        which = "1"
+    parts = mapping.key_columns.legacy_parts()
+    query = f"SELECT {parts} FROM {quoted(mapping.table)} WHERE {which}"
+    return [Key.of_flat(row) for row in connection.execute(query)]
+
+
+def apply_rows(alias: str, live: LiveFile, found: Round, result: Replayed) -> None:
+    """Bring the target to the rows that were found, parents first, in the caller's transaction.
 
     A parent that came or went changes what its children may be: they are read again.
     """
-    given = {t: (keys.get(t, ()), rows.get(t, ()), (many or {}).get(t)) for t in live.tables}
+    given = set(live.tables)
     again: dict[str, dict[Key, None]] = {t: {} for t in live.tables}
     circles = {t: circle(live.file.name, t) & live.tables.keys() for t in live.tables}
     # Rows of tables in a circle are brought in without asking for each other's. When all are
     # there, those without a parent go again, and from then on every parent is asked for.
     unasked: dict[str, dict[Key, None]] = {t: {} for t in live.tables if circles[t]}
     while table := next((t for t in live.tables if t in given or again[t]), ""):
-        wanted, found, common = given.pop(table, ((), (), None))
+        wanted, rows, many = found.of(table) if table in given else ([], [], None)
+        given.discard(table)
         known = set(wanted)
         extra = [key for key in again[table] if key not in known]
         again[table] = {}
@@ -119,9 +139,8 @@ def apply_rows(
         if every:
             later = circles[table] - {table} if table in unasked else frozenset()
             replay = _TableReplay(alias, live, table, result, later)
-            moved = replay.apply(every, [*found, *live.rows(table, extra)], common)
+            moved = replay.apply(every, [*rows, *live.rows(table, extra)], many)
             _note_children(alias, live, table, moved, again)
-            touch_ranges(alias, live.tables[table].job.mapping.identity, every)
             if table in unasked:
                 unasked[table].update(dict.fromkeys(every))
         if not any(t in given or again[t] for t in circles[table]):
@@ -132,7 +151,7 @@ def _note_children(
     alias: str, live: LiveFile, table: str, moved: set[Key], again: dict[str, dict[Key, None]]
 ) -> None:
     """The children of rows that came or went are read again."""
-    for child, keys in children_of(alias, live, table, sorted(moved)).items():
+    for child, keys in children_of(alias, live.tables, table, sorted(moved)).items():
         again[child].update(dict.fromkeys(keys))
 
 
@@ -177,18 +196,10 @@ class _TableReplay:
 
         `many` holds the common rows, if the keys are many; `rows` begins with its others.
         """
-        parents = {p for s in self._live.tables.values() for _, p in s.job.mapping.references()}
-        if self._table not in parents:
-            self._apply(keys, rows, many)
-            return set()
-        before = present_keys(self._alias, self._mapping, keys)
-        self._apply(keys, rows, many)
-        return before ^ present_keys(self._alias, self._mapping, keys)
-
-    def _apply(self, keys: Sequence[Key], rows: Sequence[RawRow], many: ManyRows | None) -> None:
         columns = self._mapping.key_columns
         if not columns:
-            return
+            return set()
+        before = self._in_target(keys)
         present = {columns.of_cells(row.cells) for row in rows}
         present |= set(many.present) if many is not None else set()
         # First: a new row may have what is unique of one that is gone.
@@ -201,13 +212,20 @@ class _TableReplay:
             self._apply_each(rows)
         if any(key.is_null for key in (*present, *keys)):
             drop_keyless(self._alias, self._source)
+        return before ^ self._in_target(keys)
+
+    def _in_target(self, keys: Sequence[Key]) -> set[Key]:
+        """Those of the keys that the target has; none of a table that no other one refers to."""
+        parents = {p for s in self._live.tables.values() for _, p in s.job.mapping.references()}
+        is_parent = self._table in parents
+        return present_keys(self._alias, self._mapping, keys) if is_parent else set()
 
     def _apply_each(self, rows: Sequence[RawRow]) -> int:
         """Return how many rows PostgreSQL refused."""
         refused = 0
         for start in range(0, len(rows), _AT_ONCE):
             batch = rows[start : start + _AT_ONCE]
-            outcome = apply_raw(self._alias, self._source, batch, later=self._later)
+            outcome = apply_raw(self._alias, self._source, batch, later=self._later).outcome
             self._result.note(self._table, outcome)
             refused += outcome.reasons.get("refused_by_target", 0)
         return refused
@@ -217,12 +235,12 @@ class _TableReplay:
     ) -> Sequence[RawRow]:
         """The rows that are still to be applied."""
         rest = rows[len(many.others) :]
-        outcome = apply_many(self._alias, self._source, many, self._later)
-        if outcome is None:
+        merged = apply_many(self._alias, self._source, many, self._later)
+        if merged is None:
             # PostgreSQL refuses one of the common rows: each of them by itself, the others too.
             whole = [key for key in keys if key.is_whole]
             return [*self._live.rows(self._table, whole), *rest]
-        self._result.note(self._table, outcome)
+        self._result.note(self._table, merged.outcome)
         return rest
 
     def _delete_absent(self, away: Sequence[Key]) -> None:
@@ -240,10 +258,13 @@ class _TableReplay:
     def _delete_unloaded(self, rows: Sequence[RawRow], present: set[Key]) -> bool:
         """Target rows whose legacy row is in quarantine now; whether there were any."""
         if self._mapping.key_is_rowid:
-            bad = _quarantined(self._alias, self._mapping, spelled_keys(present))
+            unloaded = _quarantined(self._alias, self._mapping, spelled_keys(present))
         else:
-            bad = _fitting(self._mapping, unloaded_keys(self._alias, self._source, rows))
-        if bad := self._ours(bad):
+            unloaded = unloaded_keys(self._alias, self._source, rows)
+        # The others are no keys that the target can hold.
+        columns = self._mapping.key_columns
+        bad = self._ours([key for key in unloaded if columns.parse(key) is not None])
+        if bad:
             self._delete(bad)
         return bool(bad)
 
@@ -268,9 +289,4 @@ def _quarantined(alias: str, mapping: TableMapping, keys: Sequence[str]) -> list
         "AND status <> 'repaired' AND key = ANY(%s)",
         [*mapping.identity, list(keys)],
     )
-    return _fitting(mapping, [str(row[0]) for row in rows])
-
-
-def _fitting(mapping: TableMapping, keys: Sequence[str]) -> list[str]:
-    """Those keys that the target can hold at all."""
-    return [key for key in keys if mapping.key_columns.parse(key) is not None]
+    return [str(row[0]) for row in rows]

@@ -5,20 +5,30 @@
 PostgreSQL loses the triggers that note its writes, and their log. The old files lose the triggers
 and the table of capture, which leaves the schema that they had before, and stay read-only: they are
 archives now. Nothing leads back from here but a backup.
+
+With `--archive` the records go, too. One JSON list of Django's serializer, which `loaddata` reads,
+keeps them: quarantined rows, originals, decisions, runs, proofs. They hold values of rows, so the
+file is its owner's alone.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
+from django.apps import apps
+from django.core import serializers
 from django.db import connections, transaction
+from django.db.migrations.recorder import MigrationRecorder
+from django.db.models import Model
 
-from stillme.transfer.errors import StateError
+from stillme.transfer.errors import StateError, TargetError
 from stillme.transfer.findings import Event, OnEvent
-from stillme.transfer.models import RangeDigest, ReverseChange, Seal
+from stillme.transfer.models import ReverseChange, Seal
 from stillme.transfer.plumbing.permissions import take_write
+from stillme.transfer.plumbing.private_file import private_file
 from stillme.transfer.postgresql import capture as reverse
-from stillme.transfer.postgresql.copy import execute
+from stillme.transfer.postgresql.copy import execute, fetch_all
 from stillme.transfer.postgresql.locks import exclusive
 from stillme.transfer.records import ledger
 from stillme.transfer.registry import LegacyFile, legacy_files
@@ -36,10 +46,9 @@ def finishable(alias: str) -> list[LegacyFile]:
 
     Raises StateError where another file stands in the way, or none was ever live.
     """
-    stands = file_states.standings(alias, [file.name for file in legacy_files()])
+    stands = {file: file_states.standing(alias, file.name) for file in legacy_files()}
     found = []
-    for file in legacy_files():
-        stand = stands[file.name]
+    for file, stand in stands.items():
         if stand.allows(Action.FINISH) or stand.details.get("finishing"):
             found.append(file)
         elif stand.state not in (State.ABSENT, State.FINISHED):
@@ -62,22 +71,17 @@ def finish(alias: str, on_event: OnEvent, *, unproven: str = "") -> list[str]:
     if not files:
         raise StateError("The migration is finished already.")
     names = [file.name for file in files]
-    with exclusive(alias):
-        run = ledger.start_run(alias, "cutover", {"finish": names, "unproven": unproven})
+    described = {"finish": names, "unproven": unproven}
+    with exclusive(alias), ledger.running(alias, "cutover", described):
         sealed = [Path(row.path) for row in Seal.objects.using(alias).exclude(mode=None)]
-        try:
-            _finish_target(alias, names)
-            unseal(alias)
-            for file in files:
-                _finish_file(alias, file)
-            for path in {*sealed, *(file.path for file in files)}:
-                if path.exists() and (why := take_write(path)):
-                    on_event(Event("notice", {"message": f"{path} {why}."}))
-            forget(alias)
-        except BaseException as error:
-            ledger.fail_run(alias, run, error)
-            raise
-        ledger.finish_run(alias, run, failed=False)
+        _finish_target(alias, names)
+        unseal(alias)
+        for file in files:
+            _finish_file(alias, file)
+        for path in {*sealed, *(file.path for file in files)}:
+            if path.exists() and (why := take_write(path)):
+                on_event(Event("notice", {"message": f"{path} {why}."}))
+        forget(alias)
     return names
 
 
@@ -86,7 +90,6 @@ def _finish_target(alias: str, names: list[str]) -> None:
         reverse.remove(alias, every_target_table())
         reverse.unfreeze_target(alias, every_target_table())
         execute(connections[alias], f"TRUNCATE {ReverseChange._meta.db_table} RESTART IDENTITY")
-        RangeDigest.objects.using(alias).filter(file__in=names).delete()
         for name in names:
             gone = dict.fromkeys(("capture_id", "witness", "path", "device", "inode"))
             file_states.move(alias, name, State.FINISHED, finishing=True, **gone)
@@ -95,5 +98,43 @@ def _finish_target(alias: str, names: list[str]) -> None:
 def _finish_file(alias: str, file: LegacyFile) -> None:
     if file.path.exists():
         capture.remove(file.path, timeout=_PATIENCE)
-    with transaction.atomic(using=alias):
-        file_states.note(alias, file.name, finishing=None)
+    file_states.note(alias, file.name, finishing=None)
+
+
+def archive_records(alias: str, path: Path) -> int:
+    """Write all records to `path`, then drop their schema; the number of records.
+
+    Nothing is dropped where a record was not written. Raises TransferError, OSError.
+    """
+    written = 0
+
+    def records() -> Iterator[Model]:
+        nonlocal written
+        for model in _models():
+            for record in model._default_manager.using(alias).order_by("pk").iterator(1000):
+                written += 1
+                yield record
+
+    connection = connections[alias]
+    with exclusive(alias), transaction.atomic(using=alias, durable=True):
+        execute(connection, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        with private_file(path) as stream:
+            serializers.serialize("json", records(), stream=stream)
+        held = sum(_rows(alias, model) for model in _models())
+        if written != held:
+            raise TargetError(
+                f"{path} has {written:,} of {held:,} records: nothing was dropped, run it again."
+            )
+        # Migrations backwards would rename and alter on the way to nothing.
+        execute(connection, 'DROP SCHEMA "transfer" CASCADE')
+        MigrationRecorder(connection).migration_qs.filter(app="transfer").delete()
+    return written
+
+
+def _models() -> list[type[Model]]:
+    return list(apps.get_app_config("transfer").get_models())
+
+
+def _rows(alias: str, model: type[Model]) -> int:
+    query = f"SELECT count(*) FROM {model._meta.db_table}"
+    return int(fetch_all(connections[alias], query)[0][0])

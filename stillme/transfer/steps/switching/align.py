@@ -10,16 +10,14 @@ from collections.abc import Mapping, Sequence
 
 from django.db import connections
 
-from stillme.transfer.errors import TransferError
 from stillme.transfer.keys import Key
 from stillme.transfer.mapping import EXTRA_COLUMN, TableMapping
 from stillme.transfer.models import CarriedCell
 from stillme.transfer.postgresql.copy import execute, quoted
-from stillme.transfer.steps.merging.differing_keys import compare_keys
-from stillme.transfer.steps.replaying.children import children_of
+from stillme.transfer.steps.merging.orphans import children_of
 from stillme.transfer.steps.replaying.replay import Replayed, apply_rows
-from stillme.transfer.steps.switching.carried import Carried
 from stillme.transfer.steps.switching.carry_back import other_fields
+from stillme.transfer.steps.switching.legacy_rows import Carried
 from stillme.transfer.steps.syncing.live_file import LiveFile
 
 
@@ -30,17 +28,7 @@ def align(alias: str, live: LiveFile, by_table: dict[str, Carried], run_id: int)
         mapping = live.tables[table].job.mapping
         _keep_lost(alias, live, by_table[table], run_id)
         _reset_others(alias, mapping, wanted)
-    every = _with_children(alias, live, keys)
-    rows = {table: list(live.rows(table, wanted)) for table, wanted in every.items()}
-    apply_rows(alias, live, every, rows, Replayed())
-    for table, wanted in keys.items():
-        source = live.tables[table]
-        unequal = compare_keys(alias, source, wanted)
-        if unequal:
-            raise TransferError(
-                f"{table} row {unequal[0]} is not the same on both sides after the way back; "
-                "PostgreSQL stays in charge: report this row."
-            )
+    apply_rows(alias, live, live.read(_with_children(alias, live, keys)), Replayed())
 
 
 def _with_children(
@@ -53,7 +41,7 @@ def _with_children(
     every: dict[str, dict[Key, None]] = {t: dict.fromkeys(wanted) for t, wanted in keys.items()}
     for table in live.tables:
         parents = sorted(every.get(table, ()))
-        for child, children in children_of(alias, live, table, parents).items():
+        for child, children in children_of(alias, live.tables, table, parents).items():
             every.setdefault(child, {}).update(dict.fromkeys(children))
     return {table: list(wanted) for table, wanted in every.items()}
 

@@ -17,20 +17,20 @@ from django.db.models import Value
 
 from stillme.transfer.keys import Key
 from stillme.transfer.mapping import EXTRA_COLUMN, TableMapping
-from stillme.transfer.postgresql.copy import STAGE, StageWriter, create_stage, fetch_all, quoted
+from stillme.transfer.postgresql.copy import STAGE, fetch_all, quoted
 from stillme.transfer.registry import legacy_model
 from stillme.transfer.steps.kinds import loader_of
 from stillme.transfer.steps.kinds.base import Stored
-from stillme.transfer.steps.merging.row_comparison import cells_differ
-from stillme.transfer.steps.merging.staging import Merged, stage_keys
+from stillme.transfer.steps.merging.staging import begin_stage, cells_differ, stage_keys
 from stillme.transfer.steps.rows.table_source import TableSource
-from stillme.transfer.steps.switching.carried import Carried, Lost
-from stillme.transfer.steps.switching.legacy_format import (
+from stillme.transfer.steps.switching.legacy_rows import (
     UNREADABLE,
+    Carried,
+    LegacyRows,
+    Lost,
     extra_cells,
     render,
 )
-from stillme.transfer.steps.switching.legacy_rows import LegacyRows
 
 AT_ONCE = 5_000
 
@@ -110,16 +110,11 @@ def _write_misread(
     carried: Carried,
 ) -> None:
     """Read back what was written; write a time that reads as another instant with its offset."""
-    for explicit in (True, False):
-        misread = _misread(alias, source, keys, carried.lost)
-        if not misread:
-            return
-        if not explicit:
-            carried.unequal += [row.name for row in misread]
-            return
+    if misread := _misread(alias, source, keys, carried.lost):
         present = {row.key for row in misread}
         again = Carried(carried.file, carried.table)
         _write_rows(source, writer, misread, present, again, explicit=True)
+        carried.unequal += [row.name for row in _misread(alias, source, keys, carried.lost)]
 
 
 def _misread(
@@ -160,9 +155,8 @@ def _target_rows(
     others = [f"t.{quoted(str(f.column))}::text" for f in other_fields(mapping)]
     connection = connections[alias]
     with transaction.atomic(using=alias):
-        create_stage(connection, mapping)
-        writer = StageWriter(connection, mapping.target_columns)
-        legacy = stage_keys(writer, source, keys, Merged(source.job.mapping))
+        writer, merged = begin_stage(alias, mapping)
+        legacy = stage_keys(writer, source, keys, merged)
         rows = fetch_all(
             connection,
             f"SELECT {key.target('t')}, NOT {key.target_null('s')}, "

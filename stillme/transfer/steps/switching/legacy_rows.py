@@ -1,15 +1,82 @@
-"""INSERT, UPDATE and DELETE on a legacy table, for the way back."""
+"""Target values in the formats of a legacy file, and the rows that the way back writes there."""
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from stillme.transfer.keys import Key
+from stillme.transfer.kinds import Kind
 from stillme.transfer.mapping import TableMapping
+from stillme.transfer.sqlite.clock.file_clock import Clock
 from stillme.transfer.sqlite.reading.connect import quoted as sqlite_quoted
-from stillme.transfer.steps.kinds.base import Stored
-from stillme.transfer.steps.switching.legacy_format import RawText
+from stillme.transfer.steps.kinds import loader_of
+from stillme.transfer.steps.kinds.base import Rendered, Stored
+
+# A row with such a value is in the file as told, and would be set aside by a load.
+UNREADABLE = frozenset(
+    {"beyond_the_calendar", "beyond_places", "json_too_large", "not_a_number", "not_an_address"}
+)
+
+
+class RawText(bytes):
+    """Text as its bytes: what is not UTF-8 cannot be bound as str."""
+
+
+def render(kind: Kind, value: Any, clock: Clock, *, required: bool, explicit: bool) -> Rendered:
+    """The stored value for a target value read with its loader's `read_target`.
+
+    `explicit` writes a local time with its offset, for a time that would be misread without.
+    """
+    if value is None:
+        return Rendered(None)
+    return loader_of(kind).spell_back(value, clock, required=required, explicit=explicit)
+
+
+def extra_cells(document: str | None, columns: Sequence[str]) -> dict[str, Stored]:
+    """The undeclared legacy columns rebuilt from `legacy_extra`."""
+    found = json.loads(document) if document else {}
+    return {name: _extra(found.get(name)) for name in columns}
+
+
+def _extra(value: Any) -> Stored:
+    if isinstance(value, dict):
+        if "real" in value:
+            return float.fromhex(value["real"])
+        if "text" in value:
+            return RawText(bytes.fromhex(value["text"]))
+        return bytes.fromhex(value["blob"])
+    return value  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """A target value that the legacy file could not take as it is."""
+
+    table: str
+    key: str
+    column: str
+    value: str
+    reason: str
+
+
+@dataclass(slots=True)
+class Carried:
+    """What was carried back into one legacy table."""
+
+    file: str
+    table: str
+    keys: list[Key] = field(default_factory=list)
+    inserted: int = 0
+    updated: int = 0
+    deleted: int = 0
+    unchanged: int = 0
+    cells: int = 0
+    lost: list[Lost] = field(default_factory=list)
+    unequal: list[str] = field(default_factory=list)
 
 
 class LegacyRows:

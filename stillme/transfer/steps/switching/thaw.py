@@ -1,7 +1,8 @@
 """Letting writers in again after a switch was made or given up, and saying what is still locked.
 
 A file takes writes again once the transaction that drops its freeze is committed. That transaction
-needs the write lock, so it also shows that no other process keeps writers out.
+needs the write lock, so it also shows that no other process keeps writers out. What a switch left
+frozen when it was killed is lifted by the next command, or by `sync_sqlite --unfreeze`.
 """
 
 from __future__ import annotations
@@ -15,15 +16,28 @@ from typing import TypeVar
 from django.db import Error, connections, transaction
 
 from stillme.postgresql.connecting.explain import explain_operational_error
+from stillme.postgresql.transaction_settings import set_local
 from stillme.transfer.errors import LegacyFileError, TransferError
+from stillme.transfer.findings import Event, OnEvent
 from stillme.transfer.models import FileState
 from stillme.transfer.postgresql import capture as reverse
-from stillme.transfer.postgresql.copy import execute
+from stillme.transfer.postgresql.locks import exclusive
+from stillme.transfer.records.live_files import require_place
 from stillme.transfer.registry import LegacyFile
-from stillme.transfer.sqlite.capture.freeze import FOR_GOOD, frozen_until, unfreeze
-from stillme.transfer.sqlite.capture.tables import write_transaction
+from stillme.transfer.sqlite.capture.freeze import (
+    FOR_GOOD,
+    drop_freeze,
+    frozen_until,
+    has_freeze,
+    unfreeze,
+)
+from stillme.transfer.sqlite.capture.tables import open_writable, write_transaction
 from stillme.transfer.sqlite.reading.connect import open_legacy
+from stillme.transfer.steps.sealing.seal import seal
 from stillme.transfer.steps.switching.limit import Limit
+from stillme.transfer.steps.syncing import file_states
+from stillme.transfer.steps.syncing.file_states import State
+from stillme.transfer.steps.syncing.target_tables import every_target_table
 
 T = TypeVar("T")
 
@@ -137,9 +151,50 @@ def _insist(alias: str, work: Callable[[], T], seconds: float) -> T:
         try:
             connections[alias].close()
             with transaction.atomic(using=alias, durable=True):
-                execute(connections[alias], f"SET LOCAL lock_timeout = {int(_TURN * 1000)}")
+                set_local(connections[alias], {"lock_timeout": int(_TURN * 1000)})
                 return work()
         except Error:
             if time.monotonic() > deadline:
                 raise
             time.sleep(_PAUSE)
+
+
+def lift_stale_freezes(alias: str, files: Sequence[LegacyFile], on_event: OnEvent) -> None:
+    """Unfreeze files that a cut-over or rollback left frozen when it was killed.
+
+    A file whose target is live stays frozen. Triggers of a freeze that has run out go too. The
+    caller holds the writer's lock: a cut-over that is under way keeps its freeze. Raises StateError
+    for a file that is not the one that was captured: another one is not written to.
+    """
+    require_place(alias, files)
+    for file in files:
+        if not is_frozen(file) or file_states.standing(alias, file.name).state == State.LIVE:
+            continue
+        with write_transaction(file.path, timeout=PATIENCE) as connection:
+            drop_freeze(connection)
+        message = f"{file.name}: a freeze left by a broken cut-over or rollback was lifted."
+        on_event(Event("notice", {"message": message}))
+
+
+def is_frozen(file: LegacyFile) -> bool:
+    """Whether there are triggers of a freeze in the file, in force or run out."""
+    with closing(open_writable(file.path)) as connection:
+        return has_freeze(connection)
+
+
+def unfreeze_all(alias: str, files: Sequence[LegacyFile], on_event: OnEvent) -> None:
+    """Lift what a broken cut-over or rollback left frozen, on the side that is in charge.
+
+    Raises Busy while a switch is under way, LegacyFileError where a file is locked.
+    """
+    tables = every_target_table()
+    with exclusive(alias):
+        lift_stale_freezes(alias, files, on_event)
+        live = file_states.files_in(alias, State.LIVE)
+        if live and reverse.is_frozen(alias, tables):
+            with transaction.atomic(using=alias):
+                reverse.disable_freeze(alias, tables)
+            message = "PostgreSQL takes writes again: a rollback had left it frozen."
+            on_event(Event("notice", {"message": message}))
+            # The rollback had made the files writable, and may have written to some.
+            seal(alias, [file for file in live if file.path.exists()], on_event, renew=True)

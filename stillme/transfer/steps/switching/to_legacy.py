@@ -23,7 +23,7 @@ from django.db.models import Count
 
 from stillme.transfer.errors import StateError, TransferError
 from stillme.transfer.findings import Event, OnEvent
-from stillme.transfer.models import RangeDigest, ReverseChange, Run, Seal
+from stillme.transfer.models import ReverseChange, Run, Seal
 from stillme.transfer.postgresql import capture as reverse
 from stillme.transfer.records import ledger
 from stillme.transfer.registry import LegacyFile
@@ -33,15 +33,15 @@ from stillme.transfer.sqlite.capture.install import create_triggers, drop_captur
 from stillme.transfer.sqlite.capture.tables import write_transaction
 from stillme.transfer.steps.rows.table_source import TableSource
 from stillme.transfer.steps.switching.align import align
-from stillme.transfer.steps.switching.as_left import require_as_left
-from stillme.transfer.steps.switching.carried import Carried
 from stillme.transfer.steps.switching.carry_back import carry_table, read_back
+from stillme.transfer.steps.switching.legacy_rows import Carried
 from stillme.transfer.steps.switching.switch import Switch
 from stillme.transfer.steps.switching.tail import Judge, Tail
 from stillme.transfer.steps.switching.thaw import PATIENCE, await_locks, thaw_files, thaw_target
 from stillme.transfer.steps.switching.written_keys import changed_keys, every_key
 from stillme.transfer.steps.syncing import file_states
 from stillme.transfer.steps.syncing.file_states import State
+from stillme.transfer.steps.syncing.history import require_as_left
 from stillme.transfer.steps.syncing.live_file import LiveFile
 from stillme.transfer.steps.syncing.target_tables import every_target_table, target_tables
 
@@ -188,7 +188,6 @@ class ToLegacy(Switch):
         self.result.homeless = homeless_rows(self.alias, names)
         carried = [table.name for table in target_tables(names)]
         ReverseChange.objects.using(self.alias).filter(relation__in=carried).delete()
-        RangeDigest.objects.using(self.alias).filter(file__in=names).update(dirty=True)
         Seal.objects.using(self.alias).all().delete()
 
     def _mark_file(self, live: LiveFile) -> None:
@@ -202,11 +201,11 @@ class ToLegacy(Switch):
             self.alias,
             name,
             State.ROLLED_BACK,
+            position=last,
             witness=None if witness is None else witness.as_list(),
             rolled_back_at=file_states.server_now(self.alias),
             decided=live.decisions.signature(),
         )
-        file_states.restart(self.alias, name, last)
 
     def _prove(self, live: LiveFile, by_table: dict[str, Carried]) -> None:
         """Every carried row is the same on both sides, says the judge; else nothing is switched."""

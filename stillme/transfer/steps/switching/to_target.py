@@ -28,14 +28,13 @@ from stillme.transfer.registry import LegacyFile
 from stillme.transfer.sqlite.capture.freeze import freeze
 from stillme.transfer.sqlite.schema.found import sequence_mark
 from stillme.transfer.steps.following.follower import Follower, shown_offsets
-from stillme.transfer.steps.following.result import FollowOptions
-from stillme.transfer.steps.readiness.accounted_lines import Line
+from stillme.transfer.steps.following.notes import FollowOptions
+from stillme.transfer.steps.readiness.accounted_lines import Line, refuse_if_it_came, unswitched
 from stillme.transfer.steps.replaying.replay import replay_round
 from stillme.transfer.steps.switching.switch import Switch
 from stillme.transfer.steps.switching.tail import Judge, Tail, refuse
 from stillme.transfer.steps.switching.thaw import PATIENCE, await_locks, thaw_files
 from stillme.transfer.steps.switching.unseen import Unseen
-from stillme.transfer.steps.switching.unswitched import refuse_if_it_came, unswitched
 from stillme.transfer.steps.syncing import file_states
 from stillme.transfer.steps.syncing.file_states import State
 from stillme.transfer.steps.syncing.live_file import LiveFile
@@ -107,18 +106,26 @@ class ToTarget(Switch):
     def work(self) -> None:
         """Sweep, drain, freeze, drain, verify, mark."""
         self.follower.open()
-        self._timed("sweep", lambda: self.unseen.sweep(self.follower))
-        self._timed("prepare the proof", self._prepare_tail)
-        self._timed("drain while writes go on", self._drain_open)
-        self._timed("sweep what came", lambda: self.unseen.renew(self.follower, self.tail))
-        self._timed("verify what was drained", self._verify_drained)
-        self._timed("drain what came meanwhile", self._drain_open)
-        self._timed("find the files free", self._await_locks)
-        self._timed("freeze", self._freeze)
-        self._timed("drain the rest", self._drain_frozen)
-        self._timed("verify the tail", self._verify_tail)
-        self._timed("sequences", self._set_sequences)
-        self._timed("reverse capture and mark", self._mark)
+        steps: dict[str, Callable[[], None]] = {
+            "sweep": lambda: self.unseen.sweep(self.follower),
+            "prepare the proof": self._prepare_tail,
+            "drain while writes go on": self._drain_open,
+            "sweep what came": lambda: self.unseen.renew(self.follower, self.tail),
+            "verify what was drained": self._verify_drained,
+            "drain what came meanwhile": self._drain_open,
+            "find the files free": lambda: await_locks(self.files, self.options.freeze_limit),
+            "freeze": self._freeze,
+            "drain the rest": self._drain_frozen,
+            "verify the tail": self._verify_tail,
+            "sequences": self._set_sequences,
+            "reverse capture and mark": self._mark,
+        }
+        for name, step in steps.items():
+            began = time.monotonic()
+            self.limit.step = name
+            step()
+            self.result.steps[name] = time.monotonic() - began
+            self.on_event(Event("step", {"name": name, "seconds": self.result.steps[name]}))
 
     def attempt(self) -> None:
         """The try; at its end the files are closed and the snapshots deleted."""
@@ -142,15 +149,8 @@ class ToTarget(Switch):
         operator takes that risk. What the cut-over's own sweep finds was not shown."""
         if "foreign" not in self.options.overrides:
             return {}
-        stands = file_states.standings(self.alias, [file.name for file in self.files])
-        return {name: stand.details.get("foreign") or () for name, stand in stands.items()}
-
-    def _timed(self, name: str, step: Callable[[], None]) -> None:
-        began = time.monotonic()
-        self.limit.step = name
-        step()
-        self.result.steps[name] = time.monotonic() - began
-        self.on_event(Event("step", {"name": name, "seconds": self.result.steps[name]}))
+        stands = [file_states.standing(self.alias, file.name) for file in self.files]
+        return {stand.file: stand.details.get("foreign") or () for stand in stands}
 
     def _prepare_tail(self) -> None:
         for live in self.follower.live.values():
@@ -163,23 +163,20 @@ class ToTarget(Switch):
         A file that stays locked is waited for no longer than the freeze may take.
         """
         follower = self.follower
-        goals = {name: live.log.last() for name, live in follower.live.items()}
+        goals = follower.goals()
         moved = time.monotonic()
-        while behind := [n for n, goal in goals.items() if follower.positions[n] < goal]:
+        while behind := follower.behind(goals):
             if sum(follower.step(name) for name in follower.live):
                 moved = time.monotonic()
             elif time.monotonic() - moved > self.options.freeze_limit:
                 raise TransferError(
-                    f"{follower.live[behind[0]].file.path} could not be read for "
+                    f"{behind[0].file.path} could not be read for "
                     f"{self.options.freeze_limit:g} s, another process keeps it locked: "
                     "wait until it is free, or restart the application, and run again."
                 )
             else:
                 time.sleep(follower.options.interval)
-            follower.report()
-
-    def _await_locks(self) -> None:
-        await_locks(self.files, self.options.freeze_limit)
+            follower.notes.report(follower.live)
 
     def _freeze(self) -> None:
         """All files, in one order: no writer may pass between two of them for long."""
@@ -199,15 +196,14 @@ class ToTarget(Switch):
         for file in self.files:
             live = self._watched(file)
             while True:
-                position = file_states.standing(self.alias, file.name).position
-                found = live.look(position, 100_000)
+                found = live.look(100_000)
                 if sentence := shown_offsets(live, found):
                     raise TransferError(f"{sentence}.")
-                if self.follower.decides_otherwise(file.name, found):
+                if self.follower.decides_otherwise(found):
                     raise TransferError(
-                        f"{file.name}: what was written last (a number of another unit, another "
-                        "column) changes what other rows mean; run manage.py sync_sqlite --once, "
-                        "then cut over again."
+                        f"{file.name}: the last writes (a number of another unit, another column) "
+                        "change how other rows are read; run manage.py sync_sqlite --once, then "
+                        "cut over again."
                     )
                 if not found.changes:
                     break
@@ -240,7 +236,7 @@ class ToTarget(Switch):
         """The rows touched since, and the newest of every table, judged on both sides."""
         for file in self.files:
             live = self._watched(file)
-            self.unseen.touch(live, self.tail, self.limit.left)
+            self.unseen.touch(live, self.tail, self.limit.watch)
             self.judge.patience = self.limit.left()
             refuse(self.tail.differing(live))
         self.result.verified = self.tail.verified
@@ -277,17 +273,15 @@ class ToTarget(Switch):
     def _freeze_for_good(self) -> None:
         for file in self.files:
             live = self._watched(file)
-            position = file_states.standing(self.alias, file.name).position
-            done = freeze(
+            last = freeze(
                 file.path,
                 live.captured(),
                 seconds=None,
                 timeout=self.limit.left(),
                 at_lock=partial(self.unseen.at_last_lock, file.name),
             )
-            assert live.history is not None
-            live.history.require_on_disk(position)
-            if done.last_change != position:
+            live.check_disk()
+            if last != live.standing().position:
                 raise TransferError(
                     f"{file.name} was written to after it was drained: the freeze had run out; "
                     "cut over again with a longer --freeze-limit."

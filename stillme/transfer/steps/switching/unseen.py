@@ -29,9 +29,6 @@ from stillme.transfer.steps.following.follower import Follower
 from stillme.transfer.steps.switching.tail import Tail, refuse
 from stillme.transfer.steps.syncing.live_file import LiveFile
 
-# SQLite's virtual machine instructions between two looks at the clock: a few milliseconds.
-_STEPS = 1_000_000
-
 
 class Unseen:
     """Compares frozen files with the snapshots that were swept before."""
@@ -49,8 +46,8 @@ class Unseen:
             self._snapshots[swept.file] = swept.snapshot
             refuse(
                 [
-                    f"{table} row {key} is not the same on both sides (the sweep found it; it was "
-                    "written without capture)"
+                    f"{table} row {key} is not the same on both sides (the sweep found it; no "
+                    "captured write tells why)"
                     for table, keys in swept.bypassed.items()
                     for key in keys
                 ]
@@ -89,18 +86,21 @@ class Unseen:
                 "it, then cut over again."
             )
 
-    def touch(self, live: LiveFile, tail: Tail, check_time: Callable[[], object]) -> None:
+    def touch(
+        self, live: LiveFile, tail: Tail, watch: Callable[[sqlite3.Connection], None]
+    ) -> None:
         """Hand every row to the tail that is not as it was swept. Raises TransferError.
 
-        `check_time` raises where the freeze takes too long.
+        `watch` is told the connection that compares, to break it off where the freeze takes too
+        long.
         """
         name = live.file.name
         live.check_place()
         if self._watches[name].quiet:
             return
         with closing(open_legacy(live.file.path, in_place=True)) as connection:
-            with _Limited(connection, check_time):
-                last = self._compare(live, connection, tail)
+            watch(connection)
+            last = self._compare(live, connection, tail)
             # A row that was captured, and then set back without capture, looks untouched.
             tail.note_log(live, last)
 
@@ -152,30 +152,6 @@ class _Watch:
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
-
-
-class _Limited:
-    """Ends a statement where `check_time` raises."""
-
-    def __init__(self, connection: sqlite3.Connection, check_time: Callable[[], object]) -> None:
-        self._connection, self._check_time = connection, check_time
-        self._late: TransferError | None = None
-
-    def __enter__(self) -> None:
-        self._connection.set_progress_handler(self._look, _STEPS)
-
-    def _look(self) -> int:
-        try:
-            self._check_time()
-        except TransferError as error:
-            self._late = error
-            return 1
-        return 0
-
-    def __exit__(self, *_: object) -> None:
-        self._connection.set_progress_handler(None, 0)
-        if self._late is not None:
-            raise self._late
 
 
 def _differing(

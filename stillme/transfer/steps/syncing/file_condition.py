@@ -15,6 +15,9 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+from django.db import connections
+
+from stillme.postgresql.distributed import distributed_tables
 from stillme.transfer.conf import conf
 from stillme.transfer.errors import LegacyFileError, StateError
 from stillme.transfer.mapping import TableMapping
@@ -62,6 +65,8 @@ class Condition:
     clock: str = ""
     mappings: Mapping[str, TableMapping] = field(default_factory=dict)
     sign: LifeSign = LifeSign()  # noqa: RUF009 (frozen)
+    # Tables of the target are on other nodes of a cluster, where no file can be followed.
+    is_distributed: bool = False
 
     def require_readable(self) -> None:
         """Raise LegacyFileError where the file could not be opened."""
@@ -96,6 +101,8 @@ class Condition:
             return _WITHOUT_FILE.get(self.absence, nothing)
         if self.was_left_frozen:
             return "manage.py sync_sqlite --unfreeze"
+        if self.is_distributed and not self.stand.is_captured:
+            return "load what changed, and compare: manage.py import_sqlite, verify_migration"
         if self.stand.is_captured and not self.unreadable and not self.capture.is_healthy:
             return "install capture again: manage.py sync_sqlite --install"
         if self.sign.problem and not self.sign.ended:
@@ -117,7 +124,13 @@ def condition(
     """
     stand = file_states.standing(alias, file.name)
     sign = LifeSign() if at is None else life_sign(stand.state, stand.details, at)
-    found = Condition(file, stand, other_file(alias, file) or "", sign=sign)
+    found = Condition(
+        file,
+        stand,
+        other_file(alias, file) or "",
+        sign=sign,
+        is_distributed=bool(distributed_tables(connections[alias])),
+    )
     if absence := _absence(file):
         return replace(found, absence=absence)
     try:
@@ -151,7 +164,7 @@ def _look_into(live: LiveFile, found: Condition) -> Condition:
         capture=capture,
         history=history,
         frozen=frozen_until(live.connection),
-        lag=measure_lag(live, found.stand.position) if has_log else Lag(),
+        lag=measure_lag(live, found.stand) if has_log else Lag(),
         schema_version=live.schema_version,
         mappings=live.mappings,
     )
@@ -161,12 +174,10 @@ def history_problem(live: LiveFile, stand: Standing) -> str:
     """The sentence for a captured file whose log is not the one that was followed, or ""."""
     if stand.state == State.ABSENT or not stand.capture_id:
         return ""
-    other = other_history(
-        live.file, live.log, stand.capture_id, stand.details.get("witness"), stand.position
-    )
+    other = other_history(live.file, live.log, stand.capture_id, stand)
     if other and stand.state == State.LIVE:
         return f"{live.file.path} is not the file that the cut-over froze: put that one back."
-    return other or ""
+    return other
 
 
 def require_followable(alias: str, live: LiveFile) -> Standing:
@@ -181,8 +192,8 @@ def require_followable(alias: str, live: LiveFile) -> Standing:
     return stand
 
 
-def measure_lag(live: LiveFile, position: int) -> Lag:
-    """How far the target, which has the changes up to `position`, is behind the file."""
-    changes = max(0, live.log.last() - position)
-    oldest = live.log.oldest_after(position) if changes else None
+def measure_lag(live: LiveFile, stand: Standing) -> Lag:
+    """How far the target is behind the file."""
+    changes = max(0, live.log.last() - stand.position)
+    oldest = live.log.oldest_after(stand.position) if changes else None
     return Lag(changes, 0.0 if oldest is None else max(0.0, time.time() - oldest))

@@ -6,16 +6,19 @@ until the next one; when units or shapes change, rows that nobody wrote to mean 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from stillme.transfer.keys import Key
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import Run, RunFile
+from stillme.transfer.sqlite.clock.epochs import has_unit
 from stillme.transfer.sqlite.clock.file_clock import Clock
+from stillme.transfer.sqlite.reading.stored_rows import RawRow
 
 Units = dict[str, dict[str, str]]
-Signature = dict[str, object]
+Signature = dict[str, Any]
 # A legacy row: its table as declared, and its key.
 Row = tuple[str, Key]
 
@@ -84,30 +87,41 @@ def change_since(
     if "shapes" not in judged and judged.get("schema", schema) != schema:
         shapes = dict.fromkeys(now.shapes, "")
     units = judged.get("units", now.units)
-    assert isinstance(units, dict)
-    assert isinstance(shapes, dict)
-    return Change(_numbers(units, now, mappings), _whole(shapes, now))
-
-
-def change_between(
-    before: Decisions, now: Decisions, mappings: Mapping[str, TableMapping]
-) -> Change:
-    """What has changed since the file was decided so."""
-    return Change(_numbers(before.units, now, mappings), _whole(before.shapes, now))
-
-
-def _numbers(
-    before: Units, now: Decisions, mappings: Mapping[str, TableMapping]
-) -> dict[str, list[str]]:
     numbers = {}
     for table, mapping in mappings.items():
-        was, is_now = before.get(table, {}), now.units[table]
+        was, is_now = units.get(table, {}), now.units[table]
         names = [c.legacy for c in mapping.columns if was.get(c.legacy) != is_now.get(c.legacy)]
         if names:
             numbers[table] = names
-    return numbers
+    # A table that is new is none of them: it has to be captured and loaded.
+    whole = frozenset(t for t, shape in now.shapes.items() if shapes.get(t, shape) != shape)
+    return Change(numbers, whole)
 
 
-def _whole(before: Mapping[str, str], now: Decisions) -> frozenset[str]:
-    """A table that is new is none of them: it has to be captured and loaded."""
-    return frozenset(t for t, shape in now.shapes.items() if before.get(t, shape) != shape)
+def may_change(
+    decisions: Decisions,
+    mappings: Mapping[str, TableMapping],
+    keys: Mapping[str, Sequence[Key]],
+    rows: Mapping[str, Sequence[RawRow]],
+) -> bool:
+    """Whether the file may decide otherwise with these changed keys, and rows as they are now.
+
+    To decide means to read whole tables; most rounds leave every decision as it is, and that shows
+    in their own rows. A column with 1700000000 holds seconds; a row with 5 in the same column takes
+    its unit away, and with it the meaning of the other number.
+    """
+    return any(
+        any((table, key) in decisions.number_ends for key in keys[table])
+        or any(_moves_units(row, decisions, mappings[table]) for row in rows.get(table, ()))
+        for table in mappings.keys() & keys.keys()
+    )
+
+
+def _moves_units(row: RawRow, decisions: Decisions, mapping: TableMapping) -> bool:
+    units = decisions.units[mapping.declared_table]
+    for column in mapping.columns:
+        if column.kind.is_time:
+            _, raw = row.cells[column.legacy]
+            if isinstance(raw, int | float) and not has_unit(units.get(column.legacy), raw):
+                return True
+    return False

@@ -20,6 +20,7 @@ from django.utils import timezone
 from stillme.transfer.errors import StateError
 from stillme.transfer.models import FileState, Run, RunFile
 from stillme.transfer.postgresql.copy import fetch_all
+from stillme.transfer.registry import LegacyFile, legacy_files
 
 State = FileState.State
 
@@ -156,9 +157,9 @@ def standing(alias: str, file: str) -> Standing:
     return Standing(file, row.state, row.position, dict(row.details))
 
 
-def standings(alias: str, files: Iterable[str]) -> dict[str, Standing]:
-    """Every file's standing."""
-    return {file: standing(alias, file) for file in files}
+def files_in(alias: str, state: State) -> list[LegacyFile]:
+    """The files in this state."""
+    return [file for file in legacy_files() if standing(alias, file.name).state == state]
 
 
 def require(alias: str, files: Iterable[str], action: Action) -> None:
@@ -188,60 +189,50 @@ def _is_older(alias: str, captured_at: str, run: Run) -> bool:
     return runs.exists()
 
 
-def move(alias: str, file: str, state: str, **details: Any) -> None:
-    """Set the state, in the caller's transaction. Raises StateError where no way leads there.
+def move(alias: str, file: str, state: str, position: int | None = None, **details: Any) -> None:
+    """Set the state, and the replayed position. Raises StateError where no way leads there.
 
     A detail given as None is removed.
     """
-    row = FileState.objects.using(alias).select_for_update().filter(pk=file).first()
-    present = row.state if row is not None else str(State.ABSENT)
-    if state != present and state not in WAYS[present].values():
-        step = NEXT_STEP[State(present)]
-        raise StateError(f"{file} is {present} and cannot become {state}: {step}.")
-    row = row or FileState(file=file)
-    row.state = state
-    row.changed_at = timezone.now()
-    row.details = _merged(row.details, details)
-    row.save(using=alias)
+    with transaction.atomic(using=alias, savepoint=False):
+        row = _locked(alias, file) or FileState(file=file, state=State.ABSENT)
+        if state != row.state and state not in WAYS[row.state].values():
+            step = NEXT_STEP[State(row.state)]
+            raise StateError(f"{file} is {row.state} and cannot become {state}: {step}.")
+        row.state = state
+        row.changed_at = timezone.now()
+        row.position = row.position if position is None else position
+        _save(alias, row, details)
 
 
 def note(alias: str, file: str, **details: Any) -> None:
-    """Add to the details of a file, in the caller's transaction; the state stays."""
-    row = FileState.objects.using(alias).select_for_update().filter(pk=file).first()
-    if row is not None:
-        row.details = _merged(row.details, details)
-        row.save(using=alias, update_fields=["details"])
-
-
-def announce(alias: str, file: str, **details: Any) -> None:
-    """Note details of a file that may have no state yet, in a transaction of its own."""
-    with transaction.atomic(using=alias):
-        FileState.objects.using(alias).get_or_create(pk=file)
-        note(alias, file, **details)
+    """Add to the details of a file that has a state."""
+    with transaction.atomic(using=alias, savepoint=False):
+        if row := _locked(alias, file):
+            _save(alias, row, details)
 
 
 def advance(alias: str, file: str, expected: int, position: int, **details: Any) -> None:
     """Move the replayed position on, in the transaction of the changes (exactly once)."""
-    row = FileState.objects.using(alias).select_for_update().get(pk=file)
-    if row.position != expected:
+    row = _locked(alias, file)
+    if row is None or row.position != expected:
         raise StateError(
-            f"{file} was replayed to {row.position} by somebody else, not to {expected}: "
+            f"{file} was replayed to {row and row.position} by somebody else, not to {expected}: "
             "end the other follower and run again."
         )
     row.position = position
-    row.details = _merged(row.details, details)
-    row.save(using=alias, update_fields=["position", "details"])
+    _save(alias, row, details)
 
 
-def restart(alias: str, file: str, position: int) -> None:
-    """Set the replayed position: capture is new in the file, or the way back has ended."""
-    FileState.objects.using(alias).filter(pk=file).update(position=position)
+def _locked(alias: str, file: str) -> FileState | None:
+    return FileState.objects.using(alias).select_for_update().filter(pk=file).first()
+
+
+def _save(alias: str, row: FileState, details: dict[str, Any]) -> None:
+    row.details = {k: v for k, v in {**row.details, **details}.items() if v is not None}
+    row.save(using=alias)
 
 
 def server_now(alias: str) -> str:
     """PostgreSQL's clock, as text: times in the ledger come from one clock."""
     return str(fetch_all(connections[alias], "SELECT clock_timestamp()::text")[0][0])
-
-
-def _merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-    return {k: v for k, v in {**old, **new}.items() if v is not None}

@@ -1,21 +1,24 @@
 """Is this the file, and the history of it, that was followed? And does capture still see it all?
 
 The witness of a position is the change that has that number in the log: its key and its time. A
-restored file, or another one laid over ours, does not have it. `FollowedHistory` is asked inside
-the read that relies on it, every time.
+restored file, or another one laid over ours, does not have it. It is asked for inside the read that
+relies on it, every time. A rollback, which writes into the file, asks whether it is as the cut-over
+left it.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
+from collections.abc import Sequence
 
 from stillme.transfer.errors import StateError
-from stillme.transfer.records.live_files import START_OVER
+from stillme.transfer.records.live_files import START_OVER, require_place
 from stillme.transfer.registry import LegacyFile
-from stillme.transfer.sqlite.capture import CaptureStatus, ChangeLog, Witness
-from stillme.transfer.sqlite.reading.connect import open_legacy
+from stillme.transfer.sqlite.capture import CapturedTable, CaptureStatus, ChangeLog
+from stillme.transfer.sqlite.capture.install import own_triggers
+from stillme.transfer.sqlite.capture.templates import FREEZE_PREFIX, freeze_triggers
 from stillme.transfer.steps.syncing import file_states
+from stillme.transfer.steps.syncing.file_states import Standing
 
 
 def require_capture(file: LegacyFile, health: CaptureStatus) -> None:
@@ -30,15 +33,14 @@ def require_capture(file: LegacyFile, health: CaptureStatus) -> None:
     )
 
 
-def other_history(
-    file: LegacyFile, log: ChangeLog, capture_id: str, witness: object, position: int
-) -> str | None:
-    """None where the log is the one that was followed, else the sentence that says it is not.
+def other_history(file: LegacyFile, log: ChangeLog, capture_id: str, stand: Standing) -> str:
+    """The sentence that says that the log is not the one that was followed; "" where it is.
 
     A restored file, or one laid over ours, has another identity, lacks the last replayed change,
     or has another one at its number.
     """
-    advice = f"put the right file back; if this one counts from now on, {START_OVER}"
+    position, witness = stand.position, stand.details.get("witness")
+    advice = f"put the right file back; to go on with this one, {START_OVER}"
     try:
         found = log.capture_id()
         if found != capture_id:
@@ -61,49 +63,53 @@ def other_history(
         if "no such" not in str(error):
             raise
         return f"{file.path} has lost its change table: {advice}."
-    return None
+    return ""
 
 
-class FollowedHistory:
-    """The history of a file as far as a follower has replayed it."""
+def require_as_left(
+    alias: str,
+    file: LegacyFile,
+    connection: sqlite3.Connection,
+    tables: Sequence[CapturedTable],
+) -> None:
+    """Raise StateError where the file is not as the cut-over left it.
 
-    def __init__(
-        self,
-        alias: str,
-        file: LegacyFile,
-        capture_id: str,
-        position: int,
-        witness: list[object] | None,
-    ) -> None:
-        self._alias = alias
-        self._file = file
-        self._capture_id = capture_id
-        self._witnesses: dict[int, list[object] | None] = {position: witness}
+    Call it in the transaction that is going to write: what the old application wrote since would
+    be overwritten.
+    """
+    require_place(alias, [file])
+    stand = file_states.standing(alias, file.name)
+    log = ChangeLog(connection)
+    try:
+        what = _what_changed(connection, log, tables, stand)
+    except sqlite3.OperationalError as error:
+        if "no such" not in str(error):
+            raise
+        what = "its change table is gone"
+    if what:
+        raise StateError(
+            f"{file.path} is not as the cut-over left it ({what}): a rollback could overwrite "
+            "what was written to it. Put the frozen file back, or look at both sides and give up "
+            "what PostgreSQL received: manage.py rollback_migration --to-backup DIR."
+        )
 
-    def at(self, position: int) -> tuple[str, list[object] | None]:
-        """The capture's identity and the witness at a position that was followed to."""
-        return self._capture_id, self._witnesses.get(position)
 
-    def note(self, start: int, end: int, witness: Witness | None) -> None:
-        """A round was read. It may fail to be applied: then it is looked for at its start again."""
-        known = self._witnesses.get(start)
-        noted = None if witness is None else witness.as_list()
-        self._witnesses = {start: known, end: noted}
-
-    def require(self, log: ChangeLog, position: int) -> None:
-        """Raise StateError where the log is not the one that was followed up to `position`."""
-        if position not in self._witnesses:
-            stand = file_states.standing(self._alias, self._file.name)
-            self._witnesses[stand.position] = stand.details.get("witness")
-        witness = self._witnesses.get(position)
-        if other := other_history(self._file, log, self._capture_id, witness, position):
-            raise StateError(other)
-
-    def require_on_disk(self, position: int) -> None:
-        """Raise StateError where a fresh connection finds another history than was followed.
-
-        A file in WAL mode that something else than SQLite writes over keeps its wal-index, and
-        the open connection keeps its cached pages.
-        """
-        with closing(open_legacy(self._file.path, timeout=2.0, in_place=True)) as fresh:
-            self.require(ChangeLog(fresh), position)
+def _what_changed(
+    connection: sqlite3.Connection,
+    log: ChangeLog,
+    tables: Sequence[CapturedTable],
+    stand: file_states.Standing,
+) -> str:
+    if log.capture_id() != stand.details.get("capture_id"):
+        return "it has another capture"
+    noted, seen = stand.details.get("witness"), log.witness(stand.position)
+    if noted is not None and (seen is None or seen.as_list() != noted):
+        return f"it lacks change {stand.position}: it is an older copy"
+    if log.last() != stand.position:
+        return f"{log.last() - stand.position:,} changes were written after it"
+    found = own_triggers(connection, FREEZE_PREFIX)
+    for table in tables:
+        for name in freeze_triggers(table, "", None):
+            if "julianday" in found.get(name, "julianday"):
+                return f"{table.name} takes writes again"
+    return ""

@@ -47,13 +47,14 @@ def life_sign(state: str, details: Mapping[str, Any], at: Moment) -> LifeSign:
     seconds = max(0.0, (at.now - _time(str(seen))).total_seconds())
     ended = "ended_at" in details
     if ended and seconds > SILENT_AFTER:
-        return LifeSign(f"the follower is silent: it was ended {_age(seconds)} ago: {START}", True)
+        return LifeSign(f"the follower is silent: it was ended {age(seconds)} ago: {START}", True)
     if not ended and seconds > (SILENT_AFTER if at.held else DEAD_AFTER):
-        return LifeSign(f"the follower is silent: no sign for {_age(seconds)}: {START}")
+        return LifeSign(f"the follower is silent: no sign for {age(seconds)}: {START}")
     return LifeSign(ended=ended)
 
 
-def _age(seconds: float) -> str:
+def age(seconds: float) -> str:
+    """A length of time for an operator: 90 s, 45 min, 25 h."""
     if seconds < 120:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.0f} h"

@@ -7,7 +7,8 @@ committing.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 
 from stillme.transfer.errors import StateError
@@ -17,7 +18,7 @@ from stillme.transfer.records.proofs import identity
 from stillme.transfer.records.table_job import TableJob
 from stillme.transfer.registry import LegacyFile, legacy_models
 from stillme.transfer.sqlite.capture import CapturedTable, CaptureStatus, ChangeLog, status
-from stillme.transfer.sqlite.capture.log import Change, Witness, collapse
+from stillme.transfer.sqlite.capture.log import Witness, collapse
 from stillme.transfer.sqlite.capture.tables import captured_tables
 from stillme.transfer.sqlite.clock.epochs import end_keys, read_number_ranges, units_of
 from stillme.transfer.sqlite.copying.snapshot import Snapshot
@@ -30,8 +31,8 @@ from stillme.transfer.steps.rows.read_keys import MANY, ManyRows, read_many
 from stillme.transfer.steps.rows.table_source import TableSource
 from stillme.transfer.steps.syncing.file_clock import file_clock
 from stillme.transfer.steps.syncing.file_decisions import Decisions
-from stillme.transfer.steps.syncing.file_states import Standing
-from stillme.transfer.steps.syncing.history import FollowedHistory, require_capture
+from stillme.transfer.steps.syncing.file_states import Standing, standing
+from stillme.transfer.steps.syncing.history import other_history, require_capture
 
 
 @dataclass(slots=True)
@@ -50,6 +51,10 @@ class Round:
     keys: dict[str, list[Key]] = field(default_factory=dict)
     rows: dict[str, list[RawRow]] = field(default_factory=dict)
     many: dict[str, ManyRows] = field(default_factory=dict)
+
+    def of(self, table: str) -> tuple[list[Key], list[RawRow], ManyRows | None]:
+        """(keys, rows, common rows): of many keys the rows are only those that are not common."""
+        return self.keys.get(table, []), self.rows.get(table, []), self.many.get(table)
 
 
 class LiveFile:
@@ -80,7 +85,8 @@ class LiveFile:
         self.schema: FoundSchema
         self.tables: dict[str, TableSource] = {}
         self.decisions = Decisions()
-        self.history: FollowedHistory | None = None
+        # The identity of the capture that is followed.
+        self.followed: str | None = None
         self.refresh()
 
     @property
@@ -108,7 +114,7 @@ class LiveFile:
                 return
             self._read_all()
             self.schema_version = version
-            if self.history:
+            if self.followed is not None:
                 require_capture(self.file, status(self.connection, self.captured()))
         except sqlite3.Error as error:
             raise explain(self.file.path, error) from error
@@ -116,12 +122,15 @@ class LiveFile:
     def _read_schema_version(self) -> int:
         return int(self.connection.execute("PRAGMA schema_version").fetchone()[0])
 
-    def follow_from(self, stand: Standing) -> None:
-        """From now on every `look` checks that this is the file, and the history, of that."""
-        witness = stand.details.get("witness")
-        self.history = FollowedHistory(
-            self._alias, self.file, stand.capture_id, stand.position, witness
-        )
+    def standing(self) -> Standing:
+        """Where the file stands: nothing else remembers up to which change it was replayed."""
+        return standing(self._alias, self.file.name)
+
+    def follow(self) -> Standing:
+        """From now on every `look` checks that this is the file, and the history, of the ledger."""
+        stand = self.standing()
+        self.followed = stand.capture_id
+        return stand
 
     @property
     def is_wal(self) -> bool:
@@ -137,14 +146,25 @@ class LiveFile:
                 "open. Run manage.py migration_status; it says what to do."
             )
 
-    def check_history(self, position: int, log: ChangeLog | None = None) -> None:
-        """Raise StateError where the log is not the one that was followed up to `position`.
+    def check_history(self, log: ChangeLog, stand: Standing) -> None:
+        """Raise StateError where the log is not the one that was followed.
 
-        For a caller that reads in one transaction (or a copy, with that one's `log`): what it
-        checks is what it reads.
+        For a caller that reads in one transaction, or a copy, with that one's `log`: what it checks
+        is what it reads.
         """
-        if self.history:
-            self.history.require(log or self.log, position)
+        if self.followed is None:
+            return
+        if other := other_history(self.file, log, self.followed, stand):
+            raise StateError(other)
+
+    def check_disk(self) -> None:
+        """Raise StateError where a fresh connection finds another history than was followed.
+
+        A file in WAL mode that something else than SQLite writes over keeps its wal-index, and
+        the open connection keeps its cached pages.
+        """
+        with closing(open_legacy(self.file.path, timeout=2.0, in_place=True)) as fresh:
+            self.check_history(ChangeLog(fresh), self.standing())
 
     def _read_all(self) -> None:
         self.schema = read_schema(self.connection)
@@ -198,50 +218,47 @@ class LiveFile:
         self.schema_version = -1
         self.tables = {}
 
-    def look(self, position: int, limit: int) -> Round:
-        """Changes after a position and the present rows of their keys, in one short read.
+    def look(self, limit: int) -> Round:
+        """The changes to be replayed and the present rows of their keys, in one short read.
 
         Raises StateError where the file is not the one that is followed.
         """
         self.check_place()
+        stand = self.standing()
         while True:
             self.refresh()
             try:
                 with reading(self.connection):
                     if self._read_schema_version() != self.schema_version:
                         continue
-                    return self._look(position, limit)
+                    return self._look(stand, limit)
             except sqlite3.Error as error:
                 raise explain(self.file.path, error) from error
 
-    def _look(self, position: int, limit: int) -> Round:
-        self.check_history(position)
-        changes = self.log.after(position, limit)
-        found = Round(self.file.name, position, position, len(changes))
+    def _look(self, stand: Standing, limit: int) -> Round:
+        self.check_history(self.log, stand)
+        changes = self.log.after(stand.position, limit)
+        found = Round(self.file.name, stand.position, stand.position, len(changes))
         if changes:
             found.end = changes[-1].sequence
             found.times = [change.at for change in changes]
-            self._collect(found, changes)
+            by_name = collapse(changes)
+            for table, mapping in self.mappings.items():
+                if keys := by_name.get(mapping.table):
+                    self._read_rows(found, table, keys)
         found.witness = self.log.witness(found.end)
-        if self.history:
-            self.history.note(position, found.end, found.witness)
         return found
 
-    def read(self, table: str, keys: Sequence[Key]) -> Round:
-        """The present rows of keys of one table, in one short read; no changes of the log."""
+    def read(self, keys: Mapping[str, Sequence[Key]]) -> Round:
+        """The present rows of keys, by table, in one short read; no changes of the log."""
         found = Round(self.file.name, 0, 0, 0)
         try:
             with reading(self.connection):
-                self._read_rows(found, table, keys)
+                for table, wanted in keys.items():
+                    self._read_rows(found, table, wanted)
         except sqlite3.Error as error:
             raise explain(self.file.path, error) from error
         return found
-
-    def _collect(self, found: Round, changes: Sequence[Change]) -> None:
-        by_name = collapse(changes)
-        for table, source in self.tables.items():
-            if keys := by_name.get(source.job.mapping.table):
-                self._read_rows(found, table, keys)
 
     def _read_rows(self, found: Round, table: str, keys: Sequence[Key]) -> None:
         found.keys[table] = list(keys)
