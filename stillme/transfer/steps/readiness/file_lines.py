@@ -7,7 +7,7 @@ no-go  rss: lag: 12,400 changes, 31.0 s behind -> let manage.py sync_sqlite --fo
 
 from __future__ import annotations
 
-from stillme.transfer.sqlite.capture.install import Health
+from stillme.transfer.sqlite.capture import Health
 from stillme.transfer.steps.readiness.accounted_lines import GREEN, RED, Line
 from stillme.transfer.steps.syncing.file_condition import Condition
 from stillme.transfer.steps.syncing.file_states import Action, State

@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("transfer", "0012_finished"),
+        ("transfer", "0013_no_range_digests"),
     ]
 
     operations = [
