@@ -3,7 +3,8 @@
     python benchmarks/console_speed.py --rows 10000000 --table rss.FetchItem [--repeat 100]
 
 Fills the table of a model (`--table`, may be given several times; `all` is every one) in a scratch
-database on the configured server, asks each page that its admin offers through Django's test client
+database on the configured server, asks each page that its admin offers (filters with their counts,
+ranges, the table's charts, and the search over all tables, too) through Django's test client
 (URL to finished HTML, no network), and drops the database. p50 and p95 in milliseconds go to
 `benchmarks/console_speed.json` and `.md`, beside what was measured of other tables (`--into`).
 """
@@ -40,6 +41,8 @@ from django.db import connection, models  # noqa: E402
 from django.test import Client, RequestFactory  # noqa: E402
 from django.urls import resolve, reverse  # noqa: E402
 
+from stillme.pages.glance.charts import all_charts  # noqa: E402
+from stillme.pages.lists.ranges import RangeFilter, ranges_of  # noqa: E402
 from stillme.pages.target_admin import TargetAdmin  # noqa: E402
 from stillme.transfer.postgresql.scratch_database import scratch_database  # noqa: E402
 
@@ -150,12 +153,25 @@ def pages(model: Model, rows: int) -> Iterator[tuple[str, str]]:
     request.user, request.resolver_match = User.objects.get(username="bench"), resolve(address)
     cl = site.get_changelist_instance(request)
     chosen = ""
-    for spec in cl.filter_specs:
+    for spec in (s for s in cl.filter_specs if not isinstance(s, RangeFilter)):
         for choice in [c for c in spec.choices(cl) if not c["selected"]][:4]:
             chosen = choice["query_string"]
             yield f"filter: {spec.title} {choice['display']}", address + chosen
     if chosen:
         yield "filter and search", f"{address}{chosen}&q=number+7"
+    for name, _ in ranges_of(site):
+        ends = "2022-03-04", "2022-03-09"
+        if not isinstance(model._meta.get_field(name), models.DateTimeField):
+            ends = "0", "1"
+        last = "lt" if ends[0] != "0" else "lte"
+        yield f"range of {name}", f"{address}?{name}__gte={ends[0]}&{name}__{last}={ends[1]}"
+    # With an index made before (`search_index --create`) or without.
+    for words in ("learned", "zzz", "number 7"):
+        yield f"all tables: {words}", f"{reverse('search')}?q={words.replace(' ', '+')}"
+    for chart in all_charts().values():
+        if chart.model is model:
+            where = reverse("glance-chart", args=[model._meta.app_label, chart.name])
+            yield f"chart: {chart.title}", where
     yield "order by another column", f"{address}?o=3"
     if site.date_hierarchy:
         yield from _dates(address, site.date_hierarchy, chosen)
@@ -213,6 +229,7 @@ def main() -> None:
     parser.add_argument("--table", action="append", default=[], help="a model; `all` for all")
     parser.add_argument("--into", type=Path, default=Path(__file__).with_suffix(".json"))
     parser.add_argument("--here", action="store_true", help="in the configured database itself")
+    parser.add_argument("--index", action="store_true", help="with the search's index of the table")
     parser.add_argument("--fill-only", action="store_true", help="with --here: ask nothing yet")
     given = parser.parse_args()
     labels = given.table or ["knowledge.KnowledgeItem"]
@@ -226,6 +243,9 @@ def main() -> None:
                 model._default_manager.all().delete()
                 fill(model, given.rows)
             print(f"{model._meta.label}: filled in {time.perf_counter() - began:.0f} s", flush=True)
+            if given.index:
+                name = model._meta.db_table.replace('"', "")
+                call_command("search_index", "--create", name)
             if not given.fill_only:
                 note(given.into, model, given.rows, given.repeat)
 

@@ -32,7 +32,7 @@ class TierMetricAdmin(TargetAdmin):
             "audit trail",
         ),
     )
-    list_filter = ["tier"]
+    list_filter = [("tier", FrequentValuesFilter)]
     search_fields = ["item_id"]
     date_hierarchy = "created_at"
 

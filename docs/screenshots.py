@@ -1,8 +1,8 @@
 """Makes the pictures of docs/reference/console.md: sample data, a server of its own, Chromium.
 
 Run it with `python docs/screenshots.py`; it needs requirements.txt and Debian's `chromium`, and
-leaves docs/images/*.png behind, nothing else. The lag samples are made up and one cell is changed
-after the proof; the rest is what the commands made of the sample files.
+leaves docs/images/*.png behind, nothing else. The lag samples and the vectors are made up and one
+cell is changed after the proof; the rest is what the commands made of the sample files.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 IMAGES = ROOT / "docs" / "images"
 DESK = {"width": 1280, "height": 680}
 PHONE = {"width": 390, "height": 844}
-LARGEST = 150_000
+LARGEST = 210_000
 PASSWORD = "only-for-pictures"  # noqa: S105 of an account on a server that ends with this script
 
 SAMPLES = """
@@ -45,6 +45,16 @@ for n in range(120):
         wave += 2.5 if at == 2 and n in (70, 71) else 0
         at_time = now - timedelta(seconds=30 * (120 - n))
         LagSample.objects.create(file=file, changes=int(wave * 40), seconds=wave, at=at_time)
+"""
+VECTORS = """
+from random import Random
+from vector import services
+chance = Random(1)
+middles = [[chance.gauss(0, 1) for _ in range(16)] for _ in range(4)]
+notes = services.create_collection("notes", dimension=16)
+vectors = [[x + chance.gauss(0, 0.3) for x in middles[at % 4]] for at in range(400)]
+texts = [f"Note {at} about subject {at % 4}" for at in range(400)]
+services.add(notes, [f"note {at}" for at in range(400)], vectors, texts)
 """
 # So that the picture of a row shows a difference.
 SPOIL = """
@@ -96,6 +106,8 @@ def prepare(directory: Path) -> dict[str, str]:
     manage(environment, "verify_migration", fine=(0, 1))
     manage(environment, "shell", "-v", "0", "-c", LAG)
     manage(environment, "shell", "-v", "0", "-c", SPOIL)
+    manage(environment, "shell", "-v", "0", "-c", VECTORS)
+    manage(environment, "vector_map")
     return environment
 
 
@@ -156,6 +168,15 @@ def photograph(browser: Browser, address: str) -> None:
     page.locator("#result_list tbody tr a").first.click()
     page.get_by_role("region", name="Legacy row").scroll_into_view_if_needed()
     take(page, "row")
+    page.goto("/admin/search/?q=triet+hoc+may")
+    take(page, "search")
+    page.goto("/admin/vector/item/")
+    page.locator("#result_list tbody tr a").first.click()
+    page.get_by_role("link", name="items that are similar to this one").click()
+    page.locator("#map").scroll_into_view_if_needed()
+    take(page, "meaning")
+    started(page)
+    take(page, "work")
     page.goto("/admin/transfer/quarantinedrow/?status__exact=open")
     take(page, "quarantine")
     page.locator("#result_list tbody a").first.click()
@@ -174,6 +195,16 @@ def photograph(browser: Browser, address: str) -> None:
     phone.goto("/admin/transfer/dashboard/")
     phone.wait_for_timeout(500)
     take(phone, "dashboard-phone")
+
+
+def started(page: Page) -> None:
+    """A verification, started from the console and ended."""
+    page.goto("/admin/transfer/work/")
+    form = page.locator("form", has=page.get_by_role("button", name="Start verify"))
+    form.get_by_role("checkbox").check()
+    form.get_by_role("button").click()
+    ended = "!document.getElementById('said').textContent.includes('running')"
+    page.wait_for_function(ended, timeout=120_000)
 
 
 def glance(page: Page) -> None:

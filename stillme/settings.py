@@ -172,6 +172,7 @@ UNFOLD = {
             "href": lambda request: static("console/icon.svg"),
         }
     ],
+    "STYLES": [lambda request: static("console/everywhere.css")],
     "SCRIPTS": [lambda request: static("console/keyboard.js")],
     "SIDEBAR": {
         "navigation": "stillme.transfer.console.sidebar.navigation"

@@ -22,6 +22,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     *_engine_pages(),
     path("admin/glance/", include("stillme.pages.glance.urls")),
+    path("admin/saved/", include("stillme.pages.lists.saved")),
+    path("admin/sql/", include("stillme.pages.sql")),
+    path("admin/search/", include("stillme.pages.search.urls")),
     path("admin/", admin.site.urls),
     path("", include("stillme.ops.urls")),
 ]

@@ -84,3 +84,22 @@ class Item(models.Model):
 
     def __str__(self) -> str:
         return self.embedding_id
+
+
+class CollectionMap(models.Model):
+    """A collection's items in two dimensions, as they were when it was made.
+
+    Without a foreign key: an import that replaces a collection has nothing to heed here.
+    """
+
+    collection = models.BigIntegerField(primary_key=True)
+    made_at = models.DateTimeField()
+    items = models.IntegerField()
+    # [key, horizontal, vertical, label] of each item
+    points = models.JSONField()
+
+    class Meta:
+        db_table = '"vector"."collection_maps"'
+
+    def __str__(self) -> str:
+        return f"map of collection {self.collection}"

@@ -4,7 +4,7 @@ from django.apps import AppConfig
 
 
 class PagesConfig(AppConfig):
-    """App `pages`: no models; templates, styles and scripts of the admin's pages."""
+    """App `pages`: the admin's pages of large tables, and the filters that a person has saved."""
 
     name = "stillme.pages"
     label = "pages"

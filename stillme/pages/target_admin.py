@@ -36,6 +36,8 @@ from stillme.pages.lists.big_list import BEFORE, BigChangeList, newest_window
 from stillme.pages.lists.dates import SparseDates
 from stillme.pages.lists.export import export_response
 from stillme.pages.lists.paginator import EstimatingPaginator
+from stillme.pages.lists.ranges import ranges_of
+from stillme.pages.lists.saved import chosen, saved_filters
 from stillme.pages.looks import ModelAdmin
 from stillme.pages.panels import panels
 from stillme.pages.permissions import named_permissions
@@ -57,10 +59,7 @@ def excerpt(field: str) -> Callable[[Any, Any], str]:
 
 
 def readable(field: models.Field[Any, Any], is_json: bool = False) -> Callable[[Any], str]:
-    """A detail column with text or JSON, clipped and foldable where it is long.
-
-    `is_json` where a column of text holds JSON.
-    """
+    """A detail column with text or JSON (`is_json`: as text), clipped and foldable if long."""
     html: Callable[[Any], str] = json_text_html if is_json else text_html
     if isinstance(field, models.JSONField):
         html = json_html
@@ -100,6 +99,7 @@ class TargetAdmin(ModelAdmin):  # type: ignore[misc]
     related: ClassVar[tuple[Related, ...]] = ()
     # Columns of text that hold JSON.
     json_texts: ClassVar[tuple[str, ...]] = ()
+    list_before_template = "console/saved_filters.html"
     list_after_template = "console/list_tools.html"
 
     class Media:
@@ -122,6 +122,10 @@ class TargetAdmin(ModelAdmin):  # type: ignore[misc]
     def get_list_display(self, request: HttpRequest) -> list[Any]:
         """Numbers, times and references in a reader's form."""
         return [self._columns.get(name, name) for name in super().get_list_display(request)]
+
+    def get_list_filter(self, request: HttpRequest) -> list[Any]:
+        """Those of the class, and ranges of the list's period and of the numbers that it shows."""
+        return [*super().get_list_filter(request), *ranges_of(self)]
 
     @cached_property
     def _columns(self) -> dict[Any, Callable[..., str]]:
@@ -205,6 +209,8 @@ class TargetAdmin(ModelAdmin):  # type: ignore[misc]
         changelist = super().get_changelist_instance(request)
         if changelist.window is not None or BEFORE in changelist.params:
             changelist.date_hierarchy = None
+        changelist.choice = chosen(request.GET.urlencode())
+        changelist.saved = saved_filters(request, self.model)
         return changelist
 
     def get_search_results(

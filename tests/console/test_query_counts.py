@@ -25,8 +25,9 @@ from stillme.transfer.console.groups import make_groups
 pytestmark = pytest.mark.django_db
 
 FEW, MANY = 3, 12
-# Session, person and permissions are 6 of them, the count of open rows in quarantine is one.
-LIST, FILTERED, DETAIL = 15, 16, 17
+# Session, person and permissions are 6 of them, the count of open rows in quarantine is one, the
+# person's saved filters are one.
+LIST, FILTERED, DETAIL = 16, 17, 17
 # A group's page names the app of each permission, which is Django's own doing.
 DJANGOS = 100
 PEOPLE = ("viewer", "administrator")

@@ -8,6 +8,7 @@ order by another column than the key looks at `WINDOW` rows at a time, and says 
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 from django.contrib.admin.options import IncorrectLookupParameters
@@ -19,10 +20,10 @@ from django.db.models.expressions import OrderBy
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest
 from django.utils import timezone
-from django.utils.dateparse import parse_datetime
 
-from stillme.pages.lists.checked_list import CheckedChangeList
+from stillme.pages.lists.checked_list import SAMPLED, CheckedChangeList
 from stillme.pages.lists.dates import by_time, next_period
+from stillme.pages.lists.ranges import as_moment
 from stillme.services.arguments import whole_key
 
 BEFORE = "before"
@@ -100,7 +101,22 @@ class BigChangeList(CheckedChangeList):
         """All rows that search, filters and dates choose, wherever they are."""
         return super().get_queryset(request)
 
+    def looked_at(self, request: HttpRequest, without: list[str]) -> QuerySet[Any]:
+        """The first rows of the list; a narrowed one's without one of its filters."""
+        rows: QuerySet[Any] = self.queryset
+        if not self._is_narrowed() or rows.query.is_empty():
+            return rows[:SAMPLED]
+        rows = super().get_queryset(request, without)
+        if self.window is not None:
+            rows = rows.filter(pk__gte=self.window[0], pk__lte=self.window[1])
+        return rows.order_by()[:WINDOW]
+
     @property
+    def is_part(self) -> bool:
+        """Whether there are rows beyond the window."""
+        return self.window is not None and bool(self.older_link or self.newest_link)
+
+    @cached_property
     def older_link(self) -> str:
         """Where the list goes on; "" at its end."""
         if self.window is not None:
@@ -210,7 +226,7 @@ class BigChangeList(CheckedChangeList):
             return None
         try:
             start, end = (
-                parse_datetime(text) if text else open_end
+                as_moment(text) if text else open_end
                 for text, open_end in zip(given, (_FIRST, _LAST), strict=True)
             )
         except ValueError as error:

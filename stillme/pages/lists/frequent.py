@@ -1,33 +1,43 @@
-"""A filter of a free-text column whose choices cost no scan of the table."""
+"""A filter of a column with few values: each with its number of rows, at no scan of the table."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from django.contrib import admin
+from django.core.exceptions import EmptyResultSet
 from django.db import connections, models
-from django.db.models import F
+from django.db.models import F, QuerySet
 from django.db.models.functions import Left
 from django.http import HttpRequest
 
-# A filter's choices are the values found in this many of the newest rows.
-SAMPLED = 10_000
+from stillme.pages.lists.checked_list import SAMPLED
+
 CHOICES = 50
 LONGEST = 500
+_COUNTS = """
+SELECT v, count(*), sum(count(*)) OVER () FROM ({}) s (v) WHERE length(v) <= %s
+GROUP BY v ORDER BY 2 DESC, v LIMIT %s
+"""
 
 
-def newest_values(model: type[models.Model], column: str) -> list[str]:
-    """The values of the newest rows. A text too long for a link is none to choose."""
-    rows = model._default_manager.order_by("-pk")
-    sql, given = rows.values_list(Left(F(column), LONGEST + 1))[:SAMPLED].query.sql_with_params()
-    chosen = "SELECT DISTINCT v FROM ({}) s (v) WHERE length(v) <= %s ORDER BY v LIMIT %s"
+def counted_values(rows: QuerySet[Any], column: str) -> tuple[dict[str, int], int]:
+    """The most frequent values with their rows, and the rows that were counted in all.
+
+    A text too long for a link is none to choose.
+    """
+    try:
+        sql, given = rows.values_list(Left(F(column), LONGEST + 1)).query.sql_with_params()
+    except EmptyResultSet:
+        return {}, 0
     with connections[rows.db].cursor() as cursor:
-        cursor.execute(chosen.format(sql), [*given, LONGEST, CHOICES])
-        return sorted(value for (value,) in cursor.fetchall())
+        cursor.execute(_COUNTS.format(sql), [*given, LONGEST, CHOICES])
+        found = cursor.fetchall()
+    return {value: count for value, count, _ in found}, int(found[0][2]) if found else 0
 
 
 class FrequentValuesFilter(admin.FieldListFilter):
-    """A filter of a free-text column: the values of the newest rows, found without a full scan."""
+    """The values that are among the rows the list looks at, which the other filters choose."""
 
     def __init__(
         self,
@@ -39,8 +49,8 @@ class FrequentValuesFilter(admin.FieldListFilter):
         field_path: str,
     ) -> None:
         self.lookup = field_path
+        self.request = request
         self.value = (params.get(field_path) or [None])[-1]
-        self.values = newest_values(model, field_path)
         super().__init__(field, request, params, model, model_admin, field_path)
 
     def expected_parameters(self) -> list[str | None]:
@@ -48,15 +58,22 @@ class FrequentValuesFilter(admin.FieldListFilter):
         return [self.lookup]
 
     def choices(self, changelist: Any) -> Any:
-        """ "All", then each value."""
+        """ "All", then each value with its rows, the most frequent first."""
+        rows = changelist.looked_at(self.request, [self.lookup])
+        values, total = counted_values(rows, self.lookup)
+        if self.value is not None:
+            values.setdefault(self.value, 0)
+        is_part = total >= SAMPLED or changelist.is_part
         yield {
             "selected": self.value is None,
             "query_string": changelist.get_query_string(remove=[self.lookup]),
-            "display": "All",
+            "display": f"All (counted: {total:,} rows)" if is_part else "All",
         }
-        for value in self.values:
+        words = dict(self.field.flatchoices)
+        for value, count in values.items():
+            named = str(words.get(value, value))[:60] or "(empty)"
             yield {
                 "selected": self.value == value,
                 "query_string": changelist.get_query_string({self.lookup: value}),
-                "display": value[:60] or "(empty)",
+                "display": f"{named} ({count:,})",
             }

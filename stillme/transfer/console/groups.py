@@ -12,16 +12,17 @@ from stillme.transfer.conf import CORRECT, DECIDE, VIEW, conf
 from stillme.transfer.registry import legacy_models, registered
 
 ENGINE = "transfer"
-DECIDES = "change_quarantinedrow"
+# To decide about quarantined rows, and to start commands from the console.
+DECIDES = ("change_quarantinedrow", "add_startedcommand")
 
 
 def make_groups(apps: Any, alias: str) -> None:
     """Make the groups that are missing, with what each may do; a group that is there stays.
 
-    By default a viewer may look at everything; an operator may decide about quarantined rows as
-    well; an administrator may correct target rows, too. Permissions come after all migrations
-    otherwise, so they are made here. None are made where the file's own groups are carried: their
-    ids are the file's.
+    By default a viewer may look at everything; an operator may decide about quarantined rows and
+    start commands as well; an administrator may correct target rows, too. Permissions come after
+    all migrations otherwise, so they are made here. None are made where the file's own groups are
+    carried: their ids are the file's.
     """
     if "auth.Group" in {model.legacy.target for model in registered()}:
         return
@@ -35,7 +36,7 @@ def make_groups(apps: Any, alias: str) -> None:
     of_engine = permissions.filter(content_type__app_label=ENGINE)
     allowed = {
         VIEW: list((of_targets | of_engine).filter(codename__startswith="view_")),
-        DECIDE: list(of_engine.filter(codename=DECIDES)),
+        DECIDE: list(of_engine.filter(codename__in=DECIDES)),
         CORRECT: list(of_targets.filter(codename__startswith="change_")),
     }
     groups = apps.get_model("auth", "Group").objects.using(alias)

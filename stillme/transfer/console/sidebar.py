@@ -27,6 +27,7 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
 
 def _own(request: HttpRequest) -> list[dict[str, Any]]:
     wanted = [("Dashboard", "monitoring", "transfer-dashboard", "transfer.view_run")]
+    wanted.append(("Run commands", "play_arrow", "transfer-work", "transfer.view_run"))
     for title, icon, model in _PAGES:
         name = model._meta.model_name
         permission = f"{ENGINE}.view_{name}"

@@ -15,7 +15,7 @@ from django.db.migrations.loader import MigrationLoader
 
 from stillme.transfer.conf import conf
 from stillme.transfer.errors import LegacyFileError
-from stillme.transfer.project.models import APPLIED, ENGINE, built_file, project_models
+from stillme.transfer.project.models import APPLIED, built_file, project_models
 from stillme.transfer.sqlite.copying.snapshot import Snapshot
 
 _SHOWN = 8
@@ -32,7 +32,7 @@ def refuse_other_migrations(snapshot: Snapshot, *, is_live: bool = False) -> Non
     file = snapshot.file
     if file != built_file() or snapshot.schema.table(APPLIED) is None:
         return
-    asked = {m._meta.app_label for m in project_models()} - {ENGINE} - set(conf().leave_out)
+    asked = {m._meta.app_label for m in project_models()} - set(conf().leave_out)
     with closing(snapshot.open()) as connection:
         rows = connection.execute(f"SELECT app, name FROM {APPLIED}").fetchall()
     applied = {(str(app), str(name)) for app, name in rows if app in asked}

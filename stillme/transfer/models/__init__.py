@@ -12,6 +12,7 @@ from stillme.transfer.models.ledger import (
     RunTable,
     WriteMark,
 )
+from stillme.transfer.models.started import StartedCommand
 from stillme.transfer.models.switching import (
     CarriedCell,
     LagSample,
@@ -35,5 +36,6 @@ __all__ = [
     "RunFile",
     "RunTable",
     "Seal",
+    "StartedCommand",
     "WriteMark",
 ]

@@ -22,7 +22,8 @@ from stillme.transfer.legacy import Column, LegacyModel
 from stillme.transfer.project.fields import UnknownField, kind_of
 from stillme.transfer.registry import legacy_files, registered
 
-ENGINE = "transfer"
+# The engine and its pages: their records come to be in PostgreSQL.
+OWN = ("transfer", "pages")
 # Where Django records which migrations were applied.
 APPLIED = "django_migrations"
 Model = type[models.Model]
@@ -87,14 +88,14 @@ def carried_models() -> list[Model]:
 
 
 def project_models() -> list[Model]:
-    """Every model that `migrate` makes a table for, the engine's own not among them."""
+    """Every model that `migrate` makes a table for, without the engine's and its pages'."""
     return [
         model
         for model in apps.get_models(include_auto_created=True)
         if model._meta.managed
         and not model._meta.proxy
         and not model._meta.swapped
-        and model._meta.app_label != ENGINE
+        and model._meta.app_label not in OWN
         and router.allow_migrate_model("default", model)
     ]
 

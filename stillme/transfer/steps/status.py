@@ -59,6 +59,13 @@ class FileStatus(_Status):
     seen_at: str = ""
     silent: str = ""
 
+    @property
+    def word(self) -> str:
+        """The state as a person says it; the ledger calls every file without capture absent."""
+        if self.state != State.ABSENT:
+            return self.state
+        return "loaded" if self.as_of else "not loaded"
+
 
 @dataclass
 class StoreStatus(_Status):

@@ -192,12 +192,12 @@ def render_restore(console: Console, plan: Restore) -> None:
 def _status_rows(found: Overview) -> Iterator[tuple[str | int, ...]]:
     for row in found.files:
         behind = f"{row.lag_changes:,} / {row.lag_seconds:.1f} s"
-        state = f"{row.state}, frozen" if row.frozen else row.state
+        state = f"{row.word}, frozen" if row.frozen else row.word
         shown = f"[red]{state}, silent[/]" if row.silent else state
         counts = (row.loaded, row.repaired, row.quarantine_open)
-        yield row.file, shown, row.capture, behind, *counts
+        yield row.file, shown, _none(row.capture), behind, *counts
     for store in found.stores:
-        state = "loaded" if store.tables else "absent"
+        state = "loaded" if store.tables else "not loaded"
         yield store.store, state, "none", "", store.loaded, store.repaired, store.quarantine_open
 
 
@@ -216,11 +216,16 @@ def render_status(console: Console, found: Overview) -> None:
         )
     _print_problems(console, found)
     console.print(f"last proof: {escape(found.proof)}", soft_wrap=True)
-    console.print(f"reverse capture: {found.reverse_capture}")
+    console.print(f"reverse capture: {_none(found.reverse_capture)}")
     if found.target_frozen:
         console.print("PostgreSQL refuses writes.")
     say(console, "next,", (f"{row.file}: {row.next_step}" for row in found.files))
     say(console, "next,", (f"{store.store}: {store.next_step}" for store in found.stores))
+
+
+def _none(capture: str) -> str:
+    """What is absent is none."""
+    return "none" if capture == "absent" else capture
 
 
 def _print_problems(console: Console, found: Overview) -> None:

@@ -7,9 +7,10 @@ no-go  rss: lag: 12,400 changes, 31.0 s behind -> let manage.py sync_sqlite --fo
 
 from __future__ import annotations
 
+from stillme.transfer.sqlite.capture import Health
 from stillme.transfer.steps.readiness.accounted_lines import GREEN, RED, Line
 from stillme.transfer.steps.syncing.file_condition import Condition
-from stillme.transfer.steps.syncing.file_states import Action
+from stillme.transfer.steps.syncing.file_states import Action, State
 
 MOST_LAG = 10_000
 
@@ -30,7 +31,8 @@ def file_lines(found: Condition) -> list[Line]:
     if not health.is_healthy:
         problem = health.problems[0] if health.problems else "not installed"
         advice = "manage.py sync_sqlite --install, then load and follow again"
-        return [*lines, Line(RED, f"{name}: capture", f"{health.health}: {problem}", advice)]
+        text = problem if health.health == Health.ABSENT else f"{health.health}: {problem}"
+        return [*lines, Line(RED, f"{name}: capture", text, advice)]
     if found.history:
         return [*lines, Line(RED, f"{name}: capture", "another file", found.history)]
     lines += [Line(GREEN, f"{name}: capture", "healthy"), _lag(found), _sweep(found)]
@@ -43,7 +45,8 @@ def _state(found: Condition) -> Line:
     stand = found.stand
     if stand.allows(Action.CUT_OVER):
         return Line(GREEN, f"{stand.file}: state", stand.state)
-    return Line(RED, f"{stand.file}: state", stand.state, found.next_step)
+    word = "not captured" if stand.state == State.ABSENT else stand.state
+    return Line(RED, f"{stand.file}: state", word, found.next_step)
 
 
 def _lag(found: Condition) -> Line:

@@ -1,0 +1,148 @@
+"""The rows of one table that have all of the words: by its index, or among its newest rows.
+
+Without an index the newest `NEWEST` rows are looked at. With one, a word that millions of rows have
+costs no more than a rare one: of so many the index gives about `SOME`, taken evenly.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.contrib.admin.utils import quote as quote_key
+from django.db import connections, models
+from django.urls import reverse
+from django.utils.safestring import SafeString
+
+from stillme.pages.glance.grouped import TooLongError, limited
+from stillme.pages.search.tables import Table
+from stillme.pages.search.words import (
+    SEARCHED,
+    has_word,
+    pattern_sql,
+    snippet,
+    text_search_query,
+)
+from stillme.postgresql.names import quote
+from stillme.postgresql.statements import execute, fetch_all
+from stillme.services.arguments import whole_key
+
+# Rows of a table without index that are looked at: about 50 ms where texts are short.
+NEWEST = 5_000
+SHOWN = 5
+# Rows of an index that are put in order.
+SOME = 1_000
+# Seconds for all tables of a page together; those that are not reached by then are named.
+SECONDS = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A row, the columns in which the words were found, and their surroundings."""
+
+    key: Any
+    page: str
+    texts: list[tuple[str, SafeString]]
+
+
+@dataclass(slots=True)
+class Found:
+    """What one table has. `note` says how far it was looked at where that is not everywhere."""
+
+    table: Table
+    hits: list[Hit] = field(default_factory=list)
+    more: bool = False
+    note: str = ""
+    wants_index: bool = False
+
+    @property
+    def every(self) -> str:
+        """The table's own list."""
+        meta = self.table.model._meta
+        return reverse(f"admin:{meta.app_label}_{meta.model_name}_changelist")
+
+
+def find(tables: list[Table], words: list[str], asked: str) -> list[Found]:
+    """What each table has, in their order; a table of which nothing can be said says why."""
+    began = time.monotonic()
+    found = []
+    for table in tables:
+        if time.monotonic() - began > SECONDS:
+            found.append(Found(table, note="not looked at: the search had taken too long by then"))
+            continue
+        found.append(_in_table(table, words, asked))
+    return found
+
+
+def _in_table(table: Table, words: list[str], asked: str) -> Found:
+    alias = table.model._default_manager.db
+    found = Found(table)
+    indexed = table.index in table.indexes(alias)
+    try:
+        with limited(alias):
+            rows = (_by_index if indexed else _newest)(alias, table, words)
+    except TooLongError:
+        found.note = "PostgreSQL was stopped after two seconds"
+        found.wants_index = not indexed
+        return found
+    found.hits = [_hit(table, words, row) for row in rows[:SHOWN]]
+    found.more = len(rows) > SHOWN
+    if not indexed and table.model._default_manager.all()[NEWEST : NEWEST + 1].exists():
+        found.note = f"only the newest {NEWEST:,} rows were looked at"
+        found.wants_index = True
+    _add_key(found, alias, asked)
+    return found
+
+
+def _by_index(alias: str, table: Table, words: list[str]) -> list[tuple[Any, ...]]:
+    connection = connections[alias]
+    execute(connection, f"SET LOCAL gin_fuzzy_search_limit = {SOME * 10}")
+    # PostgreSQL may think a word frequent that is not, and read the whole table in search of it.
+    execute(connection, "SET LOCAL enable_seqscan = off")
+    key, texts = _columns(table)
+    sql = (
+        f"SELECT {key}, {texts} FROM (SELECT * FROM {table.name} "
+        f"WHERE {table.document} @@ to_tsquery('simple', %s) LIMIT {SOME}) chosen "
+        f"ORDER BY {key} DESC LIMIT {SHOWN + 1}"
+    )
+    return fetch_all(connection, sql, [text_search_query(words)])
+
+
+def _newest(alias: str, table: Table, words: list[str]) -> list[tuple[Any, ...]]:
+    key, texts = _columns(table)
+    starts = [f"c{at}" for at in range(len(table.columns))]
+    every = " AND ".join(["concat_ws(' ', {}) ~ %s".format(", ".join(starts))] * len(words))
+    sql = (
+        f"SELECT * FROM (SELECT {key}, {texts} FROM {table.name} ORDER BY {key} DESC "
+        f"LIMIT {NEWEST}) newest (k, {', '.join(starts)}) WHERE {every} LIMIT {SHOWN + 1}"
+    )
+    return fetch_all(connections[alias], sql, [pattern_sql(word) for word in words])
+
+
+def _columns(table: Table) -> tuple[str, str]:
+    """The key, and the beginnings of the texts, as SQL."""
+    key = quote(str(table.model._meta.pk.column))
+    return key, ", ".join(f"left({name}::text, {SEARCHED})" for name in table.quoted)
+
+
+def _hit(table: Table, words: list[str], row: tuple[Any, ...]) -> Hit:
+    key, *values = row
+    named = [(n, v) for n, v in zip(table.columns, values, strict=True) if v]
+    texts = [(n.replace("_", " "), snippet(v, words)) for n, v in named if has_word(v, words)]
+    return Hit(key, _page(table.model, key), texts)
+
+
+def _page(model: type[models.Model], key: Any) -> str:
+    meta = model._meta
+    return reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=[quote_key(key)])
+
+
+def _add_key(found: Found, alias: str, asked: str) -> None:
+    """A number is the key of a row as well."""
+    model = found.table.model
+    key = whole_key(asked.strip()) if isinstance(model._meta.pk, models.IntegerField) else None
+    if key is None or any(hit.key == key for hit in found.hits):
+        return
+    if model._default_manager.using(alias).filter(pk=key).exists():
+        found.hits.insert(0, Hit(key, _page(model, key), []))

@@ -1,0 +1,1 @@
+"""Commands that an operator starts from the console: one at a time, outliving the request."""

@@ -1,0 +1,35 @@
+"""`vector_map`: the two-dimensional map of a collection, made and kept for the console."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from vector.meaning.maps import NoMapError, make_map
+from vector.models import Collection
+
+
+class Command(BaseCommand):
+    """Parse, make, say."""
+
+    help = "Make the two-dimensional map of collections, which the console shows. Needs numpy."
+    examples = ("manage.py vector_map", "manage.py vector_map notes")
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """The collections."""
+        parser.add_argument("name", nargs="*", help="Collections by name; without, all of them.")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        """One line for each. Raises CommandError for a name that no collection has."""
+        names = options["name"]
+        found = Collection.objects.order_by("name", "pk")
+        found = found.filter(name__in=names) if names else found
+        missing = set(names) - {collection.name for collection in found}
+        if missing:
+            raise CommandError(f"There is no such collection: {', '.join(sorted(missing))}.")
+        for collection in found:
+            try:
+                self.stdout.write(f"{collection.name}: a map of {make_map(collection).items} items")
+            except NoMapError as error:
+                self.stdout.write(f"{collection.name}: {error}")

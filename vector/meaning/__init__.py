@@ -1,0 +1,1 @@
+"""Pages of meaning: what is similar to an item or a text, and a collection as a map."""
