@@ -32,6 +32,7 @@ sys.path.insert(0, str(ROOT))
 
 from stillme.postgresql.embedded.accounts import server_account  # noqa: E402
 
+TITLE = "The whole life on a Citus cluster"
 FIRST_PORT = 9750
 WORKERS = 3
 DOMAINS = ("knowledge", "continuum", "rss", "accuracy", "vector")
@@ -120,6 +121,9 @@ class Life:
     def note(self, what: str, came_out: str, held: bool = True) -> None:
         """One line of the table."""
         self.failed |= not held
+        what, came_out = (
+            each.replace(str(self.cluster.folder), "DIR") for each in (what, came_out)
+        )
         self.lines.append((what, came_out if held else f"**FAILED** {came_out}"))
         print(f"| {what} | {self.lines[-1][1]} |", flush=True)
 
@@ -399,7 +403,10 @@ def main() -> int:
                 cluster.stop(node)
     if options.into:
         rows = "".join(f"| {what} | {came_out} |\n" for what, came_out in life.lines)
-        options.into.write_text(f"| step | what came out |\n|---|---|\n{rows}")
+        head = f"`cluster_life.py --rows {options.rows}`; a coordinator, three workers and a spare node."
+        options.into.write_text(
+            f"# {TITLE}\n\n{head}\n\n| step | what came out |\n|---|---|\n{rows}"
+        )
     return int(life.failed)
 
 

@@ -41,7 +41,7 @@ _CANNOT = (
     "surplus rows in it until `REINDEX` succeeds, and import the copy."
 )
 
-_TREE = re.compile(r"(?:On tree page|Tree|On page) ")
+_TREE = re.compile(r"^(?:On tree page|Tree|On page) ", re.MULTILINE)
 
 
 def distrust_indexes(copy: Path, source: Path) -> tuple[str, ...]:
@@ -75,7 +75,7 @@ def _problem(connection: apsw.Connection, table: str) -> str:
     """
     found = [text for (text,) in connection.execute(f"PRAGMA integrity_check({quoted(table)})")]
     for text in found:
-        if _TREE.match(text):
+        if _TREE.search(text):
             raise sqlite3.DatabaseError(f"database disk image is malformed: {table}: {text}")
     # A check that finds a NULL or a wrong type says nothing about an index.
     return next((text for text in found if "index" in text), "")
