@@ -403,7 +403,9 @@ def main() -> int:
                 cluster.stop(node)
     if options.into:
         rows = "".join(f"| {what} | {came_out} |\n" for what, came_out in life.lines)
-        head = f"`cluster_life.py --rows {options.rows}`; a coordinator, three workers and a spare node."
+        head = (
+            f"`cluster_life.py --rows {options.rows}`; a coordinator, three workers, a spare node."
+        )
         options.into.write_text(
             f"# {TITLE}\n\n{head}\n\n| step | what came out |\n|---|---|\n{rows}"
         )
