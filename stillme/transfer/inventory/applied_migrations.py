@@ -15,7 +15,8 @@ from django.db.migrations.loader import MigrationLoader
 
 from stillme.transfer.conf import conf
 from stillme.transfer.errors import LegacyFileError
-from stillme.transfer.project.models import APPLIED, ENGINE, built_file, project_models
+from stillme.transfer.project.files import built_files, file_of, is_built
+from stillme.transfer.project.models import APPLIED, ENGINE, project_models
 from stillme.transfer.sqlite.copying.snapshot import Snapshot
 
 _SHOWN = 8
@@ -30,9 +31,10 @@ def refuse_other_migrations(snapshot: Snapshot, *, is_live: bool = False) -> Non
     that is not installed: its tables are open in the inventory.
     """
     file = snapshot.file
-    if file != built_file() or snapshot.schema.table(APPLIED) is None:
+    if not is_built(file) or snapshot.schema.table(APPLIED) is None:
         return
-    asked = {m._meta.app_label for m in project_models()} - {ENGINE} - set(conf().leave_out)
+    carried = {m._meta.app_label for m in project_models() if file_of(m) == file}
+    asked = carried - {ENGINE} - set(conf().leave_out)
     with closing(snapshot.open()) as connection:
         rows = connection.execute(f"SELECT app, name FROM {APPLIED}").fetchall()
     applied = {(str(app), str(name)) for app, name in rows if app in asked}
@@ -60,7 +62,7 @@ def refuse_other_migrations(snapshot: Snapshot, *, is_live: bool = False) -> Non
 
 def unapplied_migrations(alias: str) -> list[str]:
     """The migrations that the target waits for, where a file has the project's own models."""
-    if built_file() is None:
+    if not built_files():
         return []
     executor = MigrationExecutor(connections[alias])
     plan = executor.migration_plan(executor.loader.graph.leaf_nodes())

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from stillme.postgresql.unowned import PAGE
-from stillme.transfer.project.models import built_file
+from stillme.transfer.project.files import is_built
 from stillme.transfer.reports.json_text import print_json
 from stillme.transfer.reports.terminal.tables import plain_table, print_table
 from stillme.transfer.steps.cutover import CutoverResult
@@ -61,7 +61,7 @@ def render_cutover(console: Console, result: CutoverResult) -> None:
         if line.override and line.colour == YELLOW:
             risk = escape(f"{line.subject}: {line.finding}")
             console.print(f"[yellow]risk taken[/] {risk}", soft_wrap=True)
-    if built_file() in result.files:
+    if any(map(is_built, result.files)):
         console.print("Now start the project with these settings, on PostgreSQL.")
     else:
         console.print("Now, in the application's environment:")
