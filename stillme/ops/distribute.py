@@ -15,7 +15,7 @@ from django.db import connections
 from django.db.backends.utils import CursorWrapper
 
 from stillme.ops.replicas import DOMAINS
-from stillme.postgresql.distributed import forget
+from stillme.postgresql.distributed import Node, forget, nodes
 from stillme.transfer.errors import StateError, TargetError
 
 OLDEST_CITUS = 12
@@ -26,7 +26,6 @@ LEDGER_MOVED = (
 )
 
 EXTENSION = "SELECT extversion FROM pg_extension WHERE extname = 'citus'"
-WORKERS = "SELECT count(*) FROM citus_get_active_worker_nodes()"
 SCHEMAS = """
     SELECT nspname FROM pg_namespace n WHERE nspname = ANY(%s)
     AND EXISTS (SELECT FROM pg_class c WHERE c.relnamespace = n.oid AND c.relkind IN ('r', 'p'))
@@ -80,21 +79,30 @@ def plan_distribution(alias: str = "default") -> Plan:
         present = _column(cursor, SCHEMAS, sorted(DOMAINS))
         moved = _column(cursor, DISTRIBUTED)
         done = [name for name in moved if name in DOMAINS]
-        workers = _first(cursor, WORKERS) or 0
+        workers = nodes(connections[alias])
+        living = sum(node.answers for node in workers)
         problems = (
-            *_problems(cursor, str(version), int(workers), present),
+            *_problems(cursor, str(version), workers, present),
             *([LEDGER_MOVED] if "transfer" in moved else []),
         )
         move = tuple(name for name in present if name not in done)
-    return Plan(str(version), int(workers), move, tuple(done), problems)
+    return Plan(str(version), living, move, tuple(done), problems)
 
 
-def _problems(cursor: CursorWrapper, version: str, workers: int, schemas: list[str]) -> list[str]:
+def _problems(
+    cursor: CursorWrapper, version: str, workers: list[Node], schemas: list[str]
+) -> list[str]:
     found: list[str] = []
     if int(version.split(".")[0]) < OLDEST_CITUS:
         found.append(f"Citus {version} cannot distribute schemas: install {OLDEST_CITUS} or newer.")
     if not workers:
         found.append("The cluster has no active worker: add one with citus_add_node.")
+    found += [
+        f"The worker {node.address} does not answer, and Citus may choose it for a schema: start "
+        "it, or take it out of the cluster with citus_disable_node."
+        for node in workers
+        if not node.answers
+    ]
     if not schemas:
         found.append("There is no domain schema with tables: run `python manage.py migrate`.")
     found += [

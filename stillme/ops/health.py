@@ -12,6 +12,7 @@ from django.http import HttpRequest, JsonResponse
 
 from stillme.ops.replicas import replicas
 from stillme.postgresql.connecting.explain import explain_operational_error
+from stillme.postgresql.distributed import nodes
 
 logger = logging.getLogger("stillme.requests")
 
@@ -24,7 +25,7 @@ def healthz(request: HttpRequest) -> JsonResponse:
 
 
 def readyz(request: HttpRequest) -> JsonResponse:
-    """Ready: the database answers, its migrations are applied, the follower keeps up.
+    """Ready: the database and its nodes answer, migrations are applied, the follower keeps up.
 
     503 with the reasons otherwise. Replicas that are left out are named, and no reason: the
     primary does their work. Neither are `warnings`, which are there where a program still works
@@ -36,6 +37,7 @@ def readyz(request: HttpRequest) -> JsonResponse:
     try:
         problems += unapplied()
         if not problems:
+            problems += dead_nodes()
             lags, warnings = follower_lags(), seal_warnings()
             problems += [
                 f"{file}: {lag['problem']}" for file, lag in lags.items() if lag["problem"]
@@ -61,6 +63,18 @@ def unapplied() -> list[str]:
     if not plan:
         return []
     return [f"{len(plan)} migrations are not applied: run `python manage.py migrate`."]
+
+
+def dead_nodes() -> list[str]:
+    """A sentence for each node of a cluster that does not answer; its address is for the log."""
+    dead = [node for node in nodes(connections["default"]) if not node.answers]
+    for node in dead:
+        logger.error("readyz: node %s at %s does not answer", node.number, node.address)
+    return [
+        f"Node {node.number} of the cluster does not answer: "
+        f"{', '.join(node.schemas) or 'nothing'} cannot be used."
+        for node in dead
+    ]
 
 
 def follower_lags() -> dict[str, dict[str, Any]]:

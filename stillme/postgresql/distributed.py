@@ -9,7 +9,9 @@ costs one look into the catalog a minute.
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 
+from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 # Seconds. A schema that is distributed meanwhile is noticed within them, without a restart.
@@ -22,6 +24,21 @@ TABLES = """
     JOIN pg_class c ON c.oid = p.logicalrelid JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE p.partmethod <> 'n' OR p.colocationid <> 0
 """
+
+# Each worker's answer to a query of its own, and the schemas whose rows it has.
+_NODES = """
+    SELECT n.nodeid, n.nodename || ':' || n.nodeport, bool_or(a.success),
+           coalesce(array_agg(DISTINCT c.relnamespace::regnamespace::text)
+                    FILTER (WHERE c.oid IS NOT NULL), '{}')
+    FROM run_command_on_workers('SELECT 1') a
+    JOIN pg_dist_node n ON n.nodename = a.nodename AND n.nodeport = a.nodeport
+    LEFT JOIN pg_dist_placement p ON p.groupid = n.groupid
+    LEFT JOIN pg_dist_shard s ON s.shardid = p.shardid
+    LEFT JOIN pg_class c ON c.oid = s.logicalrelid
+    GROUP BY 1, 2 ORDER BY 1
+"""
+# Milliseconds. A health check must not wait Citus's 30 seconds for a machine that is gone.
+_NODE_ANSWERS = 2000
 
 _known: dict[tuple[str, str], tuple[float, frozenset[str]]] = {}
 
@@ -39,6 +56,30 @@ def distributed_tables(connection: BaseDatabaseWrapper) -> frozenset[str]:
 def is_distributed(connection: BaseDatabaseWrapper, relation: str) -> bool:
     """Whether the rows of `"schema"."table"` are on another node."""
     return relation in distributed_tables(connection)
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A worker of the cluster, and the schemas whose rows it has."""
+
+    number: int
+    address: str
+    answers: bool
+    schemas: tuple[str, ...]
+
+
+def nodes(connection: BaseDatabaseWrapper) -> list[Node]:
+    """The cluster's workers, each asked just now; none without Citus."""
+    with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
+        cursor.execute(HAS_CITUS)
+        if not cursor.fetchone()[0]:
+            return []
+        cursor.execute(f"SET LOCAL citus.node_connection_timeout = {_NODE_ANSWERS}")
+        cursor.execute(_NODES)
+        return [
+            Node(number, address, answers, tuple(schemas))
+            for number, address, answers, schemas in cursor.fetchall()
+        ]
 
 
 def forget() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from django.contrib import admin
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
+from django.core.management.color import no_style
 from django.db import connections
 from django.test import Client
 from django.urls import reverse
@@ -30,8 +32,13 @@ from stillme.postgresql import distributed
 from stillme.transfer.console.dashboard import figures
 from stillme.transfer.console.dashboard.storage import storage
 from stillme.transfer.errors import StateError
+from stillme.transfer.inventory.selection import Selection
+from stillme.transfer.registry import legacy_files
 from stillme.transfer.steps.cutover import CutoverOptions, cut_over
 from stillme.transfer.steps.follow import FollowOptions, follow
+from stillme.transfer.steps.install_capture import install_capture
+from stillme.transfer.steps.readiness.go_no_go import RED, go_list
+from stillme.transfer.steps.syncing.file_condition import condition
 from stillme.transfer.verify.tables.live_rows import TailJudge
 from tests.ops.citus import cluster, complaint
 from tests.transfer.load.support import change, content, query, run_import
@@ -62,6 +69,7 @@ def legacy(tmp_path: Path, use_legacy_files: Any) -> Path:
         "WITH g AS (UPDATE rss.fetch_cycles SET id = 1 RETURNING id) INSERT INTO rss.fetch_items",
         "UPDATE accuracy.learning_objectives SET a = CASE WHEN b THEN STATEMENT_TIMESTAMP() END",
         "SELECT 1 FROM rss.fetch_items t WHERE EXISTS (SELECT 1 FROM transfer.write_mark)",
+        "SET LOCAL enable_indexscan TO 'off'",
     ],
 )
 def test_the_stand_in_refuses(sql: str) -> None:
@@ -174,9 +182,42 @@ def test_what_needs_triggers_or_transaction_ids_is_refused(legacy: Path) -> None
         lambda: run_import(prune=True),
         lambda: follow(FollowOptions(once=True)),
         lambda: cut_over(CutoverOptions(), TailJudge("default")),
+        lambda: install_capture("default", Selection()),
     ):
         with pytest.raises(StateError, match="Citus cluster"):
             call()
+
+
+def test_what_is_advised_is_possible(legacy: Path) -> None:
+    run_import()
+    files = [file for file in legacy_files() if file.path.exists()]
+    [line] = go_list("default", files, None)
+    assert (line.colour, line.subject) == (RED, "cluster")
+    for file in files:
+        assert "sync_sqlite" not in condition("default", file).next_step
+
+
+def test_sequences_are_set_by_what_the_node_answers() -> None:
+    """Django asks and sets in one statement, which sets the sequence of the other node."""
+    KnowledgeItem.objects.create(id=41, content="c", source="s", knowledge_type="t")
+    statements = connections["default"].ops.sequence_reset_sql(no_style(), [KnowledgeItem])
+    assert not any(statement.startswith("SELECT setval") for statement in statements)
+    with connections["default"].cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement)
+    assert KnowledgeItem.objects.create(content="c", source="s", knowledge_type="t").pk == 42
+
+
+def test_migrations_leave_out_what_a_distributed_table_refuses(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    migration = import_module("vector.migrations.0001_initial")
+    with connections["default"].schema_editor(collect_sql=True) as editor:
+        migration.keep_embeddings_apart(None, editor)
+        assert editor.collected_sql == []
+        monkeypatch.undo()
+        migration.keep_embeddings_apart(None, editor)
+        assert "SET STORAGE EXTERNAL" in editor.collected_sql[0]
 
 
 def test_vectors(tmp_path: Path) -> None:

@@ -7,8 +7,10 @@ from io import StringIO
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
+from django.test import Client
 
 from stillme.ops import distribute as module
+from stillme.postgresql import distributed
 from stillme.transfer.models import FileState
 
 pytestmark = pytest.mark.django_db
@@ -16,8 +18,15 @@ pytestmark = pytest.mark.django_db
 STAND_IN = """
     CREATE TABLE public.moved (name text);
     CREATE VIEW public.citus_schemas AS SELECT name::regnamespace AS schema_name FROM public.moved;
-    CREATE FUNCTION public.citus_get_active_worker_nodes() RETURNS SETOF text
-        LANGUAGE sql AS 'SELECT unnest(ARRAY[''w1'', ''w2''])';
+    CREATE TABLE public.pg_dist_node (nodeid int, nodename text, nodeport int, groupid int);
+    INSERT INTO public.pg_dist_node VALUES (2, 'w1', 5432, 1), (3, 'w2', 5432, 2);
+    CREATE TABLE public.pg_dist_shard (shardid int, logicalrelid regclass);
+    INSERT INTO public.pg_dist_shard VALUES (7, 'rss.fetch_items'), (8, 'rss.fetch_cycles');
+    CREATE TABLE public.pg_dist_placement (shardid int, groupid int);
+    INSERT INTO public.pg_dist_placement VALUES (7, 2), (8, 2);
+    CREATE FUNCTION public.run_command_on_workers(command text)
+        RETURNS TABLE (nodename text, nodeport int, success bool, result text) LANGUAGE sql
+        AS 'SELECT nodename, nodeport, nodeport <> 0, ''1'' FROM public.pg_dist_node';
     CREATE FUNCTION public.citus_schema_distribute(schema regnamespace) RETURNS void
         LANGUAGE sql AS 'INSERT INTO public.moved VALUES (schema::text)';
 """
@@ -42,6 +51,8 @@ def run(*arguments: str) -> tuple[int, str]:
 def citus(monkeypatch: pytest.MonkeyPatch) -> None:
     execute(STAND_IN)
     monkeypatch.setattr(module, "EXTENSION", "SELECT '13.2-1'")
+    monkeypatch.setattr(distributed, "HAS_CITUS", "SELECT true")
+    monkeypatch.setattr(distributed, "TABLES", "SELECT NULL WHERE false")
 
 
 def test_without_the_extension_one_sentence() -> None:
@@ -103,10 +114,12 @@ class TestWithCitus:
                 "INSERT INTO public.moved VALUES ('transfer')",
                 "The schema transfer is distributed, and must stay on the coordinator",
             ),
+            ("TRUNCATE public.pg_dist_node", "no active worker"),
             (
-                "CREATE OR REPLACE FUNCTION public.citus_get_active_worker_nodes() RETURNS "
-                "SETOF text LANGUAGE sql AS 'SELECT NULL::text WHERE false'",
-                "no active worker",
+                "UPDATE public.pg_dist_node SET nodeport = 0 WHERE nodename = 'w2'",
+                "with 1 active workers. accuracy is to be distributed. continuum is to be "
+                "distributed. knowledge is to be distributed. rss is to be distributed. vector is "
+                "to be distributed. The worker w2:0 does not answer",
             ),
         ],
     )
@@ -116,6 +129,16 @@ class TestWithCitus:
         assert status == 1
         assert problem in " ".join(text.split())
         assert {name for (name,) in execute("SELECT * FROM public.moved")} <= {"transfer"}
+
+    def test_a_dead_node_makes_the_service_unready(self, client: Client) -> None:
+        assert client.get("/readyz").status_code == 200
+        execute("UPDATE public.pg_dist_node SET nodeport = 0 WHERE nodename = 'w2'")
+        answer = client.get("/readyz")
+        assert answer.status_code == 503
+        # Its address is for the log: anybody may ask.
+        assert answer.json()["problems"] == [
+            "Node 3 of the cluster does not answer: rss cannot be used."
+        ]
 
     def test_a_file_that_is_still_followed(self) -> None:
         FileState.objects.create(file="rss", state=FileState.State.FOLLOWING)

@@ -15,7 +15,8 @@ from itertools import islice
 
 from django.db import DataError, connections, transaction
 
-from stillme.postgresql.statements import execute, fetch_all
+from stillme.postgresql.statements import fetch_all
+from stillme.postgresql.transaction_settings import set_local
 from vector import chroma, models
 from vector.chroma.optional import numpy_if_installed
 from vector.judge.nearest import TOP, Nearest
@@ -189,7 +190,7 @@ def _pgvector_nearest(
     order = distance if indexed else f"({distance}) + 0"
     with transaction.atomic(using=alias):
         if indexed:
-            execute(connections[alias], "SET LOCAL hnsw.ef_search = 100")
+            set_local(connections[alias], {"hnsw.ef_search": 100})
         found = fetch_all(
             connections[alias],
             f'SELECT {distance}, embedding_id FROM "vector"."items" '

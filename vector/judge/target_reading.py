@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import psycopg
 from django.db import connections, transaction
 
-from stillme.postgresql.statements import execute
+from stillme.postgresql.transaction_settings import set_local
 from vector.serving import pgvector as extension
 
 _ARRAY = struct.Struct(">iiIii")
@@ -102,8 +102,8 @@ def target_vectors(alias: str, collection: int) -> Iterator[tuple[list[str], lis
 def full_scans(alias: str) -> Iterator[None]:
     """A transaction whose queries go through whole tables: an index may miss rows."""
     with transaction.atomic(using=alias):
-        for way in ("indexscan", "indexonlyscan", "bitmapscan"):
-            execute(connections[alias], f"SET LOCAL enable_{way} = off")
+        ways = ("enable_indexscan", "enable_indexonlyscan", "enable_bitmapscan")
+        set_local(connections[alias], dict.fromkeys(ways, "off"))
         yield
 
 

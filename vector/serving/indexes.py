@@ -13,6 +13,7 @@ from django.db import DatabaseError, connections, transaction
 from stillme.postgresql.connecting.explain import first_line
 from stillme.postgresql.connecting.session import spell_plainly
 from stillme.postgresql.statements import execute, fetch_all
+from stillme.postgresql.transaction_settings import set_local
 from vector.models import Collection, Item
 from vector.serving import pgvector as extension
 
@@ -108,7 +109,7 @@ def ensure_index(collection: Collection, *, patience: str = "0") -> IndexState:
     for workers in (2, 0) if rows >= PARALLEL_ROWS else (0,):
         try:
             with transaction.atomic(using=alias):
-                execute(connections[alias], f"SET LOCAL lock_timeout = '{patience}'")
+                set_local(connections[alias], {"lock_timeout": patience})
                 _build(collection, alias, rows, workers, replace=found is not None)
         except DatabaseError as error:
             why = str(error).partition("\n")[0]
@@ -148,8 +149,8 @@ def _build(collection: Collection, alias: str, rows: int, workers: int, *, repla
     execute(connection, "SET CONSTRAINTS ALL IMMEDIATE")
     execute(connection, "SET CONSTRAINTS ALL DEFERRED")
     memory = build_megabytes(rows, collection.dimension or 0)
-    execute(connection, f"SET LOCAL maintenance_work_mem = '{memory}MB'")
-    execute(connection, f"SET LOCAL max_parallel_maintenance_workers = {workers}")
+    set_local(connection, {"maintenance_work_mem": f"{memory}MB"})
+    set_local(connection, {"max_parallel_maintenance_workers": workers})
     pgvector = extension.installed(alias)
     if pgvector is None:
         raise DatabaseError("the extension vector is not there any more")

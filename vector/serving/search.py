@@ -12,7 +12,7 @@ from typing import Any
 from django.db import DataError, connections, transaction
 from django.db.models import F, FloatField, Func, QuerySet, Value
 
-from stillme.postgresql.statements import execute
+from stillme.postgresql.transaction_settings import set_local
 from stillme.services.connections import borrows_connection
 from vector.fields import EmbeddingField
 from vector.models import Collection, Item
@@ -138,9 +138,8 @@ def distance_of(collection: Collection, vector: Sequence[float], *, exact: bool 
 def _tune(alias: str, count: int, *, goes_on: bool) -> None:
     """How the index is searched, for the rest of the transaction."""
     connection = connections[alias]
-    execute(connection, f"SET LOCAL hnsw.ef_search = {max(EF_SEARCH, count)}")
-    if goes_on:
-        execute(connection, "SET LOCAL hnsw.iterative_scan = strict_order")
+    more = {"hnsw.iterative_scan": "strict_order"} if goes_on else {}
+    set_local(connection, {"hnsw.ef_search": max(EF_SEARCH, count), **more})
 
 
 def _text(vector: Sequence[float]) -> str:

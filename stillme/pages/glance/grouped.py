@@ -16,7 +16,7 @@ from django.db import OperationalError, connections, transaction
 from django.db.models import QuerySet
 from psycopg.errors import QueryCanceled
 
-from stillme.postgresql.statements import execute
+from stillme.postgresql.transaction_settings import set_local
 
 # So many are counted within 300 ms even if each has a value of its own.
 ROWS = 100_000
@@ -94,8 +94,7 @@ def limited(alias: str) -> Iterator[None]:
     """Statements within take `TIMEOUT` at most. Raises TooLongError."""
     try:
         with transaction.atomic(using=alias):
-            execute(connections[alias], f"SET LOCAL statement_timeout = {TIMEOUT}")
-            execute(connections[alias], f"SET LOCAL work_mem = '{MEMORY}'")
+            set_local(connections[alias], {"statement_timeout": TIMEOUT, "work_mem": MEMORY})
             yield
     except OperationalError as error:
         if isinstance(error.__cause__, QueryCanceled):

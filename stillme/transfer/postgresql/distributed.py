@@ -20,6 +20,7 @@ from typing import Any
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from stillme.postgresql.distributed import distributed_tables, is_distributed
+from stillme.postgresql.transaction_settings import set_local
 from stillme.transfer.errors import StateError
 from stillme.transfer.postgresql.copy import execute, fetch_all, quoted
 
@@ -34,12 +35,19 @@ def knows_writers(connection: BaseDatabaseWrapper, relation: str) -> bool:
 
 def refuse_where_distributed(connection: BaseDatabaseWrapper, what: str) -> None:
     """Raise StateError for what needs triggers on, or the transaction ids of, the target."""
+    if sentence := why_not_distributed(connection, what):
+        raise StateError(sentence)
+
+
+def why_not_distributed(connection: BaseDatabaseWrapper, what: str) -> str:
+    """The sentence of that refusal; empty while all tables are on this node."""
     names = sorted(distributed_tables(connection))
-    if names:
-        raise StateError(
-            f"{what} does not work once tables are distributed over a Citus cluster "
-            f"({names[0]} is): do it before `manage.py distribute` (docs/howto/run-and-scale.md)."
-        )
+    if not names:
+        return ""
+    return (
+        f"{what} does not work once tables are distributed over a Citus cluster "
+        f"({names[0]} is): do it before `manage.py distribute` (docs/howto/run-and-scale.md)."
+    )
 
 
 def commit_lazily(connection: BaseDatabaseWrapper) -> None:
@@ -49,7 +57,7 @@ def commit_lazily(connection: BaseDatabaseWrapper) -> None:
     loads it again. The run's last commit waits, and with it everything before it is on disk.
     """
     if not distributed_tables(connection):
-        execute(connection, "SET LOCAL synchronous_commit = off")
+        set_local(connection, {"synchronous_commit": "off"})
 
 
 def staged_for(

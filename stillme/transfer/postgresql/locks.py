@@ -15,6 +15,7 @@ from django.db import DatabaseError, OperationalError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from stillme.postgresql.connecting.silence import end_with_client
+from stillme.postgresql.transaction_settings import set_local
 from stillme.transfer.errors import Busy
 from stillme.transfer.postgresql.copy import fetch_all
 
@@ -117,7 +118,7 @@ def deciding(alias: str) -> Iterator[None]:
     try:
         with transaction.atomic(using=alias):
             connection = connections[alias]
-            fetch_all(connection, "SELECT set_config('lock_timeout', %s, true)", [_DECISION])
+            set_local(connection, {"lock_timeout": _DECISION})
             fetch_all(connection, "SELECT pg_advisory_xact_lock(%s, %s)", [_CLASS, ROWS])
             if not _try(connection, "pg_try_advisory_xact_lock", WORKER):
                 raise Busy(_IN_THE_WAY)

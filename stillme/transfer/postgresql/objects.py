@@ -12,6 +12,7 @@ from functools import partial
 
 from django.db import IntegrityError, connections, transaction
 
+from stillme.postgresql.transaction_settings import set_local
 from stillme.transfer.models import DroppedObject
 from stillme.transfer.plumbing.processes import usable_cores
 from stillme.transfer.postgresql.copy import execute, fetch_all, quoted
@@ -90,9 +91,9 @@ def build_again(alias: str, dropped: DroppedObject, *, helped: bool = True) -> N
                 f"{dropped.definition}",
             )
         else:
-            execute(connection, "SET LOCAL maintenance_work_mem = '128MB'")
+            set_local(connection, {"maintenance_work_mem": "128MB"})
             if not helped:
-                execute(connection, "SET LOCAL max_parallel_maintenance_workers = 0")
+                set_local(connection, {"max_parallel_maintenance_workers": 0})
             execute(connection, dropped.definition)
         DroppedObject.objects.using(alias).filter(pk=dropped.pk).delete()
 

@@ -12,7 +12,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from django.db import transaction
+from django.db import connections, transaction
 
 from stillme.transfer.errors import StateError
 from stillme.transfer.findings import Event, OnEvent, ignore_event
@@ -20,6 +20,7 @@ from stillme.transfer.inventory.selection import Selection, files_at_hand
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import RangeDigest
 from stillme.transfer.plumbing.scratch import scratch_folder
+from stillme.transfer.postgresql.distributed import refuse_where_distributed
 from stillme.transfer.postgresql.locks import exclusive
 from stillme.transfer.records.live_files import (
     is_gone,
@@ -69,6 +70,8 @@ def install_capture(
     files = files_at_hand(selection, on_event)
     reports = []
     file_states.require(alias, [file.name for file in files], Action.INSTALL)
+    # The follower and the cut-over, which capture is for, are refused there.
+    refuse_where_distributed(connections[alias], "Capture")
     for file in files:
         refuse_copy(alias, file)
         probes = probe_file(file)

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from django.db import connections
 
+from stillme.postgresql.transaction_settings import set_local
 from stillme.transfer.postgresql.capture.templates import (
     EVENTS,
     FREEZE_FUNCTION,
@@ -60,7 +61,7 @@ def install(alias: str, tables: Sequence[TargetTable], *, lock_timeout: str = "2
     after is logged.
     """
     connection = connections[alias]
-    execute(connection, f"SET LOCAL lock_timeout = '{lock_timeout}'")
+    set_local(connection, {"lock_timeout": lock_timeout})
     for table in tables:
         name = f'transfer."{table.function}"'
         execute(connection, create_function(name, capture_body(table)))
@@ -138,7 +139,7 @@ def _found_triggers(alias: str, tables: Sequence[TargetTable]) -> dict[str, dict
 def freeze_target(alias: str, tables: Sequence[TargetTable], *, lock_timeout: str = "10s") -> None:
     """Refuse every write that is not the engine's, in the caller's transaction."""
     connection = connections[alias]
-    execute(connection, f"SET LOCAL lock_timeout = '{lock_timeout}'")
+    set_local(connection, {"lock_timeout": lock_timeout})
     execute(connection, create_function(FREEZE_FUNCTION, freeze_body()))
     for table in tables:
         execute(

@@ -22,6 +22,7 @@ from stillme.transfer.errors import TransferError
 from stillme.transfer.key_columns import Condition
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.postgresql.copy import STAGE, execute, fetch_all, quoted
+from stillme.transfer.postgresql.distributed import refuse_where_distributed
 
 Row = tuple[Any, ...]
 
@@ -116,6 +117,8 @@ def _ask_at_once(alias: str, mapping: TableMapping) -> None:
         [mapping.relation],
     )
     if names:
+        # The setting stays on this node: the rows would be found unique, and the commit fail.
+        refuse_where_distributed(connections[alias], "Merging over deferred unique constraints")
         listed = ", ".join(name for (name,) in names)
         execute(connections[alias], f"SET CONSTRAINTS {listed} IMMEDIATE")
 

@@ -16,6 +16,7 @@ from stillme.transfer.errors import LegacyFileError
 from stillme.transfer.models import DroppedObject, QuarantinedRow
 from stillme.transfer.postgresql import capture as reverse
 from stillme.transfer.postgresql.copy import fetch_all, quoted
+from stillme.transfer.postgresql.distributed import why_not_distributed
 from stillme.transfer.records.guessed_times import ADVICE, guessed_times
 from stillme.transfer.records.guessed_times import sentence as sentence_of_guesses
 from stillme.transfer.records.ledger import is_another_cluster
@@ -55,6 +56,10 @@ def go_list(
     """All lines. A red one refuses the cut-over, unless it was overridden with a reason."""
     at = moment(alias)
     found = [condition(alias, file, at, with_clock=True) for file in files]
+    refusal = why_not_distributed(connections[alias], "The cut-over")
+    if refusal and not any(each.stand.state in TARGET_IN_CHARGE for each in found):
+        # What the other lines advise is refused, too.
+        return [Line(RED, "cluster", "tables are distributed", refusal)]
     lines = [*missing_lines(alias), *inventory_lines(alias), *_elsewhere(alias, files)]
     lines += [line for each in found for line in file_lines(each)]
     if any(each.stand.state in TARGET_IN_CHARGE for each in found):

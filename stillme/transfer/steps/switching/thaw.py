@@ -15,10 +15,10 @@ from typing import TypeVar
 from django.db import Error, connections, transaction
 
 from stillme.postgresql.connecting.explain import explain_operational_error
+from stillme.postgresql.transaction_settings import set_local
 from stillme.transfer.errors import LegacyFileError, TransferError
 from stillme.transfer.models import FileState
 from stillme.transfer.postgresql import capture as reverse
-from stillme.transfer.postgresql.copy import execute
 from stillme.transfer.registry import LegacyFile
 from stillme.transfer.sqlite.capture.freeze import FOR_GOOD, frozen_until, unfreeze
 from stillme.transfer.sqlite.capture.tables import write_transaction
@@ -137,7 +137,7 @@ def _insist(alias: str, work: Callable[[], T], seconds: float) -> T:
         try:
             connections[alias].close()
             with transaction.atomic(using=alias, durable=True):
-                execute(connections[alias], f"SET LOCAL lock_timeout = {int(_TURN * 1000)}")
+                set_local(connections[alias], {"lock_timeout": int(_TURN * 1000)})
                 return work()
         except Error:
             if time.monotonic() > deadline:

@@ -15,6 +15,9 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
+from django.db import connections
+
+from stillme.postgresql.distributed import distributed_tables
 from stillme.transfer.conf import conf
 from stillme.transfer.errors import LegacyFileError, StateError
 from stillme.transfer.mapping import TableMapping
@@ -62,6 +65,8 @@ class Condition:
     clock: str = ""
     mappings: Mapping[str, TableMapping] = field(default_factory=dict)
     sign: LifeSign = LifeSign()  # noqa: RUF009 (frozen)
+    # Tables of the target are on other nodes of a cluster, where no file can be followed.
+    is_distributed: bool = False
 
     def require_readable(self) -> None:
         """Raise LegacyFileError where the file could not be opened."""
@@ -96,6 +101,8 @@ class Condition:
             return _WITHOUT_FILE.get(self.absence, nothing)
         if self.was_left_frozen:
             return "manage.py sync_sqlite --unfreeze"
+        if self.is_distributed and not self.stand.is_captured:
+            return "load what changed, and compare: manage.py import_sqlite, verify_migration"
         if self.stand.is_captured and not self.unreadable and not self.capture.is_healthy:
             return "install capture again: manage.py sync_sqlite --install"
         if self.sign.problem and not self.sign.ended:
@@ -117,7 +124,13 @@ def condition(
     """
     stand = file_states.standing(alias, file.name)
     sign = LifeSign() if at is None else life_sign(stand.state, stand.details, at)
-    found = Condition(file, stand, other_file(alias, file) or "", sign=sign)
+    found = Condition(
+        file,
+        stand,
+        other_file(alias, file) or "",
+        sign=sign,
+        is_distributed=bool(distributed_tables(connections[alias])),
+    )
     if absence := _absence(file):
         return replace(found, absence=absence)
     try:

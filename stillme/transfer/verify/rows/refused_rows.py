@@ -13,6 +13,7 @@ from typing import Any
 import psycopg
 from django.db import DatabaseError, connections, transaction
 
+from stillme.postgresql.transaction_settings import set_local
 from stillme.transfer import kinds
 from stillme.transfer.mapping import EXTRA_COLUMN, TableMapping
 from stillme.transfer.plumbing.quoting import quoted
@@ -49,7 +50,7 @@ def takes_row(alias: str, mapping: TableMapping, fate: Fate) -> str:
                 "ON COMMIT DROP"
             )
             cursor.execute(f"INSERT INTO {_IMAGE} {into}", values)
-            cursor.execute("SET LOCAL lock_timeout = '5s'")
+            set_local(connections[alias], {"lock_timeout": "5s"})
             cursor.execute(f"INSERT INTO {mapping.relation} {into}", values)
             transaction.set_rollback(True, using=alias)
     except (psycopg.Error, DatabaseError) as error:

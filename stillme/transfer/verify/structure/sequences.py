@@ -17,6 +17,7 @@ from django.db import (
 )
 
 from stillme.postgresql.distributed import is_distributed
+from stillme.postgresql.transaction_settings import set_local
 from stillme.transfer.findings import Finding, FindingKind
 from stillme.transfer.mapping import split_table
 from stillme.transfer.verify.sides.target_table import select, select_all
@@ -99,7 +100,8 @@ def _tried(sequence: _Sequence, needed: int) -> str:
 
 def _insert(sequence: _Sequence, needed: int) -> str:
     locked = f"LOCK TABLE {sequence.relation} IN SHARE ROW EXCLUSIVE MODE"
-    asked = ["SET LOCAL lock_timeout = '1s'", locked, _POSITION.format(sequence.name)]
+    set_local(connections[sequence.alias], {"lock_timeout": "1s"})
+    asked = [locked, _POSITION.format(sequence.name)]
     last, called = select_all(sequence.alias, asked)[-1][0]
     given: int | None = None
     problem = ""

@@ -16,7 +16,7 @@ from typing import Any
 
 from django.db import connections, transaction
 
-from stillme.postgresql.distributed import is_distributed
+from stillme.postgresql.transaction_settings import set_local
 from stillme.transfer.findings import Finding, FindingKind
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.reading.connect import quoted
@@ -68,8 +68,7 @@ def _legacy(case: TableCase, proof: TableProof) -> Iterator[Finding]:
 
 def _target(alias: str, mapping: TableMapping) -> Iterator[Finding]:
     connection = connections[alias]
-    if not mapping.key_columns or is_distributed(connection, mapping.relation):
-        # On a cluster each node plans by its own settings.
+    if not mapping.key_columns:
         return
     keys = mapping.key_columns
     key = keys.target_names()
@@ -126,7 +125,8 @@ def _different(alias: str, mapping: TableMapping, scanned: int, by_index: int) -
 
 def _planned(alias: str, off: tuple[str, ...], sql: str) -> list[tuple[Any, ...]]:
     """The rows of a query, some ways of the planner switched off for it."""
-    switched_off = [f"SET LOCAL {name} = off" for name in off]
+    set_local(connections[alias], dict.fromkeys(off, "off"))
+    found = select_all(alias, [sql])[0]
     # Inside a caller's transaction they would stay.
-    back = [f"SET LOCAL {name} TO DEFAULT" for name in off]
-    return select_all(alias, [*switched_off, sql, *back])[len(off)]
+    set_local(connections[alias], dict.fromkeys(off))
+    return found
