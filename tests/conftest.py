@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
+from django.conf import settings
 from django.db import connections
 from django.test import TransactionTestCase
 from hypothesis import HealthCheck
@@ -19,10 +20,14 @@ from hypothesis import settings as hypothesis_settings
 
 from stillme.services import coroutines
 from tests.empty_database import empty_after_test
+from tests.in_memory import give_back, keep_compiled, use_memory
 from tests.scenes import Stage
+from tests.sorts import later_cases, mark_later_cases
 from tests.template_database import cloned_database
 
 ROOT = Path(__file__).resolve().parent.parent
+
+FAST_HASH = "django.contrib.auth.hashers.MD5PasswordHasher"
 
 # Neither luck nor a slow machine decides: the same examples every time, however long one takes.
 # `pytest --hypothesis-profile=search` looks for others.
@@ -38,10 +43,39 @@ hypothesis_settings.load_profile("same")
 TransactionTestCase._fixture_teardown = empty_after_test
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Files with slow tests first, so that no process is left with one at the end."""
-    slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Temporary files and the server in memory, before the processes of the tests are started."""
+    keep_compiled()
+    # The hash that guards real passwords takes a third of a second, for each test that logs in.
+    settings.PASSWORD_HASHERS = [FAST_HASH, *settings.PASSWORD_HASHERS]
+    if hasattr(config, "workerinput"):
+        return
+    whole = config.args_source is not pytest.Config.ArgsSource.ARGS
+    if folder := use_memory(with_server=whole):
+        config.add_cleanup(lambda: give_back(folder))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--first-cases`: for a second server, on which statements can differ and values do not."""
+    parser.addoption("--first-cases", action="store_true", help="one case of each test")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark the later cases of long tables slow; campaigns first, then files with slow tests.
+
+    So no process is left with a long one at the end. Before pytest looks at `-m`, in this hook too.
+    """
+    mark_later_cases(items)
+    if config.getoption("first_cases"):
+        later = set(later_cases(items))
+        config.hook.pytest_deselected(items=list(later))
+        items[:] = [item for item in items if item not in later]
+    slow = [(item.path, mark) for item in items if (mark := item.get_closest_marker("slow"))]
+    campaigns = {path for path, mark in slow if mark.kwargs.get("campaign")}
+    others = {path for path, _ in slow}
+    items.sort(key=lambda item: (item.path not in campaigns, item.path not in others))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -1,7 +1,12 @@
-"""Long tables of cases: one case of each sort in the default run, every case with the slow ones."""
+"""Long tables of cases: one case of each sort in the default run, every case with the slow ones.
+
+@pytest.mark.slow_after(2)                  # the first two cases run always
+@pytest.mark.slow_after(1, by="reason")     # the first one of each reason
+"""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Hashable, Iterable
 from typing import Any, TypeVar
 
@@ -26,3 +31,34 @@ def one_of_each(
         seen.add(sort(case))
         parameters.append(pytest.param(case, id=name(case), marks=marks))
     return parameters
+
+
+def mark_later_cases(items: Iterable[pytest.Item]) -> None:
+    """Mark as slow what `slow_after` leaves out of the default run."""
+    seen: Counter[tuple[object, ...]] = Counter()
+    for item in items:
+        mark = item.get_closest_marker("slow_after")
+        if mark is None:
+            continue
+        values = item.callspec.params  # type: ignore[attr-defined]
+        by = mark.kwargs.get("by", "")
+        sort = (_test(item), *(str(values[name]) for name in by.split()))
+        seen[sort] += 1
+        if seen[sort] > mark.args[0]:
+            item.add_marker(pytest.mark.slow)
+
+
+def later_cases(items: Iterable[pytest.Item]) -> list[pytest.Item]:
+    """All but the first case of each test, or but those of its long table that run always."""
+    with_rest = {_test(item) for item in items if item.get_closest_marker("slow")}
+    seen: set[str] = set()
+    later = []
+    for item in items:
+        if _test(item) in seen and _test(item) not in with_rest:
+            later.append(item)
+        seen.add(_test(item))
+    return later
+
+
+def _test(item: pytest.Item) -> str:
+    return item.nodeid.split("[")[0]

@@ -8,33 +8,37 @@ from __future__ import annotations
 
 import sqlite3
 import struct
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.utils.safestring import SafeString
 
 from stillme.pages.cells import LONG, Clipped
 from stillme.transfer.console.row.side_by_side import kept_cells
 from stillme.transfer.console.row.side_table import SideCell, side_caption, side_table
 from stillme.transfer.errors import TransferError
 from stillme.transfer.identity import TableId
+from stillme.transfer.models import KeptCell
 from stillme.transfer.plumbing.stored_cells import Raw
 from stillme.transfer.sqlite.reading.connect import open_legacy
-from vector.chroma.marks import NOTHING, mark_of, metadata_mark
+from vector.chroma import queue
+from vector.chroma.catalogue import Catalogue, read_catalogue
+from vector.chroma.metadata import Entry, Source, stored_entries
+from vector.chroma.records import DOCUMENT_KEY, Part
 from vector.judge import expectation
-from vector.legacy_metadata import metadata_cells, verdict
 from vector.models import Collection, Item
-from vector.names import FILE
+from vector.names import DATABASE, FILE, ledger_name
 
+# Keys of one item's metadata that a page shows.
+KEYS = 200
 # Operations that wait in the queue, which Chroma applies every 1,000.
 QUEUED = 10_000
 _ENTRY = """
-SELECT e.id, typeof(e.seq_id), e.seq_id, CAST(e.created_at AS BLOB), s.id
-FROM embeddings e JOIN segments s ON s.id = e.segment_id
-WHERE s.collection = ? AND s.scope = 'METADATA' AND e.embedding_id = ? LIMIT 1
+SELECT id, typeof(seq_id), seq_id FROM embeddings WHERE segment_id = ? AND embedding_id = ? LIMIT 1
 """
 _WAITING = f"""
 SELECT seq_id, operation, CAST(substr(metadata, 1, {LONG}) AS BLOB),
@@ -42,74 +46,150 @@ SELECT seq_id, operation, CAST(substr(metadata, 1, {LONG}) AS BLOB),
 FROM (SELECT * FROM embeddings_queue WHERE seq_id > ? ORDER BY seq_id LIMIT {QUEUED})
 WHERE topic LIKE ? AND id = ? LIMIT 10
 """
-_OPERATIONS = {0: "add", 1: "update", 2: "upsert", 3: "delete"}
+# Where Chroma stores a metadata value, by its type, and the storage class that it has there.
+_PLACES = {
+    bool: ("bool_value", "integer"), int: ("int_value", "integer"), str: ("string_value", "text"),
+    float: ("float_value", "real"), type(None): ("float_value", "null"), list: ("list", "text"),
+}  # fmt: skip
+# Column of Chroma's `collections` -> the target's.
+_COLLECTION = {
+    "name": "name",
+    "dimension": "dimension",
+    "config_json_str": "configuration",
+    "schema_str": "schema",
+}
+Cells = Iterator[SideCell]
 
 
 def item_table(item: Item) -> str:
     """HTML: every stored cell of an item, what the target holds, and whether that is right."""
-    try:
-        with closing(_open()) as connection:
-            cells = list(_item_cells(connection, item))
-    except (TransferError, sqlite3.Error) as error:
-        return f"The legacy store cannot be read: {error}"
-    if not cells:
-        return "The legacy store holds no item with this id."
-    return _table(cells)
+    return _table(_item_cells, item, "item")
 
 
 def collection_table(collection: Collection) -> str:
     """The same of a collection."""
+    return _table(_collection_cells, collection, "collection")
+
+
+def _table(cells_of: Callable[[sqlite3.Connection, Any], Cells], row: Any, what: str) -> str:
+    database = Path(settings.LEGACY_VECTOR_DIR) / DATABASE
     try:
-        with closing(_open()) as connection:
-            cells = list(_collection_cells(connection, collection))
+        with closing(open_legacy(database, timeout=1.0)) as connection:
+            connection.text_factory = _lenient
+            cells = list(cells_of(connection, row))
     except (TransferError, sqlite3.Error) as error:
         return f"The legacy store cannot be read: {error}"
-    return _table(cells) if cells else "The legacy store holds no collection with this id."
-
-
-def _open() -> sqlite3.Connection:
-    return open_legacy(Path(settings.LEGACY_VECTOR_DIR) / "chroma.sqlite3", timeout=1.0)
-
-
-def _table(cells: list[SideCell]) -> SafeString:
+    if not cells:
+        return f"The legacy store holds no {what} with this id."
     return side_table(side_caption(cells), cells)
 
 
-def _item_cells(connection: sqlite3.Connection, item: Item) -> Iterator[SideCell]:
+def _lenient(raw: bytes) -> str:
+    return raw.decode("utf-8", "surrogateescape")
+
+
+def _item_cells(connection: sqlite3.Connection, item: Item) -> Cells:
     uuid = str(item.collection.uuid)
-    entry = connection.execute(_ENTRY, (uuid, item.embedding_id)).fetchone()
-    mark = _mark(connection, uuid)
+    catalogue = read_catalogue(connection)
+    segments = {c.id: c.metadata_segment for c in catalogue.collections}
+    segment = segments.get(uuid) or ""
+    topics = queue.topics(connection).get(uuid, [])
+    mark = queue.metadata_mark(connection, segment, topics, catalogue.marks.get(segment))
     given = (mark, f"%/{uuid}", item.embedding_id)
     waiting = connection.execute(_WAITING, given).fetchall()
-    if entry is not None:
-        yield from _entry_cells(connection, item, entry, unsure=bool(waiting))
+    found = connection.execute(_ENTRY, (segment, item.embedding_id)).fetchone()
+    if found is not None:
+        key, storage, sequence = found
+        entry = _entry(connection, catalogue, segment, key)
+        number = SideCell(
+            verdict(entry.seq_id == item.legacy_seq_id, bool(waiting)),
+            "seq_id", storage, sequence, "legacy_seq_id", item.legacy_seq_id,
+        )  # fmt: skip
+        yield from _entry_cells(item, entry, number, unsure=bool(waiting or entry.error))
     for seq_id, operation, metadata, size in waiting:
-        name = f"queue {seq_id}: {_OPERATIONS.get(operation, str(operation))}"
-        yield SideCell("unsure", name, _storage(metadata), metadata, "metadata", None, size)
-    if entry is not None or waiting:
+        known = operation in set(queue.Operation)
+        named = queue.Operation(operation).name.lower() if known else str(operation)
+        name, kind = f"queue {seq_id}: {named}", "null" if metadata is None else "text"
+        yield SideCell("unsure", name, kind, metadata, "metadata", None, size)
+    if found is not None or waiting:
         yield _vector_cell(connection, item)
 
 
-def _entry_cells(
-    connection: sqlite3.Connection, item: Item, entry: tuple[Any, ...], *, unsure: bool
-) -> Iterator[SideCell]:
-    key, seq_storage, sequence, created, _ = entry
-    kept = kept_cells(TableId(FILE, _ledger_name(item.collection)), item.embedding_id)
+def _entry(connection: sqlite3.Connection, catalogue: Catalogue, segment: str, key: int) -> Entry:
+    source = Source(connection, segment, catalogue.has_lists, Counter(), catalogue.without_booleans)
+    return next(stored_entries(source, Part(key - 1, key)))
+
+
+def _entry_cells(item: Item, entry: Entry, number: SideCell, *, unsure: bool) -> Cells:
+    place = item.collection
+    table = ledger_name(place.tenant, place.database, place.name)
+    kept = kept_cells(TableId(FILE, table), item.embedding_id)
     stored_id = item.embedding_id.encode()
     yield SideCell("same", "embedding_id", "text", stored_id, "embedding_id", item.embedding_id)
-    number = int.from_bytes(sequence, "big") if isinstance(sequence, bytes) else sequence
-    target = item.legacy_seq_id
-    state = verdict(number == target, unsure)
-    yield SideCell(state, "seq_id", seq_storage, sequence, "legacy_seq_id", target)
-    moment = expectation.expected_time(
-        None if created is None else created.decode("utf-8", "replace")
-    )
-    state = verdict(moment == item.created_at, unsure, kept.get("created_at"))
+    yield number
+    storage, created, _ = _stored(entry.created_at)
+    original = kept.get("created_at")
+    right = expectation.expected_time(entry.created_at) == item.created_at
+    state = verdict(right, unsure, original)
     yield SideCell(
-        state, "created_at", _storage(created), created, "created_at", item.created_at,
-        kept=kept.get("created_at"),
-    )  # fmt: skip
-    yield from metadata_cells(connection, item, key, kept, unsure=unsure)
+        state, "created_at", storage, created, "created_at", item.created_at, kept=original
+    )
+    for name in islice(sorted(entry.metadata), KEYS):
+        yield _value_cell(item, name, entry.metadata[name], kept.get("metadata"), unsure)
+    if not unsure:
+        yield from _invented(item, {name.replace("\x00", "\ufffd") for name in entry.metadata})
+
+
+def _value_cell(
+    item: Item, name: str, stored: Any, kept: KeptCell | None, unsure: bool
+) -> SideCell:
+    """A metadata value, a list or the document."""
+    storage, raw, size = _stored(stored)
+    shown = f"{name} ({_PLACES[type(stored)][0]})"
+    if name == DOCUMENT_KEY:
+        state = verdict(stored == item.document, unsure or isinstance(item.document, Clipped))
+        return SideCell(state, shown, storage, raw, "document", item.document, size)
+    if isinstance(item.metadata, Clipped):
+        return SideCell("unsure", shown, storage, raw, "metadata", None, size)
+    expected, differs = expectation.expected_metadata({name: stored})
+    held = {key: item.metadata[key] for key in expected if key in item.metadata}
+    difference = expectation.metadata_difference(expected, held)
+    original = kept if differs else None
+    state = verdict(not difference, unsure, original)
+    target, value = f"metadata: {name}", held.get(next(iter(expected)))
+    said = difference if state == "differs" else ""
+    return SideCell(state, shown, storage, raw, target, value, size, said, original)
+
+
+def _invented(item: Item, stored: set[str]) -> Cells:
+    """Metadata and a document that only the target has."""
+    metadata = item.metadata if isinstance(item.metadata, dict) else {}
+    held = {f"metadata: {key}": metadata[key] for key in sorted(metadata.keys() - stored)[:KEYS]}
+    if item.document is not None and DOCUMENT_KEY not in stored:
+        held["document"] = item.document
+    for target, value in held.items():
+        yield SideCell("differs", "", "absent", None, target, value, said="not in the legacy")
+
+
+def _stored(value: Any) -> tuple[str, Raw, int | None]:
+    """Storage class, the value or its beginning, and the number of bytes of a text."""
+    storage = _PLACES[type(value)][1]
+    if isinstance(value, bool):
+        return storage, int(value), None
+    if not isinstance(value, str | list):
+        return storage, value, None
+    text = value if isinstance(value, str) else repr(value)
+    raw = text.encode("utf-8", "surrogateescape")
+    return storage, raw[:LONG], len(raw)
+
+
+def verdict(right: bool, unsure: bool, kept: KeptCell | None = None) -> str:
+    """The state of a cell: `same`, `differs`, `repaired`, or `unsure` where nothing can be said."""
+    if unsure:
+        return "unsure"
+    if kept is not None:
+        return "repaired"
+    return "same" if right else "differs"
 
 
 def _vector_cell(connection: sqlite3.Connection, item: Item) -> SideCell:
@@ -137,51 +217,16 @@ def _float32(values: list[float | None]) -> bytes | None:
     return struct.pack(f"<{len(values)}f", *values)
 
 
-def _collection_cells(connection: sqlite3.Connection, collection: Collection) -> Iterator[SideCell]:
+def _collection_cells(connection: sqlite3.Connection, collection: Collection) -> Cells:
     has = {row[1] for row in connection.execute("PRAGMA table_info(collections)")}
-    names = {
-        "name": "name",
-        "dimension": "dimension",
-        "config_json_str": "configuration",
-        "schema_str": "schema",
-    }
-    wanted = [name for name in names if name in has]
+    wanted = [name for name in _COLLECTION if name in has]
     cells = ", ".join(f"typeof({n}), {n}" for n in wanted)
     given = (str(collection.uuid),)
     found = connection.execute(f"SELECT {cells} FROM collections WHERE id = ?", given).fetchone()
     for at, name in enumerate(wanted) if found else ():
         storage, value = found[2 * at], found[2 * at + 1]
-        held = getattr(collection, names[name])
+        held = getattr(collection, _COLLECTION[name])
         # Very early stores do not note the dimension: the import tells it by the first vector.
         unsure = value is None or isinstance(held, Clipped)
         raw = value.encode() if isinstance(value, str) else value
-        yield SideCell(verdict(value == held, unsure), name, storage, raw, names[name], held)
-
-
-def _mark(connection: sqlite3.Connection, collection: str) -> int:
-    """The last operation that the tables contain."""
-    found = connection.execute(
-        "SELECT s.id, m.segment_id, m.seq_id "
-        "FROM segments s LEFT JOIN max_seq_id m ON m.segment_id = s.id "
-        "WHERE s.collection = ? AND s.scope = 'METADATA' ORDER BY s.id DESC LIMIT 1",
-        (collection,),
-    ).fetchone()
-    if found is None:
-        return NOTHING
-    named = connection.execute(
-        "SELECT DISTINCT topic FROM embeddings_queue WHERE topic LIKE ?", (f"%/{collection}",)
-    )
-    topics = [topic for (topic,) in named]
-    noted = None if found[1] is None else mark_of(found[2])
-    return metadata_mark(connection, found[0], topics, noted)
-
-
-def _storage(raw: Raw) -> str:
-    return "null" if raw is None else "text"
-
-
-def _ledger_name(collection: Collection) -> str:
-    """Under which a collection's cells are kept."""
-    default = (collection.tenant, collection.database) == ("default_tenant", "default_database")
-    prefix = "" if default else f"{collection.tenant}/{collection.database}/"
-    return f"vector_db.{prefix}{collection.name}"
+        yield SideCell(verdict(value == held, unsure), name, storage, raw, _COLLECTION[name], held)

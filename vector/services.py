@@ -241,7 +241,7 @@ def search_state(collection: Collection) -> str:
 def build_index(collection: Collection) -> str:
     """Build the index if it is not there; a sentence on what came of it. Writers wait meanwhile."""
     on_primary(collection)
-    return indexes.ensure_index(collection).sentence
+    return indexes.ensure_index(collection)
 
 
 def _chosen(

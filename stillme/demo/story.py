@@ -41,14 +41,14 @@ def tell(console: Console, *, rows: int, seed: int) -> int:
     console.rule("3. manage.py import_sqlite")
     # Whatever an earlier demo loaded.
     wanted = ImportOptions(prune=True, overwrite=True, moved=True, replaced=True)
-    render_import(console, import_files(wanted), "text")
+    render_import(console, "text", import_files(wanted))
     console.rule("4. manage.py quarantine: decide about the rows that cannot be loaded")
     accept_what_cannot_be_loaded(console)
     console.rule("5. manage.py verify_migration")
     whole = verified(console)
     if whole.exit_status:
         return 1
-    console.rule("6. one cell changed behind our back, and verified again")
+    console.rule("6. one cell changed by hand in PostgreSQL, and verified again")
     key, before = change_one_cell()
     found = verified(console, "rss_fetch_items").exit_status != 0
     restore_cell(key, before)
@@ -104,7 +104,7 @@ def accept_what_cannot_be_loaded(console: Console) -> None:
 def verified(console: Console, *tables: str) -> VerifyResult:
     """Verify (all tables, or these) and show the result."""
     result = verify(VerifyOptions(selection=Selection(tables=tables)))
-    render_verify(console, result, "text", 5)
+    render_verify(console, "text", result, 5)
     return result
 
 

@@ -1,6 +1,6 @@
 """System checks: what keeps a domain's schema from moving to another node; whose the tables are.
 
-docs/howto/run-and-scale.md says what a distributed schema can and cannot do.
+docs/howto/run-on-a-cluster.md says what a distributed schema can and cannot do.
 """
 
 from __future__ import annotations

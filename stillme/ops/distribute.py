@@ -2,6 +2,10 @@
 
 Order of life: import, cut over, `cutover --finish` (which removes the reverse capture's triggers),
 then distribute. The schema `transfer` and Django's own tables stay on the coordinator.
+
+Of a domain that is too large for a node, the largest tables are distributed by rows (``--rows``):
+the hash of its key decides which node has a row. The other tables of such a schema stay on the
+coordinator.
 """
 
 from __future__ import annotations
@@ -49,6 +53,21 @@ TABLES = """
     JOIN pg_namespace n ON n.oid = relnamespace
     WHERE nspname = ANY(%s) AND relkind IN ('r', 'p') ORDER BY 1
 """
+BY_ROWS = """
+    SELECT DISTINCT c.relnamespace::regnamespace::text FROM pg_dist_partition p
+    JOIN pg_class c ON c.oid = p.logicalrelid WHERE p.partmethod = 'h'
+"""
+# Its schema, its primary key's columns, the foreign keys from and to it, whether it is distributed.
+TABLE = """
+    SELECT c.relnamespace::regnamespace::text,
+        (SELECT array_agg(a.attname) FROM pg_index i JOIN pg_attribute a
+         ON a.attrelid = c.oid AND a.attnum = ANY(i.indkey)
+         WHERE i.indrelid = c.oid AND i.indisprimary),
+        (SELECT coalesce(array_agg(k.conname ORDER BY 1), '{}') FROM pg_constraint k
+         WHERE k.contype = 'f' AND c.oid IN (k.conrelid, k.confrelid)),
+        EXISTS (SELECT FROM pg_dist_partition p WHERE p.logicalrelid = c.oid)
+    FROM pg_class c WHERE c.oid = to_regclass(%s)
+"""
 FOLLOWED = """
     SELECT file, state FROM "transfer"."file_state"
     WHERE state IN ('captured', 'loaded', 'following') ORDER BY 1
@@ -64,17 +83,23 @@ class Plan:
     move: tuple[str, ...]
     distributed: tuple[str, ...]
     problems: tuple[str, ...] = field(default=())
+    # (table, column of its key) to be distributed by rows; and the schemas where some are.
+    rows: tuple[tuple[str, str], ...] = ()
+    by_rows: tuple[str, ...] = ()
 
 
-def plan_distribution(alias: str = "default") -> Plan:
-    """Look, and change nothing. Raises TargetError where the database has no Citus."""
+def plan_distribution(tables: Sequence[str] = (), alias: str = "default") -> Plan:
+    """Look, and change nothing: schemas to move, or these `tables` to be distributed by rows.
+
+    Raises TargetError where the database has no Citus.
+    """
     with connections[alias].cursor() as cursor:
         version = _first(cursor, EXTENSION)
         if not version:
             raise TargetError(
                 "This database has no Citus extension: run CREATE EXTENSION citus on every node "
                 "and citus_add_node for each worker, or stay on one node "
-                "(docs/howto/run-and-scale.md)."
+                "(docs/howto/run-on-a-cluster.md)."
             )
         present = _column(cursor, SCHEMAS, sorted(DOMAINS))
         moved = _column(cursor, DISTRIBUTED)
@@ -85,8 +110,29 @@ def plan_distribution(alias: str = "default") -> Plan:
             *_problems(cursor, str(version), workers, present),
             *([LEDGER_MOVED] if "transfer" in moved else []),
         )
-        move = tuple(name for name in present if name not in done)
-    return Plan(str(version), living, move, tuple(done), problems)
+        by_rows = tuple(_column(cursor, BY_ROWS))
+        move = tuple(name for name in present if name not in (*done, *by_rows))
+        rows = [_by_rows(cursor, table) for table in tables]
+    problems += tuple(problem for _, _, problem in rows if problem)
+    named = tuple((table, key) for table, key, _ in rows)
+    move = () if tables else move
+    return Plan(str(version), living, move, tuple(done), problems, named, by_rows)
+
+
+def _by_rows(cursor: CursorWrapper, table: str) -> tuple[str, str, str]:
+    """The table, the column of its key, and what stands against it."""
+    cursor.execute(TABLE, [table])
+    schema, key, references, is_distributed = cursor.fetchone() or (None, None, (), False)
+    if schema not in DOMAINS:
+        return table, "", f"{table} is no table of a domain: name it as schema.table."
+    if is_distributed:
+        return table, "", f"{table} is distributed already."
+    if key is None or len(key) != 1:
+        return table, "", f"{table} has no primary key of one column to distribute its rows by."
+    if references:
+        problem = f"The foreign key {references[0]} ties {table} to a table on one node."
+        return table, "", f"{problem} Distribute its schema as a whole, without --rows."
+    return table, key[0], ""
 
 
 def _problems(
@@ -132,9 +178,17 @@ def row_counts(schemas: Sequence[str], alias: str = "default") -> dict[str, int]
 
 
 def distribute(plan: Plan, on_event: Callable[[str], None], alias: str = "default") -> None:
-    """Move each schema to a node. Raises StateError while something stands against it."""
+    """Move each schema to a node, or spread the tables of `plan.rows` over all of them.
+
+    Raises StateError while something stands against it.
+    """
     if plan.problems:
         raise StateError(" ".join(plan.problems))
+    for table, key in plan.rows:
+        with connections[alias].cursor() as cursor:
+            cursor.execute("SELECT create_distributed_table(%s, %s)", [table, key])
+        forget()
+        on_event(table)
     for schema in plan.move:
         # A statement of its own, not in a transaction: a schema that was moved stays moved, and
         # the same command again goes on with the next one.

@@ -2,7 +2,7 @@
 
 A statement that names such a table goes whole to the node that has it, and cannot name a table of
 this node next to it; rows there carry the transaction ids of that node. Whoever needs either asks
-here and takes another road (docs/howto/run-and-scale.md has the list). Without Citus the answer
+here and takes another road (docs/howto/run-on-a-cluster.md has the list). Without Citus the answer
 costs one look into the catalog a minute.
 """
 

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from django.core.checks import CheckMessage, Error, register
-from django.core.exceptions import FieldDoesNotExist
 from django.db import models
 
 from stillme.transfer.kinds import Reference, Timestamp
@@ -24,14 +23,11 @@ def mappings_have_targets(
     Where two models mean one table or one target, that is said alone: nothing else can be asked
     then.
     """
-    if alone := _own_models() or _doubles():
+    # What keeps the project's own models from being the mapping.
+    own: list[CheckMessage] = [Error(f"{said}.", id="transfer.E009") for said in own_problems]
+    if alone := own or _doubles():
         return alone
     return [p for model in legacy_models() for p in (*_problems(model), *_orders(model))]
-
-
-def _own_models() -> list[CheckMessage]:
-    """What keeps the project's own models from being the mapping."""
-    return [Error(f"{sentence}.", id="transfer.E009") for sentence in own_problems]
 
 
 def _doubles() -> list[CheckMessage]:
@@ -73,12 +69,14 @@ def _problems(model: type[LegacyModel]) -> list[CheckMessage]:
             problems.append(
                 Error(
                     f"{model.__name__}.{column.name} refers to {column.kind.parent!r}, "
-                    "which is no legacy table of the same file.",
+                    "which is not a legacy table of the same file.",
                     obj=model,
                     id="transfer.E002",
                 )
             )
-    if not _may_keep_extra(target):
+    # A target without `legacy_extra` is fine: what it cannot keep is open in the inventory.
+    extra = next((f for f in target._meta.get_fields() if f.name == "legacy_extra"), None)
+    if extra is not None and not (isinstance(extra, models.JSONField) and extra.null):
         problems.append(
             Error(
                 f"{target.__name__}.legacy_extra must be a nullable JSONField: "
@@ -119,19 +117,10 @@ def _orders(model: type[LegacyModel]) -> list[CheckMessage]:
     times = {c.column: c.kind for c in model.columns() if isinstance(c.kind, Timestamp)}
     return [
         Error(
-            f"{model.__name__}.{name} comes after {kind.after!r}, which is no time of that table.",
+            f"{model.__name__}.{name} comes after {kind.after!r}, not a time of that table.",
             obj=model,
             id="transfer.E006",
         )
         for name, kind in times.items()
         if kind.after is not None and kind.after not in times
     ]
-
-
-def _may_keep_extra(target: type[models.Model]) -> bool:
-    """A target without `legacy_extra` is fine: what it cannot keep is open in the inventory."""
-    try:
-        field = target._meta.get_field("legacy_extra")
-    except FieldDoesNotExist:
-        return True
-    return isinstance(field, models.JSONField) and field.null

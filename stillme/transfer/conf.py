@@ -107,7 +107,7 @@ def _check(made: TransferSettings) -> None:
     for group, rights in made.groups.items():
         if unknown := set(rights) - {VIEW, DECIDE, CORRECT}:
             raise ImproperlyConfigured(
-                f'TRANSFER["GROUPS"] gives {group}: {", ".join(sorted(unknown))}, which is none of '
+                f'TRANSFER["GROUPS"] gives {group}: {", ".join(sorted(unknown))}, not one of '
                 f"{VIEW}, {DECIDE}, {CORRECT}."
             )
 

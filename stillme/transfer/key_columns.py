@@ -21,8 +21,8 @@ from typing import Any
 
 from stillme.transfer.keys import Key, listed_key, real_key, whole_key
 from stillme.transfer.mapped_column import MappedColumn, held_part
-from stillme.transfer.plumbing.column_sql import each, equal, stored_part
-from stillme.transfer.plumbing.column_sql import row as row_of
+from stillme.transfer.plumbing.quoting import each, equal, stored_part
+from stillme.transfer.plumbing.quoting import row as row_of
 
 Condition = tuple[str, list[Any]]
 

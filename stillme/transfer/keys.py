@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import total_ordering
 from typing import Any
@@ -151,10 +152,8 @@ def _in_list(storage: str, raw: Raw) -> object:
         return {"real": raw.hex()}
     assert isinstance(raw, bytes)
     if storage == "text":
-        try:
+        with suppress(UnicodeDecodeError):
             return raw.decode()
-        except UnicodeDecodeError:
-            pass
     return {storage: raw.hex()}
 
 

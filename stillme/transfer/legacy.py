@@ -62,10 +62,6 @@ class Column(models.Field):  # type: ignore[type-arg]
         """The Django type whose lookups fit the stored values."""
         return _FIELD_TYPES.get(self.kind.storage, "BinaryField")
 
-    def get_prep_value(self, value: Any) -> Any:
-        """Lookup values go to SQLite as they are."""
-        return value
-
 
 @dataclass(frozen=True, slots=True)
 class LegacyOptions:

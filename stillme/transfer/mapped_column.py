@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from stillme.transfer.keys import Key, Part, Raw
 from stillme.transfer.kinds import Kind
-from stillme.transfer.plumbing.column_sql import digits_of
+from stillme.transfer.plumbing.quoting import digits_of
 
 _DIGITS = re.compile(rb"[0-9a-f]{32}")
 

@@ -22,6 +22,7 @@ from stillme.transfer.key_columns import KeyColumns
 from stillme.transfer.kinds import Kind, Twin, WhenSet
 from stillme.transfer.legacy import LegacyModel
 from stillme.transfer.mapped_column import MappedColumn
+from stillme.transfer.project.fields import UnknownField, kind_of
 from stillme.transfer.sqlite.schema.found import FoundSchema, FoundTable, folded
 
 EXTRA_COLUMN = "legacy_extra"
@@ -141,7 +142,7 @@ def map_table(model: type[LegacyModel], schema: FoundSchema) -> TableMapping | N
         return None
     target = model.target_model()
     placed, undeclared = _place(model, table, target)
-    keeps = holds_extra(target)
+    keeps = any(field.column == EXTRA_COLUMN for field in target._meta.local_concrete_fields)
     key_names = {column.target_name for column in model.columns() if column.is_key}
     columns = tuple(sorted(placed, key=lambda c: c.target not in key_names))
     taken = {c.target for c in columns}
@@ -151,6 +152,7 @@ def map_table(model: type[LegacyModel], schema: FoundSchema) -> TableMapping | N
     left = _left_over(target, taken | {name for name, _ in derived})
     keys = KeyColumns(tuple(c for c in columns if c.target in key_names))
     schema_name, target_table = split_table(target._meta.db_table)
+    clock = model.legacy.clock
     return TableMapping(
         file=model.legacy.file,
         table=table.name,
@@ -163,8 +165,9 @@ def map_table(model: type[LegacyModel], schema: FoundSchema) -> TableMapping | N
         derived=derived,
         nulls=tuple(str(f.column) for f in left if f.null and isinstance(f, models.DateTimeField)),
         impossible=tuple(str(f.column) for f in left if _cannot_be_filled(f)),
-        clock=_found_clock(model, table),
-        key_is_unique=_is_unique(table, keys),
+        clock=clock if clock and table.column(clock.local) and table.column(clock.utc) else None,
+        # A text key whose column also stores numbers may hold 5 and '5', which become one text.
+        key_is_unique=table.is_unique(*keys.names) and _stores_text(table, keys),
         key_is_in_order=bool(keys) and _is_in_order(table, keys),
         key_is_rowid=bool(keys) and keys.names == (table.rowid_alias,),
         has_rowid=table.has_rowid,
@@ -173,19 +176,6 @@ def map_table(model: type[LegacyModel], schema: FoundSchema) -> TableMapping | N
         not_carried=() if keeps else tuple(undeclared),
         extra_columns=(EXTRA_COLUMN,) if keeps else (),
     )
-
-
-def holds_extra(target: type[models.Model]) -> bool:
-    """Whether a target has the column that keeps undeclared legacy columns."""
-    return any(field.column == EXTRA_COLUMN for field in target._meta.local_concrete_fields)
-
-
-def _is_unique(table: FoundTable, keys: KeyColumns) -> bool:
-    """Whether the file keeps two rows from having one key in the target.
-
-    A text key whose column also stores numbers may hold 5 and '5', which become the same text.
-    """
-    return table.is_unique(*keys.names) and _stores_text(table, keys)
 
 
 def _is_in_order(table: FoundTable, keys: KeyColumns) -> bool:
@@ -245,13 +235,10 @@ def _kind_of_target(model: type[LegacyModel], name: str, field: models.Field) ->
             return column.kind
     if isinstance(field, models.DateTimeField):
         return kinds.Timestamp(kinds.Stamp.MIXED)
-    if isinstance(field, models.BigIntegerField):
-        return kinds.Integer(-(2**63), 2**63 - 1)
-    if isinstance(field, models.IntegerField):
-        return kinds.Integer()
-    if isinstance(field, models.FloatField):
-        return kinds.Real()
-    return kinds.Json() if isinstance(field, models.JSONField) else kinds.Text()
+    try:
+        return kind_of(field)
+    except UnknownField:
+        return kinds.Text()
 
 
 def _left_over(target: type[models.Model], taken: set[str]) -> list[models.Field]:  # type: ignore[type-arg]
@@ -278,13 +265,5 @@ def _unfilled(field: models.Field) -> Unfilled | None:  # type: ignore[type-arg]
 
 def _cannot_be_filled(field: models.Field) -> bool:  # type: ignore[type-arg]
     """A required column whose value would have to be invented: no default, or the time "now"."""
-    if field.null:
-        return False
-    return isinstance(field, models.DateTimeField) or not field.has_db_default()
-
-
-def _found_clock(model: type[LegacyModel], table: FoundTable) -> Twin | None:
-    clock = model.legacy.clock
-    if clock is None or not (table.column(clock.local) and table.column(clock.utc)):
-        return None
-    return clock
+    has_default = field.has_db_default() and not isinstance(field, models.DateTimeField)
+    return not field.null and not has_default

@@ -64,7 +64,7 @@ def legacy_models(file: str | None = None) -> list[type[LegacyModel]]:
 
 def legacy_model(file: str, table: str) -> type[LegacyModel]:
     """The model of a legacy table. Raises KeyError for an unknown one."""
-    return _by_identity()[TableId(file, table)]
+    return {model.identity(): model for model in registered()}[TableId(file, table)]
 
 
 def table_label(table: TableId) -> str:
@@ -132,7 +132,3 @@ def levels(models: Iterable[type[LegacyModel]]) -> list[list[type[LegacyModel]]]
     for model in models:
         grouped.setdefault(depth(model), []).append(model)
     return [grouped[level] for level in sorted(grouped)]
-
-
-def _by_identity() -> dict[TableId, type[LegacyModel]]:
-    return {model.identity(): model for model in registered()}

@@ -12,7 +12,7 @@ import pytest
 from django.contrib.auth.models import Permission
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from stillme.demo.samples import make_samples
+from tests.made_once import put_samples
 from tests.transfer.load.support import change
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
@@ -44,7 +44,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def files(tmp_path: Path, use_legacy_files: Any) -> Path:
     """Small legacy files; a title of the feed is not UTF-8."""
-    make_samples(tmp_path, rows=60)
+    put_samples(tmp_path, rows=60)
     use_legacy_files(tmp_path)
     change(
         tmp_path,

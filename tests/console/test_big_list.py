@@ -259,6 +259,7 @@ def test_an_administrators_correction_leaves_a_history(client: Client, items: li
     assert "Source" in entry.get_change_message()
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize(
     "query",
     [
@@ -277,6 +278,7 @@ def test_dates_that_no_calendar_has(admin_client: Client, items: list[int], quer
         assert answer.status_code in (200, 400)
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize("text", ["²", "٣", "--5", "1_000", "9" * 5000, str(2**63)])
 def test_keys_in_addresses_are_an_integers_own_digits(
     admin_client: Client, items: list[int], text: str

@@ -273,6 +273,7 @@ def test_go_and_no_go_have_a_colour_and_a_word(admin_client: Any) -> None:
     assert "lines refuse" in checks
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize(
     ("state", "is_loaded", "word"),
     [
@@ -298,6 +299,7 @@ def test_a_state_is_said_in_words(
 SEEN = "2025-03-04T05:06:07+00:00"
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize(
     ("states", "said"),
     [

@@ -41,6 +41,7 @@ def faulty(cell: list[Any], **more: Any) -> QuarantinedRow:
     return quarantined_row(cells=cells, column="title", **more)
 
 
+@pytest.mark.slow_after(4)
 @pytest.mark.parametrize(
     ("packed", "storage", "shown", "is_whole"),
     [
@@ -78,6 +79,7 @@ def test_the_cell_at_fault_is_in_the_form(admin_client: Any) -> None:
     assert admin_client.get(page_of(row) + "?cell=none").status_code == 200
 
 
+@pytest.mark.slow_after(3)
 @pytest.mark.parametrize(
     ("given", "repairs"),
     [

@@ -221,6 +221,7 @@ def test_a_period_without_rows_names_the_newest() -> None:
     assert found.notes == ["No rows in this period. The newest row is of 2025-03-01."]
 
 
+@pytest.mark.slow_after(1, by="name")
 @pytest.mark.parametrize(
     "period", [Period(), Period(at(1, hour=0), at(3, hour=0)), Period(start=at(2, hour=0))]
 )
@@ -339,6 +340,7 @@ def test_stored_text_never_runs(admin_client: Any) -> None:
     assert "alert(1)" in shown
 
 
+@pytest.mark.slow_after(5)
 @pytest.mark.parametrize(("app", "name"), NAMES)
 def test_queries_do_not_grow_with_the_rows(admin_client: Any, app: str, name: str) -> None:
     address = f"{PAGE}{app}/{name}/"

@@ -85,7 +85,7 @@ def test_mistakes_are_named(tmp_path: Path) -> None:
         make_bulk(tmp_path, "tier_audit", 10)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(campaign=True)
 def test_a_million_rows_take_less_than_a_minute(tmp_path: Path) -> None:
     start = time.monotonic()
     summary = make_bulk(tmp_path, "knowledge_items", 1_000_000)

@@ -23,6 +23,7 @@ REFUSED = [
 ]
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(("transfer", "sentence"), REFUSED)
 def test_a_mapping_that_is_not_whole_is_refused(
     project: Project, transfer: str, sentence: str
@@ -49,6 +50,7 @@ MIGRATIONS = [
 ]
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(("change", "sentence"), MIGRATIONS)
 def test_other_migrations_are_refused(project: Project, change: str, sentence: str) -> None:
     project.legacy(change)

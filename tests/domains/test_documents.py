@@ -91,6 +91,7 @@ def test_half_surrogates_pairs_and_backslashes_are_told_apart() -> None:
 NUMBERS = ("1e400", "1e5000", "-1e131071", "9" * 131_072, "0." + "1" * 16_383, "1.5e308")
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize("number", NUMBERS, ids=lambda number: number[:9])
 def test_every_number_of_postgresql_is_read_and_written_back(
     admin_client: Client, number: str
@@ -121,6 +122,7 @@ def test_every_number_of_postgresql_is_read_and_written_back(
         assert after[:50] in body.replace('""', '"')
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize(
     "typed", ["NaN", '{"n": Infinity}', '{"n": -1e400}', "[" * 501 + "]" * 501, "[" * 20_000,
               '["\\u0000"]', '["\\ud800"]', '{"\\u0000": 1}', "9" * 200_000, '{"n": 1e999999}'],

@@ -14,6 +14,7 @@ from pathlib import Path
 import psycopg
 
 from stillme.postgresql.embedded.cluster import PORT, Cluster, server_environment
+from tests.in_memory import public_place
 
 PROGRAMS = "pg_ctl"
 
@@ -61,7 +62,7 @@ class Server:
 @contextmanager
 def scratch() -> Iterator[Path]:
     """A directory that the server's user can reach; pytest's are private to root."""
-    folder = Path(tempfile.mkdtemp(prefix="stillme-", dir="/var/tmp"))
+    folder = Path(tempfile.mkdtemp(prefix="stillme-", dir=public_place()))
     folder.chmod(0o755)
     try:
         yield folder

@@ -25,7 +25,6 @@ from knowledge.services import KnowledgeRetention
 from rss import api as rss_api
 from rss.models import FetchCycle, FetchItem
 from rss.services import RSSFetchHistory
-from stillme.demo.samples import make_samples
 from stillme.pages.lists.paginator import _remote_plan
 from stillme.pages.target_admin import TargetAdmin
 from stillme.postgresql import distributed
@@ -33,6 +32,7 @@ from stillme.transfer.console.dashboard import figures
 from stillme.transfer.console.dashboard.storage import storage
 from stillme.transfer.errors import StateError
 from stillme.transfer.inventory.selection import Selection
+from stillme.transfer.inventory.stores import StoreOptions
 from stillme.transfer.registry import legacy_files
 from stillme.transfer.steps.cutover import CutoverOptions, cut_over
 from stillme.transfer.steps.follow import FollowOptions, follow
@@ -40,12 +40,12 @@ from stillme.transfer.steps.install_capture import install_capture
 from stillme.transfer.steps.readiness.go_no_go import RED, go_list
 from stillme.transfer.steps.syncing.file_condition import condition
 from stillme.transfer.verify.tables.live_rows import TailJudge
+from tests.made_once import put_samples
 from tests.ops.citus import cluster, complaint
 from tests.transfer.load.support import change, content, query, run_import
 from tests.transfer.verify.support import accept_all, judge
 from tests.vector.chroma_files import ADD, ChromaFiles
-from vector.importing.run import VectorOptions, import_vectors
-from vector.judge.run import verify_vectors
+from tests.vector.moving import import_vectors, verify_vectors
 from vector.models import Item
 
 assert cluster
@@ -54,7 +54,7 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("
 
 @pytest.fixture
 def legacy(tmp_path: Path, use_legacy_files: Any) -> Path:
-    make_samples(tmp_path, rows=60)
+    put_samples(tmp_path, rows=60)
     use_legacy_files(tmp_path)
     return tmp_path
 
@@ -130,6 +130,7 @@ def test_import_and_proof(legacy: Path) -> None:
     assert all(t.skipped_chunks == t.chunks for t in again.tables)
 
 
+@pytest.mark.slow
 def test_a_changed_file_is_taken_only_with_overwrite(legacy: Path) -> None:
     run_import()
     change(
@@ -158,6 +159,7 @@ def test_a_changed_file_is_taken_only_with_overwrite(legacy: Path) -> None:
     assert judge().exit_status == 0
 
 
+@pytest.mark.slow
 def test_an_orphan_comes_back_with_its_parent(legacy: Path) -> None:
     change(
         legacy,
@@ -220,6 +222,7 @@ def test_migrations_leave_out_what_a_distributed_table_refuses(
         assert "SET STORAGE EXTERNAL" in editor.collected_sql[0]
 
 
+@pytest.mark.slow
 def test_vectors(tmp_path: Path) -> None:
     files = ChromaFiles(tmp_path / "vector_db", "1.x")
     made = files.collection("stillme_knowledge")
@@ -232,7 +235,7 @@ def test_vectors(tmp_path: Path) -> None:
     Item.objects.filter(embedding_id="k2").delete()
     outcome = import_vectors(path).tables[0].outcome
     assert (outcome.inserted, outcome.updated, outcome.conflict_count) == (1, 0, 1)
-    outcome = import_vectors(path, options=VectorOptions(overwrite=True)).tables[0].outcome
+    outcome = import_vectors(path, options=StoreOptions(overwrite=True)).tables[0].outcome
     assert (outcome.inserted, outcome.updated, outcome.conflict_count) == (0, 1, 0)
     assert verify_vectors(path) == []
 

@@ -27,6 +27,9 @@ STAND_IN = """
     CREATE FUNCTION public.run_command_on_workers(command text)
         RETURNS TABLE (nodename text, nodeport int, success bool, result text) LANGUAGE sql
         AS 'SELECT nodename, nodeport, nodeport <> 0, ''1'' FROM public.pg_dist_node';
+    CREATE TABLE public.pg_dist_partition (logicalrelid regclass, partmethod "char");
+    CREATE FUNCTION public.create_distributed_table(name regclass, by text) RETURNS void
+        LANGUAGE sql AS 'INSERT INTO public.pg_dist_partition VALUES (name, ''h'')';
     CREATE FUNCTION public.citus_schema_distribute(schema regnamespace) RETURNS void
         LANGUAGE sql AS 'INSERT INTO public.moved VALUES (schema::text)';
 """
@@ -82,6 +85,31 @@ class TestWithCitus:
         moved = {name for (name,) in execute("SELECT name FROM public.moved")}
         assert moved >= {"accuracy", "continuum", "knowledge", "rss"}
         assert "to be distributed" not in run("--no-verify")[1]
+
+    def test_a_table_by_rows_and_then_the_other_schemas(self) -> None:
+        status, text = run("--rows", "accuracy.accuracy_scores", "knowledge.learning_sessions")
+        assert status == 0, text
+        assert "accuracy.accuracy_scores is to be distributed by the hash of its id." in text
+        assert execute("SELECT * FROM public.moved") == []
+        assert len(execute("SELECT * FROM public.pg_dist_partition")) == 2
+        status, text = run()
+        assert status == 0, text
+        moved = {name for (name,) in execute("SELECT name FROM public.moved")}
+        assert moved == {"continuum", "rss", "vector"}
+
+    @pytest.mark.parametrize(
+        ("table", "problem"),
+        [
+            ("rss.fetch_items", "ties rss.fetch_items to a table on one node"),
+            ("rss.fetch_cycles", "ties rss.fetch_cycles to a table on one node"),
+            ("accuracy.nothing", "is no table of a domain"),
+            ("public.auth_user", "is no table of a domain"),
+        ],
+    )
+    def test_a_table_that_cannot_be_distributed_by_rows(self, table: str, problem: str) -> None:
+        status, text = run("--rows", table)
+        assert (status, problem in " ".join(text.split())) == (1, True), text
+        assert execute("SELECT * FROM public.pg_dist_partition") == []
 
     def test_the_counts_before_and_after_are_compared(
         self, monkeypatch: pytest.MonkeyPatch

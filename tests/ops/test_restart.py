@@ -15,7 +15,7 @@ import pytest
 from stillme.postgresql.embedded.cluster import Cluster
 from tests.ops.servers import Server, scratch
 
-pytestmark = [pytest.mark.slow, pytest.mark.embedded]
+pytestmark = [pytest.mark.slow(campaign=True), pytest.mark.embedded]
 ROOT = Path(__file__).resolve().parents[2]
 
 # Writes until its standard input closes; says after each write how many were kept, refused, and

@@ -170,6 +170,7 @@ def ran(
     )
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("case", CASES)
 def test_the_process_does_not_notice(case: str, target_environment: dict[str, str]) -> None:
     pool = {"DB_POOL_MAX_SIZE": "2"}
@@ -183,6 +184,7 @@ def test_the_process_does_not_notice(case: str, target_environment: dict[str, st
 THEIRS = [{"LOG_LEVEL": "info"}, {"LOG_LEVEL": "trace"}, {"LOG_FORMAT": "logfmt"}, {"TZ": ":UTC"}]
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("variables", THEIRS, ids=str)
 def test_its_own_variables_stay_its_own(variables: dict[str, str]) -> None:
     ended = ran(
@@ -191,6 +193,7 @@ def test_its_own_variables_stay_its_own(variables: dict[str, str]) -> None:
     assert (ended.returncode, ended.stderr) == (0, "")
 
 
+@pytest.mark.slow
 def test_what_the_env_file_says_is_not_told_to_the_application(tmp_path: Path) -> None:
     """Its Alembic would take our DATABASE_URL for its own."""
     (tmp_path / ".env").write_text("DATABASE_URL=postgresql://me@db/x\nSECRET_KEY=s\n")
@@ -222,6 +225,7 @@ sys.modules['theirs'] = types.ModuleType('theirs')
 }
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("case", REFUSED)
 def test_django_settings_of_another_project_are_a_sentence(case: str) -> None:
     program = f"""{STATE}{REFUSED[case]}
@@ -237,6 +241,7 @@ except ImproperlyConfigured as error:
     assert said.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_settings_made_from_ours_are_taken(tmp_path: Path) -> None:
     (tmp_path / "theirs.py").write_text("from stillme.settings import *\nDEBUG_OF_MINE = 7\n")
     program = (
@@ -248,6 +253,7 @@ def test_settings_made_from_ours_are_taken(tmp_path: Path) -> None:
     assert ended.stdout == "7\n", ended.stderr
 
 
+@pytest.mark.slow
 def test_after_djangos_own_setup_it_changes_nothing() -> None:
     """A command of the project, or a test under pytest-django, may call it."""
     program = (
@@ -273,6 +279,7 @@ check(before)
 """
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.embedded
 @pytest.mark.parametrize(
     ("ignored", "said"), [("SIGTERM", "18\n"), ("SIGCHLD", "process that ignores SIGCHLD: ")]

@@ -72,6 +72,7 @@ def asked(port: int, path: str) -> list[int]:
         return []
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("server", COMMANDS.values(), ids=COMMANDS, indirect=True)
 def test_each_process_calls_the_services(server: Server) -> None:
     folder, ask, process = server

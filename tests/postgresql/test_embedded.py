@@ -18,6 +18,7 @@ import pytest
 
 from stillme.postgresql.embedded import cluster, server
 from stillme.postgresql.embedded.errors import EmbeddedServerError
+from tests.in_memory import public_place
 
 pytestmark = [pytest.mark.embedded, pytest.mark.xdist_group("embedded")]
 
@@ -41,7 +42,7 @@ Start = Callable[..., "subprocess.Popen[str]"]
 @pytest.fixture(scope="module")
 def directory() -> Iterator[Path]:
     """A place that the server's account can reach: pytest's own directories are private."""
-    path = Path(tempfile.mkdtemp(prefix="stillme-test-", dir="/var/tmp"))
+    path = Path(tempfile.mkdtemp(prefix="stillme-test-", dir=public_place()))
     path.chmod(0o755)
     yield path / "cluster"
     wait_until(lambda: all(stopped(lock.parent) for lock in path.glob("**/watcher.lock")))

@@ -99,6 +99,7 @@ def command(target_environment: dict[str, str], django_db_blocker: Any) -> Any:
     return run
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("pool", ["0", "2"])
 def test_no_server(command: Any, pool: str) -> None:
     change = (r"host=[^&]+&port=\d+", "host=127.0.0.1&port=9")

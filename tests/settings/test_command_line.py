@@ -10,8 +10,8 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from stillme.postgresql.connecting.explain import explain_exhaustion
-from stillme.transfer.management.base import given_path
 from stillme.transfer.management.commands import inventory
+from stillme.transfer.management.options import given_path
 from tests.conftest import ROOT
 
 
@@ -38,6 +38,7 @@ def test_an_ascii_terminal_stops_no_command() -> None:
     assert "Traceback" not in refused.stderr
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("option", ["--html", "--manifest", "--check-manifest"])
 def test_a_path_that_is_none(option: str) -> None:
     for given in (b"d\xe9.html", b""):

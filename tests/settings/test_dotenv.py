@@ -134,6 +134,7 @@ ENTRIES = {
 }
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize("entry", ENTRIES)
 def test_no_entry_goes_on_with_the_defaults(place: Path, entry: str) -> None:
     (place / ".env").write_text("LEGACY_DATA_DIR=/srv\nDATABASE_URL: postgresql://me:geheim@db/x\n")

@@ -126,6 +126,7 @@ def test_a_path_may_begin_at_home(tmp_path: Path) -> None:
     assert found["default"]["EMBEDDED"]["directory"] == str(tmp_path / "pg")
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(
     "path", ["~nobody-of-this-name/data", "$NOWHERE/data", os.fsdecode(b"d\xe9")]
 )
@@ -164,6 +165,7 @@ def test_stillmes_own_variables_count_after_ours() -> None:
     assert (ours["legacy"]["rss"], ours["vector"]) == ("/r.db", "/v")
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize(
     "url",
     [
@@ -185,6 +187,7 @@ def test_an_unusable_url_is_a_sentence_without_the_password(url: str) -> None:
     assert answer.stderr.count("\n") == 1
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize(
     ("query", "said"),
     [
@@ -214,6 +217,7 @@ def test_usable_options_of_the_url_are_taken() -> None:
     assert (found["CONN_MAX_AGE"], found["ATOMIC_REQUESTS"]) == (60, True)
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
@@ -232,6 +236,7 @@ def test_a_value_that_is_none_is_a_sentence(name: str, value: str, said: str) ->
     assert answer.stderr.count("\n") == 1
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("level", ["info", "Warning", " debug\n"])
 def test_a_log_level_may_be_written_in_any_case(level: str) -> None:
     show = "from django.conf import settings; print(settings.LOGGING['root']['level'])"

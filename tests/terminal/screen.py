@@ -9,12 +9,14 @@ import pty
 import re
 import struct
 import subprocess
-import sys
 import termios
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryFile
 
 import pyte
+
+from tests.forked_command import start_command, wait_for
 
 ROOT = Path(__file__).resolve().parents[2]
 WIDTH = 80
@@ -52,26 +54,19 @@ class Screen:
 def on_terminal(
     environment: dict[str, str], *arguments: str, width: int = WIDTH, interrupt: bytes = b""
 ) -> Screen:
-    """Run `manage.py` with its standard streams on a terminal of its own.
+    """Run the command with its standard streams on a terminal of its own.
 
     Ctrl-C is typed as soon as the output contains `interrupt`.
     """
     kept = {k: v for k, v in environment.items() if k not in ("COLUMNS", "LINES")}
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, width, 0, 0))
-    process = subprocess.Popen(
-        [sys.executable, str(ROOT / "manage.py"), *arguments],
-        env={"TERM": "xterm-256color", **kept},
-        cwd=ROOT,
-        stdin=theirs,
-        stdout=theirs,
-        stderr=theirs,
-        preexec_fn=_own_the_terminal,
-    )
+    kept = {"TERM": "xterm-256color", **kept}
+    process = start_command(arguments, kept, (theirs, theirs, theirs), _own_the_terminal)
     os.close(theirs)
     raw = _read_all(ours, interrupt)
     os.close(ours)
-    return Screen(process.wait(timeout=120), raw.decode("utf-8", "replace"))
+    return Screen(wait_for(process), raw.decode("utf-8", "replace"))
 
 
 def _own_the_terminal() -> None:
@@ -99,13 +94,11 @@ def _read_all(descriptor: int, interrupt: bytes) -> bytes:
 
 
 def on_pipe(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run `manage.py` with its output on pipes."""
-    return subprocess.run(
-        [sys.executable, str(ROOT / "manage.py"), *arguments],
-        env=environment,
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    """Run the command with its output on no terminal."""
+    with Path(os.devnull).open() as none, TemporaryFile("w+") as out, TemporaryFile("w+") as err:
+        streams = (none.fileno(), out.fileno(), err.fileno())
+        status = wait_for(start_command(arguments, environment, streams))
+        said = [out, err]
+        for stream in said:
+            stream.seek(0)
+        return subprocess.CompletedProcess(arguments, status, *(s.read() for s in said))

@@ -92,7 +92,7 @@ def test_names_of_columns_and_tables(legacy: Path) -> None:
     text = run("inspect_sqlite")
     assert r"extra table: [/odd]\x1b[2J" in text
     assert r"tier_metrics.[red]a\x1b[1m[/]" in text
-    assert re.search(r"^ \[red\]a\\x1b\[1m\[/\]  +null", text, re.M)
+    assert re.search(r"^\[red\]a\\x1b\[1m\[/\]  +null", text, re.M)
     assert "left alone" not in run("import_sqlite")
     run("verify_migration", "--round-trip")
 
@@ -105,7 +105,7 @@ def test_a_sentence_of_refusal(legacy: Path) -> None:
 def test_the_list_before_a_cut_over() -> None:
     out = StringIO()
     line = Line(RED, "a [b] file", "key '[/b]\x1b[1m'", "look at [/c]")
-    render_list(VisibleConsole(file=out, width=80), [line], "text")
+    render_list(VisibleConsole(file=out, width=80), "text", [line])
     assert r"a [b] file: key '[/b]\x1b[1m' -> look at [/c]" in out.getvalue()
 
 

@@ -11,15 +11,16 @@ from collections.abc import Callable
 from io import StringIO
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
 
-from stillme.demo.samples import make_samples
 from stillme.transfer.findings import Event
 from stillme.transfer.reports.terminal import progress as reports_progress
 from stillme.transfer.reports.terminal.progress import RunProgress
 from tests.conftest import legacy_variables
+from tests.made_once import put_samples
 from tests.terminal.screen import COLOUR, ROOT, WIDTH, on_pipe, on_terminal
 
 RATE = re.compile(r"[\d,]+/s")
@@ -36,7 +37,7 @@ def environment(
     transactional_db: None,
 ) -> dict[str, str]:
     """Legacy files of 60 rows a table and the empty test database."""
-    make_samples(tmp_path / "data", rows=60)
+    put_samples(tmp_path / "data", rows=60)
     use_legacy_files(tmp_path / "data")
     from django.conf import settings as current
 
@@ -57,6 +58,7 @@ def test_import_and_proof_show_bars_on_a_terminal(environment: dict[str, str]) -
         assert not too_wide
 
 
+@pytest.mark.slow
 def test_reports_without_a_target_show_bars_too(
     environment: dict[str, str], tmp_path: Path
 ) -> None:
@@ -157,7 +159,7 @@ def test_tables_of_large_figures_fit_eighty_columns() -> None:
     outcome.inserted, outcome.updated = 9_900_000, 100_000
     table = TableResult("knowledge", "knowledge_relationships", "x", outcome, 60.0)
     console = Console(width=WIDTH, record=True, file=StringIO())
-    render_import(console, ImportResult(1, [table]), "text")
+    render_import(console, "text", ImportResult(1, [table]))
     shown = console.export_text().splitlines()
     row = next(line for line in shown if line.startswith("knowledge_relationships"))
     assert len(row) <= WIDTH
@@ -169,7 +171,8 @@ def test_a_long_table_is_told_now_and_then_on_a_pipe(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     clock = iter((0.0, 4.0, 20.0, 25.0))
-    monkeypatch.setattr(reports_progress.time, "monotonic", lambda: next(clock))
+    # Not the module's own: whatever else runs would use up these moments.
+    monkeypatch.setattr(reports_progress, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     shown = RunProgress(Console(file=sys.stdout, force_terminal=False, width=WIDTH), quiet=False)
     shown.on_event(Event("table", {"table": "t", "total": 1000}))
     for rows in (100, 500, 600):
@@ -177,6 +180,7 @@ def test_a_long_table_is_told_now_and_then_on_a_pipe(
     assert capsys.readouterr().out == "  t: 500 of 1,000 rows, 25/s, about 20 s left\n"
 
 
+@pytest.mark.slow
 def test_a_closed_pipe_is_no_traceback(environment: dict[str, str]) -> None:
     command = f"{sys.executable} {ROOT / 'manage.py'} inspect_sqlite | head -1"
     done = subprocess.run(
@@ -190,6 +194,7 @@ def test_a_closed_pipe_is_no_traceback(environment: dict[str, str]) -> None:
     assert "BrokenPipe" not in done.stderr
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(
     ("words", "expected"),
     [

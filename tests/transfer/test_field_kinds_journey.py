@@ -258,6 +258,7 @@ def test_an_error_in_each_column_is_found(file: Path) -> None:
     assert {f.where for f in found} == {f"{TABLE}:{name}" for name in columns}
 
 
+@pytest.mark.slow
 def test_strange_values_of_each_kind(file: Path) -> None:
     run_import(selection=OURS)
     install_capture("default", OURS)

@@ -243,6 +243,7 @@ MENDED = [
 ]
 
 
+@pytest.mark.slow
 def test_rows_that_cannot_be_loaded_are_set_aside(folder: Path) -> None:
     """By the import, as predicted; they come back when they are mended; by the follower."""
     change(folder, "accuracy", *STATEMENTS)
@@ -305,6 +306,7 @@ def marks(folder: Path) -> dict[str, int]:
         return dict(db.execute("SELECT name, seq FROM sqlite_sequence WHERE name LIKE 'k%'"))
 
 
+@pytest.mark.slow
 def test_no_id_is_given_twice_on_either_side(folder: Path) -> None:
     """AUTOINCREMENT's mark is above the greatest id: identity column and serial go on there."""
     for sql in SERIAL:

@@ -20,6 +20,7 @@ from stillme.transfer.sqlite.reading.key_ranges import key_ranges
 from stillme.transfer.sqlite.reading.stored_rows import RawReader
 from stillme.transfer.sqlite.schema.found import read_schema
 from stillme.transfer.steps.replaying.sweep import range_digest
+from stillme.transfer.verify.kinds.base import Table
 from stillme.transfer.verify.kinds.local_clock import LocalClock
 from stillme.transfer.verify.sides.canonical_lines import lines_for
 from stillme.transfer.verify.sides.legacy_blocks import LegacySide
@@ -273,5 +274,6 @@ def test_a_row_that_repeats_a_key_of_two_columns() -> None:
     db.executemany('INSERT INTO t (day, "na me") VALUES (?, ?)', stored)
     found = RawReader(db, mapping, {}).where("1")
     assert sorted(row.rowid or 0 for row in found if row.repeated) == [2, 4, 7]
-    judged = LegacySide(db, None, mapping, lines_for(mapping, LocalClock(), {}), {}).rows("1")
+    lines = lines_for(Table(mapping, LocalClock(), {}))
+    judged = LegacySide(db, None, mapping, lines, {}).rows("1")
     assert sorted(row.rowid or 0 for row in judged if row.is_repeat) == [2, 4, 7]

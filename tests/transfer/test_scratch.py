@@ -143,14 +143,14 @@ def test_what_is_not_ours_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def test_a_folder_taken_for_a_dead_ones_before_it_was_locked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hold, cleared = scratch._hold, []
+    hold, cleared = scratch._lock_at_once, []
 
-    def too_late(lock: int) -> bool:
-        if not cleared:
+    def too_late(lock: int, *, without_locks: bool) -> bool:
+        if without_locks and not cleared:
             cleared.extend(clear_dead(tmp_path))
-        return hold(lock)
+        return hold(lock, without_locks=without_locks)
 
-    monkeypatch.setattr(scratch, "_hold", too_late)
+    monkeypatch.setattr(scratch, "_lock_at_once", too_late)
     with scratch_folder("snapshot", tmp_path) as folder:
         assert folder.is_dir()
         assert cleared

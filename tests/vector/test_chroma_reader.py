@@ -58,6 +58,7 @@ def test_queue_only(files):
     ]  # fmt: skip
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize(
     ("space", "origin"),
     [(None, "segment_l2"), ("ip", "segment_ip"), ("cosine", "segment_cosine")],
@@ -376,7 +377,7 @@ def test_a_transaction_that_a_writer_died_in_is_rolled_back_in_the_copy(files):
 
 
 def test_refuses_what_is_no_store(tmp_path):
-    with pytest.raises(LegacyFileError, match=r"no chroma\.sqlite3"):
+    with pytest.raises(LegacyFileError, match=r"no file .*chroma\.sqlite3"):
         read(tmp_path)
     (tmp_path / "chroma.sqlite3").write_bytes(b"something else, long enough")
     with pytest.raises(LegacyFileError, match="not a SQLite database"):

@@ -11,8 +11,8 @@ import pytest
 
 from tests.vector.client.play import VERSION, chroma_client, play, recorded, same, scenes
 from tests.vector.client.random_calls import random_lines
+from tests.vector.moving import import_vectors
 from vector.client import PersistentClient
-from vector.importing.run import import_vectors
 
 RECORDED = recorded()
 SCENES = scenes()

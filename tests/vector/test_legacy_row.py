@@ -14,7 +14,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from tests.vector.chroma_files import ADD, UPDATE, ChromaFiles
-from vector.importing.run import import_vectors
+from tests.vector.moving import import_vectors
 from vector.models import Collection, Item
 
 pytestmark = pytest.mark.django_db

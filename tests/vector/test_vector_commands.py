@@ -61,6 +61,7 @@ def test_without_the_four_files_it_must_be_named(files, tmp_path, use_legacy_fil
         run(command)
 
 
+@pytest.mark.slow
 def test_a_manifest_is_of_what_was_judged(files, tmp_path, monkeypatch):
     """What is written while the judge is at work is no part of the proof."""
     run("import_sqlite", "--file", "vector")
@@ -90,6 +91,7 @@ def test_a_difference_ends_with_status_1(files):
     assert "k2" in text
 
 
+@pytest.mark.slow
 def test_an_open_row_ends_with_status_1_and_an_accepted_one_with_0(files):
     files.db.execute("DELETE FROM embeddings_queue WHERE id = 'k3'")
     assert run("import_sqlite", "--file", "vector")[0] == 0
@@ -100,6 +102,7 @@ def test_an_open_row_ends_with_status_1_and_an_accepted_one_with_0(files):
     assert run("verify_migration", "--file", "vector")[0] == 0
 
 
+@pytest.mark.slow
 def test_counts_alone(files):
     run("import_sqlite", "--file", "vector")
     assert run("verify_migration", "--file", "vector", "--level", "counts")[0] == 0
@@ -138,6 +141,7 @@ def test_status_names_the_store_its_rows_and_the_next_step(files):
     assert "next, vector: nothing, if nobody has written" in run("migration_status")[1]
 
 
+@pytest.mark.slow
 def test_the_proof_names_the_collection_how_exact_it_is_and_what_it_cannot_do(files):
     run("import_sqlite", "--file", "vector")
     status, text = run("verify_migration", "--file", "vector", "--round-trip")
@@ -147,6 +151,7 @@ def test_the_proof_names_the_collection_how_exact_it_is_and_what_it_cannot_do(fi
     assert "--round-trip is for files" in text
 
 
+@pytest.mark.slow
 def test_a_sample_says_how_many_rows_it_compared(files):
     run("import_sqlite", "--file", "vector")
     assert "every row compared" in run("verify_migration", "--file", "vector", "--sample", "9")[1]
@@ -170,6 +175,7 @@ def test_an_unknown_file_names_the_vector_store_among_the_known():
         call_command("import_sqlite", "--file", "nobody", stdout=io.StringIO())
 
 
+@pytest.mark.slow
 def test_with_the_four_files(samples, tmp_path, use_legacy_files):
     shutil.copytree(samples / "current" / "data", tmp_path / "data")
     use_legacy_files(tmp_path / "data")
@@ -181,6 +187,7 @@ def test_with_the_four_files(samples, tmp_path, use_legacy_files):
     assert status == 0, text
 
 
+@pytest.mark.slow
 def test_a_missing_folder_is_noted(samples, tmp_path, use_legacy_files):
     shutil.copytree(samples / "clean" / "data", tmp_path / "data")
     use_legacy_files(tmp_path / "data")

@@ -8,9 +8,8 @@ import pytest
 from django.db import connection
 
 from tests.vector.chroma_files import ADD, ChromaFiles
+from tests.vector.moving import import_vectors, prove_vectors
 from vector import services
-from vector.importing.run import import_vectors
-from vector.judge.run import prove_vectors
 from vector.judge.target_reading import TargetReader
 from vector.models import Collection, Item
 from vector.serving import indexes, pgvector, search
@@ -51,6 +50,7 @@ def store(folder, space: str) -> ChromaFiles:
     return files
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("space", ["l2", "cosine", "ip"])
 def test_import_proof_and_search_with_pgvector_elsewhere(tmp_path, elsewhere, space):
     assert pgvector.installed().schema == elsewhere
@@ -78,13 +78,14 @@ def test_an_index_that_is_missing_elsewhere_is_found(tmp_path, elsewhere):
     assert finding.found == "no index"
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("withheld", ["schema", "type"])
 def test_a_role_that_may_not_use_pgvector_does_without(withheld, elsewhere):
     schema = '"' + elsewhere.replace('"', '""') + '"'
     made = services.create_collection("c", metric="cosine", dimension=4)
     services.add(made, ["one", "two"], [QUERY, [1.0, 0.0, 0.0, 0.0]])
     run("SET CONSTRAINTS ALL IMMEDIATE")
-    assert indexes.ensure_index(made).present
+    assert indexes.ensure_index(made).endswith("built.")
     rights = {
         "schema": [],
         "type": [
@@ -99,7 +100,7 @@ def test_a_role_that_may_not_use_pgvector_does_without(withheld, elsewhere):
         *rights[withheld],
         f"SET LOCAL ROLE {ROLE}",
     )
-    assert "GRANT USAGE" in indexes.ensure_index(made).sentence
+    assert "GRANT USAGE" in indexes.ensure_index(made)
     assert services.search_state(made) == "c is searched exactly: pgvector is out of reach."
     assert [r.id for r in services.query(made, QUERY, 2)] == ["one", "two"]
     # The index that another role made is kept up all the same.

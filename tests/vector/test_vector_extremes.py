@@ -8,8 +8,7 @@ import pytest
 
 from stillme.transfer.findings import FindingKind
 from tests.vector.chroma_files import ADD, ChromaFiles
-from vector.importing.run import import_vectors
-from vector.judge.run import prove_vectors
+from tests.vector.moving import import_vectors, prove_vectors
 from vector.models import Item
 from vector.serving import pgvector
 
@@ -29,6 +28,7 @@ def made(folder, space, scale, count=40):
     return files, collection
 
 
+@pytest.mark.slow_after(1, by="space")
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("space", ["l2", "cosine", "ip"])
 def test_extreme_vectors_are_proven(tmp_path, space, scale):

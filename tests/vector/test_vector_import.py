@@ -12,10 +12,10 @@ from django.db import connection
 
 from stillme.transfer.errors import LegacyFileError, TransferError
 from stillme.transfer.findings import FindingKind
+from stillme.transfer.inventory.stores import StoreOptions
 from stillme.transfer.models import KeptCell, QuarantinedRow, Run, RunTable
 from tests.vector.chroma_files import ADD, DELETE, UPDATE, UPSERT, ChromaFiles, floats
-from vector.importing.run import VectorOptions, import_vectors
-from vector.judge.run import prove_vectors, verify_vectors
+from tests.vector.moving import import_vectors, prove_vectors, verify_vectors
 from vector.models import Collection, Item
 from vector.serving import indexes
 
@@ -48,6 +48,7 @@ def bits(item: Item) -> bytes:
     return array("f", item.embedding).tobytes()
 
 
+@pytest.mark.slow_after(1, by="space")
 @pytest.mark.parametrize("space", [None, "cosine", "ip"])
 @pytest.mark.parametrize("flushed", [False, True])
 def test_imports_and_proves_every_metric_and_place(files, space, flushed):
@@ -67,11 +68,11 @@ def test_imports_and_proves_every_metric_and_place(files, space, flushed):
     proof = prove_vectors(files.folder)
     assert proof.findings == []
     (seen,) = proof.collections
-    assert (seen.items.equal, seen.queries_equal) == (30, seen.queries)
+    assert (seen.by_cell, seen.queries_equal) == (30, seen.queries)
     assert seen.queries > 0
     # The last row of the queue stays after a purge and has the exact bits of k029.
     near = 27 if flushed and space == "cosine" else 0
-    assert (seen.items.exact_vectors, seen.items.near_vectors) == (30 - near, near)
+    assert (seen.exact_vectors, seen.near_vectors) == (30 - near, near)
 
 
 def test_values_arrive_bit_by_bit_and_type_by_type(modern):
@@ -93,6 +94,7 @@ def test_values_arrive_bit_by_bit_and_type_by_type(modern):
     assert not KeptCell.objects.exists()
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("space", ["l2", "cosine", "ip"])
 def test_everything_works_without_numpy_and_without_pgvector(modern, monkeypatch, space):
     from vector.chroma import segment
@@ -202,11 +204,12 @@ def test_second_import_changes_nothing_and_follows_changes(modern):
     assert QuarantinedRow.objects.get().status == "repaired"
     kinds = {f.kind for f in verify_vectors(modern.folder)}
     assert kinds >= {FindingKind.EXTRA_ROW, FindingKind.COUNT}
-    pruned = import_vectors(modern.folder, options=VectorOptions(prune=True)).tables[0].outcome
+    pruned = import_vectors(modern.folder, options=StoreOptions(prune=True)).tables[0].outcome
     assert pruned.pruned == 1
     assert verify_vectors(modern.folder) == []
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_rows_that_the_target_changed_are_left_alone(modern):
     fill(modern, 3)
@@ -215,7 +218,7 @@ def test_rows_that_the_target_changed_are_left_alone(modern):
     result = import_vectors(modern.folder)
     assert (result.conflicts, result.tables[0].outcome.conflicts) == (1, ["k001"])
     assert Item.objects.get(embedding_id="k001").document == "edited here"
-    options = VectorOptions(overwrite=True)
+    options = StoreOptions(overwrite=True)
     assert import_vectors(modern.folder, options=options).tables[0].outcome.updated == 1
     assert verify_vectors(modern.folder) == []
 
@@ -245,6 +248,7 @@ def test_a_broken_import_ends_the_same_when_it_is_repeated(modern, monkeypatch):
     assert verify_vectors(modern.folder) == []
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_an_exact_vector_is_not_given_up_when_chroma_purges_its_queue(modern):
     made = fill(modern, 6, space="cosine")
@@ -306,6 +310,7 @@ def test_verify_says_what_is_missing_before_the_import(modern):
     assert (finding.kind, finding.where) == (FindingKind.MISSING_ROW, "vector.collections")
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("name", ["chroma_mixed", "chroma_0_4", "current", "old"])
 def test_samples(samples, tmp_path, name):
     import shutil
@@ -317,7 +322,7 @@ def test_samples(samples, tmp_path, name):
     assert not QuarantinedRow.objects.exists()
     proof = prove_vectors(folder)
     assert proof.findings == []
-    assert all(p.items.equal == p.legacy_ids for p in proof.collections)
+    assert all(p.by_cell == p.legacy_rows for p in proof.collections)
 
 
 def test_sample_with_a_purged_queue_has_all_vectors(samples, tmp_path):
@@ -344,7 +349,7 @@ def test_an_index_left_there_by_an_emptied_collection_does_not_refuse_the_vector
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE; TRUNCATE vector.items")
     indexes.drop_index(collection)
     other = Collection(pk=collection.pk, dimension=384, metric="l2")
-    assert indexes.ensure_index(other).present
+    assert indexes.ensure_index(other).endswith("built.")
     assert import_vectors(modern.folder).conserved
     assert Item.objects.count() == 8
     assert indexes.has_index(collection)

@@ -13,10 +13,9 @@ from stillme.transfer.errors import LegacyFileError
 from stillme.transfer.inventory.entries import open_lines
 from stillme.transfer.inventory.stores import StoreOptions
 from tests.vector.chroma_files import ADD, ChromaFiles
+from tests.vector.moving import import_vectors, prove_vectors
 from tests.vector.test_vector_import import fill
 from vector.chroma import open_store
-from vector.importing.run import import_vectors
-from vector.judge.run import prove_vectors
 from vector.legacy import VectorStore
 from vector.models import Item
 from vector.store_work import import_folder, prove_folder
@@ -239,8 +238,8 @@ def test_a_row_twice_is_one_sentence(folder, layout):
         with pytest.raises(LegacyFileError) as caught:
             run(folder)
         said = str(caught.value)
-        assert f"The table embedding_metadata of {folder / 'chroma.sqlite3'}" in said
-        assert "REINDEX does not help before" in said
+        assert f"{folder / 'chroma.sqlite3'}: embedding_metadata holds rows" in said
+        assert "delete the surplus rows in it until `REINDEX` succeeds" in said
         assert "\n" not in said
 
 
@@ -250,7 +249,7 @@ def test_the_judge_counts_what_it_read(folder, monkeypatch):
     fill(files, 5)
     files.close()
     miss_a_row(folder, *MISSED["metadata"])
-    monkeypatch.setattr("vector.chroma.store.wrong_indexes", lambda *_: {})
+    monkeypatch.setattr("vector.chroma.store.distrust_indexes", lambda *_: ())
     import_vectors(folder)
     (line,) = open_lines(prove_vectors(folder).inventory)
     assert line.name == "embedding_metadata (of the collection stillme_knowledge)"
@@ -269,6 +268,7 @@ def test_parts_count_their_rows(folder, monkeypatch):
     assert open_lines(prove_vectors(folder, jobs=1).inventory) == []
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("name", ["chroma_mixed", "chroma_0_4", "current", "old"])
 def test_samples_have_nothing_open(samples, folder, name):
     shutil.copytree(samples / name / "data" / "vector_db", folder)

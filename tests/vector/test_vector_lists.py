@@ -10,10 +10,9 @@ from django.db import connection
 from stillme.transfer.findings import FindingKind
 from stillme.transfer.models import KeptCell, QuarantinedRow
 from tests.vector.chroma_files import ADD, UPDATE, ChromaFiles
+from tests.vector.moving import import_vectors, verify_vectors
 from tests.vector.test_vector_import import vector
 from vector import services
-from vector.importing.run import import_vectors
-from vector.judge.run import verify_vectors
 from vector.models import Item
 from vector.services import VectorError
 from vector.serving.filters import FilterError
@@ -122,6 +121,7 @@ HOSTILE = {
 }  # fmt: skip
 
 
+@pytest.mark.slow_after(3)
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_row_is_set_aside_with_what_it_holds(modern, name):
     made = modern.collection("c")
@@ -149,6 +149,7 @@ PLANTED = {
 }
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize("name", PLANTED)
 def test_a_changed_list_is_found(modern, name):
     made = modern.collection("c")

@@ -8,10 +8,9 @@ import pytest
 
 from stillme.transfer.models import QuarantinedRow
 from tests.vector.chroma_files import ADD, ChromaFiles
+from tests.vector.moving import import_vectors, verify_vectors
 from tests.vector.test_vector_import import fill, vector
 from vector import services
-from vector.importing.run import import_vectors
-from vector.judge.run import verify_vectors
 from vector.models import Collection, Item
 from vector.serving.given_values import VectorError
 

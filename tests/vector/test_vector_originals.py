@@ -8,9 +8,8 @@ import pytest
 
 from stillme.transfer.models import KeptCell, QuarantinedRow
 from tests.vector.chroma_files import ADD, ChromaFiles
+from tests.vector.moving import import_vectors, verify_vectors
 from tests.vector.test_vector_import import fill, vector
-from vector.importing.run import import_vectors
-from vector.judge.run import verify_vectors
 
 pytestmark = pytest.mark.django_db
 NAME = "stillme_knowledge"

@@ -10,16 +10,16 @@ from django.db import connection
 
 from stillme.transfer.errors import TransferError
 from stillme.transfer.findings import FindingKind
+from stillme.transfer.inventory.stores import StoreOptions
 from stillme.transfer.models import KeptCell, QuarantinedRow
 from tests.vector.chroma_files import ADD, DELETE, UPDATE, ChromaFiles
+from tests.vector.moving import import_vectors, prove_vectors, verify_vectors
 from tests.vector.test_vector_import import fill, vector
 from vector.importing import collection, merging
-from vector.importing.run import VectorOptions, import_vectors
 from vector.judge import run
-from vector.judge.run import prove_vectors, verify_vectors
 
 pytestmark = pytest.mark.django_db(transaction=True)
-ALONE, TOGETHER = VectorOptions(jobs=1), VectorOptions(jobs=2)
+ALONE, TOGETHER = StoreOptions(jobs=1), StoreOptions(jobs=2)
 
 
 @pytest.fixture
@@ -90,10 +90,11 @@ def test_the_same_rows_whoever_loads_them(modern):
     alone, together = (prove_vectors(modern.folder, jobs=jobs) for jobs in (1, 2))
     assert alone.findings == together.findings == []
     (one,), (two,) = alone.collections, together.collections
-    assert (one.items.origins, one.items.seen) == (two.items.origins, two.items.seen)
+    assert (one.origins, one.seen) == (two.origins, two.seen)
     assert one.queries == one.queries_equal == two.queries_equal > 0
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_difference_in_any_part_is_found(modern, jobs):
     every_kind(modern)
@@ -109,6 +110,7 @@ def test_a_difference_in_any_part_is_found(modern, jobs):
     assert [f.key for f in found if f.kind is FindingKind.MISSING_ROW] == ["k015"]
 
 
+@pytest.mark.slow
 def test_what_vanished_is_seen_by_all_parts_together(modern):
     made = fill(modern, 30)
     import_vectors(modern.folder, options=TOGETHER)
@@ -116,11 +118,12 @@ def test_what_vanished_is_seen_by_all_parts_together(modern):
         made.write(DELETE, f"k{n:03}")
     found = import_vectors(modern.close(), options=TOGETHER).tables[0].outcome
     assert found.vanished == [f"k{n:03}" for n in range(0, 30, 4)]
-    pruned = import_vectors(modern.folder, options=VectorOptions(jobs=2, prune=True))
+    pruned = import_vectors(modern.folder, options=StoreOptions(jobs=2, prune=True))
     assert pruned.tables[0].outcome.pruned == 8
     assert verify_vectors(modern.folder) == []
 
 
+@pytest.mark.slow
 def test_a_killed_part_is_said_and_repeated(modern, monkeypatch):
     fill(modern, 30)
     parent, write = os.getpid(), merging.write_fresh
@@ -140,6 +143,6 @@ def test_a_killed_part_is_said_and_repeated(modern, monkeypatch):
 
 def test_a_dry_run_forks_nothing(modern, monkeypatch):
     fill(modern, 30)
-    monkeypatch.setattr(collection, "load_parts", None)
-    options = VectorOptions(jobs=2, dry_run=True)
+    monkeypatch.setattr(collection, "in_processes", None)
+    options = StoreOptions(jobs=2, dry_run=True)
     assert import_vectors(modern.close(), options=options).tables[0].outcome.loaded == 30

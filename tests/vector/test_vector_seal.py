@@ -61,6 +61,7 @@ def test_there_and_back(folder: Path) -> None:
     assert {path: mode_of(path) for path in paths(folder)} == before
 
 
+@pytest.mark.slow
 def test_what_is_not_proven_stays_writable_until_it_is(folder: Path) -> None:
     for step in (lambda: None, lambda: command("import_sqlite")):
         step()
@@ -74,6 +75,7 @@ def test_what_is_not_proven_stays_writable_until_it_is(folder: Path) -> None:
     assert not may_be_written(folder)
 
 
+@pytest.mark.slow
 def test_a_folder_that_was_moved_keeps_its_permissions(folder: Path, settings, tmp_path) -> None:  # type: ignore[no-untyped-def]
     proven()
     before = {path.name: mode_of(path) for path in paths(folder)}
@@ -87,6 +89,7 @@ def test_a_folder_that_was_moved_keeps_its_permissions(folder: Path, settings, t
     assert {path.name: mode_of(path) for path in paths(tmp_path / "elsewhere")} == before
 
 
+@pytest.mark.slow
 def test_sealing_again_hides_nothing(folder: Path) -> None:
     proven()
     seal("default", [], ignore_event)
@@ -98,6 +101,7 @@ def test_sealing_again_hides_nothing(folder: Path) -> None:
     assert [broken.public for broken in broken_seals("default")] == said
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [

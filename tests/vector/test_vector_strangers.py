@@ -9,19 +9,19 @@ import pytest
 
 from stillme.transfer.errors import TransferError
 from stillme.transfer.findings import FindingKind
+from stillme.transfer.inventory.stores import StoreOptions
 from stillme.transfer.models import KeptCell, QuarantinedRow
 from tests.vector.chroma_files import ADD, DELETE, ChromaFiles
+from tests.vector.moving import import_vectors, verify_vectors
 from tests.vector.test_vector_import import fill, vector
 from vector import services
 from vector.importing import collection
-from vector.importing.run import VectorOptions, import_vectors
-from vector.judge.run import verify_vectors
 from vector.models import Collection, Item
 from vector.serving import indexes
 
 # The rows of savepoints, which a test in one transaction makes, are no write mark's.
 pytestmark = pytest.mark.django_db(transaction=True)
-PRUNE = VectorOptions(prune=True)
+PRUNE = StoreOptions(prune=True)
 
 
 @pytest.fixture
@@ -68,11 +68,12 @@ def test_the_store_of_another_folder_prunes_nothing(folder):
     with pytest.raises(TransferError, match=r"None of the 2 collections .* set LEGACY_VECTOR_DIR"):
         import_vectors(folder, options=PRUNE)
     assert {c.name for c in Collection.objects.all()} == {"ours", "also"}
-    emptied = import_vectors(folder, options=VectorOptions(prune=True, moved=True))
+    emptied = import_vectors(folder, options=StoreOptions(prune=True, moved=True))
     assert emptied.conserved
     assert [c.name for c in Collection.objects.all()] == ["theirs"]
 
 
+@pytest.mark.slow
 def test_a_collection_made_anew_takes_the_place_of_the_earlier_one_with_prune(folder):
     files = make(folder, "knowledge", count=5)
     files.collection("other").write(ADD, "nul", vector(1), "d\0")
@@ -88,6 +89,7 @@ def test_a_collection_made_anew_takes_the_place_of_the_earlier_one_with_prune(fo
     assert not QuarantinedRow.objects.exists()
 
 
+@pytest.mark.slow
 def test_a_quarantined_row_whose_item_is_gone_is_pruned(folder):
     files = make(folder, "knowledge")
     made = files.collection("more")
@@ -103,16 +105,18 @@ def test_a_quarantined_row_whose_item_is_gone_is_pruned(folder):
     assert verify_vectors(folder) == []
 
 
+@pytest.mark.slow
 def test_items_written_here_are_not_deleted_with_their_collection(folder):
     import_vectors(make(folder, "knowledge", "more").close())
     services.add(services.get_collection("knowledge"), ["mine"], [vector(9)])
     make(folder, "more").close()
     with pytest.raises(TransferError, match="1 items here that were written since the import"):
         import_vectors(folder, options=PRUNE)
-    import_vectors(folder, options=VectorOptions(prune=True, overwrite=True))
+    import_vectors(folder, options=StoreOptions(prune=True, overwrite=True))
     assert verify_vectors(folder) == []
 
 
+@pytest.mark.slow
 def test_names_that_were_changed_round_and_what_is_kept_with_them(folder):
     files = make(folder, "one", "two")
     files.collection("three").write(ADD, "inf", vector(2), "d", {"x": float("inf")})
@@ -125,6 +129,7 @@ def test_names_that_were_changed_round_and_what_is_kept_with_them(folder):
     assert [cell.table for cell in KeptCell.objects.all()] == ["vector_db.two"]
 
 
+@pytest.mark.slow
 def test_a_collection_that_has_grown_much_gets_its_index_anew(folder, monkeypatch):
     monkeypatch.setattr(collection, "GROWN_ROWS", 4)
     files = make(folder, "knowledge", count=3)
@@ -161,6 +166,7 @@ class Reopened:
         self.write = self.made.write
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("dry_run", [False, True])
 def test_nothing_is_deleted_that_was_not_approved(folder, dry_run):
     import_vectors(make(folder, "knowledge", "goes", count=4).close())
@@ -171,7 +177,7 @@ def test_nothing_is_deleted_that_was_not_approved(folder, dry_run):
         asked.extend(found)
         return dry_run
 
-    import_vectors(folder, options=VectorOptions(prune=True, approve=approve, dry_run=dry_run))
+    import_vectors(folder, options=StoreOptions(prune=True, approve=approve, dry_run=dry_run))
     whole, part = (next(each for each in asked if each.rows == rows) for rows in (4, 1))
     assert (part.table, part.of, part.deleted) == ("vector_db.knowledge", 4, False)
     assert (whole.table, whole.of, whole.deleted) == ("vector_db.goes", 8, False)

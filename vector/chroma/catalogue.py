@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from stillme.transfer.errors import LegacyFileError
-from vector.chroma.marks import mark_of
+from vector.chroma.queue import mark_of
 from vector.chroma.records import Collection, Metric, Scalar
 
 # One row an element; Chroma of 2026 has it.
@@ -31,7 +31,6 @@ class Catalogue:
     `without_booleans` are the tables of values that have no column for them: before 0.4.3.
     """
 
-    layout: str
     collections: tuple[Collection, ...]
     marks: dict[str, int]
     has_lists: bool
@@ -48,12 +47,11 @@ def read_catalogue(connection: sqlite3.Connection) -> Catalogue:
                 f"This chroma.sqlite3 has no {table}.{sorted(missing)[0]}: it is not of a layout "
                 "that can be read (0.4 and 1.x are)."
             )
-    layout = "0.4" if "topic" in columns["collections"] else "1.x"
     collections = tuple(_collections(connection, columns))
     noted = connection.execute("SELECT segment_id, seq_id FROM max_seq_id").fetchall()
     marks = {str(segment): mark_of(value) for segment, value in noted}
     without = {t for t in (VALUES, LISTS) if "bool_value" not in columns.get(t, {"bool_value"})}
-    return Catalogue(layout, collections, marks, LISTS in columns, frozenset(without))
+    return Catalogue(collections, marks, LISTS in columns, frozenset(without))
 
 
 def _columns(connection: sqlite3.Connection) -> dict[str, set[str]]:

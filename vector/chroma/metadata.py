@@ -14,8 +14,7 @@ from typing import Any
 
 from vector.chroma import queue
 from vector.chroma.catalogue import LISTS, VALUES
-from vector.chroma.marks import sequence
-from vector.chroma.queue import Operation
+from vector.chroma.queue import Operation, sequence
 from vector.chroma.records import DOCUMENT_KEY, WHOLE, Part, Value
 
 IDS = "embeddings"

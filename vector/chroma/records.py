@@ -91,18 +91,9 @@ class Problem:
 
     reason: Reason
     collection: str
-    collection_id: str
     embedding_id: str | None
     sentence: str
     raw: dict[str, object] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Notice:
-    """A remark about the store that is about no item: leftovers, tables nobody knows."""
-
-    code: str
-    sentence: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,18 +9,23 @@ from __future__ import annotations
 import hashlib
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 from stillme.transfer.errors import LegacyFileError
 from stillme.transfer.sqlite.copying.room import TEMPORARY, ask_for_room
 from stillme.transfer.sqlite.copying.snapshot import copied_whole
 from stillme.transfer.sqlite.copying.sparse import bytes_on_disk, copy_sparse
-from stillme.transfer.sqlite.reading.connect import open_legacy, place_of
+from stillme.transfer.sqlite.reading.connect import (
+    check_readable,
+    explain,
+    open_legacy,
+    place_of,
+)
 from vector.names import DATABASE
 
 SEGMENT_FILES = ("header.bin", "data_level0.bin", "length.bin", "index_metadata.pickle")
 _BLOCK = 1 << 20
-_MAGIC = b"SQLite format 3\x00"
 
 
 def copy_store(folder: Path, target: Path) -> Path:
@@ -77,20 +82,20 @@ def _copy_beside(folder: Path, target: Path) -> bool:
     # A store that cannot be read where it is (a writer died amid a transaction, a read-only
     # folder) is read from a private copy; then no reader of ours makes a -wal next to it.
     log = _log_state(database)
-    origin = open_legacy(database)
     try:
-        place = place_of(origin, database)
-        committed = _data_version(origin, folder)
-        # Beside each other: both let go of Python's lock while they copy.
-        with ThreadPoolExecutor(max_workers=1) as thread:
-            segments = thread.submit(_copy_segments, folder, target)
-            _copy_database(origin, place, target / DATABASE)
-            segments.result()
-        if place != database and _log_state(database) != log:
-            return True
-        return _data_version(origin, folder) != committed
-    finally:
-        origin.close()
+        with closing(open_legacy(database)) as origin:
+            place = place_of(origin, database)
+            committed = _data_version(origin)
+            # Beside each other: both let go of Python's lock while they copy.
+            with ThreadPoolExecutor(max_workers=1) as thread:
+                segments = thread.submit(_copy_segments, folder, target)
+                _copy_database(origin, place, target / DATABASE)
+                segments.result()
+            if place != database and _log_state(database) != log:
+                return True
+            return _data_version(origin) != committed
+    except sqlite3.Error as error:
+        raise explain(database, error) from error
 
 
 def _log_state(database: Path) -> tuple[int, int] | None:
@@ -102,24 +107,9 @@ def _log_state(database: Path) -> tuple[int, int] | None:
 
 
 def database_folder(path: Path) -> Path:
-    """The folder of the store, given the folder or its chroma.sqlite3; checks that it is one."""
+    """The folder of the store, given the folder or its chroma.sqlite3, which can be read."""
     folder = path.parent if path.name == DATABASE else path
-    database = folder / DATABASE
-    try:
-        with database.open("rb") as stream:
-            head = stream.read(len(_MAGIC))
-    except FileNotFoundError as error:
-        raise LegacyFileError(
-            f"There is no {DATABASE} in {folder}: name the folder of the vector store."
-        ) from error
-    except PermissionError as error:
-        raise LegacyFileError(
-            f"No permission to read {database}: run as its owner or grant read access."
-        ) from error
-    except OSError as error:
-        raise LegacyFileError(f"{database} cannot be read: {error.strerror}.") from error
-    if head and head != _MAGIC:
-        raise LegacyFileError(f"{database} is not a SQLite database: name the right folder.")
+    check_readable(folder / DATABASE)
     return folder
 
 
@@ -137,34 +127,18 @@ def fingerprint(folder: Path) -> dict[str, tuple[int, int, int]]:
     return seen
 
 
-def _data_version(origin: sqlite3.Connection, folder: Path) -> int:
+def _data_version(origin: sqlite3.Connection) -> int:
     """A number that changes when another connection commits, also into a -wal."""
-    try:
-        return int(origin.execute("PRAGMA data_version").fetchone()[0])
-    except sqlite3.Error as error:
-        raise LegacyFileError(_sentence(folder / DATABASE, str(error))) from error
+    return int(origin.execute("PRAGMA data_version").fetchone()[0])
 
 
 def _copy_database(origin: sqlite3.Connection, source: Path, target: Path) -> None:
     if copied_whole(origin, source, target):
         return
-    copy = sqlite3.connect(target, isolation_level=None)
-    try:
+    with closing(sqlite3.connect(target, isolation_level=None)) as copy:
         copy.execute("PRAGMA synchronous = OFF")
         origin.backup(copy, pages=-1)
         copy.execute("PRAGMA journal_mode = DELETE")
-    except sqlite3.Error as error:
-        raise LegacyFileError(_sentence(source, str(error))) from error
-    finally:
-        copy.close()
-
-
-def _sentence(source: Path, text: str) -> str:
-    if "locked" in text or "busy" in text:
-        return f"{source} is locked by another writer: stop the application and run again."
-    if "malformed" in text or "not a database" in text:
-        return f"{source} is damaged ({text}): restore it from a backup."
-    return f"{source} cannot be read ({text}): check the folder's permissions."
 
 
 def _copy_segments(folder: Path, target: Path) -> None:

@@ -8,41 +8,46 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
+from functools import cache
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import quote
 
 from stillme.transfer.errors import LegacyFileError
 from stillme.transfer.inventory.entries import InventoryLine
 from stillme.transfer.plumbing.scratch import scratch_folder
-from vector.chroma import inventory, marks, metadata, queue
+from stillme.transfer.sqlite.copying.file_indexes import distrust_indexes
+from stillme.transfer.sqlite.reading.connect import explain
+from vector.chroma import inventory, metadata, queue
 from vector.chroma.catalogue import LISTS, VALUES, Catalogue, read_catalogue
 from vector.chroma.inventory import scan
-from vector.chroma.records import WHOLE, Collection, Item, Notice, Part, Problem
+from vector.chroma.records import WHOLE, Collection, Item, Part, Problem
 from vector.chroma.snapshot import copy_digest, copy_store, database_folder
-from vector.chroma.soundness import rebuild_indexes, wrong_indexes
 from vector.chroma.vectors import Vectors
 from vector.names import DATABASE
 
+ResultT = TypeVar("ResultT")
+
 
 class Store:
-    """A copied Chroma folder, open for reading.
+    """A copied Chroma folder, open for reading: its `collections`, by name.
 
-    `notices` are remarks about the copy, `digest` its SHA-256 and bytes before an index of it was
-    rebuilt, `rows_read` how many rows of each table `items` has gone through.
+    `notices` are remarks about the copy, `digest` its SHA-256 and bytes if it was hashed,
+    `rows_read` how many rows of each table `items` has gone through.
     """
 
     def __init__(
         self,
         folder: Path,
-        notices: tuple[Notice, ...] = (),
+        notices: tuple[str, ...] = (),
         digest: tuple[str, int] | None = None,
     ) -> None:
         self.folder, self.notices = folder, notices
-        self._digest = digest
+        self.digest = digest
         self.rows_read: Counter[str] = Counter()
         self.connection = _open(folder / DATABASE)
         self._kept: Vectors | None = None
@@ -50,7 +55,7 @@ class Store:
             self.catalogue: Catalogue = read_catalogue(self.connection)
             self._topics = queue.topics(self.connection)
             self._marks = {c.id: self._mark(c) for c in self.catalogue.collections}
-            self._collections = tuple(map(self._with_dimension, self.catalogue.collections))
+            self.collections = tuple(map(self._with_dimension, self.catalogue.collections))
         except sqlite3.Error as error:
             self.connection.close()
             raise self._damaged(error) from error
@@ -63,25 +68,10 @@ class Store:
         segment = collection.metadata_segment or ""
         noted = self.catalogue.marks.get(segment)
         topics = self._topics.get(collection.id, [])
-        mark = marks.metadata_mark(self.connection, segment, topics, noted)
+        mark = queue.metadata_mark(self.connection, segment, topics, noted)
         if noted is not None and mark != noted:
-            self.notices += (marks.doubt(collection.name, noted, mark),)
+            self.notices += (queue.doubt(collection.name, noted, mark),)
         return mark
-
-    @property
-    def layout(self) -> str:
-        """`0.4` or `1.x`."""
-        return self.catalogue.layout
-
-    @property
-    def collections(self) -> tuple[Collection, ...]:
-        """The collections, by name."""
-        return self._collections
-
-    @property
-    def digest(self) -> tuple[str, int]:
-        """SHA-256 over names and contents of what was copied, and its bytes."""
-        return self._digest or copy_digest(self.folder)
 
     def _with_dimension(self, collection: Collection) -> Collection:
         """Very early stores do not note the dimension: the first vector tells it."""
@@ -91,8 +81,7 @@ class Store:
         first = next(items, None)
         return replace(collection, dimension=len(first.vector) // 4) if first else collection
 
-    def vectors(self, collection: Collection) -> Vectors:
-        """Where the vectors of a collection are."""
+    def _vectors(self, collection: Collection) -> Vectors:
         return Vectors(
             self.connection,
             self.folder,
@@ -147,10 +136,10 @@ class Store:
     def _vectors_for(self, collection: Collection, part: Part) -> Vectors:
         """Looking where the vectors are is not done again for every part."""
         if part == WHOLE:
-            return self.vectors(collection)
+            return self._vectors(collection)
         if self._kept is None or self._kept.collection.id != collection.id:
             self._let_go()
-            self._kept = self.vectors(collection)
+            self._kept = self._vectors(collection)
         return self._kept
 
     def _let_go(self) -> None:
@@ -233,29 +222,34 @@ class Store:
         self._let_go()
         self.connection.close()
 
-    def __enter__(self) -> Store:
-        return self
 
-    def __exit__(self, *_exc: object) -> None:
-        self.close()
+def on_own_view(folder: Path, work: Callable[[Store, Part], ResultT], part: Part) -> ResultT:
+    """Call `work` in a worker process, with a view of the copy that it keeps for the next part."""
+    return work(_own_view(folder), part)
 
 
-def open_copy(folder: Path) -> Store:
-    """Open a copy made by `copy_store`. It must not be the live folder: nobody may write it."""
+@cache
+def _own_view(folder: Path) -> Store:
     return Store(folder)
 
 
 @contextmanager
-def open_store(path: Path, scratch: Path | None = None) -> Iterator[Store]:
-    """Copy the store at `path` (under `scratch`, else the temporary folder) and open the copy."""
-    with scratch_folder("chroma", scratch) as temporary:
+def open_store(path: Path, *, hashed: bool = False) -> Iterator[Store]:
+    """Copy the store at `path` into the temporary folder, and open the copy.
+
+    No row is believed from an index of the file: they are taken out of the copy, or built again
+    (`file_indexes`). The digest of a `hashed` store is of the copy before that.
+    """
+    with scratch_folder("chroma") as temporary:
         copy = copy_store(path, temporary / "store")
-        database, named = copy / DATABASE, database_folder(path) / DATABASE
-        digest, notices = None, []
-        if wrong := wrong_indexes(database, named):
-            digest = copy_digest(copy)
-            notices = rebuild_indexes(database, named, wrong)
-        with Store(copy, tuple(notices), digest) as store:
+        named = database_folder(path) / DATABASE
+        digest = copy_digest(copy) if hashed else None
+        try:
+            disagreeing = distrust_indexes(copy / DATABASE, named)
+        except sqlite3.Error as error:
+            raise explain(named, error) from error
+        notices = tuple(f"{named}: {sentence}." for sentence in disagreeing)
+        with closing(Store(copy, notices, digest)) as store:
             yield store
 
 

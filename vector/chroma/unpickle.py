@@ -36,7 +36,6 @@ class LabelMap:
 
     id_of: dict[int, str]
     max_seq_id: int | None
-    dimension: int | None
 
 
 def read_label_map(path: Path) -> LabelMap:
@@ -78,13 +77,9 @@ def _label_map(content: object) -> LabelMap:
         id_of[label] = embedding_id
     if len(id_of) != len(labels):
         raise PickleRefusedError("two ids have the same label")
-    return LabelMap(id_of, _integer(content, "max_seq_id"), _integer(content, "dimensionality"))
-
-
-def _integer(content: dict[object, object], name: str) -> int | None:
-    value = content.get(name)
-    if value is None or type(value) is int:
-        return value
-    if type(value) is bytes:
-        return int.from_bytes(value, "big")
-    raise PickleRefusedError(f"its {name} is no number")
+    mark = content.get("max_seq_id")
+    if type(mark) is bytes:
+        mark = int.from_bytes(mark, "big")
+    if mark is not None and type(mark) is not int:
+        raise PickleRefusedError("its max_seq_id is no number")
+    return LabelMap(id_of, mark)

@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from vector.chroma import queue
-from vector.chroma.marks import vector_mark
 from vector.chroma.metadata import Entry
 from vector.chroma.records import DOCUMENT_KEY, Collection, Item, Origin, Problem, Reason
 from vector.chroma.segment import Segment, SegmentError, close_enough
@@ -95,7 +94,7 @@ class Vectors:
         if not topics:
             return
         first = self.connection.execute("SELECT min(seq_id) FROM embeddings_queue").fetchone()[0]
-        believed = vector_mark(self.connection, topics, self.mark)
+        believed = queue.vector_mark(self.connection, topics, self.mark)
         if believed != self.mark and first == 1 and self._all_queued(topics):
             # The whole history is there: the segment adds nothing to it.
             self.located.clear()
@@ -188,47 +187,31 @@ class Vectors:
         if self.segment is None:
             return
         for label, position in self.unlabelled:
-            yield Problem(
-                Reason.NO_ID,
-                self.collection.name,
-                self.collection.id,
-                None,
-                f"Collection {self.collection.name}: the element with label {label} has a vector "
-                "and no id.",
-                {"label": label, "vector": self.segment.vector(position).hex()},
-            )
+            what = f": the element with label {label} has a vector and no id."
+            vector = self.segment.vector(position).hex()
+            yield self._told(Reason.NO_ID, None, what, {"label": label, "vector": vector})
 
     def _problem(
         self, reason: Reason, entry: Entry, what: str, found: Found | None = None
     ) -> Problem:
+        key = _printable(entry.embedding_id)
         raw: dict[str, object] = {
-            "embedding_id": _printable(entry.embedding_id),
+            "embedding_id": key,
             "seq_id": entry.seq_id,
             "created_at": entry.created_at,
             "metadata": {_printable(k): _plain(v) for k, v in entry.metadata.items()},
         }
         if found is not None:
             raw |= {"vector": found[0].hex(), "origin": str(found[1])}
-        return Problem(
-            reason,
-            self.collection.name,
-            self.collection.id,
-            _printable(entry.embedding_id),
-            f"Collection {self.collection.name}, id {_printable(entry.embedding_id)}: {what}.",
-            raw,
-        )
+        return self._told(reason, key, f", id {key}: {what}.", raw)
 
     def _segment_is_bad(self, reason: Reason, what: str) -> None:
-        self.problems.append(
-            Problem(
-                reason,
-                self.collection.name,
-                self.collection.id,
-                None,
-                f"Collection {self.collection.name}, segment {self.collection.vector_segment}: "
-                f"{what}.",
-            )
-        )
+        what = f", segment {self.collection.vector_segment}: {what}."
+        self.problems.append(self._told(reason, None, what, {}))
+
+    def _told(self, reason: Reason, key: str | None, what: str, raw: dict[str, object]) -> Problem:
+        name = self.collection.name
+        return Problem(reason, name, key, f"Collection {name}{what}", raw)
 
     def close(self) -> None:
         """Unmap the segment."""

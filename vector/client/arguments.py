@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from vector.client.errors import DuplicateIDError, InvalidArgumentError
@@ -21,40 +20,27 @@ _RESERVED = "chroma:document"
 _NAME = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9._-]{1,510}[a-zA-Z0-9]")
 
 
-@dataclass(frozen=True, slots=True)
-class Records:
-    """Parallel lists of one call; None for what was not given."""
-
-    ids: list[str]
-    embeddings: list[list[float]] | None
-    metadatas: list[Any] | None
-    documents: list[Any] | None
-
-
 def records(
     ids: Any, embeddings: Any, metadatas: Any, documents: Any, images: Any, uris: Any
-) -> Records:
-    """What `add`, `update` and `upsert` were given: unpacked, of one length, ids once each."""
+) -> dict[str, Any]:
+    """What `add`, `update` and `upsert` were given, as arguments of `vector.services`.
+
+    Parallel lists of one length, each id once; None for what was not given.
+    """
     refuse_media(images, uris)
-    given = Records(
-        ids_once(ids) or [],
-        vectors(embeddings),
-        several(metadatas),
-        several(documents),
-    )
-    columns = {
-        "ids": given.ids,
-        "embeddings": given.embeddings,
-        "metadatas": given.metadatas,
-        "documents": given.documents,
+    given: dict[str, Any] = {
+        "ids": ids_once(ids) or [],
+        "embeddings": vectors(embeddings),
+        "metadatas": several(metadatas),
+        "documents": several(documents),
     }
-    lengths = {name: len(column) for name, column in columns.items() if column is not None}
+    lengths = {name: len(column) for name, column in given.items() if column is not None}
     if len(set(lengths.values())) > 1 or 0 in lengths.values():
         found = ", ".join(f"{length} {name}" for name, length in lengths.items())
         raise InvalidArgumentError(f"Give lists of one length, at least 1; there are {found}.")
-    for metadata in given.metadatas or []:
+    for metadata in given["metadatas"] or []:
         check_metadata(metadata)
-    for document in given.documents or []:
+    for document in given["documents"] or []:
         if document is not None and not isinstance(document, str):
             raise InvalidArgumentError(f"A document is a text or None, not {document!r}.")
     return given

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from vector import models, services
 from vector.client import answers, arguments
-from vector.client.arguments import EmbeddingFunction, Records
+from vector.client.arguments import EmbeddingFunction
 from vector.client.errors import InvalidArgumentError, translated
 
 Where = Mapping[str, Any]
@@ -85,9 +85,8 @@ class Collection:
     ) -> None:
         """Add items; one whose id is there already stays as it is."""
         given = arguments.records(ids, embeddings, metadatas, documents, images, uris)
-        services.add(
-            embeddings=self._vectors_of(given), **_columns(given), collection=self._fresh()
-        )
+        given = self._embedded(given)
+        services.add(self._fresh(), **given)
 
     @translated()
     def upsert(
@@ -101,9 +100,8 @@ class Collection:
     ) -> None:
         """Add items, or change those that are there: metadata is merged."""
         given = arguments.records(ids, embeddings, metadatas, documents, images, uris)
-        services.upsert(
-            embeddings=self._vectors_of(given), **_columns(given), collection=self._fresh()
-        )
+        given = self._embedded(given)
+        services.upsert(self._fresh(), **given)
 
     @translated()
     def update(
@@ -117,8 +115,9 @@ class Collection:
     ) -> None:
         """Change items; an id that is not there is passed over. Documents are embedded again."""
         given = arguments.records(ids, embeddings, metadatas, documents, images, uris)
-        vectors = given.embeddings if given.documents is None else self._vectors_of(given)
-        services.update(embeddings=vectors, **_columns(given), collection=self._fresh())
+        if given["documents"] is not None:
+            given = self._embedded(given)
+        services.update(self._fresh(), **given)
 
     @translated()
     def get(
@@ -220,11 +219,9 @@ class Collection:
     def _fresh(self) -> models.Collection:
         return services.get_collection_by_uuid(self.id)
 
-    def _vectors_of(self, given: Records) -> list[list[float]]:
-        if given.embeddings is not None:
-            return given.embeddings
-        return arguments.embedded(self._embedding_function, given.documents)
-
-
-def _columns(given: Records) -> dict[str, Any]:
-    return {"ids": given.ids, "documents": given.documents, "metadatas": given.metadatas}
+    def _embedded(self, given: dict[str, Any]) -> dict[str, Any]:
+        """With embeddings, which the function makes of the documents where none were given."""
+        if given["embeddings"] is None:
+            function = self._embedding_function
+            given["embeddings"] = arguments.embedded(function, given["documents"])
+        return given

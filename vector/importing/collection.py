@@ -1,35 +1,33 @@
-"""One collection on its way into the target, batch by batch, large ones by several processes."""
+"""One collection on its way into the target, part by part, large ones by several processes.
+
+Turning vectors into COPY rows keeps one processor busy: with a single process the server would wait
+for it. Each process has a database session and a view of the copied store for itself.
+"""
 
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
+from functools import partial
 from itertools import islice
 
 from django.db import connections, transaction
 
 from stillme.postgresql.statements import execute
-from stillme.transfer.findings import Event, OnEvent, ignore_event
+from stillme.transfer.findings import Event, OnEvent
 from stillme.transfer.inventory.deletions import always
+from stillme.transfer.inventory.stores import StoreOptions
 from stillme.transfer.models import QuarantinedRow, RunTable
-from stillme.transfer.plumbing.processes import default_jobs
+from stillme.transfer.plumbing.processes import default_jobs, in_processes
 from stillme.transfer.postgresql.distributed import commit_lazily, knows_writers
+from stillme.transfer.postgresql.locks import share_as_worker
 from stillme.transfer.records import ledger
 from vector import chroma, models
-from vector.importing import earlier_collections, merging
-from vector.importing.conversion import (
-    Aside,
-    Ready,
-    convert,
-    legacy_table,
-    set_problem_aside,
-)
-from vector.importing.parts import PartResult, PartTask, load_parts
-from vector.importing.result import CollectionResult, VectorImport, VectorOptions
-from vector.importing.vanished import StillThere, find_vanished
+from vector.importing import gone, merging
+from vector.importing.conversion import Ready, convert, set_problem_aside
+from vector.importing.result import CollectionResult, empty_result
 from vector.names import FILE
 from vector.serving import indexes
 
@@ -40,127 +38,41 @@ PART_ROWS = 12_500
 # is built again. Should the import be broken off meanwhile, the next one builds it.
 GROWN_ROWS, GROWN_SHARE = 2_000, 0.25
 Record = chroma.Item | chroma.Problem
+_COUNTS = (
+    "legacy_rows", "loaded", "repaired", "quarantined", "inserted", "updated", "pruned",
+)  # fmt: skip
 
 
-def tell_notice(result: VectorImport, listen: OnEvent, sentence: str) -> None:
-    """Keep a remark for the end and tell it now."""
-    result.notices.append(sentence)
-    listen(Event("notice", {"file": FILE, "message": sentence}))
+class PartLoader:
+    """Loads parts of a collection, batch by batch, each batch in a transaction of its own.
 
-
-class Loader:
-    """One collection of one import."""
+    It goes to other processes as it is. `fresh` says that the target had nothing of the collection,
+    whose number there is `pk`.
+    """
 
     def __init__(
-        self,
-        store: chroma.Store,
-        collection: chroma.Collection,
-        options: VectorOptions,
-        result: VectorImport,
-        listen: OnEvent,
+        self, collection: chroma.Collection, options: StoreOptions, run_id: int | None
     ) -> None:
-        self.store, self.collection, self.options = store, collection, options
-        self.result, self.listen = result, listen
-        self.alias, self.run_id = options.database, result.run_id
-        self.table = CollectionResult(legacy_table(collection))
-        self.seen: set[str] = set()
-        # Ids, and labels of vectors without one.
-        self.aside_keys: set[str | int | None] = set()
-        # Of each table of the store, as its reader counted them.
-        self.rows_read: Counter[str] = Counter()
-        self.pk = self.done = 0
-        self.fresh = True
-
-    def load(self) -> CollectionResult:
-        """Load the collection, batch by batch, each in a transaction of its own."""
-        begun = time.monotonic()
-        outcome = self.table.outcome
-        outcome.legacy_rows = self.store.count(self.collection)
-        self._tell("table", total=outcome.legacy_rows)
-        if not self.options.dry_run:
-            self._open_target()
-        parts = self._parts()
-        if len(parts) > 1:
-            self._load_side_by_side(parts)
-        else:
-            self.load_part(None)
-        self.table.seconds = time.monotonic() - begun
-        if not self.options.dry_run:
-            self._finish()
-        elif self.options.prune:
-            self._say_gone()
-        self._tell("done", rows=outcome.legacy_rows)
-        return self.table
-
-    def load_part(self, part: chroma.Part | None) -> None:
-        """Load the items of a part, or all."""
-        before = self.store.rows_read.copy()
-        records = self.store.items(self.collection, part)
-        with closing(records):
-            while self._batch(islice(records, BATCH_ROWS)):
-                self._tell_progress()
-        self.rows_read += self.store.rows_read - before
-
-    def _parts(self) -> list[chroma.Part]:
-        jobs = self.options.jobs or default_jobs()
-        if self.options.dry_run or jobs < 2:
-            return []
-        return self.store.parts(self.collection, PART_ROWS)
-
-    def _load_side_by_side(self, parts: list[chroma.Part]) -> None:
-        outcome = self.table.outcome
         # What asks a person does not go to another process.
-        options = replace(self.options, approve=always)
-        tasks = [
-            PartTask(
-                self.store.folder, self.collection, options, self.run_id, self.pk, self.fresh, part
-            )
-            for part in parts
-        ]
-        for done in load_parts(tasks, _load_in_a_process, options):
-            outcome.add(done.outcome)
-            self.table.origins.update(done.origins)
-            self.table.chunks += done.chunks
-            self.rows_read += done.rows_read
-            self.seen |= done.seen
-            self.aside_keys |= done.aside_keys
-            for sentence in done.notices:
-                tell_notice(self.result, self.listen, sentence)
-            self._tell_progress()
+        self.collection, self.options = collection, replace(options, approve=always)
+        self.alias, self.run_id = options.database, run_id
+        self.pk, self.fresh = 0, True
+        self.result = empty_result(collection)
+        self.done = 0
 
-    def _tell_progress(self) -> None:
-        outcome = self.table.outcome
-        self._tell("progress", rows=outcome.loaded + outcome.repaired + outcome.quarantined)
-
-    def _tell(self, name: str, **data: object) -> None:
-        self.listen(Event(name, {"file": FILE, "table": self.table.table, **data}))
-
-    def _open_target(self) -> None:
-        store_ids = {each.id for each in self.store.collections}
-        with transaction.atomic(using=self.alias):
-            done = earlier_collections.make_room(
-                self.collection, store_ids, self.options, self.run_id
-            )
-            earlier_collections.follow_rename(self.alias, self.collection)
-            self.pk = merging.write_collection(self.alias, self.collection, self.run_id)
-            ledger.mark_write(self.alias, self.run_id)
-        if done:
-            tell_notice(self.result, self.listen, done)
-        there = models.Item.objects.using(self.alias).filter(collection_id=self.pk).count()
-        aside = (
-            QuarantinedRow.objects.using(self.alias)
-            .filter(file=FILE, table=self.table.table)
-            .exists()
-        )
-        self.fresh = not there and not aside
-        new = self.table.outcome.legacy_rows - there
-        if not there or (self.options.index and new > max(GROWN_ROWS, there * GROWN_SHARE)):
-            collection = models.Collection.objects.using(self.alias).get(pk=self.pk)
-            indexes.drop_index(collection)
+    def load(self, store: chroma.Store, part: chroma.Part) -> CollectionResult:
+        """Load the items of a part."""
+        self.result = empty_result(self.collection)
+        before = store.rows_read.copy()
+        with closing(store.items(self.collection, part)) as records:
+            while self._batch(islice(records, BATCH_ROWS)):
+                self.result.chunks += 1
+        self.result.rows_read = store.rows_read - before
+        return self.result
 
     def _batch(self, records: Iterator[Record]) -> bool:
         """One batch, in a transaction of its own; False where no records were left."""
-        asides: list[Aside] = []
+        asides: list[QuarantinedRow] = []
         repaired: list[Ready] = []
         ready = self._convert(records, asides, repaired)
         before = self.done
@@ -169,22 +81,21 @@ class Loader:
                 pass
         else:
             self._write(ready, repaired, asides)
+        reasons = self.result.outcome.reasons
         for aside in asides:
-            reasons = self.table.outcome.reasons
             reasons[aside.reason] = reasons.get(aside.reason, 0) + 1
-        self.table.chunks += self.done > before
         return self.done > before
 
     def _convert(
-        self, records: Iterator[Record], asides: list[Aside], repaired: list[Ready]
+        self, records: Iterator[Record], asides: list[QuarantinedRow], repaired: list[Ready]
     ) -> Iterator[Ready]:
         """Rows to load, as they are asked for; what is not one goes to the two lists."""
-        outcome = self.table.outcome
+        result, outcome = self.result, self.result.outcome
         for record in records:
             self.done += 1
             made = self._convert_one(record)
             if isinstance(made, Ready):
-                self.seen.add(made.key)
+                result.seen.add(made.key)
                 if made.kept:
                     repaired.append(made)
                     outcome.repaired += 1
@@ -194,23 +105,25 @@ class Loader:
             elif made is not None:
                 asides.append(made)
                 outcome.quarantined += 1
-                self.aside_keys.add(made.number if made.key is None else made.key)
+                result.aside_keys.add(made.rowid if made.key is None else made.key)
 
-    def _convert_one(self, record: Record) -> Ready | Aside | None:
+    def _convert_one(self, record: Record) -> Ready | QuarantinedRow | None:
         if isinstance(record, chroma.Item):
-            self.table.origins[record.origin.value] += 1
+            self.result.origins[record.origin.value] += 1
             return convert(self.pk, self.collection, record)
         if record.reason is chroma.Reason.NO_ID:
             # It is among no ids that were counted.
-            self.table.outcome.legacy_rows += 1
+            self.result.outcome.legacy_rows += 1
         aside = set_problem_aside(self.collection, record)
         if aside is None:
-            tell_notice(self.result, self.listen, record.sentence)
+            self.result.notices.append(record.sentence)
         return aside
 
-    def _write(self, ready: Iterator[Ready], repaired: list[Ready], asides: list[Aside]) -> None:
+    def _write(
+        self, ready: Iterator[Ready], repaired: list[Ready], asides: list[QuarantinedRow]
+    ) -> None:
         """The rows stream into COPY while they are converted: both sides work at once."""
-        alias, table, outcome = self.alias, self.table.table, self.table.outcome
+        alias, table, outcome = self.alias, self.result.table, self.result.outcome
         with transaction.atomic(using=alias):
             # Not to wait for the disk after each batch: the collection's last transaction does, and
             # with it everything before it is safe. A crash loses whole batches, never the order.
@@ -225,63 +138,113 @@ class Loader:
             if asides:
                 merging.set_aside(alias, table, self.run_id, asides)
 
+
+class Loader:
+    """One collection of one import. `say` is told a remark for the end."""
+
+    def __init__(
+        self,
+        store: chroma.Store,
+        collection: chroma.Collection,
+        options: StoreOptions,
+        run_id: int | None,
+        say: Callable[[str], None],
+        listen: OnEvent,
+    ) -> None:
+        self.store, self.collection, self.options = store, collection, options
+        self.alias, self.run_id, self.say, self.listen = options.database, run_id, say, listen
+        self.result = empty_result(collection)
+        self.part_loader = PartLoader(collection, options, run_id)
+
+    def load(self) -> CollectionResult:
+        """Load the collection, part by part."""
+        begun = time.monotonic()
+        outcome = self.result.outcome
+        outcome.legacy_rows = self.store.count(self.collection)
+        self._tell("table", total=outcome.legacy_rows)
+        if not self.options.dry_run:
+            self._open_target()
+        for part in self._loaded():
+            self.result.add(part)
+            for sentence in part.notices:
+                self.say(sentence)
+            rows = outcome.loaded + outcome.repaired + outcome.quarantined
+            self._tell("progress", rows=rows)
+        self.result.seconds = time.monotonic() - begun
+        if not self.options.dry_run:
+            self._finish()
+        elif self.options.prune:
+            self._say_gone()
+        self._tell("done", rows=outcome.legacy_rows)
+        return self.result
+
+    def _loaded(self) -> Iterator[CollectionResult]:
+        """The result of each part, as it comes. Raises TransferError where a process was killed."""
+        parts = self.store.parts(self.collection, PART_ROWS)
+        jobs = 1 if self.options.dry_run else self.options.jobs or default_jobs()
+        if jobs < 2 or len(parts) < 2:
+            yield from (self.part_loader.load(self.store, part) for part in parts)
+            return
+        load = partial(chroma.on_own_view, self.store.folder, self.part_loader.load)
+        start = partial(_share_locks, self.alias)
+        yield from (result for _, result in in_processes(load, parts, jobs, start))
+
+    def _tell(self, name: str, **data: object) -> None:
+        self.listen(Event(name, {"file": FILE, "table": self.result.table, **data}))
+
+    def _open_target(self) -> None:
+        store_ids = {each.id for each in self.store.collections}
+        with transaction.atomic(using=self.alias):
+            done = gone.make_room(self.collection, store_ids, self.options, self.run_id)
+            gone.follow_rename(self.alias, self.collection)
+            pk = merging.write_collection(self.alias, self.collection, self.run_id)
+            ledger.mark_write(self.alias, self.run_id)
+        if done:
+            self.say(done)
+        there = models.Item.objects.using(self.alias).filter(collection_id=pk).count()
+        asides = QuarantinedRow.objects.using(self.alias)
+        aside = asides.filter(file=FILE, table=self.result.table).exists()
+        self.part_loader.pk, self.part_loader.fresh = pk, not there and not aside
+        new = self.result.outcome.legacy_rows - there
+        if not there or new > max(GROWN_ROWS, there * GROWN_SHARE):
+            indexes.drop_index(models.Collection.objects.using(self.alias).get(pk=pk))
+
     def _finish(self) -> None:
         """What is gone from the legacy, the ledger's line, the index."""
         begun = time.monotonic()
+        connection, pk = connections[self.alias], self.part_loader.pk
         with transaction.atomic(using=self.alias):
-            if not self.fresh and knows_writers(connections[self.alias], merging.ITEMS):
-                self._find_vanished()
+            if not self.part_loader.fresh and knows_writers(connection, merging.ITEMS):
+                gone.find_vanished(pk, self.result, self.options)
             self._record()
-        if self.table.outcome.inserted + self.table.outcome.updated:
-            execute(connections[self.alias], f"ANALYZE {merging.ITEMS}")
-        if self.options.index:
-            collection = models.Collection.objects.using(self.alias).get(pk=self.pk)
-            self.table.index = indexes.ensure_index(collection).sentence
-            self._tell("index", message=self.table.index, seconds=time.monotonic() - begun)
-
-    def _find_vanished(self) -> None:
-        still_there = StillThere(self.seen, self.aside_keys)
-        find_vanished(self.alias, self.pk, self.table, still_there, self.options)
+        if self.result.outcome.inserted + self.result.outcome.updated:
+            execute(connection, f"ANALYZE {merging.ITEMS}")
+        collection = models.Collection.objects.using(self.alias).get(pk=pk)
+        self.result.index = indexes.ensure_index(collection)
+        self._tell("index", message=self.result.index, seconds=time.monotonic() - begun)
 
     def _say_gone(self) -> None:
         """What `prune` would delete of this collection; a dry run approves nothing."""
         known = models.Collection.objects.using(self.alias).filter(uuid=self.collection.id)
         if (pk := known.values_list("pk", flat=True).first()) is not None:
-            self.pk = pk
-            self._find_vanished()
+            gone.find_vanished(pk, self.result, self.options)
 
     def _record(self) -> None:
-        outcome = self.table.outcome
+        outcome = self.result.outcome
         assert self.run_id is not None
-        counts = {
-            name: getattr(outcome, name)
-            for name in (
-                "legacy_rows", "loaded", "repaired", "quarantined", "inserted", "updated", "pruned",
-            )
-        }  # fmt: skip
         RunTable.objects.using(self.alias).update_or_create(
             run_id=self.run_id,
             file=FILE,
-            table=self.table.table,
+            table=self.result.table,
             defaults={
-                **counts,
-                "target": self.table.target,
+                **{name: getattr(outcome, name) for name in _COUNTS},
+                "target": self.result.target,
                 "vanished": outcome.vanished_count,
                 "conflicts": outcome.conflict_count,
-                "seconds": self.table.seconds,
+                "seconds": self.result.seconds,
             },
         )
 
 
-def _load_in_a_process(task: PartTask) -> PartResult:
-    """Load one part, in a process that `load_parts` started."""
-    store = task.store()
-    result = VectorImport(task.run_id, store.layout)
-    loader = Loader(store, task.collection, task.options, result, ignore_event)
-    loader.pk, loader.fresh = task.pk, task.fresh
-    loader.load_part(task.part)
-    table = loader.table
-    done = PartResult(table.outcome, table.origins, table.chunks, result.notices, loader.rows_read)
-    if not task.fresh:
-        done.seen, done.aside_keys = loader.seen, loader.aside_keys
-    return done
+def _share_locks(alias: str) -> None:
+    share_as_worker(connections[alias])

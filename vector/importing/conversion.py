@@ -16,62 +16,31 @@ from typing import Any
 
 import orjson
 
+from stillme.transfer.models import KeptCell, QuarantinedRow
 from stillme.transfer.plumbing.stored_cells import pack_cell
 from vector.chroma import Collection, Item, Problem
 from vector.chroma.records import Scalar, Value
 from vector.fields import LONGEST_ID, MetadataEncoder
 from vector.importing.binary_rows import row_bytes, stamp
+from vector.names import FILE, ledger_name
 
-TABLES = "vector_db"
 # What may make a JSON text something that jsonb refuses or changes; seldom there. NaN and the
 # infinities are printed as null.
 _NEEDS_CARE = re.compile(rb"\\u0000|null|-0\.0|\de[+\d]").search
-_to_json = json.JSONEncoder(ensure_ascii=False).encode
-
-
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """The original of a repaired cell, as text."""
-
-    column: str
-    value: str
-    reason: str
+# Metadata as Python's JSON, which also has NaN, Infinity and NUL.
+original_json = json.JSONEncoder(ensure_ascii=False).encode
 
 
 @dataclass(slots=True)
 class Ready:
-    """A row for COPY and what is kept next to it."""
+    """A row for COPY, and the originals of its repaired cells."""
 
     key: str
     row: bytes
-    kept: tuple[Kept, ...] = ()
+    kept: list[KeptCell] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
-class Aside:
-    """A record for the quarantine. `number` tells records without an id apart."""
-
-    key: str | None
-    number: int | None
-    reason: str
-    column: str
-    sentence: str
-    cells: dict[str, list[Any]] = field(default_factory=dict)
-
-
-def legacy_table(collection: Collection) -> str:
-    """The name under which a collection stands in ledger, quarantine and kept cells."""
-    return table_name(collection.tenant, collection.database, collection.name)
-
-
-def table_name(tenant: str, database: str, name: str) -> str:
-    """The same, of a collection's place and name."""
-    if (tenant, database) == ("default_tenant", "default_database"):
-        return f"{TABLES}.{name}"
-    return f"{TABLES}.{tenant}/{database}/{name}"
-
-
-def convert(collection_pk: int, collection: Collection, item: Item) -> Ready | Aside:
+def convert(collection_pk: int, collection: Collection, item: Item) -> Ready | QuarantinedRow:
     """The target row of an item."""
     for column, text in (("embedding_id", item.embedding_id), ("document", item.document)):
         if text is not None and "\0" in text:
@@ -85,17 +54,31 @@ def convert(collection_pk: int, collection: Collection, item: Item) -> Ready | A
     if metadata is None:
         what = "two metadata keys are the same once what PostgreSQL cannot hold is replaced"
         return set_item_aside(collection, item, reason, "metadata", what)
-    kept = [Kept("metadata", original_json(item.metadata), reason)] if reason else []
+    originals = [("metadata", original_json(item.metadata), reason)] if reason else []
     try:
         created = stamp(item.created_at)
     except ValueError:
         created = None
-        kept.append(Kept("created_at", str(item.created_at), "unreadable_time"))
+        originals.append(("created_at", str(item.created_at), "unreadable_time"))
     row = row_bytes(
         collection_pk, key, item.document, metadata, item.vector, item.origin.value,
         created, item.seq_id,
     )  # fmt: skip
-    return Ready(item.embedding_id, row, tuple(kept))
+    kept = [original(table_of(collection), item.embedding_id, *each) for each in originals]
+    return Ready(item.embedding_id, row, kept)
+
+
+def table_of(collection: Collection) -> str:
+    """The name under which a collection stands in the ledger."""
+    return ledger_name(collection.tenant, collection.database, collection.name)
+
+
+def original(table: str, key: str, column: str, text: str, reason: str) -> KeptCell:
+    """The record of the original of a repaired cell, not saved."""
+    return KeptCell(
+        file=FILE, table=table, key=key, column=column, storage="text", value=text.encode(),
+        reason=reason,
+    )  # fmt: skip
 
 
 def metadata_text(metadata: Mapping[str, Value | None]) -> tuple[str | None, str]:
@@ -143,14 +126,9 @@ def _holdable(value: Scalar | None) -> tuple[Scalar | None, str]:
     return value, ""
 
 
-def original_json(metadata: Mapping[str, Value | None]) -> str:
-    """The metadata as Python's JSON, which also has NaN, Infinity and NUL."""
-    return _to_json(metadata)
-
-
 def set_item_aside(
     collection: Collection, item: Item, reason: str, column: str, what: str
-) -> Aside:
+) -> QuarantinedRow:
     """A whole item for the quarantine."""
     text = {
         "collection_id": collection.id,
@@ -163,28 +141,40 @@ def set_item_aside(
     cells = {name: _text_cell(value) for name, value in text.items()}
     cells["vector"] = pack_cell("blob", item.vector)
     cells["seq_id"] = pack_cell("integer", item.seq_id)
-    key = item.embedding_id.replace("\0", "\\x00")
-    sentence = f"Collection {collection.name}, id {key}: {what}."
-    return Aside(key, None, reason, column, sentence, cells)
+    sentence = f"Collection {collection.name}, id {item.embedding_id}: {what}."
+    return _record(collection, item.embedding_id, None, reason, column, sentence, cells)
 
 
-def set_problem_aside(collection: Collection, problem: Problem) -> Aside | None:
+def set_problem_aside(collection: Collection, problem: Problem) -> QuarantinedRow | None:
     """A problem for the quarantine; None for one that is about a whole segment."""
-    label = problem.raw.get("label")
-    if problem.embedding_id is None and label is None:
+    key, label = problem.embedding_id, problem.raw.get("label")
+    if key is None and label is None:
         return None
     cells = {"collection_id": _text_cell(collection.id)}
-    for name, value in problem.raw.items():
-        cells[name] = _cell(name, value)
-    key = problem.embedding_id
-    return Aside(
-        None if key is None else key.replace("\0", "\\x00"),
-        label if isinstance(label, int) else None,
-        problem.reason.value,
-        "embedding",
-        problem.sentence.replace("\0", "\\x00"),
-        cells,
-    )
+    cells |= {name: _cell(name, value) for name, value in problem.raw.items()}
+    reason, sentence = problem.reason.value, problem.sentence
+    return _record(collection, key, label, reason, "embedding", sentence, cells)
+
+
+def _record(
+    collection: Collection,
+    key: str | None,
+    number: object,
+    reason: str,
+    column: str,
+    sentence: str,
+    cells: dict[str, list[Any]],
+) -> QuarantinedRow:
+    """A record, not saved. `number` tells records without an id apart."""
+    return QuarantinedRow(
+        file=FILE, table=table_of(collection), key=None if key is None else _without_nul(key),
+        rowid=number if isinstance(number, int) else None, reason=reason, column=column,
+        sentence=_without_nul(sentence), cells=cells,
+    )  # fmt: skip
+
+
+def _without_nul(text: str) -> str:
+    return text.replace("\0", "\\x00")
 
 
 def _text_cell(value: str | None) -> list[Any]:

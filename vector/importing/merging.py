@@ -19,12 +19,11 @@ from stillme.transfer.postgresql.distributed import staged_for
 from stillme.transfer.records.outcome import MOST_KEYS, Outcome
 from vector import chroma, models
 from vector.importing.binary_rows import COLUMNS, COPY_HEADER, COPY_TRAILER
-from vector.importing.conversion import TABLES, Aside, Ready, jsonable, original_json
-from vector.names import FILE
+from vector.importing.conversion import Ready, jsonable, original, original_json
+from vector.names import COLLECTIONS, FILE
 
 ITEMS = '"vector"."items"'
 STAGE = "vector_stage"
-COLLECTIONS = f"{TABLES}/collections"
 _BATCH = 500
 _BLOCK = 1 << 18
 _NAMES = ", ".join(COLUMNS)
@@ -112,41 +111,36 @@ def _forget_old(alias: str, table: str) -> None:
 
 def keep_cells(alias: str, table: str, run_id: int | None, rows: Sequence[Ready]) -> None:
     """The originals of repaired cells, next to the rows."""
-    records = [
-        KeptCell(
-            run_id=run_id, file=FILE, table=table, key=row.key, column=kept.column, storage="text",
-            value=kept.value.encode(), reason=kept.reason,
-        )
-        for row in rows
-        for kept in row.kept
-    ]  # fmt: skip
-    if records:
-        keys = {row.key for row in rows}
+    cells = [cell for row in rows for cell in row.kept]
+    for cell in cells:
+        cell.run_id = run_id
+    if cells:
+        keys = {cell.key for cell in cells}
         KeptCell.objects.using(alias).filter(file=FILE, table=table, key__in=keys).delete()
-        KeptCell.objects.using(alias).bulk_create(records, batch_size=_BATCH)
+        KeptCell.objects.using(alias).bulk_create(cells, batch_size=_BATCH)
 
 
-def set_aside(alias: str, table: str, run_id: int | None, asides: Sequence[Aside]) -> None:
+def set_aside(
+    alias: str, table: str, run_id: int | None, records: Sequence[QuarantinedRow]
+) -> None:
     """Quarantine rows. One that is there with the same cells keeps its state and decision."""
     rows = QuarantinedRow.objects.using(alias).filter(file=FILE, table=table)
-    keyed = rows.filter(key__in=[aside.key for aside in asides if aside.key is not None])
-    known = {
-        (row.key, None if row.key is not None else row.rowid): row
-        for row in [*keyed, *rows.filter(key=None)]
-    }
+    keyed = rows.filter(key__in=[record.key for record in records if record.key is not None])
+    known = {_identity(row): row for row in [*keyed, *rows.filter(key=None)]}
     fresh = []
-    for aside in asides:
-        record = QuarantinedRow(
-            run_id=run_id, file=FILE, table=table, key=aside.key, rowid=aside.number,
-            cells=aside.cells, reason=aside.reason, column=aside.column, sentence=aside.sentence,
-        )  # fmt: skip
-        old = known.get((aside.key, aside.number if aside.key is None else None))
+    for record in records:
+        record.run_id = run_id
+        old = known.get(_identity(record))
         if old is None:
             fresh.append(record)
         elif (old.cells, old.reason) != (record.cells, record.reason) or old.status == "repaired":
             record.pk, record.created_at = old.pk, timezone.now()
             record.save(using=alias, force_update=True)
     QuarantinedRow.objects.using(alias).bulk_create(fresh, batch_size=_BATCH)
+
+
+def _identity(record: QuarantinedRow) -> tuple[str | None, int | None]:
+    return record.key, record.rowid if record.key is None else None
 
 
 def write_collection(alias: str, collection: chroma.Collection, run_id: int | None) -> int:
@@ -184,7 +178,7 @@ def _keep_collection(
     kept = KeptCell.objects.using(alias).filter(file=FILE, table=COLLECTIONS, key=collection.id)
     kept.delete()
     if reason:
-        KeptCell.objects.using(alias).create(
-            run_id=run_id, file=FILE, table=COLLECTIONS, key=collection.id, column="metadata",
-            storage="text", value=original_json(collection.metadata).encode(), reason=reason,
-        )  # fmt: skip
+        text = original_json(collection.metadata)
+        cell = original(COLLECTIONS, collection.id, "metadata", text, reason)
+        cell.run_id = run_id
+        cell.save(using=alias)

@@ -1,70 +1,46 @@
-"""How vectors are imported, and what became of the import."""
+"""What became of one collection, or of a part of it."""
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
 
-from stillme.transfer.inventory.deletions import Confirm, always
-from stillme.transfer.inventory.entries import InventoryLine
 from stillme.transfer.records.outcome import Outcome
+from stillme.transfer.steps.loading.import_options import TableResult
+from vector.chroma import Collection
+from vector.importing.conversion import table_of
 from vector.names import FILE
 
 
 @dataclass(slots=True)
-class CollectionResult:
-    """What became of one collection. `counted` is how many items a full scan counts."""
+class CollectionResult(TableResult):
+    """`origins` counts where the vectors were read, `index` says what came of the index.
 
-    table: str
-    outcome: Outcome = field(default_factory=Outcome)
+    `seen` are the ids that were read; `aside_keys` those that were set aside, and the labels (int)
+    of vectors without an id. `rows_read` counts the rows of each table of the store.
+    """
+
     origins: Counter[str] = field(default_factory=Counter)
-    seconds: float = 0.0
-    index: str = ""
-    file: str = FILE
-    target: str = "vector.items"
-    chunks: int = 0
-    skipped_chunks: int = 0
-    counted: int | None = None
-
-    @property
-    def conserved(self) -> bool:
-        """Whether every item that a full scan counts is loaded, repaired or quarantined."""
-        is_whole = self.counted in (None, self.outcome.legacy_rows)
-        return is_whole and self.outcome.conserved
-
-
-@dataclass(slots=True)
-class VectorImport:
-    """What became of the import. `conserved` is law 1 over all collections."""
-
-    run_id: int | None
-    layout: str
-    tables: list[CollectionResult] = field(default_factory=list)
+    seen: set[str] = field(default_factory=set)
+    aside_keys: set[str | int | None] = field(default_factory=set)
+    rows_read: Counter[str] = field(default_factory=Counter)
     notices: list[str] = field(default_factory=list)
-    inventory: list[InventoryLine] = field(default_factory=list)
-    seconds: float = 0.0
-    dry_run: bool = False
+    index: str = ""
 
-    @property
-    def conserved(self) -> bool:
-        """Whether every legacy item is loaded, repaired or quarantined."""
-        return all(table.conserved for table in self.tables)
+    def add(self, part: CollectionResult) -> None:
+        """Sum the result of a part into this one."""
+        self.outcome.add(part.outcome)
+        self.chunks += part.chunks
+        self.origins.update(part.origins)
+        self.rows_read.update(part.rows_read)
+        self.seen |= part.seen
+        self.aside_keys |= part.aside_keys
 
-    @property
-    def conflicts(self) -> int:
-        """Items left alone because the target side changed them."""
-        return sum(table.outcome.conflict_count for table in self.tables)
+    def has(self, key: str | int | None) -> bool:
+        """Whether the store has an item of this id, or a vector of this number."""
+        return key in self.seen or key in self.aside_keys
 
 
-@dataclass(frozen=True, slots=True)
-class VectorOptions:
-    """How to import. `jobs` is the number of processes for a large collection, 0 for one a core."""
-
-    dry_run: bool = False
-    prune: bool = False
-    overwrite: bool = False
-    moved: bool = False
-    approve: Confirm = always
-    index: bool = True
-    jobs: int = 0
-    database: str = "default"
+def empty_result(collection: Collection) -> CollectionResult:
+    """A result to which parts are added."""
+    return CollectionResult(FILE, table_of(collection), "vector.items", Outcome(), 0.0)

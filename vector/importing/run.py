@@ -2,87 +2,47 @@
 
 from __future__ import annotations
 
-import time
-from contextlib import ExitStack
 from pathlib import Path
 
-from django.db import connections
-
-from stillme.postgresql.statements import fetch_all
-from stillme.transfer.errors import TargetError
-from stillme.transfer.findings import OnEvent, ignore_event
+from stillme.transfer.findings import Event, OnEvent
+from stillme.transfer.inventory.stores import StoreOptions, StoreReport
 from stillme.transfer.models import Run
-from stillme.transfer.postgresql.locks import exclusive
-from stillme.transfer.records import ledger
 from vector import chroma
 from vector.chroma.inventory import folder_lines, unread_lines
 from vector.chroma.snapshot import database_folder
-from vector.importing import earlier_collections
-from vector.importing.collection import Loader, tell_notice
-from vector.importing.result import CollectionResult, VectorImport, VectorOptions
-
-__all__ = ["CollectionResult", "VectorImport", "VectorOptions", "import_vectors"]
+from vector.importing import gone
+from vector.importing.collection import Loader
+from vector.names import FILE
 
 
 def import_vectors(
-    path: Path | str,
-    *,
-    on_event: OnEvent | None = None,
-    dry_run: bool = False,
-    options: VectorOptions | None = None,
-    run: Run | None = None,
-) -> VectorImport:
-    """Import the store at `path`. Raises TransferError; what was committed before stays.
+    folder: Path, options: StoreOptions, run: Run | None, on_event: OnEvent
+) -> StoreReport:
+    """Import the store in `folder` inside `run` and under its lock; a dry run has none.
 
-    With `run` it works inside that run and under its lock; without, it opens its own.
+    Raises TransferError; what was committed before stays.
     """
-    chosen = options or VectorOptions(dry_run=dry_run)
-    listen = on_event or ignore_event
-    started = time.monotonic()
-    with ExitStack() as stack:
-        store = stack.enter_context(chroma.open_store(Path(path)))
-        if not chosen.dry_run and run is None:
-            check_target(chosen.database)
-            stack.enter_context(exclusive(chosen.database))
-            run = stack.enter_context(_own_run(chosen, path))
-        result = VectorImport(run.pk if run else None, store.layout, dry_run=chosen.dry_run)
+    report = StoreReport()
+    run_id = run.pk if run else None
+
+    def say(sentence: str) -> None:
+        report.notices.append(f"{FILE}: {sentence}")
+        on_event(Event("notice", {"file": FILE, "message": sentence}))
+
+    with chroma.open_store(folder) as store:
         for notice in store.notices:
-            tell_notice(result, listen, notice.sentence)
-        result.inventory = store.table_lines()
-        result.inventory += folder_lines(database_folder(Path(path)), store.connection)
-        earlier_collections.refuse_other_store(Path(path), store.collections, chosen)
+            say(notice)
+        report.inventory = store.table_lines()
+        report.inventory += folder_lines(database_folder(folder), store.connection)
+        gone.refuse_other_store(folder, store.collections, options)
         for collection in store.collections:
-            loader = Loader(store, collection, chosen, result, listen)
-            result.tables.append(loader.load())
+            loaded = Loader(store, collection, options, run_id, say, on_event).load()
+            report.tables.append(loaded)
             scanned = store.scanned(collection)
-            result.inventory += unread_lines(collection.name, scanned, loader.rows_read)
-        if chosen.prune or not chosen.dry_run:
+            report.inventory += unread_lines(collection.name, scanned, loaded.rows_read)
+        if options.prune or not options.dry_run:
             ids = {collection.id for collection in store.collections}
-            for sentence in earlier_collections.remove_gone(ids, chosen, result.run_id):
-                tell_notice(result, listen, sentence)
-    result.seconds = time.monotonic() - started
-    return result
-
-
-def check_target(alias: str) -> None:
-    """Raise TargetError where the tables are not there yet."""
-    sql = "SELECT to_regclass('vector.items'), to_regclass('transfer.quarantined_row')"
-    if None in fetch_all(connections[alias], sql)[0]:
-        raise TargetError("The target has no vector tables yet: run `manage.py migrate` first.")
-
-
-class _own_run:  # noqa: N801 - a context manager, used like a function
-    """A run of our own in the ledger, closed as what it was."""
-
-    def __init__(self, options: VectorOptions, path: Path | str) -> None:
-        self.alias = options.database
-        self.run = ledger.start_run(self.alias, "import_vectors", {"path": str(path)})
-
-    def __enter__(self) -> Run:
-        return self.run
-
-    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
-        if error is None:
-            ledger.finish_run(self.alias, self.run, failed=False)
-        else:
-            ledger.fail_run(self.alias, self.run, error)
+            for sentence in gone.remove_gone(ids, options, run_id):
+                say(sentence)
+    report.notices += [f"{FILE}: {table.index}" for table in report.tables if table.index]
+    return report

@@ -41,12 +41,8 @@ def missing(row: models.Collection) -> list[Finding]:
         return []
     if pgvector.usable(alias) is None or not fetch_all(connections[alias], hnsw):
         return []
-    spell_plainly(connections[alias])
     expected = ("hnsw", _OPERATORS[row.metric], f"vector({dimension})", "")
-    found = [
-        _described(*each)
-        for each in fetch_all(connections[alias], _FOUND, [f"(collection_id = {row.pk})"])
-    ]
+    found = indexes_of(row, alias)
     if expected in found or _is_refused(row, alias):
         return []
     words = [" ".join(each).strip() for each in found]
@@ -54,6 +50,13 @@ def missing(row: models.Collection) -> list[Finding]:
     wanted = " ".join(expected).strip()
     note = f"search in {row.name} reads every row; import_sqlite --file vector builds it"
     return [Finding(FindingKind.INDEX, where, None, wanted, ", ".join(words) or "no index", note)]
+
+
+def indexes_of(row: models.Collection, alias: str) -> list[tuple[str, str, str, str]]:
+    """Method, operators, type and state of each index over the collection's items."""
+    spell_plainly(connections[alias])
+    found = fetch_all(connections[alias], _FOUND, [f"(collection_id = {row.pk})"])
+    return [_described(*each) for each in found]
 
 
 def _described(

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from itertools import islice
 
-from stillme.transfer.findings import Finding, FindingKind
+from stillme.transfer.findings import FindingKind
 from stillme.transfer.models import KeptCell
 from vector import chroma
 from vector.judge import expectation, set_aside
 from vector.judge.nearest import Nearest
-from vector.judge.proof import ItemProof
+from vector.judge.proof import CollectionProof, empty_proof, finding
 from vector.judge.target_reading import TargetItem, TargetReader
 from vector.names import FILE
 
@@ -20,32 +20,34 @@ BATCH_ROWS = 2_000
 
 
 class ItemJudge:
-    """Compares the items of one collection; `queries` are measured against them by the way."""
+    """Compares items of one collection, `pk` of the target; measures `queries` against them, too.
+
+    It goes to other processes as it is.
+    """
 
     def __init__(
         self,
-        store: chroma.Store,
         collection: chroma.Collection,
-        target: tuple[str, int],
+        alias: str,
+        pk: int,
         table: str,
         queries: list[list[float]],
     ) -> None:
-        self.store, self.collection, self.table = store, collection, table
-        self.alias, self.pk = target
+        self.collection, self.alias, self.pk, self.table = collection, alias, pk, table
         self.queries = queries
-        self.proof = ItemProof()
+        self.proof = empty_proof(table)
 
-    def judge(self, part: chroma.Part) -> ItemProof:
+    def judge(self, store: chroma.Store, part: chroma.Part) -> CollectionProof:
         """Compare a part of the collection with the target."""
-        self.proof = proof = ItemProof()
-        before = self.store.rows_read.copy()
+        self.proof = proof = empty_proof(self.table)
+        before = store.rows_read.copy()
         nearest = Nearest(self.collection.metric.value, self.queries)
         target = TargetReader(self.alias, self.pk)
         kept_any = KeptCell.objects.using(self.alias).filter(file=FILE, table=self.table).exists()
-        records = self.store.items(self.collection, part)
+        records = store.items(self.collection, part)
         while batch := list(islice(records, BATCH_ROWS)):
             items = [r for r in batch if isinstance(r, chroma.Item)]
-            proof.items += len(items)
+            proof.compared += len(items)
             proof.asides += [
                 set_aside.of_problem(self.collection.id, r)
                 for r in batch
@@ -61,7 +63,7 @@ class ItemJudge:
             ]
             nearest.look_at([i.embedding_id for i in whole], [i.vector for i in whole])
         proof.nearest = nearest.best
-        proof.rows_read = self.store.rows_read - before
+        proof.rows_read = store.rows_read - before
         return proof
 
     def _kept(self, keys: list[str]) -> dict[str, list[KeptCell]]:
@@ -73,16 +75,10 @@ class ItemJudge:
         return found
 
     def _find(
-        self, kind: FindingKind, column: str, key: str, expected: object = None,
-        found: object = None, note: str = "",
-    ) -> None:  # fmt: skip
-        self.proof.findings.append(
-            Finding(
-                kind, f"vector.items:{column}" if column else "vector.items", key,
-                None if expected is None else str(expected),
-                None if found is None else str(found), note,
-            )
-        )  # fmt: skip
+        self, kind: FindingKind, column: str, key: str, *values: object, note: str = ""
+    ) -> None:
+        where = f"items:{column}" if column else "items"
+        self.proof.findings.add(finding(kind, where, key, *values, note=note))
 
     def _judge_item(
         self, item: chroma.Item, found: TargetItem | None, kept: list[KeptCell]
@@ -99,18 +95,20 @@ class ItemJudge:
         if found is None:
             self._find(FindingKind.MISSING_ROW, "", key, note=self.collection.name)
             return True
-        before = len(self.proof.findings)
+        before = self.proof.findings.total
         repaired = self._judge_metadata(item, found)
         self._judge_values(item, found)
         self._judge_vector(item, found)
         if repaired or kept or item.created_at is None or found.created_at is None:
             self._judge_kept(item, kept, repaired=repaired)
-        self.proof.equal += len(self.proof.findings) == before
+        if self.proof.findings.total == before:
+            self.proof.by_cell += 1
+            # Id, vector, where it was read, time, sequence; and what it has besides.
+            self.proof.cells += 5 + (item.document is not None) + len(item.metadata)
         return True
 
     def _judge_metadata(self, item: chroma.Item, found: TargetItem) -> bool:
         """Compare the metadata; whether a value in it cannot be held as it is."""
-        self.proof.metadata_values += len(item.metadata)
         content = expectation.read_json(found.metadata)
         if expectation.is_same_metadata(item.metadata, content):
             return False
@@ -122,7 +120,6 @@ class ItemJudge:
 
     def _judge_values(self, item: chroma.Item, found: TargetItem) -> None:
         key = item.embedding_id
-        self.proof.documents += item.document is not None
         if item.document != found.document:
             self._find(FindingKind.VALUE, "document", key, item.document, found.document)
         moment = expectation.expected_time(item.created_at)

@@ -12,7 +12,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from vector.chroma.optional import numpy_if_installed
+from vector.chroma.segment import numpy_if_installed
 from vector.judge.expectation import distances
 from vector.judge.proof import Ranked
 

@@ -17,10 +17,12 @@ from django.db import DataError, connections, transaction
 
 from stillme.postgresql.statements import fetch_all
 from stillme.postgresql.transaction_settings import set_local
+from stillme.transfer.findings import FindingKind
 from vector import chroma, models
-from vector.chroma.optional import numpy_if_installed
+from vector.chroma.segment import numpy_if_installed
+from vector.judge.index import indexes_of
 from vector.judge.nearest import TOP, Nearest
-from vector.judge.proof import Ranked
+from vector.judge.proof import CollectionProof, Ranked, finding
 from vector.judge.target_reading import target_vectors
 from vector.serving import pgvector as extension
 from vector.serving.pgvector import Pgvector
@@ -31,17 +33,6 @@ CLOSE = 1e-4
 # Squares of a norm between these are far from both ends of float32 (1e-38 and 3e38).
 LEAST_NORM, MOST_NORM = 1e-15, 1e15
 _OPERATOR = {"l2": "<->", "cosine": "<=>", "ip": "<#>"}
-
-
-@dataclass(slots=True)
-class SearchProof:
-    """What the comparison came to."""
-
-    queries: int = 0
-    equal: int = 0
-    recall: float | None = None
-    sentence: str = ""
-    differences: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -78,50 +69,40 @@ def _ask_pgvector(
         answers.beyond_float32 = _is_beyond(alias, pgvector, row, queries)
         if not answers.beyond_float32:
             answers.exact = [ask(query, indexed=False) for query in queries]
-    if has_index(alias, row):
+    if any(method == "hnsw" for method, *_ in indexes_of(row, alias)):
         answers.indexed = [ask(query, indexed=True) for query in queries]
 
 
-def compare(name: str, legacy: list[Ranked], answers: Answers) -> SearchProof:
+def compare(proof: CollectionProof, name: str, legacy: list[Ranked], answers: Answers) -> None:
     """Hold the target's answers against the nearest in the store, and the index's against both."""
-    proof = SearchProof()
     for number, (expected, found) in enumerate(zip(legacy, answers.exact, strict=True), 1):
         proof.queries += 1
         if _same(expected, found):
-            proof.equal += 1
+            proof.queries_equal += 1
         else:
             what = f"query {number} in {name}: the ten nearest differ"
-            proof.differences.append(f"{what}: {_names(expected)} against {_names(found)}")
+            note = f"{what}: {_names(expected)} against {_names(found)}"
+            proof.findings.add(finding(FindingKind.VALUE, "items:embedding", None, note=note))
     wanted = sum(len(exact) for exact in answers.exact)
     if answers.indexed and wanted:
         pairs = zip(answers.exact, answers.indexed, strict=True)
-        proof.recall = sum(len(_keys(one) & _keys(two)) for one, two in pairs) / wanted
-    proof.sentence = _sentence(proof, beyond=answers.beyond_float32)
-    return proof
+        proof.recall_at_10 = sum(len(_keys(one) & _keys(two)) for one, two in pairs) / wanted
+    proof.search = _sentence(proof, beyond=answers.beyond_float32)
 
 
 def _keys(ranked: Ranked) -> set[str]:
     return {key for _, key in ranked}
 
 
-def has_index(alias: str, row: models.Collection) -> bool:
-    """Whether the collection has an HNSW index."""
-    sql = (
-        "SELECT 1 FROM pg_indexes WHERE schemaname = 'vector' AND tablename = 'items' "
-        "AND indexdef LIKE '%%USING hnsw%%' AND indexdef LIKE %s"
-    )
-    return bool(fetch_all(connections[alias], sql, [f"%WHERE (collection_id = {row.pk})"]))
-
-
-def _sentence(proof: SearchProof, *, beyond: bool) -> str:
+def _sentence(proof: CollectionProof, *, beyond: bool) -> str:
     if not proof.queries:
         return "nothing to search"
-    exact = f"{proof.equal} of {proof.queries} exact searches equal"
+    exact = f"{proof.queries_equal} of {proof.queries} exact searches equal"
     if beyond:
         exact += " (measured in double precision: pgvector's float32 cannot order some vectors)"
-    if proof.recall is None:
+    if proof.recall_at_10 is None:
         return f"{exact}; there is no index to measure"
-    return f"{exact}; recall@{TOP} of the index {proof.recall:.3f}"
+    return f"{exact}; recall@{TOP} of the index {proof.recall_at_10:.3f}"
 
 
 def choose_queries(

@@ -17,10 +17,9 @@ from stillme.transfer.plumbing.stored_cells import unpack_anything
 from vector import chroma
 from vector.judge import expectation
 from vector.judge.proof import ExpectedAside
-from vector.names import FILE
+from vector.names import COLLECTIONS, FILE
 
 WHERE = "vector.items"
-COLLECTIONS = "vector_db/collections"
 _STATES = set(QuarantinedRow.Status.values)
 _REPAIRED = QuarantinedRow.Status.REPAIRED
 
@@ -139,21 +138,17 @@ def needless_originals(alias: str, table: str, seen: set[str]) -> Iterator[Findi
 
 def of_unknown_tables(alias: str, known: Iterable[str]) -> Iterator[Finding]:
     """Records and kept cells under the name of no collection of the store."""
+    ours = Q(table__startswith="vector_db.") | Q(table__startswith="vector_db/") | Q(file=FILE)
     tables = list(known)
-    ours = Q(table__startswith="vector_db.") | Q(table__startswith="vector_db/")
-    rows = QuarantinedRow.objects.using(alias).filter(ours | Q(file=FILE))
-    for table, count in _counted(rows.exclude(table__in=tables)):
-        note = f"{count:,} records in quarantine are of {table}, which the store has not"
-        yield Finding(FindingKind.CONSERVATION, "vector.collections", table, note=note)
-    cells = KeptCell.objects.using(alias).filter(ours | Q(file=FILE))
-    cells = cells.exclude(table__in=[*tables, COLLECTIONS])
-    for table, count in _counted(cells):
-        note = f"{count:,} originals are kept of {table}, which the store has not"
-        yield Finding(FindingKind.KEPT_CELL, "vector.collections", table, note=note)
-
-
-def _counted(rows: Any) -> Any:
-    return rows.order_by("table").values_list("table").annotate(Count("pk"))
+    for model, kind, known_too, what in (
+        (QuarantinedRow, FindingKind.CONSERVATION, [], "records in quarantine are of"),
+        (KeptCell, FindingKind.KEPT_CELL, [COLLECTIONS], "originals are kept of"),
+    ):
+        rows = model._default_manager.using(alias).filter(ours)
+        others = rows.exclude(table__in=[*tables, *known_too]).order_by("table")
+        for table, count in others.values_list("table").annotate(Count("pk")):
+            note = f"{count:,} {what} {table}, which the store has not"
+            yield Finding(kind, "vector.collections", table, note=note)
 
 
 def collection_originals(alias: str, collections: Iterable[chroma.Collection]) -> Iterator[Finding]:

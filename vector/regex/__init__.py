@@ -4,7 +4,7 @@
 sentence that names what is wrong or not supported.
 """
 
-from vector.regex.errors import RegexError
+from vector.regex.charset import RegexError
 from vector.regex.parser import translate
 
 __all__ = ["RegexError", "translate"]

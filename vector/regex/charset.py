@@ -10,7 +10,10 @@ from bisect import bisect_right
 from collections.abc import Iterable
 from functools import cache, lru_cache
 
-from vector.regex.errors import RegexError
+
+class RegexError(Exception):
+    """A pattern that Chroma refuses too, or that has no equal here; the message says what."""
+
 
 # First and last, sorted, apart from each other.
 Ranges = tuple[tuple[int, int], ...]

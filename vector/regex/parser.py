@@ -7,13 +7,10 @@ pattern means there: https://docs.rs/regex/latest/regex/#syntax
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
 
 from vector.regex import charset
-from vector.regex.charset import Ranges
-from vector.regex.classes import ClassReader
-from vector.regex.errors import RegexError
-from vector.regex.escapes import Cursor, read_escape
+from vector.regex.charset import Ranges, RegexError
+from vector.regex.sets import Cursor, is_one, read_class, read_escape
 
 _MOST_REPEATS = 255
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.\[\]]*")
@@ -24,19 +21,14 @@ _UNSUPPORTED_FLAGS = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Flags:
-    """The flags that change what matches: (?i), (?m), (?s)."""
-
-    i: bool = False
-    m: bool = False
-    s: bool = False
+# Those that change what matches: (?i), (?m), (?s).
+Flags = frozenset[str]
 
 
 def translate(pattern: str) -> str:
     """The same pattern for PostgreSQL's `~`. Raises RegexError."""
     parser = _Parser(pattern)
-    found = parser.alternatives(Flags())
+    found = parser.alternatives(frozenset())
     if parser.cursor.more:
         raise RegexError("a group is closed that was not opened")
     return found
@@ -74,25 +66,27 @@ class _Parser:
         return atom, flags
 
     def _atom(self, flags: Flags) -> str:
-        cursor = self.cursor
+        cursor, fold = self.cursor, "i" in flags
         if cursor.peek() == "[":
             cursor.next()
-            return charset.spell(ClassReader(cursor, fold=flags.i).read())
+            found = read_class(cursor, fold=fold)
+            if not found:
+                raise RegexError("a class has no characters")
+            return charset.spell(found)
         char = cursor.next()
         if char == "\\":
-            escape = read_escape(cursor, fold=flags.i)
+            escape = read_escape(cursor, fold=fold)
             if isinstance(escape, str):
                 return escape
-            is_one = len(escape) == 1 and escape[0][0] == escape[0][1]
-            return charset.spell(charset.fold(escape) if flags.i and is_one else escape)
+            return charset.spell(charset.fold(escape) if fold and is_one(escape) else escape)
         if char == ".":
-            return charset.spell(charset.negate(() if flags.s else _NEWLINE))
+            return charset.spell(charset.negate(() if "s" in flags else _NEWLINE))
         if char == "^":
-            return r"(?:\A|(?<=\n))" if flags.m else r"\A"
+            return r"(?:\A|(?<=\n))" if "m" in flags else r"\A"
         if char == "$":
-            return r"(?:\Z|(?=\n))" if flags.m else r"\Z"
+            return r"(?:\Z|(?=\n))" if "m" in flags else r"\Z"
         one: Ranges = ((ord(char), ord(char)),)
-        return charset.spell(charset.fold(one) if flags.i else one)
+        return charset.spell(charset.fold(one) if fold else one)
 
     def _repetition(self) -> str:
         cursor = self.cursor
@@ -149,7 +143,7 @@ class _Parser:
                 continue
             seen = True
             if char in "ims":
-                flags = replace(flags, **{char: on})
+                flags = flags | {char} if on else flags - {char}
             elif char == "u" and not on:
                 raise RegexError("the flag -u (bytes, not characters) is not supported")
             elif char in _UNSUPPORTED_FLAGS:

@@ -6,8 +6,6 @@ over `embedding::vector(n)` with the metric's operator class.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from django.db import DatabaseError, connections, transaction
 
 from stillme.postgresql.connecting.explain import first_line
@@ -27,19 +25,7 @@ EF_CONSTRUCTION = 64
 LEAST_BUILD_MB, MOST_BUILD_MB = 64, 1_024
 # A parallel build takes all of it from shared memory at once: not for a small collection.
 PARALLEL_ROWS = 20_000
-OPERATOR_CLASS = {
-    Collection.Metric.L2: "vector_l2_ops",
-    Collection.Metric.COSINE: "vector_cosine_ops",
-    Collection.Metric.IP: "vector_ip_ops",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class IndexState:
-    """Whether a collection has its index, and a sentence about it."""
-
-    present: bool
-    sentence: str
+OPERATOR_CLASS = {"l2": "vector_l2_ops", "cosine": "vector_cosine_ops", "ip": "vector_ip_ops"}
 
 
 def extension_state(alias: str = "default") -> str:
@@ -90,8 +76,8 @@ def has_index(collection: Collection) -> bool:
     return found is not None and _fits(collection, found)
 
 
-def ensure_index(collection: Collection, *, patience: str = "0") -> IndexState:
-    """Build the collection's HNSW index if it can have one and has it not.
+def ensure_index(collection: Collection, *, patience: str = "0") -> str:
+    """Build the collection's HNSW index if it can have one and has it not; what came of it.
 
     Writers of the table wait while it is built; `patience` is how long it waits for them, 0 for as
     long as it takes.
@@ -99,10 +85,10 @@ def ensure_index(collection: Collection, *, patience: str = "0") -> IndexState:
     alias = collection._state.db or "default"
     refusal = _why_not(collection, alias)
     if refusal:
-        return IndexState(False, refusal)
+        return refusal
     found = _definition(collection)
     if found is not None and _fits(collection, found):
-        return IndexState(True, f"{collection.name}: {index_name(collection)} is there.")
+        return f"{collection.name}: {index_name(collection)} is there."
     rows = Item.objects.using(alias).filter(collection_id=collection.pk).count()
     why = ""
     # Where shared memory is scarce (a container's 64 MB) only a build without workers succeeds.
@@ -114,8 +100,8 @@ def ensure_index(collection: Collection, *, patience: str = "0") -> IndexState:
         except DatabaseError as error:
             why = str(error).partition("\n")[0]
         else:
-            return IndexState(True, f"{collection.name}: {index_name(collection)} built.")
-    return IndexState(False, f"No index for {collection.name}: PostgreSQL says {why}.")
+            return f"{collection.name}: {index_name(collection)} built."
+    return f"No index for {collection.name}: PostgreSQL says {why}."
 
 
 def drop_index(collection: Collection) -> None:
@@ -154,7 +140,7 @@ def _build(collection: Collection, alias: str, rows: int, workers: int, *, repla
     pgvector = extension.installed(alias)
     if pgvector is None:
         raise DatabaseError("the extension vector is not there any more")
-    operators = pgvector.named(OPERATOR_CLASS[Collection.Metric(collection.metric)])
+    operators = pgvector.named(OPERATOR_CLASS[collection.metric])
     execute(
         connection,
         f'CREATE INDEX "{index_name(collection)}" ON "vector"."items" '
@@ -179,7 +165,7 @@ def _definition(collection: Collection) -> str | None:
 
 def _fits(collection: Collection, definition: str) -> bool:
     # pg_get_indexdef leaves the default operator class (l2) out.
-    operators = OPERATOR_CLASS[Collection.Metric(collection.metric)]
+    operators = OPERATOR_CLASS[collection.metric]
     named = operators in definition or (
         operators == "vector_l2_ops" and "_ops)" not in definition and "_ops " not in definition
     )

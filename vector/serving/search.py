@@ -5,8 +5,8 @@ Distances are Chroma's: squared for l2, 1 - cosine, 1 - inner product.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from django.db import DataError, connections, transaction
@@ -23,16 +23,12 @@ from vector.serving.pgvector import Pgvector
 
 EF_SEARCH = 100
 MOST_EF_SEARCH = 1_000
-_OPERATOR = {
-    Collection.Metric.L2: "<->",
-    Collection.Metric.COSINE: "<=>",
-    Collection.Metric.IP: "<#>",
-}
+_OPERATOR = {"l2": "<->", "cosine": "<=>", "ip": "<#>"}
 # Without pgvector: sums over the two arrays side by side, in double precision.
 _SUMS = {
-    Collection.Metric.L2: "sum((a::float8 - b) * (a::float8 - b))",
-    Collection.Metric.IP: "1 - sum(a::float8 * b)",
-    Collection.Metric.COSINE: (
+    "l2": "sum((a::float8 - b) * (a::float8 - b))",
+    "ip": "1 - sum(a::float8 * b)",
+    "cosine": (
         "1 - sum(a::float8 * b) / nullif(sqrt(sum(a::float8 * a)) * sqrt(sum(b::float8 * b)), 0)"
     ),
 }
@@ -43,35 +39,27 @@ class _PlainDistance(Func):
 
     output_field = FloatField()
 
-    def __init__(self, vector: Sequence[float], metric: Collection.Metric) -> None:
+    def __init__(self, vector: Sequence[float], metric: str) -> None:
         template = f"(SELECT {_SUMS[metric]} FROM unnest(%(expressions)s) AS pair(a, b))"
         value = Value(list(vector), output_field=EmbeddingField())
         super().__init__(F("embedding"), value, template=template)
 
 
-@dataclass(frozen=True, slots=True)
-class Ranking:
-    """What a collection's items are ordered by: their distance from a vector."""
-
-    collection: Collection
-    vector: Sequence[float]
-    pgvector: Pgvector
-
-    def distance(self, *, exact: bool = False) -> Any:
-        """The distance as an expression; the index cannot give the order of an exact one."""
-        # Spelled as in the index, or PostgreSQL does not see that they belong together.
-        type_ = self.pgvector.vector(self.collection.dimension)
-        stored = Func(F("embedding"), template=f"(%(expressions)s)::{type_}")
-        wanted = Func(Value(_text(self.vector)), template=f"(%(expressions)s)::{type_}")
-        between = self.pgvector.operator(_OPERATOR[_metric(self.collection)])
-        far = Func(
-            stored,
-            wanted,
-            template="(%(expressions)s)",
-            arg_joiner=f" {between} ",
-            output_field=FloatField(),
-        )
-        return far + Value(0.0) if exact else far
+def _pgvector_distance(
+    collection: Collection, vector: Sequence[float], pgvector: Pgvector, *, exact: bool = False
+) -> Any:
+    """The distance as an expression; the index cannot give the order of an exact one."""
+    # Spelled as in the index, or PostgreSQL does not see that they belong together.
+    template = f"(%(expressions)s)::{pgvector.vector(collection.dimension)}"
+    text = f"[{','.join(repr(float(x)) for x in vector)}]"
+    far = Func(
+        Func(F("embedding"), template=template),
+        Func(Value(text), template=template),
+        template="(%(expressions)s)",
+        arg_joiner=f" {pgvector.operator(_OPERATOR[collection.metric])} ",
+        output_field=FloatField(),
+    )
+    return far + Value(0.0) if exact else far
 
 
 def nearest(
@@ -92,32 +80,29 @@ def nearest(
     pgvector = extension.usable(items.db)
     if pgvector is not None:
         goes_on = filtered and pgvector.version >= indexes.GOES_ON
+        distance = partial(_pgvector_distance, collection, vector, pgvector)
         try:
-            return _with_pgvector(
-                items, Ranking(collection, vector, pgvector), count, exact, goes_on
-            )
+            found = _with_pgvector(items, distance, count, exact, goes_on)
+            return [(item, _from_pgvector(collection, far)) for item, far in found]
         except DataError:
             # pgvector takes no NaN or infinity, which an imported real[] may hold.
             pass
-    plain = _PlainDistance(vector, _metric(collection))
+    plain = _PlainDistance(vector, collection.metric)
     found = _rows(items, plain, F("distance").asc(nulls_last=True), count)
-    return [(item, _from_plain(far)) for item, far in found]
+    # A zero vector has no direction: Chroma's cosine distance to it is 1.
+    return [(item, 1.0 if far is None else float(far)) for item, far in found]
 
 
 def _with_pgvector(
-    items: QuerySet[Item], ranking: Ranking, count: int, exact: bool, goes_on: bool
-) -> list[tuple[Item, float]]:
+    items: QuerySet[Item], distance: Callable[..., Any], count: int, exact: bool, goes_on: bool
+) -> list[tuple[Item, Any]]:
     if not exact and count <= MOST_EF_SEARCH:
         with transaction.atomic(using=items.db):
             _tune(items.db, count, goes_on=goes_on)
-            found = _rows(items, ranking.distance(), F("distance").asc(), count)
-    if exact or count > MOST_EF_SEARCH or len(found) < count:
-        found = _rows(items, ranking.distance(exact=True), F("distance").asc(), count)
-    return [(item, _from_pgvector(ranking.collection, far)) for item, far in found]
-
-
-def _metric(collection: Collection) -> Collection.Metric:
-    return Collection.Metric(collection.metric)
+            found = _rows(items, distance(), F("distance").asc(), count)
+        if len(found) >= count:
+            return found
+    return _rows(items, distance(exact=True), F("distance").asc(), count)
 
 
 @borrows_connection
@@ -132,7 +117,7 @@ def distance_of(collection: Collection, vector: Sequence[float], *, exact: bool 
         raise VectorError(
             "This database has no pgvector that the role may use: services.query searches without."
         )
-    return Ranking(collection, vector, pgvector).distance(exact=exact)
+    return _pgvector_distance(collection, vector, pgvector, exact=exact)
 
 
 def _tune(alias: str, count: int, *, goes_on: bool) -> None:
@@ -142,19 +127,9 @@ def _tune(alias: str, count: int, *, goes_on: bool) -> None:
     set_local(connection, {"hnsw.ef_search": max(EF_SEARCH, count), **more})
 
 
-def _text(vector: Sequence[float]) -> str:
-    """A vector as pgvector reads it."""
-    return f"[{','.join(repr(float(x)) for x in vector)}]"
-
-
 def _rows(items: QuerySet[Item], distance: Any, order: Any, count: int) -> list[tuple[Item, Any]]:
     ranked: Any = items.annotate(distance=distance).order_by(order)[:count]
     return [(item, item.distance) for item in ranked]
-
-
-def _from_plain(distance: float | None) -> float:
-    # A zero vector has no direction: Chroma's cosine distance to it is 1.
-    return 1.0 if distance is None else float(distance)
 
 
 def _from_pgvector(collection: Collection, distance: float) -> float:

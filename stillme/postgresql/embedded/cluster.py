@@ -27,6 +27,7 @@ from pathlib import Path
 
 from stillme.postgresql.embedded.accounts import Account, server_account
 from stillme.postgresql.embedded.errors import EmbeddedServerError
+from stillme.postgresql.embedded.tuning import write_settings
 
 MAJOR_VERSION = 18
 PORT = 5432
@@ -104,6 +105,7 @@ class Cluster:
     def start(self) -> None:
         """Start the server and wait until it answers; it listens on its socket only."""
         self._private_directory(self.socket_directory)
+        write_settings(self.data, self.account.uid, self.account.gid)
         deadline = time.monotonic() + LEFTOVER_TIMEOUT
         while True:
             try:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
 
 # So few rows may go whatever share they are.
 FEW = 20
@@ -46,10 +45,6 @@ class Deletion:
         if self.records:
             said += f"; {self.records:,} of {self.of_records:,} records kept with them"
         return said
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
-        return asdict(self)
 
 
 # Asks whether these may be deleted, all or none.

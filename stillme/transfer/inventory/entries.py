@@ -11,8 +11,8 @@ Example: a file that somebody added a table to gives
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 Fate = Literal["carried", "left", "open"]
 
@@ -41,10 +41,6 @@ class InventoryLine:
         """One line for people."""
         rows = "" if self.rows is None else f", {self.rows:,} row{'' if self.rows == 1 else 's'}"
         return f"{self.file}.{self.name}{rows}: {self.why}"
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
-        return asdict(self)
 
 
 def open_lines(lines: Iterable[InventoryLine]) -> list[InventoryLine]:

@@ -33,19 +33,19 @@ class Selection:
         files += [store.name for store in stores()] if with_stores else []
         tables = list(dict.fromkeys(model._meta.db_table for model in legacy_models()))
         full = {str(model.identity()) for model in legacy_models()}
-        for given, known, what in ((self.files, files, "file"), (self.tables, tables, "table")):
-            for name in given:
-                whole = next((s for s in stores() if name.startswith(f"{s.name}_db.")), None)
-                if what == "table" and whole is not None:
+        for name in self.tables:
+            for store in stores():
+                if name.startswith(f"{store.name}_db."):
                     raise TransferError(
-                        f"{name} is of the store {whole.name}, which is taken as a whole: "
-                        f"--file {whole.name}."
+                        f"{name} is of the store {store.name}, which is taken as a whole: "
+                        f"--file {store.name}."
                     )
-                if name not in known and not (what == "table" and name in full):
-                    raise TransferError(
-                        f"There is no legacy {what} {name!r}: choose from {', '.join(known)}."
-                    )
-
+        unknown = [("file", name, files) for name in self.files if name not in files]
+        unknown += [("table", n, tables) for n in self.tables if n not in full.union(tables)]
+        for what, name, known in unknown:
+            raise TransferError(
+                f"There is no legacy {what} {name!r}: choose from {', '.join(known)}."
+            )
         if self.tables and not any(self.wants_file(file.name) for file in legacy_files()):
             raise TransferError(
                 f"Nothing is selected: no table {', '.join(self.tables)} is in the file "

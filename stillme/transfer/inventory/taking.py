@@ -9,7 +9,7 @@ from __future__ import annotations
 import getpass
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 
 from stillme.transfer.errors import TransferError
@@ -23,8 +23,7 @@ from stillme.transfer.registry import LegacyFile, legacy_files, legacy_models
 from stillme.transfer.sqlite.capture.templates import CHANGE_TABLE, CHANGE_TABLE_SQL
 from stillme.transfer.sqlite.copying.snapshot import Snapshot, is_empty
 from stillme.transfer.sqlite.reading.connect import open_legacy
-from stillme.transfer.sqlite.schema.contents import Content, contents
-from stillme.transfer.sqlite.schema.found import FoundSchema, folded, read_schema
+from stillme.transfer.sqlite.schema.found import Content, FoundSchema, contents, folded, read_schema
 
 DECIDE = "decide with `manage.py inventory`"
 _VAIN = (
@@ -133,11 +132,19 @@ def leave(alias: str, wanted: Sequence[str], note: str) -> list[InventoryLine]:
     """Decide that ``file.name``s stay behind, with the reason. Raises TransferError."""
     if not note.strip():
         raise TransferError("Leaving something behind needs a reason: give --note TEXT.")
-    lines = open_lines(live_inventory(alias))
-    chosen = [_chosen(name, lines) for name in wanted]
+    lines = {f"{line.file}.{line.name}": line for line in open_lines(live_inventory(alias))}
+    for name in wanted:
+        if name not in lines:
+            known = ", ".join(lines) or "nothing is open"
+            raise TransferError(f"{name!r} is not open in the inventory: {known}.")
+    chosen = [lines[name] for name in wanted]
     for line in chosen:
         LeftByDecision.objects.using(alias).create(
-            file=line.file, name=line.name, rows=line.rows, note=note.strip(), decided_by=_who()
+            file=line.file,
+            name=line.name,
+            rows=line.rows,
+            note=note.strip(),
+            decided_by=who_decides(),
         )
     return with_decisions(alias, chosen)
 
@@ -154,19 +161,11 @@ def reopen(alias: str, wanted: Sequence[str]) -> int:
     return len(wanted)
 
 
-def _chosen(name: str, lines: Sequence[InventoryLine]) -> InventoryLine:
-    for line in lines:
-        if name == f"{line.file}.{line.name}":
-            return line
-    known = ", ".join(f"{line.file}.{line.name}" for line in lines) or "nothing is open"
-    raise TransferError(f"{name!r} is not open in the inventory: {known}.")
-
-
-def _who() -> str:
-    try:
+def who_decides() -> str:
+    """The operating system's name of who runs this."""
+    with suppress(KeyError, OSError):
         return getpass.getuser()
-    except (KeyError, OSError):
-        return "unknown"
+    return "unknown"
 
 
 def readable_inventory(

@@ -9,17 +9,12 @@ import sqlite3
 import sys
 import textwrap
 from argparse import (
-    ArgumentError,
-    ArgumentParser,
-    ArgumentTypeError,
-    Namespace,
     RawDescriptionHelpFormatter,
     _StoreAction,
 )
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any, TextIO
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any
 
 import apsw
 import psycopg
@@ -38,56 +33,22 @@ from rich.text import Text
 
 from stillme.postgresql.connecting.explain import explain_exhaustion, explain_operational_error
 from stillme.postgresql.connecting.silence import end_with_client
-from stillme.transfer.conf import conf
 from stillme.transfer.errors import TransferError
+from stillme.transfer.inventory.selection import Selection
+from stillme.transfer.management.options import GIVEN, Once, OneOf, Option
 from stillme.transfer.plumbing.interrupts import Interrupted, interruptible
 from stillme.transfer.plumbing.scratch import clear_temporary
 from stillme.transfer.project.models import require_complete
-from stillme.visible import is_utf_8, visible
+from stillme.visible import visible
 
 COULD_NOT_RUN = 2
-# Among the parsed options: those that were given, as each may be given once.
-GIVEN = "options_given"
 PIPE_WIDTH = 80
-# For examples: the name of one of the project's own files.
-A_FILE = next(iter(conf().files), "NAME")
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
-class _Once(_StoreAction):
-    """An option with one value: the second time it is a mistake, not the one that counts."""
-
-    def __call__(
-        self,
-        parser: ArgumentParser,
-        namespace: Namespace,
-        values: Any,
-        option_string: str | None = None,
-    ) -> None:
-        """Note the value."""
-        given = namespace.__dict__.setdefault(GIVEN, set())
-        if self.dest in given:
-            raise ArgumentError(self, "given twice: which one counts?")
-        given.add(self.dest)
-        setattr(namespace, self.dest, values)
-
-
 class _Formatter(DjangoHelpFormatter, RawDescriptionHelpFormatter):
     """Django's order of options, and examples line by line."""
-
-
-def given_path(text: str) -> Path:
-    """The path that an option names, for `type=`; `~` is the user's home."""
-    try:
-        path = Path(text).expanduser()
-    except RuntimeError as error:
-        raise ArgumentTypeError("the home directory is not known: write the path out") from error
-    if not text.strip():
-        raise ArgumentTypeError("the path is empty: name one, or leave the option out")
-    if not is_utf_8(path):
-        raise ArgumentTypeError(f"{visible(text)} is not UTF-8: name another path")
-    return path
 
 
 class VisibleConsole(Console):
@@ -105,13 +66,15 @@ class VisibleConsole(Console):
 class TransferCommand(BaseCommand):
     """Foreseeable mistakes end in one sentence and status 2; `--traceback` shows the rest.
 
-    Subclasses define `run(options) -> exit status` and may list `examples` for `--help`.
+    Subclasses list their `options`, define `run(options) -> exit status` and may list `examples`
+    for `--help`.
     """
 
+    options: Sequence[Option | OneOf] = ()
     examples: tuple[str, ...] = ()
     requires_system_checks: list[str] = []
     console: Console
-    quiet = False
+    form = "text"
 
     def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
         """Show the examples at the end of `--help`."""
@@ -121,29 +84,22 @@ class TransferCommand(BaseCommand):
         parser.formatter_class = _Formatter
         for action in parser._actions:
             if type(action) is _StoreAction and action.option_strings:
-                action.__class__ = _Once
+                action.__class__ = Once
         return parser
 
-    def add_selection(self, parser: CommandParser) -> None:
-        """--file and --table."""
-        parser.add_argument(
-            "--file", action="append", metavar="NAME", help=f"Only this legacy file, e.g. {A_FILE}."
-        )
-        parser.add_argument(
-            "--table",
-            action="append",
-            metavar="NAME",
-            help="Only this legacy table, in every file that has one, or FILE.NAME.",
-        )
+    @property
+    def quiet(self) -> bool:
+        """Whether standard output is for one document, and nothing else."""
+        return self.form != "text"
 
-    def add_format(self, parser: CommandParser) -> None:
-        """--format."""
-        parser.add_argument(
-            "--format",
-            choices=("text", "json"),
-            default="text",
-            help="json: one document on standard output, no progress (default text).",
-        )
+    def selection(self, options: dict[str, Any]) -> Selection:
+        """What --file and --table name."""
+        return Selection(tuple(options["file"] or ()), tuple(options.get("table") or ()))
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Those of `options`."""
+        for each in self.options:
+            each.add_to(parser)
 
     @contextmanager
     def working(self, what: str) -> Iterator[None]:
@@ -162,6 +118,17 @@ class TransferCommand(BaseCommand):
             flag = "--" + name.replace("_", "-")
             raise TransferError(f"{flag} must be 1 or more, not {options[name]}.")
 
+    def confirm(self, question: str, word: str, otherwise: str) -> None:
+        """Raises TransferError, which begins with `otherwise`, unless a person types the word."""
+        if self.quiet:
+            raise TransferError(f"{otherwise}: --format json does not ask, give --yes.")
+        try:
+            given = input(question)
+        except EOFError:
+            given = ""
+        if given.strip() != word:
+            raise TransferError(f"{otherwise}: {word!r} was not typed (or give --yes).")
+
     def run(self, options: dict[str, Any]) -> int:
         """Do the work; the return value is the exit status."""
         raise NotImplementedError
@@ -169,7 +136,7 @@ class TransferCommand(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Run, and turn foreseeable errors into sentences."""
         options.pop(GIVEN, None)
-        self.quiet = options.get("format", "text") != "text"
+        self.form = options.get("format", "text")
         # Django ends each piece that is written with a line break, frames of a bar among them.
         self.stdout.ending = ""
         self.console = VisibleConsole(
@@ -203,7 +170,9 @@ class TransferCommand(BaseCommand):
             raise _could_not_run(sentence) from error
         except BrokenPipeError:
             # Whoever read the output went away (`| head`): there is nobody to tell.
-            _silence(sys.stdout)
+            # Python must not complain about the closed pipe once more at its end.
+            with suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             status = COULD_NOT_RUN
         except OSError as error:
             sentence = explain_exhaustion(error) or _explain_os_error(error)
@@ -243,12 +212,3 @@ def _explain_os_error(error: OSError) -> str:
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return f"The system refuses access{where}: {reason}; run as the owner or grant access."
     return f"The system says{where}: {reason}; mend that, then run the same command again."
-
-
-def _silence(stream: TextIO) -> None:
-    """Keep Python from complaining about the closed pipe once more at its end."""
-    try:
-        descriptor = stream.fileno()
-    except (OSError, ValueError):
-        return
-    os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)

@@ -11,7 +11,27 @@ from django.db.models import F, Q
 from django.db.models.functions import MD5, Mod, Now
 
 
-class Run(models.Model):
+class Record(models.Model):
+    """Whatever the engine keeps; a log shows its kind and its key."""
+
+    class Meta:
+        abstract = True
+
+    def __str__(self) -> str:
+        return f"{type(self).__name__} {self.pk}"
+
+
+class OfTable(Record):
+    """A record about one legacy table: the file's short name, the declared name of the table."""
+
+    file = models.TextField()
+    table = models.TextField()
+
+    class Meta:
+        abstract = True
+
+
+class Run(Record):
     """One call of a command that changes or proves something."""
 
     class Status(models.TextChoices):
@@ -36,7 +56,7 @@ class Run(models.Model):
         return f"{self.command} #{self.pk}"
 
 
-class RunFile(models.Model):
+class RunFile(Record):
     """A legacy file as one run saw it: digest, size, shape, and what was decided of its clock."""
 
     run = models.ForeignKey(Run, models.CASCADE, related_name="files")
@@ -53,16 +73,11 @@ class RunFile(models.Model):
         db_table = '"transfer"."run_file"'
         constraints = [models.UniqueConstraint(fields=["run", "file"], name="run_file_once")]
 
-    def __str__(self) -> str:
-        return f"{self.file} in {self.run}"
 
-
-class RunTable(models.Model):
+class RunTable(OfTable):
     """What became of one legacy table in one run: legacy = loaded + repaired + quarantined."""
 
     run = models.ForeignKey(Run, models.CASCADE, related_name="tables")
-    file = models.TextField()
-    table = models.TextField()
     target = models.TextField()
     legacy_rows = models.BigIntegerField(default=0)
     loaded = models.BigIntegerField(default=0)
@@ -82,11 +97,8 @@ class RunTable(models.Model):
             models.UniqueConstraint(fields=["run", "file", "table"], name="run_table_once")
         ]
 
-    def __str__(self) -> str:
-        return f"{self.table} in {self.run}"
 
-
-class Chunk(models.Model):
+class Chunk(OfTable):
     """A key range of a legacy table as it was last loaded.
 
     The chunks of a table partition its key space: chunk n covers ``after < key <= upto``, the
@@ -95,8 +107,6 @@ class Chunk(models.Model):
     """
 
     run = models.ForeignKey(Run, models.CASCADE, related_name="chunks")
-    file = models.TextField()
-    table = models.TextField()
     number = models.IntegerField()
     after = models.JSONField(null=True)
     upto = models.JSONField(null=True)
@@ -116,11 +126,8 @@ class Chunk(models.Model):
             models.UniqueConstraint(fields=["file", "table", "number"], name="chunk_once")
         ]
 
-    def __str__(self) -> str:
-        return f"{self.table}[{self.number}]"
 
-
-class WriteMark(models.Model):
+class WriteMark(Record):
     """A PostgreSQL transaction in which the engine itself wrote target rows.
 
     A target row whose `xmin` is in no mark was changed by somebody else: a re-import refuses to
@@ -135,11 +142,8 @@ class WriteMark(models.Model):
         # What a row's 32-bit xmin is compared with.
         indexes = [models.Index(Mod(F("xid"), 4294967296), name="write_mark_xmin")]
 
-    def __str__(self) -> str:
-        return str(self.xid)
 
-
-class QuarantinedRow(models.Model):
+class QuarantinedRow(OfTable):
     """A legacy row that was set aside whole, with the reason.
 
     `cells` maps each legacy column to ``[storage class, value]``: integers as numbers, reals as
@@ -152,8 +156,6 @@ class QuarantinedRow(models.Model):
         ACCEPTED = "accepted"
 
     run = models.ForeignKey(Run, models.SET_NULL, null=True, related_name="quarantined")
-    file = models.TextField()
-    table = models.TextField()
     key = models.TextField(null=True)
     rowid = models.BigIntegerField(null=True)
     cells = models.JSONField()
@@ -185,12 +187,10 @@ class QuarantinedRow(models.Model):
         return f"{self.table} {(self.key or '')[:60]}: {self.reason}"
 
 
-class KeptCell(models.Model):
+class KeptCell(OfTable):
     """The original of a repaired cell: its storage class and bytes, next to the loaded row."""
 
     run = models.ForeignKey(Run, models.SET_NULL, null=True, related_name="kept_cells")
-    file = models.TextField()
-    table = models.TextField()
     key = models.TextField()
     column = models.TextField()
     storage = models.TextField()
@@ -204,11 +204,8 @@ class KeptCell(models.Model):
         ]
         indexes = [HashIndex(fields=["key"], name="kept_cell_key")]
 
-    def __str__(self) -> str:
-        return f"{self.table} {self.key}.{self.column}: {self.reason}"
 
-
-class DroppedObject(models.Model):
+class DroppedObject(Record):
     """An index or constraint that the loader took down, with the definition that brings it back.
 
     Written in the transaction that drops it, deleted in the one that builds it again (law 9).
@@ -226,11 +223,8 @@ class DroppedObject(models.Model):
             models.UniqueConstraint(fields=["relation", "name"], name="dropped_object_once")
         ]
 
-    def __str__(self) -> str:
-        return f"{self.relation}.{self.name}"
 
-
-class FileState(models.Model):
+class FileState(Record):
     """Where a legacy file stands on its way (the state machine)."""
 
     class State(models.TextChoices):
@@ -251,11 +245,8 @@ class FileState(models.Model):
     class Meta:
         db_table = '"transfer"."file_state"'
 
-    def __str__(self) -> str:
-        return f"{self.file}: {self.state}"
 
-
-class Proof(models.Model):
+class Proof(Record):
     """The outcome of one verification."""
 
     run = models.OneToOneField(Run, models.CASCADE, related_name="proof")

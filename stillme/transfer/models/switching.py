@@ -6,8 +6,10 @@ from __future__ import annotations
 from django.db import models
 from django.db.models.functions import Now
 
+from stillme.transfer.models.ledger import OfTable, Record
 
-class ReverseChange(models.Model):
+
+class ReverseChange(Record):
     """A write to a target table since the cut-over, by key; triggers write it.
 
     `key` is NULL for a TRUNCATE: every row of the table may have changed.
@@ -22,11 +24,8 @@ class ReverseChange(models.Model):
         db_table = '"transfer"."reverse_change"'
         indexes = [models.Index(fields=["relation", "key"], name="reverse_change_key")]
 
-    def __str__(self) -> str:
-        return f"{self.relation} {self.key}"
 
-
-class CarriedCell(models.Model):
+class CarriedCell(OfTable):
     """A target value that a rollback could not write into the legacy file as it was.
 
     `value` is PostgreSQL's text of it. Nothing is dropped: it stays here.
@@ -35,8 +34,6 @@ class CarriedCell(models.Model):
     run = models.ForeignKey(
         "transfer.Run", models.SET_NULL, null=True, related_name="carried_cells"
     )
-    file = models.TextField()
-    table = models.TextField()
     key = models.TextField()
     column = models.TextField()
     value = models.TextField()
@@ -46,19 +43,14 @@ class CarriedCell(models.Model):
         db_table = '"transfer"."carried_cell"'
         indexes = [models.Index(fields=["file", "table", "key"], name="carried_cell_key")]
 
-    def __str__(self) -> str:
-        return f"{self.table} {self.key}.{self.column}: {self.reason}"
 
-
-class RangeDigest(models.Model):
+class RangeDigest(OfTable):
     """The digest of a key range of a legacy table as the last sweep found it.
 
     `dirty` is set by a replay that touched the range: only where it is not set may a changed
     digest be blamed on a writer that bypassed capture.
     """
 
-    file = models.TextField()
-    table = models.TextField()
     number = models.IntegerField()
     after = models.JSONField(null=True)
     upto = models.JSONField(null=True)
@@ -72,11 +64,8 @@ class RangeDigest(models.Model):
             models.UniqueConstraint(fields=["file", "table", "number"], name="range_digest_once")
         ]
 
-    def __str__(self) -> str:
-        return f"{self.table}[{self.number}]"
 
-
-class LagSample(models.Model):
+class LagSample(Record):
     """How far the target was behind a file at one moment; the follower writes it, hours are kept.
 
     Plotted by the dashboard, so that a person sees whether the lag grows.
@@ -91,11 +80,8 @@ class LagSample(models.Model):
         db_table = '"transfer"."lag_sample"'
         indexes = [models.Index(fields=["at"], name="lag_sample_at")]
 
-    def __str__(self) -> str:
-        return f"{self.file}: {self.changes} changes, {self.seconds} s"
 
-
-class LeftByDecision(models.Model):
+class LeftByDecision(Record):
     """Something in a legacy file or store that holds data and stays there: who decided so, and why.
 
     `name` is the table, file or folder as the inventory names it, `rows` what it held then.
@@ -114,11 +100,8 @@ class LeftByDecision(models.Model):
             models.UniqueConstraint(fields=["file", "name"], name="left_by_decision_once")
         ]
 
-    def __str__(self) -> str:
-        return f"{self.file}: {self.name}"
 
-
-class Seal(models.Model):
+class Seal(Record):
     """A path of the legacy side as the cut-over left it.
 
     `mode` is the permission that a file or folder had before its write permission was taken, which
@@ -134,6 +117,3 @@ class Seal(models.Model):
 
     class Meta:
         db_table = '"transfer"."seal"'
-
-    def __str__(self) -> str:
-        return self.path

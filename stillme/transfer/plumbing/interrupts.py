@@ -14,7 +14,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
-from typing import Protocol
 
 from stillme.transfer.errors import TransferError
 
@@ -23,18 +22,8 @@ from stillme.transfer.errors import TransferError
 _ONE = 5.0
 
 
-class Stop(Protocol):
-    """Whether somebody asked a long run to end: a `threading.Event`, or a `StopSignal`."""
-
-    def is_set(self) -> bool:
-        """Whether it was asked."""
-
-    def wait(self, timeout: float) -> bool:
-        """Wait for it, so many seconds at most; whether it was asked."""
-
-
 class StopSignal:
-    """A `Stop` that a signal handler may set.
+    """A `threading.Event` that a signal handler may set.
 
     An Event may not be set there. The handler runs in the main thread, which may be inside
     `Event.wait` and hold the lock that `Event.set` waits for: then neither goes on.
@@ -65,6 +54,10 @@ class StopSignal:
         """Give the pipe back, once no handler is left."""
         os.close(self._read)
         os.close(self._write)
+
+
+# Whether somebody asked a long run to end.
+Stop = threading.Event | StopSignal
 
 
 class Interrupted(KeyboardInterrupt):
@@ -103,8 +96,8 @@ def interruptible() -> Iterator[None]:
 
 def ending_signals() -> list[signal.Signals]:
     """Those that ask a run to end, except what this process was started to ignore (`nohup`)."""
-    known = [signal.Signals[n] for n in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, n)]
-    return [number for number in known if signal.getsignal(number) is not signal.SIG_IGN]
+    asked = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    return [number for number in asked if signal.getsignal(number) is not signal.SIG_IGN]
 
 
 class _Ending:

@@ -28,7 +28,7 @@ def check_writable(path: Path) -> None:
             f"{path} is a link, which may lead anywhere: name the file itself, or remove the link."
         )
     if not stat.S_ISREG(mode):
-        raise TransferError(f"{path} is no file: name a new file or one to be replaced.")
+        raise TransferError(f"{path} is not a file: name a new file, or one to replace.")
 
 
 def write_private(path: Path, text: str) -> None:

@@ -89,14 +89,10 @@ def _fork(pool: ProcessPoolExecutor) -> list[BaseProcess]:
     others = multiprocessing.active_children()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, ending_signals())
     try:
-        pool.submit(_nothing)
+        pool.submit(os.getpid)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return [child for child in multiprocessing.active_children() if child not in others]
-
-
-def _nothing() -> None:
-    """What a process is asked for when only its start is wanted."""
 
 
 def in_processes(

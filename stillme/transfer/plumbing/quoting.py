@@ -1,4 +1,6 @@
-"""Identifiers in SQL. SQLite and PostgreSQL quote them the same way, as the standard says.
+"""Names of columns in SQL, one or several, for both sides.
+
+SQLite and PostgreSQL quote them the same way, as the standard says.
 
 https://www.sqlite.org/lang_keywords.html
 https://www.postgresql.org/docs/current/sql-syntax-lexical.html#SQL-SYNTAX-IDENTIFIERS
@@ -6,7 +8,36 @@ https://www.postgresql.org/docs/current/sql-syntax-lexical.html#SQL-SYNTAX-IDENT
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 def quoted(name: str) -> str:
     """The name in double quotes, those in it doubled: ``a "b`` becomes ``"a ""b"``."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def each(names: Sequence[str], table: str) -> list[str]:
+    """The columns, quoted, of that table or alias ("" for none)."""
+    before = f"{table}." if table else ""
+    return [before + quoted(name) for name in names]
+
+
+def stored_part(name: str) -> str:
+    """A column's storage class and value; text as its bytes, which Python might refuse as text."""
+    value = f"CASE typeof({name}) WHEN 'text' THEN CAST({name} AS BLOB) ELSE {name} END"
+    return f"typeof({name}), {value}"
+
+
+def row(names: Sequence[str]) -> str:
+    """A row value of several, one as it is."""
+    return names[0] if len(names) == 1 else f"({', '.join(names)})"
+
+
+def equal(ones: Sequence[str], others: Sequence[str]) -> str:
+    """Whether each of the ones equals its other one."""
+    return " AND ".join(f"{one} = {other}" for one, other in zip(ones, others, strict=True))
+
+
+def digits_of(name: str) -> str:
+    """PostgreSQL: a UUID as the 32 digits that Django stores in SQLite."""
+    return f"replace({name}::text, '-', '')"

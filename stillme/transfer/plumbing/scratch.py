@@ -12,6 +12,7 @@ users that share a folder mean nothing here.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import stat
@@ -22,11 +23,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from stillme.transfer.conf import conf
-
-try:
-    import fcntl
-except ImportError:  # no such locks on Windows: nothing is cleared there
-    fcntl = None  # type: ignore[assignment]
 
 _PREFIX = f"{conf().prefix}-"
 _LOCK = "lock"
@@ -66,8 +62,6 @@ def clear_dead(
 
     `first` is called before each one goes, for what its run left outside it.
     """
-    if fcntl is None:
-        return []
     return [folder for folder in place.glob(f"{_PREFIX}{purpose}-*") if _clear(folder, first)]
 
 
@@ -81,7 +75,7 @@ def _make(place: Path, prefix: str) -> tuple[Path, int]:
             folder.rmdir()
             raise
         # Another run may have looked at it before it was locked, and have deleted it.
-        if _hold(lock) and (folder / _LOCK).exists():
+        if _lock_at_once(lock, without_locks=True) and (folder / _LOCK).exists():
             (folder / _FILES).mkdir(0o700)
             return folder, lock
         os.close(lock)
@@ -99,7 +93,7 @@ def _clear(folder: Path, first: Callable[[], None]) -> bool:
     except OSError:
         return False
     try:
-        if not _lock_at_once(lock):
+        if not _lock_at_once(lock, without_locks=False):
             return False
         first()
         return _delete(folder)
@@ -126,22 +120,15 @@ def _remove_empty(folder: Path) -> bool:
     return False
 
 
-def _hold(lock: int) -> bool:
-    """Lock what was just made; where the file system has no locks nobody clears, so it counts."""
-    if fcntl is None:
-        return True
+def _lock_at_once(lock: int, *, without_locks: bool) -> bool:
+    """Whether the lock was free and is held now; where the file system has none, `without_locks`.
+
+    Nobody clears there, so what was just made counts as held, and nothing is cleared.
+    """
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError:
-        return True
-    return True
-
-
-def _lock_at_once(lock: int) -> bool:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
+        return without_locks
     return True

@@ -27,13 +27,9 @@ class DamagedCell(TransferError):
 
 def pack_cell(storage: str, raw: Raw) -> list[Any]:
     """``("text", b"a")`` -> ``["text", "YQ=="]``."""
-    if storage in ("text", "blob"):
-        assert isinstance(raw, bytes)
+    if isinstance(raw, bytes):
         return [storage, base64.b64encode(raw).decode("ascii")]
-    if storage == "real":
-        assert isinstance(raw, float)
-        return [storage, raw.hex()]
-    return [storage, raw]
+    return [storage, raw.hex() if isinstance(raw, float) else raw]
 
 
 def unpack_cell(packed: Any) -> tuple[str, Raw]:
@@ -85,14 +81,8 @@ def cell_bytes(storage: str, raw: Raw) -> bytes | None:
 
 def show_cell(storage: str, raw: Raw, width: int = 60) -> str:
     """One cell for a person's eyes, clipped."""
-    if raw is None:
-        return "NULL"
-    if storage == "text":
-        assert isinstance(raw, bytes)
-        text = repr(raw.decode("utf-8", "backslashreplace"))
-    elif storage == "blob":
-        assert isinstance(raw, bytes)
-        text = f"x'{raw.hex()}'"
-    else:
-        text = repr(raw)
+    text = "NULL" if raw is None else repr(raw)
+    if isinstance(raw, bytes):
+        is_blob = storage == "blob"
+        text = f"x'{raw.hex()}'" if is_blob else repr(raw.decode("utf-8", "backslashreplace"))
     return text if len(text) <= width else text[: width - 3] + "..."

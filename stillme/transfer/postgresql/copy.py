@@ -62,7 +62,7 @@ class StageWriter:
         except psycopg.Error as error:
             if lost_connection(error):
                 raise
-            return _message(error)
+            return str(error.diag.message_primary or type(error).__name__)
         return None
 
     def lines(self, lines: Sequence[str]) -> list[tuple[int, str]]:
@@ -70,18 +70,13 @@ class StageWriter:
         return self._bisect(lines, 0) if lines else []
 
     def _bisect(self, lines: Sequence[str], start: int) -> list[tuple[int, str]]:
-        try:
-            self._copy([("".join(lines)).encode("utf-8")])
-        except psycopg.Error as error:
-            if lost_connection(error):
-                raise
-            if len(lines) == 1:
-                return [(start, _message(error))]
-            middle = len(lines) // 2
-            return self._bisect(lines[:middle], start) + self._bisect(
-                lines[middle:], start + middle
-            )
-        return []
+        message = self.refusal(["".join(lines).encode("utf-8")])
+        if message is None:
+            return []
+        if len(lines) == 1:
+            return [(start, message)]
+        middle = len(lines) // 2
+        return self._bisect(lines[:middle], start) + self._bisect(lines[middle:], start + middle)
 
     def _copy(self, blocks: Iterable[bytes]) -> None:
         savepoint = str(self._connection.savepoint())
@@ -95,10 +90,6 @@ class StageWriter:
                 self._connection.savepoint_commit(savepoint)
             raise
         self._connection.savepoint_commit(savepoint)
-
-
-def _message(error: psycopg.Error) -> str:
-    return str(error.diag.message_primary or type(error).__name__)
 
 
 _NOT_ABOUT_A_VALUE = ("08", "53", "57", "58")

@@ -46,7 +46,7 @@ def why_not_distributed(connection: BaseDatabaseWrapper, what: str) -> str:
         return ""
     return (
         f"{what} does not work once tables are distributed over a Citus cluster "
-        f"({names[0]} is): do it before `manage.py distribute` (docs/howto/run-and-scale.md)."
+        f"({names[0]} is): do it before `manage.py distribute` (docs/howto/run-on-a-cluster.md)."
     )
 
 

@@ -48,26 +48,24 @@ def take_down(
         [relation, indexes],
     )
     schema = relation.split(".")[0]
+    dropped = [
+        DroppedObject(
+            relation=relation,
+            name=name,
+            is_constraint=is_constraint,
+            definition=definition,
+            run_id=run_id,
+        )
+        for is_constraint, rows in ((True, constraints), (False, found))
+        for name, definition in rows
+    ]
     with transaction.atomic(using=alias, durable=True):
-        for name, definition in constraints:
-            _remember(alias, relation, name, True, definition, run_id)
+        DroppedObject.objects.using(alias).bulk_create(dropped)
+        for name, _ in constraints:
             execute(connection, f"ALTER TABLE {relation} DROP CONSTRAINT {quoted(name)}")
-        for name, definition in found:
-            _remember(alias, relation, name, False, definition, run_id)
+        for name, _ in found:
             execute(connection, f"DROP INDEX {schema}.{quoted(name)}")
-    return len(constraints) + len(found)
-
-
-def _remember(
-    alias: str, relation: str, name: str, is_constraint: bool, definition: str, run: int | None
-) -> None:
-    DroppedObject.objects.using(alias).create(
-        relation=relation,
-        name=name,
-        is_constraint=is_constraint,
-        definition=definition,
-        run_id=run,
-    )
+    return len(dropped)
 
 
 def dropped_objects(alias: str, relation: str | None = None) -> list[DroppedObject]:

@@ -32,7 +32,17 @@ def renew_planner_figures(alias: str, relation: str) -> None:
     In short where autovacuum is on: an ANALYZE of some columns does not make its turn later, which
     comes a minute after the load and takes all columns at the server's own setting.
     """
-    columns = ", ".join(map(quoted, _columns_to_analyze(alias, relation)))
+    # Those by which rows are found. Long texts and documents, of which the planner knows little
+    # anyway, take as long as all of them.
+    found = fetch_all(
+        connections[alias],
+        "SELECT attname FROM pg_attribute AS a WHERE attrelid = %s::regclass AND attnum > 0 "
+        "AND NOT attisdropped AND (atttypid NOT IN ('text'::regtype, 'jsonb'::regtype) OR EXISTS "
+        "(SELECT FROM pg_index WHERE indrelid = a.attrelid AND a.attnum = ANY (indkey))) "
+        "ORDER BY attnum",
+        [relation],
+    )
+    columns = ", ".join(quoted(name) for (name,) in found)
     with transaction.atomic(using=alias):
         execute(
             connections[alias],
@@ -42,17 +52,3 @@ def renew_planner_figures(alias: str, relation: str) -> None:
             [str(_STATISTICS), _STATISTICS],
         )
         execute(connections[alias], f"ANALYZE {relation} ({columns})")
-
-
-def _columns_to_analyze(alias: str, relation: str) -> list[str]:
-    """Those by which rows are found. Long texts and documents, of which the planner knows little
-    anyway, take as long as all of them."""
-    found = fetch_all(
-        connections[alias],
-        "SELECT attname FROM pg_attribute AS a WHERE attrelid = %s::regclass AND attnum > 0 "
-        "AND NOT attisdropped AND (atttypid NOT IN ('text'::regtype, 'jsonb'::regtype) OR EXISTS "
-        "(SELECT FROM pg_index WHERE indrelid = a.attrelid AND a.attnum = ANY (indkey))) "
-        "ORDER BY attnum",
-        [relation],
-    )
-    return [name for (name,) in found]

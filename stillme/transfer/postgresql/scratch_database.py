@@ -100,6 +100,5 @@ def _run(server: psycopg.Connection[Any], statement: str, name: str) -> None:
 def _switch(alias: str, name: str) -> None:
     connection: Any = connections[alias]
     connection.close()
-    if hasattr(connection, "close_pool"):
-        connection.close_pool()
+    connection.close_pool()
     connection.settings_dict["NAME"] = name

@@ -11,16 +11,15 @@ from django.db.models.functions import Now
 from stillme.services.arguments import stored_integer, stored_real
 from stillme.transfer.errors import TransferError
 from stillme.transfer.identity import TableId
+from stillme.transfer.inventory.taking import who_decides
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.plumbing.stored_cells import pack_cell
-from stillme.transfer.registry import legacy_models
 from stillme.transfer.steps.aside.retry_rows import (
     CHANGED,
     Retried,
     locked_records,
     refuse_store,
     retry,
-    who_decides,
 )
 
 __all__ = [
@@ -28,11 +27,9 @@ __all__ = [
     "accept",
     "accept_ids",
     "edit",
-    "known_reasons",
     "retry",
     "select_rows",
     "summary",
-    "tables",
 ]
 
 Status = QuarantinedRow.Status
@@ -54,10 +51,8 @@ def select_rows(
         if missing:
             raise TransferError(f"There is no quarantined row {missing[0]}.")
         return found
-    if status:
-        rows = rows.filter(status=status)
-    if reason:
-        rows = rows.filter(reason=reason)
+    wanted = {"status": status, "reason": reason}
+    rows = rows.filter(**{name: value for name, value in wanted.items() if value})
     return list(rows.filter(_named(table)) if table else rows)
 
 
@@ -146,13 +141,3 @@ def _pack(value: str | None, storage: str) -> list[object]:
         return pack_cell("text", value.encode("utf-8"))
     except ValueError as error:
         raise TransferError(f"{value[:60]!a} is no {storage} that SQLite can store.") from error
-
-
-def known_reasons(alias: str) -> list[str]:
-    """The reasons that occur."""
-    return sorted(set(QuarantinedRow.objects.using(alias).values_list("reason", flat=True)))
-
-
-def tables() -> list[str]:
-    """The legacy tables, for a command line's choices."""
-    return [model._meta.db_table for model in legacy_models()]

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 
 from django.db import connections
 
+from stillme.postgresql.statements import fetch_all
+
 _KNOWN = (
     "SELECT has_function_privilege('pg_catalog.pg_control_system()', 'EXECUTE'), "
     "(SELECT oid::text FROM pg_catalog.pg_database WHERE datname = current_database())"
@@ -24,13 +26,9 @@ def cluster_id(alias: str) -> str:
 
     Where the server does not tell its identifier, the OID stands alone: ``unknown/16384``.
     """
-    with connections[alias].cursor() as cursor:
-        cursor.execute(_KNOWN)
-        may_ask, database = cursor.fetchone()
-        if not may_ask:
-            return f"unknown/{database}"
-        cursor.execute(_SYSTEM)
-        return f"{cursor.fetchone()[0]}/{database}"
+    ((may_ask, database),) = fetch_all(connections[alias], _KNOWN)
+    system = fetch_all(connections[alias], _SYSTEM)[0][0] if may_ask else "unknown"
+    return f"{system}/{database}"
 
 
 # SQL for the 64-bit number of the transaction whose 32-bit number is `x`, the nearest one in the
@@ -47,6 +45,5 @@ def last_writer(alias: str, relations: Sequence[str]) -> int:
     Right after a restore of the ledger's tables it is the restore's own.
     """
     parts = " UNION ".join(f"SELECT xmin::text::bigint AS x FROM {name}" for name in relations)
-    with connections[alias].cursor() as cursor:
-        cursor.execute(f"SELECT max(id) FROM (SELECT {WHOLE_XID} ({parts}) AS t) AS found(id)")
-        return int(cursor.fetchone()[0] or 0)
+    query = f"SELECT max(id) FROM (SELECT {WHOLE_XID} ({parts}) AS t) AS found(id)"
+    return int(fetch_all(connections[alias], query)[0][0] or 0)

@@ -132,9 +132,7 @@ def _versions(alias: str) -> dict[str, str]:
     }
 
 
-def record_file(
-    alias: str, run: Run, job: TableJob, drift: list[dict[str, Any]], history: dict[str, Any]
-) -> None:
+def record_file(alias: str, run: Run, job: TableJob, history: dict[str, Any]) -> None:
     """Note a file as this run saw it."""
     snapshot = job.snapshot
     RunFile.objects.using(alias).update_or_create(
@@ -146,7 +144,6 @@ def record_file(
             "size": snapshot.size,
             "schema_digest": snapshot.schema.digest,
             "clock": job.clock.as_dict(),
-            "drift": drift,
             "history": history,
         },
     )

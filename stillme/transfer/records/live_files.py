@@ -106,4 +106,4 @@ def _replaced(file: LegacyFile, state: str, seen: str) -> str:
     )
     if state == State.LIVE:
         return f"{began}; if it is a copy, put back the file that the cut-over froze."
-    return f"{began}; if it is another one that counts from now on, {START_OVER}."
+    return f"{began}; if it is a new file to go on with, {START_OVER}."

@@ -11,12 +11,12 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from django.db import connections
+from django.db import connections, models
 
+from stillme.postgresql.statements import fetch_all
 from stillme.transfer.conf import conf
 from stillme.transfer.errors import LegacyFileError
 from stillme.transfer.findings import Finding, FindingKind
@@ -25,8 +25,7 @@ from stillme.transfer.inventory.stores import Store, stores
 from stillme.transfer.legacy import LegacyModel
 from stillme.transfer.mapping import is_uuid, map_table, split_table
 from stillme.transfer.models import FileState, QuarantinedRow, ReverseChange, RunFile, RunTable
-from stillme.transfer.plumbing.column_sql import digits_of
-from stillme.transfer.plumbing.quoting import quoted
+from stillme.transfer.plumbing.quoting import digits_of, quoted
 from stillme.transfer.registry import LegacyFile, legacy_files, legacy_models
 from stillme.transfer.sqlite.reading.connect import open_legacy
 from stillme.transfer.sqlite.schema.found import read_schema
@@ -63,7 +62,7 @@ class Missing:
         if self.aside:
             held += f", the quarantine {self.aside:,}"
         if not self.loaded:
-            return f"{held}, which no legacy explains and the ledger knows nothing of"
+            return f"{held}, though no legacy file holds them and no import is recorded"
         return f"{held}, which was {self.loaded}"
 
     @property
@@ -76,10 +75,6 @@ class Missing:
         where = self.target or self.file
         expected = f"{self.table or self.file} in {self.path}"
         return Finding(FindingKind.MISSING_LEGACY, where, None, expected, self.what, self.known)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
-        return asdict(self)
 
 
 def missing_legacy(alias: str, selection: Selection | None = None) -> list[Missing]:
@@ -97,15 +92,14 @@ def missing_legacy(alias: str, selection: Selection | None = None) -> list[Missi
 
 
 def _of_file(alias: str, file: LegacyFile, selection: Selection) -> Iterator[Missing]:
-    models = [m for m in legacy_models(file.name) if selection.wants(file.name, m._meta.db_table)]
+    wanted = [m for m in legacy_models(file.name) if selection.wants(file.name, m._meta.db_table)]
     what = _absence(file.path)
     if what is None:
         return
-    gone = models if what else _undone(file.path, models)
+    gone = wanted if what else _undone(file.path, wanted)
     lines = [line for model in gone if (line := _of_table(alias, file, model, what)) is not None]
     yield from lines
-    loaded = _loaded(alias, file.name)
-    if what and loaded and not lines:
+    if what and not lines and (loaded := _loaded(alias, file.name)):
         yield Missing(file.name, "", "", str(file.path), what, loaded=loaded)
 
 
@@ -133,43 +127,40 @@ def _undone(path: Path, models: list[type[LegacyModel]]) -> list[type[LegacyMode
 def _of_table(alias: str, file: LegacyFile, model: type[LegacyModel], what: str) -> Missing | None:
     table = model._meta.db_table
     target = model.target_model()
-    schema, name = split_table(target._meta.db_table)
-    assert target._meta.pk is not None
-    key = quoted(str(target._meta.pk.column))
-    key = digits_of(key) if is_uuid(target._meta.pk) else f"{key}::text"
-    rows = _rows(alias, f"{schema}.{name}", f'"{schema}"."{name}"', key)
+    name = ".".join(split_table(target._meta.db_table))
+    rows = _rows(alias, name, target)
     aside = QuarantinedRow.objects.using(alias).filter(file=file.name, table=table).count()
     loaded, loaded_rows = _loaded_table(alias, file.name, table)
     if not (rows or aside or loaded_rows):
         return None
     what = what or f"has no table {table}"
     path = str(file.path)
-    return Missing(file.name, table, f"{schema}.{name}", path, what, rows, aside, loaded)
+    return Missing(file.name, table, name, path, what, rows, aside, loaded)
 
 
-def _rows(alias: str, name: str, relation: str, key: str) -> int:
+def _rows(alias: str, name: str, target: type[models.Model]) -> int:
     """The target's rows that were not written by the application after a cut-over."""
     changes = ReverseChange.objects.using(alias).filter(relation=name)
     written = list(changes.values_list("key", flat=True).distinct())
     if None in written:
         return 0
-    with connections[alias].cursor() as cursor:
-        cursor.execute("SELECT to_regclass(%s)", [relation])
-        if cursor.fetchone()[0] is None:
-            return 0
-        cursor.execute(f"SELECT count(*) FROM {relation} WHERE {key} <> ALL(%s)", [written])
-        return int(cursor.fetchone()[0])
+    relation = ".".join(map(quoted, name.split(".")))
+    assert target._meta.pk is not None
+    key = quoted(str(target._meta.pk.column))
+    key = digits_of(key) if is_uuid(target._meta.pk) else f"{key}::text"
+    connection = connections[alias]
+    if fetch_all(connection, "SELECT to_regclass(%s)", [relation])[0][0] is None:
+        return 0
+    query = f"SELECT count(*) FROM {relation} WHERE {key} <> ALL(%s)"
+    return int(fetch_all(connection, query, [written])[0][0])
 
 
 def _of_store(alias: str, store: Store) -> Iterator[Missing]:
     held = store.target_rows(alias)
-    tables = RunTable.objects.using(alias).filter(file=store.name).order_by("-run_id")
-    last = tables.first()
-    names = set(held)
-    if last is not None:
-        then = tables.filter(run_id=last.run_id, legacy_rows__gt=0)
-        names |= set(then.values_list("table", flat=True))
-    for table in sorted(names):
+    tables = RunTable.objects.using(alias).filter(file=store.name)
+    last = tables.order_by("-run_id").values("run_id")[:1]
+    then = tables.filter(run_id=last, legacy_rows__gt=0)
+    for table in sorted({*held, *then.values_list("table", flat=True)}):
         aside = QuarantinedRow.objects.using(alias).filter(file=store.name, table=table).count()
         loaded, _ = _loaded_table(alias, store.name, table)
         rows = held.get(table, 0)

@@ -13,6 +13,7 @@ from datetime import datetime
 from django.db import connections
 from django.db.models import Count
 
+from stillme.postgresql.statements import fetch_all
 from stillme.transfer.models import QuarantinedRow, RunTable
 
 # At most so many rows of the quarantine are counted, where a limit is given.
@@ -72,11 +73,9 @@ def table_totals(alias: str, counted: int | None = None) -> list[Totals]:
             row.file, row.table, row.target, row.run.started_at,
             row.legacy_rows, row.loaded, row.repaired, row.quarantined,
         )  # fmt: skip
-    with connections[alias].cursor() as cursor:
-        cursor.execute(_NOW, [counted])
-        for file, table, *now in cursor.fetchall():
-            totals = found.setdefault((file, table), Totals(file, table))
-            totals.open, totals.accepted, totals.mended = now
+    for file, table, *now in fetch_all(connections[alias], _NOW, [counted]):
+        totals = found.setdefault((file, table), Totals(file, table))
+        totals.open, totals.accepted, totals.mended = now
     return [found[key] for key in sorted(found)]
 
 
@@ -89,8 +88,7 @@ def added_up(tables: Iterable[Totals], file: str = "") -> Totals:
         for name in ("legacy_rows", "loaded", "repaired", "quarantined", "open", "accepted",
                      "mended"):  # fmt: skip
             setattr(whole, name, getattr(whole, name) + getattr(each, name))
-        times = [time for time in (whole.as_of, each.as_of) if time is not None]
-        whole.as_of = max(times, default=None)
+        whole.as_of = max(filter(None, (whole.as_of, each.as_of)), default=None)
     return whole
 
 

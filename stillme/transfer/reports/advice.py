@@ -87,15 +87,15 @@ def advice(found: Collection[str], states: Collection[str] = ()) -> list[tuple[s
         for kinds, sentence in chosen
     )
     first = _ALONE if "following" in states else ""
-    return [(kinds, _with(first, sentence)) for kinds, sentence in pairs if kinds]
+    return [
+        (kinds, first + sentence if "import_sqlite" in sentence else sentence)
+        for kinds, sentence in pairs
+        if kinds
+    ]
 
 
 # An import and a follower never write at the same time: the import would be refused.
 _ALONE = "end the follower (SIGTERM), where one runs; then "
-
-
-def _with(first: str, sentence: str) -> str:
-    return first + sentence if "import_sqlite" in sentence else sentence
 
 
 def states_of(files: Mapping[str, Mapping[str, Any]]) -> set[str]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from stillme.transfer.reports.profile_text import bounds, details, storage
 from stillme.transfer.reports.terminal.inspection import (
+    bounds,
     clock_sentence,
+    details,
     facts,
+    storage,
     summary_rows,
     verdict,
 )

@@ -1,20 +1,37 @@
-"""The files that a verification leaves where asked: HTML page and manifest."""
+"""The files that a verification leaves where asked: an HTML page and a manifest.
+
+The page is one file that loads nothing, to be filed away, printed, mailed. It is made from the same
+plain data as the JSON report, so the two cannot disagree.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
+from django.template import Context, Engine
 from rich.console import Console
 from rich.markup import escape
 
 from stillme.transfer.errors import TransferError
 from stillme.transfer.plumbing.private_file import write_private
-from stillme.transfer.reports.json_text import json_text, print_json
-from stillme.transfer.reports.proof_page import html_page
+from stillme.transfer.reports.advice import advice, states_of
+from stillme.transfer.reports.json_text import json_text, or_json
 from stillme.transfer.reports.terminal.proof import as_dict
+from stillme.transfer.reports.terminal.tables import say
 from stillme.transfer.verify.manifest import ManifestCheck, make_manifest
 from stillme.transfer.verify.result import VerifyResult
+
+# A project that moves may have no templates of its own, and no setting for them.
+_TEMPLATES = Engine(dirs=[str(Path(__file__).parents[1] / "templates")])
+_OF_TABLE = (
+    "legacy_rows", "target_rows", "repaired", "mended", "written_since", "undecided", "accepted",
+    "cells", "findings",
+)  # fmt: skip
+# Title, heads, rows.
+Grid = tuple[str, Sequence[str], Sequence[Sequence[Any]]]
 
 
 def write_files(result: VerifyResult, html: Path | None, manifest: Path | None) -> None:
@@ -32,16 +49,88 @@ def write_files(result: VerifyResult, html: Path | None, manifest: Path | None) 
             raise TransferError(f"{path} cannot be written: {error.strerror}.") from error
 
 
-def render_manifest(console: Console, check: ManifestCheck, form: str) -> None:
+def html_page(report: dict[str, Any]) -> str:
+    """The whole page for a report as `terminal.proof.as_dict` makes it."""
+    counts = report["findings_by_kind"]
+    helpful = advice(counts, states_of(report["files"]))
+    context = {
+        "report": report,
+        "run": str(report["run"] or ""),
+        "grids": [
+            (title, heads, [list(map(_cell, row)) for row in rows])
+            for title, heads, rows in _grids(report)
+        ],
+        "left_out": f"{left:,}" if (left := sum(counts.values()) - len(report["findings"])) else "",
+        "helps": [f"{kinds}: {sentence}" for kinds, sentence in helpful],
+    }
+    return _TEMPLATES.get_template("transfer_proof.html").render(Context(context))
+
+
+def _grids(report: dict[str, Any]) -> Iterable[Grid]:
+    yield "What was done", ("", ""), _circumstances(report)
+    files = [
+        (name, file.get("path"), file.get("size"), file.get("sha256"))
+        for name, file in report["files"].items()
+    ]
+    yield "Legacy files", ("file", "path", "bytes", "SHA-256 of snapshot"), files
+    heads: tuple[str, ...] = (
+        "target table",
+        *(name.replace("_", " ") for name in _OF_TABLE),
+        "rows/s",
+    )
+    tables = [
+        (
+            table["target"],
+            *(table[name] for name in _OF_TABLE),
+            round(table["legacy_rows"] / table["seconds"]) if table["seconds"] else 0,
+        )
+        for table in report["tables"]
+    ]
+    yield "Tables compared", heads, tables
+    if back := [_back(table) for table in report["tables"] if table["round_trip"] is not None]:
+        heads = ("target table", "cells", "findings", "JSON spelled otherwise (the same document)")
+        yield "Round trip: legacy files rebuilt", heads, back
+    yield _listed("Quarantine", report["quarantine"], ("table", "reason", "status", "rows"))
+    names: tuple[str, ...] = ("file", "name", "rows", "fate", "target", "why", "who", "when")
+    yield _listed("Inventory: everything that holds data", report["inventory"], names)
+    total = sum(report["findings_by_kind"].values())
+    names = ("kind", "where", "key", "expected", "found", "note")
+    yield _listed(f"Findings: {total:,}", report["findings"], names)
+
+
+def _circumstances(report: dict[str, Any]) -> list[Sequence[Any]]:
+    return [
+        ("run", str(report["run"] or "")),
+        ("finished", report["finished_at"]),
+        ("level", report["level"]),
+        ("what the level is worth", report["confidence"]),
+        ("seconds", str(report["seconds"])),
+        ("versions", ", ".join(f"{name} {number}" for name, number in report["versions"].items())),
+    ]
+
+
+def _back(table: dict[str, Any]) -> Sequence[Any]:
+    back = table["round_trip"]
+    spelled = ", ".join(f"{name} {n:,}" for name, n in back["spelled_otherwise"].items())
+    same = "bit-identical" if not spelled and not back["findings"] else ""
+    return table["target"], back["cells"], back["findings"], spelled or same
+
+
+def _listed(title: str, lines: Sequence[dict[str, Any]], names: Sequence[str]) -> Grid:
+    return title, names, [[line[name] for name in names] for line in lines]
+
+
+def _cell(value: Any) -> tuple[str, bool]:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return f"{value:,}", True
+    return "" if value is None else str(value), False
+
+
+@or_json(lambda check: {**asdict(check), "exit_status": check.exit_status})
+def render_manifest(console: Console, check: ManifestCheck) -> None:
     """What a later look at a manifest found."""
-    if form == "json":
-        status = {"exit_status": check.exit_status}
-        print_json(console, {**asdict(check), **status})
-        return
-    for line in check.same:
-        console.print(f"[green]same[/] {escape(line)}", soft_wrap=True)
-    for line in check.differences:
-        console.print(f"[red]differs[/] {escape(line)}", soft_wrap=True)
+    say(console, "[green]same[/]", check.same)
+    say(console, "[red]differs[/]", check.differences)
     console.print(f"The verdict then: {escape(check.verdict)}", soft_wrap=True)
     if check.status_then:
         console.print("[red]It was not proven then[/]: this manifest proves nothing.")

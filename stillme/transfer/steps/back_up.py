@@ -148,19 +148,12 @@ def _back_up_file(file: LegacyFile, directory: Path, on_event: OnEvent) -> FileE
         source=str(file.path),
         size=copy.stat().st_size,
         sha256=file_sha256(copy),
-        pages=found.pages,
-        page_size=found.page_size,
         # An online copy leaves WAL mode; a byte copy may be of a file SQLite cannot read.
         journal_mode=copied.journal_mode or journal_mode(file.path),
-        user_version=found.user_version,
-        rows=found.rows,
-        integrity=found.integrity,
-        foreign_keys=found.foreign_keys,
-        readable=[table.as_dict() for table in found.readable],
         copied=copied.how,
         restarts=copied.restarts,
         frozen=refuses_writes(copy),
-        unchecked=found.unchecked,
+        **vars(found),
     )
 
 

@@ -63,9 +63,9 @@ class FileInspection:
             "clock": self.clock.as_dict() if self.clock else None,
             "zones_that_fit": self.zones,
             "open_question": self.open_clock or None,
-            "drift": [drift.as_dict() for drift in self.drift],
+            "drift": self.drift,
             "tables": [table.as_dict() for table in self.tables],
-            "inventory": [line.as_dict() for line in self.inventory],
+            "inventory": self.inventory,
             "notices": list(self.notices),
         }
 
@@ -149,6 +149,6 @@ class Inspection:
             "notices": self.notices,
             "files": [file.as_dict() for file in self.files],
             "stores": [table.as_dict() for table in self.stores],
-            "store_inventory": [line.as_dict() for line in self.inventory],
-            "other_files": [other.as_dict() for other in self.others],
+            "store_inventory": self.inventory,
+            "other_files": self.others,
         }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from django.db import connections, transaction
@@ -192,11 +192,11 @@ def _import(
         ledger.fail_run(alias, run, error)
         raise
     ledger.prune_marks(alias)
-    undecided = [line.as_dict() for line in result.undecided]
+    undecided = list(map(asdict, result.undecided))
     run.summary = {
         "returned": result.returned,
         "undecided": undecided,
-        "deletions": [deletion.as_dict() for deletion in result.deletions],
+        "deletions": list(map(asdict, result.deletions)),
         "refused": result.refused,
     }
     with transaction.atomic(using=alias):

@@ -5,8 +5,8 @@ While the tables of one file are judged, the next file is copied already (`begin
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
 
 from stillme.transfer.errors import StateError
@@ -27,11 +27,10 @@ from stillme.transfer.verify.sides.utf16_copy import check_converted
 from stillme.transfer.verify.structure.reference_tables import check_definitions
 from stillme.transfer.verify.structure.table_structure import check_structure, forbids_reading
 from stillme.transfer.verify.tables.circle_records import groundless_records
-from stillme.transfer.verify.tables.judge_processes import Judges
+from stillme.transfer.verify.tables.judge_processes import HandOut
 from stillme.transfer.verify.tables.table_cases import make_cases
 from stillme.transfer.verify.tables.table_judge import TableCase
 from stillme.transfer.verify.tables.table_levels import (
-    Begun,
     begin_full,
     check_keys,
     end_full,
@@ -47,7 +46,7 @@ class BegunFile:
 
     snapshot: Snapshot
     cases: dict[str, TableCase]
-    begun: dict[str, Begun] = field(default_factory=dict)
+    begun: dict[str, Iterator[TableProof]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +57,9 @@ class FileWork:
     directory: Path
     result: VerifyResult
     on_event: OnEvent
+    hand_out: HandOut
 
-    def begin(self, file: LegacyFile, judges: Judges) -> BegunFile:
+    def begin(self, file: LegacyFile) -> BegunFile:
         """Copy a file, look at its structure, hand out its rows. Raises TransferError."""
         self.on_event(Event("file", {"file": file.name, "path": str(file.path)}))
         state = file_state(self.options.database, file.name)
@@ -91,94 +91,64 @@ class FileWork:
         found = BegunFile(snapshot, self._fit(file.name, cases))
         if self.options.level == "full":
             for name, case in found.cases.items():
-                found.begun[name] = begin_full(self.options.database, case, judges)
+                found.begun[name] = begin_full(self.options.database, case, self.hand_out)
         return found
 
     def _fit(self, file: str, cases: dict[str, TableCase]) -> dict[str, TableCase]:
-        """Return the selected tables that exist and whose target can be read; note the others."""
-        unfit = self._check_structure(file)
-        fit = {}
-        for name in self._wanted(file):
-            if name not in cases:
-                self.result.notices.append(f"{file}: has no table {name}.")
-            elif name in unfit:
-                self.result.notices.append(
-                    f"{name}: rows not compared, the target table is not as declared."
-                )
-            else:
-                fit[name] = cases[name]
-        return fit
-
-    def _wanted(self, file: str) -> list[str]:
-        names = [model._meta.db_table for model in legacy_models(file)]
-        return [name for name in names if self.options.selection.wants(file, name)]
-
-    def _check_structure(self, file: str) -> set[str]:
-        """Check the selected target tables of a file; return those whose rows cannot be read."""
-        alias = self.options.database
-        wanted, unfit = set(), set()
-        names = self._wanted(file)
+        """Check the selected target tables of a file; return the cases whose rows can be read."""
+        alias, notices = self.options.database, self.result.notices
+        fit, wanted = {}, set()
         for model in legacy_models(file):
             name, target = model._meta.db_table, model.target_model()
-            if name not in names:
+            if not self.options.selection.wants(file, name):
                 continue
             wanted.add(target)
             wrong = list(check_structure(alias, target))
             self.result.structure.extend(wrong)
-            if any(forbids_reading(finding) for finding in wrong):
-                unfit.add(name)
+            if name not in cases:
+                notices.append(f"{file}: has no table {name}.")
+            elif any(map(forbids_reading, wrong)):
+                notices.append(f"{name}: rows not compared, the target table is not as declared.")
+            else:
+                fit[name] = cases[name]
         everything = [model.target_model() for model in legacy_models(file)]
-        notices = self.result.notices
         by_others = is_built(file)
         found = check_definitions(alias, everything, wanted, notices, by_others=by_others)
         self.result.structure.extend(found)
-        return unfit
+        return fit
 
-    def end(self, file: BegunFile, judges: Judges) -> None:
+    def end(self, file: BegunFile) -> None:
         """Judge the tables of a file. Raises TransferError."""
-        followed = self._is_followed(file.snapshot.file)
+        alias, result = self.options.database, self.result
+        state = result.files[file.snapshot.file]["state"]
+        if state == FileState.State.FOLLOWING:
+            result.notices.append(
+                f"{file.snapshot.file} is followed: its next ids are not looked at, the cut-over "
+                "sets them."
+            )
+        proofs = {}
         for name, case in file.cases.items():
-            self.on_event(
-                Event(
-                    "table",
-                    {"table": table_label(case.mapping.identity), "total": legacy_rows(case)},
-                )
-            )
-            proof = self._proof(name, case, file.begun.get(name), judges)
-            check_keys(self.options.database, case, proof, followed=followed)
+            label = table_label(case.mapping.identity)
+            self.on_event(Event("table", {"table": label, "total": legacy_rows(case)}))
+            proofs[name] = proof = self._proof(label, case, file.begun.get(name))
+            check_keys(alias, case, proof, state)
             if self.options.round_trip:
-                round_trip(self.options.database, case, self.directory, proof)
-            self.result.tables.append(proof)
+                round_trip(alias, case, self.directory, proof)
+            result.tables.append(proof)
             if proof.guessed:
-                told = f"{name}: {sentence(proof.guessed)}: {ADVICE}."
-                self.result.notices.append(told)
-            self.on_event(
-                Event(
-                    "done", {"table": table_label(case.mapping.identity), "rows": proof.legacy_rows}
-                )
-            )
+                result.notices.append(f"{name}: {sentence(proof.guessed)}: {ADVICE}.")
+            self.on_event(Event("done", {"table": label, "rows": proof.legacy_rows}))
+        for name, finding in groundless_records(alias, file.cases):
+            proofs[name].findings.add(finding)
 
-        proofs = {(proof.file, proof.table): proof for proof in self.result.tables}
-        for name, finding in groundless_records(self.options.database, file.cases):
-            proofs[file.snapshot.file, name].findings.add(finding)
-
-    def _proof(self, name: str, case: TableCase, begun: Begun | None, judges: Judges) -> TableProof:
+    def _proof(self, label: str, case: TableCase, begun: Iterator[TableProof] | None) -> TableProof:
         if begun is None:
-            return verify_lightly(self.options, case, judges)
-        return end_full(
-            self.options, begun, partial(self._tell_rows, table_label(case.mapping.identity))
-        )
+            return verify_lightly(self.options, case, self.hand_out)
 
-    def _tell_rows(self, table: str, rows: int) -> None:
-        self.on_event(Event("progress", {"table": table, "rows": rows}))
+        def tell(rows: int) -> None:
+            self.on_event(Event("progress", {"table": label, "rows": rows}))
 
-    def _is_followed(self, file: str) -> bool:
-        followed = bool(self.result.files[file]["state"] == FileState.State.FOLLOWING)
-        if followed:
-            self.result.notices.append(
-                f"{file} is followed: its next ids are not looked at, the cut-over sets them."
-            )
-        return followed
+        return end_full(self.options.database, case, begun, tell)
 
 
 def _computed(file: str) -> list[str]:

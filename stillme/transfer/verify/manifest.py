@@ -108,7 +108,9 @@ def _json(path: Path) -> Any:
 def _read(path: Path) -> dict[str, Any]:
     data = _json(path)
     if not isinstance(data, dict) or data.get("format") != FORMAT:
-        raise TransferError(f"{path} is no manifest of verify_migration: write one by --manifest.")
+        raise TransferError(
+            f"{path} is not a manifest of verify_migration: write one with --manifest."
+        )
     if fault := _fault(data):
         raise TransferError(f"{path} is a manifest that somebody changed or cut short: {fault}.")
     return data

@@ -6,18 +6,26 @@ read. A verification that was killed, or could not go on, leaves no proof.
 
 from __future__ import annotations
 
+import platform
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from typing import Any
 
+import django
+import psycopg
 from django.db import DatabaseError, transaction
+from django.db.models import Count
 from django.db.models.functions import Now
+from django.utils import timezone
 
-from stillme.transfer.models import Proof, Run
+from stillme.transfer.models import Proof, QuarantinedRow, Run
 from stillme.transfer.records.database_identity import cluster_id
 from stillme.transfer.records.proofs import WRITERS
 from stillme.transfer.verify.options import VerifyOptions
 from stillme.transfer.verify.result import VerifyResult
+from stillme.transfer.verify.sides.target_table import select
 from stillme.visible import in_one_line
 
 _COMMAND = "verify_migration"
@@ -67,7 +75,7 @@ def _kept(result: VerifyResult) -> list[dict[str, Any]]:
     What has no shape (U+0000, half of a surrogate pair) is spelled out, a long text cut.
     """
     kept = result.findings.kept[:KEPT]
-    return [{name: _said(value) for name, value in each.as_dict().items()} for each in kept]
+    return [{name: _said(value) for name, value in asdict(each).items()} for each in kept]
 
 
 def _said(value: str | None) -> str | None:
@@ -101,3 +109,19 @@ def _close(alias: str, run: Run, status: str, message: str = "") -> None:
         summary=run.summary,
         versions=run.versions,
     )
+
+
+def describe(alias: str, result: VerifyResult) -> None:
+    """Set the end, the versions and the quarantine by reason in `result`."""
+    result.finished_at = timezone.now().isoformat(timespec="seconds")
+    result.versions = {
+        "python": platform.python_version(),
+        "django": django.get_version(),
+        "psycopg": psycopg.__version__,
+        "sqlite": sqlite3.sqlite_version,
+        "postgresql": str(select(alias, "SHOW server_version")[0][0]),
+    }
+    rows = QuarantinedRow.objects.using(alias).order_by("file", "table", "reason", "status")
+    counted = rows.values("file", "table", "reason", "status").annotate(rows=Count("pk"))
+    judged = {(table.file, table.table) for table in result.tables}
+    result.quarantine = [dict(line) for line in counted if (line["file"], line["table"]) in judged]

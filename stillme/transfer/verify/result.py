@@ -122,16 +122,21 @@ class TableProof:
 
     def add(self, other: TableProof) -> None:
         """Add the proof of another key range of the same table."""
-        for name in ("legacy_rows", "target_rows", "by_digest", "by_cell", "cells", "repaired"):
-            setattr(self, name, getattr(self, name) + getattr(other, name))
-        self.open += other.open
-        self.accepted += other.accepted
-        self.mended += other.mended
-        self.guessed += other.guessed
+        self.add_figures(other, (*COMPARED, *_COUNTED))
         self.findings.merge(other.findings)
-        self.ranges += other.ranges
-        self.records += other.records
-        self.originals += other.originals
+
+    def add_figures(self, other: TableProof, names: Iterable[str]) -> None:
+        """Add these figures or lists of another proof."""
+        for name in names:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+
+# What was compared, and what the counts of a whole table say in place of a sample's.
+COMPARED = ("by_digest", "by_cell", "cells", "repaired")
+_COUNTED = (
+    "legacy_rows", "target_rows", "open", "accepted", "mended", "guessed", "ranges", "records",
+    "originals",
+)  # fmt: skip
 
 
 @dataclass(slots=True)

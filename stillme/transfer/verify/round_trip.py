@@ -18,13 +18,14 @@ from stillme.transfer.findings import Finding, FindingKind
 from stillme.transfer.keys import Key, spelled_keys
 from stillme.transfer.mapping import EXTRA_COLUMN, TableMapping
 from stillme.transfer.models import KeptCell, QuarantinedRow
-from stillme.transfer.plumbing.stored_cells import Raw, unpack_record
+from stillme.transfer.plumbing.stored_cells import unpack_record
 from stillme.transfer.records.edited_rows import keys_of_edited_rows
 from stillme.transfer.sqlite.reading.connect import quoted, uri
-from stillme.transfer.sqlite.schema.found import FoundColumn, FoundTable
+from stillme.transfer.sqlite.schema.found import FoundTable
 from stillme.transfer.verify.kinds import judge_of
 from stillme.transfer.verify.kinds.base import Stored as Cell
 from stillme.transfer.verify.result import Findings, RoundTripResult, TableProof
+from stillme.transfer.verify.rows.quarantine_records import kept_cells
 from stillme.transfer.verify.sides.target_table import TargetSide
 from stillme.transfer.verify.tables.table_judge import TableCase
 
@@ -57,16 +58,14 @@ def plain_table(table: FoundTable) -> str:
 
     What it says beyond that (a CHECK, a default, a collation) is no value of a row.
     """
-    keys = [quoted(c.name) for c in sorted(table.columns, key=_key_place) if c.primary_key]
+    keys = [
+        quoted(c.name) for c in sorted(table.columns, key=lambda c: c.primary_key) if c.primary_key
+    ]
     has_key = keys and (table.without_rowid or table.rowid_alias)
     parts = [f"{quoted(c.name)} {c.type}" for c in table.columns]
     parts += [f"PRIMARY KEY ({', '.join(keys)})"] if has_key else []
     ending = " WITHOUT ROWID" if table.without_rowid else ""
     return f"CREATE TABLE main.{quoted(table.name)} ({', '.join(parts)}){ending}"
-
-
-def _key_place(column: FoundColumn) -> int:
-    return column.primary_key
 
 
 class _Builder:
@@ -99,10 +98,11 @@ class _Builder:
         after: Key | None = None
         while keys := side.next_keys(after, _AT_ONCE):
             rows = side.rows(keys)
-            kept = self._kept(list(rows))
+            kept = kept_cells(self._alias, self._mapping, list(rows))
             for key in spelled_keys(keys):
                 if key not in edited:
-                    cells = {**self._cells(rows[key]), **kept.get(key, {})}
+                    originals = {name: _raw(cell) for name, cell in kept.get(key, {}).items()}
+                    cells = {**self._cells(rows[key]), **originals}
                     self._insert(self._place(None, cells), cells)
             after = keys[-1]
 
@@ -121,14 +121,6 @@ class _Builder:
             (*values, noted),
         ).fetchone()
         return noted if found is None else int(found[0])
-
-    def _kept(self, keys: list[str]) -> dict[str, dict[str, Cell]]:
-        found: dict[str, dict[str, Cell]] = {}
-        cells = self._mapping.identity.of(KeptCell.objects.using(self._alias)).filter(key__in=keys)
-        for cell in cells:
-            value = None if cell.value is None else bytes(cell.value)
-            found.setdefault(cell.key, {})[cell.column] = (cell.storage, _raw(cell.storage, value))
-        return found
 
     def _cells(self, values: dict[str, Any]) -> dict[str, Cell]:
         cells: dict[str, Cell] = {}
@@ -158,11 +150,12 @@ def _mark(storage: str) -> str:
     return "CAST(? AS TEXT)" if storage == "text" else "?"
 
 
-def _raw(storage: str, value: bytes | None) -> Raw:
-    if value is None or storage in ("text", "blob"):
-        return value
+def _raw(cell: KeptCell) -> Cell:
+    value = None if cell.value is None else bytes(cell.value)
+    if value is None or cell.storage in ("text", "blob"):
+        return cell.storage, value
     text = value.decode("ascii")
-    return float.fromhex(text) if storage == "real" else int(text)
+    return cell.storage, float.fromhex(text) if cell.storage == "real" else int(text)
 
 
 def _extra(value: Any) -> Cell:

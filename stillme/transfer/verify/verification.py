@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 from stillme.transfer.errors import LegacyFileError, NoLegacyFile, TargetError
 from stillme.transfer.findings import Event, OnEvent, ignore_event
@@ -12,12 +13,11 @@ from stillme.transfer.inventory.taking import with_decisions
 from stillme.transfer.plumbing.scratch import scratch_folder
 from stillme.transfer.records.missing import missing_legacy
 from stillme.transfer.records.proofs import identity
-from stillme.transfer.verify.circumstances import describe
-from stillme.transfer.verify.judged_files import BegunFile, FileWork
+from stillme.transfer.verify.judged_files import FileWork
 from stillme.transfer.verify.options import VerifyOptions
-from stillme.transfer.verify.proof_record import proof_run
+from stillme.transfer.verify.proof_record import describe, proof_run
 from stillme.transfer.verify.result import VerifyResult
-from stillme.transfer.verify.rows.unclaimed_records import of_unknown_tables
+from stillme.transfer.verify.rows.quarantine_records import of_unknown_tables
 from stillme.transfer.verify.sides.target_table import select
 from stillme.transfer.verify.tables.chosen_rows import Settle, settle_findings
 from stillme.transfer.verify.tables.judge_processes import judges
@@ -49,7 +49,7 @@ def _verify(
     gone = missing_legacy(options.database, options.selection)
     result.structure.extend(line.as_finding() for line in gone)
     with scratch_folder("verify") as folder:
-        _verify_files(FileWork(options, folder, result, on_event))
+        _verify_files(options, folder, result, on_event)
     _verify_stores(options, result, on_event)
     if options.level == "full":
         result.structure.extend(of_unknown_tables(options.database))
@@ -64,25 +64,25 @@ def _verify(
     result.seconds = time.monotonic() - started
 
 
-def _verify_files(work: FileWork) -> None:
+def _verify_files(
+    options: VerifyOptions, folder: Path, result: VerifyResult, on_event: OnEvent
+) -> None:
     """Judge file after file. The next one is copied while one is judged."""
-    options = work.options
     try:
-        files = present_files(options.selection, work.result.notices)
+        files = present_files(options.selection, result.notices)
     except NoLegacyFile:
-        if not work.result.structure.total:
+        if not result.structure.total:
             raise
         files = []
     size = sum(file.path.stat().st_size for file in files if file.path.is_file())
-    with judges(1 if options.level == "counts" else options.workers(size)) as hands:
-        ahead: BegunFile | None = None
-        for file in files:
-            begun = work.begin(file, hands)
-            if ahead is not None:
-                work.end(ahead, hands)
-            ahead = begun
-        if ahead is not None:
-            work.end(ahead, hands)
+    with judges(1 if options.level == "counts" else options.workers(size)) as hand_out:
+        work = FileWork(options, folder, result, on_event, hand_out)
+        begun = map(work.begin, files)
+        ahead = next(begun, None)
+        while ahead is not None:
+            following = next(begun, None)
+            work.end(ahead)
+            ahead = following
 
 
 def _verify_stores(options: VerifyOptions, result: VerifyResult, on_event: OnEvent) -> None:

@@ -82,9 +82,9 @@ def test_a_damaged_legacy_file_is_backed_up_and_explained(
     manifest = back_up(tmp_path / "backup")
     damaged = {entry.name: entry for entry in manifest.files if not entry.sound}
     assert list(damaged) == ["knowledge_retention.db"]
-    tables = {table["table"]: table for table in damaged["knowledge_retention.db"].readable}
-    assert any(table["error"] for table in tables.values())
-    assert sum(table["rows"] for table in tables.values()) > 500
+    tables = {table.table: table for table in damaged["knowledge_retention.db"].readable}
+    assert any(table.error for table in tables.values())
+    assert sum(table.rows for table in tables.values()) > 500
     with pytest.raises(LegacyFileError, match="not sound"):
         restore_backup(tmp_path / "backup", tmp_path / "elsewhere")
     with pytest.raises(LegacyFileError, match="damaged"):

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from stillme.demo.samples import make_samples
+from tests.made_once import put_samples
 
 
 @pytest.fixture
 def legacy(tmp_path: Path, use_legacy_files: Callable[[Path], None]) -> Path:
     """The four files of the variant "current", about 60 rows a table."""
-    make_samples(tmp_path, rows=60)
+    put_samples(tmp_path, rows=60)
     use_legacy_files(tmp_path)
     return tmp_path

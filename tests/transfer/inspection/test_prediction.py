@@ -64,6 +64,7 @@ def announced_equals_imported(folder: Path) -> Inspection:
     return inspection
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize("variant", ["clean", "current", "old", "wal", "disabled"])
 def test_made_samples(variant: str, tmp_path: Path, use_legacy_files: UseFiles) -> None:
     summary = make_samples(tmp_path, rows=90, variant=variant)
@@ -73,6 +74,7 @@ def test_made_samples(variant: str, tmp_path: Path, use_legacy_files: UseFiles) 
     assert rows == {table: summary.rows[table] for table in rows}
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("name", ["clean", "current", "old", "wal", "disabled"])
 def test_real_samples(name: str, samples: Path, tmp_path: Path, use_legacy_files: UseFiles) -> None:
     folder = tmp_path / "data"
@@ -114,6 +116,7 @@ def test_what_only_postgresql_would_notice(legacy: Path) -> None:
     assert reasons["learning_sessions"]["json_too_large"] == 2
 
 
+@pytest.mark.slow
 def test_tables_without_the_declared_key(legacy: Path) -> None:
     """A key stored twice: the first row is loaded, and its children with it."""
     change(
@@ -135,6 +138,7 @@ def test_tables_without_the_declared_key(legacy: Path) -> None:
     assert open_rows.count() == inspection.quarantined
 
 
+@pytest.mark.slow
 def test_the_hour_24_is_quarantined_even_alone_in_its_chunk(legacy: Path) -> None:
     """PostgreSQL would take it for the next day, and 3.40's datetime() prints it as it is."""
     change(
@@ -147,6 +151,7 @@ def test_the_hour_24_is_quarantined_even_alone_in_its_chunk(legacy: Path) -> Non
     assert goals.reasons == {"unreadable_time": 1}
 
 
+@pytest.mark.slow
 def test_nesting_too_deep_is_quarantined_even_alone_in_its_chunk(legacy: Path) -> None:
     deep = '{"n": ' + "[" * 600 + "]" * 600 + "}"
     change(legacy, "accuracy", f"UPDATE learning_objectives SET metadata = '{deep}' WHERE id = 3")

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from stillme.demo.samples import make_samples
 from stillme.transfer.console.dashboard.figures import page_figures
 from stillme.transfer.findings import FindingKind
 from stillme.transfer.models import LeftByDecision
@@ -20,6 +19,7 @@ from stillme.transfer.sqlite.reading.key_ranges import KeyRange, key_ranges
 from stillme.transfer.steps.inspect import inspect_files
 from stillme.transfer.steps.loading import plan
 from stillme.transfer.steps.readiness.go_no_go import go_list
+from tests.made_once import put_samples
 from tests.transfer.load.support import change, run_import
 from tests.transfer.verify.support import accept_all, judge
 
@@ -33,7 +33,7 @@ RATINGS = (
 
 @pytest.fixture
 def legacy(tmp_path: Path, use_legacy_files: Callable[[Path], None]) -> Path:
-    make_samples(tmp_path, rows=20)
+    put_samples(tmp_path, rows=20)
     use_legacy_files(tmp_path)
     return tmp_path
 
@@ -96,6 +96,7 @@ NOTHING: dict[str, tuple[str, ...]] = {
 }
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize("what", OPEN)
 def test_what_nobody_declared_is_open_everywhere(legacy: Path, what: str) -> None:
     statements, expected = OPEN[what]
@@ -122,6 +123,7 @@ def test_what_nobody_declared_is_open_everywhere(legacy: Path, what: str) -> Non
     assert (status, report["open"]) == (1, len(expected))
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize("what", NOTHING)
 def test_what_holds_no_data_is_not_open(legacy: Path, what: str) -> None:
     change(legacy, "accuracy", *NOTHING[what])
@@ -148,6 +150,7 @@ def test_a_decision_closes_it_and_can_be_taken_back(legacy: Path) -> None:
     assert judge().exit_status == 1
 
 
+@pytest.mark.slow
 def test_a_decision_is_about_one_file(legacy: Path) -> None:
     for file in ("accuracy", "rss"):
         change(legacy, file, *RATINGS)
@@ -186,6 +189,7 @@ def test_reports_list_it(legacy: Path, tmp_path: Path) -> None:
     assert "user_ratings" in page.read_text()
 
 
+@pytest.mark.slow
 def test_rows_are_counted_by_a_way_of_its_own(
     legacy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -125,6 +125,7 @@ def check(folder: Path, out: set[str]) -> None:
     assert not proof.findings.total, [f.sentence() for f in proof.findings.kept]
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("case", CASES)
 def test_import_follow_and_import_again(folder: Path, case: str) -> None:
     statements, out = CASES[case]
@@ -145,6 +146,7 @@ def test_import_follow_and_import_again(folder: Path, case: str) -> None:
     assert foreign_keys() == before
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(("case", "jobs"), list(zip(CASES, [1, 2, 1, 2], strict=True)))
 def test_a_first_import(folder: Path, case: str, jobs: int) -> None:
     """With ranges of two rows, so that parents come after their children."""
@@ -160,6 +162,7 @@ def test_a_first_import(folder: Path, case: str, jobs: int) -> None:
         assert sum(t.prediction.quarantined for t in predicted) == len(out)
 
 
+@pytest.mark.slow
 def test_the_way_back(folder: Path) -> None:
     install_capture("default", OURS)
     run_import(selection=OURS)
@@ -176,6 +179,7 @@ def test_the_way_back(folder: Path) -> None:
     check(folder, set())
 
 
+@pytest.mark.slow
 def test_good_rows_that_are_set_aside_for_each_other_are_found(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -91,6 +91,7 @@ LAWFUL = {
 }  # fmt: skip
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize("case", LAWFUL)
 def test_what_is_lawful_in_the_file_is_followed(folder: Path, case: str) -> None:
     install_capture("default", OURS)
@@ -103,6 +104,7 @@ def test_what_is_lawful_in_the_file_is_followed(folder: Path, case: str) -> None
     check_equal()
 
 
+@pytest.mark.slow
 def test_what_is_lawful_in_the_file_is_imported_again(folder: Path) -> None:
     run_import(selection=OURS)
     names = ["a code is given to another row", "a row moves up"]
@@ -155,6 +157,7 @@ def test_what_a_constraint_refuses_is_set_aside(folder: Path) -> None:
     check_unlawful()
 
 
+@pytest.mark.slow
 def test_what_a_constraint_refuses_is_set_aside_by_the_follower(folder: Path) -> None:
     unlawful(folder)
     install_capture("default", OURS)
@@ -164,6 +167,7 @@ def test_what_a_constraint_refuses_is_set_aside_by_the_follower(folder: Path) ->
     check_unlawful()
 
 
+@pytest.mark.slow
 def test_rows_are_not_rewritten_where_others_would_go_with_them(folder: Path) -> None:
     run_import(selection=OURS)
     query("CREATE TABLE k_child (item_id bigint REFERENCES k_item (id) ON DELETE CASCADE)")

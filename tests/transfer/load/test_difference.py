@@ -17,6 +17,7 @@ def again() -> Outcome:
     return next(t for t in run_import().tables if t.table == ITEMS).outcome
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize(
     ("before", "after"),
     [
@@ -38,6 +39,7 @@ def test_the_least_change_is_taken_over(legacy: Path, before: str, after: str) -
     assert again().updated == 0
 
 
+@pytest.mark.slow
 def test_a_document_written_in_another_way_is_no_change(legacy: Path) -> None:
     change(
         legacy, "knowledge", f'UPDATE {ITEMS} SET metadata = \'{{"a": 1, "b": 2}}\' WHERE id = 9'

@@ -95,8 +95,8 @@ def settle() -> None:
     wait_until(lambda: query(others) == [(0,)], "the sessions of killed processes end")
 
 
-@pytest.mark.slow
-def test_killed_a_hundred_times(legacy: Path) -> None:
+@pytest.mark.slow(campaign=True)
+def test_killed_at_forty_moments(legacy: Path) -> None:
     """At chunk boundaries and inside chunks: the kills are spread over the whole run."""
     wanted, declared = expected(legacy), schema()
     dice = random.Random(20251120)
@@ -104,7 +104,7 @@ def test_killed_a_hundred_times(legacy: Path) -> None:
     run_import(chunk_rows=25)
     whole = time.monotonic() - started
     kills = 0
-    while kills < 100:
+    while kills < 40:
         empty_target()
         for _ in range(10):
             process = fork_import(dice.choice((1, 2)))
@@ -127,6 +127,7 @@ def test_indexes_taken_down_by_a_killed_run_are_built_again(
     assert not DroppedObject.objects.exists()
 
 
+@pytest.mark.slow
 def test_large_tables_have_their_indexes_back(
     legacy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -138,6 +139,7 @@ def test_large_tables_have_their_indexes_back(
     assert schema() == declared
 
 
+@pytest.mark.slow
 def test_a_failure_while_indexes_are_down_is_mended_by_the_next_run(
     legacy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

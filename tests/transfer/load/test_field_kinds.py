@@ -19,10 +19,12 @@ from stillme.transfer import kinds
 from stillme.transfer.mapped_column import MappedColumn
 from stillme.transfer.plumbing.csv_format import QUOTE
 from stillme.transfer.plumbing.stored_cells import Raw
+from stillme.transfer.sqlite.clock.file_clock import Clock
 from stillme.transfer.steps.kinds import convert, loader_of
 from stillme.transfer.steps.kinds.base import Refused, RowContext
+from stillme.transfer.steps.kinds.base import Table as LoadedTable
 from stillme.transfer.verify.kinds import expect, judge_of
-from stillme.transfer.verify.kinds.base import MustBeSetAside, Surroundings
+from stillme.transfer.verify.kinds.base import MustBeSetAside, Surroundings, Table
 from stillme.transfer.verify.kinds.local_clock import LocalClock
 
 BOOL, MONEY, WHOLE = kinds.Boolean(), kinds.Decimal(10, 2), kinds.Decimal(5, 0)
@@ -421,6 +423,10 @@ def target(kind: kinds.Kind, cell: str, form: str) -> Any:
         return "refused"
 
 
+# No column here depends on other columns, or on who reads the file.
+NONE: Any = None
+
+
 class Roads:
     """One column of a file, read by the loader's and the judge's SQL.
 
@@ -429,10 +435,11 @@ class Roads:
     """
 
     def __init__(self, kind: kinds.Kind, declared: str, given: list[Raw | str]) -> None:
-        column, table = MappedColumn("v", "v", kind, required=True), cast("Any", None)
+        column, table = MappedColumn("v", "v", kind, required=True), Table(NONE, LocalClock(), {})
         loader, judge = loader_of(kind), judge_of(kind)
-        common = f"coalesce({loader.common_test(column, table)}, 0)"
-        cells = (f"coalesce({part}, '')" for part in loader.cell(column, table))
+        loaded_from = LoadedTable(NONE, Clock(), {}, NONE)
+        common = f"coalesce({loader.common_test(column, loaded_from)}, 0)"
+        cells = (f"coalesce({part}, '')" for part in loader.cell(column, loaded_from))
         handed = f"CASE WHEN {common} THEN '' || {' || '.join(cells)} END"
         plain = f"coalesce({judge.plain_test(column, table)}, 0)"
         piece = f"CAST(concat({judge.legacy_piece(column, table)}) AS BLOB)"

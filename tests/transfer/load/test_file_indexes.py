@@ -106,6 +106,7 @@ TARGETS = {"tier_metrics": "continuum.tier_metrics", "rss_fetch_items": "rss.fet
 KEYS = {"tier_metrics": "item_id", "rss_fetch_items": "id"}
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize("what", DAMAGES)
 def test_every_row_of_the_table_is_loaded_and_proven(legacy: Path, what: str) -> None:
     file, table, index, statement, rows = DAMAGES[what]
@@ -128,6 +129,7 @@ def test_every_row_of_the_table_is_loaded_and_proven(legacy: Path, what: str) ->
     ] * bool(said)
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize("what", DAMAGES)
 def test_such_a_file_is_not_followed(legacy: Path, what: str) -> None:
     """A follower looks rows up in the live file, through its indexes."""
@@ -137,6 +139,7 @@ def test_such_a_file_is_not_followed(legacy: Path, what: str) -> None:
         install_capture("default", Selection(files=(file,)))
 
 
+@pytest.mark.slow
 def test_a_proof_sees_what_the_index_hid_from_an_older_import(legacy: Path) -> None:
     run_import()
     path = legacy / FILES["continuum"]

@@ -100,6 +100,7 @@ def case(request: Any, tmp_path: Path, use_legacy_files: Callable[[Path], None])
     return str(request.param)
 
 
+@pytest.mark.slow_after(3)
 def test_every_row_is_loaded_and_proven(case: str, tmp_path: Path, admin_client: Client) -> None:
     path = tmp_path / FILES["continuum"]
     before = path.read_bytes()
@@ -121,6 +122,7 @@ def test_every_row_is_loaded_and_proven(case: str, tmp_path: Path, admin_client:
     assert path.read_bytes() == before
 
 
+@pytest.mark.slow_after(3)
 def test_following_says_what_is_in_the_way(case: str, tmp_path: Path) -> None:
     """What our SQLite cannot write, the way back could not either."""
     if case == "view":
@@ -133,6 +135,7 @@ def test_following_says_what_is_in_the_way(case: str, tmp_path: Path) -> None:
     assert (tmp_path / FILES["continuum"]).read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_column_whose_expression_fails(
     tmp_path: Path, use_legacy_files: Callable[[Path], None]
 ) -> None:
@@ -153,6 +156,7 @@ def test_a_column_whose_expression_fails(
     assert (finding.kind, finding.where) == (FindingKind.INVENTORY, "continuum.tier_metrics.js")
 
 
+@pytest.mark.slow
 def test_a_trigger_that_came_since_is_seen_on_the_same_connection(tmp_path: Path) -> None:
     """A compiled EXPLAIN must not be used again: its table may have been freed (a crash)."""
     declared = "CREATE TABLE t (a)"

@@ -93,6 +93,7 @@ def on_a_small_disk(
     return done
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_no_room_for_the_snapshot(legacy: Path, target_environment: dict[str, str]) -> None:
     wanted, before = expected(legacy), digests(legacy)
@@ -117,6 +118,7 @@ def test_the_snapshots_disk_is_full(
     assert digests(legacy) == before
 
 
+@pytest.mark.slow
 def test_no_room_for_the_backup(legacy: Path, tmp_path: Path) -> None:
     environment, before = outside(legacy), digests(legacy)
     command = ("backup_sqlite", "--to", str(tmp_path / "backup"))
@@ -127,6 +129,7 @@ def test_no_room_for_the_backup(legacy: Path, tmp_path: Path) -> None:
     assert run(environment, "backup_sqlite", "--check", str(tmp_path / "backup")).returncode == 0
 
 
+@pytest.mark.slow
 def test_the_backups_disk_is_full(legacy: Path, tmp_path: Path) -> None:
     environment, place = outside(legacy), tmp_path / "disk"
     command = [*MANAGE, "backup_sqlite", "--to", str(place / "backup")]

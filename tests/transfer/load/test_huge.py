@@ -113,6 +113,7 @@ def texts() -> Iterator[Any]:
             yield pytest.param(before + middle + "y" * HUGE, id=f"{name} at {shift}")
 
 
+@pytest.mark.slow_after(3)
 @pytest.mark.parametrize("text", list(texts()))
 def test_a_huge_text_arrives(legacy: Path, never_whole: None, text: str) -> None:
     put(legacy, question=text)
@@ -122,6 +123,7 @@ def test_a_huge_text_arrives(legacy: Path, never_whole: None, text: str) -> None
     assert not judged().findings.total
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("staged", [False, True])
 def test_two_in_one_row_beside_neighbours(legacy: Path, never_whole: None, staged: bool) -> None:
     if staged:
@@ -141,6 +143,7 @@ def test_two_in_one_row_beside_neighbours(legacy: Path, never_whole: None, stage
     assert not judged().findings.total
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("start", range(5))
 def test_large_rows_among_usual_ones(
     legacy: Path, monkeypatch: pytest.MonkeyPatch, start: int
@@ -168,6 +171,7 @@ def test_large_rows_among_usual_ones(
     assert not judged().findings.total
 
 
+@pytest.mark.slow_after(1, by="reason")
 @pytest.mark.parametrize("shift", range(-4, 3))
 @pytest.mark.parametrize(
     ("bad", "reason", "place"),
@@ -195,6 +199,7 @@ def test_what_is_no_text_is_set_aside_whole(
     assert base64.b64decode(cell) == start + bad + b"y" * HUGE
 
 
+@pytest.mark.slow
 def test_invalid_comes_before_nul_and_at_the_end(legacy: Path) -> None:
     put(legacy, question=b"\0" + b"y" * HUGE + b"\xc3")
     load()
@@ -208,6 +213,7 @@ def test_a_blob_is_set_aside(legacy: Path) -> None:
     assert not judged().findings.total
 
 
+@pytest.mark.slow
 def test_a_row_bad_in_another_cell_is_kept_whole(legacy: Path) -> None:
     put(legacy, question="q" * HUGE * 2, accuracy_score="no number")
     load()
@@ -219,6 +225,7 @@ def test_a_row_bad_in_another_cell_is_kept_whole(legacy: Path) -> None:
     assert judged().findings.total == 1
 
 
+@pytest.mark.slow
 def test_a_row_repaired_in_another_cell_is_loaded(legacy: Path, never_whole: None) -> None:
     text = "q" * HUGE * 2
     put(legacy, question=text, accuracy_score=b"0.25")
@@ -230,6 +237,7 @@ def test_a_row_repaired_in_another_cell_is_loaded(legacy: Path, never_whole: Non
     assert not judged().findings.total
 
 
+@pytest.mark.slow
 def test_again_with_nothing_changed(legacy: Path, never_whole: None) -> None:
     put(legacy, question="q" * HUGE * 2)
     load()
@@ -244,6 +252,7 @@ def test_again_with_nothing_changed(legacy: Path, never_whole: None) -> None:
     assert stored()[0] == "q" * HUGE * 2
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("text", ["p" + "q" * HUGE * 2, "small", "q" * HUGE * 3])
 def test_a_changed_one_is_updated(legacy: Path, never_whole: None, text: str) -> None:
     put(legacy, question="q" * HUGE * 2 + "p")
@@ -255,6 +264,7 @@ def test_a_changed_one_is_updated(legacy: Path, never_whole: None, text: str) ->
     assert not judged().findings.total
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(
     "changed",
     [
@@ -277,6 +287,7 @@ def test_the_judge_finds_a_changed_character(legacy: Path, never_whole: None, ch
     assert "SHA-256" in str(finding.expected)
 
 
+@pytest.mark.slow
 def test_the_judge_finds_a_small_text_grown_huge(legacy: Path) -> None:
     put(legacy, question="q")
     load()
@@ -285,6 +296,7 @@ def test_the_judge_finds_a_small_text_grown_huge(legacy: Path) -> None:
     assert "SHA-256" in str(finding.found)
 
 
+@pytest.mark.slow
 def test_the_judge_finds_a_missing_and_a_second_one(legacy: Path) -> None:
     put(legacy, question="q" * HUGE * 2)
     load()

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from stillme.demo.samples import make_samples
 from stillme.transfer.steps.kinds import json_policy
+from tests.made_once import put_samples
 from tests.transfer.load.huge_documents import (
     FILL,
     HUGE,
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def legacy(tmp_path: Path, use_legacy_files: Any) -> Path:
-    make_samples(tmp_path, rows=5, variant="clean")
+    put_samples(tmp_path, rows=5, variant="clean")
     use_legacy_files(tmp_path)
     return tmp_path
 
@@ -49,6 +49,7 @@ CLEAN = {
 }
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize("document", CLEAN.values(), ids=CLEAN.keys())
 def test_a_clean_one_is_loaded_unchanged(legacy: Path, low: None, document: str) -> None:
     put(legacy, metadata=document)
@@ -61,6 +62,7 @@ def test_a_clean_one_is_loaded_unchanged(legacy: Path, low: None, document: str)
     assert not judged().findings.total
 
 
+@pytest.mark.slow
 def test_two_in_one_row_and_a_huge_text(legacy: Path, low: None) -> None:
     """One at a time is read; each that needs no repair is copied from the file."""
     put(legacy, metadata=filled("{FILL}"), question="q" * HUGE * 2)
@@ -83,6 +85,7 @@ UNCLEAN = {
 }  # fmt: skip
 
 
+@pytest.mark.slow_after(1, by="reason")
 @pytest.mark.parametrize("shift", [0, 1, 17])
 @pytest.mark.parametrize(("document", "reason"), UNCLEAN.values(), ids=UNCLEAN.keys())
 def test_one_that_needs_a_repair_gets_that_of_any(
@@ -101,6 +104,7 @@ def test_one_that_needs_a_repair_gets_that_of_any(
     assert not judged().findings.total
 
 
+@pytest.mark.slow_after(1, by="reason")
 @pytest.mark.parametrize(
     ("document", "reason"),
     [
@@ -123,6 +127,7 @@ def test_one_that_is_no_document_of_jsonbs_is_set_aside(
     assert not judged().findings.total
 
 
+@pytest.mark.slow
 def test_one_that_postgresql_refuses_is_set_aside(
     legacy: Path, low: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -133,6 +138,7 @@ def test_one_that_postgresql_refuses_is_set_aside(
     assert kept()[0] == "refused_by_target"
 
 
+@pytest.mark.slow
 def test_a_blob_is_set_aside(legacy: Path, low: None) -> None:
     put(legacy, metadata=bytearray(b"{" + FILL.encode() + b"}"))
     load()
@@ -140,6 +146,7 @@ def test_a_blob_is_set_aside(legacy: Path, low: None) -> None:
     assert not judged().findings.total
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("new", ["{}", None, json.dumps([2] * 300), filled('{"b": {FILL}}')])
 def test_a_changed_one_is_updated(legacy: Path, low: None, new: str | None) -> None:
     put(legacy, metadata=filled("{FILL}"))

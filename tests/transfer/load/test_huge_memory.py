@@ -19,8 +19,9 @@ from pathlib import Path
 import pytest
 
 from stillme.demo.samples import make_bulk
+from tests.in_memory import public_place
 
-pytestmark = [pytest.mark.embedded, pytest.mark.slow]
+pytestmark = [pytest.mark.embedded, pytest.mark.slow(campaign=True)]
 ROOT = Path(__file__).parents[3]
 # Most for a document that differs: the judge holds both sides as trees.
 MOST_MB = {"content": 100, "metadata": 1_400}
@@ -39,7 +40,7 @@ print(done.returncode, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
 @pytest.fixture
 def environment(request: pytest.FixtureRequest) -> Iterator[dict[str, str]]:
     """A cluster and legacy files of its own; the server's account must reach the place."""
-    place = Path(tempfile.mkdtemp(prefix="stillme-test-", dir="/var/tmp"))
+    place = Path(tempfile.mkdtemp(prefix="stillme-test-", dir=public_place()))
     place.chmod(0o755)
     make_bulk(place / "data", "knowledge_items", getattr(request, "param", 300))
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("LEGACY", "DATABASE"))}

@@ -100,6 +100,7 @@ def _edit_and_retry(file: str) -> None:
     assert decisions.retry("default", [row]).loaded == (row.pk,)
 
 
+@pytest.mark.slow_after(4)
 @pytest.mark.parametrize("file", sorted(OTHER))
 @pytest.mark.parametrize("step", STEPS)
 def test_what_is_done_to_one_leaves_the_other(twins: Path, step: str, file: str) -> None:
@@ -124,6 +125,7 @@ def test_a_fault_is_found_in_its_file(twins: Path, file: str) -> None:
     assert not next(t for t in proof.tables if t.file == OTHER[file]).findings.total
 
 
+@pytest.mark.slow
 def test_a_name_selects_the_table_in_every_file(twins: Path) -> None:
     result = run_import(selection=Selection(tables=("entries",)))
     assert sorted(t.file for t in result.tables) == ["accuracy", "rss"]
@@ -141,6 +143,7 @@ def test_names_are_told_apart_where_people_read_them(twins: Path) -> None:
         call_command("import_sqlite", "--table", "knowledge.entries")
 
 
+@pytest.mark.slow
 def test_several_workers_agree_with_one(twins: Path) -> None:
     run_import()
     before = content()

@@ -24,6 +24,7 @@ def count(path: Path, table: str) -> int:
         return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
 
 
+@pytest.mark.slow_after(3)
 @pytest.mark.parametrize("variant", ["clean", "current", "old", "wal", "disabled"])
 def test_every_row_is_accounted_for(
     variant: str, tmp_path: Path, use_legacy_files: Callable[[Path], None]
@@ -41,6 +42,7 @@ def test_every_row_is_accounted_for(
     assert QuarantinedRow.objects.count() == aside
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("name", ["clean", "current", "old", "wal", "disabled"])
 def test_real_files_are_accounted_for(
     name: str, samples: Path, tmp_path: Path, use_legacy_files: Callable[[Path], None]
@@ -72,6 +74,7 @@ def test_a_second_run_changes_nothing(legacy: Path) -> None:
     assert all(t.skipped_chunks == t.chunks for t in result.tables)
 
 
+@pytest.mark.slow
 def test_a_touched_but_equal_file_is_recognised_by_its_digests(legacy: Path) -> None:
     run_import()
     before = content()
@@ -132,6 +135,7 @@ def test_overwrite_takes_the_legacys_values_where_the_legacy_did_not_change(lega
     assert content() == before
 
 
+@pytest.mark.slow
 def test_a_row_deleted_in_the_target_comes_back(legacy: Path) -> None:
     run_import()
     before = content()
@@ -162,6 +166,7 @@ def test_the_next_id_is_free(legacy: Path) -> None:
     assert new == marks["learning_sessions"] + 1
 
 
+@pytest.mark.slow
 def test_the_planner_knows_what_was_loaded(legacy: Path) -> None:
     """By what rows are found; texts and documents are left to autovacuum, and marked for it."""
     before = _planner("knowledge.knowledge_items")
@@ -175,6 +180,7 @@ def test_the_planner_knows_what_was_loaded(legacy: Path) -> None:
         assert waiting
 
 
+@pytest.mark.slow
 def test_a_setting_for_less_statistics_holds(legacy: Path) -> None:
     """The import looks at few rows, at fewer where the server is told so, and leaves no setting."""
     before = _planner("knowledge.knowledge_items")
@@ -263,6 +269,7 @@ def test_only_the_selected_tables_are_loaded(legacy: Path) -> None:
     assert query("SELECT count(*) FROM knowledge.knowledge_items") == [(0,)]
 
 
+@pytest.mark.slow
 def test_prune_goes_children_first(legacy: Path) -> None:
     run_import()
     parents = query("SELECT source_id, target_id FROM knowledge.knowledge_relationships LIMIT 1")
@@ -274,6 +281,7 @@ def test_prune_goes_children_first(legacy: Path) -> None:
     assert query("SELECT count(*) FROM knowledge.knowledge_relationships") == [(0,)]
 
 
+@pytest.mark.slow
 def test_prune_is_refused_where_the_target_side_refers_to_the_row(legacy: Path) -> None:
     run_import()
     query(
@@ -285,6 +293,7 @@ def test_prune_is_refused_where_the_target_side_refers_to_the_row(legacy: Path) 
         run_import(prune=True, prune_share=100)
 
 
+@pytest.mark.slow
 def test_a_row_that_became_bad_is_set_aside_and_pruned(legacy: Path) -> None:
     run_import()
     change(
@@ -298,6 +307,7 @@ def test_a_row_that_became_bad_is_set_aside_and_pruned(legacy: Path) -> None:
     assert QuarantinedRow.objects.get(table="accuracy_scores", key="2").reason == "invalid_utf8"
 
 
+@pytest.mark.slow
 def test_prune_forgets_the_records_of_rows_that_are_gone(legacy: Path) -> None:
     run_import()
     assert QuarantinedRow.objects.filter(table="knowledge_relationships").exists()

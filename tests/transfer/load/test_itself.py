@@ -57,6 +57,7 @@ def check_proven() -> None:
     assert not proof.findings.total, [f.sentence() for f in proof.findings.kept]
 
 
+@pytest.mark.slow_after(3)
 @pytest.mark.parametrize(
     ("bad", "out"),
     [
@@ -86,6 +87,7 @@ def test_import_again_and_proof(folder: Path, bad: set[int], out: set[int]) -> N
     check_proven()
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("bad", [{2}, {1}, {7}])
 def test_a_row_that_becomes_bad_and_good_again(folder: Path, bad: set[int]) -> None:
     make_tree(folder, ROWS, set())
@@ -103,6 +105,7 @@ def test_a_row_that_becomes_bad_and_good_again(folder: Path, bad: set[int]) -> N
     check_proven()
 
 
+@pytest.mark.slow
 def test_an_edited_parent_brings_its_children_back(folder: Path) -> None:
     make_tree(folder, ROWS, {1})
     run_import(selection=OURS)
@@ -126,6 +129,7 @@ def test_parents_and_children_are_pruned_together(folder: Path) -> None:
     assert judge().exit_status == 0
 
 
+@pytest.mark.slow
 def test_a_large_tree_with_its_foreign_key_down(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -151,6 +155,7 @@ WRITES = {
 }
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize("write", WRITES)
 def test_what_is_followed_is_what_an_import_gives(folder: Path, write: str) -> None:
     path = make_tree(folder, ROWS, {5})
@@ -166,6 +171,7 @@ def test_what_is_followed_is_what_an_import_gives(folder: Path, write: str) -> N
     assert (loaded(), aside()) == followed
 
 
+@pytest.mark.slow
 def test_tables_in_a_circle_have_one_depth(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(registry, "legacy_apps", CIRCLES)
     # Their targets are other tables' ones; nothing is said of the circle.

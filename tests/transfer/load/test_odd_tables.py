@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from stillme.demo.samples import make_samples
 from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.steps.inspect import inspect_files
+from tests.made_once import put_samples
 from tests.transfer.load.support import FILES, change, content, query, run_import
 from tests.transfer.verify.support import judge
 
@@ -27,7 +27,7 @@ LEAST = -(2**63)
 
 @pytest.fixture
 def files(tmp_path: Path, use_legacy_files: Callable[[Path], None]) -> Path:
-    make_samples(tmp_path, rows=5, variant="clean")
+    put_samples(tmp_path, rows=5, variant="clean")
     use_legacy_files(tmp_path)
     return tmp_path
 

@@ -45,6 +45,7 @@ def loaded(legacy: Path) -> int:
     return int(query(COUNT)[0][0])
 
 
+@pytest.mark.slow_after(3)
 @pytest.mark.parametrize(
     ("damage", "options", "status", "says", "is_deleted"),
     [
@@ -102,6 +103,7 @@ def test_a_dry_run_says_what_the_run_deletes(legacy: Path) -> None:
     assert sum(d.rows for d in wet.deletions) == sum(t.outcome.pruned for t in wet.tables)
 
 
+@pytest.mark.slow
 def test_records_of_decisions_count_too(legacy: Path) -> None:
     change(
         legacy,
@@ -126,6 +128,7 @@ def test_json_names_every_deletion(legacy: Path, loaded: int) -> None:
     assert (status, json.loads(said)["deletions"][0]["deleted"]) == (0, True)
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(("answer", "left"), [("y", 2), ("n", 0), ("", 0)])
 def test_a_person_is_asked(
     legacy: Path, loaded: int, monkeypatch: pytest.MonkeyPatch, answer: str, left: int
@@ -157,6 +160,7 @@ class _nothing:  # noqa: N801
     def __exit__(self, *_: object) -> None: ...
 
 
+@pytest.mark.slow
 def test_nobody_is_asked_where_nothing_goes(legacy: Path, loaded: int) -> None:
     asked: list[Sequence[Deletion]] = []
 
@@ -168,6 +172,7 @@ def test_nobody_is_asked_where_nothing_goes(legacy: Path, loaded: int) -> None:
     assert not asked
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("options", [{}, {"prune": True}, {"prune": True, "dry_run": True}])
 def test_a_file_of_another_installation_is_refused(
     legacy: Path, loaded: int, options: dict[str, Any]
@@ -181,6 +186,7 @@ def test_a_file_of_another_installation_is_refused(
     assert run_import(prune=True).conserved
 
 
+@pytest.mark.slow
 def test_an_older_backup_is_noticed_before_it_prunes(
     legacy: Path, loaded: int, tmp_path: Path
 ) -> None:
@@ -208,6 +214,7 @@ ORDINARY: dict[str, Callable[[Path], None]] = {
 }
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("what", ORDINARY)
 def test_a_file_that_lived_on_is_the_same(legacy: Path, loaded: int, what: str) -> None:
     ORDINARY[what](legacy)

@@ -29,6 +29,7 @@ def table(tmp_path: Path, use_legacy_files: Callable[[Path], None]) -> tuple[Pat
     return tmp_path / "knowledge_retention.db", plan.tables[0].job.mapping
 
 
+@pytest.mark.slow_after(8)
 @pytest.mark.parametrize("rows", [1, 7, 49, 50, 99, 100, 101])
 @pytest.mark.parametrize(
     "change",

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from stillme.demo.samples import make_samples
 from stillme.transfer.keys import real_key
 from stillme.transfer.models import KeptCell
+from tests.made_once import put_samples
 from tests.transfer.load.support import FILES, change, content, query, run_import
 from tests.transfer.load.test_rows import make_untyped
 from tests.transfer.verify.support import judge
@@ -36,7 +36,7 @@ def row(key: object) -> dict[str, object]:
 
 @pytest.fixture
 def untyped(tmp_path: Path, use_legacy_files: Callable[[Path], None]) -> Path:
-    make_samples(tmp_path, rows=5, variant="clean")
+    put_samples(tmp_path, rows=5, variant="clean")
     make_untyped(tmp_path / FILES["continuum"], TABLE, [row(key) for key in REALS])
     use_legacy_files(tmp_path)
     return tmp_path

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-from stillme.demo.samples import make_samples
 from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.quarantine import decisions
 from stillme.transfer.steps.follow import FollowOptions, follow
 from stillme.transfer.steps.install_capture import install_capture
+from tests.made_once import put_samples
 from tests.transfer.load.support import FILES, change, query, run_import
 from tests.transfer.verify.support import judge
 
@@ -26,7 +26,7 @@ ROW = "INSERT INTO knowledge_items (id, content, source, knowledge_type) VALUES 
 @pytest.fixture
 def legacy(tmp_path: Path, use_legacy_files: Callable[[Path], None]) -> Path:
     """Items 900000 to 900002, a relationship of the first two, and no primary key."""
-    make_samples(tmp_path, rows=5, variant="clean")
+    put_samples(tmp_path, rows=5, variant="clean")
     with closing(sqlite3.connect(tmp_path / FILES["knowledge"])) as file:
         file.execute("PRAGMA legacy_alter_table = 1")
         (sql,) = file.execute(

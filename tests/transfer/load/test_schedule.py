@@ -60,6 +60,7 @@ def test_a_table_waits_for_its_parents(
     assert schema() == declared
 
 
+@pytest.mark.slow
 @needs_target
 def test_results_come_in_the_same_order_whoever_worked(legacy: Path) -> None:
     single = run_import(jobs=1)
@@ -86,6 +87,7 @@ def test_what_fails_after_a_load_fails_the_run(
     assert run_import(jobs=jobs).conserved
 
 
+@pytest.mark.slow
 @needs_target
 def test_threads_leave_no_session_behind(legacy: Path) -> None:
     others = (
@@ -114,6 +116,7 @@ def test_inline_raises_where_it_is_asked() -> None:
     assert _Hands("default").room == 1
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize("threads", [1, 2, 3, 5])
 def test_a_scan_in_parts_sees_every_row_once(
     tmp_path: Path,

@@ -18,15 +18,16 @@ from typing import Any
 import pytest
 
 from stillme.demo.samples import make_samples
+from tests.in_memory import public_place
 
-pytestmark = [pytest.mark.embedded, pytest.mark.slow]
+pytestmark = [pytest.mark.embedded, pytest.mark.slow(campaign=True)]
 ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
 def environment() -> Iterator[dict[str, str]]:
     """A cluster and legacy files of its own; the server's account must reach the place."""
-    place = Path(tempfile.mkdtemp(prefix="stillme-test-", dir="/var/tmp"))
+    place = Path(tempfile.mkdtemp(prefix="stillme-test-", dir=public_place()))
     place.chmod(0o755)
     make_samples(place / "data", rows=400, variant="clean")
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("LEGACY", "DATABASE"))}

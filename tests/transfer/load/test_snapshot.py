@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from stillme.transfer.sqlite.copying import copier, snapshot
+from stillme.transfer.sqlite.copying import copier, private_copy
 from stillme.transfer.sqlite.copying.copier import copy_file
 from stillme.transfer.sqlite.copying.snapshot import copied_whole, take_snapshot
 
@@ -65,7 +65,7 @@ def test_nobody_writes_while_it_is_copied(
         return original(command, **options)
 
     original = subprocess.run
-    monkeypatch.setattr(snapshot.subprocess, "run", run)
+    monkeypatch.setattr(private_copy.subprocess, "run", run)
     before = sha256(live)
     assert copied_whole(origin, live, tmp_path / "copy.db") == before == sha256(live)
     assert "database is locked" in tried[0]
@@ -86,7 +86,7 @@ def test_otherwise_the_online_backup_makes_the_copy(
         elif why == "a writer":
             writer.execute("BEGIN EXCLUSIVE")
         elif why == "no program":
-            monkeypatch.setattr(snapshot.sys, "executable", "/usr/bin/uwsgi")
+            monkeypatch.setattr(private_copy.sys, "executable", "/usr/bin/uwsgi")
         else:
             copy = tmp_path / "no such folder" / "copy.db"
         assert copied_whole(origin, live, copy) is None

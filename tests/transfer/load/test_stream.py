@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from stillme.transfer.plumbing.csv_format import QUOTE, csv_line
-from stillme.transfer.sqlite.reading.row_source import LiveRows, RowSource, SnapshotRows
+from stillme.transfer.sqlite.reading.row_source import RowSource, SnapshotRows
 from stillme.transfer.steps.kinds.json_policy import all_clean, is_clean_bytes
 
 SPECIAL = [0.0, -0.0, 5e-324, -5e-324, 2.2250738585072014e-308, 1.7976931348623157e308]
@@ -40,7 +40,7 @@ def test_a_double_is_printed_with_its_64_bits(tmp_path: Path, kind: str) -> None
         connection.executemany("INSERT INTO t (v) VALUES (?)", [(value,) for value in stored])
         connection.execute("INSERT INTO t (v) VALUES (NULL)")
         connection.commit()
-        source: RowSource = SnapshotRows(path) if kind == "snapshot" else LiveRows(connection)
+        source: RowSource = SnapshotRows(path) if kind == "snapshot" else RowSource(connection)
         text = source.joined(["'<'", source.double_text("v"), "'>'"])
         printed = [row[0] for row in source.rows(f"SELECT {text} FROM t ORDER BY k", ())]
         source.close()

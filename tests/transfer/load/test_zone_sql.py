@@ -1,4 +1,4 @@
-"""A zone's offset in SQL: the loader's ranges, and the judge's days, against Python's zoneinfo."""
+"""A zone's offset in SQL: the loader's ranges, and the judge's runs, against Python's zoneinfo."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from stillme.transfer.sqlite.clock.time_spans import Span
 from stillme.transfer.sqlite.clock.zone_sql import offset_in_zone_sql, zone_ranges
-from stillme.transfer.verify.kinds.local_clock import LocalClock, quiet_days, shift_modifier_sql
+from stillme.transfer.verify.kinds.local_clock import LocalClock, quiet_runs, shift_modifier_sql
 
 ZONES = (
     "Europe/Berlin",
@@ -21,6 +22,15 @@ ZONES = (
     "America/Havana",  # the hour after midnight came twice
     "Africa/Casablanca",  # four changes a year
     "Asia/Ho_Chi_Minh",  # none
+)
+
+
+# The days between which most stamps lie: within a summer, over many years, beyond all ranges.
+SPANS: tuple[Span | None, ...] = (
+    None,
+    ("2024-05-01", "2024-06-01"),
+    ("1995-01-01", "2030-12-31"),
+    ("0001-01-01", "9999-12-31"),
 )
 
 
@@ -43,10 +53,11 @@ def offsets(zone: str, text: str) -> set[timedelta | None]:
     return {aware.utcoffset() for aware in both}
 
 
+@pytest.mark.parametrize("span", SPANS)
 @pytest.mark.parametrize("zone", ZONES)
-def test_the_ranges_give_the_zones_offset(zone: str) -> None:
+def test_the_ranges_give_the_zones_offset(zone: str, span: Span | None) -> None:
     with closing(sqlite3.connect(":memory:")) as db:
-        query = f"SELECT {offset_in_zone_sql('t', zone, str)} FROM (SELECT ? AS t)"
+        query = f"SELECT {offset_in_zone_sql('t', zone, str, span=span)} FROM (SELECT ? AS t)"
         for text in stamps(zone):
             (minutes,) = db.execute(query, (text,)).fetchone()
             expected = offsets(zone, text)
@@ -56,9 +67,10 @@ def test_the_ranges_give_the_zones_offset(zone: str) -> None:
                 assert len(expected) == 2, text
 
 
+@pytest.mark.parametrize("span", SPANS)
 @pytest.mark.parametrize("zone", ZONES)
-def test_the_judges_days_give_the_zones_offset(zone: str) -> None:
-    modifier = shift_modifier_sql("t", LocalClock(zone))
+def test_the_judges_runs_give_the_zones_offset(zone: str, span: Span | None) -> None:
+    modifier = shift_modifier_sql("t", LocalClock(zone), span=span)
     with closing(sqlite3.connect(":memory:")) as db:
         query = f"SELECT datetime(substr(t, 1, 19), {modifier}) FROM (SELECT ? AS t)"
         for text in stamps(zone):
@@ -66,14 +78,21 @@ def test_the_judges_days_give_the_zones_offset(zone: str) -> None:
             if told is not None:
                 aware = datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone))
                 assert told == f"{aware.astimezone(UTC):%Y-%m-%d %H:%M:%S}", text
-    quiet = [offset for _, offset in quiet_days(zone) if offset is not None]
-    assert quiet
+            elif "1990-01-03" < text < "2059-12-30":
+                # Not beyond the hours before and after the one in which clocks are changed.
+                near = [
+                    (datetime.fromisoformat(text) + timedelta(hours=hours)).isoformat()
+                    for hours in (-1, 0, 1)
+                ]
+                assert len(set().union(*(offsets(zone, each) for each in near))) > 1, text
+    assert [offset for _, offset in quiet_runs(zone, "T") if offset is not None]
 
 
-def test_the_judge_sets_few_days_apart() -> None:
-    runs = quiet_days("Europe/Berlin")
+def test_the_judge_sets_few_hours_apart() -> None:
+    runs = quiet_runs("Europe/Berlin", "T")
     loud = [i for i, (_, offset) in enumerate(runs[:-1]) if offset is None]
-    days = [
+    hours = [
         datetime.fromisoformat(runs[i + 1][0]) - datetime.fromisoformat(runs[i][0]) for i in loud
     ]
-    assert sum(days, timedelta()) == timedelta(days=2 * 70)
+    # The skipped hour and the one before it, the hour that comes twice and the one before it.
+    assert sum(hours, timedelta()) <= timedelta(hours=4 * 70)

@@ -9,13 +9,13 @@ from functools import partial
 import pytest
 from django.db import connection, transaction
 
-from stillme.demo.samples.generate import make_samples
 from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.registry import legacy_files
 from stillme.transfer.steps import install_capture as capture_step
 from stillme.transfer.steps.follow import FollowOptions, follow
 from stillme.transfer.steps.install_capture import install_capture
 from stillme.transfer.steps.syncing import file_states
+from tests.made_once import put_samples
 
 from .files import LEFT_OPEN
 from .switching import cut_over
@@ -69,7 +69,7 @@ def legacy(clean_target, use_legacy_files, tmp_path):
 
     def make(rows=60, variant="clean"):
         directory = tmp_path / "data"
-        make_samples(directory, rows=rows, variant=variant)
+        put_samples(directory, rows=rows, variant=variant)
         use_legacy_files(directory)
         return directory
 
@@ -77,7 +77,7 @@ def legacy(clean_target, use_legacy_files, tmp_path):
 
 
 def followed(directory, variant="current"):
-    make_samples(directory, rows=60, variant=variant)
+    put_samples(directory, rows=60, variant=variant)
     install_capture("default", Selection())
     follow(FollowOptions(once=True))
 

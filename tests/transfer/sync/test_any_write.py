@@ -31,7 +31,7 @@ from .test_clock import kinds
 
 WALKS = range(int(os.environ.get("STILLME_WALKS", "1")))
 ONCE = FollowOptions(once=True)
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(campaign=True)
 
 
 @pytest.fixture

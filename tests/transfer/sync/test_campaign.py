@@ -45,7 +45,7 @@ def switch_over(data, attempts=5):
     raise AssertionError(f"refused {attempts} times")
 
 
-@pytest.mark.slow
+@pytest.mark.slow(campaign=True)
 @pytest.mark.parametrize(("rate", "idle"), [(15, 0.25), (2, 3.0)], ids=["under load", "at rest"])
 def test_there_and_back(legacy, tmp_path, rate, idle):
     data = legacy(variant="clean", rows=60)

@@ -127,6 +127,7 @@ def test_an_offset_that_no_row_showed_is_told_and_waits_for_an_import(legacy):
     assert kinds() == set()
 
 
+@pytest.mark.slow
 def test_a_large_round_with_another_clock(legacy):
     data = legacy(rows=700)
     install_capture("default", Selection())
@@ -157,6 +158,7 @@ def test_a_row_without_a_twin_is_a_guess_that_is_counted(seasons):
     assert any("tier_audit: 2 local times" in n for n in json.loads(told.getvalue())["notices"])
 
 
+@pytest.mark.slow
 def test_more_rows_of_a_known_offset_change_nothing(seasons):
     write(seasons, evidence("2026-04-10 12:00:00", 2, 700), evidence("2026-07-01 12:00:00", 1))
     seen = []
@@ -170,6 +172,7 @@ def test_more_rows_of_a_known_offset_change_nothing(seasons):
     assert all(not t.outcome.updated and not t.outcome.inserted for t in result.tables)
 
 
+@pytest.mark.slow
 def test_the_usual_offset_stays_when_its_rows_are_gone(seasons):
     write(seasons, "DELETE FROM forgetting_metrics WHERE evaluation_timestamp < '2026-09'")
     follow(ONCE)
@@ -179,6 +182,7 @@ def test_the_usual_offset_stays_when_its_rows_are_gone(seasons):
     assert kinds() == set()
 
 
+@pytest.mark.slow
 def test_the_usual_offset_stays_when_the_other_becomes_the_commonest(seasons):
     kept = KeptCell.objects.filter(table="forgetting_metrics")
     before = set(kept.values_list("key", flat=True))
@@ -197,6 +201,7 @@ def test_the_usual_offset_stays_when_the_other_becomes_the_commonest(seasons):
     assert differences() == {}
 
 
+@pytest.mark.slow
 def test_without_any_evidence_the_offset_found_before_stays(legacy):
     path = legacy() / "continuum_memory.db"
     install_capture("default", Selection())
@@ -229,6 +234,7 @@ def test_an_unknown_offset_while_the_files_are_frozen_calls_the_cut_over_off(sea
     assert differences() == {}
 
 
+@pytest.mark.slow
 def test_evidence_deleted_on_postgresql_moves_no_other_time(seasons):
     before = dict(TierAudit.objects.values_list("pk", "created_at"))
     cut_over()
@@ -263,6 +269,7 @@ def test_a_zone_that_is_named_while_a_file_is_followed(seasons, settings):
     assert differences() == {}
 
 
+@pytest.mark.slow
 def test_a_number_that_unsettles_its_columns_unit(seasons):
     write(seasons, f"UPDATE tier_audit SET created_at = 1700000000 WHERE id = {MAY}")
     follow(ONCE)
@@ -307,6 +314,7 @@ def test_a_retried_row_is_read_as_the_import_reads(seasons):
     assert kinds() == set()
 
 
+@pytest.mark.slow
 def test_a_retry_without_the_file_that_tells_the_unit(seasons):
     for key, stamp in ((9006, "'2026-08-21T12:00:00'"), (9007, "1700000000")):
         bad = audit(key, "x").replace("'x'", stamp).replace("'b'", "CAST(x'c328' AS TEXT)")
@@ -322,6 +330,7 @@ def test_a_retry_without_the_file_that_tells_the_unit(seasons):
         decisions.retry("default", rows[1:])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("catch_up", [lambda: follow(ONCE), lambda: import_files(JOB)])
 def test_a_column_that_comes_with_a_default_and_goes(seasons, catch_up):
     """Every row has it at once, and no trigger tells."""
@@ -345,6 +354,7 @@ def test_a_column_that_comes_with_a_default_and_goes(seasons, catch_up):
     assert kinds() == set()
 
 
+@pytest.mark.slow
 def test_what_was_decided_is_in_the_ledger(seasons):
     clock = RunFile.objects.filter(file="continuum").latest("run_id").clock
     assert (clock["zone"], clock["usual_minutes"]) == (None, 60)
@@ -375,6 +385,7 @@ def random_write(rng, number):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(int(os.environ.get("STILLME_CLOCKS", "1"))))
 def test_a_follower_that_never_ends_keeps_both_sides_equal(seasons, seed):
     rng = random.Random(seed)

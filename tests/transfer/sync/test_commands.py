@@ -104,6 +104,7 @@ def backup(folder):
     return folder
 
 
+@pytest.mark.slow
 def test_restore_says_what_is_lost_and_asks(legacy, tmp_path, monkeypatch):
     data = legacy()
     folder = backup(tmp_path / "backup")
@@ -146,6 +147,7 @@ def test_restore_refuses_an_unsound_backup(legacy, tmp_path):
     assert "manifest.json" in text
 
 
+@pytest.mark.slow
 def test_a_freeze_left_behind_is_lifted(legacy):
     data = legacy()
     run("sync_sqlite", "--install")

@@ -144,6 +144,7 @@ def prove():
     return Proof.objects.latest("pk")
 
 
+@pytest.mark.slow
 def test_a_row_that_only_the_judge_can_tell(data):
     """The loader's comparison shares the loader's mistakes: the tail is the judge's."""
     row = KnowledgeItem.objects.order_by("-pk").first()
@@ -156,6 +157,7 @@ def test_a_row_that_only_the_judge_can_tell(data):
     assert state("knowledge") == "following"
 
 
+@pytest.mark.slow
 def test_changes_in_flight_are_replayed_before_they_are_differences(data, monkeypatch):
     """A write between the drain and the proof is settled, not blamed."""
     drain = to_target.ToTarget._drain_open

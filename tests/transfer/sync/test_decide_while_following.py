@@ -74,6 +74,7 @@ def test_a_row_is_retried_while_a_follower_runs(bad, data, capsys):
     assert follow(SWEEP).bypassed is False
 
 
+@pytest.mark.slow
 def test_a_retry_waits_for_a_round_and_then_sees_what_it_did(bad, data, monkeypatch):
     """A round has read the mended row and not committed: an old retry must not come after it."""
     decisions.edit("default", bad, "title", "old news", "text")
@@ -128,6 +129,7 @@ def test_a_retry_beside_an_import_is_refused_in_a_sentence(bad, monkeypatch):
         call_command("quarantine", "retry", str(bad.pk))
 
 
+@pytest.mark.slow
 def test_what_was_retried_cannot_be_accepted_afterwards(bad):
     decisions.edit("default", bad, "title", "mended", "text")
     assert decisions.retry("default", [bad]).loaded == (bad.pk,)
@@ -136,6 +138,7 @@ def test_what_was_retried_cannot_be_accepted_afterwards(bad):
     assert follow(SWEEP).bypassed is False
 
 
+@pytest.mark.slow
 def test_children_whose_parent_was_retried_are_not_blamed_on_a_writer(data):
     """Two children of a bad parent: one stays open, one is accepted. Then the parent is mended."""
     rss = data / "rss_fetch_history.db"
@@ -160,6 +163,7 @@ def test_children_whose_parent_was_retried_are_not_blamed_on_a_writer(data):
     assert follow(SWEEP).bypassed is False
 
 
+@pytest.mark.slow
 def test_a_set_aside_row_that_was_written_without_capture_is_still_found(bad, data):
     rss = data / "rss_fetch_history.db"
     with closing(sqlite3.connect(rss)) as connection:
@@ -175,6 +179,7 @@ def test_a_set_aside_row_that_was_written_without_capture_is_still_found(bad, da
     assert swept["rss"] == {"rss_fetch_items": ["3"]}
 
 
+@pytest.mark.slow
 def test_edited_rows_are_left_out_of_a_bulk_acceptance(data, capsys):
     write(
         data / "rss_fetch_history.db",

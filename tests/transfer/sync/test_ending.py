@@ -63,6 +63,7 @@ def test_a_dead_follower_is_red_everywhere(data):
     assert any(re.search(said, problem) for problem in answer.json()["problems"])
 
 
+@pytest.mark.slow
 def test_a_follower_in_a_long_round_is_not_called_dead(data):
     silence(10)
     with exclusive("default"):
@@ -110,6 +111,7 @@ def test_a_stop_ends_a_round_that_waits_for_somebody_elses_lock(data, monkeypatc
     assert differences() == {}
 
 
+@pytest.mark.slow
 def test_a_stop_during_the_first_load_ends_it(legacy):
     from stillme.transfer.inventory.selection import Selection
     from stillme.transfer.steps.install_capture import install_capture
@@ -124,6 +126,7 @@ def test_a_stop_during_the_first_load_ends_it(legacy):
     assert differences() == {}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rows", [10, 60])
 def test_rows_without_a_key_are_read_once_a_round(data, rows):
     insert = "INSERT INTO tier_metrics (item_id, tier) VALUES (NULL, 'L%d')"
@@ -173,6 +176,7 @@ def test_a_locked_file_is_waited_for_longer_and_longer():
     assert pace.wait() <= 0.15
 
 
+@pytest.mark.slow
 def test_the_same_rows_again_after_small_rounds(data):
     write(data / "rss_fetch_history.db", "UPDATE rss_fetch_items SET title = title || '!'")
     follow(FollowOptions(once=True, batch=7))

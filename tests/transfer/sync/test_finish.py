@@ -69,6 +69,7 @@ def test_from_the_cut_over_to_the_preflight_of_distribute(decided):
         assert cursor.fetchall() == []
 
 
+@pytest.mark.slow_after(4)
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -92,6 +93,7 @@ def test_nothing_leads_on(decided, arguments, said):
     assert KnowledgeItem.objects.filter(content="since").exists()
 
 
+@pytest.mark.slow
 def test_the_backup_is_not_laid_over_it_and_the_status_is_calm(decided, tmp_path):
     assert run("backup_sqlite", "--to", str(tmp_path / "b"))[0] == 0
     assert run("cutover", "--finish", "--yes")[0] == 0
@@ -113,6 +115,7 @@ def test_a_loss_is_found_before_anything_is_given_up(decided):
     assert names_of("triggers")
 
 
+@pytest.mark.slow
 def test_the_loss_may_be_taken_by_name(decided):
     FetchItem.objects.order_by("pk").first().delete()
     ReverseChange.objects.all().delete()
@@ -129,6 +132,7 @@ def test_it_asks_and_takes_no_other_word(decided, monkeypatch):
     assert states() == {"live"}
 
 
+@pytest.mark.slow
 def test_killed_after_the_mark_it_goes_on(decided, monkeypatch):
     real = finishing._finish_file
 
@@ -147,6 +151,7 @@ def test_killed_after_the_mark_it_goes_on(decided, monkeypatch):
     assert run("cutover", "--finish", "--yes")[0] == 2
 
 
+@pytest.mark.slow
 def test_only_a_live_file_is_finished(data):
     status, text = run("cutover", "--finish", "--yes")
     assert (status, "needs it to be live" in text) == (2, True)

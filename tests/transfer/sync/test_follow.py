@@ -94,6 +94,7 @@ def test_bad_rows_are_quarantined_and_come_back(clean_data):
     assert differences() == {}
 
 
+@pytest.mark.slow
 def test_children_go_and_come_with_their_parent(clean_data):
     rss = clean_data / "rss_fetch_history.db"
     children = "SELECT cycle_id, count(*) FROM rss_fetch_items GROUP BY 1 ORDER BY 2 DESC"
@@ -120,6 +121,7 @@ def test_log_is_trimmed(clean_data):
     assert sqlite3.connect(rss).execute(count).fetchone()[0] <= 2
 
 
+@pytest.mark.slow
 def test_a_locked_file_is_tried_again(clean_data):
     path = clean_data / "accuracy_scores.db"
     holder = sqlite3.connect(path, check_same_thread=False)
@@ -134,6 +136,7 @@ def test_a_locked_file_is_tried_again(clean_data):
     assert differences() == {}
 
 
+@pytest.mark.slow
 def test_follows_until_stopped_and_tells_the_lag(legacy):
     data = legacy()
     install_capture("default", ALL)
@@ -243,6 +246,7 @@ def test_removal(legacy):
     assert state("rss") == "absent"
 
 
+@pytest.mark.slow
 def test_a_large_round_is_as_careful_as_a_small_one(legacy):
     data = legacy(rows=700, variant="current")
     install_capture("default", ALL)
@@ -293,6 +297,7 @@ def test_a_foreign_write_in_postgresql_is_told_and_never_overwritten(legacy):
     assert (line.colour, "(3, 4, 5)" in line.finding) == ("no-go", True)
 
 
+@pytest.mark.slow
 def test_own_writes_are_not_foreign(legacy):
     data = legacy(variant="current")
     install_capture("default", Selection())
@@ -303,6 +308,7 @@ def test_own_writes_are_not_foreign(legacy):
     assert line.colour == "go"
 
 
+@pytest.mark.slow
 def test_verification_while_following_settles_changes_in_flight(legacy):
     data = legacy(variant="clean")
     install_capture("default", Selection())
@@ -317,6 +323,7 @@ def test_verification_while_following_settles_changes_in_flight(legacy):
     assert {f.key for f in kept.kept} == {"3"}
 
 
+@pytest.mark.slow
 def test_rows_that_go_while_capture_is_out(clean_data):
     rss = clean_data / "rss_fetch_history.db"
     with exclusive("default"), pytest.raises(Busy):
@@ -330,6 +337,7 @@ def test_rows_that_go_while_capture_is_out(clean_data):
     assert not swept.bypassed
 
 
+@pytest.mark.slow
 def test_a_followed_file_is_proven_before_its_sequences_are_set(clean_data):
     rss = clean_data / "rss_fetch_history.db"
     cycle = (

@@ -68,6 +68,7 @@ def test_a_restored_database_is_read_again_and_followed(data):
     assert not FileState.objects.filter(details__has_key="restored").exists()
 
 
+@pytest.mark.slow
 def test_a_restored_database_is_read_again_by_the_import_too(data):
     as_restored()
     write(data / "rss_fetch_history.db", "UPDATE rss_fetch_items SET title = 'new' WHERE id = 3")
@@ -77,6 +78,7 @@ def test_a_restored_database_is_read_again_by_the_import_too(data):
     assert is_green()
 
 
+@pytest.mark.slow
 def test_a_verification_first_does_not_hide_that_the_database_was_restored(data):
     as_restored()
     write(data / "rss_fetch_history.db", "UPDATE rss_fetch_items SET title = 'new' WHERE id = 3")
@@ -87,6 +89,7 @@ def test_a_verification_first_does_not_hide_that_the_database_was_restored(data)
     assert is_green()
 
 
+@pytest.mark.slow
 def test_what_was_written_after_the_restore_is_not_taken_for_the_dumps(data):
     as_restored()
     query("UPDATE rss.fetch_items SET item_title = 'mine' WHERE id IN (3, 5)")
@@ -129,6 +132,7 @@ def test_equal_rows_of_others_are_adopted_and_the_rest_is_decided(data):
     assert differences() == {}
 
 
+@pytest.mark.slow
 def test_without_overwrite_a_prune_leaves_rows_of_others(data):
     query(
         "INSERT INTO rss.fetch_items (id, cycle_id, feed_url, item_title, status, fetch_timestamp) "
@@ -148,6 +152,7 @@ def test_equal_rows_are_adopted_without_being_written(data):
     assert is_green()
 
 
+@pytest.mark.slow
 def test_a_row_written_during_the_comparison_keeps_its_writer(data, monkeypatch):
     from stillme.transfer.steps.merging import foreign
 
@@ -168,6 +173,7 @@ def test_a_row_written_during_the_comparison_keeps_its_writer(data, monkeypatch)
     assert FileState.objects.get(file="rss").details["foreign"] == {"rss_fetch_items": ["7"]}
 
 
+@pytest.mark.slow
 def test_an_application_that_was_switched_without_a_cut_over_goes_live(data, capsys):
     """It wrote in PostgreSQL while the files were in charge: those rows stay, by a decision."""
     top = query("SELECT max(id) FROM rss.fetch_items")[0][0]
@@ -202,6 +208,7 @@ def test_a_row_that_is_missing_in_postgresql_is_no_foreign_write(data):
         cut_over()
 
 
+@pytest.mark.slow
 def test_a_transaction_that_wrote_two_files_is_not_adopted_by_looking_at_one(data):
     query(
         "DO $$ BEGIN UPDATE rss.fetch_items SET item_title = item_title; "
@@ -218,6 +225,7 @@ def test_a_transaction_that_wrote_two_files_is_not_adopted_by_looking_at_one(dat
     assert FileState.objects.get(file="knowledge").details["foreign"] == {"knowledge_items": ["2"]}
 
 
+@pytest.mark.slow
 def test_a_dump_restored_in_one_transaction_is_read_again_file_by_file(data):
     as_restored(at_once=True)
     write(data / "rss_fetch_history.db", "UPDATE rss_fetch_items SET title = 'new' WHERE id = 3")

@@ -111,6 +111,7 @@ def test_the_page_lists_every_method_that_writes():
     assert documented().keys() == NEW.keys()
 
 
+@pytest.mark.slow_after(6)
 @pytest.mark.parametrize("name", NEW)
 def test_new_classes(frozen, name, caplog):
     before, told = rows(), documented()[name][1]

@@ -59,6 +59,7 @@ def test_they_are_named_loaded_and_proven(data):
     assert judge(round_trip=True).findings.total == 0
 
 
+@pytest.mark.slow
 def test_a_huge_text_beside_them(data):
     """SQLite opens no blob handle in such a table."""
     text = "x" * (HUGE_BYTES + 9)

@@ -34,7 +34,7 @@ from .equal import differences
 from .switching import DESPITE
 from .test_follow import state
 
-KILLS = int(os.environ.get("STILLME_KILLS", "50"))
+KILLS = int(os.environ.get("STILLME_KILLS", "20"))
 RATE = 400
 
 
@@ -132,7 +132,7 @@ def check_table(db, table, rows, mapping):
         assert (key in target or str(key) in aside) == (row is not None), (table, key)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(campaign=True)
 def test_killed_at_any_moment(legacy, target_environment, tmp_path):
     rng = random.Random(5)
     data = legacy(rows=120, variant="current")

@@ -40,7 +40,7 @@ ORDERLY = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 # What a command says when its work is done.
 LAST_WORDS = ("are accounted for", "Live on PostgreSQL", "Back on the legacy files")
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.slow(campaign=True)
 
 
 @dataclass

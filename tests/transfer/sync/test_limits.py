@@ -118,6 +118,7 @@ def test_a_lock_left_by_a_failed_write_is_found_before_anybody_is_locked_out(dat
     assert differences() == {}
 
 
+@pytest.mark.slow
 def test_a_lock_that_comes_in_the_way_frees_the_other_files(data, monkeypatch):
     monkeypatch.setattr(to_target.ToTarget, "_await_locks", lambda self: None)
     told = []
@@ -140,6 +141,7 @@ def test_the_freeze_ends_by_itself_at_the_limit(data, monkeypatch):
     assert set(freezes().values()) == {FOR_GOOD}
 
 
+@pytest.mark.slow
 def test_postgresqls_locks_are_waited_for_within_the_limit(data, monkeypatch):
     with session() as other:
         at(
@@ -170,6 +172,7 @@ def test_a_statement_that_waits_is_broken_off(data, monkeypatch):
     assert_files_take_writes(data)
 
 
+@pytest.mark.slow
 def test_readers_of_postgresql_hold_up_no_cut_over(data):
     with session() as other:
         other.execute("SELECT count(*) FROM knowledge.knowledge_items")
@@ -177,6 +180,7 @@ def test_readers_of_postgresql_hold_up_no_cut_over(data):
     assert reverse.status("default", target_tables(FILES)).is_healthy
 
 
+@pytest.mark.slow
 def test_what_cannot_be_unfrozen_is_said_and_the_command_helps(data, monkeypatch):
     """Nobody says that a file takes writes before it does."""
     path = data / "accuracy_scores.db"
@@ -242,6 +246,7 @@ def no_answer(*_):
     raise OperationalError("the server is away")
 
 
+@pytest.mark.slow
 def test_files_stay_frozen_while_nobody_knows_whether_the_mark_was_set(data, monkeypatch):
     """Both sides taking writes would be the end of it."""
     mark = to_target.ToTarget._mark
@@ -260,6 +265,7 @@ def test_files_stay_frozen_while_nobody_knows_whether_the_mark_was_set(data, mon
     assert set(freezes().values()) == {FOR_GOOD}, "it was made"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_known", [True, False])
 def test_a_rollback_whose_last_answer_was_lost(live, monkeypatch, is_known):
     """Known to be done: the files take writes. Not known: nobody does, until the same command."""
@@ -283,6 +289,7 @@ def test_a_rollback_whose_last_answer_was_lost(live, monkeypatch, is_known):
     assert {state(name) for name in FILES} == {"rolled back"}
 
 
+@pytest.mark.slow
 def test_a_file_that_comes_while_the_others_are_switched_refuses(legacy, monkeypatch):
     """It would be left behind, with writers in it, under a list that says GO."""
     data = legacy(variant="disabled")
@@ -305,6 +312,7 @@ def test_a_file_that_comes_while_the_others_are_switched_refuses(legacy, monkeyp
     assert cut_over().unswitched.keys() == {"continuum"}
 
 
+@pytest.mark.slow
 def test_a_writer_in_flight_holds_up_no_rollback_beyond_the_limit(live):
     with session() as other:
         other.execute("UPDATE knowledge.knowledge_items SET source = 'in flight' WHERE id < 9")
@@ -317,6 +325,7 @@ def test_a_writer_in_flight_holds_up_no_rollback_beyond_the_limit(live):
     assert differences() == {}
 
 
+@pytest.mark.slow
 def test_a_reader_of_postgresql_keeps_nobody_from_writing(live):
     """The mark waits for it and is given up; letting writers in again does not wait."""
     with session() as other:
@@ -329,6 +338,7 @@ def test_a_reader_of_postgresql_keeps_nobody_from_writing(live):
     assert differences() == {}
 
 
+@pytest.mark.slow
 def test_a_locked_file_is_found_before_postgresql_is_frozen(live):
     told = []
     with (
@@ -340,6 +350,7 @@ def test_a_locked_file_is_found_before_postgresql_is_frozen(live):
     KnowledgeItem.objects.create(content="written", source="y", knowledge_type="z")
 
 
+@pytest.mark.slow
 def test_a_file_that_cannot_be_let_go_after_the_mark(live, monkeypatch):
     path = live / "accuracy_scores.db"
     mark, holder = to_legacy.ToLegacy._mark, []
@@ -376,6 +387,7 @@ def test_a_killed_rollback_is_seen_and_can_be_undone(live):
     assert set(freezes().values()) == {FOR_GOOD}
 
 
+@pytest.mark.slow
 def test_unfreeze_waits_for_a_switch_that_is_under_way(data, monkeypatch):
     """Between the freeze for good and the mark it would let writers into files that go live."""
     ends = []
@@ -402,6 +414,7 @@ def test_a_limit_is_a_time_that_can_be_waited_for(command, seconds):
     assert (status, "at most 86400 seconds" in text) == (2, True)
 
 
+@pytest.mark.slow
 def test_a_session_that_ends_under_the_freeze_frees_the_files(data, monkeypatch):
     with session() as other:
 
@@ -439,11 +452,13 @@ def test_a_backup_after_the_cut_over_says_that_its_files_refuse_writes(live, tmp
     assert_files_take_writes(live)
 
 
+@pytest.mark.slow
 def test_a_backup_of_files_that_take_writes_says_nothing_of_it(data, tmp_path):
     status, text = run("backup_sqlite", "--to", str(tmp_path / "backup"), "--no-vectors")
     assert (status, "refuse writes" in text) == (0, False)
 
 
+@pytest.mark.slow
 def test_a_restore_that_cannot_begin_leaves_postgresql_in_charge(live, tmp_path, monkeypatch):
     folder = tmp_path / "backup"
     run("backup_sqlite", "--to", str(folder), "--no-vectors")

@@ -226,7 +226,7 @@ class Migration(RuleBasedStateMachine):
             shutil.rmtree(self.folder, ignore_errors=True)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(campaign=True)
 def test_any_order_ends_equal(clean_target):
     run_state_machine_as_test(
         Migration,

@@ -93,6 +93,7 @@ def test_nothing_written_yet(switched):
     assert result.exit_status == 0
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize("happens", NORMAL)
 def test_what_the_application_writes_is_no_loss(switched, happens):
     happens()
@@ -106,6 +107,7 @@ def test_what_the_application_writes_is_no_loss(switched, happens):
     assert table.legacy_rows >= table.written_legacy
 
 
+@pytest.mark.slow
 def test_all_of_it_and_back(switched):
     """Import, follow, cut over, write, verify, roll back, verify, write, follow, verify."""
     for happens in (created, changed, changed_all, deleted, made_again):
@@ -145,6 +147,7 @@ LOSSES = [
 KINDS = ["missing_row", "value", "extra_row"]
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(("loss", "kind"), list(zip(LOSSES, KINDS, strict=True)))
 def test_a_loss_is_found_and_the_advice_is_possible(switched, loss, kind):
     sql = loss[0].format(loss[1])
@@ -162,6 +165,7 @@ def test_a_loss_is_found_and_the_advice_is_possible(switched, loss, kind):
     assert "1 rows written in PostgreSQL since the cut-over" in text or "2 rows" in text
 
 
+@pytest.mark.slow
 def test_rows_come_out_of_quarantine_while_live(switched):
     rows = QuarantinedRow.objects.filter(table="accuracy_scores").exclude(key=None)
     row = rows.exclude(column="id").first()

@@ -55,6 +55,7 @@ def proven():
 COPY = "INSERT INTO {0} ({1}, {2}) SELECT ?, {2} FROM {0} WHERE typeof({1}) = '{3}' LIMIT 1"
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(
     ("file", "table", "storage"),
     [
@@ -140,6 +141,7 @@ BLOCKS = {
 }
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("block", BLOCKS)
 def test_documents_at_every_limit(legacy, block):
     data = legacy(rows=5)

@@ -114,6 +114,7 @@ def test_health(captured):
     assert reverse.status("default", tables).health is Health.ABSENT
 
 
+@pytest.mark.slow
 def test_other_triggers_are_no_capture(clean_target):
     """After a rollback the tables are frozen; and an operator may have triggers of his own."""
     tables = target_tables(NAMES)
@@ -127,6 +128,7 @@ def test_other_triggers_are_no_capture(clean_target):
         transaction.set_rollback(True)
 
 
+@pytest.mark.slow
 def test_another_version_is_outdated(captured, monkeypatch):
     from stillme.transfer.postgresql.capture import templates
 

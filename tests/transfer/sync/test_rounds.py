@@ -175,7 +175,7 @@ def start_sequences_anew():
         cursor.execute(f"TRUNCATE {relations} RESTART IDENTITY CASCADE")
 
 
-@pytest.mark.slow
+@pytest.mark.slow(campaign=True)
 def test_ten_rounds(legacy, tmp_path):
     data = legacy(variant="clean")
     start_sequences_anew()

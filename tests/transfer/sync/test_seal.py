@@ -111,6 +111,7 @@ def die_at(monkeypatch: pytest.MonkeyPatch, name: str, turn: int) -> None:
     monkeypatch.setattr(sealing, name, kill)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("turn", [1, 3])
 def test_a_cut_over_killed_while_it_seals(
     data: Path, monkeypatch: pytest.MonkeyPatch, turn: int
@@ -128,6 +129,7 @@ def test_a_cut_over_killed_while_it_seals(
     assert modes(data) == MODES
 
 
+@pytest.mark.slow
 def test_a_cut_over_killed_before_it_seals(live: Path) -> None:
     give_modes(live)
     assert said().count("is not sealed") == len(MODES)
@@ -137,6 +139,7 @@ def test_a_cut_over_killed_before_it_seals(live: Path) -> None:
     assert (modes(live), said()) == (READ_ONLY, "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("turn", [1, 3])
 def test_a_rollback_killed_while_it_unseals(
     sealed: Path, monkeypatch: pytest.MonkeyPatch, turn: int
@@ -155,6 +158,7 @@ def ended(work: object) -> int | None:
     return process.exitcode
 
 
+@pytest.mark.slow
 def test_a_rollback_that_is_given_up_seals_again(
     sealed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -172,6 +176,7 @@ def test_a_rollback_that_is_given_up_seals_again(
     assert modes(sealed) == MODES
 
 
+@pytest.mark.slow
 def test_a_rollback_that_is_given_up_seals_nothing_that_was_not(
     live: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -183,6 +188,7 @@ def test_a_rollback_that_is_given_up_seals_nothing_that_was_not(
     assert (modes(live), Seal.objects.count()) == (MODES, 0)
 
 
+@pytest.mark.slow
 def test_staying_on_postgresql_seals_again(sealed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def kill(*arguments: object) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -222,18 +228,21 @@ def test_what_cannot_be_sealed_is_told_and_the_switch_stands(
     assert state("rss") == "live"
 
 
+@pytest.mark.slow
 def test_a_backup_is_laid_over_sealed_files(sealed: Path, tmp_path: Path) -> None:
     call_command("backup_sqlite", to=str(tmp_path / "backup"), stdout=io.StringIO())
     restore("default", plan_restore("default", tmp_path / "backup"))
     assert (modes(sealed), Seal.objects.count()) == (MODES, 0)
 
 
+@pytest.mark.slow
 def test_what_was_tightened_since_is_not_loosened(sealed: Path) -> None:
     (sealed / "knowledge_retention.db").chmod(0o400)
     sealing.unseal("default")
     assert modes(sealed)["knowledge_retention.db"] == 0o600
 
 
+@pytest.mark.slow
 def test_companions_can_be_written_again(sealed: Path) -> None:
     """SQLite gives -shm and -wal the permission of the file; a writer could not use them."""
     with closing(sqlite3.connect(f"file:{sealed}/rss_fetch_history.db?mode=ro", uri=True)) as db:
@@ -244,6 +253,7 @@ def test_companions_can_be_written_again(sealed: Path) -> None:
         assert permissions.mode_of(shared) == 0o600
 
 
+@pytest.mark.slow
 def test_a_rehearsal_seals_nothing(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its files are copies, but the vector store is the real one."""
     given = []
@@ -253,6 +263,7 @@ def test_a_rehearsal_seals_nothing(data: Path, monkeypatch: pytest.MonkeyPatch) 
     assert [options.seal for options in given] == [False]
 
 
+@pytest.mark.slow
 def test_moved_files_keep_their_seal(sealed: Path, tmp_path: Path, use_legacy_files) -> None:  # type: ignore[no-untyped-def]
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
@@ -310,6 +321,7 @@ TOUCHED = [
 ]
 
 
+@pytest.mark.slow_after(3)
 @pytest.mark.parametrize(("change", "sentence"), TOUCHED)
 def test_whoever_touches_the_files_is_told_of(
     sealed: Path, client: Client, change: object, sentence: str
@@ -330,6 +342,7 @@ def test_whoever_touches_the_files_is_told_of(
             LEFT.pop().close()
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("name", ["chat_history.db", "state.json", "feedback.db"])
 def test_what_the_application_keeps_there_is_no_matter(
     sealed: Path, client: Client, name: str
@@ -338,6 +351,7 @@ def test_what_the_application_keeps_there_is_no_matter(
     assert "warnings" not in client.get("/readyz").json()
 
 
+@pytest.mark.slow
 def test_an_empty_file_of_a_feature_that_was_off(sealed: Path) -> None:
     """The old health endpoints make one; the old classes then write to it."""
     Seal.objects.filter(file="").update(
@@ -360,6 +374,7 @@ def test_reading_breaks_no_seal(sealed: Path) -> None:
     assert broken_seals("default") == []
 
 
+@pytest.mark.slow
 def test_a_note_only_where_the_old_reset_would_delete(sealed: Path) -> None:
     sealing.unseal("default")
     (sealed / "knowledge_version.json").write_text("{}")

@@ -62,6 +62,7 @@ def test_as_json_it_is_one_document(legacy, tmp_path):
     assert json.loads(text)["files"] == ["knowledge", "continuum", "rss", "accuracy"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "decided", "said"),
     [
@@ -85,6 +86,7 @@ def test_a_refusal_takes_capture_out_again(legacy, tmp_path, arguments, decided,
     assert before.keys() == {path.name for path in data.iterdir()}
 
 
+@pytest.mark.slow
 def test_a_file_that_cannot_be_captured_leaves_no_triggers_in_the_others(legacy, monkeypatch):
     legacy()
     real = install_step._install_one
@@ -99,6 +101,7 @@ def test_a_file_that_cannot_be_captured_leaves_no_triggers_in_the_others(legacy,
     assert {report.health for report in capture_reports("default", Selection())} == {"absent"}
 
 
+@pytest.mark.slow
 def test_what_fails_after_the_mark_takes_nothing_back(legacy, tmp_path, monkeypatch):
     legacy()
     assert run("import_sqlite")[0] == 0
@@ -114,6 +117,7 @@ def test_what_fails_after_the_mark_takes_nothing_back(legacy, tmp_path, monkeypa
     assert {report.health for report in capture_reports("default", Selection())} == {"healthy"}
 
 
+@pytest.mark.slow
 def test_capture_that_was_there_stays_where_it_is_refused(data):
     status, text = run("cutover", "--stopped")
     assert (status, "rows are open" in text) == (2, True)
@@ -140,6 +144,7 @@ def test_emptied_and_begun_again(data):
     assert not judge().findings.total
 
 
+@pytest.mark.slow
 def test_the_only_copy_is_not_emptied_and_a_frozen_target_is(live):
     status, text = run("empty_target", "--yes")
     assert (status, "is live" in text) == (2, True)

@@ -71,6 +71,7 @@ def test_rows_of_either_side(compared):
     assert found == {"rss_fetch_items": [-1, 3, 4, 5, 9000]}
 
 
+@pytest.mark.slow
 def test_as_many_rows_gone_as_come(compared):
     """A count alone would not tell."""
     found = compared(
@@ -81,6 +82,7 @@ def test_as_many_rows_gone_as_come(compared):
     assert found == {"rss_fetch_items": [4, 5, 9000, 9001]}
 
 
+@pytest.mark.slow
 def test_text_keys_and_their_case(compared):
     found = compared(
         "continuum",
@@ -102,6 +104,7 @@ def test_the_limit_ends_the_comparison(compared, monkeypatch):
         compared("rss", "UPDATE rss_fetch_items SET title = 'x'", check_time=late)
 
 
+@pytest.mark.slow
 def test_a_table_that_went_away(compared):
     with pytest.raises(TransferError, match="other tables or columns"):
         compared("rss", "ALTER TABLE rss_fetch_items DROP COLUMN summary")

@@ -89,6 +89,7 @@ def test_writes_go_back_in_the_legacys_own_formats(live):
     assert FetchItem.objects.get(pk=new[0]).error_message is None
 
 
+@pytest.mark.slow
 def test_json_floats_and_text_keys(live):
     document = {"b": [1, 2.5, None, True], "ả": '\U0001f600 \x7f\t"\\', "big": 10**40}
     item = KnowledgeItem.objects.create(
@@ -179,6 +180,7 @@ def test_truncate_bulk_and_raw_sql_are_captured(live):
     assert differences() == {}
 
 
+@pytest.mark.slow
 def test_rows_set_aside_stay_in_the_file_after_a_truncate(data):
     path = data / "continuum_memory.db"
     write(
@@ -207,6 +209,7 @@ def test_dry_run_shows_what_would_go_back(live):
     KnowledgeItem.objects.create(content="x2", source="y", knowledge_type="z")
 
 
+@pytest.mark.slow
 def test_replayed_rows_are_not_captured_again(live):
     with transaction.atomic():
         reverse.as_replay("default")
@@ -222,6 +225,7 @@ def test_postgresql_takes_no_writes_after_the_rollback(live):
         KnowledgeItem.objects.create(content="x", source="y", knowledge_type="z")
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("where", ["_write_file", "_mark", "_prove"])
 def test_a_failed_rollback_leaves_postgresql_in_charge(live, monkeypatch, where):
     KnowledgeItem.objects.create(content="kept", source="y", knowledge_type="z")
@@ -251,6 +255,7 @@ def test_rollback_needs_something_live(data):
     assert FileState.objects.get(pk="rss").state == "following"
 
 
+@pytest.mark.slow
 def test_rows_of_a_file_that_is_not_there_stay_and_are_reported(legacy):
     data = legacy(variant="disabled")
     install_capture("default", Selection())
@@ -263,6 +268,7 @@ def test_rows_of_a_file_that_is_not_there_stay_and_are_reported(legacy):
     assert TierMetric.objects.get().item_id == "switched on later"
 
 
+@pytest.mark.slow
 def test_quarantine_can_be_retried_after_the_rollback(data):
     write(data / "rss_fetch_history.db", "UPDATE rss_fetch_items SET title = x'00' WHERE id = 3")
     follow(FollowOptions(once=True))
@@ -277,6 +283,7 @@ def test_quarantine_can_be_retried_after_the_rollback(data):
         FetchItem.objects.filter(pk=3).update(item_title="anybody")
 
 
+@pytest.mark.slow
 def test_a_quarantine_retry_after_the_cut_over_is_carried_back(data):
     write(data / "rss_fetch_history.db", "UPDATE rss_fetch_items SET title = x'00' WHERE id = 3")
     follow(FollowOptions(once=True))
@@ -288,6 +295,7 @@ def test_a_quarantine_retry_after_the_cut_over_is_carried_back(data):
     assert ReverseChange.objects.filter(key="3").exists()
 
 
+@pytest.mark.slow
 def test_the_mark_of_a_table_with_none_but_negative_keys_is_not_negative(live):
     """A mark below zero would make SQLite give out negative ids from then on."""
     write(

@@ -118,6 +118,7 @@ def make_old(journal, directory):
     follow(ONCE)
 
 
+@pytest.mark.slow_after(1, by="evil")
 @pytest.mark.parametrize("journal", ["delete", "wal"])
 @pytest.mark.parametrize("moment", ["sweep", "drain what came meanwhile", "verify the tail"])
 @pytest.mark.parametrize("evil", [bypass, restore, replace])
@@ -135,6 +136,7 @@ def test_cut_over_is_refused_or_right(old, evil, moment):
     assert state("rss") == "following"
 
 
+@pytest.mark.slow
 def test_a_captured_change_that_is_set_back_without_capture(old):
     """The row looks as it did before, and the target has the change."""
     seen = []
@@ -160,6 +162,7 @@ def test_a_captured_change_that_is_set_back_without_capture(old):
         cutover.cut_over(options(), TailJudge("default"), at)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("evil", [bypass, restore, replace])
 def test_done_before_the_cut_over(old, evil):
     evil(old)
@@ -168,6 +171,7 @@ def test_done_before_the_cut_over(old, evil):
     assert state("rss") == "following"
 
 
+@pytest.mark.slow
 def test_writers_while_the_sweep_is_made_are_no_bypass(old):
     """Captured writes between the sweep and the freeze go along, and every cell is right."""
     seen = []
@@ -189,6 +193,7 @@ def test_writers_while_the_sweep_is_made_are_no_bypass(old):
     assert legacy == target
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("journal", ["delete", "wal"])
 @pytest.mark.parametrize("evil", [restore, replace])
 def test_follower_stops_and_leaves_the_log_alone(old, evil):
@@ -214,6 +219,7 @@ def test_follower_stops_and_leaves_the_log_alone(old, evil):
     assert "no-go" in {lines[s].colour for s in ("rss: file", "rss: capture") if s in lines}
 
 
+@pytest.mark.slow
 def test_the_advice_after_a_restore_leads_out(old):
     restore(old)
     with pytest.raises(StateError, match=r"--install, then .*import_sqlite --prune --replaced"):
@@ -249,6 +255,7 @@ def test_a_move_has_its_command(old, use_legacy_files, tmp_path):
     assert differences() == {}
 
 
+@pytest.mark.slow
 def test_a_compacted_file_has_the_same_command(old):
     new = old.with_suffix(".new")
     with closing(sqlite3.connect(old, isolation_level=None)) as file:
@@ -263,6 +270,7 @@ def test_a_compacted_file_has_the_same_command(old):
     assert swept["rss"].bypassed == {"rss_fetch_items": ["3", "5"]}
 
 
+@pytest.mark.slow
 def test_a_restored_file_was_not_moved(old):
     copy = old.with_suffix(".old")
     copy.replace(old)
@@ -303,6 +311,7 @@ def test_a_copy_is_refused_everywhere(old, copied):
     assert copied.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_status_names_another_history(old):
     """Laid over the followed file: the same place, and another log."""
     restore(old)
@@ -312,6 +321,7 @@ def test_status_names_another_history(old):
         call_command("sync_sqlite", "--status")
 
 
+@pytest.mark.slow
 def test_a_copy_that_lacks_the_file_is_named_too(old, copied):
     copied.unlink()
     lines = {line.subject: line for line in check_cutover(CutoverOptions())}
@@ -328,6 +338,7 @@ def test_rollback_writes_into_no_copy(live, use_legacy_files, tmp_path):
     assert state("rss") == "live"
 
 
+@pytest.mark.slow
 def test_rollback_refuses_a_file_that_was_written_since(live):
     keep_no_wal(live)
     path = live / NAME
@@ -365,6 +376,7 @@ def test_two_targets_cannot_follow_one_file(data):
     assert differences() == {}
 
 
+@pytest.mark.slow
 def test_changes_that_another_target_took_out_of_the_log_are_missed(old):
     """Whoever follows a file trims its log, beyond what a second target has replayed."""
     for n in range(1, 4):
@@ -377,6 +389,7 @@ def test_changes_that_another_target_took_out_of_the_log_are_missed(old):
     assert state("rss") == "following"
 
 
+@pytest.mark.slow
 def test_a_killed_install_is_repeated(legacy, monkeypatch):
     """Killed between the triggers and the ledger: the same command again knows its own file."""
     from stillme.transfer.steps import install_capture as capture
@@ -405,6 +418,7 @@ def test_a_file_of_another_installation(old, use_legacy_files, tmp_path):
         install_capture("default", ALL)
 
 
+@pytest.mark.slow
 def test_a_rebuilt_table_without_its_triggers_stops_the_follower(old):
     with closing(sqlite3.connect(old, isolation_level=None)) as file:
         file.execute("BEGIN")
@@ -427,6 +441,7 @@ def test_a_rebuilt_table_without_its_triggers_stops_the_follower(old):
     assert differences() == {}
 
 
+@pytest.mark.slow
 def test_the_same_inode_under_another_path(clean_target, use_legacy_files, tmp_path):
     """A bind mount, or a link to the folder: the same file, but somebody must say so."""
     place, link = tmp_path / "data", tmp_path / "mount"

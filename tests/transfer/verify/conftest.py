@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from stillme.demo.samples import make_samples
+from tests.made_once import put_samples
 from tests.transfer.load.support import change, run_import
 from tests.transfer.verify.corruptions.harness import settled as settled
 from tests.transfer.verify.support import accept_all, close_database, empty_target, legacy_folder
@@ -24,7 +24,7 @@ def proven(
     One score is stored as an integer, so that there is a kept cell in any case.
     """
     folder = tmp_path_factory.mktemp("legacy")
-    make_samples(folder, rows=60)
+    put_samples(folder, rows=60)
     change(
         folder,
         "knowledge",
@@ -43,7 +43,7 @@ def proven(
 @pytest.fixture
 def legacy(tmp_path: Path, use_legacy_files: Callable[[Path], None]) -> Path:
     """The variant "current", not imported."""
-    make_samples(tmp_path, rows=40)
+    put_samples(tmp_path, rows=40)
     use_legacy_files(tmp_path)
     return tmp_path
 

@@ -29,7 +29,7 @@ def check_any(directory: Path, made: tuple[str, list[dict[str, Any]]]) -> None:
 
 
 @given(tables())
-@settings(max_examples=25)
+@settings(max_examples=8)
 def test_some_values_in_any_column(
     tmp_path: Path, use_legacy_files: UseFiles, made: tuple[str, list[dict[str, Any]]]
 ) -> None:
@@ -37,9 +37,9 @@ def test_some_values_in_any_column(
     check_any(tmp_path, made)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(campaign=True)
 @given(tables())
-@settings(max_examples=200)
+@settings(max_examples=100)
 def test_any_value_in_any_column(
     tmp_path: Path, use_legacy_files: UseFiles, made: tuple[str, list[dict[str, Any]]]
 ) -> None:

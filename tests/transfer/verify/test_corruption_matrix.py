@@ -1,6 +1,6 @@
 """The matrix: each planted corruption is found and named.
 
-The tables are in `corruptions/`: a case is one line. The first case of each kind and place runs
+The tables are in `corruptions/`: a case is one line. The first case of each kind and side runs
 always, the whole matrix with `-m "slow or not slow"`. What is planted in the target is rolled back,
 what is planted in the legacy files is planted in a copy.
 """
@@ -39,8 +39,8 @@ CORRUPTIONS: list[Corruption] = [
 
 
 def sort(case: Corruption) -> tuple[object, ...]:
-    """What is found, and where."""
-    return case.kinds, case.where
+    """What is found, and on which side it is planted."""
+    return case.kinds, bool(case.legacy)
 
 
 @pytest.mark.parametrize("case", one_of_each(CORRUPTIONS, sort, name=lambda case: case.what))

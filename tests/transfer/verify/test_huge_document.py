@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 
-from stillme.demo.samples import make_samples
 from stillme.transfer.models import QuarantinedRow
+from tests.made_once import put_samples
 from tests.transfer.load.huge_documents import (
     HUGE,
     filled,
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def legacy(tmp_path: Path, use_legacy_files: Any) -> Path:
-    make_samples(tmp_path, rows=5, variant="clean")
+    put_samples(tmp_path, rows=5, variant="clean")
     use_legacy_files(tmp_path)
     return tmp_path
 
@@ -50,6 +50,7 @@ CHANGES = {
 }
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
 def test_the_judge_finds_a_change(legacy: Path, low: None, change: str) -> None:
     put(legacy, metadata=filled('{FILL, "n": 1.5, "list": [1, 2, 3]}'))
@@ -71,6 +72,7 @@ def test_the_order_of_keys_and_the_scale_of_numbers_do_not_count(legacy: Path, l
     assert not judged().findings.total
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(
     "document",
     ['{FILL, "a": 1, "a": 2}', '{FILL, "n": [{"a": 1, "\\u0061": 2}], "a": 2}', '{FILL, "a": NaN}'],
@@ -84,6 +86,7 @@ def test_the_judge_finds_what_should_have_been_kept(legacy: Path, low: None, doc
     assert "kept_cell" in kinds
 
 
+@pytest.mark.slow
 def test_both_kinds_in_rows_side_by_side(legacy: Path, low: None) -> None:
     load()
     for key in range(900, 910):
@@ -111,6 +114,7 @@ def without_a_key(legacy: Path) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_key_that_stands_twice(legacy: Path, low: None) -> None:
     without_a_key(legacy)
     put(legacy, metadata=filled('{"first": 1, FILL}'))
@@ -123,6 +127,7 @@ def test_a_key_that_stands_twice(legacy: Path, low: None) -> None:
     assert not judged().findings.total
 
 
+@pytest.mark.slow
 def test_a_row_that_was_edited(legacy: Path, low: None) -> None:
     put(legacy, metadata=filled('{"n": 1, FILL}'), accuracy_score="no number")
     load()

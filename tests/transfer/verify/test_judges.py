@@ -47,6 +47,7 @@ def said(result: VerifyResult) -> dict[str, Any]:
     }
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("level", ["full", "sample", "counts"])
 def test_several_processes_say_what_one_says(loaded: None, level: str) -> None:
     query("UPDATE knowledge.knowledge_items SET source = source || '!' WHERE id % 7 = 0")
@@ -58,6 +59,7 @@ def test_several_processes_say_what_one_says(loaded: None, level: str) -> None:
     assert len(alone.files) == 4
 
 
+@pytest.mark.slow
 def test_the_next_file_is_handed_out_before_one_is_judged(
     loaded: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -93,6 +95,7 @@ def test_a_killed_process_ends_the_run_with_a_sentence(
     assert query("SELECT count(*) FROM transfer.proof") == before
 
 
+@pytest.mark.slow
 def test_a_far_server_tells_the_hash_of_its_lines(
     loaded: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -105,6 +108,7 @@ def test_a_far_server_tells_the_hash_of_its_lines(
     assert near.findings.total
 
 
+@pytest.mark.slow
 def test_lines_that_are_too_many_bytes_stay_where_they_are(
     loaded: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,6 +28,7 @@ def sort(case: Lawful) -> tuple[object, ...]:
     return case.judged, bool(case.plant), bool(case.once), done
 
 
+@pytest.mark.slow_after(10)
 @pytest.mark.parametrize("case", one_of_each(LAWFUL, sort, name=lambda case: case.what))
 def test_a_lawful_difference_passes(settled: Path, tmp_path: Path, case: Lawful) -> None:
     folder = plant_in_copy(case.legacy, settled, tmp_path / "copy")

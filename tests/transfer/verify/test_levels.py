@@ -44,10 +44,10 @@ def test_confidence() -> None:
 
 
 @pytest.mark.parametrize("what", ["char(0)", "CAST(x'ff' AS TEXT)"])
-def test_a_text_that_postgresql_cannot_hold_is_judged_alone(
+def test_a_text_that_postgresql_cannot_hold_is_found_by_cell(
     proven: Path, tmp_path: Path, what: str
 ) -> None:
-    """The rest of its block is compared by digest all the same."""
+    """Its block differs, because no record of it says that the row is none of the usual ones."""
     shutil.copytree(proven, tmp_path / "copy")
     change(
         tmp_path / "copy",
@@ -58,7 +58,8 @@ def test_a_text_that_postgresql_cannot_hold_is_judged_alone(
     with legacy_folder(tmp_path / "copy"):
         after = next(t for t in judge().tables if t.table == "knowledge_items")
     assert [f.key for f in after.findings.kept] == ["26"]
-    assert (after.by_digest, after.by_cell) == (before.by_digest - 1, before.by_cell + 1)
+    assert after.by_digest < before.by_digest
+    assert after.by_digest + after.by_cell == before.by_digest + before.by_cell
 
 
 @pytest.fixture
@@ -66,6 +67,7 @@ def in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("stillme.transfer.verify.tables.table_levels.PART_ROWS", 10)
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize(
     "sql",
     [

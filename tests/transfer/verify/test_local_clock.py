@@ -72,6 +72,7 @@ def test_an_hour_off_in_the_summer_is_found(berlin: Path) -> None:
     assert [f.key for f in found] == ["20"]
 
 
+@pytest.mark.slow
 def test_cycles_across_the_hour_that_comes_twice(berlin: Path) -> None:
     """Started at 02:50 summer time, completed at 02:10 winter time; one of them without a twin."""
     change(
@@ -94,6 +95,7 @@ def test_cycles_across_the_hour_that_comes_twice(berlin: Path) -> None:
     assert [table.guessed for table in proof.tables if table.table == "rss_fetch_cycles"] == [1]
 
 
+@pytest.mark.slow
 def test_cycles_across_that_hour_without_a_zone(berlin: Path, settings: Any) -> None:
     """The rows show both offsets: the end is read by the one that puts it after the start."""
     settings.LEGACY_TIME_ZONE = "auto"
@@ -112,6 +114,7 @@ def test_cycles_across_that_hour_without_a_zone(berlin: Path, settings: Any) -> 
     assert judge(round_trip=True).findings.counts.keys() <= {FindingKind.QUARANTINE_OPEN}
 
 
+@pytest.mark.slow
 def test_a_time_that_comes_after_no_column_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     assert mappings_have_targets() == []
     column = LegacyFetchCycle._meta.get_field("completed_at")

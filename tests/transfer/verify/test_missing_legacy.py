@@ -108,6 +108,7 @@ def missing(result: VerifyResult) -> list[str]:
 ASKED: list[dict[str, Any]] = [{}, {"level": "counts"}, {"selection": RSS}, {"selection": ITEMS}]
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize("goes", GONE)
 def test_everybody_says_so_and_nothing_is_deleted(data: Path, goes: Callable[[Path], None]) -> None:
     goes(data)
@@ -134,6 +135,7 @@ def test_everybody_says_so_and_nothing_is_deleted(data: Path, goes: Callable[[Pa
     assert content() == before
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("goes", [deleted, emptied, dropped, wrong_path])
 def test_only_what_was_asked_for_counts(data: Path, goes: Callable[[Path], None]) -> None:
     goes(data)
@@ -142,6 +144,7 @@ def test_only_what_was_asked_for_counts(data: Path, goes: Callable[[Path], None]
         assert not run_import(selection=selection).missing
 
 
+@pytest.mark.slow
 def test_no_file_at_all_is_left(data: Path) -> None:
     shutil.rmtree(data)
     result = judge()
@@ -159,6 +162,7 @@ def test_nothing_was_ever_loaded_and_nothing_is_there(legacy: Path) -> None:
             work()
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("goes", [deleted, emptied, dropped, wrong_path])
 def test_a_feature_that_was_never_on_is_a_notice(
     legacy: Path, goes: Callable[[Path], None]
@@ -173,6 +177,7 @@ def test_a_feature_that_was_never_on_is_a_notice(
     assert not [x for x in check_cutover(CutoverOptions()) if x.subject == "rss: legacy"]
 
 
+@pytest.mark.slow
 def test_a_loaded_file_without_rows(legacy: Path) -> None:
     change(legacy, "rss", "DELETE FROM rss_fetch_items", "DELETE FROM rss_fetch_cycles")
     run_import()
@@ -181,6 +186,7 @@ def test_a_loaded_file_without_rows(legacy: Path) -> None:
     assert "it was loaded from" in named
 
 
+@pytest.mark.slow
 def test_rows_of_the_new_life_are_not_missing(data: Path) -> None:
     """A feature that was switched on after the cut-over has no file, and never had."""
     ledger_forgotten(data)

@@ -104,7 +104,7 @@ def test_the_manifest_is_checked(proven: Path, tmp_path: Path) -> None:
     status, text = command("--check-manifest", str(path))
     assert (status, "the manifest itself" in text) == (1, True)
     path.write_text("{}")
-    with pytest.raises(CommandError, match="no manifest"):
+    with pytest.raises(CommandError, match="not a manifest"):
         command("--check-manifest", str(path))
 
 
@@ -119,6 +119,7 @@ def test_a_manifest_of_no_proof_is_none(proven: Path, tmp_path: Path) -> None:
     assert json.loads(command("--check-manifest", str(path), "--format", "json")[1])["status_then"]
 
 
+@pytest.mark.slow
 def test_the_digest_is_of_the_path_that_the_manifest_prints(
     proven: Path, tmp_path: Path, settings: Any
 ) -> None:
@@ -167,6 +168,7 @@ MANGLED = {
 }
 
 
+@pytest.mark.slow_after(4)
 @pytest.mark.parametrize("how", MANGLED)
 def test_a_mangled_manifest_is_one_sentence(
     proven: Path, tmp_path: Path, manifest: dict[str, Any], how: str
@@ -191,6 +193,7 @@ def manifest(proven: Path, tmp_path_factory: Any, django_db_blocker: Any) -> Any
     return json.loads(path.read_text())
 
 
+@pytest.mark.slow
 def test_another_file_is_not_that_of_the_manifest(proven: Path, tmp_path: Path) -> None:
     path = tmp_path / "proof.json"
     command("--manifest", str(path))

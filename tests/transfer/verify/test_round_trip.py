@@ -34,6 +34,7 @@ def test_the_hostile_files(tmp_path: Path, use_legacy_files: UseFiles) -> None:
     check(tmp_path, use_legacy_files)
 
 
+@pytest.mark.slow
 @in_database
 @pytest.mark.parametrize("variant", ["current", "old", "wal"])
 def test_the_variants(tmp_path: Path, use_legacy_files: UseFiles, variant: str) -> None:
@@ -41,6 +42,7 @@ def test_the_variants(tmp_path: Path, use_legacy_files: UseFiles, variant: str) 
     check(tmp_path / "files", use_legacy_files)
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize(
     ("where", "sql"),
     [

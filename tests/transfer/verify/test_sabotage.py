@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from stillme.demo.samples import make_samples
 from stillme.transfer import kinds
 from stillme.transfer.findings import FindingKind
 from stillme.transfer.steps.kinds import LOADERS, times
 from stillme.transfer.steps.rows.stream import CommonStream
+from tests.made_once import put_samples
 from tests.transfer.load.support import run_import
 from tests.transfer.verify.support import judge
 
@@ -25,7 +25,7 @@ UseFiles = Callable[[Path], None]
 @pytest.fixture
 def legacy(tmp_path: Path, use_legacy_files: UseFiles) -> Path:
     """The variant "clean": nothing is quarantined."""
-    make_samples(tmp_path, rows=40, variant="clean")
+    put_samples(tmp_path, rows=40, variant="clean")
     use_legacy_files(tmp_path)
     return tmp_path
 
@@ -62,12 +62,14 @@ def test_a_shifted_hour(legacy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert {"knowledge.knowledge_items:created_at", "accuracy.accuracy_scores:created_at"} <= found
 
 
+@pytest.mark.slow
 def test_a_shifted_local_hour(legacy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(times, "format_offset", lambda minutes: "+08")
     found = _columns_found()
     assert any(where.startswith("rss.fetch_items:") for where in found)
 
 
+@pytest.mark.slow
 def test_dropped_microseconds(legacy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stamps = r"([0-9T: -]{19})\.[0-9]+"
     original = CommonStream._block
@@ -84,6 +86,7 @@ def test_rounded_floats(legacy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "accuracy.accuracy_scores:accuracy_score" in _columns_found()
 
 
+@pytest.mark.slow
 def test_swapped_columns(legacy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     swap = {'"source"': '"knowledge_type"', '"knowledge_type"': '"source"'}
     _in_cell(

@@ -236,6 +236,7 @@ def _needs(version: int, planted: Planted) -> object:
     return pytest.param(*planted, version, id=planted[0])
 
 
+@pytest.mark.slow_after(1, by="kind")
 @pytest.mark.parametrize(
     ("what", "kind", "where", "sql", "version"),
     [*(_needs(15, each) for each in PLANTED), *(_needs(18, each) for each in PLANTED_ON_18)],
@@ -298,6 +299,7 @@ LEGAL: list[tuple[str, str, Sequence[str]]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow_after(1, by="notice")
 @pytest.mark.parametrize(("what", "notice", "sql"), [pytest.param(*x, id=x[0]) for x in LEGAL])
 def test_a_legal_difference_is_no_finding(
     proven: Path, what: str, notice: str, sql: Sequence[str]
@@ -338,6 +340,7 @@ def test_a_role_that_may_make_nothing_is_told_what_was_not_compared(guest: None)
     assert ITEMS in said
 
 
+@pytest.mark.slow
 def test_a_role_that_may_make_nothing_sees_what_is_gone(guest: None) -> None:
     query("DROP INDEX knowledge.idx_knowledge_items_created_at")
     query("ALTER TABLE knowledge.learning_sessions DROP CONSTRAINT learning_sessions_pkey")

@@ -33,6 +33,7 @@ PLANTED = [
 ]
 
 
+@pytest.mark.slow_after(3)
 @pytest.mark.parametrize(("table", "column", "value", "expected"), PLANTED)
 @pytest.mark.parametrize("rows", ["one", "all"])
 def test_what_the_legacy_never_had_is_found(

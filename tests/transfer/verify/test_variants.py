@@ -40,6 +40,7 @@ def test_the_hostile_files(tmp_path: Path, use_legacy_files: UseFiles) -> None:
     check(tmp_path, use_legacy_files)
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize("variant", ["clean", "current", "old", "wal", "disabled"])
 def test_the_variants_of_the_sample(
     tmp_path: Path, use_legacy_files: UseFiles, variant: str
@@ -48,6 +49,7 @@ def test_the_variants_of_the_sample(
     check(tmp_path / "files", use_legacy_files)
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("zone", ["Asia/Ho_Chi_Minh", "Europe/Berlin"])
 def test_a_zone_that_was_given(
     tmp_path: Path, use_legacy_files: UseFiles, settings: object, zone: str
@@ -57,6 +59,7 @@ def test_a_zone_that_was_given(
     check(tmp_path, use_legacy_files)
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("name", ["clean", "current", "disabled", "old", "wal"])
 def test_the_real_files(
     samples: Path, tmp_path: Path, use_legacy_files: UseFiles, name: str
@@ -66,6 +69,7 @@ def test_the_real_files(
     check(tmp_path / name, use_legacy_files)
 
 
+@pytest.mark.slow
 def test_a_file_that_has_the_column_fills_it(
     legacy: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:

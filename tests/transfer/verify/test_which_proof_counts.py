@@ -74,6 +74,7 @@ PARTIAL: list[tuple[dict[str, Any], str]] = [
 ]
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize(("options", "reason"), PARTIAL)
 def test_a_partial_proof_never_counts(data: Path, options: Any, reason: str) -> None:
     assert judge(**options).exit_status == 0
@@ -206,6 +207,7 @@ VOID: list[tuple[Callable[[Path], None], str]] = [
 ]
 
 
+@pytest.mark.slow_after(1, by="reason")
 @pytest.mark.parametrize(("happens", "reason"), VOID, ids=lambda v: getattr(v, "__name__", ""))
 def test_what_voids_a_proof(data: Path, happens: Callable[[Path], None], reason: str) -> None:
     happens(data)
@@ -247,12 +249,14 @@ def _brought_back(data: Path) -> None:
     QuarantinedRow.objects.filter(pk=_row().pk).update(decided_by="", decided_at=timezone.now())
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize("happens", [_store_loaded, _read, _closed_first, _command, _brought_back])
 def test_what_does_not(data: Path, happens: Callable[[Path], None]) -> None:
     happens(data)
     assert why() == ""
 
 
+@pytest.mark.slow
 def test_the_run_spans_the_verification(data: Path) -> None:
     before = timezone.now()
     result = judge()
@@ -266,6 +270,7 @@ def test_the_run_spans_the_verification(data: Path) -> None:
     assert (noted["device"], noted["inode"]) == (found.st_dev, found.st_ino)
 
 
+@pytest.mark.slow
 def test_marks_of_another_cluster_are_forgotten(data: Path) -> None:
     assert WriteMark.objects.exists()
     Run.objects.update(versions={"cluster": "1/2"})

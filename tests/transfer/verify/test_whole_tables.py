@@ -26,6 +26,7 @@ def behind_the_index(table: str, *statements: str) -> None:
     query(f"UPDATE pg_index SET indisready = true WHERE {where}", table)
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("table", COPY)
 def test_a_second_row_of_a_key_behind_the_index(proven: Path, table: str) -> None:
     key = query(f"SELECT * FROM ({COPY[table]}) AS c")[0][0]
@@ -48,6 +49,7 @@ def test_a_row_of_no_legacy_row_behind_the_index(proven: Path) -> None:
         assert (f"{ITEMS}:id", "-7") in places(found)
 
 
+@pytest.mark.slow
 def test_the_whole_table_doubled_past_its_dropped_key(proven: Path) -> None:
     with undone():
         query("ALTER TABLE rss.fetch_items DROP CONSTRAINT fetch_items_pkey")
@@ -82,6 +84,7 @@ HEALTHY = (
 )
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize("reason", ["refused_by_target", "nul_in_text"])
 @pytest.mark.parametrize("status", ["accepted", "open"])
 def test_a_healthy_row_may_not_be_set_aside(proven: Path, reason: str, status: str) -> None:
@@ -121,6 +124,7 @@ RECORDS = {
 }
 
 
+@pytest.mark.slow_after(3)
 @pytest.mark.parametrize("what", RECORDS)
 def test_a_record_belongs_to_a_row_that_may_not_be_loaded(proven: Path, what: str) -> None:
     with undone():
@@ -148,6 +152,7 @@ ORIGINALS = {
 }
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("what", ORIGINALS)
 def test_an_original_belongs_to_a_loaded_row_that_needs_it(proven: Path, what: str) -> None:
     with undone():
@@ -164,6 +169,7 @@ UNKNOWN = {
 }
 
 
+@pytest.mark.slow_after(2)
 @pytest.mark.parametrize("what", UNKNOWN)
 @pytest.mark.parametrize("table", ["quarantined_row", "kept_cell"])
 def test_records_of_what_nobody_declares(proven: Path, what: str, table: str) -> None:

@@ -16,10 +16,23 @@ class Command(TransferCommand):
     """Parse, look, move, prove."""
 
     help = "Move each domain's schema to a node of a Citus cluster, then compare the row counts."
-    examples = ("manage.py distribute --dry-run", "manage.py distribute")
+    examples = (
+        "manage.py distribute --dry-run",
+        "manage.py distribute --rows accuracy.accuracy_scores",
+        "manage.py distribute",
+    )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        """--dry-run and --no-verify."""
+        """--rows, --dry-run and --no-verify."""
+        parser.add_argument(
+            "--rows",
+            nargs="+",
+            default=[],
+            metavar="TABLE",
+            help="Distribute these tables row by row, by the hash of their key, instead of moving "
+            "schemas: for tables that outgrow a node. The rest of their schema stays on the "
+            "coordinator, so do it before the schema is moved.",
+        )
         parser.add_argument("--dry-run", action="store_true", help="Say what it would do.")
         parser.add_argument(
             "--no-verify",
@@ -29,15 +42,16 @@ class Command(TransferCommand):
 
     def run(self, options: dict[str, Any]) -> int:
         """0 when all schemas are distributed and equal, 1 while something stands against it."""
-        plan = plan_distribution()
+        plan = plan_distribution(options["rows"])
         self._show(plan)
         if plan.problems:
             return DIFFERENCES
-        if options["dry_run"] or not plan.move:
+        if options["dry_run"] or not (plan.move or plan.rows):
             return 0
-        before = {} if options["no_verify"] else row_counts(plan.move)
-        distribute(plan, on_event=lambda schema: self.console.print(f"Distributed {schema}."))
-        return 0 if options["no_verify"] else self._compare(before, row_counts(plan.move))
+        schemas = plan.move or tuple({table.split(".")[0] for table, _ in plan.rows})
+        before = {} if options["no_verify"] else row_counts(schemas)
+        distribute(plan, on_event=lambda name: self.console.print(f"Distributed {name}."))
+        return 0 if options["no_verify"] else self._compare(before, row_counts(schemas))
 
     def _compare(self, before: dict[str, int], after: dict[str, int]) -> int:
         """Say what differs: rows that somebody wrote meanwhile, or a table that is not whole."""
@@ -52,6 +66,10 @@ class Command(TransferCommand):
         self.console.print(f"Citus {plan.version} with {plan.workers} active workers.")
         for schema in plan.distributed:
             self.console.print(f"{schema} is distributed already.")
+        for schema in plan.by_rows:
+            self.console.print(f"{schema} has tables distributed by rows; its others stay here.")
+        for table, key in plan.rows:
+            self.console.print(f"{table} is to be distributed by the hash of its {key or 'key'}.")
         for schema in plan.move:
             self.console.print(f"{schema} is to be distributed.")
         for problem in plan.problems:

@@ -10,7 +10,8 @@ from django.core.management.base import CommandParser
 
 from stillme.ops.command_pages import command_page
 from stillme.transfer.errors import TransferError
-from stillme.transfer.management.base import TransferCommand, given_path
+from stillme.transfer.management.base import TransferCommand
+from stillme.transfer.management.options import given_path
 
 
 class Command(TransferCommand):

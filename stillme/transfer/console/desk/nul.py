@@ -49,7 +49,7 @@ def repair(row: QuarantinedRow, who: str) -> decisions.Retried:
     """Put U+FFFD in the place of every NUL and retry the row. Raises TransferError."""
     found = without_nul(row)
     if not found and not row.repairs:
-        raise TransferError(f"Row {row.pk} has no text with U+0000 that is UTF-8: edit its cell.")
+        raise TransferError(f"Row {row.pk} has no UTF-8 text with U+0000: edit its cell.")
     with transaction.atomic():
         for column, (_, mended) in found.items():
             decisions.edit("default", row, column, mended, "text", who)
@@ -90,7 +90,7 @@ def _preview(key: int) -> list[dict[str, Any]]:
     found = without_nul(row)
     named = {"row": key, "table": row.table, "key": in_one_line((row.key or "")[:AROUND])}
     if not found:
-        return [{**named, "problem": "no text with U+0000 that is UTF-8: it stays open"}]
+        return [{**named, "problem": "no UTF-8 text with U+0000: the row stays open"}]
     return [
         {**named, "column": column, "count": old.count(NUL), "old": _around(old, old),
          "new": _around(old, new)}

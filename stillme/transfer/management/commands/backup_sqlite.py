@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import CommandParser
 
 from stillme.transfer.errors import TransferError
-from stillme.transfer.inventory.selection import Selection
-from stillme.transfer.management.base import A_FILE, TransferCommand, given_path
+from stillme.transfer.management.base import TransferCommand
+from stillme.transfer.management.options import FILE, FORMAT, given_path, one_of, option
 from stillme.transfer.reports.terminal.backups import render_backup, render_check, render_restore
 from stillme.transfer.reports.terminal.progress import RunProgress
 from stillme.transfer.steps.back_up import back_up, check_backup
@@ -33,54 +32,49 @@ class Command(TransferCommand):
         "manage.py backup_sqlite --restore /backups/legacy --to data --yes",
     )
 
-    def add_arguments(self, parser: CommandParser) -> None:
-        """Options."""
-        parser.add_argument(
-            "--file", action="append", metavar="NAME", help=f"Only this legacy file, e.g. {A_FILE}."
-        )
-        parser.add_argument(
+    options = (
+        FILE,
+        option(
             "--to",
             type=given_path,
             metavar="DIR",
             help="The new folder of the backup (default: backups/<time>); "
             "with --restore: the data directory.",
-        )
-        parser.add_argument(
-            "--no-vectors", action="store_true", help="Leave the vector folder out."
-        )
-        group = parser.add_mutually_exclusive_group()
-        group.add_argument(
-            "--check", type=given_path, metavar="DIR", help="Check a backup against its manifest."
-        )
-        group.add_argument(
-            "--restore", type=given_path, metavar="DIR", help="Restore a backup into --to."
-        )
-        parser.add_argument(
-            "--yes",
-            action="store_true",
-            help="With --restore: set the files that are there aside, and restore.",
-        )
-        self.add_format(parser)
+        ),
+        option("--no-vectors", help="Leave the vector folder out."),
+        one_of(
+            option(
+                "--check",
+                type=given_path,
+                metavar="DIR",
+                help="Check a backup against its manifest.",
+            ),
+            option("--restore", type=given_path, metavar="DIR", help="Restore a backup into --to."),
+        ),
+        option("--yes", help="With --restore: set the files that are there aside, and restore."),
+        FORMAT,
+    )
 
     def run(self, options: dict[str, Any]) -> int:
         """0 when the backup is sound, 1 otherwise."""
-        form = options["format"]
         if options["check"]:
             directory = Path(options["check"])
             with self.working(f"Reading {directory} again"):
                 problems = check_backup(directory)
-            render_check(self.console, problems, directory, form)
+            render_check(self.console, self.form, problems, directory)
             return 1 if problems else 0
         if options["restore"]:
             return self._restore(options)
-        names = tuple(options["file"] or ())
-        Selection(names).check()
-        directory = Path(options["to"]) if options["to"] else default_directory()
-        with RunProgress(self.console, quiet=form == "json") as progress:
+        chosen, stores = self.selection(options), not options["no_vectors"]
+        chosen.check()
+        # A new folder per second, outside of version control.
+        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+        directory = Path(options["to"] or Path(settings.BASE_DIR) / "backups" / stamp)
+        with RunProgress(self.console, quiet=self.quiet) as progress:
             manifest = back_up(
-                directory, names, with_stores=not options["no_vectors"], on_event=progress.on_event
+                directory, chosen.files, with_stores=stores, on_event=progress.on_event
             )
-        render_backup(self.console, manifest, directory, form)
+        render_backup(self.console, self.form, manifest, directory)
         return 0 if manifest.sound else 1
 
     def _restore(self, options: dict[str, Any]) -> int:
@@ -89,11 +83,5 @@ class Command(TransferCommand):
         directory, target = Path(options["restore"]), Path(options["to"])
         with self.working(f"Restoring {directory}"):
             restored = restore_backup(directory, target, overwrite=options["yes"])
-        render_restore(self.console, restored, directory, options["format"])
+        render_restore(self.console, self.form, restored, directory)
         return 0
-
-
-def default_directory() -> Path:
-    """A new folder per second, outside of version control."""
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    return Path(settings.BASE_DIR) / "backups" / stamp

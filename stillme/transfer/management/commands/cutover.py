@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import CommandParser
-
 from stillme.transfer.errors import TransferError
 from stillme.transfer.inventory.selection import Selection
-from stillme.transfer.management.base import TransferCommand, given_path
+from stillme.transfer.management.base import TransferCommand
+from stillme.transfer.management.options import FORMAT, given_path, one_of, option
 from stillme.transfer.models import FileState
 from stillme.transfer.plumbing.private_file import check_writable
 from stillme.transfer.registry import legacy_files
@@ -31,7 +30,6 @@ from stillme.transfer.steps.install_capture import (
     install_capture,
     remove_capture,
 )
-from stillme.transfer.steps.readiness.accounted_lines import YELLOW
 from stillme.transfer.steps.readiness.go_no_go import OVERRIDES, is_go
 from stillme.transfer.steps.sealing.finish import finish, finishable
 from stillme.transfer.steps.sealing.records_archive import archive_records
@@ -57,52 +55,51 @@ class Command(TransferCommand):
         "manage.py cutover --finish        # weeks later: close the way back",
     )
 
-    def add_arguments(self, parser: CommandParser) -> None:
-        """Options."""
-        way = parser.add_mutually_exclusive_group()
-        way.add_argument("--dry-run", action="store_true", help="Only the go/no-go list.")
-        way.add_argument(
-            "--stopped",
-            action="store_true",
-            help="The old application is stopped: make the backup where DIR is not there yet, "
-            "capture the files, load, verify all of it, then look at the list and switch.",
-        )
-        way.add_argument(
-            "--finish",
-            action="store_true",
-            help="The files are live and nobody wants to go back: verify, ask, then remove what "
-            "the engine left in PostgreSQL and in the files.",
-        )
-        parser.add_argument("--yes", action="store_true", help="With --finish: do not ask.")
-        parser.add_argument(
+    options = (
+        one_of(
+            option("--dry-run", help="Only the go/no-go list."),
+            option(
+                "--stopped",
+                help="The old application is stopped: make the backup where DIR is not there yet, "
+                "capture the files, load, verify all of it, then look at the list and switch.",
+            ),
+            option(
+                "--finish",
+                help="The files are live and nobody wants to go back: verify, ask, then remove "
+                "what the engine left in PostgreSQL and in the files.",
+            ),
+        ),
+        option("--yes", help="With --finish: do not ask."),
+        option(
             "--archive",
             type=given_path,
             metavar="FILE",
             help="With --finish: write the migration's records (quarantine, originals, proofs) to "
             "FILE as JSON, and drop the schema transfer.",
-        )
-        parser.add_argument(
+        ),
+        option(
             "--freeze-limit",
             type=float,
             default=10.0,
             metavar="SECONDS",
             help="Give up, unharmed, where writers would be locked out for longer (default 10).",
-        )
-        parser.add_argument(
-            "--backup", type=given_path, metavar="DIR", help="A folder of backup_sqlite."
-        )
-        for name in OVERRIDES:
-            parser.add_argument(
+        ),
+        option("--backup", type=given_path, metavar="DIR", help="A folder of backup_sqlite."),
+        *(
+            option(
                 f"--despite-{name}",
                 metavar="REASON",
                 help=f"Cut over although the line '{name}' is red; the reason is recorded.",
             )
-        self.add_format(parser)
+            for name in OVERRIDES
+        ),
+        FORMAT,
+    )
 
     def run(self, options: dict[str, Any]) -> int:
         """0 switched (or go), 1 no-go."""
         check_limit(options["freeze_limit"])
-        progress = SyncProgress(self.console, quiet=options["format"] == "json")
+        progress = SyncProgress(self.console, quiet=self.quiet)
         given = {name: options[f"despite_{name}"] for name in OVERRIDES}
         if any(reason is not None and not reason.strip() for reason in given.values()):
             raise TransferError("--despite-... wants the reason why the risk is taken.")
@@ -117,38 +114,16 @@ class Command(TransferCommand):
             return self._finish(options, progress)
         if options["dry_run"]:
             lines = check_cutover(wanted, progress.on_event)
-            render_list(self.console, lines, options["format"])
+            render_list(self.console, self.form, lines)
             return 0 if is_go(lines) else 1
         if sealed := finish_interrupted("default"):
-            if options["format"] == "json":
-                print_json(self.console, {"files": sealed.files, "not_sealed": sealed.unsealed})
-            else:
-                render_sealed(self.console, sealed)
+            render_sealed(self.console, self.form, sealed)
             return 0
         if options["stopped"]:
             result = self._switch_stopped(wanted, progress)
         else:
             result = cut_over(wanted, TailJudge("default"), progress.on_event)
-        if options["format"] == "json":
-            print_json(
-                self.console,
-                {
-                    "frozen_seconds": result.frozen_seconds,
-                    "steps": result.steps,
-                    "files": result.files,
-                    "not_switched": result.unswitched,
-                    "not_sealed": result.unsealed,
-                    "drained": result.drained,
-                    "verified": result.verified,
-                    "risks": [
-                        f"{line.subject}: {line.finding}"
-                        for line in result.lines
-                        if line.override and line.colour == YELLOW
-                    ],
-                },
-            )
-        else:
-            render_cutover(self.console, result)
+        render_cutover(self.console, self.form, result)
         return 0
 
     def _switch_stopped(self, wanted: CutoverOptions, progress: SyncProgress) -> CutoverResult:
@@ -165,7 +140,7 @@ class Command(TransferCommand):
             with self.working("Verifying every row"):
                 proof = verify(VerifyOptions(), settle=settle_by_replay("default"))
             if not self.quiet:
-                render_verify(self.console, proof, "text", 20)
+                render_verify(self.console, "text", proof, 20)
             return cut_over(wanted, TailJudge("default"), progress.on_event)
         except BaseException:
             if all(report.health == Health.ABSENT for report in before) and not _is_switched():
@@ -181,7 +156,8 @@ class Command(TransferCommand):
         if files and not unproven and (status := self._last_proof(files)):
             return status
         if (files or archive) and not options["yes"]:
-            self._confirm(files)
+            what = f"There will be no way back for {', '.join(files)}" if files else "Records go"
+            self.confirm(f"{what}. Type 'finish': ", "finish", "Nothing was finished")
         done = []
         if files or not archive:
             done = finish("default", progress.on_event, unproven=unproven)
@@ -213,10 +189,8 @@ class Command(TransferCommand):
             return 0
         with self.working("Verifying every row that was not written since"):
             proof = verify(VerifyOptions(selection=Selection(files=tuple(wanted))))
-        if not self.quiet:
-            render_verify(self.console, proof, "text", 20)
-        elif proof.exit_status:
-            render_verify(self.console, proof, "json", 20)
+        if proof.exit_status or not self.quiet:
+            render_verify(self.console, self.form, proof, 20)
         if proof.exit_status and not self.quiet:
             self.console.print(
                 "Nothing was finished: without the files nobody can look again. Or take the risk: "
@@ -224,17 +198,6 @@ class Command(TransferCommand):
                 soft_wrap=True,
             )
         return proof.exit_status
-
-    def _confirm(self, files: list[str]) -> None:
-        if self.quiet:
-            raise TransferError("Nothing was finished: --format json does not ask, give --yes.")
-        try:
-            what = f"There will be no way back for {', '.join(files)}" if files else "Records go"
-            given = input(f"{what}. Type 'finish': ")
-        except EOFError:
-            given = ""
-        if given.strip() != "finish":
-            raise TransferError("Nothing was finished: the word was not typed (or give --yes).")
 
 
 def _is_switched() -> bool:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import CommandParser
-
-from stillme.transfer.errors import TransferError
 from stillme.transfer.management.base import TransferCommand
-from stillme.transfer.steps.syncing.empty_target import Emptying, empty_target, plan_emptying
+from stillme.transfer.management.options import option
+from stillme.transfer.steps.syncing.empty_target import empty_target, plan_emptying
 
 
 class Command(TransferCommand):
@@ -21,9 +19,7 @@ class Command(TransferCommand):
     )
     examples = ("manage.py empty_target", "manage.py empty_target --yes")
 
-    def add_arguments(self, parser: CommandParser) -> None:
-        """Options."""
-        parser.add_argument("--yes", action="store_true", help="Do not ask.")
+    options = (option("--yes", help="Do not ask."),)
 
     def run(self, options: dict[str, Any]) -> int:
         """0 when the target is empty."""
@@ -31,7 +27,8 @@ class Command(TransferCommand):
         for table, rows in plan.rows.items():
             self.console.print(f"{table}: {rows:,} rows", markup=False)
         if not options["yes"]:
-            self._confirm(plan)
+            question = f"Type {plan.database} to delete these {plan.total:,} rows: "
+            self.confirm(question, plan.database, "Nothing was deleted")
         empty_target("default")
         self.console.print(
             f"{plan.database} is empty: {plan.total:,} rows deleted. Next: "
@@ -39,13 +36,3 @@ class Command(TransferCommand):
             soft_wrap=True,
         )
         return 0
-
-    def _confirm(self, plan: Emptying) -> None:
-        try:
-            given = input(f"Type {plan.database} to delete these {plan.total:,} rows: ")
-        except EOFError:
-            given = ""
-        if given.strip() != plan.database:
-            raise TransferError(
-                "Nothing was deleted: the database's name was not typed (or give --yes)."
-            )

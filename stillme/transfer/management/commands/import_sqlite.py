@@ -6,13 +6,13 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from django.core.management.base import CommandParser
 from rich.markup import escape
 
 from stillme.transfer.inventory.deletions import FEW, SHARE, Deletion
-from stillme.transfer.inventory.selection import Selection
-from stillme.transfer.management.base import A_FILE, TransferCommand
-from stillme.transfer.reports.terminal.imports import ImportProgress, render_import
+from stillme.transfer.management.base import TransferCommand
+from stillme.transfer.management.options import A_FILE, FORMAT, SELECTION, option
+from stillme.transfer.reports.terminal.imports import render_import
+from stillme.transfer.reports.terminal.progress import RunProgress
 from stillme.transfer.steps.load import CHUNK_ROWS, ImportOptions, import_files
 
 
@@ -29,57 +29,48 @@ class Command(TransferCommand):
         "manage.py import_sqlite --dry-run --format json",
     )
 
-    def add_arguments(self, parser: CommandParser) -> None:
-        """Options."""
-        self.add_selection(parser)
-        parser.add_argument(
-            "--dry-run", action="store_true", help="Read and convert, write nothing."
-        )
-        parser.add_argument(
+    options = (
+        *SELECTION,
+        option("--dry-run", help="Read and convert, write nothing."),
+        option(
             "--jobs", type=int, default=0, metavar="N", help="Worker processes (default: per core)."
-        )
-        parser.add_argument(
+        ),
+        option(
             "--chunk-rows", type=int, default=CHUNK_ROWS, metavar="N", help="Rows per transaction."
-        )
-        parser.add_argument(
+        ),
+        option(
             "--prune",
-            action="store_true",
             help="Delete target rows that vanished from the legacy; it says which, and asks.",
-        )
-        parser.add_argument(
-            "--yes", action="store_true", help="With --prune: delete without asking."
-        )
-        parser.add_argument(
+        ),
+        option("--yes", help="With --prune: delete without asking."),
+        option(
             "--prune-share",
             type=float,
             default=SHARE,
             metavar="PERCENT",
             help="With --prune: delete nothing where a table would lose more than this share of "
             f"its rows, and more than {FEW} rows (default {SHARE:g}).",
-        )
-        parser.add_argument(
-            "--overwrite",
-            action="store_true",
-            help="Also overwrite rows that the target side changed after the import.",
-        )
-        parser.add_argument(
+        ),
+        option(
+            "--overwrite", help="Also overwrite rows that the target side changed after the import."
+        ),
+        option(
             "--moved",
-            action="store_true",
             help="The files are the same ones at another place than the last import read them.",
-        )
-        parser.add_argument(
+        ),
+        option(
             "--replaced",
-            action="store_true",
             help="A file has other rows than the one that was loaded from its place (another "
             "installation, an older backup): it is to take that one's place.",
-        )
-        self.add_format(parser)
+        ),
+        FORMAT,
+    )
 
     def run(self, options: dict[str, Any]) -> int:
         """0 all is accounted for; 1 something was left alone, refused, or is undecided."""
         self.check_positive(options, "chunk_rows")
         wanted = ImportOptions(
-            selection=Selection(tuple(options["file"] or ()), tuple(options["table"] or ())),
+            selection=self.selection(options),
             jobs=max(0, options["jobs"]),
             dry_run=options["dry_run"],
             prune=options["prune"],
@@ -89,19 +80,19 @@ class Command(TransferCommand):
             moved=options["moved"],
             chunk_rows=options["chunk_rows"],
         )
-        with ImportProgress(self.console, quiet=options["format"] == "json") as progress:
+        with RunProgress(self.console, quiet=self.quiet) as progress:
 
             def confirm(found: Sequence[Deletion]) -> bool:
                 progress.stop()
-                return bool(options["yes"]) or self._asked(found, options["format"])
+                return bool(options["yes"]) or self._asked(found)
 
             result = import_files(wanted, progress.on_event, confirm)
-        render_import(self.console, result, options["format"])
+        render_import(self.console, self.form, result)
         return result.exit_status
 
-    def _asked(self, found: Sequence[Deletion], form: str) -> bool:
+    def _asked(self, found: Sequence[Deletion]) -> bool:
         """Whether a person at a terminal says yes; False where there is none."""
-        if form == "json" or not (self.console.is_terminal and sys.stdin.isatty()):
+        if self.quiet or not (self.console.is_terminal and sys.stdin.isatty()):
             return False
         for deletion in found:
             self.console.print(f"  {escape(deletion.sentence())}", soft_wrap=True)

@@ -5,14 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import CommandParser
-
 from stillme.transfer.errors import TransferError
-from stillme.transfer.inventory.selection import Selection
-from stillme.transfer.management.base import A_FILE, TransferCommand, given_path
+from stillme.transfer.management.base import TransferCommand
+from stillme.transfer.management.options import A_FILE, SELECTION, given_path, option
 from stillme.transfer.reports.inspection_page import inspection_markdown
 from stillme.transfer.reports.schema.document import schema_document
-from stillme.transfer.reports.terminal.inspection import InspectProgress, render_inspection
+from stillme.transfer.reports.terminal.inspection import render_inspection
+from stillme.transfer.reports.terminal.progress import RunProgress
 from stillme.transfer.steps.inspect import inspect_files
 
 
@@ -20,7 +19,7 @@ class Command(TransferCommand):
     """Parse, one call, render, exit."""
 
     help = (
-        "Compare the legacy files with their declared schema, profile what is stored, and foretell "
+        "Compare the legacy files with their declared schema, profile what is stored, and predict "
         "what import_sqlite will load, repair and quarantine. Writes nothing. Ends 0 when "
         "everything will load or be repaired, 1 when rows will be quarantined or something is to "
         "be decided, 2 when it could not run."
@@ -32,26 +31,24 @@ class Command(TransferCommand):
         "manage.py inspect_sqlite --schema-doc docs/reference/schema.md --check",
     )
 
-    def add_arguments(self, parser: CommandParser) -> None:
-        """Options."""
-        self.add_selection(parser)
-        parser.add_argument(
+    options = (
+        *SELECTION,
+        option(
             "--format",
             choices=("text", "json", "markdown"),
             default="text",
             help="json or markdown: the document alone, no progress (default text).",
-        )
-        parser.add_argument(
+        ),
+        option(
             "--schema-doc",
             type=given_path,
             metavar="FILE",
             help="Write the documentation of both schemas instead; needs no files and no server.",
-        )
-        parser.add_argument(
-            "--check",
-            action="store_true",
-            help="With --schema-doc: write nothing, end 1 where FILE is not up to date.",
-        )
+        ),
+        option(
+            "--check", help="With --schema-doc: write nothing, end 1 where FILE is not up to date."
+        ),
+    )
 
     def run(self, options: dict[str, Any]) -> int:
         """0 when everything will load or be repaired, 1 otherwise."""
@@ -59,14 +56,14 @@ class Command(TransferCommand):
             return self._document(Path(options["schema_doc"]), check=options["check"])
         if options["check"]:
             raise TransferError("--check belongs to --schema-doc FILE: name the file.")
-        form = options["format"]
-        selection = Selection(tuple(options["file"] or ()), tuple(options["table"] or ()))
-        with InspectProgress(self.console, quiet=form != "text") as progress:
-            result = inspect_files(selection, progress.on_event)
-        if form == "markdown":
+        # The report may be what is piped.
+        quiet = self.quiet or not self.console.is_terminal
+        with RunProgress(self.console, quiet=quiet) as progress:
+            result = inspect_files(self.selection(options), progress.on_event)
+        if self.form == "markdown":
             self.console.out(inspection_markdown(result), end="")
         else:
-            render_inspection(self.console, result, form)
+            render_inspection(self.console, self.form, result)
         return 0 if result.clean else 1
 
     def _document(self, path: Path, *, check: bool) -> int:

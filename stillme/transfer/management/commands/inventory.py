@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
-
-from django.core.management.base import CommandParser
 
 from stillme.transfer.errors import TransferError
 from stillme.transfer.inventory.entries import open_lines
 from stillme.transfer.inventory.taking import leave, live_inventory, reopen
-from stillme.transfer.management.base import A_FILE, TransferCommand
+from stillme.transfer.management.base import TransferCommand
+from stillme.transfer.management.options import A_FILE, FORMAT, option
 from stillme.transfer.reports.terminal.inventory import render_inventory
 from stillme.transfer.steps.loading.target_ready import check_target
 
@@ -28,20 +26,18 @@ class Command(TransferCommand):
         f"manage.py inventory reopen {A_FILE}.ratings",
     )
 
-    def add_arguments(self, parser: CommandParser) -> None:
-        """One verb, then which things."""
-        parser.add_argument(
+    options = (
+        option(
             "verb",
             nargs="?",
             default="list",
             choices=("list", "leave", "reopen"),
             help="What to do (default list).",
-        )
-        parser.add_argument(
-            "names", nargs="*", metavar="FILE.NAME", help="Things, as the list names them."
-        )
-        parser.add_argument("--note", default="", help="leave: the reason, kept with the decision.")
-        self.add_format(parser)
+        ),
+        option("names", nargs="*", metavar="FILE.NAME", help="Things, as the list names them."),
+        option("--note", default="", help="leave: the reason, kept with the decision."),
+        FORMAT,
+    )
 
     def run(self, options: dict[str, Any]) -> int:
         """1 while something is open."""
@@ -59,9 +55,5 @@ class Command(TransferCommand):
         elif verb == "reopen":
             reopen("default", names)
         lines = live_inventory("default")
-        if options["format"] == "json":
-            found = {"open": len(open_lines(lines)), "lines": [line.as_dict() for line in lines]}
-            self.console.out(json.dumps(found, indent=2, ensure_ascii=False))
-        else:
-            render_inventory(self.console, lines)
+        render_inventory(self.console, self.form, lines)
         return 1 if open_lines(lines) else 0

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import CommandParser
-
 from stillme.transfer.management.base import TransferCommand
-from stillme.transfer.reports.json_text import print_json
+from stillme.transfer.management.options import FORMAT
 from stillme.transfer.reports.terminal.switching import render_status
 from stillme.transfer.steps.status import overview
 
@@ -18,16 +16,11 @@ class Command(TransferCommand):
     help = "State, rows, lag, quarantine and last proof of every legacy file, and the next step."
     examples = ("manage.py migration_status", "manage.py migration_status --format json")
 
-    def add_arguments(self, parser: CommandParser) -> None:
-        """Options."""
-        self.add_format(parser)
+    options = (FORMAT,)
 
     def run(self, options: dict[str, Any]) -> int:
         """Always 0: a status is no verdict."""
         with self.working("Asking files and server"):
             found = overview("default")
-        if options["format"] == "json":
-            print_json(self.console, found.as_dict())
-        else:
-            render_status(self.console, found)
+        render_status(self.console, self.form, found)
         return 0

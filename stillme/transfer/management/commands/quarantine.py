@@ -5,11 +5,10 @@ from __future__ import annotations
 from argparse import ArgumentTypeError
 from typing import Any
 
-from django.core.management.base import CommandParser
-
 from stillme.transfer.errors import TransferError
 from stillme.transfer.keys import whole_key
 from stillme.transfer.management.base import TransferCommand
+from stillme.transfer.management.options import FORMAT, option
 from stillme.transfer.quarantine import decisions
 from stillme.transfer.reports.terminal import quarantine as report
 from stillme.transfer.steps.loading.target_ready import check_target
@@ -36,30 +35,33 @@ class Command(TransferCommand):
         "manage.py quarantine accept --reason missing_parent --note 'items were cleaned up'",
     )
 
-    def add_arguments(self, parser: CommandParser) -> None:
-        """One verb, then which rows."""
-        parser.add_argument(
+    options = (
+        option(
             "verb",
             nargs="?",
             default="list",
             choices=("list", "show", "edit", "retry", "accept"),
             help="What to do (default: list).",
-        )
-        parser.add_argument("ids", nargs="*", type=_row_id, metavar="ID", help="Quarantined rows.")
-        parser.add_argument("--reason", default="", help="All open rows of this reason.")
-        parser.add_argument(
+        ),
+        option("ids", nargs="*", type=_row_id, metavar="ID", help="Quarantined rows."),
+        option("--reason", default="", help="All open rows of this reason."),
+        option(
             "--table", default="", help="All open rows of this legacy table: NAME or FILE.NAME."
-        )
-        parser.add_argument("--status", default="open", help="list: open, repaired, accepted, all.")
-        parser.add_argument("--limit", type=int, default=20, help="list: at most so many rows.")
-        parser.add_argument("--column", default="", help="edit: the legacy column.")
-        parser.add_argument("--value", help="edit: the new value; leave it out for NULL.")
-        parser.add_argument(
-            "--as", dest="storage", choices=("text", "integer", "real"), default="text",
+        ),
+        option("--status", default="open", help="list: open, repaired, accepted, all."),
+        option("--limit", type=int, default=20, help="list: at most so many rows."),
+        option("--column", default="", help="edit: the legacy column."),
+        option("--value", help="edit: the new value; leave it out for NULL.", default=None),
+        option(
+            "--as",
+            dest="storage",
+            choices=("text", "integer", "real"),
+            default="text",
             help="edit: the storage class of the new value.",
-        )  # fmt: skip
-        parser.add_argument("--note", default="", help="accept: the reason, kept with the row.")
-        self.add_format(parser)
+        ),
+        option("--note", default="", help="accept: the reason, kept with the row."),
+        FORMAT,
+    )
 
     def run(self, options: dict[str, Any]) -> int:
         """Exit status 1 where a retried row is still set aside, or an edited one was left out."""
@@ -76,33 +78,24 @@ class Command(TransferCommand):
         rows = decisions.select_rows(
             "default", reason=options["reason"], table=options["table"], status=status
         )
-        report.render_list(
-            self.console,
-            rows[: options["limit"]],
-            len(rows),
-            decisions.summary("default"),
-            options["format"],
-        )
+        shown, counted = rows[: options["limit"]], decisions.summary("default")
+        report.render_list(self.console, self.form, shown, len(rows), counted)
         return 0
 
     def _check_names(self, options: dict[str, Any]) -> None:
         """Raises TransferError where no row in quarantine has that reason or table."""
         found = decisions.summary("default")
-        for name in ("reason", "table"):
+        full = {"", *(f"{line['file']}.{line['table']}" for line in found)}
+        for name, others in (("reason", {""}), ("table", full)):
             known = sorted({str(line[name]) for line in found})
-            asked = options[name]
-            if name == "table" and any(
-                asked == f"{line['file']}.{line['table']}" for line in found
-            ):
-                continue
-            if found and asked and asked not in known:
+            if found and options[name] not in others.union(known):
                 raise TransferError(
                     f"No row in quarantine has the {name} {options[name]!r}: "
                     f"choose from {', '.join(known)}."
                 )
 
     def _show(self, options: dict[str, Any]) -> int:
-        report.render_rows(self.console, self._chosen(options), options["format"])
+        report.render_rows(self.console, self.form, self._chosen(options))
         return 0
 
     def _edit(self, options: dict[str, Any]) -> int:
@@ -112,14 +105,14 @@ class Command(TransferCommand):
         rows = self._chosen(options)
         for row in rows:
             decisions.edit("default", row, options["column"], options["value"], storage)
-        report.render_edits(self.console, rows, options["column"], options["format"])
+        report.render_edits(self.console, self.form, rows, options["column"])
         return 0
 
     def _retry(self, options: dict[str, Any]) -> int:
         rows = self._chosen(options)
         with self.working(f"Retrying {len(rows):,} rows"):
             result = decisions.retry("default", rows)
-        report.render_retry(self.console, result, options["format"])
+        report.render_retry(self.console, self.form, result)
         return 1 if result.still else 0
 
     def _accept(self, options: dict[str, Any]) -> int:
@@ -129,7 +122,7 @@ class Command(TransferCommand):
         with self.working(f"Accepting {len(rows) - len(edited):,} rows"):
             chosen = [row for row in rows if row.pk not in set(edited)]
             done = decisions.accept("default", chosen, options["note"])
-        report.render_accept(self.console, done, edited, options["format"])
+        report.render_accept(self.console, self.form, done, edited)
         return 1 if edited else 0
 
     def _chosen(self, options: dict[str, Any]) -> list[Any]:

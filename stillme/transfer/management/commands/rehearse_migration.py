@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import CommandParser
-
 from stillme.transfer.management.base import TransferCommand
-from stillme.transfer.reports.terminal.rehearsal import render_rehearsal
+from stillme.transfer.management.options import FORMAT, option
+from stillme.transfer.reports.terminal.switching import render_rehearsal
 from stillme.transfer.reports.terminal.syncing import SyncProgress
 from stillme.transfer.steps.rehearse import rehearse
 from stillme.transfer.verify.tables.live_rows import TailJudge
@@ -23,17 +22,17 @@ class Command(TransferCommand):
     )
     examples = ("manage.py rehearse_migration", "manage.py rehearse_migration --format json")
 
-    def add_arguments(self, parser: CommandParser) -> None:
-        """Options."""
-        parser.add_argument("--no-proof", action="store_true", help="Leave verify_migration out.")
-        self.add_format(parser)
+    options = (
+        option("--no-proof", help="Leave verify_migration out."),
+        FORMAT,
+    )
 
     def run(self, options: dict[str, Any]) -> int:
         """0 where every step went well, 1 else."""
-        progress = SyncProgress(self.console, quiet=options["format"] == "json")
+        progress = SyncProgress(self.console, quiet=self.quiet)
         proof = None if options["no_proof"] else _proof
         result = rehearse(proof, TailJudge("default"), progress.on_event)
-        render_rehearsal(self.console, result, options["format"])
+        render_rehearsal(self.console, self.form, result)
         return 0 if result.ok else 1
 
 

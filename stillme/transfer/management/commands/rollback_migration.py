@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.core.management.base import CommandParser
-
-from stillme.transfer.errors import TransferError
-from stillme.transfer.management.base import TransferCommand, given_path
+from stillme.transfer.management.base import TransferCommand
+from stillme.transfer.management.options import FORMAT, given_path, option
 from stillme.transfer.reports.json_text import print_json
 from stillme.transfer.reports.terminal.switching import render_restore, render_rollback
 from stillme.transfer.reports.terminal.syncing import SyncProgress
@@ -37,33 +35,31 @@ class Command(TransferCommand):
         "manage.py rollback_migration --to-backup DIR  # restore a backup; says what is lost",
     )
 
-    def add_arguments(self, parser: CommandParser) -> None:
-        """Options."""
-        parser.add_argument("--dry-run", action="store_true", help="Change nothing.")
-        parser.add_argument(
+    options = (
+        option("--dry-run", help="Change nothing."),
+        option(
             "--freeze-limit",
             type=float,
             default=FREEZE_LIMIT,
             metavar="SECONDS",
             help="Give up, PostgreSQL unharmed, where nobody could write for longer (default 60).",
-        )
-        parser.add_argument(
-            "--to-backup", type=given_path, metavar="DIR", help="Restore this backup."
-        )
-        parser.add_argument("--yes", action="store_true", help="Do not ask before --to-backup.")
-        self.add_format(parser)
+        ),
+        option("--to-backup", type=given_path, metavar="DIR", help="Restore this backup."),
+        option("--yes", help="Do not ask before --to-backup."),
+        FORMAT,
+    )
 
     def run(self, options: dict[str, Any]) -> int:
         """0 fine, 1 where a row would not read back equal."""
         check_limit(options["freeze_limit"])
-        progress = SyncProgress(self.console, quiet=options["format"] == "json")
+        progress = SyncProgress(self.console, quiet=self.quiet)
         if options["to_backup"] is not None:
             return self._restore(options, progress)
         if options["dry_run"]:
             result = plan_rollback("default", progress.on_event)
         else:
             if done := finish_interrupted("default", progress.on_event):
-                if options["format"] == "json":
+                if self.quiet:
                     print_json(self.console, {"unfrozen": done})
                 return 0
             result = roll_back(
@@ -72,25 +68,16 @@ class Command(TransferCommand):
                 progress.on_event,
                 freeze_limit=options["freeze_limit"],
             )
-        render_rollback(self.console, result, options["format"])
+        render_rollback(self.console, self.form, result)
         return 1 if result.unequal else 0
 
     def _restore(self, options: dict[str, Any], progress: SyncProgress) -> int:
         plan = plan_restore("default", options["to_backup"])
-        render_restore(self.console, plan, options["format"])
+        render_restore(self.console, self.form, plan)
         if options["dry_run"]:
             return 0
         if not options["yes"]:
-            if options["format"] == "json":
-                raise TransferError("Nothing was restored: --format json does not ask, give --yes.")
-            self._confirm()
+            question = f"Type {_WORD!r} to lay the backup over the live files: "
+            self.confirm(question, _WORD, "Nothing was restored")
         restore("default", plan, progress.on_event)
         return 0
-
-    def _confirm(self) -> None:
-        try:
-            given = input(f"Type {_WORD!r} to lay the backup over the live files: ")
-        except EOFError:
-            given = ""
-        if given.strip() != _WORD:
-            raise TransferError("Nothing was restored: the word was not typed (or give --yes).")

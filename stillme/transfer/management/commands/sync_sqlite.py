@@ -5,10 +5,9 @@ from __future__ import annotations
 import signal
 from typing import Any
 
-from django.core.management.base import CommandParser
-
 from stillme.transfer.inventory.selection import Selection, present_files
-from stillme.transfer.management.base import A_FILE, TransferCommand
+from stillme.transfer.management.base import TransferCommand
+from stillme.transfer.management.options import FILE, FORMAT, one_of, option
 from stillme.transfer.plumbing.interrupts import StopSignal, ending_signals
 from stillme.transfer.reports.terminal.syncing import SyncProgress, render_capture, render_follow
 from stillme.transfer.steps.follow import FollowOptions, follow
@@ -19,6 +18,8 @@ from stillme.transfer.steps.install_capture import (
 )
 from stillme.transfer.steps.note_moved import moved_files
 from stillme.transfer.steps.unfreeze import unfreeze_all
+
+_CHANGES = {"install": install_capture, "moved": moved_files, "remove": remove_capture}
 
 
 class Command(TransferCommand):
@@ -36,67 +37,58 @@ class Command(TransferCommand):
         "manage.py sync_sqlite --status    # how capture stands",
     )
 
-    def add_arguments(self, parser: CommandParser) -> None:
-        """Options."""
-        mode = parser.add_mutually_exclusive_group(required=True)
-        mode.add_argument("--install", action="store_true", help="Install or renew the triggers.")
-        mode.add_argument("--status", action="store_true", help="Tell how capture stands.")
-        mode.add_argument("--remove", action="store_true", help="Take the triggers out again.")
-        mode.add_argument("--follow", action="store_true", help="Replay until stopped (SIGTERM).")
-        mode.add_argument("--once", action="store_true", help="Replay what is there, then end.")
-        mode.add_argument(
-            "--sweep", action="store_true", help="Replay, then look for bypassed capture."
-        )
-        mode.add_argument(
-            "--unfreeze",
-            action="store_true",
-            help="Lift a freeze that a broken cut-over or rollback left, on the side in charge.",
-        )
-        mode.add_argument(
-            "--moved",
-            action="store_true",
-            help="Note that captured files are at another place, after looking at their history.",
-        )
-        parser.add_argument(
-            "--file", action="append", metavar="NAME", help=f"Only this legacy file, e.g. {A_FILE}."
-        )
-        parser.add_argument(
+    options = (
+        one_of(
+            option("--install", help="Install or renew the triggers."),
+            option("--status", help="Tell how capture stands."),
+            option("--remove", help="Take the triggers out again."),
+            option("--follow", help="Replay until stopped (SIGTERM)."),
+            option("--once", help="Replay what is there, then end."),
+            option("--sweep", help="Replay, then look for bypassed capture."),
+            option(
+                "--unfreeze",
+                help="Lift a freeze that a broken cut-over or rollback left, on the side in "
+                "charge.",
+            ),
+            option(
+                "--moved",
+                help="Note that captured files are at another place, after looking at their "
+                "history.",
+            ),
+            required=True,
+        ),
+        FILE,
+        option(
             "--sweep-every",
             type=float,
             default=300.0,
             metavar="SECONDS",
             help="With --follow: look for writes that bypassed capture (default 300; 0 is never).",
-        )
-        parser.add_argument(
+        ),
+        option(
             "--interval",
             type=float,
             default=0.05,
             metavar="SECONDS",
             help="With --follow: look for new changes this often (default 0.05).",
-        )
-        self.add_format(parser)
+        ),
+        FORMAT,
+    )
 
     def run(self, options: dict[str, Any]) -> int:
         """0 fine, 1 where capture is not healthy, in another file, or was bypassed."""
-        selection = Selection(files=tuple(options["file"] or ()))
-        form = options["format"]
+        selection = self.selection(options)
         if options["follow"] or options["once"] or options["sweep"]:
-            live = SyncProgress(self.console, quiet=form == "json", live=options["follow"])
+            live = SyncProgress(self.console, quiet=self.quiet, live=options["follow"])
             return self._follow(selection, options, live)
-        progress = SyncProgress(self.console, quiet=form == "json")
+        progress = SyncProgress(self.console, quiet=self.quiet)
         if options["unfreeze"]:
             unfreeze_all("default", present_files(selection, []), progress.on_event)
-            render_capture(self.console, capture_reports("default", selection), form)
+            render_capture(self.console, self.form, capture_reports("default", selection))
             return 0
-        if options["install"]:
-            reports = install_capture("default", selection, progress.on_event)
-        elif options["moved"]:
-            reports = moved_files("default", selection, progress.on_event)
-        elif options["remove"]:
-            reports = remove_capture("default", selection, progress.on_event)
-        else:
-            reports = capture_reports("default", selection, progress.on_event)
-        render_capture(self.console, reports, form)
+        change = next((call for name, call in _CHANGES.items() if options[name]), capture_reports)
+        reports = change("default", selection, progress.on_event)
+        render_capture(self.console, self.form, reports)
         healthy = all(r.health == "healthy" and not r.problems for r in reports)
         return 0 if healthy or options["remove"] else 1
 
@@ -117,5 +109,5 @@ class Command(TransferCommand):
             for number, handler in before.items():
                 signal.signal(number, handler)
             stop.close()
-        render_follow(self.console, result, options["format"])
+        render_follow(self.console, self.form, result)
         return 1 if result.bypassed else 0

@@ -4,9 +4,8 @@ Statement-level with transition tables, so that a bulk write costs one insert in
 of the engine itself (`as_replay`) are not captured again.
 """
 
+from stillme.transfer.plumbing.own_sql import Health
 from stillme.transfer.postgresql.capture.install import (
-    Health,
-    ReverseStatus,
     as_replay,
     disable_freeze,
     freeze_target,
@@ -20,7 +19,6 @@ from stillme.transfer.postgresql.capture.templates import TargetTable
 
 __all__ = [
     "Health",
-    "ReverseStatus",
     "TargetTable",
     "as_replay",
     "disable_freeze",

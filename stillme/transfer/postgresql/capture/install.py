@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from enum import StrEnum
 
 from django.db import connections
 
 from stillme.postgresql.transaction_settings import set_local
+from stillme.transfer.plumbing.own_sql import CaptureStatus, Health, is_own_text, status_of
 from stillme.transfer.postgresql.capture.templates import (
     EVENTS,
     FREEZE_FUNCTION,
@@ -21,32 +20,8 @@ from stillme.transfer.postgresql.capture.templates import (
     capture_triggers,
     create_function,
     freeze_body,
-    is_own_text,
 )
 from stillme.transfer.postgresql.copy import execute, fetch_all
-
-
-class Health(StrEnum):
-    """How reverse capture stands."""
-
-    HEALTHY = "healthy"
-    OUTDATED = "outdated"
-    HAND_EDITED = "hand-edited"
-    MISSING = "missing"
-    ABSENT = "absent"
-
-
-@dataclass(frozen=True, slots=True)
-class ReverseStatus:
-    """`health` with what is wrong."""
-
-    health: Health
-    problems: tuple[str, ...] = field(default=())
-
-    @property
-    def is_healthy(self) -> bool:
-        """Whether every write is logged."""
-        return self.health is Health.HEALTHY
 
 
 def as_replay(alias: str) -> None:
@@ -73,17 +48,14 @@ def install(alias: str, tables: Sequence[TargetTable], *, lock_timeout: str = "2
 
 def remove(alias: str, tables: Sequence[TargetTable]) -> None:
     """Take reverse capture off, in the caller's transaction. The log stays."""
+    connection = connections[alias]
     for table in tables:
-        _drop_triggers(alias, table)
-        execute(connections[alias], f'DROP FUNCTION IF EXISTS transfer."{table.function}"()')
+        for event in EVENTS:
+            execute(connection, f"DROP TRIGGER IF EXISTS {PREFIX}{event} ON {table.relation}")
+        execute(connection, f'DROP FUNCTION IF EXISTS transfer."{table.function}"()')
 
 
-def _drop_triggers(alias: str, table: TargetTable) -> None:
-    for event in EVENTS:
-        execute(connections[alias], f"DROP TRIGGER IF EXISTS {PREFIX}{event} ON {table.relation}")
-
-
-def status(alias: str, tables: Sequence[TargetTable]) -> ReverseStatus:
+def status(alias: str, tables: Sequence[TargetTable]) -> CaptureStatus:
     """Compare functions and triggers with what this version would write."""
     connection = connections[alias]
     bodies = dict(
@@ -98,7 +70,7 @@ def status(alias: str, tables: Sequence[TargetTable]) -> ReverseStatus:
     own = {f"{PREFIX}{event}" for event in EVENTS}
     # A trigger of somebody else's is no capture, nor is that of a freeze.
     if not bodies and not any(own & found.keys() for found in triggers.values()):
-        return ReverseStatus(Health.ABSENT)
+        return CaptureStatus(Health.ABSENT)
     edited, other, missing = [], [], []
     for table in tables:
         body = bodies.get(table.function)
@@ -111,14 +83,7 @@ def status(alias: str, tables: Sequence[TargetTable]) -> ReverseStatus:
         for event in EVENTS:
             if triggers[table.name].get(f"{PREFIX}{event}") != "A":
                 missing.append(f"the {event} trigger on {table.name} is missing or disabled")
-    for problems, health in (
-        (edited, Health.HAND_EDITED),
-        (other, Health.OUTDATED),
-        (missing, Health.MISSING),
-    ):
-        if problems:
-            return ReverseStatus(health, tuple(problems))
-    return ReverseStatus(Health.HEALTHY)
+    return status_of(edited, other, missing)
 
 
 def _found_triggers(alias: str, tables: Sequence[TargetTable]) -> dict[str, dict[str, str]]:

@@ -1,28 +1,23 @@
 """The SQL that reverse capture leaves in PostgreSQL: one function and four triggers a table.
 
-Each function's body begins with a comment of version and hash; a body that does not give its own
-hash was edited by hand, one that is not what this version writes is outdated.
+Each function's body begins with its mark (`own_sql`).
 """
 
 from __future__ import annotations
 
-import hashlib
-import re
 from dataclasses import dataclass
 
 from stillme.transfer.conf import conf
-from stillme.transfer.plumbing.column_sql import digits_of
-from stillme.transfer.plumbing.quoting import quoted
+from stillme.transfer.plumbing.own_sql import OWN, literal, marked
+from stillme.transfer.plumbing.quoting import digits_of, quoted
 
 VERSION = 1
-_OWN = conf().prefix
 # A setting of the session, by which the triggers know the engine's own writes.
-ORIGIN = f"{_OWN}.origin"
+ORIGIN = f"{OWN}.origin"
 REPLAY = "replay"
 FREEZE_FUNCTION = "transfer.refuse_write"
-FREEZE_TRIGGER = f"{_OWN}_freeze"
-PREFIX = f"{_OWN}_capture_"
-_MARK = re.compile(rf"/\* {_OWN} (\w+) v(\d+) sha256:([0-9a-f]{{16}}) \*/")
+FREEZE_TRIGGER = f"{OWN}_freeze"
+PREFIX = f"{OWN}_capture_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,17 +92,16 @@ EVENTS = {
 def capture_body(table: TargetTable) -> str:
     """The body of a table's capture function."""
     key = digits_of(quoted(table.key)) if table.key_is_uuid else f"{quoted(table.key)}::text"
-    name = "'" + table.name.replace("'", "''") + "'"
-    return _marked(
-        "capture", _CAPTURE_BODY.format(mark="{mark}", origin=ORIGIN, name=name, key=key)
-    )
+    name = literal(table.name)
+    body = _CAPTURE_BODY.format(mark="{mark}", origin=ORIGIN, name=name, key=key)
+    return marked("capture", VERSION, body)
 
 
 def freeze_body() -> str:
     """The body of the function that refuses writes."""
     application = conf().subject.replace("'", "''")
     body = _FREEZE_BODY.format(mark="{mark}", origin=ORIGIN, application=application)
-    return _marked("freeze", body)
+    return marked("freeze", VERSION, body)
 
 
 def create_function(function: str, body: str) -> str:
@@ -124,18 +118,3 @@ def capture_triggers(table: TargetTable) -> dict[str, str]:
         f'EXECUTE FUNCTION transfer."{table.function}"()'
         for event, clause in EVENTS.items()
     }
-
-
-def is_own_text(body: str) -> bool:
-    """Whether the body still is what some version of ours wrote."""
-    match = _MARK.search(body)
-    return match is not None and _digest(_MARK.sub("", body)) == match[3]
-
-
-def _marked(name: str, body: str) -> str:
-    mark = f"/* {_OWN} {name} v{VERSION} sha256:{_digest(body.replace('{mark}', ''))} */"
-    return body.replace("{mark}", mark)
-
-
-def _digest(body: str) -> str:
-    return hashlib.sha256(" ".join(body.split()).encode()).hexdigest()[:16]

@@ -11,14 +11,13 @@ from stillme.transfer import kinds
 from stillme.transfer.conf import conf
 from stillme.transfer.legacy import Column, LegacyModel
 from stillme.transfer.mapping import split_table
-from stillme.transfer.registry import legacy_models, parents
+from stillme.transfer.registry import legacy_models
 from stillme.transfer.reports.inspection_page import markdown_table
-from stillme.transfer.reports.schema.diagram import diagram
 from stillme.transfer.reports.schema.words import (
     column_type,
-    constraint_words,
     default_words,
-    index_words,
+    diagram,
+    objects,
 )
 
 ENGINE = "transfer"
@@ -73,7 +72,7 @@ def _table(model: type[LegacyModel]) -> Iterator[str]:
     yield first_line(target)
     fields = {field.column: field for field in target._meta.local_concrete_fields}
     rows = [_mapped(column, fields.pop(column.target_name)) for column in model.columns()]
-    rows += [_unmapped(model, field) for field in fields.values()]
+    rows += [("", "", _origin(model, field), *_target(field)) for field in fields.values()]
     yield markdown_table(
         ("legacy column", "declared", "meaning", "target column", "type", "default"), rows
     )
@@ -91,25 +90,12 @@ def _plain(model: type[models.Model]) -> str:
 
 
 def _mapped(column: Column, field: models.Field) -> tuple[str, ...]:  # type: ignore[type-arg]
-    return (
-        f"`{column.column}`",
-        f"`{column.declared}`",
-        column.kind.meaning,
-        f"`{field.column}`",
-        column_type(field),
-        default_words(field),
-    )
+    legacy = (f"`{column.column}`", f"`{column.declared}`", column.kind.meaning)
+    return (*legacy, *_target(field))
 
 
-def _unmapped(model: type[LegacyModel], field: models.Field) -> tuple[str, ...]:  # type: ignore[type-arg]
-    return (
-        "",
-        "",
-        _origin(model, field),
-        f"`{field.column}`",
-        column_type(field),
-        default_words(field),
-    )
+def _target(field: models.Field) -> tuple[str, str, str]:  # type: ignore[type-arg]
+    return f"`{field.column}`", column_type(field), default_words(field)
 
 
 def _origin(model: type[LegacyModel], field: models.Field) -> str:  # type: ignore[type-arg]
@@ -134,18 +120,17 @@ def _notes(model: type[LegacyModel]) -> Iterator[str]:
     if model.legacy.indexes:
         listed = ", ".join(f"`{name}` ({column})" for name, column in model.legacy.indexes.items())
         yield f"Legacy indexes: {listed}."
-    if parents(model):
-        references = [
-            f"`{c.column}` to `{c.kind.parent}`"
-            for c in model.columns()
-            if isinstance(c.kind, kinds.Reference)
-        ]
+    references = [
+        f"`{c.column}` to `{c.kind.parent}`"
+        for c in model.columns()
+        if isinstance(c.kind, kinds.Reference)
+    ]
+    if references:
         yield f"References: {', '.join(references)}; a row without its parent is quarantined."
 
 
 def _objects(target: type[models.Model]) -> Iterator[str]:
-    lines = [f"- index {text}" for text in index_words(target)]
-    lines += [f"- constraint {text}" for text in constraint_words(target)]
+    lines = [f"- {text}" for text in objects(target)]
     if lines:
         yield "\n".join([f"In the target `{_plain(target)}`:", "", *lines])
 
@@ -170,9 +155,6 @@ def _rest() -> Iterator[str]:
 def _target_table(model: type[models.Model]) -> Iterator[str]:
     yield f"### `{_plain(model)}`"
     yield first_line(model)
-    rows = [
-        (f"`{field.column}`", column_type(field), default_words(field))
-        for field in model._meta.local_concrete_fields
-    ]
+    rows = [_target(field) for field in model._meta.local_concrete_fields]
     yield markdown_table(("column", "type", "default"), rows)
     yield from _objects(model)

@@ -6,64 +6,95 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from stillme.transfer.identity import TableId
 from stillme.transfer.quarantine.reasons import in_words
 from stillme.transfer.registry import table_label
-from stillme.transfer.reports.json_text import print_json
+from stillme.transfer.reports.json_text import or_json
 from stillme.transfer.reports.terminal.inventory import print_left, print_open
-from stillme.transfer.reports.terminal.progress import RunProgress as ImportProgress
-from stillme.transfer.reports.terminal.tables import plain_table, print_table
+from stillme.transfer.reports.terminal.tables import print_rows, say
 from stillme.transfer.steps.load import ImportResult, TableResult
 from stillme.visible import in_one_line
 
-__all__ = ["ImportProgress", "as_dict", "render_import"]
+
+def as_dict(result: ImportResult) -> dict[str, Any]:
+    """What `--format json` prints."""
+    return {
+        "run": result.run_id,
+        "dry_run": result.dry_run,
+        "conserved": result.conserved,
+        "seconds": round(result.seconds, 3),
+        "returned_from_quarantine": result.returned,
+        "exit_status": result.exit_status,
+        "notices": result.notices,
+        "inventory": result.inventory,
+        "missing_legacy": result.missing,
+        "deletions": result.deletions,
+        "deletions_refused": result.refused,
+        "tables": [
+            {
+                "file": table.file,
+                "table": table.table,
+                "target": table.target,
+                "legacy_rows": table.outcome.legacy_rows,
+                "counted_rows": table.counted,
+                "loaded": table.outcome.loaded,
+                "repaired": table.outcome.repaired,
+                "quarantined": result.set_aside(table),
+                "came_back": table.outcome.quarantined - result.set_aside(table),
+                "reasons": table.outcome.reasons,
+                "inserted": table.outcome.inserted,
+                "updated": table.outcome.updated,
+                "vanished": table.outcome.vanished_count,
+                "vanished_keys": table.outcome.vanished,
+                "pruned": table.outcome.pruned,
+                "conflicts": table.outcome.conflict_count,
+                "conflict_keys": table.outcome.conflicts,
+                "chunks": table.chunks,
+                "skipped_chunks": table.skipped_chunks,
+                "seconds": round(table.seconds, 3),
+            }
+            for table in result.tables
+        ],
+    }
 
 
-def render_import(console: Console, result: ImportResult, form: str) -> None:
+@or_json(as_dict)
+def render_import(console: Console, result: ImportResult) -> None:
     """Print the outcome."""
-    if form == "json":
-        print_json(console, as_dict(result))
-        return
-    for notice in result.notices:
-        console.print(f"[yellow]note[/] {escape(notice)}", soft_wrap=True)
-    print_table(console, _table(result))
+    say(console, "[yellow]note[/]", result.notices)
+    _print_table(console, result)
     for table in result.tables:
         _explain(console, table)
     print_left(console, result.inventory)
     print_open(console, result.inventory)
-    for line in result.missing:
-        console.print(f"[red]missing[/] {escape(line.sentence)}", soft_wrap=True)
+    say(console, "[red]missing[/]", (line.sentence for line in result.missing))
     if result.returned:
         console.print(f"{result.returned} rows came back from quarantine: their parent is here.")
     for deletion in result.deletions:
         what = "deleted" if deletion.deleted else "would delete" if result.dry_run else "kept"
-        said = f"[red]{what}[/] {escape(in_one_line(deletion.sentence()))}"
-        console.print(said, soft_wrap=True)
+        say(console, f"[red]{what}[/]", [in_one_line(deletion.sentence())])
     for sentence in result.refused:
         console.print(f"[red]{escape(in_one_line(sentence))}[/]", soft_wrap=True)
     console.print(_verdict(result), soft_wrap=True)
 
 
-def _table(result: ImportResult) -> Table:
+def _print_table(console: Console, result: ImportResult) -> None:
     title = "What an import would do" if result.dry_run else f"Import, run {result.run_id}"
     figures = ("legacy", "loaded", "repaired", "quarant.", "new", "changed")
-    table = plain_table(title, ("legacy table",), figures)
-    for row in result.tables:
-        outcome = row.outcome
-        counts = (
-            outcome.legacy_rows,
-            outcome.loaded + outcome.quarantined - result.set_aside(row),
-            outcome.repaired,
+    rows = [
+        (
+            table_label(TableId(row.file, row.table)),
+            row.outcome.legacy_rows,
+            row.outcome.loaded + row.outcome.quarantined - result.set_aside(row),
+            row.outcome.repaired,
             result.set_aside(row),
-            outcome.inserted,
-            outcome.updated,
+            row.outcome.inserted,
+            row.outcome.updated,
         )
-        table.add_row(
-            table_label(TableId(row.file, row.table)), *(f"{count:,}" for count in counts)
-        )
-    return table
+        for row in result.tables
+    ]
+    print_rows(console, title, ("legacy table",), figures, rows)
 
 
 def _explain(console: Console, table: TableResult) -> None:
@@ -124,45 +155,3 @@ def _missing(result: ImportResult) -> str:
         f"{sums} + {outcome.quarantined:,} quarantined. The file is damaged: "
         "`manage.py backup_sqlite` tells what can be read."
     )
-
-
-def as_dict(result: ImportResult) -> dict[str, Any]:
-    """Plain data for JSON."""
-    return {
-        "run": result.run_id,
-        "dry_run": result.dry_run,
-        "conserved": result.conserved,
-        "seconds": round(result.seconds, 3),
-        "returned_from_quarantine": result.returned,
-        "exit_status": result.exit_status,
-        "notices": result.notices,
-        "inventory": [line.as_dict() for line in result.inventory],
-        "missing_legacy": [line.as_dict() for line in result.missing],
-        "deletions": [deletion.as_dict() for deletion in result.deletions],
-        "deletions_refused": result.refused,
-        "tables": [
-            {
-                "file": table.file,
-                "table": table.table,
-                "target": table.target,
-                "legacy_rows": table.outcome.legacy_rows,
-                "counted_rows": table.counted,
-                "loaded": table.outcome.loaded,
-                "repaired": table.outcome.repaired,
-                "quarantined": result.set_aside(table),
-                "came_back": table.outcome.quarantined - result.set_aside(table),
-                "reasons": table.outcome.reasons,
-                "inserted": table.outcome.inserted,
-                "updated": table.outcome.updated,
-                "vanished": table.outcome.vanished_count,
-                "vanished_keys": table.outcome.vanished,
-                "pruned": table.outcome.pruned,
-                "conflicts": table.outcome.conflict_count,
-                "conflict_keys": table.outcome.conflicts,
-                "chunks": table.chunks,
-                "skipped_chunks": table.skipped_chunks,
-                "seconds": round(table.seconds, 3),
-            }
-            for table in result.tables
-        ],
-    }

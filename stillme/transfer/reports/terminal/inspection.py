@@ -1,42 +1,32 @@
-"""The inspection on a terminal: what is there, what drifted, what will become of the rows."""
+"""The inspection in words, and on a terminal: what is there, what drifted, what will load."""
 
 from __future__ import annotations
 
-from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from stillme.transfer.identity import TableId
 from stillme.transfer.registry import table_label
-from stillme.transfer.reports.json_text import print_json
-from stillme.transfer.reports.profile_text import bounds, details, storage
-from stillme.transfer.reports.terminal.progress import RunProgress
+from stillme.transfer.reports.json_text import or_json
+from stillme.transfer.reports.terminal.tables import WIDTH, print_rows
 from stillme.transfer.sqlite.clock.file_clock import format_offset
+from stillme.transfer.sqlite.schema.profile import Bound, ColumnProfile
 from stillme.transfer.steps.inspect_result import FileInspection, Inspection, TableInspection
 
 _MOST_ZONES = 12
-_WIDTH = 80
 
 
-class InspectProgress(RunProgress):
-    """Bars on a terminal; elsewhere nothing: the report may be what is piped."""
-
-    def __init__(self, console: Console, *, quiet: bool) -> None:
-        super().__init__(console, quiet=quiet or not console.is_terminal)
-
-
-def render_inspection(console: Console, result: Inspection, form: str) -> None:
+@or_json(lambda result: result.as_dict())
+def render_inspection(console: Console, result: Inspection) -> None:
     """Print it as text or JSON."""
-    if form == "json":
-        print_json(console, result.as_dict())
-        return
     for file in result.files:
         _file(console, file)
     _others(console, result)
     for notice in result.notices:
         _print(console, f"[yellow]note[/] {escape(notice)}")
-    _print(console, _summary(result))
+    figures = ("rows", "clean", "repaired", "quarantined")
+    counts = summary_rows(result)
+    print_rows(console, "What an import will do", ("legacy table",), figures, counts)
     for store in result.stores:
         for reason, rows in sorted(store.outcome.reasons.items()):
             _print(console, f"[red]quarantined[/] {rows:,} {reason} in {store.table}")
@@ -45,8 +35,8 @@ def render_inspection(console: Console, result: Inspection, form: str) -> None:
     _print(console, verdict(result))
 
 
-def _print(console: Console, text: str | Table) -> None:
-    console.print(text, width=min(console.width, _WIDTH))
+def _print(console: Console, text: str) -> None:
+    console.print(text, width=min(console.width, WIDTH))
 
 
 def _file(console: Console, file: FileInspection) -> None:
@@ -59,8 +49,7 @@ def _file(console: Console, file: FileInspection) -> None:
     for notice in file.notices:
         _print(console, f"[yellow]note[/] {escape(notice)}.")
     for table in file.tables:
-        console.print(_columns(table), width=min(console.width, _WIDTH))
-        _outcome(console, table)
+        _table(console, table)
 
 
 def facts(file: FileInspection) -> str:
@@ -85,7 +74,7 @@ def clock_sentence(file: FileInspection) -> str:
         return f"local clock: LEGACY_TIME_ZONE={clock.zone}; {evidence}{_zones(file)}"
     if not clock.evidence and not file.open_clock:
         return "local clock: no local times in this file"
-    several = "; rows that do not show theirs are read at it, a guess"
+    several = "; rows that show no offset are read at this one, which is a guess"
     told = several if len(clock.evidence) > 1 else ""
     return f"local clock: usually {format_offset(clock.usual)}{told}; {evidence}{_zones(file)}"
 
@@ -100,21 +89,14 @@ def _zones(file: FileInspection) -> str:
     return f"; it fits LEGACY_TIME_ZONE={file.zones[0]}, or another of {shown}{more}"
 
 
-def _columns(table: TableInspection) -> Table:
-    title = f"{table.table} -> {table.target}: {table.prediction.rows:,} rows"
-    shown = Table(title=title, title_justify="left", box=SIMPLE_HEAD, show_edge=False)
-    shown.add_column("column", overflow="fold", max_width=26)
-    shown.add_column("stored", overflow="fold", max_width=14)
-    shown.add_column("from / to", overflow="fold", max_width=12)
-    shown.add_column("what", overflow="fold")
-    for column in table.prediction.columns:
-        cells = (column.name, storage(column), bounds(column), details(column))
-        shown.add_row(*(escape(cell) for cell in cells))
-    return shown
-
-
-def _outcome(console: Console, table: TableInspection) -> None:
+def _table(console: Console, table: TableInspection) -> None:
     prediction = table.prediction
+    title = f"{table.table} -> {table.target}: {prediction.rows:,} rows"
+    columns = [
+        tuple(map(escape, (column.name, storage(column), bounds(column), details(column))))
+        for column in prediction.columns
+    ]
+    print_rows(console, title, ("column", "stored", "from / to", "what"), (), columns)
     for (column, reason), cells in sorted(prediction.repairs.items()):
         _print(console, f"[cyan]kept original[/] {column}: {cells:,} {reason}")
     for reason, rows in sorted(prediction.reasons.items()):
@@ -137,18 +119,6 @@ def _others(console: Console, result: Inspection) -> None:
     for other in result.others:
         text = f"next to them: {other.name}, {other.size:,} bytes ({other.what}): not imported"
         _print(console, escape(text))
-
-
-def _summary(result: Inspection) -> Table:
-    table = Table(
-        title="What an import will do", title_justify="left", box=SIMPLE_HEAD, show_edge=False
-    )
-    table.add_column("legacy table", overflow="fold")
-    for name in ("rows", "clean", "repaired", "quarantined"):
-        table.add_column(name, justify="right")
-    for name, *counts in summary_rows(result):
-        table.add_row(name, *(f"{count:,}" for count in counts))
-    return table
 
 
 def summary_rows(result: Inspection) -> list[tuple[str, int, int, int, int]]:
@@ -175,3 +145,47 @@ def verdict(result: Inspection) -> str:
     else:
         text += f"all will load, {repaired:,} of them repaired"
     return text + ". Nothing was written. Next: `manage.py import_sqlite`."
+
+
+# Of a time the day is shown; JSON has the whole value.
+_DAY = 10
+
+
+def storage(column: ColumnProfile) -> str:
+    """``text 290, null 10``."""
+    found = sorted(column.storage.items(), key=lambda item: -item[1])
+    return ", ".join(f"{name} {rows:,}" for name, rows in found if rows)
+
+
+def bounds(column: ColumnProfile) -> str:
+    """Least and greatest value, where the kind has an order."""
+    if column.low is None:
+        return ""
+    low, high = _bound(column.low), _bound(column.high)
+    return low if low == high else f"{low} {high}" if _is_day(column) else f"{low} / {high}"
+
+
+def details(column: ColumnProfile) -> str:
+    """Kind, longest text, shapes and troubles."""
+    parts = [column.kind if column.target == column.name else f"{column.kind} -> {column.target}"]
+    if column.longest:
+        parts.append(f"longest {column.longest:,}")
+    parts += [f"{shape} {rows:,}" for shape, rows in sorted(column.shapes.items())]
+    parts += [f"{trouble} {rows:,}" for trouble, rows in sorted(column.troubles.items())]
+    if column.orphans:
+        parts.append(f"orphans {column.orphans:,}")
+    if column.repeats:
+        parts.append(f"keys stored twice {column.repeats:,}")
+    return "; ".join(parts)
+
+
+def _bound(value: Bound) -> str:
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return (value or "")[:_DAY]
+
+
+def _is_day(column: ColumnProfile) -> bool:
+    return isinstance(column.low, str)

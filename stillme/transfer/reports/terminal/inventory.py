@@ -6,46 +6,43 @@ from collections.abc import Sequence
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from stillme.transfer.inventory.entries import InventoryLine, open_lines
-from stillme.transfer.reports.terminal.tables import plain_table, print_table
+from stillme.transfer.reports.json_text import or_json
+from stillme.transfer.reports.terminal.tables import print_rows, say
 
 HOW = "`manage.py inventory leave FILE.NAME --note WHY` leaves it behind"
 
 
 def print_open(console: Console, lines: Sequence[InventoryLine]) -> None:
     """One line for everything that nobody has decided about."""
-    for line in open_lines(lines):
-        console.print(f"[red]not carried[/] {escape(line.sentence)}", soft_wrap=True)
+    say(console, "[red]not carried[/]", (line.sentence for line in open_lines(lines)))
 
 
 def print_left(console: Console, lines: Sequence[InventoryLine]) -> None:
     """One line for everything that somebody decided to leave."""
-    for line in lines:
-        if line.fate == "left":
-            who = f" ({line.who}, {line.when})" if line.who else ""
-            console.print(f"[yellow]left[/] {escape(line.sentence + who)}", soft_wrap=True)
+    left = (
+        line.sentence + (f" ({line.who}, {line.when})" if line.who else "")
+        for line in lines
+        if line.fate == "left"
+    )
+    say(console, "[yellow]left[/]", left)
 
 
+@or_json(lambda lines: {"open": len(open_lines(lines)), "lines": lines})
 def render_inventory(console: Console, lines: Sequence[InventoryLine]) -> None:
     """Everything that holds data, and what is to be decided."""
-    print_table(console, _table(lines))
+    words = ("file", "what holds data", "fate", "goes to")
+    rows = [
+        (line.file, line.name, line.fate, line.target, "" if line.rows is None else line.rows)
+        for line in lines
+    ]
+    print_rows(console, "Inventory", words, ("rows",), rows)
     print_left(console, lines)
     print_open(console, lines)
     undecided = len(open_lines(lines))
     if undecided:
-        console.print(
-            f"[red]{undecided} of {len(lines)} not carried and undecided.[/] {escape(HOW)}.",
-            soft_wrap=True,
-        )
+        said = f"[red]{undecided} of {len(lines)} not carried and undecided.[/] {escape(HOW)}."
+        console.print(said, soft_wrap=True)
     else:
         console.print(f"[green]All {len(lines)} are carried, or left by a decision.[/]")
-
-
-def _table(lines: Sequence[InventoryLine]) -> Table:
-    table = plain_table("Inventory", ("file", "what holds data", "fate", "goes to"), ("rows",))
-    for line in lines:
-        rows = "" if line.rows is None else f"{line.rows:,}"
-        table.add_row(line.file, line.name, line.fate, line.target, rows)
-    return table

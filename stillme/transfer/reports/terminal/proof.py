@@ -7,27 +7,20 @@ from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from stillme.transfer.reports.advice import advice, states_of
-from stillme.transfer.reports.json_text import print_json
+from stillme.transfer.reports.json_text import or_json
 from stillme.transfer.reports.terminal.inventory import print_left
-from stillme.transfer.reports.terminal.progress import RunProgress as VerifyProgress
-from stillme.transfer.reports.terminal.tables import plain_table, print_table
+from stillme.transfer.reports.terminal.tables import print_rows, say
 from stillme.transfer.verify.result import TableProof, VerifyResult
 
-__all__ = ["VerifyProgress", "as_dict", "render_verify"]
 
-
-def render_verify(console: Console, result: VerifyResult, form: str, most: int) -> None:
+@or_json(lambda result, most: as_dict(result))
+def render_verify(console: Console, result: VerifyResult, most: int) -> None:
     """Print what was compared, every finding up to `most`, and the verdict."""
-    if form == "json":
-        print_json(console, as_dict(result))
-        return
-    for notice in result.notices:
-        console.print(f"[yellow]note[/] {escape(notice)}", soft_wrap=True)
+    say(console, "[yellow]note[/]", result.notices)
     print_left(console, result.inventory)
-    print_table(console, _table(result))
+    _print_table(console, result)
     _print_figures(console, result)
     findings = result.findings
     for finding in findings.kept[:most]:
@@ -62,15 +55,14 @@ def _print_figures(console: Console, result: VerifyResult) -> None:
                 "not compared."
             )
         if proof.round_trip is not None:
-            words = f"{proof.target}: {proof.round_trip.words}"
-            console.print(f"round trip {escape(words)}", soft_wrap=True)
+            say(console, "round trip", [f"{proof.target}: {proof.round_trip.words}"])
 
 
-def _table(result: VerifyResult) -> Table:
+def _print_table(console: Console, result: VerifyResult) -> None:
     figures = ("legacy", "target", "repaired", "open", "accepted", "findings")
-    table = plain_table(f"Verification, level {result.level}", ("target table",), figures)
-    for proof in result.tables:
-        counts = (
+    rows = [
+        (
+            proof.target,
             proof.legacy_rows,
             proof.target_rows,
             proof.repaired,
@@ -78,8 +70,10 @@ def _table(result: VerifyResult) -> Table:
             proof.accepted,
             proof.findings.total,
         )
-        table.add_row(proof.target, *(f"{count:,}" for count in counts))
-    return table
+        for proof in result.tables
+    ]
+    title = f"Verification, level {result.level}"
+    print_rows(console, title, ("target table",), figures, rows)
 
 
 def as_dict(result: VerifyResult) -> dict[str, Any]:
@@ -100,9 +94,9 @@ def as_dict(result: VerifyResult) -> dict[str, Any]:
         "notices": result.notices,
         "undecided": result.open_rows,
         "quarantine": result.quarantine,
-        "inventory": [line.as_dict() for line in result.inventory],
+        "inventory": [asdict(line) for line in result.inventory],
         "findings_by_kind": {kind.value: rows for kind, rows in findings.counts.items()},
-        "findings": [finding.as_dict() for finding in findings.kept],
+        "findings": [asdict(finding) for finding in findings.kept],
         "tables": [_table_dict(proof) for proof in result.tables],
     }
 

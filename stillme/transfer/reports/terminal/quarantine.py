@@ -13,8 +13,8 @@ from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.plumbing.stored_cells import show_cell, unpack_anything
 from stillme.transfer.quarantine.decisions import Retried
 from stillme.transfer.registry import table_label
-from stillme.transfer.reports.json_text import print_json
-from stillme.transfer.reports.terminal.tables import plain_table, print_table
+from stillme.transfer.reports.json_text import or_json
+from stillme.transfer.reports.terminal.tables import print_rows, say
 from stillme.visible import in_one_line
 
 _WHAT_TO_DO = """
@@ -47,30 +47,28 @@ def as_dict(row: QuarantinedRow) -> dict[str, Any]:
     }
 
 
+@or_json(
+    lambda rows, total, summary: {
+        "total": total,
+        "summary": summary,
+        "rows": list(map(as_dict, rows)),
+    }
+)
 def render_list(
     console: Console,
     rows: Sequence[QuarantinedRow],
     total: int,
-    summary: Sequence[dict[str, object]],
-    form: str,
+    summary: Sequence[dict[str, Any]],
 ) -> None:
     """Counts by reason, then the rows."""
-    if form == "json":
-        data = {"total": total, "summary": list(summary), "rows": [as_dict(r) for r in rows]}
-        print_json(console, data)
-        return
     if not summary:
         console.print("Nothing is in quarantine.")
         return
-    counts = plain_table("Quarantine", ("table", "reason", "status"), ("rows",))
-    for line in summary:
-        counts.add_row(
-            _label(str(line["file"]), str(line["table"])),
-            str(line["reason"]),
-            str(line["status"]),
-            str(line["rows"]),
-        )
-    print_table(console, counts)
+    counts = [
+        (_label(line["file"], line["table"]), line["reason"], line["status"], line["rows"])
+        for line in summary
+    ]
+    print_rows(console, "Quarantine", ("table", "reason", "status"), ("rows",), counts)
     for row in rows:
         key = in_one_line(row.key) if row.key is not None else "(no key)"
         where = f"{_label(row.file, row.table)} {key}"
@@ -85,53 +83,44 @@ def render_list(
         console.print(_WHAT_TO_DO, markup=False)
 
 
-def render_rows(console: Console, rows: Sequence[QuarantinedRow], form: str) -> None:
+def _one_or_all(rows: Sequence[QuarantinedRow]) -> Any:
+    """An object for one row, else a list of them."""
+    found = [as_dict(row) for row in rows]
+    return found[0] if len(found) == 1 else found
+
+
+@or_json(_one_or_all)
+def render_rows(console: Console, rows: Sequence[QuarantinedRow]) -> None:
     """Rows cell by cell."""
-    if form == "json":
-        _print_rows(console, rows)
-        return
     for row in rows:
         _render_row(console, row)
-
-
-def _print_rows(console: Console, rows: Sequence[QuarantinedRow]) -> None:
-    """One document: an object for one row, else a list of them."""
-    found = [as_dict(row) for row in rows]
-    print_json(console, found[0] if len(found) == 1 else found)
 
 
 def _render_row(console: Console, row: QuarantinedRow) -> None:
     where = f"{_label(row.file, row.table)} {in_one_line(str(row.key))}"
     console.print(f"[bold]{row.pk}[/] {escape(where)}: {escape(row.sentence)}")
-    table = plain_table("", ("column", "stored as", "value", "edited to"))
+    cells = []
     for name, packed in row.cells.items():
         storage, raw = unpack_anything(packed)
         edited = show_cell(*unpack_anything(row.repairs[name])) if name in row.repairs else ""
         mark = "[red]" if name == row.column else ""
-        table.add_row(
-            f"{mark}{escape(name)}", storage, escape(show_cell(storage, raw)), escape(edited)
-        )
-    print_table(console, table)
+        shown = map(escape, (storage, show_cell(storage, raw), edited))
+        cells.append((mark + escape(name), *shown))
+    print_rows(console, "", ("column", "stored as", "value", "edited to"), (), cells)
     if row.note:
         console.print(f"{row.status} by {escape(row.decided_by)}: {escape(row.note)}")
 
 
-def render_retry(console: Console, result: Retried, form: str) -> None:
+@or_json(lambda result: {"loaded": result.loaded, "still": result.still})
+def render_retry(console: Console, result: Retried) -> None:
     """What a retry came to."""
-    if form == "json":
-        data = {"loaded": list(result.loaded), "still": [list(pair) for pair in result.still]}
-        print_json(console, data)
-        return
     console.print(f"{len(result.loaded)} rows loaded.")
-    for pk, sentence in result.still:
-        console.print(f"[red]still set aside[/] {pk}: {escape(sentence)}", soft_wrap=True)
+    say(console, "[red]still set aside[/]", (f"{pk}: {why}" for pk, why in result.still))
 
 
-def render_edits(console: Console, rows: Sequence[QuarantinedRow], column: str, form: str) -> None:
+@or_json(lambda rows, column: _one_or_all(rows))
+def render_edits(console: Console, rows: Sequence[QuarantinedRow], column: str) -> None:
     """That a cell of each row was edited, and what comes next."""
-    if form == "json":
-        _print_rows(console, rows)
-        return
     for row in rows:
         console.print(
             f"row {row.pk}: {escape(column)} edited; next: manage.py quarantine retry {row.pk}",
@@ -139,11 +128,9 @@ def render_edits(console: Console, rows: Sequence[QuarantinedRow], column: str, 
         )
 
 
-def render_accept(console: Console, done: int, edited: Sequence[int], form: str) -> None:
+@or_json(lambda done, edited: {"accepted": done, "edited": edited})
+def render_accept(console: Console, done: int, edited: Sequence[int]) -> None:
     """How many rows were accepted; `edited` are those that were left out."""
-    if form == "json":
-        print_json(console, {"accepted": done, "edited": list(edited)})
-        return
     console.print(f"{done:,} rows accepted: they stay out of the target, explained.")
     if edited:
         shown = " ".join(map(str, edited[:5])) + (" ..." if len(edited) > 5 else "")

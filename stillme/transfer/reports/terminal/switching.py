@@ -1,9 +1,9 @@
-"""Go/no-go list, cut-over, rollback, restore and status on a terminal; JSON on request."""
+"""Go/no-go list, cut-over, rollback, restore, rehearsal and status: on a terminal, as JSON."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -12,11 +12,12 @@ from rich.markup import escape
 
 from stillme.postgresql.unowned import PAGE
 from stillme.transfer.project.files import is_built
-from stillme.transfer.reports.json_text import print_json
-from stillme.transfer.reports.terminal.tables import plain_table, print_table
+from stillme.transfer.reports.json_text import or_json
+from stillme.transfer.reports.terminal.tables import print_rows, say
 from stillme.transfer.steps.cutover import CutoverResult
 from stillme.transfer.steps.readiness.accounted_lines import YELLOW, Line
 from stillme.transfer.steps.readiness.go_no_go import is_go
+from stillme.transfer.steps.rehearse import Rehearsal
 from stillme.transfer.steps.restore_over_live import Restore
 from stillme.transfer.steps.rollback import RollbackResult
 from stillme.transfer.steps.status import Overview
@@ -25,12 +26,9 @@ from stillme.visible import in_one_line
 _COLOURS = {"go": "green", "look": "yellow", "no-go": "red"}
 
 
-def render_list(console: Console, lines: Sequence[Line], form: str) -> None:
+@or_json(lambda lines: {"go": is_go(lines), "lines": lines})
+def render_list(console: Console, lines: Sequence[Line]) -> None:
     """The go/no-go list."""
-    if form == "json":
-        found = {"go": is_go(lines), "lines": [asdict(line) for line in lines]}
-        print_json(console, found)
-        return
     for line in lines:
         colour = _COLOURS[line.colour]
         advice = f" -> {line.advice}" if line.advice else ""
@@ -46,6 +44,27 @@ def _word(lines: Sequence[Line]) -> str:
     return f"[yellow]GO[/], but look first: {looks} not green" if looks else "[green]GO[/]"
 
 
+def _risks(result: CutoverResult) -> list[str]:
+    """The red lines that were overridden."""
+    return [
+        f"{line.subject}: {line.finding}"
+        for line in result.lines
+        if line.override and line.colour == YELLOW
+    ]
+
+
+@or_json(
+    lambda result: {
+        "frozen_seconds": result.frozen_seconds,
+        "steps": result.steps,
+        "files": result.files,
+        "not_switched": result.unswitched,
+        "not_sealed": result.unsealed,
+        "drained": result.drained,
+        "verified": result.verified,
+        "risks": _risks(result),
+    }
+)
 def render_cutover(console: Console, result: CutoverResult) -> None:
     """How the switch went, and what to change now."""
     console.print(
@@ -54,13 +73,9 @@ def render_cutover(console: Console, result: CutoverResult) -> None:
         f"{result.drained:,} changes drained, {result.verified:,} rows of the tail proven.",
         soft_wrap=True,
     )
-    for name, why in result.unswitched.items():
-        text = escape(f"{name}: {why}")
-        console.print(f"[yellow]not switched[/] {text}", soft_wrap=True)
-    for line in result.lines:
-        if line.override and line.colour == YELLOW:
-            risk = escape(f"{line.subject}: {line.finding}")
-            console.print(f"[yellow]risk taken[/] {risk}", soft_wrap=True)
+    unswitched = (f"{name}: {why}" for name, why in result.unswitched.items())
+    say(console, "[yellow]not switched[/]", unswitched)
+    say(console, "[yellow]risk taken[/]", _risks(result))
     if any(map(is_built, result.files)):
         console.print("Now start the project with these settings, on PostgreSQL.")
     else:
@@ -76,60 +91,24 @@ def render_cutover(console: Console, result: CutoverResult) -> None:
         "The way back, without loss: manage.py rollback_migration",
         soft_wrap=True,
     )
-    render_sealed(console, result)
+    _print_sealed(console, result)
 
 
+@or_json(lambda result: {"files": result.files, "not_sealed": result.unsealed})
 def render_sealed(console: Console, result: CutoverResult) -> None:
+    """The end of a cut-over that was interrupted after the switch."""
+    _print_sealed(console, result)
+
+
+def _print_sealed(console: Console, result: CutoverResult) -> None:
     """What is read-only now, and whom that does not stop."""
-    for sentence in result.unsealed:
-        console.print(f"[yellow]not read-only[/] {escape(sentence)}", soft_wrap=True)
+    say(console, "[yellow]not read-only[/]", result.unsealed)
     console.print(
         "The files have no write permission any more; a rollback gives it back. That does not stop "
         "a process of root, nor one that deletes files. What still opens them: "
         "docs/howto/moving-the-application.md",
         soft_wrap=True,
     )
-
-
-def render_rollback(console: Console, result: RollbackResult, form: str) -> None:
-    """What was, or would be, carried back."""
-    if form == "json":
-        print_json(console, _rollback_dict(result))
-        return
-    title = "What a rollback would carry back" if result.dry_run else "Carried back"
-    figures = ("keys", "new", "changed", "deleted", "same", "cells", "kept aside")
-    table = plain_table(title, ("legacy table",), figures)
-    for row in result.tables:
-        counts = (
-            len(row.keys), row.inserted, row.updated, row.deleted, row.unchanged, row.cells,
-            len(row.lost),
-        )  # fmt: skip
-        table.add_row(row.table, *(f"{n:,}" for n in counts))
-    print_table(console, table)
-    for row in result.tables:
-        reasons = Counter((lost.column, lost.reason) for lost in row.lost)
-        for (column, reason), count in sorted(reasons.items()):
-            console.print(
-                f"[yellow]kept[/] {count:,} values of {row.table} ({escape(column)}: {reason}): "
-                "the legacy file cannot hold them; they are in transfer.carried_cell",
-                soft_wrap=True,
-            )
-        for key in row.unequal[:5]:
-            shown = escape(f"{row.table} {in_one_line(str(key))}")
-            console.print(f"[red]unequal[/] {shown} does not read back as it is", soft_wrap=True)
-    for name, count in result.homeless.items():
-        console.print(
-            f"[yellow]no file[/] {count:,} rows written to {name} have no legacy file to go to; "
-            "they stay in PostgreSQL",
-            soft_wrap=True,
-        )
-    if not result.dry_run:
-        console.print(
-            f"[green]Back on the legacy files.[/] Nobody could write for "
-            f"{result.frozen_seconds:.2f} s. Point the application at its old data directory; "
-            "PostgreSQL takes no more writes. To try again: manage.py sync_sqlite --follow",
-            soft_wrap=True,
-        )
 
 
 def _rollback_dict(result: RollbackResult) -> dict[str, Any]:
@@ -147,7 +126,7 @@ def _rollback_dict(result: RollbackResult) -> dict[str, Any]:
                 "deleted": row.deleted,
                 "unchanged": row.unchanged,
                 "cells": row.cells,
-                "kept_aside": [asdict(lost) for lost in row.lost],
+                "kept_aside": row.lost,
                 "unequal": row.unequal,
             }
             for row in result.tables
@@ -155,23 +134,54 @@ def _rollback_dict(result: RollbackResult) -> dict[str, Any]:
     }
 
 
-def render_restore(console: Console, plan: Restore, form: str) -> None:
-    """What restoring a backup loses, before it is done."""
-    if form == "json":
-        losses = [asdict(loss) for loss in plan.losses]
-        print_json(console, {"directory": str(plan.directory), "losses": losses})
-        return
-    figures = ("rows now", "in the backup", "in PostgreSQL since")
-    table = plain_table("What the restore loses", ("legacy table",), figures)
-    for loss in plan.losses:
-        table.add_row(
-            loss.table,
-            f"{loss.rows_now:,}",
-            f"{loss.rows_in_backup:,}",
-            f"{loss.written_in_target:,}",
+@or_json(_rollback_dict)
+def render_rollback(console: Console, result: RollbackResult) -> None:
+    """What was, or would be, carried back."""
+    title = "What a rollback would carry back" if result.dry_run else "Carried back"
+    figures = ("keys", "new", "changed", "deleted", "same", "cells", "kept aside")
+    rows = [
+        (
+            row.table, len(row.keys), row.inserted, row.updated, row.deleted, row.unchanged,
+            row.cells, len(row.lost),
         )
+        for row in result.tables
+    ]  # fmt: skip
+    print_rows(console, title, ("legacy table",), figures, rows)
+    for row in result.tables:
+        reasons = Counter((lost.column, lost.reason) for lost in row.lost)
+        for (column, reason), count in sorted(reasons.items()):
+            console.print(
+                f"[yellow]kept[/] {count:,} values of {row.table} ({escape(column)}: {reason}): "
+                "the legacy file cannot hold them; they are in transfer.carried_cell",
+                soft_wrap=True,
+            )
+        unequal = (f"{row.table} {in_one_line(str(key))}" for key in row.unequal[:5])
+        say(console, "[red]unequal[/]", (f"{key} does not read back as it is" for key in unequal))
+    for name, count in result.homeless.items():
+        console.print(
+            f"[yellow]no file[/] {count:,} rows written to {name} have no legacy file to go to; "
+            "they stay in PostgreSQL",
+            soft_wrap=True,
+        )
+    if not result.dry_run:
+        console.print(
+            f"[green]Back on the legacy files.[/] Nobody could write for "
+            f"{result.frozen_seconds:.2f} s. Point the application at its old data directory; "
+            "PostgreSQL takes no more writes. To try again: manage.py sync_sqlite --follow",
+            soft_wrap=True,
+        )
+
+
+@or_json(lambda plan: {"directory": plan.directory, "losses": plan.losses})
+def render_restore(console: Console, plan: Restore) -> None:
+    """What restoring a backup loses, before it is done."""
+    figures = ("rows now", "in the backup", "in PostgreSQL since")
+    rows = [
+        (loss.table, loss.rows_now, loss.rows_in_backup, loss.written_in_target)
+        for loss in plan.losses
+    ]
     console.print(f"Restoring {plan.directory}:", soft_wrap=True, markup=False)
-    print_table(console, table)
+    print_rows(console, "What the restore loses", ("legacy table",), figures, rows)
     console.print(
         f"[red]{plan.written:,} rows written in PostgreSQL since the cut-over[/] and every write "
         "to the files since the backup will not be in the files. PostgreSQL keeps its rows.",
@@ -179,28 +189,23 @@ def render_restore(console: Console, plan: Restore, form: str) -> None:
     )
 
 
-def render_status(console: Console, found: Overview) -> None:
-    """Where each file stands."""
-    figures = ("behind", "loaded", "repaired", "quarant.")
-    table = plain_table("Migration status", ("file", "state", "capture"), figures)
+def _status_rows(found: Overview) -> Iterator[tuple[str | int, ...]]:
     for row in found.files:
         behind = f"{row.lag_changes:,} / {row.lag_seconds:.1f} s"
         state = f"{row.state}, frozen" if row.frozen else row.state
-        if row.silent:
-            state = f"[red]{state}, silent[/]"
-        table.add_row(
-            row.file,
-            state,
-            row.capture,
-            behind,
-            f"{row.loaded:,}",
-            f"{row.repaired:,}",
-            f"{row.quarantine_open:,}",
-        )
+        shown = f"[red]{state}, silent[/]" if row.silent else state
+        counts = (row.loaded, row.repaired, row.quarantine_open)
+        yield row.file, shown, row.capture, behind, *counts
     for store in found.stores:
-        counts = [f"{n:,}" for n in (store.loaded, store.repaired, store.quarantine_open)]
-        table.add_row(store.store, "loaded" if store.tables else "absent", "none", "", *counts)
-    print_table(console, table)
+        state = "loaded" if store.tables else "absent"
+        yield store.store, state, "none", "", store.loaded, store.repaired, store.quarantine_open
+
+
+@or_json(lambda found: found)
+def render_status(console: Console, found: Overview) -> None:
+    """Where each file stands."""
+    words, figures = ("file", "state", "capture"), ("behind", "loaded", "repaired", "quarant.")
+    print_rows(console, "Migration status", words, figures, _status_rows(found))
     console.print("loaded, repaired: as of the last import; in quarantine, undecided: as of now.")
     decided = [(row.accepted, row.mended) for row in found.files]
     decided += [(row.accepted, row.mended) for row in found.stores]
@@ -214,29 +219,43 @@ def render_status(console: Console, found: Overview) -> None:
     console.print(f"reverse capture: {found.reverse_capture}")
     if found.target_frozen:
         console.print("PostgreSQL refuses writes.")
-    for row in found.files:
-        console.print(f"next, {row.file}: {escape(row.next_step)}", soft_wrap=True)
-    for store in found.stores:
-        console.print(f"next, {store.store}: {escape(store.next_step)}", soft_wrap=True)
+    say(console, "next,", (f"{row.file}: {row.next_step}" for row in found.files))
+    say(console, "next,", (f"{store.store}: {store.next_step}" for store in found.stores))
 
 
 def _print_problems(console: Console, found: Overview) -> None:
     """What keeps a file or a store from being as it should, a line each."""
     for row in found.files:
         if row.silent:
-            console.print(f"[red]{row.file}[/] {escape(row.silent)}", soft_wrap=True)
+            say(console, f"[red]{row.file}[/]", [row.silent])
         if row.problem:
-            console.print(f"[yellow]{row.file}[/] {escape(row.problem)}", soft_wrap=True)
+            say(console, f"[yellow]{row.file}[/]", [row.problem])
         if row.written_since_cutover:
             console.print(f"{row.file}: {row.written_since_cutover:,} rows written since cut-over")
     for store in found.stores:
         if store.problem:
-            console.print(f"[yellow]{store.store}[/] {escape(store.problem)}", soft_wrap=True)
-    for sentence in found.inventory_open:
-        console.print(f"[red]not carried[/] {escape(sentence)}", soft_wrap=True)
-    for sentence in found.broken_seals:
-        console.print(f"[red]seal[/] {escape(sentence)}", soft_wrap=True)
+            say(console, f"[yellow]{store.store}[/]", [store.problem])
+    say(console, "[red]not carried[/]", found.inventory_open)
+    say(console, "[red]seal[/]", found.broken_seals)
     if found.unowned_tables:
         console.print(
             f"[yellow]tables[/] {escape(found.unowned_tables)}: see {PAGE}", soft_wrap=True
         )
+
+
+@or_json(lambda result: {**asdict(result), "ok": result.ok})
+def render_rehearsal(console: Console, result: Rehearsal) -> None:
+    """Print the day."""
+    rows = [
+        (step.name, f"{step.seconds:.2f}", f"[{'green' if step.ok else 'red'}]{step.outcome}[/]")
+        for step in result.steps
+    ]
+    print_rows(console, "Rehearsal", ("step",), ("seconds",), rows, last=("outcome",))
+    console.print(
+        f"The real day: {result.rows:,} rows, {result.seconds:.0f} s of work in all; the old "
+        f"application is locked out for {result.frozen_seconds:.2f} s at the cut-over and for "
+        f"{result.back_seconds:.2f} s at a rollback. Room: {result.bytes / 2**20:,.0f} MiB for a "
+        f"backup, about three times that in PostgreSQL.",
+        soft_wrap=True,
+    )
+    console.print("The scratch database and the copies are gone; nothing else was touched.")

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import datetime
 
 from rich.console import Console
-from rich.markup import escape
 from rich.status import Status
 
 from stillme.transfer.findings import Event
-from stillme.transfer.reports.json_text import print_json
-from stillme.transfer.reports.terminal.tables import plain_table, print_table
+from stillme.transfer.reports.json_text import or_json
+from stillme.transfer.reports.terminal.tables import print_rows, say
 from stillme.transfer.steps.follow import FollowResult
 from stillme.transfer.steps.install_capture import CaptureReport
 
 _LAG_EVERY = 5.0
+_SAID = {
+    "notice": "{message}",
+    "probed": "{file}: {probes} probes passed on a copy",
+    "step": "{name}: {seconds:.2f} s",
+    "unfrozen": "{file}: the file takes writes again",
+    "restored": "{file}: restored to {path}",
+}
 
 
 class SyncProgress:
@@ -45,14 +50,12 @@ class SyncProgress:
 
     def on_event(self, event: Event) -> None:
         """Show one event."""
+        data = event.data
         if self._quiet:
             return
-        data = event.data
+        if event.name in _SAID:
+            self._line(_SAID[event.name].format(**data))
         match event.name:
-            case "notice":
-                self._line(data["message"])
-            case "probed":
-                self._line(f"{data['file']}: {data['probes']} probes passed on a copy")
             case "lag" if self._status:
                 self._lags[data["file"]] = (data["changes"], data["seconds"], data["replayed"])
                 self._redraw(self._status)
@@ -60,12 +63,6 @@ class SyncProgress:
                 self._lag(data["file"], data["changes"], data["seconds"], data["replayed"])
             case "sweep":
                 self._sweep(data["file"], data["ranges"], data["keys"])
-            case "step":
-                self._line(f"{data['name']}: {data['seconds']:.2f} s")
-            case "unfrozen":
-                self._line(f"{data['file']}: the file takes writes again")
-            case "restored":
-                self._line(f"{data['file']}: restored to {data['path']}")
 
     def _line(self, text: str) -> None:
         self._console.print(text, soft_wrap=True)
@@ -104,61 +101,70 @@ class SyncProgress:
             )
 
 
-def render_capture(console: Console, reports: Sequence[CaptureReport], form: str) -> None:
+def _captures(reports: Sequence[CaptureReport]) -> list[dict[str, object]]:
+    return [
+        {
+            "file": report.file,
+            "path": report.path,
+            "capture": report.health,
+            "problems": report.problems,
+            "state": report.state,
+            "changes": report.changes,
+            "frozen": report.frozen is not None,
+            "probes": report.probes,
+        }
+        for report in reports
+    ]
+
+
+@or_json(_captures)
+def render_capture(console: Console, reports: Sequence[CaptureReport]) -> None:
     """How capture stands in each file."""
-    if form == "json":
-        print_json(console, [_as_dict(r) for r in reports])
-        return
-    table = plain_table("Capture", ("file", "capture", "state", "writes"), ("changes",))
+    rows = [
+        (r.file, r.health, r.state, "free" if r.frozen is None else "refused", r.changes)
+        for r in reports
+    ]
+    print_rows(console, "Capture", ("file", "capture", "state", "writes"), ("changes",), rows)
     for report in reports:
-        writes = "refused" if report.frozen is not None else "free"
-        table.add_row(report.file, str(report.health), report.state, writes, f"{report.changes:,}")
-    print_table(console, table)
-    for report in reports:
-        for problem in report.problems:
-            console.print(f"[red]{report.file}[/] {escape(problem)}", soft_wrap=True)
+        say(console, f"[red]{report.file}[/]", report.problems)
 
 
-def _as_dict(report: CaptureReport) -> dict[str, object]:
-    return {
-        "file": report.file,
-        "path": str(report.path),
-        "capture": str(report.health),
-        "problems": list(report.problems),
-        "state": report.state,
-        "changes": report.changes,
-        "frozen": report.frozen is not None,
-        "probes": [asdict(probe) for probe in report.probes],
-    }
+def _followed(result: FollowResult) -> dict[str, object]:
+    files = [
+        {
+            "file": f.file,
+            "changes": f.changes,
+            "rounds": f.rounds,
+            "inserted": f.outcome.inserted,
+            "updated": f.outcome.updated,
+            "deleted": f.outcome.pruned,
+            "quarantined": f.outcome.quarantined,
+            "lag_p99_seconds": round(f.lag_p99, 3),
+        }
+        for f in result.files
+    ]
+    bypassed = {s.file: s.bypassed for s in result.swept if s.bypassed}
+    return {"run": result.run_id, "files": files, "bypassed": bypassed}
 
 
-def render_follow(console: Console, result: FollowResult, form: str) -> None:
+@or_json(_followed)
+def render_follow(console: Console, result: FollowResult) -> None:
     """What a follower did."""
-    if form == "json":
-        files = [
-            {
-                "file": f.file,
-                "changes": f.changes,
-                "rounds": f.rounds,
-                "inserted": f.outcome.inserted,
-                "updated": f.outcome.updated,
-                "deleted": f.outcome.pruned,
-                "quarantined": f.outcome.quarantined,
-                "lag_p99_seconds": round(f.lag_p99, 3),
-            }
-            for f in result.files
-        ]
-        bypassed = {s.file: s.bypassed for s in result.swept if s.bypassed}
-        print_json(console, {"run": result.run_id, "files": files, "bypassed": bypassed})
-        return
     if result.run_id is None:
         console.print("Ended before the load was complete: the next run goes on with it.")
         return
     figures = ("changes", "rounds", "new", "changed", "deleted", "quarant.", "lag p99 s")
-    table = plain_table(f"Replayed, run {result.run_id}", ("file",), figures)
-    for f in result.files:
-        done = f.outcome
-        rows = (done.inserted, done.updated, done.pruned, done.quarantined)
-        counts = (f.changes, f.rounds, *rows)
-        table.add_row(f.file, *(f"{n:,}" for n in counts), f"{f.lag_p99:.2f}")
-    print_table(console, table)
+    rows = [
+        (
+            f.file,
+            f.changes,
+            f.rounds,
+            f.outcome.inserted,
+            f.outcome.updated,
+            f.outcome.pruned,
+            f.outcome.quarantined,
+            f"{f.lag_p99:.2f}",
+        )
+        for f in result.files
+    ]
+    print_rows(console, f"Replayed, run {result.run_id}", ("file",), figures, rows)

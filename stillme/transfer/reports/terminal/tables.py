@@ -1,18 +1,38 @@
-"""How every table looks on a terminal: no frame, figures whole and to the right, 80 columns."""
+"""How every line and table looks on a terminal: no frame, figures whole and to the right, 80
+columns."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 WIDTH = 80
 
 
-def plain_table(title: str, words: Sequence[str], figures: Sequence[str] = ()) -> Table:
-    """A table of columns of words, which fold where they must, and of figures, which never do."""
+def say(console: Console, mark: str, sentences: Iterable[str]) -> None:
+    """A line for each sentence, after a mark such as ``[red]missing[/]``."""
+    for sentence in sentences:
+        console.print(f"{mark} {escape(sentence)}", soft_wrap=True)
+
+
+def print_rows(
+    console: Console,
+    title: str,
+    words: Sequence[str],
+    figures: Sequence[str],
+    rows: Iterable[Sequence[str | int]],
+    *,
+    last: Sequence[str] = (),
+) -> None:
+    """A table no wider than 80 columns, whatever the terminal.
+
+    Columns of words, which fold where they must, then of figures, which never do, then the `last`
+    ones of words. Cells may hold rich's markup; whole numbers get their separators here.
+    """
     table = Table(
         title=title or None,
         title_justify="left",
@@ -25,11 +45,10 @@ def plain_table(title: str, words: Sequence[str], figures: Sequence[str] = ()) -
         table.add_column(name, overflow="fold")
     for name in figures:
         table.add_column(name, justify="right", no_wrap=True)
-    return table
-
-
-def print_table(console: Console, table: Table) -> None:
-    """Print it no wider than 80 columns, whatever the terminal."""
+    for name in last:
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*(f"{cell:,}" if isinstance(cell, int) else cell for cell in row))
     width = min(console.width, WIDTH)
     if table.__rich_measure__(console, console.options).maximum > width:
         table.padding = (0, 0)

@@ -4,19 +4,9 @@ The log is written in the writer's own transaction, so it cannot tear; it holds 
 replayer reads the row's present state, so replaying twice does no harm.
 """
 
-from stillme.transfer.sqlite.capture.freeze import (
-    Freeze,
-    freeze,
-    frozen_until,
-    unfreeze,
-)
-from stillme.transfer.sqlite.capture.install import (
-    CaptureStatus,
-    Health,
-    install,
-    remove,
-    status,
-)
+from stillme.transfer.plumbing.own_sql import CaptureStatus, Health
+from stillme.transfer.sqlite.capture.freeze import freeze, frozen_until, unfreeze
+from stillme.transfer.sqlite.capture.install import install, remove, status
 from stillme.transfer.sqlite.capture.log import Change, ChangeLog, Witness
 from stillme.transfer.sqlite.capture.probe import Probe, run_probes
 from stillme.transfer.sqlite.capture.tables import CapturedTable, captured_tables, open_writable
@@ -26,7 +16,6 @@ __all__ = [
     "CapturedTable",
     "Change",
     "ChangeLog",
-    "Freeze",
     "Health",
     "Probe",
     "Witness",

@@ -10,11 +10,11 @@ import re
 import sqlite3
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from stillme.transfer.conf import conf
 from stillme.transfer.sqlite.capture.install import drop_triggers, own_triggers
+from stillme.transfer.sqlite.capture.log import last_sequence
 from stillme.transfer.sqlite.capture.tables import CapturedTable, write_transaction
 from stillme.transfer.sqlite.capture.templates import (
     CHANGE_TABLE,
@@ -31,13 +31,6 @@ FOR_GOOD = float("inf")
 _UNTIL = re.compile(r"julianday\('now'\) < ([0-9.]+)")
 
 
-@dataclass(frozen=True, slots=True)
-class Freeze:
-    """The freeze as it was set: the last change logged before it."""
-
-    last_change: int
-
-
 def freeze(
     path: Path,
     tables: list[CapturedTable],
@@ -46,22 +39,19 @@ def freeze(
     timeout: float = 5.0,
     message: str = MESSAGE,
     at_lock: Callable[[], None] = lambda: None,
-) -> Freeze:
-    """Refuse writes, for good (None) or until `seconds` after this call. Raises LegacyFileError.
+) -> int:
+    """Refuse writes, for good (None) or until `seconds` after this call; the last change before it.
 
     The write lock that the DDL takes makes it exact: a write is logged before or refused after.
-    `at_lock` is called as soon as the lock is held.
+    `at_lock` is called as soon as the lock is held. Raises LegacyFileError.
     """
-    from stillme.transfer.sqlite.capture.log import last_sequence
-
     called = time.monotonic()
     with write_transaction(path, timeout=timeout) as connection:
         at_lock()
         # The wait for the lock counts: the file is free again when the caller expects it.
         left = None if seconds is None else seconds - (time.monotonic() - called)
         create_freeze(connection, tables, seconds=left, message=message)
-        last = last_sequence(connection)
-    return Freeze(last)
+        return last_sequence(connection)
 
 
 def create_freeze(
@@ -130,11 +120,9 @@ def frozen_until(connection: sqlite3.Connection) -> float | None:
     triggers = own_triggers(connection, FREEZE_PREFIX)
     if not triggers:
         return None
-    left = []
-    for sql in triggers.values():
-        match = _UNTIL.search(sql)
-        if match is None:
-            return FOR_GOOD
-        now = float(connection.execute("SELECT julianday('now')").fetchone()[0])
-        left.append((float(match[1]) - now) * 86_400)
-    return max(left) if max(left) > 0 else None
+    until = [_UNTIL.search(sql) for sql in triggers.values()]
+    if None in until:
+        return FOR_GOOD
+    last = max(float(match[1]) for match in until if match)
+    left = connection.execute("SELECT (? - julianday('now')) * 86400.0", (last,)).fetchone()[0]
+    return float(left) if left > 0 else None

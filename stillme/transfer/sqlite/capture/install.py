@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 import uuid
-from dataclasses import dataclass, field
-from enum import StrEnum
+from contextlib import suppress
 from pathlib import Path
 
 from stillme.transfer.errors import LegacyFileError
+from stillme.transfer.plumbing.own_sql import CaptureStatus, Health, is_own_text, status_of
 from stillme.transfer.sqlite.capture.tables import CapturedTable, write_transaction
 from stillme.transfer.sqlite.capture.templates import (
     CHANGE_TABLE,
@@ -16,33 +16,8 @@ from stillme.transfer.sqlite.capture.templates import (
     FREEZE_PREFIX,
     PREFIX,
     capture_triggers,
-    is_own_text,
 )
 from stillme.transfer.sqlite.reading.connect import quoted
-
-
-class Health(StrEnum):
-    """How capture stands in a file."""
-
-    HEALTHY = "healthy"
-    OUTDATED = "outdated"
-    HAND_EDITED = "hand-edited"
-    MISSING = "missing"
-    ABSENT = "absent"
-
-
-@dataclass(frozen=True, slots=True)
-class CaptureStatus:
-    """`health` with what is wrong, and the identity of the installation."""
-
-    health: Health
-    problems: tuple[str, ...] = field(default=())
-    capture_id: str | None = None
-
-    @property
-    def is_healthy(self) -> bool:
-        """Whether every write is logged."""
-        return self.health is Health.HEALTHY
 
 
 def status(connection: sqlite3.Connection, tables: list[CapturedTable]) -> CaptureStatus:
@@ -56,17 +31,11 @@ def status(connection: sqlite3.Connection, tables: list[CapturedTable]) -> Captu
     edited = [f"{n} was edited by hand" for n, sql in found.items() if not is_own_text(sql)]
     if log is not None and log != CHANGE_TABLE_SQL:
         edited.append(f"the table {CHANGE_TABLE} is not as it was made")
-    if edited:
-        return CaptureStatus(Health.HAND_EDITED, tuple(edited), capture_id)
     other = [f"{n} is of another version or table" for n in found if expected.get(n) != found[n]]
-    if other:
-        return CaptureStatus(Health.OUTDATED, tuple(other), capture_id)
     missing = [f"{n} is missing" for n in expected if n not in found]
     if log is None or capture_id is None:
         missing.append(f"the table {CHANGE_TABLE} is missing or has lost its first row")
-    if missing:
-        return CaptureStatus(Health.MISSING, tuple(missing), capture_id)
-    return CaptureStatus(Health.HEALTHY, (), capture_id)
+    return status_of(edited, other, missing, capture_id)
 
 
 def install(
@@ -93,7 +62,7 @@ def install(
         after = status(connection, tables)
         if not after.is_healthy:
             raise LegacyFileError(
-                f"Capture in {path} does not come out as written ({after.problems[0]}): "
+                f"The triggers in {path} differ from what was written ({after.problems[0]}): "
                 "nothing was changed; see docs/how-it-works/capture-and-cut-over.md."
             )
     return after
@@ -116,12 +85,11 @@ def create_log(connection: sqlite3.Connection, identity: str) -> None:
 
 
 def _last_number(connection: sqlite3.Connection) -> int:
-    try:
+    # Somebody may have made the table again, without that column.
+    with suppress(sqlite3.OperationalError):
         row = connection.execute(f"SELECT max(sequence) FROM {CHANGE_TABLE}").fetchone()
-    except sqlite3.OperationalError:
-        # Somebody made the table again, without that column.
-        return 0
-    return int(row[0] or 0)
+        return int(row[0] or 0)
+    return 0
 
 
 def create_triggers(connection: sqlite3.Connection, tables: list[CapturedTable]) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from stillme.transfer.keys import Key
-from stillme.transfer.plumbing.column_sql import stored_part
+from stillme.transfer.plumbing.quoting import stored_part
 from stillme.transfer.sqlite.capture.tables import open_writable
 from stillme.transfer.sqlite.capture.templates import CHANGE_TABLE
 
@@ -118,24 +119,20 @@ def trim(
     capture_id, witness = history
     if witness is None:
         return 0
-    connection = open_writable(path, timeout=timeout)
     deleted = 0
-    try:
-        while True:
-            cursor = connection.execute(
-                _TRIM, {"upto": position, "most": at_once, "id": capture_id, **_named(witness)}
-            )
-            deleted += cursor.rowcount
-            if cursor.rowcount < at_once:
+    named = dict(zip(("sequence", "name", "at"), witness, strict=True))
+    values = {"upto": position, "most": at_once, "id": capture_id, **named}
+    with closing(open_writable(path, timeout=timeout)) as connection:
+        try:
+            while (done := connection.execute(_TRIM, values).rowcount) == at_once:
+                deleted += done
+                # A writer waiting for the lock gets its turn.
+                time.sleep(0.002)
+        except sqlite3.OperationalError as error:
+            if "locked" in str(error) or "busy" in str(error):
                 return deleted
-            # A writer waiting for the lock gets its turn.
-            time.sleep(0.002)
-    except sqlite3.OperationalError as error:
-        if "locked" in str(error) or "busy" in str(error):
-            return deleted
-        raise
-    finally:
-        connection.close()
+            raise
+    return deleted + done
 
 
 _TRIM = f"""
@@ -147,10 +144,6 @@ AND EXISTS (
     SELECT 1 FROM {CHANGE_TABLE} WHERE sequence = :sequence AND name = :name AND at = :at
 )
 """
-
-
-def _named(witness: Sequence[object]) -> dict[str, object]:
-    return dict(zip(("sequence", "name", "at"), witness, strict=True))
 
 
 def collapse(changes: Iterable[Change]) -> dict[str, list[Key]]:

@@ -7,7 +7,8 @@ triggers as they would be installed; each try runs in a transaction that is roll
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -27,6 +28,8 @@ from stillme.transfer.sqlite.capture.templates import CHANGE_TABLE
 from stillme.transfer.sqlite.reading.connect import quoted
 
 _ROWS = 200
+# Whether a try went well, and what to say of it.
+Outcome = tuple[bool, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,30 +44,33 @@ class Probe:
 
 def run_probes(copy: Path, mappings: list[TableMapping]) -> list[Probe]:
     """Try capture on `copy`, a scratch copy of a legacy file. The copy is changed."""
-    connection = open_writable(copy)
-    tables = captured_tables(connection, mappings)
-    before = _schema(connection)
-    _shrink(connection, tables)
-    connection.close()
+    with closing(open_writable(copy)) as connection:
+        tables = captured_tables(connection, mappings)
+        before = _schema(connection)
+        _shrink(connection, tables)
     install(copy, tables)
     probes: list[Probe] = []
     for journal in ("wal", "delete"):
-        connection = open_writable(copy)
-        try:
+        with closing(open_writable(copy)) as connection:
             mode = connection.execute(f"PRAGMA journal_mode = {journal}").fetchone()[0]
             probes.append(Probe(f"journal mode {journal}", "", mode == journal, str(mode)))
             for mapping, table in zip(mappings, tables, strict=True):
                 probes += _table_probes(connection, mapping, table)
-            probes.append(_all_frozen(connection, tables))
-        finally:
-            connection.close()
-    probes.append(_vacuum(copy, mappings))
-    probes.append(_two_writers(copy, mappings))
+            all_frozen = partial(_all_frozen, connection, tables)
+            probes.append(_tried("freeze of the file", "", all_frozen))
+    probes.append(_tried("VACUUM", "", partial(_survives_vacuum, copy, mappings)))
+    probes.append(_tried("two writers", "", partial(_takes_turns, copy, mappings)))
     remove(copy)
-    connection = open_writable(copy)
-    probes.append(Probe("schema after removal", "", _schema(connection) == before))
-    connection.close()
+    with closing(open_writable(copy)) as connection:
+        probes.append(Probe("schema after removal", "", _schema(connection) == before))
     return probes
+
+
+def _tried(name: str, table: str, attempt: Callable[[], Outcome]) -> Probe:
+    try:
+        return Probe(name, table, *attempt())
+    except (UntriedError, sqlite3.Error) as error:
+        return Probe(name, table, False, str(error))
 
 
 def _shrink(connection: sqlite3.Connection, tables: list[CapturedTable]) -> None:
@@ -102,65 +108,61 @@ def _table_probes(
     if table.key is None:
         return [Probe("key", table.name, True, "no key column: its rows are re-read as a whole")]
     tries = Tries(connection, mapping, table)
-    found = [_one(connection, name, tries, attempt) for name, attempt in tries.all()]
-    found.append(_frozen(connection, tries))
-    found.append(_side_effects(connection, tries))
-    return found
+    attempts = {name: partial(_is_logged, tries, attempt) for name, attempt in tries.all()}
+    attempts["freeze"] = partial(_is_frozen, tries)
+    attempts["lastrowid and changes()"] = partial(_answers_as_before, tries)
+    return [_tried(name, table.name, attempt) for name, attempt in attempts.items()]
 
 
-def _one(
-    connection: sqlite3.Connection, name: str, tries: Tries, attempt: Callable[[], set[Key]]
-) -> Probe:
-    connection.execute("BEGIN IMMEDIATE")
+@contextmanager
+def _undone(tries: Tries) -> Iterator[None]:
+    """A transaction for one try, rolled back."""
+    tries.connection.execute("BEGIN IMMEDIATE")
     tries.taken.clear()
     try:
-        expected = attempt()
-        changes = ChangeLog(connection).after(0, 2**31)
-        logged = {change.key for change in changes if change.name == tries.table.name}
-        lost = expected - logged
-        note = f"not logged: {sorted(key.shown() for key in lost)}" if lost else ""
-        return Probe(name, tries.table.name, not lost, note)
-    except (UntriedError, sqlite3.Error) as error:
-        return Probe(name, tries.table.name, False, str(error))
+        yield
     finally:
-        connection.execute("ROLLBACK")
+        tries.connection.execute("ROLLBACK")
 
 
-def _frozen(connection: sqlite3.Connection, tries: Tries) -> Probe:
+def _is_logged(tries: Tries, attempt: Callable[[], set[Key]]) -> Outcome:
+    with _undone(tries):
+        expected = attempt()
+        changes = ChangeLog(tries.connection).after(0, 2**31)
+    lost = expected - {change.key for change in changes if change.name == tries.table.name}
+    return not lost, f"not logged: {sorted(key.shown() for key in lost)}" if lost else ""
+
+
+def _is_frozen(tries: Tries) -> Outcome:
     """A frozen table refuses every verb, the forgiving ones too, and ends the writer's transaction:
     a lock that it kept would lock everybody else out."""
+    connection = tries.connection
     tries.taken.clear()
-    try:
-        key, other = tries.put(tries.row(1)), tries.row(2)
-        # This table alone: all of them for each of 120 tables were 170,000 statements.
-        freeze_tables(connection, [tries.table])
-        before = last_sequence(connection)
-        where = f" WHERE {tries.key} = ?"
-        change = f"UPDATE {tries.name} SET {tries.key} = {tries.key}{where}"
-        attempts: dict[str, Callable[[], object]] = {
-            verb: partial(tries.put, other, verb)
-            for verb in ("INSERT", "INSERT OR IGNORE", "INSERT OR REPLACE")
-        }
-        attempts["UPDATE"] = partial(connection.execute, change, key.values)
-        delete = f"DELETE FROM {tries.name}{where}"
-        attempts["DELETE"] = partial(connection.execute, delete, key.values)
-        passed = [verb for verb, attempt in attempts.items() if not _refused(connection, attempt)]
-        ok = not passed and last_sequence(connection) == before
-        drop_freeze(connection)
-        tries.put(other)
-        return Probe("freeze", tries.table.name, ok, f"let through: {passed}" if passed else "")
-    except sqlite3.Error as error:
-        return Probe("freeze", tries.table.name, False, str(error))
+    key, other = tries.put(tries.row(1)), tries.row(2)
+    # This table alone: all of them for each of 120 tables were 170,000 statements.
+    freeze_tables(connection, [tries.table])
+    before = last_sequence(connection)
+    where = f" WHERE {tries.key} = ?"
+    change = f"UPDATE {tries.name} SET {tries.key} = {tries.key}{where}"
+    attempts: dict[str, Callable[[], object]] = {
+        verb: partial(tries.put, other, verb)
+        for verb in ("INSERT", "INSERT OR IGNORE", "INSERT OR REPLACE")
+    }
+    attempts["UPDATE"] = partial(connection.execute, change, key.values)
+    attempts["DELETE"] = partial(connection.execute, f"DELETE FROM {tries.name}{where}", key.values)
+    passed = [verb for verb, attempt in attempts.items() if not _refused(connection, attempt)]
+    ok = not passed and last_sequence(connection) == before
+    drop_freeze(connection)
+    tries.put(other)
+    return ok, f"let through: {passed}" if passed else ""
 
 
-def _all_frozen(connection: sqlite3.Connection, tables: list[CapturedTable]) -> Probe:
+def _all_frozen(connection: sqlite3.Connection, tables: list[CapturedTable]) -> Outcome:
     """Every table of the file can be frozen, those that no model declares, too."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         create_freeze(connection, tables, seconds=None)
-        return Probe("freeze of the file", "", True)
-    except sqlite3.Error as error:
-        return Probe("freeze of the file", "", False, str(error))
+        return True, ""
     finally:
         connection.execute("ROLLBACK")
 
@@ -177,27 +179,20 @@ def _refused(connection: sqlite3.Connection, attempt: Callable[[], object]) -> b
     return False
 
 
-def _side_effects(connection: sqlite3.Connection, tries: Tries) -> Probe:
+def _answers_as_before(tries: Tries) -> Outcome:
     """The application's lastrowid and rowcount are those of its own statement."""
-    connection.execute("BEGIN IMMEDIATE")
-    tries.taken.clear()
-    try:
+    with _undone(tries):
         row = tries.row(1)
         tries.put(row)
-        rowid, changes = connection.execute("SELECT last_insert_rowid(), changes()").fetchone()
-        wanted = row[str(tries.table.key)]
-        ok = changes == 1 and (not tries.table.key_is_rowid or rowid == wanted)
-        return Probe("lastrowid and changes()", tries.table.name, ok, f"{rowid}, {changes}")
-    except sqlite3.Error as error:
-        return Probe("lastrowid and changes()", tries.table.name, False, str(error))
-    finally:
-        connection.execute("ROLLBACK")
+        asked = tries.connection.execute("SELECT last_insert_rowid(), changes()")
+        rowid, changes = asked.fetchone()
+    is_own = not tries.table.key_is_rowid or rowid == row[str(tries.table.key)]
+    return changes == 1 and is_own, f"{rowid}, {changes}"
 
 
-def _vacuum(copy: Path, mappings: list[TableMapping]) -> Probe:
+def _survives_vacuum(copy: Path, mappings: list[TableMapping]) -> Outcome:
     """VACUUM renumbers rowids of tables without INTEGER PRIMARY KEY: the log must not care."""
-    connection = open_writable(copy)
-    try:
+    with closing(open_writable(copy)) as connection:
         connection.execute(f"DELETE FROM {CHANGE_TABLE} WHERE sequence > 0")
         connection.execute(
             f"INSERT INTO {CHANGE_TABLE} (sequence, name, key) VALUES (77, 'vacuum', 5)"
@@ -206,35 +201,27 @@ def _vacuum(copy: Path, mappings: list[TableMapping]) -> Probe:
         found = connection.execute(
             f"SELECT sequence, key FROM {CHANGE_TABLE} WHERE name = 'vacuum'"
         )
-        ok = found.fetchall() == [(77, 5)]
-        for mapping, table in zip(mappings, captured_tables(connection, mappings), strict=True):
-            if ok and table.key is not None:
-                tries = Tries(connection, mapping, table)
-                ok = _one(connection, "update", tries, tries.update).ok
-        return Probe("VACUUM", "", ok)
-    except sqlite3.Error as error:
-        return Probe("VACUUM", "", False, str(error))
-    finally:
-        connection.close()
+        if found.fetchall() != [(77, 5)]:
+            return False, ""
+        keyed = [mapping for mapping in mappings if mapping.key_columns]
+        for mapping, table in zip(keyed, captured_tables(connection, keyed), strict=True):
+            tries = Tries(connection, mapping, table)
+            ok, note = _is_logged(tries, tries.update)
+            if not ok:
+                return False, f"{table.name}: {note}"
+    return True, ""
 
 
-def _two_writers(copy: Path, mappings: list[TableMapping]) -> Probe:
+def _takes_turns(copy: Path, mappings: list[TableMapping]) -> Outcome:
     """Two connections by turns: numbers rise in the order of the commits."""
-    keyed = [m for m in mappings if m.key_columns]
+    keyed = [mapping for mapping in mappings if mapping.key_columns]
     if not keyed:
-        return Probe("two writers", "", True, "no table with a key")
-    one, two = open_writable(copy), open_writable(copy)
-    try:
+        return True, "no table with a key"
+    numbers: list[int] = []
+    with closing(open_writable(copy)) as one, closing(open_writable(copy)) as two:
         table = captured_tables(one, keyed)[0]
-        numbers: list[int] = []
         for connection in (one, two, one, two):
-            Tries(connection, keyed[0], table).put(
-                Tries(connection, keyed[0], table).row(len(numbers) + 1)
-            )
+            tries = Tries(connection, keyed[0], table)
+            tries.put(tries.row(len(numbers) + 1))
             numbers.append(last_sequence(connection))
-        return Probe("two writers", "", numbers == sorted(set(numbers)))
-    except sqlite3.Error as error:
-        return Probe("two writers", "", False, str(error))
-    finally:
-        one.close()
-        two.close()
+    return numbers == sorted(set(numbers)), ""

@@ -41,7 +41,7 @@ class Tries:
         yield "insert", self.insert
         yield "update", self.update
         yield "key update", self.rekey
-        yield "delete", self.delete
+        yield "delete", partial(self.change, "DELETE FROM {table} WHERE {key} = ?")
         yield "delete without WHERE", self.delete_all
         yield "insert or replace", self.replace
         for index in self.table.uniques:
@@ -127,15 +127,16 @@ class Tries:
         self.connection.execute(f"EXPLAIN INSERT INTO {self.name} DEFAULT VALUES").fetchall()
         return {self.put(self.row(1))}
 
-    def update(self) -> set[Key]:
-        key = self.start(1)
-        self.connection.execute(
-            f"UPDATE {self.name} SET {self.key} = {self.key} WHERE {self.key} = ?", key.values
-        )
+    def change(self, statement: str) -> set[Key]:
+        key = self.start()
+        self.connection.execute(statement.format(table=self.name, key=self.key), key.values)
         return {key}
 
+    def update(self) -> set[Key]:
+        return self.change("UPDATE {table} SET {key} = {key} WHERE {key} = ?")
+
     def rekey(self) -> set[Key]:
-        key = self.start(1)
+        key = self.start()
         (old,) = key.values
         new = self.free_key() if isinstance(old, int) else "transfer-probe-moved"
         self.connection.execute(
@@ -143,21 +144,10 @@ class Tries:
         )
         return {key, Key.of(new)}
 
-    def delete(self) -> set[Key]:
-        key = self.start(1)
-        self.connection.execute(f"DELETE FROM {self.name} WHERE {self.key} = ?", key.values)
-        return {key}
-
     def delete_all(self) -> set[Key]:
         keys = {self.put(self.row(1)), self.put(self.row(2))}
         self.clear()
-        marks = ", ".join("?" * len(keys))
         self.connection.execute(f"DELETE FROM {self.name}")
-        left = self.connection.execute(
-            f"SELECT count(*) FROM {self.name} WHERE {self.key} IN ({marks})",
-            [value for key in keys for value in key.values],
-        ).fetchone()[0]
-        assert left == 0
         return keys
 
     def replace(self) -> set[Key]:
@@ -192,8 +182,8 @@ class Tries:
         self.clear()
         return {key, self.put(self.row(2), "INSERT OR REPLACE", rowid=rowid)}
 
-    def start(self, number: int) -> Key:
-        key = self.put(self.row(number))
+    def start(self) -> Key:
+        key = self.put(self.row(1))
         self.clear()
         return key
 

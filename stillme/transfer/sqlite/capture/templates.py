@@ -1,25 +1,15 @@
-"""The SQL that capture leaves in a legacy file: named templates, each with version and hash.
-
-The hash stands in a comment inside the statement, where SQLite keeps it: a trigger whose text does
-not give its own hash was edited by hand; one that is true to itself but not what this version
-would write for this table is outdated.
-"""
+"""The SQL that capture leaves in a legacy file: named templates, each with a mark (`own_sql`)."""
 
 from __future__ import annotations
 
-import hashlib
-import re
-
-from stillme.transfer.conf import conf
+from stillme.transfer.plumbing.own_sql import OWN, literal, marked
 from stillme.transfer.sqlite.capture.tables import CapturedTable, UniqueIndex
 from stillme.transfer.sqlite.reading.connect import quoted
 
 VERSION = 1
-_OWN = conf().prefix
-CHANGE_TABLE = f"{_OWN}_change"
-PREFIX = f"{_OWN}_capture_"
-FREEZE_PREFIX = f"{_OWN}_freeze_"
-_MARK = re.compile(rf"/\* {_OWN} (\w+) v(\d+) sha256:([0-9a-f]{{16}}) \*/")
+CHANGE_TABLE = f"{OWN}_change"
+PREFIX = f"{OWN}_capture_"
+FREEZE_PREFIX = f"{OWN}_freeze_"
 
 # `key` has no type, so that a key keeps its storage class. `at` is a Julian day: with it a row is
 # told from another row of the same number in a restored file. Sequence 0 names the installation.
@@ -68,8 +58,9 @@ def capture_triggers(table: CapturedTable) -> dict[str, str]:
         sql = template
         if key is None:
             sql = sql.replace("NEW.{key}", "NULL").replace("OLD.{key}", "NULL")
-        found[trigger] = _marked(
+        found[trigger] = marked(
             event,
+            VERSION,
             sql.format(
                 trigger=quoted(trigger),
                 table=quoted(table.name),
@@ -126,25 +117,5 @@ def freeze_triggers(table: CapturedTable, message: str, until: float | None) -> 
             mark="{mark}",
             message=literal(message),
         )
-        found[trigger] = _marked("freeze", sql)
+        found[trigger] = marked("freeze", VERSION, sql)
     return found
-
-
-def _marked(name: str, sql: str) -> str:
-    digest = _digest(sql.replace("{mark}", ""))
-    return sql.replace("{mark}", f"/* {_OWN} {name} v{VERSION} sha256:{digest} */")
-
-
-def is_own_text(sql: str) -> bool:
-    """Whether the statement still is what some version of ours wrote."""
-    match = _MARK.search(sql)
-    return match is not None and _digest(_MARK.sub("", sql)) == match[3]
-
-
-def _digest(sql: str) -> str:
-    return hashlib.sha256(" ".join(sql.split()).encode()).hexdigest()[:16]
-
-
-def literal(text: str) -> str:
-    """A SQLite string literal."""
-    return "'" + text.replace("'", "''") + "'"

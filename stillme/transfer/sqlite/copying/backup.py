@@ -12,6 +12,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -95,87 +96,70 @@ def copy_database(
     except LegacyFileError:
         if not _may_be_copied_by_bytes(source):
             raise
-        copied = _by_bytes(source, copy)
+        copy_with_companions(source, copy)
+        mode = journal_mode_of_copy(copy)
+        _recover(copy)
+        copied = Copied(BYTES, journal_mode=mode)
     except OSError as error:
-        raise _not_copied(source, copy, error) from error
+        raise LegacyFileError(f"{source} cannot be copied to {copy}: {error.strerror}.") from error
     flush(copy)
     return copied
 
 
 def _online(source: Path, copy: Path, progress: CopyProgress, step_pages: int) -> Copied:
     patience = progress.patience
-    origin = open_legacy(source, timeout=patience, in_place=True)
-    try:
+    with closing(open_legacy(source, timeout=patience, in_place=True)) as origin:
         try:
-            _copy_pages(origin, source, copy, step_pages, progress)
-            return Copied(STEPS, progress.restarts)
-        except _RestartedTooOften:
-            _copy_pages(origin, source, copy, -1, CopyProgress(source, patience))
-            return Copied(ONE_STEP, progress.restarts)
-    finally:
-        origin.close()
+            try:
+                copy_pages(origin, copy, step_pages, progress)
+                return Copied(STEPS, progress.restarts)
+            except _RestartedTooOften:
+                copy_pages(origin, copy, -1, CopyProgress(source, patience))
+                return Copied(ONE_STEP, progress.restarts)
+        except sqlite3.Error as error:
+            if no_room(error):
+                raise LegacyFileError(
+                    f"{copy} cannot be written ({error}): free some space or name another folder, "
+                    "then run the same command again."
+                ) from error
+            raise explain(source, error) from error
 
 
-def _copy_pages(
-    origin: sqlite3.Connection, source: Path, copy: Path, pages: int, progress: CopyProgress
-) -> None:
+def copy_pages(origin: sqlite3.Connection, copy: Path, pages: int, progress: CopyProgress) -> None:
+    """SQLite's online backup into the new file `copy`, so many pages a step (-1: all at once).
+
+    Without a progress, Python would wait for a locked file for ever. Raises sqlite3.Error, and what
+    the progress raises.
+    """
     copy.unlink(missing_ok=True)
-    target = sqlite3.connect(copy, isolation_level=None)
-    try:
+    with closing(sqlite3.connect(copy, isolation_level=None)) as target:
+        # No journal, no fsync: whoever wants it on the disk flushes the whole file.
         target.execute("PRAGMA journal_mode = OFF")
         target.execute("PRAGMA synchronous = OFF")
         origin.backup(target, pages=pages, progress=progress, sleep=0.02)
         # One file that is complete by itself; the manifest keeps the mode of the live one.
         target.execute("PRAGMA journal_mode = DELETE")
-    except sqlite3.Error as error:
-        if no_room(error):
-            raise LegacyFileError(
-                f"{copy} cannot be written ({error}): free some space or name another folder, "
-                "then run the same command again."
-            ) from error
-        raise explain(source, error) from error
-    finally:
-        target.close()
 
 
 def _may_be_copied_by_bytes(source: Path) -> bool:
     """Whether the file is damaged or left with a journal, and not merely locked."""
     try:
-        connection = sqlite3.connect(uri(source), uri=True, timeout=0)
-    except sqlite3.Error:
-        return True
-    try:
-        connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        with closing(sqlite3.connect(uri(source), uri=True, timeout=0)) as connection:
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     except sqlite3.Error as error:
         return not any(word in str(error) for word in ("locked", "busy", "not a database"))
-    finally:
-        connection.close()
     return False
-
-
-def _by_bytes(source: Path, copy: Path) -> Copied:
-    copy_with_companions(source, copy)
-    mode = journal_mode_of_copy(copy)
-    _recover(copy)
-    return Copied(BYTES, journal_mode=mode)
 
 
 def _recover(copy: Path) -> None:
     """Let SQLite apply or roll back what lies next to the copy, where the damage permits it."""
-    try:
-        connection = sqlite3.connect(copy, isolation_level=None)
-        try:
-            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-            connection.execute("PRAGMA journal_mode = DELETE")
-        finally:
-            connection.close()
-    except sqlite3.Error:
-        # Damaged beyond that: the copy is the bytes as they are, and its check says so.
-        return
-
-
-def _not_copied(source: Path, copy: Path, error: OSError) -> LegacyFileError:
-    return LegacyFileError(f"{source} cannot be copied to {copy}: {error.strerror}.")
+    # Damaged beyond that: the copy is the bytes as they are, and its check says so.
+    with (
+        suppress(sqlite3.Error),
+        closing(sqlite3.connect(copy, isolation_level=None)) as connection,
+    ):
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.execute("PRAGMA journal_mode = DELETE")
 
 
 def flush(path: Path) -> None:

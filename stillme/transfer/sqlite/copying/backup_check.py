@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
-from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,13 @@ from stillme.transfer.sqlite.schema.foreign_names import (
     know_collations,
     with_functions,
 )
-from stillme.transfer.sqlite.schema.found import row_count
+from stillme.transfer.sqlite.schema.found import row_count_sql
 
 OK = "ok"
+_TABLES = (
+    "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' "
+    "ESCAPE '\\' AND sql NOT LIKE 'CREATE VIRTUAL%' ORDER BY name"
+)
 _MOST_MESSAGES = 20
 _FIRST, _LAST = -(2**63), 2**63 - 1
 # A damaged page hides a few dozen rows: small steps first, then ever larger ones.
@@ -34,16 +38,13 @@ class Readable:
     ranges: list[tuple[int, int]] = field(default_factory=list)
     error: str = ""
 
-    def as_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
-        return asdict(self)
 
-
-@dataclass(slots=True)
+@dataclass
 class Soundness:
     """What SQLite says of a copy. `integrity` is ``["ok"]`` for a sound one.
 
-    `unchecked` lists foreign collations and functions: indexes by them were not compared.
+    `rows` maps each table to its count, None where it cannot be counted. `unchecked` lists foreign
+    collations and functions: indexes by them were not compared.
     """
 
     integrity: list[str] = field(default_factory=list)
@@ -77,11 +78,13 @@ def check_copy(path: Path) -> Soundness:
         return found
     with closing(open_copy(path)) as connection:
         found.integrity, found.unchecked = _messages(connection)
-        found.foreign_keys = _foreign_keys(connection)
-        for name in ("page_count", "page_size", "user_version"):
-            setattr(found, {"page_count": "pages"}.get(name, name), _number(connection, name))
-        tables = _tables(connection)
-        found.rows = {table: _count(connection, table) for table in tables}
+        lacking = Counter(_names(_ask(connection, "PRAGMA foreign_key_check")))
+        found.foreign_keys = dict(sorted(lacking.items()))
+        found.pages = _number(connection, "PRAGMA page_count") or 0
+        found.page_size = _number(connection, "PRAGMA page_size") or 0
+        found.user_version = _number(connection, "PRAGMA user_version") or 0
+        tables = _names(_ask(connection, _TABLES))
+        found.rows = {t: _number(connection, row_count_sql(t)) for t in tables}
         if not found.sound:
             found.readable = [readable(connection, table) for table in tables]
     return found
@@ -91,8 +94,7 @@ def _messages(connection: sqlite3.Connection) -> tuple[list[str], str]:
     """What SQLite's own check says, and why it was not the whole one ("" where it was)."""
 
     def ask(check: str) -> list[str]:
-        rows = connection.execute(f"PRAGMA {check}({_MOST_MESSAGES})").fetchall()
-        return [row[0].decode("utf-8", "replace") for row in rows]
+        return _names(connection.execute(f"PRAGMA {check}({_MOST_MESSAGES})").fetchall())
 
     try:
         foreign = sorted(foreign_collations(connection))
@@ -105,19 +107,21 @@ def _messages(connection: sqlite3.Connection) -> tuple[list[str], str]:
         return [str(error)], ""
 
 
-def _foreign_keys(connection: sqlite3.Connection) -> dict[str, int]:
+def _ask(connection: sqlite3.Connection, query: str, *values: int) -> list[Any] | None:
+    """The rows of a query; None where they cannot be read."""
     try:
-        rows = connection.execute("PRAGMA foreign_key_check").fetchall()
+        return connection.execute(query, values).fetchall()
     except sqlite3.Error:
-        return {}
-    return dict(sorted(Counter(row[0].decode("utf-8", "replace") for row in rows).items()))
+        return None
 
 
-def _number(connection: sqlite3.Connection, pragma: str) -> int:
-    try:
-        return int(connection.execute(f"PRAGMA {pragma}").fetchone()[0])
-    except sqlite3.Error:
-        return 0
+def _names(rows: list[Any] | None) -> list[str]:
+    return [row[0].decode("utf-8", "replace") for row in rows or ()]
+
+
+def _number(connection: sqlite3.Connection, query: str) -> int | None:
+    rows = _ask(connection, query)
+    return None if rows is None else int(rows[0][0])
 
 
 def refuses_writes(path: Path) -> bool:
@@ -126,30 +130,10 @@ def refuses_writes(path: Path) -> bool:
         return False
     with closing(open_copy(path)) as connection:
         connection.text_factory = str
-        try:
+        # Of a damaged copy other lines tell.
+        with suppress(sqlite3.DatabaseError):
             return frozen_until(connection) == FOR_GOOD
-        except sqlite3.DatabaseError:
-            # A damaged copy, of which other lines tell.
-            return False
-
-
-def _tables(connection: sqlite3.Connection) -> list[str]:
-    try:
-        rows = connection.execute(
-            "SELECT name FROM sqlite_master WHERE type = 'table' "
-            "AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND sql NOT LIKE 'CREATE VIRTUAL%' "
-            "ORDER BY name"
-        ).fetchall()
-    except sqlite3.Error:
-        return []
-    return [row[0].decode("utf-8", "replace") for row in rows]
-
-
-def _count(connection: sqlite3.Connection, table: str) -> int | None:
-    try:
-        return row_count(connection, table)
-    except sqlite3.Error:
-        return None
+    return False
 
 
 def readable(connection: sqlite3.Connection, table: str) -> Readable:
@@ -214,11 +198,6 @@ def _next_start(connection: sqlite3.Connection, table: str, last: int) -> int | 
 
 def _probe(connection: sqlite3.Connection, table: str, rowid: int) -> bool | None:
     """Is there a row from here on? None where the page cannot be read."""
-    try:
-        row = connection.execute(
-            f"SELECT rowid, * FROM {quoted(table)} WHERE rowid >= ? ORDER BY rowid LIMIT 1",
-            (rowid,),
-        ).fetchone()
-    except sqlite3.Error:
-        return None
-    return row is not None
+    query = f"SELECT rowid, * FROM {quoted(table)} WHERE rowid >= ? ORDER BY rowid LIMIT 1"
+    rows = _ask(connection, query, rowid)
+    return None if rows is None else bool(rows)

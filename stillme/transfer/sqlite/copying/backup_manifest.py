@@ -9,38 +9,26 @@ from typing import Any
 
 from stillme.transfer.errors import LegacyFileError
 from stillme.transfer.plumbing.private_file import write_private
+from stillme.transfer.sqlite.copying.backup_check import Readable, Soundness
 
 NAME = "manifest.json"
 FORMAT = 1
 
 
-@dataclass(slots=True)
-class FileEntry:
-    """One SQLite file. `rows` maps each table to its count, None where it cannot be counted."""
+@dataclass(kw_only=True)
+class FileEntry(Soundness):
+    """One SQLite file: where it was, how it was copied, and what the check of the copy found."""
 
     name: str
     file: str
     source: str
     size: int
     sha256: str
-    pages: int = 0
-    page_size: int = 0
     journal_mode: str = ""
-    user_version: int = 0
-    rows: dict[str, int | None] = field(default_factory=dict)
-    integrity: list[str] = field(default_factory=list)
-    foreign_keys: dict[str, int] = field(default_factory=dict)
-    readable: list[dict[str, Any]] = field(default_factory=list)
     copied: str = ""
     restarts: int = 0
     # Taken after a cut-over (or in the middle of one): the copy refuses writes as the file did.
     frozen: bool = False
-    unchecked: str = ""
-
-    @property
-    def sound(self) -> bool:
-        """Whether integrity_check found nothing."""
-        return self.integrity == ["ok"]
 
 
 @dataclass(slots=True)
@@ -73,15 +61,11 @@ class Manifest:
         """The names of the files that refuse writes."""
         return [entry.name for entry in self.files if entry.frozen]
 
-    def as_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
-        return asdict(self)
-
 
 def write_manifest(directory: Path, manifest: Manifest) -> Path:
     """Written last and in one step: a folder with a manifest is a complete backup."""
     path = directory / NAME
-    write_private(path, json.dumps(manifest.as_dict(), indent=2, ensure_ascii=False) + "\n")
+    write_private(path, json.dumps(asdict(manifest), indent=2, ensure_ascii=False) + "\n")
     return path
 
 
@@ -94,7 +78,7 @@ def read_manifest(directory: Path) -> Manifest:
         )
     try:
         data = json.loads(path.read_text("utf-8"))
-        files = [FileEntry(**entry) for entry in data.pop("files")]
+        files = [_file_entry(**entry) for entry in data.pop("files")]
         folders = [FolderEntry(**entry) for entry in data.pop("folders")]
         manifest = Manifest(files=files, folders=folders, **data)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -106,3 +90,7 @@ def read_manifest(directory: Path) -> Manifest:
             f"{path} has format {manifest.format}: use the version that wrote it."
         )
     return manifest
+
+
+def _file_entry(readable: list[dict[str, Any]], **entry: Any) -> FileEntry:
+    return FileEntry(readable=[Readable(**table) for table in readable], **entry)

@@ -19,6 +19,7 @@ import fcntl
 import hashlib
 import os
 import sys
+from io import FileIO
 from queue import Queue
 from threading import Thread
 
@@ -36,25 +37,19 @@ _NO_LOCKS_HERE = (errno.ENOLCK, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
 
 def copy_file(source: str, copy: str, parent: "int | None" = None) -> str:
     """SHA-256 of the copied bytes, as hex. Raises OSError, also where `parent` has ended."""
-    origin = os.open(source, os.O_RDONLY)
-    try:
+    with FileIO(source) as origin:
         return _copy_open(origin, copy, parent)
-    finally:
-        os.close(origin)
 
 
 def copy_with_companions(source: str, copy: str, parent: "int | None" = None) -> bool:
     """Copy a database and what lies next to it; False where a writer has it. Raises OSError."""
-    origin = os.open(source, os.O_RDONLY)
-    try:
-        if not _share(origin):
+    with FileIO(source) as origin:
+        if not _share(origin.fileno()):
             return False
         _copy_open(origin, copy, parent)
         for suffix in COMPANIONS:
             with contextlib.suppress(FileNotFoundError):
                 copy_file(source + suffix, copy + suffix, parent)
-    finally:
-        os.close(origin)
     return True
 
 
@@ -73,34 +68,31 @@ def _share(origin: int) -> bool:
     return True
 
 
-def _copy_open(origin: int, copy: str, parent: "int | None") -> str:
-    target = os.open(copy, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+def _for_its_owner(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
+def _copy_open(origin: FileIO, copy: str, parent: "int | None") -> str:
     digest = hashlib.sha256()
     blocks: Queue[bytes] = Queue(_WAITING_BLOCKS)
     hashing = Thread(target=_hash, args=(blocks, digest))
     hashing.start()
     try:
-        while block := os.read(origin, _BLOCK):
-            if parent is not None and os.getppid() != parent:
-                raise InterruptedError("The process that wanted the copy has ended.")
-            blocks.put(block)
-            _write(target, block)
+        with open(copy, "wb", opener=_for_its_owner) as target:
+            while block := origin.read(_BLOCK):
+                if parent is not None and os.getppid() != parent:
+                    raise InterruptedError("The process that wanted the copy has ended.")
+                blocks.put(block)
+                target.write(block)
     finally:
         blocks.put(b"")
         hashing.join()
-        os.close(target)
     return digest.hexdigest()
 
 
 def _hash(blocks: "Queue[bytes]", digest: "hashlib._Hash") -> None:
     while block := blocks.get():
         digest.update(block)
-
-
-def _write(target: int, block: bytes) -> None:
-    view = memoryview(block)
-    while view:
-        view = view[os.write(target, view) :]
 
 
 if __name__ == "__main__":

@@ -13,16 +13,22 @@ that index the table has five rows; after `distrust_indexes` it has seven.
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
 import apsw
 
 from stillme.transfer.errors import LegacyFileError
-from stillme.transfer.sqlite.reading.connect import quoted, uri
-from stillme.transfer.sqlite.reading.snapshot_reader import as_sqlite3_errors
-from stillme.transfer.sqlite.schema.foreign_names import compare_bytes, with_functions
+from stillme.transfer.sqlite.reading.connect import quoted
+from stillme.transfer.sqlite.reading.snapshot_reader import as_sqlite3_errors, open_scratch
+from stillme.transfer.sqlite.schema.foreign_names import (
+    compare_bytes,
+    with_functions,
+    writable_schema,
+)
 
+_CONSTRAINED = "SELECT DISTINCT tbl_name FROM sqlite_schema WHERE type = 'index' AND sql IS NULL"
 _DISAGREES = (
     "an index of {table} disagrees with its table ({problem}): the rows were read from the table. "
     "The old application may not see all of them. Stop it, then run REINDEX on a copy of the file, "
@@ -41,38 +47,21 @@ def distrust_indexes(copy: Path, source: Path) -> tuple[str, ...]:
     Raises LegacyFileError where a constraint's index cannot be built from its table, sqlite3.Error
     where the copy cannot be read.
     """
-    with as_sqlite3_errors():
-        connection = apsw.Connection(
-            uri(copy, "rw"), flags=apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_URI
-        )
-        try:
-            # Scratch: no journal, no fsync.
-            connection.pragma("synchronous", "OFF")
-            connection.pragma("journal_mode", "OFF")
-            foreign = compare_bytes(connection)
-            bad = {}
-            for table in sorted(set(_constrained(connection)) - foreign):
-                problem, unknown = with_functions(connection, partial(_problem, connection, table))
-                if unknown:
-                    foreign.add(table)
-                elif problem:
-                    bad[table] = problem
-            _drop_named(connection)
-            for table in (*bad, *sorted(foreign)):
-                _rebuild(connection, source, table, bad.get(table, "built again"))
-        finally:
-            connection.close()
+    with as_sqlite3_errors(), closing(open_scratch(copy)) as connection:
+        foreign = compare_bytes(connection)
+        bad = {}
+        # An index that a constraint made has no statement of its own.
+        constrained = {str(name) for (name,) in connection.execute(_CONSTRAINED)}
+        for table in sorted(constrained - foreign):
+            problem, unknown = with_functions(connection, partial(_problem, connection, table))
+            if unknown:
+                foreign.add(table)
+            elif problem:
+                bad[table] = problem
+        _drop_named(connection)
+        for table in (*bad, *sorted(foreign)):
+            _rebuild(connection, source, table, bad.get(table, "built again"))
     return tuple(_DISAGREES.format(table=t, problem=p) for t, p in bad.items())
-
-
-def _constrained(connection: apsw.Connection) -> list[str]:
-    """The tables with an index that a constraint made: it has no statement of its own."""
-    return [
-        str(name)
-        for (name,) in connection.execute(
-            "SELECT DISTINCT tbl_name FROM sqlite_schema WHERE type = 'index' AND sql IS NULL"
-        )
-    ]
 
 
 def _problem(connection: apsw.Connection, table: str) -> str:
@@ -91,11 +80,8 @@ def _drop_named(connection: apsw.Connection) -> None:
     rows = "type = 'index' AND sql IS NOT NULL"
     if not connection.execute(f"SELECT 1 FROM sqlite_schema WHERE {rows} LIMIT 1").fetchone():
         return
-    version = int(connection.pragma("schema_version"))
-    connection.execute("PRAGMA writable_schema = ON")
-    connection.execute(f"DELETE FROM sqlite_schema WHERE {rows}")
-    connection.execute(f"PRAGMA schema_version = {version + 1}")
-    connection.execute("PRAGMA writable_schema = RESET")
+    with writable_schema(connection):
+        connection.execute(f"DELETE FROM sqlite_schema WHERE {rows}")
 
 
 def _rebuild(connection: apsw.Connection, source: Path, table: str, problem: str) -> None:

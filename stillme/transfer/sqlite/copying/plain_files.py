@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from stillme.transfer.conf import conf
 from stillme.transfer.sqlite.reading.connect import open_legacy
@@ -21,10 +21,6 @@ class OtherFile:
     size: int
     what: str
 
-    def as_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
-        return asdict(self)
-
 
 def journal_mode(path: Path) -> str:
     """``wal``, ``rollback``, or ``""`` of an empty file. Raises LegacyFileError.
@@ -34,11 +30,8 @@ def journal_mode(path: Path) -> str:
     """
     if not path.stat().st_size:
         return ""
-    connection = open_legacy(path)
-    try:
-        mode = str(connection.execute("PRAGMA journal_mode").fetchone()[0])
-    finally:
-        connection.close()
+    with closing(open_legacy(path)) as connection:
+        mode = connection.execute("PRAGMA journal_mode").fetchone()[0]
     return "wal" if mode == "wal" else "rollback"
 
 

@@ -68,6 +68,13 @@ def forget(copy: Path) -> None:
         copy.with_name(copy.name + suffix).unlink(missing_ok=True)
 
 
+def run_copier(source: Path, copy: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """Copy in a process of its own, whose end closes no file of this one's."""
+    command = [sys.executable, "-I", "-S", copier.__file__, *options]
+    command += [str(source), str(copy), str(os.getpid())]
+    return subprocess.run(command, capture_output=True, text=True, errors="backslashreplace")
+
+
 def is_python(program: str | None) -> bool:
     """Whether the running program can run another Python: a server that embeds it names itself."""
     return Path(program or "").name.startswith("python")
@@ -108,9 +115,7 @@ def _copied(source: Path, copy: Path) -> bool:
             return copier.copy_with_companions(str(source), str(copy))
         except OSError as error:
             raise _not_copied(source, copy, str(error)) from error
-    command = [sys.executable, "-I", "-S", copier.__file__, copier.ALL]
-    command += [str(source), str(copy), str(os.getpid())]
-    done = subprocess.run(command, capture_output=True, text=True, errors="backslashreplace")
+    done = run_copier(source, copy, copier.ALL)
     if done.returncode not in (0, copier.LOCKED):
         raise _not_copied(source, copy, done.stderr.strip())
     return done.returncode == 0

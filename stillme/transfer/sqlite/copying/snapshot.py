@@ -7,19 +7,16 @@ every later step reads: it cannot move.
 
 from __future__ import annotations
 
-import os
 import sqlite3
-import subprocess
 import sys
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from stillme.transfer.errors import LegacyFileError
-from stillme.transfer.sqlite.copying import copier
-from stillme.transfer.sqlite.copying.backup import CopyProgress
+from stillme.transfer.sqlite.copying.backup import CopyProgress, copy_pages
 from stillme.transfer.sqlite.copying.file_indexes import distrust_indexes
-from stillme.transfer.sqlite.copying.private_copy import is_python
+from stillme.transfer.sqlite.copying.private_copy import is_python, run_copier
 from stillme.transfer.sqlite.copying.room import TEMPORARY, ask_for_room
 from stillme.transfer.sqlite.copying.sparse import file_sha256
 from stillme.transfer.sqlite.copying.utf16 import UTF_8, convert
@@ -128,26 +125,13 @@ def _copied(source: Path, copy: Path, patience: float) -> str:
         ask_for_room(copy.parent, database_bytes(origin), f"The snapshot of {source}", TEMPORARY)
         if digest := copied_whole(origin, place_of(origin, source), copy):
             return digest
-        _copy_online(origin, source, copy, patience)
+        try:
+            # All pages in one step: the read lock is held for the time of one copy, and a writer
+            # that keeps committing cannot make the backup start over for ever.
+            copy_pages(origin, copy, -1, CopyProgress(source, patience))
+        except sqlite3.Error as error:
+            raise explain(source, error) from error
     return file_sha256(copy)
-
-
-def _copy_online(origin: sqlite3.Connection, source: Path, copy: Path, patience: float) -> None:
-    target = sqlite3.connect(copy, isolation_level=None)
-    try:
-        # The copy is scratch: no journal, no fsync.
-        target.execute("PRAGMA journal_mode = OFF")
-        target.execute("PRAGMA synchronous = OFF")
-        _copy_pages(origin, target, source, patience)
-        target.execute("PRAGMA journal_mode = DELETE")
-    except sqlite3.Error as error:
-        raise explain(source, error) from error
-    except OSError as error:
-        raise LegacyFileError(
-            f"The snapshot of {source} cannot be written to {copy.parent}: {error.strerror}."
-        ) from error
-    finally:
-        target.close()
 
 
 def copied_whole(origin: sqlite3.Connection, source: Path, copy: Path) -> str | None:
@@ -171,28 +155,14 @@ def copied_whole(origin: sqlite3.Connection, source: Path, copy: Path) -> str | 
         if origin.in_transaction:
             origin.execute("ROLLBACK")
         return None
-    command = [sys.executable, "-I", "-S", copier.__file__]
-    command += [str(source), str(copy), str(os.getpid())]
     try:
-        done = subprocess.run(command, capture_output=True, text=True)
+        done = run_copier(source, copy)
     finally:
         origin.execute("ROLLBACK")
     if done.returncode != 0:
         copy.unlink(missing_ok=True)
         return None
     return done.stdout
-
-
-def _copy_pages(
-    origin: sqlite3.Connection, target: sqlite3.Connection, source: Path, patience: float
-) -> None:
-    # All pages in one step: the read lock is held for the time of one copy, and a writer that
-    # keeps committing cannot make the backup start over for ever. Without the progress, Python
-    # would wait for a locked file for ever.
-    try:
-        origin.backup(target, pages=-1, progress=CopyProgress(source, patience), sleep=0.05)
-    except sqlite3.Error as error:
-        raise explain(source, error) from error
 
 
 def is_empty(path: Path) -> bool:

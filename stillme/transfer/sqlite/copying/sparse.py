@@ -20,35 +20,28 @@ _ZEROS = memoryview(bytes(_BLOCK))
 
 def copy_sparse(source: Path, target: Path) -> None:
     """Copy the bytes of `source`; what is a hole there is one in `target`. Raises OSError."""
-    origin = os.open(source, os.O_RDONLY)
-    try:
-        copy = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        try:
-            size = os.fstat(origin).st_size
-            for start, end in _data(origin, size):
-                _copy_range(origin, copy, start, end)
-            os.ftruncate(copy, size)
-        finally:
-            os.close(copy)
-    finally:
-        os.close(origin)
+    with source.open("rb") as origin, open(target, "wb", opener=_for_its_owner) as copy:
+        size = os.fstat(origin.fileno()).st_size
+        for at, block in _blocks(origin.fileno(), size):
+            copy.seek(at)
+            copy.write(block)
+        copy.truncate(size)
+
+
+def _for_its_owner(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def file_sha256(path: Path) -> str:
     """SHA-256 of a file's bytes, as hex; the zeros of a hole count, but are not read."""
     digest = hashlib.sha256()
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        at, size = 0, os.fstat(descriptor).st_size
-        for start, end in _data(descriptor, size):
-            _add_zeros(digest, start - at)
-            at = start
-            while at < end and (block := os.pread(descriptor, min(_BLOCK, end - at), at)):
-                digest.update(block)
-                at += len(block)
-        _add_zeros(digest, size - at)
-    finally:
-        os.close(descriptor)
+    with path.open("rb") as origin:
+        upto, size = 0, os.fstat(origin.fileno()).st_size
+        for at, block in _blocks(origin.fileno(), size):
+            _add_zeros(digest, at - upto)
+            digest.update(block)
+            upto = at + len(block)
+        _add_zeros(digest, size - upto)
     return digest.hexdigest()
 
 
@@ -62,6 +55,17 @@ def bytes_on_disk(path: Path) -> int:
     """What a file takes on its disk, which is less than its size where it has holes."""
     stat = path.stat()
     return min(stat.st_size, stat.st_blocks * _UNITS)
+
+
+def _blocks(origin: int, size: int) -> Iterator[tuple[int, bytes]]:
+    """What is in the file but holes: where each block lies, and its bytes.
+
+    The file may become shorter meanwhile: whoever copies looks at size and time afterwards.
+    """
+    for start, end in _data(origin, size):
+        while start < end and (block := os.pread(origin, min(_BLOCK, end - start), start)):
+            yield start, block
+            start += len(block)
 
 
 def _data(origin: int, size: int) -> Iterator[tuple[int, int]]:
@@ -79,15 +83,3 @@ def _data(origin: int, size: int) -> Iterator[tuple[int, int]]:
                 raise
             start, at = at, size
         yield start, at
-
-
-def _copy_range(origin: int, copy: int, start: int, end: int) -> None:
-    while start < end:
-        block = os.pread(origin, min(_BLOCK, end - start), start)
-        if not block:
-            # It became shorter meanwhile: whoever copies looks at size and time afterwards.
-            return
-        written = 0
-        while written < len(block):
-            written += os.pwrite(copy, block[written:], start + written)
-        start += len(block)

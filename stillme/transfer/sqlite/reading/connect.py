@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import stat
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -31,7 +32,32 @@ _NO_ROOM = {
     "SQLITE_IOERR_FSYNC",
     "SQLITE_IOERR_SHMSIZE",
 }
-
+# What an error means for the file, by its code or its text.
+_ROLLBACK = (
+    # A follower waits for a file that is locked.
+    "is locked by an unfinished transaction of a writer that was killed: start the old "
+    "application, which undoes it, then run again"
+)
+_FULL = (
+    "cannot be copied ({text}): free some space, or set TMPDIR to a folder that has it, then run "
+    "the same command again"
+)
+_FOREIGN = (
+    "needs what only the program has that wrote it ({text}): stop that program, and import what "
+    "can be read with `manage.py import_sqlite`"
+)
+_SAID = {
+    ("locked", "busy"): "is locked by another writer: wait until it is free and run again",
+    ("malformed", "disk image", "disk I/O"): (
+        "is damaged or truncated ({text}): restore it from a backup, or see "
+        "`manage.py backup_sqlite` for what can still be read"
+    ),
+    ("not a database",): "is not a SQLite database (or it is encrypted): name the right file",
+    ("unable to open", "readonly"): (
+        "cannot be opened where it is: give this user write access to its folder (a file in WAL "
+        "mode needs it even for reading), then run again"
+    ),
+}
 
 # SQL function: a number's text as Python prints it, which is how a text key is loaded.
 EXACT_DOUBLE = "exact_double"
@@ -40,6 +66,10 @@ EXACT_DOUBLE = "exact_double"
 def exact_double(value: Any) -> str | None:
     """The shortest text that is the same number when read; None for NULL."""
     return None if value is None else repr(value)
+
+
+# SQL function: a double as the ledger spells it (`plumbing.stored_cells`).
+EXACT_HEX = "exact_hex"
 
 
 def uri(path: Path, mode: str = "ro") -> str:
@@ -117,15 +147,11 @@ def _open_private(path: Path, timeout: float) -> sqlite3.Connection:
 
 def database_bytes(connection: sqlite3.Connection) -> int:
     """The size that a copy of the whole database has; 0 where it cannot be told now."""
-    try:
-        pages, size = (
-            int(connection.execute(f"PRAGMA {name}").fetchone()[0])
-            for name in ("page_count", "page_size")
-        )
-    except sqlite3.Error:
-        # Locked, say: whoever copies waits for it, and says so.
-        return 0
-    return pages * size
+    # Locked, say: whoever copies waits for it, and says so.
+    with suppress(sqlite3.Error):
+        query = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size"
+        return int(connection.execute(query).fetchone()[0])
+    return 0
 
 
 def place_of(connection: sqlite3.Connection, path: Path) -> Path:
@@ -142,7 +168,10 @@ def check_readable(path: Path) -> None:
     is a database SQLite itself says.
     """
     try:
-        mode = path.stat().st_mode
+        if stat.S_ISDIR(path.stat().st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if not os.access(path, os.R_OK):
+            raise PermissionError
     except FileNotFoundError as error:
         raise LegacyFileError(f"There is no file {path}: check the path.") from error
     except PermissionError as error:
@@ -151,12 +180,6 @@ def check_readable(path: Path) -> None:
         ) from error
     except OSError as error:
         raise LegacyFileError(f"{path} cannot be read: {error.strerror}.") from error
-    if stat.S_ISDIR(mode):
-        raise LegacyFileError(f"{path} cannot be read: Is a directory.")
-    if not os.access(path, os.R_OK):
-        raise LegacyFileError(
-            f"No permission to read {path}: run as its owner or grant read access."
-        )
 
 
 def wait_at_most(connection: sqlite3.Connection, seconds: float) -> None:
@@ -171,40 +194,17 @@ def no_room(error: sqlite3.Error) -> bool:
 
 def explain(path: Path, error: sqlite3.Error) -> LegacyFileError:
     """The sentence for an error that SQLite raised on `path` or on its copy."""
-    text, name = str(error), getattr(error, "sqlite_errorname", "")
-    if name == "SQLITE_READONLY_ROLLBACK":
-        # A follower waits for a file that is locked.
-        what = (
-            "is locked by an unfinished transaction of a writer that was killed: start the old "
-            "application, which undoes it, then run again"
-        )
+    text = str(error)
+    if getattr(error, "sqlite_errorname", "") == "SQLITE_READONLY_ROLLBACK":
+        what = _ROLLBACK
     elif no_room(error):
-        what = (
-            f"cannot be copied ({text}): free some space, or set TMPDIR to a folder that has it, "
-            "then run the same command again"
-        )
+        what = _FULL
     elif is_about_a_name(error):
-        what = (
-            f"needs what only the program has that wrote it ({text}): stop that program, and "
-            "import what can be read with `manage.py import_sqlite`"
-        )
-    elif "locked" in text or "busy" in text:
-        what = "is locked by another writer: wait until it is free and run again"
-    elif "malformed" in text or "disk image" in text or "disk I/O" in text:
-        what = (
-            f"is damaged or truncated ({text}): restore it from a backup, "
-            "or see `manage.py backup_sqlite` for what can still be read"
-        )
-    elif "not a database" in text:
-        what = "is not a SQLite database (or it is encrypted): name the right file"
-    elif "unable to open" in text or "readonly" in text:
-        what = (
-            "cannot be opened where it is: give this user write access to its folder (a file in "
-            "WAL mode needs it even for reading), then run again"
-        )
+        what = _FOREIGN
     else:
-        what = f"cannot be read: {text}"
-    return LegacyFileError(f"{path} {what}.")
+        known = (said for words, said in _SAID.items() if any(word in text for word in words))
+        what = next(known, "cannot be read: {text}")
+    return LegacyFileError(f"{path} {what.format(text=text)}.")
 
 
 @contextmanager

@@ -11,7 +11,9 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
+
+import apsw
 
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.reading.connect import EXACT_DOUBLE, exact_double, quoted
@@ -19,43 +21,64 @@ from stillme.transfer.sqlite.reading.huge_cells import HugeCell, may_be_huge, op
 from stillme.transfer.sqlite.reading.snapshot_reader import few_of, open_reader, rows_of
 
 
-class RowSource(Protocol):
-    """Runs the stream's SQL."""
+class RowSource:
+    """Runs the stream's SQL on a live connection, which somebody else opened and closes."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection: sqlite3.Connection | apsw.Connection = connection
+        connection.create_function(EXACT_DOUBLE, 1, exact_double, deterministic=True)
 
     def joined(self, parts: Sequence[str]) -> str:
-        """SQL: the texts and integers `parts`, one after the other; NULL is nothing."""
+        """SQL: the texts and integers `parts`, one after the other; NULL is nothing.
+
+        The system's SQLite may be too old for `concat`.
+        """
+        return " || ".join(f"coalesce({part}, '')" for part in parts)
 
     def double_text(self, name: str) -> str:
-        """SQL: the double `name` as text that is the same double when read; NULL for NULL."""
+        """SQL: the double `name` as text that is the same double when read; NULL for NULL.
+
+        Python's shortest text: the system's SQLite may print 15 digits.
+        """
+        return f"{EXACT_DOUBLE}({name})"
 
     def keep_keys(self, table: str, keys: Iterable[int | str]) -> None:
         """Make the temporary table `table` with one column, `key`, of these keys."""
+        _keep_keys(self._connection, table, keys)
 
-    def rows(self, query: str, values: Sequence[int | str]) -> Iterator[tuple[Any, ...]]:
+    def rows(self, query: str, values: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
         """The rows of a query. Raises sqlite3.Error where the file is damaged."""
+        yield from self._connection.execute(query, values)
 
-    def bounded(self, query: str, values: Sequence[int | str]) -> Iterator[list[tuple[Any, ...]]]:
-        """The same, as many at a time as surely fit into memory.
+    def bounded(self, query: str, values: Sequence[Any]) -> Iterator[list[tuple[Any, ...]]]:
+        """The same, as many at a time as surely fit into memory: here one, whatever its size.
 
         Raises sqlite3.DataError at a row with something large, where this source knows; the rows
         that would have come with it are still to come.
         """
+        for row in self.rows(query, values):
+            yield [row]
 
     def huge(self, mapping: TableMapping) -> tuple[str, ...]:
-        """The columns whose huge values this source can leave where they are."""
+        """The columns whose huge values this source can leave where they are.
+
+        None: Python's blob handle may be missing, and the system's SQLite too old.
+        """
+        return ()
 
     def cell(self, table: str, column: str, rowid: int) -> HugeCell:
         """One of them."""
+        raise AssertionError("a live file is read row by row")
 
     def close(self) -> None:
-        """Release what this source opened itself."""
+        """Release what this source opened itself: nothing."""
 
 
-class SnapshotRows:
+class SnapshotRows(RowSource):
     """Reads a snapshot, which nobody writes, through APSW."""
 
     def __init__(self, path: Path) -> None:
-        self._connection = open_reader(path)
+        self._connection = self._reader = open_reader(path)
         self._bounded = open_bounded(path)
 
     def joined(self, parts: Sequence[str]) -> str:
@@ -68,76 +91,31 @@ class SnapshotRows:
         return f"CASE WHEN {name} <> 0 THEN {name} WHEN {name} = 0 THEN {zero} END"
 
     def keep_keys(self, table: str, keys: Iterable[int | str]) -> None:
-        """As the protocol says."""
-        name, kept = f"temp.{quoted(table)}", list(keys)
-        for connection in (self._connection, self._bounded):
-            connection.execute(f"CREATE TABLE {name} (key PRIMARY KEY)")
-            connection.executemany(
-                f"INSERT OR IGNORE INTO {name} VALUES (?)", ((key,) for key in kept)
-            )
+        kept = list(keys)
+        for connection in (self._reader, self._bounded):
+            _keep_keys(connection, table, kept)
 
-    def rows(self, query: str, values: Sequence[int | str]) -> Iterator[tuple[Any, ...]]:
-        """As the protocol says."""
-        return rows_of(self._connection, query, values)
+    def rows(self, query: str, values: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
+        return rows_of(self._reader, query, values)
 
-    def bounded(self, query: str, values: Sequence[int | str]) -> Iterator[list[tuple[Any, ...]]]:
-        """As the protocol says."""
+    def bounded(self, query: str, values: Sequence[Any]) -> Iterator[list[tuple[Any, ...]]]:
         return few_of(self._bounded, query, values)
 
     def huge(self, mapping: TableMapping) -> tuple[str, ...]:
-        """As the protocol says."""
         return may_be_huge(mapping)
 
     def cell(self, table: str, column: str, rowid: int) -> HugeCell:
-        """As the protocol says."""
-        return HugeCell(self._connection, table, column, rowid)
+        return HugeCell(self._reader, table, column, rowid)
 
     def close(self) -> None:
-        """Close the connections."""
-        self._connection.close()
+        self._reader.close()
         self._bounded.close()
 
 
-class LiveRows:
-    """Reads through a connection that somebody else opened and closes."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-        connection.create_function(EXACT_DOUBLE, 1, exact_double, deterministic=True)
-
-    def joined(self, parts: Sequence[str]) -> str:
-        """The system's SQLite may be too old for `concat`."""
-        return " || ".join(f"coalesce({part}, '')" for part in parts)
-
-    def double_text(self, name: str) -> str:
-        """Python's shortest text: the system's SQLite may print 15 digits."""
-        return f"{EXACT_DOUBLE}({name})"
-
-    def keep_keys(self, table: str, keys: Iterable[int | str]) -> None:
-        """As the protocol says."""
-        name = f"temp.{quoted(table)}"
-        self._connection.execute(f"DROP TABLE IF EXISTS {name}")
-        self._connection.execute(f"CREATE TABLE {name} (key PRIMARY KEY)")
-        self._connection.executemany(
-            f"INSERT OR IGNORE INTO {name} VALUES (?)", ((key,) for key in keys)
-        )
-
-    def rows(self, query: str, values: Sequence[int | str]) -> Iterator[tuple[Any, ...]]:
-        """As the protocol says."""
-        yield from self._connection.execute(query, values)
-
-    def bounded(self, query: str, values: Sequence[int | str]) -> Iterator[list[tuple[Any, ...]]]:
-        """Whatever their size, and so one at a time."""
-        for row in self.rows(query, values):
-            yield [row]
-
-    def huge(self, mapping: TableMapping) -> tuple[str, ...]:
-        """None: Python's blob handle may be missing, and the system's SQLite too old."""
-        return ()
-
-    def cell(self, table: str, column: str, rowid: int) -> HugeCell:
-        """There is none."""
-        raise AssertionError("a live file is read row by row")
-
-    def close(self) -> None:
-        """The connection stays open: it is not ours."""
+def _keep_keys(
+    connection: sqlite3.Connection | apsw.Connection, table: str, keys: Iterable[int | str]
+) -> None:
+    name = f"temp.{quoted(table)}"
+    connection.execute(f"DROP TABLE IF EXISTS {name}")
+    connection.execute(f"CREATE TABLE {name} (key PRIMARY KEY)")
+    connection.executemany(f"INSERT OR IGNORE INTO {name} VALUES (?)", ((key,) for key in keys))

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import apsw
 
-from stillme.transfer.sqlite.reading.connect import EXACT_DOUBLE, exact_double, uri
+from stillme.transfer.sqlite.reading.connect import EXACT_DOUBLE, EXACT_HEX, exact_double, uri
 
 # As many rows of LARGE_BYTES, with their documents next to them, are 17 MB.
 FEW, LARGE_BYTES = 32, 256 << 10
@@ -24,12 +24,8 @@ FEW, LARGE_BYTES = 32, 256 << 10
 @contextmanager
 def reading(path: Path) -> Iterator[apsw.Connection]:
     """A read-only connection to a snapshot. Raises sqlite3.Error where it is damaged."""
-    with as_sqlite3_errors():
-        connection = open_reader(path)
-        try:
-            yield connection
-        finally:
-            connection.close()
+    with as_sqlite3_errors(), closing(open_reader(path)) as connection:
+        yield connection
 
 
 def open_reader(path: Path) -> apsw.Connection:
@@ -40,6 +36,16 @@ def open_reader(path: Path) -> apsw.Connection:
     connection.create_scalar_function(
         EXACT_DOUBLE, lambda *v: exact_double(*v), 1, deterministic=True
     )
+    connection.create_scalar_function(EXACT_HEX, lambda *v: float.hex(v[0]), 1, deterministic=True)
+    return connection
+
+
+def open_scratch(path: Path) -> apsw.Connection:
+    """A connection that writes to a private copy, or makes it: no journal, no fsync."""
+    flags = apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE | apsw.SQLITE_OPEN_URI
+    connection = apsw.Connection(uri(path, "rwc"), flags=flags)
+    connection.pragma("journal_mode", "OFF")
+    connection.pragma("synchronous", "OFF")
     return connection
 
 

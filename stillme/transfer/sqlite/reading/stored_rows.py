@@ -1,21 +1,20 @@
-"""Rows as SQLite stores them: storage class and bytes of every value."""
+"""Rows as SQLite stores them: storage class and bytes of every value; is a row still there?"""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from stillme.transfer.keys import Key
+from stillme.transfer.keys import Raw as Raw
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.clock.evidence_sql import row_offset_sql
 from stillme.transfer.sqlite.reading.connect import quoted
 from stillme.transfer.sqlite.reading.huge_cells import HugeCell, is_huge
 from stillme.transfer.sqlite.reading.other_rows import ParentTable, has_parent, no_earlier
 from stillme.transfer.sqlite.reading.row_source import RowSource
-
-Raw = None | int | float | bytes
 
 # A range may be held as raw rows: what all of them share is there once.
 _CLASSES = {name: name for name in ("null", "integer", "real", "text", "blob")}
@@ -59,9 +58,8 @@ class RawReader:
         parents: dict[str, ParentTable | None],
         source: RowSource | None = None,
     ) -> None:
-        self._connection = connection
-        self._source = source
-        self._huge = source.huge(mapping) if source else ()
+        self._source = source or RowSource(connection)
+        self._huge = self._source.huge(mapping)
         self._mapping = mapping
         self._names = [c.legacy for c in mapping.columns] + list(mapping.extra)
         self._references = [c.legacy for c, _ in mapping.references()]
@@ -92,17 +90,12 @@ class RawReader:
             parts.append(value)
         return parts
 
-    def _run(self, query: str, values: tuple[Any, ...]) -> Iterator[tuple[Any, ...]]:
-        if self._source is not None:
-            return self._source.rows(query, values)
-        return self._connection.execute(query, values)
-
     def where(self, condition: str, values: Iterable[object] = ()) -> Iterator[RawRow]:
         """The rows that meet an SQL condition, in key order."""
         mapping = self._mapping
         order = mapping.key_columns.legacy() or "1"
         query = f"{self._select} WHERE {condition} ORDER BY {order}"
-        for row in self._run(query, tuple(values)):
+        for row in self._source.rows(query, list(values)):
             yield self._row(row)
 
     def keys(self, keys: Iterable[Key]) -> Iterator[RawRow]:
@@ -110,18 +103,14 @@ class RawReader:
         columns, table = self._mapping.key_columns, quoted(self._mapping.table)
         for key in keys:
             where, values = columns.legacy_is(key, table)
-            for row in self._run(f"{self._select} WHERE {where}", tuple(values)):
+            for row in self._source.rows(f"{self._select} WHERE {where}", values):
                 yield self._row(row)
 
     def _row(self, row: tuple[object, ...]) -> RawRow:
         rowid, offset, repeated = row[:3]
         start = 3 + len(self._references)
-        cells = {
-            name: (_CLASSES[row[place]], row[place + 1])  # type: ignore[index]
-            for name, place in zip(
-                self._names, range(start, start + 2 * len(self._names), 2), strict=True
-            )
-        }
+        stored = zip(self._names, row[start::2], row[start + 1 :: 2], strict=True)
+        cells = {name: (_CLASSES[storage], raw) for name, storage, raw in stored}  # type: ignore[index]
         orphaned = self._orphaned(row[3:start])
         return RawRow(
             rowid,  # type: ignore[arg-type]
@@ -141,10 +130,60 @@ class RawReader:
         return found
 
     def _left(self, rowid: Any, cells: dict[str, tuple[str, object]]) -> dict[str, HugeCell]:
-        if self._source is None or not self._huge:
-            return _NONE_HUGE
-        table = self._mapping.table
         left = [name for name in self._huge if cells[name] == ("text", None)]
-        if not left:
-            return _NONE_HUGE
-        return {name: self._source.cell(table, name, rowid) for name in left}
+        table = self._mapping.table
+        return {n: self._source.cell(table, n, rowid) for n in left} if left else _NONE_HUGE
+
+
+def is_stored(
+    connection: sqlite3.Connection,
+    mapping: TableMapping,
+    cells: Mapping[str, tuple[str, Raw]],
+    rowid: int | None,
+) -> bool:
+    """Whether a row with just these cells is there, at its rowid or (rowids move) anywhere.
+
+    For rows that no key tells apart: without one, with one that is no text, with a repeated one.
+    """
+    query, values = _query(mapping, cells)
+    if mapping.has_rowid and rowid is not None:
+        there = connection.execute(f"{query} AND rowid = ?", (*values, rowid)).fetchone()
+        if there is not None:
+            return True
+    return connection.execute(f"{query} LIMIT 1", values).fetchone() is not None
+
+
+def stored_rowids(
+    connection: sqlite3.Connection, mapping: TableMapping, cells: Mapping[str, tuple[str, Raw]]
+) -> list[int | None]:
+    """The rowids of the rows with just these cells, None each where the table has none."""
+    query, values = _query(mapping, cells)
+    if mapping.has_rowid:
+        query = query.replace("SELECT 1", "SELECT rowid", 1)
+    found = connection.execute(query, values)
+    return [row[0] if mapping.has_rowid else None for row in found]
+
+
+def _query(
+    mapping: TableMapping, cells: Mapping[str, tuple[str, Raw]]
+) -> tuple[str, tuple[Any, ...]]:
+    found = {*(c.legacy for c in mapping.columns), *mapping.extra}
+    tests: list[str] = []
+    values: list[Any] = []
+    for name, (storage, raw) in cells.items():
+        if name not in found:
+            continue
+        column = quoted(name)
+        if raw is None:
+            tests.append(f"{column} IS NULL")
+            continue
+        tests.append(f"typeof({column}) = '{storage}'")
+        if name in mapping.key_columns.names:
+            # By the key's index; without it each row is a whole scan.
+            ((mark, bound),) = Key(((storage, raw),)).bindings
+            tests.append(f"{column} = {mark}")
+            values.append(bound)
+        tests.append(f"CAST({column} AS BLOB) = ?" if storage == "text" else f"{column} = ?")
+        values.append(raw)
+    query = f"SELECT 1 FROM {quoted(mapping.table)} WHERE {' AND '.join(tests) or '1'}"
+    return query, tuple(values)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from stillme.transfer.legacy import Column, LegacyModel
 from stillme.transfer.mapping import EXTRA_COLUMN
@@ -16,6 +15,8 @@ from stillme.transfer.sqlite.capture.templates import CHANGE_TABLE, FREEZE_PREFI
 from stillme.transfer.sqlite.schema.found import FoundColumn, FoundSchema, FoundTable, folded
 
 _DEFAULT = re.compile(r"\bDEFAULT\s+(.+?)\s*(?:CHECK\b.*)?\Z", re.IGNORECASE | re.DOTALL)
+_VAIN = "nothing is stored of it, and it cannot be computed here: it is not loaded"
+_FOREIGN = "its rows are read without; nothing but its own program can write to it: not followed"
 _CONSTRAINT = re.compile(r"\b(?:PRIMARY|NOT|UNIQUE|CHECK|DEFAULT|REFERENCES|COLLATE)\b", re.I)
 
 
@@ -38,10 +39,6 @@ class Drift:
         sides += [f"found {self.found}"] if self.found else []
         text = f"{self.what}: {where}" + (f" ({', '.join(sides)})" if sides else "")
         return f"{text}: {self.effect}" if self.effect else text
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain data for JSON."""
-        return asdict(self)
 
 
 def find_drift(file: str, models: Sequence[type[LegacyModel]], schema: FoundSchema) -> list[Drift]:
@@ -89,55 +86,47 @@ def _columns(file: str, model: type[LegacyModel], table: FoundTable) -> Iterator
 def _table_facts(file: str, model: type[LegacyModel], table: FoundTable) -> Iterator[Drift]:
     order = [folded(c.name) for c in table.columns]
     shared = [folded(str(c.column)) for c in model.columns() if folded(str(c.column)) in order]
-    if [name for name in order if name in shared] != shared and not is_built(file):
-        yield Drift(file, table.name, "other order", "", effect="columns go by name: no effect")
-    if not table.has_rowid:
-        found = "WITHOUT ROWID" if table.without_rowid else "a column named rowid"
-        yield Drift(
-            file, table.name, "no rowid", "", found=found,
-            effect="loads, every row cell by cell",
-        )  # fmt: skip
-    for name in table.vain:
-        yield Drift(
-            file, table.name, "uncomputable column", name, "", "GENERATED ALWAYS, virtual",
-            "nothing is stored of it, and it cannot be computed here: it is not loaded",
-        )  # fmt: skip
-    if table.foreign:
-        yield Drift(
-            file, table.name, "foreign name", "", "", table.foreign,
-            "its rows are read without; nothing but its own program can write to it: not followed",
-        )  # fmt: skip
+    other_order = [name for name in order if name in shared] != shared and not is_built(file)
     checked = any(getattr(c.kind, "choices", ()) for c in model.columns())
-    if checked and "CHECK" not in table.sql.upper():
-        yield Drift(
-            file, table.name, "missing check", "",
-            effect="values outside are quarantined as not_a_choice",
-        )  # fmt: skip
+    unchecked = checked and "CHECK" not in table.sql.upper()
+    hidden = "WITHOUT ROWID" if table.without_rowid else "a column named rowid"
+    facts = [
+        (other_order, "other order", "", "", "columns go by name: no effect"),
+        (not table.has_rowid, "no rowid", "", hidden, "loads, every row cell by cell"),
+        *((True, "uncomputable column", name, "GENERATED ALWAYS, virtual", _VAIN)
+          for name in table.vain),
+        (bool(table.foreign), "foreign name", "", table.foreign, _FOREIGN),
+        (unchecked, "missing check", "", "", "values outside are quarantined as not_a_choice"),
+    ]  # fmt: skip
+    for is_so, what, name, found, effect in facts:
+        if is_so:
+            yield Drift(file, table.name, what, name, "", found, effect)
 
 
 def _differences(
     file: str, table: FoundTable, column: Column, found: FoundColumn
 ) -> Iterator[Drift]:
-    def drift(what: str, declared: str, is_found: str, effect: str) -> Drift:
-        return Drift(file, table.name, what, found.name, declared, is_found, effect)
-
-    if found.generated:
-        effect = "its values are loaded; on the way back SQLite computes them"
-        yield drift("generated column", "values that are written", found.generated, effect)
-    meant = declared_type(column.declared)
-    if meant != found.type.upper():
-        yield drift("other type", meant, found.type or "no type", "the stored values decide")
-    is_key, was_key = bool(found.primary_key), "PRIMARY KEY" in column.declared
-    if is_key != was_key:
-        words = {True: "a key", False: "no key"}
-        yield drift("other key", words[was_key], words[is_key], "a key stored twice is quarantined")
-    required = "NOT NULL" in column.declared
-    if required != found.not_null and not was_key:
-        words = {True: "NOT NULL", False: "nullable"}
-        yield drift("other null", words[required], words[found.not_null], "")
-    default = declared_default(column.declared)
-    if _bare(default) != _bare(found.default):
-        yield drift("other default", default or "none", found.default or "none", "")
+    meant, default = declared_type(column.declared), declared_default(column.declared)
+    was_key, required = "PRIMARY KEY" in column.declared, "NOT NULL" in column.declared
+    keys, nulls = {True: "a key", False: "no key"}, {True: "NOT NULL", False: "nullable"}
+    is_key = bool(found.primary_key)
+    # Whether it is so, the word for it, what was declared, what was found, what follows.
+    facts = [
+        (bool(found.generated), "generated column", "values that are written", found.generated,
+         "its values are loaded; on the way back SQLite computes them"),
+        (meant != found.type.upper(), "other type", meant, found.type or "no type",
+         "the stored values decide"),
+        (is_key != was_key, "other key", keys[was_key], keys[is_key],
+         "a key stored twice is quarantined"),
+        (required != found.not_null and not was_key, "other null", nulls[required],
+         nulls[found.not_null], ""),
+        (_bare(default) != _bare(found.default), "other default", default or "none",
+         found.default or "none", ""),
+    ]  # fmt: skip
+    for is_so, *words in facts:
+        if is_so:
+            what, declared, is_found, effect = words
+            yield Drift(file, table.name, what, found.name, declared, is_found, effect)
 
 
 def declared_type(declared: str) -> str:

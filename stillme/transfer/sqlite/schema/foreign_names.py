@@ -105,7 +105,7 @@ def compare_bytes(connection: apsw.Connection) -> set[str]:
     changed = [
         (_COLLATE.sub(native, sql), kind, name) for kind, name, _, sql in _declared(connection)
     ]
-    with _writable_schema(connection):
+    with writable_schema(connection):
         connection.executemany(
             "UPDATE sqlite_schema SET sql = ? WHERE type = ? AND name = ?", changed
         )
@@ -117,7 +117,8 @@ def compare_bytes(connection: apsw.Connection) -> set[str]:
 
 
 @contextmanager
-def _writable_schema(connection: apsw.Connection) -> Iterator[None]:
+def writable_schema(connection: apsw.Connection) -> Iterator[None]:
+    """Let the declarations in a private copy be changed."""
     version = int(connection.pragma("schema_version"))
     connection.execute("PRAGMA writable_schema = ON")
     yield
@@ -196,43 +197,43 @@ def is_computed_in_vain(connection: sqlite3.Connection, table: str, column: str)
     return False
 
 
-def names_of(connection: sqlite3.Connection, table: str, sql: str, columns: list[str]) -> str:
+def names_of(
+    connection: sqlite3.Connection,
+    table: str,
+    sql: str,
+    columns: list[str],
+    collations: dict[str, set[str]] | None = None,
+) -> str:
     """The foreign names that a table, its indexes and triggers use; "" for none.
 
-    `sql` declares the table, `columns` are those that can be written.
+    `sql` declares the table, `columns` are those that can be written. `collations` are the foreign
+    ones of the file, where the caller knows them: looking for them reads the whole schema.
     """
-    found = [
-        f"the collation {name}"
-        for name, tables in foreign_collations(connection).items()
-        if table in tables
-    ]
-    functions = dict.fromkeys([*_declaring(sql), *_writing(connection, table, columns)])
-    return " and ".join(found + [f"the function {name}()" for name in functions])
-
-
-def _declaring(sql: str) -> Iterator[str]:
-    """The first function that the declaration lacks: a CHECK is looked at nowhere else."""
+    if collations is None:
+        collations = foreign_collations(connection)
+    found = [f"the collation {name}" for name, tables in collations.items() if table in tables]
     with closing(sqlite3.connect(":memory:")) as nowhere:
-        yield from _lacking(nowhere, sql)
-
-
-def _writing(connection: sqlite3.Connection, table: str, columns: list[str]) -> Iterator[str]:
-    """The first function that each way of writing lacks. EXPLAIN compiles, and writes nothing."""
-    name = quoted(table)
-    first = quoted(columns[0]) if columns else "rowid"
+        # A CHECK is looked at nowhere else.
+        functions = [_lacking(nowhere, sql)]
+    name, first = quoted(table), quoted(columns[0]) if columns else "rowid"
     for statement in (
         f"INSERT INTO {name} DEFAULT VALUES",
         f"UPDATE {name} SET {first} = {first}",
         f"DELETE FROM {name}",
     ):
         # Never the same text twice: Python would take the statement that it compiled before, and
-        # EXPLAIN looks at no schema version. It would read a table that SQLite has freed since.
-        yield from _lacking(connection, f"EXPLAIN {statement} /* {next(_NUMBERS)} */")
+        # EXPLAIN, which compiles and writes nothing, looks at no schema version. It would read a
+        # table that SQLite has freed since.
+        functions.append(_lacking(connection, f"EXPLAIN {statement} /* {next(_NUMBERS)} */"))
+    found += [f"the function {function}()" for function in dict.fromkeys(filter(None, functions))]
+    return " and ".join(found)
 
 
-def _lacking(connection: sqlite3.Connection, statement: str) -> Iterator[str]:
+def _lacking(connection: sqlite3.Connection, statement: str) -> str:
+    """The first function that a statement lacks."""
     try:
         connection.execute(statement).close()
     except sqlite3.Error as error:
-        if unknown := _UNKNOWN.search(str(error)):
-            yield unknown[1]
+        unknown = _UNKNOWN.search(str(error))
+        return unknown[1] if unknown else ""
+    return ""

@@ -1,4 +1,4 @@
-"""The schema found in a legacy file, as data."""
+"""The schema found in a legacy file, and what it holds as a whole, as data."""
 
 from __future__ import annotations
 
@@ -7,7 +7,11 @@ import sqlite3
 from dataclasses import dataclass
 
 from stillme.transfer.sqlite.reading.connect import quoted
-from stillme.transfer.sqlite.schema.foreign_names import is_computed_in_vain, names_of
+from stillme.transfer.sqlite.schema.foreign_names import (
+    foreign_collations,
+    is_computed_in_vain,
+    names_of,
+)
 
 _ASCII = {ord(c): ord(c) + 32 for c in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
 
@@ -71,11 +75,9 @@ class FoundTable:
         `INTEGER PRIMARY KEY DESC` is none: an old slip of SQLite's gives it an index instead.
         """
         keys = [c for c in self.columns if c.primary_key]
-        if not self.has_rowid or self.key_collation or len(keys) != 1:
-            return None
-        if keys[0].type.upper() != "INTEGER":
-            return None
-        return keys[0].name
+        types = [key.type.upper() for key in keys]
+        is_rowid = self.has_rowid and not self.key_collation and types == ["INTEGER"]
+        return keys[0].name if is_rowid else None
 
     @property
     def has_rowid(self) -> bool:
@@ -95,7 +97,6 @@ class FoundSchema:
     tables: dict[str, FoundTable]
     others: tuple[tuple[str, str], ...]
     user_version: int
-    application_id: int
     journal_mode: str
 
     def table(self, name: str) -> FoundTable | None:
@@ -116,8 +117,9 @@ def read_schema(connection: sqlite3.Connection) -> FoundSchema:
         "SELECT type, name, tbl_name, coalesce(sql, '') FROM sqlite_master "
         "WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY type, name"
     ).fetchall()
+    collations = foreign_collations(connection)
     tables = {
-        name: _read_table(connection, name, sql)
+        name: _read_table(connection, name, sql, collations)
         for kind, name, _, sql in rows
         if kind == "table" and not sql.upper().startswith("CREATE VIRTUAL")
     }
@@ -125,17 +127,14 @@ def read_schema(connection: sqlite3.Connection) -> FoundSchema:
     return FoundSchema(
         tables=tables,
         others=others,
-        user_version=_pragma(connection, "user_version"),
-        application_id=_pragma(connection, "application_id"),
+        user_version=int(connection.execute("PRAGMA user_version").fetchone()[0]),
         journal_mode=str(connection.execute("PRAGMA journal_mode").fetchone()[0]),
     )
 
 
-def _pragma(connection: sqlite3.Connection, name: str) -> int:
-    return int(connection.execute(f"PRAGMA {name}").fetchone()[0])
-
-
-def _read_table(connection: sqlite3.Connection, name: str, sql: str) -> FoundTable:
+def _read_table(
+    connection: sqlite3.Connection, name: str, sql: str, collations: dict[str, set[str]]
+) -> FoundTable:
     columns = tuple(
         FoundColumn(row[1], row[2], bool(row[3]), row[4], row[5], _GENERATED[row[6]])
         for row in connection.execute(f"PRAGMA table_xinfo({quoted(name)})")
@@ -147,7 +146,8 @@ def _read_table(connection: sqlite3.Connection, name: str, sql: str) -> FoundTab
         if c.generated == "virtual" and is_computed_in_vain(connection, name, c.name)
     )
     columns = tuple(c for c in columns if c.name not in vain)
-    foreign = names_of(connection, name, sql, [c.name for c in columns if not c.generated])
+    writable = [c.name for c in columns if not c.generated]
+    foreign = names_of(connection, name, sql, writable, collations)
     indexes = {}
     collation, without_rowid = None, False
     for row in connection.execute(f"PRAGMA index_list({quoted(name)})").fetchall():
@@ -172,8 +172,12 @@ def _key_index(connection: sqlite3.Connection, index: str) -> tuple[str, bool]:
 
 def row_count(connection: sqlite3.Connection, table: str, database: str = "main") -> int:
     """The number of rows in a table, counted in the table itself and in no index of it."""
-    query = f"SELECT count(*) FROM {database}.{quoted(table)} NOT INDEXED"
-    return int(connection.execute(query).fetchone()[0])
+    return int(connection.execute(row_count_sql(table, database)).fetchone()[0])
+
+
+def row_count_sql(table: str, database: str = "main") -> str:
+    """The query of `row_count`."""
+    return f"SELECT count(*) FROM {database}.{quoted(table)} NOT INDEXED"
 
 
 def sequence_mark(connection: sqlite3.Connection, table: str) -> int:
@@ -190,3 +194,53 @@ def sequence_mark(connection: sqlite3.Connection, table: str) -> int:
         (table,),
     ).fetchone()
     return int(row[0] or 0)
+
+
+# The tables in which a virtual table keeps its rows (SQLite calls them shadow tables), by the end
+# of their names: FTS5, FTS3 and FTS4, R-Tree.
+_SHADOWS = (
+    "data", "idx", "content", "docsize", "config", "segments", "segdir", "stat", "node", "rowid",
+    "parent",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A table, virtual table or view. `rows` is None where they were not counted, or cannot be."""
+
+    name: str
+    what: str
+    rows: int | None
+
+
+def contents(connection: sqlite3.Connection, *, count: bool = True) -> list[Content]:
+    """Every table and virtual table that has rows, and every view.
+
+    Without `count` a table is only asked whether it has a row, which is quick on a live file. A
+    virtual table that cannot be read (its module is not here) is listed as well.
+    """
+    found = []
+    named = connection.execute(
+        "SELECT type, name, upper(coalesce(sql, '')) FROM sqlite_master "
+        "WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name"
+    ).fetchall()
+    virtual = {name for _, name, sql in named if sql.startswith("CREATE VIRTUAL")}
+    shadows = {f"{name}_{end}" for name in virtual for end in _SHADOWS}
+    for kind, name, _ in named:
+        has_row = f"SELECT 1 FROM {quoted(name)} NOT INDEXED LIMIT 1"
+        if kind == "view":
+            found.append(Content(name, "view", None))
+        elif name in virtual:
+            found += _virtual(connection, name)
+        elif name not in shadows and connection.execute(has_row).fetchone():
+            rows = row_count(connection, name) if count else None
+            found.append(Content(name, "table", rows))
+    return found
+
+
+def _virtual(connection: sqlite3.Connection, name: str) -> list[Content]:
+    try:
+        rows = int(connection.execute(f"SELECT count(*) FROM {quoted(name)}").fetchone()[0])
+    except sqlite3.OperationalError:
+        return [Content(name, "virtual table", None)]
+    return [Content(name, "virtual table", rows)] if rows else []

@@ -195,8 +195,9 @@ def _note_cell(profile: ColumnProfile, kind: Kind | None, storage: str, value: o
     assert isinstance(value, int | float)
     if kind is not None and kind.is_time:
         profile.shapes[time_shape(value)] += 1
-    else:
-        _widen_number(profile, value)
+    elif not isinstance(profile.low, str):
+        # A stray number does not bound a column of texts.
+        profile.widen(value, value)
 
 
 def _note_text(profile: ColumnProfile, kind: Kind | None, text: str) -> None:
@@ -209,9 +210,3 @@ def _note_text(profile: ColumnProfile, kind: Kind | None, text: str) -> None:
         profile.shapes[shape] += 1
         if shape != UNREADABLE and text.strip():
             profile.widen(text, text)
-
-
-def _widen_number(profile: ColumnProfile, value: int | float) -> None:
-    """Numbers only bound a column of numbers; a stray one in a text column does not."""
-    if not isinstance(profile.low, str):
-        profile.widen(value, value)

@@ -39,8 +39,8 @@ def _read(alias: str, name: str) -> Decisions:
     file = next(file for file in legacy_files() if file.name == name)
     if not file.path.exists():
         raise TransferError(
-            f"What the times of this row mean depends on other rows of {file.path}, which is not "
-            f"there: put the file back, or set its path ({conf().paths}), and retry."
+            f"How the times of this row are read depends on other rows of {file.path}, which is "
+            f"missing: put the file back, or set its path ({conf().paths}), and retry."
         )
     live = LiveFile(file, None, alias=alias)
     live.close()

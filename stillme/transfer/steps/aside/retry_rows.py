@@ -6,7 +6,6 @@ its neighbours, and a follower that resolves the record waits.
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -14,6 +13,7 @@ from django.db.models.functions import Now
 
 from stillme.transfer.errors import TransferError
 from stillme.transfer.identity import TableId
+from stillme.transfer.inventory.taking import who_decides
 from stillme.transfer.mapping import TableMapping, map_table
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.postgresql.capture import as_replay
@@ -188,14 +188,6 @@ def _mapping_of(identity: TableId, columns: list[str] | None) -> TableMapping:
         without_rowid=False,
         key_collation=None,
     )
-    mapping = map_table(model, FoundSchema({table: found}, (), 0, 0, "delete"))
+    mapping = map_table(model, FoundSchema({table: found}, (), 0, "delete"))
     assert mapping is not None
     return mapping
-
-
-def who_decides() -> str:
-    """The operating system's name of who runs this."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return "unknown"

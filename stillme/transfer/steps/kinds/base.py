@@ -17,6 +17,7 @@ The judge (`verify/kinds`) has classes of its own for the same kinds and uses no
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -26,6 +27,7 @@ from stillme.transfer.mapping import TableMapping
 from stillme.transfer.plumbing.csv_format import QUOTE
 from stillme.transfer.plumbing.stored_cells import Raw
 from stillme.transfer.sqlite.clock.file_clock import Clock
+from stillme.transfer.sqlite.clock.time_spans import Span
 from stillme.transfer.sqlite.reading.connect import quoted
 from stillme.transfer.sqlite.reading.other_rows import ParentTable
 from stillme.transfer.sqlite.reading.row_source import RowSource
@@ -76,13 +78,17 @@ class RowContext:
 class Table:
     """What the SQL of a column's common values depends on besides the column.
 
-    `parents` maps each declared parent table to where it was found (None where it was not).
+    `parents` maps each declared parent table to where it was found (None where it was not), `spans`
+    a column of times to the days between which most of them lie, `units` one of numbers to the
+    unit of all of them.
     """
 
     mapping: TableMapping
     clock: Clock
     parents: dict[str, ParentTable | None]
     source: RowSource
+    spans: Mapping[str, Span] = field(default_factory=dict)
+    units: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +97,16 @@ class Rendered:
 
     value: Stored
     lost: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Mend:
+    """A shape of values that SQLite itself repairs: the reason to keep the original, SQL that is
+    true for a value of that shape, and SQL for its cell. `convert` makes the same of it."""
+
+    reason: str
+    test: str
+    cell: str
 
 
 class KindLoader(ABC, Generic[K]):
@@ -112,6 +128,10 @@ class KindLoader(ABC, Generic[K]):
     def cell(self, column: MappedColumn, table: Table) -> tuple[str, ...]:
         """SQL expressions that, joined, are the cell of a common value; nothing for NULL."""
         return (quoted(column.legacy),)
+
+    def mends(self, column: MappedColumn, table: Table) -> tuple[Mend, ...]:
+        """Shapes of values that are not common, and that SQLite repairs; the first that fits."""
+        return ()
 
     def strict_test(self, name: str) -> str:
         """SQL for what `common_test` leaves to PostgreSQL, which refuses it; "" for nothing."""
@@ -157,6 +177,12 @@ def text_cell(column: MappedColumn) -> tuple[str, ...]:
     if column.required:
         return QUOTE_SQL, name, QUOTE_SQL
     return (f"{QUOTE_SQL} || {name} || {QUOTE_SQL}",)
+
+
+def plain_text(name: str, most: int) -> str:
+    """SQL: a text of at most so many characters, all of them ASCII, U+0000 not among them."""
+    size = f"length(CAST({name} AS BLOB))"
+    return f"typeof({name}) = 'text' AND {size} = length({name}) AND {size} BETWEEN 1 AND {most}"
 
 
 def repaired(text: str, reason: str) -> Cell:

@@ -21,6 +21,7 @@ from stillme.transfer.sqlite.reading.connect import quoted
 from stillme.transfer.steps.kinds.base import (
     Cell,
     KindLoader,
+    Mend,
     Refused,
     Rendered,
     RowContext,
@@ -45,6 +46,17 @@ class BooleanLoader(KindLoader[kinds.Boolean]):
         """0 or 1."""
         test = super().common_test(column, table)
         return f"{test} AND ifnull({quoted(column.legacy)} IN (0, 1), 1)"
+
+    def mends(self, column: MappedColumn, table: Table) -> tuple[Mend, ...]:
+        """0 and 1 as doubles and texts, and the words."""
+        name = quoted(column.legacy)
+        text, words = f"CAST({name} AS TEXT)", f"lower(CAST({name} AS TEXT))"
+        is_text, is_real = (f"typeof({name}) = '{storage}' AND" for storage in ("text", "real"))
+        return (
+            Mend("real_in_integer", f"{is_real} {name} IN (0, 1)", f"({name} = 1)"),
+            Mend("numeric_text", f"{is_text} {text} IN ('0', '1')", text),
+            Mend("boolean_text", f"{is_text} {words} IN ('true', 'false')", f"({words} = 'true')"),
+        )
 
     def convert(self, storage: str, raw: Raw, row: RowContext) -> Cell:
         """0 and 1 in any storage class; the words true and false."""
@@ -147,7 +159,7 @@ def _from_text(storage: str, raw: Raw) -> Exact:
     text = decode(raw) if storage == "text" else ""
     match = _DECIMAL.match(text)
     if match is None:
-        raise Refused("not_a_number", f"Stored as {storage} that is no finite number.")
+        raise Refused("not_a_number", f"Stored as {storage} that is not a finite number.")
     exponent = (match[4] or "0").lstrip("+-").lstrip("0")
     if len(exponent) < 10:
         return Exact(text)

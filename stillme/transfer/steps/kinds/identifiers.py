@@ -18,11 +18,13 @@ from stillme.transfer.sqlite.reading.connect import quoted
 from stillme.transfer.steps.kinds.base import (
     Cell,
     KindLoader,
+    Mend,
     Refused,
     Rendered,
     RowContext,
     Table,
     decode,
+    plain_text,
     repaired,
     shape_test,
 )
@@ -41,6 +43,13 @@ class UuidLoader(KindLoader[kinds.Uuid]):
     def common_test(self, column: MappedColumn, table: Table) -> str:
         """32 digits. (``NOT GLOB '*[^0-9a-f]*'`` takes twice as long.)"""
         return shape_test(column, f"{quoted(column.legacy)} GLOB '{'[0-9a-f]' * 32}'")
+
+    def mends(self, column: MappedColumn, table: Table) -> tuple[Mend, ...]:
+        """Upper case, and dashes: what PostgreSQL reads itself."""
+        name, digit = quoted(column.legacy), "[0-9a-fA-F]"
+        dashed = "-".join(digit * length for length in (8, 4, 4, 4, 12))
+        either = f"{name} GLOB '{dashed}' OR {name} GLOB '{digit * 32}'"
+        return (Mend("uuid_shape", f"{plain_text(name, 36)} AND ({either})", name),)
 
     def convert(self, storage: str, raw: Raw, row: RowContext) -> Cell:
         """Dashes, upper case, braces and ``urn:uuid:`` are other spellings."""
@@ -98,7 +107,7 @@ class AddressLoader(KindLoader[kinds.Address]):
 _GROUPS = "(length({0}) - length(replace({0}, ':', '')))"
 _COMMON = (
     "CASE WHEN instr({0}, ':') THEN {0} NOT GLOB '*[^0-9a-f:]*' AND {0} NOT GLOB '::ffff:*'"
-    f" AND (instr({{0}}, '::') = 0 OR {_GROUPS} <= 6)"
+    " AND (instr({0}, '::') = 0 OR {0} NOT GLOB '*:*:*:*:*:*:*:*')"
     " AND CASE WHEN instr(':' || {0}, ':0') = 0 THEN 1 ELSE"
     " {0} NOT GLOB '0[0-9a-f]*' AND {0} NOT GLOB '*:0[0-9a-f]*'"
     " AND {0} NOT GLOB '0:0*' AND {0} NOT GLOB '*:0:0*' AND {0} NOT GLOB '*:0::*'"

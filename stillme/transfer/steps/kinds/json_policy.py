@@ -17,6 +17,8 @@ from stillme.postgresql.json_depth import DEEPEST, is_deeper
 _MOST_BEFORE_POINT = 131_072
 _MOST_AFTER_POINT = 16_383
 _MOST_EXPONENT = (2**31 - 1) // 2
+# A number with fewer characters and without an exponent is within both.
+_SHORT = 1_000
 # A shorter document cannot nest too deep.
 DEEP_FROM = 2 * DEEPEST
 # U+0000, which jsonb does not hold, and a quote that does not look like one.
@@ -110,6 +112,8 @@ def _no_constant(name: str) -> Never:
     raise _Constant(name)
 
 
+# One encoder: `json.dumps` makes a new one each time, which takes longer than a short text.
+_encoded = json.JSONEncoder(ensure_ascii=False).encode
 # The C scanner itself: `decode` would look for white space with a regular expression, twice.
 _SCAN = json.JSONDecoder(parse_constant=_no_constant).scan_once  # type: ignore[attr-defined]
 
@@ -162,6 +166,8 @@ class _Reader:
 
 def check_number(text: str) -> Number:
     """The number, if PostgreSQL's numeric holds it. Raises TooLarge."""
+    if len(text) < _SHORT and "e" not in text and "E" not in text:
+        return Number(text)
     try:
         _, digits, exponent = Decimal(text).as_tuple()
     except InvalidOperation as error:
@@ -210,4 +216,4 @@ def _dump(node: Any) -> str:
         for item in node:
             items.append(_dump(item))
         return "[" + ", ".join(items) + "]"
-    return json.dumps(node, ensure_ascii=False)
+    return _encoded(node)

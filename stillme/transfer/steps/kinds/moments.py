@@ -17,12 +17,12 @@ from stillme.transfer import kinds
 from stillme.transfer.mapped_column import MappedColumn
 from stillme.transfer.plumbing.stored_cells import Raw
 from stillme.transfer.sqlite.clock.evidence_sql import FRACTION_GLOB, SQL_GLOB
-from stillme.transfer.sqlite.clock.file_clock import Clock, format_offset
-from stillme.transfer.sqlite.clock.zone_sql import offset_in_zone_sql
+from stillme.transfer.sqlite.clock.file_clock import Clock
 from stillme.transfer.sqlite.reading.connect import quoted
 from stillme.transfer.steps.kinds.base import (
     Cell,
     KindLoader,
+    Mend,
     Refused,
     Rendered,
     RowContext,
@@ -31,6 +31,7 @@ from stillme.transfer.steps.kinds.base import (
     repaired,
     shape_test,
 )
+from stillme.transfer.steps.kinds.other_times import counted, date_alone, other_shapes
 from stillme.transfer.steps.kinds.time_reading import (
     TIME,
     explicit_offset,
@@ -38,7 +39,12 @@ from stillme.transfer.steps.kinds.time_reading import (
     instant_text,
     wall_time,
 )
-from stillme.transfer.steps.kinds.times import InstantLoader, day_exists, parsed_instant
+from stillme.transfer.steps.kinds.times import (
+    InstantLoader,
+    day_exists,
+    parsed_instant,
+    zone_offset,
+)
 
 _DATE_GLOB = "[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]"
 
@@ -55,15 +61,18 @@ class MomentLoader(InstantLoader[kinds.Moment]):
         fine = f"({name} GLOB '{SQL_GLOB}{FRACTION_GLOB}' AND substr({name}, 21) <> '000000')"
         test = f"({fine} OR {name} GLOB '{SQL_GLOB}') AND substr({name}, 12, 2) < '24'"
         if self.kind.zone != "UTC":
-            # The first and last days of the calendar may leave it when the offset is applied.
-            test += f" AND {name} BETWEEN '0001-01-03' AND '9999-12-29'"
-            test += f" AND {self._offset(name)} IS NOT NULL"
+            test += f" AND {self._offset(column, table)} IS NOT NULL"
         return shape_test(column, test)
 
     def cell(self, column: MappedColumn, table: Table) -> tuple[str, ...]:
         """The time with its offset."""
-        name = quoted(column.legacy)
-        return (f"{name} || {self._offset(name)}",)
+        return (f"{quoted(column.legacy)} || {self._offset(column, table)}",)
+
+    def mends(self, column: MappedColumn, table: Table) -> tuple[Mend, ...]:
+        """Other shapes, numbers; a date alone where its midnight is no question."""
+        is_utc, offset = self.kind.zone == "UTC", self._offset(column, table)
+        shapes = other_shapes(column, spaced=offset, local=offset if is_utc else "NULL")
+        return (*shapes, *(date_alone(column) if is_utc else ()), *counted(column, table))
 
     def strict_test(self, name: str) -> str:
         """A day that the calendar has, from the year 1."""
@@ -109,11 +118,10 @@ class MomentLoader(InstantLoader[kinds.Moment]):
         PostgreSQL reads what Django sends."""
         return 0 if self.kind.aware else -1
 
-    def _offset(self, name: str) -> str:
+    def _offset(self, column: MappedColumn, table: Table) -> str:
         if self.kind.zone == "UTC":
             return "'+00'"
-        sql = offset_in_zone_sql(name, self.kind.zone, lambda m: f"'{format_offset(m)}'", " ")
-        return f"({sql})"
+        return zone_offset(column, table, self.kind.zone, " ")
 
 
 def is_usual(match: re.Match[str]) -> bool:

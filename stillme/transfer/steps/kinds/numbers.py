@@ -18,11 +18,13 @@ from stillme.transfer.sqlite.reading.connect import quoted
 from stillme.transfer.steps.kinds.base import (
     Cell,
     KindLoader,
+    Mend,
     Refused,
     Rendered,
     RowContext,
     Table,
     decode,
+    plain_text,
     repaired,
 )
 
@@ -40,8 +42,23 @@ class IntegerLoader(KindLoader[kinds.Integer]):
         """An integer within the bounds."""
         name = quoted(column.legacy)
         low, high = self.kind.low, self.kind.high
-        within = f"({name} IS NULL OR {name} BETWEEN {low} AND {high})"
-        return f"{super().common_test(column, table)} AND {within}"
+        test = super().common_test(column, table)
+        if (low, high) == (-(2**63), 2**63 - 1):
+            return test
+        within = f"{name} BETWEEN {low} AND {high}"
+        return f"{test} AND {within if column.required else f'({name} IS NULL OR {within})'}"
+
+    def mends(self, column: MappedColumn, table: Table) -> tuple[Mend, ...]:
+        """A double without a fraction, a text of digits."""
+        name = quoted(column.legacy)
+        whole, body = f"CAST({name} AS INTEGER)", _body(name)
+        within = f"{whole} BETWEEN {self.kind.low} AND {self.kind.high}"
+        digits = f"{plain_text(name, 18)} AND {body} <> '' AND {body} NOT GLOB '*[^0-9]*'"
+        real = f"typeof({name}) = 'real' AND {name} = {whole}"
+        return (
+            Mend("real_in_integer", f"{real} AND {within}", whole),
+            Mend("numeric_text", f"{digits} AND {within}", whole),
+        )
 
     def convert(self, storage: str, raw: Raw, row: RowContext) -> Cell:
         """The whole number that is meant, if it is within the bounds."""
@@ -78,6 +95,11 @@ def _whole_from_text(storage: str, raw: Raw) -> int:
     return -int(digits or "0") if text[0] == "-" else int(digits or "0")
 
 
+def _body(name: str) -> str:
+    """SQL: a text without its sign."""
+    return f"substr({name}, 1 + ({name} GLOB '[+-]*'))"
+
+
 class RealLoader(KindLoader[kinds.Real]):
     """A double, the same 64 bits on both sides."""
 
@@ -88,6 +110,19 @@ class RealLoader(KindLoader[kinds.Real]):
     def cell(self, column: MappedColumn, table: Table) -> tuple[str, ...]:
         """The shortest text that is read as the same double."""
         return (table.source.double_text(quoted(column.legacy)),)
+
+    def mends(self, column: MappedColumn, table: Table) -> tuple[Mend, ...]:
+        """An integer that a double holds exactly; a text of digits with a point, for which
+        PostgreSQL finds the nearest double, as Python does."""
+        name = quoted(column.legacy)
+        double, body = f"CAST({name} AS REAL)", _body(name)
+        digits = f"{body} NOT GLOB '*[^0-9.]*' AND {body} NOT GLOB '*.*.*'"
+        exact = f"typeof({name}) = 'integer' AND {double} = {name}"
+        text = f"{plain_text(name, 40)} AND {digits} AND {body} GLOB '*[0-9]*'"
+        return (
+            Mend("integer_in_real", exact, table.source.double_text(double)),
+            Mend("numeric_text", text, name),
+        )
 
     def convert(self, storage: str, raw: Raw, row: RowContext) -> Cell:
         """The double that is meant: exactly, or the nearest one of a decimal text."""

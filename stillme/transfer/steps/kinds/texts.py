@@ -11,9 +11,11 @@ from stillme.transfer.mapped_column import MappedColumn
 from stillme.transfer.plumbing.stored_cells import Raw
 from stillme.transfer.sqlite.reading.connect import quoted
 from stillme.transfer.steps.kinds.base import (
+    QUOTE_SQL,
     Cell,
     K,
     KindLoader,
+    Mend,
     Refused,
     RowContext,
     Table,
@@ -58,11 +60,21 @@ class TextLoader(_FreeTextLoader[kinds.Text]):
         listed = ", ".join("'" + choice.replace("'", "''") + "'" for choice in self.kind.choices)
         return f"{test} AND ({name} IS NULL OR {name} IN ({listed}))"
 
+    def mends(self, column: MappedColumn, table: Table) -> tuple[Mend, ...]:
+        """An integer, as its digits."""
+        name = quoted(column.legacy)
+        if self.kind.choices:
+            return ()
+        test = f"typeof({name}) = 'integer'{_fits(name, self.kind.max_length)}"
+        return (Mend("number_in_text", test, f"{QUOTE_SQL} || {name} || {QUOTE_SQL}"),)
+
     def convert(self, storage: str, raw: Raw, row: RowContext) -> Cell:
         """As any text; what is too long, or none of the choices, is refused."""
         cell = _fitting(super().convert(storage, raw, row), self.kind.max_length)
         if self.kind.choices and cell.text not in self.kind.choices:
-            raise Refused("not_a_choice", f"The value is none of {', '.join(self.kind.choices)}.")
+            raise Refused(
+                "not_a_choice", f"The value is not one of: {', '.join(self.kind.choices)}."
+            )
         return cell
 
 

@@ -155,7 +155,7 @@ def instant_of_number(number: int | float, unit: str | None) -> str:
     else:
         raise Refused(
             "unreadable_time",
-            f"The number {number!r} stands in a time column whose numbers are of no one unit.",
+            f"The number {number!r} is in a time column whose numbers do not share one unit.",
         )
     whole = int(micros.to_integral_value(ROUND_HALF_EVEN))
     try:

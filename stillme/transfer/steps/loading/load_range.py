@@ -28,7 +28,7 @@ from stillme.transfer.steps.merging.merge import merge_range
 from stillme.transfer.steps.rows.load_huge import TargetCell, is_huge, line_pieces
 from stillme.transfer.steps.rows.packed import KeptRow, PackedRow, pack
 from stillme.transfer.steps.rows.read_range import RangeReader, ReadRange
-from stillme.transfer.steps.rows.set_aside import keep_cells, quarantine_rows
+from stillme.transfer.steps.rows.set_aside import keep_cells, keep_lines, quarantine_rows
 from stillme.transfer.steps.rows.table_source import TableSource
 from stillme.transfer.steps.rows.unusual_rows import LoadedRow, SetAside
 
@@ -136,6 +136,7 @@ def load_direct(alias: str, source: TableSource, key_range: KeyRange, *, trustin
         outcome = collected.outcome(reader.rows)
         outcome.inserted = outcome.loaded + outcome.repaired
         outcome.digest = reader.digest()
+        keep_lines(alias, reader.originals)
         _write_record(alias, source, key_range, collected.set_aside, collected.kept, outcome)
     return outcome
 
@@ -144,6 +145,8 @@ def _direct_blocks(
     source: TableSource, reader: RangeReader, collected: Collected
 ) -> Iterator[bytes]:
     yield from reader.blocks()
+    yield from reader.mended()
+    collected.repaired += reader.repaired
     yield from collected.blocks(source, reader)
 
 

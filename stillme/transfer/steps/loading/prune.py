@@ -21,7 +21,7 @@ from stillme.transfer.records.outcome import MOST_KEYS, Outcome
 from stillme.transfer.records.table_job import TableJob
 from stillme.transfer.sqlite.reading.connect import quoted
 from stillme.transfer.sqlite.reading.key_ranges import KeyRange
-from stillme.transfer.sqlite.reading.still_stored import is_stored
+from stillme.transfer.sqlite.reading.stored_rows import is_stored
 from stillme.transfer.steps.merging.merge import delete_keys, find_vanished
 from stillme.transfer.steps.merging.staging import Merged, fill_stage
 from stillme.transfer.steps.rows.table_source import TableSource

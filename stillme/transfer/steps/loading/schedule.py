@@ -135,7 +135,7 @@ class Schedule:
         if added:
             replaced = self._options.replaced
             history = history_to_note(self._alias, file.snapshot, replaced=replaced)
-            ledger.record_file(self._alias, self._run, added[0].planned.job, [], history)
+            ledger.record_file(self._alias, self._run, added[0].planned.job, history)
         rows = {str(name): table.planned.rows for name, table in self._tables.items()}
         ledger.note_plan(self._alias, self._run, rows)
         for table in added:

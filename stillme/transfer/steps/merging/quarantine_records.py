@@ -15,8 +15,7 @@ from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.plumbing.stored_cells import pack_cell, unpack_cell
 from stillme.transfer.sqlite.reading.connect import quoted
-from stillme.transfer.sqlite.reading.still_stored import is_stored, stored_rowids
-from stillme.transfer.sqlite.reading.stored_rows import RawRow
+from stillme.transfer.sqlite.reading.stored_rows import RawRow, is_stored, stored_rowids
 from stillme.transfer.steps.rows.table_source import TableSource
 from stillme.transfer.steps.rows.unusual_rows import key_as_text
 

@@ -157,7 +157,7 @@ def _proof(alias: str, files: Sequence[LegacyFile]) -> list[Line]:
     standing = standing_proof(alias, wanted)
     proof = standing.proof
     if proof is None:
-        return [Line(RED, "last proof", "there is none of all files", advice, "proof")]
+        return [Line(RED, "last proof", "there is no proof of all files", advice, "proof")]
     age = timezone.now() - proof.run.started_at
     text = f"{proof.verdict} ({proof.level}), {_age(age)} old, findings: {proof.findings}"
     if standing.why:

@@ -9,7 +9,9 @@ predicate does not vouch for goes through `careful` cell by cell.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from stillme.transfer.kinds import WhenSet
 from stillme.transfer.mapping import TableMapping
@@ -32,6 +34,9 @@ class CommonRows:
     how many other cells of each line are quoted: more quotes than these and the documents' are
     part of a text. It is None where the predicate has looked for quotes itself. `small` is to be
     asked before the predicate where a value may be huge.
+
+    Of rows that SQL repairs (`mended_rows`) `inner` is what to select first, `originals` the lines
+    of what is kept, and `prefix` the beginning of each of these, which is the same in all.
     """
 
     predicate: str
@@ -39,15 +44,23 @@ class CommonRows:
     line: str
     documents: tuple[str, ...]
     quoted_cells: int | None
+    inner: str = ""
+    originals: str = ""
+    prefix: bytes = b""
 
 
-def common_rows(table: Table) -> CommonRows:
-    """The SQL for one table."""
+def common_rows(
+    table: Table, other_cells: Mapping[str, tuple[str, ...]] = MappingProxyType({})
+) -> CommonRows:
+    """The SQL for one table; columns that have `other_cells` are not tested."""
     mapping, source = table.mapping, table.source
     tests: list[str] = []
     cells: list[tuple[str, ...]] = []
     for column in mapping.columns:
         loader = loader_of(column.kind)
+        if column.legacy in other_cells:
+            cells.append(other_cells[column.legacy])
+            continue
         tests.append(loader.common_test(column, table))
         cells.append(loader.cell(column, table))
     cells += [(_derived(mapping, rule),) for _, rule in mapping.derived]
@@ -91,10 +104,11 @@ def _is_literal(part: str) -> bool:
 def _derived(mapping: TableMapping, rule: WhenSet) -> str:
     column = mapping.column(rule.column)
     if column is None:
-        return _literal(rule.otherwise)
-    then, otherwise = _literal(rule.then), _literal(rule.otherwise)
+        return literal(quoted_cell(rule.otherwise))
+    then, otherwise = literal(quoted_cell(rule.then)), literal(quoted_cell(rule.otherwise))
     return f"CASE WHEN {quoted(column.legacy)} IS NULL THEN {otherwise} ELSE {then} END"
 
 
-def _literal(text: str) -> str:
-    return "'" + quoted_cell(text).replace("'", "''") + "'"
+def literal(text: str) -> str:
+    """A text in SQL."""
+    return "'" + text.replace("'", "''") + "'"

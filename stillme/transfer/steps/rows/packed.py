@@ -15,6 +15,8 @@ from stillme.transfer.steps.rows.unusual_rows import Kept, SetAside
 
 # jsonb holds 2**28 - 1 bytes; a cell is there as base64.
 MOST_KEPT_BYTES = 200_000_000
+# One encoder: `json.dumps` makes a new one each time.
+_encoded = json.JSONEncoder(ensure_ascii=False).encode
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,7 @@ class PackedRow:
     def cells(self) -> str:
         """The JSON that the quarantine stores, spelled as jsonb prints it."""
         cells = zip(self.names, marshal.loads(self.stored), strict=True)  # noqa: S302 - our own
-        return json.dumps({name: pack_cell(*cell) for name, cell in cells}, ensure_ascii=False)
+        return _encoded({name: pack_cell(*cell) for name, cell in cells})
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,11 @@ from stillme.transfer.sqlite.reading.connect import quoted
 from stillme.transfer.sqlite.reading.key_ranges import KeyRange
 from stillme.transfer.sqlite.reading.stored_rows import RawRow
 from stillme.transfer.steps.rows.load_huge import digest
+from stillme.transfer.steps.rows.mended_rows import Rowids
 from stillme.transfer.steps.rows.stream import CommonStream
 from stillme.transfer.steps.rows.table_source import TableSource
 
-_ROWIDS_AT_ONCE = 500
+_ROWIDS_AT_ONCE, _MENDED_AT_ONCE = 500, 5_000
 # A range of 50,000 usual rows is 22 MB. The others are larger in memory than in the file.
 _KEPT_BYTES, _KEPT_OTHERS = 32_000_000, 12_000_000
 # What Python needs for a raw row and for each of its cells in addition to the values.
@@ -22,7 +23,8 @@ _ROW_BYTES, _CELL_BYTES = 200, 110
 class RangeReader:
     """One pass over a key range.
 
-    First iterate `blocks()`, then `others()`; `by_hand` tells that the table has no rowids by
+    First iterate `blocks()`, then `mended()`, then `others()`. Who leaves `mended()` out gets those
+    rows among the others, and another digest. `by_hand` tells that the table has no rowids by
     which to leave single rows to `others()`: then that is every row. `digest()` identifies the
     legacy content of the range however it was read. A `trusting` reader leaves it to PostgreSQL
     to refuse bytes that are no text; its digest counts only where PostgreSQL took everything.
@@ -36,13 +38,32 @@ class RangeReader:
         )
         self._hasher = hashlib.blake2b(digest_size=16)
         self.by_hand = not source.job.mapping.has_rowid
-        self.rows = 0
+        self.rows = self.repaired = 0
+        self.originals: list[bytes] = []
 
     def blocks(self) -> Iterator[bytes]:
         """CSV of the common rows."""
         if not self.by_hand:
             yield from self._stream
         self.rows = self._stream.rows
+
+    def mended(self) -> Iterator[bytes]:
+        """CSV of the rows that SQL repairs; `originals` are the lines to be kept of them."""
+        mended = self._source.mended
+        if mended is None or self.by_hand:
+            return
+        left: list[int] = []
+        rowids = sorted(self._stream.attention)
+        for start in range(0, len(rowids), _MENDED_AT_ONCE):
+            some = Rowids(0, rowids=tuple(rowids[start : start + _MENDED_AT_ONCE]))
+            stream = CommonStream(self._source.stream, self._source.job.mapping, mended, some)
+            yield from stream
+            self.repaired += stream.rows
+            self.originals += stream.originals
+            left += stream.attention
+            self._hasher.update(stream.hasher.digest())
+        self._stream.attention = left
+        self.rows += self.repaired
 
     def others(self) -> Iterator[RawRow]:
         """The raw rows that need attention."""
@@ -94,6 +115,9 @@ class ReadRange:
             if self.blocks is not None and self._has_room(len(block)):
                 self.blocks.append(block)
         self.common_rows = reader.rows
+        for _ in reader.mended():
+            # Where they have to be staged, that is done cell by cell.
+            self.blocks = self.others = None
         self._left = min(self._left, _KEPT_OTHERS)
         for row in reader.others():
             if self.others is not None and self._has_room(_size(row)):

@@ -82,6 +82,12 @@ def keep_cells(
     _copy(alias, KeptCell, _KEPT_COLUMNS, lines)
 
 
+def keep_lines(alias: str, blocks: Sequence[bytes]) -> None:
+    """The same, as lines of CSV that are ready (`mended_rows`)."""
+    if blocks:
+        copy_csv(connections[alias], KeptCell._meta.db_table, _KEPT_COLUMNS, blocks)
+
+
 def _kept_line(mapping: TableMapping, run_id: int | None, key: str, kept: Kept) -> str:
     return csv_line(
         (

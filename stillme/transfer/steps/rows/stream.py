@@ -28,7 +28,8 @@ _Columns = Sequence[Sequence[Any]]
 
 
 class CommonStream:
-    """Iterating yields CSV blocks of the common rows; `attention` collects the others' rowids.
+    """Iterating yields CSV blocks of the common rows; `attention` collects the others' rowids, and
+    `originals` the lines of what is to be kept of the rows, if anything.
 
     After the iteration `rows` is the number of common rows and `hasher` has seen every block.
     A block ends with the row that fills it: memory is bounded by bytes, not by rows. Bytes that
@@ -47,15 +48,17 @@ class CommonStream:
         self._source = source
         self._trusting = trusting
         self._documents = range(1, 1 + len(common.documents))
+        self._width = len(common.documents) + 2 + bool(common.originals)
         self._quoted_cells = common.quoted_cells
         self._mapping, self._common, self._range = mapping, common, key_range
         self.attention: list[int] = []
         self.rows = 0
+        self.originals: list[bytes] = []
         self.hasher = hashlib.sha256()
 
     def __iter__(self) -> Iterator[bytes]:
         # Columns, not rows: what is asked of all values of one costs half as much.
-        batch: list[list[Any]] = [[] for _ in range(len(self._documents) + 2)]
+        batch: list[list[Any]] = [[] for _ in range(self._width)]
         size = 0
         for rows in self._selected():
             columns: _Columns = list(zip(*rows, strict=False))
@@ -100,6 +103,10 @@ class CommonStream:
             data = b"".join(batch[-1])
         self.rows += len(batch[-1])
         self.hasher.update(data)
+        if self._common.originals:
+            self.originals.append(b"".join(batch[-2]))
+            # Not by the run: a later one must find the same digest.
+            self.hasher.update(self.originals[-1].replace(self._common.prefix, b""))
         return data
 
     def _is_sound(self, row: _Row) -> bool:
@@ -150,5 +157,10 @@ def _select(
         predicate = f"{common.small} AND {predicate}"
         documents = [f"CASE WHEN {common.small} THEN {document} END" for document in documents]
     line = f"CASE WHEN {predicate} THEN CAST({common.line} AS BLOB) END"
-    parts = ", ".join(("rowid", *documents, line))
-    return f"SELECT {parts} FROM {table} WHERE {where} ORDER BY {order}", values
+    originals = [f"CAST({common.originals} AS BLOB)"] if common.originals else []
+    parts = ", ".join(("rowid", *documents, *originals, line))
+    source = f"{table} WHERE {where}"
+    if common.inner:
+        # The limit, though none, keeps SQLite from computing the inner values again and again.
+        source = f"(SELECT {common.inner} FROM {source} LIMIT -1)"
+    return f"SELECT {parts} FROM {source} ORDER BY {order}", values

@@ -7,12 +7,14 @@ from typing import Protocol
 
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.records.table_job import TableJob
+from stillme.transfer.sqlite.clock.time_spans import time_spans
 from stillme.transfer.sqlite.reading.connect import quoted
 from stillme.transfer.sqlite.reading.other_rows import ParentTable
-from stillme.transfer.sqlite.reading.row_source import LiveRows, RowSource, SnapshotRows
+from stillme.transfer.sqlite.reading.row_source import RowSource, SnapshotRows
 from stillme.transfer.sqlite.reading.stored_rows import RawReader
 from stillme.transfer.steps.kinds.base import Table
 from stillme.transfer.steps.rows.common_rows import common_rows
+from stillme.transfer.steps.rows.mended_rows import mended_rows
 from stillme.transfer.steps.rows.unusual_rows import CarefulLoader
 
 
@@ -38,11 +40,14 @@ class TableSource:
             self.stream = SnapshotRows(job.snapshot.path)
         else:
             self.connection = connection
-            self.stream = LiveRows(connection)
+            self.stream = RowSource(connection)
         self.parents = {
             table: self._parent(table, mapping) for table, mapping in job.parents.items()
         }
-        self.common = common_rows(Table(job.mapping, job.clock, self.parents, self.stream))
+        spans = time_spans(self.stream.rows, job.mapping)
+        table = Table(job.mapping, job.clock, self.parents, self.stream, spans, job.epoch_units)
+        self.common = common_rows(table)
+        self.mended = mended_rows(table, job.run_id)
         self.raw = RawReader(self.connection, job.mapping, self.parents)
         self.lean = RawReader(self.connection, job.mapping, self.parents, self.stream)
         self.careful = CarefulLoader(job.mapping, job.clock, job.epoch_units)

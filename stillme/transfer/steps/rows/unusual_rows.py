@@ -72,6 +72,12 @@ class CarefulLoader:
         self._mapping = mapping
         self._clock = clock
         self._units = epoch_units
+        # Asked once, because there are millions of cells.
+        keys = mapping.key_columns.columns
+        self._keys = {column.legacy for column in mapping.columns if column in keys}
+        found = {c: mapping.column(getattr(c.kind, "after", None) or "") for c in mapping.columns}
+        self._earlier = {c.legacy: other.legacy for c, other in found.items() if other}
+        self._contexts: dict[tuple[int | None, str | None], RowContext] = {}
 
     def convert(self, row: RawRow) -> LoadedRow | SetAside:
         """The outcome of one row, by docs/reference/values.md."""
@@ -122,10 +128,9 @@ class CarefulLoader:
         return cell.text, original, cell.repaired
 
     def _cell(self, column: MappedColumn, row: RawRow, storage: str, raw: Raw) -> Cell:
-        unit, earlier = self._units.get(column.legacy), self._earlier(column, row)
-        context = RowContext(self._clock, row.row_offset, unit, earlier)
+        context = self._context(column.legacy, row)
         cell = convert(column.kind, column.required, storage, raw, context)
-        is_key = column in self._mapping.key_columns.columns
+        is_key = column.legacy in self._keys
         if is_key and cell.reason and not column.kind.is_free_text:
             raise Refused("bad_key", OTHER_SPELLING)
         if row.repeated and is_key:
@@ -135,10 +140,15 @@ class CarefulLoader:
             raise Refused("missing_parent", f"{parent} has no loaded row {cell.text}.")
         return cell
 
-    def _earlier(self, column: MappedColumn, row: RawRow) -> tuple[str, Raw] | None:
-        after = getattr(column.kind, "after", None)
-        earlier = self._mapping.column(after) if after else None
-        return None if earlier is None else row.cells[earlier.legacy]
+    def _context(self, name: str, row: RawRow) -> RowContext:
+        unit, earlier = self._units.get(name), self._earlier.get(name)
+        if earlier is not None:
+            return RowContext(self._clock, row.row_offset, unit, row.cells[earlier])
+        known = self._contexts.get((row.row_offset, unit))
+        if known is None:
+            known = RowContext(self._clock, row.row_offset, unit)
+            self._contexts[row.row_offset, unit] = known
+        return known
 
     def _derived(self, row: RawRow) -> list[str]:
         values = []

@@ -205,9 +205,9 @@ class ToTarget(Switch):
                     raise TransferError(f"{sentence}.")
                 if self.follower.decides_otherwise(file.name, found):
                     raise TransferError(
-                        f"{file.name}: what was written last (a number of another unit, another "
-                        "column) changes what other rows mean; run manage.py sync_sqlite --once, "
-                        "then cut over again."
+                        f"{file.name}: the last writes (a number of another unit, another column) "
+                        "change how other rows are read; run manage.py sync_sqlite --once, then "
+                        "cut over again."
                     )
                 if not found.changes:
                     break
@@ -278,7 +278,7 @@ class ToTarget(Switch):
         for file in self.files:
             live = self._watched(file)
             position = file_states.standing(self.alias, file.name).position
-            done = freeze(
+            last = freeze(
                 file.path,
                 live.captured(),
                 seconds=None,
@@ -287,7 +287,7 @@ class ToTarget(Switch):
             )
             assert live.history is not None
             live.history.require_on_disk(position)
-            if done.last_change != position:
+            if last != position:
                 raise TransferError(
                     f"{file.name} was written to after it was drained: the freeze had run out; "
                     "cut over again with a longer --freeze-limit."

@@ -38,7 +38,7 @@ def other_history(
     A restored file, or one laid over ours, has another identity, lacks the last replayed change,
     or has another one at its number.
     """
-    advice = f"put the right file back; if this one counts from now on, {START_OVER}"
+    advice = f"put the right file back; to go on with this one, {START_OVER}"
     try:
         found = log.capture_id()
         if found != capture_id:

@@ -16,11 +16,15 @@ from stillme.transfer.verify.kinds.base import Expected, KindJudge, MustBeSetAsi
 from stillme.transfer.verify.kinds.documents import JsonJudge
 from stillme.transfer.verify.kinds.identifiers import AddressJudge, BinaryJudge, UuidJudge
 from stillme.transfer.verify.kinds.keys import KeyJudge, ReferenceJudge
-from stillme.transfer.verify.kinds.moments import DayJudge, MomentJudge, TimeOfDayJudge
+from stillme.transfer.verify.kinds.moments import (
+    DayJudge,
+    DurationJudge,
+    MomentJudge,
+    TimeOfDayJudge,
+)
 from stillme.transfer.verify.kinds.numbers import (
     BooleanJudge,
     DecimalJudge,
-    DurationJudge,
     IntegerJudge,
     RealJudge,
 )

@@ -16,13 +16,15 @@ The loader (`steps/kinds`) has classes of its own for the same kinds; none of th
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 from stillme.transfer.kinds import Kind
 from stillme.transfer.mapped_column import MappedColumn
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.plumbing.stored_cells import Raw
+from stillme.transfer.sqlite.clock.time_spans import Span
 from stillme.transfer.sqlite.reading.connect import quoted
 from stillme.transfer.verify.kinds.cell_comparison import show
 from stillme.transfer.verify.kinds.local_clock import LocalClock
@@ -66,11 +68,24 @@ class Surroundings:
 @dataclass(frozen=True, slots=True)
 class Table:
     """What a plain value depends on besides its column. `parents` maps a parent table to an SQL
-    test with ``{}`` for the referring column."""
+    test with ``{}`` for the referring column, `spans` a column of times to the days between which
+    most of them lie, `units` one of numbers to the unit of all of them."""
 
     mapping: TableMapping
     clock: LocalClock
     parents: dict[str, str]
+    spans: Mapping[str, Span] = field(default_factory=dict)
+    units: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Mend:
+    """Values that are repaired in a well-known way, in SQL of the legacy side: the reason to keep
+    the original, which values they are, and their part of the line, as the target's must be."""
+
+    reason: str
+    test: str
+    piece: str
 
 
 class KindJudge(ABC, Generic[K]):
@@ -99,6 +114,11 @@ class KindJudge(ABC, Generic[K]):
     def legacy_piece(self, column: MappedColumn, table: Table) -> str:
         """SQL of the legacy side: a plain value's part of the line, as arguments of concat()."""
         return or_dash(column, quoted(column.legacy), "';'")
+
+    def mends(self, column: MappedColumn, table: Table) -> tuple[Mend, ...]:
+        """Values that are not plain, and of which SQL knows what must become; the first that fits.
+        Those of a double are compared as ``CAST(... AS REAL)``."""
+        return ()
 
     def target_piece(self, name: str) -> str:
         """SQL of the target side for the same part. `name` is quoted, here and below."""

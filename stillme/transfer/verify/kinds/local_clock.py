@@ -1,27 +1,32 @@
 """The judge's own reading of local times (docs/reference/values.md, "Clock of a timestamp").
 
-By Julian day numbers, not by the loader's seconds; by whole days on which a zone keeps its offset,
-not by the moments at which it changes it. What the last import recorded is believed for one thing:
-which of several offsets a row without a twin is read at.
+By Julian day numbers, not by the loader's seconds; by whole days and hours in which a zone keeps
+its offset, not by the moments at which it changes it. What the last import recorded is believed for
+one thing: which of several offsets a row without a twin is read at.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache, partial
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 from stillme.transfer.kinds import Twin
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.plumbing.zones import ClockRecord
+from stillme.transfer.sqlite.clock.time_spans import Span
 from stillme.transfer.sqlite.reading.connect import quoted
 from stillme.transfer.sqlite.reading.scan_parts import Scan
 
 _EPOCH = datetime(1970, 1, 1)
 _MINUTE = 60_000_000
+_HOUR = timedelta(hours=1)
+# The local time from which on the run lasts, and the offset in seconds.
+Run = tuple[str, int | None]
 DIGITS = "[0-9][0-9]"
 WALL = f"{DIGITS}{DIGITS}-{DIGITS}-{DIGITS}T{DIGITS}:{DIGITS}:{DIGITS}"
 UTC_WALL = WALL.replace("T", " ")
@@ -127,14 +132,28 @@ def shape_sql(name: str) -> str:
     )
 
 
-def shift_modifier_sql(name: str, clock: LocalClock) -> str:
-    """SQL: what datetime() is told to take a local stamp to UTC; NULL where that is unsure."""
+def shift_modifier_sql(
+    name: str, clock: LocalClock, separator: str = "T", span: Span | None = None
+) -> str:
+    """SQL: what datetime() is told to take a local stamp to UTC; NULL where that is unsure.
+
+    `separator` stands before the hour. The runs that most stamps lie in, by `span`, are asked
+    first, the few around them last.
+    """
     if clock.zone is None:
         return f"'{-clock.usual} minutes'"
-    return _modifier(name, (("", None), *quiet_days(clock.zone)))
+    runs = [("", None), *quiet_runs(clock.zone, separator)]
+    whole = _modifier(name, runs)
+    ends = [start for start, _ in runs[1:]]
+    near = [run for run, end in zip(runs, ends, strict=False) if span and end > span[0]]
+    near = [run for run in near if span and run[0] <= span[1]]
+    if not near:
+        return whole
+    end = ends[runs.index(near[-1])]
+    return f"iif({name} >= '{near[0][0]}' AND {name} < '{end}', {_modifier(name, near)}, {whole})"
 
 
-def _modifier(name: str, runs: tuple[tuple[str, int | None], ...]) -> str:
+def _modifier(name: str, runs: Sequence[Run]) -> str:
     if len(runs) == 1:
         seconds = runs[0][1]
         return "NULL" if seconds is None else f"'{-seconds} seconds'"
@@ -144,27 +163,34 @@ def _modifier(name: str, runs: tuple[tuple[str, int | None], ...]) -> str:
 
 
 @lru_cache(maxsize=8)
-def quiet_days(zone_name: str) -> tuple[tuple[str, int | None], ...]:
-    """(first day, offset in seconds) of runs of days; None for days on which the offset changes.
+def quiet_runs(zone_name: str, separator: str) -> tuple[Run, ...]:
+    """Runs of days; on days on which the offset changes, of hours: None for those hours.
 
     Ends with a day that belongs to no run. Times of other years are judged one by one.
     """
     zone = ZoneInfo(zone_name)
-    runs: list[tuple[str, int | None]] = []
+    runs: list[Run] = []
     day, end = datetime(1990, 1, 1), datetime(2060, 1, 1)
-    before = _midnight(zone, day)
     while day < end:
-        after = _midnight(zone, day + timedelta(days=1))
-        offset = next(iter(before)) if before == after and len(before) == 1 else None
-        if not runs or runs[-1][1] != offset:
-            runs.append((f"{day:%Y-%m-%d}", offset))
-        day, before = day + timedelta(days=1), after
+        steps = [(f"{day:%Y-%m-%d}", _kept(zone, day, timedelta(days=1)))]
+        if steps[0][1] is None:
+            hours = [day + timedelta(hours=hour) for hour in range(24)]
+            steps = [(f"{h:%Y-%m-%d}{separator}{h:%H}", _kept(zone, h, _HOUR)) for h in hours]
+        runs += [step for before, step in pairwise((*runs[-1:], *steps)) if before[1] != step[1]]
+        runs = runs or steps[:1]
+        day += timedelta(days=1)
     return (*runs, (f"{end:%Y-%m-%d}", None))
 
 
-def _midnight(zone: ZoneInfo, day: datetime) -> set[int]:
-    """The offsets at the beginning of a day, in seconds; two where clocks are changed just then."""
-    both = [day.replace(tzinfo=zone, fold=fold).utcoffset() for fold in (0, 1)]
+def _kept(zone: ZoneInfo, start: datetime, length: timedelta) -> int | None:
+    """The offset that the zone keeps from one moment to the other, in seconds."""
+    offsets = _offsets(zone, start)
+    return min(offsets) if len(offsets) == 1 and offsets == _offsets(zone, start + length) else None
+
+
+def _offsets(zone: ZoneInfo, moment: datetime) -> set[int]:
+    """The offsets at a moment, in seconds; two where clocks are changed just then."""
+    both = [moment.replace(tzinfo=zone, fold=fold).utcoffset() for fold in (0, 1)]
     return {round((offset or timedelta()).total_seconds()) for offset in both}
 
 

@@ -1,7 +1,8 @@
-"""The judge's reading of Django's dates and times, and of times of day."""
+"""The judge's reading of Django's dates and times, of times of day and durations."""
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ from stillme.transfer.sqlite.reading.connect import quoted
 from stillme.transfer.verify.kinds.base import (
     Expected,
     KindJudge,
+    Mend,
     MustBeSetAside,
     Stored,
     Surroundings,
@@ -20,6 +22,8 @@ from stillme.transfer.verify.kinds.base import (
     or_null,
 )
 from stillme.transfer.verify.kinds.local_clock import SIX, LocalClock, shift_modifier_sql
+from stillme.transfer.verify.kinds.numbers import IntegerJudge
+from stillme.transfer.verify.kinds.other_times import counted, date_alone, other_shapes
 from stillme.transfer.verify.kinds.time_reading import (
     expected_day,
     expected_moment,
@@ -28,6 +32,8 @@ from stillme.transfer.verify.kinds.time_reading import (
 from stillme.transfer.verify.kinds.times import InstantJudge
 
 _EPOCH = datetime(1970, 1, 1)
+# What takes a wall time of UTC to UTC.
+_UTC = "'+0 days'"
 # Stands for an infinite date, which no legacy value means.
 _NEVER = 2**31 - 1
 
@@ -45,14 +51,14 @@ class MomentJudge(InstantJudge[kinds.Moment]):
         return expected_moment(kind.zone, storage, raw, around.unit, is_aware=kind.aware)
 
     def plain_test(self, column: MappedColumn, table: Table) -> str:
-        """A time that Django writes, on a day on which the zone keeps its offset."""
+        """A time that Django writes, at an hour in which the zone keeps its offset."""
         name = quoted(column.legacy)
         wall = f"substr({name}, 1, 19)"
         test = f"datetime({wall}) = {wall} AND substr({name}, 12, 2) < '24' AND {wall} > '0001'"
         test += f" AND {_whole_or_fine(name, 19)}"
         if self.kind.zone != "UTC":
             test += f" AND {name} > '0001-01-04' AND {name} < '9999-12-28'"
-            test += f" AND {shift_modifier_sql(name, self._clock)} IS NOT NULL"
+            test += f" AND {self._shift(column, table)} IS NOT NULL"
         return or_null(column, f"typeof({name}) = 'text' AND {test}")
 
     def legacy_piece(self, column: MappedColumn, table: Table) -> str:
@@ -60,8 +66,20 @@ class MomentJudge(InstantJudge[kinds.Moment]):
         name = quoted(column.legacy)
         moved = f"substr({name}, 1, 19)"
         if self.kind.zone != "UTC":
-            moved = f"datetime({moved}, {shift_modifier_sql(name, self._clock)})"
+            moved = f"datetime({moved}, {self._shift(column, table)})"
         return or_dash(column, f"{moved} || rtrim(substr({name}, 20), '0')", "'+00;'")
+
+    def mends(self, column: MappedColumn, table: Table) -> tuple[Mend, ...]:
+        """Other shapes, numbers; in another zone than UTC none with a ``T`` or of a date alone."""
+        numbers = counted(column, table)
+        if self.kind.zone != "UTC":
+            shift = self._shift(column, table)
+            return (*other_shapes(column, spaced=shift, local=None), *numbers)
+        return (*other_shapes(column, spaced=_UTC, local=_UTC), *date_alone(column), *numbers)
+
+    def _shift(self, column: MappedColumn, table: Table) -> str:
+        span = table.spans.get(column.legacy)
+        return shift_modifier_sql(quoted(column.legacy), self._clock, " ", span)
 
     def rebuilt(self, value: Any, clock: LocalClock) -> Stored:
         """The wall time."""
@@ -154,6 +172,39 @@ class TimeOfDayJudge(KindJudge[kinds.TimeOfDay]):
     def rebuilt(self, value: Any, clock: LocalClock) -> Stored:
         """As Django writes it."""
         return "text", str(self.show(value)).encode()
+
+
+class DurationJudge(KindJudge[kinds.Duration]):
+    """Microseconds. A duration that counts months is none of the legacy's."""
+
+    decides_blobs = True
+
+    def expect(self, storage: str, raw: Raw, around: Surroundings) -> Expected:
+        """The number that is meant, within 64 bits."""
+        return IntegerJudge(kinds.Integer(-(2**63), 2**63 - 1)).expect(storage, raw, around)
+
+    def target_piece(self, name: str) -> str:
+        """The microseconds."""
+        return f"coalesce({self.compared(name)} || ';', '-')"
+
+    def compared(self, name: str) -> str:
+        """Microseconds; PostgreSQL's own text of what counts months or has no end."""
+        months = f"extract(year FROM {name}) = 0 AND extract(month FROM {name}) = 0"
+        micros = f"trunc(extract(epoch FROM {name}) * 1000000)::text"
+        return f"CASE WHEN isfinite({name}) AND {months} THEN {micros} ELSE {name}::text END"
+
+    def read(self, found: Any) -> Any:
+        """The number; a text stays a text."""
+        return int(found) if found is not None and re.fullmatch("-?[0-9]+", found) else found
+
+    def parameter(self, value: Any) -> Any:
+        """The microseconds."""
+        return f"{value} microseconds"
+
+    def rebuilt(self, value: Any, clock: LocalClock) -> Stored:
+        """The microseconds."""
+        number = self.read(value)
+        return ("integer", number) if isinstance(number, int) else ("text", number.encode())
 
 
 def _whole_or_fine(name: str, end: int) -> str:

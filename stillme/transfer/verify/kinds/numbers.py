@@ -18,6 +18,7 @@ from stillme.transfer.verify.kinds.base import (
     MARK,
     Expected,
     KindJudge,
+    Mend,
     MustBeSetAside,
     Stored,
     Surroundings,
@@ -49,6 +50,27 @@ class IntegerJudge(KindJudge[kinds.Integer]):
         within = f"{name} >= {self.kind.low} AND {name} <= {self.kind.high}"
         return or_null(column, f"typeof({name}) = 'integer' AND {within}")
 
+    def mends(self, column: MappedColumn, table: Table) -> tuple[Mend, ...]:
+        """Doubles without a fraction that surely are whole numbers, texts of digits."""
+        name = quoted(column.legacy)
+        within = f"{name} + 0 >= {self.kind.low} AND {name} + 0 <= {self.kind.high}"
+        real = f"typeof({name}) = 'real' AND abs({name}) < 1e15 AND round({name}) = {name}"
+        text = _is_number(name, "0123456789", 19)
+        return (
+            Mend("real_in_integer", f"{real} AND {within}", f"format('%d;', {name})"),
+            Mend("numeric_text", f"{text} AND {within}", f"({name} + 0) || ';'"),
+        )
+
+
+def _is_number(name: str, characters: str, most: int) -> str:
+    """SQL: a text of a sign, perhaps, and of these characters, one of them a digit."""
+    bare = f"iif(substr({name}, 1, 1) IN ('+', '-'), substr({name}, 2), {name})"
+    return (
+        f"typeof({name}) = 'text' AND octet_length({name}) = length({name})"
+        f" AND length({name}) < {most} AND trim({bare}, '{characters}') = ''"
+        f" AND rtrim({bare}, '.+-') <> ''"
+    )
+
 
 class BooleanJudge(KindJudge[kinds.Boolean]):
     """False or true."""
@@ -77,39 +99,6 @@ class BooleanJudge(KindJudge[kinds.Boolean]):
     def rebuilt(self, value: Any, clock: LocalClock) -> Stored:
         """0 or 1."""
         return "integer", int(value)
-
-
-class DurationJudge(KindJudge[kinds.Duration]):
-    """Microseconds. A duration that counts months is none of the legacy's."""
-
-    decides_blobs = True
-
-    def expect(self, storage: str, raw: Raw, around: Surroundings) -> Expected:
-        """The number that is meant, within 64 bits."""
-        return IntegerJudge(kinds.Integer(-(2**63), 2**63 - 1)).expect(storage, raw, around)
-
-    def target_piece(self, name: str) -> str:
-        """The microseconds."""
-        return f"coalesce({self.compared(name)} || ';', '-')"
-
-    def compared(self, name: str) -> str:
-        """Microseconds; PostgreSQL's own text of what counts months or has no end."""
-        months = f"extract(year FROM {name}) = 0 AND extract(month FROM {name}) = 0"
-        micros = f"trunc(extract(epoch FROM {name}) * 1000000)::text"
-        return f"CASE WHEN isfinite({name}) AND {months} THEN {micros} ELSE {name}::text END"
-
-    def read(self, found: Any) -> Any:
-        """The number; a text stays a text."""
-        return int(found) if found is not None and re.fullmatch("-?[0-9]+", found) else found
-
-    def parameter(self, value: Any) -> Any:
-        """The microseconds."""
-        return f"{value} microseconds"
-
-    def rebuilt(self, value: Any, clock: LocalClock) -> Stored:
-        """The microseconds."""
-        number = self.read(value)
-        return ("integer", number) if isinstance(number, int) else ("text", number.encode())
 
 
 def _fraction(storage: str, raw: Raw) -> tuple[Fraction, str]:
@@ -153,6 +142,16 @@ class RealJudge(KindJudge[kinds.Real]):
     def legacy_piece(self, column: MappedColumn, table: Table) -> str:
         """A mark: the bits are compared apart from the line."""
         return f"iif({quoted(column.legacy)} IS NULL, '-', '{MARK}')"
+
+    def mends(self, column: MappedColumn, table: Table) -> tuple[Mend, ...]:
+        """Integers of 53 bits, texts of few digits: SQLite surely gives the nearest double."""
+        name = quoted(column.legacy)
+        whole = f"typeof({name}) = 'integer' AND {name} BETWEEN -{2**53} AND {2**53}"
+        text = f"{_is_number(name, '.0123456789', 16)} AND {name} NOT LIKE '%.%.%'"
+        return (
+            Mend("integer_in_real", whole, f"'{MARK}'"),
+            Mend("numeric_text", text, f"'{MARK}'"),
+        )
 
     def target_piece(self, name: str) -> str:
         """A mark."""

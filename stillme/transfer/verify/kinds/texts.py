@@ -12,6 +12,7 @@ from stillme.transfer.verify.kinds.base import (
     Expected,
     K,
     KindJudge,
+    Mend,
     MustBeSetAside,
     Stored,
     Surroundings,
@@ -73,6 +74,17 @@ class TextJudge(_AnyTextJudge[kinds.Text]):
             listed = ", ".join("'" + c.replace("'", "''") + "'" for c in self.kind.choices)
             test += f" AND {name} IN ({listed})"
         return or_null(column, test)
+
+    def mends(self, column: MappedColumn, table: Table) -> tuple[Mend, ...]:
+        """An integer, as its digits."""
+        name, digits = quoted(column.legacy), f"CAST({quoted(column.legacy)} AS TEXT)"
+        fits = (
+            "1" if self.kind.max_length is None else f"length({digits}) <= {self.kind.max_length}"
+        )
+        test = f"typeof({name}) = 'integer' AND {fits}"
+        if self.kind.choices:
+            return ()
+        return (Mend("number_in_text", test, f"length({digits}) || ':' || {digits}"),)
 
     def is_same(self, found: Any, wanted: Any) -> bool:
         """Of a huge text the size and the digest are compared."""

@@ -7,13 +7,13 @@ from typing import Any
 
 from stillme.transfer import kinds
 from stillme.transfer.mapped_column import MappedColumn
-from stillme.transfer.mapping import TableMapping
 from stillme.transfer.plumbing.stored_cells import Raw
 from stillme.transfer.sqlite.reading.connect import quoted
 from stillme.transfer.verify.kinds.base import (
     Expected,
     K,
     KindJudge,
+    Mend,
     Stored,
     Surroundings,
     Table,
@@ -26,6 +26,7 @@ from stillme.transfer.verify.kinds.local_clock import (
     shape_sql,
     shift_modifier_sql,
 )
+from stillme.transfer.verify.kinds.other_times import counted, date_alone, other_shapes
 from stillme.transfer.verify.kinds.time_reading import expected_time
 
 _EPOCH = datetime(1970, 1, 1)
@@ -72,11 +73,15 @@ class TimestampJudge(InstantJudge[kinds.Timestamp]):
 
     def plain_test(self, column: MappedColumn, table: Table) -> str:
         """A time in the shape that the stamp names, whose offset is surely known."""
-        return _test_and_piece(column, self.kind, table.mapping, table.clock)[0]
+        return _test_and_piece(column, self.kind, table)[0]
 
     def legacy_piece(self, column: MappedColumn, table: Table) -> str:
         """The time moved to UTC."""
-        return _test_and_piece(column, self.kind, table.mapping, table.clock)[1]
+        return _test_and_piece(column, self.kind, table)[1]
+
+    def mends(self, column: MappedColumn, table: Table) -> tuple[Mend, ...]:
+        """Other shapes, a date alone, numbers."""
+        return (*_local_shapes(column, table), *date_alone(column), *counted(column, table))
 
     def rebuilt(self, value: Any, clock: LocalClock) -> Stored:
         """In the shape that the column's stamp names."""
@@ -107,6 +112,10 @@ class DateJudge(InstantJudge[kinds.Date]):
         """Its midnight."""
         return f"ifnull({quoted(column.legacy)} || ' 00:00:00+00;', '-')"
 
+    def mends(self, column: MappedColumn, table: Table) -> tuple[Mend, ...]:
+        """Times, numbers."""
+        return (*_local_shapes(column, table), *counted(column, table))
+
     def rebuilt(self, value: Any, clock: LocalClock) -> Stored:
         """Not strftime: it writes the year 1 as 1."""
         try:
@@ -115,9 +124,7 @@ class DateJudge(InstantJudge[kinds.Date]):
             return "text", _BEYOND.encode()
 
 
-def _test_and_piece(
-    column: MappedColumn, kind: kinds.Timestamp, mapping: TableMapping, clock: LocalClock
-) -> tuple[str, str]:
+def _test_and_piece(column: MappedColumn, kind: kinds.Timestamp, table: Table) -> tuple[str, str]:
     """A test of a plain time, and its part of the line."""
     name, stamp = quoted(column.legacy), kind.stamp
     # Only text of this shape, of a day that exists, is what SQLite prints for it; the hour 24
@@ -125,8 +132,9 @@ def _test_and_piece(
     utc_test = f"datetime({name}) = {name} AND substr({name}, 12, 2) < '24'"
     if stamp is kinds.Stamp.SQL:
         return or_null(column, utc_test), or_dash(column, name, "'+00;'")
-    local_test = _local_test(name, kind, mapping, clock)
-    moved = f"datetime(substr({name}, 1, 19), {shift_modifier_sql(name, clock)})"
+    shift = shift_modifier_sql(name, table.clock, span=table.spans.get(column.legacy))
+    local_test = _local_test(name, kind, table, shift)
+    moved = f"datetime(substr({name}, 1, 19), {shift})"
     local_piece = f"{moved} || rtrim(substr({name}, 20), '0') || '+00;'"
     if stamp is kinds.Stamp.ISO:
         return or_null(column, local_test), f"ifnull({local_piece}, '-')"
@@ -135,14 +143,22 @@ def _test_and_piece(
     return or_null(column, test), f"ifnull({piece}, '-')"
 
 
-def _local_test(name: str, kind: kinds.Timestamp, mapping: TableMapping, clock: LocalClock) -> str:
-    """A local stamp whose offset is surely the usual one, or the zone's of that day."""
+def _local_shapes(column: MappedColumn, table: Table) -> tuple[Mend, ...]:
+    clock = table.clock
+    sure = clock.zone is not None or len(clock.offsets) <= 1
+    shift = shift_modifier_sql(quoted(column.legacy), clock, span=table.spans.get(column.legacy))
+    return other_shapes(column, spaced="'+0 days'", local=shift if sure else None)
+
+
+def _local_test(name: str, kind: kinds.Timestamp, table: Table, shift: str) -> str:
+    """A local stamp whose offset is surely the usual one, or the zone's at that hour."""
+    mapping, clock = table.mapping, table.clock
     exists = f"datetime(substr({name}, 1, 19)) = replace(substr({name}, 1, 19), 'T', ' ')"
     test = f"{shape_sql(name)} AND {exists} AND {name} > '0001-01-04' AND {name} < '9999-12-28'"
     if kind.stamp is kinds.Stamp.MIXED:
         test += f" AND length({name}) = 26"
     if clock.zone is not None:
-        return f"{test} AND {shift_modifier_sql(name, clock)} IS NOT NULL"
+        return f"{test} AND {shift} IS NOT NULL"
     if len(clock.offsets) <= 1:
         return test
     if mapping.clock is None:

@@ -30,7 +30,11 @@ from stillme.transfer.verify.kinds import judge_of
 from stillme.transfer.verify.kinds.cell_comparison import same_kept, show
 from stillme.transfer.verify.kinds.local_clock import LocalClock
 from stillme.transfer.verify.result import TableProof
-from stillme.transfer.verify.rows.quarantine_records import QuarantineRecords, differences
+from stillme.transfer.verify.rows.quarantine_records import (
+    QuarantineRecords,
+    differences,
+    kept_cells,
+)
 from stillme.transfer.verify.rows.refused_rows import takes_row
 from stillme.transfer.verify.rows.row_expectation import Fate, Oracle
 from stillme.transfer.verify.sides.legacy_rows import StoredRow
@@ -87,7 +91,7 @@ class RowJudge:
         records = QuarantineRecords(
             self._alias, self._mapping, [(row, self.key_text(row)) for row in rows]
         )
-        kept = self._kept([key for key in keyed if key is not None])
+        kept = kept_cells(self._alias, self._mapping, [key for key in keyed if key is not None])
         for row, lookup in zip(rows, lookups, strict=True):
             # A key that the target cannot hold may read like another row's (a blob, say).
             key = self.key_text(row) if lookup is not None else None
@@ -119,13 +123,6 @@ class RowJudge:
         key = self.key_text(row)
         if (count := records.count(row, key)) > 1:
             yield self._finding(_ASIDE, key, "", "one record", f"{count} records")
-
-    def _kept(self, keys: list[str]) -> dict[str, dict[str, KeptCell]]:
-        found: dict[str, dict[str, KeptCell]] = {}
-        cells = self._mapping.identity.of(KeptCell.objects.using(self._alias)).filter(key__in=keys)
-        for cell in cells:
-            found.setdefault(cell.key, {})[cell.column] = cell
-        return found
 
     def _one(
         self,
@@ -224,8 +221,8 @@ class RowJudge:
             yield self._finding(FindingKind.MISSING_ROW, key, "", "the edited row", "no row")
         else:
             yield from self._values(key, fate.values, target)
-            kept = self._kept([] if key is None else [key]).get(key or "", {})
-            yield from self._kept_cells(key, fate, kept, proof)
+            kept = kept_cells(self._alias, self._mapping, [] if key is None else [key])
+            yield from self._kept_cells(key, fate, kept.get(key or "", {}), proof)
 
     def _held(self, edited: StoredRow, proof: TableProof) -> dict[str, Any] | None:
         """The target row of an edited key."""

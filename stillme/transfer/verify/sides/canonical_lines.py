@@ -13,7 +13,9 @@ line: it is judged cell by cell.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from stillme.transfer.kinds import WhenSet
 from stillme.transfer.mapped_column import MappedColumn
@@ -23,9 +25,6 @@ from stillme.transfer.sqlite.reading.connect import quoted as legacy_name
 from stillme.transfer.sqlite.reading.huge_cells import may_be_huge_text, none_is_huge
 from stillme.transfer.verify.kinds import judge_of
 from stillme.transfer.verify.kinds.base import Table, sized
-from stillme.transfer.verify.kinds.local_clock import (
-    LocalClock,
-)
 from stillme.transfer.verify.sides.target_only_columns import all_untouched
 
 
@@ -47,17 +46,19 @@ class Lines:
     documents: tuple[tuple[str, str], ...]
 
 
-def lines_for(mapping: TableMapping, clock: LocalClock, parents: dict[str, str]) -> Lines:
-    """The SQL of both sides. `parents` maps a parent table to an SQL test with ``{}`` for the
-    referring column."""
+def lines_for(table: Table, other_pieces: Mapping[str, str] = MappingProxyType({})) -> Lines:
+    """The SQL of both sides; columns that have `other_pieces` are not tested."""
+    mapping = table.mapping
     tests: list[str] = []
     pieces: list[str] = []
     target: list[str] = []
-    table = Table(mapping, clock, parents)
     for column in mapping.columns:
         judge = judge_of(column.kind)
-        tests.append(judge.plain_test(column, table))
-        pieces.append(judge.legacy_piece(column, table))
+        if column.legacy in other_pieces:
+            pieces.append(other_pieces[column.legacy])
+        else:
+            tests.append(judge.plain_test(column, table))
+            pieces.append(judge.legacy_piece(column, table))
         target.append(judge.target_piece(_q(column.target)))
     for name, rule in mapping.derived:
         pieces.append(_derived(mapping, rule))
@@ -89,9 +90,9 @@ def _beside(mapping: TableMapping, what: str) -> list[MappedColumn]:
 
 
 def _both_reals(column: MappedColumn) -> tuple[str, str]:
-    # The line tells NULL from 0.
+    # The line tells NULL from 0. What is no double is none of a plain line.
     legacy, target = legacy_name(column.legacy), _q(column.target)
-    return f"ifnull({legacy}, 0.0)", f"float8send(coalesce({target}, 0))"
+    return f"ifnull(CAST({legacy} AS REAL), 0.0)", f"float8send(coalesce({target}, 0))"
 
 
 def _both_documents(column: MappedColumn) -> tuple[str, str]:

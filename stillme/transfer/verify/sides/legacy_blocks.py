@@ -12,7 +12,7 @@ import sqlite3
 import sys
 from array import array
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import compress, starmap
 from typing import Any, NamedTuple
 
@@ -23,6 +23,7 @@ from stillme.transfer.sqlite.reading.snapshot_reader import few_of, rows_of
 from stillme.transfer.verify.sides.canonical_lines import Lines
 from stillme.transfer.verify.sides.json_blocks import DocumentBlock
 from stillme.transfer.verify.sides.legacy_rows import Readers, StoredRows
+from stillme.transfer.verify.sides.mended_lines import MendedLines
 
 # Rowid, key, documents, doubles, line: each a sequence of one value a row.
 Columns = Sequence[Sequence[Any]]
@@ -45,7 +46,9 @@ class Block:
 
     `last` is the last key, `rows` the number of rows, and `more` tells that others may follow.
     `plain` are the plain rows, column by column, with their `content` and `documents`; `unusual`
-    and `unusual_keys` name the others. All rows of a `broken` block are judged one by one.
+    and `unusual_keys` name the others, without the `mended` ones: rows of which SQL knows what must
+    have become, with what must be kept of them as `originals`. All rows of a `broken` block are
+    judged one by one.
     """
 
     last: Key | None = None
@@ -57,11 +60,20 @@ class Block:
     unusual: list[int] = field(default_factory=list)
     unusual_keys: list[Key] = field(default_factory=list)
     broken: bool = False
+    mended: Block | None = None
+    originals: list[bytes] = field(default_factory=list)
+
+    @property
+    def keys(self) -> list[Key]:
+        """The keys of the plain rows, which are of one column each."""
+        return [Key.of(value) for value in self.plain[1]]
 
     @property
     def digest(self) -> str:
         """Identifies the plain rows as they are stored."""
-        parts = (self.content.lines, *self.content.reals, *(d.stored for d in self.documents))
+        parts = [self.content.lines, *self.content.reals, *(d.stored for d in self.documents)]
+        if self.mended is not None:
+            parts += [self.mended.digest, hashlib.sha256(b"".join(self.originals)).hexdigest()]
         return hashlib.sha256(" ".join(parts).encode()).hexdigest()
 
 
@@ -78,9 +90,10 @@ class LegacySide(StoredRows):
         mapping: TableMapping,
         lines: Lines,
         parents: dict[str, str],
+        mended: MendedLines | None = None,
     ) -> None:
         super().__init__(connection, readers, mapping, parents)
-        self._lines = lines
+        self._lines, self._mended = lines, mended
         # Of a row of `_query`: its rowid, its key, its documents, its doubles and its line.
         self._key_places = slice(1, 1 + len(mapping.key_columns.columns))
         first_real = self._key_places.stop + len(lines.documents)
@@ -110,6 +123,34 @@ class LegacySide(StoredRows):
         self._sum_up(block)
         return block
 
+    def tell_mended(self, block: Block, aside: Collection[Any]) -> None:
+        """Take the mended rows out of the unusual ones; keys `aside` are of rows in quarantine."""
+        mended = self._mended
+        if mended is None or not block.unusual:
+            return
+        assert self._readers is not None
+        key, lines = self._mapping.key_columns.legacy(), mended.lines
+        listed = ", ".join(map(str, block.unusual))
+        line = f"CASE WHEN {lines.plain} THEN CAST({lines.legacy} AS BLOB) END"
+        reals, documents = (
+            [legacy for legacy, _ in both] for both in (lines.reals, lines.documents)
+        )
+        originals = f"CAST({mended.originals} AS BLOB)"
+        parts = ", ".join(("rowid", key, *documents, *reals, originals, line))
+        table = quoted(self._mapping.table)
+        # The limit keeps SQLite from computing the inner values again and again.
+        inner = f"SELECT {mended.inner} FROM {table} WHERE {table}.rowid IN ({listed}) LIMIT -1"
+        query = f"SELECT {parts} FROM ({inner}) ORDER BY {key}"
+        try:
+            found = self._read(few_of(self._readers.bounded, query, ()), aside)
+        except sqlite3.DataError:
+            # Something large is among them.
+            return
+        self._sum_up(found)
+        if not found.more and found.content.rows:
+            block.mended, block.originals = found, found.plain[-2]  # type: ignore[assignment]
+            block.unusual, block.unusual_keys = found.unusual, found.unusual_keys
+
     def _query(self, where: str, limit: int, *, sized: bool = False) -> str:
         key = self._mapping.key_columns.legacy()
         lines = self._lines
@@ -132,6 +173,7 @@ class LegacySide(StoredRows):
         size = 0
         for few in rows:
             columns: Columns = list(zip(*few, strict=False))
+            plain += [[] for _ in range(len(columns) - len(plain))]
             block.rows += len(few)
             block.last = Key.of(*few[-1][self._key_places])
             if noted or None in columns[-1]:
@@ -170,30 +212,6 @@ class LegacySide(StoredRows):
         keys = zip(*columns[self._key_places], strict=True)
         block.unusual_keys += starmap(Key.of, compress(keys, others))
         return [list(compress(column, fine)) for column in columns]
-
-    def only_text(self, block: Block) -> Block:
-        """Return the block with the rows among the unusual ones that PostgreSQL's text cannot hold.
-
-        Only a block that differs is looked at so: lines that equal the target's are text.
-        """
-        lines = block.plain[-1] if block.plain else ()
-        if _is_text(b"".join(lines)):
-            return block
-        others = replace(block, unusual=[*block.unusual], unusual_keys=[*block.unusual_keys])
-        others.plain = self._kept(others, block.plain, [_is_text(line) for line in lines])
-        self._sum_up(others)
-        return others
-
-
-def _is_text(data: bytes) -> bool:
-    """Whether the bytes are UTF-8 without U+0000."""
-    if b"\0" in data:
-        return False
-    try:
-        data.decode("utf-8")
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _bits_digest(doubles: Sequence[float]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from django.db import connections
 
@@ -16,6 +16,7 @@ from stillme.transfer.verify.kinds import judge_of
 from stillme.transfer.verify.kinds.huge_text import of_target, target_names, target_parts
 from stillme.transfer.verify.sides.canonical_lines import Lines
 from stillme.transfer.verify.sides.legacy_blocks import BlockContent
+from stillme.transfer.verify.sides.mended_lines import SEPARATOR
 from stillme.transfer.verify.sides.target_blocks import read_block
 from stillme.transfer.verify.sides.target_only_columns import told
 
@@ -46,6 +47,16 @@ def select_all(alias: str, queries: Sequence[str]) -> list[list[tuple[Any, ...]]
                 return found
 
 
+class MendedRows(NamedTuple):
+    """The content of rows, each JSON column as one array, the originals that are kept of them, as
+    the legacy side spells them (`mended_lines`), and the ids of these."""
+
+    content: BlockContent
+    documents: tuple[bytes, ...]
+    originals: list[bytes]
+    ids: list[int]
+
+
 class TargetSide:
     """Reads one target table; its blocks by `lines`, and then huge texts by their digests."""
 
@@ -70,8 +81,26 @@ class TargetSide:
         source = f"FROM {self._mapping.relation} WHERE {where} ORDER BY {self._keys.target_order()}"
         return read_block(self._alias, self._lines, source, values)
 
-    def noted_keys(self, after: Key | None, upto: Key | None) -> set[tuple[Any, ...]]:
-        """The values of a range's keys, or of more, of which something was kept or set aside."""
+    def mended(self, keys: Sequence[Key]) -> MendedRows:
+        """The rows of chosen keys, and what is kept of them."""
+        among, values = self._keys.target_among(keys)
+        assert self._lines is not None
+        source = f"FROM {self._mapping.relation} WHERE {among} ORDER BY {self._keys.target_order()}"
+        content, documents = read_block(self._alias, self._lines, source, values)
+        parts = ("key", '"column"', "storage", "upper(encode(value, 'hex'))", "reason")
+        kept = select(
+            self._alias,
+            f"SELECT id, {f' || chr({SEPARATOR}) || '.join(parts)} FROM transfer.kept_cell "
+            f"WHERE {OF_TABLE} AND key = ANY(%s)",
+            [*self._mapping.identity, [key.spelled() for key in keys]],
+        )
+        originals = [(line or "").encode() for _, line in kept]
+        return MendedRows(content, documents, originals, [pk for pk, _ in kept])
+
+    def noted_keys(
+        self, after: Key | None, upto: Key | None
+    ) -> tuple[set[tuple[Any, ...]], set[tuple[Any, ...]]]:
+        """The values of a range's keys, or of more, of which something was kept, or set aside."""
         tests: list[str] = [OF_TABLE]
         values: list[Any] = [*self._mapping.identity]
         for sign, bound in ((">", after), ("<=", upto)):
@@ -79,12 +108,13 @@ class TargetSide:
                 # CASE: the cast must not be tried on other keys.
                 tests.append(f"CASE WHEN {_WHOLE} THEN key::bigint {sign} %s END")
                 values += bound.values
-        found: set[tuple[Any, ...]] = set()
+        found: list[set[tuple[Any, ...]]] = []
         for name in ("kept_cell", "quarantined_row"):
             sql = f"SELECT DISTINCT key FROM transfer.{name} WHERE {' AND '.join(tests)}"
             texts = (row[0] for row in select(self._alias, sql, values))
-            found.update(key.values for key in self._keys.parsed(texts))
-        return found
+            found.append({key.values for key in self._keys.parsed(texts)})
+        kept, aside = found
+        return kept, aside
 
     def next_keys(self, after: Key | None, limit: int) -> list[Key]:
         """The next keys above `after`, in order."""

@@ -25,10 +25,7 @@ _DECLARED = (
     "ORDER BY type, rootpage = 0, name"
 )
 _TABLES = f"SELECT name FROM sqlite_master WHERE type = 'table' AND rootpage > 0 AND {_OURS}"
-_CODECS = {"UTF-16le": "utf-16-le", "UTF-16be": "utf-16-be"}
 _VIRTUAL = 2
-# Length of a sequence in UTF-8 by its first byte, and the bits of it that count.
-_LEADS = ((0xF0, 4, 0x07), (0xE0, 3, 0x0F), (0xC0, 2, 0x1F), (0x00, 1, 0x7F))
 
 
 def check_converted(snapshot: Snapshot) -> None:
@@ -100,16 +97,16 @@ def _same_cells(one: tuple[Any, ...], other: tuple[Any, ...], encoding: str) -> 
 
 def _same_text(stored: bytes, held: bytes, encoding: str) -> bool:
     try:
-        return held.decode("utf-8").encode(_CODECS[encoding]) == stored
-    except UnicodeDecodeError:
         return units(held, "UTF-8") == units(stored, encoding)
+    except UnicodeDecodeError:
+        return False
 
 
 def units(raw: bytes, encoding: str) -> bytes:
     """A text as 16-bit units, big end first; an odd byte at the end stays as it is.
 
     Texts that are no Unicode as well: half of a surrogate pair is one unit like any other, and in
-    UTF-8 an ``FF`` says that an odd byte follows.
+    UTF-8 an ``FF`` says that an odd byte follows. Raises UnicodeDecodeError for other bytes.
     """
     if encoding == "UTF-16be":
         return raw
@@ -118,22 +115,8 @@ def units(raw: bytes, encoding: str) -> bytes:
         pairs = array("H", raw[:even])
         pairs.byteswap()
         return pairs.tobytes() + raw[even:]
-    found, at = bytearray(), 0
-    while at < len(raw):
-        if raw[at] == 0xFF:
-            return bytes(found) + raw[at + 1 :]
-        size, bits = next((size, bits) for lead, size, bits in _LEADS if raw[at] >= lead)
-        point = raw[at] & bits
-        for byte in raw[at + 1 : at + size]:
-            point = point << 6 | byte & 0x3F
-        at += size
-        if point < 0x10000:
-            found += point.to_bytes(2, "big")
-        else:
-            point -= 0x10000
-            found += (0xD800 | point >> 10).to_bytes(2, "big")
-            found += (0xDC00 | point & 0x3FF).to_bytes(2, "big")
-    return bytes(found)
+    text, _, odd = raw.partition(b"\xff")
+    return text.decode("utf-8", "surrogatepass").encode("utf-16-be", "surrogatepass") + odd
 
 
 def _wrong(snapshot: Snapshot, where: str) -> LegacyFileError:

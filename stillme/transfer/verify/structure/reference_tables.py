@@ -34,15 +34,14 @@ def check_definitions(
     targets: Sequence[type[Model]],
     wanted: set[type[Model]],
     notices: list[str] | None = None,
-    own_indexes: str | None = None,
     *,
     by_others: bool = False,
 ) -> Iterator[Finding]:
     """Differences in definition among the `wanted` of `targets`, in both directions.
 
     Told in `notices`: what changes neither what is read nor what may be written (an index that no
-    model declares; not one whose name begins with `own_indexes`), and that nothing could be
-    compared but names, because the server let no temporary table be made.
+    model declares), and that nothing could be compared but names, because the server let no
+    temporary table be made.
 
     Migrations of others (`by_others`) do not always make what their models declare: an index that
     is not unique and is missing, or another collation, is then told in `notices`, too.
@@ -72,7 +71,7 @@ def check_definitions(
             notices += _without_drift(where, declared, found)
         yield from _columns(where, declared, found)
         yield from _constraints(where, declared, found)
-        yield from _indexes(where, declared, found, notices, own_indexes)
+        yield from _indexes(where, declared, found, notices)
 
 
 def _described(
@@ -185,7 +184,7 @@ def _at(where: str, kind: FindingKind, columns: str) -> str:
 
 
 def _indexes(
-    where: str, declared: Described, found: Described, notices: list[str], own: str | None
+    where: str, declared: Described, found: Described, notices: list[str]
 ) -> Iterator[Finding]:
     for name, words in declared.indexes.items():
         present = found.indexes.get(name, "none")
@@ -196,7 +195,7 @@ def _indexes(
         if found.indexes[name].startswith("UNIQUE "):
             note = "it refuses rows that the models allow"
             yield Finding(FindingKind.INDEX, where, None, "no such index", words, note)
-        elif own is None or not name.startswith(own):
+        else:
             notices.append(
                 f"{where} has an index that no model declares, {words}; no value depends on it."
             )

@@ -8,6 +8,7 @@ every row with a finding again on a new snapshot. Only what still differs counts
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
 from typing import Any
 
 from stillme.transfer.errors import TransferError
@@ -17,14 +18,13 @@ from stillme.transfer.plumbing.scratch import scratch_folder
 from stillme.transfer.registry import legacy_files
 from stillme.transfer.sqlite.copying.snapshot import take_snapshot
 from stillme.transfer.verify.result import Findings, TableProof, VerifyResult
-from stillme.transfer.verify.rows.unclaimed_records import unclaimed
+from stillme.transfer.verify.rows.quarantine_records import unclaimed
 from stillme.transfer.verify.sides.utf16_copy import check_converted
 from stillme.transfer.verify.tables.table_cases import make_cases
 from stillme.transfer.verify.tables.table_judge import TableCase, TableJudge
 
 # Called with the file of the rows with findings; tells whether something may have arrived since.
 Settle = Callable[[str], bool]
-AT_ONCE = 400
 
 
 def verify_keys(
@@ -50,12 +50,8 @@ def judge_keys(alias: str, case: TableCase, keys: Sequence[Key]) -> TableProof:
     proof = TableProof(mapping.file, mapping.declared_table, mapping.target)
     if not mapping.key_columns:
         return proof
-    judge = TableJudge(alias, case)
-    try:
-        for start in range(0, len(keys), AT_ONCE):
-            judge.judge_keys(keys[start : start + AT_ONCE], proof)
-    finally:
-        judge.close()
+    with closing(TableJudge(alias, case)) as judge:
+        judge.judge_keys(keys, proof)
     proof.findings.extend(unclaimed(alias, mapping, proof, spelled_keys(keys)))
     return proof
 
@@ -72,7 +68,7 @@ def settle_findings(alias: str, result: VerifyResult, settle: Settle) -> None:
             if not settle(proof.file):
                 break
             again = verify_keys(proof.file, proof.table, keys, database=alias)
-            others = [f for f in proof.findings.kept if not (_is_of_row(f) and f.key)]
+            others = [f for f in proof.findings.kept if not _key_of_row(f)]
             proof.findings = Findings()
             proof.findings.extend(others)
             proof.findings.merge(again.findings)
@@ -80,8 +76,9 @@ def settle_findings(alias: str, result: VerifyResult, settle: Settle) -> None:
 
 
 def _keys_with_findings(proof: TableProof) -> list[str]:
-    return sorted({f.key for f in proof.findings.kept if _is_of_row(f) and f.key})
+    return sorted({key for finding in proof.findings.kept if (key := _key_of_row(finding))})
 
 
-def _is_of_row(finding: Finding) -> bool:
-    return finding.kind in OF_ROWS
+def _key_of_row(finding: Finding) -> str | None:
+    """The key of the row that a finding is about; None for other findings."""
+    return finding.key if finding.kind in OF_ROWS else None

@@ -9,6 +9,7 @@ for another reason, or to a parent that nobody has.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import replace
 
 from django.db.models import Q
@@ -22,7 +23,6 @@ from stillme.transfer.registry import circle
 from stillme.transfer.verify.rows.row_expectation import Oracle
 from stillme.transfer.verify.tables.table_judge import TableCase, TableJudge
 
-_AT_ONCE = 500
 _NOTE = "the reason why the row was set aside"
 # A table and a key, as a reference holds it.
 _Row = tuple[str, int | str]
@@ -77,21 +77,17 @@ def _held_by(
     excluded = {name: () if name in group else out for name, out in case.excluded.items()}
     aside = {name: set(out) for name, out in case.excluded.items() if name in group}
     oracle = Oracle(mapping, case.clock, case.units)
-    judge = TableJudge(alias, replace(case, excluded=excluded))
-    try:
-        for start in range(0, len(keys), _AT_ONCE):
-            for row in judge.stored(keys[start : start + _AT_ONCE]):
-                key = mapping.key_columns.in_target(mapping.key_columns.of_cells(row.cells))
-                if key is None or row.is_repeat:
-                    continue
-                up = found.setdefault((mapping.declared_table, key.values[0]), set())
-                if oracle.fate(row).reason:
-                    up.add(("", 0))
-                for column, parent in mapping.references():
-                    storage, raw = row.cells[column.legacy]
-                    value = referred_key(column, storage, raw)  # type: ignore[arg-type]
-                    if value is not None and value in aside.get(parent, ()):
-                        up.add((parent, value))
-    finally:
-        judge.close()
+    with closing(TableJudge(alias, replace(case, excluded=excluded))) as judge:
+        for row in judge.stored(keys):
+            key = mapping.key_columns.in_target(mapping.key_columns.of_cells(row.cells))
+            if key is None or row.is_repeat:
+                continue
+            up = found.setdefault((mapping.declared_table, key.values[0]), set())
+            if oracle.fate(row).reason:
+                up.add(("", 0))
+            for column, parent in mapping.references():
+                storage, raw = row.cells[column.legacy]
+                value = referred_key(column, storage, raw)  # type: ignore[arg-type]
+                if value is not None and value in aside.get(parent, ()):
+                    up.add((parent, value))
     return found

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 from django.db import connections, transaction
@@ -45,8 +46,7 @@ def check_whole_tables(alias: str, case: TableCase, proof: TableProof) -> Iterat
 def _legacy(case: TableCase, proof: TableProof) -> Iterator[Finding]:
     mapping = case.mapping
     table = quoted(mapping.table)
-    connection = case.snapshot.open()
-    try:
+    with closing(case.snapshot.open()) as connection:
         (rows,) = connection.execute(f"SELECT count(*) FROM {table} NOT INDEXED").fetchone()
         lost = 0
         keys = mapping.key_columns
@@ -56,11 +56,9 @@ def _legacy(case: TableCase, proof: TableProof) -> Iterator[Finding]:
                 f"SELECT count(*) FROM {table} AS t NOT INDEXED WHERE NOT EXISTS "
                 f"(SELECT 1 FROM {table} AS k WHERE {same} AND k.rowid = t.rowid)"
             ).fetchone()
-    finally:
-        connection.close()
     if rows != proof.legacy_rows or lost:
         found = f"{proof.legacy_rows:,} compared, {lost:,} not to be found by their key"
-        note = "the legacy file is damaged: see `manage.py backup_sqlite`"
+        note = "the legacy file is damaged: `manage.py backup_sqlite` says what can still be read"
         yield Finding(
             FindingKind.CONSERVATION, mapping.target, None, f"{rows:,} legacy rows", found, note
         )
@@ -99,8 +97,8 @@ def _different(alias: str, mapping: TableMapping, scanned: int, by_index: int) -
         where,
         None,
         f"{scanned:,} rows by a full scan",
-        f"{by_index:,} rows by the primary key's index, or other ones",
-        "REINDEX the table, then verify_migration says what its rows are",
+        f"{by_index:,} rows by the primary key's index, or rows with other keys",
+        "REINDEX the table, then run verify_migration again: it compares the rows",
     )
     if scanned > _MOST_LISTED:
         return

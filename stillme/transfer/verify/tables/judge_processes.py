@@ -6,11 +6,12 @@ key range is mostly one of the same table.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from stillme.transfer.plumbing.processes import process_pool
 from stillme.transfer.verify.result import TableProof
@@ -25,32 +26,23 @@ class PartTask(NamedTuple):
     part: Part
 
 
-class Judges(Protocol):
-    """Judge the key ranges that they are given."""
-
-    def hand_out(self, tasks: Sequence[PartTask]) -> Iterator[TableProof]:
-        """Yield the proof of each task, in the order of the tasks.
-
-        Worker processes begin at once; this process itself begins when it is asked for the first
-        proof. Raises what a task raised.
-        """
+# Yields the proof of each task, in the order of the tasks. Worker processes begin at once; this
+# process itself begins when it is asked for the first proof. Raises what a task raised.
+HandOut = Callable[[Sequence[PartTask]], Iterator[TableProof]]
 
 
 @contextmanager
-def judges(workers: int) -> Iterator[Judges]:
+def judges(workers: int) -> Iterator[HandOut]:
     """Start `workers` processes; for one worker, this process itself judges.
 
     Raises TransferError if a process was killed.
     """
     if workers <= 1:
-        alone = _Bench()
-        try:
-            yield _Alone(alone)
-        finally:
-            alone.close()
+        with closing(_Bench()) as bench:
+            yield partial(map, bench.judge)
         return
     with process_pool(workers) as pool:
-        yield _Processes(pool)
+        yield partial(_hand_out, pool)
 
 
 class _Bench:
@@ -73,24 +65,12 @@ class _Bench:
             self._judge = None
 
 
-class _Alone:
-    def __init__(self, bench: _Bench) -> None:
-        self._bench = bench
-
-    def hand_out(self, tasks: Sequence[PartTask]) -> Iterator[TableProof]:
-        return map(self._bench.judge, tasks)
-
-
-class _Processes:
-    def __init__(self, pool: Executor) -> None:
-        self._pool = pool
-
-    def hand_out(self, tasks: Sequence[PartTask]) -> Iterator[TableProof]:
-        futures = [self._pool.submit(_in_worker, task) for task in tasks]
-        return (future.result() for future in futures)
-
-
 _bench = _Bench()
+
+
+def _hand_out(pool: Executor, tasks: Sequence[PartTask]) -> Iterator[TableProof]:
+    futures = [pool.submit(_in_worker, task) for task in tasks]
+    return (future.result() for future in futures)
 
 
 def _in_worker(task: PartTask) -> TableProof:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 import random
+from contextlib import closing
+from itertools import pairwise
 
 from stillme.transfer.keys import Key
 from stillme.transfer.sqlite.reading.connect import quoted
@@ -25,34 +27,21 @@ def sample_parts(case: TableCase, rows: int, wanted: int) -> list[Part] | None:
     key, table = mapping.key_columns.legacy(), quoted(mapping.table)
     runs = max(1, wanted // RUN_ROWS)
     dice = random.SystemRandom()
-    connection = case.snapshot.open()
-    try:
+    parts = []
+    with closing(case.snapshot.open()) as connection:
         low, high = connection.execute(f"SELECT min({key}), max({key}) FROM {table}").fetchone()
-        parts: dict[int, int] = {}
-        for number in range(runs):
-            start = low + (high - low) * number // runs
-            stop = low + (high - low) * (number + 1) // runs
-            after = dice.randint(start, max(start, stop - 1)) - 1
+        # One run in each of so many equal ranges of keys: no row is in two of them.
+        edges = [low - 1 + (high - low + 1) * number // runs for number in range(runs + 1)]
+        for start, stop in pairwise(edges):
+            after = max(dice.randint(start, max(start, stop - RUN_ROWS)), -(2**63))
             edge = connection.execute(
                 f"SELECT max({key}) FROM (SELECT {key} FROM {table} WHERE {key} > ? "
-                f"ORDER BY {key} LIMIT {RUN_ROWS})",
-                (max(after, -(2**63)),),
+                f"AND {key} <= ? ORDER BY {key} LIMIT {RUN_ROWS})",
+                (after, stop),
             ).fetchone()[0]
-            if edge is not None and edge not in parts:
-                parts[edge] = max(after, -(2**63))
-        return _apart(sorted((after, edge) for edge, after in parts.items()))
-    finally:
-        connection.close()
-
-
-def _apart(ranges: list[tuple[int, int]]) -> list[Part]:
-    """Ranges that do not overlap, so that no row is counted twice."""
-    found: list[tuple[int, int]] = []
-    for after, upto in ranges:
-        after = max(after, found[-1][1]) if found else after
-        if after < upto:
-            found.append((after, upto))
-    return [Part(Key.of(after), Key.of(upto)) for after, upto in found]
+            if edge is not None:
+                parts.append(Part(Key.of(after), Key.of(edge)))
+    return parts
 
 
 def confidence_sentence(compared: int, rows: int) -> str:

@@ -7,6 +7,7 @@ itself.
 
 from __future__ import annotations
 
+from contextlib import closing
 from functools import partial
 
 from django.db.models import Q
@@ -37,8 +38,7 @@ def make_cases(alias: str, snapshot: Snapshot, *, live: bool = False) -> dict[st
         if mapping is not None:
             mappings[model._meta.db_table] = mapping
     zone = time_zone(snapshot.file)
-    connection = snapshot.open()
-    try:
+    with closing(snapshot.open()) as connection:
         threads = usable_cores()
         scan = (
             scan_on(connection) if live else partial(scan_in_parts, snapshot.path, threads=threads)
@@ -61,8 +61,6 @@ def make_cases(alias: str, snapshot: Snapshot, *, live: bool = False) -> dict[st
             )
             for name, mapping in mappings.items()
         }
-    finally:
-        connection.close()
 
 
 def excluded_keys(

@@ -18,35 +18,36 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any
 
 from stillme.transfer.findings import Finding, FindingKind
 from stillme.transfer.key_columns import Condition
 from stillme.transfer.keys import Key, bound_to_json
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.records.edited_rows import edited_keys
+from stillme.transfer.sqlite.clock.time_spans import time_spans
 from stillme.transfer.sqlite.copying.snapshot import Snapshot
 from stillme.transfer.sqlite.reading.connect import quoted
 from stillme.transfer.sqlite.reading.huge_cells import open_bounded
 from stillme.transfer.sqlite.reading.snapshot_reader import open_reader
+from stillme.transfer.verify.kinds.base import Table
 from stillme.transfer.verify.kinds.local_clock import LocalClock
 from stillme.transfer.verify.result import NewLife, TableProof
 from stillme.transfer.verify.rows.row_judge import RowJudge
 from stillme.transfer.verify.sides.canonical_lines import lines_for
-from stillme.transfer.verify.sides.json_blocks import DocumentBlock
 from stillme.transfer.verify.sides.legacy_blocks import Block, LegacySide
 from stillme.transfer.verify.sides.legacy_rows import Readers, StoredRow
+from stillme.transfer.verify.sides.mended_lines import mended_lines
 from stillme.transfer.verify.sides.target_table import TargetSide
+from stillme.transfer.verify.tables.mended_rows import are_mended, are_same
 from stillme.transfer.verify.tables.written_since_cutover import new_life
 
 BLOCK_ROWS = 2000
+KEYS_AT_ONCE = 400
 
 
-class Digest(Protocol):
-    """What hashlib gives."""
-
-    def update(self, data: bytes, /) -> None:
-        """Take more bytes."""
+# The `update` of a digest.
+Hashed = Callable[[bytes], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,22 +76,24 @@ class Part:
 class TableJudge:
     """Reads both sides of one table through connections of this process."""
 
-    def __init__(self, alias: str, case: TableCase) -> None:
+    def __init__(self, alias: str, case: TableCase, *, live: bool = False) -> None:
         self.case = case
         self._alias = alias
         self._db = case.snapshot.open()
-        self._readers = self.open_readers()
+        path = case.snapshot.path
+        # Of a live file no blocks: a second SQLite library here would drop the first one's locks.
+        self._readers = None if live else Readers(open_reader(path), open_bounded(path))
         parents = {name: self._parent_test(name) for name in case.parents}
-        self._lines = lines_for(case.mapping, case.clock, parents)
-        self._legacy = LegacySide(self._db, self._readers, case.mapping, self._lines, parents)
+        spans = time_spans(self._db.execute, case.mapping)
+        table = Table(case.mapping, case.clock, parents, spans, case.units)
+        self._lines = lines_for(table)
+        self._legacy = LegacySide(
+            self._db, self._readers, case.mapping, self._lines, parents, mended_lines(table)
+        )
         self._target = TargetSide(alias, case.mapping, self._lines)
-        self._noted: set[tuple[Any, ...]] = set()
+        self._kept: set[tuple[Any, ...]] = set()
+        self._aside: set[tuple[Any, ...]] = set()
         self._rows = RowJudge(alias, case.mapping, case.clock, case.units, self._target)
-
-    def open_readers(self) -> Readers | None:
-        """The connections that read a snapshot; None for a live file."""
-        path = self.case.snapshot.path
-        return Readers(open_reader(path), open_bounded(path))
 
     def close(self) -> None:
         """Close the snapshot."""
@@ -121,39 +124,31 @@ class TableJudge:
             test = f"({test} AND {{0}} COLLATE BINARY NOT IN (SELECT key FROM {table}))"
         return test
 
-    def judge(self, part: Part, on_block: Callable[[int], None] | None = None) -> TableProof:
+    def judge(self, part: Part) -> TableProof:
         """Judge a part."""
         mapping = self.case.mapping
         proof = TableProof(mapping.file, mapping.declared_table, mapping.target)
         proof.findings.new = self._new
         digest = hashlib.sha256()
         if not mapping.key_columns:
-            self._judge_rows(_hashed(self._legacy.rows("1"), digest), proof)
+            rows = _hashed(self._legacy.rows("1"), digest.update)
+            self._rows.judge(_counted(rows, proof), proof)
         else:
-            for after, upto, block in self._digested(part, digest):
+            for after, upto, block in self._digested(part, digest.update):
                 self._judge_block(after, upto, block, proof)
-                if on_block is not None:
-                    on_block(block.rows)
         # It need not travel back from a worker.
         proof.findings.new = NewLife()
-        proof.digest = digest.hexdigest()
-        proof.ranges.append(
-            {
-                "after": bound_to_json(part.after),
-                "upto": bound_to_json(part.upto),
-                "rows": proof.legacy_rows,
-                "digest": proof.digest,
-            }
-        )
+        bounds = {"after": bound_to_json(part.after), "upto": bound_to_json(part.upto)}
+        proof.ranges.append({**bounds, "rows": proof.legacy_rows, "digest": digest.hexdigest()})
         return proof
 
     def _digested(
-        self, part: Part, digest: Digest
+        self, part: Part, digest: Hashed
     ) -> Iterator[tuple[Key | None, Key | None, Block]]:
         """The blocks of a part, all that they say of the legacy rows being hashed."""
-        self._noted = self._target.noted_keys(part.after, part.upto)
+        self._kept, self._aside = self._target.noted_keys(part.after, part.upto)
         for after, upto, block in self._blocks(part):
-            digest.update(block.digest.encode())
+            digest(block.digest.encode())
             if block.broken:
                 where, values = self._within(after, upto)
                 unusual = self._legacy.rows(where, values)
@@ -169,7 +164,9 @@ class TableJudge:
         while True:
             where, values = self._within(after, part.upto)
             if self.case.mapping.has_rowid:
-                block = self._legacy.block(where, values, BLOCK_ROWS, self._noted)
+                block = self._legacy.block(where, values, BLOCK_ROWS, self._kept | self._aside)
+                if self._kept:
+                    self._legacy.tell_mended(block, self._aside)
             else:
                 block = Block(broken=True)
             is_last = block.broken or not block.more
@@ -196,17 +193,12 @@ class TableJudge:
         self, after: Key | None, upto: Key | None, block: Block, proof: TableProof
     ) -> None:
         mapping = self.case.mapping
-        if not block.broken:
-            if self._is_same(after, upto, block, proof):
-                return
-            text = self._legacy.only_text(block)
-            if text is not block and self._is_same(after, upto, text, proof):
-                return
+        if not block.broken and self._is_same(after, upto, block, proof):
+            return
         where, values = self._within(after, upto)
         present = self._target.keys(after, upto)
         proof.target_rows += len(present)
-        stored = self._counted(self._legacy.rows(where, values), proof)
-        seen = self._rows.judge(stored, proof)
+        seen = self._rows.judge(_counted(self._legacy.rows(where, values), proof), proof)
         for key in present:
             if key not in seen and key not in self._edited:
                 proof.findings.add(
@@ -219,28 +211,35 @@ class TableJudge:
         """Whether the plain rows of a block are the target's; then all of it is judged."""
         mapping = self.case.mapping
         without = mapping.key_columns.held(block.unusual_keys)
-        content, documents = self._target.block(after, upto, without)
-        if content != block.content or not _are_same(block.documents, documents):
+        mended = [] if block.mended is None else block.mended.keys
+        content, documents = self._target.block(after, upto, [*without, *mended])
+        if content != block.content or not are_same(block.documents, documents):
             return False
         proof.legacy_rows += block.rows
         proof.target_rows += content.rows + self._target.count(without)
         proof.by_digest += content.rows
-        proof.cells += content.rows * len(mapping.columns)
-        seen = self._rows.judge(self._legacy.by_rowid(block.unusual), proof)
+        columns = len(mapping.columns)
+        proof.cells += content.rows * columns
+        rowids = [*block.unusual]
+        if block.mended and not are_mended(self._target, block, mended, columns, proof):
+            rowids += block.mended.plain[0]
+            without = [*without, *mended]
+            proof.target_rows += self._target.count(mended)
+        seen = self._rows.judge(self._legacy.by_rowid(rowids), proof)
         self._extra_among(without, seen, proof)
         return True
 
     def judge_keys(self, keys: Sequence[Key], proof: TableProof) -> None:
         """Judge the rows of chosen keys, on either side."""
-        rows = self._counted(self.stored(keys), proof)
-        seen = self._rows.judge(rows, proof)
-        proof.target_rows += self._target.count(keys)
-        self._extra_among(keys, seen, proof)
+        for few in _few(keys):
+            seen = self._rows.judge(_counted(self.stored(few), proof), proof)
+            proof.target_rows += self._target.count(few)
+            self._extra_among(few, seen, proof)
 
     def stored(self, keys: Sequence[Key]) -> Iterator[StoredRow]:
         """The legacy rows of chosen keys."""
-        where, values = self.case.mapping.key_columns.legacy_among(keys)
-        yield from self._legacy.rows(where, values)
+        for few in _few(keys):
+            yield from self._legacy.rows(*self.case.mapping.key_columns.legacy_among(few))
 
     def _extra_among(self, keys: Sequence[Key], seen: set[str], proof: TableProof) -> None:
         target = self.case.mapping.target
@@ -257,20 +256,18 @@ class TableJudge:
     def _edited(self) -> set[str]:
         return edited_keys(self._alias, self.case.mapping)
 
-    def _judge_rows(self, rows: Iterator[StoredRow], proof: TableProof) -> None:
-        self._rows.judge(self._counted(rows, proof), proof)
 
-    def _counted(self, rows: Iterator[StoredRow], proof: TableProof) -> Iterator[StoredRow]:
-        for row in rows:
-            proof.legacy_rows += 1
-            yield row
+def _few(keys: Sequence[Key]) -> Iterator[Sequence[Key]]:
+    return (keys[start : start + KEYS_AT_ONCE] for start in range(0, len(keys), KEYS_AT_ONCE))
 
 
-def _hashed(rows: Iterator[StoredRow], digest: Digest) -> Iterator[StoredRow]:
+def _counted(rows: Iterator[StoredRow], proof: TableProof) -> Iterator[StoredRow]:
     for row in rows:
-        digest.update(row.stored)
+        proof.legacy_rows += 1
         yield row
 
 
-def _are_same(legacy: Sequence[DocumentBlock], target: Sequence[bytes]) -> bool:
-    return all(side.is_same(other) for side, other in zip(legacy, target, strict=True))
+def _hashed(rows: Iterator[StoredRow], digest: Hashed) -> Iterator[StoredRow]:
+    for row in rows:
+        digest(row.stored)
+        yield row

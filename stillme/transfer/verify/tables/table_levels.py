@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from contextlib import closing
+from dataclasses import replace
 
 from stillme.transfer.findings import Finding, FindingKind
 from stillme.transfer.keys import Key
@@ -14,17 +15,16 @@ from stillme.transfer.registry import legacy_model
 from stillme.transfer.sqlite.reading.connect import quoted
 from stillme.transfer.sqlite.schema.found import row_count, sequence_mark
 from stillme.transfer.verify.options import VerifyOptions
-from stillme.transfer.verify.result import TableProof
-from stillme.transfer.verify.rows.unclaimed_records import unclaimed
+from stillme.transfer.verify.result import COMPARED, TableProof
+from stillme.transfer.verify.rows.quarantine_records import unclaimed
 from stillme.transfer.verify.sides.target_table import select
 from stillme.transfer.verify.structure.sequences import check_sequence
 from stillme.transfer.verify.structure.table_structure import check_foreign_keys
 from stillme.transfer.verify.tables.full_scans import check_whole_tables
-from stillme.transfer.verify.tables.judge_processes import Judges, PartTask
+from stillme.transfer.verify.tables.judge_processes import HandOut, PartTask
 from stillme.transfer.verify.tables.sample import sample_parts
 from stillme.transfer.verify.tables.table_judge import Part, TableCase
 from stillme.transfer.verify.tables.written_since_cutover import (
-    file_state,
     legacy_among,
     new_life,
     target_among,
@@ -34,54 +34,44 @@ PART_ROWS = 50_000
 OnRows = Callable[[int], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Begun:
-    """A table whose parts were handed out; `judged` gives their proofs, in order."""
-
-    case: TableCase
-    judged: Iterator[TableProof]
-
-
 def legacy_rows(case: TableCase) -> int:
     """How many rows the legacy table has."""
-    connection = case.snapshot.open()
-    try:
+    with closing(case.snapshot.open()) as connection:
         return row_count(connection, case.mapping.table)
-    finally:
-        connection.close()
 
 
-def begin_full(alias: str, case: TableCase, judges: Judges) -> Begun:
-    """Hand out every row."""
-    tasks = [PartTask(alias, case, part) for part in _parts(case)]
-    return Begun(case, judges.hand_out(tasks))
+def begin_full(alias: str, case: TableCase, hand_out: HandOut) -> Iterator[TableProof]:
+    """Hand out every row; the proof of each part, in order."""
+    return hand_out([PartTask(alias, case, part) for part in _parts(case)])
 
 
-def end_full(options: VerifyOptions, begun: Begun, on_rows: OnRows) -> TableProof:
-    """The proof of the table.
+def end_full(
+    alias: str, case: TableCase, judged: Iterator[TableProof], on_rows: OnRows
+) -> TableProof:
+    """The proof of a table whose parts were handed out.
 
     Its seconds are those in which this table was waited for: others are judged meanwhile.
     """
     started = time.monotonic()
-    whole = _empty_proof(options.database, begun.case)
-    for proof in begun.judged:
+    whole = _empty_proof(alias, case)
+    for proof in judged:
         whole.add(proof)
         on_rows(whole.legacy_rows)
     joined = "".join(str(part["digest"]) for part in whole.ranges)
     whole.digest = hashlib.sha256(joined.encode()).hexdigest()
-    whole.findings.extend(check_whole_tables(options.database, begun.case, whole))
-    whole.findings.extend(unclaimed(options.database, begun.case.mapping, whole))
+    whole.findings.extend(check_whole_tables(alias, case, whole))
+    whole.findings.extend(unclaimed(alias, case.mapping, whole))
     whole.seconds = time.monotonic() - started
     return whole
 
 
-def verify_lightly(options: VerifyOptions, case: TableCase, judges: Judges) -> TableProof:
+def verify_lightly(options: VerifyOptions, case: TableCase, hand_out: HandOut) -> TableProof:
     """Level counts or sample."""
     begun = time.monotonic()
     whole = _empty_proof(options.database, case)
     _count(options.database, case, whole)
     if options.level == "sample":
-        _sampled(options, case, whole, judges)
+        _sampled(options, case, whole, hand_out)
     whole.seconds = time.monotonic() - begun
     return whole
 
@@ -99,22 +89,19 @@ def _empty_proof(alias: str, case: TableCase) -> TableProof:
     return proof
 
 
-def check_keys(alias: str, case: TableCase, proof: TableProof, *, followed: bool) -> None:
+def check_keys(alias: str, case: TableCase, proof: TableProof, state: str) -> None:
     """Foreign keys and the sequence, which can change without any row of the table.
 
     Not the sequence of a file that is followed: the cut-over sets it, when ids are given out here.
     """
     model = legacy_model(*case.mapping.identity).target_model()
     proof.findings.extend(check_foreign_keys(alias, model))
-    if followed:
+    if state == FileState.State.FOLLOWING:
         return
-    connection = case.snapshot.open()
-    try:
+    with closing(case.snapshot.open()) as connection:
         mark = sequence_mark(connection, case.mapping.table)
-    finally:
-        connection.close()
     found = check_sequence(alias, model, mark)
-    if file_state(alias, case.mapping.file) == FileState.State.LIVE:
+    if state == FileState.State.LIVE:
         # Its note advises an import, which is refused now: what helps is said below the findings.
         found = (replace(finding, note="") for finding in found)
     proof.findings.extend(found)
@@ -146,14 +133,13 @@ def _count(alias: str, case: TableCase, proof: TableProof) -> None:
         )
 
 
-def _sampled(options: VerifyOptions, case: TableCase, whole: TableProof, judges: Judges) -> None:
+def _sampled(options: VerifyOptions, case: TableCase, whole: TableProof, hand_out: HandOut) -> None:
     """Level sample: some key ranges in full; the counts stay those of the whole table."""
     parts = sample_parts(case, whole.legacy_rows, options.sample)
     parts = _parts(case) if parts is None else parts
-    for proof in judges.hand_out([PartTask(options.database, case, part) for part in parts]):
+    for proof in hand_out([PartTask(options.database, case, part) for part in parts]):
         whole.compared += proof.legacy_rows
-        for name in ("by_digest", "by_cell", "cells", "repaired"):
-            setattr(whole, name, getattr(whole, name) + getattr(proof, name))
+        whole.add_figures(proof, COMPARED)
         whole.findings.merge(proof.findings)
 
 
@@ -165,8 +151,7 @@ def _parts(case: TableCase) -> list[Part]:
         return [Part()]
     keys, table = mapping.key_columns, quoted(mapping.table)
     edges: list[Key | None] = [None]
-    connection = case.snapshot.open()
-    try:
+    with closing(case.snapshot.open()) as connection:
         while True:
             where, values = keys.legacy_within(edges[-1], None)
             row = connection.execute(
@@ -178,7 +163,5 @@ def _parts(case: TableCase) -> list[Part]:
             if row is None or keys.in_target(Key.of_flat(row)) is None:
                 break
             edges.append(Key.of_flat(row))
-    finally:
-        connection.close()
     edges.append(None)
     return [Part(edges[i], edges[i + 1]) for i in range(len(edges) - 1)]

@@ -7,6 +7,8 @@ none: then no row of the table can be compared.
 
 from __future__ import annotations
 
+from contextlib import closing
+
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import FileState, ReverseChange
 from stillme.transfer.plumbing.quoting import quoted
@@ -33,8 +35,7 @@ def legacy_among(snapshot: Snapshot, mapping: TableMapping, new: NewLife) -> int
     keys = mapping.key_columns
     if not keys or not (new.keys or new.everything):
         return 0
-    connection = snapshot.open()
-    try:
+    with closing(snapshot.open()) as connection:
         connection.execute(f"CREATE TEMP TABLE written ({keys.legacy()})")
         # Also a key that SQLite stores otherwise than its column says.
         rows = ([value for _, value in key.bindings] for n in new.keys for key in keys.readings(n))
@@ -45,8 +46,6 @@ def legacy_among(snapshot: Snapshot, mapping: TableMapping, new: NewLife) -> int
         where = "1" if new.everything else test
         query = f"SELECT count(*) FROM main.{quoted(mapping.table)} WHERE {where}"
         return int(connection.execute(query).fetchone()[0])
-    finally:
-        connection.close()
 
 
 def target_among(alias: str, mapping: TableMapping, new: NewLife) -> int:

@@ -122,7 +122,7 @@ SEQUENCES = [
              "CREATE SEQUENCE knowledge.loose START 500", f"ALTER TABLE {LINKS} ALTER COLUMN id SET DEFAULT nextval('knowledge.loose')"),
     Corruption("an identity that is always the sequence's", (SEQUENCE, COLUMN), f"{ITEMS}:id", None, (
         f"ALTER TABLE {ITEMS} ALTER COLUMN id SET GENERATED ALWAYS",)),
-    sequence("a trigger gives another id", AUDIT,
+    built("a trigger gives another id", FindingKind.TABLE, AUDIT,
              "CREATE FUNCTION pg_temp.same() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.id := 3; RETURN NEW; END $$",
              f"CREATE TRIGGER same BEFORE INSERT ON {AUDIT} FOR EACH ROW EXECUTE FUNCTION pg_temp.same()"),
 ]

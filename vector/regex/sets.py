@@ -1,12 +1,14 @@
-"""Escapes of Rust's crate regex, and the place in a pattern that is being read."""
+"""Sets of characters in a pattern of Rust's crate regex: escapes, and classes in brackets.
+
+Classes nest, and have the operators &&, -- and ~~. `Cursor` is the place that is being read.
+"""
 
 from __future__ import annotations
 
 import re
 
 from vector.regex import charset
-from vector.regex.charset import Ranges
-from vector.regex.errors import RegexError
+from vector.regex.charset import Ranges, RegexError
 
 _CONTROLS = {"a": 7, "t": 9, "n": 10, "v": 11, "f": 12, "r": 13}
 _DIGITS = {"x": 2, "u": 4, "U": 8}
@@ -17,6 +19,8 @@ _ASSERTIONS = {
     ">": "(?:(?<={w})(?!{w}))", "b{start}": "(?:(?<!{w})(?={w}))",
     "b{end}": "(?:(?<={w})(?!{w}))", "b{start-half}": "(?<!{w})", "b{end-half}": "(?!{w})",
 }  # fmt: skip
+
+_OPERATORS = ("&&", "--", "~~")
 
 
 class Cursor:
@@ -103,3 +107,73 @@ def _code(cursor: Cursor, char: str) -> int:
     if char.isascii() and not char.isalnum() and char not in "<>":
         return ord(char)
     raise RegexError(f"\\{char} is no escape that Chroma knows")
+
+
+def read_class(cursor: Cursor, *, fold: bool) -> Ranges:
+    """The set of a class whose bracket is open already; `fold`: without regard to case."""
+    negated = cursor.take("^")
+    total: Ranges = ()
+    operator = ""
+    current: Ranges = ()
+    while cursor.take("-"):
+        current = charset.union(current, [(45, 45)])
+    if not current and cursor.take("]"):
+        current = ((93, 93),)
+    while not cursor.take("]"):
+        if not cursor.more:
+            raise RegexError("a class is not closed: write \\[ for a bracket")
+        if (pair := cursor.peek() + cursor.peek(1)) in _OPERATORS:
+            cursor.at += 2
+            total, operator, current = _combined(total, operator, current), pair, ()
+        else:
+            current = charset.union(current, _item(cursor, fold))
+    found = _combined(total, operator, current)
+    return charset.negate(found) if negated else found
+
+
+def _item(cursor: Cursor, fold: bool) -> Ranges:
+    """A class within a class, a named one, a range, or a single character."""
+    if cursor.peek() == "[":
+        if named := cursor.match(r"\[:(\^?)([a-z]+):\]"):
+            if named[2] in charset.POSIX:
+                ranges = _folded(charset.POSIX[named[2]], fold)
+                return charset.negate(ranges) if named[1] else ranges
+            cursor.at = named.start()
+        cursor.next()
+        return read_class(cursor, fold=fold)
+    first = _single(cursor, fold)
+    if cursor.peek() != "-" or cursor.peek(1) in ("]", "-", ""):
+        return _folded(first, fold) if is_one(first) else first
+    cursor.next()
+    last = _single(cursor, fold)
+    if not is_one(first) or not is_one(last):
+        raise RegexError("a range in a class must be from one character to another")
+    if first[0][0] > last[0][0]:
+        raise RegexError("a range in a class ends before it starts")
+    return _folded(((first[0][0], last[0][0]),), fold)
+
+
+def _single(cursor: Cursor, fold: bool) -> Ranges:
+    """A character, or the set of an escape."""
+    char = cursor.next()
+    return read_set(cursor, fold=fold) if char == "\\" else ((ord(char), ord(char)),)
+
+
+def _folded(ranges: Ranges, fold: bool) -> Ranges:
+    return charset.fold(ranges) if fold else ranges
+
+
+def is_one(ranges: Ranges) -> bool:
+    """Whether it is a single character."""
+    return len(ranges) == 1 and ranges[0][0] == ranges[0][1]
+
+
+def _combined(total: Ranges, operator: str, current: Ranges) -> Ranges:
+    if operator == "&&":
+        return charset.intersect(total, current)
+    if operator == "--":
+        return charset.intersect(total, charset.negate(current))
+    if operator == "~~":
+        both = charset.intersect(total, current)
+        return charset.intersect(charset.union(total, current), charset.negate(both))
+    return current

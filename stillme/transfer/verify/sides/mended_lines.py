@@ -1,0 +1,78 @@
+"""The judge's lines of rows that were repaired in a well-known way: no cell of them is asked alone.
+
+Of ``'07'`` in a column of whole numbers the line says 7, as the target's must, and another line
+says what must be kept, by the unit separator: ``18|n|text|3037|numeric_text``. Which values these
+are, and what must become of them, says the class of each kind (`KindJudge.mends`). Rows of which
+one side differs are judged by cell.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from stillme.transfer.plumbing.quoting import quoted
+from stillme.transfer.sqlite.reading.connect import EXACT_HEX
+from stillme.transfer.verify.kinds import judge_of
+from stillme.transfer.verify.kinds.base import Table
+from stillme.transfer.verify.sides.canonical_lines import Lines, lines_for
+
+# Between the parts of a kept original; PostgreSQL's chr() and SQLite's char() know it by number.
+SEPARATOR, END = 31, 10
+
+
+@dataclass(frozen=True, slots=True)
+class MendedLines:
+    """`inner` is what to select of the table first, `lines` are those of the rows it gives, and
+    `originals` is SQL for what must be kept of each."""
+
+    inner: str
+    lines: Lines
+    originals: str
+
+
+def mended_lines(table: Table) -> MendedLines | None:
+    """The SQL of the legacy side; None where no column has such values."""
+    mapping = table.mapping
+    keys = mapping.key_columns
+    if not (mapping.has_rowid and keys and keys.is_single and mapping.key_is_unique):
+        return None
+    shapes: list[str] = []
+    pieces: dict[str, str] = {}
+    kept: list[str] = []
+    for column in mapping.columns:
+        judge = judge_of(column.kind)
+        mends = () if column in keys.columns else judge.mends(column, table)
+        if not mends:
+            continue
+        shape = quoted(f"shape {len(shapes)}")
+        plain = f"WHEN {judge.plain_test(column, table)} THEN 0"
+        tests = (f"WHEN {mend.test} THEN {n}" for n, mend in enumerate(mends, start=1))
+        shapes.append(f"CASE {plain} {' '.join(tests)} END AS {shape}")
+        found = (f"WHEN {n} THEN {mend.piece}" for n, mend in enumerate(mends, start=1))
+        usual = f"WHEN 0 THEN concat({judge.legacy_piece(column, table)})"
+        pieces[column.legacy] = f"CASE {shape} {usual} {' '.join(found)} END"
+        told = (f"WHEN {n} THEN '{mend.reason}'" for n, mend in enumerate(mends, start=1))
+        reason = f"CASE {shape} {' '.join(told)} END"
+        original = _original(keys.legacy(), column.legacy, reason)
+        kept.append(f"iif({shape} > 0, {original}, NULL)")
+    if not shapes:
+        return None
+    lines = lines_for(table, pieces)
+    numbers = " + ".join(quoted(f"shape {number}") for number in range(len(shapes)))
+    inner = f'rowid AS rowid, *, {", ".join(shapes)}, ({lines.plain}) AS "other columns"'
+    rest = Lines(
+        lines.small,
+        f'"other columns" AND {numbers} > 0',
+        lines.legacy,
+        lines.target,
+        lines.reals,
+        lines.documents,
+    )
+    return MendedLines(inner, rest, f"concat({', '.join(kept)})")
+
+
+def _original(key: str, name: str, reason: str) -> str:
+    value = f"iif(typeof({quoted(name)}) = 'real', {EXACT_HEX}({quoted(name)}), {quoted(name)})"
+    told = "'" + name.replace("'", "''") + "'"
+    parts = (key, told, f"typeof({quoted(name)})", f"hex({value})", reason)
+    return f"{f' || char({SEPARATOR}) || '.join(parts)} || char({END})"

@@ -1,0 +1,160 @@
+"""Rows that were repaired in a well-known way: judged many at a time, as strictly as by cell."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from stillme.demo.samples import make_bulk
+from stillme.transfer.mapped_column import MappedColumn
+from stillme.transfer.sqlite.clock.file_clock import Clock
+from stillme.transfer.sqlite.reading.snapshot_reader import open_reader
+from stillme.transfer.verify.kinds import expect, judge_of
+from stillme.transfer.verify.kinds.base import MustBeSetAside, Surroundings, Table
+from stillme.transfer.verify.kinds.local_clock import LocalClock
+from stillme.transfer.verify.result import TableProof
+from stillme.transfer.verify.verification import VerifyOptions, verify
+from tests.transfer.load.support import change, query, run_import
+from tests.transfer.load.test_mended_rows import CLOCKS, OTHERS, TIMES, others, times
+
+TYPES = {
+    "timestamp": "timestamptz", "date": "timestamptz", "moment": "timestamptz", "text": "text",
+    "integer": "bigint", "real": "float8",
+}  # fmt: skip
+
+
+def mended(
+    folder: Path, kind: Any, clock: LocalClock, unit: str, values: list[Any]
+) -> list[tuple[Any, ...]]:
+    """Each value as it is stored, the reason for keeping it, its part of the line, its double."""
+    path = folder / "values.db"
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, v)")
+        db.executemany("INSERT INTO t (v) VALUES (?)", ((value,) for value in values))
+    mapping: Any = type("Mapping", (), {"clock": None})
+    table = Table(mapping, clock, {}, units={"v": unit})
+    column, judge = MappedColumn("v", "v", kind, required=True), judge_of(kind)
+    plain = f"WHEN {judge.plain_test(column, table)} THEN NULL"
+    mends = judge.mends(column, table)
+    reasons = " ".join(f"WHEN {mend.test} THEN '{mend.reason}'" for mend in mends)
+    pieces = " ".join(f"WHEN {mend.test} THEN CAST({mend.piece} AS BLOB)" for mend in mends)
+    stored = "typeof(v), iif(typeof(v) = 'text', CAST(v AS BLOB), v)"
+    with closing(open_reader(path)) as db:
+        return list(
+            db.execute(
+                f"SELECT {stored}, CASE {plain} {reasons} END, CASE {plain} {pieces} END, "
+                "CAST(v AS REAL) FROM t"
+            )
+        )
+
+
+def check(kind: Any, around: Surroundings, found: list[tuple[Any, ...]]) -> int:
+    """Compare with what is expected cell by cell; how many values SQL told of."""
+    judge, seen = judge_of(kind), 0
+    for storage, raw, reason, piece, double in found:
+        if reason is None:
+            continue
+        try:
+            expected = expect(kind, True, storage, raw, around)
+        except MustBeSetAside as aside:
+            raise AssertionError(f"{raw!r} belongs into quarantine") from aside
+        assert expected.kept == reason, raw
+        form, value = judge.target_piece("v"), judge.parameter(expected.value)
+        held = f"SELECT {form} FROM (SELECT %s::{TYPES[kind.name]} AS v) AS t"
+        assert query(held, value) == [(bytes(piece).decode(),)], raw
+        if kind.name == "real":
+            assert double == value, raw
+        seen += 1
+    return seen
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("clock", CLOCKS, ids=repr)
+@pytest.mark.parametrize("kind", TIMES, ids=repr)
+def test_times_are_told_as_by_cell(tmp_path: Path, kind: Any, clock: Clock) -> None:
+    own = LocalClock(clock.zone, clock.usual, tuple(sorted(clock.evidence)))
+    found = mended(tmp_path, kind, own, "seconds", times())
+    assert check(kind, Surroundings(own, None, "seconds"), found) > 700
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("kind", [k for k in OTHERS if k.name in TYPES], ids=repr)
+def test_values_are_told_as_by_cell(tmp_path: Path, kind: Any) -> None:
+    if not getattr(kind, "choices", ()):
+        found = mended(tmp_path, kind, LocalClock(), "", others())
+        assert check(kind, Surroundings(LocalClock()), found) > 1
+
+
+ROWS = 300
+CELL = 'file, "table", key, storage, value, reason'
+RECORD = 'file, "table", cells, reason, "column", sentence, status, repairs, note, decided_by'
+KEPT = "transfer.kept_cell WHERE key = '7'"
+
+
+@pytest.fixture
+def repaired(tmp_path: Path, use_legacy_files: Callable[[Path], None]) -> Path:
+    """Knowledge items of which every second has a time in another shape, some another value."""
+    make_bulk(tmp_path, "knowledge_items", ROWS)
+    use_legacy_files(tmp_path)
+    change(
+        tmp_path,
+        "knowledge",
+        "UPDATE knowledge_items SET created_at = replace(created_at, ' ', 'T') || 'Z' "
+        "WHERE id % 2 = 1",
+        "UPDATE knowledge_items SET last_accessed = '2025-01-01', metadata = '{\"a\": 1}' "
+        "WHERE id % 50 = 7",
+        "UPDATE knowledge_items SET last_accessed = 'never' WHERE id = 9",
+    )
+    run_import()
+    return tmp_path
+
+
+def judge_items() -> TableProof:
+    proof = verify(VerifyOptions(jobs=1))
+    return next(table for table in proof.tables if table.table == "knowledge_items")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_they_are_not_asked_one_by_one(repaired: Path) -> None:
+    proof = judge_items()
+    assert not proof.findings.total
+    assert (proof.legacy_rows, proof.target_rows, proof.repaired) == (ROWS, ROWS - 1, ROWS // 2 - 1)
+    assert (proof.by_digest, proof.by_cell, proof.open) == (ROWS - 1, 1, 1)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(
+    ("statement", "keys"),
+    [
+        ("UPDATE knowledge.knowledge_items SET created_at = created_at + '1us' WHERE id = 7", 1),
+        ("UPDATE knowledge.knowledge_items SET access_count = 3 WHERE id = 7", 1),
+        ("UPDATE knowledge.knowledge_items SET metadata = '{\"a\": 2}' WHERE id = 7", 1),
+        ("UPDATE knowledge.knowledge_items SET confidence_score = 0.123 WHERE id = 7", 1),
+        ("UPDATE knowledge.knowledge_items SET content = 'other' WHERE id = 8", 1),
+        ("DELETE FROM knowledge.knowledge_items WHERE id IN (7, 11)", 2),
+        ("UPDATE knowledge.knowledge_items SET id = 9 WHERE id = 11", 2),
+        (f"DELETE FROM {KEPT}", 2),
+        (f"DELETE FROM {KEPT} AND \"column\" = 'created_at'", 1),
+        ("UPDATE transfer.kept_cell SET value = 'x' WHERE key = '7'", 2),
+        ("UPDATE transfer.kept_cell SET value = NULL WHERE key = '11'", 1),
+        ("UPDATE transfer.kept_cell SET storage = 'blob' WHERE key = '11'", 1),
+        ("UPDATE transfer.kept_cell SET reason = 'epoch' WHERE key = '11'", 1),
+        ("UPDATE transfer.kept_cell SET \"column\" = 'last_accessed' WHERE key = '11'", 2),
+        ("UPDATE transfer.kept_cell SET key = '13', \"column\" = 'content' WHERE key = '11'", 2),
+        ("UPDATE transfer.kept_cell SET key = '12' WHERE key = '11'", 2),
+        (f"INSERT INTO transfer.kept_cell ({CELL}, \"column\") SELECT {CELL}, 'content' "
+         "FROM transfer.kept_cell WHERE key = '11'", 1),
+        (f"INSERT INTO transfer.quarantined_row ({RECORD}, key, rowid) SELECT {RECORD}, '11', 11 "
+         "FROM transfer.quarantined_row WHERE key = '9'", 1),
+    ],
+)  # fmt: skip
+def test_whatever_is_wrong_is_found(repaired: Path, statement: str, keys: int) -> None:
+    query(statement)
+    proof = judge_items()
+    assert proof.findings.total >= keys
+    assert proof.by_cell >= 1
