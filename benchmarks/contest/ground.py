@@ -7,7 +7,9 @@ import sqlite3
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
+
+import psycopg
 
 from benchmarks.contest.server import ROOT, Server
 
@@ -22,6 +24,10 @@ class Ground:
     server: Server
     folder: Path
     rows: int
+
+    def connect(self) -> psycopg.Connection[Any]:
+        """A connection to the scratch database."""
+        return self.server.connect()
 
     @property
     def path(self) -> Path:

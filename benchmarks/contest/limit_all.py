@@ -9,8 +9,8 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-
-from benchmarks.contest.ground import Ground
+from pathlib import Path
+from typing import Any, Protocol
 
 SCHEMAS = ["knowledge", "continuum", "rss", "accuracy"]
 
@@ -31,10 +31,22 @@ _KEYS = """
 """
 
 
-def write_all(ground: Ground) -> list[str]:
+class Ground(Protocol):
+    """A folder that the server may read, and a database."""
+
+    @property
+    def folder(self) -> Path: ...
+
+    def connect(self) -> Any: ...
+
+
+def write_all(
+    ground: Ground, schemas: Sequence[str] = SCHEMAS, chosen: Sequence[str] = ()
+) -> list[str]:
     """The rows of every table as text files for COPY; the tables, the largest first."""
-    with ground.server.connect() as target, target.cursor() as cursor:
-        tables = [name for (name,) in target.execute(_TABLES, [SCHEMAS]).fetchall()]
+    with ground.connect() as target, target.cursor() as cursor:
+        found = [name for (name,) in target.execute(_TABLES, [list(schemas)]).fetchall()]
+        tables = [name for name in found if not chosen or name.partition(".")[2] in chosen]
         for table in tables:
             path = ground.folder / f"{table}.text"
             with path.open("wb") as stream, cursor.copy(f"COPY {table} TO STDOUT") as copy:
@@ -44,14 +56,16 @@ def write_all(ground: Ground) -> list[str]:
     return tables
 
 
-def copy_all(ground: Ground, tables: Sequence[str], sessions: int) -> float:
+def copy_all(
+    ground: Ground, tables: Sequence[str], sessions: int, schemas: Sequence[str] = SCHEMAS
+) -> float:
     """Seconds for COPY into the empty tables, then their indexes, then their foreign keys.
 
     Primary keys stay; the rest is dropped before, outside the time, as the loader does.
     """
-    with ground.server.connect() as target:
-        keys = target.execute(_KEYS, [SCHEMAS]).fetchall()
-        indexes = target.execute(_INDEXES, [SCHEMAS]).fetchall()
+    with ground.connect() as target:
+        keys = target.execute(_KEYS, [list(schemas)]).fetchall()
+        indexes = target.execute(_INDEXES, [list(schemas)]).fetchall()
         for table, name, _ in keys:
             target.execute(f"ALTER TABLE {table} DROP CONSTRAINT {name}")
         for name, _ in indexes:
@@ -70,7 +84,7 @@ def _side_by_side(ground: Ground, statements: Sequence[str], sessions: int) -> N
     """Each session takes the next statement; one alone may use the server's parallel workers."""
 
     def work(statement: str) -> None:
-        with ground.server.connect() as target:
+        with ground.connect() as target:
             if sessions > 1:
                 target.execute("SET max_parallel_maintenance_workers = 0")
             target.execute("SET maintenance_work_mem = '128MB'")

@@ -79,8 +79,12 @@ class DatabaseSchemaEditor(schema.DatabaseSchemaEditor):
         sql: str | None = None,
         concurrently: bool = False,
     ) -> Statement:
-        template = self.sql_delete_index_concurrently if concurrently else self.sql_delete_index
-        return self._delete_constraint_sql(sql or template, model, name)
+        # Django's also lets go of a deferred CREATE INDEX of that name, which has no schema in it.
+        django: Any = super()
+        statement: Statement = django._delete_index_sql(model, name, sql, concurrently)
+        parts: dict[str, Any] = statement.parts
+        parts["name"] = Table.parse(model._meta.db_table).beside(name).quoted
+        return statement
 
     def _rename_index_sql(self, model: type[Model], old_name: str, new_name: str) -> Statement:
         table = Table.parse(model._meta.db_table)

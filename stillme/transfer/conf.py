@@ -28,11 +28,13 @@ class FileSettings:
     """A legacy file: where it is, its alias in DATABASES, the time zone of its local times.
 
     Without a time zone of its own a file has that of LEGACY_TIME_ZONE, which is `auto` by default.
+    `models` are the apps and models (in lower case) of a project that this file has and no other.
     """
 
     path: Path
     alias: str
     time_zone: str
+    models: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,5 +115,16 @@ def _check(made: TransferSettings) -> None:
 def _file(name: str, entry: Mapping[str, Any]) -> FileSettings:
     if "path" not in entry:
         raise ImproperlyConfigured(f'TRANSFER["FILES"][{name!r}] has no "path".')
+    known = [each.name for each in fields(FileSettings)]
+    if unknown := sorted(set(entry) - set(known)):
+        raise ImproperlyConfigured(
+            f'TRANSFER["FILES"][{name!r}] has no entry {", ".join(unknown)}: '
+            f"it knows {', '.join(known)}."
+        )
     zone = entry.get("time_zone") or getattr(settings, "LEGACY_TIME_ZONE", "auto")
-    return FileSettings(Path(entry["path"]), entry.get("alias", f"legacy_{name}"), str(zone))
+    return FileSettings(
+        Path(entry["path"]),
+        entry.get("alias", f"legacy_{name}"),
+        str(zone),
+        tuple(label.lower() for label in entry.get("models", ())),
+    )

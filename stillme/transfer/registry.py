@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from stillme.transfer.conf import conf
+from stillme.transfer.errors import LegacyFileError
 from stillme.transfer.identity import TableId
 from stillme.transfer.kinds import Reference
 from stillme.transfer.legacy import LegacyModel, legacy_apps
@@ -30,6 +31,19 @@ def legacy_files() -> list[LegacyFile]:
 def legacy_file(name: str) -> LegacyFile:
     """The file with that short name. Raises KeyError for an unknown one."""
     return {file.name: file for file in legacy_files()}[name]
+
+
+def refuse_namesakes(files: Iterable[LegacyFile]) -> None:
+    """Raises LegacyFileError where copies of the files in one folder would be one file."""
+    first: dict[str, LegacyFile] = {}
+    for file in files:
+        other = first.setdefault(file.path.name, file)
+        if other is not file:
+            raise LegacyFileError(
+                f"{other.path} and {file.path} have one file name, and copies of both in one "
+                f"folder would be one file: give the file of {file.name} another name, here and in "
+                f"the settings of the application ({conf().paths})."
+            )
 
 
 def registered() -> list[type[LegacyModel]]:

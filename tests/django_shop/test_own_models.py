@@ -18,7 +18,7 @@ REFUSED = [
     ),
     (
         f'{{"FIELDS": {CENTS}, "FILES": {{"a": {{"path": "a.db"}}, "b": {{"path": "b.db"}}}}}}',
-        "TRANSFER names 2 files of which no app declares a LegacyModel (a, b)",
+        "TRANSFER names 2 files of which no app declares a LegacyModel (a, b): say in the entry",
     ),
 ]
 

@@ -101,6 +101,22 @@ def test_dropping_an_index(
     assert not [name for name in constraints(AUTHOR) if "email" in name and "like" not in name]
 
 
+def test_an_index_that_is_still_to_be_made_is_dropped(
+    shelf: Any, ours: Any, constraints: Callable[[str], set[str]]
+) -> None:
+    """Its CREATE INDEX waits for the end of the migration, in which the field loses it again."""
+    before, added = constraints(AUTHOR), models.CharField(max_length=9, default="", unique=True)
+    added.set_attributes_from_name("nick")
+    added.model = shelf.Author
+    without = models.CharField(max_length=9, default="")
+    without.set_attributes_from_name("nick")
+    without.model = shelf.Author
+    with ours.schema_editor() as editor:
+        editor.add_field(shelf.Author, added)
+        editor.alter_field(shelf.Author, added, without)
+    assert constraints(AUTHOR) == before
+
+
 def test_dropping_a_foreign_key(
     shelf: Any, ours: Any, stock: Any, constraints: Callable[[str], set[str]]
 ) -> None:

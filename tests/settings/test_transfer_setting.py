@@ -38,6 +38,7 @@ def test_a_file_may_have_a_time_zone_of_its_own(settings: Any) -> None:
     [
         ({"FILE": {}}, "TRANSFER has no entry FILE"),
         ({"FILES": {"shop": {}}}, r"\['shop'\] has no \"path\""),
+        ({"FILES": {"shop": {"path": "a.db", "model": ["a"]}}}, r"\['shop'\] has no entry model:"),
         ({**SHOP, "PREFIX": "drop table;"}, "is 'drop table;'"),
         ({**SHOP, "PREFIX": ""}, "is ''"),
         ({**SHOP, "GROUPS": {"boss": ("fire",)}}, "boss: fire"),

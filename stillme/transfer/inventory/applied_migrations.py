@@ -15,7 +15,8 @@ from django.db.migrations.loader import MigrationLoader
 
 from stillme.transfer.conf import conf
 from stillme.transfer.errors import LegacyFileError
-from stillme.transfer.project.models import APPLIED, built_file, project_models
+from stillme.transfer.project.files import built_files, file_of, is_built
+from stillme.transfer.project.models import APPLIED, OWN, project_models
 from stillme.transfer.sqlite.copying.snapshot import Snapshot
 
 _SHOWN = 8
@@ -30,14 +31,15 @@ def refuse_other_migrations(snapshot: Snapshot, *, is_live: bool = False) -> Non
     that is not installed: its tables are open in the inventory.
     """
     file = snapshot.file
-    if file != built_file() or snapshot.schema.table(APPLIED) is None:
+    if not is_built(file) or snapshot.schema.table(APPLIED) is None:
         return
-    asked = {m._meta.app_label for m in project_models()} - set(conf().leave_out)
+    carried = {m._meta.app_label for m in project_models() if file_of(m) == file}
+    asked = carried - {*OWN} - set(conf().leave_out)
     with closing(snapshot.open()) as connection:
         rows = connection.execute(f"SELECT app, name FROM {APPLIED}").fetchall()
     applied = {(str(app), str(name)) for app, name in rows if app in asked}
-    here = _of_project(asked, applied)
-    missing = here - applied
+    here, replaced = _of_project(asked, applied)
+    missing, unknown = here - applied, applied - here - replaced
     if missing and is_live:
         raise LegacyFileError(
             f"{file}: the project has migrations that came after the cut-over "
@@ -48,10 +50,10 @@ def refuse_other_migrations(snapshot: Snapshot, *, is_live: bool = False) -> Non
     if missing:
         raise LegacyFileError(
             f"{file}: the file lacks migrations of the project ({_listed(missing)})"
-            + (f" and has others ({_listed(applied - here)})" if applied - here else "")
+            + (f" and has others ({_listed(unknown)})" if unknown else "")
             + ": run `manage.py migrate` on the SQLite file with the project as it is now."
         )
-    if unknown := applied - here:
+    if unknown:
         raise LegacyFileError(
             f"{file}: the file has migrations that the project has not ({_listed(unknown)}): "
             "take the version of the project that wrote the file."
@@ -60,25 +62,30 @@ def refuse_other_migrations(snapshot: Snapshot, *, is_live: bool = False) -> Non
 
 def unapplied_migrations(alias: str) -> list[str]:
     """The migrations that the target waits for, where a file has the project's own models."""
-    if built_file() is None:
+    if not built_files():
         return []
     executor = MigrationExecutor(connections[alias])
     plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
     return [f"{migration.app_label}.{migration.name}" for migration, _ in plan]
 
 
-def _of_project(asked: set[str], applied: set[tuple[str, str]]) -> set[tuple[str, str]]:
-    """The migrations that a file of this project has recorded.
+def _of_project(
+    asked: set[str], applied: set[tuple[str, str]]
+) -> tuple[set[tuple[str, str]], set[tuple[str, str]]]:
+    """The migrations that a file of this project has recorded, and those that it may have besides.
 
     A squashed migration counts as applied where those that it replaces are, as Django counts it.
+    Django records these along with it, and the project may have deleted them since.
     """
     loader = MigrationLoader(None, ignore_no_migrations=True)
     found = {key for key in loader.disk_migrations if key[0] in asked}
+    all_replaced: set[tuple[str, str]] = set()
     for key, migration in loader.disk_migrations.items():
         replaced = set(migration.replaces)
         if replaced and key in found:
             found -= {key} if replaced <= applied and key not in applied else replaced - applied
-    return found
+            all_replaced |= replaced
+    return found, all_replaced
 
 
 def _listed(names: Iterable[tuple[str, str]]) -> str:

@@ -18,7 +18,7 @@ from stillme.transfer.inventory.stores import stores
 from stillme.transfer.legacy import LegacyModel
 from stillme.transfer.mapping import map_table, split_table
 from stillme.transfer.models import LeftByDecision
-from stillme.transfer.project.models import decision_about, unmanaged
+from stillme.transfer.project.models import decision_about, why_not_carried
 from stillme.transfer.registry import LegacyFile, legacy_files, legacy_models
 from stillme.transfer.sqlite.capture.templates import CHANGE_TABLE, CHANGE_TABLE_SQL
 from stillme.transfer.sqlite.copying.snapshot import Snapshot, is_empty
@@ -80,7 +80,7 @@ def _lines(file: str, schema: FoundSchema, found: Sequence[Content]) -> list[Inv
         elif reason := decision_about(file, content.name):
             lines.append(InventoryLine(file, content.name, content.rows, "left", why=reason))
         elif content.what != "view" or name in missing:
-            why = _why(content, schema, missing)
+            why = _why(file, content, schema, missing)
             lines.append(InventoryLine(file, content.name, content.rows, "open", why=why))
     return lines
 
@@ -99,11 +99,11 @@ def _open_columns(
         yield InventoryLine(file, f"{table.name}.{column}", None, "open", why=sentence)
 
 
-def _why(content: Content, schema: FoundSchema, missing: Iterable[str]) -> str:
+def _why(file: str, content: Content, schema: FoundSchema, missing: Iterable[str]) -> str:
     if content.what == "view":
         return f"a view stands where the table is declared; {DECIDE}"
-    if label := unmanaged(content.name):
-        return f"its model {label} is unmanaged (managed = False); {DECIDE}"
+    if reason := why_not_carried(file, content.name):
+        return f"{reason}; {DECIDE}"
     table = schema.table(content.name)
     names = {folded(c.name) for c in table.columns} if table else set()
     for each in sorted(missing):

@@ -20,6 +20,7 @@ from django.db.backends.base.operations import BaseDatabaseOperations
 from stillme.transfer import kinds
 from stillme.transfer.conf import conf
 from stillme.transfer.kinds import Kind
+from stillme.transfer.project.files import file_of, zone_of
 
 Field = Any  # models.Field; its two type parameters say nothing here
 Rule = Callable[[Field], Kind]
@@ -79,8 +80,11 @@ def _integer(field: Field) -> Kind:
 
 
 def _moment(field: Field) -> Kind:
-    # An aware time is stored in UTC, a naive one is of the project's own zone.
-    return kinds.Moment(settings.USE_TZ, "UTC" if settings.USE_TZ else settings.TIME_ZONE)
+    """An aware time is stored in the zone of its database, a naive one is of the project's own."""
+    if not settings.USE_TZ:
+        return kinds.Moment(False, settings.TIME_ZONE)
+    model = getattr(field, "model", None)
+    return kinds.Moment(True, zone_of(file_of(model) if model else None))
 
 
 def _limited_text(field: Field) -> Kind:

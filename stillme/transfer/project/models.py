@@ -1,9 +1,9 @@
 """Legacy models built from the project's own: what Django writes to SQLite, it reads in PostgreSQL.
 
-They are built for a file of TRANSFER["FILES"] of which no app declares a LegacyModel: one for each
-managed model of each installed app and each many-to-many table that Django makes by itself. A
-table of the file has the name that the model has; of ``"sales"."order"`` the part after the dot,
-because SQLite knows no schemas.
+They are built for the files of TRANSFER["FILES"] of which no app declares a LegacyModel (`files`
+says which model is whose): one for each managed model of each installed app and each many-to-many
+table that Django makes by itself. A table of the file has the name that the model has; of
+``"sales"."order"`` the part after the dot, because SQLite knows no schemas.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.apps import apps
-from django.db import models, router
+from django.db import router
 from django.db.backends.sqlite3.base import DatabaseWrapper
 
 from stillme.transfer import kinds
@@ -20,58 +20,87 @@ from stillme.transfer.errors import TransferError
 from stillme.transfer.kinds import Kind
 from stillme.transfer.legacy import Column, LegacyModel
 from stillme.transfer.project.fields import UnknownField, kind_of
-from stillme.transfer.registry import legacy_files, registered
+from stillme.transfer.project.files import (
+    TARGET,
+    Model,
+    begin,
+    built_files,
+    file_of,
+    is_built,
+    labels,
+    problems_of_files,
+    unknown_names,
+)
+from stillme.transfer.registry import registered
 
 # The engine and its pages: their records come to be in PostgreSQL.
 OWN = ("transfer", "pages")
 # Where Django records which migrations were applied.
 APPLIED = "django_migrations"
-Model = type[models.Model]
 # It is asked for the types that Django gives its columns, and never opened.
 _SQLITE = DatabaseWrapper({"NAME": ":memory:", "OPTIONS": {}}, "transfer_types")
 
 # What keeps the mapping from being complete, as sentences: for the system checks and the commands.
 problems: list[str] = []
-_built: set[str] = set()
 
-
-def built_file() -> str | None:
-    """The file that has the project's own models, if one has."""
-    return next(iter(_built), None)
+# Django makes these rows in every database that it migrates.
+_IN_EVERY_FILE = ("auth.Permission", "contenttypes.ContentType")
 
 
 def build() -> None:
-    """Build the legacy models of the file that nobody declared any for."""
-    declared = {model.legacy.file for model in registered()}
-    files = [file.name for file in legacy_files() if file.name not in declared]
-    if len(files) > 1:
-        problems.append(
-            f"TRANSFER names {len(files)} files of which no app declares a LegacyModel "
-            f"({', '.join(files)}): one file can have the project's own models"
-        )
-    elif files:
-        _built.add(files[0])
-        carried = carried_models()
-        problems.extend(_unknown_names())
-        for model in carried:
-            _build(model, files[0])
-        problems.extend(_left_parents(carried))
+    """Build the legacy models of the files that nobody declared any for."""
+    begin()
+    if not built_files():
+        return
+    carried = carried_models()
+    problems.extend(problems_of_files())
+    problems.extend(unknown_names('["LEAVE_OUT"]', conf().leave_out))
+    problems.extend(_sent_elsewhere(carried))
+    for model in carried:
+        _build(model, str(file_of(model)))
+    problems.extend(_left_parents(carried))
 
 
 def decision_about(file: str, table: str) -> str:
     """The project's own reason to leave a table of its file behind; "" where it has none."""
-    if file != built_file():
+    if not is_built(file):
         return ""
     if table == APPLIED:
         return "Django's record of migrations: the target has its own, and the two were compared"
-    left = [m for m in project_models() if legacy_table(m) == table and is_left_out(m)]
-    return f'TRANSFER["LEAVE_OUT"] leaves {left[0]._meta.label} out' if left else ""
+    found = [m for m in project_models() if legacy_table(m) == table]
+    if left := [m for m in found if is_left_out(m)]:
+        return f'TRANSFER["LEAVE_OUT"] leaves {left[0]._meta.label} out'
+    others = [m for m in found if m._meta.label in _IN_EVERY_FILE and file_of(m) != file]
+    if others and not _is_referred_to(others[0], file):
+        return "Django makes such rows in every database, and no model of this file refers to them"
+    return ""
 
 
-def unmanaged(table: str) -> str:
-    """The label of the model that has the table and leaves it to somebody else, or ""."""
-    found = [m for m in apps.get_models() if not m._meta.managed and legacy_table(m) == table]
-    return found[0]._meta.label if found else ""
+def _is_referred_to(parent: Model, file: str) -> bool:
+    """Whether models of the file hold keys of the parent, with a constraint or without."""
+    return any(
+        field.related_model is parent
+        for model in carried_models()
+        if file_of(model) == file
+        for field in model._meta.local_concrete_fields
+    )
+
+
+def why_not_carried(file: str, table: str) -> str:
+    """Why the model that has the table is not carried from this file; "" where none has it."""
+    found = [m for m in apps.get_models(include_auto_created=True) if legacy_table(m) == table]
+    for model in found:
+        label = model._meta.label
+        if not model._meta.managed:
+            return f"its model {label} is unmanaged (managed = False)"
+        if not is_built(file):
+            continue
+        if not router.allow_migrate_model(TARGET, model):
+            return f"DATABASE_ROUTERS keep its model {label} off the database `{TARGET}`"
+        if other := file_of(model):
+            return f"its model {label} is carried from the file {other}"
+        return f'no file of TRANSFER["FILES"] has its model {label}'
+    return ""
 
 
 def require_complete() -> None:
@@ -82,9 +111,9 @@ def require_complete() -> None:
 
 
 def carried_models() -> list[Model]:
-    """The models whose tables are carried."""
+    """The models whose tables are carried from a file."""
     targets = {model.target_model() for model in registered()}
-    return [m for m in project_models() if m not in targets and not is_left_out(m)]
+    return [m for m in project_models() if m not in targets and not is_left_out(m) and file_of(m)]
 
 
 def project_models() -> list[Model]:
@@ -96,17 +125,13 @@ def project_models() -> list[Model]:
         and not model._meta.proxy
         and not model._meta.swapped
         and model._meta.app_label not in OWN
-        and router.allow_migrate_model("default", model)
+        and router.allow_migrate_model(TARGET, model)
     ]
 
 
 def is_left_out(model: Model) -> bool:
     """Whether TRANSFER["LEAVE_OUT"] names the model or its app."""
-    return bool(_names(model) & {name.lower() for name in conf().leave_out})
-
-
-def _names(model: Model) -> set[str]:
-    return {model._meta.label_lower, model._meta.app_label.lower()}
+    return bool(labels(model) & {name.lower() for name in conf().leave_out})
 
 
 def legacy_table(model: Model) -> str:
@@ -150,24 +175,40 @@ def _build(model: Model, file: str) -> None:
     )
 
 
-def _unknown_names() -> list[str]:
-    known = {name for m in apps.get_models(include_auto_created=True) for name in _names(m)}
+def _sent_elsewhere(carried: list[Model]) -> list[str]:
+    """Models whose rows the project would look for in another database than the engine fills."""
     return [
-        f'TRANSFER["LEAVE_OUT"] names {name!r}, which is no model and no app of the project'
-        for name in conf().leave_out
-        if name.lower() not in known | {config.label.lower() for config in apps.get_app_configs()}
+        f"DATABASE_ROUTERS send {model._meta.label} to {alias!r}, and the engine fills {TARGET!r}: "
+        f"take them out of the settings of the move, or name {model._meta.label} in "
+        'TRANSFER["LEAVE_OUT"] and move it on its own (docs/howto/move-a-django-project.md)'
+        for model in carried
+        if (alias := router.db_for_write(model)) != TARGET
     ]
 
 
 def _left_parents(carried: list[Model]) -> list[str]:
-    """References to rows that stay behind."""
+    """References to rows that stay behind, or come from another file."""
     return [
-        f"{model._meta.label}.{field.name} refers to {parent._meta.label}, which is not carried "
-        f'({_why_not(parent)}): name {model._meta.label} in TRANSFER["LEAVE_OUT"], too'
+        f"{model._meta.label}.{field.name} refers to {parent._meta.label}, {where}"
         for model in carried
         for field, parent in _parents(model)
-        if parent not in carried
+        if (where := _where_parent_is(model, parent, carried))
     ]
+
+
+def _where_parent_is(model: Model, parent: Model, carried: list[Model]) -> str:
+    """The end of a sentence where a parent is not in the file of its child; else ""."""
+    if parent not in carried:
+        return (
+            f"which is not carried ({_why_not(parent)}): name {model._meta.label} in "
+            'TRANSFER["LEAVE_OUT"], too'
+        )
+    if (other := file_of(parent)) != file_of(model):
+        return (
+            f"which TRANSFER takes from another file ({other}): SQLite refers to no row of another "
+            'file, so name both in "models" of one, or give the field db_constraint=False'
+        )
+    return ""
 
 
 def _parents(model: Model) -> list[tuple[Any, Model]]:
@@ -183,7 +224,9 @@ def _parents(model: Model) -> list[tuple[Any, Model]]:
 def _why_not(model: Model) -> str:
     if is_left_out(model):
         return "it is left out"
-    return "managed = False" if not model._meta.managed else "it has no table here"
+    if not model._meta.managed:
+        return "managed = False"
+    return "no file has it" if model in project_models() else "it has no table here"
 
 
 def _attribute(field: Any) -> str:

@@ -14,7 +14,7 @@ from stillme.transfer.errors import LegacyFileError, TransferError
 from stillme.transfer.findings import Event, OnEvent, ignore_event
 from stillme.transfer.inventory.stores import stores
 from stillme.transfer.plumbing.scratch import clear_dead, scratch_folder
-from stillme.transfer.registry import LegacyFile, legacy_files
+from stillme.transfer.registry import LegacyFile, legacy_files, refuse_namesakes
 from stillme.transfer.sqlite.copying.backup import Copied, copy_database, flush
 from stillme.transfer.sqlite.copying.backup_check import check_copy, refuses_writes
 from stillme.transfer.sqlite.copying.backup_manifest import (
@@ -54,6 +54,7 @@ def back_up(
         raise LegacyFileError(
             f"There is no legacy file to back up: set where the files are ({conf().paths})."
         )
+    refuse_namesakes(present)
     _ask_for_room(directory, present, folders)
     _make(directory, [*(file.path for file in present), *folders])
     manifest = Manifest(datetime.now(UTC).isoformat(timespec="seconds"), sqlite3.sqlite_version)

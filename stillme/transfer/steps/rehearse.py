@@ -28,7 +28,7 @@ from stillme.transfer.models import LeftByDecision
 from stillme.transfer.plumbing.scratch import scratch_folder
 from stillme.transfer.postgresql.copy import execute, quoted
 from stillme.transfer.postgresql.scratch_database import scratch_database
-from stillme.transfer.registry import LegacyFile, legacy_files
+from stillme.transfer.registry import LegacyFile, legacy_files, refuse_namesakes
 from stillme.transfer.sqlite.capture.install import remove
 from stillme.transfer.sqlite.capture.tables import open_writable
 from stillme.transfer.sqlite.copying.snapshot import take_snapshot
@@ -135,6 +135,7 @@ def _the_day(
 
 def _copy_files(folder: Path, result: Rehearsal) -> tuple[bool, str]:
     files = present_files(Selection(), [])
+    refuse_namesakes(files)
     for file in files:
         snapshot = take_snapshot(file.name, file.path, folder, keep_indexes=True)
         copy = folder / file.path.name

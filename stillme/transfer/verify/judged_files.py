@@ -14,7 +14,7 @@ from stillme.transfer.findings import Event, OnEvent
 from stillme.transfer.inventory.applied_migrations import refuse_other_migrations
 from stillme.transfer.inventory.taking import inventory_of
 from stillme.transfer.models import FileState
-from stillme.transfer.project.models import built_file
+from stillme.transfer.project.files import is_built, notices_of
 from stillme.transfer.records.guessed_times import ADVICE, sentence
 from stillme.transfer.records.live_files import require_place
 from stillme.transfer.records.proofs import identity
@@ -75,7 +75,7 @@ class FileWork:
         check_converted(snapshot)
         self.result.account_for(inventory_of(snapshot, self.options.database))
         self.result.notices += [f"{file.name}: {sentence}." for sentence in snapshot.notices]
-        self.result.notices += _computed(file.name)
+        self.result.notices += [*notices_of(file.name), *_computed(file.name)]
         is_live = state == FileState.State.LIVE
         cases = {
             name: replace(case, is_live=is_live)
@@ -112,7 +112,7 @@ class FileWork:
             else:
                 fit[name] = cases[name]
         everything = [model.target_model() for model in legacy_models(file)]
-        by_others = file == built_file()
+        by_others = is_built(file)
         found = check_definitions(alias, everything, wanted, notices, by_others=by_others)
         self.result.structure.extend(found)
         return fit

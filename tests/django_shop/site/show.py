@@ -1,5 +1,7 @@
 """Print every object that Django reads, one a line; run by `manage.py shell`."""
 
+from datetime import UTC, datetime
+
 from django.apps import apps
 
 
@@ -16,4 +18,7 @@ def show():
 
 
 def shown(value):
+    if isinstance(value, datetime) and value.tzinfo:
+        # The same moment is shown in the zone of its database.
+        return value.astimezone(UTC)
     return bytes(value) if isinstance(value, memoryview) else value

@@ -67,6 +67,16 @@ def test_copies_hold_what_is_only_in_the_write_ahead_log(legacy: Path, tmp_path:
     assert not list((tmp_path / "backup").glob("*-wal"))
 
 
+def test_files_of_one_name_are_refused(legacy: Path, tmp_path: Path, settings: Any) -> None:
+    """In one folder the copy of the second would take the place of the first's."""
+    other = copied(legacy / RSS, tmp_path / "other")
+    files = {**settings.TRANSFER["FILES"], "again": {"path": other}}
+    settings.TRANSFER = {**settings.TRANSFER, "FILES": files}
+    with pytest.raises(LegacyFileError, match="have one file name"):
+        back_up(tmp_path / "backup")
+    assert not (tmp_path / "backup").exists()
+
+
 def test_the_manifest_tells_what_was_copied(legacy: Path, tmp_path: Path) -> None:
     directory = tmp_path / "backup"
     out, status = run("--to", str(directory), "--format", "json")

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from stillme.postgresql.unowned import PAGE
-from stillme.transfer.project.models import built_file
+from stillme.transfer.project.files import is_built
 from stillme.transfer.reports.json_text import or_json
 from stillme.transfer.reports.terminal.tables import print_rows, say
 from stillme.transfer.steps.cutover import CutoverResult
@@ -76,7 +76,7 @@ def render_cutover(console: Console, result: CutoverResult) -> None:
     unswitched = (f"{name}: {why}" for name, why in result.unswitched.items())
     say(console, "[yellow]not switched[/]", unswitched)
     say(console, "[yellow]risk taken[/]", _risks(result))
-    if built_file() in result.files:
+    if any(map(is_built, result.files)):
         console.print("Now start the project with these settings, on PostgreSQL.")
     else:
         console.print("Now, in the application's environment:")

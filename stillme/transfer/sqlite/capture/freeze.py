@@ -68,7 +68,17 @@ def create_freeze(
         until = float(
             connection.execute("SELECT julianday('now') + ? / 86400.0", (seconds,)).fetchone()[0]
         )
-    for table in [*tables, *_other_tables(connection, tables)]:
+    freeze_tables(connection, [*tables, *_other_tables(connection, tables)], message, until)
+
+
+def freeze_tables(
+    connection: sqlite3.Connection,
+    tables: list[CapturedTable],
+    message: str = MESSAGE,
+    until: float | None = None,
+) -> None:
+    """Make the freeze triggers of these tables and of no other (the caller's transaction)."""
+    for table in tables:
         for sql in freeze_triggers(table, message, until).values():
             connection.execute(sql)
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from stillme.transfer.legacy import Column, LegacyModel
 from stillme.transfer.mapping import EXTRA_COLUMN
-from stillme.transfer.project.models import built_file, decision_about
+from stillme.transfer.project.files import is_built
+from stillme.transfer.project.models import decision_about
 from stillme.transfer.sqlite.capture.templates import CHANGE_TABLE, FREEZE_PREFIX, PREFIX
 from stillme.transfer.sqlite.schema.found import FoundColumn, FoundSchema, FoundTable, folded
 
@@ -51,7 +52,7 @@ def find_drift(file: str, models: Sequence[type[LegacyModel]], schema: FoundSche
             found.append(Drift(file, name, "missing table", "", effect=effect))
             continue
         found += _columns(file, model, table)
-        if file != built_file():
+        if not is_built(file):
             # Django's migrations make the same ones on both sides.
             found += _indexes(file, model, table)
     found += _others(file, {folded(m._meta.db_table) for m in models}, schema)
@@ -85,7 +86,7 @@ def _columns(file: str, model: type[LegacyModel], table: FoundTable) -> Iterator
 def _table_facts(file: str, model: type[LegacyModel], table: FoundTable) -> Iterator[Drift]:
     order = [folded(c.name) for c in table.columns]
     shared = [folded(str(c.column)) for c in model.columns() if folded(str(c.column)) in order]
-    other_order = [name for name in order if name in shared] != shared and file != built_file()
+    other_order = [name for name in order if name in shared] != shared and not is_built(file)
     checked = any(getattr(c.kind, "choices", ()) for c in model.columns())
     unchecked = checked and "CHECK" not in table.sql.upper()
     hidden = "WITHOUT ROWID" if table.without_rowid else "a column named rowid"

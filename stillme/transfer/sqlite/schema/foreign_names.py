@@ -197,16 +197,21 @@ def is_computed_in_vain(connection: sqlite3.Connection, table: str, column: str)
     return False
 
 
-def names_of(connection: sqlite3.Connection, table: str, sql: str, columns: list[str]) -> str:
+def names_of(
+    connection: sqlite3.Connection,
+    table: str,
+    sql: str,
+    columns: list[str],
+    collations: dict[str, set[str]] | None = None,
+) -> str:
     """The foreign names that a table, its indexes and triggers use; "" for none.
 
-    `sql` declares the table, `columns` are those that can be written.
+    `sql` declares the table, `columns` are those that can be written. `collations` are the foreign
+    ones of the file, where the caller knows them: looking for them reads the whole schema.
     """
-    found = [
-        f"the collation {name}"
-        for name, tables in foreign_collations(connection).items()
-        if table in tables
-    ]
+    if collations is None:
+        collations = foreign_collations(connection)
+    found = [f"the collation {name}" for name, tables in collations.items() if table in tables]
     with closing(sqlite3.connect(":memory:")) as nowhere:
         # A CHECK is looked at nowhere else.
         functions = [_lacking(nowhere, sql)]

@@ -7,7 +7,11 @@ import sqlite3
 from dataclasses import dataclass
 
 from stillme.transfer.sqlite.reading.connect import quoted
-from stillme.transfer.sqlite.schema.foreign_names import is_computed_in_vain, names_of
+from stillme.transfer.sqlite.schema.foreign_names import (
+    foreign_collations,
+    is_computed_in_vain,
+    names_of,
+)
 
 _ASCII = {ord(c): ord(c) + 32 for c in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
 
@@ -113,8 +117,9 @@ def read_schema(connection: sqlite3.Connection) -> FoundSchema:
         "SELECT type, name, tbl_name, coalesce(sql, '') FROM sqlite_master "
         "WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY type, name"
     ).fetchall()
+    collations = foreign_collations(connection)
     tables = {
-        name: _read_table(connection, name, sql)
+        name: _read_table(connection, name, sql, collations)
         for kind, name, _, sql in rows
         if kind == "table" and not sql.upper().startswith("CREATE VIRTUAL")
     }
@@ -127,7 +132,9 @@ def read_schema(connection: sqlite3.Connection) -> FoundSchema:
     )
 
 
-def _read_table(connection: sqlite3.Connection, name: str, sql: str) -> FoundTable:
+def _read_table(
+    connection: sqlite3.Connection, name: str, sql: str, collations: dict[str, set[str]]
+) -> FoundTable:
     columns = tuple(
         FoundColumn(row[1], row[2], bool(row[3]), row[4], row[5], _GENERATED[row[6]])
         for row in connection.execute(f"PRAGMA table_xinfo({quoted(name)})")
@@ -139,7 +146,8 @@ def _read_table(connection: sqlite3.Connection, name: str, sql: str) -> FoundTab
         if c.generated == "virtual" and is_computed_in_vain(connection, name, c.name)
     )
     columns = tuple(c for c in columns if c.name not in vain)
-    foreign = names_of(connection, name, sql, [c.name for c in columns if not c.generated])
+    writable = [c.name for c in columns if not c.generated]
+    foreign = names_of(connection, name, sql, writable, collations)
     indexes = {}
     collation, without_rowid = None, False
     for row in connection.execute(f"PRAGMA index_list({quoted(name)})").fetchall():

@@ -17,7 +17,7 @@ from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.mapping import split_table
 from stillme.transfer.models import Chunk
 from stillme.transfer.postgresql.copy import execute, fetch_all, quoted
-from stillme.transfer.project.models import built_file
+from stillme.transfer.project.files import is_built
 from stillme.transfer.registry import legacy_models
 from stillme.transfer.sqlite.copying.snapshot import Snapshot
 
@@ -43,7 +43,7 @@ def clear_own_rows(
     carried = {
         model.legacy.target: model
         for snapshot in snapshots
-        if snapshot.file == built_file()
+        if is_built(snapshot.file)
         for model in legacy_models(snapshot.file)
         if snapshot.schema.table(model._meta.db_table)
         and selection.wants(snapshot.file, model._meta.db_table)

@@ -20,6 +20,7 @@ from stillme.transfer.keys import Key
 from stillme.transfer.mapping import TableMapping, map_table
 from stillme.transfer.plumbing.processes import usable_cores
 from stillme.transfer.plumbing.zones import ClockRecord
+from stillme.transfer.project.files import notices_of
 from stillme.transfer.records.table_job import TableJob
 from stillme.transfer.registry import legacy_models, levels
 from stillme.transfer.sqlite.clock.epochs import read_epoch_units
@@ -186,6 +187,7 @@ def take_snapshots(
         snapshots = [copy.result() for copy in copies]
     for snapshot in snapshots:
         refuse_other_migrations(snapshot)
+        notices += notices_of(snapshot.file)
     return snapshots
 
 

@@ -17,6 +17,8 @@ import stall.fields
 
 class Migration(migrations.Migration):
     initial = True
+    # A squashed migration whose parts were deleted: Django records them all the same.
+    replaces = [("stall", "0001_draft"), ("stall", "0002_draft")]
 
     dependencies = [
         ("auth", "0012_alter_user_first_name_max_length"),

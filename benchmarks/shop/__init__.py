@@ -1,0 +1,1 @@
+"""A Django project with six tables of rows: what `django_project.py` moves to PostgreSQL."""
