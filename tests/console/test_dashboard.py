@@ -266,7 +266,7 @@ def test_the_page_writes_nothing_and_its_queries_do_not_grow(admin_client: Any) 
 def test_go_and_no_go_have_a_colour_and_a_word(admin_client: Any) -> None:
     page = _page(admin_client, "?checks=1")
     checks = _text(page, "checks")
-    assert "✗ no-go rss: state : absent" in checks
+    assert "✗ no-go rss: state : not captured" in checks
     assert "✓ go quarantine : nothing open" in checks
     assert 'class="word no-go"' in page
     assert 'class="word go"' in page

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import RawDescriptionHelpFormatter
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -18,6 +19,8 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         """The collections."""
+        parser.epilog = "Examples:\n" + "\n".join(f"  {example}" for example in self.examples)
+        parser.formatter_class = RawDescriptionHelpFormatter
         parser.add_argument("name", nargs="*", help="Collections by name; without, all of them.")
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import RawDescriptionHelpFormatter
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -29,6 +30,8 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         """--create and --drop take tables."""
+        parser.epilog = "Examples:\n" + "\n".join(f"  {example}" for example in self.examples)
+        parser.formatter_class = RawDescriptionHelpFormatter
         which = parser.add_mutually_exclusive_group()
         said = "%s of these tables; `all` stands for every table that is searched."
         which.add_argument(
