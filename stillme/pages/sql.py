@@ -23,6 +23,7 @@ from psycopg import Cursor
 
 from stillme.pages.cells import foldable
 from stillme.postgresql.statements import execute, fetch_all
+from stillme.postgresql.transaction_settings import set_local
 
 ROWS = 500
 TIMEOUT = 5_000
@@ -74,7 +75,7 @@ def ask(query: str) -> Answer:
     try:
         with transaction.atomic():
             execute(connection, "SET TRANSACTION READ ONLY")
-            execute(connection, f"SET LOCAL statement_timeout = {TIMEOUT}")
+            set_local(connection, {"statement_timeout": TIMEOUT})
             may = "SELECT pg_has_role(current_user, %s, 'MEMBER')"
             if fetch_all(connection, may, [_READER])[0][0]:
                 execute(connection, f"SET LOCAL ROLE {_READER}")

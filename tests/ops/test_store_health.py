@@ -24,7 +24,7 @@ def stores(error: dict[str, str]) -> list[dict[str, str]]:
 
 
 def test_in_order() -> None:
-    with statements(13):
+    with statements(14):
         assert store_health() == {
             "database": {"status": "ok", "databases": stores({})},
             "vector_db": {"status": "ok", "message": "The vectors are in PostgreSQL"},

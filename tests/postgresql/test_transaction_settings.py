@@ -21,6 +21,7 @@ BARE = re.compile(
 )
 # What stays on this node on purpose, or cannot leave it.
 ALLOWED = {
+    "stillme/pages/sql.py": "puts its role's rights down, on this node",
     "stillme/postgresql/distributed.py": "asks the nodes themselves",
     "stillme/postgresql/schema.py": "Django's DDL: Citus carries it to the nodes",
     "stillme/transfer/postgresql/capture/install.py": "capture is refused on a cluster",

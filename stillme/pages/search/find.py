@@ -25,7 +25,8 @@ from stillme.pages.search.words import (
     text_search_query,
 )
 from stillme.postgresql.names import quote
-from stillme.postgresql.statements import execute, fetch_all
+from stillme.postgresql.statements import fetch_all
+from stillme.postgresql.transaction_settings import set_local
 from stillme.services.arguments import whole_key
 
 # Rows of a table without index that are looked at: about 50 ms where texts are short.
@@ -97,9 +98,8 @@ def _in_table(table: Table, words: list[str], asked: str) -> Found:
 
 def _by_index(alias: str, table: Table, words: list[str]) -> list[tuple[Any, ...]]:
     connection = connections[alias]
-    execute(connection, f"SET LOCAL gin_fuzzy_search_limit = {SOME * 10}")
     # PostgreSQL may think a word frequent that is not, and read the whole table in search of it.
-    execute(connection, "SET LOCAL enable_seqscan = off")
+    set_local(connection, {"gin_fuzzy_search_limit": SOME * 10, "enable_seqscan": "off"})
     key, texts = _columns(table)
     sql = (
         f"SELECT {key}, {texts} FROM (SELECT * FROM {table.name} "
