@@ -32,8 +32,8 @@ def renew_planner_figures(alias: str, relation: str) -> None:
     In short where autovacuum is on: an ANALYZE of some columns does not make its turn later, which
     comes a minute after the load and takes all columns at the server's own setting.
     """
-    # Those by which rows are found. Long texts and documents, of which the planner knows little
-    # anyway, take as long as all of them.
+    # Texts and documents are left out unless an index has them: the planner knows little of them,
+    # and they take as long as all other columns together.
     found = fetch_all(
         connections[alias],
         "SELECT attname FROM pg_attribute AS a WHERE attrelid = %s::regclass AND attnum > 0 "

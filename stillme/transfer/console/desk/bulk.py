@@ -64,7 +64,10 @@ def put_through(page: Any, request: HttpRequest, rows: Rows, one: Decision) -> N
 
 
 def _outcome(key: int, who: str, one: Decision) -> decisions.Retried:
-    """One row at a time: its cells may be long, and what it comes to stops no other."""
+    """Do `one` with one row; a TransferError becomes its sentence and does not stop the others.
+
+    Rows come one at a time, because their cells may be long.
+    """
     try:
         row = QuarantinedRow.objects.filter(pk=key).first()
         if row is None:

@@ -134,8 +134,10 @@ def _is_logged(tries: Tries, attempt: Callable[[], set[Key]]) -> Outcome:
 
 
 def _is_frozen(tries: Tries) -> Outcome:
-    """A frozen table refuses every verb, the forgiving ones too, and ends the writer's transaction:
-    a lock that it kept would lock everybody else out."""
+    """A frozen table refuses every way of writing, OR IGNORE and OR REPLACE too.
+
+    It also ends the writer's transaction, so that its lock is released.
+    """
     connection = tries.connection
     tries.taken.clear()
     key, other = tries.put(tries.row(1)), tries.row(2)

@@ -75,7 +75,10 @@ class Tries:
         return row
 
     def _readable(self, query: str) -> tuple[object, ...] | None:
-        """A row, bytes that are no UTF-8 replaced: what a trigger does is no matter of them."""
+        """Return the query's row, if any, with bytes that are not UTF-8 replaced.
+
+        Triggers do the same with either.
+        """
         before = self.connection.text_factory
         self.connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
         try:

@@ -72,7 +72,7 @@ def _ends(
 
 
 def has_unit(unit: str | None, number: float) -> bool:
-    """Whether a number more leaves a column's unit as it is; never where there is none yet."""
+    """Whether one more number keeps a column's unit; False if the column has no unit yet."""
     return any(unit == name and start <= number < end for name, start, end in _RANGES)
 
 

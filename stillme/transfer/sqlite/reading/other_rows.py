@@ -15,9 +15,12 @@ from stillme.transfer.sqlite.reading.connect import EXACT_DOUBLE, quoted
 
 @dataclass(frozen=True, slots=True)
 class ParentTable:
-    """Where a reference's parent rows are: the found table and key, and a table of parents that
-    were set aside (`excluded`, in the connection's temp schema), if any. A key that is the rowid
-    holds integers only; any other one may hold 7.0 for 7, or compare texts without case."""
+    """The found table and key of a reference's parents.
+
+    `excluded` is the table of parents that were set aside (in the connection's temp schema), if
+    any. A rowid key holds integers only; another key may hold 7.0 for 7, or compare texts without
+    case.
+    """
 
     table: str
     key: str

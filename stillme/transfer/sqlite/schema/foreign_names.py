@@ -86,10 +86,10 @@ def _by_bytes(one: str, other: str) -> int:
 
 
 def compare_bytes(connection: apsw.Connection) -> set[str]:
-    """Make every column and index of a private copy compare bytes where it names a foreign
-    collation; the tables with such, whose indexes are still to be built again.
+    """Make the columns and indexes of a private copy that use a foreign collation compare bytes.
 
-    What a collation tells apart differs in its bytes, so no constraint is broken by that.
+    Returns the tables whose indexes must be built again. What a collation tells apart differs in
+    its bytes, so no constraint is broken by that.
     """
     foreign = foreign_collations(connection)
     tables = set().union(*foreign.values()) if foreign else set()
@@ -213,7 +213,7 @@ def names_of(
         collations = foreign_collations(connection)
     found = [f"the collation {name}" for name, tables in collations.items() if table in tables]
     with closing(sqlite3.connect(":memory:")) as nowhere:
-        # A CHECK is looked at nowhere else.
+        # The first function of the declaration that SQLite lacks. CHECKs are only looked at here.
         functions = [_lacking(nowhere, sql)]
     name, first = quoted(table), quoted(columns[0]) if columns else "rowid"
     for statement in (

@@ -72,7 +72,7 @@ class FoundTable:
     def rowid_alias(self) -> str | None:
         """The column that is the rowid itself (INTEGER PRIMARY KEY), if any.
 
-        `INTEGER PRIMARY KEY DESC` is none: an old slip of SQLite's gives it an index instead.
+        `INTEGER PRIMARY KEY DESC` does not count: by an old bug SQLite gives it an index instead.
         """
         keys = [c for c in self.columns if c.primary_key]
         types = [key.type.upper() for key in keys]

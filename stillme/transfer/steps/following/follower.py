@@ -239,8 +239,11 @@ class Follower:
                 self._trim(followed)
 
     def sweep_is_due(self) -> bool:
-        """Whether a file's schema changed since its last sweep: a table may have been rebuilt with
-        the triggers put back, and no trigger tells what that did to its rows."""
+        """Whether a file's schema changed since its last sweep.
+
+        A table may have been rebuilt and its triggers put back; no trigger tells what that did to
+        its rows.
+        """
         return any(f.live.schema_version != f.swept_under for f in self._followed.values())
 
     def sweep(self, directory: Path | None = None) -> list[Swept]:

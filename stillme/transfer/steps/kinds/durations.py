@@ -94,8 +94,11 @@ class DurationLoader(KindLoader[kinds.Duration]):
         return Cell(f"{days} days +{rest} microseconds", whole.reason, whole.repaired)
 
     def read_target(self, name: str) -> str:
-        """Its microseconds; ``1 mon = 2592000000000`` of one that counts months, as Django reads
-        it: a month has no fixed length."""
+        """The interval's microseconds.
+
+        If it counts months: ``1 mon = 2592000000000``, as Django reads it (30 days a month, 365 a
+        year).
+        """
         months = f"365 * extract(year FROM {name}) + 30 * extract(month FROM {name})"
         rest = f"extract(epoch FROM {name} - date_trunc('month', {name}))"
         return (

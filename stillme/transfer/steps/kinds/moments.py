@@ -114,8 +114,11 @@ class MomentLoader(InstantLoader[kinds.Moment]):
 
     @property
     def _which(self) -> int:
-        """In the hour that comes twice: the first one, but the second of naive times, because so
-        PostgreSQL reads what Django sends."""
+        """The index of the offset that counts.
+
+        In the hour that comes twice an aware time means the first instant; a naive one the second,
+        as PostgreSQL reads what Django sends.
+        """
         return 0 if self.kind.aware else -1
 
     def _offset(self, column: MappedColumn, table: Table) -> str:

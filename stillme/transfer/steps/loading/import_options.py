@@ -92,8 +92,11 @@ class ImportResult:
     aside: dict[tuple[str, str], int] | None = None
 
     def set_aside(self, table: TableResult) -> int:
-        """Rows of a table that are not in the target: without those that were mended by hand,
-        which the import itself could not load. Of a dry run: those that would not be."""
+        """Rows of a table that are not in the target. In a dry run: rows that would not be.
+
+        Rows that the import could not load and somebody mended by hand are in the target: they do
+        not count.
+        """
         if self.aside is None:
             return table.outcome.quarantined
         return self.aside.get((table.file, table.table), 0)

@@ -106,9 +106,9 @@ def load_range(
 
 
 def _load_again(alias: str, source: TableSource, key_range: KeyRange, previous: Chunk) -> Outcome:
-    """Nothing where legacy range, mapping and the target's row count are those of the record.
+    """Do nothing if the range, the mapping and the target's row count are those of the record.
 
-    Who overwrites asks for the target rows themselves: a record tells nothing of their cells.
+    With `overwrite` the range is always merged: the record tells nothing of the target's cells.
     """
     if source.job.overwrite:
         return load_staged(alias, source, key_range)

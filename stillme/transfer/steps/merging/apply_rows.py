@@ -65,8 +65,10 @@ def apply_raw(
 def apply_many(
     alias: str, source: TableSource, many: ManyRows, later: Collection[str] = ()
 ) -> Merged | None:
-    """The same for the rows of many keys, most of them as a stream; None where PostgreSQL refuses
-    a row of it."""
+    """Apply the rows of many keys, most of them as a stream.
+
+    Returns None if PostgreSQL refuses a row of the stream.
+    """
     writer, merged = begin_stage(alias, source.job.mapping)
     if not writer.try_blocks(many.blocks):
         return None

@@ -39,8 +39,11 @@ class Line:
 
 
 def missing_lines(alias: str) -> list[Line]:
-    """One for each file, table or store that was loaded and is gone. No risk to take: the
-    application would go on without its rows, or with rows that nothing explains."""
+    """One line per file, table or store that was loaded and is gone.
+
+    There is no --despite option for it: the application would go on without its rows, or with rows
+    that nothing explains.
+    """
     found = missing_legacy(alias)
     return [
         Line(RED, f"{m.file}: legacy", f"{m.path} {m.what}, but {m.known}", ADVICE) for m in found

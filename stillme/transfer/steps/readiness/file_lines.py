@@ -16,7 +16,7 @@ MOST_LAG = 10_000
 
 
 def file_lines(found: Condition) -> list[Line]:
-    """The lines of a file; after one that makes the others meaningless no more."""
+    """The lines of a file. If a line makes the rest meaningless, it is the last one."""
     name, stand = found.file.name, found.stand
     if found.misplaced:
         return [Line(RED, f"{name}: file", "another file", found.misplaced)]

@@ -93,8 +93,9 @@ class KnownRecords:
     ) -> QuarantinedRow | None:
         """The record of the same legacy row, taken out of the candidates.
 
-        A key may stand for several rows (a repeated key; text and blob that read alike): the same
-        stored values decide, then the same rowid, then the very key where no two rows can have it.
+        Several rows may have one key (a repeated key; a text and a blob that read the same). So
+        the same stored values decide first, then the same rowid, then the same stored key if the
+        file guarantees that no two rows have it.
         """
         same = [old for old in candidates if old.cells == cells]
         alike = sorted(same, key=lambda old: old.rowid != row.rowid)
@@ -109,7 +110,7 @@ class KnownRecords:
         return alike[0]
 
     def _key_cells(self, cells: dict[str, Any]) -> list[Any]:
-        """The packed cells of the key; one that a record lacks equals none."""
+        """The packed key cells; a record that lacks one of them matches no row."""
         return [cells.get(name) for name in self._mapping.key_columns.names]
 
 

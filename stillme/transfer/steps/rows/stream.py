@@ -79,8 +79,10 @@ class CommonStream:
         return [list(compress(column, sound)) for column in columns]
 
     def _selected(self) -> Iterator[list[_Row]]:
-        """All rows of the range, a few at a time. From the first huge one on each row is asked for
-        its size, and comes alone."""
+        """Yield all rows of the range, a few at a time.
+
+        From the batch with the first huge row on, ask each row for its size and yield it alone.
+        """
         seen = 0
         query, values = _select(self._mapping, self._common, self._range)
         try:

@@ -17,9 +17,10 @@ from stillme.transfer.steps.rows.load_huge import TargetCell, check_text
 
 
 def keys_not_taken(mapping: TableMapping) -> tuple[str, ...]:
-    """A row set aside for one of these does not stand for its key: another row may be loaded.
+    """The reasons for which a row that is set aside does not occupy its key.
 
-    Without rowids no row is the first of its key: then all are set aside, and none is loaded.
+    Another row may be loaded under it. Without rowids no row is the first of its key: then all are
+    set aside, and none is loaded.
     """
     return ("bad_key", "duplicate_key") if mapping.has_rowid else ("bad_key",)
 

@@ -22,8 +22,13 @@ from stillme.transfer.steps.switching.thaw import mark_stands
 
 
 class Switch(ABC):
-    """`name` and `advice` are the limit's; `marked` is the files' state once the mark stands, and
-    `unknown` what to say where nobody knows whether it does."""
+    """A try in one direction; each direction sets these attributes.
+
+    `name` names the switch in the limit's messages.
+    `advice` says in those messages what to do if the switch was given up.
+    `marked` is the files' state once the mark stands.
+    `unknown` is the error's sentence if nobody knows whether the mark stands.
+    """
 
     name: str
     advice: str
@@ -56,7 +61,11 @@ class Switch(ABC):
         """Undo the freeze. None where nobody was locked out, else what is still locked ("")."""
 
     def attempt(self) -> None:
-        """Do the work. Raises what it raised, with everything undone, unless the mark stands."""
+        """Do the work. If it fails before the mark, undo everything and raise the error.
+
+        If only the answer to the mark's COMMIT was lost, the work is done. If PostgreSQL does not
+        say whether the mark stands, undo nothing and raise TransferError with `unknown`.
+        """
         try:
             self.work()
             self.locked_out = self.limit.spent

@@ -101,7 +101,7 @@ class Tail:
 
 
 def _named(keys: Sequence[Key], names: Sequence[str]) -> list[Key]:
-    """The keys that are named (as text); all keys where a name fits none of them."""
+    """The named keys (as text); all keys if a name matches none of them."""
     by_name = {key.spelled(): key for key in keys}
     if not by_name.keys() >= set(names):
         return list(keys)

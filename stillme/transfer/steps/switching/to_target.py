@@ -145,8 +145,11 @@ class ToTarget(Switch):
         return " ".join(left.values())
 
     def _decided_foreign(self) -> dict[str, Collection[str]]:
-        """File -> its tables with foreign rows as the go/no-go list has shown them, where the
-        operator takes that risk. What the cut-over's own sweep finds was not shown."""
+        """File -> tables whose foreign rows the operator accepted.
+
+        Those are the tables that the go/no-go list showed. Tables in which only the cut-over's
+        sweep finds such rows were not accepted.
+        """
         if "foreign" not in self.options.overrides:
             return {}
         stands = [file_states.standing(self.alias, file.name) for file in self.files]

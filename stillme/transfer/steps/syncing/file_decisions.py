@@ -93,7 +93,7 @@ def change_since(
         names = [c.legacy for c in mapping.columns if was.get(c.legacy) != is_now.get(c.legacy)]
         if names:
             numbers[table] = names
-    # A table that is new is none of them: it has to be captured and loaded.
+    # A new table does not count: it has to be captured and loaded first.
     whole = frozenset(t for t, shape in now.shapes.items() if shapes.get(t, shape) != shape)
     return Change(numbers, whole)
 

@@ -1,4 +1,6 @@
-"""Is this the file, and the history of it, that was followed? And does capture still see it all?
+"""Check that a file is the one that was followed, with the same history.
+
+Also check that capture still sees every write.
 
 The witness of a position is the change that has that number in the log: its key and its time. A
 restored file, or another one laid over ours, does not have it. It is asked for inside the read that

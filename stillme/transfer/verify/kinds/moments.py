@@ -175,7 +175,7 @@ class TimeOfDayJudge(KindJudge[kinds.TimeOfDay]):
 
 
 class DurationJudge(KindJudge[kinds.Duration]):
-    """Microseconds. A duration that counts months is none of the legacy's."""
+    """Microseconds. A duration with months cannot come from the legacy."""
 
     decides_blobs = True
 

@@ -244,7 +244,10 @@ class DecimalJudge(KindJudge[kinds.Decimal]):
 
 
 def _real_text(number: float) -> tuple[str, str, bool]:
-    """15 digits of a double, why its original is kept, and whether they are all of it."""
+    """Return the 15 digits of a double, the reason to keep its original, and if they are exact.
+
+    The reason is "" for none. Raises MustBeSetAside if the double is infinite.
+    """
     if math.isinf(number):
         raise MustBeSetAside("out_of_range")
     text = f"{number:.15g}"

@@ -41,12 +41,12 @@ class _AnyTextJudge(KindJudge[K]):
         return expected
 
     def legacy_piece(self, column: MappedColumn, table: Table) -> str:
-        """Behind its size: length() of a text stops at U+0000, that of its bytes does not."""
+        """The text after its size in bytes: length() stops at U+0000."""
         name = quoted(column.legacy)
         return or_dash(column, f"octet_length({name})", "':'", name)
 
     def target_piece(self, name: str) -> str:
-        """Behind its size."""
+        """The text after its size in bytes."""
         return sized(name)
 
     def rebuilt(self, value: Any, clock: LocalClock) -> Stored:

@@ -44,7 +44,7 @@ def check_definitions(
     temporary table be made.
 
     Migrations of others (`by_others`) do not always make what their models declare: an index that
-    is not unique and is missing, or another collation, is then told in `notices`, too.
+    is not unique and is missing, or another collation, is then reported as a notice.
     """
     notices = [] if notices is None else notices
     checked = [model for model in targets if model in wanted]

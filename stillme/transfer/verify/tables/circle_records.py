@@ -69,8 +69,8 @@ def _held_by(
 ) -> dict[_Row, set[_Row]]:
     """Row -> rows in quarantine that it refers to, of the group.
 
-    `("", 0)` among them stands for a reason outside: the row had to be set aside even if all rows
-    of the group were there.
+    `("", 0)` among them marks a row that must be set aside even if all rows of the group are
+    there.
     """
     mapping = case.mapping
     found: dict[_Row, set[_Row]] = {}
