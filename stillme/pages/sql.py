@@ -22,8 +22,7 @@ from django.views.decorators.http import require_http_methods
 from psycopg import Cursor
 
 from stillme.pages.cells import foldable
-from stillme.postgresql.statements import execute, fetch_all
-from stillme.postgresql.transaction_settings import set_local
+from stillme.postgresql.statements import execute, fetch_all, set_local
 
 ROWS = 500
 TIMEOUT = 5_000

@@ -15,8 +15,7 @@ from itertools import islice
 
 from django.db import DataError, connections, transaction
 
-from stillme.postgresql.statements import fetch_all
-from stillme.postgresql.transaction_settings import set_local
+from stillme.postgresql.statements import fetch_all, set_local
 from stillme.transfer.findings import FindingKind
 from vector import chroma, models
 from vector.chroma.segment import numpy_if_installed

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import psycopg
 from django.db import connections, transaction
 
-from stillme.postgresql.transaction_settings import set_local
+from stillme.postgresql.statements import set_local
 from vector.serving import pgvector as extension
 
 _ARRAY = struct.Struct(">iiIii")

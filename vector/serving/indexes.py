@@ -10,8 +10,7 @@ from django.db import DatabaseError, connections, transaction
 
 from stillme.postgresql.connecting.explain import first_line
 from stillme.postgresql.connecting.session import spell_plainly
-from stillme.postgresql.statements import execute, fetch_all
-from stillme.postgresql.transaction_settings import set_local
+from stillme.postgresql.statements import execute, fetch_all, set_local
 from vector.models import Collection, Item
 from vector.serving import pgvector as extension
 

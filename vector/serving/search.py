@@ -12,7 +12,7 @@ from typing import Any
 from django.db import DataError, connections, transaction
 from django.db.models import F, FloatField, Func, QuerySet, Value
 
-from stillme.postgresql.transaction_settings import set_local
+from stillme.postgresql.statements import set_local
 from stillme.services.connections import borrows_connection
 from vector.fields import EmbeddingField
 from vector.models import Collection, Item

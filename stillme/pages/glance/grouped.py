@@ -16,7 +16,7 @@ from django.db import OperationalError, connections, transaction
 from django.db.models import QuerySet
 from psycopg.errors import QueryCanceled
 
-from stillme.postgresql.transaction_settings import set_local
+from stillme.postgresql.statements import set_local
 
 # So many are counted within 300 ms even if each has a value of its own.
 ROWS = 100_000

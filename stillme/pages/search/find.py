@@ -25,8 +25,7 @@ from stillme.pages.search.words import (
     text_search_query,
 )
 from stillme.postgresql.names import quote
-from stillme.postgresql.statements import fetch_all
-from stillme.postgresql.transaction_settings import set_local
+from stillme.postgresql.statements import fetch_all, set_local
 from stillme.services.arguments import whole_key
 
 # Rows of a table without index that are looked at: about 50 ms where texts are short.

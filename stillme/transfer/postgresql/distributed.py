@@ -20,7 +20,7 @@ from typing import Any
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from stillme.postgresql.distributed import distributed_tables, is_distributed
-from stillme.postgresql.transaction_settings import set_local
+from stillme.postgresql.statements import set_local
 from stillme.transfer.errors import StateError
 from stillme.transfer.postgresql.copy import execute, fetch_all, quoted
 

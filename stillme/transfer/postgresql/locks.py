@@ -15,7 +15,7 @@ from django.db import DatabaseError, OperationalError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from stillme.postgresql.connecting.silence import end_with_client
-from stillme.postgresql.transaction_settings import set_local
+from stillme.postgresql.statements import set_local
 from stillme.transfer.errors import Busy
 from stillme.transfer.postgresql.copy import fetch_all
 

@@ -12,7 +12,7 @@ from functools import partial
 
 from django.db import IntegrityError, connections, transaction
 
-from stillme.postgresql.transaction_settings import set_local
+from stillme.postgresql.statements import set_local
 from stillme.transfer.models import DroppedObject
 from stillme.transfer.plumbing.processes import usable_cores
 from stillme.transfer.postgresql.copy import execute, fetch_all, quoted

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from django.db import connections
 
-from stillme.postgresql.transaction_settings import set_local
+from stillme.postgresql.statements import set_local
 from stillme.transfer.plumbing.own_sql import CaptureStatus, Health, is_own_text, status_of
 from stillme.transfer.postgresql.capture.templates import (
     EVENTS,

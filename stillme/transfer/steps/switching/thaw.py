@@ -16,7 +16,7 @@ from typing import TypeVar
 from django.db import Error, connections, transaction
 
 from stillme.postgresql.connecting.explain import explain_operational_error
-from stillme.postgresql.transaction_settings import set_local
+from stillme.postgresql.statements import set_local
 from stillme.transfer.errors import LegacyFileError, TransferError
 from stillme.transfer.findings import Event, OnEvent
 from stillme.transfer.models import FileState

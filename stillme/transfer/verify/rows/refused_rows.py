@@ -13,7 +13,7 @@ from typing import Any
 import psycopg
 from django.db import DatabaseError, connections, transaction
 
-from stillme.postgresql.transaction_settings import set_local
+from stillme.postgresql.statements import set_local
 from stillme.transfer import kinds
 from stillme.transfer.mapping import EXTRA_COLUMN, TableMapping
 from stillme.transfer.plumbing.quoting import quoted

@@ -12,10 +12,10 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from stillme.postgresql import distributed
-from stillme.postgresql.transaction_settings import set_local
+from stillme.postgresql.statements import set_local
 
 ROOT = Path(__file__).resolve().parents[2]
-HELPER = "stillme/postgresql/transaction_settings.py"
+HELPER = "stillme/postgresql/statements.py"
 BARE = re.compile(
     r"\bSET\s+(LOCAL|CONSTRAINTS)\b|set_config\(.*\btrue\)", re.IGNORECASE | re.DOTALL
 )
