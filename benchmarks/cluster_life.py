@@ -15,99 +15,21 @@ import argparse
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-import psycopg
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from stillme.postgresql.embedded.accounts import server_account  # noqa: E402
+from benchmarks.citus_cluster import FIRST_PORT, WORKERS, Cluster  # noqa: E402
 
 TITLE = "The whole life on a Citus cluster"
-FIRST_PORT = 9750
-WORKERS = 3
 DOMAINS = ("knowledge", "continuum", "rss", "accuracy", "vector")
-SETTINGS = """
-listen_addresses = '127.0.0.1'
-shared_preload_libraries = 'citus'
-wal_level = logical
-max_prepared_transactions = 200
-max_worker_processes = 32
-"""
-
-
-class Cluster:
-    """A coordinator (node 0), workers, and a spare node that is not added yet."""
-
-    def __init__(self, folder: Path, programs: Path, libraries: str) -> None:
-        self.folder, self._programs = folder, programs
-        self._as = server_account().for_subprocess()
-        self._environment = {**os.environ, **({"LD_LIBRARY_PATH": libraries} if libraries else {})}
-        shutil.chown(folder, self._as.get("user", os.geteuid()))
-        self.nodes = range(WORKERS + 2)
-
-    def run(self, program: str, *arguments: str) -> None:
-        """One of PostgreSQL's programs, as the server's user."""
-        command = [str(self._programs / program), *arguments]
-        # A server that it starts would keep a pipe open.
-        with (self.folder / "programs.log").open("a") as log:
-            subprocess.run(
-                command, check=True, env=self._environment, stdout=log, stderr=log, **self._as
-            )
-
-    def create(self) -> None:
-        """Start all nodes."""
-        for node in self.nodes:
-            data = self.folder / f"node{node}"
-            self.run("initdb", "-D", str(data), "-U", "postgres", "-A", "trust", "-E", "UTF8")
-            with (data / "postgresql.conf").open("a") as conf:
-                conf.write(f"{SETTINGS}port = {FIRST_PORT + node}\n")
-                conf.write(f"unix_socket_directories = '{self.folder}'\n")
-            self.start(node)
-            self.sql(node, "postgres", "CREATE ROLE stillme LOGIN")
-
-    def start(self, node: int) -> None:
-        """Start one node."""
-        data, log = self.folder / f"node{node}", self.folder / f"node{node}.log"
-        self.run("pg_ctl", "-D", str(data), "-l", str(log), "-w", "start")
-
-    def stop(self, node: int) -> None:
-        """As if it were killed."""
-        self.run("pg_ctl", "-D", str(self.folder / f"node{node}"), "-m", "immediate", "stop")
-
-    def sql(self, node: int, database: str, *statements: str) -> list[Any]:
-        """Run statements as the superuser; the rows of the last one."""
-        port = FIRST_PORT + node
-        with psycopg.connect(
-            host="127.0.0.1", port=port, user="postgres", dbname=database, autocommit=True
-        ) as session:
-            for statement in statements:
-                cursor = session.execute(statement)
-            return cursor.fetchall() if cursor.description else []
-
-    def database(self, name: str, *, workers: int = WORKERS) -> str:
-        """A database on every node, joined to a cluster; its address for the application."""
-        for node in self.nodes:
-            self.sql(node, "postgres", f"CREATE DATABASE {name} OWNER stillme")
-            self.sql(node, name, "CREATE EXTENSION citus", "CREATE EXTENSION vector")
-        if workers:
-            self.sql(0, name, f"SELECT citus_set_coordinator_host('127.0.0.1', {FIRST_PORT})")
-        for node in range(1, workers + 1):
-            self.add(name, node)
-        return f"postgresql://stillme@127.0.0.1:{FIRST_PORT}/{name}"
-
-    def add(self, name: str, node: int) -> None:
-        """Take a node into the cluster."""
-        self.sql(0, name, f"SELECT citus_add_node('127.0.0.1', {FIRST_PORT + node})")
 
 
 class Life:
@@ -145,9 +67,9 @@ class Life:
         return done.stdout
 
     def part(self, name: str, *arguments: str) -> Any:
-        """A part of this file in a process of its own, on the database; its JSON."""
+        """A part of citus_parts.py in a process of its own, on the database; its JSON."""
         done = subprocess.run(
-            [sys.executable, __file__, "--part", name, *arguments],
+            [sys.executable, str(ROOT / "benchmarks" / "citus_parts.py"), name, *arguments],
             env=self.environment,
             capture_output=True,
             text=True,
@@ -282,113 +204,14 @@ class Life:
         self.manage("import_sqlite", "--prune", status=2, shown="does not work once tables")
 
 
-def samples(directory: str, rows: str) -> str:
-    """Make legacy files."""
-    from stillme.demo.samples import make_samples
-
-    Path(directory).mkdir()
-    return str(make_samples(Path(directory), rows=int(rows)).directory)
-
-
-def load(seconds: str) -> dict[str, int]:
-    """Eight threads that write; what was acknowledged against what the tables hold."""
-    from accuracy.services import AccuracyScorer
-    from knowledge.models import KnowledgeItem
-    from knowledge.services import KnowledgeRetention
-
-    made, failed = [0] * 8, [0] * 8
-    before = KnowledgeItem.objects.count()
-    until = time.monotonic() + float(seconds)
-
-    def work(number: int) -> None:
-        retention, scorer = KnowledgeRetention(), AccuracyScorer()
-        while time.monotonic() < until:
-            if retention.add_knowledge(f"thread {number}", "load") > 0:
-                made[number] += 1
-            else:
-                failed[number] += 1
-            scorer.score_response("question", "answer")
-
-    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    lost = sum(made) - (KnowledgeItem.objects.count() - before)
-    return {"made": sum(made), "failed": sum(failed), "lost": lost}
-
-
-def pages() -> dict[str, Any]:
-    """Every list, and one row of each, as an administrator."""
-    from django.contrib import admin
-    from django.contrib.auth.models import User
-    from django.test import Client
-    from django.urls import reverse
-
-    user, _ = User.objects.get_or_create(username="root", is_superuser=True, is_staff=True)
-    client = Client(HTTP_HOST="localhost")
-    client.force_login(user)
-    addresses = ["/admin/", "/admin/glance/"]
-    for model in admin.site._registry:
-        name = f"admin:{model._meta.app_label}_{model._meta.model_name}"
-        addresses.append(reverse(f"{name}_changelist"))
-        if (row := model._default_manager.first()) is not None:
-            addresses.append(reverse(f"{name}_change", args=[row.pk]))
-    bad = [each for each in addresses if client.get(each).status_code not in (200, 302, 403)]
-    return {"pages": len(addresses), "bad": bad}
-
-
-def ready() -> dict[str, Any]:
-    """What /readyz answers."""
-    from django.test import Client
-
-    answer = Client(HTTP_HOST="localhost").get("/readyz")
-    return {"status": answer.status_code, "problems": answer.json()["problems"]}
-
-
-def recall() -> dict[str, float]:
-    """Of 20,000 random vectors of 64 dimensions, how many of the ten nearest are found."""
-    import numpy
-
-    from vector import services
-
-    random = numpy.random.default_rng(7)
-    vectors = random.normal(size=(20_000, 64)).astype("f4")
-    collection = services.create_collection("recall", metric="l2")
-    for first in range(0, len(vectors), 2_000):
-        ids = [str(number) for number in range(first, first + 2_000)]
-        services.add(collection, ids, vectors[first : first + 2_000].tolist())
-    services.build_index(collection)
-    found = 0
-    for asked in random.normal(size=(100, 64)).astype("f4"):
-        nearest = numpy.argsort(((vectors - asked) ** 2).sum(1))[:10]
-        answer = {int(record.id) for record in services.query(collection, asked.tolist(), 10)}
-        found += len(answer & set(nearest.tolist()))
-    services.delete_collection("recall")
-    return {"recall": found / 1000}
-
-
-PARTS: dict[str, Callable[..., Any]] = {
-    part.__name__: part for part in (samples, load, pages, ready, recall)
-}
-
-
 def main() -> int:
-    """Parse; the whole life, or one part of it on the database of the environment."""
+    """Parse, and live the whole life; 1 where a step did not do what it should."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--bin", type=Path)
     parser.add_argument("--libraries", default="", help="for LD_LIBRARY_PATH of the server")
     parser.add_argument("--rows", type=int, default=2_000)
     parser.add_argument("--into", type=Path, help="a Markdown file for the table")
-    parser.add_argument("--part", nargs="+", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.part:
-        import stillme
-
-        stillme.setup()
-        name, *arguments = options.part
-        print(json.dumps(PARTS[name](*arguments)))
-        return 0
     if options.bin is None or not (options.bin / "initdb").exists():
         parser.error("--bin names no folder with PostgreSQL's programs, Citus installed into it.")
     with tempfile.TemporaryDirectory(prefix="stillme-cluster-") as made:
