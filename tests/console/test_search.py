@@ -103,8 +103,10 @@ _TYPE = {"knowledge_type": ""}
 
 
 def test_a_table_that_is_not_there_is_named() -> None:
-    with pytest.raises(CommandError, match=r"No such table is searched: rss\.nothing\. Choose"):
+    said = r"No such table is searched: rss\.nothing\. Choose"
+    with pytest.raises(CommandError, match=said) as refused:
         call_command("search_index", "--create", "rss.nothing")
+    assert refused.value.returncode == 2
 
 
 @pytest.mark.django_db

@@ -24,15 +24,27 @@ class Command(BaseCommand):
         parser.add_argument("name", nargs="*", help="Collections by name; without, all of them.")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """One line for each. Raises CommandError for a name that no collection has."""
+        """One line for each; status 1 if one that was named has no map.
+
+        Raises CommandError for a name that no collection has.
+        """
         names = options["name"]
         found = Collection.objects.order_by("name", "pk")
         found = found.filter(name__in=names) if names else found
         missing = set(names) - {collection.name for collection in found}
         if missing:
-            raise CommandError(f"There is no such collection: {', '.join(sorted(missing))}.")
+            known = ", ".join(Collection.objects.order_by("name").values_list("name", flat=True))
+            raise CommandError(
+                f"There is no such collection: {', '.join(sorted(missing))}. Choose from: "
+                f"{known or 'none, the store is empty'}.",
+                returncode=2,
+            )
+        without = False
         for collection in found:
             try:
                 self.stdout.write(f"{collection.name}: a map of {make_map(collection).items} items")
             except NoMapError as error:
                 self.stdout.write(f"{collection.name}: {error}")
+                without = True
+        if names and without:
+            raise SystemExit(1)

@@ -91,6 +91,7 @@ def _named(names: list[str]) -> list[Table]:
         return list(known.values())
     if wrong := [name for name in names if name not in known]:
         raise CommandError(
-            f"No such table is searched: {', '.join(wrong)}. Choose from: {', '.join(known)}."
+            f"No such table is searched: {', '.join(wrong)}. Choose from: {', '.join(known)}.",
+            returncode=2,
         )
     return [known[name] for name in names]
