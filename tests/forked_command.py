@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Callable, Mapping
 
 from stillme.command_line import run
-from stillme.transfer.plumbing.processes import leave_parents_sessions
+from stillme.postgresql.forks import forget_sessions
 
 
 def start_command(
@@ -56,7 +56,7 @@ def _run(arguments: tuple[str, ...], environment: Mapping[str, str]) -> int:
     sys.stdin = os.fdopen(0, encoding="utf-8", closefd=False)
     sys.stdout = os.fdopen(1, "w", encoding="utf-8", closefd=False)
     sys.stderr = os.fdopen(2, "w", 1, encoding="utf-8", closefd=False)
-    leave_parents_sessions()
+    forget_sessions()
     try:
         run(sys.argv)
     except SystemExit as ended:

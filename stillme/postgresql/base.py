@@ -15,7 +15,6 @@ from psycopg_pool import ConnectionPool, PoolClosed
 
 from stillme.postgresql.client import DatabaseClient
 from stillme.postgresql.connecting import session
-from stillme.postgresql.connecting.pool import SteadyPool
 from stillme.postgresql.embedded.server import ensure_server, revive_server
 from stillme.postgresql.introspection import DatabaseIntrospection
 from stillme.postgresql.operations import DatabaseOperations
@@ -24,9 +23,23 @@ from stillme.postgresql.schema import DatabaseSchemaEditor
 
 # Seconds. A session that died within them is like one that dies under its statement.
 BELIEVED = 0.1
+AGAIN = 0.5  # seconds between two attempts to connect
 
 # As a name without a type: the stubs do not know that it is a psycopg cursor.
 _Preparing: Any = base.ServerBindingCursor
+
+
+class SteadyPool(ConnectionPool[Any]):
+    """A pool that tries to connect twice a second while the server is down.
+
+    psycopg's waits 1, 2, 4, 8, ... seconds between attempts. After a restart of five seconds the
+    server had been up for a while when the pool tried again, and callers who had waited
+    DB_POOL_TIMEOUT were refused.
+    """
+
+    def schedule_task(self, task: Any, delay: float) -> None:
+        """Psycopg's; a task that has an `attempt` is the next attempt to connect."""
+        super().schedule_task(task, min(delay, AGAIN) if hasattr(task, "attempt") else delay)
 
 
 class DatabaseWrapper(base.DatabaseWrapper):

@@ -33,7 +33,10 @@ def close_pools() -> None:
 
 
 def forget_sessions() -> None:
-    """In a child: leave the sessions of the parent alone, and start without any."""
+    """In a child: leave the sessions and pools of the parent alone, and start without any."""
+    pools = DatabaseWrapper._connection_pools  # type: ignore[attr-defined]
+    _inherited.extend(pools.values())
+    pools.clear()
     for connection in connections.all(initialized_only=True):
         if isinstance(connection, DatabaseWrapper) and connection.connection is not None:
             _inherited.append(connection.connection)

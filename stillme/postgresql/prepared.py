@@ -62,7 +62,7 @@ def fetch_prepared(
     adapters = Transformer(session)
     values: Any = adapters.dump_sequence(parameters, formats)
     key = (sql, adapters.types or ())
-    statements = _statements(session)
+    statements: Statements = session.__dict__.setdefault(_ATTRIBUTE, Statements())
     name = statements.names.get(key)
     if name is None:
         if not statements.repeats(key, threshold):
@@ -92,11 +92,6 @@ def _numbered(sql: str) -> tuple[bytes, tuple[PyFormat, ...]]:
         return f"${len(formats)}"
 
     return _PLACEHOLDER.sub(number, sql).encode(), tuple(formats)
-
-
-def _statements(session: psycopg.Connection[Any]) -> Statements:
-    found: Statements = session.__dict__.setdefault(_ATTRIBUTE, Statements())
-    return found
 
 
 def _prepare(

@@ -87,11 +87,10 @@ class DatabaseSchemaEditor(schema.DatabaseSchemaEditor):
         return statement
 
     def _rename_index_sql(self, model: type[Model], old_name: str, new_name: str) -> Statement:
-        table = Table.parse(model._meta.db_table)
         return Statement(
             self.sql_rename_index,
             table=TableReference(model._meta.db_table, self.quote_name),
-            old_name=table.beside(old_name).quoted,
+            old_name=Table.parse(model._meta.db_table).beside(old_name).quoted,
             new_name=self.quote_name(new_name),
         )
 

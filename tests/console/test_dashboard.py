@@ -31,7 +31,7 @@ from stillme.transfer.models import (
 from stillme.transfer.postgresql.locks import exclusive
 from stillme.transfer.records.database_identity import cluster_id
 from stillme.transfer.records.proofs import files_to_prove, identity
-from stillme.transfer.steps.readiness.accounted_lines import Line
+from stillme.transfer.steps.readiness.lines import Line
 from tests.console.support import HOSTILE, quarantined_row, staff
 
 pytestmark = pytest.mark.django_db

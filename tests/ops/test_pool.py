@@ -19,9 +19,9 @@ from knowledge import api
 from knowledge.models import KnowledgeItem
 from knowledge.services import KnowledgeRetention
 from stillme.postgresql import base
+from stillme.postgresql.base import AGAIN
 from stillme.postgresql.connecting.configuration import target_database
 from stillme.postgresql.connecting.explain import explain_operational_error
-from stillme.postgresql.connecting.pool import AGAIN
 from stillme.postgresql.embedded import server
 from tests.ops.servers import wait_until
 from tests.ops.threads import in_threads

@@ -16,8 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from stillme.postgresql.embedded import cluster, server
-from stillme.postgresql.embedded.errors import EmbeddedServerError
+from stillme.postgresql.embedded import EmbeddedServerError, cluster, server
 from tests.in_memory import public_place
 
 pytestmark = [pytest.mark.embedded, pytest.mark.xdist_group("embedded")]

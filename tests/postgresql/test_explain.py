@@ -13,7 +13,7 @@ import pytest
 from django.db import DatabaseError, connections, transaction
 
 from stillme.postgresql.connecting.explain import explain_operational_error
-from stillme.postgresql.embedded.errors import EmbeddedServerError
+from stillme.postgresql.embedded import EmbeddedServerError
 from tests.conftest import ROOT
 
 

@@ -25,7 +25,7 @@ ALLOWED = {
     "stillme/postgresql/distributed.py": "asks the nodes themselves",
     "stillme/postgresql/schema.py": "Django's DDL: Citus carries it to the nodes",
     "stillme/transfer/postgresql/capture/install.py": "capture is refused on a cluster",
-    "stillme/transfer/postgresql/planner_figures.py": "ANALYZE: Citus keeps its own sampling",
+    "stillme/transfer/postgresql/after_load.py": "ANALYZE: Citus keeps its own sampling",
     "stillme/transfer/steps/merging/clashes.py": "refused on a cluster",
     "stillme/transfer/verify/structure/reference_tables.py": "temporary tables of this node",
     "vector/serving/indexes.py": "an index is built in a transaction of its own on a cluster",

@@ -11,7 +11,7 @@ from django.db import connection
 
 from stillme.ops.checks import tables_have_owners
 from stillme.postgresql.unowned import unowned_sentence, unowned_tables
-from stillme.transfer.steps.readiness.accounted_lines import YELLOW, unowned_lines
+from stillme.transfer.steps.readiness.lines import YELLOW, unowned_lines
 
 pytestmark = pytest.mark.django_db
 

@@ -17,7 +17,7 @@ from stillme.transfer.findings import Finding, FindingKind
 from stillme.transfer.management.base import VisibleConsole
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.reports.terminal.switching import render_list
-from stillme.transfer.steps.readiness.accounted_lines import RED, Line
+from stillme.transfer.steps.readiness.lines import RED, Line
 from stillme.visible import in_one_line, visible
 from tests.transfer.load.support import FILES, query
 

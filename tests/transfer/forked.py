@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.context import ForkProcess as Process
 
-from stillme.transfer.plumbing.processes import leave_parents_sessions
+from stillme.postgresql.forks import forget_sessions
 
 
 def fork_group(work: Callable[[], object]) -> Process:
@@ -17,7 +17,7 @@ def fork_group(work: Callable[[], object]) -> Process:
 
     def run() -> None:
         os.setpgid(0, 0)
-        leave_parents_sessions()
+        forget_sessions()
         work()
 
     process = multiprocessing.get_context("fork").Process(target=run)

@@ -19,7 +19,7 @@ from django.db.utils import ConnectionHandler
 from stillme.transfer.kinds import Integer, Key, Kind, Reference, Text, TextKey, Uuid
 from stillme.transfer.legacy import Column, LegacyModel
 from stillme.transfer.postgresql import capture as reverse
-from stillme.transfer.steps.syncing.target_tables import target_tables
+from stillme.transfer.postgresql.capture import target_tables
 
 KEYED = Apps([])
 

@@ -25,12 +25,12 @@ from stillme.transfer.kinds import Key, Kind, Text
 from stillme.transfer.legacy import Column, LegacyModel
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.postgresql import capture as reverse
+from stillme.transfer.postgresql.capture import target_tables
 from stillme.transfer.steps.follow import FollowOptions, follow
 from stillme.transfer.steps.inspect import inspect_files
 from stillme.transfer.steps.install_capture import install_capture
 from stillme.transfer.steps.kinds import LOADERS
 from stillme.transfer.steps.kinds.base import Cell, KindLoader, Refused, Rendered, repaired
-from stillme.transfer.steps.syncing.target_tables import target_tables
 from stillme.transfer.verify.kinds import JUDGES
 from stillme.transfer.verify.kinds.base import Expected, KindJudge, MustBeSetAside
 from tests.transfer.load.support import change, query, run_import

@@ -25,10 +25,10 @@ from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.legacy import Column, LegacyModel
 from stillme.transfer.models import CarriedCell, KeptCell, QuarantinedRow
 from stillme.transfer.postgresql import capture as reverse
+from stillme.transfer.postgresql.capture import target_tables
 from stillme.transfer.steps.follow import FollowOptions, follow
 from stillme.transfer.steps.inspect import inspect_files
 from stillme.transfer.steps.install_capture import install_capture
-from stillme.transfer.steps.syncing.target_tables import target_tables
 from stillme.transfer.verify.result import VerifyResult
 from tests.transfer.load.support import query, run_import
 from tests.transfer.sync.switching import cut_over, roll_back

@@ -48,6 +48,12 @@ def kept(place: Path) -> list[str]:
     return sorted(path.name for path in place.iterdir())
 
 
+def gone_after_clearing(place: Path) -> list[Path]:
+    before = set(place.iterdir())
+    clear_dead(place)
+    return sorted(before - set(place.iterdir()))
+
+
 def test_a_folder_is_gone_at_the_end(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), scratch_folder("verify", tmp_path) as folder:
         (folder / "store").mkdir(mode=0o700)
@@ -59,7 +65,7 @@ def test_a_folder_is_gone_at_the_end(tmp_path: Path) -> None:
 
 def test_the_next_run_clears_what_a_killed_one_left(tmp_path: Path) -> None:
     with another_run(tmp_path) as living, another_run(tmp_path) as killed:
-        assert clear_dead(tmp_path) == []
+        assert gone_after_clearing(tmp_path) == []
         killed.send_signal(signal.SIGKILL)
         killed.wait()
         with scratch_folder("sweep", tmp_path):
@@ -88,7 +94,7 @@ def test_no_temporary_folder_is_no_reason_to_end(monkeypatch: pytest.MonkeyPatch
         raise FileNotFoundError("No usable temporary directory found")
 
     monkeypatch.setattr(scratch.tempfile, "gettempdir", none)
-    assert scratch.clear_temporary() == []
+    scratch.clear_temporary()
 
 
 def test_a_forked_worker_keeps_the_folder(tmp_path: Path) -> None:
@@ -104,10 +110,10 @@ def test_a_forked_worker_keeps_the_folder(tmp_path: Path) -> None:
         other = os.open(os.devnull, os.O_RDONLY)
         os.dup2(other, lock)
         os.close(other)
-        assert clear_dead(tmp_path) == []
+        assert gone_after_clearing(tmp_path) == []
         os.close(writer)
         os.waitpid(child, 0)
-        assert clear_dead(tmp_path) == [folder.parent]
+        assert gone_after_clearing(tmp_path) == [folder.parent]
     os.close(reader)
 
 
@@ -130,24 +136,24 @@ def test_what_is_not_ours_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     old = tmp_path / "stillme-snapshot-old"
     old.mkdir()
     os.utime(old, (time.time() - 7200, time.time() - 7200))
-    assert clear_dead(tmp_path) == [old]
+    assert gone_after_clearing(tmp_path) == [old]
     with another_run(tmp_path) as killed:
         killed.kill()
         killed.wait()
         monkeypatch.setattr(scratch.os, "geteuid", lambda: os.getuid() + 1)
-        assert clear_dead(tmp_path) == []
+        assert gone_after_clearing(tmp_path) == []
         monkeypatch.undo()
-        assert len(clear_dead(tmp_path)) == 1
+        assert len(gone_after_clearing(tmp_path)) == 1
 
 
 def test_a_folder_taken_for_a_dead_ones_before_it_was_locked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hold, cleared = scratch._lock_at_once, []
+    hold, cleared = scratch._lock_at_once, list[Path]()
 
     def too_late(lock: int, *, without_locks: bool) -> bool:
         if without_locks and not cleared:
-            cleared.extend(clear_dead(tmp_path))
+            cleared.extend(gone_after_clearing(tmp_path))
         return hold(lock, without_locks=without_locks)
 
     monkeypatch.setattr(scratch, "_lock_at_once", too_late)

@@ -6,9 +6,7 @@ import errno
 import re
 from collections.abc import Iterator
 
-from django.db.utils import Error
-
-from stillme.postgresql.embedded.errors import EmbeddedServerError
+from stillme.postgresql.embedded import EmbeddedServerError
 
 SET_URL = "check DATABASE_URL (without it the embedded server is used)"
 NO_PASSWORD = "correct the user and the password in DATABASE_URL"  # noqa: S105 - it is advice
@@ -148,11 +146,6 @@ def first_line(error: BaseException) -> str:
     """The first line of a message: the lines after it may show values of rows."""
     lines = str(error).strip().splitlines()
     return lines[0].strip().rstrip(".") if lines else type(error).__name__
-
-
-def is_database_error(error: BaseException) -> bool:
-    """Whether `explain_operational_error` has something to say about an error."""
-    return isinstance(error, Error)
 
 
 def explain_exhaustion(error: BaseException) -> str:

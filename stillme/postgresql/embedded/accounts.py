@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import pwd
 import shutil
 import stat
 import subprocess
@@ -10,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stillme.postgresql.embedded.errors import EmbeddedServerError
+from stillme.postgresql.embedded import EmbeddedServerError
 
 SYSTEM_USER = "pgserver"
 
@@ -52,8 +54,6 @@ def server_account() -> Account:
 
 
 def _known_user() -> Account | None:
-    import pwd  # Windows has none, and never comes here
-
     try:
         entry = pwd.getpwnam(SYSTEM_USER)
     except KeyError:
@@ -67,8 +67,6 @@ def _make_system_user() -> Account:
     Two `useradd` side by side both find the name free; the later one then replaces the entry of
     the earlier one, uid and all, and what the first process had made belongs to nobody.
     """
-    import fcntl  # Windows has none, and never comes here
-
     lock = os.open("/etc", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -25,8 +25,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from stillme.postgresql.embedded import EmbeddedServerError
 from stillme.postgresql.embedded.accounts import Account, server_account
-from stillme.postgresql.embedded.errors import EmbeddedServerError
 from stillme.postgresql.embedded.tuning import write_settings
 
 MAJOR_VERSION = 18
@@ -52,15 +52,20 @@ class Cluster:
         try:
             directory.mkdir(mode=0o755, parents=True, exist_ok=True)
             directory = directory.resolve()
-            cluster = cls(directory, server_account())
-            cluster._check_reachable()
+            account = server_account()
+            if not account.can_reach(directory):
+                raise EmbeddedServerError(
+                    f"The user {account.name}, as whom PostgreSQL runs for root, cannot reach "
+                    f"{directory}: set EMBEDDED_POSTGRES_DIR to a directory below /var/lib, or "
+                    "DATABASE_URL to a PostgreSQL server."
+                )
         except OSError as error:
             raise EmbeddedServerError(
                 f"The embedded PostgreSQL cannot keep its data in {directory} "
                 f"({error.strerror}): set EMBEDDED_POSTGRES_DIR to a directory that this user "
                 "may write, or DATABASE_URL to a PostgreSQL server."
             ) from error
-        return cluster
+        return cls(directory, account)
 
     @property
     def data(self) -> Path:
@@ -88,7 +93,9 @@ class Cluster:
     def initialise(self) -> None:
         """Make the cluster unless it is there; a half-made one is thrown away."""
         self._private_directory(self.run)
-        if (version := self._version()) == MAJOR_VERSION:
+        file = self.data / "PG_VERSION"
+        version = int(file.read_text()) if file.exists() else None
+        if version == MAJOR_VERSION:
             return
         if version is not None:
             raise EmbeddedServerError(
@@ -129,10 +136,6 @@ class Cluster:
     def stop_command(self) -> list[str]:
         """The command line that stops the server, ending what is connected."""
         return [str(self._program("pg_ctl")), "-w", "-m", "fast", "-D", str(self.data), "stop"]
-
-    def _version(self) -> int | None:
-        file = self.data / "PG_VERSION"
-        return int(file.read_text().strip()) if file.exists() else None
 
     def _run(self, program: str, *arguments: str) -> None:
         """Run one of PostgreSQL's programs; its output goes into the error when it fails."""
@@ -180,17 +183,11 @@ class Cluster:
         if self.account.can_reach(installed / name):
             return installed / name
         copy = self.directory / "pgsql"
-        if not is_copied(installed, copy):
+        # Whether the copy is whole and of this very wheel.
+        mark = copy / "complete"
+        if not mark.exists() or mark.read_text() != version_mark(installed):
             copy_programs(installed, copy)
         return copy.joinpath(*installed.parts[-3:]) / name
-
-    def _check_reachable(self) -> None:
-        if not self.account.can_reach(self.directory):
-            raise EmbeddedServerError(
-                f"The user {self.account.name}, as whom PostgreSQL runs for root, cannot reach "
-                f"{self.directory}: set EMBEDDED_POSTGRES_DIR to a directory below /var/lib, or "
-                "DATABASE_URL to a PostgreSQL server."
-            )
 
     def _private_directory(self, path: Path) -> None:
         """A directory that only the server's account (and root) may enter."""
@@ -245,12 +242,6 @@ def copy_programs(installed: Path, copy: Path) -> None:
         shutil.copytree(libraries, copy / libraries.name, symlinks=True)
     open_to_all(copy)
     (copy / "complete").write_text(version_mark(installed))
-
-
-def is_copied(installed: Path, copy: Path) -> bool:
-    """Whether the copy is whole and of this very wheel."""
-    mark = copy / "complete"
-    return mark.exists() and mark.read_text() == version_mark(installed)
 
 
 def version_mark(installed: Path) -> str:

@@ -12,6 +12,7 @@ So a process that is killed neither stops the server under the others nor leaves
 
 from __future__ import annotations
 
+import fcntl
 import os
 import socket
 import subprocess
@@ -24,18 +25,13 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
+from stillme.postgresql.embedded import EmbeddedServerError
 from stillme.postgresql.embedded.cluster import (
     PORT,
     Cluster,
     server_environment,
     wheel_programs,
 )
-from stillme.postgresql.embedded.errors import EmbeddedServerError
-
-try:
-    import fcntl
-except ImportError:  # no such locks on Windows, and no wheel that could use them
-    fcntl = None  # type: ignore[assignment]
 
 WATCHER = Path(__file__).with_name("watcher.py")
 
@@ -70,11 +66,6 @@ def revive_server(directory: Path) -> bool:
 
 
 def _join(directory: Path, database: str | None) -> None:
-    if fcntl is None:
-        raise EmbeddedServerError(
-            "There is no embedded PostgreSQL on this platform: set DATABASE_URL to a PostgreSQL "
-            "server (14 or newer)."
-        )
     wheel_programs()  # refuses before anything is made
     cluster = Cluster.at(directory)
     users = _open_lock(cluster.directory / "users.lock")

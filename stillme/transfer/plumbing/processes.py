@@ -16,14 +16,20 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import (
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+    as_completed,
+)
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from multiprocessing.process import BaseProcess
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from django.db import connections
 
+from stillme.postgresql.forks import forget_sessions
 from stillme.transfer.errors import TransferError
 from stillme.transfer.plumbing.interrupts import ending_signals
 
@@ -45,6 +51,24 @@ def usable_cores() -> int:
 def default_jobs() -> int:
     """One worker process per usable core, four at most: the server needs the cores as well."""
     return min(4, usable_cores())
+
+
+class SessionThreads(ThreadPoolExecutor):
+    """A thread per usable core. They leave no database session behind."""
+
+    def __init__(self, alias: str) -> None:
+        super().__init__(max_workers=usable_cores())
+        self._alias = alias
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Call the function in a thread, and close that thread's session when it has ended."""
+        return super().submit(self._closing, fn, *args, **kwargs)
+
+    def _closing(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        try:
+            return fn(*args, **kwargs)
+        finally:
+            connections[self._alias].close()
 
 
 @contextmanager
@@ -121,7 +145,7 @@ def _start(start: Callable[[], None] | None, parent: int) -> None:
         is_ctrl_c = number == signal.SIGINT
         signal.signal(number, signal.SIG_IGN if is_ctrl_c else signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, ending)
-    leave_parents_sessions()
+    forget_sessions()
     # Millions of short-lived rows, nothing in circles: what is there now need not be looked at
     # again, what comes less often.
     gc.freeze()
@@ -153,12 +177,3 @@ def _end_without(parent: int) -> None:
     """A process whose parent has ended is given another."""
     if os.getppid() != parent:
         os.kill(os.getpid(), signal.SIGKILL)
-
-
-def leave_parents_sessions() -> None:
-    """Forget the inherited connections without closing them: they belong to the parent."""
-    for connection in connections.all(initialized_only=True):
-        connection.connection = None
-        connection.in_atomic_block = False
-        if getattr(connection, "_connection_pools", None):
-            vars(connection)["_connection_pools"] = {}

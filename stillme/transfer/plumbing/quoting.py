@@ -22,10 +22,14 @@ def each(names: Sequence[str], table: str) -> list[str]:
     return [before + quoted(name) for name in names]
 
 
+def stored_value(name: str) -> str:
+    """A column's value; text as its bytes, which Python might refuse as text."""
+    return f"CASE typeof({name}) WHEN 'text' THEN CAST({name} AS BLOB) ELSE {name} END"
+
+
 def stored_part(name: str) -> str:
-    """A column's storage class and value; text as its bytes, which Python might refuse as text."""
-    value = f"CASE typeof({name}) WHEN 'text' THEN CAST({name} AS BLOB) ELSE {name} END"
-    return f"typeof({name}), {value}"
+    """A column's storage class and value."""
+    return f"typeof({name}), {stored_value(name)}"
 
 
 def row(names: Sequence[str]) -> str:

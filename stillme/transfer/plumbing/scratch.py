@@ -46,23 +46,22 @@ def scratch_folder(purpose: str, directory: Path | None = None) -> Iterator[Path
         os.close(lock)
 
 
-def clear_temporary() -> list[Path]:
+def clear_temporary() -> None:
     """`clear_dead` in the system's temporary folder; whoever needs one finds out that none is."""
     try:
         place = Path(tempfile.gettempdir())
     except OSError:
-        return []
-    return clear_dead(place)
+        return
+    clear_dead(place)
 
 
-def clear_dead(
-    place: Path, purpose: str = "*", first: Callable[[], None] = lambda: None
-) -> list[Path]:
-    """Delete this user's folders in `place` that no living process holds; returns them.
+def clear_dead(place: Path, purpose: str = "*", first: Callable[[], None] = lambda: None) -> None:
+    """Delete this user's folders in `place` that no living process holds.
 
     `first` is called before each one goes, for what its run left outside it.
     """
-    return [folder for folder in place.glob(f"{_PREFIX}{purpose}-*") if _clear(folder, first)]
+    for folder in place.glob(f"{_PREFIX}{purpose}-*"):
+        _clear(folder, first)
 
 
 def _make(place: Path, prefix: str) -> tuple[Path, int]:
@@ -81,43 +80,39 @@ def _make(place: Path, prefix: str) -> tuple[Path, int]:
         os.close(lock)
 
 
-def _clear(folder: Path, first: Callable[[], None]) -> bool:
-    """Delete the folder unless somebody holds it; whether it was deleted."""
+def _clear(folder: Path, first: Callable[[], None]) -> None:
+    """Delete the folder unless somebody holds it."""
     try:
         found = folder.lstat()
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
-            return False
+            return
         lock = os.open(folder / _LOCK, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
     except FileNotFoundError:
-        return _remove_empty(folder)
+        _remove_empty(folder)
+        return
     except OSError:
-        return False
+        return
     try:
-        if not _lock_at_once(lock, without_locks=False):
-            return False
-        first()
-        return _delete(folder)
+        if _lock_at_once(lock, without_locks=False):
+            first()
+            _delete(folder)
     finally:
         os.close(lock)
 
 
-def _delete(folder: Path) -> bool:
+def _delete(folder: Path) -> None:
     """Delete what a run kept, and last the lock by which a later run finds the rest."""
     files = folder / _FILES
     shutil.rmtree(files, ignore_errors=True)
-    if files.exists():
-        return False
-    shutil.rmtree(folder, ignore_errors=True)
-    return True
+    if not files.exists():
+        shutil.rmtree(folder, ignore_errors=True)
 
 
-def _remove_empty(folder: Path) -> bool:
+def _remove_empty(folder: Path) -> None:
     """A run that died before it had a lock left an empty folder; a young one gets its lock now."""
     with suppress(OSError):
         if time.time() - folder.lstat().st_mtime > _YOUNG:
             folder.rmdir()
-            return True
-    return False
 
 
 def _lock_at_once(lock: int, *, without_locks: bool) -> bool:

@@ -1,19 +1,30 @@
-"""COPY into a target table or into its staging table, through Django's connection."""
+"""Statements on the target by its alias, and COPY into a table of it or into a staging table."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import psycopg
+from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from stillme.postgresql.statements import execute as execute
-from stillme.postgresql.statements import fetch_all as fetch_all
+from stillme.postgresql import statements
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.plumbing.csv_format import COPY_OPTIONS
 from stillme.transfer.plumbing.quoting import quoted as quoted
 
 STAGE = "transfer_stage"
+
+
+def fetch_all(alias: str, sql: str, params: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+    """Run a query on the database of an alias and return its rows."""
+    return statements.fetch_all(connections[alias], sql, params)
+
+
+def execute(alias: str, sql: str, params: Sequence[Any] = ()) -> int:
+    """Run a statement there and return how many rows it touched."""
+    return statements.execute(connections[alias], sql, params)
 
 
 def copy_csv(

@@ -20,9 +20,9 @@ from typing import Any
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from stillme.postgresql.distributed import distributed_tables, is_distributed
-from stillme.postgresql.statements import set_local
+from stillme.postgresql.statements import execute, fetch_all, set_local
 from stillme.transfer.errors import StateError
-from stillme.transfer.postgresql.copy import execute, fetch_all, quoted
+from stillme.transfer.plumbing.quoting import quoted
 
 _IMAGE = "transfer_image"
 _IN_MEMORY, _BLOCK = 1 << 24, 1 << 16

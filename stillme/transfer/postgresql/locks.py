@@ -15,9 +15,8 @@ from django.db import DatabaseError, OperationalError, connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from stillme.postgresql.connecting.silence import end_with_client
-from stillme.postgresql.statements import set_local
+from stillme.postgresql.statements import fetch_all, set_local
 from stillme.transfer.errors import Busy
-from stillme.transfer.postgresql.copy import fetch_all
 
 # "stillme" in ASCII digits, shortened to 31 bits: classid of all our advisory locks.
 _CLASS = 0x7374696C
@@ -40,7 +39,7 @@ _IN_THE_WAY = (
 
 
 @contextmanager
-def exclusive(alias: str, lock: int = WRITER, *, in_rounds: bool = False) -> Iterator[None]:
+def exclusive(alias: str, *, in_rounds: bool = False) -> Iterator[None]:
     """Hold the lock, on a connection of its own. Raises Busy where somebody else has it.
 
     Also raises Busy where a worker of a killed run still finishes its chunk after some seconds.
@@ -51,10 +50,10 @@ def exclusive(alias: str, lock: int = WRITER, *, in_rounds: bool = False) -> Ite
     # Also in a web process, and where the machine with the lock may lose its network.
     end_with_client(None, connection)
     try:
-        if not _try_for_a_moment(connection, lock):
+        if not _try_for_a_moment(connection, WRITER):
             raise Busy(
                 "Another import, replay or cut-over is writing to this target"
-                f"{_holder(connection, lock)}"
+                f"{_holder(connection, WRITER)}"
             )
         if not _try_for_a_moment(connection, WORKER):
             raise Busy(
@@ -70,7 +69,7 @@ def exclusive(alias: str, lock: int = WRITER, *, in_rounds: bool = False) -> Ite
             # The server ends a session some time after it was closed; the next command may come
             # sooner. Where the server is gone, so is the lock.
             with suppress(DatabaseError):
-                fetch_all(connection, "SELECT pg_advisory_unlock(%s, %s)", [_CLASS, lock])
+                fetch_all(connection, "SELECT pg_advisory_unlock(%s, %s)", [_CLASS, WRITER])
                 if not in_rounds:
                     fetch_all(
                         connection, "SELECT pg_advisory_unlock_shared(%s, %s)", [_CLASS, ROWS]

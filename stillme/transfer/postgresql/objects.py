@@ -7,14 +7,13 @@ builds it, so a `kill -9` in between leaves a record from which the next run res
 from __future__ import annotations
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from django.db import IntegrityError, connections, transaction
 
 from stillme.postgresql.statements import set_local
 from stillme.transfer.models import DroppedObject
-from stillme.transfer.plumbing.processes import usable_cores
+from stillme.transfer.plumbing.processes import SessionThreads, usable_cores
 from stillme.transfer.postgresql.copy import execute, fetch_all, quoted
 
 
@@ -26,21 +25,17 @@ def take_down(
     indexes: bool = True,
     foreign_keys: bool = True,
     parents: Sequence[str] = (),
-) -> int:
-    """Drop the secondary indexes of `relation` and its foreign keys, or those to `parents` only.
-
-    Returns how many objects.
-    """
-    connection = connections[alias]
+) -> None:
+    """Drop the secondary indexes of `relation` and its foreign keys, or those to `parents` only."""
     constraints = fetch_all(
-        connection,
+        alias,
         "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint "
         "WHERE conrelid = %s::regclass AND contype = 'f' "
         "AND (%s OR confrelid = ANY(%s::text[]::regclass[])) ORDER BY conname",
         [relation, foreign_keys, list(parents)],
     )
     found = fetch_all(
-        connection,
+        alias,
         "SELECT c.relname, pg_get_indexdef(i.indexrelid) FROM pg_index AS i "
         "JOIN pg_class AS c ON c.oid = i.indexrelid WHERE i.indrelid = %s::regclass "
         "AND NOT EXISTS (SELECT 1 FROM pg_constraint AS k WHERE k.conindid = i.indexrelid) "
@@ -62,10 +57,9 @@ def take_down(
     with transaction.atomic(using=alias, durable=True):
         DroppedObject.objects.using(alias).bulk_create(dropped)
         for name, _ in constraints:
-            execute(connection, f"ALTER TABLE {relation} DROP CONSTRAINT {quoted(name)}")
+            execute(alias, f"ALTER TABLE {relation} DROP CONSTRAINT {quoted(name)}")
         for name, _ in found:
-            execute(connection, f"DROP INDEX {schema}.{quoted(name)}")
-    return len(dropped)
+            execute(alias, f"DROP INDEX {schema}.{quoted(name)}")
 
 
 def dropped_objects(alias: str, relation: str | None = None) -> list[DroppedObject]:
@@ -84,7 +78,7 @@ def build_again(alias: str, dropped: DroppedObject, *, helped: bool = True) -> N
     with transaction.atomic(using=alias, durable=True):
         if dropped.is_constraint:
             execute(
-                connection,
+                alias,
                 f"ALTER TABLE {dropped.relation} ADD CONSTRAINT {quoted(dropped.name)} "
                 f"{dropped.definition}",
             )
@@ -92,14 +86,13 @@ def build_again(alias: str, dropped: DroppedObject, *, helped: bool = True) -> N
             set_local(connection, {"maintenance_work_mem": "128MB"})
             if not helped:
                 set_local(connection, {"max_parallel_maintenance_workers": 0})
-            execute(connection, dropped.definition)
+            execute(alias, dropped.definition)
         DroppedObject.objects.using(alias).filter(pk=dropped.pk).delete()
 
 
 def build_all_again(alias: str, dropped: Sequence[DroppedObject]) -> None:
     """Build objects of one relation: indexes side by side, then foreign keys, which use them."""
-    indexes = [each for each in dropped if not each.is_constraint]
-    _side_by_side(alias, indexes)
+    _side_by_side(alias, [each for each in dropped if not each.is_constraint])
     for constraint in (each for each in dropped if each.is_constraint):
         build_again(alias, constraint)
 
@@ -114,16 +107,9 @@ def _side_by_side(alias: str, indexes: Sequence[DroppedObject]) -> None:
         for index in indexes:
             build_again(alias, index)
         return
-    with ThreadPoolExecutor(max_workers=usable_cores()) as threads:
+    with SessionThreads(alias) as threads:
         # The list raises what a build raised.
-        list(threads.map(partial(_build_in_thread, alias), indexes))
-
-
-def _build_in_thread(alias: str, index: DroppedObject) -> None:
-    try:
-        build_again(alias, index, helped=False)
-    finally:
-        connections[alias].close()
+        list(threads.map(partial(build_again, alias, helped=False), indexes))
 
 
 def restore_all(alias: str) -> int:

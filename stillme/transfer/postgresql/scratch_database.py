@@ -36,7 +36,7 @@ def scratch_database(alias: str) -> Iterator[str]:
     connection = connections[alias]
     connection.ensure_connection()
     original = connection.settings_dict["NAME"]
-    home = fetch_all(connection, "SELECT current_schema()")[0][0]
+    home = fetch_all(alias, "SELECT current_schema()")[0][0]
     name = PREFIX + secrets.token_hex(4)
     with maintenance(alias) as keeper:
         drop_dead(keeper)
@@ -46,7 +46,7 @@ def scratch_database(alias: str) -> Iterator[str]:
         try:
             if home:
                 # Where Django's tables go, by the role's search_path; a new database has `public`.
-                execute(connection, f"CREATE SCHEMA IF NOT EXISTS {quoted(home)}")
+                execute(alias, f"CREATE SCHEMA IF NOT EXISTS {quoted(home)}")
             yield name
         finally:
             _switch(alias, original)
@@ -55,18 +55,15 @@ def scratch_database(alias: str) -> Iterator[str]:
                 _run(server, "DROP DATABASE IF EXISTS {} WITH (FORCE)", name)
 
 
-def drop_dead(server: psycopg.Connection[Any]) -> list[str]:
-    """Drop the scratch databases of rehearsals that were killed; their names."""
-    dropped = []
+def drop_dead(server: psycopg.Connection[Any]) -> None:
+    """Drop the scratch databases of rehearsals that were killed."""
     for (name,) in server.execute(_DEAD, [PREFIX]).fetchall():
         if not _claim(server, name):
             continue
         # Somebody has come or has dropped it meanwhile: then it is not ours to drop.
         with suppress(psycopg.errors.ObjectInUse, psycopg.errors.InvalidCatalogName):
             _run(server, "DROP DATABASE {}", name)
-            dropped.append(name)
         server.execute("SELECT pg_advisory_unlock(%s, hashtext(%s))", [_CLASS, name])
-    return dropped
 
 
 @contextmanager

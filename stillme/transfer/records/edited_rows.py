@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.db.models import QuerySet
 
 from stillme.transfer.keys import Key, spelled_keys
@@ -16,9 +14,10 @@ def edited_keys(alias: str, mapping: TableMapping) -> set[str]:
     """The keys, as text, that such rows of a table have instead of their own."""
     if not mapping.key_columns:
         return set()
-    found = _edited(alias, mapping).filter(repairs__has_any_keys=mapping.key_columns.names)
-    rows = found.values_list("cells", "repairs")
-    return set(spelled_keys(_key(mapping, cells, repairs) for cells, repairs in rows))
+    names = mapping.key_columns.names
+    found = _edited(alias, mapping).filter(repairs__has_any_keys=names)
+    rows = [{**cells, **repairs} for cells, repairs in found.values_list("cells", "repairs")]
+    return set(spelled_keys(Key(tuple(unpack_cell(row[n]) for n in names)) for row in rows))
 
 
 def keys_of_edited_rows(alias: str, mapping: TableMapping) -> set[str]:
@@ -33,8 +32,3 @@ def keys_of_edited_rows(alias: str, mapping: TableMapping) -> set[str]:
 def _edited(alias: str, mapping: TableMapping) -> QuerySet[QuarantinedRow]:
     rows = mapping.identity.of(QuarantinedRow.objects.using(alias))
     return rows.filter(status=QuarantinedRow.Status.REPAIRED).exclude(repairs={})
-
-
-def _key(mapping: TableMapping, cells: dict[str, Any], repairs: dict[str, Any]) -> Key:
-    names = mapping.key_columns.names
-    return Key(tuple(unpack_cell(repairs[n] if n in repairs else cells[n]) for n in names))

@@ -6,6 +6,7 @@ import platform
 import sqlite3
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import groupby
 from typing import Any
 
 import django
@@ -53,11 +54,15 @@ def start_run(alias: str, command: str, options: dict[str, Any]) -> Run:
         # Before anything is written here: the ledger's rows are as the restore wrote them.
         _note_restored(alias)
     close_dead_runs(alias, _ALONE if command in _ALONE else (command,))
-    return Run.objects.using(alias).create(
-        command=command,
-        options=options,
-        versions={**_versions(alias), "cluster": cluster_id(alias)},
-    )
+    versions = {
+        "python": platform.python_version(),
+        "django": django.get_version(),
+        "psycopg": psycopg.__version__,
+        "sqlite": sqlite3.sqlite_version,
+        "postgresql": str(fetch_all(alias, "SHOW server_version")[0][0]),
+        "cluster": cluster_id(alias),
+    }
+    return Run.objects.using(alias).create(command=command, options=options, versions=versions)
 
 
 @contextmanager
@@ -133,17 +138,6 @@ def fail_run(alias: str, run: Run, error: BaseException) -> None:
         return
 
 
-def _versions(alias: str) -> dict[str, str]:
-    server = fetch_all(connections[alias], "SHOW server_version")[0][0]
-    return {
-        "python": platform.python_version(),
-        "django": django.get_version(),
-        "psycopg": psycopg.__version__,
-        "sqlite": sqlite3.sqlite_version,
-        "postgresql": str(server),
-    }
-
-
 def record_file(alias: str, run: Run, job: TableJob, history: dict[str, Any]) -> None:
     """Note a file as this run saw it."""
     snapshot = job.snapshot
@@ -183,8 +177,7 @@ def refuse_other_files(alias: str, snapshots: Iterable[Snapshot]) -> None:
 
 def mark_write(alias: str, run_id: int | None) -> int:
     """Record that the current transaction is the engine's own writing; return its id."""
-    connection = connections[alias]
-    xid = int(fetch_all(connection, "SELECT pg_current_xact_id()::text::bigint")[0][0])
+    xid = int(fetch_all(alias, "SELECT pg_current_xact_id()::text::bigint")[0][0])
     WriteMark.objects.using(alias).bulk_create(
         [WriteMark(xid=xid, run_id=run_id)], ignore_conflicts=True
     )
@@ -229,12 +222,7 @@ def record_chunk(
     )
 
 
-def table_chunks(alias: str, table: TableId) -> list[Chunk]:
-    """The chunks of a table as last loaded, in key order."""
-    return list(table.of(Chunk.objects.using(alias)).order_by("number"))
-
-
-def known_bounds(chunks: list[Chunk]) -> tuple[Key, ...]:
+def known_bounds(chunks: Iterable[Chunk]) -> tuple[Key, ...]:
     """The inner edges of recorded chunks, as far as they join without a gap."""
     bounds: list[Key] = []
     previous: Key | None = None
@@ -250,15 +238,9 @@ def known_bounds(chunks: list[Chunk]) -> tuple[Key, ...]:
 
 def known_bounds_of_all(alias: str) -> dict[TableId, tuple[Key, ...]]:
     """`known_bounds` of every table that has chunks."""
-    by_table: dict[TableId, list[Chunk]] = {}
-    for chunk in Chunk.objects.using(alias).order_by("file", "table", "number"):
-        by_table.setdefault(TableId(chunk.file, chunk.table), []).append(chunk)
-    return {table: known_bounds(chunks) for table, chunks in by_table.items()}
-
-
-def drop_chunks_from(alias: str, table: TableId, number: int) -> None:
-    """Forget chunks beyond the present partition of the table."""
-    table.of(Chunk.objects.using(alias)).filter(number__gte=number).delete()
+    chunks = Chunk.objects.using(alias).order_by("file", "table", "number")
+    by_table = groupby(chunks, lambda chunk: TableId(chunk.file, chunk.table))
+    return {table: known_bounds(of_table) for table, of_table in by_table}
 
 
 def record_table(alias: str, run: Run, job: TableJob, outcome: Outcome, seconds: float) -> None:
@@ -285,5 +267,5 @@ def record_table(alias: str, run: Run, job: TableJob, outcome: Outcome, seconds:
 
 def prune_marks(alias: str) -> None:
     """Forget marks so old that the 32-bit xmin of a row could be mistaken for them."""
-    newest = fetch_all(connections[alias], "SELECT pg_current_xact_id()::text::bigint")[0][0]
+    newest = fetch_all(alias, "SELECT pg_current_xact_id()::text::bigint")[0][0]
     WriteMark.objects.using(alias).filter(xid__lt=int(newest) - 2**31).delete()

@@ -36,18 +36,7 @@ def other_file(alias: str, file: LegacyFile) -> str | None:
     row = FileState.objects.using(alias).filter(pk=file.name).first()
     if row is None or row.state == State.ABSENT or not row.details.get("path"):
         return None
-    return other_place(file, row.state, row.details)
-
-
-def require_place(alias: str, files: Iterable[LegacyFile]) -> None:
-    """Raise StateError for a file that is not the one its state is about."""
-    for file in files:
-        if sentence := other_file(alias, file):
-            raise StateError(sentence)
-
-
-def other_place(file: LegacyFile, state: str, noted: dict[str, Any]) -> str | None:
-    """The same for a state that was read already."""
+    state, noted = row.state, row.details
     known = Path(noted["path"])
     now = identity(file.path)
     same_path = is_one_path(known, file.path)
@@ -69,6 +58,13 @@ def other_place(file: LegacyFile, state: str, noted: dict[str, Any]) -> str | No
             f"{MOVED}."
         )
     return f"{began}, and the former is gone: if it was moved there, run {MOVED}."
+
+
+def require_place(alias: str, files: Iterable[LegacyFile]) -> None:
+    """Raise StateError for a file that is not the one its state is about."""
+    for file in files:
+        if sentence := other_file(alias, file):
+            raise StateError(sentence)
 
 
 def is_one_path(one: Path | str, other: Path | str) -> bool:

@@ -80,10 +80,8 @@ class Missing:
 def missing_legacy(alias: str, selection: Selection | None = None) -> list[Missing]:
     """Everything selected that was loaded, or whose rows the target has, and that is gone."""
     chosen = selection or Selection()
-    found: list[Missing] = []
-    for file in legacy_files():
-        if chosen.wants_file(file.name):
-            found += _of_file(alias, file, chosen)
+    files = [file for file in legacy_files() if chosen.wants_file(file.name)]
+    found = [line for file in files for line in _of_file(alias, file, chosen)]
     for store in stores():
         wanted = not chosen.tables and (not chosen.files or store.name in chosen.files)
         if wanted and not store.is_present():
@@ -134,8 +132,7 @@ def _of_table(alias: str, file: LegacyFile, model: type[LegacyModel], what: str)
     if not (rows or aside or loaded_rows):
         return None
     what = what or f"has no table {table}"
-    path = str(file.path)
-    return Missing(file.name, table, name, path, what, rows, aside, loaded)
+    return Missing(file.name, table, name, str(file.path), what, rows, aside, loaded)
 
 
 def _rows(alias: str, name: str, target: type[models.Model]) -> int:

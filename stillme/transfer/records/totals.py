@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.db import connections
-from django.db.models import Count
 
 from stillme.postgresql.statements import fetch_all
-from stillme.transfer.models import QuarantinedRow, RunTable
+from stillme.transfer.models import RunTable
 
 # At most so many rows of the quarantine are counted, where a limit is given.
 _NOW = """
@@ -90,10 +89,3 @@ def added_up(tables: Iterable[Totals], file: str = "") -> Totals:
             setattr(whole, name, getattr(whole, name) + getattr(each, name))
         whole.as_of = max(filter(None, (whole.as_of, each.as_of)), default=None)
     return whole
-
-
-def set_aside(alias: str) -> dict[tuple[str, str], int]:
-    """(file, table) -> rows that are not in the target now."""
-    rows = QuarantinedRow.objects.using(alias).exclude(status=QuarantinedRow.Status.REPAIRED)
-    counted = rows.order_by().values_list("file", "table").annotate(rows=Count("pk"))
-    return {(file, table): number for file, table, number in counted}

@@ -25,7 +25,7 @@ from stillme.transfer.sqlite.copying.backup_manifest import (
     read_manifest,
     write_manifest,
 )
-from stillme.transfer.sqlite.copying.plain_files import HEADER, journal_mode
+from stillme.transfer.sqlite.copying.plain_files import HEADER, first_bytes, journal_mode
 from stillme.transfer.sqlite.copying.room import ask_for_room
 from stillme.transfer.sqlite.copying.sparse import bytes_on_disk, copy_sparse, file_sha256
 
@@ -55,19 +55,15 @@ def back_up(
             f"There is no legacy file to back up: set where the files are ({conf().paths})."
         )
     refuse_namesakes(present)
-    _ask_for_room(directory, present, folders)
+    needed = sum(file.path.stat().st_size for file in present)
+    needed += sum(bytes_on_disk(path) for folder in folders for path in _files(folder))
+    ask_for_room(directory, needed, "The backup", "free some space or name another folder")
     _make(directory, [*(file.path for file in present), *folders])
     manifest = Manifest(datetime.now(UTC).isoformat(timespec="seconds"), sqlite3.sqlite_version)
     manifest.absent = [file.path.name for file in wanted if file not in present]
     with scratch_folder(_UNFINISHED, directory), _emptied_on_failure(directory):
         _fill(directory, manifest, present, folders, on_event)
     return manifest
-
-
-def _ask_for_room(directory: Path, files: list[LegacyFile], folders: list[Path]) -> None:
-    needed = sum(file.path.stat().st_size for file in files)
-    needed += sum(bytes_on_disk(path) for folder in folders for path in _files(folder))
-    ask_for_room(directory, needed, "The backup", "free some space or name another folder")
 
 
 def _fill(
@@ -179,7 +175,7 @@ def _back_up_folder(folder: Path, copy: Path) -> FolderEntry:
         for path in _files(folder):
             target = copy / path.relative_to(folder)
             target.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            if is_database(path):
+            if first_bytes(path) == HEADER:
                 copy_database(path, target)
             else:
                 copy_sparse(path, target)
@@ -212,18 +208,11 @@ def _fingerprint(folder: Path) -> list[tuple[str, int, int]]:
     return [(name, stat.st_size, stat.st_mtime_ns) for name, stat in found]
 
 
-def is_database(path: Path) -> bool:
-    """Whether the file is a SQLite database, by its first bytes."""
-    with path.open("rb") as stream:
-        return stream.read(len(HEADER)) == HEADER
-
-
 def check_backup(directory: Path) -> list[str]:
     """Every way in which the backup is not what its manifest says; empty for a good one."""
     if not directory.is_dir():
         raise LegacyFileError(f"There is no folder {directory}: name a folder of backup_sqlite.")
-    manifest = read_manifest(directory)
-    return list(_differences(directory, manifest))
+    return list(_differences(directory, read_manifest(directory)))
 
 
 def _differences(directory: Path, manifest: Manifest) -> Iterator[str]:

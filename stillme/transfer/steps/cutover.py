@@ -15,8 +15,8 @@ from stillme.transfer.postgresql.locks import exclusive
 from stillme.transfer.records import ledger
 from stillme.transfer.records.live_files import require_place
 from stillme.transfer.registry import LegacyFile
-from stillme.transfer.steps.readiness.accounted_lines import GREEN, Line, missing_lines, unswitched
 from stillme.transfer.steps.readiness.go_no_go import go_list, is_go
+from stillme.transfer.steps.readiness.lines import GREEN, Line, missing_lines, unswitched
 from stillme.transfer.steps.sealing.broken import AGAIN, unsealed
 from stillme.transfer.steps.sealing.seal import seal, unsealed_stores
 from stillme.transfer.steps.switching.tail import Judge

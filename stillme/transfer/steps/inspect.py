@@ -18,15 +18,11 @@ from stillme.transfer.identity import TableId
 from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.inventory.stores import StoreOptions, wanted_stores
 from stillme.transfer.inventory.taking import inventory_of
-from stillme.transfer.kinds import Stamp
-from stillme.transfer.mapping import TableMapping
 from stillme.transfer.plumbing.processes import usable_cores
 from stillme.transfer.plumbing.scratch import scratch_folder
 from stillme.transfer.registry import LegacyFile, legacy_files, legacy_models, table_label
-from stillme.transfer.sqlite.clock.file_clock import Clock
 from stillme.transfer.sqlite.clock.fitting_zones import fitting_zones
 from stillme.transfer.sqlite.copying.plain_files import journal_mode, other_files
-from stillme.transfer.sqlite.copying.snapshot import Snapshot
 from stillme.transfer.sqlite.schema.drift import Drift, find_drift, virtual_tables
 from stillme.transfer.steps.inspect_result import (
     FileInspection,
@@ -34,7 +30,7 @@ from stillme.transfer.steps.inspect_result import (
     StoreInspection,
     TableInspection,
 )
-from stillme.transfer.steps.loading.plan import Plan, PlannedTable, make_plan
+from stillme.transfer.steps.loading.plan import Plan, PlannedTable, has_local_times, make_plan
 from stillme.transfer.steps.loading.predict_tables import predict_tables
 
 
@@ -56,7 +52,7 @@ def inspect_files(
 
 def _inspect_databases(wanted: Selection, result: Inspection, on_event: OnEvent) -> None:
     with scratch_folder("inspect") as folder:
-        plan = make_plan(wanted, folder, None, on_event)
+        plan = make_plan(wanted, folder, on_event)
         result.order = [[table_label(p.identity) for p in level] for level in plan.levels]
         tables = _predict(plan, on_event)
         for file in legacy_files():
@@ -113,9 +109,18 @@ def _predict_file(planned: Sequence[PlannedTable]) -> list[TableInspection]:
 def _file(file: LegacyFile, plan: Plan, tables: dict[TableId, TableInspection]) -> FileInspection:
     snapshot = next((s for s in plan.snapshots if s.file == file.name), None)
     if snapshot is None:
-        return _absent(file)
+        state = "empty" if file.path.exists() else "missing"
+        effect = "nothing to import: the feature may have been off"
+        absent = Drift(file.name, "", f"{state} file", file.path.name, effect=effect)
+        return FileInspection(file.name, file.path, state, drift=[absent])
     planned = [p for p in plan.tables if p.job.mapping.file == file.name]
     clock = planned[0].job.clock if planned else None
+    # Whether rows with local times depend on the clock's decision.
+    depends = has_local_times(p.job.mapping for p in planned if p.rows)
+    drift = find_drift(file.name, legacy_models(file.name), snapshot.schema)
+    with closing(snapshot.open()) as connection:
+        drift += virtual_tables(file.name, connection)
+        zones = fitting_zones(connection, [table.job.mapping for table in planned])
     return FileInspection(
         file.name,
         file.path,
@@ -124,44 +129,10 @@ def _file(file: LegacyFile, plan: Plan, tables: dict[TableId, TableInspection]) 
         journal_mode=journal_mode(file.path),
         user_version=snapshot.schema.user_version,
         clock=clock,
-        open_clock=_open_clock(clock, planned),
-        zones=_zones(snapshot, planned),
-        drift=_drift(file, snapshot),
+        open_clock=clock.notice if clock and depends else "",
+        zones=zones,
+        drift=drift,
         tables=[tables[p.identity] for p in planned],
         inventory=inventory_of(snapshot, None),
         notices=snapshot.notices,
     )
-
-
-def _absent(file: LegacyFile) -> FileInspection:
-    state = "empty" if file.path.exists() else "missing"
-    effect = "nothing to import: the feature may have been off"
-    return FileInspection(
-        file.name,
-        file.path,
-        state,
-        drift=[Drift(file.name, "", f"{state} file", file.path.name, effect=effect)],
-    )
-
-
-def _drift(file: LegacyFile, snapshot: Snapshot) -> list[Drift]:
-    found = find_drift(file.name, legacy_models(file.name), snapshot.schema)
-    with closing(snapshot.open()) as connection:
-        return found + virtual_tables(file.name, connection)
-
-
-def _zones(snapshot: Snapshot, planned: Sequence[PlannedTable]) -> list[str]:
-    with closing(snapshot.open()) as connection:
-        return fitting_zones(connection, [table.job.mapping for table in planned])
-
-
-def _open_clock(clock: Clock | None, planned: Sequence[PlannedTable]) -> str:
-    """The clock's notice, where rows with local times depend on the decision."""
-    if clock is None or not clock.notice:
-        return ""
-    rows = any(p.rows and _has_local_times(p.job.mapping) for p in planned)
-    return clock.notice if rows else ""
-
-
-def _has_local_times(mapping: TableMapping) -> bool:
-    return any(c.kind.depends_on_clock and c.kind.shape is not Stamp.SQL for c in mapping.columns)

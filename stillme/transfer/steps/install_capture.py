@@ -178,7 +178,6 @@ def _refuse_other_target(file: LegacyFile, stand: Standing, before: CaptureStatu
 def _begin(alias: str, live: LiveFile, status: CaptureStatus) -> None:
     """Note a new capture. It knows nothing of earlier writes, so the file must be loaded again."""
     file, last = live.file, live.log.last()
-    witness = live.log.witness(last)
     file_states.move(
         alias,
         file.name,
@@ -186,7 +185,7 @@ def _begin(alias: str, live: LiveFile, status: CaptureStatus) -> None:
         position=last,
         capture_id=status.capture_id,
         captured_at=file_states.server_now(alias),
-        witness=None if witness is None else witness.as_list(),
+        witness=live.log.witness(last),
         schema_version=live.schema_version,
         installing=None,
         bypassed=None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 from django.db import connections, transaction
@@ -18,32 +19,33 @@ from stillme.transfer.models import KeptCell, QuarantinedRow, Run
 from stillme.transfer.plumbing.processes import usable_cores
 from stillme.transfer.plumbing.scratch import scratch_folder
 from stillme.transfer.postgresql import objects
+from stillme.transfer.postgresql.after_load import renew_where_outgrown, set_sequence
 from stillme.transfer.postgresql.distributed import refuse_where_distributed
 from stillme.transfer.postgresql.locks import exclusive
-from stillme.transfer.postgresql.planner_figures import renew_where_outgrown
-from stillme.transfer.postgresql.sequences import set_sequence
 from stillme.transfer.records import ledger
 from stillme.transfer.records.edited_rows import keys_of_edited_rows
-from stillme.transfer.records.guessed_times import ADVICE, guessed_times, sentence
 from stillme.transfer.records.live_files import require_place
 from stillme.transfer.records.missing import missing_legacy
 from stillme.transfer.records.outcome import Outcome
-from stillme.transfer.records.recorded_clock import recorded_clocks
-from stillme.transfer.records.table_job import TableJob
-from stillme.transfer.records.totals import set_aside
+from stillme.transfer.records.recorded_clock import (
+    GUESS_ADVICE,
+    guess_sentence,
+    guessed_times,
+    recorded_clock,
+)
+from stillme.transfer.records.totals import table_totals
 from stillme.transfer.registry import circle, legacy_files
 from stillme.transfer.steps.aside.orphans_back import retry_orphans
-from stillme.transfer.steps.loading.approval import Approval
 from stillme.transfer.steps.loading.history import refuse_other_history
 from stillme.transfer.steps.loading.import_options import (
     CHUNK_ROWS,
+    Approval,
     ImportOptions,
     ImportResult,
     TableResult,
+    approve,
 )
-from stillme.transfer.steps.loading.own_rows import clear_own_rows
 from stillme.transfer.steps.loading.plan import (
-    Cut,
     Plan,
     Planner,
     arrange,
@@ -53,7 +55,7 @@ from stillme.transfer.steps.loading.plan import (
 from stillme.transfer.steps.loading.predict_tables import predict_tables
 from stillme.transfer.steps.loading.prune import Gone, dry_vanished, find_gone, prune_gone
 from stillme.transfer.steps.loading.schedule import Schedule, executor
-from stillme.transfer.steps.loading.target_ready import check_target
+from stillme.transfer.steps.loading.target_ready import check_target, clear_own_rows
 from stillme.transfer.steps.loading.workers import workforce
 from stillme.transfer.steps.replaying.settle_foreign import settle_loaded, settle_restored
 from stillme.transfer.steps.syncing import file_states
@@ -97,28 +99,32 @@ def _import_what_is_there(
             raise
         result = ImportResult(None)
     result.missing = missing
-    result.aside = set_aside(options.database)
+    tables = table_totals(options.database)
+    result.aside = {(table.file, table.table): table.set_aside for table in tables}
     return result
 
 
 def _dry(options: ImportOptions, directory: Path, on_event: OnEvent) -> ImportResult:
-    plan = make_plan(options.selection, directory, None, on_event)
+    alias = options.database
+    plan = make_plan(options.selection, directory, on_event)
     result = ImportResult(None, notices=plan.notices, dry_run=True)
     for snapshot in plan.snapshots:
         result.inventory += inventory_of(snapshot, None)
-    approval = Approval(options, result, always)
+    approval = partial(approve, options, result, always)
     if options.prune:
-        file_states.require(options.database, [s.file for s in plan.snapshots], Action.IMPORT)
+        file_states.require(alias, [s.file for s in plan.snapshots], Action.IMPORT)
     if options.prune and not options.replaced:
-        refuse_other_history(options.database, plan.snapshots, prune=True)
-    for found in predict_tables(plan.tables, lambda job: _edited(options, job)):
+        refuse_other_history(alias, plan.snapshots, prune=True)
+    # Bad rows that are in the target all the same; only with `prune` the target is asked.
+    for found in predict_tables(
+        plan.tables,
+        lambda job: keys_of_edited_rows(alias, job.mapping) if options.prune else (),
+    ):
         outcome, job, mapping = found.prediction.outcome(), found.job, found.job.mapping
         if options.prune:
-            vanished = dry_vanished(
-                options.database, replace(job, prune=True, overwrite=options.overwrite)
-            )
+            vanished = dry_vanished(alias, replace(job, prune=True, overwrite=options.overwrite))
             outcome.vanished_count, outcome.vanished = vanished.vanished_count, vanished.vanished
-            approval([find_gone(options.database, job, vanished.to_prune).deletion])
+            approval([find_gone(alias, job, vanished.to_prune).deletion])
         result.tables.append(
             TableResult(
                 mapping.file,
@@ -131,11 +137,6 @@ def _dry(options: ImportOptions, directory: Path, on_event: OnEvent) -> ImportRe
         )
     _load_stores(options, None, result, on_event, approval)
     return result
-
-
-def _edited(options: ImportOptions, job: TableJob) -> set[str]:
-    """Bad rows that are in the target all the same; only a dry run with `prune` asks the target."""
-    return keys_of_edited_rows(options.database, job.mapping) if options.prune else set()
 
 
 def _load_stores(
@@ -175,10 +176,9 @@ def _import(
     workers = options.workers(sum(f.path.stat().st_size for f in files if f.path.is_file()))
     run = ledger.start_run(alias, "import_sqlite", _describe(options, workers))
     result = ImportResult(run.pk)
-    approval = Approval(options, result, confirm)
+    approval = partial(approve, options, result, confirm)
     try:
-        restored = objects.restore_all(alias)
-        if restored:
+        if restored := objects.restore_all(alias):
             on_event(Event("notice", {"message": f"{restored} indexes of a broken run built."}))
         settle_restored(alias, files, run)
         plan = _load_files(options, directory, run, result, workers, on_event)
@@ -192,10 +192,9 @@ def _import(
         ledger.fail_run(alias, run, error)
         raise
     ledger.prune_marks(alias)
-    undecided = list(map(asdict, result.undecided))
     run.summary = {
         "returned": result.returned,
-        "undecided": undecided,
+        "undecided": list(map(asdict, result.undecided)),
         "deletions": list(map(asdict, result.deletions)),
         "refused": result.refused,
     }
@@ -208,9 +207,9 @@ def _import(
 def _renew_figures_beside(alias: str, result: ImportResult) -> None:
     """Renew the planner's figures of the quarantine and the kept cells, where they have grown."""
     outcomes = [table.outcome for table in result.tables]
-    aside, repaired = (sum(o.quarantined for o in outcomes), sum(o.repaired for o in outcomes))
-    renew_where_outgrown(alias, QuarantinedRow._meta.db_table, aside)
-    renew_where_outgrown(alias, KeptCell._meta.db_table, repaired)
+    aside, kept = QuarantinedRow._meta.db_table, KeptCell._meta.db_table
+    renew_where_outgrown(alias, aside, sum(outcome.quarantined for outcome in outcomes))
+    renew_where_outgrown(alias, kept, sum(outcome.repaired for outcome in outcomes))
 
 
 def _load_files(
@@ -225,7 +224,7 @@ def _load_files(
     alias, selection = options.database, options.selection
     threads = usable_cores() if workers > 1 else 1
     with (
-        workforce(alias, workers) as hands,
+        workforce(alias, workers) as submit,
         executor(alias, workers) as planning,
         executor(alias, workers) as finishing,
     ):
@@ -235,9 +234,12 @@ def _load_files(
         if not options.replaced:
             refuse_other_history(alias, snapshots, prune=options.prune)
         result.notices += clear_own_rows(alias, snapshots, selection, keep_others=options.overwrite)
-        cut = Cut(options.chunk_rows, ledger.known_bounds_of_all(alias))
-        planner = Planner(selection, run.pk, threads, cut, recorded_clocks(alias))
-        schedule = Schedule(options, run, hands, finishing, on_event)
+        clocks = {name: recorded_clock(alias, name) for name in conf().files}
+        bounds = ledger.known_bounds_of_all(alias)
+        planner = Planner(selection, run.pk, threads, options.chunk_rows, bounds, clocks)
+        # One range more than there are processes, so that none waits for its next one.
+        room = workers + 1 if workers > 1 else 1
+        schedule = Schedule(options, run, submit, room, finishing, on_event)
         for snapshot in snapshots:
             schedule.expect(planning.submit(planner.look, snapshot))
         schedule.work()
@@ -249,7 +251,7 @@ def _load_files(
     result.notices = plan.notices
     result.tables = [schedule.results[planned.identity] for planned in plan.tables]
     if guessed := guessed_times(alias):
-        result.notices.append(f"{sentence(guessed)}: {ADVICE}.")
+        result.notices.append(f"{guess_sentence(guessed)}: {GUESS_ADVICE}.")
     return plan
 
 

@@ -19,21 +19,20 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management import call_command
-from django.db import connections
 
 from stillme.transfer.findings import Event, OnEvent, ignore_event
 from stillme.transfer.inventory.selection import Selection, present_files
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import LeftByDecision
+from stillme.transfer.plumbing.quoting import quoted, stored_part
 from stillme.transfer.plumbing.scratch import scratch_folder
-from stillme.transfer.postgresql.copy import execute, quoted
+from stillme.transfer.postgresql.copy import execute, fetch_all
 from stillme.transfer.postgresql.scratch_database import scratch_database
-from stillme.transfer.registry import LegacyFile, legacy_files, refuse_namesakes
+from stillme.transfer.registry import LegacyFile, refuse_namesakes
 from stillme.transfer.sqlite.capture.install import remove
 from stillme.transfer.sqlite.capture.tables import open_writable
 from stillme.transfer.sqlite.copying.snapshot import take_snapshot
 from stillme.transfer.sqlite.reading.connect import open_legacy
-from stillme.transfer.sqlite.reading.connect import quoted as sqlite_quoted
 from stillme.transfer.steps.cutover import CutoverOptions, cut_over
 from stillme.transfer.steps.follow import FollowOptions, follow
 from stillme.transfer.steps.install_capture import install_capture
@@ -95,8 +94,7 @@ def rehearse(
     """
     result = Rehearsal()
     with scratch_folder("rehearsal") as folder:
-        copied = {"backup of the live files": lambda: _copy_files(folder, result)}
-        _do(copied, result, on_event)
+        _do({"backup of the live files": lambda: _copy_files(folder, result)}, result, on_event)
         left = _left_by_decision()
         with scratch_database(_ALIAS), other_files(folder):
             _do(_the_day(result, verify, judge, left), result, on_event)
@@ -148,10 +146,9 @@ def _copy_files(folder: Path, result: Rehearsal) -> tuple[bool, str]:
 
 def _left_by_decision() -> list[LeftByDecision]:
     """What the real target says is left behind, if it is migrated."""
-    with connections[_ALIAS].cursor() as cursor:
-        cursor.execute("SELECT to_regclass(%s) IS NOT NULL", [LeftByDecision._meta.db_table])
-        if not cursor.fetchone()[0]:
-            return []
+    is_there = "SELECT to_regclass(%s) IS NOT NULL"
+    if not fetch_all(_ALIAS, is_there, [LeftByDecision._meta.db_table])[0][0]:
+        return []
     return list(LeftByDecision.objects.using(_ALIAS))
 
 
@@ -170,8 +167,7 @@ def _import(result: Rehearsal) -> tuple[bool, str]:
     done = import_files(ImportOptions(database=_ALIAS))
     result.rows = sum(table.outcome.legacy_rows for table in done.tables)
     aside = sum(table.outcome.quarantined for table in done.tables)
-    text = f"{result.rows:,} rows, {aside:,} quarantined"
-    return done.conserved, text
+    return done.conserved, f"{result.rows:,} rows, {aside:,} quarantined"
 
 
 def proven(findings: int, undecided: int) -> tuple[bool, str]:
@@ -203,7 +199,7 @@ def _touch_file(file: LegacyFile) -> int:
         for mapping in _keyed(file):
             if not mapping.has_rowid:
                 continue
-            table, key = (sqlite_quoted(n) for n in (mapping.table, mapping.key_columns.names[0]))
+            table, key = map(quoted, (mapping.table, mapping.key_columns.names[0]))
             touched += connection.execute(
                 f"UPDATE {table} SET {key} = {key} WHERE rowid IN "
                 f"(SELECT rowid FROM {table} LIMIT {_TOUCHED})"
@@ -232,7 +228,7 @@ def _touch_target() -> tuple[bool, str]:
             keys, relation = mapping.key_columns.target(), mapping.relation
             key = quoted(mapping.key_columns.targets[0])
             touched += execute(
-                connections[_ALIAS],
+                _ALIAS,
                 f"UPDATE {relation} SET {key} = {key} WHERE ({keys}) IN "
                 f"(SELECT {keys} FROM {relation} LIMIT {_TOUCHED})",
             )
@@ -256,13 +252,10 @@ def _digests(found: dict[str, str]) -> tuple[bool, str]:
 
 def table_digest(connection: sqlite3.Connection, mapping: TableMapping) -> str:
     """The digest of every stored value of a table, with its storage class."""
-    names = [sqlite_quoted(n) for n in (*(c.legacy for c in mapping.columns), *mapping.extra)]
+    names = map(quoted, (*(c.legacy for c in mapping.columns), *mapping.extra))
     # Text as bytes: what is not UTF-8 has a digest too.
-    cells = ", ".join(
-        f"typeof({name}), CASE typeof({name}) WHEN 'text' THEN CAST({name} AS BLOB) ELSE {name} END"
-        for name in names
-    )
-    table, key = sqlite_quoted(mapping.table), mapping.key_columns.legacy()
+    cells = ", ".join(map(stored_part, names))
+    table, key = quoted(mapping.table), mapping.key_columns.legacy()
     digest = hashlib.blake2b(digest_size=16)
     for row in connection.execute(f"SELECT {cells} FROM {table} ORDER BY {key}"):
         # Version 2 has no back references, so equal rows give equal bytes.
@@ -286,7 +279,6 @@ def other_files(folder: Path) -> Iterator[None]:
         for name, entry in original["FILES"].items()
     }
     settings.TRANSFER = {**original, "FILES": files}
-    assert [file.path.parent for file in legacy_files()]
     try:
         yield
     finally:

@@ -6,13 +6,12 @@ since the cut-over. Both are counted and shown before anything is done.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from django.db import connections, transaction
+from django.db import transaction
 
 from stillme.transfer.errors import LegacyFileError, StateError, TransferError
 from stillme.transfer.findings import Event, OnEvent, ignore_event
@@ -24,7 +23,7 @@ from stillme.transfer.registry import LegacyFile, legacy_files, legacy_models
 from stillme.transfer.sqlite import capture
 from stillme.transfer.sqlite.capture.tables import open_writable
 from stillme.transfer.sqlite.copying.backup_manifest import read_manifest
-from stillme.transfer.sqlite.reading.connect import explain, open_legacy
+from stillme.transfer.sqlite.reading.connect import explained, open_legacy
 from stillme.transfer.sqlite.schema.found import read_schema, row_count
 from stillme.transfer.steps.back_up import check_backup
 from stillme.transfer.steps.install_capture import refuse_copy
@@ -32,7 +31,6 @@ from stillme.transfer.steps.sealing.seal import forget, unseal
 from stillme.transfer.steps.switching.thaw import PATIENCE, await_locks, thaw_target
 from stillme.transfer.steps.syncing import file_states
 from stillme.transfer.steps.syncing.file_states import State
-from stillme.transfer.steps.syncing.target_tables import every_target_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +87,7 @@ def plan_restore(alias: str, directory: Path) -> Restore:
 def _losses(alias: str, file: LegacyFile, copy: Path) -> list[Loss]:
     written = dict(
         fetch_all(
-            connections[alias],
+            alias,
             "SELECT relation, count(DISTINCT key) FROM transfer.reverse_change GROUP BY relation",
         )
     )
@@ -114,7 +112,7 @@ def _losses(alias: str, file: LegacyFile, copy: Path) -> list[Loss]:
 def restore(alias: str, plan: Restore, on_event: OnEvent = ignore_event) -> None:
     """Lay the backup over the live files, through SQLite, and end the capture in them."""
     names = list(plan.copies)
-    tables = every_target_table()
+    tables = reverse.every_target_table()
     described = {"to_backup": str(plan.directory)}
     with exclusive(alias), ledger.running(alias, "rollback_migration", described) as run:
         plan.run_id = run.pk
@@ -185,8 +183,9 @@ def _note(alias: str, name: str, directory: Path) -> None:
 
 def _copy_over(copy: Path, live: Path) -> None:
     """Through SQLite's backup, so that a process with the file open sees the restored one."""
-    try:
-        with closing(open_legacy(copy)) as origin, closing(open_writable(live)) as target:
-            origin.backup(target, pages=-1)
-    except sqlite3.Error as error:
-        raise explain(live, error) from error
+    with (
+        explained(live),
+        closing(open_legacy(copy)) as origin,
+        closing(open_writable(live)) as target,
+    ):
+        origin.backup(target, pages=-1)

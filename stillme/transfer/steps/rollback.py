@@ -16,8 +16,9 @@ from stillme.transfer.records import ledger
 from stillme.transfer.records.live_files import require_place
 from stillme.transfer.registry import LegacyFile
 from stillme.transfer.sqlite.capture.freeze import drop_freeze
-from stillme.transfer.sqlite.capture.install import drop_capture_triggers
+from stillme.transfer.sqlite.capture.install import drop_triggers
 from stillme.transfer.sqlite.capture.tables import write_transaction
+from stillme.transfer.sqlite.capture.templates import PREFIX
 from stillme.transfer.sqlite.copying.snapshot import take_snapshot
 from stillme.transfer.steps.sealing.seal import seal, unseal
 from stillme.transfer.steps.switching.tail import Judge
@@ -60,7 +61,7 @@ def plan_rollback(alias: str, on_event: OnEvent = ignore_event) -> RollbackResul
             with write_transaction(copy.path) as writable:
                 require_as_left(alias, file, writable, captured_in(copy, writable))
                 drop_freeze(writable)
-                drop_capture_triggers(writable)
+                drop_triggers(writable, PREFIX)
                 result.tables += carry_file(alias, copy, writable, None, on_event)
             result.files.append(file.name)
     result.homeless = homeless_rows(alias, result.files)

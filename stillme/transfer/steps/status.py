@@ -14,12 +14,11 @@ from stillme.transfer.records.missing import ADVICE, Missing, missing_legacy
 from stillme.transfer.records.proofs import files_to_prove, standing_proof
 from stillme.transfer.records.totals import Totals, added_up, table_totals
 from stillme.transfer.registry import LegacyFile, legacy_files
-from stillme.transfer.steps.readiness.accounted_lines import others_tables
+from stillme.transfer.steps.readiness.lines import others_tables
 from stillme.transfer.steps.sealing.broken import broken_seals
 from stillme.transfer.steps.syncing.file_condition import condition
 from stillme.transfer.steps.syncing.file_states import State
 from stillme.transfer.steps.syncing.life_sign import Moment, moment
-from stillme.transfer.steps.syncing.target_tables import target_tables
 
 
 @dataclass(kw_only=True)
@@ -101,7 +100,7 @@ def overview(alias: str, counted: int | None = None) -> Overview:
     gone = missing_legacy(alias)
     tables = table_totals(alias, counted)
     now = moment(alias)
-    relations = target_tables([file.name for file in legacy_files()])
+    relations = reverse.target_tables([file.name for file in legacy_files()])
     # A folder of vectors takes its time: a page looks at the files only.
     lines, problem = readable_inventory(alias, with_stores=counted is None)
     found = Overview(
@@ -165,18 +164,13 @@ def _store(alias: str, store: Store, tables: list[Totals]) -> StoreStatus:
         status.next_step = "nothing: there is no such store"
     elif not imported:
         status.next_step = f"stop its writers: manage.py import_sqlite --file {store.name}"
-    elif _is_proven(alias, store):
+    elif standing_proof(alias, {store.name: store.path()}).is_proven:
         status.next_step = (
             "nothing, if nobody has written to it since its proof: a store is not followed"
         )
     else:
         status.next_step = f"manage.py verify_migration --file {store.name}"
     return status
-
-
-def _is_proven(alias: str, store: Store) -> bool:
-    standing = standing_proof(alias, {store.name: store.path()})
-    return not standing.why and standing.proof is not None and standing.proof.exit_status == 0
 
 
 def _file(
@@ -197,7 +191,7 @@ def _file(
     )
     status.note_totals(totals)
     if found.stand.state == State.LIVE:
-        relations = [t.name for t in target_tables([file.name])]
+        relations = [t.name for t in reverse.target_tables([file.name])]
         written = ReverseChange.objects.using(alias).filter(relation__in=relations)
         distinct = written.values("relation", "key").distinct()
         status.written_since_cutover = distinct[:counted].count()

@@ -15,9 +15,9 @@ from stillme.transfer.inventory.applied_migrations import refuse_other_migration
 from stillme.transfer.inventory.taking import inventory_of
 from stillme.transfer.models import FileState
 from stillme.transfer.project.files import is_built, notices_of
-from stillme.transfer.records.guessed_times import ADVICE, sentence
 from stillme.transfer.records.live_files import require_place
 from stillme.transfer.records.proofs import identity
+from stillme.transfer.records.recorded_clock import GUESS_ADVICE, guess_sentence
 from stillme.transfer.registry import LegacyFile, legacy_models, table_label
 from stillme.transfer.sqlite.copying.snapshot import Snapshot, take_snapshot
 from stillme.transfer.verify.options import VerifyOptions
@@ -136,7 +136,7 @@ class FileWork:
                 round_trip(alias, case, self.directory, proof)
             result.tables.append(proof)
             if proof.guessed:
-                result.notices.append(f"{name}: {sentence(proof.guessed)}: {ADVICE}.")
+                result.notices.append(f"{name}: {guess_sentence(proof.guessed)}: {GUESS_ADVICE}.")
             self.on_event(Event("done", {"table": label, "rows": proof.legacy_rows}))
         for name, finding in groundless_records(alias, file.cases):
             proofs[name].findings.add(finding)

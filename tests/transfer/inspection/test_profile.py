@@ -205,7 +205,7 @@ def _key_taken(job: TableJob, row: SetAside) -> int | None:
 
 def agree(folder: Path) -> None:
     """The fast prediction equals the policy asked for every row of every table."""
-    plan = make_plan(Selection(), folder, None, ignore_event)
+    plan = make_plan(Selection(), folder, ignore_event)
     aside: dict[str, tuple[int, ...]] = {}
     for planned in plan.tables:
         known = {parent: aside.get(parent, ()) for parent in planned.job.parents}

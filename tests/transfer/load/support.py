@@ -11,9 +11,9 @@ from typing import Any
 
 from django.db import connections
 
+from stillme.postgresql.statements import execute
 from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.legacy import LegacyModel
-from stillme.transfer.postgresql.copy import execute
 from stillme.transfer.registry import legacy_models
 from stillme.transfer.steps.load import ImportOptions, ImportResult, import_files
 

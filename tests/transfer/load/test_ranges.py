@@ -23,9 +23,7 @@ def table(tmp_path: Path, use_legacy_files: Callable[[Path], None]) -> tuple[Pat
     make_samples(tmp_path, rows=100, variant="clean")
     use_legacy_files(tmp_path)
     (tmp_path / "copies").mkdir()
-    plan = make_plan(
-        Selection(tables=("knowledge_items",)), tmp_path / "copies", None, ignore_event
-    )
+    plan = make_plan(Selection(tables=("knowledge_items",)), tmp_path / "copies", ignore_event)
     return tmp_path / "knowledge_retention.db", plan.tables[0].job.mapping
 
 

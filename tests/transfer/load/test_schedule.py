@@ -15,7 +15,7 @@ from stillme.demo.samples import make_samples
 from stillme.transfer.findings import Event
 from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.registry import legacy_models, parents
-from stillme.transfer.sqlite.clock.epochs import read_epoch_units
+from stillme.transfer.sqlite.clock.epochs import read_number_ranges, units_of
 from stillme.transfer.sqlite.clock.file_clock import read_clock
 from stillme.transfer.sqlite.reading import scan_parts
 from stillme.transfer.sqlite.reading.scan_parts import scan_in_parts, scan_on
@@ -23,7 +23,7 @@ from stillme.transfer.steps.load import import_files
 from stillme.transfer.steps.loading import table_work
 from stillme.transfer.steps.loading.import_options import SMALL_FILES, ImportOptions
 from stillme.transfer.steps.loading.plan import make_plan
-from stillme.transfer.steps.loading.workers import Inline, _Hands
+from stillme.transfer.steps.loading.workers import Inline
 from tests.transfer.load.support import content, model_of, query, run_import, schema, wait_until
 
 needs_target = pytest.mark.django_db(transaction=True)
@@ -113,7 +113,6 @@ def test_inline_raises_where_it_is_asked() -> None:
     assert Inline().submit(lambda: 7).result() == 7
     with pytest.raises(ZeroDivisionError):
         Inline().submit(lambda: 1 // 0)
-    assert _Hands("default").room == 1
 
 
 @pytest.mark.slow_after(2)
@@ -134,20 +133,21 @@ def test_a_scan_in_parts_sees_every_row_once(
         legacy.execute("UPDATE rss_fetch_items SET id = 9223372036854775807 WHERE id = 1")
         legacy.commit()
     (tmp_path / "copies").mkdir()
-    plan = make_plan(Selection(files=("rss",)), tmp_path / "copies", None, lambda event: None)
+    plan = make_plan(Selection(files=("rss",)), tmp_path / "copies", lambda event: None)
     mappings = [planned.job.mapping for planned in plan.tables]
     copy = plan.snapshots[0].path
     scan: Any = partial(scan_in_parts, copy, threads=threads)
     with closing(sqlite3.connect(path)) as whole:
         for mapping in mappings:
-            rows, units = read_epoch_units(scan, mapping)
-            assert (rows, units) == read_epoch_units(scan_on(whole), mapping)
-            (count,) = whole.execute(f"SELECT count(*) FROM {mapping.table}").fetchone()
-            assert rows == count
+            ranges = read_number_ranges(scan, mapping)
+            assert ranges == read_number_ranges(scan_on(whole), mapping)
+            count = f"SELECT count(*) FROM {mapping.table} WHERE "
+            rows = sum(part for (part,) in scan(mapping, count.__add__))
+            assert (rows,) == whole.execute(f"{count} 1").fetchone()
         assert read_clock(whole, mappings, "auto", scan) == read_clock(whole, mappings)
         assert read_clock(whole, mappings).evidence
     items = next(m for m in mappings if m.table == "rss_fetch_items")
-    assert read_epoch_units(scan, items)[1]["fetch_timestamp"] == "seconds"
+    assert units_of(read_number_ranges(scan, items))["fetch_timestamp"] == "seconds"
 
 
 def test_a_scan_of_a_damaged_copy_is_an_error_of_sqlite(
@@ -159,7 +159,6 @@ def test_a_scan_of_a_damaged_copy_is_an_error_of_sqlite(
     plan = make_plan(
         Selection(tables=("rss_fetch_items",)),
         tmp_path / "copies",
-        None,
         lambda event: None,
     )
     copy = plan.snapshots[0].path
@@ -168,4 +167,4 @@ def test_a_scan_of_a_damaged_copy_is_an_error_of_sqlite(
     copy.write_bytes(data)
     scan: Any = partial(scan_in_parts, copy, threads=2)
     with pytest.raises(sqlite3.DatabaseError):
-        read_epoch_units(scan, plan.tables[0].job.mapping)
+        read_number_ranges(scan, plan.tables[0].job.mapping)

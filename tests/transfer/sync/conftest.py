@@ -54,7 +54,7 @@ def clean_target(transactional_db):
     """Real commits, as capture needs them; everything is gone afterwards."""
     yield
     from stillme.transfer.postgresql import capture
-    from stillme.transfer.steps.syncing.target_tables import every_target_table
+    from stillme.transfer.postgresql.capture import every_target_table
 
     connection.close()
     with transaction.atomic():

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from django.db import connection
 
+from stillme.postgresql.statements import fetch_all
 from stillme.transfer.models import QuarantinedRow
-from stillme.transfer.postgresql.copy import fetch_all
 from stillme.transfer.registry import LegacyFile, legacy_files
 from stillme.transfer.sqlite.reading.key_ranges import KeyRange
 from stillme.transfer.sqlite.schema.found import row_count

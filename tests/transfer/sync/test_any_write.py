@@ -15,10 +15,10 @@ import pytest
 from django.db import DatabaseError, connection, transaction
 
 from stillme.demo.samples.hostile.files import make_hostile
+from stillme.postgresql.statements import fetch_all
 from stillme.transfer.findings import ignore_event
 from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.models import CarriedCell, LeftByDecision, QuarantinedRow
-from stillme.transfer.postgresql.copy import fetch_all
 from stillme.transfer.records import ledger
 from stillme.transfer.registry import legacy_files, legacy_models
 from stillme.transfer.steps.follow import FollowOptions, follow

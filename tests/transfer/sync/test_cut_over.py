@@ -15,11 +15,11 @@ from rss.models import FetchCycle
 from stillme.transfer.errors import StateError, TransferError
 from stillme.transfer.models import KeptCell, Proof, QuarantinedRow, Run
 from stillme.transfer.postgresql import capture as reverse
+from stillme.transfer.postgresql.capture import target_tables
 from stillme.transfer.steps.back_up import back_up
 from stillme.transfer.steps.cutover import CutoverOptions, check_cutover
 from stillme.transfer.steps.follow import FollowOptions, follow
 from stillme.transfer.steps.switching import to_target
-from stillme.transfer.steps.syncing.target_tables import target_tables
 from stillme.transfer.verify.verification import VerifyOptions, verify
 
 from .equal import differences

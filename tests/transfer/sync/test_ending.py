@@ -13,8 +13,8 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from stillme.postgresql.statements import execute
 from stillme.transfer.models import FileState
-from stillme.transfer.postgresql.copy import execute
 from stillme.transfer.postgresql.locks import exclusive
 from stillme.transfer.registry import legacy_files
 from stillme.transfer.steps.cutover import CutoverOptions, check_cutover

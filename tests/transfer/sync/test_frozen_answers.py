@@ -21,11 +21,11 @@ from rss.services import RSSFetchHistory
 from stillme.demo.samples.writers.legacy_classes import LegacyWriter
 from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.postgresql import capture as reverse
+from stillme.transfer.postgresql.capture import every_target_table
 from stillme.transfer.registry import legacy_files
 from stillme.transfer.sqlite.capture import freeze
 from stillme.transfer.steps.install_capture import install_capture
 from stillme.transfer.steps.syncing.live_file import LiveFile
-from stillme.transfer.steps.syncing.target_tables import every_target_table
 
 PAGE = Path(__file__).resolve().parents[3] / "docs" / "reference" / "services.md"
 FIGURES = ("item", "L0", "L1", "why", 0.9, 3, 0.9)

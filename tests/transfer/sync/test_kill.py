@@ -23,8 +23,8 @@ from django.db import connection
 from accuracy.models import AccuracyScore
 from knowledge.models import KnowledgeItem, LearningSession
 from stillme.demo.samples.writers.live import expected_state
+from stillme.postgresql.statements import fetch_all
 from stillme.transfer.models import QuarantinedRow
-from stillme.transfer.postgresql.copy import fetch_all
 from stillme.transfer.registry import legacy_files
 from stillme.transfer.steps.syncing.live_file import LiveFile
 from tests.transfer.forked import fork_group, kill_after

@@ -25,7 +25,7 @@ from pathlib import Path
 import pytest
 from django.db import connection
 
-from stillme.transfer.postgresql.copy import fetch_all
+from stillme.postgresql.statements import fetch_all
 from tests.empty_database import empty_database
 from tests.transfer.load.support import wait_until
 from tests.vector.chroma_files import ADD, ChromaFiles

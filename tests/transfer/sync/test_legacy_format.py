@@ -10,16 +10,19 @@ import pytest
 from stillme.transfer import kinds
 from stillme.transfer.kinds import Stamp
 from stillme.transfer.sqlite.clock.file_clock import Clock
+from stillme.transfer.steps.kinds import loader_of
 from stillme.transfer.steps.kinds.base import Rendered
 from stillme.transfer.steps.kinds.documents import ascii_json
-from stillme.transfer.steps.switching.legacy_rows import extra_cells, render
+from stillme.transfer.steps.switching.legacy_rows import extra_cells
 
 HANOI = Clock(usual=420, evidence={420: 5})
 SQL, ISO, MIXED = (kinds.Timestamp(s) for s in (Stamp.SQL, Stamp.ISO, Stamp.MIXED))
 
 
 def shown(kind, value, clock=HANOI, *, required=False, explicit=False):
-    return render(kind, value, clock, required=required, explicit=explicit)
+    if value is None:
+        return Rendered(None)
+    return loader_of(kind).spell_back(value, clock, required=required, explicit=explicit)
 
 
 @pytest.mark.parametrize(

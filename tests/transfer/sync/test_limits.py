@@ -19,12 +19,12 @@ from knowledge.models import KnowledgeItem
 from stillme.demo.samples.writers.legacy_classes import LegacyWriter
 from stillme.transfer.errors import LegacyFileError, TransferError
 from stillme.transfer.postgresql import capture as reverse
+from stillme.transfer.postgresql.capture import target_tables
 from stillme.transfer.registry import legacy_files
 from stillme.transfer.sqlite.capture.freeze import FOR_GOOD, frozen_until, has_freeze
 from stillme.transfer.steps import cutover, restore_over_live, rollback
 from stillme.transfer.steps.follow import FollowOptions, follow
 from stillme.transfer.steps.switching import thaw, to_legacy, to_target
-from stillme.transfer.steps.syncing.target_tables import target_tables
 from stillme.transfer.verify.tables.live_rows import TailJudge
 
 from .equal import differences

@@ -33,12 +33,12 @@ from stillme.demo.samples.generate import make_samples
 from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.models import FileState
 from stillme.transfer.postgresql import capture as reverse
+from stillme.transfer.postgresql.capture import target_tables
 from stillme.transfer.steps.follow import FollowOptions, follow
 from stillme.transfer.steps.install_capture import install_capture
 from stillme.transfer.steps.load import ImportOptions, import_files
 from stillme.transfer.steps.switching import to_legacy, to_target
 from stillme.transfer.steps.syncing import file_states
-from stillme.transfer.steps.syncing.target_tables import target_tables
 
 from .equal import differences
 from .switching import cut_over, roll_back

@@ -9,8 +9,7 @@ from knowledge.models import KnowledgeItem
 from rss.models import FetchCycle
 from stillme.transfer.models import ReverseChange
 from stillme.transfer.postgresql import capture as reverse
-from stillme.transfer.postgresql.capture import Health
-from stillme.transfer.steps.syncing.target_tables import target_tables
+from stillme.transfer.postgresql.capture import Health, target_tables
 
 NAMES = ("knowledge", "continuum", "rss", "accuracy")
 

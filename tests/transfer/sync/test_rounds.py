@@ -18,10 +18,10 @@ from continuum.models import TierMetric
 from knowledge.models import KnowledgeItem, LearningSession
 from rss.models import FetchCycle, FetchItem
 from stillme.transfer.inventory.selection import Selection
+from stillme.transfer.postgresql.capture import target_tables
 from stillme.transfer.registry import legacy_files
 from stillme.transfer.steps.follow import FollowOptions, follow
 from stillme.transfer.steps.install_capture import install_capture
-from stillme.transfer.steps.syncing.target_tables import target_tables
 
 from .equal import differences
 from .switching import cut_over, roll_back

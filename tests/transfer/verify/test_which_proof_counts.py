@@ -20,8 +20,8 @@ from stillme.transfer.quarantine import decisions
 from stillme.transfer.records import proofs
 from stillme.transfer.records.ledger import close_dead_writers, finish_run, start_run
 from stillme.transfer.registry import legacy_files
-from stillme.transfer.steps.readiness.accounted_lines import RED
 from stillme.transfer.steps.readiness.go_no_go import go_list
+from stillme.transfer.steps.readiness.lines import RED
 from stillme.transfer.steps.status import overview
 from stillme.transfer.verify import verification
 from tests.transfer.load.support import FILES, change, query, run_import

@@ -9,7 +9,7 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from stillme.postgresql.distributed import distributed_tables
-from stillme.transfer.postgresql.copy import fetch_all
+from stillme.postgresql.statements import fetch_all
 
 MOST = 50
 # The schema of the engine's own records.

@@ -13,7 +13,7 @@ from django.views.decorators.http import require_GET
 from stillme.transfer.console.dashboard.figures import live_figures, page_figures
 from stillme.transfer.errors import TransferError
 from stillme.transfer.steps.cutover import CutoverOptions, check_cutover
-from stillme.transfer.steps.readiness.accounted_lines import RED, YELLOW
+from stillme.transfer.steps.readiness.lines import RED, YELLOW
 
 
 def _check(request: HttpRequest) -> None:

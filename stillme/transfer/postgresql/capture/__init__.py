@@ -15,17 +15,23 @@ from stillme.transfer.postgresql.capture.install import (
     status,
     unfreeze_target,
 )
-from stillme.transfer.postgresql.capture.templates import TargetTable
+from stillme.transfer.postgresql.capture.tables import (
+    TargetTable,
+    every_target_table,
+    target_tables,
+)
 
 __all__ = [
     "Health",
     "TargetTable",
     "as_replay",
     "disable_freeze",
+    "every_target_table",
     "freeze_target",
     "install",
     "is_frozen",
     "remove",
     "status",
+    "target_tables",
     "unfreeze_target",
 ]

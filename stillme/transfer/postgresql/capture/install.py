@@ -8,6 +8,7 @@ from django.db import connections
 
 from stillme.postgresql.statements import set_local
 from stillme.transfer.plumbing.own_sql import CaptureStatus, Health, is_own_text, status_of
+from stillme.transfer.postgresql.capture.tables import TargetTable
 from stillme.transfer.postgresql.capture.templates import (
     EVENTS,
     FREEZE_FUNCTION,
@@ -15,7 +16,6 @@ from stillme.transfer.postgresql.capture.templates import (
     ORIGIN,
     PREFIX,
     REPLAY,
-    TargetTable,
     capture_body,
     capture_triggers,
     create_function,
@@ -26,7 +26,7 @@ from stillme.transfer.postgresql.copy import execute, fetch_all
 
 def as_replay(alias: str) -> None:
     """Mark the present transaction as the engine's own: it is neither captured nor refused."""
-    fetch_all(connections[alias], "SELECT set_config(%s, %s, true)", [ORIGIN, REPLAY])
+    fetch_all(alias, "SELECT set_config(%s, %s, true)", [ORIGIN, REPLAY])
 
 
 def install(alias: str, tables: Sequence[TargetTable], *, lock_timeout: str = "2s") -> None:
@@ -35,32 +35,29 @@ def install(alias: str, tables: Sequence[TargetTable], *, lock_timeout: str = "2
     CREATE TRIGGER waits for writers in flight: what they write is committed before, what comes
     after is logged.
     """
-    connection = connections[alias]
-    set_local(connection, {"lock_timeout": lock_timeout})
+    set_local(connections[alias], {"lock_timeout": lock_timeout})
     for table in tables:
         name = f'transfer."{table.function}"'
-        execute(connection, create_function(name, capture_body(table)))
+        execute(alias, create_function(name, capture_body(table)))
         for trigger, sql in capture_triggers(table).items():
-            execute(connection, sql)
+            execute(alias, sql)
             # A session in replica role must not slip past.
-            execute(connection, f"ALTER TABLE {table.relation} ENABLE ALWAYS TRIGGER {trigger}")
+            execute(alias, f"ALTER TABLE {table.relation} ENABLE ALWAYS TRIGGER {trigger}")
 
 
 def remove(alias: str, tables: Sequence[TargetTable]) -> None:
     """Take reverse capture off, in the caller's transaction. The log stays."""
-    connection = connections[alias]
     for table in tables:
         for event in EVENTS:
-            execute(connection, f"DROP TRIGGER IF EXISTS {PREFIX}{event} ON {table.relation}")
-        execute(connection, f'DROP FUNCTION IF EXISTS transfer."{table.function}"()')
+            execute(alias, f"DROP TRIGGER IF EXISTS {PREFIX}{event} ON {table.relation}")
+        execute(alias, f'DROP FUNCTION IF EXISTS transfer."{table.function}"()')
 
 
 def status(alias: str, tables: Sequence[TargetTable]) -> CaptureStatus:
     """Compare functions and triggers with what this version would write."""
-    connection = connections[alias]
     bodies = dict(
         fetch_all(
-            connection,
+            alias,
             "SELECT p.proname, p.prosrc FROM pg_proc AS p JOIN pg_namespace AS n "
             "ON n.oid = p.pronamespace WHERE n.nspname = 'transfer' AND p.proname = ANY(%s)",
             [[table.function for table in tables]],
@@ -89,7 +86,7 @@ def status(alias: str, tables: Sequence[TargetTable]) -> CaptureStatus:
 def _found_triggers(alias: str, tables: Sequence[TargetTable]) -> dict[str, dict[str, str]]:
     """Table name -> trigger name -> enabled state."""
     rows = fetch_all(
-        connections[alias],
+        alias,
         "SELECT n.nspname || '.' || c.relname, t.tgname, t.tgenabled::text FROM pg_trigger AS t "
         "JOIN pg_class AS c ON c.oid = t.tgrelid JOIN pg_namespace AS n ON n.oid = c.relnamespace "
         "WHERE NOT t.tgisinternal AND n.nspname || '.' || c.relname = ANY(%s)",
@@ -103,31 +100,28 @@ def _found_triggers(alias: str, tables: Sequence[TargetTable]) -> dict[str, dict
 
 def freeze_target(alias: str, tables: Sequence[TargetTable], *, lock_timeout: str = "10s") -> None:
     """Refuse every write that is not the engine's, in the caller's transaction."""
-    connection = connections[alias]
-    set_local(connection, {"lock_timeout": lock_timeout})
-    execute(connection, create_function(FREEZE_FUNCTION, freeze_body()))
+    set_local(connections[alias], {"lock_timeout": lock_timeout})
+    execute(alias, create_function(FREEZE_FUNCTION, freeze_body()))
     for table in tables:
         execute(
-            connection,
+            alias,
             f"CREATE OR REPLACE TRIGGER {FREEZE_TRIGGER} "
             "BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE "
             f"ON {table.relation} FOR EACH STATEMENT EXECUTE FUNCTION {FREEZE_FUNCTION}()",
         )
-        execute(connection, f"ALTER TABLE {table.relation} ENABLE ALWAYS TRIGGER {FREEZE_TRIGGER}")
+        execute(alias, f"ALTER TABLE {table.relation} ENABLE ALWAYS TRIGGER {FREEZE_TRIGGER}")
 
 
 def unfreeze_target(alias: str, tables: Sequence[TargetTable]) -> None:
     """Let writes in again, in the caller's transaction. Waits for readers of frozen tables."""
     for table in _with_freeze(alias, tables):
-        execute(connections[alias], f"DROP TRIGGER {FREEZE_TRIGGER} ON {table.relation}")
+        execute(alias, f"DROP TRIGGER {FREEZE_TRIGGER} ON {table.relation}")
 
 
 def disable_freeze(alias: str, tables: Sequence[TargetTable]) -> None:
     """Let writes in again, in the caller's transaction, whoever reads: the triggers stay, off."""
     for table in _with_freeze(alias, tables):
-        execute(
-            connections[alias], f"ALTER TABLE {table.relation} DISABLE TRIGGER {FREEZE_TRIGGER}"
-        )
+        execute(alias, f"ALTER TABLE {table.relation} DISABLE TRIGGER {FREEZE_TRIGGER}")
 
 
 def _with_freeze(alias: str, tables: Sequence[TargetTable]) -> list[TargetTable]:

@@ -5,11 +5,10 @@ Each function's body begins with its mark (`own_sql`).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from stillme.transfer.conf import conf
 from stillme.transfer.plumbing.own_sql import OWN, literal, marked
 from stillme.transfer.plumbing.quoting import digits_of, quoted
+from stillme.transfer.postgresql.capture.tables import TargetTable
 
 VERSION = 1
 # A setting of the session, by which the triggers know the engine's own writes.
@@ -18,31 +17,6 @@ REPLAY = "replay"
 FREEZE_FUNCTION = "transfer.refuse_write"
 FREEZE_TRIGGER = f"{OWN}_freeze"
 PREFIX = f"{OWN}_capture_"
-
-
-@dataclass(frozen=True, slots=True)
-class TargetTable:
-    """A target table and its key column, of which a UUID is logged as its 32 digits."""
-
-    schema: str
-    table: str
-    key: str
-    key_is_uuid: bool = False
-
-    @property
-    def relation(self) -> str:
-        """For SQL."""
-        return f'"{self.schema}"."{self.table}"'
-
-    @property
-    def name(self) -> str:
-        """``schema.table``, as the log and people have it."""
-        return f"{self.schema}.{self.table}"
-
-    @property
-    def function(self) -> str:
-        """The capture function's name, within schema transfer."""
-        return f"capture_{self.schema}_{self.table}"
 
 
 # Security definer: whoever may write the table need not know the schema transfer.

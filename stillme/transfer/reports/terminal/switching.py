@@ -15,8 +15,8 @@ from stillme.transfer.project.files import is_built
 from stillme.transfer.reports.json_text import or_json
 from stillme.transfer.reports.terminal.tables import print_rows, say
 from stillme.transfer.steps.cutover import CutoverResult
-from stillme.transfer.steps.readiness.accounted_lines import YELLOW, Line
 from stillme.transfer.steps.readiness.go_no_go import is_go
+from stillme.transfer.steps.readiness.lines import YELLOW, Line
 from stillme.transfer.steps.rehearse import Rehearsal
 from stillme.transfer.steps.restore_over_live import Restore
 from stillme.transfer.steps.rollback import RollbackResult

@@ -37,7 +37,6 @@ def freeze(
     *,
     seconds: float | None,
     timeout: float = 5.0,
-    message: str = MESSAGE,
     at_lock: Callable[[], None] = lambda: None,
 ) -> int:
     """Refuse writes, for good (None) or until `seconds` after this call; the last change before it.
@@ -50,7 +49,7 @@ def freeze(
         at_lock()
         # The wait for the lock counts: the file is free again when the caller expects it.
         left = None if seconds is None else seconds - (time.monotonic() - called)
-        create_freeze(connection, tables, seconds=left, message=message)
+        create_freeze(connection, tables, seconds=left)
         return last_sequence(connection)
 
 
@@ -59,7 +58,6 @@ def create_freeze(
     tables: list[CapturedTable],
     *,
     seconds: float | None,
-    message: str = MESSAGE,
 ) -> None:
     """Replace the freeze triggers on every table of the file, in the caller's transaction."""
     drop_freeze(connection)
@@ -68,18 +66,15 @@ def create_freeze(
         until = float(
             connection.execute("SELECT julianday('now') + ? / 86400.0", (seconds,)).fetchone()[0]
         )
-    freeze_tables(connection, [*tables, *_other_tables(connection, tables)], message, until)
+    freeze_tables(connection, [*tables, *_other_tables(connection, tables)], until)
 
 
 def freeze_tables(
-    connection: sqlite3.Connection,
-    tables: list[CapturedTable],
-    message: str = MESSAGE,
-    until: float | None = None,
+    connection: sqlite3.Connection, tables: list[CapturedTable], until: float | None = None
 ) -> None:
     """Make the freeze triggers of these tables and of no other (the caller's transaction)."""
     for table in tables:
-        for sql in freeze_triggers(table, message, until).values():
+        for sql in freeze_triggers(table, MESSAGE, until).values():
             connection.execute(sql)
 
 

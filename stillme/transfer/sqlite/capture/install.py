@@ -9,6 +9,7 @@ from pathlib import Path
 
 from stillme.transfer.errors import LegacyFileError
 from stillme.transfer.plumbing.own_sql import CaptureStatus, Health, is_own_text, status_of
+from stillme.transfer.sqlite.capture.log import ChangeLog, last_sequence
 from stillme.transfer.sqlite.capture.tables import CapturedTable, write_transaction
 from stillme.transfer.sqlite.capture.templates import (
     CHANGE_TABLE,
@@ -27,15 +28,15 @@ def status(connection: sqlite3.Connection, tables: list[CapturedTable]) -> Captu
     log = _change_table(connection)
     if not found and log is None:
         return CaptureStatus(Health.ABSENT)
-    capture_id = _capture_id(connection) if log == CHANGE_TABLE_SQL else None
+    capture_id = ChangeLog(connection).capture_id() if log == CHANGE_TABLE_SQL else ""
     edited = [f"{n} was edited by hand" for n, sql in found.items() if not is_own_text(sql)]
     if log is not None and log != CHANGE_TABLE_SQL:
         edited.append(f"the table {CHANGE_TABLE} is not as it was made")
     other = [f"{n} is of another version or table" for n in found if expected.get(n) != found[n]]
     missing = [f"{n} is missing" for n in expected if n not in found]
-    if log is None or capture_id is None:
+    if log is None or not capture_id:
         missing.append(f"the table {CHANGE_TABLE} is missing or has lost its first row")
-    return status_of(edited, other, missing, capture_id)
+    return status_of(edited, other, missing, capture_id or None)
 
 
 def install(
@@ -72,7 +73,9 @@ def create_log(connection: sqlite3.Connection, identity: str) -> None:
     """A change table with this identity. The numbers go on where an old table had them."""
     last = 0
     if _change_table(connection) is not None:
-        last = _last_number(connection)
+        # Somebody may have made the table again, without that column.
+        with suppress(sqlite3.OperationalError):
+            last = last_sequence(connection)
         connection.execute(f"DROP TABLE {CHANGE_TABLE}")
     connection.execute(CHANGE_TABLE_SQL)
     connection.execute(
@@ -84,24 +87,11 @@ def create_log(connection: sqlite3.Connection, identity: str) -> None:
         )
 
 
-def _last_number(connection: sqlite3.Connection) -> int:
-    # Somebody may have made the table again, without that column.
-    with suppress(sqlite3.OperationalError):
-        row = connection.execute(f"SELECT max(sequence) FROM {CHANGE_TABLE}").fetchone()
-        return int(row[0] or 0)
-    return 0
-
-
 def create_triggers(connection: sqlite3.Connection, tables: list[CapturedTable]) -> None:
     """Create the capture triggers (the caller's transaction)."""
     for table in tables:
         for sql in capture_triggers(table).values():
             connection.execute(sql)
-
-
-def drop_capture_triggers(connection: sqlite3.Connection) -> None:
-    """Drop the capture triggers, keep the log (the caller's transaction)."""
-    drop_triggers(connection, PREFIX)
 
 
 def remove(path: Path, *, timeout: float = 5.0) -> bool:
@@ -110,18 +100,17 @@ def remove(path: Path, *, timeout: float = 5.0) -> bool:
     Returns False where there was nothing to remove. Raises LegacyFileError.
     """
     with write_transaction(path, timeout=timeout) as connection:
-        before = _foreign_objects(connection)
-        had = bool(own_triggers(connection, PREFIX)) or _change_table(connection) is not None
-        had = had or bool(own_triggers(connection, FREEZE_PREFIX))
+        before = _objects(connection)
+        triggers = (PREFIX, FREEZE_PREFIX)
+        others = [o for o in before if not o[1].startswith(triggers) and o[1] != CHANGE_TABLE]
         drop_triggers(connection, PREFIX)
         drop_triggers(connection, FREEZE_PREFIX)
         connection.execute(f"DROP TABLE IF EXISTS {CHANGE_TABLE}")
-        everything = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master")
-        if sorted(everything, key=str) != before:
+        if _objects(connection) != others:
             raise LegacyFileError(
                 f"Taking capture out of {path} would change its schema: nothing was changed."
             )
-    return had
+    return others != before
 
 
 def own_triggers(connection: sqlite3.Connection, prefix: str) -> dict[str, str]:
@@ -135,12 +124,9 @@ def own_triggers(connection: sqlite3.Connection, prefix: str) -> dict[str, str]:
     )
 
 
-def _foreign_objects(connection: sqlite3.Connection) -> list[tuple[str, ...]]:
-    rows = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master").fetchall()
-    return sorted(
-        (r for r in rows if not r[1].startswith((PREFIX, FREEZE_PREFIX)) and r[1] != CHANGE_TABLE),
-        key=str,
-    )
+def _objects(connection: sqlite3.Connection) -> list[tuple[str, ...]]:
+    rows = connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master")
+    return sorted(rows, key=str)
 
 
 def drop_triggers(connection: sqlite3.Connection, prefix: str) -> None:
@@ -153,9 +139,4 @@ def _change_table(connection: sqlite3.Connection) -> str | None:
     row = connection.execute(
         "SELECT sql FROM sqlite_master WHERE type = 'table' AND name = ?", (CHANGE_TABLE,)
     ).fetchone()
-    return None if row is None else str(row[0])
-
-
-def _capture_id(connection: sqlite3.Connection) -> str | None:
-    row = connection.execute(f"SELECT key FROM {CHANGE_TABLE} WHERE sequence = 0").fetchone()
     return None if row is None else str(row[0])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,17 +27,9 @@ class Change:
     at: float
 
 
-@dataclass(frozen=True, slots=True)
-class Witness:
-    """The change at the replayed position: another one at that number is another file."""
-
-    sequence: int
-    name: str
-    at: float
-
-    def as_list(self) -> list[object]:
-        """Plain data for the ledger."""
-        return [self.sequence, self.name, self.at]
+# The change at the replayed position (number, table, time), as the ledger keeps it: another one at
+# that number is another file.
+Witness = list[object]
 
 
 class ChangeLog:
@@ -60,7 +52,10 @@ class ChangeLog:
             f"FROM {CHANGE_TABLE} WHERE sequence > ? ORDER BY sequence LIMIT ?",
             (max(position, 0), limit),
         )
-        return [Change(s, n, Key((tuple(part),)), _unix(at)) for s, n, at, *part in rows]
+        return [
+            Change(number, name, Key((tuple(part),)), (at - _UNIX_EPOCH_JULIAN) * 86_400)
+            for number, name, at, *part in rows
+        ]
 
     def last(self) -> int:
         """The number of the last change."""
@@ -71,26 +66,11 @@ class ChangeLog:
         row = self._connection.execute(
             f"SELECT sequence, name, at FROM {CHANGE_TABLE} WHERE sequence = ?", (position,)
         ).fetchone()
-        return None if row is None else Witness(*row)
+        return None if row is None else list(row)
 
-    def first_after(self, position: int) -> int | None:
-        """The number of the first change after a position. Numbers have no gaps."""
-        row = self._connection.execute(
-            f"SELECT min(sequence) FROM {CHANGE_TABLE} WHERE sequence > ?", (max(position, 0),)
-        ).fetchone()
-        return None if row[0] is None else int(row[0])
-
-    def oldest_after(self, position: int) -> float | None:
-        """When the first change after a position was made, None where there is none."""
-        row = self._connection.execute(
-            f"SELECT at FROM {CHANGE_TABLE} WHERE sequence > ? ORDER BY sequence LIMIT 1",
-            (max(position, 0),),
-        ).fetchone()
-        return None if row is None else _unix(row[0])
-
-    def rows(self) -> int:
-        """How many rows the log holds."""
-        return int(self._connection.execute(f"SELECT count(*) FROM {CHANGE_TABLE}").fetchone()[0])
+    def next_after(self, position: int) -> Change | None:
+        """The first change after a position, None where there is none. Numbers have no gaps."""
+        return next(iter(self.after(position, 1)), None)
 
 
 def last_sequence(connection: sqlite3.Connection, database: str = "main") -> int:
@@ -103,7 +83,7 @@ def trim(
     path: Path,
     position: int,
     *,
-    history: tuple[str, Sequence[object] | None],
+    history: tuple[str, Witness | None],
     at_once: int = 2000,
     timeout: float = 0.2,
 ) -> int:
@@ -153,7 +133,3 @@ def collapse(changes: Iterable[Change]) -> dict[str, list[Key]]:
         if change.name:
             found.setdefault(change.name, {})[change.key] = None
     return {name: list(keys) for name, keys in found.items()}
-
-
-def _unix(julian: float) -> float:
-    return (julian - _UNIX_EPOCH_JULIAN) * 86_400

@@ -15,6 +15,7 @@ from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.reading.connect import (
     check_readable,
     explain,
+    explained,
     quoted,
     uri,
     wait_at_most,
@@ -126,7 +127,7 @@ def _terms(sql: str) -> list[str]:
 def open_writable(path: Path, *, timeout: float = 5.0) -> sqlite3.Connection:
     """A read-write connection in autocommit mode, for capture and rollback only (law 6)."""
     check_readable(path)
-    try:
+    with explained(path):
         connection = sqlite3.connect(
             uri(path, "rw"),
             uri=True,
@@ -135,9 +136,7 @@ def open_writable(path: Path, *, timeout: float = 5.0) -> sqlite3.Connection:
             check_same_thread=False,
         )
         connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    except sqlite3.Error as error:
-        raise explain(path, error) from error
-    return connection
+        return connection
 
 
 @contextmanager

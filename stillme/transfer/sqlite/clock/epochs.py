@@ -14,22 +14,12 @@ SECONDS, MILLISECONDS, JULIAN = "seconds", "milliseconds", "julian"
 _RANGES = ((SECONDS, 1e8, 1e11), (MILLISECONDS, 1e11, 1e14), (JULIAN, 1.7e6, 3e6))
 
 
-def read_epoch_units(scan: Scan, mapping: TableMapping) -> tuple[int, dict[str, str]]:
-    """The table's number of rows; legacy column -> unit, where all its numbers are of one unit."""
-    rows, ranges = read_number_ranges(scan, mapping)
-    return rows, units_of(ranges)
-
-
-def read_number_ranges(
-    scan: Scan, mapping: TableMapping
-) -> tuple[int, dict[str, tuple[float, float]]]:
-    """The table's number of rows; time column -> its least and greatest number, if it has any."""
+def read_number_ranges(scan: Scan, mapping: TableMapping) -> dict[str, tuple[float, float]]:
+    """Time column -> its least and greatest number, if it has any."""
     columns = [c.legacy for c in mapping.columns if c.kind.is_time]
-    rows, lows = _ends(scan, mapping, "min", columns)
-    if not lows:
-        return rows, {}
-    _, highs = _ends(scan, mapping, "max", list(lows))
-    return rows, {name: (low, highs[name]) for name, low in lows.items()}
+    lows = _ends(scan, mapping, "min", columns)
+    highs = _ends(scan, mapping, "max", list(lows))
+    return {name: (low, highs[name]) for name, low in lows.items()}
 
 
 def units_of(ranges: Mapping[str, tuple[float, float]]) -> dict[str, str]:
@@ -47,28 +37,29 @@ def end_keys(
     if not mapping.key_columns:
         return set()
     key, table = mapping.key_columns.legacy_parts(), quoted(mapping.table)
-    found: set[Key] = set()
-    for name, ends in ranges.items():
-        for number in ends:
-            query = f"SELECT {key} FROM {table} WHERE {quoted(name)} = ? LIMIT 1"
-            found.update(map(Key.of_flat, connection.execute(query, (number,))))
-    return found
+    query = f"SELECT {key} FROM {table} WHERE"
+    return {
+        Key.of_flat(row)
+        for name, ends in ranges.items()
+        for number in ends
+        for row in connection.execute(f"{query} {quoted(name)} = ? LIMIT 1", (number,))
+    }
 
 
-def _ends(
-    scan: Scan, mapping: TableMapping, end: str, columns: list[str]
-) -> tuple[int, dict[str, float]]:
-    """Rows of the table, and the least or greatest number of each column that holds any."""
+def _ends(scan: Scan, mapping: TableMapping, end: str, columns: list[str]) -> dict[str, float]:
+    """The least or greatest number of each column that holds any."""
+    if not columns:
+        return {}
     # Numbers are less than any text, and to compare is cheaper than to ask for the type.
     wanted = [f"{end}({quoted(c)}) FILTER (WHERE {quoted(c)} < '')" for c in columns]
-    select = f"SELECT {', '.join(('count(*)', *wanted))} FROM {quoted(mapping.table)} WHERE"
+    select = f"SELECT {', '.join(wanted)} FROM {quoted(mapping.table)} WHERE"
     parts = list(scan(mapping, lambda part: f"{select} {part}"))
     found = {}
-    for index, name in enumerate(columns, start=1):
+    for index, name in enumerate(columns):
         numbers = [float(part[index]) for part in parts if part[index] is not None]
         if numbers:
             found[name] = min(numbers) if end == "min" else max(numbers)
-    return sum(part[0] for part in parts), found
+    return found
 
 
 def has_unit(unit: str | None, number: float) -> bool:

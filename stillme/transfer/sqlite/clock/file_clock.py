@@ -103,7 +103,9 @@ class Clock:
 
 def _in_zone(zone: ZoneInfo, local: datetime, row: int | None) -> Reading:
     """In the hour that happens twice the row's twin says which one is meant."""
-    first, second = (_offset(local.replace(tzinfo=zone, fold=fold)) for fold in (0, 1))
+    first, second = (
+        local.replace(tzinfo=zone, fold=fold).utcoffset() or timedelta() for fold in (0, 1)
+    )
     if first == second:
         return Reading((first,))
     try:
@@ -116,10 +118,6 @@ def _in_zone(zone: ZoneInfo, local: datetime, row: int | None) -> Reading:
     if row is not None and timedelta(minutes=row) == second:
         return Reading((second, first))
     return Reading((first, second), is_sure=row is not None and timedelta(minutes=row) == first)
-
-
-def _offset(aware: datetime) -> timedelta:
-    return aware.utcoffset() or timedelta()
 
 
 def read_clock(
@@ -139,8 +137,14 @@ def read_clock(
     evidence, against = _count(scan or scan_on(connection), tables, zone)
     if zone is not None:
         return Clock(zone=zone, evidence=evidence, notice=_contradiction(zone, against))
-    if recorded is not None and recorded.zone is None and _stands(recorded, evidence):
-        return _as_recorded(recorded, evidence, tables)
+    if recorded is not None and recorded.zone is None:
+        if not evidence:
+            known = dict.fromkeys(sorted(recorded.offsets), 0)
+            return Clock(recorded.usual, None, known, notice=_no_evidence(tables, recorded.usual))
+        if not recorded.offsets.isdisjoint(evidence):
+            # Deleted rows take nothing back: an offset that was shown once may still be meant.
+            shown = recorded.offsets | evidence.keys()
+            return Clock(recorded.usual, None, {m: evidence.get(m, 0) for m in sorted(shown)})
     if not evidence:
         return Clock(notice=_no_evidence(tables, 0))
     usual = min(evidence, key=lambda minutes: (-evidence[minutes], minutes))
@@ -151,19 +155,6 @@ def clock_of_record(recorded: ClockRecord) -> Clock:
     """The decision of an import, for whoever writes after it."""
     evidence = dict.fromkeys(sorted(recorded.offsets), 0)
     return Clock(recorded.usual, recorded.zone, evidence, is_recorded=True)
-
-
-def _stands(recorded: ClockRecord, evidence: dict[int, int]) -> bool:
-    return not evidence or not recorded.offsets.isdisjoint(evidence)
-
-
-def _as_recorded(
-    recorded: ClockRecord, evidence: dict[int, int], tables: list[TableMapping]
-) -> Clock:
-    """Deleted rows take nothing back: an offset that the file showed once may still be meant."""
-    known = {minutes: evidence.get(minutes, 0) for minutes in recorded.offsets | evidence.keys()}
-    notice = "" if evidence else _no_evidence(tables, recorded.usual)
-    return Clock(recorded.usual, None, dict(sorted(known.items())), notice=notice)
 
 
 def _no_evidence(tables: list[TableMapping], usual: int) -> str:

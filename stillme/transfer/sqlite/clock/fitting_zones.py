@@ -7,7 +7,7 @@ some thirty more; rows at +07:00 only leave Asia/Bangkok, Asia/Ho_Chi_Minh and o
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -32,7 +32,11 @@ def fitting_zones(connection: sqlite3.Connection, mappings: Iterable[TableMappin
     if not shown:
         return []
     names = sorted(n for n in available_timezones() if n.partition("/")[0] in _AREAS)
-    return [name for name in ("UTC", *names) if _fits(ZoneInfo(name), shown)]
+    return [
+        name
+        for name in ("UTC", *names)
+        if all(_shows(ZoneInfo(name), moment, minutes) for moment, minutes in shown)
+    ]
 
 
 def _shown(connection: sqlite3.Connection, mapping: TableMapping) -> list[Shown]:
@@ -52,12 +56,6 @@ def _shown(connection: sqlite3.Connection, mapping: TableMapping) -> list[Shown]
     ]
 
 
-def _fits(zone: ZoneInfo, shown: Sequence[Shown]) -> bool:
-    return all(
-        timedelta(minutes=minutes) in (_offset(zone, moment), _offset(zone, moment - _LATE))
-        for moment, minutes in shown
-    )
-
-
-def _offset(zone: ZoneInfo, moment: datetime) -> timedelta | None:
-    return moment.astimezone(zone).utcoffset()
+def _shows(zone: ZoneInfo, moment: datetime, minutes: int) -> bool:
+    offsets = {at.astimezone(zone).utcoffset() for at in (moment, moment - _LATE)}
+    return timedelta(minutes=minutes) in offsets

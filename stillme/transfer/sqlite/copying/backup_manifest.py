@@ -62,11 +62,10 @@ class Manifest:
         return [entry.name for entry in self.files if entry.frozen]
 
 
-def write_manifest(directory: Path, manifest: Manifest) -> Path:
+def write_manifest(directory: Path, manifest: Manifest) -> None:
     """Written last and in one step: a folder with a manifest is a complete backup."""
-    path = directory / NAME
-    write_private(path, json.dumps(asdict(manifest), indent=2, ensure_ascii=False) + "\n")
-    return path
+    text = json.dumps(asdict(manifest), indent=2, ensure_ascii=False)
+    write_private(directory / NAME, f"{text}\n")
 
 
 def read_manifest(directory: Path) -> Manifest:
@@ -78,7 +77,10 @@ def read_manifest(directory: Path) -> Manifest:
         )
     try:
         data = json.loads(path.read_text("utf-8"))
-        files = [_file_entry(**entry) for entry in data.pop("files")]
+        files = [
+            FileEntry(readable=[Readable(**table) for table in entry.pop("readable")], **entry)
+            for entry in data.pop("files")
+        ]
         folders = [FolderEntry(**entry) for entry in data.pop("folders")]
         manifest = Manifest(files=files, folders=folders, **data)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
@@ -90,7 +92,3 @@ def read_manifest(directory: Path) -> Manifest:
             f"{path} has format {manifest.format}: use the version that wrote it."
         )
     return manifest
-
-
-def _file_entry(readable: list[dict[str, Any]], **entry: Any) -> FileEntry:
-    return FileEntry(readable=[Readable(**table) for table in readable], **entry)

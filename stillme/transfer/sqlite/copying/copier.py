@@ -16,6 +16,7 @@ the copy then.
 import contextlib
 import errno
 import fcntl
+import functools
 import hashlib
 import os
 import sys
@@ -68,17 +69,13 @@ def _share(origin: int) -> bool:
     return True
 
 
-def _for_its_owner(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
-
-
 def _copy_open(origin: FileIO, copy: str, parent: "int | None") -> str:
     digest = hashlib.sha256()
     blocks: Queue[bytes] = Queue(_WAITING_BLOCKS)
     hashing = Thread(target=_hash, args=(blocks, digest))
     hashing.start()
     try:
-        with open(copy, "wb", opener=_for_its_owner) as target:
+        with open(copy, "wb", opener=functools.partial(os.open, mode=0o600)) as target:
             while block := origin.read(_BLOCK):
                 if parent is not None and os.getppid() != parent:
                     raise InterruptedError("The process that wanted the copy has ended.")

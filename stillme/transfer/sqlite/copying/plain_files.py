@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,16 +56,14 @@ def other_files(folder: Path | None, known: list[Path]) -> list[OtherFile]:
     except OSError:
         return []
     for path in paths:
-        if path.suffix in _SUFFIXES and _is_sqlite(path):
+        if path.suffix in _SUFFIXES and first_bytes(path) in (HEADER, b""):
             what = described.get(path.name, "unknown")
             found.append(OtherFile(path.name, path.stat().st_size, what))
     return found
 
 
-def _is_sqlite(path: Path) -> bool:
-    try:
-        with path.open("rb") as stream:
-            head = stream.read(len(HEADER))
-    except OSError:
-        return False
-    return head in (HEADER, b"")
+def first_bytes(path: Path) -> bytes | None:
+    """As many as make `HEADER` of a SQLite database; None where they cannot be read."""
+    with suppress(OSError), path.open("rb") as stream:
+        return stream.read(len(HEADER))
+    return None

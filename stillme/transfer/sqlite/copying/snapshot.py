@@ -25,7 +25,7 @@ from stillme.transfer.sqlite.reading.connect import (
     check_readable,
     database_bytes,
     exact_double,
-    explain,
+    explained,
     open_legacy,
     place_of,
     uri,
@@ -91,12 +91,9 @@ def take_snapshot(
     check_readable(source)
     copy = directory / f"{file}.db"
     sha256 = _copied(source, copy, patience)
-    try:
-        with closing(open_legacy(copy)) as connection:
-            schema = read_schema(connection)
-            encoding = str(connection.execute("PRAGMA encoding").fetchone()[0])
-    except sqlite3.Error as error:
-        raise explain(source, error) from error
+    with explained(source), closing(open_legacy(copy)) as connection:
+        schema = read_schema(connection)
+        encoding = str(connection.execute("PRAGMA encoding").fetchone()[0])
     if encoding != UTF_8 and keep_indexes:
         raise LegacyFileError(
             f"{source} stores its texts in {encoding}: it can be imported and proven, but capture, "
@@ -106,7 +103,7 @@ def take_snapshot(
     size = copy.stat().st_size
     notices: tuple[str, ...] = ()
     original = None
-    try:
+    with explained(source):
         if not keep_indexes:
             notices = distrust_indexes(copy, source)
         if encoding != UTF_8:
@@ -114,8 +111,6 @@ def take_snapshot(
             copy.rename(original)
             convert(original, copy, source, encoding)
             notices += (_CONVERTED.format(encoding=encoding),)
-    except sqlite3.Error as error:
-        raise explain(source, error) from error
     return Snapshot(file, source, copy, schema, size, sha256, notices, original)
 
 
@@ -125,12 +120,10 @@ def _copied(source: Path, copy: Path, patience: float) -> str:
         ask_for_room(copy.parent, database_bytes(origin), f"The snapshot of {source}", TEMPORARY)
         if digest := copied_whole(origin, place_of(origin, source), copy):
             return digest
-        try:
-            # All pages in one step: the read lock is held for the time of one copy, and a writer
-            # that keeps committing cannot make the backup start over for ever.
+        # All pages in one step: the read lock is held for the time of one copy, and a writer that
+        # keeps committing cannot make the backup start over for ever.
+        with explained(source):
             copy_pages(origin, copy, -1, CopyProgress(source, patience))
-        except sqlite3.Error as error:
-            raise explain(source, error) from error
     return file_sha256(copy)
 
 

@@ -11,16 +11,17 @@ import errno
 import hashlib
 import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 _BLOCK = 1 << 20
 _UNITS = 512
-_ZEROS = memoryview(bytes(_BLOCK))
 
 
 def copy_sparse(source: Path, target: Path) -> None:
     """Copy the bytes of `source`; what is a hole there is one in `target`. Raises OSError."""
-    with source.open("rb") as origin, open(target, "wb", opener=_for_its_owner) as copy:
+    opener = partial(os.open, mode=0o600)
+    with source.open("rb") as origin, open(target, "wb", opener=opener) as copy:
         size = os.fstat(origin.fileno()).st_size
         for at, block in _blocks(origin.fileno(), size):
             copy.seek(at)
@@ -28,27 +29,10 @@ def copy_sparse(source: Path, target: Path) -> None:
         copy.truncate(size)
 
 
-def _for_its_owner(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
-
-
 def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, as hex; the zeros of a hole count, but are not read."""
-    digest = hashlib.sha256()
+    """SHA-256 of a file's bytes, as hex; the zeros of a hole count."""
     with path.open("rb") as origin:
-        upto, size = 0, os.fstat(origin.fileno()).st_size
-        for at, block in _blocks(origin.fileno(), size):
-            _add_zeros(digest, at - upto)
-            digest.update(block)
-            upto = at + len(block)
-        _add_zeros(digest, size - upto)
-    return digest.hexdigest()
-
-
-def _add_zeros(digest: hashlib._Hash, count: int) -> None:
-    while count > 0:
-        digest.update(_ZEROS[:count])
-        count -= _BLOCK
+        return hashlib.file_digest(origin, "sha256").hexdigest()
 
 
 def bytes_on_disk(path: Path) -> int:

@@ -23,7 +23,7 @@ from typing import Any
 import apsw
 
 from stillme.transfer.errors import LegacyFileError
-from stillme.transfer.sqlite.reading.connect import quoted
+from stillme.transfer.plumbing.quoting import quoted, stored_part
 from stillme.transfer.sqlite.reading.snapshot_reader import (
     as_sqlite3_errors,
     open_reader,
@@ -53,11 +53,9 @@ class StoredTable:
     @property
     def select(self) -> str:
         """SQL: rowid, then storage class and value of every cell; a text as the stored bytes."""
-        parts = [self.rowid or "NULL"]
-        for column in map(quoted, self.columns):
-            raw = f"iif(typeof({column}) = 'text', CAST({column} AS BLOB), {column})"
-            parts += [f"typeof({column})", raw]
-        return f"SELECT {', '.join(parts)} FROM {quoted(self.name)} NOT INDEXED"
+        cells = map(stored_part, map(quoted, self.columns))
+        listed = ", ".join((self.rowid or "NULL", *cells))
+        return f"SELECT {listed} FROM {quoted(self.name)} NOT INDEXED"
 
 
 def utf8_bytes(raw: bytes, encoding: str) -> bytes:

@@ -133,13 +133,11 @@ def _open_private(path: Path, timeout: float) -> sqlite3.Connection:
         needed = bytes_with_companions(path)
         ask_for_room(copy.parent, needed, f"A private copy of {path}", TEMPORARY)
         copy_with_companions(path, copy, patience=timeout)
-        try:
+        with explained(path):
             # Opening it for writing once rolls its journal back, and moves its -wal into it.
             with closing(sqlite3.connect(copy, isolation_level=None)) as writable:
                 writable.execute("SELECT count(*) FROM sqlite_master").fetchone()
             connection = _connected(uri(copy), timeout, _ToPrivateCopy)
-        except sqlite3.Error as error:
-            raise explain(path, error) from error
         assert isinstance(connection, _ToPrivateCopy)
         connection.path, connection.cleanup = copy, stack.pop_all()
     return connection
@@ -205,6 +203,15 @@ def explain(path: Path, error: sqlite3.Error) -> LegacyFileError:
         known = (said for words, said in _SAID.items() if any(word in text for word in words))
         what = next(known, "cannot be read: {text}")
     return LegacyFileError(f"{path} {what.format(text=text)}.")
+
+
+@contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Raise LegacyFileError, with its sentence, for an error that SQLite raises on the file."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise explain(path, error) from error
 
 
 @contextmanager

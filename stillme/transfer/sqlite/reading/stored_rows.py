@@ -10,6 +10,7 @@ from typing import Any
 from stillme.transfer.keys import Key
 from stillme.transfer.keys import Raw as Raw
 from stillme.transfer.mapping import TableMapping
+from stillme.transfer.plumbing.quoting import stored_value
 from stillme.transfer.sqlite.clock.evidence_sql import row_offset_sql
 from stillme.transfer.sqlite.reading.connect import quoted
 from stillme.transfer.sqlite.reading.huge_cells import HugeCell, is_huge
@@ -79,15 +80,11 @@ class RawReader:
         ]
         for name in self._names:
             column = f"{table}.{quoted(name)}"
-            parts.append(f"typeof({column})")
-            # Text as its bytes: Python would refuse or replace what is not UTF-8.
-            value = (
-                f"CASE typeof({column}) WHEN 'text' THEN CAST({column} AS BLOB) ELSE {column} END"
-            )
+            value = stored_value(column)
             if name in self._huge:
                 small = f"typeof({column}) <> 'text' OR NOT {is_huge(column)}"
                 value = f"CASE WHEN {small} THEN {value} END"
-            parts.append(value)
+            parts += [f"typeof({column})", value]
         return parts
 
     def where(self, condition: str, values: Iterable[object] = ()) -> Iterator[RawRow]:
@@ -157,11 +154,7 @@ def stored_rowids(
     connection: sqlite3.Connection, mapping: TableMapping, cells: Mapping[str, tuple[str, Raw]]
 ) -> list[int | None]:
     """The rowids of the rows with just these cells, None each where the table has none."""
-    query, values = _query(mapping, cells)
-    if mapping.has_rowid:
-        query = query.replace("SELECT 1", "SELECT rowid", 1)
-    found = connection.execute(query, values)
-    return [row[0] if mapping.has_rowid else None for row in found]
+    return [rowid for (rowid,) in connection.execute(*_query(mapping, cells))]
 
 
 def _query(
@@ -185,5 +178,5 @@ def _query(
             values.append(bound)
         tests.append(f"CAST({column} AS BLOB) = ?" if storage == "text" else f"{column} = ?")
         values.append(raw)
-    query = f"SELECT 1 FROM {quoted(mapping.table)} WHERE {' AND '.join(tests) or '1'}"
-    return query, tuple(values)
+    rowid, where = "rowid" if mapping.has_rowid else "NULL", " AND ".join(tests) or "1"
+    return f"SELECT {rowid} FROM {quoted(mapping.table)} WHERE {where}", tuple(values)

@@ -123,10 +123,9 @@ def read_schema(connection: sqlite3.Connection) -> FoundSchema:
         for kind, name, _, sql in rows
         if kind == "table" and not sql.upper().startswith("CREATE VIRTUAL")
     }
-    others = tuple((kind, name) for kind, name, _, _ in rows if kind in ("view", "trigger"))
     return FoundSchema(
         tables=tables,
-        others=others,
+        others=tuple((kind, name) for kind, name, *_ in rows if kind in ("view", "trigger")),
         user_version=int(connection.execute("PRAGMA user_version").fetchone()[0]),
         journal_mode=str(connection.execute("PRAGMA journal_mode").fetchone()[0]),
     )

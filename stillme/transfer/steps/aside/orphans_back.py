@@ -6,7 +6,7 @@ from __future__ import annotations
 from contextlib import closing
 from dataclasses import replace
 
-from django.db import connections, transaction
+from django.db import transaction
 
 from stillme.transfer.identity import OF_TABLE
 from stillme.transfer.keys import Key
@@ -73,7 +73,7 @@ def _open_orphans(alias: str, planned: PlannedTable) -> list[str]:
             continue
         # Orphans and parents are asked apart: they may be on different nodes.
         orphans = fetch_all(
-            connections[alias],
+            alias,
             f"SELECT key, cells -> %s FROM {QuarantinedRow._meta.db_table} "
             f"WHERE {OF_TABLE} AND reason = 'missing_parent' AND status = 'open' "
             'AND "column" = %s',

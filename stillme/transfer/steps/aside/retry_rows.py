@@ -8,11 +8,10 @@ place: neither a key that the target has, nor the record of another row with the
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
-from django.db import connections
 from django.db.models.functions import Now
 
 from stillme.transfer.conf import conf
@@ -22,10 +21,10 @@ from stillme.transfer.inventory.taking import who_decides
 from stillme.transfer.mapping import TableMapping, map_table
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.plumbing.stored_cells import unpack_cell
+from stillme.transfer.postgresql.after_load import set_sequence
 from stillme.transfer.postgresql.capture import as_replay
 from stillme.transfer.postgresql.copy import fetch_all
 from stillme.transfer.postgresql.locks import deciding
-from stillme.transfer.postgresql.sequences import set_sequence
 from stillme.transfer.records import ledger
 from stillme.transfer.records.recorded_clock import recorded_clock
 from stillme.transfer.records.table_job import TableJob
@@ -76,7 +75,9 @@ def retry(alias: str, rows: Sequence[QuarantinedRow], who: str = "") -> Retried:
     for table in {TableId(row.file, row.table): None for row in rows}:
         refuse_store(table)
     waiting = [row for row in rows if row.status != Status.REPAIRED]
-    _refuse_keyless(waiting)
+    for row in waiting:
+        if row.key is None and not row.repairs:
+            raise TransferError(f"Row {row.pk} has no key: edit its key column before a retry.")
     loaded: list[int] = []
     still: list[tuple[int, str]] = []
     decisions: dict[str, Decisions] = {}
@@ -105,12 +106,6 @@ def refuse_store(table: TableId) -> None:
         )
 
 
-def _refuse_keyless(rows: Iterable[QuarantinedRow]) -> None:
-    for row in rows:
-        if row.key is None and not row.repairs:
-            raise TransferError(f"Row {row.pk} has no key: edit its key column before a retry.")
-
-
 class _KeptSource:
     """Stands for a legacy file: the rows come from the quarantine itself."""
 
@@ -123,13 +118,13 @@ def _retry_row(
     alias: str, row: QuarantinedRow, who: str, decisions: dict[str, Decisions]
 ) -> str | None:
     """None where the row is in the target now, else why not."""
+    seen = row.cells
     try:
-        found = locked_records(alias, [row.pk])[row.pk]
+        row = locked_records(alias, [row.pk])[row.pk]
     except TransferError as error:
         return str(error)
-    if found.cells != row.cells:
+    if row.cells != seen:
         return CHANGED.format(row.pk)
-    row = found
     job = _job_of(alias, row, decisions)
     source = _KeptSource(job)
     raw = raw_row(row, job.mapping)
@@ -220,7 +215,7 @@ def taken(alias: str, row: QuarantinedRow, mapping: TableMapping, raw: RawRow) -
         return f"Row {standing.pk} in quarantine has the key {key}: give this one another."
     among, values = mapping.key_columns.target_among(mapping.key_columns.parsed([key]))
     query = f"SELECT 1 FROM {mapping.relation} WHERE {among}"
-    if fetch_all(connections[alias], query, values):
+    if fetch_all(alias, query, values):
         return f"The target has a row with the key {key}: give this one another."
     return ""
 

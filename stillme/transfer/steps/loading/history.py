@@ -118,7 +118,7 @@ def _other_capture(alias: str, snapshot: Snapshot) -> str:
     if found and found != identity:
         return "its changes were captured for another target"
     noted = state.details.get("witness")
-    if state.position and noted and (seen is None or seen.as_list() != noted):
+    if state.position and noted and seen != noted:
         return f"change {state.position} in its log is not the one that was replayed"
     return ""
 

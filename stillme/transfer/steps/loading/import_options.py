@@ -1,11 +1,18 @@
-"""What an import is asked for, and what became of it."""
+"""What an import is asked for, what became of it, and whether it may delete what it found gone."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from stillme.transfer.identity import TableId
-from stillme.transfer.inventory.deletions import SHARE, Deletion
+from stillme.transfer.inventory.deletions import (
+    NOT_CONFIRMED,
+    SHARE,
+    Confirm,
+    Deletion,
+    too_much,
+)
 from stillme.transfer.inventory.entries import InventoryLine, open_lines
 from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.plumbing.processes import default_jobs
@@ -121,3 +128,25 @@ class ImportResult:
     def conflicts(self) -> int:
         """Rows left alone because the target side changed them."""
         return sum(table.outcome.conflict_count for table in self.tables)
+
+
+def approve(
+    options: ImportOptions, result: ImportResult, confirm: Confirm, found: Sequence[Deletion]
+) -> bool:
+    """Note deletions in the result; whether they may be done, all of them or none.
+
+    They may not in a dry run, above the share, and where it is not confirmed.
+    """
+    some = [each for each in found if each.rows or each.records]
+    result.deletions += some
+    if not some:
+        return True
+    refusal = too_much(some, options.prune_share)
+    if not refusal and not options.dry_run and not confirm(some):
+        refusal = NOT_CONFIRMED
+    if refusal:
+        result.refused.append(refusal)
+    return not refusal and not options.dry_run
+
+
+Approval = Callable[[Sequence[Deletion]], bool]

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -17,17 +17,18 @@ from stillme.transfer.identity import TableId
 from stillme.transfer.inventory.applied_migrations import refuse_other_migrations
 from stillme.transfer.inventory.selection import Selection, present_files
 from stillme.transfer.keys import Key
+from stillme.transfer.kinds import Stamp
 from stillme.transfer.mapping import TableMapping, map_table
 from stillme.transfer.plumbing.processes import usable_cores
 from stillme.transfer.plumbing.zones import ClockRecord
 from stillme.transfer.project.files import notices_of
 from stillme.transfer.records.table_job import TableJob
 from stillme.transfer.registry import legacy_models, levels
-from stillme.transfer.sqlite.clock.epochs import read_epoch_units
+from stillme.transfer.sqlite.clock.epochs import read_number_ranges, units_of
 from stillme.transfer.sqlite.clock.file_clock import Clock, read_clock
 from stillme.transfer.sqlite.copying.room import TEMPORARY, ask_for_room
 from stillme.transfer.sqlite.copying.snapshot import Snapshot, take_snapshot
-from stillme.transfer.sqlite.reading.connect import explain
+from stillme.transfer.sqlite.reading.connect import explained
 from stillme.transfer.sqlite.reading.key_ranges import KeyRange, key_ranges
 from stillme.transfer.sqlite.reading.scan_parts import Scan, scan_in_parts
 from stillme.transfer.sqlite.schema.found import row_count, sequence_mark
@@ -80,30 +81,24 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
-    """How tables are cut into ranges: rows in each, and the bounds of an earlier run by table."""
-
-    rows: int
-    known: dict[TableId, tuple[Key, ...]]
-
-
-@dataclass(frozen=True, slots=True)
 class Planner:
     """Looks at snapshots, up to `threads` scans of a table side by side.
 
-    `recorded` holds by file how the last import read its local times.
+    Tables are cut into ranges of `chunk_rows` (0: not at all); `bounds` are those of an earlier
+    run. `recorded` holds by file how the last import read its local times.
     """
 
     selection: Selection
     run_id: int | None = None
     threads: int = field(default_factory=usable_cores)
-    cut: Cut | None = None
+    chunk_rows: int = 0
+    bounds: Mapping[TableId, tuple[Key, ...]] = field(default_factory=dict)
     recorded: Mapping[str, ClockRecord | None] = field(default_factory=dict)
 
     def look(self, snapshot: Snapshot) -> PlannedFile:
         """Plan one file. Raises LegacyFileError where it is damaged."""
         notices: list[str] = []
-        with _explained(snapshot):
+        with explained(snapshot.source):
             tables = self._tables(snapshot, notices)
         notices += [f"{snapshot.file}: {sentence}." for sentence in snapshot.notices]
         return PlannedFile(snapshot, tables, notices)
@@ -112,20 +107,17 @@ class Planner:
         """Declared table -> plan, for the tables that are there and wanted."""
         mappings = file_mappings(snapshot, notices)
         scan = partial(scan_in_parts, snapshot.path, threads=self.threads)
-        connection = snapshot.open()
-        try:
+        with closing(snapshot.open()) as connection:
             recorded = self.recorded.get(snapshot.file)
             zone = time_zone(snapshot.file)
             clock = read_clock(connection, mappings.values(), zone, scan, recorded)
-            if clock.notice and _has_local_times(mappings):
+            if clock.notice and has_local_times(mappings.values()):
                 notices.append(f"{snapshot.file}: {clock.notice}")
             return {
                 name: self._table(connection, snapshot, mappings, name, clock, scan)
                 for name in mappings
                 if self.selection.wants(snapshot.file, name)
             }
-        finally:
-            connection.close()
 
     def _table(
         self,
@@ -137,32 +129,23 @@ class Planner:
         scan: Scan,
     ) -> PlannedTable:
         mapping = mappings[name]
-        epoch_units = read_epoch_units(scan, mapping)[1]
         rows = row_count(connection, mapping.table)
         job = TableJob(
             snapshot=snapshot,
             mapping=mapping,
             clock=clock,
-            epoch_units=epoch_units,
+            epoch_units=units_of(read_number_ranges(scan, mapping)),
             run_id=self.run_id,
             parents={parent: mappings.get(parent) for _, parent in mapping.references()},
         )
         planned = PlannedTable(job, rows, sequence_mark(connection, mapping.table))
-        if self.cut is not None and mapping.refers_to_itself:
+        if self.chunk_rows and mapping.refers_to_itself:
             # A parent may come after its children: all of them in one transaction.
             planned.ranges = [KeyRange(0)]
-        elif self.cut is not None:
-            known = self.cut.known.get(mapping.identity, ())
-            planned.ranges = key_ranges(connection, mapping, self.cut.rows, known, rows)
+        elif self.chunk_rows:
+            known = self.bounds.get(mapping.identity, ())
+            planned.ranges = key_ranges(connection, mapping, self.chunk_rows, known, rows)
         return planned
-
-
-@contextmanager
-def _explained(snapshot: Snapshot) -> Iterator[None]:
-    try:
-        yield
-    except sqlite3.Error as error:
-        raise explain(snapshot.source, error) from error
 
 
 def take_snapshots(
@@ -191,9 +174,9 @@ def take_snapshots(
     return snapshots
 
 
-def make_plan(selection: Selection, directory: Path, run_id: int | None, on_event: OnEvent) -> Plan:
-    """Snapshot the files into `directory` and decide what each table needs."""
-    planner = Planner(selection, run_id)
+def make_plan(selection: Selection, directory: Path, on_event: OnEvent) -> Plan:
+    """Snapshot the files into `directory` and decide what each table needs, without a run."""
+    planner = Planner(selection)
     notices: list[str] = []
     snapshots = take_snapshots(selection, directory, notices, on_event, usable_cores())
     with ThreadPoolExecutor(max_workers=usable_cores()) as threads:
@@ -219,12 +202,11 @@ def arrange(selection: Selection, files: Iterable[PlannedFile], notices: list[st
     return plan
 
 
-def _has_local_times(mappings: dict[str, TableMapping]) -> bool:
-    from stillme.transfer.kinds import Stamp
-
+def has_local_times(mappings: Iterable[TableMapping]) -> bool:
+    """Whether the tables have times that are read by the file's clock."""
     return any(
         c.kind.depends_on_clock and c.kind.shape is not Stamp.SQL
-        for mapping in mappings.values()
+        for mapping in mappings
         for c in mapping.columns
     )
 

@@ -11,7 +11,9 @@ import re
 import zlib
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from stillme.transfer.mapping import TableMapping
@@ -34,18 +36,8 @@ from stillme.transfer.steps.rows.unusual_rows import LoadedRow, SetAside, keys_n
 MOST_EXAMPLES = 3
 _BATCH_ROWS = 1000
 _AT_ONCE = 500
-_MOST_REMEMBERED = 20_000
+_MOST_REMEMBERED = 1_000  # bytes of a document
 _LONG_EXPONENT = re.compile(r"[0-9][eE][+-]?[0-9]{5}")
-
-
-@dataclass(frozen=True, slots=True)
-class Example:
-    """One row that will be quarantined."""
-
-    key: str | None
-    column: str
-    reason: str
-    sentence: str
 
 
 @dataclass(slots=True)
@@ -61,7 +53,7 @@ class Prediction:
     quarantined: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     repairs: Counter[tuple[str, str]] = field(default_factory=Counter)
-    examples: list[Example] = field(default_factory=list)
+    examples: list[SetAside] = field(default_factory=list)
     columns: list[ColumnProfile] = field(default_factory=list)
     long_keys: int = 0
     aside: list[int | str] = field(default_factory=list)
@@ -86,8 +78,7 @@ def predict_table(job: TableJob, *, profiled: bool = True) -> Prediction:
     """Tell the rows of a table apart; in a second pass, if `profiled`, profile its columns."""
     prediction = Prediction()
     profiles = empty_profiles(job.mapping)
-    streamed, source = TableSource(job), TableSource(job)
-    try:
+    with closing(TableSource(job)) as streamed, closing(TableSource(job)) as source:
         # Texts are checked as bytes, a batch at a time; Python would stop at the first bad one.
         streamed.connection.text_factory = bytes
         streamed.connection.execute(f"CREATE TEMP TABLE {ATTENTION} (number INTEGER PRIMARY KEY)")
@@ -97,9 +88,6 @@ def predict_table(job: TableJob, *, profiled: bool = True) -> Prediction:
                 add_row(job.mapping, profiles, row)
         if profiled and job.mapping.has_rowid:
             add_common(streamed.connection, job.mapping, profiles)
-    finally:
-        streamed.close()
-        source.close()
     prediction.columns = list(profiles.values())
     return prediction
 
@@ -127,7 +115,6 @@ def _batches(streamed: TableSource, prediction: Prediction) -> Iterator[list[int
     """Rowids that need attention, batch by batch, in the order of the file."""
     mapping = streamed.job.mapping
     documents = [quoted(c.legacy) for c in mapping.columns if c.kind.is_document]
-    remembered: dict[bytes, bool] = {}
     test = " AND ".join([streamed.common.predicate, *_strict_tests(mapping)])
     columns = ["rowid", test, _texts(mapping), *documents]
     cursor = streamed.connection.execute(
@@ -140,7 +127,7 @@ def _batches(streamed: TableSource, prediction: Prediction) -> Iterator[list[int
         if not _is_clean_text(b"\n".join([row[2] for row in common])):
             bad += [row[0] for row in common if not _is_clean_text(row[2])]
         for position in range(3, 3 + len(documents)):
-            bad += [row[0] for row in common if not _is_clean(row[position], remembered)]
+            bad += [row[0] for row in common if not _is_clean(row[position])]
         if bad:
             yield sorted(set(bad))
 
@@ -163,21 +150,15 @@ def _is_clean_text(raw: bytes) -> bool:
     return True
 
 
-def _is_clean(document: bytes | None, remembered: dict[bytes, bool]) -> bool:
+def _is_clean(document: bytes | None) -> bool:
     if document is None:
         return True
-    known = remembered.get(document)
-    if known is None:
-        known = _is_plain(document.decode("utf-8", "replace"))
-        if len(document) < 1000:
-            if len(remembered) >= _MOST_REMEMBERED:
-                remembered.clear()
-            remembered[document] = known
-    return known
+    return (_is_plain_again if len(document) < _MOST_REMEMBERED else _is_plain)(document)
 
 
-def _is_plain(text: str) -> bool:
+def _is_plain(document: bytes) -> bool:
     """The loader's fast test, and nothing jsonb could find too large; else its policy."""
+    text = document.decode("utf-8", "replace")
     short = len(text) < 5000 and text.count("[") < 400 and not _LONG_EXPONENT.search(text)
     if short and json_policy.is_clean(text):
         return True
@@ -185,6 +166,10 @@ def _is_plain(text: str) -> bool:
         return not json_policy.convert(text)[1]
     except json_policy.TooLarge:
         return False
+
+
+# Short documents are often equal.
+_is_plain_again = lru_cache(20_000)(_is_plain)
 
 
 def _strict_tests(mapping: TableMapping) -> list[str]:
@@ -223,7 +208,7 @@ def _note(prediction: Prediction, job: TableJob, row: LoadedRow | SetAside) -> N
     prediction.quarantined += 1
     prediction.reasons[row.reason] += 1
     if prediction.reasons[row.reason] <= MOST_EXAMPLES:
-        prediction.examples.append(Example(row.key, row.column, row.reason, row.sentence))
+        prediction.examples.append(row)
     keys = job.mapping.key_columns
     is_blob = row.reason == "blob" and row.column in keys.names
     if keys.is_single and not is_blob and row.reason not in keys_not_taken(job.mapping):

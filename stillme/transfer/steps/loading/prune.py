@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 
 from django.db import IntegrityError, connections, transaction
@@ -50,12 +51,11 @@ def find_gone(alias: str, job: TableJob, keys: Sequence[str]) -> Gone:
     records, cells = _gone_records(alias, job)
     kept = mapping.identity.of(KeptCell.objects.using(alias))
     rows = mapping.identity.of(QuarantinedRow.objects.using(alias))
-    whole = fetch_all(connections[alias], f"SELECT count(*) FROM {mapping.relation}")[0][0]
     deletion = Deletion(
         *mapping.identity,
         mapping.target,
         rows=len(keys),
-        of=int(whole),
+        of=int(fetch_all(alias, f"SELECT count(*) FROM {mapping.relation}")[0][0]),
         keys=list(keys[:MOST_KEYS]),
         records=len(records) + kept.filter(key__in=cells).count(),
         of_records=rows.count() + kept.count(),
@@ -71,14 +71,10 @@ def dry_vanished(alias: str, job: TableJob) -> Outcome:
     merged = Merged(job.mapping)
     if not job.mapping.key_columns:
         return merged.outcome
-    source = TableSource(job)
-    try:
-        with transaction.atomic(using=alias):
-            create_stage(connections[alias], job.mapping)
-            fill_stage(alias, source, KeyRange(0), merged)
-            find_vanished(alias, job, merged, "TRUE", [])
-    finally:
-        source.close()
+    with closing(TableSource(job)) as source, transaction.atomic(using=alias):
+        create_stage(connections[alias], job.mapping)
+        fill_stage(alias, source, KeyRange(0), merged)
+        find_vanished(alias, job, merged, "TRUE", [])
     return merged.outcome
 
 
@@ -128,8 +124,7 @@ def _gone_records(alias: str, job: TableJob) -> tuple[list[int], list[str]]:
     mapping = job.mapping
     records = mapping.identity.of(QuarantinedRow.objects.using(alias))
     cells = mapping.identity.of(KeptCell.objects.using(alias))
-    connection = job.snapshot.open()
-    try:
+    with closing(job.snapshot.open()) as connection:
         gone = [
             pk
             for pk, key in records.values_list("pk", "key")
@@ -137,8 +132,6 @@ def _gone_records(alias: str, job: TableJob) -> tuple[list[int], list[str]]:
         ]
         keys = cells.values_list("key", flat=True).distinct()
         lost = [key for key in keys if not _exists(connection, mapping, key)]
-    finally:
-        connection.close()
     return gone, lost
 
 

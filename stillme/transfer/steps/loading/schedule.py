@@ -10,19 +10,16 @@ from __future__ import annotations
 
 import heapq
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from django.db import connections
-
 from stillme.transfer.findings import Event, OnEvent
 from stillme.transfer.identity import TableId
 from stillme.transfer.models import Chunk, Run
-from stillme.transfer.plumbing.processes import usable_cores
+from stillme.transfer.plumbing.processes import SessionThreads
 from stillme.transfer.postgresql import objects
 from stillme.transfer.records import ledger
 from stillme.transfer.records.outcome import Outcome
@@ -38,7 +35,7 @@ from stillme.transfer.steps.loading.table_work import (
     prepare_table,
     settle_circle,
 )
-from stillme.transfer.steps.loading.workers import Inline, Task, Workforce
+from stillme.transfer.steps.loading.workers import Inline, Submit, Task
 
 
 @dataclass(slots=True)
@@ -65,29 +62,19 @@ class _Table:
         """What people read."""
         return table_label(self.planned.identity)
 
-    @property
-    def loaded(self) -> bool:
-        return self.open == 0
-
-    @property
-    def before(self) -> list[_Table]:
-        """Whose foreign keys are built first: parents, and the tables of the group in order."""
-        return [*self.parents, *self.group[: self.group.index(self)]]
-
-    @property
-    def urgency(self) -> tuple[bool, int, str]:
-        """Smallest first: tables that others wait for, then the largest."""
-        return (not self.children, -self.planned.rows, str(self.planned.identity))
-
 
 class Schedule:
-    """Loads planned files with a workforce; what takes long runs in threads of its own."""
+    """Loads planned files, with `room` for so many ranges at a time that are being loaded.
+
+    What takes long runs in threads of its own.
+    """
 
     def __init__(
         self,
         options: ImportOptions,
         run: Run,
-        workers: Workforce,
+        submit: Submit,
+        room: int,
         finishing: Executor,
         on_event: OnEvent,
     ) -> None:
@@ -95,7 +82,8 @@ class Schedule:
         self._options = options
         self._alias = options.database
         self._run = run
-        self._workers = workers
+        self._submit = submit
+        self._room = room
         self._finishing = finishing
         self._on_event = on_event
         self._tables: dict[TableId, _Table] = {}
@@ -115,15 +103,13 @@ class Schedule:
     def work(self) -> None:
         """Until everything is loaded and finished. Raises what went wrong anywhere."""
         while self._watched or self._queue:
-            while self._queue and self._handed_out < self._workers.room:
-                self._hand_out(heapq.heappop(self._queue)[2])
+            while self._queue and self._handed_out < self._room:
+                task = heapq.heappop(self._queue)[2]
+                self._handed_out += 1
+                self._watched[self._submit(task)] = partial(self._came_back, task)
             done, _ = wait(self._watched, return_when=FIRST_COMPLETED)
             for future in done:
                 self._watched.pop(future)(future.result())
-
-    def _hand_out(self, task: Task) -> None:
-        self._handed_out += 1
-        self._watched[self._workers.submit(task)] = partial(self._came_back, task)
 
     def _came_back(self, task: Task, outcome: Outcome) -> None:
         self._handed_out -= 1
@@ -168,7 +154,7 @@ class Schedule:
 
     def _add_table(self, planned: PlannedTable) -> _Table:
         mapping = planned.job.mapping
-        chunks = ledger.table_chunks(self._alias, planned.identity)
+        chunks = list(planned.identity.of(Chunk.objects.using(self._alias)).order_by("number"))
         result = TableResult(
             mapping.file, planned.name, mapping.target, Outcome(), 0.0, counted=planned.rows
         )
@@ -186,8 +172,10 @@ class Schedule:
         table.begun = time.monotonic()
         tasks = as_tasks(table.planned.job, table.planned.ranges, table.chunks)
         table.open = len(tasks)
+        # Smallest first: tables that others wait for, then the largest.
+        urgency = (not table.children, -table.planned.rows, str(table.planned.identity))
         for number, task in enumerate(tasks):
-            heapq.heappush(self._queue, (table.urgency, number, task))
+            heapq.heappush(self._queue, (urgency, number, task))
 
     def _range_loaded(self, table: _Table, outcome: Outcome) -> None:
         assert table.open is not None
@@ -199,9 +187,11 @@ class Schedule:
         result.seconds = time.monotonic() - table.begun
         progress = {"table": table.label, "rows": result.outcome.legacy_rows}
         self._on_event(Event("progress", progress))
-        if len(table.group) == 1 and table.loaded:
+        if any(each.open != 0 for each in table.group):
+            return
+        if len(table.group) == 1:
             self._settled(table.group, {})
-        elif all(each.loaded for each in table.group):
+        else:
             tables = [each.planned for each in table.group]
             future = self._finishing.submit(settle_circle, self._alias, tables)
             self._watched[future] = partial(self._settled, table.group)
@@ -224,7 +214,9 @@ class Schedule:
 
     def _finish_when_due(self, table: _Table) -> None:
         """Not before its parents: a foreign key is built under a lock of the parent too."""
-        due = table.settled and all(other.finished for other in table.before)
+        # Those of its parents are built first, and of the tables of its group in order.
+        before = [*table.parents, *table.group[: table.group.index(table)]]
+        due = table.settled and all(other.finished for other in before)
         if not due or table.finishing:
             return
         table.finishing = True
@@ -253,28 +245,6 @@ class Schedule:
             self._finish_when_due(other)
 
 
-@contextmanager
-def executor(alias: str, workers: int) -> Iterator[Executor]:
+def executor(alias: str, workers: int) -> Executor:
     """Threads for what takes long during the load; with one worker everything runs in turn."""
-    if workers <= 1:
-        yield Inline()
-        return
-    with _Threads(alias) as threads:
-        yield threads
-
-
-class _Threads(ThreadPoolExecutor):
-    """Threads that leave no database session behind."""
-
-    def __init__(self, alias: str) -> None:
-        super().__init__(max_workers=usable_cores())
-        self._alias = alias
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        return super().submit(self._closing, fn, *args, **kwargs)
-
-    def _closing(self, fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
-        try:
-            return fn(*args, **kwargs)
-        finally:
-            connections[self._alias].close()
+    return SessionThreads(alias) if workers > 1 else Inline()

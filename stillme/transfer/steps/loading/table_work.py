@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
+from contextlib import ExitStack, closing
 from dataclasses import replace
 
-from django.db import IntegrityError, connections, transaction
+from django.db import IntegrityError, transaction
 
 from stillme.transfer.errors import TransferError
 from stillme.transfer.identity import TableId
@@ -13,18 +15,17 @@ from stillme.transfer.keys import bound_from_json
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import Chunk, DroppedObject, QuarantinedRow
 from stillme.transfer.postgresql import objects
+from stillme.transfer.postgresql.after_load import renew_planner_figures, set_sequence
 from stillme.transfer.postgresql.capture import as_replay
 from stillme.transfer.postgresql.copy import fetch_all
-from stillme.transfer.postgresql.planner_figures import renew_planner_figures
-from stillme.transfer.postgresql.sequences import set_sequence
 from stillme.transfer.records import ledger
 from stillme.transfer.records.edited_rows import keys_of_edited_rows
 from stillme.transfer.records.outcome import Outcome
 from stillme.transfer.records.table_job import TableJob
 from stillme.transfer.sqlite.reading.key_ranges import KeyRange
-from stillme.transfer.steps.loading.circles import SetAsideKeys, set_aside_in_circle
 from stillme.transfer.steps.loading.import_options import ImportOptions
 from stillme.transfer.steps.loading.plan import PlannedTable
+from stillme.transfer.steps.loading.predict_tables import SetAsideKeys, set_aside_in_circle
 from stillme.transfer.steps.loading.workers import Task
 from stillme.transfer.steps.merging.circle_orphans import take_out_orphans
 from stillme.transfer.steps.rows.table_source import TableSource
@@ -61,12 +62,14 @@ def prepare_table(
             foreign_keys=is_large and with_parents,
             parents=[other.job.mapping.relation for other in circle],
         )
-    ledger.drop_chunks_from(alias, mapping.identity, len(planned.ranges))
+    beyond = mapping.identity.of(Chunk.objects.using(alias))
+    beyond.filter(number__gte=len(planned.ranges)).delete()
 
 
 def is_fresh(alias: str, planned: PlannedTable, chunks: Sequence[Chunk]) -> bool:
     """Whether the target has no row of the table, nor ever had by the ledger."""
-    return not chunks and _is_empty(alias, planned.job.mapping.relation)
+    query = f"SELECT 1 FROM {planned.job.mapping.relation} LIMIT 1"
+    return not chunks and not fetch_all(alias, query)
 
 
 def complete_jobs(options: ImportOptions, tables: Sequence[PlannedTable]) -> None:
@@ -81,7 +84,11 @@ def complete_jobs(options: ImportOptions, tables: Sequence[PlannedTable]) -> Non
             planned.job,
             overwrite=options.overwrite,
             prune=options.prune,
-            set_aside=_of_other_parents(alias, planned.job, names),
+            set_aside={
+                name: _set_aside_keys(alias, TableId(planned.job.mapping.file, name), parent)
+                for name, parent in planned.job.parents.items()
+                if name not in names
+            },
             later=names - {planned.name},
         )
         for planned in tables
@@ -113,39 +120,23 @@ def _stand_in(key_range: KeyRange, chunks: Sequence[Chunk]) -> Chunk | None:
 
 def settle_circle(alias: str, tables: Sequence[PlannedTable]) -> dict[str, int]:
     """Take rows out whose parents PostgreSQL refused. Table -> how many."""
-    sources = {planned.name: TableSource(planned.job) for planned in tables}
-    taken = dict.fromkeys(sources, 0)
-    try:
-        with transaction.atomic(using=alias, durable=True):
-            as_replay(alias)
-            some = True
-            while some:
-                found = {table: len(take_out_orphans(alias, sources, table)) for table in sources}
-                taken = {table: taken[table] + number for table, number in found.items()}
-                some = any(found.values())
-            ledger.mark_write(alias, tables[0].job.run_id)
-    finally:
-        for source in sources.values():
-            source.close()
+    taken: Counter[str] = Counter()
+    with ExitStack() as opened, transaction.atomic(using=alias, durable=True):
+        sources = {p.name: opened.enter_context(closing(TableSource(p.job))) for p in tables}
+        as_replay(alias)
+        some = True
+        while some:
+            found = {table: len(take_out_orphans(alias, sources, table)) for table in sources}
+            taken.update(found)
+            some = any(found.values())
+        ledger.mark_write(alias, tables[0].job.run_id)
     return taken
-
-
-def _is_empty(alias: str, relation: str) -> bool:
-    return not fetch_all(connections[alias], f"SELECT 1 FROM {relation} LIMIT 1")
-
-
-def _of_other_parents(alias: str, job: TableJob, names: frozenset[str]) -> SetAsideKeys:
-    """Parent table -> keys of its rows that are in quarantine."""
-    return {
-        name: _set_aside_keys(alias, TableId(job.mapping.file, name), parent)
-        for name, parent in job.parents.items()
-        if name not in names
-    }
 
 
 def _set_aside_keys(
     alias: str, table: TableId, mapping: TableMapping | None
 ) -> tuple[int | str, ...]:
+    """The keys of a parent table's rows that are in quarantine."""
     if mapping is None or not mapping.key_columns.is_single:
         return ()
     rows = table.of(QuarantinedRow.objects.using(alias))

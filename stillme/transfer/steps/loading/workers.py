@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import partial
 from multiprocessing.util import Finalize
-from typing import Any, Protocol
+from typing import Any
 
 from django.db import connections
 
@@ -23,13 +23,8 @@ from stillme.transfer.steps.rows.table_source import TableSource
 Task = tuple[TableJob, KeyRange, Chunk | None]
 
 
-class Workforce(Protocol):
-    """Takes tasks. `room` is how many may be handed out at a time."""
-
-    room: int
-
-    def submit(self, task: Task) -> Future[Outcome]:
-        """Load a range some time; the future has the outcome, or what went wrong."""
+# Loads a range some time; the future has the outcome, or what went wrong.
+Submit = Callable[[Task], Future[Outcome]]
 
 
 class Inline(Executor):
@@ -43,43 +38,25 @@ class Inline(Executor):
 
 
 @contextmanager
-def workforce(alias: str, jobs: int) -> Iterator[Workforce]:
+def workforce(alias: str, jobs: int) -> Iterator[Submit]:
     """`jobs` processes, forked at once; with one job this process itself.
 
     Raises TransferError where a process was killed.
     """
-    if jobs <= 1:
-        hands = _Hands(alias)
-        try:
-            yield hands
-        finally:
-            hands.close()
+    if jobs > 1:
+        with process_pool(jobs, partial(_start_worker, alias)) as pool:
+            yield lambda task: pool.submit(_run_task, task)
         return
-    with process_pool(jobs, partial(_start_worker, alias)) as pool:
-        yield _Processes(pool, jobs)
-
-
-class _Processes:
-    def __init__(self, pool: Executor, jobs: int) -> None:
-        self._pool = pool
-        # One more than there are processes, so that none waits for its next task.
-        self.room = jobs + 1
-
-    def submit(self, task: Task) -> Future[Outcome]:
-        return self._pool.submit(_run_task, task)
+    with closing(_Hands(alias)) as hands:
+        yield lambda task: Inline().submit(hands.load, task)
 
 
 class _Hands:
     """Loads ranges one after the other; keeps what reads the last table open."""
 
-    room = 1
-
     def __init__(self, alias: str) -> None:
         self._alias = alias
         self._source: TableSource | None = None
-
-    def submit(self, task: Task) -> Future[Outcome]:
-        return Inline().submit(self.load, task)
 
     def load(self, task: Task) -> Outcome:
         job, key_range, previous = task

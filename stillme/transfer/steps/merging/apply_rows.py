@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-from django.db import connections
-
 from stillme.transfer.keys import Key, spelled_keys
 from stillme.transfer.postgresql.copy import STAGE, execute
 from stillme.transfer.records.outcome import Outcome
@@ -74,7 +72,7 @@ def apply_many(
         return None
     merged.outcome.legacy_rows = merged.outcome.loaded = many.common
     stage_rows(writer, source, many.others, merged)
-    execute(connections[alias], f"ANALYZE {STAGE}")
+    execute(alias, f"ANALYZE {STAGE}")
     _bring_in(alias, source, merged, source.raw.keys, later=later)
     return merged
 

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 
-from django.db import connections
-
 from stillme.transfer.key_columns import Condition
 from stillme.transfer.keys import Key, spelled_keys
 from stillme.transfer.mapped_column import MappedColumn
@@ -74,7 +72,7 @@ def _orphans(
     among, values = everywhere if within is None else keys.target_among(keys.held(within), "t")
     up = parent.key_columns.targets[0]
     rows = fetch_all(
-        connections[alias],
+        alias,
         f"SELECT {keys.target('t')} FROM {mapping.relation} AS t WHERE {among} "
         f"AND t.{name} IS NOT NULL AND NOT EXISTS "
         f"(SELECT 1 FROM {parent.relation} AS up WHERE up.{quoted(up)} = t.{name})",

@@ -11,7 +11,7 @@ savepoint wrote would bear the number of a subtransaction, which no write mark n
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +20,7 @@ from django.db import IntegrityError, connections, transaction
 
 from stillme.transfer.errors import TransferError
 from stillme.transfer.key_columns import Condition
+from stillme.transfer.keys import Key
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.postgresql.copy import STAGE, execute, fetch_all, quoted
 from stillme.transfer.postgresql.distributed import refuse_where_distributed
@@ -46,31 +47,25 @@ def find_clashes(
 
     Raises TransferError where deleting a row would delete those that refer to it.
     """
-    if not _has_unique_index(alias, mapping):
-        return Clashes()
-    if _refusal(alias, mapping, merge) is None:
+    if not _has_unique_index(alias, mapping) or _refusal(alias, mapping, merge) is None:
         return Clashes()
     _refuse_cascades(alias, mapping)
     refused: list[tuple[Row, str]] = []
 
     def try_one_by_one() -> None:
-        delete_rows(alias, mapping, changed)
-        refused.extend(_bisect(alias, mapping, _staged_keys(alias, mapping)))
+        delete_rows(alias, mapping, mapping.relation, changed)
+        keys = mapping.key_columns
+        query = f"SELECT {keys.target('s')} FROM {STAGE} AS s ORDER BY {keys.target_order('s')}"
+        refused.extend(_bisect(alias, mapping, fetch_all(alias, query)))
 
     _refusal(alias, mapping, try_one_by_one)
     return Clashes(True, refused)
 
 
-def delete_rows(alias: str, mapping: TableMapping, keys: Sequence[Row]) -> None:
-    """Delete target rows that are inserted again, or are refused now."""
+def delete_rows(alias: str, mapping: TableMapping, relation: str, keys: Iterable[Key | Row]) -> int:
+    """Delete the rows of these keys, of the target table or of the stage; how many."""
     among, values = mapping.key_columns.target_among(keys)
-    execute(connections[alias], f"DELETE FROM {mapping.relation} WHERE {among}", values)
-
-
-def unstage(alias: str, mapping: TableMapping, keys: Sequence[Row]) -> None:
-    """Take rows out of the stage."""
-    among, values = mapping.key_columns.target_among(keys)
-    execute(connections[alias], f"DELETE FROM {STAGE} WHERE {among}", values)
+    return execute(alias, f"DELETE FROM {relation} WHERE {among}", values)
 
 
 def _has_unique_index(alias: str, mapping: TableMapping) -> bool:
@@ -78,7 +73,7 @@ def _has_unique_index(alias: str, mapping: TableMapping) -> bool:
         "SELECT EXISTS (SELECT 1 FROM pg_index WHERE indrelid = %s::regclass "
         "AND (indisunique OR indisexclusion) AND NOT indisprimary)"
     )
-    return bool(fetch_all(connections[alias], query, [mapping.relation])[0][0])
+    return bool(fetch_all(alias, query, [mapping.relation])[0][0])
 
 
 def _refuse_cascades(alias: str, mapping: TableMapping) -> None:
@@ -86,7 +81,7 @@ def _refuse_cascades(alias: str, mapping: TableMapping) -> None:
         "SELECT conrelid::regclass::text FROM pg_constraint WHERE confrelid = %s::regclass "
         "AND contype = 'f' AND confdeltype <> 'a'"
     )
-    if found := fetch_all(connections[alias], query, [mapping.relation]):
+    if found := fetch_all(alias, query, [mapping.relation]):
         raise TransferError(
             f"Rows of {mapping.target} clash over a unique index, and would have to be deleted and "
             f"inserted again; but {found[0][0]} deletes or changes its own rows with them (ON "
@@ -110,7 +105,7 @@ def _refusal(alias: str, mapping: TableMapping, work: Callable[[], object]) -> s
 def _ask_at_once(alias: str, mapping: TableMapping) -> None:
     """Deferred unique constraints, too; foreign keys stay deferred."""
     names = fetch_all(
-        connections[alias],
+        alias,
         "SELECT quote_ident(nspname) || '.' || quote_ident(conname) FROM pg_constraint AS k "
         "JOIN pg_namespace AS n ON n.oid = k.connamespace "
         "WHERE conrelid = %s::regclass AND contype IN ('u', 'x') AND condeferrable",
@@ -120,13 +115,7 @@ def _ask_at_once(alias: str, mapping: TableMapping) -> None:
         # The setting stays on this node: the rows would be found unique, and the commit fail.
         refuse_where_distributed(connections[alias], "Merging over deferred unique constraints")
         listed = ", ".join(name for (name,) in names)
-        execute(connections[alias], f"SET CONSTRAINTS {listed} IMMEDIATE")
-
-
-def _staged_keys(alias: str, mapping: TableMapping) -> list[Row]:
-    keys = mapping.key_columns
-    query = f"SELECT {keys.target('s')} FROM {STAGE} AS s ORDER BY {keys.target_order('s')}"
-    return fetch_all(connections[alias], query)
+        execute(alias, f"SET CONSTRAINTS {listed} IMMEDIATE")
 
 
 def _bisect(alias: str, mapping: TableMapping, keys: Sequence[Row]) -> list[tuple[Row, str]]:
@@ -149,7 +138,7 @@ def _insert(alias: str, mapping: TableMapping, among: Condition) -> None:
     names = [quoted(name) for name in mapping.target_columns]
     condition, values = among
     execute(
-        connections[alias],
+        alias,
         f"INSERT INTO {mapping.relation} ({', '.join(names)}) "
         f"SELECT {', '.join(f's.{name}' for name in names)} FROM {STAGE} AS s WHERE {condition} "
         f"AND NOT EXISTS (SELECT 1 FROM {mapping.relation} AS t "

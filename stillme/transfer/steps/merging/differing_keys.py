@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from django.db import connections, transaction
+from django.db import transaction
 
 from stillme.transfer.keys import Key
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import QuarantinedRow
-from stillme.transfer.plumbing.stored_cells import pack_cell
 from stillme.transfer.postgresql.copy import STAGE, fetch_all
 from stillme.transfer.records.edited_rows import keys_of_edited_rows
 from stillme.transfer.sqlite.reading.key_ranges import KeyRange, key_ranges
 from stillme.transfer.steps.merging.orphans import set_orphans_aside
+from stillme.transfer.steps.merging.quarantine_records import packed_cells
 from stillme.transfer.steps.merging.staging import (
     Merged,
     begin_stage,
@@ -38,10 +38,9 @@ def compare_table(
     `between` is called before each range of 10,000 keys.
     """
     differing: list[str] = []
-    if source.job.mapping.key_columns:
-        for key_range in key_ranges(source.connection, source.job.mapping, _RANGE_ROWS):
-            between()
-            differing += compare_range(alias, source, key_range)
+    for key_range in key_ranges(source.connection, source.job.mapping, _RANGE_ROWS):
+        between()
+        differing += compare_range(alias, source, key_range)
     return differing
 
 
@@ -74,7 +73,7 @@ def present_keys(alias: str, mapping: TableMapping, keys: Iterable[Key]) -> set[
         return set()
     among, values = columns.target_among(columns.held(keys))
     query = f"SELECT {columns.target()} FROM {mapping.relation} WHERE {among}"
-    return {Key.of(*row) for row in fetch_all(connections[alias], query, values)}
+    return {Key.of(*row) for row in fetch_all(alias, query, values)}
 
 
 def _differing(
@@ -86,7 +85,7 @@ def _differing(
     absent = [keys.target_null("s"), keys.target_null("t")]
     name = f"CASE WHEN {absent[0]} THEN {keys.target_text('t')} ELSE {keys.target_text('s')} END"
     rows = fetch_all(
-        connections[alias],
+        alias,
         f"SELECT {name}, {', '.join(absent)} FROM {STAGE} AS s "
         f"FULL JOIN (SELECT * FROM {mapping.relation} AS t WHERE {condition}) AS t "
         f"ON {keys.target_same('t', 's')} WHERE {' OR '.join(absent)} "
@@ -112,15 +111,8 @@ def _still_set_aside(alias: str, source: TableSource, keys: Sequence[str]) -> se
     """
     mapping = source.job.mapping
     records = mapping.identity.of(QuarantinedRow.objects.using(alias)).filter(key__in=keys)
-    kept = {
-        str(key): cells
-        for key, cells in records.exclude(status=QuarantinedRow.Status.REPAIRED).values_list(
-            "key", "cells"
-        )
-    }
-    found = set()
-    for row in source.raw.keys(mapping.key_columns.parsed(kept)):
-        name = str(key_as_text(mapping, row))
-        if kept.get(name) == {column: pack_cell(*cell) for column, cell in row.cells.items()}:
-            found.add(name)
-    return found
+    aside = records.exclude(status=QuarantinedRow.Status.REPAIRED)
+    kept = {str(key): cells for key, cells in aside.values_list("key", "cells")}
+    rows = source.raw.keys(mapping.key_columns.parsed(kept))
+    there = ((str(key_as_text(mapping, row)), packed_cells(row)) for row in rows)
+    return {name for name, cells in there if kept.get(name) == cells}

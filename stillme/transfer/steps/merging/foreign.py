@@ -47,7 +47,7 @@ def foreign_rows(alias: str, mapping: TableMapping) -> list[str]:
     if not mapping.key_columns:
         return []
     rows = fetch_all(
-        connections[alias],
+        alias,
         f"SELECT {mapping.key_columns.target_text('t')} FROM {mapping.relation} AS t "
         f"WHERE NOT {OURS} ORDER BY {mapping.key_columns.target_names('t')} LIMIT {MOST}",
     )
@@ -64,7 +64,7 @@ def foreign_writers(alias: str, mapping: TableMapping) -> list[int]:
     if not mapping.key_columns or not knows_writers(connections[alias], mapping.relation):
         return []
     rows = fetch_all(
-        connections[alias],
+        alias,
         f"SELECT {WHOLE_XID} "
         f"(SELECT DISTINCT xmin::text::bigint AS x FROM {mapping.relation}) AS t "
         "WHERE NOT EXISTS (SELECT 1 FROM transfer.write_mark AS w "
@@ -143,7 +143,7 @@ def _rewrite(alias: str, mapping: TableMapping, condition: str, values: Sequence
     """Give rows this transaction as their writer; no value changes."""
     column = quoted(mapping.key_columns.targets[0])
     sql = f"UPDATE {mapping.relation} SET {column} = {column} WHERE {condition}"
-    execute(connections[alias], sql, values)
+    execute(alias, sql, values)
 
 
 def _also_elsewhere(
@@ -155,7 +155,7 @@ def _also_elsewhere(
     for relation in _loaded_relations(alias) - {table.mapping.relation for table in tables}:
         query = f"SELECT DISTINCT xmin::text::bigint FROM {relation} WHERE "
         query += "xmin::text::bigint = ANY(%s)"
-        found |= {numbers[row[0]] for row in fetch_all(connections[alias], query, [list(numbers)])}
+        found |= {numbers[row[0]] for row in fetch_all(alias, query, [list(numbers)])}
     return frozenset(found)
 
 
@@ -165,7 +165,7 @@ def _loaded_relations(alias: str) -> set[str]:
     loaded = RunTable.objects.using(alias).values_list("target", flat=True).distinct()
     schemas = {schema for schema, _ in mapped} | {name.partition(".")[0] for name in loaded}
     rows = fetch_all(
-        connections[alias],
+        alias,
         "SELECT schemaname, tablename FROM pg_tables WHERE schemaname = ANY(%s)",
         [sorted(schemas)],
     )
@@ -184,7 +184,7 @@ def _foreign_writers(
     among, values = columns.target_among(columns.parsed(keys), "t")
     text = columns.target_text("t")
     rows = fetch_all(
-        connections[alias],
+        alias,
         f"SELECT name, {WHOLE_XID} (SELECT {text} AS name, t.xmin::text::bigint AS x "
         f"FROM {mapping.relation} AS t WHERE {among} AND NOT {OURS}) AS t ORDER BY 1",
         values,
@@ -192,12 +192,16 @@ def _foreign_writers(
     return [(str(name), int(writer)) for name, writer in rows]
 
 
+def some(keys: Sequence[str]) -> str:
+    """The first keys, for a sentence."""
+    return ", ".join(keys[:5]) + (", ..." if len(keys) > 5 else "")
+
+
 def sentence(table: str, keys: Sequence[str]) -> str:
     """What was found, and what to do."""
-    shown = ", ".join(keys[:5]) + (", ..." if len(keys) > 5 else "")
     return (
-        f"{table}: rows written in PostgreSQL by somebody else differ from the file ({shown}). "
-        f"They are left as they are. {DECIDE}."
+        f"{table}: rows written in PostgreSQL by somebody else differ from the file "
+        f"({some(keys)}). They are left as they are. {DECIDE}."
     )
 
 

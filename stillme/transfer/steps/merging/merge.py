@@ -25,16 +25,15 @@ from stillme.transfer.records.edited_rows import edited_keys
 from stillme.transfer.records.outcome import MOST_KEYS
 from stillme.transfer.records.table_job import TableJob
 from stillme.transfer.sqlite.reading.key_ranges import KeyRange
-from stillme.transfer.steps.merging.clashes import Clashes, delete_rows, find_clashes, unstage
+from stillme.transfer.steps.merging.clashes import Clashes, delete_rows, find_clashes
 from stillme.transfer.steps.merging.orphans import FindRaw, set_orphans_aside
 from stillme.transfer.steps.merging.staging import (
     Merged,
     fill_stage,
     merged_columns,
     rows_differ,
-    set_all_aside,
 )
-from stillme.transfer.steps.rows.read_range import ReadRange
+from stillme.transfer.steps.rows.read_range import RangeReader, ReadRange
 from stillme.transfer.steps.rows.table_source import TableSource
 from stillme.transfer.steps.rows.unusual_rows import SetAside, key_as_text
 
@@ -56,7 +55,9 @@ def merge_range(
     mapping = source.job.mapping
     merged = Merged(mapping)
     if not mapping.key_columns:
-        set_all_aside(source, key_range, merged)
+        # None of them can be loaded.
+        for raw in RangeReader(source, key_range).everything():
+            merged.note(source.careful.convert(raw))
         return merged
     create_stage(connections[alias], mapping)
     fill_stage(alias, source, key_range, merged, read)
@@ -93,7 +94,7 @@ def merge_stage(
     whose = OURS if table.is_near else "FALSE"
     # Compared once; few rows differ as a rule, and those are found again by their key.
     changed = fetch_all(
-        connections[alias],
+        alias,
         f"SELECT {'TRUE' if job.overwrite else whose}, {keys.target_text('s')}, "
         f"{keys.target('s')} FROM {STAGE} AS s JOIN {table.present()} AS t ON {table.same_row} "
         f"WHERE {condition} AND {rows_differ(mapping)} ORDER BY 2 FOR UPDATE OF t",
@@ -113,11 +114,14 @@ def merge_stage(
 
     clashes = find_clashes(alias, mapping, to_update, merge) if table.is_near else Clashes()
     _set_clashing_aside(alias, mapping, clashes, merged, find_raw)
-    _forget_kept(alias, mapping)
+    # The kept cells of staged rows are written again.
+    staged = f"SELECT {keys.target_text('s')} FROM {STAGE} AS s"
+    kept = f"DELETE FROM {KeptCell._meta.db_table} WHERE {OF_TABLE} AND key IN ({staged})"
+    execute(alias, kept, mapping.identity)
     if resolves:
         _resolve(alias, mapping)
     if clashes.rewrite:
-        delete_rows(alias, mapping, to_update)
+        delete_rows(alias, mapping, mapping.relation, to_update)
         refused = {key for key, _ in clashes.refused}
         to_update = [key for key in to_update if key not in refused]
         merged.outcome.updated += len(to_update)
@@ -139,13 +143,12 @@ def _set_clashing_aside(
             merged.take_back(name or "")
             sentence = f"PostgreSQL refuses the row: {message}"
             merged.note(SetAside(name, raw, "refused_by_target", "", sentence))
-    unstage(alias, mapping, [key for key, _ in clashes.refused])
+    delete_rows(alias, mapping, STAGE, [key for key, _ in clashes.refused])
 
 
 def staged_table(alias: str, mapping: TableMapping) -> NearTable:
     """The target table, to be merged with the stage."""
-    keys = mapping.key_columns.targets
-    return staged_for(connections[alias], mapping.relation, STAGE, keys)
+    return staged_for(connections[alias], mapping.relation, STAGE, mapping.key_columns.targets)
 
 
 def find_vanished(
@@ -162,7 +165,7 @@ def find_vanished(
     edited = sorted(edited_keys(alias, mapping))
     whose = "TRUE" if job.overwrite else OURS
     gone = fetch_all(
-        connections[alias],
+        alias,
         f"SELECT {name} FROM {mapping.relation} AS t WHERE {condition} AND {whose} "
         f"AND NOT EXISTS (SELECT 1 FROM {STAGE} AS s WHERE {keys.target_same('s', 't')}) "
         # A row that was edited in quarantine is in the target in place of its bad legacy row.
@@ -181,15 +184,7 @@ def find_vanished(
 def delete_keys(alias: str, mapping: TableMapping, keys: Sequence[str]) -> int:
     """Delete target rows by key (as text), and the originals that were kept of them."""
     mapping.identity.of(KeptCell.objects.using(alias)).filter(key__in=list(keys)).delete()
-    among, values = mapping.key_columns.target_among(mapping.key_columns.parsed(keys))
-    return execute(connections[alias], f"DELETE FROM {mapping.relation} WHERE {among}", values)
-
-
-def _forget_kept(alias: str, mapping: TableMapping) -> None:
-    """Delete the kept cells of staged rows: they are written again."""
-    staged = f"SELECT {mapping.key_columns.target_text('s')} FROM {STAGE} AS s"
-    query = f"DELETE FROM {KeptCell._meta.db_table} WHERE {OF_TABLE} AND key IN ({staged})"
-    execute(connections[alias], query, mapping.identity)
+    return delete_rows(alias, mapping, mapping.relation, mapping.key_columns.parsed(keys))
 
 
 def _resolve(alias: str, mapping: TableMapping) -> None:
@@ -202,7 +197,7 @@ def _resolve(alias: str, mapping: TableMapping) -> None:
     own = "".join(" AND coalesce(cells -> %s ->> 0, 'integer') = ANY(%s)" for _ in keys)
     classes = [part for c in keys for part in (c.legacy, list(c.key_classes))]
     execute(
-        connections[alias],
+        alias,
         f"UPDATE {QuarantinedRow._meta.db_table} SET status = 'repaired', decided_at = now(), "
         f"note = 'The legacy row loads now.' WHERE {OF_TABLE} "
         f"AND key IN (SELECT {keys.target_text('s')} FROM {STAGE} AS s) "

@@ -10,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from django.db import connections
-
 from stillme.transfer.identity import OF_TABLE
 from stillme.transfer.keys import Key
 from stillme.transfer.mapped_column import MappedColumn
@@ -61,7 +59,7 @@ def _take_out(
             continue
         name = quoted(column.target)
         staged = fetch_all(
-            connections[alias],
+            alias,
             f"SELECT DISTINCT {column.shown(name)} FROM {STAGE} WHERE {name} IS NOT NULL",
         )
         lost = _absent(alias, mapping, parent, [row[0] for row in staged])
@@ -69,7 +67,7 @@ def _take_out(
             continue
         some = True
         orphans = fetch_all(
-            connections[alias],
+            alias,
             f"DELETE FROM {STAGE} WHERE {name} = ANY(%s::{parent.key_columns.columns[0].array}) "
             f"RETURNING {keys.target()}",
             [lost],
@@ -111,7 +109,7 @@ def _absent(
     present = {
         row[0]
         for table in tables
-        for row in fetch_all(connections[alias], f"SELECT {key} FROM {table} WHERE {among}", values)
+        for row in fetch_all(alias, f"SELECT {key} FROM {table} WHERE {among}", values)
     }
     return [each for each in keys if each not in present]
 
@@ -182,7 +180,7 @@ def _loaded(
     alias: str, mapping: TableMapping, column: MappedColumn, keys: Sequence[int | str]
 ) -> list[Key]:
     rows = fetch_all(
-        connections[alias],
+        alias,
         f"SELECT {mapping.key_columns.target()} FROM {mapping.relation} "
         f"WHERE {quoted(column.target)} = ANY(%s::{column.array})",
         [list(keys)],
@@ -195,7 +193,7 @@ def _set_aside(
 ) -> list[Key]:
     parts = ", ".join("cells -> %s" for _ in mapping.key_columns)
     rows = fetch_all(
-        connections[alias],
+        alias,
         f"SELECT {parts} FROM {QuarantinedRow._meta.db_table} WHERE {OF_TABLE} "
         "AND cells -> %s ->> 0 = %s AND cells -> %s ->> 1 = ANY(%s::text[])",
         [

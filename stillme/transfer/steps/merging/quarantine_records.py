@@ -33,7 +33,7 @@ def unloaded_keys(alias: str, source: TableSource, rows: Sequence[RawRow]) -> li
     for row in rows:
         key = key_as_text(mapping, row)
         if key is not None:
-            loaded.setdefault(key, []).append(_packed(row))
+            loaded.setdefault(key, []).append(packed_cells(row))
             if mapping.key_columns.in_target(mapping.key_columns.of_cells(row.cells)) is not None:
                 real.add(key)
     every = {key: list(cells) for key, cells in loaded.items()}
@@ -68,7 +68,7 @@ def drop_keyless(alias: str, source: TableSource) -> None:
     """The same for rows without a key. They are read once, because no index finds them."""
     mapping = source.job.mapping
     null = mapping.key_columns.legacy_null(quoted(mapping.table))
-    rows = [(row.rowid, _packed(row)) for row in source.raw.where(null)]
+    rows = [(row.rowid, packed_cells(row)) for row in source.raw.where(null)]
     known = {*(c.legacy for c in mapping.columns), *mapping.extra}
     by_shape: dict[frozenset[str], dict[str, list[int | None]]] = {}
 
@@ -103,7 +103,8 @@ def _drop_surplus(
     found.filter(pk__in=surplus).delete()
 
 
-def _packed(row: RawRow) -> dict[str, list[Any]]:
+def packed_cells(row: RawRow) -> dict[str, list[Any]]:
+    """The cells as a record keeps them."""
     return {name: pack_cell(*cell) for name, cell in row.cells.items()}
 
 

@@ -97,7 +97,7 @@ def fill_stage(
         stage_rows(writer, source, reader.others() if others is None else others, merged)
         return
     if reader.by_hand:
-        execute(connections[alias], f"TRUNCATE pg_temp.{STAGE}")
+        execute(alias, f"TRUNCATE pg_temp.{STAGE}")
     stage_rows(writer, source, RangeReader(source, key_range).everything(), merged)
 
 
@@ -147,12 +147,6 @@ def stage_keys(
     rows = list(source.raw.keys(keys))
     stage_rows(writer, source, rows, merged)
     return set(columns.held(columns.of_cells(row.cells) for row in rows))
-
-
-def set_all_aside(source: TableSource, key_range: KeyRange, merged: Merged) -> None:
-    """Count the rows of a table without a key, none of which can be loaded."""
-    for raw in RangeReader(source, key_range).everything():
-        merged.note(source.careful.convert(raw))
 
 
 def merged_columns(mapping: TableMapping) -> list[str]:

@@ -16,25 +16,24 @@ from stillme.transfer.errors import LegacyFileError
 from stillme.transfer.models import DroppedObject, QuarantinedRow
 from stillme.transfer.postgresql.copy import fetch_all
 from stillme.transfer.postgresql.distributed import why_not_distributed
-from stillme.transfer.records.guessed_times import ADVICE, guessed_times
-from stillme.transfer.records.guessed_times import sentence as sentence_of_guesses
 from stillme.transfer.records.ledger import is_another_cluster
 from stillme.transfer.records.live_files import other_file
 from stillme.transfer.records.proofs import files_to_prove, loaded_names, standing_proof
+from stillme.transfer.records.recorded_clock import GUESS_ADVICE, guess_sentence, guessed_times
 from stillme.transfer.registry import LegacyFile, legacy_files
 from stillme.transfer.sqlite.copying.backup_manifest import read_manifest
 from stillme.transfer.steps.back_up import check_backup
-from stillme.transfer.steps.merging.foreign import DECIDE, MOST, foreign_rows
-from stillme.transfer.steps.readiness.accounted_lines import (
+from stillme.transfer.steps.merging.foreign import DECIDE, MOST, foreign_rows, some
+from stillme.transfer.steps.readiness.lines import (
     GREEN,
     RED,
     YELLOW,
     Line,
+    file_lines,
     inventory_lines,
     missing_lines,
     unowned_lines,
 )
-from stillme.transfer.steps.readiness.file_lines import file_lines
 from stillme.transfer.steps.syncing.file_condition import Condition, condition
 from stillme.transfer.steps.syncing.file_states import TARGET_IN_CHARGE
 from stillme.transfer.steps.syncing.life_sign import age, moment
@@ -113,7 +112,7 @@ def _quarantine(alias: str) -> list[Line]:
 def _guesses(alias: str) -> list[Line]:
     guessed = guessed_times(alias)
     if guessed:
-        return [Line(YELLOW, "local times", sentence_of_guesses(guessed), ADVICE)]
+        return [Line(YELLOW, "local times", guess_sentence(guessed), GUESS_ADVICE)]
     return [Line(GREEN, "local times", "none read by a guess")]
 
 
@@ -125,18 +124,18 @@ def _foreign(alias: str, files: Sequence[Condition]) -> list[Line]:
             "with the files, adopts the equal ones and names the others"
         )
         return [Line(RED, "foreign writes", text, advice, "foreign")]
-    lines = []
-    for file in files:
-        for table, mapping in file.mappings.items():
-            if keys := foreign_rows(alias, mapping):
-                lines.append(_foreign_line(table, keys))
+    lines = [
+        _foreign_line(table, keys)
+        for file in files
+        for table, mapping in file.mappings.items()
+        if (keys := foreign_rows(alias, mapping))
+    ]
     return lines or [Line(GREEN, "foreign writes", "none in PostgreSQL")]
 
 
 def _foreign_line(table: str, keys: Sequence[str]) -> Line:
-    shown = ", ".join(keys[:5]) + (", ..." if len(keys) > 5 else "")
     count = f"{MOST} or more" if len(keys) == MOST else str(len(keys))
-    text = f"{table}: somebody else wrote {count} rows in PostgreSQL ({shown})"
+    text = f"{table}: somebody else wrote {count} rows in PostgreSQL ({some(keys)})"
     advice = (
         "manage.py sync_sqlite --sweep compares them, adopts those that are equal to "
         f"the file's and names the others. {DECIDE}"
@@ -180,19 +179,15 @@ def _undecided(alias: str, text: str) -> Line:
 
 def _server(alias: str) -> list[Line]:
     wanted = {"fsync": "on", "full_page_writes": "on", "default_transaction_read_only": "off"}
-    found = {name: _answer(alias, f"SHOW {name}") for name in wanted}
+    found = {name: fetch_all(alias, f"SHOW {name}")[0][0] for name in wanted}
     lines = [
         Line(RED, f"server: {n}", str(found[n]), f"set {n} = {value} in postgresql.conf")
         for n, value in wanted.items()
         if found[n] != value
     ]
-    if _answer(alias, "SELECT pg_is_in_recovery()"):
+    if fetch_all(alias, "SELECT pg_is_in_recovery()")[0][0]:
         lines.append(Line(RED, "server", "a standby", "point DATABASE_URL at the primary"))
     return lines or [Line(GREEN, "server", "durable, writable")]
-
-
-def _answer(alias: str, query: str) -> object:
-    return fetch_all(connections[alias], query)[0][0]
 
 
 def _indexes(alias: str) -> list[Line]:
@@ -219,9 +214,10 @@ def _disk(files: Sequence[LegacyFile]) -> list[Line]:
 
 def _backup(files: Sequence[LegacyFile], directory: Path | None) -> Line:
     advice = "manage.py backup_sqlite, then cutover --backup DIR"
-    directory = directory or _configured_backup()
-    if directory is None:
+    named = directory or conf().backup_dir
+    if not named:
         return Line(RED, "backup", "none was named", advice, "backup")
+    directory = Path(named)
     try:
         problems = check_backup(directory) or _unfit(files, directory)
     except LegacyFileError as error:
@@ -241,8 +237,3 @@ def _unfit(files: Sequence[LegacyFile], directory: Path) -> list[str]:
     held = {entry.file for entry in manifest.files}
     found += [f"{file.name} is not in it" for file in files if file.name not in held]
     return found
-
-
-def _configured_backup() -> Path | None:
-    given = conf().backup_dir
-    return Path(given) if given else None

@@ -78,8 +78,7 @@ def replay_round(alias: str, live: LiveFile, found: Round) -> Replayed:
         apply_rows(alias, live, found, result)
         if any(found.keys.values()):
             ledger.mark_write(alias, live.run_id)
-        witness = found.witness and found.witness.as_list()
-        file_states.advance(alias, found.file, found.start, found.end, witness=witness)
+        file_states.advance(alias, found.file, found.start, found.end, witness=found.witness)
     return result
 
 
@@ -284,7 +283,7 @@ class _TableReplay:
 def _quarantined(alias: str, mapping: TableMapping, keys: Sequence[str]) -> list[str]:
     """Those of the keys that are in quarantine now, and may still be in the target."""
     rows = fetch_all(
-        connections[alias],
+        alias,
         f"SELECT key FROM {QuarantinedRow._meta.db_table} WHERE {OF_TABLE} "
         "AND status <> 'repaired' AND key = ANY(%s)",
         [*mapping.identity, list(keys)],

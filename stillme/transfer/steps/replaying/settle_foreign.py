@@ -143,17 +143,12 @@ def _compare_loaded(
         return None
     with closing(TableSource(planned.job)) as source:
         compared = compare_foreign(alias, source)
-        in_file = _in_file(source, compared.others)
+        mapping = source.job.mapping
+        rows = source.raw.keys(mapping.key_columns.parsed(compared.others))
+        in_file = {key_as_text(mapping, row) for row in rows}
     differing = [key for key in compared.others if key in in_file]
     if len(differing) > outcome.conflict_count:
         outcome.conflict_count = len(differing)
         outcome.conflicts = differing[:MOST_KEYS]
         ledger.record_table(alias, run, planned.job, outcome, table.seconds)
     return compared
-
-
-def _in_file(source: TableSource, keys: Sequence[str]) -> set[str]:
-    """Those of the keys (as text) that the file has."""
-    mapping = source.job.mapping
-    rows = source.raw.keys(mapping.key_columns.parsed(keys))
-    return {key_as_text(mapping, row) or "" for row in rows}

@@ -28,7 +28,7 @@ from stillme.transfer.models import ReverseChange, Seal
 from stillme.transfer.plumbing.permissions import take_write
 from stillme.transfer.plumbing.private_file import private_file
 from stillme.transfer.postgresql import capture as reverse
-from stillme.transfer.postgresql.copy import execute, fetch_all
+from stillme.transfer.postgresql.copy import execute
 from stillme.transfer.postgresql.locks import exclusive
 from stillme.transfer.records import ledger
 from stillme.transfer.registry import LegacyFile, legacy_files
@@ -36,7 +36,6 @@ from stillme.transfer.sqlite import capture
 from stillme.transfer.steps.sealing.seal import forget, unseal
 from stillme.transfer.steps.syncing import file_states
 from stillme.transfer.steps.syncing.file_states import Action, State
-from stillme.transfer.steps.syncing.target_tables import every_target_table
 
 _PATIENCE = 10.0
 
@@ -77,7 +76,9 @@ def finish(alias: str, on_event: OnEvent, *, unproven: str = "") -> list[str]:
         _finish_target(alias, names)
         unseal(alias)
         for file in files:
-            _finish_file(alias, file)
+            if file.path.exists():
+                capture.remove(file.path, timeout=_PATIENCE)
+            file_states.note(alias, file.name, finishing=None)
         for path in {*sealed, *(file.path for file in files)}:
             if path.exists() and (why := take_write(path)):
                 on_event(Event("notice", {"message": f"{path} {why}."}))
@@ -87,18 +88,12 @@ def finish(alias: str, on_event: OnEvent, *, unproven: str = "") -> list[str]:
 
 def _finish_target(alias: str, names: list[str]) -> None:
     with transaction.atomic(using=alias, durable=True):
-        reverse.remove(alias, every_target_table())
-        reverse.unfreeze_target(alias, every_target_table())
-        execute(connections[alias], f"TRUNCATE {ReverseChange._meta.db_table} RESTART IDENTITY")
+        reverse.remove(alias, reverse.every_target_table())
+        reverse.unfreeze_target(alias, reverse.every_target_table())
+        execute(alias, f"TRUNCATE {ReverseChange._meta.db_table} RESTART IDENTITY")
         for name in names:
             gone = dict.fromkeys(("capture_id", "witness", "path", "device", "inode"))
             file_states.move(alias, name, State.FINISHED, finishing=True, **gone)
-
-
-def _finish_file(alias: str, file: LegacyFile) -> None:
-    if file.path.exists():
-        capture.remove(file.path, timeout=_PATIENCE)
-    file_states.note(alias, file.name, finishing=None)
 
 
 def archive_records(alias: str, path: Path) -> int:
@@ -117,24 +112,19 @@ def archive_records(alias: str, path: Path) -> int:
 
     connection = connections[alias]
     with exclusive(alias), transaction.atomic(using=alias, durable=True):
-        execute(connection, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        execute(alias, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         with private_file(path) as stream:
             serializers.serialize("json", records(), stream=stream)
-        held = sum(_rows(alias, model) for model in _models())
+        held = sum(model._default_manager.using(alias).count() for model in _models())
         if written != held:
             raise TargetError(
                 f"{path} has {written:,} of {held:,} records: nothing was dropped, run it again."
             )
         # Migrations backwards would rename and alter on the way to nothing.
-        execute(connection, 'DROP SCHEMA "transfer" CASCADE')
+        execute(alias, 'DROP SCHEMA "transfer" CASCADE')
         MigrationRecorder(connection).migration_qs.filter(app="transfer").delete()
     return written
 
 
 def _models() -> list[type[Model]]:
     return list(apps.get_app_config("transfer").get_models())
-
-
-def _rows(alias: str, model: type[Model]) -> int:
-    query = f"SELECT count(*) FROM {model._meta.db_table}"
-    return int(fetch_all(connections[alias], query)[0][0])

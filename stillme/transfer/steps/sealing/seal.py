@@ -55,9 +55,17 @@ def seal(
         if before or _is_proven(alias, store):
             rows += _of_store(store, before)
         elif store.is_present():
-            left.append(_stays_writable(store))
+            left.append(
+                f"{store.path()} stays writable, because it is not proven as it is now: stop its "
+                f"writers, run manage.py import_sqlite --file {store.name} and manage.py "
+                f"verify_migration --file {store.name}, then manage.py cutover once more"
+            )
     folders = [folder for folder in _folders() if folder.is_dir()]
-    rows += [_of_folder(folder, known) for folder in folders]
+    rows += [
+        known.get(str(folder))
+        or Seal(path=str(folder), file="", seen={"databases": databases_in(folder)})
+        for folder in folders
+    ]
     with transaction.atomic(using=alias):
         former = [path for path, row in known.items() if _is_former(row, files)]
         Seal.objects.using(alias).filter(path__in=former).delete()
@@ -86,8 +94,10 @@ def unseal(alias: str) -> None:
     for row in Seal.objects.using(alias).order_by("path"):
         path = Path(row.path)
         try:
+            note = path / NOTE
             if row.mode is None:
-                _remove_note(path)
+                if note.is_file() and note.read_text("utf-8", errors="replace") == _text():
+                    note.unlink()
             elif path.exists():
                 give_write(path, row.mode)
                 _free_companions(path)
@@ -143,11 +153,6 @@ def _of_store(store: Store, before: Sequence[Seal]) -> Iterator[Seal]:
             yield Seal(path=str(path), file=store.name, mode=mode, seen=seen_at(path))
 
 
-def _of_folder(folder: Path, known: dict[str, Seal]) -> Seal:
-    seen = {"databases": databases_in(folder)}
-    return known.get(str(folder)) or Seal(path=str(folder), file="", seen=seen)
-
-
 def walked(folder: Path) -> Iterator[Path]:
     """A folder, and every folder and file below it."""
     yield folder
@@ -173,11 +178,11 @@ def seen_at(path: Path, *, settled: bool = True) -> dict[str, Any]:
 
 def databases_in(folder: Path) -> dict[str, int]:
     """Name -> size of the SQLite files in a folder, those that the project knows left out."""
-    found = {}
-    for path in folder.iterdir():
-        if path.suffix in DATABASES and path.name not in conf().other_files and path.is_file():
-            found[path.name] = path.stat().st_size
-    return found
+    return {
+        path.name: path.stat().st_size
+        for path in folder.iterdir()
+        if path.suffix in DATABASES and path.name not in conf().other_files and path.is_file()
+    }
 
 
 def _folders() -> list[Path]:
@@ -221,14 +226,6 @@ def _is_proven(alias: str, store: Store) -> bool:
         return False
 
 
-def _stays_writable(store: Store) -> str:
-    return (
-        f"{store.path()} stays writable, because it is not proven as it is now: stop its writers, "
-        f"run manage.py import_sqlite --file {store.name} and manage.py verify_migration --file "
-        f"{store.name}, then manage.py cutover once more"
-    )
-
-
 def _free_companions(path: Path) -> None:
     """SQLite gives its -wal and -shm the permission of their file: read-only, while it was sealed.
 
@@ -265,9 +262,3 @@ def _may_be_deleted(folder: Path) -> bool:
     rest = [path.name for path in folder.iterdir() if path.name not in names]
     ends = (".db", *(f".db{suffix}" for suffix in (*_WRITES, _SHARED)))
     return bool(rest) and all(name.endswith(ends) for name in rest)
-
-
-def _remove_note(folder: Path) -> None:
-    note = folder / NOTE
-    if note.is_file() and note.read_text(encoding="utf-8", errors="replace") == _text():
-        note.unlink()

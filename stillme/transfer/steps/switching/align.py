@@ -7,8 +7,7 @@ target too, and is kept in `transfer.carried_cell`. From here on the file is wha
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-
-from django.db import connections
+from dataclasses import asdict
 
 from stillme.transfer.keys import Key
 from stillme.transfer.mapping import EXTRA_COLUMN, TableMapping
@@ -26,7 +25,9 @@ def align(alias: str, live: LiveFile, by_table: dict[str, Carried], run_id: int)
     keys = {t: by_table[t].keys for t in live.tables if t in by_table}
     for table, wanted in keys.items():
         mapping = live.tables[table].job.mapping
-        _keep_lost(alias, live, by_table[table], run_id)
+        lost = by_table[table].lost
+        kept = [CarriedCell(run_id=run_id, file=live.file.name, **asdict(cell)) for cell in lost]
+        CarriedCell.objects.using(alias).bulk_create(kept, batch_size=1000)
         _reset_others(alias, mapping, wanted)
     apply_rows(alias, live, live.read(_with_children(alias, live, keys)), Replayed())
 
@@ -46,24 +47,6 @@ def _with_children(
     return {table: list(wanted) for table, wanted in every.items()}
 
 
-def _keep_lost(alias: str, live: LiveFile, carried: Carried, run_id: int) -> None:
-    CarriedCell.objects.using(alias).bulk_create(
-        [
-            CarriedCell(
-                run_id=run_id,
-                file=live.file.name,
-                table=lost.table,
-                key=lost.key,
-                column=lost.column,
-                value=lost.value,
-                reason=lost.reason,
-            )
-            for lost in carried.lost
-        ],
-        batch_size=1000,
-    )
-
-
 def _reset_others(alias: str, mapping: TableMapping, keys: Sequence[Key]) -> None:
     """Give columns that the file does not have what an import gives them.
 
@@ -81,7 +64,7 @@ def _reset_others(alias: str, mapping: TableMapping, keys: Sequence[Key]) -> Non
     if not mapping.extra:
         parts += [f"{quoted(name)} = NULL" for name in mapping.extra_columns]
     execute(
-        connections[alias],
+        alias,
         f"UPDATE {mapping.relation} SET {', '.join(parts)} WHERE {among}",
         values,
     )

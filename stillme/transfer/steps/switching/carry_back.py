@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from django.db import connections, models, transaction
+from django.db import models, transaction
 from django.db.models import Value
 
 from stillme.transfer.keys import Key
@@ -20,7 +20,7 @@ from stillme.transfer.mapping import EXTRA_COLUMN, TableMapping
 from stillme.transfer.postgresql.copy import STAGE, fetch_all, quoted
 from stillme.transfer.registry import legacy_model
 from stillme.transfer.steps.kinds import loader_of
-from stillme.transfer.steps.kinds.base import Stored
+from stillme.transfer.steps.kinds.base import Rendered, Stored
 from stillme.transfer.steps.merging.staging import begin_stage, cells_differ, stage_keys
 from stillme.transfer.steps.rows.table_source import TableSource
 from stillme.transfer.steps.switching.legacy_rows import (
@@ -29,7 +29,6 @@ from stillme.transfer.steps.switching.legacy_rows import (
     LegacyRows,
     Lost,
     extra_cells,
-    render,
 )
 
 AT_ONCE = 5_000
@@ -153,12 +152,11 @@ def _target_rows(
     differs = [cells_differ(mapping, name) for name in compared]
     values = [loader_of(kind).read_target(f"t.{n}") for kind, n in columns]
     others = [f"t.{quoted(str(f.column))}::text" for f in other_fields(mapping)]
-    connection = connections[alias]
     with transaction.atomic(using=alias):
         writer, merged = begin_stage(alias, mapping)
         legacy = stage_keys(writer, source, keys, merged)
         rows = fetch_all(
-            connection,
+            alias,
             f"SELECT {key.target('t')}, NOT {key.target_null('s')}, "
             f"{', '.join([*differs, *values, *others])} FROM {mapping.relation} AS t "
             f"LEFT JOIN {STAGE} AS s ON {key.target_same('s', 't')} WHERE {among}",
@@ -206,13 +204,11 @@ def _write_rows(
         ]
         cells: dict[str, Stored] = {}
         for column, value in wanted:
-            made = render(
-                column.kind,
-                value,
-                source.job.clock,
-                required=column.required,
-                explicit=explicit,
-            )
+            made = Rendered(None)
+            if value is not None:
+                made = loader_of(column.kind).spell_back(
+                    value, source.job.clock, required=column.required, explicit=explicit
+                )
             cells[column.legacy] = made.value
             if made.lost:
                 carried.lost.append(

@@ -9,12 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from stillme.transfer.keys import Key
-from stillme.transfer.kinds import Kind
 from stillme.transfer.mapping import TableMapping
-from stillme.transfer.sqlite.clock.file_clock import Clock
 from stillme.transfer.sqlite.reading.connect import quoted as sqlite_quoted
-from stillme.transfer.steps.kinds import loader_of
-from stillme.transfer.steps.kinds.base import Rendered, Stored
+from stillme.transfer.steps.kinds.base import Stored
 
 # A row with such a value is in the file as told, and would be set aside by a load.
 UNREADABLE = frozenset(
@@ -24,16 +21,6 @@ UNREADABLE = frozenset(
 
 class RawText(bytes):
     """Text as its bytes: what is not UTF-8 cannot be bound as str."""
-
-
-def render(kind: Kind, value: Any, clock: Clock, *, required: bool, explicit: bool) -> Rendered:
-    """The stored value for a target value read with its loader's `read_target`.
-
-    `explicit` writes a local time with its offset, for a time that would be misread without.
-    """
-    if value is None:
-        return Rendered(None)
-    return loader_of(kind).spell_back(value, clock, required=required, explicit=explicit)
 
 
 def extra_cells(document: str | None, columns: Sequence[str]) -> dict[str, Stored]:

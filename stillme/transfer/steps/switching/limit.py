@@ -59,21 +59,17 @@ class Limit:
         self.step = ""
         self._for_work = seconds - min(_KEPT_MOST, seconds * _KEPT_SHARE)
         self._connection = connection
-        self._began: float | None = None
+        # When writers were locked out; None before.
+        self.began: float | None = None
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
         self._break_off: list[Callable[[], None]] = []
 
-    @property
-    def has_begun(self) -> bool:
-        """Whether writers may be locked out."""
-        return self._began is not None
-
     def begin(self) -> None:
         """Start the clock, once."""
-        if self._began is not None:
+        if self.began is not None:
             return
-        self._began = time.monotonic()
+        self.began = time.monotonic()
         self._thread = threading.Thread(target=self._watch, name="limit", daemon=True)
         self._thread.start()
 
@@ -86,7 +82,7 @@ class Limit:
     @property
     def spent(self) -> float:
         """Seconds since the clock began."""
-        return 0.0 if self._began is None else time.monotonic() - self._began
+        return 0.0 if self.began is None else time.monotonic() - self.began
 
     @property
     def until_end(self) -> float:

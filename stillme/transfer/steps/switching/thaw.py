@@ -37,7 +37,6 @@ from stillme.transfer.steps.sealing.seal import seal
 from stillme.transfer.steps.switching.limit import Limit
 from stillme.transfer.steps.syncing import file_states
 from stillme.transfer.steps.syncing.file_states import State
-from stillme.transfer.steps.syncing.target_tables import every_target_table
 
 T = TypeVar("T")
 
@@ -187,7 +186,7 @@ def unfreeze_all(alias: str, files: Sequence[LegacyFile], on_event: OnEvent) -> 
 
     Raises Busy while a switch is under way, LegacyFileError where a file is locked.
     """
-    tables = every_target_table()
+    tables = reverse.every_target_table()
     with exclusive(alias):
         lift_stale_freezes(alias, files, on_event)
         live = file_states.files_in(alias, State.LIVE)

@@ -29,8 +29,9 @@ from stillme.transfer.records import ledger
 from stillme.transfer.registry import LegacyFile
 from stillme.transfer.sqlite.capture import CapturedTable, captured_tables
 from stillme.transfer.sqlite.capture.freeze import create_freeze, drop_freeze
-from stillme.transfer.sqlite.capture.install import create_triggers, drop_capture_triggers
+from stillme.transfer.sqlite.capture.install import create_triggers, drop_triggers
 from stillme.transfer.sqlite.capture.tables import write_transaction
+from stillme.transfer.sqlite.capture.templates import PREFIX
 from stillme.transfer.steps.rows.table_source import TableSource
 from stillme.transfer.steps.switching.align import align
 from stillme.transfer.steps.switching.carry_back import carry_table, read_back
@@ -43,7 +44,6 @@ from stillme.transfer.steps.syncing import file_states
 from stillme.transfer.steps.syncing.file_states import State
 from stillme.transfer.steps.syncing.history import require_as_left
 from stillme.transfer.steps.syncing.live_file import LiveFile
-from stillme.transfer.steps.syncing.target_tables import every_target_table, target_tables
 
 
 @dataclass(slots=True)
@@ -89,7 +89,7 @@ class ToLegacy(Switch):
     ) -> None:
         super().__init__(alias, files, run, on_event, freeze_limit)
         self.judge = judge
-        self.tables = every_target_table()
+        self.tables = reverse.every_target_table()
         self.result = RollbackResult(run.pk, False)
 
     def work(self) -> None:
@@ -156,7 +156,7 @@ class ToLegacy(Switch):
             require_as_left(self.alias, file, writable, captured)
             drop_freeze(writable)
             # The rows come from the target: they must not be replayed into it.
-            drop_capture_triggers(writable)
+            drop_triggers(writable, PREFIX)
             carried = carry_file(self.alias, file, writable, self.run.pk, self.on_event)
             create_triggers(writable, captured)
             create_freeze(writable, captured, seconds=None)
@@ -186,7 +186,7 @@ class ToLegacy(Switch):
         reverse.remove(self.alias, self.tables)
         names = [file.name for file in self.files]
         self.result.homeless = homeless_rows(self.alias, names)
-        carried = [table.name for table in target_tables(names)]
+        carried = [table.name for table in reverse.target_tables(names)]
         ReverseChange.objects.using(self.alias).filter(relation__in=carried).delete()
         Seal.objects.using(self.alias).all().delete()
 
@@ -196,13 +196,12 @@ class ToLegacy(Switch):
         align(self.alias, live, by_table, self.run.pk)
         self._prove(live, by_table)
         last = live.log.last()
-        witness = live.log.witness(last)
         file_states.move(
             self.alias,
             name,
             State.ROLLED_BACK,
             position=last,
-            witness=None if witness is None else witness.as_list(),
+            witness=live.log.witness(last),
             rolled_back_at=file_states.server_now(self.alias),
             decided=live.decisions.signature(),
         )
@@ -225,7 +224,7 @@ class ToLegacy(Switch):
 
 def homeless_rows(alias: str, files: Sequence[str]) -> dict[str, int]:
     """Target table -> rows written since the cut-over, for tables whose file is not there."""
-    known = [table.name for table in target_tables(files)]
+    known = [table.name for table in reverse.target_tables(files)]
     rows = ReverseChange.objects.using(alias).exclude(relation__in=known)
     counts = rows.values("relation").annotate(n=Count("key", distinct=True))
     return {str(row["relation"]): int(row["n"]) for row in counts}

@@ -23,13 +23,13 @@ from stillme.transfer.errors import TransferError
 from stillme.transfer.findings import Event, OnEvent
 from stillme.transfer.models import ReverseChange, Run
 from stillme.transfer.postgresql import capture as reverse
-from stillme.transfer.postgresql.sequences import set_sequence
+from stillme.transfer.postgresql.after_load import set_sequence
 from stillme.transfer.registry import LegacyFile
 from stillme.transfer.sqlite.capture.freeze import freeze
 from stillme.transfer.sqlite.schema.found import sequence_mark
 from stillme.transfer.steps.following.follower import Follower, shown_offsets
 from stillme.transfer.steps.following.notes import FollowOptions
-from stillme.transfer.steps.readiness.accounted_lines import Line, refuse_if_it_came, unswitched
+from stillme.transfer.steps.readiness.lines import Line, refuse_if_it_came, unswitched
 from stillme.transfer.steps.replaying.replay import replay_round
 from stillme.transfer.steps.switching.switch import Switch
 from stillme.transfer.steps.switching.tail import Judge, Tail, refuse
@@ -38,7 +38,6 @@ from stillme.transfer.steps.switching.unseen import Unseen
 from stillme.transfer.steps.syncing import file_states
 from stillme.transfer.steps.syncing.file_states import State
 from stillme.transfer.steps.syncing.live_file import LiveFile
-from stillme.transfer.steps.syncing.target_tables import every_target_table
 
 _ASKED = 3
 _LEFT_TO_THE_FREEZE = 1_000
@@ -137,7 +136,7 @@ class ToTarget(Switch):
 
     def let_writers_in(self) -> str | None:
         """Unfreeze every file."""
-        if not self.limit.has_begun:
+        if self.limit.began is None:
             return None
         left = thaw_files(self.files, self.limit.until_end + PATIENCE)
         if not left:
@@ -257,7 +256,7 @@ class ToTarget(Switch):
         PostgreSQL's locks come first. Nothing but the commit is left to fail when the files are
         frozen without a deadline.
         """
-        tables = every_target_table()
+        tables = reverse.every_target_table()
         with transaction.atomic(using=self.alias, durable=True):
             reverse.as_replay(self.alias)
             ReverseChange.objects.using(self.alias).filter(

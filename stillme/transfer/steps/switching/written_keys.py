@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from django.db import connections
 from django.db.models.fields.json import KeyTransform
 
 from stillme.transfer.keys import Key
@@ -19,7 +18,7 @@ from stillme.transfer.steps.rows.table_source import TableSource
 def changed_keys(alias: str, mapping: TableMapping) -> tuple[list[Key], bool]:
     """(keys written since the cut-over, whether the table was truncated) of a target table."""
     rows = fetch_all(
-        connections[alias],
+        alias,
         "SELECT DISTINCT key FROM transfer.reverse_change WHERE relation = %s",
         [mapping.target],
     )
@@ -41,7 +40,7 @@ def every_key(alias: str, source: TableSource) -> Iterator[Key]:
         if key not in aside:
             yield key
     query = f"SELECT {keys.target()} FROM {mapping.relation}"
-    yield from (Key.of(*row) for row in fetch_all(connections[alias], query))
+    yield from (Key.of(*row) for row in fetch_all(alias, query))
 
 
 def _set_aside(alias: str, mapping: TableMapping) -> set[Key | None]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from django.apps import apps
-from django.db import connections, transaction
+from django.db import transaction
 from django.db.models import Model
 
 from stillme.transfer.errors import StateError
@@ -21,7 +21,6 @@ from stillme.transfer.postgresql.locks import exclusive
 from stillme.transfer.registry import legacy_files, legacy_models
 from stillme.transfer.steps.syncing import file_states
 from stillme.transfer.steps.syncing.file_states import State
-from stillme.transfer.steps.syncing.target_tables import every_target_table
 
 _REFERRING = (
     "SELECT DISTINCT conrelid::regclass::text FROM pg_constraint WHERE contype = 'f' "
@@ -56,15 +55,14 @@ def plan_emptying(alias: str) -> Emptying:
                 f"{file.name} is {stand.state}: take its triggers out first, with "
                 "manage.py sync_sqlite --remove."
             )
-    connection = connections[alias]
-    counts = {}
-    for model in legacy_models():
-        relation = _relation(model.target_model())
-        name = relation.replace('"', "")
-        counts[name] = int(fetch_all(connection, f"SELECT count(*) FROM {relation}")[0][0])
+    relations = [_relation(model.target_model()) for model in legacy_models()]
+    counts = {
+        relation.replace('"', ""): int(fetch_all(alias, f"SELECT count(*) FROM {relation}")[0][0])
+        for relation in relations
+    }
     for store in stores():
         counts |= store.target_rows(alias)
-    database = str(fetch_all(connection, "SELECT current_database()")[0][0])
+    database = str(fetch_all(alias, "SELECT current_database()")[0][0])
     return Emptying(database, {table: rows for table, rows in counts.items() if rows})
 
 
@@ -72,14 +70,14 @@ def empty_target(alias: str) -> None:
     """Delete all of it in one transaction; ids begin at 1 again. Raises as `plan_emptying`."""
     with exclusive(alias), transaction.atomic(using=alias):
         plan_emptying(alias)
-        reverse.unfreeze_target(alias, every_target_table())
+        reverse.unfreeze_target(alias, reverse.every_target_table())
         for store in stores():
             store.empty(alias)
         loaded = [model.target_model() for model in legacy_models()]
         own = apps.get_app_config("transfer").get_models()
         relations = [_relation(model) for model in [*loaded, *own]]
         names = ", ".join([*relations, *_referring(alias, relations)])
-        execute(connections[alias], f"TRUNCATE {names} RESTART IDENTITY")
+        execute(alias, f"TRUNCATE {names} RESTART IDENTITY")
 
 
 def _referring(alias: str, relations: list[str]) -> list[str]:
@@ -90,11 +88,11 @@ def _referring(alias: str, relations: list[str]) -> list[str]:
     found: list[str] = []
     while True:
         known = [*relations, *found]
-        rows = fetch_all(connections[alias], _REFERRING, [known, known])
+        rows = fetch_all(alias, _REFERRING, [known, known])
         if not rows:
             return found
         for (name,) in rows:
-            count = fetch_all(connections[alias], f"SELECT count(*) FROM {name}")[0][0]
+            count = fetch_all(alias, f"SELECT count(*) FROM {name}")[0][0]
             if count:
                 raise StateError(
                     f"{name} is not carried, and its {count:,} rows refer to tables that are: "

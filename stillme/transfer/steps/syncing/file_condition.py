@@ -123,12 +123,11 @@ def condition(
     the local clock that the last import did not know, which reads the whole file.
     """
     stand = file_states.standing(alias, file.name)
-    sign = LifeSign() if at is None else life_sign(stand.state, stand.details, at)
     found = Condition(
         file,
         stand,
         other_file(alias, file) or "",
-        sign=sign,
+        sign=LifeSign() if at is None else life_sign(stand.state, stand.details, at),
         is_distributed=bool(distributed_tables(connections[alias])),
     )
     if absence := _absence(file):
@@ -180,20 +179,18 @@ def history_problem(live: LiveFile, stand: Standing) -> str:
     return other
 
 
-def require_followable(alias: str, live: LiveFile) -> Standing:
-    """Where an open file stands. Raises StateError where its changes cannot be trusted."""
+def require_followable(alias: str, live: LiveFile) -> None:
+    """Raise StateError where the changes of an open file cannot be trusted."""
     if sentence := other_file(alias, live.file):
         raise StateError(sentence)
     require_zone(alias, live.file.name)
     require_capture(live.file, live.capture_status())
-    stand = file_states.standing(alias, live.file.name)
-    if sentence := history_problem(live, stand):
+    if sentence := history_problem(live, file_states.standing(alias, live.file.name)):
         raise StateError(sentence)
-    return stand
 
 
 def measure_lag(live: LiveFile, stand: Standing) -> Lag:
     """How far the target is behind the file."""
     changes = max(0, live.log.last() - stand.position)
-    oldest = live.log.oldest_after(stand.position) if changes else None
-    return Lag(changes, 0.0 if oldest is None else max(0.0, time.time() - oldest))
+    oldest = live.log.next_after(stand.position) if changes else None
+    return Lag(changes, 0.0 if oldest is None else max(0.0, time.time() - oldest.at))

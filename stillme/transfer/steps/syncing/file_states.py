@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from django.db import connections, transaction
+from django.db import transaction
 from django.utils import timezone
 
 from stillme.transfer.errors import StateError
@@ -179,14 +179,10 @@ def note_loaded(alias: str, run: Run) -> None:
     for loaded in RunFile.objects.using(alias).filter(run=run):
         row = FileState.objects.using(alias).filter(pk=loaded.file, state=State.CAPTURED)
         found = row.filter(details__path=loaded.path).first()
-        if found is not None and _is_older(alias, str(found.details["captured_at"]), run):
+        # Whether capture was there when the run began: both times are PostgreSQL's.
+        began = Run.objects.using(alias).filter(pk=run.pk)
+        if found and began.filter(started_at__gte=found.details["captured_at"]).exists():
             move(alias, loaded.file, State.LOADED)
-
-
-def _is_older(alias: str, captured_at: str, run: Run) -> bool:
-    """Whether capture was there when the run began; both times are PostgreSQL's."""
-    runs = Run.objects.using(alias).filter(pk=run.pk, started_at__gte=captured_at)
-    return runs.exists()
 
 
 def move(alias: str, file: str, state: str, position: int | None = None, **details: Any) -> None:
@@ -235,4 +231,4 @@ def _save(alias: str, row: FileState, details: dict[str, Any]) -> None:
 
 def server_now(alias: str) -> str:
     """PostgreSQL's clock, as text: times in the ledger come from one clock."""
-    return str(fetch_all(connections[alias], "SELECT clock_timestamp()::text")[0][0])
+    return str(fetch_all(alias, "SELECT clock_timestamp()::text")[0][0])

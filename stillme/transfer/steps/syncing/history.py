@@ -44,22 +44,19 @@ def other_history(file: LegacyFile, log: ChangeLog, capture_id: str, stand: Stan
     position, witness = stand.position, stand.details.get("witness")
     advice = f"put the right file back; to go on with this one, {START_OVER}"
     try:
-        found = log.capture_id()
-        if found != capture_id:
+        if log.capture_id() != capture_id:
             return f"{file.path} is not the file that was followed (another capture): {advice}."
-        if position > 0 and witness is not None:
-            seen = log.witness(position)
-            if seen is None or seen.as_list() != witness:
-                return (
-                    f"{file.path} has another history than the one replayed (change "
-                    f"{position} is not the same; was a backup restored?): {advice}."
-                )
-        first = log.first_after(position)
-        if first is not None and first > max(position, 0) + 1:
+        if position > 0 and witness is not None and log.witness(position) != witness:
             return (
-                f"{file.path} has lost changes that were never replayed here (change {first} comes "
-                f"after {position}): another target follows the file too, and took them out of the "
-                f"log. One target may follow a file; {advice}."
+                f"{file.path} has another history than the one replayed (change "
+                f"{position} is not the same; was a backup restored?): {advice}."
+            )
+        first = log.next_after(position)
+        if first is not None and first.sequence > max(position, 0) + 1:
+            return (
+                f"{file.path} has lost changes that were never replayed here (change "
+                f"{first.sequence} comes after {position}): another target follows the file too, "
+                f"and took them out of the log. One target may follow a file; {advice}."
             )
     except sqlite3.OperationalError as error:
         if "no such" not in str(error):
@@ -104,8 +101,8 @@ def _what_changed(
 ) -> str:
     if log.capture_id() != stand.details.get("capture_id"):
         return "it has another capture"
-    noted, seen = stand.details.get("witness"), log.witness(stand.position)
-    if noted is not None and (seen is None or seen.as_list() != noted):
+    noted = stand.details.get("witness")
+    if noted is not None and log.witness(stand.position) != noted:
         return f"it lacks change {stand.position}: it is an older copy"
     if log.last() != stand.position:
         return f"{log.last() - stand.position:,} changes were written after it"

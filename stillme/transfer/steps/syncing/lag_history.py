@@ -57,7 +57,7 @@ class LagHistory:
             if self._forgotten is None or now - self._forgotten > _FORGET_EVERY:
                 self._forgotten = now
                 execute(
-                    connection,
+                    self._alias,
                     f"DELETE FROM {LagSample._meta.db_table} "
                     "WHERE at < now() - make_interval(hours => %s)",
                     [HOURS],
@@ -70,7 +70,7 @@ def lag_plot(alias: str, minutes: int = 60) -> dict[str, Any]:
     Times are seconds since 1970. A slice in which nobody followed a file is None.
     """
     width = max(EVERY, minutes * 60 / POINTS)
-    rows = fetch_all(connections[alias], _PLOT, [width, minutes, POINTS * 20])
+    rows = fetch_all(alias, _PLOT, [width, minutes, POINTS * 20])
     buckets = sorted({int(row[0]) for row in rows})
     place = {bucket: at for at, bucket in enumerate(buckets)}
     files: dict[str, list[float | None]] = {}

@@ -6,7 +6,6 @@ committing.
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -22,7 +21,7 @@ from stillme.transfer.sqlite.capture.log import Witness, collapse
 from stillme.transfer.sqlite.capture.tables import captured_tables
 from stillme.transfer.sqlite.clock.epochs import end_keys, read_number_ranges, units_of
 from stillme.transfer.sqlite.copying.snapshot import Snapshot
-from stillme.transfer.sqlite.reading.connect import explain, open_legacy, reading
+from stillme.transfer.sqlite.reading.connect import explained, open_legacy, reading
 from stillme.transfer.sqlite.reading.scan_parts import scan_on
 from stillme.transfer.sqlite.reading.stored_rows import RawRow
 from stillme.transfer.sqlite.schema.found import FoundSchema, read_schema
@@ -108,19 +107,17 @@ class LiveFile:
 
         In a followed file capture must be healthy under the new schema. Raises StateError.
         """
-        try:
-            version = self._read_schema_version()
+        with explained(self.file.path):
+            version = int(self._pragma("schema_version"))
             if version == self.schema_version:
                 return
             self._read_all()
             self.schema_version = version
             if self.followed is not None:
                 require_capture(self.file, status(self.connection, self.captured()))
-        except sqlite3.Error as error:
-            raise explain(self.file.path, error) from error
 
-    def _read_schema_version(self) -> int:
-        return int(self.connection.execute("PRAGMA schema_version").fetchone()[0])
+    def _pragma(self, name: str) -> str:
+        return str(self.connection.execute(f"PRAGMA {name}").fetchone()[0])
 
     def standing(self) -> Standing:
         """Where the file stands: nothing else remembers up to which change it was replayed."""
@@ -135,7 +132,7 @@ class LiveFile:
     @property
     def is_wal(self) -> bool:
         """Whether the file has a write-ahead log now."""
-        return str(self.connection.execute("PRAGMA journal_mode").fetchone()[0]) == "wal"
+        return self._pragma("journal_mode") == "wal"
 
     def check_place(self) -> None:
         """Raise StateError where the path leads to another file than the one that is open."""
@@ -174,7 +171,6 @@ class LiveFile:
         if before == {t: m.digest for t, m in mappings.items()} and self.tables:
             return
         self.decisions = self._decide(mappings)
-        order = [m._meta.db_table for m in legacy_models(self.file.name)]
         self.tables = {
             table: TableSource(
                 TableJob(
@@ -188,7 +184,7 @@ class LiveFile:
                 ),
                 self.connection,
             )
-            for table in order
+            for table in (model._meta.db_table for model in legacy_models(self.file.name))
             if table in mappings
         }
 
@@ -197,7 +193,7 @@ class LiveFile:
             scan = scan_on(self.connection)
             tables = list(mappings.values())
             clock = file_clock(self._alias, self.file.name, self.connection, tables)
-            ranges = {t: read_number_ranges(scan, m)[1] for t, m in mappings.items()}
+            ranges = {t: read_number_ranges(scan, m) for t, m in mappings.items()}
             ends = frozenset(
                 (table, key)
                 for table, mapping in mappings.items()
@@ -208,10 +204,8 @@ class LiveFile:
 
     def decide(self) -> Decisions:
         """Decide as the file is now; nothing of this object changes."""
-        try:
+        with explained(self.file.path):
             return self._decide(self.mappings)
-        except sqlite3.Error as error:
-            raise explain(self.file.path, error) from error
 
     def forget(self) -> None:
         """Make the next `refresh` read everything again."""
@@ -227,13 +221,9 @@ class LiveFile:
         stand = self.standing()
         while True:
             self.refresh()
-            try:
-                with reading(self.connection):
-                    if self._read_schema_version() != self.schema_version:
-                        continue
+            with explained(self.file.path), reading(self.connection):
+                if int(self._pragma("schema_version")) == self.schema_version:
                     return self._look(stand, limit)
-            except sqlite3.Error as error:
-                raise explain(self.file.path, error) from error
 
     def _look(self, stand: Standing, limit: int) -> Round:
         self.check_history(self.log, stand)
@@ -252,12 +242,9 @@ class LiveFile:
     def read(self, keys: Mapping[str, Sequence[Key]]) -> Round:
         """The present rows of keys, by table, in one short read; no changes of the log."""
         found = Round(self.file.name, 0, 0, 0)
-        try:
-            with reading(self.connection):
-                for table, wanted in keys.items():
-                    self._read_rows(found, table, wanted)
-        except sqlite3.Error as error:
-            raise explain(self.file.path, error) from error
+        with explained(self.file.path), reading(self.connection):
+            for table, wanted in keys.items():
+                self._read_rows(found, table, wanted)
         return found
 
     def _read_rows(self, found: Round, table: str, keys: Sequence[Key]) -> None:
@@ -279,7 +266,7 @@ class LiveFile:
 
     def data_version(self) -> int:
         """Changes whenever another connection has committed to the file."""
-        return int(self.connection.execute("PRAGMA data_version").fetchone()[0])
+        return int(self._pragma("data_version"))
 
     def close(self) -> None:
         """Close the connection."""

@@ -25,7 +25,7 @@ from stillme.transfer.keys import Key
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import KeptCell, QuarantinedRow
 from stillme.transfer.plumbing.stored_cells import unpack_record
-from stillme.transfer.records.guessed_times import REASON
+from stillme.transfer.records.recorded_clock import GUESS_REASON
 from stillme.transfer.verify.kinds import judge_of
 from stillme.transfer.verify.kinds.cell_comparison import same_kept, show
 from stillme.transfer.verify.kinds.local_clock import LocalClock
@@ -155,7 +155,7 @@ class RowJudge:
             yield self._finding(FindingKind.MISSING_ROW, key, "", "a row", "no row")
             return
         proof.repaired += fate.repaired
-        proof.guessed += sum(reason == REASON for _, _, reason in fate.kept.values())
+        proof.guessed += sum(reason == GUESS_REASON for _, _, reason in fate.kept.values())
         yield from self._values(key, fate.values, target)
         yield from self._kept_cells(key, fate, kept, proof)
 

@@ -1,4 +1,8 @@
-"""A line of the go/no-go list; the lines that tell whether the legacy side is accounted for.
+"""A line of the go/no-go list; the lines about one file, and about what is not accounted for.
+
+    go     rss: state: following
+    go     rss: capture: healthy
+    no-go  rss: lag: 12,400 changes, 31.0 s behind -> let manage.py sync_sqlite --follow catch up
 
 And what a cut-over leaves as it is: files that are absent, and stores such as the vector folder.
 """
@@ -17,11 +21,15 @@ from stillme.transfer.inventory.stores import stores
 from stillme.transfer.inventory.taking import readable_inventory
 from stillme.transfer.records.missing import ADVICE, missing_legacy
 from stillme.transfer.registry import LegacyFile, legacy_files
+from stillme.transfer.sqlite.capture import Health
 from stillme.transfer.sqlite.copying.snapshot import is_empty
+from stillme.transfer.steps.syncing.file_condition import Condition
+from stillme.transfer.steps.syncing.file_states import Action, State
 
 GREEN, YELLOW, RED = "go", "look", "no-go"
 # The engine's own schema: tables of an older version may stand in it.
 ENGINE = "transfer"
+MOST_LAG = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,3 +114,62 @@ def refuse_if_it_came(files: Sequence[LegacyFile]) -> None:
 def _others(files: Sequence[LegacyFile]) -> list[LegacyFile]:
     names = {file.name for file in files}
     return [file for file in legacy_files() if file.name not in names]
+
+
+def file_lines(found: Condition) -> list[Line]:
+    """The lines of a file. If a line makes the rest meaningless, it is the last one."""
+    name, stand = found.file.name, found.stand
+    if found.misplaced:
+        return [Line(RED, f"{name}: file", "another file", found.misplaced)]
+    found.require_readable()
+    lines = [_state(found)]
+    if not stand.is_captured:
+        return lines
+    if found.sign.problem and not found.sign.ended:
+        advice = "or, right before the cut-over: manage.py sync_sqlite --once"
+        lines.append(Line(RED, f"{name}: follower", found.sign.problem, advice))
+    health = found.capture
+    if not health.is_healthy:
+        problem = health.problems[0] if health.problems else "not installed"
+        advice = "manage.py sync_sqlite --install, then load and follow again"
+        text = problem if health.health == Health.ABSENT else f"{health.health}: {problem}"
+        return [*lines, Line(RED, f"{name}: capture", text, advice)]
+    if found.history:
+        return [*lines, Line(RED, f"{name}: capture", "another file", found.history)]
+    lines += [Line(GREEN, f"{name}: capture", "healthy"), _lag(found), _sweep(found)]
+    if found.clock:
+        lines.append(Line(RED, f"{name}: clock", found.clock, "then verify_migration"))
+    return lines
+
+
+def _state(found: Condition) -> Line:
+    stand = found.stand
+    if stand.allows(Action.CUT_OVER):
+        return Line(GREEN, f"{stand.file}: state", stand.state)
+    word = "not captured" if stand.state == State.ABSENT else stand.state
+    return Line(RED, f"{stand.file}: state", word, found.next_step)
+
+
+def _lag(found: Condition) -> Line:
+    subject, lag = f"{found.file.name}: lag", found.lag
+    text = f"{lag.changes:,} changes, {lag.seconds:.1f} s behind"
+    if lag.changes > MOST_LAG:
+        return Line(RED, subject, text, "let manage.py sync_sqlite --follow catch up first")
+    return Line(GREEN, subject, text)
+
+
+def _sweep(found: Condition) -> Line:
+    """What the last sweep says. The cut-over makes its own before it freezes anything."""
+    subject, details = f"{found.file.name}: sweep", found.stand.details
+    if bypassed := details.get("bypassed"):
+        text = ", ".join(f"{table}: {len(keys)} rows" for table, keys in bypassed.items())
+        advice = (
+            "find the writer that bypassed capture; then manage.py import_sqlite --prune and "
+            "manage.py sync_sqlite --sweep"
+        )
+        return Line(RED, subject, f"bypassed capture: {text}", advice)
+    at = str(details.get("swept_at", ""))[:16]
+    text = f"nothing bypassed capture up to {at}" if at else "none yet"
+    if details.get("schema_version") != found.schema_version:
+        text += "; the schema of the file was changed since"
+    return Line(GREEN, subject, f"{text}; the cut-over sweeps again")

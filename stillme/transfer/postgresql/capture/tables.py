@@ -3,10 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from stillme.transfer.mapping import is_uuid, split_table
-from stillme.transfer.postgresql.capture import TargetTable
 from stillme.transfer.registry import legacy_files, legacy_models
+
+
+@dataclass(frozen=True, slots=True)
+class TargetTable:
+    """A target table and its key column, of which a UUID is logged as its 32 digits."""
+
+    schema: str
+    table: str
+    key: str
+    key_is_uuid: bool = False
+
+    @property
+    def relation(self) -> str:
+        """For SQL."""
+        return f'"{self.schema}"."{self.table}"'
+
+    @property
+    def name(self) -> str:
+        """``schema.table``, as the log and people have it."""
+        return f"{self.schema}.{self.table}"
+
+    @property
+    def function(self) -> str:
+        """The capture function's name, within schema transfer."""
+        return f"capture_{self.schema}_{self.table}"
 
 
 def target_tables(files: Sequence[str]) -> list[TargetTable]:
