@@ -96,13 +96,9 @@ def test_values_arrive_bit_by_bit_and_type_by_type(modern):
 
 @pytest.mark.slow_after(1)
 @pytest.mark.parametrize("space", ["l2", "cosine", "ip"])
-def test_everything_works_without_numpy_and_without_pgvector(modern, monkeypatch, space):
-    from vector.chroma import segment
-    from vector.judge import ranking
+def test_everything_works_without_pgvector(modern, monkeypatch, space):
     from vector.serving import indexes
 
-    monkeypatch.setattr(segment, "numpy_if_installed", lambda: None)
-    monkeypatch.setattr(ranking, "numpy_if_installed", lambda: None)
     monkeypatch.setattr(indexes, "extension_state", lambda alias="default": "absent")
     with connection.cursor() as cursor:
         # Another test may have left it installed; this one rolls that back.
@@ -113,8 +109,7 @@ def test_everything_works_without_numpy_and_without_pgvector(modern, monkeypatch
     proof = prove_vectors(modern.folder)
     assert proof.findings == []
     (seen,) = proof.collections
-    assert seen.queries == seen.queries_equal > 0
-    assert seen.recall_at_10 is None
+    assert "there is no pgvector" in seen.words
 
 
 def test_column_is_real_array():
