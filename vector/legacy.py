@@ -2,8 +2,8 @@
 
 The engine imports this module, as the `legacy` of every app; without the engine nobody does.
 
-What does the work is imported where there is a folder to work on: every command registers the
-store, and most have nothing to do with vectors.
+What reads a folder is imported where there is one: every command registers the store, and most
+have nothing to do with vectors.
 """
 
 from __future__ import annotations
@@ -12,13 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.db import connections
+from django.db.models import Count
 
+from stillme.postgresql.statements import execute
 from stillme.transfer.findings import OnEvent
 from stillme.transfer.inventory.entries import InventoryLine
 from stillme.transfer.inventory.stores import StoreOptions, StoreReport, register
+from stillme.transfer.plumbing.scratch import scratch_folder
 from stillme.transfer.quarantine.reasons import add_words
 from vector.models import Collection, Item
-from vector.names import FILE
+from vector.names import FILE, ledger_name
+from vector.serving.indexes import drop_index
 
 
 class VectorStore:
@@ -43,8 +48,8 @@ class VectorStore:
         return holds_data(self.path())
 
     def inventory(self) -> list[InventoryLine]:
-        """Everything in the folder that holds data. Raises LegacyFileError."""
-        from vector.store_work import inventory_now
+        """Everything in the folder that holds data, read in place. Raises LegacyFileError."""
+        from vector.chroma.inventory import inventory_now
 
         return inventory_now(self.path())
 
@@ -52,39 +57,42 @@ class VectorStore:
         """An item's or a collection's rows in `chroma.sqlite3`."""
         if not isinstance(row, Collection | Item):
             return None
-        from vector.legacy_row import collection_table, item_table
+        from vector.legacy_row import stored_table
 
-        return item_table(row) if isinstance(row, Item) else collection_table(row)
+        return stored_table(row)
 
     def target_rows(self, alias: str) -> dict[str, int]:
-        """Items that the target holds, by collection."""
-        from vector.store_work import items_by_table
-
-        return items_by_table(alias)
+        """Items of imported collections, by the names of the import; others were made here."""
+        imported = Item.objects.using(alias).filter(collection__created_at=None).order_by()
+        place = ("collection__tenant", "collection__database", "collection__name")
+        counted = imported.values_list(*place).annotate(rows=Count("pk"))
+        return {ledger_name(*name): rows for *name, rows in counted}
 
     def empty(self, alias: str) -> None:
-        """Delete items, collections and the index of each."""
-        from vector.store_work import empty_tables
-
-        empty_tables(alias)
+        """Delete items, collections and the index of each, in the caller's transaction."""
+        for collection in Collection.objects.using(alias):
+            drop_index(collection)
+        names = ", ".join(model._meta.db_table for model in (Item, Collection))
+        execute(connections[alias], f"TRUNCATE {names} RESTART IDENTITY")
 
     def digest(self, path: Path) -> str:
-        """SHA-256 over a folder. Raises LegacyFileError where it cannot be read."""
-        from vector.store_work import digest_now
+        """SHA-256 of the store at `path` as it is now: of a copy, as a proof has it."""
+        from vector.chroma.snapshot import copy_digest, copy_store
 
-        return digest_now(path)
+        with scratch_folder("chroma") as scratch:
+            return copy_digest(copy_store(path, scratch / "store"))[0]
 
     def import_store(self, options: StoreOptions, run: Any, on_event: OnEvent) -> StoreReport:
         """Load it."""
-        from vector.store_work import import_folder
+        from vector.importing.run import import_vectors
 
-        return import_folder(self.path(), options, run, on_event)
+        return import_vectors(self.path(), options, run, on_event)
 
     def prove_store(self, options: StoreOptions, on_event: OnEvent) -> StoreReport:
         """Compare it with the target."""
-        from vector.store_work import prove_folder
+        from vector.judge.run import prove_vectors
 
-        return prove_folder(self.path(), options, on_event)
+        return prove_vectors(self.path(), options, on_event)
 
 
 register(VectorStore())

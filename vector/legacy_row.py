@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 import struct
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
@@ -26,9 +26,9 @@ from stillme.transfer.models import KeptCell
 from stillme.transfer.plumbing.stored_cells import Raw
 from stillme.transfer.sqlite.reading.connect import open_legacy
 from vector.chroma import queue
-from vector.chroma.catalogue import Catalogue, read_catalogue
+from vector.chroma.catalogue import read_catalogue
 from vector.chroma.metadata import Entry, Source, stored_entries
-from vector.chroma.records import DOCUMENT_KEY, Part
+from vector.chroma.records import DOCUMENT_KEY, Part, as_text
 from vector.judge import expectation
 from vector.models import Collection, Item
 from vector.names import DATABASE, FILE, ledger_name
@@ -61,31 +61,19 @@ _COLLECTION = {
 Cells = Iterator[SideCell]
 
 
-def item_table(item: Item) -> str:
-    """HTML: every stored cell of an item, what the target holds, and whether that is right."""
-    return _table(_item_cells, item, "item")
-
-
-def collection_table(collection: Collection) -> str:
-    """The same of a collection."""
-    return _table(_collection_cells, collection, "collection")
-
-
-def _table(cells_of: Callable[[sqlite3.Connection, Any], Cells], row: Any, what: str) -> str:
+def stored_table(row: Item | Collection) -> str:
+    """HTML: every stored cell of a row, what the target holds, and whether that is right."""
     database = Path(settings.LEGACY_VECTOR_DIR) / DATABASE
     try:
         with closing(open_legacy(database, timeout=1.0)) as connection:
-            connection.text_factory = _lenient
-            cells = list(cells_of(connection, row))
+            connection.text_factory = as_text
+            of_it = _item_cells if isinstance(row, Item) else _collection_cells
+            cells = list(of_it(connection, row))  # type: ignore[arg-type]
     except (TransferError, sqlite3.Error) as error:
         return f"The legacy store cannot be read: {error}"
     if not cells:
-        return f"The legacy store holds no {what} with this id."
+        return f"The legacy store holds no {row._meta.verbose_name} with this id."
     return side_table(side_caption(cells), cells)
-
-
-def _lenient(raw: bytes) -> str:
-    return raw.decode("utf-8", "surrogateescape")
 
 
 def _item_cells(connection: sqlite3.Connection, item: Item) -> Cells:
@@ -100,7 +88,8 @@ def _item_cells(connection: sqlite3.Connection, item: Item) -> Cells:
     found = connection.execute(_ENTRY, (segment, item.embedding_id)).fetchone()
     if found is not None:
         key, storage, sequence = found
-        entry = _entry(connection, catalogue, segment, key)
+        source = Source(connection, catalogue, segment, Counter())
+        entry = next(stored_entries(source, Part(key - 1, key)))
         number = SideCell(
             verdict(entry.seq_id == item.legacy_seq_id, bool(waiting)),
             "seq_id", storage, sequence, "legacy_seq_id", item.legacy_seq_id,
@@ -113,11 +102,6 @@ def _item_cells(connection: sqlite3.Connection, item: Item) -> Cells:
         yield SideCell("unsure", name, kind, metadata, "metadata", None, size)
     if found is not None or waiting:
         yield _vector_cell(connection, item)
-
-
-def _entry(connection: sqlite3.Connection, catalogue: Catalogue, segment: str, key: int) -> Entry:
-    source = Source(connection, segment, catalogue.has_lists, Counter(), catalogue.without_booleans)
-    return next(stored_entries(source, Part(key - 1, key)))
 
 
 def _entry_cells(item: Item, entry: Entry, number: SideCell, *, unsure: bool) -> Cells:

@@ -13,7 +13,7 @@ import stillme
 
 CHECKOUT = Path(sys.argv[1]).resolve()
 PLACE = Path(stillme.__file__).resolve().parent.parent
-EXTRAS = ("unfold", "whitenoise", "gunicorn", "django_extensions", "numpy", "pgvector", "pytest")
+EXTRAS = ("unfold", "whitenoise", "gunicorn", "django_extensions", "pgvector", "pytest")
 
 
 stillme.setup()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-
 import pytest
 from django.db import connection
 
@@ -52,14 +50,6 @@ def test_any_function_of_texts_will_do(client, things):
     short = client.get_collection("things", embedding_function=lambda texts: [[1, 2]])
     with pytest.raises(InvalidArgumentError, match="made 1 vectors of 2 texts"):
         short.query(query_texts=["one", "two"])
-
-
-def test_without_numpy_only_embeddings_cannot_be_had(things, monkeypatch):
-    monkeypatch.setitem(sys.modules, "numpy", None)
-    assert things.get()["ids"] == ["a", "b"]
-    assert things.query([1, 0])["ids"] == [["a", "b"]]
-    with pytest.raises(ChromaError, match="install numpy"):
-        things.peek()
 
 
 UNUSABLE = [

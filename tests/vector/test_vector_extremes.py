@@ -10,9 +10,12 @@ from stillme.transfer.findings import FindingKind
 from tests.vector.chroma_files import ADD, ChromaFiles
 from tests.vector.moving import import_vectors, prove_vectors
 from vector.models import Item
-from vector.serving import pgvector
 
 pytestmark = pytest.mark.django_db
+NOT_COMPARED = (
+    "search not compared: there is no pgvector",
+    "search not compared: pgvector's float32 cannot order some vectors",
+)
 
 # How large the components of a third of the vectors are.
 SCALES = [1e20, 1e30, 3e38, 1e19, 1e-20, 1e-30, 1e-42, 1e15, 1e-15, 0.0]
@@ -37,7 +40,8 @@ def test_extreme_vectors_are_proven(tmp_path, space, scale):
     proof = prove_vectors(files.folder)
     assert proof.findings == []
     (seen,) = proof.collections
-    assert seen.queries_equal == seen.queries > 0
+    assert seen.queries_equal == seen.queries
+    assert seen.queries or seen.search in NOT_COMPARED
 
 
 @pytest.mark.parametrize("space", ["l2", "cosine", "ip"])
@@ -51,12 +55,7 @@ def test_all_vectors_extreme(tmp_path, space):
     import_vectors(files.close())
     proof = prove_vectors(files.folder)
     assert proof.findings == []
-    search = proof.collections[0].search
-    if pgvector.installed() is None:
-        # Without pgvector every distance is reckoned in double precision: nothing to tell.
-        assert search == "10 of 10 exact searches equal; there is no index to measure"
-    else:
-        assert "measured in double precision" in search
+    assert proof.collections[0].search in NOT_COMPARED
 
 
 def test_a_changed_extreme_vector_is_found(tmp_path):

@@ -16,9 +16,10 @@ from tests.vector.chroma_files import ADD, ChromaFiles
 from tests.vector.moving import import_vectors, prove_vectors
 from tests.vector.test_vector_import import fill
 from vector.chroma import open_store
+from vector.importing.run import import_vectors as import_now
+from vector.judge.run import prove_vectors as prove_now
 from vector.legacy import VectorStore
 from vector.models import Item
-from vector.store_work import import_folder, prove_folder
 
 pytestmark = pytest.mark.django_db
 
@@ -95,8 +96,8 @@ def names(lines):
 
 def everywhere(folder):
     """The open lines, which must be the same wherever one asks."""
-    imported = import_folder(folder, StoreOptions(dry_run=True), None, lambda event: None)
-    proven = prove_folder(folder, StoreOptions(), lambda event: None)
+    imported = import_now(folder, StoreOptions(dry_run=True), None, lambda event: None)
+    proven = prove_now(folder, StoreOptions(), lambda event: None)
     now = VectorStore().inventory()
     assert names(imported.inventory) == names(proven.inventory) == names(now)
     return names(now)

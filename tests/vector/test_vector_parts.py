@@ -126,15 +126,15 @@ def test_what_vanished_is_seen_by_all_parts_together(modern):
 @pytest.mark.slow
 def test_a_killed_part_is_said_and_repeated(modern, monkeypatch):
     fill(modern, 30)
-    parent, write = os.getpid(), merging.write_fresh
+    parent, write = os.getpid(), merging.copy_rows
 
     def killed(*arguments):
         if os.getpid() != parent:
             os.kill(os.getpid(), signal.SIGKILL)
-        write(*arguments)
+        return write(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(merging, "write_fresh", killed)
+        patch.setattr(merging, "copy_rows", killed)
         with pytest.raises(TransferError, match="worker process was killed"):
             import_vectors(modern.close(), options=TOGETHER)
     assert import_vectors(modern.folder, options=TOGETHER).conserved

@@ -19,9 +19,9 @@ from stillme.transfer.verify import result
 from tests.vector.chroma_files import ADD, ChromaFiles
 from tests.vector.moving import import_vectors, prove_vectors, verify_vectors
 from tests.vector.test_vector_import import fill, vector
+from vector.judge.run import prove_vectors as prove_now
 from vector.models import Collection
 from vector.serving import indexes
-from vector.store_work import prove_folder
 
 pytestmark = pytest.mark.django_db
 NAME = "stillme_knowledge"
@@ -297,7 +297,7 @@ PLANTS = {
 def test_what_is_planted_is_found(imported, name):
     statement, kind, where = PLANTS[name]
     plant(statement)
-    report = prove_folder(imported, StoreOptions(), lambda event: None)
+    report = prove_now(imported, StoreOptions(), lambda event: None)
     of_tables = [finding for table in report.tables for finding in table.findings.kept]
     findings = [*report.findings, *of_tables]
     assert (kind, f"vector.{where}") in {(f.kind.value, f.where) for f in findings}
@@ -326,7 +326,7 @@ LEGAL = {
 @pytest.mark.parametrize("name", LEGAL)
 def test_a_legal_difference_is_no_alarm(imported, name):
     plant(LEGAL[name])
-    report = prove_folder(imported, StoreOptions(), lambda event: None)
+    report = prove_now(imported, StoreOptions(), lambda event: None)
     # Not even a kind with no finding of it, for which advice would be printed.
     assert report.findings == []
     assert [dict(table.findings.counts) for table in report.tables] == [{} for _ in report.tables]
@@ -338,7 +338,7 @@ def test_extra_items_are_all_counted(imported, monkeypatch):
         "INSERT INTO vector.items (collection_id, embedding_id, embedding) SELECT id, 'more' || n, "
         "'{1,2,3,4}' FROM vector.collections, generate_series(1, 250) AS n"
     )
-    report = prove_folder(imported, StoreOptions(), lambda event: None)
+    report = prove_now(imported, StoreOptions(), lambda event: None)
     (table,) = report.tables
     counts = {kind.value: count for kind, count in table.findings.counts.items()}
     assert counts["extra_row"] == 250

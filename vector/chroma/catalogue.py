@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from stillme.transfer.errors import LegacyFileError
-from vector.chroma.queue import mark_of
+from vector.chroma.queue import NO_NUMBER, sequence
 from vector.chroma.records import Collection, Metric, Scalar
 
 # One row an element; Chroma of 2026 has it.
@@ -49,7 +49,8 @@ def read_catalogue(connection: sqlite3.Connection) -> Catalogue:
             )
     collections = tuple(_collections(connection, columns))
     noted = connection.execute("SELECT segment_id, seq_id FROM max_seq_id").fetchall()
-    marks = {str(segment): mark_of(value) for segment, value in noted}
+    numbers = {str(segment): sequence(value) for segment, value in noted}
+    marks = {key: NO_NUMBER if mark is None else mark for key, mark in numbers.items()}
     without = {t for t in (VALUES, LISTS) if "bool_value" not in columns.get(t, {"bool_value"})}
     return Catalogue(collections, marks, LISTS in columns, frozenset(without))
 
@@ -70,10 +71,16 @@ def _collections(connection: sqlite3.Connection, columns: dict[str, set[str]]) -
         f"SELECT id, name, {wanted} FROM collections ORDER BY name, id"
     ).fetchall():
         metadata = _collection_metadata(connection, columns, key)
-        _check_id(key)
+        try:
+            UUID(str(key))
+        except ValueError as error:
+            raise LegacyFileError(
+                f"The collection id {key!r} is no UUID: this store was not written by Chroma."
+            ) from error
         metric, evidence = find_metric(configuration, schema, metadata)
         tenant, database_name = databases.get(database, ("default_tenant", "default_database"))
-        segments = _segments(connection, key)
+        scopes = "SELECT scope, id FROM segments WHERE collection = ? ORDER BY id"
+        segments = dict(connection.execute(scopes, (key,)).fetchall())
         found.append(
             Collection(
                 id=key, name=name, tenant=tenant, database=database_name, dimension=dimension,
@@ -85,15 +92,6 @@ def _collections(connection: sqlite3.Connection, columns: dict[str, set[str]]) -
     return found
 
 
-def _check_id(key: object) -> None:
-    try:
-        UUID(str(key))
-    except ValueError as error:
-        raise LegacyFileError(
-            f"The collection id {key!r} is no UUID: this store was not written by Chroma."
-        ) from error
-
-
 def _databases(
     connection: sqlite3.Connection, columns: dict[str, set[str]]
 ) -> dict[str, tuple[str, str]]:
@@ -101,11 +99,6 @@ def _databases(
         return {}
     rows = connection.execute("SELECT id, tenant_id, name FROM databases")
     return {key: (tenant, name) for key, tenant, name in rows}
-
-
-def _segments(connection: sqlite3.Connection, collection: str) -> dict[str, str]:
-    sql = "SELECT scope, id FROM segments WHERE collection = ? ORDER BY id"
-    return dict(connection.execute(sql, (collection,)).fetchall())
 
 
 def _collection_metadata(
@@ -143,9 +136,13 @@ def find_metric(
     A configuration that says l2 may only be the default: Chroma then falls back to the collection's
     `hnsw:space`, and so does this.
     """
+    told_by_schema, configured = _json(schema), _json(configuration)
+    config = ("float_list", "vector_index", "config", "space")
     told = {
-        "schema": _schema_space(_json(schema)),
-        "configuration": _configuration_space(_json(configuration)),
+        "schema": _dig(told_by_schema, "keys", "#embedding", *config)
+        or _dig(told_by_schema, "defaults", *config),
+        "configuration": _dig(configured, "hnsw", "space")
+        or _dig(configured, "hnsw_configuration", "space"),
         "metadata": metadata.get("hnsw:space"),
     }
     known = {where: Metric(str(v)) for where, v in told.items() if v in set(Metric)}
@@ -167,14 +164,3 @@ def _dig(value: object, *path: str) -> object:
     for name in path:
         value = value.get(name) if isinstance(value, dict) else None
     return value
-
-
-def _schema_space(schema: object) -> object:
-    config = ("float_list", "vector_index", "config", "space")
-    return _dig(schema, "keys", "#embedding", *config) or _dig(schema, "defaults", *config)
-
-
-def _configuration_space(configuration: object) -> object:
-    return _dig(configuration, "hnsw", "space") or _dig(
-        configuration, "hnsw_configuration", "space"
-    )

@@ -7,13 +7,15 @@ A line is *carried* (the reader moves it, or it is bookkeeping that follows from
 from __future__ import annotations
 
 import sqlite3
-from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 from stillme.transfer.errors import LegacyFileError
 from stillme.transfer.inventory.entries import InventoryLine
+from stillme.transfer.inventory.stores import StoreReport
 from stillme.transfer.plumbing.quoting import quoted
+from stillme.transfer.sqlite.reading.connect import explain, open_legacy
 from vector.names import DATABASE, FILE
 
 _COLLECTIONS, _ITEMS = "vector.collections", "vector.items"
@@ -76,7 +78,27 @@ def holds_data(path: Path) -> bool:
         return True
 
 
-def unreadable_lines(folder: Path) -> list[InventoryLine]:
+def inventory_now(folder: Path) -> list[InventoryLine]:
+    """What is in the folder now, read in place. Raises LegacyFileError where it cannot be read."""
+    if not is_store(folder):
+        return _unreadable(folder)
+    database = folder / DATABASE
+    with closing(open_legacy(database)) as connection:
+        try:
+            return table_lines(connection) + folder_lines(folder, connection)
+        except sqlite3.Error as error:
+            raise explain(database, error) from error
+
+
+def unreadable_report(folder: Path) -> StoreReport:
+    """What an import and a proof say of a folder that is no store: it is only accounted for."""
+    report = StoreReport(inventory=_unreadable(folder))
+    if report.inventory:
+        report.notices = [f"{FILE}: {folder} was not read: {report.inventory[0].why}."]
+    return report
+
+
+def _unreadable(folder: Path) -> list[InventoryLine]:
     """The lines of a folder without a database, or of a file where a folder should be."""
     found = [path for path in _inside(folder) if holds_data(path)]
     old = any(path.suffix == ".parquet" or path.name == "index" for path in found)
@@ -125,23 +147,14 @@ def table_lines(connection: sqlite3.Connection) -> list[InventoryLine]:
     return [*lines, *_left_over(connection)]
 
 
-def unread_lines(
-    collection: str, scanned: Counter[str], rows_read: Counter[str]
-) -> list[InventoryLine]:
-    """A line for each table of which a collection's items were not all of the rows.
-
-    `scanned` counts the rows by a full scan, `rows_read` are those that the reader went through.
-    """
-    return [
-        _open(
-            f"{table} (of the collection {collection})",
-            rows,
-            f"a full scan counts {rows:,} rows and {rows_read[table]:,} were read: the file is "
-            "damaged, restore it from a backup",
-        )
-        for table, rows in scanned.items()
-        if rows_read[table] != rows
-    ]
+def unread_line(collection: str, table: str, scanned: int, read: int) -> InventoryLine:
+    """A table of which not all rows of a collection's items were read."""
+    return _open(
+        f"{table} (of the collection {collection})",
+        scanned,
+        f"a full scan counts {scanned:,} rows and {read:,} were read: the file is damaged, "
+        "restore it from a backup",
+    )
 
 
 def scan(connection: sqlite3.Connection, table: str, where: str = "TRUE") -> int:

@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from vector.chroma import queue
-from vector.chroma.catalogue import LISTS, VALUES
+from vector.chroma.catalogue import LISTS, VALUES, Catalogue
 from vector.chroma.queue import Operation, sequence
-from vector.chroma.records import DOCUMENT_KEY, WHOLE, Part, Value
+from vector.chroma.records import DOCUMENT_KEY, WHOLE, Part, Value, as_text
 
 IDS = "embeddings"
 _COLUMNS = ("string_value", "int_value", "float_value", "bool_value")
@@ -68,14 +68,13 @@ class Source:
     """The tables of one metadata segment; `rows_read` counts what was read of each."""
 
     connection: sqlite3.Connection
+    catalogue: Catalogue
     segment: str
-    has_lists: bool
     rows_read: Counter[str]
-    without_booleans: frozenset[str] = frozenset()
 
     def sql(self, query: str, table: str) -> str:
         """A query on a table of values, whose rows are called m, without a column it lacks."""
-        if table not in self.without_booleans:
+        if table not in self.catalogue.without_booleans:
             return query
         return query.replace("m.bool_value", "NULL")
 
@@ -96,9 +95,8 @@ def stored_entries(source: Source, part: Part = WHOLE) -> Iterator[Entry]:
             if current is not None:
                 yield lists.complete(row_id, current)
             metadata = {}
-            current = Entry(embedding_id, sequence(seq_id) or 0, created, metadata)
+            current = Entry(as_text(embedding_id), sequence(seq_id) or 0, created, metadata)
             if type(embedding_id) is bytes:
-                current.embedding_id = embedding_id.decode("utf-8", "surrogateescape")
                 current.error = "its id is a blob"
             row_id = key
             ids += 1
@@ -137,7 +135,7 @@ class _Lists:
         self.source = source
         self.rows = iter(
             source.connection.execute(source.sql(_ELEMENTS, LISTS), (after, upto))
-            if source.has_lists
+            if source.catalogue.has_lists
             else ()
         )
         self.next = next(self.rows, None)

@@ -185,12 +185,6 @@ def sequence(value: object) -> int | None:
     return value if isinstance(value, int) else None
 
 
-def mark_of(value: object) -> int:
-    """What a row of `max_seq_id` says."""
-    number = sequence(value)
-    return NO_NUMBER if number is None else number
-
-
 def last_queued(connection: sqlite3.Connection, topics: Iterable[str]) -> int | None:
     """The last operation of a collection in the queue; None where it has none."""
     last: int | None = connection.execute(
@@ -209,7 +203,14 @@ def metadata_mark(
         return NOTHING if noted is None else noted
     if noted <= last:
         return noted
-    highest = _highest_stored(connection, segment)
+    # Whatever storage class the numbers have.
+    rows = connection.execute(
+        "SELECT max(seq_id) FROM embeddings NOT INDEXED WHERE segment_id = ? "
+        "GROUP BY typeof(seq_id)",
+        (segment,),
+    )
+    numbers = [sequence(value) for (value,) in rows]
+    highest = max((number for number in numbers if number is not None), default=NOTHING)
     # Numbers beyond the queue's end are those of an earlier queue: this one began again.
     return NOTHING if highest > last else highest
 
@@ -220,22 +221,3 @@ def vector_mark(connection: sqlite3.Connection, topics: list[str], noted: int | 
     if noted is None or (last is not None and noted > last):
         return NOTHING
     return noted
-
-
-def doubt(collection: str, noted: int, believed: int) -> str:
-    """What is said of a mark that was not believed."""
-    return (
-        f"Collection {collection}: max_seq_id says that the operations up to {noted} are in the "
-        f"tables, which cannot be: those after {max(believed, 0)} were read from the queue."
-    )
-
-
-def _highest_stored(connection: sqlite3.Connection, segment: str) -> int:
-    """The highest number among the ids of a segment, whatever storage class the numbers have."""
-    rows = connection.execute(
-        "SELECT max(seq_id) FROM embeddings NOT INDEXED WHERE segment_id = ? "
-        "GROUP BY typeof(seq_id)",
-        (segment,),
-    )
-    numbers = [sequence(value) for (value,) in rows]
-    return max((number for number in numbers if number is not None), default=NOTHING)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 
 Scalar = str | int | float | bool
@@ -86,14 +86,19 @@ class Item:
 class Problem:
     """Something that is not an item: it has lost a part, or a part cannot be read.
 
-    `raw` is what there is of it, in values that JSON holds (bytes as hex).
+    `raw` is what there is of it: texts, numbers, metadata as a dict, the vector as bytes.
     """
 
     reason: Reason
     collection: str
     embedding_id: str | None
     sentence: str
-    raw: dict[str, object] = field(default_factory=dict)
+    raw: dict[str, object]
+
+
+def as_text(stored: bytes | str) -> str:
+    """An id or a text as a text; bytes that are no UTF-8 as lone surrogates."""
+    return stored.decode("utf-8", "surrogateescape") if isinstance(stored, bytes) else stored
 
 
 @dataclass(frozen=True, slots=True)

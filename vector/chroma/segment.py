@@ -1,17 +1,21 @@
-"""The files of an HNSW segment: vectors by id, without hnswlib.
+"""The files of an HNSW segment: vectors by id, without hnswlib, and the map of labels to ids.
 
 Layout (hnswlib as Chroma ships it): `header.bin` has 100 bytes; `data_level0.bin` is an array of
 elements, each links + vector + label; `length.bin` has one float32 norm per element, which
 only cosine collections need. Chroma writes the files with room for elements to come.
+
+`index_metadata.pickle` says which id an element's label stands for. A pickle is a program. The
+unpickler here builds dicts, lists, tuples, strings, numbers, booleans and None, which need no
+class, and refuses every class but the one that Chroma 0.4 saved its label map in; that one becomes
+an inert object that only holds attributes.
 """
 
 from __future__ import annotations
 
 import mmap
+import pickle
 import struct
-from array import array
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +31,8 @@ _LEAST = 2.0**-148
 _DELETED = 0x01
 # A link list starts with its length in 16 bits; the third byte carries the deletion mark.
 _DELETED_AT = 2
+# The one class that a label map may name: Chroma 0.4 saved it in this.
+_PERSISTENT_DATA = ("chromadb.segment.impl.vector.local_persistent_hnsw", "PersistentData")
 
 
 class SegmentError(Exception):
@@ -66,15 +72,11 @@ class Segment:
         self.header = read_header(folder / "header.bin")
         self._data = _map(folder / "data_level0.bin")
         self._norms = _map(folder / "length.bin") if metric is Metric.COSINE else b""
+        # Fewer than the header counts where a file was cut short.
         self.readable = min(self.header.count, len(self._data) // self.header.element_size)
         if metric is Metric.COSINE:
             self.readable = min(self.readable, len(self._norms) // _NORM.size)
         self.origin = Origin(f"segment_{metric}")
-
-    @property
-    def truncated(self) -> int:
-        """How many elements the header counts and the files no longer hold."""
-        return self.header.count - self.readable
 
     def elements(self) -> list[tuple[int, int]]:
         """`(label, position)` of every element that is readable and not deleted."""
@@ -102,28 +104,11 @@ class Segment:
                 mapped.close()
 
 
-@cache
-def numpy_if_installed() -> Any:
-    """The module numpy, or None.
-
-    Ten times faster at the sums there are to do here; nothing needs it. Loading it takes a tenth of
-    a second, which every command would pay at its start.
-    """
-    try:
-        import numpy
-    except ImportError:
-        return None
-    return numpy
-
-
 def scaled(vector: bytes, factor: float) -> bytes:
-    """Each float32 times `factor` (a float32), rounded once: the same bits with and without numpy.
+    """Each float32 times `factor` (a float32), rounded once."""
+    # Loading it takes a tenth of a second, which every command would pay at its start.
+    import numpy
 
-    A product of two float32 is exact in a double, so rounding that is rounding the product.
-    """
-    numpy = numpy_if_installed()
-    if numpy is None:
-        return array("f", [x * factor for x in array("f", vector)]).tobytes()
     with numpy.errstate(over="ignore", invalid="ignore"):
         product = numpy.frombuffer(vector, "<f4") * numpy.float32(factor)
     return bytes(product.tobytes())
@@ -131,13 +116,14 @@ def scaled(vector: bytes, factor: float) -> bytes:
 
 def close_enough(exact: bytes, approximate: bytes, tolerance: float = 1e-6) -> bool:
     """Whether two float32 vectors differ by no more than `tolerance` times the norm."""
-    if exact == approximate:
-        return True
+    import numpy
+
     if len(exact) != len(approximate):
         return False
-    one, two = array("f", exact), array("f", approximate)
-    limit = tolerance * sum(x * x for x in one) ** 0.5 + _LEAST
-    return all(abs(x - y) <= limit for x, y in zip(one, two, strict=True))
+    one, two = (numpy.frombuffer(each, "<f4").astype("f8") for each in (exact, approximate))
+    with numpy.errstate(invalid="ignore"):
+        limit = tolerance * (one @ one) ** 0.5 + _LEAST
+        return exact == approximate or bool((abs(one - two) <= limit).all())
 
 
 def _map(path: Path) -> mmap.mmap | bytes:
@@ -148,3 +134,73 @@ def _map(path: Path) -> mmap.mmap | bytes:
             return mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
     except OSError as error:
         raise SegmentError(f"{path.name} cannot be read ({error.strerror})") from error
+
+
+class PickleRefusedError(Exception):
+    """The pickle is damaged, or holds something that a label map does not."""
+
+
+class _Attributes:
+    """Stands for Chroma's PersistentData: holds what the pickle says, does nothing."""
+
+
+class _PlainUnpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) == _PERSISTENT_DATA:
+            return _Attributes
+        raise PickleRefusedError(f"it asks for {module}.{name}, which a label map has no use for")
+
+
+@dataclass(frozen=True, slots=True)
+class LabelMap:
+    """Which id an element's label stands for; `max_seq_id` only where the pickle keeps it (0.4)."""
+
+    id_of: dict[int, str]
+    max_seq_id: int | None
+
+
+def read_label_map(path: Path) -> LabelMap:
+    """The label map in `path`. Raises PickleRefusedError with the reason."""
+    try:
+        with path.open("rb") as stream:
+            content = _PlainUnpickler(stream).load()
+    except PickleRefusedError:
+        raise
+    except (
+        pickle.UnpicklingError,
+        EOFError,
+        AttributeError,
+        ImportError,
+        IndexError,
+        KeyError,
+        TypeError,
+        ValueError,
+        MemoryError,
+        OverflowError,
+        RecursionError,
+    ) as error:
+        raise PickleRefusedError(f"it is damaged ({type(error).__name__}: {error})") from error
+    except OSError as error:
+        raise PickleRefusedError(f"it cannot be read ({error.strerror})") from error
+    return _label_map(vars(content) if isinstance(content, _Attributes) else content)
+
+
+def _label_map(content: object) -> LabelMap:
+    if not isinstance(content, dict):
+        raise PickleRefusedError("it holds no label map")
+    labels = content.get("id_to_label")
+    if not isinstance(labels, dict):
+        raise PickleRefusedError("it holds no map from ids to labels")
+    id_of: dict[int, str] = {}
+    for embedding_id, label in labels.items():
+        if type(embedding_id) is not str or type(label) is not int:
+            raise PickleRefusedError("its label map holds something other than ids and labels")
+        id_of[label] = embedding_id
+    if len(id_of) != len(labels):
+        raise PickleRefusedError("two ids have the same label")
+    mark = content.get("max_seq_id")
+    if type(mark) is bytes:
+        mark = int.from_bytes(mark, "big")
+    if mark is not None and type(mark) is not int:
+        raise PickleRefusedError("its max_seq_id is no number")
+    return LabelMap(id_of, mark)

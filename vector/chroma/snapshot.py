@@ -66,13 +66,7 @@ def copy_digest(copy: Path) -> tuple[str, int]:
 
 
 def _ask_for_room(folder: Path, target: Path) -> None:
-    needed = (folder / DATABASE).stat().st_size
-    needed += sum(
-        bytes_on_disk(segment / name)
-        for segment in folder.iterdir()
-        for name in SEGMENT_FILES
-        if (segment / name).is_file()
-    )
+    needed = (folder / DATABASE).stat().st_size + sum(map(bytes_on_disk, _segment_files(folder)))
     ask_for_room(target, needed, f"The copy of the vector store {folder}", TEMPORARY)
 
 
@@ -142,14 +136,14 @@ def _copy_database(origin: sqlite3.Connection, source: Path, target: Path) -> No
 
 
 def _copy_segments(folder: Path, target: Path) -> None:
-    for segment in sorted(p for p in folder.iterdir() if p.is_dir()):
-        _copy_segment(segment, target / segment.name)
+    for file in _segment_files(folder):
+        place = target / file.relative_to(folder)
+        place.parent.mkdir(exist_ok=True)
+        copy_sparse(file, place)
 
 
-def _copy_segment(source: Path, target: Path) -> None:
-    found = [name for name in SEGMENT_FILES if (source / name).is_file()]
-    if not found:
-        return
-    target.mkdir(exist_ok=True)
-    for name in found:
-        copy_sparse(source / name, target / name)
+def _segment_files(folder: Path) -> list[Path]:
+    """Raises PermissionError, which `glob` would pass over."""
+    segments = sorted(path for path in folder.iterdir() if path.is_dir())
+    files = [segment / name for segment in segments for name in SEGMENT_FILES]
+    return [path for path in files if path.is_file()]

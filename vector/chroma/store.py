@@ -15,17 +15,16 @@ from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
-from urllib.parse import quote
 
 from stillme.transfer.errors import LegacyFileError
 from stillme.transfer.inventory.entries import InventoryLine
 from stillme.transfer.plumbing.scratch import scratch_folder
 from stillme.transfer.sqlite.copying.file_indexes import distrust_indexes
-from stillme.transfer.sqlite.reading.connect import explain
+from stillme.transfer.sqlite.reading.connect import explain, uri
 from vector.chroma import inventory, metadata, queue
 from vector.chroma.catalogue import LISTS, VALUES, Catalogue, read_catalogue
 from vector.chroma.inventory import scan
-from vector.chroma.records import WHOLE, Collection, Item, Part, Problem
+from vector.chroma.records import WHOLE, Collection, Item, Part, Problem, as_text
 from vector.chroma.snapshot import copy_digest, copy_store, database_folder
 from vector.chroma.vectors import Vectors
 from vector.names import DATABASE
@@ -49,7 +48,9 @@ class Store:
         self.folder, self.notices = folder, notices
         self.digest = digest
         self.rows_read: Counter[str] = Counter()
-        self.connection = _open(folder / DATABASE)
+        location = uri(folder / DATABASE) + "&immutable=1"
+        self.connection = sqlite3.connect(location, uri=True, isolation_level=None)
+        self.connection.execute("PRAGMA mmap_size = 268435456")
         self._kept: Vectors | None = None
         try:
             self.catalogue: Catalogue = read_catalogue(self.connection)
@@ -70,7 +71,11 @@ class Store:
         topics = self._topics.get(collection.id, [])
         mark = queue.metadata_mark(self.connection, segment, topics, noted)
         if noted is not None and mark != noted:
-            self.notices += (queue.doubt(collection.name, noted, mark),)
+            self.notices += (
+                f"Collection {collection.name}: max_seq_id says that the operations up to {noted} "
+                f"are in the tables, which cannot be: those after {max(mark, 0)} were read from "
+                "the queue.",
+            )
         return mark
 
     def _with_dimension(self, collection: Collection) -> Collection:
@@ -80,15 +85,6 @@ class Store:
         items = (r for r in self.items(collection) if isinstance(r, Item))
         first = next(items, None)
         return replace(collection, dimension=len(first.vector) // 4) if first else collection
-
-    def _vectors(self, collection: Collection) -> Vectors:
-        return Vectors(
-            self.connection,
-            self.folder,
-            collection,
-            self._topics.get(collection.id, []),
-            self.catalogue.marks.get(collection.vector_segment or ""),
-        )
 
     def parts(self, collection: Collection, rows: int) -> list[Part]:
         """A collection cut into parts of about `rows` ids. Together they are the whole."""
@@ -102,44 +98,42 @@ class Store:
         return [Part(edges[n], edges[n + 1]) for n in range(parts)]
 
     def items(
-        self, collection: Collection, part: Part | None = None
+        self, collection: Collection, part: Part = WHOLE
     ) -> Generator[Item | Problem, None, None]:
         """Every item of a collection, or of a part, and a Problem for each that is not whole."""
         given = 0
         before = self.rows_read.copy()
         try:
-            for record in self._items(collection, part or WHOLE):
+            for record in self._items(collection, part):
                 yield record
                 given += 1
         except sqlite3.OperationalError as error:
             self._mind_encoding(error)
             self.rows_read = before
-            yield from islice(self._items(collection, part or WHOLE), given, None)
+            yield from islice(self._items(collection, part), given, None)
         except sqlite3.Error as error:
             raise self._damaged(error) from error
 
     def _items(self, collection: Collection, part: Part) -> Iterator[Item | Problem]:
-        vectors = self._vectors_for(collection, part)
-        try:
-            if part.after is None:
-                yield from vectors.problems
-            for entry in self._entries(collection, part):
-                yield vectors.join(entry)
-            if part.upto is None:
-                if part != WHOLE:
-                    vectors.leave_to_others(self._ids(collection))
-                yield from vectors.rest()
-        finally:
-            if part == WHOLE:
-                vectors.close()
+        vectors = self._vectors(collection)
+        if part.after is None:
+            yield from vectors.problems
+        source = metadata.Source(
+            self.connection, self.catalogue, collection.metadata_segment or "", self.rows_read
+        )
+        topics = self._topics.get(collection.id, [])
+        for entry in metadata.entries(source, topics, self._marks[collection.id], part):
+            yield vectors.join(entry)
+        if part.upto is None:
+            yield from vectors.rest({as_text(key) for key in self._ids(collection)})
 
-    def _vectors_for(self, collection: Collection, part: Part) -> Vectors:
-        """Looking where the vectors are is not done again for every part."""
-        if part == WHOLE:
-            return self._vectors(collection)
+    def _vectors(self, collection: Collection) -> Vectors:
+        """Where the vectors of a collection are. Kept, as its next part is mostly what follows."""
         if self._kept is None or self._kept.collection.id != collection.id:
             self._let_go()
-            self._kept = self._vectors(collection)
+            topics = self._topics.get(collection.id, [])
+            mark = self.catalogue.marks.get(collection.vector_segment or "")
+            self._kept = Vectors(self.connection, self.folder, collection, topics, mark)
         return self._kept
 
     def _let_go(self) -> None:
@@ -154,7 +148,7 @@ class Store:
         """
         if "decode" not in str(error):
             raise self._damaged(error) from error
-        self.connection.text_factory = _lenient
+        self.connection.text_factory = as_text
         self._let_go()
 
     def _damaged(self, error: sqlite3.Error) -> LegacyFileError:
@@ -162,19 +156,15 @@ class Store:
             f"{self.folder / DATABASE} is damaged ({error}): restore it from a backup."
         )
 
-    def count(self, collection: Collection) -> int:
-        """How many ids a collection has, counted without reading any item."""
-        return len(self.ids(collection))
-
-    def ids(self, collection: Collection) -> set[str]:
-        """The ids of a collection, without reading any item."""
+    def ids(self, collection: Collection) -> set[str | bytes]:
+        """The ids of a collection, without reading any item; bytes where one is a blob."""
         try:
             return self._ids(collection)
         except sqlite3.OperationalError as error:
             self._mind_encoding(error)
             return self._ids(collection)
 
-    def _ids(self, collection: Collection) -> set[str]:
+    def _ids(self, collection: Collection) -> set[str | bytes]:
         segment = collection.metadata_segment or ""
         rows = self.connection.execute(
             "SELECT embedding_id FROM embeddings WHERE segment_id = ?", (segment,)
@@ -188,34 +178,30 @@ class Store:
                 ids.add(row.embedding_id)
         return ids
 
-    def _entries(self, collection: Collection, part: Part) -> Iterator[metadata.Entry]:
-        segment = collection.metadata_segment or ""
-        topics = self._topics.get(collection.id, [])
-        source = metadata.Source(
-            self.connection,
-            segment,
-            self.catalogue.has_lists,
-            self.rows_read,
-            self.catalogue.without_booleans,
-        )
-        return metadata.entries(source, topics, self._marks[collection.id], part)
-
-    def scanned(self, collection: Collection) -> Counter[str]:
-        """How many rows each table has of a collection's items, counted without any index."""
-        segment = "'" + (collection.metadata_segment or "").replace("'", "''") + "'"
-        of_it = f"segment_id = {segment}"
-        ids = f"id IN (SELECT id FROM embeddings NOT INDEXED WHERE {of_it})"
-        found = Counter({metadata.IDS: scan(self.connection, metadata.IDS, of_it)})
-        for table in (VALUES, *([LISTS] if self.catalogue.has_lists else [])):
-            found[table] = scan(self.connection, table, ids)
-        return found
-
-    def table_lines(self) -> list[InventoryLine]:
-        """The inventory of the database's tables."""
+    def inventory(self, folder: Path) -> list[InventoryLine]:
+        """What the database holds, and what is next to it in `folder`, which was copied."""
         try:
-            return inventory.table_lines(self.connection)
+            lines = inventory.table_lines(self.connection)
+            return lines + inventory.folder_lines(folder, self.connection)
         except sqlite3.Error as error:
             raise self._damaged(error) from error
+
+    def unread(self, collection: Collection, rows_read: Counter[str]) -> list[InventoryLine]:
+        """A line for each table of which a collection's items were not all of the rows.
+
+        The rows are counted without any index; `rows_read` are those that the reader went through.
+        """
+        of_it = "segment_id = '" + (collection.metadata_segment or "").replace("'", "''") + "'"
+        ids = f"id IN (SELECT id FROM embeddings NOT INDEXED WHERE {of_it})"
+        tables = {metadata.IDS: of_it, VALUES: ids}
+        if self.catalogue.has_lists:
+            tables[LISTS] = ids
+        scanned = {name: scan(self.connection, name, where) for name, where in tables.items()}
+        return [
+            inventory.unread_line(collection.name, name, rows, rows_read[name])
+            for name, rows in scanned.items()
+            if rows_read[name] != rows
+        ]
 
     def close(self) -> None:
         """Close the copy."""
@@ -251,14 +237,3 @@ def open_store(path: Path, *, hashed: bool = False) -> Iterator[Store]:
         notices = tuple(f"{named}: {sentence}." for sentence in disagreeing)
         with closing(Store(copy, notices, digest)) as store:
             yield store
-
-
-def _open(database: Path) -> sqlite3.Connection:
-    location = f"file:{quote(bytes(database.absolute()))}?mode=ro&immutable=1"
-    connection = sqlite3.connect(location, uri=True, isolation_level=None)
-    connection.execute("PRAGMA mmap_size = 268435456")
-    return connection
-
-
-def _lenient(raw: bytes) -> str:
-    return raw.decode("utf-8", "surrogateescape")

@@ -14,8 +14,13 @@ from pathlib import Path
 from vector.chroma import queue
 from vector.chroma.metadata import Entry
 from vector.chroma.records import DOCUMENT_KEY, Collection, Item, Origin, Problem, Reason
-from vector.chroma.segment import Segment, SegmentError, close_enough
-from vector.chroma.unpickle import PickleRefusedError, read_label_map
+from vector.chroma.segment import (
+    PickleRefusedError,
+    Segment,
+    SegmentError,
+    close_enough,
+    read_label_map,
+)
 
 FLOAT32 = "FLOAT32"
 _PICKLE = "index_metadata.pickle"
@@ -42,7 +47,6 @@ class Vectors:
         self.unlabelled: list[tuple[int, int]] = []
         self.located: dict[str, queue.Location] = {}
         self.mark = -1 if mark is None else mark
-        self._joined: set[str] = set()
         if collection.vector_segment:
             self._load_segment(folder / collection.vector_segment, mark)
         self._load_queue(topics)
@@ -80,11 +84,9 @@ class Vectors:
         if missing:
             what = f"its element is not among the {self.segment.readable} that can be read"
             self.unreadable = dict.fromkeys(missing.values(), what)
-        if self.segment.truncated:
-            self._segment_is_bad(
-                Reason.TRUNCATED,
-                f"the files hold {self.segment.readable} of {self.segment.header.count} elements",
-            )
+        if self.segment.readable < self.segment.header.count:
+            what = f"the files hold {self.segment.readable} of {self.segment.header.count} elements"
+            self._segment_is_bad(Reason.TRUNCATED, what)
 
     def _load_queue(self, topics: list[str]) -> None:
         # An id whose element is unreadable still exists: an add after it is ignored.
@@ -95,22 +97,18 @@ class Vectors:
             return
         first = self.connection.execute("SELECT min(seq_id) FROM embeddings_queue").fetchone()[0]
         believed = queue.vector_mark(self.connection, topics, self.mark)
-        if believed != self.mark and first == 1 and self._all_queued(topics):
-            # The whole history is there: the segment adds nothing to it.
-            self.located.clear()
+        if believed != self.mark and first == 1:
+            named = {row.embedding_id for row in queue.operations(self.connection, topics)}
+            if named.issuperset(self.located):
+                # The whole history is there: the segment adds nothing to it.
+                self.located.clear()
         self.mark = believed
         earlier = queue.operations(self.connection, topics)
         self.seen = queue.witnesses(earlier, self.mark, complete=first == 1)
         queue.replay(self.located, queue.operations(self.connection, topics, self.mark))
 
-    def _all_queued(self, topics: list[str]) -> bool:
-        """Whether the queue has operations on every id of the segment."""
-        named = {row.embedding_id for row in queue.operations(self.connection, topics)}
-        return named.issuperset(self.located)
-
     def join(self, entry: Entry) -> Item | Problem:
         """The item that an entry and its vector make, or the Problem."""
-        self._joined.add(entry.embedding_id)
         if not isinstance(entry.metadata.get(DOCUMENT_KEY, ""), str | None):
             entry.error = entry.error or "its document is no text"
         if entry.error:
@@ -171,14 +169,10 @@ class Vectors:
             return self._unreadable(entry, witness)
         return self._problem(Reason.NO_VECTOR, entry, "it has metadata but no vector")
 
-    def leave_to_others(self, ids: set[str]) -> None:
-        """These ids have entries, which are joined elsewhere."""
-        self._joined |= ids
-
-    def rest(self) -> Iterator[Problem]:
-        """Vectors that no entry asked for: in the segment without an id, or an id without entry."""
+    def rest(self, ids: set[str]) -> Iterator[Problem]:
+        """Vectors of no entry: in the segment without an id, or of none of the collection's ids."""
         for embedding_id, location in self.located.items():
-            if embedding_id not in self._joined:
+            if embedding_id not in ids:
                 bare = Entry(embedding_id, location.seq_id or 0, None)
                 found = self._find(bare)
                 raw = None if isinstance(found, Problem) else found
@@ -188,7 +182,7 @@ class Vectors:
             return
         for label, position in self.unlabelled:
             what = f": the element with label {label} has a vector and no id."
-            vector = self.segment.vector(position).hex()
+            vector = self.segment.vector(position)
             yield self._told(Reason.NO_ID, None, what, {"label": label, "vector": vector})
 
     def _problem(
@@ -202,7 +196,7 @@ class Vectors:
             "metadata": {_printable(k): _plain(v) for k, v in entry.metadata.items()},
         }
         if found is not None:
-            raw |= {"vector": found[0].hex(), "origin": str(found[1])}
+            raw |= {"vector": found[0], "origin": str(found[1])}
         return self._told(reason, key, f", id {key}: {what}.", raw)
 
     def _segment_is_bad(self, reason: Reason, what: str) -> None:

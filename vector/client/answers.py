@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from vector.client.errors import ChromaError
 from vector.services import Record
 
 _PARTS: dict[str, Callable[[Record], Any]] = {
@@ -45,16 +44,9 @@ def of_query(found: list[list[Record]], include: list[str]) -> dict[str, Any]:
 
 def _column(part: str, found: list[Record]) -> Any:
     column = [_PARTS[part](record) for record in found]
-    return _array(column) if part == "embeddings" else column
+    if part != "embeddings":
+        return column
+    # Loaded only where it is used: a process that reads no embeddings starts earlier.
+    import numpy
 
-
-def _array(rows: list[list[float]]) -> Any:
-    # Loaded only where it is used: a process that reads no embeddings need not have it.
-    try:
-        import numpy
-    except ImportError as error:
-        raise ChromaError(
-            "Embeddings come as numpy arrays, as from Chroma: install numpy, or leave embeddings "
-            "out of include."
-        ) from error
-    return numpy.array(rows)
+    return numpy.array(column)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
-from itertools import islice
+from itertools import chain, islice
 
 from django.db import connections, transaction
 
@@ -58,71 +58,27 @@ class PartLoader:
         self.alias, self.run_id = options.database, run_id
         self.pk, self.fresh = 0, True
         self.result = empty_result(collection)
-        self.done = 0
 
     def load(self, store: chroma.Store, part: chroma.Part) -> CollectionResult:
         """Load the items of a part."""
-        self.result = empty_result(self.collection)
+        self.result = result = empty_result(self.collection)
         before = store.rows_read.copy()
         with closing(store.items(self.collection, part)) as records:
-            while self._batch(islice(records, BATCH_ROWS)):
-                self.result.chunks += 1
-        self.result.rows_read = store.rows_read - before
-        return self.result
+            for first in records:
+                self._batch(chain([first], islice(records, BATCH_ROWS - 1)))
+                result.chunks += 1
+        result.rows_read = store.rows_read - before
+        return result
 
-    def _batch(self, records: Iterator[Record]) -> bool:
-        """One batch, in a transaction of its own; False where no records were left."""
+    def _batch(self, records: Iterator[Record]) -> None:
+        """The rows stream into COPY while they are converted: both sides work at once."""
         asides: list[QuarantinedRow] = []
         repaired: list[Ready] = []
         ready = self._convert(records, asides, repaired)
-        before = self.done
         if self.options.dry_run:
             for _ in ready:
                 pass
-        else:
-            self._write(ready, repaired, asides)
-        reasons = self.result.outcome.reasons
-        for aside in asides:
-            reasons[aside.reason] = reasons.get(aside.reason, 0) + 1
-        return self.done > before
-
-    def _convert(
-        self, records: Iterator[Record], asides: list[QuarantinedRow], repaired: list[Ready]
-    ) -> Iterator[Ready]:
-        """Rows to load, as they are asked for; what is not one goes to the two lists."""
-        result, outcome = self.result, self.result.outcome
-        for record in records:
-            self.done += 1
-            made = self._convert_one(record)
-            if isinstance(made, Ready):
-                result.seen.add(made.key)
-                if made.kept:
-                    repaired.append(made)
-                    outcome.repaired += 1
-                else:
-                    outcome.loaded += 1
-                yield made
-            elif made is not None:
-                asides.append(made)
-                outcome.quarantined += 1
-                result.aside_keys.add(made.rowid if made.key is None else made.key)
-
-    def _convert_one(self, record: Record) -> Ready | QuarantinedRow | None:
-        if isinstance(record, chroma.Item):
-            self.result.origins[record.origin.value] += 1
-            return convert(self.pk, self.collection, record)
-        if record.reason is chroma.Reason.NO_ID:
-            # It is among no ids that were counted.
-            self.result.outcome.legacy_rows += 1
-        aside = set_problem_aside(self.collection, record)
-        if aside is None:
-            self.result.notices.append(record.sentence)
-        return aside
-
-    def _write(
-        self, ready: Iterator[Ready], repaired: list[Ready], asides: list[QuarantinedRow]
-    ) -> None:
-        """The rows stream into COPY while they are converted: both sides work at once."""
+            return
         alias, table, outcome = self.alias, self.result.table, self.result.outcome
         with transaction.atomic(using=alias):
             # Not to wait for the disk after each batch: the collection's last transaction does, and
@@ -130,13 +86,44 @@ class PartLoader:
             commit_lazily(connections[alias])
             ledger.mark_write(alias, self.run_id)
             if self.fresh:
-                merging.write_fresh(alias, ready, outcome)
+                outcome.inserted += merging.copy_rows(alias, merging.ITEMS, ready)
             else:
                 overwrite = self.options.overwrite
                 merging.write_merged(alias, table, ready, outcome, overwrite=overwrite)
             merging.keep_cells(alias, table, self.run_id, repaired)
             if asides:
                 merging.set_aside(alias, table, self.run_id, asides)
+
+    def _convert(
+        self, records: Iterator[Record], asides: list[QuarantinedRow], repaired: list[Ready]
+    ) -> Iterator[Ready]:
+        """Rows to load, as they are asked for; what is not one goes to the two lists."""
+        result, outcome = self.result, self.result.outcome
+        for record in records:
+            made: Ready | QuarantinedRow | None
+            if isinstance(record, chroma.Item):
+                result.origins[record.origin.value] += 1
+                made = convert(self.pk, self.collection, record)
+            else:
+                # One without an id is among no ids that were counted.
+                outcome.legacy_rows += record.reason is chroma.Reason.NO_ID
+                made = set_problem_aside(self.collection, record)
+                if made is None:
+                    result.notices.append(record.sentence)
+                    continue
+            if isinstance(made, QuarantinedRow):
+                asides.append(made)
+                outcome.quarantined += 1
+                outcome.reasons[made.reason] = outcome.reasons.get(made.reason, 0) + 1
+                result.aside_keys.add(made.rowid if made.key is None else made.key)
+                continue
+            result.seen.add(made.key)
+            if made.kept:
+                repaired.append(made)
+                outcome.repaired += 1
+            else:
+                outcome.loaded += 1
+            yield made
 
 
 class Loader:
@@ -160,7 +147,7 @@ class Loader:
         """Load the collection, part by part."""
         begun = time.monotonic()
         outcome = self.result.outcome
-        outcome.legacy_rows = self.store.count(self.collection)
+        outcome.legacy_rows = len(self.store.ids(self.collection))
         self._tell("table", total=outcome.legacy_rows)
         if not self.options.dry_run:
             self._open_target()
@@ -174,7 +161,10 @@ class Loader:
         if not self.options.dry_run:
             self._finish()
         elif self.options.prune:
-            self._say_gone()
+            known = models.Collection.objects.using(self.alias).filter(uuid=self.collection.id)
+            for row in known:
+                # What would be deleted: a dry run approves nothing.
+                gone.find_vanished(row.pk, self.result, self.options)
         self._tell("done", rows=outcome.legacy_rows)
         return self.result
 
@@ -222,12 +212,6 @@ class Loader:
         collection = models.Collection.objects.using(self.alias).get(pk=pk)
         self.result.index = indexes.ensure_index(collection)
         self._tell("index", message=self.result.index, seconds=time.monotonic() - begun)
-
-    def _say_gone(self) -> None:
-        """What `prune` would delete of this collection; a dry run approves nothing."""
-        known = models.Collection.objects.using(self.alias).filter(uuid=self.collection.id)
-        if (pk := known.values_list("pk", flat=True).first()) is not None:
-            gone.find_vanished(pk, self.result, self.options)
 
     def _record(self) -> None:
         outcome = self.result.outcome

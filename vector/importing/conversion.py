@@ -6,7 +6,6 @@ a document or id that PostgreSQL's text cannot hold sets the row aside.
 
 from __future__ import annotations
 
-import base64
 import json
 import math
 import re
@@ -130,19 +129,17 @@ def set_item_aside(
     collection: Collection, item: Item, reason: str, column: str, what: str
 ) -> QuarantinedRow:
     """A whole item for the quarantine."""
-    text = {
-        "collection_id": collection.id,
+    raw = {
         "embedding_id": item.embedding_id,
         "document": item.document,
-        "metadata": original_json(item.metadata),
+        "metadata": item.metadata,
         "origin": item.origin.value,
         "created_at": item.created_at,
+        "vector": item.vector,
+        "seq_id": item.seq_id,
     }
-    cells = {name: _text_cell(value) for name, value in text.items()}
-    cells["vector"] = pack_cell("blob", item.vector)
-    cells["seq_id"] = pack_cell("integer", item.seq_id)
     sentence = f"Collection {collection.name}, id {item.embedding_id}: {what}."
-    return _record(collection, item.embedding_id, None, reason, column, sentence, cells)
+    return _record(collection, item.embedding_id, None, reason, column, sentence, raw)
 
 
 def set_problem_aside(collection: Collection, problem: Problem) -> QuarantinedRow | None:
@@ -150,10 +147,8 @@ def set_problem_aside(collection: Collection, problem: Problem) -> QuarantinedRo
     key, label = problem.embedding_id, problem.raw.get("label")
     if key is None and label is None:
         return None
-    cells = {"collection_id": _text_cell(collection.id)}
-    cells |= {name: _cell(name, value) for name, value in problem.raw.items()}
     reason, sentence = problem.reason.value, problem.sentence
-    return _record(collection, key, label, reason, "embedding", sentence, cells)
+    return _record(collection, key, label, reason, "embedding", sentence, problem.raw)
 
 
 def _record(
@@ -163,9 +158,10 @@ def _record(
     reason: str,
     column: str,
     sentence: str,
-    cells: dict[str, list[Any]],
+    raw: Mapping[str, object],
 ) -> QuarantinedRow:
     """A record, not saved. `number` tells records without an id apart."""
+    cells = {name: _cell(value) for name, value in {"collection_id": collection.id, **raw}.items()}
     return QuarantinedRow(
         file=FILE, table=table_of(collection), key=None if key is None else _without_nul(key),
         rowid=number if isinstance(number, int) else None, reason=reason, column=column,
@@ -177,17 +173,12 @@ def _without_nul(text: str) -> str:
     return text.replace("\0", "\\x00")
 
 
-def _text_cell(value: str | None) -> list[Any]:
+def _cell(value: object) -> list[Any]:
     if value is None:
-        return ["null", None]
-    return ["text", base64.b64encode(value.encode("utf-8", "surrogateescape")).decode("ascii")]
-
-
-def _cell(name: str, value: object) -> list[Any]:
-    if name == "vector":
-        return pack_cell("blob", bytes.fromhex(str(value)))
+        return pack_cell("null", None)
     if isinstance(value, int):
         return pack_cell("integer", value)
-    if isinstance(value, dict):
-        return _text_cell(original_json(value))
-    return _text_cell(None if value is None else str(value))
+    if isinstance(value, bytes):
+        return pack_cell("blob", value)
+    text = original_json(value) if isinstance(value, dict) else str(value)
+    return pack_cell("text", text.encode("utf-8", "surrogateescape"))

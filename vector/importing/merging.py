@@ -43,11 +43,6 @@ _DIFFERS = (
 OURS = "(t.xmin::text::bigint IN (SELECT mod(xid, 4294967296) FROM transfer.write_mark))"
 
 
-def write_fresh(alias: str, rows: Iterable[Ready], outcome: Outcome) -> None:
-    """COPY into the table itself: the collection had no items when the import began."""
-    outcome.inserted += _copy(alias, ITEMS, rows)
-
-
 def write_merged(
     alias: str, table: str, rows: Iterable[Ready], outcome: Outcome, *, overwrite: bool
 ) -> None:
@@ -59,7 +54,7 @@ def write_merged(
         f"CREATE TEMPORARY TABLE {STAGE} ON COMMIT DROP AS SELECT {_NAMES} FROM {ITEMS} "
         "WITH NO DATA",
     )
-    _copy(alias, f"pg_temp.{STAGE}", rows)
+    copy_rows(alias, f"pg_temp.{STAGE}", rows)
     execute(connection, f"ANALYZE pg_temp.{STAGE}")
     _forget_old(alias, table)
     table_of_items = staged_for(connection, ITEMS, STAGE, COLUMNS[:2])
@@ -76,8 +71,8 @@ def write_merged(
     outcome.inserted += table_of_items.insert(COLUMNS)
 
 
-def _copy(alias: str, relation: str, rows: Iterable[Ready]) -> int:
-    """Send rows in blocks, so that the server parses one while the next is made."""
+def copy_rows(alias: str, relation: str, rows: Iterable[Ready]) -> int:
+    """Send rows in blocks, so that the server parses one while the next is made; how many."""
     statement = f"COPY {relation} ({_NAMES}) FROM STDIN (FORMAT binary)"
     count, block, size = 0, [COPY_HEADER], 0
     with connections[alias].cursor() as cursor, cursor.copy(statement) as copy:
@@ -168,13 +163,6 @@ def write_collection(alias: str, collection: chroma.Collection, run_id: int | No
     row, _ = models.Collection.objects.using(alias).update_or_create(
         uuid=collection.id, defaults=values, create_defaults={**values, "created_at": None}
     )
-    _keep_collection(alias, collection, reason, run_id)
-    return int(row.pk)
-
-
-def _keep_collection(
-    alias: str, collection: chroma.Collection, reason: str, run_id: int | None
-) -> None:
     kept = KeptCell.objects.using(alias).filter(file=FILE, table=COLLECTIONS, key=collection.id)
     kept.delete()
     if reason:
@@ -182,3 +170,4 @@ def _keep_collection(
         cell = original(COLLECTIONS, collection.id, "metadata", text, reason)
         cell.run_id = run_id
         cell.save(using=alias)
+    return int(row.pk)

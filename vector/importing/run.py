@@ -8,7 +8,7 @@ from stillme.transfer.findings import Event, OnEvent
 from stillme.transfer.inventory.stores import StoreOptions, StoreReport
 from stillme.transfer.models import Run
 from vector import chroma
-from vector.chroma.inventory import folder_lines, unread_lines
+from vector.chroma.inventory import is_store, unreadable_report
 from vector.chroma.snapshot import database_folder
 from vector.importing import gone
 from vector.importing.collection import Loader
@@ -20,6 +20,7 @@ def import_vectors(
 ) -> StoreReport:
     """Import the store in `folder` inside `run` and under its lock; a dry run has none.
 
+    A folder that cannot be read as a store is only accounted for.
     Raises TransferError; what was committed before stays.
     """
     report = StoreReport()
@@ -29,17 +30,17 @@ def import_vectors(
         report.notices.append(f"{FILE}: {sentence}")
         on_event(Event("notice", {"file": FILE, "message": sentence}))
 
+    if not is_store(folder):
+        return unreadable_report(folder)
     with chroma.open_store(folder) as store:
         for notice in store.notices:
             say(notice)
-        report.inventory = store.table_lines()
-        report.inventory += folder_lines(database_folder(folder), store.connection)
+        report.inventory = store.inventory(database_folder(folder))
         gone.refuse_other_store(folder, store.collections, options)
         for collection in store.collections:
             loaded = Loader(store, collection, options, run_id, say, on_event).load()
             report.tables.append(loaded)
-            scanned = store.scanned(collection)
-            report.inventory += unread_lines(collection.name, scanned, loaded.rows_read)
+            report.inventory += store.unread(collection, loaded.rows_read)
         if options.prune or not options.dry_run:
             ids = {collection.id for collection in store.collections}
             for sentence in gone.remove_gone(ids, options, run_id):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-from array import array
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import lru_cache
@@ -71,7 +70,7 @@ def read_json(text: str | bytes) -> Any:
     which equals nothing that the store holds.
     """
     try:
-        return json.loads(text, parse_float=_exact)
+        return _decode(text if isinstance(text, str) else text.decode())
     except (ValueError, ArithmeticError, RecursionError):
         return text
 
@@ -82,6 +81,9 @@ def _exact(digits: str) -> float | Decimal:
         return value
     exact = Decimal(digits)
     return value if Decimal(repr(value)) == exact else exact
+
+
+_decode = json.JSONDecoder(parse_float=_exact).decode
 
 
 def is_same_metadata(stored: dict[str, Any], found: Any) -> bool:
@@ -123,11 +125,13 @@ def vector_difference(expected: bytes, found: bytes, exact: bool) -> float:
     """0.0 where the float32 are the same (to the bit if `exact`); else how far they are apart."""
     if expected == found:
         return 0.0
-    one, two = array("f", expected), array("f", found)
-    if len(one) != len(two):
+    if len(expected) != len(found):
         return math.inf
-    worst = max(abs(x - y) for x, y in zip(one, two, strict=True))
-    norm = math.sqrt(sum(x * x for x in one))
+    import numpy
+
+    one, two = (numpy.frombuffer(each, "<f4").astype("f8") for each in (expected, found))
+    with numpy.errstate(invalid="ignore"):
+        worst, norm = float(abs(one - two).max()), math.sqrt(one @ one)
     if not math.isfinite(norm):
         return math.inf
     apart = worst / norm if norm else worst
@@ -146,18 +150,3 @@ def expected_time(text: str | None) -> datetime | None:
         return datetime.strptime(text, "%Y-%m-%d %H:%M:%S").replace(tzinfo=UTC)
     except ValueError:
         return None
-
-
-def distances(metric: str, query: list[float], vectors: list[array[float]]) -> list[float]:
-    """Chroma's distance of a query to each vector, in double precision."""
-    if metric == "l2":
-        return [sum((x - y) * (x - y) for x, y in zip(query, v, strict=True)) for v in vectors]
-    products = [sum(x * y for x, y in zip(query, v, strict=True)) for v in vectors]
-    if metric == "ip":
-        return [1.0 - product for product in products]
-    length = math.sqrt(sum(x * x for x in query))
-    norms = [length * math.sqrt(sum(x * x for x in v)) for v in vectors]
-    return [
-        1.0 if not norm else 1.0 - product / norm
-        for product, norm in zip(products, norms, strict=True)
-    ]

@@ -11,8 +11,8 @@ from stillme.transfer.findings import FindingKind
 from stillme.transfer.models import KeptCell
 from vector import chroma
 from vector.judge import expectation, set_aside
-from vector.judge.nearest import Nearest
-from vector.judge.proof import CollectionProof, empty_proof, finding
+from vector.judge.nearest import merged, nearest
+from vector.judge.proof import CollectionProof, empty_proof
 from vector.judge.target_reading import TargetItem, TargetReader
 from vector.names import FILE
 
@@ -41,7 +41,6 @@ class ItemJudge:
         """Compare a part of the collection with the target."""
         self.proof = proof = empty_proof(self.table)
         before = store.rows_read.copy()
-        nearest = Nearest(self.collection.metric.value, self.queries)
         target = TargetReader(self.alias, self.pk)
         kept_any = KeptCell.objects.using(self.alias).filter(file=FILE, table=self.table).exists()
         records = store.items(self.collection, part)
@@ -61,8 +60,9 @@ class ItemJudge:
                 for i in items
                 if self._judge_item(i, found.get(i.embedding_id), kept.get(i.embedding_id, []))
             ]
-            nearest.look_at([i.embedding_id for i in whole], [i.vector for i in whole])
-        proof.nearest = nearest.best
+            keys, vectors = [i.embedding_id for i in whole], [i.vector for i in whole]
+            near = nearest(self.collection.metric, self.queries, keys, vectors)
+            proof.nearest = merged(proof.nearest, near)
         proof.rows_read = store.rows_read - before
         return proof
 
@@ -74,12 +74,6 @@ class ItemJudge:
             found.setdefault(cell.key, []).append(cell)
         return found
 
-    def _find(
-        self, kind: FindingKind, column: str, key: str, *values: object, note: str = ""
-    ) -> None:
-        where = f"items:{column}" if column else "items"
-        self.proof.findings.add(finding(kind, where, key, *values, note=note))
-
     def _judge_item(
         self, item: chroma.Item, found: TargetItem | None, kept: list[KeptCell]
     ) -> bool:
@@ -89,11 +83,11 @@ class ItemJudge:
         if reason:
             self.proof.asides.append(set_aside.of_item(self.collection.id, item, reason))
             if found is not None:
-                self._find(FindingKind.QUARANTINE_KEPT_ROW, "", key)
+                self.proof.find(FindingKind.QUARANTINE_KEPT_ROW, "items", key)
             return False
         self.proof.seen.add(key)
         if found is None:
-            self._find(FindingKind.MISSING_ROW, "", key, note=self.collection.name)
+            self.proof.find(FindingKind.MISSING_ROW, "items", key, note=self.collection.name)
             return True
         before = self.proof.findings.total
         repaired = self._judge_metadata(item, found)
@@ -115,19 +109,19 @@ class ItemJudge:
         expected, repaired = expectation.expected_metadata(item.metadata)
         if difference := expectation.metadata_difference(expected, content):
             key = item.embedding_id
-            self._find(FindingKind.VALUE, "metadata", key, note=difference)
+            self.proof.find(FindingKind.VALUE, "items:metadata", key, note=difference)
         return repaired
 
     def _judge_values(self, item: chroma.Item, found: TargetItem) -> None:
         key = item.embedding_id
         if item.document != found.document:
-            self._find(FindingKind.VALUE, "document", key, item.document, found.document)
+            self.proof.find(FindingKind.VALUE, "items:document", key, item.document, found.document)
         moment = expectation.expected_time(item.created_at)
         if moment != found.created_at:
-            self._find(FindingKind.VALUE, "created_at", key, moment, found.created_at)
+            self.proof.find(FindingKind.VALUE, "items:created_at", key, moment, found.created_at)
         if item.seq_id != found.legacy_seq_id:
             legacy, target = item.seq_id, found.legacy_seq_id
-            self._find(FindingKind.VALUE, "legacy_seq_id", key, legacy, target)
+            self.proof.find(FindingKind.VALUE, "items:legacy_seq_id", key, legacy, target)
 
     def _judge_vector(self, item: chroma.Item, found: TargetItem) -> None:
         key, origin = item.embedding_id, item.origin.value
@@ -135,14 +129,14 @@ class ItemJudge:
         # The import found the original in the queue, and Chroma has purged that since.
         purged = (origin, found.origin) == ("segment_cosine", "queue")
         if origin != found.origin and not purged:
-            self._find(FindingKind.VALUE, "origin", key, origin, found.origin)
+            self.proof.find(FindingKind.VALUE, "items:origin", key, origin, found.origin)
         exact = item.origin is not chroma.Origin.SEGMENT_COSINE
         if found.embedding is None:
             note = "it is no plain array of float32"
-            self._find(FindingKind.VALUE, "embedding", key, note=note)
+            self.proof.find(FindingKind.VALUE, "items:embedding", key, note=note)
         elif apart := expectation.vector_difference(item.vector, found.embedding, exact):
             note = f"float32 values are apart by {apart:.3g} of the norm"
-            self._find(FindingKind.VALUE, "embedding", key, note=note)
+            self.proof.find(FindingKind.VALUE, "items:embedding", key, note=note)
         elif exact:
             self.proof.exact_vectors += 1
         else:
@@ -165,7 +159,9 @@ class ItemJudge:
             else:
                 note = "".join(self._kept_difference(item, column, cell) for cell in cells)
             if note:
-                self._find(FindingKind.KEPT_CELL, column, item.embedding_id, note=note)
+                self.proof.find(
+                    FindingKind.KEPT_CELL, f"items:{column}", item.embedding_id, note=note
+                )
 
     def _kept_difference(self, item: chroma.Item, column: str, cell: KeptCell) -> str:
         original = bytes(cell.value or b"")

@@ -8,10 +8,8 @@ from typing import Any
 
 from stillme.transfer.findings import Finding, FindingKind
 from stillme.transfer.verify.result import TableProof
+from vector.judge.nearest import Ranked, merged
 from vector.names import FILE, target_name
-
-# Distance and id, nearest first.
-Ranked = list[tuple[float, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +48,7 @@ class CollectionProof(TableProof):
     search: str = ""
 
     def add(self, other: TableProof) -> None:
-        """Sum the proof of a part; `nearest` is not summed, but merged by `nearest.merge`."""
+        """Add the proof of a part."""
         assert isinstance(other, CollectionProof)
         # By its name: the class that dataclass makes for its slots is not the one `super()` means.
         TableProof.add(self, other)
@@ -58,6 +56,15 @@ class CollectionProof(TableProof):
         self.origins.update(other.origins)
         self.rows_read.update(other.rows_read)
         self.seen |= other.seen
+        self.nearest = merged(self.nearest, other.nearest)
+
+    def find(
+        self, kind: FindingKind, where: str, key: str | None, *values: object, note: str = ""
+    ) -> None:
+        """Add a finding at `where` of the schema; `values` are what was expected and found."""
+        shown = [None if value is None else str(value) for value in values]
+        expected, found = shown or (None, None)
+        self.findings.add(Finding(kind, f"vector.{where}", key, expected, found, note))
 
     @property
     def words(self) -> str:
@@ -74,15 +81,6 @@ class CollectionProof(TableProof):
 
 
 _EXACT = frozenset({"queue", "segment_l2", "segment_ip"})
-
-
-def finding(
-    kind: FindingKind, where: str, key: str | None, *values: object, note: str = ""
-) -> Finding:
-    """A finding at `where` of the schema; `values` are what was expected and what was found."""
-    shown = [None if value is None else str(value) for value in values]
-    expected, found = shown or (None, None)
-    return Finding(kind, f"vector.{where}", key, expected, found, note)
 
 
 def empty_proof(table: str) -> CollectionProof:

@@ -18,16 +18,12 @@ from django.db import DataError, connections, transaction
 from stillme.postgresql.statements import fetch_all, set_local
 from stillme.transfer.findings import FindingKind
 from vector import chroma, models
-from vector.chroma.segment import numpy_if_installed
-from vector.judge.index import indexes_of
-from vector.judge.nearest import TOP, Nearest
-from vector.judge.proof import CollectionProof, Ranked, finding
-from vector.judge.target_reading import target_vectors
+from vector.judge.nearest import TOP, Ranked
+from vector.judge.proof import CollectionProof
+from vector.judge.whole_tables import indexes_of
 from vector.serving import pgvector as extension
 from vector.serving.pgvector import Pgvector
 
-# Multiplications that may be spent on brute force without numpy: some ten seconds.
-BUDGET = 200_000_000
 CLOSE = 1e-4
 # Squares of a norm between these are far from both ends of float32 (1e-38 and 3e38).
 LEAST_NORM, MOST_NORM = 1e-15, 1e15
@@ -36,72 +32,59 @@ _OPERATOR = {"l2": "<->", "cosine": "<=>", "ip": "<#>"}
 
 @dataclass(slots=True)
 class Answers:
-    """What the target answers to each query: exactly, and through the index if there is one."""
+    """What the target answers to each query, exactly and through the index; why not, or ''."""
 
     exact: list[Ranked] = field(default_factory=list)
     indexed: list[Ranked] = field(default_factory=list)
-    beyond_float32: bool = False
+    why_not: str = ""
 
 
 def ask_target(row: models.Collection, queries: list[list[float]]) -> Answers:
-    """Ask the target the queries."""
+    """Ask the target the queries. Without pgvector nothing there could answer them."""
     alias = row._state.db or "default"
-    answers = Answers()
     pgvector = extension.usable(alias)
-    if pgvector is not None and queries:
-        _ask_pgvector(alias, pgvector, row, queries, answers)
+    if not queries:
+        return Answers(why_not="nothing to search")
+    if pgvector is None:
+        return Answers(why_not="search not compared: there is no pgvector")
+    ask = partial(_pgvector_nearest, alias, pgvector, row)
+    answers = Answers()
+    # pgvector takes no NaN or infinity, which real[] holds.
+    with suppress(DataError):
+        if not _is_beyond(alias, pgvector, row, queries):
+            answers.exact = [ask(query, indexed=False) for query in queries]
     if not answers.exact:
-        answers.exact = _plain_nearest(alias, row, queries)
+        answers.why_not = "search not compared: pgvector's float32 cannot order some vectors"
+    elif any(method == "hnsw" for method, *_ in indexes_of(row, alias)):
+        answers.indexed = [ask(query, indexed=True) for query in queries]
     return answers
 
 
-def _ask_pgvector(
-    alias: str,
-    pgvector: Pgvector,
-    row: models.Collection,
-    queries: list[list[float]],
-    answers: Answers,
-) -> None:
-    ask = partial(_pgvector_nearest, alias, pgvector, row)
-    # pgvector takes no NaN or infinity, which real[] holds.
-    with suppress(DataError):
-        answers.beyond_float32 = _is_beyond(alias, pgvector, row, queries)
-        if not answers.beyond_float32:
-            answers.exact = [ask(query, indexed=False) for query in queries]
-    if any(method == "hnsw" for method, *_ in indexes_of(row, alias)):
-        answers.indexed = [ask(query, indexed=True) for query in queries]
-
-
-def compare(proof: CollectionProof, name: str, legacy: list[Ranked], answers: Answers) -> None:
+def compare(proof: CollectionProof, name: str, answers: Answers) -> None:
     """Hold the target's answers against the nearest in the store, and the index's against both."""
-    for number, (expected, found) in enumerate(zip(legacy, answers.exact, strict=True), 1):
+    proof.search = answers.why_not
+    if answers.why_not:
+        return
+    for number, (expected, found) in enumerate(zip(proof.nearest, answers.exact, strict=True), 1):
         proof.queries += 1
         if _same(expected, found):
             proof.queries_equal += 1
         else:
             what = f"query {number} in {name}: the ten nearest differ"
             note = f"{what}: {_names(expected)} against {_names(found)}"
-            proof.findings.add(finding(FindingKind.VALUE, "items:embedding", None, note=note))
-    wanted = sum(len(exact) for exact in answers.exact)
-    if answers.indexed and wanted:
+            proof.find(FindingKind.VALUE, "items:embedding", None, note=note)
+    proof.search = f"{proof.queries_equal} of {proof.queries} exact searches equal; "
+    if wanted := sum(map(len, answers.exact)) if answers.indexed else 0:
         pairs = zip(answers.exact, answers.indexed, strict=True)
-        proof.recall_at_10 = sum(len(_keys(one) & _keys(two)) for one, two in pairs) / wanted
-    proof.search = _sentence(proof, beyond=answers.beyond_float32)
+        hits = sum(len(_keys(one) & _keys(two)) for one, two in pairs)
+        proof.recall_at_10 = hits / wanted
+        proof.search += f"recall@{TOP} of the index {proof.recall_at_10:.3f}"
+    else:
+        proof.search += "there is no index to measure"
 
 
 def _keys(ranked: Ranked) -> set[str]:
     return {key for _, key in ranked}
-
-
-def _sentence(proof: CollectionProof, *, beyond: bool) -> str:
-    if not proof.queries:
-        return "nothing to search"
-    exact = f"{proof.queries_equal} of {proof.queries} exact searches equal"
-    if beyond:
-        exact += " (measured in double precision: pgvector's float32 cannot order some vectors)"
-    if proof.recall_at_10 is None:
-        return f"{exact}; there is no index to measure"
-    return f"{exact}; recall@{TOP} of the index {proof.recall_at_10:.3f}"
 
 
 def choose_queries(
@@ -112,7 +95,6 @@ def choose_queries(
     Near something and equal to nothing, as questions are. Half-way between two items is nowhere:
     there an index of 100,000 vectors that finds 0.99 of what is asked for found 0.6.
     """
-    count = _affordable(count, rows, collection.dimension or 0)
     parts = store.parts(collection, max(1, rows // (2 * count)))
     each = -(-2 * count // len(parts))
     found: list[array[float]] = []
@@ -127,12 +109,6 @@ def choose_queries(
         for one, two in islice(pairs, count)
         if len(one) == len(two)
     ]
-
-
-def _affordable(count: int, rows: int, dimension: int) -> int:
-    if numpy_if_installed() is not None:
-        return count
-    return max(1, min(count, BUDGET // max(1, rows * dimension)))
 
 
 def _is_beyond(
@@ -186,17 +162,6 @@ def _chroma_distance(metric: str, distance: float) -> float:
     if metric == "ip":
         return 1 + distance
     return 1.0 if distance != distance else distance
-
-
-def _plain_nearest(alias: str, row: models.Collection, queries: list[list[float]]) -> list[Ranked]:
-    """Brute force in the target: fetch and measure, as nothing there can."""
-    nearest = Nearest(row.metric, queries)
-    size = 4 * len(queries[0]) if queries else 0
-    for keys, vectors in target_vectors(alias, int(row.pk)):
-        # One of another size, or with a NULL, is a finding of its own; nothing to measure.
-        fit = [(k, v) for k, v in zip(keys, vectors, strict=True) if v and len(v) == size]
-        nearest.look_at([key for key, _ in fit], [vector for _, vector in fit])
-    return nearest.best
 
 
 def _same(expected: Ranked, found: Ranked) -> bool:

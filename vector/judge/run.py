@@ -12,7 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import TextField
+from django.db.models.functions import Cast
 
 from stillme.transfer.findings import Event, FindingKind, OnEvent
 from stillme.transfer.inventory.entries import InventoryLine
@@ -21,11 +22,12 @@ from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.plumbing.processes import default_jobs, in_processes
 from stillme.transfer.verify.structure.table_structure import forbids_reading
 from vector import chroma, models
-from vector.chroma.inventory import folder_lines, unread_lines
+from vector.chroma.inventory import is_store, unreadable_report
+from vector.chroma.records import as_text
 from vector.chroma.snapshot import database_folder
-from vector.judge import expectation, index, nearest, ranking, set_aside, whole_tables
+from vector.judge import expectation, ranking, set_aside, whole_tables
 from vector.judge.items import ItemJudge
-from vector.judge.proof import CollectionProof, empty_proof, finding
+from vector.judge.proof import CollectionProof, empty_proof
 from vector.judge.target_reading import target_ids
 from vector.names import FILE, ledger_name
 
@@ -40,23 +42,24 @@ Task = Callable[[], Any]
 def prove_vectors(folder: Path, options: StoreOptions, on_event: OnEvent) -> StoreReport:
     """Compare the store in `folder` with the target. Raises TransferError if it cannot be read.
 
+    A folder that cannot be read as a store is only accounted for.
     Level "counts" compares collections, counts and the quarantine, and reads no item; "sample"
     compares about `sample` items of each collection too.
     """
     alias = options.database
+    if not is_store(folder):
+        return unreadable_report(folder)
     with chroma.open_store(folder, hashed=True) as store:
         assert store.digest is not None
         sha256, size = store.digest
         report = StoreReport(files={FILE: {"path": str(folder), "sha256": sha256, "size": size}})
         report.notices = [f"{FILE}: {notice}" for notice in store.notices]
-        report.inventory = store.table_lines()
-        report.inventory += folder_lines(database_folder(folder), store.connection)
+        report.inventory = store.inventory(database_folder(folder))
         report.findings = whole_tables.structure(alias)
         if any(map(forbids_reading, report.findings)):
             return report
         for collection in store.collections:
             judge = _Judge(store, collection, options, on_event)
-            judge.tell("table", total=store.count(collection))
             report.tables.append(judge.judge())
             judge.tell("done", rows=judge.proof.legacy_rows)
             report.inventory += judge.unread
@@ -94,35 +97,38 @@ class _Judge:
         begun = time.monotonic()
         level, sample = self.options.level, self.options.sample
         proof = self.proof
-        proof.legacy_rows = self.store.count(self.collection)
+        proof.legacy_rows = len(self.store.ids(self.collection))
+        self.tell("table", total=proof.legacy_rows)
         # Its metadata is read as text: Python refuses some numbers that jsonb takes.
         rows = models.Collection.objects.using(self.alias).filter(uuid=self.collection.id)
-        row = rows.defer("metadata").order_by("pk").first()
+        spelled = rows.defer("metadata").annotate(spelled=Cast("metadata", TextField()))
+        row = spelled.order_by("pk").first()
         if row is None:
-            self._find(FindingKind.MISSING_ROW, "collections", self.collection.name)
+            self.proof.find(FindingKind.MISSING_ROW, "collections", self.collection.name)
             return proof
-        self._judge_collection(row)
+        self._judge_collection(row, row.spelled)
         if level == "sample" and sample < proof.legacy_rows:
             self._judge_sample(row, sample)
         elif level != "counts":
             self._judge_items(row)
         whole = level == "full" or proof.compared >= proof.legacy_rows > 0
-        self._judge_counts(row, whole=whole)
-        self._judge_quarantine(whole=whole)
+        # What the store cannot give whole is in the quarantine. Open rows are counted.
+        records = QuarantinedRow.objects.using(self.alias).filter(file=FILE, table=self.table)
+        known = list(records.order_by("pk"))
+        self._judge_counts(row, known, whole=whole)
+        name = self.collection.name
+        proof.findings.extend(set_aside.compare(known, proof.asides, name, whole=whole))
+        states = [record.status for record in known]
+        proof.open = states.count(QuarantinedRow.Status.OPEN)
+        proof.accepted = states.count(QuarantinedRow.Status.ACCEPTED)
         if whole:
             proof.findings.extend(set_aside.needless_originals(self.alias, self.table, proof.seen))
-            scanned = self.store.scanned(self.collection)
-            self.unread = unread_lines(self.collection.name, scanned, proof.rows_read)
-        proof.findings.extend(index.missing(row))
+            self.unread = self.store.unread(self.collection, proof.rows_read)
+        proof.findings.extend(whole_tables.missing_index(row))
         proof.seconds = time.monotonic() - begun
         return proof
 
-    def _find(
-        self, kind: FindingKind, where: str, key: str | None, *values: object, note: str = ""
-    ) -> None:
-        self.proof.findings.add(finding(kind, where, key, *values, note=note))
-
-    def _judge_collection(self, row: models.Collection) -> None:
+    def _judge_collection(self, row: models.Collection, metadata: str) -> None:
         legacy = self.collection
         pairs = {
             "name": (legacy.name, row.name),
@@ -138,37 +144,27 @@ class _Judge:
         for column, (expected, found) in pairs.items():
             if expected != found:
                 where = f"collections:{column}"
-                self._find(FindingKind.VALUE, where, legacy.name, expected, found)
+                self.proof.find(FindingKind.VALUE, where, legacy.name, expected, found)
         expected_metadata, _ = expectation.expected_metadata(dict(legacy.metadata))
-        found = expectation.read_json(whole_tables.collection_metadata(self.alias, row.pk))
-        if difference := expectation.metadata_difference(expected_metadata, found):
+        content = expectation.read_json(metadata)
+        if difference := expectation.metadata_difference(expected_metadata, content):
             where = "collections:metadata"
-            self._find(FindingKind.VALUE, where, legacy.name, note=difference)
+            self.proof.find(FindingKind.VALUE, where, legacy.name, note=difference)
 
     def _judge_items(self, row: models.Collection) -> None:
-        """Every item, and the ten nearest to some queries in the store and in the target."""
+        """Every item, and the ten nearest to some queries in the store and in the target.
+
+        Several processes at once where there are several parts. The search comes first: it is the
+        longest.
+        """
         rows = self.proof.legacy_rows
         queries = ranking.choose_queries(self.store, self.collection, rows, QUERIES)
         if row.dimension != self.collection.dimension:
             # A finding already, and there is nothing that could be measured.
             queries = []
-        parts = self.store.parts(self.collection, PART_ROWS)
-        proofs, answers = self._judged(parts, row, queries)
-        for proof in proofs:
-            self.proof.add(proof)
-        legacy = nearest.merge(queries, [proof.nearest for proof in proofs])
-        ranking.compare(self.proof, row.name, legacy, answers)
-
-    def _judged(
-        self, parts: list[chroma.Part], row: models.Collection, queries: list[list[float]]
-    ) -> tuple[list[CollectionProof], ranking.Answers]:
-        """The proof of each part, in their order, and what the target answers the queries.
-
-        Several processes at once where there are several parts. The search comes first: it is the
-        longest.
-        """
-        judge = self._item_judge(row, queries)
+        judge = ItemJudge(self.collection, self.alias, row.pk, self.table, queries)
         ask: Task = partial(ranking.ask_target, row, queries)
+        parts = self.store.parts(self.collection, PART_ROWS)
         jobs = self.options.jobs or default_jobs()
         if jobs < 2 or len(parts) < 2:
             tasks: list[Task] = [partial(judge.judge, self.store, part) for part in parts]
@@ -178,62 +174,45 @@ class _Judge:
             tasks = [partial(on_view, part) for part in parts]
             done = in_processes(_call, [ask, *tasks], jobs)
         found: dict[Task, Any] = {}
-        rows = 0
+        compared = 0
         for task, result in done:
             found[task] = result
             if task is not ask:
-                rows += result.compared
-                self.tell("progress", rows=rows)
-        return [found[task] for task in tasks], found[ask]
+                compared += result.compared
+                self.tell("progress", rows=compared)
+        for task in tasks:
+            self.proof.add(found[task])
+        ranking.compare(self.proof, row.name, found[ask])
 
     def _judge_sample(self, row: models.Collection, sample: int) -> None:
         """Runs of neighbours, evenly spread with a random start."""
         parts = self.store.parts(self.collection, RUN_ROWS)
         step = max(1, len(parts) * RUN_ROWS // sample)
-        judge = self._item_judge(row, [])
+        judge = ItemJudge(self.collection, self.alias, row.pk, self.table, [])
         for part in parts[random.SystemRandom().randrange(step) :: step]:
             self.proof.add(judge.judge(self.store, part))
 
-    def _item_judge(self, row: models.Collection, queries: list[list[float]]) -> ItemJudge:
-        return ItemJudge(self.collection, self.alias, int(row.pk), self.table, queries)
-
-    def _judge_counts(self, row: models.Collection, *, whole: bool) -> None:
+    def _judge_counts(
+        self, row: models.Collection, records: list[QuarantinedRow], *, whole: bool
+    ) -> None:
         """Counts by another road: each database counts, the target by a full scan."""
         found = target_ids(self.alias, row.pk)
         self.proof.target_rows = found.total()
         name = self.collection.name
         if whole:
             for key in sorted(found.keys() - self.proof.seen):
-                self._find(FindingKind.EXTRA_ROW, "items", key, note=name)
+                self.proof.find(FindingKind.EXTRA_ROW, "items", key, note=name)
             for key in sorted(key for key, rows in found.items() if rows > 1):
                 note = f"it is in {name} {found[key]} times"
-                self._find(FindingKind.EXTRA_ROW, "items", key, note=note)
+                self.proof.find(FindingKind.EXTRA_ROW, "items", key, note=note)
             expected = len(self.proof.seen)
         else:
-            expected = self.proof.legacy_rows - len(self._aside_keys() & self._legacy_ids())
+            waiting = {r.key for r in records if r.status != QuarantinedRow.Status.REPAIRED}
+            ids = map(as_text, self.store.ids(self.collection))
+            aside = {key for key in ids if key.replace("\x00", "\\x00") in waiting}
+            expected = self.proof.legacy_rows - len(aside)
         if found.total() != expected:
-            self._find(FindingKind.COUNT, "items", None, expected, found.total(), note=name)
-
-    def _records(self) -> QuerySet[QuarantinedRow]:
-        return QuarantinedRow.objects.using(self.alias).filter(file=FILE, table=self.table)
-
-    def _aside_keys(self) -> set[str]:
-        waiting = self._records().exclude(status=QuarantinedRow.Status.REPAIRED).exclude(key=None)
-        return {str(key) for key in waiting.values_list("key", flat=True)}
-
-    def _legacy_ids(self) -> set[str]:
-        return {key.replace("\x00", "\\x00") for key in self.store.ids(self.collection)}
-
-    def _judge_quarantine(self, *, whole: bool) -> None:
-        """What the store cannot give whole is in the quarantine. Open rows are counted."""
-        proof = self.proof
-        known = list(self._records().order_by("pk"))
-        proof.findings.extend(
-            set_aside.compare(known, proof.asides, self.collection.name, whole=whole)
-        )
-        states = [row.status for row in known]
-        proof.open = states.count(QuarantinedRow.Status.OPEN)
-        proof.accepted = states.count(QuarantinedRow.Status.ACCEPTED)
+            self.proof.find(FindingKind.COUNT, "items", None, expected, found.total(), note=name)
 
 
 def _call(task: Task) -> Any:

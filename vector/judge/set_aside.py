@@ -41,9 +41,7 @@ def of_item(collection_id: str, item: chroma.Item, reason: str) -> ExpectedAside
 
 def of_problem(collection_id: str, problem: chroma.Problem) -> ExpectedAside:
     """The record of what is no item."""
-    cells: dict[str, Any] = {"collection_id": collection_id, **problem.raw}
-    if "vector" in cells:
-        cells["vector"] = bytes.fromhex(str(cells["vector"]))
+    cells = {"collection_id": collection_id, **problem.raw}
     label, key = problem.raw.get("label"), problem.embedding_id
     number = label if key is None and isinstance(label, int) else None
     return ExpectedAside(_spelled(key), number, problem.reason.value, cells)
@@ -113,7 +111,7 @@ def _same(name: str, cells: dict[str, Any], stored: dict[str, Any]) -> bool:
     if name == "origin" and purged:
         # The import found the original in the queue, and Chroma has purged that since.
         return True
-    if name == "vector":
+    if isinstance(expected, bytes):
         if storage != "blob" or not isinstance(value, bytes) or len(value) != len(expected):
             return False
         if value == expected or len(value) % 4:

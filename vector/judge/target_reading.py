@@ -81,23 +81,6 @@ def _as_vector(alias: str) -> str:
     return _SELECT.format(embedding=sent)
 
 
-def target_vectors(alias: str, collection: int) -> Iterator[tuple[list[str], list[bytes | None]]]:
-    """Ids and vectors of a collection, some thousand at a time; None: no plain array."""
-    sql = (
-        'SELECT id, embedding_id, array_send(embedding) FROM "vector"."items" '
-        "WHERE collection_id = %s AND id > %s ORDER BY id LIMIT 5000"
-    )
-    position = -1
-    while True:
-        with _binary_cursor(alias) as cursor:
-            cursor.execute(sql, [collection, position])
-            rows = cursor.fetchall()
-        if not rows:
-            return
-        position = rows[-1][0]
-        yield [row[1] for row in rows], [float32_of_array(row[2]) for row in rows]
-
-
 @contextmanager
 def full_scans(alias: str) -> Iterator[None]:
     """A transaction whose queries go through whole tables: an index may miss rows."""

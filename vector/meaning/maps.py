@@ -1,11 +1,10 @@
 """A collection as a map: its newest items in two dimensions, computed once and kept.
 
-The two are the directions in which the vectors differ most (principal components). Needs numpy.
+The two are the directions in which the vectors differ most (principal components).
 """
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from typing import Any
 
 from django.utils import timezone
@@ -23,8 +22,6 @@ class NoMapError(Exception):
 
 def make_map(collection: Collection) -> CollectionMap:
     """Compute the map and keep it in place of the earlier one. Raises NoMapError."""
-    if find_spec("numpy") is None:
-        raise NoMapError("A map needs numpy: pip install 'numpy>=2'.")
     items = Item.objects.filter(collection=collection).order_by("-pk")
     rows = list(items.values_list("pk", "embedding_id", "embedding")[:MOST])
     points = _points(rows)

@@ -98,7 +98,10 @@ def _with_pgvector(
 ) -> list[tuple[Item, Any]]:
     if not exact and count <= MOST_EF_SEARCH:
         with transaction.atomic(using=items.db):
-            _tune(items.db, count, goes_on=goes_on)
+            effort: dict[str, str | int | None] = {"hnsw.ef_search": max(EF_SEARCH, count)}
+            if goes_on:
+                effort["hnsw.iterative_scan"] = "strict_order"
+            set_local(connections[items.db], effort)
             found = _rows(items, distance(), F("distance").asc(), count)
         if len(found) >= count:
             return found
@@ -118,13 +121,6 @@ def distance_of(collection: Collection, vector: Sequence[float], *, exact: bool 
             "This database has no pgvector that the role may use: services.query searches without."
         )
     return _pgvector_distance(collection, vector, pgvector, exact=exact)
-
-
-def _tune(alias: str, count: int, *, goes_on: bool) -> None:
-    """How the index is searched, for the rest of the transaction."""
-    connection = connections[alias]
-    more = {"hnsw.iterative_scan": "strict_order"} if goes_on else {}
-    set_local(connection, {"hnsw.ef_search": max(EF_SEARCH, count), **more})
 
 
 def _rows(items: QuerySet[Item], distance: Any, order: Any, count: int) -> list[tuple[Item, Any]]:

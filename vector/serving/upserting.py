@@ -30,7 +30,9 @@ def add_or_merge(
         old = known.get(item.embedding_id)
         if old is None:
             continue  # added, and deleted by another since
-        _merge_into(item, old, metadatas[n] if metadatas else None)
+        given = metadatas[n] if metadatas else None
+        item.metadata = merged_metadata(old.metadata, given, item.embedding_id)
+        item.document = old.document if item.document is None else item.document
         if _content(item) != _content(old):
             changed.append(item)
     Item.objects.bulk_create(
@@ -54,9 +56,3 @@ def _locked(collection: Collection, items: Sequence[Item]) -> dict[str, Item]:
 def _content(item: Item) -> tuple[str | None, str, list[float]]:
     # As JSON 1, 1.0 and true are three values.
     return item.document, json.dumps(item.metadata, sort_keys=True), item.embedding
-
-
-def _merge_into(item: Item, old: Item, given: Metadata | None) -> None:
-    item.metadata = merged_metadata(old.metadata, given, item.embedding_id)
-    if item.document is None:
-        item.document = old.document

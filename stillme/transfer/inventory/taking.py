@@ -128,7 +128,7 @@ def with_decisions(alias: str | None, lines: Sequence[InventoryLine]) -> list[In
     return found
 
 
-def leave(alias: str, wanted: Sequence[str], note: str) -> list[InventoryLine]:
+def leave(alias: str, wanted: Sequence[str], note: str) -> None:
     """Decide that ``file.name``s stay behind, with the reason. Raises TransferError."""
     if not note.strip():
         raise TransferError("Leaving something behind needs a reason: give --note TEXT.")
@@ -137,8 +137,7 @@ def leave(alias: str, wanted: Sequence[str], note: str) -> list[InventoryLine]:
         if name not in lines:
             known = ", ".join(lines) or "nothing is open"
             raise TransferError(f"{name!r} is not open in the inventory: {known}.")
-    chosen = [lines[name] for name in wanted]
-    for line in chosen:
+    for line in map(lines.__getitem__, wanted):
         LeftByDecision.objects.using(alias).create(
             file=line.file,
             name=line.name,
@@ -146,11 +145,10 @@ def leave(alias: str, wanted: Sequence[str], note: str) -> list[InventoryLine]:
             note=note.strip(),
             decided_by=who_decides(),
         )
-    return with_decisions(alias, chosen)
 
 
-def reopen(alias: str, wanted: Sequence[str]) -> int:
-    """Take such decisions back; returns how many. Raises TransferError for an unknown one."""
+def reopen(alias: str, wanted: Sequence[str]) -> None:
+    """Take such decisions back. Raises TransferError for an unknown one."""
     decided = {f"{d.file}.{d.name}": d for d in LeftByDecision.objects.using(alias)}
     for name in wanted:
         if name not in decided:
@@ -158,7 +156,6 @@ def reopen(alias: str, wanted: Sequence[str]) -> int:
             raise TransferError(f"Nobody decided to leave {name!r} behind: {known}.")
     for name in wanted:
         decided[name].delete(using=alias)
-    return len(wanted)
 
 
 def who_decides() -> str:

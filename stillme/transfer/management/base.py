@@ -35,7 +35,7 @@ from stillme.postgresql.connecting.explain import explain_exhaustion, explain_op
 from stillme.postgresql.connecting.silence import end_with_client
 from stillme.transfer.errors import TransferError
 from stillme.transfer.inventory.selection import Selection
-from stillme.transfer.management.options import GIVEN, Once, OneOf, Option
+from stillme.transfer.management.options import GIVEN, Once, Option
 from stillme.transfer.plumbing.interrupts import Interrupted, interruptible
 from stillme.transfer.plumbing.scratch import clear_temporary
 from stillme.transfer.project.models import require_complete
@@ -70,7 +70,7 @@ class TransferCommand(BaseCommand):
     for `--help`.
     """
 
-    options: Sequence[Option | OneOf] = ()
+    options: Sequence[Option] = ()
     examples: tuple[str, ...] = ()
     requires_system_checks: list[str] = []
     console: Console
@@ -98,8 +98,8 @@ class TransferCommand(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         """Those of `options`."""
-        for each in self.options:
-            each.add_to(parser)
+        for add in self.options:
+            add(parser)
 
     @contextmanager
     def working(self, what: str) -> Iterator[None]:

@@ -7,10 +7,9 @@ from argparse import (
     ArgumentParser,
     ArgumentTypeError,
     Namespace,
-    _ActionsContainer,
     _StoreAction,
 )
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -56,39 +55,25 @@ def given_path(text: str) -> Path:
     return path
 
 
-@dataclass(frozen=True)
-class Option:
-    """An argument of a command, in argparse's words."""
-
-    names: tuple[str, ...]
-    settings: dict[str, Any]
-
-    def add_to(self, parser: _ActionsContainer) -> None:
-        parser.add_argument(*self.names, **self.settings)
-
-
-@dataclass(frozen=True)
-class OneOf:
-    """Options of which one at most may be given."""
-
-    options: tuple[Option, ...]
-    required: bool
-
-    def add_to(self, parser: CommandParser) -> None:
-        group = parser.add_mutually_exclusive_group(required=self.required)
-        for option in self.options:
-            option.add_to(group)
+# Adds an argument, or a group of them, to a parser.
+Option = Callable[[Any], Any]
 
 
 def option(*names: str, **settings: Any) -> Option:
     """An argument; one of which nothing but its help is said is a flag."""
     flag = {"action": "store_true"} if set(settings) == {"help"} else {}
-    return Option(names, settings | flag)
+    return lambda parser: parser.add_argument(*names, **settings, **flag)
 
 
-def one_of(*options: Option, required: bool = False) -> OneOf:
-    """A group of them."""
-    return OneOf(options, required)
+def one_of(*options: Option, required: bool = False) -> Option:
+    """Options of which one at most may be given."""
+
+    def add_to(parser: CommandParser) -> None:
+        group = parser.add_mutually_exclusive_group(required=required)
+        for add in options:
+            add(group)
+
+    return add_to
 
 
 FILE = option(

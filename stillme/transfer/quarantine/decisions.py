@@ -43,7 +43,10 @@ def select_rows(
     table: str = "",
     status: str = Status.OPEN,
 ) -> list[QuarantinedRow]:
-    """Rows by id, or by reason and table. Raises TransferError for an unknown id."""
+    """Rows by id, or by reason and table (``NAME`` or ``FILE.NAME``).
+
+    Raises TransferError for an unknown id.
+    """
     rows = QuarantinedRow.objects.using(alias).order_by("id")
     if ids:
         found = list(rows.filter(pk__in=ids))
@@ -53,13 +56,10 @@ def select_rows(
         return found
     wanted = {"status": status, "reason": reason}
     rows = rows.filter(**{name: value for name, value in wanted.items() if value})
-    return list(rows.filter(_named(table)) if table else rows)
-
-
-def _named(table: str) -> Q:
-    """The rows of the tables that a command line calls so: ``NAME`` or ``FILE.NAME``."""
-    file, _, name = table.partition(".")
-    return Q(table=table) | Q(file=file, table=name)
+    if table:
+        file, _, name = table.partition(".")
+        rows = rows.filter(Q(table=table) | Q(file=file, table=name))
+    return list(rows)
 
 
 def summary(alias: str) -> list[dict[str, object]]:

@@ -67,7 +67,16 @@ def html_page(report: dict[str, Any]) -> str:
 
 
 def _grids(report: dict[str, Any]) -> Iterable[Grid]:
-    yield "What was done", ("", ""), _circumstances(report)
+    versions = ", ".join(f"{name} {number}" for name, number in report["versions"].items())
+    done = [
+        ("run", str(report["run"] or "")),
+        ("finished", report["finished_at"]),
+        ("level", report["level"]),
+        ("what the level is worth", report["confidence"]),
+        ("seconds", str(report["seconds"])),
+        ("versions", versions),
+    ]
+    yield "What was done", ("", ""), done
     files = [
         (name, file.get("path"), file.get("size"), file.get("sha256"))
         for name, file in report["files"].items()
@@ -96,17 +105,6 @@ def _grids(report: dict[str, Any]) -> Iterable[Grid]:
     total = sum(report["findings_by_kind"].values())
     names = ("kind", "where", "key", "expected", "found", "note")
     yield _listed(f"Findings: {total:,}", report["findings"], names)
-
-
-def _circumstances(report: dict[str, Any]) -> list[Sequence[Any]]:
-    return [
-        ("run", str(report["run"] or "")),
-        ("finished", report["finished_at"]),
-        ("level", report["level"]),
-        ("what the level is worth", report["confidence"]),
-        ("seconds", str(report["seconds"])),
-        ("versions", ", ".join(f"{name} {number}" for name, number in report["versions"].items())),
-    ]
 
 
 def _back(table: dict[str, Any]) -> Sequence[Any]:

@@ -65,7 +65,20 @@ def proof_run(options: VerifyOptions, result: VerifyResult) -> Iterator[None]:
     run.summary = {"verdict": result.verdict, "findings": _kept(result)}
     run.versions = result.versions
     with transaction.atomic(using=options.database):
-        _create_proof(options.database, run, result, running)
+        Proof.objects.using(options.database).create(
+            run=run,
+            level=result.level,
+            verdict=result.verdict,
+            exit_status=result.exit_status,
+            findings=result.findings.total,
+            report={
+                "cluster": result.cluster,
+                "running": running,
+                "files": result.files,
+                "tables": [table.table for table in result.tables],
+                "open": result.open_rows,
+            },
+        )
         _close(options.database, run, Run.Status.COMPLETED)
 
 
@@ -82,23 +95,6 @@ def _said(value: str | None) -> str | None:
     if value is None:
         return None
     return in_one_line(value if len(value) <= LONGEST else f"{value[:LONGEST]}…")
-
-
-def _create_proof(alias: str, run: Run, result: VerifyResult, running: list[int]) -> None:
-    Proof.objects.using(alias).create(
-        run=run,
-        level=result.level,
-        verdict=result.verdict,
-        exit_status=result.exit_status,
-        findings=result.findings.total,
-        report={
-            "cluster": result.cluster,
-            "running": running,
-            "files": result.files,
-            "tables": [table.table for table in result.tables],
-            "open": result.open_rows,
-        },
-    )
 
 
 def _close(alias: str, run: Run, status: str, message: str = "") -> None:

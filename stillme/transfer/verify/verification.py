@@ -21,7 +21,7 @@ from stillme.transfer.verify.rows.quarantine_records import of_unknown_tables
 from stillme.transfer.verify.sides.target_table import select
 from stillme.transfer.verify.tables.chosen_rows import Settle, settle_findings
 from stillme.transfer.verify.tables.judge_processes import judges
-from stillme.transfer.verify.tables.sample import confidence_sentence
+from stillme.transfer.verify.tables.table_levels import confidence_sentence
 
 __all__ = ["VerifyOptions", "verify"]
 

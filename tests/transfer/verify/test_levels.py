@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from stillme.transfer.verify.tables.sample import confidence_sentence
+from stillme.transfer.verify.tables.table_levels import confidence_sentence
 from tests.transfer.load.support import change, query
 from tests.transfer.verify.support import judge, legacy_folder, undone
 

@@ -14,7 +14,7 @@ from vector.models import Collection
 class Command(BaseCommand):
     """Parse, make, say."""
 
-    help = "Make the two-dimensional map of collections, which the console shows. Needs numpy."
+    help = "Make the two-dimensional map of collections, which the console shows."
     examples = ("manage.py vector_map", "manage.py vector_map notes")
 
     def add_arguments(self, parser: CommandParser) -> None:

@@ -162,7 +162,8 @@ def bounds(column: ColumnProfile) -> str:
     if column.low is None:
         return ""
     low, high = _bound(column.low), _bound(column.high)
-    return low if low == high else f"{low} {high}" if _is_day(column) else f"{low} / {high}"
+    between = " " if isinstance(column.low, str) else " / "
+    return low if low == high else f"{low}{between}{high}"
 
 
 def details(column: ColumnProfile) -> str:
@@ -185,7 +186,3 @@ def _bound(value: Bound) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     return (value or "")[:_DAY]
-
-
-def _is_day(column: ColumnProfile) -> bool:
-    return isinstance(column.low, str)

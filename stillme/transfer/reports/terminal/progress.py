@@ -102,17 +102,14 @@ class RunProgress:
             if self._bars:
                 self._tasks[table] = self._bars.add_task(table, total=data["total"])
         elif self._bars:
-            self._show_bar(self._bars, table, data["rows"])
+            if table in self._tasks:
+                # Started late: the bars' thread must not be alive when the workers are forked.
+                self._bars.start()
+                self._bars.update(self._tasks[table], completed=data["rows"])
         elif name == "done":
             self._line(f"  {table}: {data['rows']:,} rows")
         elif table in self._counted:
             self._tell_sometimes(table, self._counted[table], data["rows"])
-
-    def _show_bar(self, bars: Progress, table: str, rows: int) -> None:
-        if table in self._tasks:
-            # Started late: the bars' thread must not be alive when the workers are forked.
-            bars.start()
-            bars.update(self._tasks[table], completed=rows)
 
     def _tell_sometimes(self, table: str, counted: _Counted, rows: int) -> None:
         now = time.monotonic()

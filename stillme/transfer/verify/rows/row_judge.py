@@ -98,7 +98,9 @@ class RowJudge:
             record = records.of(row, self.key_text(row))
             proof.by_cell += 1
             proof.cells += len(row.cells)
-            proof.findings.extend(self._recorded_twice(row, records))
+            if (count := records.count(row, self.key_text(row))) > 1:
+                twice = (self.key_text(row), "", "one record", f"{count} records")
+                proof.findings.add(self._finding(_ASIDE, *twice))
             target = None if key is None else found.get(key)
             originals = {} if key is None else kept.get(key, {})
             proof.findings.extend(self._one(row, target, record, originals, proof))
@@ -107,9 +109,8 @@ class RowJudge:
     def _tell_repeated(self, proof: TableProof) -> None:
         """Add a finding for each key that the target holds more than once."""
         for key, rows in self._target.repeated.items():
-            proof.findings.add(
-                self._finding(FindingKind.EXTRA_ROW, key, "", "one row", f"{rows} rows of this key")
-            )
+            found = f"{rows} rows of this key"
+            proof.findings.add(self._finding(FindingKind.EXTRA_ROW, key, "", "one row", found))
 
     def key_text(self, row: StoredRow) -> str | None:
         """The row's key as the ledger writes it."""
@@ -118,11 +119,6 @@ class RowJudge:
     def _lookup(self, row: StoredRow) -> Key | None:
         """The key as the target holds it; None where it cannot hold it."""
         return self._keys.in_target(self._keys.of_cells(row.cells))
-
-    def _recorded_twice(self, row: StoredRow, records: QuarantineRecords) -> Iterator[Finding]:
-        key = self.key_text(row)
-        if (count := records.count(row, key)) > 1:
-            yield self._finding(_ASIDE, key, "", "one record", f"{count} records")
 
     def _one(
         self,

@@ -17,7 +17,6 @@ from stillme.postgresql.connecting.session import spell_plainly
 from stillme.transfer.findings import Finding, FindingKind
 from stillme.transfer.mapping import split_table
 from stillme.transfer.verify.sides.target_table import select, select_all
-from stillme.transfer.verify.structure.definition_names import check_names
 from stillme.transfer.verify.structure.table_definition import Described, Named, describe
 from stillme.transfer.verify.structure.table_structure import has_wide_key
 
@@ -64,7 +63,7 @@ def check_definitions(
             f"Tables: {names}."
         )
         for model in checked:
-            yield from check_names(alias, model)
+            yield from _check_names(alias, model)
         return
     for where, declared, found in pairs:
         if by_others:
@@ -199,3 +198,54 @@ def _indexes(
             notices.append(
                 f"{where} has an index that no model declares, {words}; no value depends on it."
             )
+
+
+def _check_names(alias: str, model: type[Model]) -> Iterator[Finding]:
+    """Look for each primary key, foreign key, check and index by name only.
+
+    A constraint of the right name passes: its definition is not compared.
+    """
+    schema, table = split_table(model._meta.db_table)
+    where, relation = f"{schema}.{table}", f'"{schema}"."{table}"'
+    rows = select(
+        alias,
+        "SELECT conname, contype::text, "
+        "ARRAY(SELECT attname::text FROM pg_attribute WHERE attrelid = conrelid "
+        "AND attnum = ANY(conkey) ORDER BY attname) "
+        "FROM pg_constraint WHERE conrelid = to_regclass(%s)",
+        [relation],
+    )
+    keys = {tuple(columns) for _, kind, columns in rows if kind == "p"}
+    assert model._meta.pk is not None
+    if (model._meta.pk.column,) not in keys:
+        yield Finding(FindingKind.CONSTRAINT, where, None, "the primary key", "none")
+    references = {tuple(columns) for _, kind, columns in rows if kind == "f"}
+    for field in model._meta.local_concrete_fields:
+        constrained = isinstance(field, django_models.ForeignKey) and vars(field)["db_constraint"]
+        if constrained and (field.column,) not in references:
+            at = f"{where}:{field.column}"
+            yield Finding(FindingKind.FOREIGN_KEY, at, None, "a foreign key", "none")
+    names = {name for name, _, _ in rows}
+    for constraint in model._meta.constraints:
+        if isinstance(constraint, django_models.CheckConstraint) and constraint.name not in names:
+            yield Finding(FindingKind.CONSTRAINT, where, None, constraint.name, "nothing")
+    known = "SELECT relname FROM pg_index JOIN pg_class ON pg_class.oid = indexrelid "
+    found = {
+        row[0] for row in select(alias, f"{known} WHERE indrelid = to_regclass(%s)", [relation])
+    }
+    for name in _declared_indexes(alias, model):
+        if name not in found:
+            yield Finding(FindingKind.INDEX, where, None, f"index {name}", "none")
+
+
+def _declared_indexes(alias: str, model: type[Model]) -> list[str]:
+    """Return the names of the indexes the model declares, those of its foreign keys included."""
+    names = [index.name for index in model._meta.indexes]
+    with connections[alias].schema_editor(collect_sql=True, atomic=False) as editor:
+        for field in model._meta.local_fields:
+            if vars(field)["db_index"] and not field.unique:
+                name = editor._create_index_name(  # type: ignore[attr-defined]
+                    model._meta.db_table, [field.column]
+                )
+                names.append(name.strip('"'))
+    return names

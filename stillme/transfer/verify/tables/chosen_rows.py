@@ -7,13 +7,13 @@ every row with a finding again on a new snapshot. Only what still differs counts
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from typing import Any
 
 from stillme.transfer.errors import TransferError
 from stillme.transfer.findings import OF_ROWS, Finding
-from stillme.transfer.keys import Key, spelled_keys
+from stillme.transfer.keys import spelled_keys
 from stillme.transfer.plumbing.scratch import scratch_folder
 from stillme.transfer.registry import legacy_files
 from stillme.transfer.sqlite.copying.snapshot import take_snapshot
@@ -21,7 +21,7 @@ from stillme.transfer.verify.result import Findings, TableProof, VerifyResult
 from stillme.transfer.verify.rows.quarantine_records import unclaimed
 from stillme.transfer.verify.sides.utf16_copy import check_converted
 from stillme.transfer.verify.tables.table_cases import make_cases
-from stillme.transfer.verify.tables.table_judge import TableCase, TableJudge
+from stillme.transfer.verify.tables.table_judge import TableJudge
 
 # Called with the file of the rows with findings; tells whether something may have arrived since.
 Settle = Callable[[str], bool]
@@ -40,20 +40,14 @@ def verify_keys(
         cases = make_cases(database, snapshot)
         if table not in cases:
             raise TransferError(f"{file} has no table {table!r} to verify.")
-        wanted = cases[table].mapping.key_columns.parsed(map(str, keys))
-        return judge_keys(database, cases[table], wanted)
-
-
-def judge_keys(alias: str, case: TableCase, keys: Sequence[Key]) -> TableProof:
-    """Judge chosen rows of a snapshot."""
-    mapping = case.mapping
-    proof = TableProof(mapping.file, mapping.declared_table, mapping.target)
-    if not mapping.key_columns:
+        mapping = cases[table].mapping
+        proof = TableProof(mapping.file, mapping.declared_table, mapping.target)
+        if mapping.key_columns:
+            wanted = mapping.key_columns.parsed(map(str, keys))
+            with closing(TableJudge(database, cases[table])) as judge:
+                judge.judge_keys(wanted, proof)
+            proof.findings.extend(unclaimed(database, mapping, proof, spelled_keys(wanted)))
         return proof
-    with closing(TableJudge(alias, case)) as judge:
-        judge.judge_keys(keys, proof)
-    proof.findings.extend(unclaimed(alias, mapping, proof, spelled_keys(keys)))
-    return proof
 
 
 def settle_findings(alias: str, result: VerifyResult, settle: Settle) -> None:

@@ -30,7 +30,10 @@ _Row = tuple[str, int | str]
 
 def groundless_records(alias: str, cases: Mapping[str, TableCase]) -> Iterator[tuple[str, Finding]]:
     """(table, finding) of each row of a file's tables that only such rows keep out."""
-    groups = {circle(*case.mapping.identity) | _itself(case) for case in cases.values()}
+    groups = {
+        circle(*case.mapping.identity).union([name] if case.mapping.refers_to_itself else ())
+        for name, case in cases.items()
+    }
     for names in groups - {frozenset()}:
         group = {name: cases[name] for name in names if name in cases}
         keys = {name: _lacking_a_parent(alias, case.mapping) for name, case in group.items()}
@@ -48,11 +51,6 @@ def groundless_records(alias: str, cases: Mapping[str, TableCase]) -> Iterator[t
             target = cases[name].mapping.target
             kind = FindingKind.QUARANTINE_KEPT_ROW
             yield name, Finding(kind, target, Key.of(key).spelled(), wanted, found, _NOTE)
-
-
-def _itself(case: TableCase) -> frozenset[str]:
-    mapping = case.mapping
-    return frozenset({mapping.declared_table} if mapping.refers_to_itself else ())
 
 
 def _lacking_a_parent(alias: str, mapping: TableMapping) -> list[Key]:

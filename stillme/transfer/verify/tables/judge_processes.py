@@ -7,7 +7,6 @@ key range is mostly one of the same table.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -42,7 +41,7 @@ def judges(workers: int) -> Iterator[HandOut]:
             yield partial(map, bench.judge)
         return
     with process_pool(workers) as pool:
-        yield partial(_hand_out, pool)
+        yield partial(pool.map, _in_worker)
 
 
 class _Bench:
@@ -66,11 +65,6 @@ class _Bench:
 
 
 _bench = _Bench()
-
-
-def _hand_out(pool: Executor, tasks: Sequence[PartTask]) -> Iterator[TableProof]:
-    futures = [pool.submit(_in_worker, task) for task in tasks]
-    return (future.result() for future in futures)
 
 
 def _in_worker(task: PartTask) -> TableProof:

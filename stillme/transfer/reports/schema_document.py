@@ -1,11 +1,13 @@
-"""docs/reference/schema.md: both schemas and the mapping between them, from the models alone."""
+"""docs/reference/schema.md: both schemas, the mapping and diagrams, from the models alone."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from django.apps import apps
-from django.db import models
+from django.db import connections, models
+from django.db.models.functions import Now
 
 from stillme.transfer import kinds
 from stillme.transfer.conf import conf
@@ -13,12 +15,6 @@ from stillme.transfer.legacy import Column, LegacyModel
 from stillme.transfer.mapping import split_table
 from stillme.transfer.registry import legacy_models
 from stillme.transfer.reports.inspection_page import markdown_table
-from stillme.transfer.reports.schema.words import (
-    column_type,
-    default_words,
-    diagram,
-    objects,
-)
 
 ENGINE = "transfer"
 COMMAND = "python manage.py inspect_sqlite --schema-doc docs/reference/schema.md"
@@ -45,12 +41,12 @@ def schema_document() -> str:
 
 def _diagrams() -> Iterator[str]:
     """One per schema: nothing refers from one to another."""
-    for schema, found in target_models().items():
+    for schema, found in _target_models().items():
         if schema != ENGINE:
-            yield diagram(schema, found)
+            yield _diagram(schema, found)
 
 
-def target_models() -> dict[str, list[type[models.Model]]]:
+def _target_models() -> dict[str, list[type[models.Model]]]:
     """Schema -> its models, in the order of their tables' declaration."""
     found: dict[str, list[type[models.Model]]] = {}
     for model in apps.get_models():
@@ -69,7 +65,7 @@ def _file(file: str, name: str) -> Iterator[str]:
 def _table(model: type[LegacyModel]) -> Iterator[str]:
     target = model.target_model()
     yield f"### `{model._meta.db_table}` to `{_plain(target)}`"
-    yield first_line(target)
+    yield _first_line(target)
     fields = {field.column: field for field in target._meta.local_concrete_fields}
     rows = [_mapped(column, fields.pop(column.target_name)) for column in model.columns()]
     rows += [("", "", _origin(model, field), *_target(field)) for field in fields.values()]
@@ -80,7 +76,7 @@ def _table(model: type[LegacyModel]) -> Iterator[str]:
     yield from _objects(target)
 
 
-def first_line(model: type[models.Model]) -> str:
+def _first_line(model: type[models.Model]) -> str:
     """The first line of a model's own documentation."""
     return (model.__doc__ or "").strip().splitlines()[0]
 
@@ -95,7 +91,7 @@ def _mapped(column: Column, field: models.Field) -> tuple[str, ...]:  # type: ig
 
 
 def _target(field: models.Field) -> tuple[str, str, str]:  # type: ignore[type-arg]
-    return f"`{field.column}`", column_type(field), default_words(field)
+    return f"`{field.column}`", _type(field), _default(field)
 
 
 def _origin(model: type[LegacyModel], field: models.Field) -> str:  # type: ignore[type-arg]
@@ -130,7 +126,7 @@ def _notes(model: type[LegacyModel]) -> Iterator[str]:
 
 
 def _objects(target: type[models.Model]) -> Iterator[str]:
-    lines = [f"- {text}" for text in objects(target)]
+    lines = [f"- {text}" for text in _structure(target)]
     if lines:
         yield "\n".join([f"In the target `{_plain(target)}`:", "", *lines])
 
@@ -138,13 +134,13 @@ def _objects(target: type[models.Model]) -> Iterator[str]:
 def _rest() -> Iterator[str]:
     """Target tables that no legacy table describes: vectors, and the engine's own."""
     described = {model.target_model() for model in legacy_models()}
-    for schema, found in target_models().items():
+    for schema, found in _target_models().items():
         rest = [model for model in found if model not in described]
         if not rest:
             continue
         yield f"## Schema `{schema}`"
         if schema == ENGINE:
-            rows = [(f"`{_plain(model)}`", first_line(model)) for model in rest]
+            rows = [(f"`{_plain(model)}`", _first_line(model)) for model in rest]
             yield "The engine's own tables."
             yield markdown_table(("table", "what it holds"), rows)
             continue
@@ -154,7 +150,82 @@ def _rest() -> Iterator[str]:
 
 def _target_table(model: type[models.Model]) -> Iterator[str]:
     yield f"### `{_plain(model)}`"
-    yield first_line(model)
+    yield _first_line(model)
     rows = [_target(field) for field in model._meta.local_concrete_fields]
     yield markdown_table(("column", "type", "default"), rows)
     yield from _objects(model)
+
+
+def _type(field: models.Field) -> str:  # type: ignore[type-arg]
+    """``text, required``. Asks Django's tables of types, not a server."""
+    name = field.db_type(connections["default"]) or ""
+    words = name.replace("timestamp with time zone", "timestamptz")
+    if field.primary_key:
+        return f"{words}, key"
+    return words if field.null else f"{words}, required"
+
+
+def _default(field: models.Field) -> str:  # type: ignore[type-arg]
+    """The database default; empty where there is none."""
+    if not field.has_db_default():
+        return "identity" if isinstance(field, models.AutoField | models.BigAutoField) else ""
+    default: Any = field.db_default
+    if isinstance(default, Now):
+        return "now"
+    value = getattr(default, "value", default)
+    return f"`{value}`"
+
+
+def _structure(model: type[models.Model]) -> Iterator[str]:
+    """Indexes and constraints, a line each: what Django makes by the model's Meta as its SQL."""
+    connection = connections["default"]
+    editor = connection.SchemaEditorClass(connection, collect_sql=True, atomic=False)
+    for each in model._meta.indexes:
+        yield f"`{each.create_sql(model, editor)}`"
+    for field in model._meta.local_concrete_fields:
+        if isinstance(field, models.ForeignKey):
+            parent = field.related_model._meta.db_table.replace('"', "")
+            yield f"{field.column} references {parent}"
+        if field.unique and not field.primary_key:
+            yield f"{field.column} is unique"
+        elif getattr(field, "db_index", False) and not field.unique:
+            yield f"index on {field.column}"
+    for constraint in model._meta.constraints:
+        yield f"`{constraint.create_sql(model, editor)}`"
+
+
+def _diagram(schema: str, found: Sequence[type[models.Model]]) -> str:
+    """One `erDiagram` of the tables of one schema."""
+    lines = ["```mermaid", "---", f"title: {schema}", "---", "erDiagram"]
+    for model in found:
+        lines += _entity(model)
+    for model in found:
+        lines += _relations(model)
+    return "\n".join([*lines, "```"])
+
+
+def _name(model: type[models.Model]) -> str:
+    return split_table(model._meta.db_table)[1]
+
+
+def _entity(model: type[models.Model]) -> list[str]:
+    lines = [f"    {_name(model)} {{"]
+    for field in model._meta.local_concrete_fields:
+        mark = " PK" if field.primary_key else " FK" if field.is_relation else ""
+        lines.append(f"        {_one_word(field)} {field.column}{mark}")
+    return [*lines, "    }"]
+
+
+def _one_word(field: models.Field) -> str:  # type: ignore[type-arg]
+    """One word: the diagram's language takes no spaces in a type."""
+    name = (field.db_type(connections["default"]) or "").split("(")[0]
+    words = {"timestamp with time zone": "timestamptz", "double precision": "double"}
+    return words.get(name, name).replace(" ", "_").replace("[]", "_array")
+
+
+def _relations(model: type[models.Model]) -> list[str]:
+    return [
+        f"    {_name(field.related_model)} ||--o{{ {_name(model)} : {field.column}"
+        for field in model._meta.local_concrete_fields
+        if isinstance(field, models.ForeignKey)
+    ]

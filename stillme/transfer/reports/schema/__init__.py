@@ -1,1 +1,0 @@
-"""The schema page of the docs: both schemas, the mapping, diagrams."""
