@@ -17,6 +17,7 @@ from tests.sorts import one_of_each
 from tests.transfer.verify.corruptions import (
     kept_cells,
     legacy_files,
+    lines,
     quarantine,
     rows,
     structure,
@@ -30,6 +31,7 @@ from tests.transfer.verify.support import legacy_folder, undone
 CORRUPTIONS: list[Corruption] = [
     *texts_and_numbers.CASES,
     *times_and_documents.CASES,
+    *lines.CASES,
     *rows.CASES,
     *kept_cells.CASES,
     *quarantine.CASES,

@@ -54,6 +54,8 @@ def test_what_postgresql_prints_is_the_same() -> None:
         ('{"a": 9007199254740993}', '{"a": 9007199254740992}'),
         ('{"a": 12345678901234567890123}', '{"a": 12345678901234567890124}'),
         ('{"a": 1e-400}', '{"a": 0}'),
+        ('{"a": 1e-400}', '{"a": 0.0}'),
+        ('{"a": 0.0}', '{"a": 1e-400}'),
         ('{"a": null}', "{}"),
         ('{"a": "x"}', '{"a": "x "}'),
         ('{"a": "é"}', '{"a": "e\\u0301"}'),
@@ -92,6 +94,20 @@ def test_key_order_and_white_space_are_no_difference() -> None:
 )
 def test_what_jsonb_does_not_take_unchanged_is_not_plain(document: bytes) -> None:
     assert DocumentBlock([b"{}", document, None]).plain == [True, False, True]
+
+
+@pytest.mark.parametrize(
+    ("legacy", "target"),
+    [
+        ([b"1,2", b'"a', b'b"'], [b"1", b"2", b'"a,b"']),
+        ([b"[1", b"2]", b"3,4"], [b"[1, 2]", b"3", b"4"]),
+        ([b"1,2", b"[3", b"4]"], [b"1", b"2", b"[3, 4]"]),
+    ],
+)
+def test_texts_that_are_documents_only_together(legacy: list[bytes], target: list[bytes]) -> None:
+    block = DocumentBlock(legacy)
+    assert not all(block.plain)
+    assert not block.is_same(printed([*target]))
 
 
 _VALUES = st.recursive(

@@ -112,8 +112,12 @@ class KindJudge(ABC, Generic[K]):
         return or_null(column, f"typeof({quoted(column.legacy)}) = '{self.kind.storage}'")
 
     def legacy_piece(self, column: MappedColumn, table: Table) -> str:
-        """SQL of the legacy side: a plain value's part of the line, as arguments of concat()."""
-        return or_dash(column, quoted(column.legacy), "';'")
+        """SQL of the legacy side: a plain value's part of the line, as arguments of concat().
+
+        It must show where it ends, whatever the value is: by its length, or by a semicolon that
+        `plain_test` allows nowhere else.
+        """
+        return or_tilde(column, quoted(column.legacy), "';'")
 
     def mends(self, column: MappedColumn, table: Table) -> tuple[Mend, ...]:
         """Values that are not plain, and of which SQL knows what must become; the first that fits.
@@ -122,7 +126,7 @@ class KindJudge(ABC, Generic[K]):
 
     def target_piece(self, name: str) -> str:
         """SQL of the target side for the same part. `name` is quoted, here and below."""
-        return f"coalesce({name}::text || ';', '-')"
+        return f"coalesce({name}::text || ';', '~')"
 
     def compared(self, name: str) -> str:
         """SQL that reads a target value in a form that loses nothing."""
@@ -153,9 +157,9 @@ class KindJudge(ABC, Generic[K]):
         return False
 
 
-def or_dash(column: MappedColumn, *parts: str) -> str:
-    """The parts one after the other, a dash for NULL; what is never NULL is copied once only."""
-    return ", ".join(parts) if column.required else f"ifnull({' || '.join(parts)}, '-')"
+def or_tilde(column: MappedColumn, *parts: str) -> str:
+    """The parts one after the other, a tilde for NULL; what is never NULL is copied once only."""
+    return ", ".join(parts) if column.required else f"ifnull({' || '.join(parts)}, '~')"
 
 
 def or_null(column: MappedColumn, test: str) -> str:
@@ -164,8 +168,8 @@ def or_null(column: MappedColumn, test: str) -> str:
 
 
 def sized(value: str) -> str:
-    """SQL of the target side: a text behind its length in bytes, a dash for NULL."""
-    return f"coalesce(octet_length({value}) || ':' || {value}, '-')"
+    """SQL of the target side: a text behind its length in bytes, a tilde for NULL."""
+    return f"coalesce(octet_length({value}) || ':' || {value}, '~')"
 
 
 def utf8(raw: Raw) -> str:

@@ -44,11 +44,11 @@ class JsonJudge(KindJudge[kinds.Json]):
 
     def legacy_piece(self, column: MappedColumn, table: Table) -> str:
         """A mark: the document is compared apart from the line."""
-        return f"iif({quoted(column.legacy)} IS NULL, '-', '{MARK}')"
+        return f"iif({quoted(column.legacy)} IS NULL, '~', '{MARK}')"
 
     def target_piece(self, name: str) -> str:
         """A mark."""
-        return f"CASE WHEN {name} IS NULL THEN '-' ELSE '{MARK}' END"
+        return f"CASE WHEN {name} IS NULL THEN '~' ELSE '{MARK}' END"
 
     def compared(self, name: str) -> str:
         """Its text: Python would lose digits."""

@@ -17,8 +17,9 @@ from stillme.transfer.verify.kinds.base import (
     Stored,
     Surroundings,
     Table,
-    or_dash,
     or_null,
+    or_tilde,
+    sized,
     utf8,
 )
 from stillme.transfer.verify.kinds.local_clock import LocalClock
@@ -48,12 +49,12 @@ class UuidJudge(KindJudge[kinds.Uuid]):
         return or_null(column, f"typeof({quoted(column.legacy)}) = 'text'")
 
     def legacy_piece(self, column: MappedColumn, table: Table) -> str:
-        """The digits."""
-        return or_dash(column, quoted(column.legacy), "';'")
+        """The text after its size in bytes: it may be no UUID, and hold what ends other values."""
+        return _sized_text(column)
 
     def target_piece(self, name: str) -> str:
-        """The digits."""
-        return f"coalesce({self.compared(name)} || ';', '-')"
+        """The digits after their number."""
+        return f"coalesce('32:' || {self.compared(name)}, '~')"
 
     def compared(self, name: str) -> str:
         """The digits."""
@@ -82,13 +83,13 @@ class AddressJudge(KindJudge[kinds.Address]):
         return or_null(column, f"typeof({name}) = 'text' AND NOT ({mixed})")
 
     def legacy_piece(self, column: MappedColumn, table: Table) -> str:
-        """The text."""
-        return or_dash(column, quoted(column.legacy), "';'")
+        """The text after its size in bytes, as a UUID's."""
+        return _sized_text(column)
 
     def target_piece(self, name: str) -> str:
         """What PostgreSQL prints, with the mask of what is no single address."""
         whole = f"masklen({name}) = CASE family({name}) WHEN 4 THEN 32 ELSE 128 END"
-        return f"coalesce(CASE WHEN {whole} THEN host({name}) ELSE {name}::text END || ';', '-')"
+        return sized(f"CASE WHEN {whole} THEN host({name}) ELSE {name}::text END")
 
     def compared(self, name: str) -> str:
         """Its text, in which each address has a mask."""
@@ -112,6 +113,11 @@ class AddressJudge(KindJudge[kinds.Address]):
     def rebuilt(self, value: Any, clock: LocalClock) -> Stored:
         """As Django spells it."""
         return "text", str(self.show(self.read(value))).encode()
+
+
+def _sized_text(column: MappedColumn) -> str:
+    name = quoted(column.legacy)
+    return or_tilde(column, f"octet_length({name})", "':'", name)
 
 
 def _packed(text: str) -> bytes | None:
@@ -148,11 +154,11 @@ class BinaryJudge(KindJudge[kinds.Binary]):
         """Hex digits, as PostgreSQL prints them; of NULL, hex() is an empty text."""
         name = quoted(column.legacy)
         digits = f"lower(hex({name})) || ';'"
-        return digits if column.required else f"iif({name} IS NULL, '-', {digits})"
+        return digits if column.required else f"iif({name} IS NULL, '~', {digits})"
 
     def target_piece(self, name: str) -> str:
         """Hex digits."""
-        return f"coalesce(encode({name}, 'hex') || ';', '-')"
+        return f"coalesce(encode({name}, 'hex') || ';', '~')"
 
     def show(self, value: Any) -> str | None:
         """Hex digits."""

@@ -18,8 +18,8 @@ from stillme.transfer.verify.kinds.base import (
     Stored,
     Surroundings,
     Table,
-    or_dash,
     or_null,
+    or_tilde,
 )
 from stillme.transfer.verify.kinds.local_clock import SIX, LocalClock, shift_modifier_sql
 from stillme.transfer.verify.kinds.numbers import IntegerJudge
@@ -67,7 +67,7 @@ class MomentJudge(InstantJudge[kinds.Moment]):
         moved = f"substr({name}, 1, 19)"
         if self.kind.zone != "UTC":
             moved = f"datetime({moved}, {self._shift(column, table)})"
-        return or_dash(column, f"{moved} || rtrim(substr({name}, 20), '0')", "'+00;'")
+        return or_tilde(column, f"{moved} || rtrim(substr({name}, 20), '0')", "'+00;'")
 
     def mends(self, column: MappedColumn, table: Table) -> tuple[Mend, ...]:
         """Other shapes, numbers; in another zone than UTC none with a ``T`` or of a date alone."""
@@ -109,7 +109,7 @@ class DayJudge(KindJudge[kinds.Day]):
 
     def legacy_piece(self, column: MappedColumn, table: Table) -> str:
         """The date."""
-        return or_dash(column, quoted(column.legacy), "';'")
+        return or_tilde(column, quoted(column.legacy), "';'")
 
     def compared(self, name: str) -> str:
         """Days since 1970."""
@@ -151,7 +151,7 @@ class TimeOfDayJudge(KindJudge[kinds.TimeOfDay]):
     def legacy_piece(self, column: MappedColumn, table: Table) -> str:
         """The time, without the zeros at its end that PostgreSQL does not print."""
         name = quoted(column.legacy)
-        return or_dash(column, f"substr({name}, 1, 8) || rtrim(substr({name}, 9), '0')", "';'")
+        return or_tilde(column, f"substr({name}, 1, 8) || rtrim(substr({name}, 9), '0')", "';'")
 
     def compared(self, name: str) -> str:
         """Exact: extract() answers numeric."""
@@ -185,7 +185,7 @@ class DurationJudge(KindJudge[kinds.Duration]):
 
     def target_piece(self, name: str) -> str:
         """The microseconds."""
-        return f"coalesce({self.compared(name)} || ';', '-')"
+        return f"coalesce({self.compared(name)} || ';', '~')"
 
     def compared(self, name: str) -> str:
         """Microseconds; PostgreSQL's own text of what counts months or has no end."""

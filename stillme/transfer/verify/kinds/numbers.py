@@ -23,8 +23,8 @@ from stillme.transfer.verify.kinds.base import (
     Stored,
     Surroundings,
     Table,
-    or_dash,
     or_null,
+    or_tilde,
     utf8,
 )
 from stillme.transfer.verify.kinds.local_clock import LocalClock
@@ -94,7 +94,7 @@ class BooleanJudge(KindJudge[kinds.Boolean]):
 
     def target_piece(self, name: str) -> str:
         """0 or 1."""
-        return f"coalesce({name}::int || ';', '-')"
+        return f"coalesce({name}::int || ';', '~')"
 
     def rebuilt(self, value: Any, clock: LocalClock) -> Stored:
         """0 or 1."""
@@ -141,7 +141,7 @@ class RealJudge(KindJudge[kinds.Real]):
 
     def legacy_piece(self, column: MappedColumn, table: Table) -> str:
         """A mark: the bits are compared apart from the line."""
-        return f"iif({quoted(column.legacy)} IS NULL, '-', '{MARK}')"
+        return f"iif({quoted(column.legacy)} IS NULL, '~', '{MARK}')"
 
     def mends(self, column: MappedColumn, table: Table) -> tuple[Mend, ...]:
         """Integers of 53 bits, texts of few digits: SQLite surely gives the nearest double."""
@@ -155,7 +155,7 @@ class RealJudge(KindJudge[kinds.Real]):
 
     def target_piece(self, name: str) -> str:
         """A mark."""
-        return f"CASE WHEN {name} IS NULL THEN '-' ELSE '{MARK}' END"
+        return f"CASE WHEN {name} IS NULL THEN '~' ELSE '{MARK}' END"
 
     def compared(self, name: str) -> str:
         """Its bits."""
@@ -225,10 +225,10 @@ class DecimalJudge(KindJudge[kinds.Decimal]):
         """With all places, as PostgreSQL prints it."""
         name, zeros = quoted(column.legacy), "0" * self.kind.places
         if not zeros:
-            return or_dash(column, name, "';'")
+            return or_tilde(column, name, "';'")
         whole = f"{name} || '.{zeros}'"
         piece = f"iif(typeof({name}) = 'integer', {whole}, {self._format(name)})"
-        return or_dash(column, f"iif({name} IS NULL, NULL, {piece})", "';'")
+        return or_tilde(column, f"iif({name} IS NULL, NULL, {piece})", "';'")
 
     def show(self, value: Any) -> str | None:
         """Its digits."""

@@ -17,8 +17,8 @@ from stillme.transfer.verify.kinds.base import (
     Stored,
     Surroundings,
     Table,
-    or_dash,
     or_null,
+    or_tilde,
     sized,
     utf8,
 )
@@ -43,7 +43,7 @@ class _AnyTextJudge(KindJudge[K]):
     def legacy_piece(self, column: MappedColumn, table: Table) -> str:
         """The text after its size in bytes: length() stops at U+0000."""
         name = quoted(column.legacy)
-        return or_dash(column, f"octet_length({name})", "':'", name)
+        return or_tilde(column, f"octet_length({name})", "':'", name)
 
     def target_piece(self, name: str) -> str:
         """The text after its size in bytes."""

@@ -17,8 +17,8 @@ from stillme.transfer.verify.kinds.base import (
     Stored,
     Surroundings,
     Table,
-    or_dash,
     or_null,
+    or_tilde,
 )
 from stillme.transfer.verify.kinds.local_clock import (
     LocalClock,
@@ -44,7 +44,7 @@ class InstantJudge(KindJudge[K]):
 
     def target_piece(self, name: str) -> str:
         """Not by the session's zone: on a Citus cluster the line is made on another node."""
-        return f"coalesce(({name} AT TIME ZONE 'UTC')::text || '+00;', '-')"
+        return f"coalesce(({name} AT TIME ZONE 'UTC')::text || '+00;', '~')"
 
     def compared(self, name: str) -> str:
         """Exact: extract() answers numeric, and timestamptz counts whole microseconds."""
@@ -110,7 +110,7 @@ class DateJudge(InstantJudge[kinds.Date]):
 
     def legacy_piece(self, column: MappedColumn, table: Table) -> str:
         """Its midnight."""
-        return f"ifnull({quoted(column.legacy)} || ' 00:00:00+00;', '-')"
+        return f"ifnull({quoted(column.legacy)} || ' 00:00:00+00;', '~')"
 
     def mends(self, column: MappedColumn, table: Table) -> tuple[Mend, ...]:
         """Times, numbers."""
@@ -131,16 +131,16 @@ def _test_and_piece(column: MappedColumn, kind: kinds.Timestamp, table: Table) -
     # it prints too.
     utc_test = f"datetime({name}) = {name} AND substr({name}, 12, 2) < '24'"
     if stamp is kinds.Stamp.SQL:
-        return or_null(column, utc_test), or_dash(column, name, "'+00;'")
+        return or_null(column, utc_test), or_tilde(column, name, "'+00;'")
     shift = shift_modifier_sql(name, table.clock, span=table.spans.get(column.legacy))
     local_test = _local_test(name, kind, table, shift)
     moved = f"datetime(substr({name}, 1, 19), {shift})"
     local_piece = f"{moved} || rtrim(substr({name}, 20), '0') || '+00;'"
     if stamp is kinds.Stamp.ISO:
-        return or_null(column, local_test), f"ifnull({local_piece}, '-')"
+        return or_null(column, local_test), f"ifnull({local_piece}, '~')"
     piece = f"iif(substr({name}, 11, 1) = 'T', {local_piece}, {name} || '+00;')"
     test = f"({utc_test}) OR ({local_test})"
-    return or_null(column, test), f"ifnull({piece}, '-')"
+    return or_null(column, test), f"ifnull({piece}, '~')"
 
 
 def _local_shapes(column: MappedColumn, table: Table) -> tuple[Mend, ...]:

@@ -3,12 +3,13 @@
 SQLite builds the legacy line with its own functions from what it stores, PostgreSQL the other one.
 Example, of an id, a text, a NULL, a time, and of columns that the file has nothing for::
 
-    7;5:hello-2025-01-02 03:04:05+00;-
+    7;5:hello~2025-01-02 03:04:05+00;~
 
-A text comes after its length in bytes, a number ends with a semicolon, NULL is a dash: different
-rows have different lines. Of doubles and JSON documents the line only says whether they are there.
-Their 64 bits and their meaning are compared separately. A row with anything unusual in it has no
-line: it is judged cell by cell.
+A text comes after its length in bytes, a number ends with a semicolon, NULL is a tilde, with which
+no value begins: different rows have different lines. (With a dash, the numbers NULL, 5, -7, 3 had
+the line of -5, NULL, 7, 3.) Of doubles and JSON documents the line only says whether they are
+there. Their 64 bits and their meaning are compared separately. A row with anything unusual in it
+has no line: it is judged cell by cell.
 """
 
 from __future__ import annotations
@@ -64,8 +65,8 @@ def lines_for(table: Table, other_pieces: Mapping[str, str] = MappingProxyType({
         pieces.append(_derived(mapping, rule))
         target.append(sized(_q(name)))
     # One test for all that the file has nothing for.
-    pieces.append("'-'")
-    target.append(f"CASE WHEN {all_untouched(_without_legacy(mapping))} THEN '-' ELSE '!' END")
+    pieces.append("'~'")
+    target.append(f"CASE WHEN {all_untouched(_without_legacy(mapping))} THEN '~' ELSE '!' END")
     tests += [f"{legacy_name(name)} IS NULL" for name in mapping.extra]
     if not mapping.key_columns or mapping.impossible or not mapping.key_is_unique:
         tests = ["0"]

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import secrets
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,7 +20,9 @@ import orjson
 
 from stillme.transfer.verify.kinds.json_documents import NotPlain, jsonb_spelling
 
-# Two numbers of up to 15 digits are the same double only if they are the same number.
+# Two numbers of up to 15 digits are the same double only if they are the same number, unless an
+# exponent takes one beyond the doubles: 1e-400 is read as 0.0. jsonb prints no exponents.
+_BELOW = re.compile(rb"[0-9][eE]-[0-9]{3}")
 _DIGITS = bytes(ord("0") if byte in b"0123456789." else ord(" ") for byte in range(256))
 _LONG_NUMBER = re.compile(rb"[0-9][0-9.]{15,}(?:[eE][+-]?[0-9]+)?")
 # orjson reads 1,024 levels and prints 254. What it prints is far from the 500 that jsonb takes.
@@ -34,7 +37,7 @@ class DocumentBlock:
         self._column = column
         self._text = b"[" + b",".join([_NULL if d is None else d for d in column]) + b"]"
         # The print of all of them; empty where one might not be what jsonb takes unchanged.
-        self._printed = _printed_if_all_plain(column, self._text)
+        self._printed = _printed_if_all_plain(column)
 
     @property
     def rows(self) -> int:
@@ -73,24 +76,29 @@ class DocumentBlock:
         return "[" + ",".join(spelled) + "]"
 
 
-def _printed_if_all_plain(column: Sequence[bytes | None], text: bytes) -> bytes:
-    """Print the documents, of which `text` is the array, with sorted keys.
+def _printed_if_all_plain(column: Sequence[bytes | None]) -> bytes:
+    """Print the documents with sorted keys.
 
-    Empty if jsonb might not take one of them unchanged. A key that stands twice is noticed by the
-    number of quotes: the printed documents have fewer. Only a quote written as U+0022 could make
-    up for that.
+    Empty if jsonb might not take one of them unchanged. They are parsed as one array, and between
+    two of them stands a number that nobody can foresee: so a text that is no document (``[1``) does
+    not become one together with its neighbours. A key that stands twice is noticed by the number of
+    quotes: the printed documents have fewer. Only a quote written as U+0022 could make up for that.
     """
+    stop = secrets.randbits(60)
+    between = b",%d," % stop
+    text = b"[" + between.join([_NULL if d is None else d for d in column]) + b"]"
     try:
         parsed = orjson.loads(text)
+        stops, parsed = parsed[1::2], parsed[::2]
         printed = _print(parsed)
     except _NOT_FOR_ORJSON:
         return b""
     # Printed without a backslash, nothing of that kind was in it.
     if b"\\" in printed and (b"\\u0000" in text or b"\\u0022" in text):
         return b""
-    if len(parsed) != len(column) or text.count(b'"') != printed.count(b'"'):
+    if len(parsed) != len(column) or stops != [stop] * (len(column) - 1):
         return b""
-    return printed
+    return printed if text.count(b'"') == printed.count(b'"') else b""
 
 
 def _print(parsed: Any) -> bytes:
@@ -98,7 +106,12 @@ def _print(parsed: Any) -> bytes:
 
 
 def _numbers_are_exact(text: bytes) -> bool:
-    """Whether each long number is spelled as Python spells its double: then no digit is lost."""
+    """Whether each long number is spelled as Python spells its double: then no digit is lost.
+
+    Not where a number may be so small that its double is another one, or zero.
+    """
+    if (b"e-" in text or b"E-" in text) and _BELOW.search(text):
+        return False
     if b"0" * 16 not in text.translate(_DIGITS):
         return True
     return all(repr(float(n)).encode() == n for n in set(_LONG_NUMBER.findall(text)) if _is_one(n))
@@ -109,8 +122,7 @@ def _is_one(number: bytes) -> bool:
 
 
 def _is_plain(document: bytes) -> bool:
-    printed = _printed_if_all_plain([document], b"[" + document + b"]")
-    return bool(printed) or _spelled(document) is not None
+    return bool(_printed_if_all_plain([document])) or _spelled(document) is not None
 
 
 def _spelled(document: bytes) -> str | None:
