@@ -16,6 +16,7 @@ from typing import Any
 from django.db import models
 from django.db.models import Value
 
+from stillme.postgresql.names import Table
 from stillme.transfer import kinds
 from stillme.transfer.identity import TableId
 from stillme.transfer.key_columns import KeyColumns
@@ -123,9 +124,12 @@ class TableMapping:
 
 
 def split_table(db_table: str) -> tuple[str, str]:
-    """``'"rss"."fetch_items"'`` -> ``("rss", "fetch_items")``; schema "public" if unqualified."""
-    parts = db_table.replace('"', "").split(".")
-    return ("public", parts[0]) if len(parts) == 1 else (parts[0], parts[1])
+    """``'"rss"."fetch_items"'`` -> ``("rss", "fetch_items")``; schema "public" if unqualified.
+
+    A dot alone qualifies nothing: Django quotes ``fetch.items`` as one name.
+    """
+    table = Table.parse(db_table)
+    return table.schema or "public", table.name
 
 
 def is_uuid(key: models.Field) -> bool:  # type: ignore[type-arg]

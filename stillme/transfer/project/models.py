@@ -2,8 +2,7 @@
 
 They are built for the files of TRANSFER["FILES"] of which no app declares a LegacyModel (`files`
 says which model is whose): one for each managed model of each installed app and each many-to-many
-table that Django makes by itself. A table of the file has the name that the model has; of
-``"sales"."order"`` the part after the dot, because SQLite knows no schemas.
+table that Django makes by itself. `tables` knows the table's name in the file.
 """
 
 from __future__ import annotations
@@ -31,6 +30,7 @@ from stillme.transfer.project.files import (
     problems_of_files,
     unknown_names,
 )
+from stillme.transfer.project.tables import legacy_table, problems_of_names
 from stillme.transfer.registry import registered
 
 # The engine and its pages: their records come to be in PostgreSQL.
@@ -134,13 +134,9 @@ def is_left_out(model: Model) -> bool:
     return bool(labels(model) & {name.lower() for name in conf().leave_out})
 
 
-def legacy_table(model: Model) -> str:
-    """The name of a model's table in the file."""
-    return model._meta.db_table.replace('"', "").rpartition(".")[2]
-
-
 def _build(model: Model, file: str) -> None:
     label = model._meta.label
+    problems.extend(problems_of_names(model))
     columns = {}
     for field in model._meta.local_concrete_fields:
         if field.generated:

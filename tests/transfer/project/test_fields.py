@@ -12,7 +12,8 @@ from django.test.utils import isolate_apps
 
 from stillme.transfer import kinds
 from stillme.transfer.project.fields import UnknownField, kind_of
-from stillme.transfer.project.models import _key, _value, legacy_table
+from stillme.transfer.project.models import _key, _value
+from stillme.transfer.project.tables import legacy_table
 
 WIDE = (-(2**63), 2**63 - 1)
 
