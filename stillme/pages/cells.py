@@ -6,10 +6,12 @@ Text is shown as Python spells it, so that control characters and bidi marks are
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Iterator
 from datetime import date, datetime
 from typing import Any, Self
 
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
 from stillme.visible import visible
@@ -19,6 +21,13 @@ SHORT = 160
 LONG = 20_000
 # A text of this length is read without a click.
 READ = 2_000
+# Characters of a word that a column of a list has room for.
+WORD = 14
+_WORDS = re.compile(r"\s+|\S+")
+# Up to punctuation, or as much as there is room for: a mark that belongs to a letter stays with it.
+_PIECES = re.compile(
+    rf"\S{{1,{WORD}}}?[/.,:;_&?=-]{{1,3}}|\S{{1,{WORD}}}[\u0300-\u036f\ufe0f\u200d]*"
+)
 
 
 class Clipped(str):
@@ -46,6 +55,32 @@ def target_html(value: Any) -> SafeString:
     if isinstance(value, str):
         return foldable(repr(value[:LONG]), f"{len(value):,} characters")
     return foldable(repr(value))
+
+
+def listed_text(value: str | None) -> SafeString:
+    """A text of a list: NULL, an empty text and others are told apart, and no word is too long."""
+    if value is None:
+        return SafeString("—")
+    if not value.strip():
+        word = "blank" if value else "empty"
+        return format_html('<span class="console-note" title="{}">({})</span>', repr(value), word)
+    return breakable(value)
+
+
+def breakable(text: str) -> SafeString:
+    """Text whose long words may break: behind punctuation where they have some, copied whole.
+
+    `https://example.org/news` -> `https://<wbr>example.<wbr>org/<wbr>news`
+    """
+    return format_html_join("", "{}{}", _broken(text))
+
+
+def _broken(text: str) -> Iterator[tuple[SafeString, str]]:
+    for word in _WORDS.findall(text):
+        pieces = _PIECES.findall(word) if len(word) > WORD else [word]
+        yield from (
+            (SafeString("<wbr>" if number else ""), piece) for number, piece in enumerate(pieces)
+        )
 
 
 def text_html(text: str | None) -> SafeString:

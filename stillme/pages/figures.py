@@ -1,8 +1,8 @@
-"""Numbers, times and references as a person reads them; what was rounded is whole on hover.
+"""Numbers, times, references and texts as a person reads them; what was rounded is whole on hover.
 
 A list or a row shows `0.8333` for `0.8333333333333334`, `1,234,567` for `1234567`, a time to the
-second with its zone, and the name of a parent in place of its key. Exports and forms keep what is
-stored.
+second with its zone, and the name of a parent in place of its key. Long words of a text may break.
+Exports and forms keep what is stored.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from django.urls import NoReverseMatch, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from stillme.pages.cells import breakable, listed_text
 from stillme.pages.clipped import clip
 from stillme.visible import in_one_line
 
@@ -32,14 +33,16 @@ def figure_html(value: Any) -> SafeString:
     """A number or a time; its exact value as the title where less than that is shown."""
     if value is None:
         return SafeString("—")
-    shown, exact = (
-        (_time(value), value.isoformat())
-        if isinstance(value, datetime)
-        else (
-            number(value),
-            repr(value),
+    if isinstance(value, datetime):
+        day, _, time = _time(value).partition(" ")
+        # Day and time may stand on two lines in a narrow column.
+        return format_html(
+            '<span class="console-figure console-time" title="{}">{} <span>{}</span></span>',
+            value.isoformat(),
+            day,
+            time,
         )
-    )
+    shown, exact = number(value), repr(value)
     if shown == exact:
         return format_html("{}", shown)
     return format_html('<span class="console-figure" title="{}">{}</span>', exact, shown)
@@ -73,8 +76,8 @@ def is_figure(field: models.Field[Any, Any]) -> bool:
 
 
 def column(field: models.Field[Any, Any]) -> Callable[..., str]:
-    """A column of a list, or a read-only field of a row's page, that shows a figure or a parent."""
-    html = _parent if field.is_relation else _figure
+    """A column of a list, or a read-only field of a row's page: a figure, a parent or a text."""
+    html = _parent if field.is_relation else _figure if is_figure(field) else _text
 
     def shown(row: models.Model) -> SafeString:
         return html(row, field)
@@ -87,6 +90,10 @@ def column(field: models.Field[Any, Any]) -> Callable[..., str]:
 
 def _figure(row: models.Model, field: models.Field[Any, Any]) -> SafeString:
     return figure_html(getattr(row, field.attname))
+
+
+def _text(row: models.Model, field: models.Field[Any, Any]) -> SafeString:
+    return listed_text(getattr(row, field.attname))
 
 
 def _parent(row: models.Model, field: models.Field[Any, Any]) -> SafeString:
@@ -107,8 +114,8 @@ def parent_html(field: models.Field[Any, Any], key: Any, name: str | None) -> Sa
     try:
         page = reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=[quote(key)])
     except NoReverseMatch:
-        return format_html("<bdi>{}</bdi>", said)
-    return format_html('<a href="{}"><bdi>{}</bdi></a>', page, said)
+        return format_html("<bdi>{}</bdi>", breakable(said))
+    return format_html('<a href="{}"><bdi>{}</bdi></a>', page, breakable(said))
 
 
 def to_name(model: type[models.Model]) -> QuerySet[Any]:

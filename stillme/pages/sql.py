@@ -65,8 +65,15 @@ def sql_page(request: HttpRequest) -> HttpResponse:
         "answer": answer,
         "limit": ROWS,
         "seconds": TIMEOUT // 1000,
+        "tables": tables(),
     }
     return render(request, "console/sql.html", context)
+
+
+def tables() -> list[str]:
+    """What there is to ask for: the tables that have a page, as a query names them."""
+    names = {model._meta.db_table for model in admin.site._registry}
+    return sorted(name if '"' in name else f'"{name}"' for name in names)
 
 
 def ask(query: str) -> Answer:

@@ -28,8 +28,8 @@ from django.http import (
 from django.urls import path, reverse
 from django.utils.html import format_html
 
-from stillme.pages.cells import Clipped, json_html, json_text_html, text_html
-from stillme.pages.clipped import clip, clipped_row, pieces
+from stillme.pages.cells import Clipped, json_html, json_text_html, listed_text, text_html
+from stillme.pages.clipped import clip, clipped_row, pieces, texts
 from stillme.pages.document_field import DocumentField
 from stillme.pages.figures import column, is_figure, with_parents
 from stillme.pages.lists.big_list import BEFORE, BigChangeList, newest_window
@@ -51,7 +51,7 @@ def excerpt(field: str) -> Callable[[Any, Any], str]:
     """A list column with the beginning of a long text, which is all that a list fetches."""
 
     def shown(self: Any, row: Any) -> str:
-        return getattr(row, field) or ""
+        return listed_text(getattr(row, field))
 
     shown.short_description = field.replace("_", " ")  # type: ignore[attr-defined]
     shown.admin_order_field = field  # type: ignore[attr-defined]
@@ -120,8 +120,10 @@ class TargetAdmin(ModelAdmin):  # type: ignore[misc]
         )
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
-        """Numbers, times and references in a reader's form."""
-        return [self._columns.get(name, name) for name in super().get_list_display(request)]
+        """Numbers, times, references and texts in a reader's form."""
+        words = {name: column(self.opts.get_field(name)) for name in texts(self.model)}
+        shown = words | self._columns
+        return [shown.get(name, name) for name in super().get_list_display(request)]
 
     def get_list_filter(self, request: HttpRequest) -> list[Any]:
         """Those of the class, and ranges of the list's period and of the numbers that it shows."""

@@ -13,8 +13,10 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils.html import strip_tags
 
 from knowledge.models import KnowledgeItem, KnowledgeRelationship
+from stillme.pages.cells import breakable, listed_text
 from stillme.pages.figures import figure_html
 
 THIRD = 5 / 6
@@ -51,8 +53,31 @@ def test_what_is_shown_and_what_is_exact(value: Any, shown: str, exact: str | No
     if exact is None:
         assert html == shown
     else:
-        assert f">{shown}</span>" in html
+        assert strip_tags(html) == shown
         assert f'{exact}">' in html
+
+
+@pytest.mark.parametrize(
+    ("text", "html"),
+    [
+        (None, "—"),
+        ("", '<span class="console-note" title="&#x27;&#x27;">(empty)</span>'),
+        ("\n ", '<span class="console-note" title="&#x27;\\n &#x27;">(blank)</span>'),
+        ("a text of short words", "a text of short words"),
+        (
+            "see https://example.org/news?a=<1>",
+            "see https://<wbr>example.<wbr>org/<wbr>news?<wbr>a=<wbr>&lt;1&gt;",
+        ),
+        ("x" * 30, f"{'x' * 14}<wbr>{'x' * 14}<wbr>xx"),
+    ],
+)
+def test_a_text_of_a_list_may_break(text: str | None, html: str) -> None:
+    assert listed_text(text) == html
+
+
+@pytest.mark.parametrize("word", ["." * 40, "e\u0301" * 30, "a.b" * 20, "https://x"])
+def test_no_character_is_lost_where_a_word_breaks(word: str) -> None:
+    assert strip_tags(breakable(word)) == word
 
 
 @pytest.fixture
@@ -104,7 +129,7 @@ def test_a_number_and_a_time_are_exact_on_hover(
         for exact, shown in (
             (THIRD, "0.8333"),
             (1234567, "1,234,567"),
-            (MOMENT.isoformat(), "2025-03-04 15:06:07 UTC"),
+            (MOMENT.isoformat(), "2025-03-04 <span>15:06:07 UTC</span>"),
         ):
             assert f'title="{exact}">{shown}</span>' in html
 

@@ -14,11 +14,12 @@ from stillme.demo.samples import make_samples
 from stillme.transfer.console.findings_table import findings_table
 from stillme.transfer.findings import Finding, FindingKind
 from stillme.transfer.models import Proof, Run
+from stillme.transfer.reports.proof_files import keep_report
 from stillme.transfer.verify import proof_record
 from stillme.transfer.verify.options import VerifyOptions
 from stillme.transfer.verify.proof_record import proof_run
 from stillme.transfer.verify.result import TableProof, VerifyResult
-from tests.console.support import HOSTILE
+from tests.console.support import HOSTILE, staff
 from tests.transfer.load.support import run_import
 from tests.transfer.verify.support import judge
 
@@ -110,3 +111,56 @@ def test_a_proof_without_findings_and_one_of_an_earlier_version() -> None:
     run = Run.objects.create(command="verify_migration")
     old = Proof.objects.create(run=run, level="full", verdict="v", exit_status=1, findings=3)
     assert "3 findings. Their details were not recorded" in findings_table(old)
+
+
+def test_the_report_is_a_page_of_its_own(client: Client, django_user_model: Any) -> None:
+    table = TableProof("knowledge", "knowledge_items", ITEMS)
+    table.findings.extend([Finding(V, f"{ITEMS}:source", "7", "a\x00b", HOSTILE)])
+    result = VerifyResult(level="full")
+    with proof_run(VerifyOptions(), result):
+        result.tables.append(table)
+        # What no jsonb column can hold.
+        result.notices.append("cut at \x00, half of a pair \ud800")
+    proof = Proof.objects.get()
+    report = reverse("admin:transfer_proof_report", args=[proof.pk])
+    staff(client, django_user_model, "view_proof")
+    page = reverse("admin:transfer_proof_change", args=[proof.pk])
+    # As of a cut-over, or of an earlier version: no report was kept.
+    assert report not in client.get(page).content.decode()
+    assert client.get(report).status_code == 404
+    keep_report("default", result)
+    assert f'href="{report}">The report as a page' in client.get(page).content.decode()
+    html = client.get(report).content.decode()
+    for text in (proof.verdict, "a\\x00b", "cut at \\x00, half of a pair \\ud800", "Findings: 1"):
+        assert text in html, text
+    assert HOSTILE not in html
+    assert "ranges" not in Run.objects.get().summary["report"]["tables"][0]
+
+
+def test_a_report_is_for_those_who_may_see_proofs(client: Client, django_user_model: Any) -> None:
+    proof = proof_of()
+    staff(client, django_user_model, "view_run")
+    assert client.get(reverse("admin:transfer_proof_report", args=[proof.pk])).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("findings", "open_rows", "banner"),
+    [
+        (False, 0, 'headline go">✓ PROVEN'),
+        (True, 0, 'headline no-go">✗ NOT PROVEN'),
+        (False, 2, 'headline look">✗ NOT PROVEN'),
+    ],
+)
+def test_the_verdict_is_a_banner(
+    admin_client: Client, findings: bool, open_rows: int, banner: str
+) -> None:
+    table = TableProof("knowledge", "knowledge_items", ITEMS)
+    table.legacy_rows, table.open = 3, open_rows
+    table.findings.extend([Finding(V, f"{ITEMS}:source", "7", "a", "b")] * findings)
+    result = VerifyResult(level="full")
+    with proof_run(VerifyOptions(), result):
+        result.tables.append(table)
+    page = reverse("admin:transfer_proof_change", args=[Proof.objects.get().pk])
+    html = admin_client.get(page).content.decode()
+    assert banner in html
+    assert ("?status__exact=open" in html) == bool(open_rows)

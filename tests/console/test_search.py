@@ -70,6 +70,11 @@ def test_the_words_are_found_by_either_way_and_marked(asked: str, has: str, has_
     assert {fold(mark) for mark in marked} == set(words_of(asked))
 
 
+def test_a_snippet_is_one_line_to_read() -> None:
+    shown = snippet("Q: gì?\r\n\tA: học máy\u202e", ["hoc"])
+    assert shown == "Q: gì? A: <mark>học</mark> máy\\u202e"
+
+
 @pytest.mark.django_db(transaction=True)
 def test_an_index_finds_what_is_not_among_the_newest_rows(
     monkeypatch: pytest.MonkeyPatch, client: Any, django_user_model: Any, capsys: Any

@@ -60,6 +60,17 @@ def test_a_query_is_answered_and_recorded(
     assert KnowledgeItem.objects.create(content="", source="", knowledge_type="").pk
 
 
+@pytest.mark.django_db(transaction=True)
+def test_an_empty_page_names_the_tables_and_gives_a_query_that_runs(admin_client: Any) -> None:
+    page = admin_client.get(PAGE)
+    assert "The rows will be here." in page.content.decode()
+    assert '"knowledge"."knowledge_items"' in page.context["tables"]
+    assert '"auth_user"' in page.context["tables"]
+    for table in page.context["tables"]:
+        answer = admin_client.post(PAGE, {"query": f"SELECT count(*) FROM {table}"})
+        assert not answer.context["answer"].problem, table
+
+
 @pytest.mark.django_db
 def test_nobody_else_may(client: Any, django_user_model: Any) -> None:
     staff(client, django_user_model, "view_knowledgeitem", "change_knowledgeitem", "view_run")

@@ -30,6 +30,7 @@ _MARKS = "".join(map(chr, [*range(0x300, 0x305), *range(0x306, 0x30D), 0x31B, 0x
 _JOINTS = "./-_@:+<>"
 _LETTERS = str.maketrans("đĐ", "dD", _MARKS)
 _WORD = re.compile(r"[^\W_]+")
+_BREAKS = re.compile(r"\s*[\r\n\t]\s*")
 
 
 def fold(text: str) -> str:
@@ -105,8 +106,12 @@ def has_word(text: str, words: list[str]) -> bool:
 
 
 def snippet(text: str, words: list[str]) -> SafeString:
-    """The surroundings of the first word that is found, as HTML with every such word marked."""
+    """The surroundings of the first word that is found, as HTML with every such word marked.
+
+    A line break is shown as a blank: this is one line to find a row by, not the text.
+    """
     pattern = _pattern(words)
+    text = _BREAKS.sub(" ", text)
     first = pattern.search(text)
     start = max(0, (first.start() if first else 0) - BEFORE)
     end = start + BEFORE + AFTER

@@ -1,4 +1,4 @@
-"""The files that a verification leaves where asked: an HTML page and a manifest.
+"""What a verification leaves: an HTML page and a manifest where asked, the console's report always.
 
 The page is one file that loads nothing, to be filed away, printed, mailed. It is made from the same
 plain data as the JSON report, so the two cannot disagree.
@@ -6,6 +6,7 @@ plain data as the JSON report, so the two cannot disagree.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -16,6 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from stillme.transfer.errors import TransferError
+from stillme.transfer.models import Run
 from stillme.transfer.plumbing.private_file import write_private
 from stillme.transfer.reports.advice import advice, states_of
 from stillme.transfer.reports.json_text import json_text, or_json
@@ -23,6 +25,7 @@ from stillme.transfer.reports.terminal.proof import as_dict
 from stillme.transfer.reports.terminal.tables import say
 from stillme.transfer.verify.manifest import ManifestCheck, make_manifest
 from stillme.transfer.verify.result import VerifyResult
+from stillme.visible import in_one_line
 
 # A project that moves may have no templates of its own, and no setting for them.
 _TEMPLATES = Engine(dirs=[str(Path(__file__).parents[1] / "templates")])
@@ -47,6 +50,41 @@ def write_files(result: VerifyResult, html: Path | None, manifest: Path | None) 
             write_private(path, text)
         except OSError as error:
             raise TransferError(f"{path} cannot be written: {error.strerror}.") from error
+
+
+def keep_report(alias: str, result: VerifyResult) -> None:
+    """Record what the HTML page is made of with the run, for the console.
+
+    The findings are recorded there already, the first of them; fingerprints of key ranges are left
+    out. What jsonb cannot hold (U+0000, half of a surrogate pair) is spelled out.
+    """
+    report = as_dict(result)
+    report["findings"] = []
+    report["tables"] = [_without_ranges(table) for table in report["tables"]]
+    assert result.run_id is not None
+    run = Run.objects.using(alias).get(pk=result.run_id)
+    run.summary["report"] = _storable(json.loads(json_text(report)))
+    run.save(using=alias, update_fields=["summary"])
+
+
+def kept_page(run: Run) -> str | None:
+    """The HTML page of a run whose report was kept, with the findings that were recorded."""
+    report = run.summary.get("report")
+    if report is None:
+        return None
+    return html_page({**report, "findings": run.summary.get("findings", [])})
+
+
+def _without_ranges(table: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in table.items() if name != "ranges"}
+
+
+def _storable(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {in_one_line(name): _storable(member) for name, member in value.items()}
+    if isinstance(value, list):
+        return [_storable(member) for member in value]
+    return in_one_line(value) if isinstance(value, str) else value
 
 
 def html_page(report: dict[str, Any]) -> str:

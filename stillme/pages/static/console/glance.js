@@ -1,12 +1,15 @@
 // Asks for one chart after the other and draws it. A click on a bar or point leads to its rows.
 (() => {
   // Each is told apart by its dashes in a line, by its place in the legend as a bar; the table has all.
-  const COLOURS = ["#7c3aed", "#0e7490", "#c2410c", "#db2777", "#4d7c0f", "#2563eb", "#a16207", "#0f766e", "#6b7280"];
+  const LIGHT = ["#7c3aed", "#0e7490", "#c2410c", "#db2777", "#4d7c0f", "#2563eb", "#a16207", "#0f766e", "#6b7280"];
+  const DARK = ["#a78bfa", "#22d3ee", "#fb923c", "#f472b6", "#a3e635", "#60a5fa", "#facc15", "#2dd4bf", "#9ca3af"];
   const DASHES = [[], [8, 4], [2, 3], [10, 3, 2, 3]];
   const drawn = [];
 
+  const isDark = () => document.documentElement.classList.contains("dark");
+
   const colours = () => {
-    const dark = document.documentElement.classList.contains("dark");
+    const dark = isDark();
     return { text: dark ? "#e5e7eb" : "#374151", grid: dark ? "#ffffff22" : "#00000018" };
   };
 
@@ -34,18 +37,24 @@
       },
       plugins: { legend: { display: figure.series.length > 1, labels: legend } },
       scales: {
-        x: axis(figure.time ? { maxTicksLimit: 5, maxRotation: 0 } : { maxRotation: 45, callback: short }),
+        x: axis(figure.time ? { maxTicksLimit: 5, maxRotation: 0, autoSkipPadding: 16 } : { maxRotation: 45, callback: short }),
         y: { ...axis({}), beginAtZero: true },
       },
     };
+  };
+
+  const paint = (datasets) => {
+    const palette = isDark() ? DARK : LIGHT;
+    datasets.forEach((one, at) => {
+      one.borderColor = one.backgroundColor = palette[at % palette.length];
+    });
+    return datasets;
   };
 
   const dataset = (figure) => (series, at) => ({
     label: series.label,
     data: series.values,
     links: series.links,
-    borderColor: COLOURS[at % COLOURS.length],
-    backgroundColor: COLOURS[at % COLOURS.length],
     ...(figure.line
       ? { borderDash: DASHES[at % DASHES.length], borderWidth: 2, pointRadius: 3, spanGaps: true }
       : { maxBarThickness: 48 }),
@@ -63,7 +72,7 @@
     const figure = JSON.parse(place.querySelector("script[type='application/json']").textContent);
     const chart = new Chart(canvas, {
       type: figure.line ? "line" : "bar",
-      data: { labels: figure.labels, datasets: figure.series.map(dataset(figure)) },
+      data: { labels: figure.labels, datasets: paint(figure.series.map(dataset(figure))) },
       options: options(figure),
     });
     drawn.push([chart, figure]);
@@ -90,6 +99,7 @@
   new MutationObserver(() => {
     for (const [chart, figure] of drawn) {
       chart.options = options(figure);
+      paint(chart.data.datasets);
       chart.update();
     }
   }).observe(document.documentElement, { attributeFilter: ["class"] });

@@ -13,6 +13,7 @@ from django.urls import path, reverse
 from django.utils.html import format_html
 from django.utils.http import urlencode
 
+from stillme.pages.figures import column
 from stillme.pages.lists.frequent import FrequentValuesFilter
 from stillme.pages.once import once
 from stillme.transfer.console.desk.bulk import accept_page, retry_one, retry_some
@@ -42,10 +43,10 @@ class QuarantinedRowAdmin(ReadOnlyAdmin):
     list_display = (
         "id",
         "file",
-        "table",
+        column(QuarantinedRow._meta.get_field("table")),
         "key_start",
         "reason",
-        "column",
+        column(QuarantinedRow._meta.get_field("column")),
         "sentence_start",
         "state",
     )

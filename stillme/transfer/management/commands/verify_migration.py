@@ -9,7 +9,7 @@ from stillme.transfer.management.base import TransferCommand
 from stillme.transfer.management.options import FORMAT, SELECTION, given_path, option
 from stillme.transfer.plumbing.private_file import check_writable
 from stillme.transfer.records import ledger
-from stillme.transfer.reports.proof_files import render_manifest, write_files
+from stillme.transfer.reports.proof_files import keep_report, render_manifest, write_files
 from stillme.transfer.reports.terminal.progress import RunProgress
 from stillme.transfer.reports.terminal.proof import render_verify
 from stillme.transfer.steps.follow import settle_by_replay
@@ -94,5 +94,6 @@ class Command(TransferCommand):
         with RunProgress(self.console, quiet=self.quiet) as progress:
             result = verify(wanted, progress.on_event, settle_by_replay("default"))
         render_verify(self.console, self.form, result, max(0, options["max_findings"]))
+        keep_report("default", result)
         write_files(result, options["html"], options["manifest"])
         return result.exit_status
