@@ -18,7 +18,7 @@ from stillme.transfer.sqlite.reading.row_source import SnapshotRows
 from stillme.transfer.verify.verification import VerifyOptions, verify
 from tests.transfer.load.support import FILES, content, query, run_import
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.only_files("accuracy")]
 
 HUGE, PIECE = 400, 64
 SCORES = Selection(tables=("accuracy_scores",))

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def legacy(tmp_path: Path, use_legacy_files: Any) -> Path:
-    put_samples(tmp_path, rows=5, variant="clean")
+    put_samples(tmp_path, rows=5, variant="clean", files=["accuracy"])
     use_legacy_files(tmp_path)
     return tmp_path
 

@@ -90,7 +90,7 @@ def left(
 ) -> Path:
     """The folder; its knowledge file cannot be opened in place."""
     folder = tmp_path / "data"
-    make_samples(folder, rows=30)
+    make_samples(folder, rows=30, files=["knowledge_retention"])
     LEFT[request.param](folder / "knowledge_retention.db")
     use_legacy_files(folder)
     return folder

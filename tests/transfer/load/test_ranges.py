@@ -20,7 +20,7 @@ from stillme.transfer.steps.loading.plan import make_plan
 
 @pytest.fixture
 def table(tmp_path: Path, use_legacy_files: Callable[[Path], None]) -> tuple[Path, TableMapping]:
-    make_samples(tmp_path, rows=100, variant="clean")
+    make_samples(tmp_path, rows=100, variant="clean", files=["knowledge_retention"])
     use_legacy_files(tmp_path)
     (tmp_path / "copies").mkdir()
     plan = make_plan(

@@ -125,7 +125,7 @@ def test_a_scan_in_parts_sees_every_row_once(
     threads: int,
 ) -> None:
     monkeypatch.setattr(scan_parts, "_LEAST_ROWIDS", 0)
-    make_samples(tmp_path, rows=60)
+    make_samples(tmp_path, rows=60, files=["rss_fetch_history"])
     use_legacy_files(tmp_path)
     path = tmp_path / "rss_fetch_history.db"
     with closing(sqlite3.connect(path)) as legacy:
@@ -153,7 +153,7 @@ def test_a_scan_in_parts_sees_every_row_once(
 def test_a_scan_of_a_damaged_copy_is_an_error_of_sqlite(
     tmp_path: Path, use_legacy_files: Callable[[Path], None]
 ) -> None:
-    make_samples(tmp_path, rows=60)
+    make_samples(tmp_path, rows=60, files=["rss_fetch_history"])
     use_legacy_files(tmp_path)
     (tmp_path / "copies").mkdir()
     plan = make_plan(

@@ -134,7 +134,7 @@ def test_texts_that_hold_the_quote(
     from stillme.demo.samples import make_samples
     from tests.transfer.load.support import query, run_import
 
-    make_samples(tmp_path, rows=40, variant="clean")
+    make_samples(tmp_path, rows=40, variant="clean", files=["knowledge_retention"])
     texts = _put_quotes(tmp_path / "knowledge_retention.db")
     use_legacy_files(tmp_path)
     result = run_import()

@@ -20,7 +20,7 @@ ENDS = (-(2**63), -(2**63) + 1, -1, 0, 2**63 - 1)
 
 @pytest.fixture
 def imported(tmp_path: Path, use_legacy_files: Callable[[Path], None]) -> Path:
-    make_samples(tmp_path, rows=40, variant="clean")
+    make_samples(tmp_path, rows=40, variant="clean", files=["knowledge_retention"])
     for key in ENDS:
         change(
             tmp_path,

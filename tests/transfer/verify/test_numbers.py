@@ -88,7 +88,7 @@ def imported(
 ) -> Iterator[None]:
     """Each number of the table in a document, and an integer in an undeclared column."""
     folder = tmp_path_factory.mktemp("numbers")
-    make_samples(folder, rows=30, variant="clean")
+    make_samples(folder, rows=30, variant="clean", files=["knowledge_retention"])
     padding = {**dict.fromkeys(PLANTED, ""), **dict.fromkeys(HUGE, "x" * (5 * 2**20))}
     change(
         folder,

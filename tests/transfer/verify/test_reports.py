@@ -17,6 +17,8 @@ from tests.conftest import ROOT
 from tests.transfer.load.support import FILES, change, query, run_import
 from tests.transfer.verify.support import accept_all, undone
 
+pytestmark = pytest.mark.only_files("knowledge", "rss", "accuracy")
+
 TYPES: dict[str, Any] = {
     "object": dict,
     "array": list,

@@ -27,7 +27,7 @@ ITEMS = "rss_fetch_items"
 
 @pytest.fixture
 def rss(tmp_path: Path) -> Path:
-    make_samples(tmp_path, rows=400)
+    make_samples(tmp_path, rows=400, files=["rss_fetch_history"])
     return tmp_path / "rss_fetch_history.db"
 
 
