@@ -37,7 +37,6 @@ IMPORTED = [
     "environ",
     "numpy",
     "orjson",
-    "prometheus_client",
     "psycopg_pool",
     "rich.progress",
     "rich.table",

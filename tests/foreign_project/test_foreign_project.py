@@ -145,10 +145,10 @@ def see_rows(proven: Shop) -> None:
 
 
 def see_a_wrong_value(proven: Shop) -> None:
-    proven.target('UPDATE "shop_order" SET amount = 9.25 WHERE id = 1 RETURNING id')
+    proven.target('UPDATE "shop_order" SET amount = 9.25 WHERE id = 2 RETURNING id')
     said = proven.run("verify_migration", status=1)
     assert "public.shop_order:amount" in said
-    proven.target('UPDATE "shop_order" SET amount = 9.5 WHERE id = 1 RETURNING id')
+    proven.target('UPDATE "shop_order" SET amount = NULL WHERE id = 2 RETURNING id')
 
 
 def go_and_come_back(proven: Shop) -> None:

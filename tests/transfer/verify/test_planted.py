@@ -14,8 +14,6 @@ from stillme.transfer.findings import FindingKind
 from tests.transfer.load.support import query
 from tests.transfer.verify.support import file_of, judge, places, undone
 
-pytestmark = pytest.mark.only_files("knowledge", "accuracy")
-
 ITEMS, ITEM_KEY = "knowledge.knowledge_items", "SELECT '9'"
 RELATIONS = "knowledge.knowledge_relationships"
 FETCHED, CYCLES = "rss.fetch_items", "rss.fetch_cycles"

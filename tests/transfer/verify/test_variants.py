@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from stillme.demo.samples import make_samples
 from stillme.demo.samples.hostile.files import make_hostile
 from stillme.transfer.mapping import Unfilled
 from stillme.transfer.sqlite.copying.snapshot import take_snapshot
 from stillme.transfer.verify.tables.table_cases import make_cases
+from tests.made_once import put_samples
 from tests.transfer.load.support import FILES, change, query, run_import
 from tests.transfer.verify.support import accept_all, judge
 
@@ -50,7 +50,7 @@ def test_the_hostile_files(tmp_path: Path, use_legacy_files: UseFiles) -> None:
 def test_the_variants_of_the_sample(
     tmp_path: Path, use_legacy_files: UseFiles, variant: str
 ) -> None:
-    make_samples(tmp_path / "files", rows=50, variant=variant)
+    put_samples(tmp_path / "files", rows=50, variant=variant)
     check(tmp_path / "files", use_legacy_files)
 
 
