@@ -55,8 +55,8 @@ def test_the_judge_finds_a_change(legacy: Path, low: None) -> None:
         put(legacy, id=key, metadata=filled('{FILL, "n": 1.5, "list": [1, 2, 3]}'))
     load()
     assert not judged().findings.total
-    for key, change in enumerate(CHANGES.values(), 900):
-        query(f"UPDATE accuracy.accuracy_scores SET metadata = {change} WHERE id = {key}")
+    for key, new in enumerate(CHANGES.values(), 900):
+        query(f"UPDATE accuracy.accuracy_scores SET metadata = {new} WHERE id = {key}")
     found = {(finding.where, finding.key) for finding in judged().findings.kept}
     missed = [
         name
