@@ -17,7 +17,7 @@ from stillme.transfer.inventory.selection import Selection
 from tests.transfer.load.support import query
 from tests.transfer.verify.support import file_of, judge, undone
 
-pytestmark = [pytest.mark.django_db, pytest.mark.only_files("knowledge", "accuracy", "rss")]
+pytestmark = pytest.mark.django_db
 
 ITEMS, SCORES = "knowledge.knowledge_items", "accuracy.accuracy_scores"
 FETCHED, CYCLES = "rss.fetch_items", "rss.fetch_cycles"
