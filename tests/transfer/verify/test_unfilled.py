@@ -9,7 +9,7 @@ import pytest
 from tests.transfer.load.support import query
 from tests.transfer.verify.support import file_of, judge, undone
 
-pytestmark = [pytest.mark.django_db, pytest.mark.only_files("knowledge", "continuum", "accuracy")]
+pytestmark = pytest.mark.django_db
 
 # What is planted in a column of some row, and how the finding shows what it expected.
 PLANTED = [

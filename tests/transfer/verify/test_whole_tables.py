@@ -10,7 +10,7 @@ from stillme.transfer.findings import FindingKind
 from tests.transfer.load.support import query
 from tests.transfer.verify.support import judge, places, undone
 
-pytestmark = pytest.mark.only_files("knowledge", "continuum")
+pytestmark = pytest.mark.only_files("knowledge", "continuum", "rss")
 
 ITEMS, TIERS = "knowledge.knowledge_items", "continuum.tier_metrics"
 COPY = {
