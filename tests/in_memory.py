@@ -7,6 +7,7 @@ machines.
 
 from __future__ import annotations
 
+import multiprocessing.util
 import os
 import shutil
 import signal
@@ -38,6 +39,8 @@ def use_memory(with_server: bool) -> Path | None:
     if "TMPDIR" in os.environ or not _has_room(SHARED_MEMORY):
         return None
     _clear_leftovers()
+    # The folder of `fork_server` is removed at the very end, when this one is gone.
+    multiprocessing.util.get_temp_dir()
     folder = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir=SHARED_MEMORY))
     # The server's account has to reach its cluster.
     folder.chmod(0o755)

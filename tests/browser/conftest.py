@@ -12,7 +12,7 @@ import pytest
 from django.contrib.auth.models import Permission
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from tests.made_once import put_samples
+from tests.made_once import files_of, put_samples
 from tests.transfer.load.support import change
 
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
@@ -42,9 +42,9 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def files(tmp_path: Path, use_legacy_files: Any) -> Path:
+def files(tmp_path: Path, use_legacy_files: Any, request: pytest.FixtureRequest) -> Path:
     """Small legacy files; a title of the feed is not UTF-8."""
-    put_samples(tmp_path, rows=60)
+    put_samples(tmp_path, rows=60, files=files_of(request.node))
     use_legacy_files(tmp_path)
     change(
         tmp_path,

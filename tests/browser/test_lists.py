@@ -12,7 +12,11 @@ from playwright.sync_api import Page, expect
 
 from tests.transfer.load.support import query, run_import
 
-pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.only_files("rss"),
+]
 
 Visit = Callable[..., Page]
 

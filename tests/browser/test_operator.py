@@ -15,7 +15,11 @@ from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.steps.load import ImportOptions, import_files
 from tests.transfer.load.support import query, run_import
 
-pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.only_files("rss"),
+]
 
 Visit = Callable[..., Page]
 

@@ -15,7 +15,6 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from stillme.demo.samples import make_samples
 from stillme.transfer.console.dashboard import figures, views
 from stillme.transfer.console.dashboard.figures import split_command
 from stillme.transfer.console.dashboard.progress import duration
@@ -33,13 +32,14 @@ from stillme.transfer.records.database_identity import cluster_id
 from stillme.transfer.records.proofs import files_to_prove, identity
 from stillme.transfer.steps.readiness.lines import Line
 from tests.console.support import HOSTILE, quarantined_row, staff
+from tests.made_once import put_samples
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture(autouse=True)
 def _files(tmp_path: Path, use_legacy_files: Any) -> None:
-    make_samples(tmp_path, rows=20)
+    put_samples(tmp_path, rows=20)
     use_legacy_files(tmp_path)
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from django.urls import reverse
 
-from stillme.demo.samples import make_samples
 from stillme.transfer.models import QuarantinedRow
+from tests.made_once import put_samples
 from tests.transfer.load.support import change, query, run_import
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def test_retry_says_why_and_loads_after_the_cell_is_mended(
     admin_client: Any, tmp_path: Path, use_legacy_files: Any
 ) -> None:
-    make_samples(tmp_path, rows=60)
+    put_samples(tmp_path, rows=60)
     use_legacy_files(tmp_path)
     change(
         tmp_path,

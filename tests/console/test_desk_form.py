@@ -10,13 +10,13 @@ from django.contrib import admin
 from django.contrib.admin.models import LogEntry
 from django.urls import reverse
 
-from stillme.demo.samples import make_samples
 from stillme.transfer.console import sidebar
 from stillme.transfer.console.desk.nul import without_nul
 from stillme.transfer.console.desk.shown import LONGEST, shown_cell
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.plumbing.stored_cells import pack_cell, unpack_cell
 from tests.console.support import HOSTILE, quarantined_row, staff
+from tests.made_once import put_samples
 from tests.transfer.load.support import change, query, run_import
 
 pytestmark = pytest.mark.django_db
@@ -181,7 +181,7 @@ def test_rows_with_another_fault_are_left_alone(admin_client: Any) -> None:
 @pytest.fixture
 def with_nul(tmp_path: Path, use_legacy_files: Any, transactional_db: None) -> list[QuarantinedRow]:
     """Two rows of the feeds' file that were set aside because of a NUL."""
-    make_samples(tmp_path, rows=60)
+    put_samples(tmp_path, rows=60)
     use_legacy_files(tmp_path)
     change(
         tmp_path,

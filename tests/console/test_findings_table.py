@@ -10,7 +10,6 @@ from django.test import Client
 from django.urls import reverse
 
 from knowledge.models import KnowledgeItem
-from stillme.demo.samples import make_samples
 from stillme.transfer.console.findings_table import findings_table
 from stillme.transfer.findings import Finding, FindingKind
 from stillme.transfer.models import Proof, Run
@@ -20,6 +19,7 @@ from stillme.transfer.verify.options import VerifyOptions
 from stillme.transfer.verify.proof_record import proof_run
 from stillme.transfer.verify.result import TableProof, VerifyResult
 from tests.console.support import HOSTILE, staff
+from tests.made_once import put_samples
 from tests.transfer.load.support import run_import
 from tests.transfer.verify.support import judge
 
@@ -47,7 +47,7 @@ def page_of(key: Any, table: str = "knowledge_knowledgeitem") -> str:
 def test_a_corrupted_cell_leads_from_the_dashboard_to_its_row(
     transactional_db: None, admin_client: Client, tmp_path: Path, use_legacy_files: Any
 ) -> None:
-    make_samples(tmp_path, rows=60)
+    put_samples(tmp_path, rows=60)
     use_legacy_files(tmp_path)
     run_import()
     item = KnowledgeItem.objects.exclude(retention_score=None).order_by("pk")[0]

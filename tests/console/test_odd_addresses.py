@@ -82,7 +82,7 @@ def base(model: type[models.Model]) -> str:
     return f"/admin/{model._meta.app_label}/{model._meta.model_name}/"
 
 
-@pytest.mark.slow_after(2)
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("page", PAGES)
 def test_odd_keys(ask: Asker, page: Page) -> None:
     model, _ = page
@@ -92,7 +92,7 @@ def test_odd_keys(ask: Asker, page: Page) -> None:
             ask(f"{place}{quote(key, safe='')}/{tail}")
 
 
-@pytest.mark.slow_after(2)
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("page", PAGES)
 def test_odd_parameters(ask: Asker, page: Page) -> None:
     model, site = page
@@ -112,7 +112,7 @@ def test_odd_parameters(ask: Asker, page: Page) -> None:
             ask(place, **{f"{dates}__year": "2025", f"{dates}__month": value})
 
 
-@pytest.mark.slow_after(2)
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("page", PAGES)
 def test_odd_filters(ask: Asker, page: Page) -> None:
     model, _ = page

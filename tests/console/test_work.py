@@ -12,11 +12,11 @@ from django.contrib.auth.models import Permission
 from django.utils import timezone
 
 from knowledge.models import KnowledgeItem
-from stillme.demo.samples import make_samples
 from stillme.transfer.console.work.start import SILENT
 from stillme.transfer.models import Run, StartedCommand
 from tests.conftest import legacy_variables
 from tests.console.support import staff
+from tests.made_once import put_samples
 
 PAGE = "/admin/transfer/work/"
 WATCH = "/admin/transfer/work.json"
@@ -33,7 +33,7 @@ def here(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Sample files and the test's database, for the processes that are started as well."""
-    make_samples(tmp_path, rows=30)
+    put_samples(tmp_path, rows=30)
     use_legacy_files(tmp_path)
     files = legacy_variables(settings.TRANSFER["FILES"], settings.LEGACY_VECTOR_DIR)
     for name, value in {**target_environment, **files}.items():

@@ -8,19 +8,12 @@ from pathlib import Path
 
 from stillme.demo.samples import make_samples
 from tests.conftest import ROOT
+from tests.fork_server import run_python
 
 
 def program(environment: dict[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run `manage.py` as a shell does: it reads the environment, which names other files here."""
-    return subprocess.run(
-        [sys.executable, str(ROOT / "manage.py"), *arguments],
-        cwd=ROOT,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    return run_python(["manage.py", *arguments], ROOT, environment)
 
 
 def test_the_story_and_then_files_of_ones_own(
@@ -28,7 +21,10 @@ def test_the_story_and_then_files_of_ones_own(
 ) -> None:
     plain = {k: v for k, v in target_environment.items() if not k.startswith("LEGACY_")}
     samples = {**plain, "LEGACY_DATA_DIR": str(tmp_path / "demo")}
-    told = program(samples, "demo", "--rows", "40")
+    told = subprocess.run(
+        [sys.executable, "manage.py", "demo", "--rows", "40"],
+        cwd=ROOT, env=samples, stdin=subprocess.DEVNULL, capture_output=True, text=True,
+    )  # fmt: skip
     assert told.returncode == 0, told.stdout + told.stderr
     lines = told.stdout.splitlines()
     assert lines[-1].startswith("PROVEN: ")

@@ -9,8 +9,6 @@ import json
 import os
 import secrets
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -20,6 +18,7 @@ from django.db import connections
 
 from stillme.postgresql.names import quote
 from tests.conftest import ROOT
+from tests.fork_server import run_python
 
 SITE = Path(__file__).with_name("site")
 CENTS = (
@@ -69,21 +68,17 @@ class Project:
         return found
 
     def _run(self, side: str, command: tuple[str, ...], status: int) -> str:
-        ended = subprocess.run(
-            [sys.executable, "manage.py", *command],
-            cwd=self.site,
-            env={
+        ended = run_python(
+            ["manage.py", *command],
+            self.site,
+            {
                 **os.environ,
                 "DJANGO_SETTINGS_MODULE": f"{self.modules}{side}",
                 "PYTHONPATH": str(ROOT),
-                "PYTHONDONTWRITEBYTECODE": "1",
                 "DATABASE": json.dumps(self.database),
                 "OLD_FILE": str(self.file),
                 "TRANSFER": self.transfer,
             },
-            capture_output=True,
-            text=True,
-            timeout=600,
         )
         said = ended.stdout + ended.stderr
         assert ended.returncode == status, f"{command} ended {ended.returncode}: {said}"

@@ -9,8 +9,6 @@ import json
 import os
 import secrets
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -21,6 +19,7 @@ from django.db import connections
 
 from stillme.postgresql.names import quote
 from tests.conftest import ROOT
+from tests.fork_server import run_python
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -62,19 +61,16 @@ class Shop:
 
     def run(self, *command: str, status: int = 0) -> str:
         """What a command printed; its exit status is checked."""
-        ended = subprocess.run(
-            [sys.executable, "manage.py", *command],
-            cwd=SITE,
-            env={
+        ended = run_python(
+            ["manage.py", *command],
+            SITE,
+            {
                 **os.environ,
                 "DJANGO_SETTINGS_MODULE": "project.settings",
                 "PYTHONPATH": str(ROOT),
                 "DATABASE": json.dumps(self.database),
                 "SHOP_FILE": str(self.file),
             },
-            capture_output=True,
-            text=True,
-            timeout=120,
         )
         said = ended.stdout + ended.stderr
         assert ended.returncode == status, said
@@ -124,7 +120,14 @@ def proven(shop: Shop) -> Shop:
     return shop
 
 
-def test_rows_arrive_and_are_proven(proven: Shop) -> None:
+def test_it_moves_is_proven_and_goes_back(proven: Shop) -> None:
+    """One story, since each of its commands is a process of a second."""
+    see_rows(proven)
+    see_a_wrong_value(proven)
+    go_and_come_back(proven)
+
+
+def see_rows(proven: Shop) -> None:
     """Local times are of the file's own zone, with its summer time."""
     assert proven.target(f"{CUSTOMERS} ORDER BY id") == [
         [1, "Ann", "2025-07-01 08:00:00", '{"nickname": "annie"}'],
@@ -141,13 +144,14 @@ def test_rows_arrive_and_are_proven(proven: Shop) -> None:
     assert "['administrator', 'operator', 'viewer']" in said
 
 
-def test_a_wrong_value_is_found(proven: Shop) -> None:
-    proven.target('UPDATE "shop_order" SET amount = 9.25 WHERE id = 1 RETURNING id')
+def see_a_wrong_value(proven: Shop) -> None:
+    proven.target('UPDATE "shop_order" SET amount = 9.25 WHERE id = 2 RETURNING id')
     said = proven.run("verify_migration", status=1)
     assert "public.shop_order:amount" in said
+    proven.target('UPDATE "shop_order" SET amount = NULL WHERE id = 2 RETURNING id')
 
 
-def test_the_day_and_the_way_back(proven: Shop) -> None:
+def go_and_come_back(proven: Shop) -> None:
     proven.run("sync_sqlite", "--install")
     names = [name for (name,) in proven.legacy("SELECT name FROM sqlite_master")]
     assert "transfer_change" in names

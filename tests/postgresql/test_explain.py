@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
-import sys
 from typing import Any
 
 import psycopg
@@ -15,6 +13,7 @@ from django.db import DatabaseError, connections, transaction
 from stillme.postgresql.connecting.explain import explain_operational_error
 from stillme.postgresql.embedded import EmbeddedServerError
 from tests.conftest import ROOT
+from tests.fork_server import run_python
 
 
 @pytest.mark.parametrize(
@@ -85,14 +84,8 @@ def command(target_environment: dict[str, str], django_db_blocker: Any) -> Any:
 
     def run(*arguments: str, change: tuple[str, str], **more: str) -> tuple[int, str]:
         url = re.sub(*change, target_environment["DATABASE_URL"])
-        answer = subprocess.run(
-            [sys.executable, "manage.py", *arguments],
-            cwd=ROOT,
-            env={**target_environment, "DATABASE_URL": url, **more},
-            capture_output=True,
-            text=True,
-            stdin=subprocess.DEVNULL,
-        )
+        environment = {**target_environment, "DATABASE_URL": url, **more}
+        answer = run_python(["manage.py", *arguments], ROOT, environment)
         assert "Traceback" not in answer.stderr
         return answer.returncode, answer.stdout + answer.stderr
 

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 from stillme.dotenv import read_dotenv
 from tests.conftest import ROOT
+from tests.fork_server import run_python
 
 URL = "postgresql://me:geheim%23@db/x"
 PLAIN = f"DATABASE_URL={URL}\nLEGACY_DATA_DIR=/srv/still me\n"
@@ -113,14 +113,7 @@ def place(tmp_path: Path) -> Path:
 
 def started(place: Path, *command: str) -> subprocess.CompletedProcess[str]:
     keep = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    return subprocess.run(
-        [sys.executable, *command],
-        cwd=place,
-        env={**keep, "PYTHONPATH": str(place)},
-        capture_output=True,
-        text=True,
-        stdin=subprocess.DEVNULL,
-    )
+    return run_python(command, place, {**keep, "PYTHONPATH": str(place)})
 
 
 ENTRIES = {

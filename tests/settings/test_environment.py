@@ -6,7 +6,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import pytest
 
 from stillme.settings import env
 from tests.conftest import ROOT
+from tests.fork_server import run_python
 
 SHOW = """
 import json
@@ -29,14 +29,8 @@ print(json.dumps({
 def process(*command: str, **variables: str) -> subprocess.CompletedProcess[str]:
     """Run Python with nothing in the environment but these variables."""
     keep = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    return subprocess.run(
-        [sys.executable, *command],
-        cwd=ROOT,
-        env={**keep, "DJANGO_SETTINGS_MODULE": "stillme.settings", **variables},
-        capture_output=True,
-        text=True,
-        stdin=subprocess.DEVNULL,
-    )
+    given = {**keep, "DJANGO_SETTINGS_MODULE": "stillme.settings", **variables}
+    return run_python(command, ROOT, given)
 
 
 def settings_with(**variables: str) -> Any:

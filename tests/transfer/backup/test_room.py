@@ -21,7 +21,7 @@ from stillme.transfer.steps.restore_backup import restore_backup
 from tests.vector.chroma_files import ADD, ChromaFiles
 from vector.chroma.snapshot import copy_store
 
-HOLE = 64 << 20
+HOLE = 32 << 20
 
 
 class Usage(NamedTuple):

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.made_once import put_samples
+from tests.made_once import files_of, put_samples
 
 
 @pytest.fixture
-def legacy(tmp_path: Path, use_legacy_files: Callable[[Path], None]) -> Path:
-    """The four files of the variant "current", about 60 rows a table."""
-    put_samples(tmp_path, rows=60)
+def legacy(
+    tmp_path: Path, use_legacy_files: Callable[[Path], None], request: pytest.FixtureRequest
+) -> Path:
+    """The files of the variant "current", about 60 rows a table."""
+    put_samples(tmp_path, rows=60, files=files_of(request.node))
     use_legacy_files(tmp_path)
     return tmp_path

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
@@ -16,6 +14,7 @@ from django.core.management import CommandError, call_command
 from stillme.demo.samples import make_samples
 from stillme.transfer.registry import legacy_models
 from stillme.transfer.reports.schema.document import schema_document
+from tests.fork_server import run_python
 from tests.transfer.load.support import change
 
 DOCUMENT = ("inspect_sqlite", "--schema-doc", "docs/reference/schema.md", "--check")
@@ -118,10 +117,7 @@ def test_the_documentation_needs_neither_files_nor_server(tmp_path: Path) -> Non
         "LEGACY_DATA_DIR": str(tmp_path / "nothing"),
         "SECRET_KEY": "only-for-tests",
     }
-    ended = subprocess.run(
-        [sys.executable, "manage.py", *DOCUMENT],
-        cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+    ended = run_python(["manage.py", *DOCUMENT], ROOT, environment)
     assert ended.returncode == 0, ended.stderr
     assert not (tmp_path / "nothing").exists()
 

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from stillme.demo.samples import make_hostile, make_samples
+from stillme.demo.samples import make_hostile
 from stillme.transfer.sqlite.schema.drift import declared_default, declared_type
 from stillme.transfer.steps.inspect import inspect_files
+from tests.made_once import put_samples
 from tests.transfer.inspection.support import drifts, file
 from tests.transfer.load.support import change
 
@@ -22,7 +23,7 @@ UseFiles = Callable[[Path], None]
 def test_the_declared_schema_has_no_drift(
     variant: str, tmp_path: Path, use_legacy_files: UseFiles
 ) -> None:
-    make_samples(tmp_path, rows=20, variant=variant)
+    put_samples(tmp_path, rows=20, variant=variant)
     use_legacy_files(tmp_path)
     found = inspect_files()
     assert [drift for f in found.files for drift in f.drift] == []
@@ -31,7 +32,7 @@ def test_the_declared_schema_has_no_drift(
 
 
 def test_the_first_schema(tmp_path: Path, use_legacy_files: UseFiles) -> None:
-    make_samples(tmp_path, rows=20, variant="old")
+    put_samples(tmp_path, rows=20, variant="old")
     use_legacy_files(tmp_path)
     found = inspect_files()
     assert drifts(found, "continuum") == {("missing column", "tier_metrics", "last_update_cycle")}
@@ -39,7 +40,7 @@ def test_the_first_schema(tmp_path: Path, use_legacy_files: UseFiles) -> None:
 
 
 def test_empty_and_missing_files(tmp_path: Path, use_legacy_files: UseFiles) -> None:
-    make_samples(tmp_path, rows=20, variant="disabled")
+    put_samples(tmp_path, rows=20, variant="disabled")
     (tmp_path / "accuracy_scores.db").unlink()
     use_legacy_files(tmp_path)
     found = inspect_files()

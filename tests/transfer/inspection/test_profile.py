@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stillme.demo.samples import make_hostile, make_samples
+from stillme.demo.samples import make_hostile
 from stillme.transfer.findings import ignore_event
 from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.keys import whole_key
@@ -28,6 +28,7 @@ from stillme.transfer.steps.loading.predict import predict_table
 from stillme.transfer.steps.rows.read_range import RangeReader
 from stillme.transfer.steps.rows.table_source import TableSource
 from stillme.transfer.steps.rows.unusual_rows import SetAside, keys_not_taken
+from tests.made_once import put_samples
 from tests.transfer.inspection.support import column, file, table
 from tests.transfer.load.support import FILES, change
 
@@ -268,7 +269,7 @@ def test_the_fast_road_agrees_with_the_policy_on_any_value(
     use_legacy_files: Callable[[Path], None],
 ) -> None:
     folder = tmp_path_factory.mktemp("any")
-    make_samples(folder, rows=30)
+    put_samples(folder, rows=30)
     use_legacy_files(folder)
     for number, ((name, where, what), value) in enumerate(cells, start=1):
         with closing(sqlite3.connect(folder / FILES[name])) as connection:

@@ -14,16 +14,16 @@ from django.core.management import CommandError, call_command
 from stillme.transfer.console.dashboard.figures import page_figures
 from stillme.transfer.findings import FindingKind
 from stillme.transfer.models import LeftByDecision
-from stillme.transfer.registry import legacy_files
 from stillme.transfer.sqlite.reading.key_ranges import KeyRange, key_ranges
 from stillme.transfer.steps.inspect import inspect_files
 from stillme.transfer.steps.loading import plan
 from stillme.transfer.steps.readiness.go_no_go import go_list
-from tests.made_once import put_samples
+from tests.made_once import files_of, put_samples
 from tests.transfer.load.support import change, run_import
+from tests.transfer.sync.switching import files_there
 from tests.transfer.verify.support import accept_all, judge
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.only_files("accuracy")]
 
 RATINGS = (
     "CREATE TABLE user_ratings (id INTEGER PRIMARY KEY, score_id INTEGER, stars INTEGER)",
@@ -32,8 +32,10 @@ RATINGS = (
 
 
 @pytest.fixture
-def legacy(tmp_path: Path, use_legacy_files: Callable[[Path], None]) -> Path:
-    put_samples(tmp_path, rows=20)
+def legacy(
+    tmp_path: Path, use_legacy_files: Callable[[Path], None], request: pytest.FixtureRequest
+) -> Path:
+    put_samples(tmp_path, rows=20, files=files_of(request.node))
     use_legacy_files(tmp_path)
     return tmp_path
 
@@ -151,6 +153,7 @@ def test_a_decision_closes_it_and_can_be_taken_back(legacy: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.only_files("accuracy", "rss")
 def test_a_decision_is_about_one_file(legacy: Path) -> None:
     for file in ("accuracy", "rss"):
         change(legacy, file, *RATINGS)
@@ -215,7 +218,7 @@ def test_rows_are_counted_by_a_way_of_its_own(
 def test_status_and_go_list_name_it_until_it_is_decided(legacy: Path) -> None:
     change(legacy, "accuracy", *RATINGS)
     for decided in (False, True):
-        (named,) = [line for line in go_list("default", legacy_files(), None)
+        (named,) = [line for line in go_list("default", files_there(), None)
                     if line.subject.endswith("inventory")]  # fmt: skip
         assert (named.colour == "no-go") is not decided
         assert ("user_ratings" in named.finding) is not decided

@@ -16,13 +16,7 @@ from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.legacy import LegacyModel
 from stillme.transfer.registry import legacy_models
 from stillme.transfer.steps.load import ImportOptions, ImportResult, import_files
-
-FILES = {
-    "knowledge": "knowledge_retention.db",
-    "continuum": "continuum_memory.db",
-    "rss": "rss_fetch_history.db",
-    "accuracy": "accuracy_scores.db",
-}
+from tests.made_once import FILES as FILES
 
 
 def run_import(**options: Any) -> ImportResult:

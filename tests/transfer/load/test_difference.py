@@ -9,7 +9,7 @@ import pytest
 from stillme.transfer.records.outcome import Outcome
 from tests.transfer.load.support import change, query, run_import
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.only_files("knowledge")]
 ITEMS = "knowledge_items"
 
 

@@ -19,7 +19,7 @@ from stillme.transfer.steps.loading import table_work
 from tests.transfer.forked import fork_group, kill_after
 from tests.transfer.load.support import blocked, content, query, run_import, schema, wait_until
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.only_files("knowledge", "rss")]
 ROOT = Path(__file__).parents[3]
 
 

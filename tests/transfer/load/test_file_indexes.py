@@ -18,7 +18,7 @@ from stillme.transfer.steps.install_capture import install_capture
 from tests.transfer.load.support import FILES, query, run_import
 from tests.transfer.verify.support import accept_all, judge
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.only_files("continuum", "rss")]
 
 
 @pytest.fixture

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 @pytest.fixture
 def legacy(tmp_path: Path, use_legacy_files: Any) -> Path:
-    put_samples(tmp_path, rows=5, variant="clean")
+    put_samples(tmp_path, rows=5, variant="clean", files=["accuracy"])
     use_legacy_files(tmp_path)
     return tmp_path
 
@@ -49,16 +49,16 @@ CLEAN = {
 }
 
 
-@pytest.mark.slow_after(2)
-@pytest.mark.parametrize("document", CLEAN.values(), ids=CLEAN.keys())
-def test_a_clean_one_is_loaded_unchanged(legacy: Path, low: None, document: str) -> None:
-    put(legacy, metadata=document)
+def test_a_clean_one_is_loaded_unchanged(legacy: Path, low: None) -> None:
+    for key, document in enumerate(CLEAN.values(), 900):
+        put(legacy, id=key, metadata=document)
     outcome = load()
     again = load()
     assert outcome.loaded == outcome.legacy_rows
     assert (again.inserted, again.updated) == (0, 0)
-    assert query("SELECT metadata = %s::jsonb FROM accuracy.accuracy_scores WHERE id = 900",
-                 document) == [(True,)]  # fmt: skip
+    same = "SELECT metadata = %s::jsonb FROM accuracy.accuracy_scores WHERE id = %s"
+    for key, (name, document) in enumerate(CLEAN.items(), 900):
+        assert query(same, document, key) == [(True,)], name
     assert not judged().findings.total
 
 
@@ -85,45 +85,50 @@ UNCLEAN = {
 }  # fmt: skip
 
 
-@pytest.mark.slow_after(1, by="reason")
-@pytest.mark.parametrize("shift", [0, 1, 17])
-@pytest.mark.parametrize(("document", "reason"), UNCLEAN.values(), ids=UNCLEAN.keys())
 def test_one_that_needs_a_repair_gets_that_of_any(
-    legacy: Path, monkeypatch: pytest.MonkeyPatch, document: str, reason: str, shift: int
+    legacy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    document = " " * shift + document
-    put(legacy, id=899, metadata=document.encode())
+    """The rows from 800 on are repaired as any, the same documents from 900 on as huge ones."""
+    cases = [
+        (name, " " * shift + document, reason)
+        for shift in (0, 1, 17)
+        for name, (document, reason) in UNCLEAN.items()
+    ]
+    for key, (_, document, _) in enumerate(cases, 800):
+        put(legacy, id=key, metadata=document.encode())
     load()
     lower_threshold(monkeypatch)
-    put(legacy, metadata=document.encode())
-    assert load().repaired == 2
-    assert held() == held(899)
-    cells = query("SELECT key, reason, value FROM transfer.kept_cell ORDER BY 1")
-    assert [cell[:2] for cell in cells] == [("899", reason), ("900", reason)]
-    assert bytes(cells[0][2]) == bytes(cells[1][2]) == document.encode()
+    for key, (_, document, _) in enumerate(cases, 900):
+        put(legacy, id=key, metadata=document.encode())
+    assert load().repaired == 2 * len(cases)
+    cells = query("SELECT key::int, reason, value FROM transfer.kept_cell")
+    kept = {key: (reason, bytes(value).decode()) for key, reason, value in cells}
+    for at, (name, document, reason) in enumerate(cases):
+        assert held(900 + at) == held(800 + at), name
+        assert kept[800 + at] == kept[900 + at] == (reason, document), name
     assert not judged().findings.total
 
 
-@pytest.mark.slow_after(1, by="reason")
-@pytest.mark.parametrize(
-    ("document", "reason"),
-    [
-        (FILL.join(["{", ', "n": 1e999999}']).encode(), "json_too_large"),
-        (b"[" + b"7" * 200_000 + b"]", "json_too_large"),
-        (b"[" * 600 + b"1" + b"]" * 600, "json_too_large"),
-        (b'{"a":' * 500 + b'"' + b"x" * HUGE + b'"' + b"}" * 500, "json_too_large"),
-        (b"[" * 20_000 + b"]" * 20_000, "json_too_large"),
-        (b'["' + b"x" * HUGE + b'\xff"]', "invalid_utf8"),
-        (b'["' + b"x" * HUGE + b'\xed\xa0\x80"]', "invalid_utf8"),
-    ],
-    ids=["number", "digits", "depth", "501 levels", "20,000 levels", "UTF-8", "surrogate"],
-)
-def test_one_that_is_no_document_of_jsonbs_is_set_aside(
-    legacy: Path, low: None, document: bytes, reason: str
-) -> None:
-    put(legacy, metadata=document)
-    assert load().quarantined == 1
-    assert kept()[0] == reason
+ASIDE = {
+    "number": (FILL.join(["{", ', "n": 1e999999}']).encode(), "json_too_large"),
+    "digits": (b"[" + b"7" * 200_000 + b"]", "json_too_large"),
+    "depth": (b"[" * 600 + b"1" + b"]" * 600, "json_too_large"),
+    "501 levels": (
+        b'{"a":' * 500 + b'"' + b"x" * HUGE + b'"' + b"}" * 500,
+        "json_too_large",
+    ),
+    "20,000 levels": (b"[" * 20_000 + b"]" * 20_000, "json_too_large"),
+    "UTF-8": (b'["' + b"x" * HUGE + b'\xff"]', "invalid_utf8"),
+    "surrogate": (b'["' + b"x" * HUGE + b'\xed\xa0\x80"]', "invalid_utf8"),
+}
+
+
+def test_one_that_is_no_document_of_jsonbs_is_set_aside(legacy: Path, low: None) -> None:
+    for key, (document, _) in enumerate(ASIDE.values(), 900):
+        put(legacy, id=key, metadata=document)
+    assert load().quarantined == len(ASIDE)
+    for key, (name, (_, reason)) in enumerate(ASIDE.items(), 900):
+        assert kept(key)[0] == reason, name
     assert not judged().findings.total
 
 

@@ -8,12 +8,12 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from django.core.management import call_command
 
 from stillme.demo.samples import make_samples
 from stillme.transfer.errors import TransferError
 from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.models import Chunk, QuarantinedRow, Run, RunTable
+from tests.empty_database import empty_database
 from tests.transfer.load.support import change, content, query, run_import, schema
 
 pytestmark = pytest.mark.django_db(transaction=True, reset_sequences=True)
@@ -75,6 +75,7 @@ def test_a_second_run_changes_nothing(legacy: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.only_files("knowledge")
 def test_a_touched_but_equal_file_is_recognised_by_its_digests(legacy: Path) -> None:
     run_import()
     before = content()
@@ -84,6 +85,7 @@ def test_a_touched_but_equal_file_is_recognised_by_its_digests(legacy: Path) -> 
     assert all(t.skipped_chunks == t.chunks for t in result.tables)
 
 
+@pytest.mark.only_files("knowledge")
 def test_what_changed_is_updated_and_no_more(legacy: Path) -> None:
     run_import()
     change(
@@ -101,6 +103,7 @@ def test_what_changed_is_updated_and_no_more(legacy: Path) -> None:
     assert len(query(text, 5)) == 1
 
 
+@pytest.mark.only_files("knowledge")
 def test_prune_deletes_what_vanished(legacy: Path) -> None:
     run_import()
     change(legacy, "knowledge", "DELETE FROM learning_sessions WHERE id = 5")
@@ -110,6 +113,7 @@ def test_prune_deletes_what_vanished(legacy: Path) -> None:
     assert not query("SELECT 1 FROM knowledge.learning_sessions WHERE id = 5")
 
 
+@pytest.mark.only_files("knowledge")
 def test_rows_changed_on_the_target_side_are_left_alone(legacy: Path) -> None:
     run_import()
     query("UPDATE knowledge.learning_sessions SET content_learned = 'mine' WHERE id = 3")
@@ -125,6 +129,7 @@ def test_rows_changed_on_the_target_side_are_left_alone(legacy: Path) -> None:
     assert query(text) == [("theirs",)]
 
 
+@pytest.mark.only_files("knowledge")
 def test_overwrite_takes_the_legacys_values_where_the_legacy_did_not_change(legacy: Path) -> None:
     run_import()
     before = content()
@@ -136,6 +141,7 @@ def test_overwrite_takes_the_legacys_values_where_the_legacy_did_not_change(lega
 
 
 @pytest.mark.slow
+@pytest.mark.only_files("knowledge")
 def test_a_row_deleted_in_the_target_comes_back(legacy: Path) -> None:
     run_import()
     before = content()
@@ -144,6 +150,7 @@ def test_a_row_deleted_in_the_target_comes_back(legacy: Path) -> None:
     assert content() == before
 
 
+@pytest.mark.only_files("knowledge")
 def test_a_target_that_holds_other_rows_keeps_them(legacy: Path) -> None:
     query(
         "INSERT INTO knowledge.learning_sessions (id, session_type, content_learned) "
@@ -155,6 +162,7 @@ def test_a_target_that_holds_other_rows_keeps_them(legacy: Path) -> None:
     assert query("SELECT count(*) FROM knowledge.learning_sessions WHERE id = 900000") == [(1,)]
 
 
+@pytest.mark.only_files("knowledge")
 def test_the_next_id_is_free(legacy: Path) -> None:
     run_import()
     with closing(sqlite3.connect(legacy / "knowledge_retention.db")) as connection:
@@ -167,6 +175,7 @@ def test_the_next_id_is_free(legacy: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.only_files("knowledge")
 def test_the_planner_knows_what_was_loaded(legacy: Path) -> None:
     """By what rows are found; texts and documents are left to autovacuum, and marked for it."""
     before = _planner("knowledge.knowledge_items")
@@ -181,6 +190,7 @@ def test_the_planner_knows_what_was_loaded(legacy: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.only_files("knowledge")
 def test_a_setting_for_less_statistics_holds(legacy: Path) -> None:
     """The import looks at few rows, at fewer where the server is told so, and leaves no setting."""
     before = _planner("knowledge.knowledge_items")
@@ -212,6 +222,7 @@ def _planner(relation: str) -> tuple[int, set[str], int, int]:
     return rows, set(known), waiting, turns
 
 
+@pytest.mark.only_files("rss")
 def test_orphans_come_back_when_their_parent_arrives(legacy: Path) -> None:
     change(
         legacy,
@@ -237,7 +248,7 @@ def test_orphans_come_back_when_their_parent_arrives(legacy: Path) -> None:
 def test_two_workers_end_in_the_same_content_as_one(legacy: Path) -> None:
     run_import(jobs=2, chunk_rows=7)
     two = content()
-    call_command("flush", interactive=False, verbosity=0)
+    empty_database()
     run_import(jobs=1)
     assert content() == two
 
@@ -263,6 +274,7 @@ def test_a_dry_run_says_the_same_and_writes_nothing(legacy: Path) -> None:
     assert said == done
 
 
+@pytest.mark.only_files("knowledge")
 def test_only_the_selected_tables_are_loaded(legacy: Path) -> None:
     result = run_import(selection=Selection(tables=("learning_sessions",)))
     assert [t.table for t in result.tables] == ["learning_sessions"]
@@ -270,6 +282,7 @@ def test_only_the_selected_tables_are_loaded(legacy: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.only_files("knowledge")
 def test_prune_goes_children_first(legacy: Path) -> None:
     run_import()
     parents = query("SELECT source_id, target_id FROM knowledge.knowledge_relationships LIMIT 1")
@@ -282,6 +295,7 @@ def test_prune_goes_children_first(legacy: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.only_files("knowledge")
 def test_prune_is_refused_where_the_target_side_refers_to_the_row(legacy: Path) -> None:
     run_import()
     query(
@@ -294,6 +308,7 @@ def test_prune_is_refused_where_the_target_side_refers_to_the_row(legacy: Path) 
 
 
 @pytest.mark.slow
+@pytest.mark.only_files("accuracy")
 def test_a_row_that_became_bad_is_set_aside_and_pruned(legacy: Path) -> None:
     run_import()
     change(
@@ -308,6 +323,7 @@ def test_a_row_that_became_bad_is_set_aside_and_pruned(legacy: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.only_files("knowledge")
 def test_prune_forgets_the_records_of_rows_that_are_gone(legacy: Path) -> None:
     run_import()
     assert QuarantinedRow.objects.filter(table="knowledge_relationships").exists()

@@ -14,7 +14,7 @@ import pytest
 from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.steps.inspect import inspect_files
-from tests.made_once import put_samples
+from tests.made_once import files_of, put_samples
 from tests.transfer.load.support import FILES, change, content, query, run_import
 from tests.transfer.verify.support import judge
 
@@ -26,8 +26,10 @@ LEAST = -(2**63)
 
 
 @pytest.fixture
-def files(tmp_path: Path, use_legacy_files: Callable[[Path], None]) -> Path:
-    put_samples(tmp_path, rows=5, variant="clean")
+def files(
+    tmp_path: Path, use_legacy_files: Callable[[Path], None], request: pytest.FixtureRequest
+) -> Path:
+    put_samples(tmp_path, rows=5, variant="clean", files=files_of(request.node))
     use_legacy_files(tmp_path)
     return tmp_path
 
@@ -58,6 +60,7 @@ def prove(*aside: tuple[str, str | None, str]) -> None:
     assert content() == before
 
 
+@pytest.mark.only_files("accuracy")
 def test_a_descending_key_is_no_rowid(files: Path) -> None:
     rows = ("1, 'a', 0.5, '0001-01-01'", "x'00', 'b', 0.5, '2025-01-01'")
     trends(files, " PRIMARY KEY DESC", "", "", *rows, "CAST(x'ff' AS TEXT), 'c', 1.5, ''")
@@ -66,12 +69,14 @@ def test_a_descending_key_is_no_rowid(files: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.only_files("accuracy")
 def test_rowids_are_missed_behind_a_comment(files: Path) -> None:
     rows = (f"{LEAST}, 'a', 'x', '2025-01-01'", "7, 'b', 0.5, '2025-01-01'")
     trends(files, " PRIMARY KEY", "", "WITHOUT /* ) */ ROWID", *rows)
     prove(("performance_trends", str(LEAST), "not_a_number"))
 
 
+@pytest.mark.only_files("accuracy")
 def test_a_key_twice_without_rowids(files: Path) -> None:
     rows = ("7, 'a', 0.5, '2025-01-01', 1", "7, 'b', 0.5, '2025-01-01', 2")
     nulls = ("NULL, 'c', 0.5, '2025-01-01', 3", "NULL, 'd', 0.5, '2025-01-01', 4")
@@ -83,6 +88,7 @@ def test_a_key_twice_without_rowids(files: Path) -> None:
     assert query("SELECT id FROM accuracy.performance_trends") == [(8,)]
 
 
+@pytest.mark.only_files("knowledge")
 def test_a_column_called_rowid(files: Path) -> None:
     change(
         files,
@@ -95,6 +101,7 @@ def test_a_column_called_rowid(files: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.only_files("continuum")
 def test_numbers_and_texts_that_read_alike(files: Path) -> None:
     """Without a type the file keeps 5 and '5' apart; a text key in the target cannot."""
     change(
@@ -112,6 +119,7 @@ def test_numbers_and_texts_that_read_alike(files: Path) -> None:
     assert kept == {"5", "inf", "1e+16", "1e16", "5.0", "6"}
 
 
+@pytest.mark.only_files("rss")
 def test_a_parent_without_a_key_is_nobodys_parent(files: Path) -> None:
     """In SQL, `not in` a list with a NULL is never true."""
     change(
@@ -128,6 +136,7 @@ def test_a_parent_without_a_key_is_nobodys_parent(files: Path) -> None:
     )
 
 
+@pytest.mark.only_files("accuracy")
 def test_an_old_record_goes_with_its_row(files: Path) -> None:
     """The row is another one now, at another rowid, and bad again."""
     trends(files, "", ", UNIQUE (id)", "", "1, 'a', 'x', '2025-01-01'", "2, 'b', 1.5, '2025-01-01'")
@@ -152,6 +161,7 @@ def test_an_old_record_goes_with_its_row(files: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.only_files("continuum")
 def test_a_record_of_a_text_that_a_real_resembles(files: Path) -> None:
     """In a text column the number infinity is stored as Inf, which is not the key inf."""
     change(files, "continuum", TIER % "'inf'", TIER % "9e999")
@@ -165,6 +175,7 @@ def test_a_record_of_a_text_that_a_real_resembles(files: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.only_files("rss")
 def test_a_mark_that_somebody_wrote_as_text(files: Path) -> None:
     change(files, "rss", "UPDATE sqlite_sequence SET seq = '777' WHERE name = 'rss_fetch_items'")
     run_import()
@@ -174,6 +185,7 @@ def test_a_mark_that_somebody_wrote_as_text(files: Path) -> None:
 
 @pytest.mark.slow_after(1)
 @pytest.mark.parametrize("zone", ["America/St_Johns", "Asia/Ho_Chi_Minh"])
+@pytest.mark.only_files("continuum")
 def test_local_times_at_both_ends_of_the_calendar(files: Path, settings: Any, zone: str) -> None:
     settings.LEGACY_TIME_ZONE = zone
     audit = "UPDATE tier_audit SET created_at = '%s' WHERE id = %d"
@@ -184,6 +196,7 @@ def test_local_times_at_both_ends_of_the_calendar(files: Path, settings: Any, zo
 
 
 @pytest.mark.slow
+@pytest.mark.only_files("continuum")
 def test_a_far_stamp_says_nothing_about_the_summer_before(files: Path, settings: Any) -> None:
     """As a number, which is how a TIMESTAMP column compares it, 9999 is less than any text."""
     settings.LEGACY_TIME_ZONE = "Europe/Berlin"
@@ -198,6 +211,7 @@ def test_a_far_stamp_says_nothing_about_the_summer_before(files: Path, settings:
 
 
 @pytest.mark.slow
+@pytest.mark.only_files("continuum")
 def test_a_record_keeps_its_row_when_rowids_move(files: Path) -> None:
     """A key with U+0000 is told by its cells: nobody else has just these."""
     bad = "INSERT OR REPLACE INTO tier_metrics (item_id, tier) VALUES (CAST(x'6b00' AS TEXT), 'L1')"
@@ -215,6 +229,7 @@ def test_a_record_keeps_its_row_when_rowids_move(files: Path) -> None:
     assert not QuarantinedRow.objects.filter(table="tier_metrics").exists()
 
 
+@pytest.mark.only_files("knowledge")
 def test_documents_nested_as_deep_as_they_may(files: Path) -> None:
     """Among them ones that are written anew: each level once took two frames of Python's stack."""
     deep = ("[" * 499 + "NaN" + "]" * 499, '{"a":' * 499 + "1" + "}" * 499, "[" * 500 + "]" * 500)
@@ -223,6 +238,7 @@ def test_documents_nested_as_deep_as_they_may(files: Path) -> None:
     prove()
 
 
+@pytest.mark.only_files("accuracy")
 def test_names_that_differ_in_a_letter_beyond_ascii(files: Path) -> None:
     """SQLite ignores the case of A to Z only; Python took Ä for ä, and the first was lost."""
     change(
@@ -237,6 +253,7 @@ def test_names_that_differ_in_a_letter_beyond_ascii(files: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.only_files("rss")
 def test_a_row_that_is_there_twice_and_has_no_parent_any_more(files: Path) -> None:
     """Each of the two has its own record, and its own reason."""
     change(

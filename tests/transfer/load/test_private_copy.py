@@ -15,7 +15,6 @@ from typing import Any
 import pytest
 from django.core.management import call_command
 
-from stillme.demo.samples import make_samples
 from stillme.transfer.console.row.side_by_side import legacy_table
 from stillme.transfer.errors import LegacyFileError
 from stillme.transfer.models import QuarantinedRow
@@ -25,6 +24,7 @@ from stillme.transfer.sqlite.copying.private_copy import copy_with_companions
 from stillme.transfer.sqlite.copying.snapshot import take_snapshot
 from stillme.transfer.sqlite.reading.connect import open_legacy, place_of
 from stillme.transfer.steps.back_up import back_up
+from tests.made_once import put_samples
 from tests.transfer.load.support import query, run_import
 from tests.transfer.verify.support import accept_all, judge
 
@@ -90,7 +90,7 @@ def left(
 ) -> Path:
     """The folder; its knowledge file cannot be opened in place."""
     folder = tmp_path / "data"
-    make_samples(folder, rows=30)
+    put_samples(folder, rows=30, files=["knowledge"])
     LEFT[request.param](folder / "knowledge_retention.db")
     use_legacy_files(folder)
     return folder
@@ -120,6 +120,7 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     assert list(place.iterdir()) == []
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.django_db(transaction=True)
 def test_every_command_reads_it(left: Path, tmp_path: Path) -> None:
     from knowledge.models import KnowledgeItem

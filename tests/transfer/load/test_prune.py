@@ -19,7 +19,10 @@ from stillme.transfer.management.commands import import_sqlite
 from stillme.transfer.steps.load import ImportOptions, import_files
 from tests.transfer.load.support import FILES, change, content, query, run_import
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.only_files("accuracy", "knowledge"),
+]
 
 HALF = "DELETE FROM accuracy_scores WHERE id % 2 = 0"
 EMPTY = "DELETE FROM accuracy_scores"

@@ -15,7 +15,7 @@ from stillme.transfer.plumbing.stored_cells import unpack_cell
 from stillme.transfer.steps.rows import packed
 from tests.transfer.load.support import change, query, run_import
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.only_files("rss")]
 
 
 def command(*arguments: str) -> str:

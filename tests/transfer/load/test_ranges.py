@@ -9,18 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from stillme.demo.samples import make_samples
 from stillme.transfer.findings import ignore_event
 from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.keys import Key
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.reading.key_ranges import KeyRange, key_ranges
 from stillme.transfer.steps.loading.plan import make_plan
+from tests.made_once import put_samples
 
 
 @pytest.fixture
 def table(tmp_path: Path, use_legacy_files: Callable[[Path], None]) -> tuple[Path, TableMapping]:
-    make_samples(tmp_path, rows=100, variant="clean")
+    put_samples(tmp_path, rows=100, variant="clean", files=["knowledge"])
     use_legacy_files(tmp_path)
     (tmp_path / "copies").mkdir()
     plan = make_plan(Selection(tables=("knowledge_items",)), tmp_path / "copies", ignore_event)

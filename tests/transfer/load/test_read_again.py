@@ -15,7 +15,10 @@ from stillme.transfer.steps.rows.read_range import RangeReader
 from tests.transfer.load.support import change, content, query, run_import, schema
 from tests.transfer.load.test_faults import empty_target
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.only_files("knowledge", "rss", "accuracy"),
+]
 
 
 @pytest.mark.slow_after(1)

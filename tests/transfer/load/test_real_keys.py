@@ -36,7 +36,7 @@ def row(key: object) -> dict[str, object]:
 
 @pytest.fixture
 def untyped(tmp_path: Path, use_legacy_files: Callable[[Path], None]) -> Path:
-    put_samples(tmp_path, rows=5, variant="clean")
+    put_samples(tmp_path, rows=5, variant="clean", files=["continuum"])
     make_untyped(tmp_path / FILES["continuum"], TABLE, [row(key) for key in REALS])
     use_legacy_files(tmp_path)
     return tmp_path

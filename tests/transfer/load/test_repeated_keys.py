@@ -26,7 +26,7 @@ ROW = "INSERT INTO knowledge_items (id, content, source, knowledge_type) VALUES 
 @pytest.fixture
 def legacy(tmp_path: Path, use_legacy_files: Callable[[Path], None]) -> Path:
     """Items 900000 to 900002, a relationship of the first two, and no primary key."""
-    put_samples(tmp_path, rows=5, variant="clean")
+    put_samples(tmp_path, rows=5, variant="clean", files=["knowledge"])
     with closing(sqlite3.connect(tmp_path / FILES["knowledge"])) as file:
         file.execute("PRAGMA legacy_alter_table = 1")
         (sql,) = file.execute(

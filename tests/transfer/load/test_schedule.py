@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from stillme.demo.samples import make_samples
 from stillme.transfer.findings import Event
 from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.registry import legacy_models, parents
@@ -24,6 +23,7 @@ from stillme.transfer.steps.loading import table_work
 from stillme.transfer.steps.loading.import_options import SMALL_FILES, ImportOptions
 from stillme.transfer.steps.loading.plan import make_plan
 from stillme.transfer.steps.loading.workers import Inline
+from tests.made_once import put_samples
 from tests.transfer.load.support import content, model_of, query, run_import, schema, wait_until
 
 needs_target = pytest.mark.django_db(transaction=True)
@@ -124,7 +124,7 @@ def test_a_scan_in_parts_sees_every_row_once(
     threads: int,
 ) -> None:
     monkeypatch.setattr(scan_parts, "_LEAST_ROWIDS", 0)
-    make_samples(tmp_path, rows=60)
+    put_samples(tmp_path, rows=60, files=["rss"])
     use_legacy_files(tmp_path)
     path = tmp_path / "rss_fetch_history.db"
     with closing(sqlite3.connect(path)) as legacy:
@@ -153,7 +153,7 @@ def test_a_scan_in_parts_sees_every_row_once(
 def test_a_scan_of_a_damaged_copy_is_an_error_of_sqlite(
     tmp_path: Path, use_legacy_files: Callable[[Path], None]
 ) -> None:
-    make_samples(tmp_path, rows=60)
+    put_samples(tmp_path, rows=60, files=["rss"])
     use_legacy_files(tmp_path)
     (tmp_path / "copies").mkdir()
     plan = make_plan(

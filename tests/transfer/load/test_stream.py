@@ -131,10 +131,10 @@ QUOTED: list[Callable[[str], str]] = [
 def test_texts_that_hold_the_quote(
     tmp_path: Path, use_legacy_files: Callable[[Path], None]
 ) -> None:
-    from stillme.demo.samples import make_samples
+    from tests.made_once import put_samples
     from tests.transfer.load.support import query, run_import
 
-    make_samples(tmp_path, rows=40, variant="clean")
+    put_samples(tmp_path, rows=40, variant="clean", files=["knowledge"])
     texts = _put_quotes(tmp_path / "knowledge_retention.db")
     use_legacy_files(tmp_path)
     result = run_import()

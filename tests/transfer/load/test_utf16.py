@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from stillme.demo.samples import make_hostile, make_samples
+from stillme.demo.samples import make_hostile
 from stillme.demo.samples.hostile import files
 from stillme.transfer.console.row.side_by_side import legacy_table
 from stillme.transfer.errors import LegacyFileError
@@ -20,6 +20,7 @@ from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.sqlite.copying.snapshot import take_snapshot
 from stillme.transfer.sqlite.copying.utf16 import utf8_bytes
 from stillme.transfer.verify.sides.utf16_copy import check_converted, units
+from tests.made_once import put_samples
 from tests.transfer.load.support import FILES, query, run_import
 from tests.transfer.verify.support import accept_all, judge
 
@@ -75,7 +76,7 @@ def encoding(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def utf16(tmp_path: Path, encoding: str, use_legacy_files: Callable[[Path], None]) -> Path:
     """The four files of the variant "current" in UTF-16, with texts that are easily spoilt."""
-    make_samples(tmp_path, rows=30)
+    put_samples(tmp_path, rows=30)
     use_legacy_files(tmp_path)
     for name in FILES.values():
         in_encoding(tmp_path / name, encoding)

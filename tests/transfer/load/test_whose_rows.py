@@ -12,7 +12,7 @@ import pytest
 
 from tests.transfer.load.support import change, query, run_import
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.only_files("knowledge")]
 TABLE = "learning_sessions"
 # Beyond PostgreSQL's numeric: only the server can tell, so the range goes cell by cell.
 REFUSED = '{"n": 1e999999}'

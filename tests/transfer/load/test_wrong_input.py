@@ -6,8 +6,6 @@ import json
 import os
 import shutil
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import closing
 from io import StringIO
@@ -18,6 +16,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from stillme.transfer.models import Run
+from tests.fork_server import run_python
 from tests.transfer.load.support import content, query
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -106,12 +105,7 @@ def test_no_server_says_so_and_keeps_the_password(legacy: Path) -> None:
         "LEGACY_DATA_DIR": str(legacy),
         "SECRET_KEY": "only-for-tests",
     }
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "manage.py"), "import_sqlite"],
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
+    done = run_python(["manage.py", "import_sqlite"], ROOT, environment)
     assert done.returncode == 2
     assert "No PostgreSQL answers" in done.stderr
     assert "hunter2" not in done.stdout + done.stderr

@@ -15,7 +15,7 @@ from stillme.transfer.steps import install_capture as capture_step
 from stillme.transfer.steps.follow import FollowOptions, follow
 from stillme.transfer.steps.install_capture import install_capture
 from stillme.transfer.steps.syncing import file_states
-from tests.made_once import put_samples
+from tests.made_once import files_of, put_samples
 
 from .files import LEFT_OPEN
 from .switching import cut_over
@@ -64,51 +64,63 @@ def clean_target(transactional_db):
 
 
 @pytest.fixture
-def legacy(clean_target, use_legacy_files, tmp_path):
+def legacy(clean_target, use_legacy_files, tmp_path, request):
     """`legacy(rows, variant)` makes sample files and points the settings at them."""
 
     def make(rows=60, variant="clean"):
         directory = tmp_path / "data"
-        put_samples(directory, rows=rows, variant=variant)
+        put_samples(directory, rows=rows, variant=variant, files=files_of(request.node))
         use_legacy_files(directory)
         return directory
 
     return make
 
 
-def followed(directory, variant="current"):
-    put_samples(directory, rows=60, variant=variant)
+def followed(directory, files, variant="current"):
+    put_samples(directory, rows=60, variant=variant, files=files)
     install_capture("default", Selection())
     follow(FollowOptions(once=True))
 
 
-def switched(directory):
-    followed(directory)
+def switched(directory, files):
+    followed(directory, files)
     cut_over()
 
 
 @pytest.fixture
-def data(clean_target, stage):
+def set_up(clean_target, stage, request):
+    """`set_up(name, make, ...)` is the scene with the files that the test is about."""
+
+    def show(name, make, **given):
+        files = files_of(request.node)
+        which = "".join(file[0] for file in files)
+        return stage(f"{name} {which}", partial(make, files=files, **given))
+
+    return show
+
+
+@pytest.fixture
+def data(set_up):
     """The folder of the variant "current", captured, imported and followed just now."""
-    return just_now(stage("followed", followed))
+    return just_now(set_up("followed", followed))
 
 
 @pytest.fixture
-def clean_data(clean_target, stage):
+def clean_data(set_up):
     """The same of the variant "clean"."""
-    return just_now(stage("followed clean", partial(followed, variant="clean")))
+    return just_now(set_up("followed clean", followed, variant="clean"))
 
 
 @pytest.fixture
-def live(clean_target, stage):
+def live(set_up):
     """The folder of `data`, cut over: PostgreSQL takes the writes, the files are frozen."""
-    return stage("live", switched)
+    return set_up("live", switched)
 
 
 def just_now(directory):
     """The follower's sign of life is not of the moment when another test made the scene."""
     now = file_states.server_now("default")
     with transaction.atomic():
-        for file in legacy_files():
+        for file in filter(lambda file: file.path.exists(), legacy_files()):
             file_states.note("default", file.name, seen_at=now, ended_at=now)
     return directory

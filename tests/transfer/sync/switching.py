@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from stillme.transfer.registry import LegacyFile, legacy_files
 from stillme.transfer.steps import cutover, rollback
 from stillme.transfer.steps.cutover import CutoverOptions
 from stillme.transfer.steps.readiness.go_no_go import OVERRIDES
@@ -23,3 +24,8 @@ def cut_over(**given):
 def roll_back():
     """The way back."""
     return rollback.roll_back("default", TailJudge("default"))
+
+
+def files_there() -> list[LegacyFile]:
+    """The legacy files that the test has (`only_files`)."""
+    return [file for file in legacy_files() if file.path.exists()]

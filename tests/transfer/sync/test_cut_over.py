@@ -26,7 +26,8 @@ from .equal import differences
 from .switching import cut_over
 from .test_follow import state, write
 
-FILES = ("knowledge", "continuum", "rss", "accuracy")
+FILES = ("knowledge", "rss")
+pytestmark = pytest.mark.only_files(*FILES)
 
 
 def test_cut_over(data):

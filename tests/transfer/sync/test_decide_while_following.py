@@ -22,6 +22,8 @@ from tests.transfer.load.support import query, wait_until
 from .equal import differences
 from .test_follow import ONCE, write
 
+pytestmark = pytest.mark.only_files("rss")
+
 SWEEP = FollowOptions(once=True, sweep=True)
 
 

@@ -28,6 +28,8 @@ from tests.transfer.load.support import query
 from .equal import differences
 from .test_follow import ONCE, write
 
+pytestmark = pytest.mark.only_files("continuum", "rss")
+
 
 def silence(seconds, **details):
     """As if the follower had last written `seconds` ago, and died."""

@@ -17,10 +17,12 @@ from rss.models import FetchItem
 from stillme.ops import distribute
 from stillme.transfer.models import FileState, ReverseChange, Run
 from stillme.transfer.quarantine import decisions
-from stillme.transfer.registry import legacy_files
 from stillme.transfer.steps.sealing import finish as finishing
 
+from .switching import files_there
 from .test_commands import run
+
+pytestmark = pytest.mark.only_files("knowledge", "rss")
 
 
 @pytest.fixture
@@ -58,7 +60,7 @@ def test_from_the_cut_over_to_the_preflight_of_distribute(decided):
     assert states() == {"finished"}
     assert names_of("triggers") == []
     assert not ReverseChange.objects.exists()
-    for file in legacy_files():
+    for file in files_there():
         assert not [name for _, name in schema(file.path) if "stillme" in name], file.name
         assert not file.path.stat().st_mode & stat.S_IWUSR
     assert KnowledgeItem.objects.filter(content="since").exists()
@@ -98,7 +100,7 @@ def test_the_backup_is_not_laid_over_it_and_the_status_is_calm(decided, tmp_path
     assert run("backup_sqlite", "--to", str(tmp_path / "b"))[0] == 0
     assert run("cutover", "--finish", "--yes")[0] == 0
     assert run("rollback_migration", "--to-backup", str(tmp_path / "b"), "--yes")[0] == 2
-    for file in legacy_files():
+    for file in files_there():
         file.path.unlink()
     status, text = run("migration_status", "--format", "json")
     assert status == 0
@@ -147,7 +149,7 @@ def test_killed_after_the_mark_it_goes_on(decided, monkeypatch):
     assert states() == {"finished"}
     monkeypatch.setattr(finishing, "_finish_file", real)
     assert run("cutover", "--finish", "--yes")[0] == 0
-    for file in legacy_files():
+    for file in files_there():
         assert not [name for _, name in schema(file.path) if "stillme" in name], file.name
     assert run("cutover", "--finish", "--yes")[0] == 2
 

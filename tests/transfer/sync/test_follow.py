@@ -26,6 +26,8 @@ from .equal import differences
 from .files import LEFT_OPEN
 from .switching import options
 
+pytestmark = pytest.mark.only_files("rss", "knowledge")
+
 ALL = Selection()
 ONCE = FollowOptions(once=True)
 SWEEP = FollowOptions(once=True, sweep=True)

@@ -14,6 +14,8 @@ from stillme.transfer.verify.verification import VerifyOptions, verify
 from .equal import differences
 from .test_follow import ALL, ONCE, write
 
+pytestmark = pytest.mark.only_files("knowledge", "continuum")
+
 
 def test_text_keys_of_every_kind(clean_data):
     continuum = clean_data / "continuum_memory.db"

@@ -21,6 +21,8 @@ from .equal import differences
 from .switching import DESPITE, cut_over, roll_back
 from .test_follow import ONCE, write
 
+pytestmark = pytest.mark.only_files("rss", "knowledge")
+
 SWEEP = FollowOptions(once=True, sweep=True)
 LEDGER = ("run", "run_file", "run_table", "chunk", "file_state", "quarantined_row")
 

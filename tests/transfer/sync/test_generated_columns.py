@@ -23,6 +23,8 @@ from tests.transfer.verify.support import judge
 from .switching import cut_over, roll_back
 from .test_follow import write
 
+pytestmark = pytest.mark.only_files("knowledge")
+
 FILE = "knowledge_retention.db"
 
 

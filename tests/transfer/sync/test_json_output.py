@@ -13,6 +13,8 @@ from django.core.management import call_command
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.reports.json_text import json_text
 
+pytestmark = pytest.mark.only_files("knowledge", "rss", "accuracy")
+
 HOSTILE = "a\u00a0b\u0085c\u00add\x7fe\u0378f\x1b[31m\u202eg\u2028h\ud7ff\ufffe\n\t\"\\'é"
 # All together, and each alone.
 TEXTS = [HOSTILE, *HOSTILE]

@@ -20,7 +20,6 @@ from stillme.demo.samples.writers.legacy_classes import LegacyWriter
 from stillme.transfer.errors import LegacyFileError, TransferError
 from stillme.transfer.postgresql import capture as reverse
 from stillme.transfer.postgresql.capture import target_tables
-from stillme.transfer.registry import legacy_files
 from stillme.transfer.sqlite.capture.freeze import FOR_GOOD, frozen_until, has_freeze
 from stillme.transfer.steps import cutover, restore_over_live, rollback
 from stillme.transfer.steps.follow import FollowOptions, follow
@@ -29,7 +28,7 @@ from stillme.transfer.verify.tables.live_rows import TailJudge
 
 from .equal import differences
 from .old_and_new import assert_files_take_writes
-from .switching import options
+from .switching import files_there, options
 from .test_commands import run
 from .test_follow import state
 
@@ -62,7 +61,7 @@ def roll_back(told=None, **given):
 def freezes():
     """File -> the freeze in it: None, seconds left, or for good."""
     found = {}
-    for file in legacy_files():
+    for file in files_there():
         with closing(sqlite3.connect(file.path)) as db:
             found[file.name] = frozen_until(db) if has_freeze(db) else None
     return found

@@ -21,6 +21,7 @@ from stillme.transfer.reports.advice import advice
 from stillme.transfer.steps.follow import FollowOptions, follow
 from stillme.transfer.verify.verification import VerifyOptions, verify
 
+from .conftest import followed
 from .switching import cut_over, roll_back
 from .test_follow import write
 
@@ -29,18 +30,17 @@ def judge(**options):
     return verify(VerifyOptions(**{"jobs": 1, **options}))
 
 
-@pytest.fixture
-def decided(data):
-    """Followed, nothing open: the judge is content."""
+def make_switched(directory, files):
+    """Followed, nothing open, the judge is content; cut over."""
+    followed(directory, files)
     decisions.accept("default", QuarantinedRow.objects.filter(status="open"), "seen")
     assert judge().exit_status == 0
-    return data
+    cut_over()
 
 
 @pytest.fixture
-def switched(decided):
-    cut_over()
-    return decided
+def switched(set_up):
+    return set_up("switched and decided", make_switched)
 
 
 def created():

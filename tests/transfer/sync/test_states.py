@@ -24,6 +24,8 @@ from stillme.transfer.steps.syncing.file_states import NEXT_STEP, WAYS, Action, 
 
 from .switching import cut_over, options, roll_back
 
+pytestmark = pytest.mark.only_files("rss")
+
 FILE = "rss"
 ALL = Selection()
 # What a sentence may tell the operator to run -> what that does. The others change no state.

@@ -18,6 +18,8 @@ from stillme.transfer.steps.syncing.live_file import LiveFile
 from .test_capture import tables_of
 from .test_follow import write
 
+pytestmark = pytest.mark.only_files("rss", "continuum")
+
 
 class Touched(dict):
     """Stands for the tail: table -> keys."""

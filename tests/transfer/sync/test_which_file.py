@@ -30,6 +30,8 @@ from .equal import differences
 from .switching import cut_over, options, roll_back
 from .test_follow import ALL, ONCE, state, write
 
+pytestmark = pytest.mark.only_files("rss")
+
 NAME = "rss_fetch_history.db"
 COLUMNS = {"id": "id", "cycle_id": "cycle_id", "title": "item_title", "link": "item_link"}
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from tests.made_once import put_samples
+from tests.made_once import files_of, put_samples
 from tests.transfer.load.support import change, run_import
 from tests.transfer.verify.corruptions.harness import settled as settled
 from tests.transfer.verify.support import accept_all, close_database, empty_target, legacy_folder
@@ -17,14 +17,17 @@ from tests.transfer.verify.support import accept_all, close_database, empty_targ
 
 @pytest.fixture(scope="module")
 def proven(
-    tmp_path_factory: pytest.TempPathFactory, django_db_setup: None, django_db_blocker: Any
+    tmp_path_factory: pytest.TempPathFactory,
+    django_db_setup: None,
+    django_db_blocker: Any,
+    request: pytest.FixtureRequest,
 ) -> Iterator[Path]:
     """The variant "current", imported, all quarantined rows accepted: the judge is content.
 
     One score is stored as an integer, so that there is a kept cell in any case.
     """
     folder = tmp_path_factory.mktemp("legacy")
-    put_samples(folder, rows=60)
+    put_samples(folder, rows=60, files={"knowledge", *files_of(request.node)})
     change(
         folder,
         "knowledge",
@@ -41,9 +44,11 @@ def proven(
 
 
 @pytest.fixture
-def legacy(tmp_path: Path, use_legacy_files: Callable[[Path], None]) -> Path:
+def legacy(
+    tmp_path: Path, use_legacy_files: Callable[[Path], None], request: pytest.FixtureRequest
+) -> Path:
     """The variant "current", not imported."""
-    put_samples(tmp_path, rows=40)
+    put_samples(tmp_path, rows=40, files=files_of(request.node))
     use_legacy_files(tmp_path)
     return tmp_path
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from stillme.demo.samples import make_samples
 from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.models import KeptCell, Run
+from tests.made_once import put_samples
 from tests.transfer.load.support import change, query, run_import
 from tests.transfer.verify.support import accept_all, judge, undone
 
@@ -20,7 +20,7 @@ ENDS = (-(2**63), -(2**63) + 1, -1, 0, 2**63 - 1)
 
 @pytest.fixture
 def imported(tmp_path: Path, use_legacy_files: Callable[[Path], None]) -> Path:
-    make_samples(tmp_path, rows=40, variant="clean")
+    put_samples(tmp_path, rows=40, variant="clean", files=["knowledge"])
     for key in ENDS:
         change(
             tmp_path,

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from stillme.demo.samples import make_samples
 from stillme.transfer.errors import TransferError
 from stillme.transfer.verify import judged_files
 from stillme.transfer.verify.result import VerifyResult
 from stillme.transfer.verify.sides import target_blocks
 from stillme.transfer.verify.tables import judge_processes
+from tests.made_once import put_samples
 from tests.transfer.load.support import query, run_import
 from tests.transfer.verify.support import judge
 
@@ -27,7 +27,7 @@ def loaded(
     tmp_path: Path, use_legacy_files: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The dirty samples, imported; every table falls into several parts."""
-    make_samples(tmp_path, rows=60)
+    put_samples(tmp_path, rows=60)
     use_legacy_files(tmp_path)
     run_import()
     monkeypatch.setattr("stillme.transfer.verify.tables.table_levels.PART_ROWS", 10)

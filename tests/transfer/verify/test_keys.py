@@ -13,6 +13,8 @@ from stillme.transfer.verify.verification import VerifyOptions, verify
 from tests.transfer.load.support import query
 from tests.transfer.verify.support import undone
 
+pytestmark = pytest.mark.only_files("knowledge")
+
 ITEMS = "knowledge.knowledge_items"
 
 

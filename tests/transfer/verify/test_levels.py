@@ -11,6 +11,8 @@ from stillme.transfer.verify.tables.table_levels import confidence_sentence
 from tests.transfer.load.support import change, query
 from tests.transfer.verify.support import judge, legacy_folder, undone
 
+pytestmark = pytest.mark.only_files("knowledge")
+
 ITEMS = "knowledge.knowledge_items"
 
 

@@ -19,7 +19,7 @@ from stillme.transfer.models import KeptCell
 from tests.transfer.load.support import FILES, change, query, run_import
 from tests.transfer.verify.support import judge
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.only_files("rss")]
 
 
 def local(utc: str) -> str:

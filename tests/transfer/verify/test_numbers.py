@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from stillme.demo.samples import make_samples
 from stillme.transfer.verify.kinds.json_documents import expected_tree, is_same_tree, target_tree
 from stillme.transfer.verify.sides.json_blocks import DocumentBlock
+from tests.made_once import put_samples
 from tests.transfer.load.support import change, query, run_import
 from tests.transfer.verify.support import (
     close_database,
@@ -88,7 +88,7 @@ def imported(
 ) -> Iterator[None]:
     """Each number of the table in a document, and an integer in an undeclared column."""
     folder = tmp_path_factory.mktemp("numbers")
-    make_samples(folder, rows=30, variant="clean")
+    put_samples(folder, rows=30, variant="clean", files=["knowledge"])
     padding = {**dict.fromkeys(PLANTED, ""), **dict.fromkeys(HUGE, "x" * (5 * 2**20))}
     change(
         folder,

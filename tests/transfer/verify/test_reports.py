@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -14,8 +12,11 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from tests.conftest import ROOT
+from tests.fork_server import run_python
 from tests.transfer.load.support import FILES, change, query, run_import
 from tests.transfer.verify.support import accept_all, undone
+
+pytestmark = pytest.mark.only_files("knowledge", "rss", "accuracy")
 
 TYPES: dict[str, Any] = {
     "object": dict,
@@ -216,18 +217,12 @@ def test_the_table_fits_80_columns(proven: Path) -> None:
 
 
 def run(environment: dict[str, str], *arguments: str) -> tuple[int, str]:
-    done = subprocess.run(
-        [sys.executable, "manage.py", "verify_migration", *arguments],
-        cwd=ROOT,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = run_python(["manage.py", "verify_migration", *arguments], ROOT, environment)
     assert "Traceback" not in done.stderr
     return done.returncode, done.stdout + done.stderr
 
 
+@pytest.mark.only_files("accuracy", "rss")
 @pytest.mark.django_db(transaction=True)
 def test_every_exit_status(legacy: Path, target_environment: dict[str, str]) -> None:
     run_import()

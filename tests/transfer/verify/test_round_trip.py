@@ -7,39 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from stillme.demo.samples import make_samples
-from stillme.demo.samples.hostile.files import make_hostile
 from stillme.transfer.findings import FindingKind
-from tests.transfer.load.support import query, run_import
+from tests.transfer.load.support import query
 from tests.transfer.verify.support import judge, undone
 
 UseFiles = Callable[[Path], None]
 in_database = pytest.mark.django_db(transaction=True)
-
-
-def check(folder: Path, use_legacy_files: UseFiles) -> None:
-    use_legacy_files(folder)
-    run_import()
-    proof = judge(round_trip=True)
-    assert [finding.sentence() for finding in proof.findings.kept] == []
-    for table in proof.tables:
-        assert table.round_trip is not None
-        assert table.round_trip.rows == table.legacy_rows
-        assert set(table.round_trip.spelled_otherwise) <= {"metadata"}
-
-
-@in_database
-def test_the_hostile_files(tmp_path: Path, use_legacy_files: UseFiles) -> None:
-    make_hostile(tmp_path)
-    check(tmp_path, use_legacy_files)
-
-
-@pytest.mark.slow
-@in_database
-@pytest.mark.parametrize("variant", ["current", "old", "wal"])
-def test_the_variants(tmp_path: Path, use_legacy_files: UseFiles, variant: str) -> None:
-    make_samples(tmp_path / "files", rows=50, variant=variant)
-    check(tmp_path / "files", use_legacy_files)
 
 
 @pytest.mark.slow_after(2)

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from stillme.demo.samples import make_samples
 from stillme.transfer.kinds import Date, Timestamp
 from stillme.transfer.mapping import TableMapping, map_table
 from stillme.transfer.registry import legacy_models
@@ -21,13 +20,14 @@ from stillme.transfer.sqlite.reading.scan_parts import Scan, scan_in_parts, scan
 from stillme.transfer.sqlite.schema.found import read_schema
 from stillme.transfer.verify.kinds.local_clock import find_clock, row_minutes_sql
 from stillme.transfer.verify.kinds.number_units import number_units
+from tests.made_once import put_samples
 
 ITEMS = "rss_fetch_items"
 
 
 @pytest.fixture
 def rss(tmp_path: Path) -> Path:
-    make_samples(tmp_path, rows=400)
+    put_samples(tmp_path, rows=400, files=["rss"])
     return tmp_path / "rss_fetch_history.db"
 
 

@@ -10,8 +10,8 @@ import pytest
 from django.db import connections
 
 from knowledge.models import KnowledgeItem
-from stillme.demo.samples import make_samples
 from stillme.transfer.verify.structure.sequences import check_sequence
+from tests.made_once import put_samples
 from tests.transfer.load.support import change, query, run_import
 from tests.transfer.verify.support import judge
 
@@ -22,7 +22,7 @@ ITEMS = "knowledge.knowledge_items"
 
 @pytest.fixture
 def imported(tmp_path: Path, use_legacy_files: Callable[[Path], None]) -> None:
-    make_samples(tmp_path, rows=20, variant="clean")
+    put_samples(tmp_path, rows=20, variant="clean", files=["knowledge"])
     use_legacy_files(tmp_path)
     run_import()
 
@@ -103,7 +103,7 @@ def _free_the_mark(folder: Path) -> None:
 @pytest.fixture
 def at_the_end(tmp_path: Path, use_legacy_files: Callable[[Path], None]) -> Path:
     """The greatest id of 64 bits was imported."""
-    make_samples(tmp_path, rows=20, variant="clean")
+    put_samples(tmp_path, rows=20, variant="clean", files=["knowledge"])
     change(
         tmp_path,
         "knowledge",

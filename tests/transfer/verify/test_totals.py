@@ -17,7 +17,7 @@ from stillme.transfer.quarantine import decisions
 from tests.transfer.load.support import change, run_import
 from tests.transfer.verify.support import accept_all
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.only_files("knowledge")]
 
 
 def told(*arguments: str) -> Any:

@@ -19,15 +19,15 @@ from stillme.transfer.models import Proof, QuarantinedRow, Run, WriteMark
 from stillme.transfer.quarantine import decisions
 from stillme.transfer.records import proofs
 from stillme.transfer.records.ledger import close_dead_writers, finish_run, start_run
-from stillme.transfer.registry import legacy_files
 from stillme.transfer.steps.readiness.go_no_go import go_list
 from stillme.transfer.steps.readiness.lines import RED
 from stillme.transfer.steps.status import overview
 from stillme.transfer.verify import verification
 from tests.transfer.load.support import FILES, change, query, run_import
+from tests.transfer.sync.switching import files_there
 from tests.transfer.verify.support import accept_all, judge
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.only_files("rss", "knowledge")]
 FULL = "PROVEN: all "
 
 
@@ -44,7 +44,7 @@ def why() -> str:
     standing = proofs.standing_proof("default", proofs.files_to_prove("default"))
     found = overview("default")
     page = page_figures("default")["proof"]
-    (line,) = [x for x in go_list("default", legacy_files(), None) if x.subject == "last proof"]
+    (line,) = [x for x in go_list("default", files_there(), None) if x.subject == "last proof"]
     assert found.proof_counts == (not standing.why)
     assert (line.colour == RED) == (not standing.is_proven)
     if standing.proof is None:
@@ -67,7 +67,7 @@ def test_a_full_proof_counts(data: Path) -> None:
 # How the verification was asked for, and what is said of it where it stands alone.
 PARTIAL: list[tuple[dict[str, Any], str]] = [
     ({"selection": Selection(tables=("rss_fetch_items",))}, "looked at rss_fetch_items only"),
-    ({"selection": Selection(files=("rss", "accuracy"))}, "looked at accuracy, rss only"),
+    ({"selection": Selection(files=("rss",))}, "looked at rss only"),
     ({"level": "counts"}, "of level counts"),
     ({"level": "sample", "sample": 10}, "of level sample"),
     ({"level": "sample", "sample": 10_000}, "of level sample"),
@@ -274,12 +274,13 @@ def test_the_run_spans_the_verification(data: Path) -> None:
 def test_marks_of_another_cluster_are_forgotten(data: Path) -> None:
     assert WriteMark.objects.exists()
     Run.objects.update(versions={"cluster": "1/2"})
-    (line,) = [x for x in go_list("default", legacy_files(), None) if x.subject == "foreign writes"]
+    (line,) = [x for x in go_list("default", files_there(), None) if x.subject == "foreign writes"]
     assert (line.colour, "restored from a dump" in line.finding) == (RED, True)
     start_run("default", "sync_sqlite", {})
     assert not WriteMark.objects.exists()
 
 
+@pytest.mark.only_files("accuracy", "knowledge")
 def test_nothing_compared_is_no_verdict(data: Path) -> None:
     change(data, "accuracy", *(f"DELETE FROM {name}" for name in _tables(data, "accuracy")))
     run_import(prune=True, prune_share=100)

@@ -10,6 +10,8 @@ from stillme.transfer.findings import FindingKind
 from tests.transfer.load.support import query
 from tests.transfer.verify.support import judge, places, undone
 
+pytestmark = pytest.mark.only_files("knowledge", "continuum", "rss")
+
 ITEMS, TIERS = "knowledge.knowledge_items", "continuum.tier_metrics"
 COPY = {
     ITEMS: "SELECT * FROM knowledge.knowledge_items WHERE id = 9",
