@@ -56,6 +56,7 @@ def test_a_key_is_copied(visit: Visit, viewer: Any, files: Path) -> None:
 NO_CLIPBOARD = "Object.defineProperty(navigator, 'clipboard', {value: undefined})"
 
 
+@pytest.mark.slow
 def test_a_key_is_copied_where_the_page_has_no_clipboard(
     visit: Visit, viewer: Any, files: Path
 ) -> None:
@@ -73,6 +74,7 @@ def test_a_key_is_copied_where_the_page_has_no_clipboard(
     assert page.locator("#searchbar").input_value() == str(key)
 
 
+@pytest.mark.slow
 def test_a_key_that_cannot_be_copied_says_so(visit: Visit, viewer: Any, files: Path) -> None:
     run_import()
     key = query("SELECT max(id) FROM rss.fetch_items")[0][0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,12 +23,22 @@ def project(tmp_path: Path, django_db_setup: None) -> Iterator[Project]:
         yield project
 
 
-@pytest.fixture
-def filled(project: Project) -> Project:
-    """With rows in both files."""
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the old files, filled by Django on SQLite."""
+    folder = tmp_path_factory.mktemp("two files")
+    project = Project(folder / "db.sqlite3", {}, TWO_FILES)
+    project.transfer = ""
     project.old("migrate", "-v0")
     project.old("migrate", "-v0", "--database", "stats")
     project.shell("old", "from fill import fill; fill()")
+    return folder
+
+
+@pytest.fixture
+def filled(project: Project, files: Path) -> Project:
+    """With rows in both files."""
+    shutil.copytree(files, project.file.parent, dirs_exist_ok=True)
     return project
 
 

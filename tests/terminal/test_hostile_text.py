@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 
-from stillme.demo.samples import make_samples
 from stillme.transfer.findings import Finding, FindingKind
 from stillme.transfer.management.base import VisibleConsole
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.reports.terminal.switching import render_list
 from stillme.transfer.steps.readiness.lines import RED, Line
 from stillme.visible import in_one_line, visible
+from tests.made_once import put_samples
 from tests.transfer.load.support import FILES, query
 
 KEYS = ["[/b] one", "\x1b[31mtwo\x1b[0m [bold]", "three\nlines\u202e"]
@@ -29,7 +29,7 @@ SHOWN = ["[/b] one", r"\x1b[31mtwo\x1b[0m [bold]", r"three\nlines\u202e"]
 def legacy(
     tmp_path: Path, use_legacy_files: Callable[[Path], None], transactional_db: None
 ) -> Path:
-    make_samples(tmp_path, rows=5, variant="clean")
+    put_samples(tmp_path, rows=5, variant="clean", files=["continuum"])
     use_legacy_files(tmp_path)
     for key in KEYS:
         change(tmp_path, "INSERT INTO tier_metrics (item_id, tier) VALUES (?, 'L0')", key)

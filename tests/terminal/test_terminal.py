@@ -36,8 +36,8 @@ def environment(
     settings: object,
     transactional_db: None,
 ) -> dict[str, str]:
-    """Legacy files of 60 rows a table and the empty test database."""
-    put_samples(tmp_path / "data", rows=60)
+    """A legacy file of 60 rows a table and the empty test database."""
+    put_samples(tmp_path / "data", rows=60, files=["knowledge"])
     use_legacy_files(tmp_path / "data")
     from django.conf import settings as current
 

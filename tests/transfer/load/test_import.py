@@ -24,8 +24,8 @@ def count(path: Path, table: str) -> int:
         return int(connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])
 
 
-@pytest.mark.slow_after(2)
-@pytest.mark.parametrize("variant", ["clean", "current", "old", "wal", "disabled"])
+@pytest.mark.slow_after(1)
+@pytest.mark.parametrize("variant", ["current", "clean", "old", "wal", "disabled"])
 def test_every_row_is_accounted_for(
     variant: str, tmp_path: Path, use_legacy_files: Callable[[Path], None]
 ) -> None:
@@ -42,7 +42,7 @@ def test_every_row_is_accounted_for(
     assert QuarantinedRow.objects.count() == aside
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["clean", "current", "old", "wal", "disabled"])
 def test_real_files_are_accounted_for(
     name: str, samples: Path, tmp_path: Path, use_legacy_files: Callable[[Path], None]

@@ -128,9 +128,9 @@ def test_log_is_trimmed(clean_data):
 
 @pytest.mark.slow
 def test_a_locked_file_is_tried_again(clean_data):
-    path = clean_data / "accuracy_scores.db"
+    path = clean_data / "knowledge_retention.db"
     holder = sqlite3.connect(path, check_same_thread=False)
-    holder.execute("UPDATE accuracy_scores SET question = 'locked'")
+    holder.execute("UPDATE learning_sessions SET content_learned = 'locked'")
     holder.execute("PRAGMA locking_mode = EXCLUSIVE")
     threading.Timer(3.0, lambda: (holder.commit(), holder.close())).start()
     seen = []

@@ -143,6 +143,7 @@ BLOCKS = {
 
 @pytest.mark.slow_after(1)
 @pytest.mark.parametrize("block", BLOCKS)
+@pytest.mark.only_files("knowledge")
 def test_documents_at_every_limit(legacy, block):
     data = legacy(rows=5)
     found = BLOCKS[block]
@@ -249,6 +250,9 @@ def put_rows(db, table, rows):
 )
 def test_any_odd_value_in_any_column(legacy, tmp_path, file):
     data = legacy(rows=5)
+    for other in data.glob("*.db"):
+        if other.name != file:
+            other.unlink()
     for db, model, table in untyped(data, file):
         put_rows(db, table, odd_rows(model, 0))
     result = run_import(chunk_rows=5_000)

@@ -89,6 +89,7 @@ def test_a_refusal_takes_capture_out_again(legacy, tmp_path, arguments, decided,
 
 
 @pytest.mark.slow
+@pytest.mark.only_files("knowledge", "rss")
 def test_a_file_that_cannot_be_captured_leaves_no_triggers_in_the_others(legacy, monkeypatch):
     legacy()
     real = install_step._install_one

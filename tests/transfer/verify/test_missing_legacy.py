@@ -22,7 +22,7 @@ from stillme.transfer.verify.result import VerifyResult
 from tests.transfer.load.support import FILES, change, content, query, run_import
 from tests.transfer.verify.support import accept_all, judge
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.only_files("rss", "accuracy")]
 RSS = Selection(files=("rss",))
 ITEMS = Selection(tables=("rss_fetch_items",))
 LEDGER = ("run_table", "run_file", "chunk")
@@ -139,12 +139,13 @@ def test_everybody_says_so_and_nothing_is_deleted(data: Path, goes: Callable[[Pa
 @pytest.mark.parametrize("goes", [deleted, emptied, dropped, wrong_path])
 def test_only_what_was_asked_for_counts(data: Path, goes: Callable[[Path], None]) -> None:
     goes(data)
-    for selection in (Selection(files=("knowledge",)), Selection(tables=("knowledge_items",))):
+    for selection in (Selection(files=("accuracy",)), Selection(tables=("accuracy_scores",))):
         assert judge(selection=selection).exit_status == 0
         assert not run_import(selection=selection).missing
 
 
 @pytest.mark.slow
+@pytest.mark.only_files(*FILES)
 def test_no_file_at_all_is_left(data: Path) -> None:
     shutil.rmtree(data)
     result = judge()
