@@ -50,7 +50,7 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """A collection, with the evidence for its metric."""
+    """A collection."""
 
     id: str
     name: str
@@ -58,7 +58,6 @@ class Collection:
     database: str
     dimension: int | None
     metric: Metric
-    metric_from: str
     metadata: dict[str, Scalar | None]
     configuration: str | None
     schema: str | None
