@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from vector.names import ledger_name
+
 Scalar = str | int | float | bool
 # A list's None is an element without a value, as a NaN leaves it.
 Value = Scalar | list[Scalar | None]
@@ -63,6 +65,11 @@ class Collection:
     schema: str | None
     vector_segment: str | None
     metadata_segment: str | None
+
+    @property
+    def table(self) -> str:
+        """The name under which it stands in ledger, quarantine and reports."""
+        return ledger_name(self.tenant, self.database, self.name)
 
 
 @dataclass(slots=True)
