@@ -67,8 +67,11 @@ def stored_table(row: Item | Collection) -> str:
     try:
         with closing(open_legacy(database, timeout=1.0)) as connection:
             connection.text_factory = as_text
-            of_it = _item_cells if isinstance(row, Item) else _collection_cells
-            cells = list(of_it(connection, row))  # type: ignore[arg-type]
+            cells = list(
+                _item_cells(connection, row)
+                if isinstance(row, Item)
+                else _collection_cells(connection, row)
+            )
     except (TransferError, sqlite3.Error) as error:
         return f"The legacy store cannot be read: {error}"
     if not cells:

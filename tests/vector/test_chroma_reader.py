@@ -297,21 +297,21 @@ SCHEMA = '{"keys": {"#embedding": {"float_list": {"vector_index": {"config": {"s
 @pytest.mark.parametrize(
     ("space", "config", "schema", "expected"),
     [
-        (None, "{}", None, (Metric.L2, "default")),
-        ("cosine", "{}", None, (Metric.COSINE, "metadata")),
-        (None, '{"hnsw": {"space": "cosine"}}', None, (Metric.COSINE, "configuration")),
-        ("ip", '{"hnsw": {"space": "l2"}}', None, (Metric.IP, "metadata")),
-        (None, '{"hnsw_configuration": {"space": "ip"}}', None, (Metric.IP, "configuration")),
-        ("cosine", "{}", SCHEMA, (Metric.IP, "schema")),
-        (None, "not json", '{"defaults": []}', (Metric.L2, "default")),
+        (None, "{}", None, Metric.L2),
+        ("cosine", "{}", None, Metric.COSINE),
+        (None, '{"hnsw": {"space": "cosine"}}', None, Metric.COSINE),
+        ("ip", '{"hnsw": {"space": "l2"}}', None, Metric.IP),
+        (None, '{"hnsw_configuration": {"space": "ip"}}', None, Metric.IP),
+        ("cosine", "{}", SCHEMA, Metric.IP),
+        (None, "not json", '{"defaults": []}', Metric.L2),
     ],
 )
-def test_metric_and_its_evidence(tmp_path, space, config, schema, expected):
+def test_the_metric_is_what_the_store_says(tmp_path, space, config, schema, expected):
     files = ChromaFiles(tmp_path / "db")
     files.collection("c", space=space, config=config, schema=schema)
     with open_store(files.close()) as store:
         (collection,) = store.collections
-        assert (collection.metric, collection.metric_from) == expected
+        assert collection.metric is expected
         assert (collection.tenant, collection.database) == ("default_tenant", "default_database")
         assert collection.metadata["description"] == "about c"
 

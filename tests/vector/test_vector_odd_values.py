@@ -8,9 +8,10 @@ import pytest
 
 from stillme.transfer.models import QuarantinedRow
 from tests.vector.chroma_files import ADD, ChromaFiles
-from tests.vector.moving import import_vectors, verify_vectors
+from tests.vector.moving import import_vectors, prove_vectors, verify_vectors
 from tests.vector.test_vector_import import fill, vector
 from vector import services
+from vector.chroma import open_store
 from vector.models import Collection, Item
 from vector.serving.given_values import VectorError
 
@@ -39,6 +40,22 @@ def test_metadata_that_is_queued(tmp_path: Path) -> None:
     assert Item.objects.count() + QuarantinedRow.objects.count() == 3 + len(QUEUED)
     found = dict(Item.objects.values_list("embedding_id", "metadata"))
     assert found["id-3"] == {"n": int("9" * 5000)}
+
+
+def test_an_id_that_is_a_blob(tmp_path: Path) -> None:
+    files = ChromaFiles(tmp_path / "vector_db")
+    fill(files, 30, "odd")
+    files.db.execute("UPDATE embeddings SET embedding_id = CAST(embedding_id AS BLOB) WHERE id = 4")
+    assert import_vectors(files.close(), jobs=1).conserved
+    (row,) = QuarantinedRow.objects.all()
+    assert row.reason == "bad_metadata"
+    QuarantinedRow.objects.update(status="accepted")
+    for level in ("counts", "full"):
+        assert prove_vectors(files.folder, level=level).findings == []
+    with open_store(files.folder) as store:
+        (collection,) = store.collections
+        parts = [r for part in store.parts(collection, 10) for r in store.items(collection, part)]
+        assert sorted(map(repr, parts)) == sorted(map(repr, store.items(collection)))
 
 
 @pytest.mark.parametrize("text", ["[" * 5000, '{"hnsw": ' * 5000, "1e5000", "9" * 5000, "٣"])

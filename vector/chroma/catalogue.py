@@ -77,14 +77,13 @@ def _collections(connection: sqlite3.Connection, columns: dict[str, set[str]]) -
             raise LegacyFileError(
                 f"The collection id {key!r} is no UUID: this store was not written by Chroma."
             ) from error
-        metric, evidence = find_metric(configuration, schema, metadata)
         tenant, database_name = databases.get(database, ("default_tenant", "default_database"))
         scopes = "SELECT scope, id FROM segments WHERE collection = ? ORDER BY id"
         segments = dict(connection.execute(scopes, (key,)).fetchall())
         found.append(
             Collection(
                 id=key, name=name, tenant=tenant, database=database_name, dimension=dimension,
-                metric=metric, metric_from=evidence, metadata=metadata,
+                metric=find_metric(configuration, schema, metadata), metadata=metadata,
                 configuration=configuration, schema=schema,
                 vector_segment=segments.get("VECTOR"), metadata_segment=segments.get("METADATA"),
             )
@@ -112,44 +111,32 @@ def _collection_metadata(
         "FROM collection_metadata WHERE collection_id = ? ORDER BY key",
         (collection,),
     )
-    return {key: typed(*values) for key, *values in rows}
-
-
-def typed(
-    text: str | None, integer: int | None, real: float | None, flag: int | None
-) -> Scalar | None:
-    """The value of a metadata row: one of its four columns is set, or none (a NaN was stored)."""
-    if text is not None:
-        return text
-    if integer is not None:
-        return integer
-    if real is not None:
-        return real
-    return None if flag is None else bool(flag)
+    found: dict[str, Scalar | None] = {}
+    for key, text, integer, real, boolean in rows:
+        # One of them is set, or none: a NaN was stored.
+        values = (text, integer, real, None if boolean is None else bool(boolean))
+        found[key] = next((value for value in values if value is not None), None)
+    return found
 
 
 def find_metric(
     configuration: str | None, schema: str | None, metadata: dict[str, Scalar | None]
-) -> tuple[Metric, str]:
-    """The collection's distance and where it says so.
+) -> Metric:
+    """The collection's distance: what schema, configuration or metadata says.
 
     A configuration that says l2 may only be the default: Chroma then falls back to the collection's
     `hnsw:space`, and so does this.
     """
     told_by_schema, configured = _json(schema), _json(configuration)
     config = ("float_list", "vector_index", "config", "space")
-    told = {
-        "schema": _dig(told_by_schema, "keys", "#embedding", *config)
+    told = (
+        _dig(told_by_schema, "keys", "#embedding", *config)
         or _dig(told_by_schema, "defaults", *config),
-        "configuration": _dig(configured, "hnsw", "space")
-        or _dig(configured, "hnsw_configuration", "space"),
-        "metadata": metadata.get("hnsw:space"),
-    }
-    known = {where: Metric(str(v)) for where, v in told.items() if v in set(Metric)}
-    for where, metric in known.items():
-        if metric is not Metric.L2:
-            return metric, where
-    return Metric.L2, next(iter(known), "default")
+        _dig(configured, "hnsw", "space") or _dig(configured, "hnsw_configuration", "space"),
+        metadata.get("hnsw:space"),
+    )
+    others = [Metric(str(each)) for each in told if each in (Metric.COSINE, Metric.IP)]
+    return others[0] if others else Metric.L2
 
 
 def _json(text: str | None) -> object:

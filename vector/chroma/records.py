@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from vector.names import ledger_name
+
 Scalar = str | int | float | bool
 # A list's None is an element without a value, as a NaN leaves it.
 Value = Scalar | list[Scalar | None]
@@ -50,7 +52,7 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """A collection, with the evidence for its metric."""
+    """A collection."""
 
     id: str
     name: str
@@ -58,12 +60,16 @@ class Collection:
     database: str
     dimension: int | None
     metric: Metric
-    metric_from: str
     metadata: dict[str, Scalar | None]
     configuration: str | None
     schema: str | None
     vector_segment: str | None
     metadata_segment: str | None
+
+    @property
+    def table(self) -> str:
+        """The name under which it stands in ledger, quarantine and reports."""
+        return ledger_name(self.tenant, self.database, self.name)
 
 
 @dataclass(slots=True)

@@ -114,15 +114,15 @@ def scaled(vector: bytes, factor: float) -> bytes:
     return bytes(product.tobytes())
 
 
-def close_enough(exact: bytes, approximate: bytes, tolerance: float = 1e-6) -> bool:
-    """Whether two float32 vectors differ by no more than `tolerance` times the norm."""
+def close_enough(exact: bytes, approximate: bytes) -> bool:
+    """Whether two float32 vectors differ by no more than a millionth of the norm."""
     import numpy
 
     if len(exact) != len(approximate):
         return False
     one, two = (numpy.frombuffer(each, "<f4").astype("f8") for each in (exact, approximate))
     with numpy.errstate(invalid="ignore"):
-        limit = tolerance * (one @ one) ** 0.5 + _LEAST
+        limit = 1e-6 * (one @ one) ** 0.5 + _LEAST
         return exact == approximate or bool((abs(one - two) <= limit).all())
 
 

@@ -25,7 +25,6 @@ from stillme.transfer.sqlite.reading.connect import (
 from vector.names import DATABASE
 
 SEGMENT_FILES = ("header.bin", "data_level0.bin", "length.bin", "index_metadata.pickle")
-_BLOCK = 1 << 20
 
 
 def copy_store(folder: Path, target: Path) -> Path:
@@ -59,9 +58,8 @@ def copy_digest(copy: Path) -> tuple[str, int]:
     for path in sorted(found for found in copy.rglob("*") if found.is_file()):
         digest.update(str(path.relative_to(copy)).encode() + b"\0")
         with path.open("rb") as stream:
-            while block := stream.read(_BLOCK):
-                digest.update(block)
-                size += len(block)
+            hashlib.file_digest(stream, lambda: digest)
+        size += path.stat().st_size
     return digest.hexdigest(), size
 
 

@@ -21,7 +21,7 @@ from vector.chroma import Collection, Item, Problem
 from vector.chroma.records import Scalar, Value
 from vector.fields import LONGEST_ID, MetadataEncoder
 from vector.importing.binary_rows import row_bytes, stamp
-from vector.names import FILE, ledger_name
+from vector.names import FILE
 
 # What may make a JSON text something that jsonb refuses or changes; seldom there. NaN and the
 # infinities are printed as null.
@@ -63,13 +63,8 @@ def convert(collection_pk: int, collection: Collection, item: Item) -> Ready | Q
         collection_pk, key, item.document, metadata, item.vector, item.origin.value,
         created, item.seq_id,
     )  # fmt: skip
-    kept = [original(table_of(collection), item.embedding_id, *each) for each in originals]
+    kept = [original(collection.table, item.embedding_id, *each) for each in originals]
     return Ready(item.embedding_id, row, kept)
-
-
-def table_of(collection: Collection) -> str:
-    """The name under which a collection stands in the ledger."""
-    return ledger_name(collection.tenant, collection.database, collection.name)
 
 
 def original(table: str, key: str, column: str, text: str, reason: str) -> KeptCell:
@@ -163,7 +158,7 @@ def _record(
     """A record, not saved. `number` tells records without an id apart."""
     cells = {name: _cell(value) for name, value in {"collection_id": collection.id, **raw}.items()}
     return QuarantinedRow(
-        file=FILE, table=table_of(collection), key=None if key is None else _without_nul(key),
+        file=FILE, table=collection.table, key=None if key is None else _without_nul(key),
         rowid=number if isinstance(number, int) else None, reason=reason, column=column,
         sentence=_without_nul(sentence), cells=cells,
     )  # fmt: skip

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from stillme.transfer.records.outcome import Outcome
 from stillme.transfer.steps.loading.import_options import TableResult
 from vector.chroma import Collection
-from vector.importing.conversion import table_of
 from vector.names import FILE
 
 
@@ -43,4 +42,4 @@ class CollectionResult(TableResult):
 
 def empty_result(collection: Collection) -> CollectionResult:
     """A result to which parts are added."""
-    return CollectionResult(FILE, table_of(collection), "vector.items", Outcome(), 0.0)
+    return CollectionResult(FILE, collection.table, "vector.items", Outcome(), 0.0)

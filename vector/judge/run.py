@@ -29,7 +29,7 @@ from vector.judge import expectation, ranking, set_aside, whole_tables
 from vector.judge.items import ItemJudge
 from vector.judge.proof import CollectionProof, empty_proof
 from vector.judge.target_reading import target_ids
-from vector.names import FILE, ledger_name
+from vector.names import FILE
 
 # A process needs a fifth of a second to look where 100,000 vectors are.
 PART_ROWS = 12_500
@@ -84,7 +84,7 @@ class _Judge:
     ) -> None:
         self.store, self.collection, self.options = store, collection, options
         self.alias, self.listen = options.database, listen
-        self.table = ledger_name(collection.tenant, collection.database, collection.name)
+        self.table = collection.table
         self.proof = empty_proof(self.table)
         self.unread: list[InventoryLine] = []
 

@@ -62,11 +62,10 @@ class TargetReader:
         self, sql: str, keys: Sequence[str], decode: Callable[[bytes], bytes | None]
     ) -> dict[str, TargetItem]:
         with _binary_cursor(self.alias) as cursor:
-            cursor.execute(sql, [self.collection, list(keys)])
-            return {
-                row[0]: TargetItem(row[0], row[1], row[2], decode(row[3]), *row[4:])
-                for row in cursor.fetchall()
-            }
+            rows = cursor.execute(sql, [self.collection, list(keys)]).fetchall()
+        return {
+            row[0]: TargetItem(row[0], row[1], row[2], decode(row[3]), *row[4:]) for row in rows
+        }
 
 
 def _as_vector(alias: str) -> str:

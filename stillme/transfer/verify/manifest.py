@@ -1,6 +1,6 @@
 """A manifest of a proof: SHA-256 of what was compared and of the report, to be checked later.
 
-It answers one question: are these the files, and is this the report, of that proof? It is no
+It answers one question: are these the files of that proof? It is no
 signature: whoever can rewrite the manifest can rewrite its checksum. Keep it, or the checksum at
 its end, where others cannot write.
 """
@@ -62,18 +62,17 @@ def digest_of(data: Any) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def check_manifest(path: Path, report: Path | None = None) -> ManifestCheck:
-    """Compare a manifest with itself, with the legacy files as they are now and, if given, with
-    the JSON report of the same proof. Raises TransferError if the file is no manifest."""
+def check_manifest(path: Path) -> ManifestCheck:
+    """Compare a manifest with itself and with the legacy files as they are now.
+
+    Raises TransferError if the file is no manifest.
+    """
     manifest = _read(path)
     check = ManifestCheck(manifest["verdict"], manifest["exit_status"])
     body = {name: value for name, value in manifest.items() if name != "sha256"}
     _compare(check, "the manifest itself", manifest.get("sha256"), digest_of(body))
     for name, file in manifest["files"].items():
         _compare(check, f"{name} ({file['path']})", file["sha256"], _now(name, Path(file["path"])))
-    if report is not None:
-        found = digest_of(_json(report))
-        _compare(check, f"the report {report}", manifest.get("report_sha256"), found)
     return check
 
 
@@ -96,17 +95,13 @@ def _now(name: str, path: Path) -> str:
             return f"unknown: {error}"
 
 
-def _json(path: Path) -> Any:
+def _read(path: Path) -> dict[str, Any]:
     try:
-        return json.loads(path.read_text("utf-8"))
+        data = json.loads(path.read_text("utf-8"))
     except OSError as error:
         raise TransferError(f"{path} cannot be read: {error.strerror}.") from error
     except (ValueError, RecursionError) as error:
         raise TransferError(f"{path} is not JSON: give the file that was written then.") from error
-
-
-def _read(path: Path) -> dict[str, Any]:
-    data = _json(path)
     if not isinstance(data, dict) or data.get("format") != FORMAT:
         raise TransferError(
             f"{path} is not a manifest of verify_migration: write one with --manifest."
