@@ -7,7 +7,10 @@ printed at all.
 
 from __future__ import annotations
 
+import shutil
+import textwrap
 from pathlib import Path
+from typing import Any
 
 
 def visible(text: str) -> str:
@@ -20,6 +23,14 @@ def visible(text: str) -> str:
 def in_one_line(text: str) -> str:
     """The same, line breaks spelled as well."""
     return visible(text).replace("\n", "\\n")
+
+
+def fitting(text: str, stream: Any) -> str:
+    """A sentence with line breaks between words where a terminal would break within one."""
+    if not stream.isatty():
+        return text
+    width = shutil.get_terminal_size().columns
+    return textwrap.fill(text, width, break_long_words=False, break_on_hyphens=False)
 
 
 def is_utf_8(path: Path) -> bool:

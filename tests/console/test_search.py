@@ -17,6 +17,7 @@ from stillme.pages.glance import grouped
 from stillme.pages.search import find as finding
 from stillme.pages.search.tables import Table, tables
 from stillme.pages.search.words import SEARCHED, fold, snippet, text_search_query, words_of
+from stillme.postgresql.statements import fetch_all
 from tests.console.support import HOSTILE, staff
 
 PAGE = "/admin/search/"
@@ -41,6 +42,7 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
     """The limits would stay for the rest of the test's transaction."""
     monkeypatch.setattr(grouped, "TIMEOUT", 60_000)
     monkeypatch.setattr(finding, "SECONDS", 60)
+    monkeypatch.setattr(finding, "QUICK", 60_000)
 
 
 def table(model: Any) -> Table:
@@ -105,6 +107,58 @@ def test_an_index_finds_what_is_not_among_the_newest_rows(
 
 
 _TYPE = {"knowledge_type": ""}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_words_of_many_rows_do_not_keep_the_index_busy(
+    monkeypatch: pytest.MonkeyPatch, client: Any, django_user_model: Any
+) -> None:
+    texts = [*["often"] * 9, "seldom", *["nothing"] * 3]
+    rows = [KnowledgeItem(content=text, source="", **_TYPE) for text in texts]
+    made = [item.pk for item in KnowledgeItem.objects.bulk_create(rows)]
+    call_command("search_index", "--create", "knowledge.knowledge_items")
+    asked: list[str] = []
+
+    def slow(alias: str, table: Any, words: list[str], rare: list[str]) -> Any:
+        asked.extend(rare)
+        return fetch_all(connection, "SELECT pg_sleep(5)")
+
+    monkeypatch.setattr(finding, "_by_index", slow)
+    monkeypatch.setattr(finding, "QUICK", 50)
+    staff(client, django_user_model, "view_knowledgeitem")
+    # Among the newest rows there are more than the page shows: the index is not asked.
+    found = finding.find([table(KnowledgeItem)], ["often"], "often")[0]
+    assert [hit.key for hit in found.hits] == made[8:3:-1]
+    assert (found.more, found.note, asked) == (True, "", [])
+    monkeypatch.setattr(finding, "NEWEST", 4)
+    monkeypatch.setattr(finding, "FIRST", 2)
+    said = client.get(PAGE, {"q": "seldom"}).content.decode()
+    assert asked == ["seldom"]
+    assert f"/admin/knowledge/knowledgeitem/{made[9]}/change/" in said
+    assert "o many rows may have these words that only the newest 4 rows were looked at" in said
+    call_command("search_index", "--drop", "knowledge.knowledge_items")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_frequent_word_is_looked_for_in_the_rows_of_the_rare_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    texts = ["common rare", "rare", "Đường rare", *["common"] * 9]
+    rows = [KnowledgeItem(content=text, source="", **_TYPE) for text in texts]
+    made = [item.pk for item in KnowledgeItem.objects.bulk_create(rows)]
+    call_command("search_index", "--create", "knowledge.knowledge_items")
+    monkeypatch.setattr(finding, "FIRST", 8)
+    monkeypatch.setattr(finding, "FREQUENT", 4)
+    with CaptureQueriesContext(connection) as queries:
+        assert keys("common rare") == made[:1]
+    asked = [query["sql"] for query in queries if "to_tsquery" in query["sql"]]
+    assert len(asked) == 1
+    assert "to_tsquery('simple', 'rare:*')" in asked[0]
+    assert keys("duong rare") == [made[2]]
+    # Where all are frequent the least frequent is looked up.
+    monkeypatch.setattr(finding, "FREQUENT", 0)
+    assert keys("common rare") == made[:1]
+    call_command("search_index", "--drop", "knowledge.knowledge_items")
 
 
 def test_a_table_that_is_not_there_is_named() -> None:

@@ -7,7 +7,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from io import StringIO
 from itertools import pairwise
 from pathlib import Path
@@ -19,31 +18,11 @@ from rich.console import Console
 from stillme.transfer.findings import Event
 from stillme.transfer.reports.terminal import progress as reports_progress
 from stillme.transfer.reports.terminal.progress import RunProgress
-from tests.conftest import legacy_variables
-from tests.made_once import put_samples
 from tests.terminal.screen import COLOUR, ROOT, WIDTH, on_pipe, on_terminal
 
 RATE = re.compile(r"[\d,]+/s")
 # What two runs of one command need not agree on: the rate stands after a second only.
 TIMES = re.compile(r"[\d.,]+ s\b( \([\d,]+ rows/s\))?")
-
-
-@pytest.fixture
-def environment(
-    tmp_path: Path,
-    use_legacy_files: Callable[[Path], None],
-    target_environment: dict[str, str],
-    settings: object,
-    transactional_db: None,
-) -> dict[str, str]:
-    """A legacy file of 60 rows a table and the empty test database."""
-    put_samples(tmp_path / "data", rows=60, files=["knowledge"])
-    use_legacy_files(tmp_path / "data")
-    from django.conf import settings as current
-
-    named = legacy_variables(current.TRANSFER["FILES"], current.LEGACY_VECTOR_DIR)
-    without = {k: v for k, v in target_environment.items() if k not in ("NO_COLOR", "COLUMNS")}
-    return {**without, **named, "LEGACY_DATA_DIR": str(tmp_path / "data")}
 
 
 def test_import_and_proof_show_bars_on_a_terminal(environment: dict[str, str]) -> None:

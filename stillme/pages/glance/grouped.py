@@ -90,11 +90,12 @@ def groups(rows: QuerySet[Any], averaged: int, *, most: int | None) -> list[Grou
 
 
 @contextmanager
-def limited(alias: str) -> Iterator[None]:
-    """Statements within take `TIMEOUT` at most. Raises TooLongError."""
+def limited(alias: str, milliseconds: int | None = None) -> Iterator[None]:
+    """Each statement within takes so long at most, or `TIMEOUT`. Raises TooLongError."""
     try:
         with transaction.atomic(using=alias):
-            set_local(connections[alias], {"statement_timeout": TIMEOUT, "work_mem": MEMORY})
+            limits = {"statement_timeout": milliseconds or TIMEOUT, "work_mem": MEMORY}
+            set_local(connections[alias], limits)
             yield
     except OperationalError as error:
         if isinstance(error.__cause__, QueryCanceled):

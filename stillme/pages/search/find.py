@@ -1,7 +1,10 @@
 """The rows of one table that have all of the words: by its index, or among its newest rows.
 
-Without an index the newest `NEWEST` rows are looked at. With one, a word that millions of rows have
-costs no more than a rare one: of so many the index gives about `SOME`, taken evenly.
+Without an index the newest `NEWEST` rows are looked at. With one, words of many rows are found
+among the newest `FIRST`, other words by the index. It collects every row of every word before it
+gives one, deaf to time limits meanwhile: a word that many of the newest rows have is therefore not
+looked up, but looked for in the rows that the other words have. Where that takes more than `QUICK`
+milliseconds the newest `NEWEST` rows have to do, and the page says so.
 """
 
 from __future__ import annotations
@@ -30,6 +33,11 @@ from stillme.services.arguments import whole_key
 
 # Rows of a table without index that are looked at: about 50 ms where texts are short.
 NEWEST = 5_000
+# Rows of a table with an index that are looked at before it is asked.
+FIRST = 500
+# A word is frequent if so many of them have it.
+FREQUENT = FIRST // 20
+QUICK = 150
 SHOWN = 5
 # Rows of an index that are put in order.
 SOME = 1_000
@@ -80,8 +88,16 @@ def _in_table(table: Table, words: list[str], asked: str) -> Found:
     found = Found(table)
     indexed = table.index in table.indexes(alias)
     try:
-        with limited(alias):
-            rows = (_by_index if indexed else _newest)(alias, table, words)
+        if indexed:
+            rows, is_all = _with_index(alias, table, words)
+            if not is_all:
+                found.note = (
+                    "so many rows may have these words that only the newest "
+                    f"{NEWEST:,} rows were looked at"
+                )
+        else:
+            with limited(alias):
+                rows = _newest(alias, table, words, NEWEST)
     except TooLongError:
         found.note = "PostgreSQL was stopped after two seconds"
         found.wants_index = not indexed
@@ -95,28 +111,72 @@ def _in_table(table: Table, words: list[str], asked: str) -> Found:
     return found
 
 
-def _by_index(alias: str, table: Table, words: list[str]) -> list[tuple[Any, ...]]:
+def _with_index(alias: str, table: Table, words: list[str]) -> tuple[list[tuple[Any, ...]], bool]:
+    """The rows, and whether they were looked for everywhere."""
+    with limited(alias):
+        rows = _newest(alias, table, words, FIRST)
+    if len(rows) > SHOWN:
+        return rows, True
+    try:
+        with limited(alias, QUICK):
+            return _by_index(alias, table, words, _rare(alias, table, words)), True
+    except TooLongError:
+        with limited(alias):
+            return _newest(alias, table, words, NEWEST), False
+
+
+def _rare(alias: str, table: Table, words: list[str]) -> list[str]:
+    """The words that few of the newest rows have; one word at least."""
+    if len(words) == 1:
+        return words
+    starts = _starts(table)
+    has = ", ".join([f"count(*) FILTER (WHERE {_text(starts)} ~ %s)"] * len(words))
+    sql = f"SELECT {has} FROM ({_newest_sql(table, FIRST)}) newest (k, {', '.join(starts)})"
+    counts = fetch_all(connections[alias], sql, [pattern_sql(word) for word in words])[0]
+    by_rows = sorted(zip(counts, words, strict=True), key=lambda pair: int(pair[0]))
+    return [word for rows, word in by_rows if rows < FREQUENT] or [by_rows[0][1]]
+
+
+def _by_index(alias: str, table: Table, words: list[str], rare: list[str]) -> list[tuple[Any, ...]]:
     connection = connections[alias]
     # PostgreSQL may think a word frequent that is not, and read the whole table in search of it.
     set_local(connection, {"gin_fuzzy_search_limit": SOME * 10, "enable_seqscan": "off"})
     key, texts = _columns(table)
+    others = [word for word in words if word not in rare]
+    beginnings = [f"left({name}::text, {SEARCHED})" for name in table.quoted]
+    also = f" AND {_text(beginnings)} ~ %s" * len(others)
+    # Keys first: the texts of those rows alone are read that are shown.
     sql = (
-        f"SELECT {key}, {texts} FROM (SELECT * FROM {table.name} "
-        f"WHERE {table.document} @@ to_tsquery('simple', %s) LIMIT {SOME}) chosen "
-        f"ORDER BY {key} DESC LIMIT {SHOWN + 1}"
+        f"SELECT {key}, {texts} FROM {table.name} WHERE {key} IN (SELECT {key} FROM "
+        f"(SELECT {key} FROM {table.name} WHERE {table.document} @@ to_tsquery('simple', %s)"
+        f"{also} LIMIT {SOME}) chosen ORDER BY {key} DESC LIMIT {SHOWN + 1}) ORDER BY {key} DESC"
     )
-    return fetch_all(connection, sql, [text_search_query(words)])
+    return fetch_all(connection, sql, [text_search_query(rare), *map(pattern_sql, others)])
 
 
-def _newest(alias: str, table: Table, words: list[str]) -> list[tuple[Any, ...]]:
-    key, texts = _columns(table)
-    starts = [f"c{at}" for at in range(len(table.columns))]
-    every = " AND ".join(["concat_ws(' ', {}) ~ %s".format(", ".join(starts))] * len(words))
+def _newest(alias: str, table: Table, words: list[str], rows: int) -> list[tuple[Any, ...]]:
+    starts = _starts(table)
+    every = " AND ".join([f"{_text(starts)} ~ %s"] * len(words))
     sql = (
-        f"SELECT * FROM (SELECT {key}, {texts} FROM {table.name} ORDER BY {key} DESC "
-        f"LIMIT {NEWEST}) newest (k, {', '.join(starts)}) WHERE {every} LIMIT {SHOWN + 1}"
+        f"SELECT * FROM ({_newest_sql(table, rows)}) newest (k, {', '.join(starts)}) "
+        f"WHERE {every} LIMIT {SHOWN + 1}"
     )
     return fetch_all(connections[alias], sql, [pattern_sql(word) for word in words])
+
+
+def _newest_sql(table: Table, rows: int) -> str:
+    key, texts = _columns(table)
+    return f"SELECT {key}, {texts} FROM {table.name} ORDER BY {key} DESC LIMIT {rows}"
+
+
+def _starts(table: Table) -> list[str]:
+    """Names for the beginnings of its texts."""
+    return [f"c{at}" for at in range(len(table.columns))]
+
+
+def _text(columns: list[str]) -> str:
+    """All of them as one."""
+    return f"concat_ws(' ', {', '.join(columns)})"
 
 
 def _columns(table: Table) -> tuple[str, str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import glob
+from contextlib import suppress
 from dataclasses import dataclass
 
 from stillme.transfer.conf import conf
@@ -97,11 +99,21 @@ def present_files(selection: Selection, notices: list[str]) -> list[LegacyFile]:
         folders = ", ".join(sorted({str(file.path.parent) for file in wanted}))
         there = [f"--file {store.name}" for store in stores() if store.is_present()]
         alone = f", or name what is there: {', '.join(there)}" if there else ""
+        below = f" Files of these names are in {near}." if (near := _below(wanted)) else ""
         raise NoLegacyFile(
             f"No legacy file with tables in {folders}: set where the files are "
-            f"({conf().paths}){alone}."
+            f"({conf().paths}){alone}.{below}"
         )
     return found
+
+
+def _below(wanted: list[LegacyFile]) -> str:
+    """A folder directly below where the files were looked for that has one of them; "" for none."""
+    for file in wanted:
+        with suppress(OSError):
+            for found in sorted(file.path.parent.glob(f"*/{glob.escape(file.path.name)}")):
+                return str(found.parent)
+    return ""
 
 
 def files_at_hand(selection: Selection, on_event: OnEvent) -> list[LegacyFile]:

@@ -163,6 +163,16 @@ def test_nothing_was_ever_loaded_and_nothing_is_there(legacy: Path) -> None:
             work()
 
 
+def test_files_one_folder_below_are_named(
+    legacy: Path, tmp_path_factory: Any, use_legacy_files: Callable[[Path], None]
+) -> None:
+    own = tmp_path_factory.mktemp("own")
+    shutil.copytree(legacy, own / "data")
+    use_legacy_files(own)
+    with pytest.raises(LegacyFileError, match=f"Files of these names are in {own / 'data'}\\."):
+        run_import()
+
+
 @pytest.mark.slow_after(1)
 @pytest.mark.parametrize("goes", [deleted, emptied, dropped, wrong_path])
 def test_a_feature_that_was_never_on_is_a_notice(

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from stillme.visible import fitting
 from vector.meaning.maps import NoMapError, make_map
 from vector.models import Collection
 
@@ -42,9 +43,10 @@ class Command(BaseCommand):
         without = False
         for collection in found:
             try:
-                self.stdout.write(f"{collection.name}: a map of {make_map(collection).items} items")
+                said = f"a map of {make_map(collection).items} items"
             except NoMapError as error:
-                self.stdout.write(f"{collection.name}: {error}")
+                said = str(error)
                 without = True
+            self.stdout.write(fitting(f"{collection.name}: {said}", self.stdout))
         if names and without:
             raise SystemExit(1)

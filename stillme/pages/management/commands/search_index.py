@@ -11,6 +11,7 @@ from django.db import connections
 from stillme.pages.search.tables import Table, tables
 from stillme.postgresql.names import quote
 from stillme.postgresql.statements import execute
+from stillme.visible import fitting
 
 ALL = "all"
 
@@ -56,10 +57,10 @@ class Command(BaseCommand):
         alias = table.model._default_manager.db
         there = table.indexes(alias)
         if table.index in there:
-            self.stdout.write(f"{table.plain_name} has its index.")
+            self._say(f"{table.plain_name} has its index.")
             return
         self._drop_all(table, [*there, table.index])
-        self.stdout.write(f"{table.plain_name}: making {table.index} ...")
+        self._say(f"{table.plain_name}: making {table.index} ...")
         execute(
             connections[alias],
             f"CREATE INDEX CONCURRENTLY {quote(table.index)} ON {table.name} "
@@ -81,7 +82,10 @@ class Command(BaseCommand):
     def _show(self, table: Table) -> None:
         size = table.indexes(table.model._default_manager.db).get(table.index)
         said = "no index" if size is None else f"index of {size / 1_000_000:,.1f} MB"
-        self.stdout.write(f"{table.plain_name}: {said} over {', '.join(table.columns)}")
+        self._say(f"{table.plain_name}: {said} over {', '.join(table.columns)}")
+
+    def _say(self, sentence: str) -> None:
+        self.stdout.write(fitting(sentence, self.stdout))
 
 
 def _named(names: list[str]) -> list[Table]:

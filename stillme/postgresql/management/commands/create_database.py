@@ -10,6 +10,7 @@ from django.db.utils import Error
 
 from stillme.postgresql.connecting.explain import explain_operational_error
 from stillme.postgresql.create import create_database
+from stillme.visible import fitting
 
 
 class Command(BaseCommand):
@@ -35,4 +36,5 @@ class Command(BaseCommand):
         except Error as error:
             raise CommandError(explain_operational_error(error), returncode=2) from error
         outcome = "is made" if made else "exists already"
-        self.stdout.write(f"The database {name} {outcome}: `python manage.py migrate` comes next.")
+        said = f"The database {name} {outcome}: `python manage.py migrate` comes next."
+        self.stdout.write(fitting(said, self.stdout))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from textwrap import shorten
 
 from django.db import DatabaseError, InterfaceError, OperationalError, connections, transaction
 from django.db import models as django_models
@@ -196,8 +197,10 @@ def _indexes(
             note = "it refuses rows that the models allow"
             yield Finding(FindingKind.INDEX, where, None, "no such index", words, note)
         else:
+            # The expression of the console's search index is as long as a page.
+            short = shorten(words, 160, placeholder=" ...")
             notices.append(
-                f"{where} has an index that no model declares, {words}; no value depends on it."
+                f"{where} has an index that no model declares, {short}; no value depends on it."
             )
 
 
