@@ -1,4 +1,4 @@
-"""Names of columns in SQL, one or several, for both sides.
+"""Names of columns in SQL, one or several, for both sides, and many expressions as one.
 
 SQLite and PostgreSQL quote them the same way, as the standard says.
 
@@ -8,7 +8,7 @@ https://www.postgresql.org/docs/current/sql-syntax-lexical.html#SQL-SYNTAX-IDENT
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 
 def quoted(name: str) -> str:
@@ -40,6 +40,28 @@ def row(names: Sequence[str]) -> str:
 def equal(ones: Sequence[str], others: Sequence[str]) -> str:
     """Whether each of the ones equals its other one."""
     return " AND ".join(f"{one} = {other}" for one, other in zip(ones, others, strict=True))
+
+
+# SQLite takes an expression of 1,000 levels, of which ``a AND b AND c`` has one a part, and a
+# function of as many arguments.
+_ABREAST = 200
+
+
+def chained(parts: Sequence[str], operator: str) -> str:
+    """SQL: ``a AND b AND c``, in groups where they are many: a table may have 1,000 columns."""
+    return _grouped(parts, lambda few: f" {operator} ".join(few), "({})")
+
+
+def concatenated(parts: Sequence[str]) -> str:
+    """SQL: ``concat(a, b, c)``, in groups where they are many."""
+    return f"concat({_grouped(parts, ', '.join, 'concat({})')})"
+
+
+def _grouped(parts: Sequence[str], join: Callable[[Sequence[str]], str], group: str) -> str:
+    while len(parts) > _ABREAST:
+        starts = range(0, len(parts), _ABREAST)
+        parts = [group.format(join(parts[n : n + _ABREAST])) for n in starts]
+    return join(parts)
 
 
 def digits_of(name: str) -> str:

@@ -65,6 +65,25 @@ OPEN: dict[str, tuple[tuple[str, ...], dict[str, int | None]]] = {
         ),
         {"w": 1},
     ),
+    "tables that only look like those of a virtual one": (
+        (
+            "CREATE VIRTUAL TABLE area USING rtree(id, low, high)",
+            "CREATE TABLE area_data (a)",
+            "INSERT INTO area_data VALUES (1)",
+            "CREATE VIRTUAL TABLE notes USING fts5(body)",
+            "CREATE TABLE notes_stat (a)",
+            "INSERT INTO notes_stat VALUES (1), (2)",
+        ),
+        {"area_data": 1, "notes_stat": 2},
+    ),
+    "the table that a full-text index was made of": (
+        (
+            "CREATE TABLE notes_content (id INTEGER PRIMARY KEY, body, secret)",
+            "INSERT INTO notes_content VALUES (1, 'a', 'b')",
+            "CREATE VIRTUAL TABLE notes USING fts5(body, content='notes_content')",
+        ),
+        {"notes": 1, "notes_content": 1},
+    ),
     "a declared table renamed, a view in its place": (
         (
             "ALTER TABLE accuracy_scores RENAME TO accuracy_scores_v2",

@@ -21,7 +21,9 @@ from stillme.transfer.steps.kinds import convert, loader_of
 from stillme.transfer.steps.kinds.base import Refused, RowContext, Table
 from stillme.transfer.steps.rows import table_source
 from stillme.transfer.steps.rows.unusual_rows import CarefulLoader
+from tests.made_once import put_samples
 from tests.transfer.load.support import change, content, query, run_import
+from tests.transfer.verify.support import accept_all, judge
 
 pytestmark = pytest.mark.only_files("knowledge")
 
@@ -222,3 +224,25 @@ def test_usual_repairs_need_no_python(legacy: Path, monkeypatch: pytest.MonkeyPa
     items = next(t for t in run_import().tables if t.table == "knowledge_items")
     assert items.skipped_chunks == items.chunks > 0
     assert query("SELECT reason, count(*) FROM transfer.kept_cell GROUP BY 1 ORDER BY 1") == kept
+
+
+@pytest.mark.django_db(transaction=True)
+def test_undeclared_columns_that_are_called_like_ours(
+    tmp_path: Path, use_legacy_files: Callable[[Path], None]
+) -> None:
+    """The statements give names of their own to what they work out of each row."""
+    put_samples(tmp_path, rows=20)
+    names = ("shape 0", "shape 1", "other columns", "mended 0", "mended 1", "mended rest")
+    change(
+        tmp_path,
+        "knowledge",
+        *(f'ALTER TABLE knowledge_items ADD COLUMN "{name}"' for name in names),
+        *(f'UPDATE knowledge_items SET "{name}" = 1 WHERE id % 2' for name in names),
+        "UPDATE knowledge_items SET last_accessed = created_at || 'Z' WHERE id % 3",
+    )
+    use_legacy_files(tmp_path)
+    run_import()
+    kept = query("SELECT count(*) FROM knowledge.knowledge_items WHERE legacy_extra IS NOT NULL")
+    assert kept[0][0] > 0
+    accept_all()
+    assert [finding.sentence() for finding in judge().findings.kept] == []

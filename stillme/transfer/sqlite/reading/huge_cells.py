@@ -16,6 +16,7 @@ from pathlib import Path
 import apsw
 
 from stillme.transfer.mapping import TableMapping
+from stillme.transfer.plumbing.quoting import chained
 from stillme.transfer.sqlite.reading import snapshot_reader
 from stillme.transfer.sqlite.reading.connect import quoted
 from stillme.transfer.sqlite.reading.snapshot_reader import as_sqlite3_errors, open_reader
@@ -53,7 +54,7 @@ def is_huge(column: str) -> str:
 
 def none_is_huge(columns: Iterable[str]) -> str:
     """SQL: none of the columns holds a huge value."""
-    return " AND ".join(f"NOT {is_huge(quoted(name))}" for name in columns) or "1"
+    return chained([f"NOT {is_huge(quoted(name))}" for name in columns], "AND") or "1"
 
 
 def open_bounded(path: Path) -> apsw.Connection:

@@ -16,6 +16,7 @@ from typing import Any
 import apsw
 
 from stillme.transfer.mapping import TableMapping
+from stillme.transfer.plumbing.quoting import chained, concatenated
 from stillme.transfer.sqlite.reading.connect import EXACT_DOUBLE, exact_double, quoted
 from stillme.transfer.sqlite.reading.huge_cells import HugeCell, may_be_huge, open_bounded
 from stillme.transfer.sqlite.reading.snapshot_reader import few_of, open_reader, rows_of
@@ -33,7 +34,7 @@ class RowSource:
 
         The system's SQLite may be too old for `concat`.
         """
-        return " || ".join(f"coalesce({part}, '')" for part in parts)
+        return chained([f"coalesce({part}, '')" for part in parts], "||")
 
     def double_text(self, name: str) -> str:
         """SQL: the double `name` as text that is the same double when read; NULL for NULL.
@@ -83,7 +84,7 @@ class SnapshotRows(RowSource):
 
     def joined(self, parts: Sequence[str]) -> str:
         """One call, which allocates once."""
-        return f"concat({', '.join(parts)})"
+        return concatenated(parts)
 
     def double_text(self, name: str) -> str:
         """SQLite's own shortest text. It prints -0.0 as 0.0: the sign is asked for."""

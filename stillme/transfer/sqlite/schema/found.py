@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import sqlite3
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from stillme.transfer.sqlite.reading.connect import quoted
@@ -195,12 +197,20 @@ def sequence_mark(connection: sqlite3.Connection, table: str) -> int:
     return int(row[0] or 0)
 
 
-# The tables in which a virtual table keeps its rows (SQLite calls them shadow tables), by the end
-# of their names: FTS5, FTS3 and FTS4, R-Tree.
-_SHADOWS = (
-    "data", "idx", "content", "docsize", "config", "segments", "segdir", "stat", "node", "rowid",
-    "parent",
-)  # fmt: skip
+# The tables in which a virtual table keeps its rows (SQLite calls them shadow tables): the ends of
+# their names, by its module. Of a module that nobody knows here, no table is taken for one.
+_SHADOWS = {
+    "fts5": ("data", "idx", "content", "docsize", "config"),
+    "fts4": ("content", "segments", "segdir", "docsize", "stat"),
+    "fts3": ("content", "segments", "segdir"),
+    **dict.fromkeys(("rtree", "rtree_i32", "geopoly"), ("node", "rowid", "parent")),
+}
+_MODULE = re.compile(r"\bUSING\s+[\"'`\[]?(\w+)", re.IGNORECASE)
+# With these options the virtual table makes no such table: one of that name is somebody's own.
+_NOT_MADE = {
+    "content": re.compile(r"\bCONTENT\s*=", re.IGNORECASE),
+    "docsize": re.compile(r"\b(?:COLUMNSIZE|MATCHINFO)\s*=", re.IGNORECASE),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,18 +233,27 @@ def contents(connection: sqlite3.Connection, *, count: bool = True) -> list[Cont
         "SELECT type, name, upper(coalesce(sql, '')) FROM sqlite_master "
         "WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name"
     ).fetchall()
-    virtual = {name for _, name, sql in named if sql.startswith("CREATE VIRTUAL")}
-    shadows = {f"{name}_{end}" for name in virtual for end in _SHADOWS}
+    virtual = {name: sql for _, name, sql in named if sql.startswith("CREATE VIRTUAL")}
+    shadows = {shadow for name, sql in virtual.items() for shadow in _shadows(name, sql)}
     for kind, name, _ in named:
         has_row = f"SELECT 1 FROM {quoted(name)} NOT INDEXED LIMIT 1"
         if kind == "view":
             found.append(Content(name, "view", None))
         elif name in virtual:
             found += _virtual(connection, name)
-        elif name not in shadows and connection.execute(has_row).fetchone():
+        elif folded(name) not in shadows and connection.execute(has_row).fetchone():
             rows = row_count(connection, name) if count else None
             found.append(Content(name, "table", rows))
     return found
+
+
+def _shadows(name: str, sql: str) -> Iterator[str]:
+    """The tables that a virtual table keeps its rows in, by their folded names."""
+    found = _MODULE.search(sql, sql.find(name.upper()) + len(name))
+    ends = _SHADOWS.get(found[1].lower(), ()) if found else ()
+    for end in ends:
+        if end not in _NOT_MADE or not _NOT_MADE[end].search(sql):
+            yield folded(f"{name}_{end}")
 
 
 def _virtual(connection: sqlite3.Connection, name: str) -> list[Content]:

@@ -16,6 +16,7 @@ from types import MappingProxyType
 from stillme.transfer.kinds import WhenSet
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.plumbing.csv_format import quoted_cell
+from stillme.transfer.plumbing.quoting import chained
 from stillme.transfer.sqlite.reading.connect import quoted
 from stillme.transfer.sqlite.reading.huge_cells import none_is_huge
 from stillme.transfer.sqlite.reading.other_rows import no_earlier
@@ -77,7 +78,7 @@ def common_rows(
     if not constant:
         tests += [f"ifnull(instr({quoted(c.legacy)}, {QUOTE_SQL}) = 0, 1)" for c in texts]
     return CommonRows(
-        predicate=" AND ".join(test for test in tests if test) or "1",
+        predicate=chained([test for test in tests if test], "AND") or "1",
         small=none_is_huge(source.huge(mapping)),
         line=source.joined(_in_line(cells)),
         documents=tuple(quoted(c.legacy) for c in mapping.columns if c.kind.is_document),

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from stillme.transfer.key_columns import Condition
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.plumbing.csv_format import csv_line, quoted_cell
+from stillme.transfer.plumbing.quoting import chained
 from stillme.transfer.sqlite.reading.connect import EXACT_HEX, quoted
 from stillme.transfer.sqlite.reading.key_ranges import KeyRange
 from stillme.transfer.steps.kinds import loader_of
@@ -53,13 +54,14 @@ def mended_rows(table: Table, run_id: int | None) -> CommonRows | None:
     key = keys.legacy()
     quotes = f"ifnull(instr({key}, {QUOTE_SQL}) = 0, 1)"
     return CommonRows(
-        predicate=f'"mended rest" AND {" + ".join(numbers)} > 0',
+        predicate=f'"mended rest" AND {chained(numbers, "+")} > 0',
         small=every.small,
         line=every.line,
         documents=every.documents,
         quoted_cells=every.quoted_cells,
-        inner=f"rowid AS rowid, *, {', '.join(shapes)}, "
-        f'({every.predicate} AND {quotes}) AS "mended rest"',
+        # Before the table's own columns: of two of one name the first is meant.
+        inner=f'{", ".join(shapes)}, ({every.predicate} AND {quotes}) AS "mended rest", '
+        "rowid AS rowid, *",
         originals=table.source.joined([_each(part, prefix) for part in kept]),
         prefix=prefix.encode(),
     )

@@ -169,7 +169,7 @@ def or_null(column: MappedColumn, test: str) -> str:
 
 def sized(value: str) -> str:
     """SQL of the target side: a text behind its length in bytes, a tilde for NULL."""
-    return f"coalesce(octet_length({value}) || ':' || {value}, '~')"
+    return f"coalesce(octet_length({value})::text || ':' || {value}, '~')"
 
 
 def utf8(raw: Raw) -> str:

@@ -80,7 +80,7 @@ def target_parts(name: str) -> tuple[str, str]:
     digest = f"encode(sha256(convert_to({name}, 'UTF8')), 'hex')"
     return (
         f"CASE WHEN NOT {huge} THEN {name} END",
-        f"CASE WHEN {huge} THEN octet_length({name}) || ':' || {digest} END",
+        f"CASE WHEN {huge} THEN octet_length({name})::text || ':' || {digest} END",
     )
 
 

@@ -94,7 +94,7 @@ class BooleanJudge(KindJudge[kinds.Boolean]):
 
     def target_piece(self, name: str) -> str:
         """0 or 1."""
-        return f"coalesce({name}::int || ';', '~')"
+        return f"coalesce({name}::int::text || ';', '~')"
 
     def rebuilt(self, value: Any, clock: LocalClock) -> Stored:
         """0 or 1."""

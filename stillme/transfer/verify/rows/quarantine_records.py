@@ -163,13 +163,18 @@ def of_unknown_tables(alias: str) -> Iterator[Finding]:
 
 
 def _beyond(records: QuerySet[RecordT], claimed: array[int]) -> Iterator[RecordT]:
-    """The records whose id is not among the claimed ones."""
+    """The records whose id is not among the claimed ones, and all of an id that stands twice."""
     known = array("q", sorted(claimed))
     ids = records.order_by("pk").values_list("pk", flat=True)
+    before = twice = None
     for pk in ids.iterator(_AT_ONCE):
         place = bisect_left(known, pk)
-        if place == len(known) or known[place] != pk:
-            yield records.get(pk=pk)
+        is_again, before = pk == before, pk
+        if is_again and pk != twice:
+            twice = pk
+            yield from records.filter(pk=pk)
+        elif not is_again and (place == len(known) or known[place] != pk):
+            yield records.filter(pk=pk)[0]
 
 
 def kept_cells(

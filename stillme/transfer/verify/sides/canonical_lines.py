@@ -21,6 +21,7 @@ from types import MappingProxyType
 from stillme.transfer.kinds import WhenSet
 from stillme.transfer.mapped_column import MappedColumn
 from stillme.transfer.mapping import TableMapping, Unfilled
+from stillme.transfer.plumbing.quoting import chained, concatenated
 from stillme.transfer.plumbing.quoting import quoted as _q
 from stillme.transfer.sqlite.reading.connect import quoted as legacy_name
 from stillme.transfer.sqlite.reading.huge_cells import may_be_huge_text, none_is_huge
@@ -72,8 +73,8 @@ def lines_for(table: Table, other_pieces: Mapping[str, str] = MappingProxyType({
         tests = ["0"]
     return Lines(
         small=none_is_huge(may_be_huge_text(mapping)),
-        plain=" AND ".join(f"({test})" for test in tests),
-        legacy=f"concat({', '.join(pieces)})",
+        plain=chained([f"({test})" for test in tests], "AND"),
+        legacy=concatenated(pieces),
         target=" || ".join(target),
         reals=tuple(_both_reals(c) for c in _beside(mapping, "bits")),
         documents=tuple(_both_documents(c) for c in _beside(mapping, "document")),

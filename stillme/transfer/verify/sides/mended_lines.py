@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from stillme.transfer.plumbing.quoting import quoted
+from stillme.transfer.plumbing.quoting import chained, concatenated, quoted
 from stillme.transfer.sqlite.reading.connect import EXACT_HEX
 from stillme.transfer.verify.kinds import judge_of
 from stillme.transfer.verify.kinds.base import Table
@@ -58,8 +58,9 @@ def mended_lines(table: Table) -> MendedLines | None:
     if not shapes:
         return None
     lines = lines_for(table, pieces)
-    numbers = " + ".join(quoted(f"shape {number}") for number in range(len(shapes)))
-    inner = f'rowid AS rowid, *, {", ".join(shapes)}, ({lines.plain}) AS "other columns"'
+    numbers = chained([quoted(f"shape {number}") for number in range(len(shapes))], "+")
+    # Before the table's own columns: of two of one name the first is meant.
+    inner = f'{", ".join(shapes)}, ({lines.plain}) AS "other columns", rowid AS rowid, *'
     rest = Lines(
         lines.small,
         f'"other columns" AND {numbers} > 0',
@@ -68,7 +69,7 @@ def mended_lines(table: Table) -> MendedLines | None:
         lines.reals,
         lines.documents,
     )
-    return MendedLines(inner, rest, f"concat({', '.join(kept)})")
+    return MendedLines(inner, rest, concatenated(kept))
 
 
 def _original(key: str, name: str, reason: str) -> str:

@@ -113,6 +113,9 @@ CHANGED = [
     Corruption("two originals swapped", KEPT, f"{ITEMS}:metadata", "27", (
         "UPDATE transfer.kept_cell SET value = (SELECT value FROM transfer.kept_cell WHERE \"table\" = 'knowledge_items' AND key = '28') "
         "WHERE \"table\" = 'knowledge_items' AND key = '27'",)),
+    Corruption("an original of no row, under the number of another", KEPT, f"{ITEMS}:metadata", "777", (
+        "ALTER TABLE transfer.kept_cell DROP CONSTRAINT kept_cell_pkey",
+        "INSERT INTO transfer.kept_cell SELECT (jsonb_populate_record(k, '{\"key\": \"777\"}')).* FROM transfer.kept_cell AS k WHERE \"table\" = 'knowledge_items' AND key = '26'")),
     Corruption("an original of which there are two", KEPT, f"{ITEMS}:metadata", "26", (
         "DROP INDEX transfer.kept_cell_once",
         "INSERT INTO transfer.kept_cell SELECT (jsonb_populate_record(k, '{\"id\": -1}')).* FROM transfer.kept_cell AS k WHERE \"table\" = 'knowledge_items' AND key = '26'")),

@@ -182,6 +182,8 @@ RECORDS = [
 ]
 
 SETTINGS = [
+    Lawful("numbers that turn into texts by themselves", ("CREATE CAST (integer AS text) WITH INOUT AS IMPLICIT", "CREATE CAST (bigint AS text) WITH INOUT AS IMPLICIT",
+           "CREATE CAST (numeric AS text) WITH INOUT AS IMPLICIT", "CREATE CAST (timestamptz AS text) WITH INOUT AS IMPLICIT")),
     in_session("a session far in the east", "TimeZone = 'Pacific/Kiritimati'"),
     in_session("a session with a summer's time", "TimeZone = 'Europe/Berlin'"),
     in_session("a session with few digits", "extra_float_digits = -15"),

@@ -1,0 +1,69 @@
+"""A table of many columns: SQLite's limits on one expression are no limits of a table."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import apsw
+import pytest
+from django.apps.registry import Apps
+from django.db import models
+
+from stillme.transfer import registry
+from stillme.transfer.inventory.selection import Selection
+from stillme.transfer.plumbing.quoting import chained, concatenated
+from tests.transfer.keyed import legacy_models_of, tables_of
+from tests.transfer.load.support import query, run_import
+from tests.transfer.verify.support import judge
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+COLUMNS = 600
+
+
+def wide() -> type[models.Model]:
+    """Whole numbers and texts in turn."""
+    key: Any = models.BigAutoField(primary_key=True)
+    body: dict[str, Any] = {"__module__": __name__, "id": key}
+    for n in range(COLUMNS):
+        field = models.TextField(null=True) if n % 2 else models.IntegerField(null=True)
+        body[f"c{n}"] = field
+    meta = {"apps": Apps([]), "app_label": "accuracy", "db_table": "k_wide"}
+    return type("Wide", (models.Model,), {**body, "Meta": type("Meta", (), meta)})
+
+
+def test_a_table_of_600_columns(
+    tmp_path: Path, use_legacy_files: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shape = wide()
+    use_legacy_files(tmp_path)
+    monkeypatch.setattr(registry, "legacy_apps", legacy_models_of([shape]))
+    path = tmp_path / "accuracy_scores.db"
+    numbers = [[n if n % 3 else None for n in range(COLUMNS)] for _ in range(3)]
+    texts = [[str(v) if n % 2 and v is not None else v for n, v in enumerate(r)] for r in numbers]
+    rows = [[key, *cells] for key, cells in enumerate([*texts, numbers[0]], start=1)]
+    with tables_of([shape], path):
+        with closing(sqlite3.connect(path)) as db, db:
+            marks = ", ".join("?" * (COLUMNS + 1))
+            db.executemany(f"INSERT INTO k_wide VALUES ({marks})", rows)
+        only = Selection(files=("accuracy",))
+        (table,) = run_import(selection=only).tables
+        # SQLite itself makes texts of the numbers in columns of texts.
+        assert (table.outcome.loaded, table.outcome.repaired) == (4, 0)
+        assert judge(selection=only, round_trip=True).findings.kept == []
+        query("UPDATE k_wide SET c599 = '598' WHERE id = 3")
+        found = [(f.where, f.key) for f in judge(selection=only).findings.kept]
+        assert found == [("public.k_wide:c599", "3")]
+
+
+def test_groups_mean_the_same() -> None:
+    parts = [str(n) for n in range(950)]
+    asked = chained(parts, "+"), chained(parts, "||"), concatenated(parts)
+    ((total, *texts),) = apsw.Connection(":memory:").execute(f"SELECT {', '.join(asked)}")
+    assert (total, texts) == (sum(range(950)), ["".join(parts)] * 2)
+    assert chained(parts[:3], "AND") == "0 AND 1 AND 2"
+    assert concatenated(["a", "b, c"]) == "concat(a, b, c)"
