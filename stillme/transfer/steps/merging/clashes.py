@@ -46,7 +46,7 @@ def find_clashes(
 
     Raises TransferError where deleting a row would delete those that refer to it.
     """
-    if not _has_unique_index(alias, mapping):
+    if not has_unique_index(alias, mapping):
         return Clashes()
     if _refusal(alias, mapping, merge) is None:
         return Clashes()
@@ -73,7 +73,8 @@ def unstage(alias: str, mapping: TableMapping, keys: Sequence[Row]) -> None:
     execute(connections[alias], f"DELETE FROM {STAGE} WHERE {among}", values)
 
 
-def _has_unique_index(alias: str, mapping: TableMapping) -> bool:
+def has_unique_index(alias: str, mapping: TableMapping) -> bool:
+    """Whether anything but the key is unique in the target."""
     query = (
         "SELECT EXISTS (SELECT 1 FROM pg_index WHERE indrelid = %s::regclass "
         "AND (indisunique OR indisexclusion) AND NOT indisprimary)"
