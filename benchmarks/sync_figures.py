@@ -2,9 +2,9 @@
 
     python benchmarks/sync_figures.py [--rows 1000000] [--seconds 20] [--rate 500]
 
-Prints: replay rate, lag at a steady rate of writes, how long a cut-over locks writers out (with
-the changes drained before the freeze, inside it, and while the application writes on), and how
-long a rollback takes.
+Prints: replay rate, what a sweep costs, lag at a steady rate of writes, how long a cut-over locks
+writers out (with the changes drained before the freeze, inside it, and while the application writes
+on), and how long a rollback takes.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ django.setup()
 import sqlite3  # noqa: E402
 
 from django.core.management import call_command  # noqa: E402
+from django.db import connection  # noqa: E402
 
 from rss.models import FetchItem  # noqa: E402
 from stillme.demo.samples.bulk import make_bulk  # noqa: E402
@@ -45,7 +46,9 @@ from stillme.transfer.steps.rollback import roll_back  # noqa: E402
 from stillme.transfer.steps.switching.to_target import ToTarget  # noqa: E402
 from stillme.transfer.verify.tables.live_rows import TailJudge  # noqa: E402
 
-ONCE = FollowOptions(once=True)
+ONCE, SWEEP = FollowOptions(once=True), FollowOptions(once=True, sweep=True)
+# What sync_sqlite --follow does if --sweep-every is not given.
+SWEEP_EVERY = 300
 
 
 def options() -> CutoverOptions:
@@ -86,6 +89,27 @@ def replay_rate(directory: Path) -> None:
             f"replay of {rows:,} updates: {done.busy:.2f} s, {done.changes / done.busy:,.0f}/s "
             f"(with opening the files {seconds:.2f} s, {cpu:.2f} s of it on the processor)"
         )
+
+
+def sweep_cost() -> None:
+    """What a sweep costs: every row is compared, however often that was done before."""
+    before = processor_seconds()
+    seconds, result = timed(lambda: follow(SWEEP))
+    here, there = (now - then for now, then in zip(processor_seconds(), before, strict=True))
+    assert not result.bypassed  # type: ignore[attr-defined]
+    print(
+        f"sweep: {seconds:.2f} s; on the processors {here:.2f} s here and {there:.2f} s in the "
+        f"server: {(here + there) / SWEEP_EVERY:.1%} of one core at a sweep every {SWEEP_EVERY} s"
+    )
+
+
+def processor_seconds() -> tuple[float, float]:
+    """(of this process, of this session in the server, which must be on this machine)"""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        process = Path("/proc") / str(cursor.fetchone()[0]) / "stat"
+    ticks = process.read_text().rpartition(")")[2].split()[11:13]
+    return time.process_time(), sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
 
 
 def lag(directory: Path, seconds: float, rate: float) -> None:
@@ -149,8 +173,9 @@ def switch(directory: Path, *, drain_inside: bool) -> None:
     print(f"  ({steps})")
     keys = list(FetchItem.objects.order_by("-pk").values_list("pk", flat=True)[:10_000])
     FetchItem.objects.filter(pk__in=keys).update(status_reason="written on PostgreSQL")
-    seconds, _ = timed(lambda: roll_back("default", TailJudge("default")))
-    print(f"rollback of {len(keys):,} changed rows: {seconds:.2f} s")
+    seconds, back = timed(lambda: roll_back("default", TailJudge("default")))
+    frozen = back.frozen_seconds  # type: ignore[attr-defined]
+    print(f"rollback of {len(keys):,} changed rows: {seconds:.2f} s, {frozen:.2f} s of it frozen")
 
 
 def switch_under_load(directory: Path, rate: float) -> None:
@@ -199,10 +224,8 @@ def main() -> None:
                 lag(directory, given.seconds, given.rate)
                 return
             replay_rate(directory)
-            seconds, _ = timed(lambda: follow(FollowOptions(once=True, sweep=True)))
-            print(f"first sweep (every range compared): {seconds:.2f} s")
-            seconds, _ = timed(lambda: follow(FollowOptions(once=True, sweep=True)))
-            print(f"next sweep (digests only): {seconds:.2f} s")
+            for _ in range(2):
+                sweep_cost()
             lag(directory, given.seconds, given.rate)
             switch(directory, drain_inside=False)
             follow(ONCE)

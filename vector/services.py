@@ -26,6 +26,7 @@ from vector.serving.collections import (
     modify_collection,
     on_primary,
 )
+from vector.serving.deadlocks import again_after_deadlock, insert_missing
 from vector.serving.filters import FilterError, check_depth, document_condition, where_condition
 from vector.serving.given_values import (
     CollectionExists,
@@ -88,6 +89,7 @@ class Record:
 
 
 @borrows_connection
+@again_after_deadlock
 def add(
     collection: Collection,
     ids: Sequence[str],
@@ -104,11 +106,12 @@ def add(
             )
         )
         fresh = [item for item in items if item.embedding_id not in there]
-        Item.objects.bulk_create(fresh, ignore_conflicts=True, batch_size=1000)
+        insert_missing(fresh)
     return len(fresh)
 
 
 @borrows_connection
+@again_after_deadlock
 def upsert(
     collection: Collection,
     ids: Sequence[str],
@@ -124,6 +127,7 @@ def upsert(
 
 
 @borrows_connection
+@again_after_deadlock
 def update(
     collection: Collection,
     ids: Sequence[str],
@@ -206,6 +210,7 @@ def query(
 
 
 @borrows_connection
+@again_after_deadlock
 def delete(
     collection: Collection,
     ids: Sequence[str] | None = None,

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 
 from vector.models import Collection, Item
+from vector.serving.deadlocks import insert_missing
 from vector.serving.given_values import Metadata, merged_metadata
 
 _BATCH = 1_000
@@ -22,7 +23,7 @@ def add_or_merge(
     """
     known = _locked(collection, items)
     fresh = [item for item in items if item.embedding_id not in known]
-    Item.objects.bulk_create(fresh, ignore_conflicts=True, batch_size=_BATCH)
+    insert_missing(fresh)
     # Again: what another has added since the first look is merged with, not written over.
     known |= _locked(collection, fresh)
     changed = []
@@ -36,7 +37,7 @@ def add_or_merge(
         if _content(item) != _content(old):
             changed.append(item)
     Item.objects.bulk_create(
-        changed,
+        sorted(changed, key=lambda item: item.embedding_id),
         update_conflicts=True,
         unique_fields=["collection", "embedding_id"],
         update_fields=["document", "metadata", "embedding", "origin"],
@@ -50,7 +51,7 @@ def _locked(collection: Collection, items: Sequence[Item]) -> dict[str, Item]:
         return {}
     ids = [item.embedding_id for item in items]
     found = Item.objects.select_for_update().filter(collection=collection, embedding_id__in=ids)
-    return {item.embedding_id: item for item in found}
+    return {item.embedding_id: item for item in found.order_by("id")}
 
 
 def _content(item: Item) -> tuple[str | None, str, list[float]]:

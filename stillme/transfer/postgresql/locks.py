@@ -38,6 +38,15 @@ _IN_THE_WAY = (
 )
 
 
+# The sessions of this process that hold the lock of writers now, by database; the last one counts.
+_HOLDING: dict[str, list[BaseDatabaseWrapper]] = {}
+_LOST = (
+    "The session of the server that kept other commands out has ended (somebody ended it, or a "
+    "proxy took it for idle), and another command may have begun: nothing more is written. Run "
+    "the same command again."
+)
+
+
 @contextmanager
 def exclusive(alias: str, *, in_rounds: bool = False) -> Iterator[None]:
     """Hold the lock, on a connection of its own. Raises Busy where somebody else has it.
@@ -49,7 +58,10 @@ def exclusive(alias: str, *, in_rounds: bool = False) -> Iterator[None]:
     connection = connections[alias].copy()
     # Also in a web process, and where the machine with the lock may lose its network.
     end_with_client(None, connection)
+    holding = _HOLDING.setdefault(alias, [])
     try:
+        # It has nothing to do for hours: the server must not end it for that.
+        fetch_all(connection, "SELECT set_config('idle_session_timeout', '0', false)")
         if not _try_for_a_moment(connection, WRITER):
             raise Busy(
                 "Another import, replay or cut-over is writing to this target"
@@ -63,9 +75,11 @@ def exclusive(alias: str, *, in_rounds: bool = False) -> Iterator[None]:
         fetch_all(connection, "SELECT pg_advisory_unlock(%s, %s)", [_CLASS, WORKER])
         if not in_rounds:
             fetch_all(connection, "SELECT pg_advisory_lock_shared(%s, %s)", [_CLASS, ROWS])
+        holding.append(connection)
         try:
             yield
         finally:
+            holding.remove(connection)
             # The server ends a session some time after it was closed; the next command may come
             # sooner. Where the server is gone, so is the lock.
             with suppress(DatabaseError):
@@ -76,6 +90,18 @@ def exclusive(alias: str, *, in_rounds: bool = False) -> Iterator[None]:
                     )
     finally:
         connection.close()
+
+
+def require_exclusive(alias: str) -> None:
+    """Raise Busy where the lock that this process took is lost, because its session has ended.
+
+    Whoever works for long asks now and then, and whoever sets a mark right before it.
+    """
+    for connection in _HOLDING.get(alias, [])[-1:]:
+        try:
+            fetch_all(connection, "SELECT 1")
+        except DatabaseError as error:
+            raise Busy(_LOST) from error
 
 
 def _holder(connection: BaseDatabaseWrapper, lock: int) -> str:

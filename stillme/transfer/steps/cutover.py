@@ -19,9 +19,10 @@ from stillme.transfer.steps.readiness.go_no_go import go_list, is_go
 from stillme.transfer.steps.readiness.lines import GREEN, Line, missing_lines, unswitched
 from stillme.transfer.steps.sealing.broken import AGAIN, unsealed
 from stillme.transfer.steps.sealing.seal import seal, unsealed_stores
+from stillme.transfer.steps.switching.cutover_options import CutoverOptions, CutoverResult
 from stillme.transfer.steps.switching.tail import Judge
 from stillme.transfer.steps.switching.thaw import lift_stale_freezes
-from stillme.transfer.steps.switching.to_target import CutoverOptions, CutoverResult, ToTarget
+from stillme.transfer.steps.switching.to_target import ToTarget
 from stillme.transfer.steps.syncing import file_states
 from stillme.transfer.steps.syncing.file_states import Action, State
 

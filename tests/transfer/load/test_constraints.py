@@ -157,6 +157,21 @@ def test_what_a_constraint_refuses_is_set_aside(folder: Path) -> None:
     check_unlawful()
 
 
+def test_a_refused_row_comes_back_whatever_language_the_server_speaks(folder: Path) -> None:
+    """Another row had what is unique, and goes from the file."""
+    unlawful(folder)
+    change(folder, "accuracy", UNLAWFUL[0][0])
+    run_import(selection=OURS)
+    # What a server with lc_messages = fr_FR says.
+    said = "la valeur d'une clé dupliquée rompt la contrainte unique « k_item_code »"
+    assert QuarantinedRow.objects.update(sentence=f"PostgreSQL refuses the row: {said}") == 1
+    change(folder, "accuracy", "DELETE FROM k_item WHERE id = 1")
+    run_import(selection=OURS, prune=True)
+    assert not aside()
+    assert target() == stored(folder)
+    check_equal()
+
+
 @pytest.mark.slow
 def test_what_a_constraint_refuses_is_set_aside_by_the_follower(folder: Path) -> None:
     unlawful(folder)

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 from threading import Timer
+from time import sleep
 
 import pytest
 from django.db import connections
 
 from stillme.transfer.errors import Busy
 from stillme.transfer.postgresql import locks
-from stillme.transfer.postgresql.locks import WORKER, WRITER, exclusive, is_held, share_as_worker
+from stillme.transfer.postgresql.locks import (
+    WORKER,
+    WRITER,
+    exclusive,
+    is_held,
+    require_exclusive,
+    share_as_worker,
+)
 from stillme.transfer.steps.loading.workers import workforce
 from tests.transfer.load.support import query, wait_until
 
@@ -61,3 +69,33 @@ def test_a_worker_that_still_writes_is_a_sentence(monkeypatch: pytest.MonkeyPatc
                 raise AssertionError("let in")
     finally:
         writing.close()
+
+
+def test_a_session_that_holds_a_lock_is_never_idle_for_too_long() -> None:
+    """Hosted servers end idle sessions; with this one the lock would go, and two would write."""
+    name = connections["default"].settings_dict["NAME"]
+    query(f'ALTER DATABASE "{name}" SET idle_session_timeout = 100')
+    connections["default"].close()
+    try:
+        with exclusive("default"):
+            sleep(0.5)
+            connections["default"].close()
+            assert is_held("default")
+            require_exclusive("default")
+    finally:
+        connections["default"].close()
+        query(f'ALTER DATABASE "{name}" RESET idle_session_timeout')
+
+
+def test_a_lock_whose_session_was_ended_is_missed() -> None:
+    require_exclusive("default")
+    with exclusive("default"):
+        query(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_locks WHERE locktype = 'advisory' "
+            "AND objid = %s AND database = (SELECT oid FROM pg_database "
+            "WHERE datname = current_database())",
+            WRITER,
+        )
+        with pytest.raises(Busy, match=r"another command may have begun.* Run the same command"):
+            require_exclusive("default")
+    require_exclusive("default")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import threading
 from contextlib import closing, contextmanager
 from datetime import timedelta
@@ -16,10 +18,12 @@ from django.utils import timezone
 from stillme.postgresql.statements import execute
 from stillme.transfer.models import FileState
 from stillme.transfer.postgresql.locks import exclusive
+from stillme.transfer.records import ledger
 from stillme.transfer.registry import legacy_files
 from stillme.transfer.steps.cutover import CutoverOptions, check_cutover
 from stillme.transfer.steps.follow import FollowOptions, follow
 from stillme.transfer.steps.following.followed_file import Pace
+from stillme.transfer.steps.following.follower import Follower
 from stillme.transfer.steps.merging.quarantine_records import drop_keyless
 from stillme.transfer.steps.status import overview
 from stillme.transfer.steps.syncing.live_file import LiveFile
@@ -183,3 +187,32 @@ def test_the_same_rows_again_after_small_rounds(data):
     follow(FollowOptions(once=True, batch=7))
     assert differences() == {}
     assert query("SELECT count(*) FROM rss.fetch_items WHERE item_title LIKE '%%!'")[0][0] > 7
+
+
+HALF_WAY = """
+import os, sqlite3, sys
+db = sqlite3.connect(sys.argv[1], isolation_level=None)
+db.execute("PRAGMA cache_size = 2")
+db.execute("BEGIN")
+db.execute("UPDATE knowledge_items SET content = content || hex(zeroblob(60000))")
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_a_writer_that_was_killed_half_way_is_waited_for(data):
+    """Its journal is there until somebody writes; a follower, which only reads, goes on then."""
+    path, told = data / "knowledge_retention.db", []
+    run = ledger.start_run("default", "sync_sqlite", {})
+    follower = Follower(FollowOptions(once=True), list(legacy_files()), run, told.append)
+    follower.open()
+    try:
+        subprocess.run([sys.executable, "-c", HALF_WAY, str(path)], check=False)
+        assert path.with_name(f"{path.name}-journal").exists()
+        assert follower.step("knowledge") == 0
+        assert "the file is locked" in told[-1].data["message"]
+        write(path, "UPDATE learning_sessions SET session_type = 'x' WHERE id = 2")
+        follower._followed["knowledge"].pace.go_on()
+        assert follower.step("knowledge") == 1
+    finally:
+        follower.close()
+    assert differences() == {}

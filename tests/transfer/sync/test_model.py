@@ -169,7 +169,7 @@ class Migration(RuleBasedStateMachine):
         self.drain(False)
         with (
             mock.patch.object(to_target.ToTarget, step, killed),
-            mock.patch.object(to_target.ToTarget, "_undo"),
+            mock.patch.object(to_target.ToTarget, "undo"),
             suppress(Killed),
         ):
             cut_over()
@@ -202,7 +202,7 @@ class Migration(RuleBasedStateMachine):
     def rollback_is_killed(self, step):
         with (
             mock.patch.object(to_legacy.ToLegacy, step, killed),
-            mock.patch.object(to_legacy.ToLegacy, "_undo"),
+            mock.patch.object(to_legacy.ToLegacy, "undo"),
             suppress(Killed),
         ):
             roll_back()

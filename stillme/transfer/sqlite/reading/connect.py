@@ -221,4 +221,6 @@ def reading(connection: sqlite3.Connection) -> Iterator[None]:
     try:
         yield
     finally:
-        connection.execute("ROLLBACK")
+        # An error of the disk has ended it already, and is what is to be told.
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")

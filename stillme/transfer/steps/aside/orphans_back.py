@@ -18,6 +18,7 @@ from stillme.transfer.postgresql.copy import fetch_all
 from stillme.transfer.records import ledger
 from stillme.transfer.steps.loading.plan import Plan, PlannedTable
 from stillme.transfer.steps.merging.apply_rows import apply_keys
+from stillme.transfer.steps.merging.clashes import has_unique_index
 from stillme.transfer.steps.merging.differing_keys import present_keys
 from stillme.transfer.steps.rows.table_source import TableSource
 
@@ -56,11 +57,15 @@ def _retry_table(alias: str, planned: PlannedTable) -> int:
 
 
 def _open_clashes(alias: str, planned: PlannedTable) -> list[str]:
-    """Keys of open rows that PostgreSQL refused because another row had what is unique."""
+    """Keys of open rows that PostgreSQL refused, perhaps because another row had what is unique.
+
+    Why it did the record has in the server's words only, which are of the server's language. Where
+    nothing else than the key is unique there are none.
+    """
     rows = planned.identity.of(QuarantinedRow.objects.using(alias))
     rows = rows.filter(reason="refused_by_target", status=QuarantinedRow.Status.OPEN)
-    found = rows.filter(sentence__contains="unique constraint").values_list("key", flat=True)
-    return sorted({key for key in found if key is not None})
+    keys = sorted({key for key in rows.values_list("key", flat=True) if key is not None})
+    return keys if keys and has_unique_index(alias, planned.job.mapping) else []
 
 
 def _open_orphans(alias: str, planned: PlannedTable) -> list[str]:

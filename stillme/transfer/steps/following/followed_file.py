@@ -8,9 +8,11 @@ that the follower can end, and give a sign of life, every few seconds.
 from __future__ import annotations
 
 import random
+import sqlite3
 import time
 
 from stillme.transfer.sqlite.capture.log import trim
+from stillme.transfer.sqlite.reading.connect import explain
 from stillme.transfer.steps.syncing.file_states import Standing
 from stillme.transfer.steps.syncing.live_file import LiveFile
 
@@ -75,14 +77,19 @@ class FollowedFile:
         """The file's version now; None where it is the one that was seen, with no change left.
 
         A file whose time on disk has changed is looked at through a fresh connection too. Raises
-        StateError where it is not the file that was followed.
+        StateError where it is not the file that was followed, LegacyFileError where it cannot be
+        read now.
         """
         self.live.check_place()
         stamp = self.live.file.path.stat().st_mtime_ns
-        if self._stamp != stamp and self.live.is_wal:
-            self.live.check_disk()
+        try:
+            if self._stamp != stamp and self.live.is_wal:
+                self.live.check_disk()
+            version = self.live.data_version()
+        except sqlite3.Error as error:
+            # Locked, or a writer was killed: its journal is there until somebody writes.
+            raise explain(self.live.file.path, error) from error
         self._stamp = stamp
-        version = self.live.data_version()
         return None if version == self.version else version
 
     def may_be_trimmed(self, position: int) -> bool:

@@ -12,6 +12,7 @@ from django.db import transaction
 
 from stillme.transfer.findings import Event, OnEvent
 from stillme.transfer.inventory.selection import Selection
+from stillme.transfer.postgresql.locks import require_exclusive
 from stillme.transfer.records.outcome import Outcome
 from stillme.transfer.registry import LegacyFile
 from stillme.transfer.steps.merging.foreign import MOST, sentence
@@ -95,6 +96,7 @@ class FollowerNotes:
         if not ended and time.monotonic() - self._signed < _EVERY:
             return
         self._signed = time.monotonic()
+        require_exclusive(self._alias)
         with transaction.atomic(using=self._alias):
             now = file_states.server_now(self._alias)
             for name in self.done:
@@ -105,6 +107,7 @@ class FollowerNotes:
         if not force and time.monotonic() - self._reported < _EVERY:
             return
         self._reported = self._signed = time.monotonic()
+        require_exclusive(self._alias)
         lags = {name: measure_lag(file, file.standing()) for name, file in live.items()}
         with transaction.atomic(using=self._alias):
             seen_at = file_states.server_now(self._alias)

@@ -47,7 +47,7 @@ def find_clashes(
 
     Raises TransferError where deleting a row would delete those that refer to it.
     """
-    if not _has_unique_index(alias, mapping) or _refusal(alias, mapping, merge) is None:
+    if not has_unique_index(alias, mapping) or _refusal(alias, mapping, merge) is None:
         return Clashes()
     _refuse_cascades(alias, mapping)
     refused: list[tuple[Row, str]] = []
@@ -68,7 +68,8 @@ def delete_rows(alias: str, mapping: TableMapping, relation: str, keys: Iterable
     return execute(alias, f"DELETE FROM {relation} WHERE {among}", values)
 
 
-def _has_unique_index(alias: str, mapping: TableMapping) -> bool:
+def has_unique_index(alias: str, mapping: TableMapping) -> bool:
+    """Whether anything but the key is unique in the target."""
     query = (
         "SELECT EXISTS (SELECT 1 FROM pg_index WHERE indrelid = %s::regclass "
         "AND (indisunique OR indisexclusion) AND NOT indisprimary)"

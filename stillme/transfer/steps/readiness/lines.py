@@ -111,6 +111,21 @@ def refuse_if_it_came(files: Sequence[LegacyFile]) -> None:
             )
 
 
+def refuse_if_open(alias: str) -> None:
+    """Raise TransferError where a file holds data now that nobody decided about.
+
+    For frozen files: a table that came, or got its first row, after the go/no-go list was made.
+    """
+    lines, problem = readable_inventory(alias, with_stores=False)
+    if found := open_lines(lines):
+        problem = f"{found[0].file}.{found[0].name}: {found[0].why}"
+    if problem:
+        raise TransferError(
+            f"{problem.rstrip('.')}. It was not there when the cut-over began: decide about it "
+            "(manage.py inventory), then cut over again."
+        )
+
+
 def _others(files: Sequence[LegacyFile]) -> list[LegacyFile]:
     names = {file.name for file in files}
     return [file for file in legacy_files() if file.name not in names]

@@ -71,7 +71,7 @@ class Switch(ABC):
             self.locked_out = self.limit.spent
         except BaseException as error:
             if not self._mark_stands():
-                self._undo(error)
+                self.undo(error)
                 raise
         finally:
             self.limit.end()
@@ -92,7 +92,7 @@ class Switch(ABC):
             return False
         return mark_stands(self.alias, self.files, self.marked, self.limit, self.unknown)
 
-    def _undo(self, error: BaseException) -> None:
+    def undo(self, error: BaseException) -> None:
         """Let writers in again. Raises a better error where there is more to be said."""
         locked = self.let_writers_in()
         if locked is None or not isinstance(error, Exception):

@@ -115,7 +115,7 @@ def _still_locked(file: LegacyFile, frozen: float | None, error: LegacyFileError
 def thaw_target(alias: str, tables: Sequence[reverse.TargetTable], seconds: float) -> str | None:
     """Let writers into PostgreSQL again, trying for some seconds; None, or why it cannot be."""
     try:
-        _insist(alias, lambda: reverse.disable_freeze(alias, tables), seconds)
+        insist(alias, lambda: reverse.disable_freeze(alias, tables), seconds)
     except Error as error:
         return explain_operational_error(error)
     return None
@@ -135,12 +135,12 @@ def mark_stands(
         return {row.state for row in rows.filter(pk__in=[f.name for f in files])} == {state}
 
     try:
-        return _insist(alias, ask, limit.until_end + PATIENCE)
+        return insist(alias, ask, limit.until_end + PATIENCE)
     except Error as error:
         raise TransferError(unknown) from error
 
 
-def _insist(alias: str, work: Callable[[], T], seconds: float) -> T:
+def insist(alias: str, work: Callable[[], T], seconds: float) -> T:
     """Do the work in a transaction of a new session, again for some seconds where it fails.
 
     Raises django.db.Error.

@@ -1,10 +1,11 @@
 """The cut-over: PostgreSQL takes charge of the files' rows, in five steps.
 
-1. *sweep*: every row of a snapshot is compared with the target, for writes without capture.
+1. *watch*, *sweep*: every row of a snapshot is compared with the target, for writes without
+   capture. From here on PostgreSQL logs every write of somebody else, and the mark wants none.
 2. *drain while writes go on*, *verify what was drained*: the judge proves the rows that changed.
 3. *freeze*: triggers in every file refuse writes from now on; the limit begins (10 s).
 4. *drain the rest* and *verify the tail*: the last changes, and the newest rows of every table.
-5. *reverse capture and mark*: from here PostgreSQL logs what is written to it, for the way back.
+5. *reverse capture and mark*: from here that log is of what is to be carried back.
 
 The freeze has the limit as its deadline, so that a killed cut-over keeps no writer out for longer.
 """
@@ -12,27 +13,27 @@ The freeze has the limit as its deadline, so that a killed cut-over keeps no wri
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
-from pathlib import Path
 
 from django.db import transaction
 
 from stillme.transfer.errors import TransferError
 from stillme.transfer.findings import Event, OnEvent
-from stillme.transfer.models import ReverseChange, Run
-from stillme.transfer.postgresql import capture as reverse
+from stillme.transfer.models import Run
 from stillme.transfer.postgresql.after_load import set_sequence
+from stillme.transfer.postgresql.locks import require_exclusive
 from stillme.transfer.registry import LegacyFile
 from stillme.transfer.sqlite.capture.freeze import freeze
 from stillme.transfer.sqlite.schema.found import sequence_mark
 from stillme.transfer.steps.following.follower import Follower, shown_offsets
 from stillme.transfer.steps.following.notes import FollowOptions
-from stillme.transfer.steps.readiness.lines import Line, refuse_if_it_came, unswitched
+from stillme.transfer.steps.readiness.lines import refuse_if_it_came, refuse_if_open, unswitched
 from stillme.transfer.steps.replaying.replay import replay_round
+from stillme.transfer.steps.switching.cutover_options import CutoverOptions, CutoverResult
 from stillme.transfer.steps.switching.switch import Switch
 from stillme.transfer.steps.switching.tail import Judge, Tail, refuse
+from stillme.transfer.steps.switching.target_watch import TargetWatch
 from stillme.transfer.steps.switching.thaw import PATIENCE, await_locks, thaw_files
 from stillme.transfer.steps.switching.unseen import Unseen
 from stillme.transfer.steps.syncing import file_states
@@ -41,33 +42,6 @@ from stillme.transfer.steps.syncing.live_file import LiveFile
 
 _ASKED = 3
 _LEFT_TO_THE_FREEZE = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class CutoverOptions:
-    """`freeze_limit`: seconds that writers may be locked out, with undoing. `overrides`: subject of
-    a red line -> why it was overridden. `seal` is off in a rehearsal: the vector store is real."""
-
-    freeze_limit: float = 10.0
-    backup: Path | None = None
-    database: str = "default"
-    overrides: Mapping[str, str] = field(default_factory=dict)
-    seal: bool = True
-
-
-@dataclass(slots=True)
-class CutoverResult:
-    """How it went. `unswitched`: left as it is, and why. `unsealed`: what stays writable."""
-
-    run_id: int | None
-    lines: list[Line] = field(default_factory=list)
-    files: list[str] = field(default_factory=list)
-    unswitched: dict[str, str] = field(default_factory=dict)
-    unsealed: list[str] = field(default_factory=list)
-    frozen_seconds: float = 0.0
-    steps: dict[str, float] = field(default_factory=dict)
-    drained: int = 0
-    verified: int = 0
 
 
 class ToTarget(Switch):
@@ -96,7 +70,9 @@ class ToTarget(Switch):
         names = [file.name for file in files]
         self.result = CutoverResult(run.pk, files=names, unswitched=unswitched(files))
         self.follower = Follower(FollowOptions(database=self.alias), files, run, on_event)
-        self.tail = Tail(self.alias, judge, self._decided_foreign())
+        decided = self._decided_foreign()
+        self.watch = TargetWatch(self.alias, names, decided)
+        self.tail = Tail(self.alias, judge, decided)
         self.follower.on_round = self.tail.note
         self.follower.on_decision = self.tail.decide_again
         self.follower.keeps_log = True
@@ -106,6 +82,7 @@ class ToTarget(Switch):
         """Sweep, drain, freeze, drain, verify, mark."""
         self.follower.open()
         steps: dict[str, Callable[[], None]] = {
+            "watch PostgreSQL": lambda: self.watch.begin(f"{self.options.freeze_limit}s"),
             "sweep": lambda: self.unseen.sweep(self.follower),
             "prepare the proof": self._prepare_tail,
             "drain while writes go on": self._drain_open,
@@ -133,6 +110,14 @@ class ToTarget(Switch):
         finally:
             self.unseen.close()
             self.follower.close()
+
+    def undo(self, error: BaseException) -> None:
+        """Let writers in again, then take off what watched PostgreSQL."""
+        try:
+            super().undo(error)
+        finally:
+            if sentence := self.watch.end():
+                self.say(sentence)
 
     def let_writers_in(self) -> str | None:
         """Unfreeze every file."""
@@ -236,6 +221,7 @@ class ToTarget(Switch):
 
     def _verify_tail(self) -> None:
         """The rows touched since, and the newest of every table, judged on both sides."""
+        refuse_if_open(self.alias)
         for file in self.files:
             live = self._watched(file)
             self.unseen.touch(live, self.tail, self.limit.watch)
@@ -256,19 +242,14 @@ class ToTarget(Switch):
         PostgreSQL's locks come first. Nothing but the commit is left to fail when the files are
         frozen without a deadline.
         """
-        tables = reverse.every_target_table()
         with transaction.atomic(using=self.alias, durable=True):
-            reverse.as_replay(self.alias)
-            ReverseChange.objects.using(self.alias).filter(
-                relation__in=[t.name for t in tables]
-            ).delete()
-            reverse.install(self.alias, tables, lock_timeout=self.patience())
-            reverse.unfreeze_target(self.alias, tables)
+            self.watch.settle(self.patience())
             now = file_states.server_now(self.alias)
             for file in self.files:
                 file_states.move(self.alias, file.name, State.LIVE, live_since=now)
             self._freeze_for_good()
             refuse_if_it_came(self.files)
+            require_exclusive(self.alias)
             self.limit.left()
             self._mark_was_sent = True
 

@@ -55,8 +55,9 @@ def other_history(file: LegacyFile, log: ChangeLog, capture_id: str, stand: Stan
         if first is not None and first.sequence > max(position, 0) + 1:
             return (
                 f"{file.path} has lost changes that were never replayed here (change "
-                f"{first.sequence} comes after {position}): another target follows the file too, "
-                f"and took them out of the log. One target may follow a file; {advice}."
+                f"{first.sequence} comes after {position}): PostgreSQL was restored to an older "
+                "state, or another target follows the file too, and took them out of the log. One "
+                f"target may follow a file; {advice}."
             )
     except sqlite3.OperationalError as error:
         if "no such" not in str(error):
