@@ -5,6 +5,7 @@ Each function's body begins with its mark (`own_sql`).
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 
 from stillme.transfer.conf import conf
@@ -18,6 +19,8 @@ REPLAY = "replay"
 FREEZE_FUNCTION = "transfer.refuse_write"
 FREEZE_TRIGGER = f"{OWN}_freeze"
 PREFIX = f"{OWN}_capture_"
+# Of PostgreSQL, in bytes.
+_LONGEST_NAME = 63
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +44,16 @@ class TargetTable:
 
     @property
     def function(self) -> str:
-        """The capture function's name, within schema transfer."""
-        return f"capture_{self.schema}_{self.table}"
+        """The capture function's name, within schema transfer: another one for each table.
+
+        PostgreSQL cuts names without an error, and cut ones may be equal.
+        """
+        name = f"capture_{self.schema}_{self.table}"
+        if len(name.encode()) <= _LONGEST_NAME and "_" not in self.schema:
+            return name
+        digest = hashlib.sha256(self.relation.encode()).hexdigest()[:12]
+        start = name.encode()[: _LONGEST_NAME - len(digest) - 1].decode(errors="ignore")
+        return f"{start}_{digest}"
 
 
 # Security definer: whoever may write the table need not know the schema transfer.
