@@ -178,7 +178,7 @@ def _mapping_of(identity: TableId, columns: list[str] | None) -> TableMapping:
         without_rowid=False,
         key_collation=None,
     )
-    mapping = map_table(model, FoundSchema({table: found}, (), 0, "delete"))
+    mapping = map_table(model, FoundSchema({table: found}, (), 0))
     assert mapping is not None
     return mapping
 

@@ -17,8 +17,6 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from django.db import transaction
-
 from stillme.transfer.errors import TransferError
 from stillme.transfer.findings import Event, OnEvent
 from stillme.transfer.models import ReverseChange, Run
@@ -257,8 +255,7 @@ class ToTarget(Switch):
         frozen without a deadline.
         """
         tables = reverse.every_target_table()
-        with transaction.atomic(using=self.alias, durable=True):
-            reverse.as_replay(self.alias)
+        with reverse.engine_transaction(self.alias):
             ReverseChange.objects.using(self.alias).filter(
                 relation__in=[t.name for t in tables]
             ).delete()
