@@ -8,6 +8,7 @@ from stillme.transfer.plumbing.own_sql import Health
 from stillme.transfer.postgresql.capture.install import (
     as_replay,
     disable_freeze,
+    engine_transaction,
     freeze_target,
     install,
     is_frozen,
@@ -26,6 +27,7 @@ __all__ = [
     "TargetTable",
     "as_replay",
     "disable_freeze",
+    "engine_transaction",
     "every_target_table",
     "freeze_target",
     "install",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
-from django.db import connections
+from django.db import connections, transaction
 
 from stillme.postgresql.statements import set_local
 from stillme.transfer.plumbing.own_sql import CaptureStatus, Health, is_own_text, status_of
@@ -27,6 +28,14 @@ from stillme.transfer.postgresql.copy import execute, fetch_all
 def as_replay(alias: str) -> None:
     """Mark the present transaction as the engine's own: it is neither captured nor refused."""
     fetch_all(alias, "SELECT set_config(%s, %s, true)", [ORIGIN, REPLAY])
+
+
+@contextmanager
+def engine_transaction(alias: str) -> Iterator[None]:
+    """A transaction of the engine's own (`as_replay`): after a rollback nobody else may write."""
+    with transaction.atomic(using=alias, durable=True):
+        as_replay(alias)
+        yield
 
 
 def install(alias: str, tables: Sequence[TargetTable], *, lock_timeout: str = "2s") -> None:

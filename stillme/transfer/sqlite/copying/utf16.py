@@ -29,10 +29,9 @@ from stillme.transfer.sqlite.reading.snapshot_reader import (
     open_reader,
     open_scratch,
 )
+from stillme.transfer.sqlite.schema.foreign_names import CODECS
 
 UTF_8 = "UTF-8"
-# SQLite's name of an encoding -> Python's, which takes no byte order mark for one.
-_CODECS = {"UTF-16le": "utf-16-le", "UTF-16be": "utf-16-be"}
 _ROWID_NAMES = ("rowid", "_rowid_", "oid")
 
 
@@ -60,7 +59,7 @@ class StoredTable:
 
 def utf8_bytes(raw: bytes, encoding: str) -> bytes:
     """A stored text of `encoding` (SQLite's name) as the bytes to store, which may be no UTF-8."""
-    codec = _CODECS[encoding]
+    codec = CODECS[encoding]
     even = len(raw) // 2 * 2
     text = raw[:even].decode(codec, "surrogatepass").encode("utf-8", "surrogatepass")
     return text + (b"\xff" + raw[even:] if raw[even:] else b"")

@@ -31,8 +31,8 @@ _WITH_COLLATION = (
     "SELECT type, name, tbl_name, CAST(sql AS BLOB) FROM sqlite_master WHERE sql LIKE '%collate%'"
 )
 _OWN = {"BINARY", "NOCASE", "RTRIM"}
-# PRAGMA encoding -> Python's name of it.
-_CODECS = {"UTF-8": "utf-8", "UTF-16le": "utf-16-le", "UTF-16be": "utf-16-be"}
+# PRAGMA encoding -> Python's name of it, which takes no byte order mark for one.
+CODECS = {"UTF-8": "utf-8", "UTF-16le": "utf-16-le", "UTF-16be": "utf-16-be"}
 _NUMBERS = itertools.count()
 AnyConnection = sqlite3.Connection | apsw.Connection
 
@@ -60,7 +60,7 @@ def _declared(connection: AnyConnection) -> list[tuple[str, str, str, str]]:
     rows = list(connection.execute(_WITH_COLLATION))
     if not rows:
         return []
-    codec = _CODECS[_text(next(iter(connection.execute("PRAGMA encoding")))[0])]
+    codec = CODECS[_text(next(iter(connection.execute("PRAGMA encoding")))[0])]
     return [
         (_text(kind), _text(name), _text(table), sql.decode(codec, "replace"))
         for kind, name, table, sql in rows

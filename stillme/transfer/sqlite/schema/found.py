@@ -99,7 +99,6 @@ class FoundSchema:
     tables: dict[str, FoundTable]
     others: tuple[tuple[str, str], ...]
     user_version: int
-    journal_mode: str
 
     def table(self, name: str) -> FoundTable | None:
         """The table of that name (SQLite ignores case), or None."""
@@ -129,7 +128,6 @@ def read_schema(connection: sqlite3.Connection) -> FoundSchema:
         tables=tables,
         others=tuple((kind, name) for kind, name, *_ in rows if kind in ("view", "trigger")),
         user_version=int(connection.execute("PRAGMA user_version").fetchone()[0]),
-        journal_mode=str(connection.execute("PRAGMA journal_mode").fetchone()[0]),
     )
 
 

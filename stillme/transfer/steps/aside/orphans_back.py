@@ -6,14 +6,12 @@ from __future__ import annotations
 from contextlib import closing
 from dataclasses import replace
 
-from django.db import transaction
-
 from stillme.transfer.identity import OF_TABLE
 from stillme.transfer.keys import Key
 from stillme.transfer.mapped_column import referred_key
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.plumbing.stored_cells import unpack_json
-from stillme.transfer.postgresql.capture import as_replay
+from stillme.transfer.postgresql.capture import engine_transaction
 from stillme.transfer.postgresql.copy import fetch_all
 from stillme.transfer.records import ledger
 from stillme.transfer.steps.loading.plan import Plan, PlannedTable
@@ -48,8 +46,7 @@ def _retry_table(alias: str, planned: PlannedTable) -> int:
     returned = 0
     with closing(TableSource(job)) as source:
         for start in range(0, len(keys), _AT_ONCE):
-            with transaction.atomic(using=alias, durable=True):
-                as_replay(alias)
+            with engine_transaction(alias):
                 outcome = apply_keys(alias, source, keys[start : start + _AT_ONCE])
                 returned += outcome.inserted
                 ledger.mark_write(alias, job.run_id)

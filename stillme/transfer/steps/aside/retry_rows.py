@@ -31,7 +31,7 @@ from stillme.transfer.records.table_job import TableJob
 from stillme.transfer.registry import legacy_files, legacy_model, legacy_models
 from stillme.transfer.sqlite.clock.evidence_sql import row_offset_sql
 from stillme.transfer.sqlite.clock.file_clock import clock_of_record
-from stillme.transfer.sqlite.reading.connect import quoted as legacy_quoted
+from stillme.transfer.sqlite.reading.connect import quoted
 from stillme.transfer.sqlite.reading.stored_rows import Raw, RawRow
 from stillme.transfer.sqlite.schema.found import FoundColumn, FoundSchema, FoundTable
 from stillme.transfer.steps.merging.apply_rows import apply_raw
@@ -178,7 +178,7 @@ def _mapping_of(identity: TableId, columns: list[str] | None) -> TableMapping:
         without_rowid=False,
         key_collation=None,
     )
-    mapping = map_table(model, FoundSchema({table: found}, (), 0, "delete"))
+    mapping = map_table(model, FoundSchema({table: found}, (), 0))
     assert mapping is not None
     return mapping
 
@@ -197,7 +197,7 @@ def _own_offset(mapping: TableMapping, cells: dict[str, tuple[str, Raw]]) -> int
         return None
     stamps = [cells.get(name, ("null", None)) for name in (twin.local, twin.utc)]
     marks = ["CAST(? AS TEXT)" if storage == "text" else "?" for storage, _ in stamps]
-    names = f"{marks[0]} AS {legacy_quoted(twin.local)}, {marks[1]} AS {legacy_quoted(twin.utc)}"
+    names = f"{marks[0]} AS {quoted(twin.local)}, {marks[1]} AS {quoted(twin.utc)}"
     with closing(sqlite3.connect(":memory:")) as connection:
         query = f"SELECT {row_offset_sql(twin)} FROM (SELECT {names})"
         found = connection.execute(query, [raw for _, raw in stamps]).fetchone()[0]

@@ -133,16 +133,13 @@ class FollowerNotes:
         done.outcome.add(replayed.outcome)
         now = time.time()
         done.lags.extend(max(0.0, now - at) for at in found.times)
-        if replayed.foreign:
-            self._note_foreign(found.file, replayed.foreign)
-
-    def _note_foreign(self, name: str, found: dict[str, list[str]]) -> None:
-        self.say_foreign(found)
-        self.done[name].foreign += sum(map(len, found.values()))
-        known = file_states.standing(self._alias, name).details.get("foreign") or {}
-        merged = {t: [*known.get(t, []), *found.get(t, [])] for t in {*known, *found}}
-        short = {table: list(dict.fromkeys(keys))[:MOST] for table, keys in merged.items()}
-        file_states.note(self._alias, name, foreign=short)
+        if foreign := replayed.foreign:
+            self.say_foreign(foreign)
+            done.foreign += sum(map(len, foreign.values()))
+            known = file_states.standing(self._alias, found.file).details.get("foreign") or {}
+            merged = {t: [*known.get(t, []), *foreign.get(t, [])] for t in {*known, *foreign}}
+            short = {table: list(dict.fromkeys(keys))[:MOST] for table, keys in merged.items()}
+            file_states.note(self._alias, found.file, foreign=short)
 
     def say_foreign(self, found: Mapping[str, Sequence[str]]) -> None:
         """Name rows that somebody else wrote, by table."""

@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import psycopg
-from django.db import DatabaseError, connections, transaction
+from django.db import DatabaseError, connections
 
 from stillme.transfer.errors import TransferError
 from stillme.transfer.models import Chunk
 from stillme.transfer.plumbing.csv_format import csv_line
-from stillme.transfer.postgresql.capture import as_replay
+from stillme.transfer.postgresql.capture import engine_transaction
 from stillme.transfer.postgresql.copy import copy_csv, fetch_all, lost_connection
 from stillme.transfer.postgresql.distributed import commit_lazily
 from stillme.transfer.records import ledger
@@ -85,8 +85,7 @@ def load_direct(alias: str, source: TableSource, key_range: KeyRange, *, trustin
     connection = connections[alias]
     reader = RangeReader(source, key_range, trusting=trusting)
     merged = Merged(job.mapping)
-    with transaction.atomic(using=alias, durable=True):
-        as_replay(alias)
+    with engine_transaction(alias):
         commit_lazily(connection)
         blocks = _direct_blocks(source, reader, merged)
         copy_csv(connection, job.mapping.relation, job.mapping.target_columns, blocks)
@@ -131,8 +130,7 @@ def load_staged(
 ) -> Outcome:
     """COPY into a staging table and merge what differs. `read` is the range as it was read."""
     read = read or ReadRange(source, key_range)
-    with transaction.atomic(using=alias, durable=True):
-        as_replay(alias)
+    with engine_transaction(alias):
         merged = merge_range(alias, source, key_range, read)
         merged.outcome.digest = read.digest
         _write_record(alias, source, key_range, merged)

@@ -15,7 +15,7 @@ from stillme.transfer.inventory.deletions import Deletion
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import KeptCell, QuarantinedRow
 from stillme.transfer.plumbing.stored_cells import unpack_cell
-from stillme.transfer.postgresql.capture import as_replay
+from stillme.transfer.postgresql.capture import engine_transaction
 from stillme.transfer.postgresql.copy import create_stage, fetch_all
 from stillme.transfer.records import ledger
 from stillme.transfer.records.outcome import MOST_KEYS, Outcome
@@ -85,9 +85,7 @@ def prune_gone(alias: str, group: Sequence[tuple[Gone, Outcome]]) -> None:
     """
     for batch in _batches(group):
         try:
-            with transaction.atomic(using=alias, durable=True):
-                # After a rollback the target refuses every other writer.
-                as_replay(alias)
+            with engine_transaction(alias):
                 for gone, outcome, keys in batch:
                     outcome.pruned += delete_keys(alias, gone.job.mapping, keys)
                     ledger.mark_write(alias, gone.job.run_id)

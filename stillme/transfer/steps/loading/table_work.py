@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError
 
 from stillme.transfer.errors import TransferError
 from stillme.transfer.identity import TableId
@@ -16,7 +16,7 @@ from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import Chunk, DroppedObject, QuarantinedRow
 from stillme.transfer.postgresql import objects
 from stillme.transfer.postgresql.after_load import renew_planner_figures, set_sequence
-from stillme.transfer.postgresql.capture import as_replay
+from stillme.transfer.postgresql.capture import engine_transaction
 from stillme.transfer.postgresql.copy import fetch_all
 from stillme.transfer.records import ledger
 from stillme.transfer.records.edited_rows import keys_of_edited_rows
@@ -121,9 +121,8 @@ def _stand_in(key_range: KeyRange, chunks: Sequence[Chunk]) -> Chunk | None:
 def settle_circle(alias: str, tables: Sequence[PlannedTable]) -> dict[str, int]:
     """Take rows out whose parents PostgreSQL refused. Table -> how many."""
     taken: Counter[str] = Counter()
-    with ExitStack() as opened, transaction.atomic(using=alias, durable=True):
+    with ExitStack() as opened, engine_transaction(alias):
         sources = {p.name: opened.enter_context(closing(TableSource(p.job))) for p in tables}
-        as_replay(alias)
         some = True
         while some:
             found = {table: len(take_out_orphans(alias, sources, table)) for table in sources}

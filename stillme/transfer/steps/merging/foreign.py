@@ -14,11 +14,11 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db import connections, transaction
+from django.db import connections
 
 from stillme.transfer.mapping import TableMapping, split_table
 from stillme.transfer.models import RunTable, WriteMark
-from stillme.transfer.postgresql.capture import as_replay
+from stillme.transfer.postgresql.capture import engine_transaction
 from stillme.transfer.postgresql.copy import execute, fetch_all, quoted
 from stillme.transfer.postgresql.distributed import knows_writers
 from stillme.transfer.records import ledger
@@ -123,14 +123,12 @@ def adopt_equal(alias: str, run_id: int | None, tables: Sequence[Compared]) -> N
     writers = frozenset(writer for table in tables for writer in table.writers)
     if not writers:
         return
-    with transaction.atomic(using=alias, durable=True):
-        as_replay(alias)
+    with engine_transaction(alias):
         for table in tables:
             keys = table.mapping.key_columns
             _rewrite(alias, table.mapping, *keys.target_among(keys.parsed(table.others)))
     shared = _also_elsewhere(alias, tables, writers)
-    with transaction.atomic(using=alias, durable=True):
-        as_replay(alias)
+    with engine_transaction(alias):
         if numbers := [writer % 2**32 for writer in shared]:
             for table in tables:
                 _rewrite(alias, table.mapping, "xmin::text::bigint = ANY(%s)", [numbers])

@@ -15,13 +15,13 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from django.db import connections, transaction
+from django.db import connections
 
 from stillme.transfer.identity import OF_TABLE
 from stillme.transfer.keys import Key, spelled_keys
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import QuarantinedRow
-from stillme.transfer.postgresql.capture import as_replay
+from stillme.transfer.postgresql.capture import engine_transaction
 from stillme.transfer.postgresql.copy import fetch_all
 from stillme.transfer.postgresql.distributed import commit_lazily
 from stillme.transfer.postgresql.locks import share_rows
@@ -69,8 +69,7 @@ class Replayed:
 def replay_round(alias: str, live: LiveFile, found: Round) -> Replayed:
     """Apply a round to the target with its position, in one transaction of its own."""
     result = Replayed()
-    with transaction.atomic(using=alias, durable=True):
-        as_replay(alias)
+    with engine_transaction(alias):
         share_rows(alias)
         # A crash of the server loses rows and position together, and the log still has them:
         # it is trimmed only after a commit that waited for the disk (Follower.trim).
@@ -95,8 +94,7 @@ def read_again(
         for start in range(0, len(keys), _AT_ONCE):
             between()
             found = live.read({table: keys[start : start + _AT_ONCE]})
-            with transaction.atomic(using=alias, durable=True):
-                as_replay(alias)
+            with engine_transaction(alias):
                 share_rows(alias)
                 apply_rows(alias, live, found, Replayed())
                 ledger.mark_write(alias, live.run_id)

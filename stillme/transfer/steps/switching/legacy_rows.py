@@ -10,7 +10,7 @@ from typing import Any
 
 from stillme.transfer.keys import Key
 from stillme.transfer.mapping import TableMapping
-from stillme.transfer.sqlite.reading.connect import quoted as sqlite_quoted
+from stillme.transfer.sqlite.reading.connect import quoted
 from stillme.transfer.steps.kinds.base import Stored
 
 # A row with such a value is in the file as told, and would be set aside by a load.
@@ -72,18 +72,18 @@ class LegacyRows:
     def __init__(self, connection: sqlite3.Connection, mapping: TableMapping) -> None:
         self._connection = connection
         self._mapping = mapping
-        self._table = sqlite_quoted(mapping.table)
+        self._table = quoted(mapping.table)
         self._keys = mapping.key_columns
 
     def insert(self, cells: dict[str, Stored]) -> None:
-        names = ", ".join(sqlite_quoted(name) for name in cells)
+        names = ", ".join(quoted(name) for name in cells)
         marks = ", ".join(_mark(value) for value in cells.values())
         self._connection.execute(
             f"INSERT INTO {self._table} ({names}) VALUES ({marks})", list(cells.values())
         )
 
     def update(self, key: Key, cells: dict[str, Stored]) -> None:
-        parts = ", ".join(f"{sqlite_quoted(n)} = {_mark(v)}" for n, v in cells.items())
+        parts = ", ".join(f"{quoted(n)} = {_mark(v)}" for n, v in cells.items())
         where, values = self._keys.legacy_is(key)
         self._connection.execute(
             f"UPDATE {self._table} SET {parts} WHERE {where}", [*cells.values(), *values]

@@ -171,14 +171,13 @@ class ToLegacy(Switch):
 
     def _prove_and_mark(self) -> None:
         self.limit.step = "the proof and the mark"
-        with transaction.atomic(using=self.alias, durable=True):
+        with reverse.engine_transaction(self.alias):
             self._mark()
             self.limit.left()
             self._mark_was_sent = True
 
     def _mark(self) -> None:
         """Align the target with what the files hold, prove it, put the files in charge."""
-        reverse.as_replay(self.alias)
         for file in self.files:
             with closing(LiveFile(file, self.run.pk, alias=self.alias)) as live:
                 self._mark_file(live)
