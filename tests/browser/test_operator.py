@@ -144,6 +144,7 @@ def _tab_to(page: Page, what: str, wanted: str) -> None:
     pytest.fail(f"Tab never reaches {wanted}")
 
 
+@pytest.mark.slow
 def test_filters_are_opened_with_the_keyboard(visit: Visit, admin_user: Any, files: Path) -> None:
     page = visit(admin_user, viewport={"width": 1280, "height": 800})
     page.goto("/admin/rss/fetchitem/")

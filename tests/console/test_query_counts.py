@@ -146,7 +146,7 @@ def counts(client: Client, chosen: list[tuple[str, str, int]]) -> dict[str, int]
     return found
 
 
-@pytest.mark.slow_after(2)
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model._meta.label_lower)
 def test_no_page_asks_more_when_there_are_more_rows(
     client: Client, people: dict[str, User], model: type[models.Model]

@@ -64,8 +64,8 @@ def announced_equals_imported(folder: Path) -> Inspection:
     return inspection
 
 
-@pytest.mark.slow_after(2)
-@pytest.mark.parametrize("variant", ["clean", "current", "old", "wal", "disabled"])
+@pytest.mark.slow_after(1)
+@pytest.mark.parametrize("variant", ["current", "clean", "old", "wal", "disabled"])
 def test_made_samples(variant: str, tmp_path: Path, use_legacy_files: UseFiles) -> None:
     summary = make_samples(tmp_path, rows=90, variant=variant)
     use_legacy_files(tmp_path)

@@ -261,16 +261,15 @@ JSONS = st.sampled_from(
 VALUES = st.none() | NUMBERS | st.text() | st.binary() | TIMES | DAYS | JSONS
 
 
-@settings(max_examples=60)
-@given(cells=st.lists(st.tuples(st.sampled_from(COLUMNS), VALUES), min_size=5, max_size=25))
-def test_the_fast_road_agrees_with_the_policy_on_any_value(
-    cells: list[tuple[tuple[str, str, str], Any]],
-    tmp_path_factory: pytest.TempPathFactory,
-    use_legacy_files: Callable[[Path], None],
-) -> None:
-    folder = tmp_path_factory.mktemp("any")
+CELLS = st.lists(st.tuples(st.sampled_from(COLUMNS), VALUES), min_size=5, max_size=25)
+Cells = list[tuple[tuple[str, str, str], Any]]
+
+
+def agree_on(cells: Cells, place: pytest.TempPathFactory, use: Callable[[Path], None]) -> None:
+    """In sample files with these values."""
+    folder = place.mktemp("any")
     put_samples(folder, rows=30)
-    use_legacy_files(folder)
+    use(folder)
     for number, ((name, where, what), value) in enumerate(cells, start=1):
         with closing(sqlite3.connect(folder / FILES[name])) as connection:
             connection.execute("PRAGMA ignore_check_constraints = 1")
@@ -278,5 +277,25 @@ def test_the_fast_road_agrees_with_the_policy_on_any_value(
                 f"UPDATE OR IGNORE {where} SET {what} = ? WHERE rowid = ?", (value, number)
             )
             connection.commit()
-    snapshots = tmp_path_factory.mktemp("snapshots")
-    agree(snapshots)
+    agree(place.mktemp("snapshots"))
+
+
+@settings(max_examples=15)
+@given(cells=CELLS)
+def test_the_fast_road_agrees_with_the_policy_on_any_value(
+    cells: Cells,
+    tmp_path_factory: pytest.TempPathFactory,
+    use_legacy_files: Callable[[Path], None],
+) -> None:
+    agree_on(cells, tmp_path_factory, use_legacy_files)
+
+
+@pytest.mark.slow
+@settings(max_examples=60)
+@given(cells=CELLS)
+def test_the_fast_road_agrees_with_the_policy_on_many_values(
+    cells: Cells,
+    tmp_path_factory: pytest.TempPathFactory,
+    use_legacy_files: Callable[[Path], None],
+) -> None:
+    agree_on(cells, tmp_path_factory, use_legacy_files)

@@ -100,7 +100,7 @@ def _edit_and_retry(file: str) -> None:
     assert decisions.retry("default", [row]).loaded == (row.pk,)
 
 
-@pytest.mark.slow_after(4)
+@pytest.mark.slow_after(1, by="step")
 @pytest.mark.parametrize("file", sorted(OTHER))
 @pytest.mark.parametrize("step", STEPS)
 def test_what_is_done_to_one_leaves_the_other(twins: Path, step: str, file: str) -> None:

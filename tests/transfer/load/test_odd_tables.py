@@ -183,7 +183,7 @@ def test_a_mark_that_somebody_wrote_as_text(files: Path) -> None:
     assert last == 778
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("zone", ["America/St_Johns", "Asia/Ho_Chi_Minh"])
 @pytest.mark.only_files("continuum")
 def test_local_times_at_both_ends_of_the_calendar(files: Path, settings: Any, zone: str) -> None:

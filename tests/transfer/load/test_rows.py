@@ -31,6 +31,7 @@ def hostile(tmp_path: Path, use_legacy_files: UseFiles) -> Any:
     return cases
 
 
+@pytest.mark.slow
 def test_the_hostile_files_are_accounted_for(hostile: Any) -> None:
     declared = schema()
     result = run_import()

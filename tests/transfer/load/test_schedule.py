@@ -29,6 +29,7 @@ from tests.transfer.load.support import content, model_of, query, run_import, sc
 needs_target = pytest.mark.django_db(transaction=True)
 
 
+@pytest.mark.slow_after(1)
 @needs_target
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_table_waits_for_its_parents(
@@ -72,6 +73,7 @@ def test_results_come_in_the_same_order_whoever_worked(legacy: Path) -> None:
     assert content() == wanted
 
 
+@pytest.mark.slow_after(1)
 @needs_target
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_what_fails_after_a_load_fails_the_run(

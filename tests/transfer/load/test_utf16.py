@@ -121,7 +121,7 @@ def test_a_row_that_was_set_aside_is_mended(utf16: Path) -> None:
     assert judge().exit_status == 0
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_a_changed_cell_is_found(utf16: Path) -> None:
     run_import()

@@ -67,6 +67,7 @@ def test_the_ranges_give_the_zones_offset(zone: str, span: Span | None) -> None:
                 assert len(expected) == 2, text
 
 
+@pytest.mark.slow_after(1, by="zone")
 @pytest.mark.parametrize("span", SPANS)
 @pytest.mark.parametrize("zone", ZONES)
 def test_the_judges_runs_give_the_zones_offset(zone: str, span: Span | None) -> None:

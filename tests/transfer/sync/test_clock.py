@@ -258,6 +258,7 @@ def test_evidence_deleted_on_postgresql_moves_no_other_time(seasons):
     assert kinds() == set()
 
 
+@pytest.mark.slow
 def test_a_zone_that_is_named_while_a_file_is_followed(seasons, settings):
     """Half of the rows read by it, half not: nobody writes until all are."""
     settings.LEGACY_TIME_ZONE = "Europe/Berlin"

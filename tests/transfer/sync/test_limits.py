@@ -435,6 +435,7 @@ def test_a_session_that_ends_under_the_freeze_frees_the_files(data, monkeypatch)
     cut_over()
 
 
+@pytest.mark.slow
 def test_a_backup_after_the_cut_over_says_that_its_files_refuse_writes(live, tmp_path):
     folder, elsewhere = tmp_path / "backup", tmp_path / "elsewhere"
     status, text = run("backup_sqlite", "--to", str(folder), "--no-vectors")

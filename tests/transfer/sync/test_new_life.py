@@ -93,7 +93,7 @@ def test_nothing_written_yet(switched):
     assert result.exit_status == 0
 
 
-@pytest.mark.slow_after(2)
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("happens", NORMAL)
 def test_what_the_application_writes_is_no_loss(switched, happens):
     happens()

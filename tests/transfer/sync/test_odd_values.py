@@ -141,7 +141,7 @@ BLOCKS = {
 }
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("block", BLOCKS)
 @pytest.mark.only_files("knowledge")
 def test_documents_at_every_limit(legacy, block):

@@ -39,7 +39,7 @@ def test_some_values_in_any_column(
 
 @pytest.mark.slow(campaign=True)
 @given(tables())
-@settings(max_examples=100)
+@settings(max_examples=60)
 def test_any_value_in_any_column(
     tmp_path: Path, use_legacy_files: UseFiles, made: tuple[str, list[dict[str, Any]]]
 ) -> None:

@@ -114,7 +114,7 @@ def test_equal_numbers_are_proven(imported: None) -> None:
     assert [finding.sentence() for finding in result.findings.kept] == []
 
 
-@pytest.mark.slow_after(2)
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("key", PLANTED | HUGE)
 def test_another_number_is_found(imported: None, key: int) -> None:
     _, planted, same = (PLANTED | HUGE)[key]

@@ -15,7 +15,7 @@ UseFiles = Callable[[Path], None]
 in_database = pytest.mark.django_db(transaction=True)
 
 
-@pytest.mark.slow_after(2)
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(
     ("where", "sql"),
     [

@@ -51,6 +51,7 @@ def _in_cell(
     monkeypatch.setattr(LOADERS[kind], "cell", changed)
 
 
+@pytest.mark.slow
 def test_an_honest_loader_is_believed(legacy: Path) -> None:
     run_import()
     assert judge().findings.total == 0
@@ -81,6 +82,7 @@ def test_dropped_microseconds(legacy: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert any(where.startswith("rss.") for where in _columns_found())
 
 
+@pytest.mark.slow
 def test_rounded_floats(legacy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _in_cell(monkeypatch, kinds.Real, lambda cell: f"round({cell}, 3)")
     assert "accuracy.accuracy_scores:accuracy_score" in _columns_found()

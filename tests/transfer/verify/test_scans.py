@@ -82,6 +82,7 @@ def test_the_scan_counts_what_each_row_shows(rss: Path, scan: Scan) -> None:
     assert one_by_one[found.usual] == max(one_by_one.values())
 
 
+@pytest.mark.slow_after(5)
 @pytest.mark.parametrize(
     ("numbers", "unit"),
     [

@@ -74,7 +74,7 @@ PARTIAL: list[tuple[dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.slow_after(2)
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(("options", "reason"), PARTIAL)
 def test_a_partial_proof_never_counts(data: Path, options: Any, reason: str) -> None:
     assert judge(**options).exit_status == 0
@@ -249,7 +249,7 @@ def _brought_back(data: Path) -> None:
     QuarantinedRow.objects.filter(pk=_row().pk).update(decided_by="", decided_at=timezone.now())
 
 
-@pytest.mark.slow_after(2)
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize("happens", [_store_loaded, _read, _closed_first, _command, _brought_back])
 def test_what_does_not(data: Path, happens: Callable[[Path], None]) -> None:
     happens(data)
