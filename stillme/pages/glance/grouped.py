@@ -94,7 +94,10 @@ def limited(alias: str, milliseconds: int | None = None) -> Iterator[None]:
     """Each statement within takes so long at most, or `TIMEOUT`. Raises TooLongError."""
     try:
         with transaction.atomic(using=alias):
-            limits = {"statement_timeout": milliseconds or TIMEOUT, "work_mem": MEMORY}
+            limits: dict[str, str | int | None] = {
+                "statement_timeout": milliseconds or TIMEOUT,
+                "work_mem": MEMORY,
+            }
             set_local(connections[alias], limits)
             yield
     except OperationalError as error:
