@@ -228,6 +228,7 @@ def markdown(tables: dict[str, Any]) -> str:
     lines = ["# The admin's lists: milliseconds on the server", ""]
     for label, found in sorted(tables.items()):
         heading = f"{found['rows']:,} rows, each page {found['repeat']} times, {found['date']}"
+        heading += f"; {remark}" if (remark := found.get("note")) else ""
         lines += [f"## {label}", "", heading, "", "| page | p50 | p95 | processor | |"]
         lines.append("|---|---|---|---|---|")
         for name, (p50, p95, *used) in found["pages"].items():
@@ -248,6 +249,7 @@ def main() -> None:
     parser.add_argument("--here", action="store_true", help="in the configured database itself")
     parser.add_argument("--index", action="store_true", help="with the search's index of the table")
     parser.add_argument("--fill-only", action="store_true", help="with --here: ask nothing yet")
+    parser.add_argument("--note", default="", help="what else is to be known of this run")
     given = parser.parse_args()
     labels = given.table or ["knowledge.KnowledgeItem"]
     wanted = large_tables() if "all" in labels else [apps.get_model(name) for name in labels]
@@ -264,15 +266,15 @@ def main() -> None:
                 name = model._meta.db_table.replace('"', "")
                 call_command("search_index", "--create", name)
             if not given.fill_only:
-                note(given.into, model, given.rows, given.repeat)
+                note(given.into, model, given.rows, given.repeat, given.note)
 
 
-def note(into: Path, model: Model, rows: int, repeat: int) -> None:
+def note(into: Path, model: Model, rows: int, repeat: int, remark: str) -> None:
     """Measure one table and write it beside the others."""
     tables = json.loads(into.read_text()) if into.exists() else {}
     found = measure(model, rows, repeat)
     today = datetime.now(UTC).date().isoformat()
-    one = {"rows": rows, "repeat": repeat, "date": today, "pages": found}
+    one = {"rows": rows, "repeat": repeat, "date": today, "note": remark, "pages": found}
     tables[model._meta.label] = one
     into.write_text(json.dumps(tables, indent=1) + "\n")
     into.with_suffix(".md").write_text(markdown(tables))

@@ -171,6 +171,18 @@ def test_it_asks_for_the_name_of_the_database(data, monkeypatch):
     assert not KnowledgeItem.objects.exists()
 
 
+def test_it_asks_nothing_where_nothing_was_loaded(db, monkeypatch):
+    monkeypatch.setattr("builtins.input", lambda prompt: pytest.fail(prompt))
+    status, text = run("empty_target")
+    assert (status, "nothing was loaded" in text) == (0, True)
+    # A history without rows is still something to lose.
+    Run.objects.create(command="import_sqlite")
+    monkeypatch.setattr("builtins.input", lambda prompt: "no")
+    status, text = run("empty_target")
+    assert (status, "was not typed" in text) == (2, True)
+    assert Run.objects.exists()
+
+
 @pytest.mark.slow
 def test_bare_quarantine_lists_and_says_what_to_do(data):
     status, text = run("quarantine")

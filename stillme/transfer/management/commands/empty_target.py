@@ -6,6 +6,7 @@ from typing import Any
 
 from stillme.transfer.management.base import TransferCommand
 from stillme.transfer.management.options import option
+from stillme.transfer.models import Run
 from stillme.transfer.steps.syncing.empty_target import empty_target, plan_emptying
 
 
@@ -24,6 +25,12 @@ class Command(TransferCommand):
     def run(self, options: dict[str, Any]) -> int:
         """0 when the target is empty."""
         plan = plan_emptying("default")
+        if not plan.total and not Run.objects.exists():
+            self.console.print(
+                f"{plan.database} is empty: nothing was loaded. Next: `manage.py import_sqlite`.",
+                soft_wrap=True,
+            )
+            return 0
         for table, rows in plan.rows.items():
             self.console.print(f"{table}: {rows:,} rows", markup=False)
         if not options["yes"]:
