@@ -70,7 +70,7 @@ class FileWork:
             )
         require_place(self.options.database, [file])
         which = identity(file.path)
-        snapshot = take_snapshot(file.name, file.path, self.directory)
+        snapshot = take_snapshot(file.name, file.path, self.directory, whole=True)
         refuse_other_migrations(snapshot, is_live=state == FileState.State.LIVE)
         check_converted(snapshot)
         self.result.account_for(inventory_of(snapshot, self.options.database))

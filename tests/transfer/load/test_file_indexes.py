@@ -184,3 +184,85 @@ def test_pages_that_two_places_claim_are_no_rows(tmp_path: Path) -> None:
         assert len(file.execute("SELECT * FROM notes NOT INDEXED").fetchall()) > 50
     with pytest.raises(sqlite3.DatabaseError, match="malformed: notes"):
         distrust_indexes(path, path)
+
+
+def _pages_of(path: Path, table: str) -> tuple[int, int, int]:
+    """The root of a table that has two levels, its first leaf, and the size of a page."""
+    with closing(sqlite3.connect(path)) as file:
+        (size,) = file.execute("PRAGMA page_size").fetchone()
+        (root,) = file.execute(
+            "SELECT rootpage FROM sqlite_schema WHERE name = ?", (table,)
+        ).fetchone()
+    pages = path.read_bytes()
+    start = (root - 1) * size
+    assert pages[start] in (2, 5)  # an interior page
+    cell = start + int.from_bytes(pages[start + 12 : start + 14], "big")
+    return root, int.from_bytes(pages[cell : cell + 4], "big"), size
+
+
+def _lose_a_leaf(pages: bytearray, root: int, size: int) -> None:
+    cells = int.from_bytes(pages[root + 3 : root + 5], "big")
+    pages[root + 12 : root + 10 + 2 * cells] = pages[root + 14 : root + 12 + 2 * cells]
+    pages[root + 3 : root + 5] = (cells - 1).to_bytes(2, "big")
+
+
+def _lose_a_row(pages: bytearray, leaf: int, size: int) -> None:
+    cells = int.from_bytes(pages[leaf + 3 : leaf + 5], "big")
+    pages[leaf + 3 : leaf + 5] = (cells - 1).to_bytes(2, "big")
+
+
+def _a_row_twice(pages: bytearray, leaf: int, size: int) -> None:
+    pages[leaf + 8 : leaf + 10] = pages[leaf + 10 : leaf + 12]
+
+
+def _rows_swapped(pages: bytearray, leaf: int, size: int) -> None:
+    first, second = pages[leaf + 8 : leaf + 10], pages[leaf + 10 : leaf + 12]
+    pages[leaf + 8 : leaf + 12] = second + first
+
+
+# What happens to a page, and whether it is the root.
+LOSSES: dict[str, tuple[Callable[[bytearray, int, int], None], bool]] = {
+    "a leaf is lost": (_lose_a_leaf, True),
+    "a row is lost": (_lose_a_row, False),
+    "a row stands twice": (_a_row_twice, False),
+    "two rows changed places": (_rows_swapped, False),
+}
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_table_that_lost_rows_is_not_read(legacy: Path, loss: str) -> None:
+    """SQLite reads over it, in a table without any constraint too."""
+    path = legacy / FILES["rss"]
+    with closing(sqlite3.connect(path)) as file:
+        file.executemany(FETCHED, [(f"title {n} {'x' * 300}",) for n in range(100)])
+        file.commit()
+    only = Selection(files=("rss",))
+    run_import(selection=only)
+    assert judge(selection=only).findings.kept == []
+    do, is_root = LOSSES[loss]
+    root, leaf, size = _pages_of(path, "rss_fetch_items")
+    pages = bytearray(path.read_bytes())
+    do(pages, ((root if is_root else leaf) - 1) * size, size)
+    path.write_bytes(pages)
+    with closing(sqlite3.connect(path)) as file:
+        assert len(file.execute("SELECT * FROM rss_fetch_items NOT INDEXED").fetchall()) > 90
+    for command in (run_import, judge):
+        with pytest.raises(LegacyFileError, match="is damaged or truncated"):
+            command(selection=only)
+
+
+def test_damaged_pages_of_an_index_are_told(legacy: Path) -> None:
+    path = legacy / FILES["rss"]
+    with closing(sqlite3.connect(path)) as file:
+        file.executemany(FETCHED, [(f"title {n} {'x' * 300}",) for n in range(100)])
+        file.execute("CREATE INDEX titles ON rss_fetch_items (title)")
+        file.commit()
+    _, leaf, size = _pages_of(path, "titles")
+    pages = bytearray(path.read_bytes())
+    pages[(leaf - 1) * size : leaf * size] = bytes(size)
+    path.write_bytes(pages)
+    only = Selection(files=("rss",))
+    run_import(selection=only)
+    result = judge(selection=only)
+    assert result.verdict.startswith("PROVEN")
+    assert [n for n in result.notices if "pages of an index are damaged" in n]

@@ -78,11 +78,13 @@ def take_snapshot(
     *,
     patience: float = 30.0,
     keep_indexes: bool = False,
+    whole: bool = False,
 ) -> Snapshot:
     """Copy `source` into `directory` and read its schema.
 
     The copy is for reading: the indexes of the file are taken out of it, so that no row is believed
     from one (`file_indexes`). `keep_indexes` is for a copy that is to be written to as the file is.
+    With `whole` every page is checked, however large the file is.
 
     Waits up to `patience` seconds for a writer that holds the file. Raises LegacyFileError where
     the file is missing, no database, locked for longer, damaged, or the disk is full; and where it
@@ -105,7 +107,7 @@ def take_snapshot(
     original = None
     with explained(source):
         if not keep_indexes:
-            notices = distrust_indexes(copy, source)
+            notices = distrust_indexes(copy, source, whole=whole)
         if encoding != UTF_8:
             original = directory / f"{file}.original.db"
             copy.rename(original)
