@@ -120,3 +120,16 @@ def test_a_child_whose_parent_was_deleted_is_no_riddle(live):
     roll_back()
     assert differences() == {}
     assert state("rss") == "rolled back"
+
+
+def test_a_table_that_was_dropped_from_the_frozen_file_is_named(live):
+    """No trigger stands against DDL: what PostgreSQL received of it would have been given up."""
+    path = live / "rss_fetch_history.db"
+    path.chmod(0o644)
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("DROP TABLE rss_fetch_items")
+    FetchItem.objects.filter(pk=3).update(item_title="only here")
+    with pytest.raises(StateError, match=r"has no table rss_fetch_items, but the target holds"):
+        roll_back()
+    assert state("rss") == "live"
+    assert FetchItem.objects.get(pk=3).item_title == "only here"

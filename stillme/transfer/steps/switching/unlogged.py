@@ -12,6 +12,7 @@ from contextlib import closing
 
 from stillme.transfer.errors import StateError
 from stillme.transfer.keys import spelled_keys
+from stillme.transfer.records.missing import missing_legacy
 from stillme.transfer.registry import LegacyFile
 from stillme.transfer.steps.merging.differing_keys import compare_table
 from stillme.transfer.steps.switching.align import with_children
@@ -25,8 +26,13 @@ _SHOWN = 5
 def refuse_unlogged(alias: str, files: Sequence[LegacyFile]) -> None:
     """Raise StateError where a row differs and is not in the log; PostgreSQL takes writes.
 
-    Rows that others wrote before the cut-over, and that the operator left so, are not asked about.
+    Also where a table is gone from a frozen file: there is nothing to carry its rows into. Rows
+    that others wrote before the cut-over, and that the operator left so, are not asked about.
     """
+    names = {file.name for file in files}
+    for gone in missing_legacy(alias):
+        if gone.file in names:
+            raise StateError(gone.sentence)
     for file in files:
         left = standing(alias, file.name).details.get("foreign") or ()
         with closing(LiveFile(file, None, alias=alias)) as live:
