@@ -30,6 +30,7 @@ from stillme.transfer.steps.switching.to_legacy import (
     carry_file,
     homeless_rows,
 )
+from stillme.transfer.steps.switching.unlogged import refuse_unlogged
 from stillme.transfer.steps.syncing import file_states
 from stillme.transfer.steps.syncing.file_clock import require_zone
 from stillme.transfer.steps.syncing.file_states import State
@@ -54,6 +55,7 @@ def live_files(alias: str) -> list[LegacyFile]:
 def plan_rollback(alias: str, on_event: OnEvent = ignore_event) -> RollbackResult:
     """What a rollback would carry back, tried on copies of the files."""
     result = RollbackResult(None, True)
+    refuse_unlogged(alias, live_files(alias))
     with scratch_folder("rollback") as folder:
         for file in live_files(alias):
             snapshot = take_snapshot(file.name, file.path, folder, keep_indexes=True)

@@ -29,10 +29,10 @@ def align(alias: str, live: LiveFile, by_table: dict[str, Carried], run_id: int)
         kept = [CarriedCell(run_id=run_id, file=live.file.name, **asdict(cell)) for cell in lost]
         CarriedCell.objects.using(alias).bulk_create(kept, batch_size=1000)
         _reset_others(alias, mapping, wanted)
-    apply_rows(alias, live, live.read(_with_children(alias, live, keys)), Replayed())
+    apply_rows(alias, live, live.read(with_children(alias, live, keys)), Replayed())
 
 
-def _with_children(
+def with_children(
     alias: str, live: LiveFile, keys: Mapping[str, Sequence[Key]]
 ) -> dict[str, list[Key]]:
     """The keys, and those of the rows that refer to them.

@@ -45,8 +45,13 @@ class TargetWatch:
         ]
         self._began: int | None = None
 
-    def begin(self, lock_timeout: str) -> None:
-        """Log every write that is not the engine's from now on. Waits for writers in flight."""
+    def begin(self, patience: float) -> None:
+        """Log every write that is not the engine's from now on.
+
+        Waits for writers in flight, `patience` seconds for each table.
+        """
+        # 0 would be for ever.
+        lock_timeout = f"{max(1, int(patience * 1000))}ms"
         with transaction.atomic(using=self._alias, durable=True):
             reverse.as_replay(self._alias)
             reverse.install(self._alias, self._tables, lock_timeout=lock_timeout)

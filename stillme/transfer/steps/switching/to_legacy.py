@@ -1,6 +1,7 @@
 """The way back: the legacy files take charge again, with what PostgreSQL received meanwhile.
 
-1. PostgreSQL is frozen, so the set of changes stands still; the limit begins (60 s).
+1. Every row is compared: what differs must be in the log of reverse capture. Then PostgreSQL is
+   frozen, so the set of changes stands still; the limit begins (60 s).
 2. Each file takes its rows in one transaction of its own, and stays frozen: a cell whose stored
    bytes already mean PostgreSQL's value keeps them, and SQLite checks the file before the commit.
 3. The *mark*, one transaction in PostgreSQL: the target is brought to what the files hold now, the
@@ -25,6 +26,7 @@ from stillme.transfer.errors import StateError, TransferError
 from stillme.transfer.findings import Event, OnEvent
 from stillme.transfer.models import ReverseChange, Run, Seal
 from stillme.transfer.postgresql import capture as reverse
+from stillme.transfer.postgresql.locks import require_exclusive
 from stillme.transfer.records import ledger
 from stillme.transfer.registry import LegacyFile
 from stillme.transfer.sqlite.capture import CapturedTable, captured_tables
@@ -39,6 +41,7 @@ from stillme.transfer.steps.switching.legacy_rows import Carried
 from stillme.transfer.steps.switching.switch import Switch
 from stillme.transfer.steps.switching.tail import Judge, Tail
 from stillme.transfer.steps.switching.thaw import PATIENCE, await_locks, thaw_files, thaw_target
+from stillme.transfer.steps.switching.unlogged import refuse_unlogged
 from stillme.transfer.steps.switching.written_keys import changed_keys, every_key
 from stillme.transfer.steps.syncing import file_states
 from stillme.transfer.steps.syncing.file_states import State
@@ -93,8 +96,10 @@ class ToLegacy(Switch):
         self.result = RollbackResult(run.pk, False)
 
     def work(self) -> None:
-        """Freeze PostgreSQL, carry, mark."""
+        """Compare, freeze PostgreSQL, carry, mark."""
         self._require_capture()
+        self.say("Every row is compared first; PostgreSQL takes writes meanwhile.")
+        refuse_unlogged(self.alias, self.files)
         await_locks(self.files, self.limit.seconds)
         self._freeze_target()
         for file in self.files:
@@ -126,7 +131,9 @@ class ToLegacy(Switch):
             problem = health.problems[0] if health.problems else "it is not installed"
             raise StateError(
                 f"Reverse capture is {health.health} ({problem}): what PostgreSQL received is not "
-                "known in full; compare with verify_migration, or use --to-backup."
+                "known in full. Put its triggers back (ALTER TABLE ... ENABLE ALWAYS TRIGGER ...), "
+                "then roll back again: every row is compared, and those that were not logged are "
+                "named. Or use --to-backup."
             )
 
     def _freeze_target(self) -> None:
@@ -173,6 +180,7 @@ class ToLegacy(Switch):
         self.limit.step = "the proof and the mark"
         with reverse.engine_transaction(self.alias):
             self._mark()
+            require_exclusive(self.alias)
             self.limit.left()
             self._mark_was_sent = True
 

@@ -82,7 +82,7 @@ class ToTarget(Switch):
         """Sweep, drain, freeze, drain, verify, mark."""
         self.follower.open()
         steps: dict[str, Callable[[], None]] = {
-            "watch PostgreSQL": lambda: self.watch.begin(f"{self.options.freeze_limit}s"),
+            "watch PostgreSQL": lambda: self.watch.begin(self.options.freeze_limit),
             "sweep": lambda: self.unseen.sweep(self.follower),
             "prepare the proof": self._prepare_tail,
             "drain while writes go on": self._drain_open,
