@@ -25,6 +25,12 @@ def check_target(alias: str) -> None:
     missing = sorted(wanted - set(rows))
     if missing:
         schema, table = missing[0]
+        if schema == "public" and (elsewhere := _schema_in_path(alias, table)):
+            raise TargetError(
+                f"The target's table {table} is in the schema {elsewhere}, as a search_path says, "
+                "and the engine takes tables without a schema from public: put public first in "
+                "the search_path, and run `manage.py migrate` again."
+            )
         raise TargetError(
             f"The target has no table {schema}.{table}: run `manage.py migrate` first."
         )
@@ -33,3 +39,14 @@ def check_target(alias: str) -> None:
             f"Migrations of the project wait for the target ({', '.join(waiting[:3])}"
             f"{', ...' if len(waiting) > 3 else ''}): run `manage.py migrate` first."
         )
+
+
+def _schema_in_path(alias: str, table: str) -> str:
+    """The schema of a table that the search path finds; "" where it finds none, or in public."""
+    rows = fetch_all(
+        connections[alias],
+        "SELECT n.nspname FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace "
+        "WHERE c.oid = to_regclass(quote_ident(%s)) AND n.nspname <> 'public'",
+        [table],
+    )
+    return str(rows[0][0]) if rows else ""
