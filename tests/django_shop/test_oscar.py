@@ -43,9 +43,9 @@ def test_a_shop_moves_and_goes_back(project: Project) -> None:
     backup = str(project.file.parent / "backup")
     project.new("backup_sqlite", "--to", backup)
     project.new("verify_migration")
-    project.new("cutover", "--backup", backup)
+    project.new("cutover", "--backup", backup, "--freeze-limit", "300")
     project.shell("new", "from fill import write; write()")
     moved = project.objects("new")
-    project.new("rollback_migration")
+    project.new("rollback_migration", "--freeze-limit", "300")
     assert project.objects("old") == moved
     assert "PROVEN: all" in project.new("verify_migration")
