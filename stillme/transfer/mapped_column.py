@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from stillme.transfer.keys import Key, Part, Raw
-from stillme.transfer.kinds import Kind
+from stillme.transfer.kinds import Kind, Reference
 from stillme.transfer.plumbing.quoting import digits_of
 
 _DIGITS = re.compile(rb"[0-9a-f]{32}")
@@ -20,6 +20,11 @@ class MappedColumn:
     target: str
     kind: Kind
     required: bool
+
+    @property
+    def names(self) -> str:
+        """The parent's column that a reference names; "" where that is its key."""
+        return self.kind.column if isinstance(self.kind, Reference) else ""
 
     @property
     def holds_text(self) -> bool:

@@ -113,6 +113,15 @@ class TableMapping:
         """The mapped column of that legacy name, or None."""
         return next((c for c in self.columns if folded(c.legacy) == folded(legacy)), None)
 
+    def named_by(self, reference: MappedColumn) -> str | None:
+        """The target column that a reference to this table names; None where the file has none."""
+        if not self.key_columns.is_single:
+            return None
+        if not reference.names:
+            return self.key_columns.targets[0]
+        named = self.column(reference.names)
+        return named.target if named else None
+
     @property
     def refers_to_itself(self) -> bool:
         """Whether a column names rows of this very table."""

@@ -38,11 +38,13 @@ class Reference(Kind):
     """Names a row of `parent`, a legacy table of the same file. `key` is the kind of that key.
 
     Where that key is a reference in turn (a one-to-one reference as primary key), `key` is the
-    kind of the key at the end of the chain.
+    kind of the key at the end of the chain. `column` is the unique column of the parent that is
+    named instead of its key (Django's `to_field`), and then `key` is what it would be as a key.
     """
 
     parent: str
     key: Kind = Key()
+    column: str = ""
 
     def __post_init__(self) -> None:
         """Go to the end of the chain."""
@@ -52,7 +54,7 @@ class Reference(Kind):
     @property
     def meaning(self) -> str:
         """The kind in the words of docs/reference/schema.md."""
-        return f"key of `{self.parent}`"
+        return f"{f'`{self.column}`' if self.column else 'key'} of `{self.parent}`"
 
     @property
     def storage(self) -> str:  # type: ignore[override]

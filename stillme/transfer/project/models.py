@@ -31,7 +31,7 @@ from stillme.transfer.project.files import (
     unknown_names,
 )
 from stillme.transfer.project.tables import legacy_table, problems_of_names
-from stillme.transfer.registry import registered
+from stillme.transfer.registry import circle, registered
 
 # The engine and its pages: their records come to be in PostgreSQL.
 OWN = ("transfer", "pages")
@@ -59,6 +59,7 @@ def build() -> None:
     for model in carried:
         _build(model, str(file_of(model)))
     problems.extend(_left_parents(carried))
+    problems.extend(_named_in_circles(carried))
 
 
 def decision_about(file: str, table: str) -> str:
@@ -192,6 +193,22 @@ def _left_parents(carried: list[Model]) -> list[str]:
     ]
 
 
+def _named_in_circles(carried: list[Model]) -> list[str]:
+    """References by `to_field` between tables that refer to each other, or of one to itself."""
+    return [
+        f"{model._meta.label}.{field.name} refers to {parent._meta.label}.{field.target_field.name}"
+        ", which is not the primary key, and the two refer to each other over others or not: name "
+        f'{model._meta.label} in TRANSFER["LEAVE_OUT"]'
+        for model in carried
+        for field, parent in _parents(model)
+        if not field.target_field.primary_key
+        and (
+            parent is model
+            or legacy_table(parent) in circle(str(file_of(model)), legacy_table(model))
+        )
+    ]
+
+
 def _where_parent_is(model: Model, parent: Model, carried: list[Model]) -> str:
     """The end of a sentence where a parent is not in the file of its child; else ""."""
     if parent not in carried:
@@ -254,10 +271,14 @@ def _value(field: Any) -> Kind:
         while target.is_relation:
             target = target.target_field
         return kind_of(target)
-    if not target.primary_key:
+    parent, key = legacy_table(target.model), _key(target)
+    if target.primary_key:
+        return kinds.Reference(parent, key)
+    if target.generated or not key.key_type:
         label = field.model._meta.label
         raise UnknownField(
             f"{label}.{field.name} refers to {target.model._meta.label}.{target.name}, which is "
-            f'not the primary key: name {label} in TRANSFER["LEAVE_OUT"]'
+            "neither the primary key nor a column of whole numbers, texts or UUIDs: name "
+            f'{label} in TRANSFER["LEAVE_OUT"]'
         )
-    return kinds.Reference(legacy_table(target.model), _key(target))
+    return kinds.Reference(parent, key, target.column)

@@ -11,6 +11,7 @@ from django.db import models
 from django.test.utils import isolate_apps
 
 from stillme.transfer import kinds
+from stillme.transfer.project import models as project_models
 from stillme.transfer.project.fields import UnknownField, kind_of
 from stillme.transfer.project.models import _key, _value
 from stillme.transfer.project.tables import legacy_table
@@ -103,6 +104,7 @@ def test_references() -> None:
     class Card(models.Model):
         owner = models.OneToOneField(User, models.CASCADE, primary_key=True)
         code = models.CharField(max_length=5, unique=True)
+        price = models.DecimalField(max_digits=5, decimal_places=2, unique=True)
 
         class Meta:
             app_label = "tests"
@@ -112,6 +114,7 @@ def test_references() -> None:
         card = models.ForeignKey(Card, models.CASCADE)
         loose = models.ForeignKey(Card, models.CASCADE, db_constraint=False, related_name="+")
         named = models.ForeignKey(Card, models.CASCADE, to_field="code", related_name="+")
+        priced = models.ForeignKey(Card, models.CASCADE, to_field="price", related_name="+")
 
         class Meta:
             app_label = "tests"
@@ -122,7 +125,34 @@ def test_references() -> None:
     assert _key(fields["owner"]) == owner
     assert _value(fields["card"]) == kinds.Reference("cards", owner)
     assert _value(fields["loose"]) == kinds.Integer()
-    with pytest.raises(UnknownField, match=r"tests\.Use\.named refers to tests\.Card\.code"):
-        _value(fields["named"])
+    assert _value(fields["named"]) == kinds.Reference("cards", kinds.TextKey(5), "code")
+    with pytest.raises(UnknownField, match=r"tests\.Use\.priced refers to tests\.Card\.price"):
+        _value(fields["priced"])
     through = Group.permissions.through._meta.get_field("permission")
     assert _value(through) == kinds.Reference(legacy_table(Permission), kinds.Key())
+
+
+@isolate_apps("tests")
+def test_a_named_column_in_a_circle_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Office(models.Model):
+        code = models.CharField(max_length=5, unique=True)
+        head = models.ForeignKey("Clerk", models.CASCADE)
+
+        class Meta:
+            app_label = "tests"
+
+    class Clerk(models.Model):
+        code = models.CharField(max_length=5, unique=True)
+        office = models.ForeignKey(Office, models.CASCADE, to_field="code")
+        chief = models.ForeignKey("self", models.CASCADE, to_field="code")
+
+        class Meta:
+            app_label = "tests"
+
+    monkeypatch.setattr(project_models, "file_of", lambda model: "file")
+    monkeypatch.setattr(project_models, "circle", lambda file, table: {"tests_office"})
+    office, chief = project_models._named_in_circles([Office, Clerk])
+    assert "tests.Clerk.office refers to tests.Office.code, which is not the primary key" in office
+    assert "tests.Clerk.chief refers to tests.Clerk.code" in chief
+    monkeypatch.setattr(project_models, "circle", lambda file, table: set())
+    assert len(project_models._named_in_circles([Office, Clerk])) == 1

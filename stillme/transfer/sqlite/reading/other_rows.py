@@ -65,19 +65,25 @@ def _readings(table: str, column: MappedColumn) -> tuple[str, ...]:
     )
 
 
-def has_parent(name: str, parent: ParentTable | None) -> str:
-    """SQL: the qualified column `name` holds the key of a parent that was not set aside."""
+def has_parent(name: str, parent: ParentTable | None, column: str = "") -> str:
+    """SQL: the qualified column `name` holds the key of a parent that was not set aside.
+
+    With `column` it holds what that column of the parent does.
+    """
     if parent is None:
         return "0"
     # No table is called so: the name of the row's own table must mean that row.
     up = quoted("transfer parent")
-    key = f"{up}.{quoted(parent.key)}"
+    key = f"{up}.{quoted(column or parent.key)}"
     # The first comparison is the index's, the others are those of the target.
     test = f"{key} = {name}"
-    if not parent.key_is_rowid:
+    if column or not parent.key_is_rowid:
         test += f" AND {key} = {name} COLLATE BINARY AND typeof({key}) = typeof({name})"
+    if column and parent.excluded:
+        listed = f"SELECT key FROM temp.{quoted(parent.excluded)}"
+        test += f" AND {up}.{quoted(parent.key)} COLLATE BINARY NOT IN ({listed})"
     test = f"EXISTS (SELECT 1 FROM {quoted(parent.table)} AS {up} WHERE {test})"
-    if parent.excluded:
+    if parent.excluded and not column:
         listed = f"SELECT key FROM temp.{quoted(parent.excluded)}"
         test += f" AND {name} COLLATE BINARY NOT IN ({listed})"
     return f"({test})"

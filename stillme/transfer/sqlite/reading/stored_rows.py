@@ -75,7 +75,7 @@ class RawReader:
         unsure = mapping.key_columns and not mapping.key_is_unique
         parts.append(f"NOT {no_earlier(mapping)}" if unsure else "0")
         parts += [
-            f"NOT {has_parent(f'{table}.{quoted(c.legacy)}', parents[p])}"
+            f"NOT {has_parent(f'{table}.{quoted(c.legacy)}', parents[p], c.names)}"
             for c, p in mapping.references()
         ]
         for name in self._names:

@@ -7,7 +7,6 @@ from contextlib import closing
 from dataclasses import replace
 
 from stillme.transfer.identity import OF_TABLE
-from stillme.transfer.keys import Key
 from stillme.transfer.mapped_column import referred_key
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.plumbing.stored_cells import unpack_json
@@ -17,7 +16,7 @@ from stillme.transfer.records import ledger
 from stillme.transfer.steps.loading.plan import Plan, PlannedTable
 from stillme.transfer.steps.merging.apply_rows import apply_keys
 from stillme.transfer.steps.merging.clashes import has_unique_index
-from stillme.transfer.steps.merging.differing_keys import present_keys
+from stillme.transfer.steps.merging.orphans import present_parents
 from stillme.transfer.steps.rows.table_source import TableSource
 
 _AT_ONCE = 1000
@@ -71,7 +70,7 @@ def _open_orphans(alias: str, planned: PlannedTable) -> list[str]:
     found: list[str] = []
     for column, table in mapping.references():
         parent = planned.job.parents[table]
-        if parent is None or not parent.key_columns.is_single:
+        if parent is None or parent.named_by(column) is None:
             continue
         # Orphans and parents are asked apart: they may be on different nodes.
         orphans = fetch_all(
@@ -82,6 +81,7 @@ def _open_orphans(alias: str, planned: PlannedTable) -> list[str]:
             [column.legacy, *mapping.identity, column.legacy],
         )
         wanted = {key: referred_key(column, *unpack_json(cell)) for key, cell in orphans if key}
-        present = present_keys(alias, parent, [Key.of(v) for v in set(wanted.values())])
-        found += [key for key, value in wanted.items() if Key.of(value) in present]
+        values = [value for value in set(wanted.values()) if value is not None]
+        present = present_parents(alias, parent, column, values)
+        found += [key for key, value in wanted.items() if value in present]
     return sorted(set(found))

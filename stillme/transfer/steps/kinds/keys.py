@@ -61,7 +61,7 @@ class ReferenceLoader(KindLoader[kinds.Reference]):
         """The key of a loaded row of the parent table, stored as a key is."""
         name = f"{quoted(table.mapping.table)}.{quoted(column.legacy)}"
         parent = table.parents[self.kind.parent]
-        tests = [self._key.common_test(column, table), has_parent(name, parent)]
+        tests = [self._key.common_test(column, table), has_parent(name, parent, self.kind.column)]
         whole = " AND ".join(test for test in tests if test)
         return whole if column.required else f"({name} IS NULL OR ({whole}))"
 

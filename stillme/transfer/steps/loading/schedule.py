@@ -133,12 +133,13 @@ class Schedule:
         for table in added:
             parents = {name for name, found in table.planned.job.parents.items() if found}
             others = [each.planned for each in table.group] if len(table.group) > 1 else []
+            others += [up.planned for up in table.parents if up.chunks and _names(table, up)]
             prepare_table(
                 self._alias,
                 table.planned,
                 table.chunks,
                 with_parents=parents <= fresh,
-                circle=others,
+                keys_down=others,
             )
         for table in added:
             if not table.parents:
@@ -248,3 +249,11 @@ class Schedule:
 def executor(alias: str, workers: int) -> Executor:
     """Threads for what takes long during the load; with one worker everything runs in turn."""
     return SessionThreads(alias) if workers > 1 else Inline()
+
+
+def _names(table: _Table, parent: _Table) -> bool:
+    """Whether rows name a column of the parent that may change: what a row is called now may be
+    in the target before the rows that call it so.
+    """
+    references = table.planned.job.mapping.references()
+    return any(column.names and name == parent.planned.name for column, name in references)

@@ -41,11 +41,11 @@ def prepare_table(
     chunks: Sequence[Chunk],
     *,
     with_parents: bool,
-    circle: Sequence[PlannedTable] = (),
+    keys_down: Sequence[PlannedTable] = (),
 ) -> None:
     """Take down what slows the load of a large, empty table; forget chunks beyond the ranges.
 
-    The foreign keys between tables of a `circle` are taken down in any case.
+    The foreign keys to `keys_down` are taken down in any case.
 
     Before anything of its file is loaded: a foreign key is dropped under a lock of its parent
     too, and only `with_parents`, which this run loads from the first row: parents that were
@@ -53,14 +53,14 @@ def prepare_table(
     """
     mapping = planned.job.mapping
     is_large = planned.rows >= LARGE_TABLE_ROWS and is_fresh(alias, planned, chunks)
-    if is_large or circle:
+    if is_large or keys_down:
         objects.take_down(
             alias,
             mapping.relation,
             planned.job.run_id,
             indexes=is_large,
             foreign_keys=is_large and with_parents,
-            parents=[other.job.mapping.relation for other in circle],
+            parents=[other.job.mapping.relation for other in keys_down],
         )
     beyond = mapping.identity.of(Chunk.objects.using(alias))
     beyond.filter(number__gte=len(planned.ranges)).delete()
@@ -163,7 +163,8 @@ def finish_table(
         raise TransferError(
             f"Rows of {mapping.target} refer to rows that somebody deleted from the target during "
             "the import, so that its foreign key is still down: run `manage.py import_sqlite` "
-            "again without --table; it brings them back and builds the key."
+            "again without --table; it brings them back and builds the key. If it says this again, "
+            "the file's own references are broken: its PRAGMA foreign_key_check lists them."
         ) from error
     set_sequence(alias, mapping, mark)
     if outcome.inserted + outcome.updated:

@@ -44,6 +44,12 @@ def check_target(alias: str) -> None:
     missing = sorted(wanted - set(rows))
     if missing:
         schema, table = missing[0]
+        if schema == "public" and (elsewhere := _schema_in_path(alias, table)):
+            raise TargetError(
+                f"The target's table {table} is in the schema {elsewhere}, as a search_path says, "
+                "and the engine takes tables without a schema from public: put public first in "
+                "the search_path, and run `manage.py migrate` again."
+            )
         raise TargetError(
             f"The target has no table {schema}.{table}: run `manage.py migrate` first."
         )
@@ -117,3 +123,14 @@ def _sentence(written: dict[str, int]) -> str:
 
 def _relation(label: str) -> str:
     return ".".join(map(quoted, split_table(apps.get_model(label)._meta.db_table)))
+
+
+def _schema_in_path(alias: str, table: str) -> str:
+    """The schema of a table that the search path finds; "" where it finds none, or in public."""
+    rows = fetch_all(
+        alias,
+        "SELECT n.nspname FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace "
+        "WHERE c.oid = to_regclass(quote_ident(%s)) AND n.nspname <> 'public'",
+        [table],
+    )
+    return str(rows[0][0]) if rows else ""

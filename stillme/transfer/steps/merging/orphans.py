@@ -2,24 +2,21 @@
 
 An example: `rss_fetch_items` 7 refers to cycle 3, which was deleted in PostgreSQL or is in
 quarantine. Item 7 is taken out of the stage and quarantined as `missing_parent`; it is loaded when
-cycle 3 comes back: then `children_of` names it, to be read again.
+cycle 3 comes back: then `children` names it, to be read again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 
-from stillme.transfer.identity import OF_TABLE
 from stillme.transfer.keys import Key
 from stillme.transfer.mapped_column import MappedColumn
 from stillme.transfer.mapping import TableMapping
-from stillme.transfer.models import QuarantinedRow
-from stillme.transfer.plumbing.stored_cells import pack_cell, unpack_json
 from stillme.transfer.postgresql.copy import STAGE, fetch_all, quoted
 from stillme.transfer.sqlite.reading.stored_rows import RawRow
 from stillme.transfer.steps.merging.staging import Merged
-from stillme.transfer.steps.rows.table_source import Source, TableSource
+from stillme.transfer.steps.rows.table_source import Source
 from stillme.transfer.steps.rows.unusual_rows import SetAside, key_as_text
 
 FindRaw = Callable[[Iterable[Key]], Iterable[RawRow]]
@@ -62,14 +59,13 @@ def _take_out(
             alias,
             f"SELECT DISTINCT {column.shown(name)} FROM {STAGE} WHERE {name} IS NOT NULL",
         )
-        lost = _absent(alias, mapping, parent, [row[0] for row in staged])
+        lost = _absent(alias, mapping, parent, column, [row[0] for row in staged])
         if not lost:
             continue
         some = True
         orphans = fetch_all(
             alias,
-            f"DELETE FROM {STAGE} WHERE {name} = ANY(%s::{parent.key_columns.columns[0].array}) "
-            f"RETURNING {keys.target()}",
+            f"DELETE FROM {STAGE} WHERE {name} = ANY(%s::{column.array}) RETURNING {keys.target()}",
             [lost],
         )
         for raw in find_raw(Key.of(*row) for row in orphans):
@@ -90,28 +86,47 @@ def _references(source: Source) -> Iterator[tuple[MappedColumn, TableMapping]]:
         parent = source.job.parents[table]
         if table in source.job.later:
             continue
-        if parent is not None and parent.key_columns.is_single:
+        if parent is not None and parent.named_by(column) is not None:
             yield column, parent
 
 
 def _absent(
-    alias: str, mapping: TableMapping, parent: TableMapping, keys: Sequence[int | str]
+    alias: str,
+    mapping: TableMapping,
+    parent: TableMapping,
+    column: MappedColumn,
+    values: Sequence[int | str],
 ) -> list[int | str]:
-    """Those of the keys that the parent table does not have in the target.
+    """Those of a reference's values that the parent table does not have in the target.
 
     Where the table refers to itself, the staged rows count as present.
     """
-    if not keys:
-        return []
-    among, values = parent.key_columns.target_among([(key,) for key in keys])
-    key = parent.key_columns.target()
     tables = [parent.relation] + [STAGE] * (parent.identity == mapping.identity)
-    present = {
+    present = present_parents(alias, parent, column, values, tables)
+    return [each for each in values if each not in present]
+
+
+def present_parents(
+    alias: str,
+    parent: TableMapping,
+    column: MappedColumn,
+    values: Sequence[int | str],
+    tables: Sequence[str] = (),
+) -> set[int | str]:
+    """Those of a reference's values that the parent table (or others of its shape) has."""
+    named = parent.named_by(column)
+    if not values or named is None:
+        return set()
+    name = quoted(named)
+    return {
         row[0]
-        for table in tables
-        for row in fetch_all(alias, f"SELECT {key} FROM {table} WHERE {among}", values)
+        for table in tables or [parent.relation]
+        for row in fetch_all(
+            alias,
+            f"SELECT {column.shown(name)} FROM {table} WHERE {name} = ANY(%s::{column.array})",
+            [list(values)],
+        )
     }
-    return [each for each in keys if each not in present]
 
 
 def parent_sentence(parent: TableMapping) -> str:
@@ -135,7 +150,7 @@ def _give_first_reason(alias: str, source: Source, merged: Merged) -> None:
             for name, value in row.references
             if name == column.legacy and value is not None
         }
-        absent = set(_absent(alias, mapping, parent, list(later.values())))
+        absent = set(_absent(alias, mapping, parent, column, list(later.values())))
         for place, value in later.items():
             if value in absent:
                 row = merged.set_aside[place]
@@ -148,61 +163,3 @@ def _give_first_reason(alias: str, source: Source, merged: Merged) -> None:
                         sentence=parent_sentence(parent),
                     ),
                 )
-
-
-def children_of(
-    alias: str, sources: Mapping[str, TableSource], table: str, keys: Sequence[Key]
-) -> dict[str, list[Key]]:
-    """Child table -> keys of its rows that refer to the given rows of `table`.
-
-    In the target and in its quarantine: the target has an index for each foreign key. A legacy
-    table need not have one (`knowledge_relationships` has none): looking there read a whole table
-    for every new parent.
-    """
-    found: dict[str, list[Key]] = {}
-    columns_of_key = sources[table].job.mapping.key_columns
-    wanted_keys = columns_of_key.held(keys) if columns_of_key.is_single else []
-    values = [key.values[0] for key in wanted_keys]
-    for child, source in sources.items():
-        mapping = source.job.mapping
-        columns = [column for column, parent in mapping.references() if parent == table]
-        if not mapping.key_columns or not columns or not values:
-            continue
-        wanted: dict[Key, None] = {}
-        for column in columns:
-            wanted.update(dict.fromkeys(_loaded(alias, mapping, column, values)))
-            wanted.update(dict.fromkeys(_set_aside(alias, mapping, column, wanted_keys)))
-        found[child] = list(wanted)
-    return found
-
-
-def _loaded(
-    alias: str, mapping: TableMapping, column: MappedColumn, keys: Sequence[int | str]
-) -> list[Key]:
-    rows = fetch_all(
-        alias,
-        f"SELECT {mapping.key_columns.target()} FROM {mapping.relation} "
-        f"WHERE {quoted(column.target)} = ANY(%s::{column.array})",
-        [list(keys)],
-    )
-    return [Key.of(*row) for row in rows]
-
-
-def _set_aside(
-    alias: str, mapping: TableMapping, column: MappedColumn, keys: Sequence[Key]
-) -> list[Key]:
-    parts = ", ".join("cells -> %s" for _ in mapping.key_columns)
-    rows = fetch_all(
-        alias,
-        f"SELECT {parts} FROM {QuarantinedRow._meta.db_table} WHERE {OF_TABLE} "
-        "AND cells -> %s ->> 0 = %s AND cells -> %s ->> 1 = ANY(%s::text[])",
-        [
-            *mapping.key_columns.names,
-            *mapping.identity,
-            column.legacy,
-            column.kind.storage,
-            column.legacy,
-            [str(pack_cell(*key.parts[0])[1]) for key in keys],
-        ],
-    )
-    return [Key(tuple(map(unpack_json, row))) for row in rows]

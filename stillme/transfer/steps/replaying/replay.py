@@ -31,11 +31,10 @@ from stillme.transfer.registry import circle
 from stillme.transfer.sqlite.reading.connect import quoted
 from stillme.transfer.sqlite.reading.stored_rows import RawRow
 from stillme.transfer.steps.merging.apply_rows import apply_many, apply_raw
+from stillme.transfer.steps.merging.children import Known, children_of, known_by
 from stillme.transfer.steps.merging.circle_orphans import take_out_orphans
-from stillme.transfer.steps.merging.differing_keys import present_keys
 from stillme.transfer.steps.merging.foreign import foreign_among
 from stillme.transfer.steps.merging.merge import delete_keys
-from stillme.transfer.steps.merging.orphans import children_of
 from stillme.transfer.steps.merging.quarantine_records import (
     drop_keyless,
     drop_records,
@@ -145,7 +144,7 @@ def apply_rows(alias: str, live: LiveFile, found: Round, result: Replayed) -> No
 
 
 def _note_children(
-    alias: str, live: LiveFile, table: str, moved: set[Key], again: dict[str, dict[Key, None]]
+    alias: str, live: LiveFile, table: str, moved: set[Known], again: dict[str, dict[Key, None]]
 ) -> None:
     """The children of rows that came or went are read again."""
     for child, keys in children_of(alias, live.tables, table, sorted(moved)).items():
@@ -165,7 +164,7 @@ def _ask(
         taken = take_out_orphans(alias, sources, table, keys) if keys else []
         result.outcome.loaded -= len(taken)
         result.outcome.quarantined += len(taken)
-        _note_children(alias, live, table, set(taken), again)
+        _note_children(alias, live, table, {("", key) for key in taken}, again)
 
 
 class _TableReplay:
@@ -188,8 +187,10 @@ class _TableReplay:
         self._mapping = self._source.job.mapping
         self._later = later
 
-    def apply(self, keys: Sequence[Key], rows: Sequence[RawRow], many: ManyRows | None) -> set[Key]:
-        """Return the keys that came or went, of a table that others refer to.
+    def apply(
+        self, keys: Sequence[Key], rows: Sequence[RawRow], many: ManyRows | None
+    ) -> set[Known]:
+        """Return what came or went, of a table that others refer to: keys, and named columns.
 
         `many` holds the common rows, if the keys are many; `rows` begins with its others.
         """
@@ -211,11 +212,9 @@ class _TableReplay:
             drop_keyless(self._alias, self._source)
         return before ^ self._in_target(keys)
 
-    def _in_target(self, keys: Sequence[Key]) -> set[Key]:
-        """Those of the keys that the target has; none of a table that no other one refers to."""
-        parents = {p for s in self._live.tables.values() for _, p in s.job.mapping.references()}
-        is_parent = self._table in parents
-        return present_keys(self._alias, self._mapping, keys) if is_parent else set()
+    def _in_target(self, keys: Sequence[Key]) -> set[Known]:
+        """What the target has of the keys' rows; nothing of a table that no other one refers to."""
+        return known_by(self._alias, self._live.tables, self._table, keys)
 
     def _apply_each(self, rows: Sequence[RawRow]) -> int:
         """Return how many rows PostgreSQL refused."""

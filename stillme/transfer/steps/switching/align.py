@@ -13,7 +13,7 @@ from stillme.transfer.keys import Key
 from stillme.transfer.mapping import EXTRA_COLUMN, TableMapping
 from stillme.transfer.models import CarriedCell
 from stillme.transfer.postgresql.copy import execute, quoted
-from stillme.transfer.steps.merging.orphans import children_of
+from stillme.transfer.steps.merging.children import children_of, known_by
 from stillme.transfer.steps.replaying.replay import Replayed, apply_rows
 from stillme.transfer.steps.switching.carry_back import other_fields
 from stillme.transfer.steps.switching.legacy_rows import Carried
@@ -41,7 +41,8 @@ def with_children(
     """
     every: dict[str, dict[Key, None]] = {t: dict.fromkeys(wanted) for t, wanted in keys.items()}
     for table in live.tables:
-        parents = sorted(every.get(table, ()))
+        changed = every.get(table, {})
+        parents = {("", key) for key in changed} | known_by(alias, live.tables, table, changed)
         for child, children in children_of(alias, live.tables, table, parents).items():
             every.setdefault(child, {}).update(dict.fromkeys(children))
     return {table: list(wanted) for table, wanted in every.items()}

@@ -67,13 +67,16 @@ class Surroundings:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """What a plain value depends on besides its column. `parents` maps a parent table to an SQL
-    test with ``{}`` for the referring column, `spans` a column of times to the days between which
-    most of them lie, `units` one of numbers to the unit of all of them."""
+    """What a plain value depends on besides its column.
+
+    `parents` maps a parent table and its named column ("" for its key) to an SQL test with ``{}``
+    for the referring column, `spans` a column of times to the days between which most of them lie,
+    `units` one of numbers to the unit of all of them.
+    """
 
     mapping: TableMapping
     clock: LocalClock
-    parents: dict[str, str]
+    parents: dict[tuple[str, str], str]
     spans: Mapping[str, Span] = field(default_factory=dict)
     units: Mapping[str, str] = field(default_factory=dict)
 

@@ -62,7 +62,8 @@ class ReferenceJudge(KindJudge[kinds.Reference]):
     def plain_test(self, column: MappedColumn, table: Table) -> str:
         """Stored as a key, with a parent."""
         name = quoted(column.legacy)
-        has_parent = table.parents[self.kind.parent].format(f"{quoted(table.mapping.table)}.{name}")
+        test = table.parents[self.kind.parent, self.kind.column]
+        has_parent = test.format(f"{quoted(table.mapping.table)}.{name}")
         return or_null(column, f"({self._key.plain_test(column, table)}) AND {has_parent}")
 
     def legacy_piece(self, column: MappedColumn, table: Table) -> str:

@@ -89,7 +89,7 @@ class LegacySide(StoredRows):
         readers: Readers | None,
         mapping: TableMapping,
         lines: Lines,
-        parents: dict[str, str],
+        parents: dict[tuple[str, str], str],
         mended: MendedLines | None = None,
     ) -> None:
         super().__init__(connection, readers, mapping, parents)

@@ -62,8 +62,8 @@ class StoredRows:
     """Reads the rows of one table as they are stored.
 
     With `readers` it reads a snapshot and leaves huge texts in it; without, it reads a live file
-    through `connection`. `parents` maps a parent table to an SQL test with ``{}`` for the
-    referring column: the parent is there and not set aside.
+    through `connection`. `parents` maps a parent table and its named column to an SQL
+    test with ``{}`` for the referring column: the parent is there and not set aside.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class StoredRows:
         connection: sqlite3.Connection,
         readers: Readers | None,
         mapping: TableMapping,
-        parents: dict[str, str],
+        parents: dict[tuple[str, str], str],
     ) -> None:
         self._db, self._readers = connection, readers
         self._mapping = mapping
@@ -92,7 +92,7 @@ class StoredRows:
             lost = (name for name, is_lost in zip(self._references, flags, strict=True) if is_lost)
             yield StoredRow(rowid, cells, minutes, frozenset(lost), bool(is_repeat))
 
-    def _parts(self, parents: dict[str, str]) -> list[str]:
+    def _parts(self, parents: dict[tuple[str, str], str]) -> list[str]:
         """What is selected: rowid, offset, whether the key is a repeat, then for each reference
         whether its parent is missing, then for each cell its storage class and value."""
         mapping, table = self._mapping, quoted(self._mapping.table)
@@ -100,7 +100,8 @@ class StoredRows:
         parts.append(row_minutes_sql(mapping.clock) if mapping.clock else "NULL")
         parts.append(self._repeat())
         for column, parent in mapping.references():
-            parts.append(f"NOT ({parents[parent].format(f'{table}.{quoted(column.legacy)}')})")
+            test = parents[parent, column.names]
+            parts.append(f"NOT ({test.format(f'{table}.{quoted(column.legacy)}')})")
         for name in self._names:
             column_name = f"{table}.{quoted(name)}"
             as_bytes = f"iif(typeof({column_name}) = 'text', CAST({column_name} AS BLOB)"

@@ -141,16 +141,18 @@ def check_foreign_keys(alias: str, model: type[models.Model]) -> Iterator[Findin
     for field in model._meta.local_concrete_fields:
         if not isinstance(field, models.ForeignKey) or not vars(field)["db_constraint"]:
             continue
-        parent = field.remote_field.model._meta
+        # The parent's key, or the column that `to_field` names.
+        named = field.target_field
+        parent = named.model._meta
         # What is wrong with the parent table is said of it.
-        if any(map(forbids_reading, check_structure(alias, field.remote_field.model))):
+        if any(map(forbids_reading, check_structure(alias, named.model))):
             continue
         rows = select(
             alias,
             f'SELECT c."{model._meta.pk.column}"::text, c."{field.column}"::text '
             f'FROM {_relation(schema, table)} AS c WHERE c."{field.column}" IS NOT NULL '
             f"AND NOT EXISTS (SELECT 1 FROM {_relation(*split_table(parent.db_table))} AS p "
-            f'WHERE p."{parent.pk.column}" = c."{field.column}")',
+            f'WHERE p."{named.column}" = c."{field.column}")',
         )
         for key, value in rows:
             where = f"{schema}.{table}:{field.column}"

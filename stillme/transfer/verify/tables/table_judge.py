@@ -83,7 +83,11 @@ class TableJudge:
         path = case.snapshot.path
         # Of a live file no blocks: a second SQLite library here would drop the first one's locks.
         self._readers = None if live else Readers(open_reader(path), open_bounded(path))
-        parents = {name: self._parent_test(name) for name in case.parents}
+        self._list_excluded()
+        parents = {
+            (name, column.names): self._parent_test(name, column.names)
+            for column, name in case.mapping.references()
+        }
         spans = time_spans(self._db.execute, case.mapping)
         table = Table(case.mapping, case.clock, parents, spans, case.units)
         self._lines = lines_for(table)
@@ -101,12 +105,29 @@ class TableJudge:
             reader.close()
         self._db.close()
 
-    def _parent_test(self, name: str) -> str:
+    def _list_excluded(self) -> None:
+        """Tables of the keys of parents that are in quarantine."""
+        for name, excluded in self.case.excluded.items():
+            values = [(key,) for key in excluded]
+            for side in (self._db, *(self._readers or ())) if values else ():
+                side.execute(f"CREATE TABLE {_excluded(name)} (key PRIMARY KEY)")
+                side.executemany(f"INSERT OR IGNORE INTO {_excluded(name)} VALUES (?)", values)
+
+    def _parent_test(self, name: str, column: str) -> str:
         """SQL with ``{}``: the referring column names a parent that is not set aside."""
         parent = self.case.parents[name]
         if parent is None or not parent.key_columns.is_single:
             return "0"
         key = parent.key_columns.legacy()
+        excluded = f"(SELECT key FROM {_excluded(name)})" if self.case.excluded.get(name) else ""
+        if column:
+            if parent.column(column) is None:
+                return "0"
+            # Such a column is no rowid, and another row's may hold the same.
+            of_row = f"typeof(up.{quoted(column)}), up.{quoted(column)}"
+            there = f"FROM {quoted(parent.table)} AS up WHERE up.{quoted(column)} IS NOT NULL"
+            there += f" AND up.{key} COLLATE BINARY NOT IN {excluded}" if excluded else ""
+            return f"((typeof({{0}}), {{0}} COLLATE BINARY) IN (SELECT {of_row} {there}))"
         # A NULL among them would turn "not among them" into NULL.
         there = f"FROM {quoted(parent.table)} AS up WHERE up.{key} IS NOT NULL"
         test = f"{{0}} IN (SELECT up.{key} {there})"
@@ -114,15 +135,7 @@ class TableJudge:
             # 'a' is not 'A' and 7 not 7.0, whatever the two columns are declared as.
             test = "(typeof({0}), {0} COLLATE BINARY) "
             test += f"IN (SELECT typeof(up.{key}), up.{key} {there})"
-        excluded = self.case.excluded.get(name, ())
-        if excluded:
-            table = f"temp.{quoted('out_' + name)}"
-            for side in (self._db, *(self._readers or ())):
-                side.execute(f"CREATE TABLE {table} (key PRIMARY KEY)")
-                values = ((key,) for key in excluded)
-                side.executemany(f"INSERT OR IGNORE INTO {table} VALUES (?)", values)
-            test = f"({test} AND {{0}} COLLATE BINARY NOT IN (SELECT key FROM {table}))"
-        return test
+        return f"({test} AND {{0}} COLLATE BINARY NOT IN {excluded})" if excluded else test
 
     def judge(self, part: Part) -> TableProof:
         """Judge a part."""
@@ -271,3 +284,8 @@ def _hashed(rows: Iterator[StoredRow], digest: Hashed) -> Iterator[StoredRow]:
     for row in rows:
         digest(row.stored)
         yield row
+
+
+def _excluded(name: str) -> str:
+    """The table of a parent's rows in quarantine."""
+    return f"temp.{quoted('out_' + name)}"
