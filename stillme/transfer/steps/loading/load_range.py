@@ -126,7 +126,7 @@ def load_direct(alias: str, source: TableSource, key_range: KeyRange, *, trustin
     """COPY into the target. Raises psycopg.Error where PostgreSQL refuses anything."""
     job = source.job
     connection = connections[alias]
-    reader = RangeReader(source, key_range, trusting=trusting)
+    reader = RangeReader(source, key_range, trusting=trusting, keep_faulty=True)
     collected = Collected(job.mapping)
     with transaction.atomic(using=alias, durable=True):
         as_replay(alias)
@@ -147,6 +147,7 @@ def _direct_blocks(
     yield from reader.blocks()
     yield from reader.mended()
     collected.repaired += reader.repaired
+    collected.set_aside += reader.faulty
     yield from collected.blocks(source, reader)
 
 

@@ -34,12 +34,13 @@ from stillme.transfer.verify.kinds.base import Table
 from stillme.transfer.verify.kinds.local_clock import LocalClock
 from stillme.transfer.verify.result import NewLife, TableProof
 from stillme.transfer.verify.rows.row_judge import RowJudge
+from stillme.transfer.verify.sides.aside_lines import aside_lines, know
 from stillme.transfer.verify.sides.canonical_lines import lines_for
 from stillme.transfer.verify.sides.legacy_blocks import Block, LegacySide
 from stillme.transfer.verify.sides.legacy_rows import Readers, StoredRow
 from stillme.transfer.verify.sides.mended_lines import mended_lines
 from stillme.transfer.verify.sides.target_table import TargetSide
-from stillme.transfer.verify.tables.mended_rows import are_mended, are_same
+from stillme.transfer.verify.tables.mended_rows import are_aside, are_mended, are_same
 from stillme.transfer.verify.tables.written_since_cutover import new_life
 
 BLOCK_ROWS = 2000
@@ -83,12 +84,20 @@ class TableJudge:
         path = case.snapshot.path
         # Of a live file no blocks: a second SQLite library here would drop the first one's locks.
         self._readers = None if live else Readers(open_reader(path), open_bounded(path))
+        for reader in self._readers or ():
+            know(reader, case.mapping)
         parents = {name: self._parent_test(name) for name in case.parents}
         spans = time_spans(self._db.execute, case.mapping)
         table = Table(case.mapping, case.clock, parents, spans, case.units)
         self._lines = lines_for(table)
         self._legacy = LegacySide(
-            self._db, self._readers, case.mapping, self._lines, parents, mended_lines(table)
+            self._db,
+            self._readers,
+            case.mapping,
+            self._lines,
+            parents,
+            mended_lines(table),
+            aside_lines(table),
         )
         self._target = TargetSide(alias, case.mapping, self._lines)
         self._kept: set[tuple[Any, ...]] = set()
@@ -167,6 +176,8 @@ class TableJudge:
                 block = self._legacy.block(where, values, BLOCK_ROWS, self._kept | self._aside)
                 if self._kept:
                     self._legacy.tell_mended(block, self._aside)
+                if self._aside:
+                    self._legacy.tell_aside(block)
             else:
                 block = Block(broken=True)
             is_last = block.broken or not block.more
@@ -225,6 +236,9 @@ class TableJudge:
             rowids += block.mended.plain[0]
             without = [*without, *mended]
             proof.target_rows += self._target.count(mended)
+        # The target's block would differ if it had a row of those that are set aside.
+        if not are_aside(self._target, block, columns + len(mapping.extra), proof):
+            rowids += block.aside.rowids
         seen = self._rows.judge(self._legacy.by_rowid(rowids), proof)
         self._extra_among(without, seen, proof)
         return True
