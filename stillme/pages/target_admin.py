@@ -97,8 +97,7 @@ class TargetAdmin(ModelAdmin):  # type: ignore[misc]
     actions = None
     ordering: ClassVar[list[str]] = ["-pk"]
     related: ClassVar[tuple[Related, ...]] = ()
-    # Columns of text that hold JSON.
-    json_texts: ClassVar[tuple[str, ...]] = ()
+    json_texts: ClassVar[tuple[str, ...]] = ()  # Columns of text that hold JSON.
     list_before_template = "console/saved_filters.html"
     list_after_template = "console/list_tools.html"
 

@@ -11,10 +11,11 @@ from typing import Any
 import pytest
 
 from stillme.demo.samples import make_bulk
+from stillme.transfer import kinds
 from stillme.transfer.mapped_column import MappedColumn
 from stillme.transfer.sqlite.clock.file_clock import Clock
 from stillme.transfer.sqlite.reading.snapshot_reader import open_reader
-from stillme.transfer.verify.kinds import expect, judge_of
+from stillme.transfer.verify.kinds import expect, json_documents, judge_of
 from stillme.transfer.verify.kinds.base import MustBeSetAside, Surroundings, Table
 from stillme.transfer.verify.kinds.local_clock import LocalClock
 from stillme.transfer.verify.result import TableProof
@@ -96,6 +97,38 @@ def test_values_are_told_as_by_cell(tmp_path: Path, kind: Any) -> None:
         assert check(kind, Surroundings(LocalClock()), found) > 1
 
 
+def test_documents_are_told_as_by_cell(tmp_path: Path) -> None:
+    kind = kinds.Json()
+    judge, column = judge_of(kind), MappedColumn("v", "v", kind, required=True)
+    path = tmp_path / "values.db"
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, v)")
+        db.executemany("INSERT INTO t (v) VALUES (?)", ((value,) for value in others()))
+    mapping: Any = type("Mapping", (), {"clock": None})
+    table = Table(mapping, LocalClock(), {})
+    whens = [f"WHEN {n} THEN {m.document}" for n, m in enumerate(judge.mends(column, table), 1)]
+    with closing(open_reader(path)) as db:
+        for name, function in judge.functions.items():
+            db.create_scalar_function(name, function, 1)
+        stored = "typeof(v), iif(typeof(v) = 'text', CAST(v AS BLOB), v)"
+        shape = judge.shape(column, table)
+        found = db.execute(f"SELECT {stored}, {shape}, CASE {shape} {' '.join(whens)} END FROM t")
+        seen = set()
+        for storage, raw, number, document in found:
+            try:
+                expected = expect(kind, True, storage, raw, Surroundings(LocalClock()))
+            except MustBeSetAside:
+                assert number is None, raw
+                continue
+            reason = "" if number == 0 else judge.mends(column, table)[number - 1].reason
+            assert reason == expected.kept, raw
+            seen.add(reason)
+            if number:
+                tree = json_documents.target_tree(document.decode())
+                assert json_documents.is_same_tree(tree, expected.value), raw
+    assert len(seen) == len(whens) + 1
+
+
 ROWS = 300
 CELL = 'file, "table", key, storage, value, reason'
 RECORD = 'file, "table", cells, reason, "column", sentence, status, repairs, note, decided_by'
@@ -116,6 +149,7 @@ def repaired(
         "WHERE id % 2 = 1",
         "UPDATE knowledge_items SET last_accessed = '2025-01-01', metadata = '{\"a\": 1}' "
         "WHERE id % 50 = 7",
+        "UPDATE knowledge_items SET metadata = '{\"b\": [NaN, ' || id || ']}' WHERE id % 50 = 13",
         "UPDATE knowledge_items SET last_accessed = 'never' WHERE id = 9",
     )
     with django_db_blocker.unblock(), legacy_folder(folder):
@@ -144,6 +178,11 @@ def test_they_are_not_asked_one_by_one(repaired: None) -> None:
         ("UPDATE knowledge.knowledge_items SET created_at = created_at + '1us' WHERE id = 7", 1),
         ("UPDATE knowledge.knowledge_items SET access_count = 3 WHERE id = 7", 1),
         ("UPDATE knowledge.knowledge_items SET metadata = '{\"a\": 2}' WHERE id = 7", 1),
+        ("UPDATE knowledge.knowledge_items SET metadata = '{\"b\": [0, 13]}' WHERE id = 13", 1),
+        ("UPDATE knowledge.knowledge_items SET metadata = '{\"b\": [null, 14]}' WHERE id = 13", 1),
+        ("DELETE FROM transfer.kept_cell WHERE key = '13' AND \"column\" = 'metadata'", 1),
+        ("UPDATE transfer.kept_cell SET reason = 'not_json' WHERE key = '13' AND \"column\" = "
+         "'metadata'", 1),
         ("UPDATE knowledge.knowledge_items SET confidence_score = 0.123 WHERE id = 7", 1),
         ("UPDATE knowledge.knowledge_items SET content = 'other' WHERE id = 8", 1),
         ("DELETE FROM knowledge.knowledge_items WHERE id IN (7, 11)", 2),

@@ -9,7 +9,7 @@ both: the POSIX locks of one library are lost when the other closes its descript
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,12 @@ class RowSource:
         Python's shortest text: the system's SQLite may print 15 digits.
         """
         return f"{EXACT_DOUBLE}({name})"
+
+    def know(self, functions: Mapping[str, Callable[[Any], Any]]) -> None:
+        """Make SQL functions of one value known by their names."""
+        assert isinstance(self._connection, sqlite3.Connection)
+        for name, function in functions.items():
+            self._connection.create_function(name, 1, function, deterministic=True)
 
     def keep_keys(self, table: str, keys: Iterable[int | str]) -> None:
         """Make the temporary table `table` with one column, `key`, of these keys."""
@@ -81,6 +87,12 @@ class SnapshotRows(RowSource):
     def __init__(self, path: Path) -> None:
         self._connection = self._reader = open_reader(path)
         self._bounded = open_bounded(path)
+
+    def know(self, functions: Mapping[str, Callable[[Any], Any]]) -> None:
+        for connection in (self._reader, self._bounded):
+            for name, function in functions.items():
+                called: Any = function
+                connection.create_scalar_function(name, called, 1, deterministic=True)
 
     def joined(self, parts: Sequence[str]) -> str:
         """One call, which allocates once."""

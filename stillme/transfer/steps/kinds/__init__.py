@@ -23,6 +23,9 @@ from stillme.transfer.steps.kinds.numbers import IntegerLoader, RealLoader
 from stillme.transfer.steps.kinds.texts import TextKeyLoader, TextLoader
 from stillme.transfer.steps.kinds.times import DateLoader, TimestampLoader
 
+# Of any kind: why a row is set aside whose cell holds no value, or bytes where no bytes are meant.
+NULL_IN_REQUIRED = "NULL in a column that needs a value."
+UNWANTED_BLOB = "Binary data where text is meant."
 LOADERS: dict[type[Kind], type[KindLoader[Any]]] = {
     kinds.Key: KeyLoader,
     kinds.TextKey: TextKeyLoader,
@@ -58,9 +61,9 @@ def convert(kind: Kind, required: bool, storage: str, raw: Raw, row: RowContext)
     """
     if storage == "null":
         if required:
-            raise Refused("null_in_required", "NULL in a column that needs a value.")
+            raise Refused("null_in_required", NULL_IN_REQUIRED)
         return Cell(None)
     loader = loader_of(kind)
     if storage == "blob" and not loader.decides_blobs:
-        raise Refused("blob", "Binary data where text is meant.")
+        raise Refused("blob", UNWANTED_BLOB)
     return loader.convert(storage, raw, row)

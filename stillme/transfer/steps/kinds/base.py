@@ -17,7 +17,7 @@ The judge (`verify/kinds`) has classes of its own for the same kinds and uses no
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -109,6 +109,18 @@ class Mend:
     cell: str
 
 
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Values of which SQLite itself can tell that their row is set aside: the reason, SQL that is
+    true for them, and the sentence, with ``{}`` for the value of `detail`. `convert` says the same.
+    """
+
+    reason: str
+    test: str
+    sentence: str
+    detail: str = "NULL"
+
+
 class KindLoader(ABC, Generic[K]):
     """What the loader does with the values of one kind. The defaults are those of a plain value:
     SQLite prints it as PostgreSQL reads it, and stores what PostgreSQL's driver returns."""
@@ -117,6 +129,8 @@ class KindLoader(ABC, Generic[K]):
     decides_blobs: ClassVar[bool] = False
     # The text of any type is exact. "{}" where PostgreSQL's own equality is.
     compared: ClassVar[str] = "{}::text"
+    # SQL functions of one value, by name, that the class's SQL calls for rows that are not common.
+    functions: ClassVar[Mapping[str, Callable[[Any], Any]]] = {}
 
     def __init__(self, kind: K) -> None:
         self.kind = kind
@@ -132,6 +146,20 @@ class KindLoader(ABC, Generic[K]):
     def mends(self, column: MappedColumn, table: Table) -> tuple[Mend, ...]:
         """Shapes of values that are not common, and that SQLite repairs; the first that fits."""
         return ()
+
+    def shape(self, column: MappedColumn, table: Table) -> str:
+        """SQL: 0 for a common value, n for one that the n-th of `mends` repairs, else NULL."""
+        mends = enumerate(self.mends(column, table), start=1)
+        tests = " ".join(f"WHEN {mend.test} THEN {number}" for number, mend in mends)
+        return f"CASE WHEN {self.common_test(column, table) or '1'} THEN 0 {tests} END"
+
+    def faults(self, column: MappedColumn, table: Table) -> tuple[Fault, ...]:
+        """What is refused, as far as SQL tells: of values for which `sound_test` is true."""
+        return ()
+
+    def sound_test(self, name: str) -> str:
+        """SQL: a text is what it looks like to SQLite, whose functions stop at U+0000."""
+        return f"(typeof({name}) <> 'text' OR length(CAST({name} AS BLOB)) = length({name}))"
 
     def strict_test(self, name: str) -> str:
         """SQL for what `common_test` leaves to PostgreSQL, which refuses it; "" for nothing."""

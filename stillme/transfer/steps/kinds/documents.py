@@ -8,16 +8,21 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any
+from functools import lru_cache
+from typing import Any, ClassVar
 
 from stillme.transfer import kinds
 from stillme.transfer.mapped_column import MappedColumn
 from stillme.transfer.plumbing.stored_cells import Raw
 from stillme.transfer.sqlite.clock.file_clock import Clock
+from stillme.transfer.sqlite.reading.connect import EXACT_DOUBLE, quoted
+from stillme.transfer.sqlite.reading.huge_cells import is_huge
 from stillme.transfer.steps.kinds import json_policy
 from stillme.transfer.steps.kinds.base import (
+    QUOTE_SQL,
     Cell,
     KindLoader,
+    Mend,
     Refused,
     Rendered,
     RowContext,
@@ -27,13 +32,57 @@ from stillme.transfer.steps.kinds.base import (
     text_cell,
 )
 
+# In the order of `mends`.
+_REASONS = ("duplicate_keys", "not_finite", "bad_escape", "not_json", "number_in_json")
+_NUMBER = len(_REASONS)
+
+
+# A row's SQL asks for the reason, then for the document.
+@lru_cache(maxsize=2)
+def _mended(stored: bytes) -> tuple[int | None, str | None]:
+    """The number of the mend, 0 for a clean document; the mended one. None where it is refused."""
+    if json_policy.is_clean_bytes(stored):
+        return 0, None
+    try:
+        document, reason = json_policy.convert(stored.decode("utf-8"))
+    except (json_policy.TooLarge, UnicodeDecodeError):
+        return None, None
+    return (_REASONS.index(reason) + 1, document) if reason else (0, None)
+
 
 class JsonLoader(KindLoader[kinds.Json]):
     """A document; compared as text, because to jsonb's own equality 1 is 1.0."""
 
+    functions: ClassVar = {
+        "document_mend": lambda stored: _mended(stored)[0],
+        "mended_document": lambda stored: _mended(stored)[1],
+    }
+
     def cell(self, column: MappedColumn, table: Table) -> tuple[str, ...]:
         """The text in quotes."""
         return text_cell(column)
+
+    def mends(self, column: MappedColumn, table: Table) -> tuple[Mend, ...]:
+        """All that `convert` repairs: a document of usual size is handed to Python and back."""
+        name = quoted(column.legacy)
+        found = [f"mended_document(CAST({name} AS BLOB))"] * (_NUMBER - 1)
+        found.append(f"{EXACT_DOUBLE}({name})")
+        cells = (f"{QUOTE_SQL} || {document} || {QUOTE_SQL}" for document in found)
+        return tuple(Mend(why, "", cell) for why, cell in zip(_REASONS, cells, strict=True))
+
+    def shape(self, column: MappedColumn, table: Table) -> str:
+        """What Python says of a text; a finite number is a document."""
+        name, null = quoted(column.legacy), "NULL" if column.required else "0"
+        asked = f"CASE WHEN NOT {is_huge(name)} THEN document_mend(CAST({name} AS BLOB)) END"
+        number = f"CASE WHEN {name} NOT IN (9e999, -9e999) THEN {_NUMBER} END"
+        return (
+            f"CASE typeof({name}) WHEN 'text' THEN {asked} WHEN 'null' THEN {null}"
+            f" WHEN 'blob' THEN NULL ELSE {number} END"
+        )
+
+    def sound_test(self, name: str) -> str:
+        """Python looks at all of it."""
+        return "1"
 
     def convert(self, storage: str, raw: Raw, row: RowContext) -> Cell:
         """The document, repaired where jsonb does not hold it; a number is one too."""

@@ -16,6 +16,7 @@ from stillme.transfer.sqlite.reading.connect import quoted
 from stillme.transfer.sqlite.reading.other_rows import has_parent
 from stillme.transfer.steps.kinds.base import (
     Cell,
+    Fault,
     KindLoader,
     Refused,
     Rendered,
@@ -68,6 +69,24 @@ class ReferenceLoader(KindLoader[kinds.Reference]):
     def cell(self, column: MappedColumn, table: Table) -> tuple[str, ...]:
         """As a key's."""
         return self._key.cell(column, table)
+
+    def faults(self, column: MappedColumn, table: Table) -> tuple[Fault, ...]:
+        """A key without such a parent."""
+        name = f"{quoted(table.mapping.table)}.{quoted(column.legacy)}"
+        lost = f"NOT {has_parent(name, table.parents[self.kind.parent])}"
+        tests = (self._key.common_test(column, table), self._key.strict_test(name), lost)
+        return (
+            Fault(
+                "missing_parent",
+                " AND ".join(f"({test})" for test in tests if test),
+                f"{self.kind.parent} has no loaded row {{}}.",
+                name,
+            ),
+        )
+
+    def sound_test(self, name: str) -> str:
+        """As a key's."""
+        return self._key.sound_test(name)
 
     def strict_test(self, name: str) -> str:
         """As a key's."""

@@ -6,6 +6,8 @@ kept as ``number_in_text``. PostgreSQL's text holds no U+0000: such a row is qua
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from stillme.transfer import kinds
 from stillme.transfer.mapped_column import MappedColumn
 from stillme.transfer.plumbing.stored_cells import Raw
@@ -13,6 +15,7 @@ from stillme.transfer.sqlite.reading.connect import quoted
 from stillme.transfer.steps.kinds.base import (
     QUOTE_SQL,
     Cell,
+    Fault,
     K,
     KindLoader,
     Mend,
@@ -29,12 +32,36 @@ from stillme.transfer.steps.kinds.base import (
 LONGEST_KEY = 2690
 
 
+def _is_utf8(stored: bytes) -> bool:
+    try:
+        stored.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
 class _FreeTextLoader(KindLoader[K]):
     compared = "{}"
+    functions: ClassVar = {"is_utf8": _is_utf8}
 
     def cell(self, column: MappedColumn, table: Table) -> tuple[str, ...]:
         """The text in quotes."""
         return text_cell(column)
+
+    def sound_test(self, name: str) -> str:
+        """UTF-8."""
+        return f"CASE typeof({name}) WHEN 'text' THEN is_utf8(CAST({name} AS BLOB)) ELSE 1 END"
+
+    def faults(self, column: MappedColumn, table: Table) -> tuple[Fault, ...]:
+        """U+0000, before which SQLite counts the characters; too many characters."""
+        name, most = quoted(column.legacy), self.kind.max_length  # type: ignore[attr-defined]
+        is_text, length = f"typeof({name}) = 'text' AND", f"length({name})"
+        nul = f"{is_text} instr(CAST({name} AS BLOB), x'00')"
+        found = Fault("nul_in_text", nul, "U+0000 at character {} of the text.", length)
+        if most is None:
+            return (found,)
+        sentence = f"{{}} characters, and the column takes {most}."
+        return found, Fault("too_long", f"{is_text} {length} > {most}", sentence, length)
 
     def convert(self, storage: str, raw: Raw, row: RowContext) -> Cell:
         """A text stays, a number becomes its digits."""

@@ -83,7 +83,7 @@ def load_direct(alias: str, source: TableSource, key_range: KeyRange, *, trustin
     """COPY into the target. Raises psycopg.Error where PostgreSQL refuses anything."""
     job = source.job
     connection = connections[alias]
-    reader = RangeReader(source, key_range, trusting=trusting)
+    reader = RangeReader(source, key_range, trusting=trusting, keep_faulty=True)
     merged = Merged(job.mapping)
     with engine_transaction(alias):
         commit_lazily(connection)
@@ -107,6 +107,8 @@ def _direct_blocks(source: TableSource, reader: RangeReader, merged: Merged) -> 
     outcome.loaded = reader.rows
     yield from reader.mended()
     outcome.legacy_rows, outcome.repaired = reader.rows, reader.repaired
+    for faulty in reader.faulty:
+        merged.put_aside(faulty)
     batch: list[str] = []
     size = 0
     for raw in reader.others():

@@ -48,14 +48,18 @@ class Merged:
         outcome = self.outcome
         outcome.legacy_rows += 1
         if isinstance(row, SetAside):
-            self.set_aside.append(pack(self.mapping, row))
-            outcome.quarantined += 1
-            outcome.reasons[row.reason] = outcome.reasons.get(row.reason, 0) + 1
+            self.put_aside(pack(self.mapping, row))
             return
         outcome.repaired += row.repaired
         outcome.loaded += not row.repaired
         if row.kept:
             self.kept[row.key] = KeptRow(row.key, row.kept, row.repaired)
+
+    def put_aside(self, row: PackedRow) -> None:
+        """Count a row for the quarantine, but not among the legacy rows."""
+        self.set_aside.append(row)
+        self.outcome.quarantined += 1
+        self.outcome.reasons[row.reason] = self.outcome.reasons.get(row.reason, 0) + 1
 
     def take_back(self, key: str) -> None:
         """Undo the count of a row that had been staged."""

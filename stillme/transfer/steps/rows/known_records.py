@@ -32,7 +32,7 @@ class KnownRecords:
 
         Those records are deleted; records that are right stay as they are.
         """
-        if self._newest is None:
+        if self._newest is None or not self._any(rows):
             yield from ((None, row) for row in rows)
             return
         changed = self._changed(rows)
@@ -50,6 +50,13 @@ class KnownRecords:
         self._records.filter(pk__in=[pk for pk, _ in replaced if pk is not None]).delete()
         self._records.bulk_update(moved, ["rowid"], batch_size=_AT_ONCE)
         yield from replaced
+
+    def _any(self, rows: Sequence[PackedRow]) -> bool:
+        """Whether one of the rows may have a record. Most ranges have none when they are loaded
+        for the first time, though others of the table have."""
+        if any(row.key is None for row in rows):
+            return True
+        return self._records.filter(key__in=_keys(rows)).exists()
 
     def _is_free(self, pk: int) -> bool:
         return self._newest is not None and pk <= self._newest and pk not in self._taken

@@ -33,17 +33,19 @@ def mended_rows(table: Table, run_id: int | None) -> CommonRows | None:
     shapes: list[str] = []
     mended: dict[str, tuple[str, ...]] = {}
     kept: list[str] = []
+    documents: list[str] = []
     for column in mapping.columns:
         mends = () if column in keys.columns else loader_of(column.kind).mends(column, table)
         if not mends:
             continue
         shape = quoted(f"mended {len(shapes)}")
         loader, name = loader_of(column.kind), quoted(column.legacy)
-        tests = [f"WHEN {mend.test} THEN {number}" for number, mend in enumerate(mends, start=1)]
-        common = f"CASE WHEN {loader.common_test(column, table)} THEN 0 {' '.join(tests)} END"
-        shapes.append(f"{common} AS {shape}")
+        shapes.append(f"{loader.shape(column, table)} AS {shape}")
         cells = [Mend("", "", " || ".join(loader.cell(column, table))), *mends]
         mended[column.legacy] = (_chosen(shape, [mend.cell for mend in cells]),)
+        if column.kind.is_document:
+            # What was mended need not be looked at again.
+            documents.append(f"CASE {shape} WHEN 0 THEN {name} ELSE '{{}}' END")
         lines = [_original(mapping, name, mend.reason) for mend in mends]
         kept.append(_chosen(shape, ["NULL", *lines]))
     if not shapes:
@@ -57,7 +59,7 @@ def mended_rows(table: Table, run_id: int | None) -> CommonRows | None:
         predicate=f'"mended rest" AND {chained(numbers, "+")} > 0',
         small=every.small,
         line=every.line,
-        documents=every.documents,
+        documents=tuple(documents),
         quoted_cells=every.quoted_cells,
         # Before the table's own columns: of two of one name the first is meant.
         inner=f'{", ".join(shapes)}, ({every.predicate} AND {quotes}) AS "mended rest", '

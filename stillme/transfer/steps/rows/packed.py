@@ -21,7 +21,8 @@ _encoded = json.JSONEncoder(ensure_ascii=False).encode
 
 @dataclass(frozen=True, slots=True)
 class PackedRow:
-    """A row for the quarantine: `stored` are its cells in the order of `names`, marshalled.
+    """A row for the quarantine: `stored` are its cells in the order of `names`, marshalled; or a
+    text, which is the record already (`faulty_rows`).
 
     `references` are the values of the columns that refer to other rows, None for what is no key.
     """
@@ -29,7 +30,7 @@ class PackedRow:
     key: str | None
     rowid: int | None
     names: tuple[str, ...]
-    stored: bytes
+    stored: bytes | str
     reason: str
     column: str
     sentence: str
@@ -37,6 +38,8 @@ class PackedRow:
 
     def cells(self) -> str:
         """The JSON that the quarantine stores, spelled as jsonb prints it."""
+        if isinstance(self.stored, str):
+            return self.stored
         cells = zip(self.names, marshal.loads(self.stored), strict=True)  # noqa: S302 - our own
         return _encoded({name: pack_cell(*cell) for name, cell in cells})
 
@@ -54,7 +57,7 @@ def pack(mapping: TableMapping, row: SetAside) -> PackedRow:
     """Let go of the raw row. Raises TransferError where it is too large for the quarantine."""
     cells = row.raw.whole().cells
     _check_room(mapping, row, cells)
-    names = _as_jsonb_orders(tuple(cells))
+    names = as_jsonb_orders(tuple(cells))
     stored = marshal.dumps([cells[name] for name in names])
     references = tuple(
         (c.legacy, referred_key(c, *cells[c.legacy])) for c, _ in mapping.references()
@@ -65,7 +68,7 @@ def pack(mapping: TableMapping, row: SetAside) -> PackedRow:
 
 
 @cache
-def _as_jsonb_orders(names: tuple[str, ...]) -> tuple[str, ...]:
+def as_jsonb_orders(names: tuple[str, ...]) -> tuple[str, ...]:
     """Shorter keys first: the text is then what jsonb prints, so that texts can be compared."""
     return tuple(sorted(names, key=lambda name: (len(name.encode()), name.encode())))
 

@@ -10,10 +10,11 @@ from stillme.transfer.sqlite.reading.key_ranges import KeyRange
 from stillme.transfer.sqlite.reading.stored_rows import RawRow
 from stillme.transfer.steps.rows.load_huge import digest
 from stillme.transfer.steps.rows.mended_rows import Rowids
+from stillme.transfer.steps.rows.packed import PackedRow
 from stillme.transfer.steps.rows.stream import CommonStream
 from stillme.transfer.steps.rows.table_source import TableSource
 
-_ROWIDS_AT_ONCE, _MENDED_AT_ONCE = 500, 5_000
+_ROWIDS_AT_ONCE, _MENDED_AT_ONCE, _FAULTY_AT_ONCE = 500, 5_000, 2_000
 # A range of 50,000 usual rows is 22 MB. The others are larger in memory than in the file.
 _KEPT_BYTES, _KEPT_OTHERS = 32_000_000, 12_000_000
 # What Python needs for a raw row and for each of its cells in addition to the values.
@@ -23,15 +24,24 @@ _ROW_BYTES, _CELL_BYTES = 200, 110
 class RangeReader:
     """One pass over a key range.
 
-    First iterate `blocks()`, then `mended()`, then `others()`. Who leaves `mended()` out gets those
-    rows among the others, and another digest. `by_hand` tells that the table has no rowids by
-    which to leave single rows to `others()`: then that is every row. `digest()` identifies the
-    legacy content of the range however it was read. A `trusting` reader leaves it to PostgreSQL
-    to refuse bytes that are no text; its digest counts only where PostgreSQL took everything.
+    First iterate `blocks()`, then `mended()`, then `others()`. After `mended()`, `faulty` are the
+    rows that are set aside for a reason that SQL knows; unless the reader is to `keep_faulty`,
+    they come among the others. Who leaves `mended()` out gets all of them there, and another
+    digest. `by_hand` tells that the table has no rowids by which to leave single rows to
+    `others()`: then that is every row. `digest()` identifies the legacy content of the range
+    however it was read. A `trusting` reader leaves it to PostgreSQL to refuse bytes that are no
+    text; its digest counts only where PostgreSQL took everything.
     """
 
-    def __init__(self, source: TableSource, key_range: KeyRange, *, trusting: bool = False) -> None:
-        self._source = source
+    def __init__(
+        self,
+        source: TableSource,
+        key_range: KeyRange,
+        *,
+        trusting: bool = False,
+        keep_faulty: bool = False,
+    ) -> None:
+        self._source, self._keep_faulty = source, keep_faulty
         self._range = key_range
         self._stream = CommonStream(
             source.stream, source.job.mapping, source.common, key_range, trusting=trusting
@@ -40,6 +50,9 @@ class RangeReader:
         self.by_hand = not source.job.mapping.has_rowid
         self.rows = self.repaired = 0
         self.originals: list[bytes] = []
+        self.faulty: list[PackedRow] = []
+        # Of rows that come among the others, those that the digest has seen.
+        self._told: set[int] = set()
 
     def blocks(self) -> Iterator[bytes]:
         """CSV of the common rows."""
@@ -49,8 +62,13 @@ class RangeReader:
 
     def mended(self) -> Iterator[bytes]:
         """CSV of the rows that SQL repairs; `originals` are the lines to be kept of them."""
+        if not self.by_hand:
+            yield from self._mended()
+            self._tell_faulty()
+
+    def _mended(self) -> Iterator[bytes]:
         mended = self._source.mended
-        if mended is None or self.by_hand:
+        if mended is None:
             return
         left: list[int] = []
         rowids = sorted(self._stream.attention)
@@ -65,10 +83,35 @@ class RangeReader:
         self._stream.attention = left
         self.rows += self.repaired
 
+    def _tell_faulty(self) -> None:
+        """Take the rows that are set aside for a reason that SQL knows out of the others."""
+        faulty = self._source.faulty
+        if faulty is None:
+            return
+        left: list[int] = []
+        rowids = sorted(self._stream.attention)
+        for start in range(0, len(rowids), _FAULTY_AT_ONCE):
+            found, unknown = faulty.read(
+                self._source.stream, rowids[start : start + _FAULTY_AT_ONCE]
+            )
+            left += unknown
+            for row in found:
+                told = (row.key, row.reason, row.column, row.sentence, row.stored)
+                self._hasher.update(repr(told).encode())
+            if self._keep_faulty:
+                self.faulty += found
+            else:
+                self._told.update(row.rowid for row in found if row.rowid is not None)
+        self._stream.attention = [*left, *self._told]
+        self.rows += len(self.faulty)
+
     def others(self) -> Iterator[RawRow]:
         """The raw rows that need attention."""
         for row in self._others():
             self.rows += 1
+            if row.rowid in self._told:
+                yield row
+                continue
             self._hasher.update(repr((row.cells, row.row_offset, sorted(row.orphaned))).encode())
             if row.huge:
                 self._hasher.update(digest(row.huge.values()).encode())

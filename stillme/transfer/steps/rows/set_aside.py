@@ -8,7 +8,7 @@ from django.db import connections, models
 
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.models import KeptCell, QuarantinedRow
-from stillme.transfer.plumbing.csv_format import csv_line
+from stillme.transfer.plumbing.csv_format import QUOTE, csv_line, quoted_cell
 from stillme.transfer.postgresql.copy import copy_csv
 from stillme.transfer.steps.rows.known_records import KnownRecords
 from stillme.transfer.steps.rows.packed import KeptRow, PackedRow
@@ -19,6 +19,8 @@ _COLUMNS = (
     "run_id", "file", "table", "key", "rowid", "cells", "reason", "column", "sentence", "status",
     "repairs", "note", "decided_by",
 )  # fmt: skip
+# Of its last four columns.
+_UNDECIDED = csv_line((QuarantinedRow.Status.OPEN.value, "{}", "", ""))[:-1]
 _KEPT_COLUMNS = ("run_id", "file", "table", "key", "column", "storage", "value", "reason")
 
 
@@ -32,25 +34,30 @@ def quarantine_rows(
     if not rows:
         return
     known = KnownRecords(alias, mapping)
+    head = csv_line((None if run_id is None else str(run_id), *mapping.identity))[:-1]
     for start in range(0, len(rows), _ROWS_AT_ONCE):
         fresh: list[str] = []
         again: list[str] = []
         for pk, row in known.outdated(rows[start : start + _ROWS_AT_ONCE]):
-            cells = _cells(mapping, run_id, row)
+            line = f"{head},{_line(row)},{_UNDECIDED}"
             if pk is None:
-                fresh.append(csv_line(cells))
+                fresh.append(f"{line}\n")
             else:
-                again.append(csv_line((*cells, str(pk))))
+                again.append(f"{line},{pk}\n")
         _copy(alias, QuarantinedRow, _COLUMNS, fresh)
         _copy(alias, QuarantinedRow, (*_COLUMNS, "id"), again)
 
 
-def _cells(mapping: TableMapping, run_id: int | None, row: PackedRow) -> tuple[str | None, ...]:
-    return (
-        None if run_id is None else str(run_id), *mapping.identity, row.key,
-        None if row.rowid is None else str(row.rowid), row.cells(), row.reason, row.column,
-        row.sentence, QuarantinedRow.Status.OPEN.value, "{}", "", "",
-    )  # fmt: skip
+def _line(row: PackedRow) -> str:
+    """What is the row's own in the line of its record."""
+    key = "" if row.key is None else quoted_cell(row.key)
+    rowid = "" if row.rowid is None else row.rowid
+    told = (row.cells(), row.reason, row.column, row.sentence)
+    # Hardly ever there is a quote to be doubled in one of them.
+    plain = f"{QUOTE},{QUOTE}".join(told)
+    if plain.count(QUOTE) == 2 * (len(told) - 1):
+        return f"{key},{rowid},{QUOTE}{plain}{QUOTE}"
+    return f"{key},{rowid},{','.join(map(quoted_cell, told))}"
 
 
 def _copy(

@@ -163,6 +163,6 @@ def _select(
     parts = ", ".join(("rowid", *documents, *originals, line))
     source = f"{table} WHERE {where}"
     if common.inner:
-        # The limit, though none, keeps SQLite from computing the inner values again and again.
-        source = f"(SELECT {common.inner} FROM {source} LIMIT -1)"
+        # With an offset, though of none, SQLite does not compute the inner values again and again.
+        source = f"(SELECT {common.inner} FROM {source} LIMIT -1 OFFSET 0)"
     return f"SELECT {parts} FROM {source} ORDER BY {order}", values

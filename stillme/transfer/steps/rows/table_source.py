@@ -12,8 +12,10 @@ from stillme.transfer.sqlite.reading.connect import quoted
 from stillme.transfer.sqlite.reading.other_rows import ParentTable
 from stillme.transfer.sqlite.reading.row_source import RowSource, SnapshotRows
 from stillme.transfer.sqlite.reading.stored_rows import RawReader
+from stillme.transfer.steps.kinds import loader_of
 from stillme.transfer.steps.kinds.base import Table
 from stillme.transfer.steps.rows.common_rows import common_rows
+from stillme.transfer.steps.rows.faulty_rows import faulty_rows
 from stillme.transfer.steps.rows.mended_rows import mended_rows
 from stillme.transfer.steps.rows.unusual_rows import CarefulLoader
 
@@ -44,10 +46,13 @@ class TableSource:
         self.parents = {
             table: self._parent(table, mapping) for table, mapping in job.parents.items()
         }
+        for column in job.mapping.columns:
+            self.stream.know(loader_of(column.kind).functions)
         spans = time_spans(self.stream.rows, job.mapping)
         table = Table(job.mapping, job.clock, self.parents, self.stream, spans, job.epoch_units)
         self.common = common_rows(table)
         self.mended = mended_rows(table, job.run_id)
+        self.faulty = faulty_rows(table)
         self.raw = RawReader(self.connection, job.mapping, self.parents)
         self.lean = RawReader(self.connection, job.mapping, self.parents, self.stream)
         self.careful = CarefulLoader(job.mapping, job.clock, job.epoch_units)

@@ -16,7 +16,7 @@ The loader (`steps/kinds`) has classes of its own for the same kinds; none of th
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 
@@ -84,11 +84,21 @@ class Table:
 @dataclass(frozen=True, slots=True)
 class Mend:
     """Values that are repaired in a well-known way, in SQL of the legacy side: the reason to keep
-    the original, which values they are, and their part of the line, as the target's must be."""
+    the original, which values they are, and their part of the line, as the target's must be. Of a
+    document `document` is SQL for what is compared apart from the line."""
 
     reason: str
     test: str
     piece: str
+    document: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Values of which SQL of the legacy side tells that their row must be set aside, and why."""
+
+    reason: str
+    test: str
 
 
 class KindJudge(ABC, Generic[K]):
@@ -102,6 +112,8 @@ class KindJudge(ABC, Generic[K]):
     decides_blobs: ClassVar[bool] = False
     # A plain line may hold only a mark: then the 64 bits, or the document, are compared apart.
     compared_apart: ClassVar[Literal["", "bits", "document"]] = ""
+    # SQL functions of one value, by name, that `mends` and `is_usual` call.
+    functions: ClassVar[Mapping[str, Callable[[Any], Any]]] = {}
 
     def __init__(self, kind: K) -> None:
         self.kind = kind
@@ -126,6 +138,29 @@ class KindJudge(ABC, Generic[K]):
         """Values that are not plain, and of which SQL knows what must become; the first that fits.
         Those of a double are compared as ``CAST(... AS REAL)``."""
         return ()
+
+    def shape(self, column: MappedColumn, table: Table) -> str:
+        """SQL of the legacy side: 0 for a plain value, n for one of the n-th of `mends`."""
+        numbered = enumerate(self.mends(column, table), start=1)
+        tests = " ".join(f"WHEN {mend.test} THEN {number}" for number, mend in numbered)
+        return f"CASE WHEN {self.plain_test(column, table)} THEN 0 {tests} END"
+
+    def faults(self, column: MappedColumn, table: Table) -> tuple[Fault, ...]:
+        """Well-known faults, the first that must be noticed first."""
+        return ()
+
+    def is_usual(self, column: MappedColumn, table: Table) -> str:
+        """SQL of the legacy side: the value is none for which a row must be set aside.
+
+        A plain value has a line, which the target's may still refute. Here nothing is compared.
+        """
+        name, shape = quoted(column.legacy), self.shape(column, table)
+        sure = f"CASE {shape} WHEN 0 THEN {self.surely_plain(name)} ELSE {shape} > 0 END"
+        return f"iif(typeof({name}) = 'text' AND octet_length({name}) > length({name}), 0, {sure})"
+
+    def surely_plain(self, name: str) -> str:
+        """SQL of the legacy side: what `plain_test` leaves to the comparison with the target."""
+        return "1"
 
     def target_piece(self, name: str) -> str:
         """SQL of the target side for the same part. `name` is quoted, here and below."""

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any
+import re
+from functools import lru_cache
+from typing import Any, ClassVar
+
+import orjson
 
 from stillme.transfer import kinds
 from stillme.transfer.mapped_column import MappedColumn
 from stillme.transfer.plumbing.stored_cells import Raw
-from stillme.transfer.sqlite.reading.connect import quoted
+from stillme.transfer.sqlite.reading.connect import EXACT_DOUBLE, quoted
+from stillme.transfer.sqlite.reading.huge_cells import is_huge
 from stillme.transfer.verify.kinds import json_documents
 from stillme.transfer.verify.kinds.base import (
     MARK,
     Expected,
     KindJudge,
+    Mend,
     MustBeSetAside,
     Stored,
     Surroundings,
@@ -24,11 +30,48 @@ from stillme.transfer.verify.kinds.base import (
 from stillme.transfer.verify.kinds.cell_comparison import show_tree
 from stillme.transfer.verify.kinds.local_clock import LocalClock
 
+_KEPT = ("not_json", "bad_escape", "not_finite", "duplicate_keys", "number_in_json")
+_IS_NUMBER = len(_KEPT)
+# What a document of usual size may be beyond jsonb by: a great exponent.
+_USUAL_BYTES, _EXPONENT = 16_000, re.compile(rb"[0-9][eE][+-]?[0-9]{4}")
+
+
+# SQL asks for the reason, then for the document.
+@lru_cache(maxsize=2)
+def _expectation(stored: bytes) -> tuple[int | None, str | None]:
+    """The number of the reason for which the document must be kept, 0 for none, and what the target
+    must hold in its place. None where the row must be set aside."""
+    if _is_plain(stored):
+        return 0, None
+    try:
+        tree, kept = json_documents.expected_tree(utf8(stored))
+    except (json_documents.Beyond, MustBeSetAside):
+        return None, None
+    return (_KEPT.index(kept) + 1, _spelled(tree)) if kept else (0, None)
+
+
+def _is_plain(stored: bytes) -> bool:
+    """Whether it is surely JSON with nothing to mend: printed again it has the same quotes, which
+    those of a repeated key are missing from."""
+    if len(stored) > _USUAL_BYTES or _EXPONENT.search(stored):
+        return False
+    if b"\\u0000" in stored or b"\\u0022" in stored:
+        return False
+    try:
+        printed = orjson.dumps(orjson.loads(stored))
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
+        return False
+    return stored.count(b'"') == printed.count(b'"')
+
 
 class JsonJudge(KindJudge[kinds.Json]):
     """A document."""
 
     compared_apart = "document"
+    functions: ClassVar = {
+        "why_document_kept": lambda stored: _expectation(stored)[0],
+        "expected_document": lambda stored: _expectation(stored)[1],
+    }
 
     def expect(self, storage: str, raw: Raw, around: Surroundings) -> Expected:
         """The tree of the document, mended where docs/reference/values.md says so."""
@@ -45,6 +88,27 @@ class JsonJudge(KindJudge[kinds.Json]):
     def legacy_piece(self, column: MappedColumn, table: Table) -> str:
         """A mark: the document is compared apart from the line."""
         return f"iif({quoted(column.legacy)} IS NULL, '~', '{MARK}')"
+
+    def mends(self, column: MappedColumn, table: Table) -> tuple[Mend, ...]:
+        """Whatever `expect` mends: Python says so of each such document, and what must become."""
+        name = quoted(column.legacy)
+        found = [f"CAST(expected_document(CAST({name} AS BLOB)) AS BLOB)"] * (_IS_NUMBER - 1)
+        found.append(f"CAST({EXACT_DOUBLE}({name}) AS BLOB)")
+        return tuple(Mend(w, "", f"'{MARK}'", d) for w, d in zip(_KEPT, found, strict=True))
+
+    def shape(self, column: MappedColumn, table: Table) -> str:
+        """What Python says of a text of usual size; any finite number."""
+        name, null = quoted(column.legacy), "NULL" if column.required else "0"
+        text = f"iif({is_huge(name)}, NULL, why_document_kept(CAST({name} AS BLOB)))"
+        number = f"iif({name} > -9e999 AND {name} < 9e999, {_IS_NUMBER}, NULL)"
+        return (
+            f"CASE typeof({name}) WHEN 'null' THEN {null} WHEN 'text' THEN {text}"
+            f" WHEN 'blob' THEN NULL ELSE {number} END"
+        )
+
+    def is_usual(self, column: MappedColumn, table: Table) -> str:
+        """Whatever has a shape."""
+        return f"{self.shape(column, table)} >= 0"
 
     def target_piece(self, name: str) -> str:
         """A mark."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
-from typing import Any
+from typing import Any, ClassVar
 
 from stillme.transfer import kinds
 from stillme.transfer.mapped_column import MappedColumn
@@ -48,6 +48,10 @@ class UuidJudge(KindJudge[kinds.Uuid]):
         """Any text, if it equals the digits that PostgreSQL prints."""
         return or_null(column, f"typeof({quoted(column.legacy)}) = 'text'")
 
+    def surely_plain(self, name: str) -> str:
+        """32 digits."""
+        return f"(length({name}) = 32 AND trim({name}, '0123456789abcdef') = '')"
+
     def legacy_piece(self, column: MappedColumn, table: Table) -> str:
         """The text after its size in bytes: it may be no UUID, and hold what ends other values."""
         return _sized_text(column)
@@ -68,6 +72,8 @@ class UuidJudge(KindJudge[kinds.Uuid]):
 class AddressJudge(KindJudge[kinds.Address]):
     """An address as its 4 or 16 bytes."""
 
+    functions: ClassVar = {"is_an_address": lambda raw: _packed(raw.decode("latin-1")) is not None}
+
     def expect(self, storage: str, raw: Raw, around: Surroundings) -> Expected:
         """The address of its text."""
         packed = _packed(utf8(raw)) if storage == "text" else None
@@ -81,6 +87,10 @@ class AddressJudge(KindJudge[kinds.Address]):
         name = quoted(column.legacy)
         mixed = f"instr({name}, '.') AND instr({name}, ':')"
         return or_null(column, f"typeof({name}) = 'text' AND NOT ({mixed})")
+
+    def surely_plain(self, name: str) -> str:
+        """Any spelling of an address."""
+        return f"is_an_address(CAST({name} AS BLOB))"
 
     def legacy_piece(self, column: MappedColumn, table: Table) -> str:
         """The text after its size in bytes, as a UUID's."""

@@ -5,6 +5,7 @@ A key of the kind `Key` is a 64-bit integer and nothing else.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from stillme.transfer import kinds
@@ -13,6 +14,7 @@ from stillme.transfer.plumbing.stored_cells import Raw
 from stillme.transfer.sqlite.reading.connect import quoted
 from stillme.transfer.verify.kinds.base import (
     Expected,
+    Fault,
     KindJudge,
     MustBeSetAside,
     Stored,
@@ -65,6 +67,17 @@ class ReferenceJudge(KindJudge[kinds.Reference]):
         test = table.parents[self.kind.parent, self.kind.column]
         has_parent = test.format(f"{quoted(table.mapping.table)}.{name}")
         return or_null(column, f"({self._key.plain_test(column, table)}) AND {has_parent}")
+
+    def faults(self, column: MappedColumn, table: Table) -> tuple[Fault, ...]:
+        """A key as it should be, that no parent has."""
+        name = f"{quoted(table.mapping.table)}.{quoted(column.legacy)}"
+        lost = f"NOT ({table.parents[self.kind.parent, self.kind.column].format(name)})"
+        usual = self._key.is_usual(replace(column, kind=self.kind.key), table)
+        return (Fault("missing_parent", f"{name} IS NOT NULL AND ({usual}) AND {lost}"),)
+
+    def surely_plain(self, name: str) -> str:
+        """As a key's."""
+        return self._key.surely_plain(name)
 
     def legacy_piece(self, column: MappedColumn, table: Table) -> str:
         """As a key's."""

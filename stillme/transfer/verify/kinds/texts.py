@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from stillme.transfer import kinds
 from stillme.transfer.mapped_column import MappedColumn
@@ -10,6 +10,7 @@ from stillme.transfer.plumbing.stored_cells import Raw
 from stillme.transfer.sqlite.reading.connect import quoted
 from stillme.transfer.verify.kinds.base import (
     Expected,
+    Fault,
     K,
     KindJudge,
     Mend,
@@ -26,7 +27,13 @@ from stillme.transfer.verify.kinds.huge_text import HugeText
 from stillme.transfer.verify.kinds.local_clock import LocalClock
 
 
+def _is_utf8(stored: bytes) -> int:
+    return stored == stored.decode("utf-8", "replace").encode()
+
+
 class _AnyTextJudge(KindJudge[K]):
+    functions: ClassVar = {"reads_as_utf8": _is_utf8}
+
     def expect(self, storage: str, raw: Raw, around: Surroundings) -> Expected:
         """The text, or the digits of a number; PostgreSQL's text has no U+0000, and its varchar no
         text that is longer than the column."""
@@ -45,6 +52,23 @@ class _AnyTextJudge(KindJudge[K]):
         name = quoted(column.legacy)
         return or_tilde(column, f"octet_length({name})", "':'", name)
 
+    def faults(self, column: MappedColumn, table: Table) -> tuple[Fault, ...]:
+        """U+0000 in a text; a text that is longer than the column."""
+        name, most = quoted(column.legacy), getattr(self.kind, "max_length", None)
+        raw = f"CAST({name} AS BLOB)"
+        nul = Fault("nul_in_text", _of_text(name, f"instr({raw}, x'00')", f"reads_as_utf8({raw})"))
+        if most is None:
+            return (nul,)
+        long = _of_text(name, f"length({name}) > {most}", f"reads_as_utf8({raw})")
+        return nul, Fault("too_long", long)
+
+    def is_usual(self, column: MappedColumn, table: Table) -> str:
+        """A text without U+0000 in it."""
+        name = quoted(column.legacy)
+        raw, shape = f"CAST({name} AS BLOB)", f"{self.shape(column, table)} >= 0"
+        text = f"iif(instr({raw}, x'00') = 0, iif(reads_as_utf8({raw}), {shape}, 0), 0)"
+        return f"iif(typeof({name}) = 'text', {text}, {shape})"
+
     def target_piece(self, name: str) -> str:
         """The text after its size in bytes."""
         return sized(name)
@@ -52,6 +76,11 @@ class _AnyTextJudge(KindJudge[K]):
     def rebuilt(self, value: Any, clock: LocalClock) -> Stored:
         """Its bytes."""
         return "text", str(value).encode()
+
+
+def _of_text(name: str, first: str, second: str) -> str:
+    """SQL: a text of which both are true. (Of AND, SQLite would work out both sides.)"""
+    return f"iif(typeof({name}) = 'text', iif({first}, {second}, 0), 0)"
 
 
 class TextJudge(_AnyTextJudge[kinds.Text]):

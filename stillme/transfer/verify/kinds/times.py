@@ -42,6 +42,11 @@ class InstantJudge(KindJudge[K]):
         """The instant."""
         return expected_time(self.kind.shape, storage, raw, around)
 
+    def surely_plain(self, name: str) -> str:
+        """A day of the calendar. PostgreSQL has no 30 February."""
+        day = f"substr({name}, 1, 10)"
+        return f"(date({day}, '+0 days') = {day} AND {day} > '0001-01-00')"
+
     def target_piece(self, name: str) -> str:
         """Not by the session's zone: on a Citus cluster the line is made on another node."""
         return f"coalesce(({name} AT TIME ZONE 'UTC')::text || '+00;', '~')"

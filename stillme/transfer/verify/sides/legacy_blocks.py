@@ -20,6 +20,7 @@ from stillme.transfer.keys import Key
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.reading.connect import quoted
 from stillme.transfer.sqlite.reading.snapshot_reader import few_of, rows_of
+from stillme.transfer.verify.sides.aside_lines import AsideRows
 from stillme.transfer.verify.sides.canonical_lines import Lines
 from stillme.transfer.verify.sides.json_blocks import DocumentBlock
 from stillme.transfer.verify.sides.legacy_rows import Readers, StoredRows
@@ -46,9 +47,9 @@ class Block:
 
     `last` is the last key, `rows` the number of rows, and `more` tells that others may follow.
     `plain` are the plain rows, column by column, with their `content` and `documents`; `unusual`
-    and `unusual_keys` name the others, without the `mended` ones: rows of which SQL knows what must
-    have become, with what must be kept of them as `originals`. All rows of a `broken` block are
-    judged one by one.
+    and `unusual_keys` name the others, without those of which SQL knows what must have become: the
+    `mended` ones, with what must be kept of them as `originals`, and those `aside`. All rows of a
+    `broken` block are judged one by one.
     """
 
     last: Key | None = None
@@ -62,6 +63,7 @@ class Block:
     broken: bool = False
     mended: Block | None = None
     originals: list[bytes] = field(default_factory=list)
+    aside: AsideRows = field(default_factory=AsideRows)
 
     @property
     def keys(self) -> list[Key]:
@@ -74,6 +76,8 @@ class Block:
         parts = [self.content.lines, *self.content.reals, *(d.stored for d in self.documents)]
         if self.mended is not None:
             parts += [self.mended.digest, hashlib.sha256(b"".join(self.originals)).hexdigest()]
+        if self.aside.lines:
+            parts.append(hashlib.sha256(b"\n".join(self.aside.lines)).hexdigest())
         return hashlib.sha256(" ".join(parts).encode()).hexdigest()
 
 
@@ -91,9 +95,10 @@ class LegacySide(StoredRows):
         lines: Lines,
         parents: dict[tuple[str, str], str],
         mended: MendedLines | None = None,
+        aside: str | None = None,
     ) -> None:
         super().__init__(connection, readers, mapping, parents)
-        self._lines, self._mended = lines, mended
+        self._lines, self._mended, self._aside = lines, mended, aside
         # Of a row of `_query`: its rowid, its key, its documents, its doubles and its line.
         self._key_places = slice(1, 1 + len(mapping.key_columns.columns))
         first_real = self._key_places.stop + len(lines.documents)
@@ -138,9 +143,9 @@ class LegacySide(StoredRows):
         originals = f"CAST({mended.originals} AS BLOB)"
         parts = ", ".join(("rowid", key, *documents, *reals, originals, line))
         table = quoted(self._mapping.table)
-        # The limit keeps SQLite from computing the inner values again and again.
-        inner = f"SELECT {mended.inner} FROM {table} WHERE {table}.rowid IN ({listed}) LIMIT -1"
-        query = f"SELECT {parts} FROM ({inner}) ORDER BY {key}"
+        # With an offset, though of none, SQLite does not compute the inner values again and again.
+        inner = f"SELECT {mended.inner} FROM {table} WHERE {table}.rowid IN ({listed})"
+        query = f"SELECT {parts} FROM ({inner} LIMIT -1 OFFSET 0) ORDER BY {key}"
         try:
             found = self._read(few_of(self._readers.bounded, query, ()), aside)
         except sqlite3.DataError:
@@ -150,6 +155,29 @@ class LegacySide(StoredRows):
         if not found.more and found.content.rows:
             block.mended, block.originals = found, found.plain[-2]  # type: ignore[assignment]
             block.unusual, block.unusual_keys = found.unusual, found.unusual_keys
+
+    def tell_aside(self, block: Block) -> None:
+        """Take the rows that must be set aside for a well-known reason out of the unusual ones."""
+        if self._aside is None or not block.unusual:
+            return
+        assert self._readers is not None
+        found = AsideRows()
+        listed = f"[{', '.join(map(str, block.unusual))}]"
+        try:
+            for few in few_of(self._readers.bounded, self._aside, [listed]):
+                for rowid, key, line in few:
+                    if line is not None:
+                        found.rowids.append(rowid)
+                        found.keys.append(Key.of(key))
+                        found.lines.append(line)
+        except sqlite3.DataError:
+            # Something large is among them.
+            return
+        known = set(found.rowids)
+        left = [rowid not in known for rowid in block.unusual]
+        block.unusual_keys = list(compress(block.unusual_keys, left))
+        block.unusual = list(compress(block.unusual, left))
+        block.aside = found
 
     def _query(self, where: str, limit: int, *, sized: bool = False) -> str:
         key = self._mapping.key_columns.legacy()

@@ -39,18 +39,22 @@ def mended_lines(table: Table) -> MendedLines | None:
     shapes: list[str] = []
     pieces: dict[str, str] = {}
     kept: list[str] = []
+    # What is stored -> what the target must hold.
+    documents: dict[str, str] = {}
     for column in mapping.columns:
         judge = judge_of(column.kind)
         mends = () if column in keys.columns else judge.mends(column, table)
         if not mends:
             continue
         shape = quoted(f"shape {len(shapes)}")
-        plain = f"WHEN {judge.plain_test(column, table)} THEN 0"
-        tests = (f"WHEN {mend.test} THEN {n}" for n, mend in enumerate(mends, start=1))
-        shapes.append(f"CASE {plain} {' '.join(tests)} END AS {shape}")
+        shapes.append(f"{judge.shape(column, table)} AS {shape}")
         found = (f"WHEN {n} THEN {mend.piece}" for n, mend in enumerate(mends, start=1))
         usual = f"WHEN 0 THEN concat({judge.legacy_piece(column, table)})"
         pieces[column.legacy] = f"CASE {shape} {usual} {' '.join(found)} END"
+        meant = [f"WHEN {n} THEN {m.document}" for n, m in enumerate(mends, start=1) if m.document]
+        stored = f"CAST({quoted(column.legacy)} AS BLOB)"
+        if meant:
+            documents[stored] = f"CASE {shape} {' '.join(meant)} ELSE {stored} END"
         told = (f"WHEN {n} THEN '{mend.reason}'" for n, mend in enumerate(mends, start=1))
         reason = f"CASE {shape} {' '.join(told)} END"
         original = _original(keys.legacy(), column.legacy, reason)
@@ -67,7 +71,7 @@ def mended_lines(table: Table) -> MendedLines | None:
         lines.legacy,
         lines.target,
         lines.reals,
-        lines.documents,
+        tuple((documents.get(legacy, legacy), target) for legacy, target in lines.documents),
     )
     return MendedLines(inner, rest, concatenated(kept))
 

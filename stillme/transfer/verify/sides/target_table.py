@@ -97,6 +97,20 @@ class TargetSide:
         originals = [(line or "").encode() for _, line in kept]
         return MendedRows(content, documents, originals, [pk for pk, _ in kept])
 
+    def aside(self, keys: Sequence[Key]) -> list[tuple[int, str, bytes]]:
+        """Id, status and line (`aside_lines`) of the records of rows with these keys. A record that
+        somebody edited has no line, and neither has one of what came back."""
+        parts = ("key", "rowid", "reason", "cells::text")
+        line = f" || chr({SEPARATOR}) || ".join(parts)
+        found = select(
+            self._alias,
+            "SELECT id, status, CASE WHEN status IN ('open', 'accepted') AND repairs = '{}' "
+            f"THEN {line} END FROM transfer.quarantined_row "
+            f"WHERE {OF_TABLE} AND key = ANY(%s)",
+            [*self._mapping.identity, [key.spelled() for key in keys]],
+        )
+        return [(pk, status, (line or "").encode()) for pk, status, line in found]
+
     def noted_keys(
         self, after: Key | None, upto: Key | None
     ) -> tuple[set[tuple[Any, ...]], set[tuple[Any, ...]]]:

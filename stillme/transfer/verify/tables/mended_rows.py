@@ -1,10 +1,14 @@
-"""Rows that were repaired in a well-known way, compared many at a time (`mended_lines`)."""
+"""Rows that were repaired or set aside in a well-known way, compared many at a time.
+
+By the lines that both sides make of them (`mended_lines`, `aside_lines`).
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from stillme.transfer.keys import Key
+from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.verify.result import TableProof
 from stillme.transfer.verify.sides.json_blocks import DocumentBlock
 from stillme.transfer.verify.sides.legacy_blocks import Block
@@ -32,6 +36,24 @@ def are_mended(
     proof.repaired += rows.content.rows
     proof.cells += rows.content.rows * columns
     proof.originals.extend(found.ids)
+    return True
+
+
+def are_aside(target: TargetSide, block: Block, cells: int, proof: TableProof) -> bool:
+    """Whether the quarantine holds just the rows of a block that must be there, as they are.
+
+    `cells` has each of them. Then they are counted; else nothing is.
+    """
+    rows = block.aside
+    found = target.aside(rows.keys) if rows.keys else []
+    if sorted(line for _, _, line in found) != sorted(rows.lines):
+        return False
+    proof.by_digest += len(rows.lines)
+    proof.cells += len(rows.lines) * cells
+    proof.records.extend(pk for pk, _, _ in found)
+    accepted = sum(status == QuarantinedRow.Status.ACCEPTED for _, status, _ in found)
+    proof.accepted += accepted
+    proof.open += len(found) - accepted
     return True
 
 

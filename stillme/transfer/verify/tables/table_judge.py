@@ -34,12 +34,14 @@ from stillme.transfer.verify.kinds.base import Table
 from stillme.transfer.verify.kinds.local_clock import LocalClock
 from stillme.transfer.verify.result import NewLife, TableProof
 from stillme.transfer.verify.rows.row_judge import RowJudge
+from stillme.transfer.verify.sides.aside_lines import aside_lines, know
 from stillme.transfer.verify.sides.canonical_lines import lines_for
 from stillme.transfer.verify.sides.legacy_blocks import Block, LegacySide
 from stillme.transfer.verify.sides.legacy_rows import Readers, StoredRow
 from stillme.transfer.verify.sides.mended_lines import mended_lines
 from stillme.transfer.verify.sides.target_table import TargetSide
-from stillme.transfer.verify.tables.mended_rows import are_mended, are_same
+from stillme.transfer.verify.tables.mended_rows import are_aside, are_mended, are_same
+from stillme.transfer.verify.tables.parent_tests import parent_tests
 from stillme.transfer.verify.tables.written_since_cutover import new_life
 
 BLOCK_ROWS = 2000
@@ -83,16 +85,21 @@ class TableJudge:
         path = case.snapshot.path
         # Of a live file no blocks: a second SQLite library here would drop the first one's locks.
         self._readers = None if live else Readers(open_reader(path), open_bounded(path))
-        self._list_excluded()
-        parents = {
-            (name, column.names): self._parent_test(name, column.names)
-            for column, name in case.mapping.references()
-        }
+        for reader in self._readers or ():
+            know(reader, case.mapping)
+        sides = (self._db, *(self._readers or ()))
+        parents = parent_tests(case.mapping, case.parents, case.excluded, sides)
         spans = time_spans(self._db.execute, case.mapping)
         table = Table(case.mapping, case.clock, parents, spans, case.units)
         self._lines = lines_for(table)
         self._legacy = LegacySide(
-            self._db, self._readers, case.mapping, self._lines, parents, mended_lines(table)
+            self._db,
+            self._readers,
+            case.mapping,
+            self._lines,
+            parents,
+            mended_lines(table),
+            aside_lines(table),
         )
         self._target = TargetSide(alias, case.mapping, self._lines)
         self._kept: set[tuple[Any, ...]] = set()
@@ -104,38 +111,6 @@ class TableJudge:
         for reader in self._readers or ():
             reader.close()
         self._db.close()
-
-    def _list_excluded(self) -> None:
-        """Tables of the keys of parents that are in quarantine."""
-        for name, excluded in self.case.excluded.items():
-            values = [(key,) for key in excluded]
-            for side in (self._db, *(self._readers or ())) if values else ():
-                side.execute(f"CREATE TABLE {_excluded(name)} (key PRIMARY KEY)")
-                side.executemany(f"INSERT OR IGNORE INTO {_excluded(name)} VALUES (?)", values)
-
-    def _parent_test(self, name: str, column: str) -> str:
-        """SQL with ``{}``: the referring column names a parent that is not set aside."""
-        parent = self.case.parents[name]
-        if parent is None or not parent.key_columns.is_single:
-            return "0"
-        key = parent.key_columns.legacy()
-        excluded = f"(SELECT key FROM {_excluded(name)})" if self.case.excluded.get(name) else ""
-        if column:
-            if parent.column(column) is None:
-                return "0"
-            # Such a column is no rowid, and another row's may hold the same.
-            of_row = f"typeof(up.{quoted(column)}), up.{quoted(column)}"
-            there = f"FROM {quoted(parent.table)} AS up WHERE up.{quoted(column)} IS NOT NULL"
-            there += f" AND up.{key} COLLATE BINARY NOT IN {excluded}" if excluded else ""
-            return f"((typeof({{0}}), {{0}} COLLATE BINARY) IN (SELECT {of_row} {there}))"
-        # A NULL among them would turn "not among them" into NULL.
-        there = f"FROM {quoted(parent.table)} AS up WHERE up.{key} IS NOT NULL"
-        test = f"{{0}} IN (SELECT up.{key} {there})"
-        if not parent.key_is_rowid:
-            # 'a' is not 'A' and 7 not 7.0, whatever the two columns are declared as.
-            test = "(typeof({0}), {0} COLLATE BINARY) "
-            test += f"IN (SELECT typeof(up.{key}), up.{key} {there})"
-        return f"({test} AND {{0}} COLLATE BINARY NOT IN {excluded})" if excluded else test
 
     def judge(self, part: Part) -> TableProof:
         """Judge a part."""
@@ -180,6 +155,8 @@ class TableJudge:
                 block = self._legacy.block(where, values, BLOCK_ROWS, self._kept | self._aside)
                 if self._kept:
                     self._legacy.tell_mended(block, self._aside)
+                if self._aside:
+                    self._legacy.tell_aside(block)
             else:
                 block = Block(broken=True)
             is_last = block.broken or not block.more
@@ -238,6 +215,9 @@ class TableJudge:
             rowids += block.mended.plain[0]
             without = [*without, *mended]
             proof.target_rows += self._target.count(mended)
+        # The target's block would differ if it had a row of those that are set aside.
+        if not are_aside(self._target, block, columns + len(mapping.extra), proof):
+            rowids += block.aside.rowids
         seen = self._rows.judge(self._legacy.by_rowid(rowids), proof)
         self._extra_among(without, seen, proof)
         return True
@@ -284,8 +264,3 @@ def _hashed(rows: Iterator[StoredRow], digest: Hashed) -> Iterator[StoredRow]:
     for row in rows:
         digest(row.stored)
         yield row
-
-
-def _excluded(name: str) -> str:
-    """The table of a parent's rows in quarantine."""
-    return f"temp.{quoted('out_' + name)}"

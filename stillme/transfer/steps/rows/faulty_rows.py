@@ -1,0 +1,141 @@
+"""Rows that are set aside for a well-known reason: SQLite tells it, and spells the row's record.
+
+Of a row with U+0000 in its `source` SQLite says that `source` is its first column with a fault,
+that the fault is a `nul_in_text` at character 17, and what the quarantine stores of the row:
+``{"id": ["integer", 7], "source": ["text", "YQBi"]}``. Which faults SQL can tell, says the class of
+each kind (`KindLoader.faults`). If a column before that one is neither common nor repaired by SQL,
+the row goes through `unusual_rows` cell by cell.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from binascii import b2a_base64
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+from stillme.transfer.mapped_column import MappedColumn
+from stillme.transfer.mapping import TableMapping
+from stillme.transfer.sqlite.reading.connect import EXACT_HEX, quoted
+from stillme.transfer.sqlite.reading.row_source import RowSource
+from stillme.transfer.steps.kinds import NULL_IN_REQUIRED, UNWANTED_BLOB, loader_of
+from stillme.transfer.steps.kinds.base import Fault, Table
+from stillme.transfer.steps.rows.common_rows import literal
+from stillme.transfer.steps.rows.packed import PackedRow, as_jsonb_orders
+
+_FAULT, _BASE64 = '"first fault"', "base64_text"
+_NULL = Fault("null_in_required", "typeof({}) = 'null'", NULL_IN_REQUIRED)
+_BLOB = Fault("blob", "typeof({}) = 'blob'", UNWANTED_BLOB)
+
+
+@dataclass(frozen=True, slots=True)
+class FaultyRows:
+    """The query, of a list of rowids; and what the numbers mean that it gives: column and fault."""
+
+    query: str
+    known: dict[int, tuple[str, Fault]]
+
+    def read(self, source: RowSource, rowids: Sequence[int]) -> tuple[list[PackedRow], list[int]]:
+        """The rows that SQL knows, in key order, and the rowids of the others."""
+        found: list[PackedRow] = []
+        left: list[int] = []
+        try:
+            for few in source.bounded(self.query, [f"[{', '.join(map(str, rowids))}]"]):
+                for rowid, key, number, detail, record in few:
+                    if number is None:
+                        left.append(rowid)
+                        continue
+                    column, fault = self.known[number]
+                    said = fault.sentence.format(detail)
+                    found.append(PackedRow(key, rowid, (), record, fault.reason, column, said, ()))
+        except sqlite3.DataError:
+            # Something large is among them.
+            return [], list(rowids)
+        return found, left
+
+
+def faulty_rows(table: Table) -> FaultyRows | None:
+    """The SQL for one table; None where it cannot tell which row has a key."""
+    mapping = table.mapping
+    keys = mapping.key_columns
+    if not (mapping.has_rowid and mapping.key_is_unique and keys.is_single) or mapping.impossible:
+        return None
+    # It answers a blob, which SQLite joins with texts as a text.
+    table.source.know({_BASE64: partial(b2a_base64, newline=False)})
+    known: dict[int, tuple[str, Fault]] = {}
+    tests: list[str] = []
+    for column in mapping.columns:
+        is_key = column in keys.columns
+        for fault in () if is_key else _faults(column, table):
+            known[len(known) + 1] = column.legacy, fault
+            tests.append(f"WHEN {fault.test} THEN {len(known)}")
+        usual = _usual_key(column, table) if is_key else _usual(column, table)
+        tests.append(f"WHEN ifnull({usual}, 1) THEN NULL")
+    if not known:
+        return None
+    name, key = quoted(mapping.table), keys.legacy()
+    # With an offset, though of none, SQLite does not compute the number again and again.
+    inner = (
+        f"SELECT rowid AS rowid, *, CASE {' '.join(tests)} END AS {_FAULT} FROM {name} "
+        f"WHERE {name}.rowid IN (SELECT value FROM json_each(?)) LIMIT -1 OFFSET 0"
+    )
+    details = (f"WHEN {number} THEN {fault.detail}" for number, (_, fault) in known.items())
+    parts = (
+        "rowid",
+        f"CASE WHEN {_FAULT} > 0 THEN CAST({key} AS TEXT) END",
+        _FAULT,
+        f"CASE {_FAULT} {' '.join(details)} END",
+        f"CASE WHEN {_FAULT} > 0 THEN {_record(mapping)} END",
+    )
+    return FaultyRows(f"SELECT {', '.join(parts)} FROM ({inner}) AS {name} ORDER BY {key}", known)
+
+
+def _faults(column: MappedColumn, table: Table) -> tuple[Fault, ...]:
+    """NULL and binary data first, as `convert` looks at them; then those of the kind."""
+    loader, name = loader_of(column.kind), quoted(column.legacy)
+    general = [_NULL] if column.required else []
+    general += [] if loader.decides_blobs else [_BLOB]
+    sound = loader.sound_test(name)
+    return (
+        *(replace(fault, test=fault.test.format(name)) for fault in general),
+        # Not AND, of which SQLite works out both sides.
+        *(
+            replace(fault, test=f"CASE WHEN {fault.test} THEN {sound} END")
+            for fault in loader.faults(column, table)
+        ),
+    )
+
+
+def _usual(column: MappedColumn, table: Table) -> str:
+    """SQL: 0 for a value that is surely loaded or repaired."""
+    loader, name = loader_of(column.kind), quoted(column.legacy)
+    shape, strict = loader.shape(column, table), loader.strict_test(name) or "1"
+    sure = f"CASE {shape} WHEN 0 THEN NOT ({strict}) ELSE min(0, {shape}) END"
+    test = f"CASE WHEN {loader.sound_test(name)} THEN {sure} END"
+    return test if column.required else f"CASE WHEN {name} IS NOT NULL THEN {test} ELSE 0 END"
+
+
+def _usual_key(column: MappedColumn, table: Table) -> str:
+    """SQL: 0 for a key that is surely loaded as it is."""
+    loader, name = loader_of(column.kind), quoted(column.legacy)
+    tests = (loader.sound_test(name), loader.common_test(column, table), loader.strict_test(name))
+    whole = " AND ".join(f"({test})" for test in (f"{name} IS NOT NULL", *tests) if test)
+    return f"NOT ({whole})"
+
+
+def _record(mapping: TableMapping) -> str:
+    """SQL: what the quarantine stores of the row, as `pack_cell` and jsonb spell it."""
+    names = [column.legacy for column in mapping.columns] + list(mapping.extra)
+    parts: list[str] = []
+    for name in as_jsonb_orders(tuple(names)):
+        cell, told = quoted(name), json.dumps(name, ensure_ascii=False)
+        parts += [
+            literal(f"{', ' if parts else '{'}{told}: "),
+            f"CASE typeof({cell}) WHEN 'integer' THEN '[\"integer\", ' || {cell} || ']'"
+            f" WHEN 'real' THEN '[\"real\", \"' || {EXACT_HEX}({cell}) || '\"]'"
+            f" WHEN 'null' THEN '[\"null\", null]' ELSE '[\"' || typeof({cell}) || '\", \"' ||"
+            f" {_BASE64}(CAST({cell} AS BLOB)) || '\"]' END",
+        ]
+    return " || ".join([*parts, "'}'"])

@@ -1,0 +1,113 @@
+"""The judge's lines of rows that must be set aside for a well-known reason.
+
+Such a line says all that the quarantine must hold of the row, by the unit separator: its key, its
+rowid, the reason, and its cells in the words that PostgreSQL prints a jsonb in::
+
+    7|7|nul_in_text|{"id": ["integer", 7], "source": ["text", "YQBi"]}
+
+The reason is that of the first column with a fault (`KindJudge.faults`). Rows of which a column
+before it is neither plain nor mended are judged by cell, and so are all if one side differs.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import apsw
+
+from stillme.transfer.keys import Key
+from stillme.transfer.mapped_column import MappedColumn
+from stillme.transfer.mapping import TableMapping
+from stillme.transfer.sqlite.reading.connect import EXACT_HEX, quoted
+from stillme.transfer.verify.kinds import judge_of
+from stillme.transfer.verify.kinds.base import Table
+from stillme.transfer.verify.sides.mended_lines import SEPARATOR
+
+_BYTES = "bytes_in_base64"
+
+
+@dataclass(slots=True)
+class AsideRows:
+    """Rowids, keys and lines of rows that must be set aside, in key order."""
+
+    rowids: list[int] = field(default_factory=list)
+    keys: list[Key] = field(default_factory=list)
+    lines: list[bytes] = field(default_factory=list)
+
+
+def functions_of(mapping: TableMapping) -> dict[str, Callable[[Any], Any]]:
+    """The SQL functions that the lines call, by name."""
+    found: dict[str, Callable[[Any], Any]] = {_BYTES: lambda raw: base64.b64encode(raw).decode()}
+    for column in mapping.columns:
+        found.update(judge_of(column.kind).functions)
+    return found
+
+
+def know(connection: apsw.Connection, mapping: TableMapping) -> None:
+    """Make these functions known to a connection."""
+    for name, function in functions_of(mapping).items():
+        called: Any = function
+        connection.create_scalar_function(name, called, 1, deterministic=True)
+
+
+def aside_lines(table: Table) -> str | None:
+    """A SELECT of rowid, key and line of the rows in a JSON array of rowids, key and line NULL
+    where they are unknown; None where no row of the table can have a line."""
+    mapping = table.mapping
+    keys = mapping.key_columns
+    if not (mapping.has_rowid and keys and keys.is_single and mapping.key_is_unique):
+        return None
+    if mapping.impossible:
+        return None
+    tests = [test for column in mapping.columns for test in _tests(column, table)]
+    name, key = quoted(mapping.table), keys.legacy()
+    reason = f'CASE {" ".join(tests)} END AS "why aside"'
+    listed = f"{name}.rowid IN (SELECT value FROM json_each(?))"
+    told = f"SELECT rowid AS rowid, *, {reason} FROM {name} WHERE {listed} LIMIT -1 OFFSET 0"
+    line = f" || char({SEPARATOR}) || ".join((key, "rowid", '"why aside"', _cells(mapping)))
+    text = f'CASE WHEN "why aside" IS NOT NULL THEN CAST({line} AS BLOB) END'
+    named = f'CASE WHEN "why aside" IS NOT NULL THEN {key} END'
+    return f"SELECT rowid, {named}, {text} FROM ({told}) ORDER BY {key}"
+
+
+def _tests(column: MappedColumn, table: Table) -> list[str]:
+    """The branches of one column: its faults, then nothing of what is not surely usual."""
+    judge, name = judge_of(column.kind), quoted(column.legacy)
+    if column in table.mapping.key_columns.columns:
+        usual = f"{judge.plain_test(column, table)}) AND ({judge.is_usual(column, table)}"
+        return [f"WHEN {name} IS NULL OR NOT ifnull(({usual}), 0) THEN NULL"]
+    faults: list[str] = []
+    if column.required:
+        faults.append(f"WHEN {name} IS NULL THEN 'null_in_required'")
+    if not judge.decides_blobs:
+        faults.append(f"WHEN typeof({name}) = 'blob' THEN 'blob'")
+    faults += [f"WHEN {f.test} THEN '{f.reason}'" for f in judge.faults(column, table)]
+    # Not OR, of which SQLite works out both sides: some functions take no NULL.
+    usual = f"iif({name} IS NULL, 1, {judge.is_usual(column, table)})"
+    return [*faults, f"WHEN NOT ifnull({usual}, 0) THEN NULL"]
+
+
+def _cells(mapping: TableMapping) -> str:
+    """All cells of the row; jsonb sorts names by their length in bytes, then by the bytes."""
+    names = [*(column.legacy for column in mapping.columns), *mapping.extra]
+    names.sort(key=lambda name: (len(name.encode()), name.encode()))
+    members = (f"{_literal(json.dumps(n, ensure_ascii=False) + ': ')} || {_cell(n)}" for n in names)
+    return "'{' || " + " || ', ' || ".join(members) + " || '}'"
+
+
+def _cell(name: str) -> str:
+    cell = quoted(name)
+    value = (
+        f"CASE typeof({cell}) WHEN 'null' THEN 'null' WHEN 'integer' THEN CAST({cell} AS TEXT) "
+        f"WHEN 'real' THEN '\"' || {EXACT_HEX}({cell}) || '\"' "
+        f"ELSE '\"' || {_BYTES}(CAST({cell} AS BLOB)) || '\"' END"
+    )
+    return f"'[\"' || typeof({cell}) || '\", ' || {value} || ']'"
+
+
+def _literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"
