@@ -8,6 +8,7 @@ have nothing to do with vectors.
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from django.db import connections
 from django.db.models import Count
 
 from stillme.postgresql.statements import execute
+from stillme.transfer.errors import TransferError
 from stillme.transfer.findings import OnEvent
 from stillme.transfer.inventory.entries import InventoryLine
 from stillme.transfer.inventory.stores import StoreOptions, StoreReport, register
@@ -84,15 +86,25 @@ class VectorStore:
 
     def import_store(self, options: StoreOptions, run: Any, on_event: OnEvent) -> StoreReport:
         """Load it."""
+        _require_numpy()
         from vector.importing.run import import_vectors
 
         return import_vectors(self.path(), options, run, on_event)
 
     def prove_store(self, options: StoreOptions, on_event: OnEvent) -> StoreReport:
         """Compare it with the target."""
+        _require_numpy()
         from vector.judge.run import prove_vectors
 
         return prove_vectors(self.path(), options, on_event)
+
+
+def _require_numpy() -> None:
+    if find_spec("numpy") is None:
+        raise TransferError(
+            "ChromaDB's vectors are read with numpy, which is not installed: run `pip install "
+            "'numpy>=2'`, then the same command again."
+        )
 
 
 register(VectorStore())

@@ -61,6 +61,14 @@ def test_without_the_four_files_it_must_be_named(files, tmp_path, use_legacy_fil
         run(command)
 
 
+@pytest.mark.parametrize("command", ["import_sqlite", "verify_migration"])
+def test_without_numpy_it_is_not_read(files, monkeypatch, command):
+    monkeypatch.setattr("vector.legacy.find_spec", lambda name: None)
+    with pytest.raises(CommandError, match="numpy, which is not installed: run `pip install"):
+        run(command, "--file", "vector")
+    assert not Item.objects.exists()
+
+
 @pytest.mark.slow
 def test_a_manifest_is_of_what_was_judged(files, tmp_path, monkeypatch):
     """What is written while the judge is at work is no part of the proof."""

@@ -33,12 +33,16 @@ def test_equal_items_lie_together() -> None:
     assert run("notes") == "notes: a map of 7 items\n"
 
 
-def test_a_collection_without_a_map_and_one_that_is_not_there() -> None:
+def test_a_collection_without_a_map_and_one_that_is_not_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     services.create_collection("empty", dimension=3)
     assert "needs two items" in run()
     with pytest.raises(SystemExit) as ended:
         run("empty")
     assert ended.value.code == 1
+    monkeypatch.setattr("vector.meaning.maps.find_spec", lambda name: None)
+    assert "needs numpy: run `pip install" in run()
     with pytest.raises(CommandError, match=r"nope\. Choose from: empty") as no:
         run("nope")
     assert no.value.returncode == 2

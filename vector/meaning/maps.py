@@ -5,6 +5,7 @@ The two are the directions in which the vectors differ most (principal component
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from typing import Any
 
 from django.utils import timezone
@@ -23,6 +24,8 @@ class NoMapError(Exception):
 def make_map(collection: Collection) -> CollectionMap:
     """Compute the map and keep it in place of the earlier one. Raises NoMapError."""
     items = Item.objects.filter(collection=collection).order_by("-pk")
+    if find_spec("numpy") is None:
+        raise NoMapError("A map needs numpy: run `pip install 'numpy>=2'`.")
     rows = list(items.values_list("pk", "embedding_id", "embedding")[:MOST])
     points = _points(rows)
     if not points:
