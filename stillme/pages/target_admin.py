@@ -120,8 +120,7 @@ class TargetAdmin(ModelAdmin):  # type: ignore[misc]
 
     def get_list_display(self, request: HttpRequest) -> list[Any]:
         """Numbers, times, references and texts in a reader's form."""
-        words = {name: column(self.opts.get_field(name)) for name in texts(self.model)}
-        shown = words | self._columns
+        shown = {n: column(self.opts.get_field(n)) for n in texts(self.model)} | self._columns
         return [shown.get(name, name) for name in super().get_list_display(request)]
 
     def get_list_filter(self, request: HttpRequest) -> list[Any]:
