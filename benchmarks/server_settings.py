@@ -1,6 +1,6 @@
 """What the embedded server's settings for a bulk load are worth, beside PostgreSQL's own.
 
-    python benchmarks/server_settings.py --rows 1500000
+    python benchmarks/server_settings.py --rows 1000000
 
 One file of `knowledge_items`, imported into two fresh clusters: one with the settings that the
 embedded server chooses (`stillme/postgresql/embedded/tuning.py`), one with PostgreSQL's defaults.
@@ -31,7 +31,7 @@ DEFAULTS = {
     "checkpoint_timeout": "5min",
 }
 COUNTED = """
-SELECT (SELECT num_requested FROM pg_stat_checkpointer), wal_bytes / 1000000, wal_fpi,
+SELECT (SELECT num_requested FROM pg_stat_checkpointer), round(wal_bytes / 1000000), wal_fpi,
   (SELECT sum(writes) FROM pg_stat_io WHERE backend_type = 'client backend' AND object = 'relation')
 FROM pg_stat_wal
 """
@@ -44,13 +44,13 @@ with psycopg.connect(host=str(host), user="postgres", dbname="stillme", autocomm
     for statement in sys.argv[2:]:
         found = session.execute(statement)
     if found.description:
-        print(*[round(each) for each in found.fetchone()])
+        print(*found.fetchone())
 """
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, default=1_500_000)
+    parser.add_argument("--rows", type=int, default=1_000_000)
     arguments = parser.parse_args()
     import django
 
