@@ -17,7 +17,7 @@ from tests.django_shop.support import Project, database_of_its_own
 pytestmark = pytest.mark.django_db(transaction=True)
 
 STRANGERS = ROOT.parent / "shared" / "strangers"
-WRITES = 300
+WRITES = 1000
 
 
 def import_all(project: Project) -> int:

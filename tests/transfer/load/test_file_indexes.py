@@ -13,6 +13,7 @@ from stillme.demo.samples import schema
 from stillme.transfer.errors import LegacyFileError, StateError
 from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.sqlite.copying.file_indexes import distrust_indexes
+from stillme.transfer.sqlite.copying.snapshot import take_snapshot
 from stillme.transfer.steps.inspect import inspect_files
 from stillme.transfer.steps.install_capture import install_capture
 from tests.transfer.load.support import FILES, query, run_import
@@ -249,6 +250,29 @@ def test_a_table_that_lost_rows_is_not_read(legacy: Path, loss: str) -> None:
     for command in (run_import, judge):
         with pytest.raises(LegacyFileError, match="is damaged or truncated"):
             command(selection=only)
+
+
+def test_damage_of_an_index_does_not_hide_a_lost_leaf(tmp_path: Path) -> None:
+    """Hundreds of pages of an index that nothing leads to, and one of the table."""
+    path = tmp_path / "notes.db"
+    with closing(sqlite3.connect(path)) as file:
+        file.executescript(
+            "PRAGMA page_size = 512; CREATE TABLE notes (id INTEGER PRIMARY KEY, text)"
+        )
+        rows = [(n, f"{n:06d}" * 12) for n in range(6000)]
+        file.executemany("INSERT INTO notes VALUES (?, ?)", rows)
+        file.execute("CREATE INDEX texts ON notes (text)")
+        file.commit()
+    pages = bytearray(path.read_bytes())
+    for name, cell in (("texts", 0), ("notes", 6)):
+        root, _, size = _pages_of(path, name)
+        start = (root - 1) * size
+        _lose_a_leaf(pages, start, size)
+        # The bytes of a table's cell are told as free ones, so that nothing but the pages is odd.
+        pages[start + 7] += cell
+    path.write_bytes(pages)
+    with pytest.raises(LegacyFileError, match="is damaged or truncated"):
+        take_snapshot("copied", path, tmp_path)
 
 
 def test_damaged_pages_of_an_index_are_told(legacy: Path) -> None:
