@@ -120,7 +120,7 @@ def test_filter_by_found_values(browser: Client) -> None:
 
 def test_long_texts_are_cut_by_the_database(browser: Client) -> None:
     KnowledgeItem.objects.create(content="x" * 100_000, source="s", knowledge_type="t")
-    page = browser.get(url(KnowledgeItem)).content.decode()
+    page = browser.get(url(KnowledgeItem)).content.decode().replace("<wbr>", "")
     assert "x" * 90 + "…" in page
     assert "x" * 91 not in page
 

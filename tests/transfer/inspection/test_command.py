@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 from django.core.management import CommandError, call_command
-from stillme.transfer.reports.schema.document import schema_document
 
 from stillme.demo.samples import make_samples
 from stillme.transfer.registry import legacy_models
+from stillme.transfer.reports.schema_document import schema_document
 from tests.fork_server import run_python
 from tests.transfer.load.support import change
 

@@ -232,7 +232,12 @@ def test_a_record_keeps_its_row_when_rowids_move(files: Path) -> None:
 @pytest.mark.only_files("knowledge")
 def test_documents_nested_as_deep_as_they_may(files: Path) -> None:
     """Among them ones that are written anew: each level once took two frames of Python's stack."""
-    deep = ("[" * 499 + "NaN" + "]" * 499, '{"a":' * 499 + "1" + "}" * 499, "[" * 500 + "]" * 500)
+    deep = (
+        "[" * 499 + "NaN" + "]" * 499,
+        '{"a":' * 499 + "NaN" + "}" * 499,
+        '{"a":' * 499 + "1" + "}" * 499,
+        "[" * 500 + "]" * 500,
+    )
     update = "UPDATE learning_sessions SET metadata = '%s', accuracy_score = 1 WHERE id = %d"
     change(files, "knowledge", *(update % (text, n) for n, text in enumerate(deep, 1)))
     prove()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 from django.db import connection
-from stillme.transfer.steps.syncing.target_tables import every_target_table
 
 from knowledge.models import LearningSession
 from rss.models import FetchCycle
 from stillme.transfer.errors import Busy, TransferError
 from stillme.transfer.models import FileState, ReverseChange
 from stillme.transfer.postgresql import capture as reverse
+from stillme.transfer.postgresql.capture import every_target_table
 from stillme.transfer.postgresql.locks import WRITER
 from stillme.transfer.steps import cutover
 from stillme.transfer.steps.follow import FollowOptions, follow

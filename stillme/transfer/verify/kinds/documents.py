@@ -164,9 +164,15 @@ def _dumped(text: str) -> str:
 
 
 def _spelled(tree: Any) -> str:
+    """One frame of Python's stack a level, of which a document may have 500: no comprehension."""
     name, content = tree
+    parts: list[str] = []
     if name == "object":
-        return "{" + ", ".join(f"{json.dumps(k)}: {_spelled(v)}" for k, v in content.items()) + "}"
+        for key, value in content.items():
+            parts.append(f"{json.dumps(key)}: {_spelled(value)}")
+        return "{" + ", ".join(parts) + "}"
     if name == "array":
-        return "[" + ", ".join(map(_spelled, content)) + "]"
+        for value in content:
+            parts.append(_spelled(value))
+        return "[" + ", ".join(parts) + "]"
     return str(content) if name == "number" else json.dumps(content)
