@@ -30,6 +30,7 @@ from stillme.transfer.sqlite.reading.connect import open_legacy
 from stillme.transfer.steps.following.follower import Follower, Stopped
 from stillme.transfer.steps.following.notes import FollowOptions, FollowResult
 from stillme.transfer.steps.load import ImportOptions, import_files
+from stillme.transfer.steps.switching.target_watch import lift_stale_watch
 from stillme.transfer.steps.switching.thaw import lift_stale_freezes
 from stillme.transfer.steps.syncing import file_states
 from stillme.transfer.steps.syncing.file_states import Action, State
@@ -68,8 +69,9 @@ def follow(
         follower.stop = stop
         try:
             with cancelling(stop, alias, follower):
-                # A cut-over that was killed may have left the files frozen.
+                # What a cut-over that was killed left on both sides.
                 lift_stale_freezes(alias, files, on_event)
+                lift_stale_watch(alias, on_event)
                 follower.open()
                 result = follower.run(stop)
         except Stopped:

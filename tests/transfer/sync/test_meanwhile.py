@@ -94,10 +94,7 @@ def test_tables_given_up_to_others_go_live_with_what_they_write(data):
     assert LearningSession.objects.latest("pk").session_type == "x"
 
 
-@pytest.mark.slow
-def test_triggers_that_a_killed_cut_over_left_are_taken_over(data):
-    """What was logged before the next one begins does not count."""
-
+def kill_a_cut_over():
     class Killed(BaseException):
         pass
 
@@ -110,6 +107,20 @@ def test_triggers_that_a_killed_cut_over_left_are_taken_over(data):
         with pytest.raises(Killed):
             cut_over_while("prepare the proof", kill)
     assert is_watched()
+
+
+def test_a_follower_takes_off_what_a_killed_cut_over_left(data):
+    kill_a_cut_over()
+    told = []
+    follow(FollowOptions(once=True), lambda event: told.append(event.data.get("message", "")))
+    assert not is_watched()
+    assert [text for text in told if "watched PostgreSQL were taken off" in text]
+
+
+@pytest.mark.slow
+def test_triggers_that_a_killed_cut_over_left_are_taken_over(data):
+    """What was logged before the next one begins does not count."""
+    kill_a_cut_over()
     elsewhere(WRITES["insert"])
     FetchCycle.objects.filter(pk=777777).delete()
     assert ReverseChange.objects.exists()

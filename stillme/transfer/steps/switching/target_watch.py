@@ -16,12 +16,15 @@ from django.db.models import Max, QuerySet
 from stillme.postgresql.connecting.explain import explain_operational_error
 from stillme.postgresql.statements import set_local
 from stillme.transfer.errors import TransferError
+from stillme.transfer.findings import Event, OnEvent
 from stillme.transfer.mapping import split_table
 from stillme.transfer.models import ReverseChange
 from stillme.transfer.postgresql import capture as reverse
 from stillme.transfer.postgresql.copy import execute
 from stillme.transfer.registry import legacy_models
 from stillme.transfer.steps.switching.thaw import insist
+from stillme.transfer.steps.syncing import file_states
+from stillme.transfer.steps.syncing.file_states import State
 
 _PATIENCE = 3.0
 _SHOWN = 5
@@ -89,26 +92,41 @@ class TargetWatch:
 
     def end(self) -> str:
         """Take the triggers off after a cut-over that failed; "", or why they are still there."""
-        if self._began is None:
-            return ""
-
-        def take_off() -> None:
-            reverse.as_replay(self._alias)
-            reverse.remove(self._alias, self._tables)
-
-        try:
-            insist(self._alias, take_off, _PATIENCE)
-        except Error as error:
-            why = explain_operational_error(error).rstrip(".")
-            return (
-                f"The triggers with which the cut-over watched PostgreSQL are still there ({why}). "
-                "They change nothing, and the next cut-over goes on with them."
-            )
-        return ""
+        return "" if self._began is None else _take_off(self._alias, self._tables)
 
     def _log(self) -> QuerySet[ReverseChange]:
         names = [table.name for table in self._tables]
         return ReverseChange.objects.using(self._alias).filter(relation__in=names).order_by()
+
+
+def lift_stale_watch(alias: str, on_event: OnEvent) -> None:
+    """Take off the triggers that a cut-over left when it was killed; a live file needs them.
+
+    The caller holds the writer's lock: a cut-over that is under way keeps its own.
+    """
+    tables = reverse.every_target_table()
+    if file_states.files_in(alias, State.LIVE) or (
+        reverse.status(alias, tables).health is reverse.Health.ABSENT
+    ):
+        return
+    lifted = "The triggers with which a broken cut-over watched PostgreSQL were taken off."
+    on_event(Event("notice", {"message": _take_off(alias, tables) or lifted}))
+
+
+def _take_off(alias: str, tables: Sequence[reverse.TargetTable]) -> str:
+    def work() -> None:
+        reverse.as_replay(alias)
+        reverse.remove(alias, tables)
+
+    try:
+        insist(alias, work, _PATIENCE)
+    except Error as error:
+        why = explain_operational_error(error).rstrip(".")
+        return (
+            f"The triggers with which the cut-over watched PostgreSQL are still there ({why}). "
+            "They change nothing, and the next cut-over goes on with them."
+        )
+    return ""
 
 
 def _sentence(table: str, keys: Sequence[str | None]) -> str:
