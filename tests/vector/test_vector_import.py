@@ -70,7 +70,8 @@ def test_imports_and_proves_every_metric_and_place(files, space, flushed):
     assert proof.findings == []
     (seen,) = proof.collections
     assert (seen.by_cell, seen.queries_equal) == (30, seen.queries)
-    assert seen.queries > 0
+    # Without pgvector on the server there is nothing to compare with.
+    assert bool(seen.queries) is not bool(indexes.ensure_extension())
     # The last row of the queue stays after a purge and has the exact bits of k029.
     near = 27 if flushed and space == "cosine" else 0
     assert (seen.exact_vectors, seen.near_vectors) == (30 - near, near)

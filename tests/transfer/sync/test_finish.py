@@ -138,17 +138,17 @@ def test_it_asks_and_takes_no_other_word(decided, monkeypatch):
 
 @pytest.mark.slow
 def test_killed_after_the_mark_it_goes_on(decided, monkeypatch):
-    real = finishing._finish_file
+    real = finishing.capture.remove
 
-    def dies(alias, file):
-        if file.name == "rss":
+    def dies(path, **options):
+        if path.name.startswith("rss"):
             raise KeyboardInterrupt
-        real(alias, file)
+        return real(path, **options)
 
-    monkeypatch.setattr(finishing, "_finish_file", dies)
+    monkeypatch.setattr(finishing.capture, "remove", dies)
     assert run("cutover", "--finish", "--yes")[0] == 2
     assert states() == {"finished"}
-    monkeypatch.setattr(finishing, "_finish_file", real)
+    monkeypatch.setattr(finishing.capture, "remove", real)
     assert run("cutover", "--finish", "--yes")[0] == 0
     for file in files_there():
         assert not [name for _, name in schema(file.path) if "stillme" in name], file.name

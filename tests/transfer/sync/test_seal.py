@@ -317,7 +317,7 @@ TOUCHED = [
     (lambda folder: (folder / "new.db").touch(), "new.db was made since the cut-over"),
     (lambda folder: (folder / "x.sqlite3").touch(), "x.sqlite3 was made since the cut-over"),
     (lambda folder: (folder / "accuracy_scores.db").unlink(), "accuracy_scores.db is gone"),
-    (shutil.rmtree, "live is gone, or is not on this machine"),
+    (shutil.rmtree, "{} is gone, or is not on this machine"),
 ]
 
 
@@ -327,6 +327,7 @@ def test_whoever_touches_the_files_is_told_of(
     sealed: Path, client: Client, change: object, sentence: str
 ) -> None:
     change(sealed)  # type: ignore[operator]
+    sentence = sentence.format(sealed.name)
     try:
         answer = client.get("/readyz")
         # PostgreSQL is in charge and serves.

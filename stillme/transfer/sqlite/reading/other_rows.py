@@ -65,10 +65,10 @@ def _readings(table: str, column: MappedColumn) -> tuple[str, ...]:
     )
 
 
-def has_parent(name: str, parent: ParentTable | None, column: str = "") -> str:
+def has_parent(name: str, parent: ParentTable | None, column: str) -> str:
     """SQL: the qualified column `name` holds the key of a parent that was not set aside.
 
-    With `column` it holds what that column of the parent does.
+    Unless `column` is "", it holds what that column of the parent does.
     """
     if parent is None:
         return "0"

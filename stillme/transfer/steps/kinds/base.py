@@ -129,11 +129,14 @@ class KindLoader(ABC, Generic[K]):
     decides_blobs: ClassVar[bool] = False
     # The text of any type is exact. "{}" where PostgreSQL's own equality is.
     compared: ClassVar[str] = "{}::text"
-    # SQL functions of one value, by name, that the class's SQL calls for rows that are not common.
-    functions: ClassVar[Mapping[str, Callable[[Any], Any]]] = {}
 
     def __init__(self, kind: K) -> None:
         self.kind = kind
+
+    @property
+    def functions(self) -> Mapping[str, Callable[[Any], Any]]:
+        """SQL functions of one value, by name, that the SQL for uncommon rows calls."""
+        return {}
 
     def common_test(self, column: MappedColumn, table: Table) -> str:
         """SQL: the value may be handed over untouched. "" where every one may."""

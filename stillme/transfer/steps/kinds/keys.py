@@ -6,6 +6,7 @@ row is quarantined as ``bad_key``. A reference to a text key must be text for th
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from stillme.transfer import kinds
@@ -58,6 +59,11 @@ class ReferenceLoader(KindLoader[kinds.Reference]):
 
         return loader_of(self.kind.key)
 
+    @property
+    def functions(self) -> Mapping[str, Callable[[Any], Any]]:
+        """As a key's."""
+        return self._key.functions
+
     def common_test(self, column: MappedColumn, table: Table) -> str:
         """The key of a loaded row of the parent table, stored as a key is."""
         name = f"{quoted(table.mapping.table)}.{quoted(column.legacy)}"
@@ -73,7 +79,8 @@ class ReferenceLoader(KindLoader[kinds.Reference]):
     def faults(self, column: MappedColumn, table: Table) -> tuple[Fault, ...]:
         """A key without such a parent."""
         name = f"{quoted(table.mapping.table)}.{quoted(column.legacy)}"
-        lost = f"NOT {has_parent(name, table.parents[self.kind.parent])}"
+        parent = table.parents[self.kind.parent]
+        lost = f"NOT {has_parent(name, parent, self.kind.column)}"
         tests = (self._key.common_test(column, table), self._key.strict_test(name), lost)
         return (
             Fault(

@@ -22,6 +22,7 @@ from stillme.transfer.sqlite.reading.connect import EXACT_HEX, quoted
 from stillme.transfer.sqlite.reading.row_source import RowSource
 from stillme.transfer.steps.kinds import NULL_IN_REQUIRED, UNWANTED_BLOB, loader_of
 from stillme.transfer.steps.kinds.base import Fault, Table
+from stillme.transfer.steps.rows import packed
 from stillme.transfer.steps.rows.common_rows import literal
 from stillme.transfer.steps.rows.packed import PackedRow, as_jsonb_orders
 
@@ -44,7 +45,7 @@ class FaultyRows:
         try:
             for few in source.bounded(self.query, [f"[{', '.join(map(str, rowids))}]"]):
                 for rowid, key, number, detail, record in few:
-                    if number is None:
+                    if number is None or len(record) > packed.MOST_KEPT_BYTES:
                         left.append(rowid)
                         continue
                     column, fault = self.known[number]

@@ -5,6 +5,7 @@ A key of the kind `Key` is a 64-bit integer and nothing else.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -51,6 +52,11 @@ class ReferenceJudge(KindJudge[kinds.Reference]):
         from stillme.transfer.verify.kinds import judge_of
 
         return judge_of(self.kind.key)
+
+    @property
+    def functions(self) -> Mapping[str, Callable[[Any], Any]]:
+        """As a key's."""
+        return self._key.functions
 
     def expect(self, storage: str, raw: Raw, around: Surroundings) -> Expected:
         """What the parent's key is read as; it must be stored as one."""
