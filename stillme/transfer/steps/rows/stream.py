@@ -93,8 +93,18 @@ class CommonStream:
         except sqlite3.DataError:
             # Nobody writes a snapshot: the same rows come in the same order again.
             query, values = _select(self._mapping, self._common, self._range, sized=True)
+            self.attention += self._huge()
         for row in self._source.rows(f"{query} LIMIT -1 OFFSET {seen}", values):
             yield [row]
+
+    def _huge(self) -> list[int]:
+        """Rows that the query leaves out, because its inner values would be whole rows."""
+        if not self._common.inner:
+            return []
+        where, values = self._range.where(self._mapping)
+        found = f"SELECT rowid FROM {quoted(self._mapping.table)} WHERE {where}"
+        rows = self._source.rows(f"{found} AND NOT ({self._common.small})", values)
+        return [rowid for (rowid,) in rows]
 
     def _block(self, batch: _Columns) -> bytes:
         for position in self._documents:
@@ -164,5 +174,6 @@ def _select(
     source = f"{table} WHERE {where}"
     if common.inner:
         # With an offset, though of none, SQLite does not compute the inner values again and again.
+        source += f" AND {common.small}" if sized else ""
         source = f"(SELECT {common.inner} FROM {source} LIMIT -1 OFFSET 0)"
     return f"SELECT {parts} FROM {source} ORDER BY {order}", values
