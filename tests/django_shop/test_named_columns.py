@@ -45,6 +45,7 @@ def test_it_moves_and_goes_back(lands: Project) -> None:
     assert "PROVEN: all" in lands.new("verify_migration")
 
 
+@pytest.mark.slow
 def test_orphans_are_set_aside_and_come_back(lands: Project) -> None:
     """Land 2 cannot be loaded; town 1 names nothing, town 2 the land in other letters."""
     lands.legacy("UPDATE lands_land SET name = 'a name that is too long' WHERE id = 2")

@@ -121,6 +121,7 @@ def test_the_server_ends_a_long_statement_of_a_killed_client(ours: Any) -> None:
     wait_until(lambda: not statements(), "the server has ended the session")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the filter on a socket is Linux's")
 @pytest.mark.django_db(transaction=True)
 def test_a_network_that_goes_silent_is_a_sentence(

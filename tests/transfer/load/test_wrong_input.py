@@ -16,6 +16,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from stillme.transfer.models import Run
+from stillme.transfer.sqlite.reading.connect import open_legacy
 from tests.fork_server import run_python
 from tests.transfer.load.support import content, query
 
@@ -53,6 +54,7 @@ def test_a_locked_file(legacy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
     take_snapshot = plan.take_snapshot
     monkeypatch.setattr(plan, "take_snapshot", impatient)
+    monkeypatch.setitem(open_legacy.__kwdefaults__ or {}, "timeout", 0.2)
     with closing(sqlite3.connect(legacy / "knowledge_retention.db")) as writer:
         writer.execute("BEGIN EXCLUSIVE")
         assert "locked by another writer" in refused("import_sqlite")

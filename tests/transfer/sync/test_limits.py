@@ -159,6 +159,7 @@ def test_postgresqls_locks_are_waited_for_within_the_limit(data, monkeypatch):
     assert_files_take_writes(data)
 
 
+@pytest.mark.slow
 def test_a_statement_that_waits_is_broken_off(data, monkeypatch):
     """No time-out of a statement is set there: the limit itself ends it."""
     with session() as other:

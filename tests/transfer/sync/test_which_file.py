@@ -356,10 +356,9 @@ def test_rollback_refuses_a_file_that_was_written_since(live):
         roll_back()
     write(path, "UPDATE rss_fetch_items SET title = 'acknowledged' WHERE id = 3")
     # Every row is compared first.
-    with pytest.raises(StateError, match=r"logged no write to them: .* or to the frozen file"):
-        roll_back()
-    with pytest.raises(StateError, match="1 changes were written after it"):
-        rollback.plan_rollback("default")
+    for call in (roll_back, lambda: rollback.plan_rollback("default")):
+        with pytest.raises(StateError, match=r"logged no write to them: .* or to the frozen file"):
+            call()
     title = sqlite3.connect(path).execute("SELECT title FROM rss_fetch_items WHERE id = 3")
     assert title.fetchone() == ("acknowledged",)
     assert state("rss") == "live"
