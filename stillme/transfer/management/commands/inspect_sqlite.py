@@ -8,9 +8,8 @@ from typing import Any
 from stillme.transfer.errors import TransferError
 from stillme.transfer.management.base import TransferCommand
 from stillme.transfer.management.options import A_FILE, SELECTION, given_path, option
-from stillme.transfer.reports.inspection_page import inspection_markdown
+from stillme.transfer.reports.inspection import inspection_markdown, render_inspection
 from stillme.transfer.reports.schema_document import schema_document
-from stillme.transfer.reports.terminal.inspection import render_inspection
 from stillme.transfer.reports.terminal.progress import RunProgress
 from stillme.transfer.steps.inspect import inspect_files
 
