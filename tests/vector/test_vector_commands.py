@@ -217,7 +217,7 @@ def test_a_folder_that_may_not_be_read_is_a_sentence(files, monkeypatch):
         assert status == 0
         assert "next, vector" in text
     with monkeypatch.context() as patch:
-        patch.setattr("vector.chroma.snapshot._copy_beside", refused)
+        patch.setattr("vector.chroma.snapshot._copy_segments", refused)
         with pytest.raises(CommandError, match="No permission to read all of the vector store"):
             call_command("import_sqlite", "--file", "vector")
     with monkeypatch.context() as patch:

@@ -250,7 +250,8 @@ def test_the_judge_counts_what_it_read(folder, monkeypatch):
     fill(files, 5)
     files.close()
     miss_a_row(folder, *MISSED["metadata"])
-    monkeypatch.setattr("vector.chroma.store.distrust_indexes", lambda *_: ())
+    engine = "stillme.transfer.sqlite.copying.snapshot"
+    monkeypatch.setattr(f"{engine}.distrust_indexes", lambda *_, **__: ())
     import_vectors(folder)
     (line,) = open_lines(prove_vectors(folder).inventory)
     assert line.name == "embedding_metadata (of the collection stillme_knowledge)"
