@@ -1,8 +1,8 @@
-"""docs/reference/schema.md: both schemas and the mapping, from the models alone."""
+"""docs/reference/schema.md: both schemas, the mapping and diagrams, from the models alone."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from django.apps import apps
@@ -14,7 +14,6 @@ from stillme.transfer.conf import conf
 from stillme.transfer.legacy import Column, LegacyModel
 from stillme.transfer.mapping import split_table
 from stillme.transfer.registry import legacy_models
-from stillme.transfer.reports.inspection import markdown_table
 
 ENGINE = "transfer"
 COMMAND = "python manage.py inspect_sqlite --schema-doc docs/reference/schema.md"
@@ -30,13 +29,27 @@ declared here goes to the target column of the same name if there is one, else i
 `legacy_extra`. A target column without a legacy column takes its default; a time stays NULL."""
 
 
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table; bars in cells are escaped."""
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
+    return "\n".join(lines)
+
+
 def schema_document() -> str:
     """The whole page. Needs no legacy file and no server."""
-    parts = [_INTRODUCTION.format(command=COMMAND)]
+    parts = [_INTRODUCTION.format(command=COMMAND), "## The target at a glance", *_diagrams()]
     for file, entry in conf().files.items():
         parts += _file(file, entry.path.name)
     parts += _rest()
     return "\n\n".join(parts) + "\n"
+
+
+def _diagrams() -> Iterator[str]:
+    """One per schema: nothing refers from one to another."""
+    for schema, found in _target_models().items():
+        if schema != ENGINE:
+            yield _diagram(schema, found)
 
 
 def _target_models() -> dict[str, list[type[models.Model]]]:
@@ -185,3 +198,40 @@ def _structure(model: type[models.Model]) -> Iterator[str]:
             yield f"index on {field.column}"
     for constraint in model._meta.constraints:
         yield f"`{constraint.create_sql(model, editor)}`"
+
+
+def _diagram(schema: str, found: Sequence[type[models.Model]]) -> str:
+    """One `erDiagram` of the tables of one schema."""
+    lines = ["```mermaid", "---", f"title: {schema}", "---", "erDiagram"]
+    for model in found:
+        lines += _entity(model)
+    for model in found:
+        lines += _relations(model)
+    return "\n".join([*lines, "```"])
+
+
+def _name(model: type[models.Model]) -> str:
+    return split_table(model._meta.db_table)[1]
+
+
+def _entity(model: type[models.Model]) -> list[str]:
+    lines = [f"    {_name(model)} {{"]
+    for field in model._meta.local_concrete_fields:
+        mark = " PK" if field.primary_key else " FK" if field.is_relation else ""
+        lines.append(f"        {_one_word(field)} {field.column}{mark}")
+    return [*lines, "    }"]
+
+
+def _one_word(field: models.Field) -> str:  # type: ignore[type-arg]
+    """One word: the diagram's language takes no spaces in a type."""
+    name = (field.db_type(connections["default"]) or "").split("(")[0]
+    words = {"timestamp with time zone": "timestamptz", "double precision": "double"}
+    return words.get(name, name).replace(" ", "_").replace("[]", "_array")
+
+
+def _relations(model: type[models.Model]) -> list[str]:
+    return [
+        f"    {_name(field.related_model)} ||--o{{ {_name(model)} : {field.column}"
+        for field in model._meta.local_concrete_fields
+        if isinstance(field, models.ForeignKey)
+    ]

@@ -19,7 +19,7 @@ from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.keys import whole_key
 from stillme.transfer.records.outcome import Outcome
 from stillme.transfer.records.table_job import TableJob
-from stillme.transfer.reports.inspection import clock_sentence
+from stillme.transfer.reports.terminal.inspection import clock_sentence
 from stillme.transfer.sqlite.reading.key_ranges import KeyRange
 from stillme.transfer.sqlite.schema.profile_shapes import json_troubles, text_troubles, time_shape
 from stillme.transfer.steps.inspect import inspect_files

@@ -1,12 +1,6 @@
-"""The inspection in words: what is there, what drifted, what will load. On a terminal, as Markdown.
-
-Both print the same lines and tables.
-"""
+"""The inspection in words, and on a terminal: what is there, what drifted, what will load."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 from rich.console import Console
 from rich.markup import escape
@@ -18,111 +12,44 @@ from stillme.transfer.reports.terminal.tables import WIDTH, print_rows
 from stillme.transfer.sqlite.clock.file_clock import format_offset
 from stillme.transfer.sqlite.schema.profile import Bound, ColumnProfile
 from stillme.transfer.steps.inspect_result import FileInspection, Inspection, TableInspection
-from stillme.visible import in_one_line
 
 _MOST_ZONES = 12
-# A line with this mark is the name of a file: what follows is about it.
-_FILE = "file"
-_COLOURS = {"quarantined": "red", "kept original": "cyan"}
-
-
-class Line(NamedTuple):
-    """A sentence; `mark` says what kind of news it is, "" for plain facts."""
-
-    mark: str
-    text: str
-
-
-class Grid(NamedTuple):
-    """A table: columns of words, then of figures."""
-
-    title: str
-    words: Sequence[str]
-    figures: Sequence[str]
-    rows: Sequence[Sequence[str | int]]
 
 
 @or_json(lambda result: result.as_dict())
 def render_inspection(console: Console, result: Inspection) -> None:
     """Print it as text or JSON."""
-    for part in _parts(result):
-        if isinstance(part, Grid):
-            rows = [[escape(c) if isinstance(c, str) else c for c in row] for row in part.rows]
-            print_rows(console, escape(part.title), part.words, part.figures, rows)
-            continue
-        text = escape(part.text)
-        if part.mark == _FILE:
-            text = f"[bold]== {text} ==[/]"
-        elif part.mark:
-            text = f"[{_COLOURS.get(part.mark, 'yellow')}]{part.mark}[/] {text}"
-        console.print(text, width=min(console.width, WIDTH))
-
-
-def inspection_markdown(result: Inspection) -> str:
-    """The whole document: a section per file, a table per legacy table."""
-    parts = ["# Inspection of the legacy files"]
-    for part in _parts(result):
-        if isinstance(part, Grid):
-            rows = [[f"{c:,}" if isinstance(c, int) else c for c in row] for row in part.rows]
-            table = markdown_table([*part.words, *part.figures], rows)
-            parts.append(f"### {part.title}\n\n{table}")
-        else:
-            mark = f"**{part.mark}** " if part.mark else ""
-            text = in_one_line(part.text)
-            parts.append(f"## {text}" if part.mark == _FILE else mark + text)
-    return "\n\n".join(parts) + "\n"
-
-
-def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table; what would end a cell or steer a terminal is spelled out."""
-    lines = [head, ["---"] * len(head), *rows]
-    cells = ([in_one_line(cell).replace("|", "\\|") for cell in line] for line in lines)
-    return "\n".join(f"| {' | '.join(line)} |" for line in cells)
-
-
-def _parts(result: Inspection) -> Iterator[Line | Grid]:
-    """File by file, then what concerns all of them."""
     for file in result.files:
-        yield Line(_FILE, file.file)
-        yield Line("", facts(file))
-        if file.clock is not None:
-            yield Line("", clock_sentence(file))
-        yield from (Line("drift", drift.sentence()) for drift in file.drift)
-        yield from (Line("note", f"{notice}.") for notice in file.notices)
-        for table in file.tables:
-            yield from _table(table)
-    for other in result.others:
-        text = f"next to them: {other.name}, {other.size:,} bytes ({other.what}): not imported"
-        yield Line("", text)
-    yield from (Line("note", notice) for notice in result.notices)
+        _file(console, file)
+    _others(console, result)
+    for notice in result.notices:
+        _print(console, f"[yellow]note[/] {escape(notice)}")
     figures = ("rows", "clean", "repaired", "quarantined")
-    yield Grid("What an import will do", ("legacy table",), figures, summary_rows(result))
+    counts = summary_rows(result)
+    print_rows(console, "What an import will do", ("legacy table",), figures, counts)
     for store in result.stores:
         for reason, rows in sorted(store.outcome.reasons.items()):
-            yield Line("quarantined", f"{rows:,} {reason} in {store.table}")
-    yield from (Line("to decide", question) for question in result.open_questions)
-    yield Line("", verdict(result))
+            _print(console, f"[red]quarantined[/] {rows:,} {reason} in {store.table}")
+    for question in result.open_questions:
+        _print(console, f"[yellow]to decide[/] {escape(question)}")
+    _print(console, verdict(result))
 
 
-def _table(table: TableInspection) -> Iterator[Line | Grid]:
-    found = table.prediction
-    rows = [(c.name, storage(c), bounds(c), details(c)) for c in found.columns]
-    title = f"{table.table} -> {table.target}: {found.rows:,} rows"
-    yield Grid(title, ("column", "stored", "from / to", "what"), (), rows)
-    for (column, reason), cells in sorted(found.repairs.items()):
-        yield Line("kept original", f"{column}: {cells:,} {reason}")
-    for reason, count in sorted(found.reasons.items()):
-        yield Line("quarantined", f"{count:,} {reason}")
-        for example in found.examples:
-            if example.reason == reason:
-                where = f"{example.column} of " if example.column else ""
-                yield Line("", f"   e.g. {where}row {example.key}: {example.sentence}")
-    if found.long_keys:
-        yield Line(
-            "note",
-            f"{found.long_keys} keys are so long that only PostgreSQL can tell whether its index "
-            "takes them",
-        )
+def _print(console: Console, text: str) -> None:
+    console.print(text, width=min(console.width, WIDTH))
+
+
+def _file(console: Console, file: FileInspection) -> None:
+    _print(console, f"[bold]== {file.file} ==[/]")
+    _print(console, escape(facts(file)))
+    if file.clock is not None:
+        _print(console, clock_sentence(file))
+    for drift in file.drift:
+        _print(console, f"[yellow]drift[/] {escape(drift.sentence())}")
+    for notice in file.notices:
+        _print(console, f"[yellow]note[/] {escape(notice)}.")
+    for table in file.tables:
+        _table(console, table)
 
 
 def facts(file: FileInspection) -> str:
@@ -160,6 +87,38 @@ def _zones(file: FileInspection) -> str:
     left = len(file.zones) - _MOST_ZONES
     more = f" and {left} more (all of them in --format json)" if left > 0 else ""
     return f"; it fits LEGACY_TIME_ZONE={file.zones[0]}, or another of {shown}{more}"
+
+
+def _table(console: Console, table: TableInspection) -> None:
+    prediction = table.prediction
+    title = f"{table.table} -> {table.target}: {prediction.rows:,} rows"
+    columns = [
+        tuple(map(escape, (column.name, storage(column), bounds(column), details(column))))
+        for column in prediction.columns
+    ]
+    print_rows(console, title, ("column", "stored", "from / to", "what"), (), columns)
+    for (column, reason), cells in sorted(prediction.repairs.items()):
+        _print(console, f"[cyan]kept original[/] {column}: {cells:,} {reason}")
+    for reason, rows in sorted(prediction.reasons.items()):
+        _print(console, f"[red]quarantined[/] {rows:,} {reason}")
+        for example in prediction.examples:
+            if example.reason == reason:
+                where = f"{example.column} of " if example.column else ""
+                text = f"   e.g. {where}row {example.key}: {example.sentence}"
+                _print(console, escape(text))
+    if prediction.long_keys:
+        _print(
+            console,
+            f"[yellow]note[/] {prediction.long_keys} keys are so long that only PostgreSQL can "
+            "tell whether its index takes them",
+        )
+    console.print()
+
+
+def _others(console: Console, result: Inspection) -> None:
+    for other in result.others:
+        text = f"next to them: {other.name}, {other.size:,} bytes ({other.what}): not imported"
+        _print(console, escape(text))
 
 
 def summary_rows(result: Inspection) -> list[tuple[str, int, int, int, int]]:
