@@ -225,3 +225,25 @@ def test_a_folder_that_may_not_be_read_is_a_sentence(files, monkeypatch):
         status, text = run("migration_status")
         assert status == 0
         assert "its folder may not be read" in text
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("inspect_sqlite", "--file", "vector"),
+        ("import_sqlite", "--file", "vector"),
+        ("import_sqlite", "--file", "vector", "--dry-run"),
+        ("verify_migration", "--file", "vector"),
+        ("quarantine",),
+        ("quarantine", "show", "--reason", "nul_in_text"),
+    ],
+    ids=" ".join,
+)
+def test_names_that_look_like_markup_are_shown_as_they_are(tmp_path, settings, command):
+    settings.LEGACY_VECTOR_DIR = tmp_path / "odd"
+    made = ChromaFiles(settings.LEGACY_VECTOR_DIR).collection("a[/b]:smile:")
+    made.write(ADD, "[/x]", [1.0, 2.0, 3.0, 4.0], "a NUL: \0 [/z]", {"[/k]": 1})
+    if command[0] != "inspect_sqlite":
+        assert run("import_sqlite", "--file", "vector")[0] == 0
+    _, text = run(*command)
+    assert "vector_db.a[/b]:smile:" in text or "vector.items (a[/b]:smile:)" in text
