@@ -203,17 +203,16 @@ def remove_capture(
     """
     files = files_at_hand(selection, on_event)
     with exclusive(alias):
-        return [_remove_one(alias, file, on_event) for file in files]
+        return [_remove_one(alias, file) for file in files]
 
 
-def _remove_one(alias: str, file: LegacyFile, on_event: OnEvent) -> CaptureReport:
+def _remove_one(alias: str, file: LegacyFile) -> CaptureReport:
     file_states.require(alias, [file.name], Action.REMOVE)
     refuse_copy(alias, file)
-    had = capture.remove(file.path, timeout=_PATIENCE)
+    capture.remove(file.path, timeout=_PATIENCE)
     if file_states.standing(alias, file.name).state != State.ABSENT:
         gone = dict.fromkeys(("capture_id", "witness", "path", "device", "inode"))
         file_states.move(alias, file.name, State.ABSENT, position=0, **gone)
-    on_event(Event("removed", {"file": file.name, "had": had}))
     return CaptureReport(file.name, file.path, Health.ABSENT)
 
 
