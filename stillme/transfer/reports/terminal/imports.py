@@ -73,7 +73,7 @@ def render_import(console: Console, result: ImportResult) -> None:
         console.print(f"{result.returned} rows came back from quarantine: their parent is here.")
     for deletion in result.deletions:
         what = "deleted" if deletion.deleted else "would delete" if result.dry_run else "kept"
-        say(console, what, [in_one_line(deletion.sentence())], "red")
+        say(console, what, in_one_line(deletion.sentence()), "red")
     for sentence in result.refused:
         console.print(marked("red", in_one_line(sentence)), soft_wrap=True)
     console.print(_verdict(result), soft_wrap=True)
@@ -102,22 +102,26 @@ def _explain(console: Console, table: TableResult) -> None:
     if outcome.reasons:
         found = sorted(outcome.reasons.items())
         reasons = ", ".join(f"{n} {reason} ({in_words(reason)})" for reason, n in found)
-        say(console, "quarantined", [f"in {table.table}: {reasons}"], "red")
+        say(console, "quarantined", f"in {table.table}: {reasons}", "red")
     if outcome.conflict_count:
         keys = _listed(outcome.conflicts)
-        what = (
+        say(
+            console,
+            "left alone",
             f"in {table.target}: {outcome.conflict_count} rows that somebody else wrote in "
             f"PostgreSQL ({keys}) and that differ from the file; --overwrite takes the file's "
-            "values, with --prune it also deletes those that the file does not have"
+            "values, with --prune it also deletes those that the file does not have",
+            "red",
         )
-        say(console, "left alone", [what], "red")
     if outcome.vanished_count and not outcome.pruned:
         keys = _listed(outcome.vanished)
-        what = (
+        say(
+            console,
+            "vanished",
             f"from {table.table}: {outcome.vanished_count} rows that the target still holds "
-            f"({keys}); --prune deletes them"
+            f"({keys}); --prune deletes them",
+            "yellow",
         )
-        say(console, "vanished", [what], "yellow")
 
 
 def _listed(keys: list[str]) -> str:

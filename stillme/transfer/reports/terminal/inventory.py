@@ -42,6 +42,6 @@ def render_inventory(console: Console, lines: Sequence[InventoryLine]) -> None:
     undecided = len(open_lines(lines))
     if undecided:
         said = f"{undecided} of {len(lines)} not carried and undecided."
-        say(console, said, [f"{HOW}."], "red")
+        say(console, said, f"{HOW}.", "red")
     else:
         console.print(marked("green", f"All {len(lines)} are carried, or left by a decision."))

@@ -29,11 +29,13 @@ def render_verify(console: Console, result: VerifyResult, most: int) -> None:
     helpful = advice(result.findings.counts, states_of(result.files))
     say(console, "what helps", (f"{kinds}: {sentence}" for kinds, sentence in helpful), "yellow")
     if result.open_rows:
-        what = (
+        say(
+            console,
+            "undecided",
             f"{result.open_rows:,} rows in quarantine: `manage.py quarantine list` shows them; "
-            "repair, retry or accept them."
+            "repair, retry or accept them.",
+            "yellow",
         )
-        say(console, "undecided", [what], "yellow")
         for line in result.quarantine:
             if line["status"] == "open":
                 reason = f"  {line['table']}: {line['reason']} {line['rows']:,}"

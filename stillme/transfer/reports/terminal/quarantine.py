@@ -131,8 +131,10 @@ def render_accept(console: Console, done: int, edited: Sequence[int]) -> None:
     console.print(f"{done:,} rows accepted: they stay out of the target, explained.")
     if edited:
         shown = " ".join(map(str, edited[:5])) + (" ..." if len(edited) > 5 else "")
-        what = (
+        say(
+            console,
+            "left open",
             f"{len(edited):,} rows that were edited and not retried: manage.py quarantine retry "
-            f"{shown}, or accept them by their numbers"
+            f"{shown}, or accept them by their numbers",
+            "yellow",
         )
-        say(console, "left open", [what], "yellow")

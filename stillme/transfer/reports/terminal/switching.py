@@ -33,7 +33,7 @@ def render_list(console: Console, lines: Sequence[Line]) -> None:
         colour = _COLOURS[line.colour]
         advice = f" -> {line.advice}" if line.advice else ""
         words = f"{line.subject}: {line.finding}{advice}"
-        say(console, f"{line.colour:<5}", [words], colour)
+        say(console, f"{line.colour:<5}", words, colour)
     console.print(_word(lines))
 
 
@@ -69,11 +69,13 @@ def _risks(result: CutoverResult) -> list[str]:
 )
 def render_cutover(console: Console, result: CutoverResult) -> None:
     """How the switch went, and what to change now."""
-    what = (
+    say(
+        console,
+        "Live on PostgreSQL:",
         f"{', '.join(result.files)}. Writers were locked out for {result.frozen_seconds:.2f} s; "
-        f"{result.drained:,} changes drained, {result.verified:,} rows of the tail proven."
+        f"{result.drained:,} changes drained, {result.verified:,} rows of the tail proven.",
+        "green",
     )
-    say(console, "Live on PostgreSQL:", [what], "green")
     unswitched = (f"{name}: {why}" for name, why in result.unswitched.items())
     say(console, "not switched", unswitched, "yellow")
     say(console, "risk taken", _risks(result), "yellow")
@@ -151,23 +153,27 @@ def render_rollback(console: Console, result: RollbackResult) -> None:
     for row in result.tables:
         reasons = Counter((lost.column, lost.reason) for lost in row.lost)
         for (column, reason), count in sorted(reasons.items()):
-            what = (
+            say(
+                console,
+                "kept",
                 f"{count:,} values of {row.table} ({column}: {reason}): the legacy file cannot "
-                "hold them; they are in transfer.carried_cell"
+                "hold them; they are in transfer.carried_cell",
+                "yellow",
             )
-            say(console, "kept", [what], "yellow")
         unequal = (f"{row.table} {in_one_line(str(key))}" for key in row.unequal[:5])
         say(console, "unequal", (f"{key} does not read back as it is" for key in unequal), "red")
     for name, count in result.homeless.items():
         what = f"{count:,} rows written to {name} have no legacy file to go to"
-        say(console, "no file", [f"{what}; they stay in PostgreSQL"], "yellow")
+        say(console, "no file", f"{what}; they stay in PostgreSQL", "yellow")
     if not result.dry_run:
-        what = (
+        say(
+            console,
+            "Back on the legacy files.",
             f"Nobody could write for {result.frozen_seconds:.2f} s. Point the application at its "
             "old data directory; PostgreSQL takes no more writes. To try again: manage.py "
-            "sync_sqlite --follow"
+            "sync_sqlite --follow",
+            "green",
         )
-        say(console, "Back on the legacy files.", [what], "green")
 
 
 @or_json(lambda plan: {"directory": plan.directory, "losses": plan.losses})
@@ -180,12 +186,14 @@ def render_restore(console: Console, plan: Restore) -> None:
     ]
     console.print(f"Restoring {plan.directory}:", soft_wrap=True)
     print_rows(console, "What the restore loses", ("legacy table",), figures, rows)
-    what = (
-        "and every write to the files since the backup will not be in the files. PostgreSQL keeps "
-        "its rows."
-    )
     lost = f"{plan.written:,} rows written in PostgreSQL since the cut-over"
-    say(console, lost, [what], "red")
+    say(
+        console,
+        lost,
+        "and every write to the files since the backup will not be in the files. PostgreSQL keeps "
+        "its rows.",
+        "red",
+    )
 
 
 def _status_rows(found: Overview) -> Iterator[tuple[str | int | Text, ...]]:
@@ -231,18 +239,18 @@ def _print_problems(console: Console, found: Overview) -> None:
     """What keeps a file or a store from being as it should, a line each."""
     for row in found.files:
         if row.silent:
-            say(console, row.file, [row.silent], "red")
+            say(console, row.file, row.silent, "red")
         if row.problem:
-            say(console, row.file, [row.problem], "yellow")
+            say(console, row.file, row.problem, "yellow")
         if row.written_since_cutover:
             console.print(f"{row.file}: {row.written_since_cutover:,} rows written since cut-over")
     for store in found.stores:
         if store.problem:
-            say(console, store.store, [store.problem], "yellow")
+            say(console, store.store, store.problem, "yellow")
     say(console, "not carried", found.inventory_open, "red")
     say(console, "seal", found.broken_seals, "red")
     if found.unowned_tables:
-        say(console, "tables", [f"{found.unowned_tables}: see {PAGE}"], "yellow")
+        say(console, "tables", f"{found.unowned_tables}: see {PAGE}", "yellow")
 
 
 @or_json(lambda result: {**asdict(result), "ok": result.ok})

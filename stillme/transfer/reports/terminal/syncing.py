@@ -94,12 +94,14 @@ class SyncProgress:
             return
         for table, found in keys.items():
             shown = ", ".join(found[:5])
-            what = (
+            say(
+                self._console,
+                "bypassed",
                 f"{file}: {len(found)} rows of {table} differ, and no captured write tells why "
                 f"({shown}): a restored file, a writer with triggers off, or one who deleted rows "
-                "in PostgreSQL; install capture again and load: manage.py sync_sqlite --install"
+                "in PostgreSQL; install capture again and load: manage.py sync_sqlite --install",
+                "red",
             )
-            say(self._console, "bypassed", [what], "red")
 
 
 def _captures(reports: Sequence[CaptureReport]) -> list[dict[str, object]]:

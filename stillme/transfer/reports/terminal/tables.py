@@ -20,9 +20,9 @@ def marked(colour: str, words: str, rest: str = "") -> Text:
     return Text.assemble((visible(words), colour), visible(rest))
 
 
-def say(console: Console, mark: str, sentences: Iterable[str], colour: str = "") -> None:
-    """A line for each sentence, after a mark such as ``missing``."""
-    for sentence in sentences:
+def say(console: Console, mark: str, said: str | Iterable[str], colour: str = "") -> None:
+    """A line for a sentence, or for each of several, after a mark such as ``missing``."""
+    for sentence in [said] if isinstance(said, str) else said:
         console.print(marked(colour, mark, f" {sentence}"), soft_wrap=True)
 
 
