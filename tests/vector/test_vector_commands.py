@@ -221,7 +221,7 @@ def test_a_folder_that_may_not_be_read_is_a_sentence(files, monkeypatch):
         with pytest.raises(CommandError, match="No permission to read all of the vector store"):
             call_command("import_sqlite", "--file", "vector")
     with monkeypatch.context() as patch:
-        patch.setattr("pathlib.Path.exists", refused)
+        patch.setattr("stillme.transfer.steps.syncing.file_condition.absence", lambda _: None)
         status, text = run("migration_status")
         assert status == 0
         assert "its folder may not be read" in text
