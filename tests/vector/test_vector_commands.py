@@ -10,9 +10,10 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from knowledge.models import KnowledgeItem
-from stillme.transfer.errors import TransferError
+from stillme.transfer.errors import LegacyFileError, TransferError
 from stillme.transfer.models import Proof, QuarantinedRow, RunTable
 from stillme.transfer.quarantine import decisions
+from stillme.transfer.steps import back_up
 from tests.vector.chroma_files import ADD, ChromaFiles
 from vector.judge import run as verification
 from vector.models import Item
@@ -247,3 +248,17 @@ def test_names_that_look_like_markup_are_shown_as_they_are(tmp_path, settings, c
         assert run("import_sqlite", "--file", "vector")[0] == 0
     _, text = run(*command)
     assert "vector_db.a[/b]:smile:" in text or "vector.items (a[/b]:smile:)" in text
+
+
+def test_a_commit_into_the_log_is_a_change_during_a_backup(files, tmp_path, monkeypatch, settings):
+    files.db.execute("PRAGMA journal_mode = wal")
+    copy_database = back_up.copy_database
+
+    def write_after(*given):
+        copied = copy_database(*given)
+        files.collection("late")
+        return copied
+
+    monkeypatch.setattr(back_up, "copy_database", write_after)
+    with pytest.raises(LegacyFileError, match="changed while it was copied"):
+        back_up._back_up_folder(settings.LEGACY_VECTOR_DIR, tmp_path / "copy")

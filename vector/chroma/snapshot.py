@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from stillme.transfer.errors import LegacyFileError
+from stillme.transfer.sqlite.copying.plain_files import fingerprint
 from stillme.transfer.sqlite.copying.room import TEMPORARY, ask_for_room
 from stillme.transfer.sqlite.copying.snapshot import Snapshot, take_snapshot
 from stillme.transfer.sqlite.copying.sparse import bytes_on_disk, copy_sparse, file_sha256
@@ -41,14 +42,14 @@ def copy_store(folder: Path, target: Path) -> StoreCopy:
     database = folder / DATABASE
     try:
         target.mkdir(parents=True)
-        before = _fingerprint(folder)
+        before = fingerprint(folder)
         # A commit changes its number, also one that leaves size and time of the files alone.
         with explained(database), closing(open_legacy(database)) as watch:
             commits = "PRAGMA data_version"
             committed = watch.execute(commits).fetchone()
             snapshot = take_snapshot(FILE, database, target)
             segments = _copy_segments(folder, target)
-            moved = watch.execute(commits).fetchone() != committed or _fingerprint(folder) != before
+            moved = watch.execute(commits).fetchone() != committed or fingerprint(folder) != before
     except OSError as error:
         if isinstance(error, PermissionError):
             raise LegacyFileError(
@@ -64,18 +65,6 @@ def copy_store(folder: Path, target: Path) -> StoreCopy:
             "writes it and run again."
         )
     return StoreCopy(target, segments, snapshot)
-
-
-def _fingerprint(folder: Path) -> dict[Path, tuple[int, int, int]]:
-    """Size, time and inode of every file: equal before and after where nothing moved."""
-    seen = {}
-    for path in folder.rglob("*"):
-        # Reading a database in WAL mode makes a -shm and an empty -wal by itself.
-        if path.is_file() and not path.name.endswith("-shm"):
-            found = path.stat()
-            if found.st_size or not path.name.endswith("-wal"):
-                seen[path] = (found.st_size, found.st_mtime_ns, found.st_ino)
-    return seen
 
 
 def _copy_segments(folder: Path, target: Path) -> list[Path]:
