@@ -64,6 +64,7 @@ def carry_table(
         _write_rows(source, writer, rows, legacy, carried, explicit=False)
         present = {row.key for row in rows}
         carried.deleted += writer.delete([k for k in batch if k not in present and k in legacy])
+    writer.write_held()
     writer.raise_sequence(carried.keys)
     return carried
 
@@ -113,6 +114,7 @@ def _write_misread(
         present = {row.key for row in misread}
         again = Carried(carried.file, carried.table)
         _write_rows(source, writer, misread, present, again, explicit=True)
+        writer.write_held()
         carried.unequal += [row.name for row in _misread(alias, source, keys, carried.lost)]
 
 
@@ -195,6 +197,9 @@ def _write_rows(
 ) -> None:
     mapping = source.job.mapping
     fields = other_fields(mapping)
+    written = [name for name in mapping.extra if name not in mapping.generated]
+    columns = source.job.snapshot.schema.tables[mapping.table].columns
+    required = {column.name for column in columns if column.not_null}
     for row in rows:
         is_new = row.key not in legacy
         wanted = [
@@ -217,8 +222,10 @@ def _write_rows(
         document, lost = _others(mapping, fields, row)
         carried.lost += lost
         if mapping.extra and (is_new or row.extra_differs or not row.in_stage):
-            written = [name for name in mapping.extra if name not in mapping.generated]
-            cells.update(extra_cells(document, written))
+            found = extra_cells(document, written)
+            # A row that PostgreSQL made names no undeclared column: one that may not be NULL gets
+            # the file's default, or stays as it is.
+            cells.update({n: v for n, v in found.items() if v is not None or n not in required})
         _write_one(writer, row, is_new, cells, carried)
 
 
@@ -230,7 +237,7 @@ def _write_one(
     carried: Carried,
 ) -> None:
     if is_new:
-        writer.insert(cells)
+        writer.insert(row.key, cells)
         carried.inserted += 1
     elif cells:
         writer.update(row.key, cells)
