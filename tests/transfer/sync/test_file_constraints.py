@@ -1,4 +1,4 @@
-"""The way back into a file with constraints: values change places, and one that cannot be taken."""
+"""The way back into a file with constraints and triggers of its own."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 from stillme.transfer import registry
 from stillme.transfer.errors import TransferError
 from stillme.transfer.inventory.selection import Selection
+from stillme.transfer.models import LeftByDecision
 from stillme.transfer.steps.follow import FollowOptions, follow
 from stillme.transfer.steps.install_capture import install_capture
 from stillme.transfer.steps.rollback import plan_rollback
@@ -131,3 +132,32 @@ def test_a_row_that_the_file_cannot_take_is_named(legacy):
     query(f"UPDATE accuracy.learning_objectives SET objective_text = 'z' WHERE id = {made}")
     roll_back()
     assert differences() == {}
+
+
+TRIGGERS = (
+    "CREATE TRIGGER counts AFTER INSERT ON rss_fetch_items BEGIN UPDATE rss_fetch_cycles "
+    "SET entries_fetched = entries_fetched + 1 WHERE id = NEW.cycle_id; END",
+    "CREATE TRIGGER touches AFTER UPDATE OF title ON rss_fetch_items BEGIN UPDATE rss_fetch_items "
+    "SET link = link || '!' WHERE id = NEW.id; END",
+    "CREATE TRIGGER indexes AFTER UPDATE ON rss_fetch_items BEGIN "
+    "INSERT INTO words VALUES (NEW.title); END",
+)
+
+
+@pytest.mark.only_files("rss")
+def test_triggers_of_the_file_change_nothing_that_came_from_postgresql(legacy):
+    """A row that its trigger changed again never read back, and no rollback could end."""
+    path = legacy(rows=20) / "rss_fetch_history.db"
+    LeftByDecision.objects.create(file="rss", name="words", note="the user's own")
+    switched(path, "CREATE TABLE words (word)", *TRIGGERS)
+    columns = "feed_url, item_link, status, fetch_timestamp"
+    query(
+        f"INSERT INTO rss.fetch_items (cycle_id, item_title, {columns}) "
+        f"SELECT cycle_id, 'new', {columns} FROM rss.fetch_items WHERE id = 1"
+    )
+    query("UPDATE rss.fetch_items SET item_title = 'changed' WHERE id = 1")
+    roll_back()
+    assert differences() == {}
+    assert rows(path, "SELECT word FROM words") == [("changed",)]
+    own = "SELECT sql FROM sqlite_master WHERE type = 'trigger' AND name NOT LIKE 'stillme%'"
+    assert sorted(rows(path, own)) == sorted((sql,) for sql in TRIGGERS)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,12 +13,15 @@ from stillme.transfer.errors import TransferError
 from stillme.transfer.keys import Key
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.reading.connect import quoted
+from stillme.transfer.sqlite.schema.found import folded
 from stillme.transfer.steps.kinds.base import Stored
 
 # A row with such a value is in the file as told, and would be set aside by a load.
 UNREADABLE = frozenset(
     {"beyond_the_calendar", "beyond_places", "json_too_large", "not_a_number", "not_an_address"}
 )
+
+_WRITING = (sqlite3.SQLITE_INSERT, sqlite3.SQLITE_UPDATE, sqlite3.SQLITE_DELETE)
 
 
 class RawText(bytes):
@@ -165,6 +169,46 @@ class LegacyRows:
                 "INSERT INTO sqlite_sequence (name, seq) VALUES (?, ?)",
                 (self._mapping.table, mark),
             )
+
+
+@contextmanager
+def without_triggers(
+    connection: sqlite3.Connection, mappings: Sequence[TableMapping]
+) -> Iterator[None]:
+    """Take out the file's own triggers that write to carried tables, and put them back.
+
+    They would change rows again that come from PostgreSQL. Others go on: those of a full-text
+    index, for example.
+    """
+    found = _writing_triggers(connection, {folded(mapping.table) for mapping in mappings})
+    for name, _ in found:
+        connection.execute(f"DROP TRIGGER {quoted(name)}")
+    yield
+    for _, sql in found:
+        connection.execute(sql)
+
+
+def _writing_triggers(connection: sqlite3.Connection, tables: set[str]) -> list[tuple[str, str]]:
+    """(name, statement), as SQLite tells when it compiles a write to each table."""
+    names: set[str] = set()
+
+    def note(action: int, table: str | None, _: object, __: object, trigger: str | None) -> int:
+        if trigger and action in _WRITING and folded(table or "") in tables:
+            names.add(trigger)
+        return sqlite3.SQLITE_OK
+
+    connection.set_authorizer(note)
+    try:
+        for table in map(quoted, sorted(tables)):
+            info = connection.execute(f"PRAGMA table_xinfo({table})")
+            cells = ", ".join(f"{quoted(row[1])} = {quoted(row[1])}" for row in info if not row[6])
+            connection.execute(f"EXPLAIN INSERT INTO {table} DEFAULT VALUES")
+            connection.execute(f"EXPLAIN UPDATE {table} SET {cells}")
+            connection.execute(f"EXPLAIN DELETE FROM {table}")
+    finally:
+        connection.set_authorizer(None)
+    rows = connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")
+    return [(name, sql) for name, sql in rows.fetchall() if name in names]
 
 
 def _mark(value: Stored) -> str:
