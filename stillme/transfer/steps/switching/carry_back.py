@@ -12,9 +12,10 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from django.db import models, transaction
+from django.db import connections, models, transaction
 from django.db.models import Value
 
+from stillme.postgresql.statements import set_local
 from stillme.transfer.keys import Key
 from stillme.transfer.mapping import EXTRA_COLUMN, TableMapping
 from stillme.transfer.postgresql.copy import STAGE, fetch_all, quoted
@@ -155,6 +156,8 @@ def _target_rows(
     values = [loader_of(kind).read_target(f"t.{n}") for kind, n in columns]
     others = [f"t.{quoted(str(f.column))}::text" for f in other_fields(mapping)]
     with transaction.atomic(using=alias):
+        # All digits, whatever the role's default is.
+        set_local(connections[alias], {"extra_float_digits": 1})
         writer, merged = begin_stage(alias, mapping)
         legacy = stage_keys(writer, source, keys, merged)
         rows = fetch_all(
