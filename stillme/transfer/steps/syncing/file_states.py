@@ -93,7 +93,10 @@ MEANING = {
 }
 
 NEXT_STEP = {
-    State.ABSENT: "install capture: manage.py sync_sqlite --install",
+    State.ABSENT: (
+        "install capture: manage.py sync_sqlite --install (not with the application stopped: "
+        "docs/howto/move-with-the-application-stopped.md)"
+    ),
     State.CAPTURED: "load the files: manage.py import_sqlite (or sync_sqlite --once)",
     State.LOADED: "follow the files: manage.py sync_sqlite --follow",
     State.FOLLOWING: "check the list: manage.py cutover --dry-run",
