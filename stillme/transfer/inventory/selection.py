@@ -84,7 +84,8 @@ def present_files(selection: Selection, notices: list[str]) -> list[LegacyFile]:
         try:
             empty = is_empty(file.path)
         except (FileNotFoundError, NotADirectoryError):
-            notices.append(f"{file.name}: {file.path} does not exist, skipped.")
+            named = "" if file.optional else f", though the settings name it ({conf().paths})"
+            notices.append(f"{file.name}: {file.path} does not exist{named}, skipped.")
             continue
         except OSError as error:
             raise LegacyFileError(
