@@ -43,6 +43,11 @@ class VectorStore:
         """Where it is, by the settings."""
         return Path(settings.LEGACY_VECTOR_DIR)
 
+    @property
+    def optional(self) -> bool:
+        """Whether it is looked for in the data directory, since no setting names it."""
+        return self.path() == Path(settings.LEGACY_DATA_DIR) / "vector_db"
+
     def is_present(self) -> bool:
         """Whether there is anything with data in it, readable or not."""
         from vector.chroma.inventory import holds_data

@@ -10,7 +10,7 @@ from stillme.transfer.conf import conf
 from stillme.transfer.errors import LegacyFileError, NoLegacyFile, TransferError
 from stillme.transfer.findings import Event, OnEvent
 from stillme.transfer.inventory.stores import stores
-from stillme.transfer.plumbing.presence import absence
+from stillme.transfer.plumbing.presence import GONE, absence
 from stillme.transfer.registry import LegacyFile, legacy_files, legacy_models
 
 
@@ -87,7 +87,9 @@ def present_files(selection: Selection, notices: list[str]) -> list[LegacyFile]:
                 f"{file.path} cannot be reached: check the permissions of its folder."
             )
         if what:
-            notices.append(f"{file.name}: {file.path} {what}, skipped.")
+            is_named = what == GONE and not file.optional
+            named = f", though the settings name it ({conf().paths})" if is_named else ""
+            notices.append(f"{file.name}: {file.path} {what}{named}, skipped.")
         else:
             found.append(file)
     if not found and not selection.only_stores:

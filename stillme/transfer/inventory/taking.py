@@ -101,8 +101,8 @@ def _open_columns(
 
 
 def _why(file: str, content: Content, schema: FoundSchema, missing: Iterable[str]) -> str:
-    if content.what == "view":
-        return f"a view stands where the table is declared; {DECIDE}"
+    if content.what != "table" and folded(content.name) in missing:
+        return f"a {content.what} stands where the table is declared; {DECIDE}"
     if reason := why_not_carried(file, content.name):
         return f"{reason}; {DECIDE}"
     table = schema.table(content.name)

@@ -30,7 +30,11 @@ from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from stillme.postgresql.connecting.explain import explain_exhaustion, explain_operational_error
+from stillme.postgresql.connecting.explain import (
+    explain_exhaustion,
+    explain_operational_error,
+    sqlstate,
+)
 from stillme.postgresql.connecting.silence import end_with_client
 from stillme.transfer.errors import TransferError
 from stillme.transfer.inventory.selection import Selection
@@ -38,11 +42,13 @@ from stillme.transfer.management.options import GIVEN, Once, Option
 from stillme.transfer.plumbing.interrupts import Interrupted, interruptible
 from stillme.transfer.plumbing.scratch import clear_temporary
 from stillme.transfer.project.models import require_complete
+from stillme.transfer.records.required import require_records
 from stillme.visible import visible
 
 COULD_NOT_RUN = 2
 PIPE_WIDTH = 80
 
+_NO_TABLE = ("42P01", "3F000")
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -171,8 +177,7 @@ class TransferCommand(BaseCommand):
             )
             raise _could_not_run(sentence) from error
         except (DatabaseError, psycopg.Error) as error:
-            sentence = explain_operational_error(error)
-            raise _could_not_run(sentence) from error
+            raise _could_not_run(_explain_database_error(error)) from error
         except BrokenPipeError:
             # Whoever read the output went away (`| head`): there is nobody to tell.
             # Python must not complain about the closed pipe once more at its end.
@@ -203,6 +208,17 @@ def _could_not_run(sentence: str) -> CommandError:
         )
         sentence = "\n".join(lines).removeprefix(first)
     return CommandError(sentence, returncode=COULD_NOT_RUN)
+
+
+def _explain_database_error(error: BaseException) -> str:
+    if sqlstate(error) in _NO_TABLE:
+        try:
+            require_records("default")
+        except TransferError as missing:
+            return str(missing)
+        except DatabaseError as later:
+            error = later
+    return explain_operational_error(error)
 
 
 def _explain_os_error(error: OSError) -> str:

@@ -1,4 +1,4 @@
-"""What the target holds and no legacy explains: a file, table or store that was loaded and is gone.
+"""What is gone or misspelt: a file, table or store that was loaded, or that a setting names.
 
 A legacy file that is not there may belong to a feature that was never switched on. It may also
 have been deleted, emptied, renamed, or looked for at a wrong path. Two witnesses tell these apart:
@@ -58,7 +58,7 @@ class Missing:
     def known(self) -> str:
         """What is known of it, as a clause."""
         if not self.table:
-            return f"it was {self.loaded}"
+            return f"it was {self.loaded}" if self.loaded else "the settings name it"
         held = f"the target holds {self.rows:,} row{'' if self.rows == 1 else 's'} of {self.table}"
         if self.aside:
             held += f", the quarantine {self.aside:,}"
@@ -79,7 +79,11 @@ class Missing:
 
 
 def missing_legacy(alias: str, selection: Selection | None = None) -> list[Missing]:
-    """Everything selected that was loaded, or whose rows the target has, and that is gone."""
+    """Everything selected that was loaded, or whose rows the target has, and that is gone.
+
+    Also what is not there although a setting names it: the path is misspelt. Where nothing at all
+    is there, whoever reads the files says so.
+    """
     chosen = selection or Selection()
     files = [file for file in legacy_files() if chosen.wants_file(file.name)]
     found = [line for file in files for line in _of_file(alias, file, chosen)]
@@ -87,7 +91,22 @@ def missing_legacy(alias: str, selection: Selection | None = None) -> list[Missi
         wanted = not chosen.tables and (not chosen.files or store.name in chosen.files)
         if wanted and not store.is_present():
             found += _of_store(alias, store)
-    return found
+    return found + _misspelt(chosen, {line.file for line in found})
+
+
+def _misspelt(chosen: Selection, told: set[str]) -> list[Missing]:
+    places: list[tuple[LegacyFile | Store, Path]] = [
+        *((file, file.path) for file in legacy_files() if chosen.wants_file(file.name)),
+        *((store, store.path()) for store in stores() if not chosen.tables and not chosen.files),
+    ]
+    absent = [(each, path) for each, path in places if _absence(path) == "does not exist"]
+    if len(absent) == len(places):
+        return []
+    return [
+        Missing(each.name, "", "", str(path), "does not exist")
+        for each, path in absent
+        if each.name not in told and not each.optional
+    ]
 
 
 def _of_file(alias: str, file: LegacyFile, selection: Selection) -> Iterator[Missing]:

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import DateTimeField, Max, Q, Subquery, Value
+from django.db.models.functions import Greatest, Now
 
 from stillme.transfer.inventory.stores import stores
 from stillme.transfer.models import FileState, Proof, QuarantinedRow, Run, RunFile, RunTable
@@ -61,6 +63,19 @@ def standing_proof(alias: str, files: Mapping[str, Path]) -> Standing:
     telling = (proof for proof in ours if proof.exit_status or not partial(proof, files))
     chosen = next(telling, ours[0])
     return Standing(chosen, partial(chosen, files) or _void(alias, chosen, files))
+
+
+def time_of_decision(alias: str) -> Greatest:
+    """Now, as an expression; never before a run that has begun, where the server's clock was set
+    back."""
+    newest = Run.objects.using(alias).order_by("-started_at").values("started_at")
+    return Greatest(Now(), Subquery(newest[:1]))
+
+
+def time_of_proof(alias: str) -> Greatest:
+    """Now, as an expression; always after every decision."""
+    newest = QuarantinedRow.objects.using(alias).aggregate(last=Max("decided_at"))["last"]
+    return Greatest(Now(), Value(newest and newest + timedelta(microseconds=1), DateTimeField()))
 
 
 def files_to_prove(alias: str) -> dict[str, Path]:

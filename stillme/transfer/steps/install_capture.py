@@ -13,11 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from django.db import connections
+from django.db.models import Max
 
 from stillme.transfer.errors import StateError
 from stillme.transfer.findings import Event, OnEvent, ignore_event
 from stillme.transfer.inventory.selection import Selection, files_at_hand
 from stillme.transfer.mapping import TableMapping
+from stillme.transfer.models import Run
 from stillme.transfer.plumbing.presence import GONE, absence
 from stillme.transfer.plumbing.scratch import scratch_folder
 from stillme.transfer.postgresql.distributed import refuse_where_distributed
@@ -184,7 +186,7 @@ def _begin(alias: str, live: LiveFile, status: CaptureStatus) -> None:
         State.CAPTURED,
         position=last,
         capture_id=status.capture_id,
-        captured_at=file_states.server_now(alias),
+        captured_after=Run.objects.using(alias).aggregate(last=Max("pk"))["last"] or 0,
         witness=live.log.witness(last),
         schema_version=live.schema_version,
         installing=None,

@@ -81,7 +81,7 @@ def _zones(file: FileInspection) -> str:
     shown = ", ".join(file.zones[:_MOST_ZONES])
     left = len(file.zones) - _MOST_ZONES
     more = f" and {left} more (all of them in --format json)" if left > 0 else ""
-    return f"; it fits LEGACY_TIME_ZONE={file.zones[0]}, or another of {shown}{more}"
+    return f"; LEGACY_TIME_ZONE fits as {shown}{more}"
 
 
 def _table(console: Console, table: TableInspection) -> None:

@@ -37,7 +37,7 @@ from stillme.transfer.sqlite.capture.templates import PREFIX
 from stillme.transfer.steps.rows.table_source import TableSource
 from stillme.transfer.steps.switching.align import align
 from stillme.transfer.steps.switching.carry_back import carry_table, read_back
-from stillme.transfer.steps.switching.legacy_rows import Carried
+from stillme.transfer.steps.switching.legacy_rows import Carried, without_triggers
 from stillme.transfer.steps.switching.switch import Switch
 from stillme.transfer.steps.switching.tail import Judge, Tail
 from stillme.transfer.steps.switching.thaw import PATIENCE, await_locks, thaw_files, thaw_target
@@ -252,7 +252,10 @@ def carry_file(
     """Write into one file what PostgreSQL received, in the caller's transaction of the file."""
     found: dict[str, Carried] = {}
     sources: dict[str, TableSource] = {}
-    with closing(LiveFile(file, run_id, alias=alias)) as live:
+    with (
+        closing(LiveFile(file, run_id, alias=alias)) as live,
+        without_triggers(writable, list(live.mappings.values())),
+    ):
         for table, source in live.tables.items():
             if not source.job.mapping.key_columns:
                 continue
