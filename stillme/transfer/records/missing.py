@@ -99,11 +99,11 @@ def _misspelt(chosen: Selection, told: set[str]) -> list[Missing]:
         *((file, file.path) for file in legacy_files() if chosen.wants_file(file.name)),
         *((store, store.path()) for store in stores() if not chosen.tables and not chosen.files),
     ]
-    absent = [(each, path) for each, path in places if _absence(path) == "does not exist"]
+    absent = [(each, path) for each, path in places if absence(path) == GONE]
     if len(absent) == len(places):
         return []
     return [
-        Missing(each.name, "", "", str(path), "does not exist")
+        Missing(each.name, "", "", str(path), GONE)
         for each, path in absent
         if each.name not in told and not each.optional
     ]
