@@ -59,7 +59,8 @@ def keep_report(alias: str, result: VerifyResult) -> None:
     """
     report = as_dict(result)
     report["findings"] = []
-    report["tables"] = [_without_ranges(table) for table in report["tables"]]
+    for table in report["tables"]:
+        del table["ranges"]
     assert result.run_id is not None
     run = Run.objects.using(alias).get(pk=result.run_id)
     run.summary["report"] = _storable(json.loads(json_text(report)))
@@ -72,10 +73,6 @@ def kept_page(run: Run) -> str | None:
     if report is None:
         return None
     return html_page({**report, "findings": run.summary.get("findings", [])})
-
-
-def _without_ranges(table: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in table.items() if name != "ranges"}
 
 
 def _storable(value: Any) -> Any:
