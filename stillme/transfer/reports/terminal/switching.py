@@ -166,7 +166,7 @@ def render_rollback(console: Console, result: RollbackResult) -> None:
     if not result.dry_run:
         console.print(
             f"[green]Back on the legacy files.[/] Nobody could write for "
-            f"{result.frozen_seconds:.2f} s. Point the application at its old data directory; "
+            f"{result.frozen_seconds:.2f} s. Start the application on its old files; "
             "PostgreSQL takes no more writes. To try again: manage.py sync_sqlite --follow",
             soft_wrap=True,
         )
