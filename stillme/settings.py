@@ -201,8 +201,8 @@ _LEGACY_FILES: dict[str, dict[str, Any]] = {
     name: {
         "alias": f"legacy_{name}",
         "path": _legacy_path(file, *variables),
-        # StillMe makes a file with the first use of a feature; one that a setting names is there.
-        "optional": not any(map(env, variables)),
+        # StillMe makes a file with the first use of a feature; one that is named by itself is there.
+        "optional": _legacy_path(file, *variables) == LEGACY_DATA_DIR / file,
     }
     for name, file, *variables in (
         ("knowledge", "knowledge_retention.db", "LEGACY_KNOWLEDGE_PATH"),

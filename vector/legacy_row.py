@@ -63,6 +63,8 @@ Cells = Iterator[SideCell]
 
 def stored_table(row: Item | Collection) -> str:
     """HTML: every stored cell of a row, what the target holds, and whether that is right."""
+    if isinstance(row, Item) and row.origin == Item.Origin.TARGET:
+        return "It was written in PostgreSQL: the legacy store never had it."
     database = Path(settings.LEGACY_VECTOR_DIR) / DATABASE
     try:
         with closing(open_legacy(database, timeout=1.0)) as connection:

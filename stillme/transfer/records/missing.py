@@ -32,8 +32,8 @@ from stillme.transfer.sqlite.reading.connect import open_legacy
 from stillme.transfer.sqlite.schema.found import read_schema
 
 ADVICE = (
-    f"put it back where the settings look for it, or set its path ({conf().paths}); "
-    "nothing was deleted in PostgreSQL"
+    f"put it back where the settings look for it, or set its path ({conf().paths}), or take the "
+    "setting out where nothing ever was there; nothing was deleted in PostgreSQL"
 )
 
 

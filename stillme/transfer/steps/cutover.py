@@ -72,7 +72,7 @@ def cut_over(
         if not is_go(lines):
             red = next(line for line in lines if line.colour == "no-go")
             risk = f" Or take the risk: --despite-{red.override} REASON." if red.override else ""
-            raise StateError(f"{red.subject}: {red.finding}; {red.advice}.{risk}")
+            raise StateError(f"{red.subject}: {red.finding} -> {red.advice}.{risk}")
         described = {"freeze_limit": options.freeze_limit, "overrides": dict(options.overrides)}
         with ledger.running(alias, "cutover", described) as run:
             switch = ToTarget(options, files, run, judge, on_event)

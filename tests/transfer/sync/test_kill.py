@@ -136,7 +136,8 @@ def check_table(db, table, rows, mapping):
 def test_killed_at_any_moment(legacy, target_environment, tmp_path):
     rng = random.Random(5)
     data = legacy(rows=120, variant="current")
-    environment = {**target_environment, "LEGACY_DATA_DIR": str(data)}
+    vectors = {"LEGACY_VECTOR_DIR": str(data / "vector_db")}
+    environment = {**target_environment, "LEGACY_DATA_DIR": str(data), **vectors}
     for file in legacy_files():
         environment[f"LEGACY_{file.name.upper()}_PATH"] = str(file.path)
     logs = [tmp_path / "one.jsonl"]

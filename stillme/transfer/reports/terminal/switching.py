@@ -169,9 +169,9 @@ def render_rollback(console: Console, result: RollbackResult) -> None:
         say(
             console,
             "Back on the legacy files.",
-            f"Nobody could write for {result.frozen_seconds:.2f} s. Point the application at its "
-            "old data directory; PostgreSQL takes no more writes. To try again: manage.py "
-            "sync_sqlite --follow",
+            f"Nobody could write for {result.frozen_seconds:.2f} s. Start the application on its "
+            "old files; PostgreSQL takes no more writes. To try again: manage.py sync_sqlite "
+            "--follow",
             "green",
         )
 

@@ -102,7 +102,7 @@ NEXT_STEP = {
     State.FOLLOWING: "check the list: manage.py cutover --dry-run",
     State.LIVE: "nothing to do; the way back is manage.py rollback_migration",
     State.ROLLED_BACK: "follow the files again: manage.py sync_sqlite --follow",
-    State.FINISHED: "nothing to do; STILLME_MIGRATION=off leaves the engine out",
+    State.FINISHED: "nothing to do; docs/howto/finish.md leaves the engine out",
 }
 
 
