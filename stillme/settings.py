@@ -201,7 +201,7 @@ _LEGACY_FILES: dict[str, dict[str, Any]] = {
     name: {
         "alias": f"legacy_{name}",
         "path": _legacy_path(file, *variables),
-        # StillMe makes a file with the first use of a feature; one that is named by itself is there.
+        # StillMe makes a file with the first use of a feature; a place of its own says it is there.
         "optional": _legacy_path(file, *variables) == LEGACY_DATA_DIR / file,
     }
     for name, file, *variables in (
