@@ -153,7 +153,7 @@ class Store:
 
     def _damaged(self, error: sqlite3.Error) -> LegacyFileError:
         return LegacyFileError(
-            f"{self.folder / DATABASE} is damaged ({error}): restore it from a backup."
+            f"The vector store's {DATABASE} is damaged ({error}): restore it from a backup."
         )
 
     def ids(self, collection: Collection) -> set[str | bytes]:
