@@ -15,7 +15,7 @@ from stillme.transfer.errors import LegacyFileError
 from stillme.transfer.inventory.entries import InventoryLine
 from stillme.transfer.inventory.stores import StoreReport
 from stillme.transfer.plumbing.quoting import quoted
-from stillme.transfer.sqlite.reading.connect import explain, open_legacy
+from stillme.transfer.sqlite.reading.connect import explained, open_legacy
 from stillme.transfer.sqlite.schema.found import contents
 from vector.names import DATABASE, FILE
 
@@ -105,11 +105,8 @@ def inventory_now(folder: Path) -> list[InventoryLine]:
     if not is_store(folder):
         return _unreadable(folder)
     database = folder / DATABASE
-    with closing(open_legacy(database)) as connection:
-        try:
-            return table_lines(connection) + folder_lines(folder, connection)
-        except sqlite3.Error as error:
-            raise explain(database, error) from error
+    with explained(database), closing(open_legacy(database)) as connection:
+        return table_lines(connection) + folder_lines(folder, connection)
 
 
 def unreadable_report(folder: Path) -> StoreReport:

@@ -18,11 +18,12 @@ from stillme.transfer.inventory.stores import stores
 from stillme.transfer.legacy import LegacyModel
 from stillme.transfer.mapping import map_table, split_table
 from stillme.transfer.models import LeftByDecision
+from stillme.transfer.plumbing.presence import absence
 from stillme.transfer.plumbing.quoting import quoted
 from stillme.transfer.project.models import decision_about, why_not_carried
 from stillme.transfer.registry import LegacyFile, legacy_files, legacy_models
 from stillme.transfer.sqlite.capture.templates import CHANGE_TABLE, CHANGE_TABLE_SQL
-from stillme.transfer.sqlite.copying.snapshot import Snapshot, is_empty
+from stillme.transfer.sqlite.copying.snapshot import Snapshot
 from stillme.transfer.sqlite.reading.connect import open_legacy
 from stillme.transfer.sqlite.schema.found import Content, FoundSchema, contents, folded, read_schema
 
@@ -58,7 +59,7 @@ def live_inventory(
 
 
 def _of_live_file(file: LegacyFile, *, count: bool) -> list[InventoryLine]:
-    if not file.path.exists() or is_empty(file.path):
+    if absence(file.path):
         return []
     with closing(open_legacy(file.path)) as connection:
         return _lines(file.name, read_schema(connection), contents(connection, count=count))
