@@ -19,6 +19,7 @@ from stillme.transfer.legacy import LegacyModel
 from stillme.transfer.mapping import map_table, split_table
 from stillme.transfer.models import LeftByDecision
 from stillme.transfer.plumbing.presence import absence
+from stillme.transfer.plumbing.quoting import quoted
 from stillme.transfer.project.models import decision_about, why_not_carried
 from stillme.transfer.registry import LegacyFile, legacy_files, legacy_models
 from stillme.transfer.sqlite.capture.templates import CHANGE_TABLE, CHANGE_TABLE_SQL
@@ -71,6 +72,8 @@ def _lines(file: str, schema: FoundSchema, found: Sequence[Content]) -> list[Inv
     for content in found:
         name = folded(content.name)
         table = schema.table(content.name)
+        # A column is called table.column: a decision about one must not be about the other.
+        shown = quoted(content.name) if "." in content.name else content.name
         if name == CHANGE_TABLE and table is not None and table.sql == CHANGE_TABLE_SQL:
             # Our own log; another program's table of that name is not.
             continue
@@ -79,10 +82,10 @@ def _lines(file: str, schema: FoundSchema, found: Sequence[Content]) -> list[Inv
             lines.append(InventoryLine(file, content.name, content.rows, "carried", target))
             lines += _open_columns(file, declared[name], schema)
         elif reason := decision_about(file, content.name):
-            lines.append(InventoryLine(file, content.name, content.rows, "left", why=reason))
+            lines.append(InventoryLine(file, shown, content.rows, "left", why=reason))
         elif content.what != "view" or name in missing:
             why = _why(file, content, schema, missing)
-            lines.append(InventoryLine(file, content.name, content.rows, "open", why=why))
+            lines.append(InventoryLine(file, shown, content.rows, "open", why=why))
     return lines
 
 

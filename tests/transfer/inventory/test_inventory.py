@@ -58,6 +58,13 @@ OPEN: dict[str, tuple[tuple[str, ...], dict[str, int | None]]] = {
         ('CREATE TABLE "my ""table" (a)', 'INSERT INTO "my ""table" VALUES (1)'),
         {'my "table': 1},
     ),
+    "one that is called like a column of another": (
+        (
+            'CREATE TABLE "accuracy_scores.metadata" (a)',
+            'INSERT INTO "accuracy_scores.metadata" VALUES (1)',
+        ),
+        {'"accuracy_scores.metadata"': 1},
+    ),
     "one without rowids": (
         (
             "CREATE TABLE w (a TEXT PRIMARY KEY) WITHOUT ROWID",
