@@ -53,6 +53,17 @@ SELECT DISTINCT coalesce(conname, tgname), coalesce(contype::text, ''), conrelid
 FROM pg_trigger LEFT JOIN pg_constraint AS k ON k.oid = tgconstraint
 WHERE tgrelid = {oid} AND tgisinternal AND tgenabled NOT IN ('O', 'A') ORDER BY 1
 """
+# A flag of pg_class that says "none" hides from PostgreSQL what the catalogue lists.
+_HIDDEN = """
+SELECT flag, what FROM pg_class, LATERAL (VALUES
+    ('relhasindex', 'indexes', relhasindex OR NOT EXISTS (
+        SELECT FROM pg_index WHERE indrelid = {oid})),
+    ('relhastriggers', 'triggers', relhastriggers OR NOT EXISTS (
+        SELECT FROM pg_trigger WHERE tgrelid = {oid})),
+    ('relchecks', 'checks', relchecks = (
+        SELECT count(*) FROM pg_constraint WHERE conrelid = {oid} AND contype = 'c'))
+) AS flags(flag, what, is_right) WHERE pg_class.oid = {oid} AND NOT is_right
+"""
 _ROLE = "SELECT current_setting('session_replication_role')"
 # The engine's own, each with the function that it calls (capture-and-cut-over.md).
 _OWN_TRIGGERS = {
@@ -102,12 +113,15 @@ class Relation:
             )
             note = "it may hide rows and refuse writes"
             yield self._about("no row-level security", f"row-level security {words}", note)
-        asked = (_FAMILY, _RULES, _TRIGGERS, _DISABLED, _ROLE)
+        asked = (_FAMILY, _RULES, _TRIGGERS, _DISABLED, _HIDDEN, _ROLE)
         answers = select_all(self.alias, [query.format(oid=oid) for query in asked])
-        family, rules, triggers, disabled, [(role,)] = answers
+        family, rules, triggers, disabled, hidden, [(role,)] = answers
         yield from self._family(family)
         yield from self._acting(rules, triggers)
         yield from self._disabled(disabled)
+        for flag, what in hidden:
+            note = f"PostgreSQL does not heed the table's {what}"
+            yield self._about(f"{what} in force", f"pg_class.{flag} says otherwise", note)
         if role != "origin":
             note = "a setting of the role or the database: foreign keys are not checked"
             yield self._about("session_replication_role origin", str(role), note)
