@@ -345,6 +345,23 @@ def test_a_legal_difference_is_no_finding(
     assert (len(said) == 1 and notice in said[0]) if notice else said == []
 
 
+def test_a_cast_that_calls_a_function_of_somebody_is_found(proven: Path) -> None:
+    """It shows the judge the document that was there."""
+    with undone():
+        _run([
+            f"CREATE TABLE public.was AS SELECT metadata FROM {ITEMS} WHERE id = 9",
+            "CREATE FUNCTION public.spelled(jsonb) RETURNS text LANGUAGE sql AS "
+            "$$ SELECT textin(jsonb_out(CASE WHEN $1 = '{\"a\": 5}' THEN (SELECT metadata "
+            "FROM public.was) ELSE $1 END)) $$",
+            "CREATE CAST (jsonb AS text) WITH FUNCTION public.spelled",
+            f"UPDATE {ITEMS} SET metadata = '{{\"a\": 5}}' WHERE id = 9",
+        ])  # fmt: skip
+        result = judge(selection=file_of(ITEMS))
+    (found,) = result.findings.kept
+    assert (found.kind, found.where) == (TABLE, "pg_catalog.pg_cast")
+    assert "DROP CAST (jsonb AS text)" in found.note
+
+
 @pytest.fixture
 def guest(proven: Path) -> Iterator[None]:
     """A session of a role that reads everything and may make nothing, not even temporary tables."""

@@ -73,9 +73,28 @@ _OWN_TRIGGERS = {
     },
     f"{conf().prefix}_freeze": "refuse_write",
 }
+# PostgreSQL's own ones have numbers below. WITH INOUT ('i') has no function of somebody's.
+_CASTS = """
+SELECT format_type(castsource, NULL), format_type(casttarget, NULL), castfunc::regproc::text
+FROM pg_cast WHERE oid >= 16384 AND castmethod = 'f' AND castsource < 16384 AND casttarget < 16384
+ORDER BY 1, 2
+"""
 Rows = list[tuple[Any, ...]]
 # The note of a finding about a table of which no row may be read.
 UNREADABLE = "no row of it is read"
+
+
+def check_casts(alias: str) -> Iterator[Finding]:
+    """Yield each cast between PostgreSQL's own types that calls a function of somebody's.
+
+    The judge reads a document as `metadata::text`: such a function decides what it reads.
+    """
+    for source, wanted, function in select(alias, _CASTS):
+        cast = f"CAST ({source} AS {wanted})"
+        note = f"it decides what the judge reads: DROP {cast}, or make it WITH INOUT"
+        yield Finding(
+            FindingKind.TABLE, "pg_catalog.pg_cast", None, f"no {cast}", f"one by {function}", note
+        )
 
 
 @dataclass(frozen=True, slots=True)
