@@ -197,3 +197,29 @@ def test_a_lost_original_and_a_lost_quarantined_row_are_found(modern):
     QuarantinedRow.objects.all().delete()
     kinds = {f.kind for f in verify_vectors(modern.folder)}
     assert kinds >= {FindingKind.KEPT_CELL, FindingKind.CONSERVATION}
+
+
+def test_a_unique_index_that_does_not_know_an_item_is_found(modern):
+    fill(modern, 8)
+    import_vectors(modern.close())
+    ready = (
+        "UPDATE pg_index SET indisready = {} WHERE indexrelid = 'vector.items_id_once'::regclass"
+    )
+    with connection.cursor() as cursor:
+        cursor.execute(ready.format("false"))
+        cursor.execute("UPDATE vector.items SET document = document, embedding_id = embedding_id")
+        cursor.execute("UPDATE vector.items SET id = id + 1000 WHERE embedding_id = 'k003'")
+        cursor.execute(ready.format("true"))
+    findings = verify_vectors(modern.folder)
+    assert FindingKind.INDEX in {found.kind for found in findings if "items_id_once" in found.found}
+
+
+def test_what_the_structure_was_not_compared_by_is_told(modern):
+    """A server that makes no temporary table leaves names to be compared."""
+    fill(modern, 8)
+    import_vectors(modern.close())
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE TEMPORARY TABLE items (id text)")
+    told = [notice for notice in prove_vectors(modern.folder).notices if "temporary" in notice]
+    assert len(told) == 1
+    assert "vector.items" in told[0]

@@ -54,7 +54,7 @@ def prove_vectors(folder: Path, options: StoreOptions, on_event: OnEvent) -> Sto
         report = StoreReport(files={FILE: {"path": str(folder), "sha256": sha256, "size": size}})
         report.notices = [f"{FILE}: {notice}" for notice in store.notices]
         report.inventory = store.inventory(folder)
-        report.findings = whole_tables.structure(alias)
+        report.findings = whole_tables.structure(alias, report.notices)
         if any(map(forbids_reading, report.findings)):
             return report
         for collection in store.collections:
@@ -65,6 +65,8 @@ def prove_vectors(folder: Path, options: StoreOptions, on_event: OnEvent) -> Sto
             if words := judge.proof.words:
                 report.notices.append(f"{FILE}: {judge.table.partition('.')[2]}: {words}.")
         report.findings += whole_tables.others(alias, store.collections)
+        if options.level == "full":
+            report.findings += whole_tables.broken_indexes(alias)
         tables = [each.table for each in report.tables]
         report.findings += set_aside.of_unknown_tables(alias, tables)
         report.findings += set_aside.collection_originals(alias, store.collections)

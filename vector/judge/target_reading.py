@@ -15,6 +15,7 @@ import psycopg
 from django.db import connections, transaction
 
 from stillme.postgresql.statements import set_local
+from stillme.transfer.verify.tables.index_scans import BY_SCAN
 from vector.serving import pgvector as extension
 
 _ARRAY = struct.Struct(">iiIii")
@@ -84,8 +85,7 @@ def _as_vector(alias: str) -> str:
 def full_scans(alias: str) -> Iterator[None]:
     """A transaction whose queries go through whole tables: an index may miss rows."""
     with transaction.atomic(using=alias):
-        ways = ("enable_indexscan", "enable_indexonlyscan", "enable_bitmapscan")
-        set_local(connections[alias], dict.fromkeys(ways, "off"))
+        set_local(connections[alias], BY_SCAN)
         yield
 
 

@@ -23,6 +23,7 @@ from stillme.transfer.verify.structure.table_structure import (
     check_structure,
     forbids_reading,
 )
+from stillme.transfer.verify.tables.index_scans import one_moment, wrong_indexes
 from vector import chroma
 from vector.judge.target_reading import full_scans
 from vector.models import Collection, Item
@@ -49,15 +50,16 @@ _FOUND = """
 """
 
 
-def structure(alias: str) -> list[Finding]:
+def structure(alias: str, notices: list[str]) -> list[Finding]:
     """Columns, keys, constraints, indexes and sequences, as the models declare them.
 
-    Where rows cannot be read as declared, nothing is said of definitions and sequences.
+    What was not compared is told in `notices`. Where rows cannot be read as declared, nothing is
+    said of definitions and sequences.
     """
     found = [finding for model in _TABLES for finding in check_structure(alias, model)]
     if any(map(forbids_reading, found)):
         return found
-    found += check_definitions(alias, list(_TABLES), set(_TABLES))
+    found += check_definitions(alias, list(_TABLES), set(_TABLES), notices)
     # The legacy gave no numbers of its own.
     return [*found, *chain.from_iterable(check_sequence(alias, model, 0) for model in _TABLES)]
 
@@ -82,6 +84,14 @@ def others(alias: str, collections: Sequence[chroma.Collection]) -> Iterator[Fin
             note = f"{count} collections have this number"
             yield Finding(FindingKind.EXTRA_ROW, "vector.collections:id", str(pk), note=note)
     yield from orphans
+
+
+def broken_indexes(alias: str) -> Iterator[Finding]:
+    """Unique indexes that do not hold what their table holds."""
+    for table in ('"vector"."collections"', '"vector"."items"'):
+        with one_moment(alias):
+            for wrong in wrong_indexes(alias, table):
+                yield wrong.finding(table.replace('"', ""))
 
 
 def missing_index(row: Collection) -> list[Finding]:

@@ -36,6 +36,7 @@ _NEW_KEY = (
     f"ALTER TABLE {FETCHED} ADD CONSTRAINT {{fk}} FOREIGN KEY (cycle_id) REFERENCES {CYCLES} (id)",
 )
 _INDEX = "idx_rss_fetch_cycles_status"
+_PRIMARY = f"indrelid = '{TRENDS}'::regclass AND indisprimary"
 _ADD_INDEX = (f"DROP INDEX rss.{_INDEX}", f"CREATE INDEX {_INDEX} ON {CYCLES}")
 
 Planted = tuple[str, FindingKind, str, Sequence[str]]
@@ -218,6 +219,32 @@ PLANTED: list[Planted] = [
      [f"UPDATE pg_index SET indisready = false WHERE indexrelid = 'rss.{_INDEX}'::regclass"]),
     ("an index that is not valid", INDEX, CYCLES,
      [f"UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'rss.{_INDEX}'::regclass"]),
+    # The catalogue still declares it, and nothing enforces it.
+    ("a primary key that lets keys in twice", CONSTRAINT, TRENDS,
+     [f"UPDATE pg_index SET indisunique = false WHERE {_PRIMARY}"]),
+    ("a primary key that is none", CONSTRAINT, TRENDS,
+     [f"UPDATE pg_index SET indisprimary = false WHERE {_PRIMARY}"]),
+    ("a primary key that looks later", CONSTRAINT, TRENDS,
+     [f"UPDATE pg_index SET indimmediate = false WHERE {_PRIMARY}"]),
+    ("a foreign key without its triggers", FOREIGN_KEY, f"{FETCHED}:cycle_id",
+     [f"DELETE FROM pg_trigger WHERE tgrelid = '{FETCHED}'::regclass"]),
+    ("a foreign key without triggers at the parent", FOREIGN_KEY, f"{FETCHED}:cycle_id",
+     [f"DELETE FROM pg_trigger WHERE tgrelid = '{CYCLES}'::regclass"]),
+    ("a foreign key that looks at once", FOREIGN_KEY, f"{FETCHED}:cycle_id",
+     ["UPDATE pg_trigger SET tgdeferrable = false, tginitdeferred = false "
+      f"WHERE tgrelid = '{FETCHED}'::regclass"]),
+    ("a foreign key that calls something else", FOREIGN_KEY, f"{FETCHED}:cycle_id",
+     ["UPDATE pg_trigger SET tgfoid = '\"RI_FKey_noaction_upd\"'::regproc "
+      f"WHERE tgrelid = '{FETCHED}'::regclass"]),
+    ("a default that is not used", COLUMN, f"{ITEMS}:access_count",
+     [f"UPDATE pg_attribute SET atthasdef = false WHERE attrelid = '{ITEMS}'::regclass "
+      "AND attname = 'access_count'"]),
+    ("indexes that are not used", TABLE, TRENDS,
+     [f"UPDATE pg_class SET relhasindex = false WHERE oid = '{TRENDS}'::regclass"]),
+    ("triggers that are not used", TABLE, FETCHED,
+     [f"UPDATE pg_class SET relhastriggers = false WHERE oid = '{FETCHED}'::regclass"]),
+    ("checks that are not used", TABLE, TIERS,
+     [f"UPDATE pg_class SET relchecks = 0 WHERE oid = '{TIERS}'::regclass"]),
 ]  # fmt: skip
 PLANTED_ON_18: list[Planted] = [
     ("a foreign key not enforced", FOREIGN_KEY, f"{FETCHED}:cycle_id",
@@ -227,6 +254,9 @@ PLANTED_ON_18: list[Planted] = [
     ("a virtual column", COLUMN, f"{TRENDS}:context",
      [f"ALTER TABLE {TRENDS} DROP context",
       f"ALTER TABLE {TRENDS} ADD context text GENERATED ALWAYS AS (NULL::text) VIRTUAL"]),
+    ("a foreign key not enforced, though validated", CONSTRAINT, FETCHED,
+     ["UPDATE pg_constraint SET conenforced = false WHERE contype = 'f' "
+      f"AND conrelid = '{FETCHED}'::regclass"]),
     ("NOT NULL never validated", CONSTRAINT, ITEMS,
      [f"ALTER TABLE {ITEMS} ADD CONSTRAINT late NOT NULL confidence_score NOT VALID"]),
 ]  # fmt: skip
@@ -313,6 +343,23 @@ def test_a_legal_difference_is_no_finding(
     assert result.exit_status == 0
     said = [sentence for sentence in result.notices if sentence not in before]
     assert (len(said) == 1 and notice in said[0]) if notice else said == []
+
+
+def test_a_cast_that_calls_a_function_of_somebody_is_found(proven: Path) -> None:
+    """It shows the judge the document that was there."""
+    with undone():
+        _run([
+            f"CREATE TABLE public.was AS SELECT metadata FROM {ITEMS} WHERE id = 9",
+            "CREATE FUNCTION public.spelled(jsonb) RETURNS text LANGUAGE sql AS "
+            "$$ SELECT textin(jsonb_out(CASE WHEN $1 = '{\"a\": 5}' THEN (SELECT metadata "
+            "FROM public.was) ELSE $1 END)) $$",
+            "CREATE CAST (jsonb AS text) WITH FUNCTION public.spelled",
+            f"UPDATE {ITEMS} SET metadata = '{{\"a\": 5}}' WHERE id = 9",
+        ])  # fmt: skip
+        result = judge(selection=file_of(ITEMS))
+    (found,) = result.findings.kept
+    assert (found.kind, found.where) == (TABLE, "pg_catalog.pg_cast")
+    assert "DROP CAST (jsonb AS text)" in found.note
 
 
 @pytest.fixture

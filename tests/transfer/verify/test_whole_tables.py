@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from stillme.transfer.findings import FindingKind
 from tests.transfer.load.support import query
-from tests.transfer.verify.support import judge, places, undone
+from tests.transfer.verify.support import close_database, file_of, judge, places, undone
 
 pytestmark = pytest.mark.only_files("knowledge", "continuum", "rss")
 
@@ -49,6 +50,31 @@ def test_a_row_of_no_legacy_row_behind_the_index(proven: Path) -> None:
         result = judge()
         found = [f for f in result.findings.kept if f.kind is FindingKind.INDEX]
         assert (f"{ITEMS}:id", "-7") in places(found)
+
+
+@pytest.fixture(params=[ITEMS, TIERS])
+def disordered(proven: Path, request: pytest.FixtureRequest) -> Iterator[str]:
+    """A table whose primary key's index is in another order, as after a change of collations."""
+    table = str(request.param)
+    index = f"{table}_pkey"
+    turn = f"UPDATE pg_index SET indoption = '{{}}' WHERE indexrelid = '{index}'::regclass"
+    # A session keeps what it read of an index.
+    for option in ("3", "0"):
+        query(turn.format(option))
+        close_database()
+        query(f"REINDEX INDEX {index}" if option == "3" else "SELECT 1")
+    close_database()
+    yield table
+    query(f"REINDEX INDEX {index}")
+
+
+@pytest.mark.slow_after(1)
+def test_an_index_out_of_order(disordered: str) -> None:
+    """It holds every row, does not find them, and lets keys in twice."""
+    result = judge(selection=file_of(disordered))
+    (found,) = result.findings.kept
+    assert (found.kind, found.where.split(":")[0]) == (FindingKind.INDEX, disordered)
+    assert "out of order" in str(found.found)
 
 
 @pytest.mark.slow

@@ -169,7 +169,7 @@ def _columns(where: str, declared: Described, found: Described) -> Iterator[Find
         present = found.columns.get((kind, column, what), words)
         if present != words:
             note = "it goes back by hand" if kind is FindingKind.SEQUENCE else ""
-            yield Finding(kind, f"{where}:{column}", None, words, present, note)
+            yield Finding(kind, _at(where, kind, column), None, words, present, note)
 
 
 def _constraints(where: str, declared: Described, found: Described) -> Iterator[Finding]:
@@ -181,7 +181,7 @@ def _constraints(where: str, declared: Described, found: Described) -> Iterator[
 
 
 def _at(where: str, kind: FindingKind, columns: str) -> str:
-    return f"{where}:{columns}" if kind is FindingKind.FOREIGN_KEY else where
+    return where if kind is FindingKind.CONSTRAINT else f"{where}:{columns}"
 
 
 def _indexes(

@@ -24,7 +24,8 @@ class Described:
     """The definition of one table.
 
     `columns` maps (kind of finding, column, aspect) to its text; the aspects are the source of a
-    value, the collation and the sequence. `constraints` are (kind of finding, columns, text).
+    value, the collation, the sequence, and of a constraint what enforces it. `constraints` are
+    (kind of finding, columns, text).
     """
 
     columns: dict[tuple[FindingKind, str, str], str] = field(default_factory=dict)
@@ -45,7 +46,7 @@ SELECT attrelid::int8, attname, CASE
         SELECT quote_ident(nspname) || '.' || quote_ident(collname) FROM pg_collation
         JOIN pg_namespace ON pg_namespace.oid = collnamespace
         WHERE pg_collation.oid = attcollation) END
-FROM pg_attribute LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
+FROM pg_attribute LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum AND atthasdef
 WHERE attrelid IN ({tables}) AND attnum > 0 AND NOT attisdropped
 """
 _SEQUENCES = """
@@ -63,7 +64,17 @@ _CONSTRAINTS = """
 SELECT conrelid::int8, contype::text,
     (SELECT coalesce(string_agg(attname, ',' ORDER BY attname), '')
     FROM pg_attribute WHERE attrelid = conrelid AND attnum = ANY(conkey)),
-    pg_get_constraintdef(k.oid), nspname, relname
+    pg_get_constraintdef(k.oid), nspname, relname,
+    -- What enforces it: somebody may change that in the catalogue, and the definition stays.
+    CASE contype WHEN 'f' THEN (
+        SELECT string_agg(concat(tgfoid::regproc, ' ', tgtype,
+            CASE WHEN tgdeferrable THEN ' DEFERRABLE' END,
+            CASE WHEN tginitdeferred THEN ' INITIALLY DEFERRED' END), ', ' ORDER BY tgfoid)
+        FROM pg_trigger WHERE tgconstraint = k.oid)
+    WHEN 'c' THEN 'the table' ELSE (
+        SELECT concat(pg_get_indexdef(indexrelid), CASE WHEN indisprimary THEN ' primary' END,
+            CASE WHEN NOT indimmediate THEN ' DEFERRABLE' END)
+        FROM pg_index WHERE indexrelid = conindid) END
 FROM pg_constraint AS k LEFT JOIN pg_class AS parent ON parent.oid = confrelid
 LEFT JOIN pg_namespace ON pg_namespace.oid = relnamespace
 WHERE conrelid IN ({tables}) AND contype IN ('c', 'f', 'p', 'u', 'x')
@@ -96,14 +107,20 @@ def describe(alias: str, tables: Mapping[int, Named]) -> dict[int, Described]:
             columns[FindingKind.COLUMN, column, "collation"] = f"collation {collation}"
     for table, column, sequence in sequences:
         found[table].columns[FindingKind.SEQUENCE, column, "sequence"] = sequence
-    for table, kind, columns, definition, schema, parent in constraints:
+    for table, kind, columns, definition, schema, parent, enforced in constraints:
         words = _STATE.sub("", definition)
         if kind == "f":
             before, after = _PARENT.split(words, maxsplit=1)
             words = f"{before} REFERENCES {tables[table](schema, parent)}({after}"
         told = FindingKind.FOREIGN_KEY if kind == "f" else FindingKind.CONSTRAINT
         found[table].constraints.append((told, columns, words))
+        acts = _index_words(enforced or "nothing")
+        found[table].columns[told, columns, words] = f"{words} enforced by {acts}"
     for table, name, definition in indexes:
-        words = _INDEX_OF.sub(lambda match: f"{match[1] or ''}index USING ", definition)
-        found[table].indexes[name] = _STORAGE.sub("", words)
+        found[table].indexes[name] = _index_words(definition)
     return found
+
+
+def _index_words(definition: str) -> str:
+    words = _INDEX_OF.sub(lambda match: f"{match[1] or ''}index USING ", definition)
+    return _STORAGE.sub("", words)

@@ -109,7 +109,8 @@ def _states(alias: str, schema: str, table: str) -> Iterator[Finding]:
     for name, definition in select(
         alias,
         "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint "
-        "WHERE conrelid = to_regclass(%s) AND NOT convalidated ORDER BY conname",
+        "WHERE conrelid = to_regclass(%s) AND (NOT convalidated "
+        "OR pg_get_constraintdef(oid) ~ ' NOT ENFORCED$') ORDER BY conname",
         [relation],
     ):
         words = next((word for word in _UNUSED if word in definition), "NOT VALID")

@@ -53,6 +53,17 @@ SELECT DISTINCT coalesce(conname, tgname), coalesce(contype::text, ''), conrelid
 FROM pg_trigger LEFT JOIN pg_constraint AS k ON k.oid = tgconstraint
 WHERE tgrelid = {oid} AND tgisinternal AND tgenabled NOT IN ('O', 'A') ORDER BY 1
 """
+# A flag of pg_class that says "none" hides from PostgreSQL what the catalogue lists.
+_HIDDEN = """
+SELECT flag, what FROM pg_class, LATERAL (VALUES
+    ('relhasindex', 'indexes', relhasindex OR NOT EXISTS (
+        SELECT FROM pg_index WHERE indrelid = {oid})),
+    ('relhastriggers', 'triggers', relhastriggers OR NOT EXISTS (
+        SELECT FROM pg_trigger WHERE tgrelid = {oid})),
+    ('relchecks', 'checks', relchecks = (
+        SELECT count(*) FROM pg_constraint WHERE conrelid = {oid} AND contype = 'c'))
+) AS flags(flag, what, is_right) WHERE pg_class.oid = {oid} AND NOT is_right
+"""
 _ROLE = "SELECT current_setting('session_replication_role')"
 # The engine's own, each with the function that it calls (capture-and-cut-over.md).
 _OWN_TRIGGERS = {
@@ -62,9 +73,28 @@ _OWN_TRIGGERS = {
     },
     f"{conf().prefix}_freeze": "refuse_write",
 }
+# PostgreSQL's own ones have numbers below. WITH INOUT ('i') has no function of somebody's.
+_CASTS = """
+SELECT format_type(castsource, NULL), format_type(casttarget, NULL), castfunc::regproc::text
+FROM pg_cast WHERE oid >= 16384 AND castmethod = 'f' AND castsource < 16384 AND casttarget < 16384
+ORDER BY 1, 2
+"""
 Rows = list[tuple[Any, ...]]
 # The note of a finding about a table of which no row may be read.
 UNREADABLE = "no row of it is read"
+
+
+def check_casts(alias: str) -> Iterator[Finding]:
+    """Yield each cast between PostgreSQL's own types that calls a function of somebody's.
+
+    The judge reads a document as `metadata::text`: such a function decides what it reads.
+    """
+    for source, wanted, function in select(alias, _CASTS):
+        cast = f"CAST ({source} AS {wanted})"
+        note = f"it decides what the judge reads: DROP {cast}, or make it WITH INOUT"
+        yield Finding(
+            FindingKind.TABLE, "pg_catalog.pg_cast", None, f"no {cast}", f"one by {function}", note
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,12 +132,15 @@ class Relation:
             )
             note = "it may hide rows and refuse writes"
             yield self._about("no row-level security", f"row-level security {words}", note)
-        asked = (_FAMILY, _RULES, _TRIGGERS, _DISABLED, _ROLE)
+        asked = (_FAMILY, _RULES, _TRIGGERS, _DISABLED, _HIDDEN, _ROLE)
         answers = select_all(self.alias, [query.format(oid=oid) for query in asked])
-        family, rules, triggers, disabled, [(role,)] = answers
+        family, rules, triggers, disabled, hidden, [(role,)] = answers
         yield from self._family(family)
         yield from self._acting(rules, triggers)
         yield from self._disabled(disabled)
+        for flag, what in hidden:
+            note = f"PostgreSQL does not heed the table's {what}"
+            yield self._about(f"{what} in force", f"pg_class.{flag} says otherwise", note)
         if role != "origin":
             note = "a setting of the role or the database: foreign keys are not checked"
             yield self._about("session_replication_role origin", str(role), note)

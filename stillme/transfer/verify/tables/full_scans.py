@@ -13,28 +13,22 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
-from typing import Any
 
-from django.db import connections, transaction
-
-from stillme.postgresql.statements import set_local
 from stillme.transfer.findings import Finding, FindingKind
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.reading.connect import quoted
 from stillme.transfer.verify.result import TableProof
-from stillme.transfer.verify.sides.target_table import select_all
+from stillme.transfer.verify.tables.index_scans import (
+    BY_INDEX,
+    BY_SCAN,
+    one_moment,
+    planned,
+    wrong_indexes,
+)
 from stillme.transfer.verify.tables.table_judge import TableCase
 
 _MOST_NAMED = 20
 _MOST_LISTED = 1_000_000
-# Without these a table is scanned, and without those it is read in the order of its index.
-_DIGESTS = {
-    "bigint": "hashint8extended",
-    "text": "hashtextextended",
-    "uuid": "uuid_hash_extended",
-}
-_BY_INDEX = ("enable_indexscan", "enable_indexonlyscan", "enable_bitmapscan")
-_BY_SCAN = ("enable_seqscan", "enable_bitmapscan", "enable_sort", "enable_incremental_sort")
 
 
 def check_whole_tables(alias: str, case: TableCase, proof: TableProof) -> Iterator[Finding]:
@@ -65,48 +59,30 @@ def _legacy(case: TableCase, proof: TableProof) -> Iterator[Finding]:
 
 
 def _target(alias: str, mapping: TableMapping) -> Iterator[Finding]:
-    connection = connections[alias]
     if not mapping.key_columns:
         return
-    keys = mapping.key_columns
-    key = keys.target_names()
-    digest = _DIGESTS[keys.columns[0].kind.key_type if keys.is_single else "text"]
-    text = key if len(keys.columns) == 1 else keys.target_text()
-    sums = f"SELECT count(*), sum({digest}({text}, 0)), count(*) - count({text}) FROM"
-    ordered = f"(SELECT {key} FROM {mapping.relation} ORDER BY {key} OFFSET 0) AS ordered"
-    is_alone = not connection.in_atomic_block
-    with transaction.atomic(using=alias):
-        if is_alone:
-            # Writers may be at work: both scans see one moment.
-            select_all(alias, ["SET TRANSACTION ISOLATION LEVEL REPEATABLE READ"])
-        scanned = _planned(alias, _BY_INDEX, f"{sums} {mapping.relation}")[0]
-        by_index = _planned(alias, _BY_SCAN, f"{sums} {ordered}")[0]
-        if scanned != by_index:
-            yield from _different(alias, mapping, scanned[0], by_index[0])
-    if scanned[2]:
-        found = f"{scanned[2]:,} rows without a key"
+    key = mapping.key_columns.target_text()
+    keyless = f"SELECT count(*) - count({key}) FROM {mapping.relation}"
+    with one_moment(alias):
+        for wrong in wrong_indexes(alias, mapping.relation):
+            at = f"{mapping.target}:{', '.join(wrong.index.columns)}".replace('"', "")
+            yield wrong.finding(at)
+            if wrong.index.is_primary and wrong.scanned <= _MOST_LISTED:
+                yield from _different(alias, mapping, at)
+        [(lost,)] = planned(alias, BY_SCAN, keyless)
+    if lost:
+        found = f"{lost:,} rows without a key"
         yield Finding(FindingKind.EXTRA_ROW, mapping.target, None, "none", found)
 
 
-def _different(alias: str, mapping: TableMapping, scanned: int, by_index: int) -> Iterator[Finding]:
-    """The primary key's index does not lead to the rows that the table has."""
+def _different(alias: str, mapping: TableMapping, where: str) -> Iterator[Finding]:
+    """The keys that the primary key's index does not lead to, or leads to in vain."""
     keys = mapping.key_columns
-    where = f"{mapping.target}:{', '.join(keys.targets)}"
-    yield Finding(
-        FindingKind.INDEX,
-        where,
-        None,
-        f"{scanned:,} rows by a full scan",
-        f"{by_index:,} rows by the primary key's index, or rows with other keys",
-        "REINDEX the table, then run verify_migration again: it compares the rows",
-    )
-    if scanned > _MOST_LISTED:
-        return
     key = keys.target_names()
     ordered = f"(SELECT {key} FROM {mapping.relation} ORDER BY {key} OFFSET 0) AS ordered"
     names = f"SELECT {keys.target_text()} FROM {ordered}"
-    there = Counter(row[0] for row in _planned(alias, _BY_INDEX, names))
-    found = Counter(row[0] for row in _planned(alias, _BY_SCAN, names))
+    there = Counter(row[0] for row in planned(alias, BY_SCAN, names))
+    found = Counter(row[0] for row in planned(alias, BY_INDEX, names))
     both = sorted((there - found).items())[:_MOST_NAMED] + sorted((found - there).items())
     for each, _ in both[: 2 * _MOST_NAMED]:
         yield Finding(
@@ -119,12 +95,3 @@ def _different(alias: str, mapping: TableMapping, scanned: int, by_index: int) -
         if there[each] > found[each]:
             note = "a row that the primary key's index does not know"
             yield Finding(FindingKind.EXTRA_ROW, mapping.target, each, "no row", "a row", note)
-
-
-def _planned(alias: str, off: tuple[str, ...], sql: str) -> list[tuple[Any, ...]]:
-    """The rows of a query, some ways of the planner switched off for it."""
-    set_local(connections[alias], dict.fromkeys(off, "off"))
-    found = select_all(alias, [sql])[0]
-    # Inside a caller's transaction they would stay.
-    set_local(connections[alias], dict.fromkeys(off))
-    return found
