@@ -176,9 +176,16 @@ def target_environment(django_db_setup: None, settings: Any) -> dict[str, str]:
 
 
 def legacy_variables(files: dict[str, dict[str, Any]], vectors: Path) -> dict[str, str]:
-    """The environment variables that name these legacy files."""
-    named = {f"LEGACY_{name.upper()}_PATH": str(file["path"]) for name, file in files.items()}
-    return {**named, "LEGACY_VECTOR_DIR": str(vectors)}
+    """The environment variables by which a process finds these legacy files.
+
+    Files of the data directory may be absent; one that is named there must be there.
+    """
+    named = {
+        f"LEGACY_{name.upper()}_PATH": str(file["path"])
+        for name, file in files.items()
+        if file["path"].parent != vectors.parent
+    }
+    return {"LEGACY_DATA_DIR": str(vectors.parent), "LEGACY_VECTOR_DIR": str(vectors), **named}
 
 
 @pytest.fixture

@@ -82,7 +82,9 @@ def column(field: models.Field[Any, Any]) -> Callable[..., str]:
     def shown(row: models.Model) -> SafeString:
         return html(row, field)
 
-    shown.__name__ = field.name
+    # By its name a list finds the column, and the style sheet numbers, which stand to the right.
+    is_number = is_figure(field) and not isinstance(field, models.DateTimeField)
+    shown.__name__ = f"{field.name}_number" if is_number else field.name
     shown.short_description = field.verbose_name  # type: ignore[attr-defined]
     shown.admin_order_field = field.name  # type: ignore[attr-defined]
     return shown

@@ -30,6 +30,11 @@ WIDE = """
   .filter((e) => e.clientWidth && e.scrollWidth > e.clientWidth)
   .map((e) => `${e.tagName} ${e.className.split(" ")[0]} ${e.scrollWidth} > ${e.clientWidth}`)
 """
+# Numbers stand below each other, and below their heading.
+NUMBERS = """
+[...document.querySelectorAll("#result_list :is(th, td)[class*='_number']")]
+  .map((e) => getComputedStyle(e).textAlign)
+"""
 
 
 def lists() -> list[type[models.Model]]:
@@ -56,9 +61,11 @@ def test_every_list_fits(visit: Visit, admin_user: Any, files: Path, width: int)
         if isinstance(page_of, TargetAdmin) and model._meta.app_label != "vector":
             put_long_words(model)
     page = visit(admin_user, viewport={"width": width, "height": 800})
-    found = {}
+    found, aligned = {}, set()
     for model in lists():
         name = f"admin:{model._meta.app_label}_{model._meta.model_name}_changelist"
         page.goto(reverse(name))
         found[model._meta.label] = page.evaluate(WIDE)[:5]
+        aligned |= set(page.evaluate(NUMBERS)) if width == 1280 else {"right"}
+    assert aligned == {"right"}
     assert found == {model._meta.label: [] for model in lists()}

@@ -124,6 +124,10 @@ def test_a_store_that_is_gone_and_an_item_it_never_had(
     Item.objects.update(embedding_id="two")
     page = admin_client.get(address).content.decode()
     assert "The legacy store holds no item with this id." in page
+    Item.objects.update(origin=Item.Origin.TARGET)
+    page = admin_client.get(address).content.decode()
+    assert "It was written in PostgreSQL: the legacy store never had it." in page
+    Item.objects.update(origin=Item.Origin.QUEUE)
     settings.LEGACY_VECTOR_DIR = tmp_path / "elsewhere"
     page = admin_client.get(address).content.decode()
     assert "The legacy store cannot be read: There is no file" in page

@@ -13,7 +13,7 @@ from stillme.transfer.errors import LegacyFileError
 from stillme.transfer.inventory.entries import open_lines
 from stillme.transfer.inventory.stores import StoreOptions
 from tests.vector.chroma_files import ADD, ChromaFiles
-from tests.vector.moving import import_vectors, prove_vectors
+from tests.vector.moving import OPEN, import_vectors, prove_vectors
 from tests.vector.test_vector_import import fill
 from vector.chroma import open_store
 from vector.importing.run import import_vectors as import_now
@@ -135,6 +135,44 @@ STRANGERS = {
         "UPDATE embeddings_queue SET topic = 'persistent://a/b/c' WHERE seq_id = 1", None,
         "embeddings_queue (of no collection)",
     ),
+    "a column of the collections": (
+        "ALTER TABLE collections ADD COLUMN pinned; UPDATE collections SET pinned = 1", None,
+        "collections.pinned",
+    ),
+    "a column of the metadata": (
+        "ALTER TABLE embedding_metadata ADD COLUMN json_value; "
+        "UPDATE embedding_metadata SET json_value = '{}' WHERE id = 1", None,
+        "embedding_metadata.json_value",
+    ),
+    "a table that bears the name of the index of documents": (
+        "CREATE TABLE embedding_fulltext (a); INSERT INTO embedding_fulltext VALUES (1)", None,
+        "embedding_fulltext",
+    ),
+    "a table that bears a name like SQLite's own": (
+        "CREATE TABLE x (a); INSERT INTO x VALUES (1); PRAGMA writable_schema = ON; "
+        "UPDATE sqlite_master SET name = 'sqlite_x', tbl_name = 'sqlite_x', "
+        "sql = 'CREATE TABLE sqlite_x (a)' WHERE name = 'x'; PRAGMA writable_schema = RESET", None,
+        "sqlite_x",
+    ),
+    "metadata of a collection with two values": (
+        "UPDATE collection_metadata SET int_value = 1", None,
+        "collection_metadata (several values)",
+    ),
+    "metadata of a collection with a boolean that is none": (
+        "UPDATE collection_metadata SET str_value = NULL, bool_value = 5", None,
+        "collection_metadata (several values)",
+    ),
+    "metadata of a collection that is a blob": (
+        "UPDATE collection_metadata SET str_value = x'00', key = CAST(key AS BLOB)", None,
+        "collection_metadata (several values)",
+    ),
+    "metadata of no collection": (
+        "INSERT INTO collection_metadata (key, str_value) VALUES ('a', 'b')", None,
+        "collection_metadata (of no collection)",
+    ),
+    "a collection of no database": (
+        "UPDATE collections SET database_id = 'gone'", None, "collections (of no database)",
+    ),
     "a folder of no segment": ("", "other/data_level0.bin", "other"),
     "a file": ("", "notes.txt", "notes.txt"),
     "a file in a segment": ("", "v-{id}/sparse.bin", "v-{id}/sparse.bin"),
@@ -153,6 +191,52 @@ def test_what_nobody_carries_is_open(folder, name):
     if path:
         put(folder / path.format(id=made.id))
     assert everywhere(folder) == {line.format(id=made.id)}
+
+
+def test_operations_of_no_collection_in_the_old_layout(folder):
+    files = ChromaFiles(folder, "0.4")
+    fill(files, 3)
+    files.db.execute("UPDATE embeddings_queue SET topic = 'persistent://a/b/c' WHERE seq_id = 1")
+    files.close()
+    assert everywhere(folder) == {"embeddings_queue (of no collection)"}
+
+
+# What Chroma declares, and the reader relies on: table -> what is not said any more.
+UNDECLARED = {
+    "embedding_metadata": "embedding_metadata (id, key) is not UNIQUE",
+    "embeddings": "embeddings (id) is not UNIQUE",
+    "collection_metadata": "collection_metadata (collection_id, key) is not UNIQUE",
+    "embeddings_queue": "embeddings_queue (seq_id) is not UNIQUE",
+    "collections": "collections (id) is not UNIQUE",
+}
+
+
+@pytest.mark.parametrize("table", UNDECLARED)
+def test_a_table_that_may_hold_rows_twice_is_refused(folder, table):
+    """Two values of one key: the second took the place of the first, and the rest was PROVEN."""
+    files = ChromaFiles(folder)
+    fill(files, 3)
+    files.db.executescript(
+        f"CREATE TABLE other AS SELECT * FROM {table}; INSERT INTO other SELECT * FROM {table}; "
+        f"DROP TABLE {table}; ALTER TABLE other RENAME TO {table}"
+    )
+    files.close()
+    with pytest.raises(LegacyFileError, match=re.escape(UNDECLARED[table])):
+        import_now(folder, StoreOptions(dry_run=True), None, lambda event: None)
+
+
+def test_a_table_that_may_hold_null_is_refused(folder):
+    files = ChromaFiles(folder)
+    fill(files, 3)
+    files.db.executescript(
+        "CREATE TABLE other (id INTEGER, key TEXT, string_value TEXT, int_value, float_value REAL, "
+        "bool_value, PRIMARY KEY (id, key)); INSERT INTO other SELECT * FROM embedding_metadata; "
+        "INSERT INTO other (id, string_value) VALUES (1, 'a'); "
+        "DROP TABLE embedding_metadata; ALTER TABLE other RENAME TO embedding_metadata"
+    )
+    files.close()
+    with pytest.raises(LegacyFileError, match="is not NOT NULL"):
+        import_now(folder, StoreOptions(dry_run=True), None, lambda event: None)
 
 
 def miss_a_row(folder, table, unique, row):
@@ -218,7 +302,7 @@ def test_rows_are_read_from_the_table(folder, name):
         assert Item.objects.get(embedding_id="k000").metadata["added"] == "late"
     proof = prove_vectors(folder)
     assert any("disagrees" in notice for notice in proof.notices)
-    assert {f.kind.value for f in proof.findings} <= {"quarantine_open"}
+    assert {f.kind for f in proof.findings} <= {OPEN}
     assert {line.name for line in open_lines(proof.inventory)} <= {
         "embedding_metadata (of no collection)"
     }
@@ -250,7 +334,8 @@ def test_the_judge_counts_what_it_read(folder, monkeypatch):
     fill(files, 5)
     files.close()
     miss_a_row(folder, *MISSED["metadata"])
-    monkeypatch.setattr("vector.chroma.store.distrust_indexes", lambda *_: ())
+    engine = "stillme.transfer.sqlite.copying.snapshot"
+    monkeypatch.setattr(f"{engine}.distrust_indexes", lambda *_, **__: ())
     import_vectors(folder)
     (line,) = open_lines(prove_vectors(folder).inventory)
     assert line.name == "embedding_metadata (of the collection stillme_knowledge)"

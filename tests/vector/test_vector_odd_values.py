@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from stillme.transfer.models import QuarantinedRow
+from stillme.transfer.errors import LegacyFileError
+from stillme.transfer.models import KeptCell, QuarantinedRow
 from tests.vector.chroma_files import ADD, ChromaFiles
 from tests.vector.moving import import_vectors, prove_vectors, verify_vectors
 from tests.vector.test_vector_import import fill, vector
@@ -56,6 +57,53 @@ def test_an_id_that_is_a_blob(tmp_path: Path) -> None:
         (collection,) = store.collections
         parts = [r for part in store.parts(collection, 10) for r in store.items(collection, part)]
         assert sorted(map(repr, parts)) == sorted(map(repr, store.items(collection)))
+
+
+# What is stored elsewhere than Chroma would -> what is open in quarantine, or kept, then.
+STORED: dict[str, tuple[str, str]] = {
+    "a queued operation with metadata that is a blob": (
+        "UPDATE embeddings_queue SET metadata = CAST(metadata AS BLOB)", "bad_metadata",
+    ),
+    "a number that is none": ("UPDATE embeddings SET seq_id = 'x' WHERE id = 1", "bad_metadata"),
+    "a number of more than 64 bits": (
+        "UPDATE embeddings SET seq_id = x'80000000000000000000' WHERE id = 1", "bad_metadata",
+    ),
+    "a time that is a number": ("UPDATE embeddings SET created_at = 5", "unreadable_time"),
+    "a time that is a blob": ("UPDATE embeddings SET created_at = x'ff'", "unreadable_time"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", STORED)
+def test_another_storage_class(tmp_path: Path, name: str) -> None:
+    statement, reason = STORED[name]
+    files = ChromaFiles(tmp_path / "vector_db")
+    made = files.collection("odd")
+    made.write(ADD, "a", vector(1), "d", {"x": 1})
+    made.write(ADD, "b", vector(2), "d", {"x": 1}, apply=False)
+    files.db.execute(statement)
+    import_vectors(files.close())
+    aside = QuarantinedRow.objects.values_list("reason", flat=True)
+    kept = KeptCell.objects.values_list("reason", flat=True)
+    assert set(aside) | set(kept) == {reason}
+    QuarantinedRow.objects.update(status="accepted")
+    assert verify_vectors(files.folder) == []
+
+
+REFUSED = {
+    "UPDATE embeddings_queue SET id = CAST(id AS BLOB)": "an id that is no text",
+    "UPDATE collections SET name = x'ff'": "a name that is no text",
+    "UPDATE collections SET dimension = 'x'": "a dimension that is no whole number",
+    "UPDATE collections SET database_id = CAST(x'ff' AS TEXT)": "The vector store's chroma.sqlite3",
+}
+
+
+@pytest.mark.parametrize("statement", REFUSED)
+def test_what_cannot_be_read_is_refused_in_a_sentence(tmp_path: Path, statement: str) -> None:
+    files = ChromaFiles(tmp_path / "vector_db")
+    files.collection("odd").write(ADD, "a", vector(1), "d", {"x": 1}, apply=False)
+    files.db.execute(statement)
+    with pytest.raises(LegacyFileError, match=REFUSED[statement]):
+        import_vectors(files.close())
 
 
 @pytest.mark.parametrize("text", ["[" * 5000, '{"hnsw": ' * 5000, "1e5000", "9" * 5000, "٣"])

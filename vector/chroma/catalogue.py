@@ -22,6 +22,17 @@ _NEEDED = {
     "embeddings_queue": {"seq_id", "operation", "topic", "id", "vector", "encoding", "metadata"},
     "max_seq_id": {"segment_id", "seq_id"},
 }
+# What Chroma declares to be unique, and NOT NULL, and the reader relies on.
+_KEYS = (
+    ("collections", {"id"}), ("collection_metadata", {"collection_id", "key"}),
+    ("databases", {"id"}), ("segments", {"id"}), ("embeddings", {"id"}),
+    ("embeddings", {"segment_id", "embedding_id"}), ("embedding_metadata", {"id", "key"}),
+    ("embeddings_queue", {"seq_id"}), ("max_seq_id", {"segment_id"}),
+)  # fmt: skip
+_REQUIRED = (
+    ("collection_metadata", {"key"}), ("embeddings", {"segment_id", "embedding_id"}),
+    ("embedding_metadata", {"key"}), ("embeddings_queue", {"topic", "id"}),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +58,45 @@ def read_catalogue(connection: sqlite3.Connection) -> Catalogue:
                 f"This chroma.sqlite3 has no {table}.{sorted(missing)[0]}: it is not of a layout "
                 "that can be read (0.4 and 1.x are)."
             )
+    _check_declared(connection, columns)
     collections = tuple(_collections(connection, columns))
     noted = connection.execute("SELECT segment_id, seq_id FROM max_seq_id").fetchall()
     numbers = {str(segment): sequence(value) for segment, value in noted}
     marks = {key: NO_NUMBER if mark is None else mark for key, mark in numbers.items()}
     without = {t for t in (VALUES, LISTS) if "bool_value" not in columns.get(t, {"bool_value"})}
     return Catalogue(collections, marks, LISTS in columns, frozenset(without))
+
+
+def _check_declared(connection: sqlite3.Connection, columns: dict[str, set[str]]) -> None:
+    """Raise LegacyFileError where a table may hold rows that Chroma's own cannot."""
+    for what, declared, each in (("UNIQUE", _unique, _KEYS), ("NOT NULL", _not_null, _REQUIRED)):
+        for table, names in each:
+            if table in columns and not declared(connection, table, names):
+                raise LegacyFileError(
+                    f"{table} ({', '.join(sorted(names))}) is not {what} in this chroma.sqlite3, "
+                    "as Chroma declares it: somebody else made the table, and its rows may not be "
+                    "what Chroma shows. Restore the file that Chroma wrote."
+                )
+
+
+def _unique(connection: sqlite3.Connection, table: str, names: set[str]) -> bool:
+    """Whether no two rows of a table agree in these columns."""
+    key = connection.execute("SELECT name FROM pragma_table_info(?) WHERE pk", (table,))
+    indexes = connection.execute(
+        "SELECT l.seq, i.name FROM pragma_index_list(?) l, pragma_index_info(l.name) i "
+        'WHERE l."unique" AND NOT l.partial',
+        (table,),
+    )
+    found: dict[int, set[str]] = {-1: {name for (name,) in key}}
+    for number, name in indexes:
+        found.setdefault(number, set()).add(name)
+    return names in found.values()
+
+
+def _not_null(connection: sqlite3.Connection, table: str, names: set[str]) -> bool:
+    """Whether a table takes no NULL in these columns."""
+    sql = 'SELECT name FROM pragma_table_info(?) WHERE "notnull"'
+    return names <= {name for (name,) in connection.execute(sql, (table,))}
 
 
 def _columns(connection: sqlite3.Connection) -> dict[str, set[str]]:
@@ -77,6 +121,12 @@ def _collections(connection: sqlite3.Connection, columns: dict[str, set[str]]) -
             raise LegacyFileError(
                 f"The collection id {key!r} is no UUID: this store was not written by Chroma."
             ) from error
+        if not isinstance(name, str) or not isinstance(dimension, int | None):
+            raise LegacyFileError(
+                f"The collection {name!r} of the dimension {dimension!r} has a name that is no "
+                "text, or a dimension that is no whole number: this store was not written by "
+                "Chroma."
+            )
         tenant, database_name = databases.get(database, ("default_tenant", "default_database"))
         scopes = "SELECT scope, id FROM segments WHERE collection = ? ORDER BY id"
         segments = dict(connection.execute(scopes, (key,)).fetchall())
@@ -115,7 +165,9 @@ def _collection_metadata(
     for key, text, integer, real, boolean in rows:
         # One of them is set, or none: a NaN was stored.
         values = (text, integer, real, None if boolean is None else bool(boolean))
-        found[key] = next((value for value in values if value is not None), None)
+        value = next((value for value in values if value is not None), None)
+        # Bytes are spelled; the inventory tells of them.
+        found[str(key)] = repr(value) if isinstance(value, bytes) else value
     return found
 
 

@@ -7,7 +7,7 @@ A line is *carried* (the reader moves it, or it is bookkeeping that follows from
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -15,7 +15,8 @@ from stillme.transfer.errors import LegacyFileError
 from stillme.transfer.inventory.entries import InventoryLine
 from stillme.transfer.inventory.stores import StoreReport
 from stillme.transfer.plumbing.quoting import quoted
-from stillme.transfer.sqlite.reading.connect import explain, open_legacy
+from stillme.transfer.sqlite.reading.connect import explained, open_legacy
+from stillme.transfer.sqlite.schema.found import contents
 from vector.names import DATABASE, FILE
 
 _COLLECTIONS, _ITEMS = "vector.collections", "vector.items"
@@ -27,11 +28,20 @@ _TARGETS = {
     "segment_metadata": "", "max_seq_id": "", "migrations": "", "acquire_write": "",
     "maintenance_log": "", "embeddings_queue_config": "",
 }  # fmt: skip
-# The index of documents and the tables beneath it; 0.4 began with the first.
-_FULLTEXT = {"embedding_fulltext"} | {
-    f"embedding_fulltext_search{end}"
-    for end in ("", "_data", "_idx", "_content", "_docsize", "_config")
+# The columns of those tables of them that are carried, in any version.
+_VALUES = "int_value float_value bool_value"
+_COLUMNS = {
+    "collections": "id name topic dimension database_id config_json_str schema_str",
+    "collection_metadata": f"collection_id key str_value {_VALUES}",
+    "tenants": "id",
+    "databases": "id name tenant_id",
+    "embeddings": "id segment_id embedding_id seq_id created_at",
+    "embedding_metadata": f"id key string_value {_VALUES}",
+    "embedding_metadata_array": f"id key string_value {_VALUES}",
+    "embeddings_queue": "seq_id created_at operation topic id vector encoding metadata",
 }
+# The index of documents, which repeats them; 0.4 began with the first.
+_FULLTEXT = {"embedding_fulltext", "embedding_fulltext_search"}
 _SEGMENT_FILES = {
     "header.bin", "data_level0.bin", "length.bin", "link_lists.bin", "index_metadata.pickle",
 }  # fmt: skip
@@ -40,6 +50,18 @@ _DATABASE_FILES = {DATABASE, *(f"{DATABASE}-{end}" for end in ("wal", "shm", "jo
 _UNKNOWN_TABLE = (
     "the import does not know this table of chroma.sqlite3, so its rows are not carried: a newer "
     "Chroma or somebody else wrote it"
+)
+_UNKNOWN_COLUMN = (
+    "the import does not know this column of chroma.sqlite3, so its values are not carried: a "
+    "newer Chroma or somebody else wrote it"
+)
+_TWO_VALUES = (
+    "a row holds several values, or one that Chroma does not write, and the import takes the first "
+    "of them: correct the store, or decide to leave the others"
+)
+_NO_TENANT = (
+    "nothing says of which tenant and database these are, and the import takes the default ones: "
+    "Chroma does not show them"
 )
 _LEFT_OVER = "no collection has them any more, so they are not carried: Chroma does not show them"
 _OLD_STORE = (
@@ -83,11 +105,8 @@ def inventory_now(folder: Path) -> list[InventoryLine]:
     if not is_store(folder):
         return _unreadable(folder)
     database = folder / DATABASE
-    with closing(open_legacy(database)) as connection:
-        try:
-            return table_lines(connection) + folder_lines(folder, connection)
-        except sqlite3.Error as error:
-            raise explain(database, error) from error
+    with explained(database), closing(open_legacy(database)) as connection:
+        return table_lines(connection) + folder_lines(folder, connection)
 
 
 def unreadable_report(folder: Path) -> StoreReport:
@@ -129,22 +148,25 @@ def folder_lines(folder: Path, connection: sqlite3.Connection) -> list[Inventory
 def table_lines(connection: sqlite3.Connection) -> list[InventoryLine]:
     """Every table with rows, and what deleted collections left. Counted by full scans."""
     lines = []
-    names = "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name"
-    for (name,) in connection.execute(names).fetchall():
-        # SQLite's own are about the others; the index of documents repeats them.
-        if name.startswith("sqlite_") or name in _FULLTEXT:
+    for found in contents(connection):
+        name = found.name
+        if found.what == "view" or (found.what == "virtual table" and name in _FULLTEXT):
             continue
-        try:
-            rows = scan(connection, name)
-        except sqlite3.OperationalError as error:
-            # A virtual table of a module that is not here, say.
-            lines.append(_open(name, None, f"its rows cannot be counted ({error})"))
-            continue
-        if rows and name in _TARGETS:
-            lines.append(InventoryLine(FILE, name, rows, "carried", _TARGETS[name]))
-        elif rows:
-            lines.append(_open(name, rows, _UNKNOWN_TABLE))
+        if found.what == "table" and name in _TARGETS:
+            lines.append(InventoryLine(FILE, name, found.rows, "carried", _TARGETS[name]))
+            lines += _unknown_columns(connection, name)
+        else:
+            lines.append(_open(name, found.rows, _UNKNOWN_TABLE))
     return [*lines, *_left_over(connection)]
+
+
+def _unknown_columns(connection: sqlite3.Connection, table: str) -> Iterator[InventoryLine]:
+    """Columns of a carried table that nothing carries."""
+    if table not in _COLUMNS:
+        return
+    for column in columns_of(connection, table) - {*_COLUMNS[table].split()}:
+        if rows := scan(connection, table, f"{quoted(column)} IS NOT NULL"):
+            yield _open(f"{table}.{column}", rows, _UNKNOWN_COLUMN)
 
 
 def unread_line(collection: str, table: str, scanned: int, read: int) -> InventoryLine:
@@ -172,21 +194,43 @@ _LEFT_OVER_ROWS = {
     "embeddings": f"segment_id NOT IN ({_CHOSEN.format(scope='METADATA')})",
     "embedding_metadata": "id IS NULL OR id NOT IN (SELECT id FROM embeddings NOT INDEXED)",
     "embedding_metadata_array": "id IS NULL OR id NOT IN (SELECT id FROM embeddings NOT INDEXED)",
-    "collection_metadata": "collection_id NOT IN (SELECT id FROM collections NOT INDEXED)",
+    "collection_metadata": (
+        "ifnull(collection_id NOT IN (SELECT id FROM collections NOT INDEXED), 1)"
+    ),
     "embeddings_queue": (
-        "NOT EXISTS (SELECT 1 FROM collections NOT INDEXED WHERE topic = collections.id "
-        "OR substr(topic, -length(collections.id) - 1) = '/' || collections.id)"
+        # In Chroma 0.4 a collection has a topic, too.
+        "NOT EXISTS (SELECT 1 FROM collections NOT INDEXED WHERE embeddings_queue.topic = "
+        "collections.id OR substr(embeddings_queue.topic, -length(collections.id) - 1) = "
+        "'/' || collections.id)"
     ),
 }
 
 
 def _left_over(connection: sqlite3.Connection) -> Iterator[InventoryLine]:
     for table, where in _LEFT_OVER_ROWS.items():
-        there = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
-        if connection.execute(there, (table,)).fetchone() is None:
-            continue
-        if rows := scan(connection, table, where):
+        if columns_of(connection, table) and (rows := scan(connection, table, where)):
             yield _open(f"{table} (of no collection)", rows, _LEFT_OVER)
+    if columns_of(connection, "databases"):
+        where = "ifnull(database_id NOT IN (SELECT id FROM databases NOT INDEXED), 1)"
+        if rows := scan(connection, "collections", where):
+            yield _open("collections (of no database)", rows, _NO_TENANT)
+    values = columns_of(connection, "collection_metadata") & {"str_value", *_VALUES.split()}
+    if values and (rows := scan(connection, "collection_metadata", _several(values))):
+        yield _open("collection_metadata (several values)", rows, _TWO_VALUES)
+
+
+def _several(columns: Collection[str]) -> str:
+    """SQL: a row of metadata holds more than one value, or bytes, or a boolean that is none."""
+    filled = " + ".join(f"({name} IS NOT NULL)" for name in columns)
+    odd = [f"typeof({name}) = 'blob'" for name in ("key", *columns)]
+    odd += ["bool_value NOT IN (0, 1)"] if "bool_value" in columns else []
+    return f"{filled} > 1 OR {' OR '.join(odd)}"
+
+
+def columns_of(connection: sqlite3.Connection, table: str) -> set[str]:
+    """The names of a table's columns; none where it is not there."""
+    found = connection.execute("SELECT name FROM pragma_table_xinfo(?)", (table,))
+    return {name for (name,) in found}
 
 
 def _inside(folder: Path) -> list[Path]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from vector.chroma import queue
 from vector.chroma.catalogue import LISTS, VALUES, Catalogue
-from vector.chroma.queue import Operation, sequence
+from vector.chroma.queue import Operation, sequence, time_text
 from vector.chroma.records import DOCUMENT_KEY, WHOLE, Part, Value, as_text
 
 IDS = "embeddings"
@@ -95,9 +95,13 @@ def stored_entries(source: Source, part: Part = WHOLE) -> Iterator[Entry]:
             if current is not None:
                 yield lists.complete(row_id, current)
             metadata = {}
-            current = Entry(as_text(embedding_id), sequence(seq_id) or 0, created, metadata)
+            number = sequence(seq_id)
+            when = time_text(created)
+            current = Entry(as_text(embedding_id), number or 0, when, metadata)
             if type(embedding_id) is bytes:
                 current.error = "its id is a blob"
+            elif number is None:
+                current.error = f"its seq_id {seq_id!r} is no number"
             row_id = key
             ids += 1
         if value is None:

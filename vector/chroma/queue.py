@@ -65,7 +65,9 @@ class Queued:
 def topics(connection: sqlite3.Connection) -> dict[str, list[str]]:
     """The topics of each collection: a topic ends with the collection's id."""
     found: dict[str, list[str]] = {}
-    for (topic,) in connection.execute("SELECT DISTINCT topic FROM embeddings_queue"):
+    # A topic that is a blob is of no collection.
+    texts = "SELECT DISTINCT topic FROM embeddings_queue WHERE typeof(topic) = 'text'"
+    for (topic,) in connection.execute(texts):
         found.setdefault(topic.rpartition("/")[2], []).append(topic)
     return found
 
@@ -84,6 +86,11 @@ def operations(
             raise LegacyFileError(
                 f"The queued operation {seq_id} has the unknown code {operation}: this store is of "
                 "a version of Chroma that cannot be read."
+            )
+        if not isinstance(embedding_id, str):
+            raise LegacyFileError(
+                f"The queued operation {seq_id} has an id that is no text: correct it in a copy of "
+                "the store, and import the copy."
             )
         yield Queued(seq_id, Operation(operation), embedding_id, bool(has_vector))
 
@@ -104,6 +111,8 @@ def metadata_of(
         "SELECT metadata, created_at FROM embeddings_queue WHERE seq_id = ?", (seq_id,)
     ).fetchone()
     try:
+        if isinstance(text, bytes):
+            raise ValueError("the metadata is no text")
         content = json.loads(text) if text else {}
         if text and "\\ud" in text.lower():
             # Half of a surrogate pair is no text.
@@ -117,7 +126,7 @@ def metadata_of(
             if each is not None and not isinstance(each, str | int | float | bool):
                 what = f"the value of {key} is neither text, number, boolean nor a list of such"
                 raise UnreadableMetadata(what, text)
-    return content, created
+    return content, time_text(created)
 
 
 @dataclass(slots=True)
@@ -178,11 +187,15 @@ def witnesses(queue: Iterator[Queued], upto: int, complete: bool) -> dict[str, W
 def sequence(value: object) -> int | None:
     """A sequence number: an integer, or the 8 big-endian bytes of 0.4 (later ones have 24).
 
-    None for what is no number.
+    None for what is no number, or none of 64 bits.
     """
-    if isinstance(value, bytes):
-        return int.from_bytes(value, "big")
-    return value if isinstance(value, int) else None
+    number = int.from_bytes(value, "big") if isinstance(value, bytes) else value
+    return number if isinstance(number, int) and number <= NO_NUMBER else None
+
+
+def time_text(stored: object) -> str | None:
+    """A time as text; what is stored as something else is spelled as Python does."""
+    return stored if stored is None or isinstance(stored, str) else repr(stored)
 
 
 def last_queued(connection: sqlite3.Connection, topics: Iterable[str]) -> int | None:

@@ -18,10 +18,12 @@ from stillme.transfer.inventory.stores import stores
 from stillme.transfer.legacy import LegacyModel
 from stillme.transfer.mapping import map_table, split_table
 from stillme.transfer.models import LeftByDecision
+from stillme.transfer.plumbing.presence import absence
+from stillme.transfer.plumbing.quoting import quoted
 from stillme.transfer.project.models import decision_about, why_not_carried
 from stillme.transfer.registry import LegacyFile, legacy_files, legacy_models
 from stillme.transfer.sqlite.capture.templates import CHANGE_TABLE, CHANGE_TABLE_SQL
-from stillme.transfer.sqlite.copying.snapshot import Snapshot, is_empty
+from stillme.transfer.sqlite.copying.snapshot import Snapshot
 from stillme.transfer.sqlite.reading.connect import open_legacy
 from stillme.transfer.sqlite.schema.found import Content, FoundSchema, contents, folded, read_schema
 
@@ -57,7 +59,7 @@ def live_inventory(
 
 
 def _of_live_file(file: LegacyFile, *, count: bool) -> list[InventoryLine]:
-    if not file.path.exists() or is_empty(file.path):
+    if absence(file.path):
         return []
     with closing(open_legacy(file.path)) as connection:
         return _lines(file.name, read_schema(connection), contents(connection, count=count))
@@ -70,6 +72,8 @@ def _lines(file: str, schema: FoundSchema, found: Sequence[Content]) -> list[Inv
     for content in found:
         name = folded(content.name)
         table = schema.table(content.name)
+        # A column is called table.column: a decision about one must not be about the other.
+        shown = quoted(content.name) if "." in content.name else content.name
         if name == CHANGE_TABLE and table is not None and table.sql == CHANGE_TABLE_SQL:
             # Our own log; another program's table of that name is not.
             continue
@@ -78,10 +82,10 @@ def _lines(file: str, schema: FoundSchema, found: Sequence[Content]) -> list[Inv
             lines.append(InventoryLine(file, content.name, content.rows, "carried", target))
             lines += _open_columns(file, declared[name], schema)
         elif reason := decision_about(file, content.name):
-            lines.append(InventoryLine(file, content.name, content.rows, "left", why=reason))
+            lines.append(InventoryLine(file, shown, content.rows, "left", why=reason))
         elif content.what != "view" or name in missing:
             why = _why(file, content, schema, missing)
-            lines.append(InventoryLine(file, content.name, content.rows, "open", why=why))
+            lines.append(InventoryLine(file, shown, content.rows, "open", why=why))
     return lines
 
 
@@ -100,8 +104,8 @@ def _open_columns(
 
 
 def _why(file: str, content: Content, schema: FoundSchema, missing: Iterable[str]) -> str:
-    if content.what == "view":
-        return f"a view stands where the table is declared; {DECIDE}"
+    if content.what != "table" and folded(content.name) in missing:
+        return f"a {content.what} stands where the table is declared; {DECIDE}"
     if reason := why_not_carried(file, content.name):
         return f"{reason}; {DECIDE}"
     table = schema.table(content.name)

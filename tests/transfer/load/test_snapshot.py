@@ -106,6 +106,14 @@ def test_a_snapshot_is_hashed_either_way(live: Path, tmp_path: Path, journal: st
         assert copy.execute("SELECT count(*), max(a > 'a') FROM t").fetchone() == (1001, 1)
 
 
+def test_a_file_of_two_names_is_told(live: Path, tmp_path: Path) -> None:
+    """Rows in the -wal next to the name that the application opens are not found by the other."""
+    (tmp_path / "other.db").hardlink_to(live)
+    assert "another name" in take_snapshot("a", tmp_path / "other.db", tmp_path).notices[0]
+    (tmp_path / "other.db").unlink()
+    assert take_snapshot("a", live, tmp_path).notices == ()
+
+
 def test_the_digest_is_of_every_byte(tmp_path: Path) -> None:
     source, copy = tmp_path / "source", tmp_path / "copy"
     for size in (0, 1, (1 << 20) - 1, 1 << 20, (12 << 20) + 7):

@@ -38,6 +38,10 @@ _CONVERTED = (
     "its texts are stored in {encoding} and were read from a copy converted to UTF-8; such a file "
     "cannot be followed, so keep its writers stopped"
 )
+_OTHER_NAME = (
+    "the file has another name (a hard link), and SQLite keeps the -wal and the journal next to "
+    "the name that a program opens: what is written under the other name may be missing here"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +49,8 @@ class Snapshot:
     """A copy of the legacy file `source` at `path`, with the schema found in it.
 
     `sha256` and `size` (bytes) are those of the copy as it was made. `notices` are sentences on
-    indexes of the file that disagree with their tables, and on its encoding. Where the file is not
-    in UTF-8, `path` is a converted copy and `original` the copy that was made.
+    indexes of the file that disagree with their tables, its encoding and a second name. Where the
+    file is not in UTF-8, `path` is a converted copy and `original` the copy that was made.
     """
 
     file: str
@@ -103,11 +107,11 @@ def take_snapshot(
             "application for good, then run import_sqlite and verify_migration."
         )
     size = copy.stat().st_size
-    notices: tuple[str, ...] = ()
+    notices: tuple[str, ...] = (_OTHER_NAME,) if source.stat().st_nlink > 1 else ()
     original = None
     with explained(source):
         if not keep_indexes:
-            notices = distrust_indexes(copy, source, whole=whole)
+            notices += distrust_indexes(copy, source, whole=whole)
         if encoding != UTF_8:
             original = directory / f"{file}.original.db"
             copy.rename(original)
@@ -158,8 +162,3 @@ def copied_whole(origin: sqlite3.Connection, source: Path, copy: Path) -> str | 
         copy.unlink(missing_ok=True)
         return None
     return done.stdout
-
-
-def is_empty(path: Path) -> bool:
-    """Whether the file is the 0-byte file that the old health check leaves."""
-    return path.stat().st_size == 0

@@ -72,7 +72,7 @@
     chart.options.scales = axes();
     const labels = { color: colours().text, usePointStyle: true, pointStyle: "line", pointStyleWidth: 40 };
     chart.options.plugins.legend.labels = labels;
-    chart.data.labels = lag.times.map((at) => new Date(at * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" }));
+    chart.data.labels = lag.times.map((at) => new Date(at * 1000).toISOString().slice(11, 16));
     chart.data.datasets = Object.entries(lag.files).map(dataset);
     chart.update();
   };

@@ -164,7 +164,7 @@ class ToLegacy(Switch):
             drop_freeze(writable)
             # The rows come from the target: they must not be replayed into it.
             drop_triggers(writable, PREFIX)
-            carried = carry_file(self.alias, file, writable, self.run.pk, self.on_event)
+            carried = carry_file(self.alias, file, writable, self.run.pk)
             create_triggers(writable, captured)
             create_freeze(writable, captured, seconds=None)
             check = writable.execute("PRAGMA integrity_check(1)").fetchone()[0]
@@ -249,7 +249,6 @@ def carry_file(
     file: LegacyFile,
     writable: sqlite3.Connection,
     run_id: int | None,
-    on_event: OnEvent,
 ) -> list[Carried]:
     """Write into one file what PostgreSQL received, in the caller's transaction of the file."""
     found: dict[str, Carried] = {}
@@ -267,6 +266,4 @@ def carry_file(
             found[table] = carry_table(alias, through, writable, wanted)
         for table, through in sources.items():
             read_back(alias, through, writable, found[table])
-    for table, carried in found.items():
-        on_event(Event("carried", {"file": file.name, "table": table, "carried": carried}))
     return list(found.values())

@@ -93,13 +93,16 @@ MEANING = {
 }
 
 NEXT_STEP = {
-    State.ABSENT: "install capture: manage.py sync_sqlite --install",
+    State.ABSENT: (
+        "install capture: manage.py sync_sqlite --install (not with the application stopped: "
+        "docs/howto/move-with-the-application-stopped.md)"
+    ),
     State.CAPTURED: "load the files: manage.py import_sqlite (or sync_sqlite --once)",
     State.LOADED: "follow the files: manage.py sync_sqlite --follow",
     State.FOLLOWING: "check the list: manage.py cutover --dry-run",
     State.LIVE: "nothing to do; the way back is manage.py rollback_migration",
     State.ROLLED_BACK: "follow the files again: manage.py sync_sqlite --follow",
-    State.FINISHED: "nothing to do; STILLME_MIGRATION=off leaves the engine out",
+    State.FINISHED: "nothing to do; docs/howto/finish.md leaves the engine out",
 }
 
 
@@ -142,11 +145,16 @@ class Standing:
                 f"{self.file} is live on PostgreSQL since the cut-over: an import would bring back "
                 "what the file held then. The way back is manage.py rollback_migration."
             )
-        wanted = " or ".join(state for state, ways in WAYS.items() if action in ways)
+        wanted = " or ".join(_said(state) for state, ways in WAYS.items() if action in ways)
         return (
-            f"{self.file} is {self.state}, {action} needs it to be {wanted}. Next: "
+            f"{self.file} is {_said(self.state)}, {action} needs it to be {wanted}. Next: "
             f"{self.next_step}."
         )
+
+
+def _said(state: str) -> str:
+    """The state as a person says it."""
+    return "not captured" if state == State.ABSENT else state
 
 
 def standing(alias: str, file: str) -> Standing:
@@ -194,7 +202,7 @@ def move(alias: str, file: str, state: str, position: int | None = None, **detai
         row = _locked(alias, file) or FileState(file=file, state=State.ABSENT)
         if state != row.state and state not in WAYS[row.state].values():
             step = NEXT_STEP[State(row.state)]
-            raise StateError(f"{file} is {row.state} and cannot become {state}: {step}.")
+            raise StateError(f"{file} is {_said(row.state)} and cannot become {state}: {step}.")
         row.state = state
         row.changed_at = timezone.now()
         row.position = row.position if position is None else position
