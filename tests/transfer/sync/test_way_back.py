@@ -327,3 +327,28 @@ def test_a_role_that_shows_few_digits(live):
     with closing(sqlite3.connect(live / "accuracy_scores.db")) as db:
         same = "SELECT count(*) FROM accuracy_scores WHERE accuracy_score = 1.0 / 3"
         assert db.execute(same).fetchone() == (AccuracyScore.objects.count(),)
+
+
+@pytest.mark.only_files("rss")
+def test_triggers_of_the_application_on_postgresql_do_not_fire(live):
+    """A trigger that touches each written row used to make every rollback end with a finding."""
+    made = (
+        "CREATE FUNCTION pg_temp.touch() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$BEGIN NEW.cycle_number := NEW.cycle_number + 1; RETURN NEW; END$$",
+        'CREATE TRIGGER "to uch" BEFORE UPDATE ON rss.fetch_cycles FOR EACH ROW '
+        "EXECUTE FUNCTION pg_temp.touch()",
+        'ALTER TABLE rss.fetch_cycles ENABLE ALWAYS TRIGGER "to uch"',
+    )
+    with connection.cursor() as cursor:
+        for sql in made:
+            cursor.execute(sql)
+        FetchCycle.objects.filter(pk=1).update(cycle_number=7)
+        FetchItem.objects.filter(pk=1).update(item_title="changed")
+        roll_back()
+        cursor.execute("SELECT tgenabled FROM pg_trigger WHERE tgname = 'to uch'")
+        assert cursor.fetchall() == [("A",)]
+        cursor.execute('DROP TRIGGER "to uch" ON rss.fetch_cycles')
+    with closing(sqlite3.connect(live / "rss_fetch_history.db")) as db:
+        found = db.execute("SELECT cycle_number FROM rss_fetch_cycles WHERE id = 1").fetchone()
+    assert found == (8,)
+    assert differences() == {}

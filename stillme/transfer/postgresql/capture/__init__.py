@@ -15,6 +15,7 @@ from stillme.transfer.postgresql.capture.install import (
     remove,
     status,
     unfreeze_target,
+    without_triggers,
 )
 from stillme.transfer.postgresql.capture.tables import (
     TargetTable,
@@ -36,4 +37,5 @@ __all__ = [
     "status",
     "target_tables",
     "unfreeze_target",
+    "without_triggers",
 ]

@@ -22,7 +22,10 @@ from stillme.transfer.postgresql.capture.templates import (
     create_function,
     freeze_body,
 )
-from stillme.transfer.postgresql.copy import execute, fetch_all
+from stillme.transfer.postgresql.copy import execute, fetch_all, quoted
+
+# PostgreSQL's letter for when a trigger fires -> how it is switched on so.
+_ENABLE = {"O": "ENABLE", "A": "ENABLE ALWAYS", "R": "ENABLE REPLICA"}
 
 
 def as_replay(alias: str) -> None:
@@ -105,6 +108,29 @@ def _found_triggers(alias: str, tables: Sequence[TargetTable]) -> dict[str, dict
     for name, trigger, enabled in rows:
         found[name][trigger] = enabled
     return found
+
+
+@contextmanager
+def without_triggers(alias: str, tables: Sequence[TargetTable]) -> Iterator[None]:
+    """Switch off triggers of somebody else's, in the caller's transaction, and on again.
+
+    They would change what the engine writes: a trigger that touches `updated_at`, for example.
+    """
+    found = _found_triggers(alias, tables)
+    others = [
+        (table.relation, quoted(name), _ENABLE[state])
+        for table in tables
+        for name, state in found[table.name].items()
+        if state in _ENABLE and name != FREEZE_TRIGGER and not name.startswith(PREFIX)
+    ]
+    for relation, name, _ in others:
+        execute(alias, f"ALTER TABLE {relation} DISABLE TRIGGER {name}")
+    yield
+    if others:
+        # A table with deferred checks to come cannot be altered.
+        execute(alias, "SET CONSTRAINTS ALL IMMEDIATE")
+    for relation, name, enable in others:
+        execute(alias, f"ALTER TABLE {relation} {enable} TRIGGER {name}")
 
 
 def freeze_target(alias: str, tables: Sequence[TargetTable], *, lock_timeout: str = "10s") -> None:

@@ -186,9 +186,10 @@ class ToLegacy(Switch):
 
     def _mark(self) -> None:
         """Align the target with what the files hold, prove it, put the files in charge."""
-        for file in self.files:
-            with closing(LiveFile(file, self.run.pk, alias=self.alias)) as live:
-                self._mark_file(live)
+        with reverse.without_triggers(self.alias, self.tables):
+            for file in self.files:
+                with closing(LiveFile(file, self.run.pk, alias=self.alias)) as live:
+                    self._mark_file(live)
         ledger.mark_write(self.alias, self.run.pk)
         reverse.remove(self.alias, self.tables)
         names = [file.name for file in self.files]
