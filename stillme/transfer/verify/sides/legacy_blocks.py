@@ -13,7 +13,7 @@ import sys
 from array import array
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import compress, starmap
+from itertools import compress
 from typing import Any, NamedTuple
 
 from stillme.transfer.keys import Key
@@ -59,7 +59,7 @@ class Block:
     content: BlockContent = field(default_factory=lambda: BlockContent(0, "", ()))
     documents: tuple[DocumentBlock, ...] = ()
     unusual: list[int] = field(default_factory=list)
-    unusual_keys: list[Key] = field(default_factory=list)
+    unusual_keys: list[tuple[Any, ...]] = field(default_factory=list)
     broken: bool = False
     mended: Block | None = None
     originals: list[bytes] = field(default_factory=list)
@@ -237,8 +237,7 @@ class LegacySide(StoredRows):
             return columns
         others = [not is_fine for is_fine in fine]
         block.unusual += compress(columns[0], others)
-        keys = zip(*columns[self._key_places], strict=True)
-        block.unusual_keys += starmap(Key.of, compress(keys, others))
+        block.unusual_keys += compress(zip(*columns[self._key_places], strict=True), others)
         return [list(compress(column, fine)) for column in columns]
 
 

@@ -203,7 +203,7 @@ class TableJudge:
     ) -> bool:
         """Whether the plain rows of a block are the target's; then all of it is judged."""
         mapping = self.case.mapping
-        without = mapping.key_columns.held(block.unusual_keys)
+        without = mapping.key_columns.held(Key.of(*values) for values in block.unusual_keys)
         mended = [] if block.mended is None else block.mended.keys
         content, documents = self._target.block(after, upto, [*without, *mended])
         if content != block.content or not are_same(block.documents, documents):
