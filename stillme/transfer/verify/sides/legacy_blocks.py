@@ -30,6 +30,8 @@ from stillme.transfer.verify.sides.mended_lines import MendedLines
 Columns = Sequence[Sequence[Any]]
 # A block of large rows ends early: memory is bounded by bytes.
 _BLOCK_BYTES = 4_000_000
+# SQLite reads so much SQL in the time of a row by cell: that of named zones has 230,000 bytes.
+_SQL_BYTES = 16_000
 
 
 class BlockContent(NamedTuple):
@@ -131,7 +133,7 @@ class LegacySide(StoredRows):
     def tell_mended(self, block: Block, aside: Collection[Any]) -> None:
         """Take the mended rows out of the unusual ones; keys `aside` are of rows in quarantine."""
         mended = self._mended
-        if mended is None or not block.unusual:
+        if mended is None or len(block.unusual) <= len(mended.inner) // _SQL_BYTES:
             return
         assert self._readers is not None
         key, lines = self._mapping.key_columns.legacy(), mended.lines
