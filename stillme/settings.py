@@ -198,7 +198,12 @@ def _legacy_path(name: str, *overrides: str) -> Path:
 
 
 _LEGACY_FILES: dict[str, dict[str, Any]] = {
-    name: {"alias": f"legacy_{name}", "path": _legacy_path(file, *variables)}
+    name: {
+        "alias": f"legacy_{name}",
+        "path": _legacy_path(file, *variables),
+        # StillMe makes a file with the first use of a feature; one that a setting names is there.
+        "optional": not any(map(env, variables)),
+    }
     for name, file, *variables in (
         ("knowledge", "knowledge_retention.db", "LEGACY_KNOWLEDGE_PATH"),
         ("continuum", "continuum_memory.db", "LEGACY_CONTINUUM_PATH"),

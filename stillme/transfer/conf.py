@@ -29,12 +29,14 @@ class FileSettings:
 
     Without a time zone of its own a file has that of LEGACY_TIME_ZONE, which is `auto` by default.
     `models` are the apps and models (in lower case) of a project that this file has and no other.
+    An `optional` file may be absent: it belongs to a feature of the application that may be off.
     """
 
     path: Path
     alias: str
     time_zone: str
     models: tuple[str, ...] = ()
+    optional: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,4 +129,5 @@ def _file(name: str, entry: Mapping[str, Any]) -> FileSettings:
         entry.get("alias", f"legacy_{name}"),
         str(zone),
         tuple(label.lower() for label in entry.get("models", ())),
+        bool(entry.get("optional")),
     )

@@ -16,16 +16,20 @@ from stillme.transfer.legacy import LegacyModel, legacy_apps
 
 @dataclass(frozen=True, slots=True)
 class LegacyFile:
-    """A legacy file: its short name, its Django alias, where it is."""
+    """A legacy file: its short name, its Django alias, where it is, whether it may be absent."""
 
     name: str
     alias: str
     path: Path
+    optional: bool = False
 
 
 def legacy_files() -> list[LegacyFile]:
     """The configured legacy files, in settings' order."""
-    return [LegacyFile(name, entry.alias, entry.path) for name, entry in conf().files.items()]
+    return [
+        LegacyFile(name, entry.alias, entry.path, entry.optional)
+        for name, entry in conf().files.items()
+    ]
 
 
 def legacy_file(name: str) -> LegacyFile:

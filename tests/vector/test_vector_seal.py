@@ -12,6 +12,7 @@ from stillme.transfer.findings import ignore_event
 from stillme.transfer.models import FileState, Seal
 from stillme.transfer.plumbing.permissions import may_be_written, mode_of
 from stillme.transfer.steps import cutover
+from stillme.transfer.steps.readiness.lines import unswitched
 from stillme.transfer.steps.sealing.broken import broken_seals
 from stillme.transfer.steps.sealing.seal import seal, unseal
 from tests.vector.chroma_files import ADD, ChromaFiles
@@ -53,6 +54,7 @@ def test_there_and_back(folder: Path) -> None:
     before = {path: mode_of(path) for path in paths(folder)}
     assert seal("default", [], ignore_event) == []
     assert not any(may_be_written(path) for path in paths(folder))
+    assert "vector" not in unswitched([]), "it is read-only now, so it does not take writes"
     assert broken_seals("default") == []
     # Reading goes on: an import and a proof make copies.
     proven()

@@ -58,6 +58,10 @@ class Store(Protocol):
     def path(self) -> Path:
         """Where it is, by the settings."""
 
+    @property
+    def optional(self) -> bool:
+        """Whether no setting names it, so that it may be absent."""
+
     def is_present(self) -> bool:
         """Whether there is anything to move.
 

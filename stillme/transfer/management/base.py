@@ -27,11 +27,14 @@ from django.core.management.base import (
 from django.db import Error as DatabaseError
 from django.db.backends.signals import connection_created
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
-from stillme.postgresql.connecting.explain import explain_exhaustion, explain_operational_error
+from stillme.postgresql.connecting.explain import (
+    explain_exhaustion,
+    explain_operational_error,
+    sqlstate,
+)
 from stillme.postgresql.connecting.silence import end_with_client
 from stillme.transfer.errors import TransferError
 from stillme.transfer.inventory.selection import Selection
@@ -39,11 +42,13 @@ from stillme.transfer.management.options import GIVEN, Once, Option
 from stillme.transfer.plumbing.interrupts import Interrupted, interruptible
 from stillme.transfer.plumbing.scratch import clear_temporary
 from stillme.transfer.project.models import require_complete
+from stillme.transfer.records.required import require_records
 from stillme.visible import visible
 
 COULD_NOT_RUN = 2
 PIPE_WIDTH = 80
 
+_NO_TABLE = ("42P01", "3F000")
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -52,7 +57,10 @@ class _Formatter(DjangoHelpFormatter, RawDescriptionHelpFormatter):
 
 
 class VisibleConsole(Console):
-    """Nothing that a file holds gets to steer the terminal; what is ours is markup, not bytes."""
+    """Nothing that a file holds steers the terminal, and nothing in it is markup."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(highlight=False, markup=False, emoji=False, **options)
 
     def print(self, *objects: Any, soft_wrap: bool | None = None, **options: Any) -> None:
         """Long lines break between words on a terminal; elsewhere whoever reads wraps them."""
@@ -107,9 +115,13 @@ class TransferCommand(BaseCommand):
         if self.quiet or not self.console.is_terminal:
             yield
             return
-        columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+        columns = (
+            SpinnerColumn(),
+            TextColumn("{task.description}", markup=False),
+            TimeElapsedColumn(),
+        )
         with Progress(*columns, console=self.console, transient=True) as shown:
-            shown.add_task(escape(what), total=None)
+            shown.add_task(what, total=None)
             yield
 
     def check_positive(self, options: dict[str, Any], name: str) -> None:
@@ -140,11 +152,10 @@ class TransferCommand(BaseCommand):
         # Django ends each piece that is written with a line break, frames of a bar among them.
         self.stdout.ending = ""
         self.console = VisibleConsole(
-            file=self.stdout,  # type: ignore[arg-type]
+            file=self.stdout,
             no_color=options.get("no_color") or None,
             force_terminal=None if self.stdout.isatty() else False,
             width=None if self.stdout.isatty() else PIPE_WIDTH,
-            highlight=False,
         )
         connection_created.connect(end_with_client)
         try:
@@ -166,8 +177,7 @@ class TransferCommand(BaseCommand):
             )
             raise _could_not_run(sentence) from error
         except (DatabaseError, psycopg.Error) as error:
-            sentence = explain_operational_error(error)
-            raise _could_not_run(sentence) from error
+            raise _could_not_run(_explain_database_error(error)) from error
         except BrokenPipeError:
             # Whoever read the output went away (`| head`): there is nobody to tell.
             # Python must not complain about the closed pipe once more at its end.
@@ -198,6 +208,17 @@ def _could_not_run(sentence: str) -> CommandError:
         )
         sentence = "\n".join(lines).removeprefix(first)
     return CommandError(sentence, returncode=COULD_NOT_RUN)
+
+
+def _explain_database_error(error: BaseException) -> str:
+    if sqlstate(error) in _NO_TABLE:
+        try:
+            require_records("default")
+        except TransferError as missing:
+            return str(missing)
+        except DatabaseError as later:
+            error = later
+    return explain_operational_error(error)
 
 
 def _explain_os_error(error: OSError) -> str:

@@ -1,4 +1,4 @@
-"""What the target holds and no legacy explains: a file, table or store that was loaded and is gone.
+"""What is gone or misspelt: a file, table or store that was loaded, or that a setting names.
 
 A legacy file that is not there may belong to a feature that was never switched on. It may also
 have been deleted, emptied, renamed, or looked for at a wrong path. Two witnesses tell these apart:
@@ -25,6 +25,7 @@ from stillme.transfer.inventory.stores import Store, stores
 from stillme.transfer.legacy import LegacyModel
 from stillme.transfer.mapping import is_uuid, map_table, split_table
 from stillme.transfer.models import FileState, QuarantinedRow, ReverseChange, RunFile, RunTable
+from stillme.transfer.plumbing.presence import GONE, absence
 from stillme.transfer.plumbing.quoting import digits_of, quoted
 from stillme.transfer.registry import LegacyFile, legacy_files, legacy_models
 from stillme.transfer.sqlite.reading.connect import open_legacy
@@ -57,7 +58,7 @@ class Missing:
     def known(self) -> str:
         """What is known of it, as a clause."""
         if not self.table:
-            return f"it was {self.loaded}"
+            return f"it was {self.loaded}" if self.loaded else "the settings name it"
         held = f"the target holds {self.rows:,} row{'' if self.rows == 1 else 's'} of {self.table}"
         if self.aside:
             held += f", the quarantine {self.aside:,}"
@@ -78,7 +79,11 @@ class Missing:
 
 
 def missing_legacy(alias: str, selection: Selection | None = None) -> list[Missing]:
-    """Everything selected that was loaded, or whose rows the target has, and that is gone."""
+    """Everything selected that was loaded, or whose rows the target has, and that is gone.
+
+    Also what is not there although a setting names it: the path is misspelt. Where nothing at all
+    is there, whoever reads the files says so.
+    """
     chosen = selection or Selection()
     files = [file for file in legacy_files() if chosen.wants_file(file.name)]
     found = [line for file in files for line in _of_file(alias, file, chosen)]
@@ -86,12 +91,27 @@ def missing_legacy(alias: str, selection: Selection | None = None) -> list[Missi
         wanted = not chosen.tables and (not chosen.files or store.name in chosen.files)
         if wanted and not store.is_present():
             found += _of_store(alias, store)
-    return found
+    return found + _misspelt(chosen, {line.file for line in found})
+
+
+def _misspelt(chosen: Selection, told: set[str]) -> list[Missing]:
+    places: list[tuple[LegacyFile | Store, Path]] = [
+        *((file, file.path) for file in legacy_files() if chosen.wants_file(file.name)),
+        *((store, store.path()) for store in stores() if not chosen.tables and not chosen.files),
+    ]
+    absent = [(each, path) for each, path in places if absence(path) == GONE]
+    if len(absent) == len(places):
+        return []
+    return [
+        Missing(each.name, "", "", str(path), GONE)
+        for each, path in absent
+        if each.name not in told and not each.optional
+    ]
 
 
 def _of_file(alias: str, file: LegacyFile, selection: Selection) -> Iterator[Missing]:
     wanted = [m for m in legacy_models(file.name) if selection.wants(file.name, m._meta.db_table)]
-    what = _absence(file.path)
+    what = absence(file.path)
     if what is None:
         return
     gone = wanted if what else _undone(file.path, wanted)
@@ -99,16 +119,6 @@ def _of_file(alias: str, file: LegacyFile, selection: Selection) -> Iterator[Mis
     yield from lines
     if what and not lines and (loaded := _loaded(alias, file.name)):
         yield Missing(file.name, "", "", str(file.path), what, loaded=loaded)
-
-
-def _absence(path: Path) -> str | None:
-    """Why no file with tables is there; "" where one is, None where nobody may look."""
-    try:
-        return "" if path.stat().st_size else "is empty (0 bytes)"
-    except (FileNotFoundError, NotADirectoryError):
-        return "does not exist"
-    except OSError:
-        return None
 
 
 def _undone(path: Path, models: list[type[LegacyModel]]) -> list[type[LegacyModel]]:
@@ -162,7 +172,7 @@ def _of_store(alias: str, store: Store) -> Iterator[Missing]:
         loaded, _ = _loaded_table(alias, store.name, table)
         rows = held.get(table, 0)
         path = str(store.path())
-        yield Missing(store.name, table, table, path, "does not exist", rows, aside, loaded)
+        yield Missing(store.name, table, table, path, GONE, rows, aside, loaded)
 
 
 def _loaded(alias: str, file: str) -> str:

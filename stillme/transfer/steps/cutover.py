@@ -10,6 +10,7 @@ from stillme.postgresql.connecting.explain import explain_operational_error
 from stillme.transfer.errors import NoLegacyFile, StateError, TransferError
 from stillme.transfer.findings import OnEvent, ignore_event
 from stillme.transfer.inventory.selection import Selection, files_at_hand
+from stillme.transfer.inventory.stores import stores
 from stillme.transfer.postgresql.distributed import refuse_where_distributed
 from stillme.transfer.postgresql.locks import exclusive
 from stillme.transfer.records import ledger
@@ -43,9 +44,18 @@ def check_cutover(options: CutoverOptions, on_event: OnEvent = ignore_event) -> 
 
 def _named(files: Sequence[LegacyFile]) -> list[Line]:
     """What will be switched, and what will not, by name."""
-    left = unswitched(files)
     lines = [Line(GREEN, "switches", ", ".join(file.name for file in files))]
-    return lines + [Line(GREEN, f"{name}: not switched", why) for name, why in left.items()]
+    lines += [Line(GREEN, f"{name}: not switched", why) for name, why in unswitched(files).items()]
+    return lines + [
+        Line(
+            GREEN,
+            store.name,
+            f"{store.path()} becomes read-only with the switch, if it is proven as it is then",
+            f"stop its writers before; if they wrote: manage.py import_sqlite --file {store.name}",
+        )
+        for store in stores()
+        if store.is_present()
+    ]
 
 
 def cut_over(
@@ -62,7 +72,7 @@ def cut_over(
         if not is_go(lines):
             red = next(line for line in lines if line.colour == "no-go")
             risk = f" Or take the risk: --despite-{red.override} REASON." if red.override else ""
-            raise StateError(f"{red.subject}: {red.finding}. {red.advice}.{risk}")
+            raise StateError(f"{red.subject}: {red.finding}; {red.advice}.{risk}")
         described = {"freeze_limit": options.freeze_limit, "overrides": dict(options.overrides)}
         with ledger.running(alias, "cutover", described) as run:
             switch = ToTarget(options, files, run, judge, on_event)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from stillme.transfer.errors import LegacyFileError, NoLegacyFile, TargetError
+from stillme.transfer.errors import LegacyFileError, NoLegacyFile
 from stillme.transfer.findings import Event, OnEvent, ignore_event
 from stillme.transfer.inventory.selection import present_files
 from stillme.transfer.inventory.stores import StoreOptions, wanted_stores
@@ -13,12 +13,12 @@ from stillme.transfer.inventory.taking import with_decisions
 from stillme.transfer.plumbing.scratch import scratch_folder
 from stillme.transfer.records.missing import missing_legacy
 from stillme.transfer.records.proofs import identity
+from stillme.transfer.records.required import require_records
 from stillme.transfer.verify.judged_files import FileWork
 from stillme.transfer.verify.options import VerifyOptions
 from stillme.transfer.verify.proof_record import describe, proof_run
 from stillme.transfer.verify.result import VerifyResult
 from stillme.transfer.verify.rows.quarantine_records import of_unknown_tables
-from stillme.transfer.verify.sides.target_table import select
 from stillme.transfer.verify.tables.chosen_rows import Settle, settle_findings
 from stillme.transfer.verify.tables.judge_processes import judges
 from stillme.transfer.verify.tables.table_levels import confidence_sentence
@@ -35,7 +35,7 @@ def verify(
     Rows with findings are then judged again before the findings count.
     """
     options.selection.check(with_stores=True)
-    _check_migrated(options.database)
+    require_records(options.database)
     result = VerifyResult(options.level)
     with proof_run(options, result):
         _verify(options, result, on_event, settle)
@@ -120,9 +120,3 @@ def _refuse_nothing(result: VerifyResult) -> None:
         raise LegacyFileError(
             f"Nothing was compared: none of the tables asked for is in {looked}: check the paths."
         )
-
-
-def _check_migrated(alias: str) -> None:
-    known = select(alias, "SELECT to_regclass('transfer.quarantined_row') IS NOT NULL")[0][0]
-    if not known:
-        raise TargetError("The target is not migrated: run `manage.py migrate` first.")

@@ -11,6 +11,7 @@ import pytest
 from django.apps import apps
 from django.core.management import call_command
 from django.db import connection
+from django.db.migrations.recorder import MigrationRecorder
 
 from knowledge.models import KnowledgeItem
 from rss.models import FetchItem
@@ -178,6 +179,12 @@ def test_the_records_go_into_an_archive_and_the_schema_goes(decided, tmp_path):
                 "SELECT count(*) FROM information_schema.tables WHERE table_schema = 'transfer'"
             )
             assert cursor.fetchone() == (0,)
-        assert KnowledgeItem.objects.filter(content="since").exists()
+        item = KnowledgeItem.objects.get(content="since")
+        item.delete()
+        call_command("migrate", verbosity=0)
+        for command in ("import_sqlite", "verify_migration", "migration_status", "empty_target"):
+            status, text = run(command)
+            assert (status, "records went into an archive" in text) == (2, True), text
     finally:
+        MigrationRecorder(connection).migration_qs.filter(app="transfer").delete()
         call_command("migrate", verbosity=0)

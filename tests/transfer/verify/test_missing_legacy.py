@@ -207,3 +207,20 @@ def test_rows_of_the_new_life_are_not_missing(data: Path) -> None:
         "SELECT 'rss.fetch_cycles', NULL, now()"
     )
     assert not missing(judge())
+
+
+@pytest.mark.parametrize("named", ["rss", "vector"])
+def test_a_path_that_a_setting_names_is_not_a_feature_that_is_off(legacy: Path, named: str) -> None:
+    """A misspelt path was skipped with a notice, and everything else was PROVEN."""
+    if named == "rss":
+        (legacy / FILES["rss"]).unlink()
+        settings.TRANSFER["FILES"]["rss"]["optional"] = False
+    else:
+        settings.LEGACY_VECTOR_DIR = legacy / "vectors"
+    assert [line.known for line in run_import().missing] == ["the settings name it"]
+    accept_all()
+    result = judge()
+    assert len(missing(result)) == 1
+    assert result.exit_status == 1
+    reds = [line for line in check_cutover(CutoverOptions()) if line.subject == f"{named}: legacy"]
+    assert [line.colour for line in reds] == ["no-go"]

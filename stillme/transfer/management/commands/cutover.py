@@ -10,6 +10,7 @@ from stillme.transfer.management.base import TransferCommand
 from stillme.transfer.management.options import FORMAT, given_path, one_of, option
 from stillme.transfer.models import FileState
 from stillme.transfer.plumbing.private_file import check_writable
+from stillme.transfer.records.required import OFF
 from stillme.transfer.registry import legacy_files
 from stillme.transfer.reports.json_text import print_json
 from stillme.transfer.reports.terminal.proof import render_verify
@@ -173,11 +174,7 @@ class Command(TransferCommand):
                 f"{records:,} records are in {archive}; the schema transfer is gone.",
                 soft_wrap=True,
             )
-        self.console.print(
-            "Set STILLME_MIGRATION=off, or take stillme.transfer out of the installed apps, and "
-            "restart (docs/howto/finish.md).",
-            soft_wrap=True,
-        )
+        self.console.print(f"Now {OFF}, and restart.", soft_wrap=True)
         return 0
 
     def _last_proof(self, files: list[str]) -> int:

@@ -11,15 +11,15 @@ from collections.abc import Iterable
 
 from django.apps import apps
 from django.db import transaction
-from django.db.models import Model
 
 from stillme.transfer.errors import TargetError
 from stillme.transfer.inventory.applied_migrations import unapplied_migrations
 from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.mapping import split_table
-from stillme.transfer.models import Chunk, Run
+from stillme.transfer.models import Chunk
 from stillme.transfer.postgresql.copy import execute, fetch_all, quoted
 from stillme.transfer.project.files import is_built
+from stillme.transfer.records.required import require_records
 from stillme.transfer.registry import legacy_models
 from stillme.transfer.sqlite.copying.snapshot import Snapshot
 
@@ -34,7 +34,8 @@ WHERE contype = 'f' AND confrelid = to_regclass(%s) ORDER BY 1, 2
 
 def check_target(alias: str) -> None:
     """Raises TargetError where tables are missing, django's OperationalError without a server."""
-    targets: list[type[Model]] = [Run, *(model.target_model() for model in legacy_models())]
+    require_records(alias)
+    targets = (model.target_model() for model in legacy_models())
     wanted = {split_table(model._meta.db_table) for model in targets}
     rows = fetch_all(
         alias,

@@ -4,7 +4,7 @@
     go     rss: capture: healthy
     no-go  rss: lag: 12,400 changes, 31.0 s behind -> let manage.py sync_sqlite --follow catch up
 
-And what a cut-over leaves as it is: files that are absent, and stores such as the vector folder.
+And which files a cut-over leaves as they are, because they are absent.
 """
 
 from __future__ import annotations
@@ -17,12 +17,11 @@ from django.db import connections
 from stillme.postgresql.unowned import PAGE, unowned_sentence, unowned_tables
 from stillme.transfer.errors import TransferError
 from stillme.transfer.inventory.entries import open_lines
-from stillme.transfer.inventory.stores import stores
 from stillme.transfer.inventory.taking import readable_inventory
+from stillme.transfer.plumbing.presence import absence
 from stillme.transfer.records.missing import ADVICE, missing_legacy
 from stillme.transfer.registry import LegacyFile, legacy_files
 from stillme.transfer.sqlite.capture import Health
-from stillme.transfer.sqlite.copying.snapshot import is_empty
 from stillme.transfer.steps.syncing.file_condition import Condition
 from stillme.transfer.steps.syncing.file_states import Action, State
 
@@ -84,7 +83,7 @@ def unowned_lines(alias: str) -> list[Line]:
 
 
 def unswitched(files: Sequence[LegacyFile]) -> dict[str, str]:
-    """Name -> why, for each file and store that the cut-over of `files` leaves as it is."""
+    """Name -> why, for each file that the cut-over of `files` leaves as it is."""
     found = {}
     for file in _others(files):
         what = "is empty (0 bytes)" if file.path.exists() else "does not exist"
@@ -92,19 +91,13 @@ def unswitched(files: Sequence[LegacyFile]) -> dict[str, str]:
             f"{file.path} {what}, so nothing can be frozen; what the application writes to its "
             "tables in PostgreSQL is captured"
         )
-    for store in stores():
-        if store.is_present():
-            found[store.name] = (
-                f"{store.path()} is not watched by triggers and takes writes: stop its writers, "
-                f"then manage.py import_sqlite --file {store.name}"
-            )
     return found
 
 
 def refuse_if_it_came(files: Sequence[LegacyFile]) -> None:
     """Raise TransferError where a file that was not there has come: it would be left behind."""
     for file in _others(files):
-        if file.path.exists() and not is_empty(file.path):
+        if not absence(file.path):
             raise TransferError(
                 f"{file.path} was made while the cut-over ran, and is not captured: run "
                 "manage.py sync_sqlite --install and --once, then cut over again."

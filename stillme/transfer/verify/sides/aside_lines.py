@@ -60,9 +60,7 @@ def aside_lines(table: Table) -> str | None:
     where they are unknown; None where no row of the table can have a line."""
     mapping = table.mapping
     keys = mapping.key_columns
-    if not (mapping.has_rowid and keys and keys.is_single and mapping.key_is_unique):
-        return None
-    if mapping.impossible:
+    if not (mapping.sql_tells_unusual and mapping.key_is_unique):
         return None
     tests = [test for column in mapping.columns for test in _tests(column, table)]
     name, key = quoted(mapping.table), keys.legacy()
