@@ -239,7 +239,14 @@ class KeyColumns:
 
     def referred(self, texts: Iterable[str | None]) -> tuple[int | str, ...]:
         """What references to rows of these keys hold. For a key of one column."""
-        return tuple(sorted({key.values[0] for key in self.parsed(texts)}))
+        return tuple(sorted(value for (value,) in self.values_of(texts)))
+
+    def values_of(self, texts: Iterable[str | None]) -> set[tuple[int | str, ...]]:
+        """The values of the keys of `parsed`; without a `Key` for each where they are integers."""
+        if not self.is_whole:
+            return {key.values for key in self.parsed(texts)}
+        numbers = (whole_key(text) for text in texts if text is not None)
+        return {(number,) for number in numbers if number is not None}
 
     def parsed(self, texts: Iterable[str | None]) -> list[Key]:
         """The keys of those texts that spell one of the table's."""

@@ -20,7 +20,9 @@ from stillme.transfer.sqlite.clock.file_clock import Clock
 from stillme.transfer.sqlite.reading.row_source import SnapshotRows
 from stillme.transfer.steps.kinds import convert, loader_of
 from stillme.transfer.steps.kinds.base import Refused, RowContext, Table
-from stillme.transfer.steps.rows import faulty_rows
+from stillme.transfer.steps.loading import load_range
+from stillme.transfer.steps.rows import faulty_rows, read_range
+from stillme.transfer.steps.rows.mended_rows import Rowids
 from stillme.transfer.steps.rows.unusual_rows import CarefulLoader
 from stillme.transfer.verify.kinds import base as verify_base
 from stillme.transfer.verify.kinds import expect, judge_of
@@ -219,3 +221,35 @@ def test_a_second_import_finds_the_same(items: Path) -> None:
     assert [r for r in records if r[0] != "2"] == [
         r for r in query(RECORDS, "knowledge_items") if r[0] != "2"
     ]
+
+
+def test_rows_with_u0000_are_read_once(
+    tmp_path: Path, use_legacy_files: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostgreSQL need not refuse them, and no SQL is asked how to repair them."""
+    make_bulk(tmp_path, "knowledge_items", 120)
+    change(
+        tmp_path,
+        "knowledge",
+        "UPDATE knowledge_items SET source = source || char(0) WHERE id <> 60",
+        "UPDATE knowledge_items SET created_at = created_at || 'Z' WHERE id IN (60, 61)",
+    )
+    use_legacy_files(tmp_path)
+    ways: list[bool] = []
+    repaired: list[tuple[int, ...]] = []
+    direct = load_range.load_direct
+
+    def noted(*given: Any, trusting: bool) -> Any:
+        ways.append(trusting)
+        return direct(*given, trusting=trusting)
+
+    def asked_for(number: int, *, rowids: tuple[int, ...]) -> Rowids:
+        repaired.append(rowids)
+        return Rowids(number, rowids=rowids)
+
+    monkeypatch.setattr(load_range, "load_direct", noted)
+    monkeypatch.setattr(read_range, "Rowids", asked_for)
+    assert run_import().conserved
+    assert set(ways) == {True}
+    assert repaired == [(60, 61)]
+    assert query(REASONS, "knowledge_items") == [("nul_in_text", 119)]

@@ -19,6 +19,7 @@ from stillme.transfer.verify.kinds import expect, json_documents, judge_of
 from stillme.transfer.verify.kinds.base import MustBeSetAside, Surroundings, Table
 from stillme.transfer.verify.kinds.local_clock import LocalClock
 from stillme.transfer.verify.result import TableProof
+from stillme.transfer.verify.sides import legacy_blocks
 from stillme.transfer.verify.verification import VerifyOptions, verify
 from tests.transfer.load.support import change, query, run_import
 from tests.transfer.load.test_mended_rows import CLOCKS, OTHERS, TIMES, others, times
@@ -170,6 +171,15 @@ def test_they_are_not_asked_one_by_one(repaired: None) -> None:
     assert not proof.findings.total
     assert (proof.legacy_rows, proof.target_rows, proof.repaired) == (ROWS, ROWS - 1, ROWS // 2 - 1)
     assert (proof.by_digest, proof.by_cell, proof.open) == (ROWS - 1, 1, 1)
+
+
+def test_few_are_asked_one_by_one_where_their_sql_is_long(
+    repaired: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(legacy_blocks, "_SQL_BYTES", 1)
+    proof = judge_items()
+    assert not proof.findings.total
+    assert (proof.repaired, proof.by_cell, proof.open) == (ROWS // 2 - 1, ROWS // 2, 1)
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ both: the POSIX locks of one library are lost when the other closes its descript
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +17,9 @@ import apsw
 
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.plumbing.quoting import chained, concatenated
-from stillme.transfer.sqlite.reading.connect import EXACT_DOUBLE, exact_double, quoted
+from stillme.transfer.sqlite.reading.connect import EXACT_DOUBLE, exact_double
 from stillme.transfer.sqlite.reading.huge_cells import HugeCell, may_be_huge, open_bounded
-from stillme.transfer.sqlite.reading.snapshot_reader import few_of, open_reader, rows_of
+from stillme.transfer.sqlite.reading.snapshot_reader import few_of, keep_keys, open_reader, rows_of
 
 
 class RowSource:
@@ -48,10 +48,6 @@ class RowSource:
         assert isinstance(self._connection, sqlite3.Connection)
         for name, function in functions.items():
             self._connection.create_function(name, 1, function, deterministic=True)
-
-    def keep_keys(self, table: str, keys: Iterable[int | str]) -> None:
-        """Make the temporary table `table` with one column, `key`, of these keys."""
-        _keep_keys(self._connection, table, keys)
 
     def rows(self, query: str, values: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
         """The rows of a query. Raises sqlite3.Error where the file is damaged."""
@@ -103,10 +99,10 @@ class SnapshotRows(RowSource):
         zero = f"CASE WHEN atan2({name}, -1) < 0 THEN '-0' ELSE '0' END"
         return f"CASE WHEN {name} <> 0 THEN {name} WHEN {name} = 0 THEN {zero} END"
 
-    def keep_keys(self, table: str, keys: Iterable[int | str]) -> None:
-        kept = list(keys)
+    def keep_keys(self, table: str, keys: Sequence[int | str]) -> None:
+        """The same as the function, for the rows of this source."""
         for connection in (self._reader, self._bounded):
-            _keep_keys(connection, table, kept)
+            keep_keys(connection, table, keys)
 
     def rows(self, query: str, values: Sequence[Any]) -> Iterator[tuple[Any, ...]]:
         return rows_of(self._reader, query, values)
@@ -123,12 +119,3 @@ class SnapshotRows(RowSource):
     def close(self) -> None:
         self._reader.close()
         self._bounded.close()
-
-
-def _keep_keys(
-    connection: sqlite3.Connection | apsw.Connection, table: str, keys: Iterable[int | str]
-) -> None:
-    name = f"temp.{quoted(table)}"
-    connection.execute(f"DROP TABLE IF EXISTS {name}")
-    connection.execute(f"CREATE TABLE {name} (key PRIMARY KEY)")
-    connection.executemany(f"INSERT OR IGNORE INTO {name} VALUES (?)", ((key,) for key in keys))

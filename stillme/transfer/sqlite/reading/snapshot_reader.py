@@ -7,7 +7,7 @@ locks of one library are lost when another one closes its descriptor of the same
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from itertools import islice
 from pathlib import Path
@@ -15,7 +15,13 @@ from typing import Any
 
 import apsw
 
-from stillme.transfer.sqlite.reading.connect import EXACT_DOUBLE, EXACT_HEX, exact_double, uri
+from stillme.transfer.sqlite.reading.connect import (
+    EXACT_DOUBLE,
+    EXACT_HEX,
+    exact_double,
+    quoted,
+    uri,
+)
 
 # As many rows of LARGE_BYTES, with their documents next to them, are 17 MB.
 FEW, LARGE_BYTES = 32, 256 << 10
@@ -66,6 +72,21 @@ def few_of(
         rows = connection.execute(query, tuple(values))
         while few := list(islice(rows, FEW)):
             yield few
+
+
+def keep_keys(
+    connection: sqlite3.Connection | apsw.Connection, table: str, keys: Collection[int | str]
+) -> None:
+    """Make the temporary table `table` with one column, `key`, of these keys.
+
+    Each statement alone, and with rowids, took four times as long.
+    """
+    name = f"temp.{quoted(table)}"
+    connection.execute("SAVEPOINT keys")
+    connection.execute(f"DROP TABLE IF EXISTS {name}")
+    connection.execute(f"CREATE TABLE {name} (key PRIMARY KEY) WITHOUT ROWID")
+    connection.executemany(f"INSERT OR IGNORE INTO {name} VALUES (?)", ((key,) for key in keys))
+    connection.execute("RELEASE keys")
 
 
 @contextmanager

@@ -41,7 +41,8 @@ _NUMBER = len(_REASONS)
 @lru_cache(maxsize=2)
 def _mended(stored: bytes) -> tuple[int | None, str | None]:
     """The number of the mend, 0 for a clean document; the mended one. None where it is refused."""
-    if json_policy.is_clean_bytes(stored):
+    # To refuse NaN takes longer than to look for it.
+    if b"NaN" not in stored and json_policy.all_clean((stored,)):
         return 0, None
     try:
         document, reason = json_policy.convert(stored.decode("utf-8"))

@@ -17,7 +17,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from stillme.transfer.mapped_column import MappedColumn
-from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.reading.connect import EXACT_HEX, quoted
 from stillme.transfer.sqlite.reading.row_source import RowSource
 from stillme.transfer.steps.kinds import NULL_IN_REQUIRED, UNWANTED_BLOB, loader_of
@@ -88,7 +87,7 @@ def faulty_rows(table: Table) -> FaultyRows | None:
         f"CASE WHEN {_FAULT} > 0 THEN CAST({key} AS TEXT) END",
         _FAULT,
         f"CASE {_FAULT} {' '.join(details)} END",
-        f"CASE WHEN {_FAULT} > 0 THEN {_record(mapping)} END",
+        f"CASE WHEN {_FAULT} > 0 THEN {_record(table)} END",
     )
     return FaultyRows(f"SELECT {', '.join(parts)} FROM ({inner}) AS {name} ORDER BY {key}", known)
 
@@ -126,17 +125,19 @@ def _usual_key(column: MappedColumn, table: Table) -> str:
     return f"NOT ({whole})"
 
 
-def _record(mapping: TableMapping) -> str:
+def _record(table: Table) -> str:
     """SQL: what the quarantine stores of the row, as `pack_cell` and jsonb spell it."""
+    mapping = table.mapping
     names = [column.legacy for column in mapping.columns] + list(mapping.extra)
     parts: list[str] = []
     for name in as_jsonb_orders(tuple(names)):
         cell, told = quoted(name), json.dumps(name, ensure_ascii=False)
         parts += [
-            literal(f"{', ' if parts else '{'}{told}: "),
-            f"CASE typeof({cell}) WHEN 'integer' THEN '[\"integer\", ' || {cell} || ']'"
-            f" WHEN 'real' THEN '[\"real\", \"' || {EXACT_HEX}({cell}) || '\"]'"
-            f" WHEN 'null' THEN '[\"null\", null]' ELSE '[\"' || typeof({cell}) || '\", \"' ||"
-            f" {_BASE64}(CAST({cell} AS BLOB)) || '\"]' END",
+            literal(f'{", " if parts else "{"}{told}: ["'),
+            f"typeof({cell})",
+            f"CASE typeof({cell}) WHEN 'integer' THEN '\", ' || {cell} || ']'"
+            f" WHEN 'real' THEN '\", \"' || {EXACT_HEX}({cell}) || '\"]'"
+            f" WHEN 'null' THEN '\", null]'"
+            f" ELSE '\", \"' || {_BASE64}(CAST({cell} AS BLOB)) || '\"]' END",
         ]
-    return " || ".join([*parts, "'}'"])
+    return table.source.joined([*parts, "'}'"])

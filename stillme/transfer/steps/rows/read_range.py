@@ -30,7 +30,7 @@ class RangeReader:
     digest. `by_hand` tells that the table has no rowids by which to leave single rows to
     `others()`: then that is every row. `digest()` identifies the legacy content of the range
     however it was read. A `trusting` reader leaves it to PostgreSQL to refuse bytes that are no
-    text; its digest counts only where PostgreSQL took everything.
+    UTF-8; its digest counts only where PostgreSQL took everything.
     """
 
     def __init__(
@@ -70,8 +70,8 @@ class RangeReader:
         mended = self._source.mended
         if mended is None:
             return
-        left: list[int] = []
-        rowids = sorted(self._stream.attention)
+        left = [*self._stream.unsound]
+        rowids = sorted({*self._stream.attention} - self._stream.unsound)
         for start in range(0, len(rowids), _MENDED_AT_ONCE):
             some = Rowids(0, rowids=tuple(rowids[start : start + _MENDED_AT_ONCE]))
             stream = CommonStream(self._source.stream, self._source.job.mapping, mended, some)
@@ -95,9 +95,8 @@ class RangeReader:
                 self._source.stream, rowids[start : start + _FAULTY_AT_ONCE]
             )
             left += unknown
-            for row in found:
-                told = (row.key, row.reason, row.column, row.sentence, row.stored)
-                self._hasher.update(repr(told).encode())
+            told = (f"{row.reason} {row.column} {row.sentence} {row.cells()}\n" for row in found)
+            self._hasher.update("".join(told).encode())
             if self._keep_faulty:
                 self.faulty += found
             else:

@@ -29,11 +29,12 @@ _Columns = Sequence[Sequence[Any]]
 
 class CommonStream:
     """Iterating yields CSV blocks of the common rows; `attention` collects the others' rowids, and
-    `originals` the lines of what is to be kept of the rows, if anything.
+    `originals` the lines of what is to be kept of the rows, if anything. `unsound` are those of the
+    others of which SQL said that they are common: it repairs none of them.
 
     After the iteration `rows` is the number of common rows and `hasher` has seen every block.
     A block ends with the row that fills it: memory is bounded by bytes, not by rows. Bytes that
-    are no text are left to PostgreSQL to refuse where the reader is `trusting`.
+    are no UTF-8 are left to PostgreSQL to refuse where the reader is `trusting`.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class CommonStream:
         self._quoted_cells = common.quoted_cells
         self._mapping, self._common, self._range = mapping, common, key_range
         self.attention: list[int] = []
+        self.unsound: set[int] = set()
         self.rows = 0
         self.originals: list[bytes] = []
         self.hasher = hashlib.sha256()
@@ -110,8 +112,10 @@ class CommonStream:
         for position in self._documents:
             batch = self._with_clean_documents(batch, position)
         data = b"".join(batch[-1])
-        if not ((self._trusting or _is_text(data)) and self._is_well_quoted(batch, data)):
+        if not (_is_text(data, self._trusting) and self._is_well_quoted(batch, data)):
+            known = len(self.attention)
             batch = self._without(batch, [self._is_sound(row) for row in zip(*batch, strict=True)])
+            self.unsound.update(self.attention[known:])
             data = b"".join(batch[-1])
         self.rows += len(batch[-1])
         self.hasher.update(data)
@@ -122,7 +126,9 @@ class CommonStream:
         return data
 
     def _is_sound(self, row: _Row) -> bool:
-        return _is_text(row[-1]) and self._is_well_quoted([(cell,) for cell in row], row[-1])
+        return _is_text(row[-1], self._trusting) and self._is_well_quoted(
+            [(cell,) for cell in row], row[-1]
+        )
 
     def _is_well_quoted(self, batch: _Columns, data: bytes) -> bool:
         """Whether the quotes are those around cells: no text holds one."""
@@ -142,10 +148,10 @@ class CommonStream:
         return self._without(batch, [d is None or is_clean_bytes(d) for d in documents])
 
 
-def _is_text(data: bytes) -> bool:
+def _is_text(data: bytes, is_utf8: bool) -> bool:
     """Whether PostgreSQL's text can hold the bytes: UTF-8 without U+0000."""
-    if b"\0" in data:
-        return False
+    if is_utf8 or b"\0" in data:
+        return b"\0" not in data
     decoder = codecs.getincrementaldecoder("utf-8")()
     try:
         for start in range(0, len(data), _SLICE_BYTES):

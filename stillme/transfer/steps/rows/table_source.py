@@ -8,9 +8,9 @@ from typing import Protocol
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.records.table_job import TableJob
 from stillme.transfer.sqlite.clock.time_spans import time_spans
-from stillme.transfer.sqlite.reading.connect import quoted
 from stillme.transfer.sqlite.reading.other_rows import ParentTable
 from stillme.transfer.sqlite.reading.row_source import RowSource, SnapshotRows
+from stillme.transfer.sqlite.reading.snapshot_reader import keep_keys
 from stillme.transfer.sqlite.reading.stored_rows import RawReader
 from stillme.transfer.steps.kinds import loader_of
 from stillme.transfer.steps.kinds.base import Table
@@ -63,12 +63,7 @@ class TableSource:
         excluded = None
         if keys := self.job.set_aside.get(table, ()):
             excluded = f"set_aside_{table}"
-            name = f"temp.{quoted(excluded)}"
-            self.connection.execute(f"DROP TABLE IF EXISTS {name}")
-            self.connection.execute(f"CREATE TABLE {name} (key PRIMARY KEY)")
-            self.connection.executemany(
-                f"INSERT OR IGNORE INTO {name} VALUES (?)", ((key,) for key in keys)
-            )
+            keep_keys(self.connection, excluded, keys)
             if isinstance(self.stream, SnapshotRows):
                 self.stream.keep_keys(excluded, keys)
         key = mapping.key_columns.names[0]

@@ -55,7 +55,7 @@ def _is_plain(stored: bytes) -> bool:
     those of a repeated key are missing from."""
     if len(stored) > _USUAL_BYTES or _EXPONENT.search(stored):
         return False
-    if b"\\u0000" in stored or b"\\u0022" in stored:
+    if b"\\u0000" in stored or b"\\u0022" in stored or b"NaN" in stored:
         return False
     try:
         printed = orjson.dumps(orjson.loads(stored))

@@ -13,6 +13,8 @@ from typing import Any
 
 from stillme.postgresql.json_depth import DEEPEST
 
+# A whole number of fewer digits is no question.
+_SHORT = 1_000
 # U+0000 and halves of surrogate pairs.
 _NOT_IN_JSONB = re.compile("[\x00\ud800-\udfff]")
 
@@ -26,6 +28,8 @@ class NotPlain(Exception):
 
 
 def _decimal(text: str) -> Decimal:
+    if len(text) < _SHORT and text.isdecimal():
+        return Decimal(text)
     try:
         number = Decimal(text)
     except InvalidOperation:

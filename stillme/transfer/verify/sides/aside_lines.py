@@ -22,6 +22,7 @@ import apsw
 from stillme.transfer.keys import Key
 from stillme.transfer.mapped_column import MappedColumn
 from stillme.transfer.mapping import TableMapping
+from stillme.transfer.plumbing.quoting import concatenated
 from stillme.transfer.sqlite.reading.connect import EXACT_HEX, quoted
 from stillme.transfer.verify.kinds import judge_of
 from stillme.transfer.verify.kinds.base import Table
@@ -66,7 +67,8 @@ def aside_lines(table: Table) -> str | None:
     reason = f'CASE {" ".join(tests)} END AS "why aside"'
     listed = f"{name}.rowid IN (SELECT value FROM json_each(?))"
     told = f"SELECT rowid AS rowid, *, {reason} FROM {name} WHERE {listed} LIMIT -1 OFFSET 0"
-    line = f" || char({SEPARATOR}) || ".join((key, "rowid", '"why aside"', _cells(mapping)))
+    told_by = f", char({SEPARATOR}), ".join((key, "rowid", '"why aside"'))
+    line = f"concat({told_by}, char({SEPARATOR}), {_cells(mapping)})"
     text = f'CASE WHEN "why aside" IS NOT NULL THEN CAST({line} AS BLOB) END'
     named = f'CASE WHEN "why aside" IS NOT NULL THEN {key} END'
     return f"SELECT rowid, {named}, {text} FROM ({told}) ORDER BY {key}"
@@ -93,20 +95,21 @@ def _cells(mapping: TableMapping) -> str:
     """All cells of the row; jsonb sorts names by their length in bytes, then by the bytes."""
     names = [*(column.legacy for column in mapping.columns), *mapping.extra]
     names.sort(key=lambda name: (len(name.encode()), name.encode()))
-    told = (_literal(json.dumps(name, ensure_ascii=False) + ": ") for name in names)
-    # In brackets, each is one level of the expression.
-    members = (f"({literal} || {_cell(n)})" for literal, n in zip(told, names, strict=True))
-    return "'{' || " + " || ', ' || ".join(members) + " || '}'"
+    parts: list[str] = []
+    for name in names:
+        head = f'{", " if parts else "{"}{json.dumps(name, ensure_ascii=False)}: ["'
+        parts += [_literal(head), f"typeof({quoted(name)})", _value(name)]
+    return concatenated([*parts, "'}'"])
 
 
-def _cell(name: str) -> str:
+def _value(name: str) -> str:
     cell = quoted(name)
-    value = (
-        f"CASE typeof({cell}) WHEN 'null' THEN 'null' WHEN 'integer' THEN CAST({cell} AS TEXT) "
-        f"WHEN 'real' THEN '\"' || {EXACT_HEX}({cell}) || '\"' "
-        f"ELSE '\"' || {_BYTES}(CAST({cell} AS BLOB)) || '\"' END"
+    return (
+        f"CASE typeof({cell}) WHEN 'null' THEN '\", null]'"
+        f" WHEN 'integer' THEN '\", ' || {cell} || ']'"
+        f" WHEN 'real' THEN '\", \"' || {EXACT_HEX}({cell}) || '\"]' "
+        f"ELSE '\", \"' || {_BYTES}(CAST({cell} AS BLOB)) || '\"]' END"
     )
-    return f"'[\"' || typeof({cell}) || '\", ' || {value} || ']'"
 
 
 def _literal(text: str) -> str:

@@ -13,7 +13,7 @@ import sys
 from array import array
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import compress, starmap
+from itertools import compress
 from typing import Any, NamedTuple
 
 from stillme.transfer.keys import Key
@@ -30,6 +30,8 @@ from stillme.transfer.verify.sides.mended_lines import MendedLines
 Columns = Sequence[Sequence[Any]]
 # A block of large rows ends early: memory is bounded by bytes.
 _BLOCK_BYTES = 4_000_000
+# SQLite reads so much SQL in the time of a row by cell: that of named zones has 230,000 bytes.
+_SQL_BYTES = 16_000
 
 
 class BlockContent(NamedTuple):
@@ -59,7 +61,7 @@ class Block:
     content: BlockContent = field(default_factory=lambda: BlockContent(0, "", ()))
     documents: tuple[DocumentBlock, ...] = ()
     unusual: list[int] = field(default_factory=list)
-    unusual_keys: list[Key] = field(default_factory=list)
+    unusual_keys: list[tuple[Any, ...]] = field(default_factory=list)
     broken: bool = False
     mended: Block | None = None
     originals: list[bytes] = field(default_factory=list)
@@ -131,7 +133,7 @@ class LegacySide(StoredRows):
     def tell_mended(self, block: Block, aside: Collection[Any]) -> None:
         """Take the mended rows out of the unusual ones; keys `aside` are of rows in quarantine."""
         mended = self._mended
-        if mended is None or not block.unusual:
+        if mended is None or len(block.unusual) <= len(mended.inner) // _SQL_BYTES:
             return
         assert self._readers is not None
         key, lines = self._mapping.key_columns.legacy(), mended.lines
@@ -237,8 +239,7 @@ class LegacySide(StoredRows):
             return columns
         others = [not is_fine for is_fine in fine]
         block.unusual += compress(columns[0], others)
-        keys = zip(*columns[self._key_places], strict=True)
-        block.unusual_keys += starmap(Key.of, compress(keys, others))
+        block.unusual_keys += compress(zip(*columns[self._key_places], strict=True), others)
         return [list(compress(column, fine)) for column in columns]
 
 

@@ -126,7 +126,7 @@ class TargetSide:
         for name in ("kept_cell", "quarantined_row"):
             sql = f"SELECT DISTINCT key FROM transfer.{name} WHERE {' AND '.join(tests)}"
             texts = (row[0] for row in select(self._alias, sql, values))
-            found.append({key.values for key in self._keys.parsed(texts)})
+            found.append(self._keys.values_of(texts))
         kept, aside = found
         return kept, aside
 

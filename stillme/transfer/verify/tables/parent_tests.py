@@ -13,6 +13,7 @@ import apsw
 
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.reading.connect import quoted
+from stillme.transfer.sqlite.reading.snapshot_reader import keep_keys
 
 # No table is called so: {} is a column of the child's own table, which may be the same.
 _UP = quoted("parent row")
@@ -31,10 +32,8 @@ def parent_tests(
     """
     listed = {name: f"temp.{quoted('out_' + name)}" for name, keys in excluded.items() if keys}
     for side in sides:
-        for name, table in listed.items():
-            side.execute(f"CREATE TABLE {table} (key PRIMARY KEY)")
-            values = [(key,) for key in excluded[name]]
-            side.executemany(f"INSERT OR IGNORE INTO {table} VALUES (?)", values)
+        for name in listed:
+            keep_keys(side, f"out_{name}", excluded[name])
     return {
         (name, column.names): _test(parents[name], column.names, listed.get(name))
         for column, name in mapping.references()

@@ -56,7 +56,7 @@ def make_cases(alias: str, snapshot: Snapshot, *, live: bool = False) -> dict[st
                     parent: excluded_keys(
                         alias, TableId(snapshot.file, parent), mappings.get(parent)
                     )
-                    for _, parent in mapping.references()
+                    for parent in {parent for _, parent in mapping.references()}
                 },
             )
             for name, mapping in mappings.items()

@@ -102,8 +102,10 @@ class TableJudge:
             aside_lines(table),
         )
         self._target = TargetSide(alias, case.mapping, self._lines)
+        # Keys of which something is kept, of which a row is set aside, and all of them.
         self._kept: set[tuple[Any, ...]] = set()
         self._aside: set[tuple[Any, ...]] = set()
+        self._noted: set[tuple[Any, ...]] = set()
         self._rows = RowJudge(alias, case.mapping, case.clock, case.units, self._target)
 
     def close(self) -> None:
@@ -135,6 +137,7 @@ class TableJudge:
     ) -> Iterator[tuple[Key | None, Key | None, Block]]:
         """The blocks of a part, all that they say of the legacy rows being hashed."""
         self._kept, self._aside = self._target.noted_keys(part.after, part.upto)
+        self._noted = self._kept | self._aside
         for after, upto, block in self._blocks(part):
             digest(block.digest.encode())
             if block.broken:
@@ -152,7 +155,7 @@ class TableJudge:
         while True:
             where, values = self._within(after, part.upto)
             if self.case.mapping.has_rowid:
-                block = self._legacy.block(where, values, BLOCK_ROWS, self._kept | self._aside)
+                block = self._legacy.block(where, values, BLOCK_ROWS, self._noted)
                 if self._kept:
                     self._legacy.tell_mended(block, self._aside)
                 if self._aside:
@@ -200,7 +203,7 @@ class TableJudge:
     ) -> bool:
         """Whether the plain rows of a block are the target's; then all of it is judged."""
         mapping = self.case.mapping
-        without = mapping.key_columns.held(block.unusual_keys)
+        without = mapping.key_columns.held(Key.of(*values) for values in block.unusual_keys)
         mended = [] if block.mended is None else block.mended.keys
         content, documents = self._target.block(after, upto, [*without, *mended])
         if content != block.content or not are_same(block.documents, documents):
