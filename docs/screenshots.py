@@ -55,6 +55,8 @@ notes = services.create_collection("notes", dimension=16)
 vectors = [[x + chance.gauss(0, 0.3) for x in middles[at % 4]] for at in range(400)]
 texts = [f"Note {at} about subject {at % 4}" for at in range(400)]
 services.add(notes, [f"note {at}" for at in range(400)], vectors, texts)
+from vector.meaning.maps import make_map
+make_map(notes)
 """
 # So that the picture of a row shows a difference.
 SPOIL = """
@@ -107,7 +109,6 @@ def prepare(directory: Path) -> dict[str, str]:
     manage(environment, "shell", "-v", "0", "-c", LAG)
     manage(environment, "shell", "-v", "0", "-c", SPOIL)
     manage(environment, "shell", "-v", "0", "-c", VECTORS)
-    manage(environment, "vector_map")
     return environment
 
 

@@ -84,10 +84,10 @@ class VectorStore:
 
     def digest(self, path: Path) -> str:
         """SHA-256 of the store at `path` as it is now: of a copy, as a proof has it."""
-        from vector.chroma.snapshot import copy_digest, copy_store
+        from vector.chroma.snapshot import copy_store
 
         with scratch_folder("chroma") as scratch:
-            return copy_digest(copy_store(path, scratch / "store"))[0]
+            return copy_store(path, scratch / "store").digest()[0]
 
     def import_store(self, options: StoreOptions, run: Any, on_event: OnEvent) -> StoreReport:
         """Load it."""

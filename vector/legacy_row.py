@@ -207,15 +207,11 @@ def _float32(values: list[float | None]) -> bytes | None:
 
 
 def _collection_cells(connection: sqlite3.Connection, collection: Collection) -> Cells:
-    has = {row[1] for row in connection.execute("PRAGMA table_info(collections)")}
-    wanted = [name for name in _COLLECTION if name in has]
-    cells = ", ".join(f"typeof({n}), {n}" for n in wanted)
-    given = (str(collection.uuid),)
-    found = connection.execute(f"SELECT {cells} FROM collections WHERE id = ?", given).fetchone()
-    for at, name in enumerate(wanted) if found else ():
-        storage, value = found[2 * at], found[2 * at + 1]
-        held = getattr(collection, _COLLECTION[name])
+    known = read_catalogue(connection).collections
+    stored = next((each for each in known if each.id == str(collection.uuid)), None)
+    for column, name in _COLLECTION.items() if stored else ():
+        value, held = getattr(stored, name), getattr(collection, name)
         # Very early stores do not note the dimension: the import tells it by the first vector.
         unsure = value is None or isinstance(held, Clipped)
-        raw = value.encode() if isinstance(value, str) else value
-        yield SideCell(verdict(value == held, unsure), name, storage, raw, _COLLECTION[name], held)
+        storage, raw, size = _stored(value)
+        yield SideCell(verdict(value == held, unsure), column, storage, raw, name, held, size)

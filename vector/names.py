@@ -6,6 +6,8 @@ from __future__ import annotations
 FILE = "vector"
 # ChromaDB's database in the folder.
 DATABASE = "chroma.sqlite3"
+# The same in the copy that is read.
+COPY = f"{FILE}.db"
 # The place of a collection that names none.
 TENANT, TENANTS_DATABASE = "default_tenant", "default_database"
 # Under this the metadata of collections that cannot be held as it is stands in the ledger.

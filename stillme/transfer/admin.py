@@ -21,7 +21,7 @@ from stillme.pages.panels import add_panel
 from stillme.transfer.console.desk.page import QuarantinedRowAdmin as QuarantinedRowAdmin
 from stillme.transfer.console.findings_table import findings_table
 from stillme.transfer.console.read_only import ReadOnlyAdmin
-from stillme.transfer.console.row.legacy_panel import legacy_html
+from stillme.transfer.console.row.side_by_side import legacy_html
 from stillme.transfer.models import Proof, Run
 from stillme.transfer.reports.proof_files import kept_page
 

@@ -18,7 +18,6 @@ class FindingKind(StrEnum):
     EXTRA_ROW = "extra_row"
     VALUE = "value"
     KEPT_CELL = "kept_cell"
-    QUARANTINE_OPEN = "quarantine_open"
     QUARANTINE_KEPT_ROW = "quarantine_kept_row"
     CONSERVATION = "conservation"
     INVENTORY = "inventory"

@@ -23,6 +23,7 @@ from stillme.transfer.key_columns import KeyColumns
 from stillme.transfer.kinds import Kind, Twin, WhenSet
 from stillme.transfer.legacy import LegacyModel
 from stillme.transfer.mapped_column import MappedColumn
+from stillme.transfer.plumbing.quoting import ABREAST
 from stillme.transfer.project.fields import UnknownField, kind_of
 from stillme.transfer.sqlite.schema.found import FoundSchema, FoundTable, folded
 
@@ -121,6 +122,15 @@ class TableMapping:
             return self.key_columns.targets[0]
         named = self.column(reference.names)
         return named.target if named else None
+
+    @property
+    def sql_tells_unusual(self) -> bool:
+        """Whether SQL says what is unusual in a row; of other tables such rows go cell by cell.
+
+        It names rows by rowid, and for each column it is longer than that of common rows.
+        """
+        few = len(self.columns) + len(self.extra) <= ABREAST
+        return few and self.has_rowid and self.key_columns.is_single and not self.impossible
 
     @property
     def refers_to_itself(self) -> bool:

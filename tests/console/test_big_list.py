@@ -23,7 +23,7 @@ from rss.models import FetchCycle, FetchItem
 from stillme.pages import related
 from stillme.pages.lists import big_list, export, paginator
 from stillme.transfer.console.groups import make_groups
-from stillme.transfer.console.row import legacy_panel
+from stillme.transfer.console.row import side_by_side
 
 pytestmark = pytest.mark.django_db
 
@@ -360,7 +360,7 @@ def test_what_a_row_shows_is_made_once(
 ) -> None:
     made: list[int] = []
     monkeypatch.setattr(
-        legacy_panel, "legacy_table", lambda row: made.append(row.pk) or "a legacy row"
+        side_by_side, "legacy_table", lambda row: made.append(row.pk) or "a legacy row"
     )
     page = admin_client.get(reverse("admin:knowledge_knowledgeitem_change", args=[7]))
     assert "a legacy row" in page.content.decode()

@@ -349,7 +349,7 @@ def test_a_file_that_is_not_there_is_a_sentence(
 ) -> None:
     use_legacy_files(tmp_path / "elsewhere")
     page = _page(admin_client, "?checks=1")
-    assert "there is no such file" in _text(page, "files")
+    assert "the file does not exist" in _text(page, "files")
     assert "✗" in _text(page, "checks")
 
 

@@ -11,8 +11,8 @@ from django.contrib.admin.models import LogEntry
 from django.urls import reverse
 
 from stillme.transfer.console import sidebar
+from stillme.transfer.console.desk.form import LONGEST, shown_cell
 from stillme.transfer.console.desk.nul import without_nul
-from stillme.transfer.console.desk.shown import LONGEST, shown_cell
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.plumbing.stored_cells import pack_cell, unpack_cell
 from tests.console.support import HOSTILE, quarantined_row, staff

@@ -34,7 +34,6 @@ LIFE: list[tuple[str, int]] = [
     ("search_index --create rss.fetch_items", 0),
     ("search_index", 0),
     ("search_index --drop rss.fetch_items", 0),
-    ("vector_map", 0),
     ("distribute --dry-run", 2),
     ("sync_sqlite --install", 0),
     ("sync_sqlite --status", 0),

@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 from django.core.management import CommandError, call_command
 
-from stillme.transfer.findings import Finding, FindingKind
+from stillme.transfer.findings import Event, Finding, FindingKind
 from stillme.transfer.management.base import VisibleConsole
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.reports.terminal.switching import render_list
+from stillme.transfer.reports.terminal.syncing import SyncProgress
 from stillme.transfer.steps.readiness.lines import RED, Line
 from stillme.visible import in_one_line, visible
 from tests.made_once import put_samples
@@ -107,6 +108,17 @@ def test_the_list_before_a_cut_over() -> None:
     line = Line(RED, "a [b] file", "key '[/b]\x1b[1m'", "look at [/c]")
     render_list(VisibleConsole(file=out, width=80), "text", [line])
     assert r"a [b] file: key '[/b]\x1b[1m' -> look at [/c]" in out.getvalue()
+
+
+def test_keys_that_bypassed_capture() -> None:
+    """The follower would end with an error of rich's."""
+    out = StringIO()
+    progress = SyncProgress(VisibleConsole(file=out, width=400), quiet=False)
+    keys = {"tier_metrics": ["[/a]", ":smile:", "\x1b[1m"]}
+    progress.on_event(Event("sweep", {"file": "continuum", "keys": keys}))
+    progress.on_event(Event("notice", {"message": "table [/b] of :smile:"}))
+    assert r"([/a], :smile:, \x1b[1m)" in out.getvalue()
+    assert "table [/b] of :smile:" in out.getvalue()
 
 
 def test_what_has_no_shape_is_spelled() -> None:

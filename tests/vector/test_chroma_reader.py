@@ -344,13 +344,14 @@ def test_refuses_a_store_that_moves_under_the_copy(files, tmp_path, monkeypatch)
     made.flush()
     from vector.chroma import snapshot
 
-    copy_database = snapshot._copy_database
+    take_snapshot = snapshot.take_snapshot
 
     def write_meanwhile(*arguments):
-        copy_database(*arguments)
+        copy = take_snapshot(*arguments)
         made.write(ADD, "late", vector(1))
+        return copy
 
-    monkeypatch.setattr(snapshot, "_copy_database", write_meanwhile)
+    monkeypatch.setattr(snapshot, "take_snapshot", write_meanwhile)
     with pytest.raises(LegacyFileError, match="changed while it was copied"):
         snapshot.copy_store(files.folder, tmp_path / "copy")
 
@@ -387,11 +388,6 @@ def test_refuses_what_is_no_store(tmp_path):
     sqlite3.connect(tmp_path / "chroma.sqlite3").execute("CREATE TABLE t (a)").connection.close()
     with pytest.raises(LegacyFileError, match="not of a layout"):
         read(tmp_path)
-
-
-def test_the_file_may_be_named_instead_of_the_folder(files):
-    filled(files, 1)
-    assert set(read(files.close() / "chroma.sqlite3")[0]) == {"k0"}
 
 
 def test_unknown_operation_is_refused(files):

@@ -10,9 +10,10 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from knowledge.models import KnowledgeItem
-from stillme.transfer.errors import TransferError
+from stillme.transfer.errors import LegacyFileError, TransferError
 from stillme.transfer.models import Proof, QuarantinedRow, RunTable
 from stillme.transfer.quarantine import decisions
+from stillme.transfer.steps import back_up
 from tests.vector.chroma_files import ADD, ChromaFiles
 from vector.judge import run as verification
 from vector.models import Item
@@ -217,11 +218,47 @@ def test_a_folder_that_may_not_be_read_is_a_sentence(files, monkeypatch):
         assert status == 0
         assert "next, vector" in text
     with monkeypatch.context() as patch:
-        patch.setattr("vector.chroma.snapshot._copy_beside", refused)
+        patch.setattr("vector.chroma.snapshot._copy_segments", refused)
         with pytest.raises(CommandError, match="No permission to read all of the vector store"):
             call_command("import_sqlite", "--file", "vector")
     with monkeypatch.context() as patch:
-        patch.setattr("pathlib.Path.exists", refused)
+        patch.setattr("stillme.transfer.steps.syncing.file_condition.absence", lambda _: None)
         status, text = run("migration_status")
         assert status == 0
         assert "its folder may not be read" in text
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("inspect_sqlite", "--file", "vector"),
+        ("import_sqlite", "--file", "vector"),
+        ("import_sqlite", "--file", "vector", "--dry-run"),
+        ("verify_migration", "--file", "vector"),
+        ("quarantine",),
+        ("quarantine", "show", "--reason", "nul_in_text"),
+    ],
+    ids=" ".join,
+)
+def test_names_that_look_like_markup_are_shown_as_they_are(tmp_path, settings, command):
+    settings.LEGACY_VECTOR_DIR = tmp_path / "odd"
+    made = ChromaFiles(settings.LEGACY_VECTOR_DIR).collection("a[/b]:smile:")
+    made.write(ADD, "[/x]", [1.0, 2.0, 3.0, 4.0], "a NUL: \0 [/z]", {"[/k]": 1})
+    if command[0] != "inspect_sqlite":
+        assert run("import_sqlite", "--file", "vector")[0] == 0
+    _, text = run(*command)
+    assert "vector_db.a[/b]:smile:" in text or "vector.items (a[/b]:smile:)" in text
+
+
+def test_a_commit_into_the_log_is_a_change_during_a_backup(files, tmp_path, monkeypatch, settings):
+    files.db.execute("PRAGMA journal_mode = wal")
+    copy_database = back_up.copy_database
+
+    def write_after(*given):
+        copied = copy_database(*given)
+        files.collection("late")
+        return copied
+
+    monkeypatch.setattr(back_up, "copy_database", write_after)
+    with pytest.raises(LegacyFileError, match="changed while it was copied"):
+        back_up._back_up_folder(settings.LEGACY_VECTOR_DIR, tmp_path / "copy")

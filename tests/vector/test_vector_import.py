@@ -15,7 +15,7 @@ from stillme.transfer.findings import FindingKind
 from stillme.transfer.inventory.stores import StoreOptions
 from stillme.transfer.models import KeptCell, QuarantinedRow, Run, RunTable
 from tests.vector.chroma_files import ADD, DELETE, UPDATE, UPSERT, ChromaFiles, floats
-from tests.vector.moving import import_vectors, prove_vectors, verify_vectors
+from tests.vector.moving import OPEN, import_vectors, prove_vectors, verify_vectors
 from vector.chroma import open_store
 from vector.models import Collection, Item
 from vector.serving import indexes
@@ -161,7 +161,7 @@ def test_what_cannot_be_loaded_is_quarantined_whole(modern):
     assert {"vector", "document", "metadata"} <= set(rows["nul_in_text"].cells)
     assert rows["no_vector"].key == "k001"
     kinds = {(f.kind, f.key) for f in verify_vectors(modern.folder)}
-    assert {kind for kind, _ in kinds} == {FindingKind.QUARANTINE_OPEN}
+    assert {kind for kind, _ in kinds} == {OPEN}
     QuarantinedRow.objects.update(status="accepted")
     assert verify_vectors(modern.folder) == []
 

@@ -13,7 +13,7 @@ from stillme.transfer.errors import LegacyFileError
 from stillme.transfer.inventory.entries import open_lines
 from stillme.transfer.inventory.stores import StoreOptions
 from tests.vector.chroma_files import ADD, ChromaFiles
-from tests.vector.moving import import_vectors, prove_vectors
+from tests.vector.moving import OPEN, import_vectors, prove_vectors
 from tests.vector.test_vector_import import fill
 from vector.chroma import open_store
 from vector.importing.run import import_vectors as import_now
@@ -218,7 +218,7 @@ def test_rows_are_read_from_the_table(folder, name):
         assert Item.objects.get(embedding_id="k000").metadata["added"] == "late"
     proof = prove_vectors(folder)
     assert any("disagrees" in notice for notice in proof.notices)
-    assert {f.kind.value for f in proof.findings} <= {"quarantine_open"}
+    assert {f.kind for f in proof.findings} <= {OPEN}
     assert {line.name for line in open_lines(proof.inventory)} <= {
         "embedding_metadata (of no collection)"
     }
@@ -250,7 +250,8 @@ def test_the_judge_counts_what_it_read(folder, monkeypatch):
     fill(files, 5)
     files.close()
     miss_a_row(folder, *MISSED["metadata"])
-    monkeypatch.setattr("vector.chroma.store.distrust_indexes", lambda *_: ())
+    engine = "stillme.transfer.sqlite.copying.snapshot"
+    monkeypatch.setattr(f"{engine}.distrust_indexes", lambda *_, **__: ())
     import_vectors(folder)
     (line,) = open_lines(prove_vectors(folder).inventory)
     assert line.name == "embedding_metadata (of the collection stillme_knowledge)"

@@ -7,10 +7,9 @@ import json
 import pytest
 from django.db import connection
 
-from stillme.transfer.findings import FindingKind
 from stillme.transfer.models import KeptCell, QuarantinedRow
 from tests.vector.chroma_files import ADD, UPDATE, ChromaFiles
-from tests.vector.moving import import_vectors, verify_vectors
+from tests.vector.moving import OPEN, import_vectors, verify_vectors
 from tests.vector.test_vector_import import vector
 from vector import services
 from vector.models import Item
@@ -134,7 +133,7 @@ def test_a_hostile_row_is_set_aside_with_what_it_holds(modern, name):
     assert result.tables[0].outcome.quarantined == 1
     row = QuarantinedRow.objects.get()
     assert row.reason == "bad_metadata"
-    assert {f.kind for f in verify_vectors(modern.folder)} == {FindingKind.QUARANTINE_OPEN}
+    assert {f.kind for f in verify_vectors(modern.folder)} == {OPEN}
     row.status = "accepted"
     row.save()
     assert verify_vectors(modern.folder) == []

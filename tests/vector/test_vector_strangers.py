@@ -12,7 +12,7 @@ from stillme.transfer.findings import FindingKind
 from stillme.transfer.inventory.stores import StoreOptions
 from stillme.transfer.models import KeptCell, QuarantinedRow
 from tests.vector.chroma_files import ADD, DELETE, ChromaFiles
-from tests.vector.moving import import_vectors, verify_vectors
+from tests.vector.moving import OPEN, import_vectors, verify_vectors
 from tests.vector.test_vector_import import fill, vector
 from vector import services
 from vector.importing import collection
@@ -99,7 +99,7 @@ def test_a_quarantined_row_whose_item_is_gone_is_pruned(folder):
     files.close()
     assert import_vectors(folder).conserved
     found = verify_vectors(folder)
-    assert [f.kind for f in found] == [FindingKind.CONSERVATION, FindingKind.QUARANTINE_OPEN]
+    assert [f.kind for f in found] == [FindingKind.CONSERVATION, OPEN]
     assert "--prune" in found[0].note
     import_vectors(folder, options=PRUNE)
     assert verify_vectors(folder) == []

@@ -15,7 +15,8 @@ from stillme.transfer.errors import LegacyFileError
 from stillme.transfer.inventory.entries import InventoryLine
 from stillme.transfer.inventory.stores import StoreReport
 from stillme.transfer.plumbing.quoting import quoted
-from stillme.transfer.sqlite.reading.connect import explain, open_legacy
+from stillme.transfer.sqlite.reading.connect import explained, open_legacy
+from stillme.transfer.sqlite.schema.found import contents
 from vector.names import DATABASE, FILE
 
 _COLLECTIONS, _ITEMS = "vector.collections", "vector.items"
@@ -27,11 +28,8 @@ _TARGETS = {
     "segment_metadata": "", "max_seq_id": "", "migrations": "", "acquire_write": "",
     "maintenance_log": "", "embeddings_queue_config": "",
 }  # fmt: skip
-# The index of documents and the tables beneath it; 0.4 began with the first.
-_FULLTEXT = {"embedding_fulltext"} | {
-    f"embedding_fulltext_search{end}"
-    for end in ("", "_data", "_idx", "_content", "_docsize", "_config")
-}
+# Indexes of documents, which repeat them; 0.4 began with the first.
+_FULLTEXT = {"embedding_fulltext", "embedding_fulltext_search"}
 _SEGMENT_FILES = {
     "header.bin", "data_level0.bin", "length.bin", "link_lists.bin", "index_metadata.pickle",
 }  # fmt: skip
@@ -83,11 +81,8 @@ def inventory_now(folder: Path) -> list[InventoryLine]:
     if not is_store(folder):
         return _unreadable(folder)
     database = folder / DATABASE
-    with closing(open_legacy(database)) as connection:
-        try:
-            return table_lines(connection) + folder_lines(folder, connection)
-        except sqlite3.Error as error:
-            raise explain(database, error) from error
+    with explained(database), closing(open_legacy(database)) as connection:
+        return table_lines(connection) + folder_lines(folder, connection)
 
 
 def unreadable_report(folder: Path) -> StoreReport:
@@ -129,21 +124,12 @@ def folder_lines(folder: Path, connection: sqlite3.Connection) -> list[Inventory
 def table_lines(connection: sqlite3.Connection) -> list[InventoryLine]:
     """Every table with rows, and what deleted collections left. Counted by full scans."""
     lines = []
-    names = "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name"
-    for (name,) in connection.execute(names).fetchall():
-        # SQLite's own are about the others; the index of documents repeats them.
-        if name.startswith("sqlite_") or name in _FULLTEXT:
-            continue
-        try:
-            rows = scan(connection, name)
-        except sqlite3.OperationalError as error:
-            # A virtual table of a module that is not here, say.
-            lines.append(_open(name, None, f"its rows cannot be counted ({error})"))
-            continue
-        if rows and name in _TARGETS:
-            lines.append(InventoryLine(FILE, name, rows, "carried", _TARGETS[name]))
-        elif rows:
-            lines.append(_open(name, rows, _UNKNOWN_TABLE))
+    for found in contents(connection):
+        if found.name in _TARGETS and found.what == "table":
+            target = _TARGETS[found.name]
+            lines.append(InventoryLine(FILE, found.name, found.rows, "carried", target))
+        elif found.what != "view" and found.name not in _FULLTEXT:
+            lines.append(_open(found.name, found.rows, _UNKNOWN_TABLE))
     return [*lines, *_left_over(connection)]
 
 

@@ -87,6 +87,19 @@ class Item:
     created_at: str | None
     seq_id: int
 
+    @property
+    def raw(self) -> dict[str, object]:
+        """All of it, for the record of one that cannot be loaded."""
+        return {
+            "embedding_id": self.embedding_id,
+            "document": self.document,
+            "metadata": self.metadata,
+            "origin": self.origin.value,
+            "created_at": self.created_at,
+            "vector": self.vector,
+            "seq_id": self.seq_id,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Problem:

@@ -19,15 +19,14 @@ from typing import TypeVar
 from stillme.transfer.errors import LegacyFileError
 from stillme.transfer.inventory.entries import InventoryLine
 from stillme.transfer.plumbing.scratch import scratch_folder
-from stillme.transfer.sqlite.copying.file_indexes import distrust_indexes
-from stillme.transfer.sqlite.reading.connect import explain, uri
+from stillme.transfer.sqlite.reading.connect import uri
 from vector.chroma import inventory, metadata, queue
 from vector.chroma.catalogue import LISTS, VALUES, Catalogue, read_catalogue
 from vector.chroma.inventory import scan
 from vector.chroma.records import WHOLE, Collection, Item, Part, Problem, as_text
-from vector.chroma.snapshot import copy_digest, copy_store, database_folder
+from vector.chroma.snapshot import copy_store
 from vector.chroma.vectors import Vectors
-from vector.names import DATABASE
+from vector.names import COPY, DATABASE
 
 ResultT = TypeVar("ResultT")
 
@@ -48,7 +47,7 @@ class Store:
         self.folder, self.notices = folder, notices
         self.digest = digest
         self.rows_read: Counter[str] = Counter()
-        location = uri(folder / DATABASE) + "&immutable=1"
+        location = uri(folder / COPY) + "&immutable=1"
         self.connection = sqlite3.connect(location, uri=True, isolation_level=None)
         self.connection.execute("PRAGMA mmap_size = 268435456")
         self._kept: Vectors | None = None
@@ -153,7 +152,7 @@ class Store:
 
     def _damaged(self, error: sqlite3.Error) -> LegacyFileError:
         return LegacyFileError(
-            f"{self.folder / DATABASE} is damaged ({error}): restore it from a backup."
+            f"The vector store's {DATABASE} is damaged ({error}): restore it from a backup."
         )
 
     def ids(self, collection: Collection) -> set[str | bytes]:
@@ -220,20 +219,15 @@ def _own_view(folder: Path) -> Store:
 
 
 @contextmanager
-def open_store(path: Path, *, hashed: bool = False) -> Iterator[Store]:
-    """Copy the store at `path` into the temporary folder, and open the copy.
+def open_store(folder: Path, *, hashed: bool = False) -> Iterator[Store]:
+    """Copy the store in `folder` into the temporary folder, and open the copy.
 
     No row is believed from an index of the file: they are taken out of the copy, or built again
     (`file_indexes`). The digest of a `hashed` store is of the copy before that.
     """
     with scratch_folder("chroma") as temporary:
-        copy = copy_store(path, temporary / "store")
-        named = database_folder(path) / DATABASE
-        digest = copy_digest(copy) if hashed else None
-        try:
-            disagreeing = distrust_indexes(copy / DATABASE, named)
-        except sqlite3.Error as error:
-            raise explain(named, error) from error
-        notices = tuple(f"{named}: {sentence}." for sentence in disagreeing)
-        with closing(Store(copy, notices, digest)) as store:
+        copy = copy_store(folder, temporary / "store")
+        digest = copy.digest() if hashed else None
+        notices = tuple(f"{folder / DATABASE}: {each}." for each in copy.database.notices)
+        with closing(Store(copy.folder, notices, digest)) as store:
             yield store

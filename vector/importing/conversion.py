@@ -124,17 +124,8 @@ def set_item_aside(
     collection: Collection, item: Item, reason: str, column: str, what: str
 ) -> QuarantinedRow:
     """A whole item for the quarantine."""
-    raw = {
-        "embedding_id": item.embedding_id,
-        "document": item.document,
-        "metadata": item.metadata,
-        "origin": item.origin.value,
-        "created_at": item.created_at,
-        "vector": item.vector,
-        "seq_id": item.seq_id,
-    }
     sentence = f"Collection {collection.name}, id {item.embedding_id}: {what}."
-    return _record(collection, item.embedding_id, None, reason, column, sentence, raw)
+    return _record(collection, item.embedding_id, None, reason, column, sentence, item.raw)
 
 
 def set_problem_aside(collection: Collection, problem: Problem) -> QuarantinedRow | None:

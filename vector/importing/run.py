@@ -9,7 +9,6 @@ from stillme.transfer.inventory.stores import StoreOptions, StoreReport
 from stillme.transfer.models import Run
 from vector import chroma
 from vector.chroma.inventory import is_store, unreadable_report
-from vector.chroma.snapshot import database_folder
 from vector.importing import gone
 from vector.importing.collection import Loader
 from vector.names import FILE
@@ -35,7 +34,7 @@ def import_vectors(
     with chroma.open_store(folder) as store:
         for notice in store.notices:
             say(notice)
-        report.inventory = store.inventory(database_folder(folder))
+        report.inventory = store.inventory(folder)
         gone.refuse_other_store(folder, store.collections, options)
         for collection in store.collections:
             loaded = Loader(store, collection, options, run_id, say, on_event).load()

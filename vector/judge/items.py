@@ -6,6 +6,7 @@ What is equal is settled by one comparison each; only what is not is looked at a
 from __future__ import annotations
 
 from itertools import islice
+from typing import Any
 
 from stillme.transfer.findings import FindingKind
 from stillme.transfer.models import KeptCell
@@ -143,36 +144,20 @@ class ItemJudge:
             self.proof.near_vectors += 1
 
     def _judge_kept(self, item: chroma.Item, kept: list[KeptCell], *, repaired: bool) -> None:
-        """A repaired cell has its original next to it, once and as it is; another cell has none."""
+        """Compare the originals of repaired cells."""
         self.proof.repaired += repaired
         stamp = item.created_at
         unreadable = stamp is not None and not expectation.expected_time(stamp)
-        for column in sorted({"metadata", "created_at"} | {cell.column for cell in kept}):
+        stored: dict[str, tuple[Any, set[str]]] = {
+            "metadata": (item.metadata, expectation.repair_reasons(item.metadata)),
+            "created_at": (
+                str(stamp).encode("utf-8", "surrogateescape"),
+                {"unreadable_time"} if unreadable else set(),
+            ),
+        }
+        for column in sorted(stored.keys() | {cell.column for cell in kept}):
             cells = [cell for cell in kept if cell.column == column]
-            needed = {"metadata": repaired, "created_at": unreadable}.get(column, False)
-            if needed and not cells:
-                note = "the original is missing"
-            elif cells and not needed:
-                note = "an original is kept of a cell that needs none"
-            elif len(cells) > 1:
-                note = f"the original is kept {len(cells)} times"
-            else:
-                note = "".join(self._kept_difference(item, column, cell) for cell in cells)
+            note = set_aside.kept_difference(cells, *stored.get(column, (b"", set())))
             if note:
-                self.proof.find(
-                    FindingKind.KEPT_CELL, f"items:{column}", item.embedding_id, note=note
-                )
-
-    def _kept_difference(self, item: chroma.Item, column: str, cell: KeptCell) -> str:
-        original = bytes(cell.value or b"")
-        if column == "metadata":
-            reasons = expectation.repair_reasons(item.metadata)
-            same = not expectation.metadata_difference(
-                item.metadata, expectation.read_json(original)
-            )
-        else:
-            reasons = {"unreadable_time"}
-            same = original == str(item.created_at).encode("utf-8", "surrogateescape")
-        if not same or cell.storage != "text":
-            return "the kept original is not what the legacy holds"
-        return "" if cell.reason in reasons else f"it is kept for another reason ({cell.reason})"
+                key = item.embedding_id
+                self.proof.find(FindingKind.KEPT_CELL, f"items:{column}", key, note=note)

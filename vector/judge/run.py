@@ -24,7 +24,6 @@ from stillme.transfer.verify.structure.table_structure import forbids_reading
 from vector import chroma, models
 from vector.chroma.inventory import is_store, unreadable_report
 from vector.chroma.records import as_text
-from vector.chroma.snapshot import database_folder
 from vector.judge import expectation, ranking, set_aside, whole_tables
 from vector.judge.items import ItemJudge
 from vector.judge.proof import CollectionProof, empty_proof
@@ -54,7 +53,7 @@ def prove_vectors(folder: Path, options: StoreOptions, on_event: OnEvent) -> Sto
         sha256, size = store.digest
         report = StoreReport(files={FILE: {"path": str(folder), "sha256": sha256, "size": size}})
         report.notices = [f"{FILE}: {notice}" for notice in store.notices]
-        report.inventory = store.inventory(database_folder(folder))
+        report.inventory = store.inventory(folder)
         report.findings = whole_tables.structure(alias)
         if any(map(forbids_reading, report.findings)):
             return report

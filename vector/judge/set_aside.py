@@ -26,16 +26,7 @@ _REPAIRED = QuarantinedRow.Status.REPAIRED
 
 def of_item(collection_id: str, item: chroma.Item, reason: str) -> ExpectedAside:
     """The record of an item that PostgreSQL cannot hold."""
-    cells = {
-        "collection_id": collection_id,
-        "embedding_id": item.embedding_id,
-        "document": item.document,
-        "metadata": item.metadata,
-        "origin": item.origin.value,
-        "created_at": item.created_at,
-        "vector": item.vector,
-        "seq_id": item.seq_id,
-    }
+    cells = {"collection_id": collection_id, **item.raw}
     return ExpectedAside(_spelled(item.embedding_id), None, reason, cells)
 
 
@@ -151,28 +142,39 @@ def of_unknown_tables(alias: str, known: Iterable[str]) -> Iterator[Finding]:
 
 def collection_originals(alias: str, collections: Iterable[chroma.Collection]) -> Iterator[Finding]:
     """The kept metadata of collections: of those whose own cannot be held, and of no other."""
-    kept: dict[str, list[KeptCell]] = {}
-    for cell in (
-        KeptCell.objects.using(alias).filter(file=FILE, table=COLLECTIONS).order_by("key", "pk")
-    ):
-        kept.setdefault(cell.key, []).append(cell)
+    kept: dict[tuple[str, str], list[KeptCell]] = {}
+    cells = KeptCell.objects.using(alias).filter(file=FILE, table=COLLECTIONS)
+    for cell in cells.order_by("key", "pk"):
+        kept.setdefault((cell.key, cell.column), []).append(cell)
     where = "vector.collections:metadata"
     for collection in collections:
         stored = dict(collection.metadata)
-        cells = kept.pop(collection.id, [])
-        reasons = expectation.repair_reasons(stored)
-        right = [
-            cell
-            for cell in cells
-            if (cell.column, cell.storage) == ("metadata", "text")
-            and cell.reason in reasons
-            and not expectation.metadata_difference(
-                stored, expectation.read_json(bytes(cell.value or b""))
-            )
-        ]
-        if len(cells) != len(right) or len(right) != bool(reasons):
-            note = "the kept original is missing, needless or not what the legacy holds"
+        mine = kept.pop((collection.id, "metadata"), [])
+        if note := kept_difference(mine, stored, expectation.repair_reasons(stored)):
             yield Finding(FindingKind.KEPT_CELL, where, collection.name, note=note)
-    for key in kept:
-        note = "an original is kept, and the store has no such collection"
+    for key, _ in kept:
+        note = "an original is kept of nothing that the store has"
         yield Finding(FindingKind.KEPT_CELL, where, key, note=note)
+
+
+def kept_difference(
+    cells: list[KeptCell], stored: dict[str, Any] | bytes, reasons: set[str]
+) -> str:
+    """What is wrong with the originals that are kept of one cell; '' where nothing is.
+
+    A cell that had to be repaired, for one of the `reasons`, has its original next to it, once and
+    as it is stored; another has none.
+    """
+    if not reasons:
+        return "an original is kept of a cell that needs none" if cells else ""
+    if len(cells) != 1:
+        return f"the original is kept {len(cells)} times" if cells else "the original is missing"
+    (cell,) = cells
+    original = bytes(cell.value or b"")
+    if isinstance(stored, bytes):
+        same = original == stored
+    else:
+        same = not expectation.metadata_difference(stored, expectation.read_json(original))
+    if not same or cell.storage != "text":
+        return "the kept original is not what the legacy holds"
+    return "" if cell.reason in reasons else f"it is kept for another reason ({cell.reason})"

@@ -18,19 +18,18 @@ from stillme.transfer.findings import Finding, FindingKind
 from stillme.transfer.verify.sides.target_table import select
 from stillme.transfer.verify.structure.reference_tables import check_definitions
 from stillme.transfer.verify.structure.sequences import check_sequence
-from stillme.transfer.verify.structure.table_structure import check_structure, forbids_reading
+from stillme.transfer.verify.structure.table_structure import (
+    check_foreign_keys,
+    check_structure,
+    forbids_reading,
+)
 from vector import chroma
 from vector.judge.target_reading import full_scans
 from vector.models import Collection, Item
 from vector.serving import pgvector
 
 _TABLES = (Collection, Item)
-_COLLECTIONS, _ITEMS = '"vector"."collections"', '"vector"."items"'
 
-_ORPHANS = (
-    f"SELECT collection_id, count(*) FROM {_ITEMS} "
-    "WHERE collection_id IS NULL OR collection_id <> ALL(%s::bigint[]) GROUP BY 1 ORDER BY 1"
-)
 # pgvector's limit for an index over `vector`.
 _MOST_DIMENSIONS = 2_000
 _OPERATORS = {"l2": "vector_l2_ops", "cosine": "vector_cosine_ops", "ip": "vector_ip_ops"}
@@ -66,8 +65,8 @@ def structure(alias: str) -> list[Finding]:
 def others(alias: str, collections: Sequence[chroma.Collection]) -> Iterator[Finding]:
     """Collections that the store has not, or that stand twice; items of no collection."""
     with full_scans(alias):
-        rows = select(alias, f"SELECT id, uuid::text, name FROM {_COLLECTIONS}")
-        orphans = select(alias, _ORPHANS, [[row[0] for row in rows]])
+        rows = select(alias, 'SELECT id, uuid::text, name FROM "vector"."collections"')
+        orphans = list(check_foreign_keys(alias, Item))
     uuids = Counter(row[1] for row in rows)
     known = {collection.id for collection in collections}
     for _, uuid, name in sorted(rows, key=lambda row: (row[2], row[0])):
@@ -82,10 +81,7 @@ def others(alias: str, collections: Sequence[chroma.Collection]) -> Iterator[Fin
         if count > 1:
             note = f"{count} collections have this number"
             yield Finding(FindingKind.EXTRA_ROW, "vector.collections:id", str(pk), note=note)
-    for pk, count in orphans:
-        note = f"{count:,} items are of a collection that is not there"
-        where, parent = "vector.items:collection_id", "a collection"
-        yield Finding(FindingKind.FOREIGN_KEY, where, None, parent, f"none for {pk}", note)
+    yield from orphans
 
 
 def missing_index(row: Collection) -> list[Finding]:

@@ -18,11 +18,12 @@ from django.db import DataError, connection, transaction
 from django.db.models import BooleanField, F, Func, Q, Value
 from django.db.models.functions import Coalesce
 
+from stillme.postgresql.connecting.explain import first_line
 from stillme.postgresql.json_depth import is_deeper
 from stillme.postgresql.statements import fetch_all
 from vector.fields import MetadataEncoder
-from vector.regex import RegexError, translate
 from vector.serving.given_values import is_no_text
+from vector.serving.patterns import PatternError, translate
 
 Scalar = str | int | float | bool
 _COMPARISONS = {"$gt": ">", "$gte": ">=", "$lt": "<", "$lte": "<="}
@@ -95,12 +96,10 @@ def _pattern(given: str, operator: str) -> str:
         pattern = translate(given)
         with transaction.atomic():
             fetch_all(connection, "SELECT '' ~ %s", [pattern])
-    except RegexError as error:
+    except PatternError as error:
         raise FilterError(f"{what} cannot be used: {error}.") from error
-    except RecursionError as error:
-        raise FilterError(f"{what} cannot be used: its groups are nested too deep.") from error
     except DataError as error:
-        raise FilterError(f"{what} cannot be used: it is too complex for PostgreSQL.") from error
+        raise FilterError(f"{what} cannot be used: PostgreSQL says {first_line(error)}.") from error
     return pattern
 
 

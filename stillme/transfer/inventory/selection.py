@@ -10,8 +10,8 @@ from stillme.transfer.conf import conf
 from stillme.transfer.errors import LegacyFileError, NoLegacyFile, TransferError
 from stillme.transfer.findings import Event, OnEvent
 from stillme.transfer.inventory.stores import stores
+from stillme.transfer.plumbing.presence import GONE, absence
 from stillme.transfer.registry import LegacyFile, legacy_files, legacy_models
-from stillme.transfer.sqlite.copying.snapshot import is_empty
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,19 +81,15 @@ def present_files(selection: Selection, notices: list[str]) -> list[LegacyFile]:
     found = []
     wanted = [file for file in legacy_files() if selection.wants_file(file.name)]
     for file in wanted:
-        try:
-            empty = is_empty(file.path)
-        except (FileNotFoundError, NotADirectoryError):
-            named = "" if file.optional else f", though the settings name it ({conf().paths})"
-            notices.append(f"{file.name}: {file.path} does not exist{named}, skipped.")
-            continue
-        except OSError as error:
+        what = absence(file.path)
+        if what is None:
             raise LegacyFileError(
-                f"{file.path} cannot be reached ({error.strerror}): check the permissions of "
-                "its folder."
-            ) from error
-        if empty:
-            notices.append(f"{file.name}: {file.path} is empty (0 bytes), skipped.")
+                f"{file.path} cannot be reached: check the permissions of its folder."
+            )
+        if what:
+            is_named = what == GONE and not file.optional
+            named = f", though the settings name it ({conf().paths})" if is_named else ""
+            notices.append(f"{file.name}: {file.path} {what}{named}, skipped.")
         else:
             found.append(file)
     if not found and not selection.only_stores:

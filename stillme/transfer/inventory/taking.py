@@ -18,10 +18,11 @@ from stillme.transfer.inventory.stores import stores
 from stillme.transfer.legacy import LegacyModel
 from stillme.transfer.mapping import map_table, split_table
 from stillme.transfer.models import LeftByDecision
+from stillme.transfer.plumbing.presence import absence
 from stillme.transfer.project.models import decision_about, why_not_carried
 from stillme.transfer.registry import LegacyFile, legacy_files, legacy_models
 from stillme.transfer.sqlite.capture.templates import CHANGE_TABLE, CHANGE_TABLE_SQL
-from stillme.transfer.sqlite.copying.snapshot import Snapshot, is_empty
+from stillme.transfer.sqlite.copying.snapshot import Snapshot
 from stillme.transfer.sqlite.reading.connect import open_legacy
 from stillme.transfer.sqlite.schema.found import Content, FoundSchema, contents, folded, read_schema
 
@@ -57,7 +58,7 @@ def live_inventory(
 
 
 def _of_live_file(file: LegacyFile, *, count: bool) -> list[InventoryLine]:
-    if not file.path.exists() or is_empty(file.path):
+    if absence(file.path):
         return []
     with closing(open_legacy(file.path)) as connection:
         return _lines(file.name, read_schema(connection), contents(connection, count=count))
@@ -100,8 +101,8 @@ def _open_columns(
 
 
 def _why(file: str, content: Content, schema: FoundSchema, missing: Iterable[str]) -> str:
-    if content.what == "view":
-        return f"a view stands where the table is declared; {DECIDE}"
+    if content.what != "table" and folded(content.name) in missing:
+        return f"a {content.what} stands where the table is declared; {DECIDE}"
     if reason := why_not_carried(file, content.name):
         return f"{reason}; {DECIDE}"
     table = schema.table(content.name)

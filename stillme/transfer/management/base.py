@@ -27,7 +27,6 @@ from django.core.management.base import (
 from django.db import Error as DatabaseError
 from django.db.backends.signals import connection_created
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
@@ -58,7 +57,10 @@ class _Formatter(DjangoHelpFormatter, RawDescriptionHelpFormatter):
 
 
 class VisibleConsole(Console):
-    """Nothing that a file holds gets to steer the terminal; what is ours is markup, not bytes."""
+    """Nothing that a file holds steers the terminal, and nothing in it is markup."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(highlight=False, markup=False, emoji=False, **options)
 
     def print(self, *objects: Any, soft_wrap: bool | None = None, **options: Any) -> None:
         """Long lines break between words on a terminal; elsewhere whoever reads wraps them."""
@@ -113,9 +115,13 @@ class TransferCommand(BaseCommand):
         if self.quiet or not self.console.is_terminal:
             yield
             return
-        columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+        columns = (
+            SpinnerColumn(),
+            TextColumn("{task.description}", markup=False),
+            TimeElapsedColumn(),
+        )
         with Progress(*columns, console=self.console, transient=True) as shown:
-            shown.add_task(escape(what), total=None)
+            shown.add_task(what, total=None)
             yield
 
     def check_positive(self, options: dict[str, Any], name: str) -> None:
@@ -146,11 +152,10 @@ class TransferCommand(BaseCommand):
         # Django ends each piece that is written with a line break, frames of a bar among them.
         self.stdout.ending = ""
         self.console = VisibleConsole(
-            file=self.stdout,  # type: ignore[arg-type]
+            file=self.stdout,
             no_color=options.get("no_color") or None,
             force_terminal=None if self.stdout.isatty() else False,
             width=None if self.stdout.isatty() else PIPE_WIDTH,
-            highlight=False,
         )
         connection_created.connect(end_with_client)
         try:

@@ -66,7 +66,6 @@ class RunFile(Record):
     size = models.BigIntegerField()
     schema_digest = models.TextField()
     clock = models.JSONField(default=dict)
-    drift = models.JSONField(default=list)
     history = models.JSONField(default=dict)
 
     class Meta:
@@ -89,7 +88,6 @@ class RunTable(OfTable):
     pruned = models.BigIntegerField(default=0)
     conflicts = models.BigIntegerField(default=0)
     seconds = models.FloatField(default=0)
-    digest = models.TextField(default="")
 
     class Meta:
         db_table = '"transfer"."run_table"'

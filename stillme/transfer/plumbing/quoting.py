@@ -44,7 +44,7 @@ def equal(ones: Sequence[str], others: Sequence[str]) -> str:
 
 # SQLite takes an expression of 1,000 levels, of which ``a AND b AND c`` has one a part, and a
 # function of as many arguments.
-_ABREAST = 200
+ABREAST = 200
 
 
 def chained(parts: Sequence[str], operator: str) -> str:
@@ -58,9 +58,9 @@ def concatenated(parts: Sequence[str]) -> str:
 
 
 def _grouped(parts: Sequence[str], join: Callable[[Sequence[str]], str], group: str) -> str:
-    while len(parts) > _ABREAST:
-        starts = range(0, len(parts), _ABREAST)
-        parts = [group.format(join(parts[n : n + _ABREAST])) for n in starts]
+    while len(parts) > ABREAST:
+        starts = range(0, len(parts), ABREAST)
+        parts = [group.format(join(parts[n : n + ABREAST])) for n in starts]
     return join(parts)
 
 

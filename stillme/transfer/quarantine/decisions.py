@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 
 from django.db import transaction
 from django.db.models import Count, Q
-from django.db.models.functions import Now
 
 from stillme.services.arguments import stored_integer, stored_real
 from stillme.transfer.errors import TransferError
@@ -14,6 +13,7 @@ from stillme.transfer.identity import TableId
 from stillme.transfer.inventory.taking import who_decides
 from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.plumbing.stored_cells import pack_cell
+from stillme.transfer.records.proofs import time_of_decision
 from stillme.transfer.steps.aside.retry_rows import (
     CHANGED,
     Retried,
@@ -101,7 +101,7 @@ def _accept(alias: str, ids: list[int], note: str, who: str) -> list[int]:
         status=Status.ACCEPTED,
         note=note.strip(),
         decided_by=who or who_decides(),
-        decided_at=Now(),
+        decided_at=time_of_decision(alias),
     )
     return ids
 
@@ -124,9 +124,8 @@ def edit(
             raise TransferError(CHANGED.format(row.pk))
         row.repairs = {**found.repairs, column: _pack(value, storage)}
         row.decided_by = who or who_decides()
-        # The server's clock, as a proof notes when it began.
         QuarantinedRow.objects.using(alias).filter(pk=row.pk).update(
-            repairs=row.repairs, decided_by=row.decided_by, decided_at=Now()
+            repairs=row.repairs, decided_by=row.decided_by, decided_at=time_of_decision(alias)
         )
 
 

@@ -9,7 +9,7 @@ _WORDS = {
     "bad_escape": "a document has an escape that jsonb cannot hold",
     "bad_key": "the key is no whole number",
     "beyond_microseconds": "a time is finer than microseconds",
-    "beyond_places": "a decimal number has more digits after the point than the column",
+    "beyond_places": "a decimal number has more places than the column, or more than 15 digits",
     "blob": "bytes stand where a text, number or time belongs",
     "boolean_text": "yes or no was stored as a word",
     "clock_gap": "a local time that no clock showed",

@@ -14,6 +14,7 @@ from typing import Any
 from stillme.transfer.conf import conf
 from stillme.transfer.errors import StateError
 from stillme.transfer.models import FileState
+from stillme.transfer.plumbing.presence import GONE, absence
 from stillme.transfer.records.proofs import identity
 from stillme.transfer.registry import LegacyFile
 
@@ -51,7 +52,7 @@ def other_file(alias: str, file: LegacyFile) -> str | None:
     began = f"{file.name} is {state} with {known}, but the settings name {file.path}"
     if same_inode:
         return f"{began}, the same file under another path: if it was moved there, run {MOVED}."
-    if not is_gone(known):
+    if absence(known) != GONE:
         return (
             f"{began}, which is another file: set the path back "
             f"({conf().paths}); if {known} is given up, move it away and run "
@@ -81,17 +82,6 @@ def is_one_file(one: Path, other: Path) -> bool:
     if is_one_path(one, other):
         return True
     return identity(one) == identity(other) and other.stat().st_nlink == 1
-
-
-def is_gone(path: Path) -> bool:
-    """Whether nothing is at the path. A path that nobody may look at does not count as gone."""
-    try:
-        path.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return True
-    except OSError:
-        return False
-    return False
 
 
 def _replaced(file: LegacyFile, state: str, seen: str) -> str:

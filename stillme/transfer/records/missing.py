@@ -25,6 +25,7 @@ from stillme.transfer.inventory.stores import Store, stores
 from stillme.transfer.legacy import LegacyModel
 from stillme.transfer.mapping import is_uuid, map_table, split_table
 from stillme.transfer.models import FileState, QuarantinedRow, ReverseChange, RunFile, RunTable
+from stillme.transfer.plumbing.presence import GONE, absence
 from stillme.transfer.plumbing.quoting import digits_of, quoted
 from stillme.transfer.registry import LegacyFile, legacy_files, legacy_models
 from stillme.transfer.sqlite.reading.connect import open_legacy
@@ -98,11 +99,11 @@ def _misspelt(chosen: Selection, told: set[str]) -> list[Missing]:
         *((file, file.path) for file in legacy_files() if chosen.wants_file(file.name)),
         *((store, store.path()) for store in stores() if not chosen.tables and not chosen.files),
     ]
-    absent = [(each, path) for each, path in places if _absence(path) == "does not exist"]
+    absent = [(each, path) for each, path in places if absence(path) == GONE]
     if len(absent) == len(places):
         return []
     return [
-        Missing(each.name, "", "", str(path), "does not exist")
+        Missing(each.name, "", "", str(path), GONE)
         for each, path in absent
         if each.name not in told and not each.optional
     ]
@@ -110,7 +111,7 @@ def _misspelt(chosen: Selection, told: set[str]) -> list[Missing]:
 
 def _of_file(alias: str, file: LegacyFile, selection: Selection) -> Iterator[Missing]:
     wanted = [m for m in legacy_models(file.name) if selection.wants(file.name, m._meta.db_table)]
-    what = _absence(file.path)
+    what = absence(file.path)
     if what is None:
         return
     gone = wanted if what else _undone(file.path, wanted)
@@ -118,16 +119,6 @@ def _of_file(alias: str, file: LegacyFile, selection: Selection) -> Iterator[Mis
     yield from lines
     if what and not lines and (loaded := _loaded(alias, file.name)):
         yield Missing(file.name, "", "", str(file.path), what, loaded=loaded)
-
-
-def _absence(path: Path) -> str | None:
-    """Why no file with tables is there; "" where one is, None where nobody may look."""
-    try:
-        return "" if path.stat().st_size else "is empty (0 bytes)"
-    except (FileNotFoundError, NotADirectoryError):
-        return "does not exist"
-    except OSError:
-        return None
 
 
 def _undone(path: Path, models: list[type[LegacyModel]]) -> list[type[LegacyModel]]:
@@ -181,7 +172,7 @@ def _of_store(alias: str, store: Store) -> Iterator[Missing]:
         loaded, _ = _loaded_table(alias, store.name, table)
         rows = held.get(table, 0)
         path = str(store.path())
-        yield Missing(store.name, table, table, path, "does not exist", rows, aside, loaded)
+        yield Missing(store.name, table, table, path, GONE, rows, aside, loaded)
 
 
 def _loaded(alias: str, file: str) -> str:

@@ -10,13 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import DateTimeField, Max, Q, Subquery, Value
+from django.db.models.functions import Greatest, Now
 
 from stillme.transfer.inventory.stores import stores
 from stillme.transfer.models import FileState, Proof, QuarantinedRow, Run, RunFile, RunTable
+from stillme.transfer.plumbing.presence import absence
 from stillme.transfer.records.database_identity import cluster_id
 from stillme.transfer.registry import legacy_files
 
@@ -62,10 +65,23 @@ def standing_proof(alias: str, files: Mapping[str, Path]) -> Standing:
     return Standing(chosen, partial(chosen, files) or _void(alias, chosen, files))
 
 
+def time_of_decision(alias: str) -> Greatest:
+    """Now, as an expression; never before a run that has begun, where the server's clock was set
+    back."""
+    newest = Run.objects.using(alias).order_by("-started_at").values("started_at")
+    return Greatest(Now(), Subquery(newest[:1]))
+
+
+def time_of_proof(alias: str) -> Greatest:
+    """Now, as an expression; always after every decision."""
+    newest = QuarantinedRow.objects.using(alias).aggregate(last=Max("decided_at"))["last"]
+    return Greatest(Now(), Value(newest and newest + timedelta(microseconds=1), DateTimeField()))
+
+
 def files_to_prove(alias: str) -> dict[str, Path]:
     """Every legacy file and store that is there, or that was loaded once: name -> place."""
     loaded = loaded_names(alias)
-    files = [(file.name, file.path, _holds_something(file.path)) for file in legacy_files()]
+    files = [(file.name, file.path, not absence(file.path)) for file in legacy_files()]
     files += [(store.name, store.path(), store.is_present()) for store in stores()]
     return {name: path for name, path, there in files if there or name in loaded}
 
@@ -90,16 +106,6 @@ def identity(path: Path) -> dict[str, int]:
 
 def _looked_at(proof: Proof) -> set[str]:
     return set(proof.report.get("files") or {})
-
-
-def _holds_something(path: Path) -> bool:
-    try:
-        return path.stat().st_size > 0
-    except FileNotFoundError:
-        return False
-    except OSError:
-        # Something may be there; whoever reads it says what is refused.
-        return True
 
 
 def partial(proof: Proof, files: Mapping[str, Path]) -> str:

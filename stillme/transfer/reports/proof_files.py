@@ -14,7 +14,6 @@ from typing import Any
 
 from django.template import Context, Engine
 from rich.console import Console
-from rich.markup import escape
 
 from stillme.transfer.errors import TransferError
 from stillme.transfer.models import Run
@@ -22,7 +21,7 @@ from stillme.transfer.plumbing.private_file import write_private
 from stillme.transfer.reports.advice import advice, states_of
 from stillme.transfer.reports.json_text import json_text, or_json
 from stillme.transfer.reports.terminal.proof import as_dict
-from stillme.transfer.reports.terminal.tables import say
+from stillme.transfer.reports.terminal.tables import marked, say
 from stillme.transfer.verify.manifest import ManifestCheck, make_manifest
 from stillme.transfer.verify.result import VerifyResult
 from stillme.visible import in_one_line
@@ -60,7 +59,8 @@ def keep_report(alias: str, result: VerifyResult) -> None:
     """
     report = as_dict(result)
     report["findings"] = []
-    report["tables"] = [_without_ranges(table) for table in report["tables"]]
+    for table in report["tables"]:
+        del table["ranges"]
     assert result.run_id is not None
     run = Run.objects.using(alias).get(pk=result.run_id)
     run.summary["report"] = _storable(json.loads(json_text(report)))
@@ -73,10 +73,6 @@ def kept_page(run: Run) -> str | None:
     if report is None:
         return None
     return html_page({**report, "findings": run.summary.get("findings", [])})
-
-
-def _without_ranges(table: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in table.items() if name != "ranges"}
 
 
 def _storable(value: Any) -> Any:
@@ -165,8 +161,8 @@ def _cell(value: Any) -> tuple[str, bool]:
 @or_json(lambda check: {**asdict(check), "exit_status": check.exit_status})
 def render_manifest(console: Console, check: ManifestCheck) -> None:
     """What a later look at a manifest found."""
-    say(console, "[green]same[/]", check.same)
-    say(console, "[red]differs[/]", check.differences)
-    console.print(f"The verdict then: {escape(check.verdict)}", soft_wrap=True)
+    say(console, "same", check.same, "green")
+    say(console, "differs", check.differences, "red")
+    console.print(f"The verdict then: {check.verdict}", soft_wrap=True)
     if check.status_then:
-        console.print("[red]It was not proven then[/]: this manifest proves nothing.")
+        console.print(marked("red", "It was not proven then", ": this manifest proves nothing."))

@@ -14,7 +14,6 @@ from stillme.transfer.conf import conf
 from stillme.transfer.legacy import Column, LegacyModel
 from stillme.transfer.mapping import split_table
 from stillme.transfer.registry import legacy_models
-from stillme.transfer.reports.inspection_page import markdown_table
 
 ENGINE = "transfer"
 COMMAND = "python manage.py inspect_sqlite --schema-doc docs/reference/schema.md"
@@ -28,6 +27,13 @@ value is in [values.md](values.md).
 A legacy column goes to the target column named next to it. A column of a legacy file that is not
 declared here goes to the target column of the same name if there is one, else into
 `legacy_extra`. A target column without a legacy column takes its default; a time stays NULL."""
+
+
+def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A Markdown table; bars in cells are escaped."""
+    lines = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
+    lines += ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
+    return "\n".join(lines)
 
 
 def schema_document() -> str:

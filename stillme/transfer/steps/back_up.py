@@ -25,7 +25,12 @@ from stillme.transfer.sqlite.copying.backup_manifest import (
     read_manifest,
     write_manifest,
 )
-from stillme.transfer.sqlite.copying.plain_files import HEADER, first_bytes, journal_mode
+from stillme.transfer.sqlite.copying.plain_files import (
+    HEADER,
+    fingerprint,
+    first_bytes,
+    journal_mode,
+)
 from stillme.transfer.sqlite.copying.room import ask_for_room
 from stillme.transfer.sqlite.copying.sparse import bytes_on_disk, copy_sparse, file_sha256
 
@@ -170,7 +175,7 @@ def _pages_told(name: str, on_event: OnEvent) -> Callable[[int, int], None]:
 def _back_up_folder(folder: Path, copy: Path) -> FolderEntry:
     """Databases by SQLite's backup, other files by bytes; refused where they moved meanwhile."""
     entry = FolderEntry(folder.name, str(folder))
-    before = _fingerprint(folder)
+    before = fingerprint(folder)
     try:
         for path in _files(folder):
             target = copy / path.relative_to(folder)
@@ -189,7 +194,7 @@ def _back_up_folder(folder: Path, copy: Path) -> FolderEntry:
             )
     except OSError as error:
         raise LegacyFileError(f"{folder} cannot be copied: {error.strerror}.") from error
-    if _fingerprint(folder) != before:
+    if fingerprint(folder) != before:
         raise LegacyFileError(
             f"{folder} changed while it was copied: stop the application, or back up without the "
             "vectors (--no-vectors)."
@@ -201,11 +206,6 @@ def _files(folder: Path) -> list[Path]:
     return sorted(
         path for path in folder.rglob("*") if path.is_file() and not path.name.endswith(_OF_SQLITE)
     )
-
-
-def _fingerprint(folder: Path) -> list[tuple[str, int, int]]:
-    found = [(str(path), path.stat()) for path in _files(folder)]
-    return [(name, stat.st_size, stat.st_mtime_ns) for name, stat in found]
 
 
 def check_backup(directory: Path) -> list[str]:

@@ -13,16 +13,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from django.db import connections
+from django.db.models import Max
 
 from stillme.transfer.errors import StateError
 from stillme.transfer.findings import Event, OnEvent, ignore_event
 from stillme.transfer.inventory.selection import Selection, files_at_hand
 from stillme.transfer.mapping import TableMapping
+from stillme.transfer.models import Run
+from stillme.transfer.plumbing.presence import GONE, absence
 from stillme.transfer.plumbing.scratch import scratch_folder
 from stillme.transfer.postgresql.distributed import refuse_where_distributed
 from stillme.transfer.postgresql.locks import exclusive
 from stillme.transfer.records.live_files import (
-    is_gone,
     is_one_file,
     is_one_path,
     other_file,
@@ -97,7 +99,7 @@ def refuse_copy(alias: str, file: LegacyFile) -> None:
     """Raise StateError where the settings name another file while the captured one is there."""
     noted = file_states.standing(alias, file.name).details.get("path")
     sentence = other_file(alias, file)
-    if sentence and noted and not is_gone(Path(noted)) and not is_one_path(noted, file.path):
+    if sentence and noted and absence(Path(noted)) != GONE and not is_one_path(noted, file.path):
         raise StateError(sentence)
 
 
@@ -184,7 +186,7 @@ def _begin(alias: str, live: LiveFile, status: CaptureStatus) -> None:
         State.CAPTURED,
         position=last,
         capture_id=status.capture_id,
-        captured_at=file_states.server_now(alias),
+        captured_after=Run.objects.using(alias).aggregate(last=Max("pk"))["last"] or 0,
         witness=live.log.witness(last),
         schema_version=live.schema_version,
         installing=None,
@@ -203,17 +205,16 @@ def remove_capture(
     """
     files = files_at_hand(selection, on_event)
     with exclusive(alias):
-        return [_remove_one(alias, file, on_event) for file in files]
+        return [_remove_one(alias, file) for file in files]
 
 
-def _remove_one(alias: str, file: LegacyFile, on_event: OnEvent) -> CaptureReport:
+def _remove_one(alias: str, file: LegacyFile) -> CaptureReport:
     file_states.require(alias, [file.name], Action.REMOVE)
     refuse_copy(alias, file)
-    had = capture.remove(file.path, timeout=_PATIENCE)
+    capture.remove(file.path, timeout=_PATIENCE)
     if file_states.standing(alias, file.name).state != State.ABSENT:
         gone = dict.fromkeys(("capture_id", "witness", "path", "device", "inode"))
         file_states.move(alias, file.name, State.ABSENT, position=0, **gone)
-    on_event(Event("removed", {"file": file.name, "had": had}))
     return CaptureReport(file.name, file.path, Health.ABSENT)
 
 
@@ -260,7 +261,7 @@ def _move_one(alias: str, file: LegacyFile, on_event: OnEvent) -> None:
     if stand.state == State.ABSENT or other_file(alias, file) is None:
         return
     former = Path(stand.details["path"])
-    if not is_gone(former) and not is_one_file(former, file.path):
+    if absence(former) != GONE and not is_one_file(former, file.path):
         raise StateError(
             f"{former} is still there, and so is {file.path}: the application may write to "
             f"either. Move {former} away, or set the path of {file.name} back to it."

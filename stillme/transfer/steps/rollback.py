@@ -52,7 +52,7 @@ def live_files(alias: str) -> list[LegacyFile]:
     return found
 
 
-def plan_rollback(alias: str, on_event: OnEvent = ignore_event) -> RollbackResult:
+def plan_rollback(alias: str) -> RollbackResult:
     """What a rollback would carry back, tried on copies of the files."""
     result = RollbackResult(None, True)
     refuse_unlogged(alias, live_files(alias))
@@ -64,7 +64,7 @@ def plan_rollback(alias: str, on_event: OnEvent = ignore_event) -> RollbackResul
                 require_as_left(alias, file, writable, captured_in(copy, writable))
                 drop_freeze(writable)
                 drop_triggers(writable, PREFIX)
-                result.tables += carry_file(alias, copy, writable, None, on_event)
+                result.tables += carry_file(alias, copy, writable, None)
             result.files.append(file.name)
     result.homeless = homeless_rows(alias, result.files)
     return result

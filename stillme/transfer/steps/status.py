@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from dataclasses import dataclass, field
 
 from stillme.transfer.inventory.entries import open_lines
 from stillme.transfer.inventory.stores import Store, stores
@@ -89,10 +88,6 @@ class Overview:
     inventory_open: list[str] = field(default_factory=list)
     unowned_tables: str = ""
     broken_seals: list[str] = field(default_factory=list)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Plain data."""
-        return asdict(self)
 
 
 def overview(alias: str, counted: int | None = None) -> Overview:

@@ -22,7 +22,7 @@ from django.utils import timezone
 
 from stillme.transfer.models import Proof, QuarantinedRow, Run
 from stillme.transfer.records.database_identity import cluster_id
-from stillme.transfer.records.proofs import WRITERS
+from stillme.transfer.records.proofs import WRITERS, time_of_proof
 from stillme.transfer.verify.options import VerifyOptions
 from stillme.transfer.verify.result import VerifyResult
 from stillme.transfer.verify.sides.target_table import select
@@ -42,6 +42,7 @@ def proof_run(options: VerifyOptions, result: VerifyResult) -> Iterator[None]:
     )
     run = runs.create(
         command=_COMMAND,
+        started_at=time_of_proof(options.database),
         options={
             "level": options.level,
             "files": list(options.selection.files),

@@ -50,13 +50,6 @@ def test_json_says_it_all(legacy: Path) -> None:
     assert told["files"][0]["clock"]["usual_minutes"] == 420
 
 
-def test_markdown_has_a_section_per_file(legacy: Path) -> None:
-    out, _ = run("--format", "markdown")
-    assert out.startswith("# Inspection")
-    assert out.count("\n## ") == 4
-    assert out.count("\n### ") == 11
-
-
 def test_status_0_when_everything_will_load(
     tmp_path: Path, use_legacy_files: Callable[[Path], None]
 ) -> None:

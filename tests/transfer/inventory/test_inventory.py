@@ -99,6 +99,24 @@ OPEN: dict[str, tuple[tuple[str, ...], dict[str, int | None]]] = {
         ("CREATE TABLE stillme_change (a)", "INSERT INTO stillme_change VALUES (1)"),
         {"stillme_change": 1},
     ),
+    "tables that bear the names and the type of SQLite's own": (
+        (
+            *("CREATE TABLE x (a)", "CREATE TABLE y (a)", "INSERT INTO x VALUES (1), (2)"),
+            *("INSERT INTO y VALUES (1)", "ANALYZE", "PRAGMA writable_schema = ON"),
+            "UPDATE sqlite_master SET name = 'sqlite_x', tbl_name = 'sqlite_x', "
+            "sql = 'CREATE TABLE sqlite_x (a)' WHERE name = 'x'",
+            "UPDATE sqlite_master SET type = 'TABLE' WHERE name = 'y'",
+        ),
+        {"sqlite_x": 2, "y": 1},
+    ),
+    "a full-text index in the place of a declared table": (
+        (
+            "ALTER TABLE accuracy_scores RENAME TO scores_2025",
+            "CREATE VIRTUAL TABLE accuracy_scores USING fts5(question)",
+            "INSERT INTO accuracy_scores VALUES ('a question')",
+        ),
+        {"accuracy_scores": 1, "scores_2025": -1},
+    ),
     "a full-text index with texts of its own": (
         ("CREATE VIRTUAL TABLE notes USING fts5(body)", "INSERT INTO notes VALUES ('a note')"),
         {"notes": 1},

@@ -16,6 +16,7 @@ from django.db import models
 from stillme.transfer import registry
 from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.plumbing.quoting import chained, concatenated
+from stillme.transfer.steps.inspect import inspect_files
 from tests.transfer.keyed import legacy_models_of, tables_of
 from tests.transfer.load.support import query, run_import
 from tests.transfer.verify.support import judge
@@ -45,15 +46,19 @@ def test_a_table_of_600_columns(
     path = tmp_path / "accuracy_scores.db"
     numbers = [[n if n % 3 else None for n in range(COLUMNS)] for _ in range(3)]
     texts = [[str(v) if n % 2 and v is not None else v for n, v in enumerate(r)] for r in numbers]
-    rows = [[key, *cells] for key, cells in enumerate([*texts, numbers[0]], start=1)]
+    # SQLite itself makes texts of the numbers in columns of texts. Two rows are set aside.
+    several = [*texts, numbers[0], ["x", *texts[0][1:]], [*texts[0][:-1], b"x"]]
+    rows = [[key, *cells] for key, cells in enumerate(several, start=1)]
     with tables_of([shape], path):
         with closing(sqlite3.connect(path)) as db, db:
             marks = ", ".join("?" * (COLUMNS + 1))
             db.executemany(f"INSERT INTO k_wide VALUES ({marks})", rows)
         only = Selection(files=("accuracy",))
         (table,) = run_import(selection=only).tables
-        # SQLite itself makes texts of the numbers in columns of texts.
         assert (table.outcome.loaded, table.outcome.repaired) == (4, 0)
+        assert table.outcome.reasons == {"not_a_number": 1, "blob": 1}
+        (told,) = inspect_files(only).files[0].tables
+        assert (told.prediction.loaded, told.prediction.reasons) == (4, table.outcome.reasons)
         assert judge(selection=only, round_trip=True).findings.kept == []
         query("UPDATE k_wide SET c599 = '598' WHERE id = 3")
         found = [(f.where, f.key) for f in judge(selection=only).findings.kept]

@@ -18,8 +18,10 @@ from stillme.transfer.sqlite.capture import (
     remove,
     run_probes,
     status,
+    tables,
 )
 from stillme.transfer.sqlite.capture.log import collapse, trim
+from stillme.transfer.sqlite.reading.connect import uri
 
 from .files import ITEMS, METRICS, make_file, mappings_of
 
@@ -210,6 +212,16 @@ def test_trim_leaves_a_busy_file_alone(captured, app):
     app.commit()
     app.execute("BEGIN IMMEDIATE")
     assert trim(captured, 2, history=history(captured, 2)) == 0
+
+
+def test_trim_without_the_right_to_write_is_one_sentence(captured, app, monkeypatch):
+    """It used to say that the file "cannot be read to the end"."""
+    app.execute(METRIC, ("a",))
+    app.execute(METRIC, ("b",))
+    app.commit()
+    monkeypatch.setattr(tables, "uri", lambda path, mode: uri(path, "ro"))
+    with pytest.raises(LegacyFileError, match="No permission to write"):
+        trim(captured, 2, history=history(captured, 2))
 
 
 def test_install_twice_changes_nothing(captured, app):

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 import sqlite3
 from contextlib import closing
+from unittest.mock import patch
 
 import pytest
 from django.conf import settings
+from django.db import connection, transaction
 
 from stillme.transfer.errors import StateError
 from stillme.transfer.findings import FindingKind, ignore_event
@@ -20,7 +22,16 @@ from stillme.transfer.steps.install_capture import install_capture, remove_captu
 from stillme.transfer.steps.load import ImportOptions, import_files
 from stillme.transfer.steps.sealing.finish import finish
 from stillme.transfer.steps.status import overview
-from stillme.transfer.steps.syncing.file_states import NEXT_STEP, WAYS, Action, State, standing
+from stillme.transfer.steps.syncing import file_states
+from stillme.transfer.steps.syncing.file_states import (
+    NEXT_STEP,
+    WAYS,
+    Action,
+    State,
+    move,
+    note,
+    standing,
+)
 
 from .switching import cut_over, options, roll_back
 
@@ -193,3 +204,29 @@ def test_a_sentence_is_read_right():
     ]
     with pytest.raises(AssertionError):
         check_advice("manage.py import_sqlite --prune", State.LIVE)
+
+
+def test_a_state_is_on_disk_before_the_files_rely_on_it(legacy):
+    """`synchronous_commit = off`: a crash took back the mark of a rollback that had ended."""
+    legacy(rows=20)
+    install_capture("default", ALL)
+    with connection.cursor() as cursor:
+        cursor.execute("SET synchronous_commit = off")
+        for write in (
+            lambda: note("default", FILE, trimmed_to=0),
+            lambda: move("default", FILE, State.CAPTURED),
+        ):
+            with transaction.atomic():
+                write()
+                cursor.execute("SHOW synchronous_commit")
+                assert cursor.fetchone() == ("on",)
+        cursor.execute("RESET synchronous_commit")
+
+
+def test_a_clock_that_was_set_back_loads_no_file_for_ever(legacy):
+    """Capture was installed while the server's clock was a day ahead."""
+    legacy(rows=20)
+    with patch.object(file_states, "server_now", lambda alias: "2999-01-01 00:00:00+00"):
+        install_capture("default", ALL)
+    follow(FollowOptions(once=True))
+    assert standing("default", FILE).state == State.FOLLOWING

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime
 
 import pytest
@@ -314,3 +315,15 @@ def test_the_mark_of_a_table_with_none_but_negative_keys_is_not_negative(live):
     assert file.execute("SELECT id FROM learning_objectives").fetchall() == [(-7,)]
     file.close()
     assert marks["learning_objectives"] >= 0
+
+
+@pytest.mark.only_files("accuracy")
+def test_a_role_that_shows_few_digits(live):
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE accuracy.accuracy_scores SET accuracy_score = 1.0::float8 / 3")
+        cursor.execute("SET extra_float_digits = -15")
+        roll_back()
+        cursor.execute("RESET extra_float_digits")
+    with closing(sqlite3.connect(live / "accuracy_scores.db")) as db:
+        same = "SELECT count(*) FROM accuracy_scores WHERE accuracy_score = 1.0 / 3"
+        assert db.execute(same).fetchone() == (AccuracyScore.objects.count(),)

@@ -171,7 +171,6 @@ def test_without_a_corruption_it_finds_nothing(proven: Path, level: str) -> None
 
 # Kinds that other parts say; their own tests plant them.
 ELSEWHERE = {
-    FindingKind.QUARANTINE_OPEN: ("vector/test_vector_import.py", "FindingKind.QUARANTINE_OPEN"),
     FindingKind.CONSERVATION: ("vector/test_vector_proof.py", "FindingKind.CONSERVATION"),
     FindingKind.ROUND_TRIP: ("transfer/verify/test_round_trip.py", "FindingKind.ROUND_TRIP"),
     FindingKind.INVENTORY: ("transfer/inventory/test_inventory.py", "FindingKind.INVENTORY"),

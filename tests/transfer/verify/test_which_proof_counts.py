@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.core.management import call_command
 from django.db import connection
+from django.db.models import F
 from django.utils import timezone
 
 from stillme.transfer.console.dashboard.figures import page_figures
@@ -313,3 +315,15 @@ def test_the_identity_may_be_hidden(data: Path) -> None:
             cursor.execute("RESET ROLE")
             cursor.execute("DROP ROLE stillme_blind")
             cursor.execute("GRANT EXECUTE ON FUNCTION pg_control_system() TO PUBLIC")
+
+
+@pytest.mark.slow
+def test_the_order_counts_and_no_clock(data: Path) -> None:
+    """The server's clock was a day ahead, and was set right between two steps."""
+    judge()
+    day = timedelta(days=1)
+    Run.objects.update(started_at=F("started_at") + day)
+    decisions.accept("default", [_row()], "again")
+    assert "were decided since" in why()
+    judge()
+    assert why() == ""

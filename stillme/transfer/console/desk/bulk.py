@@ -34,11 +34,6 @@ Rows = QuerySet[QuarantinedRow]
 Decision = Callable[[QuarantinedRow, str], decisions.Retried]
 
 
-def retry_some(page: Any, request: HttpRequest, rows: Rows) -> None:
-    """Retry open rows as they are, with their edits."""
-    put_through(page, request, rows, retry_one)
-
-
 def put_through(page: Any, request: HttpRequest, rows: Rows, one: Decision) -> None:
     """Do `one` with open rows until the time or the limit is reached; say what came of it."""
     ids = open_ids(rows, RETRIED)

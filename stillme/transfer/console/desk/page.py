@@ -16,7 +16,7 @@ from django.utils.http import urlencode
 from stillme.pages.figures import column
 from stillme.pages.lists.frequent import FrequentValuesFilter
 from stillme.pages.once import once
-from stillme.transfer.console.desk.bulk import accept_page, retry_one, retry_some
+from stillme.transfer.console.desk.bulk import accept_page, put_through, retry_one
 from stillme.transfer.console.desk.form import DeskForm
 from stillme.transfer.console.desk.nul import repair, repair_page
 from stillme.transfer.console.desk.open_first import OpenFirst
@@ -247,7 +247,7 @@ class QuarantinedRowAdmin(ReadOnlyAdmin):
     @admin.action(description="Retry", permissions=["change"])
     def retry_rows(self, request: HttpRequest, rows: QuerySet[QuarantinedRow]) -> None:
         """Retry what is selected, as many as a page may wait for."""
-        retry_some(self, request, rows)
+        put_through(self, request, rows, retry_one)
 
     @admin.action(description="Replace NUL by U+FFFD, then retry", permissions=["change"])
     def replace_nul(

@@ -12,10 +12,11 @@ from django.db import models
 from django.db.models.functions import Substr
 
 from stillme.pages.cells import LONG, Clipped
-from stillme.transfer.console.row.side_table import SideCell, side_table
+from stillme.transfer.console.row.side_table import SideCell, side_caption, side_table
 from stillme.transfer.console.row.verdict import LARGEST, RowVerdict, judge_row
 from stillme.transfer.errors import TransferError
 from stillme.transfer.identity import TableId
+from stillme.transfer.inventory.stores import stores
 from stillme.transfer.keys import Key
 from stillme.transfer.legacy import LegacyModel
 from stillme.transfer.mapping import EXTRA_COLUMN, TableMapping, map_table
@@ -41,6 +42,12 @@ class _Found:
     sizes: dict[str, int]
 
 
+def legacy_html(row: Any) -> str:
+    """The panel of a target row's page, read live from the legacy file or store."""
+    shown = (store.legacy_html(row) for store in stores())
+    return next((html for html in shown if html is not None), None) or legacy_table(row)
+
+
 def legacy_table(row: models.Model) -> str:
     """HTML: cell by cell, what is stored, what the target holds, and whether that is right."""
     model = next((m for m in legacy_models() if m.target_model() is type(row)), None)
@@ -53,7 +60,8 @@ def legacy_table(row: models.Model) -> str:
     if found is None:
         return "The legacy file holds no row with this key."
     kept = kept_cells(model.identity(), Key.of_pk(row.pk).spelled() or "")
-    return side_table(_caption(found.verdict), _cells(row, found, kept))
+    cells = list(_cells(row, found, kept))
+    return side_table(" ".join(found.verdict.general) or side_caption(cells), cells)
 
 
 def kept_cells(table: TableId, key: str) -> dict[str, KeptCell]:
@@ -61,15 +69,6 @@ def kept_cells(table: TableId, key: str) -> dict[str, KeptCell]:
     start = Substr("value", 1, LONG + 4, output_field=models.BinaryField())
     of_row = table.of(KeptCell.objects.filter(key=key)).defer("value").annotate(start=start)
     return {cell.column: cell for cell in of_row[:MOST_KEPT]}
-
-
-def _caption(verdict: RowVerdict) -> str:
-    if verdict.general:
-        return " ".join(verdict.general)
-    if verdict.differs:
-        count = len(verdict.differs)
-        return "1 cell differs." if count == 1 else f"{count} cells differ."
-    return "Some times are not compared here." if verdict.unsure else "No cell differs."
 
 
 def _cells(row: models.Model, found: _Found, kept: dict[str, KeptCell]) -> Iterator[SideCell]:

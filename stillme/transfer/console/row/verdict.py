@@ -46,7 +46,8 @@ def judge_row(
     known = _clock(mapping.file)
     clock = known or LocalClock()
     row = StoredRow(rowid, cells, minutes, frozenset(), False)
-    judge = RowJudge("default", mapping, clock, _units(mapping, cells), _target(mapping))
+    side = TargetSide("default", mapping)
+    judge = RowJudge("default", mapping, clock, _units(mapping, cells), side)
     proof = TableProof(mapping.file, mapping.declared_table, mapping.target)
     judge.judge([row], proof)
     verdict = RowVerdict(unsure=_times(mapping) if known is None else set())
@@ -60,10 +61,6 @@ def judge_row(
         elif target not in verdict.unsure:
             verdict.differs[target] = said
     return verdict
-
-
-def _target(mapping: TableMapping) -> TargetSide:
-    return TargetSide("default", mapping)
 
 
 def _minutes(

@@ -32,7 +32,7 @@ class Command(TransferCommand):
             )
             return 0
         for table, rows in plan.rows.items():
-            self.console.print(f"{table}: {rows:,} rows", markup=False)
+            self.console.print(f"{table}: {rows:,} rows")
         if not options["yes"]:
             question = f"Type {plan.database} to delete these {plan.total:,} rows: "
             self.confirm(question, plan.database, "Nothing was deleted")

@@ -6,8 +6,6 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from rich.markup import escape
-
 from stillme.transfer.inventory.deletions import FEW, SHARE, Deletion
 from stillme.transfer.management.base import TransferCommand
 from stillme.transfer.management.options import A_FILE, FORMAT, SELECTION, option
@@ -95,6 +93,6 @@ class Command(TransferCommand):
         if self.quiet or not (self.console.is_terminal and sys.stdin.isatty()):
             return False
         for deletion in found:
-            self.console.print(f"  {escape(deletion.sentence())}", soft_wrap=True)
+            self.console.print(f"  {deletion.sentence()}", soft_wrap=True)
         answer = self.console.input("Delete these from the target? y/N ")
         return answer.strip().lower() in ("y", "yes")

@@ -7,8 +7,7 @@ from typing import Any
 
 from stillme.transfer.errors import TransferError
 from stillme.transfer.management.base import TransferCommand
-from stillme.transfer.management.options import A_FILE, SELECTION, given_path, option
-from stillme.transfer.reports.inspection_page import inspection_markdown
+from stillme.transfer.management.options import A_FILE, FORMAT, SELECTION, given_path, option
 from stillme.transfer.reports.schema_document import schema_document
 from stillme.transfer.reports.terminal.inspection import render_inspection
 from stillme.transfer.reports.terminal.progress import RunProgress
@@ -27,18 +26,11 @@ class Command(TransferCommand):
     examples = (
         "manage.py inspect_sqlite",
         f"manage.py inspect_sqlite --file {A_FILE} --format json",
-        "manage.py inspect_sqlite --format markdown > inspection.md",
         "manage.py inspect_sqlite --schema-doc docs/reference/schema.md --check",
     )
 
     options = (
         *SELECTION,
-        option(
-            "--format",
-            choices=("text", "json", "markdown"),
-            default="text",
-            help="json or markdown: the document alone, no progress (default text).",
-        ),
         option(
             "--schema-doc",
             type=given_path,
@@ -48,6 +40,7 @@ class Command(TransferCommand):
         option(
             "--check", help="With --schema-doc: write nothing, end 1 where FILE is not up to date."
         ),
+        FORMAT,
     )
 
     def run(self, options: dict[str, Any]) -> int:
@@ -60,10 +53,7 @@ class Command(TransferCommand):
         quiet = self.quiet or not self.console.is_terminal
         with RunProgress(self.console, quiet=quiet) as progress:
             result = inspect_files(self.selection(options), progress.on_event)
-        if self.form == "markdown":
-            self.console.out(inspection_markdown(result), end="")
-        else:
-            render_inspection(self.console, self.form, result)
+        render_inspection(self.console, self.form, result)
         return 0 if result.clean else 1
 
     def _document(self, path: Path, *, check: bool) -> int:

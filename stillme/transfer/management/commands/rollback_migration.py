@@ -56,7 +56,7 @@ class Command(TransferCommand):
         if options["to_backup"] is not None:
             return self._restore(options, progress)
         if options["dry_run"]:
-            result = plan_rollback("default", progress.on_event)
+            result = plan_rollback("default")
         else:
             if done := finish_interrupted("default", progress.on_event):
                 if self.quiet:

@@ -7,19 +7,15 @@ from dataclasses import asdict
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
 from stillme.transfer.reports.json_text import or_json
-from stillme.transfer.reports.terminal.tables import WIDTH, print_rows
+from stillme.transfer.reports.terminal.tables import marked, print_rows, tell
 from stillme.transfer.sqlite.copying.backup_check import Readable
 from stillme.transfer.sqlite.copying.backup_manifest import FileEntry, Manifest
 from stillme.transfer.steps.restore_backup import Restored
 
 _MOST_RANGES = 8
-
-
-def _print(console: Console, text: str, mark: str = "") -> None:
-    console.print(mark + escape(text), width=min(console.width, WIDTH))
 
 
 @or_json(
@@ -35,46 +31,46 @@ def render_backup(console: Console, manifest: Manifest, directory: Path) -> None
     rows = map(_row, manifest.files)
     print_rows(console, "Backup", ("file",), figures, rows, last=("journal", "integrity"))
     for folder in manifest.folders:
-        _print(console, f"{folder.name}: {len(folder.files)} files copied")
+        tell(console, f"{folder.name}: {len(folder.files)} files copied")
     for name in manifest.absent:
-        _print(console, f"{name} is not there", "[yellow]note[/] ")
+        tell(console, f"{name} is not there", "note")
     for entry in manifest.files:
         _explain(console, entry)
     _say_frozen(console, manifest.frozen, directory)
-    _print(console, _verdict(manifest, directory))
+    tell(console, _verdict(manifest, directory))
 
 
-def _row(entry: FileEntry) -> Sequence[str | int]:
+def _row(entry: FileEntry) -> Sequence[str | int | Text]:
     rows = sum(count or 0 for count in entry.rows.values())
-    sound = "ok" if entry.sound else "[red]damaged[/]"
+    sound = "ok" if entry.sound else marked("red", "damaged")
     return entry.name, entry.size, entry.pages, rows, entry.journal_mode, sound
 
 
 def _say_frozen(console: Console, names: list[str], directory: Path) -> None:
     """What it means that copies hold the freeze of a cut-over, and how to be rid of it."""
     if names:
-        _print(
+        tell(
             console,
             f"{', '.join(names)}: copied after the cut-over, so the copies refuse writes like the "
             "files, and lack what PostgreSQL received since. To let the old application write, "
             "run manage.py rollback_migration (it carries those rows back), or, if the files are "
             f"lost, manage.py rollback_migration --to-backup {directory}",
-            "[yellow]frozen[/] ",
+            "frozen",
         )
 
 
 def _explain(console: Console, entry: FileEntry) -> None:
     for table, rows in entry.foreign_keys.items():
         text = f"{entry.name}: {rows:,} references of {table} to missing rows"
-        _print(console, text, "[yellow]note[/] ")
+        tell(console, text, "note")
     if entry.unchecked:
         text = f"{entry.name}: indexes by {entry.unchecked} were not compared with their tables:"
-        _print(console, f"note {text} only the program that wrote the file has that.")
+        tell(console, f"note {text} only the program that wrote the file has that.")
     if entry.sound:
         return
-    _print(console, f"{entry.name}: {entry.integrity[0]}")
+    tell(console, f"{entry.name}: {entry.integrity[0]}")
     for found in entry.readable:
-        _print(console, _readable(found))
+        tell(console, _readable(found))
 
 
 def _readable(found: Readable) -> str:
@@ -109,9 +105,9 @@ def _verdict(manifest: Manifest, directory: Path) -> str:
 def render_check(console: Console, problems: list[str], directory: Path) -> None:
     """Whether a backup is what its manifest says."""
     for problem in problems:
-        _print(console, problem, "[red]differs[/] ")
+        tell(console, problem, "differs", "red")
     if not problems:
-        _print(console, f"{directory} is what its manifest says, and sound.")
+        tell(console, f"{directory} is what its manifest says, and sound.")
 
 
 @or_json(
@@ -124,7 +120,7 @@ def render_check(console: Console, problems: list[str], directory: Path) -> None
 )
 def render_restore(console: Console, restored: Restored, directory: Path) -> None:
     """What was restored."""
-    _print(console, f"Restored to {restored.data_directory}: {', '.join(restored.names)}.")
+    tell(console, f"Restored to {restored.data_directory}: {', '.join(restored.names)}.")
     _say_frozen(console, restored.frozen, directory)
     if restored.before:
-        _print(console, f"What was there before is in {restored.before}.")
+        tell(console, f"What was there before is in {restored.before}.")

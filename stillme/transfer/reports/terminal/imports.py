@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
 from stillme.transfer.identity import TableId
 from stillme.transfer.quarantine.reasons import in_words
 from stillme.transfer.registry import table_label
 from stillme.transfer.reports.json_text import or_json
 from stillme.transfer.reports.terminal.inventory import print_left, print_open
-from stillme.transfer.reports.terminal.tables import print_rows, say
+from stillme.transfer.reports.terminal.tables import marked, print_rows, say
 from stillme.transfer.steps.load import ImportResult, TableResult
 from stillme.visible import in_one_line
 
@@ -62,20 +62,20 @@ def as_dict(result: ImportResult) -> dict[str, Any]:
 @or_json(as_dict)
 def render_import(console: Console, result: ImportResult) -> None:
     """Print the outcome."""
-    say(console, "[yellow]note[/]", result.notices)
+    say(console, "note", result.notices, "yellow")
     _print_table(console, result)
     for table in result.tables:
         _explain(console, table)
     print_left(console, result.inventory)
     print_open(console, result.inventory)
-    say(console, "[red]missing[/]", (line.sentence for line in result.missing))
+    say(console, "missing", (line.sentence for line in result.missing), "red")
     if result.returned:
         console.print(f"{result.returned} rows came back from quarantine: their parent is here.")
     for deletion in result.deletions:
         what = "deleted" if deletion.deleted else "would delete" if result.dry_run else "kept"
-        say(console, f"[red]{what}[/]", [in_one_line(deletion.sentence())])
+        say(console, what, in_one_line(deletion.sentence()), "red")
     for sentence in result.refused:
-        console.print(f"[red]{escape(in_one_line(sentence))}[/]", soft_wrap=True)
+        console.print(marked("red", in_one_line(sentence)), soft_wrap=True)
     console.print(_verdict(result), soft_wrap=True)
 
 
@@ -102,34 +102,37 @@ def _explain(console: Console, table: TableResult) -> None:
     if outcome.reasons:
         found = sorted(outcome.reasons.items())
         reasons = ", ".join(f"{n} {reason} ({in_words(reason)})" for reason, n in found)
-        console.print(f"[red]quarantined[/] in {table.table}: {reasons}", soft_wrap=True)
+        say(console, "quarantined", f"in {table.table}: {reasons}", "red")
     if outcome.conflict_count:
         keys = _listed(outcome.conflicts)
-        console.print(
-            f"[red]left alone[/] in {table.target}: {outcome.conflict_count} rows that "
-            f"somebody else wrote in PostgreSQL ({keys}) and that differ from the file; "
-            "--overwrite takes the file's values, with --prune it also deletes those that the "
-            "file does not have",
-            soft_wrap=True,
+        say(
+            console,
+            "left alone",
+            f"in {table.target}: {outcome.conflict_count} rows that somebody else wrote in "
+            f"PostgreSQL ({keys}) and that differ from the file; --overwrite takes the file's "
+            "values, with --prune it also deletes those that the file does not have",
+            "red",
         )
     if outcome.vanished_count and not outcome.pruned:
         keys = _listed(outcome.vanished)
-        console.print(
-            f"[yellow]vanished[/] from {table.table}: {outcome.vanished_count} rows that the "
-            f"target still holds ({keys}); --prune deletes them",
-            soft_wrap=True,
+        say(
+            console,
+            "vanished",
+            f"from {table.table}: {outcome.vanished_count} rows that the target still holds "
+            f"({keys}); --prune deletes them",
+            "yellow",
         )
 
 
 def _listed(keys: list[str]) -> str:
-    return escape(", ".join(map(in_one_line, keys)))
+    return ", ".join(map(in_one_line, keys))
 
 
-def _verdict(result: ImportResult) -> str:
+def _verdict(result: ImportResult) -> str | Text:
     rows = sum(table.outcome.legacy_rows for table in result.tables)
     aside = sum(result.set_aside(table) for table in result.tables)
     if not result.conserved:
-        return f"[red]{_missing(result)}[/]"
+        return marked("red", _missing(result))
     what = "would be accounted for" if result.dry_run else "are accounted for"
     text = f"All {rows:,} legacy rows {what} in {result.seconds:.1f} s"
     if not rows:
@@ -140,7 +143,8 @@ def _verdict(result: ImportResult) -> str:
         text += f"; {aside:,} of them in quarantine: see `manage.py quarantine list`"
     if result.undecided:
         names = ", ".join(f"{line.file}.{line.name}" for line in result.undecided)
-        return f"{text}. [red]Not carried, and nobody has decided about it: {escape(names)}.[/]"
+        undecided = marked("red", f"Not carried, and nobody has decided about it: {names}.")
+        return marked("", f"{text}. ") + undecided
     return text + ("." if result.dry_run else ". Next: `manage.py verify_migration`.")
 
 
@@ -150,7 +154,7 @@ def _missing(result: ImportResult) -> str:
     outcome = table.outcome
     counted = outcome.legacy_rows if table.counted is None else table.counted
     sums = f"{outcome.loaded:,} loaded + {outcome.repaired:,} repaired"
-    return escape(
+    return (
         f"Rows are missing: a full scan of {table.table} counts {counted:,} rows, which are not "
         f"{sums} + {outcome.quarantined:,} quarantined. The file is damaged: "
         "`manage.py backup_sqlite` tells what can be read."

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from rich.console import Console
-from rich.markup import escape
 
 from stillme.transfer.identity import TableId
 from stillme.transfer.registry import table_label
 from stillme.transfer.reports.json_text import or_json
-from stillme.transfer.reports.terminal.tables import WIDTH, print_rows
+from stillme.transfer.reports.terminal.tables import marked, print_rows, tell
 from stillme.transfer.sqlite.clock.file_clock import format_offset
 from stillme.transfer.sqlite.schema.profile import Bound, ColumnProfile
 from stillme.transfer.steps.inspect_result import FileInspection, Inspection, TableInspection
@@ -23,31 +22,27 @@ def render_inspection(console: Console, result: Inspection) -> None:
         _file(console, file)
     _others(console, result)
     for notice in result.notices:
-        _print(console, f"[yellow]note[/] {escape(notice)}")
+        tell(console, notice, "note")
     figures = ("rows", "clean", "repaired", "quarantined")
     counts = summary_rows(result)
     print_rows(console, "What an import will do", ("legacy table",), figures, counts)
     for store in result.stores:
         for reason, rows in sorted(store.outcome.reasons.items()):
-            _print(console, f"[red]quarantined[/] {rows:,} {reason} in {store.table}")
+            tell(console, f"{rows:,} {reason} in {store.table}", "quarantined", "red")
     for question in result.open_questions:
-        _print(console, f"[yellow]to decide[/] {escape(question)}")
-    _print(console, verdict(result))
-
-
-def _print(console: Console, text: str) -> None:
-    console.print(text, width=min(console.width, WIDTH))
+        tell(console, question, "to decide")
+    tell(console, verdict(result))
 
 
 def _file(console: Console, file: FileInspection) -> None:
-    _print(console, f"[bold]== {file.file} ==[/]")
-    _print(console, escape(facts(file)))
+    console.print(marked("bold", f"== {file.file} =="))
+    tell(console, facts(file))
     if file.clock is not None:
-        _print(console, clock_sentence(file))
+        tell(console, clock_sentence(file))
     for drift in file.drift:
-        _print(console, f"[yellow]drift[/] {escape(drift.sentence())}")
+        tell(console, drift.sentence(), "drift")
     for notice in file.notices:
-        _print(console, f"[yellow]note[/] {escape(notice)}.")
+        tell(console, f"{notice}.", "note")
     for table in file.tables:
         _table(console, table)
 
@@ -93,24 +88,25 @@ def _table(console: Console, table: TableInspection) -> None:
     prediction = table.prediction
     title = f"{table.table} -> {table.target}: {prediction.rows:,} rows"
     columns = [
-        tuple(map(escape, (column.name, storage(column), bounds(column), details(column))))
+        (column.name, storage(column), bounds(column), details(column))
         for column in prediction.columns
     ]
     print_rows(console, title, ("column", "stored", "from / to", "what"), (), columns)
     for (column, reason), cells in sorted(prediction.repairs.items()):
-        _print(console, f"[cyan]kept original[/] {column}: {cells:,} {reason}")
+        tell(console, f"{column}: {cells:,} {reason}", "kept original", "cyan")
     for reason, rows in sorted(prediction.reasons.items()):
-        _print(console, f"[red]quarantined[/] {rows:,} {reason}")
+        tell(console, f"{rows:,} {reason}", "quarantined", "red")
         for example in prediction.examples:
             if example.reason == reason:
                 where = f"{example.column} of " if example.column else ""
                 text = f"   e.g. {where}row {example.key}: {example.sentence}"
-                _print(console, escape(text))
+                tell(console, text)
     if prediction.long_keys:
-        _print(
+        tell(
             console,
-            f"[yellow]note[/] {prediction.long_keys} keys are so long that only PostgreSQL can "
-            "tell whether its index takes them",
+            f"{prediction.long_keys} keys are so long that only PostgreSQL can tell whether its "
+            "index takes them",
+            "note",
         )
     console.print()
 
@@ -118,7 +114,7 @@ def _table(console: Console, table: TableInspection) -> None:
 def _others(console: Console, result: Inspection) -> None:
     for other in result.others:
         text = f"next to them: {other.name}, {other.size:,} bytes ({other.what}): not imported"
-        _print(console, escape(text))
+        tell(console, text)
 
 
 def summary_rows(result: Inspection) -> list[tuple[str, int, int, int, int]]:

@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.console import Console
-from rich.markup import escape
 
 from stillme.transfer.inventory.entries import InventoryLine, open_lines
 from stillme.transfer.reports.json_text import or_json
-from stillme.transfer.reports.terminal.tables import print_rows, say
+from stillme.transfer.reports.terminal.tables import marked, print_rows, say
 
 HOW = "`manage.py inventory leave FILE.NAME --note WHY` leaves it behind"
 
 
 def print_open(console: Console, lines: Sequence[InventoryLine]) -> None:
     """One line for everything that nobody has decided about."""
-    say(console, "[red]not carried[/]", (line.sentence for line in open_lines(lines)))
+    say(console, "not carried", (line.sentence for line in open_lines(lines)), "red")
 
 
 def print_left(console: Console, lines: Sequence[InventoryLine]) -> None:
@@ -26,7 +25,7 @@ def print_left(console: Console, lines: Sequence[InventoryLine]) -> None:
         for line in lines
         if line.fate == "left"
     )
-    say(console, "[yellow]left[/]", left)
+    say(console, "left", left, "yellow")
 
 
 @or_json(lambda lines: {"open": len(open_lines(lines)), "lines": lines})
@@ -42,7 +41,7 @@ def render_inventory(console: Console, lines: Sequence[InventoryLine]) -> None:
     print_open(console, lines)
     undecided = len(open_lines(lines))
     if undecided:
-        said = f"[red]{undecided} of {len(lines)} not carried and undecided.[/] {escape(HOW)}."
-        console.print(said, soft_wrap=True)
+        said = f"{undecided} of {len(lines)} not carried and undecided."
+        say(console, said, f"{HOW}.", "red")
     else:
-        console.print(f"[green]All {len(lines)} are carried, or left by a decision.[/]")
+        console.print(marked("green", f"All {len(lines)} are carried, or left by a decision."))

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -59,7 +58,7 @@ class RunProgress:
         self._bars: Progress | None = None
         if console.is_terminal and not quiet:
             self._bars = Progress(
-                TextColumn("{task.description:<23}"),
+                TextColumn("{task.description:<23}", markup=False),
                 BarColumn(bar_width=16),
                 MofNCompleteColumn(),
                 RateColumn(),
@@ -85,14 +84,14 @@ class RunProgress:
             return
         data = event.data
         if event.name == "notice":
-            self._console.print(escape(data["message"]), soft_wrap=True)
+            self._console.print(data["message"], soft_wrap=True)
         elif event.name == "file":
             self._line(f"reading {data['file']}: {data['path']}")
         elif event.name in ("table", "progress", "done"):
             self._count(event.name, data)
 
     def _line(self, text: str) -> None:
-        self._console.print(escape(text), soft_wrap=True)
+        self._console.print(text, soft_wrap=True)
 
     def _count(self, name: str, data: dict[str, Any]) -> None:
         table = data["table"]

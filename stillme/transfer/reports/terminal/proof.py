@@ -6,41 +6,43 @@ from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 
 from stillme.transfer.reports.advice import advice, states_of
 from stillme.transfer.reports.json_text import or_json
 from stillme.transfer.reports.terminal.inventory import print_left
-from stillme.transfer.reports.terminal.tables import print_rows, say
+from stillme.transfer.reports.terminal.tables import marked, print_rows, say
 from stillme.transfer.verify.result import TableProof, VerifyResult
 
 
 @or_json(lambda result, most: as_dict(result))
 def render_verify(console: Console, result: VerifyResult, most: int) -> None:
     """Print what was compared, every finding up to `most`, and the verdict."""
-    say(console, "[yellow]note[/]", result.notices)
+    say(console, "note", result.notices, "yellow")
     print_left(console, result.inventory)
     _print_table(console, result)
     _print_figures(console, result)
     findings = result.findings
     for finding in findings.kept[:most]:
-        console.print(f"[red]{escape(finding.sentence())}[/]", soft_wrap=True)
+        console.print(marked("red", finding.sentence()), soft_wrap=True)
     if findings.total > most:
         console.print(f"... and {findings.total - most:,} more: --max-findings, --format json.")
-    for kinds, sentence in advice(result.findings.counts, states_of(result.files)):
-        console.print(f"[yellow]what helps[/] {kinds}: {sentence}", soft_wrap=True)
+    helpful = advice(result.findings.counts, states_of(result.files))
+    say(console, "what helps", (f"{kinds}: {sentence}" for kinds, sentence in helpful), "yellow")
     if result.open_rows:
-        console.print(
-            f"[yellow]undecided[/] {result.open_rows:,} rows in quarantine: "
-            "`manage.py quarantine list` shows them; repair, retry or accept them.",
-            soft_wrap=True,
+        say(
+            console,
+            "undecided",
+            f"{result.open_rows:,} rows in quarantine: `manage.py quarantine list` shows them; "
+            "repair, retry or accept them.",
+            "yellow",
         )
         for line in result.quarantine:
             if line["status"] == "open":
                 reason = f"  {line['table']}: {line['reason']} {line['rows']:,}"
-                console.print(escape(reason), soft_wrap=True)
+                console.print(reason, soft_wrap=True)
     colour = "green" if result.exit_status == 0 else "red"
-    console.print(f"[{colour}]{escape(result.verdict)}[/] ({result.seconds:.1f} s)", soft_wrap=True)
+    verdict = marked(colour, result.verdict, f" ({result.seconds:.1f} s)")
+    console.print(verdict, soft_wrap=True)
 
 
 def _print_figures(console: Console, result: VerifyResult) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
 from stillme.transfer.identity import TableId
 from stillme.transfer.models import QuarantinedRow
@@ -14,7 +14,7 @@ from stillme.transfer.plumbing.stored_cells import show_cell, unpack_anything
 from stillme.transfer.quarantine.decisions import Retried
 from stillme.transfer.registry import table_label
 from stillme.transfer.reports.json_text import or_json
-from stillme.transfer.reports.terminal.tables import print_rows, say
+from stillme.transfer.reports.terminal.tables import marked, print_rows, say
 from stillme.visible import in_one_line
 
 _WHAT_TO_DO = """
@@ -72,15 +72,13 @@ def render_list(
     for row in rows:
         key = in_one_line(row.key) if row.key is not None else "(no key)"
         where = f"{_label(row.file, row.table)} {key}"
-        console.print(
-            f"[bold]{row.pk}[/] {escape(where)} [red]{row.reason}[/] "
-            f"{escape(row.column)}: {escape(row.sentence)}",
-            soft_wrap=True,
-        )
+        head = marked("bold", str(row.pk), f" {where} ")
+        told = marked("red", row.reason, f" {row.column}: {row.sentence}")
+        console.print(head + told, soft_wrap=True)
     if total > len(rows):
         console.print(f"... and {total - len(rows)} more: --limit shows them.")
     if any(line["status"] == QuarantinedRow.Status.OPEN for line in summary):
-        console.print(_WHAT_TO_DO, markup=False)
+        console.print(_WHAT_TO_DO)
 
 
 def _one_or_all(rows: Sequence[QuarantinedRow]) -> Any:
@@ -98,24 +96,23 @@ def render_rows(console: Console, rows: Sequence[QuarantinedRow]) -> None:
 
 def _render_row(console: Console, row: QuarantinedRow) -> None:
     where = f"{_label(row.file, row.table)} {in_one_line(str(row.key))}"
-    console.print(f"[bold]{row.pk}[/] {escape(where)}: {escape(row.sentence)}")
-    cells = []
+    console.print(marked("bold", str(row.pk), f" {where}: {row.sentence}"))
+    cells: list[tuple[Text | str, ...]] = []
     for name, packed in row.cells.items():
         storage, raw = unpack_anything(packed)
         edited = show_cell(*unpack_anything(row.repairs[name])) if name in row.repairs else ""
-        mark = "[red]" if name == row.column else ""
-        shown = map(escape, (storage, show_cell(storage, raw), edited))
-        cells.append((mark + escape(name), *shown))
+        column = marked("red" if name == row.column else "", name)
+        cells.append((column, storage, show_cell(storage, raw), edited))
     print_rows(console, "", ("column", "stored as", "value", "edited to"), (), cells)
     if row.note:
-        console.print(f"{row.status} by {escape(row.decided_by)}: {escape(row.note)}")
+        console.print(f"{row.status} by {row.decided_by}: {row.note}")
 
 
 @or_json(lambda result: {"loaded": result.loaded, "still": result.still})
 def render_retry(console: Console, result: Retried) -> None:
     """What a retry came to."""
     console.print(f"{len(result.loaded)} rows loaded.")
-    say(console, "[red]still set aside[/]", (f"{pk}: {why}" for pk, why in result.still))
+    say(console, "still set aside", (f"{pk}: {why}" for pk, why in result.still), "red")
 
 
 @or_json(lambda rows, column: _one_or_all(rows))
@@ -123,7 +120,7 @@ def render_edits(console: Console, rows: Sequence[QuarantinedRow], column: str) 
     """That a cell of each row was edited, and what comes next."""
     for row in rows:
         console.print(
-            f"row {row.pk}: {escape(column)} edited; next: manage.py quarantine retry {row.pk}",
+            f"row {row.pk}: {column} edited; next: manage.py quarantine retry {row.pk}",
             soft_wrap=True,
         )
 
@@ -134,8 +131,10 @@ def render_accept(console: Console, done: int, edited: Sequence[int]) -> None:
     console.print(f"{done:,} rows accepted: they stay out of the target, explained.")
     if edited:
         shown = " ".join(map(str, edited[:5])) + (" ..." if len(edited) > 5 else "")
-        console.print(
-            f"[yellow]left open[/] {len(edited):,} rows that were edited and not retried: "
-            f"manage.py quarantine retry {shown}, or accept them by their numbers",
-            soft_wrap=True,
+        say(
+            console,
+            "left open",
+            f"{len(edited):,} rows that were edited and not retried: manage.py quarantine retry "
+            f"{shown}, or accept them by their numbers",
+            "yellow",
         )

@@ -8,12 +8,12 @@ from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
+from rich.text import Text
 
 from stillme.postgresql.unowned import PAGE
 from stillme.transfer.project.files import is_built
 from stillme.transfer.reports.json_text import or_json
-from stillme.transfer.reports.terminal.tables import print_rows, say
+from stillme.transfer.reports.terminal.tables import marked, print_rows, say
 from stillme.transfer.steps.cutover import CutoverResult
 from stillme.transfer.steps.readiness.go_no_go import is_go
 from stillme.transfer.steps.readiness.lines import YELLOW, Line
@@ -32,16 +32,18 @@ def render_list(console: Console, lines: Sequence[Line]) -> None:
     for line in lines:
         colour = _COLOURS[line.colour]
         advice = f" -> {line.advice}" if line.advice else ""
-        words = escape(f"{line.subject}: {line.finding}{advice}")
-        console.print(f"[{colour}]{line.colour:<5}[/] {words}", soft_wrap=True)
+        words = f"{line.subject}: {line.finding}{advice}"
+        say(console, f"{line.colour:<5}", words, colour)
     console.print(_word(lines))
 
 
-def _word(lines: Sequence[Line]) -> str:
+def _word(lines: Sequence[Line]) -> Text:
     if not is_go(lines):
-        return "[red]NO-GO[/]: the cut-over is refused"
+        return marked("red", "NO-GO", ": the cut-over is refused")
     looks = sum(line.colour == YELLOW for line in lines)
-    return f"[yellow]GO[/], but look first: {looks} not green" if looks else "[green]GO[/]"
+    if looks:
+        return marked("yellow", "GO", f", but look first: {looks} not green")
+    return marked("green", "GO")
 
 
 def _risks(result: CutoverResult) -> list[str]:
@@ -67,15 +69,16 @@ def _risks(result: CutoverResult) -> list[str]:
 )
 def render_cutover(console: Console, result: CutoverResult) -> None:
     """How the switch went, and what to change now."""
-    console.print(
-        f"[green]Live on PostgreSQL:[/] {', '.join(result.files)}. "
-        f"Writers were locked out for {result.frozen_seconds:.2f} s; "
+    say(
+        console,
+        "Live on PostgreSQL:",
+        f"{', '.join(result.files)}. Writers were locked out for {result.frozen_seconds:.2f} s; "
         f"{result.drained:,} changes drained, {result.verified:,} rows of the tail proven.",
-        soft_wrap=True,
+        "green",
     )
     unswitched = (f"{name}: {why}" for name, why in result.unswitched.items())
-    say(console, "[yellow]not switched[/]", unswitched)
-    say(console, "[yellow]risk taken[/]", _risks(result))
+    say(console, "not switched", unswitched, "yellow")
+    say(console, "risk taken", _risks(result), "yellow")
     if any(map(is_built, result.files)):
         console.print("Now start the project with these settings, on PostgreSQL.")
     else:
@@ -102,7 +105,7 @@ def render_sealed(console: Console, result: CutoverResult) -> None:
 
 def _print_sealed(console: Console, result: CutoverResult) -> None:
     """What is read-only now, and whom that does not stop."""
-    say(console, "[yellow]not read-only[/]", result.unsealed)
+    say(console, "not read-only", result.unsealed, "yellow")
     console.print(
         "The files have no write permission any more; a rollback gives it back. That does not stop "
         "a process of root, nor one that deletes files. What still opens them: "
@@ -150,25 +153,26 @@ def render_rollback(console: Console, result: RollbackResult) -> None:
     for row in result.tables:
         reasons = Counter((lost.column, lost.reason) for lost in row.lost)
         for (column, reason), count in sorted(reasons.items()):
-            console.print(
-                f"[yellow]kept[/] {count:,} values of {row.table} ({escape(column)}: {reason}): "
-                "the legacy file cannot hold them; they are in transfer.carried_cell",
-                soft_wrap=True,
+            say(
+                console,
+                "kept",
+                f"{count:,} values of {row.table} ({column}: {reason}): the legacy file cannot "
+                "hold them; they are in transfer.carried_cell",
+                "yellow",
             )
         unequal = (f"{row.table} {in_one_line(str(key))}" for key in row.unequal[:5])
-        say(console, "[red]unequal[/]", (f"{key} does not read back as it is" for key in unequal))
+        say(console, "unequal", (f"{key} does not read back as it is" for key in unequal), "red")
     for name, count in result.homeless.items():
-        console.print(
-            f"[yellow]no file[/] {count:,} rows written to {name} have no legacy file to go to; "
-            "they stay in PostgreSQL",
-            soft_wrap=True,
-        )
+        what = f"{count:,} rows written to {name} have no legacy file to go to"
+        say(console, "no file", f"{what}; they stay in PostgreSQL", "yellow")
     if not result.dry_run:
-        console.print(
-            f"[green]Back on the legacy files.[/] Nobody could write for "
-            f"{result.frozen_seconds:.2f} s. Start the application on its old files; "
-            "PostgreSQL takes no more writes. To try again: manage.py sync_sqlite --follow",
-            soft_wrap=True,
+        say(
+            console,
+            "Back on the legacy files.",
+            f"Nobody could write for {result.frozen_seconds:.2f} s. Start the application on its "
+            "old files; PostgreSQL takes no more writes. To try again: manage.py "
+            "sync_sqlite --follow",
+            "green",
         )
 
 
@@ -180,20 +184,23 @@ def render_restore(console: Console, plan: Restore) -> None:
         (loss.table, loss.rows_now, loss.rows_in_backup, loss.written_in_target)
         for loss in plan.losses
     ]
-    console.print(f"Restoring {plan.directory}:", soft_wrap=True, markup=False)
+    console.print(f"Restoring {plan.directory}:", soft_wrap=True)
     print_rows(console, "What the restore loses", ("legacy table",), figures, rows)
-    console.print(
-        f"[red]{plan.written:,} rows written in PostgreSQL since the cut-over[/] and every write "
-        "to the files since the backup will not be in the files. PostgreSQL keeps its rows.",
-        soft_wrap=True,
+    lost = f"{plan.written:,} rows written in PostgreSQL since the cut-over"
+    say(
+        console,
+        lost,
+        "and every write to the files since the backup will not be in the files. PostgreSQL keeps "
+        "its rows.",
+        "red",
     )
 
 
-def _status_rows(found: Overview) -> Iterator[tuple[str | int, ...]]:
+def _status_rows(found: Overview) -> Iterator[tuple[str | int | Text, ...]]:
     for row in found.files:
         behind = f"{row.lag_changes:,} / {row.lag_seconds:.1f} s"
         state = f"{row.word}, frozen" if row.frozen else row.word
-        shown = f"[red]{state}, silent[/]" if row.silent else state
+        shown = marked("red", f"{state}, silent") if row.silent else state
         counts = (row.loaded, row.repaired, row.quarantine_open)
         yield row.file, shown, _none(row.capture), behind, *counts
     for store in found.stores:
@@ -215,7 +222,7 @@ def render_status(console: Console, found: Overview) -> None:
             f"decided: {accepted:,} rows accepted as left out, {mended:,} mended and loaded."
         )
     _print_problems(console, found)
-    console.print(f"last proof: {escape(found.proof)}", soft_wrap=True)
+    console.print(f"last proof: {found.proof}", soft_wrap=True)
     console.print(f"reverse capture: {_none(found.reverse_capture)}")
     if found.target_frozen:
         console.print("PostgreSQL refuses writes.")
@@ -232,27 +239,25 @@ def _print_problems(console: Console, found: Overview) -> None:
     """What keeps a file or a store from being as it should, a line each."""
     for row in found.files:
         if row.silent:
-            say(console, f"[red]{row.file}[/]", [row.silent])
+            say(console, row.file, row.silent, "red")
         if row.problem:
-            say(console, f"[yellow]{row.file}[/]", [row.problem])
+            say(console, row.file, row.problem, "yellow")
         if row.written_since_cutover:
             console.print(f"{row.file}: {row.written_since_cutover:,} rows written since cut-over")
     for store in found.stores:
         if store.problem:
-            say(console, f"[yellow]{store.store}[/]", [store.problem])
-    say(console, "[red]not carried[/]", found.inventory_open)
-    say(console, "[red]seal[/]", found.broken_seals)
+            say(console, store.store, store.problem, "yellow")
+    say(console, "not carried", found.inventory_open, "red")
+    say(console, "seal", found.broken_seals, "red")
     if found.unowned_tables:
-        console.print(
-            f"[yellow]tables[/] {escape(found.unowned_tables)}: see {PAGE}", soft_wrap=True
-        )
+        say(console, "tables", f"{found.unowned_tables}: see {PAGE}", "yellow")
 
 
 @or_json(lambda result: {**asdict(result), "ok": result.ok})
 def render_rehearsal(console: Console, result: Rehearsal) -> None:
     """Print the day."""
     rows = [
-        (step.name, f"{step.seconds:.2f}", f"[{'green' if step.ok else 'red'}]{step.outcome}[/]")
+        (step.name, f"{step.seconds:.2f}", marked("green" if step.ok else "red", step.outcome))
         for step in result.steps
     ]
     print_rows(console, "Rehearsal", ("step",), ("seconds",), rows, last=("outcome",))

@@ -94,11 +94,13 @@ class SyncProgress:
             return
         for table, found in keys.items():
             shown = ", ".join(found[:5])
-            self._line(
-                f"[red]bypassed[/] {file}: {len(found)} rows of {table} differ, and no "
-                f"captured write tells why ({shown}): a restored file, a writer with triggers off, "
-                "or one who deleted rows in PostgreSQL; "
-                "install capture again and load: manage.py sync_sqlite --install"
+            say(
+                self._console,
+                "bypassed",
+                f"{file}: {len(found)} rows of {table} differ, and no captured write tells why "
+                f"({shown}): a restored file, a writer with triggers off, or one who deleted rows "
+                "in PostgreSQL; install capture again and load: manage.py sync_sqlite --install",
+                "red",
             )
 
 
@@ -127,7 +129,7 @@ def render_capture(console: Console, reports: Sequence[CaptureReport]) -> None:
     ]
     print_rows(console, "Capture", ("file", "capture", "state", "writes"), ("changes",), rows)
     for report in reports:
-        say(console, f"[red]{report.file}[/]", report.problems)
+        say(console, report.file, report.problems, "red")
 
 
 def _followed(result: FollowResult) -> dict[str, object]:

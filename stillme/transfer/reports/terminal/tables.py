@@ -7,16 +7,29 @@ from collections.abc import Iterable, Sequence
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
+
+from stillme.visible import visible
 
 WIDTH = 80
 
 
-def say(console: Console, mark: str, sentences: Iterable[str]) -> None:
-    """A line for each sentence, after a mark such as ``[red]missing[/]``."""
-    for sentence in sentences:
-        console.print(f"{mark} {escape(sentence)}", soft_wrap=True)
+def marked(colour: str, words: str, rest: str = "") -> Text:
+    """Words in a colour, then the rest as it is. Nothing that a file holds is markup."""
+    return Text.assemble((visible(words), colour), visible(rest))
+
+
+def say(console: Console, mark: str, said: str | Iterable[str], colour: str = "") -> None:
+    """A line for a sentence, or for each of several, after a mark such as ``missing``."""
+    for sentence in [said] if isinstance(said, str) else said:
+        console.print(marked(colour, mark, f" {sentence}"), soft_wrap=True)
+
+
+def tell(console: Console, text: str, mark: str = "", colour: str = "yellow") -> None:
+    """A sentence no wider than 80 columns, after a mark where one is given."""
+    words = marked(colour, mark, f" {text}") if mark else text
+    console.print(words, width=min(console.width, WIDTH))
 
 
 def print_rows(
@@ -24,14 +37,14 @@ def print_rows(
     title: str,
     words: Sequence[str],
     figures: Sequence[str],
-    rows: Iterable[Sequence[str | int]],
+    rows: Iterable[Sequence[str | int | Text]],
     *,
     last: Sequence[str] = (),
 ) -> None:
     """A table no wider than 80 columns, whatever the terminal.
 
     Columns of words, which fold where they must, then of figures, which never do, then the `last`
-    ones of words. Cells may hold rich's markup; whole numbers get their separators here.
+    ones of words. Coloured cells are `marked`; whole numbers get their separators here.
     """
     table = Table(
         title=title or None,

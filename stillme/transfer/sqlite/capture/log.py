@@ -11,7 +11,7 @@ from pathlib import Path
 
 from stillme.transfer.keys import Key
 from stillme.transfer.plumbing.quoting import stored_part
-from stillme.transfer.sqlite.capture.tables import open_writable
+from stillme.transfer.sqlite.capture.tables import explain_write, open_writable
 from stillme.transfer.sqlite.capture.templates import CHANGE_TABLE
 
 _UNIX_EPOCH_JULIAN = 2_440_587.5
@@ -111,7 +111,7 @@ def trim(
         except sqlite3.OperationalError as error:
             if "locked" in str(error) or "busy" in str(error):
                 return deleted
-            raise
+            raise explain_write(path, error) from error
     return deleted + done
 
 

@@ -154,13 +154,14 @@ def write_transaction(path: Path, *, timeout: float = 5.0) -> Iterator[sqlite3.C
         wait_at_most(connection, max(_FOR_THE_COMMIT, deadline - time.monotonic()))
         connection.execute("COMMIT")
     except sqlite3.Error as error:
-        raise _explain_write(path, error) from error
+        raise explain_write(path, error) from error
     finally:
         # Closing an open transaction rolls it back.
         connection.close()
 
 
-def _explain_write(path: Path, error: sqlite3.Error) -> LegacyFileError:
+def explain_write(path: Path, error: sqlite3.Error) -> LegacyFileError:
+    """The error of a write to a legacy file as a sentence."""
     text = str(error)
     if "readonly" in text or "read-only" in text:
         return LegacyFileError(

@@ -30,7 +30,9 @@ from stillme.transfer.sqlite.schema.foreign_names import (
     writable_schema,
 )
 
-_CONSTRAINED = "SELECT DISTINCT tbl_name FROM sqlite_schema WHERE type = 'index' AND sql IS NULL"
+_CONSTRAINED = (
+    "SELECT DISTINCT tbl_name FROM sqlite_schema WHERE lower(type) = 'index' AND sql IS NULL"
+)
 _DISAGREES = (
     "an index of {table} disagrees with its table ({problem}): the rows were read from the table. "
     "The old application may not see all of them. Stop it, then run REINDEX on a copy of the file, "
@@ -163,7 +165,7 @@ def _drop_named(connection: apsw.Connection) -> None:
 
     Not by DROP INDEX, which would read their pages, and stop at a damaged one.
     """
-    rows = "type = 'index' AND sql IS NOT NULL"
+    rows = "lower(type) = 'index' AND sql IS NOT NULL"
     if not connection.execute(f"SELECT 1 FROM sqlite_schema WHERE {rows} LIMIT 1").fetchone():
         return
     with writable_schema(connection):

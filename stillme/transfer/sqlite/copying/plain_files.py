@@ -1,4 +1,4 @@
-"""What can be told of a SQLite file without SQLite, and which other ones lie next to it."""
+"""What can be told of SQLite files and their folder without SQLite."""
 
 from __future__ import annotations
 
@@ -67,3 +67,15 @@ def first_bytes(path: Path) -> bytes | None:
     with suppress(OSError), path.open("rb") as stream:
         return stream.read(len(HEADER))
     return None
+
+
+def fingerprint(folder: Path) -> dict[Path, tuple[int, int, int]]:
+    """Size, time and inode of every file: equal before and after where nothing moved."""
+    seen = {}
+    for path in folder.rglob("*"):
+        # Reading a database in WAL mode makes a -shm and an empty -wal by itself.
+        if path.is_file() and not path.name.endswith("-shm"):
+            found = path.stat()
+            if found.st_size or not path.name.endswith("-wal"):
+                seen[path] = (found.st_size, found.st_mtime_ns, found.st_ino)
+    return seen

@@ -158,8 +158,3 @@ def copied_whole(origin: sqlite3.Connection, source: Path, copy: Path) -> str | 
         copy.unlink(missing_ok=True)
         return None
     return done.stdout
-
-
-def is_empty(path: Path) -> bool:
-    """Whether the file is the 0-byte file that the old health check leaves."""
-    return path.stat().st_size == 0

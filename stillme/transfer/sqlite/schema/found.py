@@ -15,6 +15,12 @@ from stillme.transfer.sqlite.schema.foreign_names import (
     names_of,
 )
 
+# SQLite's own. By PRAGMA writable_schema any table can be given a name that begins like theirs, or
+# the type TABLE, and SQLite still reads it.
+_NOT_OWN = (
+    "lower(name) NOT IN ('sqlite_sequence', 'sqlite_stat1', 'sqlite_stat2', 'sqlite_stat3', "
+    "'sqlite_stat4')"
+)
 _ASCII = {ord(c): ord(c) + 32 for c in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
 
 
@@ -113,20 +119,20 @@ class FoundSchema:
 
 
 def read_schema(connection: sqlite3.Connection) -> FoundSchema:
-    """Read the schema through an open connection. Internal tables (`sqlite_*`) are left out."""
+    """Read the schema through an open connection. SQLite's own tables are left out."""
     rows = connection.execute(
-        "SELECT type, name, tbl_name, coalesce(sql, '') FROM sqlite_master "
-        "WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY type, name"
+        "SELECT lower(type), name, coalesce(sql, '') FROM sqlite_master "
+        f"WHERE {_NOT_OWN} ORDER BY type, name"
     ).fetchall()
     collations = foreign_collations(connection)
     tables = {
         name: _read_table(connection, name, sql, collations)
-        for kind, name, _, sql in rows
+        for kind, name, sql in rows
         if kind == "table" and not sql.upper().startswith("CREATE VIRTUAL")
     }
     return FoundSchema(
         tables=tables,
-        others=tuple((kind, name) for kind, name, *_ in rows if kind in ("view", "trigger")),
+        others=tuple((kind, name) for kind, name, _ in rows if kind in ("view", "trigger")),
         user_version=int(connection.execute("PRAGMA user_version").fetchone()[0]),
     )
 
@@ -228,8 +234,8 @@ def contents(connection: sqlite3.Connection, *, count: bool = True) -> list[Cont
     """
     found = []
     named = connection.execute(
-        "SELECT type, name, upper(coalesce(sql, '')) FROM sqlite_master "
-        "WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name"
+        "SELECT lower(type), name, upper(coalesce(sql, '')) FROM sqlite_master "
+        f"WHERE lower(type) IN ('table', 'view') AND {_NOT_OWN} ORDER BY name"
     ).fetchall()
     virtual = {name: sql for _, name, sql in named if sql.startswith("CREATE VIRTUAL")}
     shadows = {shadow for name, sql in virtual.items() for shadow in _shadows(name, sql)}

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import sqlite3
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from stillme.transfer.kinds import Kind, Stamp
 from stillme.transfer.mapping import TableMapping
-from stillme.transfer.sqlite.reading.connect import quoted
+from stillme.transfer.plumbing.quoting import ABREAST, quoted
 from stillme.transfer.sqlite.reading.stored_rows import RawRow
 from stillme.transfer.sqlite.schema.profile_shapes import (
     DATE_ONLY,
@@ -101,20 +102,18 @@ def add_common(
     connection: sqlite3.Connection, mapping: TableMapping, profiles: dict[str, ColumnProfile]
 ) -> None:
     """Count the common rows: all but those in the connection's temp table `ATTENTION`."""
-    parts = ["count(*)"]
-    for column in mapping.columns:
-        parts += _aggregates(column.kind, quoted(column.legacy))
     some = connection.execute(f"SELECT 1 FROM temp.{ATTENTION} LIMIT 1").fetchone()
     where = f" WHERE rowid NOT IN (SELECT number FROM temp.{ATTENTION})" if some else ""
-    table = quoted(mapping.table)
-    row = connection.execute(f"SELECT {', '.join(parts)} FROM {table}{where}").fetchone()
-    total, position = int(row[0]), 1
-    if not total:
-        return
-    for column in mapping.columns:
-        filled, first, second, third = row[position : position + 4]
-        position += 4
-        _note_common(profiles[column.legacy], column.kind, total, filled, (first, second, third))
+    total = 0
+    for start in range(0, len(mapping.columns) or 1, ABREAST):
+        columns = mapping.columns[start : start + ABREAST]
+        parts = ["count(*)", *(e for c in columns for e in _aggregates(c.kind, quoted(c.legacy)))]
+        query = f"SELECT {', '.join(parts)} FROM {quoted(mapping.table)}{where}"
+        total, *found = connection.execute(query).fetchone()
+        for column in columns if total else ():
+            filled, *three = found[:4]
+            del found[:4]
+            _note_common(profiles[column.legacy], column.kind, total, filled, three)
     for name in mapping.extra:
         profiles[name].storage["null"] += total
 
@@ -137,7 +136,7 @@ def _aggregates(kind: Kind, name: str) -> list[str]:
 
 
 def _note_common(
-    profile: ColumnProfile, kind: Kind, total: int, filled: int, found: tuple[Any, Any, Any]
+    profile: ColumnProfile, kind: Kind, total: int, filled: int, found: Sequence[Any]
 ) -> None:
     profile.storage["null"] += total - filled
     if not filled:

@@ -12,8 +12,6 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 
-from django.db.models.functions import Now
-
 from stillme.transfer.conf import conf
 from stillme.transfer.errors import TransferError
 from stillme.transfer.identity import TableId
@@ -26,6 +24,7 @@ from stillme.transfer.postgresql.capture import as_replay
 from stillme.transfer.postgresql.copy import fetch_all
 from stillme.transfer.postgresql.locks import deciding
 from stillme.transfer.records import ledger
+from stillme.transfer.records.proofs import time_of_decision
 from stillme.transfer.records.recorded_clock import recorded_clock
 from stillme.transfer.records.table_job import TableJob
 from stillme.transfer.registry import legacy_files, legacy_model, legacy_models
@@ -142,7 +141,7 @@ def _retry_row(
     QuarantinedRow.objects.using(alias).filter(pk=row.pk).update(
         status=Status.REPAIRED,
         decided_by=who,
-        decided_at=Now(),
+        decided_at=time_of_decision(alias),
         note="Edited and retried." if row.repairs else "Retried.",
     )
     return None

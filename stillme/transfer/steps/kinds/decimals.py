@@ -119,7 +119,9 @@ class DecimalLoader(KindLoader[kinds.Decimal]):
         if not (is_exact and self._has_places(number)):
             if not self.kind.rounded:
                 raise Refused(
-                    "beyond_places", f"The number has more than {self.kind.places} decimal places."
+                    "beyond_places",
+                    f"The number has more than {self.kind.places} decimal places, or more than the "
+                    f"{_EXACT_DIGITS} digits that Django reads of a double.",
                 )
             wide = Context(prec=self.kind.digits + 2, rounding=ROUND_HALF_EVEN)
             number = number.quantize(Exact(1).scaleb(-self.kind.places), context=wide)

@@ -17,6 +17,7 @@ from functools import lru_cache
 from typing import Any
 
 from stillme.transfer.mapping import TableMapping
+from stillme.transfer.plumbing.quoting import chained
 from stillme.transfer.records.outcome import Outcome
 from stillme.transfer.records.table_job import TableJob
 from stillme.transfer.sqlite.reading.connect import quoted
@@ -115,7 +116,7 @@ def _batches(streamed: TableSource, prediction: Prediction) -> Iterator[list[int
     """Rowids that need attention, batch by batch, in the order of the file."""
     mapping = streamed.job.mapping
     documents = [quoted(c.legacy) for c in mapping.columns if c.kind.is_document]
-    test = " AND ".join([streamed.common.predicate, *_strict_tests(mapping)])
+    test = chained([f"({streamed.common.predicate})", *_strict_tests(mapping)], "AND")
     columns = ["rowid", test, _texts(mapping), *documents]
     cursor = streamed.connection.execute(
         f"SELECT {', '.join(columns)} FROM {quoted(mapping.table)}"
@@ -137,7 +138,7 @@ def _texts(mapping: TableMapping) -> str:
     names = [
         f"coalesce({quoted(c.legacy)}, '')" for c in mapping.columns if c.kind.storage == "text"
     ]
-    return " || '|' || ".join(names) or "''"
+    return chained(names, "|| '|' ||") or "''"
 
 
 def _is_clean_text(raw: bytes) -> bool:

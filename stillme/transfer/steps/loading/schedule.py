@@ -222,14 +222,11 @@ class Schedule:
             return
         table.finishing = True
         mapping = table.planned.job.mapping
-        dropped = objects.dropped_objects(self._alias, mapping.relation)
-        for each in dropped:
-            self._on_event(Event("index", {"table": table.label, "name": each.name}))
         future = self._finishing.submit(
             finish_table,
             self._alias,
             mapping,
-            dropped,
+            objects.dropped_objects(self._alias, mapping.relation),
             table.planned.sequence_mark,
             table.result.outcome,
         )

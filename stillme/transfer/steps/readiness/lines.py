@@ -18,10 +18,10 @@ from stillme.postgresql.unowned import PAGE, unowned_sentence, unowned_tables
 from stillme.transfer.errors import TransferError
 from stillme.transfer.inventory.entries import open_lines
 from stillme.transfer.inventory.taking import readable_inventory
+from stillme.transfer.plumbing.presence import absence
 from stillme.transfer.records.missing import ADVICE, missing_legacy
 from stillme.transfer.registry import LegacyFile, legacy_files
 from stillme.transfer.sqlite.capture import Health
-from stillme.transfer.sqlite.copying.snapshot import is_empty
 from stillme.transfer.steps.syncing.file_condition import Condition
 from stillme.transfer.steps.syncing.file_states import Action, State
 
@@ -97,7 +97,7 @@ def unswitched(files: Sequence[LegacyFile]) -> dict[str, str]:
 def refuse_if_it_came(files: Sequence[LegacyFile]) -> None:
     """Raise TransferError where a file that was not there has come: it would be left behind."""
     for file in _others(files):
-        if file.path.exists() and not is_empty(file.path):
+        if not absence(file.path):
             raise TransferError(
                 f"{file.path} was made while the cut-over ran, and is not captured: run "
                 "manage.py sync_sqlite --install and --once, then cut over again."

@@ -61,7 +61,7 @@ def faulty_rows(table: Table) -> FaultyRows | None:
     """The SQL for one table; None where it cannot tell which row has a key."""
     mapping = table.mapping
     keys = mapping.key_columns
-    if not (mapping.has_rowid and mapping.key_is_unique and keys.is_single) or mapping.impossible:
+    if not (mapping.sql_tells_unusual and mapping.key_is_unique):
         return None
     # It answers a blob, which SQLite joins with texts as a text.
     table.source.know({_BASE64: partial(b2a_base64, newline=False)})

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from stillme.transfer.key_columns import Condition
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.plumbing.csv_format import csv_line, quoted_cell
-from stillme.transfer.plumbing.quoting import chained
 from stillme.transfer.sqlite.reading.connect import EXACT_HEX, quoted
 from stillme.transfer.sqlite.reading.key_ranges import KeyRange
 from stillme.transfer.steps.kinds import loader_of
@@ -28,7 +27,7 @@ def mended_rows(table: Table, run_id: int | None) -> CommonRows | None:
     """
     mapping = table.mapping
     keys = mapping.key_columns
-    if not (mapping.has_rowid and keys and keys.is_single) or mapping.impossible:
+    if not mapping.sql_tells_unusual:
         return None
     shapes: list[str] = []
     mended: dict[str, tuple[str, ...]] = {}
@@ -56,7 +55,7 @@ def mended_rows(table: Table, run_id: int | None) -> CommonRows | None:
     key = keys.legacy()
     quotes = f"ifnull(instr({key}, {QUOTE_SQL}) = 0, 1)"
     return CommonRows(
-        predicate=f'"mended rest" AND {chained(numbers, "+")} > 0',
+        predicate=f'"mended rest" AND {" + ".join(numbers)} > 0',
         small=every.small,
         line=every.line,
         documents=tuple(documents),

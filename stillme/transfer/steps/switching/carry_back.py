@@ -12,9 +12,10 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from django.db import models, transaction
+from django.db import connections, models, transaction
 from django.db.models import Value
 
+from stillme.postgresql.statements import set_local
 from stillme.transfer.keys import Key
 from stillme.transfer.mapping import EXTRA_COLUMN, TableMapping
 from stillme.transfer.postgresql.copy import STAGE, fetch_all, quoted
@@ -64,6 +65,7 @@ def carry_table(
         _write_rows(source, writer, rows, legacy, carried, explicit=False)
         present = {row.key for row in rows}
         carried.deleted += writer.delete([k for k in batch if k not in present and k in legacy])
+    writer.write_held()
     writer.raise_sequence(carried.keys)
     return carried
 
@@ -113,6 +115,7 @@ def _write_misread(
         present = {row.key for row in misread}
         again = Carried(carried.file, carried.table)
         _write_rows(source, writer, misread, present, again, explicit=True)
+        writer.write_held()
         carried.unequal += [row.name for row in _misread(alias, source, keys, carried.lost)]
 
 
@@ -153,6 +156,8 @@ def _target_rows(
     values = [loader_of(kind).read_target(f"t.{n}") for kind, n in columns]
     others = [f"t.{quoted(str(f.column))}::text" for f in other_fields(mapping)]
     with transaction.atomic(using=alias):
+        # All digits, whatever the role's default is.
+        set_local(connections[alias], {"extra_float_digits": 1})
         writer, merged = begin_stage(alias, mapping)
         legacy = stage_keys(writer, source, keys, merged)
         rows = fetch_all(
@@ -195,6 +200,9 @@ def _write_rows(
 ) -> None:
     mapping = source.job.mapping
     fields = other_fields(mapping)
+    written = [name for name in mapping.extra if name not in mapping.generated]
+    columns = source.job.snapshot.schema.tables[mapping.table].columns
+    required = {column.name for column in columns if column.not_null}
     for row in rows:
         is_new = row.key not in legacy
         wanted = [
@@ -217,8 +225,10 @@ def _write_rows(
         document, lost = _others(mapping, fields, row)
         carried.lost += lost
         if mapping.extra and (is_new or row.extra_differs or not row.in_stage):
-            written = [name for name in mapping.extra if name not in mapping.generated]
-            cells.update(extra_cells(document, written))
+            found = extra_cells(document, written)
+            # A row that PostgreSQL made names no undeclared column: one that may not be NULL gets
+            # the file's default, or stays as it is.
+            cells.update({n: v for n, v in found.items() if v is not None or n not in required})
         _write_one(writer, row, is_new, cells, carried)
 
 
@@ -230,7 +240,7 @@ def _write_one(
     carried: Carried,
 ) -> None:
     if is_new:
-        writer.insert(cells)
+        writer.insert(row.key, cells)
         carried.inserted += 1
     elif cells:
         writer.update(row.key, cells)

@@ -37,7 +37,7 @@ from stillme.transfer.sqlite.capture.templates import PREFIX
 from stillme.transfer.steps.rows.table_source import TableSource
 from stillme.transfer.steps.switching.align import align
 from stillme.transfer.steps.switching.carry_back import carry_table, read_back
-from stillme.transfer.steps.switching.legacy_rows import Carried
+from stillme.transfer.steps.switching.legacy_rows import Carried, without_triggers
 from stillme.transfer.steps.switching.switch import Switch
 from stillme.transfer.steps.switching.tail import Judge, Tail
 from stillme.transfer.steps.switching.thaw import PATIENCE, await_locks, thaw_files, thaw_target
@@ -164,7 +164,7 @@ class ToLegacy(Switch):
             drop_freeze(writable)
             # The rows come from the target: they must not be replayed into it.
             drop_triggers(writable, PREFIX)
-            carried = carry_file(self.alias, file, writable, self.run.pk, self.on_event)
+            carried = carry_file(self.alias, file, writable, self.run.pk)
             create_triggers(writable, captured)
             create_freeze(writable, captured, seconds=None)
             check = writable.execute("PRAGMA integrity_check(1)").fetchone()[0]
@@ -248,12 +248,14 @@ def carry_file(
     file: LegacyFile,
     writable: sqlite3.Connection,
     run_id: int | None,
-    on_event: OnEvent,
 ) -> list[Carried]:
     """Write into one file what PostgreSQL received, in the caller's transaction of the file."""
     found: dict[str, Carried] = {}
     sources: dict[str, TableSource] = {}
-    with closing(LiveFile(file, run_id, alias=alias)) as live:
+    with (
+        closing(LiveFile(file, run_id, alias=alias)) as live,
+        without_triggers(writable, list(live.mappings.values())),
+    ):
         for table, source in live.tables.items():
             if not source.job.mapping.key_columns:
                 continue
@@ -263,6 +265,4 @@ def carry_file(
             found[table] = carry_table(alias, through, writable, wanted)
         for table, through in sources.items():
             read_back(alias, through, writable, found[table])
-    for table, carried in found.items():
-        on_event(Event("carried", {"file": file.name, "table": table, "carried": carried}))
     return list(found.values())

@@ -21,6 +21,7 @@ from stillme.postgresql.distributed import distributed_tables
 from stillme.transfer.conf import conf
 from stillme.transfer.errors import LegacyFileError, StateError
 from stillme.transfer.mapping import TableMapping
+from stillme.transfer.plumbing.presence import absence
 from stillme.transfer.records.live_files import other_file
 from stillme.transfer.registry import LegacyFile
 from stillme.transfer.sqlite.capture import CaptureStatus, Health, frozen_until
@@ -130,8 +131,8 @@ def condition(
         sign=LifeSign() if at is None else life_sign(stand.state, stand.details, at),
         is_distributed=bool(distributed_tables(connections[alias])),
     )
-    if absence := _absence(file):
-        return replace(found, absence=absence)
+    if (what := absence(file.path)) != "":
+        return replace(found, absence=_HIDDEN if what is None else f"the file {what}")
     try:
         with closing(LiveFile(file, None)) as live:
             found = _look_into(live, found)
@@ -142,15 +143,6 @@ def condition(
             return replace(found, clock=problem)
     except LegacyFileError as error:
         return replace(found, unreadable=str(error))
-
-
-def _absence(file: LegacyFile) -> str:
-    try:
-        if not file.path.exists():
-            return "there is no such file"
-        return "" if file.path.stat().st_size else "the file is empty"
-    except PermissionError:
-        return _HIDDEN
 
 
 def _look_into(live: LiveFile, found: Condition) -> Condition:

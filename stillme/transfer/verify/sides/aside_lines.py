@@ -59,9 +59,7 @@ def aside_lines(table: Table) -> str | None:
     where they are unknown; None where no row of the table can have a line."""
     mapping = table.mapping
     keys = mapping.key_columns
-    if not (mapping.has_rowid and keys and keys.is_single and mapping.key_is_unique):
-        return None
-    if mapping.impossible:
+    if not (mapping.sql_tells_unusual and mapping.key_is_unique):
         return None
     tests = [test for column in mapping.columns for test in _tests(column, table)]
     name, key = quoted(mapping.table), keys.legacy()
@@ -95,7 +93,9 @@ def _cells(mapping: TableMapping) -> str:
     """All cells of the row; jsonb sorts names by their length in bytes, then by the bytes."""
     names = [*(column.legacy for column in mapping.columns), *mapping.extra]
     names.sort(key=lambda name: (len(name.encode()), name.encode()))
-    members = (f"{_literal(json.dumps(n, ensure_ascii=False) + ': ')} || {_cell(n)}" for n in names)
+    told = (_literal(json.dumps(name, ensure_ascii=False) + ": ") for name in names)
+    # In brackets, each is one level of the expression.
+    members = (f"({literal} || {_cell(n)})" for literal, n in zip(told, names, strict=True))
     return "'{' || " + " || ', ' || ".join(members) + " || '}'"
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from stillme.transfer.plumbing.quoting import chained, concatenated, quoted
+from stillme.transfer.plumbing.quoting import concatenated, quoted
 from stillme.transfer.sqlite.reading.connect import EXACT_HEX
 from stillme.transfer.verify.kinds import judge_of
 from stillme.transfer.verify.kinds.base import Table
@@ -34,7 +34,7 @@ def mended_lines(table: Table) -> MendedLines | None:
     """The SQL of the legacy side; None where no column has such values."""
     mapping = table.mapping
     keys = mapping.key_columns
-    if not (mapping.has_rowid and keys and keys.is_single and mapping.key_is_unique):
+    if not (mapping.sql_tells_unusual and mapping.key_is_unique):
         return None
     shapes: list[str] = []
     pieces: dict[str, str] = {}
@@ -62,7 +62,7 @@ def mended_lines(table: Table) -> MendedLines | None:
     if not shapes:
         return None
     lines = lines_for(table, pieces)
-    numbers = chained([quoted(f"shape {number}") for number in range(len(shapes))], "+")
+    numbers = " + ".join(quoted(f"shape {number}") for number in range(len(shapes)))
     # Before the table's own columns: of two of one name the first is meant.
     inner = f'{", ".join(shapes)}, ({lines.plain}) AS "other columns", rowid AS rowid, *'
     rest = Lines(

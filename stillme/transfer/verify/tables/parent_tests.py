@@ -14,6 +14,9 @@ import apsw
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.reading.connect import quoted
 
+# No table is called so: {} is a column of the child's own table, which may be the same.
+_UP = quoted("parent row")
+
 
 def parent_tests(
     mapping: TableMapping,
@@ -41,21 +44,15 @@ def parent_tests(
 def _test(parent: TableMapping | None, column: str, excluded: str | None) -> str:
     if parent is None or not parent.key_columns.is_single:
         return "0"
-    key = parent.key_columns.legacy()
-    not_among = f"NOT IN (SELECT key FROM {excluded})"
-    if column:
-        if parent.column(column) is None:
-            return "0"
-        # Such a column is no rowid, and another row's may hold the same.
-        of_row = f"typeof(up.{quoted(column)}), up.{quoted(column)}"
-        there = f"FROM {quoted(parent.table)} AS up WHERE up.{quoted(column)} IS NOT NULL"
-        there += f" AND up.{key} COLLATE BINARY {not_among}" if excluded else ""
-        return f"((typeof({{0}}), {{0}} COLLATE BINARY) IN (SELECT {of_row} {there}))"
-    # A NULL among them would turn "not among them" into NULL.
-    there = f"FROM {quoted(parent.table)} AS up WHERE up.{key} IS NOT NULL"
-    test = f"{{0}} IN (SELECT up.{key} {there})"
-    if not parent.key_is_rowid:
-        # 'a' is not 'A' and 7 not 7.0, whatever the two columns are declared as.
-        test = "(typeof({0}), {0} COLLATE BINARY) "
-        test += f"IN (SELECT typeof(up.{key}), up.{key} {there})"
-    return f"({test} AND {{0}} COLLATE BINARY {not_among})" if excluded else test
+    if column and parent.column(column) is None:
+        return "0"
+    # Sought by row, and not among all of them: such a list SQLite makes anew for every block.
+    key = parent.key_columns.legacy(_UP)
+    named = f"{_UP}.{quoted(column)}" if column else key
+    # The first comparison finds the row. 'a' is not 'A' and 7 not 7.0, whatever is declared.
+    tests = [f"{named} = {{0}}", f"{named} = {{0}} COLLATE BINARY"]
+    tests.append(f"typeof({named}) = typeof({{0}})")
+    if excluded:
+        tests.append(f"{key} COLLATE BINARY NOT IN (SELECT key FROM {excluded})")
+    there = f"SELECT 1 FROM {quoted(parent.table)} AS {_UP} WHERE {' AND '.join(tests)}"
+    return f"EXISTS ({there})"
