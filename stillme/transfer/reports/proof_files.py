@@ -110,7 +110,7 @@ def _grids(report: dict[str, Any]) -> Iterable[Grid]:
         ("seconds", str(report["seconds"])),
         ("versions", versions),
     ]
-    yield "What was done", ("", ""), done
+    yield "What was done", ("", ""), [row for row in done if row[1]]
     files = [
         (name, file.get("path"), file.get("size"), file.get("sha256"))
         for name, file in report["files"].items()

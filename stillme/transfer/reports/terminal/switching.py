@@ -170,8 +170,8 @@ def render_rollback(console: Console, result: RollbackResult) -> None:
             console,
             "Back on the legacy files.",
             f"Nobody could write for {result.frozen_seconds:.2f} s. Start the application on its "
-            "old files; PostgreSQL takes no more writes. To try again: manage.py sync_sqlite "
-            "--follow",
+            "old files; PostgreSQL takes no more writes. To try again: manage.py "
+            "sync_sqlite --follow",
             "green",
         )
 
