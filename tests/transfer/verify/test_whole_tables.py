@@ -77,6 +77,19 @@ def test_an_index_out_of_order(disordered: str) -> None:
     assert "out of order" in str(found.found)
 
 
+def test_level_counts_counts_no_entries_of_an_index(proven: Path) -> None:
+    """A page of zeros, which a damaged disk gives, is an empty page: the index has its rows yet."""
+    with undone():
+        flag = "UPDATE pg_index SET indisready = {} WHERE indrelid = '" + ITEMS + "'::regclass"
+        query(flag.format("false"))
+        query(f"INSERT INTO {ITEMS} {COPY[ITEMS]}")
+        query(flag.format("true"))
+        query("SET LOCAL enable_seqscan = off")
+        query("SET LOCAL enable_bitmapscan = off")
+        result = judge(level="counts", selection=file_of(ITEMS))
+        assert FindingKind.COUNT in {finding.kind for finding in result.findings.kept}
+
+
 @pytest.mark.slow
 def test_the_whole_table_doubled_past_its_dropped_key(proven: Path) -> None:
     with undone():

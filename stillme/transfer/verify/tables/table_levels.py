@@ -24,10 +24,10 @@ from stillme.transfer.sqlite.schema.found import row_count, sequence_mark
 from stillme.transfer.verify.options import VerifyOptions
 from stillme.transfer.verify.result import COMPARED, TableProof
 from stillme.transfer.verify.rows.quarantine_records import unclaimed
-from stillme.transfer.verify.sides.target_table import select
 from stillme.transfer.verify.structure.sequences import check_sequence
 from stillme.transfer.verify.structure.table_structure import check_foreign_keys
 from stillme.transfer.verify.tables.full_scans import check_whole_tables
+from stillme.transfer.verify.tables.index_scans import BY_SCAN, one_moment, planned
 from stillme.transfer.verify.tables.judge_processes import HandOut, PartTask
 from stillme.transfer.verify.tables.table_judge import Part, TableCase
 from stillme.transfer.verify.tables.written_since_cutover import (
@@ -119,7 +119,10 @@ def _count(alias: str, case: TableCase, proof: TableProof) -> None:
     """Level counts: legacy = target + quarantined."""
     mapping = case.mapping
     proof.legacy_rows = legacy_rows(case)
-    proof.target_rows = select(alias, f"SELECT count(*) FROM {mapping.relation}")[0][0]
+    with one_moment(alias):
+        # An index may count rows that the table has lost.
+        rows = planned(alias, BY_SCAN, f"SELECT count(*) FROM {mapping.relation}")
+    proof.target_rows = rows[0][0]
     new = proof.findings.new
     if new.everything:
         return
