@@ -334,3 +334,34 @@ def test_marks_of_tables_that_are_no_more_do_not_keep_capture_out(tmp_path):
     copy = tmp_path / "copy.db"
     copy.write_bytes(path.read_bytes())
     assert [probe for probe in run_probes(copy, mappings_of(path)) if not probe.ok] == []
+
+
+DEFAULTS = (
+    "CREATE TABLE t (id INTEGER PRIMARY KEY, code TEXT NOT NULL DEFAULT 'x' UNIQUE, "
+    "n INTEGER NOT NULL DEFAULT (2 + 3), m INTEGER)",
+    "CREATE UNIQUE INDEX own ON t (n + 1)",
+)
+
+
+@pytest.mark.parametrize(
+    ("statement", "pushed_out"),
+    [
+        ("INSERT OR REPLACE INTO t (id, code, n) VALUES (2, NULL, 1)", [1]),
+        ("INSERT OR REPLACE INTO t (id, code, n) VALUES (2, 'y', NULL)", [1]),
+        ("UPDATE OR REPLACE t SET code = NULL WHERE id = 3", [1]),
+        ("INSERT OR REPLACE INTO t (id, code, n) VALUES (2, 'y', 1)", []),
+    ],
+)
+def test_a_null_that_a_replace_makes_the_default(tmp_path, statement, pushed_out):
+    """The row with that default goes, and nothing names it in the statement."""
+    path = make_file(tmp_path / "a.db", *DEFAULTS)
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("INSERT INTO t (id) VALUES (1)")
+        db.execute("INSERT INTO t (id, code, n) VALUES (3, 'z', 3)")
+        db.commit()
+        install(path, captured_tables(db, mappings_of(path)))
+        db.execute(statement)
+        gone = {1, 3} - {row[0] for row in db.execute("SELECT id FROM t")}
+        assert gone == set(pushed_out)
+        seen = {row[0] for row in db.execute("SELECT key FROM stillme_change WHERE sequence > 0")}
+        assert gone < seen

@@ -31,12 +31,19 @@ class UniqueIndex:
 
     Of an index over expressions (`by_expression`) the first of each pair is the expression, and
     `of_table` the columns it may name. There are no pairs where its SQL was not understood.
+    `defaults` maps required columns to what OR REPLACE puts in place of a NULL.
     """
 
     name: str
     columns: tuple[tuple[str, str], ...]
     by_expression: bool = False
     of_table: tuple[str, ...] = ()
+    defaults: tuple[tuple[str, str], ...] = ()
+
+    def new(self, column: str) -> str:
+        """SQL of the value that a column gets by a write, in a trigger before it."""
+        value, default = f"NEW.{quoted(column)}", dict(self.defaults).get(column)
+        return value if default is None else f"coalesce({value}, ({default}))"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +89,7 @@ def _uniques(
             found.append(
                 _by_expression(connection, table, name, [str(p[4]) for p in parts if p[5]])
                 if expression
-                else UniqueIndex(name, columns)
+                else UniqueIndex(name, columns, defaults=_defaults(connection, table))
             )
     return tuple(sorted(found, key=lambda index: index.name))
 
@@ -96,7 +103,13 @@ def _by_expression(
         return UniqueIndex(name, (), by_expression=True)
     pairs = tuple(zip(terms, collations, strict=True))
     info = connection.execute(f"PRAGMA table_info({quoted(table)})")
-    return UniqueIndex(name, pairs, True, tuple(str(row[1]) for row in info))
+    names = tuple(str(row[1]) for row in info)
+    return UniqueIndex(name, pairs, True, names, _defaults(connection, table))
+
+
+def _defaults(connection: sqlite3.Connection, table: str) -> tuple[tuple[str, str], ...]:
+    info = connection.execute(f"PRAGMA table_info({quoted(table)})")
+    return tuple((str(row[1]), str(row[4])) for row in info if row[3] and row[4] is not None)
 
 
 # A quoted name or text as a whole, else one character.

@@ -92,13 +92,13 @@ def _pushed_rows(table: CapturedTable) -> str:
 def _same_values(index: UniqueIndex) -> str:
     if index.by_expression:
         # The expression names columns: once those of the table, once those of this one row.
-        new = ", ".join(f"NEW.{quoted(name)} AS {quoted(name)}" for name in index.of_table)
+        new = ", ".join(f"{index.new(name)} AS {quoted(name)}" for name in index.of_table)
         return " AND ".join(
             f"{term} = (SELECT {term} FROM (SELECT {new})) COLLATE {quoted(collation)}"
             for term, collation in index.columns
         )
     return " AND ".join(
-        f"{quoted(column)} = NEW.{quoted(column)} COLLATE {quoted(collation)}"
+        f"{quoted(column)} = {index.new(column)} COLLATE {quoted(collation)}"
         for column, collation in index.columns
     )
 
