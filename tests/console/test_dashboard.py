@@ -448,3 +448,14 @@ def test_links_lead_to_the_rows_of_a_reason(admin_client: Any) -> None:
     listing = admin_client.get(found[1].replace("&amp;", "&"))
     assert listing.status_code == 200
     assert list(listing.context["cl"].queryset) == list(QuarantinedRow.objects.exclude(pk=other.pk))
+
+
+def test_where_every_file_is_live_nothing_asks_whether_to_switch(admin_client: Any) -> None:
+    for file in ("knowledge", "continuum", "rss"):
+        FileState.objects.create(file=file, state="live")
+    assert "Is it safe to switch?" in _page(admin_client)
+    FileState.objects.create(file="accuracy", state="finished")
+    page = _page(admin_client, "?checks=1")
+    assert "Is it safe to switch?" not in page
+    assert "switched : PostgreSQL is in charge of every file" in _text(page, "checks")
+    assert "refuse" not in _text(page, "checks")

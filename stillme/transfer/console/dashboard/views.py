@@ -34,7 +34,12 @@ def dashboard(request: HttpRequest) -> HttpResponse:
     _check(request)
     context: dict[str, Any] = {**admin.site.each_context(request), "title": "Transfer dashboard"}
     context |= page_figures("default")
-    if "checks" in request.GET:
+    states = {file["status"].state for file in context["files"]}
+    context["switched"] = bool(states) and states <= {
+        FileState.State.LIVE,
+        FileState.State.FINISHED,
+    }
+    if "checks" in request.GET and not context["switched"]:
         context |= _checks()
     return render(request, "console/dashboard.html", context)
 
