@@ -43,7 +43,7 @@ from stillme.transfer.verify.tables.live_rows import TailJudge
 from tests.made_once import put_samples
 from tests.ops.citus import cluster, complaint
 from tests.transfer.load.support import change, content, query, run_import
-from tests.transfer.verify.support import accept_all, judge
+from tests.transfer.verify.support import JUDGE, accept_all, judge
 from tests.vector.chroma_files import ADD, ChromaFiles
 from tests.vector.moving import import_vectors, verify_vectors
 from vector.models import Item
@@ -193,7 +193,7 @@ def test_what_needs_triggers_or_transaction_ids_is_refused(legacy: Path) -> None
 def test_what_is_advised_is_possible(legacy: Path) -> None:
     run_import()
     files = [file for file in legacy_files() if file.path.exists()]
-    [line] = go_list("default", files, None)
+    [line] = go_list("default", files, None, JUDGE)
     assert (line.colour, line.subject) == (RED, "cluster")
     for file in files:
         assert "sync_sqlite" not in condition("default", file).next_step

@@ -30,15 +30,17 @@ from stillme.transfer.steps.syncing.file_states import Action, State
 __all__ = ["CutoverOptions", "CutoverResult", "check_cutover", "cut_over", "finish_interrupted"]
 
 
-def check_cutover(options: CutoverOptions, on_event: OnEvent = ignore_event) -> list[Line]:
-    """The go/no-go list (`--dry-run`)."""
+def check_cutover(
+    options: CutoverOptions, judge: Judge, on_event: OnEvent = ignore_event
+) -> list[Line]:
+    """The go/no-go list (`--dry-run`); `judge` looks at the structure of the target."""
     try:
         files = files_at_hand(Selection(), on_event)
     except NoLegacyFile:
         if lines := missing_lines(options.database):
             return lines
         raise
-    lines = go_list(options.database, files, options.backup, options.overrides)
+    lines = go_list(options.database, files, options.backup, judge, options.overrides)
     return [*_named(files), *lines]
 
 
@@ -68,7 +70,7 @@ def cut_over(
     file_states.require(alias, [file.name for file in files], Action.CUT_OVER)
     with exclusive(alias):
         lift_stale_freezes(alias, files, on_event)
-        lines = go_list(alias, files, options.backup, options.overrides)
+        lines = go_list(alias, files, options.backup, judge, options.overrides)
         if not is_go(lines):
             red = next(line for line in lines if line.colour == "no-go")
             risk = f" Or take the risk: --despite-{red.override} REASON." if red.override else ""

@@ -21,7 +21,7 @@ from stillme.transfer.steps.readiness.go_no_go import go_list
 from tests.made_once import files_of, put_samples
 from tests.transfer.load.support import change, run_import
 from tests.transfer.sync.switching import files_there
-from tests.transfer.verify.support import accept_all, judge
+from tests.transfer.verify.support import JUDGE, accept_all, judge
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.only_files("accuracy")]
 
@@ -262,7 +262,7 @@ def test_rows_are_counted_by_a_way_of_its_own(
 def test_status_and_go_list_name_it_until_it_is_decided(legacy: Path) -> None:
     change(legacy, "accuracy", *RATINGS)
     for decided in (False, True):
-        (named,) = [line for line in go_list("default", files_there(), None)
+        (named,) = [line for line in go_list("default", files_there(), None, JUDGE)
                     if line.subject.endswith("inventory")]  # fmt: skip
         assert (named.colour == "no-go") is not decided
         assert ("user_ratings" in named.finding) is not decided

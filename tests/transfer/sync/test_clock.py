@@ -30,6 +30,7 @@ from stillme.transfer.steps.install_capture import install_capture
 from stillme.transfer.steps.load import ImportOptions, import_files
 from stillme.transfer.steps.readiness.go_no_go import go_list
 from stillme.transfer.verify.tables.live_rows import TailJudge
+from tests.transfer.verify.support import JUDGE
 
 from .equal import differences, unequal
 from .switching import cut_over, files_there, options, roll_back
@@ -102,7 +103,7 @@ def unknown(seen):
 
 
 def lines(subject):
-    found = go_list("default", files_there(), None)
+    found = go_list("default", files_there(), None, JUDGE)
     return [(line.colour, line.finding) for line in found if line.subject == subject]
 
 

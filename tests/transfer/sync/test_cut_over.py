@@ -16,11 +16,14 @@ from stillme.transfer.errors import StateError, TransferError
 from stillme.transfer.models import KeptCell, Proof, QuarantinedRow, Run
 from stillme.transfer.postgresql import capture as reverse
 from stillme.transfer.postgresql.capture import target_tables
+from stillme.transfer.steps import cutover
 from stillme.transfer.steps.back_up import back_up
 from stillme.transfer.steps.cutover import CutoverOptions, check_cutover
 from stillme.transfer.steps.follow import FollowOptions, follow
+from stillme.transfer.steps.readiness.go_no_go import OVERRIDES
 from stillme.transfer.steps.switching import to_target
 from stillme.transfer.verify.verification import VerifyOptions, verify
+from tests.transfer.verify.support import JUDGE
 
 from .equal import differences
 from .switching import cut_over
@@ -84,19 +87,43 @@ def test_tail_that_differs_refuses_the_switch(data):
 
 
 def test_go_list_names_what_is_red(data):
-    lines = {line.subject: line for line in check_cutover(CutoverOptions())}
+    lines = {line.subject: line for line in check_cutover(CutoverOptions(), JUDGE)}
     assert lines["rss: capture"].colour == "go"
     assert lines["backup"].colour == "no-go"
     write(data / "rss_fetch_history.db", "DROP TRIGGER stillme_capture_rss_fetch_items_delete")
-    lines = {line.subject: line for line in check_cutover(CutoverOptions())}
+    lines = {line.subject: line for line in check_cutover(CutoverOptions(), JUDGE)}
     assert lines["rss: capture"].colour == "no-go"
     assert "sync_sqlite --install" in lines["rss: capture"].advice
     with pytest.raises(StateError, match="rss: capture"):
         cut_over()
 
 
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ("ALTER TABLE rss.fetch_items ALTER item_title SET DEFAULT 'x'", "rss.fetch_items"),
+        ("DROP INDEX rss.idx_rss_fetch_items_added", "idx_rss_fetch_items_added"),
+        ("ALTER TABLE rss.fetch_items DISABLE TRIGGER ALL", "rss.fetch_items"),
+        ("ALTER TABLE rss.fetch_cycles FORCE ROW LEVEL SECURITY", "rss.fetch_cycles"),
+    ],
+)
+def test_a_table_changed_since_its_proof_is_red(data, change, named):
+    """The proof stands, its rows are the file's, and the application would write into that."""
+    QuarantinedRow.objects.update(status="accepted")
+    prove()
+    assert (colours()["last proof"], colours()["structure"]) == ("go", "go")
+    with connection.cursor() as cursor:
+        cursor.execute(change)
+    line = {line.subject: line for line in check_cutover(CutoverOptions(), JUDGE)}["structure"]
+    assert (line.colour, named in line.finding) == ("no-go", True)
+    assert colours(overrides={"proof": "known"})["structure"] == "look"
+    others = {name: "a test" for name in OVERRIDES if name != "proof"}
+    with pytest.raises(StateError, match="structure: "):
+        cutover.cut_over(CutoverOptions(overrides=others), JUDGE)
+
+
 def colours(**given):
-    return {line.subject: line.colour for line in check_cutover(CutoverOptions(**given))}
+    return {line.subject: line.colour for line in check_cutover(CutoverOptions(**given), JUDGE)}
 
 
 def test_backup_must_be_fresh_and_of_these_files(data, tmp_path):
@@ -107,7 +134,7 @@ def test_backup_must_be_fresh_and_of_these_files(data, tmp_path):
     found = json.loads(manifest.read_text())
     old = (datetime.now(UTC) - timedelta(hours=25)).isoformat()
     manifest.write_text(json.dumps({**found, "made_at": old}))
-    lines = {line.subject: line for line in check_cutover(CutoverOptions(backup=folder))}
+    lines = {line.subject: line for line in check_cutover(CutoverOptions(backup=folder), JUDGE)}
     assert (lines["backup"].colour, "25 h old" in lines["backup"].finding) == ("no-go", True)
 
 

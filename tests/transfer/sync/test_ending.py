@@ -28,6 +28,7 @@ from stillme.transfer.steps.merging.quarantine_records import drop_keyless
 from stillme.transfer.steps.status import overview
 from stillme.transfer.steps.syncing.live_file import LiveFile
 from tests.transfer.load.support import query
+from tests.transfer.verify.support import JUDGE
 
 from .equal import differences
 from .test_follow import ONCE, write
@@ -49,7 +50,7 @@ def rss_status():
 
 
 def follower_lines():
-    lines = check_cutover(CutoverOptions())
+    lines = check_cutover(CutoverOptions(), JUDGE)
     return [line for line in lines if line.subject == "rss: follower"]
 
 

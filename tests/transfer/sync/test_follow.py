@@ -21,6 +21,7 @@ from stillme.transfer.steps.load import ImportOptions, import_files
 from stillme.transfer.verify.tables.live_rows import TailJudge
 from stillme.transfer.verify.verification import VerifyOptions, verify
 from tests.transfer.load.support import query
+from tests.transfer.verify.support import JUDGE
 
 from .equal import differences
 from .files import LEFT_OPEN
@@ -308,7 +309,7 @@ def test_a_foreign_write_in_postgresql_is_told_and_never_overwritten(legacy):
     assert result.foreign == 2
     sentences = [e.data["message"] for e in told if e.name == "notice"]
     assert any("rss_fetch_items: rows written in PostgreSQL" in s and "3" in s for s in sentences)
-    line = next(x for x in check_cutover(CutoverOptions()) if x.subject == "foreign writes")
+    line = next(x for x in check_cutover(CutoverOptions(), JUDGE) if x.subject == "foreign writes")
     assert (line.colour, "(3, 4, 5)" in line.finding) == ("no-go", True)
 
 
@@ -319,7 +320,7 @@ def test_own_writes_are_not_foreign(legacy):
     follow(FollowOptions(once=True))
     write(data / "rss_fetch_history.db", "UPDATE rss_fetch_items SET title = 'again'")
     assert follow(FollowOptions(once=True)).foreign == 0
-    line = next(x for x in check_cutover(CutoverOptions()) if x.subject == "foreign writes")
+    line = next(x for x in check_cutover(CutoverOptions(), JUDGE) if x.subject == "foreign writes")
     assert line.colour == "go"
 
 

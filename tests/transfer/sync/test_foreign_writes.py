@@ -16,6 +16,7 @@ from stillme.transfer.steps.cutover import CutoverOptions, check_cutover
 from stillme.transfer.steps.follow import FollowOptions, follow
 from stillme.transfer.steps.load import ImportOptions, import_files
 from tests.transfer.load.support import query
+from tests.transfer.verify.support import JUDGE
 
 from .equal import differences
 from .switching import DESPITE, cut_over, roll_back
@@ -42,7 +43,7 @@ def as_restored(*, at_once=False):
 
 
 def foreign_lines():
-    lines = check_cutover(CutoverOptions())
+    lines = check_cutover(CutoverOptions(), JUDGE)
     return [line for line in lines if line.subject == "foreign writes"]
 
 

@@ -32,6 +32,7 @@ from stillme.transfer.steps.syncing.file_states import (
     note,
     standing,
 )
+from tests.transfer.verify.support import JUDGE
 
 from .switching import cut_over, options, roll_back
 
@@ -146,7 +147,7 @@ def check_what_is_said(path):
     (status,) = [status for status in overview("default").files if status.file == FILE]
     assert status.state == state
     check_advice(status.next_step, state)
-    lines = check_cutover(options())
+    lines = check_cutover(options(), JUDGE)
     is_go = {line.subject: line.colour for line in lines}[f"{FILE}: state"] == "go"
     assert is_go == (Action.CUT_OVER in WAYS[state])
     for line in lines:

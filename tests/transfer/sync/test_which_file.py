@@ -25,6 +25,7 @@ from stillme.transfer.steps.load import ImportOptions, import_files
 from stillme.transfer.steps.status import overview
 from stillme.transfer.verify.tables.live_rows import TailJudge
 from stillme.transfer.verify.verification import VerifyOptions, verify
+from tests.transfer.verify.support import JUDGE
 
 from .equal import differences
 from .switching import cut_over, options, roll_back
@@ -216,7 +217,7 @@ def test_follower_stops_and_leaves_the_log_alone(old, evil):
         assert file.execute("SELECT count(*) FROM stillme_change").fetchone()[0] >= 21
     with pytest.raises(StateError):
         follow(ONCE)
-    lines = {line.subject: line for line in check_cutover(CutoverOptions())}
+    lines = {line.subject: line for line in check_cutover(CutoverOptions(), JUDGE)}
     assert "no-go" in {lines[s].colour for s in ("rss: file", "rss: capture") if s in lines}
 
 
@@ -304,7 +305,7 @@ def test_a_copy_is_refused_everywhere(old, copied):
             call()
     with pytest.raises(StateError, match="is still there"):
         moved_files("default", Selection(files=("rss",)))
-    lines = {line.subject: line for line in check_cutover(CutoverOptions())}
+    lines = {line.subject: line for line in check_cutover(CutoverOptions(), JUDGE)}
     assert lines["rss: file"].colour == "no-go"
     found = next(file for file in overview("default").files if file.file == "rss")
     with pytest.raises(StateError, match=both):
@@ -325,7 +326,7 @@ def test_status_names_another_history(old):
 @pytest.mark.slow
 def test_a_copy_that_lacks_the_file_is_named_too(old, copied):
     copied.unlink()
-    lines = {line.subject: line for line in check_cutover(CutoverOptions())}
+    lines = {line.subject: line for line in check_cutover(CutoverOptions(), JUDGE)}
     assert lines["rss: file"].colour == "no-go"
 
 

@@ -18,8 +18,12 @@ from stillme.transfer.models import QuarantinedRow
 from stillme.transfer.quarantine.decisions import accept
 from stillme.transfer.registry import legacy_models
 from stillme.transfer.verify.result import VerifyResult
+from stillme.transfer.verify.tables.live_rows import TailJudge
 from stillme.transfer.verify.verification import VerifyOptions, verify
 from tests.empty_database import delete_rows
+
+# Looks at the structure for the go/no-go list.
+JUDGE = TailJudge("default")
 
 
 def judge(**options: Any) -> VerifyResult:

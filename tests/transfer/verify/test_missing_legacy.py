@@ -20,7 +20,7 @@ from stillme.transfer.steps.cutover import CutoverOptions, check_cutover
 from stillme.transfer.steps.status import overview
 from stillme.transfer.verify.result import VerifyResult
 from tests.transfer.load.support import FILES, change, content, query, run_import
-from tests.transfer.verify.support import accept_all, judge
+from tests.transfer.verify.support import JUDGE, accept_all, judge
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.only_files("rss", "accuracy")]
 RSS = Selection(files=("rss",))
@@ -122,7 +122,7 @@ def test_everybody_says_so_and_nothing_is_deleted(data: Path, goes: Callable[[Pa
             assert "loaded from" in named
         assert result.verdict.startswith("NOT PROVEN")
         assert result.exit_status == 1
-    (line, *_) = [x for x in check_cutover(CutoverOptions()) if x.subject == "rss: legacy"]
+    (line, *_) = [x for x in check_cutover(CutoverOptions(), JUDGE) if x.subject == "rss: legacy"]
     assert line.colour == "no-go"
     assert not line.override
     (status,) = [file for file in overview("default").files if file.file == "rss"]
@@ -153,12 +153,12 @@ def test_no_file_at_all_is_left(data: Path) -> None:
     assert {f.where for f in result.findings.kept} >= tables
     assert result.exit_status == 1
     assert {line.table for line in run_import().missing} >= {"rss_fetch_items", "tier_audit"}
-    assert all(line.colour == "no-go" for line in check_cutover(CutoverOptions()))
+    assert all(line.colour == "no-go" for line in check_cutover(CutoverOptions(), JUDGE))
 
 
 def test_nothing_was_ever_loaded_and_nothing_is_there(legacy: Path) -> None:
     shutil.rmtree(legacy)
-    for work in (judge, run_import, lambda: check_cutover(CutoverOptions())):
+    for work in (judge, run_import, lambda: check_cutover(CutoverOptions(), JUDGE)):
         with pytest.raises(LegacyFileError, match="No legacy file with tables"):
             work()
 
@@ -185,7 +185,7 @@ def test_a_feature_that_was_never_on_is_a_notice(
     assert not missing(result)
     assert any(notice.startswith("rss: ") for notice in result.notices)
     assert result.exit_status == 0
-    assert not [x for x in check_cutover(CutoverOptions()) if x.subject == "rss: legacy"]
+    assert not [x for x in check_cutover(CutoverOptions(), JUDGE) if x.subject == "rss: legacy"]
 
 
 @pytest.mark.slow
@@ -222,5 +222,9 @@ def test_a_path_that_a_setting_names_is_not_a_feature_that_is_off(legacy: Path, 
     result = judge()
     assert len(missing(result)) == 1
     assert result.exit_status == 1
-    reds = [line for line in check_cutover(CutoverOptions()) if line.subject == f"{named}: legacy"]
+    reds = [
+        line
+        for line in check_cutover(CutoverOptions(), JUDGE)
+        if line.subject == f"{named}: legacy"
+    ]
     assert [line.colour for line in reds] == ["no-go"]

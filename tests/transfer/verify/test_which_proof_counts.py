@@ -27,7 +27,7 @@ from stillme.transfer.steps.status import overview
 from stillme.transfer.verify import verification
 from tests.transfer.load.support import FILES, change, query, run_import
 from tests.transfer.sync.switching import files_there
-from tests.transfer.verify.support import accept_all, judge
+from tests.transfer.verify.support import JUDGE, accept_all, judge
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.only_files("rss", "knowledge")]
 FULL = "PROVEN: all "
@@ -46,7 +46,9 @@ def why() -> str:
     standing = proofs.standing_proof("default", proofs.files_to_prove("default"))
     found = overview("default")
     page = page_figures("default")["proof"]
-    (line,) = [x for x in go_list("default", files_there(), None) if x.subject == "last proof"]
+    (line,) = [
+        x for x in go_list("default", files_there(), None, JUDGE) if x.subject == "last proof"
+    ]
     assert found.proof_counts == (not standing.why)
     assert (line.colour == RED) == (not standing.is_proven)
     if standing.proof is None:
@@ -276,7 +278,9 @@ def test_the_run_spans_the_verification(data: Path) -> None:
 def test_marks_of_another_cluster_are_forgotten(data: Path) -> None:
     assert WriteMark.objects.exists()
     Run.objects.update(versions={"cluster": "1/2"})
-    (line,) = [x for x in go_list("default", files_there(), None) if x.subject == "foreign writes"]
+    (line,) = [
+        x for x in go_list("default", files_there(), None, JUDGE) if x.subject == "foreign writes"
+    ]
     assert (line.colour, "restored from a dump" in line.finding) == (RED, True)
     start_run("default", "sync_sqlite", {})
     assert not WriteMark.objects.exists()

@@ -14,6 +14,8 @@ from stillme.transfer.console.dashboard.figures import live_figures, page_figure
 from stillme.transfer.errors import TransferError
 from stillme.transfer.steps.cutover import CutoverOptions, check_cutover
 from stillme.transfer.steps.readiness.lines import RED, YELLOW
+from stillme.transfer.steps.syncing.file_states import State
+from stillme.transfer.verify.tables.live_rows import TailJudge
 
 
 def _check(request: HttpRequest) -> None:
@@ -35,10 +37,7 @@ def dashboard(request: HttpRequest) -> HttpResponse:
     context: dict[str, Any] = {**admin.site.each_context(request), "title": "Transfer dashboard"}
     context |= page_figures("default")
     states = {file["status"].state for file in context["files"]}
-    context["switched"] = bool(states) and states <= {
-        FileState.State.LIVE,
-        FileState.State.FINISHED,
-    }
+    context["switched"] = bool(states) and states <= {State.LIVE, State.FINISHED}
     if "checks" in request.GET and not context["switched"]:
         context |= _checks()
     return render(request, "console/dashboard.html", context)
@@ -46,7 +45,7 @@ def dashboard(request: HttpRequest) -> HttpResponse:
 
 def _checks() -> dict[str, Any]:
     try:
-        lines = check_cutover(CutoverOptions())
+        lines = check_cutover(CutoverOptions(), TailJudge("default"))
     except TransferError as error:
         return {"checks_problem": str(error)}
     colours = [line.colour for line in lines]

@@ -112,7 +112,7 @@ class Command(TransferCommand):
         if options["finish"]:
             return self._finish(options, progress)
         if options["dry_run"]:
-            lines = check_cutover(wanted, progress.on_event)
+            lines = check_cutover(wanted, TailJudge("default"), progress.on_event)
             render_list(self.console, self.form, lines)
             return 0 if is_go(lines) else 1
         if sealed := finish_interrupted("default"):

@@ -34,6 +34,7 @@ from stillme.transfer.steps.readiness.lines import (
     missing_lines,
     unowned_lines,
 )
+from stillme.transfer.steps.switching.tail import Judge
 from stillme.transfer.steps.syncing.file_condition import Condition, condition
 from stillme.transfer.steps.syncing.file_states import TARGET_IN_CHARGE
 from stillme.transfer.steps.syncing.life_sign import age, moment
@@ -48,6 +49,7 @@ def go_list(
     alias: str,
     files: Sequence[LegacyFile],
     backup: Path | None,
+    judge: Judge,
     overrides: Mapping[str, str] | None = None,
 ) -> list[Line]:
     """All lines. A red one refuses the cut-over, unless it was overridden with a reason."""
@@ -63,7 +65,7 @@ def go_list(
         # The switch was made. What the other lines advise is refused now.
         return lines
     lines += [*_quarantine(alias), *_guesses(alias), *_foreign(alias, found)]
-    lines += _proof(alias, files)
+    lines += [*_proof(alias, files), _structure(files, judge)]
     lines += [*_server(alias), *_indexes(alias), *unowned_lines(alias)]
     lines += [*_disk(files), _backup(files, backup)]
     return [_overridden(line, overrides or {}) for line in lines]
@@ -163,6 +165,16 @@ def _proof(alias: str, files: Sequence[LegacyFile]) -> list[Line]:
     if past > OLDEST_PROOF:
         return [Line(RED, "last proof", text, advice, "proof")]
     return [Line(GREEN, "last proof", text) if standing.is_proven else _undecided(alias, text)]
+
+
+def _structure(files: Sequence[LegacyFile], judge: Judge) -> Line:
+    """A proof looked at the tables, too; since then somebody may have changed them."""
+    found = [finding for file in files for finding in judge.structure(file.name)]
+    if not found:
+        return Line(GREEN, "structure", "the target's tables are as declared")
+    others = f", and {len(found) - 1:,} more" if found[1:] else ""
+    advice = "manage.py verify_migration lists it all"
+    return Line(RED, "structure", f"{found[0].sentence()}{others}", advice, "proof")
 
 
 def _undecided(alias: str, text: str) -> Line:

@@ -34,6 +34,9 @@ class Judge(Protocol):
     def judge(self, file: str, table: str, keys: Sequence[Key]) -> list[Finding]:
         """What differs between the two sides in these rows."""
 
+    def structure(self, file: str) -> list[Finding]:
+        """How the target tables of a file differ from what is declared, apart from their rows."""
+
 
 class Tail:
     """Which rows are still to be proven: declared table -> keys, per file."""

@@ -15,10 +15,14 @@ from typing import Any
 from stillme.transfer.findings import Finding
 from stillme.transfer.identity import TableId
 from stillme.transfer.keys import Key
+from stillme.transfer.project.files import is_built
+from stillme.transfer.registry import legacy_models
 from stillme.transfer.sqlite.copying.snapshot import Snapshot
 from stillme.transfer.sqlite.reading.connect import open_legacy
 from stillme.transfer.sqlite.schema.found import read_schema
 from stillme.transfer.verify.result import TableProof
+from stillme.transfer.verify.structure.reference_tables import check_definitions
+from stillme.transfer.verify.structure.table_structure import check_structure
 from stillme.transfer.verify.tables.table_cases import excluded_keys, make_cases
 from stillme.transfer.verify.tables.table_judge import TableCase, TableJudge
 
@@ -51,6 +55,14 @@ class TailJudge:
             schema = read_schema(connection)
         self._files[file] = live = _LiveFile(file, path, path, schema, 0, "")
         self._cases[file] = make_cases(self._alias, live, live=True)
+
+    def structure(self, file: str) -> list[Finding]:
+        """How the target tables of a file differ from what is declared, apart from their rows."""
+        targets = [model.target_model() for model in legacy_models(file)]
+        found = [finding for each in targets for finding in check_structure(self._alias, each)]
+        others = is_built(file)
+        defined = check_definitions(self._alias, targets, set(targets), by_others=others)
+        return [*found, *defined]
 
     def judge(self, file: str, table: str, keys: Sequence[Key]) -> list[Finding]:
         """What differs between the two sides in the rows of these keys."""
