@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from django.db import transaction
+from django.db import connections, transaction
 from django.utils import timezone
 
+from stillme.postgresql.statements import set_local
 from stillme.transfer.errors import StateError
 from stillme.transfer.models import FileState, Run, RunFile
 from stillme.transfer.postgresql.copy import fetch_all
@@ -234,11 +235,8 @@ def _wait_for_the_disk(alias: str) -> None:
 
     A state that a crash takes back would put both sides in charge after a rollback.
     """
-    fetch_all(
-        alias,
-        "SELECT set_config('synchronous_commit', 'on', true) "
-        "WHERE current_setting('synchronous_commit') = 'off'",
-    )
+    if fetch_all(alias, "SHOW synchronous_commit") == [("off",)]:
+        set_local(connections[alias], {"synchronous_commit": "on"})
 
 
 def _locked(alias: str, file: str) -> FileState | None:
