@@ -37,7 +37,7 @@ NEWEST = 5_000
 FIRST = 500
 # A word is frequent if so many of them have it.
 FREQUENT = FIRST // 20
-QUICK = 150
+QUICK = 120
 SHOWN = 5
 # Rows of an index that are put in order.
 SOME = 1_000
