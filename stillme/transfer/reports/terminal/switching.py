@@ -150,6 +150,7 @@ def render_rollback(console: Console, result: RollbackResult) -> None:
         for row in result.tables
     ]  # fmt: skip
     print_rows(console, title, ("legacy table",), figures, rows)
+    kept = "would be" if result.dry_run else "are"
     for row in result.tables:
         reasons = Counter((lost.column, lost.reason) for lost in row.lost)
         for (column, reason), count in sorted(reasons.items()):
@@ -157,7 +158,7 @@ def render_rollback(console: Console, result: RollbackResult) -> None:
                 console,
                 "kept",
                 f"{count:,} values of {row.table} ({column}: {reason}): the legacy file cannot "
-                "hold them; they are in transfer.carried_cell",
+                f"hold them; they {kept} in transfer.carried_cell",
                 "yellow",
             )
         unequal = (f"{row.table} {in_one_line(str(key))}" for key in row.unequal[:5])
