@@ -57,6 +57,7 @@ SESSIONS = """
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seconds", [3, pytest.param(30, marks=pytest.mark.slow(campaign=True))])
 def test_the_application_goes_on_while_its_server_is_restarted(seconds: float) -> None:
     with scratch() as folder:

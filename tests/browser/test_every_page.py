@@ -41,7 +41,8 @@ def collection() -> Any:
     return notes
 
 
-@pytest.mark.parametrize("scheme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing_on_any_page(
     visit: Visit, admin_user: Any, files: Path, scheme: str
 ) -> None:

@@ -32,6 +32,7 @@ def aside(project: Project) -> dict[tuple[str, str], str]:
     return {(table, key): reason for table, key, reason in rows if table.count("_") == 1}
 
 
+@pytest.mark.slow
 def test_it_moves_and_goes_back(lands: Project) -> None:
     said = json.loads(lands.new("import_sqlite", "--format", "json"))
     assert not [t for t in said["tables"] if t["repaired"] or t["quarantined"]]

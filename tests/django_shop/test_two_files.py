@@ -42,6 +42,7 @@ def filled(project: Project, files: Path) -> Project:
     return project
 
 
+@pytest.mark.slow
 def test_both_move_into_one_database_and_go_back(filled: Project) -> None:
     project = filled
     project.new("migrate", "-v0")

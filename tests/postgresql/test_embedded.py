@@ -136,6 +136,7 @@ def test_a_killed_last_process_leaves_no_server(start: Start, directory: Path) -
     wait_until(lambda: not running(directory))
 
 
+@pytest.mark.slow
 def test_a_process_that_comes_while_it_stops_finds_a_server(start: Start, directory: Path) -> None:
     before = start()
     first_line(before)

@@ -41,7 +41,7 @@ def call(write, ids):
     write(things, ids, [[1.0, 2.0]] * len(ids), None, [{"n": 1}] * len(ids))
 
 
-@pytest.mark.slow_after(1)
+@pytest.mark.slow
 @pytest.mark.parametrize("write", [services.add, services.upsert], ids=["add", "upsert"])
 def test_opposite_orders_end_well(write, monkeypatch):
     """Nothing is done again here: the order alone does it, also in a caller's transaction."""

@@ -98,6 +98,7 @@ def test_go_list_names_what_is_red(data):
         cut_over()
 
 
+@pytest.mark.slow_after(1)
 @pytest.mark.parametrize(
     ("change", "named"),
     [

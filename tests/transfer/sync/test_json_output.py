@@ -136,5 +136,6 @@ def test_values(value, text) -> None:
     json.loads(text)
 
 
+@pytest.mark.slow
 def test_a_rehearsal_is_json(hostile) -> None:
     run("rehearse_migration")

@@ -72,8 +72,9 @@ def disordered(proven: Path, request: pytest.FixtureRequest) -> Iterator[str]:
 def test_an_index_out_of_order(disordered: str) -> None:
     """It holds every row, does not find them, and lets keys in twice."""
     result = judge(selection=file_of(disordered))
-    (found,) = result.findings.kept
-    assert (found.kind, found.where.split(":")[0]) == (FindingKind.INDEX, disordered)
+    # Where PostgreSQL chooses to look keys up in it, rows are missing besides.
+    (found,) = [f for f in result.findings.kept if f.kind is FindingKind.INDEX]
+    assert found.where.split(":")[0] == disordered
     assert "out of order" in str(found.found)
 
 

@@ -26,7 +26,7 @@ from stillme.transfer.verify.result import COMPARED, TableProof
 from stillme.transfer.verify.rows.quarantine_records import unclaimed
 from stillme.transfer.verify.structure.sequences import check_sequence
 from stillme.transfer.verify.structure.table_structure import check_foreign_keys
-from stillme.transfer.verify.tables.full_scans import check_whole_tables
+from stillme.transfer.verify.tables.full_scans import check_legacy_table, check_target_table
 from stillme.transfer.verify.tables.index_scans import BY_SCAN, one_moment, planned
 from stillme.transfer.verify.tables.judge_processes import HandOut, PartTask
 from stillme.transfer.verify.tables.table_judge import Part, TableCase
@@ -62,12 +62,14 @@ def end_full(
     """
     started = time.monotonic()
     whole = _empty_proof(alias, case)
+    # The workers judge meanwhile.
+    scanned = list(check_target_table(alias, case.mapping))
     for proof in judged:
         whole.add(proof)
         on_rows(whole.legacy_rows)
     joined = "".join(str(part["digest"]) for part in whole.ranges)
     whole.digest = hashlib.sha256(joined.encode()).hexdigest()
-    whole.findings.extend(check_whole_tables(alias, case, whole))
+    whole.findings.extend([*check_legacy_table(case, whole), *scanned])
     whole.findings.extend(unclaimed(alias, case.mapping, whole))
     whole.seconds = time.monotonic() - started
     return whole
