@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -92,23 +94,44 @@ def test_a_folder_that_was_moved_keeps_its_permissions(folder: Path, settings, t
 
 
 @pytest.mark.slow
+@contextmanager
+def unsealed(path: Path) -> Iterator[None]:
+    """Writable meanwhile, as it is for root all the time."""
+    mode = path.stat().st_mode
+    path.chmod(0o755)
+    yield
+    path.chmod(mode)
+
+
 def test_sealing_again_hides_nothing(folder: Path) -> None:
     proven()
     seal("default", [], ignore_event)
-    (folder / "chroma.sqlite3").unlink()
-    (folder / "new").touch()
+    with unsealed(folder):
+        (folder / "chroma.sqlite3").unlink()
+        (folder / "new").touch()
     said = [broken.public for broken in broken_seals("default")]
     assert len(said) == 2
     seal("default", [], ignore_event)
     assert [broken.public for broken in broken_seals("default")] == said
 
 
+def _write(folder: Path) -> None:
+    database = folder / "chroma.sqlite3"
+    with unsealed(database):
+        database.write_bytes(b"x")
+
+
+def _make(folder: Path) -> None:
+    with unsealed(folder):
+        (folder / "temp_1234").mkdir()
+
+
 @pytest.mark.slow_after(1)
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
-        (lambda f: (f / "chroma.sqlite3").write_bytes(b"x"), "chroma.sqlite3 was written to since"),
-        (lambda f: (f / "temp_1234").mkdir(), "vector_db got or lost something"),
+        (_write, "chroma.sqlite3 was written to since"),
+        (_make, "vector_db got or lost something"),
         (lambda f: f.rename(f.with_name("gone")), "vector_db is gone since the cut-over"),
         (lambda f: f.chmod(0o755), "vector_db may be written"),
     ],

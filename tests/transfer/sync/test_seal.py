@@ -294,9 +294,13 @@ def replace(folder: Path) -> None:
 
 
 def write_in_wal(folder: Path) -> None:
-    """As root, to a table that no trigger can freeze; the connection stays open."""
-    LEFT.append(sqlite3.connect(folder / "rss_fetch_history.db"))
+    """As root may, to a table that no trigger can freeze; the connection stays open."""
+    path = folder / "rss_fetch_history.db"
+    mode = path.stat().st_mode
+    path.chmod(0o644)
+    LEFT.append(sqlite3.connect(path))
     LEFT[-1].executescript("CREATE TABLE made_since (a); INSERT INTO made_since VALUES (1)")
+    path.chmod(mode)
 
 
 def begin_a_write(folder: Path) -> None:
