@@ -212,14 +212,6 @@ _LEGACY_FILES: dict[str, dict[str, Any]] = {
     )
 }
 LEGACY_VECTOR_DIR = _legacy_path("vector_db", "LEGACY_VECTOR_DIR", "CHROMA_DB_PATH")
-# Other SQLite files of the old application: inspect_sqlite names them, nothing imports them.
-_OTHER_FILES = {
-    "chat_history.db": "chat history",
-    "community_proposals.db": "community proposals and votes",
-    "learning_proposals.db": "learning proposals and feedback on them",
-    "style_preferences.db": "style preferences per user",
-    "feedback.db": "ratings of answers",
-}
 
 # What the migration engine is told of this project (docs/reference/settings.md). The prefix never
 # changes: by it the engine knows the triggers that it left in files and databases.
@@ -230,7 +222,14 @@ TRANSFER: dict[str, Any] = {
     "PREFIX": "stillme",
     "PATHS": "LEGACY_DATA_DIR, LEGACY_<NAME>_PATH",
     "DATA_DIR": LEGACY_DATA_DIR,
-    "OTHER_FILES": _OTHER_FILES,
+    # Other SQLite files of the old application: inspect_sqlite names them, nothing imports them.
+    "OTHER_FILES": {
+        "chat_history.db": "chat history",
+        "community_proposals.db": "community proposals and votes",
+        "learning_proposals.db": "learning proposals and feedback on them",
+        "style_preferences.db": "style preferences per user",
+        "feedback.db": "ratings of answers",
+    },
 }
 
 
@@ -290,7 +289,6 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 USE_TZ = True
 TIME_ZONE = "UTC"
-LANGUAGE_CODE = "en-us"
 FORMAT_MODULE_PATH = "stillme.formats"
 LOGIN_REDIRECT_URL = "admin:index"
 

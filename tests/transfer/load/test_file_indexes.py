@@ -290,3 +290,36 @@ def test_damaged_pages_of_an_index_are_told(legacy: Path) -> None:
     result = judge(selection=only)
     assert result.verdict.startswith("PROVEN")
     assert [n for n in result.notices if "pages of an index are damaged" in n]
+
+
+def test_a_unique_index_of_one_column_is_made_again_from_its_table(tmp_path: Path) -> None:
+    """References to such a column are sought by it; what the file's own says does not count."""
+    path = tmp_path / "copy.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE up (id INTEGER PRIMARY KEY, code TEXT, other TEXT)")
+        for name, columns in (("by_code", "code"), ("both", "code, other"), ("part", "other")):
+            where = " WHERE id > 1" if name == "part" else ""
+            connection.execute(f"CREATE UNIQUE INDEX {name} ON up ({columns}){where}")
+        connection.execute("CREATE UNIQUE INDEX by_value ON up (lower(other))")
+        connection.commit()
+    without(path, "up", "by_code", "INSERT INTO up VALUES (1, 'a', 'x'), (2, 'b', 'y')")
+    distrust_indexes(path, path)
+    with closing(sqlite3.connect(path)) as connection:
+        listed = connection.execute("SELECT name FROM sqlite_master WHERE type = 'index'")
+        assert listed.fetchall() == [("by_code",)]
+        assert connection.execute("SELECT id FROM up WHERE code = 'b'").fetchall() == [(2,)]
+        assert connection.execute("PRAGMA integrity_check(up)").fetchone() == ("ok",)
+
+
+def test_a_unique_index_that_its_table_contradicts_stays_away(tmp_path: Path) -> None:
+    path = tmp_path / "copy.db"
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE up (id INTEGER PRIMARY KEY, code TEXT)")
+        connection.execute("CREATE UNIQUE INDEX by_code ON up (code)")
+        connection.execute("INSERT INTO up VALUES (1, 'a')")
+        connection.commit()
+    without(path, "up", "by_code", "INSERT INTO up VALUES (2, 'a')")
+    distrust_indexes(path, path)
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT count(*) FROM up WHERE code = 'a'").fetchone() == (2,)
+        assert not connection.execute("SELECT 1 FROM sqlite_master WHERE type = 'index'").fetchall()

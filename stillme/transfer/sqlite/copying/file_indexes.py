@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 import sqlite3
 from collections.abc import Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 
@@ -33,6 +33,12 @@ from stillme.transfer.sqlite.schema.foreign_names import (
 _CONSTRAINED = (
     "SELECT DISTINCT tbl_name FROM sqlite_schema WHERE lower(type) = 'index' AND sql IS NULL"
 )
+_SOUGHT = """
+SELECT found.name, tbl_name, (SELECT name FROM pragma_index_info(found.name))
+FROM sqlite_schema AS found JOIN pragma_index_list(tbl_name) AS listed ON listed.name = found.name
+WHERE lower(found.type) = 'index' AND sql IS NOT NULL AND listed."unique" AND NOT listed.partial
+AND (SELECT count(*) = 1 AND min(cid) >= 0 FROM pragma_index_info(found.name))
+"""
 _DISAGREES = (
     "an index of {table} disagrees with its table ({problem}): the rows were read from the table. "
     "The old application may not see all of them. Stop it, then run REINDEX on a copy of the file, "
@@ -67,14 +73,18 @@ _TABLE_PAGES, _INDEX_PAGES = b"\x05\x0d", b"\x02\x0a"
 def distrust_indexes(copy: Path, source: Path, *, whole: bool = False) -> tuple[str, ...]:
     """Make reads of a private copy independent of the file's indexes; a sentence per bad one.
 
-    The pages of a file of up to `CHECKED_BYTES`, or with `whole` of any, are checked first. Raises
+    The pages of a file of up to `CHECKED_BYTES`, or with `whole` of any, are checked first. Unique
+    indexes of one column by name are made again from their table: without them each row that refers
+    to that column would be sought in all rows. Raises
     LegacyFileError where a constraint's index cannot be built from its table, sqlite3.Error where
     the copy cannot be read, or its pages are damaged.
     """
     with as_sqlite3_errors(), closing(open_scratch(copy)) as connection:
         foreign = compare_bytes(connection)
         notices: tuple[str, ...] = ()
-        if whole or copy.stat().st_size <= CHECKED_BYTES:
+        sought = connection.execute(_SOUGHT).fetchall()
+        # A new index takes pages that are said to be free.
+        if whole or sought or copy.stat().st_size <= CHECKED_BYTES:
             notices = _check_pages(copy)
         bad = {}
         # An index that a constraint made has no statement of its own.
@@ -86,6 +96,7 @@ def distrust_indexes(copy: Path, source: Path, *, whole: bool = False) -> tuple[
             elif problem:
                 bad[table] = problem
         _drop_named(connection)
+        _make_again(connection, sought)
         for table in (*bad, *sorted(foreign)):
             _rebuild(connection, source, table, bad.get(table, "built again"))
     return notices + tuple(_DISAGREES.format(table=t, problem=p) for t, p in bad.items())
@@ -170,6 +181,14 @@ def _drop_named(connection: apsw.Connection) -> None:
         return
     with writable_schema(connection):
         connection.execute(f"DELETE FROM sqlite_schema WHERE {rows}")
+
+
+def _make_again(connection: apsw.Connection, sought: Sequence[Sequence[object]]) -> None:
+    """Make unique indexes, each a name, a table and a column."""
+    for name, table, column in (map(quoted, map(str, each)) for each in sought):
+        # One whose table has a value twice stays away: nothing is unique there.
+        with suppress(apsw.ConstraintError):
+            connection.execute(f"CREATE UNIQUE INDEX {name} ON {table} ({column})")
 
 
 def _rebuild(connection: apsw.Connection, source: Path, table: str, problem: str) -> None:
