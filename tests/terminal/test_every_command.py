@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
@@ -58,7 +59,7 @@ STOPPED = {
     "sync_sqlite --install": b"probes",
     "sync_sqlite --follow": b"replayed ",
     "cutover --dry-run": b"go",
-    "demo": b"import",
+    "demo": b"2. sample legacy files",
 }
 BEFORE = {
     "verify_migration": ("import_sqlite",),
@@ -118,8 +119,14 @@ def test_each_command_leaves_a_clean_screen(
 @pytest.mark.slow
 @pytest.mark.parametrize("call", STOPPED)
 def test_ctrl_c_ends_it_and_leaves_a_clean_screen(
-    environment: dict[str, str], tmp_path: Path, call: str
+    environment: dict[str, str],
+    use_legacy_files: Callable[[Path], None],
+    tmp_path: Path,
+    call: str,
 ) -> None:
+    if call == "demo":
+        # It refuses files that it did not make.
+        use_legacy_files(tmp_path / "demo")
     for earlier in BEFORE.get(call, ()):
         assert on_terminal(environment, *typed(earlier, tmp_path)).status == 0
     screen = on_terminal(environment, *typed(call, tmp_path), interrupt=STOPPED[call])
@@ -129,4 +136,4 @@ def test_ctrl_c_ends_it_and_leaves_a_clean_screen(
     elif screen.status not in (0, 1):
         # 0 or 1: it was done before the key was read.
         assert screen.status == 2, screen.text
-        assert "Interrupted" in screen.text
+        assert "Interrupted" in screen.text, screen.text
