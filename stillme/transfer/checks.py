@@ -89,18 +89,8 @@ def _problems(model: type[LegacyModel]) -> list[CheckMessage]:
 
 
 def _keys(model: type[LegacyModel]) -> Iterator[CheckMessage]:
-    """A key of several columns, or of a kind that no key can have."""
-    keys = [column for column in model.columns() if column.is_key]
-    if len(keys) > 1:
-        names = ", ".join(column.name for column in keys)
-        yield Error(
-            f"{model.__name__} has a key of several columns ({names}), which cannot be captured "
-            "or carried back.",
-            hint="Give the table a key of one column, or leave it out.",
-            obj=model,
-            id="transfer.E007",
-        )
-    for column in keys:
+    """A key of a kind that no key can have."""
+    for column in (column for column in model.columns() if column.is_key):
         kind = column.kind.key if isinstance(column.kind, Reference) else column.kind
         if not kind.key_type:
             yield Error(

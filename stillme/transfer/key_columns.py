@@ -19,9 +19,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from stillme.transfer.keys import Key, listed_key, real_key, whole_key
+from stillme.transfer.keys import Key, listed_key, logged_key, real_key, whole_key
 from stillme.transfer.mapped_column import MappedColumn, held_part
-from stillme.transfer.plumbing.quoting import each, equal, stored_part
+from stillme.transfer.plumbing.quoting import each, equal, logged_part, stored_part
 from stillme.transfer.plumbing.quoting import row as row_of
 
 Condition = tuple[str, list[Any]]
@@ -122,6 +122,23 @@ class KeyColumns:
             tests.append(f"{name} IS {binding[0]} COLLATE BINARY")
             values += [binding[1], binding[1]]
         return " AND ".join(tests), values
+
+    def legacy_logged(self, row: str) -> str:
+        """The key of the row NEW or OLD as capture logs it: as it is, of several parts a text."""
+        names = each(self.names, row)
+        return names[0] if len(names) == 1 else " || ' ' || ".join(map(logged_part, names))
+
+    def of_log(self, logged: Key) -> Key:
+        """The key that the log has so; the inverse of `legacy_logged`."""
+        if self.is_single:
+            return logged
+        return logged_key(logged)
+
+    def legacy_differs(self, one: str, other: str) -> str:
+        """Whether two rows have other keys, compared by their bytes; NULL is a value."""
+        pairs = zip(each(self.names, one), each(self.names, other), strict=True)
+        tests = " OR ".join(f"{a} COLLATE BINARY IS NOT {b}" for a, b in pairs)
+        return tests if self.is_single else f"({tests})"
 
     def legacy_within(
         self, after: Key | None, upto: Key | None, table: str = "", *, nulls: bool = True

@@ -185,3 +185,18 @@ def real_key(text: str) -> float | None:
     except ValueError:
         return None
     return number if repr(number) == text else None
+
+
+def logged_key(logged: Key) -> Key:
+    """The key of several columns that capture logged as one text (`quoting.logged_part`)."""
+    ((_, text),) = logged.parts
+    return Key(tuple(map(_of_log, str(text, "ascii").split(" "))))  # type: ignore[arg-type]
+
+
+def _of_log(text: str) -> Part:
+    storage, value = text.split(":")
+    if storage == "integer":
+        return storage, int(value)
+    if storage == "real":
+        return storage, float(value)
+    return storage, None if storage == "null" else bytes.fromhex(value)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from django.db import models
+
 from stillme.transfer.keys import Key, Part, Raw
 from stillme.transfer.kinds import Kind, Reference
-from stillme.transfer.plumbing.quoting import digits_of
+from stillme.transfer.plumbing.quoting import digits_of, each
 
 _DIGITS = re.compile(rb"[0-9a-f]{32}")
 
@@ -75,3 +77,20 @@ def held_part(column: MappedColumn, storage: str, raw: Raw) -> Part | None:
     except UnicodeDecodeError:
         return None
     return storage, raw
+
+
+def spelled_key(target: type[models.Model], alias: str = "") -> str:
+    """PostgreSQL: the key of a target's row as the ledger spells it (`Key.spelled`)."""
+    columns = each([str(field.column) for field in target._meta.pk_fields], alias)
+    names = list(zip(columns, map(is_uuid, target._meta.pk_fields), strict=True))
+    if len(names) == 1:
+        return digits_of(names[0][0]) if names[0][1] else f"{names[0][0]}::text"
+    parts = [digits_of(name) if uuid else name for name, uuid in names]
+    return f"json_build_array({', '.join(parts)})::text"
+
+
+def is_uuid(key: models.Field) -> bool:  # type: ignore[type-arg]
+    """Whether the target's primary key holds UUIDs, or refers to one that does."""
+    while key.remote_field is not None:
+        key = key.target_field  # type: ignore[attr-defined]
+    return isinstance(key, models.UUIDField)

@@ -151,13 +151,6 @@ def split_table(db_table: str) -> tuple[str, str]:
     return table.schema or "public", table.name
 
 
-def is_uuid(key: models.Field) -> bool:  # type: ignore[type-arg]
-    """Whether the target's primary key holds UUIDs, or refers to one that does."""
-    while key.remote_field is not None:
-        key = key.target_field  # type: ignore[attr-defined]
-    return isinstance(key, models.UUIDField)
-
-
 def map_table(model: type[LegacyModel], schema: FoundSchema) -> TableMapping | None:
     """The mapping of `model` onto the table found in the file; None where the table is missing."""
     table = schema.table(model._meta.db_table)
@@ -167,13 +160,21 @@ def map_table(model: type[LegacyModel], schema: FoundSchema) -> TableMapping | N
     placed, undeclared = _place(model, table, target)
     keeps = any(field.column == EXTRA_COLUMN for field in target._meta.local_concrete_fields)
     key_names = {column.target_name for column in model.columns() if column.is_key}
-    columns = tuple(sorted(placed, key=lambda c: c.target not in key_names))
+    of_pk = [str(field.column) for field in target._meta.pk_fields]
+    keys = KeyColumns(
+        tuple(
+            sorted(
+                (c for c in placed if c.target in key_names),
+                key=lambda c: of_pk.index(c.target) if c.target in of_pk else len(of_pk),
+            )
+        )
+    )
+    columns = (*keys, *(c for c in placed if c.target not in key_names))
     taken = {c.target for c in columns}
     derived = tuple(
         (name, rule) for name, rule in model.legacy.derived.items() if name not in taken
     )
     left = _left_over(target, taken | {name for name, _ in derived})
-    keys = KeyColumns(tuple(c for c in columns if c.target in key_names))
     schema_name, target_table = split_table(target._meta.db_table)
     clock = model.legacy.clock
     return TableMapping(

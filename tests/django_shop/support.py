@@ -67,6 +67,11 @@ class Project:
         found: list[list[Any]] = json.loads(self.shell("new", code))
         return found
 
+    def execute(self, sql: str) -> None:
+        """Run a statement in the target, by the project's own connection."""
+        code = f"from django.db import connection; connection.cursor().execute({sql!r})"
+        self.shell("new", code)
+
     def _run(self, side: str, command: tuple[str, ...], status: int) -> str:
         ended = run_python(
             ["manage.py", *command],

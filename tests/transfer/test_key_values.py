@@ -15,6 +15,7 @@ from stillme.transfer.key_columns import KeyColumns
 from stillme.transfer.keys import Key, bound_from_json, bound_to_json, spelled_keys
 from stillme.transfer.mapped_column import MappedColumn
 from stillme.transfer.mapping import TableMapping
+from stillme.transfer.plumbing.quoting import stored_part
 from stillme.transfer.sqlite.reading.connect import EXACT_DOUBLE, exact_double
 from stillme.transfer.sqlite.reading.key_ranges import key_ranges
 from stillme.transfer.sqlite.reading.stored_rows import RawReader
@@ -103,6 +104,25 @@ def test_two_keys_of_two_columns_are_never_spelled_alike(values) -> None:
 
     key = Key.of(*values)
     assert listed_key(str(key.spelled())) == key
+
+
+def test_capture_logs_each_key_of_two_columns_without_loss() -> None:
+    db = sqlite3.connect(":memory:")
+    db.execute('CREATE TABLE t (day, "na me")')
+    db.execute("CREATE TABLE log (key)")
+    logged = f"INSERT INTO log VALUES ({BOTH.legacy_logged('NEW')})"
+    db.execute(f"CREATE TRIGGER capture AFTER INSERT ON t BEGIN {logged}; END")
+
+    @given(st.sampled_from(SORTED) | SCALARS.map(Key.of), SCALARS)
+    def logs(first: Key, second: object) -> None:
+        key = Key((*first.parts, *Key.of(second).parts))
+        marks, values = zip(*key.bindings, strict=True)
+        db.execute("DELETE FROM log")
+        db.execute(f"INSERT INTO t VALUES ({', '.join(marks)})", values)
+        [cells] = db.execute(f"SELECT {stored_part('key')} FROM log")
+        assert BOTH.of_log(Key((cells,))) == key
+
+    logs()
 
 
 def test_what_a_text_column_makes_of_other_classes() -> None:

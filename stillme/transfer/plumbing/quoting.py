@@ -32,6 +32,12 @@ def stored_part(name: str) -> str:
     return f"typeof({name}), {stored_value(name)}"
 
 
+def logged_part(name: str) -> str:
+    """SQLite: both as one text without a space: ``integer:7``, ``text:6131``."""
+    exact = f"WHEN 'integer' THEN {name} WHEN 'real' THEN printf('%!.17g', {name})"
+    return f"typeof({name}) || ':' || CASE typeof({name}) {exact} ELSE hex({name}) END"
+
+
 def row(names: Sequence[str]) -> str:
     """A row value of several, one as it is."""
     return names[0] if len(names) == 1 else f"({', '.join(names)})"

@@ -136,7 +136,6 @@ def is_left_out(model: Model) -> bool:
 
 
 def _build(model: Model, file: str) -> None:
-    label = model._meta.label
     problems.extend(problems_of_names(model))
     columns = {}
     for field in model._meta.local_concrete_fields:
@@ -145,17 +144,13 @@ def _build(model: Model, file: str) -> None:
             continue
         try:
             columns[_attribute(field)] = Column(
-                _key(field) if field.primary_key else _value(field),
+                _key(field) if field in model._meta.pk_fields else _value(field),
                 _declaration(field),
                 db_column=field.column,
+                primary_key=field in model._meta.pk_fields,
             )
         except UnknownField as error:
             problems.append(str(error))
-    if type(model._meta.pk).__name__ == "CompositePrimaryKey":
-        problems.append(
-            f"{label} has a key of several columns, which cannot be captured or carried back: name "
-            f'{label} in TRANSFER["LEAVE_OUT"]'
-        )
     type(LegacyModel)(
         f"Legacy{model._meta.object_name}",
         (LegacyModel,),
@@ -166,7 +161,7 @@ def _build(model: Model, file: str) -> None:
                 (LegacyModel.Meta,),  # type: ignore[misc]
                 {"db_table": legacy_table(model), "app_label": model._meta.app_label},
             ),
-            "Legacy": type("Legacy", (), {"file": file, "target": label}),
+            "Legacy": type("Legacy", (), {"file": file, "target": model._meta.label}),
             **columns,
         },
     )

@@ -23,10 +23,11 @@ from stillme.transfer.findings import Finding, FindingKind
 from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.inventory.stores import Store, stores
 from stillme.transfer.legacy import LegacyModel
-from stillme.transfer.mapping import is_uuid, map_table, split_table
+from stillme.transfer.mapped_column import spelled_key
+from stillme.transfer.mapping import map_table, split_table
 from stillme.transfer.models import FileState, QuarantinedRow, ReverseChange, RunFile, RunTable
 from stillme.transfer.plumbing.presence import GONE, absence
-from stillme.transfer.plumbing.quoting import digits_of, quoted
+from stillme.transfer.plumbing.quoting import quoted
 from stillme.transfer.registry import LegacyFile, legacy_files, legacy_models
 from stillme.transfer.sqlite.reading.connect import open_legacy
 from stillme.transfer.sqlite.schema.found import read_schema
@@ -152,13 +153,10 @@ def _rows(alias: str, name: str, target: type[models.Model]) -> int:
     if None in written:
         return 0
     relation = ".".join(map(quoted, name.split(".")))
-    assert target._meta.pk is not None
-    key = quoted(str(target._meta.pk.column))
-    key = digits_of(key) if is_uuid(target._meta.pk) else f"{key}::text"
     connection = connections[alias]
     if fetch_all(connection, "SELECT to_regclass(%s)", [relation])[0][0] is None:
         return 0
-    query = f"SELECT count(*) FROM {relation} WHERE {key} <> ALL(%s)"
+    query = f"SELECT count(*) FROM {relation} WHERE {spelled_key(target)} <> ALL(%s)"
     return int(fetch_all(connection, query, [written])[0][0])
 
 

@@ -288,7 +288,7 @@ def test_locked_file_is_one_sentence(captured, app):
 
 def test_collapse_keeps_one_and_one_point_nought_apart(app):
     app.execute("INSERT INTO stillme_change (name, key) VALUES ('t', 1), ('t', 1.0), ('t', 1)")
-    keys = collapse(ChangeLog(app).after(0, 10))["t"]
+    keys = collapse(ChangeLog(app).after(0, 10), [])["t"]
     assert keys == [Key.of(1), Key.of(1.0)]
 
 

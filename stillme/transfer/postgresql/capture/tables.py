@@ -6,7 +6,8 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from stillme.transfer.mapping import is_uuid, split_table
+from stillme.transfer.mapped_column import spelled_key
+from stillme.transfer.mapping import split_table
 from stillme.transfer.registry import legacy_files, legacy_models
 
 # Of PostgreSQL, in bytes.
@@ -15,12 +16,11 @@ _LONGEST_NAME = 63
 
 @dataclass(frozen=True, slots=True)
 class TargetTable:
-    """A target table and its key column, of which a UUID is logged as its 32 digits."""
+    """A target table, and SQL of its key as the ledger spells it: a UUID as its 32 digits."""
 
     schema: str
     table: str
     key: str
-    key_is_uuid: bool = False
 
     @property
     def relation(self) -> str:
@@ -47,15 +47,13 @@ class TargetTable:
 
 
 def target_tables(files: Sequence[str]) -> list[TargetTable]:
-    """The target tables of some files, with their key columns."""
+    """The target tables of some files."""
     found = []
     for name in files:
         for model in legacy_models(name):
             target = model.target_model()
             schema, table = split_table(target._meta.db_table)
-            pk = target._meta.pk
-            assert pk is not None
-            found.append(TargetTable(schema, table, str(pk.column), is_uuid(pk)))
+            found.append(TargetTable(schema, table, spelled_key(target)))
     return found
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from stillme.transfer.conf import conf
 from stillme.transfer.plumbing.own_sql import OWN, literal, marked
-from stillme.transfer.plumbing.quoting import digits_of, quoted
 from stillme.transfer.postgresql.capture.tables import TargetTable
 
 VERSION = 1
@@ -65,9 +64,8 @@ EVENTS = {
 
 def capture_body(table: TargetTable) -> str:
     """The body of a table's capture function."""
-    key = digits_of(quoted(table.key)) if table.key_is_uuid else f"{quoted(table.key)}::text"
     name = literal(table.name)
-    body = _CAPTURE_BODY.format(mark="{mark}", origin=ORIGIN, name=name, key=key)
+    body = _CAPTURE_BODY.format(mark="{mark}", origin=ORIGIN, name=name, key=table.key)
     return marked("capture", VERSION, body)
 
 

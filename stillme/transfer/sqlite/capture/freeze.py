@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from stillme.transfer.conf import conf
+from stillme.transfer.key_columns import KeyColumns
 from stillme.transfer.sqlite.capture.install import drop_triggers, own_triggers
 from stillme.transfer.sqlite.capture.log import last_sequence
 from stillme.transfer.sqlite.capture.tables import CapturedTable, write_transaction
@@ -91,7 +92,7 @@ def _other_tables(
         "ESCAPE '\\' AND sql NOT LIKE 'CREATE VIRTUAL%' AND name <> ? ORDER BY name",
         (CHANGE_TABLE,),
     )
-    return [CapturedTable(n, None, False, True) for (n,) in names if folded(n) not in known]
+    return [CapturedTable(n, KeyColumns(), False, True) for (n,) in names if folded(n) not in known]
 
 
 def unfreeze(path: Path, *, timeout: float = 5.0) -> None:

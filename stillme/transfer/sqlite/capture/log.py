@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stillme.transfer.keys import Key
+from stillme.transfer.mapping import TableMapping
 from stillme.transfer.plumbing.quoting import stored_part
 from stillme.transfer.sqlite.capture.tables import explain_write, open_writable
 from stillme.transfer.sqlite.capture.templates import CHANGE_TABLE
@@ -19,7 +20,7 @@ _UNIX_EPOCH_JULIAN = 2_440_587.5
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One write: the row `key` of table `name`. `at` is Unix time by the writer's clock."""
+    """One write: the row `key` of table `name`, as logged. `at` is Unix time of the writer."""
 
     sequence: int
     name: str
@@ -126,10 +127,14 @@ AND EXISTS (
 """
 
 
-def collapse(changes: Iterable[Change]) -> dict[str, list[Key]]:
+def collapse(changes: Iterable[Change], mappings: Iterable[TableMapping]) -> dict[str, list[Key]]:
     """Table -> keys, each once, in the order of their first change."""
     found: dict[str, dict[Key, None]] = {}
     for change in changes:
         if change.name:
             found.setdefault(change.name, {})[change.key] = None
-    return {name: list(keys) for name, keys in found.items()}
+    of_log = {m.table: m.key_columns.of_log for m in mappings if len(m.key_columns.columns) > 1}
+    return {
+        name: [of_log[name](key) for key in keys] if name in of_log else list(keys)
+        for name, keys in found.items()
+    }

@@ -19,7 +19,7 @@ from stillme.transfer.keys import Key
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.capture.freeze import create_freeze, drop_freeze, freeze_tables
 from stillme.transfer.sqlite.capture.install import install, remove
-from stillme.transfer.sqlite.capture.log import ChangeLog, last_sequence
+from stillme.transfer.sqlite.capture.log import ChangeLog, collapse, last_sequence
 from stillme.transfer.sqlite.capture.probe_tries import Tries, UntriedError
 from stillme.transfer.sqlite.capture.tables import CapturedTable, captured_tables, open_writable
 from stillme.transfer.sqlite.reading.connect import quoted
@@ -98,7 +98,7 @@ def _schema(connection: sqlite3.Connection) -> list[tuple[object, ...]]:
 def _table_probes(
     connection: sqlite3.Connection, mapping: TableMapping, table: CapturedTable
 ) -> list[Probe]:
-    if table.key is None:
+    if not table.key:
         return [Probe("key", table.name, True, "no key column: its rows are re-read as a whole")]
     tries = Tries(connection, mapping, table)
     attempts = {name: partial(_is_logged, tries, attempt) for name, attempt in tries.all()}
@@ -121,7 +121,8 @@ def _is_logged(tries: Tries, attempt: Callable[[], set[Key]]) -> Outcome:
     with _undone(tries):
         expected = attempt()
         changes = ChangeLog(tries.connection).after(0, 2**31)
-    lost = expected - {change.key for change in changes if change.name == tries.table.name}
+    logged = collapse(changes, [tries.mapping]).get(tries.table.name, [])
+    lost = expected - set(logged)
     return not lost, f"not logged: {sorted(key.shown() for key in lost)}" if lost else ""
 
 
@@ -136,7 +137,7 @@ def _is_frozen(tries: Tries) -> Outcome:
     # This table alone: all of them for each of 120 tables were 170,000 statements.
     freeze_tables(connection, [tries.table])
     before = last_sequence(connection)
-    where = f" WHERE {tries.key} = ?"
+    where = f" WHERE {tries.key} = {tries.mark}"
     change = f"UPDATE {tries.name} SET {tries.key} = {tries.key}{where}"
     attempts: dict[str, Callable[[], object]] = {
         verb: partial(tries.put, other, verb)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from stillme.transfer.keys import Key
 from stillme.transfer.mapping import TableMapping
+from stillme.transfer.plumbing.quoting import each
+from stillme.transfer.plumbing.quoting import row as row_of
 from stillme.transfer.sqlite.capture.log import last_sequence
 from stillme.transfer.sqlite.capture.tables import CapturedTable, UniqueIndex
 from stillme.transfer.sqlite.capture.templates import CHANGE_TABLE
@@ -30,9 +32,10 @@ class Tries:
         self.mapping = mapping
         self.table = table
         self.name = quoted(table.name)
-        self.key = quoted(table.key or "")
+        self.key = row_of(each(table.key.names, ""))
+        self.mark = row_of(["?"] * len(table.key.names))
         # The keys of the rows of the present try.
-        self.taken: list[object] = []
+        self.taken: list[Key] = []
         # The triggers are tried, not the checks, which samples may break.
         connection.execute("PRAGMA ignore_check_constraints = ON")
 
@@ -41,7 +44,7 @@ class Tries:
         yield "insert", self.insert
         yield "update", self.update
         yield "key update", self.rekey
-        yield "delete", partial(self.change, "DELETE FROM {table} WHERE {key} = ?")
+        yield "delete", partial(self.change, "DELETE FROM {table} WHERE {key} = {mark}")
         yield "delete without WHERE", self.delete_all
         yield "insert or replace", self.replace
         for index in self.table.uniques:
@@ -57,24 +60,27 @@ class Tries:
         """
         names = self._written()
         listed = ", ".join(map(quoted, names))
-        usual = self.mapping.key_columns.legacy_usual()
-        marks = ", ".join("?" * len(self.taken))
-        query = f"SELECT {listed} FROM {self.name} NOT INDEXED WHERE {usual} "
-        query += f"AND {self.key} NOT IN ({marks}) LIMIT 1"
-        found = self._readable(query)
+        usual = self.table.key.legacy_usual()
+        among, values = self.table.key.legacy_among(self.taken) if self.taken else ("0", [])
+        query = f"SELECT {listed} FROM {self.name} NOT INDEXED WHERE {usual} AND NOT {among} "
+        found = self._readable(f"{query}LIMIT 1", values)
         row = self._sample(number) if found is None else dict(zip(names, found, strict=True))
-        if _UNREADABLE in str(row[str(self.table.key)]):
+        if any(_UNREADABLE in str(value) for value in self.key_of(row).values):
             # Not the bytes that are stored: such a key would find no row.
             row = self._sample(number)
-        self.taken.append(row[str(self.table.key)])
+        key = self.key_of(row)
+        self.taken.append(key)
         before = last_sequence(self.connection)
         self.connection.execute(
-            f"DELETE FROM {self.name} WHERE {self.key} = ?", (row[str(self.table.key)],)
+            f"DELETE FROM {self.name} WHERE {self.key} = {self.mark}", key.values
         )
         self.connection.execute(f"DELETE FROM {CHANGE_TABLE} WHERE sequence > ?", (before,))
         return row
 
-    def _readable(self, query: str) -> tuple[object, ...] | None:
+    def key_of(self, row: dict[str, object]) -> Key:
+        return Key.of(*(row[name] for name in self.table.key.names))  # type: ignore[arg-type]
+
+    def _readable(self, query: str, values: Sequence[object]) -> tuple[object, ...] | None:
         """Return the query's row, if any, with bytes that are not UTF-8 replaced.
 
         Triggers do the same with either.
@@ -82,7 +88,7 @@ class Tries:
         before = self.connection.text_factory
         self.connection.text_factory = lambda raw: raw.decode("utf-8", "replace")
         try:
-            found: tuple[object, ...] | None = self.connection.execute(query, self.taken).fetchone()
+            found: tuple[object, ...] | None = self.connection.execute(query, values).fetchone()
         finally:
             self.connection.text_factory = before
         return found
@@ -103,13 +109,15 @@ class Tries:
         for name, not_null, default in ((i[1], i[3], i[4]) for i in info):
             if name not in row and not_null and default is None:
                 row[name] = f"probe{number}"
-        if self.mapping.key_columns.is_whole:
-            row[str(self.table.key)] = self.free_key() + number
+        for column in self.table.key:
+            if not column.holds_text:
+                row[column.legacy] = self.free_number(column.legacy) + number
         return row
 
-    def free_key(self) -> int:
+    def free_number(self, column: str) -> int:
+        name = quoted(column)
         found = self.connection.execute(
-            f"SELECT max({self.key}) FROM {self.name} WHERE typeof({self.key}) = 'integer'"
+            f"SELECT max({name}) FROM {self.name} WHERE typeof({name}) = 'integer'"
         ).fetchone()[0]
         # Next to 2**63 - 1 there is no free key: go below the smallest instead.
         return int(found or 0) + 1 if int(found or 0) < 2**62 else -(2**40)
@@ -122,7 +130,7 @@ class Tries:
         self.connection.execute(
             f"{verb} INTO {self.name} ({names}) VALUES ({marks})", list(values.values())
         )
-        return Key.of(row[str(self.table.key)])  # type: ignore[arg-type]
+        return self.key_of(row)
 
     def insert(self) -> set[Key]:
         # The way back leaves undeclared columns to their defaults: whether SQLite knows all that
@@ -132,20 +140,26 @@ class Tries:
 
     def change(self, statement: str) -> set[Key]:
         key = self.start()
-        self.connection.execute(statement.format(table=self.name, key=self.key), key.values)
+        self.connection.execute(
+            statement.format(table=self.name, key=self.key, mark=self.mark), key.values
+        )
         return {key}
 
     def update(self) -> set[Key]:
-        return self.change("UPDATE {table} SET {key} = {key} WHERE {key} = ?")
+        return self.change("UPDATE {table} SET {key} = {key} WHERE {key} = {mark}")
 
     def rekey(self) -> set[Key]:
-        key = self.start()
-        (old,) = key.values
-        new = self.free_key() if isinstance(old, int) else "transfer-probe-moved"
-        self.connection.execute(
-            f"UPDATE {self.name} SET {self.key} = ? WHERE {self.key} = ?", (new, old)
-        )
-        return {key, Key.of(new)}
+        keys = [self.start()]
+        for at, name in enumerate(self.table.key.names):
+            values = list(keys[-1].values)
+            is_number = isinstance(values[at], int)
+            values[at] = self.free_number(name) if is_number else "transfer-probe-moved"
+            self.connection.execute(
+                f"UPDATE {self.name} SET {quoted(name)} = ? WHERE {self.key} = {self.mark}",
+                (values[at], *keys[-1].values),
+            )
+            keys.append(Key.of(*values))
+        return set(keys)
 
     def delete_all(self) -> set[Key]:
         keys = {self.put(self.row(1)), self.put(self.row(2))}
@@ -165,7 +179,7 @@ class Tries:
         if not index.columns:
             raise UntriedError("a unique index that is not understood: a REPLACE goes unseen")
         # An expression may be of any columns.
-        every = [name for name in first if name != self.table.key]
+        every = [name for name in first if name not in self.table.key.names]
         columns = every if index.by_expression else [column for column, _ in index.columns]
         sample = self._sample(1)
         for column in columns:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stillme.transfer.errors import LegacyFileError
+from stillme.transfer.key_columns import KeyColumns
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.reading.connect import (
     check_readable,
@@ -48,10 +49,10 @@ class UniqueIndex:
 
 @dataclass(frozen=True, slots=True)
 class CapturedTable:
-    """A table to capture. `key` is None where the file's table has no key column."""
+    """A table to capture. `key` has no columns where the file's table has no key."""
 
     name: str
-    key: str | None
+    key: KeyColumns
     key_is_rowid: bool
     has_rowid: bool
     uniques: tuple[UniqueIndex, ...] = ()
@@ -64,19 +65,20 @@ def captured_tables(
     return [
         CapturedTable(
             m.table,
-            next(iter(m.key_columns.names), None),
+            m.key_columns,
             m.key_is_rowid,
             m.has_rowid,
-            _uniques(connection, m.table, next(iter(m.key_columns.names), None)),
+            _uniques(connection, m.table, m.key_columns),
         )
         for m in mappings
     ]
 
 
 def _uniques(
-    connection: sqlite3.Connection, table: str, key: str | None
+    connection: sqlite3.Connection, table: str, key: KeyColumns
 ) -> tuple[UniqueIndex, ...]:
     found = []
+    by_bytes = sorted((name.lower(), "BINARY") for name in key.names)
     for row in connection.execute(f"PRAGMA index_list({quoted(table)})").fetchall():
         name, unique = str(row[1]), bool(row[2])
         if not unique:
@@ -85,7 +87,7 @@ def _uniques(
         columns = tuple((str(p[2]), str(p[4])) for p in parts if p[5] and p[1] >= 0)
         expression = any(p[5] and p[1] == -2 for p in parts)
         # NEW's own key is logged anyhow; under NOCASE the row pushed out may have another one.
-        if expression or [(c.lower(), o) for c, o in columns] != [((key or "").lower(), "BINARY")]:
+        if expression or sorted((c.lower(), o) for c, o in columns) != by_bytes:
             found.append(
                 _by_expression(connection, table, name, [str(p[4]) for p in parts if p[5]])
                 if expression

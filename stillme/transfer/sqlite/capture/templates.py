@@ -23,14 +23,14 @@ CHANGE_TABLE_SQL = (
 _LOG = f"INSERT INTO {CHANGE_TABLE} (name, key) "
 _EVENTS = {
     "insert": "CREATE TRIGGER {trigger} AFTER INSERT ON {table} BEGIN {mark} {log}"
-    "VALUES ({name}, NEW.{key}); END",
+    "VALUES ({name}, {new}); END",
     "update": "CREATE TRIGGER {trigger} AFTER UPDATE ON {table} BEGIN {mark} {log}"
-    "VALUES ({name}, NEW.{key}); END",
+    "VALUES ({name}, {new}); END",
     "rekey": "CREATE TRIGGER {trigger} AFTER UPDATE ON {table} "
-    "WHEN OLD.{key} COLLATE BINARY IS NOT NEW.{key} BEGIN {mark} {log}"
-    "VALUES ({name}, OLD.{key}); END",
+    "WHEN {moved} BEGIN {mark} {log}"
+    "VALUES ({name}, {old}); END",
     "delete": "CREATE TRIGGER {trigger} AFTER DELETE ON {table} BEGIN {mark} {log}"
-    "VALUES ({name}, OLD.{key}); END",
+    "VALUES ({name}, {old}); END",
     # With recursive_triggers off, the delete that OR REPLACE implies fires no delete trigger:
     # the rows that the new values may push out are logged before.
     "replace": "CREATE TRIGGER {trigger} BEFORE INSERT ON {table} BEGIN {mark} {pushed} END",
@@ -46,26 +46,25 @@ _FREEZE = (
 
 def capture_triggers(table: CapturedTable) -> dict[str, str]:
     """Trigger name -> statement, for one table."""
-    key = quoted(table.key) if table.key is not None else None
+    new, old = (table.key.legacy_logged(row) if table.key else "NULL" for row in ("NEW", "OLD"))
     pushed = _pushed_rows(table)
     found = {}
     for event, template in _EVENTS.items():
         if event in ("replace", "push") and not pushed:
             continue
-        if event == "rekey" and key is None:
+        if event == "rekey" and not table.key:
             continue
         trigger = f"{PREFIX}{table.name}_{event}"
-        sql = template
-        if key is None:
-            sql = sql.replace("NEW.{key}", "NULL").replace("OLD.{key}", "NULL")
         found[trigger] = marked(
             event,
             VERSION,
-            sql.format(
+            template.format(
                 trigger=quoted(trigger),
                 table=quoted(table.name),
                 name=literal(table.name),
-                key=key,
+                new=new,
+                old=old,
+                moved=table.key.legacy_differs("OLD", "NEW"),
                 log=_LOG,
                 mark="{mark}",
                 pushed=pushed,
@@ -76,15 +75,15 @@ def capture_triggers(table: CapturedTable) -> dict[str, str]:
 
 def _pushed_rows(table: CapturedTable) -> str:
     """Statements that log every other row which the values in NEW would push out."""
-    if table.key is None:
+    if not table.key:
         return ""
-    name, key = quoted(table.name), quoted(table.key)
+    name, differs = quoted(table.name), table.key.legacy_differs("", "NEW")
     clashes = [_same_values(index) for index in table.uniques if index.columns]
     if table.has_rowid and not table.key_is_rowid:
         clashes.append("rowid = NEW.rowid")
     return " ".join(
-        f"{_LOG}SELECT {literal(table.name)}, {key} FROM {name} "
-        f"WHERE {clash} AND {key} COLLATE BINARY IS NOT NEW.{key};"
+        f"{_LOG}SELECT {literal(table.name)}, {table.key.legacy_logged('')} FROM {name} "
+        f"WHERE {clash} AND {differs};"
         for clash in clashes
     )
 

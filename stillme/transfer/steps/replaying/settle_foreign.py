@@ -120,7 +120,8 @@ def _compare_live(alias: str, live: LiveFile, between: Callable[[], None]) -> di
     with scratch_folder("compare") as folder:
         snapshot = take_snapshot(live.file.name, live.file.path, folder)
         with closing(snapshot.open()) as connection:
-            changes = collapse(ChangeLog(connection).after(stand.position, _ALL))
+            written = ChangeLog(connection).after(stand.position, _ALL)
+            changes = collapse(written, live.mappings.values())
             for table, source in live.tables.items():
                 pending = set(spelled_keys(changes.get(source.job.mapping.table, ())))
                 foreign = frozenset(known.get(table, ()))

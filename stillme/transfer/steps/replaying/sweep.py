@@ -92,7 +92,7 @@ def _without_pending(
         return []
     keys = mapping.key_columns.parsed(suspects)
     present = compare_keys(alias, live.tables[mapping.declared_table], keys)
-    pending = collapse(live.log.after(last, 10_000_000)).get(mapping.table, [])
+    pending = collapse(live.log.after(last, 10_000_000), [mapping]).get(mapping.table, [])
     # A foreign row is named as such, not as a bypass.
     known = {*spelled_keys(pending), *foreign_among(alias, mapping, present)}
     return [key for key in present if key not in known]

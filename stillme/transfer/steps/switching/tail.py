@@ -72,7 +72,7 @@ class Tail:
     def note_log(self, live: LiveFile, position: int) -> None:
         """The rows of all changes that the log still holds are to be proven, replayed or not."""
         changes = live.log.after(max(0, position), 1_000_000)
-        by_name = collapse(changes)
+        by_name = collapse(changes, live.mappings.values())
         for table, source in live.tables.items():
             self.touch(live.file.name, table, by_name.get(source.job.mapping.table, ()))
 

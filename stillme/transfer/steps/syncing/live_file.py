@@ -232,7 +232,7 @@ class LiveFile:
         if changes:
             found.end = changes[-1].sequence
             found.times = [change.at for change in changes]
-            by_name = collapse(changes)
+            by_name = collapse(changes, self.mappings.values())
             for table, mapping in self.mappings.items():
                 if keys := by_name.get(mapping.table):
                     self._read_rows(found, table, keys)

@@ -220,8 +220,7 @@ def _check_names(alias: str, model: type[Model]) -> Iterator[Finding]:
         [relation],
     )
     keys = {tuple(columns) for _, kind, columns in rows if kind == "p"}
-    assert model._meta.pk is not None
-    if (model._meta.pk.column,) not in keys:
+    if tuple(sorted(str(field.column) for field in model._meta.pk_fields)) not in keys:
         yield Finding(FindingKind.CONSTRAINT, where, None, "the primary key", "none")
     references = {tuple(columns) for _, kind, columns in rows if kind == "f"}
     for field in model._meta.local_concrete_fields:

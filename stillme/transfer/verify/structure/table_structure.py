@@ -8,6 +8,7 @@ from django.db import connections, models
 
 from stillme.postgresql.connecting.session import spell_plainly
 from stillme.transfer.findings import Finding, FindingKind
+from stillme.transfer.mapped_column import spelled_key
 from stillme.transfer.mapping import split_table
 from stillme.transfer.models import DroppedObject
 from stillme.transfer.verify.sides.target_table import select
@@ -150,7 +151,7 @@ def check_foreign_keys(alias: str, model: type[models.Model]) -> Iterator[Findin
             continue
         rows = select(
             alias,
-            f'SELECT c."{model._meta.pk.column}"::text, c."{field.column}"::text '
+            f'SELECT {spelled_key(model, "c")}, c."{field.column}"::text '
             f'FROM {_relation(schema, table)} AS c WHERE c."{field.column}" IS NOT NULL '
             f"AND NOT EXISTS (SELECT 1 FROM {_relation(*split_table(parent.db_table))} AS p "
             f'WHERE p."{named.column}" = c."{field.column}")',
