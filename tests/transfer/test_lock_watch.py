@@ -103,8 +103,11 @@ def test_a_command_tells_it_next_to_its_document(form, tmp_path, use_legacy_file
     out, errors = (other, told) if form == "json" else (told, other)
     with locked() as holder:
         told.then = holder.rollback
+        at_last = threading.Timer(60, holder.rollback)
+        at_last.start()
         with pytest.raises(SystemExit):
             call_command("verify_migration", "--format", form, stdout=out, stderr=errors)
+        at_last.cancel()
     assert told.seen
     assert "Waiting for session" not in other.getvalue()
 

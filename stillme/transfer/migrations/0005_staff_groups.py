@@ -9,7 +9,6 @@ from django.db import migrations
 
 from stillme.transfer.console.groups import make_groups
 
-
 # A project without accounts has no groups, and the engine needs none.
 HAS_GROUPS = installed.is_installed("django.contrib.auth")
 
