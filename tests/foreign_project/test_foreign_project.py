@@ -54,6 +54,8 @@ print(sorted(Group.objects.values_list("name", flat=True)))
 class Shop:
     """The project on its file and its database."""
 
+    settings = "project.settings"
+
     def __init__(self, file: Path, database: dict[str, Any]) -> None:
         self.file, self.database = file, database
         with closing(sqlite3.connect(file)) as connection:
@@ -66,7 +68,7 @@ class Shop:
             SITE,
             {
                 **os.environ,
-                "DJANGO_SETTINGS_MODULE": "project.settings",
+                "DJANGO_SETTINGS_MODULE": self.settings,
                 "PYTHONPATH": str(ROOT),
                 "DATABASE": json.dumps(self.database),
                 "SHOP_FILE": str(self.file),
@@ -109,6 +111,10 @@ def shop(tmp_path: Path, django_db_setup: None) -> Iterator[Shop]:
 @pytest.fixture
 def proven(shop: Shop) -> Shop:
     """Migrated, imported, decided and proven."""
+    return prove(shop)
+
+
+def prove(shop: Shop) -> Shop:
     shop.run("migrate", "-v0")
     said = shop.run("import_sqlite", status=1)
     assert "shop.orders.coupon: no model declares this column" in said
@@ -125,6 +131,13 @@ def test_it_moves_is_proven_and_goes_back(proven: Shop) -> None:
     see_rows(proven)
     see_a_wrong_value(proven)
     go_and_come_back(proven)
+
+
+def test_a_project_without_accounts_admin_and_content_types(shop: Shop) -> None:
+    """It has no groups and no console; every command works."""
+    shop.settings = "project.bare"
+    assert "no issues" in shop.run("check", "--database", "default")
+    go_and_come_back(prove(shop))
 
 
 def see_rows(proven: Shop) -> None:

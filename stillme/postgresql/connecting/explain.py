@@ -96,7 +96,8 @@ STATES = {
     "42501": "The database user lacks a right: {0}.",
     "53100": "The disk of the PostgreSQL server is full: make room, then run the command again.",
     "53200": "The PostgreSQL server is out of memory: {0}.",
-    "55P03": "A table is locked by somebody else: wait for them, or raise LOCK_TIMEOUT.",
+    "55P03": "A table is locked by somebody else: wait until they have ended, then run the command "
+    "again, or let it wait for longer (LOCK_TIMEOUT; --freeze-limit of a switch).",
     "57014": "The server stopped a statement: {0} (see STATEMENT_TIMEOUT).",
     "25006": "The PostgreSQL server takes no writes: it is a replica or set read-only.",
 }

@@ -41,6 +41,7 @@ from stillme.transfer.inventory.selection import Selection
 from stillme.transfer.management.options import GIVEN, Once, Option
 from stillme.transfer.plumbing.interrupts import Interrupted, interruptible
 from stillme.transfer.plumbing.scratch import clear_temporary
+from stillme.transfer.postgresql.lock_watch import telling_waits
 from stillme.transfer.project.models import require_complete
 from stillme.transfer.records.required import require_records
 from stillme.visible import visible
@@ -141,6 +142,16 @@ class TransferCommand(BaseCommand):
         if given.strip() != word:
             raise TransferError(f"{otherwise}: {word!r} was not typed (or give --yes).")
 
+    @property
+    def _name(self) -> str:
+        return type(self).__module__.rpartition(".")[2]
+
+    def _say_wait(self, sentence: str) -> None:
+        if self.quiet:
+            self.stderr.write(visible(sentence))
+        else:
+            self.console.print(sentence, soft_wrap=True)
+
     def run(self, options: dict[str, Any]) -> int:
         """Do the work; the return value is the exit status."""
         raise NotImplementedError
@@ -159,7 +170,7 @@ class TransferCommand(BaseCommand):
         )
         connection_created.connect(end_with_client)
         try:
-            with interruptible():
+            with interruptible(), telling_waits(f"manage.py {self._name}", self._say_wait):
                 clear_temporary()
                 require_complete()
                 status = self.run(options)

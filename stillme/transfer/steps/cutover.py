@@ -67,8 +67,11 @@ def cut_over(
     alias = options.database
     refuse_where_distributed(connections[alias], "The cut-over")
     files = files_at_hand(Selection(), on_event)
-    file_states.require(alias, [file.name for file in files], Action.CUT_OVER)
+    names = [file.name for file in files]
+    file_states.require(alias, names, Action.CUT_OVER)
     with exclusive(alias):
+        # Another command may have ended while this one waited for the lock.
+        file_states.require(alias, names, Action.CUT_OVER)
         lift_stale_freezes(alias, files, on_event)
         lines = go_list(alias, files, options.backup, judge, options.overrides)
         if not is_go(lines):
@@ -102,11 +105,19 @@ def finish_interrupted(alias: str) -> CutoverResult | None:
 
     None where nothing is left to be sealed.
     """
-    live = [f for f in file_states.files_in(alias, State.LIVE) if f.path.exists()]
-    if not live or not (unsealed(alias) or unsealed_stores(alias)):
+    if not _unsealed(alias):
         return None
-    require_place(alias, live)
     with exclusive(alias):
+        # A rollback that went on meanwhile has put the files in charge: they must take writes.
+        if not (live := _unsealed(alias)):
+            return None
+        require_place(alias, live)
         result = CutoverResult(None, files=[file.name for file in live])
         result.unsealed = _sealed(alias, live)
     return result
+
+
+def _unsealed(alias: str) -> list[LegacyFile]:
+    """The live files, where one of them or a store is not sealed; else none."""
+    live = [f for f in file_states.files_in(alias, State.LIVE) if f.path.exists()]
+    return live if live and (unsealed(alias) or unsealed_stores(alias)) else []

@@ -65,6 +65,8 @@ def follow(
         return FollowResult(None)
     described = {"files": [file.name for file in files]}
     with exclusive(alias, in_rounds=True), ledger.running(alias, "sync_sqlite", described) as run:
+        # A cut-over may have ended while this one waited for the lock.
+        file_states.require(alias, [file.name for file in files], Action.FOLLOW)
         follower = Follower(options, files, run, LagHistory(alias, on_event))
         follower.stop = stop
         try:

@@ -46,9 +46,10 @@ class Loss:
 
 @dataclass(slots=True)
 class Restore:
-    """What restoring a backup will do, and lose."""
+    """What restoring a backup will do, and lose. `states`: file -> its state when it was asked."""
 
     directory: Path
+    states: dict[str, str] = field(default_factory=dict)
     copies: dict[str, Path] = field(default_factory=dict)
     losses: list[Loss] = field(default_factory=list)
     run_id: int | None = None
@@ -70,7 +71,8 @@ def plan_restore(alias: str, directory: Path) -> Restore:
     names = {entry.name for entry in manifest.files if entry.size}
     for file in legacy_files():
         if file.path.name in names:
-            if file_states.standing(alias, file.name).state == State.FINISHED:
+            plan.states[file.name] = state = file_states.standing(alias, file.name).state
+            if state == State.FINISHED:
                 raise StateError(file_states.FINISHED.format(file.name))
             refuse_copy(alias, file)
             copy = directory / file.path.name
@@ -116,7 +118,14 @@ def restore(alias: str, plan: Restore, on_event: OnEvent = ignore_event) -> None
     described = {"to_backup": str(plan.directory)}
     with exclusive(alias), ledger.running(alias, "rollback_migration", described) as run:
         plan.run_id = run.pk
-        live = [n for n in names if file_states.standing(alias, n).state == State.LIVE]
+        states = {name: file_states.standing(alias, name).state for name in names}
+        if states != plan.states:
+            raise StateError(
+                "Another command changed the state of the files since you were asked, so the "
+                "losses that were shown are not those of now; nothing was restored: see manage.py "
+                "migration_status, then run the same command again."
+            )
+        live = [name for name in names if states[name] == State.LIVE]
         files = [file for file in legacy_files() if file.name in plan.copies]
         unseal(alias)
         await_locks(files, PATIENCE)

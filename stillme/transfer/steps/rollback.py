@@ -83,8 +83,11 @@ def roll_back(
     able to write, in seconds. Until the mark is set, a failure lets writes into PostgreSQL again
     and leaves the files frozen.
     """
-    files = live_files(alias)
+    live_files(alias)
     with exclusive(alias):
+        # Another rollback may have ended while this one waited for the lock: what it has frozen
+        # must not be let go.
+        files = live_files(alias)
         for file in files:
             require_zone(alias, file.name)
         described = {"files": [file.name for file in files]}
@@ -131,14 +134,18 @@ def finish_interrupted(alias: str, on_event: OnEvent = ignore_event) -> list[str
 
     Raises TransferError where one cannot be let go.
     """
-    frozen = [file for file in file_states.files_in(alias, State.ROLLED_BACK) if is_frozen(file)]
-    if not frozen:
+    if not _frozen(alias):
         return []
-    require_place(alias, frozen)
     with exclusive(alias):
+        frozen = _frozen(alias)
+        require_place(alias, frozen)
         left = thaw_files(frozen, PATIENCE)
     done = [file.name for file in frozen if file.name not in left]
     for name in done:
         on_event(Event("unfrozen", {"file": name}))
     _refuse_frozen(left)
     return done
+
+
+def _frozen(alias: str) -> list[LegacyFile]:
+    return [file for file in file_states.files_in(alias, State.ROLLED_BACK) if is_frozen(file)]

@@ -131,6 +131,20 @@ def test_a_lock_that_comes_in_the_way_frees_the_other_files(data, monkeypatch):
     assert_files_take_writes(data)
 
 
+def test_a_full_disk_is_not_called_a_lock(data, monkeypatch):
+    """Nor is anybody told to restart a process that has nothing to do with it."""
+
+    def full(path, **given):
+        raise LegacyFileError(f"No space left next to {path}: free some and run again.")
+
+    at(monkeypatch, "_drain_frozen", lambda self: full(data / "rss_fetch_history.db"))
+    monkeypatch.setattr(thaw, "unfreeze", full)
+    with pytest.raises(TransferError, match="No space left") as ended:
+        cut_over(freeze_limit=0.5)
+    assert "cannot be written to (No space left" in str(ended.value)
+    assert "another process" not in str(ended.value)
+
+
 def test_the_freeze_ends_by_itself_at_the_limit(data, monkeypatch):
     """Not some seconds later: that is what the operator was promised."""
     found = []

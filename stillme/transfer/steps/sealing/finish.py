@@ -65,24 +65,28 @@ def finish(alias: str, on_event: OnEvent, *, unproven: str = "") -> list[str]:
     First PostgreSQL, in one transaction: from its commit on no rollback begins. Then the files.
     `unproven` is the reason why nobody verified before.
     """
-    files = finishable(alias)
-    if not files:
-        raise StateError("The migration is finished already.")
-    names = [file.name for file in files]
-    described = {"finish": names, "unproven": unproven}
-    with exclusive(alias), ledger.running(alias, "cutover", described):
-        sealed = [Path(row.path) for row in Seal.objects.using(alias).exclude(mode=None)]
-        _finish_target(alias, names)
-        unseal(alias)
-        for file in files:
-            if file.path.exists():
-                capture.remove(file.path, timeout=_PATIENCE)
-            file_states.note(alias, file.name, finishing=None)
-        for path in {*sealed, *(file.path for file in files)}:
-            if path.exists() and (why := take_write(path)):
-                on_event(Event("notice", {"message": f"{path} {why}."}))
-        forget(alias)
-    return names
+    with exclusive(alias):
+        files = finishable(alias)
+        if not files:
+            raise StateError("The migration is finished already.")
+        described = {"finish": [file.name for file in files], "unproven": unproven}
+        with ledger.running(alias, "cutover", described):
+            _finish(alias, files, on_event)
+    return [file.name for file in files]
+
+
+def _finish(alias: str, files: list[LegacyFile], on_event: OnEvent) -> None:
+    sealed = [Path(row.path) for row in Seal.objects.using(alias).exclude(mode=None)]
+    _finish_target(alias, [file.name for file in files])
+    unseal(alias)
+    for file in files:
+        if file.path.exists():
+            capture.remove(file.path, timeout=_PATIENCE)
+        file_states.note(alias, file.name, finishing=None)
+    for path in {*sealed, *(file.path for file in files)}:
+        if path.exists() and (why := take_write(path)):
+            on_event(Event("notice", {"message": f"{path} {why}."}))
+    forget(alias)
 
 
 def _finish_target(alias: str, names: list[str]) -> None:

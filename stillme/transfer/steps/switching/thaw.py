@@ -102,11 +102,13 @@ def _frozen_for(file: LegacyFile) -> float | None:
 def _still_locked(file: LegacyFile, frozen: float | None, error: LegacyFileError) -> str:
     """What keeps writers out of a file whose lock could not be had, and what helps."""
     cause = str(error).removeprefix(f"{file.path} ").rstrip(".")
-    if frozen is None:
+    if frozen is None and "is locked" in cause:
         return f"{file.path} is not frozen, but another process keeps it locked: restart that one."
+    if frozen is None:
+        return f"{file.path} is not frozen, but it cannot be written to ({cause})."
     if frozen == FOR_GOOD:
         return (
-            f"{file.path} still refuses writes ({cause}): when it is not locked any more, run "
+            f"{file.path} still refuses writes ({cause}): as soon as that is over, run "
             "manage.py sync_sqlite --unfreeze."
         )
     return f"{file.path} refuses writes for {frozen:.0f} s more ({cause}), then takes them again."

@@ -1,0 +1,98 @@
+"""Two operators at once: what was looked at before the lock is looked at again under it."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+
+import pytest
+from django.db import DatabaseError
+
+from rss.models import FetchCycle
+from stillme.transfer.errors import TransferError
+from stillme.transfer.findings import ignore_event
+from stillme.transfer.postgresql import capture as reverse
+from stillme.transfer.sqlite.capture.freeze import FOR_GOOD
+from stillme.transfer.steps import back_up, cutover, follow, restore_over_live, rollback
+from stillme.transfer.steps.sealing import finish
+from stillme.transfer.steps.sealing.seal import unseal
+
+from .switching import cut_over, files_there, roll_back
+from .test_follow import state
+from .test_limits import freezes
+
+
+@pytest.fixture
+def ends_first(monkeypatch):
+    """`ends_first(module, other)`: the other one's command ends while this one waits."""
+
+    def arrange(module, other):
+        exclusive = module.exclusive
+
+        @contextmanager
+        def after_the_other(alias, **given):
+            monkeypatch.setattr(module, "exclusive", exclusive)
+            other()
+            with exclusive(alias, **given):
+                yield
+
+        monkeypatch.setattr(module, "exclusive", after_the_other)
+
+    return arrange
+
+
+def write_to_postgresql():
+    FetchCycle.objects.create(cycle_number=1, status="x", started_at="2026-01-01T00:00:00Z")
+
+
+def test_a_second_rollback_leaves_postgresql_closed(live, ends_first):
+    """Else it would take writes that no file will ever have."""
+    ends_first(rollback, roll_back)
+    with pytest.raises(TransferError, match="No file is live"):
+        roll_back()
+    with pytest.raises(DatabaseError, match="takes no more writes"):
+        write_to_postgresql()
+
+
+def test_files_in_charge_are_not_sealed(live, ends_first):
+    """A cut-over that is to be finished and a rollback at once: the old application writes."""
+    unseal("default")
+    ends_first(cutover, roll_back)
+    assert cutover.finish_interrupted("default") is None
+    for file in files_there():
+        assert file.path.stat().st_mode & 0o200
+
+
+def test_a_second_cut_over_changes_nothing(data, ends_first):
+    ends_first(cutover, cut_over)
+    with pytest.raises(TransferError, match="is live"):
+        cut_over()
+    assert set(freezes().values()) == {FOR_GOOD}
+    write_to_postgresql()
+
+
+def test_a_follower_that_waited_for_the_cut_over_ends(data, ends_first):
+    ends_first(follow, cut_over)
+    with pytest.raises(TransferError, match="is live"):
+        follow.follow(follow.FollowOptions(once=True))
+    assert state("rss") == "live"
+
+
+def test_what_was_rolled_back_is_not_finished(live, ends_first):
+    ends_first(finish, roll_back)
+    with pytest.raises(TransferError, match="rolled back"):
+        finish.finish("default", ignore_event)
+    with pytest.raises(DatabaseError, match="takes no more writes"):
+        write_to_postgresql()
+
+
+def test_a_backup_is_not_laid_over_what_went_live_since_the_question(data, tmp_path):
+    """The losses that were shown and agreed to are those of another state."""
+    back_up.back_up(tmp_path / "backup")
+    plan = restore_over_live.plan_restore("default", tmp_path / "backup")
+    cut_over()
+    write_to_postgresql()
+    with pytest.raises(TransferError, match="since you were asked"):
+        restore_over_live.restore("default", plan)
+    assert state("rss") == "live"
+    assert not reverse.is_frozen("default", reverse.every_target_table())
+    write_to_postgresql()
