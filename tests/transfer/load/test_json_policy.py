@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -174,3 +176,38 @@ def test_any_document(text: str, damage: tuple[float, bytes] | None) -> None:
     document = damaged(text, damage)
     assert is_unchanged(document) == judge_expects_no_change(document)
     assert is_unchanged(document) or not json_policy.all_clean([document])
+
+
+NOT_FINITE = [
+    '{"a": NaN}', "NaN", "[-Infinity, Infinity, NaN, 1.50, 1e40, -0]", '{"NaN": "NaN", "b": NaN}',
+    '{"tri thức": [NaN, {"x": Infinity}], "😀": "-Infinity"}',
+]  # fmt: skip
+NOT_ONLY_THAT = [
+    '{"a": 1}', '{"a": "NaN"}', '{"a": NaN, "a": 1}', '{"a": NaN', "-NaN", "+Infinity", "1NaN",
+    "NaNNaN", "--Infinity", '{NaN: 1}', '{"\\"": NaN}', '{"\\u0000": NaN}', '"NaN" NaN', "nan",
+    '["a"NaN]', "\ufeffNaN", "[" * 300 + "NaN" + "]" * 300, "[NaN, 1e400]",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", NOT_FINITE)
+def test_what_is_not_finite_becomes_null_in_one_go(text: str) -> None:
+    made = json_policy.made_finite(text)
+    document, reason = json_policy.convert(text)
+    assert made is not None
+    assert (json.loads(made), reason) == (json.loads(document), "not_finite")
+
+
+@pytest.mark.parametrize("text", NOT_ONLY_THAT)
+def test_anything_else_is_looked_at_more_closely(text: str) -> None:
+    assert json_policy.made_finite(text) is None
+
+
+@settings(max_examples=300)
+@given(st.text(alphabet='{}[]:,"\\ab -+1N', max_size=6), st.text(alphabet='{}[]:,"\\ab -+1N'))
+def test_no_document_is_made_finite_that_is_mended_otherwise(before: str, after: str) -> None:
+    for name in ("NaN", "Infinity", "-Infinity"):
+        text = before + name + after
+        made = json_policy.made_finite(text)
+        if made is not None:
+            document, reason = json_policy.convert(text)
+            assert (json.loads(made), reason) == (json.loads(document), "not_finite")

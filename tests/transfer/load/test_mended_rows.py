@@ -11,16 +11,19 @@ from typing import Any
 
 import pytest
 
+from stillme.demo.samples import make_bulk
 from stillme.demo.samples.hostile.files import make_hostile
 from stillme.transfer import kinds
 from stillme.transfer.kinds import Stamp
 from stillme.transfer.mapped_column import MappedColumn
 from stillme.transfer.sqlite.clock.file_clock import Clock
 from stillme.transfer.sqlite.reading.row_source import SnapshotRows
-from stillme.transfer.steps.kinds import convert, loader_of
+from stillme.transfer.steps.kinds import convert, documents, loader_of
 from stillme.transfer.steps.kinds.base import Refused, RowContext, Table
 from stillme.transfer.steps.rows import table_source
 from stillme.transfer.steps.rows.unusual_rows import CarefulLoader
+from stillme.transfer.verify.kinds import documents as judged_documents
+from stillme.transfer.verify.verification import VerifyOptions, verify
 from tests.made_once import put_samples
 from tests.transfer.load.support import change, content, query, run_import
 from tests.transfer.verify.support import accept_all, judge
@@ -243,6 +246,34 @@ def test_usual_repairs_need_no_python(legacy: Path, monkeypatch: pytest.MonkeyPa
     items = next(t for t in run_import().tables if t.table == "knowledge_items")
     assert items.skipped_chunks == items.chunks > 0
     assert query("SELECT reason, count(*) FROM transfer.kept_cell GROUP BY 1 ORDER BY 1") == kept
+
+
+@pytest.mark.django_db(transaction=True)
+def test_only_documents_that_are_not_clean_are_asked_for_one_by_one(
+    tmp_path: Path, use_legacy_files: Callable[[Path], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the loader and the judge: that costs as much as all else of a repaired row."""
+    make_bulk(tmp_path, "knowledge_items", 200)
+    change(
+        tmp_path,
+        "knowledge",
+        "UPDATE knowledge_items SET created_at = replace(created_at, ' ', 'T') || 'Z'",
+        "UPDATE knowledge_items SET metadata = '{\"a\": NaN, \"id\": ' || id || '}' WHERE id > 150",
+    )
+    use_legacy_files(tmp_path)
+    asked: list[tuple[str, bytes]] = []
+    for module, name in ((documents, "_mended"), (judged_documents, "_expectation")):
+        really = getattr(module, name)
+        monkeypatch.setattr(
+            module, name, lambda raw, n=name, real=really: (asked.append((n, raw)), real(raw))[1]
+        )
+    run_import()
+    proof = verify(VerifyOptions(jobs=1))
+    items = next(table for table in proof.tables if table.table == "knowledge_items")
+    assert not proof.findings.total
+    assert (items.repaired, items.by_cell) == (200, 0)
+    assert {name for name, _ in asked} == {"_mended", "_expectation"}
+    assert all(b"NaN" in raw for _, raw in asked)
 
 
 @pytest.mark.django_db(transaction=True)

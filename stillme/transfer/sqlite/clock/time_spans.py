@@ -1,7 +1,8 @@
-"""Between which days most times of a column lie, from a hundred rows spread over its table.
+"""In which years most times of a column lie, from a hundred rows spread over its table.
 
-A named zone has hundreds of offsets in a century, a file's rows have seen a few of them: those are
-looked up first. Nothing else depends on it, so that a hundred rows are enough.
+A named zone has hundreds of offsets in a century, a file's rows have seen a few of them. SQL that
+looks up those alone is short, and quick to read. Times of other years are read one by one, so that
+a hundred rows are enough.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from stillme.transfer.sqlite.reading.connect import quoted
 
 _ROWS = 100
 _DAY = "[0-9][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]"
-# The first and the last day, ``2025-11-20``.
+_FIRST, _LAST = 1, 9998
+# The first day, and the one after the last: ``2024-01-01``.
 Span = tuple[str, str]
 
 
@@ -38,4 +40,10 @@ def time_spans(
     query = f"SELECT {', '.join(days)} FROM {table} WHERE rowid IN ({marks})"
     found = zip(*run(query, rowids), strict=True)
     seen = {name: [day for day in each if day] for name, each in zip(columns, found, strict=False)}
-    return {name: (min(each), max(each)) for name, each in seen.items() if each}
+    return {name: _years(min(each), max(each)) for name, each in seen.items() if each}
+
+
+def _years(first: str, last: str) -> Span:
+    """Whole years, and one more at both ends."""
+    start, end = max(int(first[:4]) - 1, _FIRST), min(int(last[:4]) + 1, _LAST)
+    return f"{start:04d}-01-01", f"{end + 1:04d}-01-01"

@@ -80,7 +80,8 @@ class Table:
 
     `parents` maps each declared parent table to where it was found (None where it was not), `spans`
     a column of times to the days between which most of them lie, `units` one of numbers to the
-    unit of all of them.
+    unit of all of them. `documents_are_clean`: those of which SQL cannot tell are looked at by the
+    stream.
     """
 
     mapping: TableMapping
@@ -89,6 +90,7 @@ class Table:
     source: RowSource
     spans: Mapping[str, Span] = field(default_factory=dict)
     units: Mapping[str, str] = field(default_factory=dict)
+    documents_are_clean: bool = False
 
 
 @dataclass(frozen=True, slots=True)

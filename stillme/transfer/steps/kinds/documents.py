@@ -45,7 +45,10 @@ def _mended(stored: bytes) -> tuple[int | None, str | None]:
     if b"NaN" not in stored and json_policy.all_clean((stored,)):
         return 0, None
     try:
-        document, reason = json_policy.convert(stored.decode("utf-8"))
+        text = stored.decode("utf-8")
+        if (finite := json_policy.made_finite(text)) is not None:
+            return _REASONS.index("not_finite") + 1, finite
+        document, reason = json_policy.convert(text)
     except (json_policy.TooLarge, UnicodeDecodeError):
         return None, None
     return (_REASONS.index(reason) + 1, document) if reason else (0, None)
@@ -74,7 +77,8 @@ class JsonLoader(KindLoader[kinds.Json]):
     def shape(self, column: MappedColumn, table: Table) -> str:
         """What Python says of a text; a finite number is a document."""
         name, null = quoted(column.legacy), "NULL" if column.required else "0"
-        asked = f"CASE WHEN NOT {is_huge(name)} THEN document_mend(CAST({name} AS BLOB)) END"
+        said = "0" if table.documents_are_clean else f"document_mend(CAST({name} AS BLOB))"
+        asked = f"CASE WHEN NOT {is_huge(name)} THEN {said} END"
         number = f"CASE WHEN {name} NOT IN (9e999, -9e999) THEN {_NUMBER} END"
         return (
             f"CASE typeof({name}) WHEN 'text' THEN {asked} WHEN 'null' THEN {null}"

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from stillme.transfer.sqlite.reading.connect import quoted
 from stillme.transfer.sqlite.reading.key_ranges import KeyRange
 from stillme.transfer.sqlite.reading.stored_rows import RawRow
+from stillme.transfer.steps.rows.common_rows import CommonRows
 from stillme.transfer.steps.rows.load_huge import digest
 from stillme.transfer.steps.rows.mended_rows import Rowids
 from stillme.transfer.steps.rows.packed import PackedRow
@@ -67,21 +68,33 @@ class RangeReader:
             self._tell_faulty()
 
     def _mended(self) -> Iterator[bytes]:
-        mended = self._source.mended
-        if mended is None:
+        source, first = self._source, self._stream
+        if source.mended is None:
             return
-        left = [*self._stream.unsound]
-        rowids = sorted({*self._stream.attention} - self._stream.unsound)
-        for start in range(0, len(rowids), _MENDED_AT_ONCE):
-            some = Rowids(0, rowids=tuple(rowids[start : start + _MENDED_AT_ONCE]))
+        # To look at a document costs as much as all else of a row: those that the stream has found
+        # to be clean, as it does a batch at a time, are not looked at again.
+        left, unclean = [*first.unsound], {*first.unclean}
+        rowids = {*first.attention} - first.unsound - unclean
+        yield from self._mend(source.mended, rowids, left, unclean)
+        if source.mended_documents is not None:
+            yield from self._mend(source.mended_documents, unclean, left, set())
+        first.attention = left
+        self.rows += self.repaired
+
+    def _mend(
+        self, mended: CommonRows, rowids: set[int], left: list[int], unclean: set[int]
+    ) -> Iterator[bytes]:
+        """CSV of the rows that it repairs; the others go to `unclean`, or are `left`."""
+        listed = sorted(rowids)
+        for start in range(0, len(listed), _MENDED_AT_ONCE):
+            some = Rowids(0, rowids=tuple(listed[start : start + _MENDED_AT_ONCE]))
             stream = CommonStream(self._source.stream, self._source.job.mapping, mended, some)
             yield from stream
             self.repaired += stream.rows
             self.originals += stream.originals
-            left += stream.attention
+            unclean |= stream.unclean
+            left += (rowid for rowid in stream.attention if rowid not in unclean)
             self._hasher.update(stream.hasher.digest())
-        self._stream.attention = left
-        self.rows += self.repaired
 
     def _tell_faulty(self) -> None:
         """Take the rows that are set aside for a reason that SQL knows out of the others."""

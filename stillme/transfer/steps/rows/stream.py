@@ -29,8 +29,9 @@ _Columns = Sequence[Sequence[Any]]
 
 class CommonStream:
     """Iterating yields CSV blocks of the common rows; `attention` collects the others' rowids, and
-    `originals` the lines of what is to be kept of the rows, if anything. `unsound` are those of the
-    others of which SQL said that they are common: it repairs none of them.
+    `originals` the lines of what is to be kept of the rows, if anything. Some of the others SQL
+    called common: `unclean` are those with a document that jsonb does not take as it is, `unsound`
+    those of which SQL repairs nothing.
 
     After the iteration `rows` is the number of common rows and `hasher` has seen every block.
     A block ends with the row that fills it: memory is bounded by bytes, not by rows. Bytes that
@@ -54,6 +55,7 @@ class CommonStream:
         self._mapping, self._common, self._range = mapping, common, key_range
         self.attention: list[int] = []
         self.unsound: set[int] = set()
+        self.unclean: set[int] = set()
         self.rows = 0
         self.originals: list[bytes] = []
         self.hasher = hashlib.sha256()
@@ -145,7 +147,10 @@ class CommonStream:
         documents = batch[position]
         if all_clean([document for document in documents if document is not None]):
             return batch
-        return self._without(batch, [d is None or is_clean_bytes(d) for d in documents])
+        known = len(self.attention)
+        batch = self._without(batch, [d is None or is_clean_bytes(d) for d in documents])
+        self.unclean.update(self.attention[known:])
+        return batch
 
 
 def _is_text(data: bytes, is_utf8: bool) -> bool:

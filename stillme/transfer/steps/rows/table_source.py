@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import replace
 from typing import Protocol
 
 from stillme.transfer.mapping import TableMapping
@@ -51,7 +52,9 @@ class TableSource:
         spans = time_spans(self.stream.rows, job.mapping)
         table = Table(job.mapping, job.clock, self.parents, self.stream, spans, job.epoch_units)
         self.common = common_rows(table)
-        self.mended = mended_rows(table, job.run_id)
+        self.mended = mended_rows(replace(table, documents_are_clean=True), job.run_id)
+        has_documents = any(column.kind.is_document for column in job.mapping.columns)
+        self.mended_documents = mended_rows(table, job.run_id) if has_documents else None
         self.faulty = faulty_rows(table)
         self.raw = RawReader(self.connection, job.mapping, self.parents)
         self.lean = RawReader(self.connection, job.mapping, self.parents, self.stream)

@@ -71,7 +71,8 @@ class Table:
 
     `parents` maps a parent table and its named column ("" for its key) to an SQL test with ``{}``
     for the referring column, `spans` a column of times to the days between which most of them lie,
-    `units` one of numbers to the unit of all of them.
+    `units` one of numbers to the unit of all of them. `documents_are_plain`: those of which SQL
+    cannot tell are compared as they are.
     """
 
     mapping: TableMapping
@@ -79,6 +80,7 @@ class Table:
     parents: dict[tuple[str, str], str]
     spans: Mapping[str, Span] = field(default_factory=dict)
     units: Mapping[str, str] = field(default_factory=dict)
+    documents_are_plain: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,9 @@ _IS_NUMBER = len(_KEPT)
 # What a document of usual size may be beyond jsonb by: a great exponent.
 _USUAL_BYTES, _EXPONENT = 16_000, re.compile(rb"[0-9][eE][+-]?[0-9]{4}")
 
+# A text without a backslash, or a number that jsonb has not.
+_TOKEN = re.compile(rb'"[^"]*"|-?Infinity|NaN')
+
 
 # SQL asks for the reason, then for the document.
 @lru_cache(maxsize=2)
@@ -43,11 +46,18 @@ def _expectation(stored: bytes) -> tuple[int | None, str | None]:
     must hold in its place. None where the row must be set aside."""
     if _is_plain(stored):
         return 0, None
+    finite = stored if b"\\" in stored else _TOKEN.sub(_finite, stored)
+    if finite != stored and _is_plain(finite):
+        return _KEPT.index("not_finite") + 1, finite.decode()
     try:
         tree, kept = json_documents.expected_tree(utf8(stored))
     except (json_documents.Beyond, MustBeSetAside):
         return None, None
     return (_KEPT.index(kept) + 1, _spelled(tree)) if kept else (0, None)
+
+
+def _finite(token: re.Match[bytes]) -> bytes:
+    return token[0] if token[0].startswith(b'"') else b"null"
 
 
 def _is_plain(stored: bytes) -> bool:
@@ -99,7 +109,8 @@ class JsonJudge(KindJudge[kinds.Json]):
     def shape(self, column: MappedColumn, table: Table) -> str:
         """What Python says of a text of usual size; any finite number."""
         name, null = quoted(column.legacy), "NULL" if column.required else "0"
-        text = f"iif({is_huge(name)}, NULL, why_document_kept(CAST({name} AS BLOB)))"
+        said = "0" if table.documents_are_plain else f"why_document_kept(CAST({name} AS BLOB))"
+        text = f"iif({is_huge(name)}, NULL, {said})"
         number = f"iif({name} > -9e999 AND {name} < 9e999, {_IS_NUMBER}, NULL)"
         return (
             f"CASE typeof({name}) WHEN 'null' THEN {null} WHEN 'text' THEN {text}"

@@ -137,23 +137,20 @@ def shift_modifier_sql(
 ) -> str:
     """SQL: what datetime() is told to take a local stamp to UTC; NULL where that is unsure.
 
-    `separator` stands before the hour. The runs that most stamps lie in, by `span`, are asked
-    first, the few around them last.
+    `separator` stands before the hour. Only the runs that most stamps lie in, by `span`, are asked.
     """
     if clock.zone is None:
         return f"'{-clock.usual} minutes'"
-    runs = [("", None), *quiet_runs(clock.zone, separator)]
-    whole = _modifier(name, runs)
-    ends = [start for start, _ in runs[1:]]
-    near = [run for run, end in zip(runs, ends, strict=False) if span and end > span[0]]
-    near = [run for run in near if span and run[0] <= span[1]]
-    if not near:
-        return whole
-    end = ends[runs.index(near[-1])]
-    return f"iif({name} >= '{near[0][0]}' AND {name} < '{end}', {_modifier(name, near)}, {whole})"
+    runs = quiet_runs(clock.zone, separator)
+    if span is not None:
+        before = [run for run in runs if run[0] <= span[0]]
+        runs = (*before[-1:], *(run for run in runs if span[0] < run[0] < span[1]), (span[1], None))
+    # A plus, so that the stamp is compared as the text it is, whatever the column's type.
+    return f"iif(+{name} < '{runs[0][0]}', NULL, {_modifier(f'+{name}', runs)})"
 
 
 def _modifier(name: str, runs: Sequence[Run]) -> str:
+    """SQL: the modifier of a stamp that is not before the first run."""
     if len(runs) == 1:
         seconds = runs[0][1]
         return "NULL" if seconds is None else f"'{-seconds} seconds'"

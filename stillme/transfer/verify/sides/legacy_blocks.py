@@ -50,8 +50,9 @@ class Block:
     `last` is the last key, `rows` the number of rows, and `more` tells that others may follow.
     `plain` are the plain rows, column by column, with their `content` and `documents`; `unusual`
     and `unusual_keys` name the others, without those of which SQL knows what must have become: the
-    `mended` ones, with what must be kept of them as `originals`, and those `aside`. All rows of a
-    `broken` block are judged one by one.
+    `mended` ones, in blocks of their own, and those `aside`. Of the unusual ones the `lined` have a
+    line, and differ in a document or in what is noted. `originals` is what must be kept of mended
+    rows. All rows of a `broken` block are judged one by one.
     """
 
     last: Key | None = None
@@ -62,8 +63,9 @@ class Block:
     documents: tuple[DocumentBlock, ...] = ()
     unusual: list[int] = field(default_factory=list)
     unusual_keys: list[tuple[Any, ...]] = field(default_factory=list)
+    lined: set[int] = field(default_factory=set)
     broken: bool = False
-    mended: Block | None = None
+    mended: list[Block] = field(default_factory=list)
     originals: list[bytes] = field(default_factory=list)
     aside: AsideRows = field(default_factory=AsideRows)
 
@@ -76,8 +78,9 @@ class Block:
     def digest(self) -> str:
         """Identifies the plain rows as they are stored."""
         parts = [self.content.lines, *self.content.reals, *(d.stored for d in self.documents)]
-        if self.mended is not None:
-            parts += [self.mended.digest, hashlib.sha256(b"".join(self.originals)).hexdigest()]
+        if self.originals:
+            parts.append(hashlib.sha256(b"".join(self.originals)).hexdigest())
+        parts += [mended.digest for mended in self.mended]
         if self.aside.lines:
             parts.append(hashlib.sha256(b"\n".join(self.aside.lines)).hexdigest())
         return hashlib.sha256(" ".join(parts).encode()).hexdigest()
@@ -96,7 +99,7 @@ class LegacySide(StoredRows):
         mapping: TableMapping,
         lines: Lines,
         parents: dict[tuple[str, str], str],
-        mended: MendedLines | None = None,
+        mended: Sequence[MendedLines] = (),
         aside: str | None = None,
     ) -> None:
         super().__init__(connection, readers, mapping, parents)
@@ -131,13 +134,29 @@ class LegacySide(StoredRows):
         return block
 
     def tell_mended(self, block: Block, aside: Collection[Any]) -> None:
-        """Take the mended rows out of the unusual ones; keys `aside` are of rows in quarantine."""
-        mended = self._mended
-        if mended is None or len(block.unusual) <= len(mended.inner) // _SQL_BYTES:
-            return
+        """Take the mended rows out of the unusual ones; keys `aside` are of rows in quarantine.
+
+        The documents of most need not be looked at one by one, which costs as much as all else.
+        """
+        keys = dict(zip(block.unusual, block.unusual_keys, strict=True))
+        wanted = [rowid for rowid, key in keys.items() if key not in aside]
+        lined = [rowid for rowid in wanted if rowid in block.lined]
+        rowids = [rowid for rowid in wanted if rowid not in block.lined]
+        for mended in self._mended:
+            found = self._find_mended(mended, rowids)
+            if found.content.rows and not found.more:
+                block.mended.append(found)
+                for rowid in found.plain[0]:
+                    del keys[rowid]
+            rowids = lined = [*lined, *found.lined]
+        block.unusual, block.unusual_keys = [*keys], [*keys.values()]
+
+    def _find_mended(self, mended: MendedLines, rowids: Collection[int]) -> Block:
+        """The rows that are mended, all but those that are told one by one."""
+        if len(rowids) <= len(mended.inner) // _SQL_BYTES:
+            return Block()
         assert self._readers is not None
         key, lines = self._mapping.key_columns.legacy(), mended.lines
-        listed = ", ".join(map(str, block.unusual))
         line = f"CASE WHEN {lines.plain} THEN CAST({lines.legacy} AS BLOB) END"
         reals, documents = (
             [legacy for legacy, _ in both] for both in (lines.reals, lines.documents)
@@ -146,17 +165,18 @@ class LegacySide(StoredRows):
         parts = ", ".join(("rowid", key, *documents, *reals, originals, line))
         table = quoted(self._mapping.table)
         # With an offset, though of none, SQLite does not compute the inner values again and again.
-        inner = f"SELECT {mended.inner} FROM {table} WHERE {table}.rowid IN ({listed})"
+        among = f"{table}.rowid IN (SELECT value FROM json_each(?))"
+        inner = f"SELECT {mended.inner} FROM {table} WHERE {among}"
         query = f"SELECT {parts} FROM ({inner} LIMIT -1 OFFSET 0) ORDER BY {key}"
+        listed = f"[{', '.join(map(str, rowids))}]"
         try:
-            found = self._read(few_of(self._readers.bounded, query, ()), aside)
+            found = self._read(few_of(self._readers.bounded, query, [listed]), ())
         except sqlite3.DataError:
             # Something large is among them.
-            return
+            return Block()
         self._sum_up(found)
-        if not found.more and found.content.rows:
-            block.mended, block.originals = found, found.plain[-2]  # type: ignore[assignment]
-            block.unusual, block.unusual_keys = found.unusual, found.unusual_keys
+        found.originals = [*found.plain[-2]]
+        return found
 
     def tell_aside(self, block: Block) -> None:
         """Take the rows that must be set aside for a well-known reason out of the unusual ones."""
@@ -208,6 +228,11 @@ class LegacySide(StoredRows):
             block.last = Key.of(*few[-1][self._key_places])
             if noted or None in columns[-1]:
                 fine = [row[-1] is not None and row[self._key_places] not in noted for row in few]
+                block.lined.update(
+                    row[0]
+                    for row, is_fine in zip(few, fine, strict=True)
+                    if not is_fine and row[-1] is not None
+                )
                 columns = self._kept(block, columns, fine)
             for kept, column in zip(plain, columns, strict=False):
                 kept.extend(column)
@@ -224,7 +249,9 @@ class LegacySide(StoredRows):
         documents = []
         for place in self._document_places:
             documents.append(DocumentBlock(block.plain[place]))
+            known = len(block.unusual)
             block.plain = self._kept(block, block.plain, documents[-1].plain)
+            block.lined.update(block.unusual[known:])
         rows = len(block.plain[-1])
         if any(column.rows != rows for column in documents):
             documents = [DocumentBlock(block.plain[place]) for place in self._document_places]

@@ -16,19 +16,16 @@ from stillme.transfer.verify.sides.target_table import TargetSide
 
 
 def are_mended(
-    target: TargetSide, block: Block, keys: Sequence[Key], columns: int, proof: TableProof
+    target: TargetSide, rows: Block, keys: Sequence[Key], columns: int, proof: TableProof
 ) -> bool:
-    """Whether the target holds the mended rows of a block, and the ledger just what must be kept.
+    """Whether the target holds the mended rows, and the ledger just what must be kept of them.
     `keys` are those of the rows.
 
     Then they are counted; else nothing is.
     """
-    rows = block.mended
-    if rows is None:
-        return True
     found = target.mended(keys)
     same = found.content == rows.content and are_same(rows.documents, found.documents)
-    wanted = b"".join(block.originals).split(b"\n")[:-1]
+    wanted = b"".join(rows.originals).split(b"\n")[:-1]
     if not same or sorted(found.originals) != sorted(wanted):
         return False
     proof.target_rows += rows.content.rows

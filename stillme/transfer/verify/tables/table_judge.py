@@ -16,8 +16,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 from stillme.transfer.findings import Finding, FindingKind
@@ -92,13 +93,15 @@ class TableJudge:
         spans = time_spans(self._db.execute, case.mapping)
         table = Table(case.mapping, case.clock, parents, spans, case.units)
         self._lines = lines_for(table)
+        has_documents = any(column.kind.is_document for column in case.mapping.columns)
+        looks = [replace(table, documents_are_plain=True), *([table] if has_documents else [])]
         self._legacy = LegacySide(
             self._db,
             self._readers,
             case.mapping,
             self._lines,
             parents,
-            mended_lines(table),
+            [m for m in map(mended_lines, looks) if m is not None],
             aside_lines(table),
         )
         self._target = TargetSide(alias, case.mapping, self._lines)
@@ -204,8 +207,8 @@ class TableJudge:
         """Whether the plain rows of a block are the target's; then all of it is judged."""
         mapping = self.case.mapping
         without = mapping.key_columns.held(Key.of(*values) for values in block.unusual_keys)
-        mended = [] if block.mended is None else block.mended.keys
-        content, documents = self._target.block(after, upto, [*without, *mended])
+        keys = [rows.keys for rows in block.mended]
+        content, documents = self._target.block(after, upto, [*without, *chain(*keys)])
         if content != block.content or not are_same(block.documents, documents):
             return False
         proof.legacy_rows += block.rows
@@ -214,10 +217,11 @@ class TableJudge:
         columns = len(mapping.columns)
         proof.cells += content.rows * columns
         rowids = [*block.unusual]
-        if block.mended and not are_mended(self._target, block, mended, columns, proof):
-            rowids += block.mended.plain[0]
-            without = [*without, *mended]
-            proof.target_rows += self._target.count(mended)
+        for rows, mended in zip(block.mended, keys, strict=True):
+            if not are_mended(self._target, rows, mended, columns, proof):
+                rowids += rows.plain[0]
+                without = [*without, *mended]
+                proof.target_rows += self._target.count(mended)
         # The target's block would differ if it had a row of those that are set aside.
         if not are_aside(self._target, block, columns + len(mapping.extra), proof):
             rowids += block.aside.rowids
