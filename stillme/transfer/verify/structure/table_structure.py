@@ -11,6 +11,7 @@ from stillme.transfer.findings import Finding, FindingKind
 from stillme.transfer.mapping import split_table
 from stillme.transfer.models import DroppedObject
 from stillme.transfer.verify.sides.target_table import select
+from stillme.transfer.verify.structure.shards import check_shards
 from stillme.transfer.verify.structure.target_relation import UNREADABLE, Relation
 
 _UNUSED = "NOT ENFORCED", "NOT VALID"
@@ -31,6 +32,7 @@ def check_structure(alias: str, model: type[models.Model]) -> Iterator[Finding]:
     yield from _columns(alias, model, schema, table)
     yield from _states(alias, schema, table)
     yield from _taken_down(alias, schema, table)
+    yield from check_shards(alias, schema, table)
 
 
 def forbids_reading(finding: Finding) -> bool:
