@@ -53,9 +53,12 @@ TABLES = """
     JOIN pg_namespace n ON n.oid = relnamespace
     WHERE nspname = ANY(%s) AND relkind IN ('r', 'p') ORDER BY 1
 """
+# By rows, as a reference table, or alone: Citus then refuses to distribute the schema.
 BY_ROWS = """
-    SELECT DISTINCT c.relnamespace::regnamespace::text FROM pg_dist_partition p
-    JOIN pg_class c ON c.oid = p.logicalrelid WHERE p.partmethod = 'h'
+    SELECT DISTINCT nspname FROM pg_dist_partition p
+    JOIN pg_class c ON c.oid = p.logicalrelid JOIN pg_namespace n ON n.oid = relnamespace
+    WHERE (p.partmethod <> 'n' OR p.colocationid <> 0)
+      AND n.oid NOT IN (SELECT schema_name::oid FROM citus_schemas)
 """
 # Its schema, its primary key's columns, the foreign keys from and to it, whether it is distributed.
 TABLE = """

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -36,6 +37,11 @@ _NODES = """
     LEFT JOIN pg_dist_shard s ON s.shardid = p.shardid
     LEFT JOIN pg_class c ON c.oid = s.logicalrelid
     GROUP BY 1, 2 ORDER BY 1
+"""
+_ASK_SHARDS = """
+    SELECT n.nodeid, p.shardid, p.success, p.result
+    FROM run_command_on_placements(%s::text::regclass, %s) AS p
+    JOIN pg_dist_node n ON n.nodename = p.nodename AND n.nodeport = p.nodeport ORDER BY 2, 1
 """
 # Milliseconds. A health check must not wait Citus's 30 seconds for a machine that is gone.
 _NODE_ANSWERS = 2000
@@ -80,6 +86,31 @@ def nodes(connection: BaseDatabaseWrapper) -> list[Node]:
             Node(number, address, answers, tuple(schemas))
             for number, address, answers, schemas in cursor.fetchall()
         ]
+
+
+class ShardAnswer(NamedTuple):
+    """What a node says about its copy of a shard, or why it says nothing."""
+
+    node: int
+    shard: int
+    is_answer: bool
+    said: str
+
+    @property
+    def place(self) -> str:
+        """For a finding; an address would be no business of its readers."""
+        return f"the shard {self.shard} on node {self.node}"
+
+
+def ask_shards(connection: BaseDatabaseWrapper, relation: str, sql: str) -> list[ShardAnswer]:
+    """One value, as text, from each copy of each shard of a distributed table.
+
+    Each is asked in a session of its own on its node, outside the present transaction. `sql` is
+    what ``format()`` takes: %1$s stands for the shard's name, %1$L for the name as a literal.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(_ASK_SHARDS, [relation, sql])
+        return [ShardAnswer(*row) for row in cursor.fetchall()]
 
 
 def forget() -> None:

@@ -76,12 +76,71 @@ def refusing() -> Iterator[list[str]]:
         yield seen
 
 
+# What the judge asks of a cluster's catalogue and nodes. A table without a line in pg_dist_shard is
+# its own and only shard; `name` is the table that stands for a shard's copy on a node.
+_NODES = r"""
+CREATE TABLE public.pg_dist_node (nodeid int, nodename text, nodeport int);
+INSERT INTO public.pg_dist_node VALUES (2, 'host', 1), (3, 'host', 2);
+CREATE TABLE public.pg_dist_shard (logicalrelid regclass, shardid bigint, shardminvalue text,
+    shardmaxvalue text, nodeport int, name text);
+CREATE VIEW public.pg_dist_placement AS SELECT shardid, nodeport FROM public.pg_dist_shard;
+CREATE VIEW public.pg_dist_partition AS SELECT c.oid::regclass AS logicalrelid,
+    CASE WHEN EXISTS (SELECT FROM public.pg_dist_shard WHERE logicalrelid = c.oid
+        AND shardminvalue IS NOT NULL) THEN 'h' ELSE 'n' END AS partmethod, 'id' AS partkey
+    FROM pg_class c WHERE relkind = 'r';
+CREATE FUNCTION public.column_to_column_name(regclass, text) RETURNS text LANGUAGE sql
+    AS 'SELECT $2';
+CREATE FUNCTION public.shard_name(regclass, bigint) RETURNS text LANGUAGE sql
+    AS 'SELECT name FROM public.pg_dist_shard WHERE logicalrelid = $1 AND shardid = $2 LIMIT 1';
+CREATE FUNCTION public.worker_hash(bigint) RETURNS int LANGUAGE sql AS 'SELECT $1::int';
+CREATE FUNCTION public.run_command_on_placements(asked regclass, command text)
+RETURNS TABLE (nodename text, nodeport int, shardid bigint, success bool, result text)
+LANGUAGE plpgsql AS $body$
+DECLARE shard text;
+BEGIN
+    FOR nodeport, shardid, shard IN SELECT s.nodeport, s.shardid, s.name
+        FROM public.pg_dist_shard s WHERE s.logicalrelid = asked UNION ALL
+        SELECT 1, 1, asked::text WHERE NOT EXISTS (
+            SELECT FROM public.pg_dist_shard s WHERE s.logicalrelid = asked)
+    LOOP
+        nodename := 'host'; success := true; result := 'DO';
+        BEGIN
+            IF shard = 'away' THEN
+                RAISE EXCEPTION 'failed to connect to host:1';
+            ELSIF command ~ '^\s*DO ' THEN
+                EXECUTE format(command, shard);
+            ELSE
+                EXECUTE format(command, shard) INTO result;
+            END IF;
+        EXCEPTION WHEN OTHERS THEN
+            success := false;
+            result := CASE shard WHEN 'away' THEN '' ELSE 'ERROR:  ' END || SQLERRM;
+        END;
+        RETURN NEXT;
+    END LOOP;
+    -- On a node these would have ended with the session.
+    RESET enable_seqscan; RESET enable_indexscan; RESET enable_indexonlyscan;
+    RESET enable_bitmapscan; RESET enable_sort; RESET enable_incremental_sort;
+END $body$;
+"""
+_NO_NODES = r"""
+DROP FUNCTION public.run_command_on_placements, public.worker_hash, public.shard_name,
+    public.column_to_column_name;
+DROP VIEW public.pg_dist_partition, public.pg_dist_placement;
+DROP TABLE public.pg_dist_shard, public.pg_dist_node;
+"""
+
+
 @pytest.fixture
-def cluster(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+def cluster(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """The domains' tables count as distributed, and statements are checked."""
     monkeypatch.setattr(distributed, "HAS_CITUS", "SELECT true")
     monkeypatch.setattr(distributed, "TABLES", TABLES)
     distributed.forget()
+    with connections["default"].cursor() as cursor:
+        cursor.execute(_NODES)
     with refusing() as seen:
         yield seen
+    with connections["default"].cursor() as cursor:
+        cursor.execute(_NO_NODES)
     distributed.forget()

@@ -27,9 +27,10 @@ STAND_IN = """
     CREATE FUNCTION public.run_command_on_workers(command text)
         RETURNS TABLE (nodename text, nodeport int, success bool, result text) LANGUAGE sql
         AS 'SELECT nodename, nodeport, nodeport <> 0, ''1'' FROM public.pg_dist_node';
-    CREATE TABLE public.pg_dist_partition (logicalrelid regclass, partmethod "char");
+    CREATE TABLE public.pg_dist_partition (logicalrelid regclass, partmethod "char",
+        colocationid int DEFAULT 0);
     CREATE FUNCTION public.create_distributed_table(name regclass, by text) RETURNS void
-        LANGUAGE sql AS 'INSERT INTO public.pg_dist_partition VALUES (name, ''h'')';
+        LANGUAGE sql AS 'INSERT INTO public.pg_dist_partition VALUES (name, ''h'', 5)';
     CREATE FUNCTION public.citus_schema_distribute(schema regnamespace) RETURNS void
         LANGUAGE sql AS 'INSERT INTO public.moved VALUES (schema::text)';
 """
@@ -96,6 +97,16 @@ class TestWithCitus:
         assert status == 0, text
         moved = {name for (name,) in execute("SELECT name FROM public.moved")}
         assert moved == {"continuum", "rss", "vector"}
+
+    def test_a_schema_with_a_table_that_each_node_has_stays(self) -> None:
+        """Citus refused it in the middle: 'distributed schema cannot have distributed tables'."""
+        execute("INSERT INTO public.pg_dist_partition VALUES ('rss.fetch_cycles', 'n', 6)")
+        execute("INSERT INTO public.pg_dist_partition VALUES ('vector.items', 'n')")
+        status, text = run()
+        assert status == 0, text
+        assert "rss has tables distributed one by one; its others stay here." in text
+        moved = {name for (name,) in execute("SELECT name FROM public.moved")}
+        assert moved == {"accuracy", "continuum", "knowledge", "vector"}
 
     @pytest.mark.parametrize(
         ("table", "problem"),

@@ -67,7 +67,7 @@ class Command(TransferCommand):
         for schema in plan.distributed:
             self.console.print(f"{schema} is distributed already.")
         for schema in plan.by_rows:
-            self.console.print(f"{schema} has tables distributed by rows; its others stay here.")
+            self.console.print(f"{schema} has tables distributed one by one; its others stay here.")
         for table, key in plan.rows:
             self.console.print(f"{table} is to be distributed by the hash of its {key or 'key'}.")
         for schema in plan.move:

@@ -12,6 +12,7 @@ from stillme.transfer.mapped_column import spelled_key
 from stillme.transfer.mapping import split_table
 from stillme.transfer.models import DroppedObject
 from stillme.transfer.verify.sides.target_table import select
+from stillme.transfer.verify.structure.shards import check_shards
 from stillme.transfer.verify.structure.target_relation import UNREADABLE, Relation
 
 _UNUSED = "NOT ENFORCED", "NOT VALID"
@@ -32,6 +33,7 @@ def check_structure(alias: str, model: type[models.Model]) -> Iterator[Finding]:
     yield from _columns(alias, model, schema, table)
     yield from _states(alias, schema, table)
     yield from _taken_down(alias, schema, table)
+    yield from check_shards(alias, schema, table)
 
 
 def forbids_reading(finding: Finding) -> bool:

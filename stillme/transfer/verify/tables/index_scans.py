@@ -88,6 +88,8 @@ class WrongIndex:
     scanned: int
     found: int
     misplaced: int
+    # The shard that it is an index of, on a cluster.
+    place: str = ""
 
     def finding(self, where: str) -> Finding:
         """What an operator reads of it."""
@@ -96,6 +98,7 @@ class WrongIndex:
             found += f", {self.misplaced:,} of them out of order"
         elif self.found == self.scanned:
             found += ", with other values"
+        found += f" in {self.place}" if self.place else ""
         note = "REINDEX the table, then run verify_migration again: it compares the rows"
         return Finding(
             FindingKind.INDEX, where, None, f"{self.scanned:,} rows by a full scan", found, note
@@ -114,13 +117,18 @@ def one_moment(alias: str) -> Iterator[None]:
 
 def wrong_indexes(alias: str, relation: str) -> Iterator[WrongIndex]:
     """Those of a table's unique indexes that do not hold what the table holds, in `one_moment`."""
-    indexes = [Index(*row) for row in select(alias, _INDEXES, [relation])]
+    indexes = unique_indexes(alias, relation)
     told = ", ".join(["count(*)", *(index.digest for index in indexes)])
     [(rows, *digests)] = planned(alias, BY_SCAN, f"SELECT {told} FROM {relation}")
     for index, digest in zip(indexes, digests, strict=True):
         [(found, other, misplaced)] = planned(alias, BY_INDEX, index.read(relation))
         if (found, other, misplaced) != (rows, digest, 0):
             yield WrongIndex(index, rows, found, misplaced)
+
+
+def unique_indexes(alias: str, relation: str) -> list[Index]:
+    """Those of a table's indexes that are looked at."""
+    return [Index(*row) for row in select(alias, _INDEXES, [relation])]
 
 
 def planned(alias: str, settings: dict[str, str], sql: str) -> list[tuple[Any, ...]]:
