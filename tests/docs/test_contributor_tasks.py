@@ -21,7 +21,7 @@ SINGLE = (".ci/run", ".env.example", "pyproject.toml")
 EXAMPLES = {
     "a column": r"(entries|items)_ethical_filtered",
     "a file": r"""(?m)^continuum/|continuum_rows|["',]continuum["',.]|LEGACY_CONTINUUM"""
-    r"|^title: continuum|^CONTINUUM = ",
+    r"|^title: continuum|^CONTINUUM = |^    \"tier_audit\": [{_]",
     "a value": r"not_json",
     "a reason": r"not_whole",
     "a finding": r"MISSING_TABLE|missing_table",
