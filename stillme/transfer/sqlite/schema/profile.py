@@ -141,7 +141,7 @@ def _note_common(
     profile.storage["null"] += total - filled
     if not filled:
         return
-    first, second, third = (v.decode() if isinstance(v, bytes) else v for v in found)
+    first, second, third = found
     if kind.storage in ("integer", "real"):
         whole = int(third)
         profile.storage["integer"] += whole

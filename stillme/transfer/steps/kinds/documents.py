@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from functools import lru_cache
 from typing import Any, ClassVar
 
@@ -35,6 +36,8 @@ from stillme.transfer.steps.kinds.base import (
 # In the order of `mends`.
 _REASONS = ("duplicate_keys", "not_finite", "bad_escape", "not_json", "number_in_json")
 _NUMBER = len(_REASONS)
+# Each that PostgreSQL's numeric does not hold looks so, and some that it does.
+_LARGE_NUMBER = re.compile(rb"[0-9](?:[eE][+-]?[0-9]{5}|[0-9]{99})")
 
 
 # A row's SQL asks for the reason, then for the document.
@@ -60,6 +63,7 @@ class JsonLoader(KindLoader[kinds.Json]):
     functions: ClassVar = {
         "document_mend": lambda stored: _mended(stored)[0],
         "mended_document": lambda stored: _mended(stored)[1],
+        "numbers_fit": lambda stored: not _LARGE_NUMBER.search(stored),
     }
 
     def cell(self, column: MappedColumn, table: Table) -> tuple[str, ...]:
@@ -88,6 +92,10 @@ class JsonLoader(KindLoader[kinds.Json]):
     def sound_test(self, name: str) -> str:
         """Python looks at all of it."""
         return "1"
+
+    def strict_test(self, name: str) -> str:
+        """PostgreSQL has limits for numbers."""
+        return f"numbers_fit(CAST(ifnull({name}, '') AS BLOB))"
 
     def convert(self, storage: str, raw: Raw, row: RowContext) -> Cell:
         """The document, repaired where jsonb does not hold it; a number is one too."""
