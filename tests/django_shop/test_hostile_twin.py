@@ -85,6 +85,29 @@ def test_every_odd_value_ends_as_the_table_says(project: Project) -> None:
     assert "PROVEN: all" in project.new("verify_migration", "--round-trip")
 
 
+@pytest.mark.slow
+def test_functions_of_somebody_on_the_path_hide_nothing(project: Project) -> None:
+    """They fit a varchar better than PostgreSQL's own, and show the judge the name that was."""
+    project.new("migrate", "-v0")
+    project.new("import_sqlite")
+    was = "CASE WHEN {0} = 'evil' THEN (SELECT name FROM public.was) ELSE {0} END::text"
+    body = "LANGUAGE sql AS $$ SELECT pg_catalog.{} $$"
+    done = (
+        "CREATE TABLE public.was AS SELECT name FROM stall_item WHERE id = 7",
+        "UPDATE stall_item SET name = 'evil' WHERE id = 7",
+        "CREATE FUNCTION public.octet_length(varchar) RETURNS int "
+        + body.format(f"octet_length({was.format('$1')})"),
+        "CREATE FUNCTION public.glue(text, varchar) RETURNS text "
+        + body.format(f"textcat($1, {was.format('$2')})"),
+        "CREATE OPERATOR public.|| (leftarg = text, rightarg = varchar, function = public.glue)",
+    )
+    code = "from django.db import connection; connection.cursor().execute({!r})"
+    project.shell("new", code.format("; ".join(done)))
+    said = project.new("verify_migration", status=1)
+    assert "value: public.stall_item:name id=7" in said
+    assert "found 'evil'" in said
+
+
 def spoil(project: Project) -> None:
     """Make the hostile twin of the file."""
     for number, (column, value, _) in enumerate([*REPAIRED, *ASIDE], 1):

@@ -49,6 +49,11 @@ from stillme.visible import visible
 COULD_NOT_RUN = 2
 PIPE_WIDTH = 80
 
+_NOT_UTF8 = (
+    "PostgreSQL holds a text that is not UTF-8, so a page of it is damaged: `manage.py "
+    "verify_migration` names a row of your tables that has one; delete that row and import again, "
+    "or restore the database from a backup."
+)
 _NO_TABLE = ("42P01", "3F000")
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -189,6 +194,9 @@ class TransferCommand(BaseCommand):
             raise _could_not_run(sentence) from error
         except (DatabaseError, psycopg.Error) as error:
             raise _could_not_run(_explain_database_error(error)) from error
+        except UnicodeDecodeError as error:
+            # Files are read as bytes: it is the driver's word about a text of a damaged page.
+            raise _could_not_run(_NOT_UTF8) from error
         except BrokenPipeError:
             # Whoever read the output went away (`| head`): there is nobody to tell.
             # Python must not complain about the closed pipe once more at its end.

@@ -236,6 +236,28 @@ PLANTED: list[Planted] = [
     ("a foreign key that calls something else", FOREIGN_KEY, f"{FETCHED}:cycle_id",
      ["UPDATE pg_trigger SET tgfoid = '\"RI_FKey_noaction_upd\"'::regproc "
       f"WHERE tgrelid = '{FETCHED}'::regclass"]),
+    ("a foreign key that looks at some updates", FOREIGN_KEY, f"{FETCHED}:cycle_id",
+     [f"UPDATE pg_trigger SET tgattr = '3' WHERE tgrelid = '{FETCHED}'::regclass"]),
+    ("a foreign key that looks in another table", FOREIGN_KEY, f"{FETCHED}:cycle_id",
+     [f"UPDATE pg_trigger SET tgconstrrelid = '{ITEMS}'::regclass "
+      f"WHERE tgrelid = '{FETCHED}'::regclass"]),
+    ("a foreign key that compares otherwise", FOREIGN_KEY, f"{FETCHED}:cycle_id",
+     ["UPDATE pg_constraint SET conpfeqop = '{411}' WHERE contype = 'f' "
+      f"AND conrelid = '{FETCHED}'::regclass"]),
+    ("a primary key that excludes", CONSTRAINT, TRENDS,
+     [f"UPDATE pg_index SET indisexclusion = true WHERE {_PRIMARY}"]),
+    ("a trigger that passes for PostgreSQL's own", TABLE, ITEMS,
+     [_FUNCTION, f"CREATE TRIGGER meddle BEFORE INSERT ON {ITEMS} FOR EACH ROW "
+      "EXECUTE FUNCTION public.meddle()",
+      "UPDATE pg_trigger SET tgisinternal = true WHERE tgname = 'meddle'"]),
+    ("a trigger that passes for a constraint's", TABLE, ITEMS,
+     [_FUNCTION, f"CREATE TRIGGER meddle BEFORE INSERT ON {ITEMS} FOR EACH ROW "
+      "EXECUTE FUNCTION public.meddle()",
+      "UPDATE pg_trigger SET tgisinternal = true, tgconstraint = (SELECT oid FROM pg_constraint "
+      f"WHERE contype = 'p' AND conrelid = '{ITEMS}'::regclass) WHERE tgname = 'meddle'"]),
+    ("a rule that passes for a view's", TABLE, ITEMS,
+     [f"CREATE RULE nothing AS ON INSERT TO {ITEMS} DO INSTEAD NOTHING",
+      "UPDATE pg_rewrite SET rulename = '_RETURN' WHERE rulename = 'nothing'"]),
     ("a default that is not used", COLUMN, f"{ITEMS}:access_count",
      [f"UPDATE pg_attribute SET atthasdef = false WHERE attrelid = '{ITEMS}'::regclass "
       "AND attname = 'access_count'"]),

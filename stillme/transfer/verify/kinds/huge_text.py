@@ -74,12 +74,12 @@ def target_names(mapping: TableMapping) -> set[str]:
 
 
 def target_parts(name: str) -> tuple[str, str]:
-    """Return SQL for a text column of the target (quoted): the value unless it is huge, and
+    """Return SQL for a text column of the target (quoted): its bytes unless it is huge, and
     ``size:SHA-256`` if it is. PostgreSQL knows the size of a stored value without reading it."""
     huge = f"octet_length({name}) > {huge_cells.HUGE_BYTES}"
-    digest = f"encode(sha256(convert_to({name}, 'UTF8')), 'hex')"
+    digest = f"encode(sha256(textsend({name})), 'hex')"
     return (
-        f"CASE WHEN NOT {huge} THEN {name} END",
+        f"CASE WHEN NOT {huge} THEN textsend({name}) END",
         f"CASE WHEN {huge} THEN octet_length({name})::text || ':' || {digest} END",
     )
 

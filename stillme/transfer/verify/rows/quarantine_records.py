@@ -31,7 +31,7 @@ from stillme.transfer.sqlite.schema.found import folded
 from stillme.transfer.verify.kinds.cell_comparison import same_raw
 from stillme.transfer.verify.result import TableProof
 from stillme.transfer.verify.sides.legacy_rows import StoredRow
-from stillme.transfer.verify.sides.target_table import select
+from stillme.transfer.verify.sides.row_query import read
 
 # A row and its key as the ledger writes it; None if the key is no text.
 KeyedRow = tuple[StoredRow, str | None]
@@ -142,7 +142,7 @@ def _excused(alias: str, mapping: TableMapping, record: QuarantinedRow) -> Itera
     cells = unpack_record(record.cells) | unpack_record(edits)
     key = keys.of_cells(cells).spelled() if cells.keys() >= set(keys.names) else None
     held = f"SELECT 1 FROM {mapping.relation} WHERE {keys.target_text()} = %s LIMIT 1"
-    if select(alias, held, [key]):
+    if read(alias, held, [key]):
         note = "the edit of a record that belongs to no legacy row"
         yield Finding(FindingKind.EXTRA_ROW, mapping.target, key, "no row", "a row", note)
 

@@ -38,11 +38,9 @@ from stillme.transfer.verify.rows.quarantine_records import (
 from stillme.transfer.verify.rows.refused_rows import takes_row
 from stillme.transfer.verify.rows.row_expectation import Fate, Oracle
 from stillme.transfer.verify.sides.legacy_rows import StoredRow
-from stillme.transfer.verify.sides.target_table import TargetSide
+from stillme.transfer.verify.sides.target_table import UNDECLARED, TargetSide
 
 NEVER_HAD = "the legacy file has nothing for this column: set it back by hand"
-# For target columns of a rule or a default, which are compared as text.
-_UNDECLARED = judge_of(kinds.Text())
 _ASIDE = FindingKind.QUARANTINE_KEPT_ROW
 _AT_ONCE = 500
 _BYTES_AT_ONCE = 4_000_000
@@ -231,7 +229,7 @@ class RowJudge:
         self, key: str | None, expected: dict[str, Any], found: dict[str, Any]
     ) -> Iterator[Finding]:
         for name, wanted in expected.items():
-            judge = self._judges.get(name, _UNDECLARED)
+            judge = self._judges.get(name, UNDECLARED)
             present = judge.read(found[name])
             if not judge.is_same(present, wanted):
                 note = NEVER_HAD if name in self._unfilled else ""

@@ -16,6 +16,7 @@ from psycopg.adapt import Buffer, Loader
 
 from stillme.transfer.verify.sides.canonical_lines import Lines
 from stillme.transfer.verify.sides.legacy_blocks import BlockContent
+from stillme.transfer.verify.sides.row_query import read
 
 _NEAR = ("", "localhost", "127.0.0.1", "::1")
 # A legacy block is 4 MB and its last row. Lines beyond this are not equal to those, and stay
@@ -36,10 +37,8 @@ def read_block(
     """Return the content of the rows that ``FROM ... ORDER BY`` (`source`) gives, and each JSON
     column as one array."""
     near = is_near(alias)
-    with connections[alias].cursor() as cursor:
-        cursor.cursor.adapters.register_loader("text", _TextAsBytes)
-        cursor.execute(_block_select(lines, source, near=near), list(values) or None)
-        rows, text, *others = cursor.fetchone()
+    query = _block_select(lines, source, near=near)
+    [(rows, text, *others)] = read(alias, query, values, _TextAsBytes)
     reals = len(lines.reals)
     found = tuple(real.decode() for real in others[:reals])
     return BlockContent(rows, _digest(text, near=near), found), tuple(others[reals:])

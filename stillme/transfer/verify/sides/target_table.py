@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from django.db import connections
 
+from stillme.transfer import kinds
 from stillme.transfer.identity import OF_TABLE
 from stillme.transfer.keys import Key
 from stillme.transfer.mapping import TableMapping
@@ -17,6 +18,7 @@ from stillme.transfer.verify.kinds.huge_text import of_target, target_names, tar
 from stillme.transfer.verify.sides.canonical_lines import Lines
 from stillme.transfer.verify.sides.legacy_blocks import BlockContent
 from stillme.transfer.verify.sides.mended_lines import SEPARATOR
+from stillme.transfer.verify.sides.row_query import read
 from stillme.transfer.verify.sides.target_blocks import read_block
 from stillme.transfer.verify.sides.target_only_columns import told
 
@@ -25,6 +27,8 @@ _WHOLE = (
     "CASE WHEN key ~ '^-?[0-9]{1,18}$' THEN TRUE WHEN key ~ '^-?[0-9]{19}$' "
     "THEN key::numeric BETWEEN -9223372036854775808 AND 9223372036854775807 ELSE FALSE END"
 )
+# For target columns of a rule or a default, which are compared as text.
+UNDECLARED = judge_of(kinds.Text())
 # Marks the digest of a text column among the columns: no name of PostgreSQL ends so.
 _HUGE = "\0huge"
 
@@ -88,7 +92,7 @@ class TargetSide:
         source = f"FROM {self._mapping.relation} WHERE {among} ORDER BY {self._keys.target_order()}"
         content, documents = read_block(self._alias, self._lines, source, values)
         parts = ("key", '"column"', "storage", "upper(encode(value, 'hex'))", "reason")
-        kept = select(
+        kept = read(
             self._alias,
             f"SELECT id, {f' || chr({SEPARATOR}) || '.join(parts)} FROM transfer.kept_cell "
             f"WHERE {OF_TABLE} AND key = ANY(%s)",
@@ -102,7 +106,7 @@ class TargetSide:
         somebody edited has no line, and neither has one of what came back."""
         parts = ("key", "rowid::text", "reason", "cells::text")
         line = f" || chr({SEPARATOR}) || ".join(parts)
-        found = select(
+        found = read(
             self._alias,
             "SELECT id, status, CASE WHEN status IN ('open', 'accepted') AND repairs = '{}' "
             f"THEN {line} END FROM transfer.quarantined_row "
@@ -125,7 +129,7 @@ class TargetSide:
         found: list[set[tuple[Any, ...]]] = []
         for name in ("kept_cell", "quarantined_row"):
             sql = f"SELECT DISTINCT key FROM transfer.{name} WHERE {' AND '.join(tests)}"
-            texts = (row[0] for row in select(self._alias, sql, values))
+            texts = (row[0] for row in read(self._alias, sql, values))
             found.append(self._keys.values_of(texts))
         kept, aside = found
         return kept, aside
@@ -135,7 +139,7 @@ class TargetSide:
         if not self._keys:
             return []
         where, values = self._keys.target_within(after, None)
-        found = select(
+        found = read(
             self._alias,
             f"SELECT {self._keys.target()} FROM {self._mapping.relation} "
             f"WHERE {where} ORDER BY {self._keys.target_order()} LIMIT {limit}",
@@ -147,7 +151,7 @@ class TargetSide:
         """The keys of a range, as the ledger spells them."""
         where, values = self._keys.target_within(after, upto)
         query = f"SELECT {self._keys.target_text()} FROM {self._mapping.relation} WHERE {where}"
-        return [row[0] for row in select(self._alias, query, values)]
+        return [row[0] for row in read(self._alias, query, values)]
 
     def rows(self, keys: Sequence[Key]) -> dict[str, dict[str, Any]]:
         """Key as text -> target column -> value as the judge compares it."""
@@ -156,7 +160,7 @@ class TargetSide:
             return {}
         names, parts = self._columns()
         among, values = self._keys.target_among(keys)
-        found = select(
+        found = read(
             self._alias,
             f"SELECT {self._keys.target_text()}, {', '.join(parts)} "
             f"FROM {self._mapping.relation} WHERE {among}",
@@ -174,7 +178,7 @@ class TargetSide:
             return 0
         among, values = self._keys.target_among(keys)
         query = f"SELECT count(*) FROM {self._mapping.relation} WHERE {among}"
-        return int(select(self._alias, query, values)[0][0])
+        return int(read(self._alias, query, values)[0][0])
 
     def _columns(self) -> tuple[list[str], list[str]]:
         names: list[str] = []
@@ -187,12 +191,14 @@ class TargetSide:
                 parts += [value, huge]
                 continue
             parts.append(judge_of(column.kind).compared(_q(column.target)))
-        for name in (*(n for n, _ in self._mapping.derived), *self._mapping.extra_columns):
+        for name in self._mapping.extra_columns:
             names.append(name)
             parts.append(f"{_q(name)}::text")
-        for unfilled in self._mapping.unfilled:
-            names.append(unfilled.target)
-            parts.append(told(unfilled))
+        texts = [(name, f"{_q(name)}::text") for name, _ in self._mapping.derived]
+        texts += [(unfilled.target, told(unfilled)) for unfilled in self._mapping.unfilled]
+        for name, text in texts:
+            names.append(name)
+            parts.append(UNDECLARED.compared(text))
         return names, parts
 
 

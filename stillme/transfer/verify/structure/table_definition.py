@@ -67,13 +67,18 @@ SELECT conrelid::int8, contype::text,
     pg_get_constraintdef(k.oid), nspname, relname,
     -- What enforces it: somebody may change that in the catalogue, and the definition stays.
     CASE contype WHEN 'f' THEN (
-        SELECT string_agg(concat(tgfoid::regproc, ' ', tgtype,
+        SELECT concat('operators ', conpfeqop, conppeqop, conffeqop, ', ',
+            string_agg(concat(tgfoid::regproc, ' ', tgtype,
             CASE WHEN tgdeferrable THEN ' DEFERRABLE' END,
-            CASE WHEN tginitdeferred THEN ' INITIALLY DEFERRED' END), ', ' ORDER BY tgfoid)
+            CASE WHEN tginitdeferred THEN ' INITIALLY DEFERRED' END,
+            CASE WHEN tgattr <> '' OR tgqual IS NOT NULL THEN ' sometimes' END,
+            CASE WHEN tgconstrrelid NOT IN (conrelid, confrelid) THEN ' of another table' END
+            ), ', ' ORDER BY tgfoid))
         FROM pg_trigger WHERE tgconstraint = k.oid)
     WHEN 'c' THEN 'the table' ELSE (
         SELECT concat(pg_get_indexdef(indexrelid), CASE WHEN indisprimary THEN ' primary' END,
-            CASE WHEN NOT indimmediate THEN ' DEFERRABLE' END)
+            CASE WHEN NOT indimmediate THEN ' DEFERRABLE' END,
+            CASE WHEN indisexclusion THEN ' exclusion' END)
         FROM pg_index WHERE indexrelid = conindid) END
 FROM pg_constraint AS k LEFT JOIN pg_class AS parent ON parent.oid = confrelid
 LEFT JOIN pg_namespace ON pg_namespace.oid = relnamespace

@@ -11,6 +11,7 @@ from stillme.transfer.findings import Finding, FindingKind
 from stillme.transfer.mapped_column import spelled_key
 from stillme.transfer.mapping import split_table
 from stillme.transfer.models import DroppedObject
+from stillme.transfer.verify.sides.row_query import read
 from stillme.transfer.verify.sides.target_table import select
 from stillme.transfer.verify.structure.shards import check_shards
 from stillme.transfer.verify.structure.target_relation import UNREADABLE, Relation
@@ -151,7 +152,7 @@ def check_foreign_keys(alias: str, model: type[models.Model]) -> Iterator[Findin
         # What is wrong with the parent table is said of it.
         if any(map(forbids_reading, check_structure(alias, named.model))):
             continue
-        rows = select(
+        rows = read(
             alias,
             f'SELECT {spelled_key(model, "c")}, c."{field.column}"::text '
             f'FROM {_relation(schema, table)} AS c WHERE c."{field.column}" IS NOT NULL '

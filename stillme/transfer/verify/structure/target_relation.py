@@ -37,13 +37,13 @@ JOIN pg_class AS c ON c.oid = CASE WHEN inhrelid = {oid} THEN inhparent ELSE inh
 JOIN pg_namespace AS n ON n.oid = relnamespace
 WHERE inhrelid = {oid} OR inhparent = {oid} ORDER BY 2
 """
-_RULES = """
-SELECT rulename FROM pg_rewrite WHERE ev_class = {oid} AND rulename <> '_RETURN' ORDER BY 1
-"""
+_RULES = "SELECT rulename FROM pg_rewrite WHERE ev_class = {oid} ORDER BY 1"
+# PostgreSQL's own are of a constraint and call one of its own functions, whatever else is noted.
 _TRIGGERS = """
 SELECT tgname, nspname, proname FROM pg_trigger JOIN pg_proc AS f ON f.oid = tgfoid
 JOIN pg_namespace AS n ON n.oid = pronamespace
-WHERE tgrelid = {oid} AND NOT tgisinternal ORDER BY 1
+WHERE tgrelid = {oid} AND (NOT tgisinternal OR tgconstraint = 0 OR nspname <> 'pg_catalog')
+ORDER BY 1
 """
 # By constraint: those of a foreign key are on both of its tables.
 _DISABLED = """

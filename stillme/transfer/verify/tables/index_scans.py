@@ -20,6 +20,7 @@ from django.db import connections, transaction
 
 from stillme.postgresql.statements import set_local
 from stillme.transfer.findings import Finding, FindingKind
+from stillme.transfer.verify.sides.row_query import read
 from stillme.transfer.verify.sides.target_table import select, select_all
 
 # In a full scan no index has a part, in the other one PostgreSQL can only follow an index.
@@ -134,7 +135,7 @@ def unique_indexes(alias: str, relation: str) -> list[Index]:
 def planned(alias: str, settings: dict[str, str], sql: str) -> list[tuple[Any, ...]]:
     """The rows of a query under settings of the planner."""
     set_local(connections[alias], settings)
-    found = select_all(alias, [sql])[0]
+    found = read(alias, sql)
     # Inside a caller's transaction they would stay.
     set_local(connections[alias], dict.fromkeys(settings))
     return found

@@ -14,7 +14,7 @@ from stillme.transfer.models import FileState, ReverseChange
 from stillme.transfer.plumbing.quoting import quoted
 from stillme.transfer.sqlite.copying.snapshot import Snapshot
 from stillme.transfer.verify.result import NewLife
-from stillme.transfer.verify.sides.target_table import select
+from stillme.transfer.verify.sides.row_query import read
 
 
 def file_state(alias: str, file: str) -> str:
@@ -54,4 +54,4 @@ def target_among(alias: str, mapping: TableMapping, new: NewLife) -> int:
         return 0
     key = mapping.key_columns.target_text()
     query = f"SELECT count(*) FROM {mapping.relation} WHERE %s OR {key} = ANY(%s)"
-    return int(select(alias, query, [new.everything, sorted(new.keys)])[0][0])
+    return int(read(alias, query, [new.everything, sorted(new.keys)])[0][0])

@@ -19,8 +19,24 @@ from tests.transfer.verify.corruptions.case import (
     cells,
 )
 
+# What a damaged page may hold and no text of PostgreSQL's own can: any bytes become a text.
+ANY_BYTES = "CREATE CAST (bytea AS text) WITHOUT FUNCTION"
+
+
+def bytes_behind(what: str, table: str, column: str, key: int | str, behind: str) -> Corruption:
+    """More bytes stand behind a text."""
+    value = f"(convert_to({column}, 'UTF8') || '\\x{behind}'::bytea)::text"
+    return cell(what, table, column, key, value, ANY_BYTES)
+
+
 # fmt: off
 TEXTS = [
+    bytes_behind("a text behind a U+0000", ITEMS, "content", 9, "00686964"),
+    bytes_behind("a derived text behind a U+0000", CYCLES, "status", 1, "0078"),
+    bytes_behind("a byte that is not UTF-8", ITEMS, "content", 9, "ff"),
+    bytes_behind("half a letter", FETCHED, "item_title", 5, "c3"),
+    bytes_behind("a lone surrogate", SCORES, "question", 3, "eda080"),
+    cell("a letter in more bytes than it needs", SCORES, "question", 3, "'\\xc1a1'::bytea::text", ANY_BYTES),
     cell("a trailing blank", ITEMS, "source", 9, "source || ' '"),
     cell("a leading blank", ITEMS, "source", 9, "' ' || source"),
     cell("a trailing line feed", ITEMS, "content", 1, "content || E'\\n'"),
