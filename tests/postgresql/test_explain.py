@@ -17,6 +17,19 @@ from tests.fork_server import run_python
 
 
 @pytest.mark.parametrize(
+    ("error", "setting"),
+    [
+        (psycopg.errors.IdleInTransactionSessionTimeout, "idle_in_transaction_session_timeout"),
+        (psycopg.errors.TransactionTimeout, "transaction_timeout"),
+        (psycopg.errors.IdleSessionTimeout, "idle_session_timeout"),
+    ],
+)
+def test_a_time_limit_that_ends_the_session_is_named(error: Any, setting: str) -> None:
+    said = error("terminating connection due to a timeout")
+    assert f"SET {setting} = 0 for the user" in explain_operational_error(said)
+
+
+@pytest.mark.parametrize(
     ("said", "sentence"),
     [
         ('FATAL:  password authentication failed for user "me"', "refuses the password of me"),

@@ -86,6 +86,27 @@ def test_what_was_set_on_purpose_stays(ours: Any) -> None:
         other.close()
 
 
+def test_a_limit_for_forgotten_transactions_is_not_for_a_command(ours: Any) -> None:
+    """A role's: a transaction waits while SQLite reads a large file. The URL's own stays."""
+    name = "idle_in_transaction_session_timeout"
+    with ours.cursor() as cursor:
+        cursor.execute(f"ALTER ROLE CURRENT_USER SET {name} = '7s'")
+    try:
+        role, url = ours.copy(), ours.copy()
+        assert setting(role, name) == "7s"
+        end_with_client(None, role)
+        assert setting(role, name) == "0"
+        url.settings_dict = copy.deepcopy(ours.settings_dict)
+        url.settings_dict["OPTIONS"]["options"] = f"-c {name}=9s"
+        end_with_client(None, url)
+        assert setting(url, name) == "9s"
+        role.close()
+        url.close()
+    finally:
+        with ours.cursor() as cursor:
+            cursor.execute(f"ALTER ROLE CURRENT_USER RESET {name}")
+
+
 def test_a_pooler_of_transactions_is_left_alone(ours: Any) -> None:
     ours.settings_dict["DISABLE_SERVER_SIDE_CURSORS"] = True
     end_with_client(None, ours)

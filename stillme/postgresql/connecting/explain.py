@@ -88,6 +88,11 @@ BROKEN = (
     "check the network, then run the command again."
 )
 
+_OVER_TIME = (
+    "The PostgreSQL server ended the connection, because {0} is too short for this: ALTER ROLE ... "
+    "SET {0} = 0 for the user of DATABASE_URL, then run the command again."
+)
+
 # The same for an error of a statement, by SQLSTATE.
 STATES = {
     "42P01": NOT_MIGRATED,
@@ -99,6 +104,9 @@ STATES = {
     "55P03": "A table is locked by somebody else: wait until they have ended, then run the command "
     "again, or let it wait for longer (LOCK_TIMEOUT; --freeze-limit of a switch).",
     "57014": "The server stopped a statement: {0} (see STATEMENT_TIMEOUT).",
+    "25P03": _OVER_TIME.format("idle_in_transaction_session_timeout"),
+    "25P04": _OVER_TIME.format("transaction_timeout"),
+    "57P05": _OVER_TIME.format("idle_session_timeout"),
     "25006": "The PostgreSQL server takes no writes: it is a replica or set read-only.",
 }
 

@@ -40,6 +40,13 @@ _SQL = (
     "AND pg_catalog.version() ~* 'windows|visual c|msvc|mingw')"
 )
 
+# A transaction of ours is idle while SQLite reads a large file. The limit is for transactions that
+# were forgotten; ours end with their process. One that the URL gives stays.
+_NO_LIMIT = (
+    "SELECT pg_catalog.set_config(name, '0', false) FROM pg_catalog.pg_settings "
+    "WHERE name = 'idle_in_transaction_session_timeout' AND source <> 'client'"
+)
+
 
 def end_with_client(sender: Any, connection: BaseDatabaseWrapper, **_: Any) -> None:
     """Have the server end this session, and give back its locks, soon after its client is gone.
@@ -53,4 +60,4 @@ def end_with_client(sender: Any, connection: BaseDatabaseWrapper, **_: Any) -> N
         return
     pairs = ", ".join(f"('{name}', '{value}')" for name, value in _SERVER.items())
     with connection.cursor() as cursor:
-        cursor.execute(_SQL.format(pairs))
+        cursor.execute(f"{_SQL.format(pairs)} UNION ALL {_NO_LIMIT}")

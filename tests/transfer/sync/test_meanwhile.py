@@ -30,6 +30,11 @@ WRITES = {
     "VALUES (777777, 1, now(), 'x')",
     "truncate": "TRUNCATE knowledge.knowledge_relationships",
 }
+LOCK_ENDS = (
+    "SELECT pg_terminate_backend(pid, 5000) FROM pg_locks WHERE locktype = 'advisory' AND "
+    f"objid = {WRITER} AND database = (SELECT oid FROM pg_database "
+    "WHERE datname = current_database())"
+)
 
 
 def elsewhere(sql):
@@ -176,18 +181,13 @@ def test_a_table_that_gets_its_first_row_calls_it_off(data):
 
 def test_a_lock_that_is_lost_calls_it_off(data):
     """Somebody ended the session that holds it: an import may run at the same time."""
-    end = (
-        "SELECT pg_terminate_backend(pid, 5000) FROM pg_locks WHERE locktype = 'advisory' AND "
-        f"objid = {WRITER} AND database = (SELECT oid FROM pg_database "
-        "WHERE datname = current_database())"
-    )
     with pytest.raises(Busy, match="another command may have begun"):
-        cut_over_while("sequences", lambda: elsewhere(end))
+        cut_over_while("sequences", lambda: elsewhere(LOCK_ENDS))
     assert state("rss") == "following"
     cut_over()
     with pytest.MonkeyPatch.context() as patch:
         mark = ToLegacy._mark
-        patch.setattr(ToLegacy, "_mark", lambda self: (mark(self), elsewhere(end)))
+        patch.setattr(ToLegacy, "_mark", lambda self: (mark(self), elsewhere(LOCK_ENDS)))
         with pytest.raises(Busy, match="another command may have begun"):
             roll_back()
     assert state("rss") == "live"

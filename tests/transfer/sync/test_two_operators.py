@@ -15,10 +15,13 @@ from stillme.transfer.sqlite.capture.freeze import FOR_GOOD
 from stillme.transfer.steps import back_up, cutover, follow, restore_over_live, rollback
 from stillme.transfer.steps.sealing import finish
 from stillme.transfer.steps.sealing.seal import unseal
+from stillme.transfer.steps.switching.to_legacy import ToLegacy
+from stillme.transfer.steps.switching.to_target import ToTarget
 
 from .switching import cut_over, files_there, roll_back
 from .test_follow import state
 from .test_limits import freezes
+from .test_meanwhile import LOCK_ENDS, elsewhere
 
 
 @pytest.fixture
@@ -96,3 +99,32 @@ def test_a_backup_is_not_laid_over_what_went_live_since_the_question(data, tmp_p
     assert state("rss") == "live"
     assert not reverse.is_frozen("default", reverse.every_target_table())
     write_to_postgresql()
+
+
+def overtaken(switch, name, again):
+    """The lock's session is ended by the server at a step, and another command does it all."""
+    step = getattr(switch, name)
+
+    def lose_it(self, *given):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(switch, name, step)
+            elsewhere(LOCK_ENDS)
+            again()
+        step(self, *given)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(switch, name, lose_it)
+        with pytest.raises(TransferError, match="Another command has made"):
+            again()
+
+
+def test_whoever_lost_the_lock_opens_nothing(data):
+    """It would let writers into the side that the other command has just closed."""
+    overtaken(ToTarget, "_verify_tail", cut_over)
+    assert set(freezes().values()) == {FOR_GOOD}
+    assert reverse.status("default", reverse.every_target_table()).is_healthy
+    write_to_postgresql()
+    overtaken(ToLegacy, "_carry", roll_back)
+    with pytest.raises(DatabaseError, match="takes no more writes"):
+        write_to_postgresql()
+    assert set(freezes().values()) == {None}

@@ -10,15 +10,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from contextlib import suppress
 
-from django.db import connections
+from django.db import Error, connections
 
-from stillme.transfer.errors import TransferError
+from stillme.transfer.errors import Busy, TransferError
 from stillme.transfer.findings import Event, OnEvent
 from stillme.transfer.models import Run
+from stillme.transfer.postgresql.locks import require_exclusive
 from stillme.transfer.registry import LegacyFile
 from stillme.transfer.steps.switching.limit import Limit, OverLimit
 from stillme.transfer.steps.switching.thaw import mark_stands
+from stillme.transfer.steps.syncing.file_states import standing
 
 
 class Switch(ABC):
@@ -71,6 +74,7 @@ class Switch(ABC):
             self.locked_out = self.limit.spent
         except BaseException as error:
             if not self._mark_stands():
+                self._refuse_where_overtaken(error)
                 self.undo(error)
                 raise
         finally:
@@ -83,6 +87,23 @@ class Switch(ABC):
     def patience(self) -> str:
         """What is left of the limit, as a lock time-out of PostgreSQL."""
         return f"{self.limit.left() * 1000:.0f}ms"
+
+    def _refuse_where_overtaken(self, error: BaseException) -> None:
+        """Raise Busy where another command has made the switch after this one lost its lock.
+
+        What is closed to writers now is closed by that one, and must stay so.
+        """
+        try:
+            require_exclusive(self.alias)
+        except Busy:
+            states: set[str] = set()
+            with suppress(Error):
+                states = {standing(self.alias, file.name).state for file in self.files}
+            if states == {self.marked}:
+                raise Busy(
+                    f"Another command has made the {self.name} after the server ended the session "
+                    "that kept it out; nothing of that was undone: see manage.py migration_status."
+                ) from error
 
     def _mark_stands(self) -> bool:
         """Whether the mark was set after all: its COMMIT was done, only the answer was lost."""
