@@ -85,15 +85,23 @@ class DecimalLoader(KindLoader[kinds.Decimal]):
         """An integer in range, or the double of a number with 15 digits and with these places.
 
         That is one which n / 100 gives for a whole n: SQLite divides as IEEE 754 says, to the
-        nearest double. (Half the time of `round(x, 2)`, which prints and reads the number.)
+        nearest double. (Half the time of `round(x, 2)`, which prints and reads the number.) What is
+        no number does not equal one, if no type of the column makes SQLite convert it: hence the +.
         """
         name, places = quoted(column.legacy), self.kind.places
-        most = min(10 ** (self.kind.digits - places) - 1, 2**63 - 1)
-        whole = f"{name} BETWEEN -{most} AND {most}"
+        if self._counts_exactly:
+            most = Exact(10**self.kind.digits - 1).scaleb(-places)
+            within = f"{name} BETWEEN -{most:f} AND {most:f}"
+            same = f"round({name} * 1e{places}) / 1e{places} = +{name}"
+            is_one = f"({name} <> CAST({name} AS INTEGER) OR typeof({name}) = 'integer')"
+            test = f"{within} AND {same} AND {is_one}"
+            return test if column.required else f"({name} IS NULL OR {test})"
+        limit = min(10 ** (self.kind.digits - places) - 1, 2**63 - 1)
+        whole = f"{name} BETWEEN -{limit} AND {limit}"
         real = "0"
         if 0 < places <= _EXACT_DIGITS:
-            limit = f"1e{min(self.kind.digits, _EXACT_DIGITS) - places}"
-            real = f"abs({name}) < {limit} AND round({name} * 1e{places}) / 1e{places} = {name}"
+            below = f"1e{min(self.kind.digits, _EXACT_DIGITS) - places}"
+            real = f"abs({name}) < {below} AND round({name} * 1e{places}) / 1e{places} = {name}"
             real += f" AND {name} <> CAST({name} AS INTEGER)"
         null = "" if column.required else " WHEN 'null' THEN 1"
         either = f"WHEN 'real' THEN {real} WHEN 'integer' THEN {whole}"
@@ -105,12 +113,17 @@ class DecimalLoader(KindLoader[kinds.Decimal]):
         So many digits a double counts exactly.
         """
         name, places = quoted(column.legacy), self.kind.places
-        if not 0 < places <= self.kind.digits <= _EXACT_DIGITS:
+        if not self._counts_exactly:
             return super().cell(column, table)
         shifted = f"CAST(round({name} * 1e{places}) AS INTEGER)"
         if column.required:
             return shifted, f"'e-{places}'"
         return (f"{shifted} || 'e-{places}'",)
+
+    @property
+    def _counts_exactly(self) -> bool:
+        """Whether a double counts every number of the column, shifted by its places, exactly."""
+        return 0 < self.kind.places <= self.kind.digits <= _EXACT_DIGITS
 
     def convert(self, storage: str, raw: Raw, row: RowContext) -> Cell:
         """The number that is meant, if it is one of the column's."""

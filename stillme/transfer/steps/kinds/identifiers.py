@@ -108,13 +108,13 @@ _GROUPS = "(length({0}) - length(replace({0}, ':', '')))"
 _COMMON = (
     "CASE WHEN instr({0}, ':') THEN {0} NOT GLOB '*[^0-9a-f:]*' AND {0} NOT GLOB '::ffff:*'"
     " AND (instr({0}, '::') = 0 OR {0} NOT GLOB '*:*:*:*:*:*:*:*')"
-    " AND CASE WHEN instr(':' || {0}, ':0') = 0 THEN 1 ELSE"
+    " AND CASE WHEN instr({0}, ':0') = 0 AND {0} NOT GLOB '0*' THEN 1 ELSE"
     " {0} NOT GLOB '0[0-9a-f]*' AND {0} NOT GLOB '*:0[0-9a-f]*'"
     " AND {0} NOT GLOB '0:0*' AND {0} NOT GLOB '*:0:0*' AND {0} NOT GLOB '*:0::*'"
     " AND {0} NOT GLOB '*::0' AND {0} NOT GLOB '*::0:*' AND {0} NOT GLOB '0::*' END"
-    " ELSE {0} GLOB '[0-9]*' AND {0} NOT GLOB '*[^0-9.]*'"
-    " AND CASE WHEN instr('.' || {0}, '.0') = 0 THEN 1 ELSE"
-    " {0} NOT GLOB '0[0-9]*' AND {0} NOT GLOB '*.0[0-9]*' END END"
+    " ELSE {0} NOT GLOB '*[^0-9.]*'"
+    " AND CASE WHEN instr({0}, '.0') = 0 AND {0} GLOB '[1-9]*' THEN 1 ELSE"
+    " {0} GLOB '[0-9]*' AND {0} NOT GLOB '0[0-9]*' AND {0} NOT GLOB '*.0[0-9]*' END END"
 )
 _STRICT = (
     "CASE WHEN instr({0}, ':') THEN"

@@ -18,6 +18,7 @@ from typing import Any
 
 import orjson
 
+from stillme.transfer.plumbing.garbage import no_search_for_cycles
 from stillme.transfer.verify.kinds.json_documents import NotPlain, jsonb_spelling
 
 # Two numbers of up to 15 digits are the same double only if they are the same number, unless an
@@ -37,7 +38,8 @@ class DocumentBlock:
         self._column = column
         self._text = b"[" + b",".join([_NULL if d is None else d for d in column]) + b"]"
         # The print of all of them; empty where one might not be what jsonb takes unchanged.
-        self._printed = _printed_if_all_plain(column)
+        with no_search_for_cycles():
+            self._printed = _printed_if_all_plain(column)
 
     @property
     def rows(self) -> int:
@@ -58,8 +60,9 @@ class DocumentBlock:
 
     def is_same(self, target: bytes) -> bool:
         """Whether `target`, what PostgreSQL prints for the column as one array, is the same."""
-        if self._printed and self._is_same_print(target):
-            return True
+        with no_search_for_cycles():
+            if self._printed and self._is_same_print(target):
+                return True
         return self._spelling().encode() == target
 
     def _is_same_print(self, target: bytes) -> bool:

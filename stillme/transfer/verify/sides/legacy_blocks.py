@@ -30,7 +30,7 @@ from stillme.transfer.verify.sides.mended_lines import MendedLines
 Columns = Sequence[Sequence[Any]]
 # A block of large rows ends early: memory is bounded by bytes.
 _BLOCK_BYTES = 4_000_000
-# SQLite reads so much SQL in the time of a row by cell: that of named zones has 230,000 bytes.
+# SQLite reads so much SQL in the time of a row by cell: that of named zones has 32,000 bytes.
 _SQL_BYTES = 16_000
 
 
