@@ -88,6 +88,16 @@ def nodes(connection: BaseDatabaseWrapper) -> list[Node]:
         ]
 
 
+def silent_schemas(connection: BaseDatabaseWrapper) -> set[str]:
+    """Schemas of which a node that does not answer has rows; none without Citus.
+
+    For a page about many tables: it asks the others, and waits for no machine that is gone.
+    """
+    if not distributed_tables(connection):
+        return set()
+    return {name for node in nodes(connection) if not node.answers for name in node.schemas}
+
+
 class ShardAnswer(NamedTuple):
     """What a node says about its copy of a shard, or why it says nothing."""
 

@@ -79,11 +79,12 @@ def refusing() -> Iterator[list[str]]:
 # What the judge asks of a cluster's catalogue and nodes. A table without a line in pg_dist_shard is
 # its own and only shard; `name` is the table that stands for a shard's copy on a node.
 _NODES = r"""
-CREATE TABLE public.pg_dist_node (nodeid int, nodename text, nodeport int);
-INSERT INTO public.pg_dist_node VALUES (2, 'host', 1), (3, 'host', 2);
+CREATE TABLE public.pg_dist_node (nodeid int, nodename text, nodeport int, groupid int);
+INSERT INTO public.pg_dist_node VALUES (2, 'host', 1, 1), (3, 'host', 2, 2);
 CREATE TABLE public.pg_dist_shard (logicalrelid regclass, shardid bigint, shardminvalue text,
     shardmaxvalue text, nodeport int, name text);
-CREATE VIEW public.pg_dist_placement AS SELECT shardid, nodeport FROM public.pg_dist_shard;
+CREATE VIEW public.pg_dist_placement AS SELECT shardid, nodeport AS groupid
+    FROM public.pg_dist_shard;
 CREATE VIEW public.pg_dist_partition AS SELECT c.oid::regclass AS logicalrelid,
     CASE WHEN EXISTS (SELECT FROM public.pg_dist_shard WHERE logicalrelid = c.oid
         AND shardminvalue IS NOT NULL) THEN 'h' ELSE 'n' END AS partmethod, 'id' AS partkey
@@ -93,6 +94,9 @@ CREATE FUNCTION public.column_to_column_name(regclass, text) RETURNS text LANGUA
 CREATE FUNCTION public.shard_name(regclass, bigint) RETURNS text LANGUAGE sql
     AS 'SELECT name FROM public.pg_dist_shard WHERE logicalrelid = $1 AND shardid = $2 LIMIT 1';
 CREATE FUNCTION public.worker_hash(bigint) RETURNS int LANGUAGE sql AS 'SELECT $1::int';
+CREATE FUNCTION public.run_command_on_workers(command text)
+    RETURNS TABLE (nodename text, nodeport int, success bool, result text) LANGUAGE sql
+    AS 'SELECT nodename, nodeport, true, ''1'' FROM public.pg_dist_node';
 CREATE FUNCTION public.run_command_on_placements(asked regclass, command text)
 RETURNS TABLE (nodename text, nodeport int, shardid bigint, success bool, result text)
 LANGUAGE plpgsql AS $body$
@@ -124,8 +128,8 @@ BEGIN
 END $body$;
 """
 _NO_NODES = r"""
-DROP FUNCTION public.run_command_on_placements, public.worker_hash, public.shard_name,
-    public.column_to_column_name;
+DROP FUNCTION public.run_command_on_placements, public.run_command_on_workers,
+    public.worker_hash, public.shard_name, public.column_to_column_name;
 DROP VIEW public.pg_dist_partition, public.pg_dist_placement;
 DROP TABLE public.pg_dist_shard, public.pg_dist_node;
 """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from importlib import import_module
 from pathlib import Path
@@ -288,6 +290,36 @@ def test_figures_come_from_the_node_that_has_the_rows() -> None:
     plan = {"Plan Rows": 0, "Distributed Query": {"Job": {"Task Count": 1, "Tasks": tasks}}}
     assert _remote_plan(plan) == remote
     assert _remote_plan(remote) == remote
+
+
+def test_pages_about_all_tables_go_on_without_a_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    dead = distributed.Node(2, "10.0.0.2:5432", False, ("rss",))
+    alive = distributed.Node(3, "10.0.0.3:5432", True, ("accuracy",))
+    monkeypatch.setattr(distributed, "nodes", lambda connection: [dead, alive])
+    [row] = [row for row in storage("default") if row["table"] == "rss.fetch_items"]
+    assert (row["rows"], row["total"], row["heap"]) == (None, None, None)
+    AccuracyScorer().score_response("words", "answer")
+    client = Client()
+    client.force_login(User.objects.create_superuser("root", password="x"))
+    text = client.get(reverse("admin:index"), follow=True).content.decode()
+    assert "unknown" in text[text.index("rss.fetch_items") :]
+    client.raise_request_exception = True
+    with refused_schema("rss"):
+        text = client.get("/admin/search/", {"q": "words"}).content.decode()
+    assert "not looked at: its node does not answer" in text
+    assert reverse("admin:accuracy_accuracyscore_changelist") in text
+
+
+@contextmanager
+def refused_schema(name: str) -> Iterator[None]:
+    """Statements about its tables fail, as if their node were away."""
+
+    def check(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        assert f'"{name}"."' not in sql, f"a node that is away is asked: {sql}"
+        return execute(sql, params, many, context)
+
+    with connections["default"].execute_wrapper(check):
+        yield
 
 
 def test_without_citus_one_look_a_minute(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ from stillme.transfer.identity import TableId
 from stillme.transfer.mapping import TableMapping, map_table
 from stillme.transfer.registry import legacy_model
 from stillme.transfer.sqlite.schema.found import read_schema
+from stillme.transfer.verify.structure import shards as shards_module
 from stillme.transfer.verify.structure.shards import check_shards
 from stillme.transfer.verify.tables.full_scans import check_target_table
 from tests.made_once import put_samples
@@ -106,6 +107,16 @@ def test_what_differs_in_a_shard_is_found(planted: str) -> None:
     found = told(check_shards("default", "rss", "fetch_items"))
     assert words in found
     assert "the shard 102018 on node 2" in found
+
+
+@pytest.mark.usefixtures("shards")
+def test_functions_before_postgresql_s_own_on_a_node_are_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(shards_module, "_RESET_PATH", "SELECT 'rss, pg_catalog'")
+    found = told(check_shards("default", "rss", "fetch_items"))
+    assert "pg_catalog first in the shard 102018 on node 2" in found
+    assert "the search path rss, pg_catalog of its sessions" in found
 
 
 @pytest.mark.usefixtures("shards")

@@ -23,7 +23,8 @@ from stillme.transfer.verify.structure.table_structure import (
     check_structure,
     forbids_reading,
 )
-from stillme.transfer.verify.tables.index_scans import one_moment, wrong_indexes
+from stillme.transfer.verify.tables.index_scans import one_moment
+from stillme.transfer.verify.tables.shard_scans import all_wrong_indexes, check_shard_rows
 from vector import chroma
 from vector.judge.target_reading import full_scans
 from vector.models import Collection, Item
@@ -90,7 +91,8 @@ def broken_indexes(alias: str) -> Iterator[Finding]:
     """Unique indexes that do not hold what their table holds."""
     for table in ('"vector"."collections"', '"vector"."items"'):
         with one_moment(alias):
-            for wrong in wrong_indexes(alias, table):
+            yield from check_shard_rows(alias, table)
+            for wrong in all_wrong_indexes(alias, table):
                 yield wrong.finding(table.replace('"', ""))
 
 

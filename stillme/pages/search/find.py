@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from django.contrib.admin.utils import quote as quote_key
-from django.db import connections, models
+from django.db import DEFAULT_DB_ALIAS, connections, models
 from django.urls import reverse
 from django.utils.safestring import SafeString
 
@@ -27,6 +27,7 @@ from stillme.pages.search.words import (
     snippet,
     text_search_query,
 )
+from stillme.postgresql.distributed import silent_schemas
 from stillme.postgresql.names import quote
 from stillme.postgresql.statements import fetch_all, set_local
 from stillme.services.arguments import whole_key
@@ -75,7 +76,11 @@ def find(tables: list[Table], words: list[str], asked: str) -> list[Found]:
     """What each table has, in their order; a table of which nothing can be said says why."""
     began = time.monotonic()
     found = []
+    silent = silent_schemas(connections[DEFAULT_DB_ALIAS])
     for table in tables:
+        if table.plain_name.partition(".")[0] in silent:
+            found.append(Found(table, note="not looked at: its node does not answer"))
+            continue
         if time.monotonic() - began > SECONDS:
             found.append(Found(table, note="not looked at: the search had taken too long by then"))
             continue

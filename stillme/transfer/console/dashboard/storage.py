@@ -8,7 +8,7 @@ from django.apps import apps
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from stillme.postgresql.distributed import distributed_tables
+from stillme.postgresql.distributed import distributed_tables, silent_schemas
 from stillme.postgresql.statements import fetch_all
 
 MOST = 50
@@ -34,20 +34,30 @@ _REMOTE_SIZES = (
 
 
 def storage(alias: str) -> list[dict[str, Any]]:
-    """Per table of our schemas, the largest first: bytes, and the planner's estimate of rows."""
+    """Per table of our schemas, the largest first: bytes, and the planner's estimate of rows.
+
+    None for what is not known: while a node does not answer, Citus gives no table's sizes.
+    """
     connection = connections[alias]
+    is_known = not silent_schemas(connection)
     elsewhere = {_plain(relation): relation for relation in distributed_tables(connection)}
     rows = [
-        _remote(connection, schema, name, elsewhere[f"{schema}.{name}"])
+        _remote(connection, schema, name, elsewhere[f"{schema}.{name}"], is_known)
         if f"{schema}.{name}" in elsewhere
         else _row(schema, name, rows, *sizes)
         for schema, name, rows, *sizes in fetch_all(connection, _SIZES, [schemas(), MOST])
     ]
-    return sorted(rows, key=lambda row: (-row["total"], row["table"]))
+    return sorted(rows, key=lambda row: (-(row["total"] or 0), row["table"]))
 
 
 def _row(
-    schema: str, name: str, rows: int | None, total: int, heap: int, indexes: int, toast: int
+    schema: str,
+    name: str,
+    rows: int | None,
+    total: int | None,
+    heap: int | None,
+    indexes: int | None,
+    toast: int | None,
 ) -> dict[str, Any]:
     return {
         "table": f"{schema}.{name}",
@@ -65,9 +75,11 @@ def _plain(relation: str) -> str:
 
 
 def _remote(
-    connection: BaseDatabaseWrapper, schema: str, name: str, relation: str
+    connection: BaseDatabaseWrapper, schema: str, name: str, relation: str, is_known: bool
 ) -> dict[str, Any]:
     """Of a table whose rows are on another node of a Citus cluster: that node is asked."""
+    if not is_known:
+        return _row(schema, name, None, None, None, None, None)
     total, table, heap = fetch_all(connection, _REMOTE_SIZES, [relation] * 3)[0]
     return _row(schema, name, None, total, heap, total - table, table - heap)
 

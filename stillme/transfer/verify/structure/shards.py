@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from django.db import connections
 from psycopg import sql as composed
 
+from stillme.postgresql.connecting.session import path_with_catalogue_first
 from stillme.postgresql.distributed import ShardAnswer, ask_shards, is_distributed
 from stillme.transfer.errors import TargetError
 from stillme.transfer.findings import Finding, FindingKind
@@ -71,6 +72,9 @@ LATERAL (
     AND casttarget < 16384
 ) AS lines(line)
 """
+# A session that Citus opens on a node has the role's path: a function before PostgreSQL's own one
+# of that name decides what the judge reads.
+_RESET_PATH = "SELECT reset_val FROM pg_settings WHERE name = 'search_path'"
 # The parent of a foreign key is a shard, too.
 _PARENT_SHARD = re.compile(r'( REFERENCES .+?)_\d+("?\()')
 
@@ -87,11 +91,15 @@ def check_shards(alias: str, schema: str, table: str) -> Iterator[Finding]:
     asked = (
         f"SELECT CASE WHEN set_config('search_path', {composed.Literal(path).as_string()}, false) "
         "IS NOT NULL AND set_config('quote_all_identifiers', 'off', false) IS NOT NULL "
-        f"THEN ({_DESCRIPTION.format(name='%1$L')}) END"
+        f"THEN concat(({_RESET_PATH}), chr(10), ({_DESCRIPTION.format(name='%1$L')})) END"
     )
     expected = Counter(described.splitlines())
     for answer in answered(alias, relation, asked):
-        found = Counter(_PARENT_SHARD.sub(r"\1\2", line) for line in answer.said.splitlines())
+        resets, _, lines = answer.said.partition("\n")
+        if path_with_catalogue_first(resets) != resets:
+            words = f"the search path {resets} of its sessions"
+            yield _about(schema, table, f"pg_catalog first in {answer.place}", words)
+        found = Counter(_PARENT_SHARD.sub(r"\1\2", line) for line in lines.splitlines())
         for line in (expected - found).elements():
             yield _about(schema, table, line, f"not so in {answer.place}")
         for line in (found - expected).elements():

@@ -14,9 +14,6 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 
-from django.db import connections
-
-from stillme.postgresql.distributed import is_distributed
 from stillme.transfer.findings import Finding, FindingKind
 from stillme.transfer.mapping import TableMapping
 from stillme.transfer.sqlite.reading.connect import quoted
@@ -26,9 +23,8 @@ from stillme.transfer.verify.tables.index_scans import (
     BY_SCAN,
     one_moment,
     planned,
-    wrong_indexes,
 )
-from stillme.transfer.verify.tables.shard_scans import check_shard_rows, wrong_shard_indexes
+from stillme.transfer.verify.tables.shard_scans import all_wrong_indexes, check_shard_rows
 from stillme.transfer.verify.tables.table_judge import TableCase
 
 _MOST_NAMED = 20
@@ -63,13 +59,10 @@ def check_target_table(alias: str, mapping: TableMapping) -> Iterator[Finding]:
         return
     key = mapping.key_columns.target_text()
     keyless = f"SELECT count(*) - count({key}) FROM {mapping.relation}"
-    is_far = is_distributed(connections[alias], mapping.relation)
+    primary = ""
     with one_moment(alias):
-        if is_far:
-            yield from check_shard_rows(alias, mapping)
-        indexes = wrong_shard_indexes if is_far else wrong_indexes
-        primary = ""
-        for wrong in indexes(alias, mapping.relation):
+        yield from check_shard_rows(alias, mapping.relation)
+        for wrong in all_wrong_indexes(alias, mapping.relation):
             at = f"{mapping.target}:{', '.join(wrong.index.columns)}".replace('"', "")
             yield wrong.finding(at)
             if wrong.index.is_primary and wrong.scanned <= _MOST_LISTED:

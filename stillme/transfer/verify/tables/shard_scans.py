@@ -18,10 +18,9 @@ from collections.abc import Iterator
 
 from django.db import connections
 
-from stillme.postgresql.distributed import ask_shards
+from stillme.postgresql.distributed import ask_shards, is_distributed
 from stillme.postgresql.statements import execute
 from stillme.transfer.findings import Finding, FindingKind
-from stillme.transfer.mapping import TableMapping
 from stillme.transfer.verify.sides.target_table import select
 from stillme.transfer.verify.structure.shards import answered, no_answer
 from stillme.transfer.verify.tables.index_scans import (
@@ -30,6 +29,7 @@ from stillme.transfer.verify.tables.index_scans import (
     Index,
     WrongIndex,
     unique_indexes,
+    wrong_indexes,
 )
 
 # Settings hold for what is planned after them, and a node answers one statement: so it is a block,
@@ -62,8 +62,11 @@ AND worker_hash({column}) NOT BETWEEN shardminvalue::integer AND shardmaxvalue::
 """
 
 
-def wrong_shard_indexes(alias: str, relation: str) -> Iterator[WrongIndex]:
-    """The unique indexes of shards that do not hold what the shard holds."""
+def all_wrong_indexes(alias: str, relation: str) -> Iterator[WrongIndex]:
+    """The unique indexes of a table that do not hold what it holds, or of its shards."""
+    if not is_distributed(connections[alias], relation):
+        yield from wrong_indexes(alias, relation)
+        return
     for index in unique_indexes(alias, relation):
         if _scanned(alias, relation, index):
             execute(connections[alias], f"LOCK TABLE {relation} IN SHARE MODE")
@@ -92,14 +95,16 @@ def _settings(settings: dict[str, str]) -> str:
     return ", ".join(f"set_config('{name}', '{value}', false)" for name, value in settings.items())
 
 
-def check_shard_rows(alias: str, mapping: TableMapping) -> Iterator[Finding]:
+def check_shard_rows(alias: str, relation: str) -> Iterator[Finding]:
     """Rows in the wrong shard, and copies of a shard with other rows."""
-    relation = mapping.relation
+    if not is_distributed(connections[alias], relation):
+        return
+    target = relation.replace('"', "")
     [(column, has_copies)] = select(alias, _SPREAD, [relation])
     if column is not None:
         for answer in answered(alias, relation, _STRAYS.format(column=column)):
             if answer.said != "0":
-                where = f"{mapping.target}:{column}".replace('"', "")
+                where = f"{target}:{column}".replace('"', "")
                 found = f"{answer.said} of {answer.place} belong in other shards"
                 note = "a query by key does not find them"
                 expected = "each row in the shard of its key"
@@ -108,7 +113,7 @@ def check_shard_rows(alias: str, mapping: TableMapping) -> Iterator[Finding]:
         execute(connections[alias], f"LOCK TABLE {relation} IN SHARE MODE")
         for places in _differing(alias, relation):
             expected = "the same rows in each copy of a shard"
-            yield Finding(FindingKind.TABLE, mapping.target, None, expected, places)
+            yield Finding(FindingKind.TABLE, target, None, expected, places)
 
 
 def _differing(alias: str, relation: str) -> list[str]:
