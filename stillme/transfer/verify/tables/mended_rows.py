@@ -1,6 +1,6 @@
-"""Compare rows that were repaired or set aside for a frequent reason, many at a time.
+"""Rows that were repaired or set aside in a well-known way, compared many at a time.
 
-Both sides make lines of them (`mended_lines`, `aside_lines`), and the lines must be equal.
+By the lines that both sides make of them (`mended_lines`, `aside_lines`).
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ def are_mended(
     target: TargetSide, block: Block, keys: Sequence[Key], columns: int, proof: TableProof
 ) -> bool:
     """Whether the target holds the mended rows of a block, and the ledger just what must be kept.
+    `keys` are those of the rows.
 
-    `keys` are those of the rows. If so, the rows are counted in `proof`.
+    Then they are counted; else nothing is.
     """
     rows = block.mended
     if rows is None:
